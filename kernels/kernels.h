@@ -1,0 +1,130 @@
+/* kernels.h - pure compute: the contract of every kernel.
+ *
+ * No I/O, no allocation, no clock, no threads, no errno. Every kernel has a scalar reference; every
+ * other ISA level gives bit-identical results (floats included: each float kernel states its order
+ * of operations, and the tree is built with -ffp-contract=off).
+ *
+ * Shapes. `lanes` counts ring lanes, `n` counts floats; any value including 0 is allowed unless a
+ * kernel says otherwise. Pointers need only the natural alignment of their element type; packed
+ * 24-bit lanes and byte streams need none. Buffers must not overlap unless a kernel says so.
+ * Lanes are little-endian in memory (the tree supports little-endian hosts only).
+ *
+ * Ring. w = 16, 24 or 32 bits. w=16 accumulates in uint16_t, w=24 and w=32 in uint32_t. A 24-bit
+ * lane on the wire is three bytes, low byte first; a 24-bit accumulator is kept mod 2^32 and only
+ * its low 24 bits mean anything until it is packed.
+ */
+#ifndef MR_KERNELS_H
+#define MR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Most sources that one fold call takes. */
+#define MR_FOLD_MAX 8
+
+/* ISA levels, in the order in which select.c prefers them (highest last). */
+enum mr_cpu_level {
+    MR_CPU_SCALAR = 1u << 0, /* always present, cannot be masked away */
+    MR_CPU_AVX2 = 1u << 1,   /* AVX2 + AES-NI */
+    MR_CPU_AVX512 = 1u << 2, /* AVX-512 F,BW,DQ,VL,VBMI + VAES */
+    MR_CPU_NEON = 1u << 3,   /* AArch64 Advanced SIMD + AES extension */
+};
+
+/* One AES-128-CTR mask stream. `round_keys` is the FIPS-197 key schedule in byte order, `counter`
+ * the initial 128-bit big-endian counter block; byte b of the stream is byte b % 16 of
+ * AES(counter + b / 16 mod 2^128). Secret: wipe after use. */
+struct mr_mask_stream {
+    uint8_t round_keys[11][16];
+    uint8_t counter[16];
+};
+
+struct mr_kernels {
+    const char *name;   /* "scalar", "avx2", "avx512", "neon" */
+    uint32_t cpu_level; /* one of enum mr_cpu_level */
+
+    /* --- ring ---------------------------------------------------------------------------------
+     * acc[i] += src[i] with wraparound. */
+    void (*add_w16)(uint16_t *acc, const uint16_t *src, size_t lanes);
+    void (*add_w24)(uint32_t *acc, const uint8_t *packed, size_t lanes);
+    void (*add_w32)(uint32_t *acc, const uint32_t *src, size_t lanes);
+
+    /* acc[i] += Σ_s src[s][i], 1 <= sources <= MR_FOLD_MAX, in one pass over acc. */
+    void (*fold_w16)(uint16_t *acc, const uint16_t *const *src, unsigned sources, size_t lanes);
+    void (*fold_w24)(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes);
+    void (*fold_w32)(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes);
+
+    /* Packs accumulators (low 24 bits of each) into 3 * lanes bytes, and back (high byte zero). */
+    void (*pack_w24)(uint8_t *packed, const uint32_t *acc, size_t lanes);
+    void (*unpack_w24)(uint32_t *acc, const uint8_t *packed, size_t lanes);
+
+    /* --- masks --------------------------------------------------------------------------------
+     * The lanes of the mask stream, read from byte `offset` (a multiple of 16), are added to (helper)
+     * or subtracted from (client) the vector, expanding and adding in one pass.
+     * Constant time in key, counter and data at every level. */
+    void (*mask_expand)(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
+                        size_t bytes);
+    void (*mask_add_w16)(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+    void (*mask_add_w24)(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+    void (*mask_add_w32)(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+    void (*mask_sub_w16)(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+    /* vec is packed here (a client's share), three bytes a lane, each reduced mod 2^24. */
+    void (*mask_sub_w24)(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+    void (*mask_sub_w32)(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes);
+
+    /* --- preparing a delta (client) -----------------------------------------------------------
+     * Σ x[i]^2 in double: partial sum p (0 <= p < 16) takes the elements i with i % 16 == p in
+     * rising order, each squared in double; then p += p+8, p += p+4, p += p+2, p += p+1 (tree).
+     * NaN or infinity in x gives NaN or infinity here: the caller refuses the delta. */
+    double (*sum_squares)(const float *x, size_t n);
+    /* x[i] *= factor (one float multiply). */
+    void (*scale)(float *x, float factor, size_t n);
+    /* y[i] += a * x[i]: one float multiply, then one float add (never fused). */
+    void (*axpy)(float *y, float a, const float *x, size_t n);
+    /* Blockwise Hadamard transform in place: n is a multiple of block, block a power of two in
+     * [1, 65536]. Per block: stages h = 1, 2, 4, … block/2, each the butterfly
+     * (a, b) -> (a + b, a - b) on elements h apart; then every element is multiplied by
+     * (float)(1 / sqrt(block)). Orthonormal and its own inverse up to rounding. */
+    void (*hadamard)(float *x, size_t n, size_t block);
+    /* x[i] = -x[i] where bit i of `bits` is set (bit i is bit i % 8 of byte i / 8). */
+    void (*flip_signs)(float *x, const uint8_t *bits, size_t n);
+    /* Stochastic rounding: y = x[i] * scale; f = floorf(y); q = f + (rnd[i] * 2^-16 < y - f);
+     * q saturates to [-127, 127]. Returns how many lanes saturated. x must be finite. */
+    size_t (*round_i8)(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n);
+    /* Sign-extends int8 into the ring (w24 is packed). */
+    void (*lift_w16)(uint16_t *out, const int8_t *q, size_t lanes);
+    void (*lift_w24)(uint8_t *packed, const int8_t *q, size_t lanes);
+    void (*lift_w32)(uint32_t *out, const int8_t *q, size_t lanes);
+
+    /* --- opening a sum (hub) ------------------------------------------------------------------
+     * Centre: a lane is read as signed two's complement of its width; out = (float)signed * factor
+     * (conversion to nearest even, then one float multiply). w24 reads accumulators (low 24 bits).*/
+    void (*centre_w16)(float *out, const uint16_t *acc, float factor, size_t lanes);
+    void (*centre_w24)(float *out, const uint32_t *acc, float factor, size_t lanes);
+    void (*centre_w32)(float *out, const uint32_t *acc, float factor, size_t lanes);
+};
+
+/* Expands an AES-128 key and stores the counter block. Constant time. Uses no ISA extension. */
+void mr_mask_stream_init(struct mr_mask_stream *mask, const uint8_t key[16],
+                         const uint8_t counter[16]);
+
+/* The levels this machine has (always includes MR_CPU_SCALAR). Thread-safe. */
+uint32_t mr_cpu_levels(void);
+
+/* The kernels for the best level in mr_cpu_levels() & mask; scalar when nothing else is left.
+ * The table is static and immutable. Thread-safe. */
+const struct mr_kernels *mr_kernels_select(uint32_t mask);
+
+/* The table of exactly that level, or NULL where the build or the machine lacks it (for tests). */
+const struct mr_kernels *mr_kernels_at(enum mr_cpu_level level);
+
+/* Parses a --cpu-mask value: "all", "scalar", or a comma list of level names to keep, or names
+ * with a leading '-' to take away from all ("-avx512"). Returns 0, or -1 for an unknown name. */
+int mr_cpu_mask_parse(const char *text, uint32_t *mask);
+
+#endif
