@@ -1,0 +1,98 @@
+/* announcement.h - a round's announcement: canonical bytes, hash, signatures.
+ *
+ * Byte layout: docs/wire-format.md, "Announcement". One struct has exactly one encoding, and the
+ * decoder refuses every byte string that is not the encoding of a valid struct; so the hash names
+ * the round's terms. All hubs sign; a device needs every signature. */
+#ifndef MR_WIRE_ANNOUNCEMENT_H
+#define MR_WIRE_ANNOUNCEMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/error.h"
+#include "wire/layout.h"
+
+#define MR_HUBS_MAX           5
+#define MR_HUB_NAME_MAX       63 /* without NUL; [a-z0-9.-] */
+#define MR_TRAINING_MAX       1023
+#define MR_HASH_BYTES         32
+#define MR_PUBLIC_KEY_BYTES   32
+#define MR_SIGNATURE_BYTES    64
+#define MR_ANNOUNCEMENT_MAX   2048                                        /* canonical bytes */
+#define MR_ANNOUNCEMENT_SIGNED_MAX (MR_ANNOUNCEMENT_MAX + MR_HUBS_MAX * MR_SIGNATURE_BYTES)
+
+enum mr_noise_kind {
+    MR_NOISE_NONE = 0,
+};
+
+struct mr_announced_hub {
+    uint16_t index;                          /* strictly rising in the list; first entry is the lead */
+    uint8_t public_key[MR_PUBLIC_KEY_BYTES]; /* Ed25519 */
+    char name[MR_HUB_NAME_MAX + 1];
+};
+
+struct mr_announcement {
+    uint64_t round;            /* >= 1, rising */
+    uint64_t deadline_unix_ms; /* uploads complete by then, or are left out */
+    uint32_t dimension;        /* D */
+    uint8_t ring_bits;         /* 16, 24, 32 */
+    uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
+    uint8_t noise_kind;        /* enum mr_noise_kind */
+    uint16_t chunk_bytes;
+    uint32_t cohort_min;       /* >= 2 */
+    uint32_t cohort_max;       /* within mr_ring_clients_max */
+    uint32_t weight_max;       /* ω_max >= 1, cohort_max * weight_max < 2^32 */
+    float scale;               /* quantisation steps per unit, finite, > 0 */
+    float clip_norm;           /* C, finite, > 0 */
+    uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
+    uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
+    char training[MR_TRAINING_MAX + 1];   /* JSON for the trainer, opaque here; may be empty */
+    uint8_t hub_count;         /* 2..MR_HUBS_MAX */
+    struct mr_announced_hub hubs[MR_HUBS_MAX];
+};
+
+/* A verified announcement: what a hub or device holds for a round. */
+struct mr_round_terms {
+    struct mr_announcement announcement;
+    struct mr_layout layout;
+    uint8_t hash[MR_HASH_BYTES]; /* announcement_hash = SHA-256(canonical bytes) */
+};
+
+/* Checks every rule stated above, ring bound included; the error names the field. 0 or -1. */
+int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error);
+
+/* Encodes a valid announcement (MR_ASSERTs validity). Returns the length. */
+size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
+                              const struct mr_announcement *announcement);
+
+/* Decodes canonical bytes (exact length) and checks them; fills terms. 0 or -1. */
+int mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
+                          struct mr_error *error);
+
+/* Ed25519 over label "millrace announcement" (len8 ‖ label) ‖ announcement_hash. `private_key` is
+ * the raw 32-byte seed. 0, or -1 when OpenSSL fails. */
+int mr_announcement_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t private_key[32]);
+int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
+                           const uint8_t hash[MR_HASH_BYTES],
+                           const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
+
+/* Signed envelope = be16(length) ‖ canonical bytes ‖ one signature per hub in list order. Decodes,
+ * then verifies every signature against the keys *in the announcement*; the caller must still
+ * compare the hub list with the keys it trusts (mr_announcement_trusts). 0 or -1. */
+int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
+                         struct mr_error *error);
+size_t mr_announcement_seal(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const uint8_t *canonical,
+                            size_t length, const uint8_t (*signatures)[MR_SIGNATURE_BYTES],
+                            unsigned hub_count);
+
+/* 0 if the announcement's hubs are exactly the pinned ones (index and key, same order), else -1
+ * with an error that names the hub that differs. */
+int mr_announcement_trusts(const struct mr_announcement *announcement,
+                           const struct mr_announced_hub *pinned, unsigned pinned_count,
+                           struct mr_error *error);
+
+/* The position in the list of the hub with that index, or -1. */
+int mr_announcement_hub(const struct mr_announcement *announcement, uint16_t index);
+
+#endif

@@ -1,0 +1,36 @@
+/* identity.h - who a certificate speaks for.
+ *
+ * One URI in the certificate's subjectAltName names the role and the identity:
+ *   urn:millrace:device:<32 lower-case hex digits>   the 16-byte client id
+ *   urn:millrace:hub:<index>                         decimal 0..65535, 0 is not special
+ *   urn:millrace:operator:<name>                     1..32 of [a-z0-9-]
+ * A certificate with none, with two, or with a malformed one has no role and is refused. */
+#ifndef MR_WIRE_IDENTITY_H
+#define MR_WIRE_IDENTITY_H
+
+#include <stdint.h>
+
+#define MR_CLIENT_ID_BYTES 16
+#define MR_IDENTITY_URI_MAX 64 /* with NUL */
+
+enum mr_role {
+    MR_ROLE_NONE = 0,
+    MR_ROLE_DEVICE = 1,
+    MR_ROLE_HUB = 2,
+    MR_ROLE_OPERATOR = 3,
+};
+
+struct mr_identity {
+    enum mr_role role;
+    uint8_t client_id[MR_CLIENT_ID_BYTES]; /* device */
+    uint16_t hub_index;                    /* hub */
+    char operator_name[33];                /* operator */
+};
+
+/* Returns 0, or -1 for a URI of another form (identity then has MR_ROLE_NONE). */
+int mr_identity_parse(struct mr_identity *identity, const char *uri);
+
+/* Writes the URI into uri[MR_IDENTITY_URI_MAX]. The identity must have a role. */
+void mr_identity_format(char *uri, const struct mr_identity *identity);
+
+#endif

@@ -1,0 +1,47 @@
+/* keys.h - the key schedule: masks from seeds, upload keys from the TLS exporter.
+ *
+ * Reproduces shared vectors (tests/vectors/share.json). Everything here is secret: wipe it. */
+#ifndef MR_WIRE_KEYS_H
+#define MR_WIRE_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+#define MR_SEED_BYTES             32
+#define MR_EKM_BYTES              32
+#define MR_EXPORTER_LABEL         "EXPORTER-Millrace-upload"
+#define MR_EXPORTER_CONTEXT_BYTES 54 /* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) */
+
+/* Names one use of a seed or of an upload key: (round by its hash, device, hub, attempt). */
+struct mr_key_scope {
+    const uint8_t *announcement_hash; /* 32 bytes */
+    const uint8_t *client_id;         /* 16 bytes */
+    uint16_t hub_index;               /* the helper for masks, the lead for uploads */
+    uint32_t attempt;
+};
+
+/* HMAC-SHA256(seed, len8(label) ‖ "millrace mask" ‖ scope) = key ‖ counter, key schedule expanded. */
+int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
+                   const struct mr_key_scope *scope);
+
+/* The exporter's context for that scope. */
+void mr_exporter_context(uint8_t context[MR_EXPORTER_CONTEXT_BYTES],
+                         const struct mr_key_scope *scope);
+
+/* One direction of an upload's datagrams: AES-128-GCM key and the 12-byte IV base. */
+struct mr_aead_key {
+    uint8_t key[16];
+    uint8_t iv[12];
+};
+
+struct mr_upload_keys {
+    struct mr_aead_key up;   /* device to hub: HKDF-Expand(EKM, "millrace up key" / "millrace up iv") */
+    struct mr_aead_key down; /* hub to device: "millrace down key" / "millrace down iv" */
+};
+
+/* HKDF-Expand-SHA256. 0, or -1 when OpenSSL fails. */
+int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES]);
+
+#endif

@@ -1,0 +1,96 @@
+/* messages.h - the JSON bodies of the control plane, both directions, encoded and decoded in one
+ * place. Routes: docs/wire-format.md, "Control plane".
+ *
+ * Decoders are strict: wrong type, missing or unknown member, value out of range is refused with a
+ * text that names the member. Encoders return a malloc'd NUL-terminated string (caller frees), or
+ * NULL when out of memory. Binary members are base64 (standard alphabet, padded). */
+#ifndef MR_WIRE_MESSAGES_H
+#define MR_WIRE_MESSAGES_H
+
+#include <stdbool.h>
+
+#include "wire/announcement.h"
+#include "wire/datagram.h"
+#include "wire/error.h"
+#include "wire/keys.h"
+
+#define MR_ATTEMPTS_MAX 8 /* attempts 0..7 a device and round */
+
+/* POST /v1/rounds/{round}/seed, device to helper. Secret: wipe the body after use. */
+struct mr_seed_request {
+    uint8_t announcement_hash[MR_HASH_BYTES];
+    uint32_t attempt;
+    uint8_t seed[MR_SEED_BYTES];
+};
+/* … its answer */
+struct mr_receipt {
+    uint16_t hub_index;
+    uint8_t signature[MR_SIGNATURE_BYTES];
+};
+
+enum mr_transport {
+    MR_TRANSPORT_UDP = 0,
+    MR_TRANSPORT_HTTP2 = 1,
+};
+
+/* POST /v1/rounds/{round}/uploads, device to lead: a full set of receipts buys a grant. */
+struct mr_upload_request {
+    uint8_t announcement_hash[MR_HASH_BYTES];
+    uint32_t attempt;
+    enum mr_transport transport;
+    unsigned receipt_count; /* hub_count - 1 */
+    struct mr_receipt receipts[MR_HUBS_MAX];
+};
+/* … its answer. Keys come from the TLS exporter of the very connection that carried it. */
+struct mr_upload_grant {
+    uint64_t upload_id;
+    char udp_host[64]; /* numeric address; empty for HTTP/2 */
+    uint16_t udp_port;
+    uint32_t window; /* chunks that may be in flight before the first ACK */
+};
+
+/* GET /v1/rounds/{round}/uploads/{upload_id}?wait_ms=N */
+struct mr_upload_status {
+    enum mr_upload_state state;
+    enum mr_upload_reason reason;
+};
+
+/* Answer to POST /v1/peer/rounds: the helper's signature of the proposed announcement. */
+struct mr_peer_signature {
+    uint16_t hub_index;
+    uint8_t signature[MR_SIGNATURE_BYTES];
+};
+
+/* Answer to POST /v1/peer/rounds/{round}/reveal: the next model's hash, signed (mr_model_sign). */
+struct mr_peer_model {
+    uint16_t hub_index;
+    uint8_t model_hash[MR_HASH_BYTES];
+    uint8_t signature[MR_SIGNATURE_BYTES];
+};
+
+/* Any refusal: HTTP status 4xx/5xx with this body. `code` is one of docs/wire-format.md's list. */
+struct mr_refusal {
+    char code[40];
+    char message[400];
+    uint32_t retry_after_ms; /* 0 = do not */
+};
+
+#define MR_MESSAGE_CODEC(name)                                                                     \
+    char *mr_##name##_encode(const struct mr_##name *message);                                     \
+    int mr_##name##_decode(struct mr_##name *message, const char *text, size_t length,             \
+                           struct mr_error *error);
+
+MR_MESSAGE_CODEC(seed_request)
+MR_MESSAGE_CODEC(receipt)
+MR_MESSAGE_CODEC(upload_request)
+MR_MESSAGE_CODEC(upload_grant)
+MR_MESSAGE_CODEC(upload_status)
+MR_MESSAGE_CODEC(peer_signature)
+MR_MESSAGE_CODEC(peer_model)
+MR_MESSAGE_CODEC(refusal)
+
+/* "receiving", "staged", "committed", "refused"; "none", "closed", "superseded", … */
+const char *mr_upload_state_name(enum mr_upload_state state);
+const char *mr_upload_reason_name(enum mr_upload_reason reason);
+
+#endif

@@ -1,0 +1,43 @@
+/* safetensors.h - reading and rewriting model files in the safetensors layout.
+ *
+ * File = le64(header length) ‖ JSON header ‖ tensor data. Only F32 tensors are taken; the model's
+ * vector is the data region read as D floats in file order (offsets must tile the region with no
+ * gap or overlap). Header at most 1 MiB. Format: huggingface.co/docs/safetensors. */
+#ifndef MR_WIRE_SAFETENSORS_H
+#define MR_WIRE_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/error.h"
+
+#define MR_SAFETENSORS_HEADER_MAX (1u << 20)
+#define MR_SAFETENSORS_TENSORS_MAX 4096
+
+struct mr_tensor {
+    const char *name;
+    uint32_t dims[8];
+    unsigned rank;
+    size_t offset; /* in floats, from the start of the data */
+    size_t count;  /* floats */
+};
+
+/* A parsed view; owns only `tensors` and its names, not the bytes. */
+struct mr_safetensors {
+    size_t data_offset; /* bytes from the start of the file */
+    size_t count;       /* D: floats in all */
+    unsigned tensor_count;
+    struct mr_tensor *tensors; /* by rising offset */
+};
+
+/* Parses a whole file in memory. 0 or -1 with an error. On success mr_safetensors_fini is owed. */
+int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, size_t length,
+                         struct mr_error *error);
+void mr_safetensors_fini(struct mr_safetensors *model);
+
+/* Writes the header for named F32 tensors (offsets are computed in the order given), padded with
+ * spaces so that the data starts at a multiple of 64. malloc'd; *length set. NULL: out of memory. */
+uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_count,
+                               size_t *length);
+
+#endif
