@@ -1,0 +1,65 @@
+/* packet_source.h - where datagrams come from: io_uring, recvmmsg, replay, (DPDK).
+ *
+ * A source belongs to one worker thread. It hands out bursts of packets that stay valid until
+ * _release; it never copies a payload, allocates, or logs after _open. */
+#ifndef MR_INGEST_PACKET_SOURCE_H
+#define MR_INGEST_PACKET_SOURCE_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#include "wire/error.h"
+
+#define MR_BURST_MAX 64
+
+/* A UDP peer: IPv4 addresses are kept v4-mapped. */
+struct mr_peer_address {
+    struct in6_addr host;
+    uint16_t port; /* host order */
+};
+
+struct mr_packet {
+    uint8_t *data; /* the UDP payload; writable (an AEAD may open in place) */
+    uint32_t length;
+    struct mr_peer_address from;
+    void *token; /* the source's own */
+};
+
+struct mr_packet_source;
+
+struct mr_packet_source_ops {
+    const char *name; /* "io_uring", "recvmmsg", "replay", "dpdk" */
+    /* Fills up to `max` packets; returns how many (0: none now). Never blocks longer than
+     * wait_us (0: do not wait). */
+    unsigned (*poll)(struct mr_packet_source *source, struct mr_packet *packets, unsigned max,
+                     unsigned wait_us);
+    /* Gives the packets of the last poll back. */
+    void (*release)(struct mr_packet_source *source, struct mr_packet *packets, unsigned count);
+    /* Queues a datagram (copied, at most 256 bytes); sent by the next poll or flush at the latest.
+     * Returns 0, or -1 when the queue is full (the caller counts it). */
+    int (*send)(struct mr_packet_source *source, const struct mr_peer_address *to,
+                const uint8_t *data, uint32_t length);
+    void (*flush)(struct mr_packet_source *source);
+    /* Wakes a poll that waits. The only call allowed from another thread. */
+    void (*wake)(struct mr_packet_source *source);
+    void (*close)(struct mr_packet_source *source);
+};
+
+struct mr_packet_source {
+    const struct mr_packet_source_ops *ops;
+    uint16_t port; /* bound UDP port, host order; 0 for replay */
+};
+
+struct mr_packet_source_config {
+    const char *kind;        /* "auto", "io_uring", "recvmmsg" */
+    const char *listen_host; /* numeric address */
+    uint16_t port;           /* 0 picks a free one */
+    uint32_t receive_buffer_bytes;
+};
+
+/* Opens the best source that works; *why gets a sentence saying which was chosen and why (for the
+ * log). To be called on the worker's own thread. NULL on failure. */
+struct mr_packet_source *mr_packet_source_open(const struct mr_packet_source_config *config,
+                                               char why[160], struct mr_error *error);
+
+#endif

@@ -1,0 +1,107 @@
+/* plane.h - the upload plane: workers that receive sealed shares, stage them whole, and fold them
+ * into accumulator shards. This header is the control thread's side of it.
+ *
+ * Everything here is called on the loop's thread; every callback comes back on it. Ownership of
+ * shards, sessions and slots belongs to the workers; messages pass between the threads over
+ * single-producer rings. Memory is planned at _open from the config and fixed from then on.
+ *
+ * Life of an upload: admit → RECEIVING → (all chunks opened and staged) → STAGED, folded into the
+ * worker's shard → collected → the round syncs it → plane_committed → COMMITTED. Revoked or timed out
+ * before STAGED: never folded. */
+#ifndef MR_UPLOAD_PLANE_H
+#define MR_UPLOAD_PLANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/observe/log.h"
+#include "appliance/observe/metrics.h"
+#include "appliance/runtime/loop.h"
+#include "kernels/kernels.h"
+#include "wire/messages.h"
+#include "wire/share.h"
+
+struct mr_upload_plane;
+
+struct mr_upload_plane_config {
+    unsigned workers;          /* 1..64; each has its own UDP port */
+    const int *worker_cpus;    /* NULL: not pinned */
+    unsigned slots_per_worker; /* uploads that may be in flight or staged at once, per worker */
+    uint64_t share_bytes_max;  /* a slot's size: rounds with larger shares cannot open */
+    const char *source;        /* "auto", "io_uring", "recvmmsg" */
+    const char *listen_host;
+    uint16_t port_base;        /* worker i binds port_base + i; 0: free ports */
+    const char *advertise_host; /* numeric address put into grants */
+    uint32_t receive_buffer_bytes;
+    uint32_t window_max;       /* chunks in flight that one device is ever granted */
+    uint32_t window_total;     /* chunks in flight over all sessions of one worker */
+    uint32_t idle_timeout_ms;  /* no new chunk for so long: the session is dropped */
+};
+
+enum mr_plane_event_kind {
+    MR_PLANE_STAGED,      /* the upload is complete and will be in the next collection */
+    MR_PLANE_REVOKED,     /* answer to revoke: it will never be folded */
+    MR_PLANE_NOT_REVOKED, /* answer to revoke: too late, it is staged (or unknown) */
+    MR_PLANE_EXPIRED,     /* idle for too long: dropped, will never be folded */
+};
+
+struct mr_plane_event {
+    enum mr_plane_event_kind kind;
+    uint64_t upload_id;
+};
+typedef void (*mr_plane_event_fn)(void *context, const struct mr_plane_event *event);
+
+/* Starts the worker threads and binds their sockets. 0 or -1 (the error names option and remedy). */
+int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
+                         const struct mr_upload_plane_config *config,
+                         const struct mr_kernels *kernels, mr_plane_event_fn on_event,
+                         void *context, struct mr_log *log, struct mr_error *error);
+void mr_upload_plane_close(struct mr_upload_plane *plane);
+void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics);
+
+/* Starts a round: shards zeroed, all sessions of an earlier round dropped (its collections must have
+ * come back). -1 when the share does not fit the slots. */
+int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
+                          struct mr_error *error);
+
+struct mr_admission {
+    uint32_t attempt;
+    enum mr_transport transport;
+    const struct mr_upload_keys *keys; /* copied; NULL for HTTP/2 */
+};
+
+/* Opens a session for a device; fills the grant. Returns 0, or -1 when every slot is taken (the
+ * device is told to come back). The caller makes sure that a device has one live upload at most. */
+int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admission *admission,
+                          struct mr_upload_grant *grant);
+
+/* A whole share that came over HTTP/2 for an upload admitted that way (share_bytes exactly). 0, or
+ * -1 if there is no such upload or the length differs. MR_PLANE_STAGED follows. */
+int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const uint8_t *share,
+                        size_t length);
+
+/* Asks for the end of an upload; answered by REVOKED or NOT_REVOKED. */
+void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
+                            enum mr_upload_reason reason);
+
+/* What one collection brings: the sum of exactly the uploads listed, since the last one. */
+struct mr_collection {
+    struct mr_vector_sum *parts; /* one per worker and one for HTTP/2; NULL lanes = nothing there */
+    unsigned part_count;
+    const uint64_t *upload_ids;
+    uint32_t upload_count;
+};
+typedef void (*mr_collected_fn)(void *context, struct mr_collection *collection);
+
+/* Every worker folds what is staged and hands its shard over. With `freeze` no upload is staged any
+ * more afterwards: receiving sessions end as refused/closed. One collection at a time; until it is
+ * returned the workers fold into their second shard. */
+void mr_upload_plane_collect(struct mr_upload_plane *plane, bool freeze, mr_collected_fn collected,
+                             void *context);
+
+/* Gives a collection back. committed: its uploads are durable; their devices hear COMMITTED. Else
+ * (the round is void) they hear REFUSED with the reason. The parts are zeroed by the plane. */
+void mr_upload_plane_return(struct mr_upload_plane *plane, struct mr_collection *collection,
+                            bool committed, enum mr_upload_reason reason);
+
+#endif
