@@ -58,9 +58,9 @@ struct mr_kernels {
     void (*unpack_w24)(uint32_t *acc, const uint8_t *packed, size_t lanes);
 
     /* --- masks --------------------------------------------------------------------------------
-     * The lanes of the mask stream, read from byte `offset` (a multiple of 16), are added to (helper)
-     * or subtracted from (client) the vector, expanding and adding in one pass.
-     * Constant time in key, counter and data at every level. */
+     * The lanes of the mask stream, read from byte `offset` (a multiple of 16), are added to
+     * (helper) or subtracted from (client) the vector, expanding and adding in one pass. Constant
+     * time in key, counter and data at every level. */
     void (*mask_expand)(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
                         size_t bytes);
     void (*mask_add_w16)(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -103,7 +103,8 @@ struct mr_kernels {
 
     /* --- opening a sum (hub) ------------------------------------------------------------------
      * Centre: a lane is read as signed two's complement of its width; out = (float)signed * factor
-     * (conversion to nearest even, then one float multiply). w24 reads accumulators (low 24 bits).*/
+     * (conversion to nearest even, then one float multiply). w24 reads accumulators (low 24
+     * bits).*/
     void (*centre_w16)(float *out, const uint16_t *acc, float factor, size_t lanes);
     void (*centre_w24)(float *out, const uint32_t *acc, float factor, size_t lanes);
     void (*centre_w32)(float *out, const uint32_t *acc, float factor, size_t lanes);
@@ -123,8 +124,10 @@ const struct mr_kernels *mr_kernels_select(uint32_t mask);
 /* The table of exactly that level, or NULL where the build or the machine lacks it (for tests). */
 const struct mr_kernels *mr_kernels_at(enum mr_cpu_level level);
 
-/* Parses a --cpu-mask value: "all", "scalar", or a comma list of level names to keep, or names
- * with a leading '-' to take away from all ("-avx512"). Returns 0, or -1 for an unknown name. */
+/* Parses a --cpu-mask value: "all", a comma list of level names to keep ("scalar", "avx2,neon"), or
+ * a comma list of names with a leading '-' to take away from all ("-avx512"); the two kinds do not
+ * mix. Names of other architectures are accepted. MR_CPU_SCALAR is always in the result and cannot
+ * be taken away. Returns 0, or -1 (mask untouched) for an empty, unknown or mixed value. */
 int mr_cpu_mask_parse(const char *text, uint32_t *mask);
 
 #endif

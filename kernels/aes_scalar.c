@@ -1,0 +1,290 @@
+/* aes_scalar.c - bitsliced AES-128, see aes_scalar.h. Algorithm: FIPS-197. */
+#include "kernels/aes_scalar.h"
+
+#include <string.h>
+
+/* --- S-box ------------------------------------------------------------------------------------
+ * The circuit of J. Boyar and R. Peralta, "A new combinational logic minimization technique with
+ * applications to cryptology" (SEA 2010), later refined to depth 16 (SEC 2012): a linear layer, the
+ * inversion in GF(2^4) towers, a linear layer. The wires keep the names of the paper (x0 is the
+ * most significant bit). */
+
+struct sbox_wires {
+    uint64_t x7;
+    uint64_t y[22]; /* y1..y21 */
+    uint64_t z[18];
+};
+
+static inline void sbox_top(struct sbox_wires *w, const uint64_t q[8])
+{
+    const uint64_t x0 = q[7], x1 = q[6], x2 = q[5], x3 = q[4];
+    const uint64_t x4 = q[3], x5 = q[2], x6 = q[1], x7 = q[0];
+    uint64_t *y = w->y;
+
+    w->x7 = x7;
+    y[14] = x3 ^ x5;
+    y[13] = x0 ^ x6;
+    y[9] = x0 ^ x3;
+    y[8] = x0 ^ x5;
+    const uint64_t t0 = x1 ^ x2;
+    y[1] = t0 ^ x7;
+    y[4] = y[1] ^ x3;
+    y[12] = y[13] ^ y[14];
+    y[2] = y[1] ^ x0;
+    y[5] = y[1] ^ x6;
+    y[3] = y[5] ^ y[8];
+    const uint64_t t1 = x4 ^ y[12];
+    y[15] = t1 ^ x5;
+    y[20] = t1 ^ x1;
+    y[6] = y[15] ^ x7;
+    y[10] = y[15] ^ t0;
+    y[11] = y[20] ^ y[9];
+    y[7] = x7 ^ y[11];
+    y[17] = y[10] ^ y[11];
+    y[19] = y[10] ^ y[8];
+    y[16] = t0 ^ y[11];
+    y[21] = y[13] ^ y[16];
+    y[18] = x0 ^ y[16];
+}
+
+static inline void sbox_middle(struct sbox_wires *w)
+{
+    const uint64_t *y = w->y;
+    uint64_t *z = w->z;
+    const uint64_t t2 = y[12] & y[15];
+    const uint64_t t4 = (y[3] & y[6]) ^ t2;
+    const uint64_t t6 = (y[4] & w->x7) ^ t2;
+    const uint64_t t7 = y[13] & y[16];
+    const uint64_t t9 = (y[5] & y[1]) ^ t7;
+    const uint64_t t11 = (y[2] & y[7]) ^ t7;
+    const uint64_t t12 = y[9] & y[11];
+    const uint64_t t14 = (y[14] & y[17]) ^ t12;
+    const uint64_t t16 = (y[8] & y[10]) ^ t12;
+    const uint64_t t21 = t4 ^ t14 ^ y[20];
+    const uint64_t t22 = t6 ^ t16 ^ y[19];
+    const uint64_t t23 = t9 ^ t14 ^ y[21];
+    const uint64_t t24 = t11 ^ t16 ^ y[18];
+
+    const uint64_t t25 = t21 ^ t22;
+    const uint64_t t26 = t21 & t23;
+    const uint64_t t27 = t24 ^ t26;
+    const uint64_t t29 = (t25 & t27) ^ t22;
+    const uint64_t t33 = ((t22 ^ t26) & (t23 ^ t24)) ^ t24;
+    const uint64_t t36 = t24 & (t27 ^ t33);
+    const uint64_t t37 = t36 ^ t23 ^ t33;
+    const uint64_t t40 = t25 ^ (t29 & (t27 ^ t36));
+    const uint64_t t41 = t40 ^ t37;
+    const uint64_t t42 = t29 ^ t33;
+    const uint64_t t43 = t29 ^ t40;
+    const uint64_t t44 = t33 ^ t37;
+    const uint64_t t45 = t42 ^ t41;
+
+    z[0] = t44 & y[15];
+    z[1] = t37 & y[6];
+    z[2] = t33 & w->x7;
+    z[3] = t43 & y[16];
+    z[4] = t40 & y[1];
+    z[5] = t29 & y[7];
+    z[6] = t42 & y[11];
+    z[7] = t45 & y[17];
+    z[8] = t41 & y[10];
+    z[9] = t44 & y[12];
+    z[10] = t37 & y[3];
+    z[11] = t33 & y[4];
+    z[12] = t43 & y[13];
+    z[13] = t40 & y[5];
+    z[14] = t29 & y[2];
+    z[15] = t42 & y[9];
+    z[16] = t45 & y[14];
+    z[17] = t41 & y[8];
+}
+
+static inline void sbox_bottom(uint64_t q[8], const struct sbox_wires *w)
+{
+    const uint64_t *z = w->z;
+    const uint64_t t46 = z[15] ^ z[16];
+    const uint64_t t48 = z[5] ^ z[13];
+    const uint64_t t53 = z[0] ^ z[3];
+    const uint64_t t57 = z[2] ^ z[12] ^ t53;
+    const uint64_t t58 = z[4] ^ t46;
+    const uint64_t t59 = z[3] ^ z[6] ^ z[7];
+    const uint64_t t62 = z[7] ^ z[8] ^ t58;
+    const uint64_t t63 = z[9] ^ z[10] ^ t58;
+    const uint64_t t64 = z[4] ^ t59;
+    const uint64_t t65 = z[14] ^ t57 ^ t62;
+    const uint64_t t66 = z[1] ^ t63;
+    const uint64_t s3 = t53 ^ t66;
+
+    q[7] = t59 ^ t63;
+    q[6] = ~(t64 ^ s3);
+    q[5] = ~(z[16] ^ z[17] ^ t64 ^ t65);
+    q[4] = s3;
+    q[3] = z[2] ^ z[5] ^ t66;
+    q[2] = z[10] ^ z[11] ^ t65;
+    q[1] = ~(z[12] ^ t48 ^ t62);
+    q[0] = ~(t48 ^ t46 ^ t57);
+}
+
+static inline void sub_bytes(uint64_t q[8])
+{
+    struct sbox_wires w;
+    sbox_top(&w, q);
+    sbox_middle(&w);
+    sbox_bottom(q, &w);
+}
+
+/* --- the other steps --------------------------------------------------------------------------*/
+
+/* Swaps the bits of `b` under mask with the bits of `a` that lie `shift` higher. */
+static inline void swap_bits(uint64_t *a, uint64_t *b, uint64_t mask, unsigned shift)
+{
+    uint64_t t = ((*a >> shift) ^ *b) & mask;
+    *b ^= t;
+    *a ^= t << shift;
+}
+
+/* Transposes the 8x8 bit matrix (word, bit in byte) of every byte column; its own inverse. */
+static void transpose(uint64_t w[8])
+{
+    for (unsigned i = 0; i < 8; i += 2) {
+        swap_bits(&w[i], &w[i + 1], 0x5555555555555555u, 1);
+    }
+    for (unsigned i = 0; i < 8; i += (i & 1) ? 3 : 1) {
+        swap_bits(&w[i], &w[i + 2], 0x3333333333333333u, 2);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        swap_bits(&w[i], &w[i + 4], 0x0f0f0f0f0f0f0f0fu, 4);
+    }
+}
+
+static inline void add_round_key(struct aes_sliced *s, const struct aes_sliced *key)
+{
+    for (unsigned h = 0; h < 2; h++) {
+        for (unsigned b = 0; b < 8; b++) {
+            s->half[h].bit[b] ^= key->half[h].bit[b];
+        }
+    }
+}
+
+/* A word holds two columns of four row bytes; row r moves r columns to the left. */
+static inline void shift_rows(struct aes_sliced *s)
+{
+    const uint64_t row0 = 0x000000ff000000ffu, row2 = row0 << 16;
+    const uint64_t odd_left = 0xff00ff00u, odd_right = odd_left << 32;
+
+    for (unsigned b = 0; b < 8; b++) {
+        const uint64_t lo = s->half[0].bit[b], hi = s->half[1].bit[b];
+        const uint64_t row1 = 0x0000ff000000ff00u, row3 = row1 << 16;
+        s->half[0].bit[b] = (lo & row0) | (hi & row2) | ((lo >> 32) & odd_left & row1) |
+                            ((hi << 32) & odd_right & row1) | ((hi >> 32) & odd_left & row3) |
+                            ((lo << 32) & odd_right & row3);
+        s->half[1].bit[b] = (hi & row0) | (lo & row2) | ((hi >> 32) & odd_left & row1) |
+                            ((lo << 32) & odd_right & row1) | ((lo >> 32) & odd_left & row3) |
+                            ((hi << 32) & odd_right & row3);
+    }
+}
+
+/* Row r of every column becomes row r + 1 (r + 2). */
+static inline uint64_t next_row(uint64_t v)
+{
+    return ((v >> 8) & 0x00ffffff00ffffffu) | ((v << 24) & 0xff000000ff000000u);
+}
+
+static inline uint64_t next_row2(uint64_t v)
+{
+    return ((v >> 16) & 0x0000ffff0000ffffu) | ((v << 16) & 0xffff0000ffff0000u);
+}
+
+/* b_r = 2 (a_r + a_r+1) + a_r+1 + (a_r+2 + a_r+3); doubling moves the bits up, and the top bit
+ * comes back at the bits of 0x1b. */
+static inline void mix_columns(uint64_t q[8])
+{
+    uint64_t next[8], sum[8];
+    for (unsigned b = 0; b < 8; b++) {
+        next[b] = next_row(q[b]);
+        sum[b] = q[b] ^ next[b];
+    }
+    for (unsigned b = 0; b < 8; b++) {
+        uint64_t doubled = b > 0 ? sum[b - 1] : sum[7];
+        if (b == 1 || b == 3 || b == 4) {
+            doubled ^= sum[7];
+        }
+        q[b] = doubled ^ next[b] ^ next_row2(sum[b]);
+    }
+}
+
+/* --- the cipher -------------------------------------------------------------------------------*/
+
+static void slice(struct aes_sliced *s, const uint8_t blocks[AES_SCALAR_BATCH * 16])
+{
+    for (unsigned k = 0; k < AES_SCALAR_BATCH; k++) {
+        memcpy(&s->half[0].bit[k], blocks + 16 * k, 8);
+        memcpy(&s->half[1].bit[k], blocks + 16 * k + 8, 8);
+    }
+    transpose(s->half[0].bit);
+    transpose(s->half[1].bit);
+}
+
+void aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16])
+{
+    for (unsigned r = 0; r < 11; r++) {
+        uint8_t copies[AES_SCALAR_BATCH * 16];
+        for (unsigned k = 0; k < AES_SCALAR_BATCH; k++) {
+            memcpy(copies + 16 * k, round_keys[r], 16);
+        }
+        slice(&aes->round[r], copies);
+        explicit_bzero(copies, sizeof copies);
+    }
+}
+
+void aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_BATCH * 16])
+{
+    struct aes_sliced s;
+    slice(&s, blocks);
+    add_round_key(&s, &aes->round[0]);
+    for (unsigned r = 1; r <= 10; r++) {
+        sub_bytes(s.half[0].bit);
+        sub_bytes(s.half[1].bit);
+        shift_rows(&s);
+        if (r < 10) {
+            mix_columns(s.half[0].bit);
+            mix_columns(s.half[1].bit);
+        }
+        add_round_key(&s, &aes->round[r]);
+    }
+    transpose(s.half[0].bit);
+    transpose(s.half[1].bit);
+    for (unsigned k = 0; k < AES_SCALAR_BATCH; k++) {
+        memcpy(blocks + 16 * k, &s.half[0].bit[k], 8);
+        memcpy(blocks + 16 * k + 8, &s.half[1].bit[k], 8);
+    }
+}
+
+static uint32_t sub_word(uint32_t word)
+{
+    uint64_t q[8] = {word};
+    transpose(q);
+    sub_bytes(q);
+    transpose(q);
+    word = (uint32_t)q[0];
+    explicit_bzero(q, sizeof q);
+    return word;
+}
+
+void aes_scalar_expand_key(uint8_t round_keys[11][16], const uint8_t key[16])
+{
+    static const uint8_t rcon[10] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36};
+    uint32_t w[4];
+
+    memcpy(w, key, sizeof w);
+    memcpy(round_keys[0], w, sizeof w);
+    for (unsigned r = 1; r <= 10; r++) {
+        /* Little-endian words: RotWord moves byte 1 to byte 0. */
+        w[0] ^= sub_word((w[3] >> 8) | (w[3] << 24)) ^ rcon[r - 1];
+        w[1] ^= w[0];
+        w[2] ^= w[1];
+        w[3] ^= w[2];
+        memcpy(round_keys[r], w, sizeof w);
+    }
+    explicit_bzero(w, sizeof w);
+}

@@ -1,0 +1,71 @@
+/* ring_scalar.c - ring add, fold and the packed 24-bit lanes: the reference. */
+#include "kernels/lane.h"
+#include "kernels/levels.h"
+
+void mr_add_w16_scalar(uint16_t *acc, const uint16_t *src, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        acc[i] = (uint16_t)(acc[i] + src[i]);
+    }
+}
+
+void mr_add_w24_scalar(uint32_t *acc, const uint8_t *packed, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        acc[i] += lane_load24(packed + 3 * i);
+    }
+}
+
+void mr_add_w32_scalar(uint32_t *acc, const uint32_t *src, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        acc[i] += src[i];
+    }
+}
+
+void mr_fold_w16_scalar(uint16_t *acc, const uint16_t *const *src, unsigned sources, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        uint16_t sum = acc[i];
+        for (unsigned s = 0; s < sources; s++) {
+            sum = (uint16_t)(sum + src[s][i]);
+        }
+        acc[i] = sum;
+    }
+}
+
+void mr_fold_w24_scalar(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        uint32_t sum = acc[i];
+        for (unsigned s = 0; s < sources; s++) {
+            sum += lane_load24(packed[s] + 3 * i);
+        }
+        acc[i] = sum;
+    }
+}
+
+void mr_fold_w32_scalar(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        uint32_t sum = acc[i];
+        for (unsigned s = 0; s < sources; s++) {
+            sum += src[s][i];
+        }
+        acc[i] = sum;
+    }
+}
+
+void mr_pack_w24_scalar(uint8_t *packed, const uint32_t *acc, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        lane_store24(packed + 3 * i, acc[i]);
+    }
+}
+
+void mr_unpack_w24_scalar(uint32_t *acc, const uint8_t *packed, size_t lanes)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        acc[i] = lane_load24(packed + 3 * i);
+    }
+}
