@@ -12,42 +12,44 @@
 #include "wire/error.h"
 #include "wire/layout.h"
 
-#define MR_HUBS_MAX           5
-#define MR_HUB_NAME_MAX       63 /* without NUL; [a-z0-9.-] */
-#define MR_TRAINING_MAX       1023
-#define MR_HASH_BYTES         32
-#define MR_PUBLIC_KEY_BYTES   32
-#define MR_SIGNATURE_BYTES    64
-#define MR_ANNOUNCEMENT_MAX   2048                                        /* canonical bytes */
-#define MR_ANNOUNCEMENT_SIGNED_MAX (MR_ANNOUNCEMENT_MAX + MR_HUBS_MAX * MR_SIGNATURE_BYTES)
+#define MR_HUBS_MAX         5
+#define MR_HUB_NAME_MAX     63 /* without NUL; [a-z0-9.-] */
+#define MR_TRAINING_MAX     1023
+#define MR_HASH_BYTES       32
+#define MR_PUBLIC_KEY_BYTES 32
+#define MR_SIGNATURE_BYTES  64
+#define MR_ANNOUNCEMENT_MAX 2048 /* canonical bytes */
+#define MR_ANNOUNCEMENT_SIGNED_MAX                                                                 \
+    (2 + MR_ANNOUNCEMENT_MAX + MR_HUBS_MAX * MR_SIGNATURE_BYTES) /* signed envelope */
 
 enum mr_noise_kind {
     MR_NOISE_NONE = 0,
 };
 
 struct mr_announced_hub {
-    uint16_t index;                          /* strictly rising in the list; first entry is the lead */
-    uint8_t public_key[MR_PUBLIC_KEY_BYTES]; /* Ed25519 */
+    uint16_t
+        index; /* the first entry is the lead; helpers follow, strictly rising; no index twice */
+    uint8_t public_key[MR_PUBLIC_KEY_BYTES]; /* Ed25519; no key twice in the list */
     char name[MR_HUB_NAME_MAX + 1];
 };
 
 struct mr_announcement {
     uint64_t round;            /* >= 1, rising */
-    uint64_t deadline_unix_ms; /* uploads complete by then, or are left out */
+    uint64_t deadline_unix_ms; /* >= 1; uploads complete by then, or are left out */
     uint32_t dimension;        /* D */
     uint8_t ring_bits;         /* 16, 24, 32 */
     uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
     uint8_t noise_kind;        /* enum mr_noise_kind */
     uint16_t chunk_bytes;
-    uint32_t cohort_min;       /* >= 2 */
-    uint32_t cohort_max;       /* within mr_ring_clients_max */
-    uint32_t weight_max;       /* ω_max >= 1, cohort_max * weight_max < 2^32 */
-    float scale;               /* quantisation steps per unit, finite, > 0 */
-    float clip_norm;           /* C, finite, > 0 */
+    uint32_t cohort_min;                  /* >= 2 */
+    uint32_t cohort_max;                  /* within mr_ring_clients_max */
+    uint32_t weight_max;                  /* ω_max >= 1, cohort_max * weight_max < 2^32 */
+    float scale;                          /* quantisation steps per unit; finite, normal, > 0 */
+    float clip_norm;                      /* C; finite, normal, > 0 */
     uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
-    char training[MR_TRAINING_MAX + 1];   /* JSON for the trainer, opaque here; may be empty */
-    uint8_t hub_count;         /* 2..MR_HUBS_MAX */
+    char training[MR_TRAINING_MAX + 1];   /* JSON for the trainer, printable ASCII; may be empty */
+    uint8_t hub_count;                    /* 2..MR_HUBS_MAX */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
 };
 

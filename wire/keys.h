@@ -12,7 +12,8 @@
 #define MR_SEED_BYTES             32
 #define MR_EKM_BYTES              32
 #define MR_EXPORTER_LABEL         "EXPORTER-Millrace-upload"
-#define MR_EXPORTER_CONTEXT_BYTES 54 /* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) */
+#define MR_EXPORTER_CONTEXT_BYTES 54 /* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) \
+                                      */
 
 /* Names one use of a seed or of an upload key: (round by its hash, device, hub, attempt). */
 struct mr_key_scope {
@@ -22,9 +23,18 @@ struct mr_key_scope {
     uint32_t attempt;
 };
 
-/* HMAC-SHA256(seed, len8(label) ‖ "millrace mask" ‖ scope) = key ‖ counter, key schedule expanded. */
+/* HMAC-SHA256(seed, len8(label) ‖ "millrace mask" ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖
+ * be32(attempt)) = key ‖ counter, key schedule expanded. 0, or -1 when OpenSSL fails. */
 int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
                    const struct mr_key_scope *scope);
+
+/* HMAC-SHA256(rotation_seed, len8(label) ‖ "millrace rotation" ‖ be64(round)) = key ‖ counter. Bit
+ * i of the stream (bit i % 8 of byte i / 8) is set where lane i changes its sign: the caller
+ * expands lanes / 8 bytes with mask_expand and hands them to flip_signs. Public, as the seed is. A
+ * device flips, then transforms each block; a hub transforms, then flips. 0, or -1 when OpenSSL
+ * fails. */
+int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed[32],
+                       uint64_t round);
 
 /* The exporter's context for that scope. */
 void mr_exporter_context(uint8_t context[MR_EXPORTER_CONTEXT_BYTES],
@@ -37,7 +47,8 @@ struct mr_aead_key {
 };
 
 struct mr_upload_keys {
-    struct mr_aead_key up;   /* device to hub: HKDF-Expand(EKM, "millrace up key" / "millrace up iv") */
+    struct mr_aead_key
+        up; /* device to hub: HKDF-Expand(EKM, "millrace up key" / "millrace up iv") */
     struct mr_aead_key down; /* hub to device: "millrace down key" / "millrace down iv" */
 };
 

@@ -15,11 +15,12 @@ void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t 
                    const uint32_t trailer[MR_TRAILER_LANES], const struct mr_kernels *kernels);
 
 /* Subtracts one helper's mask from the share in place. */
-void mr_share_mask(uint8_t *share, const struct mr_layout *layout, const struct mr_mask_stream *mask,
-                   const struct mr_kernels *kernels);
+void mr_share_mask(uint8_t *share, const struct mr_layout *layout,
+                   const struct mr_mask_stream *mask, const struct mr_kernels *kernels);
 
 /* An accumulator of whole vectors: main lanes (uint16_t for w=16, uint32_t otherwise) and trailer.
- * `lanes` points at mr_layout_accumulator_bytes() bytes, 64-byte aligned, owned by the caller. */
+ * `lanes` points at mr_layout_accumulator_bytes() bytes, 64-byte aligned, owned by the caller. One
+ * thread at a time. */
 struct mr_vector_sum {
     void *lanes;
     uint32_t trailer[MR_TRAILER_LANES];
@@ -35,7 +36,8 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 /* sum += other. */
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels);
-/* To and from share bytes (w=24 packed), which is how a result travels and is committed to. */
+/* Writes the sum as share bytes (w=24 packed), which is how a result travels and is committed to.
+ * The way back: mr_sum_fold of one result over a zeroed sum. `share` needs no alignment. */
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
                  const struct mr_kernels *kernels);
 

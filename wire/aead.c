@@ -1,0 +1,104 @@
+#include "wire/aead.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "wire/assert.h"
+#include "wire/bytes.h"
+
+struct mr_aead {
+    EVP_CIPHER_CTX *context;
+    uint8_t iv[12];
+    bool keyed;
+};
+
+struct mr_aead *mr_aead_open(void)
+{
+    struct mr_aead *aead = calloc(1, sizeof *aead);
+    if (aead == NULL)
+        return NULL;
+    aead->context = EVP_CIPHER_CTX_new();
+    /* Fetched here once: an implicit fetch on each init would take a lock. */
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    if (aead->context == NULL || cipher == NULL ||
+        EVP_CipherInit_ex2(aead->context, cipher, NULL, NULL, 1, NULL) != 1) {
+        EVP_CIPHER_free(cipher);
+        mr_aead_close(aead);
+        return NULL;
+    }
+    EVP_CIPHER_free(cipher); /* the context keeps its own reference */
+    return aead;
+}
+
+void mr_aead_close(struct mr_aead *aead)
+{
+    if (aead == NULL)
+        return;
+    EVP_CIPHER_CTX_free(aead->context); /* wipes the key schedule */
+    OPENSSL_cleanse(aead, sizeof *aead);
+    free(aead);
+}
+
+int mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
+{
+    aead->keyed = false;
+    if (EVP_CipherInit_ex2(aead->context, NULL, key->key, NULL, -1, NULL) != 1)
+        return -1;
+    memcpy(aead->iv, key->iv, sizeof aead->iv);
+    aead->keyed = true;
+    return 0;
+}
+
+/* Sets direction and nonce, feeds the AAD. */
+static int begin(struct mr_aead *aead, int encrypt, uint64_t sequence, const uint8_t *aad,
+                 size_t aad_bytes)
+{
+    MR_ASSERT(aead->keyed && aad_bytes <= INT_MAX);
+    uint8_t nonce[12];
+    memcpy(nonce, aead->iv, sizeof nonce);
+    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ sequence);
+    if (EVP_CipherInit_ex2(aead->context, NULL, NULL, nonce, encrypt, NULL) != 1)
+        return -1;
+    int written;
+    if (aad_bytes > 0 && EVP_CipherUpdate(aead->context, NULL, &written, aad, (int)aad_bytes) != 1)
+        return -1;
+    return 0;
+}
+
+int mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
+                 const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES])
+{
+    int written;
+    MR_ASSERT(bytes <= INT_MAX);
+    if (begin(aead, 1, sequence, aad, aad_bytes) != 0)
+        return -1;
+    if (bytes > 0 && EVP_CipherUpdate(aead->context, cipher, &written, plain, (int)bytes) != 1)
+        return -1;
+    if (EVP_CipherFinal_ex(aead->context, tag, &written) != 1)
+        return -1;
+    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, MR_TAG_BYTES, tag) != 1)
+        return -1;
+    return 0;
+}
+
+int mr_aead_unseal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
+                   const uint8_t *cipher, size_t bytes, const uint8_t tag[MR_TAG_BYTES],
+                   uint8_t *plain)
+{
+    int written;
+    uint8_t expected[MR_TAG_BYTES], end[MR_TAG_BYTES];
+    MR_ASSERT(bytes <= INT_MAX);
+    memcpy(expected, tag, sizeof expected); /* OpenSSL takes the tag as mutable */
+    if (begin(aead, 0, sequence, aad, aad_bytes) != 0)
+        return -1;
+    if (bytes > 0 && EVP_CipherUpdate(aead->context, plain, &written, cipher, (int)bytes) != 1)
+        return -1;
+    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, MR_TAG_BYTES, expected) != 1)
+        return -1;
+    return EVP_CipherFinal_ex(aead->context, end, &written) == 1 ? 0 : -1;
+}

@@ -1,0 +1,88 @@
+#include "wire/keys.h"
+
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+#include "wire/bytes.h"
+#include "wire/transcript.h"
+
+/* HMAC output = AES-128 key ‖ counter block. */
+static int derive_stream(struct mr_mask_stream *stream, const uint8_t key[32],
+                         struct mr_transcript *transcript)
+{
+    uint8_t mac[32];
+    int status = mr_transcript_hmac(mac, key, transcript);
+    if (status == 0)
+        mr_mask_stream_init(stream, mac, mac + 16);
+    OPENSSL_cleanse(mac, sizeof mac);
+    return status;
+}
+
+int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
+                   const struct mr_key_scope *scope)
+{
+    struct mr_transcript transcript;
+    mr_transcript_init(&transcript, "millrace mask");
+    mr_transcript_add(&transcript, scope->announcement_hash, 32);
+    mr_transcript_add(&transcript, scope->client_id, 16);
+    mr_transcript_add16(&transcript, scope->hub_index);
+    mr_transcript_add32(&transcript, scope->attempt);
+    return derive_stream(mask, seed, &transcript);
+}
+
+int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed[32],
+                       uint64_t round)
+{
+    struct mr_transcript transcript;
+    mr_transcript_init(&transcript, "millrace rotation");
+    mr_transcript_add64(&transcript, round);
+    return derive_stream(signs, rotation_seed, &transcript);
+}
+
+void mr_exporter_context(uint8_t context[MR_EXPORTER_CONTEXT_BYTES],
+                         const struct mr_key_scope *scope)
+{
+    memcpy(context, scope->announcement_hash, 32);
+    memcpy(context + 32, scope->client_id, 16);
+    mr_be16_put(context + 48, scope->hub_index);
+    mr_be32_put(context + 50, scope->attempt);
+}
+
+static int hkdf_expand(EVP_KDF_CTX *context, const uint8_t ekm[MR_EKM_BYTES], const char *info,
+                       uint8_t *out, size_t bytes)
+{
+    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)ekm, MR_EKM_BYTES),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info,
+                                          strlen(info)),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF_CTX_reset(context);
+    return EVP_KDF_derive(context, out, bytes, params) == 1 ? 0 : -1;
+}
+
+int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES])
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    EVP_KDF_free(kdf);
+    if (context == NULL)
+        return -1;
+    int bad = hkdf_expand(context, ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
+    bad |= hkdf_expand(context, ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
+    bad |= hkdf_expand(context, ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
+    bad |= hkdf_expand(context, ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
+    EVP_KDF_CTX_free(context); /* wipes what it held */
+    if (bad != 0)
+        OPENSSL_cleanse(keys, sizeof *keys);
+    return bad != 0 ? -1 : 0;
+}

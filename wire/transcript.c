@@ -1,0 +1,97 @@
+#include "wire/transcript.h"
+
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "wire/assert.h"
+#include "wire/bytes.h"
+
+void mr_transcript_add(struct mr_transcript *transcript, const uint8_t *bytes, size_t length)
+{
+    MR_ASSERT(length <= MR_TRANSCRIPT_MAX - transcript->length);
+    memcpy(transcript->bytes + transcript->length, bytes, length);
+    transcript->length += length;
+}
+
+void mr_transcript_init(struct mr_transcript *transcript, const char *label)
+{
+    size_t length = strlen(label);
+    MR_ASSERT(length > 0 && length < 128);
+    transcript->length = 1;
+    transcript->bytes[0] = (uint8_t)length;
+    mr_transcript_add(transcript, (const uint8_t *)label, length);
+}
+
+void mr_transcript_add16(struct mr_transcript *transcript, uint16_t value)
+{
+    uint8_t bytes[2];
+    mr_be16_put(bytes, value);
+    mr_transcript_add(transcript, bytes, sizeof bytes);
+}
+
+void mr_transcript_add32(struct mr_transcript *transcript, uint32_t value)
+{
+    uint8_t bytes[4];
+    mr_be32_put(bytes, value);
+    mr_transcript_add(transcript, bytes, sizeof bytes);
+}
+
+void mr_transcript_add64(struct mr_transcript *transcript, uint64_t value)
+{
+    uint8_t bytes[8];
+    mr_be64_put(bytes, value);
+    mr_transcript_add(transcript, bytes, sizeof bytes);
+}
+
+int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
+                       const struct mr_transcript *transcript)
+{
+    unsigned length = 32;
+    if (HMAC(EVP_sha256(), key, 32, transcript->bytes, transcript->length, mac, &length) == NULL)
+        return -1;
+    return length == 32 ? 0 : -1;
+}
+
+int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
+                       const uint8_t *tail, size_t tail_bytes)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (context == NULL)
+        return -1;
+    int ok = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+             EVP_DigestUpdate(context, transcript->bytes, transcript->length) == 1 &&
+             (tail_bytes == 0 || EVP_DigestUpdate(context, tail, tail_bytes) == 1) &&
+             EVP_DigestFinal_ex(context, hash, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    return ok ? 0 : -1;
+}
+
+int mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
+                       const uint8_t private_key[32])
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    size_t length = 64;
+    int ok =
+        key != NULL && context != NULL && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
+        EVP_DigestSign(context, signature, &length, transcript->bytes, transcript->length) == 1 &&
+        length == 64;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return ok ? 0 : -1;
+}
+
+int mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript *transcript,
+                         const uint8_t public_key[32])
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int ok = key != NULL && context != NULL &&
+             EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
+             EVP_DigestVerify(context, signature, 64, transcript->bytes, transcript->length) == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return ok ? 0 : -1;
+}
