@@ -1,0 +1,212 @@
+"""A federation of real processes on loopback: two hubs, many devices, mutual TLS.
+
+Writes the configuration files, starts and stops the programs, and talks to the lead through the
+operator's command. Knows nothing of accuracy or reports.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+DEADLINE_MS = 6000
+
+
+class Failure(Exception):
+    """Something the demo needs did not work; the text says what and where to look."""
+
+
+def free_ports(count, kind=socket.SOCK_STREAM):
+    """Ports that were free a moment ago, held open together so that they differ."""
+    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
+    for s in held:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+class Federation:
+    """Programs from `build`, files under `work`."""
+
+    def __init__(self, build, work, devices, training):
+        self.build = build
+        self.work = work
+        self.devices = devices
+        self.training = training
+        self.hubs = []
+        self.clients = {}
+        self.ports = free_ports(2)
+        self.udp_ports = free_ports(2, socket.SOCK_DGRAM)
+        self.pki = os.path.join(work, "pki")
+
+    # --- files -------------------------------------------------------------------------------
+
+    def program(self, *parts):
+        return os.path.join(self.build, *parts)
+
+    def run(self, *command):
+        """Runs a program to its end; returns its standard output."""
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise Failure(f"{' '.join(command)}\nexit {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def make_identities(self):
+        """One CA for the federation and one that nobody trusts."""
+        millrace = self.program("appliance", "cli", "millrace")
+        self.run(millrace, "pki", "init", "--dir", self.pki, "--hubs", "2", "--devices",
+                 str(self.devices), "--operators", "1", "--host", "127.0.0.1")
+        self.foreign = os.path.join(self.work, "foreign-pki")
+        self.run(millrace, "pki", "init", "--dir", self.foreign, "--hubs", "1", "--devices", "1",
+                 "--operators", "1", "--host", "127.0.0.1")
+
+    def hub_yaml(self, index, quorum, cohort_min, model):
+        hubs = "".join(
+            f"  - index: {i}\n    name: hub-{i}\n    host: 127.0.0.1\n    port: {self.ports[i]}\n"
+            f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
+        return f"""data_dir: {self.work}/hub-{index}
+log_level: info
+cpu_mask: all
+identity:
+  index: {index}
+  signing_key_file: {self.pki}/hub-{index}.sign.key
+  ca_file: {self.pki}/ca.pem
+  certificate_file: {self.pki}/hub-{index}.pem
+  private_key_file: {self.pki}/hub-{index}.key
+control:
+  listen_host: 127.0.0.1
+  port: {self.ports[index]}
+upload:
+  listen_host: 127.0.0.1
+  advertise_host: 127.0.0.1
+  port_base: {self.udp_ports[index]}
+  workers: 1
+  slots_per_worker: 64
+  share_bytes_max: 65536
+  receive_buffer_bytes: 1048576
+round:
+  role: both
+  cohort_min: {cohort_min}
+  quorum: {quorum}
+  deadline_ms: {DEADLINE_MS}
+  ring_bits: 16
+  rotation_log2: {self.training['rotation_log2']}
+  scale: {self.training['scale']}
+  clip_norm: {self.training['clip_norm']}
+  weight_max: {self.training['weight_max']}
+  training: '{json.dumps(self.training['trainer'])}'
+  commit_interval_ms: 100
+  initial_model_file: {model}
+hubs:
+{hubs}"""
+
+    def device_json(self, name, pki, number, identity):
+        """A device's configuration: `identity` is the certificate's number inside `pki`."""
+        path = os.path.join(self.work, f"device-{name}.json")
+        hubs = []
+        for i in range(2):
+            with open(f"{self.pki}/hub-{i}.sign.pub", encoding="ascii") as f:
+                key = f.read().strip()
+            hubs.append({"index": i, "name": f"hub-{i}", "host": "127.0.0.1",
+                         "port": self.ports[i], "public_key": key})
+        config = {
+            "device": {"ca": f"{self.pki}/ca.pem",
+                       "certificate": f"{pki}/device-{identity:03d}.pem",
+                       "key": f"{pki}/device-{identity:03d}.key"},
+            "hubs": hubs,
+            "data_dir": os.path.join(self.work, f"device-{name}"),
+            "transport": "http2" if number == 1 else "udp",
+        }
+        os.makedirs(config["data_dir"], exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(config, f, indent=1)
+        return path
+
+    # --- processes ---------------------------------------------------------------------------
+
+    def start_hubs(self, quorum, cohort_min, model):
+        for index in range(2):
+            os.makedirs(f"{self.work}/hub-{index}", exist_ok=True)
+            path = f"{self.work}/hub-{index}.yaml"
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(self.hub_yaml(index, quorum, cohort_min, model))
+            log = open(f"{self.work}/hub-{index}.log", "w", encoding="utf-8")
+            self.hubs.append(subprocess.Popen(
+                [self.program("appliance", "millrace-hub"), "--config", path],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+        for index in range(2):
+            self.wait_ready(index)
+
+    def wait_ready(self, index):
+        limit = time.monotonic() + 15
+        while time.monotonic() < limit:
+            if self.hubs[index].poll() is not None:
+                break
+            try:
+                self.operator(index, "status")
+                return
+            except Failure:
+                time.sleep(0.05)
+        with open(f"{self.work}/hub-{index}.log", encoding="utf-8") as f:
+            raise Failure(f"hub {index} did not start:\n{f.read()[-2000:]}")
+
+    def operator(self, hub, *words, json_out=True):
+        """One `millrace` command against a hub."""
+        command = [self.program("appliance", "cli", "millrace"), *words,
+                   "--hub", f"127.0.0.1:{self.ports[hub]}", "--hub-index", str(hub),
+                   "--ca", f"{self.pki}/ca.pem", "--cert", f"{self.pki}/operator.pem",
+                   "--key", f"{self.pki}/operator.key"]
+        if json_out:
+            command.append("--json")
+        text = self.run(*command)
+        return json.loads(text) if json_out else text
+
+    def metrics(self, hub):
+        """The hub's /metrics as {sample: value}, labels included in the name."""
+        text = self.operator(hub, "metrics", json_out=False)
+        samples = {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                samples[name] = float(value)
+        return samples
+
+    def start_device(self, name, config, data, dumps, *extra):
+        log = open(f"{self.work}/device-{name}.log", "a", encoding="utf-8")
+        self.clients[name] = subprocess.Popen(
+            [self.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
+             data, "--dump-dir", dumps, *extra],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        return self.clients[name]
+
+    def kill_device(self, name):
+        process = self.clients.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self):
+        """Ends everything; returns the exit codes of the hubs."""
+        for process in self.clients.values():
+            process.terminate()
+        for process in self.clients.values():
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for process in self.hubs:
+            process.terminate()
+        codes = []
+        for process in self.hubs:
+            try:
+                codes.append(process.wait(10))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes.append(process.wait())
+        self.hubs = []
+        self.clients = {}
+        return codes
