@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""The main job, whole: two hubs and thirty devices train a model on handwritten digits.
+
+Real processes on loopback, mutual TLS, UDP uploads (one device uses HTTP/2). In one round a device
+is killed in the middle of its upload; one device has a certificate from a foreign CA. Every round's
+secure sum is compared with the plain sum of the same vectors, and the whole training with the same
+training by plain float averaging. Run it through `./run demo`.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+import sums
+from federation import Failure, Federation
+from report import write_report
+
+# Chosen on the training part alone: see docs/decisions/0008-demo-parameters.md.
+TRAINING = {
+    "layers": "64,64,10",
+    "rotation_log2": 0,
+    "scale": 1000.0,
+    "clip_norm": 4.0,
+    "weight_max": 100,
+    "trainer": {"epochs": 5, "batch": 16, "learning_rate": 0.05},
+}
+KILL_ROUND = 5  # the device numbered VICTIM dies in the middle of this round's upload
+VICTIM = 7
+COHORT_MIN = 20
+
+
+class Demo:
+    def __init__(self, options):
+        self.options = options
+        self.work = options.work or tempfile.mkdtemp(prefix="millrace-demo-")
+        os.makedirs(self.work, exist_ok=True)
+        self.genuine = options.devices - 1  # the last one comes from the foreign CA
+        self.fed = Federation(options.build, self.work, self.genuine, TRAINING)
+        self.dumps = os.path.join(self.work, "dumps")
+        self.rounds = []
+        self.restart = False
+
+    def say(self, text):
+        print(text, flush=True)
+
+    # --- set-up ------------------------------------------------------------------------------
+
+    def digits_tool(self, *words):
+        return self.fed.run(self.fed.program("tests", "demo", "digits-tool"), *words)
+
+    def prepare(self):
+        os.makedirs(self.dumps, exist_ok=True)
+        self.shards = os.path.join(self.work, "shards")
+        self.digits_tool("split", "--input", self.options.data, "--devices",
+                         str(self.options.devices), "--alpha", "0.5", "--seed", "7",
+                         "--held-out", "0.2", "--out", self.shards)
+        self.initial = os.path.join(self.work, "initial.safetensors")
+        self.digits_tool("init", "--layers", TRAINING["layers"], "--seed", "7", "--out",
+                         self.initial)
+        self.fed.make_identities()
+
+    def shard(self, number):
+        return os.path.join(self.shards, f"device-{number:03d}.csv")
+
+    def start_device(self, number, *extra):
+        config = self.fed.device_json(f"{number:03d}", self.fed.pki, number, number)
+        self.fed.start_device(f"{number:03d}", config, self.shard(number), self.dumps, *extra)
+
+    def start(self):
+        self.fed.start_hubs(self.genuine, COHORT_MIN, self.initial)
+        for number in range(self.genuine):
+            self.start_device(number)
+        config = self.fed.device_json("foreign", self.fed.foreign, self.genuine, 0)
+        self.foreigner = self.fed.start_device("foreign", config, self.shard(self.genuine),
+                                               self.dumps)
+
+    # --- one round ---------------------------------------------------------------------------
+
+    def arrange_kill(self, number):
+        """Swaps the victim for one that halts after a chunk; brings it back a round later."""
+        if number == KILL_ROUND:
+            self.fed.kill_device(f"{VICTIM:03d}")
+            self.start_device(VICTIM, "--stop-after-chunks", "2")
+        elif number == KILL_ROUND + 1:
+            self.start_device(VICTIM)
+
+    def kill_victim_mid_upload(self):
+        """Waits until the victim says it has halted in its upload, then kills it."""
+        path = f"{self.work}/device-{VICTIM:03d}.log"
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit:
+            with open(path, encoding="utf-8") as f:
+                if "stopped after" in f.read():
+                    self.fed.kill_device(f"{VICTIM:03d}")
+                    return
+            time.sleep(0.02)
+        raise Failure(f"the device to be killed never began its upload: see {path}")
+
+    def round(self, number):
+        self.arrange_kill(number)
+        opened = self.fed.operator(0, "round", "open")["round"]
+        if number == KILL_ROUND:
+            self.kill_victim_mid_upload()
+        outcome = self.fed.operator(0, "round", "show", str(opened), "--wait")
+        if outcome["state"] != "published":
+            raise Failure(f"round {opened} ended {outcome['state']}: {outcome.get('reason')}")
+        return self.account(opened, outcome)
+
+    def account(self, opened, outcome):
+        """Everything the demo says of a finished round."""
+        check = sums.compare(f"{self.work}/hub-0", self.dumps, opened)
+        other = sums.compare(f"{self.work}/hub-1", self.dumps, opened)
+        model = f"{self.work}/hub-0/models/{outcome['model_hash']}.safetensors"
+        accuracy = self.evaluate(model)
+        with open(f"{self.work}/included-{opened}.txt", "w", encoding="ascii") as f:
+            f.write("\n".join(check.included) + "\n")
+        return {
+            "round": opened, "joined": outcome["included"],
+            "dropped": outcome["admitted"] - outcome["included"],
+            "accuracy": accuracy, "plain_accuracy": None,
+            "bytes": check.share_bytes * outcome["included"],
+            "publish_ms": outcome["publish_ms"],
+            "match": check.equal and other.equal, "detail": check.detail,
+        }
+
+    def evaluate(self, model):
+        text = self.digits_tool("eval", "--model", model, "--data",
+                                os.path.join(self.shards, "held-out.csv"), "--json")
+        return json.loads(text)["accuracy"]
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def plain_training(self):
+        """The same training with plain float averages over the same included devices."""
+        text = self.digits_tool(
+            "plain", "--model", self.initial, "--shards", self.shards, "--rounds",
+            str(len(self.rounds)), "--included", os.path.join(self.work, "included-{round}.txt"),
+            "--pki", self.fed.pki, "--training", json.dumps(TRAINING["trainer"]),
+            "--clip-norm", str(TRAINING["clip_norm"]), "--weight-max",
+            str(TRAINING["weight_max"]), "--data", os.path.join(self.shards, "held-out.csv"),
+            "--json")
+        for row, accuracy in zip(self.rounds, json.loads(text)["accuracy"]):
+            row["plain_accuracy"] = accuracy
+
+    def foreign_refused(self):
+        """The foreign device must have been told so, and both sides must have noticed."""
+        with open(f"{self.work}/device-foreign.log", encoding="utf-8") as f:
+            told = "certificate" in f.read()
+        counted = sum(v for k, v in self.fed.metrics(0).items()
+                      if "handshake" in k and "untrusted" in k)
+        return told and counted > 0
+
+    def summary(self, seconds):
+        last = self.rounds[-1]
+        return {
+            "rounds": len(self.rounds), "devices": self.options.devices, "hubs": 2,
+            "accuracy": last["accuracy"], "plain_accuracy": last["plain_accuracy"],
+            "sum_matches_plaintext": all(r["match"] for r in self.rounds),
+            "rejected_devices": 1 if self.refused else 0,
+            "dropped_uploads": sum(r["dropped"] for r in self.rounds),
+            "round_ms_median": statistics.median(r["publish_ms"] for r in self.rounds),
+            "seconds": round(seconds, 1),
+        }
+
+    def main(self):
+        began = time.monotonic()
+        self.say("preparing: data split, initial model, certificates")
+        self.prepare()
+        self.start()
+        self.say(f"{'round':>5} {'joined':>6} {'dropped':>7} {'accuracy':>8} {'bytes':>9}"
+                 f" {'ms to model':>11}  sum")
+        for number in range(1, self.options.rounds + 1):
+            row = self.round(number)
+            self.rounds.append(row)
+            self.say(f"{row['round']:5d} {row['joined']:6d} {row['dropped']:7d}"
+                     f" {row['accuracy']:8.4f} {row['bytes']:9,d} {row['publish_ms']:11.1f}"
+                     f"  {'equals plaintext' if row['match'] else 'DIFFERS: ' + row['detail']}")
+        self.refused = self.foreign_refused()
+        codes = self.fed.stop()
+        self.plain_training()
+        summary = self.summary(time.monotonic() - began)
+        report = os.path.abspath(self.options.report)
+        write_report(report, summary, self.rounds)
+        return self.verdict(summary, codes, report)
+
+    def verdict(self, summary, codes, report):
+        expected_drop = 1 if len(self.rounds) >= KILL_ROUND else 0
+        checks = [
+            ("every secure sum equals the plaintext sum", summary["sum_matches_plaintext"]),
+            ("within 0.01 of plain float averaging",
+             abs(summary["accuracy"] - summary["plain_accuracy"]) <= 0.01),
+            ("the device with a foreign certificate was refused and told so", self.refused),
+            ("the device killed mid-upload was left out whole, and came back",
+             summary["dropped_uploads"] == expected_drop
+             and self.rounds[-1]["joined"] == self.genuine),
+            ("both hubs stopped cleanly", codes == [0, 0]),
+        ]
+        if len(self.rounds) >= 20:
+            checks.insert(1, ("accuracy at least 0.93", summary["accuracy"] >= 0.93))
+        self.say("")
+        for text, good in checks:
+            self.say(f"  {'ok  ' if good else 'FAIL'} {text}")
+        self.say(f"\naccuracy {summary['accuracy']:.4f} secure, {summary['plain_accuracy']:.4f}"
+                 f" plain; {summary['round_ms_median']:.1f} ms from quorum to model (median);"
+                 f" {summary['seconds']} s in all\nreport: {report}")
+        if self.options.json:
+            print(json.dumps(summary), flush=True)
+        return all(good for _, good in checks)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", required=True, help="the build directory")
+    parser.add_argument("--data", required=True, help="digits.csv.gz")
+    parser.add_argument("--devices", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--report", default="out/demo.html")
+    parser.add_argument("--work", help="keep all files of the run in this folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    options = parser.parse_args()
+    if options.devices < COHORT_MIN + 2:
+        parser.error(f"--devices must be at least {COHORT_MIN + 2}: {COHORT_MIN} are the smallest"
+                     " cohort, one dies, one is foreign")
+    os.makedirs(os.path.dirname(os.path.abspath(options.report)), exist_ok=True)
+    demo = Demo(options)
+    good = False
+    try:
+        good = demo.main()
+    except Failure as failure:
+        print(f"demo: {failure}\nfiles of the run: {demo.work}", file=sys.stderr)
+    finally:
+        demo.fed.stop()
+        if good and not options.work:
+            shutil.rmtree(demo.work)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
