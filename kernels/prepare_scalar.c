@@ -3,20 +3,12 @@
 
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/sum_tail.h"
 
 double mr_sum_squares_scalar(const float *x, size_t n)
 {
     double part[16] = {0};
-    for (size_t i = 0; i < n; i++) {
-        const double v = x[i];
-        part[i % 16] += v * v;
-    }
-    for (unsigned width = 8; width > 0; width /= 2) {
-        for (unsigned p = 0; p < width; p++) {
-            part[p] += part[p + width];
-        }
-    }
-    return part[0];
+    return sum_tail(part, x, 0, n);
 }
 
 void mr_scale_scalar(float *x, float factor, size_t n)

@@ -1,5 +1,5 @@
 /* ring_scalar.c - ring add, fold and the packed 24-bit lanes: the reference. */
-#include "kernels/lane.h"
+#include "kernels/fold_tail.h"
 #include "kernels/levels.h"
 
 void mr_add_w16_scalar(uint16_t *acc, const uint16_t *src, size_t lanes)
@@ -25,35 +25,17 @@ void mr_add_w32_scalar(uint32_t *acc, const uint32_t *src, size_t lanes)
 
 void mr_fold_w16_scalar(uint16_t *acc, const uint16_t *const *src, unsigned sources, size_t lanes)
 {
-    for (size_t i = 0; i < lanes; i++) {
-        uint16_t sum = acc[i];
-        for (unsigned s = 0; s < sources; s++) {
-            sum = (uint16_t)(sum + src[s][i]);
-        }
-        acc[i] = sum;
-    }
+    fold_tail_w16(acc, src, sources, 0, lanes);
 }
 
 void mr_fold_w24_scalar(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes)
 {
-    for (size_t i = 0; i < lanes; i++) {
-        uint32_t sum = acc[i];
-        for (unsigned s = 0; s < sources; s++) {
-            sum += lane_load24(packed[s] + 3 * i);
-        }
-        acc[i] = sum;
-    }
+    fold_tail_w24(acc, packed, sources, 0, lanes);
 }
 
 void mr_fold_w32_scalar(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes)
 {
-    for (size_t i = 0; i < lanes; i++) {
-        uint32_t sum = acc[i];
-        for (unsigned s = 0; s < sources; s++) {
-            sum += src[s][i];
-        }
-        acc[i] = sum;
-    }
+    fold_tail_w32(acc, src, sources, 0, lanes);
 }
 
 void mr_pack_w24_scalar(uint8_t *packed, const uint32_t *acc, size_t lanes)

@@ -44,8 +44,8 @@ static uint32_t machine_levels(void)
     const unsigned avx512_b = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     const unsigned avx512_c = bit_AVX512VBMI | bit_VAES;
     unsigned a, b, c, d, b7, c7;
-
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AES)) {
+    const unsigned avx2_c = bit_OSXSAVE | bit_AES | bit_POPCNT;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & avx2_c) != avx2_c) {
         return 0;
     }
     const uint64_t saved = os_saved_state();

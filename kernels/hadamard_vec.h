@@ -1,0 +1,111 @@
+/* hadamard_vec.h - inside kernels/ only: the Hadamard transform at any vector width.
+ *
+ * Every element goes through the same additions and subtractions as in the stage-by-stage
+ * reference, only the schedule differs, so the result is the same to the bit: the first stages run
+ * inside registers, the others three (or what is left) at a time across eight (four, two) of them;
+ * a block beyond L1 is first finished in pieces that fit.
+ *
+ * The including file defines vec_butterflies(v): the stages h = 1 .. VEC_F32 / 2 of one vector.
+ */
+#ifndef MR_KERNELS_HADAMARD_VEC_H
+#define MR_KERNELS_HADAMARD_VEC_H
+
+#include <math.h>
+
+#include "kernels/vec.h"
+
+#define BASE  (8 * VEC_F32) /* elements that eight registers hold */
+#define PIECE 4096u         /* elements, 16 KiB: half of a small L1 */
+
+static vec_f32 vec_butterflies(vec_f32 v);
+
+/* The stages of distance 1 .. radix/2 across v[0..radix). */
+VEC_INLINE void across(vec_f32 *v, unsigned radix)
+{
+    VEC_UNROLL
+    for (unsigned h = 1; h < radix; h *= 2) {
+        VEC_UNROLL
+        for (unsigned i = 0; i < radix; i++) {
+            if ((i & h) == 0) {
+                const vec_f32 a = v[i], b = v[i + h];
+                v[i] = a + b;
+                v[i + h] = a - b;
+            }
+        }
+    }
+}
+
+/* log2(radix) stages starting at distance h, then one multiplication by factor. */
+VEC_INLINE void pass(float *x, size_t n, size_t h, unsigned radix, float factor)
+{
+    for (size_t at = 0; at < n; at += radix * h) {
+        for (size_t i = at; i < at + h; i += VEC_F32) {
+            vec_f32 v[8];
+            VEC_UNROLL
+            for (unsigned r = 0; r < radix; r++) {
+                v[r] = vec_load_f32(x + i + r * h);
+            }
+            across(v, radix);
+            VEC_UNROLL
+            for (unsigned r = 0; r < radix; r++) {
+                vec_store_f32(x + i + r * h, v[r] * factor);
+            }
+        }
+    }
+}
+
+VEC_INLINE void base_pass(float *x, size_t n, float factor)
+{
+    for (size_t at = 0; at < n; at += BASE) {
+        vec_f32 v[8];
+        VEC_UNROLL
+        for (unsigned r = 0; r < 8; r++) {
+            v[r] = vec_butterflies(vec_load_f32(x + at + r * VEC_F32));
+        }
+        across(v, 8);
+        VEC_UNROLL
+        for (unsigned r = 0; r < 8; r++) {
+            vec_store_f32(x + at + r * VEC_F32, v[r] * factor);
+        }
+    }
+}
+
+/* The stages from distance h up to n / 2; multiplies by factor in the last pass. A multiplication
+ * by one in the others changes nothing. */
+VEC_INLINE void passes(float *x, size_t n, size_t h, float factor)
+{
+    while (h < n) {
+        if (n / h >= 8) {
+            pass(x, n, h, 8, n / h == 8 ? factor : 1.0f);
+            h *= 8;
+        } else if (n / h == 4) {
+            pass(x, n, h, 4, factor);
+            h *= 4;
+        } else {
+            pass(x, n, h, 2, factor);
+            h *= 2;
+        }
+    }
+}
+
+VEC_INLINE void transform_block(float *x, size_t block)
+{
+    const float factor = (float)(1.0 / sqrt((double)block));
+    const size_t piece = block < PIECE ? block : PIECE;
+    const float piece_factor = piece == block ? factor : 1.0f;
+    for (size_t at = 0; at < block; at += piece) {
+        base_pass(x + at, piece, piece == BASE ? piece_factor : 1.0f);
+        passes(x + at, piece, BASE, piece_factor);
+    }
+    passes(x, block, piece, factor);
+}
+
+/* block >= BASE, n a multiple of block. */
+VEC_INLINE void vec_hadamard(float *x, size_t n, size_t block)
+{
+    for (size_t at = 0; at < n; at += block) {
+        transform_block(x + at, block);
+    }
+}
+
+#endif

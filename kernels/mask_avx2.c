@@ -1,0 +1,173 @@
+/* mask_avx2.c - expand and add by AES-NI, eight blocks in flight. */
+#include <immintrin.h>
+
+#include "kernels/counter.h"
+#include "kernels/lane.h"
+#include "kernels/levels.h"
+#include "kernels/w24_avx2.h"
+
+#define BATCH      8     /* blocks */
+#define SPAN_BYTES 3072u /* of w24: whole batches, whole lanes, well inside L1 */
+
+enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+
+/* Without it -O2 keeps the blocks in memory. */
+#define UNROLL        _Pragma("GCC unroll 10")
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* The counters of blocks 2p and 2p + 1 of a batch. base = {lo, hi} twice, step = {2p, 0, 2p + 1,
+ * 0}. A carry out of the low word is where its top bit falls; no branch, the counter is secret. */
+ALWAYS_INLINE __m256i counter_pair(__m256i base, __m256i step)
+{
+    const __m256i big_endian =
+        _mm256_setr_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, /* low */
+                         15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m256i sum = _mm256_add_epi64(base, step);
+    const __m256i carry = _mm256_srli_epi64(_mm256_andnot_si256(sum, base), 63);
+    return _mm256_shuffle_epi8(_mm256_add_epi64(sum, _mm256_bslli_epi128(carry, 8)), big_endian);
+}
+
+/* The next eight blocks of the stream. */
+ALWAYS_INLINE void keystream(__m128i ks[BATCH], const struct mr_mask_stream *mask,
+                             struct counter *ctr)
+{
+    const __m256i base = _mm256_setr_epi64x((long long)ctr->lo, (long long)ctr->hi,
+                                            (long long)ctr->lo, (long long)ctr->hi);
+    const __m128i first = _mm_loadu_si128((const __m128i *)mask->round_keys[0]);
+    UNROLL
+    for (int p = 0; p < BATCH / 2; p++) {
+        const __m256i pair = counter_pair(base, _mm256_setr_epi64x(2 * p, 0, 2 * p + 1, 0));
+        ks[2 * p] = _mm_xor_si128(_mm256_castsi256_si128(pair), first);
+        ks[2 * p + 1] = _mm_xor_si128(_mm256_extracti128_si256(pair, 1), first);
+    }
+    counter_add(ctr, BATCH);
+    UNROLL
+    for (unsigned r = 1; r < 10; r++) {
+        const __m128i key = _mm_loadu_si128((const __m128i *)mask->round_keys[r]);
+        UNROLL
+        for (unsigned b = 0; b < BATCH; b++) {
+            ks[b] = _mm_aesenc_si128(ks[b], key);
+        }
+    }
+    const __m128i last = _mm_loadu_si128((const __m128i *)mask->round_keys[10]);
+    UNROLL
+    for (unsigned b = 0; b < BATCH; b++) {
+        ks[b] = _mm_aesenclast_si128(ks[b], last);
+    }
+}
+
+ALWAYS_INLINE void apply(uint8_t *at, __m128i ks, enum mask_op op)
+{
+    const __m128i v = op == MASK_EXPAND ? ks : _mm_loadu_si128((const __m128i *)at);
+    __m128i out = ks;
+    if (op == MASK_ADD_W16) {
+        out = _mm_add_epi16(v, ks);
+    } else if (op == MASK_ADD_W32) {
+        out = _mm_add_epi32(v, ks);
+    } else if (op == MASK_SUB_W16) {
+        out = _mm_sub_epi16(v, ks);
+    } else if (op == MASK_SUB_W32) {
+        out = _mm_sub_epi32(v, ks);
+    }
+    _mm_storeu_si128((__m128i *)at, out);
+}
+
+/* What is left, less than a batch: worked on in a copy, whole blocks at a time. */
+static void apply_tail(uint8_t *at, const __m128i ks[BATCH], size_t bytes, enum mask_op op)
+{
+    uint8_t copy[16 * BATCH];
+    memcpy(copy, at, op == MASK_EXPAND ? 0 : bytes);
+    for (size_t b = 0; b < (bytes + 15) / 16; b++) {
+        apply(copy + 16 * b, ks[b], op);
+    }
+    memcpy(at, copy, bytes);
+    explicit_bzero(copy, sizeof copy);
+}
+
+ALWAYS_INLINE void run(uint8_t *at, const struct mr_mask_stream *mask, uint64_t offset,
+                       size_t bytes, enum mask_op op)
+{
+    struct counter ctr = counter_at(mask, offset);
+    __m128i ks[BATCH];
+    for (; bytes >= sizeof ks; bytes -= sizeof ks, at += sizeof ks) {
+        keystream(ks, mask, &ctr);
+        UNROLL
+        for (unsigned b = 0; b < BATCH; b++) {
+            apply(at + 16 * b, ks[b], op);
+        }
+    }
+    if (bytes > 0) {
+        keystream(ks, mask, &ctr);
+        apply_tail(at, ks, bytes, op);
+        explicit_bzero(ks, sizeof ks);
+    }
+}
+
+void mr_mask_expand_avx2(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t bytes)
+{
+    run(out, mask, offset, bytes, MASK_EXPAND);
+}
+
+void mr_mask_add_w16_avx2(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 2 * lanes, MASK_ADD_W16);
+}
+
+void mr_mask_add_w32_avx2(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 4 * lanes, MASK_ADD_W32);
+}
+
+void mr_mask_sub_w16_avx2(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 2 * lanes, MASK_SUB_W16);
+}
+
+void mr_mask_sub_w32_avx2(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
+}
+
+/* Lanes of three bytes do not fit the batches: a span of the stream is laid down in L1 and read
+ * back as packed lanes. */
+void mr_mask_add_w24_avx2(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_add_w24_avx2(acc + done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}
+
+static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 8 <= lanes; i += 8) {
+        const __m256i v = w24_load8(packed + 3 * i);
+        w24_store8(packed + 3 * i, _mm256_sub_epi32(v, w24_load8(ks + 3 * i)));
+    }
+    for (; i < lanes; i++) {
+        uint8_t *lane = packed + 3 * i;
+        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    }
+}
+
+void mr_mask_sub_w24_avx2(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        sub_packed(packed + 3 * done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}

@@ -1,0 +1,103 @@
+/* ring_vec.h - inside kernels/ only: ring add and fold of 16- and 32-bit lanes at any vector width.
+ * Include vec.h's conditions apply. */
+#ifndef MR_KERNELS_RING_VEC_H
+#define MR_KERNELS_RING_VEC_H
+
+#include "kernels/fold_tail.h"
+#include "kernels/vec.h"
+
+VEC_INLINE void vec_add_w16(uint16_t *acc, const uint16_t *src, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 4 * VEC_U16 <= lanes; i += 4 * VEC_U16) {
+        VEC_UNROLL
+        for (size_t v = 0; v < 4 * VEC_U16; v += VEC_U16) {
+            vec_store_u16(acc + i + v, vec_load_u16(acc + i + v) + vec_load_u16(src + i + v));
+        }
+    }
+    for (; i + VEC_U16 <= lanes; i += VEC_U16) {
+        vec_store_u16(acc + i, vec_load_u16(acc + i) + vec_load_u16(src + i));
+    }
+    fold_tail_w16(acc, &src, 1, i, lanes);
+}
+
+VEC_INLINE void vec_add_w32(uint32_t *acc, const uint32_t *src, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 4 * VEC_U32 <= lanes; i += 4 * VEC_U32) {
+        VEC_UNROLL
+        for (size_t v = 0; v < 4 * VEC_U32; v += VEC_U32) {
+            vec_store_u32(acc + i + v, vec_load_u32(acc + i + v) + vec_load_u32(src + i + v));
+        }
+    }
+    for (; i + VEC_U32 <= lanes; i += VEC_U32) {
+        vec_store_u32(acc + i, vec_load_u32(acc + i) + vec_load_u32(src + i));
+    }
+    fold_tail_w32(acc, &src, 1, i, lanes);
+}
+
+VEC_INLINE void vec_fold_w16(uint16_t *acc, const uint16_t *const *src, unsigned sources,
+                             size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 4 * VEC_U16 <= lanes; i += 4 * VEC_U16) {
+        vec_u16 sum[4];
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            sum[v] = vec_load_u16(acc + i + v * VEC_U16);
+        }
+        for (unsigned s = 0; s < sources; s++) {
+            const uint16_t *from = src[s] + i;
+            VEC_UNROLL
+            for (size_t v = 0; v < 4; v++) {
+                sum[v] += vec_load_u16(from + v * VEC_U16);
+            }
+        }
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            vec_store_u16(acc + i + v * VEC_U16, sum[v]);
+        }
+    }
+    for (; i + VEC_U16 <= lanes; i += VEC_U16) {
+        vec_u16 sum = vec_load_u16(acc + i);
+        for (unsigned s = 0; s < sources; s++) {
+            sum += vec_load_u16(src[s] + i);
+        }
+        vec_store_u16(acc + i, sum);
+    }
+    fold_tail_w16(acc, src, sources, i, lanes);
+}
+
+VEC_INLINE void vec_fold_w32(uint32_t *acc, const uint32_t *const *src, unsigned sources,
+                             size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 4 * VEC_U32 <= lanes; i += 4 * VEC_U32) {
+        vec_u32 sum[4];
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            sum[v] = vec_load_u32(acc + i + v * VEC_U32);
+        }
+        for (unsigned s = 0; s < sources; s++) {
+            const uint32_t *from = src[s] + i;
+            VEC_UNROLL
+            for (size_t v = 0; v < 4; v++) {
+                sum[v] += vec_load_u32(from + v * VEC_U32);
+            }
+        }
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            vec_store_u32(acc + i + v * VEC_U32, sum[v]);
+        }
+    }
+    for (; i + VEC_U32 <= lanes; i += VEC_U32) {
+        vec_u32 sum = vec_load_u32(acc + i);
+        for (unsigned s = 0; s < sources; s++) {
+            sum += vec_load_u32(src[s] + i);
+        }
+        vec_store_u32(acc + i, sum);
+    }
+    fold_tail_w32(acc, src, sources, i, lanes);
+}
+
+#endif
