@@ -20,7 +20,9 @@ struct mr_log;
 struct mr_log *mr_log_open(enum mr_log_level level, int fd);
 void mr_log_close(struct mr_log *log);
 
-/* `event` is dotted lower case ("upload.refused"); `format` yields the key=value pairs. */
+/* `event` is dotted lower case ("upload.refused"); `format` yields the key=value pairs: a value
+ * reaches up to the next " key=" written in the format, whatever it prints. A NULL log is silent.
+ */
 void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
