@@ -1,0 +1,141 @@
+#!/bin/sh
+# Every pass of the tests, one after the other; `./run test` calls it.
+#
+# A pass is one build with its options, and the tests that make sense in it. Each leaves a log in
+# out/passes/ that tests/tally.py counts; the last line of all is `N passed, N failed, N skipped`.
+set -eu
+cd "$(dirname "$0")/.."
+out=out/passes
+all='native asan tsan aarch64 plain lint'
+passes=
+usage() {
+    echo "usage: ./run test [--quick] [--pass $(echo "$all" | tr ' ' '|')]..." >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+        --quick) passes="$passes native" ;;
+        --pass)
+            case " $all " in
+                *" ${2:-?} "*) passes="$passes $2" ;;
+                *) usage ;;
+            esac
+            shift
+            ;;
+        *) usage ;;
+    esac
+    shift
+done
+passes=${passes:-$all}
+
+rm -rf "$out"
+mkdir -p "$out"
+
+# note PASS RESULT NAME TEXT: a result that no meson test stands for.
+note() {
+    printf '%s\t%s\t%s\n' "$2" "$3" "$4" >>"$out/$1.notes"
+}
+
+# meson_pass PASS DIR "SUITES" "MESON OPTIONS": builds DIR, runs the suites (all if none is named).
+# The words are split on purpose: suites and options hold no spaces.
+meson_pass() {
+    pass=$1 dir=$2 suites=$3 options=$4
+    log=$out/$pass.build.log
+    if [ ! -f "$dir/build.ninja" ]; then
+        rm -rf "$dir"
+        # shellcheck disable=SC2086
+        if ! meson setup "$dir" $options >"$log" 2>&1; then
+            tail -n 30 "$log" >&2
+            note "$pass" FAIL "configure $dir" "meson setup failed, see $log"
+            return 0
+        fi
+    fi
+    if ! ninja -C "$dir" >>"$log" 2>&1; then
+        tail -n 60 "$log" >&2
+        note "$pass" FAIL "build $dir" "ninja failed, see $log"
+        return 0
+    fi
+    selected=
+    for suite in $suites; do
+        selected="$selected --suite $suite"
+    done
+    rm -f "$dir/meson-logs/testlog.json"
+    # The exit code is not asked: tally.py reads what each test did.
+    # shellcheck disable=SC2086
+    $around meson test -C "$dir" --no-rebuild --timeout-multiplier "$patience" $selected \
+        >"$out/$pass.test.log" 2>&1 || true
+    if [ -f "$dir/meson-logs/testlog.json" ]; then
+        cp "$dir/meson-logs/testlog.json" "$out/$pass.json"
+    else
+        note "$pass" FAIL "meson test" "no test ran, see $out/$pass.test.log"
+    fi
+}
+
+pass_native() {
+    tests/install.sh build test
+    meson_pass native build '' -Dtests=true
+}
+
+pass_asan() {
+    tests/install.sh build test
+    patience=4
+    ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=1 \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        meson_pass asan build-asan '' '-Db_sanitize=address,undefined -Db_lundef=false -Djemalloc=disabled'
+}
+
+# The parts where more than one thread touches a thing. GCC 12's runtime wants the old address
+# layout: with many bits of randomness it stops at once, so they are taken away where that is allowed.
+pass_tsan() {
+    tests/install.sh build test
+    patience=6
+    around="setarch $(uname -m) -R"
+    $around true 2>/dev/null || around=
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+        meson_pass tsan build-tsan 'control plane runtime hub' \
+        '-Db_sanitize=thread -Db_lundef=false -Djemalloc=disabled'
+}
+
+pass_aarch64() {
+    if [ "$(uname -m)" = aarch64 ]; then
+        note aarch64 SKIP 'cross build' 'this machine is AArch64 itself: the native pass is that pass'
+        return 0
+    fi
+    if [ ! -f config/cross/aarch64.ini ]; then
+        note aarch64 SKIP 'cross build' 'config/cross/aarch64.ini is not there'
+        return 0
+    fi
+    tests/install.sh build test cross
+    patience=10
+    meson_pass aarch64 build-aarch64 'kernels wire edge' \
+        '--cross-file config/cross/aarch64.ini -Dappliance=disabled'
+}
+
+# As on a machine without the optional packages.
+pass_plain() {
+    tests/install.sh build test
+    meson_pass plain build-plain '' '-Ddpdk=disabled -Dipsec_mb=disabled -Djemalloc=disabled'
+}
+
+pass_lint() {
+    tests/install.sh build test lint
+    if [ ! -f build/build.ninja ] && ! meson setup build >"$out/lint.build.log" 2>&1; then
+        note lint FAIL 'configure build' "meson setup failed, see $out/lint.build.log"
+        return 0
+    fi
+    ninja -C build >"$out/lint.build.log" 2>&1 || true # a broken build is the native pass's failure
+    tests/lint.sh --notes "$out/lint.notes" >"$out/lint.log" 2>&1 || cat "$out/lint.log"
+}
+
+for pass in $passes; do
+    around='' patience=1
+    began=$(date +%s)
+    echo "== $pass"
+    if ! "pass_$pass" </dev/null; then
+        note "$pass" FAIL "prepare $pass" 'the pass could not be run'
+    fi
+    /usr/bin/python3 tests/tally.py --brief "$out" "$pass"
+    echo "   $(($(date +%s) - began)) s"
+done
+# shellcheck disable=SC2086
+exec /usr/bin/python3 tests/tally.py "$out" $passes

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Counts what the passes did: `N passed, N failed, N skipped`.
+
+    tally.py [--brief] DIR PASS...
+
+A pass has left DIR/PASS.json (meson's testlog.json: one JSON object a test program) and
+DIR/PASS.notes (result TAB name TAB text: checks that are no test program). A test program that is
+made of cmocka cases counts as its cases, any other as one. Meson's word on a program goes above its
+cases: one that died after its last good case has failed.
+
+Exit code 1 if anything failed or nothing ran.
+"""
+
+import json
+import os
+import re
+import sys
+from collections import namedtuple
+
+Result = namedtuple("Result", "outcome name text")  # outcome: PASS, FAIL, SKIP
+
+MESON = {"OK": "PASS", "EXPECTEDFAIL": "PASS", "SKIP": "SKIP"}  # any other word is a failure
+CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\w+)$", re.MULTILINE)
+CASES = {"OK": "PASS", "FAILED": "FAIL", "SKIPPED": "SKIP"}
+LOG_LINES = 60
+
+
+def last_words(text):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("[")]
+    return lines[-1] if lines else "no reason printed"
+
+
+def cases_of(test, output):
+    """The cmocka cases of one program as {name: outcome}; empty for any other kind of program."""
+    found = {}
+    for word, name in CASE.findall(output):
+        if found.get(name) != "FAIL":
+            found[name] = CASES[word]
+    return found
+
+
+def results_of(test):
+    """The results of one line of testlog.json."""
+    output = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
+    outcome = MESON.get(test["result"], "FAIL")
+    cases = cases_of(test, output)
+    results = [Result(kind, f"{test['name']}: {case}", last_words(output))
+               for case, kind in cases.items() if kind != "FAIL"]
+    if outcome == "FAIL":
+        log = "\n".join(output.strip().splitlines()[-LOG_LINES:])
+        failed = [case for case, kind in cases.items() if kind == "FAIL"] or [test["result"]]
+        results += [Result("FAIL", f"{test['name']}: {case}", log if i == 0 else "")
+                    for i, case in enumerate(failed)]
+    elif not cases or outcome == "SKIP":
+        results = [Result(outcome, test["name"], last_words(output))]
+    return results
+
+
+def read_pass(folder, name):
+    results = []
+    path = os.path.join(folder, name + ".json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                results += results_of(json.loads(line))
+    path = os.path.join(folder, name + ".notes")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            results += [Result(*line.rstrip("\n").split("\t", 2)) for line in f if line.strip()]
+    return results
+
+
+def count(results):
+    passed, failed, skipped = (sum(r.outcome == o for r in results)
+                               for o in ("PASS", "FAIL", "SKIP"))
+    return f"{passed} passed, {failed} failed, {skipped} skipped"
+
+
+def main(words):
+    brief = words[:1] == ["--brief"]
+    folder, *passes = words[1:] if brief else words
+    by_pass = {name: read_pass(folder, name) for name in dict.fromkeys(passes)}
+    everything = [r for results in by_pass.values() for r in results]
+    if brief:
+        print("   " + count(everything))
+        return 0
+    for outcome, title in (("SKIP", "skipped"), ("FAIL", "FAILED")):
+        for name, results in by_pass.items():
+            for r in results:
+                if r.outcome == outcome:
+                    text = r.text.replace("\n", "\n    ")
+                    print(f"{title} {name}/{r.name}: {text}")
+    print(count(everything))
+    return 1 if not everything or any(r.outcome == "FAIL" for r in everything) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
