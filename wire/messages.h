@@ -3,7 +3,9 @@
  *
  * Decoders are strict: wrong type, missing or unknown member, value out of range is refused with a
  * text that names the member. Encoders return a malloc'd NUL-terminated string (caller frees), or
- * NULL when out of memory. Binary members are base64 (standard alphabet, padded). */
+ * NULL when out of memory. Binary members are base64 (standard alphabet, padded). The text of an
+ * encoded seed request is secret: wipe it before freeing. Its decoder leaves no copy of the seed
+ * but the one in the struct. */
 #ifndef MR_WIRE_MESSAGES_H
 #define MR_WIRE_MESSAGES_H
 
@@ -14,7 +16,8 @@
 #include "wire/error.h"
 #include "wire/keys.h"
 
-#define MR_ATTEMPTS_MAX 8 /* attempts 0..7 a device and round */
+#define MR_MESSAGE_MAX  8192 /* bytes of a body; a longer one is refused unread */
+#define MR_ATTEMPTS_MAX 8    /* attempts 0..7 a device and round */
 
 /* POST /v1/rounds/{round}/seed, device to helper. Secret: wipe the body after use. */
 struct mr_seed_request {
@@ -45,14 +48,14 @@ struct mr_upload_request {
 struct mr_upload_grant {
     uint64_t upload_id;
     char udp_host[64]; /* numeric address; empty for HTTP/2 */
-    uint16_t udp_port;
-    uint32_t window; /* chunks that may be in flight before the first ACK */
+    uint16_t udp_port; /* 0 for HTTP/2 */
+    uint32_t window;   /* chunks that may be in flight before the first ACK */
 };
 
 /* GET /v1/rounds/{round}/uploads/{upload_id}?wait_ms=N */
 struct mr_upload_status {
     enum mr_upload_state state;
-    enum mr_upload_reason reason;
+    enum mr_upload_reason reason; /* MR_REASON_NONE unless refused, and only then */
 };
 
 /* Answer to POST /v1/peer/rounds: the helper's signature of the proposed announcement. */
@@ -68,7 +71,9 @@ struct mr_peer_model {
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 
-/* Any refusal: HTTP status 4xx/5xx with this body. `code` is one of docs/wire-format.md's list. */
+/* Any refusal: HTTP status 4xx/5xx with this body. `code` is one of wire/refusals.def. The encoder
+ * writes '?' for what is not printable ASCII; the decoder takes any code of [a-z_], so that an old
+ * device can report a new hub's refusal. */
 struct mr_refusal {
     char code[40];
     char message[400];
@@ -92,5 +97,13 @@ MR_MESSAGE_CODEC(refusal)
 /* "receiving", "staged", "committed", "refused"; "none", "closed", "superseded", … */
 const char *mr_upload_state_name(enum mr_upload_state state);
 const char *mr_upload_reason_name(enum mr_upload_reason reason);
+
+/* The HTTP status that goes with a refusal's code (wire/refusals.def), 0 for an unknown one. */
+int mr_refusal_status(const char *code);
+
+/* An upload id as it stands in paths and bodies: 16 lower-case hex digits. Parsing takes exactly
+ * that: 0 or -1. */
+void mr_upload_id_format(char text[17], uint64_t upload_id);
+int mr_upload_id_parse(uint64_t *upload_id, const char *text);
 
 #endif

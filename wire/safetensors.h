@@ -11,7 +11,7 @@
 
 #include "wire/error.h"
 
-#define MR_SAFETENSORS_HEADER_MAX (1u << 20)
+#define MR_SAFETENSORS_HEADER_MAX  (1u << 20)
 #define MR_SAFETENSORS_TENSORS_MAX 4096
 
 struct mr_tensor {
@@ -22,7 +22,8 @@ struct mr_tensor {
     size_t count;  /* floats */
 };
 
-/* A parsed view; owns only `tensors` and its names, not the bytes. */
+/* A parsed view; owns only `tensors` and its names, not the bytes. The data of a foreign file may
+ * start at any byte: read floats with memcpy. */
 struct mr_safetensors {
     size_t data_offset; /* bytes from the start of the file */
     size_t count;       /* D: floats in all */
@@ -30,13 +31,16 @@ struct mr_safetensors {
     struct mr_tensor *tensors; /* by rising offset */
 };
 
-/* Parses a whole file in memory. 0 or -1 with an error. On success mr_safetensors_fini is owed. */
+/* Parses a whole file in memory; "__metadata__" is passed over. 0 or -1 with an error. On success
+ * mr_safetensors_fini is owed. */
 int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, size_t length,
                          struct mr_error *error);
 void mr_safetensors_fini(struct mr_safetensors *model);
 
-/* Writes the header for named F32 tensors (offsets are computed in the order given), padded with
- * spaces so that the data starts at a multiple of 64. malloc'd; *length set. NULL: out of memory. */
+/* Writes the length field and header for named F32 tensors: name, dims and rank are read, offsets
+ * are computed in the order given. Padded with spaces so that the data starts at a multiple of 64;
+ * the same tensors give the same bytes everywhere (docs/wire-format.md, "Model files"). malloc'd;
+ * *length set. NULL: out of memory, or a header above MR_SAFETENSORS_HEADER_MAX. */
 uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_count,
                                size_t *length);
 

@@ -1,0 +1,266 @@
+#include "wire/messages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/assert.h"
+#include "wire/base64.h"
+#include "wire/bytes.h"
+#include "wire/json_reader.h"
+
+#define COUNT(list) ((unsigned)(sizeof(list) / sizeof *(list)))
+
+static const char *const transport_names[] = {"udp", "http2"};
+static const char *const state_names[] = {"receiving", "staged", "committed", "refused"};
+static const char *const reason_names[] = {"none", "closed", "superseded", "void", "idle"};
+
+const char *mr_upload_state_name(enum mr_upload_state state)
+{
+    MR_ASSERT(state >= MR_UPLOAD_RECEIVING && state <= MR_UPLOAD_REFUSED);
+    return state_names[state - MR_UPLOAD_RECEIVING];
+}
+
+const char *mr_upload_reason_name(enum mr_upload_reason reason)
+{
+    MR_ASSERT((unsigned)reason < COUNT(reason_names));
+    return reason_names[reason];
+}
+
+int mr_refusal_status(const char *code)
+{
+#define MR_REFUSAL(name, status, sentence)                                                         \
+    if (strcmp(code, #name) == 0)                                                                  \
+        return status;
+#include "wire/refusals.def"
+#undef MR_REFUSAL
+    return 0;
+}
+
+static void open_message(struct mr_json_reader *reader, const char *text, size_t length,
+                         struct mr_error *error)
+{
+    *reader = (struct mr_json_reader){.error = error};
+    if (length > MR_MESSAGE_MAX)
+        mr_json_reader_fail(reader, "the body has %zu bytes: at most %d are taken", length,
+                            MR_MESSAGE_MAX);
+    else
+        mr_json_reader_open(reader, text, length, error);
+}
+
+/* Binary as a JSON string; NULL when out of memory. */
+static json_t *binary(const uint8_t *data, size_t bytes)
+{
+    char text[MR_BASE64_LENGTH(MR_BASE64_BYTES_MAX) + 1];
+    mr_base64_encode(text, data, bytes);
+    return json_string(text);
+}
+
+/* Frees the object; NULL in, NULL out. */
+static char *dump(json_t *object)
+{
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return text;
+}
+
+static json_t *receipt_object(const struct mr_receipt *receipt)
+{
+    return json_pack("{s:i, s:o}", "hub", receipt->hub_index, "signature",
+                     binary(receipt->signature, MR_SIGNATURE_BYTES));
+}
+
+static void receipt_take(struct mr_receipt *receipt, struct mr_json_reader *reader)
+{
+    receipt->hub_index = (uint16_t)mr_json_take_integer(reader, "hub", 0, UINT16_MAX);
+    mr_json_take_binary(reader, "signature", receipt->signature, MR_SIGNATURE_BYTES);
+}
+
+char *mr_receipt_encode(const struct mr_receipt *message)
+{
+    return dump(receipt_object(message));
+}
+
+int mr_receipt_decode(struct mr_receipt *message, const char *text, size_t length,
+                      struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    receipt_take(message, &reader);
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_upload_request_encode(const struct mr_upload_request *message)
+{
+    MR_ASSERT(message->receipt_count < MR_HUBS_MAX);
+    json_t *receipts = json_array();
+    for (unsigned i = 0; i < message->receipt_count; i++)
+        if (json_array_append_new(receipts, receipt_object(&message->receipts[i])) != 0) {
+            json_decref(receipts);
+            return NULL;
+        }
+    return dump(json_pack("{s:o, s:I, s:s, s:o}", "announcement",
+                          binary(message->announcement_hash, MR_HASH_BYTES), "attempt",
+                          (json_int_t)message->attempt, "transport",
+                          transport_names[message->transport], "receipts", receipts));
+}
+
+int mr_upload_request_decode(struct mr_upload_request *message, const char *text, size_t length,
+                             struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    mr_json_take_binary(&reader, "announcement", message->announcement_hash, MR_HASH_BYTES);
+    message->attempt = (uint32_t)mr_json_take_integer(&reader, "attempt", 0, MR_ATTEMPTS_MAX - 1);
+    message->transport = (enum mr_transport)mr_json_take_choice(
+        &reader, "transport", transport_names, COUNT(transport_names));
+    json_t *receipts = mr_json_take_array(&reader, "receipts", 1, MR_HUBS_MAX - 1);
+    message->receipt_count = (unsigned)json_array_size(receipts);
+    for (unsigned i = 0; i < message->receipt_count; i++) {
+        struct mr_json_reader entry;
+        mr_json_reader_wrap(&entry, json_incref(json_array_get(receipts, i)), error);
+        receipt_take(&message->receipts[i], &entry);
+        if (mr_json_reader_close(&entry) != 0) {
+            mr_error_prefix(error, "receipts[%u]", i);
+            reader.failed = true;
+            break;
+        }
+    }
+    json_decref(receipts);
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_upload_grant_encode(const struct mr_upload_grant *message)
+{
+    char id[17];
+    mr_upload_id_format(id, message->upload_id);
+    return dump(json_pack("{s:s, s:s, s:i, s:I}", "upload", id, "udp_host", message->udp_host,
+                          "udp_port", message->udp_port, "window", (json_int_t)message->window));
+}
+
+int mr_upload_grant_decode(struct mr_upload_grant *message, const char *text, size_t length,
+                           struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    char id[17] = "";
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    mr_json_take_text(&reader, "upload", id, sizeof id);
+    if (mr_upload_id_parse(&message->upload_id, id) != 0)
+        mr_json_reader_fail(&reader, "member \"upload\" must be 16 lower-case hex digits");
+    mr_json_take_text(&reader, "udp_host", message->udp_host, sizeof message->udp_host);
+    message->udp_port = (uint16_t)mr_json_take_integer(&reader, "udp_port", 0, UINT16_MAX);
+    message->window = (uint32_t)mr_json_take_integer(&reader, "window", 0, UINT32_MAX);
+    if ((message->udp_host[0] == '\0') != (message->udp_port == 0))
+        mr_json_reader_fail(&reader, "members \"udp_host\" and \"udp_port\" come together");
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_upload_status_encode(const struct mr_upload_status *message)
+{
+    MR_ASSERT((message->state == MR_UPLOAD_REFUSED) == (message->reason != MR_REASON_NONE));
+    return dump(json_pack("{s:s, s:s}", "state", mr_upload_state_name(message->state), "reason",
+                          mr_upload_reason_name(message->reason)));
+}
+
+int mr_upload_status_decode(struct mr_upload_status *message, const char *text, size_t length,
+                            struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    open_message(&reader, text, length, error);
+    message->state = (enum mr_upload_state)(
+        MR_UPLOAD_RECEIVING +
+        mr_json_take_choice(&reader, "state", state_names, COUNT(state_names)));
+    message->reason = (enum mr_upload_reason)mr_json_take_choice(&reader, "reason", reason_names,
+                                                                 COUNT(reason_names));
+    if ((message->state == MR_UPLOAD_REFUSED) != (message->reason != MR_REASON_NONE))
+        mr_json_reader_fail(&reader, "a refused upload has a reason, any other has \"none\"");
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_peer_signature_encode(const struct mr_peer_signature *message)
+{
+    return dump(json_pack("{s:i, s:o}", "hub", message->hub_index, "signature",
+                          binary(message->signature, MR_SIGNATURE_BYTES)));
+}
+
+int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text, size_t length,
+                             struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
+    mr_json_take_binary(&reader, "signature", message->signature, MR_SIGNATURE_BYTES);
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_peer_model_encode(const struct mr_peer_model *message)
+{
+    return dump(json_pack("{s:i, s:o, s:o}", "hub", message->hub_index, "model",
+                          binary(message->model_hash, MR_HASH_BYTES), "signature",
+                          binary(message->signature, MR_SIGNATURE_BYTES)));
+}
+
+int mr_peer_model_decode(struct mr_peer_model *message, const char *text, size_t length,
+                         struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
+    mr_json_take_binary(&reader, "model", message->model_hash, MR_HASH_BYTES);
+    mr_json_take_binary(&reader, "signature", message->signature, MR_SIGNATURE_BYTES);
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_refusal_encode(const struct mr_refusal *message)
+{
+    /* The message may quote what came from outside: keep it one printable line. */
+    char text[sizeof message->message];
+    size_t length = strnlen(message->message, sizeof text - 1);
+    for (size_t i = 0; i < length; i++)
+        text[i] =
+            message->message[i] >= 0x20 && message->message[i] <= 0x7e ? message->message[i] : '?';
+    text[length] = '\0';
+    return dump(json_pack("{s:s, s:s, s:I}", "code", message->code, "message", text,
+                          "retry_after_ms", (json_int_t)message->retry_after_ms));
+}
+
+int mr_refusal_decode(struct mr_refusal *message, const char *text, size_t length,
+                      struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    mr_json_take_text(&reader, "code", message->code, sizeof message->code);
+    if (message->code[0] == '\0' ||
+        strspn(message->code, "abcdefghijklmnopqrstuvwxyz_") != strlen(message->code))
+        mr_json_reader_fail(&reader, "member \"code\" must be of [a-z_]");
+    mr_json_take_text(&reader, "message", message->message, sizeof message->message);
+    message->retry_after_ms =
+        (uint32_t)mr_json_take_integer(&reader, "retry_after_ms", 0, UINT32_MAX);
+    return mr_json_reader_close(&reader);
+}
+
+void mr_upload_id_format(char text[17], uint64_t upload_id)
+{
+    uint8_t bytes[8];
+    mr_be64_put(bytes, upload_id);
+    mr_hex_encode(text, bytes, sizeof bytes);
+}
+
+int mr_upload_id_parse(uint64_t *upload_id, const char *text)
+{
+    uint8_t bytes[8];
+    char again[17];
+    if (mr_hex_decode(bytes, sizeof bytes, text) != 0)
+        return -1;
+    mr_hex_encode(again, bytes, sizeof bytes);
+    if (strcmp(again, text) != 0) /* upper case: one spelling only */
+        return -1;
+    *upload_id = mr_be64_get(bytes);
+    return 0;
+}
