@@ -1,0 +1,175 @@
+/* mask_avx512.c - expand and add by VAES, four blocks a register, 32 blocks in flight. */
+#include <immintrin.h>
+
+#include "kernels/counter.h"
+#include "kernels/lane.h"
+#include "kernels/levels.h"
+#include "kernels/w24_avx512.h"
+
+#define QUADS      8 /* registers of four blocks in a batch */
+#define BATCH      (4 * QUADS)
+#define SPAN_BYTES 3072u /* of w24: whole batches, whole lanes, well inside L1 */
+
+enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+
+/* Without it -O2 keeps the blocks in memory. */
+#define UNROLL        _Pragma("GCC unroll 10")
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* base = {lo, hi} four times; returns the counters of blocks 4q .. 4q + 3 of a batch, big-endian.
+ * The carry out of a low word goes to its neighbour by mask: no branch, the counter is secret. */
+ALWAYS_INLINE __m512i counter_quad(__m512i base, long long q)
+{
+    const __m512i big_endian =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    const __m512i step = _mm512_setr_epi64(4 * q, 0, 4 * q + 1, 0, 4 * q + 2, 0, 4 * q + 3, 0);
+    const __m512i sum = _mm512_add_epi64(base, step);
+    const __mmask8 carry = _kshiftli_mask8(_mm512_cmplt_epu64_mask(sum, step), 1);
+    const __m512i all = _mm512_set1_epi64(-1);
+    return _mm512_shuffle_epi8(_mm512_mask_sub_epi64(sum, carry, sum, all), big_endian);
+}
+
+ALWAYS_INLINE void load_keys(__m512i keys[11], const struct mr_mask_stream *mask)
+{
+    UNROLL
+    for (unsigned r = 0; r < 11; r++) {
+        const __m128i key = _mm_loadu_si128((const __m128i *)mask->round_keys[r]);
+        keys[r] = _mm512_broadcast_i32x4(key);
+    }
+}
+
+/* The next 32 blocks of the stream. */
+ALWAYS_INLINE void keystream(__m512i ks[QUADS], const __m512i keys[11], struct counter *ctr)
+{
+    const __m512i base =
+        _mm512_broadcast_i32x4(_mm_set_epi64x((long long)ctr->hi, (long long)ctr->lo));
+    UNROLL
+    for (unsigned q = 0; q < QUADS; q++) {
+        ks[q] = _mm512_xor_si512(counter_quad(base, q), keys[0]);
+    }
+    counter_add(ctr, BATCH);
+    UNROLL
+    for (unsigned r = 1; r < 10; r++) {
+        UNROLL
+        for (unsigned q = 0; q < QUADS; q++) {
+            ks[q] = _mm512_aesenc_epi128(ks[q], keys[r]);
+        }
+    }
+    UNROLL
+    for (unsigned q = 0; q < QUADS; q++) {
+        ks[q] = _mm512_aesenclast_epi128(ks[q], keys[10]);
+    }
+}
+
+ALWAYS_INLINE __m512i combine(__m512i v, __m512i ks, enum mask_op op)
+{
+    switch (op) {
+    case MASK_ADD_W16:
+        return _mm512_add_epi16(v, ks);
+    case MASK_ADD_W32:
+        return _mm512_add_epi32(v, ks);
+    case MASK_SUB_W16:
+        return _mm512_sub_epi16(v, ks);
+    case MASK_SUB_W32:
+        return _mm512_sub_epi32(v, ks);
+    case MASK_EXPAND:
+        break;
+    }
+    return ks;
+}
+
+ALWAYS_INLINE void run(uint8_t *at, const struct mr_mask_stream *mask, uint64_t offset,
+                       size_t bytes, enum mask_op op)
+{
+    struct counter ctr = counter_at(mask, offset);
+    __m512i keys[11], ks[QUADS];
+    load_keys(keys, mask);
+    for (; bytes >= sizeof ks; bytes -= sizeof ks, at += sizeof ks) {
+        keystream(ks, keys, &ctr);
+        UNROLL
+        for (unsigned q = 0; q < QUADS; q++) {
+            const __m512i v = op == MASK_EXPAND ? ks[q] : _mm512_loadu_si512(at + 64 * q);
+            _mm512_storeu_si512(at + 64 * q, combine(v, ks[q], op));
+        }
+    }
+    if (bytes == 0) {
+        return;
+    }
+    keystream(ks, keys, &ctr);
+    UNROLL
+    for (unsigned q = 0; q < QUADS; q++) {
+        const size_t left = bytes > 64 * q ? bytes - 64 * q : 0;
+        const __mmask64 some = left >= 64 ? UINT64_MAX : ((uint64_t)1 << left) - 1;
+        const __m512i v = _mm512_maskz_loadu_epi8(some, at + 64 * q);
+        _mm512_mask_storeu_epi8(at + 64 * q, some, combine(v, ks[q], op));
+    }
+}
+
+void mr_mask_expand_avx512(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
+                           size_t bytes)
+{
+    run(out, mask, offset, bytes, MASK_EXPAND);
+}
+
+void mr_mask_add_w16_avx512(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 2 * lanes, MASK_ADD_W16);
+}
+
+void mr_mask_add_w32_avx512(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 4 * lanes, MASK_ADD_W32);
+}
+
+void mr_mask_sub_w16_avx512(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 2 * lanes, MASK_SUB_W16);
+}
+
+void mr_mask_sub_w32_avx512(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
+}
+
+/* Lanes of three bytes do not fit the batches: a span of the stream is laid down in L1 and read
+ * back as packed lanes. */
+void mr_mask_add_w24_avx512(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_add_w24_avx512(acc + done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}
+
+static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 16 <= lanes; i += 16) {
+        const __m512i v = w24_load16(packed + 3 * i);
+        w24_store16(packed + 3 * i, _mm512_sub_epi32(v, w24_load16(ks + 3 * i)));
+    }
+    for (; i < lanes; i++) {
+        uint8_t *lane = packed + 3 * i;
+        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    }
+}
+
+void mr_mask_sub_w24_avx512(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        sub_packed(packed + 3 * done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}
