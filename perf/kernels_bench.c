@@ -74,12 +74,15 @@ static void run_fold_w32(struct bench *b)
 /* Reads the same nine buffers, one after the other, and writes nothing. */
 static void run_read(struct bench *b)
 {
-    typedef uint64_t vec __attribute__((vector_size(64), aligned(64), may_alias));
-    vec sum = {0};
+    typedef uint64_t vec __attribute__((vector_size(16), may_alias));
+    vec sum[4] = {{0}};
     for (unsigned s = 0; s <= MR_FOLD_MAX; s++) {
         const vec *at = (const vec *)(s < MR_FOLD_MAX ? b->src[s] : b->acc);
-        for (size_t i = 0; i < b->bytes / sizeof *at; i++) {
-            sum ^= at[i];
+        for (size_t i = 0; i < b->bytes / sizeof *at; i += 4) {
+            sum[0] ^= at[i];
+            sum[1] ^= at[i + 1];
+            sum[2] ^= at[i + 2];
+            sum[3] ^= at[i + 3];
         }
     }
     __asm__ volatile("" ::"m"(sum));
