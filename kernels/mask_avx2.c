@@ -73,7 +73,7 @@ ALWAYS_INLINE void apply(uint8_t *at, __m128i ks, enum mask_op op)
 }
 
 /* What is left, less than a batch: worked on in a copy, whole blocks at a time. */
-static void apply_tail(uint8_t *at, const __m128i ks[BATCH], size_t bytes, enum mask_op op)
+ALWAYS_INLINE void apply_tail(uint8_t *at, const __m128i ks[BATCH], size_t bytes, enum mask_op op)
 {
     uint8_t copy[16 * BATCH];
     memcpy(copy, at, op == MASK_EXPAND ? 0 : bytes);
@@ -141,7 +141,7 @@ void mr_mask_add_w24_avx2(uint32_t *acc, const struct mr_mask_stream *mask, uint
     uint8_t span[SPAN_BYTES];
     for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
         take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_mask_expand_avx2(span, mask, offset, 3 * take);
         mr_add_w24_avx2(acc + done, span, take);
     }
     explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
@@ -166,7 +166,7 @@ void mr_mask_sub_w24_avx2(uint8_t *packed, const struct mr_mask_stream *mask, ui
     uint8_t span[SPAN_BYTES];
     for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
         take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_mask_expand_avx2(span, mask, offset, 3 * take);
         sub_packed(packed + 3 * done, span, take);
     }
     explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);

@@ -143,7 +143,7 @@ void mr_mask_add_w24_avx512(uint32_t *acc, const struct mr_mask_stream *mask, ui
     uint8_t span[SPAN_BYTES];
     for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
         take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_mask_expand_avx512(span, mask, offset, 3 * take);
         mr_add_w24_avx512(acc + done, span, take);
     }
     explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
@@ -168,7 +168,7 @@ void mr_mask_sub_w24_avx512(uint8_t *packed, const struct mr_mask_stream *mask, 
     uint8_t span[SPAN_BYTES];
     for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
         take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        run(span, mask, offset, 3 * take, MASK_EXPAND);
+        mr_mask_expand_avx512(span, mask, offset, 3 * take);
         sub_packed(packed + 3 * done, span, take);
     }
     explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);

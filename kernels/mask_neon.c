@@ -1,0 +1,182 @@
+/* mask_neon.c - expand and add by the AES extension, eight blocks in flight. */
+#include <arm_neon.h>
+
+#include "kernels/counter.h"
+#include "kernels/lane.h"
+#include "kernels/levels.h"
+#include "kernels/w24_neon.h"
+
+#define BATCH      8     /* blocks */
+#define SPAN_BYTES 3072u /* of w24: whole batches, whole lanes, well inside L1 */
+
+enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+
+/* Without it -O2 keeps the blocks in memory. */
+#define UNROLL        _Pragma("GCC unroll 10")
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void load_keys(uint8x16_t keys[11], const struct mr_mask_stream *mask)
+{
+    UNROLL
+    for (unsigned r = 0; r < 10; r++) {
+        keys[r] = vld1q_u8(mask->round_keys[r]);
+    }
+    keys[10] = vld1q_u8(mask->round_keys[10]);
+}
+
+/* The next eight blocks of the stream. AESE adds the round key before the S-box, so the last key is
+ * left for an exclusive or. */
+ALWAYS_INLINE void keystream(uint8x16_t ks[BATCH], const uint8x16_t keys[11], struct counter *ctr)
+{
+    UNROLL
+    for (unsigned b = 0; b < BATCH; b++) {
+        const uint64x2_t words = vcombine_u64(vcreate_u64(ctr->hi), vcreate_u64(ctr->lo));
+        ks[b] = vrev64q_u8(vreinterpretq_u8_u64(words));
+        counter_add(ctr, 1);
+    }
+    UNROLL
+    for (unsigned r = 0; r < 9; r++) {
+        UNROLL
+        for (unsigned b = 0; b < BATCH; b++) {
+            ks[b] = vaesmcq_u8(vaeseq_u8(ks[b], keys[r]));
+        }
+    }
+    UNROLL
+    for (unsigned b = 0; b < BATCH; b++) {
+        ks[b] = veorq_u8(vaeseq_u8(ks[b], keys[9]), keys[10]);
+    }
+}
+
+ALWAYS_INLINE uint8x16_t combine(uint8x16_t v, uint8x16_t ks, enum mask_op op)
+{
+    const uint16x8_t v16 = vreinterpretq_u16_u8(v), ks16 = vreinterpretq_u16_u8(ks);
+    const uint32x4_t v32 = vreinterpretq_u32_u8(v), ks32 = vreinterpretq_u32_u8(ks);
+    switch (op) {
+    case MASK_ADD_W16:
+        return vreinterpretq_u8_u16(vaddq_u16(v16, ks16));
+    case MASK_ADD_W32:
+        return vreinterpretq_u8_u32(vaddq_u32(v32, ks32));
+    case MASK_SUB_W16:
+        return vreinterpretq_u8_u16(vsubq_u16(v16, ks16));
+    case MASK_SUB_W32:
+        return vreinterpretq_u8_u32(vsubq_u32(v32, ks32));
+    case MASK_EXPAND:
+        break;
+    }
+    return ks;
+}
+
+ALWAYS_INLINE void apply(uint8_t *at, uint8x16_t ks, enum mask_op op)
+{
+    const uint8x16_t v = op == MASK_EXPAND ? ks : vld1q_u8(at);
+    vst1q_u8(at, combine(v, ks, op));
+}
+
+/* What is left, less than a batch: worked on in a copy, whole blocks at a time. */
+ALWAYS_INLINE void apply_tail(uint8_t *at, const uint8x16_t ks[BATCH], size_t bytes,
+                              enum mask_op op)
+{
+    uint8_t copy[16 * BATCH];
+    memcpy(copy, at, op == MASK_EXPAND ? 0 : bytes);
+    for (size_t b = 0; b < (bytes + 15) / 16; b++) {
+        apply(copy + 16 * b, ks[b], op);
+    }
+    memcpy(at, copy, bytes);
+    explicit_bzero(copy, sizeof copy);
+}
+
+ALWAYS_INLINE void run(uint8_t *at, const struct mr_mask_stream *mask, uint64_t offset,
+                       size_t bytes, enum mask_op op)
+{
+    struct counter ctr = counter_at(mask, offset);
+    uint8x16_t keys[11], ks[BATCH];
+    load_keys(keys, mask);
+    for (; bytes >= sizeof ks; bytes -= sizeof ks, at += sizeof ks) {
+        keystream(ks, keys, &ctr);
+        UNROLL
+        for (unsigned b = 0; b < BATCH; b++) {
+            apply(at + 16 * b, ks[b], op);
+        }
+    }
+    if (bytes > 0) {
+        uint8x16_t last[BATCH];
+        keystream(last, keys, &ctr);
+        apply_tail(at, last, bytes, op);
+        explicit_bzero(last, sizeof last);
+    }
+}
+
+void mr_mask_expand_neon(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t bytes)
+{
+    run(out, mask, offset, bytes, MASK_EXPAND);
+}
+
+void mr_mask_add_w16_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 2 * lanes, MASK_ADD_W16);
+}
+
+void mr_mask_add_w32_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)acc, mask, offset, 4 * lanes, MASK_ADD_W32);
+}
+
+void mr_mask_sub_w16_neon(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 2 * lanes, MASK_SUB_W16);
+}
+
+void mr_mask_sub_w32_neon(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
+}
+
+/* Lanes of three bytes do not fit the batches: a span of the stream is laid down in L1 and read
+ * back as packed lanes. */
+void mr_mask_add_w24_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        mr_mask_expand_neon(span, mask, offset, 3 * take);
+        mr_add_w24_neon(acc + done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}
+
+static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + 16 <= lanes; i += 16) {
+        uint32x4_t v[4], k[4];
+        w24_load16(v, packed + 3 * i);
+        w24_load16(k, ks + 3 * i);
+        UNROLL
+        for (unsigned r = 0; r < 4; r++) {
+            v[r] = vsubq_u32(v[r], k[r]);
+        }
+        w24_store16(packed + 3 * i, v);
+    }
+    for (; i < lanes; i++) {
+        uint8_t *lane = packed + 3 * i;
+        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    }
+}
+
+void mr_mask_sub_w24_neon(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    uint8_t span[SPAN_BYTES];
+    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
+        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
+        mr_mask_expand_neon(span, mask, offset, 3 * take);
+        sub_packed(packed + 3 * done, span, take);
+    }
+    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+}
