@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Before a loop over the bits of a state: without it -O2 goes through memory by index. */
+#define UNROLL _Pragma("GCC unroll 8")
+
 /* --- S-box ------------------------------------------------------------------------------------
  * The circuit of J. Boyar and R. Peralta, "A new combinational logic minimization technique with
  * applications to cryptology" (SEA 2010), later refined to depth 16 (SEC 2012): a linear layer, the
@@ -10,30 +13,30 @@
  * most significant bit). */
 
 struct sbox_wires {
-    uint64_t x7;
-    uint64_t y[22]; /* y1..y21 */
-    uint64_t z[18];
+    aes_pair x7;
+    aes_pair y[22]; /* y1..y21 */
+    aes_pair z[18];
 };
 
-static inline void sbox_top(struct sbox_wires *w, const uint64_t q[8])
+static inline void sbox_top(struct sbox_wires *w, const aes_pair q[8])
 {
-    const uint64_t x0 = q[7], x1 = q[6], x2 = q[5], x3 = q[4];
-    const uint64_t x4 = q[3], x5 = q[2], x6 = q[1], x7 = q[0];
-    uint64_t *y = w->y;
+    const aes_pair x0 = q[7], x1 = q[6], x2 = q[5], x3 = q[4];
+    const aes_pair x4 = q[3], x5 = q[2], x6 = q[1], x7 = q[0];
+    aes_pair *y = w->y;
 
     w->x7 = x7;
     y[14] = x3 ^ x5;
     y[13] = x0 ^ x6;
     y[9] = x0 ^ x3;
     y[8] = x0 ^ x5;
-    const uint64_t t0 = x1 ^ x2;
+    const aes_pair t0 = x1 ^ x2;
     y[1] = t0 ^ x7;
     y[4] = y[1] ^ x3;
     y[12] = y[13] ^ y[14];
     y[2] = y[1] ^ x0;
     y[5] = y[1] ^ x6;
     y[3] = y[5] ^ y[8];
-    const uint64_t t1 = x4 ^ y[12];
+    const aes_pair t1 = x4 ^ y[12];
     y[15] = t1 ^ x5;
     y[20] = t1 ^ x1;
     y[6] = y[15] ^ x7;
@@ -49,35 +52,35 @@ static inline void sbox_top(struct sbox_wires *w, const uint64_t q[8])
 
 static inline void sbox_middle(struct sbox_wires *w)
 {
-    const uint64_t *y = w->y;
-    uint64_t *z = w->z;
-    const uint64_t t2 = y[12] & y[15];
-    const uint64_t t4 = (y[3] & y[6]) ^ t2;
-    const uint64_t t6 = (y[4] & w->x7) ^ t2;
-    const uint64_t t7 = y[13] & y[16];
-    const uint64_t t9 = (y[5] & y[1]) ^ t7;
-    const uint64_t t11 = (y[2] & y[7]) ^ t7;
-    const uint64_t t12 = y[9] & y[11];
-    const uint64_t t14 = (y[14] & y[17]) ^ t12;
-    const uint64_t t16 = (y[8] & y[10]) ^ t12;
-    const uint64_t t21 = t4 ^ t14 ^ y[20];
-    const uint64_t t22 = t6 ^ t16 ^ y[19];
-    const uint64_t t23 = t9 ^ t14 ^ y[21];
-    const uint64_t t24 = t11 ^ t16 ^ y[18];
+    const aes_pair *y = w->y;
+    aes_pair *z = w->z;
+    const aes_pair t2 = y[12] & y[15];
+    const aes_pair t4 = (y[3] & y[6]) ^ t2;
+    const aes_pair t6 = (y[4] & w->x7) ^ t2;
+    const aes_pair t7 = y[13] & y[16];
+    const aes_pair t9 = (y[5] & y[1]) ^ t7;
+    const aes_pair t11 = (y[2] & y[7]) ^ t7;
+    const aes_pair t12 = y[9] & y[11];
+    const aes_pair t14 = (y[14] & y[17]) ^ t12;
+    const aes_pair t16 = (y[8] & y[10]) ^ t12;
+    const aes_pair t21 = t4 ^ t14 ^ y[20];
+    const aes_pair t22 = t6 ^ t16 ^ y[19];
+    const aes_pair t23 = t9 ^ t14 ^ y[21];
+    const aes_pair t24 = t11 ^ t16 ^ y[18];
 
-    const uint64_t t25 = t21 ^ t22;
-    const uint64_t t26 = t21 & t23;
-    const uint64_t t27 = t24 ^ t26;
-    const uint64_t t29 = (t25 & t27) ^ t22;
-    const uint64_t t33 = ((t22 ^ t26) & (t23 ^ t24)) ^ t24;
-    const uint64_t t36 = t24 & (t27 ^ t33);
-    const uint64_t t37 = t36 ^ t23 ^ t33;
-    const uint64_t t40 = t25 ^ (t29 & (t27 ^ t36));
-    const uint64_t t41 = t40 ^ t37;
-    const uint64_t t42 = t29 ^ t33;
-    const uint64_t t43 = t29 ^ t40;
-    const uint64_t t44 = t33 ^ t37;
-    const uint64_t t45 = t42 ^ t41;
+    const aes_pair t25 = t21 ^ t22;
+    const aes_pair t26 = t21 & t23;
+    const aes_pair t27 = t24 ^ t26;
+    const aes_pair t29 = (t25 & t27) ^ t22;
+    const aes_pair t33 = ((t22 ^ t26) & (t23 ^ t24)) ^ t24;
+    const aes_pair t36 = t24 & (t27 ^ t33);
+    const aes_pair t37 = t36 ^ t23 ^ t33;
+    const aes_pair t40 = t25 ^ (t29 & (t27 ^ t36));
+    const aes_pair t41 = t40 ^ t37;
+    const aes_pair t42 = t29 ^ t33;
+    const aes_pair t43 = t29 ^ t40;
+    const aes_pair t44 = t33 ^ t37;
+    const aes_pair t45 = t42 ^ t41;
 
     z[0] = t44 & y[15];
     z[1] = t37 & y[6];
@@ -99,21 +102,21 @@ static inline void sbox_middle(struct sbox_wires *w)
     z[17] = t41 & y[8];
 }
 
-static inline void sbox_bottom(uint64_t q[8], const struct sbox_wires *w)
+static inline void sbox_bottom(aes_pair q[8], const struct sbox_wires *w)
 {
-    const uint64_t *z = w->z;
-    const uint64_t t46 = z[15] ^ z[16];
-    const uint64_t t48 = z[5] ^ z[13];
-    const uint64_t t53 = z[0] ^ z[3];
-    const uint64_t t57 = z[2] ^ z[12] ^ t53;
-    const uint64_t t58 = z[4] ^ t46;
-    const uint64_t t59 = z[3] ^ z[6] ^ z[7];
-    const uint64_t t62 = z[7] ^ z[8] ^ t58;
-    const uint64_t t63 = z[9] ^ z[10] ^ t58;
-    const uint64_t t64 = z[4] ^ t59;
-    const uint64_t t65 = z[14] ^ t57 ^ t62;
-    const uint64_t t66 = z[1] ^ t63;
-    const uint64_t s3 = t53 ^ t66;
+    const aes_pair *z = w->z;
+    const aes_pair t46 = z[15] ^ z[16];
+    const aes_pair t48 = z[5] ^ z[13];
+    const aes_pair t53 = z[0] ^ z[3];
+    const aes_pair t57 = z[2] ^ z[12] ^ t53;
+    const aes_pair t58 = z[4] ^ t46;
+    const aes_pair t59 = z[3] ^ z[6] ^ z[7];
+    const aes_pair t62 = z[7] ^ z[8] ^ t58;
+    const aes_pair t63 = z[9] ^ z[10] ^ t58;
+    const aes_pair t64 = z[4] ^ t59;
+    const aes_pair t65 = z[14] ^ t57 ^ t62;
+    const aes_pair t66 = z[1] ^ t63;
+    const aes_pair s3 = t53 ^ t66;
 
     q[7] = t59 ^ t63;
     q[6] = ~(t64 ^ s3);
@@ -125,7 +128,7 @@ static inline void sbox_bottom(uint64_t q[8], const struct sbox_wires *w)
     q[0] = ~(t48 ^ t46 ^ t57);
 }
 
-static inline void sub_bytes(uint64_t q[8])
+static inline void sub_bytes(aes_pair q[8])
 {
     struct sbox_wires w;
     sbox_top(&w, q);
@@ -136,22 +139,25 @@ static inline void sub_bytes(uint64_t q[8])
 /* --- the other steps --------------------------------------------------------------------------*/
 
 /* Swaps the bits of `b` under mask with the bits of `a` that lie `shift` higher. */
-static inline void swap_bits(uint64_t *a, uint64_t *b, uint64_t mask, unsigned shift)
+static inline void swap_bits(aes_pair *a, aes_pair *b, uint64_t mask, unsigned shift)
 {
-    uint64_t t = ((*a >> shift) ^ *b) & mask;
+    const aes_pair t = ((*a >> shift) ^ *b) & mask;
     *b ^= t;
     *a ^= t << shift;
 }
 
 /* Transposes the 8x8 bit matrix (word, bit in byte) of every byte column; its own inverse. */
-static void transpose(uint64_t w[8])
+static inline void transpose(aes_pair w[8])
 {
+    UNROLL
     for (unsigned i = 0; i < 8; i += 2) {
         swap_bits(&w[i], &w[i + 1], 0x5555555555555555u, 1);
     }
+    UNROLL
     for (unsigned i = 0; i < 8; i += (i & 1) ? 3 : 1) {
         swap_bits(&w[i], &w[i + 2], 0x3333333333333333u, 2);
     }
+    UNROLL
     for (unsigned i = 0; i < 4; i++) {
         swap_bits(&w[i], &w[i + 4], 0x0f0f0f0f0f0f0f0fu, 4);
     }
@@ -159,53 +165,52 @@ static void transpose(uint64_t w[8])
 
 static inline void add_round_key(struct aes_sliced *s, const struct aes_sliced *key)
 {
-    for (unsigned h = 0; h < 2; h++) {
-        for (unsigned b = 0; b < 8; b++) {
-            s->half[h].bit[b] ^= key->half[h].bit[b];
-        }
+    UNROLL
+    for (unsigned b = 0; b < 8; b++) {
+        s->bit[b] ^= key->bit[b];
     }
 }
 
-/* A word holds two columns of four row bytes; row r moves r columns to the left. */
+/* A word holds two columns of four row bytes; row r moves r columns to the left: by half a word,
+ * and from the other word where it leaves this one. */
 static inline void shift_rows(struct aes_sliced *s)
 {
     const uint64_t row0 = 0x000000ff000000ffu, row2 = row0 << 16;
-    const uint64_t odd_left = 0xff00ff00u, odd_right = odd_left << 32;
+    const uint64_t left1 = 0x0000ff00u, left3 = 0xff000000u;
 
+    UNROLL
     for (unsigned b = 0; b < 8; b++) {
-        const uint64_t lo = s->half[0].bit[b], hi = s->half[1].bit[b];
-        const uint64_t row1 = 0x0000ff000000ff00u, row3 = row1 << 16;
-        s->half[0].bit[b] = (lo & row0) | (hi & row2) | ((lo >> 32) & odd_left & row1) |
-                            ((hi << 32) & odd_right & row1) | ((hi >> 32) & odd_left & row3) |
-                            ((lo << 32) & odd_right & row3);
-        s->half[1].bit[b] = (hi & row0) | (lo & row2) | ((hi >> 32) & odd_left & row1) |
-                            ((lo << 32) & odd_right & row1) | ((lo >> 32) & odd_left & row3) |
-                            ((hi << 32) & odd_right & row3);
+        const aes_pair own = s->bit[b], other = {own[1], own[0]};
+        s->bit[b] = (own & row0) | (other & row2) | ((own >> 32) & left1) |
+                    ((other << 32) & (left1 << 32)) | ((other >> 32) & left3) |
+                    ((own << 32) & (left3 << 32));
     }
 }
 
 /* Row r of every column becomes row r + 1 (r + 2). */
-static inline uint64_t next_row(uint64_t v)
+static inline aes_pair next_row(aes_pair v)
 {
     return ((v >> 8) & 0x00ffffff00ffffffu) | ((v << 24) & 0xff000000ff000000u);
 }
 
-static inline uint64_t next_row2(uint64_t v)
+static inline aes_pair next_row2(aes_pair v)
 {
     return ((v >> 16) & 0x0000ffff0000ffffu) | ((v << 16) & 0xffff0000ffff0000u);
 }
 
 /* b_r = 2 (a_r + a_r+1) + a_r+1 + (a_r+2 + a_r+3); doubling moves the bits up, and the top bit
  * comes back at the bits of 0x1b. */
-static inline void mix_columns(uint64_t q[8])
+static inline void mix_columns(aes_pair q[8])
 {
-    uint64_t next[8], sum[8];
+    aes_pair next[8], sum[8];
+    UNROLL
     for (unsigned b = 0; b < 8; b++) {
         next[b] = next_row(q[b]);
         sum[b] = q[b] ^ next[b];
     }
+    UNROLL
     for (unsigned b = 0; b < 8; b++) {
-        uint64_t doubled = b > 0 ? sum[b - 1] : sum[7];
+        aes_pair doubled = b > 0 ? sum[b - 1] : sum[7];
         if (b == 1 || b == 3 || b == 4) {
             doubled ^= sum[7];
         }
@@ -215,14 +220,10 @@ static inline void mix_columns(uint64_t q[8])
 
 /* --- the cipher -------------------------------------------------------------------------------*/
 
-static void slice(struct aes_sliced *s, const uint8_t blocks[AES_SCALAR_BATCH * 16])
+static inline void slice(struct aes_sliced *s, const uint8_t blocks[AES_SCALAR_BATCH * 16])
 {
-    for (unsigned k = 0; k < AES_SCALAR_BATCH; k++) {
-        memcpy(&s->half[0].bit[k], blocks + 16 * k, 8);
-        memcpy(&s->half[1].bit[k], blocks + 16 * k + 8, 8);
-    }
-    transpose(s->half[0].bit);
-    transpose(s->half[1].bit);
+    memcpy(s, blocks, sizeof *s);
+    transpose(s->bit);
 }
 
 void aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16])
@@ -243,30 +244,25 @@ void aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_
     slice(&s, blocks);
     add_round_key(&s, &aes->round[0]);
     for (unsigned r = 1; r <= 10; r++) {
-        sub_bytes(s.half[0].bit);
-        sub_bytes(s.half[1].bit);
+        sub_bytes(s.bit);
         shift_rows(&s);
         if (r < 10) {
-            mix_columns(s.half[0].bit);
-            mix_columns(s.half[1].bit);
+            mix_columns(s.bit);
         }
         add_round_key(&s, &aes->round[r]);
     }
-    transpose(s.half[0].bit);
-    transpose(s.half[1].bit);
-    for (unsigned k = 0; k < AES_SCALAR_BATCH; k++) {
-        memcpy(blocks + 16 * k, &s.half[0].bit[k], 8);
-        memcpy(blocks + 16 * k + 8, &s.half[1].bit[k], 8);
-    }
+    transpose(s.bit);
+    memcpy(blocks, &s, sizeof s);
+    explicit_bzero(&s, sizeof s);
 }
 
 static uint32_t sub_word(uint32_t word)
 {
-    uint64_t q[8] = {word};
+    aes_pair q[8] = {{word, 0}};
     transpose(q);
     sub_bytes(q);
     transpose(q);
-    word = (uint32_t)q[0];
+    word = (uint32_t)q[0][0];
     explicit_bzero(q, sizeof q);
     return word;
 }

@@ -1,7 +1,8 @@
 /* aes_scalar.h - inside kernels/ only: AES-128 encryption without tables or ISA extensions.
  *
- * Bitsliced: eight blocks at once, every step a boolean operation on 64-bit words, so time and
- * memory addresses depend on nothing but the number of calls.
+ * Bitsliced: eight blocks at once, every step a boolean operation on pairs of 64-bit words, so time
+ * and memory addresses depend on nothing but the number of calls. A compiler lowers the pairs to
+ * what the target's baseline has, two words or one vector.
  */
 #ifndef MR_KERNELS_AES_SCALAR_H
 #define MR_KERNELS_AES_SCALAR_H
@@ -10,12 +11,13 @@
 
 #define AES_SCALAR_BATCH 8 /* blocks */
 
-/* Bit b of the state's bytes: sliced[h].bit[b], half h holds the bytes 8h..8h+7 of the block; byte
- * i of the word carries, in its bit k, that bit of block k. */
+/* [0] the bytes 0..7 of the blocks, [1] the bytes 8..15. */
+typedef uint64_t aes_pair __attribute__((vector_size(16)));
+
+/* Bit b of the state's bytes: byte i of word h of bit[b] carries, in its bit k, that bit of byte
+ * 8h + i of block k. */
 struct aes_sliced {
-    struct {
-        uint64_t bit[8];
-    } half[2];
+    aes_pair bit[8];
 };
 
 /* The key schedule, each round key broadcast to the eight blocks. Secret: wipe after use. */

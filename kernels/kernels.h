@@ -2,7 +2,8 @@
  *
  * No I/O, no allocation, no clock, no threads, no errno. Every kernel has a scalar reference; every
  * other ISA level gives bit-identical results (floats included: each float kernel states its order
- * of operations, and the tree is built with -ffp-contract=off).
+ * of operations, and the tree is built with -ffp-contract=off; only the sign and the payload of a
+ * NaN are nobody's promise). No level faults on a byte beside its buffers or touches one.
  *
  * Shapes. `lanes` counts ring lanes, `n` counts floats; any value including 0 is allowed unless a
  * kernel says otherwise. Pointers need only the natural alignment of their element type; packed
@@ -48,7 +49,8 @@ struct mr_kernels {
     void (*add_w24)(uint32_t *acc, const uint8_t *packed, size_t lanes);
     void (*add_w32)(uint32_t *acc, const uint32_t *src, size_t lanes);
 
-    /* acc[i] += Σ_s src[s][i], 1 <= sources <= MR_FOLD_MAX, in one pass over acc. */
+    /* acc[i] += Σ_s src[s][i], 1 <= sources <= MR_FOLD_MAX, in one pass over acc. Sources may
+     * overlap one another (not acc). */
     void (*fold_w16)(uint16_t *acc, const uint16_t *const *src, unsigned sources, size_t lanes);
     void (*fold_w24)(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes);
     void (*fold_w32)(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes);
@@ -89,12 +91,15 @@ struct mr_kernels {
     /* Blockwise Hadamard transform in place: n is a multiple of block, block a power of two in
      * [1, 65536]. Per block: stages h = 1, 2, 4, … block/2, each the butterfly
      * (a, b) -> (a + b, a - b) on elements h apart; then every element is multiplied by
-     * (float)(1 / sqrt(block)). Orthonormal and its own inverse up to rounding. */
+     * (float)(1 / sqrt(block)), computed in double. Orthonormal and its own inverse up to rounding.
+     */
     void (*hadamard)(float *x, size_t n, size_t block);
-    /* x[i] = -x[i] where bit i of `bits` is set (bit i is bit i % 8 of byte i / 8). */
+    /* x[i] = -x[i] (the sign bit turns) where bit i of `bits` is set; bit i is bit i % 8 of byte
+     * i / 8, (n + 7) / 8 bytes are read, the bits past n are ignored. */
     void (*flip_signs)(float *x, const uint8_t *bits, size_t n);
     /* Stochastic rounding: y = x[i] * scale; f = floorf(y); q = f + (rnd[i] * 2^-16 < y - f);
-     * q saturates to [-127, 127]. Returns how many lanes saturated. x must be finite. */
+     * q saturates to [-127, 127]. Returns how many lanes saturated. x must be finite (x * scale
+     * need not be: an infinity saturates). */
     size_t (*round_i8)(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n);
     /* Sign-extends int8 into the ring (w24 is packed). */
     void (*lift_w16)(uint16_t *out, const int8_t *q, size_t lanes);
