@@ -1,0 +1,72 @@
+#include "appliance/ingest/send_queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/assert.h"
+
+struct mr_send_queue {
+    int fd;
+    sa_family_t family;
+    unsigned count;
+    struct mmsghdr messages[MR_SEND_QUEUE_MAX];
+    struct iovec parts[MR_SEND_QUEUE_MAX];
+    struct sockaddr_in6 names[MR_SEND_QUEUE_MAX];
+    uint8_t data[MR_SEND_QUEUE_MAX][MR_SEND_BYTES_MAX];
+};
+
+struct mr_send_queue *mr_send_queue_open(const struct mr_udp_socket *udp)
+{
+    struct mr_send_queue *queue = calloc(1, sizeof *queue);
+
+    if (queue == NULL)
+        return NULL;
+    queue->fd = udp->fd;
+    queue->family = udp->family;
+    for (unsigned i = 0; i < MR_SEND_QUEUE_MAX; i++) {
+        queue->parts[i].iov_base = queue->data[i];
+        queue->messages[i].msg_hdr.msg_iov = &queue->parts[i];
+        queue->messages[i].msg_hdr.msg_iovlen = 1;
+        queue->messages[i].msg_hdr.msg_name = &queue->names[i];
+    }
+    return queue;
+}
+
+void mr_send_queue_close(struct mr_send_queue *queue)
+{
+    free(queue);
+}
+
+int mr_send_queue_put(struct mr_send_queue *queue, const struct mr_peer_address *to,
+                      const uint8_t *data, uint32_t length)
+{
+    const unsigned i = queue->count;
+
+    MR_ASSERT(length <= MR_SEND_BYTES_MAX);
+    if (i == MR_SEND_QUEUE_MAX)
+        return -1;
+    memcpy(queue->data[i], data, length);
+    queue->parts[i].iov_len = length;
+    queue->messages[i].msg_hdr.msg_namelen =
+        mr_peer_to_sockaddr(&queue->names[i], queue->family, to);
+    queue->count = i + 1;
+    return 0;
+}
+
+void mr_send_queue_flush(struct mr_send_queue *queue)
+{
+    unsigned sent = 0;
+
+    while (sent < queue->count) {
+        const int n =
+            sendmmsg(queue->fd, queue->messages + sent, queue->count - sent, MSG_DONTWAIT);
+        if (n > 0)
+            sent += (unsigned)n;
+        else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+            break;
+        else if (errno != EINTR)
+            sent++; /* this peer cannot be reached; the others may */
+    }
+    queue->count = 0;
+}

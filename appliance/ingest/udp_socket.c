@@ -1,0 +1,135 @@
+#include "appliance/ingest/udp_socket.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int resolve(const struct mr_packet_source_config *config, struct addrinfo **found,
+                   struct mr_error *error)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_DGRAM,
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+    };
+    char service[8];
+
+    snprintf(service, sizeof service, "%u", config->port);
+    if (getaddrinfo(config->listen_host, service, &hints, found) != 0)
+        return mr_error_set(error,
+                            "listen_host \"%s\" is not a numeric address: use an IPv4 or IPv6 "
+                            "address of this machine, \"0.0.0.0\" or \"::\"",
+                            config->listen_host);
+    return 0;
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+    /* Best effort: each option set here has a fallback (smaller buffer, no GRO). */
+    (void)setsockopt(fd, level, option, &value, sizeof value);
+}
+
+static uint32_t size_receive_buffer(int fd, uint32_t bytes)
+{
+    int granted = 0;
+    socklen_t length = sizeof granted;
+
+    if (bytes > INT32_MAX / 2)
+        bytes = INT32_MAX / 2;
+    if (bytes > 0) {
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)bytes);
+        set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)bytes); /* beyond rmem_max where allowed */
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) != 0 || granted < 0)
+        return 0;
+    return (uint32_t)granted / 2; /* the kernel doubles the value for its own bookkeeping */
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_in6 name = {0};
+    socklen_t length = sizeof name;
+
+    if (getsockname(fd, (struct sockaddr *)&name, &length) != 0)
+        return 0;
+    return ntohs(name.sin6_port); /* at the same offset in sockaddr_in */
+}
+
+int mr_udp_socket_open(struct mr_udp_socket *udp, const struct mr_packet_source_config *config,
+                       struct mr_error *error)
+{
+    struct addrinfo *found = NULL;
+
+    memset(udp, 0, sizeof *udp);
+    udp->fd = -1;
+    if (resolve(config, &found, error) != 0)
+        return -1;
+    udp->family = (sa_family_t)found->ai_family;
+    udp->fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (udp->fd < 0) {
+        freeaddrinfo(found);
+        return mr_error_set(error, "cannot make a UDP socket: %s", strerror(errno));
+    }
+    if (found->ai_family == AF_INET6)
+        set_option(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    set_option(udp->fd, SOL_UDP, UDP_GRO, 1);
+    udp->receive_buffer_bytes = size_receive_buffer(udp->fd, config->receive_buffer_bytes);
+    const int failed = bind(udp->fd, found->ai_addr, found->ai_addrlen) != 0 ? errno : 0;
+    freeaddrinfo(found);
+    if (failed != 0) {
+        mr_udp_socket_close(udp);
+        return mr_error_set(error,
+                            "cannot bind UDP %s port %u: %s; choose another port_base, or a "
+                            "listen_host that this machine has",
+                            config->listen_host, config->port, strerror(failed));
+    }
+    udp->port = bound_port(udp->fd);
+    return 0;
+}
+
+void mr_udp_socket_close(struct mr_udp_socket *udp)
+{
+    if (udp->fd >= 0)
+        close(udp->fd);
+    udp->fd = -1;
+}
+
+void mr_peer_from_sockaddr(struct mr_peer_address *peer, const void *name)
+{
+    sa_family_t family;
+
+    memcpy(&family, name, sizeof family);
+    memset(peer, 0, sizeof *peer);
+    if (family == AF_INET6) {
+        struct sockaddr_in6 six;
+        memcpy(&six, name, sizeof six);
+        peer->host = six.sin6_addr;
+        peer->port = ntohs(six.sin6_port);
+    } else {
+        struct sockaddr_in four;
+        memcpy(&four, name, sizeof four);
+        peer->host.s6_addr[10] = 0xff;
+        peer->host.s6_addr[11] = 0xff;
+        memcpy(&peer->host.s6_addr[12], &four.sin_addr, 4);
+        peer->port = ntohs(four.sin_port);
+    }
+}
+
+socklen_t mr_peer_to_sockaddr(struct sockaddr_in6 *name, sa_family_t family,
+                              const struct mr_peer_address *peer)
+{
+    memset(name, 0, sizeof *name);
+    if (family == AF_INET6) {
+        name->sin6_family = AF_INET6;
+        name->sin6_port = htons(peer->port);
+        name->sin6_addr = peer->host;
+        return sizeof *name;
+    }
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(peer->port)};
+    memcpy(&four.sin_addr, &peer->host.s6_addr[12], 4);
+    memcpy(name, &four, sizeof four);
+    return sizeof four;
+}

@@ -1,0 +1,25 @@
+/* pages.h - large regions of zeroed memory, mapped once at start-up.
+ *
+ * Page-aligned, huge pages asked for where the region is large enough, left out of core dumps (they
+ * hold shares, sums and packets). Set-up only. */
+#ifndef MR_RUNTIME_PAGES_H
+#define MR_RUNTIME_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire/error.h"
+
+struct mr_pages {
+    void *base;
+    size_t bytes;
+};
+
+/* Maps at least `bytes` (> 0). With `touch` every page is backed before the call returns, by memory
+ * near the calling thread's CPU. `what` names the region in the error. 0 or -1. */
+int mr_pages_map(struct mr_pages *pages, size_t bytes, bool touch, const char *what,
+                 struct mr_error *error);
+/* Safe on a zeroed struct. */
+void mr_pages_unmap(struct mr_pages *pages);
+
+#endif
