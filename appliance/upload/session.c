@@ -1,0 +1,316 @@
+/* The life cycle of upload sessions. */
+#include "appliance/upload/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/upload/session_impl.h"
+#include "wire/assert.h"
+
+void index_queue_push(struct index_queue *queue, uint32_t item)
+{
+    MR_ASSERT(queue->count < queue->capacity);
+    const uint32_t at = queue->head + queue->count;
+    queue->items[at < queue->capacity ? at : at - queue->capacity] = item;
+    queue->count++;
+}
+
+void index_queue_pop(struct index_queue *queue, uint32_t count)
+{
+    MR_ASSERT(count <= queue->count);
+    queue->head = (queue->head + count) % queue->capacity;
+    queue->count -= count;
+}
+
+static int index_queue_open(struct index_queue *queue, uint32_t capacity)
+{
+    queue->items = calloc(capacity, sizeof *queue->items);
+    queue->capacity = capacity;
+    return queue->items == NULL ? -1 : 0;
+}
+
+static void event_push(struct mr_sessions *sessions, uint64_t upload_id, enum mr_upload_state state)
+{
+    MR_ASSERT(sessions->event_count < sessions->event_capacity);
+    const uint32_t at =
+        (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
+    sessions->events[at] = (struct session_event){.upload_id = upload_id, .state = state};
+}
+
+bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
+                       enum mr_upload_state *state)
+{
+    if (sessions->event_count == 0)
+        return false;
+    *upload_id = sessions->events[sessions->event_head].upload_id;
+    *state = sessions->events[sessions->event_head].state;
+    sessions->event_head = (sessions->event_head + 1) % sessions->event_capacity;
+    sessions->event_count--;
+    return true;
+}
+
+uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
+{
+    return mr_staging_bytes(config->slots, config->share_bytes_max);
+}
+
+/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys. */
+static int open_table(struct mr_sessions *sessions)
+{
+    const uint32_t count = sessions->config.sessions;
+
+    sessions->table = calloc(count, sizeof *sessions->table);
+    if (sessions->table == NULL)
+        return -1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct session *session = &sessions->table[i];
+        session->slot = MR_SLOT_NONE;
+        session->up = mr_aead_open();
+        session->down = mr_aead_open();
+        if (session->up == NULL || session->down == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_config *config,
+                     struct mr_upload_counters *counters, struct mr_error *error)
+{
+    MR_ASSERT(config->slots >= 1 && config->slots <= config->sessions);
+    MR_ASSERT(config->sessions <= 1u << 24);
+    struct mr_sessions *sessions = calloc(1, sizeof *sessions);
+    *opened = NULL;
+    if (sessions == NULL)
+        return mr_error_set(error, "out of memory for upload sessions");
+    sessions->config = *config;
+    sessions->counters = counters;
+    sessions->event_capacity = config->slots + MR_BURST_MAX;
+    sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);
+    if (sessions->events == NULL || open_table(sessions) != 0 ||
+        index_queue_open(&sessions->staged, config->slots) != 0 ||
+        index_queue_open(&sessions->urgent, config->sessions) != 0 ||
+        index_queue_open(&sessions->lazy, config->sessions) != 0) {
+        mr_sessions_close(sessions);
+        return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
+                            config->sessions);
+    }
+    if (mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
+        mr_sessions_close(sessions);
+        return -1;
+    }
+    *opened = sessions;
+    return 0;
+}
+
+void mr_sessions_close(struct mr_sessions *sessions)
+{
+    if (sessions == NULL)
+        return;
+    for (uint32_t i = 0; sessions->table != NULL && i < sessions->config.sessions; i++) {
+        mr_aead_close(sessions->table[i].up);
+        mr_aead_close(sessions->table[i].down);
+    }
+    mr_staging_close(&sessions->staging);
+    free(sessions->table);
+    free(sessions->staged.items);
+    free(sessions->urgent.items);
+    free(sessions->lazy.items);
+    free(sessions->events);
+    free(sessions);
+}
+
+/* Nothing of an earlier upload stays but the contexts' memory; its keys are overwritten. */
+static void forget(struct session *session)
+{
+    static const struct mr_aead_key no_key;
+    struct mr_aead *up = session->up, *down = session->down;
+
+    if (session->upload_id != 0) {
+        (void)mr_aead_rekey(up, &no_key);
+        (void)mr_aead_rekey(down, &no_key);
+    }
+    memset(session, 0, sizeof *session);
+    session->up = up;
+    session->down = down;
+    session->slot = MR_SLOT_NONE;
+}
+
+void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round,
+                       const struct mr_layout *layout)
+{
+    sessions->round = round;
+    sessions->layout = *layout;
+    sessions->receiving = 0;
+    mr_staging_begin(&sessions->staging, layout);
+    index_queue_clear(&sessions->staged);
+    index_queue_clear(&sessions->urgent);
+    index_queue_clear(&sessions->lazy);
+    sessions->event_head = 0;
+    sessions->event_count = 0;
+    for (uint32_t i = 0; i < sessions->config.sessions; i++)
+        forget(&sessions->table[i]);
+}
+
+int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
+                      const struct mr_upload_keys *keys, uint64_t now_ms)
+{
+    const uint32_t index = mr_upload_id_index(upload_id);
+
+    MR_ASSERT(mr_upload_id_lane(upload_id) == sessions->config.lane);
+    MR_ASSERT(index < sessions->config.sessions && (uint32_t)upload_id != 0);
+    struct session *session = &sessions->table[index];
+    MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
+    const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
+    forget(session);
+    session->in_urgent = in_urgent;
+    session->in_lazy = in_lazy;
+    if (mr_aead_rekey(session->up, &keys->up) != 0 ||
+        mr_aead_rekey(session->down, &keys->down) != 0)
+        return -1;
+    session->upload_id = upload_id;
+    session->attempt = attempt;
+    session->state = MR_UPLOAD_RECEIVING;
+    session->slot = mr_staging_take(&sessions->staging, index);
+    session->progress_ms = now_ms;
+    sessions->receiving++;
+    return 0;
+}
+
+struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id)
+{
+    const uint32_t index = mr_upload_id_index(upload_id);
+
+    /* Id 0 is what an empty entry has. */
+    if (upload_id == 0 || index >= sessions->config.sessions ||
+        sessions->table[index].upload_id != upload_id)
+        return NULL;
+    return &sessions->table[index];
+}
+
+void session_complete(struct mr_sessions *sessions, struct session *session)
+{
+    session->state = MR_UPLOAD_STAGED;
+    sessions->receiving--;
+    index_queue_push(&sessions->staged, session->slot);
+    event_push(sessions, session->upload_id, MR_UPLOAD_STAGED);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
+    session_ack_urgent(sessions, session);
+}
+
+static void refuse(struct mr_sessions *sessions, struct session *session,
+                   enum mr_upload_reason reason)
+{
+    MR_ASSERT(session->state == MR_UPLOAD_RECEIVING);
+    session->state = MR_UPLOAD_REFUSED;
+    session->reason = (uint8_t)reason;
+    sessions->receiving--;
+    mr_staging_give(&sessions->staging, session->slot);
+    session->slot = MR_SLOT_NONE;
+    session_ack_urgent(sessions, session);
+}
+
+bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
+                        enum mr_upload_reason reason)
+{
+    struct session *session = session_find(sessions, upload_id);
+
+    if (session == NULL)
+        return false;
+    if (session->state == MR_UPLOAD_RECEIVING)
+        refuse(sessions, session, reason);
+    return session->state == MR_UPLOAD_REFUSED;
+}
+
+/* The owner of that slot if it is receiving, else NULL. */
+static struct session *receiving_owner(const struct mr_sessions *sessions, uint32_t slot)
+{
+    const uint32_t owner = sessions->staging.slots[slot].owner;
+
+    if (owner == MR_SLOT_NONE || sessions->table[owner].state != MR_UPLOAD_RECEIVING)
+        return NULL;
+    return &sessions->table[owner];
+}
+
+void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason reason)
+{
+    for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
+        struct session *session = receiving_owner(sessions, slot);
+        if (session != NULL)
+            refuse(sessions, session, reason);
+    }
+}
+
+void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
+{
+    for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
+        struct session *session = receiving_owner(sessions, slot);
+        if (session == NULL || now_ms - session->progress_ms < sessions->config.idle_timeout_ms)
+            continue;
+        refuse(sessions, session, MR_REASON_IDLE);
+        event_push(sessions, session->upload_id, MR_UPLOAD_REFUSED);
+        mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_expired], 1);
+    }
+}
+
+void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool committed,
+                        enum mr_upload_reason reason)
+{
+    struct session *session = session_find(sessions, upload_id);
+
+    if (session == NULL || session->state != MR_UPLOAD_STAGED)
+        return;
+    MR_ASSERT(session->slot == MR_SLOT_NONE); /* only what was folded can be settled */
+    session->state = committed ? MR_UPLOAD_COMMITTED : MR_UPLOAD_REFUSED;
+    session->reason = committed ? MR_REASON_NONE : (uint8_t)reason;
+    session_ack_urgent(sessions, session);
+}
+
+unsigned mr_sessions_staged(const struct mr_sessions *sessions, const uint8_t *shares[MR_FOLD_MAX],
+                            uint64_t upload_ids[MR_FOLD_MAX])
+{
+    unsigned n = 0;
+
+    for (; n < MR_FOLD_MAX && n < sessions->staged.count; n++) {
+        const struct mr_slot *slot = &sessions->staging.slots[index_queue_at(&sessions->staged, n)];
+        shares[n] = slot->bytes;
+        upload_ids[n] = sessions->table[slot->owner].upload_id;
+    }
+    return n;
+}
+
+void mr_sessions_folded(struct mr_sessions *sessions, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const uint32_t slot = index_queue_at(&sessions->staged, i);
+        sessions->table[sessions->staging.slots[slot].owner].slot = MR_SLOT_NONE;
+        mr_staging_give(&sessions->staging, slot);
+    }
+    index_queue_pop(&sessions->staged, count);
+}
+
+uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions)
+{
+    return sessions->staged.count;
+}
+
+uint32_t mr_sessions_receiving(const struct mr_sessions *sessions)
+{
+    return sessions->receiving;
+}
+
+uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions)
+{
+    return sessions->staging.free_count;
+}
+
+int mr_sessions_look(const struct mr_sessions *sessions, uint64_t upload_id,
+                     enum mr_upload_state *state, uint32_t *received)
+{
+    const struct session *session = session_find(sessions, upload_id);
+
+    if (session == NULL)
+        return -1;
+    *state = session->state;
+    *received = session->received;
+    return 0;
+}

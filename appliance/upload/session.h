@@ -1,0 +1,133 @@
+/* session.h - a worker's upload sessions: what a datagram means, and what is answered. Sans-IO: no
+ * clock, no socket, no thread; packets, addresses and the time (milliseconds of any monotonic
+ * clock) are arguments. One thread. No allocation after _open.
+ *
+ * A session is named by its upload id = lane u8 ‖ index u24 ‖ random u32 (not zero). Whoever admits
+ * chooses the id (index < sessions, not in use or a tombstone); the whole id is compared.
+ *
+ * RECEIVING (has a slot) → STAGED (slot waits for the fold, then is free) → COMMITTED
+ *          ↘ REFUSED (slot freed)            ↘ REFUSED (its collection was void)
+ * Ended sessions stay as tombstones, so that a retransmission gets the final answer, until their
+ * index is admitted again or the next round begins. */
+#ifndef MR_UPLOAD_SESSION_H
+#define MR_UPLOAD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/ingest/packet_source.h"
+#include "appliance/upload/drops.h"
+#include "kernels/kernels.h"
+#include "wire/datagram.h"
+#include "wire/layout.h"
+
+/* At most so many milliseconds pass before new chunks are acknowledged on a quiet socket. */
+#define MR_ACK_DELAY_MS 1
+/* … and on a busy one. */
+#define MR_ACK_DELAY_BUSY_MS 5
+/* New chunks of one session that are acknowledged without waiting for the burst's end. */
+#define MR_ACK_EVERY 16
+/* Chunks in flight that every session may have, however many there are. */
+#define MR_WINDOW_MIN 4
+
+#define MR_ACK_DATAGRAM_BYTES (MR_DATAGRAM_OVERHEAD + MR_ACK_BYTES)
+
+struct mr_sessions;
+
+struct mr_sessions_config {
+    uint8_t lane;             /* top byte of its upload ids: the worker's number */
+    uint32_t sessions;        /* 1..2^24 */
+    uint32_t slots;           /* 1..sessions */
+    uint64_t share_bytes_max; /* a slot's size */
+    uint32_t window_max;      /* chunks in flight one session is ever granted */
+    uint32_t window_total;    /* … and all receiving sessions together */
+    uint32_t idle_timeout_ms; /* without a new chunk for so long: refused */
+};
+
+static inline uint64_t mr_upload_id_make(uint8_t lane, uint32_t index, uint32_t random)
+{
+    return (uint64_t)lane << 56 | (uint64_t)(index & 0xffffffu) << 32 | random;
+}
+
+static inline uint8_t mr_upload_id_lane(uint64_t upload_id)
+{
+    return (uint8_t)(upload_id >> 56);
+}
+
+static inline uint32_t mr_upload_id_index(uint64_t upload_id)
+{
+    return (uint32_t)(upload_id >> 32) & 0xffffffu;
+}
+
+/* Plans and touches all memory on the calling thread, AEAD contexts included. `counters` must
+ * outlive the sessions. 0 or -1. */
+int mr_sessions_open(struct mr_sessions **sessions, const struct mr_sessions_config *config,
+                     struct mr_upload_counters *counters, struct mr_error *error);
+void mr_sessions_close(struct mr_sessions *sessions); /* NULL allowed */
+
+/* Bytes that _open maps for slots. */
+uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
+
+/* A new round: every session is forgotten, every slot is free. The layout must fit a slot. */
+void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round,
+                       const struct mr_layout *layout);
+
+/* Opens a session. A free slot must exist. The keys are copied into AEAD contexts; the caller wipes
+ * them. -1 when the AEAD refuses the key (there is no session then). */
+int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
+                      const struct mr_upload_keys *keys, uint64_t now_ms);
+
+/* Judges a burst (at most MR_BURST_MAX); a new chunk is in its slot afterwards. verdicts[count] may
+ * be NULL; everything is counted. Packet bytes are not changed and not kept. */
+void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
+                         unsigned count, uint64_t now_ms, enum mr_upload_verdict *verdicts);
+
+/* The next ACK that is due; false when there is none now. `quiet`: the last poll emptied the
+ * socket. */
+struct mr_ack_datagram {
+    struct mr_peer_address to;
+    uint8_t bytes[MR_ACK_DATAGRAM_BYTES];
+};
+bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
+                     struct mr_ack_datagram *ack);
+/* Milliseconds until mr_sessions_ack has something to say on a quiet socket; UINT32_MAX: not before
+ * something else happens. */
+uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t now_ms);
+
+/* Complete uploads that wait for the fold, oldest first: fills up to MR_FOLD_MAX shares and their
+ * ids, returns how many. The shares stay valid until mr_sessions_folded(count), which frees their
+ * slots. */
+unsigned mr_sessions_staged(const struct mr_sessions *sessions, const uint8_t *shares[MR_FOLD_MAX],
+                            uint64_t upload_ids[MR_FOLD_MAX]);
+void mr_sessions_folded(struct mr_sessions *sessions, unsigned count);
+
+/* What happened by itself, in order: MR_UPLOAD_STAGED, or MR_UPLOAD_REFUSED for an upload that
+ * idled. false when there is nothing more. To be emptied after every _receive and _expire. */
+bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
+                       enum mr_upload_state *state);
+
+/* Refuses a receiving upload. true: it will never be folded (now or since earlier); false: it is
+ * staged, committed or unknown. */
+bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
+                        enum mr_upload_reason reason);
+/* Refuses every receiving upload. */
+void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason reason);
+/* Refuses what idled for too long. */
+void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms);
+/* Ends a staged upload: committed, or refused with the reason. Unknown ids are ignored. */
+void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool committed,
+                        enum mr_upload_reason reason);
+
+uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions); /* waiting for the fold */
+uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
+uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
+/* The credits a session gets now. */
+uint32_t mr_sessions_window(const struct mr_sessions *sessions);
+/* Bounds what all sessions together may have in flight to what the socket's buffer holds. */
+void mr_sessions_limit_window(struct mr_sessions *sessions, uint32_t window_total);
+
+/* For tests: the upload's state, chunks that are there; -1 if there is no such session. */
+int mr_sessions_look(const struct mr_sessions *sessions, uint64_t upload_id,
+                     enum mr_upload_state *state, uint32_t *received);
+
+#endif

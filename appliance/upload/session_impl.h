@@ -1,0 +1,93 @@
+/* session_impl.h - the inside of session.h, shared by session.c (life cycle), session_receive.c
+ * (packets) and session_ack.c (answers). */
+#ifndef MR_UPLOAD_SESSION_IMPL_H
+#define MR_UPLOAD_SESSION_IMPL_H
+
+#include "appliance/upload/session.h"
+#include "appliance/upload/staging.h"
+
+/* A FIFO of indices over fixed memory; its owner sees to it that it never overflows. */
+struct index_queue {
+    uint32_t *items;
+    uint32_t capacity;
+    uint32_t head;
+    uint32_t count;
+};
+
+struct session {
+    uint64_t upload_id; /* 0: none */
+    uint32_t attempt;
+    uint8_t state;  /* enum mr_upload_state */
+    uint8_t reason; /* enum mr_upload_reason */
+    bool heard;     /* `from` was authenticated by a seal that held */
+    bool ack_wanted;
+    bool in_urgent; /* is in that queue; stays true over a reuse of the index until popped */
+    bool in_lazy;
+    struct mr_peer_address from;
+    uint32_t slot;     /* MR_SLOT_NONE unless receiving or waiting for the fold */
+    uint32_t received; /* chunks that are there */
+    uint32_t base;     /* every chunk below is there */
+    uint32_t fresh;    /* chunks since the last ACK */
+    uint32_t ack_number;
+    uint64_t bytes_in;  /* from `from`, authenticated or repeated */
+    uint64_t bytes_out; /* to `from`; never more than bytes_in */
+    uint64_t acked_ms;
+    uint64_t progress_ms; /* when the last new chunk came */
+    struct mr_aead *up;
+    struct mr_aead *down;
+};
+
+struct session_event {
+    uint64_t upload_id;
+    enum mr_upload_state state;
+};
+
+struct mr_sessions {
+    struct mr_sessions_config config;
+    uint64_t round;
+    struct mr_layout layout;
+    uint32_t receiving;
+    struct session *table; /* config.sessions */
+    struct mr_staging staging;
+    struct index_queue staged; /* slots that wait for the fold */
+    struct index_queue urgent; /* sessions to answer now */
+    struct index_queue lazy;   /* sessions to answer when the socket is quiet */
+    struct session_event *events;
+    uint32_t event_head, event_count, event_capacity;
+    struct mr_upload_counters *counters;
+    uint8_t scratch[MR_CHUNK_BYTES_MAX]; /* where a repeat from a new address is opened */
+};
+
+static inline void index_queue_clear(struct index_queue *queue)
+{
+    queue->head = 0;
+    queue->count = 0;
+}
+
+static inline uint32_t index_queue_at(const struct index_queue *queue, uint32_t i)
+{
+    const uint32_t at = queue->head + i;
+
+    return queue->items[at < queue->capacity ? at : at - queue->capacity];
+}
+
+void index_queue_push(struct index_queue *queue, uint32_t item);
+void index_queue_pop(struct index_queue *queue, uint32_t count);
+
+static inline uint32_t session_index(const struct mr_sessions *sessions,
+                                     const struct session *session)
+{
+    return (uint32_t)(session - sessions->table);
+}
+
+/* The session of that id, NULL if there is none. */
+struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id);
+
+/* Marks an ACK due: now (the state changed, many chunks came) or when the socket is quiet. */
+void session_ack_urgent(struct mr_sessions *sessions, struct session *session);
+void session_ack_lazy(struct mr_sessions *sessions, struct session *session);
+
+/* The last chunk came. */
+void session_complete(struct mr_sessions *sessions, struct session *session);
+
+#endif

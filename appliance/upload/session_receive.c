@@ -1,0 +1,228 @@
+/* What a datagram means. A burst goes through three passes: judge the header, open the new chunks
+ * straight into their slots (open.h), then believe those whose tag holds. */
+#include <string.h>
+
+#include "appliance/upload/open.h"
+#include "appliance/upload/session_impl.h"
+#include "wire/assert.h"
+
+/* A new chunk between the peek at the bitmap and the believing. */
+struct claim {
+    struct session *session;
+    const struct mr_packet *packet;
+    uint32_t chunk;
+    unsigned index; /* of the packet in the burst */
+};
+
+struct burst {
+    struct mr_open_job jobs[MR_BURST_MAX];
+    struct claim claims[MR_BURST_MAX];
+    unsigned count;
+    /* 256 bits: which (session, chunk) are claimed. Two claims on one chunk must not be open at
+     * once: a forged copy would be decrypted over the true one. */
+    uint64_t claimed[4];
+};
+
+static enum mr_upload_verdict verdict_of_form(enum mr_datagram_verdict form)
+{
+    static const enum mr_upload_verdict map[] = {
+        [MR_DATAGRAM_OK] = MR_UPLOAD_ACCEPTED,
+        [MR_DATAGRAM_TRUNCATED] = MR_UPLOAD_DROP_truncated,
+        [MR_DATAGRAM_OVERSIZED] = MR_UPLOAD_DROP_oversized,
+        [MR_DATAGRAM_BAD_MAGIC] = MR_UPLOAD_DROP_bad_magic,
+        [MR_DATAGRAM_BAD_VERSION] = MR_UPLOAD_DROP_bad_version,
+        [MR_DATAGRAM_BAD_TYPE] = MR_UPLOAD_DROP_bad_type,
+        [MR_DATAGRAM_BAD_FLAGS] = MR_UPLOAD_DROP_bad_flags,
+    };
+
+    MR_ASSERT((unsigned)form < sizeof map / sizeof *map);
+    return map[form];
+}
+
+/* Everything that can be told from the header alone. */
+static enum mr_upload_verdict check(const struct mr_sessions *sessions,
+                                    const struct mr_packet *packet, struct mr_datagram *datagram,
+                                    struct session **found)
+{
+    const enum mr_datagram_verdict form =
+        mr_datagram_decode(datagram, packet->data, packet->length);
+
+    if (form != MR_DATAGRAM_OK)
+        return verdict_of_form(form);
+    if (datagram->type != MR_DATAGRAM_CHUNK)
+        return MR_UPLOAD_DROP_bad_type;
+    struct session *session = session_find(sessions, datagram->upload_id);
+    if (session == NULL)
+        return MR_UPLOAD_DROP_unknown_upload;
+    if (datagram->round != sessions->round)
+        return MR_UPLOAD_DROP_wrong_round;
+    if (datagram->attempt != session->attempt)
+        return MR_UPLOAD_DROP_wrong_attempt;
+    if (datagram->chunk >= sessions->layout.chunks)
+        return MR_UPLOAD_DROP_bad_chunk;
+    if (datagram->length != mr_layout_chunk_length(&sessions->layout, datagram->chunk))
+        return MR_UPLOAD_DROP_bad_length;
+    *found = session;
+    return MR_UPLOAD_ACCEPTED;
+}
+
+static bool same_address(const struct mr_peer_address *a, const struct mr_peer_address *b)
+{
+    return a->port == b->port && memcmp(&a->host, &b->host, sizeof a->host) == 0;
+}
+
+/* A packet whose seal held: where it came from is where the device is. What may be sent there
+ * starts anew with a new address, so that nobody's packets are turned into somebody else's flood. */
+static void heard_from(struct mr_sessions *sessions, struct session *session,
+                       const struct mr_packet *packet)
+{
+    if (!session->heard || !same_address(&session->from, &packet->from)) {
+        if (session->heard)
+            mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_rebound], 1);
+        session->heard = true;
+        session->from = packet->from;
+        session->bytes_in = 0;
+        session->bytes_out = 0;
+    }
+    session->bytes_in += packet->length;
+}
+
+/* A chunk that is there already, or of an upload that ended: the device missed an ACK. From the
+ * address that is known that is worth an answer without opening; from another the seal has to hold
+ * first (the device's address changed, or somebody replays its packets). */
+static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct session *session,
+                                       const struct mr_packet *packet,
+                                       const struct mr_datagram *datagram)
+{
+    if (session->heard && same_address(&session->from, &packet->from)) {
+        session->bytes_in += packet->length;
+    } else {
+        struct mr_open_job job = {.aead = session->up,
+                                  .sequence = datagram->chunk,
+                                  .datagram = packet->data,
+                                  .bytes = datagram->length,
+                                  .plain = sessions->scratch};
+        mr_open_burst(&job, 1);
+        if (!job.held)
+            return MR_UPLOAD_DROP_bad_tag;
+        heard_from(sessions, session, packet);
+    }
+    session_ack_lazy(sessions, session);
+    return session->state == MR_UPLOAD_REFUSED ? MR_UPLOAD_DROP_not_receiving
+                                               : MR_UPLOAD_DROP_duplicate;
+}
+
+static void verdict_set(struct mr_sessions *sessions, enum mr_upload_verdict *verdicts,
+                        unsigned index, enum mr_upload_verdict verdict)
+{
+    mr_counter_add(&sessions->counters->verdicts[verdict], 1);
+    if (verdicts != NULL)
+        verdicts[index] = verdict;
+}
+
+/* The tag held: the chunk is there. */
+static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms)
+{
+    struct session *session = claim->session;
+    struct mr_slot *slot = &sessions->staging.slots[session->slot];
+
+    mr_slot_set(slot, claim->chunk);
+    if (claim->chunk == session->base)
+        session->base = mr_slot_missing(slot, session->base, sessions->layout.chunks);
+    session->received++;
+    session->fresh++;
+    session->progress_ms = now_ms;
+    heard_from(sessions, session, claim->packet);
+    const uint32_t half = mr_sessions_window(sessions) / 2;
+    if (session->received == sessions->layout.chunks)
+        session_complete(sessions, session);
+    else if (session->fresh >= MR_ACK_EVERY || session->fresh >= (half > 1 ? half : 1))
+        session_ack_urgent(sessions, session);
+    else
+        session_ack_lazy(sessions, session);
+}
+
+static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
+                          enum mr_upload_verdict *verdicts)
+{
+    mr_open_burst(burst->jobs, burst->count);
+    for (unsigned i = 0; i < burst->count; i++) {
+        const struct claim *claim = &burst->claims[i];
+        if (burst->jobs[i].held)
+            believe(sessions, claim, now_ms);
+        verdict_set(sessions, verdicts, claim->index,
+                    burst->jobs[i].held ? MR_UPLOAD_ACCEPTED : MR_UPLOAD_DROP_bad_tag);
+    }
+    burst->count = 0;
+    memset(burst->claimed, 0, sizeof burst->claimed);
+}
+
+/* True if (session, chunk) is not claimed in this burst yet; a false alarm only costs a pass. */
+static bool claim_free(struct burst *burst, uint32_t index, uint32_t chunk)
+{
+    const uint32_t hash = (chunk + index * 0x9e3779b1u) % 256;
+    const uint64_t bit = UINT64_C(1) << (hash % 64);
+    const bool is_free = (burst->claimed[hash / 64] & bit) == 0;
+
+    burst->claimed[hash / 64] |= bit;
+    return is_free;
+}
+
+static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struct session *session,
+                        const struct mr_packet *packet, const struct mr_datagram *datagram,
+                        unsigned index)
+{
+    const uint64_t offset = (uint64_t)datagram->chunk * sessions->layout.chunk_bytes;
+
+    burst->claims[burst->count] = (struct claim){
+        .session = session, .packet = packet, .chunk = datagram->chunk, .index = index};
+    burst->jobs[burst->count] = (struct mr_open_job){
+        .aead = session->up,
+        .sequence = datagram->chunk,
+        .datagram = packet->data,
+        .bytes = datagram->length,
+        .plain = sessions->staging.slots[session->slot].bytes + offset};
+    burst->count++;
+}
+
+static bool is_repeat(const struct mr_sessions *sessions, const struct session *session,
+                      uint32_t chunk)
+{
+    return session->state != MR_UPLOAD_RECEIVING ||
+           mr_slot_has(&sessions->staging.slots[session->slot], chunk);
+}
+
+void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
+                         unsigned count, uint64_t now_ms, enum mr_upload_verdict *verdicts)
+{
+    struct burst burst;
+    uint64_t bytes = 0;
+
+    MR_ASSERT(count <= MR_BURST_MAX);
+    burst.count = 0;
+    memset(burst.claimed, 0, sizeof burst.claimed);
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_datagram datagram;
+        struct session *session = NULL;
+        enum mr_upload_verdict verdict = check(sessions, &packets[i], &datagram, &session);
+        bytes += packets[i].length;
+        if (i + 4 < count)
+            __builtin_prefetch(packets[i + 4].data);
+        if (verdict == MR_UPLOAD_ACCEPTED) {
+            if (!claim_free(&burst, session_index(sessions, session), datagram.chunk)) {
+                settle_claims(sessions, &burst, now_ms, verdicts);
+                (void)claim_free(&burst, session_index(sessions, session), datagram.chunk);
+            }
+            if (!is_repeat(sessions, session, datagram.chunk)) {
+                claim_chunk(sessions, &burst, session, &packets[i], &datagram, i);
+                continue;
+            }
+            verdict = repeated(sessions, session, &packets[i], &datagram);
+        }
+        verdict_set(sessions, verdicts, i, verdict);
+    }
+    settle_claims(sessions, &burst, now_ms, verdicts);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_packets], count);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bytes], bytes);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bursts], count > 0);
+}
