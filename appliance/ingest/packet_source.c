@@ -15,7 +15,7 @@ static struct mr_packet_source *open_auto(const struct mr_packet_source_config *
         snprintf(why, 160, "io_uring: the best source that works here");
         return source;
     }
-    snprintf(why, 160, "recvmmsg, because %s", refused.text);
+    snprintf(why, 160, "recvmmsg, because %.130s", refused.text);
     return mr_recvmmsg_source_open(config, error);
 }
 

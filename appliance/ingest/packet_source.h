@@ -47,7 +47,7 @@ struct mr_packet_source_ops {
 
 struct mr_packet_source {
     const struct mr_packet_source_ops *ops;
-    uint16_t port; /* bound UDP port, host order; 0 for replay */
+    uint16_t port;                 /* bound UDP port, host order; 0 for replay */
     uint32_t receive_buffer_bytes; /* what the kernel granted; 0: not known, no kernel buffer */
 };
 

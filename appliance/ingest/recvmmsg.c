@@ -118,8 +118,8 @@ static void source_release(struct mr_packet_source *base, struct mr_packet *pack
 
     for (unsigned i = 0; i < count; i++) {
         const struct mr_gro_buffer *buffer = packets[i].token;
-        const bool second = buffer >= source->banks[1].buffers &&
-                            buffer < source->banks[1].buffers + BANK_MESSAGES;
+        const bool second =
+            buffer >= source->banks[1].buffers && buffer < source->banks[1].buffers + BANK_MESSAGES;
         source->banks[second ? 1 : 0].lent--;
         (void)mr_gro_give(packets[i].token);
     }

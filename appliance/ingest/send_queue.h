@@ -1,5 +1,5 @@
-/* send_queue.h - small datagrams (ACKs) gathered and sent in one sendmmsg. Memory is fixed at _init.
- * One thread. */
+/* send_queue.h - small datagrams (ACKs) gathered and sent in one sendmmsg. Memory is fixed at
+ * _init. One thread. */
 #ifndef MR_INGEST_SEND_QUEUE_H
 #define MR_INGEST_SEND_QUEUE_H
 

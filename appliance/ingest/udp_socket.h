@@ -8,9 +8,9 @@
 #include "appliance/ingest/packet_source.h"
 
 struct mr_udp_socket {
-    int fd;             /* -1: closed */
-    sa_family_t family; /* AF_INET or AF_INET6 */
-    uint16_t port;      /* host order */
+    int fd;                        /* -1: closed */
+    sa_family_t family;            /* AF_INET or AF_INET6 */
+    uint16_t port;                 /* host order */
     uint32_t receive_buffer_bytes; /* what the kernel granted */
 };
 

@@ -33,7 +33,7 @@ struct uring_source {
     bool receiving; /* the multishot recvmsg is armed */
     bool waking;    /* the read of wake_fd is armed */
     int wake_fd;
-    uint64_t woken; /* what that read fills */
+    uint64_t woken;      /* what that read fills */
     struct msghdr shape; /* how much room name and control take in each buffer */
     struct io_uring_buf_ring *buf_ring;
     struct mr_pages buf_ring_pages;
@@ -280,10 +280,8 @@ static int probe(struct uring_source *source, struct mr_error *error)
     const int submitted = io_uring_submit_and_get_events(&source->ring);
     if (submitted < 0)
         return mr_error_set(error, "io_uring refused a request: %s", strerror(-submitted));
-    if (io_uring_peek_cqe(&source->ring, &cqe) == 0 && cqe->user_data == ON_RECEIVE &&
-        cqe->res < 0)
-        return mr_error_set(error, "io_uring refused a multishot receive: %s",
-                            strerror(-cqe->res));
+    if (io_uring_peek_cqe(&source->ring, &cqe) == 0 && cqe->user_data == ON_RECEIVE && cqe->res < 0)
+        return mr_error_set(error, "io_uring refused a multishot receive: %s", strerror(-cqe->res));
     return 0;
 }
 

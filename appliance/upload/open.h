@@ -1,6 +1,7 @@
 /* open.h - opening sealed chunks, a burst at a time: the seam for a multi-buffer AEAD.
  *
- * Jobs of one burst never write to the same bytes; the implementation may open them in any order. */
+ * Jobs of one burst never write to the same bytes; the implementation may open them in any order.
+ */
 #ifndef MR_UPLOAD_OPEN_H
 #define MR_UPLOAD_OPEN_H
 

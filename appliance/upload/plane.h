@@ -6,8 +6,8 @@
  * single-producer rings. Memory is planned at _open from the config and fixed from then on.
  *
  * Life of an upload: admit → RECEIVING → (all chunks opened and staged) → STAGED, folded into the
- * worker's shard → collected → the round syncs it → plane_committed → COMMITTED. Revoked or timed out
- * before STAGED: never folded. */
+ * worker's shard → collected → the round syncs it → plane_committed → COMMITTED. Revoked or timed
+ * out before STAGED: never folded. */
 #ifndef MR_UPLOAD_PLANE_H
 #define MR_UPLOAD_PLANE_H
 
@@ -30,12 +30,12 @@ struct mr_upload_plane_config {
     uint64_t share_bytes_max;  /* a slot's size: rounds with larger shares cannot open */
     const char *source;        /* "auto", "io_uring", "recvmmsg" */
     const char *listen_host;
-    uint16_t port_base;        /* worker i binds port_base + i; 0: free ports */
+    uint16_t port_base;         /* worker i binds port_base + i; 0: free ports */
     const char *advertise_host; /* numeric address put into grants */
     uint32_t receive_buffer_bytes;
-    uint32_t window_max;       /* chunks in flight that one device is ever granted */
-    uint32_t window_total;     /* chunks in flight over all sessions of one worker */
-    uint32_t idle_timeout_ms;  /* no new chunk for so long: the session is dropped */
+    uint32_t window_max;      /* chunks in flight that one device is ever granted */
+    uint32_t window_total;    /* chunks in flight over all sessions of one worker */
+    uint32_t idle_timeout_ms; /* no new chunk for so long: the session is dropped */
 };
 
 enum mr_plane_event_kind {
@@ -51,7 +51,8 @@ struct mr_plane_event {
 };
 typedef void (*mr_plane_event_fn)(void *context, const struct mr_plane_event *event);
 
-/* Starts the worker threads and binds their sockets. 0 or -1 (the error names option and remedy). */
+/* Starts the worker threads and binds their sockets. 0 or -1 (the error names option and remedy).
+ */
 int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
                          const struct mr_upload_plane_config *config,
                          const struct mr_kernels *kernels, mr_plane_event_fn on_event,
@@ -59,8 +60,8 @@ int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
 void mr_upload_plane_close(struct mr_upload_plane *plane);
 void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics);
 
-/* Starts a round: shards zeroed, all sessions of an earlier round dropped (its collections must have
- * come back). -1 when the share does not fit the slots. */
+/* Starts a round: shards zeroed, all sessions of an earlier round dropped (its collections must
+ * have come back). -1 when the share does not fit the slots. */
 int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
                           struct mr_error *error);
 

@@ -32,8 +32,7 @@ static int index_queue_open(struct index_queue *queue, uint32_t capacity)
 static void event_push(struct mr_sessions *sessions, uint64_t upload_id, enum mr_upload_state state)
 {
     MR_ASSERT(sessions->event_count < sessions->event_capacity);
-    const uint32_t at =
-        (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
+    const uint32_t at = (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
     sessions->events[at] = (struct session_event){.upload_id = upload_id, .state = state};
 }
 
@@ -54,7 +53,8 @@ uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
     return mr_staging_bytes(config->slots, config->share_bytes_max);
 }
 
-/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys. */
+/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys.
+ */
 static int open_table(struct mr_sessions *sessions)
 {
     const uint32_t count = sessions->config.sessions;
@@ -135,9 +135,10 @@ static void forget(struct session *session)
     session->slot = MR_SLOT_NONE;
 }
 
-void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round,
-                       const struct mr_layout *layout)
+void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
+                       uint32_t window_total)
 {
+    sessions->window_total = window_total;
     sessions->round = round;
     sessions->layout = *layout;
     sessions->receiving = 0;

@@ -40,7 +40,6 @@ struct mr_sessions_config {
     uint32_t slots;           /* 1..sessions */
     uint64_t share_bytes_max; /* a slot's size */
     uint32_t window_max;      /* chunks in flight one session is ever granted */
-    uint32_t window_total;    /* … and all receiving sessions together */
     uint32_t idle_timeout_ms; /* without a new chunk for so long: refused */
 };
 
@@ -68,9 +67,10 @@ void mr_sessions_close(struct mr_sessions *sessions); /* NULL allowed */
 /* Bytes that _open maps for slots. */
 uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
 
-/* A new round: every session is forgotten, every slot is free. The layout must fit a slot. */
-void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round,
-                       const struct mr_layout *layout);
+/* A new round: every session is forgotten, every slot is free. The layout must fit a slot. All
+ * receiving sessions together are granted window_total chunks in flight. */
+void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
+                       uint32_t window_total);
 
 /* Opens a session. A free slot must exist. The keys are copied into AEAD contexts; the caller wipes
  * them. -1 when the AEAD refuses the key (there is no session then). */
@@ -121,10 +121,16 @@ void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool c
 uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions); /* waiting for the fold */
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
 uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
-/* The credits a session gets now. */
-uint32_t mr_sessions_window(const struct mr_sessions *sessions);
-/* Bounds what all sessions together may have in flight to what the socket's buffer holds. */
-void mr_sessions_limit_window(struct mr_sessions *sessions, uint32_t window_total);
+
+/* Credits: an even part of window_total, at least MR_WINDOW_MIN, at most window_max. */
+static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving,
+                                       uint32_t window_max)
+{
+    const uint32_t min = window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
+    const uint32_t even = window_total / (receiving > 0 ? receiving : 1);
+
+    return even < min ? min : even > window_max ? window_max : even;
+}
 
 /* For tests: the upload's state, chunks that are there; -1 if there is no such session. */
 int mr_sessions_look(const struct mr_sessions *sessions, uint64_t upload_id,

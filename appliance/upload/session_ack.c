@@ -22,22 +22,6 @@ void session_ack_lazy(struct mr_sessions *sessions, struct session *session)
     index_queue_push(&sessions->lazy, session_index(sessions, session));
 }
 
-uint32_t mr_sessions_window(const struct mr_sessions *sessions)
-{
-    const uint32_t receiving = sessions->receiving > 0 ? sessions->receiving : 1;
-    const uint32_t max = sessions->config.window_max;
-    const uint32_t min = max < MR_WINDOW_MIN ? max : MR_WINDOW_MIN;
-    const uint32_t even = sessions->config.window_total / receiving;
-
-    return even < min ? min : even > max ? max : even;
-}
-
-void mr_sessions_limit_window(struct mr_sessions *sessions, uint32_t window_total)
-{
-    if (window_total < sessions->config.window_total)
-        sessions->config.window_total = window_total;
-}
-
 static void ack_fill(const struct mr_sessions *sessions, const struct session *session,
                      struct mr_ack *ack)
 {
@@ -45,7 +29,7 @@ static void ack_fill(const struct mr_sessions *sessions, const struct session *s
         .state = session->state,
         .reason = session->reason,
         .received = session->received,
-        .window = session->state == MR_UPLOAD_RECEIVING ? mr_sessions_window(sessions) : 0,
+        .window = session->state == MR_UPLOAD_RECEIVING ? session_window(sessions) : 0,
         .base = session->base,
     };
     if (session->state != MR_UPLOAD_RECEIVING)
@@ -55,7 +39,8 @@ static void ack_fill(const struct mr_sessions *sessions, const struct session *s
         const uint64_t from = (uint64_t)session->base + i * 64;
         if (from >= sessions->layout.chunks)
             break;
-        const uint64_t bits = htole64(mr_slot_window(slot, (uint32_t)from, sessions->layout.chunks));
+        const uint64_t bits =
+            htole64(mr_slot_window(slot, (uint32_t)from, sessions->layout.chunks));
         memcpy(ack->bitmap + (size_t)i * 8, &bits, sizeof bits);
     }
 }

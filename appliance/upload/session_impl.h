@@ -46,6 +46,7 @@ struct mr_sessions {
     struct mr_sessions_config config;
     uint64_t round;
     struct mr_layout layout;
+    uint32_t window_total;
     uint32_t receiving;
     struct session *table; /* config.sessions */
     struct mr_staging staging;
@@ -78,6 +79,13 @@ static inline uint32_t session_index(const struct mr_sessions *sessions,
                                      const struct session *session)
 {
     return (uint32_t)(session - sessions->table);
+}
+
+/* The credits each receiving session gets now. */
+static inline uint32_t session_window(const struct mr_sessions *sessions)
+{
+    return mr_window_share(sessions->window_total, sessions->receiving,
+                           sessions->config.window_max);
 }
 
 /* The session of that id, NULL if there is none. */

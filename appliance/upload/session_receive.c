@@ -72,7 +72,8 @@ static bool same_address(const struct mr_peer_address *a, const struct mr_peer_a
 }
 
 /* A packet whose seal held: where it came from is where the device is. What may be sent there
- * starts anew with a new address, so that nobody's packets are turned into somebody else's flood. */
+ * starts anew with a new address, so that nobody's packets are turned into somebody else's flood.
+ */
 static void heard_from(struct mr_sessions *sessions, struct session *session,
                        const struct mr_packet *packet)
 {
@@ -133,7 +134,7 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
     session->fresh++;
     session->progress_ms = now_ms;
     heard_from(sessions, session, claim->packet);
-    const uint32_t half = mr_sessions_window(sessions) / 2;
+    const uint32_t half = session_window(sessions) / 2;
     if (session->received == sessions->layout.chunks)
         session_complete(sessions, session);
     else if (session->fresh >= MR_ACK_EVERY || session->fresh >= (half > 1 ? half : 1))
@@ -176,12 +177,12 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
 
     burst->claims[burst->count] = (struct claim){
         .session = session, .packet = packet, .chunk = datagram->chunk, .index = index};
-    burst->jobs[burst->count] = (struct mr_open_job){
-        .aead = session->up,
-        .sequence = datagram->chunk,
-        .datagram = packet->data,
-        .bytes = datagram->length,
-        .plain = sessions->staging.slots[session->slot].bytes + offset};
+    burst->jobs[burst->count] =
+        (struct mr_open_job){.aead = session->up,
+                             .sequence = datagram->chunk,
+                             .datagram = packet->data,
+                             .bytes = datagram->length,
+                             .plain = sessions->staging.slots[session->slot].bytes + offset};
     burst->count++;
 }
 

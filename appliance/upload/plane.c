@@ -1,0 +1,219 @@
+/* Setting the upload plane up, taking it down, and its metrics. */
+#include "appliance/upload/plane.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "appliance/upload/plane_impl.h"
+
+#define SESSIONS_MAX (1u << 24) /* the index's 24 bits of an upload id */
+
+static uint32_t sessions_per_worker(const struct mr_upload_plane_config *config)
+{
+    return config->slots_per_worker * MR_SESSIONS_PER_SLOT;
+}
+
+static int check_numbers(const struct mr_upload_plane_config *config, struct mr_error *error)
+{
+    if (config->workers < 1 || config->workers > MR_WORKERS_MAX)
+        return mr_error_set(error, "workers is %u: use 1 to %u", config->workers, MR_WORKERS_MAX);
+    if (config->slots_per_worker < 1 ||
+        config->slots_per_worker > SESSIONS_MAX / MR_SESSIONS_PER_SLOT)
+        return mr_error_set(error, "slots_per_worker is %u: use 1 to %u", config->slots_per_worker,
+                            SESSIONS_MAX / MR_SESSIONS_PER_SLOT);
+    if (config->share_bytes_max < 2 * MR_TRAILER_BYTES)
+        return mr_error_set(error, "share_bytes_max is %" PRIu64 ": the smallest share has %u",
+                            config->share_bytes_max, 2 * MR_TRAILER_BYTES);
+    if (config->window_max < 1 || config->window_total < 1 || config->idle_timeout_ms < 1)
+        return mr_error_set(error,
+                            "window_max, window_total and idle_timeout_ms must be 1 or more");
+    if (config->port_base + config->workers - 1 > UINT16_MAX)
+        return mr_error_set(error, "port_base %u leaves no ports for %u workers: lower it",
+                            config->port_base, config->workers);
+    return 0;
+}
+
+/* Everything that is mapped at start-up must fit the machine: better to say so now than to be
+ * killed in the middle of a round. */
+static int check_memory(const struct mr_upload_plane_config *config, struct mr_error *error)
+{
+    const uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    const double per_worker = (double)config->slots_per_worker * (double)config->share_bytes_max +
+                              2.0 * (double)mr_shard_bytes(config->share_bytes_max);
+    const double plan = (config->workers + 1.0) * per_worker;
+
+    if (plan <= (double)machine)
+        return 0;
+    return mr_error_set(error,
+                        "the upload plane would need %.0f MiB and this machine has %.0f: lower "
+                        "workers, slots_per_worker or share_bytes_max",
+                        plan / 1048576.0, (double)machine / 1048576.0);
+}
+
+static int check_hosts(const struct mr_upload_plane_config *config, struct mr_error *error)
+{
+    if (strlen(config->advertise_host) >= sizeof((struct mr_upload_grant *)0)->udp_host)
+        return mr_error_set(error, "advertise_host is too long for a numeric address");
+    return 0;
+}
+
+static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_plane_config *config,
+                       struct mr_error *error)
+{
+    plane->config = *config;
+    plane->config.worker_cpus = NULL; /* used while opening only */
+    plane->config.source = strdup(config->source);
+    plane->config.listen_host = strdup(config->listen_host);
+    plane->config.advertise_host = strdup(config->advertise_host);
+    if (plane->config.source == NULL || plane->config.listen_host == NULL ||
+        plane->config.advertise_host == NULL)
+        return mr_error_set(error, "out of memory for the upload plane");
+    return 0;
+}
+
+static int open_tables(struct mr_upload_plane *plane, struct mr_error *error)
+{
+    const unsigned workers = plane->config.workers;
+    const size_t uploads = (size_t)(workers + 1) * sessions_per_worker(&plane->config);
+    struct mr_plane_collecting *collecting = &plane->collecting;
+
+    plane->workers = calloc(workers, sizeof(struct mr_worker *));
+    plane->mirrors = calloc(workers, sizeof *plane->mirrors);
+    plane->window_totals = calloc(workers, sizeof *plane->window_totals);
+    collecting->shards = calloc(workers + 1, sizeof(struct mr_shard *));
+    collecting->upload_ids = calloc(uploads, sizeof *collecting->upload_ids);
+    collecting->collection.parts = calloc(workers + 1, sizeof *collecting->collection.parts);
+    collecting->collection.part_count = workers + 1;
+    if (plane->workers == NULL || plane->mirrors == NULL || plane->window_totals == NULL ||
+        collecting->shards == NULL || collecting->upload_ids == NULL ||
+        collecting->collection.parts == NULL)
+        return mr_error_set(error, "out of memory for the upload plane: lower slots_per_worker");
+    return 0;
+}
+
+static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
+                       struct mr_error *error)
+{
+    const struct mr_upload_plane_config *config = &plane->config;
+    const struct mr_worker_config worker = {
+        .index = index,
+        .cpu = cpu,
+        .sessions = {.lane = (uint8_t)index,
+                     .sessions = sessions_per_worker(config),
+                     .slots = config->slots_per_worker,
+                     .share_bytes_max = config->share_bytes_max,
+                     .window_max = config->window_max,
+                     .idle_timeout_ms = config->idle_timeout_ms},
+        .source = {.kind = config->source,
+                   .listen_host = config->listen_host,
+                   .port = (uint16_t)(config->port_base == 0 ? 0 : config->port_base + index),
+                   .receive_buffer_bytes = config->receive_buffer_bytes},
+        .make_source = plane->callbacks.make_source,
+        .make_context = plane->callbacks.make_context,
+        .kernels = plane->kernels,
+        .report_fd = plane->report_fd,
+    };
+
+    if (mr_mirror_open(&plane->mirrors[index], (uint8_t)index, worker.sessions.sessions,
+                       worker.sessions.slots) != 0)
+        return mr_error_set(error, "out of memory for worker %u: lower slots_per_worker", index);
+    if (mr_worker_open(&plane->workers[index], &worker, error) != 0)
+        return -1;
+    mr_log_event(plane->log, MR_LOG_INFO, "upload.worker",
+                 "worker=%u port=%u source=%s why=%s receive_buffer=%u", index,
+                 mr_worker_port(plane->workers[index]), mr_worker_source(plane->workers[index]),
+                 mr_worker_source_why(plane->workers[index]),
+                 mr_worker_receive_buffer_bytes(plane->workers[index]));
+    return 0;
+}
+
+static int open_all(struct mr_upload_plane *plane, const int *cpus, struct mr_error *error)
+{
+    if (open_tables(plane, error) != 0 ||
+        mr_lane_open(&plane->lane, MR_LANE_HTTP2, sessions_per_worker(&plane->config),
+                     plane->config.slots_per_worker, plane->config.share_bytes_max, error) != 0)
+        return -1;
+    plane->report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (plane->report_fd < 0)
+        return mr_error_set(error, "cannot make an eventfd: %s", strerror(errno));
+    for (unsigned i = 0; i < plane->config.workers; i++)
+        if (open_worker(plane, i, cpus != NULL ? cpus[i] : -1, error) != 0)
+            return -1;
+    plane->lane_timer = mr_timer_open(plane->loop, mr_plane_on_lane_timer, plane);
+    if (plane->lane_timer == NULL ||
+        mr_loop_fd_add(plane->loop, plane->report_fd, EPOLLIN, mr_plane_on_report, plane) != 0)
+        return mr_error_set(error, "the event loop has no room for the upload plane");
+    mr_timer_arm(plane->lane_timer, mr_loop_now_ms(plane->loop) + plane->config.idle_timeout_ms);
+    return 0;
+}
+
+int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *loop,
+                              const struct mr_upload_plane_config *config,
+                              const struct mr_kernels *kernels,
+                              const struct mr_upload_plane_callbacks *callbacks, struct mr_log *log,
+                              struct mr_error *error)
+{
+    *opened = NULL;
+    if (check_numbers(config, error) != 0 || check_hosts(config, error) != 0 ||
+        check_memory(config, error) != 0)
+        return -1;
+    struct mr_upload_plane *plane = calloc(1, sizeof *plane);
+    if (plane == NULL)
+        return mr_error_set(error, "out of memory for the upload plane");
+    plane->report_fd = -1;
+    plane->loop = loop;
+    plane->kernels = kernels;
+    plane->callbacks = *callbacks;
+    plane->log = log;
+    if (copy_config(plane, config, error) != 0 ||
+        open_all(plane, config->worker_cpus, error) != 0) {
+        mr_upload_plane_close(plane);
+        return -1;
+    }
+    *opened = plane;
+    return 0;
+}
+
+int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
+                         const struct mr_upload_plane_config *config,
+                         const struct mr_kernels *kernels, mr_plane_event_fn on_event,
+                         void *context, struct mr_log *log, struct mr_error *error)
+{
+    const struct mr_upload_plane_callbacks callbacks = {.on_event = on_event, .context = context};
+
+    return mr_upload_plane_open_over(plane, loop, config, kernels, &callbacks, log, error);
+}
+
+void mr_upload_plane_close(struct mr_upload_plane *plane)
+{
+    if (plane == NULL)
+        return;
+    for (unsigned i = 0; plane->workers != NULL && i < plane->config.workers; i++)
+        mr_worker_close(plane->workers[i]);
+    for (unsigned i = 0; plane->mirrors != NULL && i < plane->config.workers; i++)
+        mr_mirror_close(&plane->mirrors[i]);
+    mr_lane_close(&plane->lane);
+    if (plane->lane_timer != NULL)
+        mr_timer_close(plane->lane_timer);
+    if (plane->report_fd >= 0) {
+        mr_loop_fd_remove(plane->loop, plane->report_fd);
+        close(plane->report_fd);
+    }
+    free(plane->workers);
+    free(plane->mirrors);
+    free(plane->window_totals);
+    free(plane->events.items);
+    free(plane->collecting.shards);
+    free(plane->collecting.upload_ids);
+    free(plane->collecting.collection.parts);
+    free((char *)plane->config.source);
+    free((char *)plane->config.listen_host);
+    free((char *)plane->config.advertise_host);
+    free(plane);
+}

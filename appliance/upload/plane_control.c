@@ -1,0 +1,345 @@
+/* Rounds, admissions and collections: the control thread's side while the plane runs. */
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance/upload/plane_impl.h"
+#include "wire/assert.h"
+
+static void wake_self(struct mr_upload_plane *plane)
+{
+    const uint64_t one = 1;
+
+    /* Only fails when the counter is full, and then the loop is awake as well. */
+    if (write(plane->report_fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* Delivered on the loop's next turn, never from inside the caller's call. */
+static void raise_event(struct mr_upload_plane *plane, enum mr_plane_event_kind kind,
+                        uint64_t upload_id)
+{
+    struct mr_plane_events *events = &plane->events;
+
+    if (events->count == events->capacity) {
+        const size_t capacity = events->capacity > 0 ? 2 * events->capacity : 64;
+        struct mr_plane_event *items = realloc(events->items, capacity * sizeof *items);
+        MR_ASSERT(items != NULL);
+        events->items = items;
+        events->capacity = capacity;
+    }
+    events->items[events->count++] = (struct mr_plane_event){.kind = kind, .upload_id = upload_id};
+    wake_self(plane);
+}
+
+static void drop_own_events(struct mr_upload_plane *plane)
+{
+    plane->events.head = 0;
+    plane->events.count = 0;
+}
+
+static void deliver_own_events(struct mr_upload_plane *plane)
+{
+    struct mr_plane_events *events = &plane->events;
+
+    /* A callback may raise more, or begin a round, which drops them all. */
+    while (events->head < events->count) {
+        const struct mr_plane_event event = events->items[events->head++];
+        plane->callbacks.on_event(plane->callbacks.context, &event);
+    }
+    drop_own_events(plane);
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+static uint32_t window_total(const struct mr_upload_plane *plane, unsigned worker)
+{
+    const uint32_t buffer = mr_worker_receive_buffer_bytes(plane->workers[worker]);
+    const uint32_t holds = buffer / (plane->layout.chunk_bytes + MR_DATAGRAM_OVERHEAD);
+
+    return buffer > 0 && holds < plane->config.window_total ? holds : plane->config.window_total;
+}
+
+int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
+                          struct mr_error *error)
+{
+    MR_ASSERT(!plane->collecting.running && !plane->collecting.out);
+    if (terms->layout.share_bytes > plane->config.share_bytes_max)
+        return mr_error_set(error,
+                            "a share of this round has %llu bytes, a slot holds %llu: raise "
+                            "share_bytes_max or lower the dimension",
+                            (unsigned long long)terms->layout.share_bytes,
+                            (unsigned long long)plane->config.share_bytes_max);
+    plane->layout = terms->layout;
+    plane->generation++; /* what the workers still report of the earlier round is not believed */
+    drop_own_events(plane);
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        struct mr_worker_order *order = mr_worker_order(plane->workers[i]);
+        plane->window_totals[i] = window_total(plane, i);
+        order->kind = MR_ORDER_BEGIN;
+        order->begin.generation = plane->generation;
+        order->begin.window_total = plane->window_totals[i];
+        order->begin.round = terms->announcement.round;
+        order->begin.layout = terms->layout;
+        mr_worker_send(plane->workers[i]);
+        mr_mirror_begin(&plane->mirrors[i]);
+    }
+    mr_lane_begin(&plane->lane, &terms->layout);
+    plane->round_open = true;
+    return 0;
+}
+
+/* --- admissions ------------------------------------------------------------------------------- */
+
+static uint32_t random_part(void)
+{
+    uint32_t value = 0;
+
+    while (value == 0) {
+        const int drawn = RAND_bytes((unsigned char *)&value, sizeof value);
+        MR_ASSERT(drawn == 1);
+    }
+    return value;
+}
+
+/* The worker with the fewest receiving sessions among those with a free slot; -1: none. */
+static int choose_worker(const struct mr_upload_plane *plane)
+{
+    int best = -1;
+
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        const struct mr_mirror *mirror = &plane->mirrors[i];
+        if (mirror->slots_free > 0 &&
+            (best < 0 || mirror->receiving < plane->mirrors[best].receiving))
+            best = (int)i;
+    }
+    return best;
+}
+
+static int admit_http2(struct mr_upload_plane *plane, struct mr_upload_grant *grant)
+{
+    struct mr_mirror *mirror = &plane->lane.mirror;
+
+    grant->upload_id = mr_mirror_admit(mirror, random_part(), mr_loop_now_ms(plane->loop));
+    return grant->upload_id == 0 ? -1 : 0;
+}
+
+int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admission *admission,
+                          struct mr_upload_grant *grant)
+{
+    memset(grant, 0, sizeof *grant);
+    if (!plane->round_open)
+        return -1;
+    if (admission->transport == MR_TRANSPORT_HTTP2)
+        return admit_http2(plane, grant);
+    const int worker = choose_worker(plane);
+    if (worker < 0)
+        return -1;
+    struct mr_mirror *mirror = &plane->mirrors[worker];
+    const uint64_t upload_id = mr_mirror_admit(mirror, random_part(), mr_loop_now_ms(plane->loop));
+    if (upload_id == 0)
+        return -1;
+    struct mr_worker_order *order = mr_worker_order(plane->workers[worker]);
+    order->kind = MR_ORDER_ADMIT;
+    order->admit.upload_id = upload_id;
+    order->admit.attempt = admission->attempt;
+    order->admit.keys = *admission->keys;
+    mr_worker_send(plane->workers[worker]);
+    grant->upload_id = upload_id;
+    memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
+    grant->udp_port = mr_worker_port(plane->workers[worker]);
+    grant->window =
+        mr_window_share(plane->window_totals[worker], mirror->receiving, plane->config.window_max);
+    return 0;
+}
+
+int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const uint8_t *share,
+                        size_t length)
+{
+    if (!plane->round_open || mr_upload_id_lane(upload_id) != MR_LANE_HTTP2 ||
+        mr_lane_put(&plane->lane, upload_id, share, length, plane->kernels) != 0)
+        return -1;
+    raise_event(plane, MR_PLANE_STAGED, upload_id);
+    return 0;
+}
+
+void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
+                            enum mr_upload_reason reason)
+{
+    const uint8_t lane = mr_upload_id_lane(upload_id);
+
+    if (lane == MR_LANE_HTTP2) {
+        struct mr_mirror_entry *entry = mr_mirror_find(&plane->lane.mirror, upload_id);
+        const bool revoked =
+            entry != NULL && (mr_lane_drop(&plane->lane, entry) ||
+                              (entry->state == MR_MIRROR_ENDED && !entry->committed));
+        raise_event(plane, revoked ? MR_PLANE_REVOKED : MR_PLANE_NOT_REVOKED, upload_id);
+        return;
+    }
+    struct mr_mirror_entry *entry =
+        lane < plane->config.workers ? mr_mirror_find(&plane->mirrors[lane], upload_id) : NULL;
+    if (entry == NULL) {
+        raise_event(plane, MR_PLANE_NOT_REVOKED, upload_id);
+        return;
+    }
+    if (entry->revoking)
+        return; /* the answer that is under way answers this as well */
+    entry->revoking = true;
+    struct mr_worker_order *order = mr_worker_order(plane->workers[lane]);
+    order->kind = MR_ORDER_REVOKE;
+    order->revoke.upload_id = upload_id;
+    order->revoke.reason = reason;
+    mr_worker_send(plane->workers[lane]);
+}
+
+void mr_plane_on_lane_timer(void *context)
+{
+    struct mr_upload_plane *plane = context;
+    const uint64_t now = mr_loop_now_ms(plane->loop);
+    const uint32_t timeout = plane->config.idle_timeout_ms;
+    struct mr_mirror *mirror = &plane->lane.mirror;
+
+    for (uint32_t i = 0; mirror->receiving > 0 && i < mirror->sessions; i++) {
+        struct mr_mirror_entry *entry = &mirror->entries[i];
+        if (entry->state == MR_MIRROR_RECEIVING && now - entry->since_ms >= timeout &&
+            mr_lane_drop(&plane->lane, entry))
+            raise_event(plane, MR_PLANE_EXPIRED, entry->upload_id);
+    }
+    mr_timer_arm(plane->lane_timer, now + timeout / 2 + 1);
+}
+
+/* --- collections ------------------------------------------------------------------------------ */
+
+void mr_upload_plane_collect(struct mr_upload_plane *plane, bool freeze, mr_collected_fn collected,
+                             void *context)
+{
+    struct mr_plane_collecting *collecting = &plane->collecting;
+
+    MR_ASSERT(!collecting->running && !collecting->out && plane->generation > 0);
+    collecting->running = true;
+    collecting->freeze = freeze;
+    collecting->missing = plane->config.workers;
+    collecting->collected = collected;
+    collecting->context = context;
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        struct mr_worker_order *order = mr_worker_order(plane->workers[i]);
+        order->kind = MR_ORDER_COLLECT;
+        order->collect.freeze = freeze;
+        mr_worker_send(plane->workers[i]);
+    }
+    collecting->shards[plane->config.workers] = mr_lane_collect(&plane->lane, freeze);
+    if (freeze)
+        plane->round_open = false;
+}
+
+/* Every worker has answered: the caller gets the shards. */
+static void finish_collection(struct mr_upload_plane *plane)
+{
+    struct mr_plane_collecting *collecting = &plane->collecting;
+    struct mr_collection *collection = &collecting->collection;
+
+    collection->upload_count = 0;
+    collection->upload_ids = collecting->upload_ids;
+    for (unsigned i = 0; i < collection->part_count; i++) {
+        const struct mr_shard *shard = collecting->shards[i];
+        collection->parts[i] = shard->sum;
+        if (shard->count == 0)
+            collection->parts[i].lanes = NULL;
+        memcpy(collecting->upload_ids + collection->upload_count, shard->upload_ids,
+               shard->count * sizeof *shard->upload_ids);
+        collection->upload_count += shard->count;
+    }
+    collecting->running = false;
+    collecting->out = true;
+    collecting->collected(collecting->context, collection);
+}
+
+static void end_uploads(struct mr_upload_plane *plane, const struct mr_collection *collection,
+                        bool committed)
+{
+    for (uint32_t i = 0; i < collection->upload_count; i++) {
+        const uint64_t id = collection->upload_ids[i];
+        const uint8_t lane = mr_upload_id_lane(id);
+        struct mr_mirror *mirror =
+            lane == MR_LANE_HTTP2 ? &plane->lane.mirror : &plane->mirrors[lane];
+        struct mr_mirror_entry *entry = mr_mirror_find(mirror, id);
+        if (entry == NULL)
+            continue;
+        entry->committed = committed;
+        mr_mirror_ended(mirror, entry);
+    }
+}
+
+void mr_upload_plane_return(struct mr_upload_plane *plane, struct mr_collection *collection,
+                            bool committed, enum mr_upload_reason reason)
+{
+    struct mr_plane_collecting *collecting = &plane->collecting;
+
+    MR_ASSERT(collecting->out && collection == &collecting->collection);
+    end_uploads(plane, collection, committed);
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        struct mr_worker_order *order = mr_worker_order(plane->workers[i]);
+        order->kind = MR_ORDER_RETURN;
+        order->give_back.committed = committed;
+        order->give_back.reason = reason;
+        mr_worker_send(plane->workers[i]);
+    }
+    mr_lane_return(&plane->lane);
+    collecting->out = false;
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+static void on_worker_event(struct mr_upload_plane *plane, struct mr_mirror *mirror,
+                            const struct mr_worker_report *report)
+{
+    struct mr_mirror_entry *entry = mr_mirror_find(mirror, report->upload_id);
+    const struct mr_plane_event event = {.kind = report->event, .upload_id = report->upload_id};
+
+    if (entry != NULL) {
+        if (report->event == MR_PLANE_STAGED)
+            mr_mirror_staged(mirror, entry);
+        else if (report->event != MR_PLANE_NOT_REVOKED)
+            mr_mirror_ended(mirror, entry);
+        if (report->event == MR_PLANE_REVOKED || report->event == MR_PLANE_NOT_REVOKED)
+            entry->revoking = false;
+    }
+    plane->callbacks.on_event(plane->callbacks.context, &event);
+}
+
+static void on_worker_report(struct mr_upload_plane *plane, unsigned worker,
+                             const struct mr_worker_report *report)
+{
+    struct mr_mirror *mirror = &plane->mirrors[worker];
+
+    if (report->generation != plane->generation)
+        return;
+    mirror->slots_free += report->slots_freed;
+    if (report->kind == MR_REPORT_EVENT)
+        on_worker_event(plane, mirror, report);
+    if (report->kind != MR_REPORT_COLLECTED)
+        return;
+    if (plane->collecting.freeze)
+        mr_mirror_end_receiving(mirror);
+    plane->collecting.shards[worker] = report->shard;
+    plane->collecting.missing--;
+}
+
+void mr_plane_on_report(void *context, int fd, uint32_t events)
+{
+    struct mr_upload_plane *plane = context;
+    struct mr_worker_report report;
+    uint64_t count;
+
+    (void)events;
+    if (read(fd, &count, sizeof count) < 0)
+        return; /* already read: nothing new */
+    deliver_own_events(plane);
+    for (unsigned i = 0; i < plane->config.workers; i++)
+        while (mr_worker_report(plane->workers[i], &report))
+            on_worker_report(plane, i, &report);
+    deliver_own_events(plane);
+    if (plane->collecting.running && plane->collecting.missing == 0)
+        finish_collection(plane);
+}

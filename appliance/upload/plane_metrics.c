@@ -1,0 +1,86 @@
+/* What the upload plane shows on /metrics: counts of packets, ACKs and folds; nothing of a sum. */
+#include <stdio.h>
+
+#include "appliance/upload/plane_impl.h"
+
+static void drops(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
+{
+    static const char name[] = "millrace_upload_drops_total";
+    char labels[96];
+
+    mr_metrics_family(
+        metrics, name, "counter",
+        "Datagrams that were not a new chunk, and ACKs that were not sent, by cause.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        const struct mr_upload_counters *counters = mr_worker_counters(plane->workers[i]);
+        for (int v = MR_UPLOAD_ACCEPTED + 1; v < MR_UPLOAD_VERDICTS; v++) {
+            snprintf(labels, sizeof labels, "reason=\"%s\",worker=\"%u\"",
+                     mr_upload_verdict_name((enum mr_upload_verdict)v), i);
+            mr_metrics_sample(metrics, name, labels,
+                              (double)mr_counter_get(&counters->verdicts[v]));
+        }
+    }
+}
+
+static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
+{
+    static const struct {
+        const char *name, *help;
+    } families[MR_UPLOAD_COUNTS] = {
+        [MR_UPLOAD_COUNT_packets] = {"millrace_upload_datagrams_total", "Datagrams received."},
+        [MR_UPLOAD_COUNT_bytes] = {"millrace_upload_received_bytes_total",
+                                   "UDP payload bytes received."},
+        [MR_UPLOAD_COUNT_bursts] = {"millrace_upload_bursts_total",
+                                    "Polls that brought datagrams."},
+        [MR_UPLOAD_COUNT_acks] = {"millrace_upload_acks_total", "ACKs sent."},
+        [MR_UPLOAD_COUNT_rebound] = {"millrace_upload_rebound_total",
+                                     "Uploads that went on from another address."},
+        [MR_UPLOAD_COUNT_staged] = {"millrace_upload_staged_total",
+                                    "Uploads that became complete."},
+        [MR_UPLOAD_COUNT_expired] = {"millrace_upload_expired_total",
+                                     "Uploads dropped because nothing more arrived."},
+        [MR_UPLOAD_COUNT_folds] = {"millrace_upload_folds_total",
+                                   "Passes over an accumulator shard."},
+    };
+    char labels[32];
+
+    for (unsigned c = 0; c < MR_UPLOAD_COUNTS; c++) {
+        mr_metrics_family(metrics, families[c].name, "counter", families[c].help);
+        for (unsigned i = 0; i < plane->config.workers; i++) {
+            const struct mr_upload_counters *counters = mr_worker_counters(plane->workers[i]);
+            snprintf(labels, sizeof labels, "worker=\"%u\"", i);
+            mr_metrics_sample(metrics, families[c].name, labels,
+                              (double)mr_counter_get(&counters->counts[c]));
+        }
+    }
+    mr_metrics_family(metrics, "millrace_upload_http2_staged_total", "counter",
+                      "Uploads that came whole over HTTP/2.");
+    mr_metrics_sample(metrics, "millrace_upload_http2_staged_total", "",
+                      (double)plane->lane.staged_total);
+}
+
+static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
+{
+    char labels[32];
+
+    mr_metrics_family(metrics, "millrace_upload_receiving", "gauge", "Uploads under way.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
+        mr_metrics_sample(metrics, "millrace_upload_receiving", labels,
+                          plane->mirrors[i].receiving);
+    }
+    mr_metrics_family(metrics, "millrace_upload_slots_free", "gauge",
+                      "Staging slots that no upload holds.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
+        mr_metrics_sample(metrics, "millrace_upload_slots_free", labels,
+                          plane->mirrors[i].slots_free);
+    }
+}
+
+void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
+{
+    drops(plane, metrics);
+    counts(plane, metrics);
+    gauges(plane, metrics);
+}

@@ -1,0 +1,439 @@
+#include "appliance/upload/worker.h"
+
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "appliance/upload/mailbox.h"
+#include "wire/assert.h"
+
+#define SHARDS        2
+#define WAIT_MAX_MS   1000u
+#define WAIT_FLOOR_MS 1u
+
+/* Messages that may be under way at once. A session index causes at most an admission, a revocation
+ * and their answers before the control thread, having read those, may use it again; a round's begin
+ * starts the count anew once, hence the factor. */
+#define MESSAGES_PER_SESSION 16u
+#define MESSAGES_BASE        64u
+
+struct mr_worker {
+    struct mr_worker_config config;
+    struct mr_mailbox orders;
+    struct mr_mailbox reports;
+    pthread_t thread;
+    bool thread_started;
+    atomic_bool stop;
+    sem_t ready;    /* posted by the worker: started or failed */
+    sem_t released; /* posted by the control thread: it will not touch the source any more */
+    struct mr_error start_error;
+    bool start_failed;
+    char why[160];
+    struct mr_upload_counters *counters;
+
+    /* The worker thread's own from here on (`source` is made by it and read-only afterwards). */
+    struct mr_packet_source *source;
+    struct mr_sessions *sessions;
+    struct mr_shard shards[SHARDS];
+    unsigned active; /* the shard that is folded into; the other may be with the control thread */
+    bool lent;
+    struct mr_layout layout;
+    uint32_t generation;
+    uint32_t slots_told; /* free slots the control thread knows of */
+    bool reported;       /* in this turn */
+    uint64_t expire_at_ms;
+    struct mr_packet packets[MR_BURST_MAX];
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void report(struct mr_worker *worker, const struct mr_worker_report *content)
+{
+    struct mr_worker_report *cell = mr_mailbox_reserve(&worker->reports);
+    const uint32_t slots_free = mr_sessions_slots_free(worker->sessions);
+
+    MR_ASSERT(cell != NULL);
+    *cell = *content;
+    cell->generation = worker->generation;
+    cell->slots_freed = slots_free - worker->slots_told;
+    worker->slots_told = slots_free;
+    mr_mailbox_send(&worker->reports);
+    worker->reported = true;
+}
+
+static void report_event(struct mr_worker *worker, enum mr_plane_event_kind kind,
+                         uint64_t upload_id)
+{
+    report(worker, &(struct mr_worker_report){
+                       .kind = MR_REPORT_EVENT, .event = kind, .upload_id = upload_id});
+}
+
+static void report_session_events(struct mr_worker *worker)
+{
+    enum mr_upload_state state;
+    uint64_t upload_id;
+
+    while (mr_sessions_event(worker->sessions, &upload_id, &state))
+        report_event(worker, state == MR_UPLOAD_STAGED ? MR_PLANE_STAGED : MR_PLANE_EXPIRED,
+                     upload_id);
+}
+
+/* Adds staged uploads to the active shard: full folds only, or everything. */
+static void fold(struct mr_worker *worker, bool everything)
+{
+    const uint8_t *shares[MR_FOLD_MAX];
+    uint64_t upload_ids[MR_FOLD_MAX];
+
+    while (mr_sessions_staged_count(worker->sessions) >= (everything ? 1 : MR_FOLD_MAX)) {
+        const unsigned n = mr_sessions_staged(worker->sessions, shares, upload_ids);
+        mr_shard_fold(&worker->shards[worker->active], &worker->layout, shares, upload_ids, n,
+                      worker->config.kernels);
+        mr_sessions_folded(worker->sessions, n);
+        mr_counter_add(&worker->counters->counts[MR_UPLOAD_COUNT_folds], 1);
+    }
+}
+
+static void on_begin(struct mr_worker *worker, const struct mr_worker_order *order)
+{
+    MR_ASSERT(!worker->lent);
+    worker->generation = order->begin.generation;
+    worker->layout = order->begin.layout;
+    mr_sessions_begin(worker->sessions, order->begin.round, &worker->layout,
+                      order->begin.window_total);
+    worker->slots_told = mr_sessions_slots_free(worker->sessions);
+    for (unsigned i = 0; i < SHARDS; i++)
+        mr_shard_clear(&worker->shards[i], &worker->layout);
+}
+
+static void on_admit(struct mr_worker *worker, struct mr_worker_order *order, uint64_t now)
+{
+    const uint64_t upload_id = order->admit.upload_id;
+    const int failed = mr_sessions_admit(worker->sessions, upload_id, order->admit.attempt,
+                                         &order->admit.keys, now);
+
+    OPENSSL_cleanse(order, sizeof *order);
+    worker->slots_told--; /* the control thread counted the slot as taken when it admitted */
+    if (failed != 0)
+        report_event(worker, MR_PLANE_EXPIRED, upload_id);
+}
+
+static void on_revoke(struct mr_worker *worker, const struct mr_worker_order *order)
+{
+    const bool revoked =
+        mr_sessions_revoke(worker->sessions, order->revoke.upload_id, order->revoke.reason);
+
+    report_event(worker, revoked ? MR_PLANE_REVOKED : MR_PLANE_NOT_REVOKED,
+                 order->revoke.upload_id);
+}
+
+static void on_collect(struct mr_worker *worker, const struct mr_worker_order *order)
+{
+    MR_ASSERT(!worker->lent);
+    fold(worker, true);
+    if (order->collect.freeze)
+        mr_sessions_refuse_all(worker->sessions, MR_REASON_CLOSED);
+    report(worker, &(struct mr_worker_report){.kind = MR_REPORT_COLLECTED,
+                                              .shard = &worker->shards[worker->active]});
+    worker->active = (worker->active + 1) % SHARDS;
+    worker->lent = true;
+}
+
+static void on_return(struct mr_worker *worker, const struct mr_worker_order *order)
+{
+    MR_ASSERT(worker->lent);
+    struct mr_shard *shard = &worker->shards[(worker->active + 1) % SHARDS];
+    for (uint32_t i = 0; i < shard->count; i++)
+        mr_sessions_settle(worker->sessions, shard->upload_ids[i], order->give_back.committed,
+                           order->give_back.reason);
+    if (shard->count > 0)
+        mr_shard_clear(shard, &worker->layout);
+    worker->lent = false;
+}
+
+static void take_orders(struct mr_worker *worker, uint64_t now)
+{
+    struct mr_worker_order *order;
+
+    while ((order = mr_mailbox_peek(&worker->orders)) != NULL) {
+        switch (order->kind) {
+        case MR_ORDER_BEGIN:
+            on_begin(worker, order);
+            break;
+        case MR_ORDER_ADMIT:
+            on_admit(worker, order, now);
+            break;
+        case MR_ORDER_REVOKE:
+            on_revoke(worker, order);
+            break;
+        case MR_ORDER_COLLECT:
+            on_collect(worker, order);
+            break;
+        case MR_ORDER_RETURN:
+            on_return(worker, order);
+            break;
+        }
+        mr_mailbox_consume(&worker->orders);
+    }
+}
+
+static void expire(struct mr_worker *worker, uint64_t now)
+{
+    const uint32_t timeout = worker->config.sessions.idle_timeout_ms;
+
+    if (now < worker->expire_at_ms)
+        return;
+    worker->expire_at_ms = now + (timeout / 8 > 0 ? timeout / 8 : 1);
+    mr_sessions_expire(worker->sessions, now);
+    report_session_events(worker);
+}
+
+static void send_acks(struct mr_worker *worker, uint64_t now, bool quiet)
+{
+    struct mr_packet_source *source = worker->source;
+    struct mr_ack_datagram ack;
+
+    while (mr_sessions_ack(worker->sessions, now, quiet, &ack)) {
+        if (source->ops->send(source, &ack.to, ack.bytes, sizeof ack.bytes) == 0)
+            continue;
+        source->ops->flush(source);
+        if (source->ops->send(source, &ack.to, ack.bytes, sizeof ack.bytes) != 0)
+            mr_counter_add(&worker->counters->verdicts[MR_UPLOAD_DROP_ack_queue_full], 1);
+    }
+}
+
+/* Tells the control thread, once a turn, what this turn brought. */
+static void finish_reports(struct mr_worker *worker)
+{
+    const uint64_t one = 1;
+
+    if (mr_sessions_slots_free(worker->sessions) != worker->slots_told)
+        report(worker, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
+    if (!worker->reported)
+        return;
+    worker->reported = false;
+    /* Only fails when the counter is full, and then the loop is awake as well. */
+    if (write(worker->config.report_fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* How long the next poll may sleep. Orders wake it, so only time itself matters here. */
+static unsigned wait_us(const struct mr_worker *worker, uint64_t now, bool quiet)
+{
+    uint32_t wait_ms = mr_sessions_ack_wait_ms(worker->sessions, now);
+
+    if (!quiet)
+        return 0;
+    if (mr_sessions_receiving(worker->sessions) > 0) {
+        const uint64_t expire_ms =
+            worker->expire_at_ms > now ? worker->expire_at_ms - now : WAIT_FLOOR_MS;
+        if (expire_ms < wait_ms)
+            wait_ms = (uint32_t)expire_ms;
+    }
+    return (wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS) * 1000u;
+}
+
+static void turn(struct mr_worker *worker, unsigned *wait)
+{
+    struct mr_packet_source *source = worker->source;
+    const unsigned n = source->ops->poll(source, worker->packets, MR_BURST_MAX, *wait);
+    const bool quiet = n < MR_BURST_MAX;
+    const uint64_t now = now_ms();
+
+    if (n > 0) {
+        mr_sessions_receive(worker->sessions, worker->packets, n, now, NULL);
+        source->ops->release(source, worker->packets, n);
+        report_session_events(worker);
+    }
+    take_orders(worker, now);
+    fold(worker, quiet);
+    expire(worker, now);
+    send_acks(worker, now, quiet);
+    finish_reports(worker);
+    *wait = wait_us(worker, now, quiet);
+}
+
+/* Everything the worker touches is made on its own thread: pages near its CPU, the ring of the
+ * source bound to it. */
+static int start(struct mr_worker *worker, struct mr_error *error)
+{
+    const struct mr_worker_config *config = &worker->config;
+
+    if (config->cpu >= 0) {
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        CPU_SET((size_t)config->cpu, &cpus);
+        if (pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus) != 0)
+            return mr_error_set(error,
+                                "cannot pin to CPU %d: list CPUs that this process may use, or "
+                                "none",
+                                config->cpu);
+    }
+    if (mr_sessions_open(&worker->sessions, &config->sessions, worker->counters, error) != 0)
+        return -1;
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (mr_shard_open(&worker->shards[i], config->sessions.share_bytes_max,
+                          config->sessions.sessions, error) != 0)
+            return -1;
+    worker->source = config->make_source != NULL
+                         ? config->make_source(config->make_context, config->index, error)
+                         : mr_packet_source_open(&config->source, worker->why, error);
+    return worker->source == NULL ? -1 : 0;
+}
+
+static void finish(struct mr_worker *worker)
+{
+    if (worker->source != NULL)
+        worker->source->ops->close(worker->source);
+    mr_sessions_close(worker->sessions);
+    for (unsigned i = 0; i < SHARDS; i++)
+        mr_shard_close(&worker->shards[i]);
+}
+
+static void *run(void *context)
+{
+    struct mr_worker *worker = context;
+    unsigned wait = 0;
+
+    worker->start_failed = start(worker, &worker->start_error) != 0;
+    const bool failed = worker->start_failed;
+    sem_post(&worker->ready);
+    while (!failed && !atomic_load_explicit(&worker->stop, memory_order_acquire))
+        turn(worker, &wait);
+    /* The control thread may be about to wake the source: it says when it is done with it. */
+    while (!failed && sem_wait(&worker->released) != 0)
+        continue; /* EINTR */
+    finish(worker);
+    return NULL;
+}
+
+static int start_thread(struct mr_worker *worker, struct mr_error *error)
+{
+    sigset_t all, before;
+    char name[16];
+
+    /* Signals are the control thread's business. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&worker->thread, NULL, run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0)
+        return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    worker->thread_started = true;
+    snprintf(name, sizeof name, "mr-upload-%u", worker->config.index % 1000);
+    pthread_setname_np(worker->thread, name);
+    while (sem_wait(&worker->ready) != 0)
+        continue; /* EINTR */
+    if (worker->start_failed)
+        return mr_error_set(error, "%s", worker->start_error.text);
+    return 0;
+}
+
+int mr_worker_open(struct mr_worker **opened, const struct mr_worker_config *config,
+                   struct mr_error *error)
+{
+    const uint32_t messages = MESSAGES_BASE + MESSAGES_PER_SESSION * config->sessions.sessions;
+    struct mr_worker *worker = calloc(1, sizeof *worker);
+
+    *opened = NULL;
+    if (worker == NULL)
+        return mr_error_set(error, "out of memory for worker %u", config->index);
+    worker->config = *config;
+    sem_init(&worker->ready, 0, 0);
+    sem_init(&worker->released, 0, 0);
+    worker->counters = aligned_alloc(128, sizeof *worker->counters);
+    if (worker->counters != NULL)
+        memset(worker->counters, 0, sizeof *worker->counters);
+    if (worker->counters == NULL ||
+        mr_mailbox_open(&worker->orders, messages, sizeof(struct mr_worker_order)) != 0 ||
+        mr_mailbox_open(&worker->reports, messages, sizeof(struct mr_worker_report)) != 0) {
+        mr_worker_close(worker);
+        return mr_error_set(error, "out of memory for worker %u", config->index);
+    }
+    if (start_thread(worker, error) != 0) {
+        mr_worker_close(worker);
+        return mr_error_prefix(error, "worker %u: ", config->index);
+    }
+    *opened = worker;
+    return 0;
+}
+
+void mr_worker_close(struct mr_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    if (worker->thread_started) {
+        atomic_store_explicit(&worker->stop, true, memory_order_release);
+        if (!worker->start_failed)
+            worker->source->ops->wake(worker->source);
+        sem_post(&worker->released);
+        pthread_join(worker->thread, NULL);
+    }
+    mr_mailbox_close(&worker->orders);
+    mr_mailbox_close(&worker->reports);
+    sem_destroy(&worker->ready);
+    sem_destroy(&worker->released);
+    free(worker->counters);
+    free(worker);
+}
+
+struct mr_worker_order *mr_worker_order(struct mr_worker *worker)
+{
+    struct mr_worker_order *order = mr_mailbox_reserve(&worker->orders);
+
+    MR_ASSERT(order != NULL);
+    return order;
+}
+
+void mr_worker_send(struct mr_worker *worker)
+{
+    mr_mailbox_send(&worker->orders);
+    worker->source->ops->wake(worker->source);
+}
+
+bool mr_worker_report(struct mr_worker *worker, struct mr_worker_report *out)
+{
+    const struct mr_worker_report *cell = mr_mailbox_peek(&worker->reports);
+
+    if (cell == NULL)
+        return false;
+    *out = *cell;
+    mr_mailbox_consume(&worker->reports);
+    return true;
+}
+
+uint16_t mr_worker_port(const struct mr_worker *worker)
+{
+    return worker->source->port;
+}
+
+uint32_t mr_worker_receive_buffer_bytes(const struct mr_worker *worker)
+{
+    return worker->source->receive_buffer_bytes;
+}
+
+const char *mr_worker_source(const struct mr_worker *worker)
+{
+    return worker->source->ops->name;
+}
+
+const char *mr_worker_source_why(const struct mr_worker *worker)
+{
+    return worker->why;
+}
+
+const struct mr_upload_counters *mr_worker_counters(const struct mr_worker *worker)
+{
+    return worker->counters;
+}
