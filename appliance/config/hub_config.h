@@ -1,9 +1,9 @@
 /* hub_config.h - the hub's YAML file as a struct, read once at start (libcyaml).
  *
- * Every key has a default except where noted; an unknown key, a wrong type or a value out of range is
- * an error that names the file, the line and the remedy. Paths that are relative are relative to the
- * config file's folder (made absolute by the loader). Strings are owned by the config.
- * Sample with every key explained: config/hub.yaml. */
+ * Every key has a default except where noted; an unknown key, a wrong type or a value out of range
+ * is an error that names the file, the line and the remedy. Paths that are relative are relative to
+ * the config file's folder (made absolute by the loader). Strings are owned by the config. Sample
+ * with every key explained: config/hub.yaml. */
 #ifndef MR_CONFIG_HUB_CONFIG_H
 #define MR_CONFIG_HUB_CONFIG_H
 
@@ -21,8 +21,8 @@ struct mr_config_identity {
 };
 
 struct mr_config_control {
-    char *listen_host; /* numeric; 0.0.0.0 */
-    uint16_t port;     /* 8443 */
+    char *listen_host;             /* numeric; 0.0.0.0 */
+    uint16_t port;                 /* 8443 */
     uint32_t connections_max;      /* 4096 */
     uint32_t streams_max;          /* 16 */
     uint64_t bodies_bytes_max;     /* 256 MiB */
@@ -31,45 +31,45 @@ struct mr_config_control {
 };
 
 struct mr_config_upload {
-    char *source;         /* auto | io_uring | recvmmsg (| dpdk) */
-    char *listen_host;    /* numeric; 0.0.0.0 */
-    char *advertise_host; /* numeric address told to devices; default: listen_host */
-    uint16_t port_base;   /* 9443 */
-    uint32_t workers;     /* 1 */
-    char *worker_cpus;    /* "2,3" or empty */
-    uint32_t slots_per_worker;      /* 256 */
-    uint64_t share_bytes_max;       /* 4 MiB */
-    uint32_t receive_buffer_bytes;  /* 8 MiB */
-    uint32_t window_max;            /* 64 chunks */
-    uint32_t window_total;          /* 2048 chunks */
-    uint32_t idle_timeout_ms;       /* 10000 */
+    char *source;                  /* auto | io_uring | recvmmsg (| dpdk) */
+    char *listen_host;             /* numeric; 0.0.0.0 */
+    char *advertise_host;          /* numeric address told to devices; default: listen_host */
+    uint16_t port_base;            /* 9443 */
+    uint32_t workers;              /* 1 */
+    char *worker_cpus;             /* "2,3" or empty */
+    uint32_t slots_per_worker;     /* 256 */
+    uint64_t share_bytes_max;      /* 4 MiB */
+    uint32_t receive_buffer_bytes; /* 8 MiB */
+    uint32_t window_max;           /* 64 chunks */
+    uint32_t window_total;         /* 2048 chunks */
+    uint32_t idle_timeout_ms;      /* 10000 */
 };
 
 /* What this hub asks of a round as lead, and insists on as helper. */
 struct mr_config_round {
-    char *role;                 /* lead | helper | both: which roles this hub takes */
-    uint32_t cohort_min;        /* 20: smaller sets are never released by this hub */
-    uint32_t cohort_max;        /* 0 = what the ring holds */
-    uint32_t quorum;            /* 30: close at so many committed uploads */
-    uint32_t deadline_ms;       /* 60000: close at the latest so long after opening */
-    uint8_t ring_bits;          /* 16 */
-    uint8_t rotation_log2;      /* 0 */
-    uint16_t chunk_bytes;       /* 1408 */
-    uint32_t weight_max;        /* 1000 */
-    float scale;                /* 1000 */
-    float clip_norm;            /* 1 */
-    float server_learning_rate; /* 1: next = model + rate * average */
-    char *training;             /* JSON handed to trainers, "" */
+    char *role;                  /* lead | helper | both: which roles this hub takes */
+    uint32_t cohort_min;         /* 20: smaller sets are never released by this hub */
+    uint32_t cohort_max;         /* 0 = what the ring holds */
+    uint32_t quorum;             /* 30: close at so many committed uploads */
+    uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
+    uint8_t ring_bits;           /* 16 */
+    uint8_t rotation_log2;       /* 0 */
+    uint16_t chunk_bytes;        /* 1408 */
+    uint32_t weight_max;         /* 1000 */
+    float scale;                 /* 1000 */
+    float clip_norm;             /* 1 */
+    float server_learning_rate;  /* 1: next = model + rate * average */
+    char *training;              /* JSON handed to trainers, "" */
     uint32_t commit_interval_ms; /* 300 */
-    uint32_t peer_timeout_ms;   /* 30000 */
-    bool automatic;             /* false: rounds are opened by the operator */
-    char *initial_model_file;   /* the first model, for an empty store (lead and helper alike) */
+    uint32_t peer_timeout_ms;    /* 30000 */
+    bool automatic;              /* false: rounds are opened by the operator */
+    char *initial_model_file;    /* the first model, for an empty store (lead and helper alike) */
 };
 
 struct mr_config_hub {
     uint16_t index;
-    char *name;            /* [a-z0-9.-] */
-    char *host;            /* control address */
+    char *name; /* [a-z0-9.-] */
+    char *host; /* control address */
     uint16_t port;
     char *public_key_file; /* Ed25519 public key in hex */
 };

@@ -1,0 +1,198 @@
+#include "appliance/config/hub_check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance/config/fill.h"
+#include "wire/announcement.h"
+#include "wire/bytes.h"
+
+#define KEY_BYTES    32
+#define KEY_TEXT_MAX 128
+
+struct file_check {
+    struct mr_document *document;
+    struct mr_error *error;
+    const char *section;
+    unsigned entry;
+    const char *name;
+    const char *path;
+};
+
+static int complain(const struct file_check *check)
+{
+    return mr_error_prefix(
+        check->error, "%s:%u: %s%s%s", check->document->path,
+        mr_document_line(check->document, check->section, check->entry, check->name),
+        check->section, *check->section != '\0' ? "." : "", check->name);
+}
+
+/* --- one file ------------------------------------------------------------------------------- */
+
+static int check_readable(const struct file_check *check, bool secret)
+{
+    struct stat status;
+    const int fd = open(check->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int failed = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (failed != 0) {
+        mr_error_set(check->error, "cannot read %s: %s", check->path, strerror(failed));
+        return complain(check);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        mr_error_set(check->error, "%s is not a file", check->path);
+        return complain(check);
+    }
+    if (secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        mr_error_set(check->error,
+                     "others may read the secret in %s (mode %03o): chmod 600, and replace the key "
+                     "if others were on this machine",
+                     check->path, status.st_mode & 0777);
+        return complain(check);
+    }
+    return 0;
+}
+
+/* The folder itself, or the one it will be made in. */
+static int check_folder(const struct file_check *check)
+{
+    struct stat status;
+    if (stat(check->path, &status) == 0) {
+        if (S_ISDIR(status.st_mode)) {
+            return 0;
+        }
+        mr_error_set(check->error, "%s is not a folder", check->path);
+        return complain(check);
+    }
+    char *parent = strdup(check->path);
+    char *slash = parent != NULL ? strrchr(parent, '/') : NULL;
+    if (slash != NULL) {
+        slash[slash == parent ? 1 : 0] = '\0';
+    }
+    const bool there = slash != NULL && stat(parent, &status) == 0 && S_ISDIR(status.st_mode);
+    free(parent);
+    if (!there) {
+        mr_error_set(check->error, "neither %s nor the folder above it is there: make it",
+                     check->path);
+        return complain(check);
+    }
+    return 0;
+}
+
+static int check_option(const struct mr_option *option, const struct file_check *check)
+{
+    if (*check->path == '\0') {
+        return 0;
+    }
+    switch (option->kind) {
+    case MR_OPTION_FILE:
+        return check_readable(check, false);
+    case MR_OPTION_SECRET:
+        return check_readable(check, true);
+    case MR_OPTION_FOLDER:
+        return check_folder(check);
+    default:
+        return 0;
+    }
+}
+
+/* --- keys ----------------------------------------------------------------------------------- */
+
+/* Reads 64 hex digits and an optional newline. */
+static int read_key(const struct file_check *check, uint8_t key[KEY_BYTES])
+{
+    char text[KEY_TEXT_MAX];
+    const int fd = open(check->path, O_RDONLY | O_CLOEXEC);
+    const ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    int bad = -1;
+    if (length > 0) {
+        text[length] = '\0';
+        if (text[length - 1] == '\n') {
+            text[length - 1] = '\0';
+        }
+        bad = mr_hex_decode(key, KEY_BYTES, text);
+    }
+    OPENSSL_cleanse(text, sizeof text);
+    if (bad != 0) {
+        mr_error_set(check->error, "%s must hold 64 hex digits and nothing else", check->path);
+        return complain(check);
+    }
+    return 0;
+}
+
+static int derive_public(uint8_t public_key[KEY_BYTES], const uint8_t seed[KEY_BYTES])
+{
+    size_t length = KEY_BYTES;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, KEY_BYTES);
+    const int good = key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1;
+    EVP_PKEY_free(key);
+    return good ? 0 : -1;
+}
+
+static int check_keys(const struct mr_hub_config *config, struct mr_document *document,
+                      struct mr_error *error)
+{
+    uint8_t own[KEY_BYTES], seed[KEY_BYTES], keys[MR_HUBS_MAX][KEY_BYTES];
+    struct file_check check = {
+        document, error, "identity", 0, "signing_key_file", config->identity.signing_key_file};
+    int bad = read_key(&check, seed);
+    if (bad == 0 && derive_public(own, seed) != 0) {
+        bad = mr_error_set(error, "OpenSSL has no Ed25519");
+    }
+    OPENSSL_cleanse(seed, sizeof seed);
+    for (unsigned i = 0; bad == 0 && i < config->hubs_count; i++) {
+        const struct mr_config_hub *hub = &config->hubs[i];
+        check = (struct file_check){
+            document, error, "hubs", i, "public_key_file", hub->public_key_file};
+        bad = read_key(&check, keys[i]);
+        for (unsigned j = 0; bad == 0 && j < i; j++) {
+            if (memcmp(keys[i], keys[j], KEY_BYTES) == 0) {
+                mr_error_set(error, "is the key of hub %u too: every hub has its own",
+                             config->hubs[j].index);
+                bad = complain(&check);
+            }
+        }
+        if (bad == 0 && hub->index == config->identity.index &&
+            memcmp(keys[i], own, KEY_BYTES) != 0) {
+            mr_error_set(error, "is not the public half of identity.signing_key_file");
+            bad = complain(&check);
+        }
+    }
+    return bad;
+}
+
+/* --- all files ------------------------------------------------------------------------------ */
+
+int mr_config_check_files(struct mr_hub_config *config, struct mr_document *document,
+                          struct mr_error *error)
+{
+    size_t count;
+    const struct mr_option *rows = mr_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        const enum mr_option_kind kind = rows[i].kind;
+        if (kind != MR_OPTION_FILE && kind != MR_OPTION_SECRET && kind != MR_OPTION_FOLDER) {
+            continue;
+        }
+        const unsigned entries = strcmp(rows[i].section, "hubs") == 0 ? config->hubs_count : 1;
+        for (unsigned entry = 0; entry < entries; entry++) {
+            const struct file_check check = {
+                document, error,        rows[i].section,
+                entry,    rows[i].name, *(char **)mr_config_option_at(config, &rows[i], entry)};
+            if (check_option(&rows[i], &check) != 0) {
+                return -1;
+            }
+        }
+    }
+    return check_keys(config, document, error);
+}

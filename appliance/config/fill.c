@@ -1,0 +1,316 @@
+#include "appliance/config/fill.h"
+
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/announcement.h"
+#include "wire/assert.h"
+
+#define FIELDS_MAX 32
+
+/* libcyaml's view of the file, built from the table of options; lives on the caller's stack. */
+struct schema {
+    cyaml_schema_field_t root[FIELDS_MAX];
+    cyaml_schema_field_t identity[FIELDS_MAX];
+    cyaml_schema_field_t control[FIELDS_MAX];
+    cyaml_schema_field_t upload[FIELDS_MAX];
+    cyaml_schema_field_t round[FIELDS_MAX];
+    cyaml_schema_field_t hubs[FIELDS_MAX];
+    cyaml_schema_value_t hub;
+    cyaml_schema_value_t top;
+};
+
+/* --- schema --------------------------------------------------------------------------------- */
+
+static cyaml_schema_field_t *fields_end(cyaml_schema_field_t *fields)
+{
+    size_t used = 0;
+    while (fields[used].key != NULL) {
+        used++;
+    }
+    MR_ASSERT(used + 1 < FIELDS_MAX);
+    return fields + used;
+}
+
+static void add_option(cyaml_schema_field_t *fields, const struct mr_option *option)
+{
+    cyaml_schema_field_t *field = fields_end(fields);
+    *field = (cyaml_schema_field_t){
+        .key = option->name,
+        .data_offset = (uint32_t)option->offset,
+        .value = {.flags = CYAML_FLAG_OPTIONAL, .data_size = (uint32_t)option->bytes},
+    };
+    switch (option->kind) {
+    case MR_OPTION_UINT:
+        field->value.type = CYAML_UINT;
+        break;
+    case MR_OPTION_FLOAT:
+        field->value.type = CYAML_FLOAT;
+        break;
+    case MR_OPTION_BOOL:
+        field->value.type = CYAML_BOOL;
+        break;
+    default:
+        field->value.type = CYAML_STRING;
+        field->value.flags |= CYAML_FLAG_POINTER;
+        field->value.data_size = sizeof(char);
+        field->value.string.max = UINT32_MAX;
+    }
+}
+
+static void add_section(struct schema *schema, const char *name, size_t offset, size_t bytes,
+                        const cyaml_schema_field_t *fields)
+{
+    *fields_end(schema->root) = (cyaml_schema_field_t){
+        .key = name,
+        .data_offset = (uint32_t)offset,
+        .value = {.type = CYAML_MAPPING,
+                  .flags = CYAML_FLAG_OPTIONAL,
+                  .data_size = (uint32_t)bytes,
+                  .mapping = {.fields = fields}},
+    };
+}
+
+static void add_hubs(struct schema *schema)
+{
+    schema->hub = (cyaml_schema_value_t){
+        .type = CYAML_MAPPING,
+        .data_size = sizeof(struct mr_config_hub),
+        .mapping = {.fields = schema->hubs},
+    };
+    *fields_end(schema->root) = (cyaml_schema_field_t){
+        .key = "hubs",
+        .data_offset = offsetof(struct mr_hub_config, hubs),
+        .count_offset = offsetof(struct mr_hub_config, hubs_count),
+        .count_size = sizeof(((struct mr_hub_config *)0)->hubs_count),
+        .value = {.type = CYAML_SEQUENCE,
+                  .flags = CYAML_FLAG_POINTER,
+                  .data_size = sizeof(struct mr_config_hub),
+                  .sequence = {.entry = &schema->hub, .min = 2, .max = MR_HUBS_MAX}},
+    };
+}
+
+static void schema_init(struct schema *schema)
+{
+    memset(schema, 0, sizeof *schema);
+    const struct {
+        const char *name;
+        cyaml_schema_field_t *fields;
+    } sections[] = {{"", schema->root},           {"identity", schema->identity},
+                    {"control", schema->control}, {"upload", schema->upload},
+                    {"round", schema->round},     {"hubs", schema->hubs}};
+    size_t count;
+    const struct mr_option *rows = mr_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {
+            if (strcmp(rows[i].section, sections[s].name) == 0) {
+                add_option(sections[s].fields, &rows[i]);
+            }
+        }
+    }
+    struct mr_hub_config *at = NULL;
+    add_section(schema, "identity", offsetof(struct mr_hub_config, identity), sizeof at->identity,
+                schema->identity);
+    add_section(schema, "control", offsetof(struct mr_hub_config, control), sizeof at->control,
+                schema->control);
+    add_section(schema, "upload", offsetof(struct mr_hub_config, upload), sizeof at->upload,
+                schema->upload);
+    add_section(schema, "round", offsetof(struct mr_hub_config, round), sizeof at->round,
+                schema->round);
+    add_hubs(schema);
+    schema->top = (cyaml_schema_value_t){
+        .type = CYAML_MAPPING,
+        .flags = CYAML_FLAG_POINTER,
+        .data_size = sizeof(struct mr_hub_config),
+        .mapping = {.fields = schema->root},
+    };
+}
+
+/* --- loading -------------------------------------------------------------------------------- */
+
+/* Keeps what libcyaml says first (the cause; a backtrace follows). */
+static void keep_first(cyaml_log_t level, void *context, const char *format, va_list arguments)
+{
+    struct mr_error *error = context;
+    if (level == CYAML_LOG_ERROR && error->text[0] == '\0') {
+        vsnprintf(error->text, sizeof error->text, format, arguments);
+        error->text[strcspn(error->text, "\n")] = '\0';
+    }
+}
+
+static const cyaml_config_t silent = {
+    .log_fn = NULL,
+    .mem_fn = cyaml_mem,
+    .flags = CYAML_CFG_NO_ALIAS,
+};
+
+static int load(struct mr_hub_config **config, const struct mr_document *document,
+                struct mr_error *error)
+{
+    struct schema schema;
+    struct mr_error said = {""};
+    cyaml_config_t listening = silent;
+    listening.log_fn = keep_first;
+    listening.log_ctx = &said;
+    listening.log_level = CYAML_LOG_ERROR;
+    schema_init(&schema);
+    const cyaml_err_t result =
+        cyaml_load_data((const uint8_t *)document->text, document->length, &listening, &schema.top,
+                        (cyaml_data_t **)config, NULL);
+    if (result == CYAML_OK) {
+        return 0;
+    }
+    if (result == CYAML_ERR_ALIAS) {
+        return mr_error_set(error,
+                            "%s: anchors (&) and aliases (*) are not allowed: write the "
+                            "value out, or put it into quotes",
+                            document->path);
+    }
+    return mr_error_set(error, "%s: %s", document->path,
+                        said.text[0] != '\0' ? said.text : cyaml_strerror(result));
+}
+
+void mr_config_release(struct mr_hub_config *config)
+{
+    struct schema schema;
+    schema_init(&schema);
+    cyaml_free(&silent, &schema.top, config, 0);
+}
+
+/* --- defaults and paths --------------------------------------------------------------------- */
+
+static void set_uint(void *at, size_t bytes, uint64_t value)
+{
+    switch (bytes) {
+    case 1:
+        *(uint8_t *)at = (uint8_t)value;
+        break;
+    case 2:
+        *(uint16_t *)at = (uint16_t)value;
+        break;
+    case 4:
+        *(uint32_t *)at = (uint32_t)value;
+        break;
+    default:
+        MR_ASSERT(bytes == 8);
+        *(uint64_t *)at = value;
+    }
+}
+
+static int set_default(void *at, const struct mr_option *option)
+{
+    switch (option->kind) {
+    case MR_OPTION_UINT:
+        set_uint(at, option->bytes, strtoull(option->otherwise, NULL, 10));
+        return 0;
+    case MR_OPTION_FLOAT:
+        *(float *)at = strtof(option->otherwise, NULL);
+        return 0;
+    case MR_OPTION_BOOL:
+        *(bool *)at = strcmp(option->otherwise, "true") == 0;
+        return 0;
+    default:
+        *(char **)at = strdup(option->otherwise);
+        return *(char **)at != NULL ? 0 : -1;
+    }
+}
+
+static bool is_path(const struct mr_option *option)
+{
+    return option->kind == MR_OPTION_FILE || option->kind == MR_OPTION_SECRET ||
+           option->kind == MR_OPTION_FOLDER;
+}
+
+static int make_absolute(char **path, const char *folder)
+{
+    if (**path == '\0' || **path == '/') {
+        return 0;
+    }
+    char *whole;
+    if (asprintf(&whole, "%s/%s", folder, *path) < 0) {
+        return -1;
+    }
+    free(*path);
+    *path = whole;
+    return 0;
+}
+
+void *mr_config_option_at(struct mr_hub_config *config, const struct mr_option *option,
+                          unsigned entry)
+{
+    const struct {
+        const char *section;
+        void *at;
+    } sections[] = {
+        {"", config},
+        {"identity", &config->identity},
+        {"control", &config->control},
+        {"upload", &config->upload},
+        {"round", &config->round},
+        {"hubs", config->hubs + entry},
+    };
+    size_t i = 0;
+    while (strcmp(sections[i].section, option->section) != 0) {
+        i++;
+        MR_ASSERT(i < sizeof sections / sizeof *sections);
+    }
+    return (uint8_t *)sections[i].at + option->offset;
+}
+
+/* Defaults and paths of every option; 0, or -1 when out of memory. */
+static int complete(struct mr_hub_config *config, struct mr_document *document, const char *folder)
+{
+    size_t count;
+    const struct mr_option *rows = mr_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned entries = strcmp(rows[i].section, "hubs") == 0 ? config->hubs_count : 1;
+        for (unsigned entry = 0; entry < entries; entry++) {
+            void *at = mr_config_option_at(config, &rows[i], entry);
+            if (!mr_document_has(document, rows[i].section, entry, rows[i].name) &&
+                set_default(at, &rows[i]) != 0) {
+                return -1;
+            }
+            if (is_path(&rows[i]) && make_absolute(at, folder) != 0) {
+                return -1;
+            }
+        }
+    }
+    if (*config->upload.advertise_host == '\0') {
+        free(config->upload.advertise_host);
+        config->upload.advertise_host = strdup(config->upload.listen_host);
+    }
+    return config->upload.advertise_host != NULL ? 0 : -1;
+}
+
+/* The absolute folder of the file, malloc'd, or NULL. */
+static char *folder_of(const char *path)
+{
+    char *absolute = realpath(path, NULL);
+    if (absolute != NULL) {
+        char *slash = strrchr(absolute, '/');
+        slash[slash == absolute ? 1 : 0] = '\0';
+    }
+    return absolute;
+}
+
+int mr_config_fill(struct mr_hub_config **config, struct mr_document *document,
+                   struct mr_error *error)
+{
+    *config = NULL;
+    if (load(config, document, error) != 0) {
+        return -1;
+    }
+    char *folder = folder_of(document->path);
+    const int bad = folder == NULL ? -1 : complete(*config, document, folder);
+    free(folder);
+    if (bad != 0) {
+        mr_config_release(*config);
+        *config = NULL;
+        return mr_error_set(error, "cannot read %s: out of memory, or its folder went away",
+                            document->path);
+    }
+    return 0;
+}

@@ -1,0 +1,139 @@
+/* options.c - the table of configuration keys, and what a value of each may look like. */
+#include "appliance/config/options.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/config/hub_config.h"
+
+#define MR_OPTION(tag, section_, name_, kind_, default_, min_, max_, choices_, text_)              \
+    {                                                                                              \
+        .section = section_,                                                                       \
+        .name = #name_,                                                                            \
+        .kind = MR_OPTION_##kind_,                                                                 \
+        .otherwise = default_,                                                                     \
+        .min = min_,                                                                               \
+        .max = max_,                                                                               \
+        .choices = choices_,                                                                       \
+        .text = text_,                                                                             \
+        .offset = offsetof(struct tag, name_),                                                     \
+        .bytes = sizeof((struct tag *)0)->name_,                                                   \
+    },
+static const struct mr_option options[] = {
+#include "appliance/config/hub_options.def"
+};
+
+const struct mr_option *mr_options(size_t *count)
+{
+    *count = sizeof options / sizeof *options;
+    return options;
+}
+
+const struct mr_option *mr_option_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (strcmp(options[i].section, section) == 0 && strcmp(options[i].name, name) == 0) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* Decimal digits without leading zeros, within the range. Signs, 0x, 010 and 1e3 are no numbers
+ * here: YAML readers disagree on them. */
+static bool is_uint(const char *text, uint64_t min, uint64_t max)
+{
+    const size_t length = strlen(text);
+    if (length == 0 || length > 19 || strspn(text, "0123456789") != length ||
+        (length > 1 && text[0] == '0')) {
+        return false;
+    }
+    const uint64_t value = strtoull(text, NULL, 10);
+    return value >= min && value <= max;
+}
+
+static bool is_positive_float(const char *text)
+{
+    char *end;
+    const size_t length = strlen(text);
+    if (length == 0 || length > 63 || strspn(text, "0123456789.eE+-") != length) {
+        return false;
+    }
+    const float value = strtof(text, &end);
+    return *end == '\0' && isnormal(value) && value > 0;
+}
+
+static bool is_choice(const char *text, const char *choices)
+{
+    const size_t length = strlen(text);
+    for (const char *at = choices; length > 0 && at != NULL;) {
+        const char *bar = strchr(at, '|');
+        const size_t word = bar != NULL ? (size_t)(bar - at) : strlen(at);
+        if (word == length && memcmp(at, text, length) == 0) {
+            return true;
+        }
+        at = bar != NULL ? bar + 1 : NULL;
+    }
+    return false;
+}
+
+static bool is_address(const char *text)
+{
+    unsigned char bytes[16];
+    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+static bool is_text(const char *text, uint64_t min, uint64_t max)
+{
+    const size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++) {
+        if (iscntrl((unsigned char)text[i])) {
+            return false;
+        }
+    }
+    return length >= min && length <= max;
+}
+
+int mr_option_check(const struct mr_option *option, const char *text, struct mr_error *error)
+{
+    const unsigned long long min = option->min, max = option->max;
+    if (*text == '\0' && option->otherwise != NULL && *option->otherwise == '\0') {
+        return 0;
+    }
+    switch (option->kind) {
+    case MR_OPTION_UINT:
+        return is_uint(text, min, max)
+                   ? 0
+                   : mr_error_set(error, "must be a whole number from %llu to %llu, not '%s'", min,
+                                  max, text);
+    case MR_OPTION_FLOAT:
+        return is_positive_float(text)
+                   ? 0
+                   : mr_error_set(error, "must be a finite number above 0, not '%s'", text);
+    case MR_OPTION_BOOL:
+        return is_choice(text, "true|false")
+                   ? 0
+                   : mr_error_set(error, "must be true or false, not '%s'", text);
+    case MR_OPTION_CHOICE:
+        return is_choice(text, option->choices)
+                   ? 0
+                   : mr_error_set(error, "must be one of %s, not '%s'", option->choices, text);
+    case MR_OPTION_ADDRESS:
+        return is_address(text)
+                   ? 0
+                   : mr_error_set(
+                         error, "must be a numeric address such as 0.0.0.0 or ::, not '%s'", text);
+    case MR_OPTION_TEXT:
+    case MR_OPTION_FILE:
+    case MR_OPTION_SECRET:
+    case MR_OPTION_FOLDER:
+        break;
+    }
+    return is_text(text, min, max)
+               ? 0
+               : mr_error_set(error, "must be text of %llu to %llu bytes on one line", min, max);
+}

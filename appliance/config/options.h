@@ -1,0 +1,47 @@
+/* options.h - the table of configuration keys (hub_options.def), as data.
+ *
+ * One row tells the loader where a value goes, what it may be and what it is when absent; the
+ * sample file, the documentation and the error texts come from the same rows. Immutable, any
+ * thread. */
+#ifndef MR_CONFIG_OPTIONS_H
+#define MR_CONFIG_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/error.h"
+
+enum mr_option_kind {
+    MR_OPTION_UINT,    /* decimal */
+    MR_OPTION_FLOAT,   /* finite, normal, > 0 */
+    MR_OPTION_BOOL,    /* true or false */
+    MR_OPTION_TEXT,    /* any text of min..max bytes */
+    MR_OPTION_CHOICE,  /* one of `choices` */
+    MR_OPTION_ADDRESS, /* numeric IPv4 or IPv6 */
+    MR_OPTION_FILE,    /* a path, relative to the configuration file; must be readable */
+    MR_OPTION_SECRET,  /* likewise, and neither group nor others may read it */
+    MR_OPTION_FOLDER,  /* a path; made by the hub if its parent is there */
+};
+
+struct mr_option {
+    const char *section; /* "" top of the file, "hubs" entries of the list */
+    const char *name;
+    enum mr_option_kind kind;
+    const char *otherwise; /* default as text; NULL = required */
+    uint64_t min, max;     /* of the number or of the text's length */
+    const char *choices;   /* "a|b", CHOICE only */
+    const char *text;      /* one sentence for people */
+    size_t offset, bytes;  /* where, in the section's struct */
+};
+
+/* All rows, in the order of the file; *count set. */
+const struct mr_option *mr_options(size_t *count);
+
+/* The row, or NULL. */
+const struct mr_option *mr_option_find(const char *section, const char *name);
+
+/* Is `text` a value of this option (syntax and range; files are not touched)? 0, or -1 with an
+ * error of the form "must be …, not …". An empty text is fine where the default is empty. */
+int mr_option_check(const struct mr_option *option, const char *text, struct mr_error *error);
+
+#endif
