@@ -29,8 +29,8 @@ const char *mr_upload_reason_name(enum mr_upload_reason reason)
 
 int mr_refusal_status(const char *code)
 {
-#define MR_REFUSAL(name, status, sentence)                                                         \
-    if (strcmp(code, #name) == 0)                                                                  \
+#define MR_REFUSAL(name, status, text, sentence)                                                   \
+    if (strcmp(code, text) == 0)                                                                   \
         return status;
 #include "wire/refusals.def"
 #undef MR_REFUSAL
