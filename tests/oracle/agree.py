@@ -1,0 +1,365 @@
+#!/usr/bin/env python3
+"""Compares the C code with the oracle, byte for byte, over random cases.
+
+usage: agree.py WIRE_VECTORS [--seed N] [--cases N] [--spec wire-format.md --refusals refusals.def]
+
+Prints the seed; the same seed gives the same cases (or set MR_SEED). Exit 0 only if every byte of every
+case agrees; 77 if the `cryptography` package is missing.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shlex
+import struct
+import subprocess
+import sys
+
+try:
+    import millrace_oracle as oracle
+except ImportError as missing:
+    print(f"skipped: {missing}; install python3-cryptography")
+    sys.exit(77)
+
+
+class Disagreement(Exception):
+    pass
+
+
+def float_bits(rng):
+    if rng.random() < 0.1:
+        return rng.choice([0x00800000, 0x7F7FFFFF, 0x3F800000])
+    value = rng.choice([1.0, 1000.0, 0.001]) * (rng.random() + 0.01)
+    return int.from_bytes(struct.pack(">f", value), "big")
+
+
+def random_announcement(rng, signing):
+    ring_bits = rng.choice([16, 24, 32])
+    rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
+    ring_max = oracle.ring_clients_max(ring_bits)
+    cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
+    helpers = sorted(rng.sample(range(65536), len(signing) - 1))
+    lead = rng.choice([i for i in (0, 65535, rng.randrange(65536), 7) if i not in helpers])
+    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.-"
+    training = rng.choice(["", '{"epochs":1}', "x" * 1023, '{"a":"%s"}' % ("~ " * rng.randint(0, 99))])
+    return {
+        "round": rng.choice([1, 2**64 - 1 - 2**63, rng.randint(1, 2**62)]),
+        "deadline_unix_ms": rng.choice([1, 1900000000000, rng.randint(1, 2**62)]),
+        "dimension": rng.choice([1, 63, 64, 65, rng.randint(1, 300), rng.randint(1, 900)]),
+        "ring_bits": ring_bits,
+        "rotation_log2": rotation,
+        "noise_kind": 0,
+        "chunk_bytes": rng.choice([64, 128, 1216, 1408, 8896, 64 * rng.randint(1, 139)]),
+        "cohort_min": rng.choice([2, cohort_max, rng.randint(2, cohort_max)]),
+        "cohort_max": cohort_max,
+        "weight_max": rng.choice([1, (2**32 - 1) // cohort_max, rng.randint(1, 100)]),
+        "scale_bits": float_bits(rng),
+        "clip_norm_bits": float_bits(rng),
+        "model_hash": rng.randbytes(32),
+        "rotation_seed": rng.randbytes(32),
+        "training": training.encode(),
+        "hubs": [
+            {
+                "index": index,
+                "public_key": oracle.public_key(private),
+                "name": "".join(
+                    rng.choice(alphabet) for _ in range(rng.choice([1, 63, rng.randint(1, 63)]))
+                ).encode(),
+            }
+            for index, private in zip([lead] + helpers, signing)
+        ],
+    }
+
+
+def mutant(rng, data):
+    """data with something wrong, most of the time."""
+    kind = rng.randrange(6)
+    at = rng.randrange(len(data))
+    if kind == 0:
+        return data[:at]
+    if kind == 1:
+        return data + rng.randbytes(rng.randint(1, 40))
+    if kind == 2:
+        return data[:at] + rng.randbytes(1) + data[at + 1 :]
+    if kind == 3:
+        return data[:at] + data[at + 1 :]
+    if kind == 4:
+        return data
+    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+
+
+# (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
+NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
+           (39, 4), (43, 4), (47, 4), (115, 2)]
+EDGES = [0, 1, 2, 3, 8, 16, 17, 24, 25, 32, 64, 258, 259, 1023, 1024, 8896, 8960, 66052, 66053,
+         16909320, 16909321, 2**30, 2**30 + 1, 2**32 - 1, 2**64 - 1,
+         0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
+
+
+def edge(rng, canonical):
+    """A canonical announcement with one number set to an edge of some rule."""
+    at, size = rng.choice(NUMBERS)
+    value = rng.choice(EDGES) % 2 ** (8 * size)
+    return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]
+
+
+def random_client(rng, layout, helpers, weight_max):
+    q = [rng.choice([-127, 127, 0, 1, -1, rng.randint(-127, 127)]) for _ in range(layout.lanes)]
+    trailer = [1, rng.randint(1, weight_max)] + [rng.randint(0, 2**20 - 1) for _ in range(4)]
+    return {
+        "id": rng.randbytes(16),
+        "attempt": rng.randint(0, 7),
+        "q": q,
+        "trailer": trailer + [0] * 10,
+        "seeds": [rng.randbytes(32) for _ in range(helpers)],
+    }
+
+
+def random_case(rng):
+    signing = [rng.randbytes(32) for _ in range(rng.choice([2, 2, 3, 5]))]
+    a = random_announcement(rng, signing)
+    layout = oracle.Layout(a)
+    clients = [
+        random_client(rng, layout, len(signing) - 1, a["weight_max"])
+        for _ in range(rng.choice([1, 2, 3, 3, 5]))
+    ]
+    return {
+        "cpu_mask": rng.choice(["all", "all", "scalar"]),
+        "signing": signing,
+        "announcement": a,
+        "clients": clients,
+        "ekm": rng.randbytes(32),
+        "upload_id": rng.randbytes(8),
+        "nonces": [rng.randbytes(32) for _ in signing],
+        "model_hash": rng.randbytes(32),
+        "ack": {
+            "state": rng.randint(1, 4),
+            "reason": rng.randint(0, 4),
+            "received": rng.getrandbits(32),
+            "window": rng.getrandbits(32),
+            "base": rng.getrandbits(32),
+            "bitmap": rng.randbytes(32),
+            "number": rng.choice([0, 1, 2**32 - 1, rng.getrandbits(32)]),
+        },
+    }
+
+
+def answer_exchange(case, out, a, announcement_hash):
+    """Sections 10 to 12."""
+    first = case["clients"][0]
+    signing = case["signing"]
+    out["receipts"] = [
+        oracle.sign(
+            private,
+            oracle.receipt_text(announcement_hash, first["id"], hub["index"], first["attempt"]),
+        )
+        for hub, private in list(zip(a["hubs"], signing))[1:]
+    ]
+    out["set"] = oracle.included_encode({c["id"]: c["attempt"] for c in case["clients"]})
+    out["set_hash"] = oracle.included_hash(announcement_hash, out["set"])
+    out["commitments"] = []
+    for hub, private, nonce, result in zip(a["hubs"], signing, case["nonces"], out["results"]):
+        value = oracle.commitment_value(
+            announcement_hash, out["set_hash"], hub["index"], nonce, result
+        )
+        out["commitments"].append(
+            oracle.commitment(announcement_hash, hub["index"], value, private)
+        )
+    text = oracle.model_text(announcement_hash, out["set_hash"], case["model_hash"])
+    out["model_signature"] = oracle.sign(signing[0], text)
+
+
+def answer_uploads(case, out, a, layout, announcement_hash):
+    """Sections 7 to 9, for the first client's share."""
+    first = case["clients"][0]
+    out["context"] = oracle.exporter_context(
+        announcement_hash, first["id"], a["hubs"][0]["index"], first["attempt"]
+    )
+    keys = oracle.upload_keys(case["ekm"])
+    out["keys"] = b"".join(keys["up"] + keys["down"])
+    upload_id = int.from_bytes(case["upload_id"], "big")
+    out["datagrams"] = [
+        oracle.datagram_seal(
+            keys["up"], oracle.CHUNK, upload_id, a["round"], first["attempt"], number,
+            layout.chunk(out["shares"][0], number),
+        )
+        for number in range(layout.chunks)
+    ]
+    ack = case["ack"]
+    payload = oracle.ack_encode(
+        *(ack[name] for name in ("state", "reason", "received", "window", "base", "bitmap"))
+    )
+    out["ack"] = oracle.datagram_seal(
+        keys["down"], oracle.ACK, upload_id, a["round"], first["attempt"], ack["number"], payload
+    )
+    return keys
+
+
+def answer_shares(case, out, a, layout, announcement_hash):
+    """Sections 4 to 6."""
+    masks = [
+        [
+            oracle.mask_bytes(layout, seed, announcement_hash, c["id"], hub["index"], c["attempt"])
+            for hub, seed in zip(a["hubs"][1:], c["seeds"])
+        ]
+        for c in case["clients"]
+    ]
+    out["shares"] = [
+        oracle.lead_share(layout, c["q"], c["trailer"], m) for c, m in zip(case["clients"], masks)
+    ]
+    out["results"] = [oracle.add_up(layout, out["shares"])] + [
+        oracle.add_up(layout, [m[j] for m in masks]) for j in range(len(a["hubs"]) - 1)
+    ]
+    out["total"] = oracle.add_up(layout, out["results"])
+    out["rotation"] = oracle.rotation_signs(a["rotation_seed"], a["round"], 160)
+    # The point of it all: what comes out is the sum of what went in.
+    main, trailer = oracle.centred(layout, out["total"])
+    if main != [sum(lane) for lane in zip(*(c["q"] for c in case["clients"]))]:
+        raise Disagreement("the oracle's own sum is wrong")
+    if trailer != [sum(lane) % 2**32 for lane in zip(*(c["trailer"] for c in case["clients"]))]:
+        raise Disagreement("the oracle's own trailer is wrong")
+
+
+def verdicts(function, mutants):
+    taken = []
+    for data in mutants:
+        try:
+            function(data)
+            taken.append(True)
+        except oracle.Refused:
+            taken.append(False)
+    return taken
+
+
+def opened(key, mutants):
+    payloads = []
+    for data in mutants:
+        try:
+            payloads.append(oracle.datagram_open(key, data)[-1])
+        except oracle.Refused:
+            payloads.append(None)
+    return payloads
+
+
+def answer(rng, case):
+    """What the oracle says; adds the mutants, which depend on it, to the case."""
+    a = case["announcement"]
+    layout = oracle.Layout(a)
+    out = {"announcement": oracle.announcement_encode(a)}
+    if oracle.announcement_decode(out["announcement"]) != a:
+        raise Disagreement("the oracle does not read what it wrote")
+    out["hash"] = oracle.sha256(out["announcement"])
+    out["fields"] = dict(
+        a, lanes=layout.lanes, share_bytes=layout.share_bytes, chunks=layout.chunks
+    )
+    text = oracle.announcement_text(out["hash"])
+    out["envelope"] = oracle.envelope(
+        out["announcement"], [oracle.sign(private, text) for private in case["signing"]]
+    )
+    answer_shares(case, out, a, layout, out["hash"])
+    keys = answer_uploads(case, out, a, layout, out["hash"])
+    answer_exchange(case, out, a, out["hash"])
+    case["announcement_mutants"] = [mutant(rng, out["announcement"]) for _ in range(6)]
+    case["announcement_mutants"] += [edge(rng, out["announcement"]) for _ in range(12)]
+    case["envelope_mutants"] = [mutant(rng, out["envelope"]) for _ in range(3)]
+    sealed = rng.choice(out["datagrams"])
+    case["datagram_mutants"] = [mutant(rng, sealed) for _ in range(4)]
+    out["announcement_mutants"] = verdicts(oracle.announcement_decode, case["announcement_mutants"])
+    out["envelope_mutants"] = verdicts(oracle.envelope_open, case["envelope_mutants"])
+    out["datagram_mutants"] = opened(keys["up"], case["datagram_mutants"])
+    return out
+
+
+def plain(value):
+    """For JSON: bytes as hex; names and training are text in the C answer."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {
+            k: v.decode() if k in ("name", "training") else plain(v) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return value
+
+
+def question(case, canonical):
+    clients = [
+        dict(c, q=bytes(x % 256 for x in c["q"]), trailer=c["trailer"]) for c in case["clients"]
+    ]
+    return json.dumps(plain(dict(case, announcement=canonical, clients=clients)))
+
+
+def compare(want, got):
+    """The first difference, as text; None when all agree."""
+    if set(want) != set(got):
+        return f"members {sorted(set(want) ^ set(got))} on one side only"
+    for name, value in want.items():
+        if got[name] != value:
+            return f"{name}:\n  oracle {json.dumps(value)[:2000]}\n  C      {json.dumps(got[name])[:2000]}"
+    return None
+
+
+def check_refusals(spec, table):
+    """Section 14 of the page lists exactly the codes and statuses of the C table."""
+    with open(table) as file:
+        have = re.findall(r'^MR_REFUSAL\(\w+, (\d+), "(\w+)", "(.*)"\)', file.read(), re.M)
+    with open(spec) as file:
+        said = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \|$", file.read(), re.M)
+    if sorted(have) != sorted((status, code, text) for code, status, text in said) or not have:
+        raise Disagreement(f"{spec} and {table} list different refusals")
+
+
+def run(arguments):
+    if arguments.spec:
+        check_refusals(arguments.spec, arguments.refusals)
+    rng = random.Random(arguments.seed)
+    taken = {"announcement_mutants": 0, "envelope_mutants": 0, "datagram_mutants": 0}
+    command = shlex.split(arguments.wire_vectors)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as tool:
+        for number in range(arguments.cases):
+            case = random_case(rng)
+            want = answer(rng, case)
+            try:
+                tool.stdin.write(question(case, want["announcement"]) + "\n")
+                tool.stdin.flush()
+            except BrokenPipeError:
+                pass
+            line = tool.stdout.readline()
+            if not line:
+                raise Disagreement(f"case {number}: {command[0]} gave no answer")
+            difference = compare(plain(want), json.loads(line))
+            if difference:
+                raise Disagreement(f"case {number}: {difference}")
+            for name in taken:
+                taken[name] += sum(bool(v) for v in want[name])
+        tool.stdin.close()
+        if tool.wait() != 0:
+            raise Disagreement(f"{command[0]} ended with {tool.returncode}")
+    print(f"{arguments.cases} cases agree; changed inputs taken by both: {taken}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("wire_vectors", help="the C tool, with its runner if it needs one")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("MR_SEED", "0")))
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--spec")
+    parser.add_argument("--refusals")
+    arguments = parser.parse_args()
+    arguments.seed = arguments.seed or random.SystemRandom().randrange(1, 2**32)
+    print(f"seed {arguments.seed}", flush=True)
+    try:
+        run(arguments)
+    except Disagreement as why:
+        print(f"DISAGREE (seed {arguments.seed}): {why}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,379 @@
+"""A second, independent implementation of docs/wire-format.md, for comparing with the C code.
+
+Written from that page alone. Python integers for every lane, `cryptography` for the primitives; slow
+and plain on purpose. Section numbers refer to docs/wire-format.md.
+"""
+
+import hashlib
+import hmac
+import struct
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+
+class Refused(Exception):
+    """The bytes are not what the format allows; the text says why."""
+
+
+def require(condition, why):
+    if not condition:
+        raise Refused(why)
+
+
+# --- 1 conventions -------------------------------------------------------------------------------
+
+
+def be16(x):
+    return struct.pack(">H", x)
+
+
+def be32(x):
+    return struct.pack(">I", x)
+
+
+def be64(x):
+    return struct.pack(">Q", x)
+
+
+def label(text):
+    raw = text.encode("ascii")
+    return bytes([len(raw)]) + raw
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key, data):
+    return hmac.new(key, data, hashlib.sha256).digest()
+
+
+def ctr_stream(key, counter, start, length):
+    """Bytes [start, start + length) of the AES-CTR stream; start is a multiple of 16."""
+    assert start % 16 == 0
+    block = (int.from_bytes(counter, "big") + start // 16) % 2**128
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(16, "big"))).encryptor()
+    return encryptor.update(bytes(length))
+
+
+def public_key(private):
+    key = Ed25519PrivateKey.from_private_bytes(private).public_key()
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def sign(private, text):
+    return Ed25519PrivateKey.from_private_bytes(private).sign(text)
+
+
+def verify(public, signature, text):
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, text)
+        return True
+    except (InvalidSignature, ValueError):
+        return False
+
+
+# --- 3 announcement ------------------------------------------------------------------------------
+
+NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sH")  # the floats as their bits
+FIELDS = (
+    "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
+    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed t"
+).split()
+
+
+def positive_normal(bits):
+    exponent = bits >> 23 & 0xFF
+    return bits >> 31 == 0 and 0 < exponent < 255
+
+
+def ring_clients_max(ring_bits):
+    return (2 ** (ring_bits - 1) - 1) // 127
+
+
+def announcement_check(a):
+    require(1 <= a["round"] < 2**64, "round")
+    require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
+    require(1 <= a["dimension"] <= 2**30, "dimension")
+    require(a["ring_bits"] in (16, 24, 32), "ring_bits")
+    require(0 <= a["rotation_log2"] <= 16, "rotation_log2")
+    require(a["noise_kind"] == 0, "noise_kind")
+    require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
+    require(a["cohort_min"] >= 2, "cohort_min")
+    require(a["cohort_min"] <= a["cohort_max"], "cohort_max")
+    require(a["cohort_max"] <= ring_clients_max(a["ring_bits"]), "cohort_max")
+    require(a["weight_max"] >= 1, "weight_max")
+    require(a["cohort_max"] * a["weight_max"] < 2**32, "weight_max")
+    require(positive_normal(a["scale_bits"]), "scale")
+    require(positive_normal(a["clip_norm_bits"]), "clip_norm")
+    require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
+    require(len(a["training"]) <= 1023, "training")
+    require(all(0x20 <= c <= 0x7E for c in a["training"]), "training")
+    hubs = a["hubs"]
+    require(2 <= len(hubs) <= 5, "hub_count")
+    indices = [hub["index"] for hub in hubs]
+    require(len(set(indices)) == len(indices), "hub index twice")
+    require(indices[1:] == sorted(indices[1:]), "hub order")
+    require(len({hub["public_key"] for hub in hubs}) == len(hubs), "hub key twice")
+    for hub in hubs:
+        require(1 <= len(hub["name"]) <= 63 and NAME_ALPHABET.issuperset(hub["name"]), "hub name")
+
+
+def announcement_encode(a):
+    announcement_check(a)
+    values = dict(a, magic=b"MRAN", version=1, t=len(a["training"]))
+    out = FIXED.pack(*(values[name] for name in FIELDS)) + a["training"]
+    out += bytes([len(a["hubs"])])
+    for hub in a["hubs"]:
+        out += be16(hub["index"]) + hub["public_key"] + bytes([len(hub["name"])]) + hub["name"]
+    return out
+
+
+class Rest:
+    """What is left of an input."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        require(len(self.data) >= count, "cut short")
+        head, self.data = self.data[:count], self.data[count:]
+        return head
+
+
+def announcement_decode(data):
+    rest = Rest(data)
+    a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
+    require(a.pop("magic") == b"MRAN", "magic")
+    require(a.pop("version") == 1, "version")
+    a["training"] = rest.take(a.pop("t"))
+    a["hubs"] = []
+    for _ in range(rest.take(1)[0]):
+        index, key, n = struct.unpack(">H32sB", rest.take(35))
+        a["hubs"].append({"index": index, "public_key": key, "name": rest.take(n)})
+    require(not rest.data, "bytes left over")
+    announcement_check(a)
+    return a
+
+
+def announcement_text(announcement_hash):
+    return label("millrace announcement") + announcement_hash
+
+
+def envelope(canonical, signatures):
+    return be16(len(canonical)) + canonical + b"".join(signatures)
+
+
+def envelope_open(data):
+    """(announcement, hash) of an envelope whose every signature holds."""
+    rest = Rest(data)
+    canonical = rest.take(int.from_bytes(rest.take(2), "big"))
+    a = announcement_decode(canonical)
+    announcement_hash = sha256(canonical)
+    for hub in a["hubs"]:
+        signature = rest.take(64)
+        text = announcement_text(announcement_hash)
+        require(verify(hub["public_key"], signature, text), "signature")
+    require(not rest.data, "bytes left over")
+    return a, announcement_hash
+
+
+# --- 4 sign stream, 5 share bytes, 6 masks -------------------------------------------------------
+
+TRAILER_LANES = 16
+
+
+def rotation_signs(rotation_seed, round_number, length):
+    m = hmac_sha256(rotation_seed, label("millrace rotation") + be64(round_number))
+    return ctr_stream(m[:16], m[16:], 0, length)
+
+
+class Layout:
+    def __init__(self, a):
+        self.ring_bits = a["ring_bits"]
+        self.chunk_bytes = a["chunk_bytes"]
+        unit = max(64, 2 ** a["rotation_log2"])
+        self.lanes = -(-a["dimension"] // unit) * unit
+        self.main_bytes = self.lanes * self.ring_bits // 8
+        self.share_bytes = self.main_bytes + 4 * TRAILER_LANES
+        self.chunks = -(-self.share_bytes // self.chunk_bytes)
+
+    def chunk(self, share, number):
+        return share[number * self.chunk_bytes : (number + 1) * self.chunk_bytes]
+
+    def read(self, data):
+        """Share bytes as (main lanes, trailer lanes)."""
+        assert len(data) == self.share_bytes
+        step = self.ring_bits // 8
+        main, trailer = data[: self.main_bytes], data[self.main_bytes :]
+        return (
+            [int.from_bytes(main[i : i + step], "little") for i in range(0, len(main), step)],
+            [int.from_bytes(trailer[i : i + 4], "little") for i in range(0, len(trailer), 4)],
+        )
+
+    def write(self, main, trailer):
+        step, modulus = self.ring_bits // 8, 2**self.ring_bits
+        return b"".join((x % modulus).to_bytes(step, "little") for x in main) + b"".join(
+            (x % 2**32).to_bytes(4, "little") for x in trailer
+        )
+
+
+def scope(announcement_hash, client, hub, attempt):
+    return announcement_hash + client + be16(hub) + be32(attempt)
+
+
+def mask_key(seed, announcement_hash, client, hub, attempt):
+    m = hmac_sha256(seed, label("millrace mask") + scope(announcement_hash, client, hub, attempt))
+    return m[:16], m[16:]
+
+
+def mask_bytes(layout, seed, announcement_hash, client, hub, attempt):
+    key, counter = mask_key(seed, announcement_hash, client, hub, attempt)
+    return ctr_stream(key, counter, 0, layout.share_bytes)
+
+
+def lead_share(layout, q, trailer, masks):
+    """x − Σ masks; q are signed integers, padding included."""
+    main, tail = list(q), list(trailer)
+    for mask in masks:
+        mask_main, mask_tail = layout.read(mask)
+        main = [x - m for x, m in zip(main, mask_main)]
+        tail = [x - m for x, m in zip(tail, mask_tail)]
+    return layout.write(main, tail)
+
+
+def add_up(layout, vectors):
+    """The lane-by-lane sum of share bytes, as share bytes."""
+    main, trailer = [0] * layout.lanes, [0] * TRAILER_LANES
+    for vector in vectors:
+        more_main, more_trailer = layout.read(vector)
+        main = [x + y for x, y in zip(main, more_main)]
+        trailer = [x + y for x, y in zip(trailer, more_trailer)]
+    return layout.write(main, trailer)
+
+
+def centred(layout, data):
+    """The sum's main lanes as signed numbers, and its trailer."""
+    main, trailer = layout.read(data)
+    half, modulus = 2 ** (layout.ring_bits - 1), 2**layout.ring_bits
+    return [x - modulus if x >= half else x for x in main], trailer
+
+
+# --- 7 upload keys, 8 datagrams, 9 ACKs ----------------------------------------------------------
+
+
+def exporter_context(announcement_hash, client, hub, attempt):
+    return scope(announcement_hash, client, hub, attempt)
+
+
+def upload_keys(ekm):
+    def expand(info, length):
+        return HKDFExpand(SHA256(), length, info).derive(ekm)
+
+    return {
+        way: (
+            expand(b"millrace %s key" % way.encode(), 16),
+            expand(b"millrace %s iv" % way.encode(), 12),
+        )
+        for way in ("up", "down")
+    }
+
+
+HEADER = struct.Struct(">HBBHHQQII")
+CHUNK, ACK = 1, 2
+
+
+def nonce(iv, sequence):
+    pad = be32(0) + be64(sequence)
+    return bytes(a ^ b for a, b in zip(iv, pad))
+
+
+def datagram_seal(key_iv, kind, upload_id, round_number, attempt, sequence, payload):
+    header = HEADER.pack(
+        0x4D52, 1, kind, 0, len(payload), upload_id, round_number, attempt, sequence
+    )
+    return header + AESGCM(key_iv[0]).encrypt(nonce(key_iv[1], sequence), payload, header)
+
+
+def datagram_open(key_iv, data):
+    """(kind, upload id, round, attempt, sequence, payload)."""
+    require(len(data) >= 48, "truncated")
+    header = data[:32]
+    magic, version, kind, flags, length, upload_id, round_number, attempt, sequence = HEADER.unpack(
+        header
+    )
+    require(magic == 0x4D52, "magic")
+    require(version == 1, "version")
+    require(kind in (CHUNK, ACK), "type")
+    require(flags == 0, "flags")
+    require(len(data) >= 48 + length, "truncated")
+    require(len(data) <= 48 + length, "oversized")
+    try:
+        payload = AESGCM(key_iv[0]).decrypt(nonce(key_iv[1], sequence), data[32:], header)
+    except InvalidTag:
+        raise Refused("tag") from None
+    return kind, upload_id, round_number, attempt, sequence, payload
+
+
+ACK_FIXED = struct.Struct(">BBHIII")
+
+
+def ack_encode(state, reason, received, window, base, bitmap):
+    return ACK_FIXED.pack(state, reason, 0, received, window, base) + bitmap
+
+
+def ack_decode(data):
+    require(len(data) == 48, "length")
+    state, reason, zero, received, window, base = ACK_FIXED.unpack(data[:16])
+    require(1 <= state <= 4 and reason <= 4 and zero == 0, "ack")
+    return state, reason, received, window, base, data[16:]
+
+
+# --- 10 receipts, 11 between hubs, 12 model signature --------------------------------------------
+
+
+def receipt_text(announcement_hash, client, hub, attempt):
+    return label("millrace receipt") + scope(announcement_hash, client, hub, attempt)
+
+
+def included_encode(entries):
+    """entries: {client: attempt}."""
+    return be32(len(entries)) + b"".join(c + be32(entries[c]) for c in sorted(entries))
+
+
+def included_decode(data):
+    """([(client, attempt)], bytes used)."""
+    rest = Rest(data)
+    count = int.from_bytes(rest.take(4), "big")
+    require(len(rest.data) >= 20 * count, "cut short")
+    entries = []
+    for _ in range(count):
+        client, attempt = struct.unpack(">16sI", rest.take(20))
+        require(not entries or entries[-1][0] < client, "not strictly rising")
+        entries.append((client, attempt))
+    return entries, len(data) - len(rest.data)
+
+
+def included_hash(announcement_hash, set_bytes):
+    return sha256(label("millrace included set") + announcement_hash + set_bytes)
+
+
+def commitment_value(announcement_hash, set_hash, hub, random32, result):
+    head = label("millrace commitment") + announcement_hash + set_hash + be16(hub)
+    return sha256(head + random32 + result)
+
+
+def commitment(announcement_hash, hub, value, private):
+    text = label("millrace committed") + announcement_hash + be16(hub) + value
+    return be16(hub) + value + sign(private, text)
+
+
+def model_text(announcement_hash, set_hash, model_hash):
+    return label("millrace model") + announcement_hash + set_hash + model_hash
