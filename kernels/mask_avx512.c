@@ -6,9 +6,9 @@
 #include "kernels/levels.h"
 #include "kernels/w24_avx512.h"
 
-#define QUADS      8 /* registers of four blocks in a batch */
-#define BATCH      (4 * QUADS)
-#define SPAN_BYTES 3072u /* of w24: whole batches, whole lanes, well inside L1 */
+#define QUADS      8    /* registers of four blocks in a batch */
+#define SPAN_LANES 128u /* of w24: the least that is whole lanes and whole registers */
+#define SPAN_QUADS 6    /* registers of key stream to a span */
 
 enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
 
@@ -38,25 +38,26 @@ ALWAYS_INLINE void load_keys(__m512i keys[11], const struct mr_mask_stream *mask
     }
 }
 
-/* The next 32 blocks of the stream. */
-ALWAYS_INLINE void keystream(__m512i ks[QUADS], const __m512i keys[11], struct counter *ctr)
+/* The next 4 * quads blocks of the stream, quads <= QUADS. */
+ALWAYS_INLINE void keystream(__m512i *ks, unsigned quads, const __m512i keys[11],
+                             struct counter *ctr)
 {
     const __m512i base =
         _mm512_broadcast_i32x4(_mm_set_epi64x((long long)ctr->hi, (long long)ctr->lo));
     UNROLL
-    for (unsigned q = 0; q < QUADS; q++) {
+    for (unsigned q = 0; q < quads; q++) {
         ks[q] = _mm512_xor_si512(counter_quad(base, q), keys[0]);
     }
-    counter_add(ctr, BATCH);
+    counter_add(ctr, 4 * quads);
     UNROLL
     for (unsigned r = 1; r < 10; r++) {
         UNROLL
-        for (unsigned q = 0; q < QUADS; q++) {
+        for (unsigned q = 0; q < quads; q++) {
             ks[q] = _mm512_aesenc_epi128(ks[q], keys[r]);
         }
     }
     UNROLL
-    for (unsigned q = 0; q < QUADS; q++) {
+    for (unsigned q = 0; q < quads; q++) {
         ks[q] = _mm512_aesenclast_epi128(ks[q], keys[10]);
     }
 }
@@ -85,7 +86,7 @@ ALWAYS_INLINE void run(uint8_t *at, const struct mr_mask_stream *mask, uint64_t 
     __m512i keys[11], ks[QUADS];
     load_keys(keys, mask);
     for (; bytes >= sizeof ks; bytes -= sizeof ks, at += sizeof ks) {
-        keystream(ks, keys, &ctr);
+        keystream(ks, QUADS, keys, &ctr);
         UNROLL
         for (unsigned q = 0; q < QUADS; q++) {
             const __m512i v = op == MASK_EXPAND ? ks[q] : _mm512_loadu_si512(at + 64 * q);
@@ -95,7 +96,7 @@ ALWAYS_INLINE void run(uint8_t *at, const struct mr_mask_stream *mask, uint64_t 
     if (bytes == 0) {
         return;
     }
-    keystream(ks, keys, &ctr);
+    keystream(ks, QUADS, keys, &ctr);
     UNROLL
     for (unsigned q = 0; q < QUADS; q++) {
         const size_t left = bytes > 64 * q ? bytes - 64 * q : 0;
@@ -135,18 +136,60 @@ void mr_mask_sub_w32_avx512(uint32_t *vec, const struct mr_mask_stream *mask, ui
     run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
 }
 
-/* Lanes of three bytes do not fit the batches: a span of the stream is laid down in L1 and read
- * back as packed lanes. */
+/* The 128 lanes of three bytes in six registers of key stream, one register for sixteen of them,
+ * high byte zero. Three registers hold four times 48 bytes: the outer two windows lie in one
+ * register, the inner two in two. A byte's index is taken mod 64, so that one index vector serves
+ * both. */
+ALWAYS_INLINE void spread_w24(__m512i lane[8], const __m512i ks[SPAN_QUADS])
+{
+    const __mmask64 all = 0x7777777777777777u;
+    const __mmask64 first16 = 0x0000000000177777u, first32 = 0x0000037777777777u;
+    const __m512i at0 = w24_spread(), by16 = _mm512_set1_epi8(16);
+    const __m512i at16 = _mm512_add_epi8(at0, by16), at32 = _mm512_add_epi8(at16, by16);
+    const __m512i at48 = _mm512_add_epi8(at32, by16);
+    UNROLL
+    for (unsigned half = 0; half < 2; half++) {
+        const __m512i *z = ks + 3 * half;
+        __m512i *out = lane + 4 * half;
+        out[0] = _mm512_maskz_permutexvar_epi8(all, at0, z[0]);
+        out[1] = _mm512_maskz_permutexvar_epi8(first16, at48, z[0]);
+        out[1] = _mm512_mask_permutexvar_epi8(out[1], all & ~first16, at48, z[1]);
+        out[2] = _mm512_maskz_permutexvar_epi8(first32, at32, z[1]);
+        out[2] = _mm512_mask_permutexvar_epi8(out[2], all & ~first32, at32, z[2]);
+        out[3] = _mm512_maskz_permutexvar_epi8(all, at16, z[2]);
+    }
+}
+
+ALWAYS_INLINE void store_span(uint8_t span[64 * SPAN_QUADS], const __m512i ks[SPAN_QUADS])
+{
+    UNROLL
+    for (unsigned q = 0; q < SPAN_QUADS; q++) {
+        _mm512_storeu_si512(span + 64 * q, ks[q]);
+    }
+}
+
 void mr_mask_add_w24_avx512(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                             size_t lanes)
 {
-    uint8_t span[SPAN_BYTES];
-    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
-        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        mr_mask_expand_avx512(span, mask, offset, 3 * take);
-        mr_add_w24_avx512(acc + done, span, take);
+    struct counter ctr = counter_at(mask, offset);
+    __m512i keys[11], ks[SPAN_QUADS], lane[8];
+    load_keys(keys, mask);
+    for (; lanes >= SPAN_LANES; lanes -= SPAN_LANES, acc += SPAN_LANES) {
+        keystream(ks, SPAN_QUADS, keys, &ctr);
+        spread_w24(lane, ks);
+        UNROLL
+        for (unsigned v = 0; v < 8; v++) {
+            const __m512i sum = _mm512_add_epi32(_mm512_loadu_si512(acc + 16 * v), lane[v]);
+            _mm512_storeu_si512(acc + 16 * v, sum);
+        }
     }
-    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+    if (lanes > 0) {
+        uint8_t span[64 * SPAN_QUADS];
+        keystream(ks, SPAN_QUADS, keys, &ctr);
+        store_span(span, ks);
+        mr_add_w24_avx512(acc, span, lanes);
+        explicit_bzero(span, sizeof span);
+    }
 }
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
@@ -165,11 +208,23 @@ static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
 void mr_mask_sub_w24_avx512(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                             size_t lanes)
 {
-    uint8_t span[SPAN_BYTES];
-    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
-        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        mr_mask_expand_avx512(span, mask, offset, 3 * take);
-        sub_packed(packed + 3 * done, span, take);
+    struct counter ctr = counter_at(mask, offset);
+    __m512i keys[11], ks[SPAN_QUADS], lane[8];
+    load_keys(keys, mask);
+    for (; lanes >= SPAN_LANES; lanes -= SPAN_LANES, packed += 3 * SPAN_LANES) {
+        keystream(ks, SPAN_QUADS, keys, &ctr);
+        spread_w24(lane, ks);
+        UNROLL
+        for (unsigned v = 0; v < 8; v++) {
+            const __m512i left = _mm512_sub_epi32(w24_load16(packed + 48 * v), lane[v]);
+            w24_store16(packed + 48 * v, left);
+        }
     }
-    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+    if (lanes > 0) {
+        uint8_t span[64 * SPAN_QUADS];
+        keystream(ks, SPAN_QUADS, keys, &ctr);
+        store_span(span, ks);
+        sub_packed(packed, span, lanes);
+        explicit_bzero(span, sizeof span);
+    }
 }

@@ -4,10 +4,10 @@
 #include "kernels/counter.h"
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/mask_w24.h"
 #include "kernels/w24_neon.h"
 
-#define BATCH      8     /* blocks */
-#define SPAN_BYTES 3072u /* of w24: whole batches, whole lanes, well inside L1 */
+#define BATCH 8 /* blocks */
 
 enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
 
@@ -136,18 +136,28 @@ void mr_mask_sub_w32_neon(uint32_t *vec, const struct mr_mask_stream *mask, uint
     run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
 }
 
-/* Lanes of three bytes do not fit the batches: a span of the stream is laid down in L1 and read
- * back as packed lanes. */
-void mr_mask_add_w24_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
-                          size_t lanes)
+struct generator {
+    uint8x16_t keys[11];
+    struct counter ctr;
+};
+
+ALWAYS_INLINE void generator_init(struct generator *gen, const struct mr_mask_stream *mask,
+                                  uint64_t offset)
 {
-    uint8_t span[SPAN_BYTES];
-    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
-        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        mr_mask_expand_neon(span, mask, offset, 3 * take);
-        mr_add_w24_neon(acc + done, span, take);
+    load_keys(gen->keys, mask);
+    gen->ctr = counter_at(mask, offset);
+}
+
+ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES])
+{
+    for (size_t at = 0; at < SPAN_BYTES; at += 16 * BATCH) {
+        uint8x16_t ks[BATCH];
+        keystream(ks, gen->keys, &gen->ctr);
+        UNROLL
+        for (unsigned b = 0; b < BATCH; b++) {
+            vst1q_u8(span + at + 16 * b, ks[b]);
+        }
     }
-    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
 }
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
@@ -169,14 +179,18 @@ static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
     }
 }
 
+void mr_mask_add_w24_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    struct generator gen;
+    generator_init(&gen, mask, offset);
+    mask_w24_add(&gen, acc, lanes, mr_add_w24_neon);
+}
+
 void mr_mask_sub_w24_neon(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
-    uint8_t span[SPAN_BYTES];
-    for (size_t done = 0, take; done < lanes; done += take, offset += SPAN_BYTES) {
-        take = lanes - done < SPAN_BYTES / 3 ? lanes - done : SPAN_BYTES / 3;
-        mr_mask_expand_neon(span, mask, offset, 3 * take);
-        sub_packed(packed + 3 * done, span, take);
-    }
-    explicit_bzero(span, 3 * lanes < sizeof span ? 3 * lanes : sizeof span);
+    struct generator gen;
+    generator_init(&gen, mask, offset);
+    mask_w24_sub(&gen, packed, lanes, sub_packed);
 }

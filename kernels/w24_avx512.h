@@ -6,15 +6,18 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+/* Lane i, byte b comes from byte 3i + b; byte 3 of each lane is for a mask to zero. */
+static inline __m512i w24_spread(void)
+{
+    return _mm512_set_epi32(0x002f2e2d, 0x002c2b2a, 0x00292827, 0x00262524, 0x00232221, 0x00201f1e,
+                            0x001d1c1b, 0x001a1918, 0x00171615, 0x00141312, 0x0011100f, 0x000e0d0c,
+                            0x000b0a09, 0x00080706, 0x00050403, 0x00020100);
+}
+
 static inline __m512i w24_load16(const uint8_t *at)
 {
-    /* Lane i, byte b comes from byte 3i + b; byte 3 of each lane is zeroed by the mask. */
-    const __m512i spread =
-        _mm512_set_epi32(0x002f2e2d, 0x002c2b2a, 0x00292827, 0x00262524, 0x00232221, 0x00201f1e,
-                         0x001d1c1b, 0x001a1918, 0x00171615, 0x00141312, 0x0011100f, 0x000e0d0c,
-                         0x000b0a09, 0x00080706, 0x00050403, 0x00020100);
     const __m512i packed = _mm512_maskz_loadu_epi8(0x0000ffffffffffffu, at);
-    return _mm512_maskz_permutexvar_epi8(0x7777777777777777u, spread, packed);
+    return _mm512_maskz_permutexvar_epi8(0x7777777777777777u, w24_spread(), packed);
 }
 
 static inline void w24_store16(uint8_t *at, __m512i lanes)
