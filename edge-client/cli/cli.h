@@ -1,0 +1,47 @@
+/* cli.h - the millrace-edge command: its subcommands and exit codes. */
+#ifndef MR_EDGE_CLI_H
+#define MR_EDGE_CLI_H
+
+#include "edge-client/include/millrace_edge.h"
+
+/* The one table of exit codes: EXIT(name, value, sentence). */
+#define MR_EDGE_EXITS(EXIT)                                                                        \
+    EXIT(OK, 0, "everything asked for was done")                                                   \
+    EXIT(FAILED, 1, "this device failed: out of memory, disk or library")                          \
+    EXIT(USAGE, 2, "the command line is wrong")                                                    \
+    EXIT(CONFIG, 3, "device.json, a file it names, or data_dir is wrong")                          \
+    EXIT(CERTIFICATE, 4, "a hub refused our certificate, or we refused its")                       \
+    EXIT(UNREACHABLE, 5, "a hub could not be reached within --patience-ms")                        \
+    EXIT(UNTRUSTED, 6, "the announcement is not signed by every pinned hub")                       \
+    EXIT(NOT_COUNTED, 7, "a round ended without this device: closed, void or refused")             \
+    EXIT(TRAINING, 8, "the trainer failed, or its delta holds NaN or infinity")
+
+enum mr_edge_exit {
+#define MR_EDGE_EXIT_ENUM(name, value, sentence) MR_EDGE_EXIT_##name = value,
+    MR_EDGE_EXITS(MR_EDGE_EXIT_ENUM)
+};
+
+enum mr_edge_exit mr_edge_exit_of(enum mre_result result);
+
+/* Options of all subcommands; each takes those its usage names. */
+struct mr_edge_arguments {
+    const char *config;
+    const char *data;
+    const char *trainer; /* "builtin" or a program */
+    const char *transport;
+    const char *dump_dir;
+    const char *cpu_mask;
+    unsigned rounds;      /* 0 = for ever */
+    unsigned patience_ms; /* 0 = for ever */
+    unsigned trainer_timeout_ms;
+    unsigned stop_after_chunks;
+    unsigned json;
+};
+
+int mr_edge_run(const struct mr_edge_arguments *arguments);
+int mr_edge_check(const struct mr_edge_arguments *arguments);
+
+/* Loads the config and applies the command line's overrides. 0 or an exit code (text printed). */
+int mr_edge_load(const struct mr_edge_arguments *arguments, struct mre_config **config);
+
+#endif

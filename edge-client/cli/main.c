@@ -1,0 +1,149 @@
+/* main.c - millrace-edge: command line, help, exit codes. */
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <openssl/ssl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge-client/cli/cli.h"
+
+enum kind { TEXT, NUMBER, FLAG };
+
+/* The one table of options: parsing and help come from it. */
+#define AT(member) offsetof(struct mr_edge_arguments, member)
+static const struct {
+    const char *name;
+    enum kind kind;
+    size_t at; /* const char * for TEXT, unsigned for the others */
+    const char *value;
+    const char *help;
+} table[] = {
+    {"config", TEXT, AT(config), "FILE", "the device's configuration (device.json)"},
+    {"data", TEXT, AT(data), "FILE", "the device's examples; CSV for the built-in trainer"},
+    {"rounds", NUMBER, AT(rounds), "N", "end after N rounds (default: never)"},
+    {"trainer", TEXT, AT(trainer), "builtin|PROGRAM", "who trains (default: builtin)"},
+    {"trainer-timeout-ms", NUMBER, AT(trainer_timeout_ms), "N",
+     "kill PROGRAM after N ms (default: at the round's deadline)"},
+    {"transport", TEXT, AT(transport), "auto|udp|http2",
+     "how the share travels (default: as device.json says)"},
+    {"patience-ms", NUMBER, AT(patience_ms), "N",
+     "give up after N ms without the lead (default: never)"},
+    {"cpu-mask", TEXT, AT(cpu_mask), "LEVELS", "CPU levels to use: all, scalar, -avx512, ..."},
+    {"dump-dir", TEXT, AT(dump_dir), "DIR", "AUDITS ONLY: write each vector BEFORE it is masked"},
+    {"stop-after-chunks", NUMBER, AT(stop_after_chunks), "N",
+     "TESTS ONLY: halt after N chunks of an upload"},
+    {"json", FLAG, AT(json), "", "one JSON object a line"},
+};
+#define OPTIONS (sizeof table / sizeof *table)
+
+static const struct {
+    const char *name;
+    const char *help;
+    int (*run)(const struct mr_edge_arguments *arguments);
+} commands[] = {
+    {"run", "take part in rounds; one line a round (needs --config, --data)", mr_edge_run},
+    {"check", "check configuration and certificates, reach every hub (needs --config)",
+     mr_edge_check},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: millrace-edge COMMAND [options]\n\ncommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "  %-10s print the version\n  %-10s print this\n\noptions:\n", "version", "help");
+    for (size_t i = 0; i < OPTIONS; i++)
+        fprintf(out, "  --%s %s\n        %s\n", table[i].name, table[i].value, table[i].help);
+    fprintf(out, "\nexit codes:\n");
+#define EXIT_HELP(exit, value, sentence) fprintf(out, "  %d  %s\n", value, sentence);
+    MR_EDGE_EXITS(EXIT_HELP)
+}
+
+static int number(const char *text, unsigned *out, const char *name)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || errno || value > UINT32_MAX || *text == '-') {
+        fprintf(stderr, "millrace-edge: --%s %s: a whole number is needed\n", name, text);
+        return -1;
+    }
+    *out = (unsigned)value;
+    return 0;
+}
+
+static int take(struct mr_edge_arguments *arguments, int i, const char *text)
+{
+    void *member = (char *)arguments + table[i].at;
+    switch (table[i].kind) {
+    case TEXT:
+        *(const char **)member = text;
+        return 0;
+    case NUMBER:
+        return number(text, member, table[i].name);
+    case FLAG:
+        *(unsigned *)member = 1;
+        return 0;
+    }
+    return -1;
+}
+
+static int parse(struct mr_edge_arguments *arguments, int argc, char **argv)
+{
+    struct option options[OPTIONS + 1];
+    memset(options, 0, sizeof options);
+    for (size_t i = 0; i < OPTIONS; i++) {
+        options[i].name = table[i].name;
+        options[i].has_arg = table[i].kind == FLAG ? no_argument : required_argument;
+        options[i].val = (int)i;
+    }
+    for (int i; (i = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        if (i == '?' || take(arguments, i, optarg))
+            return -1;
+    if (optind < argc) {
+        fprintf(stderr, "millrace-edge: %s: not understood\n", argv[optind]);
+        return -1;
+    }
+    return 0;
+}
+
+/* A device has little memory: one arena, big blocks given back at once, and OpenSSL without its
+ * texts and configuration file. */
+static void spare_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_SSL_STRINGS |
+                         OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS,
+                     NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct mr_edge_arguments arguments = {.trainer = "builtin"};
+    const char *name = argc > 1 ? argv[1] : "";
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+        printf("millrace-edge %s\n", mre_version());
+        return MR_EDGE_EXIT_OK;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0) {
+        print_help(stdout);
+        return MR_EDGE_EXIT_OK;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) {
+            if (parse(&arguments, argc - 1, argv + 1))
+                return MR_EDGE_EXIT_USAGE;
+            spare_memory();
+            return commands[i].run(&arguments);
+        }
+    print_help(stderr);
+    return MR_EDGE_EXIT_USAGE;
+}

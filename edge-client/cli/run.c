@@ -1,0 +1,164 @@
+/* run.c - millrace-edge run: round after round, one line each. */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "edge-client/cli/cli.h"
+
+#define WAIT_MS        20000
+#define RETRY_FIRST_MS 200
+#define RETRY_MAX_MS   5000
+
+struct run {
+    const struct mr_edge_arguments *arguments;
+    struct mre_client *client;
+    mre_train_fn train;
+    void *trainer;
+    unsigned ended; /* rounds that came to an end, counted or not */
+    unsigned retry_ms;
+    unsigned waited_ms; /* without the lead, in a row */
+    int code;
+};
+
+static const char *transport_name(enum mre_transport transport)
+{
+    return transport == MRE_TRANSPORT_HTTP2 ? "http2" : "udp";
+}
+
+static void print_json(const struct mre_outcome *o)
+{
+    json_t *line = json_pack(
+        "{s:I, s:s, s:s, s:s, s:i, s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "round",
+        (json_int_t)o->round, "result", mre_result_name(o->result), "code", o->code, "text",
+        o->text, "attempt", (int)o->attempt, "transport", transport_name(o->transport), "examples",
+        (json_int_t)o->examples, "loss", (double)o->loss, "clipped", (json_int_t)o->clipped,
+        "share_bytes", (json_int_t)o->share_bytes, "datagrams", (json_int_t)o->datagrams,
+        "retransmitted", (json_int_t)o->retransmitted, "train_ms", (json_int_t)o->train_ms,
+        "upload_ms", (json_int_t)o->upload_ms);
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    printf("%s\n", text ? text : "{}");
+    free(text);
+    json_decref(line);
+}
+
+static void print_round(const struct run *run, const struct mre_outcome *o)
+{
+    if (run->arguments->json)
+        print_json(o);
+    else if (o->result == MRE_COMMITTED)
+        printf("round %llu: committed (attempt %u, %s): %u examples, loss %.4f, %llu bytes, "
+               "%llu datagrams, %u again, trained %u ms, uploaded %u ms\n",
+               (unsigned long long)o->round, o->attempt, transport_name(o->transport), o->examples,
+               (double)o->loss, (unsigned long long)o->share_bytes,
+               (unsigned long long)o->datagrams, o->retransmitted, o->train_ms, o->upload_ms);
+    else
+        printf("round %llu: %s: %s\n", (unsigned long long)o->round, mre_result_name(o->result),
+               o->text);
+}
+
+static void pause_ms(unsigned ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* The lead is away, or tells nonsense: says so when that begins, and waits longer each time. */
+static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
+{
+    unsigned patience = run->arguments->patience_ms;
+    if (run->waited_ms == 0)
+        fprintf(stderr, "millrace-edge: waiting for the lead: %s: %s\n", mre_result_name(o->result),
+                o->text);
+    if (patience && run->waited_ms >= patience)
+        return false;
+    pause_ms(run->retry_ms);
+    run->waited_ms += run->retry_ms;
+    run->retry_ms = 2 * run->retry_ms < RETRY_MAX_MS ? 2 * run->retry_ms : RETRY_MAX_MS;
+    return true;
+}
+
+/* True while there is more to do. */
+static bool one_round(struct run *run)
+{
+    struct mre_outcome outcome;
+    enum mre_result result =
+        mre_client_round(run->client, WAIT_MS, run->train, run->trainer, &outcome);
+    if (result == MRE_NO_ROUND) {
+        run->waited_ms = 0;
+        run->retry_ms = RETRY_FIRST_MS;
+        return true;
+    }
+    if (result == MRE_UNREACHABLE ||
+        (result == MRE_UNTRUSTED_ANNOUNCEMENT && run->arguments->rounds == 0)) {
+        bool more = wait_and_retry(run, &outcome);
+        if (!more)
+            run->code = mr_edge_exit_of(result);
+        return more;
+    }
+    run->waited_ms = 0;
+    run->retry_ms = RETRY_FIRST_MS;
+    if (outcome.round)
+        print_round(run, &outcome);
+    if (result == MRE_CERTIFICATE_REFUSED || result == MRE_BAD_CONFIG || result == MRE_FAILED ||
+        result == MRE_UNTRUSTED_ANNOUNCEMENT) {
+        fprintf(stderr, "millrace-edge: %s: %s\n", mre_result_name(result), outcome.text);
+        run->code = mr_edge_exit_of(result);
+        return false;
+    }
+    if (run->code == MR_EDGE_EXIT_OK)
+        run->code = mr_edge_exit_of(result);
+    return run->arguments->rounds == 0 || ++run->ended < run->arguments->rounds;
+}
+
+static int run_client(struct run *run, const struct mre_options *options)
+{
+    struct mre_outcome outcome;
+    if (mre_client_open(&run->client, options, &outcome)) {
+        fprintf(stderr, "millrace-edge: %s\n", outcome.text);
+        return mr_edge_exit_of(outcome.result);
+    }
+    if (options->dump_dir)
+        fprintf(stderr,
+                "millrace-edge: WARNING: --dump-dir writes every vector before it is masked; "
+                "for audits and demonstrations only\n");
+    while (one_round(run))
+        ;
+    mre_client_close(run->client);
+    return run->code;
+}
+
+int mr_edge_run(const struct mr_edge_arguments *arguments)
+{
+    struct mre_config *config;
+    struct mre_mlp *mlp = NULL;
+    struct mre_outcome outcome;
+    struct mre_program program = {.path = arguments->trainer,
+                                  .data_file = arguments->data,
+                                  .timeout_ms = arguments->trainer_timeout_ms};
+    struct run run = {.arguments = arguments,
+                      .train = mre_program_train,
+                      .trainer = &program,
+                      .retry_ms = RETRY_FIRST_MS};
+    int code = mr_edge_load(arguments, &config);
+    if (code)
+        return code;
+    if (strcmp(arguments->trainer, "builtin") == 0) {
+        run.train = mre_mlp_train;
+        if (!arguments->data) {
+            fprintf(stderr, "millrace-edge: --data FILE is needed by the built-in trainer\n");
+            code = MR_EDGE_EXIT_USAGE;
+        } else if (mre_mlp_open(&mlp, arguments->data, &outcome)) {
+            fprintf(stderr, "millrace-edge: %s\n", outcome.text);
+            code = mr_edge_exit_of(outcome.result);
+        }
+        run.trainer = mlp;
+    }
+    if (!code)
+        code = run_client(&run, mre_config_options(config));
+    mre_mlp_close(mlp);
+    mre_config_free(config);
+    return code;
+}

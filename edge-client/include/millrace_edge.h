@@ -1,0 +1,193 @@
+/* millrace_edge.h - the device side of Millrace: takes part in rounds of secure aggregation.
+ *
+ * The only header that libmillrace-edge installs. A client verifies a round's announcement, pulls
+ * the model, lets your training function turn it into new parameters, and uploads the change so
+ * that no hub alone can read it.
+ *
+ * Threads: a client belongs to one thread at a time; different clients are independent. Calls
+ * block; each states its bound. Strings that go in are copied by mre_client_open. Every failure
+ * is an enum mre_result with a text that says what, why and the remedy. Guide: docs/edge-client.md.
+ */
+#ifndef MILLRACE_EDGE_H
+#define MILLRACE_EDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MRE_API __attribute__((visibility("default")))
+
+#define MRE_HUBS_MAX   5
+#define MRE_TEXT_BYTES 512
+
+struct mre_client; /* opaque */
+struct mre_config; /* opaque: a device.json that was read */
+struct mre_mlp;    /* opaque: the built-in trainer's data */
+
+/* How a call ended. Values are stable. */
+enum mre_result {
+    MRE_COMMITTED = 0,              /* in the sum, durably */
+    MRE_ALREADY_COUNTED = 1,        /* an earlier attempt of this device is in the sum: done */
+    MRE_NO_ROUND = 2,               /* no newer round opened within the wait */
+    MRE_CLOSED = 3,                 /* the round closed before the upload was complete */
+    MRE_VOID = 4,                   /* the hubs gave the round up; nothing was released */
+    MRE_REFUSED = 5,                /* a hub refused; outcome.code is its code */
+    MRE_UNTRUSTED_ANNOUNCEMENT = 6, /* a signature or hub is not what this device pinned */
+    MRE_CERTIFICATE_REFUSED = 7,    /* TLS: the hub refused our certificate, or we refused its */
+    MRE_UNREACHABLE = 8,            /* no connection, or it broke, within the bounds */
+    MRE_BAD_MODEL = 9,              /* the model is not what the announcement names */
+    MRE_BAD_DELTA = 10,             /* the trained change holds NaN or infinity */
+    MRE_TRAINER_FAILED = 11,        /* the training function said so */
+    MRE_BAD_CONFIG = 12,            /* options, files or the data folder */
+    MRE_FAILED = 13,                /* this device: out of memory, or a library call failed */
+};
+#define MRE_RESULTS 14
+
+enum mre_transport {
+    MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
+    MRE_TRANSPORT_UDP = 1,
+    MRE_TRANSPORT_HTTP2 = 2,
+};
+
+struct mre_hub {
+    uint16_t index;
+    const char *name; /* as in the announcement; for texts only */
+    const char *host; /* name or numeric address of its control port */
+    uint16_t port;
+    const char *public_key; /* Ed25519, 64 hex digits: the pinned key */
+};
+
+struct mre_options {
+    const char *certificate_file; /* PEM; its URI names the device */
+    const char *private_key_file; /* PEM */
+    const char *ca_file;          /* PEM: who may speak as a hub */
+    const char *data_dir;       /* exists, writable, of this device alone: model cache, attempts */
+    const struct mre_hub *hubs; /* exactly the hubs of the federation, the lead first */
+    unsigned hub_count;         /* 2..MRE_HUBS_MAX */
+    enum mre_transport transport;
+    const char *cpu_mask;        /* NULL = all; as --cpu-mask */
+    unsigned request_timeout_ms; /* 0 = 10,000: one control request, waits excluded */
+    unsigned silence_ms;         /* 0 = 3,000: UDP without any answer for so long is given up */
+    /* Audits and demonstrations only, never in production: each attempt's vector, BEFORE it is
+     * masked, is written into this folder (layout: docs/edge-client.md). NULL = off. */
+    const char *dump_dir;
+    /* Tests only: after so many chunks say so on stderr and halt for ever. 0 = off. */
+    unsigned stop_after_chunks;
+};
+
+struct mre_tensor {
+    const char *name;
+    const uint32_t *dims;
+    unsigned rank;
+    size_t offset; /* in floats, into the vector */
+    size_t count;
+};
+
+/* What the training function is given. Valid during the call only. */
+struct mre_task {
+    uint64_t round;
+    uint64_t deadline_unix_ms;
+    uint64_t seed;          /* the same for a device and round: training can be repeated */
+    size_t dimension;       /* D: floats in the vector */
+    const float *model;     /* read-only, D floats, in file order */
+    const char *model_file; /* the same as a safetensors file */
+    const char *training;   /* the round's JSON for trainers; may be "" */
+    const struct mre_tensor *tensors;
+    unsigned tensor_count;
+    const char *work_dir; /* a place for temporary files */
+};
+
+struct mre_report {
+    uint32_t examples; /* trained on; >= 1. The round's weight is min(examples, weight_max) */
+    float loss;        /* mean training loss */
+    char why[MRE_TEXT_BYTES]; /* on failure: what, why, remedy */
+};
+
+enum mre_trained {
+    MRE_TRAINED_PARAMETERS = 0, /* `vector` holds the new parameters */
+    MRE_TRAINED_DELTA = 1,      /* `vector` holds new minus old */
+    MRE_TRAINED_NOT = -1,       /* failed; report->why says why */
+};
+
+/* Trains. `vector` holds the model's D parameters on entry. */
+typedef enum mre_trained (*mre_train_fn)(void *context, const struct mre_task *task, float *vector,
+                                         struct mre_report *report);
+
+struct mre_outcome {
+    enum mre_result result;
+    uint64_t round;               /* 0 when none was announced */
+    uint32_t attempt;             /* the last one made */
+    enum mre_transport transport; /* that it used */
+    uint32_t examples;
+    float loss;
+    uint32_t clipped; /* values that saturated */
+    uint64_t share_bytes;
+    uint64_t datagrams; /* sent, retransmissions included */
+    uint32_t retransmitted;
+    uint32_t train_ms;
+    uint32_t upload_ms; /* from the first seed to committed */
+    char code[40];      /* a hub's refusal code, or "" */
+    char text[MRE_TEXT_BYTES];
+};
+
+MRE_API const char *mre_version(void);
+/* "committed", "already-counted", "no-round", … */
+MRE_API const char *mre_result_name(enum mre_result result);
+
+/* Reads device.json (docs/edge-client.md). MRE_COMMITTED (0), or MRE_BAD_CONFIG with outcome->text.
+ * mre_config_options gives the options inside, which the caller may change before opening a client;
+ * they live as long as the config. */
+MRE_API enum mre_result mre_config_load(struct mre_config **config, const char *path,
+                                        struct mre_outcome *outcome);
+MRE_API struct mre_options *mre_config_options(struct mre_config *config);
+MRE_API void mre_config_free(struct mre_config *config); /* NULL allowed */
+
+/* Checks the options, reads the certificate's identity, locks data_dir. No network. 0, or
+ * MRE_BAD_CONFIG / MRE_FAILED with outcome->text. */
+MRE_API enum mre_result mre_client_open(struct mre_client **client,
+                                        const struct mre_options *options,
+                                        struct mre_outcome *outcome);
+MRE_API void mre_client_close(struct mre_client *client); /* NULL allowed; wipes */
+/* The device's id, 32 hex digits; lives as long as the client. */
+MRE_API const char *mre_client_id(const struct mre_client *client);
+
+/* Waits up to wait_ms for a round newer than the last one this client finished, and takes part in
+ * it. Returns outcome->result. Bound: wait_ms + training + the round's deadline + a request's
+ * timeout. */
+MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms,
+                                         mre_train_fn train, void *context,
+                                         struct mre_outcome *outcome);
+
+/* Connects to hub `position` (0 = lead) with mutual TLS and asks one harmless question. 0 if it
+ * answered, else MRE_CERTIFICATE_REFUSED or MRE_UNREACHABLE. */
+MRE_API enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
+                                         struct mre_outcome *outcome);
+
+/* The built-in trainer: a multi-layer perceptron (ReLU, softmax cross-entropy) by SGD, on a CSV
+ * file with the features and then the class in each line. The model's tensors are NAME.weight [out,
+ * in] and NAME.bias [out], layers in file order. Pass mre_mlp_train with the opened data as
+ * context. */
+MRE_API enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
+                                     struct mre_outcome *outcome);
+MRE_API enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float *vector,
+                                       struct mre_report *report);
+MRE_API void mre_mlp_close(struct mre_mlp *mlp); /* NULL allowed */
+
+/* An external trainer: PROGRAM is run with four arguments (model, delta, report, task files; see
+ * docs/edge-client.md) in a process group of its own, and killed after timeout_ms. */
+struct mre_program {
+    const char *path;
+    const char *data_file; /* handed on in the task file; may be NULL */
+    unsigned timeout_ms;   /* 0 = until the round's deadline */
+};
+/* `context` is a struct mre_program. */
+MRE_API enum mre_trained mre_program_train(void *context, const struct mre_task *task,
+                                           float *vector, struct mre_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,281 @@
+#include "edge-client/session/attempt.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "edge-client/session/control.h"
+#include "edge-client/session/dump.h"
+#include "edge-client/session/outcome.h"
+#include "edge-client/share/prepare.h"
+#include "edge-client/upload/drive.h"
+
+#define STATUS_WAIT_MS 10000
+#define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
+#define BUSY_MS        200   /* where a busy hub names no time */
+
+/* One attempt's own state. */
+struct attempt {
+    struct mre_client *client;
+    struct mr_round_work *work;
+    struct mre_outcome *outcome;
+    struct mr_upload_request request; /* its number, transport, receipts */
+    uint8_t seeds[MR_HUBS_MAX - 1][MR_SEED_BYTES];
+    uint8_t *share; /* pages; frozen from before the first send */
+    struct mr_upload_grant grant;
+    struct mr_upload_status status;
+};
+
+static uint64_t unix_ms(const struct attempt *a)
+{
+    return a->client->world.unix_ms(a->client->world.context);
+}
+
+static uint64_t deadline(const struct attempt *a)
+{
+    return a->work->terms.announcement.deadline_unix_ms;
+}
+
+/* --- the share ------------------------------------------------------------------------------- */
+
+/* Rounds, lifts and masks with randomness that serves this attempt only. */
+static enum mre_result make_share(struct attempt *a)
+{
+    struct mr_round_work *work = a->work;
+    const struct mr_world *world = &a->client->world;
+    uint8_t random[MR_PREPARE_RANDOM_BYTES];
+    struct mr_error error;
+    enum mre_result result = MRE_COMMITTED;
+    size_t lanes = work->terms.layout.lanes;
+    int8_t *q = mr_pages_take(lanes);
+    a->share = mr_pages_take(work->terms.layout.share_bytes);
+    if (!q || !a->share || world->random(world->context, random, sizeof random) ||
+        world->random(world->context, a->seeds[0], sizeof a->seeds))
+        result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory or of random numbers");
+    if (!result) {
+        mr_prepare_quantise(q, work->trailer, work->vector, &work->terms, random,
+                            a->client->kernels);
+        a->outcome->clipped = work->trailer[MR_TRAILER_CLIPPED];
+        if (a->client->dump_dir &&
+            mr_dump_write(a->client, work, a->request.attempt, q, work->trailer, &error))
+            result = mr_outcome_set(a->outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
+    if (!result && mr_prepare_share(a->share, q, work->trailer, &work->terms,
+                                    a->client->identity.client_id, a->request.attempt,
+                                    (const uint8_t(*)[MR_SEED_BYTES])a->seeds, a->client->kernels))
+        result = mr_outcome_set(a->outcome, MRE_FAILED, "masks cannot be derived: OpenSSL failed");
+    OPENSSL_cleanse(random, sizeof random);
+    if (q)
+        OPENSSL_cleanse(q, lanes);
+    mr_pages_give(q, lanes);
+    return result;
+}
+
+/* --- seeds, then the grant ------------------------------------------------------------------- */
+
+static enum mre_result send_seeds(struct attempt *a)
+{
+    enum mre_result result = MRE_COMMITTED;
+    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
+        void *helper = NULL;
+        result = mr_control_reach(a->client, i, &helper, deadline(a), a->outcome);
+        if (!result)
+            result = mr_control_seed(a->client, i, &helper, &a->work->terms, a->request.attempt,
+                                     a->seeds[i - 1], &a->request.receipts[i - 1], a->outcome);
+        mr_control_drop(a->client, &helper);
+    }
+    OPENSSL_cleanse(a->seeds, sizeof a->seeds);
+    return result;
+}
+
+/* A busy lead gave nothing away, so the same attempt asks again until the deadline. */
+static enum mre_result get_grant(struct attempt *a)
+{
+    for (;;) {
+        unsigned retry_ms = 0;
+        enum mre_result result =
+            mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
+        if (!result)
+            result = mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, &retry_ms,
+                                      a->outcome);
+        if (result != MRE_REFUSED || strcmp(a->outcome->code, "busy") != 0 ||
+            unix_ms(a) >= deadline(a))
+            return result;
+        mr_client_pause(a->client, retry_ms ? retry_ms : BUSY_MS);
+    }
+}
+
+/* --- the upload ------------------------------------------------------------------------------ */
+
+static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *keys)
+{
+    uint8_t context[MR_EXPORTER_CONTEXT_BYTES];
+    uint8_t ekm[MR_EKM_BYTES];
+    struct mr_key_scope scope = {.announcement_hash = a->work->terms.hash,
+                                 .client_id = a->client->identity.client_id,
+                                 .hub_index = a->work->terms.announcement.hubs[0].index,
+                                 .attempt = a->request.attempt};
+    mr_exporter_context(context, &scope);
+    int bad =
+        a->client->world.exporter(a->client->world.context, a->client->lead, MR_EXPORTER_LABEL,
+                                  context, sizeof context, ekm, sizeof ekm) ||
+        mr_upload_keys_derive(keys, ekm);
+    OPENSSL_cleanse(ekm, sizeof ekm);
+    return bad ? mr_outcome_set(a->outcome, MRE_FAILED, "upload keys cannot be derived") : 0;
+}
+
+static void count(struct attempt *a, const struct mr_sender *sender)
+{
+    a->outcome->datagrams += mr_sender_counts(sender)->datagrams;
+    a->outcome->retransmitted += (uint32_t)mr_sender_counts(sender)->retransmitted;
+}
+
+static void take_phase(struct attempt *a, const struct mr_sender *sender)
+{
+    static const enum mr_upload_state states[] = {
+        [MR_SENDER_SENDING] = MR_UPLOAD_RECEIVING,   [MR_SENDER_STAGED] = MR_UPLOAD_STAGED,
+        [MR_SENDER_COMMITTED] = MR_UPLOAD_COMMITTED, [MR_SENDER_REFUSED] = MR_UPLOAD_REFUSED,
+        [MR_SENDER_SILENT] = MR_UPLOAD_RECEIVING,
+    };
+    a->status.state = states[mr_sender_phase(sender)];
+    a->status.reason = mr_sender_reason(sender);
+}
+
+static enum mre_result send_datagrams(struct attempt *a)
+{
+    struct mr_upload_keys keys;
+    struct mr_error error;
+    const struct mr_world *world = &a->client->world;
+    enum mr_sender_phase phase;
+    enum mre_result result = derive_keys(a, &keys);
+    if (result)
+        return result;
+    struct mr_sender_config config = {.layout = &a->work->terms.layout,
+                                      .share = a->share,
+                                      .upload_id = a->grant.upload_id,
+                                      .round = a->work->terms.announcement.round,
+                                      .attempt = a->request.attempt,
+                                      .keys = &keys,
+                                      .window = a->grant.window,
+                                      .silence_us = (uint64_t)a->client->silence_ms * 1000};
+    struct mr_sender *sender = mr_sender_open(&config, world->now_us(world->context));
+    OPENSSL_cleanse(&keys, sizeof keys);
+    void *udp = world->udp_open(world->context, a->grant.udp_host, a->grant.udp_port, &error);
+    if (!udp)
+        result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
+    else if (!sender ||
+             mr_drive(world, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
+                      deadline(a), a->client->stop_after_chunks, &phase))
+        result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
+    if (udp)
+        world->udp_close(world->context, udp);
+    if (sender && !result) {
+        take_phase(a, sender);
+        count(a, sender);
+    }
+    mr_sender_close(sender);
+    return result;
+}
+
+static enum mre_result upload(struct attempt *a)
+{
+    a->status = (struct mr_upload_status){.state = MR_UPLOAD_RECEIVING};
+    if (a->request.transport == MR_TRANSPORT_UDP)
+        return send_datagrams(a);
+    return mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share, &a->status,
+                          a->outcome);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+/* Asks over the control connection until the upload is committed or refused. An upload that is
+ * still receiving although sending has ended is given up: the datagrams did not get through. */
+static enum mre_result await_end(struct attempt *a)
+{
+    while (a->status.state == MR_UPLOAD_RECEIVING || a->status.state == MR_UPLOAD_STAGED) {
+        bool sent = a->status.state == MR_UPLOAD_STAGED;
+        enum mre_result result =
+            mr_control_reach(a->client, 0, &a->client->lead, deadline(a) + GRACE_MS, a->outcome);
+        if (!result)
+            result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
+                                       sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
+        if (result == MRE_UNREACHABLE && sent && unix_ms(a) < deadline(a) + GRACE_MS)
+            continue; /* a broken connection says nothing of the upload: ask again */
+        if (result)
+            return result;
+        if (a->status.state == MR_UPLOAD_RECEIVING)
+            return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
+                                  "the lead did not receive the whole upload%s",
+                                  a->request.transport == MR_TRANSPORT_UDP
+                                      ? ": UDP seems blocked on the way; transport http2 avoids it"
+                                      : "");
+        if (a->status.state == MR_UPLOAD_STAGED && unix_ms(a) >= deadline(a) + GRACE_MS)
+            return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
+                                  "the lead has the upload but did not commit it in time");
+    }
+    return MRE_COMMITTED;
+}
+
+static enum mre_result judge(struct attempt *a)
+{
+    if (a->status.state == MR_UPLOAD_COMMITTED)
+        return mr_outcome_set(a->outcome, MRE_COMMITTED, "committed");
+    snprintf(a->outcome->code, sizeof a->outcome->code, "%s",
+             mr_upload_reason_name(a->status.reason));
+    switch (a->status.reason) {
+    case MR_REASON_CLOSED:
+        return mr_outcome_set(a->outcome, MRE_CLOSED,
+                              "the round closed before the upload was complete; the next round is "
+                              "open to this device");
+    case MR_REASON_VOID:
+        return mr_outcome_set(a->outcome, MRE_VOID, "the hubs gave the round up");
+    default:
+        return mr_outcome_set(a->outcome, MRE_REFUSED, "the upload was refused (%s)",
+                              a->outcome->code);
+    }
+}
+
+/* Which ends of an attempt a fresh one may mend. */
+static enum mr_attempt_next next_of(const struct attempt *a)
+{
+    static const char *const mendable[] = {"bad_attempt", "seed_conflict", "idle",
+                                           "not_found",   "busy",          "internal"};
+    if (a->outcome->result == MRE_UNREACHABLE)
+        return a->request.transport == MR_TRANSPORT_UDP && a->grant.upload_id
+                   ? MR_ATTEMPT_OVER_HTTP2
+                   : MR_ATTEMPT_AGAIN;
+    for (size_t i = 0; a->outcome->result == MRE_REFUSED && i < sizeof mendable / sizeof *mendable;
+         i++)
+        if (strcmp(a->outcome->code, mendable[i]) == 0)
+            return MR_ATTEMPT_AGAIN;
+    return MR_ATTEMPT_DONE;
+}
+
+enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_work *work,
+                                    uint32_t attempt, enum mr_transport transport,
+                                    struct mre_outcome *outcome)
+{
+    struct attempt a = {.client = client, .work = work, .outcome = outcome};
+    memcpy(a.request.announcement_hash, work->terms.hash, MR_HASH_BYTES);
+    a.request.attempt = attempt;
+    a.request.transport = transport;
+    a.request.receipt_count = work->terms.announcement.hub_count - 1u;
+    outcome->attempt = attempt;
+    outcome->transport = transport == MR_TRANSPORT_UDP ? MRE_TRANSPORT_UDP : MRE_TRANSPORT_HTTP2;
+    outcome->code[0] = 0;
+
+    enum mre_result result = make_share(&a);
+    if (!result)
+        result = send_seeds(&a);
+    if (!result)
+        result = get_grant(&a);
+    if (!result)
+        result = upload(&a);
+    if (!result)
+        result = await_end(&a);
+    if (!result)
+        judge(&a);
+    OPENSSL_cleanse(a.seeds, sizeof a.seeds);
+    mr_pages_give(a.share, work->terms.layout.share_bytes);
+    return next_of(&a);
+}

@@ -1,0 +1,52 @@
+/* client.h - what an opened client holds (inside session/ only). */
+#ifndef MR_SESSION_CLIENT_H
+#define MR_SESSION_CLIENT_H
+
+#include <stdbool.h>
+
+#include "edge-client/include/millrace_edge.h"
+#include "edge-client/session/ledger.h"
+#include "edge-client/session/world.h"
+#include "kernels/kernels.h"
+#include "wire/announcement.h"
+#include "wire/identity.h"
+#include "wire/messages.h"
+
+struct mre_client {
+    struct mr_world world;
+    const struct mr_kernels *kernels;
+    struct mr_identity identity;
+    char id[2 * MR_CLIENT_ID_BYTES + 1];
+
+    char *certificate_file;
+    char *private_key_file;
+    char *ca_file;
+    char *data_dir;
+    char *dump_dir; /* NULL = off */
+    unsigned hub_count;
+    char *hosts[MRE_HUBS_MAX];
+    uint16_t ports[MRE_HUBS_MAX];
+    struct mr_announced_hub pinned[MRE_HUBS_MAX];
+    enum mre_transport transport;
+    unsigned request_timeout_ms;
+    unsigned silence_ms;
+    unsigned stop_after_chunks;
+
+    int lock; /* of data_dir; -1 = none */
+    struct mr_ledger ledger;
+    void *lead; /* control connection, or NULL */
+};
+
+/* As mre_client_open, in a world of the caller's (tests, simulator). */
+enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
+                                  const struct mr_world *world, struct mre_outcome *outcome);
+
+/* Waits, at least 1 ms. */
+void mr_client_pause(struct mre_client *client, unsigned ms);
+
+/* A buffer of its own pages, zeroed, so that giving it back lowers the process's memory at once.
+ * NULL when out of memory. */
+void *mr_pages_take(size_t bytes);
+void mr_pages_give(void *pages, size_t bytes); /* NULL allowed */
+
+#endif

@@ -1,0 +1,311 @@
+#include "edge-client/session/control.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge-client/session/outcome.h"
+#include "wire/exchange.h"
+
+#define JSON_TYPE      "application/json"
+#define WAIT_MS_MAX    30000
+#define RETRY_FIRST_MS 100
+#define RETRY_MAX_MS   3000
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+static enum mre_result failed(struct mre_outcome *outcome, int failure, const char *hub,
+                              const struct mr_error *error)
+{
+    return mr_outcome_set(outcome,
+                          failure == MR_H2_REFUSED ? MRE_CERTIFICATE_REFUSED : MRE_UNREACHABLE,
+                          "%s: %s", hub, error->text);
+}
+
+enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
+                                   struct mre_outcome *outcome)
+{
+    struct mr_error error = {.text = ""};
+    struct mr_h2_endpoint endpoint = {.host = client->hosts[position],
+                                      .port = client->ports[position],
+                                      .hub_index = client->pinned[position].index,
+                                      .ca_file = client->ca_file,
+                                      .certificate_file = client->certificate_file,
+                                      .private_key_file = client->private_key_file};
+    *connection = NULL;
+    int failure = client->world.connect(client->world.context, &endpoint,
+                                        client->request_timeout_ms, connection, &error);
+    if (!failure)
+        return MRE_COMMITTED;
+    *connection = NULL;
+    return failed(outcome, failure, client->pinned[position].name, &error);
+}
+
+/* Up to half as long again, so that devices that were cut off together do not return together. */
+static unsigned jittered(struct mre_client *client, unsigned ms)
+{
+    uint8_t byte = 0;
+    if (client->world.random(client->world.context, &byte, 1))
+        return ms;
+    return ms + ms * byte / 512;
+}
+
+enum mre_result mr_control_reach(struct mre_client *client, unsigned position, void **connection,
+                                 uint64_t deadline_unix_ms, struct mre_outcome *outcome)
+{
+    unsigned pause = RETRY_FIRST_MS;
+    if (*connection)
+        return MRE_COMMITTED;
+    for (;;) {
+        enum mre_result result = mr_control_connect(client, position, connection, outcome);
+        if (result != MRE_UNREACHABLE ||
+            client->world.unix_ms(client->world.context) + pause >= deadline_unix_ms)
+            return result;
+        mr_client_pause(client, jittered(client, pause));
+        pause = 2 * pause < RETRY_MAX_MS ? 2 * pause : RETRY_MAX_MS;
+    }
+}
+
+void mr_control_drop(struct mre_client *client, void **connection)
+{
+    if (*connection)
+        client->world.disconnect(client->world.context, *connection);
+    *connection = NULL;
+}
+
+/* --- questions ------------------------------------------------------------------------------- */
+
+/* Refusals that say how the round ended for us, whichever question they answer. */
+static enum mre_result result_of_code(const char *code)
+{
+    static const struct {
+        const char *code;
+        enum mre_result result;
+    } ends[] = {
+        {"already_counted", MRE_ALREADY_COUNTED},
+        {"closed", MRE_CLOSED},
+        {"void", MRE_VOID},
+        {"wrong_round", MRE_CLOSED},
+        {"no_round", MRE_CLOSED},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(code, ends[i].code) == 0)
+            return ends[i].result;
+    return MRE_REFUSED;
+}
+
+static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_response *response,
+                               const struct mr_question *question, unsigned *retry_after_ms)
+{
+    struct mr_refusal refusal;
+    struct mr_error error;
+    if (mr_refusal_decode(&refusal, (const char *)response->body, response->length, &error)) {
+        snprintf(outcome->code, sizeof outcome->code, "http_%d", response->status);
+        return mr_outcome_set(outcome, MRE_REFUSED, "%s %s: the hub answered %d without a reason",
+                              question->method, question->path, response->status);
+    }
+    snprintf(outcome->code, sizeof outcome->code, "%s", refusal.code);
+    if (retry_after_ms)
+        *retry_after_ms = refusal.retry_after_ms;
+    return mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.code,
+                          refusal.message);
+}
+
+enum mre_result mr_control_ask(struct mre_client *client, void **connection,
+                               const struct mr_question *question, struct mr_h2_response *response,
+                               unsigned *retry_after_ms, struct mre_outcome *outcome)
+{
+    struct mr_error error = {.text = ""};
+    if (retry_after_ms)
+        *retry_after_ms = 0;
+    memset(response, 0, sizeof *response);
+    int failure = client->world.request(
+        client->world.context, *connection, question->method, question->path,
+        question->content_type, question->body, question->length, question->answer_max,
+        client->request_timeout_ms + question->wait_ms, response, &error);
+    if (failure) {
+        mr_control_drop(client, connection);
+        return failed(outcome, failure, question->path, &error);
+    }
+    if (response->status >= 200 && response->status < 300)
+        return MRE_COMMITTED;
+    enum mre_result result = refused(outcome, response, question, retry_after_ms);
+    mr_h2_response_fini(response);
+    return result;
+}
+
+static enum mre_result nonsense(struct mre_outcome *outcome, const char *path,
+                                const struct mr_error *error)
+{
+    snprintf(outcome->code, sizeof outcome->code, "bad_answer");
+    return mr_outcome_set(outcome, MRE_REFUSED, "%s: the hub's answer is not understood: %s", path,
+                          error->text);
+}
+
+/* --- the lead's announcement ----------------------------------------------------------------- */
+
+static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
+                                   struct mr_h2_response *response, struct mre_outcome *outcome)
+{
+    char path[128];
+    struct mr_question question = {.method = "GET",
+                                   .path = path,
+                                   .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX,
+                                   .wait_ms = wait_ms};
+    snprintf(path, sizeof path, "/v1/rounds/current?after=%" PRIu64 "&wait_ms=%u",
+             client->ledger.finished, wait_ms);
+    if (client->lead) {
+        enum mre_result result =
+            mr_control_ask(client, &client->lead, &question, response, NULL, outcome);
+        if (result != MRE_UNREACHABLE)
+            return result;
+        /* The connection was kept from an earlier round and went stale: once more, afresh. */
+    }
+    enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
+    return result ? result
+                  : mr_control_ask(client, &client->lead, &question, response, NULL, outcome);
+}
+
+enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
+                                        struct mr_round_terms *terms, struct mre_outcome *outcome)
+{
+    struct mr_h2_response response;
+    struct mr_error error;
+    enum mre_result result =
+        ask_current(client, wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX, &response, outcome);
+    if (result)
+        return result;
+    if (response.status == 204)
+        result = mr_outcome_set(outcome, MRE_NO_ROUND, "no round newer than %" PRIu64 " opened",
+                                client->ledger.finished);
+    else if (mr_announcement_open(terms, response.body, response.length, &error) ||
+             mr_announcement_trusts(&terms->announcement, client->pinned, client->hub_count,
+                                    &error))
+        result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
+                                "the announcement is not trusted: %s; nothing was sent. Compare "
+                                "hubs in device.json with the operators' keys",
+                                error.text);
+    else if (terms->announcement.round <= client->ledger.finished)
+        result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
+                                "the lead announced round %" PRIu64 " again, which is finished",
+                                terms->announcement.round);
+    mr_h2_response_fini(&response);
+    return result;
+}
+
+/* --- seeds, grants, shares ------------------------------------------------------------------- */
+
+static enum mre_result post(struct mre_client *client, void **connection, const char *path,
+                            char *text, struct mr_h2_response *response, unsigned *retry_after_ms,
+                            struct mre_outcome *outcome)
+{
+    if (!text)
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    struct mr_question question = {.method = "POST",
+                                   .path = path,
+                                   .content_type = JSON_TYPE,
+                                   .body = text,
+                                   .length = strlen(text),
+                                   .answer_max = MR_MESSAGE_MAX};
+    enum mre_result result =
+        mr_control_ask(client, connection, &question, response, retry_after_ms, outcome);
+    OPENSSL_cleanse(text, question.length);
+    free(text);
+    return result;
+}
+
+enum mre_result mr_control_seed(struct mre_client *client, unsigned position, void **connection,
+                                const struct mr_round_terms *terms, uint32_t attempt,
+                                const uint8_t seed[MR_SEED_BYTES], struct mr_receipt *receipt,
+                                struct mre_outcome *outcome)
+{
+    char path[64];
+    struct mr_h2_response response;
+    struct mr_error error;
+    const struct mr_announced_hub *hub = &terms->announcement.hubs[position];
+    struct mr_seed_request request = {.attempt = attempt};
+    memcpy(request.announcement_hash, terms->hash, sizeof request.announcement_hash);
+    memcpy(request.seed, seed, sizeof request.seed);
+    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/seed", terms->announcement.round);
+    enum mre_result result =
+        post(client, connection, path, mr_seed_request_encode(&request), &response, NULL, outcome);
+    OPENSSL_cleanse(&request, sizeof request);
+    if (result)
+        return result;
+    if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error))
+        result = nonsense(outcome, path, &error);
+    else if (receipt->hub_index != hub->index ||
+             mr_receipt_verify(receipt->signature, terms->hash, client->identity.client_id,
+                               hub->index, attempt, hub->public_key)) {
+        mr_error_set(&error, "its receipt is not signed with the key pinned for hub %u",
+                     hub->index);
+        result = nonsense(outcome, path, &error);
+    }
+    mr_h2_response_fini(&response);
+    return result;
+}
+
+enum mre_result mr_control_grant(struct mre_client *client, const struct mr_round_terms *terms,
+                                 const struct mr_upload_request *request,
+                                 struct mr_upload_grant *grant, unsigned *retry_after_ms,
+                                 struct mre_outcome *outcome)
+{
+    char path[64];
+    struct mr_h2_response response;
+    struct mr_error error;
+    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads", terms->announcement.round);
+    enum mre_result result = post(client, &client->lead, path, mr_upload_request_encode(request),
+                                  &response, retry_after_ms, outcome);
+    if (result)
+        return result;
+    if (mr_upload_grant_decode(grant, (const char *)response.body, response.length, &error))
+        result = nonsense(outcome, path, &error);
+    mr_h2_response_fini(&response);
+    return result;
+}
+
+static enum mre_result ask_status(struct mre_client *client, const struct mr_question *question,
+                                  struct mr_upload_status *status, struct mre_outcome *outcome)
+{
+    struct mr_h2_response response;
+    struct mr_error error;
+    enum mre_result result =
+        mr_control_ask(client, &client->lead, question, &response, NULL, outcome);
+    if (result)
+        return result;
+    if (mr_upload_status_decode(status, (const char *)response.body, response.length, &error))
+        result = nonsense(outcome, question->path, &error);
+    mr_h2_response_fini(&response);
+    return result;
+}
+
+enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_terms *terms,
+                               uint64_t upload_id, const uint8_t *share,
+                               struct mr_upload_status *status, struct mre_outcome *outcome)
+{
+    char path[96];
+    struct mr_question question = {.method = "PUT",
+                                   .path = path,
+                                   .content_type = "application/octet-stream",
+                                   .body = share,
+                                   .length = terms->layout.share_bytes,
+                                   .answer_max = MR_MESSAGE_MAX,
+                                   .wait_ms = WAIT_MS_MAX};
+    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "/share",
+             terms->announcement.round, upload_id);
+    return ask_status(client, &question, status, outcome);
+}
+
+enum mre_result mr_control_status(struct mre_client *client, const struct mr_round_terms *terms,
+                                  uint64_t upload_id, unsigned wait_ms,
+                                  struct mr_upload_status *status, struct mre_outcome *outcome)
+{
+    char path[128];
+    struct mr_question question = {
+        .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX, .wait_ms = wait_ms};
+    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "?wait_ms=%u",
+             terms->announcement.round, upload_id, wait_ms);
+    return ask_status(client, &question, status, outcome);
+}

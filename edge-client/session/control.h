@@ -1,0 +1,63 @@
+/* control.h - the device's questions to hubs, each with its answer decoded (inside session/ only).
+ *
+ * All return 0 (MRE_COMMITTED) for a good answer; otherwise the result, with outcome's text and,
+ * for MRE_REFUSED, outcome->code set. */
+#ifndef MR_SESSION_CONTROL_H
+#define MR_SESSION_CONTROL_H
+
+#include "edge-client/session/client.h"
+
+/* Connects to hub `position` of the pinned list. */
+enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
+                                   struct mre_outcome *outcome);
+/* Connects to the lead where there is no connection yet, again and again until the deadline. */
+enum mre_result mr_control_reach(struct mre_client *client, unsigned position, void **connection,
+                                 uint64_t deadline_unix_ms, struct mre_outcome *outcome);
+/* Closes and forgets; NULL inside allowed. */
+void mr_control_drop(struct mre_client *client, void **connection);
+
+struct mr_question {
+    const char *method;
+    const char *path;
+    const char *content_type; /* NULL: no body */
+    const void *body;
+    size_t length;
+    size_t answer_max;
+    unsigned wait_ms; /* how long the hub itself may wait before it answers */
+};
+
+/* Asks. 0 for a 2xx answer, which is then owed a mr_h2_response_fini. A refusal's retry_after_ms
+ * goes to *retry_after_ms (may be NULL). Codes that end the round become MRE_CLOSED, MRE_VOID,
+ * MRE_ALREADY_COUNTED. A connection that failed is dropped: *connection is NULL then. */
+enum mre_result mr_control_ask(struct mre_client *client, void **connection,
+                               const struct mr_question *question, struct mr_h2_response *response,
+                               unsigned *retry_after_ms, struct mre_outcome *outcome);
+
+/* GET the announcement of a round newer than the last finished one and check it against the pinned
+ * hubs. MRE_NO_ROUND when none opens within wait_ms. */
+enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
+                                        struct mr_round_terms *terms, struct mre_outcome *outcome);
+
+/* POSTs a seed to helper `position`; checks its receipt. */
+enum mre_result mr_control_seed(struct mre_client *client, unsigned position, void **connection,
+                                const struct mr_round_terms *terms, uint32_t attempt,
+                                const uint8_t seed[MR_SEED_BYTES], struct mr_receipt *receipt,
+                                struct mre_outcome *outcome);
+
+/* POSTs the receipts to the lead. */
+enum mre_result mr_control_grant(struct mre_client *client, const struct mr_round_terms *terms,
+                                 const struct mr_upload_request *request,
+                                 struct mr_upload_grant *grant, unsigned *retry_after_ms,
+                                 struct mre_outcome *outcome);
+
+/* PUTs a whole share. */
+enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_terms *terms,
+                               uint64_t upload_id, const uint8_t *share,
+                               struct mr_upload_status *status, struct mre_outcome *outcome);
+
+/* GETs an upload's status, waiting up to wait_ms at the hub for committed or refused. */
+enum mre_result mr_control_status(struct mre_client *client, const struct mr_round_terms *terms,
+                                  uint64_t upload_id, unsigned wait_ms,
+                                  struct mr_upload_status *status, struct mre_outcome *outcome);
+
+#endif

@@ -1,0 +1,11 @@
+/* outcome.h - filling struct mre_outcome. */
+#ifndef MR_SESSION_OUTCOME_H
+#define MR_SESSION_OUTCOME_H
+
+#include "edge-client/include/millrace_edge.h"
+
+/* Sets result and text (NULL outcome allowed); returns the result. */
+enum mre_result mr_outcome_set(struct mre_outcome *outcome, enum mre_result result,
+                               const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,183 @@
+/* round.c - one round of a device: announcement, model, training, attempts. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge-client/session/attempt.h"
+#include "edge-client/session/control.h"
+#include "edge-client/session/model.h"
+#include "edge-client/session/outcome.h"
+#include "edge-client/share/prepare.h"
+#include "edge-client/trainer/sgd.h"
+
+#define AGAIN_MS 150 /* between attempts */
+
+/* --- training -------------------------------------------------------------------------------- */
+
+static enum mre_result run_trainer(struct mre_client *client, struct mr_round_work *work,
+                                   const struct mr_model *model, mre_train_fn train, void *context,
+                                   struct mre_report *report, struct mre_outcome *outcome)
+{
+    const struct mr_announcement *round = &work->terms.announcement;
+    struct mre_task task = {.round = round->round,
+                            .deadline_unix_ms = round->deadline_unix_ms,
+                            .seed = mr_sgd_seed(client->identity.client_id, round->round),
+                            .dimension = round->dimension,
+                            .model = model->values,
+                            .model_file = model->path,
+                            .training = round->training,
+                            .tensors = model->tensors,
+                            .tensor_count = model->parsed.tensor_count,
+                            .work_dir = client->data_dir};
+    memcpy(work->vector, model->values, round->dimension * sizeof *work->vector);
+    enum mre_trained trained = train(context, &task, work->vector, report);
+    report->why[sizeof report->why - 1] = 0;
+    if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA)
+        return mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s",
+                              report->why[0] ? report->why : "it gave no reason");
+    if (trained == MRE_TRAINED_PARAMETERS)
+        client->kernels->axpy(work->vector, -1.0f, model->values, round->dimension);
+    return MRE_COMMITTED;
+}
+
+static enum mre_result keep_delta(struct mre_client *client, struct mr_round_work *work,
+                                  struct mre_outcome *outcome)
+{
+    if (!client->dump_dir)
+        return MRE_COMMITTED;
+    size_t bytes = work->terms.layout.dimension * sizeof *work->delta;
+    work->delta = malloc(bytes);
+    if (!work->delta)
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory for --dump-dir");
+    memcpy(work->delta, work->vector, bytes);
+    return MRE_COMMITTED;
+}
+
+/* Model to prepared vector. The model is unmapped and the connection closed while they are not
+ * needed: training may take minutes, and the device's memory is small. */
+static enum mre_result make_vector(struct mre_client *client, struct mr_round_work *work,
+                                   mre_train_fn train, void *context, struct mre_outcome *outcome)
+{
+    struct mr_model model;
+    struct mr_error error;
+    struct mre_report report = {.why = ""};
+    enum mre_result result = mr_model_load(&model, client, &work->terms, outcome);
+    if (result)
+        return result;
+    mr_control_drop(client, &client->lead);
+    uint64_t began_us = client->world.now_us(client->world.context);
+    work->vector = mr_pages_take(work->terms.layout.lanes * sizeof *work->vector);
+    result = work->vector ? run_trainer(client, work, &model, train, context, &report, outcome)
+                          : mr_outcome_set(outcome, MRE_FAILED, "out of memory for the delta");
+    mr_model_unload(&model);
+    outcome->train_ms = (uint32_t)((client->world.now_us(client->world.context) - began_us) / 1000);
+    if (!result)
+        result = keep_delta(client, work, outcome);
+    if (result)
+        return result;
+    struct mr_training_report told = {.examples = report.examples, .loss = report.loss};
+    outcome->examples = report.examples;
+    outcome->loss = report.loss;
+    if (mr_prepare_delta(work->vector, work->trailer, &work->terms, &told, client->kernels, &error))
+        return mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", error.text);
+    return MRE_COMMITTED;
+}
+
+/* --- attempts -------------------------------------------------------------------------------- */
+
+static enum mre_result run_attempts(struct mre_client *client, struct mr_round_work *work,
+                                    struct mre_outcome *outcome)
+{
+    uint64_t round = work->terms.announcement.round;
+    enum mr_transport transport =
+        client->transport == MRE_TRANSPORT_HTTP2 ? MR_TRANSPORT_HTTP2 : MR_TRANSPORT_UDP;
+    struct mr_error error;
+    uint64_t began_us = client->world.now_us(client->world.context);
+    bool made = false;
+    for (;;) {
+        uint32_t attempt;
+        if (client->world.unix_ms(client->world.context) >=
+            work->terms.announcement.deadline_unix_ms)
+            return made && outcome->result != MRE_COMMITTED && outcome->result != MRE_UNREACHABLE
+                       ? outcome->result
+                       : mr_outcome_set(outcome, MRE_CLOSED,
+                                        "the round's deadline passed before the upload was done%s",
+                                        made ? ": the hubs could not be reached in time" : "");
+        if (mr_ledger_attempt(&client->ledger, round, &attempt, &error))
+            return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+        if (attempt >= MR_ATTEMPTS_MAX)
+            return made ? outcome->result
+                        : mr_outcome_set(outcome, MRE_REFUSED,
+                                         "all %d attempts of round %" PRIu64 " are used up",
+                                         MR_ATTEMPTS_MAX, round);
+        enum mr_attempt_next next = mr_attempt_run(client, work, attempt, transport, outcome);
+        outcome->upload_ms =
+            (uint32_t)((client->world.now_us(client->world.context) - began_us) / 1000);
+        if (next == MR_ATTEMPT_DONE)
+            return outcome->result;
+        if (next == MR_ATTEMPT_OVER_HTTP2 && client->transport == MRE_TRANSPORT_AUTO)
+            transport = MR_TRANSPORT_HTTP2;
+        made = true;
+        mr_client_pause(client, AGAIN_MS);
+    }
+}
+
+/* After these the same round is tried again: nothing is known to be decided. */
+static bool leaves_open(enum mre_result result)
+{
+    return result == MRE_UNREACHABLE || result == MRE_CERTIFICATE_REFUSED ||
+           result == MRE_BAD_CONFIG || result == MRE_FAILED;
+}
+
+static enum mre_result take_part(struct mre_client *client, struct mr_round_work *work,
+                                 mre_train_fn train, void *context, struct mre_outcome *outcome)
+{
+    if (client->world.unix_ms(client->world.context) >= work->terms.announcement.deadline_unix_ms)
+        return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
+    enum mre_result result = make_vector(client, work, train, context, outcome);
+    return result ? result : run_attempts(client, work, outcome);
+}
+
+enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,
+                                 void *context, struct mre_outcome *outcome)
+{
+    struct mr_round_work work = {.vector = NULL};
+    struct mr_error error;
+    memset(outcome, 0, sizeof *outcome);
+    enum mre_result result = mr_control_announcement(client, wait_ms, &work.terms, outcome);
+    if (result)
+        return result;
+    outcome->round = work.terms.announcement.round;
+    outcome->share_bytes = work.terms.layout.share_bytes;
+    result = take_part(client, &work, train, context, outcome);
+    mr_pages_give(work.vector, work.terms.layout.lanes * sizeof *work.vector);
+    free(work.delta);
+    if (!leaves_open(result) && mr_ledger_finish(&client->ledger, outcome->round, &error))
+        result = mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    return result;
+}
+
+enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
+                                 struct mre_outcome *outcome)
+{
+    void *connection = NULL;
+    struct mr_h2_response response;
+    struct mr_question question = {.method = "GET",
+                                   .path = "/v1/rounds/current?after=9223372036854775807&wait_ms=0",
+                                   .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
+    memset(outcome, 0, sizeof *outcome);
+    if (position >= client->hub_count)
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
+    enum mre_result result = mr_control_connect(client, position, &connection, outcome);
+    if (!result)
+        result = mr_control_ask(client, &connection, &question, &response, NULL, outcome);
+    if (!result)
+        mr_h2_response_fini(&response);
+    mr_control_drop(client, &connection);
+    /* A helper has no current round to tell of: its refusal, too, came over mutual TLS. */
+    if (result != MRE_CERTIFICATE_REFUSED && result != MRE_UNREACHABLE) {
+        outcome->code[0] = 0;
+        result = mr_outcome_set(outcome, MRE_COMMITTED, "answered over mutual TLS");
+    }
+    return result;
+}

@@ -1,0 +1,113 @@
+#include "edge-client/share/prepare.h"
+
+#include <math.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "wire/assert.h"
+#include "wire/share.h"
+
+/* Lanes handled per pass through a small buffer: 8 KiB of random numbers, 512 bytes of signs. */
+#define STRIDE 4096u
+
+static uint32_t capped(double value)
+{
+    if (!(value >= 0)) /* NaN too */
+        return MR_TRAILER_VALUE_MAX;
+    double rounded = nearbyint(value);
+    return rounded < MR_TRAILER_VALUE_MAX ? (uint32_t)rounded : MR_TRAILER_VALUE_MAX;
+}
+
+static int rotate(float *vector, const struct mr_round_terms *terms,
+                  const struct mr_kernels *kernels, struct mr_error *error)
+{
+    struct mr_mask_stream signs;
+    uint8_t bits[STRIDE / 8];
+    if (mr_rotation_derive(&signs, terms->announcement.rotation_seed, terms->announcement.round))
+        return mr_error_set(error, "the rotation's signs cannot be derived: OpenSSL failed");
+    for (size_t at = 0; at < terms->layout.lanes; at += STRIDE) {
+        size_t left = terms->layout.lanes - at;
+        size_t n = left < STRIDE ? left : STRIDE; /* lanes are a multiple of 64 */
+        kernels->mask_expand(bits, &signs, at / 8, (n + 7) / 8);
+        kernels->flip_signs(vector + at, bits, n);
+    }
+    kernels->hadamard(vector, terms->layout.lanes, terms->layout.rotation_block);
+    return 0;
+}
+
+int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
+                     const struct mr_round_terms *terms, const struct mr_training_report *report,
+                     const struct mr_kernels *kernels, struct mr_error *error)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    size_t dimension = terms->layout.dimension;
+    if (report->examples == 0)
+        return mr_error_set(error, "the trainer reports 0 examples: a device without data must not "
+                                   "take part in the round");
+    double drift = sqrt(kernels->sum_squares(vector, dimension));
+    if (!isfinite(drift))
+        return mr_error_set(error, "the trained delta holds NaN or infinity: training diverged; "
+                                   "lower the learning rate or check the data");
+
+    uint32_t weight = report->examples < round->weight_max ? report->examples : round->weight_max;
+    kernels->scale(vector, (float)weight / (float)round->weight_max, dimension);
+    double norm = sqrt(kernels->sum_squares(vector, dimension));
+    if (norm > round->clip_norm)
+        kernels->scale(vector, (float)(round->clip_norm / norm), dimension);
+    memset(vector + dimension, 0, (terms->layout.lanes - dimension) * sizeof *vector);
+    if (terms->layout.rotation_block > 1 && rotate(vector, terms, kernels, error))
+        return -1;
+
+    memset(trailer, 0, MR_TRAILER_LANES * sizeof *trailer);
+    trailer[MR_TRAILER_COUNT] = 1;
+    trailer[MR_TRAILER_WEIGHT] = weight;
+    trailer[MR_TRAILER_EXAMPLES] = capped(report->examples);
+    trailer[MR_TRAILER_LOSS_MILLI] = capped((double)report->loss * 1000);
+    trailer[MR_TRAILER_DRIFT_MILLI] = capped(drift * 1000);
+    return 0;
+}
+
+void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const float *vector,
+                         const struct mr_round_terms *terms,
+                         const uint8_t random[MR_PREPARE_RANDOM_BYTES],
+                         const struct mr_kernels *kernels)
+{
+    struct mr_mask_stream stream;
+    uint16_t numbers[STRIDE];
+    size_t saturated = 0;
+    mr_mask_stream_init(&stream, random, random + 16);
+    for (size_t at = 0; at < terms->layout.lanes; at += STRIDE) {
+        size_t left = terms->layout.lanes - at;
+        size_t n = left < STRIDE ? left : STRIDE;
+        kernels->mask_expand((uint8_t *)numbers, &stream, at * sizeof *numbers,
+                             n * sizeof *numbers);
+        saturated += kernels->round_i8(q + at, vector + at, terms->announcement.scale, numbers, n);
+    }
+    trailer[MR_TRAILER_CLIPPED] = capped((double)saturated);
+    OPENSSL_cleanse(&stream, sizeof stream);
+    OPENSSL_cleanse(numbers, sizeof numbers);
+}
+
+int mr_prepare_share(uint8_t *share, const int8_t *q, const uint32_t trailer[MR_TRAILER_LANES],
+                     const struct mr_round_terms *terms, const uint8_t client_id[16],
+                     uint32_t attempt, const uint8_t (*seeds)[MR_SEED_BYTES],
+                     const struct mr_kernels *kernels)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    MR_ASSERT(round->hub_count >= 2);
+    mr_share_lift(share, &terms->layout, q, trailer, kernels);
+    for (unsigned i = 1; i < round->hub_count; i++) {
+        struct mr_key_scope scope = {.announcement_hash = terms->hash,
+                                     .client_id = client_id,
+                                     .hub_index = round->hubs[i].index,
+                                     .attempt = attempt};
+        struct mr_mask_stream mask;
+        if (mr_mask_derive(&mask, seeds[i - 1], &scope)) {
+            OPENSSL_cleanse(share, terms->layout.share_bytes);
+            return -1;
+        }
+        mr_share_mask(share, &terms->layout, &mask, kernels);
+        OPENSSL_cleanse(&mask, sizeof mask);
+    }
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* prepare.h - from a float delta to a frozen share: weight, clip, rotate, quantise, lift, mask.
+ *
+ * No I/O, no clock, no allocation; randomness comes in as bytes from the caller's CSPRNG. The float
+ * stage runs once a round (mr_prepare_delta, in place); the ring stage once an attempt
+ * (mr_prepare_quantise, mr_prepare_share), each time with fresh randomness. */
+#ifndef MR_SHARE_PREPARE_H
+#define MR_SHARE_PREPARE_H
+
+#include "kernels/kernels.h"
+#include "wire/announcement.h"
+#include "wire/error.h"
+#include "wire/keys.h"
+
+#define MR_PREPARE_RANDOM_BYTES 32 /* seed of the stochastic rounding: key ‖ counter */
+
+/* What the device tells of its training. */
+struct mr_training_report {
+    uint32_t examples; /* >= 1 */
+    float loss;        /* mean; not finite or negative counts as unknown: the largest value */
+};
+
+/* Weights by ω / ω_max with ω = min(examples, weight_max), clips to L2 norm C, pads with zeros to
+ * `lanes`, flips signs and transforms where the round rotates; all in place in vector[lanes], whose
+ * first D floats are the delta. Fills the trailer (MR_TRAILER_CLIPPED is set later). Returns 0, or
+ * -1 with an error if the delta holds NaN or infinity or examples is 0 (vector is then
+ * unspecified). */
+int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
+                     const struct mr_round_terms *terms, const struct mr_training_report *report,
+                     const struct mr_kernels *kernels, struct mr_error *error);
+
+/* Stochastic rounding of vector[lanes] into q[lanes] with 16-bit numbers expanded from `random`
+ * (AES-CTR). Sets trailer[MR_TRAILER_CLIPPED] to the lanes that saturated, capped. */
+void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const float *vector,
+                         const struct mr_round_terms *terms,
+                         const uint8_t random[MR_PREPARE_RANDOM_BYTES],
+                         const struct mr_kernels *kernels);
+
+/* Lifts q and the trailer into share[share_bytes] (64-byte aligned) and subtracts the mask of every
+ * helper: seeds[i] is the fresh seed of hub i + 1 of the announcement's list. 0, or -1 when OpenSSL
+ * fails (the share is then wiped). */
+int mr_prepare_share(uint8_t *share, const int8_t *q, const uint32_t trailer[MR_TRAILER_LANES],
+                     const struct mr_round_terms *terms, const uint8_t client_id[16],
+                     uint32_t attempt, const uint8_t (*seeds)[MR_SEED_BYTES],
+                     const struct mr_kernels *kernels);
+
+#endif

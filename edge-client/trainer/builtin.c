@@ -1,0 +1,93 @@
+/* builtin.c - the built-in trainer behind the installed header's mre_mlp_*. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge-client/session/outcome.h"
+#include "edge-client/trainer/sgd.h"
+
+#define TENSORS_MAX (2 * MR_MLP_LAYERS_MAX)
+
+struct mre_mlp {
+    char *path;
+    float feature_scale; /* that the shard was read with */
+    struct mr_shard shard;
+};
+
+static int read_shard(struct mre_mlp *mlp, float feature_scale, struct mr_error *error)
+{
+    mr_shard_fini(&mlp->shard);
+    mlp->feature_scale = feature_scale;
+    return mr_shard_read(&mlp->shard, mlp->path, feature_scale, error);
+}
+
+enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
+                             struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    struct mr_sgd_config config;
+    memset(outcome, 0, sizeof *outcome);
+    *mlp = NULL;
+    struct mre_mlp *m = calloc(1, sizeof *m);
+    if (!m || !(m->path = strdup(csv_file))) {
+        free(m);
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
+    if (mr_sgd_config_parse(&config, "", &error) || read_shard(m, config.feature_scale, &error)) {
+        mre_mlp_close(m);
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
+    *mlp = m;
+    return MRE_COMMITTED;
+}
+
+void mre_mlp_close(struct mre_mlp *mlp)
+{
+    if (!mlp)
+        return;
+    mr_shard_fini(&mlp->shard);
+    free(mlp->path);
+    free(mlp);
+}
+
+static int shape_of(struct mr_mlp_shape *shape, const struct mre_task *task, struct mr_error *error)
+{
+    struct mr_tensor tensors[TENSORS_MAX];
+    if (task->tensor_count > TENSORS_MAX)
+        return mr_error_set(error,
+                            "the model has %u tensors: the built-in trainer takes at most %d",
+                            task->tensor_count, TENSORS_MAX);
+    memset(tensors, 0, sizeof tensors);
+    for (unsigned i = 0; i < task->tensor_count; i++) {
+        const struct mre_tensor *t = &task->tensors[i];
+        tensors[i].name = t->name;
+        tensors[i].rank = t->rank;
+        tensors[i].offset = t->offset;
+        tensors[i].count = t->count;
+        for (unsigned d = 0; d < t->rank && d < 8; d++)
+            tensors[i].dims[d] = t->dims[d];
+    }
+    return mr_mlp_shape_init(shape, tensors, task->tensor_count, error);
+}
+
+enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float *vector,
+                               struct mre_report *report)
+{
+    struct mre_mlp *mlp = context;
+    struct mr_mlp_shape shape;
+    struct mr_sgd_config config;
+    struct mr_error error = {.text = "out of memory"};
+    int bad = mr_sgd_config_parse(&config, task->training, &error) ||
+              shape_of(&shape, task, &error) ||
+              (config.feature_scale != mlp->feature_scale &&
+               read_shard(mlp, config.feature_scale, &error)) ||
+              mr_sgd_check(&shape, &mlp->shard, &error) ||
+              mr_sgd_train(&shape, vector, &mlp->shard, &config, task->seed,
+                           mr_kernels_select(UINT32_MAX), &report->loss);
+    if (bad) {
+        snprintf(report->why, sizeof report->why, "%s", error.text);
+        return MRE_TRAINED_NOT;
+    }
+    report->examples = mlp->shard.count;
+    return MRE_TRAINED_PARAMETERS;
+}

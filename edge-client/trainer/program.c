@@ -1,0 +1,229 @@
+/* program.c - the external trainer: one process a round, spoken to through files.
+ *
+ * PROGRAM model.safetensors delta.safetensors report.json task.json; see docs/edge-client.md. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "edge-client/include/millrace_edge.h"
+#include "wire/error.h"
+#include "wire/safetensors.h"
+
+#define POLL_MS 10
+
+extern char **environ;
+
+struct files {
+    char delta[4096];
+    char report[4096];
+    char task[4096];
+};
+
+static void name_files(struct files *files, const struct mre_task *task)
+{
+    snprintf(files->delta, sizeof files->delta, "%s/train-delta.safetensors", task->work_dir);
+    snprintf(files->report, sizeof files->report, "%s/train-report.json", task->work_dir);
+    snprintf(files->task, sizeof files->task, "%s/train-task.json", task->work_dir);
+}
+
+static void remove_files(const struct files *files)
+{
+    unlink(files->delta);
+    unlink(files->report);
+    unlink(files->task);
+}
+
+static int write_task(const struct files *files, const struct mre_task *task,
+                      const struct mre_program *program, struct mr_error *error)
+{
+    json_error_t why;
+    json_t *training = json_null();
+    if (task->training[0] && !(training = json_loads(task->training, JSON_DECODE_ANY, &why)))
+        return mr_error_set(error, "the round's training text is no JSON: %s", why.text);
+    /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
+    json_t *root =
+        json_pack("{s:I, s:I, s:I, s:I, s:s?, s:o}", "round", (json_int_t)task->round,
+                  "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
+                  (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
+                  (json_int_t)task->dimension, "data", program->data_file, "training", training);
+    int bad = !root || json_dump_file(root, files->task, JSON_INDENT(1));
+    json_decref(root);
+    return bad ? mr_error_set(error, "%s cannot be written: %s", files->task, strerror(errno)) : 0;
+}
+
+/* --- the process ----------------------------------------------------------------------------- */
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int start(pid_t *pid, const struct mre_program *program, const struct mre_task *task,
+                 const struct files *files, struct mr_error *error)
+{
+    char *const arguments[] = {
+        (char *)(uintptr_t)program->path, (char *)(uintptr_t)task->model_file,
+        (char *)(uintptr_t)files->delta,  (char *)(uintptr_t)files->report,
+        (char *)(uintptr_t)files->task,   NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, 2, 1); /* our standard output carries results only */
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    int why = posix_spawn(pid, program->path, &actions, &attributes, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (why)
+        return mr_error_set(error, "%s cannot be run: %s; give the path of an executable file",
+                            program->path, strerror(why));
+    return 0;
+}
+
+static int await(pid_t pid, int64_t limit_ms, const char *path, struct mr_error *error)
+{
+    int status;
+    for (;;) {
+        pid_t ended = waitpid(pid, &status, WNOHANG);
+        if (ended == pid)
+            break;
+        if (ended < 0 && errno != EINTR)
+            return mr_error_set(error, "%s: cannot be waited for: %s", path, strerror(errno));
+        if (clock_ms(CLOCK_MONOTONIC) >= limit_ms) {
+            kill(-pid, SIGKILL);
+            while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+            return mr_error_set(error,
+                                "%s did not end in time and was killed; train less, or ask "
+                                "the operator for a later deadline",
+                                path);
+        }
+        struct timespec t = {.tv_nsec = POLL_MS * 1000000};
+        nanosleep(&t, NULL);
+    }
+    if (WIFSIGNALED(status))
+        return mr_error_set(error, "%s was killed by signal %d", path, WTERMSIG(status));
+    if (WEXITSTATUS(status))
+        return mr_error_set(error, "%s ended with exit code %d; its own output says why", path,
+                            WEXITSTATUS(status));
+    return 0;
+}
+
+/* --- its answers ----------------------------------------------------------------------------- */
+
+static int read_report(const char *path, struct mre_report *report, struct mr_error *error)
+{
+    json_error_t why;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (!root)
+        return mr_error_set(error, "the trainer's report %s: %s", path, why.text);
+    json_t *examples = json_object_get(root, "examples");
+    json_t *loss = json_object_get(root, "loss");
+    json_int_t n = json_integer_value(examples);
+    int bad = json_object_size(root) != 2 || !json_is_integer(examples) || n < 1 ||
+              n > UINT32_MAX || !json_is_number(loss);
+    report->examples = (uint32_t)n;
+    report->loss = (float)json_number_value(loss);
+    json_decref(root);
+    return bad ? mr_error_set(
+                     error,
+                     "the trainer's report must be exactly {\"examples\": whole number >= 1, "
+                     "\"loss\": number}")
+               : 0;
+}
+
+static bool same_tensor(const struct mr_tensor *got, const struct mre_tensor *wanted)
+{
+    bool same = strcmp(got->name, wanted->name) == 0 && got->rank == wanted->rank &&
+                got->count == wanted->count;
+    for (unsigned d = 0; same && d < got->rank; d++)
+        same = got->dims[d] == wanted->dims[d];
+    return same;
+}
+
+/* The delta may list its tensors in any order: each is put where the model has it. */
+static int place(float *vector, const uint8_t *data, const struct mr_safetensors *delta,
+                 const struct mre_task *task, struct mr_error *error)
+{
+    if (delta->tensor_count != task->tensor_count)
+        return mr_error_set(error, "the trainer's delta has %u tensors, the model %u",
+                            delta->tensor_count, task->tensor_count);
+    for (unsigned i = 0; i < task->tensor_count; i++) {
+        const struct mre_tensor *wanted = &task->tensors[i];
+        const struct mr_tensor *got = NULL;
+        for (unsigned k = 0; !got && k < delta->tensor_count; k++)
+            if (same_tensor(&delta->tensors[k], wanted))
+                got = &delta->tensors[k];
+        if (!got)
+            return mr_error_set(error, "the trainer's delta has no tensor %s of the model's shape",
+                                wanted->name);
+        memcpy(vector + wanted->offset, data + got->offset * sizeof(float),
+               wanted->count * sizeof(float));
+    }
+    return 0;
+}
+
+static int read_delta(const char *path, const struct mre_task *task, float *vector,
+                      struct mr_error *error)
+{
+    struct stat st;
+    struct mr_safetensors delta;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) || st.st_size <= 0) {
+        if (fd >= 0)
+            close(fd);
+        return mr_error_set(error, "the trainer wrote no delta to %s", path);
+    }
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (bytes == MAP_FAILED)
+        return mr_error_set(error, "%s: %s", path, strerror(errno));
+    int bad = mr_safetensors_parse(&delta, bytes, (size_t)st.st_size, error);
+    if (bad) {
+        mr_error_prefix(error, "the trainer's delta");
+    } else {
+        bad = place(vector, (const uint8_t *)bytes + delta.data_offset, &delta, task, error);
+        mr_safetensors_fini(&delta);
+    }
+    munmap(bytes, (size_t)st.st_size);
+    return bad;
+}
+
+enum mre_trained mre_program_train(void *context, const struct mre_task *task, float *vector,
+                                   struct mre_report *report)
+{
+    const struct mre_program *program = context;
+    struct files files;
+    struct mr_error error = {.text = ""};
+    pid_t pid = 0;
+    int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+    int64_t left_ms = (int64_t)task->deadline_unix_ms - clock_ms(CLOCK_REALTIME);
+    int64_t limit_ms = now_ms + (program->timeout_ms ? (int64_t)program->timeout_ms : left_ms);
+    name_files(&files, task);
+    remove_files(&files); /* of a run that was cut off */
+    int bad =
+        write_task(&files, task, program, &error) || start(&pid, program, task, &files, &error) ||
+        await(pid, limit_ms, program->path, &error) || read_report(files.report, report, &error) ||
+        read_delta(files.delta, task, vector, &error);
+    remove_files(&files);
+    if (bad)
+        snprintf(report->why, sizeof report->why, "%s", error.text);
+    return bad ? MRE_TRAINED_NOT : MRE_TRAINED_DELTA;
+}
