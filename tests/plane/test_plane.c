@@ -1,319 +1,28 @@
 /* test_plane.c - the upload plane as a whole: worker threads, real sockets on loopback, the loop.
  * The argument names the packet source. */
-#include "upload_kit.h"
-
 #include <arpa/inet.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "appliance/upload/plane.h"
-
-#define DEVICES_MAX 64
-
-static const char *source_kind;
-
-struct upload {
-    struct kit_device device;
-    int fd;
-    bool staged, revoked, not_revoked, expired, included;
-    enum mr_upload_state heard; /* the last state an ACK told */
-    enum mr_upload_reason reason;
-    struct mr_ack ack;
-    uint64_t acks, ack_bytes, sent_bytes;
-};
-
-struct fixture {
-    struct mr_loop *loop;
-    struct mr_upload_plane *plane;
-    struct mr_round_terms terms;
-    struct upload uploads[DEVICES_MAX];
-    unsigned count;
-    struct mr_collection *collection;
-    struct kit_sum collected;
-    bool (*until)(struct fixture *fixture);
-    struct mr_timer *tick;
-    uint64_t seed;
-    unsigned ticks;
-};
-
-static struct upload *find(struct fixture *fixture, uint64_t upload_id)
-{
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].device.upload_id == upload_id)
-            return &fixture->uploads[i];
-    return NULL;
-}
-
-static void on_event(void *context, const struct mr_plane_event *event)
-{
-    struct upload *upload = find(context, event->upload_id);
-
-    assert_non_null(upload);
-    upload->staged |= event->kind == MR_PLANE_STAGED;
-    upload->revoked |= event->kind == MR_PLANE_REVOKED;
-    upload->not_revoked |= event->kind == MR_PLANE_NOT_REVOKED;
-    upload->expired |= event->kind == MR_PLANE_EXPIRED;
-}
-
-static void on_collected(void *context, struct mr_collection *collection)
-{
-    struct fixture *fixture = context;
-
-    fixture->collection = collection;
-    for (unsigned i = 0; i < collection->part_count; i++)
-        kit_sum_part(&fixture->collected, &collection->parts[i]);
-    for (uint32_t i = 0; i < collection->upload_count; i++) {
-        struct upload *upload = find(fixture, collection->upload_ids[i]);
-        assert_non_null(upload);
-        assert_false(upload->included); /* once at most */
-        upload->included = true;
-    }
-}
-
-/* --- running the loop until something holds --------------------------------------------------- */
-
-static void read_acks(struct upload *upload)
-{
-    uint8_t datagram[2048];
-    ssize_t length;
-
-    while ((length = recv(upload->fd, datagram, sizeof datagram, MSG_DONTWAIT)) >= 0) {
-        struct mr_ack ack;
-        assert_true(kit_open_ack(&upload->device, datagram, (size_t)length, &ack) >= 0);
-        upload->acks++;
-        upload->ack_bytes += (uint64_t)length;
-        if (ack.state >= (uint8_t)upload->heard) {
-            upload->heard = ack.state;
-            upload->reason = ack.reason;
-            upload->ack = ack;
-        }
-    }
-}
-
-static void on_tick(void *context)
-{
-    struct fixture *fixture = context;
-
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].fd >= 0)
-            read_acks(&fixture->uploads[i]);
-    if (fixture->until(fixture)) {
-        mr_loop_stop(fixture->loop);
-        return;
-    }
-    if (++fixture->ticks > 20000)
-        fail_msg("the awaited state did not come");
-    mr_timer_arm(fixture->tick, mr_loop_now_ms(fixture->loop) + 1);
-}
-
-static void run_until(struct fixture *fixture, bool (*until)(struct fixture *))
-{
-    fixture->until = until;
-    fixture->ticks = 0;
-    mr_timer_arm(fixture->tick, mr_loop_now_ms(fixture->loop));
-    mr_loop_run(fixture->loop);
-}
-
-static bool is_collected(struct fixture *fixture)
-{
-    return fixture->collection != NULL;
-}
-
-static void collect(struct fixture *fixture, bool freeze)
-{
-    fixture->collection = NULL;
-    mr_upload_plane_collect(fixture->plane, freeze, on_collected, fixture);
-    run_until(fixture, is_collected);
-}
-
-/* --- set-up ----------------------------------------------------------------------------------- */
-
-static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots,
-                       uint32_t idle_timeout_ms)
-{
-    struct mr_error error = {0};
-    const struct mr_upload_plane_config config = {
-        .workers = workers,
-        .slots_per_worker = slots,
-        .share_bytes_max = fixture->terms.layout.share_bytes,
-        .source = source_kind,
-        .listen_host = "127.0.0.1",
-        .advertise_host = "127.0.0.1",
-        .receive_buffer_bytes = 1u << 20,
-        .window_max = 64,
-        .window_total = 1024,
-        .idle_timeout_ms = idle_timeout_ms,
-    };
-
-    if (mr_loop_open(&fixture->loop, &error) != 0 ||
-        mr_upload_plane_open(&fixture->plane, fixture->loop, &config, mr_kernels_select(~0u),
-                             on_event, fixture, NULL, &error) != 0)
-        fail_msg("%s", error.text);
-    fixture->tick = mr_timer_open(fixture->loop, on_tick, fixture);
-    kit_sum_init(&fixture->collected, &fixture->terms.layout);
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
-}
-
-static struct fixture *open_fixture(uint8_t ring_bits, uint64_t dimension, unsigned workers,
-                                    unsigned slots, uint32_t idle_timeout_ms)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-
-    assert_non_null(fixture);
-    fixture->seed = 42;
-    kit_terms(&fixture->terms, ring_bits, dimension, 256);
-    open_plane(fixture, workers, slots, idle_timeout_ms);
-    return fixture;
-}
-
-static void close_fixture(struct fixture *fixture)
-{
-    mr_upload_plane_close(fixture->plane);
-    mr_timer_close(fixture->tick);
-    mr_loop_close(fixture->loop);
-    for (unsigned i = 0; i < fixture->count; i++) {
-        kit_device_fini(&fixture->uploads[i].device);
-        if (fixture->uploads[i].fd >= 0)
-            close(fixture->uploads[i].fd);
-    }
-    kit_sum_fini(&fixture->collected);
-    free(fixture);
-}
-
-static int socket_to(uint16_t port)
-{
-    const struct sockaddr_in name = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof name), 0);
-    return fd;
-}
-
-/* Admits a new device; NULL when the plane is full. */
-static struct upload *admit(struct fixture *fixture, enum mr_transport transport)
-{
-    struct upload *upload = &fixture->uploads[fixture->count];
-    struct mr_upload_grant grant;
-
-    assert_true(fixture->count < DEVICES_MAX);
-    memset(upload, 0, sizeof *upload);
-    kit_device_init(&upload->device, &fixture->terms.layout, &fixture->seed);
-    upload->fd = -1;
-    const struct mr_admission admission = {
-        .transport = transport,
-        .keys = transport == MR_TRANSPORT_UDP ? &upload->device.keys : NULL};
-    if (mr_upload_plane_admit(fixture->plane, &admission, &grant) != 0) {
-        kit_device_fini(&upload->device);
-        return NULL;
-    }
-    upload->device.upload_id = grant.upload_id;
-    if (transport == MR_TRANSPORT_UDP) {
-        assert_string_equal(grant.udp_host, "127.0.0.1");
-        assert_in_range(grant.window, 4, 64);
-        upload->fd = socket_to(grant.udp_port);
-    }
-    fixture->count++;
-    return upload;
-}
-
-static void send_chunk(struct upload *upload, uint32_t chunk)
-{
-    uint8_t datagram[KIT_DATAGRAM_MAX];
-    const uint32_t length = kit_seal(&upload->device, chunk, datagram);
-
-    assert_int_equal(send(upload->fd, datagram, length, 0), length);
-    upload->sent_bytes += length;
-}
-
-/* --- tests ------------------------------------------------------------------------------------ */
-
-/* Every device sends what it lacks an ACK for, in random order, with losses and repeats, until all
- * are staged: a small sender of its own. */
-static void send_missing(struct fixture *fixture, struct upload *upload)
-{
-    const uint32_t chunks = fixture->terms.layout.chunks;
-    const uint32_t window = upload->ack.window > 0 ? upload->ack.window : 4;
-    const uint32_t base = upload->heard == 0 ? 0 : upload->ack.base;
-
-    for (uint32_t i = 0; i < window; i++) {
-        const uint32_t chunk = base + (uint32_t)(kit_random(&fixture->seed) % (2 * window));
-        const uint64_t dice = kit_random(&fixture->seed) % 10;
-        const uint32_t bit = chunk - base;
-        if (chunk >= chunks)
-            continue;
-        if (bit < 256 && (upload->ack.bitmap[bit / 8] >> (bit % 8) & 1) != 0 && dice > 1)
-            continue; /* acknowledged; a fifth is repeated all the same */
-        if (dice != 2)
-            send_chunk(upload, chunk); /* else lost */
-        if (dice == 3)
-            send_chunk(upload, chunk);
-    }
-    if (base < chunks)
-        send_chunk(upload, base);
-}
-
-static bool all_staged(struct fixture *fixture)
-{
-    bool all = true;
-
-    for (unsigned i = 0; i < fixture->count; i++) {
-        struct upload *upload = &fixture->uploads[i];
-        if (upload->fd >= 0 && upload->heard < MR_UPLOAD_STAGED)
-            send_missing(fixture, upload);
-        all = all && upload->staged;
-    }
-    return all;
-}
-
-/* As a device does: repeats a chunk until it hears the end. */
-static bool all_heard_committed(struct fixture *fixture)
-{
-    bool all = true;
-
-    for (unsigned i = 0; i < fixture->count; i++) {
-        struct upload *upload = &fixture->uploads[i];
-        if (upload->fd < 0 || upload->heard == MR_UPLOAD_COMMITTED)
-            continue;
-        all = false;
-        if (fixture->ticks % 16 == 8)
-            send_chunk(upload, 0);
-    }
-    return all;
-}
-
-static void check_sum(struct fixture *fixture)
-{
-    struct kit_sum plain;
-
-    kit_sum_init(&plain, &fixture->terms.layout);
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].included)
-            kit_sum_share(&plain, fixture->uploads[i].device.share);
-    kit_sum_equal(&plain, &fixture->collected);
-    kit_sum_fini(&plain);
-}
+#include "plane_fixture.h"
 
 static void whole_round(uint8_t ring_bits)
 {
-    struct fixture *fixture = open_fixture(ring_bits, 5000, 3, 8, 60000);
+    struct fixture *fixture = fixture_open(ring_bits, 5000, 3, 8, 60000);
 
     for (unsigned i = 0; i < 20; i++)
-        assert_non_null(admit(fixture, MR_TRANSPORT_UDP));
-    run_until(fixture, all_staged);
-    collect(fixture, false);
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, false);
     assert_int_equal(fixture->collection->upload_count, 20);
-    check_sum(fixture);
-    mr_upload_plane_return(fixture->plane, fixture->collection, true, MR_REASON_NONE);
-    run_until(fixture, all_heard_committed);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_run(fixture, until_committed);
     for (unsigned i = 0; i < fixture->count; i++)
         assert_true(fixture->uploads[i].ack_bytes <= fixture->uploads[i].sent_bytes);
-    close_fixture(fixture);
+    fixture_close(fixture);
 }
 
 static void test_whole_round_16(void **state)
@@ -334,14 +43,375 @@ static void test_whole_round_32(void **state)
     whole_round(32);
 }
 
+/* Every chunk but one, then the freeze: not in the sum, and told so. */
+static void test_freeze(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
+
+    for (unsigned i = 0; i < 8; i++)
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    for (unsigned i = 0; i < 8; i += 2) {
+        fixture->uploads[i].stopped = true;
+        for (uint32_t chunk = 1; chunk < fixture->terms.layout.chunks; chunk++)
+            fixture_send(&fixture->uploads[i], chunk);
+    }
+    struct upload *idle = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+    idle->stopped = true;
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 4);
+    fixture_check_sum(fixture);
+    assert_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    assert_null(fixture_admit(fixture, MR_TRANSPORT_HTTP2));
+    assert_int_equal(mr_upload_plane_put(fixture->plane, idle->device.upload_id, idle->device.share,
+                                         fixture->terms.layout.share_bytes),
+                     -1);
+    for (unsigned i = 0; i < 8; i++)
+        fixture->uploads[i].stopped = i % 2 == 1;
+    fixture_run(fixture, until_refused); /* they send the missing chunk, too late */
+    for (unsigned i = 0; i < 8; i += 2)
+        assert_int_equal(fixture->uploads[i].reason, MR_REASON_CLOSED);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    for (unsigned i = 0; i < 8; i++)
+        fixture->uploads[i].stopped = i % 2 == 0;
+    fixture_run(fixture, until_committed);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 0);
+    for (unsigned i = 0; i < fixture->collection->part_count; i++)
+        assert_null(fixture->collection->parts[i].lanes);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
+/* While one collection is out, uploads go into the next. */
+static void test_collections_overlap(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(24, 2000, 2, 16, 60000);
+
+    for (unsigned turn = 0; turn < 4; turn++) {
+        for (unsigned i = 0; i < 6; i++)
+            assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+        fixture_run(fixture, until_staged);
+        if (turn > 0) {
+            fixture_return(fixture, true, MR_REASON_NONE);
+            fixture_collect(fixture, false);
+            assert_int_equal(fixture->collection->upload_count, 6);
+        } else {
+            fixture_collect(fixture, false);
+        }
+    }
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_run(fixture, until_committed);
+    fixture_close(fixture);
+}
+
+static bool until_answered(struct fixture *fixture)
+{
+    const struct upload *last = &fixture->uploads[fixture->count - 1];
+
+    return last->revoked || last->not_revoked;
+}
+
+/* The revocation races with the last chunks: either it is staged and counted, or revoked and not.
+ */
+static void test_revoke_races(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 1, 64, 60000);
+    unsigned revoked = 0;
+
+    for (unsigned i = 0; i < 40; i++) {
+        struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+        const uint32_t chunks = fixture->terms.layout.chunks;
+        assert_non_null(upload);
+        const uint32_t at = i < 4 ? 0 : chunks - (uint32_t)(kit_random(&fixture->seed) % 3);
+        for (uint32_t chunk = 0; chunk < chunks; chunk++) {
+            if (chunk == at)
+                mr_upload_plane_revoke(fixture->plane, upload->device.upload_id,
+                                       MR_REASON_SUPERSEDED);
+            fixture_send(upload, chunk);
+        }
+        if (at == chunks)
+            mr_upload_plane_revoke(fixture->plane, upload->device.upload_id, MR_REASON_SUPERSEDED);
+        fixture_run(fixture, until_answered);
+        assert_int_equal(upload->revoked + upload->not_revoked, 1);
+        assert_int_equal(upload->staged, upload->not_revoked);
+        revoked += upload->revoked;
+    }
+    assert_true(revoked > 0);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 40 - revoked);
+    for (unsigned i = 0; i < fixture->count; i++)
+        assert_int_equal(fixture->uploads[i].included, fixture->uploads[i].staged);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    for (unsigned i = 0; i < fixture->count; i++)
+        fixture->uploads[i].stopped = fixture->uploads[i].staged;
+    fixture_run(fixture, until_refused);
+    for (unsigned i = 0; i < fixture->count; i++)
+        assert_int_equal(fixture->uploads[i].reason,
+                         fixture->uploads[i].staged ? MR_REASON_NONE : MR_REASON_SUPERSEDED);
+    fixture_close(fixture);
+}
+
+static void test_revoke_unknown(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 200, 1, 4, 60000);
+    struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    const uint64_t id = upload->device.upload_id;
+    const uint64_t others[] = {id ^ 1, id + (UINT64_C(1) << 56), UINT64_C(255) << 56 | 1, 0,
+                               UINT64_MAX};
+
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
+        upload->device.upload_id = others[i];
+        upload->not_revoked = false;
+        mr_upload_plane_revoke(fixture->plane, others[i], MR_REASON_SUPERSEDED);
+        assert_false(upload->not_revoked); /* never from inside the call */
+        fixture_run(fixture, until_answered);
+        assert_true(upload->not_revoked && !upload->revoked);
+    }
+    fixture_close(fixture);
+}
+
+static bool until_expired(struct fixture *fixture)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < fixture->count; i++)
+        all = all && (fixture->uploads[i].expired || fixture->uploads[i].stopped);
+    return all;
+}
+
+/* Two slots; silence frees them for others, on both lanes. */
+static void test_slots_and_idleness(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 1, 2, 50);
+
+    for (unsigned turn = 0; turn < 6; turn++) { /* also goes round the eight sessions */
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+        struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+        assert_non_null(upload);
+        assert_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_HTTP2));
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_HTTP2));
+        assert_null(fixture_admit(fixture, MR_TRANSPORT_HTTP2));
+        fixture_send(upload, 1);
+        fixture_run(fixture, until_expired);
+    }
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 0);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
+/* More uploads than slots and than sessions: each commit makes room. */
+static void test_many_through_few_slots(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(32, 1000, 2, 1, 60000);
+    unsigned included = 0;
+
+    while (fixture->count < 32) {
+        while (fixture->count < 32 && fixture_admit(fixture, MR_TRANSPORT_UDP) != NULL)
+            continue;
+        fixture_run(fixture, until_staged);
+        fixture_collect(fixture, false);
+        included += fixture->collection->upload_count;
+        fixture_return(fixture, true, MR_REASON_NONE);
+        fixture_run(fixture, until_committed);
+    }
+    fixture_collect(fixture, true);
+    included += fixture->collection->upload_count;
+    assert_int_equal(included, 32);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
+static void test_http2(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(24, 3000, 1, 4, 60000);
+    const size_t bytes = fixture->terms.layout.share_bytes;
+    uint8_t *odd = malloc(bytes + 1);
+
+    assert_non_null(odd);
+    for (unsigned i = 0; i < 3; i++) {
+        struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+        const uint64_t id = upload->device.upload_id;
+        memcpy(odd + 1, upload->device.share, bytes);
+        assert_int_equal(mr_upload_plane_put(fixture->plane, id, odd + 1, bytes - 64), -1);
+        assert_int_equal(mr_upload_plane_put(fixture->plane, id ^ 1, odd + 1, bytes), -1);
+        assert_int_equal(mr_upload_plane_put(fixture->plane, id, odd + 1, bytes), 0);
+        assert_int_equal(mr_upload_plane_put(fixture->plane, id, odd + 1, bytes), -1);
+        assert_false(upload->staged);
+    }
+    struct upload *udp = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    assert_int_equal(
+        mr_upload_plane_put(fixture->plane, udp->device.upload_id, udp->device.share, bytes), -1);
+    fixture_run(fixture, until_staged);
+    mr_upload_plane_revoke(fixture->plane, fixture->uploads[0].device.upload_id, MR_REASON_VOID);
+    struct upload *gone = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+    mr_upload_plane_revoke(fixture->plane, gone->device.upload_id, MR_REASON_SUPERSEDED);
+    fixture_run(fixture, until_answered);
+    assert_true(gone->revoked && fixture->uploads[0].not_revoked);
+    assert_int_equal(
+        mr_upload_plane_put(fixture->plane, gone->device.upload_id, gone->device.share, bytes), -1);
+    fixture_collect(fixture, false);
+    assert_int_equal(fixture->collection->upload_count, 4);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    free(odd);
+    fixture_close(fixture);
+}
+
+/* A round given up, then another: nothing of the first is in the second. */
+static void test_next_round(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
+    struct mr_error error;
+
+    for (unsigned i = 0; i < 6; i++)
+        assert_non_null(fixture_admit(fixture, i < 4 ? MR_TRANSPORT_UDP : MR_TRANSPORT_HTTP2));
+    for (unsigned i = 4; i < 6; i++)
+        assert_int_equal(mr_upload_plane_put(fixture->plane, fixture->uploads[i].device.upload_id,
+                                             fixture->uploads[i].device.share,
+                                             fixture->terms.layout.share_bytes),
+                         0);
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    fixture_return(fixture, false, MR_REASON_VOID);
+    fixture_run(fixture, until_refused);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(fixture->uploads[i].reason, MR_REASON_VOID);
+    for (unsigned i = 0; i < 6; i++) {
+        fixture->uploads[i].stopped = true;
+        fixture->uploads[i].included = false;
+    }
+    kit_sum_fini(&fixture->collected);
+    kit_sum_init(&fixture->collected, &fixture->terms.layout);
+    fixture->terms.announcement.round = KIT_ROUND + 1;
+    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
+    for (unsigned i = 0; i < 5; i++)
+        fixture_admit(fixture, MR_TRANSPORT_UDP)->device.round = KIT_ROUND + 1;
+    for (unsigned i = 0; i < 4; i++)
+        fixture_send(&fixture->uploads[i], 0); /* of the old round: unknown now */
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 5);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
+/* A round is begun anew in the middle of everything. */
+static void test_begin_drops(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
+    struct mr_error error;
+
+    for (unsigned i = 0; i < 4; i++)
+        fixture_admit(fixture, MR_TRANSPORT_UDP);
+    fixture_run(fixture, until_staged); /* folded, not collected */
+    for (unsigned i = 0; i < 4; i++)
+        fixture_send(fixture_admit(fixture, MR_TRANSPORT_UDP), 0);
+    fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+    for (unsigned i = 0; i < fixture->count; i++)
+        fixture->uploads[i].stopped = true;
+    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
+    for (unsigned i = 0; i < 16; i++)
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP)); /* every slot is free again */
+    assert_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 16);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
+/* Noise from strangers, forgeries and unknown ids: not one byte back, and the round goes on. */
+static void test_strangers_hear_nothing(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 1, 4, 60000);
+    struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    struct sockaddr_in name;
+    socklen_t length = sizeof name;
+    uint8_t datagram[KIT_DATAGRAM_MAX] = {0};
+    const int stranger = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_true(stranger >= 0);
+    assert_int_equal(getpeername(upload->fd, (struct sockaddr *)&name, &length), 0);
+    assert_int_equal(connect(stranger, (const struct sockaddr *)&name, length), 0);
+    for (unsigned i = 0; i < 300; i++) {
+        const uint32_t bytes = kit_seal(&upload->device, i % 4, datagram);
+        if (i % 3 == 0)
+            kit_fill(&fixture->seed, datagram, bytes);
+        else
+            datagram[i % 3 == 1 ? 12 : bytes - 1] ^= 1; /* another upload; another tag */
+        assert_int_equal(send(stranger, datagram, i % 50 == 0 ? 0 : bytes, 0),
+                         i % 50 == 0 ? 0 : bytes);
+    }
+    fixture_run(fixture, until_staged);
+    assert_true(upload->acks > 0);
+    assert_int_equal(recv(stranger, datagram, sizeof datagram, MSG_DONTWAIT), -1);
+    fixture_collect(fixture, true);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    close(stranger);
+    fixture_close(fixture);
+}
+
+/* The device goes on from another port, and hears the end there. */
+static void test_rebinding(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 2000, 1, 4, 60000);
+    struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    struct sockaddr_in name;
+    socklen_t length = sizeof name;
+
+    for (uint32_t chunk = 0; chunk < 5; chunk++)
+        fixture_send(upload, chunk);
+    assert_int_equal(getpeername(upload->fd, (struct sockaddr *)&name, &length), 0);
+    close(upload->fd);
+    upload->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(upload->fd, (const struct sockaddr *)&name, length), 0);
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_run(fixture, until_committed);
+    fixture_close(fixture);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_round_16),
         cmocka_unit_test(test_whole_round_24),
         cmocka_unit_test(test_whole_round_32),
+        cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_collections_overlap),
+        cmocka_unit_test(test_revoke_races),
+        cmocka_unit_test(test_revoke_unknown),
+        cmocka_unit_test(test_slots_and_idleness),
+        cmocka_unit_test(test_many_through_few_slots),
+        cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_next_round),
+        cmocka_unit_test(test_begin_drops),
+        cmocka_unit_test(test_strangers_hear_nothing),
+        cmocka_unit_test(test_rebinding),
     };
 
-    source_kind = argc > 1 ? argv[1] : "auto";
+    if (argc > 1)
+        fixture_source = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,308 @@
+/* test_session_acks.c - what is answered, to whom, how often, and never more than was received. */
+#include <string.h>
+
+#include "session_fixture.h"
+
+static bool same(const struct mr_peer_address *a, const struct mr_peer_address *b)
+{
+    return a->port == b->port && memcmp(&a->host, &b->host, sizeof a->host) == 0;
+}
+
+static enum mr_upload_verdict chunk_from(struct bench *bench, const struct kit_device *device,
+                                         uint32_t chunk, const struct mr_peer_address *from)
+{
+    uint8_t datagram[KIT_DATAGRAM_MAX];
+    const uint32_t length = kit_seal(device, chunk, datagram);
+
+    return bench_give(bench, datagram, length, from);
+}
+
+/* base and bitmap say exactly which chunks are there, over shares of more than 256 chunks. */
+static void test_ack_tells_the_bitmap(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_open(&bench, 16, 20000, 64); /* 629 chunks */
+    struct kit_device *device = bench_admit(&bench, 0);
+    const uint32_t chunks = bench.terms.layout.chunks;
+    static uint32_t order[1000];
+    static bool there[1000];
+    struct mr_ack ack;
+
+    memset(there, 0, sizeof there);
+    kit_shuffle(&bench.seed, order, chunks);
+    for (uint32_t i = 0; i + 1 < chunks; i++) {
+        assert_int_equal(bench_chunk(&bench, device, order[i]), MR_UPLOAD_ACCEPTED);
+        there[order[i]] = true;
+        bench.now_ms += 10;
+        assert_true(bench_ack(&bench, device, &ack, NULL));
+        assert_int_equal(ack.state, MR_UPLOAD_RECEIVING);
+        assert_int_equal(ack.received, i + 1);
+        uint32_t base = 0;
+        while (there[base])
+            base++;
+        assert_int_equal(ack.base, base);
+        for (uint32_t bit = 0; bit < 256; bit++)
+            assert_int_equal(ack.bitmap[bit / 8] >> (bit % 8) & 1,
+                             base + bit < chunks && there[base + bit]);
+    }
+    bench_close(&bench);
+}
+
+static void test_ack_numbers_rise(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    struct mr_ack_datagram datagram;
+    struct mr_ack ack;
+
+    for (uint32_t i = 0; i < 8; i++) {
+        bench_chunk(bench, device, i);
+        bench->now_ms += 10;
+        assert_true(mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram));
+        assert_int_equal(kit_open_ack(device, datagram.bytes, sizeof datagram.bytes, &ack), i);
+    }
+}
+
+/* Staged and committed are told at once; window 0 says that nothing more is wanted. */
+static void test_ack_of_the_end(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    struct mr_ack ack;
+
+    bench_all_chunks(bench, device);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_STAGED);
+    assert_int_equal(ack.base, 9);
+    assert_int_equal(ack.window, 0);
+    bench_fold(bench);
+    mr_sessions_settle(bench->sessions, device->upload_id, true, MR_REASON_NONE);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_COMMITTED);
+    assert_false(bench_ack(bench, device, &ack, NULL));
+    /* That ACK was lost: the device repeats a chunk and hears it again. */
+    bench->now_ms += 10;
+    assert_int_equal(bench_chunk(bench, device, 2), MR_UPLOAD_DROP_duplicate);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_COMMITTED);
+}
+
+/* Refused before it sent anything: its first packet, opened, gets the answer. */
+static void test_refused_before_heard(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0), *other = bench_admit(bench, 1);
+    struct kit_device liar = *other;
+    struct mr_ack ack;
+
+    mr_sessions_refuse_all(bench->sessions, MR_REASON_CLOSED);
+    assert_int_equal(bench_drain_acks(bench), 0); /* nobody to tell */
+    liar.upload_id = device->upload_id;
+    assert_int_equal(bench_chunk(bench, &liar, 0), MR_UPLOAD_DROP_bad_tag);
+    assert_int_equal(bench_drain_acks(bench), 0);
+    assert_int_equal(bench_chunk(bench, device, 0), MR_UPLOAD_DROP_not_receiving);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_REFUSED);
+    assert_int_equal(ack.reason, MR_REASON_CLOSED);
+}
+
+static void test_repeats_are_rate_limited(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    unsigned acks = 0;
+
+    bench_chunk(bench, device, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        bench->now_ms += i % 100 == 99;
+        assert_int_equal(bench_chunk(bench, device, 0), MR_UPLOAD_DROP_duplicate);
+        acks += bench_drain_acks(bench);
+    }
+    assert_in_range(acks, 10, 11); /* one a millisecond */
+}
+
+/* On a busy socket a burst of new chunks is acknowledged every sixteen; the rest waits. */
+static void test_ack_every_sixteen(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mr_ack_datagram datagram;
+    unsigned acks = 0;
+
+    bench_open(&bench, 16, 20000, 64);
+    struct kit_device *device = bench_admit(&bench, 0);
+    bench.now_ms += 10;
+    bench_chunk(&bench, device, 0);
+    while (mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram))
+        acks++;
+    assert_int_equal(acks, 1);
+    for (uint32_t i = 1; i <= 160; i++) {
+        bench_chunk(&bench, device, i);
+        while (mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram))
+            acks++;
+        assert_int_equal(acks, 1 + i / MR_ACK_EVERY);
+    }
+    bench_chunk(&bench, device, 161);
+    assert_int_equal(mr_sessions_ack_wait_ms(bench.sessions, bench.now_ms), 1);
+    bench.now_ms += 4;
+    assert_false(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram));
+    assert_int_equal(mr_sessions_ack_wait_ms(bench.sessions, bench.now_ms), UINT32_MAX);
+    bench_chunk(&bench, device, 162);
+    bench.now_ms += 6;
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    bench_close(&bench);
+}
+
+static void test_window_is_shared_evenly(void **state)
+{
+    (void)state;
+    assert_int_equal(mr_window_share(1024, 0, 64), 64);
+    assert_int_equal(mr_window_share(1024, 16, 64), 64);
+    assert_int_equal(mr_window_share(1024, 32, 64), 32);
+    assert_int_equal(mr_window_share(1024, 1000, 64), 4);
+    assert_int_equal(mr_window_share(1, 1000, 64), 4);
+    assert_int_equal(mr_window_share(1024, 10, 2), 2);
+    assert_int_equal(mr_window_share(UINT32_MAX, 1, UINT32_MAX), UINT32_MAX);
+}
+
+/* The device's address changes in the middle; a replay by a stranger changes nothing for good. */
+static void test_rebinding(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    const struct mr_peer_address moved = kit_address(0x0a000002, 777);
+    struct mr_peer_address to;
+    struct mr_ack ack;
+
+    bench_chunk(bench, device, 0);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_true(same(&to, &bench_home));
+    bench->now_ms += 10;
+    assert_int_equal(chunk_from(bench, device, 1, &moved), MR_UPLOAD_ACCEPTED);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_true(same(&to, &moved));
+    /* A repeat from home, sealed well: the device moved back. */
+    bench->now_ms += 10;
+    assert_int_equal(bench_chunk(bench, device, 0), MR_UPLOAD_DROP_duplicate);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_true(same(&to, &bench_home));
+    assert_int_equal(mr_counter_get(&bench->counters->counts[MR_UPLOAD_COUNT_rebound]), 2);
+}
+
+static void test_stranger_gets_nothing(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    const struct mr_peer_address stranger = kit_address(0xc0a80001, 9);
+    uint8_t datagram[KIT_DATAGRAM_MAX];
+    struct mr_ack ack;
+    struct mr_peer_address to;
+
+    bench_chunk(bench, device, 0);
+    bench_drain_acks(bench);
+    const uint32_t length = kit_seal(device, 0, datagram);
+    datagram[length - 1] ^= 1;
+    for (unsigned i = 0; i < 100; i++) {
+        bench->now_ms += 10;
+        assert_int_equal(bench_give(bench, datagram, length, &stranger), MR_UPLOAD_DROP_bad_tag);
+        assert_int_equal(bench_drain_acks(bench), 0);
+    }
+    bench_chunk(bench, device, 1);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_true(same(&to, &bench_home));
+    assert_int_equal(ack.received, 2);
+}
+
+/* Whatever happens in whatever order, no address is sent more than came from it. */
+static void test_no_amplification(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mr_peer_address places[3] = {bench_home, kit_address(0x0a000002, 2),
+                                        kit_address(0x0a000003, 3)};
+    uint64_t in[3] = {0}, out[3] = {0};
+    struct mr_ack_datagram datagram;
+
+    bench_open(&bench, 16, 600, 64); /* the smallest chunks: an ACK is nearly as large */
+    for (unsigned step = 0; step < 20000; step++) {
+        const uint32_t index = (uint32_t)(kit_random(&bench.seed) % 4);
+        struct kit_device *device = &bench.devices[index];
+        const unsigned place = (unsigned)(kit_random(&bench.seed) % 3);
+        bench.now_ms += kit_random(&bench.seed) % 3;
+        if (device->share == NULL || kit_random(&bench.seed) % 100 == 0) {
+            if (device->share != NULL) {
+                bench_fold(&bench);
+                bench.shard.count = 0;
+                mr_sessions_settle(bench.sessions, device->upload_id, step % 2 == 0,
+                                   MR_REASON_VOID);
+                mr_sessions_revoke(bench.sessions, device->upload_id, MR_REASON_IDLE);
+            }
+            bench_admit(&bench, index);
+            continue;
+        }
+        uint8_t bytes[KIT_DATAGRAM_MAX];
+        const uint32_t length =
+            kit_seal(device, (uint32_t)kit_random(&bench.seed) % device->layout->chunks, bytes);
+        bytes[40] ^= kit_random(&bench.seed) % 4 == 0; /* some forged */
+        bench_give(&bench, bytes, length, &places[place]);
+        in[place] += length;
+        while (mr_sessions_ack(bench.sessions, bench.now_ms, step % 2 == 0, &datagram)) {
+            for (unsigned p = 0; p < 3; p++)
+                out[p] += same(&datagram.to, &places[p]) ? sizeof datagram.bytes : 0;
+            for (unsigned p = 0; p < 3; p++)
+                assert_true(out[p] <= in[p]);
+        }
+    }
+    assert_true(out[0] > 0 && out[1] > 0 && out[2] > 0);
+    bench_close(&bench);
+}
+
+/* Three small chunks, each acknowledged: the fourth ACK would be one too many until more comes. */
+static void test_ack_withheld(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mr_ack ack;
+
+    bench_open(&bench, 16, 32, 64); /* 192 bytes of share, 336 with headers and tags */
+    struct kit_device *device = bench_admit(&bench, 0);
+    for (uint32_t chunk = 0; chunk < 2; chunk++) {
+        bench_chunk(&bench, device, chunk);
+        bench.now_ms += 10;
+        assert_int_equal(bench_drain_acks(&bench), 1);
+    }
+    bench_chunk(&bench, device, 2);
+    assert_int_equal(bench_drain_acks(&bench), 1);
+    bench_fold(&bench);
+    mr_sessions_settle(bench.sessions, device->upload_id, true, MR_REASON_NONE);
+    assert_int_equal(bench_drain_acks(&bench), 0); /* 288 bytes are out */
+    assert_int_equal(bench_count(&bench, MR_UPLOAD_DROP_ack_withheld), 1);
+    bench.now_ms += 10;
+    bench_chunk(&bench, device, 0);
+    assert_true(bench_ack(&bench, device, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_COMMITTED);
+    bench_close(&bench);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ack_tells_the_bitmap),
+        TEST(test_ack_numbers_rise),
+        TEST(test_ack_of_the_end),
+        TEST(test_refused_before_heard),
+        TEST(test_repeats_are_rate_limited),
+        cmocka_unit_test(test_ack_every_sixteen),
+        cmocka_unit_test(test_window_is_shared_evenly),
+        TEST(test_rebinding),
+        TEST(test_stranger_gets_nothing),
+        cmocka_unit_test(test_no_amplification),
+        cmocka_unit_test(test_ack_withheld),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
