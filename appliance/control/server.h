@@ -19,7 +19,7 @@
 struct mr_server;
 struct mr_request; /* owned by the server until answered */
 
-#define MR_ROLE_BIT(role)   (1u << (role))
+#define MR_ROLE_BIT(role)     (1u << (role))
 #define MR_REQUEST_PARAMS_MAX 4
 
 typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
@@ -40,17 +40,17 @@ struct mr_server_config {
     const char *ca_file;
     const char *certificate_file;
     const char *private_key_file;
-    unsigned connections_max;        /* beyond: accepted and closed at once, counted */
-    unsigned streams_max;            /* per connection */
-    size_t bodies_bytes_max;         /* all buffered request bodies together; beyond: 503 busy */
+    unsigned connections_max; /* beyond: accepted and closed at once, counted */
+    unsigned streams_max;     /* per connection */
+    size_t bodies_bytes_max;  /* all buffered request bodies together; beyond: 503 busy */
     unsigned handshake_timeout_ms;
-    unsigned idle_timeout_ms;        /* a connection without open requests */
+    unsigned idle_timeout_ms; /* a connection without open requests */
 };
 
 int mr_server_open(struct mr_server **server, struct mr_loop *loop,
                    const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log,
-                   struct mr_error *error);
+                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error);
+/* Not inside a handler. Requests not answered yet must still be answered, into the void. */
 void mr_server_close(struct mr_server *server);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);
@@ -68,8 +68,8 @@ const char *mr_request_peer_host(const struct mr_request *request);
 int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
                       size_t context_bytes, uint8_t *out, size_t out_bytes);
 
-/* Answers; copies the body (or, for _owned, takes the malloc'd one). After it the request is gone. A
- * request whose connection died in the meantime is answered into the void: always answer exactly
+/* Answers; copies the body (or, for _owned, takes the malloc'd one). After it the request is gone.
+ * A request whose connection died in the meantime is answered into the void: always answer exactly
  * once. `content_type` NULL for no body. */
 void mr_request_answer(struct mr_request *request, int status, const char *content_type,
                        const void *body, size_t length);

@@ -1,0 +1,187 @@
+/* server_internal.h - the server's own structures, shared by its files:
+ *
+ *   server.c             opening, accepting, closing
+ *   server_connection.c  one connection: handshake, bytes in and out, time limits, its end
+ *   server_stream.c      HTTP/2 streams: headers and bodies become requests, requests get routed
+ *   server_request.c     what handlers call: looking at a request, answering it
+ *   server_route.c       the route table
+ *   server_metrics.c     the counters as text
+ *
+ * Everything runs on the loop's thread. */
+#ifndef MR_CONTROL_SERVER_INTERNAL_H
+#define MR_CONTROL_SERVER_INTERNAL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <nghttp2/nghttp2.h>
+
+#include "appliance/control/server.h"
+#include "appliance/control/server_route.h"
+#include "edge-client/session/h2_io.h"
+#include "edge-client/session/tls.h"
+
+#define MR_REQUEST_PATH_MAX   512
+#define MR_REQUEST_METHOD_MAX 8
+#define MR_HEADER_LIST_MAX    16384 /* RFC 9113 6.5.2: names, values and 32 bytes each */
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+enum mr_request_state {
+    MR_REQUEST_RECEIVING, /* headers or body are coming */
+    MR_REQUEST_HANDED,    /* the handler has it */
+    MR_REQUEST_ANSWERING, /* answered; the answer is on its way */
+    MR_REQUEST_STATES,
+};
+
+/* The bytes of an answer until the last is out. */
+struct mr_answer {
+    const uint8_t *body;
+    size_t length, at;
+    void *owned;         /* freed, or */
+    mr_loop_fn released; /* called with released_context */
+    void *released_context;
+};
+
+struct mr_request {
+    LIST_ENTRY(mr_request) in_server;
+    LIST_ENTRY(mr_request) in_connection;
+    struct mr_server *server;         /* NULL once the server is closed */
+    struct mr_connection *connection; /* NULL once the stream is gone */
+    int32_t stream;
+    enum mr_request_state state;
+    struct mr_identity identity;
+    char peer_host[INET6_ADDRSTRLEN];
+
+    char method[MR_REQUEST_METHOD_MAX]; /* "" where it was longer */
+    char path[MR_REQUEST_PATH_MAX];     /* "" where it was longer */
+    size_t header_bytes;
+    uint64_t content_length; /* UINT64_MAX: not told */
+    bool whole;              /* the peer's side of the stream has ended */
+    struct mr_route_match match;
+
+    uint8_t *body;
+    size_t body_length, body_room; /* body_room is counted in server->bodies_bytes */
+    struct mr_answer answer;
+};
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+enum mr_connection_state {
+    MR_CONNECTION_HANDSHAKE,
+    MR_CONNECTION_OPEN,
+    MR_CONNECTION_LINGER, /* over; waits a moment so that our last words are not cut off by a reset
+                           */
+};
+
+enum mr_handshake_failure {
+    MR_HANDSHAKE_UNTRUSTED,
+    MR_HANDSHAKE_EXPIRED,
+    MR_HANDSHAKE_NO_CERTIFICATE,
+    MR_HANDSHAKE_NO_IDENTITY,
+    MR_HANDSHAKE_PROTOCOL,
+    MR_HANDSHAKE_TIMEOUT,
+    MR_HANDSHAKE_CLOSED,
+    MR_HANDSHAKE_FAILURES,
+};
+
+enum mr_connection_end {
+    MR_END_PEER,     /* closed or reset by the peer */
+    MR_END_IDLE,     /* no request for idle_timeout_ms */
+    MR_END_STALLED,  /* a request or an answer made no progress */
+    MR_END_PROTOCOL, /* not HTTP/2, or against its rules */
+    MR_END_FLOOD,    /* resets, settings or pings without measure */
+    MR_ENDS,
+};
+
+struct mr_connection {
+    LIST_ENTRY(mr_connection) in_server;
+    TAILQ_ENTRY(mr_connection) in_flush;
+    struct mr_server *server;
+    enum mr_connection_state state;
+    int fd;
+    uint32_t events; /* what the loop watches for */
+    SSL *ssl;
+    struct mr_tls_peer peer;
+    char host[INET6_ADDRSTRLEN];
+    uint16_t port;
+
+    nghttp2_session *session;
+    struct mr_h2_io io;
+    bool pumping; /* inside its own event: it flushes by itself at the end */
+    bool flush_queued;
+    uint32_t goaway; /* the error code with which we ended it, or NGHTTP2_NO_ERROR */
+    LIST_HEAD(, mr_request) requests;
+    unsigned requests_in[MR_REQUEST_STATES];
+
+    struct mr_timer *timer;
+    uint64_t idle_since_ms;
+    uint64_t ended_requests;         /* for progress */
+    uint64_t bytes_then, ended_then; /* at the last look */
+    unsigned strikes;                /* looks in a row without progress */
+    size_t lingered;                 /* bytes thrown away */
+};
+
+struct mr_server_counters {
+    uint64_t accepted;
+    uint64_t over_limit; /* accepted and closed at once */
+    uint64_t handshakes;
+    uint64_t handshake_failures[MR_HANDSHAKE_FAILURES];
+    uint64_t ends[MR_ENDS];
+    uint64_t answers[6];   /* by the status's first digit */
+    uint64_t answers_void; /* nobody was there any more */
+};
+
+struct mr_server {
+    struct mr_loop *loop;
+    struct mr_log *log;
+    struct mr_server_config
+        config; /* its strings are the caller's and not looked at after opening */
+    const struct mr_route *routes;
+    unsigned route_count;
+    void *context;
+    struct mr_tls *tls;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    int listen_fd;
+    uint16_t port;
+    struct mr_timer *accept_timer; /* resumes accepting after file descriptors ran out */
+    struct mr_timer *flush_timer;
+
+    LIST_HEAD(, mr_connection) connections;
+    TAILQ_HEAD(, mr_connection) flush;
+    unsigned connection_count;
+    LIST_HEAD(, mr_request) requests;
+    unsigned request_count;
+    unsigned requests_max;
+    size_t bodies_bytes;
+    struct mr_server_counters counters;
+    uint8_t read_buffer[MR_H2_READ_BYTES];
+};
+
+/* server_connection.c */
+extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
+extern const char *const mr_end_names[MR_ENDS];
+struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
+                                         const struct sockaddr_storage *peer);
+void mr_connection_free(struct mr_connection *connection);
+/* Something was submitted to its session: it is flushed soon, not inside the caller. */
+void mr_connection_flush_soon(struct mr_connection *connection);
+void mr_connection_flush_now(struct mr_connection *connection); /* may free it */
+
+/* server_stream.c */
+int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
+int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
+
+/* server_request.c */
+struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream);
+void mr_request_move(struct mr_request *request, enum mr_request_state state);
+/* The stream is gone: frees the request, unless its handler still has it. */
+void mr_request_stream_gone(struct mr_request *request);
+/* Adds to the body within the server's bound. 0 or -1. */
+int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length);
+int mr_request_reserve(struct mr_request *request, size_t room);
+
+#endif

@@ -1,0 +1,215 @@
+#include <string.h>
+
+#include "appliance/control/server_internal.h"
+#include "wire/assert.h"
+
+/* What one stream and one connection may have in flight towards us: a share in one go. */
+#define STREAM_WINDOW     (1024 * 1024)
+#define CONNECTION_WINDOW (4 * 1024 * 1024)
+
+/* A well-meaning client resets a stream when its user goes away, not twenty times a second. */
+#define RESETS_BURST      100
+#define RESETS_A_SECOND   20
+#define ACKS_WAITING_MAX  64
+#define SETTINGS_MAX      16
+#define CONTINUATIONS_MAX 4
+
+static struct mr_request *request_of(nghttp2_session *session, int32_t stream)
+{
+    return nghttp2_session_get_stream_user_data(session, stream);
+}
+
+/* --- routing --------------------------------------------------------------------------------- */
+
+/* All headers are there: refuses at once what will never be handled, body or not. */
+static void admit(struct mr_request *request)
+{
+    struct mr_server *server = request->server;
+    const enum mr_route_result result = mr_route_find(
+        &request->match, server->routes, server->route_count, request->method, request->path);
+    const struct mr_route *route = request->match.route;
+    if (result == MR_ROUTE_NO_PATH) {
+        mr_request_refuse(request, 404, "not_found", 0, "there is nothing at this path");
+    } else if (result == MR_ROUTE_NO_METHOD) {
+        mr_request_refuse(request, 405, "wrong_method", 0, "this path knows %s",
+                          request->match.allow);
+    } else if (!(route->roles & MR_ROLE_BIT(request->identity.role))) {
+        mr_request_refuse(request, 403, "unauthorised_role", 0,
+                          "the certificate's role may not do this");
+    } else if (request->content_length != UINT64_MAX && request->content_length > route->body_max) {
+        mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
+                          route->body_max);
+    } else if (server->request_count > server->requests_max ||
+               (request->content_length != UINT64_MAX &&
+                mr_request_reserve(request, (size_t)request->content_length) != 0)) {
+        mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
+    }
+}
+
+static void complete(struct mr_request *request)
+{
+    request->whole = true;
+    if (request->state == MR_REQUEST_RECEIVING && request->match.route) {
+        mr_request_move(request, MR_REQUEST_HANDED);
+        request->match.route->handler(request->server->context, request);
+    }
+}
+
+/* --- callbacks ------------------------------------------------------------------------------- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0;
+    }
+    struct mr_request *request = mr_request_new(context, frame->hd.stream_id);
+    if (!request) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
+    }
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, request);
+    return 0;
+}
+
+static void keep(char *out, size_t room, const uint8_t *value, size_t length)
+{
+    if (length < room && memchr(value, 0, length) == NULL) {
+        memcpy(out, value, length);
+        out[length] = '\0';
+    }
+}
+
+static bool is_named(const char *name, const uint8_t *given, size_t length)
+{
+    return length == strlen(name) && memcmp(given, name, length) == 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *context)
+{
+    (void)flags, (void)context;
+    struct mr_request *request = request_of(session, frame->hd.stream_id);
+    if (!request) {
+        return 0;
+    }
+    request->header_bytes += name_length + value_length + 32;
+    if (request->header_bytes > MR_HEADER_LIST_MAX) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0; /* trailers say nothing to us */
+    }
+    if (is_named(":method", name, name_length)) {
+        keep(request->method, sizeof request->method, value, value_length);
+    } else if (is_named(":path", name, name_length)) {
+        keep(request->path, sizeof request->path, value, value_length);
+    } else if (is_named("content-length", name, name_length)) {
+        uint64_t length = 0; /* nghttp2 lets one decimal number through, below 2^63 */
+        for (size_t i = 0; i < value_length; i++) {
+            length = length * 10 + (uint64_t)(value[i] - '0');
+        }
+        request->content_length = length;
+    }
+    return 0;
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    (void)context;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
+        return 0;
+    }
+    struct mr_request *request = request_of(session, frame->hd.stream_id);
+    if (!request) {
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        admit(request);
+    }
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        complete(request);
+    }
+    return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data,
+                   size_t length, void *context)
+{
+    (void)flags, (void)context;
+    struct mr_request *request = request_of(session, stream);
+    if (!request || request->state != MR_REQUEST_RECEIVING || !request->match.route) {
+        return 0; /* refused already: what still comes is thrown away */
+    }
+    const size_t bound = request->match.route->body_max;
+    if (length > bound - request->body_length) {
+        mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
+                          bound);
+    } else if (mr_request_append(request, data, length) != 0) {
+        mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
+    }
+    return 0;
+}
+
+/* Once an early refusal is out, the peer need not send the rest of its body (RFC 9113 8.1). */
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        ((struct mr_connection *)context)->goaway = frame->goaway.error_code;
+    }
+    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+        frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        const struct mr_request *request = request_of(session, frame->hd.stream_id);
+        if (request && !request->whole) {
+            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_NO_ERROR);
+        }
+    }
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t code, void *context)
+{
+    (void)code, (void)context;
+    struct mr_request *request = request_of(session, stream);
+    if (request) {
+        nghttp2_session_set_stream_user_data(session, stream, NULL);
+        mr_request_stream_gone(request);
+    }
+    return 0;
+}
+
+/* --- sessions -------------------------------------------------------------------------------- */
+
+int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options)
+{
+    if (nghttp2_session_callbacks_new(callbacks) != 0 || nghttp2_option_new(options) != 0) {
+        return -1;
+    }
+    nghttp2_session_callbacks_set_on_begin_headers_callback(*callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(*callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(*callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(*callbacks, on_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(*callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_stream_close_callback(*callbacks, on_stream_close);
+
+    nghttp2_option_set_stream_reset_rate_limit(*options, RESETS_BURST, RESETS_A_SECOND);
+    nghttp2_option_set_max_outbound_ack(*options, ACKS_WAITING_MAX);
+    nghttp2_option_set_max_settings(*options, SETTINGS_MAX);
+    nghttp2_option_set_max_continuations(*options, CONTINUATIONS_MAX);
+    nghttp2_option_set_no_closed_streams(*options, 1);
+    return 0;
+}
+
+int mr_stream_settings(nghttp2_session *session, unsigned streams_max)
+{
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_max},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, MR_HEADER_LIST_MAX},
+    };
+    if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings,
+                                sizeof settings / sizeof *settings) != 0) {
+        return -1;
+    }
+    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+}
