@@ -1,0 +1,373 @@
+#include "appliance/model/store.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance/model/files.h"
+#include "wire/assert.h"
+#include "wire/bytes.h"
+#include "wire/safetensors.h"
+
+/* Mapped at once; the oldest that nobody borrows makes room. */
+#define MODELS_MAPPED 16
+
+struct mr_model {
+    uint8_t hash[MR_HASH_BYTES];
+    uint8_t *bytes; /* NULL: the place is free */
+    size_t length;
+    uint32_t dimension;
+    unsigned borrowed;
+    uint64_t used; /* by the store's count of borrowings */
+};
+
+struct mr_store {
+    char data_dir[PATH_MAX];
+    uint8_t current[MR_HASH_BYTES];
+    uint64_t signed_round;
+    uint8_t signed_hash[MR_HASH_BYTES];
+    struct mr_model models[MODELS_MAPPED];
+    uint64_t borrowings;
+};
+
+#define PATH_BYTES (PATH_MAX + 128)
+
+static void model_path(char path[PATH_BYTES], const struct mr_store *store, const uint8_t *hash,
+                       const char *suffix)
+{
+    char hex[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    snprintf(path, PATH_BYTES, "%s/models/%s.%s", store->data_dir, hex, suffix);
+}
+
+/* --- models ---------------------------------------------------------------------------------- */
+
+static void unmap(struct mr_model *model)
+{
+    MR_ASSERT(model->borrowed == 0);
+    if (model->bytes) {
+        munmap(model->bytes, model->length);
+    }
+    *model = (struct mr_model){.bytes = NULL};
+}
+
+static int map_file(struct mr_model *model, const char *path, struct mr_error *error)
+{
+    struct stat about;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return mr_error_set(error, "%s is not in the store", path);
+    }
+    void *bytes = MAP_FAILED;
+    if (fstat(fd, &about) == 0 && about.st_size > 0) {
+        bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    close(fd);
+    if (bytes == MAP_FAILED) {
+        return mr_error_set(error, "%s cannot be mapped", path);
+    }
+    model->bytes = bytes;
+    model->length = (size_t)about.st_size;
+    return 0;
+}
+
+/* Maps and checks: a damaged file must never reach a device or a sum. */
+static int load(struct mr_store *store, struct mr_model *model, const uint8_t *hash,
+                struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    uint8_t actual[MR_HASH_BYTES];
+    struct mr_safetensors parsed;
+    model_path(path, store, hash, "safetensors");
+    if (map_file(model, path, error) != 0) {
+        return -1;
+    }
+    SHA256(model->bytes, model->length, actual);
+    if (memcmp(actual, hash, MR_HASH_BYTES) != 0) {
+        return mr_error_set(error, "%s is damaged: its SHA-256 is not its name", path);
+    }
+    if (mr_safetensors_parse(&parsed, model->bytes, model->length, error) != 0) {
+        return mr_error_prefix(error, "%s", path);
+    }
+    const size_t count = parsed.count;
+    mr_safetensors_fini(&parsed);
+    if (count == 0 || count > MR_DIMENSION_MAX) {
+        return mr_error_set(error, "%s has %zu values; 1 to %u are possible", path, count,
+                            MR_DIMENSION_MAX);
+    }
+    model->dimension = (uint32_t)count;
+    memcpy(model->hash, hash, MR_HASH_BYTES);
+    return 0;
+}
+
+static struct mr_model *free_place(struct mr_store *store)
+{
+    struct mr_model *oldest = NULL;
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        struct mr_model *model = &store->models[i];
+        if (!model->bytes) {
+            return model;
+        }
+        if (!model->borrowed && (!oldest || model->used < oldest->used)) {
+            oldest = model;
+        }
+    }
+    if (oldest) {
+        unmap(oldest);
+    }
+    return oldest;
+}
+
+struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                                 struct mr_error *error)
+{
+    struct mr_model *model = NULL;
+    for (unsigned i = 0; i < MODELS_MAPPED && !model; i++) {
+        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
+            model = &store->models[i];
+        }
+    }
+    if (!model) {
+        model = free_place(store);
+        if (!model) {
+            mr_error_set(error, "%d models are being sent already", MODELS_MAPPED);
+            return NULL;
+        }
+        if (load(store, model, hash, error) != 0) {
+            unmap(model);
+            return NULL;
+        }
+    }
+    model->borrowed++;
+    model->used = ++store->borrowings;
+    return model;
+}
+
+void mr_store_return(struct mr_store *store, struct mr_model *model)
+{
+    (void)store;
+    MR_ASSERT(model->borrowed > 0);
+    model->borrowed--;
+}
+
+const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length)
+{
+    *length = model->length;
+    return model->bytes;
+}
+
+uint32_t mr_model_dimension(const struct mr_model *model)
+{
+    return model->dimension;
+}
+
+int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, const char *manifest,
+                         struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    model_path(path, store, hash, "safetensors");
+    if (mr_file_replace(path, bytes, length, error) != 0) {
+        return -1;
+    }
+    model_path(path, store, hash, "json");
+    return mr_file_replace(path, manifest, strlen(manifest), error);
+}
+
+const uint8_t *mr_store_current(const struct mr_store *store)
+{
+    return store->current;
+}
+
+int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                           struct mr_error *error)
+{
+    char path[PATH_BYTES], hex[2 * MR_HASH_BYTES + 2];
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    hex[2 * MR_HASH_BYTES] = '\n';
+    snprintf(path, sizeof path, "%s/current", store->data_dir);
+    return mr_file_replace(path, hex, 2 * MR_HASH_BYTES + 1, error);
+}
+
+void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    memcpy(store->current, hash, MR_HASH_BYTES);
+}
+
+/* --- rounds ---------------------------------------------------------------------------------- */
+
+static void round_path(char path[PATH_BYTES], const struct mr_store *store, uint64_t round,
+                       const char *suffix)
+{
+    snprintf(path, PATH_BYTES, "%s/rounds/%" PRIu64 ".%s", store->data_dir, round, suffix);
+}
+
+int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
+                         const uint8_t *sum, size_t sum_bytes, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    if (sum) {
+        round_path(path, store, round, "sum");
+        if (mr_file_replace(path, sum, sum_bytes, error) != 0) {
+            return -1;
+        }
+    }
+    round_path(path, store, round, "json");
+    return mr_file_replace(path, json, strlen(json), error);
+}
+
+char *mr_store_read_round(const struct mr_store *store, uint64_t round)
+{
+    char path[PATH_BYTES];
+    uint8_t *bytes;
+    size_t length;
+    round_path(path, store, round, "json");
+    return mr_file_read(path, &bytes, &length, NULL) == 0 ? (char *)bytes : NULL;
+}
+
+uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES])
+{
+    memcpy(hash, store->signed_hash, MR_HASH_BYTES);
+    return store->signed_round;
+}
+
+int mr_store_write_signed(const struct mr_store *store, uint64_t round,
+                          const uint8_t hash[MR_HASH_BYTES], struct mr_error *error)
+{
+    char path[PATH_BYTES], hex[2 * MR_HASH_BYTES + 1], line[128];
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    const int length = snprintf(line, sizeof line, "%" PRIu64 " %s\n", round, hex);
+    snprintf(path, sizeof path, "%s/signed-round", store->data_dir);
+    return mr_file_replace(path, line, (size_t)length, error);
+}
+
+void mr_store_adopt_signed(struct mr_store *store, uint64_t round,
+                           const uint8_t hash[MR_HASH_BYTES])
+{
+    store->signed_round = round;
+    memcpy(store->signed_hash, hash, MR_HASH_BYTES);
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static int read_signed(struct mr_store *store, struct mr_error *error)
+{
+    char path[PATH_BYTES], hex[2 * MR_HASH_BYTES + 1];
+    uint8_t *bytes;
+    size_t length;
+    snprintf(path, sizeof path, "%s/signed-round", store->data_dir);
+    const int got = mr_file_read(path, &bytes, &length, error);
+    if (got != 0) {
+        return got < 0 ? -1 : 0;
+    }
+    /* A hub that forgot what it signed could sign two announcements of one round. */
+    const bool good =
+        sscanf((char *)bytes, "%" SCNu64 " %64[0-9a-f]", &store->signed_round, hex) == 2 &&
+        mr_hex_decode(store->signed_hash, MR_HASH_BYTES, hex) == 0;
+    free(bytes);
+    return good ? 0 : mr_error_set(error, "%s is damaged: restore it from a backup", path);
+}
+
+static int take_initial(struct mr_store *store, const char *file, struct mr_error *error)
+{
+    uint8_t *bytes, hash[MR_HASH_BYTES];
+    size_t length;
+    struct mr_safetensors parsed;
+    if (!file || !file[0]) {
+        return mr_error_set(error,
+                            "%s has no model yet: set round.initial_model_file to a safetensors "
+                            "file with F32 tensors",
+                            store->data_dir);
+    }
+    const int got = mr_file_read(file, &bytes, &length, error);
+    if (got != 0) {
+        return got < 0 ? -1
+                       : mr_error_set(error, "round.initial_model_file: %s does not exist", file);
+    }
+    int result = -1;
+    if (mr_safetensors_parse(&parsed, bytes, length, error) == 0) {
+        mr_safetensors_fini(&parsed);
+        SHA256(bytes, length, hash);
+        result = mr_store_write_model(store, hash, bytes, length, "{\"parent\": null}\n", error);
+        if (result == 0) {
+            result = mr_store_write_current(store, hash, error);
+            mr_store_adopt(store, hash);
+        }
+    } else {
+        mr_error_prefix(error, "round.initial_model_file: %s", file);
+    }
+    free(bytes);
+    return result;
+}
+
+static int read_current(struct mr_store *store, const char *initial, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    uint8_t *bytes;
+    size_t length;
+    snprintf(path, sizeof path, "%s/current", store->data_dir);
+    const int got = mr_file_read(path, &bytes, &length, error);
+    if (got != 0) {
+        return got < 0 ? -1 : take_initial(store, initial, error);
+    }
+    if (length > 2 * MR_HASH_BYTES) {
+        bytes[2 * MR_HASH_BYTES] = '\0';
+    }
+    const int bad = mr_hex_decode(store->current, MR_HASH_BYTES, (char *)bytes);
+    free(bytes);
+    return bad ? mr_error_set(error, "%s does not hold a model's hash", path) : 0;
+}
+
+static int make_folders(struct mr_store *store, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    static const char *const names[] = {"", "/models", "/rounds"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", store->data_dir, names[i]);
+        if (mr_dir_make(path, error) != 0) {
+            return mr_error_prefix(error, "data_dir");
+        }
+    }
+    return mr_dir_sync(store->data_dir, error);
+}
+
+int mr_store_open(struct mr_store **out, const char *data_dir, const char *initial_model_file,
+                  struct mr_error *error)
+{
+    struct mr_store *store = calloc(1, sizeof *store);
+    if (!store) {
+        return mr_error_set(error, "out of memory");
+    }
+    snprintf(store->data_dir, sizeof store->data_dir, "%s", data_dir);
+    struct mr_model *model = NULL;
+    if (make_folders(store, error) == 0 && read_signed(store, error) == 0 &&
+        read_current(store, initial_model_file, error) == 0) {
+        model = mr_store_borrow(store, store->current, error);
+    }
+    if (!model) {
+        mr_store_close(store);
+        return -1;
+    }
+    mr_store_return(store, model);
+    *out = store;
+    return 0;
+}
+
+void mr_store_close(struct mr_store *store)
+{
+    if (!store) {
+        return;
+    }
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        unmap(&store->models[i]);
+    }
+    free(store);
+}

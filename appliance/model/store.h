@@ -1,0 +1,65 @@
+/* store.h - the versioned store of models and round results under data_dir.
+ *
+ *   models/<hash>.safetensors   a model, by the SHA-256 of the file
+ *   models/<hash>.json          where it came from: parent, round, hashes, signatures, means
+ *   current                     the hash of the model that the next round starts from
+ *   rounds/<round>.json         outcome of a round with its included set
+ *   rounds/<round>.sum          the opened ring sum, packed with its trailer (only after the
+ * reveal) signed-round                the highest round this hub signed, and the announcement's
+ * hash
+ *
+ * Every file is written beside its name, synced and renamed. _write_* may be called on a job
+ * thread; everything else belongs to the loop's thread. Models are mapped, and stay so while
+ * borrowed. */
+#ifndef MR_MODEL_STORE_H
+#define MR_MODEL_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/announcement.h"
+#include "wire/error.h"
+
+struct mr_store;
+struct mr_model; /* a mapped model */
+
+/* Opens the folder (creating it); with no current model takes `initial_model_file` (NULL or "":
+ * none is an error then). 0 or -1. */
+int mr_store_open(struct mr_store **store, const char *data_dir, const char *initial_model_file,
+                  struct mr_error *error);
+void mr_store_close(struct mr_store *store); /* every borrowed model must be back */
+
+/* --- models ---------------------------------------------------------------------------------- */
+const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */
+
+/* Borrows a model; NULL with an error if the store does not have it or it is damaged. */
+struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                                 struct mr_error *error);
+void mr_store_return(struct mr_store *store, struct mr_model *model);
+const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length);
+uint32_t mr_model_dimension(const struct mr_model *model);
+
+/* Adds a model and its manifest (JSON text). Any thread. 0 or -1. */
+int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, const char *manifest,
+                         struct mr_error *error);
+/* Makes a model of the store the current one; durable. The file part may run on any thread, _adopt
+ * then makes it known. */
+int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                           struct mr_error *error);
+void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
+
+/* --- rounds ---------------------------------------------------------------------------------- */
+int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
+                         const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
+/* The JSON text of a past round (malloc'd), or NULL. */
+char *mr_store_read_round(const struct mr_store *store, uint64_t round);
+
+/* The highest round this hub signed; 0: none. */
+uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES]);
+int mr_store_write_signed(const struct mr_store *store, uint64_t round,
+                          const uint8_t hash[MR_HASH_BYTES], struct mr_error *error);
+void mr_store_adopt_signed(struct mr_store *store, uint64_t round,
+                           const uint8_t hash[MR_HASH_BYTES]);
+
+#endif

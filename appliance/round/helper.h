@@ -1,0 +1,120 @@
+/* helper.h - the helper's side of a round as a state machine, sans-IO.
+ *
+ *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
+ *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
+ *
+ * It trusts the lead with nothing: it checks the terms against its own policy, counts the devices
+ * that it authenticated itself, answers one set a round and that one always with the same bytes,
+ * opens only when every hub has committed, and computes the next model by itself.
+ *
+ * Questions come in with a token; ops->answer or ops->refuse answers it, at once or later, exactly
+ * once. Other actions are answered in a later call, never from inside. Single-threaded. */
+#ifndef MR_ROUND_HELPER_H
+#define MR_ROUND_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "appliance/round/verdict.h"
+#include "wire/exchange.h"
+#include "wire/messages.h"
+
+struct mr_helper; /* opaque */
+
+enum mr_helper_state {
+    MR_HELPER_IDLE = 0,
+    MR_HELPER_SIGNING, /* the round's number and hash are being made durable */
+    MR_HELPER_ADMITTING,
+    MR_HELPER_EXPANDING,
+    MR_HELPER_COMMITTED,
+    MR_HELPER_OPENED,
+    MR_HELPER_REVEALING,
+    MR_HELPER_DONE,
+    MR_HELPER_VOID,
+};
+
+/* One counted upload with its seed: secret, to be wiped by whoever expands it. */
+struct mr_expansion {
+    struct mr_included included;
+    uint8_t seed[MR_SEED_BYTES];
+};
+
+struct mr_helper_ops {
+    void (*random)(void *context, uint8_t *out, size_t bytes);
+    /* The highest round this hub ever signed and the hash it signed for it; round 0: none. */
+    void (*recall)(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES]);
+    /* Makes that durable; answered by mr_helper_remembered. */
+    void (*remember)(void *context, uint64_t round, const uint8_t *hash);
+    /* The number of values of a model this hub has, or 0. */
+    uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
+    /* Sums the masks of these seeds (malloc'd, passes to the callee, which wipes and frees);
+     * answered by mr_helper_expanded. `terms` stay until then. */
+    void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
+                   uint32_t count);
+    /* Computes the next model from the results (64-byte aligned, kept until answered); answered by
+     * mr_helper_revealed. */
+    void (*reveal)(void *context, const struct mr_round_terms *terms, const uint8_t *const *results,
+                   uint32_t included_count);
+    /* content: JSON text if `json`, else octets; copied. NULL body: 204. */
+    void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
+    void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*changed)(void *context); /* mr_helper_report has news */
+};
+
+struct mr_helper_config {
+    uint16_t index;                      /* this hub */
+    const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
+    const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
+    unsigned hubs_count;
+    uint32_t cohort_min;      /* this hub's own minimum */
+    uint64_t share_bytes_max; /* larger rounds are not signed */
+};
+
+struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
+                                const struct mr_helper_ops *ops, void *context);
+/* Refuses what still waits; wipes. Nothing may be under way outside any more. */
+void mr_helper_free(struct mr_helper *helper);
+
+/* --- questions ------------------------------------------------------------------------------- */
+void mr_helper_seed(struct mr_helper *helper, uint64_t round,
+                    const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                    const struct mr_seed_request *request, void *token);
+/* `from` is the hub index in the asker's certificate. */
+void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
+                       void *token);
+void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                      size_t length, void *token);
+void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                    size_t length, void *token);
+void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                      size_t length, void *token);
+/* `reason` is the lead's word, for the report. */
+void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, const char *reason,
+                    void *token);
+
+/* --- events ---------------------------------------------------------------------------------- */
+void mr_helper_remembered(struct mr_helper *helper);
+/* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */
+void mr_helper_expanded(struct mr_helper *helper, uint8_t *result);
+/* The next model's hash, or NULL and why there is none. */
+void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why);
+
+/* --- reports --------------------------------------------------------------------------------- */
+/* The terms of the current or last round; NULL before the first. */
+const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper);
+/* The frozen set and its hash; NULL before the freeze. */
+const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
+                                             const uint8_t **set_hash);
+
+struct mr_helper_report {
+    enum mr_helper_state state;
+    uint64_t round;    /* 0: none yet */
+    uint32_t admitted; /* devices whose seed is here */
+    uint32_t included; /* in the frozen set; 0 before */
+    char reason[300];  /* when void */
+};
+void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);
+const char *mr_helper_state_name(enum mr_helper_state state);
+
+#endif

@@ -1,0 +1,54 @@
+/* helper_internal.h - the helper's state, shared by the helper_*.c files only. */
+#ifndef MR_ROUND_HELPER_INTERNAL_H
+#define MR_ROUND_HELPER_INTERNAL_H
+
+#include "appliance/round/helper.h"
+#include "appliance/round/seeds.h"
+
+/* Repeats of one question that may wait for the same answer. */
+#define HELPER_WAITERS_MAX 4
+
+struct mr_helper {
+    struct mr_helper_config config;
+    uint8_t private_key[32];
+    const struct mr_helper_ops *ops;
+    void *context;
+    enum mr_helper_state state;
+    bool working; /* remember, expand or reveal is under way outside */
+
+    struct mr_round_terms terms;    /* valid once round_known */
+    struct mr_round_terms proposed; /* while signing */
+    bool round_known;
+    unsigned position; /* of this hub in the list */
+    struct mr_seeds seeds;
+
+    void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
+    unsigned waiter_count;
+
+    struct mr_included *included;
+    uint32_t included_count;
+    uint8_t set_hash[MR_HASH_BYTES];
+    uint8_t nonce[MR_NONCE_BYTES];
+    uint8_t *result;                               /* own, packed */
+    bool opened;                                   /* commitments[] are all known and fixed */
+    struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
+    uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
+    uint8_t model_hash[MR_HASH_BYTES];
+    uint8_t model_signature[MR_SIGNATURE_BYTES];
+    char reason[300];
+};
+
+/* helper.c */
+void helper_refuse(struct mr_helper *helper, void *token, enum mr_verdict_code code,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Keeps the token until helper_answer_waiting; refuses it as busy when too many wait. */
+void helper_wait(struct mr_helper *helper, void *token);
+void helper_answer_waiting(struct mr_helper *helper, bool json, const void *body, size_t length);
+void helper_set_void(struct mr_helper *helper, const char *reason);
+/* Whether `from` leads the current round and the round is that one; refuses the token if not. */
+bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
+/* Lets go of everything of the round but its terms; wipes. */
+void helper_drop_round(struct mr_helper *helper);
+void helper_drop_results(struct mr_helper *helper);
+
+#endif

@@ -1,0 +1,391 @@
+#include "appliance/round/helper_run.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/expand.h"
+#include "appliance/round/record.h"
+#include "appliance/round/reveal.h"
+#include "appliance/runtime/job.h"
+#include "wire/assert.h"
+
+struct mr_helper_run {
+    struct mr_round_room room;
+    struct mr_helper_listener listener;
+    struct mr_helper *core;
+    struct mr_job_thread *jobs;
+    bool stopping;
+    enum mr_helper_state last_state;
+    uint64_t last_round;
+    uint64_t signed_total, revealed_total, void_total;
+};
+
+/* Every job of the helper; the fields that a kind does not use are zero. */
+struct helper_job {
+    struct mr_helper_run *run;
+    int result;
+    struct mr_error error;
+    bool disk; /* the failure is one of this hub's files */
+    uint64_t round;
+    uint8_t hash[MR_HASH_BYTES];
+    const struct mr_round_terms *terms;
+    struct mr_expansion *list;
+    uint32_t count;
+    uint8_t *expanded;
+    const uint8_t *const *results;
+    struct mr_model *parent;
+};
+
+static void start(struct mr_helper_run *run, const struct helper_job *with, mr_loop_fn work,
+                  mr_loop_fn done)
+{
+    struct helper_job *job = malloc(sizeof *job);
+    MR_ASSERT(job && run->jobs);
+    *job = *with;
+    job->run = run;
+    mr_job_run(run->jobs, work, done, job);
+}
+
+static void fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error)
+{
+    char text[sizeof error->text + 80];
+    snprintf(text, sizeof text, "%s: %s", what, error->text);
+    run->room.fatal(run->room.fatal_context, text);
+}
+
+/* --- remember -------------------------------------------------------------------------------- */
+
+static void remember_work(void *context)
+{
+    struct helper_job *job = context;
+    job->result = mr_store_write_signed(job->run->room.store, job->round, job->hash, &job->error);
+}
+
+static void remember_done(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_helper_run *run = job->run;
+    if (job->result != 0) {
+        fatal(run, "cannot make the signed round durable", &job->error);
+    } else {
+        mr_store_adopt_signed(run->room.store, job->round, job->hash);
+        run->signed_total++;
+        mr_helper_remembered(run->core);
+    }
+    free(job);
+}
+
+static void on_remember(void *context, uint64_t round, const uint8_t *hash)
+{
+    struct mr_helper_run *run = context;
+    struct helper_job job = {.round = round};
+    memcpy(job.hash, hash, MR_HASH_BYTES);
+    if (!run->stopping) {
+        start(run, &job, remember_work, remember_done);
+    }
+}
+
+/* --- expand ---------------------------------------------------------------------------------- */
+
+static void expand_work(void *context)
+{
+    struct helper_job *job = context;
+    job->expanded = mr_expand(job->terms, job->run->room.config->identity.index, job->list,
+                              job->count, job->run->room.kernels);
+}
+
+static void expand_done(void *context)
+{
+    struct helper_job *job = context;
+    mr_helper_expanded(job->run->core, job->expanded);
+    free(job->list);
+    free(job);
+}
+
+static void on_expand(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
+                      uint32_t count)
+{
+    struct mr_helper_run *run = context;
+    const struct helper_job job = {.terms = terms, .list = list, .count = count};
+    if (run->stopping) {
+        OPENSSL_cleanse(list, (size_t)count * sizeof *list);
+        free(list);
+        return;
+    }
+    start(run, &job, expand_work, expand_done);
+}
+
+/* --- a round that was given up after its reveal ---------------------------------------------- */
+
+static void revert_work(void *context)
+{
+    struct helper_job *job = context;
+    job->result = mr_store_write_current(job->run->room.store, job->hash, &job->error);
+}
+
+static void revert_done(void *context)
+{
+    struct helper_job *job = context;
+    if (job->result != 0) {
+        fatal(job->run, "cannot go back to the model before", &job->error);
+    } else {
+        mr_store_adopt(job->run->room.store, job->hash);
+    }
+    free(job);
+}
+
+static void revert(struct mr_helper_run *run)
+{
+    struct helper_job job = {.round = 0};
+    memcpy(job.hash, mr_helper_terms(run->core)->announcement.model_hash, MR_HASH_BYTES);
+    if (!run->stopping) {
+        start(run, &job, revert_work, revert_done);
+    }
+}
+
+/* --- reveal ---------------------------------------------------------------------------------- */
+
+/* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
+static int store_files(struct helper_job *job, const struct mr_reveal_answer *answer)
+{
+    const struct mr_store *store = job->run->room.store;
+    struct mr_record record = {
+        .terms = job->terms,
+        .state = "revealed",
+        .included_count = job->count,
+        .model_hash = answer->model_hash,
+        .metrics = &answer->metrics,
+    };
+    record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
+    char *manifest = mr_record_manifest(&record);
+    char *text = mr_record_round(&record);
+    int result = -1;
+    if (!manifest || !text) {
+        mr_error_set(&job->error, "out of memory");
+    } else if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
+                                    manifest, &job->error) == 0 &&
+               mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
+                                    (size_t)job->terms->layout.share_bytes, &job->error) == 0) {
+        result = mr_store_write_current(store, answer->model_hash, &job->error);
+    }
+    free(manifest);
+    free(text);
+    return result;
+}
+
+static void reveal_work(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_reveal_answer answer;
+    struct mr_reveal_question question = {
+        .terms = job->terms,
+        .results = job->results,
+        .included_count = job->count,
+        .server_learning_rate = job->run->room.config->round.server_learning_rate,
+        .kernels = job->run->room.kernels,
+    };
+    job->result = -1;
+    if (!job->parent) {
+        return;
+    }
+    question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
+    if (mr_reveal(&answer, &question, &job->error) != 0) {
+        return;
+    }
+    memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
+    job->result = store_files(job, &answer);
+    job->disk = job->result != 0;
+    mr_reveal_answer_fini(&answer);
+}
+
+static void reveal_done(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_helper_run *run = job->run;
+    if (job->parent) {
+        mr_store_return(run->room.store, job->parent);
+    }
+    if (job->disk) {
+        fatal(run, "cannot store the next model", &job->error);
+    }
+    if (job->result == 0) {
+        mr_store_adopt(run->room.store, job->hash);
+        run->revealed_total++;
+        mr_helper_revealed(run->core, job->hash, NULL);
+        if (run->last_state == MR_HELPER_VOID) { /* given up while the model was computed */
+            revert(run);
+        }
+    } else {
+        mr_helper_revealed(run->core, NULL, job->error.text);
+    }
+    free(job);
+}
+
+static void on_reveal(void *context, const struct mr_round_terms *terms,
+                      const uint8_t *const *results, uint32_t included_count)
+{
+    struct mr_helper_run *run = context;
+    struct helper_job job = {.terms = terms, .results = results, .count = included_count};
+    if (!run->stopping) {
+        job.parent = mr_store_borrow(run->room.store, terms->announcement.model_hash, &job.error);
+        start(run, &job, reveal_work, reveal_done);
+    }
+}
+
+/* --- the other actions ----------------------------------------------------------------------- */
+
+static void on_random(void *context, uint8_t *out, size_t bytes)
+{
+    (void)context;
+    MR_ASSERT(RAND_bytes(out, (int)bytes) == 1);
+}
+
+static void on_recall(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES])
+{
+    struct mr_helper_run *run = context;
+    *round = mr_store_signed_round(run->room.store, hash);
+}
+
+static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
+{
+    struct mr_helper_run *run = context;
+    struct mr_model *model = mr_store_borrow(run->room.store, model_hash, NULL);
+    const uint32_t dimension = model ? mr_model_dimension(model) : 0;
+    if (model) {
+        mr_store_return(run->room.store, model);
+    }
+    return dimension;
+}
+
+static void on_answer(void *context, void *token, bool json, const void *body, size_t length)
+{
+    struct mr_helper_run *run = context;
+    run->listener.answer(run->listener.context, token, json, body, length);
+}
+
+static void on_refuse(void *context, void *token, const struct mr_verdict *verdict)
+{
+    struct mr_helper_run *run = context;
+    run->listener.refuse(run->listener.context, token, verdict);
+}
+
+static void log_state(struct mr_helper_run *run, const struct mr_helper_report *report)
+{
+    if (report->state == MR_HELPER_VOID) {
+        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=\"%s\"",
+                     report->round, report->reason);
+    } else {
+        const bool known = report->state != MR_HELPER_SIGNING;
+        mr_log_event(run->room.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
+                     "round=%" PRIu64 " state=%s included=%u", report->round,
+                     mr_helper_state_name(report->state), report->included);
+    }
+}
+
+static void on_changed(void *context)
+{
+    struct mr_helper_run *run = context;
+    struct mr_helper_report report;
+    mr_helper_report(run->core, &report);
+    if (report.state == run->last_state && report.round == run->last_round) {
+        return;
+    }
+    if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
+        run->void_total++;
+        if (run->last_state == MR_HELPER_DONE) {
+            revert(run);
+        }
+    }
+    run->last_state = report.state;
+    run->last_round = report.round;
+    log_state(run, &report);
+}
+
+static const struct mr_helper_ops ops = {
+    .random = on_random,
+    .recall = on_recall,
+    .remember = on_remember,
+    .model_dimension = on_model_dimension,
+    .expand = on_expand,
+    .reveal = on_reveal,
+    .answer = on_answer,
+    .refuse = on_refuse,
+    .changed = on_changed,
+};
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *room,
+                       const struct mr_helper_listener *listener, struct mr_error *error)
+{
+    struct mr_helper_run *run = calloc(1, sizeof *run);
+    if (!run) {
+        return mr_error_set(error, "out of memory");
+    }
+    run->room = *room;
+    run->listener = *listener;
+    const struct mr_helper_config config = {
+        .index = room->config->identity.index,
+        .private_key = room->private_key,
+        .hubs = room->hubs,
+        .hubs_count = room->hubs_count,
+        .cohort_min = room->config->round.cohort_min,
+        .share_bytes_max = room->config->upload.share_bytes_max,
+    };
+    run->core = mr_helper_new(&config, &ops, run);
+    if (!run->core || mr_job_thread_open(&run->jobs, room->loop, "helper", error) != 0) {
+        if (!run->core) {
+            mr_error_set(error, "out of memory");
+        }
+        mr_helper_run_close(run);
+        return -1;
+    }
+    *out = run;
+    return 0;
+}
+
+void mr_helper_run_stop(struct mr_helper_run *run)
+{
+    run->stopping = true;
+    mr_job_thread_close(run->jobs);
+    run->jobs = NULL;
+}
+
+void mr_helper_run_close(struct mr_helper_run *run)
+{
+    if (!run) {
+        return;
+    }
+    mr_helper_free(run->core);
+    free(run);
+}
+
+struct mr_helper *mr_helper_run_core(struct mr_helper_run *run)
+{
+    return run->core;
+}
+
+void mr_helper_run_metrics(const struct mr_helper_run *run, struct mr_metrics *metrics)
+{
+    struct mr_helper_report report;
+    char labels[64];
+    mr_helper_report(run->core, &report);
+    mr_metrics_family(metrics, "millrace_helper_state", "gauge",
+                      "State of the round this hub helps in: 1 for the state it is in.");
+    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
+        snprintf(labels, sizeof labels, "state=\"%s\"", mr_helper_state_name(state));
+        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+    }
+    mr_metrics_family(metrics, "millrace_helper_rounds_total", "counter",
+                      "Rounds of other hubs that this hub signed, revealed, or saw given up.");
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"signed\"",
+                      (double)run->signed_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"revealed\"",
+                      (double)run->revealed_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"void\"",
+                      (double)run->void_total);
+}

@@ -1,0 +1,108 @@
+#include "appliance/round/record.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "wire/bytes.h"
+
+static json_t *hex(const uint8_t *bytes, size_t count)
+{
+    char text[2 * MR_SIGNATURE_BYTES + 1];
+    mr_hex_encode(text, bytes, count);
+    return json_string(text);
+}
+
+static json_t *mean(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *included_json(const struct mr_record *record)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < record->included_count; i++) {
+        const struct mr_included *entry = &record->included[i];
+        json_array_append_new(list, json_pack("{s:o, s:I}", "client_id",
+                                              hex(entry->client_id, MR_CLIENT_ID_BYTES), "attempt",
+                                              (json_int_t)entry->attempt));
+    }
+    return list;
+}
+
+static json_t *metrics_json(const struct mr_round_metrics *metrics)
+{
+    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
+                     "examples_mean", mean(metrics->examples_mean), "loss_mean",
+                     mean(metrics->loss_mean), "drift_mean", mean(metrics->drift_mean),
+                     "clipped_mean", mean(metrics->clipped_mean));
+}
+
+static json_t *signatures_json(const struct mr_record *record)
+{
+    static const uint8_t unknown[MR_SIGNATURE_BYTES];
+    const struct mr_announcement *announcement = &record->terms->announcement;
+    json_t *list = json_array();
+    for (unsigned i = 0; record->signatures && i < announcement->hub_count; i++) {
+        if (memcmp(record->signatures[i], unknown, sizeof unknown) != 0) {
+            json_array_append_new(
+                list, json_pack("{s:I, s:o}", "hub", (json_int_t)announcement->hubs[i].index,
+                                "signature", hex(record->signatures[i], MR_SIGNATURE_BYTES)));
+        }
+    }
+    return list;
+}
+
+/* What both texts say. */
+static json_t *common(const struct mr_record *record)
+{
+    const struct mr_announcement *announcement = &record->terms->announcement;
+    json_t *object = json_pack("{s:I, s:o, s:o, s:I}", "round", (json_int_t)announcement->round,
+                               "announcement_hash", hex(record->terms->hash, MR_HASH_BYTES),
+                               "parent", hex(announcement->model_hash, MR_HASH_BYTES),
+                               "included_count", (json_int_t)record->included_count);
+    if (object && record->set_hash) {
+        json_object_set_new(object, "set_hash", hex(record->set_hash, MR_HASH_BYTES));
+    }
+    if (object && record->model_hash) {
+        json_object_set_new(object, "model_hash", hex(record->model_hash, MR_HASH_BYTES));
+    }
+    if (object && record->metrics) {
+        json_object_set_new(object, "metrics", metrics_json(record->metrics));
+    }
+    return object;
+}
+
+static char *text_of(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(object);
+    return text;
+}
+
+char *mr_record_round(const struct mr_record *record)
+{
+    const struct mr_round_terms *terms = record->terms;
+    json_t *object = common(record);
+    if (object) {
+        json_object_set_new(object, "state", json_string(record->state));
+        json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
+        json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
+        json_object_set_new(object, "share_bytes",
+                            json_integer((json_int_t)terms->layout.share_bytes));
+        json_object_set_new(object, "included", included_json(record));
+        if (record->reason) {
+            json_object_set_new(object, "reason", json_string(record->reason));
+        }
+    }
+    return text_of(object);
+}
+
+char *mr_record_manifest(const struct mr_record *record)
+{
+    json_t *object = common(record);
+    if (object) {
+        json_object_set_new(object, "signatures", signatures_json(record));
+    }
+    return text_of(object);
+}

@@ -1,0 +1,25 @@
+/* record.h - what a hub writes down about a round and a model, as JSON text. */
+#ifndef MR_ROUND_RECORD_H
+#define MR_ROUND_RECORD_H
+
+#include "appliance/round/reveal.h"
+#include "wire/exchange.h"
+
+struct mr_record {
+    const struct mr_round_terms *terms;
+    const char *state;                  /* "published", "revealed" (at a helper), "void" */
+    const char *reason;                 /* of a void round, else NULL */
+    const struct mr_included *included; /* sorted */
+    uint32_t included_count;
+    const uint8_t *set_hash;                         /* NULL when void */
+    const uint8_t *model_hash;                       /* of the next model; NULL when void */
+    const struct mr_round_metrics *metrics;          /* NULL when void */
+    const uint8_t (*signatures)[MR_SIGNATURE_BYTES]; /* by position, all zero: not known here */
+};
+
+/* malloc'd text, or NULL when out of memory. The round's record lists the included set; the model's
+ * manifest says where a model came from. */
+char *mr_record_round(const struct mr_record *record);
+char *mr_record_manifest(const struct mr_record *record);
+
+#endif

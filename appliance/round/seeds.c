@@ -1,0 +1,89 @@
+#include "appliance/round/seeds.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/assert.h"
+
+struct mr_seed_client {
+    uint32_t present; /* bit a: attempt a has a seed */
+    uint8_t seeds[MR_ATTEMPTS_MAX][MR_SEED_BYTES];
+};
+
+void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt)
+{
+    *seeds = (struct mr_seeds){.clients_max = clients_max};
+    mr_idmap_init(&seeds->map, salt);
+}
+
+void mr_seeds_wipe(struct mr_seeds *seeds)
+{
+    if (seeds->clients) {
+        OPENSSL_cleanse(seeds->clients, (size_t)seeds->capacity * sizeof *seeds->clients);
+        free(seeds->clients);
+    }
+    mr_idmap_fini(&seeds->map);
+    seeds->clients = NULL;
+    seeds->count = seeds->capacity = 0;
+}
+
+/* No realloc: it would leave an unwiped copy behind. */
+static int grow(struct mr_seeds *seeds)
+{
+    const uint32_t capacity = seeds->capacity ? seeds->capacity * 2 : 64;
+    struct mr_seed_client *clients = calloc(capacity, sizeof *clients);
+    if (!clients) {
+        return -1;
+    }
+    if (seeds->clients) {
+        memcpy(clients, seeds->clients, (size_t)seeds->count * sizeof *clients);
+        OPENSSL_cleanse(seeds->clients, (size_t)seeds->capacity * sizeof *clients);
+        free(seeds->clients);
+    }
+    seeds->clients = clients;
+    seeds->capacity = capacity;
+    return 0;
+}
+
+static struct mr_seed_client *client_of(struct mr_seeds *seeds, const uint8_t *client_id)
+{
+    const uint32_t at = mr_idmap_find(&seeds->map, client_id);
+    if (at != MR_IDMAP_NONE) {
+        return &seeds->clients[at];
+    }
+    if (seeds->count == seeds->clients_max ||
+        (seeds->count == seeds->capacity && grow(seeds) != 0) ||
+        mr_idmap_add(&seeds->map, client_id, seeds->count) != 0) {
+        return NULL;
+    }
+    return &seeds->clients[seeds->count++];
+}
+
+enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
+                                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
+                                    const uint8_t seed[MR_SEED_BYTES])
+{
+    MR_ASSERT(attempt < MR_ATTEMPTS_MAX);
+    struct mr_seed_client *client = client_of(seeds, client_id);
+    if (!client) {
+        return MR_SEED_FULL;
+    }
+    if (client->present >> attempt & 1) {
+        return CRYPTO_memcmp(client->seeds[attempt], seed, MR_SEED_BYTES) == 0 ? MR_SEED_REPEATED
+                                                                               : MR_SEED_CONFLICT;
+    }
+    memcpy(client->seeds[attempt], seed, MR_SEED_BYTES);
+    client->present |= 1u << attempt;
+    return MR_SEED_ADMITTED;
+}
+
+const uint8_t *mr_seeds_find(const struct mr_seeds *seeds, const struct mr_included *included)
+{
+    const uint32_t at = mr_idmap_find(&seeds->map, included->client_id);
+    if (at == MR_IDMAP_NONE || included->attempt >= MR_ATTEMPTS_MAX ||
+        !(seeds->clients[at].present >> included->attempt & 1)) {
+        return NULL;
+    }
+    return seeds->clients[at].seeds[included->attempt];
+}
