@@ -1,0 +1,94 @@
+/* cli.h - the operator's command: its tables, a parsed command line, and how it prints.
+ *
+ * Three tables say all of it: commands.def, cli_options.def, exit_codes.def. One thread. */
+#ifndef MR_CLI_CLI_H
+#define MR_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum mr_exit {
+#define MR_EXIT(name, code, text) MR_EXIT_##name = code,
+#include "appliance/cli/exit_codes.def"
+};
+
+enum mr_cli_option_id {
+#define MR_CLI_OPTION(name, word, value, otherwise, text) MR_CLI_##name,
+#include "appliance/cli/cli_options.def"
+    MR_CLI_OPTION_COUNT
+};
+
+#define MR_CLI_HOSTS_MAX 16
+
+struct mr_cli_option {
+    const char *word;      /* with its hyphens */
+    const char *value;     /* what help calls its value; NULL: a flag */
+    const char *otherwise; /* default as text, or NULL */
+    const char *text;
+};
+
+struct mr_cli;
+
+struct mr_cli_command {
+    const char *words;              /* "round open" */
+    const char *argument;           /* "" or the name of its one argument */
+    int (*run)(struct mr_cli *cli); /* returns enum mr_exit */
+    const char *text;
+    const char *options; /* names separated by blanks; @hub: the connection's */
+};
+
+/* A command line that has been understood. Strings are borrowed from argv. */
+struct mr_cli {
+    const struct mr_cli_command *command;
+    const char *argument;                    /* NULL where the command has none */
+    const char *values[MR_CLI_OPTION_COUNT]; /* as given, "" for a flag, else default or NULL */
+    const char *hosts[MR_CLI_HOSTS_MAX];     /* every --host */
+    unsigned host_count;
+    FILE *out, *err;
+    bool json;
+    bool colour; /* out is a terminal and NO_COLOR is not set */
+};
+
+const struct mr_cli_command *mr_cli_commands(size_t *count);
+const struct mr_cli_option *mr_cli_options(void); /* MR_CLI_OPTION_COUNT of them */
+/* Whether the command takes the option. */
+bool mr_cli_takes(const struct mr_cli_command *command, enum mr_cli_option_id option);
+
+/* Understands argv (argv[0] is skipped) into `cli`, whose out, err and colour are set. MR_EXIT_OK,
+ * or MR_EXIT_USAGE with the reason written to err. */
+int mr_cli_parse(struct mr_cli *cli, int argc, char **argv);
+
+/* An option's value as a number; false (reason written) if it is none within min..max. An option
+ * that was not given and has no default leaves *number alone and is fine. */
+bool mr_cli_number(const struct mr_cli *cli, enum mr_cli_option_id option, uint64_t min,
+                   uint64_t max, uint64_t *number);
+
+/* Writes "millrace: …" to err, or {"error":…,"exit":…} to out under --json. Returns `code`. */
+int mr_cli_fail(const struct mr_cli *cli, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Prints a JSON value: as it is under --json, else as aligned text (objects as "name  value" lines,
+ * lists of objects as tables). Control characters of the value never reach the terminal. */
+void mr_cli_print(const struct mr_cli *cli, const json_t *value);
+
+/* Help of the command, or of all when NULL. */
+void mr_cli_usage(FILE *out, const struct mr_cli_command *command);
+
+/* The commands' bodies; each in the file of its name. */
+int mr_command_status(struct mr_cli *cli);
+int mr_command_metrics(struct mr_cli *cli);
+int mr_command_round_list(struct mr_cli *cli);
+int mr_command_round_show(struct mr_cli *cli);
+int mr_command_round_open(struct mr_cli *cli);
+int mr_command_config_check(struct mr_cli *cli);
+int mr_command_config_init(struct mr_cli *cli);
+int mr_command_pki_init(struct mr_cli *cli);
+int mr_command_doctor(struct mr_cli *cli);
+int mr_command_completion(struct mr_cli *cli);
+int mr_command_version(struct mr_cli *cli);
+int mr_command_help(struct mr_cli *cli);
+
+#endif

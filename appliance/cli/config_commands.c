@@ -1,0 +1,59 @@
+/* config_commands.c - config check, config init. */
+#include "appliance/cli/federation_files.h"
+
+#include "appliance/config/hub_config.h"
+
+int mr_command_config_check(struct mr_cli *cli)
+{
+    struct mr_hub_config *config;
+    struct mr_error error = {""};
+    if (mr_hub_config_load(&config, cli->argument, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+    }
+    const struct mr_config_upload *upload = &config->upload;
+    const uint64_t memory =
+        (uint64_t)upload->workers * upload->slots_per_worker * upload->share_bytes_max;
+    json_t *found = json_pack(
+        "{s:s, s:b, s:i, s:s, s:i, s:i, s:i, s:i, s:I}", "file", cli->argument, "valid", 1, "hub",
+        (int)config->identity.index, "role", config->round.role, "hubs", (int)config->hubs_count,
+        "cohort_min", (int)config->round.cohort_min, "quorum", (int)config->round.quorum,
+        "cohort_max", (int)config->round.cohort_max, "staging_bytes", (json_int_t)memory);
+    mr_cli_print(cli, found);
+    json_decref(found);
+    mr_hub_config_free(config);
+    return MR_EXIT_OK;
+}
+
+int mr_command_config_init(struct mr_cli *cli)
+{
+    uint64_t hubs = 0, devices = 0, base_port = 0;
+    struct mr_error error = {""};
+    if (cli->values[MR_CLI_DIR] == NULL || cli->values[MR_CLI_MODEL] == NULL) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE,
+                           "--dir and --model are needed: where to write, and "
+                           "the first model");
+    }
+    if (!mr_cli_number(cli, MR_CLI_HUBS, 2, MR_FEDERATION_HUBS_MAX, &hubs) ||
+        !mr_cli_number(cli, MR_CLI_DEVICES, 2, 1000, &devices) ||
+        !mr_cli_number(cli, MR_CLI_BASE_PORT, 1, 64000, &base_port)) {
+        return MR_EXIT_USAGE;
+    }
+    const struct mr_federation plan = {
+        .dir = cli->values[MR_CLI_DIR],
+        .model = cli->values[MR_CLI_MODEL],
+        .hubs = (unsigned)hubs,
+        .devices = (unsigned)devices,
+        .base_port = (unsigned)base_port,
+        .force = cli->values[MR_CLI_FORCE] != NULL,
+    };
+    if (mr_federation_write(&plan, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    json_t *made = json_pack("{s:s, s:i, s:i, s:s}", "dir", plan.dir, "hubs", (int)hubs, "devices",
+                             (int)devices, "next",
+                             "millrace-hub --config hub-0.yaml, … hub-1.yaml; "
+                             "millrace status --config operator.json");
+    mr_cli_print(cli, made);
+    json_decref(made);
+    return MR_EXIT_OK;
+}

@@ -1,0 +1,76 @@
+/* doctor.c - asks every question of the table and prints the findings. */
+#include "appliance/cli/doctor.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    mr_doctor_fn ask;
+} questions[] = {
+    {"cpu", mr_doctor_cpu},
+    {"io_uring", mr_doctor_io_uring},
+    {"receive_buffer", mr_doctor_receive_buffer},
+    {"udp_gro", mr_doctor_gro},
+    {"udp_gso", mr_doctor_gso},
+    {"hugepages", mr_doctor_hugepages},
+    {"memlock", mr_doctor_memlock},
+    {"open_files", mr_doctor_files},
+    {"capabilities", mr_doctor_capabilities},
+    {"clock", mr_doctor_clock},
+    {"disk", mr_doctor_disk},
+    {"tls", mr_doctor_tls},
+    {"ipsec_mb", mr_doctor_ipsec_mb},
+    {"dpdk", mr_doctor_dpdk},
+};
+
+static const char *const level_names[] = {"ok", "warn", "missing"};
+static const char *const level_colours[] = {"\033[32m", "\033[33m", "\033[31m"};
+
+void mr_finding_set(struct mr_finding *finding, enum mr_finding_level level, const char *remedy,
+                    const char *format, ...)
+{
+    va_list arguments;
+    finding->level = level;
+    va_start(arguments, format);
+    vsnprintf(finding->detail, sizeof finding->detail, format, arguments);
+    va_end(arguments);
+    snprintf(finding->remedy, sizeof finding->remedy, "%s", remedy != NULL ? remedy : "");
+}
+
+static void print_finding(const struct mr_cli *cli, const char *name,
+                          const struct mr_finding *finding)
+{
+    const bool colour = cli->colour;
+    fprintf(cli->out, "%s%-7s%s %-15s %s\n", colour ? level_colours[finding->level] : "",
+            level_names[finding->level], colour ? "\033[0m" : "", name, finding->detail);
+    if (*finding->remedy != '\0') {
+        fprintf(cli->out, "%24s%s\n", "", finding->remedy);
+    }
+}
+
+int mr_command_doctor(struct mr_cli *cli)
+{
+    unsigned counts[3] = {0};
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        struct mr_finding finding = {0};
+        questions[i].ask(&finding, cli->values[MR_CLI_DIR]);
+        counts[finding.level]++;
+        if (!cli->json) {
+            print_finding(cli, questions[i].name, &finding);
+            fflush(cli->out);
+        }
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", questions[i].name,
+                                              "level", level_names[finding.level], "detail",
+                                              finding.detail, "remedy", finding.remedy));
+    }
+    json_t *all =
+        json_pack("{s:o, s:i, s:i, s:i}", "checks", list, "ok", (int)counts[MR_FINDING_OK], "warn",
+                  (int)counts[MR_FINDING_WARN], "missing", (int)counts[MR_FINDING_MISSING]);
+    if (cli->json) {
+        mr_cli_print(cli, all);
+    }
+    json_decref(all);
+    return counts[MR_FINDING_MISSING] == 0 ? MR_EXIT_OK : MR_EXIT_FAILED;
+}

@@ -1,0 +1,209 @@
+/* doctor_machine.c - processor, memory, limits, clock, disk. */
+#include "appliance/cli/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/timex.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernels/kernels.h"
+
+#define MEMLOCK_BYTES     (64u << 20)
+#define OPEN_FILES        8192 /* connections_max and some more */
+#define SYNC_WRITES       16
+#define SYNC_BYTES        65536
+#define SYNC_SLOW_MS      100.0
+#define CAP_NET_ADMIN_BIT 12
+#define CAP_IPC_LOCK_BIT  14
+#define CAP_SYS_NICE_BIT  23
+
+void mr_doctor_cpu(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    static const enum mr_cpu_level levels[] = {MR_CPU_AVX2, MR_CPU_AVX512, MR_CPU_NEON};
+    char have[64] = "";
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        const struct mr_kernels *kernels = mr_kernels_at(levels[i]);
+        if (kernels != NULL) {
+            snprintf(have + strlen(have), sizeof have - strlen(have), " %s", kernels->name);
+        }
+    }
+    const char *chosen = mr_kernels_select(UINT32_MAX)->name;
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    if (*have == '\0') {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "no AVX2 or NEON with AES here: summing and expanding are many times slower",
+                       "%ld processors, kernels %s", online, chosen);
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "%ld processors, levels%s, kernels %s", online,
+                   have, chosen);
+}
+
+/* A number of a /proc file, behind its name at the start of a line; -1 if there is none. */
+static long long proc_number(const char *path, const char *name, int base)
+{
+    char line[256];
+    long long found = -1;
+    FILE *file = fopen(path, "re");
+    while (file != NULL && found < 0 && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            found = strtoll(line + strlen(name), NULL, base);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return found;
+}
+
+void mr_doctor_hugepages(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const long long total = proc_number("/proc/meminfo", "HugePages_Total:", 10);
+    const long long kib = proc_number("/proc/meminfo", "Hugepagesize:", 10);
+    if (total <= 0) {
+        mr_finding_set(finding, MR_FINDING_OK, NULL,
+                       "none reserved; nothing here needs them, staging uses transparent ones");
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "%lld of %lld KiB", total, kib);
+}
+
+/* Kernels before 5.12 count a ring's memory as locked. */
+static bool counts_rings_as_locked(void)
+{
+    struct utsname system;
+    char *rest;
+    if (uname(&system) != 0) {
+        return true;
+    }
+    const unsigned long major = strtoul(system.release, &rest, 10);
+    const unsigned long minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+    return major < 5 || (major == 5 && minor < 12);
+}
+
+void mr_doctor_memlock(struct mr_finding *finding, const char *dir)
+{
+    struct rlimit limit;
+    (void)dir;
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (limit.rlim_cur == RLIM_INFINITY) {
+        mr_finding_set(finding, MR_FINDING_OK, NULL, "unlimited");
+    } else if (limit.rlim_cur < MEMLOCK_BYTES && counts_rings_as_locked()) {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited: this kernel "
+                       "counts an io_uring's memory here",
+                       "%llu bytes may be locked", (unsigned long long)limit.rlim_cur);
+    } else {
+        mr_finding_set(finding, MR_FINDING_OK, NULL, "%llu bytes may be locked",
+                       (unsigned long long)limit.rlim_cur);
+    }
+}
+
+void mr_doctor_files(struct mr_finding *finding, const char *dir)
+{
+    struct rlimit limit;
+    (void)dir;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const bool enough = limit.rlim_cur >= OPEN_FILES;
+    mr_finding_set(finding, enough ? MR_FINDING_OK : MR_FINDING_WARN,
+                   enough ? NULL
+                          : "LimitNOFILE=16384 in the unit, or a smaller control.connections_max",
+                   "%llu files and connections", (unsigned long long)limit.rlim_cur);
+}
+
+void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
+{
+    static const struct {
+        int bit;
+        const char *text;
+    } useful[] = {{CAP_NET_ADMIN_BIT, " net_admin (larger receive buffers)"},
+                  {CAP_IPC_LOCK_BIT, " ipc_lock"},
+                  {CAP_SYS_NICE_BIT, " sys_nice"}};
+    (void)dir;
+    const long long effective = proc_number("/proc/self/status", "CapEff:", 16);
+    char have[128] = "";
+    for (size_t i = 0; effective > 0 && i < sizeof useful / sizeof *useful; i++) {
+        if ((effective >> useful[i].bit) & 1) {
+            strncat(have, useful[i].text, sizeof have - strlen(have) - 1);
+        }
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "none are needed; here:%s",
+                   *have != '\0' ? have : " none");
+}
+
+void mr_doctor_clock(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    struct timex state = {0};
+    if (time(NULL) < 1704067200) { /* 2024-01-01: the clock was never set */
+        mr_finding_set(finding, MR_FINDING_MISSING,
+                       "set the clock: every certificate would be refused as not yet valid",
+                       "the clock says %lld", (long long)time(NULL));
+        return;
+    }
+    if (adjtimex(&state) < 0 || (state.status & STA_UNSYNC) != 0) {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "run an NTP client (systemd-timesyncd, chrony): deadlines and certificates "
+                       "go by the clock",
+                       "not known to be synchronised");
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "synchronised, within %ld µs", state.esterror);
+}
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median milliseconds of writing and syncing 64 KiB, or -1 with errno set. */
+static double time_syncs(int fd)
+{
+    static const char block[SYNC_BYTES];
+    double took[SYNC_WRITES];
+    for (int i = 0; i < SYNC_WRITES; i++) {
+        const double began = now_ms();
+        if (write(fd, block, sizeof block) != (ssize_t)sizeof block || fdatasync(fd) != 0) {
+            return -1;
+        }
+        took[i] = now_ms() - began;
+    }
+    qsort(took, SYNC_WRITES, sizeof *took, by_value);
+    return took[SYNC_WRITES / 2];
+}
+
+void mr_doctor_disk(struct mr_finding *finding, const char *dir)
+{
+    dir = dir != NULL ? dir : ".";
+    const int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    const double median = fd < 0 ? -1 : time_syncs(fd);
+    const int failed = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (median < 0) {
+        mr_finding_set(finding, MR_FINDING_WARN, "give the hub's data_dir with --dir",
+                       "cannot try %s: %s", dir, strerror(failed));
+        return;
+    }
+    mr_finding_set(finding, median < SYNC_SLOW_MS ? MR_FINDING_OK : MR_FINDING_WARN,
+                   median < SYNC_SLOW_MS ? NULL
+                                         : "a slow disk delays every commit: use another for "
+                                           "data_dir, or a longer round.commit_interval_ms",
+                   "%s: 64 KiB written and synced in %.2f ms", dir, median);
+}

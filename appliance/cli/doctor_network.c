@@ -1,0 +1,102 @@
+/* doctor_network.c - how datagrams can come in. */
+#include "appliance/cli/doctor.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "appliance/ingest/packet_source.h"
+
+#define RECEIVE_BUFFER_BYTES (8 << 20) /* the default of upload.receive_buffer_bytes */
+
+/* The very source a worker would open, on a free port of the loopback. */
+void mr_doctor_io_uring(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const struct mr_packet_source_config config = {
+        .kind = "io_uring",
+        .listen_host = "127.0.0.1",
+        .receive_buffer_bytes = 1 << 20,
+    };
+    char why[160] = "";
+    struct mr_error error = {""};
+    struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
+    if (source == NULL) {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "uploads come by recvmmsg, slower; needs Linux 6.0, sysctl "
+                       "kernel.io_uring_disabled=0, and a container profile that allows io_uring",
+                       "%s", error.text);
+        return;
+    }
+    source->ops->close(source);
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "a ring receives datagrams");
+}
+
+void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const struct mr_packet_source_config config = {
+        .kind = "recvmmsg",
+        .listen_host = "127.0.0.1",
+        .receive_buffer_bytes = RECEIVE_BUFFER_BYTES,
+    };
+    char why[160] = "";
+    struct mr_error error = {""};
+    struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
+    if (source == NULL) {
+        mr_finding_set(finding, MR_FINDING_MISSING, "a hub needs to bind UDP ports", "%s",
+                       error.text);
+        return;
+    }
+    const uint32_t granted = source->receive_buffer_bytes;
+    source->ops->close(source);
+    if (granted < RECEIVE_BUFFER_BYTES) {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "sysctl -w net.core.rmem_max=8388608, or give the hub CAP_NET_ADMIN",
+                       "the kernel grants %u bytes of %d: bursts are lost", granted,
+                       RECEIVE_BUFFER_BYTES);
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "%u bytes granted", granted);
+}
+
+/* Whether a UDP socket takes the option. */
+static int try_udp_option(int option, int value)
+{
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    const int failed = setsockopt(fd, IPPROTO_UDP, option, &value, sizeof value) != 0 ? errno : 0;
+    close(fd);
+    return failed;
+}
+
+void mr_doctor_gro(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const int failed = try_udp_option(UDP_GRO, 1);
+    if (failed != 0) {
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "needs Linux 5.0: each datagram costs a pass "
+                       "through the stack",
+                       "UDP_GRO: %s", strerror(failed));
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "datagrams are received in trains");
+}
+
+void mr_doctor_gso(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const int failed = try_udp_option(UDP_SEGMENT, 1400);
+    if (failed != 0) {
+        mr_finding_set(finding, MR_FINDING_WARN, "needs Linux 4.18: only senders lose by it",
+                       "UDP_SEGMENT: %s", strerror(failed));
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "datagrams are sent in trains");
+}

@@ -1,0 +1,224 @@
+#include "appliance/cli/federation_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance/cli/pki.h"
+
+#define PATH_BYTES 4096
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* Opens a new file of the folder for writing; NULL with an error. */
+static FILE *create(const struct mr_federation *plan, const char *name, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    if (snprintf(path, sizeof path, "%s/%s", plan->dir, name) >= (int)sizeof path) {
+        mr_error_set(error, "%s: the path is too long", plan->dir);
+        return NULL;
+    }
+    const int fd =
+        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (plan->force ? O_TRUNC : O_EXCL), 0644);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (file == NULL) {
+        mr_error_set(error, "cannot write %s: %s%s", path, strerror(errno),
+                     errno == EEXIST ? " (--force overwrites)" : "");
+    }
+    return file;
+}
+
+static int finish(FILE *file, const char *name, struct mr_error *error)
+{
+    const int failed = ferror(file);
+    if (fclose(file) != 0 || failed) {
+        return mr_error_set(error, "cannot write %s: %s", name, strerror(errno));
+    }
+    return 0;
+}
+
+/* Writes JSON into a new file; takes over the value (NULL: out of memory). */
+static int write_json(const struct mr_federation *plan, const char *name, json_t *value,
+                      struct mr_error *error)
+{
+    FILE *file = value != NULL ? create(plan, name, error) : NULL;
+    int bad = -1;
+    if (file != NULL) {
+        json_dumpf(value, file, JSON_INDENT(2));
+        fputc('\n', file);
+        bad = finish(file, name, error);
+    } else if (value == NULL) {
+        mr_error_set(error, "out of memory");
+    }
+    json_decref(value);
+    return bad;
+}
+
+/* --- hubs ----------------------------------------------------------------------------------- */
+
+/* A YAML scalar in single quotes, so that any path is one. */
+static void put_quoted(FILE *file, const char *text)
+{
+    fputc('\'', file);
+    for (; *text != '\0'; text++) {
+        fputs(*text == '\'' ? "''" : (char[]){*text, '\0'}, file);
+    }
+    fputc('\'', file);
+}
+
+static int write_hub(const struct mr_federation *plan, unsigned hub, const char *model,
+                     struct mr_error *error)
+{
+    char name[32];
+    snprintf(name, sizeof name, "hub-%u.yaml", hub);
+    FILE *file = create(plan, name, error);
+    if (file == NULL) {
+        return -1;
+    }
+    const unsigned port = plan->base_port + hub;
+    const unsigned cohort_min = plan->devices < 20 ? plan->devices : 20;
+    fprintf(file,
+            "# Hub %u of a federation on one machine. Every key is explained in config/hub.yaml.\n"
+            "data_dir: data-%u\n"
+            "identity:\n"
+            "  index: %u\n"
+            "  signing_key_file: pki/hub-%u.sign.key\n"
+            "  ca_file: pki/ca.pem\n"
+            "  certificate_file: pki/hub-%u.pem\n"
+            "  private_key_file: pki/hub-%u.key\n"
+            "control:\n"
+            "  listen_host: 127.0.0.1\n"
+            "  port: %u\n"
+            "upload:\n"
+            "  listen_host: 127.0.0.1\n"
+            "  port_base: %u\n"
+            "round:\n"
+            "  cohort_min: %u\n"
+            "  quorum: %u\n"
+            "  initial_model_file: ",
+            hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, cohort_min,
+            plan->devices < 30 ? plan->devices : 30);
+    put_quoted(file, model);
+    fputs("\nhubs:\n", file);
+    for (unsigned i = 0; i < plan->hubs; i++) {
+        fprintf(file,
+                "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"
+                "    public_key_file: pki/hub-%u.sign.pub\n",
+                i, i, plan->base_port + i, i);
+    }
+    return finish(file, name, error);
+}
+
+/* --- devices and operator ------------------------------------------------------------------- */
+
+/* The hub's public key as hex, from the file that pki init wrote. */
+static int read_public_key(const struct mr_federation *plan, unsigned hub, char key[65],
+                           struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/pki/hub-%u.sign.pub", plan->dir, hub);
+    FILE *file = fopen(path, "re");
+    const size_t length = file != NULL ? fread(key, 1, 64, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    key[length] = '\0';
+    return length == 64 ? 0 : mr_error_set(error, "cannot read %s", path);
+}
+
+/* Every hub as JSON; `keys` adds what a device pins. NULL with an error. */
+static json_t *hub_list(const struct mr_federation *plan, bool keys, struct mr_error *error)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < plan->hubs; i++) {
+        char name[16], key[65];
+        snprintf(name, sizeof name, "hub-%u", i);
+        json_t *hub = json_pack("{s:i, s:s, s:s, s:i}", "index", (int)i, "name", name, "host",
+                                "127.0.0.1", "port", (int)(plan->base_port + i));
+        if (keys) {
+            if (read_public_key(plan, i, key, error) != 0) {
+                json_decref(hub);
+                json_decref(list);
+                return NULL;
+            }
+            json_object_set_new(hub, "public_key", json_string(key));
+        }
+        json_array_append_new(list, hub);
+    }
+    return list;
+}
+
+static int write_device(const struct mr_federation *plan, unsigned device, struct mr_error *error)
+{
+    char stem[MR_PKI_STEM_MAX], name[64], data[64], certificate[64], key[64];
+    json_t *hubs = hub_list(plan, true, error);
+    if (hubs == NULL) {
+        return -1;
+    }
+    mr_pki_device_stem(stem, device, plan->devices);
+    snprintf(name, sizeof name, "%s.json", stem);
+    snprintf(data, sizeof data, "data-%s", stem);
+    snprintf(certificate, sizeof certificate, "pki/%s.pem", stem);
+    snprintf(key, sizeof key, "pki/%s.key", stem);
+    return write_json(plan, name,
+                      json_pack("{s:{s:s, s:s, s:s}, s:o, s:s}", "device", "ca", "pki/ca.pem",
+                                "certificate", certificate, "key", key, "hubs", hubs, "data_dir",
+                                data),
+                      error);
+}
+
+static int write_operator(const struct mr_federation *plan, struct mr_error *error)
+{
+    return write_json(plan, "operator.json",
+                      json_pack("{s:s, s:s, s:s, s:o}", "ca", "pki/ca.pem", "certificate",
+                                "pki/operator.pem", "key", "pki/operator.key", "hubs",
+                                hub_list(plan, false, error)),
+                      error);
+}
+
+/* --- all ------------------------------------------------------------------------------------ */
+
+static int make_identities(const struct mr_federation *plan, struct mr_error *error)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1"};
+    char dir[PATH_BYTES];
+    if (snprintf(dir, sizeof dir, "%s/pki", plan->dir) >= (int)sizeof dir) {
+        return mr_error_set(error, "%s: the path is too long", plan->dir);
+    }
+    const struct mr_pki_plan pki = {
+        .dir = dir,
+        .hubs = plan->hubs,
+        .devices = plan->devices,
+        .operators = 1,
+        .host_names = hosts,
+        .host_name_count = sizeof hosts / sizeof *hosts,
+        .force = plan->force,
+    };
+    return mr_pki_init(&pki, error);
+}
+
+int mr_federation_write(const struct mr_federation *plan, struct mr_error *error)
+{
+    char *model = realpath(plan->model, NULL);
+    if (model == NULL) {
+        return mr_error_set(error, "cannot read %s: %s", plan->model, strerror(errno));
+    }
+    int bad = 0;
+    if (mkdir(plan->dir, 0755) != 0 && errno != EEXIST) {
+        bad = mr_error_set(error, "cannot make %s: %s", plan->dir, strerror(errno));
+    }
+    if (bad == 0) {
+        bad = make_identities(plan, error);
+    }
+    for (unsigned i = 0; bad == 0 && i < plan->hubs; i++) {
+        bad = write_hub(plan, i, model, error);
+    }
+    for (unsigned i = 0; bad == 0 && i < plan->devices; i++) {
+        bad = write_device(plan, i, error);
+    }
+    free(model);
+    return bad == 0 ? write_operator(plan, error) : -1;
+}

@@ -1,0 +1,33 @@
+/* main.c - the operator's command `millrace`. */
+#include "appliance/cli/cli.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
+           (terminal == NULL || *terminal == '\0' || terminal[0] != 'd');
+}
+
+int main(int argc, char **argv)
+{
+    struct mr_cli cli = {.out = stdout, .err = stderr, .colour = wants_colour()};
+    signal(SIGPIPE, SIG_IGN);
+    int code = mr_cli_parse(&cli, argc, argv);
+    if (code == MR_EXIT_OK) {
+        if (cli.values[MR_CLI_HELP] != NULL) {
+            mr_cli_usage(stdout, cli.command);
+        } else {
+            code = cli.command->run(&cli);
+        }
+    }
+    if (fflush(stdout) != 0 && code == MR_EXIT_OK) {
+        perror("millrace: standard output");
+        code = MR_EXIT_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,214 @@
+#include "appliance/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/config/nearest.h"
+
+#define WORDS_MAX 64
+
+static int usage_error(const struct mr_cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int usage_error(const struct mr_cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("millrace: ", cli->err);
+    vfprintf(cli->err, format, arguments);
+    va_end(arguments);
+    fprintf(cli->err, "\nmillrace: see `millrace %s%s--help`\n",
+            cli->command != NULL ? cli->command->words : "", cli->command != NULL ? " " : "");
+    return MR_EXIT_USAGE;
+}
+
+/* --- which command -------------------------------------------------------------------------- */
+
+/* How many of the words stand at the head of argv, if they all do; else 0. */
+static int match(const char *words, int argc, char **argv)
+{
+    int used = 0;
+    while (*words != '\0') {
+        const size_t length = strcspn(words, " ");
+        if (used == argc || strlen(argv[used]) != length ||
+            memcmp(argv[used], words, length) != 0) {
+            return 0;
+        }
+        used++;
+        words += length;
+        words += strspn(words, " ");
+    }
+    return used;
+}
+
+/* "round" alone, or "round opne": names the group's commands. */
+static int unknown_command(const struct mr_cli *cli, int argc, char **argv)
+{
+    size_t count;
+    const struct mr_cli_command *commands = mr_cli_commands(&count);
+    const char *words[WORDS_MAX];
+    char typed[64];
+    if (argc == 0) {
+        return usage_error(cli, "which command?");
+    }
+    const bool two = argc > 1 && argv[1][0] != '-';
+    snprintf(typed, sizeof typed, "%.31s%s%.31s", argv[0], two ? " " : "", two ? argv[1] : "");
+    for (size_t i = 0; i < count; i++) {
+        words[i] = commands[i].words;
+    }
+    const char *meant = mr_nearest_word(typed, words, count);
+    if (meant != NULL) {
+        return usage_error(cli, "no command '%s'; did you mean '%s'?", typed, meant);
+    }
+    return usage_error(cli, "no command '%s'", typed);
+}
+
+/* Sets cli->command; returns how many words it took, or 0. */
+static int find_command(struct mr_cli *cli, int argc, char **argv)
+{
+    size_t count;
+    const struct mr_cli_command *commands = mr_cli_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        const int used = match(commands[i].words, argc, argv);
+        if (used > 0) {
+            cli->command = &commands[i];
+            return used;
+        }
+    }
+    return 0;
+}
+
+/* --- its options ---------------------------------------------------------------------------- */
+
+static int find_option(const struct mr_cli *cli, const char *word, size_t length)
+{
+    const struct mr_cli_option *options = mr_cli_options();
+    for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
+        if (strlen(options[i].word) == length && memcmp(options[i].word, word, length) == 0 &&
+            mr_cli_takes(cli->command, (enum mr_cli_option_id)i)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int unknown_option(const struct mr_cli *cli, const char *word)
+{
+    const struct mr_cli_option *options = mr_cli_options();
+    const char *words[MR_CLI_OPTION_COUNT];
+    size_t count = 0;
+    for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
+        if (mr_cli_takes(cli->command, (enum mr_cli_option_id)i)) {
+            words[count++] = options[i].word;
+        }
+    }
+    const char *meant = mr_nearest_word(word, words, count);
+    return meant != NULL ? usage_error(cli, "%s does not take %s; did you mean %s?",
+                                       cli->command->words, word, meant)
+                         : usage_error(cli, "%s does not take %s", cli->command->words, word);
+}
+
+static int take_value(struct mr_cli *cli, int option, const char *value)
+{
+    cli->values[option] = value;
+    if (option == MR_CLI_HOST) {
+        if (cli->host_count == MR_CLI_HOSTS_MAX) {
+            return usage_error(cli, "--host: at most %d", MR_CLI_HOSTS_MAX);
+        }
+        cli->hosts[cli->host_count++] = value;
+    }
+    return MR_EXIT_OK;
+}
+
+/* One option at argv[*at], "--word value" or "--word=value"; moves *at behind it. */
+static int take_option(struct mr_cli *cli, int argc, char **argv, int *at)
+{
+    const char *word = argv[(*at)++];
+    const char *equals = strchr(word, '=');
+    const int option =
+        find_option(cli, word, equals != NULL ? (size_t)(equals - word) : strlen(word));
+    if (option < 0) {
+        return unknown_option(cli, word);
+    }
+    const struct mr_cli_option *row = &mr_cli_options()[option];
+    if (row->value == NULL) {
+        cli->values[option] = "";
+        return equals == NULL ? MR_EXIT_OK : usage_error(cli, "%s takes no value", row->word);
+    }
+    if (equals != NULL) {
+        return take_value(cli, option, equals + 1);
+    }
+    if (*at == argc) {
+        return usage_error(cli, "%s needs a value: %s %s", row->word, row->word, row->value);
+    }
+    return take_value(cli, option, argv[(*at)++]);
+}
+
+static int take_words(struct mr_cli *cli, int argc, char **argv)
+{
+    for (int at = 0; at < argc;) {
+        int bad = MR_EXIT_OK;
+        if (argv[at][0] == '-' && argv[at][1] != '\0') {
+            bad = take_option(cli, argc, argv, &at);
+        } else if (*cli->command->argument != '\0' && cli->argument == NULL) {
+            cli->argument = argv[at++];
+        } else {
+            bad = usage_error(cli, "%s does not take '%s'", cli->command->words, argv[at]);
+        }
+        if (bad != MR_EXIT_OK) {
+            return bad;
+        }
+    }
+    return MR_EXIT_OK;
+}
+
+int mr_cli_parse(struct mr_cli *cli, int argc, char **argv)
+{
+    char *help[] = {"help"};
+    argc--;
+    argv++;
+    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
+        argv = help;
+        argc = 1;
+    }
+    const int used = find_command(cli, argc, argv);
+    if (used == 0) {
+        return unknown_command(cli, argc, argv);
+    }
+    const int bad = take_words(cli, argc - used, argv + used);
+    if (bad != MR_EXIT_OK) {
+        return bad;
+    }
+    for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
+        if (cli->values[i] == NULL && mr_cli_takes(cli->command, (enum mr_cli_option_id)i)) {
+            cli->values[i] = mr_cli_options()[i].otherwise;
+        }
+    }
+    cli->json = cli->values[MR_CLI_JSON] != NULL;
+    if (*cli->command->argument != '\0' && cli->argument == NULL &&
+        cli->values[MR_CLI_HELP] == NULL) {
+        return usage_error(cli, "%s needs its %s", cli->command->words, cli->command->argument);
+    }
+    return MR_EXIT_OK;
+}
+
+bool mr_cli_number(const struct mr_cli *cli, enum mr_cli_option_id option, uint64_t min,
+                   uint64_t max, uint64_t *number)
+{
+    const char *text = cli->values[option];
+    if (text == NULL) {
+        return true;
+    }
+    const size_t length = strlen(text);
+    const bool digits = length > 0 && length < 20 && strspn(text, "0123456789") == length;
+    const uint64_t value = digits ? strtoull(text, NULL, 10) : 0;
+    if (!digits || value < min || value > max) {
+        usage_error(cli, "%s must be a whole number from %llu to %llu, not '%s'",
+                    mr_cli_options()[option].word, (unsigned long long)min, (unsigned long long)max,
+                    text);
+        return false;
+    }
+    *number = value;
+    return true;
+}

@@ -1,0 +1,39 @@
+/* pki_command.c - pki init. */
+#include "appliance/cli/cli.h"
+#include "appliance/cli/pki.h"
+
+int mr_command_pki_init(struct mr_cli *cli)
+{
+    uint64_t hubs = 0, devices = 0, operators = 0, days = 0;
+    struct mr_error error = {""};
+    if (cli->values[MR_CLI_DIR] == NULL) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE,
+                           "--dir is missing: the folder for keys and "
+                           "certificates");
+    }
+    if (!mr_cli_number(cli, MR_CLI_HUBS, 1, MR_PKI_HUBS_MAX, &hubs) ||
+        !mr_cli_number(cli, MR_CLI_DEVICES, 0, MR_PKI_DEVICES_MAX, &devices) ||
+        !mr_cli_number(cli, MR_CLI_OPERATORS, 1, MR_PKI_OPERATORS_MAX, &operators) ||
+        !mr_cli_number(cli, MR_CLI_DAYS, 1, 36500, &days)) {
+        return MR_EXIT_USAGE;
+    }
+    const struct mr_pki_plan plan = {
+        .dir = cli->values[MR_CLI_DIR],
+        .hubs = (unsigned)hubs,
+        .devices = (unsigned)devices,
+        .operators = (unsigned)operators,
+        .host_names = cli->hosts,
+        .host_name_count = cli->host_count,
+        .days = (unsigned)days,
+        .random_ids = cli->values[MR_CLI_RANDOM_IDS] != NULL,
+        .force = cli->values[MR_CLI_FORCE] != NULL,
+    };
+    if (mr_pki_init(&plan, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    json_t *made = json_pack("{s:s, s:I, s:I, s:I}", "dir", plan.dir, "hubs", (json_int_t)hubs,
+                             "devices", (json_int_t)devices, "operators", (json_int_t)operators);
+    mr_cli_print(cli, made);
+    json_decref(made);
+    return MR_EXIT_OK;
+}

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""The command `millrace` as a process: usage, exit codes, files it writes. test_cli.py MILLRACE ROOT"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+MILLRACE = ROOT = None
+
+
+def run(*words, **env):
+    done = subprocess.run([MILLRACE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True, timeout=60, check=False,
+                          env={"PATH": "/usr/bin:/bin", **env})
+    return done.returncode, done.stdout, done.stderr
+
+
+class WithFolder(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="millrace-cli-")
+        self.model = os.path.join(self.dir, "model.safetensors")
+        with open(self.model, "w", encoding="ascii") as f:
+            f.write("x")
+
+    def tearDown(self):
+        shutil.rmtree(self.dir)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def init(self, *more):
+        return run("config", "init", "--dir", self.path("fed"), "--model", self.model, *more)
+
+
+class Usage(unittest.TestCase):
+    def test_no_command(self):
+        code, out, err = run()
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("which command?", err)
+
+    def test_unknown_command_names_the_nearest(self):
+        code, _, err = run("round", "opne")
+        self.assertEqual(code, 2)
+        self.assertIn("did you mean 'round open'?", err)
+
+    def test_wrong_command_lines(self):
+        for words, says in [
+                (["round"], "no command 'round'"),
+                (["status", "--nonsense"], "does not take --nonsense"),
+                (["round", "open", "--qourum", "3"], "did you mean --quorum?"),
+                (["version", "--quorum", "3"], "version does not take --quorum"),
+                (["status", "extra"], "does not take 'extra'"),
+                (["status", "--hub"], "--hub needs a value"),
+                (["status", "--json=1"], "--json takes no value"),
+                (["round", "show"], "needs its ROUND"),
+                (["round", "show", "x1"], "ROUND must be a number"),
+                (["round", "open", "--quorum", "-3"], "--quorum must be a whole number"),
+                (["round", "open", "--quorum", "1"], "--quorum must be a whole number from 2"),
+                (["round", "open", "--training", "[1]"], "--training must be a JSON object"),
+                (["pki", "init"], "--dir is missing"),
+                (["status"], "--ca is missing"),
+                (["status", "--ca", "a", "--cert", "b", "--key", "c"], "--hub is missing"),
+                (["status", "--ca", "a", "--cert", "b", "--key", "c", "--hub", "h"],
+                 "--hub must be HOST:PORT"),
+                (["status", "--ca", "a", "--cert", "b", "--key", "c", "--hub", "h:70000"],
+                 "--hub must be HOST:PORT"),
+                (["status", "--timeout-ms", "0"], "--timeout-ms must be"),
+                (["completion", "fish"], "bash only")]:
+            code, out, err = run(*words)
+            self.assertEqual((code, out), (2, ""), words)
+            self.assertIn(says, err, words)
+
+    def test_help_names_every_command_and_option(self):
+        code, out, _ = run("help", "--json")
+        self.assertEqual(code, 0)
+        tables = json.loads(out)
+        text = run("--help")[1]
+        self.assertEqual(text, run("help")[1])
+        for row in tables["commands"]:
+            self.assertIn(row["command"], text)
+            code, own, _ = run(*row["command"].split(), "--help")
+            self.assertEqual(code, 0)
+            for option in row["options"]:
+                self.assertIn(option, own)
+
+    def test_version(self):
+        code, out, _ = run("version", "--json")
+        self.assertEqual(code, 0)
+        self.assertRegex(json.loads(out)["version"], r"^\d+\.\d+\.\d+$")
+
+    def test_errors_as_json(self):
+        code, out, _ = run("round", "show", "x", "--json")
+        self.assertEqual(json.loads(out)["exit"], code)
+
+    def test_completion(self):
+        code, script, _ = run("completion", "bash")
+        self.assertEqual(code, 0)
+        for typed, index, wanted in [("millrace ro", 1, "round"), ("millrace round o", 2, "open"),
+                                     ("millrace round open --qu", 3, "--quorum"),
+                                     ("millrace pki init --de", 3, "--devices")]:
+            probe = (f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={index}; _millrace;"
+                     " printf '%s\\n' \"${COMPREPLY[@]}\"")
+            out = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True,
+                                 check=True).stdout
+            self.assertEqual(out.split(), [wanted], typed)
+
+
+class Docs(unittest.TestCase):
+    """docs/operations.md says what the tables say."""
+
+    def test_commands_and_exit_codes(self):
+        with open(os.path.join(ROOT, "docs", "operations.md"), encoding="utf-8") as f:
+            text = f.read()
+        tables = json.loads(run("help", "--json")[1])
+        for row in tables["exit_codes"]:
+            self.assertIn(f"| {row['code']} | {row['text']} |", text)
+        for row in tables["commands"]:
+            words = f"{row['command']} {row['argument']}".strip()
+            self.assertIn(f"| `{words}` | {row['text']} |", text)
+
+
+class Config(WithFolder):
+    def test_a_federation_is_written_and_checks(self):
+        code, out, err = self.init("--hubs", "3", "--devices", "4", "--base-port", "20000",
+                                   "--json")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(json.loads(out)["hubs"], 3)
+        for hub in range(3):
+            code, out, err = run("config", "check", self.path("fed", f"hub-{hub}.yaml"), "--json")
+            self.assertEqual((code, err), (0, ""))
+            found = json.loads(out)
+            self.assertEqual((found["valid"], found["hub"], found["hubs"]), (True, hub, 3))
+        with open(self.path("fed", "device-003.json"), encoding="utf-8") as f:
+            device = json.load(f)
+        self.assertEqual([h["port"] for h in device["hubs"]], [20000, 20001, 20002])
+        self.assertTrue(os.path.exists(self.path("fed", device["device"]["key"])))
+
+    def test_nothing_is_overwritten_unasked(self):
+        self.assertEqual(self.init()[0], 0)
+        with open(self.path("fed", "hub-0.yaml"), encoding="utf-8") as f:
+            before = f.read()
+        self.assertEqual(self.init("--base-port", "9000")[0], 1)
+        with open(self.path("fed", "hub-0.yaml"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), before)
+        self.assertEqual(self.init("--base-port", "9000", "--force")[0], 0)
+        with open(self.path("fed", "hub-0.yaml"), encoding="utf-8") as f:
+            self.assertNotEqual(f.read(), before)
+
+    def test_a_wrong_file_is_told_with_its_line(self):
+        self.assertEqual(self.init()[0], 0)
+        path = self.path("fed", "hub-0.yaml")
+        with open(path, encoding="utf-8") as f:
+            text = f.read().replace("  quorum:", "  quorom:")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        line = text.split("\n").index(next(x for x in text.split("\n") if "quorom" in x)) + 1
+        code, _, err = run("config", "check", path)
+        self.assertEqual(code, 5)
+        self.assertIn(f"hub-0.yaml:{line}: unknown key 'quorom' in section 'round';"
+                      " did you mean 'quorum'?", err)
+
+    def test_operator_json(self):
+        self.assertEqual(self.init()[0], 0)
+        path = self.path("operator.json")
+        for text, says in [('{"ca": 1}', "operator.json"), ("{", "operator.json:1"),
+                           ('{"ca":"a","certificate":"b","key":"c","hubs":[],"x":1}', "x"),
+                           ('{"ca":"a","certificate":"b","key":"c","hubs":[]}', "no hub")]:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+            code, _, err = run("status", "--config", path)
+            self.assertEqual(code, 5, text)
+            self.assertIn(says, err)
+        self.assertEqual(run("status", "--config", self.path("none.json"))[0], 5)
+
+    def test_unreachable(self):
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0)) # bound but not listening: connections are refused
+            port = held.getsockname()[1]
+            self.assertEqual(self.init()[0], 0)
+            code, out, err = run("status", "--hub", f"127.0.0.1:{port}", "--hub-index", "0",
+                                 "--json", MILLRACE_CONFIG=self.path("fed", "operator.json"))
+        self.assertEqual(code, 3, err)
+        self.assertEqual(json.loads(out)["exit"], 3)
+
+
+class Doctor(WithFolder):
+    def test_every_finding_is_whole(self):
+        code, out, _ = run("doctor", "--json", "--dir", self.dir)
+        found = json.loads(out)
+        self.assertEqual(code, 1 if found["missing"] else 0)
+        names = [c["name"] for c in found["checks"]]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertTrue({"cpu", "io_uring", "udp_gro", "clock", "disk"} <= set(names))
+        for c in found["checks"]:
+            self.assertIn(c["level"], ("ok", "warn", "missing"))
+            self.assertTrue(c["detail"])
+            self.assertEqual(bool(c["remedy"]), c["level"] != "ok", c)
+
+    def test_text_has_no_colour_without_a_terminal(self):
+        _, out, _ = run("doctor", "--dir", self.dir)
+        self.assertNotIn("\x1b", out)
+
+    def test_a_folder_that_is_not_there(self):
+        _, out, _ = run("doctor", "--json", "--dir", self.path("none"))
+        disk = next(c for c in json.loads(out)["checks"] if c["name"] == "disk")
+        self.assertEqual(disk["level"], "warn")
+        self.assertIn("none", disk["detail"])
+
+
+if __name__ == "__main__":
+    MILLRACE, ROOT = sys.argv[1:3]
+    unittest.main(argv=sys.argv[:1], verbosity=1)
