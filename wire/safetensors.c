@@ -228,9 +228,10 @@ uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_
     uint8_t *out = total - LENGTH_BYTES <= MR_SAFETENSORS_HEADER_MAX ? malloc(total) : NULL;
     if (out != NULL) {
         uint64_t header_bytes = htole64(total - LENGTH_BYTES);
+        memset(out, ' ', total);
         memcpy(out, &header_bytes, sizeof header_bytes);
-        memcpy(out + LENGTH_BYTES, text, used);
-        memset(out + LENGTH_BYTES + used, ' ', total - LENGTH_BYTES - used);
+        for (size_t i = 0; i < used; i++) /* text without its terminator */
+            out[LENGTH_BYTES + i] = (uint8_t)text[i];
         *length = total;
     }
     free(text);

@@ -317,7 +317,8 @@ def run(arguments):
         check_refusals(arguments.spec, arguments.refusals)
     rng = random.Random(arguments.seed)
     taken = {"announcement_mutants": 0, "envelope_mutants": 0, "datagram_mutants": 0}
-    command = shlex.split(arguments.wire_vectors)
+    # In a cross build meson names the emulator.
+    command = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + [arguments.wire_vectors]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as tool:
@@ -331,7 +332,7 @@ def run(arguments):
                 pass
             line = tool.stdout.readline()
             if not line:
-                raise Disagreement(f"case {number}: {command[0]} gave no answer")
+                raise Disagreement(f"case {number}: {arguments.wire_vectors} gave no answer")
             difference = compare(plain(want), json.loads(line))
             if difference:
                 raise Disagreement(f"case {number}: {difference}")
@@ -339,13 +340,13 @@ def run(arguments):
                 taken[name] += sum(bool(v) for v in want[name])
         tool.stdin.close()
         if tool.wait() != 0:
-            raise Disagreement(f"{command[0]} ended with {tool.returncode}")
+            raise Disagreement(f"{arguments.wire_vectors} ended with {tool.returncode}")
     print(f"{arguments.cases} cases agree; changed inputs taken by both: {taken}")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("wire_vectors", help="the C tool, with its runner if it needs one")
+    parser.add_argument("wire_vectors", help="the C tool")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("MR_SEED", "0")))
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--spec")

@@ -1,0 +1,254 @@
+/* test_announcement.c - the announcement's one encoding, its rules, its signatures. */
+#include "wire_test.h"
+
+#include <math.h>
+
+static uint8_t private_keys[MR_HUBS_MAX][32];
+static struct mr_error error;
+
+/* Encodes a, signs with the right keys, seals. */
+static size_t sealed(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const struct mr_announcement *a)
+{
+    uint8_t canonical[MR_ANNOUNCEMENT_MAX], signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    struct mr_round_terms terms;
+    size_t length = mr_announcement_encode(canonical, a);
+    assert_int_equal(mr_round_terms_decode(&terms, canonical, length, &error), 0);
+    for (unsigned i = 0; i < a->hub_count; i++)
+        assert_int_equal(mr_announcement_sign(signatures[i], terms.hash, private_keys[i]), 0);
+    return mr_announcement_seal(out, canonical, length,
+                                (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, a->hub_count);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX], again[MR_ANNOUNCEMENT_MAX], hash[32];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    for (unsigned hubs = 2; hubs <= MR_HUBS_MAX; hubs++) {
+        test_announcement(&a, private_keys, hubs);
+        size_t length = mr_announcement_encode(bytes, &a);
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), 0);
+        assert_memory_equal(&terms.announcement, &a, sizeof a); /* both started from zeros */
+        assert_int_equal(mr_announcement_encode(again, &terms.announcement), length);
+        assert_memory_equal(again, bytes, length);
+        assert_int_equal(EVP_Digest(bytes, length, hash, NULL, EVP_sha256(), NULL), 1);
+        assert_memory_equal(terms.hash, hash, sizeof hash);
+        assert_int_equal(terms.layout.lanes, 1024);
+    }
+}
+
+/* The largest announcement there is fits the buffers that the header promises. */
+static void test_largest_fits(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    test_announcement(&a, private_keys, MR_HUBS_MAX);
+    memset(a.training, ' ', MR_TRAINING_MAX);
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++)
+        memset(a.hubs[i].name, 'a', MR_HUB_NAME_MAX);
+    size_t length = sealed(bytes, &a);
+    assert_true(length <= sizeof bytes);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
+}
+
+static void test_truncated_and_longer(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX + 1] = {0};
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    test_announcement(&a, private_keys, 2);
+    size_t length = mr_announcement_encode(bytes, &a);
+    for (size_t cut = 0; cut < length; cut++) {
+        uint8_t *copy = malloc(cut + 1);
+        assert_non_null(copy);
+        memcpy(copy, bytes, cut);
+        assert_int_equal(mr_round_terms_decode(&terms, copy, cut, &error), -1);
+        free(copy);
+    }
+    assert_int_equal(mr_round_terms_decode(&terms, bytes, length + 1, &error), -1);
+    length = sealed(bytes, &a);
+    for (size_t cut = 0; cut < length; cut++) {
+        uint8_t *copy = malloc(cut + 1);
+        assert_non_null(copy);
+        memcpy(copy, bytes, cut);
+        assert_int_equal(mr_announcement_open(&terms, copy, cut, &error), -1);
+        free(copy);
+    }
+    assert_int_equal(mr_announcement_open(&terms, bytes, length + 1, &error), -1);
+}
+
+/* Every changed bit is refused, or names another round; never opened under the old signatures. */
+static void test_every_bit(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX], canonical[MR_ANNOUNCEMENT_MAX];
+    uint8_t again[MR_ANNOUNCEMENT_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms, original;
+    test_announcement(&a, private_keys, 3);
+    size_t length = mr_announcement_encode(canonical, &a);
+    assert_int_equal(mr_round_terms_decode(&original, canonical, length, &error), 0);
+    for (size_t bit = 0; bit < 8 * length; bit++) {
+        canonical[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (mr_round_terms_decode(&terms, canonical, length, &error) == 0) {
+            assert_memory_not_equal(terms.hash, original.hash, MR_HASH_BYTES);
+            assert_int_equal(mr_announcement_encode(again, &terms.announcement), length);
+            assert_memory_equal(again, canonical, length);
+        }
+        canonical[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    length = sealed(bytes, &a);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
+    for (size_t byte = 0; byte < length; byte++) {
+        bytes[byte] ^= (uint8_t)(1u << byte % 8);
+        assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
+        bytes[byte] ^= (uint8_t)(1u << byte % 8);
+    }
+}
+
+static void test_signatures(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    test_announcement(&a, private_keys, 3);
+    size_t length = sealed(bytes, &a);
+    /* one signature short, the last doubled in its place, one of zeros, one of another signer */
+    assert_int_equal(mr_announcement_open(&terms, bytes, length - MR_SIGNATURE_BYTES, &error), -1);
+    assert_non_null(strstr(error.text, "signatures"));
+    uint8_t *last = bytes + length - MR_SIGNATURE_BYTES;
+    memcpy(last, last - MR_SIGNATURE_BYTES, MR_SIGNATURE_BYTES);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
+    assert_non_null(strstr(error.text, "signature of hub 3"));
+    memset(last, 0, MR_SIGNATURE_BYTES);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
+    uint8_t foreign[32] = {9};
+    assert_int_equal(mr_announcement_sign(last, terms.hash, foreign), 0);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
+    assert_int_equal(mr_announcement_sign(last, terms.hash, private_keys[2]), 0);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
+    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[2].public_key), 0);
+    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[1].public_key), -1);
+    terms.hash[0] ^= 1;
+    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[2].public_key), -1);
+}
+
+static void test_trust(void **state)
+{
+    (void)state;
+    struct mr_announcement a, pinned;
+    test_announcement(&a, private_keys, 3);
+    pinned = a;
+    assert_int_equal(mr_announcement_trusts(&a, pinned.hubs, 3, &error), 0);
+    strcpy(pinned.hubs[1].name, "elsewhere"); /* names are for people */
+    assert_int_equal(mr_announcement_trusts(&a, pinned.hubs, 3, &error), 0);
+    assert_int_equal(mr_announcement_trusts(&a, pinned.hubs, 2, &error), -1);
+    pinned.hubs[2].public_key[31] ^= 1;
+    assert_int_equal(mr_announcement_trusts(&a, pinned.hubs, 3, &error), -1);
+    assert_non_null(strstr(error.text, "hub 3"));
+    pinned = a;
+    pinned.hubs[0].index = 9;
+    assert_int_equal(mr_announcement_trusts(&a, pinned.hubs, 3, &error), -1);
+    assert_int_equal(mr_announcement_hub(&a, 1), 0);
+    assert_int_equal(mr_announcement_hub(&a, 3), 2);
+    assert_int_equal(mr_announcement_hub(&a, 4), -1);
+}
+
+/* One field at a time; the error names it. */
+#define REFUSED(change, word)                                                                      \
+    do {                                                                                           \
+        struct mr_announcement a;                                                                  \
+        test_announcement(&a, private_keys, 3);                                                    \
+        assert_int_equal(mr_announcement_check(&a, &error), 0);                                    \
+        change;                                                                                    \
+        if (mr_announcement_check(&a, &error) == 0)                                                \
+            fail_msg("accepted: %s", #change);                                                     \
+        if (strstr(error.text, (word)) == NULL)                                                    \
+            fail_msg("%s: \"%s\" does not name it", #change, error.text);                          \
+    } while (0)
+
+static void test_rules_of_numbers(void **state)
+{
+    (void)state;
+    REFUSED(a.round = 0, "round");
+    REFUSED(a.deadline_unix_ms = 0, "deadline");
+    REFUSED(a.dimension = 0, "dimension");
+    REFUSED(a.dimension = MR_DIMENSION_MAX + 1, "dimension");
+    REFUSED(a.ring_bits = 8, "ring_bits");
+    REFUSED(a.ring_bits = 0, "ring_bits");
+    REFUSED(a.ring_bits = 64, "ring_bits");
+    REFUSED(a.rotation_log2 = 17, "rotation");
+    REFUSED(a.noise_kind = 1, "noise");
+    REFUSED(a.chunk_bytes = 0, "chunk_bytes");
+    REFUSED(a.chunk_bytes = 1400, "chunk_bytes");
+    REFUSED(a.chunk_bytes = 8960, "chunk_bytes");
+    REFUSED(a.cohort_min = 1, "cohort_min");
+    REFUSED(a.cohort_min = 259, "cohort_max");
+    REFUSED(a.weight_max = 0, "weight_max");
+    REFUSED(a.weight_max = UINT32_MAX / 258 + 1, "weight_max");
+    const float bad[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f, 1e-40f};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        REFUSED(a.scale = bad[i], "scale");
+        REFUSED(a.clip_norm = bad[i], "clip_norm");
+    }
+}
+
+static void test_ring_bound(void **state)
+{
+    (void)state;
+    struct mr_announcement a;
+    static const struct {
+        uint8_t ring_bits;
+        uint32_t cohort_max;
+    } bounds[] = {{16, 258}, {24, 66052}, {32, 16909320}};
+    for (size_t i = 0; i < 3; i++) {
+        test_announcement(&a, private_keys, 2);
+        a.ring_bits = bounds[i].ring_bits;
+        a.weight_max = 1;
+        a.cohort_max = bounds[i].cohort_max;
+        assert_int_equal(mr_announcement_check(&a, &error), 0);
+        a.cohort_max++;
+        assert_int_equal(mr_announcement_check(&a, &error), -1);
+        assert_non_null(strstr(error.text, "cohort_max"));
+    }
+}
+
+static void test_rules_of_texts(void **state)
+{
+    (void)state;
+    REFUSED(memset(a.training, 'x', sizeof a.training), "training");
+    REFUSED(strcpy(a.training, "a\nb"), "training");
+    REFUSED(strcpy(a.training, "\xc3\xa9"), "training");
+    REFUSED(a.hub_count = 1, "hub_count");
+    REFUSED(a.hub_count = MR_HUBS_MAX + 1, "hub_count");
+    REFUSED(a.hubs[1].name[0] = '\0', "name");
+    REFUSED(strcpy(a.hubs[1].name, "Hub"), "name");
+    REFUSED(strcpy(a.hubs[1].name, "a/b"), "name");
+    REFUSED(memset(a.hubs[1].name, 'a', sizeof a.hubs[1].name), "name");
+    REFUSED(a.hubs[2].index = 2, "index");
+    REFUSED(a.hubs[2].index = 1, "index");
+    REFUSED(a.hubs[1].index = 1, "index");
+    REFUSED(a.hubs[1].index = 4, "index");
+    REFUSED(memcpy(a.hubs[2].public_key, a.hubs[0].public_key, 32), "public_key");
+    struct mr_announcement a;
+    test_announcement(&a, private_keys, 3);
+    a.hubs[0].index = 77; /* the lead is first whatever its index */
+    assert_int_equal(mr_announcement_check(&a, &error), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_largest_fits),
+        cmocka_unit_test(test_truncated_and_longer), cmocka_unit_test(test_every_bit),
+        cmocka_unit_test(test_signatures),           cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_rules_of_numbers),     cmocka_unit_test(test_ring_bound),
+        cmocka_unit_test(test_rules_of_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
