@@ -33,15 +33,16 @@ struct mr_datagram {
 /* Why a datagram's header was not accepted; the hub counts each by name. */
 enum mr_datagram_verdict {
     MR_DATAGRAM_OK = 0,
-    MR_DATAGRAM_TRUNCATED,   /* shorter than header + tag, or than its length field says */
-    MR_DATAGRAM_OVERSIZED,   /* longer than its length field says */
+    MR_DATAGRAM_TRUNCATED, /* shorter than header + tag, or than its length field says */
+    MR_DATAGRAM_OVERSIZED, /* longer than its length field says */
     MR_DATAGRAM_BAD_MAGIC,
     MR_DATAGRAM_BAD_VERSION,
     MR_DATAGRAM_BAD_TYPE,
     MR_DATAGRAM_BAD_FLAGS,
 };
 
-void mr_datagram_encode(uint8_t header[MR_DATAGRAM_HEADER_BYTES], const struct mr_datagram *datagram);
+void mr_datagram_encode(uint8_t header[MR_DATAGRAM_HEADER_BYTES],
+                        const struct mr_datagram *datagram);
 
 /* Reads the header of bytes[total]; checks form only (session, round, chunk are the caller's). */
 enum mr_datagram_verdict mr_datagram_decode(struct mr_datagram *datagram, const uint8_t *bytes,

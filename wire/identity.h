@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define MR_CLIENT_ID_BYTES 16
+#define MR_CLIENT_ID_BYTES  16
 #define MR_IDENTITY_URI_MAX 64 /* with NUL */
 
 enum mr_role {

@@ -9,11 +9,11 @@
 
 #include "kernels/kernels.h"
 
-#define MR_SEED_BYTES             32
-#define MR_EKM_BYTES              32
-#define MR_EXPORTER_LABEL         "EXPORTER-Millrace-upload"
-#define MR_EXPORTER_CONTEXT_BYTES 54 /* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) \
-                                      */
+#define MR_SEED_BYTES     32
+#define MR_EKM_BYTES      32
+#define MR_EXPORTER_LABEL "EXPORTER-Millrace-upload"
+/* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) */
+#define MR_EXPORTER_CONTEXT_BYTES 54
 
 /* Names one use of a seed or of an upload key: (round by its hash, device, hub, attempt). */
 struct mr_key_scope {

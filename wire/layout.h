@@ -1,10 +1,10 @@
 /* layout.h - how a vector of D values becomes share bytes and chunks.
  *
  * share bytes = main region ‖ trailer. Main region: L lanes of w bits, little-endian, where L is D
- * rounded up to a multiple of max(64, rotation block); lanes D..L-1 carry padding. Trailer: 16 lanes
- * of 32 bits, little-endian. The mask stream covers the share bytes from byte 0, so the trailer's
- * mask starts at byte offset main_bytes. Chunk c is bytes [c * chunk_bytes, …); the last may be
- * shorter, and is always a multiple of 64 bytes. */
+ * rounded up to a multiple of max(64, rotation block); lanes D..L-1 carry padding. Trailer: 16
+ * lanes of 32 bits, little-endian. The mask stream covers the share bytes from byte 0, so the
+ * trailer's mask starts at byte offset main_bytes. Chunk c is bytes [c * chunk_bytes, …); the last
+ * may be shorter, and is always a multiple of 64 bytes. */
 #ifndef MR_WIRE_LAYOUT_H
 #define MR_WIRE_LAYOUT_H
 
@@ -15,17 +15,17 @@
 #define MR_TRAILER_BYTES        64
 #define MR_CHUNK_BYTES_DEFAULT  1408
 #define MR_CHUNK_BYTES_FALLBACK 1216
-#define MR_CHUNK_BYTES_MAX      8896      /* jumbo frames of 9,000 bytes: 139 * 64 */
+#define MR_CHUNK_BYTES_MAX      8896 /* jumbo frames of 9,000 bytes: 139 * 64 */
 #define MR_DIMENSION_MAX        (1u << 30)
 
 /* What each trailer lane sums (units in the name). Lanes from MR_TRAILER_USED on are zero. */
 enum mr_trailer_lane {
-    MR_TRAILER_COUNT = 0,        /* always 1 */
-    MR_TRAILER_WEIGHT = 1,       /* ω, 1..weight_max */
-    MR_TRAILER_EXAMPLES = 2,     /* examples trained on, at most MR_TRAILER_VALUE_MAX */
-    MR_TRAILER_LOSS_MILLI = 3,   /* mean training loss × 1000, likewise */
-    MR_TRAILER_DRIFT_MILLI = 4,  /* L2 norm of the delta before clipping × 1000, likewise */
-    MR_TRAILER_CLIPPED = 5,      /* lanes that saturated at ±127, likewise */
+    MR_TRAILER_COUNT = 0,       /* always 1 */
+    MR_TRAILER_WEIGHT = 1,      /* ω, 1..weight_max */
+    MR_TRAILER_EXAMPLES = 2,    /* examples trained on, at most MR_TRAILER_VALUE_MAX */
+    MR_TRAILER_LOSS_MILLI = 3,  /* mean training loss × 1000, likewise */
+    MR_TRAILER_DRIFT_MILLI = 4, /* L2 norm of the delta before clipping × 1000, likewise */
+    MR_TRAILER_CLIPPED = 5,     /* lanes that saturated at ±127, likewise */
     MR_TRAILER_USED = 6,
 };
 /* A device caps each metric so that sums of 2^32 / 2^20 = 4,096 devices cannot wrap; with larger
@@ -33,14 +33,14 @@ enum mr_trailer_lane {
 #define MR_TRAILER_VALUE_MAX ((1u << 20) - 1)
 
 struct mr_layout {
-    uint8_t ring_bits;      /* 16, 24 or 32 */
-    uint32_t dimension;     /* D */
-    uint32_t lanes;         /* L */
+    uint8_t ring_bits;       /* 16, 24 or 32 */
+    uint32_t dimension;      /* D */
+    uint32_t lanes;          /* L */
     uint32_t rotation_block; /* 1 = no rotation */
     uint32_t chunk_bytes;
     uint32_t chunks;
-    uint64_t main_bytes;    /* L * w / 8, a multiple of 64 */
-    uint64_t share_bytes;   /* main_bytes + MR_TRAILER_BYTES */
+    uint64_t main_bytes;  /* L * w / 8, a multiple of 64 */
+    uint64_t share_bytes; /* main_bytes + MR_TRAILER_BYTES */
 };
 
 /* Fills the layout. Returns 0, or -1 if ring_bits is not 16/24/32, dimension is 0 or above
