@@ -13,7 +13,8 @@
 #include "wire/assert.h"
 
 /* Bytes one connection may move before the others get their turn. */
-#define TURN_BYTES ((size_t)256 * 1024)
+#define TURN_BYTES    ((size_t)256 * 1024)
+#define PIECES_A_TURN (TURN_BYTES / MR_H2_READ_BYTES)
 /* A request or an answer that moves less than this in half an idle timeout makes no progress; after
  * three such looks in a row the connection is closed. */
 #define PROGRESS_BYTES 4096
@@ -269,25 +270,30 @@ static void after_flush(struct mr_connection *connection, enum mr_h2_io_result s
     }
 }
 
+/* Answers go out between the pieces that come in, so that a limit which ends the session takes
+ * effect after one piece, not after all that lies waiting. */
 static void pump(struct mr_connection *connection)
 {
-    struct mr_server *server = connection->server;
+    enum mr_h2_io_result got = MR_H2_IO_MORE, sent = MR_H2_IO_DONE;
     int http2_error = 0;
     connection->pumping = true;
-    const enum mr_h2_io_result got =
-        mr_h2_io_read(&connection->io, server->read_buffer, TURN_BYTES, &http2_error);
+    for (size_t i = 0; i < PIECES_A_TURN && got == MR_H2_IO_MORE && sent == MR_H2_IO_DONE; i++) {
+        got = mr_h2_io_read(&connection->io, connection->server->read_buffer, MR_H2_READ_BYTES,
+                            &http2_error);
+        if (got == MR_H2_IO_DONE || got == MR_H2_IO_MORE) {
+            sent = mr_h2_io_flush(&connection->io, TURN_BYTES);
+        }
+    }
     connection->pumping = false;
     if (got == MR_H2_IO_HTTP2) {
         const bool flood = http2_error == NGHTTP2_ERR_FLOODED;
         end(connection, flood ? MR_END_FLOOD : MR_END_PROTOCOL,
             flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
-        return;
-    }
-    if (got == MR_H2_IO_CLOSED || got == MR_H2_IO_TLS) {
+    } else if (got == MR_H2_IO_CLOSED || got == MR_H2_IO_TLS) {
         end(connection, MR_END_PEER, 0);
-        return;
+    } else {
+        after_flush(connection, sent);
     }
-    mr_connection_flush_now(connection);
 }
 
 void mr_connection_flush_now(struct mr_connection *connection)

@@ -266,7 +266,8 @@ void harness_await_metric(struct harness *harness, const char *sample, double va
         }
         pause_ms(5);
     }
-    fail_msg("%s is %g and does not become %g:\n%s", sample, now, value, harness->metrics);
+    print_message("%s", harness->metrics);
+    fail_msg("%s is %g and does not become %g", sample, now, value);
 }
 
 void harness_await(const atomic_uint *counter, unsigned value)
