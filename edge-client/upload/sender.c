@@ -118,7 +118,8 @@ static void expire(struct mr_sender *s, uint64_t now_us)
     if (!late)
         return;
     /* A timeout, not a mere gap: the path may be full. Back off in time and in volume. */
-    s->rto_us = s->rto_us * 2 < MR_SENDER_RTO_MAX_US ? s->rto_us * 2 : MR_SENDER_RTO_MAX_US;
+    uint64_t slowest = s->rto_us > MR_SENDER_RTO_BACKOFF_US ? s->rto_us : MR_SENDER_RTO_BACKOFF_US;
+    s->rto_us = s->rto_us * 2 < slowest ? s->rto_us * 2 : slowest;
     uint32_t now_used = s->limit < s->window ? s->limit : s->window;
     s->limit = now_used / 2 > 2 ? now_used / 2 : 2;
 }
@@ -211,6 +212,13 @@ static void sample_rtt(struct mr_sender *s, uint64_t rtt_us)
         s->rttvar_us += (gap >> 2) - (s->rttvar_us >> 2);
         s->srtt_us += (rtt_us >> 3) - (s->srtt_us >> 3);
     }
+}
+
+/* The estimate without any back-off: what every progress returns to. */
+static void restore_rto(struct mr_sender *s)
+{
+    if (s->srtt_us == 0)
+        return;
     uint64_t rto = s->srtt_us + 4 * s->rttvar_us;
     rto = rto < MR_SENDER_RTO_MIN_US ? MR_SENDER_RTO_MIN_US : rto;
     s->rto_us = rto < MR_SENDER_RTO_MAX_US ? rto : MR_SENDER_RTO_MAX_US;
@@ -221,6 +229,7 @@ static void sample_rtt(struct mr_sender *s, uint64_t rtt_us)
 static void settle(struct mr_sender *s, uint64_t now_us, const struct mr_ack *ack)
 {
     uint64_t latest_us = 0;
+    unsigned before = s->flying + s->lost;
     for (unsigned i = s->flying; i-- > 0;) {
         const struct flight *f = &s->flights[i];
         if (!tells_of(ack, f->chunk))
@@ -237,6 +246,8 @@ static void settle(struct mr_sender *s, uint64_t now_us, const struct mr_ack *ac
             s->losses[i] = s->losses[--s->lost];
     if (latest_us)
         sample_rtt(s, now_us - latest_us);
+    if (s->flying + s->lost < before)
+        restore_rto(s);
     for (unsigned i = s->flying; i-- > 0;)
         if (s->flights[i].order + MR_SENDER_REORDER <= s->order_heard)
             lose(s, i);

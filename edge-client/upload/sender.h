@@ -13,11 +13,15 @@
 #include "wire/keys.h"
 #include "wire/layout.h"
 
-#define MR_SENDER_WINDOW_MAX   1024 /* a larger grant is not used in full */
-#define MR_SENDER_REORDER      8    /* sent so many after it were heard of: the chunk is lost */
-#define MR_SENDER_RTO_FIRST_US 250000
-#define MR_SENDER_RTO_MIN_US   30000
-#define MR_SENDER_RTO_MAX_US   2000000
+#define MR_SENDER_WINDOW_MAX 1024 /* a larger grant is not used in full */
+#define MR_SENDER_REORDER    8    /* sent so many after it were heard of: the chunk is lost */
+
+/* Retransmission timeout: before the first round trip is known; bounds of the estimate; and what
+ * doubling after timeouts stops at (the window shrinks as well), so that silence is a sure sign. */
+#define MR_SENDER_RTO_FIRST_US   250000
+#define MR_SENDER_RTO_MIN_US     30000
+#define MR_SENDER_RTO_MAX_US     2000000
+#define MR_SENDER_RTO_BACKOFF_US 500000
 
 enum mr_sender_phase {
     MR_SENDER_SENDING,

@@ -1,0 +1,65 @@
+/* fake.h - a federation inside the test: hubs with real keys, real receipts and real masks, behind
+ * a world (edge-client/session/world.h) with a virtual clock. Knobs make it misbehave. */
+#ifndef MR_TEST_EDGE_FAKE_H
+#define MR_TEST_EDGE_FAKE_H
+
+#include "edge-client/session/client.h"
+#include "edge-client/trainer/sgd.h"
+#include "tests/edge/receiver.h"
+#include "wire/share.h"
+
+#define FAKE_ATTEMPTS 16
+
+struct fake {
+    char dir[64]; /* data_dir, certificates, CSV; removed by fake_fini */
+    uint64_t now_us;
+    struct mr_sgd_random random;
+
+    unsigned hub_count;
+    uint8_t private_keys[MR_HUBS_MAX][32];
+    struct mr_announcement announcement;
+    struct mr_round_terms terms;
+    uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
+    size_t envelope_bytes;
+    uint8_t *model;
+    size_t model_bytes;
+
+    /* --- knobs --- */
+    unsigned loss;            /* percent of datagrams, each way */
+    unsigned busy;            /* so many grants are refused as busy first */
+    unsigned break_grants;    /* so many grants are lost on the way back */
+    unsigned refuse_connects; /* so many connections fail */
+    bool refuse_certificate;
+    bool corrupt_model;
+    bool bad_receipts;
+    const char *refuse_grant;            /* code, or NULL */
+    enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */
+    bool hold_staged;                    /* never commits */
+
+    /* --- what happened --- */
+    unsigned connects, seeds_posted, grants, puts, models_sent, attempts;
+    uint32_t last_attempt;
+    uint8_t seeds[FAKE_ATTEMPTS][MR_HUBS_MAX][MR_SEED_BYTES];
+    uint8_t first_share[FAKE_ATTEMPTS][64]; /* start of each attempt's share as it arrived */
+    bool receiving;
+    struct receiver receiver;
+    enum mr_upload_state state;
+    unsigned acks_due;
+    uint8_t *committed; /* the share that was committed */
+    uint32_t committed_attempt;
+    uint64_t unix_start_ms;
+};
+
+/* Makes the folder, keys, a model of layers 8-4-3 and an announcement of round 1. */
+void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits);
+void fake_fini(struct fake *fake);
+/* Signs the announcement again after a change. */
+void fake_announce(struct fake *fake);
+void fake_world(struct fake *fake, struct mr_world *world);
+/* Opens a client of this federation. */
+struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
+                               const char *dump_dir);
+/* The committed share plus all masks, as packed share bytes (malloc'd). */
+uint8_t *fake_open_sum(struct fake *fake);
+
+#endif
