@@ -20,14 +20,14 @@ import sums
 from federation import Failure, Federation
 from report import write_report
 
-# Chosen on the training part alone: see docs/decisions/0008-demo-parameters.md.
+# Why these: docs/decisions/0008-demo-parameters.md.
 TRAINING = {
     "layers": "64,64,10",
-    "rotation_log2": 0,
-    "scale": 1000.0,
+    "rotation_log2": 10,
+    "scale": 400.0,
     "clip_norm": 4.0,
     "weight_max": 100,
-    "trainer": {"epochs": 5, "batch": 16, "learning_rate": 0.05},
+    "trainer": {"epochs": 10, "batch": 8, "learning_rate": 0.2},
 }
 KILL_ROUND = 5  # the device numbered VICTIM dies in the middle of this round's upload
 VICTIM = 7
