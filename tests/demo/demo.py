@@ -43,7 +43,7 @@ class Demo:
         self.fed = Federation(options.build, self.work, self.genuine, TRAINING)
         self.dumps = os.path.join(self.work, "dumps")
         self.rounds = []
-        self.restart = False
+        self.received = 0
 
     def say(self, text):
         print(text, flush=True)
@@ -101,6 +101,14 @@ class Demo:
             time.sleep(0.02)
         raise Failure(f"the device to be killed never began its upload: see {path}")
 
+    def bytes_received(self, share_bytes):
+        """Upload bytes at the lead so far: UDP payloads as counted, HTTP/2 bodies by their number."""
+        samples = self.fed.metrics(0)
+        datagrams = sum(v for k, v in samples.items()
+                        if k.startswith("millrace_upload_received_bytes_total"))
+        return int(datagrams
+                   + samples["millrace_upload_http2_staged_total"] * share_bytes)
+
     def round(self, number):
         self.arrange_kill(number)
         opened = self.fed.operator(0, "round", "open")["round"]
@@ -117,13 +125,15 @@ class Demo:
         other = sums.compare(f"{self.work}/hub-1", self.dumps, opened)
         model = f"{self.work}/hub-0/models/{outcome['model_hash']}.safetensors"
         accuracy = self.evaluate(model)
+        received = self.bytes_received(check.share_bytes)
+        before, self.received = self.received, received
         with open(f"{self.work}/included-{opened}.txt", "w", encoding="ascii") as f:
             f.write("\n".join(check.included) + "\n")
         return {
             "round": opened, "joined": outcome["included"],
             "dropped": outcome["admitted"] - outcome["included"],
             "accuracy": accuracy, "plain_accuracy": None,
-            "bytes": check.share_bytes * outcome["included"],
+            "bytes": received - before,
             "publish_ms": outcome["publish_ms"],
             "match": check.equal and other.equal, "detail": check.detail,
         }

@@ -12,12 +12,10 @@ def scale_points(values, low, high):
             for i, v in enumerate(values)]
 
 
-def line_chart(title, unit, series):
-    """series: [(name, colour, values)], values one a round."""
+def line_chart(title, unit, series, low=0):
+    """series: [(name, colour, values)], values one a round; `low` is where the axis begins."""
     flat = [v for _, _, values in series for v in values]
-    low, high = min(flat), max(flat)
-    if low > 0 and low < high / 2:
-        low = 0
+    low, high = min(low, *flat), max(flat)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
              f'<text x="{PAD}" y="18" class="t">{html.escape(title)}</text>']
     for i in range(5):
@@ -50,10 +48,10 @@ def write_report(path, summary, rounds):
     charts = [
         line_chart("Accuracy on the held-out digits", "share right", [
             ("secure", "#0b57d0", [r["accuracy"] for r in rounds]),
-            ("plain float average", "#b3541e", [r["plain_accuracy"] for r in rounds])]),
+            ("plain float average", "#b3541e", [r["plain_accuracy"] for r in rounds])], low=0.5),
         line_chart("From quorum to published model", "milliseconds", [
             ("round time", "#0b57d0", [r["publish_ms"] for r in rounds])]),
-        line_chart("Bytes sent by all devices", "kilobytes", [
+        line_chart("Upload bytes that reached the lead", "kilobytes", [
             ("uploads", "#0b57d0", [r["bytes"] / 1000 for r in rounds])]),
     ]
     rows = "".join(
