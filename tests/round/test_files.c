@@ -1,0 +1,313 @@
+/* test_files.c - commit files and the store: written, read back, torn, damaged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <openssl/sha.h>
+
+#include "appliance/model/files.h"
+#include "appliance/model/store.h"
+#include "appliance/round/commit_file.h"
+#include "scratch.h"
+#include "wire/safetensors.h"
+
+static int open_scratch(void **state)
+{
+    *state = scratch_open();
+    return 0;
+}
+
+static int close_scratch(void **state)
+{
+    scratch_close(*state);
+    return 0;
+}
+
+/* --- commit files ---------------------------------------------------------------------------- */
+
+#define SHARE 640
+
+static uint8_t sum_bytes[SHARE], envelope[300];
+
+static struct mr_commit_state make_state(unsigned members, struct mr_included *entries)
+{
+    struct mr_commit_state state = {.round = 9,
+                                    .announcement_hash = {1, 2, 3},
+                                    .sum = sum_bytes,
+                                    .share_bytes = SHARE,
+                                    .envelope = envelope,
+                                    .envelope_bytes = sizeof envelope,
+                                    .included = entries,
+                                    .included_count = members};
+    for (unsigned i = 0; i < SHARE; i++) {
+        sum_bytes[i] = (uint8_t)(i * 7 + members);
+    }
+    memset(envelope, 0x5a, sizeof envelope);
+    for (unsigned i = 0; i < members; i++) {
+        memset(entries[i].client_id, (int)i + 1, MR_CLIENT_ID_BYTES);
+        entries[i].attempt = i % 8;
+    }
+    return state;
+}
+
+static void write_states(const char *dir, unsigned first, unsigned last)
+{
+    struct mr_commit_file *file;
+    struct mr_error error = {.text = ""};
+    struct mr_included entries[16];
+    assert_int_equal(mr_commit_file_open(&file, dir, &error), 0);
+    for (unsigned members = first; members <= last; members++) {
+        const struct mr_commit_state state = make_state(members, entries);
+        assert_int_equal(mr_commit_file_write(file, &state, &error), 0);
+    }
+    mr_commit_file_close(file);
+}
+
+static void expect_members(const char *dir, unsigned members)
+{
+    struct mr_commit_read read;
+    struct mr_error error;
+    struct mr_included entries[16];
+    assert_int_equal(mr_commit_file_read(&read, dir, &error), 0);
+    const struct mr_commit_state expected = make_state(members, entries);
+    assert_int_equal(read.state.included_count, members);
+    assert_int_equal(read.state.round, 9);
+    assert_false(read.state.frozen);
+    assert_memory_equal(read.state.announcement_hash, expected.announcement_hash, MR_HASH_BYTES);
+    assert_int_equal(read.state.share_bytes, SHARE);
+    assert_memory_equal(read.state.sum, sum_bytes, SHARE);
+    assert_int_equal(read.state.envelope_bytes, sizeof envelope);
+    assert_memory_equal(read.state.envelope, envelope, sizeof envelope);
+    for (unsigned i = 0; i < members; i++) {
+        assert_memory_equal(read.state.included[i].client_id, entries[i].client_id,
+                            MR_CLIENT_ID_BYTES);
+        assert_int_equal(read.state.included[i].attempt, entries[i].attempt);
+    }
+    mr_commit_read_fini(&read);
+}
+
+static void test_commit_round_trip(void **state)
+{
+    const char *dir = *state;
+    struct mr_commit_read read;
+    struct mr_error error;
+    assert_int_equal(mr_commit_file_read(&read, dir, &error), 1);
+    write_states(dir, 0, 0);
+    expect_members(dir, 0);
+    write_states(dir, 1, 6);
+    expect_members(dir, 6);
+    write_states(dir, 3, 3); /* a new process goes on from there: newer wins, not longer */
+    expect_members(dir, 3);
+}
+
+static void with_file(const char *dir, unsigned which, uint8_t **bytes, size_t *length, char *path)
+{
+    sprintf(path, "%s/commit-%u", dir, which);
+    assert_int_equal(mr_file_read(path, bytes, length, NULL), 0);
+}
+
+static void put(const char *path, const uint8_t *bytes, size_t length)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    fclose(file);
+}
+
+/* The newest generation is cut or changed anywhere: the one before is read instead. */
+static void test_commit_torn_and_damaged(void **state)
+{
+    const char *dir = *state;
+    char path[4096];
+    uint8_t *bytes;
+    size_t length;
+    write_states(dir, 4, 5); /* generations 1 (in commit-1) and 2 (in commit-0) */
+    with_file(dir, 0, &bytes, &length, path);
+    for (size_t cut = 0; cut < length; cut += 13) {
+        put(path, bytes, cut);
+        expect_members(dir, 4);
+    }
+    for (size_t at = 0; at < length; at += 11) {
+        bytes[at] ^= 0x10;
+        put(path, bytes, length);
+        expect_members(dir, 4);
+        bytes[at] ^= 0x10;
+    }
+    put(path, bytes, length);
+    expect_members(dir, 5);
+    put(path, bytes, 20);
+    free(bytes);
+    write_states(dir, 7, 7); /* writing goes on over the torn one */
+    expect_members(dir, 7);
+}
+
+static void test_commit_both_damaged(void **state)
+{
+    const char *dir = *state;
+    char path[4096];
+    struct mr_commit_read read;
+    struct mr_error error;
+    write_states(dir, 4, 5);
+    for (unsigned which = 0; which < 2; which++) {
+        sprintf(path, "%s/commit-%u", dir, which);
+        put(path, (const uint8_t *)"MRCOMMT1", 8);
+    }
+    assert_int_equal(mr_commit_file_read(&read, dir, &error), 1);
+}
+
+/* --- the store ------------------------------------------------------------------------------- */
+
+static uint8_t *make_model(float value, size_t *length, uint8_t hash[MR_HASH_BYTES])
+{
+    const struct mr_tensor tensor = {.name = "w", .dims = {4}, .rank = 1, .count = 4};
+    size_t header;
+    uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
+    *length = header + 16;
+    bytes = realloc(bytes, *length);
+    for (unsigned i = 0; i < 4; i++) {
+        memcpy(bytes + header + 4 * i, &value, 4);
+    }
+    SHA256(bytes, *length, hash);
+    return bytes;
+}
+
+static struct mr_store *open_store(const char *dir, const char *initial)
+{
+    struct mr_store *store;
+    struct mr_error error = {.text = ""};
+    char path[4096];
+    sprintf(path, "%s/data", dir);
+    if (mr_store_open(&store, path, initial, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    return store;
+}
+
+static char *write_initial(const char *dir, uint8_t hash[MR_HASH_BYTES])
+{
+    static char path[4096];
+    size_t length;
+    uint8_t *bytes = make_model(1.0f, &length, hash);
+    sprintf(path, "%s/initial.safetensors", dir);
+    put(path, bytes, length);
+    free(bytes);
+    return path;
+}
+
+static void test_store(void **state)
+{
+    const char *dir = *state;
+    uint8_t first[MR_HASH_BYTES], next[MR_HASH_BYTES], signed_hash[MR_HASH_BYTES];
+    struct mr_error error = {.text = ""};
+    size_t length;
+    struct mr_store *store = open_store(dir, write_initial(dir, first));
+    assert_memory_equal(mr_store_current(store), first, MR_HASH_BYTES);
+    assert_int_equal(mr_store_signed_round(store, signed_hash), 0);
+
+    uint8_t *bytes = make_model(2.0f, &length, next);
+    assert_null(mr_store_borrow(store, next, &error));
+    assert_int_equal(mr_store_write_model(store, next, bytes, length, "{}\n", &error), 0);
+    assert_int_equal(mr_store_write_current(store, next, &error), 0);
+    assert_int_equal(mr_store_write_round(store, 4, "{\"round\": 4}", bytes, 10, &error), 0);
+    assert_int_equal(mr_store_write_signed(store, 4, first, &error), 0);
+    struct mr_model *model = mr_store_borrow(store, next, &error);
+    assert_non_null(model);
+    assert_int_equal(mr_model_dimension(model), 4);
+    size_t mapped;
+    assert_memory_equal(mr_model_bytes(model, &mapped), bytes, length);
+    assert_int_equal(mapped, length);
+    mr_store_return(store, model);
+    mr_store_close(store);
+    free(bytes);
+
+    store = open_store(dir, NULL); /* a new process finds it all */
+    assert_memory_equal(mr_store_current(store), next, MR_HASH_BYTES);
+    assert_int_equal(mr_store_signed_round(store, signed_hash), 4);
+    assert_memory_equal(signed_hash, first, MR_HASH_BYTES);
+    char *record = mr_store_read_round(store, 4);
+    assert_string_equal(record, "{\"round\": 4}");
+    free(record);
+    assert_null(mr_store_read_round(store, 5));
+    mr_store_close(store);
+}
+
+static void test_store_refuses_damage(void **state)
+{
+    const char *dir = *state;
+    char path[4096];
+    uint8_t hash[MR_HASH_BYTES];
+    struct mr_store *store;
+    struct mr_error error;
+    sprintf(path, "%s/none", dir);
+    assert_int_equal(mr_store_open(&store, path, "", &error), -1);
+    assert_non_null(strstr(error.text, "initial_model_file"));
+
+    mr_store_close(open_store(dir, write_initial(dir, hash)));
+    sprintf(path, "%s/data/signed-round", dir);
+    put(path, (const uint8_t *)"seven", 5);
+    sprintf(path, "%s/data", dir);
+    assert_int_equal(mr_store_open(&store, path, NULL, &error), -1);
+    assert_non_null(strstr(error.text, "signed-round"));
+    sprintf(path, "%s/data/signed-round", dir);
+    unlink(path);
+
+    /* One bit of the current model on disk. */
+    char hex[2 * MR_HASH_BYTES + 1];
+    uint8_t *bytes;
+    size_t length;
+    for (unsigned i = 0; i < MR_HASH_BYTES; i++) {
+        sprintf(hex + 2 * i, "%02x", hash[i]);
+    }
+    sprintf(path, "%s/data/models/%s.safetensors", dir, hex);
+    assert_int_equal(mr_file_read(path, &bytes, &length, &error), 0);
+    bytes[length - 1] ^= 1;
+    put(path, bytes, length);
+    free(bytes);
+    sprintf(path, "%s/data", dir);
+    assert_int_equal(mr_store_open(&store, path, NULL, &error), -1);
+    assert_non_null(strstr(error.text, "damaged"));
+}
+
+static void test_store_maps_a_bounded_number(void **state)
+{
+    const char *dir = *state;
+    uint8_t hashes[40][MR_HASH_BYTES], first[MR_HASH_BYTES];
+    struct mr_error error = {.text = ""};
+    struct mr_store *store = open_store(dir, write_initial(dir, first));
+    for (unsigned i = 0; i < 40; i++) {
+        size_t length;
+        uint8_t *bytes = make_model((float)i + 3.0f, &length, hashes[i]);
+        assert_int_equal(mr_store_write_model(store, hashes[i], bytes, length, "{}", &error), 0);
+        free(bytes);
+        struct mr_model *model = mr_store_borrow(store, hashes[i], &error);
+        assert_non_null(model);
+        mr_store_return(store, model);
+    }
+    struct mr_model *held[40];
+    unsigned count = 0;
+    while (count < 40 && (held[count] = mr_store_borrow(store, hashes[count], &error)) != NULL) {
+        count++;
+    }
+    assert_true(count >= 8 && count < 40);
+    while (count--) {
+        mr_store_return(store, held[count]);
+    }
+    mr_store_close(store);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
+    const struct CMUnitTest tests[] = {
+        T(test_commit_round_trip),    T(test_commit_torn_and_damaged),
+        T(test_commit_both_damaged),  T(test_store),
+        T(test_store_refuses_damage), T(test_store_maps_a_bounded_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
