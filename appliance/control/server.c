@@ -59,12 +59,12 @@ static int listen_on(struct mr_server *server, const struct mr_server_config *co
                             "control.port that are free here",
                             config->listen_host, config->port, strerror(errno));
     }
-    struct sockaddr_storage bound;
+    struct sockaddr_in6 bound = {0}; /* an IPv4 address fits, with its port at the same place */
     socklen_t length = sizeof bound;
-    getsockname(server->listen_fd, (struct sockaddr *)&bound, &length);
-    server->port =
-        ntohs(bound.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&bound)->sin6_port
-                                          : ((const struct sockaddr_in *)&bound)->sin_port);
+    if (getsockname(server->listen_fd, (struct sockaddr *)&bound, &length) != 0) {
+        return mr_error_set(error, "control plane: %s", strerror(errno));
+    }
+    server->port = ntohs(bound.sin6_port);
     return 0;
 }
 

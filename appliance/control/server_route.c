@@ -1,5 +1,6 @@
 #include "appliance/control/server_route.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/assert.h"
@@ -42,10 +43,7 @@ static int fits(const char *pattern, char *path, struct span *params)
 static void allow(struct mr_route_match *match, const char *method)
 {
     const size_t used = strlen(match->allow);
-    const char *comma = used ? ", " : "";
-    if (used + strlen(comma) + strlen(method) < sizeof match->allow) {
-        strcat(strcat(match->allow, comma), method);
-    }
+    snprintf(match->allow + used, sizeof match->allow - used, used ? ", %s" : "%s", method);
 }
 
 enum mr_route_result mr_route_find(struct mr_route_match *match, const struct mr_route *routes,
