@@ -61,7 +61,7 @@ static int parse(struct options *options, int argc, char **argv)
             options->cpu_mask = optarg;
             break;
         case 'r':
-            options->ready_fd = atoi(optarg);
+            options->ready_fd = (int)strtol(optarg, NULL, 10);
             break;
         case 'v':
             puts("millrace-hub " MR_VERSION);

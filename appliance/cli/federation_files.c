@@ -69,6 +69,15 @@ static void put_quoted(FILE *file, const char *text)
     fputc('\'', file);
 }
 
+/* A share of 32-bit lanes is no larger than the model file, but for its padding and trailer. */
+static unsigned long long share_bytes_max(const char *model)
+{
+    struct stat status;
+    const unsigned long long bytes =
+        stat(model, &status) == 0 ? (unsigned long long)status.st_size : 0;
+    return (bytes + 65536) / 65536 * 65536 + 65536;
+}
+
 static int write_hub(const struct mr_federation *plan, unsigned hub, const char *model,
                      struct mr_error *error)
 {
@@ -95,12 +104,14 @@ static int write_hub(const struct mr_federation *plan, unsigned hub, const char 
             "upload:\n"
             "  listen_host: 127.0.0.1\n"
             "  port_base: %u\n"
+            "  slots_per_worker: %u\n"
+            "  share_bytes_max: %llu\n"
             "round:\n"
             "  cohort_min: %u\n"
             "  quorum: %u\n"
             "  initial_model_file: ",
-            hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, cohort_min,
-            plan->devices < 30 ? plan->devices : 30);
+            hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, plan->devices + 2,
+            share_bytes_max(model), cohort_min, plan->devices < 30 ? plan->devices : 30);
     put_quoted(file, model);
     fputs("\nhubs:\n", file);
     for (unsigned i = 0; i < plan->hubs; i++) {

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define COLUMNS_MAX 16
 
@@ -16,9 +17,17 @@ static void put_clean(FILE *out, const char *text)
     }
 }
 
-/* A scalar as text into `buffer`, or a pointer to the string itself. */
-static const char *scalar_text(const json_t *value, char buffer[32])
+/* A scalar as text into `buffer`, or a pointer to the string itself. Times are shown as such. */
+static const char *scalar_text(const char *key, const json_t *value, char buffer[32])
 {
+    const char *unit = strstr(key, "_unix_ms");
+    if (unit != NULL && unit[8] == '\0' && json_integer_value(value) > 0) {
+        const time_t seconds = (time_t)(json_integer_value(value) / 1000);
+        struct tm utc;
+        gmtime_r(&seconds, &utc);
+        strftime(buffer, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        return buffer;
+    }
     switch (json_typeof(value)) {
     case JSON_STRING:
         return json_string_value(value);
@@ -52,7 +61,7 @@ static const char *colour_of(const struct mr_cli *cli, const char *key, const ch
 static void put_cell(const struct mr_cli *cli, const char *key, const json_t *value, int width)
 {
     char buffer[32];
-    const char *text = scalar_text(value, buffer);
+    const char *text = scalar_text(key, value, buffer);
     const char *colour = colour_of(cli, key, text);
     fputs(colour, cli->out);
     put_clean(cli->out, text);
@@ -100,14 +109,15 @@ static void put_table(const struct mr_cli *cli, const json_t *rows, int indent)
     {
         for (size_t c = 0; c < columns; c++) {
             char buffer[32];
-            const int width = (int)strlen(scalar_text(json_object_get(row, names[c]), buffer));
+            const int width =
+                (int)strlen(scalar_text(names[c], json_object_get(row, names[c]), buffer));
             widths[c] = width > widths[c] ? width : widths[c];
         }
     }
     for (size_t c = 0; c < columns; c++) {
         fprintf(cli->out, "%*s", c == 0 ? indent : 2, "");
         put_clean(cli->out, names[c]);
-        fprintf(cli->out, "%*s", widths[c] - (int)strlen(names[c]), "");
+        fprintf(cli->out, "%*s", c + 1 < columns ? widths[c] - (int)strlen(names[c]) : 0, "");
     }
     fputc('\n', cli->out);
     json_array_foreach(rows, i, row)

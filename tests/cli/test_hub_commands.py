@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""The operator's command against two running hubs.
+
+    test_hub_commands.py MILLRACE MILLRACE_HUB DIGITS_TOOL
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+MILLRACE = HUB = DIGITS = None
+
+
+def free_base_port():
+    """A port such that it, the next one and their upload ports were free a moment ago."""
+    for base in range(21000 + os.getpid() % 20000, 64000, 7):
+        held = []
+        try:
+            for port, kind in ((base, socket.SOCK_STREAM), (base + 1, socket.SOCK_STREAM),
+                               (base + 1000, socket.SOCK_DGRAM), (base + 1001, socket.SOCK_DGRAM)):
+                held.append(socket.socket(socket.AF_INET, kind))
+                held[-1].bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            continue
+        finally:
+            for s in held:
+                s.close()
+    raise RuntimeError("no free ports")
+
+
+class AgainstHubs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="millrace-hubs-")
+        cls.hubs, cls.logs = [], []
+        model = os.path.join(cls.dir, "model.safetensors")
+        subprocess.run([DIGITS, "init", "--layers", "64,16,10", "--seed", "1", "--out", model],
+                       check=True, stdout=subprocess.DEVNULL)
+        cls.run_plain("config", "init", "--dir", cls.dir + "/fed", "--model", model, "--devices",
+                      "2", "--base-port", str(free_base_port()))
+        cls.run_plain("pki", "init", "--dir", cls.dir + "/foreign")
+        for hub in range(2):
+            cls.start(hub)
+
+    @classmethod
+    def run_plain(cls, *words):
+        subprocess.run([MILLRACE, *words], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def start(cls, hub):
+        """Starts a hub and waits until it says that it listens."""
+        ready, tell = os.pipe()
+        log = open(f"{cls.dir}/hub-{hub}.log", "wb")
+        cls.logs.append(log)
+        cls.hubs.append(subprocess.Popen(
+            [HUB, "--config", f"{cls.dir}/fed/hub-{hub}.yaml", "--ready-fd", str(tell)],
+            pass_fds=[tell], stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        os.close(tell)
+        with os.fdopen(ready) as f:
+            if not f.readline().startswith("READY"):
+                with open(log.name, encoding="utf-8") as said:
+                    raise RuntimeError(said.read())
+
+    @classmethod
+    def tearDownClass(cls):
+        for process in cls.hubs:
+            process.terminate()
+        codes = [process.wait(60) for process in cls.hubs]
+        for log in cls.logs:
+            log.close()
+        shutil.rmtree(cls.dir)
+        if codes != [0, 0]:
+            raise RuntimeError(f"the hubs ended with {codes}")
+
+    def call(self, *words):
+        done = subprocess.run([MILLRACE, *words, "--config", self.dir + "/fed/operator.json"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              stdin=subprocess.DEVNULL, timeout=120, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_status(self):
+        for hub, role in ((0, "lead"), (1, "helper")):
+            code, out, err = self.call("status", "--hub-index", str(hub), "--json")
+            self.assertEqual(code, 0, err)
+            found = json.loads(out)
+            self.assertEqual((found["hub"], found["role"]), (hub, role))
+        code, out, _ = self.call("status")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"(?m)^role +lead$")
+
+    def test_metrics(self):
+        code, out, _ = self.call("metrics")
+        self.assertEqual(code, 0)
+        self.assertIn("# TYPE millrace_build_info gauge\n", out)
+        code, out, _ = self.call("metrics", "--json")
+        self.assertEqual(code, 0)
+        self.assertGreaterEqual(json.loads(out)["millrace_control_connections"], 1)
+
+    def test_a_round_without_devices(self):
+        code, out, err = self.call("round", "open", "--deadline-ms", "200", "--json")
+        self.assertEqual(code, 0, err)
+        number = json.loads(out)["round"]
+        code, out, err = self.call("round", "show", str(number), "--wait", "--json")
+        self.assertEqual(code, 6, err)
+        self.assertEqual(json.loads(out)["state"], "void")
+        code, out, err = self.call("round", "show", str(number))
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"(?m)^state +void$")
+        code, out, err = self.call("round", "list", "--json")
+        self.assertEqual(code, 0, err)
+        self.assertIn(number, [r["round"] for r in json.loads(out)["rounds"]])
+
+    def test_refusals(self):
+        foreign = ["--cert", self.dir + "/foreign/operator.pem",
+                   "--key", self.dir + "/foreign/operator.key"]
+        device = ["--cert", self.dir + "/fed/pki/device-000.pem",
+                  "--key", self.dir + "/fed/pki/device-000.key"]
+        for words, says in [(["status", *foreign], "refused us"),
+                            (["status", *device], "unauthorised_role"),
+                            (["status", "--ca", self.dir + "/foreign/ca.pem"],
+                             "do not accept its certificate"),
+                            (["round", "show", "999999"], "no_round"),
+                            (["round", "open", "--quorum", "100000"], "bad_request"),
+                            (["round", "open", "--hub-index", "1"], "leads no rounds")]:
+            code, out, err = self.call(*words)
+            self.assertEqual((code, out), (4, ""), words)
+            self.assertIn(says, err, words)
+
+
+if __name__ == "__main__":
+    MILLRACE, HUB, DIGITS = sys.argv[1:4]
+    unittest.main(argv=sys.argv[:1], verbosity=1)
