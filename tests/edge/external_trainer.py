@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+"""An external trainer, as small as one can be: adds `step` to every parameter.
+
+Called as PROGRAM model.safetensors delta.safetensors report.json task.json (docs/edge-client.md).
+The task's data file says which part to play, so that the tests can see bad trainers, too.
+"""
+
+import json
+import struct
+import sys
+import time
+
+
+def read(path):
+    with open(path, "rb") as f:
+        size = struct.unpack("<Q", f.read(8))[0]
+        header = json.loads(f.read(size))
+        return header, f.read()
+
+
+def write(path, tensors):
+    header, data = {}, b""
+    for name, shape, values in tensors:
+        packed = struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(packed)]}
+        data += packed
+    text = json.dumps(header).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def main():
+    model, delta, report, task_path = sys.argv[1:]
+    with open(task_path, encoding="utf-8") as f:
+        task = json.load(f)
+    with open(task["data"], encoding="utf-8") as f:
+        part = f.read().strip()
+    header, data = read(model)
+    header.pop("__metadata__", None)
+    assert sum(len(data[slice(*t["data_offsets"])]) for t in header.values()) \
+        == 4 * task["dimension"]
+    if part == "slow":
+        time.sleep(60)
+    if part == "dies":
+        sys.exit(3)
+    tensors = []
+    for number, name in enumerate(reversed(list(header))):
+        count = (header[name]["data_offsets"][1] - header[name]["data_offsets"][0]) // 4
+        value = float("nan") if part == "nan" else task["training"]["epochs"] / 100
+        tensors.append((name + "x" if part == "misnamed" and number == 0 else name,
+                        header[name]["shape"], [value] * count))
+    if part == "short":
+        tensors.pop()
+    if part != "no-delta":
+        write(delta, tensors)
+    if part == "rubbish":
+        with open(delta, "wb") as f:
+            f.write(b"\xff" * 100)
+    if part != "no-report":
+        examples = 0 if part == "empty" else 6
+        with open(report, "w", encoding="utf-8") as f:
+            json.dump({"examples": examples, "loss": 0.25}, f)
+
+
+main()

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""millrace-edge as a person meets it: every wrong input has its exit code and names its remedy."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+PROGRAM = sys.argv[1:]
+FAILURES = []
+
+GOOD = {
+    "device": {"certificate": "device.pem", "key": "device.key", "ca": "ca.pem"},
+    "hubs": [{"index": i, "name": f"hub-{i}", "host": "127.0.0.1", "port": 1,
+              "public_key": "ab" * 32} for i in range(2)],
+    "data_dir": "data",
+}
+
+
+def run(*words):
+    done = subprocess.run([*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def expect(name, code, says, *words):
+    got, out, err = run(*words)
+    if got != code or says not in out + err:
+        FAILURES.append(f"{name}: exit {got}, expected {code} and {says!r}:\n{out}{err}")
+
+
+def changed(path, value):
+    """GOOD with one member replaced (or removed, for None), `path` in dots."""
+    config = json.loads(json.dumps(GOOD))
+    at = config
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
+    for p in parents:
+        at = at[p]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return config
+
+
+def certificate(folder, name, uri):
+    """A self-signed certificate; None where there is no openssl command."""
+    try:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x",
+                        "-addext", f"subjectAltName=URI:{uri}", "-days", "2", "-keyout",
+                        f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"],
+                       check=True, capture_output=True)
+        return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def config_errors(folder):
+    cases = [
+        ("device.certificate", None, "device.certificate"),
+        ("device.key", "", "device.key"),
+        ("device.passphrase", "x", "passphrase"),
+        ("data_dir", 5, "data_dir"),
+        ("transport", "carrier-pigeon", "transport"),
+        ("hubs", [], "hubs"),
+        ("hubs.0.port", 70000, "hubs[0].port"),
+        ("hubs.1.index", "one", "hubs[1].index"),
+        ("hubs.1.host", None, "hubs[1].host"),
+        ("hubs.0.weight", 1, "weight"),
+        ("hubs.0.public_key", "zz", "public_key"),
+        ("colour", "red", "colour"),
+    ]
+    for number, (path, value, says) in enumerate(cases):
+        name = f"{folder}/bad-{number}.json"
+        with open(name, "w", encoding="utf-8") as f:
+            json.dump(changed(path, value), f)
+        expect(path, 3, says, "check", "--config", name)
+    with open(f"{folder}/broken.json", "w", encoding="utf-8") as f:
+        f.write('{"device": {},\n "hubs" [')
+    expect("broken JSON", 3, "line 2", "check", "--config", f"{folder}/broken.json")
+    expect("no file", 3, "none.json", "check", "--config", f"{folder}/none.json")
+
+
+def identity_errors(folder, good):
+    expect("no certificate", 3, "device.certificate", "check", "--config", good)
+    with open(f"{folder}/device.pem", "w", encoding="utf-8") as f:
+        f.write("not PEM\n")
+    expect("no PEM", 3, "PEM", "check", "--config", good)
+    if not certificate(folder, "device", "urn:millrace:hub:1"):
+        return False
+    expect("a hub's certificate", 3, "urn:millrace:device", "check", "--config", good)
+    certificate(folder, "device", "urn:millrace:device:" + "0f" * 16)
+    certificate(folder, "ca", "urn:millrace:operator:x")
+    return True
+
+
+def good_certificate(folder, good):
+    """From here on configuration is sound, and nobody listens on port 1."""
+    data = f"{folder}/data.csv"
+    with open(data, "w", encoding="utf-8") as f:
+        f.write("1,2,0\n3,4,1\n")
+    expect("no data_dir", 3, "data_dir", "check", "--config", good)
+    os.mkdir(f"{folder}/data")
+    expect("nobody there", 5, "hub 0", "check", "--config", good)
+    code, out, _ = run("check", "--config", good, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    if code != 5 or not lines[0]["ok"] or lines[1]["ok"] or "0f0f" not in lines[0]["text"]:
+        FAILURES.append(f"check --json: {out}")
+    expect("patience", 5, "waiting for the lead", "run", "--config", good, "--data", data,
+           "--patience-ms", "300")
+    expect("no data file", 3, "none.csv", "run", "--config", good, "--data", f"{folder}/none.csv")
+    expect("cpu mask", 3, "cpu-mask", "run", "--config", good, "--data", data, "--cpu-mask", "mmx")
+    expect("transport", 2, "transport", "run", "--config", good, "--data", data, "--transport", "x")
+    with open(f"{folder}/data/state.json", "w", encoding="utf-8") as f:
+        f.write("{")
+    expect("damaged ledger", 3, "state.json", "check", "--config", good)
+
+
+def main():
+    expect("version", 0, "millrace-edge 0.", "version")
+    expect("help", 0, "exit codes", "help")
+    expect("nothing", 2, "usage")
+    expect("unknown command", 2, "usage", "dance")
+    expect("unknown option", 2, "frobnicate", "run", "--frobnicate")
+    expect("not a number", 2, "--rounds", "run", "--rounds", "many")
+    expect("negative", 2, "--rounds", "run", "--rounds", "-1")
+    expect("stray word", 2, "stray", "run", "stray")
+    expect("no config", 2, "--config", "run")
+    with tempfile.TemporaryDirectory() as folder:
+        good = f"{folder}/good.json"
+        with open(good, "w", encoding="utf-8") as f:
+            json.dump(GOOD, f)
+        expect("no data option", 2, "--data", "run", "--config", good)
+        config_errors(folder)
+        whole = identity_errors(folder, good)
+        if whole:
+            good_certificate(folder, good)
+    for failure in FAILURES:
+        print(failure)
+    if not whole:
+        print("skipped in part: no openssl command to make certificates with")
+    return 1 if FAILURES else 0 if whole else 77
+
+
+sys.exit(main())
