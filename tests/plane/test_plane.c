@@ -413,5 +413,7 @@ int main(int argc, char **argv)
 
     if (argc > 1)
         fixture_source = argv[1];
+    if (kit_lacks_source(fixture_source))
+        return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "upload_kit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,21 @@ int64_t kit_open_ack(const struct kit_device *device, const uint8_t *datagram, s
         mr_ack_decode(ack, plain, sizeof plain) != 0)
         return -1;
     return header.chunk;
+}
+
+bool kit_lacks_source(const char *kind)
+{
+    const struct mr_packet_source_config config = {.kind = kind, .listen_host = "127.0.0.1"};
+    struct mr_error error = {0};
+    char why[160];
+    struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
+
+    if (source != NULL) {
+        source->ops->close(source);
+        return false;
+    }
+    fprintf(stderr, "skipped: %s\n", error.text);
+    return true;
 }
 
 struct mr_peer_address kit_address(uint32_t host, uint16_t port)

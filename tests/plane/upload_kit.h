@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,9 @@ uint32_t kit_seal(const struct kit_device *device, uint32_t chunk,
 /* Opens an ACK; returns its number, or -1. */
 int64_t kit_open_ack(const struct kit_device *device, const uint8_t *datagram, size_t length,
                      struct mr_ack *ack);
+
+/* True if this machine or process cannot have that packet source; says why. The test is skipped. */
+bool kit_lacks_source(const char *kind);
 
 struct mr_peer_address kit_address(uint32_t host, uint16_t port);
 
