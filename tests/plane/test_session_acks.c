@@ -167,6 +167,34 @@ static void test_window_is_shared_evenly(void **state)
     assert_int_equal(mr_window_share(UINT32_MAX, 1, UINT32_MAX), UINT32_MAX);
 }
 
+static void test_window_follows_the_sessions(void **state)
+{
+    struct bench *bench = *state;
+    struct mr_ack ack;
+
+    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 60);
+    struct kit_device *device = bench_admit(bench, 0), *other = bench_admit(bench, 1);
+    struct kit_device *third = bench_admit(bench, 2);
+    bench_chunk(bench, device, 0);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.window, 20);
+    mr_sessions_revoke(bench->sessions, other->upload_id, MR_REASON_SUPERSEDED);
+    bench->now_ms += 10;
+    bench_chunk(bench, device, 1);
+    bench_drain_acks(bench);
+    bench->now_ms += 10;
+    bench_chunk(bench, device, 2);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.window, 30);
+    bench_all_chunks(bench, third);
+    assert_true(bench_ack(bench, third, &ack, NULL));
+    assert_int_equal(mr_sessions_receiving(bench->sessions), 1);
+    bench->now_ms += 10;
+    bench_chunk(bench, device, 3);
+    assert_true(bench_ack(bench, device, &ack, NULL));
+    assert_int_equal(ack.window, 60);
+}
+
 /* The device's address changes in the middle; a replay by a stranger changes nothing for good. */
 static void test_rebinding(void **state)
 {
@@ -259,6 +287,28 @@ static void test_no_amplification(void **state)
     bench_close(&bench);
 }
 
+/* Bytes from one address buy nothing for another: a replayed packet with a forged sender cannot
+ * turn a session's answers into a flood. */
+static void test_no_credit_for_another_address(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    const struct mr_peer_address victim = kit_address(0xc0a80001, 9);
+    struct mr_peer_address to;
+    struct mr_ack ack;
+
+    for (uint32_t chunk = 0; chunk < 8; chunk++)
+        bench_chunk(bench, device, chunk);
+    bench_drain_acks(bench);
+    assert_int_equal(chunk_from(bench, device, 8, &victim), MR_UPLOAD_ACCEPTED); /* 112 bytes */
+    assert_true(bench_ack(bench, device, &ack, &to));                            /* 96 bytes */
+    assert_true(same(&to, &victim));
+    bench_fold(bench);
+    mr_sessions_settle(bench->sessions, device->upload_id, true, MR_REASON_NONE);
+    assert_int_equal(bench_drain_acks(bench), 0);
+    assert_int_equal(bench_count(bench, MR_UPLOAD_DROP_ack_withheld), 1);
+}
+
 /* Three small chunks, each acknowledged: the fourth ACK would be one too many until more comes. */
 static void test_ack_withheld(void **state)
 {
@@ -298,7 +348,9 @@ int main(void)
         TEST(test_repeats_are_rate_limited),
         cmocka_unit_test(test_ack_every_sixteen),
         cmocka_unit_test(test_window_is_shared_evenly),
+        TEST(test_window_follows_the_sessions),
         TEST(test_rebinding),
+        TEST(test_no_credit_for_another_address),
         TEST(test_stranger_gets_nothing),
         cmocka_unit_test(test_no_amplification),
         cmocka_unit_test(test_ack_withheld),

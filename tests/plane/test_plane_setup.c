@@ -1,0 +1,154 @@
+/* test_plane_setup.c - a configuration that cannot work is refused with a text that names the
+ * option; what /metrics shows. */
+#include <string.h>
+
+#include "plane_fixture.h"
+
+static const struct mr_upload_plane_config good = {
+    .workers = 2,
+    .slots_per_worker = 4,
+    .share_bytes_max = 4096,
+    .source = "auto",
+    .listen_host = "127.0.0.1",
+    .advertise_host = "127.0.0.1",
+    .window_max = 64,
+    .window_total = 1024,
+    .idle_timeout_ms = 60000,
+};
+
+static void ignore(void *context, const struct mr_plane_event *event)
+{
+    (void)context;
+    (void)event;
+}
+
+/* Opens and closes; the error's text, empty when it opened. */
+static const char *try_open(const struct mr_upload_plane_config *config)
+{
+    static struct mr_error error;
+    struct mr_upload_plane *plane;
+    struct mr_loop *loop;
+
+    memset(&error, 0, sizeof error);
+    assert_int_equal(mr_loop_open(&loop, &error), 0);
+    if (mr_upload_plane_open(&plane, loop, config, mr_kernels_select(~0u), ignore, NULL, NULL,
+                             &error) == 0)
+        mr_upload_plane_close(plane);
+    else
+        assert_null(plane);
+    mr_loop_close(loop);
+    return error.text;
+}
+
+static void refused(const struct mr_upload_plane_config *config, const char *option)
+{
+    const char *text = try_open(config);
+
+    if (strstr(text, option) == NULL)
+        fail_msg("\"%s\" does not name %s", text, option);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const int cpus[] = {0, 1023};
+    struct mr_upload_plane_config config = good;
+
+    assert_string_equal(try_open(&config), "");
+    config.workers = 0;
+    refused(&config, "workers");
+    config.workers = 65;
+    refused(&config, "workers");
+    config = good;
+    config.slots_per_worker = 0;
+    refused(&config, "slots_per_worker");
+    config.slots_per_worker = 1u << 23;
+    refused(&config, "slots_per_worker");
+    config = good;
+    config.share_bytes_max = 64;
+    refused(&config, "share_bytes_max");
+    config.share_bytes_max = UINT64_C(1) << 60; /* more than any machine has */
+    refused(&config, "share_bytes_max");
+    config = good;
+    config.window_max = 0;
+    refused(&config, "window_max");
+    config = good;
+    config.idle_timeout_ms = 0;
+    refused(&config, "idle_timeout_ms");
+    config = good;
+    config.port_base = UINT16_MAX;
+    refused(&config, "port_base");
+    config = good;
+    config.source = "tin-can";
+    refused(&config, "tin-can");
+    config = good;
+    config.listen_host = "no-number.example";
+    refused(&config, "listen_host");
+    config = good;
+    config.worker_cpus = cpus;
+    refused(&config, "worker 1: ");
+}
+
+static void test_share_too_large(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 1000, 1, 2, 60000);
+    struct mr_round_terms large;
+    struct mr_error error;
+
+    kit_terms(&large, 16, 2000, 256);
+    assert_int_equal(mr_upload_plane_begin(fixture->plane, &large, &error), -1);
+    assert_non_null(strstr(error.text, "share_bytes_max"));
+    assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP)); /* the old round goes on */
+    fixture_close(fixture);
+}
+
+static void has_line(const struct mr_metrics *metrics, const char *line)
+{
+    if (strstr(metrics->text, line) == NULL)
+        fail_msg("no \"%s\" in:\n%s", line, metrics->text);
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(16, 500, 1, 4, 60000);
+    struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    struct mr_metrics metrics;
+    const uint32_t chunks = fixture->terms.layout.chunks;
+
+    assert_int_equal(chunks, 5);
+    for (uint32_t chunk = 1; chunk < chunks; chunk++) {
+        fixture_send(upload, chunk);
+        fixture_send(upload, chunk);
+    }
+    upload->device.round++;
+    fixture_send(upload, 0);
+    upload->device.round--;
+    fixture_send(upload, 0);
+    upload->heard = MR_UPLOAD_STAGED; /* sends nothing more */
+    fixture_run(fixture, until_staged);
+    mr_metrics_init(&metrics);
+    mr_upload_plane_metrics(fixture->plane, &metrics);
+    assert_int_equal(metrics.failed, 0);
+    has_line(&metrics, "\nmillrace_upload_drops_total{reason=\"duplicate\",worker=\"0\"} 4\n");
+    has_line(&metrics, "\nmillrace_upload_drops_total{reason=\"wrong_round\",worker=\"0\"} 1\n");
+    has_line(&metrics, "\nmillrace_upload_drops_total{reason=\"bad_tag\",worker=\"0\"} 0\n");
+    has_line(&metrics, "\nmillrace_upload_datagrams_total{worker=\"0\"} 10\n");
+    has_line(&metrics, "\nmillrace_upload_staged_total{worker=\"0\"} 1\n");
+    has_line(&metrics, "\nmillrace_upload_receiving{worker=\"0\"} 0\n");
+    has_line(&metrics, "\nmillrace_upload_http2_staged_total 0\n");
+    mr_metrics_fini(&metrics);
+    fixture_close(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_share_too_large),
+        cmocka_unit_test(test_metrics),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
