@@ -251,12 +251,14 @@ static void turn(struct mr_worker *worker, unsigned *wait)
     const bool quiet = n < MR_BURST_MAX;
     const uint64_t now = now_ms();
 
+    /* Orders first: a device cannot send before it was admitted, so its session is there by then.
+     */
+    take_orders(worker, now);
     if (n > 0) {
         mr_sessions_receive(worker->sessions, worker->packets, n, now, NULL);
         source->ops->release(source, worker->packets, n);
         report_session_events(worker);
     }
-    take_orders(worker, now);
     fold(worker, quiet);
     expire(worker, now);
     send_acks(worker, now, quiet);

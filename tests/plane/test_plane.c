@@ -273,6 +273,15 @@ static void test_http2(void **state)
     assert_int_equal(fixture->collection->upload_count, 7);
     fixture_check_sum(fixture);
     fixture_return(fixture, true, MR_REASON_NONE);
+    /* What is committed cannot be revoked any more. */
+    struct upload *last = &fixture->uploads[fixture->count - 2];
+    last->stopped = true;
+    assert_true(last->included);
+    mr_upload_plane_revoke(fixture->plane, last->device.upload_id, MR_REASON_SUPERSEDED);
+    gone->revoked = false;
+    mr_upload_plane_revoke(fixture->plane, gone->device.upload_id, MR_REASON_SUPERSEDED);
+    fixture_run(fixture, until_answered);
+    assert_true(last->not_revoked && !last->revoked);
     free(odd);
     fixture_close(fixture);
 }

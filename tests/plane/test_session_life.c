@@ -157,6 +157,7 @@ static void test_idle(void **state)
         assert_int_equal(bench->expired, chunk == 0 ? 0 : 1); /* the silent one, after a second */
     }
     assert_int_equal(bench_state(bench, silent), MR_UPLOAD_REFUSED);
+    bench_drain_acks(bench);
     for (unsigned i = 0; i < 3; i++) {
         bench->now_ms += 350;
         bench_chunk(bench, slow, 0);
@@ -164,6 +165,11 @@ static void test_idle(void **state)
     }
     assert_int_equal(bench_state(bench, slow),
                      MR_UPLOAD_REFUSED); /* repeats alone do not keep it */
+    struct mr_ack ack = {0};
+    while (bench_ack(bench, slow, &ack, NULL))
+        continue;
+    assert_int_equal(ack.state, MR_UPLOAD_REFUSED);
+    assert_int_equal(ack.reason, MR_REASON_IDLE);
     assert_int_equal(mr_sessions_slots_free(bench->sessions), SLOTS);
 }
 
