@@ -163,7 +163,16 @@ static enum mr_verdict_code check_policy(const struct mr_helper *helper, uint16_
     return MR_VERDICT_OK;
 }
 
-/* One announcement a round number, ever: across restarts too. */
+static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
+{
+    if (helper->state == MR_HELPER_SIGNING)
+        return memcmp(helper->proposed.hash, hash, MR_HASH_BYTES) == 0;
+    return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
+}
+
+/* One announcement a round number, and one life: a hub that restarts does not take up a round that
+ * it signed before. What it had admitted and answered is forgotten, and a second set of the same
+ * round, less one device, would give that device away. */
 static enum mr_verdict_code check_number(const struct mr_helper *helper,
                                          const struct mr_round_terms *terms,
                                          struct mr_verdict *verdict)
@@ -180,6 +189,12 @@ static enum mr_verdict_code check_number(const struct mr_helper *helper,
     if (round == last && memcmp(hash, terms->hash, MR_HASH_BYTES) != 0) {
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
                               "this hub signed another announcement of round %llu",
+                              (unsigned long long)round);
+    }
+    if (round == last && !is_current(helper, terms->hash)) {
+        return mr_verdict_set(verdict, MR_VERDICT_VOID,
+                              "this hub signed round %llu before it restarted, and its seeds are "
+                              "gone: open another round",
                               (unsigned long long)round);
     }
     return MR_VERDICT_OK;

@@ -90,13 +90,16 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     propose(world, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
     other.round = 6;
     propose(world, &other, lead, MR_VERDICT_WRONG_ROUND);
-    /* A new process remembers only what is on disk. */
+    /* A new process remembers only what is on disk: it cannot know which set it answered, so it
+     * takes up neither this announcement nor another of that round. */
     struct world *again = world_open(&plain);
     again->helpers[1].signed_round = world->helpers[1].signed_round;
     memcpy(again->helpers[1].signed_hash, world->helpers[1].signed_hash, MR_HASH_BYTES);
     other.round = 7;
     propose(again, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
-    propose(again, &world->announcement, lead, MR_VERDICT_OK);
+    propose(again, &world->announcement, lead, MR_VERDICT_VOID);
+    other.round = 8;
+    propose(again, &other, lead, MR_VERDICT_OK);
     world_close(again);
 }
 
