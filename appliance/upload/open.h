@@ -1,7 +1,9 @@
-/* open.h - opening sealed chunks, a burst at a time: the seam for a multi-buffer AEAD.
+/* open.h - opening sealed chunks, a burst at a time, under the upload keys of a worker's sessions.
  *
- * Jobs of one burst never write to the same bytes; the implementation may open them in any order.
- */
+ * An opener has one place for a key for each session, made at start-up: giving a key or opening a
+ * burst allocates nothing and takes no lock. Two implementations that agree bit for bit:
+ * intel-ipsec-mb (x86-64 with AES-NI, where the build has it) and OpenSSL. Tags are compared in
+ * constant time. One thread; to be opened on it, so that the keys lie near its CPU. */
 #ifndef MR_UPLOAD_OPEN_H
 #define MR_UPLOAD_OPEN_H
 
@@ -9,17 +11,41 @@
 #include <stdint.h>
 
 #include "wire/aead.h"
+#include "wire/error.h"
 
-struct mr_open_job {
-    struct mr_aead *aead;
-    uint64_t sequence;
-    const uint8_t *datagram; /* header (AAD), cipher, tag */
-    uint32_t bytes;          /* of cipher */
-    uint8_t *plain;
-    bool held; /* out: the tag holds; otherwise `plain` is garbage */
+enum mr_opener_kind {
+    MR_OPENER_AUTO = 0, /* the fastest that works here */
+    MR_OPENER_OPENSSL,
+    MR_OPENER_IPSEC_MB,
 };
 
-/* No allocation. */
-void mr_open_burst(struct mr_open_job *jobs, unsigned count);
+struct mr_opener;
+
+/* A sealed chunk of at most MR_CHUNK_BYTES_MAX bytes. */
+struct mr_open_job {
+    uint64_t sequence;
+    const uint8_t *datagram; /* header (AAD), cipher, tag */
+    uint8_t *plain;          /* bytes[] of room; must not overlap the datagram */
+    uint32_t bytes;          /* of cipher */
+    uint32_t key;            /* the place of the key; it was given */
+    bool held;               /* out: the tag holds; otherwise what `plain` holds must not be used */
+};
+
+/* Maps and touches places for `keys` keys. NULL when out of memory, or when that very kind was
+ * asked for and is not to be had here. */
+struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct mr_error *error);
+void mr_opener_close(struct mr_opener *opener); /* wipes; NULL allowed */
+
+const char *mr_opener_name(const struct mr_opener *opener); /* "ipsec_mb", "openssl" */
+const char *mr_opener_why(const struct mr_opener *opener);  /* a sentence */
+
+/* Sets or replaces the key at a place. 0, or -1 when it is refused (the place then has none). */
+int mr_opener_key(struct mr_opener *opener, uint32_t place, const struct mr_aead_key *key);
+/* Wipes it. A place without a key is fine. */
+void mr_opener_forget(struct mr_opener *opener, uint32_t place);
+
+/* Opens a burst. Jobs of one burst must not write to the same bytes; they are opened in any order.
+ */
+void mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count);
 
 #endif

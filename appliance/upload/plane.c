@@ -130,6 +130,10 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
                  mr_worker_port(plane->workers[index]), mr_worker_source(plane->workers[index]),
                  mr_worker_source_why(plane->workers[index]),
                  mr_worker_receive_buffer_bytes(plane->workers[index]));
+    if (index == 0) /* the same for all */
+        mr_log_event(plane->log, MR_LOG_INFO, "upload.opener", "name=%s why=%s",
+                     mr_opener_name(mr_worker_opener(plane->workers[0])),
+                     mr_opener_why(mr_worker_opener(plane->workers[0])));
     return 0;
 }
 

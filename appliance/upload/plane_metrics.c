@@ -61,8 +61,13 @@ static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metri
 
 static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
 {
-    char labels[32];
+    char labels[64];
 
+    snprintf(labels, sizeof labels, "name=\"%s\"",
+             mr_opener_name(mr_worker_opener(plane->workers[0])));
+    mr_metrics_family(metrics, "millrace_upload_opener_info", "gauge",
+                      "What opens the seals of uploads, by name.");
+    mr_metrics_sample(metrics, "millrace_upload_opener_info", labels, 1);
     mr_metrics_family(metrics, "millrace_upload_receiving", "gauge", "Uploads under way.");
     for (unsigned i = 0; i < plane->config.workers; i++) {
         snprintf(labels, sizeof labels, "worker=\"%u\"", i);

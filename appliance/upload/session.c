@@ -48,6 +48,11 @@ bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
     return true;
 }
 
+const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions)
+{
+    return sessions->opener;
+}
+
 uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
 {
     return mr_staging_bytes(config->slots, config->share_bytes_max);
@@ -65,9 +70,8 @@ static int open_table(struct mr_sessions *sessions)
     for (uint32_t i = 0; i < count; i++) {
         struct session *session = &sessions->table[i];
         session->slot = MR_SLOT_NONE;
-        session->up = mr_aead_open();
         session->down = mr_aead_open();
-        if (session->up == NULL || session->down == NULL)
+        if (session->down == NULL)
             return -1;
     }
     return 0;
@@ -94,7 +98,9 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
         return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
                             config->sessions);
     }
-    if (mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
+    sessions->opener = mr_opener_open(config->opener, config->sessions, error);
+    if (sessions->opener == NULL ||
+        mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
         mr_sessions_close(sessions);
         return -1;
     }
@@ -107,9 +113,9 @@ void mr_sessions_close(struct mr_sessions *sessions)
     if (sessions == NULL)
         return;
     for (uint32_t i = 0; sessions->table != NULL && i < sessions->config.sessions; i++) {
-        mr_aead_close(sessions->table[i].up);
         mr_aead_close(sessions->table[i].down);
     }
+    mr_opener_close(sessions->opener);
     mr_staging_close(&sessions->staging);
     free(sessions->table);
     free(sessions->staged.items);
@@ -120,17 +126,16 @@ void mr_sessions_close(struct mr_sessions *sessions)
 }
 
 /* Nothing of an earlier upload stays but the contexts' memory; its keys are overwritten. */
-static void forget(struct session *session)
+static void forget(struct mr_sessions *sessions, struct session *session)
 {
     static const struct mr_aead_key no_key;
-    struct mr_aead *up = session->up, *down = session->down;
+    struct mr_aead *down = session->down;
 
     if (session->upload_id != 0) {
-        (void)mr_aead_rekey(up, &no_key);
+        mr_opener_forget(sessions->opener, session_index(sessions, session));
         (void)mr_aead_rekey(down, &no_key);
     }
     memset(session, 0, sizeof *session);
-    session->up = up;
     session->down = down;
     session->slot = MR_SLOT_NONE;
 }
@@ -149,7 +154,7 @@ void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struc
     sessions->event_head = 0;
     sessions->event_count = 0;
     for (uint32_t i = 0; i < sessions->config.sessions; i++)
-        forget(&sessions->table[i]);
+        forget(sessions, &sessions->table[i]);
 }
 
 int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
@@ -162,10 +167,10 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     struct session *session = &sessions->table[index];
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
-    forget(session);
+    forget(sessions, session);
     session->in_urgent = in_urgent;
     session->in_lazy = in_lazy;
-    if (mr_aead_rekey(session->up, &keys->up) != 0 ||
+    if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
         mr_aead_rekey(session->down, &keys->down) != 0)
         return -1;
     session->upload_id = upload_id;

@@ -17,6 +17,7 @@
 
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/drops.h"
+#include "appliance/upload/open.h"
 #include "kernels/kernels.h"
 #include "wire/datagram.h"
 #include "wire/layout.h"
@@ -35,12 +36,13 @@
 struct mr_sessions;
 
 struct mr_sessions_config {
-    uint8_t lane;             /* top byte of its upload ids: the worker's number */
-    uint32_t sessions;        /* 1..2^24 */
-    uint32_t slots;           /* 1..sessions */
-    uint64_t share_bytes_max; /* a slot's size */
-    uint32_t window_max;      /* chunks in flight one session is ever granted */
-    uint32_t idle_timeout_ms; /* without a new chunk for so long: refused */
+    uint8_t lane;               /* top byte of its upload ids: the worker's number */
+    uint32_t sessions;          /* 1..2^24 */
+    uint32_t slots;             /* 1..sessions */
+    uint64_t share_bytes_max;   /* a slot's size */
+    uint32_t window_max;        /* chunks in flight one session is ever granted */
+    uint32_t idle_timeout_ms;   /* without a new chunk for so long: refused */
+    enum mr_opener_kind opener; /* 0: the fastest that works here */
 };
 
 static inline uint64_t mr_upload_id_make(uint8_t lane, uint32_t index, uint32_t random)
@@ -64,6 +66,9 @@ int mr_sessions_open(struct mr_sessions **sessions, const struct mr_sessions_con
                      struct mr_upload_counters *counters, struct mr_error *error);
 void mr_sessions_close(struct mr_sessions *sessions); /* NULL allowed */
 
+/* What opens the chunks. */
+const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions);
+
 /* Bytes that _open maps for slots. */
 uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
 
@@ -72,7 +77,7 @@ uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
 void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
                        uint32_t window_total);
 
-/* Opens a session. A free slot must exist. The keys are copied into AEAD contexts; the caller wipes
+/* Opens a session. A free slot must exist. The keys are copied and expanded; the caller wipes
  * them. -1 when the AEAD refuses the key (there is no session then). */
 int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
                       const struct mr_upload_keys *keys, uint64_t now_ms);

@@ -3,6 +3,7 @@
 #ifndef MR_UPLOAD_SESSION_IMPL_H
 #define MR_UPLOAD_SESSION_IMPL_H
 
+#include "appliance/upload/open.h"
 #include "appliance/upload/session.h"
 #include "appliance/upload/staging.h"
 
@@ -33,8 +34,7 @@ struct session {
     uint64_t bytes_out; /* to `from`; never more than bytes_in */
     uint64_t acked_ms;
     uint64_t progress_ms; /* when the last new chunk came */
-    struct mr_aead *up;
-    struct mr_aead *down;
+    struct mr_aead *down; /* seals ACKs; the key that opens chunks is the opener's */
 };
 
 struct session_event {
@@ -48,7 +48,8 @@ struct mr_sessions {
     struct mr_layout layout;
     uint32_t window_total;
     uint32_t receiving;
-    struct session *table; /* config.sessions */
+    struct session *table;    /* config.sessions */
+    struct mr_opener *opener; /* a session's upload key lies at its index */
     struct mr_staging staging;
     struct index_queue staged; /* slots that wait for the fold */
     struct index_queue urgent; /* sessions to answer now */

@@ -98,12 +98,12 @@ static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct sess
     if (session->heard && same_address(&session->from, &packet->from)) {
         session->bytes_in += packet->length;
     } else {
-        struct mr_open_job job = {.aead = session->up,
+        struct mr_open_job job = {.key = session_index(sessions, session),
                                   .sequence = datagram->chunk,
                                   .datagram = packet->data,
                                   .bytes = datagram->length,
                                   .plain = sessions->scratch};
-        mr_open_burst(&job, 1);
+        mr_open_burst(sessions->opener, &job, 1);
         if (!job.held)
             return MR_UPLOAD_DROP_bad_tag;
         heard_from(sessions, session, packet);
@@ -146,7 +146,7 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
 static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
                           enum mr_upload_verdict *verdicts)
 {
-    mr_open_burst(burst->jobs, burst->count);
+    mr_open_burst(sessions->opener, burst->jobs, burst->count);
     for (unsigned i = 0; i < burst->count; i++) {
         const struct claim *claim = &burst->claims[i];
         if (burst->jobs[i].held)
@@ -178,7 +178,7 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
     burst->claims[burst->count] = (struct claim){
         .session = session, .packet = packet, .chunk = datagram->chunk, .index = index};
     burst->jobs[burst->count] =
-        (struct mr_open_job){.aead = session->up,
+        (struct mr_open_job){.key = session_index(sessions, session),
                              .sequence = datagram->chunk,
                              .datagram = packet->data,
                              .bytes = datagram->length,

@@ -435,6 +435,11 @@ const char *mr_worker_source_why(const struct mr_worker *worker)
     return worker->why;
 }
 
+const struct mr_opener *mr_worker_opener(const struct mr_worker *worker)
+{
+    return mr_sessions_opener(worker->sessions);
+}
+
 const struct mr_upload_counters *mr_worker_counters(const struct mr_worker *worker)
 {
     return worker->counters;

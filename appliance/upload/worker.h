@@ -91,8 +91,9 @@ bool mr_worker_report(struct mr_worker *worker, struct mr_worker_report *report)
 
 uint16_t mr_worker_port(const struct mr_worker *worker);
 uint32_t mr_worker_receive_buffer_bytes(const struct mr_worker *worker);
-const char *mr_worker_source(const struct mr_worker *worker);     /* "io_uring", … */
-const char *mr_worker_source_why(const struct mr_worker *worker); /* a sentence */
+const char *mr_worker_source(const struct mr_worker *worker);             /* "io_uring", … */
+const char *mr_worker_source_why(const struct mr_worker *worker);         /* a sentence */
+const struct mr_opener *mr_worker_opener(const struct mr_worker *worker); /* its name may be read */
 const struct mr_upload_counters *mr_worker_counters(const struct mr_worker *worker);
 
 #endif
