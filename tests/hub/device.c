@@ -1,0 +1,149 @@
+/* device.c - a device as plain as can be: one share over HTTP/2, whatever the test wants of it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "appliance/cli/pki.h"
+#include "federation.h"
+
+static void draw(struct device *device)
+{
+    const struct mr_layout *layout = &device->terms.layout;
+    device->q = malloc(layout->lanes);
+    device->share = aligned_alloc(64, layout->share_bytes);
+    assert_true(device->q && device->share);
+    for (uint32_t i = 0; i < layout->lanes; i++) {
+        device->q[i] = (int8_t)((int)((i * 31 + device->number * 57) % 255) - 127);
+    }
+}
+
+void device_open(struct device *device, struct federation *federation, unsigned number,
+                 uint64_t after)
+{
+    struct mr_h2_response response;
+    struct mr_error error = {.text = ""};
+    char path[80];
+    *device = (struct device){.federation = federation, .number = number};
+    mr_pki_device_stem(device->stem, number, FEDERATION_DEVICES);
+    mr_pki_device_id(device->client_id, number, FEDERATION_DEVICES);
+    device->lead = federation_client(federation, device->stem, 0);
+    snprintf(path, sizeof path, "/v1/rounds/current?after=%llu&wait_ms=20000",
+             (unsigned long long)after);
+    assert_int_equal(federation_ask(device->lead, "GET", path, NULL, 0, &response), 200);
+    if (mr_announcement_open(&device->terms, response.body, response.length, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    mr_h2_response_fini(&response);
+    draw(device);
+}
+
+void device_close(struct device *device)
+{
+    mr_h2_client_close(device->lead);
+    free(device->q);
+    free(device->share);
+}
+
+static void make_share(struct device *device, uint32_t attempt, const uint8_t *seed)
+{
+    const struct mr_layout *layout = &device->terms.layout;
+    const uint32_t trailer[MR_TRAILER_LANES] = {1, device->number + 1, 10, 500, 0, 0};
+    struct mr_mask_stream mask;
+    const struct mr_key_scope scope = {.announcement_hash = device->terms.hash,
+                                       .client_id = device->client_id,
+                                       .hub_index = 1,
+                                       .attempt = attempt};
+    mr_share_lift(device->share, layout, device->q, trailer, device->federation->kernels);
+    assert_int_equal(mr_mask_derive(&mask, seed, &scope), 0);
+    mr_share_mask(device->share, layout, &mask, device->federation->kernels);
+}
+
+void device_seed(struct device *device, uint32_t attempt, struct mr_upload_request *request)
+{
+    struct mr_seed_request seed = {.attempt = attempt};
+    struct mr_h2_response response;
+    struct mr_error error = {.text = ""};
+    char path[80];
+    memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
+    memset(seed.seed, (int)(device->number * 8 + attempt + 1), MR_SEED_BYTES);
+    make_share(device, attempt, seed.seed);
+    char *text = mr_seed_request_encode(&seed);
+    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
+    snprintf(path, sizeof path, "/v1/rounds/%llu/seed",
+             (unsigned long long)device->terms.announcement.round);
+    assert_int_equal(federation_ask(helper, "POST", path, text, strlen(text), &response), 200);
+    *request = (struct mr_upload_request){
+        .attempt = attempt, .transport = MR_TRANSPORT_HTTP2, .receipt_count = 1};
+    memcpy(request->announcement_hash, device->terms.hash, MR_HASH_BYTES);
+    assert_int_equal(
+        mr_receipt_decode(&request->receipts[0], (char *)response.body, response.length, &error),
+        0);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(helper);
+    free(text);
+}
+
+int device_request(struct device *device, const struct mr_upload_request *request, char code[40])
+{
+    struct mr_h2_response response;
+    struct mr_error error = {.text = ""};
+    struct mr_refusal refusal = {.code = ""};
+    char path[80];
+    char *text = mr_upload_request_encode(request);
+    snprintf(path, sizeof path, "/v1/rounds/%llu/uploads",
+             (unsigned long long)device->terms.announcement.round);
+    const int status = federation_ask(device->lead, "POST", path, text, strlen(text), &response);
+    if (status == 200) {
+        assert_int_equal(
+            mr_upload_grant_decode(&device->grant, (char *)response.body, response.length, &error),
+            0);
+    } else {
+        mr_refusal_decode(&refusal, (char *)response.body, response.length, &error);
+    }
+    if (code) {
+        memcpy(code, refusal.code, sizeof refusal.code);
+    }
+    mr_h2_response_fini(&response);
+    free(text);
+    return status;
+}
+
+static void upload_path(const struct device *device, char path[120], const char *rest)
+{
+    snprintf(path, 120, "/v1/rounds/%llu/uploads/%016llx%s",
+             (unsigned long long)device->terms.announcement.round,
+             (unsigned long long)device->grant.upload_id, rest);
+}
+
+int device_put(struct device *device)
+{
+    struct mr_h2_response response;
+    char path[120];
+    upload_path(device, path, "/share");
+    const int status = federation_ask(device->lead, "PUT", path, device->share,
+                                      device->terms.layout.share_bytes, &response);
+    mr_h2_response_fini(&response);
+    return status;
+}
+
+struct mr_upload_status device_await(struct device *device, unsigned wait_ms)
+{
+    struct mr_h2_response response;
+    struct mr_upload_status status = {MR_UPLOAD_RECEIVING, MR_REASON_NONE};
+    struct mr_error error = {.text = ""};
+    char path[120], rest[40];
+    snprintf(rest, sizeof rest, "?wait_ms=%u", wait_ms);
+    upload_path(device, path, rest);
+    assert_int_equal(federation_ask(device->lead, "GET", path, NULL, 0, &response), 200);
+    assert_int_equal(
+        mr_upload_status_decode(&status, (char *)response.body, response.length, &error), 0);
+    mr_h2_response_fini(&response);
+    return status;
+}
+
+void device_upload(struct device *device, uint32_t attempt)
+{
+    struct mr_upload_request request;
+    device_seed(device, attempt, &request);
+    assert_int_equal(device_request(device, &request, NULL), 200);
+    assert_int_equal(device_put(device), 202);
+}
