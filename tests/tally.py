@@ -25,7 +25,10 @@ CASES = {"OK": "PASS", "FAILED": "FAIL", "SKIPPED": "SKIP"}
 LOG_LINES = 60
 
 
-def last_words(text):
+def last_words(text, case=None):
+    """What was said last, before the case was skipped if one is named: the reason of a skip."""
+    if case is not None:
+        text = re.split(rf"\[ *SKIPPED *\] {case}\b", text, maxsplit=1)[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("[")]
     return lines[-1] if lines else "no reason printed"
@@ -45,7 +48,7 @@ def results_of(test):
     output = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
     outcome = MESON.get(test["result"], "FAIL")
     cases = cases_of(test, output)
-    results = [Result(kind, f"{test['name']}: {case}", last_words(output))
+    results = [Result(kind, f"{test['name']}: {case}", last_words(output, case))
                for case, kind in cases.items() if kind != "FAIL"]
     if outcome == "FAIL":
         log = "\n".join(output.strip().splitlines()[-LOG_LINES:])

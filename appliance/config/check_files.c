@@ -37,7 +37,7 @@ static int complain(const struct file_check *check)
 
 static int check_readable(const struct file_check *check, bool secret)
 {
-    struct stat status;
+    struct stat status = {0};
     const int fd = open(check->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     const int failed = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
     if (fd >= 0) {

@@ -297,7 +297,8 @@ struct mr_packet_source *mr_uring_source_open(const struct mr_packet_source_conf
     source->base.ops = &uring_ops;
     source->current = BUFFERS;
     source->udp.fd = -1;
-    source->shape.msg_namelen = sizeof(struct sockaddr_in6);
+    /* Control data follows the name: a multiple of eight keeps it aligned. */
+    source->shape.msg_namelen = (sizeof(struct sockaddr_in6) + 7) / 8 * 8;
     source->shape.msg_controllen = MR_GRO_CONTROL_BYTES;
     source->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (source->wake_fd < 0) {

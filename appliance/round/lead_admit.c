@@ -268,7 +268,7 @@ enum mr_verdict_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
                                      const uint8_t client_id[MR_CLIENT_ID_BYTES],
                                      uint64_t upload_id, struct mr_verdict *verdict)
 {
-    struct mr_upload_status status;
+    struct mr_upload_status status = {0};
     if (check_state(lead, round, verdict) != MR_VERDICT_OK ||
         mr_lead_upload_status(lead, round, client_id, upload_id, &status, verdict) !=
             MR_VERDICT_OK) {

@@ -14,8 +14,8 @@ int mr_job_thread_open(struct mr_job_thread **thread, struct mr_loop *loop, cons
  * does. */
 void mr_job_thread_close(struct mr_job_thread *thread);
 
-/* Runs work(context) on the thread, then done(context) on the loop. Ownership of what context points
- * at passes along with the call. */
+/* Runs work(context) on the thread, then done(context) on the loop. Ownership of what context
+ * points at passes along with the call. */
 void mr_job_run(struct mr_job_thread *thread, mr_loop_fn work, mr_loop_fn done, void *context);
 
 #endif

@@ -209,7 +209,7 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
         bytes += packets[i].length;
         if (i + 4 < count)
             __builtin_prefetch(packets[i + 4].data);
-        if (verdict == MR_UPLOAD_ACCEPTED) {
+        if (verdict == MR_UPLOAD_ACCEPTED && session != NULL) {
             if (!claim_free(&burst, session_index(sessions, session), datagram.chunk)) {
                 settle_claims(sessions, &burst, now_ms, verdicts);
                 (void)claim_free(&burst, session_index(sessions, session), datagram.chunk);

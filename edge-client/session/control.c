@@ -171,7 +171,7 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
                                         struct mr_round_terms *terms, struct mre_outcome *outcome)
 {
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_error error;
     enum mre_result result =
         ask_current(client, wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX, &response, outcome);
@@ -222,7 +222,7 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
                                 struct mre_outcome *outcome)
 {
     char path[64];
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_error error;
     const struct mr_announced_hub *hub = &terms->announcement.hubs[position];
     struct mr_seed_request request = {.attempt = attempt};
@@ -253,7 +253,7 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
                                  struct mre_outcome *outcome)
 {
     char path[64];
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_error error;
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads", terms->announcement.round);
     enum mre_result result = post(client, &client->lead, path, mr_upload_request_encode(request),
@@ -269,7 +269,7 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
 static enum mre_result ask_status(struct mre_client *client, const struct mr_question *question,
                                   struct mr_upload_status *status, struct mre_outcome *outcome)
 {
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_error error;
     enum mre_result result =
         mr_control_ask(client, &client->lead, question, &response, NULL, outcome);

@@ -35,7 +35,7 @@ enum mr_h2_failure {
     MR_H2_UNREACHABLE = -1, /* no TCP connection */
     MR_H2_REFUSED = -2,     /* TLS: they do not accept our certificate, or we not theirs */
     MR_H2_TIMEOUT = -3,
-    MR_H2_BROKEN = -4,      /* connection lost, protocol error, body above the bound */
+    MR_H2_BROKEN = -4, /* connection lost, protocol error, body above the bound */
 };
 
 /* Connects and shakes hands. With TLS 1.3 a server's refusal of our certificate shows only on the
@@ -47,8 +47,8 @@ void mr_h2_client_close(struct mr_h2_client *client); /* NULL allowed */
 /* One request, to its whole answer. `content_type` NULL for no body. The answer's body may be at
  * most body_max bytes. Returns enum mr_h2_failure; after a failure only _close is of use. */
 int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
-                         const char *content_type, const void *body, size_t length,
-                         size_t body_max, unsigned timeout_ms, struct mr_h2_response *response,
+                         const char *content_type, const void *body, size_t length, size_t body_max,
+                         unsigned timeout_ms, struct mr_h2_response *response,
                          struct mr_error *error);
 
 /* TLS exporter of this connection. 0 or -1. */

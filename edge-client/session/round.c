@@ -43,7 +43,7 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
 static enum mre_result keep_delta(struct mre_client *client, struct mr_round_work *work,
                                   struct mre_outcome *outcome)
 {
-    if (!client->dump_dir)
+    if (!client->dump_dir || !work->vector)
         return MRE_COMMITTED;
     size_t bytes = work->terms.layout.dimension * sizeof *work->delta;
     work->delta = malloc(bytes);

@@ -154,7 +154,7 @@ int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters, const stru
                  const struct mr_kernels *kernels, float *loss)
 {
     struct mr_sgd_random random = {.state = seed};
-    struct epoch e = {.order = malloc(shard->count * sizeof *e.order),
+    struct epoch e = {.order = calloc(shard->count, sizeof *e.order),
                       .examples = malloc(config->batch * sizeof *e.examples),
                       .labels = malloc(config->batch * sizeof *e.labels),
                       .scratch = mr_mlp_scratch_open(shape, config->batch)};

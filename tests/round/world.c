@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-
 struct world_event *world_post(struct world *world,
                                void (*fn)(struct world *, struct world_event *))
 {

@@ -55,6 +55,14 @@ class Tally(unittest.TestCase):
         self.assertEqual((code, lines), (0, ["skipped native/x: no io_uring here",
                                              "1 passed, 0 failed, 1 skipped"]))
 
+    def test_a_skipped_case_says_why(self):
+        out = ("[       OK ] test_a\n[ RUN      ] test_b\nno counters here\n[  SKIPPED ] test_b\n"
+               "[  PASSED  ] 1 test(s).\n[  SKIPPED ] 1 test(s), listed below:\n"
+               "[  SKIPPED ] test_b\n\n 1 SKIPPED TEST(S)\n")
+        code, lines = self.tally([program("x", "OK", out)])
+        self.assertEqual((code, lines), (0, ["skipped native/x: test_b: no counters here",
+                                             "1 passed, 0 failed, 1 skipped"]))
+
     def test_notes_count(self):
         code, lines = self.tally([], "PASS\tformat\tx\nFAIL\tbuild\tsee log\n")
         self.assertEqual((code, lines[-1]), (1, "1 passed, 1 failed, 0 skipped"))
