@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/control/routes.h"
+#include "appliance/observe/heap.h"
 #include "wire/bytes.h"
 
 #ifndef MR_VERSION
@@ -14,8 +15,8 @@
 static void build_metrics(const struct mr_hub *hub, struct mr_metrics *metrics)
 {
     char labels[128];
-    snprintf(labels, sizeof labels, "version=\"%s\",cpu_level=\"%s\"", MR_VERSION,
-             hub->kernels->name);
+    snprintf(labels, sizeof labels, "version=\"%s\",cpu_level=\"%s\",heap=\"%s\"", MR_VERSION,
+             hub->kernels->name, mr_heap_name());
     mr_metrics_family(metrics, "millrace_build_info", "gauge",
                       "Always 1: what is running, and with which kernels.");
     mr_metrics_sample(metrics, "millrace_build_info", labels, 1);
@@ -30,6 +31,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     struct mr_metrics metrics;
     mr_metrics_init(&metrics);
     build_metrics(hub, &metrics);
+    mr_heap_metrics(&metrics);
     mr_server_metrics(hub->server, &metrics);
     if (hub->lead) {
         mr_lead_run_metrics(hub->lead, &metrics);
