@@ -20,6 +20,7 @@ struct run {
     unsigned ended; /* rounds that came to an end, counted or not */
     unsigned retry_ms;
     unsigned waited_ms; /* without the lead, in a row */
+    bool said_waiting;  /* that no round is open: once each time */
     int code;
 };
 
@@ -87,6 +88,9 @@ static bool one_round(struct run *run)
     enum mre_result result =
         mre_client_round(run->client, WAIT_MS, run->train, run->trainer, &outcome);
     if (result == MRE_NO_ROUND) {
+        if (!run->said_waiting)
+            fprintf(stderr, "millrace-edge: waiting for a round: %s yet\n", outcome.text);
+        run->said_waiting = true;
         run->waited_ms = 0;
         run->retry_ms = RETRY_FIRST_MS;
         return true;
@@ -99,6 +103,7 @@ static bool one_round(struct run *run)
         return more;
     }
     run->waited_ms = 0;
+    run->said_waiting = false;
     run->retry_ms = RETRY_FIRST_MS;
     if (outcome.round)
         print_round(run, &outcome);

@@ -95,7 +95,7 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
                                 struct mre_outcome *outcome)
 {
     char path[96];
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_question question = {.method = "GET",
                                    .path = path,
                                    .answer_max = (size_t)terms->layout.dimension * sizeof(float) +

@@ -161,7 +161,7 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                                  struct mre_outcome *outcome)
 {
     void *connection = NULL;
-    struct mr_h2_response response;
+    struct mr_h2_response response = {0};
     struct mr_question question = {.method = "GET",
                                    .path = "/v1/rounds/current?after=9223372036854775807&wait_ms=0",
                                    .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
