@@ -108,6 +108,7 @@ void helper_answer_waiting(struct mr_helper *helper, bool json, const void *body
 void helper_set_void(struct mr_helper *helper, const char *reason)
 {
     snprintf(helper->reason, sizeof helper->reason, "%s", reason);
+    mr_plain_text(helper->reason);
     helper->state = MR_HELPER_VOID;
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "%s", reason);

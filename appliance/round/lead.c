@@ -193,6 +193,7 @@ void lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, co
     va_start(arguments, format);
     vsnprintf(lead->reason, sizeof lead->reason, format, arguments);
     va_end(arguments);
+    mr_plain_text(lead->reason);
     MR_ASSERT(!lead->collecting);
     lead->state = MR_LEAD_VOID;
     lead->void_kind = kind;

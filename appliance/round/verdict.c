@@ -17,6 +17,17 @@ static const struct refusal refusals[] = {
 #undef MR_REFUSAL
 };
 
+void mr_plain_text(char *text)
+{
+    for (; *text; text++) {
+        if (*text == '"') {
+            *text = '\'';
+        } else if (*text < 0x20 || *text > 0x7e) {
+            *text = '?';
+        }
+    }
+}
+
 enum mr_verdict_code mr_verdict_set(struct mr_verdict *verdict, enum mr_verdict_code code,
                                     const char *format, ...)
 {
@@ -24,6 +35,7 @@ enum mr_verdict_code mr_verdict_set(struct mr_verdict *verdict, enum mr_verdict_
     va_start(arguments, format);
     vsnprintf(verdict->text, sizeof verdict->text, format, arguments);
     va_end(arguments);
+    mr_plain_text(verdict->text);
     verdict->code = code;
     verdict->retry_after_ms = code == MR_VERDICT_BUSY ? 500 : 0;
     return code;

@@ -21,6 +21,10 @@ struct mr_verdict {
 enum mr_verdict_code mr_verdict_set(struct mr_verdict *verdict, enum mr_verdict_code code,
                                     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Makes text that may hold another party's words fit for a log line and for a refusal: printable
+ * ASCII without double quotes, in place. */
+void mr_plain_text(char *text);
+
 int mr_verdict_status(enum mr_verdict_code code);
 const char *mr_verdict_name(enum mr_verdict_code code);
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,6 +126,12 @@ static void run_hub(const struct federation *federation, unsigned hub, int ready
     snprintf(number, sizeof number, "%d", ready);
     const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDERR_FILENO);
+    if (federation->file_limit) {
+        const struct rlimit limit = {federation->file_limit, federation->file_limit};
+        setrlimit(RLIMIT_FSIZE, &limit);
+        close(fd); /* the log is longer than that */
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    }
     execl(federation->program, "millrace-hub", "--config", config, "--ready-fd", number,
           (char *)NULL);
     _exit(127);
@@ -153,8 +160,13 @@ void federation_start(struct federation *federation, unsigned hub)
 
 int federation_stop(struct federation *federation, unsigned hub, int signal)
 {
-    int status;
     kill(federation->hubs[hub], signal);
+    return federation_wait(federation, hub);
+}
+
+int federation_wait(struct federation *federation, unsigned hub)
+{
+    int status;
     while (waitpid(federation->hubs[hub], &status, 0) < 0 && errno == EINTR) {
     }
     federation->hubs[hub] = 0;

@@ -26,6 +26,7 @@
 struct federation {
     char *dir;
     const char *program; /* millrace-hub */
+    size_t file_limit;   /* of a hub that is started: no file may grow beyond; 0: none */
     pid_t hubs[FEDERATION_HUBS];
     uint16_t ports[FEDERATION_HUBS];
     uint8_t model_hash[MR_HASH_BYTES];
@@ -40,6 +41,7 @@ void federation_close(struct federation *federation);
 
 void federation_start(struct federation *federation, unsigned hub);
 /* Sends the signal and waits; returns the exit code, or -1 after an end by a signal. */
+int federation_wait(struct federation *federation, unsigned hub); /* for its own end */
 int federation_stop(struct federation *federation, unsigned hub, int signal);
 
 /* A connection with <stem>.pem: "device-000", "hub-0", "operator". */

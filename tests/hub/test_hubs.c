@@ -188,6 +188,77 @@ static void test_attempts(void **state)
     }
 }
 
+/* A round that nobody finishes, a lead that is killed in it, and the next one all the same. */
+static void test_lead_killed_in_a_round(void **state)
+{
+    struct federation *federation = *state;
+    struct device device;
+    federation_open_round(federation, NULL);
+    device_open(&device, federation, 0, 0);
+    device_upload(&device, 0);
+    assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
+    device_close(&device);
+    federation_start(federation, 0);
+    run_round(federation, 1);
+}
+
+/* What cannot be synced is not called committed: the hub stops instead. */
+static void test_disk_that_takes_no_more(void **state)
+{
+    struct federation *federation = *state;
+    struct device device;
+    struct mr_upload_request request;
+    assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
+    federation->file_limit = 1000; /* less than a commit file */
+    federation_start(federation, 0);
+    federation_open_round(federation, NULL);
+    device_open(&device, federation, 0, 0);
+    device_seed(&device, 0, &request);
+    assert_int_equal(device_request(&device, &request, NULL), 200);
+    struct mr_h2_response response;
+    struct mr_error error;
+    char path[120];
+    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx/share",
+             (unsigned long long)device.grant.upload_id);
+    assert_int_equal(federation_ask(device.lead, "PUT", path, device.share,
+                                    device.terms.layout.share_bytes, &response),
+                     202);
+    mr_h2_response_fini(&response);
+    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx?wait_ms=20000",
+             (unsigned long long)device.grant.upload_id);
+    if (mr_h2_client_request(device.lead, "GET", path, NULL, NULL, 0, 1000, 20000, &response,
+                             &error) == MR_H2_OK) {
+        assert_null(strstr((char *)response.body, "committed"));
+        mr_h2_response_fini(&response);
+    }
+    assert_int_equal(federation_wait(federation, 0), 1);
+    device_close(&device);
+    federation->file_limit = 0;
+    federation_start(federation, 0);
+    run_round(federation, 1);
+}
+
+static void test_rounds_by_themselves(void **state)
+{
+    struct federation *federation = federation_open(program, "  automatic: true\n");
+    (void)state;
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    for (uint64_t round = 1; round <= 2; round++) {
+        struct device devices[4];
+        for (unsigned i = 0; i < 4; i++) {
+            device_open(&devices[i], federation, i, round - 1);
+            assert_int_equal(devices[i].terms.announcement.round, round);
+            device_upload(&devices[i], 0);
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+            device_close(&devices[i]);
+        }
+    }
+    federation_close(federation);
+}
+
 /* --- a helper alone, and a lead that asks for too much --------------------------------------- */
 
 static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t round, float scale,
@@ -385,6 +456,9 @@ int main(int argc, char **argv)
         T(test_rounds_and_restarts),
         T(test_one_short_releases_nothing_anywhere),
         T(test_attempts),
+        T(test_lead_killed_in_a_round),
+        T(test_disk_that_takes_no_more),
+        cmocka_unit_test(test_rounds_by_themselves),
         T(test_helper_is_asked_twice),
         T(test_helper_away),
         T(test_refusals),

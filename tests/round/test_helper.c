@@ -355,6 +355,17 @@ static void test_void_ends_everything(void **state)
     propose(world, &world->announcement, world->hubs[0].index, MR_VERDICT_VOID);
 }
 
+static void test_reasons_are_fit_for_a_log(void **state)
+{
+    struct world *world = admitted(state);
+    struct mr_helper_report report;
+    struct reply reply = {.done = false};
+    mr_helper_void(helper(world), world->hubs[0].index, 7, "a\"\n2026 error \xc3\xa4", &reply);
+    mr_helper_report(helper(world), &report);
+    assert_string_equal(report.reason, "a'?2026 error ??");
+    reply_fini(&reply);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
@@ -369,6 +380,7 @@ int main(void)
         T(test_open),
         T(test_reveal_checks_the_openings),
         T(test_void_ends_everything),
+        T(test_reasons_are_fit_for_a_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
