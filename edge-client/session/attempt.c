@@ -146,7 +146,6 @@ static enum mre_result send_datagrams(struct attempt *a)
     struct mr_upload_keys keys;
     struct mr_error error;
     const struct mr_world *world = &a->client->world;
-    enum mr_sender_phase phase;
     enum mre_result result = derive_keys(a, &keys);
     if (result)
         return result;
@@ -165,7 +164,7 @@ static enum mre_result send_datagrams(struct attempt *a)
         result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
     else if (!sender ||
              mr_drive(world, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
-                      deadline(a), a->client->stop_after_chunks, &phase))
+                      deadline(a), a->client->stop_after_chunks))
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
     if (udp)
         world->udp_close(world->context, udp);

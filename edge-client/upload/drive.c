@@ -56,8 +56,7 @@ static void hear(const struct mr_world *world, void *udp, struct mr_sender *send
 }
 
 int mr_drive(const struct mr_world *world, void *udp, struct mr_sender *sender,
-             size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks,
-             enum mr_sender_phase *phase)
+             size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks)
 {
     uint8_t *buffer = malloc(MR_WORLD_BATCH * datagram_bytes_max);
     if (!buffer)
@@ -69,6 +68,5 @@ int mr_drive(const struct mr_world *world, void *udp, struct mr_sender *sender,
             hear(world, udp, sender);
     }
     free(buffer);
-    *phase = mr_sender_phase(sender);
     return 0;
 }

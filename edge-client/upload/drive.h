@@ -10,7 +10,6 @@
  * says so on stderr and halts for ever. 0, or -1 when out of memory. Returns the phase in *phase.
  */
 int mr_drive(const struct mr_world *world, void *udp, struct mr_sender *sender,
-             size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks,
-             enum mr_sender_phase *phase);
+             size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks);
 
 #endif
