@@ -8,7 +8,8 @@
 /* "jemalloc" or "system", as built. */
 const char *mr_heap_name(void);
 
-/* millrace_heap_allocated_bytes and millrace_heap_mapped_bytes. Any thread; not for the data path. */
+/* millrace_heap_allocated_bytes and millrace_heap_mapped_bytes. Any thread; not for the data path.
+ */
 void mr_heap_metrics(struct mr_metrics *metrics);
 
 #endif
