@@ -20,7 +20,7 @@ static const struct {
     {"clock", mr_doctor_clock},
     {"disk", mr_doctor_disk},
     {"tls", mr_doctor_tls},
-    {"ipsec_mb", mr_doctor_ipsec_mb},
+    {"opener", mr_doctor_opener},
     {"dpdk", mr_doctor_dpdk},
 };
 

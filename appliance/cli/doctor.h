@@ -40,7 +40,7 @@ void mr_doctor_gso(struct mr_finding *finding, const char *dir);
 
 /* doctor_build.c */
 void mr_doctor_tls(struct mr_finding *finding, const char *dir);
-void mr_doctor_ipsec_mb(struct mr_finding *finding, const char *dir);
+void mr_doctor_opener(struct mr_finding *finding, const char *dir);
 void mr_doctor_dpdk(struct mr_finding *finding, const char *dir);
 
 #endif

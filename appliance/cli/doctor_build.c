@@ -4,6 +4,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "appliance/upload/open.h"
+
 void mr_doctor_tls(struct mr_finding *finding, const char *dir)
 {
     (void)dir;
@@ -17,14 +19,20 @@ void mr_doctor_tls(struct mr_finding *finding, const char *dir)
                    OpenSSL_version(OPENSSL_VERSION));
 }
 
-void mr_doctor_ipsec_mb(struct mr_finding *finding, const char *dir)
+/* The very opener a worker would take. */
+void mr_doctor_opener(struct mr_finding *finding, const char *dir)
 {
     (void)dir;
-#ifdef MR_HAVE_IPSEC_MB
-    mr_finding_set(finding, MR_FINDING_OK, NULL, "built in: opens uploads");
-#else
-    mr_finding_set(finding, MR_FINDING_OK, NULL, "not built in: OpenSSL opens uploads");
-#endif
+    struct mr_error error = {""};
+    struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, &error);
+    if (opener == NULL) {
+        mr_finding_set(finding, MR_FINDING_MISSING, "uploads cannot be opened without", "%s",
+                       error.text);
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "%s: %s", mr_opener_name(opener),
+                   mr_opener_why(opener));
+    mr_opener_close(opener);
 }
 
 void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)

@@ -265,8 +265,10 @@ static void test_counter_counts(void **state)
     (void)state;
     pthread_t thread;
 
-    if (!COUNTS_ALLOCATIONS)
+    if (!COUNTS_ALLOCATIONS) {
+        print_message("a sanitizer's allocator cannot be counted\n");
         skip();
+    }
     atomic_store(&allocations, 0);
     atomic_store(&counting, true);
     assert_int_equal(pthread_create(&thread, NULL, allocate, NULL), 0);
