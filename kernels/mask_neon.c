@@ -162,20 +162,18 @@ ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
 {
-    size_t i = 0;
-    for (; i + 16 <= lanes; i += 16) {
+    for (size_t left = lanes / 16; left > 0; left--, packed += 48, ks += 48) {
         uint32x4_t v[4], k[4];
-        w24_load16(v, packed + 3 * i);
-        w24_load16(k, ks + 3 * i);
+        w24_load16(v, packed);
+        w24_load16(k, ks);
         UNROLL
         for (unsigned r = 0; r < 4; r++) {
             v[r] = vsubq_u32(v[r], k[r]);
         }
-        w24_store16(packed + 3 * i, v);
+        w24_store16(packed, v);
     }
-    for (; i < lanes; i++) {
-        uint8_t *lane = packed + 3 * i;
-        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    for (size_t left = lanes % 16; left > 0; left--, packed += 3, ks += 3) {
+        lane_store24(packed, lane_load24(packed) - lane_load24(ks));
     }
 }
 
