@@ -159,14 +159,11 @@ ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
 {
-    size_t i = 0;
-    for (; i + 8 <= lanes; i += 8) {
-        const __m256i v = w24_load8(packed + 3 * i);
-        w24_store8(packed + 3 * i, _mm256_sub_epi32(v, w24_load8(ks + 3 * i)));
+    for (size_t left = lanes / 8; left > 0; left--, packed += 24, ks += 24) {
+        w24_store8(packed, _mm256_sub_epi32(w24_load8(packed), w24_load8(ks)));
     }
-    for (; i < lanes; i++) {
-        uint8_t *lane = packed + 3 * i;
-        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    for (size_t left = lanes % 8; left > 0; left--, packed += 3, ks += 3) {
+        lane_store24(packed, lane_load24(packed) - lane_load24(ks));
     }
 }
 

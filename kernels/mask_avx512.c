@@ -194,14 +194,11 @@ void mr_mask_add_w24_avx512(uint32_t *acc, const struct mr_mask_stream *mask, ui
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
 {
-    size_t i = 0;
-    for (; i + 16 <= lanes; i += 16) {
-        const __m512i v = w24_load16(packed + 3 * i);
-        w24_store16(packed + 3 * i, _mm512_sub_epi32(v, w24_load16(ks + 3 * i)));
+    for (size_t left = lanes / 16; left > 0; left--, packed += 48, ks += 48) {
+        w24_store16(packed, _mm512_sub_epi32(w24_load16(packed), w24_load16(ks)));
     }
-    for (; i < lanes; i++) {
-        uint8_t *lane = packed + 3 * i;
-        lane_store24(lane, lane_load24(lane) - lane_load24(ks + 3 * i));
+    for (size_t left = lanes % 16; left > 0; left--, packed += 3, ks += 3) {
+        lane_store24(packed, lane_load24(packed) - lane_load24(ks));
     }
 }
 

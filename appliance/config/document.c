@@ -200,7 +200,7 @@ static int check_section(struct mr_document *document, const char *section, yaml
          pair < mapping->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(&document->yaml, pair->key);
         yaml_node_t *value = yaml_document_get_node(&document->yaml, pair->value);
-        yaml_node_t *first;
+        yaml_node_t *first = key;
         if (check_pair(document, section, key, value, error) != 0) {
             return -1;
         }
