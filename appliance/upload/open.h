@@ -28,6 +28,7 @@ struct mr_open_job {
     uint8_t *plain;          /* bytes[] of room; must not overlap the datagram */
     uint32_t bytes;          /* of cipher */
     uint32_t key;            /* the place of the key; it was given */
+    bool past_cache;         /* `plain` is not read soon: it may be written past the caches */
     bool held;               /* out: the tag holds; otherwise what `plain` holds must not be used */
 };
 

@@ -1,6 +1,7 @@
 /* Opening by intel-ipsec-mb (x86-64). The direct call of one packet at a time, with the next
  * packet's key fetched meanwhile, was measured faster than the library's burst and job calls:
  * AES-GCM of one packet fills the vector units by itself. */
+#include <emmintrin.h>
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include "wire/assert.h"
 #include "wire/bytes.h"
 #include "wire/datagram.h"
+#include "wire/layout.h"
 
+#define AHEAD  2 /* packets; more was not measured to be better */
 #define NEEDED (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SSE4_2)
 
 /* One session's key, expanded. */
@@ -27,6 +30,7 @@ struct bulk_opener {
     IMB_MGR *library;
     struct place *places; /* base.keys */
     struct mr_pages pages;
+    _Alignas(64) uint8_t scratch[MR_CHUNK_BYTES_MAX];
 };
 
 static struct bulk_opener *self_of(struct mr_opener *opener)
@@ -52,37 +56,73 @@ static void bulk_forget(struct mr_opener *opener, uint32_t at)
         OPENSSL_cleanse(place, sizeof *place);
 }
 
-static void prefetch(const struct place *place)
+/* What opening that job will read. (Most packets come from another session than the last, so that a
+ * key is as cold as its packet.) */
+static void prefetch(const struct bulk_opener *self, const struct mr_open_job *job)
 {
-    for (size_t at = 0; at < sizeof *place; at += 64)
-        __builtin_prefetch((const uint8_t *)place + at);
+    const uint8_t *place = (const uint8_t *)&self->places[job->key];
+    const uint32_t total = MR_DATAGRAM_OVERHEAD + job->bytes;
+
+    for (uint32_t at = 0; at < sizeof(struct place); at += 64)
+        __builtin_prefetch(place + at);
+    for (uint32_t at = 0; at < total; at += 64)
+        __builtin_prefetch(job->datagram + at);
 }
 
-static void open_one(const struct bulk_opener *self, struct gcm_context_data *state,
+/* Past the caches: an ordinary store would first read the line that it overwrites, and push keys
+ * and packets out for bytes that are not read before thousands of other packets have come. Measured
+ * (4,096 sessions, slots far larger than the caches): 1,408-byte chunks to random places at 11 to
+ * 19 GB/s instead of 4. */
+static void stream(uint8_t *to, const uint8_t *from, uint32_t bytes)
+{
+    uint32_t at = 0;
+
+    if ((uintptr_t)to % 64 == 0) {
+        for (; at + 64 <= bytes; at += 64) {
+            const __m128i a = _mm_load_si128((const __m128i *)(const void *)(from + at));
+            const __m128i b = _mm_load_si128((const __m128i *)(const void *)(from + at + 16));
+            const __m128i c = _mm_load_si128((const __m128i *)(const void *)(from + at + 32));
+            const __m128i d = _mm_load_si128((const __m128i *)(const void *)(from + at + 48));
+            _mm_stream_si128((__m128i *)(void *)(to + at), a);
+            _mm_stream_si128((__m128i *)(void *)(to + at + 16), b);
+            _mm_stream_si128((__m128i *)(void *)(to + at + 32), c);
+            _mm_stream_si128((__m128i *)(void *)(to + at + 48), d);
+        }
+    }
+    memcpy(to + at, from + at, bytes - at);
+}
+
+static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
                      struct mr_open_job *job)
 {
     const struct place *place = &self->places[job->key];
     const uint8_t *cipher = job->datagram + MR_DATAGRAM_HEADER_BYTES;
     uint8_t nonce[12], tag[MR_TAG_BYTES];
 
-    MR_ASSERT(job->key < self->base.keys && place->keyed);
+    MR_ASSERT(job->key < self->base.keys && place->keyed && job->bytes <= sizeof self->scratch);
     memcpy(nonce, place->iv, sizeof nonce);
     mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ job->sequence);
-    IMB_AES128_GCM_DEC(self->library, &place->gcm, state, job->plain, cipher, job->bytes, nonce,
+    IMB_AES128_GCM_DEC(self->library, &place->gcm, state,
+                       job->past_cache ? self->scratch : job->plain, cipher, job->bytes, nonce,
                        job->datagram, MR_DATAGRAM_HEADER_BYTES, tag, sizeof tag);
     job->held = CRYPTO_memcmp(tag, cipher + job->bytes, sizeof tag) == 0;
+    if (job->past_cache && job->held)
+        stream(job->plain, self->scratch, job->bytes);
 }
 
 static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count)
 {
-    const struct bulk_opener *self = self_of(opener);
+    struct bulk_opener *self = self_of(opener);
     struct gcm_context_data state;
 
+    for (unsigned i = 0; i < AHEAD && i < count; i++)
+        prefetch(self, &jobs[i]);
     for (unsigned i = 0; i < count; i++) {
-        if (i + 2 < count)
-            prefetch(&self->places[jobs[i + 2].key]);
+        if (i + AHEAD < count)
+            prefetch(self, &jobs[i + AHEAD]);
         open_one(self, &state, &jobs[i]);
     }
+    _mm_sfence(); /* streamed bytes are in order again before anybody is told of them */
     OPENSSL_cleanse(&state, sizeof state);
 }
 
@@ -140,12 +180,13 @@ static int open_library(struct bulk_opener *self, struct mr_error *error)
 
 struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
 {
-    struct bulk_opener *self = calloc(1, sizeof *self);
+    struct bulk_opener *self = aligned_alloc(64, sizeof *self);
 
     if (self == NULL) {
         mr_error_set(error, "out of memory for ipsec_mb");
         return NULL;
     }
+    memset(self, 0, sizeof *self);
     self->base.ops = &bulk_ops;
     self->base.keys = keys;
     if (open_library(self, error) != 0 ||

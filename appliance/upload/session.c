@@ -64,9 +64,10 @@ static int open_table(struct mr_sessions *sessions)
 {
     const uint32_t count = sessions->config.sessions;
 
-    sessions->table = calloc(count, sizeof *sessions->table);
+    sessions->table = aligned_alloc(128, count * sizeof *sessions->table);
     if (sessions->table == NULL)
         return -1;
+    memset(sessions->table, 0, count * sizeof *sessions->table);
     for (uint32_t i = 0; i < count; i++) {
         struct session *session = &sessions->table[i];
         session->slot = MR_SLOT_NONE;

@@ -15,8 +15,9 @@ struct index_queue {
     uint32_t count;
 };
 
+/* Two cache lines, that a packet's look-up fetches. */
 struct session {
-    uint64_t upload_id; /* 0: none */
+    _Alignas(128) uint64_t upload_id; /* 0: none */
     uint32_t attempt;
     uint8_t state;  /* enum mr_upload_state */
     uint8_t reason; /* enum mr_upload_reason */

@@ -182,7 +182,8 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
                              .sequence = datagram->chunk,
                              .datagram = packet->data,
                              .bytes = datagram->length,
-                             .plain = sessions->staging.slots[session->slot].bytes + offset};
+                             .plain = sessions->staging.slots[session->slot].bytes + offset,
+                             .past_cache = true};
     burst->count++;
 }
 
@@ -193,6 +194,37 @@ static bool is_repeat(const struct mr_sessions *sessions, const struct session *
            mr_slot_has(&sessions->staging.slots[session->slot], chunk);
 }
 
+/* Fetches what judging the burst will touch, a step for all packets at a time, so that one packet's
+ * misses hide behind another's: first the headers, then the sessions, then their bitmaps. What is
+ * read here is not trusted: at worst the wrong line is fetched. */
+static void look_ahead(const struct mr_sessions *sessions, const struct mr_packet *packets,
+                       unsigned count)
+{
+    const struct session *found[MR_BURST_MAX];
+    uint32_t chunks[MR_BURST_MAX];
+
+    for (unsigned i = 0; i < count; i++) {
+        __builtin_prefetch(packets[i].data);
+        __builtin_prefetch(packets[i].data + MR_DATAGRAM_HEADER_BYTES - 1);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_datagram datagram;
+        found[i] = NULL;
+        if (mr_datagram_decode(&datagram, packets[i].data, packets[i].length) != MR_DATAGRAM_OK)
+            continue;
+        const uint32_t index = mr_upload_id_index(datagram.upload_id);
+        if (index >= sessions->config.sessions || datagram.chunk >= sessions->layout.chunks)
+            continue;
+        found[i] = &sessions->table[index];
+        chunks[i] = datagram.chunk;
+        __builtin_prefetch(found[i], 1);
+        __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (found[i] != NULL && found[i]->slot != MR_SLOT_NONE)
+            __builtin_prefetch(&sessions->staging.slots[found[i]->slot].bitmap[chunks[i] / 64], 1);
+}
+
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
                          unsigned count, uint64_t now_ms, enum mr_upload_verdict *verdicts)
 {
@@ -200,6 +232,7 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
     uint64_t bytes = 0;
 
     MR_ASSERT(count <= MR_BURST_MAX);
+    look_ahead(sessions, packets, count);
     burst.count = 0;
     memset(burst.claimed, 0, sizeof burst.claimed);
     for (unsigned i = 0; i < count; i++) {
@@ -207,8 +240,6 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
         struct session *session = NULL;
         enum mr_upload_verdict verdict = check(sessions, &packets[i], &datagram, &session);
         bytes += packets[i].length;
-        if (i + 4 < count)
-            __builtin_prefetch(packets[i + 4].data);
         if (verdict == MR_UPLOAD_ACCEPTED && session != NULL) {
             if (!claim_free(&burst, session_index(sessions, session), datagram.chunk)) {
                 settle_claims(sessions, &burst, now_ms, verdicts);

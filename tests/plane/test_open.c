@@ -87,18 +87,33 @@ static void seal(struct sealed *sealed, uint64_t *seed, const struct mr_aead_key
     mr_aead_close(aead);
 }
 
-static bool opens(struct mr_opener *opener, const struct sealed *sealed, uint32_t place)
+static bool opens_to(struct mr_opener *opener, const struct sealed *sealed, uint32_t place,
+                     bool past_cache)
 {
     struct mr_open_job job = {.sequence = sealed->sequence,
                               .datagram = sealed->datagram,
                               .plain = sealed->plain,
                               .bytes = sealed->bytes,
-                              .key = place};
+                              .key = place,
+                              .past_cache = past_cache};
 
     mr_open_burst(opener, &job, 1);
     for (unsigned i = 1; i <= CANARY; i++)
         assert_int_equal(sealed->plain[-(int)i], 0xa5);
     return job.held;
+}
+
+/* Both ways of writing agree. */
+static bool opens(struct mr_opener *opener, const struct sealed *sealed, uint32_t place)
+{
+    const bool held = opens_to(opener, sealed, place, false);
+
+    if (held) {
+        assert_memory_equal(sealed->plain, sealed->want, sealed->bytes);
+        memset(sealed->plain, 0xa5, sealed->bytes);
+    }
+    assert_int_equal(opens_to(opener, sealed, place, true), held);
+    return held;
 }
 
 static void assert_plain(const struct sealed *sealed)
@@ -253,6 +268,7 @@ static void test_bursts(void **state)
                                            .plain = plains + (size_t)i * MR_CHUNK_BYTES_MAX,
                                            .bytes = sealed->bytes,
                                            .key = place,
+                                           .past_cache = i % 3 != 0,
                                            .held = (forged >> i & 1) != 0};
         }
         mr_open_burst(opener, jobs, count);
