@@ -55,7 +55,8 @@ struct bench {
     struct mr_opener *opener; /* for the limit */
     struct mr_shard shard, other;
     struct mr_load load;
-    double now_s; /* the sessions' clock: time spent ingesting */
+    unsigned turn; /* which goes first alternates */
+    double now_s;  /* the sessions' clock: time spent ingesting */
     _Alignas(64) uint8_t fixed[MR_CHUNK_BYTES_MAX];
 };
 
@@ -225,12 +226,12 @@ static void pass(struct bench *bench, struct sample *sample)
 {
     *sample = (struct sample){0};
     begin(bench);
-    for (unsigned turn = 0; mr_load_next(&bench->load); turn++) {
-        if (turn % 2 == 0)
+    for (; mr_load_next(&bench->load); bench->turn++) {
+        if (bench->turn % 2 == 0)
             sample->seconds[PART_AEAD] += open_only(bench);
         ingest(bench, sample);
         sample->seconds[PART_ACK] += make_acks(bench);
-        if (turn % 2 != 0)
+        if (bench->turn % 2 != 0)
             sample->seconds[PART_AEAD] += open_only(bench);
     }
     const double start = cpu_s();
@@ -444,6 +445,15 @@ static void cpu_name(char *name, size_t room)
         fclose(file);
 }
 
+/* Well inside the cache, since a virtual machine is told of more than it has; the packets are made
+ * once and fit as well. */
+static uint64_t fits_bytes(uint64_t cache)
+{
+    const uint64_t ring = (uint64_t)MR_LOAD_RING_PACKETS * MR_CHUNK_BYTES_DEFAULT;
+
+    return (cache / 4 < ring ? cache / 4 : ring) - 512 * DEVICES;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.rounds = 7};
@@ -460,7 +470,7 @@ int main(int argc, char **argv)
     if (options.slots_bytes > 0) {
         json_array_append_new(sizes, measure("chosen", options.slots_bytes, &options));
     } else {
-        json_array_append_new(sizes, measure("fits", cache / 4, &options));
+        json_array_append_new(sizes, measure("fits", fits_bytes(cache), &options));
         if (!options.quick)
             json_array_append_new(sizes, measure("beyond", 4 * cache, &options));
     }

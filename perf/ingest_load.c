@@ -98,6 +98,9 @@ static void shuffle(struct mr_load *load)
 
 void mr_load_begin(struct mr_load *load)
 {
+    load->given = false;
+    if (load->kept)
+        return;
     load->seed = 99;
     load->chunk = 0;
     load->at = 0;
@@ -152,6 +155,12 @@ static void seal(struct mr_load *load, uint32_t device, uint32_t chunk)
 
 bool mr_load_next(struct mr_load *load)
 {
+    if (load->kept) {
+        const bool more = !load->given;
+        load->given = true;
+        return more;
+    }
+    const bool first = load->chunk == 0 && load->at == 0;
     load->count = 0;
     while (load->count < MR_LOAD_RING_PACKETS && load->chunk < load->layout.chunks) {
         if (load->at == 0)
@@ -162,6 +171,7 @@ bool mr_load_next(struct mr_load *load)
             load->chunk++;
         }
     }
+    load->kept = load->given = first && load->chunk == load->layout.chunks;
     return load->count > 0;
 }
 

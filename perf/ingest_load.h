@@ -1,7 +1,8 @@
 /* ingest_load.h - devices for the ingest bench: sealed packets of many uploads in a shuffled order,
  * made a ring at a time (as a receive queue holds them), and the sum that they must come to.
  *
- * Repeatable: a pass makes the same packets each time. */
+ * Repeatable: a pass makes the same packets each time. Where a whole pass fits the ring it is made
+ * once, and no making of packets disturbs the caches between two passes. */
 #ifndef MR_PERF_INGEST_LOAD_H
 #define MR_PERF_INGEST_LOAD_H
 
@@ -33,6 +34,7 @@ struct mr_load {
     uint32_t chunks[MR_LOAD_RING_PACKETS];
     uint32_t count;          /* packets in the ring */
     uint32_t chunk, at;      /* where the pass stands */
+    bool kept, given;        /* the ring holds the whole pass; it was given in this one */
     uint16_t *expected_main; /* the plain sum of the pass so far */
     uint32_t expected_trailer[MR_TRAILER_LANES];
 };

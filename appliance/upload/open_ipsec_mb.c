@@ -1,7 +1,7 @@
 /* Opening by intel-ipsec-mb (x86-64). The direct call of one packet at a time, with the next
  * packet's key fetched meanwhile, was measured faster than the library's burst and job calls:
  * AES-GCM of one packet fills the vector units by itself. */
-#include <emmintrin.h>
+#include <immintrin.h>
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -28,6 +28,7 @@ struct place {
 struct bulk_opener {
     struct mr_opener base;
     IMB_MGR *library;
+    void (*stream)(uint8_t *to, const uint8_t *from, uint32_t bytes);
     struct place *places; /* base.keys */
     struct mr_pages pages;
     _Alignas(64) uint8_t scratch[MR_CHUNK_BYTES_MAX];
@@ -73,7 +74,7 @@ static void prefetch(const struct bulk_opener *self, const struct mr_open_job *j
  * and packets out for bytes that are not read before thousands of other packets have come. Measured
  * (4,096 sessions, slots far larger than the caches): 1,408-byte chunks to random places at 11 to
  * 19 GB/s instead of 4. */
-static void stream(uint8_t *to, const uint8_t *from, uint32_t bytes)
+static void stream_sse(uint8_t *to, const uint8_t *from, uint32_t bytes)
 {
     uint32_t at = 0;
 
@@ -92,6 +93,18 @@ static void stream(uint8_t *to, const uint8_t *from, uint32_t bytes)
     memcpy(to + at, from + at, bytes - at);
 }
 
+/* The same by whole lines: a quarter of the instructions, so that the next packet starts sooner. */
+__attribute__((target("avx512f"))) static void stream_avx512(uint8_t *to, const uint8_t *from,
+                                                             uint32_t bytes)
+{
+    uint32_t at = 0;
+
+    if ((uintptr_t)to % 64 == 0)
+        for (; at + 64 <= bytes; at += 64)
+            _mm512_stream_si512((void *)(to + at), _mm512_load_si512(from + at));
+    memcpy(to + at, from + at, bytes - at);
+}
+
 static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
                      struct mr_open_job *job)
 {
@@ -107,7 +120,7 @@ static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
                        job->datagram, MR_DATAGRAM_HEADER_BYTES, tag, sizeof tag);
     job->held = CRYPTO_memcmp(tag, cipher + job->bytes, sizeof tag) == 0;
     if (job->past_cache && job->held)
-        stream(job->plain, self->scratch, job->bytes);
+        self->stream(job->plain, self->scratch, job->bytes);
 }
 
 static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count)
@@ -173,6 +186,7 @@ static int open_library(struct bulk_opener *self, struct mr_error *error)
     init_mb_mgr_auto(self->library, &level);
     if (level == IMB_ARCH_NONE || level == IMB_ARCH_NOAESNI)
         return mr_error_set(error, "ipsec_mb has nothing for this CPU");
+    self->stream = level == IMB_ARCH_AVX512 ? stream_avx512 : stream_sse;
     snprintf(self->base.why, sizeof self->base.why, "version %s, %s", imb_get_version_str(),
              level_name(level, self->library->features));
     return 0;

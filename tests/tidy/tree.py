@@ -14,22 +14,17 @@ class Tree:
         self.files = self._list()
 
     def _list(self):
-        """What git knows or could know; in a folder without git, all that was not built there."""
-        if os.path.exists(os.path.join(self.root, ".git")):
-            names = subprocess.run(["git", "-c", f"safe.directory={self.root}", "ls-files", "-co",
-                                    "--exclude-standard"], cwd=self.root, stdout=subprocess.PIPE,
-                                   text=True, check=True).stdout.splitlines()
+        """What git knows or could know; in a folder without git, everything."""
+        done = subprocess.run(["git", "-c", f"safe.directory={self.root}", "ls-files", "-co",
+                               "--exclude-standard"], cwd=self.root, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        top = os.path.exists(os.path.join(self.root, ".git"))
+        if done.returncode == 0 and top:
+            names = done.stdout.splitlines()
         else:
-            names = self._walk()
+            names = [os.path.relpath(os.path.join(folder, name), self.root)
+                     for folder, _, found in os.walk(self.root) for name in found]
         return sorted(n for n in names if os.path.isfile(os.path.join(self.root, n)))
-
-    def _walk(self):
-        for folder, inner, found in os.walk(self.root):
-            if folder == self.root:
-                inner[:] = [d for d in inner if d != "out" and not d.startswith("build")]
-            inner[:] = [d for d in inner if d != "__pycache__"]
-            for name in found:
-                yield os.path.relpath(os.path.join(folder, name), self.root)
 
     def with_end(self, *ends, under=None):
         return [f for f in self.files if f.endswith(ends) and (under is None or f.startswith(under))]
