@@ -14,8 +14,10 @@ static uint32_t capped(double value)
 {
     if (!(value >= 0)) /* NaN too */
         return MR_TRAILER_VALUE_MAX;
-    double rounded = nearbyint(value);
-    return rounded < MR_TRAILER_VALUE_MAX ? (uint32_t)rounded : MR_TRAILER_VALUE_MAX;
+    if (value >= MR_TRAILER_VALUE_MAX)
+        return MR_TRAILER_VALUE_MAX;
+    /* Nearest, ties to even, without libm: 2^52 has no room for a fraction beside it. */
+    return (uint32_t)((value + 0x1p52) - 0x1p52);
 }
 
 static int rotate(float *vector, const struct mr_round_terms *terms,

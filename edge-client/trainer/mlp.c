@@ -1,10 +1,10 @@
 #include "edge-client/trainer/mlp.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge-client/trainer/real.h"
 #include "wire/assert.h"
 
 struct mr_mlp_scratch {
@@ -166,13 +166,13 @@ static double softmax(float *logits, uint32_t classes, uint16_t label, int *righ
     float top = logits[best];
     double own = logits[label] - top;
     for (uint32_t c = 0; c < classes; c++) {
-        logits[c] = expf(logits[c] - top);
+        logits[c] = mr_exp_nonpositive(logits[c] - top);
         sum += logits[c];
     }
     for (uint32_t c = 0; c < classes; c++)
         logits[c] = (float)(logits[c] / sum);
     *right = best == label;
-    return log(sum) - own;
+    return mr_log_from_one(sum) - own;
 }
 
 double mr_mlp_evaluate(const struct mr_mlp_shape *shape, const float *parameters,

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "edge-client/trainer/real.h"
 #include "edge-client/trainer/sgd.h"
 
 #define D (4 * 5 + 4 + 6 * 4 + 6 + 3 * 6 + 3)
@@ -28,6 +29,24 @@ static void fill(float *x, size_t n, uint64_t seed)
     struct mr_sgd_random random = {.state = seed};
     for (size_t i = 0; i < n; i++)
         x[i] = (float)mr_sgd_random_below(&random, 2001) / 1000 - 1;
+}
+
+/* Exponential and logarithm against the C library's in double. */
+static void test_real(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i <= 870000; i++) {
+        const float x = -(float)i / 10000;
+        const double exact = exp((double)x);
+        const float got = mr_exp_nonpositive(x);
+        assert_true(fabs(got - exact) <= exact * 0x1p-23);
+    }
+    assert_true(mr_exp_nonpositive(0) == 1 && mr_exp_nonpositive(-0.0f) == 1);
+    assert_true(mr_exp_nonpositive(-88) == 0 && mr_exp_nonpositive(-INFINITY) == 0);
+    assert_true(isnan(mr_exp_nonpositive(NAN)) && isnan(mr_log_from_one(NAN)));
+    assert_true(mr_log_from_one(1) == 0);
+    for (double x = 1; x < 1e300; x *= 1.0009765625)
+        assert_true(fabs(mr_log_from_one(x) - log(x)) <= 1e-14 * log(x) + 1e-15);
 }
 
 /* What a step takes away, over its rate, is the gradient: compared with central differences. */
@@ -186,9 +205,13 @@ static void test_models_that_do_not_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient),     cmocka_unit_test(test_training_learns_and_repeats),
-        cmocka_unit_test(test_seeds_differ), cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_bad_shards),   cmocka_unit_test(test_models_that_do_not_fit),
+        cmocka_unit_test(test_real),
+        cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_training_learns_and_repeats),
+        cmocka_unit_test(test_seeds_differ),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_bad_shards),
+        cmocka_unit_test(test_models_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
