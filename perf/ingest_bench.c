@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "appliance/accumulate/shard.h"
+#include "appliance/runtime/cache.h"
 #include "appliance/upload/open_impl.h"
 #include "appliance/upload/session_impl.h"
 #include "perf/ingest_load.h"
@@ -265,6 +266,7 @@ static void bench_open(struct bench *bench, uint64_t slots_bytes, const struct o
     const struct mr_sessions_config config = {.sessions = DEVICES,
                                               .slots = DEVICES,
                                               .share_bytes_max = layout.share_bytes,
+                                              .cache_bytes = mr_cache_bytes(),
                                               .window_max = 64,
                                               .idle_timeout_ms = 1000000,
                                               .opener = options->opener};

@@ -68,6 +68,9 @@ static void prefetch(const struct bulk_opener *self, const struct mr_open_job *j
         __builtin_prefetch(place + at);
     for (uint32_t at = 0; at < total; at += 64)
         __builtin_prefetch(job->datagram + at);
+    if (!job->past_cache)
+        for (uint32_t at = 0; at < job->bytes; at += 64)
+            __builtin_prefetch(job->plain + at, 1);
 }
 
 /* Past the caches: an ordinary store would first read the line that it overwrites, and push keys
