@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Runs the benches of perf/benches.py and puts what they measured together; `./run bench` calls it.
 
+What a program prints is in out/bench/NAME.log.
+
   bench.py run --build DIR [--quick] [--json FILE] [NAME...]
   bench.py compare A.json B.json
 
@@ -45,7 +47,10 @@ def run_one(bench, build, quick):
         path = os.path.join(scratch, "figures.json")
         command += ["--json", path] + (["--quick"] if quick else [])
         began = time.monotonic()
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        os.makedirs(OUT, exist_ok=True)
+        with open(os.path.join(OUT, bench.name + ".log"), "w", encoding="utf-8") as log:
+            done = subprocess.run(command, stdout=log, stderr=subprocess.PIPE, text=True,
+                                  check=False)
         reason = " ".join(done.stderr.split())[-400:]
         if done.returncode == SKIPPED:
             return "skipped", reason or "it gave no reason"

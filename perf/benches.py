@@ -41,7 +41,10 @@ BENCHES = (
         "buffer; and folding the same slots. Both are measured in turns with the ingest, in the same "
         "thread time. *fits*: the slots together fit the last-level cache; *beyond*: they are at "
         "least four times as large. The shares of the stages come from passes of their own, because "
-        "reading the clock costs time. *faults*: 5% of the packets are lost and sent again later, "
+        "reading the clock costs time; `opening` and `folding` are those stages' own rates, and "
+        "`ratio_were_sessions_free` is what the ratio would be if everything but them took no time: "
+        "the rest of the way to 1 is what writing into slots costs that are not in the nearest "
+        "cache. *faults*: 5% of the packets are lost and sent again later, "
         "5% come twice, and neighbours change places. The sum of every pass is compared with one "
         "that a plain loop made from the plaintexts."),
 )
