@@ -58,8 +58,8 @@ static void bulk_forget(struct mr_opener *opener, uint32_t at)
 }
 
 /* What opening that job will read and write. (Most packets come from another session than the last,
- * so that a key is as cold as its packet.) A packet is read once: it must not push out of the caches
- * what is read again, the keys and the slots. */
+ * so that a key is as cold as its packet.) A packet is read once: it must not push out of the
+ * caches what is read again, the keys and the slots. */
 static void prefetch(const struct bulk_opener *self, const struct mr_open_job *job)
 {
     const uint8_t *place = (const uint8_t *)&self->places[job->key];
