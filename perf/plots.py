@@ -14,8 +14,9 @@ set xtics nomirror noenhanced rotate by -35
 set ytics nomirror
 set grid ytics lc rgb '#dddddd'
 set key off
-set bmargin 9
-set rmargin 8
+set bmargin 12
+set rmargin 12
+set lmargin 10
 """
 
 
@@ -28,7 +29,7 @@ def _quoted(text):
 
 
 def _head(output, title, bars):
-    return HEAD.format(width=max(420, 140 + 62 * bars), height=400, output=output,
+    return HEAD.format(width=max(420, 140 + 62 * bars), height=460, output=output,
                        title=_quoted(title))
 
 
