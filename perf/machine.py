@@ -41,7 +41,7 @@ def _caches():
 
 def _hypervisor():
     """What the kernel detected; a virtual machine's neighbours are part of its noise."""
-    name = _output("systemd-detect-virt") or _first("/sys/hypervisor/type", "")
+    name = _output("systemd-detect-virt", "--vm") or _first("/sys/hypervisor/type", "")
     if name in ("", "none") and " hypervisor " in f" {_cpuinfo('flags')} ":
         return "a virtual machine"
     return name or "none"
