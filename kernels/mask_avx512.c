@@ -16,17 +16,41 @@ enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W
 #define UNROLL        _Pragma("GCC unroll 10")
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* base = {lo, hi} four times; returns the counters of blocks 4q .. 4q + 3 of a batch, big-endian.
- * The carry out of a low word goes to its neighbour by mask: no branch, the counter is secret. */
-ALWAYS_INLINE __m512i counter_quad(__m512i base, long long q)
+/* A big-endian counter four times. */
+ALWAYS_INLINE __m512i counter_block(uint64_t hi, uint64_t lo)
 {
-    const __m512i big_endian =
-        _mm512_broadcast_i32x4(_mm_setr_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-    const __m512i step = _mm512_setr_epi64(4 * q, 0, 4 * q + 1, 0, 4 * q + 2, 0, 4 * q + 3, 0);
-    const __m512i sum = _mm512_add_epi64(base, step);
-    const __mmask8 carry = _kshiftli_mask8(_mm512_cmplt_epu64_mask(sum, step), 1);
-    const __m512i all = _mm512_set1_epi64(-1);
-    return _mm512_shuffle_epi8(_mm512_mask_sub_epi64(sum, carry, sum, all), big_endian);
+    return _mm512_broadcast_i32x4(
+        _mm_set_epi64x((long long)__builtin_bswap64(lo), (long long)__builtin_bswap64(hi)));
+}
+
+/* Counters of blocks that follow one another differ in their last byte alone, but for a carry out
+ * of it. So both are kept ready: `base`, and `carried`, which has that carry in its other bytes and
+ * base's last byte. Where the carry falls is a mask, no branch: the counter is secret. */
+struct counters {
+    __m512i base, carried;
+    uint64_t after; /* bits 2b and 2b + 1: block b of the batch comes after the carry */
+};
+
+ALWAYS_INLINE struct counters counters_at(const struct counter *ctr)
+{
+    const uint64_t last = ctr->lo & 255, rest = (ctr->lo & ~UINT64_C(255)) + 256;
+    const uint64_t first = 256 - last; /* block after the carry: 1 to 256 */
+
+    return (struct counters){
+        .base = counter_block(ctr->hi, ctr->lo),
+        .carried = counter_block(ctr->hi + (rest == 0), rest | last),
+        .after = (~UINT64_C(0) << (2 * first & 63)) & -(uint64_t)(first < 32),
+    };
+}
+
+/* Blocks 4q .. 4q + 3 of a batch. */
+ALWAYS_INLINE __m512i counter_quad(const struct counters *at, unsigned q)
+{
+    const long long four = (long long)((uint64_t)(4 * q) << 56), one = 1LL << 56;
+    const __m512i step =
+        _mm512_setr_epi64(0, four, 0, four + one, 0, four + 2 * one, 0, four + 3 * one);
+    const __mmask8 after = (__mmask8)(at->after >> (8 * q));
+    return _mm512_add_epi8(_mm512_mask_blend_epi64(after, at->base, at->carried), step);
 }
 
 ALWAYS_INLINE void load_keys(__m512i keys[11], const struct mr_mask_stream *mask)
@@ -42,11 +66,10 @@ ALWAYS_INLINE void load_keys(__m512i keys[11], const struct mr_mask_stream *mask
 ALWAYS_INLINE void keystream(__m512i *ks, unsigned quads, const __m512i keys[11],
                              struct counter *ctr)
 {
-    const __m512i base =
-        _mm512_broadcast_i32x4(_mm_set_epi64x((long long)ctr->hi, (long long)ctr->lo));
+    const struct counters at = counters_at(ctr);
     UNROLL
     for (unsigned q = 0; q < quads; q++) {
-        ks[q] = _mm512_xor_si512(counter_quad(base, q), keys[0]);
+        ks[q] = _mm512_xor_si512(counter_quad(&at, q), keys[0]);
     }
     counter_add(ctr, 4 * quads);
     UNROLL

@@ -38,51 +38,50 @@ static void fill(uint64_t *state, void *bytes, size_t count)
 
 static void open_devices(struct mr_load *load)
 {
-    load->keys = need(calloc(load->devices, sizeof *load->keys));
+    const size_t keys = (size_t)load->devices * load->generations;
+
+    load->keys = need(calloc(keys, sizeof *load->keys));
     load->aeads = need(calloc(load->devices, sizeof(struct mr_aead *)));
     load->order = need(calloc(load->devices, sizeof *load->order));
-    fill(&load->seed, load->keys, load->devices * sizeof *load->keys);
-    for (uint32_t i = 0; i < load->devices; i++) {
+    fill(&load->seed, load->keys, keys * sizeof *load->keys);
+    for (uint32_t i = 0; i < load->devices; i++)
         load->aeads[i] = need(mr_aead_open());
-        if (mr_aead_rekey(load->aeads[i], &load->keys[i].up) != 0)
-            need(NULL);
-    }
 }
 
-void mr_load_open(struct mr_load *load, const struct mr_layout *layout, uint32_t devices)
+/* Whole passes are kept where they fit the ring, as many different ones as do. */
+static void plan(struct mr_load *load)
 {
-    struct mr_error error;
+    const uint64_t packets = (uint64_t)load->devices * load->layout.chunks;
 
-    memset(load, 0, sizeof *load);
-    load->layout = *layout;
-    load->devices = devices;
-    load->seed = 20240607;
-    open_devices(load);
-    load->pool = need(aligned_alloc(64, POOL_BYTES + MR_CHUNK_BYTES_MAX));
-    fill(&load->seed, load->pool, POOL_BYTES + MR_CHUNK_BYTES_MAX);
-    load->expected_main = need(calloc(layout->lanes, sizeof *load->expected_main));
-    if (mr_pages_map(&load->ring, (size_t)MR_LOAD_RING_PACKETS * MR_LOAD_PACKET_ROOM, true,
-                     "the packets", &error) != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(1);
-    }
+    load->kept = packets <= MR_LOAD_RING_PACKETS;
+    load->generations = load->kept ? (uint32_t)(MR_LOAD_RING_PACKETS / packets) : 1;
+    load->expected = need(calloc(load->generations, sizeof *load->expected));
+    for (uint32_t i = 0; i < load->generations; i++)
+        load->expected[i].main = need(calloc(load->layout.lanes, sizeof(uint16_t)));
 }
 
 void mr_load_close(struct mr_load *load)
 {
     for (uint32_t i = 0; i < load->devices; i++)
         mr_aead_close(load->aeads[i]);
+    for (uint32_t i = 0; i < load->generations; i++)
+        free(load->expected[i].main);
+    free(load->expected);
     free(load->aeads);
     free(load->keys);
     free(load->order);
     free(load->pool);
-    free(load->expected_main);
     mr_pages_unmap(&load->ring);
 }
 
 uint64_t mr_load_upload_id(uint32_t device)
 {
     return mr_upload_id_make(0, device, device * 2654435761u | 1);
+}
+
+const struct mr_upload_keys *mr_load_keys(const struct mr_load *load, uint32_t device)
+{
+    return &load->keys[(size_t)load->generation * load->devices + device];
 }
 
 static void shuffle(struct mr_load *load)
@@ -96,16 +95,28 @@ static void shuffle(struct mr_load *load)
     }
 }
 
+static void begin_generation(struct mr_load *load, uint32_t generation)
+{
+    struct mr_load_sum *sum = &load->expected[generation];
+
+    load->generation = generation;
+    load->seed = 99 + generation;
+    load->chunk = 0;
+    load->at = 0;
+    memset(sum->main, 0, load->layout.lanes * sizeof *sum->main);
+    memset(sum->trailer, 0, sizeof sum->trailer);
+    for (uint32_t i = 0; i < load->devices; i++)
+        if (mr_aead_rekey(load->aeads[i], &mr_load_keys(load, i)->up) != 0)
+            need(NULL);
+}
+
 void mr_load_begin(struct mr_load *load)
 {
     load->given = false;
     if (load->kept)
-        return;
-    load->seed = 99;
-    load->chunk = 0;
-    load->at = 0;
-    memset(load->expected_main, 0, load->layout.lanes * sizeof *load->expected_main);
-    memset(load->expected_trailer, 0, sizeof load->expected_trailer);
+        load->generation = (load->generation + 1) % load->generations;
+    else
+        begin_generation(load, 0);
 }
 
 /* The plain sum. Written for itself: it must not share a mistake with the kernels. */
@@ -113,7 +124,8 @@ static void expect(struct mr_load *load, uint32_t chunk, const uint8_t *plain, u
 {
     const uint64_t offset = (uint64_t)chunk * load->layout.chunk_bytes;
     const uint32_t trailer = chunk + 1 == load->layout.chunks ? MR_TRAILER_BYTES : 0;
-    uint16_t *restrict to = load->expected_main + offset / 2;
+    struct mr_load_sum *sum = &load->expected[load->generation];
+    uint16_t *restrict to = sum->main + offset / 2;
     const uint16_t *restrict from = (const uint16_t *)(const void *)plain;
     uint32_t last[MR_TRAILER_LANES];
 
@@ -121,10 +133,10 @@ static void expect(struct mr_load *load, uint32_t chunk, const uint8_t *plain, u
         to[i] = (uint16_t)(to[i] + from[i]);
     memcpy(last, plain + bytes - trailer, trailer);
     for (uint32_t i = 0; i < trailer / 4; i++)
-        load->expected_trailer[i] += last[i];
+        sum->trailer[i] += last[i];
 }
 
-static void seal(struct mr_load *load, uint32_t device, uint32_t chunk)
+static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t chunk)
 {
     const uint32_t bytes = mr_layout_chunk_length(&load->layout, chunk);
     const uint8_t *plain = load->pool + draw(&load->seed) % (POOL_BYTES / 64) * 64;
@@ -134,8 +146,8 @@ static void seal(struct mr_load *load, uint32_t device, uint32_t chunk)
                                        .round = MR_LOAD_ROUND,
                                        .attempt = MR_LOAD_ATTEMPT,
                                        .chunk = chunk};
-    uint8_t *data = (uint8_t *)load->ring.base + (size_t)load->count * MR_LOAD_PACKET_ROOM;
-    struct mr_packet *packet = &load->packets[load->count];
+    uint8_t *data = (uint8_t *)load->ring.base + (size_t)place * MR_LOAD_PACKET_ROOM;
+    struct mr_packet *packet = &load->ring_packets[place];
 
     data += PACKET_LEAD;
     mr_datagram_encode(data, &header);
@@ -147,38 +159,104 @@ static void seal(struct mr_load *load, uint32_t device, uint32_t chunk)
     packet->from.host.s6_addr[10] = packet->from.host.s6_addr[11] = 0xff;
     memcpy(packet->from.host.s6_addr + 12, &device, 4);
     packet->from.port = 4000;
-    load->owners[load->count] = device;
-    load->chunks[load->count] = chunk;
-    load->count++;
+    load->ring_owners[place] = device;
+    load->ring_chunks[place] = chunk;
     expect(load, chunk, plain, bytes);
 }
 
-bool mr_load_next(struct mr_load *load)
+/* Seals what comes next in the pass into the ring, from that place on. */
+static void fill_ring(struct mr_load *load, uint32_t first)
 {
-    if (load->kept) {
-        const bool more = !load->given;
-        load->given = true;
-        return more;
-    }
-    const bool first = load->chunk == 0 && load->at == 0;
-    load->count = 0;
-    while (load->count < MR_LOAD_RING_PACKETS && load->chunk < load->layout.chunks) {
+    uint32_t place = first;
+
+    while (place < MR_LOAD_RING_PACKETS && load->chunk < load->layout.chunks) {
         if (load->at == 0)
             shuffle(load);
-        seal(load, load->order[load->at], load->chunk);
+        seal(load, place++, load->order[load->at], load->chunk);
         if (++load->at == load->devices) {
             load->at = 0;
             load->chunk++;
         }
     }
-    load->kept = load->given = first && load->chunk == load->layout.chunks;
+    load->count = place - first;
+}
+
+void mr_load_open(struct mr_load *load, const struct mr_layout *layout, uint32_t devices)
+{
+    struct mr_error error;
+
+    memset(load, 0, sizeof *load);
+    load->layout = *layout;
+    load->devices = devices;
+    load->seed = 20240607;
+    plan(load);
+    open_devices(load);
+    load->pool = need(aligned_alloc(64, POOL_BYTES + MR_CHUNK_BYTES_MAX));
+    fill(&load->seed, load->pool, POOL_BYTES + MR_CHUNK_BYTES_MAX);
+    if (mr_pages_map(&load->ring, (size_t)MR_LOAD_RING_PACKETS * MR_LOAD_PACKET_ROOM, true,
+                     "the packets", &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+    for (uint32_t i = 0; load->kept && i < load->generations; i++) {
+        begin_generation(load, i);
+        fill_ring(load, i * devices * layout->chunks);
+    }
+}
+
+bool mr_load_next(struct mr_load *load)
+{
+    uint32_t first = 0;
+
+    if (load->kept) {
+        if (load->given)
+            return false;
+        load->given = true;
+        first = load->generation * load->devices * load->layout.chunks;
+        load->count = load->devices * load->layout.chunks;
+    } else {
+        fill_ring(load, 0);
+    }
+    load->packets = load->ring_packets + first;
+    load->owners = load->ring_owners + first;
+    load->chunks = load->ring_chunks + first;
     return load->count > 0;
+}
+
+uint32_t mr_load_spoil(struct mr_load *load)
+{
+    uint32_t count = 0, lost = 0;
+
+    for (uint32_t i = 0; i < load->count; i++) {
+        const uint64_t luck = draw(&load->seed) % 100;
+        if (luck < 5) { /* lost: kept at the far end, to come after all others */
+            load->faulty[MR_LOAD_FAULTY_PACKETS - ++lost] = load->packets[i];
+            continue;
+        }
+        load->faulty[count++] = load->packets[i];
+        if (luck < 10)
+            load->faulty[count++] = load->packets[i];
+    }
+    while (lost > 0)
+        load->faulty[count++] = load->faulty[MR_LOAD_FAULTY_PACKETS - lost--];
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t luck = draw(&load->seed);
+        const uint32_t j = i + (uint32_t)(luck >> 32) % 64;
+        if (luck % 4 != 0 || j >= count)
+            continue;
+        const struct mr_packet kept = load->faulty[i];
+        load->faulty[i] = load->faulty[j];
+        load->faulty[j] = kept;
+    }
+    return count;
 }
 
 void mr_load_check(const struct mr_load *load, const struct mr_vector_sum *sum)
 {
-    if (memcmp(sum->lanes, load->expected_main, (size_t)load->layout.lanes * 2) == 0 &&
-        memcmp(sum->trailer, load->expected_trailer, sizeof sum->trailer) == 0)
+    const struct mr_load_sum *expected = &load->expected[load->generation];
+
+    if (memcmp(sum->lanes, expected->main, (size_t)load->layout.lanes * 2) == 0 &&
+        memcmp(sum->trailer, expected->trailer, sizeof sum->trailer) == 0)
         return;
     fprintf(stderr, "the sum is WRONG: no figure of this run counts\n");
     exit(1);

@@ -57,8 +57,9 @@ static void bulk_forget(struct mr_opener *opener, uint32_t at)
         OPENSSL_cleanse(place, sizeof *place);
 }
 
-/* What opening that job will read. (Most packets come from another session than the last, so that a
- * key is as cold as its packet.) */
+/* What opening that job will read and write. (Most packets come from another session than the last,
+ * so that a key is as cold as its packet.) A packet is read once: it must not push out of the
+ * caches what is read again, the keys and the slots. */
 static void prefetch(const struct bulk_opener *self, const struct mr_open_job *job)
 {
     const uint8_t *place = (const uint8_t *)&self->places[job->key];
@@ -67,7 +68,10 @@ static void prefetch(const struct bulk_opener *self, const struct mr_open_job *j
     for (uint32_t at = 0; at < sizeof(struct place); at += 64)
         __builtin_prefetch(place + at);
     for (uint32_t at = 0; at < total; at += 64)
-        __builtin_prefetch(job->datagram + at);
+        __builtin_prefetch(job->datagram + at, 0, 0);
+    if (!job->past_cache)
+        for (uint32_t at = 0; at < job->bytes; at += 64)
+            __builtin_prefetch(job->plain + at, 1);
 }
 
 /* Past the caches: an ordinary store would first read the line that it overwrites, and push keys

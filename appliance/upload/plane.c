@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "appliance/runtime/cache.h"
 #include "appliance/upload/plane_impl.h"
 
 #define SESSIONS_MAX (1u << 24) /* the index's 24 bits of an upload id */
@@ -108,6 +109,7 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
                      .sessions = sessions_per_worker(config),
                      .slots = config->slots_per_worker,
                      .share_bytes_max = config->share_bytes_max,
+                     .cache_bytes = mr_cache_bytes() / config->workers,
                      .window_max = config->window_max,
                      .idle_timeout_ms = config->idle_timeout_ms},
         .source = {.kind = config->source,

@@ -40,6 +40,7 @@ struct mr_sessions_config {
     uint32_t sessions;          /* 1..2^24 */
     uint32_t slots;             /* 1..sessions */
     uint64_t share_bytes_max;   /* a slot's size */
+    uint64_t cache_bytes;       /* of last-level cache that this worker may count on; 0: none */
     uint32_t window_max;        /* chunks in flight one session is ever granted */
     uint32_t idle_timeout_ms;   /* without a new chunk for so long: refused */
     enum mr_opener_kind opener; /* 0: the fastest that works here */

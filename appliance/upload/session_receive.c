@@ -10,14 +10,18 @@
 struct claim {
     struct session *session;
     const struct mr_packet *packet;
+    uint64_t *bits; /* the word of the bitmap that holds the chunk's bit */
     uint32_t chunk;
     unsigned index; /* of the packet in the burst */
 };
 
 struct burst {
+    struct mr_datagram datagrams[MR_BURST_MAX]; /* valid where the form is MR_DATAGRAM_OK */
+    enum mr_datagram_verdict forms[MR_BURST_MAX];
     struct mr_open_job jobs[MR_BURST_MAX];
     struct claim claims[MR_BURST_MAX];
-    unsigned count;
+    unsigned count;  /* of jobs and claims */
+    bool past_cache; /* where chunks go: the slots in use are far more than the caches hold */
     /* 256 bits: which (session, chunk) are claimed. Two claims on one chunk must not be open at
      * once: a forged copy would be decrypted over the true one. */
     uint64_t claimed[4];
@@ -41,12 +45,9 @@ static enum mr_upload_verdict verdict_of_form(enum mr_datagram_verdict form)
 
 /* Everything that can be told from the header alone. */
 static enum mr_upload_verdict check(const struct mr_sessions *sessions,
-                                    const struct mr_packet *packet, struct mr_datagram *datagram,
-                                    struct session **found)
+                                    enum mr_datagram_verdict form,
+                                    const struct mr_datagram *datagram, struct session **found)
 {
-    const enum mr_datagram_verdict form =
-        mr_datagram_decode(datagram, packet->data, packet->length);
-
     if (form != MR_DATAGRAM_OK)
         return verdict_of_form(form);
     if (datagram->type != MR_DATAGRAM_CHUNK)
@@ -121,8 +122,17 @@ static void verdict_set(struct mr_sessions *sessions, enum mr_upload_verdict *ve
         verdicts[index] = verdict;
 }
 
+/* New chunks of a session after which it is answered at once: half its window, lest it run dry. */
+static uint32_t fresh_max(const struct mr_sessions *sessions)
+{
+    const uint32_t half = session_window(sessions) / 2;
+
+    return half < 1 ? 1 : half < MR_ACK_EVERY ? half : MR_ACK_EVERY;
+}
+
 /* The tag held: the chunk is there. */
-static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms)
+static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms,
+                    uint32_t fresh_most)
 {
     struct session *session = claim->session;
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
@@ -134,10 +144,9 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
     session->fresh++;
     session->progress_ms = now_ms;
     heard_from(sessions, session, claim->packet);
-    const uint32_t half = session_window(sessions) / 2;
     if (session->received == sessions->layout.chunks)
         session_complete(sessions, session);
-    else if (session->fresh >= MR_ACK_EVERY || session->fresh >= (half > 1 ? half : 1))
+    else if (session->fresh >= fresh_most)
         session_ack_urgent(sessions, session);
     else
         session_ack_lazy(sessions, session);
@@ -146,11 +155,19 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
 static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
                           enum mr_upload_verdict *verdicts)
 {
+    const uint32_t fresh_most = fresh_max(sessions);
+
     mr_open_burst(sessions->opener, burst->jobs, burst->count);
+    /* Opening pushed out of the nearest cache what look_ahead fetched. */
+    for (unsigned i = 0; i < burst->count; i++) {
+        __builtin_prefetch(burst->claims[i].bits, 1);
+        __builtin_prefetch(burst->claims[i].session, 1);
+        __builtin_prefetch((const uint8_t *)burst->claims[i].session + 64, 1);
+    }
     for (unsigned i = 0; i < burst->count; i++) {
         const struct claim *claim = &burst->claims[i];
         if (burst->jobs[i].held)
-            believe(sessions, claim, now_ms);
+            believe(sessions, claim, now_ms, fresh_most);
         verdict_set(sessions, verdicts, claim->index,
                     burst->jobs[i].held ? MR_UPLOAD_ACCEPTED : MR_UPLOAD_DROP_bad_tag);
     }
@@ -174,16 +191,19 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
                         unsigned index)
 {
     const uint64_t offset = (uint64_t)datagram->chunk * sessions->layout.chunk_bytes;
+    const struct mr_slot *slot = &sessions->staging.slots[session->slot];
 
-    burst->claims[burst->count] = (struct claim){
-        .session = session, .packet = packet, .chunk = datagram->chunk, .index = index};
-    burst->jobs[burst->count] =
-        (struct mr_open_job){.key = session_index(sessions, session),
-                             .sequence = datagram->chunk,
-                             .datagram = packet->data,
-                             .bytes = datagram->length,
-                             .plain = sessions->staging.slots[session->slot].bytes + offset,
-                             .past_cache = true};
+    burst->claims[burst->count] = (struct claim){.session = session,
+                                                 .packet = packet,
+                                                 .bits = &slot->bitmap[datagram->chunk / 64],
+                                                 .chunk = datagram->chunk,
+                                                 .index = index};
+    burst->jobs[burst->count] = (struct mr_open_job){.key = session_index(sessions, session),
+                                                     .sequence = datagram->chunk,
+                                                     .datagram = packet->data,
+                                                     .bytes = datagram->length,
+                                                     .plain = slot->bytes + offset,
+                                                     .past_cache = burst->past_cache};
     burst->count++;
 }
 
@@ -194,35 +214,45 @@ static bool is_repeat(const struct mr_sessions *sessions, const struct session *
            mr_slot_has(&sessions->staging.slots[session->slot], chunk);
 }
 
-/* Fetches what judging the burst will touch, a step for all packets at a time, so that one packet's
- * misses hide behind another's: first the headers, then the sessions, then their bitmaps. What is
- * read here is not trusted: at worst the wrong line is fetched. */
-static void look_ahead(const struct mr_sessions *sessions, const struct mr_packet *packets,
-                       unsigned count)
+/* Whether chunks are written past the caches: into slots that fit they are better kept there, since
+ * the fold reads them next. */
+static bool past_cache(const struct mr_sessions *sessions)
+{
+    const uint64_t used = sessions->staging.count - sessions->staging.free_count;
+
+    return used * sessions->layout.share_bytes > sessions->config.cache_bytes / 2;
+}
+
+/* Reads the headers and fetches what judging the burst will touch, a step for all packets at a
+ * time, so that one packet's misses hide behind another's: first the headers, then the sessions,
+ * then their bitmaps. What is read here is not trusted: at worst the wrong line is fetched. */
+static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
+                       const struct mr_packet *packets, unsigned count)
 {
     const struct session *found[MR_BURST_MAX];
-    uint32_t chunks[MR_BURST_MAX];
 
     for (unsigned i = 0; i < count; i++) {
         __builtin_prefetch(packets[i].data);
         __builtin_prefetch(packets[i].data + MR_DATAGRAM_HEADER_BYTES - 1);
     }
     for (unsigned i = 0; i < count; i++) {
-        struct mr_datagram datagram;
+        const struct mr_datagram *datagram = &burst->datagrams[i];
+        burst->forms[i] =
+            mr_datagram_decode(&burst->datagrams[i], packets[i].data, packets[i].length);
         found[i] = NULL;
-        if (mr_datagram_decode(&datagram, packets[i].data, packets[i].length) != MR_DATAGRAM_OK)
+        if (burst->forms[i] != MR_DATAGRAM_OK)
             continue;
-        const uint32_t index = mr_upload_id_index(datagram.upload_id);
-        if (index >= sessions->config.sessions || datagram.chunk >= sessions->layout.chunks)
+        const uint32_t index = mr_upload_id_index(datagram->upload_id);
+        if (index >= sessions->config.sessions || datagram->chunk >= sessions->layout.chunks)
             continue;
         found[i] = &sessions->table[index];
-        chunks[i] = datagram.chunk;
         __builtin_prefetch(found[i], 1);
         __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
     }
     for (unsigned i = 0; i < count; i++)
         if (found[i] != NULL && found[i]->slot != MR_SLOT_NONE)
-            __builtin_prefetch(&sessions->staging.slots[found[i]->slot].bitmap[chunks[i] / 64], 1);
+            __builtin_prefetch(
+                &sessions->staging.slots[found[i]->slot].bitmap[burst->datagrams[i].chunk / 64], 1);
 }
 
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
@@ -232,24 +262,25 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
     uint64_t bytes = 0;
 
     MR_ASSERT(count <= MR_BURST_MAX);
-    look_ahead(sessions, packets, count);
     burst.count = 0;
+    burst.past_cache = past_cache(sessions);
     memset(burst.claimed, 0, sizeof burst.claimed);
+    look_ahead(sessions, &burst, packets, count);
     for (unsigned i = 0; i < count; i++) {
-        struct mr_datagram datagram;
+        const struct mr_datagram *datagram = &burst.datagrams[i];
         struct session *session = NULL;
-        enum mr_upload_verdict verdict = check(sessions, &packets[i], &datagram, &session);
+        enum mr_upload_verdict verdict = check(sessions, burst.forms[i], datagram, &session);
         bytes += packets[i].length;
         if (verdict == MR_UPLOAD_ACCEPTED && session != NULL) {
-            if (!claim_free(&burst, session_index(sessions, session), datagram.chunk)) {
+            if (!claim_free(&burst, session_index(sessions, session), datagram->chunk)) {
                 settle_claims(sessions, &burst, now_ms, verdicts);
-                (void)claim_free(&burst, session_index(sessions, session), datagram.chunk);
+                (void)claim_free(&burst, session_index(sessions, session), datagram->chunk);
             }
-            if (!is_repeat(sessions, session, datagram.chunk)) {
-                claim_chunk(sessions, &burst, session, &packets[i], &datagram, i);
+            if (!is_repeat(sessions, session, datagram->chunk)) {
+                claim_chunk(sessions, &burst, session, &packets[i], datagram, i);
                 continue;
             }
-            verdict = repeated(sessions, session, &packets[i], &datagram);
+            verdict = repeated(sessions, session, &packets[i], datagram);
         }
         verdict_set(sessions, verdicts, i, verdict);
     }

@@ -1,0 +1,96 @@
+"""Pictures of a document, by gnuplot."""
+
+import os
+import re
+import shutil
+import subprocess
+
+HEAD = """set terminal svg size {width},{height} font 'sans-serif,11' background '#ffffff'
+set output '{output}'
+set title '{title}' noenhanced
+set style fill solid 0.6 border -1
+set border 3
+set xtics nomirror noenhanced rotate by -35
+set ytics nomirror
+set grid ytics lc rgb '#dddddd'
+set key off
+set bmargin 12
+set rmargin 12
+set lmargin 10
+"""
+
+
+def _gnuplot(script):
+    subprocess.run(["gnuplot", "-"], input=script, text=True, check=True)
+
+
+def _quoted(text):
+    return text.replace("'", "")
+
+
+def _head(output, title, bars):
+    return HEAD.format(width=max(420, 140 + 62 * bars), height=460, output=output,
+                       title=_quoted(title))
+
+
+def _bars(path, title, unit, rows):
+    """rows: (label, median, low, high)."""
+    data = "\n".join(f"{i} {m:.6g} {low:.6g} {high:.6g} \"{label}\""
+                     for i, (label, m, low, high) in enumerate(rows))
+    _gnuplot(_head(path, title, len(rows)) + f"""set ylabel '{_quoted(unit)}'
+set yrange [0:*]
+set xrange [-0.6:{len(rows) - 0.4}]
+set boxwidth 0.6
+$rows << END
+{data}
+END
+plot $rows using 1:2:xtic(5) with boxes lc rgb '#4878a8', \\
+     $rows using 1:2:3:4 with yerrorbars lc rgb '#202020' pt 0
+""")
+
+
+def _targets(path, figures):
+    """Every figure that something is asked of: how much of the target it reaches."""
+    rows = []
+    for f in figures:
+        low, high = min(f["samples"]), max(f["samples"])
+        of = [x / f["target"] if f["better"] == "higher" else f["target"] / x
+              for x in (f["median"], low, high)]
+        rows.append((f["name"], of[0], min(of[1:]), max(of[1:])))
+    data = "\n".join(f"{i} {m:.6g} {low:.6g} {high:.6g} \"{label}\""
+                     for i, (label, m, low, high) in enumerate(rows))
+    _gnuplot(_head(path, "How much of its target each figure reaches", len(rows)) + f"""
+set ylabel 'of the target'
+set yrange [0:*]
+set xrange [-0.6:{len(rows) - 0.4}]
+set boxwidth 0.6
+$rows << END
+{data}
+END
+plot $rows using 1:2:xtic(5) with boxes lc rgb '#58a066', \\
+     $rows using 1:2:3:4 with yerrorbars lc rgb '#202020' pt 0, 1 with lines lc rgb '#c03030' lw 2
+""")
+
+
+def draw(document, directory):
+    """Writes the SVGs; their names in order. Empty where gnuplot is missing."""
+    if shutil.which("gnuplot") is None:
+        return []
+    os.makedirs(directory, exist_ok=True)
+    asked = [f for bench in document["benches"] for f in bench["figures"]
+             if f.get("target") and f["median"] > 0 and min(f["samples"]) > 0]
+    names = []
+    if asked:
+        _targets(os.path.join(directory, "targets.svg"), asked)
+        names.append("targets.svg")
+    for bench in document["benches"]:
+        for unit in dict.fromkeys(f["unit"] for f in bench["figures"]):
+            rows = [(f["name"].removeprefix(bench["bench"] + "."), f["median"],
+                     min(f["samples"]), max(f["samples"]))
+                    for f in bench["figures"] if f["unit"] == unit]
+            if len(rows) < 2:
+                continue
+            slug = re.sub(r"[^a-z0-9]+", "-", f"{bench['bench']}-{unit}".lower())
+            _bars(os.path.join(directory, slug + ".svg"), f"{bench['bench']}: {unit}", unit, rows)
+            names.append(slug + ".svg")
+    return names

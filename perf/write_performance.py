@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Writes docs/performance.md and its pictures from a document of ./run bench.
+
+usage: perf/write_performance.py [BENCH.json]    (out/bench/bench.json)
+"""
+
+import json
+import os
+import sys
+import textwrap
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import document
+import plots
+from bench import OUT, load, number
+from benches import bench_named
+
+DOCS = os.path.join(HERE, "..", "docs")
+PICTURES = "performance"  # beside the page
+
+HEAD = """# Performance
+
+Written by `perf/write_performance.py` from what `./run bench` measured; edit that script or
+`perf/benches.py`, not this page. The samples themselves are in `docs/performance/bench.json`, so that
+`./run bench compare docs/performance/bench.json out/bench/bench.json` tells what changed since.
+
+Absolute figures hold for the machine below. What should hold elsewhere are the ratios: each is taken
+within one run, subject and yardstick in turns, median of at least seven samples. The spread is 1.4826
+times the median absolute deviation from the median. *met* and *short* judge the median.
+"""
+
+COMPARE = f"""## When something changed
+
+`./run bench compare A.json B.json` calls a figure slower or faster when its medians differ by more than
+{document.SIGMAS} times both spreads together (the root of the sum of their squares) **and** by more than
+{document.FLOOR:.0%} of the first: one run's spread does not know what differs between runs, such as the
+physical pages that it was given. It ends with exit code 1 when something got slower.
+"""
+
+
+def wrapped(text):
+    return textwrap.fill(text, 105, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def machine_table(machine):
+    rows = "".join(f"| {key.replace('_', ' ')} | {number(v) if isinstance(v, float) else v} |\n"
+                   for key, v in machine.items())
+    return "## The machine\n\n| | |\n| --- | --- |\n" + rows
+
+
+def figure_row(f):
+    asked = f"{number(f['target'])}, **{document.verdict(f)}**" if document.verdict(f) else ""
+    return (f"| `{f['name']}` | {number(f['median'])} | {number(f['spread'])} | {f['unit']} | "
+            f"{asked} | {f.get('of', '')} |\n")
+
+
+def bench_section(summary, pictures):
+    bench = bench_named(summary["bench"])
+    context = ", ".join(f"{key.replace('_', ' ')} {number(v) if isinstance(v, float) else v}"
+                        for key, v in summary["context"].items())
+    text = f"## {bench.title}\n\n" + wrapped(bench.how)
+    if context:
+        text += "\n" + wrapped(f"In this run: {context}.")
+    text += "\n| figure | median | spread | unit | target | ratio of |\n"
+    text += "| --- | ---: | ---: | --- | --- | --- |\n"
+    text += "".join(figure_row(f) for f in summary["figures"])
+    for picture in pictures:
+        text += f"\n![{picture.removesuffix('.svg')}]({PICTURES}/{picture})\n"
+    return text
+
+
+def page(of, pictures):
+    """The page's text; `pictures` are the names that plots.draw gave."""
+    parts = [HEAD, machine_table(of["machine"])]
+    if "targets.svg" in pictures:
+        parts.append(f"![how much of its target each figure reaches]({PICTURES}/targets.svg)\n")
+    for summary in of["benches"]:
+        own = [p for p in pictures if p.startswith(summary["bench"] + "-")]
+        parts.append(bench_section(summary, own))
+    left_out = of["skipped"] + of["failed"]
+    if left_out:
+        parts.append("## Not measured in this run\n\n" + "".join(
+            f"- {bench_named(entry['bench']).title}: {entry['reason']}\n" for entry in left_out))
+    parts.append(COMPARE)
+    return "\n".join(parts)
+
+
+def main():
+    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(OUT, "bench.json")
+    of = load(path)
+    if of["quick"]:
+        sys.exit("write_performance: that was a quick run; the page takes a full one")
+    directory = os.path.join(DOCS, PICTURES)
+    pictures = plots.draw(of, directory)
+    if not pictures:
+        sys.exit("write_performance: no pictures: install gnuplot-nox")
+    with open(os.path.join(directory, "bench.json"), "w", encoding="utf-8") as f:
+        json.dump(of, f, indent=1)
+        f.write("\n")
+    with open(os.path.join(DOCS, "performance.md"), "w", encoding="utf-8") as f:
+        f.write(page(of, pictures))
+
+
+if __name__ == "__main__":
+    main()
