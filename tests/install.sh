@@ -56,7 +56,7 @@ attempt() {
         *:arm64*) $as_root dpkg --add-architecture arm64 || return 1 ;;
       esac
       $as_root apt-get update &&
-          $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $list
+          $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $list
     } </dev/null >"$log" 2>&1
 }
 if ! attempt; then
