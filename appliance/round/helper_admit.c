@@ -100,10 +100,10 @@ void helper_answer_receipts(struct mr_helper *helper)
     }
 }
 
-void helper_refuse_receipts(struct mr_helper *helper, const char *why)
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why)
 {
     for (uint32_t i = 0; i < helper->receipts.count; i++) {
-        helper_refuse(helper, helper->receipts.list[i].token, MR_VERDICT_VOID, "%s", why);
+        helper_refuse(helper, helper->receipts.list[i].token, code, "%s", why);
     }
     helper->receipts.count = 0;
 }
