@@ -25,6 +25,7 @@ struct attempt {
     uint8_t *share; /* pages; frozen from before the first send */
     struct mr_upload_grant grant;
     struct mr_upload_status status;
+    bool cut; /* the connection was lost between the grant and its keys */
 };
 
 static uint64_t unix_ms(const struct attempt *a)
@@ -143,7 +144,10 @@ static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *key
                                   context, sizeof context, ekm, sizeof ekm) ||
         mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
-    return bad ? mr_outcome_set(a->outcome, MRE_FAILED, "upload keys cannot be derived") : 0;
+    a->cut = bad;
+    return bad ? mr_outcome_set(a->outcome, MRE_UNREACHABLE,
+                                "the connection was lost before the upload's keys were derived")
+               : 0;
 }
 
 static void count(struct attempt *a, const struct mr_sender *sender)
@@ -257,7 +261,8 @@ static enum mre_result await_end(struct attempt *a)
  * same attempt, share and receipts, over another connection and so under other keys. */
 static bool forgotten(const struct attempt *a, enum mre_result result)
 {
-    return result == MRE_REFUSED && strcmp(a->outcome->code, "not_found") == 0;
+    const bool unknown = result == MRE_REFUSED && strcmp(a->outcome->code, "not_found") == 0;
+    return unknown || (result == MRE_UNREACHABLE && a->cut);
 }
 
 static enum mre_result bring_over(struct attempt *a)
@@ -267,6 +272,7 @@ static enum mre_result bring_over(struct attempt *a)
     do {
         if (times)
             mr_control_drop(a->client, &a->client->lead);
+        a->cut = false;
         result = get_grant(a);
         if (!result)
             result = upload(a);

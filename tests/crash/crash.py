@@ -165,8 +165,8 @@ class Crash:
             process.wait(10)
         self.fed.clients = {}
         last = self.newest()
-        if last:
-            self.fed.operator(0, "round", "show", str(last["round"]), "--wait")
+        while last and last["round"] not in self.records():
+            time.sleep(0.1)
 
     def records(self):
         records = {}
