@@ -81,8 +81,7 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
         receipts->capacity = capacity;
     }
     struct helper_receipt *receipt = &receipts->list[receipts->count++];
-    *receipt =
-        (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
+    *receipt = (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
     memcpy(receipt->client_id, client_id, MR_CLIENT_ID_BYTES);
 }
 

@@ -61,7 +61,8 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     return 0;
 }
 
-/* Expands again, as soon as what was read is durable: the same seeds and nonce, so the same bytes. */
+/* Expands again, as soon as what was read is durable: the same seeds and nonce, so the same bytes.
+ */
 static int take_frozen(struct mr_helper *helper, const struct mr_journal_state *state,
                        struct mr_error *error)
 {

@@ -142,8 +142,8 @@ static int put_unit(struct mr_journal *journal, bool whole, const uint8_t *plain
         return mr_error_set(error, "journal: out of memory for %zu bytes", bytes);
     }
     memcpy(sealed, journal->head, head);
-    int result = journal_seal(sealed + head, journal->key, journal->head, journal->units, plain,
-                              length);
+    int result =
+        journal_seal(sealed + head, journal->key, journal->head, journal->units, plain, length);
     if (result != 0) {
         mr_error_set(error, "journal: OpenSSL could not seal");
     } else {

@@ -61,8 +61,7 @@ static uint8_t *put_tail(uint8_t *at, const struct mr_journal_state *state)
     if (state->phase == MR_JOURNAL_ADMITTING) {
         return at;
     }
-    at = put_commitments(at, state->commitments,
-                         done ? state->terms->announcement.hub_count : 1u);
+    at = put_commitments(at, state->commitments, done ? state->terms->announcement.hub_count : 1u);
     at = put(at, state->nonce, MR_NONCE_BYTES);
     if (done) {
         at = put(at, state->model_hash, MR_HASH_BYTES);
@@ -76,8 +75,8 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     const size_t canonical_bytes = mr_announcement_encode(canonical, &state->terms->announcement);
     const size_t each = entry_bytes(state->phase);
-    *length = 1 + 2 + canonical_bytes + 4 + state->count * each +
-              tail_bytes(state->phase, state->terms);
+    *length =
+        1 + 2 + canonical_bytes + 4 + state->count * each + tail_bytes(state->phase, state->terms);
     uint8_t *bytes = malloc(*length);
     if (!bytes) {
         return NULL;

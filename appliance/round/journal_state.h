@@ -36,8 +36,8 @@ struct mr_journal_state {
 /* malloc'd, or NULL when out of memory. */
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length);
 
-#define MR_JOURNAL_SEED_BYTES   (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)
-#define MR_JOURNAL_OPENED_BYTES (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
+#define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)
+#define MR_JOURNAL_OPENED_BYTES     (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
 #define MR_JOURNAL_RECORD_BYTES_MAX MR_JOURNAL_OPENED_BYTES
 /* Both return the record's length. */
 size_t mr_journal_seed_encode(uint8_t out[MR_JOURNAL_SEED_BYTES], const struct mr_expansion *entry);

@@ -96,9 +96,9 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
     do {
         result = mr_control_reach(a->client, helper, &connection, deadline(a), a->outcome);
         if (!result)
-            result = mr_control_seed(a->client, helper, &connection, &a->work->terms,
-                                     a->request.attempt, a->seeds[helper - 1],
-                                     &a->request.receipts[helper - 1], a->outcome);
+            result =
+                mr_control_seed(a->client, helper, &connection, &a->work->terms, a->request.attempt,
+                                a->seeds[helper - 1], &a->request.receipts[helper - 1], a->outcome);
     } while (again(a, result, &times, 0));
     mr_control_drop(a->client, &connection);
     return result;

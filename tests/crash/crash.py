@@ -200,9 +200,8 @@ class Crash:
             counts[record["state"]] += 1
             if record["state"] == "void":
                 counts[f"void: {re.sub(r'[0-9]+', 'N', record['reason'])[:70]}"] += 1
-                for hub in range(2):
-                    if os.path.exists(f"{self.work}/hub-{hub}/rounds/{number}.sum") and hub == 0:
-                        problems.append(f"round {number} is void and its sum was written")
+                if os.path.exists(f"{self.work}/hub-0/rounds/{number}.sum"):
+                    problems.append(f"round {number} is void and its sum was written")
                 continue
             clients = [m["client_id"] for m in record["included"]]
             counts["included"] += len(clients)
@@ -238,6 +237,8 @@ class Crash:
             problems.append(f"the hubs ended with {codes}")
         if counts["published"] == 0:
             problems.append("no round was published")
+        problems += [f"{n} times the {role} lost its round" for (role, state), n
+                     in self.kills.items() if state == "LOST"]
         self.report(counts, problems, time.monotonic() - began)
         return 1 if problems else 0
 

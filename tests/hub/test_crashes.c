@@ -167,8 +167,8 @@ static void test_helper_killed_while_admitting(void **state)
     /* Its seeds are gone from the disk: what is left is the journal of a round that is over. */
     restart(federation, 1);
     json_t *status;
-    assert_int_equal(
-        federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status), 200);
+    assert_int_equal(federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status),
+                     200);
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(status, "helper"), "state")), "done");
     json_decref(status);
@@ -251,10 +251,8 @@ int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
     const struct CMUnitTest tests[] = {
-        T(test_lead_killed_with_some_committed),
-        T(test_lead_killed_after_the_freeze),
-        T(test_helper_killed_while_admitting),
-        T(test_both_killed_in_every_round),
+        T(test_lead_killed_with_some_committed), T(test_lead_killed_after_the_freeze),
+        T(test_helper_killed_while_admitting),   T(test_both_killed_in_every_round),
         T(test_helper_without_its_journal),
     };
     if (argc != 2) {

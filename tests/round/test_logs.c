@@ -387,9 +387,8 @@ static void write_journal(const struct place *place)
     struct mr_journal_read newest;
     struct mr_error error = {.text = ""};
     size_t length;
-    assert_int_equal(mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest,
-                                     &error),
-                     1);
+    assert_int_equal(
+        mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest, &error), 1);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_ADMITTING, 2, &length);
     assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), 0);
     free(bytes);
@@ -471,9 +470,8 @@ static void test_journal_tells_nothing(void **state)
     struct mr_journal *journal; /* another hub's key opens nothing */
     struct mr_journal_read newest;
     struct mr_error error = {.text = ""};
-    assert_int_equal(mr_journal_open(&journal, place->disk, place->world->private_keys[2], &newest,
-                                     &error),
-                     1);
+    assert_int_equal(
+        mr_journal_open(&journal, place->disk, place->world->private_keys[2], &newest, &error), 1);
     assert_non_null(strstr(error.text, "another key"));
     mr_journal_close(journal);
 }
@@ -498,9 +496,8 @@ static void test_journal_leaves_nothing(void **state)
     snprintf(from, sizeof from, "%s/journal-1", place->dir);
     snprintf(to, sizeof to, "%s/kept", place->dir);
     assert_int_equal(link(from, to), 0);
-    assert_int_equal(mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest,
-                                     &error),
-                     0);
+    assert_int_equal(
+        mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest, &error), 0);
     assert_int_equal(newest.state.count, 5);
     mr_journal_read_fini(&newest);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_FROZEN, 4, &length);
@@ -533,9 +530,8 @@ static void test_journal_torn_snapshot(void **state)
     write_journal(place);
     for (unsigned life = 0; life < 2; life++) {
         failing.good_writes = 0;
-        assert_int_equal(mr_journal_open(&journal, &disk, place->world->private_keys[1], &newest,
-                                         &error),
-                         0);
+        assert_int_equal(
+            mr_journal_open(&journal, &disk, place->world->private_keys[1], &newest, &error), 0);
         assert_int_equal(newest.state.phase, MR_JOURNAL_ADMITTING);
         assert_int_equal(newest.state.count, 5);
         mr_journal_read_fini(&newest);
