@@ -247,13 +247,61 @@ static void test_helper_without_its_journal(void **state)
     end(devices, 4);
 }
 
+/* A seed's request as it stands; whether a receipt came. */
+static bool gets_receipt(struct device *device)
+{
+    struct mr_seed_request seed = {.attempt = 0};
+    struct mr_h2_response response = {.status = 0};
+    struct mr_error error;
+    char path[80];
+    memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
+    memset(seed.seed, (int)(device->number * 8 + 1), MR_SEED_BYTES); /* as device_seed's */
+    char *text = mr_seed_request_encode(&seed);
+    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
+    snprintf(path, sizeof path, "/v1/rounds/%llu/seed",
+             (unsigned long long)device->terms.announcement.round);
+    const bool got =
+        mr_h2_client_request(helper, "POST", path, "application/json", text, strlen(text), 1000,
+                             20000, &response, &error) == MR_H2_OK &&
+        response.status == 200;
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(helper);
+    free(text);
+    return got;
+}
+
+/* A helper that cannot write a seed down gives no receipt for it: it stops. */
+static void test_helper_with_a_full_disk(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[FEDERATION_DEVICES];
+    uint64_t round;
+    unsigned receipts = 0;
+    assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
+    federation->file_limit = 700; /* enough for the terms and a few seeds */
+    federation_start(federation, 1);
+    begin(federation, devices, FEDERATION_DEVICES, &round);
+    while (receipts < FEDERATION_DEVICES && gets_receipt(&devices[receipts])) {
+        receipts++;
+    }
+    assert_true(receipts > 0 && receipts < FEDERATION_DEVICES);
+    assert_int_equal(federation_wait(federation, 1), 1);
+    federation->file_limit = 0;
+    federation_start(federation, 1);
+    for (unsigned i = 0; i < 4; i++) { /* the same seeds: nothing contradicts the journal */
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, FEDERATION_DEVICES);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
     const struct CMUnitTest tests[] = {
         T(test_lead_killed_with_some_committed), T(test_lead_killed_after_the_freeze),
         T(test_helper_killed_while_admitting),   T(test_both_killed_in_every_round),
-        T(test_helper_without_its_journal),
+        T(test_helper_without_its_journal),      T(test_helper_with_a_full_disk),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);

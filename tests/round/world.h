@@ -115,6 +115,7 @@ struct world {
     unsigned turns;   /* events so far */
     unsigned kill_at; /* after so many, 0: never … */
     unsigned victim;  /* … this hub is killed */
+    unsigned again;   /* … and once more after so many more; 0: no */
     tamper_fn tamper;
     unsigned unreachable;   /* so many questions fail below HTTP */
     bool hold[WORLD_STEPS]; /* questions of that step are kept back … */
