@@ -181,7 +181,7 @@ static void test_killed_after_every_event(void **state)
         print_message("hub %u: killed after each of %u events\n", victim, turns);
         assert_true(turns > 40);
         for (unsigned at = 1; at <= turns; at++) {
-            for (unsigned again = 0; again < 12; again++) {
+            for (unsigned again = 0; again < 9; again += 1 + again / 3) {
                 round_with_kill(victim, at, again);
             }
         }
