@@ -1,0 +1,205 @@
+/* test_memif.c - the upload plane over a memif: the devices' datagrams come through another
+ * process, all by queue 0, and that process may die.
+ *
+ *   test_memif DPDK_PEER */
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "peer.h"
+#include "tests/plane/plane_fixture.h"
+
+#define WORKERS 2
+
+static const char *peer_program;
+static pid_t peer;
+static uint16_t peer_ports[WORKERS]; /* on loopback */
+static char socket_name[64];
+
+/* Starts the peer and reads the ports it listens on. */
+static void peer_start(const char *role)
+{
+    char device[256], line[16], ports[8];
+    int pipe_fds[2];
+
+    snprintf(device, sizeof device, "net_memif9,role=%s,id=0,socket=%s,socket-abstract=yes", role,
+             socket_name);
+    snprintf(ports, sizeof ports, "%d", WORKERS);
+    assert_int_equal(pipe(pipe_fds), 0);
+    peer = fork();
+    if (peer == 0) {
+        dup2(pipe_fds[1], STDOUT_FILENO);
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+        execl(peer_program, peer_program, device, PEER_HUB_MAC, ports, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(peer > 0);
+    close(pipe_fds[1]);
+    FILE *told = fdopen(pipe_fds[0], "r");
+    assert_non_null(told);
+    for (int i = 0; i < WORKERS; i++) {
+        if (fgets(line, sizeof line, told) == NULL)
+            fail_msg("the peer did not start");
+        peer_ports[i] = (uint16_t)atoi(line);
+    }
+    fclose(told);
+}
+
+static void peer_kill(void)
+{
+    kill(peer, SIGKILL);
+    waitpid(peer, NULL, 0);
+}
+
+static int connect_to(int fd, uint16_t port)
+{
+    const struct sockaddr_in name = {.sin_family = AF_INET,
+                                     .sin_port = htons(peer_ports[port - PEER_PORT_BASE]),
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    return connect(fd, (const struct sockaddr *)&name, sizeof name);
+}
+
+static int device_connect(uint16_t port)
+{
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0 && port >= PEER_PORT_BASE && port < PEER_PORT_BASE + WORKERS);
+    assert_int_equal(connect_to(fd, port), 0);
+    return fd;
+}
+
+static void network_set(const char *role)
+{
+    static char device[256];
+
+    snprintf(device, sizeof device,
+             "net_memif0,role=%s,id=0,socket=%s,socket-abstract=yes,mac=%s%s", role, socket_name,
+             PEER_HUB_MAC, strcmp(role, "client") == 0 ? ",zero-copy=yes" : "");
+    fixture_source = "dpdk";
+    fixture_network = (struct fixture_network){
+        .dpdk = {.device = device, .addresses = PEER_HUB_ADDRESS, .nap_after_us = 1000},
+        .port_base = PEER_PORT_BASE,
+        .connect = device_connect,
+    };
+}
+
+static double metric(const struct fixture *fixture, const char *name, const char *labels)
+{
+    struct mr_metrics metrics;
+    char sample[160];
+    double value = -1;
+
+    mr_metrics_init(&metrics);
+    mr_upload_plane_metrics(fixture->plane, &metrics);
+    snprintf(sample, sizeof sample, "\n%s{%s} ", name, labels);
+    const char *at = strstr(metrics.text, sample);
+    if (at != NULL)
+        value = atof(at + strlen(sample));
+    mr_metrics_fini(&metrics);
+    return value;
+}
+
+static void finish(struct fixture *fixture, unsigned devices)
+{
+    fixture_collect(fixture, false);
+    assert_int_equal(fixture->collection->upload_count, devices);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_run(fixture, until_committed);
+    fixture_check_sum(fixture);
+}
+
+/* Uploads of both workers, all frames by queue 0: what is worker 1's is handed over. */
+static void round_over(const char *role, const char *peer_role)
+{
+    network_set(role);
+    peer_start(peer_role);
+    struct fixture *fixture = fixture_open(16, 20000, WORKERS, 16, 600000);
+    for (int i = 0; i < 12; i++)
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    fixture_run(fixture, until_staged);
+    finish(fixture, 12);
+    assert_true(metric(fixture, "millrace_upload_handed_over_total", "worker=\"0\"") > 0);
+    fixture_close(fixture);
+    peer_kill();
+}
+
+static void test_uploads_as_client(void **state)
+{
+    (void)state;
+    round_over("client", "server");
+}
+
+static void test_uploads_as_server(void **state)
+{
+    (void)state;
+    round_over("server", "client");
+}
+
+static bool until_half_way(struct fixture *fixture)
+{
+    (void)until_staged(fixture);
+    return fixture->uploads[0].acks > 20;
+}
+
+/* The peer dies by SIGKILL between two packets, and another comes: the devices only see loss. */
+static void peer_dies(const char *role, const char *peer_role)
+{
+    network_set(role);
+    peer_start(peer_role);
+    struct fixture *fixture = fixture_open(16, 200000, WORKERS, 16, 600000);
+    for (int i = 0; i < 4; i++)
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    for (int deaths = 0; deaths < 3; deaths++) {
+        for (unsigned i = 0; i < fixture->count; i++)
+            fixture->uploads[i].acks = 0;
+        fixture_run(fixture, until_half_way);
+        peer_kill();
+        peer_start(peer_role);
+        for (unsigned i = 0; i < fixture->count; i++)
+            assert_int_equal(connect_to(fixture->uploads[i].fd,
+                                        (uint16_t)(PEER_PORT_BASE +
+                                                   (fixture->uploads[i].device.upload_id >> 56))),
+                             0);
+    }
+    fixture_run(fixture, until_staged);
+    finish(fixture, 4);
+    fixture_close(fixture);
+    peer_kill();
+}
+
+static void test_peer_dies_as_client(void **state)
+{
+    (void)state;
+    peer_dies("client", "server");
+}
+
+static void test_peer_dies_as_server(void **state)
+{
+    (void)state;
+    peer_dies("server", "client");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_uploads_as_client),
+        cmocka_unit_test(test_uploads_as_server),
+        cmocka_unit_test(test_peer_dies_as_client),
+        cmocka_unit_test(test_peer_dies_as_server),
+    };
+
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s DPDK_PEER\n", argv[0]);
+        return 2;
+    }
+    peer_program = argv[1];
+    snprintf(socket_name, sizeof socket_name, "millrace-test-memif-%ld", (long)getpid());
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
