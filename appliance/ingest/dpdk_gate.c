@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_ethdev.h>
@@ -27,6 +28,7 @@
 
 #define MESSAGE_BYTES_MAX 256
 #define RETRY_MS          50
+#define PMD_ENDS_US       20000
 #define PATH_MAX_BYTES    (sizeof((struct sockaddr_un *)0)->sun_path - 2)
 /* memif 2.0: what a message is, in its first two bytes. */
 #define TYPE_DISCONNECT 8u
@@ -34,6 +36,7 @@
 struct mr_dpdk_gate {
     struct mr_dpdk_port *port;
     bool is_client; /* the PMD calls, the peer listens */
+    bool zero_copy, orphaned;
     bool running;
     atomic_bool stop;
     int wake_fd;
@@ -141,12 +144,20 @@ static void shut(int *fd)
 }
 
 /* The peer has gone: workers off the queues, the port stopped and started, which makes the PMD let
- * go of the old rings and wait for new ones. */
+ * go of the old rings and wait for new ones.
+ *
+ * Not with zero copy: there, this PMD (DPDK 22.11) closes the file behind EAL's own memory when it
+ * lets go, and would hand the next peer whatever got that number. The rings are in our own memory,
+ * so the workers go on looking at them, in vain, until the hub is started again. */
 static void hang_up(struct mr_dpdk_gate *gate)
 {
     struct mr_dpdk_port *port = gate->port;
 
     shut(&gate->outer);
+    if (gate->zero_copy) {
+        gate->orphaned = true;
+        return;
+    }
     mr_dpdk_port_pause(port);
     (void)rte_eth_dev_stop(port->id);
     shut(&gate->inner);
@@ -170,6 +181,7 @@ static void join_sides(struct mr_dpdk_gate *gate, bool called)
 static void round_of(struct mr_dpdk_gate *gate)
 {
     const bool joined = gate->inner >= 0 && gate->outer >= 0;
+    const bool calling = !joined && !gate->orphaned;
     const int caller = gate->is_client ? gate->inner : gate->outer;
     struct pollfd fds[4] = {
         {.fd = gate->wake_fd, .events = POLLIN},
@@ -179,16 +191,18 @@ static void round_of(struct mr_dpdk_gate *gate)
     };
 
     /* A caller that waits for the other side is tried again; nothing else needs a clock. */
-    if (poll(fds, 4, caller >= 0 && !joined ? RETRY_MS : -1) < 0)
+    if (poll(fds, 4, caller >= 0 && calling ? RETRY_MS : -1) < 0)
         return;
-    if (!joined) {
+    if (calling)
         join_sides(gate, fds[1].revents != 0);
+    if (!joined)
         return;
-    }
-    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED)
-        hang_up(gate); /* the PMD refused the peer */
-    else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED)
+    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED) {
+        usleep(PMD_ENDS_US); /* it refused the peer, and is putting that away on EAL's thread */
         hang_up(gate);
+    } else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED) {
+        hang_up(gate);
+    }
 }
 
 static void *run(void *context)
@@ -220,7 +234,8 @@ struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *de
                                        char inner[512], struct mr_error *error)
 {
     struct mr_dpdk_gate *gate = calloc(1, sizeof *gate);
-    char path[128], abstract[128], role[128], own[128];
+    char path[128], abstract[128], role[128], copies[128], own[128];
+    struct timespec now;
 
     if (gate == NULL) {
         mr_error_set(error, "out of memory for a memif");
@@ -231,8 +246,13 @@ struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *de
     argument(device, "socket", path);
     argument(device, "socket-abstract", abstract);
     argument(device, "role", role);
+    argument(device, "zero-copy", copies);
     gate->is_client = strcmp(role, "server") != 0 && strcmp(role, "master") != 0;
-    snprintf(own, sizeof own, "millrace-memif-%ld-%p", (long)getpid(), (void *)port);
+    /* Never the name of an earlier gate: the PMD lets go of one some time after it said so. */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    gate->zero_copy = gate->is_client && strcmp(copies, "yes") == 0;
+    snprintf(own, sizeof own, "millrace-memif-%ld-%llx-%lx", (long)getpid(),
+             (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec);
     gate->inner_bytes = name_set(&gate->inner_name, own, true);
     gate->public_bytes = name_set(&gate->public_name, *path != '\0' ? path : "/run/memif.sock",
                                   strcmp(abstract, "no") != 0);
@@ -262,17 +282,23 @@ int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error)
     return 0;
 }
 
-void mr_dpdk_gate_close(struct mr_dpdk_gate *gate)
+void mr_dpdk_gate_stop(struct mr_dpdk_gate *gate)
 {
     const uint64_t one = 1;
 
+    if (gate == NULL || !gate->running)
+        return;
+    atomic_store_explicit(&gate->stop, true, memory_order_release);
+    if (write(gate->wake_fd, &one, sizeof one) == (ssize_t)sizeof one)
+        pthread_join(gate->thread, NULL);
+    gate->running = false;
+}
+
+void mr_dpdk_gate_close(struct mr_dpdk_gate *gate)
+{
     if (gate == NULL)
         return;
-    if (gate->running) {
-        atomic_store_explicit(&gate->stop, true, memory_order_release);
-        if (write(gate->wake_fd, &one, sizeof one) == (ssize_t)sizeof one)
-            pthread_join(gate->thread, NULL);
-    }
+    mr_dpdk_gate_stop(gate);
     shut(&gate->listener);
     shut(&gate->inner);
     shut(&gate->outer);

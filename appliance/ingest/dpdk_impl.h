@@ -71,7 +71,8 @@ const char *mr_dpdk_exception_name(const struct mr_dpdk_exception *exception);
 /* dpdk_gate.c: a memif's control channel, led past us. `device` is rewritten into `inner`. */
 struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *device,
                                        char inner[512], struct mr_error *error);
-int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error); /* the port is there */
+int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error); /* the port has started */
+void mr_dpdk_gate_stop(struct mr_dpdk_gate *gate); /* carries no more; the sockets stay open */
 void mr_dpdk_gate_close(struct mr_dpdk_gate *gate);
 
 static inline void mr_dpdk_count(_Atomic uint64_t *counter, uint64_t n)

@@ -186,6 +186,8 @@ static int start(struct mr_dpdk_port *port, const struct mr_dpdk_config *config,
     if (failed != 0)
         return mr_error_set(error, "the DPDK port does not start: %s", why);
     port->started = true;
+    if (port->gate != NULL && mr_dpdk_gate_start(port->gate, error) != 0)
+        return -1;
     /* Neighbour discovery comes by multicast. Not every device can tell it apart; then all comes. */
     (void)rte_eth_allmulticast_enable(port->id);
     if (config->exception != NULL && *config->exception != '\0') {
@@ -229,8 +231,6 @@ static int attach(struct mr_dpdk_port *port, const struct mr_dpdk_config *config
         device = inner;
     }
     if (mr_dpdk_env_attach(device, &port->id, error) != 0)
-        return -1;
-    if (port->gate != NULL && mr_dpdk_gate_start(port->gate, error) != 0)
         return -1;
     return start(port, config, error);
 }
@@ -282,13 +282,15 @@ void mr_dpdk_port_close(struct mr_dpdk_port *port)
     if (port == NULL)
         return;
     mr_dpdk_exception_close(port->exception);
-    mr_dpdk_gate_close(port->gate);
+    /* The PMD must not hear of a closed socket while it is being stopped. */
+    mr_dpdk_gate_stop(port->gate);
     if (port->started)
         (void)rte_eth_dev_stop(port->id);
     for (unsigned i = 0; i < port->workers; i++)
         drain(port->handover[i]);
     if (port->id != RTE_MAX_ETHPORTS)
         mr_dpdk_env_detach(port->id);
+    mr_dpdk_gate_close(port->gate);
     for (unsigned i = 0; i < port->workers; i++)
         rte_mempool_free(port->pools[i]);
     free(port->counters);
