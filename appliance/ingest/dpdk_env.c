@@ -14,9 +14,9 @@
 #include <rte_ethdev.h>
 #include <rte_log.h>
 
-#define WORDS_MAX     48
-#define NO_HUGE_MIB   "256" /* ordinary pages: reserved, backed when used */
-#define DEVICE_BYTES  512
+#define WORDS_MAX    48
+#define NO_HUGE_MIB  "256" /* ordinary pages: reserved, backed when used */
+#define DEVICE_BYTES 512
 
 void mr_dpdk_ear_begin(struct mr_dpdk_ear *ear)
 {
@@ -73,8 +73,12 @@ static bool is_pci(const char *device)
 static int start(const char *device, const char *more, struct mr_error *error)
 {
     char extra[1024], *rest = NULL, why[160];
-    char *words[WORDS_MAX] = {"millrace", "--no-telemetry", "--lcores=0", "--log-level=*:error",
-                              "--single-file-segments", "--in-memory"};
+    char *words[WORDS_MAX] = {"millrace",
+                              "--no-telemetry",
+                              "--lcores=0",
+                              "--log-level=*:error",
+                              "--single-file-segments",
+                              "--in-memory"};
     int count = 6;
     struct mr_dpdk_ear ear;
 
@@ -100,8 +104,10 @@ static int start(const char *device, const char *more, struct mr_error *error)
     mr_dpdk_ear_end(&ear, why);
     if (failed == 0 || failed == EALREADY)
         return 0;
-    return mr_error_set(error, "DPDK does not start: %s (see upload.dpdk_eal, hugepages, and "
-                               "`millrace doctor`)", why);
+    return mr_error_set(error,
+                        "DPDK does not start: %s (see upload.dpdk_eal, hugepages, and "
+                        "`millrace doctor`)",
+                        why);
 }
 
 int mr_dpdk_env_start(const char *device, const char *more, struct mr_error *error)
@@ -126,13 +132,15 @@ int mr_dpdk_env_attach(const char *device, uint16_t *port_id, struct mr_error *e
     if (rte_eth_dev_get_port_by_name(name, port_id) == 0)
         return 0;
     mr_dpdk_ear_begin(&ear);
-    const int failed = rte_dev_probe(device) != 0 ? -1
-                                                  : rte_eth_dev_get_port_by_name(name, port_id);
+    const int failed =
+        rte_dev_probe(device) != 0 ? -1 : rte_eth_dev_get_port_by_name(name, port_id);
     mr_dpdk_ear_end(&ear, why);
     if (failed == 0)
         return 0;
-    return mr_error_set(error, "DPDK has no port \"%s\": %s; a device is written as "
-                               "net_af_xdp0,iface=eth1 or 0000:03:00.0", name, why);
+    return mr_error_set(error,
+                        "DPDK has no port \"%s\": %s; a device is written as "
+                        "net_af_xdp0,iface=eth1 or 0000:03:00.0",
+                        name, why);
 }
 
 void mr_dpdk_env_detach(uint16_t port_id)

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include "appliance/ingest/dpdk_env.h"
 #include "appliance/ingest/dpdk_impl.h"
@@ -48,9 +50,9 @@ static unsigned from_kernel(struct mr_dpdk_exception *exception)
 {
     struct rte_mbuf *frames[BURST];
     const unsigned n = rte_eth_rx_burst(exception->id, 0, frames, BURST);
-    const unsigned put = n > 0 ? rte_ring_sp_enqueue_burst(exception->port->from_kernel,
-                                                           (void **)frames, n, NULL)
-                               : 0;
+    const unsigned put =
+        n > 0 ? rte_ring_sp_enqueue_burst(exception->port->from_kernel, (void **)frames, n, NULL)
+              : 0;
 
     rte_pktmbuf_free_bulk(frames + put, n - put);
     return n;
@@ -76,8 +78,8 @@ static int open_rings(struct mr_dpdk_port *port, struct mr_error *error)
     snprintf(name, sizeof name, "mr_k%u", port->id);
     port->to_kernel = rte_ring_create(name, MR_DPDK_TO_KERNEL, SOCKET_ID_ANY, RING_F_SC_DEQ);
     snprintf(name, sizeof name, "mr_f%u", port->id);
-    port->from_kernel = rte_ring_create(name, MR_DPDK_TO_KERNEL, SOCKET_ID_ANY,
-                                        RING_F_SC_DEQ | RING_F_SP_ENQ);
+    port->from_kernel =
+        rte_ring_create(name, MR_DPDK_TO_KERNEL, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_SP_ENQ);
     if (port->to_kernel == NULL || port->from_kernel == NULL)
         return mr_error_set(error, "no memory for the exception path's rings");
     return 0;

@@ -229,8 +229,8 @@ uint32_t mr_frame_build(uint8_t *bytes, const struct mr_frame_local *local, uint
     const bool v4 = IN6_IS_ADDR_V4MAPPED(&to->host);
     const uint32_t udp_bytes = UDP_BYTES + length;
     uint8_t *ip = bytes + build_ethernet(bytes, local, &to->link, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
-    uint8_t *udp = ip + (v4 ? build_v4(ip, local, to, udp_bytes)
-                            : build_v6(ip, local, to, udp_bytes));
+    uint8_t *udp =
+        ip + (v4 ? build_v4(ip, local, to, udp_bytes) : build_v6(ip, local, to, udp_bytes));
 
     put16(udp, from_port);
     put16(udp + 2, to->port);

@@ -40,7 +40,7 @@ struct mr_dpdk_gate {
     bool running;
     atomic_bool stop;
     int wake_fd;
-    int listener; /* where the calling side calls */
+    int listener;     /* where the calling side calls */
     int inner, outer; /* the PMD's connection and the peer's; -1: none */
     struct sockaddr_un public_name, inner_name;
     socklen_t public_bytes, inner_bytes;
@@ -95,10 +95,12 @@ enum carried { CARRIED, LOST, HELD_BACK };
 static enum carried carry(int from, int to, bool from_peer)
 {
     uint8_t bytes[MESSAGE_BYTES_MAX];
-    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int)) +
-                                             CMSG_SPACE(sizeof(struct ucred))];
+    _Alignas(struct cmsghdr)
+        uint8_t control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
     struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
                              .msg_controllen = sizeof control};
     const ssize_t length = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
     uint16_t type = 0;

@@ -5,10 +5,6 @@
 
 #include <stdatomic.h>
 
-#include <rte_mbuf.h>
-#include <rte_mempool.h>
-#include <rte_ring.h>
-
 #include "appliance/ingest/dpdk.h"
 #include "appliance/ingest/dpdk_frame.h"
 
@@ -25,12 +21,14 @@ struct mr_dpdk_counters {
 
 struct mr_dpdk_exception;
 struct mr_dpdk_gate;
+struct rte_mempool;
+struct rte_ring;
 
 struct mr_dpdk_port {
     /* Read by every poll, written rarely. */
     _Alignas(128) uint16_t id;
     uint16_t workers;
-    bool checks_ip;   /* the NIC tells good IPv4 header checksums from bad ones */
+    bool checks_ip;         /* the NIC tells good IPv4 header checksums from bad ones */
     uint64_t nap_after_tsc; /* UINT64_MAX: never */
     struct mr_frame_local local;
     struct rte_ring *handover[MR_DPDK_WORKERS_MAX]; /* NULL with one worker */
@@ -71,7 +69,8 @@ const char *mr_dpdk_exception_name(const struct mr_dpdk_exception *exception);
 /* dpdk_gate.c: a memif's control channel, led past us. `device` is rewritten into `inner`. */
 struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *device,
                                        char inner[512], struct mr_error *error);
-int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error); /* the port has started */
+int mr_dpdk_gate_start(struct mr_dpdk_gate *gate,
+                       struct mr_error *error);    /* the port has started */
 void mr_dpdk_gate_stop(struct mr_dpdk_gate *gate); /* carries no more; the sockets stay open */
 void mr_dpdk_gate_close(struct mr_dpdk_gate *gate);
 

@@ -8,16 +8,18 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include "appliance/ingest/dpdk_env.h"
 #include "appliance/ingest/dpdk_impl.h"
 
-#define DESCRIPTORS     1024
-#define POOL_BUFFERS    4095 /* of a queue: descriptors, hand-over ring, bursts and caches */
-#define POOL_CACHE      256
-#define MTU_DEFAULT     1500
-#define MTU_MAX         9600
-#define PAUSE_CHECK_US  20
+#define DESCRIPTORS    1024
+#define POOL_BUFFERS   4095 /* of a queue: descriptors, hand-over ring, bursts and caches */
+#define POOL_CACHE     256
+#define MTU_DEFAULT    1500
+#define MTU_MAX        9600
+#define PAUSE_CHECK_US 20
 
 /* --- pausing ---------------------------------------------------------------------------------- */
 
@@ -49,8 +51,10 @@ static int parse_address(struct mr_frame_local *local, const char *text, struct 
     }
     if (inet_pton(AF_INET6, text, &local->v6) == 1)
         return 0;
-    return mr_error_set(error, "upload.dpdk_addresses: \"%s\" is not a numeric address; write the "
-                               "port's own addresses, such as 192.0.2.10,2001:db8::10", text);
+    return mr_error_set(error,
+                        "upload.dpdk_addresses: \"%s\" is not a numeric address; write the "
+                        "port's own addresses, such as 192.0.2.10,2001:db8::10",
+                        text);
 }
 
 static int parse_addresses(struct mr_frame_local *local, const char *list, struct mr_error *error)
@@ -78,13 +82,13 @@ struct rte_mempool *mr_dpdk_pool(const char *name, uint16_t port_id, uint16_t mt
     const unsigned room = frame > 2048 ? (frame + 63) / 64 * 64 : 2048;
     const int node = rte_eth_dev_socket_id(port_id);
     struct rte_mempool *pool =
-        rte_pktmbuf_pool_create(name, count, POOL_CACHE, 0,
-                                (uint16_t)(RTE_PKTMBUF_HEADROOM + room),
+        rte_pktmbuf_pool_create(name, count, POOL_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + room),
                                 node >= 0 ? node : SOCKET_ID_ANY);
 
     if (pool == NULL)
-        mr_error_set(error, "no memory for %u packet buffers of %u bytes: %s; reserve hugepages, "
-                            "or give EAL more with upload.dpdk_eal: \"-m 512\"",
+        mr_error_set(error,
+                     "no memory for %u packet buffers of %u bytes: %s; reserve hugepages, "
+                     "or give EAL more with upload.dpdk_eal: \"-m 512\"",
                      count, room, rte_strerror(rte_errno));
     return pool;
 }
@@ -98,17 +102,19 @@ static int configure(struct mr_dpdk_port *port, struct mr_error *error)
     if (rte_eth_dev_info_get(port->id, &info) != 0)
         return mr_error_set(error, "the DPDK port does not say what it can do");
     if (info.max_rx_queues < queues || info.max_tx_queues < queues)
-        return mr_error_set(error, "the DPDK port has %u queues and upload.workers is %u: lower "
-                                   "workers, or ask the device for more queues",
+        return mr_error_set(error,
+                            "the DPDK port has %u queues and upload.workers is %u: lower "
+                            "workers, or ask the device for more queues",
                             info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues
-                                                                    : info.max_tx_queues, queues);
+                                                                    : info.max_tx_queues,
+                            queues);
     if (queues > 1 && (info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP)) != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf =
             info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
     }
-    conf.rxmode.offloads = info.rx_offload_capa &
-                           (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+    conf.rxmode.offloads =
+        info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
     port->checks_ip = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
     const int failed = rte_eth_dev_configure(port->id, queues, queues, &conf);
     if (failed != 0)
@@ -155,9 +161,9 @@ static int open_queues(struct mr_dpdk_port *port, struct mr_error *error)
 static void describe(struct mr_dpdk_port *port, const char *device)
 {
     char name[64], kernel[48] = "";
-    const char *spread = port->workers == 1         ? ""
-                         : mr_dpdk_steer(port)      ? ", steered by UDP port"
-                                                    : ", spread, then handed to the owner";
+    const char *spread = port->workers == 1    ? ""
+                         : mr_dpdk_steer(port) ? ", steered by UDP port"
+                                               : ", spread, then handed to the owner";
 
     snprintf(name, sizeof name, "%s", device);
     name[strcspn(name, ",")] = '\0';
@@ -188,7 +194,8 @@ static int start(struct mr_dpdk_port *port, const struct mr_dpdk_config *config,
     port->started = true;
     if (port->gate != NULL && mr_dpdk_gate_start(port->gate, error) != 0)
         return -1;
-    /* Neighbour discovery comes by multicast. Not every device can tell it apart; then all comes. */
+    /* Neighbour discovery comes by multicast. Not every device can tell it apart; then all comes.
+     */
     (void)rte_eth_allmulticast_enable(port->id);
     if (config->exception != NULL && *config->exception != '\0') {
         port->exception = mr_dpdk_exception_open(port, config->exception, error);
@@ -221,9 +228,8 @@ static int attach(struct mr_dpdk_port *port, const struct mr_dpdk_config *config
 
     if (mr_dpdk_env_start(device, config->eal_options, error) != 0)
         return -1;
-    port->nap_after_tsc = config->nap_after_us == 0
-                              ? UINT64_MAX
-                              : rte_get_tsc_hz() / 1000000 * config->nap_after_us;
+    port->nap_after_tsc =
+        config->nap_after_us == 0 ? UINT64_MAX : rte_get_tsc_hz() / 1000000 * config->nap_after_us;
     if (strncmp(device, "net_memif", 9) == 0) {
         port->gate = mr_dpdk_gate_open(port, device, inner, error);
         if (port->gate == NULL)

@@ -12,6 +12,8 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
 #include <rte_lcore.h>
 #include <rte_pause.h>
 #include <rte_prefetch.h>
@@ -19,12 +21,12 @@
 #include "appliance/ingest/dpdk_impl.h"
 #include "wire/assert.h"
 
-#define SENDS_MAX     64u
-#define SEND_MAX      256u
-#define KERNEL_BURST  16u
-#define AHEAD         8u /* frames parsed later are fetched so far ahead */
-#define NAP_FIRST_US  50u
-#define NAP_MAX_US    1000u /* a queue of 1,024 frames fills at ten gigabits in about as long */
+#define SENDS_MAX    64u
+#define SEND_MAX     256u
+#define KERNEL_BURST 16u
+#define AHEAD        8u /* frames parsed later are fetched so far ahead */
+#define NAP_FIRST_US 50u
+#define NAP_MAX_US   1000u /* a queue of 1,024 frames fills at ten gigabits in about as long */
 
 struct dpdk_source {
     struct mr_packet_source base;
@@ -92,9 +94,8 @@ static bool judge(struct dpdk_source *source, struct rte_mbuf *mbuf, struct mr_p
         drop(source, mbuf, MR_FRAME_DROP_split);
         return false;
     }
-    const bool checked = port->checks_ip &&
-                         (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) ==
-                             RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+    const bool checked = port->checks_ip && (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) ==
+                                                RTE_MBUF_F_RX_IP_CKSUM_GOOD;
     const enum mr_frame_kind kind =
         mr_frame_parse(&frame, &port->local, rte_pktmbuf_mtod(mbuf, uint8_t *),
                        rte_pktmbuf_data_len(mbuf), checked);
@@ -156,8 +157,8 @@ static unsigned take(struct dpdk_source *source, struct mr_packet *packets, unsi
     }
     if (n == max)
         return n;
-    const unsigned got = rte_eth_rx_burst(source->port->id, source->queue, mbufs,
-                                          (uint16_t)(max - n));
+    const unsigned got =
+        rte_eth_rx_burst(source->port->id, source->queue, mbufs, (uint16_t)(max - n));
     return n + judge_all(source, mbufs, got, packets + n);
 }
 

@@ -67,7 +67,7 @@ static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_pla
                        struct mr_error *error)
 {
     plane->config = *config;
-    plane->config.worker_cpus = NULL;             /* used while opening only, as is the port's */
+    plane->config.worker_cpus = NULL; /* used while opening only, as is the port's */
     plane->config.dpdk = (struct mr_dpdk_config){0};
     plane->config.source = strdup(config->source);
     plane->config.listen_host = strdup(config->listen_host);
@@ -198,8 +198,7 @@ int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *l
     plane->kernels = kernels;
     plane->callbacks = *callbacks;
     plane->log = log;
-    if (copy_config(plane, config, error) != 0 ||
-        open_port(plane, &config->dpdk, error) != 0 ||
+    if (copy_config(plane, config, error) != 0 || open_port(plane, &config->dpdk, error) != 0 ||
         open_all(plane, config->worker_cpus, error) != 0) {
         mr_upload_plane_close(plane);
         return -1;

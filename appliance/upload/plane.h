@@ -34,9 +34,9 @@ struct mr_upload_plane_config {
     uint16_t port_base;         /* worker i binds port_base + i; 0: free ports */
     const char *advertise_host; /* numeric address put into grants */
     uint32_t receive_buffer_bytes;
-    uint32_t window_max;      /* chunks in flight that one device is ever granted */
-    uint32_t window_total;    /* chunks in flight over all sessions of one worker */
-    uint32_t idle_timeout_ms; /* no new chunk for so long: the session is dropped */
+    uint32_t window_max;        /* chunks in flight that one device is ever granted */
+    uint32_t window_total;      /* chunks in flight over all sessions of one worker */
+    uint32_t idle_timeout_ms;   /* no new chunk for so long: the session is dropped */
     struct mr_dpdk_config dpdk; /* its port_base and workers are set by the plane; device NULL: no
                                    port */
 };

@@ -39,7 +39,7 @@ struct mr_upload_plane {
     const struct mr_kernels *kernels;
     struct mr_upload_plane_callbacks callbacks;
     struct mr_log *log;
-    int report_fd; /* eventfd: a worker, or this thread itself, has something to tell */
+    int report_fd;             /* eventfd: a worker, or this thread itself, has something to tell */
     struct mr_dpdk_port *dpdk; /* NULL: none */
     struct mr_worker **workers;
     struct mr_mirror *mirrors; /* one a worker */

@@ -29,7 +29,7 @@ struct peer {
     uint16_t first_port;
     int fds[PORTS_MAX];
     struct rte_mempool *pool;
-    struct mr_frame_local self;  /* the devices' side */
+    struct mr_frame_local self; /* the devices' side */
     struct mr_peer_address hub;
 };
 
@@ -48,10 +48,9 @@ static void open_port(struct peer *peer, const char *device)
     if (mr_dpdk_env_start(device, NULL, &error) != 0 ||
         mr_dpdk_env_attach(device, &peer->id, &error) != 0)
         fail(error.text);
-    peer->pool = rte_pktmbuf_pool_create("peer", 8191, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                         SOCKET_ID_ANY);
-    if (peer->pool == NULL ||
-        rte_eth_dev_configure(peer->id, peer->ports, peer->ports, &conf) != 0)
+    peer->pool =
+        rte_pktmbuf_pool_create("peer", 8191, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (peer->pool == NULL || rte_eth_dev_configure(peer->id, peer->ports, peer->ports, &conf) != 0)
         fail("the port cannot be configured");
     for (uint16_t q = 0; q < peer->ports; q++)
         if (rte_eth_rx_queue_setup(peer->id, q, 1024, 0, NULL, peer->pool) != 0 ||
@@ -95,14 +94,14 @@ static void carry_in(struct peer *peer, unsigned index)
     ssize_t length;
 
     for (int i = 0; i < BURST; i++) {
-        length = recvfrom(peer->fds[index], datagram, sizeof datagram, 0,
-                          (struct sockaddr *)&from, &from_bytes);
+        length = recvfrom(peer->fds[index], datagram, sizeof datagram, 0, (struct sockaddr *)&from,
+                          &from_bytes);
         if (length < 0 || (mbuf = rte_pktmbuf_alloc(peer->pool)) == NULL)
             return;
         peer->hub.port = (uint16_t)(PEER_PORT_BASE + index);
-        mbuf->data_len = (uint16_t)mr_frame_build(rte_pktmbuf_mtod(mbuf, uint8_t *), &peer->self,
-                                                  ntohs(from.sin_port), &peer->hub, datagram,
-                                                  (uint32_t)length);
+        mbuf->data_len =
+            (uint16_t)mr_frame_build(rte_pktmbuf_mtod(mbuf, uint8_t *), &peer->self,
+                                     ntohs(from.sin_port), &peer->hub, datagram, (uint32_t)length);
         mbuf->pkt_len = mbuf->data_len;
         if (rte_eth_tx_burst(peer->id, 0, &mbuf, 1) != 1)
             rte_pktmbuf_free(mbuf);

@@ -101,7 +101,8 @@ static void address_tap(void)
 {
     assert_int_equal(run("ip addr add 198.18.1.1/24 dev dpdk-tap && "
                          "ip addr add fd00:1::1/64 dev dpdk-tap nodad && "
-                         "ip link set dpdk-tap up"), 0);
+                         "ip link set dpdk-tap up"),
+                     0);
 }
 
 /* Uploads with the hub's address resolved by ARP through the exception path; then ping, whose
