@@ -1,8 +1,9 @@
 /* test_memif.c - the upload plane over a memif: the devices' datagrams come through another
  * process, all by queue 0, and that process may die.
  *
- *   test_memif DPDK_PEER client|server uploads|death    (the hub's role) */
+ *   test_memif DPDK_PEER client|server uploads|death|silent    (the hub's role) */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,18 +175,128 @@ static void test_peer_dies(void **state)
     peer_dies(*state, strcmp(*state, "client") == 0 ? "server" : "client");
 }
 
+/* The thread of worker 0. */
+static int worker_thread(void)
+{
+    char path[300], name[32];
+    DIR *tasks = opendir("/proc/self/task");
+    int found = -1;
+
+    assert_non_null(tasks);
+    for (struct dirent *task; found < 0 && (task = readdir(tasks)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+        FILE *file = fopen(path, "re");
+        if (file == NULL)
+            continue;
+        if (fgets(name, sizeof name, file) != NULL && strcmp(name, "mr-upload-0\n") == 0)
+            found = atoi(task->d_name);
+        fclose(file);
+    }
+    closedir(tasks);
+    assert_true(found > 0);
+    return found;
+}
+
+static bool is_traced(int thread)
+{
+    char path[64], line[128];
+    int tracer = 0;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", thread);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "TracerPid:", 10) == 0)
+            tracer = atoi(line + 10);
+    if (file != NULL)
+        fclose(file);
+    return tracer > 0;
+}
+
+/* What a thread calls from now on goes to `path`, a line a call. Skips where that is not allowed.
+ */
+static pid_t trace_start(int thread, const char *path)
+{
+    char number[16];
+    const pid_t tracer = fork();
+
+    snprintf(number, sizeof number, "%d", thread);
+    if (tracer == 0) {
+        execlp("strace", "strace", "-q", "-o", path, "-p", number, (char *)NULL);
+        _exit(127);
+    }
+    while (!is_traced(thread)) {
+        if (waitpid(tracer, NULL, WNOHANG) == tracer) {
+            print_message("strace is not here or may not trace\n");
+            skip();
+        }
+        usleep(1000);
+    }
+    return tracer;
+}
+
+/* Calls in the trace; what strace says of itself does not count. */
+static unsigned trace_end(pid_t tracer, const char *path)
+{
+    char line[512];
+    unsigned calls = 0;
+
+    kill(tracer, SIGINT);
+    waitpid(tracer, NULL, 0);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "---", 3) != 0 && strstr(line, "<detached") == NULL) {
+            print_message("%s", line);
+            calls++;
+        }
+    fclose(file);
+    return calls;
+}
+
+/* While packets of uploads flow, and ACKs go out, the worker's thread makes no system call at all;
+ * the end of an upload, told to the control thread, makes one: so the trace sees what there is. */
+static void test_silent(void **state)
+{
+    char path[] = "/tmp/millrace-trace-XXXXXX";
+
+    network_set(*state, false);
+    fixture_network.dpdk.nap_after_us = 0;
+    peer_start(strcmp(*state, "client") == 0 ? "server" : "client");
+    struct fixture *fixture = fixture_open(16, 200000, WORKERS, 16, 600000);
+    assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    milestone = 8; /* it flows */
+    fixture_run(fixture, until_milestone);
+    close(mkstemp(path));
+    pid_t tracer = trace_start(worker_thread(), path);
+    milestone = fixture->terms.layout.chunks / 2;
+    const uint64_t acks = fixture->uploads[0].acks;
+    fixture_run(fixture, until_milestone);
+    assert_int_equal(trace_end(tracer, path), 0);
+    assert_true(fixture->uploads[0].acks > acks);
+    tracer = trace_start(worker_thread(), path);
+    fixture_run(fixture, until_staged);
+    assert_true(trace_end(tracer, path) > 0);
+    unlink(path);
+    finish(fixture, 1);
+    fixture_close(fixture);
+    peer_kill();
+}
+
 /* A case a process, as a hub opens its port once: the PMD of a memif server leaves its listener
  * behind in EAL when it is closed. */
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: %s DPDK_PEER client|server uploads|death\n", argv[0]);
+        fprintf(stderr, "usage: %s DPDK_PEER client|server uploads|death|silent\n", argv[0]);
         return 2;
     }
     const struct CMUnitTest uploads[] = {cmocka_unit_test_prestate(test_uploads, argv[2])};
     const struct CMUnitTest death[] = {cmocka_unit_test_prestate(test_peer_dies, argv[2])};
+    const struct CMUnitTest silent[] = {cmocka_unit_test_prestate(test_silent, argv[2])};
     peer_program = argv[1];
     snprintf(socket_name, sizeof socket_name, "millrace-test-memif-%ld", (long)getpid());
+    if (strcmp(argv[3], "silent") == 0)
+        return cmocka_run_group_tests(silent, NULL, NULL);
     return strcmp(argv[3], "death") == 0 ? cmocka_run_group_tests(death, NULL, NULL)
                                          : cmocka_run_group_tests(uploads, NULL, NULL);
 }
