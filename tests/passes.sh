@@ -72,12 +72,12 @@ meson_pass() {
 }
 
 pass_native() {
-    tests/install.sh build test
+    tests/install.sh build test dpdk
     meson_pass native build '' -Dtests=true
 }
 
 pass_asan() {
-    tests/install.sh build test
+    tests/install.sh build test dpdk
     patience=4
     ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

@@ -37,10 +37,10 @@ void mr_doctor_io_uring(struct mr_finding *finding, const char *dir);
 void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir);
 void mr_doctor_gro(struct mr_finding *finding, const char *dir);
 void mr_doctor_gso(struct mr_finding *finding, const char *dir);
+void mr_doctor_dpdk(struct mr_finding *finding, const char *dir);
 
 /* doctor_build.c */
 void mr_doctor_tls(struct mr_finding *finding, const char *dir);
 void mr_doctor_opener(struct mr_finding *finding, const char *dir);
-void mr_doctor_dpdk(struct mr_finding *finding, const char *dir);
 
 #endif

@@ -34,13 +34,3 @@ void mr_doctor_opener(struct mr_finding *finding, const char *dir)
                    mr_opener_why(opener));
     mr_opener_close(opener);
 }
-
-void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)
-{
-    (void)dir;
-#ifdef MR_HAVE_DPDK
-    mr_finding_set(finding, MR_FINDING_OK, NULL, "built in: upload.source dpdk");
-#else
-    mr_finding_set(finding, MR_FINDING_OK, NULL, "not built in: datagrams come through the kernel");
-#endif
-}

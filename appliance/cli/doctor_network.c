@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "appliance/ingest/dpdk.h"
 #include "appliance/ingest/packet_source.h"
 
 #define RECEIVE_BUFFER_BYTES (8 << 20) /* the default of upload.receive_buffer_bytes */
@@ -99,4 +100,28 @@ void mr_doctor_gso(struct mr_finding *finding, const char *dir)
         return;
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "datagrams are sent in trains");
+}
+
+/* Optional: nothing that is missing for it is amiss. */
+void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    struct mr_error error = {""};
+    const int xdp = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    const int refused = xdp < 0 ? errno : 0;
+
+    if (xdp >= 0)
+        close(xdp);
+    /* A device without hardware: does EAL start here? */
+    if (mr_dpdk_probe("net_null9", &error) != 0) {
+        mr_finding_set(finding, MR_FINDING_OK, NULL, "not used, and not here: %s", error.text);
+        return;
+    }
+    if (refused != 0) {
+        mr_finding_set(finding, MR_FINDING_OK, NULL,
+                       "starts; AF_XDP: %s (needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF)",
+                       strerror(refused));
+        return;
+    }
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "starts; AF_XDP sockets are allowed");
 }

@@ -31,7 +31,7 @@ struct mr_config_control {
 };
 
 struct mr_config_upload {
-    char *source;                  /* auto | io_uring | recvmmsg (| dpdk) */
+    char *source;                  /* auto | dpdk | io_uring | recvmmsg */
     char *listen_host;             /* numeric; 0.0.0.0 */
     char *advertise_host;          /* numeric address told to devices; default: listen_host */
     uint16_t port_base;            /* 9443 */
@@ -43,6 +43,12 @@ struct mr_config_upload {
     uint32_t window_max;           /* 64 chunks */
     uint32_t window_total;         /* 2048 chunks */
     uint32_t idle_timeout_ms;      /* 10000 */
+    char *dpdk_device;             /* "": no DPDK port */
+    char *dpdk_addresses;          /* "": advertise_host */
+    char *dpdk_exception;          /* "": no way to the kernel */
+    uint32_t dpdk_mtu;             /* 1500 */
+    uint32_t dpdk_nap_after_us;    /* 1000; 0: never */
+    char *dpdk_eal;                /* "" */
 };
 
 /* What this hub asks of a round as lead, and insists on as helper. */

@@ -1,4 +1,4 @@
-/* packet_source.h - where datagrams come from: io_uring, recvmmsg, replay, (DPDK).
+/* packet_source.h - where datagrams come from: DPDK, io_uring, recvmmsg, replay.
  *
  * A source belongs to one worker thread. It hands out bursts of packets that stay valid until
  * _release; it never copies a payload, allocates, or logs after _open. */
@@ -12,10 +12,17 @@
 
 #define MR_BURST_MAX 64
 
+/* Where a source that builds its own frames sends an answer; zero with sockets. */
+struct mr_link_address {
+    uint16_t vlan; /* 0: untagged */
+    uint8_t mac[6];
+};
+
 /* A UDP peer: IPv4 addresses are kept v4-mapped. */
 struct mr_peer_address {
     struct in6_addr host;
     uint16_t port; /* host order */
+    struct mr_link_address link;
 };
 
 struct mr_packet {
@@ -51,11 +58,15 @@ struct mr_packet_source {
     uint32_t receive_buffer_bytes; /* what the kernel granted; 0: not known, no kernel buffer */
 };
 
+struct mr_dpdk_port;
+
 struct mr_packet_source_config {
-    const char *kind;        /* "auto", "io_uring", "recvmmsg" */
+    const char *kind;        /* "auto", "dpdk", "io_uring", "recvmmsg" */
     const char *listen_host; /* numeric address */
     uint16_t port;           /* 0 picks a free one */
     uint32_t receive_buffer_bytes;
+    struct mr_dpdk_port *dpdk; /* the open port, NULL: none; borrowed */
+    unsigned worker;           /* its queue of that port */
 };
 
 /* Opens the best source that works; *why gets a sentence saying which was chosen and why (for the

@@ -323,6 +323,13 @@ static int open_plane(struct mr_lead_run *run, struct mr_error *error)
         .window_max = upload->window_max,
         .window_total = upload->window_total,
         .idle_timeout_ms = upload->idle_timeout_ms,
+        .dpdk = {.device = upload->dpdk_device,
+                 .eal_options = upload->dpdk_eal,
+                 .addresses = *upload->dpdk_addresses != '\0' ? upload->dpdk_addresses
+                                                              : upload->advertise_host,
+                 .exception = upload->dpdk_exception,
+                 .mtu = upload->dpdk_mtu,
+                 .nap_after_us = upload->dpdk_nap_after_us},
     };
     return mr_upload_plane_open(&run->plane, run->room.loop, &config, run->room.kernels,
                                 on_plane_event, run, run->room.log, error);

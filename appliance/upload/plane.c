@@ -68,7 +68,8 @@ static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_pla
                        struct mr_error *error)
 {
     plane->config = *config;
-    plane->config.worker_cpus = NULL; /* used while opening only */
+    plane->config.worker_cpus = NULL; /* used while opening only, as is the port's */
+    plane->config.dpdk = (struct mr_dpdk_config){0};
     plane->config.source = strdup(config->source);
     plane->config.listen_host = strdup(config->listen_host);
     plane->config.advertise_host = strdup(config->advertise_host);
@@ -115,7 +116,9 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
         .source = {.kind = config->source,
                    .listen_host = config->listen_host,
                    .port = (uint16_t)(config->port_base == 0 ? 0 : config->port_base + index),
-                   .receive_buffer_bytes = config->receive_buffer_bytes},
+                   .receive_buffer_bytes = config->receive_buffer_bytes,
+                   .dpdk = plane->dpdk,
+                   .worker = index},
         .make_source = plane->callbacks.make_source,
         .make_context = plane->callbacks.make_context,
         .kernels = plane->kernels,
@@ -136,6 +139,26 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
         mr_log_event(plane->log, MR_LOG_INFO, "upload.opener", "name=%s why=%s",
                      mr_opener_name(mr_worker_opener(plane->workers[0])),
                      mr_opener_why(mr_worker_opener(plane->workers[0])));
+    return 0;
+}
+
+/* The port that the workers' sources share. With "auto" one that does not work is no obstacle. */
+static int open_port(struct mr_upload_plane *plane, const struct mr_dpdk_config *wanted,
+                     struct mr_error *error)
+{
+    struct mr_dpdk_config config = *wanted;
+    const bool is_auto = strcmp(plane->config.source, "auto") == 0;
+    const bool has_device = config.device != NULL && *config.device != '\0';
+
+    if (strcmp(plane->config.source, "dpdk") != 0 && !(is_auto && has_device))
+        return 0;
+    config.port_base = plane->config.port_base;
+    config.workers = (uint16_t)plane->config.workers;
+    if (mr_dpdk_port_open(&plane->dpdk, &config, error) == 0)
+        return 0;
+    if (!is_auto)
+        return -1;
+    mr_log_event(plane->log, MR_LOG_WARN, "upload.dpdk", "refused=%s", error->text);
     return 0;
 }
 
@@ -177,7 +200,7 @@ int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *l
     plane->kernels = kernels;
     plane->callbacks = *callbacks;
     plane->log = log;
-    if (copy_config(plane, config, error) != 0 ||
+    if (copy_config(plane, config, error) != 0 || open_port(plane, &config->dpdk, error) != 0 ||
         open_all(plane, config->worker_cpus, error) != 0) {
         mr_upload_plane_close(plane);
         return -1;
@@ -202,6 +225,7 @@ void mr_upload_plane_close(struct mr_upload_plane *plane)
         return;
     for (unsigned i = 0; plane->workers != NULL && i < plane->config.workers; i++)
         mr_worker_close(plane->workers[i]);
+    mr_dpdk_port_close(plane->dpdk);
     for (unsigned i = 0; plane->mirrors != NULL && i < plane->config.workers; i++)
         mr_mirror_close(&plane->mirrors[i]);
     mr_lane_close(&plane->lane);

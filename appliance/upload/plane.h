@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/ingest/dpdk.h"
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
@@ -28,14 +29,16 @@ struct mr_upload_plane_config {
     const int *worker_cpus;    /* NULL: not pinned */
     unsigned slots_per_worker; /* uploads that may be in flight or staged at once, per worker */
     uint64_t share_bytes_max;  /* a slot's size: rounds with larger shares cannot open */
-    const char *source;        /* "auto", "io_uring", "recvmmsg" */
+    const char *source;        /* "auto", "dpdk", "io_uring", "recvmmsg" */
     const char *listen_host;
     uint16_t port_base;         /* worker i binds port_base + i; 0: free ports */
     const char *advertise_host; /* numeric address put into grants */
     uint32_t receive_buffer_bytes;
-    uint32_t window_max;      /* chunks in flight that one device is ever granted */
-    uint32_t window_total;    /* chunks in flight over all sessions of one worker */
-    uint32_t idle_timeout_ms; /* no new chunk for so long: the session is dropped */
+    uint32_t window_max;        /* chunks in flight that one device is ever granted */
+    uint32_t window_total;      /* chunks in flight over all sessions of one worker */
+    uint32_t idle_timeout_ms;   /* no new chunk for so long: the session is dropped */
+    struct mr_dpdk_config dpdk; /* its port_base and workers are set by the plane; device NULL: no
+                                   port */
 };
 
 enum mr_plane_event_kind {

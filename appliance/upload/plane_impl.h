@@ -39,7 +39,8 @@ struct mr_upload_plane {
     const struct mr_kernels *kernels;
     struct mr_upload_plane_callbacks callbacks;
     struct mr_log *log;
-    int report_fd; /* eventfd: a worker, or this thread itself, has something to tell */
+    int report_fd;             /* eventfd: a worker, or this thread itself, has something to tell */
+    struct mr_dpdk_port *dpdk; /* NULL: none */
     struct mr_worker **workers;
     struct mr_mirror *mirrors; /* one a worker */
     uint32_t *window_totals;   /* one a worker: config, or what its socket buffer holds */

@@ -88,4 +88,6 @@ void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metr
     drops(plane, metrics);
     counts(plane, metrics);
     gauges(plane, metrics);
+    if (plane->dpdk != NULL)
+        mr_dpdk_port_metrics(plane->dpdk, metrics);
 }

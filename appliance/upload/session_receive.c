@@ -86,6 +86,7 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
         session->bytes_in = 0;
         session->bytes_out = 0;
     }
+    session->from.link = packet->from.link; /* the way back may change where the address does not */
     session->bytes_in += packet->length;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 const char *fixture_source = "auto";
+struct fixture_network fixture_network;
 
 static struct upload *find(struct fixture *fixture, uint64_t upload_id)
 {
@@ -121,6 +122,8 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
         .window_max = 64,
         .window_total = 1024,
         .idle_timeout_ms = idle_timeout_ms,
+        .port_base = fixture_network.port_base,
+        .dpdk = fixture_network.dpdk,
     };
 
     if (mr_loop_open(&fixture->loop, &error) != 0 ||
@@ -190,7 +193,8 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     if (transport == MR_TRANSPORT_UDP) {
         assert_string_equal(grant.udp_host, "127.0.0.1");
         assert_in_range(grant.window, 4, 64);
-        upload->fd = socket_to(grant.udp_port);
+        upload->fd = fixture_network.connect != NULL ? fixture_network.connect(grant.udp_port)
+                                                     : socket_to(grant.udp_port);
     }
     fixture->count++;
     return upload;

@@ -35,8 +35,16 @@ struct fixture {
     unsigned ticks; /* milliseconds of the current wait, about */
 };
 
-/* "io_uring" or "recvmmsg". */
+/* "io_uring", "recvmmsg" or "dpdk". */
 extern const char *fixture_source;
+
+/* What a DPDK port needs, and how its devices reach it: set before fixture_open. */
+struct fixture_network {
+    struct mr_dpdk_config dpdk;
+    uint16_t port_base;
+    int (*connect)(uint16_t port); /* a device's socket to that port of the hub; NULL: loopback */
+};
+extern struct fixture_network fixture_network;
 
 struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned workers,
                              unsigned slots, uint32_t idle_timeout_ms);
