@@ -1,10 +1,10 @@
 #include "appliance/control/hub.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/control/routes.h"
+#include "appliance/runtime/secret.h"
 
 /* Something the hub must not go on without: it stops, with a word that says why. */
 static void on_fatal(void *context, const char *text)
@@ -98,7 +98,7 @@ int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
                 const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
                 struct mr_error *error)
 {
-    struct mr_hub *hub = calloc(1, sizeof *hub);
+    struct mr_hub *hub = mr_secret_new(sizeof *hub); /* the signing key is in it */
     if (!hub) {
         return mr_error_set(error, "out of memory");
     }
@@ -142,6 +142,5 @@ void mr_hub_close(struct mr_hub *hub)
     }
     mr_store_close(hub->store);
     free(hub->routes);
-    OPENSSL_cleanse(hub->private_key, sizeof hub->private_key);
-    free(hub);
+    mr_secret_free(hub);
 }

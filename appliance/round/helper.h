@@ -48,7 +48,7 @@ struct mr_helper_ops {
     void (*remember)(void *context, uint64_t round, const uint8_t *hash);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
-    /* Sums the masks of these seeds (malloc'd, passes to the callee, which wipes and frees);
+    /* Sums the masks of these seeds (runtime/secret.h, passes to the callee, which frees);
      * answered by mr_helper_expanded. `terms` stay until then. */
     void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
                    uint32_t count);

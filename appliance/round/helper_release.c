@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/helper_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 /* --- freeze ---------------------------------------------------------------------------------- */
@@ -74,7 +75,7 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
 /* The set is this one from here on; seeds of it go out to be expanded, all others are wiped. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
-    struct mr_expansion *list = malloc((size_t)freeze->count * sizeof *list);
+    struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
     if (!list) {
         helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the expansion");
         return;

@@ -1,7 +1,6 @@
 #include "appliance/round/helper_run.h"
 
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "appliance/round/record.h"
 #include "appliance/round/reveal.h"
 #include "appliance/runtime/job.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 struct mr_helper_run {
@@ -102,7 +102,7 @@ static void expand_done(void *context)
 {
     struct helper_job *job = context;
     mr_helper_expanded(job->run->core, job->expanded);
-    free(job->list);
+    mr_secret_free(job->list);
     free(job);
 }
 
@@ -112,8 +112,7 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
     struct mr_helper_run *run = context;
     const struct helper_job job = {.terms = terms, .list = list, .count = count};
     if (run->stopping) {
-        OPENSSL_cleanse(list, (size_t)count * sizeof *list);
-        free(list);
+        mr_secret_free(list);
         return;
     }
     start(run, &job, expand_work, expand_done);

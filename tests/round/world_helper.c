@@ -1,6 +1,7 @@
 /* world_helper.c - the helpers' actions. */
 #include <stdlib.h>
 
+#include "appliance/runtime/secret.h"
 #include "world_internal.h"
 
 static void helper_random(void *context, uint8_t *out, size_t bytes)
@@ -47,7 +48,7 @@ static void expanded(struct world *world, struct world_event *event)
     for (size_t i = 0; i < event->count * sizeof *event->list; i++) {
         assert_int_equal(((uint8_t *)event->list)[i], 0); /* wiped */
     }
-    free(event->list);
+    mr_secret_free(event->list);
     helper->expansions++;
     mr_helper_expanded(helper->core, result);
 }
