@@ -20,6 +20,13 @@ struct mr_config_identity {
     char *private_key_file; /* (required) */
 };
 
+/* What the hub gives up once it is set up (runtime/sandbox.h). */
+struct mr_config_sandbox {
+    char *mode;  /* auto | required | off */
+    char *user;  /* "" stays who started it */
+    char *group; /* "" the user's own */
+};
+
 struct mr_config_control {
     char *listen_host;             /* numeric; 0.0.0.0 */
     uint16_t port;                 /* 8443 */
@@ -79,6 +86,7 @@ struct mr_hub_config {
     char *log_level; /* error | warn | info | debug */
     char *cpu_mask;  /* as --cpu-mask; "all" */
     struct mr_config_identity identity;
+    struct mr_config_sandbox sandbox;
     struct mr_config_control control;
     struct mr_config_upload upload;
     struct mr_config_round round;
