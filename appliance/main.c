@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,10 @@ static void on_signal(void *context, int fd, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
     if (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            mr_hub_reload_revocations(hub);
+            return;
+        }
         mr_log_event(hub->log, MR_LOG_INFO, "hub.stopping", "signal=%u", info.ssi_signo);
         mr_loop_stop(hub->loop);
     }
@@ -130,6 +135,7 @@ static int block_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a write error with a text */
@@ -145,6 +151,7 @@ struct confinement {
     struct mr_sandbox sandbox;
     struct mr_sandbox_path paths[PATHS_MAX];
     uint16_t ports[MR_HUBS_MAX];
+    char revocation_dir[PATH_MAX]; /* a new list comes as a new file */
 };
 
 static enum mr_sandbox_mode mode_of(const char *name)
@@ -183,13 +190,21 @@ static int begin_confinement(struct confinement *confinement, const struct mr_hu
                              struct mr_error *error)
 {
     *confinement = (struct confinement){.paths = {{0}}};
+    snprintf(confinement->revocation_dir, sizeof confinement->revocation_dir, "%s",
+             config->identity.revocation_file);
+    char *slash = strrchr(confinement->revocation_dir, '/');
+    if (slash) {
+        slash[slash == confinement->revocation_dir] = '\0'; /* absolute: at least a slash is left */
+    }
+    const unsigned read = paths_to_read(confinement->paths, config);
+    confinement->paths[read].path = confinement->revocation_dir;
     const struct mr_sandbox_plan plan = {
         .mode = mode_of(config->sandbox.mode),
         .user = config->sandbox.user,
         .group = config->sandbox.group,
         .data_dir = config->data_dir,
         .paths = confinement->paths,
-        .path_count = paths_to_read(confinement->paths, config),
+        .path_count = read + 1,
         .listen_port = config->control.port,
         .dial_ports = confinement->ports,
         .dial_count = ports_to_dial(confinement->ports, config),

@@ -60,6 +60,8 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
     void (*changed)(void *context); /* mr_helper_report has news */
+    /* Whether the CA took a device's certificate back since it was admitted; NULL: never. */
+    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 };
 
 struct mr_helper_config {

@@ -63,6 +63,11 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
             return mr_verdict_set(verdict, MR_VERDICT_SET_NOT_ADMITTED,
                                   "entry %u of the set was never admitted here", i);
         }
+        if (helper->ops->revoked &&
+            helper->ops->revoked(helper->context, freeze->entries[i].client_id)) {
+            return mr_verdict_set(verdict, MR_VERDICT_REVOKED,
+                                  "entry %u of the set was revoked after its admission", i);
+        }
     }
     if (freeze->count < least) {
         return mr_verdict_set(verdict, MR_VERDICT_BELOW_COHORT_MINIMUM,

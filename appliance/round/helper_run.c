@@ -304,6 +304,12 @@ static void on_changed(void *context)
     log_state(run, &report);
 }
 
+static bool on_revoked(void *context, const uint8_t *client_id)
+{
+    const struct mr_helper_run *run = context;
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, client_id);
+}
+
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
@@ -314,6 +320,7 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
+    .revoked = on_revoked,
 };
 
 /* --- opening and closing --------------------------------------------------------------------- */

@@ -88,6 +88,11 @@ static enum mre_result send_seeds(struct attempt *a)
     return result;
 }
 
+static bool is_busy(const char *code)
+{
+    return strcmp(code, "busy") == 0 || strcmp(code, "rate_limited") == 0;
+}
+
 /* A busy lead gave nothing away, so the same attempt asks again until the deadline. */
 static enum mre_result get_grant(struct attempt *a)
 {
@@ -98,8 +103,7 @@ static enum mre_result get_grant(struct attempt *a)
         if (!result)
             result = mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, &retry_ms,
                                       a->outcome);
-        if (result != MRE_REFUSED || strcmp(a->outcome->code, "busy") != 0 ||
-            unix_ms(a) >= deadline(a))
+        if (result != MRE_REFUSED || !is_busy(a->outcome->code) || unix_ms(a) >= deadline(a))
             return result;
         mr_client_pause(a->client, retry_ms ? retry_ms : BUSY_MS);
     }
