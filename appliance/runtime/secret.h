@@ -2,8 +2,8 @@
  *
  * Whole pages between two that nobody may touch: kept out of swap, core dumps and forked children,
  * and wiped before they are let go. Locking is bounded by RLIMIT_MEMLOCK; what is beyond it works
- * and may be swapped out (`millrace doctor` and the hub's log say so beforehand). Any thread. A page
- * or more each: for a few large things, not for many small ones. */
+ * and may be swapped out (`millrace doctor` and the hub's log say so beforehand). Any thread. A
+ * page or more each: for a few large things, not for many small ones. */
 #ifndef MR_RUNTIME_SECRET_H
 #define MR_RUNTIME_SECRET_H
 

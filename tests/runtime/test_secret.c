@@ -153,10 +153,8 @@ static void test_guarded_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_wiped),
-        cmocka_unit_test(test_fences),
-        cmocka_unit_test(test_beyond_the_limit),
+        cmocka_unit_test(test_flags),         cmocka_unit_test(test_wiped),
+        cmocka_unit_test(test_fences),        cmocka_unit_test(test_beyond_the_limit),
         cmocka_unit_test(test_guarded_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
