@@ -107,7 +107,7 @@ pass_aarch64() {
     fi
     tests/install.sh build test cross
     patience=10
-    meson_pass aarch64 build-aarch64 'kernels wire edge' \
+    meson_pass aarch64 build-aarch64 'kernels wire edge build' \
         '--cross-file config/cross/aarch64.ini -Dappliance=disabled'
 }
 

@@ -17,6 +17,7 @@ static const struct {
     {"memlock", mr_doctor_memlock},
     {"open_files", mr_doctor_files},
     {"capabilities", mr_doctor_capabilities},
+    {"sandbox", mr_doctor_sandbox},
     {"clock", mr_doctor_clock},
     {"disk", mr_doctor_disk},
     {"tls", mr_doctor_tls},

@@ -29,6 +29,7 @@ void mr_doctor_hugepages(struct mr_finding *finding, const char *dir);
 void mr_doctor_memlock(struct mr_finding *finding, const char *dir);
 void mr_doctor_files(struct mr_finding *finding, const char *dir);
 void mr_doctor_capabilities(struct mr_finding *finding, const char *dir);
+void mr_doctor_sandbox(struct mr_finding *finding, const char *dir);
 void mr_doctor_clock(struct mr_finding *finding, const char *dir);
 void mr_doctor_disk(struct mr_finding *finding, const char *dir);
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "appliance/runtime/sandbox.h"
 #include "kernels/kernels.h"
 
 #define MEMLOCK_BYTES     (64u << 20)
@@ -136,6 +137,24 @@ void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "none are needed; here:%s",
                    *have != '\0' ? have : " none");
+}
+
+/* What a hub could give up here (sandbox.mode). */
+void mr_doctor_sandbox(struct mr_finding *finding, const char *dir)
+{
+    (void)dir;
+    const int version = mr_sandbox_landlock_version();
+    const bool filters = mr_sandbox_has_seccomp();
+    if (filters && version >= 4) {
+        mr_finding_set(finding, MR_FINDING_OK, NULL, "seccomp, Landlock version %d", version);
+        return;
+    }
+    mr_finding_set(
+        finding, MR_FINDING_WARN,
+        "the hub runs without what is missing: Linux 6.7 with lsm=landlock has all of it, "
+        "and a container's profile must allow both",
+        "%s, %s", filters ? "seccomp" : "no seccomp filters",
+        version == 0 ? "no Landlock" : "Landlock for files, not for ports");
 }
 
 void mr_doctor_clock(struct mr_finding *finding, const char *dir)

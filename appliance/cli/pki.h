@@ -8,6 +8,7 @@
  *   hub-0.pem hub-0.key hub-0.sign.key hub-0.sign.pub …      sign: Ed25519, 32 bytes in hex
  *   device-000.pem device-000.key …                          three digits, or as many as it takes
  *   operator.pem operator.key (operator-1.pem … for more)
+ *   revoked.pem                                              once a certificate was taken back
  * TLS keys are ECDSA P-256, files are PEM. */
 #ifndef MR_CLI_PKI_H
 #define MR_CLI_PKI_H
@@ -57,5 +58,8 @@ struct mr_pki_leaf {
     bool force;
 };
 int mr_pki_issue(const char *dir, const struct mr_pki_leaf *leaf, struct mr_error *error);
+
+/* Takes <stem>.pem back: adds it to revoked.pem (a CRL in PEM), which is made where missing. */
+int mr_pki_revoke(const char *dir, const char *stem, struct mr_error *error);
 
 #endif

@@ -1,4 +1,6 @@
-/* pki_command.c - pki init. */
+/* pki_command.c - pki init, pki revoke. */
+#include <string.h>
+
 #include "appliance/cli/cli.h"
 #include "appliance/cli/pki.h"
 
@@ -35,5 +37,26 @@ int mr_command_pki_init(struct mr_cli *cli)
                              "devices", (json_int_t)devices, "operators", (json_int_t)operators);
     mr_cli_print(cli, made);
     json_decref(made);
+    return MR_EXIT_OK;
+}
+
+int mr_command_pki_revoke(struct mr_cli *cli)
+{
+    struct mr_error error = {""};
+    const char *dir = cli->values[MR_CLI_DIR];
+    if (dir == NULL) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE, "--dir is missing: the folder of `pki init`");
+    }
+    if (strpbrk(cli->argument, "/") != NULL) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE,
+                           "%s: a name is wanted as in the folder, such as device-003",
+                           cli->argument);
+    }
+    if (mr_pki_revoke(dir, cli->argument, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    json_t *done = json_pack("{s:s, s:s}", "revoked", cli->argument, "list", "revoked.pem");
+    mr_cli_print(cli, done);
+    json_decref(done);
     return MR_EXIT_OK;
 }

@@ -15,6 +15,7 @@
 struct schema {
     cyaml_schema_field_t root[FIELDS_MAX];
     cyaml_schema_field_t identity[FIELDS_MAX];
+    cyaml_schema_field_t sandbox[FIELDS_MAX];
     cyaml_schema_field_t control[FIELDS_MAX];
     cyaml_schema_field_t upload[FIELDS_MAX];
     cyaml_schema_field_t round[FIELDS_MAX];
@@ -100,8 +101,9 @@ static void schema_init(struct schema *schema)
         const char *name;
         cyaml_schema_field_t *fields;
     } sections[] = {{"", schema->root},           {"identity", schema->identity},
-                    {"control", schema->control}, {"upload", schema->upload},
-                    {"round", schema->round},     {"hubs", schema->hubs}};
+                    {"sandbox", schema->sandbox}, {"control", schema->control},
+                    {"upload", schema->upload},   {"round", schema->round},
+                    {"hubs", schema->hubs}};
     size_t count;
     const struct mr_option *rows = mr_options(&count);
     for (size_t i = 0; i < count; i++) {
@@ -114,6 +116,8 @@ static void schema_init(struct schema *schema)
     struct mr_hub_config *at = NULL;
     add_section(schema, "identity", offsetof(struct mr_hub_config, identity), sizeof at->identity,
                 schema->identity);
+    add_section(schema, "sandbox", offsetof(struct mr_hub_config, sandbox), sizeof at->sandbox,
+                schema->sandbox);
     add_section(schema, "control", offsetof(struct mr_hub_config, control), sizeof at->control,
                 schema->control);
     add_section(schema, "upload", offsetof(struct mr_hub_config, upload), sizeof at->upload,
@@ -247,6 +251,7 @@ void *mr_config_option_at(struct mr_hub_config *config, const struct mr_option *
     } sections[] = {
         {"", config},
         {"identity", &config->identity},
+        {"sandbox", &config->sandbox},
         {"control", &config->control},
         {"upload", &config->upload},
         {"round", &config->round},

@@ -18,16 +18,28 @@ struct mr_config_identity {
     char *ca_file;          /* (required) */
     char *certificate_file; /* (required) */
     char *private_key_file; /* (required) */
+    char *revocation_file;  /* a CRL of the CA; "" */
+};
+
+/* What the hub gives up once it is set up (runtime/sandbox.h). */
+struct mr_config_sandbox {
+    char *mode;  /* auto | required | off */
+    char *user;  /* "" stays who started it */
+    char *group; /* "" the user's own */
 };
 
 struct mr_config_control {
-    char *listen_host;             /* numeric; 0.0.0.0 */
-    uint16_t port;                 /* 8443 */
-    uint32_t connections_max;      /* 4096 */
-    uint32_t streams_max;          /* 16 */
-    uint64_t bodies_bytes_max;     /* 256 MiB */
-    uint32_t handshake_timeout_ms; /* 5000 */
-    uint32_t idle_timeout_ms;      /* 60000 */
+    char *listen_host;                /* numeric; 0.0.0.0 */
+    uint16_t port;                    /* 8443 */
+    uint32_t connections_max;         /* 4096 */
+    uint32_t streams_max;             /* 16 */
+    uint64_t bodies_bytes_max;        /* 256 MiB */
+    uint32_t handshake_timeout_ms;    /* 5000 */
+    uint32_t idle_timeout_ms;         /* 60000 */
+    uint32_t handshakes_max;          /* 1024 */
+    uint32_t source_connections_rate; /* 200 a second; 0: no limit, likewise below */
+    uint32_t source_requests_rate;    /* 2000 */
+    uint32_t identity_requests_rate;  /* 50 */
 };
 
 struct mr_config_upload {
@@ -85,6 +97,7 @@ struct mr_hub_config {
     char *log_level; /* error | warn | info | debug */
     char *cpu_mask;  /* as --cpu-mask; "all" */
     struct mr_config_identity identity;
+    struct mr_config_sandbox sandbox;
     struct mr_config_control control;
     struct mr_config_upload upload;
     struct mr_config_round round;

@@ -1,10 +1,10 @@
 #include "appliance/control/hub.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/control/routes.h"
+#include "appliance/runtime/secret.h"
 
 /* Something the hub must not go on without: it stops, with a word that says why. */
 static void on_fatal(void *context, const char *text)
@@ -35,6 +35,8 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .kernels = hub->kernels,
         .fatal = on_fatal,
         .fatal_context = hub,
+        .revoked = mr_hub_revoked,
+        .revoked_context = hub,
     };
     const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
                                           .refused = mr_routes_refused,
@@ -63,11 +65,16 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .ca_file = hub->config->identity.ca_file,
         .certificate_file = hub->config->identity.certificate_file,
         .private_key_file = hub->config->identity.private_key_file,
+        .revocation_file = hub->config->identity.revocation_file,
         .connections_max = control->connections_max,
         .streams_max = control->streams_max,
         .bodies_bytes_max = (size_t)control->bodies_bytes_max,
         .handshake_timeout_ms = control->handshake_timeout_ms,
         .idle_timeout_ms = control->idle_timeout_ms,
+        .handshakes_max = control->handshakes_max,
+        .source_connections_rate = control->source_connections_rate,
+        .source_requests_rate = control->source_requests_rate,
+        .identity_requests_rate = control->identity_requests_rate,
     };
     unsigned count;
     hub->routes = mr_routes_new(hub->config, &count);
@@ -91,14 +98,14 @@ static int open_parts(struct mr_hub *hub, struct mr_error *error)
         open_roles(hub, error) != 0) {
         return -1;
     }
-    return open_server(hub, error);
+    return open_server(hub, error) == 0 ? mr_hub_watch_revocations(hub, error) : -1;
 }
 
 int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
                 const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
                 struct mr_error *error)
 {
-    struct mr_hub *hub = calloc(1, sizeof *hub);
+    struct mr_hub *hub = mr_secret_new(sizeof *hub); /* the signing key is in it */
     if (!hub) {
         return mr_error_set(error, "out of memory");
     }
@@ -140,8 +147,11 @@ void mr_hub_close(struct mr_hub *hub)
     if (hub->server) {
         mr_server_close(hub->server);
     }
+    if (hub->revocation_timer) {
+        mr_timer_close(hub->revocation_timer);
+    }
+    mr_admitted_fini(&hub->admitted);
     mr_store_close(hub->store);
     free(hub->routes);
-    OPENSSL_cleanse(hub->private_key, sizeof hub->private_key);
-    free(hub);
+    mr_secret_free(hub);
 }

@@ -3,6 +3,7 @@
 #define MR_CONTROL_HUB_H
 
 #include "appliance/config/hub_config.h"
+#include "appliance/control/revocation.h"
 #include "appliance/control/server.h"
 #include "appliance/control/waiting.h"
 #include "appliance/round/helper_run.h"
@@ -23,7 +24,10 @@ struct mr_hub {
     struct mr_waiting *waiting;
     struct mr_server *server;
     struct mr_route *routes;
-    bool failed; /* stopped by something it must not go on without */
+    struct mr_admitted admitted;       /* with which certificates */
+    struct mr_timer *revocation_timer; /* NULL: no list */
+    int64_t revocation_seen[3];        /* what the file looked like */
+    bool failed;                       /* stopped by something it must not go on without */
 };
 
 /* keys → store → round (with the upload plane, at the lead) → server. config, log and loop are the
@@ -33,6 +37,11 @@ int mr_hub_open(struct mr_hub **hub, const struct mr_hub_config *config,
                 struct mr_error *error);
 /* Runs the loop for a moment to take what its threads still have to say. */
 void mr_hub_close(struct mr_hub *hub);
+
+/* hub_revocation.c: the list is read again now, or where the file has changed. */
+int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error);
+void mr_hub_reload_revocations(struct mr_hub *hub);
+bool mr_hub_revoked(void *hub, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 
 /* The keys of the configuration: this hub's own, and every hub's public one. */
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error);

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
 #include "appliance/control/server_internal.h"
 #include "wire/assert.h"
 
@@ -70,9 +72,30 @@ static int listen_on(struct mr_server *server, const struct mr_server_config *co
 
 /* --- accepting ------------------------------------------------------------------------------- */
 
+static bool is_limited(struct mr_server *server, const struct sockaddr_storage *peer)
+{
+    struct in6_addr source;
+    uint32_t retry_after_ms;
+    if (server->handshake_count >= server->config.handshakes_max) {
+        server->counters.limited[MR_LIMIT_HANDSHAKES]++;
+        return true;
+    }
+    mr_connection_source(&source, peer);
+    if (!mr_buckets_take(server->buckets[MR_LIMIT_SOURCE_CONNECTIONS], &source, sizeof source,
+                         mr_loop_now_ms(server->loop), &retry_after_ms)) {
+        server->counters.limited[MR_LIMIT_SOURCE_CONNECTIONS]++;
+        return true;
+    }
+    return false;
+}
+
 static void take_in(struct mr_server *server, int fd, const struct sockaddr_storage *peer)
 {
     server->counters.accepted++;
+    if (is_limited(server, peer)) {
+        close(fd);
+        return;
+    }
     if (server->connection_count >= server->config.connections_max) {
         server->counters.over_limit++;
         mr_log_event(server->log, MR_LOG_WARN, "control.over_limit",
@@ -129,17 +152,37 @@ static void on_flush_timer(void *context)
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
+static int open_buckets(struct mr_server *server, const struct mr_server_config *config)
+{
+    const uint32_t rates[MR_LIMITS] = {
+        [MR_LIMIT_SOURCE_CONNECTIONS] = config->source_connections_rate,
+        [MR_LIMIT_SOURCE_REQUESTS] = config->source_requests_rate,
+        [MR_LIMIT_IDENTITY_REQUESTS] = config->identity_requests_rate,
+    };
+    uint64_t salt;
+    if (RAND_bytes((uint8_t *)&salt, sizeof salt) != 1) {
+        return -1;
+    }
+    for (unsigned i = MR_LIMIT_SOURCE_CONNECTIONS; i < MR_LIMITS; i++) {
+        server->buckets[i] = mr_buckets_new(rates[i], salt);
+        if (!server->buckets[i]) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int start(struct mr_server *server, const struct mr_server_config *config,
                  struct mr_error *error)
 {
     const struct mr_tls_files files = {config->ca_file, config->certificate_file,
-                                       config->private_key_file};
+                                       config->private_key_file, config->revocation_file};
     if (mr_tls_open(&server->tls, MR_TLS_SERVER, &files, error) != 0) {
         return -1;
     }
     server->accept_timer = mr_timer_open(server->loop, on_accept_timer, server);
     server->flush_timer = mr_timer_open(server->loop, on_flush_timer, server);
-    if (!server->accept_timer || !server->flush_timer ||
+    if (!server->accept_timer || !server->flush_timer || open_buckets(server, config) != 0 ||
         mr_stream_callbacks(&server->callbacks, &server->options) != 0) {
         return mr_error_set(error, "control plane: out of memory");
     }
@@ -197,12 +240,37 @@ void mr_server_close(struct mr_server *server)
         LIST_REMOVE(request, in_server); /* its handler may still answer, into the void */
         request->server = NULL;
     }
+    for (unsigned i = 0; i < MR_LIMITS; i++) {
+        mr_buckets_free(server->buckets[i]);
+    }
     mr_timer_close(server->accept_timer);
     mr_timer_close(server->flush_timer);
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->options);
     mr_tls_close(server->tls);
     free(server);
+}
+
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+{
+    struct mr_connection *connection, *next;
+    if (mr_tls_reload(server->tls, error) != 0) {
+        return -1;
+    }
+    const struct mr_revocations *revocations = mr_tls_revocations(server->tls);
+    for (connection = LIST_FIRST(&server->connections); revocations && connection;
+         connection = next) {
+        next = LIST_NEXT(connection, in_server);
+        if (mr_revocations_has(revocations, &connection->peer.serial)) {
+            mr_connection_revoke(connection);
+        }
+    }
+    return 0;
+}
+
+const struct mr_revocations *mr_server_revocations(const struct mr_server *server)
+{
+    return mr_tls_revocations(server->tls);
 }
 
 uint16_t mr_server_port(const struct mr_server *server)

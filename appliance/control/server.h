@@ -13,6 +13,7 @@
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
+#include "edge-client/session/revocation.h"
 #include "wire/error.h"
 #include "wire/identity.h"
 
@@ -40,11 +41,18 @@ struct mr_server_config {
     const char *ca_file;
     const char *certificate_file;
     const char *private_key_file;
-    unsigned connections_max; /* beyond: accepted and closed at once, counted */
-    unsigned streams_max;     /* per connection */
-    size_t bodies_bytes_max;  /* all buffered request bodies together; beyond: 503 busy */
+    const char *revocation_file; /* NULL or "": none */
+    unsigned connections_max;    /* beyond: accepted and closed at once, counted */
+    unsigned streams_max;        /* per connection */
+    size_t bodies_bytes_max;     /* all buffered request bodies together; beyond: 503 busy */
     unsigned handshake_timeout_ms;
     unsigned idle_timeout_ms; /* a connection without open requests */
+    unsigned handshakes_max;  /* under way at once; beyond: closed at once, counted */
+    /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
+     * requests are refused as rate_limited. Hubs' requests are not counted. */
+    uint32_t source_connections_rate;
+    uint32_t source_requests_rate;
+    uint32_t identity_requests_rate;
 };
 
 int mr_server_open(struct mr_server **server, struct mr_loop *loop,
@@ -52,11 +60,17 @@ int mr_server_open(struct mr_server **server, struct mr_loop *loop,
                    unsigned route_count, void *context, struct mr_log *log, struct mr_error *error);
 /* Not inside a handler. Requests not answered yet must still be answered, into the void. */
 void mr_server_close(struct mr_server *server);
+/* Reads the revocation file again and ends the connections of those it names. On failure the old
+ * list holds. */
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error);
+const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);
 
 /* --- inside a handler, or later until answered ---------------------------------------------- */
 const struct mr_identity *mr_request_identity(const struct mr_request *request);
+/* The serial of its certificate. */
+const struct mr_serial *mr_request_serial(const struct mr_request *request);
 /* Parameter i of the path (NUL-terminated), or "" . */
 const char *mr_request_param(const struct mr_request *request, unsigned i);
 /* Value of a query parameter as a decimal number, or `otherwise` where absent or malformed. */

@@ -28,13 +28,15 @@
 const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "untrusted_certificate",
     "expired_certificate",
+    "revoked_certificate",
     "no_certificate",
     "no_identity",
     "protocol",
     "timeout",
     "closed",
 };
-const char *const mr_end_names[MR_ENDS] = {"peer", "idle", "stalled", "protocol", "flood"};
+const char *const mr_end_names[MR_ENDS] = {"peer",     "idle",  "stalled",
+                                           "protocol", "flood", "revoked"};
 
 /* --- the end --------------------------------------------------------------------------------- */
 
@@ -65,9 +67,17 @@ static void drop_session(struct mr_connection *connection)
     ERR_clear_error();
 }
 
+/* Out of the state of a handshake. */
+static void move(struct mr_connection *connection, enum mr_connection_state state)
+{
+    connection->server->handshake_count -= connection->state == MR_CONNECTION_HANDSHAKE;
+    connection->state = state;
+}
+
 void mr_connection_free(struct mr_connection *connection)
 {
     struct mr_server *server = connection->server;
+    move(connection, MR_CONNECTION_LINGER);
     drop_session(connection);
     mr_loop_fd_remove(server->loop, connection->fd);
     close(connection->fd);
@@ -86,7 +96,7 @@ static void linger(struct mr_connection *connection)
         mr_connection_free(connection);
         return;
     }
-    connection->state = MR_CONNECTION_LINGER;
+    move(connection, MR_CONNECTION_LINGER);
     watch(connection, EPOLLIN);
     mr_timer_arm(connection->timer, mr_loop_now_ms(connection->server->loop) + LINGER_MS);
 }
@@ -131,6 +141,13 @@ static void end(struct mr_connection *connection, enum mr_connection_end why, ui
     linger(connection);
 }
 
+void mr_connection_revoke(struct mr_connection *connection)
+{
+    if (connection->state == MR_CONNECTION_OPEN) {
+        end(connection, MR_END_REVOKED, NGHTTP2_NO_ERROR);
+    }
+}
+
 /* Both sides have said GOAWAY, or one of them for good. */
 static void end_over(struct mr_connection *connection)
 {
@@ -159,6 +176,8 @@ static enum mr_handshake_failure failure_of(const struct mr_connection *connecti
         return MR_HANDSHAKE_UNTRUSTED;
     case MR_TLS_EXPIRED:
         return MR_HANDSHAKE_EXPIRED;
+    case MR_TLS_REVOKED:
+        return MR_HANDSHAKE_REVOKED;
     case MR_TLS_NO_IDENTITY:
     case MR_TLS_WRONG_HUB:
         return MR_HANDSHAKE_NO_IDENTITY;
@@ -237,7 +256,7 @@ static bool on_handshake(struct mr_connection *connection)
         return false;
     }
     server->counters.handshakes++;
-    connection->state = MR_CONNECTION_OPEN;
+    move(connection, MR_CONNECTION_OPEN);
     connection->idle_since_ms = mr_loop_now_ms(server->loop);
     mr_timer_arm(connection->timer, connection->idle_since_ms + half_idle_ms(server));
     return true;
@@ -390,6 +409,18 @@ static void set_socket(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
 }
 
+void mr_connection_source(struct in6_addr *source, const struct sockaddr_storage *peer)
+{
+    *source = (struct in6_addr){0};
+    if (peer->ss_family == AF_INET6) {
+        const struct in6_addr *address = &((const struct sockaddr_in6 *)peer)->sin6_addr;
+        /* Whoever has one address of IPv6 has 2^64. */
+        memcpy(source, address, IN6_IS_ADDR_V4MAPPED(address) ? sizeof *source : 8);
+    } else {
+        memcpy(source->s6_addr + 12, &((const struct sockaddr_in *)peer)->sin_addr, 4);
+    }
+}
+
 static void set_peer(struct mr_connection *connection, const struct sockaddr_storage *peer)
 {
     if (getnameinfo((const struct sockaddr *)peer, sizeof *peer, connection->host,
@@ -399,6 +430,7 @@ static void set_peer(struct mr_connection *connection, const struct sockaddr_sto
     connection->port =
         ntohs(peer->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)peer)->sin6_port
                                           : ((const struct sockaddr_in *)peer)->sin_port);
+    mr_connection_source(&connection->source, peer);
     connection->peer.expected_hub = MR_TLS_ANY_PEER;
 }
 
@@ -428,5 +460,6 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
                  mr_loop_now_ms(server->loop) + server->config.handshake_timeout_ms);
     LIST_INSERT_HEAD(&server->connections, connection, in_server);
     server->connection_count++;
+    server->handshake_count++;
     return connection;
 }

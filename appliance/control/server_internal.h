@@ -18,6 +18,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "appliance/control/buckets.h"
 #include "appliance/control/server.h"
 #include "appliance/control/server_route.h"
 #include "edge-client/session/h2_io.h"
@@ -53,6 +54,7 @@ struct mr_request {
     int32_t stream;
     enum mr_request_state state;
     struct mr_identity identity;
+    struct mr_serial serial;
     char peer_host[INET6_ADDRSTRLEN];
 
     char method[MR_REQUEST_METHOD_MAX]; /* "" where it was longer */
@@ -79,6 +81,7 @@ enum mr_connection_state {
 enum mr_handshake_failure {
     MR_HANDSHAKE_UNTRUSTED,
     MR_HANDSHAKE_EXPIRED,
+    MR_HANDSHAKE_REVOKED,
     MR_HANDSHAKE_NO_CERTIFICATE,
     MR_HANDSHAKE_NO_IDENTITY,
     MR_HANDSHAKE_PROTOCOL,
@@ -93,7 +96,17 @@ enum mr_connection_end {
     MR_END_STALLED,  /* a request or an answer made no progress */
     MR_END_PROTOCOL, /* not HTTP/2, or against its rules */
     MR_END_FLOOD,    /* resets, settings or pings without measure */
+    MR_END_REVOKED,  /* its certificate was taken back */
     MR_ENDS,
+};
+
+/* What was closed or refused because there was too much of it. */
+enum mr_limit {
+    MR_LIMIT_HANDSHAKES,
+    MR_LIMIT_SOURCE_CONNECTIONS,
+    MR_LIMIT_SOURCE_REQUESTS,
+    MR_LIMIT_IDENTITY_REQUESTS,
+    MR_LIMITS,
 };
 
 struct mr_connection {
@@ -105,6 +118,7 @@ struct mr_connection {
     uint32_t events; /* what the loop watches for */
     SSL *ssl;
     struct mr_tls_peer peer;
+    struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
 
@@ -112,6 +126,9 @@ struct mr_connection {
     struct mr_h2_io io;
     bool pumping; /* inside its own event: it flushes by itself at the end */
     bool flush_queued;
+    uint32_t calm;       /* frames that move nothing which it may still send */
+    uint64_t calm_at_ms; /* when that was counted up */
+    uint64_t window_updates;
     uint32_t goaway; /* the error code with which we ended it, or NGHTTP2_NO_ERROR */
     LIST_HEAD(, mr_request) requests;
     unsigned requests_in[MR_REQUEST_STATES];
@@ -127,6 +144,7 @@ struct mr_connection {
 struct mr_server_counters {
     uint64_t accepted;
     uint64_t over_limit; /* accepted and closed at once */
+    uint64_t limited[MR_LIMITS];
     uint64_t handshakes;
     uint64_t handshake_failures[MR_HANDSHAKE_FAILURES];
     uint64_t ends[MR_ENDS];
@@ -153,6 +171,8 @@ struct mr_server {
     LIST_HEAD(, mr_connection) connections;
     TAILQ_HEAD(, mr_connection) flush;
     unsigned connection_count;
+    unsigned handshake_count;              /* of these, not through with it */
+    struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity; NULL for handshakes */
     LIST_HEAD(, mr_request) requests;
     unsigned request_count;
     unsigned requests_max;
@@ -164,8 +184,13 @@ struct mr_server {
 /* server_connection.c */
 extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
 extern const char *const mr_end_names[MR_ENDS];
+extern const char *const mr_limit_names[MR_LIMITS];
 struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
                                          const struct sockaddr_storage *peer);
+/* What limits by source go by. */
+void mr_connection_source(struct in6_addr *source, const struct sockaddr_storage *peer);
+/* Its certificate was taken back: ends it. */
+void mr_connection_revoke(struct mr_connection *connection);
 void mr_connection_free(struct mr_connection *connection);
 /* Something was submitted to its session: it is flushed soon, not inside the caller. */
 void mr_connection_flush_soon(struct mr_connection *connection);

@@ -33,6 +33,16 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     single(metrics, "millrace_control_over_limit_total", "counter",
            "Connections closed at once because there were connections_max.",
            (double)counters->over_limit);
+    labelled(metrics, "millrace_control_limited_total",
+             "Connections closed and requests refused because there were too many.", "limit",
+             mr_limit_names, counters->limited, MR_LIMITS);
+    single(metrics, "millrace_control_handshakes_pending", "gauge", "TLS handshakes under way.",
+           server->handshake_count);
+    single(metrics, "millrace_control_revoked_certificates", "gauge",
+           "Certificates on the revocation list in use.",
+           mr_tls_revocations(server->tls)
+               ? (double)mr_revocations_count(mr_tls_revocations(server->tls))
+               : 0);
     single(metrics, "millrace_control_handshakes_total", "counter",
            "TLS handshakes that succeeded.", (double)counters->handshakes);
     labelled(metrics, "millrace_control_handshake_failures_total",

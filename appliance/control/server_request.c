@@ -25,6 +25,7 @@ struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stre
     request->connection = connection;
     request->stream = stream;
     request->identity = connection->peer.identity;
+    request->serial = connection->peer.serial;
     request->content_length = UINT64_MAX;
     request->match.query = "";
     memcpy(request->peer_host, connection->host, sizeof request->peer_host);
@@ -142,6 +143,11 @@ int mr_request_append(struct mr_request *request, const uint8_t *data, size_t le
 const struct mr_identity *mr_request_identity(const struct mr_request *request)
 {
     return &request->identity;
+}
+
+const struct mr_serial *mr_request_serial(const struct mr_request *request)
+{
+    return &request->serial;
 }
 
 const char *mr_request_param(const struct mr_request *request, unsigned i)

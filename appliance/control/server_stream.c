@@ -13,6 +13,11 @@
 #define ACKS_WAITING_MAX  64
 #define SETTINGS_MAX      16
 #define CONTINUATIONS_MAX 4
+/* Frames that move nothing: PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, unknown ones. */
+#define CALM_BURST            1000
+#define FIRST_UNKNOWN_TYPE    0x0a
+#define CALM_A_SECOND         50
+#define BYTES_A_WINDOW_UPDATE 256
 
 static struct mr_request *request_of(nghttp2_session *session, int32_t stream)
 {
@@ -21,10 +26,45 @@ static struct mr_request *request_of(nghttp2_session *session, int32_t stream)
 
 /* --- routing --------------------------------------------------------------------------------- */
 
+const char *const mr_limit_names[MR_LIMITS] = {"handshakes", "source_connections",
+                                               "source_requests", "identity_requests"};
+
+/* Takes a token; refuses the request where there is none. */
+static bool is_over(struct mr_request *request, enum mr_limit limit, const void *key, size_t bytes)
+{
+    struct mr_server *server = request->server;
+    uint32_t retry_after_ms;
+    if (mr_buckets_take(server->buckets[limit], key, bytes, mr_loop_now_ms(server->loop),
+                        &retry_after_ms)) {
+        return false;
+    }
+    server->counters.limited[limit]++;
+    mr_request_refuse(request, 429, "rate_limited", retry_after_ms,
+                      "too many requests from this %s",
+                      limit == MR_LIMIT_IDENTITY_REQUESTS ? "identity" : "address");
+    return true;
+}
+
+/* Hubs ask little, and a round must not fail for a limit. */
+static bool is_limited(struct mr_request *request)
+{
+    const struct in6_addr *source = &request->connection->source;
+    char name[MR_IDENTITY_URI_MAX] = "";
+    if (request->identity.role == MR_ROLE_HUB) {
+        return false;
+    }
+    mr_identity_format(name, &request->identity);
+    return is_over(request, MR_LIMIT_IDENTITY_REQUESTS, name, strlen(name)) ||
+           is_over(request, MR_LIMIT_SOURCE_REQUESTS, source, sizeof *source);
+}
+
 /* All headers are there: refuses at once what will never be handled, body or not. */
 static void admit(struct mr_request *request)
 {
     struct mr_server *server = request->server;
+    if (is_limited(request)) {
+        return;
+    }
     const enum mr_route_result result = mr_route_find(
         &request->match, server->routes, server->route_count, request->method, request->path);
     const struct mr_route *route = request->match.route;
@@ -56,6 +96,52 @@ static void complete(struct mr_request *request)
 }
 
 /* --- callbacks ------------------------------------------------------------------------------- */
+
+/* Frames that cost us something and move nothing: a burst of them, and so many a second.
+ * nghttp2 1.52 bounds acknowledgements that wait, resets and CONTINUATIONs, but not these from a
+ * peer that reads what it gets. Window updates come with what we have sent. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
+{
+    struct mr_connection *connection = context;
+    const uint64_t now_ms = mr_loop_now_ms(connection->server->loop);
+    bool flooded = false;
+    switch (head->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+        return 0;
+    case NGHTTP2_WINDOW_UPDATE:
+        flooded = ++connection->window_updates >
+                  CALM_BURST + connection->io.bytes_out / BYTES_A_WINDOW_UPDATE;
+        break;
+    case NGHTTP2_DATA:
+        if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM)) {
+            return 0;
+        }
+        /* fallthrough */
+    default: {
+        const uint64_t more = (now_ms - connection->calm_at_ms) * CALM_A_SECOND / 1000;
+        if (more > 0) {
+            const uint64_t calm = connection->calm + more;
+            connection->calm = calm < CALM_BURST ? (uint32_t)calm : CALM_BURST;
+            connection->calm_at_ms = now_ms;
+        }
+        flooded = connection->calm == 0;
+        connection->calm -= !flooded;
+    }
+    }
+    if (flooded) {
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    return 0;
+}
+
+/* A frame of a type that nobody knows is thrown away, but counted: see on_begin_frame. */
+static int ignore_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                        void *context)
+{
+    (void)session, (void)payload, (void)head, (void)context;
+    return NGHTTP2_ERR_CANCEL;
+}
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
@@ -185,6 +271,7 @@ int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **
     if (nghttp2_session_callbacks_new(callbacks) != 0 || nghttp2_option_new(options) != 0) {
         return -1;
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(*callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(*callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(*callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(*callbacks, on_frame_recv);
@@ -196,6 +283,10 @@ int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **
     nghttp2_option_set_max_outbound_ack(*options, ACKS_WAITING_MAX);
     nghttp2_option_set_max_settings(*options, SETTINGS_MAX);
     nghttp2_option_set_max_continuations(*options, CONTINUATIONS_MAX);
+    nghttp2_session_callbacks_set_unpack_extension_callback(*callbacks, ignore_frame);
+    for (unsigned type = FIRST_UNKNOWN_TYPE; type <= UINT8_MAX; type++) {
+        nghttp2_option_set_user_recv_extension_type(*options, (uint8_t)type);
+    }
     nghttp2_option_set_no_closed_streams(*options, 1);
     return 0;
 }

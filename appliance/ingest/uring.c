@@ -12,6 +12,7 @@
 #include "appliance/ingest/gro.h"
 #include "appliance/ingest/send_queue.h"
 #include "appliance/ingest/sources.h"
+#include "appliance/ingest/uring_restrict.h"
 #include "appliance/runtime/pages.h"
 #include "wire/assert.h"
 
@@ -233,7 +234,8 @@ static const struct mr_packet_source_ops uring_ops = {
 static int open_ring(struct uring_source *source, struct mr_error *error)
 {
     struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+                 IORING_SETUP_R_DISABLED,
         .cq_entries = 4 * BUFFERS,
     };
     const int failed = io_uring_queue_init_params(8, &source->ring, &params);
@@ -271,6 +273,14 @@ static int open_buffers(struct uring_source *source, struct mr_error *error)
     return 0;
 }
 
+/* What arm() and cancel_all() ask for, and nothing else from here on. */
+static int restrict_ring(struct uring_source *source, struct mr_error *error)
+{
+    static const uint8_t opcodes[] = {IORING_OP_RECVMSG, IORING_OP_READ, IORING_OP_ASYNC_CANCEL};
+
+    return mr_uring_restrict(&source->ring, opcodes, sizeof opcodes, IOSQE_BUFFER_SELECT, error);
+}
+
 /* Arms the receive and sees whether the kernel takes it. */
 static int probe(struct uring_source *source, struct mr_error *error)
 {
@@ -306,7 +316,8 @@ struct mr_packet_source *mr_uring_source_open(const struct mr_packet_source_conf
         goto fail;
     }
     if (open_ring(source, error) != 0 || mr_udp_socket_open(&source->udp, config, error) != 0 ||
-        open_buffers(source, error) != 0 || probe(source, error) != 0)
+        open_buffers(source, error) != 0 || restrict_ring(source, error) != 0 ||
+        probe(source, error) != 0)
         goto fail;
     source->base.port = source->udp.port;
     source->base.receive_buffer_bytes = source->udp.receive_buffer_bytes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "appliance/round/helper_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 static const char *const state_names[] = {
@@ -25,7 +26,7 @@ const char *mr_helper_state_name(enum mr_helper_state state)
 struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
                                 const struct mr_helper_ops *ops, void *context)
 {
-    struct mr_helper *helper = calloc(1, sizeof *helper);
+    struct mr_helper *helper = mr_secret_new(sizeof *helper); /* the signing key is in it */
     if (helper) {
         helper->config = *config;
         memcpy(helper->private_key, config->private_key, sizeof helper->private_key);
@@ -46,10 +47,7 @@ void helper_drop_results(struct mr_helper *helper)
 
 void helper_drop_list(struct mr_helper *helper)
 {
-    if (helper->list) {
-        OPENSSL_cleanse(helper->list, (size_t)helper->included_count * sizeof *helper->list);
-    }
-    free(helper->list);
+    mr_secret_free(helper->list);
     helper->list = NULL;
 }
 
@@ -83,8 +81,7 @@ void mr_helper_free(struct mr_helper *helper)
     helper_refuse_receipts(helper, MR_VERDICT_BUSY, "the hub is stopping");
     free(helper->receipts.list);
     helper_drop_round(helper);
-    OPENSSL_cleanse(helper->private_key, sizeof helper->private_key);
-    free(helper);
+    mr_secret_free(helper);
 }
 
 void helper_refuse(struct mr_helper *helper, void *token, enum mr_verdict_code code,

@@ -60,7 +60,7 @@ struct mr_helper_ops {
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
-    /* Sums the masks of these seeds (malloc'd, passes to the callee, which wipes and frees);
+    /* Sums the masks of these seeds (runtime/secret.h, passes to the callee, which frees);
      * answered by mr_helper_expanded. `terms` stay until then. */
     void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
                    uint32_t count);
@@ -72,6 +72,8 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
     void (*changed)(void *context); /* mr_helper_report has news */
+    /* Whether the CA took a device's certificate back since it was admitted; NULL: never. */
+    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 };
 
 struct mr_helper_config {

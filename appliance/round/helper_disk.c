@@ -1,12 +1,12 @@
 /* helper_disk.c - the helper's journal at work: group commit on the job thread, and what is found
  * when the hub starts. */
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/helper_run_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 /* Every job on the journal; what a kind does not use is zero. */
@@ -38,10 +38,7 @@ static void start(struct mr_helper_run *run, const struct disk_job *with, mr_loo
 static void finish(struct disk_job *job, const char *what)
 {
     struct mr_helper_run *run = job->run;
-    if (job->bytes) {
-        OPENSSL_cleanse(job->bytes, job->length);
-    }
-    free(job->bytes);
+    mr_secret_free(job->bytes);
     if (job->result != 0) {
         helper_run_fatal(run, what, &job->error);
     } else if (job->asked) {
@@ -52,10 +49,7 @@ static void finish(struct disk_job *job, const char *what)
 
 static void drop_records(struct mr_helper_run *run)
 {
-    if (run->records.bytes) {
-        OPENSSL_cleanse(run->records.bytes, run->records.capacity);
-    }
-    free(run->records.bytes);
+    mr_secret_free(run->records.bytes);
     run->records = (struct helper_records){.bytes = NULL};
 }
 
@@ -130,20 +124,18 @@ static void append_done(void *context)
     flush(run);
 }
 
-/* No realloc: it would leave an unwiped copy behind. */
 static void reserve(struct helper_records *records, size_t length)
 {
     if (records->length + length <= records->capacity) {
         return;
     }
     const size_t capacity = 2 * (records->capacity + length) + 1024;
-    uint8_t *bytes = malloc(capacity);
+    uint8_t *bytes = mr_secret_new(capacity);
     MR_ASSERT(bytes);
     if (records->bytes) {
         memcpy(bytes, records->bytes, records->length);
-        OPENSSL_cleanse(records->bytes, records->capacity);
     }
-    free(records->bytes);
+    mr_secret_free(records->bytes);
     records->bytes = bytes;
     records->capacity = capacity;
 }

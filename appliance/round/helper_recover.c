@@ -1,9 +1,9 @@
 /* helper_recover.c - a helper takes up the round of its journal. */
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/helper_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 static int check(const struct mr_helper *helper, const struct mr_journal_state *state,
@@ -69,7 +69,7 @@ static int take_frozen(struct mr_helper *helper, const struct mr_journal_state *
     if (take_set(helper, state, error) != 0) {
         return -1;
     }
-    helper->list = malloc((size_t)state->count * sizeof *helper->list);
+    helper->list = mr_secret_new((size_t)state->count * sizeof *helper->list);
     if (!helper->list) {
         return mr_error_set(error, "out of memory for %u seeds", state->count);
     }

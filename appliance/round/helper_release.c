@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/helper_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 static bool same_commitment(const struct mr_commitment *a, const struct mr_commitment *b)
@@ -67,6 +68,11 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
             return mr_verdict_set(verdict, MR_VERDICT_SET_NOT_ADMITTED,
                                   "entry %u of the set was never admitted here", i);
         }
+        if (helper->ops->revoked &&
+            helper->ops->revoked(helper->context, freeze->entries[i].client_id)) {
+            return mr_verdict_set(verdict, MR_VERDICT_REVOKED,
+                                  "entry %u of the set was revoked after its admission", i);
+        }
     }
     if (freeze->count < least) {
         return mr_verdict_set(verdict, MR_VERDICT_BELOW_COHORT_MINIMUM,
@@ -93,7 +99,7 @@ void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state
  * as that is durable, all others are wiped. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
-    struct mr_expansion *list = malloc((size_t)freeze->count * sizeof *list);
+    struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
     if (!list) {
         helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the expansion");
         return;

@@ -1,7 +1,6 @@
 #include "appliance/round/helper_run.h"
 
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "appliance/round/helper_run_internal.h"
 #include "appliance/round/record.h"
 #include "appliance/round/reveal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 /* Every job of the helper; the fields that a kind does not use are zero. */
@@ -58,7 +58,7 @@ static void expand_done(void *context)
 {
     struct helper_job *job = context;
     mr_helper_expanded(job->run->core, job->expanded);
-    free(job->list);
+    mr_secret_free(job->list);
     free(job);
 }
 
@@ -68,8 +68,7 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
     struct mr_helper_run *run = context;
     const struct helper_job job = {.terms = terms, .list = list, .count = count};
     if (run->stopping) {
-        OPENSSL_cleanse(list, (size_t)count * sizeof *list);
-        free(list);
+        mr_secret_free(list);
         return;
     }
     start(run, &job, expand_work, expand_done);
@@ -261,6 +260,12 @@ static void on_changed(void *context)
     log_state(run, &report);
 }
 
+static bool on_revoked(void *context, const uint8_t *client_id)
+{
+    const struct mr_helper_run *run = context;
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, client_id);
+}
+
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
@@ -273,6 +278,7 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
+    .revoked = on_revoked,
 };
 
 /* --- opening and closing --------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/round/journal_seal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 #include "wire/bytes.h"
 
@@ -102,7 +103,7 @@ int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
                     const uint8_t private_key[32], struct mr_journal_read *newest,
                     struct mr_error *error)
 {
-    struct mr_journal *journal = calloc(1, sizeof *journal);
+    struct mr_journal *journal = mr_secret_new(sizeof *journal);
     *newest = (struct mr_journal_read){.entries = NULL};
     if (!journal) {
         return mr_error_set(error, "out of memory");
@@ -121,10 +122,7 @@ int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
 
 void mr_journal_close(struct mr_journal *journal)
 {
-    if (journal) {
-        OPENSSL_cleanse(journal, sizeof *journal);
-        free(journal);
-    }
+    mr_secret_free(journal);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/runtime/secret.h"
 #include "wire/bytes.h"
 
 #define SEED_RECORD   1
@@ -77,7 +78,7 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     const size_t each = entry_bytes(state->phase);
     *length =
         1 + 2 + canonical_bytes + 4 + state->count * each + tail_bytes(state->phase, state->terms);
-    uint8_t *bytes = malloc(*length);
+    uint8_t *bytes = mr_secret_new(*length);
     if (!bytes) {
         return NULL;
     }
@@ -109,17 +110,15 @@ size_t mr_journal_opened_encode(uint8_t out[MR_JOURNAL_OPENED_BYTES],
 
 /* --- parsing --------------------------------------------------------------------------------- */
 
-/* No realloc: it would leave an unwiped copy behind. */
 static int grow(struct mr_journal_read *read, uint32_t capacity, struct mr_error *error)
 {
-    struct mr_expansion *entries = calloc(capacity, sizeof *entries);
+    struct mr_expansion *entries = mr_secret_new(capacity * sizeof *entries);
     if (!entries) {
         return mr_error_set(error, "out of memory for %u entries", capacity);
     }
     if (read->entries) {
         memcpy(entries, read->entries, read->state.count * sizeof *entries);
-        OPENSSL_cleanse(read->entries, read->capacity * sizeof *entries);
-        free(read->entries);
+        mr_secret_free(read->entries);
     }
     read->entries = entries;
     read->capacity = capacity;
@@ -257,13 +256,10 @@ int mr_journal_records_parse(struct mr_journal_read *read, const uint8_t *bytes,
 
 void mr_journal_read_fini(struct mr_journal_read *read)
 {
-    if (read->entries) {
-        OPENSSL_cleanse(read->entries, read->capacity * sizeof *read->entries);
-    }
+    mr_secret_free(read->entries);
     if (read->result) {
         OPENSSL_cleanse(read->result, (size_t)read->terms.layout.share_bytes);
     }
-    free(read->entries);
     free(read->result);
     OPENSSL_cleanse(read, sizeof *read);
 }

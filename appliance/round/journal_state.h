@@ -33,7 +33,7 @@ struct mr_journal_state {
     const uint8_t *result;             /* DONE: share_bytes of them */
 };
 
-/* malloc'd, or NULL when out of memory. */
+/* From mr_secret_new; NULL when out of memory. */
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length);
 
 #define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "appliance/round/lead_internal.h"
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 #include "wire/bytes.h"
 
@@ -39,7 +40,7 @@ const char *mr_void_kind_name(enum mr_void_kind kind)
 struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr_lead_ops *ops,
                             void *context)
 {
-    struct mr_lead *lead = calloc(1, sizeof *lead);
+    struct mr_lead *lead = mr_secret_new(sizeof *lead); /* the signing key is in it */
     if (lead) {
         lead->config = *config;
         memcpy(lead->private_key, config->private_key, sizeof lead->private_key);
@@ -78,8 +79,7 @@ void mr_lead_free(struct mr_lead *lead)
     mr_registry_fini(&lead->previous);
     free(lead->included);
     free(lead->upload_ids);
-    OPENSSL_cleanse(lead->private_key, sizeof lead->private_key);
-    free(lead);
+    mr_secret_free(lead);
 }
 
 void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,

@@ -115,6 +115,8 @@ struct mr_lead_ops {
     void (*refused)(void *context, void *token, const struct mr_verdict *verdict);
     void (*upload_changed)(void *context, uint64_t upload_id); /* committed or refused */
     void (*round_changed)(void *context);                      /* mr_lead_report has news */
+    /* Whether the CA took a device's certificate back since it was admitted; NULL: never. */
+    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 };
 
 struct mr_lead_config {
@@ -184,6 +186,9 @@ void mr_lead_tick(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_remembered(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_staged(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
 void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uint64_t now_ms);
+/* The list of revoked certificates has news: their uploads under way are taken back. One that is
+ * folded cannot be: then the round is void when it closes. */
+void mr_lead_revocation(struct mr_lead *lead);
 void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
 void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
                        uint64_t now_ms);

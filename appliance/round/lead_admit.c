@@ -211,6 +211,17 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
     mr_pending_free(pending);
 }
 
+void mr_lead_revocation(struct mr_lead *lead)
+{
+    for (uint32_t i = 0; lead->ops->revoked && i < lead->registry.count; i++) {
+        const struct mr_device *device = &lead->registry.devices[i];
+        if (device->state == MR_UPLOAD_RECEIVING &&
+            lead->ops->revoked(lead->context, device->client_id)) {
+            lead->ops->plane_revoke(lead->context, device->upload_id, MR_REASON_SUPERSEDED);
+        }
+    }
+}
+
 void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
 {
     (void)now_ms;

@@ -93,6 +93,17 @@ static void give_up(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_m
     lead_void(lead, kind, now_ms, "%s", why);
 }
 
+/* Its share is in the sum by now, and cannot be told apart any more. */
+static bool includes_revoked(const struct mr_lead *lead)
+{
+    for (uint32_t i = 0; lead->ops->revoked && i < lead->included_count; i++) {
+        if (lead->ops->revoked(lead->context, lead->included[i].client_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
                        uint64_t now_ms)
 {
@@ -113,6 +124,11 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
                      "below cohort minimum: %u uploads when the round closed, %u needed",
                      lead->included_count, least);
             give_up(lead, MR_VOID_COHORT, now_ms, why);
+            return;
+        }
+        if (includes_revoked(lead)) {
+            give_up(lead, MR_VOID_REVOKED, now_ms,
+                    "a device was revoked after its upload was added to the sum");
             return;
         }
     }

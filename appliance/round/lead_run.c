@@ -147,6 +147,12 @@ static void on_round_changed(void *context)
     run->listener.changed(run->listener.context);
 }
 
+static bool on_revoked(void *context, const uint8_t *client_id)
+{
+    const struct mr_lead_run *run = context;
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, client_id);
+}
+
 static const struct mr_lead_ops ops = {
     .random = on_random,
     .timer = on_timer,
@@ -165,6 +171,7 @@ static const struct mr_lead_ops ops = {
     .refused = on_refused,
     .upload_changed = on_upload_changed,
     .round_changed = on_round_changed,
+    .revoked = on_revoked,
 };
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -345,7 +352,8 @@ static int open_links(struct mr_lead_run *run, struct mr_error *error)
                          .hub_index = config->hubs[i].index,
                          .ca_file = config->identity.ca_file,
                          .certificate_file = config->identity.certificate_file,
-                         .private_key_file = config->identity.private_key_file},
+                         .private_key_file = config->identity.private_key_file,
+                         .revocation_file = config->identity.revocation_file},
             .peer = i,
             .timeout_ms = config->round.peer_timeout_ms,
         };

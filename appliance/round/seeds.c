@@ -1,9 +1,9 @@
 #include "appliance/round/seeds.h"
 
 #include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
 struct mr_seed_client {
@@ -19,10 +19,7 @@ void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt)
 
 void mr_seeds_wipe(struct mr_seeds *seeds)
 {
-    if (seeds->clients) {
-        OPENSSL_cleanse(seeds->clients, (size_t)seeds->capacity * sizeof *seeds->clients);
-        free(seeds->clients);
-    }
+    mr_secret_free(seeds->clients);
     mr_idmap_fini(&seeds->map);
     seeds->clients = NULL;
     seeds->count = seeds->capacity = 0;
@@ -32,14 +29,13 @@ void mr_seeds_wipe(struct mr_seeds *seeds)
 static int grow(struct mr_seeds *seeds)
 {
     const uint32_t capacity = seeds->capacity ? seeds->capacity * 2 : 64;
-    struct mr_seed_client *clients = calloc(capacity, sizeof *clients);
+    struct mr_seed_client *clients = mr_secret_new((size_t)capacity * sizeof *clients);
     if (!clients) {
         return -1;
     }
     if (seeds->clients) {
         memcpy(clients, seeds->clients, (size_t)seeds->count * sizeof *clients);
-        OPENSSL_cleanse(seeds->clients, (size_t)seeds->capacity * sizeof *clients);
-        free(seeds->clients);
+        mr_secret_free(seeds->clients);
     }
     seeds->clients = clients;
     seeds->capacity = capacity;

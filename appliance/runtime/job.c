@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/runtime/sandbox.h"
 #include "wire/assert.h"
 
 struct job {
@@ -16,6 +17,7 @@ struct job {
 
 struct mr_job_thread {
     struct mr_loop *loop;
+    char name[16];
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -46,6 +48,8 @@ static void *run(void *argument)
 {
     struct mr_job_thread *thread = argument;
     struct job *job;
+    pthread_setname_np(pthread_self(), thread->name); /* another thread would need /proc */
+    (void)mr_sandbox_drop_capabilities();             /* if there were any: no job needs one */
     while ((job = take(thread)) != NULL) {
         job->work(job->context);
         if (job->done) {
@@ -65,6 +69,7 @@ int mr_job_thread_open(struct mr_job_thread **out, struct mr_loop *loop, const c
         return mr_error_set(error, "thread %s: out of memory", name);
     }
     thread->loop = loop;
+    memcpy(thread->name, name, strlen(name));
     thread->last = &thread->first;
     pthread_mutex_init(&thread->lock, NULL);
     pthread_cond_init(&thread->changed, NULL);
@@ -76,7 +81,6 @@ int mr_job_thread_open(struct mr_job_thread **out, struct mr_loop *loop, const c
         return mr_error_set(error, "thread %s: %s (processes and threads: see `ulimit -u`)", name,
                             strerror(failed));
     }
-    pthread_setname_np(thread->thread, name);
     *out = thread;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "appliance/runtime/pages.h"
+#include "appliance/runtime/secret.h"
 #include "appliance/upload/open_impl.h"
 #include "wire/assert.h"
 #include "wire/bytes.h"
@@ -213,5 +214,6 @@ struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
         return NULL;
     }
     self->places = self->pages.base;
+    mr_secret_guard(self->pages.base, self->pages.bytes);
     return &self->base;
 }

@@ -61,6 +61,9 @@ int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
                          const struct mr_kernels *kernels, mr_plane_event_fn on_event,
                          void *context, struct mr_log *log, struct mr_error *error);
 void mr_upload_plane_close(struct mr_upload_plane *plane);
+/* Set-up of the process is over: the workers give up what their loops do not need
+ * (runtime/sandbox.h, after _finish). */
+void mr_upload_plane_confine(struct mr_upload_plane *plane);
 void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics);
 
 /* Starts a round: shards zeroed, all sessions of an earlier round dropped (its collections must

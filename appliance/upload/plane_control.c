@@ -289,6 +289,14 @@ void mr_upload_plane_return(struct mr_upload_plane *plane, struct mr_collection 
     collecting->out = false;
 }
 
+void mr_upload_plane_confine(struct mr_upload_plane *plane)
+{
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        mr_worker_order(plane->workers[i])->kind = MR_ORDER_CONFINE;
+        mr_worker_send(plane->workers[i]);
+    }
+}
+
 /* --- reports ---------------------------------------------------------------------------------- */
 
 static void on_worker_event(struct mr_upload_plane *plane, struct mr_mirror *mirror,

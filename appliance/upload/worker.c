@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "appliance/runtime/sandbox.h"
 #include "appliance/upload/mailbox.h"
 #include "wire/assert.h"
 
@@ -183,6 +184,9 @@ static void take_orders(struct mr_worker *worker, uint64_t now)
         case MR_ORDER_RETURN:
             on_return(worker, order);
             break;
+        case MR_ORDER_CONFINE:
+            mr_sandbox_confine_worker();
+            break;
         }
         mr_mailbox_consume(&worker->orders);
     }
@@ -271,7 +275,10 @@ static void turn(struct mr_worker *worker, unsigned *wait)
 static int start(struct mr_worker *worker, struct mr_error *error)
 {
     const struct mr_worker_config *config = &worker->config;
+    char name[16];
 
+    snprintf(name, sizeof name, "mr-upload-%u", config->index % 1000);
+    pthread_setname_np(pthread_self(), name); /* from another thread it would need /proc */
     if (config->cpu >= 0) {
         cpu_set_t cpus;
         CPU_ZERO(&cpus);
@@ -323,7 +330,6 @@ static void *run(void *context)
 static int start_thread(struct mr_worker *worker, struct mr_error *error)
 {
     sigset_t all, before;
-    char name[16];
 
     /* Signals are the control thread's business. */
     sigfillset(&all);
@@ -333,8 +339,6 @@ static int start_thread(struct mr_worker *worker, struct mr_error *error)
     if (failed != 0)
         return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
     worker->thread_started = true;
-    snprintf(name, sizeof name, "mr-upload-%u", worker->config.index % 1000);
-    pthread_setname_np(worker->thread, name);
     while (sem_wait(&worker->ready) != 0)
         continue; /* EINTR */
     if (worker->start_failed)

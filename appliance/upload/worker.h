@@ -16,6 +16,7 @@ enum mr_order_kind {
     MR_ORDER_REVOKE,
     MR_ORDER_COLLECT,
     MR_ORDER_RETURN,
+    MR_ORDER_CONFINE, /* set-up is over: only the loop's own system calls are left */
 };
 
 /* Control thread to worker. */

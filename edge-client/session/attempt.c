@@ -75,11 +75,16 @@ static enum mre_result make_share(struct attempt *a)
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
 
+static bool is_busy(const char *code)
+{
+    return strcmp(code, "busy") == 0 || strcmp(code, "rate_limited") == 0;
+}
+
 /* Whether a question may be put again: a hub that was cut off or is busy has said nothing. A hub
  * that restarts takes up the same round, so the same question is the right one. */
 static bool again(struct attempt *a, enum mre_result result, unsigned *times, unsigned retry_ms)
 {
-    const bool busy = result == MRE_REFUSED && strcmp(a->outcome->code, "busy") == 0;
+    const bool busy = result == MRE_REFUSED && is_busy(a->outcome->code);
     if ((result != MRE_UNREACHABLE && !busy) || unix_ms(a) >= deadline(a) ||
         (!busy && ++*times > RESUMES_MAX))
         return false;

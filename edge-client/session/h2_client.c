@@ -95,7 +95,7 @@ static int start(struct mr_h2_client *client, const struct mr_h2_endpoint *endpo
                  uint64_t deadline_ms, struct mr_error *error)
 {
     const struct mr_tls_files files = {endpoint->ca_file, endpoint->certificate_file,
-                                       endpoint->private_key_file};
+                                       endpoint->private_key_file, endpoint->revocation_file};
     if (mr_tls_open(&client->tls, MR_TLS_CLIENT, &files, error) != 0) {
         return MR_H2_REFUSED; /* nobody can accept a certificate that we cannot show */
     }

@@ -20,6 +20,7 @@ struct mr_h2_endpoint {
     const char *ca_file;
     const char *certificate_file;
     const char *private_key_file;
+    const char *revocation_file; /* NULL or "": none */
 };
 
 struct mr_h2_response {

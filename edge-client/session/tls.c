@@ -1,6 +1,7 @@
 #include "edge-client/session/tls.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,8 +18,16 @@ struct mr_tls {
     SSL_CTX *context;
     BIO_METHOD *sockets;
     enum mr_tls_side side;
+    char *revocation_file, *ca_file; /* NULL: none */
+    struct mr_revocations *revocations;
 };
 
+/* 128 bits of strength or more, forward secret; no RSA key exchange or PKCS #1 v1.5, no SHA-1. */
+static const char cipher_suites[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+static const char groups[] = "X25519:P-256:P-384";
+static const char signature_algorithms[] =
+    "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:rsa_pss_rsae_sha256:rsa_pss_pss_sha256";
 static const uint8_t alpn_h2[] = {2, 'h', '2'};
 
 const char *mr_tls_reason(const char *otherwise)
@@ -50,6 +59,39 @@ static int check_key_mode(const char *path, struct mr_error *error)
     return 0;
 }
 
+int mr_tls_reload(struct mr_tls *tls, struct mr_error *error)
+{
+    if (!tls->revocation_file) {
+        return 0;
+    }
+    struct mr_revocations *fresh = mr_revocations_read(tls->revocation_file, tls->ca_file, error);
+    if (!fresh) {
+        return -1;
+    }
+    mr_revocations_free(tls->revocations);
+    tls->revocations = fresh;
+    return 0;
+}
+
+const struct mr_revocations *mr_tls_revocations(const struct mr_tls *tls)
+{
+    return tls->revocations;
+}
+
+static int load_revocations(struct mr_tls *tls, const struct mr_tls_files *files,
+                            struct mr_error *error)
+{
+    if (!files->revocation_file || !*files->revocation_file) {
+        return 0;
+    }
+    tls->revocation_file = strdup(files->revocation_file);
+    tls->ca_file = strdup(files->ca_file);
+    if (!tls->revocation_file || !tls->ca_file) {
+        return mr_error_set(error, "TLS: out of memory");
+    }
+    return mr_tls_reload(tls, error) == 0 ? 0 : mr_error_prefix(error, "revocation_file");
+}
+
 static int load_files(struct mr_tls *tls, const struct mr_tls_files *files, struct mr_error *error)
 {
     if (SSL_CTX_load_verify_file(tls->context, files->ca_file) != 1) {
@@ -69,6 +111,9 @@ static int load_files(struct mr_tls *tls, const struct mr_tls_files *files, stru
                             "is expected)",
                             files->private_key_file, mr_tls_reason("not readable"),
                             files->certificate_file);
+    }
+    if (load_revocations(tls, files, error) != 0) {
+        return -1;
     }
     if (tls->side == MR_TLS_SERVER) {
         /* Tells clients which CA to show a certificate of. */
@@ -109,6 +154,14 @@ static int refuse(struct mr_tls_peer *peer, enum mr_tls_refusal refusal, const c
     return 0;
 }
 
+/* The verifying SSL's own rules: the list may have been read anew since the context was made. */
+static bool is_revoked(const SSL *ssl, struct mr_tls_peer *peer, X509 *certificate)
+{
+    const struct mr_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    return mr_serial_of(&peer->serial, X509_get0_serialNumber(certificate)) != 0 ||
+           (tls->revocations && mr_revocations_has(tls->revocations, &peer->serial));
+}
+
 /* Called for each certificate of the chain, the peer's own last (depth 0). */
 static int verify(int trusted, X509_STORE_CTX *store)
 {
@@ -123,6 +176,10 @@ static int verify(int trusted, X509_STORE_CTX *store)
     }
     if (X509_STORE_CTX_get_error_depth(store) > 0) {
         return 1;
+    }
+    if (is_revoked(ssl, peer, X509_STORE_CTX_get_current_cert(store))) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
+        return refuse(peer, MR_TLS_REVOKED, "the certificate is revoked");
     }
     if (identity_of(&peer->identity, X509_STORE_CTX_get_current_cert(store)) != 0) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED); /* alert bad_certificate */
@@ -180,7 +237,9 @@ static int choose_h2(SSL *ssl, const unsigned char **chosen, unsigned char *chos
 static int set_rules(struct mr_tls *tls)
 {
     SSL_CTX *context = tls->context;
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_app_data(context, tls);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                                     SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
@@ -192,6 +251,9 @@ static int set_rules(struct mr_tls *tls)
                    SSL_CTX_set_max_early_data(context, 0) == 1 &&
                    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
+                   SSL_CTX_set_ciphersuites(context, cipher_suites) == 1 &&
+                   SSL_CTX_set1_groups_list(context, groups) == 1 &&
+                   SSL_CTX_set1_sigalgs_list(context, signature_algorithms) == 1 &&
                    SSL_CTX_set_alpn_protos(context, alpn_h2, sizeof alpn_h2) == 0
                ? 0
                : -1;
@@ -229,6 +291,9 @@ void mr_tls_close(struct mr_tls *tls)
         return;
     }
     SSL_CTX_free(tls->context);
+    mr_revocations_free(tls->revocations);
+    free(tls->revocation_file);
+    free(tls->ca_file);
     BIO_meth_free(tls->sockets);
     free(tls);
 }

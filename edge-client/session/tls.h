@@ -11,6 +11,7 @@
 
 #include <openssl/ssl.h>
 
+#include "edge-client/session/revocation.h"
 #include "wire/error.h"
 #include "wire/identity.h"
 
@@ -25,11 +26,16 @@ struct mr_tls_files {
     const char *ca_file;
     const char *certificate_file;
     const char *private_key_file; /* refused when anybody but its owner may read it */
+    const char *revocation_file;  /* NULL or "": none */
 };
 
 /* 0, or -1 with an error that names the file and the remedy. */
 int mr_tls_open(struct mr_tls **tls, enum mr_tls_side side, const struct mr_tls_files *files,
                 struct mr_error *error);
+/* Reads the revocation file again; handshakes go by it from now on. On failure the old list holds.
+ * The list itself is for counting and asking, until the next reload. */
+int mr_tls_reload(struct mr_tls *tls, struct mr_error *error);
+const struct mr_revocations *mr_tls_revocations(const struct mr_tls *tls); /* NULL: none */
 void mr_tls_close(struct mr_tls *tls); /* NULL allowed; its connections must be freed before */
 
 /* Why we do not take the peer's certificate. */
@@ -39,6 +45,7 @@ enum mr_tls_refusal {
     MR_TLS_EXPIRED,     /* or not valid yet */
     MR_TLS_NO_IDENTITY, /* none, two, or a malformed one */
     MR_TLS_WRONG_HUB,   /* another hub than expected, or no hub */
+    MR_TLS_REVOKED,     /* taken back by our CA */
 };
 
 #define MR_TLS_ANY_PEER (-1)
@@ -48,6 +55,7 @@ enum mr_tls_refusal {
 struct mr_tls_peer {
     int expected_hub; /* in: the hub it has to be, or MR_TLS_ANY_PEER */
     struct mr_identity identity;
+    struct mr_serial serial; /* of its certificate */
     enum mr_tls_refusal refusal;
     const char *reason; /* of the refusal, in words; static */
 };

@@ -173,6 +173,7 @@ struct mr_server_config harness_config(const struct harness *harness)
         .bodies_bytes_max = 64 * 1024 * 1024,
         .handshake_timeout_ms = 10000,
         .idle_timeout_ms = 60000,
+        .handshakes_max = 256,
     };
 }
 

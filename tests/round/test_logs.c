@@ -14,6 +14,7 @@
 
 #include "appliance/round/commit_log.h"
 #include "appliance/round/journal.h"
+#include "appliance/runtime/secret.h"
 #include "scratch.h"
 #include "world.h"
 
@@ -371,12 +372,12 @@ static void test_snapshots(void **state)
         uint8_t *again = mr_journal_state_encode(&read.state, &again_bytes);
         assert_int_equal(again_bytes, length);
         assert_memory_equal(again, bytes, length);
-        free(again);
+        mr_secret_free(again);
         mr_journal_read_fini(&read);
         for (size_t cut = 0; cut < length; cut++) {
             assert_int_equal(mr_journal_state_parse(&read, bytes, cut, &error), -1);
         }
-        free(bytes);
+        mr_secret_free(bytes);
     }
 }
 
@@ -393,7 +394,7 @@ static void write_journal(const struct place *place)
         mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest, &error), 1);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_ADMITTING, 2, &length);
     assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), 0);
-    free(bytes);
+    mr_secret_free(bytes);
     for (unsigned i = 2; i < 5; i++) {
         uint8_t record[MR_JOURNAL_SEED_BYTES];
         struct mr_expansion entry = {.included = {.client_id = {(uint8_t)i}}, .seed = {9, 9}};
@@ -504,7 +505,7 @@ static void test_journal_leaves_nothing(void **state)
     mr_journal_read_fini(&newest);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_FROZEN, 4, &length);
     assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), 0);
-    free(bytes);
+    mr_secret_free(bytes);
     assert_true(there(place, "journal-0"));
     assert_false(there(place, "journal-1"));
     uint8_t *kept;
@@ -539,7 +540,7 @@ static void test_journal_torn_snapshot(void **state)
         mr_journal_read_fini(&newest);
         uint8_t *bytes = snapshot(place->world, MR_JOURNAL_FROZEN, 4, &length);
         assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), -1);
-        free(bytes);
+        mr_secret_free(bytes);
         mr_journal_close(journal);
     }
 }

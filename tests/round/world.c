@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "appliance/runtime/secret.h"
+
 struct world_event *world_post(struct world *world,
                                void (*fn)(struct world *, struct world_event *))
 {
@@ -40,7 +42,7 @@ static void turn(struct world *world)
     if (!is_void(world, event)) {
         event->fn(world, event);
     } else {
-        free(event->list);
+        mr_secret_free(event->list);
     }
     free(event->passage.body);
     free(event);

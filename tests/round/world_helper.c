@@ -1,6 +1,7 @@
 /* world_helper.c - the helpers' actions. */
 #include <stdlib.h>
 
+#include "appliance/runtime/secret.h"
 #include "world_internal.h"
 
 static void helper_random(void *context, uint8_t *out, size_t bytes)
@@ -53,9 +54,12 @@ void world_sync(struct world *world, unsigned helper)
 static void helper_save(void *context, const struct mr_journal_state *state)
 {
     struct world_helper *helper = context;
-    free(helper->journal);
-    helper->journal = mr_journal_state_encode(state, &helper->snapshot_bytes);
+    uint8_t *snapshot = mr_journal_state_encode(state, &helper->snapshot_bytes);
+    assert_non_null(snapshot);
+    helper->journal = realloc(helper->journal, helper->snapshot_bytes);
     assert_non_null(helper->journal);
+    memcpy(helper->journal, snapshot, helper->snapshot_bytes);
+    mr_secret_free(snapshot);
     helper->journal_bytes = helper->snapshot_bytes;
     helper->signed_round = state->terms->announcement.round;
     memcpy(helper->signed_hash, state->terms->hash, MR_HASH_BYTES);
@@ -96,7 +100,7 @@ static void expanded(struct world *world, struct world_event *event)
     for (size_t i = 0; i < event->count * sizeof *event->list; i++) {
         assert_int_equal(((uint8_t *)event->list)[i], 0); /* wiped */
     }
-    free(event->list);
+    mr_secret_free(event->list);
     helper->expansions++;
     mr_helper_expanded(helper->core, result);
 }

@@ -1,0 +1,90 @@
+/* hub_revocation.c - the list of revoked certificates: read again on SIGHUP and when the file has
+ * changed, and told to the round. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/rand.h>
+
+#include "appliance/control/hub.h"
+
+#define LOOK_MS 5000
+
+/* True when the file is another than the last time. */
+static bool has_changed(struct mr_hub *hub)
+{
+    struct stat about;
+    if (stat(hub->config->identity.revocation_file, &about) != 0) {
+        return false; /* between two of its versions, or gone: the old list holds */
+    }
+    const int64_t seen[3] = {(int64_t)about.st_ino,
+                             (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec,
+                             (int64_t)about.st_size};
+    if (memcmp(seen, hub->revocation_seen, sizeof seen) == 0) {
+        return false;
+    }
+    memcpy(hub->revocation_seen, seen, sizeof seen);
+    return true;
+}
+
+static void tell(const struct mr_hub *hub)
+{
+    const struct mr_revocations *revocations = mr_server_revocations(hub->server);
+    const bool expired = mr_revocations_expired(revocations);
+    mr_log_event(hub->log, expired ? MR_LOG_WARN : MR_LOG_INFO, "revocation.loaded",
+                 "certificates=%zu expired=%s", mr_revocations_count(revocations),
+                 expired ? "yes" : "no");
+}
+
+void mr_hub_reload_revocations(struct mr_hub *hub)
+{
+    struct mr_error error = {.text = ""};
+    if (!hub->revocation_timer) {
+        return;
+    }
+    (void)has_changed(hub);
+    if (mr_server_reload_revocations(hub->server, &error) != 0) {
+        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=\"%s\"", error.text);
+        return;
+    }
+    tell(hub);
+    if (hub->lead) {
+        mr_lead_revocation(mr_lead_run_core(hub->lead));
+    }
+}
+
+static void on_look(void *context)
+{
+    struct mr_hub *hub = context;
+    if (has_changed(hub)) {
+        mr_hub_reload_revocations(hub);
+    }
+    mr_timer_arm(hub->revocation_timer, mr_loop_now_ms(hub->loop) + LOOK_MS);
+}
+
+int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error)
+{
+    uint64_t salt;
+    if (RAND_bytes((uint8_t *)&salt, sizeof salt) != 1) {
+        return mr_error_set(error, "no random bytes");
+    }
+    mr_admitted_init(&hub->admitted, salt);
+    if (*hub->config->identity.revocation_file == '\0') {
+        return 0;
+    }
+    hub->revocation_timer = mr_timer_open(hub->loop, on_look, hub);
+    if (!hub->revocation_timer) {
+        return mr_error_set(error, "out of memory");
+    }
+    (void)has_changed(hub);
+    tell(hub);
+    mr_timer_arm(hub->revocation_timer, mr_loop_now_ms(hub->loop) + LOOK_MS);
+    return 0;
+}
+
+bool mr_hub_revoked(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES])
+{
+    const struct mr_hub *hub = context;
+    const struct mr_revocations *revocations = mr_server_revocations(hub->server);
+    const struct mr_serial *serial = mr_admitted_find(&hub->admitted, client_id);
+    return revocations && serial && mr_revocations_has(revocations, serial);
+}

@@ -1,0 +1,85 @@
+/* sandbox.h - what a hub gives up once it is set up.
+ *
+ *   begin   before any thread and before the first file of data_dir: no dumps, no new privileges,
+ *           and the files and ports that it will ever need (Landlock, inherited by every thread)
+ *   finish  everything is open: another user, no capabilities, and only the system calls that are
+ *           left to do (seccomp, all threads at once)
+ *   confine_worker   on an upload worker's own thread: only what its loop does
+ *
+ * A system call that is not allowed is not done; a line on standard error names it and the process
+ * dies by SIGSYS. What is not allowed of files and ports fails with EACCES. Rings of io_uring are
+ * bounded where they are made (ingest/uring_restrict.h): their requests are not system calls. */
+#ifndef MR_RUNTIME_SANDBOX_H
+#define MR_RUNTIME_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/error.h"
+
+enum mr_sandbox_mode {
+    MR_SANDBOX_OFF,
+    MR_SANDBOX_AUTO,     /* what this kernel has; what it lacks is told */
+    MR_SANDBOX_REQUIRED, /* all of it, or the hub does not start */
+};
+
+struct mr_sandbox_path {
+    const char *path; /* a file, or a folder with all below it; "" and NULL are passed over */
+    bool writes;      /* also made, written and removed there */
+};
+
+struct mr_sandbox_plan {
+    enum mr_sandbox_mode mode;
+    const char *user, *group;            /* "": stay; group "": the user's own */
+    const char *data_dir;                /* made where missing, handed to the user */
+    const struct mr_sandbox_path *paths; /* besides data_dir and what libraries read */
+    unsigned path_count;
+    uint16_t listen_port;       /* TCP */
+    const uint16_t *dial_ports; /* TCP; none: it never opens a connection, nor a socket */
+    unsigned dial_count;
+    /* The packet source is a driver (DPDK): it opens devices, maps code and makes threads at its
+     * own time. Then no rules on files, and its workers have the hub's system calls and ioctl. */
+    bool drives_hardware;
+};
+
+enum mr_sandbox_part {
+    MR_SANDBOX_DUMPS,
+    MR_SANDBOX_NO_NEW_PRIVILEGES,
+    MR_SANDBOX_FILES,
+    MR_SANDBOX_PORTS,
+    MR_SANDBOX_USER,
+    MR_SANDBOX_CAPABILITIES,
+    MR_SANDBOX_SYSTEM_CALLS,
+    MR_SANDBOX_WORKERS,
+    MR_SANDBOX_PARTS,
+};
+
+struct mr_sandbox {
+    struct mr_sandbox_plan plan;
+    uid_t uid;
+    gid_t gid;
+    bool drops_user;
+    struct {
+        bool in_force;
+        char why[120]; /* how, or why not */
+    } parts[MR_SANDBOX_PARTS];
+};
+
+const char *mr_sandbox_part_name(enum mr_sandbox_part part);
+
+/* The plan's strings and lists stay until _finish. 0, or -1 with an error (required, and this
+ * kernel cannot; or a user that is not there). */
+int mr_sandbox_begin(struct mr_sandbox *sandbox, const struct mr_sandbox_plan *plan,
+                     struct mr_error *error);
+int mr_sandbox_finish(struct mr_sandbox *sandbox, struct mr_error *error);
+/* On the worker's thread, after _finish has said that MR_SANDBOX_WORKERS is in force. */
+void mr_sandbox_confine_worker(void);
+/* This thread's; never needed after set-up. 0 or -1 (errno). */
+int mr_sandbox_drop_capabilities(void);
+
+/* What this kernel can do: Landlock's version (0: none), and whether it has seccomp filters. */
+int mr_sandbox_landlock_version(void);
+bool mr_sandbox_has_seccomp(void);
+
+#endif

@@ -1,0 +1,234 @@
+/* test_limits.c - frames without measure that nghttp2 has no limit for, and too much of what is
+ * allowed: connections, handshakes, requests. */
+#include "tests/control/frames.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "wire/messages.h"
+
+#define ENDS(cause)    "millrace_control_connection_ends_total{cause=\"" cause "\"}"
+#define WINDOW_DEFAULT 65535
+
+static struct harness harness;
+static struct frame frame;
+
+static int set_up(void **state)
+{
+    struct mr_server_config config = harness_config(&harness);
+    (void)state;
+    harness_start(&harness, &config);
+    return 0;
+}
+
+static int set_up_limited(void **state)
+{
+    struct mr_server_config config = harness_config(&harness);
+    (void)state;
+    config.identity_requests_rate = 1; /* ten at once */
+    config.source_requests_rate = 2;   /* twenty */
+    config.source_connections_rate = 1;
+    harness_start(&harness, &config);
+    return 0;
+}
+
+static int set_up_few_handshakes(void **state)
+{
+    struct mr_server_config config = harness_config(&harness);
+    (void)state;
+    config.handshakes_max = 3;
+    harness_start(&harness, &config);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    harness_stop(&harness);
+    return 0;
+}
+
+static void assert_serves(void)
+{
+    struct mr_h2_client *client = harness_client(&harness, "device-001");
+    struct mr_h2_response response;
+    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
+    assert_int_equal(response.status, 204);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+}
+
+static void send_until_flood(struct bare *bare, uint8_t type, uint8_t flags, uint32_t stream,
+                             const void *payload, size_t length)
+{
+    unsigned sent = 0;
+    while (sent < 100000 && harness_metric(&harness, ENDS("flood")) != 1) {
+        for (unsigned i = 0; i < 100; i++, sent++) {
+            if (!frames_send(bare, type, flags, stream, payload, length)) {
+                break;
+            }
+        }
+        if (type == FRAME_PING || type == FRAME_SETTINGS) { /* hears all of it */
+            (void)frames_next(bare, &frame);
+        }
+    }
+    print_message("%u frames\n", sent);
+    harness_await_metric(&harness, ENDS("flood"), 1);
+    bare_close(bare);
+    assert_serves();
+}
+
+static void pings_with_listening_end_the_connection(void **state)
+{
+    (void)state;
+    struct bare bare;
+    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    send_until_flood(&bare, FRAME_PING, 0, 0, "12345678", 8);
+}
+
+static void settings_end_the_connection(void **state)
+{
+    (void)state;
+    struct bare bare;
+    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    send_until_flood(&bare, FRAME_SETTINGS, 0, 0, "", 0);
+}
+
+static void empty_data_ends_the_connection(void **state)
+{
+    (void)state;
+    struct bare bare;
+    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    assert_true(frames_ask(&bare, 1, "POST", "/echo", -1, false));
+    send_until_flood(&bare, FRAME_DATA, 0, 1, "", 0);
+}
+
+static void window_updates_end_the_connection(void **state)
+{
+    (void)state;
+    struct bare bare;
+    const uint8_t one[4] = {0, 0, 0, 1};
+    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    send_until_flood(&bare, FRAME_WINDOW_UPDATE, 0, 0, one, sizeof one);
+}
+
+static void unknown_frames_end_the_connection(void **state)
+{
+    (void)state;
+    struct bare bare;
+    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    send_until_flood(&bare, 0xbe, 0, 0, "x", 1);
+}
+
+/* --- too much of what is allowed */
+
+#define LIMITED(limit) "millrace_control_limited_total{limit=\"" limit "\"}"
+
+static unsigned ask_until_refused(const char *stem, unsigned most)
+{
+    struct mr_h2_client *client = harness_client(&harness, stem);
+    unsigned answered = 0;
+    for (bool refused = false; !refused && answered <= most;) {
+        struct mr_h2_response response;
+        harness_ask(client, "GET", "/nothing", NULL, 0, &response);
+        refused = response.status == 429;
+        if (refused) {
+            struct mr_refusal refusal;
+            struct mr_error error;
+            assert_int_equal(
+                mr_refusal_decode(&refusal, (char *)response.body, response.length, &error), 0);
+            assert_string_equal(refusal.code, "rate_limited");
+            assert_true(refusal.retry_after_ms > 0 && refusal.retry_after_ms <= 1001);
+        } else {
+            assert_int_equal(response.status, 204);
+            answered++;
+        }
+        mr_h2_response_fini(&response);
+    }
+    mr_h2_client_close(client);
+    return answered;
+}
+
+static void requests_are_limited(void **state)
+{
+    (void)state;
+    assert_true(ask_until_refused("device-000", 500) >= 10); /* and what time adds */
+    assert_true(harness_metric(&harness, LIMITED("identity_requests")) == 1);
+    (void)ask_until_refused("device-001", 500); /* its own bucket, until the address's is empty */
+    (void)ask_until_refused("device-002", 500);
+    assert_true(harness_metric(&harness, LIMITED("source_requests")) >= 1);
+    struct mr_h2_client *hub = harness_client(&harness, "hub-1");
+    for (unsigned i = 0; i < 50; i++) { /* hubs are not limited */
+        struct mr_h2_response response;
+        harness_ask(hub, "GET", "/nothing", NULL, 0, &response);
+        assert_int_equal(response.status, 204);
+        mr_h2_response_fini(&response);
+    }
+    mr_h2_client_close(hub);
+}
+
+/* Connects and says nothing. */
+static int connect_silently(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(mr_server_port(harness.server))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void connections_of_one_address_are_limited(void **state)
+{
+    (void)state;
+    unsigned closed = 0;
+    for (unsigned i = 0; i < 500 && closed == 0; i++) {
+        close(connect_silently());
+        closed = harness_metric(&harness, LIMITED("source_connections")) > 0;
+    }
+    assert_int_equal(closed, 1);
+}
+
+static void handshakes_under_way_are_limited(void **state)
+{
+    (void)state;
+    int fds[8];
+    for (unsigned i = 0; i < 8; i++) {
+        fds[i] = connect_silently();
+    }
+    harness_await_metric(&harness, LIMITED("handshakes"), 5);
+    assert_true(harness_metric(&harness, "millrace_control_handshakes_pending") == 3);
+    for (unsigned i = 0; i < 8; i++) {
+        close(fds[i]);
+    }
+    harness_await_metric(&harness, "millrace_control_handshakes_pending", 0);
+    assert_serves();
+}
+
+#define FLOOD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FLOOD_TEST(pings_with_listening_end_the_connection),
+        FLOOD_TEST(settings_end_the_connection),
+        FLOOD_TEST(empty_data_ends_the_connection),
+        FLOOD_TEST(window_updates_end_the_connection),
+        FLOOD_TEST(unknown_frames_end_the_connection),
+        cmocka_unit_test_setup_teardown(requests_are_limited, set_up_limited, tear_down),
+        cmocka_unit_test_setup_teardown(connections_of_one_address_are_limited, set_up_limited,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(handshakes_under_way_are_limited, set_up_few_handshakes,
+                                        tear_down),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    harness_make_certificates(&harness);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    harness_remove_certificates(&harness);
+    return failed;
+}

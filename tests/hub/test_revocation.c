@@ -1,0 +1,231 @@
+/* test_revocation.c - certificates that are taken back: before a handshake, between seed and
+ * upload, after the upload was added to the sum, and where one hub alone has heard of it. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "appliance/cli/pki.h"
+#include "federation.h"
+
+static const char *program;
+
+static void take_back(const struct federation *federation, const char *stem, const char *list)
+{
+    char pki[4096], command[8400];
+    struct mr_error error = {.text = ""};
+    snprintf(pki, sizeof pki, "%s/pki", federation->dir);
+    if (mr_pki_revoke(pki, stem, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        if (list[hub] == 'x') {
+            snprintf(command, sizeof command,
+                     "cd '%s' && cp revoked.pem new.tmp && mv new.tmp revoked-%u.pem", pki, hub);
+            assert_int_equal(system(command), 0);
+        }
+    }
+}
+
+/* Each hub has a list of its own, with device-005 on it from the beginning. */
+static int open_both(void **state)
+{
+    struct federation *federation = federation_open(program, "");
+    take_back(federation, "device-005", "xx");
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        char command[8400];
+        snprintf(command, sizeof command,
+                 "sed -i 's|^identity:|identity:\\n  revocation_file: pki/revoked-%u.pem|' "
+                 "'%s/hub-%u.yaml'",
+                 hub, federation->dir, hub);
+        assert_int_equal(system(command), 0);
+    }
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    *state = federation;
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    federation_close(*state);
+    return 0;
+}
+
+/* SIGHUP, and then the metric that says how many certificates the list in use has. */
+static void reload(struct federation *federation, unsigned hub, unsigned wanted)
+{
+    char line[80];
+    snprintf(line, sizeof line, "\nmillrace_control_revoked_certificates %u\n", wanted);
+    kill(federation->hubs[hub], SIGHUP);
+    for (bool there = false; !there;) {
+        struct mr_h2_response response;
+        struct mr_h2_client *client = federation_client(federation, "operator", hub);
+        assert_int_equal(federation_ask(client, "GET", "/metrics", NULL, 0, &response), 200);
+        there = strstr((char *)response.body, line) != NULL;
+        mr_h2_response_fini(&response);
+        mr_h2_client_close(client);
+    }
+}
+
+static int try_connect(const struct federation *federation, const char *stem, unsigned hub)
+{
+    char ca[4096], certificate[4096], key[4096];
+    struct mr_h2_client *client = NULL;
+    struct mr_h2_response response;
+    struct mr_error error = {.text = ""};
+    snprintf(ca, sizeof ca, "%s/pki/ca.pem", federation->dir);
+    snprintf(certificate, sizeof certificate, "%s/pki/%s.pem", federation->dir, stem);
+    snprintf(key, sizeof key, "%s/pki/%s.key", federation->dir, stem);
+    const struct mr_h2_endpoint endpoint = {.host = "127.0.0.1",
+                                            .port = federation->ports[hub],
+                                            .hub_index = (uint16_t)hub,
+                                            .ca_file = ca,
+                                            .certificate_file = certificate,
+                                            .private_key_file = key};
+    int result = mr_h2_client_open(&client, &endpoint, 20000, &error);
+    if (result == MR_H2_OK) { /* in TLS 1.3 the server's word on us comes after our handshake */
+        result = mr_h2_client_request(client, "GET", "/v1/nothing", NULL, NULL, 0, 1000, 20000,
+                                      &response, &error);
+        if (result == MR_H2_OK) {
+            mr_h2_response_fini(&response);
+        }
+        mr_h2_client_close(client);
+    }
+    if (result == MR_H2_REFUSED) {
+        assert_non_null(strstr(error.text, "our certificate is revoked"));
+    }
+    return result;
+}
+
+static void open_devices(struct federation *federation, struct device *devices, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        device_open(&devices[i], federation, i, 0);
+    }
+}
+
+static void close_devices(struct device *devices, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        device_close(&devices[i]);
+    }
+}
+
+static void assert_void(struct federation *federation, uint64_t round, const char *why)
+{
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
+    const char *reason = json_string_value(json_object_get(outcome, "reason"));
+    if (!strstr(reason, why)) {
+        fail_msg("void because of '%s', not of '%s'", reason, why);
+    }
+    json_decref(outcome);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
+    }
+}
+
+static void test_at_the_handshake(void **state)
+{
+    struct federation *federation = *state;
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        assert_int_equal(try_connect(federation, "device-005", hub), MR_H2_REFUSED);
+        assert_int_equal(try_connect(federation, "device-004", hub), MR_H2_OK);
+    }
+    take_back(federation, "device-004", "xx");
+    reload(federation, 0, 2);
+    assert_int_equal(try_connect(federation, "device-004", 0), MR_H2_REFUSED);
+}
+
+/* Left out: nothing of it is in the sum, and the others' round goes on. */
+static void test_before_the_upload(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[5];
+    struct mr_upload_request request;
+    struct mr_h2_response response;
+    struct mr_error error;
+    const uint64_t round = federation_open_round(federation, NULL);
+    open_devices(federation, devices, 5);
+    device_seed(&devices[0], 0, &request);
+    assert_int_equal(device_request(&devices[0], &request, NULL), 200); /* granted, not sent */
+    take_back(federation, "device-000", "xx");
+    reload(federation, 0, 2);
+    reload(federation, 1, 2);
+    assert_int_not_equal(mr_h2_client_request(devices[0].lead, "GET", "/v1/rounds/current", NULL,
+                                              NULL, 0, 4096, 20000, &response, &error),
+                         MR_H2_OK); /* its connection was ended */
+    assert_int_equal(try_connect(federation, "device-000", 1), MR_H2_REFUSED);
+    for (unsigned i = 1; i < 5; i++) {
+        device_upload(&devices[i], 0);
+    }
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
+    assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
+    json_decref(outcome);
+    close_devices(devices, 5);
+}
+
+/* Three are in the sum for good; then one of them is taken back, and the fourth closes the round.
+ */
+static void run_with_one_taken_back(struct federation *federation, const char *lists,
+                                    const char *why)
+{
+    struct device devices[4];
+    const uint64_t round = federation_open_round(federation, NULL);
+    open_devices(federation, devices, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        device_upload(&devices[i], 0);
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    take_back(federation, "device-001", lists);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        reload(federation, hub, lists[hub] == 'x' ? 2 : 1);
+    }
+    device_upload(&devices[3], 0);
+    assert_void(federation, round, why);
+    close_devices(devices, 4);
+}
+
+static void test_after_the_upload(void **state)
+{
+    run_with_one_taken_back(*state, "xx", "a device was revoked after");
+}
+
+/* The lead's list is old, or the lead does not care: the helper gives nothing for that set. */
+static void test_where_the_helper_alone_knows(void **state)
+{
+    run_with_one_taken_back(*state, "-x", "refused, revoked: entry");
+}
+
+/* A list that cannot be read changes nothing. */
+static void test_a_bad_list(void **state)
+{
+    struct federation *federation = *state;
+    char command[8400];
+    snprintf(command, sizeof command, "echo nonsense > '%s/pki/revoked-0.pem'", federation->dir);
+    assert_int_equal(system(command), 0);
+    kill(federation->hubs[0], SIGHUP);
+    snprintf(command, sizeof command,
+             "until grep -q revocation.failed '%s/hub-0.log'; do sleep 0.05; done",
+             federation->dir);
+    assert_int_equal(system(command), 0);
+    reload(federation, 0, 1);
+    assert_int_equal(try_connect(federation, "device-005", 0), MR_H2_REFUSED);
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+    const struct CMUnitTest tests[] = {
+        T(test_at_the_handshake), T(test_before_the_upload),
+        T(test_after_the_upload), T(test_where_the_helper_alone_knows),
+        T(test_a_bad_list),
+    };
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+        return 2;
+    }
+    program = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
