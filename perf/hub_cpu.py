@@ -1,0 +1,74 @@
+"""CPU time of running hubs, thread by thread, as the kernel counts it.
+
+A thread's whole time is exact (nanoseconds, from schedstat). Its split into user and system time is
+the kernel's own, which samples at its tick (CONFIG_HZ) and is read here in ticks of the clock: good
+over seconds, not over one round. So a series of rounds is measured exactly as a whole, and split by
+what the kernel says of the whole series.
+"""
+
+import os
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+# What each thread of a hub is for (docs/architecture.md); the control thread has the program's name.
+ROLES = {"millrace-hub": "control", "lead": "compute", "helper": "compute"}
+
+
+def role_of(name):
+    if name.startswith("mr-upload"):
+        return "workers"
+    if name.startswith("peer"):
+        return "peers"
+    return ROLES.get(name, "other")
+
+
+class Reading:
+    """One look at some processes: seconds by thread."""
+
+    def __init__(self, pids):
+        self.threads = {}
+        for number, pid in enumerate(pids):
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                self.read(number, f"/proc/{pid}/task/{tid}", tid)
+
+    def read(self, number, path, tid):
+        with open(f"{path}/schedstat", encoding="ascii") as f:
+            whole = int(f.read().split()[0]) * 1e-9
+        with open(f"{path}/stat", encoding="ascii") as f:
+            text = f.read()
+        name = text[text.index("(") + 1:text.rindex(")")]
+        fields = text[text.rindex(")") + 2:].split()
+        self.threads[tid] = (number, role_of(name), whole, int(fields[11]) / TICKS,
+                             int(fields[12]) / TICKS)
+
+
+class Cost:
+    """What was spent between two readings: whole seconds by (process, role), and the ticks' split."""
+
+    def __init__(self, before, after):
+        self.whole = {}
+        self.user = {}
+        self.system = {}
+        for tid, (number, role, whole, user, system) in after.threads.items():
+            _, _, whole_0, user_0, system_0 = before.threads.get(tid, (0, "", 0, 0, 0))
+            key = (number, role)
+            self.whole[key] = self.whole.get(key, 0) + whole - whole_0
+            self.user[key] = self.user.get(key, 0) + user - user_0
+            self.system[key] = self.system.get(key, 0) + system - system_0
+
+
+def user_shares(costs):
+    """The user part of each (process, role)'s time, over a whole series of costs."""
+    shares = {}
+    for key in {key for cost in costs for key in cost.whole}:
+        user = sum(cost.user.get(key, 0) for cost in costs)
+        system = sum(cost.system.get(key, 0) for cost in costs)
+        shares[key] = user / (user + system) if user + system > 0 else 1.0
+    return shares
+
+
+def split(cost, shares):
+    """(user, system) seconds of one cost, by (process, role)."""
+    user = {key: whole * shares[key] for key, whole in cost.whole.items()}
+    system = {key: whole - user[key] for key, whole in cost.whole.items()}
+    return user, system

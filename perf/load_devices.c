@@ -1,0 +1,340 @@
+/* load_devices.c - many devices in one process, for benches of whole rounds: each a real client of
+ * libmillrace-edge (TLS, verified announcements, UDP uploads) with a thread of its own and a
+ * trainer that costs next to nothing.
+ *
+ * A device's delta is a run of whole quantisation steps, different for each device and round. Whole
+ * steps pass the stochastic rounding unchanged and the norm is far below any clip, so that the
+ * plain sum is known here without asking the library what it made of the delta.
+ *
+ * usage: load_devices --dimension D --scale S [--ring-bits W] DEVICE.json…
+ *
+ * Reads commands from standard input and answers each with one line of JSON:
+ *   round        every device takes part in the next round, with fresh connections
+ *   reach        every device connects to every hub and asks one small question
+ *   check FILE   compares the hub's sum of that round with the plain sum of the devices that heard
+ *                "committed"; ends with 1 when they differ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "edge-client/include/millrace_edge.h"
+#include "wire/layout.h"
+
+#define WAIT_MS     120000
+#define STACK_BYTES (1u << 20)
+#define OFFSETS     65536u /* places in the pool where a delta may begin */
+#define EXAMPLES    100u
+
+struct load {
+    size_t dimension;
+    float step; /* one quantisation step: 1 / scale */
+    unsigned ring_bits;
+    int8_t *pool; /* dimension + OFFSETS steps */
+    struct device *devices;
+    unsigned count;
+};
+
+struct device {
+    struct load *load;
+    struct mre_config *config;
+    unsigned number;
+    pthread_t thread;
+    uint32_t offset;  /* of this round's delta in the pool */
+    double trained_s; /* CPU of this harness's own trainer */
+    struct mre_outcome outcome;
+};
+
+static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+static void fail(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("load_devices: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+static double thread_cpu_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + 1e-6 * (double)t.tv_usec;
+}
+
+/* splitmix64 (Steele et al. 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* --- one device's round ---------------------------------------------------------------------- */
+
+static enum mre_trained train(void *context, const struct mre_task *task, float *vector,
+                              struct mre_report *report)
+{
+    struct device *device = context;
+    const struct load *load = device->load;
+    const double began_s = thread_cpu_s();
+
+    if (task->dimension != load->dimension) {
+        snprintf(report->why, sizeof report->why, "the model has %zu values, --dimension says %zu",
+                 task->dimension, load->dimension);
+        return MRE_TRAINED_NOT;
+    }
+    device->offset = (uint32_t)(mix(mix(task->round) + device->number) % OFFSETS);
+    for (size_t i = 0; i < load->dimension; i++)
+        vector[i] = (float)load->pool[device->offset + i] * load->step;
+    report->examples = EXAMPLES;
+    report->loss = 1;
+    device->trained_s = thread_cpu_s() - began_s;
+    return MRE_TRAINED_DELTA;
+}
+
+static void *take_part(void *context)
+{
+    struct device *device = context;
+    struct mre_client *client;
+
+    device->trained_s = 0;
+    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0)
+        return NULL;
+    mre_client_round(client, WAIT_MS, train, device, &device->outcome);
+    mre_client_close(client);
+    return NULL;
+}
+
+static void *reach_hubs(void *context)
+{
+    struct device *device = context;
+    const struct mre_options *options = mre_config_options(device->config);
+    struct mre_client *client;
+
+    if (mre_client_open(&client, options, &device->outcome) != 0)
+        return NULL;
+    for (unsigned hub = 0; hub < options->hub_count && device->outcome.result == 0; hub++)
+        mre_client_reach(client, hub, &device->outcome);
+    mre_client_close(client);
+    return NULL;
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
+/* Runs `part` for every device, each in a thread of its own, to the end. */
+static void run_all(struct load *load, void *(*part)(void *device))
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    for (unsigned i = 0; i < load->count; i++)
+        if (pthread_create(&load->devices[i].thread, &attributes, part, &load->devices[i]) != 0)
+            fail("a thread for device %u: %s", i, strerror(errno));
+    for (unsigned i = 0; i < load->count; i++)
+        pthread_join(load->devices[i].thread, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+static void report(const struct load *load, double user_s, double system_s)
+{
+    uint64_t datagrams = 0, retransmitted = 0, share_bytes = 0, round = 0;
+    unsigned committed = 0;
+    double trained_s = 0;
+
+    for (unsigned i = 0; i < load->count; i++) {
+        const struct device *device = &load->devices[i];
+        const struct mre_outcome *outcome = &device->outcome;
+        committed += outcome->result == MRE_COMMITTED;
+        datagrams += outcome->datagrams;
+        retransmitted += outcome->retransmitted;
+        trained_s += device->trained_s;
+        share_bytes = outcome->share_bytes;
+        round = outcome->round;
+        if (outcome->result != MRE_COMMITTED)
+            fprintf(stderr, "load_devices: device %u: %s: %s\n", device->number,
+                    mre_result_name(outcome->result), outcome->text);
+    }
+    printf("{\"round\": %" PRIu64 ", \"committed\": %u, \"user_s\": %.6f, \"system_s\": %.6f, "
+           "\"trainer_s\": %.6f, \"datagrams\": %" PRIu64 ", \"retransmitted\": %" PRIu64
+           ", \"share_bytes\": %" PRIu64 "}\n",
+           round, committed, user_s, system_s, trained_s, datagrams, retransmitted, share_bytes);
+}
+
+static void run_round(struct load *load)
+{
+    struct rusage before, after;
+
+    getrusage(RUSAGE_SELF, &before);
+    run_all(load, take_part);
+    getrusage(RUSAGE_SELF, &after);
+    report(load, seconds(after.ru_utime) - seconds(before.ru_utime),
+           seconds(after.ru_stime) - seconds(before.ru_stime));
+}
+
+static void reach_all(struct load *load)
+{
+    run_all(load, reach_hubs);
+    for (unsigned i = 0; i < load->count; i++)
+        if (load->devices[i].outcome.result != 0)
+            fail("device %u reached no hub: %s", i, load->devices[i].outcome.text);
+    puts("{\"reached\": true}");
+}
+
+/* --- the sum --------------------------------------------------------------------------------- */
+
+static uint8_t *read_file(const char *path, size_t *length)
+{
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+        fail("%s: %s", path, strerror(errno));
+    *length = (size_t)ftell(file);
+    uint8_t *bytes = malloc(*length + 1);
+    rewind(file);
+    if (bytes == NULL || fread(bytes, 1, *length, file) != *length)
+        fail("%s cannot be read", path);
+    fclose(file);
+    return bytes;
+}
+
+static uint32_t lane_of(const uint8_t *at, unsigned bytes)
+{
+    uint32_t lane = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        lane |= (uint32_t)at[i] << 8 * i;
+    return lane;
+}
+
+/* What the devices that heard "committed" trained, added up in whole numbers. */
+static int32_t *plain_sum(const struct load *load, uint32_t *members)
+{
+    int32_t *sum = calloc(load->dimension, sizeof *sum);
+
+    if (sum == NULL)
+        fail("out of memory for the plain sum");
+    *members = 0;
+    for (unsigned d = 0; d < load->count; d++) {
+        const int8_t *delta = load->pool + load->devices[d].offset;
+        if (load->devices[d].outcome.result != MRE_COMMITTED)
+            continue;
+        for (size_t i = 0; i < load->dimension; i++)
+            sum[i] += delta[i];
+        ++*members;
+    }
+    return sum;
+}
+
+static void check(const struct load *load, const char *path)
+{
+    const unsigned lane_bytes = load->ring_bits / 8;
+    const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - load->ring_bits));
+    uint32_t members;
+    size_t length, differing = 0;
+    uint8_t *bytes = read_file(path, &length);
+    int32_t *plain = plain_sum(load, &members);
+
+    if (length < load->dimension * lane_bytes + MR_TRAILER_BYTES)
+        fail("%s: too short for %zu lanes of %u bits", path, load->dimension, load->ring_bits);
+    for (size_t i = 0; i < load->dimension; i++)
+        differing += lane_of(bytes + i * lane_bytes, lane_bytes) != ((uint32_t)plain[i] & mask);
+    const uint8_t *trailer = bytes + length - MR_TRAILER_BYTES;
+    if (differing > 0 || lane_of(trailer + 4 * MR_TRAILER_COUNT, 4) != members ||
+        lane_of(trailer + 4 * MR_TRAILER_EXAMPLES, 4) != members * EXAMPLES)
+        fail("%s: the sum is WRONG in %zu lanes; it counts %u devices, %u heard \"committed\"",
+             path, differing, lane_of(trailer + 4 * MR_TRAILER_COUNT, 4), members);
+    printf("{\"equal\": true, \"members\": %u}\n", members);
+    free(plain);
+    free(bytes);
+}
+
+/* --- the command ----------------------------------------------------------------------------- */
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: load_devices --dimension D --scale S [--ring-bits W] DEVICE.json...\n");
+    exit(2);
+}
+
+static void parse(struct load *load, int argc, char **argv)
+{
+    static const struct option names[] = {{"dimension", required_argument, NULL, 'd'},
+                                          {"scale", required_argument, NULL, 's'},
+                                          {"ring-bits", required_argument, NULL, 'w'},
+                                          {0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (option == 'd')
+            load->dimension = strtoull(optarg, NULL, 10);
+        else if (option == 's')
+            load->step = 1 / strtof(optarg, NULL);
+        else if (option == 'w')
+            load->ring_bits = (unsigned)strtoul(optarg, NULL, 10);
+        else
+            usage();
+    }
+    if (load->dimension == 0 || !(load->step > 0) || optind == argc ||
+        (load->ring_bits != 16 && load->ring_bits != 24 && load->ring_bits != 32))
+        usage();
+}
+
+static void open_devices(struct load *load, char **paths, unsigned count)
+{
+    load->devices = calloc(count, sizeof *load->devices);
+    load->pool = malloc(load->dimension + OFFSETS);
+    if (load->devices == NULL || load->pool == NULL)
+        fail("out of memory");
+    for (size_t i = 0; i < load->dimension + OFFSETS; i++)
+        load->pool[i] = (int8_t)((int)(mix(i) % 255) - 127);
+    for (load->count = 0; load->count < count; load->count++) {
+        struct device *device = &load->devices[load->count];
+        *device = (struct device){.load = load, .number = load->count};
+        if (mre_config_load(&device->config, paths[load->count], &device->outcome) != 0)
+            fail("%s: %s", paths[load->count], device->outcome.text);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct load load = {.ring_bits = 16};
+    char line[4200];
+
+    parse(&load, argc, argv);
+    open_devices(&load, argv + optind, (unsigned)(argc - optind));
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strcmp(line, "round") == 0)
+            run_round(&load);
+        else if (strcmp(line, "reach") == 0)
+            reach_all(&load);
+        else if (strncmp(line, "check ", 6) == 0)
+            check(&load, line + 6);
+        else
+            fail("no command '%s'", line);
+    }
+    for (unsigned i = 0; i < load.count; i++)
+        mre_config_free(load.devices[i].config);
+    free(load.devices);
+    free(load.pool);
+    return 0;
+}

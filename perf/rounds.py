@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Whole rounds: two hub processes, 100 devices, 1,000,000 values each, w = 16, mutual TLS.
+
+Every device is a real client with connections of its own in every round: it waits in a long poll
+for the round, verifies it, uploads over UDP, and hears "committed". Two kinds of round alternate:
+
+  held   the devices hold the round's model already: what a round of aggregation costs by itself, and
+         what a secure peer's cost can be compared with (none of them distributes a model)
+  pull   the devices have no model and each downloads 4 bytes a value over TLS first
+
+Both hubs' sums are compared in every round with the plain sum of the devices' vectors.
+
+usage: rounds.py [--quick] [--json FILE] [--build DIR] [--devices N] [--dimension D]
+"""
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "tests", "demo"))
+
+from federation import Failure, Federation  # noqa: E402
+from figures import Figures, run  # noqa: E402
+from hub_cpu import Cost, Reading, split, user_shares  # noqa: E402
+
+SCALE = 64.0  # a power of two: the load's deltas are whole steps of it
+CONNECT_S = 0.7  # long enough for every device to stand in its long poll before the round opens
+SETTLE_S = 0.3  # after the last device: connections are closed, files are synced
+REACHES = 5  # series of connections, for the price of a handshake
+
+
+def write_model(path, dimension):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [dimension],
+                               "data_offsets": [0, 4 * dimension]}}).encode()
+    header += b" " * (-len(header) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(header)) + header + bytes(4 * dimension))
+
+
+class Rounds(Federation):
+    """The demo's federation with a hub configured for large vectors, and the load program."""
+
+    def __init__(self, build, work, devices, dimension):
+        super().__init__(build, work, devices, {})
+        self.dimension = dimension
+        self.load = None
+
+    def hub_yaml(self, index, quorum, cohort_min, model):
+        hubs = "".join(
+            f"  - index: {i}\n    name: hub-{i}\n    host: 127.0.0.1\n    port: {self.ports[i]}\n"
+            f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
+        return f"""data_dir: {self.work}/hub-{index}
+identity:
+  index: {index}
+  signing_key_file: {self.pki}/hub-{index}.sign.key
+  ca_file: {self.pki}/ca.pem
+  certificate_file: {self.pki}/hub-{index}.pem
+  private_key_file: {self.pki}/hub-{index}.key
+control:
+  listen_host: 127.0.0.1
+  port: {self.ports[index]}
+upload:
+  listen_host: 127.0.0.1
+  port_base: {self.udp_ports[index]}
+  slots_per_worker: {self.devices + 8}
+  share_bytes_max: {2 * self.dimension + 4096}
+round:
+  cohort_min: {cohort_min}
+  quorum: {quorum}
+  weight_max: 100
+  scale: {SCALE}
+  clip_norm: 1e9
+  initial_model_file: {model}
+hubs:
+{hubs}"""
+
+    def start(self):
+        model = os.path.join(self.work, "initial.safetensors")
+        write_model(model, self.dimension)
+        self.make_identities()
+        self.start_hubs(self.devices, min(20, self.devices), model)
+        configs = [self.device_json(f"{i:03d}", self.pki, i + 2, i) for i in range(self.devices)]
+        self.load = subprocess.Popen(
+            [self.program("perf", "load_devices"), "--dimension", str(self.dimension), "--scale",
+             str(SCALE), *configs],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask_load(self, command):
+        self.load.stdin.write(command + "\n")
+        self.load.stdin.flush()
+        return self.hear_load()
+
+    def hear_load(self):
+        line = self.load.stdout.readline()
+        if not line:
+            raise Failure("the load program ended; its reason is above")
+        return json.loads(line)
+
+    def hold_model(self, model_hash):
+        """Gives every device the round's model, as if it had it from before; None: takes it away."""
+        for i in range(self.devices):
+            folder = os.path.join(self.work, f"device-{i:03d}")
+            for path in glob.glob(os.path.join(folder, "model-*")):
+                os.unlink(path)
+            if model_hash is not None:
+                os.link(f"{self.work}/hub-0/models/{model_hash}.safetensors",
+                        os.path.join(folder, f"model-{model_hash}.safetensors"))
+
+    def pids(self):
+        return [hub.pid for hub in self.hubs]
+
+    def round(self, pull):
+        """One round; (what it cost the hubs, the lead's account, the load's account, counters)."""
+        self.hold_model(None if pull else self.operator(0, "status")["model_hash"])
+        counters = self.metrics(0)
+        before = Reading(self.pids())
+        self.load.stdin.write("round\n")
+        self.load.stdin.flush()
+        time.sleep(CONNECT_S)
+        opened = self.operator(0, "round", "open")["round"]
+        account = self.operator(0, "round", "show", str(opened), "--wait")
+        load = self.hear_load()
+        time.sleep(SETTLE_S)
+        cost = Cost(before, Reading(self.pids()))
+        if account["state"] != "published" or load["committed"] != self.devices:
+            raise Failure(f"round {opened}: {account['state']}, {load['committed']} committed")
+        for hub in range(2):
+            self.ask_load(f"check {self.work}/hub-{hub}/rounds/{opened}.sum")
+        return cost, account, load, (counters, self.metrics(0))
+
+    def reach(self):
+        """What a connection with one small question costs a hub, whole seconds."""
+        before = Reading(self.pids())
+        self.ask_load("reach")
+        time.sleep(SETTLE_S)
+        cost = Cost(before, Reading(self.pids()))
+        return cost, sum(cost.whole.values()) / (2 * self.devices)
+
+    def stop(self):
+        if self.load is not None:
+            self.load.stdin.close()
+            self.load.wait()
+            self.load = None
+        return super().stop()
+
+
+def received_bytes(before_after):
+    totals = [sum(v for k, v in samples.items()
+                  if k.startswith("millrace_upload_received_bytes_total"))
+              for samples in before_after]
+    return totals[1] - totals[0]
+
+
+def note_hub(figures, kind, cost, shares, devices):
+    """The hubs' time in a round, a device, in milliseconds; and by what the threads are for."""
+    user, system = split(cost, shares)
+    scale = 1000 / devices
+    held = kind == "held"
+    prefix = "rounds" if held else "rounds.pull"
+    figures.sample(f"{prefix}.hub_cpu_ms_per_device", "ms", scale * sum(user.values()), "lower",
+                   2 if held else None, "user time of both hubs"
+                   + ("" if held else ", each device downloading the model as well"))
+    figures.sample(f"{prefix}.hub_kernel_ms_per_device", "ms", scale * sum(system.values()), "lower",
+                   None, "system time of both hubs: sockets and files")
+    for (hub, role), seconds in sorted(user.items()):
+        figures.sample(f"{prefix}.{'helper' if hub else 'lead'}.{role}_ms_per_device", "ms",
+                       scale * seconds, "lower", None, "user time")
+
+
+def note_round(figures, kind, account, load, counters, devices):
+    prefix = "rounds" if kind == "held" else "rounds.pull"
+    device_s = load["user_s"] + load["system_s"] - load["trainer_s"]
+    figures.sample(f"{prefix}.publish_ms", "ms", account["publish_ms"], "lower", None,
+                   "from quorum to the published model, on the wall")
+    figures.sample(f"{prefix}.open_ms", "ms", account["open_ms"], "neither", None,
+                   "from opening to quorum; the devices run on the same cores")
+    figures.sample(f"{prefix}.device_cpu_ms", "ms", 1000 * device_s / devices, "lower", None,
+                   "user and system time of a device, its trainer left out")
+    if kind == "held":
+        figures.sample("rounds.upload_bytes_per_device", "bytes",
+                       received_bytes(counters) / devices, "lower", None,
+                       "UDP payload as it reached the lead, retransmissions included")
+        figures.sample("rounds.share_bytes", "bytes", load["share_bytes"])
+
+
+def measure(fed, figures, samples):
+    kinds = ["held", "pull"]
+    fed.round(False)  # not counted: first touch of slots, files and code
+    series = {kind: [] for kind in kinds}
+    for _ in range(samples):
+        for kind in kinds:
+            series[kind].append(fed.round(kind == "pull"))
+    reaches = [fed.reach() for _ in range(REACHES)]
+    for kind in kinds:
+        shares = user_shares([cost for cost, *_ in series[kind]])
+        for cost, account, load, counters in series[kind]:
+            note_hub(figures, kind, cost, shares, fed.devices)
+            note_round(figures, kind, account, load, counters, fed.devices)
+    shares = user_shares([cost for cost, _ in reaches])
+    for cost, _ in reaches:
+        user, _ = split(cost, shares)
+        figures.sample("rounds.connection_us", "us", 1e6 * sum(user.values()) / (2 * fed.devices),
+                       "lower", None, "user time of a hub: TLS handshake, one small question, end")
+    figures.checked()
+
+
+def cpu_name():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--json", help="write the figures there")
+    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-release"),
+                        help="a release build")
+    parser.add_argument("--devices", type=int, default=100)
+    parser.add_argument("--dimension", type=int, default=1000000)
+    options = parser.parse_args()
+    figures = Figures("rounds")
+    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=options.devices,
+                    dimension=options.dimension, ring_bits=16, hubs=2)
+    work = tempfile.mkdtemp(prefix="millrace-rounds-")
+    fed = Rounds(options.build, work, options.devices, options.dimension)
+    try:
+        fed.start()
+        measure(fed, figures, 3 if options.quick else 7)
+    except Failure as failure:
+        print(f"rounds: {failure}\nfiles of the run: {work}", file=sys.stderr)
+        return 1
+    finally:
+        fed.stop()
+    shutil.rmtree(work)
+    figures.write(options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
