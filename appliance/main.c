@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "appliance/control/hub.h"
+#include "wire/json_memory.h"
 
 #ifndef MR_VERSION
 #define MR_VERSION "unknown"
@@ -177,6 +178,7 @@ int main(int argc, char **argv)
     struct options options;
     struct mr_hub_config *config;
     struct mr_error error;
+    mr_json_stop_without_memory();
     if (parse(&options, argc, argv) != 0) {
         return EXIT_SET_UP;
     }
