@@ -23,7 +23,8 @@ def measure(build):
              "--gcov-ignore-parse-errors", "-j", str(os.cpu_count())]
     for room in ROOMS:
         words += ["--filter", os.path.join(ROOT, room) + "/"]
-    done = subprocess.run([*words, build], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([*words, build], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, check=True)
     return json.loads(done.stdout)["files"]
 
 
