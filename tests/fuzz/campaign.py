@@ -87,8 +87,8 @@ class Target:
                   self.committed)
         shutil.rmtree(empty)
         files, features = read_control(control)
-        # What a finding taught stays, whatever else is chosen.
-        crashers = [f for f in files if os.path.basename(f).startswith("finding-")]
+        # What a finding or a planted defect taught stays, whatever else is chosen.
+        crashers = [f for f in files if os.path.basename(f).startswith(("finding-", "kept-"))]
         small = [f for f in files if os.path.getsize(f) <= KEPT_BYTES_MAX and f not in crashers]
         chosen = crashers + choose(small, features, most)
         contents = {}
