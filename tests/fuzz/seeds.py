@@ -17,6 +17,51 @@ sys.path.insert(0, os.path.join(HERE, "..", "oracle"))
 import millrace_oracle as oracle
 
 
+def signed_terms():
+    """(canonical bytes, signed envelope) of a round of two hubs."""
+    keys = [bytes([i + 1]) * 32 for i in range(2)]
+    hubs = [{"index": i, "public_key": oracle.public_key(key), "name": b"h%d" % i}
+            for i, key in enumerate(keys)]
+    canonical = oracle.announcement_encode(dict(
+        round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
+        chunk_bytes=1408, cohort_min=2, cohort_max=200, weight_max=1000, scale_bits=0x447A0000,
+        clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), training=b"", hubs=hubs))
+    text = oracle.announcement_text(oracle.sha256(canonical))
+    return canonical, oracle.envelope(canonical, [oracle.sign(key, text) for key in keys])
+
+
+def commit_logs():
+    """In the layout of appliance/round/commit_state.h; the target adds the checksum."""
+    canonical, envelope = signed_terms()
+    proposed = oracle.envelope(canonical, [])
+    for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
+        entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) for i in range(count))
+        total = bytes(192) if count else b""
+        head = b"MRCOMMT2" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        yield b"\0" + head + bytes(32) + terms + entries + total
+
+
+def journals():
+    """In the layout of appliance/round/journal_state.h."""
+    canonical, _ = signed_terms()
+    entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([2]) * 32])
+    other = bytes([3]) * 16 + oracle.be32(1) + bytes([4]) * 32
+    both = [oracle.commitment(oracle.sha256(canonical), i, bytes(32), bytes([i + 1]) * 32) for i in range(2)]
+
+    def snapshot(phase, entries, tail=b""):
+        return (bytes([phase]) + oracle.be16(len(canonical)) + canonical +
+                oracle.be32(len(entries)) + b"".join(entries) + tail)
+
+    admitting, frozen = snapshot(1, [entry]), snapshot(2, [entry, other], both[0] + bytes(32))
+    opened = snapshot(3, [entry, other], b"".join(both) + bytes(32))
+    done = snapshot(4, [entry[:20], other[:20]], b"".join(both) + bytes(64) + bytes(192))
+    seed, commitments = b"\1" + other, b"\2" + b"".join(both)
+    for plain, records in ((admitting, b""), (admitting, seed), (frozen, commitments), (opened, b""), (done, b"")):
+        yield b"\0" + oracle.be16(len(records)) + plain + records
+        units = b"".join(oracle.be16(len(unit)) + unit for unit in (plain, records) if unit)
+        yield b"\2" + units
+
+
 def announcements():
     hubs = [{"index": i, "public_key": bytes([i + 1]) * 32, "name": b"hub-%d" % i} for i in range(3)]
     terms = dict(
@@ -171,8 +216,8 @@ def sessions():
 
 
 MAKERS = {
-    "ack": acks, "announcement": announcements, "config": configs, "datagram": datagrams,
-    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "messages": messages,
+    "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "datagram": datagrams,
+    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "messages": messages,
     "safetensors": models, "sessions": sessions,
 }
 
