@@ -308,6 +308,8 @@ class LyingHelper(Scene, unittest.TestCase):
         second = self.upload(later)
         self.assertEqual(self.put(update, first).code, "superseded")
         self.assertEqual(self.put(later, second).code, "already_counted")
+        status = self.stage.ask("device-000", "GET", self.upload_path(second) + "?wait_ms=20000")
+        self.assertEqual(status.json()["state"], "committed")
         self.assertEqual(self.uploads(self.update(0, attempt=2)).code, "already_counted")
         # Another device's upload is none of its business.
         stranger = self.update(1)
