@@ -7,22 +7,23 @@
 #include "tests/fuzz/fuzz.h"
 #include "wire/messages.h"
 
-/* Decodes, encodes, decodes: both structs must be equal, byte for byte (decoders begin with zeroed
- * structs). */
+/* Decodes, encodes, decodes, encodes: both texts must be the same. */
 #define ROUND_TRIP(name)                                                                           \
     static void try_##name(const char *text, size_t length)                                        \
     {                                                                                              \
-        struct mr_##name first = {0}, second = {0};                                                \
+        struct mr_##name first, second;                                                            \
         struct mr_error error = {.text = ""};                                                      \
         if (mr_##name##_decode(&first, text, length, &error) != 0) {                               \
             MR_ASSERT(error.text[0] != '\0');                                                      \
             return;                                                                                \
         }                                                                                          \
-        char *again = mr_##name##_encode(&first);                                                  \
-        MR_ASSERT(again != NULL);                                                                  \
-        MR_ASSERT(mr_##name##_decode(&second, again, strlen(again), &error) == 0);                 \
-        MR_ASSERT(memcmp(&first, &second, sizeof first) == 0);                                     \
-        free(again);                                                                               \
+        char *once = mr_##name##_encode(&first);                                                   \
+        MR_ASSERT(once != NULL);                                                                   \
+        MR_ASSERT(mr_##name##_decode(&second, once, strlen(once), &error) == 0);                   \
+        char *twice = mr_##name##_encode(&second);                                                 \
+        MR_ASSERT(twice != NULL && strcmp(once, twice) == 0);                                      \
+        free(once);                                                                                \
+        free(twice);                                                                               \
     }
 
 ROUND_TRIP(receipt)
