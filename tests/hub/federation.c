@@ -109,7 +109,7 @@ void federation_close(struct federation *federation)
 {
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         if (federation->hubs[i]) {
-            federation_stop(federation, i, SIGKILL);
+            federation_stop(federation, i, SIGTERM);
         }
     }
     scratch_close(federation->dir);
