@@ -1,0 +1,100 @@
+/* seals.c - what is sealed, seen on its way; and the planted defects that sit in wrapped calls. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/check.h"
+#include "tests/sim/seams.h"
+#include "tests/sim/sim.h"
+#include "wire/assert.h"
+#include "wire/datagram.h"
+
+static enum sim_mutant mutant(void)
+{
+    const struct sim *sim = sim_active();
+    return sim ? sim->options.mutant : SIM_MUTANT_NONE;
+}
+
+/* --- seals ----------------------------------------------------------------------------------- */
+
+int __wrap_mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
+{
+    struct sim *sim = sim_active();
+    if (sim) {
+        sim_check_key(sim, aead, key);
+    }
+    return __real_mr_aead_rekey(aead, key);
+}
+
+int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad,
+                        size_t aad_bytes, const uint8_t *plain, size_t bytes, uint8_t *cipher,
+                        uint8_t tag[MR_TAG_BYTES])
+{
+    struct sim *sim = sim_active();
+    uint8_t first[MR_CHUNK_BYTES_MAX];
+    MR_ASSERT(bytes <= sizeof first && bytes > 0);
+    memcpy(first, plain, bytes); /* the caller may seal in place */
+    const bool is_ack = aad[3] == MR_DATAGRAM_ACK;
+    if (is_ack && mutant() == SIM_MUTANT_NONCE_AGAIN) {
+        sequence &= ~UINT64_C(1);
+    }
+    if (!is_ack && mutant() == SIM_MUTANT_CHUNK_REWRITTEN && sim_chance(sim, 100)) {
+        first[0] ^= 1;
+    }
+    const int result = __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
+    if (sim && result == 0 && !sim->current->dead) {
+        sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);
+        if (is_ack) {
+            sim_check_ack(sim, aad, first);
+        }
+    }
+    return result;
+}
+
+/* --- planted defects ------------------------------------------------------------------------- */
+
+void __wrap_mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count)
+{
+    __real_mr_open_burst(opener, jobs, count);
+    for (unsigned i = 0; mutant() == SIM_MUTANT_TAG_IGNORED && i < count; i++) {
+        jobs[i].held = true;
+    }
+}
+
+void __wrap_mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
+                          const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
+                          const struct mr_kernels *kernels)
+{
+    struct sim *sim = sim_active();
+    if (mutant() == SIM_MUTANT_TAIL_MISSING && sim_chance(sim, 125)) {
+        memset((uint8_t *)(uintptr_t)shares[0] + layout->share_bytes - MR_TRAILER_BYTES, 0,
+               MR_TRAILER_BYTES);
+    }
+    __real_mr_shard_fold(shard, layout, shares, upload_ids, count, kernels);
+    if (mutant() == SIM_MUTANT_FOLDED_TWICE && sim_chance(sim, 125)) {
+        mr_sum_fold(&shard->sum, layout, shares, 1, kernels);
+    }
+}
+
+/* Every hub takes what it reads for a round of two. */
+int __wrap_mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
+                                 struct mr_error *error)
+{
+    const struct sim *sim = sim_active();
+    const int result = __real_mr_round_terms_decode(terms, bytes, length, error);
+    if (sim && mutant() == SIM_MUTANT_COHORT_IGNORED && sim->current &&
+        sim->current->index < SIM_HUBS) {
+        terms->announcement.cohort_min = 2;
+    }
+    return result;
+}
+
+int __wrap_mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
+                          const struct mr_key_scope *scope)
+{
+    const struct sim *sim = sim_active();
+    struct mr_key_scope other = *scope;
+    if (mutant() == SIM_MUTANT_WRONG_MASK && sim->current->index < SIM_HUBS && scope->attempt) {
+        other.attempt--;
+    }
+    return __real_mr_mask_derive(mask, seed, &other);
+}
