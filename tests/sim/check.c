@@ -197,10 +197,12 @@ static void check_revealed(struct sim_node *node, uint64_t round_number)
 void sim_check_opened(struct sim *sim, uint64_t number)
 {
     struct round *round = round_at(sim, number);
-    if (round->opened) {
+    /* A lead that crashed before its number was durable may take it again: nobody has seen it. */
+    if (round->opened && (!round->lost || round->told || round->set)) {
         sim_broken(sim, "round %" PRIu64 " was opened twice", number);
     }
     round->opened = true;
+    round->lost = false;
     round->calm = sim->calm;
     sim_note(sim, sim->current, "round %" PRIu64 " asked for", number);
 }

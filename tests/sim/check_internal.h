@@ -4,7 +4,7 @@
 
 #include "tests/sim/check.h"
 
-#define ROUNDS_MAX 256
+#define ROUNDS_MAX 2048
 
 /* A map from hashes to hashes. */
 struct map {

@@ -41,11 +41,15 @@ struct sim_exchange {
     struct mr_h2_response response;
 };
 
+#define QUESTIONS_KEPT 64
+
 struct mr_server {
     struct sim_node *node;
     const struct mr_route *routes;
     unsigned route_count;
     void *context;
+    uint64_t questions[QUESTIONS_KEPT]; /* of the lead, for a planted defect */
+    unsigned question_count;
 };
 
 struct mr_request {
@@ -285,7 +289,10 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     (void)log;
     (void)error;
     MR_ASSERT(server);
-    *server = (struct mr_server){node, routes, route_count, context};
+    server->node = node;
+    server->routes = routes;
+    server->route_count = route_count;
+    server->context = context;
     sim_hub_set_server(node, server);
     *out = server;
     return 0;
@@ -379,6 +386,21 @@ int mr_request_export(const struct mr_request *request, const char *label, const
 
 /* --- answers --------------------------------------------------------------------------------- */
 
+/* Whether the lead has asked this before. */
+static bool is_repeated(const struct sim_exchange *exchange)
+{
+    struct mr_server *server = (struct mr_server *)sim_hub_server(exchange->to);
+    const uint64_t asked = sim_hash(exchange->body, exchange->length,
+                                    sim_hash(exchange->path, strlen(exchange->path), 0));
+    for (unsigned i = 0; i < QUESTIONS_KEPT; i++) {
+        if (server->questions[i] == asked) {
+            return true;
+        }
+    }
+    server->questions[server->question_count++ % QUESTIONS_KEPT] = asked;
+    return false;
+}
+
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,
                              void *body, size_t length)
 {
@@ -392,8 +414,8 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
         return;
     }
     if (node->sim->options.mutant == SIM_MUTANT_ANOTHER_ANSWER && length && status == 200 &&
-        node->index > 0 && exchange->from->index == 0) {
-        ((uint8_t *)body)[length - 1] ^= (uint8_t)sim_below(node->sim, 2);
+        exchange->from->index == 0 && is_repeated(exchange)) {
+        ((uint8_t *)body)[length - 1] ^= 1;
     }
     sim_mark(node->sim, node, "answers", sim_hash(exchange->path, strlen(exchange->path), 0),
              (uint64_t)status);

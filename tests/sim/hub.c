@@ -88,7 +88,8 @@ static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
                    .window_total = 64,
                    .idle_timeout_ms = plan->idle_timeout_ms},
         .round = {.role = both,
-                  .cohort_min = plan->cohort_min,
+                  .cohort_min =
+                      sim->options.mutant == SIM_MUTANT_COHORT_IGNORED ? 2 : plan->cohort_min,
                   .cohort_max = plan->devices,
                   .quorum = plan->quorum,
                   .deadline_ms = plan->deadline_ms,

@@ -49,9 +49,9 @@ static void draw_plan(struct sim *sim)
                                                     : sim_between(sim, 2, 12));
     plan->cohort_min = (uint32_t)sim_between(sim, 2, 2 + (plan->devices - 2) / 2);
     plan->quorum = (uint32_t)sim_between(sim, plan->cohort_min, plan->devices);
-    plan->dimension = 64u << sim_below(sim, 3);
+    plan->dimension = 64u << sim_below(sim, 4);
     plan->ring_bits = (uint8_t)(16 + 8 * sim_below(sim, 3));
-    plan->chunk_bytes = (uint16_t)(64 * sim_between(sim, 1, 4));
+    plan->chunk_bytes = (uint16_t)(64 * sim_between(sim, 1, 3));
     plan->deadline_ms = (uint32_t)sim_between(sim, 3000, 9000);
     plan->commit_interval_ms = (uint32_t)sim_between(sim, 20, 500);
     plan->peer_timeout_ms = (uint32_t)sim_between(sim, 1500, 6000);

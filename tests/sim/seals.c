@@ -64,37 +64,18 @@ void __wrap_mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout
                           const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
                           const struct mr_kernels *kernels)
 {
-    struct sim *sim = sim_active();
-    if (mutant() == SIM_MUTANT_TAIL_MISSING && sim_chance(sim, 125)) {
-        memset((uint8_t *)(uintptr_t)shares[0] + layout->share_bytes - MR_TRAILER_BYTES, 0,
-               MR_TRAILER_BYTES);
-    }
     __real_mr_shard_fold(shard, layout, shares, upload_ids, count, kernels);
-    if (mutant() == SIM_MUTANT_FOLDED_TWICE && sim_chance(sim, 125)) {
+    if (mutant() == SIM_MUTANT_FOLDED_TWICE) {
         mr_sum_fold(&shard->sum, layout, shares, 1, kernels);
     }
 }
 
-/* Every hub takes what it reads for a round of two. */
-int __wrap_mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
-                                 struct mr_error *error)
+void __wrap_mr_sum_pack(uint8_t *share, const struct mr_layout *layout,
+                        const struct mr_vector_sum *sum, const struct mr_kernels *kernels)
 {
     const struct sim *sim = sim_active();
-    const int result = __real_mr_round_terms_decode(terms, bytes, length, error);
-    if (sim && mutant() == SIM_MUTANT_COHORT_IGNORED && sim->current &&
-        sim->current->index < SIM_HUBS) {
-        terms->announcement.cohort_min = 2;
+    __real_mr_sum_pack(share, layout, sum, kernels);
+    if (mutant() == SIM_MUTANT_LANE_CHANGED && sim->current->index == 0) {
+        share[0] ^= 1;
     }
-    return result;
-}
-
-int __wrap_mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
-                          const struct mr_key_scope *scope)
-{
-    const struct sim *sim = sim_active();
-    struct mr_key_scope other = *scope;
-    if (mutant() == SIM_MUTANT_WRONG_MASK && sim->current->index < SIM_HUBS && scope->attempt) {
-        other.attempt--;
-    }
-    return __real_mr_mask_derive(mask, seed, &other);
 }

@@ -11,11 +11,9 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "appliance/upload/open.h"
 #include "appliance/accumulate/shard.h"
+#include "appliance/upload/open.h"
 #include "wire/aead.h"
-#include "wire/announcement.h"
-#include "wire/error.h"
 
 #define SIM_WRAP(type, name, arguments)                                                            \
     type __wrap_##name arguments;                                                                  \
@@ -53,11 +51,8 @@ SIM_WRAP(void, mr_open_burst, (struct mr_opener * opener, struct mr_open_job *jo
 SIM_WRAP(void, mr_shard_fold,
          (struct mr_shard * shard, const struct mr_layout *layout, const uint8_t *const *shares,
           const uint64_t *upload_ids, unsigned count, const struct mr_kernels *kernels))
-SIM_WRAP(int, mr_round_terms_decode,
-         (struct mr_round_terms * terms, const uint8_t *bytes, size_t length,
-          struct mr_error *error))
-SIM_WRAP(int, mr_mask_derive,
-         (struct mr_mask_stream * mask, const uint8_t seed[MR_SEED_BYTES],
-          const struct mr_key_scope *scope))
+SIM_WRAP(void, mr_sum_pack,
+         (uint8_t * share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
+          const struct mr_kernels *kernels))
 
 #endif
