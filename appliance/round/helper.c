@@ -44,10 +44,20 @@ void helper_drop_results(struct mr_helper *helper)
     }
 }
 
+void helper_drop_list(struct mr_helper *helper)
+{
+    if (helper->list) {
+        OPENSSL_cleanse(helper->list, (size_t)helper->included_count * sizeof *helper->list);
+    }
+    free(helper->list);
+    helper->list = NULL;
+}
+
 /* Lets go of everything of the round but its terms. */
 void helper_drop_round(struct mr_helper *helper)
 {
     mr_seeds_wipe(&helper->seeds);
+    helper_drop_list(helper);
     helper_drop_results(helper);
     if (helper->result) {
         OPENSSL_cleanse(helper->result, (size_t)helper->terms.layout.share_bytes);
@@ -70,6 +80,8 @@ void mr_helper_free(struct mr_helper *helper)
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "the hub is stopping");
     }
+    helper_refuse_receipts(helper, "the hub is stopping");
+    free(helper->receipts.list);
     helper_drop_round(helper);
     OPENSSL_cleanse(helper->private_key, sizeof helper->private_key);
     free(helper);
@@ -114,11 +126,27 @@ void helper_set_void(struct mr_helper *helper, const char *reason)
         helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "%s", reason);
     }
     helper->waiter_count = 0;
+    helper_refuse_receipts(helper, reason);
     mr_seeds_wipe(&helper->seeds);
     if (!helper->working) { /* else the work's answer drops them */
         helper_drop_round(helper);
     }
+    helper->ops->forget(helper->context);
     helper->ops->changed(helper->context);
+}
+
+/* --- the journal ----------------------------------------------------------------------------- */
+
+void helper_save(struct mr_helper *helper, const struct mr_journal_state *state)
+{
+    helper->asked++;
+    helper->ops->save(helper->context, state);
+}
+
+void helper_append(struct mr_helper *helper, const uint8_t *record, size_t length)
+{
+    helper->asked++;
+    helper->ops->append(helper->context, record, length);
 }
 
 /* --- propose --------------------------------------------------------------------------------- */
@@ -171,9 +199,9 @@ static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
     return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
 }
 
-/* One announcement a round number, and one life: a hub that restarts does not take up a round that
- * it signed before. What it had admitted and answered is forgotten, and a second set of the same
- * round, less one device, would give that device away. */
+/* One announcement a round number; and a hub that signed a round and does not have its journal any
+ * more never takes it up again. What it had admitted and answered is forgotten, and a second set of
+ * the same round, less one device, would give that device away. */
 static enum mr_verdict_code check_number(const struct mr_helper *helper,
                                          const struct mr_round_terms *terms,
                                          struct mr_verdict *verdict)
@@ -193,9 +221,9 @@ static enum mr_verdict_code check_number(const struct mr_helper *helper,
                               (unsigned long long)round);
     }
     if (round == last && !is_current(helper, terms->hash)) {
-        return mr_verdict_set(verdict, MR_VERDICT_VOID,
-                              "this hub signed round %llu before it restarted, and its seeds are "
-                              "gone: open another round",
+        return mr_verdict_set(verdict, MR_VERDICT_ROUND_LOST,
+                              "this hub signed round %llu before it restarted, and its journal of "
+                              "the round is gone: open another round",
                               (unsigned long long)round);
     }
     return MR_VERDICT_OK;
@@ -240,6 +268,8 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
     if (helper->round_known && memcmp(helper->terms.hash, terms.hash, MR_HASH_BYTES) == 0) {
         if (helper->state == MR_HELPER_VOID) {
             helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
+        } else if (helper->state == MR_HELPER_ADMITTING && helper->durable < helper->needed) {
+            helper_wait(helper, token); /* recovered a moment ago */
         } else {
             answer_signature(helper, &terms, token);
         }
@@ -253,37 +283,82 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
     helper->state = MR_HELPER_SIGNING;
     helper->working = true;
     helper_wait(helper, token);
-    helper->ops->remember(helper->context, terms.announcement.round, terms.hash);
+    const struct mr_journal_state fresh = {.phase = MR_JOURNAL_ADMITTING,
+                                           .terms = &helper->proposed};
+    helper_save(helper, &fresh);
+    helper->needed = helper->asked;
     helper->ops->changed(helper->context);
 }
 
-void mr_helper_remembered(struct mr_helper *helper)
+void helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms)
 {
     uint64_t salt;
-    MR_ASSERT(helper->working);
-    helper->working = false;
     helper_drop_round(helper);
-    helper->terms = helper->proposed;
+    helper->terms = *terms;
     helper->round_known = true;
     helper->reason[0] = '\0';
     const struct mr_announcement *announcement = &helper->terms.announcement;
     helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
     helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
     mr_seeds_init(&helper->seeds, announcement->cohort_max, salt);
+}
+
+static void signed_now(struct mr_helper *helper)
+{
+    helper->working = false;
+    helper_take_terms(helper, &helper->proposed);
     helper->state = MR_HELPER_ADMITTING;
+    helper->ops->changed(helper->context);
+}
+
+static void answer_signatures(struct mr_helper *helper)
+{
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         answer_signature(helper, &helper->terms, helper->waiters[i]);
     }
     helper->waiter_count = 0;
-    helper->ops->changed(helper->context);
+}
+
+void mr_helper_durable(struct mr_helper *helper, uint64_t count)
+{
+    MR_ASSERT(count <= helper->asked && count >= helper->durable);
+    helper->durable = count;
+    helper_answer_receipts(helper);
+    if (count < helper->needed) {
+        return;
+    }
+    if (helper->state == MR_HELPER_SIGNING) {
+        signed_now(helper);
+    }
+    if (helper->state == MR_HELPER_ADMITTING) {
+        answer_signatures(helper);
+    } else if (helper->list) {
+        helper_set_durable(helper);
+    } else if (helper->opened && helper->state == MR_HELPER_COMMITTED) {
+        helper_opening_durable(helper);
+    }
 }
 
 /* --- void ------------------------------------------------------------------------------------ */
 
+/* No round here, but it may have been signed in an earlier life. */
+static void refuse_unknown(struct mr_helper *helper, uint64_t round, void *token)
+{
+    uint64_t last;
+    uint8_t hash[MR_HASH_BYTES];
+    helper->ops->recall(helper->context, &last, hash);
+    if (last == round && helper->state != MR_HELPER_SIGNING) {
+        helper_refuse(helper, token, MR_VERDICT_ROUND_LOST,
+                      "this hub has lost its journal of round %llu", (unsigned long long)round);
+    } else {
+        helper_refuse(helper, token, MR_VERDICT_NO_ROUND, "no round is known here");
+    }
+}
+
 bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        helper_refuse(helper, token, MR_VERDICT_NO_ROUND, "no round is known here");
+        refuse_unknown(helper, round, token);
         return false;
     }
     if (helper->terms.announcement.hubs[0].index != from) {

@@ -3,6 +3,10 @@
  *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
  *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
  *
+ * What it promises is durable before it is said: a seed before its receipt, the set and the nonce
+ * before the commitment, every hub's commitment before the opening. So a hub that restarts takes up
+ * the same round (mr_helper_recover) and answers the same question with the same bytes.
+ *
  * It trusts the lead with nothing: it checks the terms against its own policy, counts the devices
  * that it authenticated itself, answers one set a round and that one always with the same bytes,
  * opens only when every hub has committed, and computes the next model by itself.
@@ -21,10 +25,12 @@
 #include "wire/messages.h"
 
 struct mr_helper; /* opaque */
+struct mr_journal_state;
+struct mr_journal_read;
 
 enum mr_helper_state {
     MR_HELPER_IDLE = 0,
-    MR_HELPER_SIGNING, /* the round's number and hash are being made durable */
+    MR_HELPER_SIGNING, /* the round's terms are being made durable */
     MR_HELPER_ADMITTING,
     MR_HELPER_EXPANDING,
     MR_HELPER_COMMITTED,
@@ -44,8 +50,14 @@ struct mr_helper_ops {
     void (*random)(void *context, uint8_t *out, size_t bytes);
     /* The highest round this hub ever signed and the hash it signed for it; round 0: none. */
     void (*recall)(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES]);
-    /* Makes that durable; answered by mr_helper_remembered. */
-    void (*remember)(void *context, uint64_t round, const uint8_t *hash);
+    /* Makes a state the whole journal, in place of what was there, and durable with it that this
+     * hub signed the round. What is pointed at is valid during the call only. */
+    void (*save)(void *context, const struct mr_journal_state *state);
+    /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
+     * take effect in order; mr_helper_durable says how far that has come. */
+    void (*append)(void *context, const uint8_t *record, size_t length);
+    /* Overwrites and removes the journal: the round is void. */
+    void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
     /* Sums the masks of these seeds (malloc'd, passes to the callee, which wipes and frees);
@@ -76,6 +88,11 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
 /* Refuses what still waits; wipes. Nothing may be under way outside any more. */
 void mr_helper_free(struct mr_helper *helper);
 
+/* Takes up the round of a journal: 0, or -1 with the reason why it is not a round that this hub can
+ * go on with. For an idle helper; what the journal said is saved anew before anything is answered. */
+int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *read,
+                      struct mr_error *error);
+
 /* --- questions ------------------------------------------------------------------------------- */
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
                     const uint8_t client_id[MR_CLIENT_ID_BYTES],
@@ -94,7 +111,8 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, con
                     void *token);
 
 /* --- events ---------------------------------------------------------------------------------- */
-void mr_helper_remembered(struct mr_helper *helper);
+/* The first `count` of all saves and appends that this helper asked for are durable. */
+void mr_helper_durable(struct mr_helper *helper, uint64_t count);
 /* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */
 void mr_helper_expanded(struct mr_helper *helper, uint8_t *result);
 /* The next model's hash, or NULL and why there is none. */

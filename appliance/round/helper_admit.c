@@ -1,15 +1,30 @@
 /* helper_admit.c - seeds of devices, each for a receipt. */
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/helper_internal.h"
+
+static enum mr_verdict_code no_round(const struct mr_helper *helper, uint64_t round,
+                                     struct mr_verdict *verdict)
+{
+    uint64_t last;
+    uint8_t hash[MR_HASH_BYTES];
+    helper->ops->recall(helper->context, &last, hash);
+    if (last == round && helper->state != MR_HELPER_SIGNING) {
+        return mr_verdict_set(verdict, MR_VERDICT_ROUND_LOST,
+                              "this hub has lost its journal of round %llu",
+                              (unsigned long long)round);
+    }
+    return mr_verdict_set(verdict, MR_VERDICT_NO_ROUND, "no round is open here");
+}
 
 static enum mr_verdict_code check_seed(const struct mr_helper *helper, uint64_t round,
                                        const struct mr_seed_request *request,
                                        struct mr_verdict *verdict)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        return mr_verdict_set(verdict, MR_VERDICT_NO_ROUND, "no round is open here");
+        return no_round(helper, round, verdict);
     }
     if (helper->terms.announcement.round != round) {
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
@@ -50,6 +65,61 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
     free(text);
 }
 
+/* The seed is in the table; its receipt is given when everything asked for so far is durable. */
+static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, uint32_t attempt,
+                          void *token)
+{
+    struct helper_receipts *receipts = &helper->receipts;
+    if (receipts->count == receipts->capacity) {
+        const uint32_t capacity = receipts->capacity ? 2 * receipts->capacity : 64;
+        struct helper_receipt *list = realloc(receipts->list, capacity * sizeof *list);
+        if (!list) {
+            helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for another receipt");
+            return;
+        }
+        receipts->list = list;
+        receipts->capacity = capacity;
+    }
+    struct helper_receipt *receipt = &receipts->list[receipts->count++];
+    *receipt =
+        (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
+    memcpy(receipt->client_id, client_id, MR_CLIENT_ID_BYTES);
+}
+
+void helper_answer_receipts(struct mr_helper *helper)
+{
+    struct helper_receipts *receipts = &helper->receipts;
+    uint32_t done = 0;
+    while (done < receipts->count && receipts->list[done].needed <= helper->durable) {
+        const struct helper_receipt *receipt = &receipts->list[done++];
+        answer_receipt(helper, receipt->client_id, receipt->attempt, receipt->token);
+    }
+    if (done) {
+        receipts->count -= done;
+        memmove(receipts->list, receipts->list + done, receipts->count * sizeof *receipts->list);
+    }
+}
+
+void helper_refuse_receipts(struct mr_helper *helper, const char *why)
+{
+    for (uint32_t i = 0; i < helper->receipts.count; i++) {
+        helper_refuse(helper, helper->receipts.list[i].token, MR_VERDICT_VOID, "%s", why);
+    }
+    helper->receipts.count = 0;
+}
+
+static void keep_seed(struct mr_helper *helper, const uint8_t *client_id,
+                      const struct mr_seed_request *request)
+{
+    uint8_t record[MR_JOURNAL_SEED_BYTES];
+    struct mr_expansion entry = {.included = {.attempt = request->attempt}};
+    memcpy(entry.included.client_id, client_id, MR_CLIENT_ID_BYTES);
+    memcpy(entry.seed, request->seed, MR_SEED_BYTES);
+    helper_append(helper, record, mr_journal_seed_encode(record, &entry));
+    OPENSSL_cleanse(&entry, sizeof entry);
+    OPENSSL_cleanse(record, sizeof record);
+}
+
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
                     const uint8_t client_id[MR_CLIENT_ID_BYTES],
                     const struct mr_seed_request *request, void *token)
@@ -61,8 +131,15 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
     }
     switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed)) {
     case MR_SEED_ADMITTED:
+        keep_seed(helper, client_id, request);
+        wait_for_disk(helper, client_id, request->attempt, token);
+        return;
     case MR_SEED_REPEATED:
-        answer_receipt(helper, client_id, request->attempt, token);
+        if (helper->durable == helper->asked) {
+            answer_receipt(helper, client_id, request->attempt, token);
+        } else {
+            wait_for_disk(helper, client_id, request->attempt, token);
+        }
         return;
     case MR_SEED_CONFLICT:
         helper_refuse(helper, token, MR_VERDICT_SEED_CONFLICT,

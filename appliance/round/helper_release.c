@@ -6,6 +6,11 @@
 #include "appliance/round/helper_internal.h"
 #include "wire/assert.h"
 
+static bool same_commitment(const struct mr_commitment *a, const struct mr_commitment *b)
+{
+    return a->hub_index == b->hub_index && memcmp(a->value, b->value, MR_HASH_BYTES) == 0;
+}
+
 /* --- freeze ---------------------------------------------------------------------------------- */
 
 struct freeze {
@@ -71,7 +76,22 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
     return MR_VERDICT_OK;
 }
 
-/* The set is this one from here on; seeds of it go out to be expanded, all others are wiped. */
+void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
+                         const struct mr_expansion *entries)
+{
+    *state = (struct mr_journal_state){
+        .phase = MR_JOURNAL_FROZEN,
+        .terms = &helper->terms,
+        .entries = entries,
+        .count = helper->included_count,
+        .opened = helper->opened,
+    };
+    memcpy(state->commitments, helper->commitments, sizeof state->commitments);
+    memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
+}
+
+/* The set is this one from here on, and so is the nonce; seeds of it go out to be expanded as soon
+ * as that is durable, all others are wiped. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
     struct mr_expansion *list = malloc((size_t)freeze->count * sizeof *list);
@@ -89,11 +109,28 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
     helper->included_count = freeze->count;
     memcpy(helper->set_hash, freeze->set_hash, MR_HASH_BYTES);
     helper->commitments[0] = freeze->lead;
+    helper->list = list;
+    helper->ops->random(helper->context, helper->nonce, sizeof helper->nonce);
     helper->state = MR_HELPER_EXPANDING;
     helper->working = true;
     helper_wait(helper, token);
-    helper->ops->expand(helper->context, &helper->terms, list, helper->included_count);
+    struct mr_journal_state frozen;
+    helper_frozen_state(helper, &frozen, list);
+    helper_save(helper, &frozen);
+    helper->needed = helper->asked;
     helper->ops->changed(helper->context);
+}
+
+void helper_set_durable(struct mr_helper *helper)
+{
+    if (helper->state != MR_HELPER_EXPANDING) { /* void in the meantime */
+        helper->working = false;
+        helper_drop_round(helper);
+        return;
+    }
+    struct mr_expansion *list = helper->list;
+    helper->list = NULL;
+    helper->ops->expand(helper->context, &helper->terms, list, helper->included_count);
 }
 
 static void answer_commitment(struct mr_helper *helper, void *token)
@@ -156,29 +193,25 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
         return;
     }
     helper->result = result;
+    const struct mr_commitment earlier = *own; /* of an earlier life, if everybody's are known */
     own->hub_index = helper->config.index;
-    helper->ops->random(helper->context, helper->nonce, sizeof helper->nonce);
     if (!result ||
         mr_commitment_compute(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
                               helper->nonce, result,
                               (size_t)helper->terms.layout.share_bytes) != 0 ||
-        mr_commitment_sign(own, helper->terms.hash, helper->private_key) != 0) {
+        mr_commitment_sign(own, helper->terms.hash, helper->private_key) != 0 ||
+        (helper->opened && !same_commitment(own, &earlier))) {
         helper_set_void(helper, "this hub could not expand the set");
         return;
     }
     uint8_t bytes[MR_COMMITMENT_BYTES];
-    helper->state = MR_HELPER_COMMITTED;
+    helper->state = helper->opened ? MR_HELPER_OPENED : MR_HELPER_COMMITTED; /* recovered, or not */
     mr_commitment_encode(bytes, own);
     helper_answer_waiting(helper, false, bytes, sizeof bytes);
     helper->ops->changed(helper->context);
 }
 
 /* --- open ------------------------------------------------------------------------------------ */
-
-static bool same_commitment(const struct mr_commitment *a, const struct mr_commitment *b)
-{
-    return a->hub_index == b->hub_index && memcmp(a->value, b->value, MR_HASH_BYTES) == 0;
-}
 
 static enum mr_verdict_code check_commitments(const struct mr_helper *helper,
                                               struct mr_commitment *list, const uint8_t *body,
@@ -224,6 +257,17 @@ static void answer_opening(struct mr_helper *helper, void *token)
     free(bytes);
 }
 
+/* Nobody's commitment may change any more, not even across a crash: durable before the opening. */
+static void fix_commitments(struct mr_helper *helper, const struct mr_commitment *list)
+{
+    uint8_t record[MR_JOURNAL_OPENED_BYTES];
+    const unsigned count = helper->terms.announcement.hub_count;
+    memcpy(helper->commitments, list, count * sizeof list[0]);
+    helper->opened = true;
+    helper_append(helper, record, mr_journal_opened_encode(record, list, count));
+    helper->needed = helper->asked;
+}
+
 void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
                     size_t length, void *token)
 {
@@ -236,6 +280,10 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
         helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
         return;
     }
+    if (helper->state == MR_HELPER_EXPANDING) { /* recovered: the lead has the commitment already */
+        helper_refuse(helper, token, MR_VERDICT_BUSY, "the set is being expanded");
+        return;
+    }
     if (helper->state < MR_HELPER_COMMITTED) {
         helper_refuse(helper, token, MR_VERDICT_WRONG_ROUND, "the set is not frozen yet");
         return;
@@ -244,12 +292,23 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
         helper->ops->refuse(helper->context, token, &verdict);
         return;
     }
-    memcpy(helper->commitments, list, sizeof list[0] * helper->terms.announcement.hub_count);
-    helper->opened = true;
-    if (helper->state == MR_HELPER_COMMITTED) {
-        helper->state = MR_HELPER_OPENED;
+    if (!helper->opened) {
+        fix_commitments(helper, list);
     }
-    answer_opening(helper, token);
+    if (helper->state == MR_HELPER_COMMITTED) {
+        helper_wait(helper, token);
+    } else {
+        answer_opening(helper, token);
+    }
+}
+
+void helper_opening_durable(struct mr_helper *helper)
+{
+    helper->state = MR_HELPER_OPENED;
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        answer_opening(helper, helper->waiters[i]);
+    }
+    helper->waiter_count = 0;
     helper->ops->changed(helper->context);
 }
 
@@ -325,6 +384,10 @@ void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, c
         helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
         return;
     }
+    if (helper->state == MR_HELPER_EXPANDING && helper->opened) { /* likewise */
+        helper_refuse(helper, token, MR_VERDICT_BUSY, "the set is being expanded");
+        return;
+    }
     if (helper->state < MR_HELPER_OPENED) {
         helper_refuse(helper, token, MR_VERDICT_WRONG_ROUND, "this hub has not opened yet");
         return;
@@ -351,6 +414,24 @@ void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, c
     helper_wait(helper, token);
 }
 
+/* The journal without its seeds. Nobody waits for it: until it is durable, a restart computes the
+ * same model again. */
+static void save_done(struct mr_helper *helper)
+{
+    struct mr_journal_state done;
+    struct mr_expansion *entries = calloc(helper->included_count, sizeof *entries);
+    MR_ASSERT(entries);
+    for (uint32_t i = 0; i < helper->included_count; i++) {
+        entries[i].included = helper->included[i];
+    }
+    helper_frozen_state(helper, &done, entries);
+    done.phase = MR_JOURNAL_DONE;
+    done.result = helper->result;
+    memcpy(done.model_hash, helper->model_hash, MR_HASH_BYTES);
+    helper_save(helper, &done);
+    free(entries);
+}
+
 void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why)
 {
     MR_ASSERT(helper->working);
@@ -372,6 +453,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
     }
     memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
     helper->state = MR_HELPER_DONE;
+    save_done(helper);
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         answer_model(helper, helper->waiters[i]);
     }

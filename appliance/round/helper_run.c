@@ -8,21 +8,10 @@
 #include <string.h>
 
 #include "appliance/round/expand.h"
+#include "appliance/round/helper_run_internal.h"
 #include "appliance/round/record.h"
 #include "appliance/round/reveal.h"
-#include "appliance/runtime/job.h"
 #include "wire/assert.h"
-
-struct mr_helper_run {
-    struct mr_round_room room;
-    struct mr_helper_listener listener;
-    struct mr_helper *core;
-    struct mr_job_thread *jobs;
-    bool stopping;
-    enum mr_helper_state last_state;
-    uint64_t last_round;
-    uint64_t signed_total, revealed_total, void_total;
-};
 
 /* Every job of the helper; the fields that a kind does not use are zero. */
 struct helper_job {
@@ -30,7 +19,6 @@ struct helper_job {
     int result;
     struct mr_error error;
     bool disk; /* the failure is one of this hub's files */
-    uint64_t round;
     uint8_t hash[MR_HASH_BYTES];
     const struct mr_round_terms *terms;
     struct mr_expansion *list;
@@ -50,43 +38,11 @@ static void start(struct mr_helper_run *run, const struct helper_job *with, mr_l
     mr_job_run(run->jobs, work, done, job);
 }
 
-static void fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error)
+void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error)
 {
     char text[sizeof error->text + 80];
     snprintf(text, sizeof text, "%s: %s", what, error->text);
     run->room.fatal(run->room.fatal_context, text);
-}
-
-/* --- remember -------------------------------------------------------------------------------- */
-
-static void remember_work(void *context)
-{
-    struct helper_job *job = context;
-    job->result = mr_store_write_signed(job->run->room.store, job->round, job->hash, &job->error);
-}
-
-static void remember_done(void *context)
-{
-    struct helper_job *job = context;
-    struct mr_helper_run *run = job->run;
-    if (job->result != 0) {
-        fatal(run, "cannot make the signed round durable", &job->error);
-    } else {
-        mr_store_adopt_signed(run->room.store, job->round, job->hash);
-        run->signed_total++;
-        mr_helper_remembered(run->core);
-    }
-    free(job);
-}
-
-static void on_remember(void *context, uint64_t round, const uint8_t *hash)
-{
-    struct mr_helper_run *run = context;
-    struct helper_job job = {.round = round};
-    memcpy(job.hash, hash, MR_HASH_BYTES);
-    if (!run->stopping) {
-        start(run, &job, remember_work, remember_done);
-    }
 }
 
 /* --- expand ---------------------------------------------------------------------------------- */
@@ -131,7 +87,7 @@ static void revert_done(void *context)
 {
     struct helper_job *job = context;
     if (job->result != 0) {
-        fatal(job->run, "cannot go back to the model before", &job->error);
+        helper_run_fatal(job->run, "cannot go back to the model before", &job->error);
     } else {
         mr_store_adopt(job->run->room.store, job->hash);
     }
@@ -140,7 +96,7 @@ static void revert_done(void *context)
 
 static void revert(struct mr_helper_run *run)
 {
-    struct helper_job job = {.round = 0};
+    struct helper_job job = {.count = 0};
     memcpy(job.hash, mr_helper_terms(run->core)->announcement.model_hash, MR_HASH_BYTES);
     if (!run->stopping) {
         start(run, &job, revert_work, revert_done);
@@ -168,9 +124,9 @@ static int store_files(struct helper_job *job, const struct mr_reveal_answer *an
         mr_error_set(&job->error, "out of memory");
     } else if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
                                     manifest, &job->error) == 0 &&
-               mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
-                                    (size_t)job->terms->layout.share_bytes, &job->error) == 0) {
-        result = mr_store_write_current(store, answer->model_hash, &job->error);
+               mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
+        result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
+                                      (size_t)job->terms->layout.share_bytes, &job->error);
     }
     free(manifest);
     free(text);
@@ -210,7 +166,7 @@ static void reveal_done(void *context)
         mr_store_return(run->room.store, job->parent);
     }
     if (job->disk) {
-        fatal(run, "cannot store the next model", &job->error);
+        helper_run_fatal(run, "cannot store the next model", &job->error);
     }
     if (job->result == 0) {
         mr_store_adopt(run->room.store, job->hash);
@@ -308,7 +264,9 @@ static void on_changed(void *context)
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
-    .remember = on_remember,
+    .save = helper_run_save,
+    .append = helper_run_append,
+    .forget = helper_run_forget,
     .model_dimension = on_model_dimension,
     .expand = on_expand,
     .reveal = on_reveal,
@@ -337,10 +295,13 @@ int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *r
         .share_bytes_max = room->config->upload.share_bytes_max,
     };
     run->core = mr_helper_new(&config, &ops, run);
-    if (!run->core || mr_job_thread_open(&run->jobs, room->loop, "helper", error) != 0) {
-        if (!run->core) {
-            mr_error_set(error, "out of memory");
-        }
+    if (!run->core) {
+        mr_helper_run_close(run);
+        return mr_error_set(error, "out of memory");
+    }
+    if (mr_job_thread_open(&run->jobs, room->loop, "helper", error) != 0 ||
+        helper_run_boot(run, error) != 0) {
+        mr_helper_run_stop(run);
         mr_helper_run_close(run);
         return -1;
     }
@@ -351,7 +312,9 @@ int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *r
 void mr_helper_run_stop(struct mr_helper_run *run)
 {
     run->stopping = true;
-    mr_job_thread_close(run->jobs);
+    if (run->jobs) {
+        mr_job_thread_close(run->jobs);
+    }
     run->jobs = NULL;
 }
 
@@ -361,6 +324,7 @@ void mr_helper_run_close(struct mr_helper_run *run)
         return;
     }
     mr_helper_free(run->core);
+    helper_run_disk_close(run);
     free(run);
 }
 

@@ -9,6 +9,7 @@
 
 #include "appliance/round/lead_internal.h"
 #include "wire/assert.h"
+#include "wire/bytes.h"
 
 static const char *const state_names[] = {
     [MR_LEAD_IDLE] = "idle",         [MR_LEAD_SIGNING] = "signing",
@@ -62,7 +63,7 @@ static void drop_round(struct mr_lead *lead)
     lead->admitted_count = 0;
     lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
     lead->envelope_bytes = 0;
-    lead->revealed = lead->freezing = false;
+    lead->revealed = lead->freezing = lead->held = false;
     lead->reason[0] = '\0';
 }
 
@@ -76,8 +77,27 @@ void mr_lead_free(struct mr_lead *lead)
     mr_registry_fini(&lead->registry);
     mr_registry_fini(&lead->previous);
     free(lead->included);
+    free(lead->upload_ids);
     OPENSSL_cleanse(lead->private_key, sizeof lead->private_key);
     free(lead);
+}
+
+void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
+                       struct mr_commit_state *state)
+{
+    *state = (struct mr_commit_state){
+        .phase = phase,
+        .quorum = lead->quorum,
+        .deadline_ms = lead->open_for_ms,
+        .envelope = lead->envelope,
+        .envelope_bytes = (uint32_t)lead->envelope_bytes,
+        .included = lead->included,
+        .upload_ids = lead->upload_ids,
+        .included_count = lead->included_count,
+    };
+    if (phase == MR_COMMIT_FROZEN) {
+        memcpy(state->nonce, lead->nonces[0], MR_NONCE_BYTES);
+    }
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -90,7 +110,7 @@ static enum mr_verdict_code check_open(const struct mr_lead *lead,
     struct mr_error error;
     const bool free_for_one = lead->state == MR_LEAD_IDLE || lead->state == MR_LEAD_PUBLISHED ||
                               lead->state == MR_LEAD_VOID;
-    if (!free_for_one || lead->working || lead->collecting) {
+    if (!free_for_one || lead->working || lead->collecting || lead->ending) {
         return mr_verdict_set(verdict, MR_VERDICT_BUSY, "round %llu is still %s",
                               (unsigned long long)lead_announcement(lead)->round,
                               mr_lead_state_name(lead->state));
@@ -125,6 +145,9 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
     lead->previous_round = lead->round_known ? lead_announcement(lead)->round : 0;
     drop_round(lead);
     lead->canonical_bytes = mr_announcement_encode(lead->canonical, announcement);
+    mr_be16_put(lead->envelope, (uint16_t)lead->canonical_bytes); /* as yet unsigned */
+    memcpy(lead->envelope + 2, lead->canonical, lead->canonical_bytes);
+    lead->envelope_bytes = 2 + lead->canonical_bytes;
     const int decoded =
         mr_round_terms_decode(&lead->terms, lead->canonical, lead->canonical_bytes, &error);
     MR_ASSERT(decoded == 0);
@@ -132,9 +155,12 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
     mr_registry_init(&lead->registry, announcement->cohort_max, salt);
     lead->quorum = limits->quorum;
+    lead->open_for_ms = limits->deadline_ms;
     lead->deadline_ms = now_ms + limits->deadline_ms;
     lead->state = MR_LEAD_SIGNING;
-    lead->ops->remember(lead->context, announcement->round, lead->terms.hash);
+    struct mr_commit_state state;
+    lead_commit_state(lead, MR_COMMIT_PROPOSED, &state);
+    lead->ops->remember(lead->context, &state);
     lead->ops->round_changed(lead->context);
     return MR_VERDICT_OK;
 }
@@ -142,6 +168,11 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
 void mr_lead_remembered(struct mr_lead *lead, uint64_t now_ms)
 {
     MR_ASSERT(lead->state == MR_LEAD_SIGNING);
+    lead_propose(lead, now_ms);
+}
+
+void lead_propose(struct mr_lead *lead, uint64_t now_ms)
+{
     uint8_t *body = malloc(lead->canonical_bytes);
     lead->state = MR_LEAD_PROPOSED;
     if (!body ||
@@ -166,6 +197,13 @@ void lead_all_signed(struct mr_lead *lead, uint64_t now_ms)
     lead->envelope_bytes = mr_announcement_seal(
         lead->envelope, lead->canonical, lead->canonical_bytes,
         (const uint8_t(*)[MR_SIGNATURE_BYTES])lead->signatures, lead_announcement(lead)->hub_count);
+    struct mr_commit_state state;
+    lead_commit_state(lead, MR_COMMIT_OPEN, &state);
+    lead->ops->commit(lead->context, &state);
+}
+
+void lead_opened(struct mr_lead *lead, uint64_t now_ms)
+{
     lead->state = MR_LEAD_OPEN;
     lead->opened_ms = now_ms;
     lead->next_commit_ms = now_ms;
@@ -175,7 +213,7 @@ void lead_all_signed(struct mr_lead *lead, uint64_t now_ms)
 
 /* --- the end without a result ---------------------------------------------------------------- */
 
-static void tell_peers_void(struct mr_lead *lead)
+void lead_tell_void(struct mr_lead *lead)
 {
     json_t *object = json_pack("{s:s}", "reason", lead->reason);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -194,15 +232,29 @@ void lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, co
     vsnprintf(lead->reason, sizeof lead->reason, format, arguments);
     va_end(arguments);
     mr_plain_text(lead->reason);
-    MR_ASSERT(!lead->collecting);
+    MR_ASSERT(!lead->collecting || lead->held);
     lead->state = MR_LEAD_VOID;
     lead->void_kind = kind;
     lead->ended_ms = now_ms;
+    lead->ending = true;
     lead_stop_asking(lead);
     lead_set_timer(lead);
+    lead->ops->end(lead->context);
+}
+
+/* Only now: a hub that restarted before would go on with the round. */
+void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms)
+{
+    (void)now_ms;
+    MR_ASSERT(lead->ending);
+    lead->ending = false;
+    if (lead->held) {
+        lead->held = lead->collecting = false;
+        lead->ops->plane_return(lead->context, false, MR_REASON_VOID);
+    }
     lead_refuse_waiting(lead, MR_VERDICT_VOID, "the round is void");
     lead_end_uploads(lead, MR_REASON_VOID);
-    tell_peers_void(lead);
+    lead_tell_void(lead);
     lead->ops->round_changed(lead->context);
 }
 
@@ -244,12 +296,6 @@ const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length)
 {
     *length = lead->envelope_bytes;
     return lead->state == MR_LEAD_OPEN ? lead->envelope : NULL;
-}
-
-const uint8_t *mr_lead_sealed(const struct mr_lead *lead, size_t *length)
-{
-    *length = lead->envelope_bytes;
-    return lead->envelope;
 }
 
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)

@@ -8,6 +8,11 @@
  * a simulator can drive it. Single-threaded. An action's answer comes in a later call, never from
  * inside the action.
  *
+ * What it tells is durable before it is told: its signature, the signed terms before a device hears
+ * of them, an upload before `committed`, the set and the nonce before the commitment, the end
+ * before anybody hears of it. Everything after the freeze follows from set, sum and nonce, so a
+ * lead that restarts (mr_lead_recover) takes up the same round and asks the same questions again.
+ *
  * Nothing that could be combined into a sum leaves this hub before the set is frozen, has at least
  * cohort_min devices, and every hub has committed to its result over that very set. */
 #ifndef MR_ROUND_LEAD_H
@@ -23,11 +28,13 @@
 
 struct mr_lead; /* opaque */
 struct mr_admission;
+struct mr_commit_state;
+struct mr_commit_read;
 
 enum mr_lead_state {
     MR_LEAD_IDLE = 0,
-    MR_LEAD_SIGNING,    /* the round's number and hash are being made durable */
-    MR_LEAD_PROPOSED,   /* collecting every hub's signature */
+    MR_LEAD_SIGNING,    /* the round's terms are being made durable */
+    MR_LEAD_PROPOSED,   /* collecting every hub's signature, then making them durable */
     MR_LEAD_OPEN,       /* admitting devices */
     MR_LEAD_CLOSING,    /* the set is being frozen and made durable */
     MR_LEAD_COMMITTING, /* helpers expand and commit */
@@ -79,8 +86,9 @@ struct mr_lead_ops {
     void (*random)(void *context, uint8_t *out, size_t bytes);
     /* The one timer: mr_lead_tick is due at that time; UINT64_MAX disarms. */
     void (*timer)(void *context, uint64_t at_ms);
-    /* Makes durable that this hub signs `hash` for `round`; answered by mr_lead_remembered. */
-    void (*remember)(void *context, uint64_t round, const uint8_t *hash);
+    /* Makes the state durable, and that this hub signs these terms; answered by mr_lead_remembered.
+     * What a state points at stays until the answer. */
+    void (*remember)(void *context, const struct mr_commit_state *state);
     int (*plane_begin)(void *context, const struct mr_round_terms *terms, struct mr_error *error);
     int (*plane_admit)(void *context, const struct mr_admission *admission,
                        struct mr_upload_grant *grant);
@@ -88,9 +96,12 @@ struct mr_lead_ops {
     /* Answered by mr_lead_collected; the collection is held outside until plane_return. */
     void (*plane_collect)(void *context, bool freeze);
     void (*plane_return)(void *context, bool committed, enum mr_upload_reason reason);
-    /* Merges the held collection into the round's sum and makes sum and list durable; `final` also
-     * packs the sum. Answered by mr_lead_committed. `included` stays until then. */
-    void (*commit)(void *context, const struct mr_included *included, uint32_t count, bool final);
+    /* Merges the held collection, if there is one, into the round's sum, adds the sum to the state
+     * and makes it durable. Answered by mr_lead_committed. What a state points at stays until then.
+     */
+    void (*commit)(void *context, const struct mr_commit_state *state);
+    /* Makes durable that the round is void (mr_lead_report says why); answered by mr_lead_ended. */
+    void (*end)(void *context);
     /* Asks another hub (the body is copied); answered by mr_lead_peer_answered, except _VOID. */
     void (*ask)(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                 size_t length);
@@ -130,11 +141,24 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
                                   const struct mr_lead_limits *limits, uint64_t now_ms,
                                   struct mr_verdict *verdict);
 
+/* How the round of a commit state ended, as the store says. */
+struct mr_lead_end {
+    bool published, voided;
+    uint8_t model_hash[MR_HASH_BYTES]; /* when published */
+    char reason[300];                  /* when void */
+};
+
+/* Takes up the round of a commit state: 0, or -1 with the reason why it is not a round that this
+ * hub can go on with. For an idle lead; what the log said has been written anew already. `result`:
+ * the sum packed, 64-byte aligned, kept until the next round opens; NULL while nobody is included.
+ * The caller puts the sum back where ops->commit merges, after this call. */
+int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, const uint8_t *result,
+                    const struct mr_lead_end *end, uint64_t now_ms, uint64_t unix_ms,
+                    struct mr_error *error);
+
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
 const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
-/* The same envelope until the next round is proposed, for the hub's own files. */
-const uint8_t *mr_lead_sealed(const struct mr_lead *lead, size_t *length);
 /* The terms of the current or last round; NULL before the first. */
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
 
@@ -163,7 +187,7 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
 void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
 void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
                        uint64_t now_ms);
-/* `result`: after a final commit this hub's packed result, kept until the next round opens. */
+/* `result`: after the commit of a frozen set this hub's packed result, kept until the next round opens. */
 void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms);
 void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            uint64_t now_ms);
@@ -171,6 +195,7 @@ void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *an
 void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const char *why,
                       uint64_t now_ms);
 void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms);
 
 /* --- reports --------------------------------------------------------------------------------- */
 struct mr_lead_report {

@@ -16,6 +16,9 @@ static enum mr_verdict_code check_state(const struct mr_lead *lead, uint64_t rou
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
                               (unsigned long long)lead_announcement(lead)->round);
     }
+    if (lead->ending) {
+        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "the round is being given up");
+    }
     if (lead->state == MR_LEAD_VOID) {
         return mr_verdict_set(verdict, MR_VERDICT_VOID, "the round was given up: %s", lead->reason);
     }
@@ -73,13 +76,23 @@ static enum mr_verdict_code check_request(const struct mr_lead *lead, uint64_t r
     return check_receipts(lead, client_id, request, verdict);
 }
 
+/* Not durable yet: whether it counts is known in a moment, and not before. */
+static enum mr_verdict_code staged(const struct mr_device *device, struct mr_verdict *verdict)
+{
+    return mr_verdict_set(verdict, MR_VERDICT_BUSY, "attempt %u of this device is being committed",
+                          device->attempt);
+}
+
 /* A device that has an upload already: only a later attempt, and none once it is counted. */
 static enum mr_verdict_code check_device(const struct mr_device *device, uint32_t attempt,
                                          struct mr_verdict *verdict)
 {
-    if (device->state == MR_UPLOAD_STAGED || device->state == MR_UPLOAD_COMMITTED) {
+    if (device->state == MR_UPLOAD_COMMITTED) {
         return mr_verdict_set(verdict, MR_VERDICT_ALREADY_COUNTED,
                               "attempt %u of this device is counted", device->attempt);
+    }
+    if (device->state == MR_UPLOAD_STAGED) {
+        return staged(device, verdict);
     }
     if (device->state != 0 && attempt <= device->attempt) {
         return mr_verdict_set(verdict, MR_VERDICT_BAD_ATTEMPT,
@@ -192,8 +205,7 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
               pending->transport == MR_TRANSPORT_UDP ? &pending->keys : NULL, pending->token);
     } else if (pending) {
         struct mr_verdict verdict;
-        mr_verdict_set(&verdict, MR_VERDICT_ALREADY_COUNTED, "attempt %u of this device is counted",
-                       device->attempt);
+        staged(device, &verdict);
         refuse(lead, pending->token, &verdict);
     }
     mr_pending_free(pending);

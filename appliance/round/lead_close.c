@@ -64,9 +64,10 @@ static void include(struct mr_lead *lead, uint64_t upload_id)
     struct mr_included *entry = &lead->included[lead->included_count++];
     memcpy(entry->client_id, device->client_id, MR_CLIENT_ID_BYTES);
     entry->attempt = device->attempt;
+    lead->upload_ids[lead->included_count - 1] = upload_id;
 }
 
-static int reserve(struct mr_lead *lead, uint32_t more)
+int lead_reserve(struct mr_lead *lead, uint32_t more)
 {
     const uint32_t needed = lead->included_count + more;
     if (needed <= lead->included_capacity) {
@@ -75,19 +76,20 @@ static int reserve(struct mr_lead *lead, uint32_t more)
     const uint32_t capacity =
         needed > 2 * lead->included_capacity ? needed : 2 * lead->included_capacity;
     struct mr_included *bigger = realloc(lead->included, (size_t)capacity * sizeof *bigger);
-    if (!bigger) {
+    lead->included = bigger ? bigger : lead->included;
+    uint64_t *ids = realloc(lead->upload_ids, (size_t)capacity * sizeof *ids);
+    lead->upload_ids = ids ? ids : lead->upload_ids;
+    if (!bigger || !ids) {
         return -1;
     }
-    lead->included = bigger;
     lead->included_capacity = capacity;
     return 0;
 }
 
-/* Gives the collection back unused; what was committed before stays told. */
+/* The collection will go back unused; what was committed before stays told. */
 static void give_up(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *why)
 {
-    lead->collecting = false;
-    lead->ops->plane_return(lead->context, false, MR_REASON_VOID);
+    lead->held = true;
     lead_void(lead, kind, now_ms, "%s", why);
 }
 
@@ -95,7 +97,7 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
                        uint64_t now_ms)
 {
     MR_ASSERT(lead->collecting);
-    if (reserve(lead, count) != 0) {
+    if (lead_reserve(lead, count) != 0) {
         give_up(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the included set");
         return;
     }
@@ -114,11 +116,20 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
             return;
         }
     }
-    lead->ops->commit(lead->context, lead->included, lead->included_count, lead->freezing);
+    struct mr_commit_state state;
+    if (lead->freezing) {
+        lead->ops->random(lead->context, lead->nonces[0], MR_NONCE_BYTES);
+    }
+    lead_commit_state(lead, lead->freezing ? MR_COMMIT_FROZEN : MR_COMMIT_OPEN, &state);
+    lead->ops->commit(lead->context, &state);
 }
 
 void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms)
 {
+    if (lead->state == MR_LEAD_PROPOSED) {
+        lead_opened(lead, now_ms);
+        return;
+    }
     MR_ASSERT(lead->collecting);
     lead->collecting = false;
     lead->ops->plane_return(lead->context, true, MR_REASON_NONE);

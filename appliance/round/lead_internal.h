@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_LEAD_INTERNAL_H
 #define MR_ROUND_LEAD_INTERNAL_H
 
+#include "appliance/round/commit_state.h"
 #include "appliance/round/lead.h"
 #include "appliance/round/registry.h"
 
@@ -29,17 +30,21 @@ struct mr_lead {
     uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
     size_t envelope_bytes;
     uint32_t quorum;
+    uint32_t open_for_ms; /* as the round was opened with */
     uint64_t deadline_ms;
 
     struct mr_registry registry;
     struct mr_registry previous; /* the round before: late questions about uploads */
     uint64_t previous_round;
-    struct mr_included *included; /* collected so far; sorted once frozen */
+    struct mr_included *included; /* collected so far; sorted once frozen and durable */
+    uint64_t *upload_ids;         /* of them, before they are sorted */
     uint32_t included_count, included_capacity;
     uint32_t committed_count; /* leading entries of `included` that are durable */
     uint32_t staged_count;    /* complete, not collected */
     bool collecting;          /* a collection is out, being made durable or asked for */
     bool freezing;            /* … and it is the last */
+    bool held;                /* … and goes back unused as soon as the end is durable */
+    bool ending;              /* void, but that is not durable yet: nobody is told */
     uint64_t next_commit_ms;
 
     struct lead_peer peers[MR_HUBS_MAX]; /* by position; 0 is this hub */
@@ -75,6 +80,15 @@ void lead_set_timer(struct mr_lead *lead);
 void lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 void lead_all_signed(struct mr_lead *lead, uint64_t now_ms);
+void lead_opened(struct mr_lead *lead, uint64_t now_ms); /* … and that is durable */
+/* Signs, and asks every other hub to. */
+void lead_propose(struct mr_lead *lead, uint64_t now_ms);
+void lead_tell_void(struct mr_lead *lead);
+/* Memory for `more` entries of the included set. 0 or -1. */
+int lead_reserve(struct mr_lead *lead, uint32_t more);
+/* What is to be made durable now. */
+void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
+                       struct mr_commit_state *state);
 
 /* lead_admit.c: ends every upload that is not durable and every request that waits. */
 void lead_refuse_waiting(struct mr_lead *lead, enum mr_verdict_code code, const char *text);

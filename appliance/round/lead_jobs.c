@@ -18,11 +18,8 @@ struct lead_job {
     struct mr_lead_run *run;
     int result;
     struct mr_error error;
-    uint64_t round;
-    uint8_t hash[MR_HASH_BYTES];
-    const struct mr_included *included;
+    struct mr_commit_state state;
     uint32_t included_count;
-    bool final;
     const uint8_t *const *results;
     struct mr_model *parent;
     struct mr_publication publication;
@@ -62,25 +59,30 @@ static bool finish(struct lead_job *job, const char *what)
 static void remember_work(void *context)
 {
     struct lead_job *job = context;
-    job->result = mr_store_write_signed(job->run->room.store, job->round, job->hash, &job->error);
+    const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
+    job->result = mr_commit_log_write(job->run->log, &job->state, &job->error);
+    if (job->result == 0) {
+        job->result = mr_store_write_signed(job->run->room.store, terms->announcement.round,
+                                            terms->hash, &job->error);
+    }
 }
 
 static void remember_done(void *context)
 {
     struct lead_job *job = context;
     struct mr_lead_run *run = job->run;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
     if (job->result == 0) {
-        mr_store_adopt_signed(run->room.store, job->round, job->hash);
+        mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
     }
-    if (finish(job, "cannot make the round's number durable")) {
+    if (finish(job, "cannot make the round's terms durable")) {
         mr_lead_remembered(run->core, mr_lead_run_now_ms(run));
     }
 }
 
-void lead_run_remember(void *context, uint64_t round, const uint8_t *hash)
+void lead_run_remember(void *context, const struct mr_commit_state *state)
 {
-    struct lead_job job = {.round = round};
-    memcpy(job.hash, hash, MR_HASH_BYTES);
+    const struct lead_job job = {.state = *state};
     start(context, &job, remember_work, remember_done);
 }
 
@@ -103,43 +105,34 @@ static void commit_work(void *context)
 {
     struct lead_job *job = context;
     struct mr_lead_run *run = job->run;
-    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    const struct mr_layout *layout = &mr_lead_terms(run->core)->layout;
     const struct mr_kernels *kernels = run->room.kernels;
-    size_t envelope_bytes;
-    const uint8_t *envelope = mr_lead_sealed(run->core, &envelope_bytes);
-    for (unsigned i = 0; i < run->collection->part_count; i++) {
+    for (unsigned i = 0; run->collection && i < run->collection->part_count; i++) {
         if (run->collection->parts[i].lanes) {
-            mr_sum_merge(&run->sum, &terms->layout, &run->collection->parts[i], kernels);
+            mr_sum_merge(&run->sum, layout, &run->collection->parts[i], kernels);
         }
     }
-    mr_sum_pack(run->packed, &terms->layout, &run->sum, kernels);
-    struct mr_commit_state state = {
-        .round = terms->announcement.round,
-        .frozen = job->final,
-        .sum = run->packed,
-        .share_bytes = terms->layout.share_bytes,
-        .envelope = envelope,
-        .envelope_bytes = (uint32_t)envelope_bytes,
-        .included = job->included,
-        .included_count = job->included_count,
-    };
-    memcpy(state.announcement_hash, terms->hash, MR_HASH_BYTES);
-    job->result = mr_commit_file_write(run->commit_file, &state, &job->error);
+    if (job->state.included_count) {
+        mr_sum_pack(run->packed, layout, &run->sum, kernels);
+        job->state.sum = run->packed;
+        job->state.share_bytes = layout->share_bytes;
+    }
+    job->result = mr_commit_log_write(run->log, &job->state, &job->error);
 }
 
 static void commit_done(void *context)
 {
     struct lead_job *job = context;
     struct mr_lead_run *run = job->run;
-    const bool final = job->final;
+    const bool final = job->state.phase == MR_COMMIT_FROZEN;
     if (finish(job, "cannot commit")) {
         mr_lead_committed(run->core, final ? run->packed : NULL, mr_lead_run_now_ms(run));
     }
 }
 
-void lead_run_commit(void *context, const struct mr_included *included, uint32_t count, bool final)
+void lead_run_commit(void *context, const struct mr_commit_state *state)
 {
-    const struct lead_job job = {.included = included, .included_count = count, .final = final};
+    const struct lead_job job = {.state = *state};
     start(context, &job, commit_work, commit_done);
 }
 
@@ -205,12 +198,13 @@ static int store_files(struct lead_job *job, const char *manifest, const char *r
     }
     if (mr_store_write_model(store, publication->model_hash, run->revealed.model,
                              run->revealed.model_bytes, manifest, &job->error) != 0 ||
-        mr_store_write_round(store, publication->terms->announcement.round, record,
-                             run->revealed.sum, (size_t)publication->terms->layout.share_bytes,
-                             &job->error) != 0) {
+        mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
         return -1;
     }
-    return mr_store_write_current(store, publication->model_hash, &job->error);
+    /* Last: with this record the round has ended, also for a hub that restarts. */
+    return mr_store_write_round(store, publication->terms->announcement.round, record,
+                                run->revealed.sum,
+                                (size_t)publication->terms->layout.share_bytes, &job->error);
 }
 
 static void store_work(void *context)
@@ -255,28 +249,35 @@ void lead_run_store(void *context, const struct mr_publication *publication)
 
 /* --- a void round's record ------------------------------------------------------------------- */
 
-static void void_work(void *context)
+static void end_work(void *context)
 {
     struct lead_job *job = context;
-    job->result =
-        mr_store_write_round(job->run->room.store, job->round, job->text, NULL, 0, &job->error);
+    job->result = mr_store_write_round(job->run->room.store,
+                                       mr_lead_terms(job->run->core)->announcement.round, job->text,
+                                       NULL, 0, &job->error);
 }
 
-static void void_done(void *context)
+static void end_done(void *context)
 {
-    finish(context, "cannot store the round's record");
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    if (finish(job, "cannot store the round's record")) {
+        mr_lead_ended(run->core, mr_lead_run_now_ms(run));
+    }
 }
 
-void lead_run_write_void(struct mr_lead_run *run)
+void lead_run_end(void *context)
 {
+    struct mr_lead_run *run = context;
     struct mr_lead_report report;
-    const struct mr_round_terms *terms = mr_lead_terms(run->core);
     mr_lead_report(run->core, &report);
-    const struct mr_record record = {.terms = terms, .state = "void", .reason = report.reason};
-    struct lead_job job = {.round = report.round, .text = mr_record_round(&record)};
-    if (run->stopping || !job.text) {
+    const struct mr_record record = {
+        .terms = mr_lead_terms(run->core), .state = "void", .reason = report.reason};
+    const struct lead_job job = {.text = mr_record_round(&record)};
+    MR_ASSERT(job.text);
+    if (run->stopping) {
         free(job.text);
         return;
     }
-    start(run, &job, void_work, void_done);
+    start(run, &job, end_work, end_done);
 }

@@ -61,11 +61,24 @@ uint64_t lead_peer_due_ms(const struct mr_lead *lead)
     return due;
 }
 
-static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64_t now_ms)
+static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned peer, const char *why,
+                       uint64_t now_ms)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
-    lead_void(lead, MR_VOID_PEER, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
+    lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
               step_names[lead->step], why);
+}
+
+static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64_t now_ms)
+{
+    give_up_as(lead, MR_VOID_PEER, peer, why, now_ms);
+}
+
+/* A hub that signed the round and does not know it any more has lost its disk. */
+static bool says_lost(const struct mr_lead *lead, const struct mr_refusal *refusal)
+{
+    return strcmp(refusal->code, "round_lost") == 0 ||
+           (lead->step != MR_PEER_PROPOSE && strcmp(refusal->code, "no_round") == 0);
 }
 
 void lead_retry(struct mr_lead *lead, uint64_t now_ms)
@@ -99,12 +112,14 @@ static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answ
     struct mr_refusal refusal;
     struct mr_error error;
     char why[sizeof refusal.code + sizeof refusal.message + 16];
+    enum mr_void_kind kind = MR_VOID_PEER;
     if (mr_refusal_decode(&refusal, (const char *)answer->body, answer->length, &error) == 0) {
         snprintf(why, sizeof why, "refused, %s: %s", refusal.code, refusal.message);
+        kind = says_lost(lead, &refusal) ? MR_VOID_LOST : MR_VOID_PEER;
     } else {
         snprintf(why, sizeof why, "refused with status %d", answer->status);
     }
-    give_up(lead, answer->peer, why, now_ms);
+    give_up_as(lead, kind, answer->peer, why, now_ms);
 }
 
 void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,

@@ -24,7 +24,6 @@ static int commit_own(struct mr_lead *lead)
 {
     struct mr_commitment *own = &lead->commitments[0];
     own->hub_index = lead->config.index;
-    lead->ops->random(lead->context, lead->nonces[0], MR_NONCE_BYTES);
     if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
             0 ||
         mr_commitment_compute(own->value, lead->terms.hash, lead->set_hash, own->hub_index,

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliance/round/lead_run_internal.h"
 #include "wire/bytes.h"
@@ -11,13 +10,6 @@ static struct mr_round_past *newest(struct mr_lead_run *run)
 {
     return run->history_count ? &run->history[(run->history_count - 1) % MR_ROUND_HISTORY_MAX]
                               : NULL;
-}
-
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void count_published(struct mr_lead_run *run, const struct mr_lead_report *report)
@@ -78,7 +70,7 @@ void lead_run_note(struct mr_lead_run *run)
         *past = (struct mr_round_past){.opened_unix_ms = 0};
     }
     if (report.opened_ms && !past->opened_unix_ms) {
-        past->opened_unix_ms = unix_ms();
+        past->opened_unix_ms = lead_run_unix_ms();
     }
     run->committed += report.committed - past->report.committed;
     past->report = report;

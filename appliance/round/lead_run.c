@@ -3,7 +3,6 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliance/round/lead_run_internal.h"
 #include "wire/assert.h"
@@ -143,9 +142,6 @@ static void on_round_changed(void *context)
     lead_run_note(run);
     run->last_state = report.state;
     if (report.state != before) {
-        if (report.state == MR_LEAD_VOID) {
-            lead_run_write_void(run);
-        }
         plan_next(run, report.state);
     }
     run->listener.changed(run->listener.context);
@@ -161,6 +157,7 @@ static const struct mr_lead_ops ops = {
     .plane_collect = on_plane_collect,
     .plane_return = on_plane_return,
     .commit = lead_run_commit,
+    .end = lead_run_end,
     .ask = on_ask,
     .reveal = lead_run_reveal,
     .store = lead_run_store,
@@ -246,20 +243,13 @@ static uint32_t cohort_max_of(const struct mr_round_wish *wish)
     return wish->cohort_max ? wish->cohort_max : ring < weights ? ring : weights;
 }
 
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void fill_announcement(struct mr_announcement *announcement, const struct mr_lead_run *run,
                               const struct mr_round_wish *wish, uint32_t dimension)
 {
     uint8_t hash[MR_HASH_BYTES];
     *announcement = (struct mr_announcement){
         .round = mr_store_signed_round(run->room.store, hash) + 1,
-        .deadline_unix_ms = unix_ms() + wish->deadline_ms,
+        .deadline_unix_ms = lead_run_unix_ms() + wish->deadline_ms,
         .dimension = dimension,
         .ring_bits = wish->ring_bits,
         .rotation_log2 = wish->rotation_log2,
@@ -360,6 +350,15 @@ static int open_links(struct mr_lead_run *run, struct mr_error *error)
     return 0;
 }
 
+/* No round is under way that would plan the next one when it ends. */
+static bool between_rounds(const struct mr_lead_run *run)
+{
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    return report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
+           report.state == MR_LEAD_VOID;
+}
+
 static int open_parts(struct mr_lead_run *run, struct mr_error *error)
 {
     const struct mr_config_round *round = &run->room.config->round;
@@ -375,12 +374,12 @@ static int open_parts(struct mr_lead_run *run, struct mr_error *error)
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_commit_file_open(&run->commit_file, run->room.config->data_dir, error) != 0 ||
-        mr_job_thread_open(&run->jobs, run->room.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || open_plane(run, error) != 0) {
+    if (mr_job_thread_open(&run->jobs, run->room.loop, "lead", error) != 0 ||
+        open_links(run, error) != 0 || open_plane(run, error) != 0 ||
+        lead_run_boot(run, error) != 0) {
         return -1;
     }
-    if (round->automatic) {
+    if (round->automatic && between_rounds(run)) {
         mr_timer_arm(run->automatic, mr_lead_run_now_ms(run));
     }
     return 0;
@@ -436,7 +435,8 @@ void mr_lead_run_close(struct mr_lead_run *run)
     if (run->automatic) {
         mr_timer_close(run->automatic);
     }
-    mr_commit_file_close(run->commit_file);
+    mr_commit_log_close(run->log);
+    mr_disk_file_close(run->disk);
     mr_reveal_answer_fini(&run->revealed);
     free(run->sum.lanes);
     free(run->packed);

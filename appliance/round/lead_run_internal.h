@@ -2,7 +2,7 @@
 #ifndef MR_ROUND_LEAD_RUN_INTERNAL_H
 #define MR_ROUND_LEAD_RUN_INTERNAL_H
 
-#include "appliance/round/commit_file.h"
+#include "appliance/round/commit_log.h"
 #include "appliance/round/lead_run.h"
 #include "appliance/round/peer_link.h"
 #include "appliance/round/reveal.h"
@@ -20,7 +20,8 @@ struct mr_lead_run {
     bool stopping;
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */
-    struct mr_commit_file *commit_file;
+    struct mr_disk_file *disk;
+    struct mr_commit_log *log;
     struct mr_vector_sum sum;
     uint8_t *packed;                  /* share bytes; after the last commit this hub's result */
     struct mr_collection *collection; /* held between collect and return */
@@ -35,13 +36,17 @@ struct mr_lead_run {
 };
 
 /* lead_jobs.c: actions of the core that take long. */
-void lead_run_remember(void *context, uint64_t round, const uint8_t *hash);
-void lead_run_commit(void *context, const struct mr_included *included, uint32_t count, bool final);
+void lead_run_remember(void *context, const struct mr_commit_state *state);
+void lead_run_commit(void *context, const struct mr_commit_state *state);
+void lead_run_end(void *context);
 void lead_run_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
 void lead_run_store(void *context, const struct mr_publication *publication);
-void lead_run_write_void(struct mr_lead_run *run);
 /* Zeroed memory for a round's sum. 0 or -1. */
 int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout);
+
+/* lead_boot.c: opens the commit log and takes up the round that is in it. */
+int lead_run_boot(struct mr_lead_run *run, struct mr_error *error);
+uint64_t lead_run_unix_ms(void);
 
 /* lead_report.c: the core has news. */
 void lead_run_note(struct mr_lead_run *run);

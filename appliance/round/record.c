@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/bytes.h"
@@ -105,4 +106,21 @@ char *mr_record_manifest(const struct mr_record *record)
         json_object_set_new(object, "signatures", signatures_json(record));
     }
     return text_of(object);
+}
+
+int mr_record_end(struct mr_lead_end *end, const char *text)
+{
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const char *state = json_string_value(json_object_get(object, "state"));
+    const char *hash = json_string_value(json_object_get(object, "model_hash"));
+    const char *reason = json_string_value(json_object_get(object, "reason"));
+    *end = (struct mr_lead_end){.published = false};
+    if (state && strcmp(state, "published") == 0) {
+        end->published = hash && mr_hex_decode(end->model_hash, MR_HASH_BYTES, hash) == 0;
+    } else if (state && strcmp(state, "void") == 0) {
+        end->voided = true;
+        snprintf(end->reason, sizeof end->reason, "%s", reason ? reason : "");
+    }
+    json_decref(object);
+    return end->published || end->voided ? 0 : -1;
 }

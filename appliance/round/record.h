@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_RECORD_H
 #define MR_ROUND_RECORD_H
 
+#include "appliance/round/lead.h"
 #include "appliance/round/reveal.h"
 #include "wire/exchange.h"
 
@@ -21,5 +22,8 @@ struct mr_record {
  * manifest says where a model came from. */
 char *mr_record_round(const struct mr_record *record);
 char *mr_record_manifest(const struct mr_record *record);
+
+/* How the round of that record (mr_record_round's text) ended at the lead. 0, or -1: not ended. */
+int mr_record_end(struct mr_lead_end *end, const char *text);
 
 #endif

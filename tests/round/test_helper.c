@@ -90,14 +90,14 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     propose(world, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
     other.round = 6;
     propose(world, &other, lead, MR_VERDICT_WRONG_ROUND);
-    /* A new process remembers only what is on disk: it cannot know which set it answered, so it
-     * takes up neither this announcement nor another of that round. */
+    /* A new process that has lost the journal cannot know which set it answered, so it takes up
+     * neither this announcement nor another of that round. */
     struct world *again = world_open(&plain);
     again->helpers[1].signed_round = world->helpers[1].signed_round;
     memcpy(again->helpers[1].signed_hash, world->helpers[1].signed_hash, MR_HASH_BYTES);
     other.round = 7;
     propose(again, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
-    propose(again, &world->announcement, lead, MR_VERDICT_VOID);
+    propose(again, &world->announcement, lead, MR_VERDICT_ROUND_LOST);
     other.round = 8;
     propose(again, &other, lead, MR_VERDICT_OK);
     world_close(again);
@@ -114,6 +114,7 @@ static void seed(struct world *world, unsigned device, uint32_t attempt, uint8_t
     request.seed[0] ^= change;
     *reply = (struct reply){.done = false};
     mr_helper_seed(helper(world), 7, world->devices[device].client_id, &request, reply);
+    world_run(world);
     assert_true(reply->done);
 }
 
@@ -290,6 +291,8 @@ static void test_open(void **state)
     struct reply one = {.done = false}, two = {.done = false};
     world_ask(world, 1, MR_PEER_OPEN, body, length, &one);
     world_ask(world, 1, MR_PEER_OPEN, body, length, &two);
+    assert_false(one.done || two.done); /* not before the commitments are durable */
+    world_run(world);
     assert_int_equal(one.code, MR_VERDICT_OK);
     assert_int_equal(one.length, MR_NONCE_BYTES + world->terms.layout.share_bytes);
     assert_memory_equal(one.body, two.body, one.length);

@@ -10,22 +10,53 @@ struct world_event *world_post(struct world *world,
     struct world_event *event = calloc(1, sizeof *event);
     assert_non_null(event);
     event->fn = fn;
+    event->life = world->life;
     *world->last = event;
     world->last = &event->next;
     return event;
 }
 
+/* What a process had to say itself goes with it; what is on a link arrives, somewhere. */
+static bool is_void(const struct world *world, const struct world_event *event)
+{
+    switch (event->from) {
+    case OF_LEAD:
+        return event->life != world->life;
+    case OF_HELPER:
+        return event->life != world->helpers[event->helper].life;
+    case OF_LINK:
+        break;
+    }
+    return false;
+}
+
+static void turn(struct world *world)
+{
+    struct world_event *event = world->first;
+    world->first = event->next;
+    if (!world->first) {
+        world->last = &world->first;
+    }
+    if (!is_void(world, event)) {
+        event->fn(world, event);
+    } else {
+        free(event->list);
+    }
+    free(event->passage.body);
+    free(event);
+    if (++world->turns == world->kill_at) {
+        if (world->victim) {
+            world_kill_helper(world, world->victim);
+        } else {
+            world_kill_lead(world);
+        }
+    }
+}
+
 void world_run(struct world *world)
 {
     while (world->first) {
-        struct world_event *event = world->first;
-        world->first = event->next;
-        if (!world->first) {
-            world->last = &world->first;
-        }
-        event->fn(world, event);
-        free(event->passage.body);
-        free(event);
+        turn(world);
     }
 }
 
@@ -113,10 +144,23 @@ static void deliver_answer(struct world *world, struct world_event *event)
     struct reply *reply = event->reply;
     if (reply && !reply->done) { /* the helper still works on it */
         struct world_event *again = world_post(world, deliver_answer);
+        again->from = OF_LINK;
+        again->life = event->life;
         again->passage = *passage;
         again->reply = reply;
         passage->body = NULL;
         return;
+    }
+    if (event->life != world->life || passage->cut) {
+        if (reply) {
+            free(reply->body);
+        }
+        free(reply);
+        reply = NULL;
+        passage->status = 0;
+        if (event->life != world->life) {
+            return; /* whoever asked is gone */
+        }
     }
     if (reply) {
         struct mr_refusal refusal = {.retry_after_ms = 0};
@@ -193,9 +237,20 @@ static void deliver_question(struct world *world, struct world_event *event)
         world_ask(world, passage->peer, passage->step, passage->body, passage->length, reply);
     }
     struct world_event *back = world_post(world, deliver_answer);
+    back->from = OF_LINK;
+    back->life = event->life;
     back->passage.peer = passage->peer;
     back->passage.step = passage->step;
     back->reply = reply;
+}
+
+void world_cut(struct world *world, unsigned helper)
+{
+    for (struct world_event *event = world->first; event; event = event->next) {
+        if (event->fn == deliver_answer && event->passage.peer == helper) {
+            event->passage.cut = true;
+        }
+    }
 }
 
 void world_lead_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
@@ -204,6 +259,7 @@ void world_lead_ask(void *context, unsigned peer, enum mr_peer_step step, const 
     struct world *world = context;
     struct world_event *event = world_post(world, deliver_question);
     world->asked[step]++;
+    event->from = OF_LINK;
     event->passage = (struct passage){.peer = peer, .step = step, .length = length};
     event->passage.body = malloc(length + 1);
     assert_non_null(event->passage.body);

@@ -12,8 +12,10 @@
 
 #include <cmocka.h>
 
+#include "appliance/round/commit_state.h"
 #include "appliance/round/expand.h"
 #include "appliance/round/helper.h"
+#include "appliance/round/journal_state.h"
 #include "appliance/round/lead.h"
 #include "appliance/round/reveal.h"
 #include "appliance/upload/plane.h"
@@ -22,6 +24,7 @@
 #define WORLD_DEVICES 16
 #define WORLD_HUBS    3
 #define WORLD_STEPS   5
+#define WORLD_BEGIN_MS 5000u
 
 /* What came back for a token. */
 struct reply {
@@ -56,6 +59,7 @@ struct passage {
     unsigned peer;
     enum mr_peer_step step;
     bool answer;
+    bool cut;   /* the hub that was asked has gone */
     int status; /* of an answer */
     uint8_t *body;
     size_t length;
@@ -68,6 +72,12 @@ struct world_helper {
     struct mr_helper *core;
     uint64_t signed_round; /* as on its disk */
     uint8_t signed_hash[MR_HASH_BYTES];
+    uint8_t *journal; /* likewise: the snapshot, then records */
+    size_t snapshot_bytes, journal_bytes;
+    uint64_t asked;     /* saves and appends */
+    bool slow_disk;     /* syncs take until world_sync */
+    unsigned life;      /* events of an earlier one mean nothing */
+    unsigned saves, forgets;
     unsigned expansions;
     uint8_t model_hash[MR_HASH_BYTES]; /* of its reveal */
 };
@@ -94,10 +104,17 @@ struct world {
     struct mr_round_terms terms;
 
     struct mr_lead *lead;
+    unsigned life;           /* of the lead */
+    uint8_t *log;            /* its commit log's newest generation */
+    size_t log_bytes;
+    struct mr_lead_end end;  /* the round's record */
     struct world_helper helpers[WORLD_HUBS]; /* by position; 0 unused */
     struct world_device devices[WORLD_DEVICES];
 
     struct world_event *first, **last;
+    unsigned turns;   /* events so far */
+    unsigned kill_at; /* after so many, 0: never … */
+    unsigned victim;  /* … this hub is killed */
     tamper_fn tamper;
     unsigned unreachable;   /* so many questions fail below HTTP */
     bool hold[WORLD_STEPS]; /* questions of that step are kept back … */
@@ -106,6 +123,7 @@ struct world {
 
     struct world_upload uploads[64];
     unsigned upload_count;
+    uint64_t upload_ids; /* given ever */
     uint64_t collected[64];
     unsigned collected_count;
     bool collection_out, frozen;
@@ -124,6 +142,13 @@ void world_close(struct world *world);
 void world_run(struct world *world);
 /* Lets time pass, the lead's timer going off as it asked, until `ms` later. */
 void world_advance(struct world *world, uint64_t ms);
+
+/* The process is gone with all that it had not made durable; a new one takes up what the disk says.
+ * Events on their way to it are lost; the other hubs' questions are asked again. */
+void world_kill_lead(struct world *world);
+void world_kill_helper(struct world *world, unsigned helper);
+/* What a slow disk was asked for is durable. */
+void world_sync(struct world *world, unsigned helper);
 
 /* Opens the round and delivers; the lead is open then if nobody objects. */
 enum mr_verdict_code world_begin(struct world *world, struct mr_verdict *verdict);

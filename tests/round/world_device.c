@@ -23,6 +23,7 @@ void world_receipts(struct world *world, unsigned device, uint32_t attempt,
         world_seed(seed.seed, device, attempt, i);
         mr_helper_seed(world->helpers[i].core, world->terms.announcement.round,
                        world->devices[device].client_id, &seed, &reply);
+        world_run(world);
         assert_true(reply.done);
         assert_int_equal(reply.code, MR_VERDICT_OK);
         assert_int_equal(mr_receipt_decode(&request->receipts[request->receipt_count++],

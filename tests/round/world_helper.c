@@ -15,22 +15,71 @@ static void helper_recall(void *context, uint64_t *round, uint8_t hash[MR_HASH_B
     memcpy(hash, helper->signed_hash, MR_HASH_BYTES);
 }
 
+struct world_event *world_post_helper(struct world_helper *helper,
+                                      void (*fn)(struct world *, struct world_event *))
+{
+    struct world_event *event = world_post(helper->world, fn);
+    event->helper = (unsigned)(helper - helper->world->helpers);
+    event->from = OF_HELPER;
+    event->life = helper->life;
+    return event;
+}
+
 static unsigned position(const struct world_helper *helper)
 {
     return (unsigned)(helper - helper->world->helpers);
 }
 
-static void helper_remembered(struct world *world, struct world_event *event)
+static void durable(struct world *world, struct world_event *event)
 {
-    mr_helper_remembered(world->helpers[event->helper].core);
+    mr_helper_durable(world->helpers[event->helper].core, event->count);
 }
 
-static void helper_remember(void *context, uint64_t round, const uint8_t *hash)
+static void sync_later(struct world_helper *helper)
+{
+    helper->asked++;
+    if (!helper->slow_disk) {
+        world_post_helper(helper, durable)->count = (uint32_t)helper->asked;
+    }
+}
+
+void world_sync(struct world *world, unsigned helper)
+{
+    world_post_helper(&world->helpers[helper], durable)->count =
+        (uint32_t)world->helpers[helper].asked;
+    world_run(world);
+}
+
+static void helper_save(void *context, const struct mr_journal_state *state)
 {
     struct world_helper *helper = context;
-    helper->signed_round = round;
-    memcpy(helper->signed_hash, hash, MR_HASH_BYTES);
-    world_post(helper->world, helper_remembered)->helper = position(helper);
+    free(helper->journal);
+    helper->journal = mr_journal_state_encode(state, &helper->snapshot_bytes);
+    assert_non_null(helper->journal);
+    helper->journal_bytes = helper->snapshot_bytes;
+    helper->signed_round = state->terms->announcement.round;
+    memcpy(helper->signed_hash, state->terms->hash, MR_HASH_BYTES);
+    helper->saves++;
+    sync_later(helper);
+}
+
+static void helper_append(void *context, const uint8_t *record, size_t length)
+{
+    struct world_helper *helper = context;
+    helper->journal = realloc(helper->journal, helper->journal_bytes + length);
+    assert_non_null(helper->journal);
+    memcpy(helper->journal + helper->journal_bytes, record, length);
+    helper->journal_bytes += length;
+    sync_later(helper);
+}
+
+static void helper_forget(void *context)
+{
+    struct world_helper *helper = context;
+    free(helper->journal);
+    helper->journal = NULL;
+    helper->journal_bytes = helper->snapshot_bytes = 0;
+    helper->forgets++;
 }
 
 static uint32_t helper_dimension(void *context, const uint8_t *model_hash)
@@ -56,7 +105,7 @@ static void helper_expand(void *context, const struct mr_round_terms *terms,
                           struct mr_expansion *list, uint32_t count)
 {
     struct world_helper *helper = context;
-    struct world_event *event = world_post(helper->world, expanded);
+    struct world_event *event = world_post_helper(helper, expanded);
     (void)terms;
     event->helper = position(helper);
     event->list = list;
@@ -81,7 +130,7 @@ static void helper_reveal(void *context, const struct mr_round_terms *terms,
                           const uint8_t *const *results, uint32_t included_count)
 {
     struct world_helper *helper = context;
-    struct world_event *event = world_post(helper->world, helper_revealed);
+    struct world_event *event = world_post_helper(helper, helper_revealed);
     (void)terms;
     event->helper = position(helper);
     event->results = results;
@@ -98,7 +147,9 @@ static void helper_answer(void *context, void *token, bool json, const void *bod
 const struct mr_helper_ops world_helper_ops = {
     .random = helper_random,
     .recall = helper_recall,
-    .remember = helper_remember,
+    .save = helper_save,
+    .append = helper_append,
+    .forget = helper_forget,
     .model_dimension = helper_dimension,
     .expand = helper_expand,
     .reveal = helper_reveal,

@@ -9,6 +9,8 @@
 /* Something that happens in the next turn of world_run. */
 struct world_event {
     struct world_event *next;
+    unsigned life; /* of the lead or the helper it comes from: void once that has been killed */
+    enum { OF_LEAD, OF_HELPER, OF_LINK } from;
     void (*fn)(struct world *world, struct world_event *event);
     unsigned helper;
     uint64_t upload_id;
@@ -23,6 +25,13 @@ struct world_event {
 
 struct world_event *world_post(struct world *world,
                                void (*fn)(struct world *, struct world_event *));
+/* Answers of that helper on their way are lost. */
+void world_cut(struct world *world, unsigned helper);
+/* Cores that know nothing yet. */
+void world_new_lead(struct world *world);
+void world_new_helper(struct world *world, unsigned helper);
+struct world_event *world_post_helper(struct world_helper *helper,
+                                      void (*fn)(struct world *, struct world_event *));
 void world_draw(struct world *world, uint8_t *out, size_t bytes);
 int world_compute(struct world *world, const uint8_t *const *results, uint32_t count,
                   struct mr_reveal_answer *answer, struct mr_error *error);

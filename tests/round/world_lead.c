@@ -13,17 +13,27 @@ static void lead_timer(void *context, uint64_t at_ms)
     ((struct world *)context)->due_ms = at_ms;
 }
 
+/* The commit log's newest generation, as on the lead's disk. */
+static void world_write(struct world *world, const struct mr_commit_state *state)
+{
+    free(world->log);
+    world->log_bytes = mr_commit_state_bytes(state);
+    world->log = malloc(world->log_bytes);
+    assert_non_null(world->log);
+    mr_commit_state_encode(world->log, state);
+}
+
 static void remembered(struct world *world, struct world_event *event)
 {
     (void)event;
     mr_lead_remembered(world->lead, world->now_ms);
 }
 
-static void lead_remember(void *context, uint64_t round, const uint8_t *hash)
+static void lead_remember(void *context, const struct mr_commit_state *state)
 {
-    (void)round;
-    (void)hash;
-    world_post(context, remembered);
+    struct world *world = context;
+    world_write(world, state);
+    world_post(world, remembered);
 }
 
 static int plane_begin(void *context, const struct mr_round_terms *terms, struct mr_error *error)
@@ -44,7 +54,7 @@ static int plane_admit(void *context, const struct mr_admission *admission,
     }
     struct world_upload *upload = &world->uploads[world->upload_count++];
     *upload = (struct world_upload){
-        .id = 1000 + world->upload_count, .attempt = admission->attempt, .state = UPLOAD_LIVE};
+        .id = 1000 + ++world->upload_ids, .attempt = admission->attempt, .state = UPLOAD_LIVE};
     *grant = (struct mr_upload_grant){.upload_id = upload->id, .window = 8};
     return 0;
 }
@@ -158,21 +168,40 @@ static void add_share(struct world *world, const struct world_upload *upload)
 
 static void committed(struct world *world, struct world_event *event)
 {
-    for (unsigned i = 0; i < world->collected_count; i++) {
-        add_share(world, world_find_upload(world, world->collected[i]));
-    }
-    mr_sum_pack(world->packed, &world->terms.layout, &world->sum, world->kernels);
     mr_lead_committed(world->lead, event->final ? world->packed : NULL, world->now_ms);
 }
 
-static void lead_commit(void *context, const struct mr_included *included, uint32_t count,
-                        bool final)
+static void lead_commit(void *context, const struct mr_commit_state *state)
 {
     struct world *world = context;
-    (void)included;
-    (void)count;
-    world->commits++;
-    world_post(world, committed)->final = final;
+    struct mr_commit_state whole = *state;
+    for (unsigned i = 0; world->collection_out && i < world->collected_count; i++) {
+        add_share(world, world_find_upload(world, world->collected[i]));
+    }
+    mr_sum_pack(world->packed, &world->terms.layout, &world->sum, world->kernels);
+    if (whole.included_count) {
+        whole.sum = world->packed;
+        whole.share_bytes = world->terms.layout.share_bytes;
+        world->commits++;
+    }
+    world_write(world, &whole);
+    world_post(world, committed)->final = whole.phase == MR_COMMIT_FROZEN;
+}
+
+static void ended(struct world *world, struct world_event *event)
+{
+    (void)event;
+    mr_lead_ended(world->lead, world->now_ms);
+}
+
+static void lead_end(void *context)
+{
+    struct world *world = context;
+    struct mr_lead_report report;
+    mr_lead_report(world->lead, &report);
+    world->end.voided = true;
+    memcpy(world->end.reason, report.reason, sizeof world->end.reason);
+    world_post(world, ended);
 }
 
 static void lead_revealed(struct world *world, struct world_event *event)
@@ -203,6 +232,8 @@ static void lead_store(void *context, const struct mr_publication *publication)
 {
     struct world *world = context;
     world->stores++;
+    world->end.published = true;
+    memcpy(world->end.model_hash, publication->model_hash, MR_HASH_BYTES);
     world->published_count = publication->included_count;
     for (unsigned i = 0; i < world->options.hubs; i++) {
         assert_int_equal(mr_model_verify(publication->signatures[i], world->terms.hash,
@@ -237,6 +268,7 @@ const struct mr_lead_ops world_lead_ops = {
     .plane_collect = plane_collect,
     .plane_return = plane_return,
     .commit = lead_commit,
+    .end = lead_end,
     .ask = world_lead_ask,
     .reveal = lead_reveal,
     .store = lead_store,

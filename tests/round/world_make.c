@@ -83,7 +83,7 @@ static void make_devices(struct world *world)
     }
 }
 
-static void make_cores(struct world *world)
+void world_new_lead(struct world *world)
 {
     const struct mr_lead_config lead = {.index = world->hubs[0].index,
                                         .private_key = world->private_keys[0],
@@ -91,16 +91,27 @@ static void make_cores(struct world *world)
                                         .commit_interval_ms = 300};
     world->lead = mr_lead_new(&lead, &world_lead_ops, world);
     assert_non_null(world->lead);
+}
+
+void world_new_helper(struct world *world, unsigned i)
+{
+    const struct mr_helper_config helper = {.index = world->hubs[i].index,
+                                            .private_key = world->private_keys[i],
+                                            .hubs = world->hubs,
+                                            .hubs_count = world->options.hubs,
+                                            .cohort_min = 3,
+                                            .share_bytes_max = 1 << 20};
+    world->helpers[i].world = world;
+    world->helpers[i].asked = 0;
+    world->helpers[i].core = mr_helper_new(&helper, &world_helper_ops, &world->helpers[i]);
+    assert_non_null(world->helpers[i].core);
+}
+
+static void make_cores(struct world *world)
+{
+    world_new_lead(world);
     for (unsigned i = 1; i < world->options.hubs; i++) {
-        const struct mr_helper_config helper = {.index = world->hubs[i].index,
-                                                .private_key = world->private_keys[i],
-                                                .hubs = world->hubs,
-                                                .hubs_count = world->options.hubs,
-                                                .cohort_min = 3,
-                                                .share_bytes_max = 1 << 20};
-        world->helpers[i].world = world;
-        world->helpers[i].core = mr_helper_new(&helper, &world_helper_ops, &world->helpers[i]);
-        assert_non_null(world->helpers[i].core);
+        world_new_helper(world, i);
     }
 }
 
@@ -112,7 +123,7 @@ struct world *world_open(const struct world_options *options)
     world->kernels = mr_kernels_select(MR_CPU_SCALAR);
     world->due_ms = UINT64_MAX;
     world->random = 42;
-    world->now_ms = 5000;
+    world->now_ms = WORLD_BEGIN_MS;
     world->last = &world->first;
     make_keys(world);
     make_model(world);
@@ -131,11 +142,13 @@ void world_close(struct world *world)
     mr_lead_free(world->lead);
     for (unsigned i = 1; i < world->options.hubs; i++) {
         mr_helper_free(world->helpers[i].core);
+        free(world->helpers[i].journal);
     }
     for (unsigned i = 0; i < WORLD_DEVICES; i++) {
         free(world->devices[i].q);
     }
     mr_reveal_answer_fini(&world->revealed);
+    free(world->log);
     free(world->held.body);
     free(world->sum.lanes);
     free(world->packed);

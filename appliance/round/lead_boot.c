@@ -1,0 +1,118 @@
+/* lead_boot.c - what a lead finds in its files when it starts: the round it was in, or none. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliance/round/lead_run_internal.h"
+#include "appliance/round/record.h"
+
+uint64_t lead_run_unix_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool has_ended(const struct mr_lead_run *run, uint64_t round, struct mr_lead_end *end)
+{
+    char *text = mr_store_read_round(run->room.store, round);
+    *end = (struct mr_lead_end){.published = false};
+    const bool ended = text && mr_record_end(end, text) == 0;
+    free(text);
+    return ended;
+}
+
+/* A round that was signed and cannot be taken up: nothing of it will be released. */
+static void lose(struct mr_lead_run *run, uint64_t round, const char *why)
+{
+    struct mr_lead_end end;
+    if (round && !has_ended(run, round, &end)) {
+        mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=\"%s\"",
+                     round, why);
+    }
+}
+
+/* Makes durable what was read, the round's number as well: a crash may have come before that. */
+static int write_anew(struct mr_lead_run *run, const struct mr_commit_read *read,
+                      struct mr_error *error)
+{
+    const struct mr_round_terms *terms = &read->terms;
+    if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
+        mr_store_write_signed(run->room.store, terms->announcement.round, terms->hash, error) !=
+            0) {
+        return -1;
+    }
+    mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
+    return 0;
+}
+
+/* The sum is back where the next commit merges. */
+static void restore_sum(struct mr_lead_run *run, const struct mr_commit_read *read)
+{
+    const struct mr_layout *layout = &read->terms.layout;
+    const uint8_t *const shares[1] = {run->packed};
+    memcpy(run->packed, read->state.sum, (size_t)layout->share_bytes);
+    mr_sum_fold(&run->sum, layout, shares, 1, run->room.kernels);
+}
+
+static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
+                   struct mr_error *error)
+{
+    const struct mr_round_terms *terms = &read->terms;
+    const uint64_t round = terms->announcement.round;
+    struct mr_lead_end end;
+    struct mr_lead_report report;
+    struct mr_error why = {.text = ""};
+    if (has_ended(run, round, &end)) {
+        run->last_state = end.published ? MR_LEAD_PUBLISHED : MR_LEAD_VOID; /* logged long ago */
+    } else if (write_anew(run, read, error) != 0) {
+        return -1;
+    }
+    if (lead_run_reserve(run, &terms->layout) != 0) {
+        return mr_error_set(error, "out of memory for the sum of round %" PRIu64, round);
+    }
+    if (read->state.included_count) {
+        memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
+    }
+    if (mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
+                        lead_run_unix_ms(), &why) != 0) {
+        lose(run, round, why.text);
+        return 0;
+    }
+    if (read->state.included_count) {
+        restore_sum(run, read);
+    }
+    mr_lead_report(run->core, &report);
+    run->committed = 0; /* they were counted by the process that committed them */
+    mr_log_event(run->room.log, MR_LOG_INFO, "round.recovered",
+                 "round=%" PRIu64 " state=%s committed=%u", round,
+                 mr_lead_state_name(report.state), report.committed);
+    return 0;
+}
+
+int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
+{
+    struct mr_commit_read read;
+    uint8_t hash[MR_HASH_BYTES];
+    const uint64_t last = mr_store_signed_round(run->room.store, hash);
+    int result = 0;
+    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0) {
+        return -1;
+    }
+    const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
+    if (found != 0) {
+        if (found > 0) {
+            lose(run, last, "there is no commit log of it, or none that is whole");
+        }
+        return found < 0 ? -1 : 0;
+    }
+    const uint64_t round = read.terms.announcement.round;
+    if (round < last || (round == last && memcmp(hash, read.terms.hash, MR_HASH_BYTES) != 0)) {
+        lose(run, last, "the commit log is of another round");
+    } else {
+        result = recover(run, &read, error);
+    }
+    mr_commit_read_fini(&read);
+    return result;
+}
