@@ -163,16 +163,22 @@ static void check_sum(struct sim_node *node, uint64_t round, uint64_t members)
     }
 }
 
+/* The record of a round on a hub's disk; NULL: none. */
+static json_t *record_of(struct sim_node *node, uint64_t round)
+{
+    char name[40];
+    size_t length = 0;
+    snprintf(name, sizeof name, "rounds/%" PRIu64 ".json", round);
+    const uint8_t *text = sim_disk_look(node->disk, name, &length);
+    return text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
+}
+
 /* A hub has computed a round's result: the sum is right, the set is large enough and everybody's. */
 static void check_revealed(struct sim_node *node, uint64_t round_number)
 {
     struct sim *sim = node->sim;
     struct round *round = round_at(sim, round_number);
-    char name[40];
-    size_t length = 0;
-    snprintf(name, sizeof name, "rounds/%" PRIu64 ".json", round_number);
-    const uint8_t *text = sim_disk_look(node->disk, name, &length);
-    json_t *record = text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
+    json_t *record = record_of(node, round_number);
     if (!record) {
         sim_broken(sim, "round %" PRIu64 " has no record at %s", round_number, node->name);
         return;
@@ -198,37 +204,60 @@ void sim_check_opened(struct sim *sim, uint64_t number)
 {
     struct round *round = round_at(sim, number);
     /* A lead that crashed before its number was durable may take it again: nobody has seen it. */
-    if (round->opened && (!round->lost || round->told || round->set)) {
+    if (round->opened && !round->unknown) {
         sim_broken(sim, "round %" PRIu64 " was opened twice", number);
     }
     round->opened = true;
-    round->lost = false;
+    round->unknown = false;
     round->calm = sim->calm;
     sim_note(sim, sim->current, "round %" PRIu64 " asked for", number);
 }
 
+static void has_published(struct sim_node *lead, uint64_t number)
+{
+    struct round *round = round_at(lead->sim, number);
+    check_revealed(lead, number);
+    if (round->given_up) {
+        sim_broken(lead->sim, "round %" PRIu64 " was given up and then published", number);
+    }
+    round->published = true;
+    round->included = round->set_members;
+}
+
+static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
+{
+    struct round *round = round_at(sim, number);
+    if (round->published) {
+        sim_broken(sim, "round %" PRIu64 " was published and then given up", number);
+    }
+    if (!reason || !reason[0]) {
+        sim_broken(sim, "round %" PRIu64 " was given up without a reason", number);
+    }
+    round->given_up = true;
+}
+
 static void check_lead(struct sim_node *node, const char *event)
 {
-    struct sim *sim = node->sim;
     struct mr_lead_report report;
     mr_lead_report(mr_lead_run_core(sim_hub_of(node)->lead), &report);
-    struct round *round = round_at(sim, report.round);
     if (strcmp(event, "round.published") == 0) {
-        check_revealed(node, report.round);
-        if (round->given_up) {
-            sim_broken(sim, "round %" PRIu64 " was given up and then published", report.round);
-        }
-        round->published = true;
-        round->included = round->set_members;
+        has_published(node, report.round);
     } else if (strcmp(event, "round.void") == 0) {
-        if (round->published) {
-            sim_broken(sim, "round %" PRIu64 " was published and then given up", report.round);
-        }
-        if (!report.reason[0]) {
-            sim_broken(sim, "round %" PRIu64 " was given up without a reason", report.round);
-        }
-        round->given_up = true;
+        has_given_up(node->sim, report.round, report.reason);
     }
+}
+
+/* A lead that was killed right after it had written how the round ended could not say so. */
+static void take_record(struct sim_node *lead, uint64_t number)
+{
+    json_t *record = record_of(lead, number);
+    const char *state = json_string_value(json_object_get(record, "state"));
+    if (state && strcmp(state, "published") == 0) {
+        has_published(lead, number);
+    } else if (state) {
+        has_given_up(lead->sim, number, json_string_value(json_object_get(record, "reason")));
+    }
+    json_decref(record);
 }
 
 static void check_helper(struct sim_node *node)
@@ -252,20 +281,33 @@ void sim_check_event(struct sim_node *node, const char *event)
     }
 }
 
-void sim_check_hub_gone(struct sim_node *node)
+void sim_check_signed(struct sim *sim, uint64_t number)
 {
-    struct sim *sim = node->sim;
-    for (unsigned i = 1; node->index == 0 && i < ROUNDS_MAX; i++) {
-        struct round *round = &sim->check->rounds[i];
-        if (round->opened && !round->published && !round->given_up) {
-            round->lost = true; /* this lead's memory held it */
-        }
-    }
+    round_at(sim, number)->seen = true;
 }
 
+/* Whatever round the lead was in, it is in again, or nobody else knows of it. */
 void sim_check_hub_up(struct sim_node *node)
 {
-    (void)node;
+    struct sim *sim = node->sim;
+    struct mr_lead_report report;
+    if (node->index != 0) {
+        return;
+    }
+    mr_lead_report(mr_lead_run_core(sim_hub_of(node)->lead), &report);
+    for (unsigned i = 1; i < ROUNDS_MAX; i++) {
+        struct round *round = &sim->check->rounds[i];
+        if (round->opened && !round->published && !round->given_up) {
+            take_record(node, i);
+        }
+        if (!round->opened || round->published || round->given_up || i == report.round) {
+            continue;
+        }
+        if (round->seen) {
+            sim_broken(sim, "the lead has forgotten round %u, which a helper has signed", i);
+        }
+        round->unknown = true;
+    }
 }
 
 bool sim_check_calm_round(const struct sim *sim)
@@ -303,7 +345,6 @@ void sim_check_outcome(struct sim_node *node, const struct mre_outcome *outcome)
     }
     sim_note(sim, node, "round %" PRIu64 ", attempt %u: %s (%s)", outcome->round, outcome->attempt,
              mre_result_name(outcome->result), outcome->text);
-    totals->device_rounds++;
     if (outcome->result == MRE_COMMITTED) {
         totals->committed++;
         sim_check_told(sim, outcome->round, node->index - SIM_HUBS);
@@ -326,12 +367,12 @@ void sim_check_end(struct sim *sim)
             sim_broken(sim, "round %u was published without d%d, who was told that it counts", i,
                        __builtin_ctzll(round->told & ~round->included));
         }
-        if (round->opened && !round->published && !round->given_up && !round->lost) {
+        if (round->opened && !round->published && !round->given_up && !round->unknown) {
             sim_broken(sim, "round %u has not ended", i);
         }
         totals->rounds_published += round->published;
         totals->rounds_void += round->given_up;
-        totals->rounds_lost += round->lost && !round->published && !round->given_up;
+        totals->rounds_unknown += round->unknown;
         totals->included += (unsigned)__builtin_popcountll(round->published ? round->included : 0);
     }
 }

@@ -16,7 +16,8 @@ void sim_check_opened(struct sim *sim, uint64_t round);
 /* A hub logged this event. */
 void sim_check_event(struct sim_node *node, const char *event);
 void sim_check_hub_up(struct sim_node *node);
-void sim_check_hub_gone(struct sim_node *node);
+/* A helper has signed it. */
+void sim_check_signed(struct sim *sim, uint64_t round);
 void sim_check_outcome(struct sim_node *device, const struct mre_outcome *outcome);
 /* The lead said that this device's upload is durable. */
 void sim_check_told(struct sim *sim, uint64_t round, unsigned device);

@@ -109,6 +109,7 @@ static void check_proposal(struct sim_node *hub, const uint8_t *question, size_t
     if (announcement->cohort_max > mr_ring_clients_max(announcement->ring_bits, 0)) {
         sim_broken(hub->sim, "%s has signed a round that its ring does not hold", hub->name);
     }
+    sim_check_signed(hub->sim, announcement->round);
     check_immutable(hub, announcement->round, 0, question, question_bytes, body, length);
 }
 

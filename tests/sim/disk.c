@@ -241,20 +241,10 @@ void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char 
 {
     for (unsigned i = 0; i < from->entry_count; i++) {
         const struct entry *entry = &from->entries[i];
-        if (entry->cached && in_folder(entry->name, folder)) {
+        const struct entry *there = disk_entry(to, entry->name, false);
+        if (entry->cached && in_folder(entry->name, folder) && (!there || !there->cached)) {
             sim_disk_put(to, entry->name, entry->cached->cached.bytes,
                          entry->cached->cached.length);
-        }
-    }
-}
-
-void sim_disk_keep_only(struct sim_disk *disk, const char *one, const char *other)
-{
-    for (unsigned i = 0; i < disk->entry_count; i++) {
-        struct entry *entry = &disk->entries[i];
-        if (!strchr(entry->name, '/') && strcmp(entry->name, one) != 0 &&
-            strcmp(entry->name, other) != 0) {
-            entry->cached = entry->platter = NULL;
         }
     }
 }

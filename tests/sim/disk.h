@@ -16,11 +16,8 @@ void sim_disk_close(struct sim_disk *disk);
 void sim_disk_put(struct sim_disk *disk, const char *name, const void *bytes, size_t length);
 /* The bytes as a reader would see them now; NULL: no such file. */
 const uint8_t *sim_disk_look(const struct sim_disk *disk, const char *name, size_t *length);
-/* Everything a folder of another disk holds, as an operator would copy it. */
+/* What a folder of another disk holds and this one lacks, as an operator would copy it. */
 void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char *folder);
-
-/* Takes every file out but those in folders and these two. */
-void sim_disk_keep_only(struct sim_disk *disk, const char *one, const char *other);
 
 void sim_disk_power_loss(struct sim_disk *disk);
 void sim_disk_wipe(struct sim_disk *disk);

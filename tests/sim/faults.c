@@ -102,7 +102,8 @@ static bool fill_disk(struct sim *sim)
     return true;
 }
 
-/* A new disk in the machine; for a helper the operator copies the models from the lead. */
+/* A new disk in the machine, as it was when the hub was set up; what else a helper needs, its operator
+ * copies (sim_operator_begin). */
 static bool lose_disk(struct sim *sim)
 {
     const bool hub = sim_chance(sim, 500);
@@ -111,16 +112,15 @@ static bool lose_disk(struct sim *sim)
     if (!node->up || node->index == 0) {
         return false;
     }
-    if (!hub) {
+    if (hub) {
+        sim_hub_kill(node, again_us);
+        sim_disk_wipe(node->disk);
+        sim_hub_set_up(node);
+        node->new_disk = true;
+    } else {
         sim_device_kill(node, again_us);
         sim_disk_wipe(node->disk);
-        return true;
     }
-    sim_hub_kill(node, again_us);
-    sim_disk_wipe(node->disk);
-    sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, "models");
-    sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, "");
-    sim_disk_keep_only(node->disk, "initial", "current");
     return true;
 }
 

@@ -143,6 +143,9 @@ static int open_simulated(struct sim_disk *disk, const char *name, int flags)
     if (!file && !(flags & O_CREAT)) {
         return failed(ENOENT);
     }
+    if (file && flags & O_CREAT && flags & O_EXCL) {
+        return failed(EEXIST);
+    }
     if (!file) {
         if (!has_room(disk)) {
             return -1;
@@ -304,6 +307,9 @@ static int sync_simulated(struct descriptor *descriptor)
         }
         return failed(EIO);
     }
+    if (sim->options.mutant == SIM_MUTANT_SYNC_FORGOTTEN) {
+        return 0;
+    }
     if (descriptor->file) {
         disk_sync_file(descriptor->file, true);
     } else {
@@ -363,6 +369,17 @@ int __wrap_unlink(const char *path)
     }
     disk_unlink(disk, name);
     return 0;
+}
+
+int __wrap_access(const char *path, int mode)
+{
+    const char *name;
+    struct sim_disk *disk = disk_of(path, &name);
+    if (!disk) {
+        return __real_access(path, mode);
+    }
+    const struct entry *entry = disk_entry(disk, name, false);
+    return disk->node->dead ? failed(EIO) : entry && entry->cached ? 0 : failed(ENOENT);
 }
 
 int __wrap_mkdir(const char *path, mode_t mode)

@@ -21,8 +21,8 @@
 struct sim_hub {
     struct mr_hub_config config;
     struct mr_config_hub list[SIM_HUBS];
-    char names[SIM_HUBS][8];
-    char data_dir[16], initial[32];
+    char names[SIM_HUBS][16];
+    char data_dir[32], initial[32];
     struct mr_loop *loop;
     struct mr_hub *hub;
     struct mr_server *server;
@@ -36,8 +36,9 @@ static struct sim_hub *hub_of(const struct sim_node *node)
 
 /* --- the machine ----------------------------------------------------------------------------- */
 
-static void put_model(struct sim *sim, struct sim_node *node)
+void sim_hub_set_up(struct sim_node *node)
 {
+    struct sim *sim = node->sim;
     const size_t d = sim->plan.dimension;
     const struct mr_tensor tensor = {
         .name = "weights", .dims = {(uint32_t)d}, .rank = 1, .offset = 0, .count = d};
@@ -117,7 +118,7 @@ void sim_hubs_new(struct sim *sim)
         node->process = hub;
         node->disk = sim_disk_open(node);
         configure(sim, hub, i);
-        put_model(sim, node);
+        sim_hub_set_up(node);
     }
 }
 
@@ -172,7 +173,6 @@ void sim_hub_kill(struct sim_node *node, uint64_t again_us)
         sim->current = before;
         node->dead = node->up = false;
         sim_disk_forget_descriptors(node);
-        sim_check_hub_gone(node);
     }
     node->life++;
     sim_note(sim, node, "down");
@@ -240,6 +240,17 @@ static void open_round(struct sim *sim, struct sim_node *node)
     sim->current = NULL;
 }
 
+/* A helper whose disk is new lacks the models that came before: its operator fetches them. */
+static void copy_models(struct sim *sim)
+{
+    for (unsigned i = 1; i < sim->plan.hubs; i++) {
+        struct sim_node *node = sim_hub_node(sim, i);
+        if (node->new_disk && node->up) {
+            sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, "models");
+        }
+    }
+}
+
 static void operate(struct sim *sim, void *argument)
 {
     struct sim_node *lead = argument;
@@ -254,6 +265,7 @@ static void operate(struct sim *sim, void *argument)
             return;
         }
         if (ended) {
+            copy_models(sim);
             open_round(sim, lead);
         }
     }

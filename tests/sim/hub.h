@@ -10,6 +10,9 @@
 void sim_hubs_new(struct sim *sim);
 void sim_hubs_free(struct sim *sim);
 
+/* Puts on an empty disk what every hub begins with. */
+void sim_hub_set_up(struct sim_node *node);
+
 /* Starts the process; where that fails (its disk is full) it is tried again later. */
 void sim_hub_start(struct sim_node *node);
 /* The process is gone at once. It starts again after `again_us`; UINT64_MAX: never. */
@@ -17,7 +20,7 @@ void sim_hub_kill(struct sim_node *node, uint64_t again_us);
 /* What runs there; NULL: nothing. */
 struct mr_hub *sim_hub_of(const struct sim_node *node);
 
-/* The operator of the lead: opens rounds as long as there is a reason to. */
+/* The operators: open rounds as long as there is a reason to, copy models to helpers with new disks. */
 void sim_operator_begin(struct sim *sim);
 
 /* --- for the seams --------------------------------------------------------------------------- */

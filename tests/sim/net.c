@@ -84,7 +84,8 @@ void sim_net_draw_link(struct sim_node *device)
     const struct sim_plan *plan = &sim->plan;
     struct link *link = &sim->net->links[device->index - SIM_HUBS];
     const bool slow = sim_chance(sim, 250);
-    *link = (struct link){.delay_us = sim_between(sim, 300, slow ? 150 * SIM_MS : 20 * SIM_MS),
+    const uint64_t slowest_us = (sim->calm ? 60 : 150) * SIM_MS;
+    *link = (struct link){.delay_us = sim_between(sim, 300, slow ? slowest_us : 20 * SIM_MS),
                           .jitter_us = sim_below(sim, slow ? 60 * SIM_MS : 5 * SIM_MS)};
     if (!sim->calm) {
         link->loss = (unsigned)sim_below(sim, plan->loss_max + 1);

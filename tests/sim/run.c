@@ -52,7 +52,7 @@ static void draw_plan(struct sim *sim)
     plan->dimension = 64u << sim_below(sim, 4);
     plan->ring_bits = (uint8_t)(16 + 8 * sim_below(sim, 3));
     plan->chunk_bytes = (uint16_t)(64 * sim_between(sim, 1, 3));
-    plan->deadline_ms = (uint32_t)sim_between(sim, 3000, 9000);
+    plan->deadline_ms = (uint32_t)sim_between(sim, 3000, 9000) + 2000 * (plan->hubs - 2);
     plan->commit_interval_ms = (uint32_t)sim_between(sim, 20, 500);
     plan->peer_timeout_ms = (uint32_t)sim_between(sim, 1500, 6000);
     plan->idle_timeout_ms = (uint32_t)sim_between(sim, 800, 4000);
@@ -140,6 +140,7 @@ static void end(struct sim *sim)
     sim_net_free(sim->net);
     sim_check_free(sim);
     sim_files_close(sim->files);
+    sim->files = NULL;
     sim_engine_close(sim);
 }
 

@@ -40,6 +40,9 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *
     if (!is_ack && mutant() == SIM_MUTANT_CHUNK_REWRITTEN && sim_chance(sim, 100)) {
         first[0] ^= 1;
     }
+    if (is_ack && mutant() == SIM_MUTANT_COMMITTED_EARLY && first[0] == MR_UPLOAD_STAGED) {
+        first[0] = MR_UPLOAD_COMMITTED;
+    }
     const int result = __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
     if (sim && result == 0 && !sim->current->dead) {
         sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);

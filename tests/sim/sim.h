@@ -38,6 +38,7 @@ struct sim_node {
     unsigned index; /* hubs 0.., then devices SIM_HUBS.. */
     char name[8];   /* "h0", "d7" */
     bool up;        /* its process runs */
+    bool new_disk;  /* it lost its disk: models may be missing on the one it has */
     bool dead;      /* it was killed: whatever its code still does to let go of memory has no effect */
     uint32_t life;  /* counts processes: what was meant for an earlier one does not arrive */
     int64_t wall_us;           /* how wrong its wall clock is */
@@ -55,8 +56,8 @@ struct sim_options {
 
 /* What happened, over one seed or many. */
 struct sim_totals {
-    uint64_t seeds, failed, events, datagrams, rounds_published, rounds_void, rounds_lost;
-    uint64_t committed, committed_lost, outcomes_other, device_rounds, included;
+    uint64_t seeds, failed, events, datagrams, rounds_published, rounds_void, rounds_unknown;
+    uint64_t committed, outcomes_other, included;
     uint64_t virtual_ms;
     uint64_t faults[SIM_FAULTS];
 };
