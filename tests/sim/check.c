@@ -124,11 +124,9 @@ static uint64_t members_of(struct sim *sim, const json_t *record, uint64_t round
     uint64_t members = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint8_t id[MR_CLIENT_ID_BYTES];
-        const char *text =
-            json_string_value(json_object_get(json_array_get(list, i), "client_id"));
-        const int device = text && mr_hex_decode(id, sizeof id, text) == 0
-                               ? sim_device_by_id(sim, id)
-                               : -1;
+        const char *text = json_string_value(json_object_get(json_array_get(list, i), "client_id"));
+        const int device =
+            text && mr_hex_decode(id, sizeof id, text) == 0 ? sim_device_by_id(sim, id) : -1;
         if (device < 0 || members >> device & 1) {
             sim_broken(sim, "round %" PRIu64 " lists %s", round,
                        device < 0 ? "somebody who is no device" : "a device twice");
@@ -173,7 +171,8 @@ static json_t *record_of(struct sim_node *node, uint64_t round)
     return text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
 }
 
-/* A hub has computed a round's result: the sum is right, the set is large enough and everybody's. */
+/* A hub has computed a round's result: the sum is right, the set is large enough and everybody's.
+ */
 static void check_revealed(struct sim_node *node, uint64_t round_number)
 {
     struct sim *sim = node->sim;
@@ -327,12 +326,15 @@ void sim_check_told(struct sim *sim, uint64_t number, unsigned device)
     struct round *round = round_at(sim, number);
     const uint64_t bit = UINT64_C(1) << device;
     if (!(round->told & bit)) {
-        sim_note(sim, sim->current, "round %" PRIu64 ": d%u is told that it counts", number, device);
+        sim_note(sim, sim->current, "round %" PRIu64 ": d%u is told that it counts", number,
+                 device);
     }
     round->told |= bit;
     if (round->published && !(round->included & bit)) {
-        sim_broken(sim, "d%u is told that it counts in round %" PRIu64 ", which was published "
-                   "without it", device, number);
+        sim_broken(sim,
+                   "d%u is told that it counts in round %" PRIu64 ", which was published "
+                   "without it",
+                   device, number);
     }
 }
 

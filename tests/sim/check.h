@@ -1,5 +1,6 @@
 /* check.h - the plain model that a simulation is held against: what was promised to whom, and every
- * invariant of the design. Told of what happens by the seams; breaks the simulation when it must. */
+ * invariant of the design. Told of what happens by the seams; breaks the simulation when it must.
+ */
 #ifndef MR_TESTS_SIM_CHECK_H
 #define MR_TESTS_SIM_CHECK_H
 
@@ -38,6 +39,7 @@ void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_
 void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
                       const uint8_t *header, const uint8_t *cipher, size_t bytes,
                       const uint8_t *tag);
+void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message);
 void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain);
 void sim_check_lead_got(struct sim *sim, const struct mr_peer_address *from, size_t length);
 void sim_check_lead_sent(struct sim *sim, const struct mr_peer_address *to, size_t length);

@@ -19,8 +19,8 @@ void map_fini(struct map *map);
 
 struct round {
     bool opened, calm, published, given_up;
-    bool seen;    /* a helper has signed it */
-    bool unknown; /* the lead crashed before it had it on its disk */
+    bool seen;         /* a helper has signed it */
+    bool unknown;      /* the lead crashed before it had it on its disk */
     uint64_t told;     /* bit per device: it was promised that it counts */
     uint64_t included; /* … it does, in the published round */
     uint64_t set;      /* hash of the set that some hub has revealed; 0: none */

@@ -44,8 +44,7 @@ static void check_seed(struct sim_node *from, struct sim_node *to, const uint8_t
     }
     const uint64_t use = hash4(sim_hash(request.announcement_hash, MR_HASH_BYTES, 5), from->index,
                                to->index, request.attempt);
-    uint64_t *known =
-        map_at(&sim->check->seeds, sim_hash(request.seed, MR_SEED_BYTES, 6), &fresh);
+    uint64_t *known = map_at(&sim->check->seeds, sim_hash(request.seed, MR_SEED_BYTES, 6), &fresh);
     if (!fresh && *known != use) {
         sim_broken(sim, "%s uses a seed twice, now in attempt %u for %s", from->name,
                    request.attempt, to->name);
@@ -81,8 +80,10 @@ static void check_immutable(struct sim_node *hub, uint64_t round, uint64_t step,
     *first = asked;
     uint64_t *before = map_at(&sim->check->answers, hash4(place, asked, 0, 10), &fresh);
     if (!fresh && *before != said) {
-        sim_broken(sim, "%s has answered the same question twice, with different bytes, in round "
-                   "%" PRIu64, hub->name, round);
+        sim_broken(sim,
+                   "%s has answered the same question twice, with different bytes, in round "
+                   "%" PRIu64,
+                   hub->name, round);
     }
     *before = said;
 }
@@ -179,9 +180,9 @@ void sim_check_chunk(struct sim_node *device, const uint8_t *bytes, size_t lengt
         sim_broken(sim, "%s sends a datagram that is none", device->name);
         return;
     }
-    uint64_t *known = map_at(&sim->check->chunks,
-                             hash4(device->index, header.upload_id, header.chunk, header.round),
-                             &fresh);
+    uint64_t *known =
+        map_at(&sim->check->chunks,
+               hash4(device->index, header.upload_id, header.chunk, header.round), &fresh);
     const uint64_t now = sim_hash(bytes, length, 11);
     sim_mark(sim, device, "chunk", header.chunk, now);
     if (!fresh && *known != now) {
@@ -198,7 +199,17 @@ void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_
         sim_hash(key, sizeof *key, 13);
 }
 
-/* No (key, nonce) for two messages; the nonce is a function of the sequence. */
+/* No (key, nonce) for two messages; the nonce is a function of the number. */
+void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message)
+{
+    bool fresh;
+    uint64_t *known = map_at(&sim->check->nonces, hash4(key, number, 15, 0), &fresh);
+    if (!fresh && *known != message) {
+        sim_broken(sim, "one key and nonce for two messages (number %" PRIu64 ")", number);
+    }
+    *known = message;
+}
+
 void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
                       const uint8_t *header, const uint8_t *cipher, size_t bytes,
                       const uint8_t *tag)
@@ -207,11 +218,7 @@ void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequ
     const uint64_t key = *map_at(&sim->check->keys, sim_hash(&aead, sizeof aead, 12), &fresh);
     const uint64_t message =
         sim_hash(cipher, bytes, sim_hash(tag, MR_TAG_BYTES, sim_hash(header, 32, 14)));
-    uint64_t *known = map_at(&sim->check->nonces, hash4(key, sequence, 15, 0), &fresh);
-    if (!fresh && *known != message) {
-        sim_broken(sim, "one key and nonce for two messages (number %" PRIu64 ")", sequence);
-    }
-    *known = message;
+    sim_check_unit(sim, key, sequence, message);
 }
 
 void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain)

@@ -206,7 +206,7 @@ static void request_arrives(struct sim *sim, void *argument)
 }
 
 static struct sim_exchange *exchange_new(const struct mr_h2_client *client, const char *method,
-                                     const char *path, const void *body, size_t length)
+                                         const char *path, const void *body, size_t length)
 {
     struct sim_exchange *exchange = calloc(1, sizeof *exchange);
     MR_ASSERT(exchange && strlen(path) < sizeof exchange->path);
@@ -236,7 +236,8 @@ static struct sim_exchange *exchange_new(const struct mr_h2_client *client, cons
 
 int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
                          const char *content_type, const void *body, size_t length, size_t body_max,
-                         unsigned timeout_ms, struct mr_h2_response *response, struct mr_error *error)
+                         unsigned timeout_ms, struct mr_h2_response *response,
+                         struct mr_error *error)
 {
     struct sim *sim = client->from->sim;
     (void)content_type;

@@ -1,5 +1,6 @@
-/* control.h - TLS and HTTP/2 as the simulator has them: a connection that breaks as a whole, delivers
- * each request at most once and whole, and exports key material that both ends agree on. */
+/* control.h - TLS and HTTP/2 as the simulator has them: a connection that breaks as a whole,
+ * delivers each request at most once and whole, and exports key material that both ends agree on.
+ */
 #ifndef MR_TESTS_SIM_CONTROL_H
 #define MR_TESTS_SIM_CONTROL_H
 

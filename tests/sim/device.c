@@ -19,7 +19,7 @@
 struct sim_device {
     struct sim_node *node;
     struct sim_co *thread;
-    uint64_t training_us; /* at most */
+    uint64_t training_us;                             /* at most */
     uint8_t seeds[(MR_HUBS_MAX - 1) * MR_SEED_BYTES]; /* of the last attempt */
     bool seeds_drawn;
 };

@@ -1,9 +1,10 @@
-/* disk.h - a node's disk: a flat set of files under /sim/NODE/, with what is on the platter and what is
- * only in the page cache kept apart. The real code reaches it by open, pwrite, fdatasync, rename, …
+/* disk.h - a node's disk: a flat set of files under /sim/NODE/, with what is on the platter and
+ * what is only in the page cache kept apart. The real code reaches it by open, pwrite, fdatasync,
+ * rename, …
  *
- * A write reaches the platter with a sync of its file, a rename or a creation with a sync of its folder.
- * SIGKILL keeps the cache. At a power loss, of what was not synced each file's writes are kept, lost or
- * torn by chance, and renames up to some point in their order. */
+ * A write reaches the platter with a sync of its file, a rename or a creation with a sync of its
+ * folder. SIGKILL keeps the cache. At a power loss, of what was not synced each file's writes are
+ * kept, lost or torn by chance, and renames up to some point in their order. */
 #ifndef MR_TESTS_SIM_DISK_H
 #define MR_TESTS_SIM_DISK_H
 

@@ -180,7 +180,7 @@ uint64_t sim_hash(const void *bytes, size_t length, uint64_t salt)
 {
     const uint8_t *at = bytes;
     uint64_t hash = mixed(salt + UINT64_C(0x9e3779b97f4a7c15)) ^ length;
-    for (; length; ) {
+    for (; length;) {
         uint64_t word = 0;
         const size_t n = length < sizeof word ? length : sizeof word;
         memcpy(&word, at, n);
@@ -240,7 +240,8 @@ static struct record *next_record(struct sim *sim, const struct sim_node *node)
     return record;
 }
 
-void sim_mark(struct sim *sim, const struct sim_node *node, const char *what, uint64_t a, uint64_t b)
+void sim_mark(struct sim *sim, const struct sim_node *node, const char *what, uint64_t a,
+              uint64_t b)
 {
     struct record *record = next_record(sim, node);
     const uint64_t numbers[2] = {a, b};

@@ -4,9 +4,9 @@
 
 #include "tests/sim/sim.h"
 
-void sim_engine_open(struct sim *sim); /* options are set */
+void sim_engine_open(struct sim *sim);  /* options are set */
 void sim_engine_close(struct sim *sim); /* every node is down */
-void sim_activate(struct sim *sim);    /* NULL: none */
+void sim_activate(struct sim *sim);     /* NULL: none */
 /* Runs the next event. false: there is none. */
 bool sim_step(struct sim *sim);
 

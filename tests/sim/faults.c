@@ -41,7 +41,8 @@ static bool kill_hub(struct sim *sim, bool power)
     if (!node->up) {
         return false;
     }
-    sim_hub_kill(node, sim_between(sim, 10 * SIM_MS, sim_chance(sim, 200) ? 12 * SIM_S : 2 * SIM_S));
+    sim_hub_kill(node,
+                 sim_between(sim, 10 * SIM_MS, sim_chance(sim, 200) ? 12 * SIM_S : 2 * SIM_S));
     if (power) {
         sim_disk_power_loss(node->disk);
     }
@@ -102,8 +103,8 @@ static bool fill_disk(struct sim *sim)
     return true;
 }
 
-/* A new disk in the machine, as it was when the hub was set up; what else a helper needs, its operator
- * copies (sim_operator_begin). */
+/* A new disk in the machine, as it was when the hub was set up; what else a helper needs, its
+ * operator copies (sim_operator_begin). */
 static bool lose_disk(struct sim *sim)
 {
     const bool hub = sim_chance(sim, 500);

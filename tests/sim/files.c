@@ -1,5 +1,5 @@
-/* files.c - the C library's file calls over simulated disks, by the linker's --wrap. Paths under /sim/
- * are the simulator's, everything else is the machine's. */
+/* files.c - the C library's file calls over simulated disks, by the linker's --wrap. Paths under
+ * /sim/ are the simulator's, everything else is the machine's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,10 +12,10 @@
 #include "tests/sim/seams.h"
 #include "wire/assert.h"
 
-#define ROOT        "/sim/"
-#define FIRST_FD    (1 << 20)
-#define FDS_MAX     512
-#define MAPPED_MAX  512
+#define ROOT       "/sim/"
+#define FIRST_FD   (1 << 20)
+#define FDS_MAX    512
+#define MAPPED_MAX 512
 
 struct descriptor {
     struct sim_node *node; /* NULL: free */

@@ -13,10 +13,10 @@
 #include "wire/assert.h"
 #include "wire/safetensors.h"
 
-#define SOURCES_MAX  4
-#define OPERATOR_US  (250 * SIM_MS)
-#define CALM_MAX_US  (240 * SIM_S)
-#define PORT_BASE    20000
+#define SOURCES_MAX 4
+#define OPERATOR_US (250 * SIM_MS)
+#define CALM_MAX_US (240 * SIM_S)
+#define PORT_BASE   20000
 
 struct sim_hub {
     struct mr_hub_config config;

@@ -20,7 +20,8 @@ void sim_hub_kill(struct sim_node *node, uint64_t again_us);
 /* What runs there; NULL: nothing. */
 struct mr_hub *sim_hub_of(const struct sim_node *node);
 
-/* The operators: open rounds as long as there is a reason to, copy models to helpers with new disks. */
+/* The operators: open rounds as long as there is a reason to, copy models to helpers with new
+ * disks. */
 void sim_operator_begin(struct sim *sim);
 
 /* --- for the seams --------------------------------------------------------------------------- */

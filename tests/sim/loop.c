@@ -1,5 +1,5 @@
-/* loop.c - in place of appliance/runtime and the log: an event loop, timers and background threads on
- * virtual time. What a hub logs goes into the trace. */
+/* loop.c - in place of appliance/runtime and the log: an event loop, timers and background threads
+ * on virtual time. What a hub logs goes into the trace. */
 #include "tests/sim/loop.h"
 
 #include <stdarg.h>
@@ -72,8 +72,8 @@ static void plan_turn(struct mr_loop *loop)
 {
     if (!loop->turn_planned && !loop->draining) {
         loop->turn_planned = true;
-        sim_at(loop->node->sim, loop->node->sim->now_us + sim_below(loop->node->sim, 50), loop->node,
-               turn, loop);
+        sim_at(loop->node->sim, loop->node->sim->now_us + sim_below(loop->node->sim, 50),
+               loop->node, turn, loop);
     }
 }
 
@@ -212,8 +212,8 @@ void mr_timer_disarm(struct mr_timer *timer)
     timer->at_ms = UINT64_MAX;
 }
 
-/* Timers are closed with their hub only: events that are still planned for them belong to a life that
- * is over, and do not come. */
+/* Timers are closed with their hub only: events that are still planned for them belong to a life
+ * that is over, and do not come. */
 void mr_timer_close(struct mr_timer *timer)
 {
     free(timer);
@@ -295,8 +295,8 @@ void mr_job_run(struct mr_job_thread *thread, mr_loop_fn work, mr_loop_fn done, 
 
 /* --- the log --------------------------------------------------------------------------------- */
 
-void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event, const char *format,
-                  ...)
+void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event,
+                  const char *format, ...)
 {
     struct sim *sim = sim_active();
     char text[120];

@@ -1,4 +1,5 @@
-/* main.c - `./run simulate`: seeds, one after the other or in several processes, and their totals. */
+/* main.c - `./run simulate`: seeds, one after the other or in several processes, and their totals.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +50,7 @@ static void print_totals(const struct sim_totals *totals, double seconds)
 
 static void run_one(const struct wish *wish, uint64_t seed, struct sim_result *result)
 {
-    const struct sim_options options = {
-        .seed = seed, .print = wish->trace, .mutant = wish->mutant};
+    const struct sim_options options = {.seed = seed, .print = wish->trace, .mutant = wish->mutant};
     sim_run(&options, result);
     if (wish->twice && !result->failed) {
         struct sim_result again;

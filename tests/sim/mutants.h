@@ -1,5 +1,5 @@
-/* mutants.h - defects that the simulator plants on purpose, to show that it finds such. They live in
- * the simulator's own seams and in wrapped calls; the real code is never changed. */
+/* mutants.h - defects that the simulator plants on purpose, to show that it finds such. They live
+ * in the simulator's own seams and in wrapped calls; the real code is never changed. */
 #ifndef MR_TESTS_SIM_MUTANTS_H
 #define MR_TESTS_SIM_MUTANTS_H
 

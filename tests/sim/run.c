@@ -38,8 +38,8 @@ const char *sim_mutant_sentence(enum sim_mutant mutant)
 
 /* --- the plan -------------------------------------------------------------------------------- */
 
-/* A federation small enough for tens of milliseconds, and a handful of kinds of faults: a history in
- * which everything goes wrong at once shows less than one in which a few things do. */
+/* A federation small enough for tens of milliseconds, and a handful of kinds of faults: a history
+ * in which everything goes wrong at once shows less than one in which a few things do. */
 static void draw_plan(struct sim *sim)
 {
     static const unsigned losses[] = {0, 20, 100, 300};
@@ -67,7 +67,8 @@ static void draw_plan(struct sim *sim)
     plan->duplicate_max = sim_chance(sim, 500) ? 100 : 0;
     plan->corrupt_max = sim_chance(sim, 500) ? 60 : 0;
     plan->break_max = sim_chance(sim, 500) ? 40 : 0;
-    sim_note(sim, NULL, "%u hubs, %u devices, cohort %u, quorum %u, %u values of %u bits in chunks of %u",
+    sim_note(sim, NULL,
+             "%u hubs, %u devices, cohort %u, quorum %u, %u values of %u bits in chunks of %u",
              plan->hubs, plan->devices, plan->cohort_min, plan->quorum, plan->dimension,
              plan->ring_bits, plan->chunk_bytes);
 }

@@ -43,12 +43,27 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *
     if (is_ack && mutant() == SIM_MUTANT_COMMITTED_EARLY && first[0] == MR_UPLOAD_STAGED) {
         first[0] = MR_UPLOAD_COMMITTED;
     }
-    const int result = __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
+    const int result =
+        __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
     if (sim && result == 0 && !sim->current->dead) {
         sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);
         if (is_ack) {
             sim_check_ack(sim, aad, first);
         }
+    }
+    return result;
+}
+
+/* A helper's journal: the same rule, across crashes. */
+int __wrap_journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
+                        const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number,
+                        const uint8_t *plain, size_t length)
+{
+    struct sim *sim = sim_active();
+    const int result = __real_journal_seal(out, key, head, number, plain, length);
+    if (sim && result == 0) {
+        sim_check_unit(sim, sim_hash(key, JOURNAL_KEY_BYTES, 16), number,
+                       sim_hash(out, length + JOURNAL_UNIT_EXTRA, 17));
     }
     return result;
 }

@@ -1,5 +1,5 @@
-/* seams.h - functions of the C library and of the tree that the linker's --wrap puts the simulator's
- * own in front of (the list is in meson.build). */
+/* seams.h - functions of the C library and of the tree that the linker's --wrap puts the
+ * simulator's own in front of (the list is in meson.build). */
 #ifndef MR_TESTS_SIM_SEAMS_H
 #define MR_TESTS_SIM_SEAMS_H
 
@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "appliance/accumulate/shard.h"
+#include "appliance/round/journal_seal.h"
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
 
@@ -48,6 +49,10 @@ SIM_WRAP(int, mr_aead_rekey, (struct mr_aead * aead, const struct mr_aead_key *k
 SIM_WRAP(int, mr_aead_seal,
          (struct mr_aead * aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
           const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES]))
+SIM_WRAP(int, journal_seal,
+         (uint8_t * out, const uint8_t key[JOURNAL_KEY_BYTES],
+          const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
+          size_t length))
 SIM_WRAP(void, mr_open_burst, (struct mr_opener * opener, struct mr_open_job *jobs, unsigned count))
 SIM_WRAP(void, mr_shard_fold,
          (struct mr_shard * shard, const struct mr_layout *layout, const uint8_t *const *shares,

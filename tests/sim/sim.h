@@ -2,12 +2,12 @@
  *
  * Hubs and devices are the real ones: mr_hub_open with its roles, routes, upload plane and workers,
  * mre_client_round with its attempts and its sender. What stands around them is replaced: the event
- * loop, threads (as coroutines), clocks, randomness, files, datagrams and TLS connections. Everything
- * that happens is an event in one queue ordered by virtual time, every choice is drawn from one
- * generator, so a seed names a history.
+ * loop, threads (as coroutines), clocks, randomness, files, datagrams and TLS connections.
+ * Everything that happens is an event in one queue ordered by virtual time, every choice is drawn
+ * from one generator, so a seed names a history.
  *
- * Code of a node runs either from an event (its loop's thread) or in a coroutine (its other threads,
- * and devices). Only a coroutine may wait. One simulation at a time a process. */
+ * Code of a node runs either from an event (its loop's thread) or in a coroutine (its other
+ * threads, and devices). Only a coroutine may wait. One simulation at a time a process. */
 #ifndef MR_TESTS_SIM_H
 #define MR_TESTS_SIM_H
 
@@ -39,10 +39,10 @@ struct sim_node {
     char name[8];   /* "h0", "d7" */
     bool up;        /* its process runs */
     bool new_disk;  /* it lost its disk: models may be missing on the one it has */
-    bool dead;      /* it was killed: whatever its code still does to let go of memory has no effect */
-    uint32_t life;  /* counts processes: what was meant for an earlier one does not arrive */
-    int64_t wall_us;           /* how wrong its wall clock is */
-    uint64_t monotonic_us;     /* where its monotonic clock began */
+    bool dead; /* it was killed: whatever its code still does to let go of memory has no effect */
+    uint32_t life;         /* counts processes: what was meant for an earlier one does not arrive */
+    int64_t wall_us;       /* how wrong its wall clock is */
+    uint64_t monotonic_us; /* where its monotonic clock began */
     uint64_t stalled_until_us; /* it does not run before */
     struct sim_disk *disk;
     void *process; /* struct sim_hub or struct sim_device */
@@ -96,7 +96,7 @@ struct sim {
     struct sim_result result;
     struct sim_queue *queue;
     struct sim_trace *trace;
-    struct sim_pool *pool; /* of coroutines */
+    struct sim_pool *pool;   /* of coroutines */
     struct sim_files *files; /* open ones */
     struct sim_net *net;
     struct sim_check *check;
@@ -130,7 +130,7 @@ void sim_at(struct sim *sim, uint64_t at_us, struct sim_node *node, sim_fn fn, v
 void sim_at_owned(struct sim *sim, uint64_t at_us, struct sim_node *node, sim_fn fn,
                   void *argument);
 uint64_t sim_random(struct sim *sim);
-uint64_t sim_below(struct sim *sim, uint64_t n); /* 0..n-1; n > 0 */
+uint64_t sim_below(struct sim *sim, uint64_t n);                    /* 0..n-1; n > 0 */
 uint64_t sim_between(struct sim *sim, uint64_t low, uint64_t high); /* both included */
 bool sim_chance(struct sim *sim, unsigned per_thousand);
 void sim_fill(struct sim *sim, void *out, size_t bytes);

@@ -84,8 +84,8 @@ int __wrap_pthread_setname_np(pthread_t id, const char *name)
     return here() ? 0 : __real_pthread_setname_np(id, name);
 }
 
-/* A thread that waits lets the others go on; whoever is outside of all threads starts those that have
- * not begun, which is what it waits for. */
+/* A thread that waits lets the others go on; whoever is outside of all threads starts those that
+ * have not begun, which is what it waits for. */
 int __wrap_sem_wait(sem_t *semaphore)
 {
     struct sim_node *node = here();
