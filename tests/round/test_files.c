@@ -1,4 +1,4 @@
-/* test_files.c - commit files and the store: written, read back, torn, damaged. */
+/* test_files.c - the store: written, read back, torn, damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 
 #include "appliance/model/files.h"
 #include "appliance/model/store.h"
-#include "appliance/round/commit_file.h"
 #include "scratch.h"
 #include "wire/safetensors.h"
 
@@ -29,136 +28,12 @@ static int close_scratch(void **state)
     return 0;
 }
 
-/* --- commit files ---------------------------------------------------------------------------- */
-
-#define SHARE 640
-
-static uint8_t sum_bytes[SHARE], envelope[300];
-
-static struct mr_commit_state make_state(unsigned members, struct mr_included *entries)
-{
-    struct mr_commit_state state = {.round = 9,
-                                    .announcement_hash = {1, 2, 3},
-                                    .sum = sum_bytes,
-                                    .share_bytes = SHARE,
-                                    .envelope = envelope,
-                                    .envelope_bytes = sizeof envelope,
-                                    .included = entries,
-                                    .included_count = members};
-    for (unsigned i = 0; i < SHARE; i++) {
-        sum_bytes[i] = (uint8_t)(i * 7 + members);
-    }
-    memset(envelope, 0x5a, sizeof envelope);
-    for (unsigned i = 0; i < members; i++) {
-        memset(entries[i].client_id, (int)i + 1, MR_CLIENT_ID_BYTES);
-        entries[i].attempt = i % 8;
-    }
-    return state;
-}
-
-static void write_states(const char *dir, unsigned first, unsigned last)
-{
-    struct mr_commit_file *file;
-    struct mr_error error = {.text = ""};
-    struct mr_included entries[16];
-    assert_int_equal(mr_commit_file_open(&file, dir, &error), 0);
-    for (unsigned members = first; members <= last; members++) {
-        const struct mr_commit_state state = make_state(members, entries);
-        assert_int_equal(mr_commit_file_write(file, &state, &error), 0);
-    }
-    mr_commit_file_close(file);
-}
-
-static void expect_members(const char *dir, unsigned members)
-{
-    struct mr_commit_read read;
-    struct mr_error error;
-    struct mr_included entries[16];
-    assert_int_equal(mr_commit_file_read(&read, dir, &error), 0);
-    const struct mr_commit_state expected = make_state(members, entries);
-    assert_int_equal(read.state.included_count, members);
-    assert_int_equal(read.state.round, 9);
-    assert_false(read.state.frozen);
-    assert_memory_equal(read.state.announcement_hash, expected.announcement_hash, MR_HASH_BYTES);
-    assert_int_equal(read.state.share_bytes, SHARE);
-    assert_memory_equal(read.state.sum, sum_bytes, SHARE);
-    assert_int_equal(read.state.envelope_bytes, sizeof envelope);
-    assert_memory_equal(read.state.envelope, envelope, sizeof envelope);
-    for (unsigned i = 0; i < members; i++) {
-        assert_memory_equal(read.state.included[i].client_id, entries[i].client_id,
-                            MR_CLIENT_ID_BYTES);
-        assert_int_equal(read.state.included[i].attempt, entries[i].attempt);
-    }
-    mr_commit_read_fini(&read);
-}
-
-static void test_commit_round_trip(void **state)
-{
-    const char *dir = *state;
-    struct mr_commit_read read;
-    struct mr_error error;
-    assert_int_equal(mr_commit_file_read(&read, dir, &error), 1);
-    write_states(dir, 0, 0);
-    expect_members(dir, 0);
-    write_states(dir, 1, 6);
-    expect_members(dir, 6);
-    write_states(dir, 3, 3); /* a new process goes on from there: newer wins, not longer */
-    expect_members(dir, 3);
-}
-
-static void with_file(const char *dir, unsigned which, uint8_t **bytes, size_t *length, char *path)
-{
-    sprintf(path, "%s/commit-%u", dir, which);
-    assert_int_equal(mr_file_read(path, bytes, length, NULL), 0);
-}
-
 static void put(const char *path, const uint8_t *bytes, size_t length)
 {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, length, file), length);
     fclose(file);
-}
-
-/* The newest generation is cut or changed anywhere: the one before is read instead. */
-static void test_commit_torn_and_damaged(void **state)
-{
-    const char *dir = *state;
-    char path[4096];
-    uint8_t *bytes;
-    size_t length;
-    write_states(dir, 4, 5); /* generations 1 (in commit-1) and 2 (in commit-0) */
-    with_file(dir, 0, &bytes, &length, path);
-    for (size_t cut = 0; cut < length; cut += 13) {
-        put(path, bytes, cut);
-        expect_members(dir, 4);
-    }
-    for (size_t at = 0; at < length; at += 11) {
-        bytes[at] ^= 0x10;
-        put(path, bytes, length);
-        expect_members(dir, 4);
-        bytes[at] ^= 0x10;
-    }
-    put(path, bytes, length);
-    expect_members(dir, 5);
-    put(path, bytes, 20);
-    free(bytes);
-    write_states(dir, 7, 7); /* writing goes on over the torn one */
-    expect_members(dir, 7);
-}
-
-static void test_commit_both_damaged(void **state)
-{
-    const char *dir = *state;
-    char path[4096];
-    struct mr_commit_read read;
-    struct mr_error error;
-    write_states(dir, 4, 5);
-    for (unsigned which = 0; which < 2; which++) {
-        sprintf(path, "%s/commit-%u", dir, which);
-        put(path, (const uint8_t *)"MRCOMMT1", 8);
-    }
-    assert_int_equal(mr_commit_file_read(&read, dir, &error), 1);
 }
 
 /* --- the store ------------------------------------------------------------------------------- */
@@ -305,9 +180,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
     const struct CMUnitTest tests[] = {
-        T(test_commit_round_trip),    T(test_commit_torn_and_damaged),
-        T(test_commit_both_damaged),  T(test_store),
-        T(test_store_refuses_damage), T(test_store_maps_a_bounded_number),
+        T(test_store),
+        T(test_store_refuses_damage),
+        T(test_store_maps_a_bounded_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
