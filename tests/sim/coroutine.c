@@ -92,21 +92,27 @@ void sim_co_run(struct sim_co *co)
     }
 }
 
-struct sim_co *sim_co_newest(struct sim *sim)
-{
-    MR_ASSERT(sim->pool->count);
-    return sim->pool->all[sim->pool->count - 1];
-}
-
 bool sim_co_done(const struct sim_co *co)
 {
     return !co->stack;
 }
 
-void sim_co_finish(struct sim_co *co)
+/* In a thread: lets the others run until that one has ended. Outside: runs it, and its node's other
+ * threads, which it may be waiting for. */
+void sim_co_join(struct sim_co *co)
 {
+    struct sim *sim = co->node->sim;
+    struct sim_pool *pool = sim->pool;
+    while (co->stack && sim->running) {
+        sim_yield(sim);
+    }
     while (co->stack) {
         sim_co_run(co);
+        for (unsigned i = 0; co->stack && i < pool->count; i++) {
+            if (pool->all[i]->node == co->node && pool->all[i]->stack) {
+                sim_co_run(pool->all[i]);
+            }
+        }
     }
 }
 
@@ -125,7 +131,8 @@ void sim_wait_until(struct sim *sim, uint64_t until_us)
 {
     struct sim_co *co = sim->running;
     MR_ASSERT(co);
-    if (co->node->dead) {
+    if (co->node->dead) { /* time does not pass for it any more, but its other threads must run */
+        leave(co, false);
         return;
     }
     co->waiting = true;
@@ -136,9 +143,9 @@ void sim_wait_until(struct sim *sim, uint64_t until_us)
     leave(co, false);
 }
 
-void sim_pause(struct sim *sim)
+void sim_yield(struct sim *sim)
 {
-    leave(sim->running, false);
+    sim_wait_for(sim, 200);
 }
 
 void sim_wait_for(struct sim *sim, uint64_t us)

@@ -252,7 +252,7 @@ void sim_device_kill(struct sim_node *node, uint64_t again_us)
     struct sim_device *device = node->process;
     if (node->up) {
         node->dead = true;
-        sim_co_finish(device->thread);
+        sim_co_join(device->thread);
         node->dead = node->up = false;
         sim_disk_forget_descriptors(node);
     }

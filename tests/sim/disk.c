@@ -269,8 +269,14 @@ void sim_disk_fail_sync(struct sim_disk *disk)
     disk->fail_sync = true;
 }
 
+void sim_disk_kill_at(struct sim_disk *disk, unsigned n)
+{
+    disk->kill_at = n;
+}
+
 void sim_disk_repair(struct sim_disk *disk)
 {
+    disk->kill_at = 0;
     disk->full = disk->fail_write = disk->fail_sync = false;
 }
 

@@ -29,6 +29,8 @@ void sim_disk_forget_descriptors(struct sim_node *node);
 void sim_disk_set_full(struct sim_disk *disk, bool full);
 void sim_disk_fail_write(struct sim_disk *disk); /* the next one */
 void sim_disk_fail_sync(struct sim_disk *disk);  /* the next one */
+/* The machine dies in the middle of the n-th operation from now. */
+void sim_disk_kill_at(struct sim_disk *disk, unsigned n);
 void sim_disk_repair(struct sim_disk *disk);
 
 struct sim_files *sim_files_open(void);

@@ -45,6 +45,7 @@ struct sim_disk {
     struct change changes[CHANGES_MAX]; /* of folders, not synced yet, in order */
     unsigned change_count;
     uint64_t slow_us; /* a sync takes up to so long */
+    unsigned kill_at; /* 0: not */
     bool full, fail_write, fail_sync;
 };
 

@@ -49,6 +49,28 @@ static bool kill_hub(struct sim *sim, bool power)
     return true;
 }
 
+static bool stop_hub(struct sim *sim)
+{
+    struct sim_node *node = some_hub(sim);
+    if (!node->up) {
+        return false;
+    }
+    sim_hub_stop(node);
+    return true;
+}
+
+/* A disk has come to the operation at which its machine was to die. */
+void sim_fault_at_disk(struct sim *sim, void *argument)
+{
+    struct sim_node *node = argument;
+    sim_note(sim, NULL, "fault: %s", labels[SIM_FAULT_HUB_KILL_AT]);
+    sim_count(sim, SIM_FAULT_HUB_KILL_AT);
+    sim_hub_kill(node, sim_between(sim, 10 * SIM_MS, 2 * SIM_S));
+    if (sim_chance(sim, 500)) {
+        sim_disk_power_loss(node->disk);
+    }
+}
+
 static bool kill_device(struct sim *sim, bool power)
 {
     struct sim_node *node = some_device(sim);
@@ -131,6 +153,11 @@ static bool happens(struct sim *sim, enum sim_fault fault)
     case SIM_FAULT_HUB_KILL:
     case SIM_FAULT_HUB_POWER:
         return kill_hub(sim, fault == SIM_FAULT_HUB_POWER);
+    case SIM_FAULT_HUB_STOP:
+        return stop_hub(sim);
+    case SIM_FAULT_HUB_KILL_AT:
+        sim_disk_kill_at(some_hub(sim)->disk, (unsigned)sim_between(sim, 1, 12));
+        return false;
     case SIM_FAULT_DEVICE_KILL:
     case SIM_FAULT_DEVICE_POWER:
         return kill_device(sim, fault == SIM_FAULT_DEVICE_POWER);

@@ -18,4 +18,7 @@ void sim_faults_begin(struct sim *sim);
 /* Everything that is broken is repaired: the fault-free phase begins. */
 void sim_faults_end(struct sim *sim);
 
+/* An event: this node's machine dies now. */
+void sim_fault_at_disk(struct sim *sim, void *node);
+
 #endif

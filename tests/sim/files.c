@@ -89,8 +89,12 @@ static struct descriptor *descriptor_of(int fd)
 static bool worked(struct sim_disk *disk, uint64_t up_to_us)
 {
     struct sim *sim = disk->node->sim;
-    if (sim->running && !disk->node->dead) {
-        sim_wait_for(sim, sim_below(sim, up_to_us + 1));
+    if (!disk->node->dead) {
+        const bool dies = disk->kill_at && --disk->kill_at == 0;
+        if (dies) {
+            sim_at(sim, sim->now_us, disk->node, sim_fault_at_disk, disk->node);
+        }
+        sim_wait_for(sim, dies + sim_below(sim, up_to_us + 1));
     }
     return !disk->node->dead;
 }

@@ -23,7 +23,9 @@ struct sim_hub {
     struct mr_config_hub list[SIM_HUBS];
     char names[SIM_HUBS][16];
     char data_dir[32], initial[32];
+    struct sim_node *node;
     struct mr_loop *loop;
+    struct sim_co *boot; /* starts or stops it; NULL: neither */
     struct mr_hub *hub;
     struct mr_server *server;
     struct mr_packet_source *sources[SOURCES_MAX];
@@ -116,6 +118,7 @@ void sim_hubs_new(struct sim *sim)
         struct sim_hub *hub = calloc(1, sizeof *hub);
         MR_ASSERT(hub);
         node->process = hub;
+        hub->node = node;
         node->disk = sim_disk_open(node);
         configure(sim, hub, i);
         sim_hub_set_up(node);
@@ -152,33 +155,46 @@ static void start_again(struct sim *sim, void *argument)
     sim_hub_start(argument);
 }
 
-static void let_go(struct sim_hub *hub)
-{
-    if (hub->hub) {
-        mr_hub_close(hub->hub);
-    }
-    sim_loop_close(hub->loop);
-    hub->hub = NULL;
-    hub->loop = NULL;
-}
-
-void sim_hub_kill(struct sim_node *node, uint64_t again_us)
+static void ended(struct sim_node *node, uint64_t again_us)
 {
     struct sim *sim = node->sim;
-    struct sim_node *before = sim->current;
-    if (node->up) {
-        node->dead = true;
-        sim->current = node;
-        let_go(hub_of(node));
-        sim->current = before;
-        node->dead = node->up = false;
-        sim_disk_forget_descriptors(node);
+    struct sim_hub *hub = hub_of(node);
+    if (hub->loop) {
+        sim_loop_close(hub->loop);
     }
+    hub->hub = NULL;
+    hub->loop = NULL;
+    hub->boot = NULL;
+    node->dead = node->up = false;
     node->life++;
-    sim_note(sim, node, "down");
+    sim_disk_forget_descriptors(node);
     if (again_us != UINT64_MAX) {
         sim_at(sim, sim->now_us + again_us, node, start_again, node);
     }
+}
+
+static void close_hub(void *argument)
+{
+    struct sim_hub *hub = argument;
+    mr_hub_close(hub->hub);
+    hub->hub = NULL;
+}
+
+/* The memory of a killed process is let go of by the code that would end it well, with no effect on
+ * anything outside. */
+void sim_hub_kill(struct sim_node *node, uint64_t again_us)
+{
+    struct sim_hub *hub = hub_of(node);
+    sim_note(node->sim, node, "down");
+    node->dead = true;
+    if (hub->boot) {
+        sim_co_join(hub->boot);
+    }
+    if (hub->hub) {
+        sim_loop_turns(hub->loop, false);
+        sim_co_join(sim_co_new(node, close_hub, hub));
+    }
+    ended(node, again_us);
 }
 
 static void exits(struct sim *sim, void *argument)
@@ -192,30 +208,72 @@ static void stopped(struct sim_node *node)
     sim_at(node->sim, node->sim->now_us, node, exits, node);
 }
 
-void sim_hub_start(struct sim_node *node)
+static void starts_again(struct sim *sim, void *argument)
 {
+    (void)sim;
+    ended(argument, SIM_S);
+}
+
+/* A hub starts in a thread, so that its disk takes time and it can be killed in the middle of it.
+ */
+static void boot(void *argument)
+{
+    struct sim_hub *hub = argument;
+    struct sim_node *node = hub->node;
     struct sim *sim = node->sim;
-    struct sim_node *before = sim->current;
-    struct sim_hub *hub = hub_of(node);
     struct mr_error error = {.text = ""};
-    MR_ASSERT(!node->up);
-    sim->current = node;
-    hub->loop = sim_loop_open(node, stopped);
     const int result = mr_hub_open(&hub->hub, &hub->config, mr_kernels_select(UINT32_MAX),
                                    hub->loop, NULL, &error);
-    sim->current = before;
+    if (node->dead) {
+        return;
+    }
+    hub->boot = NULL;
     if (result != 0) {
         hub->hub = NULL;
-        let_go(hub);
-        node->life++;
-        sim_disk_forget_descriptors(node);
         sim_note(sim, node, "cannot start: %s", error.text);
-        sim_at(sim, sim->now_us + SIM_S, node, start_again, node);
+        sim_at(sim, sim->now_us, node, starts_again, node);
         return;
     }
     node->up = true;
+    sim_loop_turns(hub->loop, true);
     sim_note(sim, node, "up");
     sim_check_hub_up(node);
+}
+
+void sim_hub_start(struct sim_node *node)
+{
+    struct sim_hub *hub = hub_of(node);
+    MR_ASSERT(!node->up && !hub->boot);
+    hub->loop = sim_loop_open(node, stopped);
+    hub->boot = sim_co_new(node, boot, hub);
+}
+
+/* Stops as it does when it is asked to, then its process ends. */
+static void stop(void *argument)
+{
+    struct sim_hub *hub = argument;
+    struct sim_node *node = hub->node;
+    struct sim *sim = node->sim;
+    mr_hub_close(hub->hub);
+    hub->hub = NULL;
+    if (!node->dead) {
+        sim_note(sim, node, "stopped");
+        hub->boot = NULL;
+        sim_at(sim, sim->now_us, node, starts_again, node);
+    }
+}
+
+void sim_hub_stop(struct sim_node *node)
+{
+    struct sim_hub *hub = hub_of(node);
+    node->up = false;
+    sim_loop_turns(hub->loop, false);
+    hub->boot = sim_co_new(node, stop, hub);
+}
+
+bool sim_hub_alive(const struct sim_node *node)
+{
+    return node->up || hub_of(node)->boot;
 }
 
 struct mr_hub *sim_hub_of(const struct sim_node *node)

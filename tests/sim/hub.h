@@ -17,6 +17,10 @@ void sim_hub_set_up(struct sim_node *node);
 void sim_hub_start(struct sim_node *node);
 /* The process is gone at once. It starts again after `again_us`; UINT64_MAX: never. */
 void sim_hub_kill(struct sim_node *node, uint64_t again_us);
+/* The process is asked to stop, does so, and starts again. */
+void sim_hub_stop(struct sim_node *node);
+/* Its process runs, or is starting or stopping. */
+bool sim_hub_alive(const struct sim_node *node);
 /* What runs there; NULL: nothing. */
 struct mr_hub *sim_hub_of(const struct sim_node *node);
 

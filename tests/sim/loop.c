@@ -32,7 +32,8 @@ struct mr_loop {
     struct sim_node *node;
     void (*stopped)(struct sim_node *node);
     struct posted *first, **last;
-    bool turn_planned, draining, stop;
+    bool turning; /* events reach it; not while its hub starts or stops */
+    bool turn_planned, stop;
     struct watched watched[FDS_MAX];
 };
 
@@ -45,11 +46,8 @@ struct mr_timer {
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
-static void turn(struct sim *sim, void *argument)
+static void turn(struct mr_loop *loop)
 {
-    struct mr_loop *loop = argument;
-    (void)sim;
-    loop->turn_planned = false;
     for (unsigned i = 0; i < FDS_MAX; i++) {
         struct watched *one = &loop->watched[i];
         if (one->fn && one->due) {
@@ -68,12 +66,22 @@ static void turn(struct sim *sim, void *argument)
     }
 }
 
+static void on_turn(struct sim *sim, void *argument)
+{
+    struct mr_loop *loop = argument;
+    (void)sim;
+    loop->turn_planned = false;
+    if (loop->turning) {
+        turn(loop);
+    }
+}
+
 static void plan_turn(struct mr_loop *loop)
 {
-    if (!loop->turn_planned && !loop->draining) {
+    if (!loop->turn_planned && loop->turning) {
         loop->turn_planned = true;
         sim_at(loop->node->sim, loop->node->sim->now_us + sim_below(loop->node->sim, 50),
-               loop->node, turn, loop);
+               loop->node, on_turn, loop);
     }
 }
 
@@ -85,6 +93,13 @@ struct mr_loop *sim_loop_open(struct sim_node *node, void (*stopped)(struct sim_
     loop->stopped = stopped;
     loop->last = &loop->first;
     return loop;
+}
+
+void sim_loop_turns(struct mr_loop *loop, bool turning)
+{
+    loop->turning = turning;
+    loop->turn_planned = false;
+    plan_turn(loop);
 }
 
 void sim_loop_close(struct mr_loop *loop)
@@ -154,16 +169,15 @@ void mr_loop_post(struct mr_loop *loop, mr_loop_fn fn, void *context)
 /* Only a hub that closes calls this: to take what its threads still have to say. */
 void mr_loop_run(struct mr_loop *loop)
 {
-    loop->draining = true;
     for (loop->stop = false; !loop->stop || loop->first;) {
-        turn(loop->node->sim, loop);
+        turn(loop);
     }
 }
 
 void mr_loop_stop(struct mr_loop *loop)
 {
     loop->stop = true;
-    if (!loop->draining && !loop->node->dead) {
+    if (loop->turning && !loop->node->dead) {
         loop->stopped(loop->node);
     }
 }
@@ -187,8 +201,10 @@ static void on_due(struct sim *sim, void *argument)
 {
     const struct due *due = argument;
     struct mr_timer *timer = due->timer;
-    (void)sim;
-    if (timer->at_ms == due->at_ms) {
+    if (timer->at_ms == due->at_ms && !timer->loop->turning) {
+        sim_at_owned(sim, sim->now_us + SIM_MS, timer->loop->node, on_due,
+                     memcpy(malloc(sizeof *due), due, sizeof *due));
+    } else if (timer->at_ms == due->at_ms) {
         timer->at_ms = UINT64_MAX;
         timer->fn(timer->context);
     }
@@ -279,7 +295,8 @@ int mr_job_thread_open(struct mr_job_thread **out, struct mr_loop *loop, const c
 void mr_job_thread_close(struct mr_job_thread *thread)
 {
     thread->closing = true;
-    sim_co_finish(thread->co);
+    sim_wake(thread->co);
+    sim_co_join(thread->co);
     free(thread);
 }
 

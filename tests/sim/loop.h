@@ -6,6 +6,8 @@
 #include "tests/sim/sim.h"
 
 struct mr_loop *sim_loop_open(struct sim_node *node, void (*stopped)(struct sim_node *node));
+/* Whether events reach it: not while its hub starts or stops, which runs the loop itself. */
+void sim_loop_turns(struct mr_loop *loop, bool turning);
 void sim_loop_close(struct mr_loop *loop);
 /* Bytes were written to a real descriptor: if a loop watches it, its callback is due. */
 void sim_loop_written(int fd);

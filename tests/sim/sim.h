@@ -154,15 +154,15 @@ void sim_print_tail(const struct sim *sim, unsigned records);
 struct sim_co *sim_co_new(struct sim_node *node, void (*fn)(void *argument), void *argument);
 /* From outside any coroutine: lets it run until it waits or ends. */
 void sim_co_run(struct sim_co *co);
-/* The same, again and again until it has ended: it was told to, and every wait ends at once. */
-void sim_co_finish(struct sim_co *co);
-struct sim_co *sim_co_newest(struct sim *sim);
+/* Until it has ended; it was told to. */
+void sim_co_join(struct sim_co *co);
 bool sim_co_done(const struct sim_co *co);
-/* In a coroutine: waits until then, or until somebody wakes it. At once where the node is dead. */
+/* In a coroutine: waits until then, or until somebody wakes it, or until sim_co_run is called
+ * again. */
 void sim_wait_until(struct sim *sim, uint64_t until_us);
 void sim_wait_for(struct sim *sim, uint64_t us);
-/* Waits until sim_co_run is called again. */
-void sim_pause(struct sim *sim);
+/* Lets others run. */
+void sim_yield(struct sim *sim);
 /* Ends the wait of a coroutine, if it waits, with an event of its own. */
 void sim_wake(struct sim_co *co);
 struct sim_pool *sim_pool_open(void);

@@ -74,7 +74,7 @@ int __wrap_pthread_join(pthread_t id, void **result)
         return __real_pthread_join(id, result);
     }
     struct thread *thread = (struct thread *)id;
-    sim_co_finish(thread->co);
+    sim_co_join(thread->co);
     free(thread);
     return 0;
 }
@@ -84,8 +84,7 @@ int __wrap_pthread_setname_np(pthread_t id, const char *name)
     return here() ? 0 : __real_pthread_setname_np(id, name);
 }
 
-/* A thread that waits lets the others go on; whoever is outside of all threads starts those that
- * have not begun, which is what it waits for. */
+/* Whoever waits here is a thread: a hub starts and stops in one. */
 int __wrap_sem_wait(sem_t *semaphore)
 {
     struct sim_node *node = here();
@@ -93,11 +92,7 @@ int __wrap_sem_wait(sem_t *semaphore)
         return __real_sem_wait(semaphore);
     }
     while (sem_trywait(semaphore) != 0) {
-        if (node->sim->running) {
-            sim_pause(node->sim);
-        } else {
-            sim_co_run(sim_co_newest(node->sim));
-        }
+        sim_yield(node->sim);
     }
     return 0;
 }
