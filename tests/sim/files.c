@@ -99,6 +99,23 @@ static bool worked(struct sim_disk *disk, uint64_t up_to_us)
     return !disk->node->dead;
 }
 
+static void still_runs(struct sim *sim, void *argument)
+{
+    const struct sim_node *node = argument;
+    if (node->up) {
+        sim_broken(sim, "%s goes on although a write or a sync has failed", node->name);
+    }
+}
+
+/* A hub that runs has to stop now: what its files hold is unknown. */
+static void must_stop(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    if (node->index < SIM_HUBS && node->up) {
+        sim_at(sim, sim->now_us + 300 * SIM_MS, node, still_runs, node);
+    }
+}
+
 static bool has_room(struct sim_disk *disk)
 {
     struct sim *sim = disk->node->sim;
@@ -106,11 +123,13 @@ static bool has_room(struct sim_disk *disk)
         disk->fail_write = false;
         sim_count(sim, SIM_FAULT_DISK_WRITE);
         sim_mark(sim, disk->node, "write fails", 0, 0);
+        must_stop(disk->node);
         errno = EIO;
         return false;
     }
     if (disk->full) {
         sim_mark(sim, disk->node, "disk is full", 0, 0);
+        must_stop(disk->node);
         errno = ENOSPC;
         return false;
     }
@@ -306,8 +325,12 @@ static int sync_simulated(struct descriptor *descriptor)
         disk->fail_sync = false;
         sim_count(sim, SIM_FAULT_DISK_SYNC);
         sim_mark(sim, disk->node, "sync fails", 0, 0);
+        must_stop(disk->node);
         if (descriptor->file) {
             disk_sync_file(descriptor->file, false);
+        }
+        if (sim->options.mutant == SIM_MUTANT_SYNC_ERROR_HIDDEN) {
+            return 0;
         }
         return failed(EIO);
     }
