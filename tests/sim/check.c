@@ -72,6 +72,7 @@ void sim_check_free(struct sim *sim)
     map_fini(&check->answered);
     map_fini(&check->answers);
     map_fini(&check->uploads);
+    map_fini(&check->verified);
     map_fini(&check->addresses);
     free(check);
 }

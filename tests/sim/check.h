@@ -39,6 +39,8 @@ void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_
 void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
                       const uint8_t *header, const uint8_t *cipher, size_t bytes,
                       const uint8_t *tag);
+/* Where the outcome of verifying this signature is kept; *fresh: not verified yet. */
+uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh);
 void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message);
 void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain);
 void sim_check_lead_got(struct sim *sim, const struct mr_peer_address *from, size_t length);

@@ -36,6 +36,7 @@ struct sim_check {
     struct map answered;  /* (hub, round, step) → the question that was answered */
     struct map answers;   /* (hub, round, step, question) → the answer */
     struct map uploads;   /* upload id → round, device */
+    struct map verified;  /* signature, message and key → what verifying gave */
     struct map addresses; /* address → bytes that may still be sent there */
 };
 

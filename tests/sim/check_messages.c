@@ -199,6 +199,11 @@ void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_
         sim_hash(key, sizeof *key, 13);
 }
 
+uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh)
+{
+    return map_at(&sim->check->verified, question, fresh);
+}
+
 /* No (key, nonce) for two messages; the nonce is a function of the number. */
 void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message)
 {
