@@ -28,20 +28,22 @@ struct watched {
     bool due;
 };
 
+struct mr_timer {
+    struct mr_timer *next; /* of the loop's, closed ones too */
+    struct mr_loop *loop;
+    mr_loop_fn fn;
+    void *context;
+    uint64_t at_ms; /* UINT64_MAX: not armed */
+};
+
 struct mr_loop {
+    struct mr_timer *timers;
     struct sim_node *node;
     void (*stopped)(struct sim_node *node);
     struct posted *first, **last;
     bool turning; /* events reach it; not while its hub starts or stops */
     bool turn_planned, stop;
     struct watched watched[FDS_MAX];
-};
-
-struct mr_timer {
-    struct mr_loop *loop;
-    mr_loop_fn fn;
-    void *context;
-    uint64_t at_ms; /* UINT64_MAX: not armed */
 };
 
 /* --- the loop -------------------------------------------------------------------------------- */
@@ -105,6 +107,11 @@ void sim_loop_turns(struct mr_loop *loop, bool turning)
 void sim_loop_close(struct mr_loop *loop)
 {
     MR_ASSERT(!loop->first);
+    while (loop->timers) {
+        struct mr_timer *timer = loop->timers;
+        loop->timers = timer->next;
+        free(timer);
+    }
     free(loop);
 }
 
@@ -188,7 +195,9 @@ struct mr_timer *mr_timer_open(struct mr_loop *loop, mr_loop_fn fn, void *contex
 {
     struct mr_timer *timer = calloc(1, sizeof *timer);
     MR_ASSERT(timer);
-    *timer = (struct mr_timer){.loop = loop, .fn = fn, .context = context, .at_ms = UINT64_MAX};
+    *timer = (struct mr_timer){
+        .next = loop->timers, .loop = loop, .fn = fn, .context = context, .at_ms = UINT64_MAX};
+    loop->timers = timer;
     return timer;
 }
 
@@ -228,11 +237,10 @@ void mr_timer_disarm(struct mr_timer *timer)
     timer->at_ms = UINT64_MAX;
 }
 
-/* Timers are closed with their hub only: events that are still planned for them belong to a life
- * that is over, and do not come. */
+/* Events that were planned for it may still come: it goes with its loop. */
 void mr_timer_close(struct mr_timer *timer)
 {
-    free(timer);
+    timer->at_ms = UINT64_MAX;
 }
 
 /* --- background threads ---------------------------------------------------------------------- */
