@@ -70,8 +70,31 @@ int __wrap_journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
 
 /* --- signatures ------------------------------------------------------------------------------- */
 
-/* Every device verifies the same announcement, every hub the same receipts, and that is most of
- * what a seed costs: a signature is verified once, and the outcome remembered. */
+/* Verifying is most of what a seed would cost: every device asks about the same announcement, every
+ * hub about the same receipts. So it is remembered what was signed and what was verified before;
+ * only what neither tells is really verified. */
+static uint64_t question_of(const uint8_t *signature, const struct mr_transcript *transcript,
+                            const uint8_t *public_key)
+{
+    return sim_hash(transcript->bytes, transcript->length,
+                    sim_hash(signature, 64, sim_hash(public_key, 32, 18)));
+}
+
+int __wrap_mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
+                              const uint8_t private_key[32])
+{
+    struct sim *sim = sim_active();
+    const int result = __real_mr_transcript_sign(signature, transcript, private_key);
+    for (unsigned i = 0; sim && result == 0 && i < SIM_HUBS; i++) {
+        bool fresh;
+        if (memcmp(sim->hub_keys[i].secret, private_key, 32) == 0) {
+            *sim_check_verified(sim, question_of(signature, transcript, sim->hub_keys[i].open),
+                                &fresh) = true;
+        }
+    }
+    return result;
+}
+
 int __wrap_mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript *transcript,
                                 const uint8_t public_key[32])
 {
@@ -80,9 +103,8 @@ int __wrap_mr_transcript_verify(const uint8_t signature[64], const struct mr_tra
     if (!sim) {
         return __real_mr_transcript_verify(signature, transcript, public_key);
     }
-    const uint64_t question = sim_hash(transcript->bytes, transcript->length,
-                                       sim_hash(signature, 64, sim_hash(public_key, 32, 18)));
-    uint64_t *outcome = sim_check_verified(sim, question, &fresh);
+    uint64_t *outcome =
+        sim_check_verified(sim, question_of(signature, transcript, public_key), &fresh);
     if (fresh) {
         *outcome = __real_mr_transcript_verify(signature, transcript, public_key) == 0;
     }

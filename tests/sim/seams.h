@@ -50,6 +50,9 @@ SIM_WRAP(int, mr_aead_rekey, (struct mr_aead * aead, const struct mr_aead_key *k
 SIM_WRAP(int, mr_aead_seal,
          (struct mr_aead * aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
           const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES]))
+SIM_WRAP(int, mr_transcript_sign,
+         (uint8_t signature[64], const struct mr_transcript *transcript,
+          const uint8_t private_key[32]))
 SIM_WRAP(int, mr_transcript_verify,
          (const uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t public_key[32]))
