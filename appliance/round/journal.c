@@ -110,7 +110,10 @@ int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
     journal->disk = disk;
     memcpy(journal->private_key, private_key, sizeof journal->private_key);
     if (read_one(journal, names[0], newest, error) != 0 ||
-        read_one(journal, names[1], newest, error) != 0) {
+        read_one(journal, names[1], newest, error) != 0 ||
+        (journal
+             ->generation && /* a save wipes the file before the newest: the newest has to hold */
+         mr_disk_settle(disk, names[journal->generation % 2], error) != 0)) {
         mr_journal_read_fini(newest);
         mr_journal_close(journal);
         return -1;
@@ -142,8 +145,8 @@ static int put_unit(struct mr_journal *journal, bool whole, const uint8_t *plain
         return mr_error_set(error, "journal: out of memory for %zu bytes", bytes);
     }
     memcpy(sealed, journal->head, head);
-    int result = journal_seal(sealed + head, journal->key, journal->head, journal->units, plain,
-                              length);
+    int result =
+        journal_seal(sealed + head, journal->key, journal->head, journal->units, plain, length);
     if (result != 0) {
         mr_error_set(error, "journal: OpenSSL could not seal");
     } else {
