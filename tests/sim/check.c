@@ -236,6 +236,28 @@ static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
     round->given_up = true;
 }
 
+/* Among honest hubs a sum is sound, and no hub refuses what another asks, but for one with a new
+ * disk, a busy one and one that has given the round up. */
+static void check_void(struct sim_node *lead, const struct mr_lead_report *report)
+{
+    static const char *const innocent[] = {"busy", "void", "no_round"};
+    struct sim *sim = lead->sim;
+    const char *refused = strstr(report->reason, "refused, ");
+    bool excused = !refused;
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        excused |= sim_hub_node(sim, i)->new_disk;
+    }
+    for (unsigned i = 0; refused && i < sizeof innocent / sizeof innocent[0]; i++) {
+        const size_t length = strlen(innocent[i]);
+        excused |= strncmp(refused + 9, innocent[i], length) == 0 && refused[9 + length] == ':';
+    }
+    if (!excused || (report->void_kind != MR_VOID_COHORT && report->void_kind != MR_VOID_PEER &&
+                     report->void_kind != MR_VOID_LOST)) {
+        sim_broken(sim, "round %" PRIu64 " was given up among honest hubs: %.200s", report->round,
+                   report->reason);
+    }
+}
+
 static void check_lead(struct sim_node *node, const char *event)
 {
     struct mr_lead_report report;
@@ -244,6 +266,7 @@ static void check_lead(struct sim_node *node, const char *event)
         has_published(node, report.round);
     } else if (strcmp(event, "round.void") == 0) {
         has_given_up(node->sim, report.round, report.reason);
+        check_void(node, &report);
     }
 }
 
