@@ -222,6 +222,11 @@ static void has_published(struct sim_node *lead, uint64_t number)
     }
     round->published = true;
     round->included = round->set_members;
+    if (round->told & ~round->included) {
+        sim_broken(lead->sim,
+                   "round %" PRIu64 " was published without d%d, who was told that it counts",
+                   number, __builtin_ctzll(round->told & ~round->included));
+    }
 }
 
 static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
@@ -389,10 +394,6 @@ void sim_check_end(struct sim *sim)
     struct sim_totals *totals = &sim->result.totals;
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
         struct round *round = &sim->check->rounds[i];
-        if (round->published && (round->told & ~round->included)) {
-            sim_broken(sim, "round %u was published without d%d, who was told that it counts", i,
-                       __builtin_ctzll(round->told & ~round->included));
-        }
         if (round->opened && !round->published && !round->given_up && !round->unknown) {
             sim_broken(sim, "round %u has not ended", i);
         }
