@@ -5,7 +5,11 @@
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define BIND_PATIENCE_MS 1000u
+#define BIND_PAUSE_MS    10u
 
 static int resolve(const struct mr_packet_source_config *config, struct addrinfo **found,
                    struct mr_error *error)
@@ -58,6 +62,19 @@ static uint16_t bound_port(int fd)
     return ntohs(name.sin6_port); /* at the same offset in sockaddr_in */
 }
 
+/* A ring of the process before this one may hold the port for tens of milliseconds after its end:
+ * the kernel takes rings down behind its back. 0 or an errno. */
+static int bind_patiently(int fd, const struct sockaddr *address, socklen_t length)
+{
+    const struct timespec pause = {.tv_nsec = BIND_PAUSE_MS * 1000000};
+    for (unsigned waited_ms = 0; bind(fd, address, length) != 0; waited_ms += BIND_PAUSE_MS) {
+        if (errno != EADDRINUSE || waited_ms >= BIND_PATIENCE_MS)
+            return errno;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 int mr_udp_socket_open(struct mr_udp_socket *udp, const struct mr_packet_source_config *config,
                        struct mr_error *error)
 {
@@ -77,7 +94,7 @@ int mr_udp_socket_open(struct mr_udp_socket *udp, const struct mr_packet_source_
         set_option(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     set_option(udp->fd, SOL_UDP, UDP_GRO, 1);
     udp->receive_buffer_bytes = size_receive_buffer(udp->fd, config->receive_buffer_bytes);
-    const int failed = bind(udp->fd, found->ai_addr, found->ai_addrlen) != 0 ? errno : 0;
+    const int failed = bind_patiently(udp->fd, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
     if (failed != 0) {
         mr_udp_socket_close(udp);

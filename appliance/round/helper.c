@@ -78,9 +78,9 @@ void mr_helper_free(struct mr_helper *helper)
         return;
     }
     for (unsigned i = 0; i < helper->waiter_count; i++) {
-        helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "the hub is stopping");
+        helper_refuse(helper, helper->waiters[i], MR_VERDICT_BUSY, "the hub is stopping");
     }
-    helper_refuse_receipts(helper, "the hub is stopping");
+    helper_refuse_receipts(helper, MR_VERDICT_BUSY, "the hub is stopping");
     free(helper->receipts.list);
     helper_drop_round(helper);
     OPENSSL_cleanse(helper->private_key, sizeof helper->private_key);
@@ -126,7 +126,7 @@ void helper_set_void(struct mr_helper *helper, const char *reason)
         helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "%s", reason);
     }
     helper->waiter_count = 0;
-    helper_refuse_receipts(helper, reason);
+    helper_refuse_receipts(helper, MR_VERDICT_VOID, reason);
     mr_seeds_wipe(&helper->seeds);
     if (!helper->working) { /* else the work's answer drops them */
         helper_drop_round(helper);

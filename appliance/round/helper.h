@@ -89,7 +89,8 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
 void mr_helper_free(struct mr_helper *helper);
 
 /* Takes up the round of a journal: 0, or -1 with the reason why it is not a round that this hub can
- * go on with. For an idle helper; what the journal said is saved anew before anything is answered. */
+ * go on with. For an idle helper; what the journal said is saved anew before anything is answered.
+ */
 int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *read,
                       struct mr_error *error);
 

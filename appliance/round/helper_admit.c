@@ -81,8 +81,7 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
         receipts->capacity = capacity;
     }
     struct helper_receipt *receipt = &receipts->list[receipts->count++];
-    *receipt =
-        (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
+    *receipt = (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
     memcpy(receipt->client_id, client_id, MR_CLIENT_ID_BYTES);
 }
 
@@ -100,10 +99,10 @@ void helper_answer_receipts(struct mr_helper *helper)
     }
 }
 
-void helper_refuse_receipts(struct mr_helper *helper, const char *why)
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why)
 {
     for (uint32_t i = 0; i < helper->receipts.count; i++) {
-        helper_refuse(helper, helper->receipts.list[i].token, MR_VERDICT_VOID, "%s", why);
+        helper_refuse(helper, helper->receipts.list[i].token, code, "%s", why);
     }
     helper->receipts.count = 0;
 }

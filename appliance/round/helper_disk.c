@@ -67,8 +67,7 @@ static void save_work(void *context)
     struct mr_helper_run *run = job->run;
     job->result = mr_journal_save(run->journal, job->salt, job->bytes, job->length, &job->error);
     if (job->result == 0 && job->sign) {
-        job->result =
-            mr_store_write_signed(run->room.store, job->round, job->hash, &job->error);
+        job->result = mr_store_write_signed(run->room.store, job->round, job->hash, &job->error);
     }
 }
 

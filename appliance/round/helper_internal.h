@@ -77,7 +77,7 @@ void helper_drop_results(struct mr_helper *helper);
 
 /* helper_admit.c: answers what is durable; refuses all that waits. */
 void helper_answer_receipts(struct mr_helper *helper);
-void helper_refuse_receipts(struct mr_helper *helper, const char *why);
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why);
 
 /* helper_release.c: the set, or the commitments before the opening, are durable. */
 void helper_set_durable(struct mr_helper *helper);

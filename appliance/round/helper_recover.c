@@ -57,11 +57,12 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     }
     memcpy(helper->commitments, state->commitments, sizeof helper->commitments);
     memcpy(helper->nonce, state->nonce, MR_NONCE_BYTES);
-    helper->opened = state->opened;
+    helper->opened = state->phase >= MR_JOURNAL_OPENED;
     return 0;
 }
 
-/* Expands again, as soon as what was read is durable: the same seeds and nonce, so the same bytes. */
+/* Expands again, as soon as what was read is durable: the same seeds and nonce, so the same bytes.
+ */
 static int take_frozen(struct mr_helper *helper, const struct mr_journal_state *state,
                        struct mr_error *error)
 {
@@ -112,6 +113,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
         result = admit_all(helper, state, error);
         break;
     case MR_JOURNAL_FROZEN:
+    case MR_JOURNAL_OPENED:
         result = take_frozen(helper, state, error);
         break;
     case MR_JOURNAL_DONE:

@@ -84,7 +84,6 @@ void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state
         .terms = &helper->terms,
         .entries = entries,
         .count = helper->included_count,
-        .opened = helper->opened,
     };
     memcpy(state->commitments, helper->commitments, sizeof state->commitments);
     memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);

@@ -73,7 +73,7 @@ static int read_one(struct mr_journal *journal, const char *name, struct mr_jour
                     struct mr_error *error)
 {
     struct mr_journal_read read;
-    uint64_t generation;
+    uint64_t generation = 0;
     uint8_t *bytes;
     size_t length;
     const int got = journal->disk->read(journal->disk->context, name, &bytes, &length, error);

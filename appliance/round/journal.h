@@ -26,7 +26,8 @@ struct mr_journal;
 int mr_journal_open(struct mr_journal **journal, const struct mr_disk *disk,
                     const uint8_t private_key[32], struct mr_journal_read *newest,
                     struct mr_error *error);
-void mr_journal_close(struct mr_journal *journal); /* wipes the memory, not the disk; NULL allowed */
+void mr_journal_close(
+    struct mr_journal *journal); /* wipes the memory, not the disk; NULL allowed */
 
 /* Makes a snapshot the whole journal, durably; wipes what was there before. `salt` is random. */
 int mr_journal_save(struct mr_journal *journal, const uint8_t salt[MR_JOURNAL_SALT_BYTES],

@@ -10,8 +10,8 @@
 
 #include "wire/bytes.h"
 
-#define TAG_BYTES   16
-#define STEP_BYTES  ((size_t)1 << 30) /* OpenSSL counts in int */
+#define TAG_BYTES  16
+#define STEP_BYTES ((size_t)1 << 30) /* OpenSSL counts in int */
 
 int journal_key_derive(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t private_key[32],
                        const uint8_t *salt, size_t salt_bytes)

@@ -15,19 +15,19 @@ static size_t entry_bytes(enum mr_journal_phase phase)
     return phase == MR_JOURNAL_DONE ? MR_INCLUDED_BYTES : ENTRY_BYTES;
 }
 
+static unsigned commitment_count(enum mr_journal_phase phase, const struct mr_round_terms *terms)
+{
+    return phase == MR_JOURNAL_FROZEN ? 1u : terms->announcement.hub_count;
+}
+
 /* What follows the entries. */
 static size_t tail_bytes(enum mr_journal_phase phase, const struct mr_round_terms *terms)
 {
-    switch (phase) {
-    case MR_JOURNAL_ADMITTING:
+    if (phase == MR_JOURNAL_ADMITTING) {
         return 0;
-    case MR_JOURNAL_FROZEN:
-        return MR_COMMITMENT_BYTES + MR_NONCE_BYTES;
-    case MR_JOURNAL_DONE:
-        return terms->announcement.hub_count * (size_t)MR_COMMITMENT_BYTES + MR_NONCE_BYTES +
-               MR_HASH_BYTES + (size_t)terms->layout.share_bytes;
     }
-    return 0;
+    return commitment_count(phase, terms) * (size_t)MR_COMMITMENT_BYTES + MR_NONCE_BYTES +
+           (phase == MR_JOURNAL_DONE ? MR_HASH_BYTES + (size_t)terms->layout.share_bytes : 0);
 }
 
 /* --- encoding -------------------------------------------------------------------------------- */
@@ -61,8 +61,7 @@ static uint8_t *put_tail(uint8_t *at, const struct mr_journal_state *state)
     if (state->phase == MR_JOURNAL_ADMITTING) {
         return at;
     }
-    at = put_commitments(at, state->commitments,
-                         done ? state->terms->announcement.hub_count : 1u);
+    at = put_commitments(at, state->commitments, commitment_count(state->phase, state->terms));
     at = put(at, state->nonce, MR_NONCE_BYTES);
     if (done) {
         at = put(at, state->model_hash, MR_HASH_BYTES);
@@ -76,8 +75,8 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     const size_t canonical_bytes = mr_announcement_encode(canonical, &state->terms->announcement);
     const size_t each = entry_bytes(state->phase);
-    *length = 1 + 2 + canonical_bytes + 4 + state->count * each +
-              tail_bytes(state->phase, state->terms);
+    *length =
+        1 + 2 + canonical_bytes + 4 + state->count * each + tail_bytes(state->phase, state->terms);
     uint8_t *bytes = malloc(*length);
     if (!bytes) {
         return NULL;
@@ -168,12 +167,11 @@ static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr
     if (state->phase == MR_JOURNAL_ADMITTING) {
         return 0;
     }
-    at = get_commitments(state, at, done ? read->terms.announcement.hub_count : 1u);
+    at = get_commitments(state, at, commitment_count(state->phase, &read->terms));
     memcpy(state->nonce, at, MR_NONCE_BYTES);
     if (!done) {
         return 0;
     }
-    state->opened = true;
     memcpy(state->model_hash, at + MR_NONCE_BYTES, MR_HASH_BYTES);
     read->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     if (!read->result) {
@@ -249,7 +247,7 @@ int mr_journal_records_parse(struct mr_journal_read *read, const uint8_t *bytes,
         }
         if (opened) {
             get_commitments(state, bytes + 1, hubs);
-            state->opened = true;
+            state->phase = MR_JOURNAL_OPENED;
         }
         bytes += used;
         length -= used;

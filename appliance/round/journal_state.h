@@ -3,10 +3,11 @@
  *
  * Snapshot, big-endian: phase u8 | canonical length u16 | canonical bytes | count u32 | entries |
  *   FROZEN: the lead's commitment | nonce 32
- *   DONE:   every hub's commitment in list order | nonce 32 | model_hash 32 | own result
+ *   OPENED: every hub's commitment in list order | nonce 32
+ *   DONE:   every hub's commitment | nonce 32 | model_hash 32 | own result
  * An entry is client16 ‖ be32(attempt), followed by seed32 but in DONE. From FROZEN on entries
  * rise strictly by client. Behind a snapshot come records: 1 | entry (ADMITTING), or 2 | every
- * hub's commitment (FROZEN).
+ * hub's commitment (FROZEN: it is OPENED then).
  *
  * Secret, all of it: whoever holds such bytes wipes them. */
 #ifndef MR_ROUND_JOURNAL_STATE_H
@@ -17,6 +18,7 @@
 enum mr_journal_phase {
     MR_JOURNAL_ADMITTING = 1, /* signed; entries are the seeds that came */
     MR_JOURNAL_FROZEN,        /* one set is answered; entries are that set with its seeds */
+    MR_JOURNAL_OPENED,        /* … and no hub's commitment may change any more */
     MR_JOURNAL_DONE,          /* the model is computed; entries are the set, no seeds any more */
 };
 
@@ -25,9 +27,7 @@ struct mr_journal_state {
     const struct mr_round_terms *terms;
     const struct mr_expansion *entries;
     uint32_t count;
-    /* FROZEN: the lead's; once opened, and in DONE: everybody's. */
-    struct mr_commitment commitments[MR_HUBS_MAX];
-    bool opened;
+    struct mr_commitment commitments[MR_HUBS_MAX]; /* FROZEN: the lead's; then everybody's */
     uint8_t nonce[MR_NONCE_BYTES];
     uint8_t model_hash[MR_HASH_BYTES]; /* DONE */
     const uint8_t *result;             /* DONE: share_bytes of them */
@@ -36,8 +36,8 @@ struct mr_journal_state {
 /* malloc'd, or NULL when out of memory. */
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length);
 
-#define MR_JOURNAL_SEED_BYTES   (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)
-#define MR_JOURNAL_OPENED_BYTES (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
+#define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)
+#define MR_JOURNAL_OPENED_BYTES     (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
 #define MR_JOURNAL_RECORD_BYTES_MAX MR_JOURNAL_OPENED_BYTES
 /* Both return the record's length. */
 size_t mr_journal_seed_encode(uint8_t out[MR_JOURNAL_SEED_BYTES], const struct mr_expansion *entry);

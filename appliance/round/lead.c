@@ -72,7 +72,7 @@ void mr_lead_free(struct mr_lead *lead)
     if (!lead) {
         return;
     }
-    lead_refuse_waiting(lead, MR_VERDICT_VOID, "the hub is stopping");
+    lead_refuse_waiting(lead, MR_VERDICT_BUSY, "the hub is stopping");
     drop_round(lead);
     mr_registry_fini(&lead->registry);
     mr_registry_fini(&lead->previous);

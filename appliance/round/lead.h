@@ -187,7 +187,8 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
 void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
 void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
                        uint64_t now_ms);
-/* `result`: after the commit of a frozen set this hub's packed result, kept until the next round opens. */
+/* `result`: after the commit of a frozen set this hub's packed result, kept until the next round
+ * opens. */
 void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms);
 void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            uint64_t now_ms);

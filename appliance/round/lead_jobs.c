@@ -203,8 +203,8 @@ static int store_files(struct lead_job *job, const char *manifest, const char *r
     }
     /* Last: with this record the round has ended, also for a hub that restarts. */
     return mr_store_write_round(store, publication->terms->announcement.round, record,
-                                run->revealed.sum,
-                                (size_t)publication->terms->layout.share_bytes, &job->error);
+                                run->revealed.sum, (size_t)publication->terms->layout.share_bytes,
+                                &job->error);
 }
 
 static void store_work(void *context)

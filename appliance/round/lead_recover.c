@@ -36,8 +36,7 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         return mr_error_set(error, "out of memory for %u devices", state->included_count);
     }
     for (uint32_t i = 0; i < state->included_count; i++) {
-        struct mr_device *device =
-            mr_registry_add(&lead->registry, state->included[i].client_id);
+        struct mr_device *device = mr_registry_add(&lead->registry, state->included[i].client_id);
         if (!device || mr_registry_grant(&lead->registry, device, state->upload_ids[i]) != 0) {
             return mr_error_set(error, "device %u of %u has no place in the registry", i,
                                 state->included_count);

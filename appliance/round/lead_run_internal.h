@@ -44,7 +44,7 @@ void lead_run_store(void *context, const struct mr_publication *publication);
 /* Zeroed memory for a round's sum. 0 or -1. */
 int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout);
 
-/* lead_boot.c: opens the commit log and takes up the round that is in it. */
+/* lead_run_boot.c: opens the commit log and takes up the round that is in it. */
 int lead_run_boot(struct mr_lead_run *run, struct mr_error *error);
 uint64_t lead_run_unix_ms(void);
 

@@ -12,7 +12,8 @@
 
 #define STATUS_WAIT_MS 10000
 #define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
-#define BUSY_MS        200   /* where a busy hub names no time */
+#define BUSY_MS        200   /* where a busy hub names no time, or was cut off */
+#define RESUMES_MAX    32    /* times that a question is put again, or the upload begun again */
 
 /* One attempt's own state. */
 struct attempt {
@@ -24,6 +25,7 @@ struct attempt {
     uint8_t *share; /* pages; frozen from before the first send */
     struct mr_upload_grant grant;
     struct mr_upload_status status;
+    bool cut; /* the connection was lost between the grant and its keys */
 };
 
 static uint64_t unix_ms(const struct attempt *a)
@@ -73,17 +75,40 @@ static enum mre_result make_share(struct attempt *a)
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
 
+/* Whether a question may be put again: a hub that was cut off or is busy has said nothing. A hub
+ * that restarts takes up the same round, so the same question is the right one. */
+static bool again(struct attempt *a, enum mre_result result, unsigned *times, unsigned retry_ms)
+{
+    const bool busy = result == MRE_REFUSED && strcmp(a->outcome->code, "busy") == 0;
+    if ((result != MRE_UNREACHABLE && !busy) || unix_ms(a) >= deadline(a) ||
+        (!busy && ++*times > RESUMES_MAX))
+        return false;
+    mr_client_pause(a->client, retry_ms ? retry_ms : BUSY_MS);
+    return true;
+}
+
+/* The same seed for the same attempt as often as it takes: the helper gives the same receipt. */
+static enum mre_result send_seed(struct attempt *a, unsigned helper)
+{
+    enum mre_result result;
+    void *connection = NULL;
+    unsigned times = 0;
+    do {
+        result = mr_control_reach(a->client, helper, &connection, deadline(a), a->outcome);
+        if (!result)
+            result =
+                mr_control_seed(a->client, helper, &connection, &a->work->terms, a->request.attempt,
+                                a->seeds[helper - 1], &a->request.receipts[helper - 1], a->outcome);
+    } while (again(a, result, &times, 0));
+    mr_control_drop(a->client, &connection);
+    return result;
+}
+
 static enum mre_result send_seeds(struct attempt *a)
 {
     enum mre_result result = MRE_COMMITTED;
-    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
-        void *helper = NULL;
-        result = mr_control_reach(a->client, i, &helper, deadline(a), a->outcome);
-        if (!result)
-            result = mr_control_seed(a->client, i, &helper, &a->work->terms, a->request.attempt,
-                                     a->seeds[i - 1], &a->request.receipts[i - 1], a->outcome);
-        mr_control_drop(a->client, &helper);
-    }
+    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++)
+        result = send_seed(a, i);
     OPENSSL_cleanse(a->seeds, sizeof a->seeds);
     return result;
 }
@@ -91,18 +116,16 @@ static enum mre_result send_seeds(struct attempt *a)
 /* A busy lead gave nothing away, so the same attempt asks again until the deadline. */
 static enum mre_result get_grant(struct attempt *a)
 {
-    for (;;) {
-        unsigned retry_ms = 0;
-        enum mre_result result =
-            mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
+    enum mre_result result;
+    unsigned times = 0, retry_ms;
+    do {
+        retry_ms = 0;
+        result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
         if (!result)
             result = mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, &retry_ms,
                                       a->outcome);
-        if (result != MRE_REFUSED || strcmp(a->outcome->code, "busy") != 0 ||
-            unix_ms(a) >= deadline(a))
-            return result;
-        mr_client_pause(a->client, retry_ms ? retry_ms : BUSY_MS);
-    }
+    } while (again(a, result, &times, retry_ms));
+    return result;
 }
 
 /* --- the upload ------------------------------------------------------------------------------ */
@@ -121,7 +144,10 @@ static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *key
                                   context, sizeof context, ekm, sizeof ekm) ||
         mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
-    return bad ? mr_outcome_set(a->outcome, MRE_FAILED, "upload keys cannot be derived") : 0;
+    a->cut = bad;
+    return bad ? mr_outcome_set(a->outcome, MRE_UNREACHABLE,
+                                "the connection was lost before the upload's keys were derived")
+               : 0;
 }
 
 static void count(struct attempt *a, const struct mr_sender *sender)
@@ -176,13 +202,27 @@ static enum mre_result send_datagrams(struct attempt *a)
     return result;
 }
 
+/* A body that was cut off is sent again as the same upload, if the lead still knows it. */
+static enum mre_result put_share(struct attempt *a)
+{
+    enum mre_result result;
+    unsigned times = 0;
+    do {
+        result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
+        if (!result)
+            result = mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share,
+                                    &a->status, a->outcome);
+    } while (again(a, result, &times, 0));
+    if (result != MRE_ALREADY_COUNTED)
+        return result;
+    a->status.state = MR_UPLOAD_STAGED; /* the one before had arrived whole */
+    return MRE_COMMITTED;
+}
+
 static enum mre_result upload(struct attempt *a)
 {
     a->status = (struct mr_upload_status){.state = MR_UPLOAD_RECEIVING};
-    if (a->request.transport == MR_TRANSPORT_UDP)
-        return send_datagrams(a);
-    return mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share, &a->status,
-                          a->outcome);
+    return a->request.transport == MR_TRANSPORT_UDP ? send_datagrams(a) : put_share(a);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -198,8 +238,10 @@ static enum mre_result await_end(struct attempt *a)
         if (!result)
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
-        if (result == MRE_UNREACHABLE && sent && unix_ms(a) < deadline(a) + GRACE_MS)
+        if (result == MRE_UNREACHABLE && unix_ms(a) < deadline(a) + GRACE_MS) {
+            mr_client_pause(a->client, BUSY_MS);
             continue; /* a broken connection says nothing of the upload: ask again */
+        }
         if (result)
             return result;
         if (a->status.state == MR_UPLOAD_RECEIVING)
@@ -213,6 +255,31 @@ static enum mre_result await_end(struct attempt *a)
                                   "the lead has the upload but did not commit it in time");
     }
     return MRE_COMMITTED;
+}
+
+/* A lead that restarts knows committed uploads only. One that it has forgotten is begun again: the
+ * same attempt, share and receipts, over another connection and so under other keys. */
+static bool forgotten(const struct attempt *a, enum mre_result result)
+{
+    const bool unknown = result == MRE_REFUSED && strcmp(a->outcome->code, "not_found") == 0;
+    return unknown || (result == MRE_UNREACHABLE && a->cut);
+}
+
+static enum mre_result bring_over(struct attempt *a)
+{
+    enum mre_result result;
+    unsigned times = 0;
+    do {
+        if (times)
+            mr_control_drop(a->client, &a->client->lead);
+        a->cut = false;
+        result = get_grant(a);
+        if (!result)
+            result = upload(a);
+        if (!result)
+            result = await_end(a);
+    } while (forgotten(a, result) && times++ < RESUMES_MAX);
+    return result;
 }
 
 static enum mre_result judge(struct attempt *a)
@@ -267,11 +334,7 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     if (!result)
         result = send_seeds(&a);
     if (!result)
-        result = get_grant(&a);
-    if (!result)
-        result = upload(&a);
-    if (!result)
-        result = await_end(&a);
+        result = bring_over(&a);
     if (!result)
         judge(&a);
     OPENSSL_cleanse(a.seeds, sizeof a.seeds);

@@ -1,5 +1,5 @@
 /* attempt.h - one attempt to get a prepared vector into a round: fresh seeds, frozen share,
- * receipts, grant, upload, committed (inside session/). */
+ * receipts, grant, upload, committed (inside session/). Survives restarts of every hub. */
 #ifndef MR_SESSION_ATTEMPT_H
 #define MR_SESSION_ATTEMPT_H
 

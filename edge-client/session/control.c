@@ -87,6 +87,7 @@ static enum mre_result result_of_code(const char *code)
         {"already_counted", MRE_ALREADY_COUNTED},
         {"closed", MRE_CLOSED},
         {"void", MRE_VOID},
+        {"round_lost", MRE_VOID},
         {"wrong_round", MRE_CLOSED},
         {"no_round", MRE_CLOSED},
     };

@@ -28,6 +28,9 @@ struct fake {
     unsigned loss;            /* percent of datagrams, each way */
     unsigned busy;            /* so many grants are refused as busy first */
     unsigned break_grants;    /* so many grants are lost on the way back */
+    unsigned break_seeds;     /* so many receipts are lost on the way back */
+    unsigned break_puts;      /* so many shares arrive, and the answer is lost */
+    unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
     unsigned refuse_connects; /* so many connections fail */
     bool refuse_certificate;
     bool corrupt_model;
@@ -39,6 +42,8 @@ struct fake {
     /* --- what happened --- */
     unsigned connects, seeds_posted, grants, puts, models_sent, attempts;
     uint32_t last_attempt;
+    bool receipt_lost;        /* the newest */
+    unsigned last_connection; /* of the newest grant */
     uint8_t seeds[FAKE_ATTEMPTS][MR_HUBS_MAX][MR_SEED_BYTES];
     uint8_t first_share[FAKE_ATTEMPTS][64]; /* start of each attempt's share as it arrived */
     bool receiving;

@@ -117,7 +117,11 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     }
     if (fake->refuse_grant)
         return refuse(response, fake->refuse_grant, 0);
+    if (fake->receiving && request.attempt <= fake->last_attempt)
+        return refuse(response, "bad_attempt", 0);
     fake->grants++;
+    CHECK(fake->last_connection != connection || fake->last_attempt != request.attempt);
+    fake->last_connection = connection;
     begin(fake, connection, &request);
     if (fake->break_grants) {
         fake->break_grants--;
@@ -129,6 +133,17 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
         given.udp_port = 9443;
     }
     return answer_text(response, 200, mr_upload_grant_encode(&given));
+}
+
+/* A lead that has just restarted knows nothing of an upload that it had not committed. */
+static bool forgets(struct fake *fake)
+{
+    if (!fake->forget_uploads || !fake->receiving || fake->state == MR_UPLOAD_COMMITTED)
+        return false;
+    fake->forget_uploads--;
+    fake->receiving = false;
+    receiver_fini(&fake->receiver);
+    return true;
 }
 
 static void settle(struct fake *fake)
@@ -152,6 +167,8 @@ static void settle(struct fake *fake)
 static int status(struct fake *fake, struct mr_h2_response *response, unsigned timeout_ms)
 {
     struct mr_upload_status told = {.state = fake->state, .reason = MR_REASON_NONE};
+    if (forgets(fake))
+        return refuse(response, "not_found", 0);
     if (told.state == MR_UPLOAD_STAGED)
         fake->now_us += (uint64_t)timeout_ms * 500;
     settle(fake);
@@ -161,29 +178,45 @@ static int status(struct fake *fake, struct mr_h2_response *response, unsigned t
     return answer_text(response, 200, mr_upload_status_encode(&told));
 }
 
-static int put(struct fake *fake, const void *body, size_t length, struct mr_h2_response *response)
+static int put(struct fake *fake, const void *body, size_t length, struct mr_h2_response *response,
+               struct mr_error *error)
 {
     struct mr_upload_status told = {.state = MR_UPLOAD_STAGED};
     CHECK(length == fake->terms.layout.share_bytes && fake->receiving);
+    if (fake->receiver.received == fake->terms.layout.chunks) {
+        CHECK(memcmp(fake->receiver.share, body, length) == 0); /* frozen */
+        return refuse(response, "already_counted", 0);
+    }
     memcpy(fake->receiver.share, body, length);
     fake->receiver.received = fake->terms.layout.chunks;
     fake->puts++;
+    if (fake->break_puts) {
+        fake->break_puts--;
+        return lost_connection(error);
+    }
     return answer_text(response, 202, mr_upload_status_encode(&told));
 }
 
 /* --- helper ---------------------------------------------------------------------------------- */
 
 static int seed(struct fake *fake, unsigned hub, const void *body, size_t length,
-                struct mr_h2_response *response)
+                struct mr_h2_response *response, struct mr_error *error)
 {
     struct mr_seed_request request;
-    struct mr_error error;
     struct mr_receipt receipt = {.hub_index = (uint16_t)(4 + hub)};
-    CHECK(!mr_seed_request_decode(&request, body, length, &error));
+    CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
     CHECK(request.attempt < FAKE_ATTEMPTS);
-    memcpy(fake->seeds[request.attempt][hub], request.seed, MR_SEED_BYTES);
+    uint8_t *known = fake->seeds[request.attempt][hub];
+    if (fake->receipt_lost)
+        CHECK(memcmp(known, request.seed, MR_SEED_BYTES) == 0); /* the same seed again */
+    fake->receipt_lost = fake->break_seeds > 0;
+    memcpy(known, request.seed, MR_SEED_BYTES);
     fake->seeds_posted++;
+    if (fake->break_seeds) {
+        fake->break_seeds--;
+        return lost_connection(error);
+    }
     CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
                            request.attempt, fake->private_keys[hub]));
     if (fake->bad_receipts)
@@ -199,7 +232,7 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
     bool get = strcmp(method, "GET") == 0;
     if (strstr(path, "/seed")) {
         CHECK(hub > 0 && strcmp(method, "POST") == 0);
-        return seed(fake, hub, body, length, response);
+        return seed(fake, hub, body, length, response, error);
     }
     CHECK(hub == 0);
     if (get && strncmp(path, "/v1/rounds/current", 18) == 0)
@@ -209,5 +242,5 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
     CHECK(uploads);
     if (strcmp(method, "POST") == 0)
         return grant(fake, connection, body, length, response, error);
-    return get ? status(fake, response, timeout_ms) : put(fake, body, length, response);
+    return get ? status(fake, response, timeout_ms) : put(fake, body, length, response, error);
 }

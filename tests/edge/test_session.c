@@ -405,9 +405,72 @@ static void test_built_in_trainer_in_a_round(void **state)
     fake_fini(&s.fake);
 }
 
+/* --- hubs that restart ----------------------------------------------------------------------- */
+
+/* The first chunk as it arrived first, and the upload that is committed in the end, are of the same
+ * attempt and the same bytes; no seed is sent again. */
+static void forgotten(enum mre_transport transport, unsigned times)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    fake_init(&fake, 3, 16);
+    fake.forget_uploads = times;
+    struct mre_client *client = fake_client(&fake, transport, fake.dir);
+    fake.hold_staged = false;
+    assert_int_equal(mre_client_round(client, 1000, add_hundredth, NULL, &outcome), MRE_COMMITTED);
+    assert_int_equal(outcome.attempt, 0);
+    assert_int_equal(fake.seeds_posted, 2);
+    assert_int_equal(fake.forget_uploads, 0);
+    assert_int_equal(fake.grants, times + 1);
+    check_sum(&fake, client);
+    mre_client_close(client);
+    fake_fini(&fake);
+}
+
+static void test_lead_forgets_the_upload(void **state)
+{
+    (void)state;
+    forgotten(MRE_TRANSPORT_HTTP2, 1);
+    forgotten(MRE_TRANSPORT_HTTP2, 5);
+}
+
+static void test_receipts_are_lost(void **state)
+{
+    SCENE(s);
+    s.fake.break_seeds = 4;
+    assert_int_equal(play(&s, MRE_TRANSPORT_AUTO, add_hundredth), MRE_COMMITTED);
+    assert_int_equal(s.outcome.attempt, 0);
+    assert_int_equal(s.fake.seeds_posted, 2 + 4);
+    fake_fini(&s.fake);
+}
+
+static void test_answers_to_shares_are_lost(void **state)
+{
+    SCENE(s);
+    s.fake.break_puts = 1;
+    assert_int_equal(play(&s, MRE_TRANSPORT_HTTP2, add_hundredth), MRE_COMMITTED);
+    assert_int_equal(s.outcome.attempt, 0);
+    assert_int_equal(s.fake.puts, 1);
+    fake_fini(&s.fake);
+}
+
+/* For ever and ever: the device gives up, after a bounded number of tries. */
+static void test_lead_that_never_remembers(void **state)
+{
+    SCENE(s);
+    s.fake.forget_uploads = 100000;
+    assert_int_not_equal(play(&s, MRE_TRANSPORT_HTTP2, add_hundredth), MRE_COMMITTED);
+    assert_true(s.fake.grants < 400);
+    fake_fini(&s.fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lead_forgets_the_upload),
+        cmocka_unit_test(test_receipts_are_lost),
+        cmocka_unit_test(test_answers_to_shares_are_lost),
+        cmocka_unit_test(test_lead_that_never_remembers),
         cmocka_unit_test(test_committed),
         cmocka_unit_test(test_missing_signature),
         cmocka_unit_test(test_foreign_signature),

@@ -367,12 +367,14 @@ static void test_snapshots(void **state)
                                 sizeof seeds[i].included);
             assert_int_equal(read.entries[i].seed[7], phase == MR_JOURNAL_DONE ? 0 : i + 1);
         }
+        size_t again_bytes;
+        uint8_t *again = mr_journal_state_encode(&read.state, &again_bytes);
+        assert_int_equal(again_bytes, length);
+        assert_memory_equal(again, bytes, length);
+        free(again);
         mr_journal_read_fini(&read);
         for (size_t cut = 0; cut < length; cut++) {
             assert_int_equal(mr_journal_state_parse(&read, bytes, cut, &error), -1);
-        }
-        if (phase != MR_JOURNAL_ADMITTING) { /* a set that does not rise */
-            seeds[1] = seeds[0];
         }
         free(bytes);
     }

@@ -133,14 +133,16 @@ static void compare(struct world *world, struct passage *passage)
 
 /* --- killed after every event ---------------------------------------------------------------- */
 
-/* A whole round with `victim` killed after event `at`; returns the events it took. */
-static unsigned round_with_kill(unsigned victim, unsigned at)
+/* A whole round with `victim` killed after event `at`, and once more `again` events later (0: no);
+ * returns the events it took. */
+static unsigned round_with_kill(unsigned victim, unsigned at, unsigned again)
 {
     struct world *world = world_open(&plain);
     bool told[DEVICES] = {false};
     world->tamper = compare;
     world->victim = victim;
     world->kill_at = at;
+    world->again = again;
     world_begin(world, NULL);
     for (unsigned i = 0; i < 400 && !has_ended(world); i++) {
         for (unsigned device = 0; device < DEVICES; device++) {
@@ -155,7 +157,7 @@ static unsigned round_with_kill(unsigned victim, unsigned at)
     }
     struct mr_lead_report report;
     if (world_state(world, &report) != MR_LEAD_PUBLISHED) {
-        fail_msg("hub %u killed after event %u: the lead is %s (%s)", victim, at,
+        fail_msg("hub %u killed after event %u (and %u): the lead is %s (%s)", victim, at, again,
                  mr_lead_state_name(report.state), report.reason);
     }
     assert_int_equal(report.included, DEVICES);
@@ -175,11 +177,13 @@ static void test_killed_after_every_event(void **state)
 {
     (void)state;
     for (unsigned victim = 0; victim < plain.hubs; victim++) {
-        const unsigned turns = round_with_kill(victim, 0);
+        const unsigned turns = round_with_kill(victim, 0, 0);
         print_message("hub %u: killed after each of %u events\n", victim, turns);
         assert_true(turns > 40);
         for (unsigned at = 1; at <= turns; at++) {
-            round_with_kill(victim, at);
+            for (unsigned again = 0; again < 9; again += 1 + again / 3) {
+                round_with_kill(victim, at, again);
+            }
         }
     }
 }

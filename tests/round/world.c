@@ -45,6 +45,8 @@ static void turn(struct world *world)
     free(event->passage.body);
     free(event);
     if (++world->turns == world->kill_at) {
+        world->kill_at += world->again;
+        world->again = 0;
         if (world->victim) {
             world_kill_helper(world, world->victim);
         } else {

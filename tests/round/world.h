@@ -21,9 +21,9 @@
 #include "appliance/upload/plane.h"
 #include "wire/share.h"
 
-#define WORLD_DEVICES 16
-#define WORLD_HUBS    3
-#define WORLD_STEPS   5
+#define WORLD_DEVICES  16
+#define WORLD_HUBS     3
+#define WORLD_STEPS    5
 #define WORLD_BEGIN_MS 5000u
 
 /* What came back for a token. */
@@ -74,9 +74,9 @@ struct world_helper {
     uint8_t signed_hash[MR_HASH_BYTES];
     uint8_t *journal; /* likewise: the snapshot, then records */
     size_t snapshot_bytes, journal_bytes;
-    uint64_t asked;     /* saves and appends */
-    bool slow_disk;     /* syncs take until world_sync */
-    unsigned life;      /* events of an earlier one mean nothing */
+    uint64_t asked; /* saves and appends */
+    bool slow_disk; /* syncs take until world_sync */
+    unsigned life;  /* events of an earlier one mean nothing */
     unsigned saves, forgets;
     unsigned expansions;
     uint8_t model_hash[MR_HASH_BYTES]; /* of its reveal */
@@ -104,10 +104,10 @@ struct world {
     struct mr_round_terms terms;
 
     struct mr_lead *lead;
-    unsigned life;           /* of the lead */
-    uint8_t *log;            /* its commit log's newest generation */
+    unsigned life; /* of the lead */
+    uint8_t *log;  /* its commit log's newest generation */
     size_t log_bytes;
-    struct mr_lead_end end;  /* the round's record */
+    struct mr_lead_end end;                  /* the round's record */
     struct world_helper helpers[WORLD_HUBS]; /* by position; 0 unused */
     struct world_device devices[WORLD_DEVICES];
 
@@ -115,6 +115,7 @@ struct world {
     unsigned turns;   /* events so far */
     unsigned kill_at; /* after so many, 0: never … */
     unsigned victim;  /* … this hub is killed */
+    unsigned again;   /* … and once more after so many more; 0: no */
     tamper_fn tamper;
     unsigned unreachable;   /* so many questions fail below HTTP */
     bool hold[WORLD_STEPS]; /* questions of that step are kept back … */

@@ -1,4 +1,4 @@
-/* lead_boot.c - what a lead finds in its files when it starts: the round it was in, or none. */
+/* lead_run_boot.c - what a lead finds in its files when it starts: the round it was in, or none. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +86,8 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     mr_lead_report(run->core, &report);
     run->committed = 0; /* they were counted by the process that committed them */
     mr_log_event(run->room.log, MR_LOG_INFO, "round.recovered",
-                 "round=%" PRIu64 " state=%s committed=%u", round,
-                 mr_lead_state_name(report.state), report.committed);
+                 "round=%" PRIu64 " state=%s committed=%u", round, mr_lead_state_name(report.state),
+                 report.committed);
     return 0;
 }
 

@@ -1,0 +1,312 @@
+/* test_crashes.c - real hubs that are killed at marked points of a round, and go on with it. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "appliance/model/files.h"
+#include "federation.h"
+
+static const char *program;
+
+static int open_both(void **state)
+{
+    struct federation *federation = federation_open(program, "");
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    *state = federation;
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    federation_close(*state);
+    return 0;
+}
+
+static void restart(struct federation *federation, unsigned hub)
+{
+    assert_int_equal(federation_stop(federation, hub, SIGKILL), -1);
+    federation_start(federation, hub);
+}
+
+/* The connection of a device is gone with its lead. */
+static void reconnect(struct device *device)
+{
+    mr_h2_client_close(device->lead);
+    device->lead = federation_client(device->federation, device->stem, 0);
+}
+
+/* Published with exactly these devices, and the sum is theirs on both hubs. */
+static void expect_published(struct federation *federation, uint64_t round,
+                             const struct device *devices, unsigned count)
+{
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
+    json_decref(outcome);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        char path[4096];
+        uint8_t *sum;
+        size_t length;
+        struct mr_error error;
+        snprintf(path, sizeof path, "%s/data-%u/rounds/%llu.sum", federation->dir, hub,
+                 (unsigned long long)round);
+        assert_int_equal(mr_file_read(path, &sum, &length, &error), 0);
+        assert_int_equal(length, devices[0].terms.layout.share_bytes);
+        for (unsigned lane = 0; lane < devices[0].terms.layout.lanes; lane++) {
+            int16_t value, expected = 0;
+            for (unsigned i = 0; i < count; i++) {
+                expected = (int16_t)(expected + devices[i].q[lane]);
+            }
+            memcpy(&value, sum + 2 * lane, 2);
+            assert_int_equal(value, expected);
+        }
+        free(sum);
+    }
+}
+
+static void begin(struct federation *federation, struct device *devices, unsigned count,
+                  uint64_t *round)
+{
+    *round = federation_open_round(federation, NULL);
+    for (unsigned i = 0; i < count; i++) {
+        device_open(&devices[i], federation, i, *round - 1);
+    }
+}
+
+static void end(struct device *devices, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        device_close(&devices[i]);
+    }
+}
+
+/* --- the lead -------------------------------------------------------------------------------- */
+
+static void test_lead_killed_with_some_committed(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    struct mr_upload_request request;
+    uint64_t round;
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 2; i++) {
+        device_upload(&devices[i], 0);
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    device_seed(&devices[2], 0, &request);
+    assert_int_equal(device_request(&devices[2], &request, NULL), 200); /* granted, never sent */
+    restart(federation, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        reconnect(&devices[i]);
+    }
+    /* Those that were told hear the same again and have nothing to send; a new attempt is no way
+     * to be counted twice. */
+    char code[40];
+    for (unsigned i = 0; i < 2; i++) {
+        struct mr_upload_request again;
+        const uint64_t id = devices[i].grant.upload_id;
+        assert_int_equal(device_await(&devices[i], 0).state, MR_UPLOAD_COMMITTED);
+        device_seed(&devices[i], 1, &again);
+        assert_int_equal(device_request(&devices[i], &again, code), 409);
+        assert_string_equal(code, "already_counted");
+        assert_int_equal(devices[i].grant.upload_id, id);
+    }
+    /* The one in flight asks again with the receipts that it has. */
+    assert_int_equal(device_request(&devices[2], &request, NULL), 200);
+    assert_int_equal(device_put(&devices[2]), 202);
+    device_upload(&devices[3], 0);
+    for (unsigned i = 2; i < 4; i++) {
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, 4);
+}
+
+/* Killed while the helper is away, so in the middle of the exchange between the hubs. */
+static void test_lead_killed_after_the_freeze(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    uint64_t round;
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 3; i++) {
+        device_upload(&devices[i], 0);
+    }
+    struct mr_upload_request request;
+    device_seed(&devices[3], 0, &request);
+    assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+    assert_int_equal(device_request(&devices[3], &request, NULL), 200);
+    assert_int_equal(device_put(&devices[3]), 202);
+    assert_int_equal(device_await(&devices[3], 20000).state, MR_UPLOAD_COMMITTED);
+    restart(federation, 0);
+    federation_start(federation, 1);
+    expect_published(federation, round, devices, 4);
+    reconnect(&devices[0]); /* and it is known how every upload ended */
+    assert_int_equal(device_await(&devices[0], 0).state, MR_UPLOAD_COMMITTED);
+    restart(federation, 0);
+    reconnect(&devices[0]);
+    assert_int_equal(device_await(&devices[0], 0).state, MR_UPLOAD_COMMITTED);
+    end(devices, 4);
+}
+
+/* --- the helper ------------------------------------------------------------------------------ */
+
+static void test_helper_killed_while_admitting(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    uint64_t round;
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 3; i++) {
+        device_upload(&devices[i], 0);
+    }
+    restart(federation, 1);
+    device_upload(&devices[3], 0);
+    expect_published(federation, round, devices, 4);
+    /* Its seeds are gone from the disk: what is left is the journal of a round that is over. */
+    restart(federation, 1);
+    json_t *status;
+    assert_int_equal(federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status),
+                     200);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(status, "helper"), "state")), "done");
+    json_decref(status);
+    end(devices, 4);
+}
+
+/* Both go at once, in every round anew. */
+static void test_both_killed_in_every_round(void **state)
+{
+    struct federation *federation = *state;
+    for (unsigned turn = 0; turn < 3; turn++) {
+        struct device devices[4];
+        uint64_t round;
+        begin(federation, devices, 4, &round);
+        for (unsigned i = 0; i <= turn; i++) {
+            device_upload(&devices[i], 0);
+            assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+        }
+        assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
+        assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+        federation_start(federation, 0);
+        federation_start(federation, 1);
+        for (unsigned i = 0; i < 4; i++) {
+            reconnect(&devices[i]);
+        }
+        for (unsigned i = turn + 1; i < 4; i++) {
+            device_upload(&devices[i], 0);
+        }
+        expect_published(federation, round, devices, 4);
+        end(devices, 4);
+    }
+}
+
+static void remove_file(struct federation *federation, unsigned hub, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    unlink(path);
+}
+
+/* The journal is lost: the round is void with a reason of its own, the next one is not harmed. */
+static void test_helper_without_its_journal(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    uint64_t round;
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 3; i++) {
+        device_upload(&devices[i], 0);
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    struct mr_upload_request request;
+    device_seed(&devices[3], 0, &request);
+    assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+    remove_file(federation, 1, "journal-0");
+    remove_file(federation, 1, "journal-1");
+    federation_start(federation, 1);
+    struct mr_seed_request seed = {.attempt = 0};
+    char *body = mr_seed_request_encode(&seed);
+    federation_refused(federation, "device-005", 1, "POST", "/v1/rounds/1/seed", body, strlen(body),
+                       "round_lost");
+    free(body);
+    assert_int_equal(device_request(&devices[3], &request, NULL), 200);
+    assert_int_equal(device_put(&devices[3]), 202);
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
+    assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "round_lost"));
+    json_decref(outcome);
+    end(devices, 4);
+    assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 4; i++) {
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, 4);
+}
+
+/* A seed's request as it stands; whether a receipt came. */
+static bool gets_receipt(struct device *device)
+{
+    struct mr_seed_request seed = {.attempt = 0};
+    struct mr_h2_response response = {.status = 0};
+    struct mr_error error;
+    char path[80];
+    memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
+    memset(seed.seed, (int)(device->number * 8 + 1), MR_SEED_BYTES); /* as device_seed's */
+    char *text = mr_seed_request_encode(&seed);
+    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
+    snprintf(path, sizeof path, "/v1/rounds/%llu/seed",
+             (unsigned long long)device->terms.announcement.round);
+    const bool got =
+        mr_h2_client_request(helper, "POST", path, "application/json", text, strlen(text), 1000,
+                             20000, &response, &error) == MR_H2_OK &&
+        response.status == 200;
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(helper);
+    free(text);
+    return got;
+}
+
+/* A helper that cannot write a seed down gives no receipt for it: it stops. */
+static void test_helper_with_a_full_disk(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[FEDERATION_DEVICES];
+    uint64_t round;
+    unsigned receipts = 0;
+    assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
+    federation->file_limit = 700; /* enough for the terms and a few seeds */
+    federation_start(federation, 1);
+    begin(federation, devices, FEDERATION_DEVICES, &round);
+    while (receipts < FEDERATION_DEVICES && gets_receipt(&devices[receipts])) {
+        receipts++;
+    }
+    assert_true(receipts > 0 && receipts < FEDERATION_DEVICES);
+    assert_int_equal(federation_wait(federation, 1), 1);
+    federation->file_limit = 0;
+    federation_start(federation, 1);
+    for (unsigned i = 0; i < 4; i++) { /* the same seeds: nothing contradicts the journal */
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, FEDERATION_DEVICES);
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+    const struct CMUnitTest tests[] = {
+        T(test_lead_killed_with_some_committed), T(test_lead_killed_after_the_freeze),
+        T(test_helper_killed_while_admitting),   T(test_both_killed_in_every_round),
+        T(test_helper_without_its_journal),      T(test_helper_with_a_full_disk),
+    };
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+        return 2;
+    }
+    program = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
