@@ -539,6 +539,7 @@ static void test_journal_torn_snapshot(void **state)
         mr_journal_read_fini(&newest);
         uint8_t *bytes = snapshot(place->world, MR_JOURNAL_FROZEN, 4, &length);
         assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), -1);
+        assert_int_equal(mr_journal_append(journal, bytes, length, &error), -1);
         free(bytes);
         mr_journal_close(journal);
     }
