@@ -5,7 +5,7 @@
 #include "tests/sim/disk.h"
 
 #define NAME_BYTES  128
-#define CHANGES_MAX 256
+#define CHANGES_MAX 4096 /* a planted defect that forgets syncs gathers this many */
 
 struct content {
     uint8_t *bytes; /* one more than length */
