@@ -16,7 +16,7 @@
 
 static bool mailbox(void *context)
 {
-    struct mr_mailbox box = {.cells = NULL};
+    static struct mr_mailbox box; /* GCC 12 aligns sanitized frames to 32 bytes only */
     (void)context;
     const bool good = mr_mailbox_open(&box, 3, 16) == 0;
     mr_mailbox_close(&box);
