@@ -69,11 +69,10 @@ int main(int argc, char **argv)
     const long pid = (long)getpid();
 
     snprintf(generator.device, sizeof generator.device,
-             "net_memif1,role=server,id=0,socket=millrace-bench-%ld,socket-abstract=yes,rsize=12",
-             pid);
+             "net_memif1,role=server,id=0,socket=millrace-bench-%ld,socket-abstract=yes", pid);
     snprintf(device, sizeof device,
              "net_memif0,role=client,id=0,socket=millrace-bench-%ld,socket-abstract=yes,"
-             "zero-copy=yes,rsize=10,mac=" MR_BENCH_HUB_MAC,
+             "mac=" MR_BENCH_HUB_MAC,
              pid);
     const struct mr_port_bench bench = {.name = "memif",
                                         .device = device,
