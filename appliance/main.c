@@ -187,6 +187,15 @@ static unsigned paths_to_read(struct mr_sandbox_path *paths, const struct mr_hub
     return count;
 }
 
+/* Where "auto" may come to a DPDK port, it has to be able to run it. */
+static bool may_drive_hardware(const struct mr_hub_config *config)
+{
+    const char *source = config->upload.source;
+
+    return strcmp(source, "dpdk") == 0 ||
+           (strcmp(source, "auto") == 0 && *config->upload.dpdk_device != '\0');
+}
+
 static int begin_confinement(struct confinement *confinement, const struct mr_hub_config *config,
                              struct mr_error *error)
 {
@@ -209,7 +218,7 @@ static int begin_confinement(struct confinement *confinement, const struct mr_hu
         .listen_port = config->control.port,
         .dial_ports = confinement->ports,
         .dial_count = ports_to_dial(confinement->ports, config),
-        .drives_hardware = strcmp(config->upload.source, "dpdk") == 0,
+        .drives_hardware = may_drive_hardware(config),
     };
     return mr_sandbox_begin(&confinement->sandbox, &plan, error);
 }

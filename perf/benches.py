@@ -48,6 +48,23 @@ BENCHES = (
         "cache. *faults*: 5% of the packets are lost and sent again later, "
         "5% come twice, and neighbours change places. The sum of every pass is compared with one "
         "that a plain loop made from the plaintexts."),
+    Bench(
+        "memif", "perf/memif_bench", "Ingest from a memif",
+        "it was built without DPDK, or the option `appliance` is off",
+        "A generator process on one core lays the same sealed packets into a memif; a worker of the "
+        "appliance's own on another core takes them, 4,096 sessions, from the poll to the folded "
+        "accumulator, its ACKs sent back through the port. In turns with it: the same worker with the "
+        "same packets from memory (its ACKs are made and thrown away), and the same port with packets "
+        "that are only counted and given back. The time of a pass runs from its first packet to the "
+        "end of the turn that folded and acknowledged its last; sealing the packets is not timed. The "
+        "limit is the lower of the two others. Wall clock, as two processes are in it. *fits* and "
+        "*beyond* as above. The sum is checked in every pass that is ingested."),
+    Bench(
+        "afxdp", "perf/afxdp_bench", "Ingest from AF_XDP over veth",
+        "it was built without DPDK, or the option `appliance` is off",
+        "As from the memif; the port is DPDK's AF_XDP driver on one end of a veth pair, and the "
+        "generator a packet socket on the other, in a network namespace of their own. The kernel "
+        "carries every frame: it, not the worker, is the limit here."),
 )
 
 

@@ -7,8 +7,7 @@
 #include "appliance/upload/session.h"
 #include "wire/aead.h"
 
-#define POOL_BYTES  (1u << 20)
-#define PACKET_LEAD 42u /* Ethernet, IPv4 and UDP headers before the payload */
+#define POOL_BYTES (1u << 20)
 
 static void *need(void *memory)
 {
@@ -149,7 +148,7 @@ static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t
     uint8_t *data = (uint8_t *)load->ring.base + (size_t)place * MR_LOAD_PACKET_ROOM;
     struct mr_packet *packet = &load->ring_packets[place];
 
-    data += PACKET_LEAD;
+    data += MR_LOAD_PACKET_LEAD;
     mr_datagram_encode(data, &header);
     uint8_t *cipher = data + MR_DATAGRAM_HEADER_BYTES;
     if (mr_aead_seal(load->aeads[device], chunk, data, MR_DATAGRAM_HEADER_BYTES, plain, bytes,

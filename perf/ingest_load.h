@@ -20,6 +20,7 @@
 #define MR_LOAD_ATTEMPT        1
 #define MR_LOAD_RING_PACKETS   16384u /* more than 16 MiB of distinct sealed packets */
 #define MR_LOAD_PACKET_ROOM    1536u /* a packet's buffer, and its first bytes aligned as received */
+#define MR_LOAD_PACKET_LEAD    42u   /* before it: Ethernet, IPv4 and UDP headers fit */
 #define MR_LOAD_FAULTY_PACKETS (2 * MR_LOAD_RING_PACKETS)
 
 struct mr_load_sum {

@@ -123,7 +123,10 @@ static void rule_on_arguments(struct rules *rules, unsigned who)
     allow_if(rules, SCMP_SYS(prctl), SCMP_A0_64(SCMP_CMP_EQ, PR_CAP_AMBIENT));
     allow_if(rules, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0)); /* looks only */
     if (who & DRIVER) {
-        return; /* whole, by the table */
+        /* The calls are whole, by the table. AF_XDP's would take its program off the interface in
+         * the end, and lives without: so the kernel would answer, the capabilities being gone. */
+        rule(rules, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(bpf), 0, NULL);
+        return;
     }
     rule_on_code(rules, SCMP_SYS(mmap));
     rule_on_code(rules, SCMP_SYS(mprotect));

@@ -1,6 +1,6 @@
-/* test_replay.c - the plane fed from memory: many sessions, exact sums, and not one allocation by a
- * worker once it runs (malloc is counted, OpenSSL's included). */
-#include <pthread.h>
+/* test_replay.c - the plane fed from memory: many sessions, exact sums, and not one allocation or
+ * lock by a worker once it runs (OpenSSL's included; tolls.h counts them, test_tolls.c shows that
+ * it does). */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,51 +8,12 @@
 
 #include "appliance/ingest/replay.h"
 #include "appliance/upload/plane_sources.h"
+#include "tolls.h"
 #include "upload_kit.h"
 
 #define WORKERS 2
 #define DEVICES 48
 #define REPEATS 3 /* times each datagram is fed */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_ALLOCATIONS 0 /* the sanitizer owns malloc */
-#else
-#define COUNTS_ALLOCATIONS 1
-#endif
-
-static atomic_bool counting;
-static atomic_uint allocations; /* by any thread but the test's own, while counting */
-static _Thread_local bool is_test_thread;
-
-#if COUNTS_ALLOCATIONS
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *old, size_t bytes);
-
-static void count(void)
-{
-    if (atomic_load(&counting) && !is_test_thread)
-        atomic_fetch_add(&allocations, 1);
-}
-
-__attribute__((visibility("default"))) void *malloc(size_t bytes)
-{
-    count();
-    return __libc_malloc(bytes);
-}
-
-__attribute__((visibility("default"))) void *calloc(size_t n, size_t bytes)
-{
-    count();
-    return __libc_calloc(n, bytes);
-}
-
-__attribute__((visibility("default"))) void *realloc(void *old, size_t bytes)
-{
-    count();
-    return __libc_realloc(old, bytes);
-}
-#endif
 
 struct feed {
     struct mr_packet_source *source;
@@ -216,8 +177,7 @@ static void test_replay(void **state)
     struct kit_sum plain, got;
 
     open_scene(&scene);
-    atomic_store(&allocations, 0);
-    atomic_store(&counting, true);
+    tolls_begin();
     assert_int_equal(mr_upload_plane_begin(scene.plane, &scene.terms, &error), 0);
     kit_sum_init(&plain, &scene.terms.layout);
     kit_sum_init(&got, &scene.terms.layout);
@@ -244,46 +204,19 @@ static void test_replay(void **state)
     mr_upload_plane_return(scene.plane, scene.collection, true, MR_REASON_NONE);
     mr_upload_plane_collect(scene.plane, true, on_collected, &scene); /* after the last ACKs */
     mr_loop_run(scene.loop);
-    atomic_store(&counting, false);
+    tolls_end();
     assert_true(atomic_load(&scene.acks) >= 2 * DEVICES); /* staged and committed each */
-    if (COUNTS_ALLOCATIONS)
-        assert_int_equal(atomic_load(&allocations), 0);
+    tolls_assert_none();                                  /* nothing is counted under a sanitizer */
     kit_sum_fini(&plain);
     kit_sum_fini(&got);
     close_scene(&scene);
 }
 
-/* The counter counts: it sees what OpenSSL allocates on another thread. */
-static void *allocate(void *context)
-{
-    mr_aead_close(mr_aead_open());
-    return context;
-}
-
-static void test_counter_counts(void **state)
-{
-    (void)state;
-    pthread_t thread;
-
-    if (!COUNTS_ALLOCATIONS) {
-        print_message("a sanitizer's allocator cannot be counted\n");
-        skip();
-    }
-    atomic_store(&allocations, 0);
-    atomic_store(&counting, true);
-    assert_int_equal(pthread_create(&thread, NULL, allocate, NULL), 0);
-    pthread_join(thread, NULL);
-    atomic_store(&counting, false);
-    assert_true(atomic_load(&allocations) >= 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counter_counts),
         cmocka_unit_test(test_replay),
     };
 
-    is_test_thread = true;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
