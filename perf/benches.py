@@ -48,6 +48,15 @@ BENCHES = (
         "cache. *faults*: 5% of the packets are lost and sent again later, "
         "5% come twice, and neighbours change places. The sum of every pass is compared with one "
         "that a plain loop made from the plaintexts."),
+    Bench(
+        "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
+        "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "
+        "client over mutual TLS and UDP on the same machine, with connections of its own in every "
+        "round. Rounds of two kinds alternate: in *held* rounds the devices have the model already, "
+        "in *pull* rounds (`rounds.pull`) each downloads 4 MB over TLS first. The hubs' time is that "
+        "of all their threads, as the kernel accounts it to the nanosecond; its split into user and "
+        "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
+        "compared in every round with the plain sum of the devices' vectors."),
 )
 
 
