@@ -48,6 +48,17 @@ BENCHES = (
         "cache. *faults*: 5% of the packets are lost and sent again later, "
         "5% come twice, and neighbours change places. The sum of every pass is compared with one "
         "that a plain loop made from the plaintexts."),
+    Bench(
+        "peers", "perf/peers/peers.py", "Peers on the same work",
+        "perf/peers/ is missing",
+        "A round of 100 devices with 1,000,000 8-bit values each, by Millrace (two hub processes as "
+        "they are used, each device a real client) and by its peers, in one run; every peer's result "
+        "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
+        "each secure peer. The table says what was measured on fewer devices."),
+    Bench(
+        "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
+        "the option `appliance` is off",
+        "@SCALING@"),
 )
 
 
