@@ -83,6 +83,17 @@ BENCHES = (
         "of all their threads, as the kernel accounts it to the nanosecond; its split into user and "
         "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
         "compared in every round with the plain sum of the devices' vectors."),
+    Bench(
+        "peers", "perf/peers/peers.py", "Peers on the same work",
+        "perf/peers/ is missing",
+        "A round of 100 devices with 1,000,000 8-bit values each, by Millrace (two hub processes as "
+        "they are used, each device a real client) and by its peers, in one run; every peer's result "
+        "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
+        "each secure peer. The table says what was measured on fewer devices."),
+    Bench(
+        "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
+        "the option `appliance` is off",
+        "@SCALING@"),
 )
 
 
