@@ -6,7 +6,7 @@ hub processes, mutual TLS, UDP: perf/rounds.py). Each peer does it inside one pr
 network, TLS or storage, which is to its advantage:
 
   Flower's SecAgg+      perf/peers/flower_peer.py, its own workflow and client code from PyPI
-  libprio-rs Prio3SumVec  perf/peers/prio3/, from crates.io
+  libprio-rs Prio3SumVec  perf/peers/prio3/, a Rust crate
   plain sum             numpy adds the vectors: no privacy at all
 
 Python packages go into out/peers-venv, Rust's output into out/peers-prio3. A peer that cannot be
@@ -84,7 +84,7 @@ def prio3_program():
     if shutil.which("cargo") is None:
         raise Missing("cargo is missing (Rust 1.89 or newer)")
     environment = dict(os.environ, CARGO_TARGET_DIR=PRIO3_OUT, RUSTFLAGS="-C target-cpu=native")
-    tool(["cargo", "build", "--release", "--locked", "--quiet"], "cargo build",
+    tool(["cargo", "build", "--release", "--quiet"], "cargo build",
          cwd=os.path.join(HERE, "prio3"), env=environment)
     return os.path.join(PRIO3_OUT, "release", "prio3-peer")
 
