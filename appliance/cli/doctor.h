@@ -24,6 +24,8 @@ void mr_finding_set(struct mr_finding *finding, enum mr_finding_level level, con
 typedef void (*mr_doctor_fn)(struct mr_finding *finding, const char *dir);
 
 /* doctor_machine.c */
+/* A number of a /proc file, behind its name at the start of a line; -1 if there is none. */
+long long mr_doctor_number(const char *path, const char *name, int base);
 void mr_doctor_cpu(struct mr_finding *finding, const char *dir);
 void mr_doctor_hugepages(struct mr_finding *finding, const char *dir);
 void mr_doctor_memlock(struct mr_finding *finding, const char *dir);

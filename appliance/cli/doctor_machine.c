@@ -46,8 +46,7 @@ void mr_doctor_cpu(struct mr_finding *finding, const char *dir)
                    have, chosen);
 }
 
-/* A number of a /proc file, behind its name at the start of a line; -1 if there is none. */
-static long long proc_number(const char *path, const char *name, int base)
+long long mr_doctor_number(const char *path, const char *name, int base)
 {
     char line[256];
     long long found = -1;
@@ -66,11 +65,12 @@ static long long proc_number(const char *path, const char *name, int base)
 void mr_doctor_hugepages(struct mr_finding *finding, const char *dir)
 {
     (void)dir;
-    const long long total = proc_number("/proc/meminfo", "HugePages_Total:", 10);
-    const long long kib = proc_number("/proc/meminfo", "Hugepagesize:", 10);
+    const long long total = mr_doctor_number("/proc/meminfo", "HugePages_Total:", 10);
+    const long long kib = mr_doctor_number("/proc/meminfo", "Hugepagesize:", 10);
     if (total <= 0) {
         mr_finding_set(finding, MR_FINDING_OK, NULL,
-                       "none reserved; nothing here needs them, staging uses transparent ones");
+                       "none reserved; only DPDK on a physical NIC wants them, staging uses "
+                       "transparent ones");
         return;
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "%lld of %lld KiB", total, kib);
@@ -128,7 +128,7 @@ void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
                   {CAP_IPC_LOCK_BIT, " ipc_lock"},
                   {CAP_SYS_NICE_BIT, " sys_nice"}};
     (void)dir;
-    const long long effective = proc_number("/proc/self/status", "CapEff:", 16);
+    const long long effective = mr_doctor_number("/proc/self/status", "CapEff:", 16);
     char have[128] = "";
     for (size_t i = 0; effective > 0 && i < sizeof useful / sizeof *useful; i++) {
         if ((effective >> useful[i].bit) & 1) {

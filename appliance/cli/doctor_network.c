@@ -102,26 +102,25 @@ void mr_doctor_gso(struct mr_finding *finding, const char *dir)
     mr_finding_set(finding, MR_FINDING_OK, NULL, "datagrams are sent in trains");
 }
 
-/* Optional: nothing that is missing for it is amiss. */
+/* Optional: nothing that is missing for it is amiss, so its remedies stand with what was found. */
 void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)
 {
     (void)dir;
     struct mr_error error = {""};
     const int xdp = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
     const int refused = xdp < 0 ? errno : 0;
+    const bool huge = mr_doctor_number("/proc/meminfo", "HugePages_Free:", 10) > 0;
 
     if (xdp >= 0)
         close(xdp);
     /* A device without hardware: does EAL start here? */
     if (mr_dpdk_probe("net_null9", &error) != 0) {
-        mr_finding_set(finding, MR_FINDING_OK, NULL, "not used, and not here: %s", error.text);
+        mr_finding_set(finding, MR_FINDING_OK, NULL, "not used, and not here: %.280s", error.text);
         return;
     }
-    if (refused != 0) {
-        mr_finding_set(finding, MR_FINDING_OK, NULL,
-                       "starts; AF_XDP: %s (needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF)",
-                       strerror(refused));
-        return;
-    }
-    mr_finding_set(finding, MR_FINDING_OK, NULL, "starts; AF_XDP sockets are allowed");
+    mr_finding_set(finding, MR_FINDING_OK, NULL, "starts on %s; AF_XDP: %s%s",
+                   huge ? "hugepages"
+                        : "ordinary pages (a physical NIC wants sysctl vm.nr_hugepages=256)",
+                   refused == 0 ? "sockets are allowed" : strerror(refused),
+                   refused == 0 ? "" : " (give the hub CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF)");
 }

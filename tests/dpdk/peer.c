@@ -1,7 +1,7 @@
 /* peer.c - the other end of a DPDK port, a process of its own: carries the datagrams of devices on
  * loopback to the port as frames, and the answers back.
  *
- *   dpdk_peer DEVICE HUB_MAC PORTS
+ *   dpdk_peer DEVICE HUB_MAC PORTS PORT_BASE    (the hub's upload ports)
  *
  * Prints the UDP port that stands for the hub's first upload port (the next stand for the next),
  * then serves until it is killed. Everything is sent by queue 0, whoever it is for. */
@@ -26,7 +26,7 @@
 
 struct peer {
     uint16_t id, ports;
-    uint16_t first_port;
+    uint16_t port_base; /* the hub's */
     int fds[PORTS_MAX];
     struct rte_mempool *pool;
     struct mr_frame_local self; /* the devices' side */
@@ -98,7 +98,7 @@ static void carry_in(struct peer *peer, unsigned index)
                           &from_bytes);
         if (length < 0 || (mbuf = rte_pktmbuf_alloc(peer->pool)) == NULL)
             return;
-        peer->hub.port = (uint16_t)(PEER_PORT_BASE + index);
+        peer->hub.port = (uint16_t)(peer->port_base + index);
         mbuf->data_len =
             (uint16_t)mr_frame_build(rte_pktmbuf_mtod(mbuf, uint8_t *), &peer->self,
                                      ntohs(from.sin_port), &peer->hub, datagram, (uint32_t)length);
@@ -121,7 +121,7 @@ static void carry_out(struct peer *peer, uint16_t queue)
             const struct sockaddr_in to = {.sin_family = AF_INET,
                                            .sin_port = htons((uint16_t)(frame.port_index + 1)),
                                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-            const unsigned index = (unsigned)(frame.from.port - PEER_PORT_BASE);
+            const unsigned index = (unsigned)(frame.from.port - peer->port_base);
             if (index < peer->ports)
                 (void)sendto(peer->fds[index], frame.payload, frame.length, 0,
                              (const struct sockaddr *)&to, sizeof to);
@@ -142,9 +142,10 @@ int main(int argc, char **argv)
     static struct peer peer;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (argc != 4)
-        fail("usage: dpdk_peer DEVICE HUB_MAC PORTS");
+    if (argc != 5)
+        fail("usage: dpdk_peer DEVICE HUB_MAC PORTS PORT_BASE");
     peer.ports = (uint16_t)atoi(argv[3]);
+    peer.port_base = (uint16_t)atoi(argv[4]);
     if (peer.ports < 1 || peer.ports > PORTS_MAX)
         fail("1 to 4 ports");
     uint8_t *mac = peer.hub.link.mac;

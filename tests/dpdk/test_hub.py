@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
 """Hub processes whose datagrams come through a DPDK port, confined as they always are: real devices
-in another network namespace upload over a veth pair, and the published sum is right.
+upload, and the published sum is right.
 
-The control connections have a veth pair of their own; on the other one the hub's end is DPDK's, and
-the kernel answers ARP for it by the exception path.
+af_packet, af_xdp: the devices are in another network namespace. The control connections have a veth
+pair of their own; on the other one the hub's end is DPDK's, and the kernel answers ARP for it by the
+exception path. client, server: the hub's role at a memif, whose peer comes once the hub is confined,
+is killed, and comes again for the next round.
 
-usage: test_hub.py BUILD af_packet|af_xdp
+usage: test_hub.py BUILD af_packet|af_xdp|client|server
 """
 
 import ctypes
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -79,26 +83,73 @@ class Network:
         self.holder.wait()
 
 
+class Loopback:
+    """No other namespace: the devices reach a memif by its peer's sockets."""
+
+    def devices(self, *command):
+        return list(command)
+
+
+class Peer:
+    """The other end of a memif, and a relay to it: what devices send to `port` goes to the peer, a
+    socket for each device, and the answers come back."""
+
+    def __init__(self, build, device, port):
+        self.command = [f"{build}/tests/dpdk/dpdk_peer", device, "02:00:00:00:00:01", "1",
+                        str(port)]
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind(("127.0.0.1", port))
+        self.backs = {}  # a device's address: its socket
+        self.start()
+        threading.Thread(target=self.relay, daemon=True).start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def relay(self):
+        while True:
+            back_of = {back: device for device, back in self.backs.items()}
+            ready, _, _ = select.select([self.front, *back_of], [], [])
+            for sock in ready:
+                try:
+                    data, sender = sock.recvfrom(2048)
+                    if sock is not self.front:
+                        self.front.sendto(data, back_of[sock])
+                        continue
+                    if sender not in self.backs:
+                        self.backs[sender] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    self.backs[sender].sendto(data, ("127.0.0.1", self.port))
+                except ConnectionRefusedError:
+                    pass  # the peer is dead at the moment: loss
+
+
 class Hubs(Federation):
     """The lead's upload section is given; hub 1 has sockets."""
+
+    control, uploads = f"{CONTROL}.1", f"{UPLOADS}.1"
 
     upload = ""
 
     def make_identities(self):
         self.run(self.program("appliance", "cli", "millrace"), "pki", "init", "--dir", self.pki,
                  "--hubs", "2", "--devices", str(self.devices), "--operators", "1", "--host",
-                 f"{CONTROL}.1")
+                 self.control)
 
     def at_control(self, text):
-        return text.replace("127.0.0.1", f"{CONTROL}.1")
+        return text.replace("127.0.0.1", self.control)
 
     def hub_yaml(self, index, *rest):
         text = self.at_control(super().hub_yaml(index, *rest))
         text = re.sub(r"\bdeadline_ms: \d+", "deadline_ms: 60000", text)
         if index == 0:
             text = text.replace("upload:\n", "upload:\n" + self.upload)
-            text = text.replace(f"listen_host: {CONTROL}.1\n  advertise_host: {CONTROL}",
-                                f"listen_host: 0.0.0.0\n  advertise_host: {UPLOADS}")
+            text = text.replace(f"listen_host: {self.control}\n  advertise_host: {self.control}",
+                                f"listen_host: 0.0.0.0\n  advertise_host: {self.uploads}")
         return text
 
     def device_json(self, *arguments):
@@ -110,17 +161,20 @@ class Hubs(Federation):
         return path
 
     def run(self, *command):
-        return super().run(*[f"{CONTROL}.1" + word[9:] if word.startswith("127.0.0.1") else word
-                             for word in command])
+        return super().run(*[self.at_control(word) for word in command])
 
     def log(self, index=0):
         with open(f"{self.work}/hub-{index}.log", encoding="utf-8") as f:
             return f.read()
 
 
-def open_federation(build, work, upload):
+class LocalHubs(Hubs):
+    control = uploads = "127.0.0.1"
+
+
+def open_federation(build, work, upload, kind=Hubs):
     os.mkdir(work)
-    fed = Hubs(build, work, DEVICES, TRAINING)
+    fed = kind(build, work, DEVICES, TRAINING)
     fed.upload = upload
     fed.make_identities()
     fed.model = f"{work}/initial.safetensors"
@@ -140,7 +194,7 @@ def address_tap(fed):
     fed.network.here("ip", "link", "set", "dpdk-tap", "up")
 
 
-def run_round(fed):
+def run_round(fed, number_of_round=1):
     data, dumps = f"{fed.work}/data.csv", f"{fed.work}/dumps"
     os.makedirs(dumps, exist_ok=True)
     with open(data, "w", encoding="ascii") as f:
@@ -149,7 +203,7 @@ def run_round(fed):
     fed.operator(0, "round", "open")
     programs = []
     for number in range(DEVICES):
-        config = fed.device_json(f"{number:03d}", fed.pki, number, number)
+        config = fed.device_json(f"{number_of_round}-{number:03d}", fed.pki, number, number)
         programs.append(subprocess.Popen(
             fed.network.devices(fed.program("edge-client", "millrace-edge"), "run", "--config",
                                 config, "--data", data, "--rounds", "1", "--dump-dir", dumps,
@@ -160,12 +214,12 @@ def run_round(fed):
         expect(program.returncode == 0, f"a device ended with {program.returncode}:\n{out}", fed)
     state = ""
     for _ in range(600):
-        state = fed.operator(0, "round", "show", "1")["state"]
+        state = fed.operator(0, "round", "show", str(number_of_round))["state"]
         if state in ("published", "void"):
             break
         time.sleep(0.1)
     expect(state == "published", f"the round is {state}", fed)
-    check = sums.compare(f"{fed.work}/hub-0", dumps, 1)
+    check = sums.compare(f"{fed.work}/hub-0", dumps, number_of_round)
     expect(check.equal and len(check.included) == DEVICES,
            f"the sum of {len(check.included)} devices: {check.detail}", fed)
 
@@ -196,6 +250,35 @@ def whole_round(build, work, network, device, source):
         expect(codes == [0, 0], f"the hubs ended with {codes}", fed)
     finally:
         fed.stop()
+
+
+def over_memif(build, work, role):
+    name = f"millrace-test-hub-{os.getpid()}"
+    peer_role = "server" if role == "client" else "client"
+    fed = open_federation(build, work, f"""  source: dpdk
+  dpdk_device: "net_memif0,role={role},id=0,socket={name},socket-abstract=yes,mac=02:00:00:00:00:01"
+  dpdk_addresses: 198.18.0.1
+""", LocalHubs)
+    fed.network = Loopback()
+    peer = None
+    try:
+        fed.start_hubs(DEVICES, 2, fed.model)
+        confined(fed)
+        peer = Peer(build, f"net_memif9,role={peer_role},id=0,socket={name},socket-abstract=yes",
+                    fed.udp_ports[0])
+        run_round(fed)
+        peer.kill()
+        peer.start()
+        run_round(fed, 2)
+        codes = fed.stop()
+        expect(codes == [0, 0], f"the hubs ended with {codes}", fed)
+    except Failure:
+        print(fed.log()[-3000:], file=sys.stderr)
+        raise
+    finally:
+        fed.stop()
+        if peer is not None:
+            peer.kill()
 
 
 def falls_back(build, work, network):
@@ -239,6 +322,11 @@ def refuses(build, work):
 
 def main():
     build, driver = sys.argv[1], sys.argv[2]
+    if driver in ("client", "server"):
+        with tempfile.TemporaryDirectory(prefix="millrace-dpdk-") as folder:
+            over_memif(build, f"{folder}/memif", driver)
+        print(f"ok   two rounds through a memif, as its {driver}")
+        return 0
     if driver == "af_xdp":
         try:
             socket.socket(44, socket.SOCK_RAW, 0).close()

@@ -26,19 +26,20 @@ static char socket_name[64];
 /* Starts the peer and reads the ports it listens on. */
 static void peer_start(const char *role)
 {
-    char device[256], line[16], ports[8];
+    char device[256], line[16], ports[8], port_base[8];
     int pipe_fds[2];
 
     snprintf(device, sizeof device, "net_memif9,role=%s,id=0,socket=%s,socket-abstract=yes", role,
              socket_name);
     snprintf(ports, sizeof ports, "%d", WORKERS);
+    snprintf(port_base, sizeof port_base, "%d", PEER_PORT_BASE);
     assert_int_equal(pipe(pipe_fds), 0);
     peer = fork();
     if (peer == 0) {
         dup2(pipe_fds[1], STDOUT_FILENO);
         close(pipe_fds[0]);
         close(pipe_fds[1]);
-        execl(peer_program, peer_program, device, PEER_HUB_MAC, ports, (char *)NULL);
+        execl(peer_program, peer_program, device, PEER_HUB_MAC, ports, port_base, (char *)NULL);
         _exit(127);
     }
     assert_true(peer > 0);
