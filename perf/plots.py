@@ -101,6 +101,9 @@ def _lines(path, title, over, unit, curves):
                      for name in curves)
     _gnuplot(_head(path, title, 5) + f"""set key top left
 set logscale x
+set format x '10^{{%L}}'
+set xtics enhanced norotate
+set bmargin 4
 set xlabel '{_quoted(over)}'
 set ylabel '{_quoted(unit)}'
 set yrange [0:*]
