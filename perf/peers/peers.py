@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Millrace beside its peers: the same work, one machine, one run.
 
-The work: a round of 100 devices with 1,000,000 8-bit values each. Millrace does it as it is used (two
-hub processes, mutual TLS, UDP: perf/rounds.py). Each peer does it inside one process, without any
-network, TLS or storage, which is to its advantage:
+The work: a round of 100 devices with 1,000,000 8-bit values each. Millrace does it as it is used
+(two hub processes, mutual TLS, UDP: perf/rounds.py). Each peer does it inside one process, without
+any network, TLS or storage, which is to its advantage:
 
-  Flower's SecAgg+      perf/peers/flower_peer.py, its own workflow and client code from PyPI
-  libprio-rs Prio3SumVec  perf/peers/prio3/, a Rust crate
+  Flower's SecAgg+      perf/peers/flower_peer.py, its own workflow and client code, unchanged
+  libprio-rs Prio3SumVec  perf/peers/prio3/
   plain sum             numpy adds the vectors: no privacy at all
 
 Python packages go into out/peers-venv, Rust's output into out/peers-prio3. A peer that cannot be
@@ -93,7 +93,7 @@ def prio3_program():
 
 
 def lines_of(command):
-    """The program's lines of JSON. One that fails fails the bench: its result was wrong, or it broke."""
+    """The program's lines of JSON. If it fails, so does the bench: a result was wrong, or it broke."""
     numbers = [str(x) for x in command]
     done = subprocess.run(numbers, capture_output=True, text=True, check=False,
                           env=dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"))
@@ -125,8 +125,8 @@ def prio3_rows(samples):
 
 
 def millrace_rows(build, samples):
-    """(user ms of both hubs, user and system ms of a device, bytes received), a device; and of the
-    hubs' ms: (system, user without TLS and control)."""
+    """A round each: (user ms of both hubs, user and system ms of a device, bytes received), and of
+    the hubs' ms (system, user without TLS and control); all a device."""
     work = tempfile.mkdtemp(prefix="millrace-peers-")
     federation = rounds.Rounds(build, work, DEVICES, VALUES)
     try:
@@ -143,8 +143,8 @@ def millrace_rows(build, samples):
         device_s = load["user_s"] + load["system_s"] - load["trainer_s"]
         rows.append((1e3 * sum(user.values()) / DEVICES, 1e3 * device_s / DEVICES,
                      rounds.received_bytes(counters) / DEVICES))
-        parts.append((1e3 * sum(system.values()) / DEVICES,
-                      1e3 * sum(s for (_, role), s in user.items() if role in AGGREGATING) / DEVICES))
+        aggregating_s = sum(s for (_, role), s in user.items() if role in AGGREGATING)
+        parts.append((1e3 * sum(system.values()) / DEVICES, 1e3 * aggregating_s / DEVICES))
     return rows, parts
 
 
@@ -159,7 +159,8 @@ HUB_OF = {"millrace": "user time of both hubs, with TLS and control", "prio3": "
 def note_row(figures, name, samples):
     for hub_ms, device_ms, upload_bytes in samples:
         figures.sample(f"peers.{name}.hub_ms", "ms", hub_ms, "neither", None, HUB_OF[name])
-        figures.sample(f"peers.{name}.device_ms", "ms", device_ms)
+        if name != "floor":  # its devices only send
+            figures.sample(f"peers.{name}.device_ms", "ms", device_ms)
         figures.sample(f"peers.{name}.upload_bytes", "bytes", upload_bytes)
 
 
@@ -171,8 +172,8 @@ def note_ratios(figures, rows, aggregation_ms):
             figures.sample(f"peers.{name}_hub_ratio", "ratio", peer[0] / own[0], "higher",
                            None if name == "flower_dropouts" else TARGET,
                            "the peer's server CPU a device / that of both hubs, user time")
-            figures.sample(f"peers.{name}_aggregation_ratio", "ratio", peer[0] / aggregating, "higher",
-                           None, "the same, the hubs' TLS and control left out")
+            figures.sample(f"peers.{name}_aggregation_ratio", "ratio", peer[0] / aggregating,
+                           "higher", None, "the same, the hubs' TLS and control left out")
 
 
 def measure(build, samples, figures):

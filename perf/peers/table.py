@@ -3,17 +3,17 @@
 # name of the figures, what it is, servers, dropouts borne, whether inputs are validated
 ROWS = (
     ("millrace", "Millrace, two hubs, w = 16", "2, of two operators",
-     "any number, before the upload is whole: quorum", "no (clipped by the device itself)"),
+     "any number, at any time; a quorum of whole uploads", "no (clipped by the device itself)"),
     ("prio3", "libprio-rs 0.18.1 Prio3SumVec", "2, of two operators",
-     "any number: a report stands alone", "**yes**, each value's range is proven"),
+     "any number, at any time", "**yes**, each value's range is proven"),
     ("prio3_field64", "the same circuit, 64-bit field, 3 proofs", "2, of two operators",
-     "any number: a report stands alone", "**yes**, each value's range is proven"),
+     "any number, at any time", "**yes**, each value's range is proven"),
     ("flower", "Flower 1.42.0 SecAgg+, 11 neighbours, threshold 6", "**1**",
-     "5 of any 11 neighbours, **also after masking**", "no"),
+     "5 of any 11 neighbours, at any stage", "no"),
     ("flower_dropouts", "the same, 5% dropped after sharing keys", "**1**",
-     "5 of any 11 neighbours, **also after masking**", "no"),
+     "5 of any 11 neighbours, at any stage", "no"),
     ("flower_full", "Flower 1.42.0, everyone a neighbour, threshold 51", "**1**",
-     "49 of 100, **also after masking**", "no"),
+     "49 of 100, at any stage", "no"),
     ("floor", "numpy sum, no privacy", "1", "any number", "could be: it sees them"),
 )
 
@@ -33,11 +33,11 @@ control out on our side too (the hubs' workers and compute threads: opening, fol
   device cannot push the sum further than an honest one could. Millrace's hubs cannot see what a device
   put into its share.
 - **What Flower has that Millrace lacks:** one server and no second operator who must be trusted not to
-  collude; masks of devices that vanish after the keys were shared are taken out of the sum.
+  collude, and still devices may vanish at any stage: their masks are then taken out of the sum.
 - **What is weaker there:** Flower 1.42.0 expands a mask by NumPy's Mersenne twister from a 32-bit seed
   (the XOR of the words of a 32-byte secret), which is not a cryptographic generator and can be searched;
   a sound generator of the same speed exists (AES-CTR), so its CPU time is not what this costs. With 11
-  neighbours, six colluding devices among them and the server uncover the eleventh. It sends eight bytes
+  neighbours, six colluding ones (the threshold) and the server uncover a device. It sends eight bytes
   for each value whatever the modulus.
 - Configuration: Flower `quantization_range` 256, `modulus_range` 65,536 (100 summands of 8 bits), equal
   weights; Prio3 `max_measurement` 255, `optimal_chunk_length`, no multithreading, link-time optimised
@@ -56,7 +56,7 @@ def markdown(summary):
     for name, title, servers, dropouts, validated in ROWS:
         if f"peers.{name}.hub_ms" not in medians:
             continue
-        device = medians[f"peers.{name}.device_ms"]
+        device = medians.get(f"peers.{name}.device_ms", 0)
         text += (f"| {title} | {medians[f'peers.{name}.upload_bytes'] / 1e6:,.2f} MB | "
                  f"{_shown(device) if device else '—'} | {_shown(medians[f'peers.{name}.hub_ms'])} | "
                  f"{servers} | {dropouts} | {validated} |\n")

@@ -4,7 +4,7 @@
 //! usage: prio3-peer VALUES DEVICES
 //!
 //! Two instances: `field128`, the Prio3SumVec of the VDAF draft, and `field64`, the
-//! same circuit over the smaller field with three proofs, which deployments choose for speed. The
+//! same circuit over the smaller field with three proofs, for those who would rather have speed. The
 //! aggregators begin with encoded bytes, as they would come from the network, and the sum of
 //! all devices is compared with the plain one before the program says that it checked it.
 
@@ -24,7 +24,10 @@ const CONTEXT: &[u8] = b"millrace perf peers";
 
 /// User and system seconds of this process so far.
 fn cpu_s() -> f64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `t` is valid for the call, which writes nothing else.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
     assert_eq!(result, 0, "clock_gettime");
@@ -62,7 +65,10 @@ fn shard<T: Type, P: Xof<32>>(
     let report = Report {
         nonce,
         public_share: public_share.get_encoded().unwrap(),
-        input_shares: input_shares.iter().map(|s| s.get_encoded().unwrap()).collect(),
+        input_shares: input_shares
+            .iter()
+            .map(|s| s.get_encoded().unwrap())
+            .collect(),
     };
     cost.device_s += cpu_s() - began;
     cost.upload_bytes = report.nonce.len() + report.public_share.len();
@@ -82,10 +88,19 @@ fn aggregate<T: Type, P: Xof<32>>(
     let mut states = Vec::new();
     let mut sent = Vec::new();
     for (id, bytes) in report.input_shares.iter().enumerate() {
-        let public_share = Prio3PublicShare::get_decoded_with_param(vdaf, &report.public_share).unwrap();
+        let public_share =
+            Prio3PublicShare::get_decoded_with_param(vdaf, &report.public_share).unwrap();
         let input_share = Prio3InputShare::get_decoded_with_param(&(vdaf, id), bytes).unwrap();
         let (state, share) = vdaf
-            .verify_init(verify_key, CONTEXT, id, &(), &report.nonce, &public_share, &input_share)
+            .verify_init(
+                verify_key,
+                CONTEXT,
+                id,
+                &(),
+                &report.nonce,
+                &public_share,
+                &input_share,
+            )
             .unwrap();
         states.push(state);
         sent.push(share.get_encoded().unwrap());
@@ -94,7 +109,9 @@ fn aggregate<T: Type, P: Xof<32>>(
         .iter()
         .map(|bytes| Prio3VerifierShare::get_decoded_with_param(&states[0], bytes).unwrap())
         .collect();
-    let message = vdaf.verifier_shares_to_message(CONTEXT, &(), shares).unwrap();
+    let message = vdaf
+        .verifier_shares_to_message(CONTEXT, &(), shares)
+        .unwrap();
     cost.between_bytes += sent.iter().map(Vec::len).sum::<usize>();
     cost.between_bytes += message.get_encoded().unwrap().len();
     for (state, sum) in states.into_iter().zip(sums) {
@@ -116,7 +133,9 @@ where
     let mut sums: Vec<_> = (0..AGGREGATORS).map(|_| vdaf.aggregate_init(&())).collect();
     for device in 0..devices {
         let mut cost = Cost::default();
-        let measurement = (0..values).map(|i| I::from(value(device, i) as u8)).collect();
+        let measurement = (0..values)
+            .map(|i| I::from(value(device, i) as u8))
+            .collect();
         let report = shard(vdaf, &measurement, &mut cost);
         aggregate(vdaf, &verify_key, &report, &mut sums, &mut cost);
         println!(
@@ -131,7 +150,10 @@ where
     let result = vdaf.unshard(&(), sums, devices as usize).unwrap();
     for (i, lane) in result.into_iter().enumerate() {
         let plain = (0..devices).map(|d| value(d, i as u64)).sum::<u64>();
-        assert!(lane.try_into().ok() == Some(plain), "the sum is WRONG in lane {i}");
+        assert!(
+            lane.try_into().ok() == Some(plain),
+            "the sum is WRONG in lane {i}"
+        );
     }
 }
 
@@ -140,10 +162,13 @@ fn main() {
         .skip(1)
         .map(|a| a.parse().expect("usage: prio3-peer VALUES DEVICES"))
         .collect();
-    let &[values, devices] = &arguments[..] else { panic!("usage: prio3-peer VALUES DEVICES") };
+    let &[values, devices] = &arguments[..] else {
+        panic!("usage: prio3-peer VALUES DEVICES")
+    };
     let chunk = optimal_chunk_length(values as usize * BITS);
     let field128 = Prio3::new_sum_vec(AGGREGATORS, 255, values as usize, chunk).unwrap();
-    // Three proofs over the 64-bit field, as the DAP implementation Janus runs it.
+    // A 64-bit field is too small for one proof to convince: hence three. The algorithm's number is
+    // from the range for private use.
     let circuit = SumVec::<Field64, ParallelSum<Field64, Mul>>::new(255, values as usize, chunk);
     let field64: Prio3<_, XofHmacSha256Aes128, 32> =
         Prio3::new(AGGREGATORS, 3, 0xffff_1003, circuit.unwrap()).unwrap();
