@@ -93,10 +93,6 @@ BENCHES = (
     Bench(
         "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
         "the option `appliance` is off",
-        "@SCALING@"),
-    Bench(
-        "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
-        "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
         "by the session core as a worker runs it) and of the helper (`mr_expand` of the seeds). "
         "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 258 devices). "
