@@ -58,14 +58,12 @@ BENCHES = (
     Bench(
         "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
         "the option `appliance` is off",
-        "@SCALING@"),
-    Bench(
-        "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
-        "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
         "by the session core as a worker runs it) and of the helper (`mr_expand` of the seeds). "
         "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 258 devices). "
-        "*dimension*: 2 devices of 10,000 to 100,000,000 values, w = 16. *workers*: 64 devices of "
+        "*dimension*: 2 devices of 10,000 to 100,000,000 values, w = 16, so that at the helper "
+        "what a round costs once weighs most: on a Zen 5 expansion of 10,000,000 values came to 1.24 ns a value, and to 0.54 "
+        "with an allocator that hands out memory touched before. *workers*: 64 devices of "
         "1,000,000 values, w = 16, on one and on two threads, merging included. Each sample is a "
         "sweep over all sizes; small ones are repeated for 20 ms. *slope*, *intercept* and *r2* are "
         "those of a line by least squares, *residual* is the largest distance of a point from it "
