@@ -103,8 +103,8 @@ BENCHES = (
         "sweep over all sizes; small ones are repeated for 20 ms. *slope*, *intercept* and *r2* are "
         "those of a line by least squares, *residual* is the largest distance of a point from it "
         "over the largest cost, and *power* is the slope of the logarithms: 1 is linear. The largest "
-        "sizes decide a line of least squares; *power* weighs all alike, and rises above 1 "
-        "because small cohorts live in the caches and large ones do not. Every pass's sum is compared "
+        "sizes decide a line of least squares; *power* weighs all alike, and would rise "
+        "above 1 where small cohorts fit the caches and large ones do not. Every pass's sum is compared "
         "with one of plain loops, and the masks' with OpenSSL's AES-CTR."),
 )
 
