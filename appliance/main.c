@@ -13,6 +13,7 @@
 
 #include "appliance/control/hub.h"
 #include "appliance/runtime/sandbox.h"
+#include "wire/json_memory.h"
 
 #ifndef MR_VERSION
 #define MR_VERSION "unknown"
@@ -286,6 +287,7 @@ int main(int argc, char **argv)
     struct options options;
     struct mr_hub_config *config;
     struct mr_error error;
+    mr_json_stop_without_memory();
     if (parse(&options, argc, argv) != 0) {
         return EXIT_SET_UP;
     }

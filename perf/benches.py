@@ -65,6 +65,45 @@ BENCHES = (
         "As from the memif; the port is DPDK's AF_XDP driver on one end of a veth pair, and the "
         "generator a packet socket on the other, in a network namespace of their own. The kernel "
         "carries every frame: it, not the worker, is the limit here."),
+    Bench(
+        "udp", "perf/udp_bench", "UDP on loopback", "the option `appliance` is off",
+        "A generator process on one core sends the sealed packets of 4,096 uploads in trains of 44 "
+        "(UDP GSO) over loopback; the receiver on the other core reads them through the hub's packet "
+        "source, io_uring and recvmmsg in turns, polled as a worker polls it. *discard*: it only counts "
+        "bytes. *ingest*: session core, opening, staging and fold, on the same core that receives. The "
+        "ratio is ingest over the lower of *discard* and ingest of the same packets from memory, each "
+        "pass beside the others. The generator waits while 1,408 packets are under way, so that nothing "
+        "is lost, and the sum of every pass is checked."),
+    Bench(
+        "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
+        "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "
+        "client over mutual TLS and UDP on the same machine, with connections of its own in every "
+        "round. Rounds of two kinds alternate: in *held* rounds the devices have the model already, "
+        "in *pull* rounds (`rounds.pull`) each downloads 4 MB over TLS first. The hubs' time is that "
+        "of all their threads, as the kernel accounts it to the nanosecond; its split into user and "
+        "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
+        "compared in every round with the plain sum of the devices' vectors."),
+    Bench(
+        "peers", "perf/peers/peers.py", "Peers on the same work",
+        "perf/peers/ is missing",
+        "A round of 100 devices with 1,000,000 8-bit values each, by Millrace (two hub processes as "
+        "they are used, each device a real client) and by its peers, in one run; every peer's result "
+        "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
+        "each secure peer. The table says what was measured on fewer devices."),
+    Bench(
+        "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
+        "the option `appliance` is off",
+        "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
+        "by the session core as a worker runs it) and of the helper (`mr_expand` of the seeds). "
+        "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 258 devices). "
+        "*dimension*: 2 devices of 10,000 to 100,000,000 values, w = 16. *workers*: 64 devices of "
+        "1,000,000 values, w = 16, on one and on two threads, merging included. Each sample is a "
+        "sweep over all sizes; small ones are repeated for 20 ms. *slope*, *intercept* and *r2* are "
+        "those of a line by least squares, *residual* is the largest distance of a point from it "
+        "over the largest cost, and *power* is the slope of the logarithms: 1 is linear. The largest "
+        "sizes decide a line of least squares; *power* weighs all alike, and rises above 1 "
+        "because small cohorts live in the caches and large ones do not. Every pass's sum is compared "
+        "with one of plain loops, and the masks' with OpenSSL's AES-CTR."),
 )
 
 

@@ -34,11 +34,15 @@ def _head(output, title, bars):
 
 
 def _bars(path, title, unit, rows):
-    """rows: (label, median, low, high)."""
+    """rows: (label, median, low, high). Bars that differ by a factor of 100 stand on a logarithmic
+    axis."""
+    low, high = min(r[2] for r in rows), max(r[3] for r in rows)
+    axis = (f"set logscale y\nset yrange [{low / 2:.6g}:*]" if 0 < 100 * low < high
+            else "set yrange [0:*]")
     data = "\n".join(f"{i} {m:.6g} {low:.6g} {high:.6g} \"{label}\""
                      for i, (label, m, low, high) in enumerate(rows))
     _gnuplot(_head(path, title, len(rows)) + f"""set ylabel '{_quoted(unit)}'
-set yrange [0:*]
+{axis}
 set xrange [-0.6:{len(rows) - 0.4}]
 set boxwidth 0.6
 $rows << END
@@ -72,6 +76,41 @@ plot $rows using 1:2:xtic(5) with boxes lc rgb '#58a066', \\
 """)
 
 
+# scaling.devices.ingest_at_100: a point of the curve `ingest` over devices.
+POINT = re.compile(r"^\w+\.(\w+)\.(\w+)_at_(\d+)$")
+
+
+def _curves(bench):
+    """{over: {curve: [(x, median, low, high)]}} of the figures that are points, and their units."""
+    found, units = {}, {}
+    for f in bench["figures"]:
+        match = POINT.match(f["name"])
+        if match:
+            over, curve, x = match.groups()
+            units[over] = f["unit"]
+            found.setdefault(over, {}).setdefault(curve, []).append(
+                (int(x), f["median"], min(f["samples"]), max(f["samples"])))
+    return found, units
+
+
+def _lines(path, title, over, unit, curves):
+    blocks = "".join(
+        f"${name} << END\n" + "\n".join(" ".join(f"{v:.6g}" for v in p) for p in points) + "\nEND\n"
+        for name, points in curves.items())
+    plot = ", ".join(f"${name} using 1:2:3:4 with yerrorlines title '{name}' pt 7 ps 0.5"
+                     for name in curves)
+    _gnuplot(_head(path, title, 5) + f"""set key top left
+set logscale x
+set format x '10^{{%L}}'
+set xtics enhanced norotate
+set bmargin 4
+set xlabel '{_quoted(over)}'
+set ylabel '{_quoted(unit)}'
+set yrange [0:*]
+{blocks}plot {plot}
+""")
+
+
 def draw(document, directory):
     """Writes the SVGs; their names in order. Empty where gnuplot is missing."""
     if shutil.which("gnuplot") is None:
@@ -87,10 +126,17 @@ def draw(document, directory):
         for unit in dict.fromkeys(f["unit"] for f in bench["figures"]):
             rows = [(f["name"].removeprefix(bench["bench"] + "."), f["median"],
                      min(f["samples"]), max(f["samples"]))
-                    for f in bench["figures"] if f["unit"] == unit]
+                    for f in bench["figures"]
+                    if f["unit"] == unit and not POINT.match(f["name"])]
             if len(rows) < 2:
                 continue
             slug = re.sub(r"[^a-z0-9]+", "-", f"{bench['bench']}-{unit}".lower())
             _bars(os.path.join(directory, slug + ".svg"), f"{bench['bench']}: {unit}", unit, rows)
             names.append(slug + ".svg")
+        found, units = _curves(bench)
+        for over, curves in found.items():
+            name = f"{bench['bench']}-over-{over}.svg"
+            _lines(os.path.join(directory, name), f"{bench['bench']}: cost over {over}", over,
+                   units[over], curves)
+            names.append(name)
     return names

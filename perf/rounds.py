@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "demo"))
 
 from federation import Failure, Federation  # noqa: E402
-from figures import Figures, run  # noqa: E402
+from figures import Figures, Skip, run  # noqa: E402
 from hub_cpu import Cost, Reading, split, user_shares  # noqa: E402
 
 SCALE = 64.0  # a power of two: the load's deltas are whole steps of it
@@ -229,6 +229,8 @@ def main():
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--dimension", type=int, default=1000000)
     options = parser.parse_args()
+    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
+        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
     figures = Figures("rounds")
     figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=options.devices,
                     dimension=options.dimension, ring_bits=16, hubs=2)

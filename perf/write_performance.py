@@ -16,9 +16,11 @@ import document
 import plots
 from bench import OUT, load, number
 from benches import bench_named
+from peers import table as peers_table
 
 DOCS = os.path.join(HERE, "..", "docs")
 PICTURES = "performance"  # beside the page
+TABLES = {"peers": peers_table.markdown}  # a bench's own table, above that of its figures
 
 HEAD = """# Performance
 
@@ -63,6 +65,8 @@ def bench_section(summary, pictures):
     text = f"## {bench.title}\n\n" + wrapped(bench.how)
     if context:
         text += "\n" + wrapped(f"In this run: {context}.")
+    if summary["bench"] in TABLES:
+        text += TABLES[summary["bench"]](summary)
     text += "\n| figure | median | spread | unit | target | ratio of |\n"
     text += "| --- | ---: | ---: | --- | --- | --- |\n"
     text += "".join(figure_row(f) for f in summary["figures"])

@@ -1,5 +1,6 @@
 /* main.c - the operator's command `millrace`. */
 #include "appliance/cli/cli.h"
+#include "wire/json_memory.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ static bool wants_colour(void)
 int main(int argc, char **argv)
 {
     struct mr_cli cli = {.out = stdout, .err = stderr, .colour = wants_colour()};
+    mr_json_stop_without_memory();
     signal(SIGPIPE, SIG_IGN);
     int code = mr_cli_parse(&cli, argc, argv);
     if (code == MR_EXIT_OK) {

@@ -16,7 +16,7 @@
 #include "appliance/runtime/pages.h"
 #include "wire/assert.h"
 
-#define BUFFERS      128 /* a power of two */
+#define BUFFERS      64 /* as many as a burst has packets; more of them leave the near caches */
 #define BUFFER_GROUP 0
 /* The kernel puts its own header, the sender's name and the control message before the payload. */
 #define HEAD_BYTES                                                                                 \

@@ -46,8 +46,11 @@ int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk,
         return mr_error_set(error, "out of memory");
     }
     log->disk = disk;
+    /* The next write takes the place of the generation before the newest: the newest has to hold.
+     */
     if (read_one(log, names[0], newest, error) != 0 ||
-        read_one(log, names[1], newest, error) != 0) {
+        read_one(log, names[1], newest, error) != 0 ||
+        (log->generation && mr_disk_settle(disk, names[log->generation % 2], error) != 0)) {
         mr_commit_read_fini(newest);
         free(log);
         return -1;

@@ -30,6 +30,10 @@ struct mr_disk {
     int (*wipe)(void *context, const char *name, struct mr_error *error);
 };
 
+/* Makes durable what a file holds, by writing the same bytes again: after a sync that failed they
+ * may be in memory only, and a sync alone would find nothing to do. 0 or -1. */
+int mr_disk_settle(const struct mr_disk *disk, const char *name, struct mr_error *error);
+
 /* --- the real one (disk_file.c): pwrite and fdatasync in a folder ------------------------------
  */
 struct mr_disk_file;

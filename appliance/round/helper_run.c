@@ -164,10 +164,9 @@ static void reveal_done(void *context)
     if (job->parent) {
         mr_store_return(run->room.store, job->parent);
     }
-    if (job->disk) {
+    if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
         helper_run_fatal(run, "cannot store the next model", &job->error);
-    }
-    if (job->result == 0) {
+    } else if (job->result == 0) {
         mr_store_adopt(run->room.store, job->hash);
         run->revealed_total++;
         mr_helper_revealed(run->core, job->hash, NULL);

@@ -1,6 +1,7 @@
 #include "appliance/round/journal.h"
 
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct mr_journal {
     uint64_t units;      /* in it, as this process wrote them; 0: it must not append */
     uint8_t head[JOURNAL_HEAD_BYTES];
     uint8_t key[JOURNAL_KEY_BYTES];
+    bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
 static const char magic[8] = "MRJOURN1";
@@ -111,7 +113,10 @@ int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
     journal->disk = disk;
     memcpy(journal->private_key, private_key, sizeof journal->private_key);
     if (read_one(journal, names[0], newest, error) != 0 ||
-        read_one(journal, names[1], newest, error) != 0) {
+        read_one(journal, names[1], newest, error) != 0 ||
+        (journal
+             ->generation && /* a save wipes the file before the newest: the newest has to hold */
+         mr_disk_settle(disk, names[journal->generation % 2], error) != 0)) {
         mr_journal_read_fini(newest);
         mr_journal_close(journal);
         return -1;
@@ -156,6 +161,10 @@ int mr_journal_save(struct mr_journal *journal, const uint8_t salt[MR_JOURNAL_SA
                     const uint8_t *snapshot, size_t length, struct mr_error *error)
 {
     const struct mr_disk *disk = journal->disk;
+    if (journal->failed) {
+        return mr_error_set(error, "journal: an earlier write has failed");
+    }
+    journal->failed = true; /* until all of it has succeeded */
     journal->generation++;
     journal->units = 0;
     memcpy(journal->head, magic, sizeof magic);
@@ -170,14 +179,19 @@ int mr_journal_save(struct mr_journal *journal, const uint8_t salt[MR_JOURNAL_SA
         put_unit(journal, true, snapshot, length, error) != 0) {
         return -1;
     }
-    return disk->wipe(disk->context, before, error);
+    journal->failed = disk->wipe(disk->context, before, error) != 0;
+    return journal->failed ? -1 : 0;
 }
 
 int mr_journal_append(struct mr_journal *journal, const uint8_t *records, size_t length,
                       struct mr_error *error)
 {
+    if (journal->failed) { /* asked for before that was heard of */
+        return mr_error_set(error, "journal: an earlier write has failed");
+    }
     MR_ASSERT(journal->units > 0);
-    return put_unit(journal, false, records, length, error);
+    journal->failed = put_unit(journal, false, records, length, error) != 0;
+    return journal->failed ? -1 : 0;
 }
 
 int mr_journal_wipe(struct mr_journal *journal, struct mr_error *error)

@@ -350,11 +350,12 @@ int mr_worker_open(struct mr_worker **opened, const struct mr_worker_config *con
                    struct mr_error *error)
 {
     const uint32_t messages = MESSAGES_BASE + MESSAGES_PER_SESSION * config->sessions.sessions;
-    struct mr_worker *worker = calloc(1, sizeof *worker);
+    struct mr_worker *worker = aligned_alloc(_Alignof(struct mr_worker), sizeof *worker);
 
     *opened = NULL;
     if (worker == NULL)
         return mr_error_set(error, "out of memory for worker %u", config->index);
+    memset(worker, 0, sizeof *worker);
     worker->config = *config;
     sem_init(&worker->ready, 0, 0);
     sem_init(&worker->released, 0, 0);

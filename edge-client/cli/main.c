@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "edge-client/cli/cli.h"
+#include "wire/json_memory.h"
 
 enum kind { TEXT, NUMBER, FLAG };
 
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
 {
     struct mr_edge_arguments arguments = {.trainer = "builtin"};
     const char *name = argc > 1 ? argv[1] : "";
+    mr_json_stop_without_memory();
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
         printf("millrace-edge %s\n", mre_version());

@@ -11,6 +11,9 @@
 #include "edge-client/trainer/sgd.h"
 
 #define AGAIN_MS 150 /* between attempts */
+/* Training up to so long keeps the connection to the lead: well within what hubs (60 s as a rule)
+ * and the boxes on the way allow a connection that rests. */
+#define REST_MAX_MS 30000
 
 /* --- training -------------------------------------------------------------------------------- */
 
@@ -53,8 +56,9 @@ static enum mre_result keep_delta(struct mre_client *client, struct mr_round_wor
     return MRE_COMMITTED;
 }
 
-/* Model to prepared vector. The model is unmapped and the connection closed while they are not
- * needed: training may take minutes, and the device's memory is small. */
+/* Model to prepared vector. The model is unmapped as soon as it is not needed: the device's memory
+ * is small. The connection to the lead rests during a short training, since a new one would cost
+ * the lead another handshake; if the lead has closed it meanwhile, the next question finds out. */
 static enum mre_result make_vector(struct mre_client *client, struct mr_round_work *work,
                                    mre_train_fn train, void *context, struct mre_outcome *outcome)
 {
@@ -64,13 +68,14 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     enum mre_result result = mr_model_load(&model, client, &work->terms, outcome);
     if (result)
         return result;
-    mr_control_drop(client, &client->lead);
     uint64_t began_us = client->world.now_us(client->world.context);
     work->vector = mr_pages_take(work->terms.layout.lanes * sizeof *work->vector);
     result = work->vector ? run_trainer(client, work, &model, train, context, &report, outcome)
                           : mr_outcome_set(outcome, MRE_FAILED, "out of memory for the delta");
     mr_model_unload(&model);
     outcome->train_ms = (uint32_t)((client->world.now_us(client->world.context) - began_us) / 1000);
+    if (outcome->train_ms > REST_MAX_MS)
+        mr_control_drop(client, &client->lead);
     if (!result)
         result = keep_delta(client, work, outcome);
     if (result)

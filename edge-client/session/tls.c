@@ -92,6 +92,18 @@ static int load_revocations(struct mr_tls *tls, const struct mr_tls_files *files
     return mr_tls_reload(tls, error) == 0 ? 0 : mr_error_prefix(error, "revocation_file");
 }
 
+/* What we send behind our own certificate is settled here, once. Left alone, OpenSSL builds and
+ * verifies our own chain anew in every handshake and sends the CA's certificate along, which the
+ * peer must parse although it believes only its own. A chain that cannot be completed is sent as
+ * it is in the file: judging it is the peer's part. */
+static void fix_chain(SSL_CTX *context)
+{
+    SSL_CTX_build_cert_chain(
+        context, SSL_BUILD_CHAIN_FLAG_UNTRUSTED | SSL_BUILD_CHAIN_FLAG_NO_ROOT |
+                     SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+    SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+}
+
 static int load_files(struct mr_tls *tls, const struct mr_tls_files *files, struct mr_error *error)
 {
     if (SSL_CTX_load_verify_file(tls->context, files->ca_file) != 1) {
@@ -112,6 +124,7 @@ static int load_files(struct mr_tls *tls, const struct mr_tls_files *files, stru
                             files->private_key_file, mr_tls_reason("not readable"),
                             files->certificate_file);
     }
+    fix_chain(tls->context);
     if (load_revocations(tls, files, error) != 0) {
         return -1;
     }

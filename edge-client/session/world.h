@@ -13,7 +13,7 @@
 #include "edge-client/session/h2_client.h"
 #include "wire/error.h"
 
-#define MR_WORLD_BATCH 16 /* datagrams per send call at most */
+#define MR_WORLD_BATCH 64 /* datagrams per send call at most; a default window is one call */
 
 struct mr_world_datagrams {
     const uint8_t *bytes[MR_WORLD_BATCH];

@@ -1,14 +1,10 @@
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/rand.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "edge-client/session/world.h"
+#include "edge-client/upload/udp_link.h"
 
 static uint64_t clock_us(clockid_t id)
 {
@@ -76,77 +72,44 @@ static int h2_exporter(void *context, void *connection, const char *label,
     return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
 }
 
-/* --- datagrams: the handle is the descriptor plus one, so that NULL is none ------------------- */
-
-static int descriptor(const void *udp)
-{
-    return (int)(intptr_t)udp - 1;
-}
+/* --- datagrams ------------------------------------------------------------------------------- */
 
 static void *udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
     (void)context;
-    char service[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
-    struct addrinfo *found = NULL;
-    snprintf(service, sizeof service, "%u", port);
-    int why = getaddrinfo(host, service, &hints, &found);
-    if (why) {
-        mr_error_set(error, "the lead's upload address %s is not usable: %s", host,
-                     gai_strerror(why));
-        return NULL;
+    struct mr_udp_link *link = malloc(sizeof *link);
+    if (!link)
+        mr_error_set(error, "out of memory for a UDP socket");
+    else if (mr_udp_link_open(link, host, port, error)) {
+        free(link);
+        link = NULL;
     }
-    int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen)) {
-        mr_error_set(error, "no UDP socket to %s port %u: %s", host, port, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        fd = -1;
-    }
-    freeaddrinfo(found);
-    return fd < 0 ? NULL : (void *)(intptr_t)(fd + 1);
+    return link;
 }
 
 static void udp_close(void *context, void *udp)
 {
     (void)context;
-    close(descriptor(udp));
+    mr_udp_link_close(udp);
+    free(udp);
 }
 
 static void udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
 {
     (void)context;
-    struct mmsghdr messages[MR_WORLD_BATCH];
-    struct iovec vectors[MR_WORLD_BATCH];
-    memset(messages, 0, sizeof messages);
+    struct iovec parts[MR_WORLD_BATCH];
     for (unsigned i = 0; i < datagrams->count; i++) {
-        vectors[i].iov_base = (void *)(uintptr_t)datagrams->bytes[i];
-        vectors[i].iov_len = datagrams->lengths[i];
-        messages[i].msg_hdr.msg_iov = &vectors[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
+        parts[i].iov_base = (void *)(uintptr_t)datagrams->bytes[i];
+        parts[i].iov_len = datagrams->lengths[i];
     }
-    /* The socket blocks while its buffer is full. An error (an ICMP answer to an earlier datagram,
-     * say) is reported once and clears: that one datagram counts as lost. */
-    for (unsigned at = 0; at < datagrams->count;) {
-        int sent = sendmmsg(descriptor(udp), messages + at, datagrams->count - at, 0);
-        at += sent > 0 ? (unsigned)sent : errno == EINTR ? 0 : 1;
-    }
+    mr_udp_link_send(udp, parts, datagrams->count);
 }
 
 static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
                           uint64_t timeout_us)
 {
     (void)context;
-    ssize_t got = recv(descriptor(udp), out, capacity, MSG_DONTWAIT);
-    if (got > 0 || timeout_us == 0)
-        return got > 0 ? (size_t)got : 0;
-    struct pollfd wait = {.fd = descriptor(udp), .events = POLLIN};
-    struct timespec t = {.tv_sec = (time_t)(timeout_us / 1000000),
-                         .tv_nsec = (long)(timeout_us % 1000000) * 1000};
-    if (ppoll(&wait, 1, &t, NULL) <= 0)
-        return 0;
-    got = recv(descriptor(udp), out, capacity, MSG_DONTWAIT);
-    return got > 0 ? (size_t)got : 0;
+    return mr_udp_link_receive(udp, out, capacity, timeout_us);
 }
 
 void mr_world_system(struct mr_world *world)

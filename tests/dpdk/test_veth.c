@@ -78,7 +78,11 @@ static int open_namespaces(void)
             "&& ip link set dpdk-dev up && ip link set lo up") != 0 ||
         setns(hub_ns, CLONE_NEWNET) != 0)
         return -1;
-    return run("ip link set dpdk-hub up && ip link set lo up");
+    /* af_packet takes copies: the kernel still sees every frame, and would refuse datagrams to the
+     * tap's address as those of a port that nobody has. */
+    return run("ip link set dpdk-hub up && ip link set lo up && "
+               "echo 1 >/proc/sys/net/ipv4/conf/dpdk-hub/rp_filter && "
+               "echo 1 >/proc/sys/net/ipv6/conf/dpdk-hub/disable_ipv6");
 }
 
 static int in_devices_namespace(const char *command)

@@ -175,6 +175,7 @@ static int random_bytes(void *context, uint8_t *out, size_t bytes)
 struct connection {
     unsigned hub;
     unsigned number;
+    uint64_t used_us; /* last */
 };
 
 static int connect_hub(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
@@ -191,7 +192,8 @@ static int connect_hub(void *context, const struct mr_h2_endpoint *endpoint, uns
     }
     struct connection *c = malloc(sizeof *c);
     CHECK(c && endpoint->hub_index >= 4 && endpoint->hub_index < 4 + fake->hub_count);
-    *c = (struct connection){.hub = endpoint->hub_index - 4u, .number = ++fake->connects};
+    *c = (struct connection){
+        .hub = endpoint->hub_index - 4u, .number = ++fake->connects, .used_us = fake->now_us};
     *connection = c;
     return MR_H2_OK;
 }
@@ -210,9 +212,12 @@ static int request(void *context, void *connection, const char *method, const ch
     struct connection *c = connection;
     (void)content_type;
     fake->now_us += 1000;
+    if (fake->idle_ms && fake->now_us - c->used_us > (uint64_t)fake->idle_ms * 1000)
+        return mr_error_set(error, "it closed the connection"), MR_H2_BROKEN;
     int failure = fake_route(fake, c->hub, c->number, method, path, body, length, timeout_ms,
                              response, error);
     CHECK(failure || response->length <= body_max);
+    c->used_us = fake->now_us;
     return failure;
 }
 

@@ -32,6 +32,7 @@ struct fake {
     unsigned break_puts;      /* so many shares arrive, and the answer is lost */
     unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
     unsigned refuse_connects; /* so many connections fail */
+    unsigned idle_ms;         /* hubs close a connection that rests longer; 0: never */
     bool refuse_certificate;
     bool corrupt_model;
     bool bad_receipts;

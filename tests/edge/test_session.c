@@ -405,6 +405,55 @@ static void test_built_in_trainer_in_a_round(void **state)
     fake_fini(&s.fake);
 }
 
+/* --- the connection during training ---------------------------------------------------------- */
+
+struct pupil {
+    struct fake *fake;
+    unsigned takes_ms;
+};
+
+static enum mre_trained take_time(void *context, const struct mre_task *task, float *vector,
+                                  struct mre_report *report)
+{
+    const struct pupil *pupil = context;
+    pupil->fake->now_us += (uint64_t)pupil->takes_ms * 1000;
+    return add_hundredth(NULL, task, vector, report);
+}
+
+/* `connects`: to the two helpers, and to the lead as often as is needed. */
+static void train_for(unsigned takes_ms, unsigned idle_ms, unsigned connects)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    fake_init(&fake, 3, 16);
+    fake.idle_ms = idle_ms;
+    fake.announcement.deadline_unix_ms += 600000;
+    fake_announce(&fake);
+    struct pupil pupil = {&fake, takes_ms};
+    struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, fake.dir);
+    assert_int_equal(mre_client_round(client, 1000, take_time, &pupil, &outcome), MRE_COMMITTED);
+    assert_int_equal(outcome.attempt, 0);
+    assert_int_equal(fake.connects, connects);
+    check_sum(&fake, client);
+    mre_client_close(client);
+    fake_fini(&fake);
+}
+
+static void test_connection_rests_while_training(void **state)
+{
+    (void)state;
+    train_for(1, 60000, 3);
+    train_for(29000, 60000, 3);
+    train_for(31000, 60000, 4);
+    train_for(120000, 60000, 4);
+}
+
+static void test_connection_is_closed_while_training(void **state)
+{
+    (void)state;
+    train_for(20000, 10000, 4);
+}
+
 /* --- hubs that restart ----------------------------------------------------------------------- */
 
 /* The first chunk as it arrived first, and the upload that is committed in the end, are of the same
@@ -493,6 +542,8 @@ int main(void)
         cmocka_unit_test(test_attempt_numbers_survive_a_crash),
         cmocka_unit_test(test_model_is_fetched_once),
         cmocka_unit_test(test_built_in_trainer_in_a_round),
+        cmocka_unit_test(test_connection_rests_while_training),
+        cmocka_unit_test(test_connection_is_closed_while_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

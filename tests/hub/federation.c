@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -109,7 +110,7 @@ void federation_close(struct federation *federation)
 {
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         if (federation->hubs[i]) {
-            federation_stop(federation, i, SIGKILL);
+            federation_stop(federation, i, SIGTERM);
         }
     }
     scratch_close(federation->dir);
@@ -121,6 +122,8 @@ void federation_close(struct federation *federation)
 static void run_hub(const struct federation *federation, unsigned hub, int ready)
 {
     char config[4096], log[4096], number[16];
+    /* A test that crashes takes its hubs with it: one that went on would hold the test's output. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(config, sizeof config, "%s/hub-%u.yaml", federation->dir, hub);
     snprintf(log, sizeof log, "%s/hub-%u.log", federation->dir, hub);
     snprintf(number, sizeof number, "%d", ready);

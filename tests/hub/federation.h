@@ -36,7 +36,7 @@ struct federation {
 /* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section.
  */
 struct federation *federation_open(const char *program, const char *extra);
-/* Kills what still runs. */
+/* Ends what still runs, as an operator would: gcov and the leak checker speak at an end. */
 void federation_close(struct federation *federation);
 
 void federation_start(struct federation *federation, unsigned hub);

@@ -1,0 +1,27 @@
+/* failing.h - memory that runs out when a test says so.
+ *
+ * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap of
+ * everything that is linked statically (tests/failing/meson.build); OpenSSL and jansson get theirs
+ * by their own hooks. */
+#ifndef MR_TESTS_FAILING_H
+#define MR_TESTS_FAILING_H
+
+#include <stdbool.h>
+
+/* First thing in main: the hooks must stand before OpenSSL allocates. */
+void failing_install(void);
+
+/* Runs `attempt` once with memory enough, then with the first allocation failing, the second, …
+ * until none is left to fail. It returns true when it did its work, and must clean up in every
+ * case; what it returns with memory enough must be true, and of the others at least one must be
+ * false. Fails the test otherwise. */
+void failing_each(bool (*attempt)(void *context), void *context, const char *name);
+
+/* Whether jansson's allocations fail too: while it writes, not while it reads (wire/json_memory.h
+ * says why). At first they do not. */
+void failing_json(bool also);
+
+/* From now on the next allocation fails; for a child that is to die of it. */
+void failing_now(void);
+
+#endif

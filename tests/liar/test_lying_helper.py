@@ -1,0 +1,415 @@
+#!/usr/bin/python3
+"""A helper and devices that lie to an honest lead, a real millrace-hub: every lie ends the round with
+its reason or is refused with its code, and no sum and no new model appears on the lead's disk.
+
+usage: test_lying_helper.py MILLRACE MILLRACE-HUB
+"""
+
+import ssl
+import struct
+import sys
+import tempfile
+import unittest
+
+from h2peer import Client, Server
+from stage import DIMENSION, Stage, Update, b64, make_identities, model_file
+
+import millrace_oracle as oracle
+
+PROGRAMS = []
+LEAD = 0
+QUORUM = 4
+
+
+class Helper:
+    """An honest helper, step by step; a test changes what it says by overriding `lies`."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.lies = {}  # step -> function(self, honest answer) -> answer, or None for silence
+        self.past = {}  # round -> commitment
+        self.masks = {} # (round, client, attempt) -> mask
+        self.asked = []
+
+    def answer(self, path, body):
+        step = path.rpartition("/")[2]
+        if path == "/v1/peer/rounds":
+            step, number = "propose", oracle.announcement_decode(body)["round"]
+        else:
+            number = int(path.split("/")[4])
+        self.asked.append((number, step))
+        honest = getattr(self, step)(body)
+        lie = self.lies.get(step)
+        return lie(honest) if lie else honest
+
+    def propose(self, body):
+        self.terms = oracle.announcement_decode(body)
+        self.hash = oracle.sha256(body)
+        self.layout = oracle.Layout(self.terms)
+        signature = oracle.sign(self.stage.keys[1], oracle.announcement_text(self.hash))
+        return 200, {"hub": 1, "signature": b64(signature)}
+
+    def receipt(self, update):
+        """Takes a device's seed."""
+        self.masks[self.hash, update.client, update.attempt] = update.mask(self.layout, self.hash)
+        text = oracle.receipt_text(self.hash, update.client, 1, update.attempt)
+        return {"hub": 1, "signature": b64(oracle.sign(self.stage.keys[1], text))}
+
+    def freeze(self, body):
+        self.entries, used = oracle.included_decode(body)
+        self.lead = body[used:]
+        self.set_hash = oracle.included_hash(self.hash, body[:used])
+        self.result = oracle.add_up(self.layout, [self.masks[self.hash, c, a] for c, a in self.entries])
+        return 200, self.commit(self.result)
+
+    def commit(self, result, hub=1, key=1):
+        self.random = bytes([9]) * 32
+        self.result = result
+        value = oracle.commitment_value(self.hash, self.set_hash, hub, self.random, result)
+        self.own = oracle.commitment(self.hash, hub, value, self.stage.keys[key])
+        self.past[self.terms["round"]] = self.own
+        return self.own
+
+    def open(self, body):
+        return 200, self.random + self.result
+
+    def reveal(self, body):
+        """The next model, where the test had it computed."""
+        return 200, self.model(bytes(32))
+
+    def model(self, model_hash, key=1):
+        text = oracle.model_text(self.hash, self.set_hash, model_hash)
+        return {"hub": 1, "model": b64(model_hash), "signature": b64(oracle.sign(self.stage.keys[key], text))}
+
+    def void(self, body):
+        return 204, b""
+
+
+class Scene:
+    """A real lead, and the helper that we are."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.work = tempfile.TemporaryDirectory(prefix="millrace-liar-")
+        cls.stage = Stage(*PROGRAMS, cls.work.name, LEAD)
+        cls.helper = Helper(cls.stage)
+        cls.server = Server(cls.stage.ports[1], cls.stage.pki, "hub-1", cls.helper.answer)
+        cls.number = 0
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.stage.stop()
+        cls.server.close()
+        cls.work.cleanup()
+        assert code == 0, f"the lead ended with {code}"
+
+    def setUp(self):
+        self.helper.lies.clear()
+        self.before = self.number
+
+    # --- a round -----------------------------------------------------------------------------
+
+    def asked(self):
+        """The steps that the lead asked for in this test's rounds."""
+        return {step for number, step in self.helper.asked if number > self.before}
+
+    def open_round(self):
+        answer = self.stage.ask("operator", "POST", "/v1/admin/rounds")
+        self.assertEqual(answer.status, 200, answer.body)
+        type(self).number = answer.json()["round"]
+
+    def current(self):
+        """The envelope, as devices get it: verified by the oracle."""
+        answer = self.stage.ask("device-000", "GET",
+                                f"/v1/rounds/current?after={self.number - 1}&wait_ms=20000")
+        self.assertEqual(answer.status, 200)
+        return oracle.envelope_open(answer.body)
+
+    def request(self, update, **changes):
+        return {"announcement": b64(self.helper.hash), "attempt": update.attempt, "transport": "http2",
+                "receipts": [self.helper.receipt(update)]} | changes
+
+    def uploads(self, update, **changes):
+        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/rounds/{self.number}/uploads",
+                              self.request(update, **changes))
+
+    def upload_path(self, grant):
+        return f"/v1/rounds/{self.number}/uploads/{grant.json()['upload']}"
+
+    def put(self, update, grant):
+        return self.stage.ask(f"device-{update.number:03d}", "PUT", self.upload_path(grant) + "/share",
+                              update.share(self.helper.layout, self.helper.hash))
+
+    def update(self, number, **changes):
+        return Update(self.stage, self.helper.layout, number, **changes)
+
+    def upload(self, update):
+        grant = self.uploads(update)
+        self.assertEqual(grant.status, 200, grant.body)
+        self.assertEqual(self.put(update, grant).status, 202)
+        return grant
+
+    def outcome(self):
+        answer = self.stage.ask("operator", "GET", f"/v1/admin/rounds/{self.number}?wait_ms=30000")
+        return answer.json()
+
+    def run_round(self, **lies):
+        self.helper.lies.update(lies)
+        self.open_round()
+        if "propose" not in lies:
+            self.current()
+            for number in range(QUORUM):
+                self.upload(self.update(number))
+        return self.outcome()
+
+    def voids(self, reason, **lies):
+        """The round ends void with that reason, and the lead says which hub it was."""
+        end = self.run_round(**lies)
+        self.assertEqual(end["state"], "void")
+        self.assertIn(reason, end["reason"])
+        return end["reason"]
+
+    def count(self, label):
+        text = self.stage.ask("operator", "GET", "/metrics").body.decode()
+        found = [line for line in text.splitlines() if line.startswith("millrace_") and f'"{label}"' in line]
+        self.assertEqual(len(found), 1, found)
+        return float(found[0].rpartition(" ")[2])
+
+
+class LyingHelper(Scene, unittest.TestCase):
+    def tearDown(self):
+        self.assertEqual(self.stage.released(), self.stage.initial, "something was released")
+
+    # --- lies of the helper ------------------------------------------------------------------
+
+    def test_signatures_of_the_announcement(self):
+        helper = self.helper
+        other = oracle.announcement_text(bytes(32))
+        for key, text in ((2, None), (1, other)):
+            def lie(honest, key=key, text=text):
+                signed = text or oracle.announcement_text(helper.hash)
+                return 200, {"hub": 1, "signature": b64(oracle.sign(self.stage.keys[key], signed))}
+            self.voids("signature of the announcement does not hold", propose=lie)
+        self.voids("signature of the announcement does not hold",
+                   propose=lambda honest: (200, honest[1] | {"hub": 2}))
+        self.voids("propose", propose=lambda honest: (200, b"no JSON"))
+        self.assertEqual(self.asked() - {"void"}, {"propose"})
+
+    def test_commitments(self):
+        helper = self.helper
+        self.voids("bad commitment: not signed", freeze=lambda honest: (200, helper.commit(helper.result, key=2)))
+        self.voids("bad commitment: not signed",
+                   freeze=lambda honest: (200, helper.commit(helper.result, hub=0)))
+        replayed = helper.past[self.number]
+        self.voids("bad commitment: not signed", freeze=lambda honest: (200, replayed))
+        self.voids("bad commitment: 97 bytes", freeze=lambda honest: (200, honest[1][:97]))
+        self.assertNotIn("open", self.asked())
+
+    def test_openings(self):
+        helper = self.helper
+        committed = "bad opening: it is not what the hub committed to"
+
+        def flip(honest):
+            return 200, honest[1][:-1] + bytes([honest[1][-1] ^ 1])
+
+        self.voids(committed, open=flip)
+        self.voids(committed, open=lambda honest: (200, bytes(32) + honest[1][32:]))
+        self.voids(committed, open=lambda honest: (200, honest[1][:32] + bytes(helper.layout.share_bytes)))
+        self.voids("bad opening", open=lambda honest: (200, honest[1][:-1]))
+        self.assertNotIn("reveal", self.asked())
+
+    def test_an_opening_that_does_not_come(self):
+        before = self.count("other_hub")
+        self.voids("no answer in time", open=lambda honest: None)
+        self.assertEqual(self.count("other_hub"), before + 1)
+        self.assertNotIn("reveal", self.asked())
+
+    def test_random_sums(self):
+        helper = self.helper
+        before = self.count("unsound_sum")
+        for number in range(3):
+            def lie(honest, number=number):
+                key = bytes([number]) * 16
+                return 200, helper.commit(oracle.ctr_stream(key, bytes(16), 0, helper.layout.share_bytes))
+            end = self.run_round(freeze=lie)
+            self.assertEqual(end["state"], "void")
+            self.assertRegex(end["reason"], "count lane|weight lane|range")
+        self.assertEqual(self.count("unsound_sum"), before + 3)
+
+    def test_a_sum_without_one_device(self):
+        helper = self.helper
+
+        def lie(honest):
+            masks = [helper.masks[helper.hash, c, a] for c, a in helper.entries[1:]]
+            return 200, helper.commit(oracle.add_up(helper.layout, masks))
+
+        end = self.run_round(freeze=lie)
+        self.assertEqual(end["state"], "void")
+        self.assertRegex(end["reason"], "count lane|weight lane|range")
+
+    def test_another_model(self):
+        helper = self.helper
+        before = self.count("model_mismatch")
+        self.voids("model mismatch", reveal=lambda honest: (200, helper.model(bytes([5]) * 32)))
+        self.assertEqual(self.count("model_mismatch"), before + 1)
+        self.voids("bad model attestation",
+                   reveal=lambda honest: (200, helper.model(bytes(32), key=2)))
+        self.voids("bad model attestation",
+                   reveal=lambda honest: (200, honest[1] | {"model": b64(bytes([6]) * 32)}))
+
+    def test_refusals_of_no_ground(self):
+        for step in ("freeze", "open", "reveal"):
+            refusal = {"code": "set_conflict", "message": "no \"reason\"\n", "retry_after_ms": 0}
+            self.voids("refused", **{step: lambda honest: (409, refusal)})
+            self.voids("refused with status 418", **{step: lambda honest: (418, b"?")})
+
+    # --- lies of devices ---------------------------------------------------------------------
+
+    def test_receipts(self):
+        self.open_round()
+        self.current()
+        update, other = self.update(0), self.update(1)
+        good = self.helper.receipt(update)
+        for receipts in ([self.helper.receipt(other)], [self.helper.receipt(self.update(0, attempt=1))],
+                         [good, good], [good | {"hub": 0}],
+                         [good | {"signature": b64(bytes(64))}], [{"hub": 1, "signature": b64(oracle.sign(
+                             self.stage.keys[2], oracle.receipt_text(self.helper.hash, update.client, 1, 0)))}]):
+            self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_receipt")
+        self.assertEqual(self.uploads(update, receipts=[]).code, "bad_request")
+        self.assertEqual(self.uploads(update, announcement=b64(bytes(32))).code, "wrong_announcement")
+        self.give_up()
+
+    def give_up(self):
+        """Ends the round without a release: the helper keeps silent from now on."""
+        self.helper.lies["freeze"] = lambda honest: (409, b"?")
+        number = 0
+        while self.outcome_now()["state"] == "open":
+            update = self.update(number)
+            grant = self.uploads(update)
+            if grant.status == 200:
+                self.put(update, grant)
+            number += 1
+            if number == QUORUM + 2:
+                break
+        self.assertEqual(self.outcome()["state"], "void")
+
+    def outcome_now(self):
+        return self.stage.ask("operator", "GET", f"/v1/admin/rounds/{self.number}").json()
+
+    def test_one_certificate_twice(self):
+        self.open_round()
+        self.current()
+        update = self.update(0)
+        first = self.uploads(update)
+        self.assertEqual(first.status, 200)
+        # The same certificate on another connection: the same attempt, and a later one.
+        self.assertEqual(self.uploads(update).code, "bad_attempt")
+        later = self.update(0, attempt=1)
+        second = self.upload(later)
+        self.assertEqual(self.put(update, first).code, "superseded")
+        self.assertEqual(self.put(later, second).code, "already_counted")
+        status = self.stage.ask("device-000", "GET", self.upload_path(second) + "?wait_ms=20000")
+        self.assertEqual(status.json()["state"], "committed")
+        self.assertEqual(self.uploads(self.update(0, attempt=2)).code, "already_counted")
+        # Another device's upload is none of its business.
+        stranger = self.update(1)
+        self.assertEqual(self.put(stranger, second).code, "not_found")
+        self.assertEqual(self.stage.ask("device-001", "GET", self.upload_path(second)).code, "not_found")
+        self.assertEqual(self.stage.ask("device-000", "PUT", self.upload_path(second) + "/share",
+                                        bytes(64)).code, "already_counted")
+        self.give_up()
+
+    def test_shares_of_another_length(self):
+        self.open_round()
+        self.current()
+        update = self.update(0)
+        grant = self.uploads(update)
+        for length in (1, self.helper.layout.share_bytes - 1, self.helper.layout.share_bytes + 64):
+            self.assertEqual(self.stage.ask("device-000", "PUT", self.upload_path(grant) + "/share",
+                                            bytes(length)).code, "bad_request")
+        self.assertEqual(self.put(update, grant).status, 202)
+        self.give_up()
+
+    def test_replays_of_an_earlier_round(self):
+        self.voids("refused", freeze=lambda honest: (409, b"?"))
+        update = self.update(0)
+        old = {"announcement": b64(self.helper.hash), "attempt": 0, "transport": "http2",
+               "receipts": [self.helper.receipt(update)]}
+        self.helper.lies.clear()
+        self.open_round()
+        self.current()
+        path = f"/v1/rounds/{self.number}/uploads"
+        self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "wrong_announcement")
+        old["announcement"] = b64(self.helper.hash)
+        self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "bad_receipt")
+        path = f"/v1/rounds/{self.number - 1}/uploads"
+        self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "wrong_round")
+        self.give_up()
+
+    def test_a_sum_that_a_device_spoilt(self):
+        before = self.count("unsound_sum")
+        self.open_round()
+        self.current()
+        for number in range(QUORUM):
+            trailer = [2 if number == 3 else 1, 5] + [0] * 14
+            self.upload(self.update(number, trailer=trailer))
+        end = self.outcome()
+        self.assertEqual(end["state"], "void")
+        self.assertIn("count lane: the sum counts 5 uploads, the set has 4", end["reason"])
+        self.assertEqual(self.count("unsound_sum"), before + 1)
+
+
+class Impostor(unittest.TestCase):
+    def test_another_hub_in_the_helpers_place(self):
+        with tempfile.TemporaryDirectory(prefix="millrace-liar-") as work:
+            stage = Stage(*PROGRAMS, work, LEAD)
+            helper = Helper(stage)
+            for stem in ("hub-2", "device-000"):
+                server = Server(stage.ports[1], stage.pki, stem, helper.answer)
+                number = stage.ask("operator", "POST", "/v1/admin/rounds").json()["round"]
+                end = stage.ask("operator", "GET", f"/v1/admin/rounds/{number}?wait_ms=30000").json()
+                self.assertEqual(end["state"], "void")
+                self.assertIn("we do not accept its certificate", end["reason"])
+                server.close()
+            self.assertEqual(helper.asked, [])
+            self.assertEqual(stage.released(), stage.initial)
+            # A device of a CA that nobody knows gets no word in.
+            make_identities(PROGRAMS[0], f"{work}/foreign", 1, 1)
+            stranger = Client(stage.ports[LEAD], f"{work}/foreign", "device-000", ca_pki=stage.pki)
+            self.addCleanup(stranger.close)
+            with self.assertRaises((ssl.SSLError, ConnectionError)):
+                stranger.ask("GET", "/v1/rounds/current")
+            self.assertEqual(stage.stop(), 0)
+
+
+def f32(x):
+    return struct.unpack("<f", struct.pack("<f", x))[0]
+
+
+def next_model(lanes, weight):
+    """Section 12, from a model of zeros, with rate 1, weight_max 10 and scale 100."""
+    factor = f32(10.0 / (100.0 * weight))
+    parent = model_file()
+    values = [f32(lane * factor) for lane in lanes[:DIMENSION]]
+    return parent[:-4 * DIMENSION] + struct.pack(f"<{DIMENSION}f", *values)
+
+
+class HonestHelper(Scene, unittest.TestCase):
+    def test_the_same_steps_without_a_lie(self):
+        """Or the lies above would prove nothing."""
+        helper = self.helper
+
+        def truth(honest):
+            updates = [self.update(number) for number in range(QUORUM)]
+            lanes = [sum(column) for column in zip(*(u.q for u in updates))]
+            model = next_model(lanes, sum(u.trailer[1] for u in updates))
+            return 200, helper.model(oracle.sha256(model))
+
+        end = self.run_round(reveal=truth)
+        self.assertEqual(end["state"], "published", end)
+        self.assertEqual(len(self.stage.released()), len(self.stage.initial) + 2)
+
+
+if __name__ == "__main__":
+    PROGRAMS = sys.argv[1:3]
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=1)

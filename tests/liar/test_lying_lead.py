@@ -1,0 +1,286 @@
+#!/usr/bin/python3
+"""A lead and devices that lie to an honest helper, a real millrace-hub: every lie is refused with its
+code, and no sum and no model appears on the helper's disk.
+
+usage: test_lying_lead.py MILLRACE MILLRACE-HUB
+"""
+
+import sys
+import tempfile
+import unittest
+
+from stage import COHORT_MIN, DEVICES, Stage, Update
+
+import millrace_oracle as oracle
+
+PROGRAMS = []
+HELPER = 1
+
+
+class Round:
+    """A round that a lying lead runs against the helper."""
+
+    def __init__(self, stage, number, devices=range(5), **terms):
+        self.stage, self.number = stage, number
+        self.terms = stage.announcement(number, **terms)
+        self.canonical = oracle.announcement_encode(self.terms)
+        self.hash = oracle.sha256(self.canonical)
+        self.layout = oracle.Layout(self.terms)
+        self.lead = stage.client("hub-0")
+        answer = self.lead.ask("POST", "/v1/peer/rounds", self.canonical)
+        assert answer.status == 200, answer.body
+        self.updates = {}
+        for device in devices:
+            self.admit(Update(stage, self.layout, device))
+
+    def admit(self, update):
+        answer = self.seed(update)
+        assert answer.status == 200, answer.body
+        self.updates[update.number] = update
+
+    def seed(self, update, **changes):
+        body = update.seed_request(self.hash) | changes
+        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/rounds/{self.number}/seed", body)
+
+    def entries(self, devices):
+        return {self.stage.devices[d]: 0 for d in devices}
+
+    def result(self, devices):
+        shares = [self.updates[d].share(self.layout, self.hash) for d in devices]
+        return oracle.add_up(self.layout, shares)
+
+    def commit(self, devices, result, random32=bytes(32)):
+        set_hash = oracle.included_hash(self.hash, oracle.included_encode(self.entries(devices)))
+        value = oracle.commitment_value(self.hash, set_hash, 0, random32, result)
+        return oracle.commitment(self.hash, 0, value, self.stage.keys[0])
+
+    def step(self, name, body):
+        return self.lead.ask("POST", f"/v1/peer/rounds/{self.number}/{name}", body)
+
+    def freeze(self, devices, commitment=None):
+        commitment = commitment or self.commit(devices, self.result(devices))
+        return self.step("freeze", oracle.included_encode(self.entries(devices)) + commitment)
+
+    def frozen(self, devices=range(4), result=None):
+        """(own commitment, the helper's) over a good set."""
+        self.own = self.commit(devices, result or self.result(devices))
+        answer = self.freeze(devices, self.own)
+        assert answer.status == 200, answer.body
+        return self.own, answer.body
+
+    def opened(self, devices=range(4), result=None):
+        """(own opening, the helper's)."""
+        own, helpers = self.frozen(devices, result)
+        answer = self.step("open", b"\2" + own + helpers)
+        assert answer.status == 200, answer.body
+        return bytes(32) + (result or self.result(devices)), answer.body
+
+
+class LyingLead(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.work = tempfile.TemporaryDirectory(prefix="millrace-liar-")
+        cls.stage = Stage(*PROGRAMS, cls.work.name, HELPER)
+        cls.number = 0
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.stage.stop()
+        cls.work.cleanup()
+        assert code == 0, f"the helper ended with {code}"
+
+    def round(self, *arguments, **terms):
+        type(self).number += 1
+        current = Round(self.stage, self.number, *arguments, **terms)
+        self.addCleanup(current.lead.close)
+        return current
+
+    def tearDown(self):
+        self.assertEqual(self.stage.released(), self.stage.initial, "something was released")
+
+    def refused(self, code, answer):
+        self.assertEqual(answer.code, code, answer.body)
+
+    # --- terms -------------------------------------------------------------------------------
+
+    def propose(self, stem="hub-0", **changes):
+        terms = self.stage.announcement(self.number + 1000, **changes)
+        return self.stage.ask(stem, "POST", "/v1/peer/rounds", oracle.announcement_encode(terms))
+
+    def test_terms_that_this_helper_would_not_sign(self):
+        self.refused("unauthorised_role", self.propose(stem="hub-2"))
+        self.refused("unauthorised_role", self.propose(stem="device-000"))
+        self.refused("below_cohort_minimum", self.propose(cohort_min=COHORT_MIN - 1))
+        self.refused("wrong_announcement", self.propose(model_hash=bytes(32)))
+        self.refused("wrong_announcement", self.propose(dimension=299))
+        hubs = self.stage.announcement(1)["hubs"]
+        stranger = [hubs[0], hubs[1] | {"public_key": self.stage.publics[2]}]
+        self.refused("wrong_announcement", self.propose(hubs=stranger))
+        self.refused("bad_request", self.stage.ask("hub-0", "POST", "/v1/peer/rounds", b"MRAN" + bytes(200)))
+
+    def test_two_announcements_of_one_round(self):
+        current = self.round()
+        other = oracle.announcement_encode(current.terms | {"scale_bits": 0x43480000})
+        self.refused("wrong_announcement", current.lead.ask("POST", "/v1/peer/rounds", other))
+        older = oracle.announcement_encode(current.terms | {"round": self.number - 1 or 1})
+        self.assertIn(current.lead.ask("POST", "/v1/peer/rounds", older).code,
+                      ("wrong_round", "wrong_announcement"))
+
+    # --- sets --------------------------------------------------------------------------------
+
+    def test_sets_that_are_not_answered(self):
+        current = self.round()
+        self.refused("below_cohort_minimum", current.freeze(range(COHORT_MIN - 1)))
+        current.updates[5] = Update(self.stage, current.layout, 5) # its seed was never sent
+        self.refused("set_not_admitted", current.freeze([0, 1, 2, 5]))
+        commitment = current.commit(range(4), current.result(range(4)))
+        other_attempt = {client: 1 for client in current.entries(range(4))}
+        self.refused("set_not_admitted",
+                     current.step("freeze", oracle.included_encode(other_attempt) + commitment))
+        once = sorted(current.entries(range(3)))
+        twice = oracle.be32(4) + b"".join(client + oracle.be32(0) for client in once[:1] + once)
+        self.refused("bad_request", current.step("freeze", twice + commitment))
+        falling = oracle.be32(3) + b"".join(client + oracle.be32(0) for client in once[::-1])
+        self.refused("bad_request", current.step("freeze", falling + commitment))
+        many = oracle.be32(DEVICES + 1) + b"".join(bytes([i]) * 20 for i in range(DEVICES + 1))
+        self.refused("bad_request", current.step("freeze", many + commitment))
+
+    def test_one_set_a_round(self):
+        current = self.round()
+        devices = range(4)
+        own, helpers = current.frozen(devices)
+        again = current.freeze(devices, own)
+        self.assertEqual(again.body, helpers)
+        for other in ([0, 1, 2], [0, 1, 2, 3, 4], [1, 2, 3, 4]):
+            self.refused("set_conflict", current.freeze(other))
+        changed = current.commit(devices, bytes(current.layout.share_bytes))
+        self.refused("bad_commitment", current.freeze(devices, changed))
+
+    def test_commitments_of_others(self):
+        before = self.round()
+        replayed = before.commit(range(4), before.result(range(4)))
+        current = self.round()
+        self.refused("bad_commitment", current.freeze(range(4), replayed))
+        good = current.commit(range(4), current.result(range(4)))
+        self.refused("bad_commitment", current.freeze(range(4), good[:-1] + bytes([good[-1] ^ 1])))
+        by_another = oracle.commitment(current.hash, 0, good[2:34], self.stage.keys[2])
+        self.refused("bad_commitment", current.freeze(range(4), by_another))
+        as_helper = oracle.commitment(current.hash, 1, good[2:34], self.stage.keys[0])
+        self.refused("bad_commitment", current.freeze(range(4), as_helper))
+        self.refused("bad_request", current.freeze(range(4), good[:97]))
+        self.refused("unauthorised_role", self.stage.ask(
+            "hub-2", "POST", f"/v1/peer/rounds/{self.number}/freeze",
+            oracle.included_encode(current.entries(range(4))) + good))
+
+    # --- openings ----------------------------------------------------------------------------
+
+    def test_steps_out_of_order(self):
+        current = self.round()
+        own = current.commit(range(4), current.result(range(4)))
+        self.refused("wrong_round", current.step("open", b"\2" + own + own))
+        self.refused("wrong_round", current.step("reveal", b"\2"))
+        current.frozen()
+        self.refused("wrong_round", current.step("reveal", b"\2"))
+        current.number += 1
+        self.refused("wrong_round", current.step("open", b"\2" + own + own))
+
+    def test_no_opening_without_every_commitment(self):
+        before = self.round()
+        _, stale = before.frozen()
+        current = self.round()
+        own, helpers = current.frozen()
+        other = current.commit(range(4), bytes(current.layout.share_bytes))
+        for body in (b"\1" + own, b"\2" + own, b"\2" + own + own, b"\2" + helpers + own, b"\2" + other + helpers,
+                     b"\2" + own + stale, b"\2" + own + helpers[:-1] + bytes([helpers[-1] ^ 1]),
+                     b"\3" + own + helpers + own, b""):
+            self.refused("bad_commitment", current.step("open", body))
+
+    def test_openings_that_were_altered(self):
+        current = self.round()
+        own, helpers = current.opened()
+        for body in (b"\2" + own[:-1] + bytes([own[-1] ^ 1]) + helpers, b"\2" + own + helpers[::-1],
+                     b"\2" + helpers + own, b"\2" + own, b"\1" + own + helpers, b"\2" + own + helpers + b"\0"):
+            self.refused("bad_opening", current.step("reveal", body))
+
+    def test_a_random_sum(self):
+        for number in range(3):
+            current = self.round()
+            random_sum = oracle.ctr_stream(bytes([number]) * 16, bytes(16), 0, current.layout.share_bytes)
+            own, helpers = current.opened(result=random_sum)
+            self.refused("bad_opening", current.step("reveal", b"\2" + own + helpers))
+            self.refused("void", current.step("reveal", b"\2" + own + helpers))
+
+    def test_a_sum_that_leaves_a_device_out(self):
+        """The set names four, the lead's result is of three: the count lane is masked noise then."""
+        current = self.round()
+        own, helpers = current.opened(result=current.result(range(3)))
+        self.refused("bad_opening", current.step("reveal", b"\2" + own + helpers))
+
+    def test_devices_that_count_themselves_twice(self):
+        for trailer in ([2, 5] + [0] * 14, [0, 5] + [0] * 14, [1, 0] + [0] * 14, [1, 99999] + [0] * 14):
+            current = self.round(range(3))
+            current.admit(Update(self.stage, current.layout, 3, trailer=trailer))
+            if trailer[:2] == [1, 0]: # a weight of none at all, in a sum of nothing else
+                for update in current.updates.values():
+                    update.trailer = trailer
+            own, helpers = current.opened()
+            self.refused("bad_opening", current.step("reveal", b"\2" + own + helpers))
+
+    # --- devices -----------------------------------------------------------------------------
+
+    def test_devices_at_the_helper(self):
+        current = self.round(range(3))
+        update = current.updates[0]
+        self.assertEqual(current.seed(update).status, 200) # the same again
+        self.refused("seed_conflict", current.seed(update, seed="A" * 43 + "="))
+        self.refused("wrong_announcement", current.seed(update, announcement="A" * 43 + "="))
+        self.refused("bad_request", current.seed(update, attempt=8))
+        self.refused("bad_request", current.seed(update, more=1))
+        self.refused("unauthorised_role", self.stage.ask(
+            "hub-0", "POST", f"/v1/rounds/{self.number}/seed", update.seed_request(current.hash)))
+        current.number += 1
+        self.refused("wrong_round", current.seed(update))
+        current.number -= 1
+        current.frozen(range(3))
+        self.refused("closed", current.seed(Update(self.stage, current.layout, 3)))
+
+    def test_a_round_that_was_given_up(self):
+        current = self.round()
+        self.refused("unauthorised_role", self.stage.ask(
+            "hub-2", "POST", f"/v1/peer/rounds/{self.number}/void", {"reason": "x"}))
+        self.assertEqual(current.step("void", {"reason": "tired"}).code, "ok")
+        self.refused("void", current.seed(current.updates[0]))
+        self.refused("void", current.freeze(range(4)))
+
+    def test_openings_that_come_too_late(self):
+        current = self.round()
+        own, helpers = current.frozen()
+        self.assertEqual(current.step("void", {"reason": "tired"}).code, "ok")
+        self.refused("void", current.step("open", b"\2" + own + helpers))
+        current = self.round()
+        own, helpers = current.opened()
+        self.round() # the next one has begun
+        self.refused("wrong_round", current.step("reveal", b"\2" + own + helpers))
+
+
+class HonestLead(unittest.TestCase):
+    def test_the_same_steps_without_a_lie(self):
+        """Or the refusals above would prove nothing."""
+        with tempfile.TemporaryDirectory(prefix="millrace-liar-") as work:
+            stage = Stage(*PROGRAMS, work, HELPER)
+            current = Round(stage, 1)
+            own, helpers = current.opened()
+            answer = current.step("reveal", b"\2" + own + helpers)
+            self.assertEqual(answer.status, 200, answer.body)
+            with open(f"{work}/data/rounds/1.sum", "rb") as f:
+                lanes, trailer = oracle.centred(current.layout, f.read())
+            updates = [current.updates[d] for d in range(4)]
+            self.assertEqual(lanes, [sum(column) for column in zip(*(u.q for u in updates))])
+            self.assertEqual(trailer, [sum(column) for column in zip(*(u.trailer for u in updates))])
+            current.lead.close()
+            self.assertEqual(stage.stop(), 0)
+
+
+if __name__ == "__main__":
+    PROGRAMS = sys.argv[1:3]
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=1)

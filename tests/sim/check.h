@@ -1,0 +1,51 @@
+/* check.h - the plain model that a simulation is held against: what was promised to whom, and every
+ * invariant of the design. Told of what happens by the seams; breaks the simulation when it must.
+ */
+#ifndef MR_TESTS_SIM_CHECK_H
+#define MR_TESTS_SIM_CHECK_H
+
+#include "appliance/ingest/packet_source.h"
+#include "edge-client/include/millrace_edge.h"
+#include "tests/sim/sim.h"
+#include "wire/aead.h"
+
+void sim_check_new(struct sim *sim);
+void sim_check_free(struct sim *sim);
+
+/* --- rounds (check.c) ------------------------------------------------------------------------ */
+void sim_check_opened(struct sim *sim, uint64_t round);
+/* A hub logged this event. */
+void sim_check_event(struct sim_node *node, const char *event);
+void sim_check_hub_up(struct sim_node *node);
+/* A helper has signed it. */
+void sim_check_signed(struct sim *sim, uint64_t round);
+void sim_check_outcome(struct sim_node *device, const struct mre_outcome *outcome);
+/* The lead said that this device's upload is durable. */
+void sim_check_told(struct sim *sim, uint64_t round, unsigned device);
+/* Whether a round that was opened in the fault-free phase has been published. */
+bool sim_check_calm_round(const struct sim *sim);
+/* Nothing runs any more: has every promise been kept? */
+void sim_check_end(struct sim *sim);
+
+/* --- messages (check_messages.c) ------------------------------------------------------------- */
+void sim_check_question(struct sim_node *from, struct sim_node *to, const char *path,
+                        const uint8_t *body, size_t length);
+void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
+                      const uint8_t *question, size_t question_bytes, int status,
+                      const uint8_t *body, size_t length);
+void sim_check_chunk(struct sim_node *device, const uint8_t *bytes, size_t length);
+/* A seal was made. The AEAD is named by its address. */
+void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key);
+void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
+                      const uint8_t *header, const uint8_t *cipher, size_t bytes,
+                      const uint8_t *tag);
+/* Where the outcome of verifying this signature is kept; *fresh: not verified yet. */
+uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh);
+void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message);
+void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain);
+void sim_check_lead_got(struct sim *sim, const struct mr_peer_address *from, size_t length);
+void sim_check_lead_sent(struct sim *sim, const struct mr_peer_address *to, size_t length);
+/* Whatever comes from there is forged: it must never be answered. */
+void sim_check_stranger(struct sim *sim, const struct mr_peer_address *from);
+
+#endif

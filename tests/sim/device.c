@@ -1,0 +1,285 @@
+/* device.c - a device: the real client in a coroutine, its world, its trainer. */
+#include "tests/sim/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge-client/session/client.h"
+#include "tests/sim/check.h"
+#include "tests/sim/control.h"
+#include "tests/sim/disk.h"
+#include "tests/sim/net.h"
+#include "wire/assert.h"
+#include "wire/bytes.h"
+#include "wire/messages.h"
+
+#define DEAD_UNIX_MS (UINT64_MAX / 4) /* past every deadline, so that whatever runs ends */
+
+struct sim_device {
+    struct sim_node *node;
+    struct sim_co *thread;
+    uint64_t training_us;                             /* at most */
+    uint8_t seeds[(MR_HUBS_MAX - 1) * MR_SEED_BYTES]; /* of the last attempt */
+    bool seeds_drawn;
+};
+
+/* --- who and what ---------------------------------------------------------------------------- */
+
+void sim_device_id(uint8_t client_id[MR_CLIENT_ID_BYTES], unsigned device)
+{
+    for (unsigned i = 0; i < MR_CLIENT_ID_BYTES; i++) {
+        client_id[i] = (uint8_t)(0xa5 + 37 * device + 11 * i);
+    }
+    client_id[MR_CLIENT_ID_BYTES - 1] = (uint8_t)device;
+}
+
+int sim_device_by_id(const struct sim *sim, const uint8_t client_id[MR_CLIENT_ID_BYTES])
+{
+    uint8_t expected[MR_CLIENT_ID_BYTES];
+    const unsigned device = client_id[MR_CLIENT_ID_BYTES - 1];
+    sim_device_id(expected, device);
+    return device < sim->plan.devices && memcmp(client_id, expected, sizeof expected) == 0
+               ? (int)device
+               : -1;
+}
+
+int sim_device_value(unsigned device, uint64_t round)
+{
+    const int size = 1 + (int)((round * 7 + device * 3) % 9);
+    return (round + device) % 2 ? -size : size;
+}
+
+/* --- its world ------------------------------------------------------------------------------- */
+
+static uint64_t world_now_us(void *context)
+{
+    const struct sim_device *device = context;
+    return sim_monotonic_us(device->node);
+}
+
+static uint64_t world_unix_ms(void *context)
+{
+    const struct sim_device *device = context;
+    return device->node->dead ? DEAD_UNIX_MS : sim_wall_us(device->node) / 1000;
+}
+
+static void world_sleep_ms(void *context, unsigned ms)
+{
+    struct sim_device *device = context;
+    struct sim *sim = device->node->sim;
+    const uint64_t until_us = sim->now_us + ms * SIM_MS;
+    while (sim->now_us < until_us && !device->node->dead) {
+        sim_wait_until(sim, until_us);
+    }
+}
+
+static int world_random(void *context, uint8_t *out, size_t bytes)
+{
+    struct sim_device *device = context;
+    struct sim *sim = device->node->sim;
+    sim_fill(sim, out, bytes);
+    if (bytes == sizeof device->seeds) {
+        if (device->seeds_drawn && sim->options.mutant == SIM_MUTANT_SEED_AGAIN) {
+            memcpy(out, device->seeds, bytes);
+        }
+        memcpy(device->seeds, out, bytes);
+        device->seeds_drawn = true;
+    }
+    return 0;
+}
+
+static int world_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
+                         void **connection, struct mr_error *error)
+{
+    struct mr_h2_client *client;
+    (void)context;
+    const int failure = mr_h2_client_open(&client, endpoint, timeout_ms, error);
+    *connection = client;
+    return failure;
+}
+
+static void world_disconnect(void *context, void *connection)
+{
+    (void)context;
+    mr_h2_client_close(connection);
+}
+
+static int world_request(void *context, void *connection, const char *method, const char *path,
+                         const char *content_type, const void *body, size_t length, size_t body_max,
+                         unsigned timeout_ms, struct mr_h2_response *response,
+                         struct mr_error *error)
+{
+    (void)context;
+    return mr_h2_client_request(connection, method, path, content_type, body, length, body_max,
+                                timeout_ms, response, error);
+}
+
+static int world_exporter(void *context, void *connection, const char *label,
+                          const uint8_t *label_context, size_t context_bytes, uint8_t *out,
+                          size_t out_bytes)
+{
+    (void)context;
+    return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
+}
+
+static void *world_udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
+{
+    struct sim_device *device = context;
+    (void)host;
+    (void)error;
+    return sim_udp_open(device->node, port);
+}
+
+static void world_udp_close(void *context, void *udp)
+{
+    (void)context;
+    sim_udp_close(udp);
+}
+
+static void world_udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
+{
+    (void)context;
+    sim_udp_send(udp, datagrams);
+}
+
+static size_t world_udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
+                                uint64_t timeout_us)
+{
+    (void)context;
+    return sim_udp_receive(udp, out, capacity, timeout_us);
+}
+
+static const struct mr_world world = {
+    .now_us = world_now_us,
+    .unix_ms = world_unix_ms,
+    .sleep_ms = world_sleep_ms,
+    .random = world_random,
+    .connect = world_connect,
+    .disconnect = world_disconnect,
+    .request = world_request,
+    .exporter = world_exporter,
+    .udp_open = world_udp_open,
+    .udp_close = world_udp_close,
+    .udp_send = world_udp_send,
+    .udp_receive = world_udp_receive,
+};
+
+/* --- training -------------------------------------------------------------------------------- */
+
+static enum mre_trained train(void *context, const struct mre_task *task, float *vector,
+                              struct mre_report *report)
+{
+    struct sim_device *device = context;
+    struct sim *sim = device->node->sim;
+    const unsigned number = device->node->index - SIM_HUBS;
+    world_sleep_ms(device, (unsigned)(sim_below(sim, device->training_us + 1) / SIM_MS));
+    memset(vector, 0, task->dimension * sizeof *vector);
+    vector[number] = (float)sim_device_value(number, task->round);
+    report->examples = sim_device_examples(number);
+    report->loss = SIM_LOSS;
+    return MRE_TRAINED_DELTA;
+}
+
+/* --- its process ----------------------------------------------------------------------------- */
+
+/* What mre_client_open makes of certificates and options, made by hand: there are none here. */
+static struct mre_client *open_client(struct sim_device *device)
+{
+    struct sim *sim = device->node->sim;
+    struct mre_client *client = calloc(1, sizeof *client);
+    struct mr_error error;
+    char dir[16];
+    MR_ASSERT(client);
+    client->world = world;
+    client->world.context = device;
+    client->kernels = mr_kernels_select(UINT32_MAX);
+    client->identity.role = MR_ROLE_DEVICE;
+    sim_device_id(client->identity.client_id, device->node->index - SIM_HUBS);
+    mr_hex_encode(client->id, client->identity.client_id, MR_CLIENT_ID_BYTES);
+    snprintf(dir, sizeof dir, "/sim/%s", device->node->name);
+    client->data_dir = strdup(dir);
+    client->hub_count = sim->plan.hubs;
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        client->hosts[i] = strdup("10.1.0.1");
+        client->ports[i] = 1;
+        client->pinned[i].index = (uint16_t)(SIM_HUB_INDEX + i);
+        memcpy(client->pinned[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
+    }
+    client->transport = sim_chance(sim, 100) ? MRE_TRANSPORT_HTTP2 : MRE_TRANSPORT_AUTO;
+    client->request_timeout_ms = 3000;
+    client->silence_ms = 1500;
+    client->lock = -1;
+    if (mr_ledger_open(&client->ledger, dir, &error) != 0) {
+        sim_broken(sim, "%s cannot read its ledger: %s", device->node->name, error.text);
+    }
+    return client;
+}
+
+static void run(void *argument)
+{
+    struct sim_device *device = argument;
+    struct sim_node *node = device->node;
+    struct sim *sim = node->sim;
+    struct mre_client *client = open_client(device);
+    while (!node->dead) {
+        struct mre_outcome outcome;
+        mre_client_round(client, 4000, train, device, &outcome);
+        if (!node->dead) {
+            sim_check_outcome(node, &outcome);
+            world_sleep_ms(device, (unsigned)sim_between(sim, 20, 800));
+        }
+    }
+    mre_client_close(client);
+}
+
+static void start_again(struct sim *sim, void *argument)
+{
+    (void)sim;
+    sim_device_start(argument);
+}
+
+void sim_device_start(struct sim_node *node)
+{
+    struct sim_device *device = node->process;
+    node->up = true;
+    device->thread = sim_co_new(node, run, device);
+}
+
+void sim_device_kill(struct sim_node *node, uint64_t again_us)
+{
+    struct sim *sim = node->sim;
+    struct sim_device *device = node->process;
+    if (node->up) {
+        node->dead = true;
+        sim_co_join(device->thread);
+        node->dead = node->up = false;
+        sim_disk_forget_descriptors(node);
+    }
+    node->life++;
+    if (again_us != UINT64_MAX) {
+        sim_at(sim, sim->now_us + again_us, node, start_again, node);
+    }
+}
+
+void sim_devices_new(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.devices; i++) {
+        struct sim_node *node = sim_device_node(sim, i);
+        struct sim_device *device = calloc(1, sizeof *device);
+        MR_ASSERT(device);
+        node->process = device;
+        node->disk = sim_disk_open(node);
+        device->node = node;
+        device->training_us = sim_chance(sim, 200) ? sim->plan.deadline_ms * SIM_MS / 2
+                                                   : sim_between(sim, 1, 800 * SIM_MS);
+    }
+}
+
+void sim_devices_free(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.devices; i++) {
+        sim_disk_close(sim_device_node(sim, i)->disk);
+        free(sim_device_node(sim, i)->process);
+    }
+}

@@ -1,0 +1,28 @@
+/* device.h - devices of the simulation: the real client (mre_client_round) in a coroutine, with a
+ * trainer whose result is one-hot, so that a sum tells who is in it. */
+#ifndef MR_TESTS_SIM_DEVICE_H
+#define MR_TESTS_SIM_DEVICE_H
+
+#include "tests/sim/sim.h"
+#include "wire/identity.h"
+
+void sim_devices_new(struct sim *sim);
+void sim_devices_free(struct sim *sim);
+void sim_device_start(struct sim_node *node);
+/* It starts again after `again_us`; UINT64_MAX: never. */
+void sim_device_kill(struct sim_node *node, uint64_t again_us);
+
+void sim_device_id(uint8_t client_id[MR_CLIENT_ID_BYTES], unsigned device);
+/* The device of that id, or -1. */
+int sim_device_by_id(const struct sim *sim, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+
+/* What a device trains in a round: this value in the lane of its own number, zero elsewhere. */
+int sim_device_value(unsigned device, uint64_t round);
+#define SIM_LOSS 0.5f
+
+static inline uint32_t sim_device_examples(unsigned device)
+{
+    return device + 1;
+}
+
+#endif

@@ -1,0 +1,423 @@
+/* files.c - the C library's file calls over simulated disks, by the linker's --wrap. Paths under
+ * /sim/ are the simulator's, everything else is the machine's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/sim/disk_internal.h"
+#include "tests/sim/loop.h"
+#include "tests/sim/seams.h"
+#include "wire/assert.h"
+
+#define ROOT       "/sim/"
+#define FIRST_FD   (1 << 20)
+#define FDS_MAX    512
+#define MAPPED_MAX 512
+
+struct descriptor {
+    struct sim_node *node; /* NULL: free */
+    struct file *file;     /* NULL: a folder */
+    char folder[NAME_BYTES];
+    size_t at;
+};
+
+struct sim_files {
+    struct descriptor all[FDS_MAX];
+    void *mapped[MAPPED_MAX];
+    unsigned mapped_count;
+};
+
+struct sim_files *sim_files_open(void)
+{
+    struct sim_files *files = calloc(1, sizeof *files);
+    MR_ASSERT(files);
+    return files;
+}
+
+void sim_files_close(struct sim_files *files)
+{
+    MR_ASSERT(files->mapped_count == 0);
+    free(files);
+}
+
+void sim_disk_forget_descriptors(struct sim_node *node)
+{
+    for (unsigned i = 0; i < FDS_MAX; i++) {
+        if (node->sim->files->all[i].node == node) {
+            node->sim->files->all[i].node = NULL;
+        }
+    }
+}
+
+/* --- which is meant -------------------------------------------------------------------------- */
+
+static int failed(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The disk of the node whose code runs, and the name on it; NULL: not a simulated path. */
+static struct sim_disk *disk_of(const char *path, const char **name)
+{
+    struct sim *sim = sim_active();
+    if (!sim || !sim->current || strncmp(path, ROOT, strlen(ROOT)) != 0) {
+        return NULL;
+    }
+    const char *at = path + strlen(ROOT);
+    const size_t length = strlen(sim->current->name);
+    MR_ASSERT(strncmp(at, sim->current->name, length) == 0); /* nobody reads another's disk */
+    at += length;
+    *name = *at == '/' ? at + 1 : at;
+    return sim->current->disk;
+}
+
+static struct descriptor *descriptor_of(int fd)
+{
+    struct sim *sim = sim_active();
+    if (!sim || fd < FIRST_FD || fd >= FIRST_FD + FDS_MAX) {
+        return NULL;
+    }
+    struct descriptor *descriptor = &sim->files->all[fd - FIRST_FD];
+    return descriptor->node ? descriptor : NULL;
+}
+
+/* Disk work takes time, where a thread can wait for it; the node may be killed meanwhile. */
+static bool worked(struct sim_disk *disk, uint64_t up_to_us)
+{
+    struct sim *sim = disk->node->sim;
+    if (!disk->node->dead) {
+        const bool dies = disk->kill_at && --disk->kill_at == 0;
+        if (dies) {
+            sim_at(sim, sim->now_us, disk->node, sim_fault_at_disk, disk->node);
+        }
+        sim_wait_for(sim, dies + sim_below(sim, up_to_us + 1));
+    }
+    return !disk->node->dead;
+}
+
+static void still_runs(struct sim *sim, void *argument)
+{
+    const struct sim_node *node = argument;
+    if (node->up) {
+        sim_broken(sim, "%s goes on although a write or a sync has failed", node->name);
+    }
+}
+
+/* A hub that runs has to stop now: what its files hold is unknown. */
+static void must_stop(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    if (node->index < SIM_HUBS && node->up) {
+        sim_at(sim, sim->now_us + 300 * SIM_MS, node, still_runs, node);
+    }
+}
+
+static bool has_room(struct sim_disk *disk)
+{
+    struct sim *sim = disk->node->sim;
+    if (disk->fail_write) {
+        disk->fail_write = false;
+        sim_count(sim, SIM_FAULT_DISK_WRITE);
+        sim_mark(sim, disk->node, "write fails", 0, 0);
+        must_stop(disk->node);
+        errno = EIO;
+        return false;
+    }
+    if (disk->full) {
+        sim_mark(sim, disk->node, "disk is full", 0, 0);
+        must_stop(disk->node);
+        errno = ENOSPC;
+        return false;
+    }
+    return true;
+}
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+static int new_descriptor(struct sim_node *node, struct file *file, const char *folder)
+{
+    struct sim_files *files = node->sim->files;
+    for (unsigned i = 0; i < FDS_MAX; i++) {
+        struct descriptor *one = &files->all[i];
+        if (!one->node) {
+            *one = (struct descriptor){.node = node, .file = file};
+            memccpy(one->folder, folder, '\0', sizeof one->folder);
+            return FIRST_FD + (int)i;
+        }
+    }
+    return failed(EMFILE);
+}
+
+static int open_simulated(struct sim_disk *disk, const char *name, int flags)
+{
+    if (disk->node->dead) {
+        return failed(EIO);
+    }
+    if (flags & O_DIRECTORY || !*name || strcmp(name, "models") == 0 ||
+        strcmp(name, "rounds") == 0) {
+        return new_descriptor(disk->node, NULL, name);
+    }
+    struct entry *entry = disk_entry(disk, name, false);
+    struct file *file = entry ? entry->cached : NULL;
+    if (!file && !(flags & O_CREAT)) {
+        return failed(ENOENT);
+    }
+    if (file && flags & O_CREAT && flags & O_EXCL) {
+        return failed(EEXIST);
+    }
+    if (!file) {
+        if (!has_room(disk)) {
+            return -1;
+        }
+        file = disk_create(disk, name);
+    }
+    if (flags & O_TRUNC) {
+        disk_truncate(file, 0);
+    }
+    return new_descriptor(disk->node, file, "");
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    const char *name;
+    struct sim_disk *disk = disk_of(path, &name);
+    va_list arguments;
+    va_start(arguments, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return disk ? open_simulated(disk, name, flags) : __real_open64(path, flags, mode);
+}
+
+int __wrap_close(int fd)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? 0 : __real_close(fd);
+    }
+    descriptor->node = NULL;
+    return 0;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+ssize_t __wrap_read(int fd, void *out, size_t bytes)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_read(fd, out, bytes);
+    }
+    const struct content *content = &descriptor->file->cached;
+    const size_t left = content->length > descriptor->at ? content->length - descriptor->at : 0;
+    const size_t n = left < bytes ? left : bytes;
+    if (n) {
+        memcpy(out, content->bytes + descriptor->at, n);
+    }
+    descriptor->at += n;
+    return (ssize_t)n;
+}
+
+/* What read is where the C library checks the buffer's size (_FORTIFY_SOURCE). */
+ssize_t __wrap___read_chk(int fd, void *out, size_t bytes, size_t room)
+{
+    MR_ASSERT(bytes <= room);
+    return __wrap_read(fd, out, bytes);
+}
+
+int __wrap_fstat64(int fd, struct stat *about)
+{
+    const struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fstat64(fd, about);
+    }
+    memset(about, 0, sizeof *about);
+    about->st_mode = descriptor->file ? S_IFREG | 0600 : S_IFDIR | 0700;
+    about->st_size = descriptor->file ? (off_t)descriptor->file->cached.length : 0;
+    return 0;
+}
+
+void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+    const struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return __real_mmap64(at, length, protection, flags, fd, offset);
+    }
+    struct sim_files *files = sim_active()->files;
+    const size_t have = descriptor->file->cached.length;
+    uint8_t *copy = aligned_alloc(64, (length + 63) & ~(size_t)63);
+    MR_ASSERT(copy && files->mapped_count < MAPPED_MAX && offset == 0);
+    memcpy(copy, descriptor->file->cached.bytes, length < have ? length : have);
+    files->mapped[files->mapped_count++] = copy;
+    return copy;
+}
+
+int __wrap_munmap(void *at, size_t length)
+{
+    struct sim *sim = sim_active();
+    struct sim_files *files = sim ? sim->files : NULL;
+    for (unsigned i = 0; files && i < files->mapped_count; i++) {
+        if (files->mapped[i] == at) {
+            files->mapped[i] = files->mapped[--files->mapped_count];
+            free(at);
+            return 0;
+        }
+    }
+    return __real_munmap(at, length);
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static ssize_t write_simulated(struct descriptor *descriptor, const void *bytes, size_t length,
+                               size_t at)
+{
+    struct sim_disk *disk = descriptor->node->disk;
+    if (!worked(disk, 100)) {
+        return failed(EIO);
+    }
+    if (!has_room(disk)) {
+        return -1;
+    }
+    disk_write(descriptor->file, at, bytes, length);
+    return (ssize_t)length;
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        if (sim_active()) {
+            sim_loop_written(fd);
+        }
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_write(fd, bytes, length);
+    }
+    const ssize_t n = write_simulated(descriptor, bytes, length, descriptor->at);
+    descriptor->at += n > 0 ? (size_t)n : 0;
+    return n;
+}
+
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t length, off_t at)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF)
+                                              : __real_pwrite64(fd, bytes, length, at);
+    }
+    return write_simulated(descriptor, bytes, length, (size_t)at);
+}
+
+int __wrap_ftruncate64(int fd, off_t length)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_ftruncate64(fd, length);
+    }
+    if (descriptor->node->dead) {
+        return failed(EIO);
+    }
+    disk_truncate(descriptor->file, (size_t)length);
+    return 0;
+}
+
+static int sync_simulated(struct descriptor *descriptor)
+{
+    struct sim_disk *disk = descriptor->node->disk;
+    struct sim *sim = disk->node->sim;
+    if (!worked(disk, disk->slow_us)) {
+        return failed(EIO);
+    }
+    if (disk->fail_sync) {
+        disk->fail_sync = false;
+        sim_count(sim, SIM_FAULT_DISK_SYNC);
+        sim_mark(sim, disk->node, "sync fails", 0, 0);
+        must_stop(disk->node);
+        if (descriptor->file) {
+            disk_sync_file(descriptor->file, false);
+        }
+        if (sim->options.mutant == SIM_MUTANT_SYNC_ERROR_HIDDEN) {
+            return 0;
+        }
+        return failed(EIO);
+    }
+    if (sim->options.mutant == SIM_MUTANT_SYNC_FORGOTTEN) {
+        return 0;
+    }
+    if (descriptor->file) {
+        disk_sync_file(descriptor->file, true);
+    } else {
+        disk_sync_folder(disk, descriptor->folder);
+    }
+    return 0;
+}
+
+int __wrap_fdatasync(int fd)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fdatasync(fd);
+    }
+    return sync_simulated(descriptor);
+}
+
+int __wrap_fsync(int fd)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fsync(fd);
+    }
+    return sync_simulated(descriptor);
+}
+
+/* --- folders --------------------------------------------------------------------------------- */
+
+int __wrap_rename(const char *from, const char *to)
+{
+    const char *from_name, *to_name;
+    struct sim_disk *disk = disk_of(from, &from_name);
+    if (!disk) {
+        return __real_rename(from, to);
+    }
+    if (!worked(disk, 100)) {
+        return failed(EIO);
+    }
+    const struct entry *entry = disk_entry(disk, from_name, false);
+    if (disk_of(to, &to_name) != disk || !entry || !entry->cached) {
+        return failed(ENOENT);
+    }
+    disk_rename(disk, from_name, to_name);
+    return 0;
+}
+
+int __wrap_unlink(const char *path)
+{
+    const char *name;
+    struct sim_disk *disk = disk_of(path, &name);
+    if (!disk) {
+        return __real_unlink(path);
+    }
+    const struct entry *entry = disk_entry(disk, name, false);
+    if (disk->node->dead || !entry || !entry->cached) {
+        return failed(disk->node->dead ? EIO : ENOENT);
+    }
+    disk_unlink(disk, name);
+    return 0;
+}
+
+int __wrap_access(const char *path, int mode)
+{
+    const char *name;
+    struct sim_disk *disk = disk_of(path, &name);
+    if (!disk) {
+        return __real_access(path, mode);
+    }
+    const struct entry *entry = disk_entry(disk, name, false);
+    return disk->node->dead ? failed(EIO) : entry && entry->cached ? 0 : failed(ENOENT);
+}
+
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    const char *name;
+    return disk_of(path, &name) ? 0 : __real_mkdir(path, mode);
+}

@@ -1,0 +1,391 @@
+/* hub.c - a hub's machine: configuration, start, end, operator. */
+#include "tests/sim/hub.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/check.h"
+#include "tests/sim/control.h"
+#include "tests/sim/disk.h"
+#include "tests/sim/loop.h"
+#include "wire/assert.h"
+#include "wire/safetensors.h"
+
+#define SOURCES_MAX 4
+#define OPERATOR_US (250 * SIM_MS)
+#define CALM_MAX_US (240 * SIM_S)
+#define PORT_BASE   20000
+
+struct sim_hub {
+    struct mr_hub_config config;
+    struct mr_config_hub list[SIM_HUBS];
+    char names[SIM_HUBS][16];
+    char data_dir[32], initial[32];
+    struct sim_node *node;
+    struct mr_loop *loop;
+    struct sim_co *boot; /* starts or stops it; NULL: neither */
+    struct mr_hub *hub;
+    struct mr_server *server;
+    struct mr_packet_source *sources[SOURCES_MAX];
+};
+
+static struct sim_hub *hub_of(const struct sim_node *node)
+{
+    return node->index < SIM_HUBS ? node->process : NULL;
+}
+
+/* --- the machine ----------------------------------------------------------------------------- */
+
+void sim_hub_set_up(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    const size_t d = sim->plan.dimension;
+    const struct mr_tensor tensor = {
+        .name = "weights", .dims = {(uint32_t)d}, .rank = 1, .offset = 0, .count = d};
+    size_t header;
+    uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
+    MR_ASSERT(bytes);
+    bytes = realloc(bytes, header + 4 * d);
+    MR_ASSERT(bytes);
+    for (size_t i = 0; i < d; i++) {
+        const float value = (float)i / 64.0f - 1.0f;
+        memcpy(bytes + header + 4 * i, &value, 4);
+    }
+    sim_disk_put(node->disk, "initial", bytes, header + 4 * d);
+    free(bytes);
+}
+
+static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
+{
+    const struct sim_plan *plan = &sim->plan;
+    static char none[] = "", host[] = "10.1.0.1", both[] = "both", automatic[] = "auto";
+    for (unsigned i = 0; i < plan->hubs; i++) {
+        snprintf(hub->names[i], sizeof hub->names[i], "hub-%u", i);
+        hub->list[i] = (struct mr_config_hub){.index = (uint16_t)(SIM_HUB_INDEX + i),
+                                              .name = hub->names[i],
+                                              .host = host,
+                                              .port = 1,
+                                              .public_key_file = none};
+    }
+    snprintf(hub->data_dir, sizeof hub->data_dir, "/sim/h%u", index);
+    snprintf(hub->initial, sizeof hub->initial, "/sim/h%u/initial", index);
+    hub->config = (struct mr_hub_config){
+        .data_dir = hub->data_dir,
+        .identity = {.index = (uint16_t)(SIM_HUB_INDEX + index),
+                     .revocation_file = none,
+                     .signing_key_file = none,
+                     .ca_file = none,
+                     .certificate_file = none,
+                     .private_key_file = none},
+        .control = {.listen_host = host},
+        .upload = {.source = automatic,
+                   .listen_host = host,
+                   .advertise_host = host,
+                   .workers = plan->workers,
+                   .worker_cpus = none,
+                   .dpdk_device = none,
+                   .dpdk_addresses = none,
+                   .dpdk_exception = none,
+                   .dpdk_eal = none,
+                   .slots_per_worker = plan->slots,
+                   .share_bytes_max = 4096,
+                   .receive_buffer_bytes = 65536,
+                   .window_max = 8,
+                   .window_total = 64,
+                   .idle_timeout_ms = plan->idle_timeout_ms},
+        .round = {.role = both,
+                  .cohort_min =
+                      sim->options.mutant == SIM_MUTANT_COHORT_IGNORED ? 2 : plan->cohort_min,
+                  .cohort_max = plan->devices,
+                  .quorum = plan->quorum,
+                  .deadline_ms = plan->deadline_ms,
+                  .ring_bits = plan->ring_bits,
+                  .chunk_bytes = plan->chunk_bytes,
+                  .weight_max = 1,
+                  .scale = 1.0f,
+                  .clip_norm = 100.0f,
+                  .server_learning_rate = 1.0f,
+                  .training = none,
+                  .commit_interval_ms = plan->commit_interval_ms,
+                  .peer_timeout_ms = plan->peer_timeout_ms,
+                  .initial_model_file = hub->initial},
+        .hubs = hub->list,
+        .hubs_count = plan->hubs,
+    };
+}
+
+void sim_hubs_new(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        struct sim_node *node = sim_hub_node(sim, i);
+        struct sim_hub *hub = calloc(1, sizeof *hub);
+        MR_ASSERT(hub);
+        node->process = hub;
+        hub->node = node;
+        node->disk = sim_disk_open(node);
+        configure(sim, hub, i);
+        sim_hub_set_up(node);
+    }
+}
+
+void sim_hubs_free(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        sim_disk_close(sim_hub_node(sim, i)->disk);
+        free(sim_hub_node(sim, i)->process);
+    }
+}
+
+/* In place of appliance/control/hub_keys.c: the keys are the simulation's. */
+int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
+{
+    struct sim *sim = sim_active();
+    (void)error;
+    for (unsigned i = 0; i < hub->config->hubs_count; i++) {
+        hub->hubs[i].index = hub->config->hubs[i].index;
+        snprintf(hub->hubs[i].name, sizeof hub->hubs[i].name, "%s", hub->config->hubs[i].name);
+        memcpy(hub->hubs[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
+    }
+    memcpy(hub->private_key, sim->hub_keys[hub->config->identity.index - SIM_HUB_INDEX].secret, 32);
+    return 0;
+}
+
+/* --- start and end --------------------------------------------------------------------------- */
+
+static void start_again(struct sim *sim, void *argument)
+{
+    (void)sim;
+    sim_hub_start(argument);
+}
+
+static void ended(struct sim_node *node, uint64_t again_us)
+{
+    struct sim *sim = node->sim;
+    struct sim_hub *hub = hub_of(node);
+    if (hub->loop) {
+        sim_loop_close(hub->loop);
+    }
+    hub->hub = NULL;
+    hub->loop = NULL;
+    hub->boot = NULL;
+    node->dead = node->up = false;
+    node->life++;
+    sim_disk_forget_descriptors(node);
+    if (again_us != UINT64_MAX) {
+        sim_at(sim, sim->now_us + again_us, node, start_again, node);
+    }
+}
+
+static void close_hub(void *argument)
+{
+    struct sim_hub *hub = argument;
+    mr_hub_close(hub->hub);
+    hub->hub = NULL;
+}
+
+/* The memory of a killed process is let go of by the code that would end it well, with no effect on
+ * anything outside. */
+void sim_hub_kill(struct sim_node *node, uint64_t again_us)
+{
+    struct sim_hub *hub = hub_of(node);
+    sim_note(node->sim, node, "down");
+    node->dead = true;
+    if (hub->boot) {
+        sim_co_join(hub->boot);
+    }
+    if (hub->hub) {
+        sim_loop_turns(hub->loop, false);
+        sim_co_join(sim_co_new(node, close_hub, hub));
+    }
+    ended(node, again_us);
+}
+
+static void exits(struct sim *sim, void *argument)
+{
+    sim_hub_kill(argument, sim_between(sim, 200 * SIM_MS, 3 * SIM_S));
+}
+
+/* The hub has found something that it must not go on without: its process ends. */
+static void stopped(struct sim_node *node)
+{
+    sim_at(node->sim, node->sim->now_us, node, exits, node);
+}
+
+static void starts_again(struct sim *sim, void *argument)
+{
+    (void)sim;
+    ended(argument, SIM_S);
+}
+
+/* A hub starts in a thread, so that its disk takes time and it can be killed in the middle of it.
+ */
+static void boot(void *argument)
+{
+    struct sim_hub *hub = argument;
+    struct sim_node *node = hub->node;
+    struct sim *sim = node->sim;
+    struct mr_error error = {.text = ""};
+    const int result = mr_hub_open(&hub->hub, &hub->config, mr_kernels_select(UINT32_MAX),
+                                   hub->loop, NULL, &error);
+    if (node->dead) {
+        return;
+    }
+    hub->boot = NULL;
+    if (result != 0) {
+        hub->hub = NULL;
+        sim_note(sim, node, "cannot start: %s", error.text);
+        sim_at(sim, sim->now_us, node, starts_again, node);
+        return;
+    }
+    node->up = true;
+    sim_loop_turns(hub->loop, true);
+    sim_note(sim, node, "up");
+    sim_check_hub_up(node);
+}
+
+void sim_hub_start(struct sim_node *node)
+{
+    struct sim_hub *hub = hub_of(node);
+    MR_ASSERT(!node->up && !hub->boot);
+    hub->loop = sim_loop_open(node, stopped);
+    hub->boot = sim_co_new(node, boot, hub);
+}
+
+/* Stops as it does when it is asked to, then its process ends. */
+static void stop(void *argument)
+{
+    struct sim_hub *hub = argument;
+    struct sim_node *node = hub->node;
+    struct sim *sim = node->sim;
+    mr_hub_close(hub->hub);
+    hub->hub = NULL;
+    if (!node->dead) {
+        sim_note(sim, node, "stopped");
+        hub->boot = NULL;
+        sim_at(sim, sim->now_us, node, starts_again, node);
+    }
+}
+
+void sim_hub_stop(struct sim_node *node)
+{
+    struct sim_hub *hub = hub_of(node);
+    node->up = false;
+    sim_loop_turns(hub->loop, false);
+    hub->boot = sim_co_new(node, stop, hub);
+}
+
+bool sim_hub_alive(const struct sim_node *node)
+{
+    return node->up || hub_of(node)->boot;
+}
+
+struct mr_hub *sim_hub_of(const struct sim_node *node)
+{
+    const struct sim_hub *hub = hub_of(node);
+    return node->up ? hub->hub : NULL;
+}
+
+/* --- the operator ---------------------------------------------------------------------------- */
+
+static void open_round(struct sim *sim, struct sim_node *node)
+{
+    struct mr_hub *hub = sim_hub_of(node);
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    uint64_t round = 0;
+    sim->current = node;
+    mr_round_wish_init(&wish, &hub->config->round);
+    if (mr_lead_run_begin(hub->lead, &wish, &round, &verdict) == MR_VERDICT_OK) {
+        sim_check_opened(sim, round);
+    }
+    sim->current = NULL;
+}
+
+/* A helper whose disk is new lacks the models that came before: its operator fetches them. */
+static void copy_models(struct sim *sim)
+{
+    for (unsigned i = 1; i < sim->plan.hubs; i++) {
+        struct sim_node *node = sim_hub_node(sim, i);
+        if (node->new_disk && node->up) {
+            sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, "models");
+        }
+    }
+}
+
+static void operate(struct sim *sim, void *argument)
+{
+    struct sim_node *lead = argument;
+    const bool wanted = !sim->calm || !sim_check_calm_round(sim);
+    if (lead->up && sim->now_us >= lead->stalled_until_us) {
+        struct mr_lead_report report;
+        mr_lead_report(mr_lead_run_core(sim_hub_of(lead)->lead), &report);
+        const bool ended = report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
+                           report.state == MR_LEAD_VOID;
+        if (ended && !wanted) {
+            sim->over = true;
+            return;
+        }
+        if (ended) {
+            copy_models(sim);
+            open_round(sim, lead);
+        }
+    }
+    if (sim->calm && sim->now_us > sim->plan.faults_end_us + CALM_MAX_US) {
+        sim_broken(sim, "the fault-free phase did not end: %s",
+                   wanted ? "no round was published in it" : "a round did not end");
+    }
+    sim_at(sim, sim->now_us + OPERATOR_US + sim_below(sim, OPERATOR_US), NULL, operate, lead);
+}
+
+void sim_operator_begin(struct sim *sim)
+{
+    sim_at(sim, sim_below(sim, SIM_S), NULL, operate, sim_hub_node(sim, 0));
+}
+
+/* --- for the seams --------------------------------------------------------------------------- */
+
+struct mr_loop *sim_node_loop(const struct sim_node *node)
+{
+    const struct sim_hub *hub = hub_of(node);
+    return hub ? hub->loop : NULL;
+}
+
+void sim_hub_set_server(struct sim_node *node, struct mr_server *server)
+{
+    hub_of(node)->server = server;
+}
+
+const struct mr_server *sim_hub_server(const struct sim_node *node)
+{
+    return hub_of(node)->server;
+}
+
+uint16_t sim_hub_add_source(struct sim_node *node, struct mr_packet_source *source)
+{
+    struct sim_hub *hub = hub_of(node);
+    unsigned i = 0;
+    while (hub->sources[i]) {
+        i++;
+    }
+    MR_ASSERT(i < SOURCES_MAX);
+    hub->sources[i] = source;
+    return (uint16_t)(PORT_BASE + i);
+}
+
+void sim_hub_remove_source(struct sim_node *node, const struct mr_packet_source *source)
+{
+    struct sim_hub *hub = hub_of(node);
+    for (unsigned i = 0; i < SOURCES_MAX; i++) {
+        if (hub->sources[i] == source) {
+            hub->sources[i] = NULL;
+        }
+    }
+}
+
+struct mr_packet_source *sim_hub_source(const struct sim_node *node, uint16_t port)
+{
+    const unsigned i = port - PORT_BASE;
+    return node->up && i < SOURCES_MAX ? hub_of(node)->sources[i] : NULL;
+}

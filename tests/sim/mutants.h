@@ -1,0 +1,16 @@
+/* mutants.h - defects that the simulator plants on purpose, to show that it finds such. They live
+ * in the simulator's own seams and in wrapped calls; the real code is never changed. */
+#ifndef MR_TESTS_SIM_MUTANTS_H
+#define MR_TESTS_SIM_MUTANTS_H
+
+enum sim_mutant {
+#define SIM_MUTANT(name, label, sentence) SIM_MUTANT_##name,
+#include "tests/sim/mutants.def"
+#undef SIM_MUTANT
+    SIM_MUTANTS
+};
+
+const char *sim_mutant_label(enum sim_mutant mutant);
+const char *sim_mutant_sentence(enum sim_mutant mutant);
+
+#endif

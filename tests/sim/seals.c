@@ -1,0 +1,142 @@
+/* seals.c - what is sealed, seen on its way; and the planted defects that sit in wrapped calls. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/check.h"
+#include "tests/sim/seams.h"
+#include "tests/sim/sim.h"
+#include "wire/assert.h"
+#include "wire/datagram.h"
+
+static enum sim_mutant mutant(void)
+{
+    const struct sim *sim = sim_active();
+    return sim ? sim->options.mutant : SIM_MUTANT_NONE;
+}
+
+/* --- seals ----------------------------------------------------------------------------------- */
+
+int __wrap_mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
+{
+    struct sim *sim = sim_active();
+    if (sim) {
+        sim_check_key(sim, aead, key);
+    }
+    return __real_mr_aead_rekey(aead, key);
+}
+
+int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad,
+                        size_t aad_bytes, const uint8_t *plain, size_t bytes, uint8_t *cipher,
+                        uint8_t tag[MR_TAG_BYTES])
+{
+    struct sim *sim = sim_active();
+    uint8_t first[MR_CHUNK_BYTES_MAX];
+    MR_ASSERT(bytes <= sizeof first && bytes > 0);
+    memcpy(first, plain, bytes); /* the caller may seal in place */
+    const bool is_ack = aad[3] == MR_DATAGRAM_ACK;
+    if (is_ack && mutant() == SIM_MUTANT_NONCE_AGAIN) {
+        sequence &= ~UINT64_C(1);
+    }
+    if (!is_ack && mutant() == SIM_MUTANT_CHUNK_REWRITTEN && sim_chance(sim, 100)) {
+        first[0] ^= 1;
+    }
+    if (is_ack && mutant() == SIM_MUTANT_COMMITTED_EARLY && first[0] == MR_UPLOAD_STAGED) {
+        first[0] = MR_UPLOAD_COMMITTED;
+    }
+    const int result =
+        __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
+    if (sim && result == 0 && !sim->current->dead) {
+        sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);
+        if (is_ack) {
+            sim_check_ack(sim, aad, first);
+        }
+    }
+    return result;
+}
+
+/* A helper's journal: the same rule, across crashes. */
+int __wrap_journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
+                        const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number,
+                        const uint8_t *plain, size_t length)
+{
+    struct sim *sim = sim_active();
+    const int result = __real_journal_seal(out, key, head, number, plain, length);
+    if (sim && result == 0) {
+        sim_check_unit(sim, sim_hash(key, JOURNAL_KEY_BYTES, 16), number,
+                       sim_hash(out, length + JOURNAL_UNIT_EXTRA, 17));
+    }
+    return result;
+}
+
+/* --- signatures ------------------------------------------------------------------------------- */
+
+/* Verifying is most of what a seed would cost: every device asks about the same announcement, every
+ * hub about the same receipts. So it is remembered what was signed and what was verified before;
+ * only what neither tells is really verified. */
+static uint64_t question_of(const uint8_t *signature, const struct mr_transcript *transcript,
+                            const uint8_t *public_key)
+{
+    return sim_hash(transcript->bytes, transcript->length,
+                    sim_hash(signature, 64, sim_hash(public_key, 32, 18)));
+}
+
+int __wrap_mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
+                              const uint8_t private_key[32])
+{
+    struct sim *sim = sim_active();
+    const int result = __real_mr_transcript_sign(signature, transcript, private_key);
+    for (unsigned i = 0; sim && result == 0 && i < SIM_HUBS; i++) {
+        bool fresh;
+        if (memcmp(sim->hub_keys[i].secret, private_key, 32) == 0) {
+            *sim_check_verified(sim, question_of(signature, transcript, sim->hub_keys[i].open),
+                                &fresh) = true;
+        }
+    }
+    return result;
+}
+
+int __wrap_mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript *transcript,
+                                const uint8_t public_key[32])
+{
+    struct sim *sim = sim_active();
+    bool fresh;
+    if (!sim) {
+        return __real_mr_transcript_verify(signature, transcript, public_key);
+    }
+    uint64_t *outcome =
+        sim_check_verified(sim, question_of(signature, transcript, public_key), &fresh);
+    if (fresh) {
+        *outcome = __real_mr_transcript_verify(signature, transcript, public_key) == 0;
+    }
+    return *outcome ? 0 : -1;
+}
+
+/* --- planted defects ------------------------------------------------------------------------- */
+
+void __wrap_mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count)
+{
+    __real_mr_open_burst(opener, jobs, count);
+    for (unsigned i = 0; mutant() == SIM_MUTANT_TAG_IGNORED && i < count; i++) {
+        jobs[i].held = true;
+    }
+}
+
+void __wrap_mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
+                          const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
+                          const struct mr_kernels *kernels)
+{
+    __real_mr_shard_fold(shard, layout, shares, upload_ids, count, kernels);
+    if (mutant() == SIM_MUTANT_FOLDED_TWICE) {
+        mr_sum_fold(&shard->sum, layout, shares, 1, kernels);
+    }
+}
+
+void __wrap_mr_sum_pack(uint8_t *share, const struct mr_layout *layout,
+                        const struct mr_vector_sum *sum, const struct mr_kernels *kernels)
+{
+    const struct sim *sim = sim_active();
+    __real_mr_sum_pack(share, layout, sum, kernels);
+    if (mutant() == SIM_MUTANT_LANE_CHANGED && sim->current->index == 0) {
+        share[0] ^= 1;
+    }
+}
