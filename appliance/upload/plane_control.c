@@ -7,6 +7,10 @@
 #include "appliance/upload/plane_impl.h"
 #include "wire/assert.h"
 
+/* What the kernel and a driver charge a socket's buffer for beside a datagram's bytes, in the units
+ * in which the buffer is granted: half of the socket buffer's own structures and rounding. */
+#define CHARGE_BYTES 768
+
 static void wake_self(struct mr_upload_plane *plane)
 {
     const uint64_t one = 1;
@@ -53,12 +57,20 @@ static void deliver_own_events(struct mr_upload_plane *plane)
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
+/* As many chunks in flight as were asked for, or as the socket's buffer surely holds. */
 static uint32_t window_total(const struct mr_upload_plane *plane, unsigned worker)
 {
     const uint32_t buffer = mr_worker_receive_buffer_bytes(plane->workers[worker]);
-    const uint32_t holds = buffer / (plane->layout.chunk_bytes + MR_DATAGRAM_OVERHEAD);
+    const uint32_t each = plane->layout.chunk_bytes + MR_DATAGRAM_OVERHEAD + CHARGE_BYTES;
+    const uint32_t holds = buffer / each > 0 ? buffer / each : 1;
 
-    return buffer > 0 && holds < plane->config.window_total ? holds : plane->config.window_total;
+    if (buffer == 0 || holds >= plane->config.window_total)
+        return plane->config.window_total;
+    mr_log_event(plane->log, MR_LOG_INFO, "upload.window",
+                 "worker=%u window_total=%u asked=%u receive_buffer=%u remedy=%s", worker, holds,
+                 plane->config.window_total, buffer,
+                 "raise upload.receive_buffer_bytes and net.core.rmem_max");
+    return holds;
 }
 
 int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
@@ -150,7 +162,7 @@ int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admissi
     memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
     grant->udp_port = mr_worker_port(plane->workers[worker]);
     grant->window =
-        mr_window_share(plane->window_totals[worker], mirror->receiving, plane->config.window_max);
+        mr_window_first(plane->window_totals[worker], mirror->receiving, plane->config.window_max);
     return 0;
 }
 

@@ -94,7 +94,8 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
     if (sessions->events == NULL || open_table(sessions) != 0 ||
         index_queue_open(&sessions->staged, config->slots) != 0 ||
         index_queue_open(&sessions->urgent, config->sessions) != 0 ||
-        index_queue_open(&sessions->lazy, config->sessions) != 0) {
+        index_queue_open(&sessions->lazy, config->sessions) != 0 ||
+        index_queue_open(&sessions->waiting, config->sessions) != 0) {
         mr_sessions_close(sessions);
         return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
                             config->sessions);
@@ -122,6 +123,7 @@ void mr_sessions_close(struct mr_sessions *sessions)
     free(sessions->staged.items);
     free(sessions->urgent.items);
     free(sessions->lazy.items);
+    free(sessions->waiting.items);
     free(sessions->events);
     free(sessions);
 }
@@ -148,10 +150,12 @@ void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struc
     sessions->round = round;
     sessions->layout = *layout;
     sessions->receiving = 0;
+    sessions->open_count = 0;
     mr_staging_begin(&sessions->staging, layout);
     index_queue_clear(&sessions->staged);
     index_queue_clear(&sessions->urgent);
     index_queue_clear(&sessions->lazy);
+    index_queue_clear(&sessions->waiting);
     sessions->event_head = 0;
     sessions->event_count = 0;
     for (uint32_t i = 0; i < sessions->config.sessions; i++)
@@ -168,9 +172,11 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     struct session *session = &sessions->table[index];
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
+    const bool in_waiting = session->in_waiting;
     forget(sessions, session);
     session->in_urgent = in_urgent;
     session->in_lazy = in_lazy;
+    session->in_waiting = in_waiting;
     if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
         mr_aead_rekey(session->down, &keys->down) != 0)
         return -1;
@@ -180,6 +186,7 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     session->slot = mr_staging_take(&sessions->staging, index);
     session->progress_ms = now_ms;
     sessions->receiving++;
+    session_credit_admit(sessions, session);
     return 0;
 }
 
@@ -198,6 +205,7 @@ void session_complete(struct mr_sessions *sessions, struct session *session)
 {
     session->state = MR_UPLOAD_STAGED;
     sessions->receiving--;
+    session_credit_return(sessions, session);
     index_queue_push(&sessions->staged, session->slot);
     event_push(sessions, session->upload_id, MR_UPLOAD_STAGED);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
@@ -211,6 +219,7 @@ static void refuse(struct mr_sessions *sessions, struct session *session,
     session->state = MR_UPLOAD_REFUSED;
     session->reason = (uint8_t)reason;
     sessions->receiving--;
+    session_credit_return(sessions, session);
     mr_staging_give(&sessions->staging, session->slot);
     session->slot = MR_SLOT_NONE;
     session_ack_urgent(sessions, session);
@@ -251,7 +260,10 @@ void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
 {
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
         struct session *session = receiving_owner(sessions, slot);
-        if (session == NULL || now_ms - session->progress_ms < sessions->config.idle_timeout_ms)
+        const uint64_t idle_ms = session == NULL ? 0 : now_ms - session->progress_ms;
+        if (session != NULL && idle_ms >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL)
+            session_credit_pass_on(sessions, session);
+        if (session == NULL || idle_ms < sessions->config.idle_timeout_ms)
             continue;
         refuse(sessions, session, MR_REASON_IDLE);
         event_push(sessions, session->upload_id, MR_UPLOAD_REFUSED);

@@ -28,8 +28,11 @@
 #define MR_ACK_DELAY_BUSY_MS 5
 /* New chunks of one session that are acknowledged without waiting for the burst's end. */
 #define MR_ACK_EVERY 16
-/* Chunks in flight that every session may have, however many there are. */
+/* The least window that is granted; sessions for which there is none wait (session_credit.c). */
 #define MR_WINDOW_MIN 4
+/* A session without a new chunk for this part of the idle timeout gives its window to one that
+ * waits. */
+#define MR_WINDOW_STALL 16
 
 #define MR_ACK_DATAGRAM_BYTES (MR_DATAGRAM_OVERHEAD + MR_ACK_BYTES)
 
@@ -74,7 +77,8 @@ const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions);
 uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
 
 /* A new round: every session is forgotten, every slot is free. The layout must fit a slot. All
- * receiving sessions together are granted window_total chunks in flight. */
+ * receiving sessions together are granted window_total chunks in flight; while there are more of
+ * them than that suffices for, some have a window and the others wait for one. */
 void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
                        uint32_t window_total);
 
@@ -128,6 +132,14 @@ uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions); /* waitin
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
 uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
 
+/* How many sessions have a window at once. */
+static inline uint32_t mr_window_openings(uint32_t window_total, uint32_t window_max)
+{
+    const uint32_t min = window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
+
+    return window_total > min ? window_total / min : 1;
+}
+
 /* Credits: an even part of window_total, at least MR_WINDOW_MIN, at most window_max. */
 static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving,
                                        uint32_t window_max)
@@ -136,6 +148,16 @@ static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving
     const uint32_t even = window_total / (receiving > 0 ? receiving : 1);
 
     return even < min ? min : even > window_max ? window_max : even;
+}
+
+/* What a new upload may send before it heard anything: its credits, or one chunk where it will have
+ * to wait for some. `receiving` counts it. */
+static inline uint32_t mr_window_first(uint32_t window_total, uint32_t receiving,
+                                       uint32_t window_max)
+{
+    return receiving > mr_window_openings(window_total, window_max)
+               ? 1
+               : mr_window_share(window_total, receiving, window_max);
 }
 
 /* For tests: the upload's state, chunks that are there; -1 if there is no such session. */

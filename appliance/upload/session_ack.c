@@ -29,7 +29,7 @@ static void ack_fill(const struct mr_sessions *sessions, const struct session *s
         .state = session->state,
         .reason = session->reason,
         .received = session->received,
-        .window = session->state == MR_UPLOAD_RECEIVING ? session_window(sessions) : 0,
+        .window = session->open ? session_window(sessions) : 0,
         .base = session->base,
     };
     if (session->state != MR_UPLOAD_RECEIVING)

@@ -1,5 +1,5 @@
 /* session_impl.h - the inside of session.h, shared by session.c (life cycle), session_receive.c
- * (packets) and session_ack.c (answers). */
+ * (packets), session_credit.c (windows) and session_ack.c (answers). */
 #ifndef MR_UPLOAD_SESSION_IMPL_H
 #define MR_UPLOAD_SESSION_IMPL_H
 
@@ -25,6 +25,8 @@ struct session {
     bool ack_wanted;
     bool in_urgent; /* is in that queue; stays true over a reuse of the index until popped */
     bool in_lazy;
+    bool open;       /* has a window; else it waits for one */
+    bool in_waiting; /* as in_urgent */
     struct mr_peer_address from;
     uint32_t slot;     /* MR_SLOT_NONE unless receiving or waiting for the fold */
     uint32_t received; /* chunks that are there */
@@ -49,12 +51,14 @@ struct mr_sessions {
     struct mr_layout layout;
     uint32_t window_total;
     uint32_t receiving;
+    uint32_t open_count;      /* receiving sessions that have a window */
     struct session *table;    /* config.sessions */
     struct mr_opener *opener; /* a session's upload key lies at its index */
     struct mr_staging staging;
-    struct index_queue staged; /* slots that wait for the fold */
-    struct index_queue urgent; /* sessions to answer now */
-    struct index_queue lazy;   /* sessions to answer when the socket is quiet */
+    struct index_queue staged;  /* slots that wait for the fold */
+    struct index_queue urgent;  /* sessions to answer now */
+    struct index_queue lazy;    /* sessions to answer when the socket is quiet */
+    struct index_queue waiting; /* sessions that were heard of and wait for a window */
     struct session_event *events;
     uint32_t event_head, event_count, event_capacity;
     struct mr_upload_counters *counters;
@@ -83,12 +87,19 @@ static inline uint32_t session_index(const struct mr_sessions *sessions,
     return (uint32_t)(session - sessions->table);
 }
 
-/* The credits each receiving session gets now. */
+/* The credits that each open session has now. */
 static inline uint32_t session_window(const struct mr_sessions *sessions)
 {
-    return mr_window_share(sessions->window_total, sessions->receiving,
+    return mr_window_share(sessions->window_total, sessions->open_count,
                            sessions->config.window_max);
 }
+
+/* session_credit.c. A session was admitted; was heard of; ended; had a window for long and sent
+ * nothing new (it gives the window to one that waits). */
+void session_credit_admit(struct mr_sessions *sessions, struct session *session);
+void session_credit_ask(struct mr_sessions *sessions, struct session *session);
+void session_credit_return(struct mr_sessions *sessions, struct session *session);
+void session_credit_pass_on(struct mr_sessions *sessions, struct session *session);
 
 /* The session of that id, NULL if there is none. */
 struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id);

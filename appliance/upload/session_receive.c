@@ -82,6 +82,7 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
         if (session->heard)
             mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_rebound], 1);
         session->heard = true;
+        session_credit_ask(sessions, session);
         session->from = packet->from;
         session->bytes_in = 0;
         session->bytes_out = 0;
