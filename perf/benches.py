@@ -73,7 +73,10 @@ BENCHES = (
         "bytes. *ingest*: session core, opening, staging and fold, on the same core that receives. The "
         "ratio is ingest over the lower of *discard* and ingest of the same packets from memory, each "
         "pass beside the others. The generator waits while 1,408 packets are under way, so that nothing "
-        "is lost, and the sum of every pass is checked."),
+        "is lost, and the sum of every pass is checked. *crowd*: the senders that devices run, each over a "
+        "socket of its own, two threads of them against one worker of a whole upload plane, all admitted "
+        "before the first one sends; 20 and 2,000 of them with the same bytes together, and 20 whose "
+        "network loses 5% of the datagrams, repeats 5% and delays 5%. The sum is checked each time."),
     Bench(
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
         "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "

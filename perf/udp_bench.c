@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/session.h"
 #include "edge-client/upload/udp_link.h"
+#include "perf/crowd.h"
 #include "perf/figures.h"
 #include "perf/ingest_load.h"
 
@@ -303,12 +305,70 @@ static void sample(struct mr_figures *figures, struct bench *bench)
     mr_figures_sample(figures, &memory, fed);
 }
 
+/* A socket for each of the crowd. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static void crowd(unsigned devices, uint64_t dimension, unsigned faults_percent,
+                  struct mr_crowd_result *result)
+{
+    const struct mr_crowd_config config = {.source = "io_uring",
+                                           .devices = devices,
+                                           .threads = 2,
+                                           .dimension = dimension,
+                                           .loss_percent = faults_percent,
+                                           .twice_percent = faults_percent,
+                                           .late_percent = faults_percent,
+                                           .receive_buffer_bytes = 8u << 20,
+                                           .window_total = 2048};
+
+    mr_crowd_run(&config, result);
+    if (result->staged != devices || result->folded != devices)
+        fail("not every device's upload was folded");
+}
+
+/* Real senders, a socket each, the same bytes from few as from many. */
+static void sample_crowds(struct mr_figures *figures)
+{
+    static const struct mr_figure few_rate = RATE("crowd.goodput_of_20");
+    static const struct mr_figure many_rate = RATE("crowd.goodput_of_2000");
+    static const struct mr_figure bad_rate = RATE("crowd.goodput_of_20_with_faults");
+    static const struct mr_figure ratio = {.name = "udp.crowd.ratio",
+                                           .unit = "ratio",
+                                           .better = MR_BETTER_HIGHER,
+                                           .of = "goodput of 20 senders, udp.crowd.goodput_of_20"};
+    static const struct mr_figure again = {.name = "udp.crowd.sent_again_by_2000",
+                                           .unit = "share",
+                                           .better = MR_BETTER_LOWER,
+                                           .of = "chunks"};
+    struct mr_crowd_result few, many, bad;
+
+    crowd(20, 100 * 20032, 0, &few);
+    crowd(2000, 20032, 0, &many);
+    crowd(20, 100 * 20032, 5, &bad);
+    const double few_gb = 1e-9 * few.bytes / few.seconds;
+    const double many_gb = 1e-9 * many.bytes / many.seconds;
+    mr_figures_sample(figures, &few_rate, few_gb);
+    mr_figures_sample(figures, &many_rate, many_gb);
+    mr_figures_sample(figures, &ratio, many_gb / few_gb);
+    mr_figures_sample(figures, &again, (double)many.retransmitted / (double)many.chunks);
+    mr_figures_sample(figures, &bad_rate, 1e-9 * bad.bytes / bad.seconds);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
         {"quick", no_argument, NULL, 'q'}, {"json", required_argument, NULL, 'j'}, {0}};
     static struct bench bench;
     const char *json = NULL;
+    struct mr_figures *figures = mr_figures_open("udp");
     unsigned rounds = 21;
 
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -323,6 +383,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "needs two CPUs, one for the generator\n");
         return 77;
     }
+    allow_files();
+    for (unsigned i = 0; i < 7; i++) /* before the generator spins */
+        sample_crowds(figures);
     bench_open(&bench);
     const pid_t child = fork();
     if (child == 0)
@@ -330,7 +393,6 @@ int main(int argc, char **argv)
     pin(0);
     int failed = open_sources(&bench) == 0 ? 0 : 77;
     if (failed == 0) {
-        struct mr_figures *figures = mr_figures_open("udp");
         mr_figures_context_number(figures, "sessions", DEVICES);
         mr_figures_context_number(figures, "chunk_bytes", MR_CHUNK_BYTES_DEFAULT);
         mr_figures_context_number(figures, "packets", bench.load.count);
@@ -341,8 +403,8 @@ int main(int argc, char **argv)
             sample(figures, &bench);
         mr_figures_checked(figures);
         failed = mr_figures_write(figures, json) != 0;
-        mr_figures_close(figures);
     }
+    mr_figures_close(figures);
     for (unsigned i = 0; i < SOURCES; i++)
         if (bench.sources[i] != NULL)
             bench.sources[i]->ops->close(bench.sources[i]);

@@ -6,6 +6,7 @@
 #define MR_UPLOAD_DROPS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum mr_upload_verdict {
@@ -32,6 +33,8 @@ enum mr_upload_count {
 struct mr_upload_counters {
     _Alignas(128) _Atomic uint64_t verdicts[MR_UPLOAD_VERDICTS];
     _Atomic uint64_t counts[MR_UPLOAD_COUNTS];
+    _Atomic uint64_t busy_ns; /* of the worker's time: with packets, orders, folds, ACKs … */
+    _Atomic uint64_t idle_ns; /* … and waiting for any */
 };
 
 static inline void mr_counter_add(_Atomic uint64_t *counter, uint64_t n)
@@ -43,6 +46,18 @@ static inline void mr_counter_add(_Atomic uint64_t *counter, uint64_t n)
 static inline uint64_t mr_counter_get(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Splits a worker's turn. A poll that was allowed to wait, or that brought nothing, is idleness,
+ * also where it spins; what a poll does that only fetches what is there is work, as is all after
+ * it. */
+static inline void mr_counters_turn(struct mr_upload_counters *counters, unsigned wait_us,
+                                    unsigned packets, uint64_t poll_ns, uint64_t work_ns)
+{
+    const bool idle = wait_us > 0 || packets == 0;
+
+    mr_counter_add(&counters->idle_ns, idle ? poll_ns : 0);
+    mr_counter_add(&counters->busy_ns, idle ? work_ns : poll_ns + work_ns);
 }
 
 /* "bad_tag"; "accepted" for MR_UPLOAD_ACCEPTED. */

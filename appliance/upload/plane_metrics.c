@@ -59,6 +59,30 @@ static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metri
                       (double)plane->lane.staged_total);
 }
 
+/* rate(busy) / (rate(busy) + rate(idle)) is how loaded a worker is, whatever its CPU seems to do.
+ */
+static void times(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
+{
+    char labels[32];
+
+    mr_metrics_family(metrics, "millrace_upload_busy_seconds_total", "counter",
+                      "Time in which a worker had something to do.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
+        mr_metrics_sample(
+            metrics, "millrace_upload_busy_seconds_total", labels,
+            1e-9 * (double)mr_counter_get(&mr_worker_counters(plane->workers[i])->busy_ns));
+    }
+    mr_metrics_family(metrics, "millrace_upload_idle_seconds_total", "counter",
+                      "Time in which a worker waited for packets, asleep or polling.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
+        mr_metrics_sample(
+            metrics, "millrace_upload_idle_seconds_total", labels,
+            1e-9 * (double)mr_counter_get(&mr_worker_counters(plane->workers[i])->idle_ns));
+    }
+}
+
 static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
 {
     char labels[64];
@@ -87,6 +111,7 @@ void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metr
 {
     drops(plane, metrics);
     counts(plane, metrics);
+    times(plane, metrics);
     gauges(plane, metrics);
     if (plane->dpdk != NULL)
         mr_dpdk_port_metrics(plane->dpdk, metrics);

@@ -52,12 +52,12 @@ struct mr_worker {
     struct mr_packet packets[MR_BURST_MAX];
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void report(struct mr_worker *worker, const struct mr_worker_report *content)
@@ -251,9 +251,11 @@ static unsigned wait_us(const struct mr_worker *worker, uint64_t now, bool quiet
 static void turn(struct mr_worker *worker, unsigned *wait)
 {
     struct mr_packet_source *source = worker->source;
+    const uint64_t began_ns = now_ns();
     const unsigned n = source->ops->poll(source, worker->packets, MR_BURST_MAX, *wait);
     const bool quiet = n < MR_BURST_MAX;
-    const uint64_t now = now_ms();
+    const uint64_t polled_ns = now_ns();
+    const uint64_t now = polled_ns / 1000000;
 
     /* Orders first: a device cannot send before it was admitted, so its session is there by then.
      */
@@ -267,6 +269,7 @@ static void turn(struct mr_worker *worker, unsigned *wait)
     expire(worker, now);
     send_acks(worker, now, quiet);
     finish_reports(worker);
+    mr_counters_turn(worker->counters, *wait, n, polled_ns - began_ns, now_ns() - polled_ns);
     *wait = wait_us(worker, now, quiet);
 }
 

@@ -2,6 +2,7 @@
  * option; what /metrics shows. */
 #include <string.h>
 
+#include "appliance/upload/drops.h"
 #include "plane_fixture.h"
 
 static const struct mr_upload_plane_config good = {
@@ -142,12 +143,29 @@ static void test_metrics(void **state)
     fixture_close(fixture);
 }
 
+/* Time as numbers: only polls that found packets without waiting are work. */
+static void test_busy_is_not_waiting(void **state)
+{
+    (void)state;
+    struct mr_upload_counters counters = {0};
+
+    mr_counters_turn(&counters, 1000, 0, 1000000, 20);  /* slept in vain */
+    mr_counters_turn(&counters, 0, 0, 300, 5);          /* looked in vain */
+    mr_counters_turn(&counters, 1000, 12, 400000, 700); /* slept until packets came */
+    assert_int_equal(mr_counter_get(&counters.idle_ns), 1400300);
+    assert_int_equal(mr_counter_get(&counters.busy_ns), 725);
+    mr_counters_turn(&counters, 0, 64, 2000, 9000); /* fetched what was there */
+    assert_int_equal(mr_counter_get(&counters.idle_ns), 1400300);
+    assert_int_equal(mr_counter_get(&counters.busy_ns), 11725);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_share_too_large),
         cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_busy_is_not_waiting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,15 +1,19 @@
 /* test_sources.c - the packet sources on loopback: nothing lost, nothing changed, trains split, the
  * sender known. The argument names the source; exits 77 where the machine has no io_uring. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/udp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "appliance/ingest/sources.h"
+#include "tests/refuse_call.h"
 #include "upload_kit.h"
 
 static const char *kind;
@@ -308,6 +312,42 @@ static void test_auto(void **state)
     kind = kept;
 }
 
+/* Where a policy refuses io_uring, truly and in the kernel, auto falls back and says why. */
+static void test_io_uring_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        int why;
+        const char *said;
+    } refusals[] = {{EPERM, "io_uring is forbidden here"}, {ENOSYS, "no io_uring"}};
+
+    for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        const pid_t child = fork();
+        int status;
+        assert_true(child >= 0);
+        if (child == 0) {
+            const struct mr_packet_source_config config = {
+                .kind = "auto", .listen_host = "127.0.0.1", .receive_buffer_bytes = 1u << 20};
+            struct mr_error error = {0};
+            char why[160] = "";
+            if (refuse_call(SYS_io_uring_setup, refusals[i].why) != 0)
+                _exit(77);
+            struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
+            const bool good = source != NULL && strcmp(source->ops->name, "recvmmsg") == 0 &&
+                              strstr(why, refusals[i].said) != NULL;
+            if (!good)
+                fprintf(stderr, "why=%s error=%s\n", why, error.text);
+            _exit(good ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+            print_message("no seccomp filter here\n");
+            skip();
+        }
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +359,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_both_families),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_io_uring_refused),
     };
 
     kind = argc > 1 ? argv[1] : "recvmmsg";
