@@ -210,13 +210,13 @@ static void over_devices(struct mr_figures *figures, const struct options *optio
 static void over_dimension(struct mr_figures *figures, const struct options *options)
 {
     struct sweep sweep = {.name = "dimension", .unit = "ns/value", .per_unit = 1e9};
-    double dimension = 1e4;
+    uint64_t dimension = 10000;
 
     sweep.points = options->quick ? 4 : 5;
     for (unsigned i = 0; i < sweep.points; i++, dimension *= 10) {
-        sweep.x[i] = dimension;
+        sweep.x[i] = (double)dimension;
         sweep.configs[i] = (struct mr_cohort_config){
-            .devices = 2, .dimension = (uint64_t)dimension, .ring_bits = 16, .workers = 1};
+            .devices = 2, .dimension = dimension, .ring_bits = 16, .workers = 1};
     }
     run_sweep(figures, &sweep, options);
 }

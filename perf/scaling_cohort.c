@@ -359,7 +359,7 @@ static double merge(struct mr_cohort *cohort)
 struct mr_cohort_cost mr_cohort_ingest(struct mr_cohort *cohort)
 {
     struct mr_cohort_cost cost = {0};
-    pthread_t threads[MR_COHORT_WORKERS_MAX];
+    pthread_t threads[MR_COHORT_WORKERS_MAX] = {0};
     const double start = clock_s(CLOCK_MONOTONIC);
     uint32_t folded = 0;
 

@@ -69,7 +69,7 @@ int mr_job_thread_open(struct mr_job_thread **out, struct mr_loop *loop, const c
         return mr_error_set(error, "thread %s: out of memory", name);
     }
     thread->loop = loop;
-    memcpy(thread->name, name, strlen(name));
+    memcpy(thread->name, name, strlen(name) + 1);
     thread->last = &thread->first;
     pthread_mutex_init(&thread->lock, NULL);
     pthread_cond_init(&thread->changed, NULL);
