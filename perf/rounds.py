@@ -34,7 +34,7 @@ from hub_cpu import Cost, Reading, split, user_shares  # noqa: E402
 SCALE = 64.0  # a power of two: the load's deltas are whole steps of it
 CONNECT_S = 0.7  # long enough for every device to stand in its long poll before the round opens
 SETTLE_S = 0.3  # after the last device: connections are closed, files are synced
-REACHES = 5  # series of connections, for the price of a handshake
+REACHES = 7  # series of connections, for the price of a handshake
 
 
 def write_model(path, dimension):
