@@ -76,7 +76,7 @@ def check_table(table):
 
 def refresh_copy():
     """Only files that differ are written, or ninja would build everything anew."""
-    files = set(Tree(ROOT).files)
+    files = {name for name in Tree(ROOT).files if not name.startswith(("build", "out/"))}
     for name in files:
         data, mode = read(os.path.join(ROOT, name)), os.stat(os.path.join(ROOT, name)).st_mode
         path = os.path.join(COPY, name)
