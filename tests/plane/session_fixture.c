@@ -6,7 +6,8 @@
 const struct mr_peer_address bench_home = {
     .host.s6_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}, .port = 4000};
 
-void bench_open(struct bench *bench, uint8_t ring_bits, uint64_t dimension, uint32_t chunk_bytes)
+void bench_open_cached(struct bench *bench, uint8_t ring_bits, uint64_t dimension,
+                       uint32_t chunk_bytes, uint64_t cache_bytes)
 {
     struct mr_error error = {0};
 
@@ -22,12 +23,18 @@ void bench_open(struct bench *bench, uint8_t ring_bits, uint64_t dimension, uint
                                               .slots = SLOTS,
                                               .share_bytes_max = bench->terms.layout.share_bytes,
                                               .window_max = 64,
-                                              .idle_timeout_ms = 1000};
+                                              .idle_timeout_ms = 1000,
+                                              .cache_bytes = cache_bytes};
     if (mr_sessions_open(&bench->sessions, &config, bench->counters, &error) != 0 ||
         mr_shard_open(&bench->shard, bench->terms.layout.share_bytes, SESSIONS, &error) != 0)
         fail_msg("%s", error.text);
     mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 1024);
     mr_shard_clear(&bench->shard, &bench->terms.layout);
+}
+
+void bench_open(struct bench *bench, uint8_t ring_bits, uint64_t dimension, uint32_t chunk_bytes)
+{
+    bench_open_cached(bench, ring_bits, dimension, chunk_bytes, 0);
 }
 
 void bench_close(struct bench *bench)

@@ -27,6 +27,9 @@ extern const struct mr_peer_address bench_home; /* where packets come from unles
 
 /* 16 sessions, 8 slots, window 64 of 1,024 in all, one second of idleness. */
 void bench_open(struct bench *bench, uint8_t ring_bits, uint64_t dimension, uint32_t chunk_bytes);
+/* With a cache of that size; bench_open has none, so that chunks are opened beside their slots. */
+void bench_open_cached(struct bench *bench, uint8_t ring_bits, uint64_t dimension,
+                       uint32_t chunk_bytes, uint64_t cache_bytes);
 void bench_close(struct bench *bench);
 /* cmocka: a bench with w=16, 1,000 values, 256-byte chunks (nine, the last has 64 bytes). */
 int bench_setup(void **state);

@@ -214,9 +214,8 @@ static void test_other_key(void **state)
 }
 
 /* Forged copies before and after the true one in the same burst: the true bytes stay. */
-static void test_forged_copies_in_one_burst(void **state)
+static void forged_copies(struct bench *bench)
 {
-    struct bench *bench = *state;
     struct kit_device *device = bench_admit(bench, 0);
     static uint8_t bytes[3][KIT_DATAGRAM_MAX];
     struct mr_packet packets[3];
@@ -247,6 +246,22 @@ static void test_forged_copies_in_one_burst(void **state)
     kit_sum_fini(&got);
 }
 
+static void test_forged_copies_in_one_burst(void **state)
+{
+    forged_copies(*state);
+}
+
+/* Opened straight into the slot: a forged copy that came later would overwrite the true one. */
+static void test_forged_copies_in_the_slot(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open_cached(&bench, 16, 1000, 256, UINT64_MAX);
+    forged_copies(&bench);
+    bench_close(&bench);
+}
+
 /* The counter's label is the name in the table, and every cause has one of its own. */
 static void test_names(void **state)
 {
@@ -273,6 +288,7 @@ int main(void)
         TEST(test_not_receiving),
         TEST(test_other_key),
         TEST(test_forged_copies_in_one_burst),
+        cmocka_unit_test(test_forged_copies_in_the_slot),
         TEST(test_names),
     };
 

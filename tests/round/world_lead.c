@@ -176,7 +176,10 @@ static void lead_commit(void *context, const struct mr_commit_state *state)
     struct world *world = context;
     struct mr_commit_state whole = *state;
     for (unsigned i = 0; world->collection_out && i < world->collected_count; i++) {
-        add_share(world, world_find_upload(world, world->collected[i]));
+        const struct world_upload *upload = world_find_upload(world, world->collected[i]);
+        add_share(world, upload);
+        /* Not durable yet, so not told yet. */
+        assert_int_equal(world_status(world, upload->device, upload->id).state, MR_UPLOAD_STAGED);
     }
     mr_sum_pack(world->packed, &world->terms.layout, &world->sum, world->kernels);
     if (whole.included_count) {

@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""Plants the defects of mutants.toml one at a time in a copy of the tree and shows which test notices.
+
+The copy and its build stay in out/mutants, so that a defect costs the files it touches, not a build.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+OUT = os.path.join(ROOT, "out", "mutants")
+COPY, BUILD, LOG = (os.path.join(OUT, name) for name in ("tree", "build", "log.txt"))
+# Warnings are let pass: a defect that the compiler happens to notice shows nothing of the tests.
+SETUP = ["-Dwerror=false", "-Doptimization=1", "-Ddebug=false", "-Djemalloc=disabled", "-Ddpdk=disabled"]
+FIELDS = {"name": str, "says": str, "file": str, "old": str, "new": str, "killed_by": list}
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "tidy"))
+from tree import Tree  # noqa: E402 pylint: disable=wrong-import-position
+
+
+class Broken(Exception):
+    """The table or the build is at fault, not the suite."""
+
+
+def read_table():
+    with open(os.path.join(HERE, "mutants.toml"), "rb") as f:
+        return tomllib.load(f)["mutant"]
+
+
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def problems(mutant):
+    """What keeps this row from being planted."""
+    name = mutant.get("name", "?")
+    wrong = [f"{name}: {field} is missing or no {kind.__name__}" for field, kind in FIELDS.items()
+             if not isinstance(mutant.get(field), kind)]
+    wrong += [f"{name}: unknown field {field}" for field in mutant if field not in FIELDS]
+    if wrong:
+        return wrong
+    text = read(os.path.join(ROOT, mutant["file"]))
+    if text is None:
+        return [f"{name}: there is no file {mutant['file']}"]
+    count = text.decode().count(mutant["old"])
+    if count != 1:
+        wrong.append(f"{name}: its text occurs {count} times in {mutant['file']}, not once: bring the row up to date")
+    if mutant["old"] == mutant["new"] or not mutant["killed_by"]:
+        wrong.append(f"{name}: it changes nothing or names no test")
+    return wrong
+
+
+def check_table(table):
+    wrong = [line for mutant in table for line in problems(mutant)]
+    names = [mutant.get("name") for mutant in table]
+    wrong += [f"{name}: the name is there twice" for name in sorted(set(names)) if names.count(name) > 1]
+    if wrong:
+        raise Broken("\n".join(wrong))
+
+
+def refresh_copy():
+    """Only files that differ are written, or ninja would build everything anew."""
+    files = {name for name in Tree(ROOT).files if not name.startswith(("build", "out/"))}
+    for name in files:
+        data, mode = read(os.path.join(ROOT, name)), os.stat(os.path.join(ROOT, name)).st_mode
+        path = os.path.join(COPY, name)
+        if data != read(path):
+            write(path, data)
+        if os.stat(path).st_mode != mode:
+            os.chmod(path, mode)
+    for folder, _, found in os.walk(COPY):
+        for name in found:
+            path = os.path.join(folder, name)
+            if os.path.relpath(path, COPY) not in files:
+                os.remove(path)
+
+
+def run(command, log):
+    log.write(f"\n$ {' '.join(command)}\n")
+    log.flush()
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
+
+
+class Suite:
+    """The copy's build and its tests."""
+
+    def __init__(self, log):
+        self.log = log
+        if not os.path.exists(os.path.join(BUILD, "build.ninja")) and run(["meson", "setup", BUILD, COPY, *SETUP], log):
+            raise Broken(f"the copy cannot be configured: see {LOG}")
+        made = {target["id"]: target["filename"] for target in self.introspect("--targets")}
+        self.programs = {test["name"]: [os.path.relpath(file, BUILD) for needed in test["depends"] for file in made[needed]]
+                         for test in self.introspect("--tests")}
+
+    @staticmethod
+    def introspect(what):
+        done = subprocess.run(["meson", "introspect", what, BUILD], stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def build(self, tests):
+        unknown = [name for name in tests if name not in self.programs]
+        if unknown:
+            raise Broken(f"there is no test {', '.join(unknown)}")
+        targets = sorted({target for name in tests for target in self.programs[name]})
+        return run(["ninja", "-C", BUILD, *targets], self.log) == 0
+
+    def results(self, tests):
+        """Name to meson's verdict."""
+        run(["meson", "test", "-C", BUILD, "--no-rebuild", *tests], self.log)
+        with open(os.path.join(BUILD, "meson-logs", "testlog.json"), encoding="utf-8") as f:
+            rows = [json.loads(line) for line in f]
+        return {row["name"].split(" / ")[-1]: row["result"] for row in rows}
+
+
+def killer(suite, mutant):
+    """The first of its tests that fails, or None."""
+    for test in mutant["killed_by"]:
+        if not suite.build([test]):
+            raise Broken(f"{mutant['name']}: it does not build: see {LOG}")
+        if suite.results([test])[test] in ("FAIL", "TIMEOUT", "ERROR"):
+            return test
+    return None
+
+
+def plant(suite, mutant):
+    path = os.path.join(COPY, mutant["file"])
+    sound = read(path)
+    began = time.monotonic()
+    try:
+        write(path, sound.decode().replace(mutant["old"], mutant["new"]).encode())
+        by = killer(suite, mutant)
+    finally:
+        write(path, sound)
+    verdict = f"killed by {by} in {time.monotonic() - began:.1f} s" if by else "SURVIVED"
+    print(f"{mutant['name']}: {mutant['says']}: {verdict}", flush=True)
+    return by is not None
+
+
+def require_sound(suite, mutants):
+    """A test that fails or is skipped without any defect proves nothing."""
+    tests = sorted({test for mutant in mutants for test in mutant["killed_by"]})
+    if not suite.build(tests):
+        raise Broken(f"the copy does not build as it is: see {LOG}")
+    bad = {name: result for name, result in suite.results(tests).items() if result != "OK"}
+    if bad:
+        raise Broken("without any defect: " + ", ".join(f"{name} {result}" for name, result in bad.items()))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./run mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these (the table is tests/mutants/mutants.toml)")
+    parser.add_argument("--check", action="store_true", help="only see that each row fits the tree; builds nothing")
+    options = parser.parse_args()
+    table = read_table()
+    known = {mutant.get("name") for mutant in table}
+    try:
+        if set(options.names) - known:
+            raise Broken(f"there is no mutant {', '.join(sorted(set(options.names) - known))}: see tests/mutants/mutants.toml")
+        check_table(table)
+        if options.check:
+            print(f"{len(table)} mutants fit the tree")
+            return 0
+        mutants = [m for m in table if not options.names or m["name"] in options.names]
+        refresh_copy()
+        with open(LOG, "w", encoding="utf-8") as log:
+            suite = Suite(log)
+            require_sound(suite, mutants)
+            killed = sum(plant(suite, mutant) for mutant in mutants)
+    except Broken as why:
+        print(f"mutants: {why}", file=sys.stderr)
+        return 1
+    print(f"{killed} killed, {len(mutants) - killed} survived")
+    return 0 if killed == len(mutants) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
