@@ -38,7 +38,7 @@ def _bars(path, title, unit, rows):
     axis."""
     low, high = min(r[2] for r in rows), max(r[3] for r in rows)
     axis = (f"set logscale y\nset yrange [{low / 2:.6g}:*]" if 0 < 100 * low < high
-            else "set yrange [0:*]")
+            else "set yrange [0:*]" if low >= 0 else "set autoscale y")
     data = "\n".join(f"{i} {m:.6g} {low:.6g} {high:.6g} \"{label}\""
                      for i, (label, m, low, high) in enumerate(rows))
     _gnuplot(_head(path, title, len(rows)) + f"""set ylabel '{_quoted(unit)}'

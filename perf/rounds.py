@@ -55,7 +55,7 @@ class Rounds(Federation):
 
     def hub_yaml(self, index, quorum, cohort_min, model):
         hubs = "".join(
-            f"  - index: {i}\n    name: hub-{i}\n    host: 127.0.0.1\n    port: {self.ports[i]}\n"
+            f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
             f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
         return f"""data_dir: {self.work}/hub-{index}
 identity:
@@ -65,10 +65,10 @@ identity:
   certificate_file: {self.pki}/hub-{index}.pem
   private_key_file: {self.pki}/hub-{index}.key
 control:
-  listen_host: 127.0.0.1
+  listen_host: {self.host}
   port: {self.ports[index]}
 upload:
-  listen_host: 127.0.0.1
+  listen_host: {self.host}
   port_base: {self.udp_ports[index]}
   slots_per_worker: {self.devices + 8}
   share_bytes_max: {2 * self.dimension + 4096}
@@ -89,8 +89,8 @@ hubs:
         self.start_hubs(self.devices, min(20, self.devices), model)
         configs = [self.device_json(f"{i:03d}", self.pki, i + 2, i) for i in range(self.devices)]
         self.load = subprocess.Popen(
-            [self.program("perf", "load_devices"), "--dimension", str(self.dimension), "--scale",
-             str(SCALE), *configs],
+            [*self.among_devices, self.program("perf", "load_devices"), "--dimension",
+             str(self.dimension), "--scale", str(SCALE), *configs],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask_load(self, command):

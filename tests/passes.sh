@@ -72,7 +72,7 @@ meson_pass() {
 }
 
 pass_native() {
-    tests/install.sh build test dpdk
+    tests/install.sh build test dpdk net
     meson_pass native build '' -Dtests=true
 }
 

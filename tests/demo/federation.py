@@ -32,6 +32,9 @@ def free_ports(count, kind=socket.SOCK_STREAM):
 class Federation:
     """Programs from `build`, files under `work`."""
 
+    host = "127.0.0.1"  # where the hubs listen
+    among_devices = ()  # a command in front of the devices' programs: into their namespace
+
     def __init__(self, build, work, devices, training):
         self.build = build
         self.work = work
@@ -59,14 +62,14 @@ class Federation:
         """One CA for the federation and one that nobody trusts."""
         millrace = self.program("appliance", "cli", "millrace")
         self.run(millrace, "pki", "init", "--dir", self.pki, "--hubs", "2", "--devices",
-                 str(self.devices), "--operators", "1", "--host", "127.0.0.1")
+                 str(self.devices), "--operators", "1", "--host", self.host)
         self.foreign = os.path.join(self.work, "foreign-pki")
         self.run(millrace, "pki", "init", "--dir", self.foreign, "--hubs", "1", "--devices", "1",
-                 "--operators", "1", "--host", "127.0.0.1")
+                 "--operators", "1", "--host", self.host)
 
     def hub_yaml(self, index, quorum, cohort_min, model):
         hubs = "".join(
-            f"  - index: {i}\n    name: hub-{i}\n    host: 127.0.0.1\n    port: {self.ports[i]}\n"
+            f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
             f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
         return f"""data_dir: {self.work}/hub-{index}
 log_level: info
@@ -78,11 +81,11 @@ identity:
   certificate_file: {self.pki}/hub-{index}.pem
   private_key_file: {self.pki}/hub-{index}.key
 control:
-  listen_host: 127.0.0.1
+  listen_host: {self.host}
   port: {self.ports[index]}
 upload:
-  listen_host: 127.0.0.1
-  advertise_host: 127.0.0.1
+  listen_host: {self.host}
+  advertise_host: {self.host}
   port_base: {self.udp_ports[index]}
   workers: 1
   slots_per_worker: 64
@@ -111,7 +114,7 @@ hubs:
         for i in range(2):
             with open(f"{self.pki}/hub-{i}.sign.pub", encoding="ascii") as f:
                 key = f.read().strip()
-            hubs.append({"index": i, "name": f"hub-{i}", "host": "127.0.0.1",
+            hubs.append({"index": i, "name": f"hub-{i}", "host": self.host,
                          "port": self.ports[i], "public_key": key})
         config = {
             "device": {"ca": f"{self.pki}/ca.pem",
@@ -157,7 +160,7 @@ hubs:
     def operator(self, hub, *words, json_out=True):
         """One `millrace` command against a hub."""
         command = [self.program("appliance", "cli", "millrace"), *words,
-                   "--hub", f"127.0.0.1:{self.ports[hub]}", "--hub-index", str(hub),
+                   "--hub", f"{self.host}:{self.ports[hub]}", "--hub-index", str(hub),
                    "--ca", f"{self.pki}/ca.pem", "--cert", f"{self.pki}/operator.pem",
                    "--key", f"{self.pki}/operator.key"]
         if json_out:
@@ -178,8 +181,8 @@ hubs:
     def start_device(self, name, config, data, dumps, *extra):
         log = open(f"{self.work}/device-{name}.log", "a", encoding="utf-8")
         self.clients[name] = subprocess.Popen(
-            [self.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
-             data, "--dump-dir", dumps, *extra],
+            [*self.among_devices, self.program("edge-client", "millrace-edge"), "run", "--config",
+             config, "--data", data, "--dump-dir", dumps, *extra],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         return self.clients[name]
 

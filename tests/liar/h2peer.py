@@ -46,11 +46,11 @@ class Answer:
 class Client:
     """One connection, one request after the other. The handshake's failure may show with the first."""
 
-    def __init__(self, port, pki, stem, ca_pki=None):
+    def __init__(self, port, pki, stem, ca_pki=None, host="127.0.0.1"):
         context = tls(ssl.PROTOCOL_TLS_CLIENT, pki, stem)
         if ca_pki:
             context.load_verify_locations(f"{ca_pki}/ca.pem")
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as raw:
+        with socket.create_connection((host, port), TIMEOUT_S) as raw:
             self.socket = context.wrap_socket(raw) # which takes the descriptor over
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.h2.initiate_connection()
