@@ -46,8 +46,7 @@ ALWAYS_INLINE struct counters counters_at(const struct counter *ctr)
 /* Blocks 4q .. 4q + 3 of a batch. */
 ALWAYS_INLINE __m512i counter_quad(const struct counters *at, unsigned q)
 {
-    const uint64_t quad = 4 * q;
-    const long long four = (long long)(quad << 56), one = 1LL << 56;
+    const uint64_t four = (uint64_t)(4 * q) << 56, one = UINT64_C(1) << 56;
     const __m512i step =
         _mm512_setr_epi64(0, four, 0, four + one, 0, four + 2 * one, 0, four + 3 * one);
     const __mmask8 after = (__mmask8)(at->after >> (8 * q));
