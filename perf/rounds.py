@@ -54,16 +54,7 @@ class Rounds(Federation):
         self.load = None
 
     def hub_yaml(self, index, quorum, cohort_min, model):
-        hubs = "".join(
-            f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
-            f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
-        return f"""data_dir: {self.work}/hub-{index}
-identity:
-  index: {index}
-  signing_key_file: {self.pki}/hub-{index}.sign.key
-  ca_file: {self.pki}/ca.pem
-  certificate_file: {self.pki}/hub-{index}.pem
-  private_key_file: {self.pki}/hub-{index}.key
+        return f"""{self.who_yaml(index)}
 control:
   listen_host: {self.host}
   port: {self.ports[index]}
@@ -79,8 +70,7 @@ round:
   scale: {SCALE}
   clip_norm: 1e9
   initial_model_file: {model}
-hubs:
-{hubs}"""
+"""
 
     def start(self):
         model = os.path.join(self.work, "initial.safetensors")

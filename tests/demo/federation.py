@@ -67,19 +67,25 @@ class Federation:
         self.run(millrace, "pki", "init", "--dir", self.foreign, "--hubs", "1", "--devices", "1",
                  "--operators", "1", "--host", self.host)
 
-    def hub_yaml(self, index, quorum, cohort_min, model):
-        hubs = "".join(
+    def who_yaml(self, index):
+        """Of a hub's configuration, who it is and who the others are."""
+        hubs = "\n".join(
             f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
-            f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
+            f"    public_key_file: {self.pki}/hub-{i}.sign.pub" for i in range(2))
         return f"""data_dir: {self.work}/hub-{index}
-log_level: info
-cpu_mask: all
 identity:
   index: {index}
   signing_key_file: {self.pki}/hub-{index}.sign.key
   ca_file: {self.pki}/ca.pem
   certificate_file: {self.pki}/hub-{index}.pem
   private_key_file: {self.pki}/hub-{index}.key
+hubs:
+{hubs}"""
+
+    def hub_yaml(self, index, quorum, cohort_min, model):
+        return f"""{self.who_yaml(index)}
+log_level: info
+cpu_mask: all
 control:
   listen_host: {self.host}
   port: {self.ports[index]}
@@ -104,8 +110,7 @@ round:
   training: '{json.dumps(self.training['trainer'])}'
   commit_interval_ms: 100
   initial_model_file: {model}
-hubs:
-{hubs}"""
+"""
 
     def device_json(self, name, pki, number, identity):
         """A device's configuration: `identity` is the certificate's number inside `pki`."""
