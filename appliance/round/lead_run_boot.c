@@ -7,7 +7,7 @@
 #include "appliance/round/lead_run_internal.h"
 #include "appliance/round/record.h"
 
-uint64_t lead_run_unix_ms(void)
+uint64_t mr_round_unix_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -96,7 +96,7 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
         memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
     }
     if (mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
-                        lead_run_unix_ms(), &why) != 0) {
+                        mr_round_unix_ms(), &why) != 0) {
         lose(run, round, why.text);
         return 0;
     }
