@@ -26,7 +26,7 @@ WARM_UPS = 3  # until the heap has what a round needs, and the models of two rou
 # the flood would be more.
 HEAP_GROWTH_MAX = 768 << 10
 # What is resident varies also by freed memory that the allocator has not given back yet: about one
-# buffer of the model's size. A model kept from each round would be above that after two of each kind.
+# buffer of the model's size. A model kept from each round would be above that after three of each kind.
 RSS_SLACK = 4 << 20
 VALUE_BYTES = 4
 # Of these a flood must bring some; the others depend on what is under way when a packet comes.
