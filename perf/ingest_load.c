@@ -192,8 +192,8 @@ void mr_load_open(struct mr_load *load, const struct mr_layout *layout, uint32_t
     open_devices(load);
     load->pool = need(aligned_alloc(64, POOL_BYTES + MR_CHUNK_BYTES_MAX));
     fill(&load->seed, load->pool, POOL_BYTES + MR_CHUNK_BYTES_MAX);
-    if (mr_pages_map(&load->ring, (size_t)MR_LOAD_RING_PACKETS * MR_LOAD_PACKET_ROOM, true,
-                     "the packets", &error) != 0) {
+    if (mr_pages_map(&load->ring, (size_t)MR_LOAD_RING_PACKETS * MR_LOAD_PACKET_ROOM, "the packets",
+                     &error) != 0) {
         fprintf(stderr, "%s\n", error.text);
         exit(1);
     }

@@ -256,7 +256,7 @@ static void open_worker(struct mr_cohort *cohort, unsigned number)
                                               .window_max = 64,
                                               .idle_timeout_ms = 1000000};
     worker->packets = need(calloc(packets, sizeof *worker->packets));
-    if (mr_pages_map(&worker->bytes, packets * PACKET_ROOM, true, "the packets", &error) != 0 ||
+    if (mr_pages_map(&worker->bytes, packets * PACKET_ROOM, "the packets", &error) != 0 ||
         mr_sessions_open(&worker->sessions, &config, worker->counters, &error) != 0 ||
         mr_shard_open(&worker->shard, layout->share_bytes, worker->devices, &error) != 0)
         fail(error.text);

@@ -128,6 +128,21 @@ static int check_shape(const struct mr_config_round *round, const struct place *
     return 0;
 }
 
+/* A lead that is there ends a round in four steps after the deadline: its own commit, then freeze,
+ * open and reveal, each with as much time as peer_timeout_ms. */
+static int check_grace(const struct mr_config_round *round, const struct place *place)
+{
+    const uint64_t least = UINT64_C(4) * round->peer_timeout_ms;
+    if (round->lead_grace_ms < least) {
+        mr_error_set(place->error,
+                     "must be at least four times peer_timeout_ms (%llu): a lead that is there may "
+                     "need so long to end a round",
+                     (unsigned long long)least);
+        return at(place, "round", 0, "lead_grace_ms");
+    }
+    return 0;
+}
+
 static int check_cohort(struct mr_config_round *round, const struct place *place)
 {
     const uint32_t ring = mr_ring_clients_max(round->ring_bits, 0);
@@ -219,8 +234,8 @@ int mr_config_check_rules(struct mr_hub_config *config, struct mr_document *docu
 {
     const struct place place = {document, error};
     if (check_top(config, &place) != 0 || check_upload(config, &place) != 0 ||
-        check_shape(&config->round, &place) != 0 || check_cohort(&config->round, &place) != 0 ||
-        check_training(&config->round, &place) != 0) {
+        check_shape(&config->round, &place) != 0 || check_grace(&config->round, &place) != 0 ||
+        check_cohort(&config->round, &place) != 0 || check_training(&config->round, &place) != 0) {
         return -1;
     }
     for (unsigned i = 0; i < config->hubs_count; i++) {

@@ -80,6 +80,7 @@ struct mr_config_round {
     char *training;              /* JSON handed to trainers, "" */
     uint32_t commit_interval_ms; /* 300 */
     uint32_t peer_timeout_ms;    /* 30000 */
+    uint32_t lead_grace_ms;      /* 86400000: a helper waits so long beyond the deadline */
     bool automatic;              /* false: rounds are opened by the operator */
     char *initial_model_file;    /* the first model, for an empty store (lead and helper alike) */
 };

@@ -197,8 +197,7 @@ struct mr_packet_source *mr_recvmmsg_source_open(const struct mr_packet_source_c
         goto fail;
     source->base.port = source->udp.port;
     source->base.receive_buffer_bytes = source->udp.receive_buffer_bytes;
-    /* Not touched: most of a 64 KiB buffer is only used by full GRO trains. */
-    if (mr_pages_map(&source->payloads, BANKS * bank_bytes, false, "receive buffers", error) != 0)
+    if (mr_pages_map(&source->payloads, BANKS * bank_bytes, "receive buffers", error) != 0)
         goto fail;
     for (unsigned i = 0; i < BANKS; i++)
         bank_init(&source->banks[i], (uint8_t *)source->payloads.base + i * bank_bytes);

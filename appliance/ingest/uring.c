@@ -256,10 +256,9 @@ static int open_buffers(struct uring_source *source, struct mr_error *error)
 {
     struct io_uring_buf_reg registration = {.ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
 
-    /* Not touched: most of a 64 KiB buffer is only used by full GRO trains. */
-    if (mr_pages_map(&source->buffer_pages, (size_t)BUFFERS * BUFFER_BYTES, false,
-                     "receive buffers", error) != 0 ||
-        mr_pages_map(&source->buf_ring_pages, BUFFERS * sizeof(struct io_uring_buf), true,
+    if (mr_pages_map(&source->buffer_pages, (size_t)BUFFERS * BUFFER_BYTES, "receive buffers",
+                     error) != 0 ||
+        mr_pages_map(&source->buf_ring_pages, BUFFERS * sizeof(struct io_uring_buf),
                      "a buffer ring", error) != 0)
         return -1;
     registration.ring_addr = (uint64_t)(uintptr_t)source->buf_ring_pages.base;

@@ -17,8 +17,11 @@
 #include "wire/bytes.h"
 #include "wire/safetensors.h"
 
-/* Mapped at once; the oldest that nobody borrows makes room. */
+/* Mapped at once while borrowed. */
 #define MODELS_MAPPED 16
+/* … and mapped while nobody borrows them: the current one and that of the round before, so that
+ * neither a round nor a late device pays for checking its file again. */
+#define MODELS_KEPT 2
 
 struct mr_model {
     uint8_t hash[MR_HASH_BYTES];
@@ -108,18 +111,39 @@ static int load(struct mr_store *store, struct mr_model *model, const uint8_t *h
     return 0;
 }
 
-static struct mr_model *free_place(struct mr_store *store)
+static bool is_current(const struct mr_store *store, const struct mr_model *model)
+{
+    return memcmp(model->hash, store->current, MR_HASH_BYTES) == 0;
+}
+
+/* The oldest of the mapped ones that nobody borrows, the current one only if it is alone. */
+static struct mr_model *oldest_idle(struct mr_store *store, unsigned *idle)
 {
     struct mr_model *oldest = NULL;
+    *idle = 0;
     for (unsigned i = 0; i < MODELS_MAPPED; i++) {
         struct mr_model *model = &store->models[i];
-        if (!model->bytes) {
-            return model;
+        if (!model->bytes || model->borrowed) {
+            continue;
         }
-        if (!model->borrowed && (!oldest || model->used < oldest->used)) {
+        ++*idle;
+        if (!oldest || is_current(store, oldest) ||
+            (!is_current(store, model) && model->used < oldest->used)) {
             oldest = model;
         }
     }
+    return oldest;
+}
+
+static struct mr_model *free_place(struct mr_store *store)
+{
+    unsigned idle;
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        if (!store->models[i].bytes) {
+            return &store->models[i];
+        }
+    }
+    struct mr_model *oldest = oldest_idle(store, &idle);
     if (oldest) {
         unmap(oldest);
     }
@@ -153,9 +177,13 @@ struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_H
 
 void mr_store_return(struct mr_store *store, struct mr_model *model)
 {
-    (void)store;
+    unsigned idle;
     MR_ASSERT(model->borrowed > 0);
     model->borrowed--;
+    struct mr_model *oldest = oldest_idle(store, &idle);
+    if (idle > MODELS_KEPT) {
+        unmap(oldest);
+    }
 }
 
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length)

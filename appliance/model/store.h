@@ -10,7 +10,7 @@
  *
  * Every file is written beside its name, synced and renamed. _write_* may be called on a job
  * thread; everything else belongs to the loop's thread. Models are mapped, and stay so while
- * borrowed. */
+ * borrowed; of the others only two do, so that memory does not grow with rounds. */
 #ifndef MR_MODEL_STORE_H
 #define MR_MODEL_STORE_H
 

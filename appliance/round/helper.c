@@ -203,25 +203,21 @@ static enum mr_verdict_code check_number(const struct mr_helper *helper,
                                          const struct mr_round_terms *terms,
                                          struct mr_verdict *verdict)
 {
-    uint64_t last;
-    uint8_t hash[MR_HASH_BYTES];
+    struct mr_helper_last last;
     const uint64_t round = terms->announcement.round;
-    helper->ops->recall(helper->context, &last, hash);
-    if (round < last) {
+    helper->ops->recall(helper->context, &last);
+    if (round < last.round) {
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND,
                               "round %llu is older than round %llu, which this hub signed",
-                              (unsigned long long)round, (unsigned long long)last);
+                              (unsigned long long)round, (unsigned long long)last.round);
     }
-    if (round == last && memcmp(hash, terms->hash, MR_HASH_BYTES) != 0) {
+    if (round == last.round && memcmp(last.hash, terms->hash, MR_HASH_BYTES) != 0) {
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
                               "this hub signed another announcement of round %llu",
                               (unsigned long long)round);
     }
-    if (round == last && !is_current(helper, terms->hash)) {
-        return mr_verdict_set(verdict, MR_VERDICT_ROUND_LOST,
-                              "this hub signed round %llu before it restarted, and its journal of "
-                              "the round is gone: open another round",
-                              (unsigned long long)round);
+    if (round == last.round && !is_current(helper, terms->hash)) {
+        return helper_not_kept(&last, verdict);
     }
     return MR_VERDICT_OK;
 }
@@ -338,24 +334,12 @@ void mr_helper_durable(struct mr_helper *helper, uint64_t count)
 
 /* --- void ------------------------------------------------------------------------------------ */
 
-/* No round here, but it may have been signed in an earlier life. */
-static void refuse_unknown(struct mr_helper *helper, uint64_t round, void *token)
-{
-    uint64_t last;
-    uint8_t hash[MR_HASH_BYTES];
-    helper->ops->recall(helper->context, &last, hash);
-    if (last == round && helper->state != MR_HELPER_SIGNING) {
-        helper_refuse(helper, token, MR_VERDICT_ROUND_LOST,
-                      "this hub has lost its journal of round %llu", (unsigned long long)round);
-    } else {
-        helper_refuse(helper, token, MR_VERDICT_NO_ROUND, "no round is known here");
-    }
-}
-
 bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        refuse_unknown(helper, round, token);
+        struct mr_verdict verdict;
+        helper_unknown(helper, round, &verdict);
+        helper->ops->refuse(helper->context, token, &verdict);
         return false;
     }
     if (helper->terms.announcement.hubs[0].index != from) {

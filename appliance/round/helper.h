@@ -46,17 +46,24 @@ struct mr_expansion {
     uint8_t seed[MR_SEED_BYTES];
 };
 
+/* The highest round that this hub ever signed, as its disk says; round 0: none. */
+struct mr_helper_last {
+    uint64_t round;
+    uint8_t hash[MR_HASH_BYTES];
+    char given_up[300]; /* why an earlier process gave it up; "": it did not */
+};
+
 struct mr_helper_ops {
     void (*random)(void *context, uint8_t *out, size_t bytes);
-    /* The highest round this hub ever signed and the hash it signed for it; round 0: none. */
-    void (*recall)(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES]);
+    void (*recall)(void *context, struct mr_helper_last *last);
     /* Makes a state the whole journal, in place of what was there, and durable with it that this
      * hub signed the round. What is pointed at is valid during the call only. */
     void (*save)(void *context, const struct mr_journal_state *state);
     /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
      * take effect in order; mr_helper_durable says how far that has come. */
     void (*append)(void *context, const uint8_t *record, size_t length);
-    /* Overwrites and removes the journal: the round is void. */
+    /* Makes durable that the round is void (mr_helper_report says why), then overwrites and removes
+     * the journal. */
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
@@ -83,6 +90,8 @@ struct mr_helper_config {
     unsigned hubs_count;
     uint32_t cohort_min;      /* this hub's own minimum */
     uint64_t share_bytes_max; /* larger rounds are not signed */
+    uint32_t lead_grace_ms;   /* a lead that has not ended a round so long after its deadline is
+                                 gone: the round is given up */
 };
 
 struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
@@ -114,6 +123,11 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, con
                     void *token);
 
 /* --- events ---------------------------------------------------------------------------------- */
+/* The round is given up if its lead counts as gone by the wall clock. Due at the time that _due
+ * says, which changes with ops->changed; UINT64_MAX: never. A round whose model is computed is not:
+ * it has no seeds any more, and the lead may have published it. */
+void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms);
+uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper);
 /* The first `count` of all saves and appends that this helper asked for are durable. */
 void mr_helper_durable(struct mr_helper *helper, uint64_t count);
 /* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */

@@ -5,33 +5,20 @@
 
 #include "appliance/round/helper_internal.h"
 
-static enum mr_verdict_code no_round(const struct mr_helper *helper, uint64_t round,
-                                     struct mr_verdict *verdict)
-{
-    uint64_t last;
-    uint8_t hash[MR_HASH_BYTES];
-    helper->ops->recall(helper->context, &last, hash);
-    if (last == round && helper->state != MR_HELPER_SIGNING) {
-        return mr_verdict_set(verdict, MR_VERDICT_ROUND_LOST,
-                              "this hub has lost its journal of round %llu",
-                              (unsigned long long)round);
-    }
-    return mr_verdict_set(verdict, MR_VERDICT_NO_ROUND, "no round is open here");
-}
-
 static enum mr_verdict_code check_seed(const struct mr_helper *helper, uint64_t round,
                                        const struct mr_seed_request *request,
                                        struct mr_verdict *verdict)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        return no_round(helper, round, verdict);
+        return helper_unknown(helper, round, verdict);
     }
     if (helper->terms.announcement.round != round) {
         return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
                               (unsigned long long)helper->terms.announcement.round);
     }
     if (helper->state == MR_HELPER_VOID) {
-        return mr_verdict_set(verdict, MR_VERDICT_VOID, "the round was given up");
+        return mr_verdict_set(verdict, MR_VERDICT_VOID, "the round was given up: %.250s",
+                              helper->reason);
     }
     if (helper->state != MR_HELPER_ADMITTING) {
         return mr_verdict_set(verdict, MR_VERDICT_CLOSED, "the round takes no more seeds");

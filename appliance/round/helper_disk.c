@@ -2,10 +2,12 @@
  * when the hub starts. */
 #include <inttypes.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/helper_run_internal.h"
+#include "appliance/round/record.h"
 #include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
@@ -17,6 +19,7 @@ struct disk_job {
     uint64_t asked; /* how far the core's saves and appends are durable afterwards */
     uint8_t *bytes; /* secret, owned: a snapshot or records */
     size_t length;
+    char *record; /* owned: of a void round */
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
     bool sign; /* the round is new to signed-round */
     uint64_t round;
@@ -39,6 +42,7 @@ static void finish(struct disk_job *job, const char *what)
 {
     struct mr_helper_run *run = job->run;
     mr_secret_free(job->bytes);
+    free(job->record);
     if (job->result != 0) {
         helper_run_fatal(run, what, &job->error);
     } else if (job->asked) {
@@ -72,6 +76,7 @@ static void save_done(void *context)
     if (job->result == 0 && job->sign) {
         mr_store_adopt_signed(run->room.store, job->round, job->hash);
         run->signed_total++;
+        helper_run_wait_for_lead(run, false);
     }
     finish(job, "cannot make the round's journal durable");
 }
@@ -153,25 +158,35 @@ void helper_run_append(void *context, const uint8_t *record, size_t length)
 
 /* --- forget ---------------------------------------------------------------------------------- */
 
+/* The record first: a hub that crashes between the two finds both, and wipes the journal then. */
 static void forget_work(void *context)
 {
     struct disk_job *job = context;
-    job->result = mr_journal_wipe(job->run->journal, &job->error);
+    job->result =
+        mr_store_write_round(job->run->room.store, job->round, job->record, NULL, 0, &job->error);
+    if (job->result == 0) {
+        job->result = mr_journal_wipe(job->run->journal, &job->error);
+    }
 }
 
 static void forget_done(void *context)
 {
     struct disk_job *job = context;
     job->asked = 0; /* nothing is durable by it */
-    finish(job, "cannot wipe the round's journal");
+    finish(job, "cannot make durable that the round is void, and wipe its journal");
 }
 
 void helper_run_forget(void *context)
 {
     struct mr_helper_run *run = context;
-    const struct disk_job job = {.bytes = NULL};
+    struct mr_helper_report report;
+    mr_helper_report(run->core, &report);
     drop_records(run);
     if (!run->stopping) {
+        const struct mr_record record = {
+            .terms = mr_helper_terms(run->core), .state = "void", .reason = report.reason};
+        const struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
+        MR_ASSERT(job.record);
         start(run, &job, forget_work, forget_done);
     }
 }
@@ -203,6 +218,9 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
     struct mr_helper_report report;
     struct mr_error why = {.text = ""};
     const uint64_t round = read->terms.announcement.round;
+    if (run->last_life.round == round) { /* void, and killed before that was wiped */
+        return mr_journal_wipe(run->journal, error);
+    }
     if (!fits(run, &read->terms, &why) || mr_helper_recover(run->core, read, &why) != 0) {
         lose(run, round, why.text);
         return mr_journal_wipe(run->journal, error);
@@ -214,6 +232,20 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
     return 0;
 }
 
+/* Whether the last round was given up before this process started, and why. */
+static void read_last_life(struct mr_helper_run *run)
+{
+    struct mr_helper_last *last = &run->last_life;
+    struct mr_lead_end end;
+    const uint64_t round = mr_store_signed_round(run->room.store, last->hash);
+    char *text = mr_store_read_round(run->room.store, round);
+    if (text && mr_record_end(&end, text) == 0 && end.voided) {
+        last->round = round;
+        snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
+    }
+    free(text);
+}
+
 int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
 {
     struct mr_journal_read read;
@@ -222,6 +254,8 @@ int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
         return -1;
     }
     error->text[0] = '\0';
+    read_last_life(run);
+    helper_run_wait_for_lead(run, true);
     const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
                                       run->room.private_key, &read, error);
     if (found > 0 && error->text[0]) {

@@ -75,6 +75,13 @@ bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, voi
 void helper_drop_round(struct mr_helper *helper);
 void helper_drop_results(struct mr_helper *helper);
 
+/* helper_past.c: fills the verdict for a round that this process does not have: another one, or one
+ * that an earlier process gave up or that is lost. */
+enum mr_verdict_code helper_unknown(const struct mr_helper *helper, uint64_t round,
+                                    struct mr_verdict *verdict);
+/* … for the last round that this hub signed. */
+enum mr_verdict_code helper_not_kept(const struct mr_helper_last *last, struct mr_verdict *verdict);
+
 /* helper_admit.c: answers what is durable; refuses all that waits. */
 void helper_answer_receipts(struct mr_helper *helper);
 void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why);

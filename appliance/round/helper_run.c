@@ -13,6 +13,8 @@
 #include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
+#define CLOCK_LOOK_MS 60000u
+
 /* Every job of the helper; the fields that a kind does not use are zero. */
 struct helper_job {
     struct mr_helper_run *run;
@@ -198,10 +200,14 @@ static void on_random(void *context, uint8_t *out, size_t bytes)
     MR_ASSERT(RAND_bytes(out, (int)bytes) == 1);
 }
 
-static void on_recall(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES])
+static void on_recall(void *context, struct mr_helper_last *last)
 {
     struct mr_helper_run *run = context;
-    *round = mr_store_signed_round(run->room.store, hash);
+    *last = run->last_life;
+    last->round = mr_store_signed_round(run->room.store, last->hash);
+    if (last->round != run->last_life.round) {
+        last->given_up[0] = '\0';
+    }
 }
 
 static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
@@ -240,10 +246,45 @@ static void log_state(struct mr_helper_run *run, const struct mr_helper_report *
     }
 }
 
+/* The wall clock may be set, and goes on while the machine sleeps: it is looked at now and then. */
+static void plan_tick(struct mr_helper_run *run)
+{
+    const uint64_t due = mr_helper_due_unix_ms(run->core), unix_ms = mr_round_unix_ms();
+    const uint64_t left = due > unix_ms ? due - unix_ms : 0;
+    const uint64_t at_ms =
+        mr_loop_now_ms(run->room.loop) + (left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS);
+    if (due == UINT64_MAX || run->stopping) {
+        mr_timer_disarm(run->timer);
+    } else {
+        mr_timer_arm(run->timer, at_ms > run->not_before_ms ? at_ms : run->not_before_ms);
+    }
+}
+
+static void on_tick(void *context)
+{
+    struct mr_helper_run *run = context;
+    const uint64_t voids = run->void_total;
+    if (!run->stopping) {
+        mr_helper_tick(run->core, mr_round_unix_ms());
+        run->lead_gone_total += run->void_total - voids;
+        plan_tick(run);
+    }
+}
+
+/* A clock that is ahead must not end a round that this process has just signed, nor one that it
+ * found on its disk before a lead that is there could come back to it. */
+void helper_run_wait_for_lead(struct mr_helper_run *run, bool found)
+{
+    const struct mr_config_round *round = &run->room.config->round;
+    run->not_before_ms = mr_loop_now_ms(run->room.loop) +
+                         (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
+}
+
 static void on_changed(void *context)
 {
     struct mr_helper_run *run = context;
     struct mr_helper_report report;
+    plan_tick(run);
     mr_helper_report(run->core, &report);
     if (report.state == run->last_state && report.round == run->last_round) {
         return;
@@ -298,9 +339,11 @@ int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *r
         .hubs_count = room->hubs_count,
         .cohort_min = room->config->round.cohort_min,
         .share_bytes_max = room->config->upload.share_bytes_max,
+        .lead_grace_ms = room->config->round.lead_grace_ms,
     };
     run->core = mr_helper_new(&config, &ops, run);
-    if (!run->core) {
+    run->timer = mr_timer_open(room->loop, on_tick, run);
+    if (!run->core || !run->timer) {
         mr_helper_run_close(run);
         return mr_error_set(error, "out of memory");
     }
@@ -329,6 +372,9 @@ void mr_helper_run_close(struct mr_helper_run *run)
         return;
     }
     mr_helper_free(run->core);
+    if (run->timer) {
+        mr_timer_close(run->timer);
+    }
     helper_run_disk_close(run);
     free(run);
 }
@@ -349,12 +395,16 @@ void mr_helper_run_metrics(const struct mr_helper_run *run, struct mr_metrics *m
         snprintf(labels, sizeof labels, "state=\"%s\"", mr_helper_state_name(state));
         mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
     }
-    mr_metrics_family(metrics, "millrace_helper_rounds_total", "counter",
-                      "Rounds of other hubs that this hub signed, revealed, or saw given up.");
+    mr_metrics_family(
+        metrics, "millrace_helper_rounds_total", "counter",
+        "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
+        "itself because the lead was gone.");
     mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"signed\"",
                       (double)run->signed_total);
     mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"revealed\"",
                       (double)run->revealed_total);
     mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"void\"",
                       (double)run->void_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"lead_gone\"",
+                      (double)run->lead_gone_total);
 }

@@ -20,7 +20,11 @@ struct mr_helper_run {
     bool stopping;
     enum mr_helper_state last_state;
     uint64_t last_round;
-    uint64_t signed_total, revealed_total, void_total;
+    uint64_t signed_total, revealed_total, void_total, lead_gone_total;
+    struct mr_timer *timer; /* to look whether the lead counts as gone … */
+    uint64_t not_before_ms; /* … not before that, whatever the wall clock says */
+    struct mr_helper_last
+        last_life; /* the round that was given up, as found when the hub started */
 
     struct mr_disk_file *disk;
     struct mr_journal *journal; /* the job thread's while a job runs */
@@ -30,6 +34,9 @@ struct mr_helper_run {
 };
 
 void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error);
+
+/* Measured from now on: the round is new, or was found on the disk. */
+void helper_run_wait_for_lead(struct mr_helper_run *run, bool found);
 
 /* helper_disk.c: actions of the core on its journal. */
 void helper_run_save(void *context, const struct mr_journal_state *state);

@@ -64,7 +64,7 @@ static void drop_round(struct mr_lead *lead)
     lead->admitted_count = 0;
     lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
     lead->envelope_bytes = 0;
-    lead->revealed = lead->freezing = lead->held = false;
+    lead->revealed = lead->freezing = lead->held = lead->recovered = false;
     lead->reason[0] = '\0';
 }
 
@@ -140,9 +140,12 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
     if (check_open(lead, announcement, limits, verdict) != MR_VERDICT_OK) {
         return verdict->code;
     }
-    mr_registry_fini(&lead->previous);
-    lead->previous = lead->registry;
-    lead->previous_round = lead->round_known ? lead_announcement(lead)->round : 0;
+    if (lead->round_known) { /* else the round before is the one that was recalled */
+        mr_registry_fini(&lead->previous);
+        lead->previous = lead->registry;
+        lead->previous_round = lead_announcement(lead)->round;
+        lead->previous_forgotten = lead_forgotten(lead);
+    }
     drop_round(lead);
     lead->canonical_bytes = mr_announcement_encode(lead->canonical, announcement);
     mr_be16_put(lead->envelope, (uint16_t)lead->canonical_bytes); /* as yet unsigned */
@@ -301,6 +304,14 @@ const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length)
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)
 {
     return lead->round_known ? &lead->terms : NULL;
+}
+
+const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
+                                                    const uint64_t **upload_ids, uint32_t *count)
+{
+    *upload_ids = lead->upload_ids;
+    *count = lead->committed_count;
+    return lead->included;
 }
 
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)

@@ -76,6 +76,7 @@ struct mr_peer_answer {
 struct mr_publication {
     const struct mr_round_terms *terms;
     const struct mr_included *included; /* sorted */
+    const uint64_t *upload_ids;         /* of them */
     uint32_t included_count;
     const uint8_t *set_hash;
     const uint8_t *model_hash;
@@ -158,11 +159,27 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
                     const struct mr_lead_end *end, uint64_t now_ms, uint64_t unix_ms,
                     struct mr_error *error);
 
+/* What the record of an ended round says of its uploads. */
+struct mr_lead_past {
+    uint64_t round;
+    bool published;                      /* else void */
+    const struct mr_included *committed; /* whose devices were told so */
+    const uint64_t *upload_ids;          /* of them */
+    uint32_t count;
+};
+
+/* Makes a lead that has just started answer for the round before that of its commit log, or before
+ * the next. 0, or -1 out of memory: then it does not know the round. */
+int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past);
+
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
 const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
 /* The terms of the current or last round; NULL before the first. */
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
+/* Its uploads that are committed, and their ids. */
+const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
+                                                    const uint64_t **upload_ids, uint32_t *count);
 
 /* A device asks for an upload. Takes the token: ops->admitted or ops->refused answers it, at once
  * or later. `keys` (copied; NULL for HTTP/2) belong to the very connection that asked. */
@@ -171,7 +188,9 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
                    const struct mr_upload_request *request, const struct mr_upload_keys *keys,
                    void *token, uint64_t now_ms);
 
-/* What became of an upload, as told to the device that owns it; also for the round before. */
+/* What became of an upload, as told to the device that owns it; also for the round before. An
+ * upload that a restart has forgotten was not committed: once its round has taken its set, that is
+ * its end. */
 enum mr_verdict_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
                                            const uint8_t client_id[MR_CLIENT_ID_BYTES],
                                            uint64_t upload_id, struct mr_upload_status *status,

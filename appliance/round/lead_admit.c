@@ -257,6 +257,14 @@ void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
     }
 }
 
+enum mr_upload_reason lead_forgotten(const struct mr_lead *lead)
+{
+    if (!lead->recovered || lead->ending || lead->state < MR_LEAD_COMMITTING) {
+        return MR_REASON_NONE;
+    }
+    return lead->state == MR_LEAD_VOID ? MR_REASON_VOID : MR_REASON_CLOSED;
+}
+
 static const struct mr_registry *registry_of(const struct mr_lead *lead, uint64_t round)
 {
     if (lead->round_known && round == lead_announcement(lead)->round) {
@@ -276,6 +284,12 @@ enum mr_verdict_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t 
                               (unsigned long long)round);
     }
     const struct mr_device *device = mr_registry_upload(registry, upload_id);
+    const enum mr_upload_reason forgotten =
+        registry == &lead->previous ? lead->previous_forgotten : lead_forgotten(lead);
+    if (!device && forgotten != MR_REASON_NONE) {
+        *status = (struct mr_upload_status){MR_UPLOAD_REFUSED, forgotten};
+        return MR_VERDICT_OK;
+    }
     if (!device || memcmp(device->client_id, client_id, MR_CLIENT_ID_BYTES) != 0) {
         return mr_verdict_set(verdict, MR_VERDICT_NOT_FOUND, "this device has no such upload");
     }

@@ -86,6 +86,15 @@ int lead_reserve(struct mr_lead *lead, uint32_t more)
     return 0;
 }
 
+void lead_sort_set(struct mr_lead *lead)
+{
+    mr_included_sort(lead->included, lead->included_count);
+    for (uint32_t i = 0; i < lead->included_count; i++) {
+        lead->upload_ids[i] =
+            mr_registry_client(&lead->registry, lead->included[i].client_id)->upload_id;
+    }
+}
+
 /* The collection will go back unused; what was committed before stays told. */
 static void give_up(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *why)
 {
@@ -158,7 +167,7 @@ void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now
     if (lead->freezing) {
         MR_ASSERT(result);
         lead->results[0] = result;
-        mr_included_sort(lead->included, lead->included_count);
+        lead_sort_set(lead);
         lead_begin_freeze(lead, now_ms);
         return;
     }

@@ -36,8 +36,12 @@ struct mr_lead {
     struct mr_registry registry;
     struct mr_registry previous; /* the round before: late questions about uploads */
     uint64_t previous_round;
+    /* What became of those uploads of the round before that a restart has forgotten; NONE: there
+     * was no restart. The current round's: */
+    enum mr_upload_reason previous_forgotten;
+    bool recovered;
     struct mr_included *included; /* collected so far; sorted once frozen and durable */
-    uint64_t *upload_ids;         /* of them, before they are sorted */
+    uint64_t *upload_ids;         /* of them */
     uint32_t included_count, included_capacity;
     uint32_t committed_count; /* leading entries of `included` that are durable */
     uint32_t staged_count;    /* complete, not collected */
@@ -94,10 +98,15 @@ void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
 void lead_refuse_waiting(struct mr_lead *lead, enum mr_verdict_code code, const char *text);
 void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason);
 
+/* … and why an upload of the round that this process does not know has ended; NONE: it has not. */
+enum mr_upload_reason lead_forgotten(const struct mr_lead *lead);
+
 /* lead_close.c */
 void lead_close(struct mr_lead *lead, uint64_t now_ms);
 void lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms);
 bool lead_quorum(const struct mr_lead *lead);
+/* Sorts the set, which is durable, and its ids with it. */
+void lead_sort_set(struct mr_lead *lead);
 
 /* lead_release.c: what the hubs say to each other about the frozen set. */
 void lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms);

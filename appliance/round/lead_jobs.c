@@ -215,6 +215,7 @@ static void store_work(void *context)
         .terms = publication->terms,
         .state = "published",
         .included = publication->included,
+        .upload_ids = publication->upload_ids,
         .included_count = publication->included_count,
         .set_hash = publication->set_hash,
         .model_hash = publication->model_hash,
@@ -271,8 +272,10 @@ void lead_run_end(void *context)
     struct mr_lead_run *run = context;
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
-    const struct mr_record record = {
+    struct mr_record record = {
         .terms = mr_lead_terms(run->core), .state = "void", .reason = report.reason};
+    record.included =
+        mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
     const struct lead_job job = {.text = mr_record_round(&record)};
     MR_ASSERT(job.text);
     if (run->stopping) {

@@ -28,6 +28,19 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     return 0;
 }
 
+static int add_committed(struct mr_registry *registry, const struct mr_included *included,
+                         uint64_t upload_id)
+{
+    struct mr_device *device = mr_registry_add(registry, included->client_id);
+    if (!device || mr_registry_grant(registry, device, upload_id) != 0) {
+        return -1;
+    }
+    device->attempt = included->attempt;
+    device->state = MR_UPLOAD_COMMITTED;
+    device->collected = true;
+    return 0;
+}
+
 /* Committed devices that ask hear `committed`; all others may come again. */
 static int take_devices(struct mr_lead *lead, const struct mr_commit_state *state,
                         struct mr_error *error)
@@ -36,14 +49,10 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         return mr_error_set(error, "out of memory for %u devices", state->included_count);
     }
     for (uint32_t i = 0; i < state->included_count; i++) {
-        struct mr_device *device = mr_registry_add(&lead->registry, state->included[i].client_id);
-        if (!device || mr_registry_grant(&lead->registry, device, state->upload_ids[i]) != 0) {
+        if (add_committed(&lead->registry, &state->included[i], state->upload_ids[i]) != 0) {
             return mr_error_set(error, "device %u of %u has no place in the registry", i,
                                 state->included_count);
         }
-        device->attempt = state->included[i].attempt;
-        device->state = MR_UPLOAD_COMMITTED;
-        device->collected = true;
         lead->included[i] = state->included[i];
         lead->upload_ids[i] = state->upload_ids[i];
     }
@@ -81,7 +90,7 @@ static void resume_frozen(struct mr_lead *lead, const struct mr_commit_state *st
     lead->freezing = true;
     memcpy(lead->nonces[0], state->nonce, MR_NONCE_BYTES);
     lead->results[0] = result;
-    mr_included_sort(lead->included, lead->included_count);
+    lead_sort_set(lead);
     lead_begin_freeze(lead, now_ms);
 }
 
@@ -115,6 +124,7 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
         lead->included_count = lead->committed_count = lead->admitted_count = 0;
         return -1;
     }
+    lead->recovered = true;
     lead->deadline_ms = deadline_of(lead, now_ms, unix_ms);
     if (end->published || end->voided) {
         resume_ended(lead, end, now_ms);
@@ -125,5 +135,23 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
     } else {
         resume_frozen(lead, state, result, now_ms);
     }
+    return 0;
+}
+
+int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past)
+{
+    struct mr_registry *registry = &lead->previous;
+    uint64_t salt;
+    MR_ASSERT(lead->previous_round == 0);
+    lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
+    mr_registry_init(registry, past->count, salt);
+    for (uint32_t i = 0; i < past->count; i++) {
+        if (add_committed(registry, &past->committed[i], past->upload_ids[i]) != 0) {
+            mr_registry_fini(registry);
+            return -1;
+        }
+    }
+    lead->previous_round = past->round;
+    lead->previous_forgotten = past->published ? MR_REASON_CLOSED : MR_REASON_VOID;
     return 0;
 }

@@ -170,6 +170,7 @@ static void publish(struct mr_lead *lead, uint64_t now_ms)
     const struct mr_publication publication = {
         .terms = &lead->terms,
         .included = lead->included,
+        .upload_ids = lead->upload_ids,
         .included_count = lead->included_count,
         .set_hash = lead->set_hash,
         .model_hash = lead->model_hash,

@@ -70,7 +70,7 @@ void lead_run_note(struct mr_lead_run *run)
         *past = (struct mr_round_past){.opened_unix_ms = 0};
     }
     if (report.opened_ms && !past->opened_unix_ms) {
-        past->opened_unix_ms = lead_run_unix_ms();
+        past->opened_unix_ms = mr_round_unix_ms();
     }
     run->committed += report.committed - past->report.committed;
     past->report = report;

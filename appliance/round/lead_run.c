@@ -256,7 +256,7 @@ static void fill_announcement(struct mr_announcement *announcement, const struct
     uint8_t hash[MR_HASH_BYTES];
     *announcement = (struct mr_announcement){
         .round = mr_store_signed_round(run->room.store, hash) + 1,
-        .deadline_unix_ms = lead_run_unix_ms() + wish->deadline_ms,
+        .deadline_unix_ms = mr_round_unix_ms() + wish->deadline_ms,
         .dimension = dimension,
         .ring_bits = wish->ring_bits,
         .rotation_log2 = wish->rotation_log2,

@@ -50,6 +50,8 @@ void mr_lead_run_close(struct mr_lead_run *run);
 struct mr_lead *mr_lead_run_core(struct mr_lead_run *run);
 struct mr_upload_plane *mr_lead_run_plane(struct mr_lead_run *run);
 uint64_t mr_lead_run_now_ms(const struct mr_lead_run *run);
+/* The wall clock, also of a helper. */
+uint64_t mr_round_unix_ms(void);
 
 /* What one round is opened with; begins as the configuration says. */
 struct mr_round_wish {

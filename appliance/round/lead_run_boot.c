@@ -7,7 +7,7 @@
 #include "appliance/round/lead_run_internal.h"
 #include "appliance/round/record.h"
 
-uint64_t lead_run_unix_ms(void)
+uint64_t mr_round_unix_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -31,6 +31,26 @@ static void lose(struct mr_lead_run *run, uint64_t round, const char *why)
         mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=\"%s\"",
                      round, why);
     }
+}
+
+/* Devices of the round may still ask what became of their uploads. */
+static void recall(struct mr_lead_run *run, uint64_t round)
+{
+    struct mr_lead_end end;
+    struct mr_record_uploads uploads;
+    char *text = mr_store_read_round(run->room.store, round);
+    if (text && mr_record_end(&end, text) == 0) {
+        if (mr_record_uploads(&uploads, text) == 0) {
+            const struct mr_lead_past past = {.round = round,
+                                              .published = end.published,
+                                              .committed = uploads.included,
+                                              .upload_ids = uploads.upload_ids,
+                                              .count = uploads.count};
+            mr_lead_recall(run->core, &past);
+        }
+        mr_record_uploads_fini(&uploads);
+    }
+    free(text);
 }
 
 /* Makes durable what was read, the round's number as well: a crash may have come before that. */
@@ -76,7 +96,7 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
         memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
     }
     if (mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
-                        lead_run_unix_ms(), &why) != 0) {
+                        mr_round_unix_ms(), &why) != 0) {
         lose(run, round, why.text);
         return 0;
     }
@@ -91,15 +111,13 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     return 0;
 }
 
-int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
+/* Takes up the round of the commit log, if there is one. */
+static int read_log(struct mr_lead_run *run, struct mr_error *error)
 {
     struct mr_commit_read read;
     uint8_t hash[MR_HASH_BYTES];
     const uint64_t last = mr_store_signed_round(run->room.store, hash);
     int result = 0;
-    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0) {
-        return -1;
-    }
     const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
     if (found != 0) {
         if (found > 0) {
@@ -115,4 +133,17 @@ int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
     }
     mr_commit_read_fini(&read);
     return result;
+}
+
+int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0 ||
+        read_log(run, error) != 0) {
+        return -1;
+    }
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    recall(run,
+           terms ? terms->announcement.round - 1 : mr_store_signed_round(run->room.store, hash));
+    return 0;
 }

@@ -46,7 +46,6 @@ int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout);
 
 /* lead_run_boot.c: opens the commit log and takes up the round that is in it. */
 int lead_run_boot(struct mr_lead_run *run, struct mr_error *error);
-uint64_t lead_run_unix_ms(void);
 
 /* lead_report.c: the core has news. */
 void lead_run_note(struct mr_lead_run *run);

@@ -21,8 +21,7 @@ static void touch_pages(uint8_t *base, size_t bytes)
         *(volatile uint8_t *)(base + at) = 0;
 }
 
-int mr_pages_map(struct mr_pages *pages, size_t bytes, bool touch, const char *what,
-                 struct mr_error *error)
+int mr_pages_map(struct mr_pages *pages, size_t bytes, const char *what, struct mr_error *error)
 {
     const size_t unit = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : (size_t)sysconf(_SC_PAGESIZE);
     const size_t rounded = (bytes + unit - 1) / unit * unit;
@@ -38,8 +37,7 @@ int mr_pages_map(struct mr_pages *pages, size_t bytes, bool touch, const char *w
     if (unit == HUGE_PAGE_BYTES)
         (void)madvise(base, rounded, MADV_HUGEPAGE);
     (void)madvise(base, rounded, MADV_DONTDUMP);
-    if (touch)
-        touch_pages(base, rounded);
+    touch_pages(base, rounded);
     pages->base = base;
     pages->bytes = rounded;
     return 0;

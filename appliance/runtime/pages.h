@@ -15,10 +15,10 @@ struct mr_pages {
     size_t bytes;
 };
 
-/* Maps at least `bytes` (> 0). With `touch` every page is backed before the call returns, by memory
- * near the calling thread's CPU. `what` names the region in the error. 0 or -1. */
-int mr_pages_map(struct mr_pages *pages, size_t bytes, bool touch, const char *what,
-                 struct mr_error *error);
+/* Maps at least `bytes` (> 0). Every page is backed before the call returns, by memory near the
+ * calling thread's CPU: what traffic touches first would be memory that grows with traffic. `what`
+ * names the region in the error. 0 or -1. */
+int mr_pages_map(struct mr_pages *pages, size_t bytes, const char *what, struct mr_error *error);
 /* Safe on a zeroed struct. */
 void mr_pages_unmap(struct mr_pages *pages);
 

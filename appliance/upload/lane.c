@@ -10,7 +10,7 @@ int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32
     memset(lane, 0, sizeof *lane);
     if (mr_mirror_open(&lane->mirror, number, sessions, slots) != 0)
         return mr_error_set(error, "out of memory for HTTP/2 uploads");
-    if (mr_pages_map(&lane->aligned, share_bytes_max, true, "HTTP/2 uploads", error) != 0 ||
+    if (mr_pages_map(&lane->aligned, share_bytes_max, "HTTP/2 uploads", error) != 0 ||
         mr_shard_open(&lane->shards[0], share_bytes_max, sessions, error) != 0 ||
         mr_shard_open(&lane->shards[1], share_bytes_max, sessions, error) != 0) {
         mr_lane_close(lane);

@@ -209,7 +209,7 @@ struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
     self->base.ops = &bulk_ops;
     self->base.keys = keys;
     if (open_library(self, error) != 0 ||
-        mr_pages_map(&self->pages, keys * sizeof *self->places, true, "upload keys", error) != 0) {
+        mr_pages_map(&self->pages, keys * sizeof *self->places, "upload keys", error) != 0) {
         bulk_close(&self->base);
         return NULL;
     }

@@ -37,7 +37,7 @@ int mr_staging_open(struct mr_staging *staging, uint32_t slots, uint64_t share_b
         mr_staging_close(staging);
         return mr_error_set(error, "out of memory for %u slots: lower slots_per_worker", slots);
     }
-    if (mr_pages_map(&staging->region, bytes, true, "staging slots", error) != 0) {
+    if (mr_pages_map(&staging->region, bytes, "staging slots", error) != 0) {
         mr_staging_close(staging);
         return mr_error_set(error,
                             "cannot map %llu MiB of staging slots: lower slots_per_worker or "

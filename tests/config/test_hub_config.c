@@ -97,6 +97,7 @@ static void test_sample_round(void **state)
                         "{\"epochs\": 5, \"batch\": 16, \"learning_rate\": 0.05}");
     assert_int_equal(c->round.commit_interval_ms, 300);
     assert_int_equal(c->round.peer_timeout_ms, 30000);
+    assert_int_equal(c->round.lead_grace_ms, 86400000);
     assert_false(c->round.automatic);
     mr_hub_config_free(c);
 }
@@ -271,6 +272,8 @@ static void test_ranges(void **state)
 static void test_cross_checks(void **state)
 {
     static const struct wrong wrong[] = {
+        {"  # lead_grace_ms: 86400000", "  lead_grace_ms: 119999", "lead_grace_ms: 119999",
+         "at least four times peer_timeout_ms (120000)"},
         {"  # cohort_max: 0", "  cohort_max: 259", "cohort_max: 259",
          "do not fit into a ring of 16 bits, which holds 258"},
         {"  # ring_bits: 16", "  ring_bits: 24\n  cohort_max: 66053", "cohort_max: 66053",

@@ -70,10 +70,10 @@ static void write_config(struct federation *federation, unsigned hub, const char
             "upload:\n  listen_host: 127.0.0.1\n  port_base: 0\n  slots_per_worker: 16\n"
             "  share_bytes_max: 65536\n  receive_buffer_bytes: 262144\n"
             "round:\n  cohort_min: 3\n  quorum: 4\n  deadline_ms: 20000\n  weight_max: 10\n"
-            "  commit_interval_ms: 20\n  peer_timeout_ms: 3000\n"
-            "  initial_model_file: initial.safetensors\n%s"
+            "  commit_interval_ms: 20\n%s  initial_model_file: initial.safetensors\n%s"
             "hubs:\n",
-            hub, hub, hub, hub, hub, federation->ports[hub], extra);
+            hub, hub, hub, hub, hub, federation->ports[hub],
+            strstr(extra, "peer_timeout_ms") ? "" : "  peer_timeout_ms: 3000\n", extra);
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         fprintf(file,
                 "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"

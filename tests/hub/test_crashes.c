@@ -123,6 +123,48 @@ static void test_lead_killed_with_some_committed(void **state)
     end(devices, 4);
 }
 
+static void expect_status(struct device *device, enum mr_upload_state state,
+                          enum mr_upload_reason reason)
+{
+    reconnect(device);
+    const struct mr_upload_status status = device_await(device, 0);
+    assert_int_equal(status.state, state);
+    assert_int_equal(status.reason, reason);
+}
+
+/* Devices that ask late about a round that the restarted lead knows from its record only. */
+static void test_lead_killed_in_the_round_after(void **state)
+{
+    struct federation *federation = *state;
+    struct device before[5], devices[4];
+    struct mr_upload_request request;
+    uint64_t round;
+    begin(federation, before, 5, &round);
+    device_seed(&before[4], 0, &request);
+    assert_int_equal(device_request(&before[4], &request, NULL), 200); /* granted, never sent */
+    for (unsigned i = 0; i < 4; i++) {
+        device_upload(&before[i], 0);
+    }
+    expect_published(federation, round, before, 4);
+    for (unsigned lives = 0; lives < 2; lives++) { /* the round is the last one, then it is not */
+        restart(federation, 0);
+        for (unsigned i = 0; i < 4; i++) {
+            expect_status(&before[i], MR_UPLOAD_COMMITTED, MR_REASON_NONE);
+        }
+        expect_status(&before[4], MR_UPLOAD_REFUSED, MR_REASON_CLOSED);
+        if (lives == 0) {
+            begin(federation, devices, 4, &round);
+        }
+    }
+    end(before, 5);
+    for (unsigned i = 0; i < 4; i++) {
+        reconnect(&devices[i]);
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, 4);
+}
+
 /* Killed while the helper is away, so in the middle of the exchange between the hubs. */
 static void test_lead_killed_after_the_freeze(void **state)
 {
@@ -213,15 +255,17 @@ static void remove_file(struct federation *federation, unsigned hub, const char 
 static void test_helper_without_its_journal(void **state)
 {
     struct federation *federation = *state;
-    struct device devices[4];
+    struct device devices[4], lost[5];
     uint64_t round;
-    begin(federation, devices, 4, &round);
+    begin(federation, lost, 5, &round);
     for (unsigned i = 0; i < 3; i++) {
-        device_upload(&devices[i], 0);
-        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+        device_upload(&lost[i], 0);
+        assert_int_equal(device_await(&lost[i], 20000).state, MR_UPLOAD_COMMITTED);
     }
     struct mr_upload_request request;
-    device_seed(&devices[3], 0, &request);
+    device_seed(&lost[4], 0, &request);
+    assert_int_equal(device_request(&lost[4], &request, NULL), 200); /* granted, never sent */
+    device_seed(&lost[3], 0, &request);
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
     remove_file(federation, 1, "journal-0");
     remove_file(federation, 1, "journal-1");
@@ -231,16 +275,22 @@ static void test_helper_without_its_journal(void **state)
     federation_refused(federation, "device-005", 1, "POST", "/v1/rounds/1/seed", body, strlen(body),
                        "round_lost");
     free(body);
-    assert_int_equal(device_request(&devices[3], &request, NULL), 200);
-    assert_int_equal(device_put(&devices[3]), 202);
+    assert_int_equal(device_request(&lost[3], &request, NULL), 200);
+    assert_int_equal(device_put(&lost[3]), 202);
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
     assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "round_lost"));
     json_decref(outcome);
-    end(devices, 4);
     assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
     begin(federation, devices, 4, &round);
+    restart(federation, 0); /* it knows of the void round from its record */
     for (unsigned i = 0; i < 4; i++) {
+        expect_status(&lost[i], MR_UPLOAD_COMMITTED, MR_REASON_NONE); /* as they were told */
+    }
+    expect_status(&lost[4], MR_UPLOAD_REFUSED, MR_REASON_VOID);
+    end(lost, 5);
+    for (unsigned i = 0; i < 4; i++) {
+        reconnect(&devices[i]);
         device_upload(&devices[i], 0);
     }
     expect_published(federation, round, devices, 4);
@@ -295,13 +345,93 @@ static void test_helper_with_a_full_disk(void **state)
     end(devices, FEDERATION_DEVICES);
 }
 
+static int open_impatient(void **state)
+{
+    struct federation *federation =
+        federation_open(program, "  lead_grace_ms: 1200\n  peer_timeout_ms: 300\n");
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    *state = federation;
+    return 0;
+}
+
+/* A sample of a hub's metrics. */
+static bool has_metric(struct federation *federation, unsigned hub, const char *line)
+{
+    struct mr_h2_response response;
+    struct mr_h2_client *client = federation_client(federation, "operator", hub);
+    assert_int_equal(federation_ask(client, "GET", "/metrics", NULL, 0, &response), 200);
+    const bool has = memmem(response.body, response.length, line, strlen(line)) != NULL;
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+    return has;
+}
+
+/* Opens a round and kills the lead when three devices are committed, then waits until the helper
+ * has given it up; false: the lead did so itself, because all that took longer than the round. */
+static bool leave_a_round(struct federation *federation, unsigned deadline_ms, uint64_t *round)
+{
+    struct device devices[3];
+    char wish[40];
+    snprintf(wish, sizeof wish, "{\"deadline_ms\": %u}", deadline_ms);
+    *round = federation_open_round(federation, wish);
+    for (unsigned i = 0; i < 3; i++) {
+        device_open(&devices[i], federation, i, *round - 1);
+        device_upload(&devices[i], 0);
+        device_await(&devices[i], 20000);
+    }
+    assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
+    end(devices, 3);
+    while (!has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1\n") &&
+           !has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1\n")) {
+        usleep(50000);
+    }
+    return has_metric(federation, 1, "millrace_helper_rounds_total{outcome=\"lead_gone\"} 1\n");
+}
+
+/* The helper does not wait for ever: it wipes its journal, and says so to a lead that comes back
+ * after all, also when it was started anew in the meantime. */
+static void test_lead_gone_for_too_long(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    unsigned deadline_ms = 1500;
+    uint64_t round;
+    while (!leave_a_round(federation, deadline_ms, &round)) {
+        federation_start(federation, 0);
+        json_decref(federation_await(federation, round));
+        deadline_ms *= 2;
+    }
+    while (federation_has_file(federation, 1, "journal-0") ||
+           federation_has_file(federation, 1, "journal-1")) {
+        usleep(10000);
+    }
+    restart(federation, 1);
+    federation_start(federation, 0);
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
+    assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "lead gone"));
+    json_decref(outcome);
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 4; i++) {
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    end(devices, 4);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
     const struct CMUnitTest tests[] = {
-        T(test_lead_killed_with_some_committed), T(test_lead_killed_after_the_freeze),
-        T(test_helper_killed_while_admitting),   T(test_both_killed_in_every_round),
-        T(test_helper_without_its_journal),      T(test_helper_with_a_full_disk),
+        T(test_lead_killed_with_some_committed),
+        T(test_lead_killed_after_the_freeze),
+        T(test_lead_killed_in_the_round_after),
+        T(test_helper_killed_while_admitting),
+        T(test_both_killed_in_every_round),
+        T(test_helper_without_its_journal),
+        T(test_helper_with_a_full_disk),
+        cmocka_unit_test_setup_teardown(test_lead_gone_for_too_long, open_impatient, close_all),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);

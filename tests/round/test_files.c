@@ -149,6 +149,20 @@ static void test_store_refuses_damage(void **state)
     assert_non_null(strstr(error.text, "damaged"));
 }
 
+/* As the kernel says it. */
+static unsigned mapped_models(void)
+{
+    char line[8192];
+    unsigned count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        count += strstr(line, ".safetensors") != NULL;
+    }
+    fclose(maps);
+    return count;
+}
+
 static void test_store_maps_a_bounded_number(void **state)
 {
     const char *dir = *state;
@@ -164,15 +178,18 @@ static void test_store_maps_a_bounded_number(void **state)
         assert_non_null(model);
         mr_store_return(store, model);
     }
+    assert_int_equal(mapped_models(), 2); /* … while nobody borrows any */
     struct mr_model *held[40];
     unsigned count = 0;
     while (count < 40 && (held[count] = mr_store_borrow(store, hashes[count], &error)) != NULL) {
         count++;
     }
     assert_true(count >= 8 && count < 40);
+    assert_int_equal(mapped_models(), count);
     while (count--) {
         mr_store_return(store, held[count]);
     }
+    assert_int_equal(mapped_models(), 2);
     mr_store_close(store);
 }
 

@@ -74,9 +74,9 @@ static void test_policy(void **state)
     bad.hub_count = 2;
     propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
     ask(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15, MR_VERDICT_BAD_REQUEST);
-    assert_int_equal(world->helpers[1].signed_round, 0);
+    assert_int_equal(world->helpers[1].last.round, 0);
     propose(world, &world->announcement, lead, MR_VERDICT_OK);
-    assert_int_equal(world->helpers[1].signed_round, 7);
+    assert_int_equal(world->helpers[1].last.round, 7);
 }
 
 static void test_one_announcement_a_round_across_restarts(void **state)
@@ -93,8 +93,7 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     /* A new process that has lost the journal cannot know which set it answered, so it takes up
      * neither this announcement nor another of that round. */
     struct world *again = world_open(&plain);
-    again->helpers[1].signed_round = world->helpers[1].signed_round;
-    memcpy(again->helpers[1].signed_hash, world->helpers[1].signed_hash, MR_HASH_BYTES);
+    again->helpers[1].last = world->helpers[1].last;
     other.round = 7;
     propose(again, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
     propose(again, &world->announcement, lead, MR_VERDICT_ROUND_LOST);

@@ -25,6 +25,7 @@
 #define WORLD_HUBS     3
 #define WORLD_STEPS    5
 #define WORLD_BEGIN_MS 5000u
+#define WORLD_GRACE_MS 70000u
 
 /* What came back for a token. */
 struct reply {
@@ -70,9 +71,8 @@ struct world_event;
 struct world_helper {
     struct world *world;
     struct mr_helper *core;
-    uint64_t signed_round; /* as on its disk */
-    uint8_t signed_hash[MR_HASH_BYTES];
-    uint8_t *journal; /* likewise: the snapshot, then records */
+    struct mr_helper_last last; /* as on its disk */
+    uint8_t *journal;           /* likewise: the snapshot, then records */
     size_t snapshot_bytes, journal_bytes;
     uint64_t asked; /* saves and appends */
     bool slow_disk; /* syncs take until world_sync */

@@ -9,11 +9,9 @@ static void helper_random(void *context, uint8_t *out, size_t bytes)
     world_draw(((struct world_helper *)context)->world, out, bytes);
 }
 
-static void helper_recall(void *context, uint64_t *round, uint8_t hash[MR_HASH_BYTES])
+static void helper_recall(void *context, struct mr_helper_last *last)
 {
-    const struct world_helper *helper = context;
-    *round = helper->signed_round;
-    memcpy(hash, helper->signed_hash, MR_HASH_BYTES);
+    *last = ((const struct world_helper *)context)->last;
 }
 
 struct world_event *world_post_helper(struct world_helper *helper,
@@ -61,8 +59,8 @@ static void helper_save(void *context, const struct mr_journal_state *state)
     memcpy(helper->journal, snapshot, helper->snapshot_bytes);
     mr_secret_free(snapshot);
     helper->journal_bytes = helper->snapshot_bytes;
-    helper->signed_round = state->terms->announcement.round;
-    memcpy(helper->signed_hash, state->terms->hash, MR_HASH_BYTES);
+    helper->last = (struct mr_helper_last){.round = state->terms->announcement.round};
+    memcpy(helper->last.hash, state->terms->hash, MR_HASH_BYTES);
     helper->saves++;
     sync_later(helper);
 }
@@ -80,6 +78,9 @@ static void helper_append(void *context, const uint8_t *record, size_t length)
 static void helper_forget(void *context)
 {
     struct world_helper *helper = context;
+    struct mr_helper_report report;
+    mr_helper_report(helper->core, &report);
+    memcpy(helper->last.given_up, report.reason, sizeof report.reason);
     free(helper->journal);
     helper->journal = NULL;
     helper->journal_bytes = helper->snapshot_bytes = 0;

@@ -100,7 +100,8 @@ void world_new_helper(struct world *world, unsigned i)
                                             .hubs = world->hubs,
                                             .hubs_count = world->options.hubs,
                                             .cohort_min = 3,
-                                            .share_bytes_max = 1 << 20};
+                                            .share_bytes_max = 1 << 20,
+                                            .lead_grace_ms = WORLD_GRACE_MS};
     world->helpers[i].world = world;
     world->helpers[i].asked = 0;
     world->helpers[i].core = mr_helper_new(&helper, &world_helper_ops, &world->helpers[i]);

@@ -143,7 +143,7 @@ static void test_guarded_pages(void **state)
     (void)state;
     struct mr_pages pages;
     struct mr_error error;
-    assert_int_equal(mr_pages_map(&pages, BYTES, true, "a test", &error), 0);
+    assert_int_equal(mr_pages_map(&pages, BYTES, "a test", &error), 0);
     assert_flag(pages.base, " lo ", false);
     mr_secret_guard(pages.base, pages.bytes);
     assert_guarded(pages.base);

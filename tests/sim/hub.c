@@ -110,6 +110,7 @@ static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
                   .training = none,
                   .commit_interval_ms = plan->commit_interval_ms,
                   .peer_timeout_ms = plan->peer_timeout_ms,
+                  .lead_grace_ms = plan->lead_grace_ms,
                   .initial_model_file = hub->initial},
         .hubs = hub->list,
         .hubs_count = plan->hubs,

@@ -76,6 +76,7 @@ struct sim_plan {
     uint8_t ring_bits;
     uint16_t chunk_bytes;
     uint32_t deadline_ms, commit_interval_ms, peer_timeout_ms, idle_timeout_ms, slots, workers;
+    uint32_t lead_grace_ms;
     uint64_t faults_end_us; /* from here on nothing goes wrong any more */
     uint64_t fault_gap_us;  /* mean time between faults */
     bool allowed[SIM_FAULTS];
