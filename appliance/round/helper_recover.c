@@ -31,7 +31,7 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
     for (uint32_t i = 0; i < state->count; i++) {
         const struct mr_expansion *entry = &state->entries[i];
         if (mr_seeds_admit(&helper->seeds, entry->included.client_id, entry->included.attempt,
-                           entry->seed) != MR_SEED_ADMITTED) {
+                           entry->seed, &entry->serial) != MR_SEED_ADMITTED) {
             return mr_error_set(error, "seed %u has no place in the round, or in memory", i);
         }
     }

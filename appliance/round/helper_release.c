@@ -64,12 +64,12 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
     const uint32_t least =
         announced > helper->config.cohort_min ? announced : helper->config.cohort_min;
     for (uint32_t i = 0; i < freeze->count; i++) {
-        if (!mr_seeds_find(&helper->seeds, &freeze->entries[i])) {
+        const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
+        if (!seed) {
             return mr_verdict_set(verdict, MR_VERDICT_SET_NOT_ADMITTED,
                                   "entry %u of the set was never admitted here", i);
         }
-        if (helper->ops->revoked &&
-            helper->ops->revoked(helper->context, freeze->entries[i].client_id)) {
+        if (helper->ops->revoked && helper->ops->revoked(helper->context, &seed->serial)) {
             return mr_verdict_set(verdict, MR_VERDICT_REVOKED,
                                   "entry %u of the set was revoked after its admission", i);
         }
@@ -105,8 +105,10 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
         return;
     }
     for (uint32_t i = 0; i < freeze->count; i++) {
+        const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
         list[i].included = freeze->entries[i];
-        memcpy(list[i].seed, mr_seeds_find(&helper->seeds, &freeze->entries[i]), MR_SEED_BYTES);
+        list[i].serial = seed->serial;
+        memcpy(list[i].seed, seed->bytes, MR_SEED_BYTES);
     }
     mr_seeds_wipe(&helper->seeds);
     helper->included = freeze->entries;

@@ -38,6 +38,7 @@ struct mr_lead {
     uint64_t previous_round;
     struct mr_included *included; /* collected so far; sorted once frozen and durable */
     uint64_t *upload_ids;         /* of them, before they are sorted */
+    struct mr_serial *serials;    /* likewise, of their certificates */
     uint32_t included_count, included_capacity;
     uint32_t committed_count; /* leading entries of `included` that are durable */
     uint32_t staged_count;    /* complete, not collected */

@@ -46,6 +46,7 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         device->collected = true;
         lead->included[i] = state->included[i];
         lead->upload_ids[i] = state->upload_ids[i];
+        lead->serials[i] = state->serials[i];
     }
     lead->included_count = lead->committed_count = lead->admitted_count = state->included_count;
     return 0;

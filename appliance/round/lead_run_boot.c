@@ -100,10 +100,11 @@ int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
     if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0) {
         return -1;
     }
+    error->text[0] = '\0';
     const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
     if (found != 0) {
         if (found > 0) {
-            lose(run, last, "there is no commit log of it, or none that is whole");
+            lose(run, last, *error->text ? error->text : "there is no commit log of it");
         }
         return found < 0 ? -1 : 0;
     }
