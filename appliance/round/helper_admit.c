@@ -54,7 +54,7 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
     struct mr_receipt receipt = {.hub_index = helper->config.index};
     char *text = NULL;
     if (mr_receipt_sign(receipt.signature, helper->terms.hash, client_id, helper->config.index,
-                        attempt, helper->private_key) == 0) {
+                        attempt, &helper->keys) == 0) {
         text = mr_receipt_encode(&receipt);
     }
     if (!text) {

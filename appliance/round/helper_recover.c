@@ -90,7 +90,7 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
     memcpy(helper->model_hash, state->model_hash, MR_HASH_BYTES);
     if (!helper->result ||
         mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                      state->model_hash, helper->private_key) != 0) {
+                      state->model_hash, helper->keys.private_key) != 0) {
         return mr_error_set(error, "out of memory, or the model could not be signed");
     }
     memcpy(helper->result, state->result, share_bytes);

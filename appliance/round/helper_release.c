@@ -206,7 +206,7 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
         mr_commitment_compute(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
                               helper->nonce, result,
                               (size_t)helper->terms.layout.share_bytes) != 0 ||
-        mr_commitment_sign(own, helper->terms.hash, helper->private_key) != 0 ||
+        mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
         (helper->opened && !same_commitment(own, &earlier))) {
         helper_set_void(helper, "this hub could not expand the set");
         return;
@@ -449,7 +449,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
         return;
     }
     if (!model_hash || mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                                     model_hash, helper->private_key) != 0) {
+                                     model_hash, helper->keys.private_key) != 0) {
         for (unsigned i = 0; i < helper->waiter_count; i++) {
             helper_refuse(helper, helper->waiters[i], MR_VERDICT_BAD_OPENING, "%.250s",
                           model_hash ? "the model could not be signed" : why);
