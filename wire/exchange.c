@@ -9,6 +9,17 @@
 #include "wire/bytes.h"
 #include "wire/transcript.h"
 
+int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_key[32])
+{
+    size_t length = sizeof pair->public_key;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
+    const int good =
+        key != NULL && EVP_PKEY_get_raw_public_key(key, pair->public_key, &length) == 1;
+    EVP_PKEY_free(key);
+    memcpy(pair->private_key, private_key, sizeof pair->private_key);
+    return good ? 0 : -1;
+}
+
 static void receipt_text(struct mr_transcript *transcript, const uint8_t *hash,
                          const uint8_t *client_id, uint16_t hub_index, uint32_t attempt)
 {
@@ -21,11 +32,11 @@ static void receipt_text(struct mr_transcript *transcript, const uint8_t *hash,
 
 int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
                     const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                    uint32_t attempt, const uint8_t private_key[32])
+                    uint32_t attempt, const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
     receipt_text(&transcript, hash, client_id, hub_index, attempt);
-    return mr_transcript_sign(signature, &transcript, private_key);
+    return mr_transcript_sign_pair(signature, &transcript, pair);
 }
 
 int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES],

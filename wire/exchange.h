@@ -7,11 +7,20 @@
 #include "wire/error.h"
 #include "wire/identity.h"
 
+/* Both halves of an Ed25519 key. The public one must be the private one's (mr_signing_pair_derive):
+ * a signature with another would give the private key away. */
+struct mr_signing_pair {
+    uint8_t private_key[32]; /* raw seed */
+    uint8_t public_key[MR_PUBLIC_KEY_BYTES];
+};
+/* 0, or -1 when OpenSSL fails. */
+int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_key[32]);
+
 /* Receipt: the helper's Ed25519 over len8 ‖ "millrace receipt" ‖ announcement_hash ‖ client16 ‖
  * be16(hub) ‖ be32(attempt). Deterministic: the same question gets the same bytes. */
 int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
                     const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                    uint32_t attempt, const uint8_t private_key[32]);
+                    uint32_t attempt, const struct mr_signing_pair *pair);
 int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
                       const uint8_t hash[MR_HASH_BYTES],
                       const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,

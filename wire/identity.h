@@ -12,6 +12,7 @@
 
 #define MR_CLIENT_ID_BYTES  16
 #define MR_IDENTITY_URI_MAX 64 /* with NUL */
+#define MR_SERIAL_BYTES     20 /* RFC 5280 4.1.2.2: at most */
 
 enum mr_role {
     MR_ROLE_NONE = 0,
@@ -25,6 +26,11 @@ struct mr_identity {
     uint8_t client_id[MR_CLIENT_ID_BYTES]; /* device */
     uint16_t hub_index;                    /* hub */
     char operator_name[33];                /* operator */
+};
+
+/* Of the certificate: big-endian, zeros in front. What a CA takes back is named by it. */
+struct mr_serial {
+    uint8_t bytes[MR_SERIAL_BYTES];
 };
 
 /* Returns 0, or -1 for a URI of another form (identity then has MR_ROLE_NONE). */

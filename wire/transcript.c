@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include "wire/assert.h"
 #include "wire/bytes.h"
+#include "wire/exchange.h"
 
 void mr_transcript_add(struct mr_transcript *transcript, const uint8_t *bytes, size_t length)
 {
@@ -68,10 +71,9 @@ int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
     return ok ? 0 : -1;
 }
 
-int mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
-                       const uint8_t private_key[32])
+/* Lets go of the key, which may be NULL. */
+static int sign_with(uint8_t signature[64], const struct mr_transcript *transcript, EVP_PKEY *key)
 {
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t length = 64;
     int ok =
@@ -81,6 +83,29 @@ int mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transc
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     return ok ? 0 : -1;
+}
+
+int mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
+                       const uint8_t private_key[32])
+{
+    return sign_with(signature, transcript,
+                     EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32));
+}
+
+int mr_transcript_sign_pair(uint8_t signature[64], const struct mr_transcript *transcript,
+                            const struct mr_signing_pair *pair)
+{
+    const OSSL_PARAM halves[] = {
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)pair->public_key, 32),
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)pair->private_key, 32),
+        OSSL_PARAM_END};
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "ED25519", NULL);
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)(uintptr_t)halves) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(context);
+    return sign_with(signature, transcript, key);
 }
 
 int mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript *transcript,

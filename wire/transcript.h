@@ -10,6 +10,8 @@
 
 #define MR_TRANSCRIPT_MAX 256
 
+struct mr_signing_pair;
+
 struct mr_transcript {
     size_t length;
     uint8_t bytes[MR_TRANSCRIPT_MAX];
@@ -33,6 +35,9 @@ int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
  * not hold. */
 int mr_transcript_sign(uint8_t signature[64], const struct mr_transcript *transcript,
                        const uint8_t private_key[32]);
+/* The same without deriving the public key: for whoever signs often. */
+int mr_transcript_sign_pair(uint8_t signature[64], const struct mr_transcript *transcript,
+                            const struct mr_signing_pair *pair);
 int mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript *transcript,
                          const uint8_t public_key[32]);
 

@@ -150,7 +150,6 @@ void mr_hub_close(struct mr_hub *hub)
     if (hub->revocation_timer) {
         mr_timer_close(hub->revocation_timer);
     }
-    mr_admitted_fini(&hub->admitted);
     mr_store_close(hub->store);
     free(hub->routes);
     mr_secret_free(hub);

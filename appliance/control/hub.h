@@ -3,7 +3,6 @@
 #define MR_CONTROL_HUB_H
 
 #include "appliance/config/hub_config.h"
-#include "appliance/control/revocation.h"
 #include "appliance/control/server.h"
 #include "appliance/control/waiting.h"
 #include "appliance/round/helper_run.h"
@@ -24,7 +23,6 @@ struct mr_hub {
     struct mr_waiting *waiting;
     struct mr_server *server;
     struct mr_route *routes;
-    struct mr_admitted admitted;       /* with which certificates */
     struct mr_timer *revocation_timer; /* NULL: no list */
     int64_t revocation_seen[3];        /* what the file looked like */
     bool failed;                       /* stopped by something it must not go on without */
@@ -41,7 +39,7 @@ void mr_hub_close(struct mr_hub *hub);
 /* hub_revocation.c: the list is read again now, or where the file has changed. */
 int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error);
 void mr_hub_reload_revocations(struct mr_hub *hub);
-bool mr_hub_revoked(void *hub, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+bool mr_hub_revoked(void *hub, const struct mr_serial *serial);
 
 /* The keys of the configuration: this hub's own, and every hub's public one. */
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error);

@@ -3,8 +3,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <openssl/rand.h>
-
 #include "appliance/control/hub.h"
 
 #define LOOK_MS 5000
@@ -63,11 +61,6 @@ static void on_look(void *context)
 
 int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error)
 {
-    uint64_t salt;
-    if (RAND_bytes((uint8_t *)&salt, sizeof salt) != 1) {
-        return mr_error_set(error, "no random bytes");
-    }
-    mr_admitted_init(&hub->admitted, salt);
     if (*hub->config->identity.revocation_file == '\0') {
         return 0;
     }
@@ -81,10 +74,9 @@ int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error)
     return 0;
 }
 
-bool mr_hub_revoked(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES])
+bool mr_hub_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_hub *hub = context;
     const struct mr_revocations *revocations = mr_server_revocations(hub->server);
-    const struct mr_serial *serial = mr_admitted_find(&hub->admitted, client_id);
-    return revocations && serial && mr_revocations_has(revocations, serial);
+    return revocations && mr_revocations_has(revocations, serial);
 }

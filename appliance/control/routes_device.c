@@ -133,14 +133,8 @@ void mr_route_upload_request(void *context, struct mr_request *request)
         mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "the upload's keys could not be derived");
         return;
     }
-    if (mr_admitted_note(&hub->admitted, round, mr_request_identity(request)->client_id,
-                         mr_request_serial(request)) != 0) {
-        OPENSSL_cleanse(&keys, sizeof keys);
-        mr_routes_refuse_as(request, MR_VERDICT_BUSY, "out of memory");
-        return;
-    }
-    mr_lead_admit(lead, round, mr_request_identity(request)->client_id, &asked, udp ? &keys : NULL,
-                  request, mr_lead_run_now_ms(hub->lead));
+    mr_lead_admit(lead, round, mr_request_identity(request)->client_id, mr_request_serial(request),
+                  &asked, udp ? &keys : NULL, request, mr_lead_run_now_ms(hub->lead));
     OPENSSL_cleanse(&keys, sizeof keys);
 }
 

@@ -28,11 +28,9 @@ void mr_route_seed(void *context, struct mr_request *request)
     const uint8_t *body = mr_request_body(request, &length);
     if (mr_seed_request_decode(&asked, (const char *)body, length, &error) != 0) {
         mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
-    } else if (mr_admitted_note(&hub->admitted, round, mr_request_identity(request)->client_id,
-                                mr_request_serial(request)) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_BUSY, "out of memory");
     } else {
-        mr_helper_seed(helper, round, mr_request_identity(request)->client_id, &asked, request);
+        mr_helper_seed(helper, round, mr_request_identity(request)->client_id,
+                       mr_request_serial(request), &asked, request);
     }
     OPENSSL_cleanse(&asked, sizeof asked);
 }

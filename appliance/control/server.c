@@ -76,10 +76,6 @@ static bool is_limited(struct mr_server *server, const struct sockaddr_storage *
 {
     struct in6_addr source;
     uint32_t retry_after_ms;
-    if (server->handshake_count >= server->config.handshakes_max) {
-        server->counters.limited[MR_LIMIT_HANDSHAKES]++;
-        return true;
-    }
     mr_connection_source(&source, peer);
     if (!mr_buckets_take(server->buckets[MR_LIMIT_SOURCE_CONNECTIONS], &source, sizeof source,
                          mr_loop_now_ms(server->loop), &retry_after_ms)) {
@@ -89,6 +85,22 @@ static bool is_limited(struct mr_server *server, const struct sockaddr_storage *
     return false;
 }
 
+/* False if there is no room for one more. What gives way is the oldest stranger: an honest
+ * handshake takes a few milliseconds, so the oldest is the likeliest never to end. Were the
+ * newcomer closed instead, whoever holds handshakes_max stalled ones would keep everybody out. */
+static bool make_room(struct mr_server *server)
+{
+    if (server->stranger_count < server->config.handshakes_max &&
+        server->connection_count < server->config.connections_max) {
+        return true;
+    }
+    if (TAILQ_EMPTY(&server->strangers)) {
+        return false;
+    }
+    mr_connection_push_out(TAILQ_FIRST(&server->strangers));
+    return true;
+}
+
 static void take_in(struct mr_server *server, int fd, const struct sockaddr_storage *peer)
 {
     server->counters.accepted++;
@@ -96,7 +108,7 @@ static void take_in(struct mr_server *server, int fd, const struct sockaddr_stor
         close(fd);
         return;
     }
-    if (server->connection_count >= server->config.connections_max) {
+    if (!make_room(server)) {
         server->counters.over_limit++;
         mr_log_event(server->log, MR_LOG_WARN, "control.over_limit",
                      "connections_max=%u remedy=raise control.connections_max",
@@ -163,7 +175,7 @@ static int open_buckets(struct mr_server *server, const struct mr_server_config 
     if (RAND_bytes((uint8_t *)&salt, sizeof salt) != 1) {
         return -1;
     }
-    for (unsigned i = MR_LIMIT_SOURCE_CONNECTIONS; i < MR_LIMITS; i++) {
+    for (unsigned i = 0; i < MR_LIMITS; i++) {
         server->buckets[i] = mr_buckets_new(rates[i], salt);
         if (!server->buckets[i]) {
             return -1;
@@ -214,6 +226,7 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     LIST_INIT(&server->connections);
     LIST_INIT(&server->requests);
     TAILQ_INIT(&server->flush);
+    TAILQ_INIT(&server->strangers);
     if (start(server, config, error) != 0) {
         mr_server_close(server);
         return -1;

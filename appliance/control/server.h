@@ -42,12 +42,12 @@ struct mr_server_config {
     const char *certificate_file;
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
-    unsigned connections_max;    /* beyond: accepted and closed at once, counted */
+    unsigned connections_max;    /* beyond: as handshakes_max; nobody in one: closed at once */
     unsigned streams_max;        /* per connection */
     size_t bodies_bytes_max;     /* all buffered request bodies together; beyond: 503 busy */
     unsigned handshake_timeout_ms;
     unsigned idle_timeout_ms; /* a connection without open requests */
-    unsigned handshakes_max;  /* under way at once; beyond: closed at once, counted */
+    unsigned handshakes_max;  /* not through with it at once; beyond: the oldest is closed */
     /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
      * requests are refused as rate_limited. Hubs' requests are not counted. */
     uint32_t source_connections_rate;

@@ -34,6 +34,7 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "protocol",
     "timeout",
     "closed",
+    "pushed_out",
 };
 const char *const mr_end_names[MR_ENDS] = {"peer",     "idle",  "stalled",
                                            "protocol", "flood", "revoked"};
@@ -67,17 +68,19 @@ static void drop_session(struct mr_connection *connection)
     ERR_clear_error();
 }
 
-/* Out of the state of a handshake. */
-static void move(struct mr_connection *connection, enum mr_connection_state state)
+static void leave_strangers(struct mr_connection *connection)
 {
-    connection->server->handshake_count -= connection->state == MR_CONNECTION_HANDSHAKE;
-    connection->state = state;
+    if (connection->is_stranger) {
+        TAILQ_REMOVE(&connection->server->strangers, connection, in_strangers);
+        connection->server->stranger_count--;
+        connection->is_stranger = false;
+    }
 }
 
 void mr_connection_free(struct mr_connection *connection)
 {
     struct mr_server *server = connection->server;
-    move(connection, MR_CONNECTION_LINGER);
+    leave_strangers(connection);
     drop_session(connection);
     mr_loop_fd_remove(server->loop, connection->fd);
     close(connection->fd);
@@ -96,7 +99,7 @@ static void linger(struct mr_connection *connection)
         mr_connection_free(connection);
         return;
     }
-    move(connection, MR_CONNECTION_LINGER);
+    connection->state = MR_CONNECTION_LINGER;
     watch(connection, EPOLLIN);
     mr_timer_arm(connection->timer, mr_loop_now_ms(connection->server->loop) + LINGER_MS);
 }
@@ -193,19 +196,33 @@ static enum mr_handshake_failure failure_of(const struct mr_connection *connecti
                : MR_HANDSHAKE_PROTOCOL;
 }
 
-static void fail_handshake(struct mr_connection *connection, enum mr_handshake_failure failure,
-                           const char *detail)
+static void note_failure(const struct mr_connection *connection, enum mr_handshake_failure failure,
+                         const char *detail)
 {
     struct mr_server *server = connection->server;
     server->counters.handshake_failures[failure]++;
     mr_log_event(server->log, MR_LOG_WARN, "control.handshake_failed",
                  "peer=%s:%u reason=%s detail=%s", connection->host, connection->port,
                  mr_handshake_names[failure], detail);
+}
+
+static void fail_handshake(struct mr_connection *connection, enum mr_handshake_failure failure,
+                           const char *detail)
+{
+    note_failure(connection, failure, detail);
     if (failure == MR_HANDSHAKE_CLOSED) {
         mr_connection_free(connection);
     } else {
         linger(connection);
     }
+}
+
+void mr_connection_push_out(struct mr_connection *connection)
+{
+    if (connection->state == MR_CONNECTION_HANDSHAKE) { /* else its failure is counted already */
+        note_failure(connection, MR_HANDSHAKE_PUSHED_OUT, "the oldest of too many");
+    }
+    mr_connection_free(connection);
 }
 
 static int start_session(struct mr_connection *connection)
@@ -256,7 +273,8 @@ static bool on_handshake(struct mr_connection *connection)
         return false;
     }
     server->counters.handshakes++;
-    move(connection, MR_CONNECTION_OPEN);
+    leave_strangers(connection);
+    connection->state = MR_CONNECTION_OPEN;
     connection->idle_since_ms = mr_loop_now_ms(server->loop);
     mr_timer_arm(connection->timer, connection->idle_since_ms + half_idle_ms(server));
     return true;
@@ -460,6 +478,8 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
                  mr_loop_now_ms(server->loop) + server->config.handshake_timeout_ms);
     LIST_INSERT_HEAD(&server->connections, connection, in_server);
     server->connection_count++;
-    server->handshake_count++;
+    TAILQ_INSERT_TAIL(&server->strangers, connection, in_strangers);
+    server->stranger_count++;
+    connection->is_stranger = true;
     return connection;
 }

@@ -87,6 +87,7 @@ enum mr_handshake_failure {
     MR_HANDSHAKE_PROTOCOL,
     MR_HANDSHAKE_TIMEOUT,
     MR_HANDSHAKE_CLOSED,
+    MR_HANDSHAKE_PUSHED_OUT,
     MR_HANDSHAKE_FAILURES,
 };
 
@@ -102,7 +103,6 @@ enum mr_connection_end {
 
 /* What was closed or refused because there was too much of it. */
 enum mr_limit {
-    MR_LIMIT_HANDSHAKES,
     MR_LIMIT_SOURCE_CONNECTIONS,
     MR_LIMIT_SOURCE_REQUESTS,
     MR_LIMIT_IDENTITY_REQUESTS,
@@ -112,6 +112,8 @@ enum mr_limit {
 struct mr_connection {
     LIST_ENTRY(mr_connection) in_server;
     TAILQ_ENTRY(mr_connection) in_flush;
+    TAILQ_ENTRY(mr_connection) in_strangers;
+    bool is_stranger; /* never came through a handshake: it goes on, or failed and lingers */
     struct mr_server *server;
     enum mr_connection_state state;
     int fd;
@@ -170,9 +172,10 @@ struct mr_server {
 
     LIST_HEAD(, mr_connection) connections;
     TAILQ_HEAD(, mr_connection) flush;
+    TAILQ_HEAD(strangers, mr_connection) strangers; /* the oldest first */
     unsigned connection_count;
-    unsigned handshake_count;              /* of these, not through with it */
-    struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity; NULL for handshakes */
+    unsigned stranger_count;               /* of these */
+    struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity */
     LIST_HEAD(, mr_request) requests;
     unsigned request_count;
     unsigned requests_max;
@@ -191,6 +194,8 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
 void mr_connection_source(struct in6_addr *source, const struct sockaddr_storage *peer);
 /* Its certificate was taken back: ends it. */
 void mr_connection_revoke(struct mr_connection *connection);
+/* A stranger that makes room for another: counted, and freed without a word. */
+void mr_connection_push_out(struct mr_connection *connection);
 void mr_connection_free(struct mr_connection *connection);
 /* Something was submitted to its session: it is flushed soon, not inside the caller. */
 void mr_connection_flush_soon(struct mr_connection *connection);

@@ -31,13 +31,14 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     single(metrics, "millrace_control_accepted_total", "counter", "TCP connections accepted.",
            (double)counters->accepted);
     single(metrics, "millrace_control_over_limit_total", "counter",
-           "Connections closed at once because there were connections_max.",
+           "Connections closed at once because there were connections_max, none of them in a "
+           "handshake.",
            (double)counters->over_limit);
     labelled(metrics, "millrace_control_limited_total",
              "Connections closed and requests refused because there were too many.", "limit",
              mr_limit_names, counters->limited, MR_LIMITS);
-    single(metrics, "millrace_control_handshakes_pending", "gauge", "TLS handshakes under way.",
-           server->handshake_count);
+    single(metrics, "millrace_control_handshakes_pending", "gauge",
+           "Connections that have not come through their TLS handshake.", server->stranger_count);
     single(metrics, "millrace_control_revoked_certificates", "gauge",
            "Certificates on the revocation list in use.",
            mr_tls_revocations(server->tls)

@@ -26,8 +26,8 @@ static struct mr_request *request_of(nghttp2_session *session, int32_t stream)
 
 /* --- routing --------------------------------------------------------------------------------- */
 
-const char *const mr_limit_names[MR_LIMITS] = {"handshakes", "source_connections",
-                                               "source_requests", "identity_requests"};
+const char *const mr_limit_names[MR_LIMITS] = {"source_connections", "source_requests",
+                                               "identity_requests"};
 
 /* Takes a token; refuses the request where there is none. */
 static bool is_over(struct mr_request *request, enum mr_limit limit, const void *key, size_t bytes)

@@ -22,7 +22,7 @@ static int read_one(struct mr_commit_log *log, const char *name, struct mr_commi
     if (got != 0) {
         return got < 0 ? -1 : 0;
     }
-    if (mr_commit_state_parse(&read, bytes, length, NULL) != 0) {
+    if (mr_commit_state_parse(&read, bytes, length, error) != 0) {
         free(bytes);
         return 0;
     }

@@ -10,10 +10,11 @@
 #include "wire/messages.h"
 
 #define HEADER_BYTES 80
-#define ENTRY_BYTES  (MR_INCLUDED_BYTES + 8)
+#define SERIAL_AT    (MR_INCLUDED_BYTES + 8)
+#define ENTRY_BYTES  (SERIAL_AT + MR_SERIAL_BYTES)
 #define CRC_BYTES    8
 
-static const char magic[8] = "MRCOMMT2";
+static const char magic[8] = "MRCOMMT3"; /* 2: without serials of certificates */
 
 static void le32_put(uint8_t *at, uint32_t v)
 {
@@ -66,6 +67,7 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
         memcpy(at, state->included[i].client_id, MR_CLIENT_ID_BYTES);
         mr_be32_put(at + MR_CLIENT_ID_BYTES, state->included[i].attempt);
         mr_be64_put(at + MR_INCLUDED_BYTES, state->upload_ids[i]);
+        memcpy(at + SERIAL_AT, state->serials[i].bytes, MR_SERIAL_BYTES);
     }
     if (state->share_bytes) {
         memcpy(at, state->sum, (size_t)state->share_bytes);
@@ -80,7 +82,10 @@ static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, siz
                         struct mr_error *error)
 {
     if (length < HEADER_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
-        return mr_error_set(error, "no commit state of this version");
+        return mr_error_set(error,
+                            "no commit state of this version (%.8s): end the round before you "
+                            "put another version in",
+                            magic);
     }
     if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
         return mr_error_set(error, "the checksum does not hold: torn or damaged");
@@ -152,19 +157,22 @@ static int parse_entries(struct mr_commit_read *read, struct mr_error *error)
     }
     read->included = malloc(((size_t)count + 1) * sizeof *read->included);
     read->upload_ids = malloc(((size_t)count + 1) * sizeof *read->upload_ids);
-    if (!read->included || !read->upload_ids) {
+    read->serials = malloc(((size_t)count + 1) * sizeof *read->serials);
+    if (!read->included || !read->upload_ids || !read->serials) {
         return mr_error_set(error, "out of memory for %u entries", count);
     }
     for (uint32_t i = 0; i < count; i++, at += ENTRY_BYTES) {
         memcpy(read->included[i].client_id, at, MR_CLIENT_ID_BYTES);
         read->included[i].attempt = mr_be32_get(at + MR_CLIENT_ID_BYTES);
         read->upload_ids[i] = mr_be64_get(at + MR_INCLUDED_BYTES);
+        memcpy(read->serials[i].bytes, at + SERIAL_AT, MR_SERIAL_BYTES);
         if (read->included[i].attempt >= MR_ATTEMPTS_MAX) {
             return mr_error_set(error, "entry %u has an impossible attempt", i);
         }
     }
     state->included = read->included;
     state->upload_ids = read->upload_ids;
+    state->serials = read->serials;
     state->sum = count ? at : NULL;
     return check_distinct(read, error);
 }
@@ -185,6 +193,7 @@ void mr_commit_read_fini(struct mr_commit_read *read)
 {
     free(read->included);
     free(read->upload_ids);
+    free(read->serials);
     free(read->bytes);
     *read = (struct mr_commit_read){.bytes = NULL};
 }

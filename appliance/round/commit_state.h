@@ -1,10 +1,10 @@
 /* commit_state.h - one generation of the lead's commit log as bytes: everything that a restarted
  * lead needs to take up the same round where it was. Sans-IO: bytes in, state out.
  *
- * Layout, little-endian: "MRCOMMT2" | generation u64 | phase u32 | quorum u32 | deadline_ms u32 |
+ * Layout, little-endian: "MRCOMMT3" | generation u64 | phase u32 | quorum u32 | deadline_ms u32 |
  * envelope_bytes u32 | included count u32 | zero u32 | share_bytes u64 | nonce 32 | envelope |
- * entries (client16 ‖ be32(attempt) ‖ be64(upload id)) | sum as share bytes | CRC-64/XZ (ECMA-182,
- * reflected) of all that.
+ * entries (client16 ‖ be32(attempt) ‖ be64(upload id) ‖ serial20) | sum as share bytes | CRC-64/XZ
+ * (ECMA-182, reflected) of all that.
  *
  * The sum is of masked shares: by itself it is uniformly random. */
 #ifndef MR_ROUND_COMMIT_STATE_H
@@ -28,6 +28,7 @@ struct mr_commit_state {
     uint32_t envelope_bytes;
     const struct mr_included *included; /* in the order of their commits; clients are distinct */
     const uint64_t *upload_ids;         /* likewise */
+    const struct mr_serial *serials;    /* of the certificates they came with, likewise */
     uint32_t included_count;
     uint8_t nonce[MR_NONCE_BYTES]; /* zero before FROZEN */
     const uint8_t *sum;            /* over the included uploads, packed; none for nobody */
@@ -43,6 +44,7 @@ struct mr_commit_read {
     struct mr_round_terms terms;
     struct mr_included *included; /* malloc'd */
     uint64_t *upload_ids;         /* malloc'd */
+    struct mr_serial *serials;    /* malloc'd */
     uint8_t *bytes;               /* malloc'd by whoever read the file; NULL: the caller's */
 };
 

@@ -27,13 +27,14 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
                                 const struct mr_helper_ops *ops, void *context)
 {
     struct mr_helper *helper = mr_secret_new(sizeof *helper); /* the signing key is in it */
-    if (helper) {
-        helper->config = *config;
-        memcpy(helper->private_key, config->private_key, sizeof helper->private_key);
-        helper->config.private_key = helper->private_key;
-        helper->ops = ops;
-        helper->context = context;
+    if (!helper || mr_signing_pair_derive(&helper->keys, config->private_key) != 0) {
+        mr_secret_free(helper);
+        return NULL;
     }
+    helper->config = *config;
+    helper->config.private_key = helper->keys.private_key;
+    helper->ops = ops;
+    helper->context = context;
     return helper;
 }
 
@@ -227,7 +228,7 @@ static void answer_signature(struct mr_helper *helper, const struct mr_round_ter
 {
     struct mr_peer_signature message = {.hub_index = helper->config.index};
     char *text = NULL;
-    if (mr_announcement_sign(message.signature, terms->hash, helper->private_key) == 0) {
+    if (mr_announcement_sign(message.signature, terms->hash, helper->keys.private_key) == 0) {
         text = mr_peer_signature_encode(&message);
     }
     if (!text) {

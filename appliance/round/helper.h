@@ -43,6 +43,7 @@ enum mr_helper_state {
 /* One counted upload with its seed: secret, to be wiped by whoever expands it. */
 struct mr_expansion {
     struct mr_included included;
+    struct mr_serial serial; /* of the certificate that the seed came with */
     uint8_t seed[MR_SEED_BYTES];
 };
 
@@ -79,8 +80,8 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
     void (*changed)(void *context); /* mr_helper_report has news */
-    /* Whether the CA took a device's certificate back since it was admitted; NULL: never. */
-    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+    /* Whether the CA has taken a certificate back; NULL: never. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
 };
 
 struct mr_helper_config {
@@ -107,7 +108,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
 
 /* --- questions ------------------------------------------------------------------------------- */
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
-                    const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                    const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                     const struct mr_seed_request *request, void *token);
 /* `from` is the hub index in the asker's certificate. */
 void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,

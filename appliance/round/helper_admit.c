@@ -41,7 +41,7 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
     struct mr_receipt receipt = {.hub_index = helper->config.index};
     char *text = NULL;
     if (mr_receipt_sign(receipt.signature, helper->terms.hash, client_id, helper->config.index,
-                        attempt, helper->private_key) == 0) {
+                        attempt, &helper->keys) == 0) {
         text = mr_receipt_encode(&receipt);
     }
     if (!text) {
@@ -95,10 +95,10 @@ void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code,
 }
 
 static void keep_seed(struct mr_helper *helper, const uint8_t *client_id,
-                      const struct mr_seed_request *request)
+                      const struct mr_serial *serial, const struct mr_seed_request *request)
 {
     uint8_t record[MR_JOURNAL_SEED_BYTES];
-    struct mr_expansion entry = {.included = {.attempt = request->attempt}};
+    struct mr_expansion entry = {.included = {.attempt = request->attempt}, .serial = *serial};
     memcpy(entry.included.client_id, client_id, MR_CLIENT_ID_BYTES);
     memcpy(entry.seed, request->seed, MR_SEED_BYTES);
     helper_append(helper, record, mr_journal_seed_encode(record, &entry));
@@ -107,7 +107,7 @@ static void keep_seed(struct mr_helper *helper, const uint8_t *client_id,
 }
 
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
-                    const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                    const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                     const struct mr_seed_request *request, void *token)
 {
     struct mr_verdict verdict;
@@ -115,9 +115,9 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
         helper->ops->refuse(helper->context, token, &verdict);
         return;
     }
-    switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed)) {
+    switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed, serial)) {
     case MR_SEED_ADMITTED:
-        keep_seed(helper, client_id, request);
+        keep_seed(helper, client_id, serial, request);
         wait_for_disk(helper, client_id, request->attempt, token);
         return;
     case MR_SEED_REPEATED:

@@ -23,7 +23,7 @@ struct helper_receipt {
 
 struct mr_helper {
     struct mr_helper_config config;
-    uint8_t private_key[32];
+    struct mr_signing_pair keys;
     const struct mr_helper_ops *ops;
     void *context;
     enum mr_helper_state state;

@@ -31,7 +31,7 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
     for (uint32_t i = 0; i < state->count; i++) {
         const struct mr_expansion *entry = &state->entries[i];
         if (mr_seeds_admit(&helper->seeds, entry->included.client_id, entry->included.attempt,
-                           entry->seed) != MR_SEED_ADMITTED) {
+                           entry->seed, &entry->serial) != MR_SEED_ADMITTED) {
             return mr_error_set(error, "seed %u has no place in the round, or in memory", i);
         }
     }
@@ -90,7 +90,7 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
     memcpy(helper->model_hash, state->model_hash, MR_HASH_BYTES);
     if (!helper->result ||
         mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                      state->model_hash, helper->private_key) != 0) {
+                      state->model_hash, helper->keys.private_key) != 0) {
         return mr_error_set(error, "out of memory, or the model could not be signed");
     }
     memcpy(helper->result, state->result, share_bytes);

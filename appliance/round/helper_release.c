@@ -64,12 +64,12 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
     const uint32_t least =
         announced > helper->config.cohort_min ? announced : helper->config.cohort_min;
     for (uint32_t i = 0; i < freeze->count; i++) {
-        if (!mr_seeds_find(&helper->seeds, &freeze->entries[i])) {
+        const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
+        if (!seed) {
             return mr_verdict_set(verdict, MR_VERDICT_SET_NOT_ADMITTED,
                                   "entry %u of the set was never admitted here", i);
         }
-        if (helper->ops->revoked &&
-            helper->ops->revoked(helper->context, freeze->entries[i].client_id)) {
+        if (helper->ops->revoked && helper->ops->revoked(helper->context, &seed->serial)) {
             return mr_verdict_set(verdict, MR_VERDICT_REVOKED,
                                   "entry %u of the set was revoked after its admission", i);
         }
@@ -105,8 +105,10 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
         return;
     }
     for (uint32_t i = 0; i < freeze->count; i++) {
+        const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
         list[i].included = freeze->entries[i];
-        memcpy(list[i].seed, mr_seeds_find(&helper->seeds, &freeze->entries[i]), MR_SEED_BYTES);
+        list[i].serial = seed->serial;
+        memcpy(list[i].seed, seed->bytes, MR_SEED_BYTES);
     }
     mr_seeds_wipe(&helper->seeds);
     helper->included = freeze->entries;
@@ -204,7 +206,7 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
         mr_commitment_compute(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
                               helper->nonce, result,
                               (size_t)helper->terms.layout.share_bytes) != 0 ||
-        mr_commitment_sign(own, helper->terms.hash, helper->private_key) != 0 ||
+        mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
         (helper->opened && !same_commitment(own, &earlier))) {
         helper_set_void(helper, "this hub could not expand the set");
         return;
@@ -447,7 +449,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
         return;
     }
     if (!model_hash || mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                                     model_hash, helper->private_key) != 0) {
+                                     model_hash, helper->keys.private_key) != 0) {
         for (unsigned i = 0; i < helper->waiter_count; i++) {
             helper_refuse(helper, helper->waiters[i], MR_VERDICT_BAD_OPENING, "%.250s",
                           model_hash ? "the model could not be signed" : why);

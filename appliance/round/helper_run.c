@@ -300,10 +300,10 @@ static void on_changed(void *context)
     log_state(run, &report);
 }
 
-static bool on_revoked(void *context, const uint8_t *client_id)
+static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_helper_run *run = context;
-    return run->room.revoked && run->room.revoked(run->room.revoked_context, client_id);
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
 }
 
 static const struct mr_helper_ops ops = {

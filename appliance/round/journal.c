@@ -20,7 +20,7 @@ struct mr_journal {
     bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
-static const char magic[8] = "MRJOURN1";
+static const char magic[8] = "MRJOURN2"; /* 1: without serials of certificates */
 static const char *const names[2] = {"journal-0", "journal-1"};
 
 #define SALT_AT 16
@@ -59,7 +59,10 @@ int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t
 {
     uint8_t key[JOURNAL_KEY_BYTES];
     if (length < JOURNAL_HEAD_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
-        return mr_error_set(error, "no journal of this version");
+        return mr_error_set(error,
+                            "no journal of this version (%.8s): end the round before you put "
+                            "another version in",
+                            magic);
     }
     *generation = mr_be64_get(bytes + 8);
     if (journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES) != 0) {

@@ -9,7 +9,7 @@
 
 #define SEED_RECORD   1
 #define OPENED_RECORD 2
-#define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SEED_BYTES)
+#define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES)
 
 static size_t entry_bytes(enum mr_journal_phase phase)
 {
@@ -43,7 +43,10 @@ static uint8_t *put_entry(uint8_t *at, const struct mr_expansion *entry, size_t 
 {
     memcpy(at, entry->included.client_id, MR_CLIENT_ID_BYTES);
     mr_be32_put(at + MR_CLIENT_ID_BYTES, entry->included.attempt);
-    memcpy(at + MR_INCLUDED_BYTES, entry->seed, bytes - MR_INCLUDED_BYTES);
+    if (bytes == ENTRY_BYTES) {
+        memcpy(at + MR_INCLUDED_BYTES, entry->serial.bytes, MR_SERIAL_BYTES);
+        memcpy(at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, entry->seed, MR_SEED_BYTES);
+    }
     return at + bytes;
 }
 
@@ -137,7 +140,10 @@ static int add_entry(struct mr_journal_read *read, const uint8_t *at, size_t byt
     struct mr_expansion *entry = &read->entries[state->count];
     memcpy(entry->included.client_id, at, MR_CLIENT_ID_BYTES);
     entry->included.attempt = mr_be32_get(at + MR_CLIENT_ID_BYTES);
-    memcpy(entry->seed, at + MR_INCLUDED_BYTES, bytes - MR_INCLUDED_BYTES);
+    if (bytes == ENTRY_BYTES) {
+        memcpy(entry->serial.bytes, at + MR_INCLUDED_BYTES, MR_SERIAL_BYTES);
+        memcpy(entry->seed, at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, MR_SEED_BYTES);
+    }
     if (entry->included.attempt >= MR_ATTEMPTS_MAX) {
         return mr_error_set(error, "an entry has an impossible attempt");
     }

@@ -5,9 +5,9 @@
  *   FROZEN: the lead's commitment | nonce 32
  *   OPENED: every hub's commitment in list order | nonce 32
  *   DONE:   every hub's commitment | nonce 32 | model_hash 32 | own result
- * An entry is client16 ‖ be32(attempt), followed by seed32 but in DONE. From FROZEN on entries
- * rise strictly by client. Behind a snapshot come records: 1 | entry (ADMITTING), or 2 | every
- * hub's commitment (FROZEN: it is OPENED then).
+ * An entry is client16 ‖ be32(attempt), followed by serial20 ‖ seed32 but in DONE. From FROZEN on
+ * entries rise strictly by client. Behind a snapshot come records: 1 | entry (ADMITTING), or 2 |
+ * every hub's commitment (FROZEN: it is OPENED then).
  *
  * Secret, all of it: whoever holds such bytes wipes them. */
 #ifndef MR_ROUND_JOURNAL_STATE_H
@@ -36,7 +36,7 @@ struct mr_journal_state {
 /* From mr_secret_new; NULL when out of memory. */
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length);
 
-#define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SEED_BYTES)
+#define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES)
 #define MR_JOURNAL_OPENED_BYTES     (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
 #define MR_JOURNAL_RECORD_BYTES_MAX MR_JOURNAL_OPENED_BYTES
 /* Both return the record's length. */

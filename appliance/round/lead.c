@@ -79,6 +79,7 @@ void mr_lead_free(struct mr_lead *lead)
     mr_registry_fini(&lead->previous);
     free(lead->included);
     free(lead->upload_ids);
+    free(lead->serials);
     mr_secret_free(lead);
 }
 
@@ -93,6 +94,7 @@ void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
         .envelope_bytes = (uint32_t)lead->envelope_bytes,
         .included = lead->included,
         .upload_ids = lead->upload_ids,
+        .serials = lead->serials,
         .included_count = lead->included_count,
     };
     if (phase == MR_COMMIT_FROZEN) {

@@ -116,8 +116,8 @@ struct mr_lead_ops {
     void (*refused)(void *context, void *token, const struct mr_verdict *verdict);
     void (*upload_changed)(void *context, uint64_t upload_id); /* committed or refused */
     void (*round_changed)(void *context);                      /* mr_lead_report has news */
-    /* Whether the CA took a device's certificate back since it was admitted; NULL: never. */
-    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+    /* Whether the CA has taken a certificate back; NULL: never. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
 };
 
 struct mr_lead_config {
@@ -184,7 +184,7 @@ const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
 /* A device asks for an upload. Takes the token: ops->admitted or ops->refused answers it, at once
  * or later. `keys` (copied; NULL for HTTP/2) belong to the very connection that asked. */
 void mr_lead_admit(struct mr_lead *lead, uint64_t round,
-                   const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                   const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                    const struct mr_upload_request *request, const struct mr_upload_keys *keys,
                    void *token, uint64_t now_ms);
 

@@ -111,7 +111,8 @@ static void refuse(struct mr_lead *lead, void *token, const struct mr_verdict *v
 
 /* Takes a slot for the attempt and answers the token either way. */
 static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attempt,
-                  enum mr_transport transport, const struct mr_upload_keys *keys, void *token)
+                  enum mr_transport transport, const struct mr_serial *serial,
+                  const struct mr_upload_keys *keys, void *token)
 {
     struct mr_upload_grant given;
     struct mr_verdict verdict;
@@ -131,6 +132,7 @@ static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attem
     }
     device->attempt = attempt;
     device->transport = transport;
+    device->serial = *serial;
     device->state = MR_UPLOAD_RECEIVING;
     device->reason = MR_REASON_NONE;
     lead->admitted_count += first;
@@ -141,7 +143,7 @@ static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attem
 }
 
 void mr_lead_admit(struct mr_lead *lead, uint64_t round,
-                   const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                   const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                    const struct mr_upload_request *request, const struct mr_upload_keys *keys,
                    void *token, uint64_t now_ms)
 {
@@ -157,7 +159,7 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
         return;
     }
     if (device && device->state == MR_UPLOAD_RECEIVING) {
-        device->pending = mr_pending_new(token, request->attempt, request->transport, keys);
+        device->pending = mr_pending_new(token, request->attempt, request->transport, serial, keys);
         if (device->pending) {
             lead->ops->plane_revoke(lead->context, device->upload_id, MR_REASON_SUPERSEDED);
             return;
@@ -171,7 +173,7 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
         refuse(lead, token, &verdict);
         return;
     }
-    grant(lead, device, request->attempt, request->transport, keys, token);
+    grant(lead, device, request->attempt, request->transport, serial, keys, token);
 }
 
 /* Ends an upload of which nothing will be folded. */
@@ -201,7 +203,7 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
     struct mr_pending *pending = device->pending;
     device->pending = NULL;
     if (pending && (revoked || device->state == MR_UPLOAD_REFUSED)) {
-        grant(lead, device, pending->attempt, pending->transport,
+        grant(lead, device, pending->attempt, pending->transport, &pending->serial,
               pending->transport == MR_TRANSPORT_UDP ? &pending->keys : NULL, pending->token);
     } else if (pending) {
         struct mr_verdict verdict;
@@ -216,7 +218,7 @@ void mr_lead_revocation(struct mr_lead *lead)
     for (uint32_t i = 0; lead->ops->revoked && i < lead->registry.count; i++) {
         const struct mr_device *device = &lead->registry.devices[i];
         if (device->state == MR_UPLOAD_RECEIVING &&
-            lead->ops->revoked(lead->context, device->client_id)) {
+            lead->ops->revoked(lead->context, &device->serial)) {
             lead->ops->plane_revoke(lead->context, device->upload_id, MR_REASON_SUPERSEDED);
         }
     }

@@ -65,6 +65,7 @@ static void include(struct mr_lead *lead, uint64_t upload_id)
     memcpy(entry->client_id, device->client_id, MR_CLIENT_ID_BYTES);
     entry->attempt = device->attempt;
     lead->upload_ids[lead->included_count - 1] = upload_id;
+    lead->serials[lead->included_count - 1] = device->serial;
 }
 
 int lead_reserve(struct mr_lead *lead, uint32_t more)
@@ -79,7 +80,9 @@ int lead_reserve(struct mr_lead *lead, uint32_t more)
     lead->included = bigger ? bigger : lead->included;
     uint64_t *ids = realloc(lead->upload_ids, (size_t)capacity * sizeof *ids);
     lead->upload_ids = ids ? ids : lead->upload_ids;
-    if (!bigger || !ids) {
+    struct mr_serial *serials = realloc(lead->serials, (size_t)capacity * sizeof *serials);
+    lead->serials = serials ? serials : lead->serials;
+    if (!bigger || !ids || !serials) {
         return -1;
     }
     lead->included_capacity = capacity;
@@ -90,8 +93,10 @@ void lead_sort_set(struct mr_lead *lead)
 {
     mr_included_sort(lead->included, lead->included_count);
     for (uint32_t i = 0; i < lead->included_count; i++) {
-        lead->upload_ids[i] =
-            mr_registry_client(&lead->registry, lead->included[i].client_id)->upload_id;
+        const struct mr_device *device =
+            mr_registry_client(&lead->registry, lead->included[i].client_id);
+        lead->upload_ids[i] = device->upload_id;
+        lead->serials[i] = device->serial;
     }
 }
 
@@ -106,7 +111,7 @@ static void give_up(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_m
 static bool includes_revoked(const struct mr_lead *lead)
 {
     for (uint32_t i = 0; lead->ops->revoked && i < lead->included_count; i++) {
-        if (lead->ops->revoked(lead->context, lead->included[i].client_id)) {
+        if (lead->ops->revoked(lead->context, &lead->serials[i])) {
             return true;
         }
     }

@@ -42,6 +42,7 @@ struct mr_lead {
     bool recovered;
     struct mr_included *included; /* collected so far; sorted once frozen and durable */
     uint64_t *upload_ids;         /* of them */
+    struct mr_serial *serials;    /* likewise, of their certificates */
     uint32_t included_count, included_capacity;
     uint32_t committed_count; /* leading entries of `included` that are durable */
     uint32_t staged_count;    /* complete, not collected */

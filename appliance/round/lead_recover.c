@@ -53,8 +53,11 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
             return mr_error_set(error, "device %u of %u has no place in the registry", i,
                                 state->included_count);
         }
+        mr_registry_client(&lead->registry, state->included[i].client_id)->serial =
+            state->serials[i];
         lead->included[i] = state->included[i];
         lead->upload_ids[i] = state->upload_ids[i];
+        lead->serials[i] = state->serials[i];
     }
     lead->included_count = lead->committed_count = lead->admitted_count = state->included_count;
     return 0;

@@ -147,10 +147,10 @@ static void on_round_changed(void *context)
     run->listener.changed(run->listener.context);
 }
 
-static bool on_revoked(void *context, const uint8_t *client_id)
+static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_lead_run *run = context;
-    return run->room.revoked && run->room.revoked(run->room.revoked_context, client_id);
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
 }
 
 static const struct mr_lead_ops ops = {

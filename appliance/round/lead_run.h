@@ -27,8 +27,8 @@ struct mr_round_room {
     /* Something without which the hub must not go on (a disk that does not sync). */
     void (*fatal)(void *context, const char *text);
     void *fatal_context;
-    /* Whether the CA took a device's certificate back; NULL: nobody knows. */
-    bool (*revoked)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+    /* Whether the CA took a certificate back; NULL: nobody knows. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
     void *revoked_context;
 };
 

@@ -118,10 +118,11 @@ static int read_log(struct mr_lead_run *run, struct mr_error *error)
     uint8_t hash[MR_HASH_BYTES];
     const uint64_t last = mr_store_signed_round(run->room.store, hash);
     int result = 0;
+    error->text[0] = '\0';
     const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
     if (found != 0) {
         if (found > 0) {
-            lose(run, last, "there is no commit log of it, or none that is whole");
+            lose(run, last, *error->text ? error->text : "there is no commit log of it");
         }
         return found < 0 ? -1 : 0;
     }

@@ -18,6 +18,7 @@ struct mr_device {
     enum mr_upload_state state;
     enum mr_upload_reason reason;
     enum mr_transport transport;
+    struct mr_serial serial;    /* of the certificate that the attempt came with */
     bool collected;             /* in the sum */
     struct mr_pending *pending; /* a newer attempt that waits for the plane's answer, or NULL */
 };
@@ -27,6 +28,7 @@ struct mr_pending {
     void *token; /* the request to answer */
     uint32_t attempt;
     enum mr_transport transport;
+    struct mr_serial serial;
     struct mr_upload_keys keys;
 };
 
@@ -57,6 +59,7 @@ struct mr_device *mr_registry_add(struct mr_registry *registry,
 int mr_registry_grant(struct mr_registry *registry, struct mr_device *device, uint64_t upload_id);
 
 struct mr_pending *mr_pending_new(void *token, uint32_t attempt, enum mr_transport transport,
+                                  const struct mr_serial *serial,
                                   const struct mr_upload_keys *keys);
 void mr_pending_free(struct mr_pending *pending);
 

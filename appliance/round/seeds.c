@@ -8,7 +8,7 @@
 
 struct mr_seed_client {
     uint32_t present; /* bit a: attempt a has a seed */
-    uint8_t seeds[MR_ATTEMPTS_MAX][MR_SEED_BYTES];
+    struct mr_seed seeds[MR_ATTEMPTS_MAX];
 };
 
 void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt)
@@ -58,7 +58,8 @@ static struct mr_seed_client *client_of(struct mr_seeds *seeds, const uint8_t *c
 
 enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
                                     const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
-                                    const uint8_t seed[MR_SEED_BYTES])
+                                    const uint8_t seed[MR_SEED_BYTES],
+                                    const struct mr_serial *serial)
 {
     MR_ASSERT(attempt < MR_ATTEMPTS_MAX);
     struct mr_seed_client *client = client_of(seeds, client_id);
@@ -66,20 +67,23 @@ enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
         return MR_SEED_FULL;
     }
     if (client->present >> attempt & 1) {
-        return CRYPTO_memcmp(client->seeds[attempt], seed, MR_SEED_BYTES) == 0 ? MR_SEED_REPEATED
-                                                                               : MR_SEED_CONFLICT;
+        return CRYPTO_memcmp(client->seeds[attempt].bytes, seed, MR_SEED_BYTES) == 0
+                   ? MR_SEED_REPEATED
+                   : MR_SEED_CONFLICT;
     }
-    memcpy(client->seeds[attempt], seed, MR_SEED_BYTES);
+    memcpy(client->seeds[attempt].bytes, seed, MR_SEED_BYTES);
+    client->seeds[attempt].serial = *serial;
     client->present |= 1u << attempt;
     return MR_SEED_ADMITTED;
 }
 
-const uint8_t *mr_seeds_find(const struct mr_seeds *seeds, const struct mr_included *included)
+const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
+                                    const struct mr_included *included)
 {
     const uint32_t at = mr_idmap_find(&seeds->map, included->client_id);
     if (at == MR_IDMAP_NONE || included->attempt >= MR_ATTEMPTS_MAX ||
         !(seeds->clients[at].present >> included->attempt & 1)) {
         return NULL;
     }
-    return seeds->clients[at].seeds[included->attempt];
+    return &seeds->clients[at].seeds[included->attempt];
 }

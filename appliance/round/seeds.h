@@ -14,6 +14,11 @@
 
 struct mr_seed_client;
 
+struct mr_seed {
+    uint8_t bytes[MR_SEED_BYTES];
+    struct mr_serial serial; /* of the certificate that it came with */
+};
+
 struct mr_seeds {
     struct mr_idmap map;
     struct mr_seed_client *clients;
@@ -32,12 +37,14 @@ enum mr_seed_outcome {
 void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt);
 void mr_seeds_wipe(struct mr_seeds *seeds); /* forgets and wipes everything; may be called again */
 
-/* attempt < MR_ATTEMPTS_MAX */
+/* attempt < MR_ATTEMPTS_MAX. The serial of an admitted seed stays, also when it is repeated. */
 enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
                                     const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
-                                    const uint8_t seed[MR_SEED_BYTES]);
+                                    const uint8_t seed[MR_SEED_BYTES],
+                                    const struct mr_serial *serial);
 
 /* The seed of a counted upload, or NULL if this hub never admitted it. */
-const uint8_t *mr_seeds_find(const struct mr_seeds *seeds, const struct mr_included *included);
+const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
+                                    const struct mr_included *included);
 
 #endif

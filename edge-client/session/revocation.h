@@ -13,13 +13,7 @@
 #include <openssl/x509.h>
 
 #include "wire/error.h"
-
-#define MR_SERIAL_BYTES 20 /* RFC 5280 4.1.2.2: at most */
-
-/* Of a certificate, big-endian, zeros in front. */
-struct mr_serial {
-    uint8_t bytes[MR_SERIAL_BYTES];
-};
+#include "wire/identity.h"
 
 struct mr_revocations;
 

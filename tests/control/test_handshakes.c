@@ -186,6 +186,8 @@ static void connections_are_capped(void **state)
     harness_start(&harness, &config);
     struct mr_h2_client *one = harness_client(&harness, "device-000");
     struct mr_h2_client *two = harness_client(&harness, "device-001");
+    /* While one is in its handshake, that one would give way. */
+    harness_await_metric(&harness, "millrace_control_handshakes_total", 2);
     const int fd = connect_plainly();
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
     close(fd);

@@ -45,6 +45,15 @@ static int set_up_few_handshakes(void **state)
     return 0;
 }
 
+static int set_up_few_connections(void **state)
+{
+    struct mr_server_config config = harness_config(&harness);
+    (void)state;
+    config.connections_max = 2;
+    harness_start(&harness, &config);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -194,20 +203,71 @@ static void connections_of_one_address_are_limited(void **state)
     assert_int_equal(closed, 1);
 }
 
-static void handshakes_under_way_are_limited(void **state)
+#define PUSHED_OUT "millrace_control_handshake_failures_total{reason=\"pushed_out\"}"
+
+static bool is_closed(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* The oldest give way: whoever stalls keeps nobody out, and stays until his place is needed. */
+static void the_oldest_handshake_gives_way(void **state)
 {
     (void)state;
     int fds[8];
     for (unsigned i = 0; i < 8; i++) {
         fds[i] = connect_silently();
     }
-    harness_await_metric(&harness, LIMITED("handshakes"), 5);
+    harness_await_metric(&harness, PUSHED_OUT, 5);
     assert_true(harness_metric(&harness, "millrace_control_handshakes_pending") == 3);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(is_closed(fds[i]), i < 5);
+    }
+    assert_serves();
+    assert_true(harness_metric(&harness, PUSHED_OUT) == 6);
+    assert_true(is_closed(fds[5]) && !is_closed(fds[6]) && !is_closed(fds[7]));
     for (unsigned i = 0; i < 8; i++) {
         close(fds[i]);
     }
     harness_await_metric(&harness, "millrace_control_handshakes_pending", 0);
     assert_serves();
+}
+
+/* A handshake that failed lingers for a moment: it holds a place like one that goes on. */
+static void failed_handshakes_give_way(void **state)
+{
+    (void)state;
+    int fds[8];
+    for (unsigned i = 0; i < 8; i++) {
+        fds[i] = connect_silently();
+        assert_int_equal(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
+        harness_await_metric(
+            &harness, "millrace_control_handshake_failures_total{reason=\"protocol\"}", i + 1);
+    }
+    assert_true(harness_metric(&harness, "millrace_control_handshakes_pending") <= 3);
+    assert_true(harness_metric(&harness, PUSHED_OUT) == 0);
+    assert_serves();
+    for (unsigned i = 0; i < 8; i++) {
+        close(fds[i]);
+    }
+}
+
+/* Strangers never take a connection's place from somebody with a certificate. */
+static void handshakes_give_way_to_connections(void **state)
+{
+    (void)state;
+    int fds[4];
+    for (unsigned i = 0; i < 4; i++) {
+        fds[i] = connect_silently();
+    }
+    harness_await_metric(&harness, "millrace_control_accepted_total", 4);
+    assert_true(harness_metric(&harness, "millrace_control_connections") == 2);
+    assert_serves();
+    assert_true(harness_metric(&harness, "millrace_control_over_limit_total") == 0);
+    for (unsigned i = 0; i < 4; i++) {
+        close(fds[i]);
+    }
 }
 
 #define FLOOD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -223,7 +283,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_are_limited, set_up_limited, tear_down),
         cmocka_unit_test_setup_teardown(connections_of_one_address_are_limited, set_up_limited,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(handshakes_under_way_are_limited, set_up_few_handshakes,
+        cmocka_unit_test_setup_teardown(the_oldest_handshake_gives_way, set_up_few_handshakes,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(failed_handshakes_give_way, set_up_few_handshakes,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(handshakes_give_way_to_connections, set_up_few_connections,
                                         tear_down),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -203,6 +203,7 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
                 struct mr_h2_response *response, struct mr_error *error)
 {
     struct mr_seed_request request;
+    struct mr_signing_pair pair;
     struct mr_receipt receipt = {.hub_index = (uint16_t)(4 + hub)};
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
@@ -217,8 +218,9 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
         fake->break_seeds--;
         return lost_connection(error);
     }
+    CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
     CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
-                           request.attempt, fake->private_keys[hub]));
+                           request.attempt, &pair));
     if (fake->bad_receipts)
         receipt.signature[5] ^= 1;
     return answer_text(response, 200, mr_receipt_encode(&receipt));

@@ -37,7 +37,9 @@ static bool announcement(void *public_key)
 static bool receipt(void *public_key)
 {
     uint8_t signature[MR_SIGNATURE_BYTES];
-    return mr_receipt_sign(signature, hash, client, 1, 0, key) == 0 &&
+    struct mr_signing_pair pair;
+    return mr_signing_pair_derive(&pair, key) == 0 &&
+           mr_receipt_sign(signature, hash, client, 1, 0, &pair) == 0 &&
            mr_receipt_verify(signature, hash, client, 1, 0, public_key) == 0;
 }
 

@@ -35,17 +35,17 @@ def commit_logs():
     canonical, envelope = signed_terms()
     proposed = oracle.envelope(canonical, [])
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
-        entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) for i in range(count))
+        entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
-        head = b"MRCOMMT2" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        head = b"MRCOMMT3" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
         yield b"\0" + head + bytes(32) + terms + entries + total
 
 
 def journals():
     """In the layout of appliance/round/journal_state.h."""
     canonical, _ = signed_terms()
-    entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([2]) * 32])
-    other = bytes([3]) * 16 + oracle.be32(1) + bytes([4]) * 32
+    entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([9]) * 20, bytes([2]) * 32])
+    other = bytes([3]) * 16 + oracle.be32(1) + bytes([8]) * 20 + bytes([4]) * 32
     both = [oracle.commitment(oracle.sha256(canonical), i, bytes(32), bytes([i + 1]) * 32) for i in range(2)]
 
     def snapshot(phase, entries, tail=b""):

@@ -1,5 +1,6 @@
 /* test_revocation.c - certificates that are taken back: before a handshake, between seed and
- * upload, after the upload was added to the sum, and where one hub alone has heard of it. */
+ * upload, after the upload was added to the sum, where one hub alone has heard of it, and where the
+ * hubs were killed in between. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,20 +169,25 @@ static void test_before_the_upload(void **state)
 
 /* Three are in the sum for good; then one of them is taken back, and the fourth closes the round.
  */
-static void run_with_one_taken_back(struct federation *federation, const char *lists,
+static void run_with_one_taken_back(struct federation *federation, bool killed, const char *lists,
                                     const char *why)
 {
     struct device devices[4];
     const uint64_t round = federation_open_round(federation, NULL);
-    open_devices(federation, devices, 4);
+    open_devices(federation, devices, 3);
     for (unsigned i = 0; i < 3; i++) {
         device_upload(&devices[i], 0);
         assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    for (unsigned hub = 0; killed && hub < FEDERATION_HUBS; hub++) {
+        federation_stop(federation, hub, SIGKILL);
+        federation_start(federation, hub);
     }
     take_back(federation, "device-001", lists);
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         reload(federation, hub, lists[hub] == 'x' ? 2 : 1);
     }
+    device_open(&devices[3], federation, 3, 0);
     device_upload(&devices[3], 0);
     assert_void(federation, round, why);
     close_devices(devices, 4);
@@ -189,13 +195,24 @@ static void run_with_one_taken_back(struct federation *federation, const char *l
 
 static void test_after_the_upload(void **state)
 {
-    run_with_one_taken_back(*state, "xx", "a device was revoked after");
+    run_with_one_taken_back(*state, false, "xx", "a device was revoked after");
+}
+
+/* Neither has heard anything of the device since it came back. */
+static void test_after_the_upload_and_a_crash(void **state)
+{
+    run_with_one_taken_back(*state, true, "xx", "a device was revoked after");
 }
 
 /* The lead's list is old, or the lead does not care: the helper gives nothing for that set. */
 static void test_where_the_helper_alone_knows(void **state)
 {
-    run_with_one_taken_back(*state, "-x", "refused, revoked: entry");
+    run_with_one_taken_back(*state, false, "-x", "refused, revoked: entry");
+}
+
+static void test_where_the_killed_helper_alone_knows(void **state)
+{
+    run_with_one_taken_back(*state, true, "-x", "refused, revoked: entry");
 }
 
 /* A list that cannot be read changes nothing. */
@@ -218,8 +235,12 @@ int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
     const struct CMUnitTest tests[] = {
-        T(test_at_the_handshake), T(test_before_the_upload),
-        T(test_after_the_upload), T(test_where_the_helper_alone_knows),
+        T(test_at_the_handshake),
+        T(test_before_the_upload),
+        T(test_after_the_upload),
+        T(test_where_the_helper_alone_knows),
+        T(test_after_the_upload_and_a_crash),
+        T(test_where_the_killed_helper_alone_knows),
         T(test_a_bad_list),
     };
     if (argc != 2) {

@@ -112,7 +112,8 @@ static void seed(struct world *world, unsigned device, uint32_t attempt, uint8_t
     world_seed(request.seed, device, attempt, 1);
     request.seed[0] ^= change;
     *reply = (struct reply){.done = false};
-    mr_helper_seed(helper(world), 7, world->devices[device].client_id, &request, reply);
+    mr_helper_seed(helper(world), 7, world->devices[device].client_id,
+                   &world->devices[device].serial, &request, reply);
     world_run(world);
     assert_true(reply->done);
 }
@@ -141,17 +142,18 @@ static void test_seeds(void **state)
         assert_int_equal(again.code, MR_VERDICT_OK);
         reply_fini(&again);
     }
-    uint8_t stranger[MR_CLIENT_ID_BYTES] = {9};
+    const uint8_t stranger[MR_CLIENT_ID_BYTES] = {9};
+    const struct mr_serial serial = {{7}};
     struct mr_seed_request request = {.attempt = 0};
     struct reply reply = {.done = false};
-    mr_helper_seed(helper(world), 7, stranger, &request, &reply);
+    mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_VERDICT_WRONG_ANNOUNCEMENT);
     memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
     reply.done = false;
-    mr_helper_seed(helper(world), 7, stranger, &request, &reply);
+    mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_VERDICT_BUSY); /* cohort_max devices are there */
     reply.done = false;
-    mr_helper_seed(helper(world), 8, stranger, &request, &reply);
+    mr_helper_seed(helper(world), 8, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
 }
 

@@ -200,7 +200,8 @@ static void test_wrong_round(void **state)
     struct reply reply = {.done = false};
     expect_refusal(world, 0, &request, MR_VERDICT_NO_ROUND);
     world_begin(world, NULL);
-    mr_lead_admit(world->lead, 6, world->devices[0].client_id, &request, NULL, &reply, 0);
+    mr_lead_admit(world->lead, 6, world->devices[0].client_id, &world->devices[0].serial, &request,
+                  NULL, &reply, 0);
     assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
 }
 

@@ -60,6 +60,7 @@ static int close_place(void **state)
 
 static struct mr_included entries[WORLD_DEVICES];
 static uint64_t ids[WORLD_DEVICES];
+static struct mr_serial serials[WORLD_DEVICES];
 
 static struct mr_commit_state make_state(const struct world *world, uint32_t members)
 {
@@ -70,6 +71,7 @@ static struct mr_commit_state make_state(const struct world *world, uint32_t mem
                                     .envelope = mr_lead_envelope(world->lead, &length),
                                     .included = entries,
                                     .upload_ids = ids,
+                                    .serials = serials,
                                     .included_count = members,
                                     .sum = world->packed};
     state.envelope_bytes = (uint32_t)length;
@@ -78,6 +80,7 @@ static struct mr_commit_state make_state(const struct world *world, uint32_t mem
         memcpy(entries[i].client_id, world->devices[i].client_id, MR_CLIENT_ID_BYTES);
         entries[i].attempt = i % 8;
         ids[i] = 77 + i;
+        serials[i] = world->devices[i].serial;
     }
     for (size_t i = 0; i < world->terms.layout.share_bytes; i++) {
         world->packed[i] = (uint8_t)(i * 7 + members);
@@ -118,6 +121,7 @@ static void expect_members(const struct place *place, uint32_t members)
         assert_memory_equal(read.included[i].client_id, entries[i].client_id, MR_CLIENT_ID_BYTES);
         assert_int_equal(read.included[i].attempt, entries[i].attempt);
         assert_int_equal(read.upload_ids[i], ids[i]);
+        assert_memory_equal(&read.serials[i], &serials[i], sizeof serials[i]);
     }
     mr_commit_read_fini(&read);
     mr_commit_log_close(log);
@@ -341,6 +345,7 @@ static uint8_t *snapshot(const struct world *world, enum mr_journal_phase phase,
     for (uint32_t i = 0; i < count; i++) {
         seeds[i].included = sorted[i];
         memset(seeds[i].seed, (int)i + 1, MR_SEED_BYTES);
+        memset(seeds[i].serial.bytes, (int)i + 20, MR_SERIAL_BYTES);
     }
     for (unsigned i = 0; i < plain.hubs; i++) {
         state.commitments[i] = (struct mr_commitment){.hub_index = world->hubs[i].index};
@@ -367,6 +372,8 @@ static void test_snapshots(void **state)
             assert_memory_equal(&read.entries[i].included, &seeds[i].included,
                                 sizeof seeds[i].included);
             assert_int_equal(read.entries[i].seed[7], phase == MR_JOURNAL_DONE ? 0 : i + 1);
+            assert_int_equal(read.entries[i].serial.bytes[MR_SERIAL_BYTES - 1],
+                             phase == MR_JOURNAL_DONE ? 0 : i + 20);
         }
         size_t again_bytes;
         uint8_t *again = mr_journal_state_encode(&read.state, &again_bytes);

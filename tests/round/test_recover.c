@@ -27,7 +27,8 @@ static bool get_receipts(struct world *world, unsigned device, struct mr_upload_
         memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
         world_seed(seed.seed, device, 0, i);
         mr_helper_seed(world->helpers[i].core, world->terms.announcement.round,
-                       world->devices[device].client_id, &seed, &reply);
+                       world->devices[device].client_id, &world->devices[device].serial, &seed,
+                       &reply);
         world_run(world);
         assert_true(reply.done);
         if (reply.code != MR_VERDICT_OK) {
@@ -269,8 +270,8 @@ static void test_receipts_wait_for_the_disk(void **state)
         struct mr_seed_request seed = {.attempt = 0};
         memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
         world_seed(seed.seed, i % 2, 0, 1); /* the third is the first again */
-        mr_helper_seed(world->helpers[1].core, 7, world->devices[i % 2].client_id, &seed,
-                       &replies[i]);
+        mr_helper_seed(world->helpers[1].core, 7, world->devices[i % 2].client_id,
+                       &world->devices[i % 2].serial, &seed, &replies[i]);
         world_run(world);
         assert_false(replies[i].done);
     }

@@ -40,7 +40,8 @@ void reply_fini(struct reply *reply);
 
 struct world_device {
     uint8_t client_id[MR_CLIENT_ID_BYTES];
-    int8_t *q; /* layout.lanes */
+    struct mr_serial serial; /* the last byte is the device's number, and one */
+    int8_t *q;               /* layout.lanes */
     uint32_t trailer[MR_TRAILER_LANES];
     uint32_t attempt;
     uint64_t upload_id;
@@ -112,10 +113,12 @@ struct world {
     struct world_device devices[WORLD_DEVICES];
 
     struct world_event *first, **last;
-    unsigned turns;   /* events so far */
-    unsigned kill_at; /* after so many, 0: never … */
-    unsigned victim;  /* … this hub is killed */
-    unsigned again;   /* … and once more after so many more; 0: no */
+    uint32_t taken_back; /* bit per device: its certificate was revoked … */
+    unsigned list_at;    /* … and the hubs at these positions (a bit each) have heard of it */
+    unsigned turns;      /* events so far */
+    unsigned kill_at;    /* after so many, 0: never … */
+    unsigned victim;     /* … this hub is killed */
+    unsigned again;      /* … and once more after so many more; 0: no */
     tamper_fn tamper;
     unsigned unreachable;   /* so many questions fail below HTTP */
     bool hold[WORLD_STEPS]; /* questions of that step are kept back … */
@@ -155,6 +158,8 @@ void world_sync(struct world *world, unsigned helper);
 enum mr_verdict_code world_begin(struct world *world, struct mr_verdict *verdict);
 
 /* --- devices --------------------------------------------------------------------------------- */
+/* Whether that hub's list names the certificate. */
+bool world_revoked(const struct world *world, unsigned hub, const struct mr_serial *serial);
 /* Draws the seeds of an attempt (always the same for the same device, attempt and helper). */
 void world_seed(uint8_t seed[MR_SEED_BYTES], unsigned device, uint32_t attempt, unsigned helper);
 /* Sends the seeds of an attempt to all helpers and fills the request with their receipts. */

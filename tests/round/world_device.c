@@ -3,6 +3,13 @@
 
 #include "world_internal.h"
 
+bool world_revoked(const struct world *world, unsigned hub, const struct mr_serial *serial)
+{
+    const unsigned number = serial->bytes[MR_SERIAL_BYTES - 1];
+    assert_in_range(number, 1, WORLD_DEVICES); /* everybody came with a certificate */
+    return (world->list_at >> hub & 1) && (world->taken_back >> (number - 1) & 1);
+}
+
 void world_seed(uint8_t seed[MR_SEED_BYTES], unsigned device, uint32_t attempt, unsigned helper)
 {
     for (unsigned i = 0; i < MR_SEED_BYTES; i++) {
@@ -22,7 +29,8 @@ void world_receipts(struct world *world, unsigned device, uint32_t attempt,
         memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
         world_seed(seed.seed, device, attempt, i);
         mr_helper_seed(world->helpers[i].core, world->terms.announcement.round,
-                       world->devices[device].client_id, &seed, &reply);
+                       world->devices[device].client_id, &world->devices[device].serial, &seed,
+                       &reply);
         world_run(world);
         assert_true(reply.done);
         assert_int_equal(reply.code, MR_VERDICT_OK);
@@ -38,7 +46,7 @@ void world_admit(struct world *world, unsigned device, const struct mr_upload_re
 {
     const struct mr_upload_keys keys = {.up = {.key = {1}}};
     mr_lead_admit(world->lead, world->terms.announcement.round, world->devices[device].client_id,
-                  request, &keys, reply, world->now_ms);
+                  &world->devices[device].serial, request, &keys, reply, world->now_ms);
 }
 
 void world_join(struct world *world, unsigned device, uint32_t attempt)

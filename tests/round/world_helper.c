@@ -149,6 +149,12 @@ static void helper_answer(void *context, void *token, bool json, const void *bod
     world_reply(token, body, length);
 }
 
+static bool helper_revoked(void *context, const struct mr_serial *serial)
+{
+    const struct world_helper *helper = context;
+    return world_revoked(helper->world, position(helper), serial);
+}
+
 const struct mr_helper_ops world_helper_ops = {
     .random = helper_random,
     .recall = helper_recall,
@@ -161,4 +167,5 @@ const struct mr_helper_ops world_helper_ops = {
     .answer = helper_answer,
     .refuse = world_refused,
     .changed = world_changed,
+    .revoked = helper_revoked,
 };

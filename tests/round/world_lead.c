@@ -261,6 +261,11 @@ static void upload_changed(void *context, uint64_t upload_id)
     (void)upload_id;
 }
 
+static bool lead_revoked(void *context, const struct mr_serial *serial)
+{
+    return world_revoked(context, 0, serial);
+}
+
 const struct mr_lead_ops world_lead_ops = {
     .random = lead_random,
     .timer = lead_timer,
@@ -279,4 +284,5 @@ const struct mr_lead_ops world_lead_ops = {
     .refused = world_refused,
     .upload_changed = upload_changed,
     .round_changed = world_changed,
+    .revoked = lead_revoked,
 };

@@ -71,6 +71,7 @@ static void make_devices(struct world *world)
     for (unsigned i = 0; i < WORLD_DEVICES; i++) {
         struct world_device *device = &world->devices[i];
         world_draw(world, device->client_id, MR_CLIENT_ID_BYTES);
+        device->serial.bytes[MR_SERIAL_BYTES - 1] = (uint8_t)(i + 1);
         device->q = malloc(world->terms.layout.lanes);
         assert_non_null(device->q);
         world_draw(world, (uint8_t *)device->q, world->terms.layout.lanes);

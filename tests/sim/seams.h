@@ -15,6 +15,7 @@
 #include "appliance/round/journal_seal.h"
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
+#include "wire/exchange.h"
 #include "wire/transcript.h"
 
 #define SIM_WRAP(type, name, arguments)                                                            \
@@ -54,6 +55,9 @@ SIM_WRAP(int, mr_aead_seal,
 SIM_WRAP(int, mr_transcript_sign,
          (uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t private_key[32]))
+SIM_WRAP(int, mr_transcript_sign_pair,
+         (uint8_t signature[64], const struct mr_transcript *transcript,
+          const struct mr_signing_pair *pair))
 SIM_WRAP(int, mr_transcript_verify,
          (const uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t public_key[32]))

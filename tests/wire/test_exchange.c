@@ -29,8 +29,11 @@ static void test_receipt(void **state)
     struct world w;
     uint8_t s[MR_SIGNATURE_BYTES], again[MR_SIGNATURE_BYTES];
     world_init(&w);
-    assert_int_equal(mr_receipt_sign(s, w.hash, w.client, 2, 5, w.private_key), 0);
-    assert_int_equal(mr_receipt_sign(again, w.hash, w.client, 2, 5, w.private_key), 0);
+    struct mr_signing_pair pair;
+    assert_int_equal(mr_signing_pair_derive(&pair, w.private_key), 0);
+    assert_memory_equal(pair.public_key, w.public_key, sizeof pair.public_key);
+    assert_int_equal(mr_receipt_sign(s, w.hash, w.client, 2, 5, &pair), 0);
+    assert_int_equal(mr_receipt_sign(again, w.hash, w.client, 2, 5, &pair), 0);
     assert_memory_equal(s, again, sizeof s);
     assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.public_key), 0);
     assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.other_public), -1);

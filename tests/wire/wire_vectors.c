@@ -371,9 +371,11 @@ static void do_receipts(struct test_case *c)
     const struct test_client *client = &c->clients[0];
     for (unsigned hub = 1; hub < c->terms.announcement.hub_count; hub++) {
         uint8_t signature[MR_SIGNATURE_BYTES];
+        struct mr_signing_pair pair;
+        MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
         MR_ASSERT(mr_receipt_sign(signature, c->terms.hash, client->id,
                                   c->terms.announcement.hubs[hub].index, client->attempt,
-                                  c->signing[hub]) == 0);
+                                  &pair) == 0);
         json_array_append_new(receipts, to_hex(signature, sizeof signature));
     }
     json_object_set_new(c->out, "receipts", receipts);
