@@ -47,6 +47,9 @@ uint8_t *mr_expand(const struct mr_round_terms *terms, uint16_t hub_index,
     if (result && sum.lanes && add_masks(&sum, terms, hub_index, list, count, kernels) == 0) {
         mr_sum_pack(result, layout, &sum, kernels);
     } else {
+        if (result) {
+            OPENSSL_cleanse(result, layout->share_bytes); /* some of the masks, perhaps */
+        }
         free(result);
         result = NULL;
     }
