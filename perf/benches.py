@@ -75,7 +75,9 @@ BENCHES = (
         "pass beside the others. The generator waits while 1,408 packets are under way, so that nothing "
         "is lost, and the sum of every pass is checked. *crowd*: the senders that devices run, each over a "
         "socket of its own, two threads of them against one worker of a whole upload plane, all admitted "
-        "before the first one sends; 20 and 2,000 of them with the same bytes together, and 20 whose "
+        "before the first one sends; 20 and 2,000 of them with the same bytes together, 2,000 of "
+        "them with windows and a receive buffer for all of their chunks at once (*unheld*: what the same "
+        "sockets come to without credits; so large a buffer needs root), and 20 whose "
         "network loses 5% of the datagrams, repeats 5% and delays 5%. The sum is checked each time."),
     Bench(
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
@@ -100,8 +102,8 @@ BENCHES = (
         "by the session core as a worker runs it) and of the helper (`mr_expand` of the seeds). "
         "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 258 devices). "
         "*dimension*: 2 devices of 10,000 to 100,000,000 values, w = 16, so that at the helper "
-        "what a round costs once weighs most: on a Zen 5 expansion of 10,000,000 values came to 1.24 ns a value, and to 0.54 "
-        "with an allocator that hands out memory touched before. *workers*: 64 devices of "
+        "what a round costs once weighs most: the pages of its result, which are huge where the kernel "
+        "gives such (`madvise`). *workers*: 64 devices of "
         "1,000,000 values, w = 16, on one and on two threads, merging included. Each sample is a "
         "sweep over all sizes; small ones are repeated for 20 ms. *slope*, *intercept* and *r2* are "
         "those of a line by least squares, *residual* is the largest distance of a point from it "

@@ -342,6 +342,7 @@ static void count(const struct crowd *crowd, struct mr_crowd_result *result)
         result->silent += phase == MR_SENDER_SILENT;
         result->datagrams += mr_sender_counts(sender)->datagrams;
         result->retransmitted += mr_sender_counts(sender)->retransmitted;
+        result->acks += mr_sender_counts(sender)->acks;
     }
     result->chunks = (uint64_t)crowd->layout.chunks * crowd->config->devices;
     result->bytes = (double)crowd->layout.share_bytes * crowd->config->devices;

@@ -28,6 +28,7 @@ struct mr_crowd_result {
     unsigned folded;                   /* uploads in the sum, which was checked */
     uint64_t chunks;                   /* of all devices: what had to arrive */
     uint64_t datagrams, retransmitted; /* as the senders count */
+    uint64_t acks;                     /* that they took in */
 };
 
 void mr_crowd_run(const struct mr_crowd_config *config, struct mr_crowd_result *result);

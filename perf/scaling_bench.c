@@ -252,6 +252,12 @@ static void over_workers(struct mr_figures *figures, const struct options *optio
         mr_cohort_close(cohorts[i]);
 }
 
+static int usage(const char *name)
+{
+    fprintf(stderr, "usage: %s [--quick] [--json FILE]\n", name);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
@@ -265,12 +271,10 @@ int main(int argc, char **argv)
         else if (c == 'j')
             options.json = optarg;
         else
-            optind = argc + 1;
+            return usage(argv[0]);
     }
-    if (optind != argc) {
-        fprintf(stderr, "usage: %s [--quick] [--json FILE]\n", argv[0]);
-        return 2;
-    }
+    if (optind != argc)
+        return usage(argv[0]);
     if (options.quick)
         options.samples = 3;
     struct mr_figures *figures = mr_figures_open("scaling");

@@ -128,7 +128,7 @@ void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr
 {
     if (layout->ring_bits == 24)
         kernels->pack_w24(share, sum->lanes, layout->lanes);
-    else
+    else if (share != sum->lanes)
         memcpy(share, sum->lanes, layout->main_bytes);
     memcpy(share + layout->main_bytes, sum->trailer, MR_TRAILER_BYTES);
 }

@@ -37,7 +37,8 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels);
 /* Writes the sum as share bytes (w=24 packed), which is how a result travels and is committed to.
- * The way back: mr_sum_fold of one result over a zeroed sum. `share` needs no alignment. */
+ * The way back: mr_sum_fold of one result over a zeroed sum. `share` needs no alignment; unless
+ * w=24 it may be the sum's own lanes, with room for the trailer behind them. */
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
                  const struct mr_kernels *kernels);
 

@@ -1,15 +1,12 @@
 #include "appliance/round/expand.h"
 
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "appliance/runtime/pages.h"
 #include "wire/keys.h"
 #include "wire/share.h"
-
-static size_t round_up_64(uint64_t bytes)
-{
-    return (size_t)((bytes + 63) & ~(uint64_t)63);
-}
 
 static int add_masks(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
                      uint16_t hub_index, const struct mr_expansion *list, uint32_t count,
@@ -32,22 +29,34 @@ static int add_masks(struct mr_vector_sum *sum, const struct mr_round_terms *ter
     return result;
 }
 
+/* Lanes that are as wide on the wire are added up where the result is to be: one buffer less. */
+static bool sums_in_place(const struct mr_layout *layout)
+{
+    return layout->ring_bits != 24;
+}
+
 uint8_t *mr_expand(const struct mr_round_terms *terms, uint16_t hub_index,
                    struct mr_expansion *list, uint32_t count, const struct mr_kernels *kernels)
 {
-    const size_t lane_bytes = round_up_64(mr_layout_accumulator_bytes(&terms->layout));
-    struct mr_vector_sum sum = {.lanes = aligned_alloc(64, lane_bytes)};
-    uint8_t *result = aligned_alloc(64, round_up_64(terms->layout.share_bytes));
-    if (sum.lanes && result && add_masks(&sum, terms, hub_index, list, count, kernels) == 0) {
-        mr_sum_pack(result, &terms->layout, &sum, kernels);
+    const struct mr_layout *layout = &terms->layout;
+    const size_t lane_bytes = mr_layout_accumulator_bytes(layout);
+    uint8_t *result = mr_pages_buffer(layout->share_bytes);
+    void *apart = sums_in_place(layout) ? NULL : mr_pages_buffer(lane_bytes);
+    struct mr_vector_sum sum = {.lanes = sums_in_place(layout) ? result : apart};
+
+    if (result && sum.lanes && add_masks(&sum, terms, hub_index, list, count, kernels) == 0) {
+        mr_sum_pack(result, layout, &sum, kernels);
     } else {
+        if (result) {
+            OPENSSL_cleanse(result, layout->share_bytes); /* some of the masks, perhaps */
+        }
         free(result);
         result = NULL;
     }
-    if (sum.lanes) {
-        OPENSSL_cleanse(sum.lanes, lane_bytes);
+    if (apart) {
+        OPENSSL_cleanse(apart, lane_bytes);
     }
-    free(sum.lanes);
+    free(apart);
     OPENSSL_cleanse(list, (size_t)count * sizeof *list);
     return result;
 }

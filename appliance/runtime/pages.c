@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,4 +50,15 @@ void mr_pages_unmap(struct mr_pages *pages)
         munmap(pages->base, pages->bytes);
     pages->base = NULL;
     pages->bytes = 0;
+}
+
+void *mr_pages_buffer(size_t bytes)
+{
+    const size_t unit = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 64;
+    const size_t rounded = (bytes + unit - 1) / unit * unit;
+    void *buffer = rounded >= bytes ? aligned_alloc(unit, rounded) : NULL;
+
+    if (buffer != NULL && unit == HUGE_PAGE_BYTES)
+        (void)madvise(buffer, rounded, MADV_HUGEPAGE);
+    return buffer;
 }

@@ -95,7 +95,8 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
         index_queue_open(&sessions->staged, config->slots) != 0 ||
         index_queue_open(&sessions->urgent, config->sessions) != 0 ||
         index_queue_open(&sessions->lazy, config->sessions) != 0 ||
-        index_queue_open(&sessions->waiting, config->sessions) != 0) {
+        index_queue_open(&sessions->waiting, config->sessions) != 0 ||
+        index_queue_open(&sessions->turns, config->sessions) != 0) {
         mr_sessions_close(sessions);
         return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
                             config->sessions);
@@ -124,6 +125,7 @@ void mr_sessions_close(struct mr_sessions *sessions)
     free(sessions->urgent.items);
     free(sessions->lazy.items);
     free(sessions->waiting.items);
+    free(sessions->turns.items);
     free(sessions->events);
     free(sessions);
 }
@@ -151,11 +153,14 @@ void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struc
     sessions->layout = *layout;
     sessions->receiving = 0;
     sessions->open_count = 0;
+    sessions->slow_count = 0;
+    sessions->told_count = 0;
     mr_staging_begin(&sessions->staging, layout);
     index_queue_clear(&sessions->staged);
     index_queue_clear(&sessions->urgent);
     index_queue_clear(&sessions->lazy);
     index_queue_clear(&sessions->waiting);
+    index_queue_clear(&sessions->turns);
     sessions->event_head = 0;
     sessions->event_count = 0;
     for (uint32_t i = 0; i < sessions->config.sessions; i++)
@@ -172,11 +177,12 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     struct session *session = &sessions->table[index];
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
-    const bool in_waiting = session->in_waiting;
+    const bool in_waiting = session->in_waiting, in_turns = session->in_turns;
     forget(sessions, session);
     session->in_urgent = in_urgent;
     session->in_lazy = in_lazy;
     session->in_waiting = in_waiting;
+    session->in_turns = in_turns;
     if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
         mr_aead_rekey(session->down, &keys->down) != 0)
         return -1;
@@ -185,6 +191,7 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     session->state = MR_UPLOAD_RECEIVING;
     session->slot = mr_staging_take(&sessions->staging, index);
     session->progress_ms = now_ms;
+    sessions->now_ms = now_ms;
     sessions->receiving++;
     session_credit_admit(sessions, session);
     return 0;
@@ -258,6 +265,7 @@ void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason 
 
 void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
 {
+    sessions->now_ms = now_ms;
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
         struct session *session = receiving_owner(sessions, slot);
         const uint64_t idle_ms = session == NULL ? 0 : now_ms - session->progress_ms;

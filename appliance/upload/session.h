@@ -28,7 +28,16 @@
 #define MR_ACK_DELAY_BUSY_MS 5
 /* New chunks of one session that are acknowledged without waiting for the burst's end. */
 #define MR_ACK_EVERY 16
-/* The least window that is granted; sessions for which there is none wait (session_credit.c). */
+/* A session that has to wait for a window is told so after so long, if it got none meanwhile. */
+#define MR_ACK_DELAY_WAITING_MS 100
+/* While sessions wait for a window (session_credit.c): the most that those that have one get, how
+ * many have one side by side before it is less than that, and for how long without using it up
+ * once.
+ */
+#define MR_WINDOW_TURN    32
+#define MR_WINDOW_ABREAST 32
+#define MR_WINDOW_TURN_MS 64
+/* The least window that is granted: smaller ones waste round trips. */
 #define MR_WINDOW_MIN 4
 /* A session without a new chunk for this part of the idle timeout gives its window to one that
  * waits. */
@@ -132,19 +141,34 @@ uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions); /* waitin
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
 uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
 
-/* How many sessions have a window at once. */
+static inline uint32_t mr_window_min(uint32_t window_max)
+{
+    return window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
+}
+
+/* What a session is opened with while others wait, at the least. */
+static inline uint32_t mr_window_turn(uint32_t window_total, uint32_t window_max)
+{
+    const uint32_t most = window_max < MR_WINDOW_TURN ? window_max : MR_WINDOW_TURN;
+    const uint32_t min = mr_window_min(window_max);
+    const uint32_t turn = window_total / MR_WINDOW_ABREAST;
+
+    return turn < min ? min : turn > most ? most : turn;
+}
+
+/* How many sessions have such a window at once. */
 static inline uint32_t mr_window_openings(uint32_t window_total, uint32_t window_max)
 {
-    const uint32_t min = window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
+    const uint32_t openings = window_total / mr_window_turn(window_total, window_max);
 
-    return window_total > min ? window_total / min : 1;
+    return openings > 0 ? openings : 1;
 }
 
 /* Credits: an even part of window_total, at least MR_WINDOW_MIN, at most window_max. */
 static inline uint32_t mr_window_share(uint32_t window_total, uint32_t receiving,
                                        uint32_t window_max)
 {
-    const uint32_t min = window_max < MR_WINDOW_MIN ? window_max : MR_WINDOW_MIN;
+    const uint32_t min = mr_window_min(window_max);
     const uint32_t even = window_total / (receiving > 0 ? receiving : 1);
 
     return even < min ? min : even > window_max ? window_max : even;

@@ -29,7 +29,7 @@ static void ack_fill(const struct mr_sessions *sessions, const struct session *s
         .state = session->state,
         .reason = session->reason,
         .received = session->received,
-        .window = session->open ? session_window(sessions) : 0,
+        .window = session->open ? session_credit_window(sessions, session->slow) : 0,
         .base = session->base,
     };
     if (session->state != MR_UPLOAD_RECEIVING)
@@ -115,17 +115,25 @@ bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
         if (session->ack_wanted && ack_make(sessions, session, now_ms, out))
             return true;
     }
+    while (session_credit_untold_ms(sessions, now_ms) == 0) {
+        struct session *session = session_credit_tell(sessions);
+        if (session->ack_wanted && ack_make(sessions, session, now_ms, out))
+            return true;
+    }
     return false;
 }
 
 uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t now_ms)
 {
+    const uint32_t untold_ms = session_credit_untold_ms(sessions, now_ms);
+
     if (sessions->urgent.count > 0)
         return 0;
     if (sessions->lazy.count == 0)
-        return UINT32_MAX;
+        return untold_ms;
     const struct session *session = &sessions->table[index_queue_at(&sessions->lazy, 0)];
-    return lazy_due(session, now_ms, true)
-               ? 0
-               : (uint32_t)(session->acked_ms + MR_ACK_DELAY_MS - now_ms);
+    if (lazy_due(session, now_ms, true))
+        return 0;
+    const uint32_t lazy_ms = (uint32_t)(session->acked_ms + MR_ACK_DELAY_MS - now_ms);
+    return lazy_ms < untold_ms ? lazy_ms : untold_ms;
 }

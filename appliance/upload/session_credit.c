@@ -1,26 +1,71 @@
-/* Who may send how much. The whole ingress takes window_total chunks at a time; a window under
- * MR_WINDOW_MIN wastes round trips. So at most window_total / MR_WINDOW_MIN sessions are open at
- * once; the others wait in the order in which they were first heard of, and meanwhile get single
- * chunks through, one a timeout of the sender. */
+/* Who may send how much. The whole ingress takes window_total chunks at a time; small windows waste
+ * round trips and ACKs. So few sessions are open at once, each with a window that carries it far
+ * (mr_window_turn); the others wait in the order in which they were first heard of, and meanwhile
+ * get single chunks through, one a timeout of the sender.
+ *
+ * A session that does not use its window up once in MR_WINDOW_TURN_MS cannot fill it: its line is
+ * thin, its path long, or it is gone. While others wait it is left the least window, and what it
+ * had opens another. So many thin lines together fill the ingress as well as a few thick ones do.
+ */
 #include "appliance/upload/session_impl.h"
 
-static uint32_t openings(const struct mr_sessions *sessions)
+static uint32_t least(const struct mr_sessions *sessions)
 {
-    return mr_window_openings(sessions->window_total, sessions->config.window_max);
+    return mr_window_min(sessions->config.window_max);
+}
+
+/* The credits of those that are not slow, together. */
+static uint32_t total_of_fast(const struct mr_sessions *sessions)
+{
+    const uint64_t slow = (uint64_t)sessions->slow_count * least(sessions);
+
+    return slow < sessions->window_total ? (uint32_t)(sessions->window_total - slow) : 0;
+}
+
+uint32_t session_credit_window(const struct mr_sessions *sessions, bool slow)
+{
+    const uint32_t most = sessions->config.window_max;
+
+    if (sessions->waiting.count == 0)
+        return mr_window_share(sessions->window_total, sessions->open_count, most);
+    if (slow)
+        return least(sessions);
+    return mr_window_share(total_of_fast(sessions), sessions->open_count - sessions->slow_count,
+                           most);
+}
+
+static bool has_room(const struct mr_sessions *sessions)
+{
+    const uint64_t fast = sessions->open_count - sessions->slow_count;
+    const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
+
+    return sessions->open_count == 0 || (fast + 1) * turn <= total_of_fast(sessions);
+}
+
+static void begin_turn(struct mr_sessions *sessions, struct session *session)
+{
+    session->since_ms = sessions->now_ms;
+    session->turn_received = session->received;
+    if (session->in_turns)
+        return;
+    session->in_turns = true;
+    index_queue_push(&sessions->turns, session_index(sessions, session));
 }
 
 static void open_session(struct mr_sessions *sessions, struct session *session)
 {
     session->open = true;
     sessions->open_count++;
+    begin_turn(sessions, session);
 }
 
 /* Opens those that waited longest, and tells them. */
 static void fill(struct mr_sessions *sessions)
 {
-    while (sessions->waiting.count > 0 && sessions->open_count < openings(sessions)) {
+    while (sessions->waiting.count > 0 && has_room(sessions)) {
         struct session *session = &sessions->table[index_queue_at(&sessions->waiting, 0)];
         index_queue_pop(&sessions->waiting, 1);
+        sessions->told_count -= sessions->told_count > 0;
         session->in_waiting = false;
         if (session->state != MR_UPLOAD_RECEIVING || session->open || !session->heard)
             continue; /* ended since, and perhaps another upload by now */
@@ -31,7 +76,7 @@ static void fill(struct mr_sessions *sessions)
 
 void session_credit_admit(struct mr_sessions *sessions, struct session *session)
 {
-    if (sessions->open_count < openings(sessions))
+    if (has_room(sessions))
         open_session(sessions, session);
 }
 
@@ -40,6 +85,7 @@ void session_credit_ask(struct mr_sessions *sessions, struct session *session)
     if (session->open || session->in_waiting || session->state != MR_UPLOAD_RECEIVING)
         return;
     session->in_waiting = true;
+    session->since_ms = sessions->now_ms;
     index_queue_push(&sessions->waiting, session_index(sessions, session));
     fill(sessions);
 }
@@ -48,6 +94,8 @@ void session_credit_return(struct mr_sessions *sessions, struct session *session
 {
     if (!session->open)
         return;
+    sessions->slow_count -= session->slow;
+    session->slow = false;
     session->open = false;
     sessions->open_count--;
     fill(sessions);
@@ -60,4 +108,41 @@ void session_credit_pass_on(struct mr_sessions *sessions, struct session *sessio
     session_credit_return(sessions, session);
     if (session->heard)
         session_credit_ask(sessions, session);
+}
+
+void session_credit_turns(struct mr_sessions *sessions)
+{
+    const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
+
+    while (sessions->waiting.count > 0 && sessions->turns.count > 0) {
+        struct session *session = &sessions->table[index_queue_at(&sessions->turns, 0)];
+        const bool judged = session->open && !session->slow;
+        if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS)
+            break;
+        index_queue_pop(&sessions->turns, 1);
+        session->in_turns = false;
+        if (!judged)
+            continue;
+        if (session->received - session->turn_received >= turn) {
+            begin_turn(sessions, session);
+        } else {
+            session->slow = true;
+            sessions->slow_count++;
+        }
+    }
+    fill(sessions);
+}
+
+uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms)
+{
+    if (sessions->told_count == sessions->waiting.count)
+        return UINT32_MAX;
+    const uint32_t index = index_queue_at(&sessions->waiting, sessions->told_count);
+    const uint64_t due_ms = sessions->table[index].since_ms + MR_ACK_DELAY_WAITING_MS;
+    return now_ms >= due_ms ? 0 : (uint32_t)(due_ms - now_ms);
+}
+
+struct session *session_credit_tell(struct mr_sessions *sessions)
+{
+    return &sessions->table[index_queue_at(&sessions->waiting, sessions->told_count++)];
 }

@@ -26,17 +26,21 @@ struct session {
     bool in_urgent; /* is in that queue; stays true over a reuse of the index until popped */
     bool in_lazy;
     bool open;       /* has a window; else it waits for one */
+    bool slow;       /* open, but did not use its window up: has the least one while others wait */
     bool in_waiting; /* as in_urgent */
+    bool in_turns;   /* as in_urgent */
     struct mr_peer_address from;
     uint32_t slot;     /* MR_SLOT_NONE unless receiving or waiting for the fold */
     uint32_t received; /* chunks that are there */
     uint32_t base;     /* every chunk below is there */
     uint32_t fresh;    /* chunks since the last ACK */
     uint32_t ack_number;
-    uint64_t bytes_in;  /* from `from`, authenticated or repeated */
-    uint64_t bytes_out; /* to `from`; never more than bytes_in */
+    uint32_t turn_received; /* chunks that were there when its turn began */
+    uint64_t bytes_in;      /* from `from`, authenticated or repeated */
+    uint64_t bytes_out;     /* to `from`; never more than bytes_in */
     uint64_t acked_ms;
     uint64_t progress_ms; /* when the last new chunk came */
+    uint64_t since_ms;    /* open: when its turn began; else: since when it waits */
     struct mr_aead *down; /* seals ACKs; the key that opens chunks is the opener's */
 };
 
@@ -48,10 +52,13 @@ struct session_event {
 struct mr_sessions {
     struct mr_sessions_config config;
     uint64_t round;
+    uint64_t now_ms; /* the newest time that was told */
     struct mr_layout layout;
     uint32_t window_total;
     uint32_t receiving;
     uint32_t open_count;      /* receiving sessions that have a window */
+    uint32_t slow_count;      /* of these, those that are slow */
+    uint32_t told_count;      /* of those that wait, the first so many were told so */
     struct session *table;    /* config.sessions */
     struct mr_opener *opener; /* a session's upload key lies at its index */
     struct mr_staging staging;
@@ -59,6 +66,7 @@ struct mr_sessions {
     struct index_queue urgent;  /* sessions to answer now */
     struct index_queue lazy;    /* sessions to answer when the socket is quiet */
     struct index_queue waiting; /* sessions that were heard of and wait for a window */
+    struct index_queue turns;   /* open sessions, by the beginning of their turn */
     struct session_event *events;
     uint32_t event_head, event_count, event_capacity;
     struct mr_upload_counters *counters;
@@ -87,19 +95,20 @@ static inline uint32_t session_index(const struct mr_sessions *sessions,
     return (uint32_t)(session - sessions->table);
 }
 
-/* The credits that each open session has now. */
-static inline uint32_t session_window(const struct mr_sessions *sessions)
-{
-    return mr_window_share(sessions->window_total, sessions->open_count,
-                           sessions->config.window_max);
-}
-
-/* session_credit.c. A session was admitted; was heard of; ended; had a window for long and sent
- * nothing new (it gives the window to one that waits). */
+/* session_credit.c. The credits that each open session has now; if `slow`, each slow one. */
+uint32_t session_credit_window(const struct mr_sessions *sessions, bool slow);
+/* A session was admitted; was heard of; ended; had a window for long and sent nothing new (it gives
+ * the window to one that waits). */
 void session_credit_admit(struct mr_sessions *sessions, struct session *session);
 void session_credit_ask(struct mr_sessions *sessions, struct session *session);
 void session_credit_return(struct mr_sessions *sessions, struct session *session);
 void session_credit_pass_on(struct mr_sessions *sessions, struct session *session);
+/* Ends the turns that are over. */
+void session_credit_turns(struct mr_sessions *sessions);
+/* How long until the next of those that wait is to be told so; UINT32_MAX: there is none. */
+uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms);
+/* That one. */
+struct session *session_credit_tell(struct mr_sessions *sessions);
 
 /* The session of that id, NULL if there is none. */
 struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id);

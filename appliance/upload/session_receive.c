@@ -125,16 +125,16 @@ static void verdict_set(struct mr_sessions *sessions, enum mr_upload_verdict *ve
 }
 
 /* New chunks of a session after which it is answered at once: half its window, lest it run dry. */
-static uint32_t fresh_max(const struct mr_sessions *sessions)
+static uint32_t fresh_max(const struct mr_sessions *sessions, bool slow)
 {
-    const uint32_t half = session_window(sessions) / 2;
+    const uint32_t half = session_credit_window(sessions, slow) / 2;
 
     return half < 1 ? 1 : half < MR_ACK_EVERY ? half : MR_ACK_EVERY;
 }
 
 /* The tag held: the chunk is there. */
 static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms,
-                    uint32_t fresh_most)
+                    const uint32_t fresh_most[2])
 {
     struct session *session = claim->session;
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
@@ -148,16 +148,18 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
     heard_from(sessions, session, claim->packet);
     if (session->received == sessions->layout.chunks)
         session_complete(sessions, session);
-    else if (session->fresh >= fresh_most)
+    else if (session->open && session->fresh >= fresh_most[session->slow])
         session_ack_urgent(sessions, session);
-    else
+    else if (session->open || session->ack_number > 0)
         session_ack_lazy(sessions, session);
+    else
+        session->ack_wanted = true; /* its turn may come before it has to be told to wait */
 }
 
 static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
                           enum mr_upload_verdict *verdicts)
 {
-    const uint32_t fresh_most = fresh_max(sessions);
+    const uint32_t fresh_most[2] = {fresh_max(sessions, false), fresh_max(sessions, true)};
 
     mr_open_burst(sessions->opener, burst->jobs, burst->count);
     /* Opening pushed out of the nearest cache what look_ahead fetched. */
@@ -264,6 +266,7 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
     uint64_t bytes = 0;
 
     MR_ASSERT(count <= MR_BURST_MAX);
+    sessions->now_ms = now_ms;
     burst.count = 0;
     burst.past_cache = past_cache(sessions);
     memset(burst.claimed, 0, sizeof burst.claimed);
@@ -287,6 +290,7 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
         verdict_set(sessions, verdicts, i, verdict);
     }
     settle_claims(sessions, &burst, now_ms, verdicts);
+    session_credit_turns(sessions);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_packets], count);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bytes], bytes);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bursts], count > 0);

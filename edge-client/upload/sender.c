@@ -12,8 +12,9 @@
  * again), or heard of (in neither list). So two short lists replace a table of all chunks. */
 struct flight {
     uint32_t chunk;
-    uint32_t tries;
-    uint64_t order; /* which transmission this was, counted over all */
+    uint32_t tries : 31;
+    uint32_t alone : 1; /* was sent for want of a window: its ACK may wait until there is one */
+    uint64_t order;     /* which transmission this was, counted over all */
     uint64_t sent_us;
 };
 
@@ -143,11 +144,23 @@ static bool pick(struct mr_sender *s, struct flight *out)
     return true;
 }
 
+/* How long a closed window is left alone: the hub tells of its opening, so that probes only guard
+ * against the loss of what it tells. */
+static uint64_t probe_us(const struct mr_sender *s)
+{
+    return s->rto_us > MR_SENDER_RTO_FIRST_US ? s->rto_us : MR_SENDER_RTO_FIRST_US;
+}
+
+static uint32_t bound_now(const struct mr_sender *s)
+{
+    return s->window < s->limit ? s->window : s->limit;
+}
+
 static bool may_send(const struct mr_sender *s, uint64_t now_us)
 {
-    uint32_t bound = s->window < s->limit ? s->window : s->limit;
+    const uint32_t bound = bound_now(s);
     if (bound == 0) /* a closed window is probed with one chunk, or its opening might be missed */
-        return s->flying == 0 && now_us - s->heard_us >= s->rto_us;
+        return s->flying == 0 && now_us - s->heard_us >= probe_us(s);
     /* Lost chunks stay charged to the lists' capacity: both together never exceed it. */
     return s->flying < bound && (s->lost || s->flying + s->lost < MR_SENDER_WINDOW_MAX);
 }
@@ -168,6 +181,7 @@ size_t mr_sender_next(struct mr_sender *sender, uint64_t now_us, uint8_t *out)
     s->counts.datagrams++;
     s->counts.retransmitted += f.tries > 0;
     f.tries++;
+    f.alone = bound_now(s) <= 1;
     f.order = ++s->order;
     f.sent_us = now_us;
     s->flights[s->flying++] = f;
@@ -186,8 +200,8 @@ uint64_t mr_sender_wake_us(const struct mr_sender *sender, uint64_t now_us)
     for (unsigned i = 0; i < s->flying; i++)
         if (s->flights[i].sent_us + s->rto_us < wake)
             wake = s->flights[i].sent_us + s->rto_us;
-    if (more && s->flying == 0 && s->heard_us + s->rto_us < wake)
-        wake = s->heard_us + s->rto_us;
+    if (more && s->flying == 0 && s->heard_us + probe_us(s) < wake)
+        wake = s->heard_us + probe_us(s);
     return wake > now_us ? wake : now_us;
 }
 
@@ -217,15 +231,18 @@ static void sample_rtt(struct mr_sender *s, uint64_t rtt_us)
 /* The estimate without any back-off: what every progress returns to. */
 static void restore_rto(struct mr_sender *s)
 {
-    if (s->srtt_us == 0)
+    if (s->srtt_us == 0) {
+        s->rto_us = MR_SENDER_RTO_FIRST_US;
         return;
+    }
     uint64_t rto = s->srtt_us + 4 * s->rttvar_us;
     rto = rto < MR_SENDER_RTO_MIN_US ? MR_SENDER_RTO_MIN_US : rto;
     s->rto_us = rto < MR_SENDER_RTO_MAX_US ? rto : MR_SENDER_RTO_MAX_US;
 }
 
 /* Drops what the hub has from both lists; learns the round trip from chunks sent only once, because
- * an ACK does not say which of several transmissions it answers (Karn). */
+ * an ACK does not say which of several transmissions it answers (Karn), and not from those that the
+ * hub may have kept waiting. */
 static void settle(struct mr_sender *s, uint64_t now_us, const struct mr_ack *ack)
 {
     uint64_t latest_us = 0;
@@ -235,7 +252,8 @@ static void settle(struct mr_sender *s, uint64_t now_us, const struct mr_ack *ac
         if (!tells_of(ack, f->chunk))
             continue;
         if (f->tries == 1) {
-            latest_us = f->sent_us > latest_us ? f->sent_us : latest_us;
+            if (!f->alone && f->sent_us > latest_us)
+                latest_us = f->sent_us;
             s->order_heard = f->order > s->order_heard ? f->order : s->order_heard;
         }
         s->limit += s->limit < MR_SENDER_WINDOW_MAX;

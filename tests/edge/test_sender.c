@@ -194,9 +194,38 @@ static void test_closed_window_is_probed(void **state)
     assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, n), 0);
     assert_int_equal(mr_sender_next(w.sender, w.now_us, out), 0);
     uint64_t wake = mr_sender_wake_us(w.sender, w.now_us);
-    assert_true(wake > w.now_us && wake < w.now_us + 3000000);
+    assert_true(wake >= w.now_us + MR_SENDER_RTO_FIRST_US && wake < w.now_us + 3000000);
+    assert_int_equal(mr_sender_next(w.sender, wake - 1, out), 0);
     assert_true(mr_sender_next(w.sender, wake, out) > 0);
     assert_int_equal(mr_sender_next(w.sender, wake, out), 0); /* one probe only */
+    world_fini(&w);
+}
+
+/* The hub may answer a chunk that was sent while there was no window only when there is one: that
+ * is no round trip, and must not delay the repair of what is lost later. */
+static void test_waiting_is_no_round_trip(void **state)
+{
+    (void)state;
+    struct world w;
+    uint8_t out[BYTES_MAX];
+    world_init(&w, 7, 20000, 1);
+    w.receiver.window = 16;
+    size_t n = mr_sender_next(w.sender, w.now_us, out);
+    receiver_take(&w.receiver, out, n);
+    w.now_us += 100000;
+    n = receiver_ack(&w.receiver, out);
+    assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, n), 0);
+    for (unsigned sent = 0; (n = mr_sender_next(w.sender, w.now_us, out)); sent++)
+        if (sent != 15) /* the last one is lost: nothing later tells of it */
+            receiver_take(&w.receiver, out, n);
+    const uint64_t sent_us = w.now_us;
+    w.now_us += 5000;
+    n = receiver_ack(&w.receiver, out);
+    assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, n), 0);
+    unsigned again = 0;
+    while (mr_sender_next(w.sender, sent_us + MR_SENDER_RTO_MIN_US, out))
+        again = (unsigned)mr_sender_counts(w.sender)->retransmitted;
+    assert_int_equal(again, 1);
     world_fini(&w);
 }
 
@@ -273,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_bad_networks),
         cmocka_unit_test(test_never_more_in_flight_than_the_window),
         cmocka_unit_test(test_closed_window_is_probed),
+        cmocka_unit_test(test_waiting_is_no_round_trip),
         cmocka_unit_test(test_silence_ends_it),
         cmocka_unit_test(test_refusal_is_heard),
         cmocka_unit_test(test_forged_and_old_acks_change_nothing),

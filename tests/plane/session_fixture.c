@@ -78,7 +78,7 @@ struct kit_device *bench_admit(struct bench *bench, uint32_t index)
     return device;
 }
 
-static void take_events(struct bench *bench)
+void bench_take_events(struct bench *bench)
 {
     enum mr_upload_state state;
     uint64_t upload_id;
@@ -97,7 +97,7 @@ enum mr_upload_verdict bench_give(struct bench *bench, const uint8_t *datagram, 
     enum mr_upload_verdict verdict;
 
     mr_sessions_receive(bench->sessions, &packet, 1, bench->now_ms, &verdict);
-    take_events(bench);
+    bench_take_events(bench);
     return verdict;
 }
 

@@ -9,8 +9,8 @@
 #include "upload_kit.h"
 
 #define LANE     3
-#define SESSIONS 16
-#define SLOTS    8
+#define SESSIONS 128
+#define SLOTS    64
 
 struct bench {
     struct mr_sessions *sessions;
@@ -25,7 +25,7 @@ struct bench {
 
 extern const struct mr_peer_address bench_home; /* where packets come from unless told otherwise */
 
-/* 16 sessions, 8 slots, window 64 of 1,024 in all, one second of idleness. */
+/* 128 sessions, 64 slots, window 64 of 1,024 in all, one second of idleness. */
 void bench_open(struct bench *bench, uint8_t ring_bits, uint64_t dimension, uint32_t chunk_bytes);
 /* With a cache of that size; bench_open has none, so that chunks are opened beside their slots. */
 void bench_open_cached(struct bench *bench, uint8_t ring_bits, uint64_t dimension,
@@ -54,6 +54,9 @@ unsigned bench_drain_acks(struct bench *bench);
 uint32_t bench_received(const struct bench *bench, const struct kit_device *device);
 enum mr_upload_state bench_state(const struct bench *bench, const struct kit_device *device);
 uint64_t bench_count(const struct bench *bench, enum mr_upload_verdict verdict);
+
+/* Counts the events; bench_give does so by itself. */
+void bench_take_events(struct bench *bench);
 
 /* Folds everything that is staged into the shard. */
 void bench_fold(struct bench *bench);

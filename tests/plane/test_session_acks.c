@@ -155,123 +155,6 @@ static void test_ack_every_sixteen(void **state)
     bench_close(&bench);
 }
 
-static void test_window_is_shared_evenly(void **state)
-{
-    (void)state;
-    assert_int_equal(mr_window_share(1024, 0, 64), 64);
-    assert_int_equal(mr_window_share(1024, 16, 64), 64);
-    assert_int_equal(mr_window_share(1024, 32, 64), 32);
-    assert_int_equal(mr_window_share(1024, 1000, 64), 4);
-    assert_int_equal(mr_window_share(1, 1000, 64), 4);
-    assert_int_equal(mr_window_share(1024, 10, 2), 2);
-    assert_int_equal(mr_window_share(UINT32_MAX, 1, UINT32_MAX), UINT32_MAX);
-}
-
-static void test_window_follows_the_sessions(void **state)
-{
-    struct bench *bench = *state;
-    struct mr_ack ack;
-
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 60);
-    struct kit_device *device = bench_admit(bench, 0), *other = bench_admit(bench, 1);
-    struct kit_device *third = bench_admit(bench, 2);
-    bench_chunk(bench, device, 0);
-    assert_true(bench_ack(bench, device, &ack, NULL));
-    assert_int_equal(ack.window, 20);
-    mr_sessions_revoke(bench->sessions, other->upload_id, MR_REASON_SUPERSEDED);
-    bench->now_ms += 10;
-    bench_chunk(bench, device, 1);
-    bench_drain_acks(bench);
-    bench->now_ms += 10;
-    bench_chunk(bench, device, 2);
-    assert_true(bench_ack(bench, device, &ack, NULL));
-    assert_int_equal(ack.window, 30);
-    bench_all_chunks(bench, third);
-    assert_true(bench_ack(bench, third, &ack, NULL));
-    assert_int_equal(mr_sessions_receiving(bench->sessions), 1);
-    bench->now_ms += 10;
-    bench_chunk(bench, device, 3);
-    assert_true(bench_ack(bench, device, &ack, NULL));
-    assert_int_equal(ack.window, 60);
-}
-
-static uint32_t window_told(struct bench *bench, const struct kit_device *device, uint32_t chunk)
-{
-    struct mr_ack ack;
-
-    bench->now_ms += 10;
-    bench_chunk(bench, device, chunk);
-    assert_true(bench_ack(bench, device, &ack, NULL));
-    return ack.window;
-}
-
-static void finish(struct bench *bench, const struct kit_device *device)
-{
-    for (uint32_t i = 0; i < 9; i++)
-        bench_chunk(bench, device, i); /* some of them again */
-    assert_int_equal(bench_state(bench, device), MR_UPLOAD_STAGED);
-}
-
-/* Nine chunks in flight are two windows of at least four: the third device waits, and is told when
- * one of the two ends. */
-static void test_no_window_for_all(void **state)
-{
-    struct bench *bench = *state;
-    struct mr_ack ack;
-
-    assert_int_equal(mr_window_first(9, 1, 64), 9);
-    assert_int_equal(mr_window_first(9, 2, 64), 4);
-    assert_int_equal(mr_window_first(9, 3, 64), 1);
-    assert_int_equal(mr_window_first(3, 1, 64), 4);
-    assert_int_equal(mr_window_first(3, 2, 64), 1);
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 9);
-    struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
-    struct kit_device *third = bench_admit(bench, 2), *unheard = bench_admit(bench, 3);
-    struct kit_device *fifth = bench_admit(bench, 4);
-    assert_int_equal(window_told(bench, first, 0), 4);
-    assert_int_equal(window_told(bench, third, 0), 0);
-    assert_int_equal(window_told(bench, fifth, 0), 0);
-    assert_int_equal(window_told(bench, second, 0), 4);
-    mr_sessions_revoke(bench->sessions, first->upload_id, MR_REASON_SUPERSEDED);
-    assert_true(bench_ack(bench, third, &ack, NULL)); /* without having sent anything more */
-    assert_int_equal(ack.window, 4);
-    assert_true(bench_ack(bench, first, &ack, NULL));
-    assert_int_equal(ack.state, MR_UPLOAD_REFUSED);
-    assert_int_equal(window_told(bench, fifth, 1), 0);
-    finish(bench, second);
-    bench_drain_acks(bench);
-    assert_int_equal(window_told(bench, fifth, 2), 4); /* not the one that nobody heard of */
-    assert_int_equal(window_told(bench, unheard, 0), 0);
-    finish(bench, third);
-    finish(bench, fifth);
-    bench_drain_acks(bench);
-    assert_int_equal(window_told(bench, unheard, 1), 9);
-}
-
-/* A device that has a window and sends nothing gives it up to one that waits, and gets one again
- * when there is room. */
-static void test_window_of_a_stalled_device(void **state)
-{
-    struct bench *bench = *state;
-    struct mr_ack ack;
-
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
-    struct kit_device *stalled = bench_admit(bench, 0), *other = bench_admit(bench, 1);
-    assert_int_equal(window_told(bench, stalled, 0), 4);
-    bench->now_ms += 1000 / MR_WINDOW_STALL;
-    mr_sessions_expire(bench->sessions, bench->now_ms);
-    assert_int_equal(window_told(bench, stalled, 1), 4); /* nobody waits */
-    assert_int_equal(window_told(bench, other, 0), 0);
-    bench->now_ms += 1000 / MR_WINDOW_STALL;
-    mr_sessions_expire(bench->sessions, bench->now_ms);
-    assert_true(bench_ack(bench, other, &ack, NULL));
-    assert_int_equal(ack.window, 4);
-    assert_int_equal(window_told(bench, stalled, 2), 0);
-    finish(bench, other);
-    bench_drain_acks(bench);
-    assert_int_equal(window_told(bench, stalled, 3), 4);
-}
-
 /* The device's address changes in the middle; a replay by a stranger changes nothing for good. */
 static void test_rebinding(void **state)
 {
@@ -424,10 +307,6 @@ int main(void)
         TEST(test_refused_before_heard),
         TEST(test_repeats_are_rate_limited),
         cmocka_unit_test(test_ack_every_sixteen),
-        cmocka_unit_test(test_window_is_shared_evenly),
-        TEST(test_window_follows_the_sessions),
-        TEST(test_no_window_for_all),
-        TEST(test_window_of_a_stalled_device),
         TEST(test_rebinding),
         TEST(test_no_credit_for_another_address),
         TEST(test_stranger_gets_nothing),
