@@ -130,8 +130,6 @@ static void run_hub(const struct federation *federation, unsigned hub, int ready
     const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDERR_FILENO);
     if (federation->file_limit) {
-        const struct rlimit limit = {federation->file_limit, federation->file_limit};
-        setrlimit(RLIMIT_FSIZE, &limit);
         close(fd); /* the log is longer than that */
         dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
     }
@@ -159,6 +157,10 @@ void federation_start(struct federation *federation, unsigned hub)
         fail_msg("hub %u did not start: see %s/hub-%u.log", hub, federation->dir, hub);
     }
     assert_int_equal(atoi(line + 14), federation->ports[hub]);
+    if (federation->file_limit) { /* not before: gcov writes its files at the exec */
+        const struct rlimit limit = {federation->file_limit, federation->file_limit};
+        assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    }
 }
 
 int federation_stop(struct federation *federation, unsigned hub, int signal)
