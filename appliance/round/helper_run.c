@@ -119,11 +119,9 @@ static int store_files(struct helper_job *job, const struct mr_reveal_answer *an
     char *manifest = mr_record_manifest(&record);
     char *text = mr_record_round(&record);
     int result = -1;
-    if (!manifest || !text) {
-        mr_error_set(&job->error, "out of memory");
-    } else if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
-                                    manifest, &job->error) == 0 &&
-               mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
+    if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
+                             manifest, &job->error) == 0 &&
+        mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
         result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
                                       (size_t)job->terms->layout.share_bytes, &job->error);
     }

@@ -31,13 +31,14 @@ char *__wrap_strdup(const char *text);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 
 static bool json_fails;
+static bool spared;
 
 /* Allocations until one fails; others go on after it. */
 static _Atomic int64_t left = NEVER;
 
 static bool fails(void)
 {
-    if (atomic_load(&left) == NEVER)
+    if (spared || atomic_load(&left) == NEVER)
         return false;
     if (atomic_fetch_sub(&left, 1) != 0)
         return false;
@@ -107,6 +108,13 @@ void failing_json(bool also)
     json_fails = also;
 }
 
+bool failing_spare(bool on)
+{
+    const bool before = spared;
+    spared = on;
+    return before;
+}
+
 void failing_install(void)
 {
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
@@ -127,6 +135,7 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
     for (int64_t n = 0;; n++) {
         atomic_store(&left, n);
         const bool done = attempt(context);
+        spared = false;
         const bool reached = atomic_exchange(&left, NEVER) < 0;
         ERR_clear_error();
         if (!reached) { /* every allocation has had its turn */

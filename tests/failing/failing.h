@@ -21,6 +21,10 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
  * says why). At first they do not. */
 void failing_json(bool also);
 
+/* While it is on nothing fails, nor is it counted: a test's own work in the midst of an attempt that
+ * runs on one thread. Returns what it was; off again when the attempt is over. */
+bool failing_spare(bool on);
+
 /* From now on the next allocation fails; for a child that is to die of it. */
 void failing_now(void);
 

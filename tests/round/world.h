@@ -88,6 +88,8 @@ struct world_options {
     unsigned hubs;
     uint32_t cohort_min, quorum;
     uint32_t deadline_ms;
+    const struct mr_lead_ops *lead_ops; /* NULL: the world's own */
+    const struct mr_helper_ops *helper_ops;
 };
 
 struct world {
