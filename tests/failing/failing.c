@@ -132,6 +132,7 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
     unsigned failed = 0;
     if (!attempt(context))
         fail_msg("%s fails with memory enough", name);
+    spared = false;
     for (int64_t n = 0;; n++) {
         atomic_store(&left, n);
         const bool done = attempt(context);
