@@ -11,8 +11,8 @@ struct mr_commit_log {
 
 static const char *const names[2] = {"commit-0", "commit-1"};
 
-/* Takes the file's generation if it is whole and newer than the one that is there. One that is whole
- * and cannot be taken (there is no memory) is an error: what it calls committed was told. */
+/* Takes the file's generation if it is whole and newer than the one that is there. One that is
+ * whole and cannot be taken (there is no memory) is an error: what it calls committed was told. */
 static int read_one(struct mr_commit_log *log, const char *name, struct mr_commit_read *newest,
                     struct mr_error *error)
 {

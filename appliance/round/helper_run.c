@@ -228,7 +228,7 @@ static void on_refuse(void *context, void *token, const struct mr_verdict *verdi
 static void log_state(struct mr_helper_run *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=\"%s\"",
+        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
                      report->round, report->reason);
     } else {
         const bool known = report->state != MR_HELPER_SIGNING;

@@ -90,8 +90,7 @@ char *mr_record_round(const struct mr_record *record)
     json_object_set_new(object, "state", json_string(record->state));
     json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
     json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
-    json_object_set_new(object, "share_bytes",
-                        json_integer((json_int_t)terms->layout.share_bytes));
+    json_object_set_new(object, "share_bytes", json_integer((json_int_t)terms->layout.share_bytes));
     json_object_set_new(object, "included", included_json(record));
     if (record->reason) {
         json_object_set_new(object, "reason", json_string(record->reason));
