@@ -300,9 +300,10 @@ static bool journal_of(const struct mr_disk *disk, const struct world *world,
     if (found == 0) {
         mr_journal_read_fini(&read);
     }
-    bool good = mr_journal_save(journal, salt, helper->journal, helper->snapshot_bytes, error) == 0 &&
-                mr_journal_append(journal, helper->journal + helper->snapshot_bytes,
-                                  helper->journal_bytes - helper->snapshot_bytes, error) == 0;
+    bool good =
+        mr_journal_save(journal, salt, helper->journal, helper->snapshot_bytes, error) == 0 &&
+        mr_journal_append(journal, helper->journal + helper->snapshot_bytes,
+                          helper->journal_bytes - helper->snapshot_bytes, error) == 0;
     mr_journal_close(journal);
     if (!good) {
         return false;

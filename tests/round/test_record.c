@@ -56,8 +56,7 @@ static void test_published(void **state)
     json_t *object = parsed(text);
     json_t *list = json_object_get(object, "included");
     assert_int_equal(json_array_size(list), 2);
-    assert_true(
-        is_text(json_array_get(list, 0), "client_id", "01000000000000000000000000000000"));
+    assert_true(is_text(json_array_get(list, 0), "client_id", "01000000000000000000000000000000"));
     assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "attempt")), 3);
     json_t *means = json_object_get(object, "metrics");
     assert_true(json_real_value(json_object_get(means, "examples_mean")) == 100.5);
