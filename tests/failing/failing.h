@@ -1,8 +1,8 @@
 /* failing.h - memory that runs out when a test says so.
  *
- * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap of
- * everything that is linked statically (tests/failing/meson.build); OpenSSL and jansson get theirs
- * by their own hooks. */
+ * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap (which is
+ * mmap64 there) of everything that is linked statically (tests/failing/meson.build); OpenSSL and
+ * jansson get theirs by their own hooks. */
 #ifndef MR_TESTS_FAILING_H
 #define MR_TESTS_FAILING_H
 
