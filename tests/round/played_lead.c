@@ -112,27 +112,8 @@ void played_expect(const struct reply *reply, enum mr_verdict_code code)
 void played_put(struct played *played, enum mr_peer_step step, const void *body, size_t length,
                 struct reply *reply)
 {
-    struct mr_helper *core = mr_helper_run_core(played->run);
-    const uint16_t from = played->room->world->hubs[0].index;
-    const uint64_t round = played->room->world->terms.announcement.round;
     *reply = (struct reply){.done = false};
-    switch (step) {
-    case MR_PEER_PROPOSE:
-        mr_helper_propose(core, from, body, length, reply);
-        break;
-    case MR_PEER_FREEZE:
-        mr_helper_freeze(core, from, round, body, length, reply);
-        break;
-    case MR_PEER_OPEN:
-        mr_helper_open(core, from, round, body, length, reply);
-        break;
-    case MR_PEER_REVEAL:
-        mr_helper_reveal(core, from, round, body, length, reply);
-        break;
-    case MR_PEER_VOID:
-        mr_helper_void(core, from, round, body, reply);
-        break;
-    }
+    world_ask_core(played->room->world, mr_helper_run_core(played->run), step, body, length, reply);
 }
 
 void played_ask(struct played *played, enum mr_peer_step step, const void *body, size_t length,
