@@ -10,7 +10,7 @@
 static void on_fatal(void *context, const char *text)
 {
     struct mr_hub *hub = context;
-    mr_log_event(hub->log, MR_LOG_ERROR, "hub.fatal", "why=\"%s\"", text);
+    mr_log_event(hub->log, MR_LOG_ERROR, "hub.fatal", "why=%s", text);
     hub->failed = true;
     mr_loop_stop(hub->loop);
 }

@@ -41,7 +41,7 @@ void mr_hub_reload_revocations(struct mr_hub *hub)
     }
     (void)has_changed(hub);
     if (mr_server_reload_revocations(hub->server, &error) != 0) {
-        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=\"%s\"", error.text);
+        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=%s", error.text);
         return;
     }
     tell(hub);

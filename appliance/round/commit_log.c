@@ -11,7 +11,8 @@ struct mr_commit_log {
 
 static const char *const names[2] = {"commit-0", "commit-1"};
 
-/* Takes the file's generation if it is whole and newer than the one that is there. */
+/* Takes the file's generation if it is whole and newer than the one that is there. One that is
+ * whole and cannot be taken (there is no memory) is an error: what it calls committed was told. */
 static int read_one(struct mr_commit_log *log, const char *name, struct mr_commit_read *newest,
                     struct mr_error *error)
 {
@@ -22,9 +23,13 @@ static int read_one(struct mr_commit_log *log, const char *name, struct mr_commi
     if (got != 0) {
         return got < 0 ? -1 : 0;
     }
-    if (mr_commit_state_parse(&read, bytes, length, error) != 0) {
+    if (mr_commit_state_whole(bytes, length, error) != 0) {
         free(bytes);
         return 0;
+    }
+    if (mr_commit_state_parse(&read, bytes, length, error) != 0) {
+        free(bytes);
+        return mr_error_prefix(error, name);
     }
     read.bytes = bytes;
     if (read.state.generation <= log->generation) {

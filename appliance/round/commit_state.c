@@ -78,8 +78,7 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
 
 /* --- parsing --------------------------------------------------------------------------------- */
 
-static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, size_t length,
-                        struct mr_error *error)
+int mr_commit_state_whole(const uint8_t *bytes, size_t length, struct mr_error *error)
 {
     if (length < HEADER_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
         return mr_error_set(error,
@@ -89,6 +88,15 @@ static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, siz
     }
     if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
         return mr_error_set(error, "the checksum does not hold: torn or damaged");
+    }
+    return 0;
+}
+
+static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, size_t length,
+                        struct mr_error *error)
+{
+    if (mr_commit_state_whole(bytes, length, error) != 0) {
+        return -1;
     }
     *state = (struct mr_commit_state){
         .generation = le64_get(bytes + 8),

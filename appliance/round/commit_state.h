@@ -48,6 +48,9 @@ struct mr_commit_read {
     uint8_t *bytes;               /* malloc'd by whoever read the file; NULL: the caller's */
 };
 
+/* Whether a lead of this version wrote all of these bytes. 0, or -1 with a text. */
+int mr_commit_state_whole(const uint8_t *bytes, size_t length, struct mr_error *error);
+
 /* Takes exactly what the encoder writes for a valid state: -1 for anything else, with a text. The
  * bytes must outlive the result; mr_commit_read_fini is owed for 0. */
 int mr_commit_state_parse(struct mr_commit_read *read, const uint8_t *bytes, size_t length,

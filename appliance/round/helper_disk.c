@@ -195,8 +195,7 @@ void helper_run_forget(void *context)
 
 static void lose(const struct mr_helper_run *run, uint64_t round, const char *why)
 {
-    mr_log_event(run->room.log, MR_LOG_WARN, "helper.lost", "round=%" PRIu64 " why=\"%s\"", round,
-                 why);
+    mr_log_event(run->room.log, MR_LOG_WARN, "helper.lost", "round=%" PRIu64 " why=%s", round, why);
 }
 
 static bool fits(const struct mr_helper_run *run, const struct mr_round_terms *terms,

@@ -372,10 +372,7 @@ static char *encode_model(const struct mr_helper *helper)
 static void answer_model(struct mr_helper *helper, void *token)
 {
     char *text = encode_model(helper);
-    if (!text) {
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the answer");
-        return;
-    }
+    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
     helper->ops->answer(helper->context, token, true, text, strlen(text));
     free(text);
 }
@@ -422,12 +419,14 @@ void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, c
 }
 
 /* The journal without its seeds. Nobody waits for it: until it is durable, a restart computes the
- * same model again. */
-static void save_done(struct mr_helper *helper)
+ * same model again. 0, or -1 when out of memory. */
+static int save_done(struct mr_helper *helper)
 {
     struct mr_journal_state done;
     struct mr_expansion *entries = calloc(helper->included_count, sizeof *entries);
-    MR_ASSERT(entries);
+    if (!entries) {
+        return -1;
+    }
     for (uint32_t i = 0; i < helper->included_count; i++) {
         entries[i].included = helper->included[i];
     }
@@ -437,6 +436,17 @@ static void save_done(struct mr_helper *helper)
     memcpy(done.model_hash, helper->model_hash, MR_HASH_BYTES);
     helper_save(helper, &done);
     free(entries);
+    return 0;
+}
+
+static int attest(struct mr_helper *helper, const uint8_t *model_hash)
+{
+    if (mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash, model_hash,
+                      helper->keys.private_key) != 0) {
+        return -1;
+    }
+    memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
+    return save_done(helper);
 }
 
 void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why)
@@ -448,8 +458,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
         helper_drop_round(helper);
         return;
     }
-    if (!model_hash || mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash,
-                                     model_hash, helper->keys.private_key) != 0) {
+    if (!model_hash || attest(helper, model_hash) != 0) {
         for (unsigned i = 0; i < helper->waiter_count; i++) {
             helper_refuse(helper, helper->waiters[i], MR_VERDICT_BAD_OPENING, "%.250s",
                           model_hash ? "the model could not be signed" : why);
@@ -458,9 +467,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
         helper_set_void(helper, model_hash ? "the model could not be signed" : why);
         return;
     }
-    memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
     helper->state = MR_HELPER_DONE;
-    save_done(helper);
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         answer_model(helper, helper->waiters[i]);
     }

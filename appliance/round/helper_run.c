@@ -121,11 +121,9 @@ static int store_files(struct helper_job *job, const struct mr_reveal_answer *an
     char *manifest = mr_record_manifest(&record);
     char *text = mr_record_round(&record);
     int result = -1;
-    if (!manifest || !text) {
-        mr_error_set(&job->error, "out of memory");
-    } else if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
-                                    manifest, &job->error) == 0 &&
-               mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
+    if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
+                             manifest, &job->error) == 0 &&
+        mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
         result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
                                       (size_t)job->terms->layout.share_bytes, &job->error);
     }
@@ -236,7 +234,7 @@ static void on_refuse(void *context, void *token, const struct mr_verdict *verdi
 static void log_state(struct mr_helper_run *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=\"%s\"",
+        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
                      report->round, report->reason);
     } else {
         const bool known = report->state != MR_HELPER_SIGNING;

@@ -32,21 +32,30 @@ static int parse_units(struct mr_journal_read *read, const uint8_t *head, uint8_
 {
     const uint8_t *plain;
     size_t length;
-    size_t used = journal_unseal(at, left, key, head, 0, &plain, &length);
-    if (used == 0) {
-        return mr_error_set(error, "the snapshot is torn, damaged, or sealed under another key");
+    int result = journal_unseal(at, left, key, head, 0, &plain, &length);
+    if (result > 0) {
+        mr_error_set(error, "the snapshot is torn, damaged, or sealed under another key");
+        return 1;
+    }
+    if (result < 0) {
+        return mr_error_set(error, "the journal's snapshot: OpenSSL could not open");
     }
     if (mr_journal_state_parse(read, plain, length, error) != 0) {
         return -1;
     }
-    for (uint64_t number = 1; left > used; number++) {
-        at += used;
-        left -= used;
-        used = journal_unseal(at, left, key, head, number, &plain, &length);
-        if (used == 0) {
+    for (uint64_t number = 1; left > length + JOURNAL_UNIT_EXTRA; number++) {
+        at += length + JOURNAL_UNIT_EXTRA;
+        left -= length + JOURNAL_UNIT_EXTRA;
+        result = journal_unseal(at, left, key, head, number, &plain, &length);
+        if (result > 0) {
             return 0; /* the write that the crash cut off: nobody was answered for it */
         }
-        if (mr_journal_records_parse(read, plain, length, error) != 0) {
+        if (result < 0) {
+            mr_error_set(error, "the journal's records: OpenSSL could not open");
+        } else {
+            result = mr_journal_records_parse(read, plain, length, error);
+        }
+        if (result != 0) {
             mr_journal_read_fini(read);
             return -1;
         }
@@ -59,10 +68,11 @@ int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t
 {
     uint8_t key[JOURNAL_KEY_BYTES];
     if (length < JOURNAL_HEAD_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
-        return mr_error_set(error,
-                            "no journal of this version (%.8s): end the round before you put "
-                            "another version in",
-                            magic);
+        mr_error_set(error,
+                     "no journal of this version (%.8s): end the round before you put "
+                     "another version in",
+                     magic);
+        return 1;
     }
     *generation = mr_be64_get(bytes + 8);
     if (journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES) != 0) {
@@ -74,7 +84,8 @@ int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t
     return result;
 }
 
-/* Takes the file if it is whole and newer than the one that is there. */
+/* Takes the file if it is whole and newer than the one that is there. One that is whole and cannot
+ * be taken (there is no memory) is an error: what it says was answered. */
 static int read_one(struct mr_journal *journal, const char *name, struct mr_journal_read *newest,
                     struct mr_error *error)
 {
@@ -91,7 +102,7 @@ static int read_one(struct mr_journal *journal, const char *name, struct mr_jour
     OPENSSL_cleanse(bytes, length);
     free(bytes);
     if (parsed != 0) {
-        return 0;
+        return parsed < 0 ? mr_error_prefix(error, name) : 0;
     }
     if (generation <= journal->generation) {
         mr_journal_read_fini(&read);

@@ -20,8 +20,8 @@
 struct mr_journal;
 
 /* Reads the newest whole journal into *newest. 0; 1 if there is none (with a text if there is a
- * file, but not a whole one of this hub); -1 on a disk that cannot be
- * read. What was read may never have been synced: whoever goes on from it saves it anew first.
+ * file, but not a whole one of this hub); -1 on a disk that cannot be read, or without memory. What
+ * was read may never have been synced: whoever goes on from it saves it anew first.
  * mr_journal_read_fini is owed for 0. */
 int mr_journal_open(struct mr_journal **journal, const struct mr_disk *disk,
                     const uint8_t private_key[32], struct mr_journal_read *newest,
@@ -38,8 +38,9 @@ int mr_journal_append(struct mr_journal *journal, const uint8_t *records, size_t
 /* Overwrites and removes everything. */
 int mr_journal_wipe(struct mr_journal *journal, struct mr_error *error);
 
-/* One file's bytes: *generation and *read are filled. A torn last unit is left out. -1 if not even
- * the snapshot is whole, with a text. The bytes are changed (opened in place). */
+/* One file's bytes: *generation and *read are filled. A torn last unit is left out. 0; 1 if not
+ * even the snapshot is whole; -1 if its content makes no sense, or without memory; both with a
+ * text. The bytes are changed (opened in place). */
 int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t *bytes,
                      size_t length, const uint8_t private_key[32], struct mr_error *error);
 

@@ -77,22 +77,25 @@ int journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
     return good ? 0 : -1;
 }
 
-size_t journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
-                      const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number,
-                      const uint8_t **plain, size_t *length)
+int journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
+                   const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t **plain,
+                   size_t *length)
 {
     uint8_t last[TAG_BYTES];
     int used;
     if (left < JOURNAL_UNIT_EXTRA || mr_be64_get(at) > left - JOURNAL_UNIT_EXTRA) {
-        return 0;
+        return 1;
     }
     *length = (size_t)mr_be64_get(at);
     *plain = at + 8;
     EVP_CIPHER_CTX *context = begin(key, head, number, at, false);
+    if (!context) {
+        return -1;
+    }
     const bool good =
-        context && run(context, at + 8, at + 8, *length) &&
+        run(context, at + 8, at + 8, *length) &&
         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, at + 8 + *length) == 1 &&
         EVP_CipherFinal_ex(context, last, &used) == 1;
     EVP_CIPHER_CTX_free(context);
-    return good ? *length + JOURNAL_UNIT_EXTRA : 0;
+    return good ? 0 : 1;
 }

@@ -16,10 +16,10 @@ int journal_key_derive(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t private_key
 int journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
                  const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
                  size_t length);
-/* Opens the unit at `at` in place: *plain points into it. Returns the unit's whole length, or 0 if
- * it is cut off or its seal does not hold. */
-size_t journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
-                      const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number,
-                      const uint8_t **plain, size_t *length);
+/* Opens the unit at `at` in place, which has JOURNAL_UNIT_EXTRA more bytes than *plain, which
+ * points into it. 0; 1 if it is cut off or its seal does not hold; -1 when OpenSSL fails. */
+int journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
+                   const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t **plain,
+                   size_t *length);
 
 #endif

@@ -138,9 +138,15 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
                                   struct mr_verdict *verdict)
 {
     struct mr_error error;
+    struct mr_round_terms terms;
+    uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     uint64_t salt;
     if (check_open(lead, announcement, limits, verdict) != MR_VERDICT_OK) {
         return verdict->code;
+    }
+    const size_t length = mr_announcement_encode(canonical, announcement);
+    if (mr_round_terms_decode(&terms, canonical, length, &error) != 0) {
+        return mr_verdict_set(verdict, MR_VERDICT_INTERNAL, "%.250s", error.text);
     }
     if (lead->round_known) { /* else the round before is the one that was recalled */
         mr_registry_fini(&lead->previous);
@@ -149,13 +155,12 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
         lead->previous_forgotten = lead_forgotten(lead);
     }
     drop_round(lead);
-    lead->canonical_bytes = mr_announcement_encode(lead->canonical, announcement);
+    lead->terms = terms;
+    lead->canonical_bytes = length;
+    memcpy(lead->canonical, canonical, length);
     mr_be16_put(lead->envelope, (uint16_t)lead->canonical_bytes); /* as yet unsigned */
     memcpy(lead->envelope + 2, lead->canonical, lead->canonical_bytes);
     lead->envelope_bytes = 2 + lead->canonical_bytes;
-    const int decoded =
-        mr_round_terms_decode(&lead->terms, lead->canonical, lead->canonical_bytes, &error);
-    MR_ASSERT(decoded == 0);
     lead->round_known = true;
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
     mr_registry_init(&lead->registry, announcement->cohort_max, salt);
@@ -221,9 +226,10 @@ void lead_opened(struct mr_lead *lead, uint64_t now_ms)
 void lead_tell_void(struct mr_lead *lead)
 {
     json_t *object = json_pack("{s:s}", "reason", lead->reason);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = json_dumps(object, JSON_COMPACT);
+    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
     json_decref(object);
-    for (unsigned i = 1; text && i < lead_announcement(lead)->hub_count; i++) {
+    for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {
         lead->ops->ask(lead->context, i, MR_PEER_VOID, (const uint8_t *)text, strlen(text));
     }
     free(text);

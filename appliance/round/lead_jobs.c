@@ -193,9 +193,6 @@ static int store_files(struct lead_job *job, const char *manifest, const char *r
     const struct mr_lead_run *run = job->run;
     const struct mr_publication *publication = &job->publication;
     const struct mr_store *store = run->room.store;
-    if (!manifest || !record) {
-        return mr_error_set(&job->error, "out of memory");
-    }
     if (mr_store_write_model(store, publication->model_hash, run->revealed.model,
                              run->revealed.model_bytes, manifest, &job->error) != 0 ||
         mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
@@ -277,7 +274,6 @@ void lead_run_end(void *context)
     record.included =
         mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
     const struct lead_job job = {.text = mr_record_round(&record)};
-    MR_ASSERT(job.text);
     if (run->stopping) {
         free(job.text);
         return;

@@ -50,7 +50,7 @@ static void log_state(struct mr_lead_run *run, const struct mr_lead_report *repo
         break;
     case MR_LEAD_VOID:
         run->voids[report->void_kind]++;
-        mr_log_event(log, MR_LOG_WARN, "round.void", "round=%" PRIu64 " kind=%s reason=\"%s\"",
+        mr_log_event(log, MR_LOG_WARN, "round.void", "round=%" PRIu64 " kind=%s reason=%s",
                      report->round, mr_void_kind_name(report->void_kind), report->reason);
         break;
     default:

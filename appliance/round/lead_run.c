@@ -216,7 +216,7 @@ static void on_automatic(void *context)
     uint64_t round;
     mr_round_wish_init(&wish, &run->room.config->round);
     if (mr_lead_run_begin(run, &wish, &round, &verdict) != MR_VERDICT_OK && !run->stopping) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "round.not_opened", "why=\"%s\"", verdict.text);
+        mr_log_event(run->room.log, MR_LOG_WARN, "round.not_opened", "why=%s", verdict.text);
         mr_timer_arm(run->automatic, mr_lead_run_now_ms(run) + PAUSE_AFTER_VOID_MS);
     }
 }

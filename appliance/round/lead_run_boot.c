@@ -28,8 +28,8 @@ static void lose(struct mr_lead_run *run, uint64_t round, const char *why)
 {
     struct mr_lead_end end;
     if (round && !has_ended(run, round, &end)) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=\"%s\"",
-                     round, why);
+        mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=%s", round,
+                     why);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/assert.h"
 #include "wire/bytes.h"
 
 static json_t *hex(const uint8_t *bytes, size_t count)
@@ -70,13 +71,13 @@ static json_t *common(const struct mr_record *record)
                   "announcement_hash", hex(record->terms->hash, MR_HASH_BYTES), "parent",
                   hex(announcement->model_hash, MR_HASH_BYTES), "included_count",
                   (json_int_t)(record->set_hash ? record->included_count : 0));
-    if (object && record->set_hash) {
+    if (record->set_hash) {
         json_object_set_new(object, "set_hash", hex(record->set_hash, MR_HASH_BYTES));
     }
-    if (object && record->model_hash) {
+    if (record->model_hash) {
         json_object_set_new(object, "model_hash", hex(record->model_hash, MR_HASH_BYTES));
     }
-    if (object && record->metrics) {
+    if (record->metrics) {
         json_object_set_new(object, "metrics", metrics_json(record->metrics));
     }
     return object;
@@ -84,7 +85,8 @@ static json_t *common(const struct mr_record *record)
 
 static char *text_of(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    MR_ASSERT(text);
     json_decref(object);
     return text;
 }
@@ -93,21 +95,18 @@ char *mr_record_round(const struct mr_record *record)
 {
     const struct mr_round_terms *terms = record->terms;
     json_t *object = common(record);
-    if (object) {
-        json_object_set_new(object, "state", json_string(record->state));
-        json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
-        json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
-        json_object_set_new(object, "share_bytes",
-                            json_integer((json_int_t)terms->layout.share_bytes));
-        /* Nobody is included in a void round. */
-        json_object_set_new(object, "included",
-                            record->set_hash ? included_json(record) : json_array());
-        if (!record->set_hash) {
-            json_object_set_new(object, "committed", included_json(record));
-        }
-        if (record->reason) {
-            json_object_set_new(object, "reason", json_string(record->reason));
-        }
+    json_object_set_new(object, "state", json_string(record->state));
+    json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
+    json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
+    json_object_set_new(object, "share_bytes", json_integer((json_int_t)terms->layout.share_bytes));
+    /* Nobody is included in a void round. */
+    json_object_set_new(object, "included",
+                        record->set_hash ? included_json(record) : json_array());
+    if (!record->set_hash) {
+        json_object_set_new(object, "committed", included_json(record));
+    }
+    if (record->reason) {
+        json_object_set_new(object, "reason", json_string(record->reason));
     }
     return text_of(object);
 }
@@ -115,9 +114,7 @@ char *mr_record_round(const struct mr_record *record)
 char *mr_record_manifest(const struct mr_record *record)
 {
     json_t *object = common(record);
-    if (object) {
-        json_object_set_new(object, "signatures", signatures_json(record));
-    }
+    json_object_set_new(object, "signatures", signatures_json(record));
     return text_of(object);
 }
 

@@ -19,8 +19,8 @@ struct mr_record {
     const uint8_t (*signatures)[MR_SIGNATURE_BYTES]; /* by position, all zero: not known here */
 };
 
-/* malloc'd text, or NULL when out of memory. The round's record lists the included set; the model's
- * manifest says where a model came from. */
+/* malloc'd text; there is always memory for it (wire/json_memory.h). The round's record lists the
+ * included set; the model's manifest says where a model came from. */
 char *mr_record_round(const struct mr_record *record);
 char *mr_record_manifest(const struct mr_record *record);
 

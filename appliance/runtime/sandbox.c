@@ -16,11 +16,12 @@
 
 #include "appliance/runtime/sandbox_internal.h"
 
-/* A sanitizer's own threads, files and signals are in no list of what a hub needs. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const bool is_sanitized = true;
+/* A sanitizer's own threads, files and signals are in no list of what a hub needs; nor are the
+ * files into which a process of `./run coverage` writes at its end which branches it took. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MR_COVERAGE)
+static const bool is_instrumented = true;
 #else
-static const bool is_sanitized = false;
+static const bool is_instrumented = false;
 #endif
 
 static const char *const part_names[MR_SANDBOX_PARTS] = {
@@ -135,13 +136,14 @@ int mr_sandbox_begin(struct mr_sandbox *sandbox, const struct mr_sandbox_plan *p
 {
     *sandbox = (struct mr_sandbox){.plan = *plan};
     forbid_dumps(sandbox);
-    if (is_sanitized && plan->mode == MR_SANDBOX_AUTO) {
+    if (is_instrumented && plan->mode == MR_SANDBOX_AUTO) {
         sandbox->plan.mode = MR_SANDBOX_OFF;
     }
     if (sandbox->plan.mode == MR_SANDBOX_OFF) {
         for (int i = MR_SANDBOX_NO_NEW_PRIVILEGES; i < MR_SANDBOX_PARTS; i++) {
             sandbox_tell(sandbox, i, false, "%s",
-                         is_sanitized ? "built with a sanitizer" : "sandbox.mode is off");
+                         is_instrumented ? "built with a sanitizer or for coverage"
+                                         : "sandbox.mode is off");
         }
         return 0;
     }

@@ -359,3 +359,32 @@ bool bare_drain(struct bare *bare)
     ERR_clear_error();
     return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET;
 }
+
+/* --- for every test -------------------------------------------------------------------------- */
+
+struct harness rig;
+
+int harness_set_up(void **state)
+{
+    const struct mr_server_config config = harness_config(&rig);
+    (void)state;
+    harness_start(&rig, &config);
+    return 0;
+}
+
+int harness_tear_down(void **state)
+{
+    (void)state;
+    harness_stop(&rig);
+    return 0;
+}
+
+void harness_assert_serves(const struct harness *harness)
+{
+    struct mr_h2_client *client = harness_client(harness, "device-001");
+    struct mr_h2_response response;
+    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
+    assert_int_equal(response.status, 204);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+}

@@ -42,6 +42,11 @@ struct harness {
     atomic_uint handled;  /* handlers called */
 };
 
+/* The one that a test program uses, and for cmocka: it runs with the defaults, and ends. */
+extern struct harness rig;
+int harness_set_up(void **state);
+int harness_tear_down(void **state);
+
 /* Once per program: the folders with certificates. */
 void harness_make_certificates(struct harness *harness);
 void harness_remove_certificates(struct harness *harness);
@@ -70,6 +75,9 @@ struct mr_h2_client *harness_client(const struct harness *harness, const char *s
 /* One request that must get an answer. */
 void harness_ask(struct mr_h2_client *client, const char *method, const char *path,
                  const void *body, size_t length, struct mr_h2_response *response);
+
+/* A decent client is served. */
+void harness_assert_serves(const struct harness *harness);
 
 /* A bare TLS connection (blocking socket) with a certificate (stem NULL: none), for what no decent
  * client does. The handshake is done as far as the client's side goes. */

@@ -10,23 +10,6 @@
 
 #define FAILURES(reason) "millrace_control_handshake_failures_total{reason=\"" reason "\"}"
 
-static struct harness harness;
-
-static int set_up(void **state)
-{
-    (void)state;
-    const struct mr_server_config config = harness_config(&harness);
-    harness_start(&harness, &config);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    harness_stop(&harness);
-    return 0;
-}
-
 /* Opens and asks; gives the failure and its text. */
 static int try(const struct mr_h2_endpoint *endpoint, struct mr_error *error)
 {
@@ -51,57 +34,56 @@ static void assert_refused(const char *dir, const char *stem, const char *sample
     struct mr_error error;
     /* Several times: the refusal must not be lost to a reset, however the segments fall. */
     for (int i = 1; i <= 10; i++) {
-        const struct mr_h2_endpoint endpoint = harness_endpoint(&harness, &paths, dir, stem);
+        const struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, dir, stem);
         const int result = try(&endpoint, &error);
         if (result != MR_H2_REFUSED || !strstr(error.text, words)) {
             fail_msg("%s: %d %s", stem, result, error.text);
         }
-        harness_await_metric(&harness, sample, i);
+        harness_await_metric(&rig, sample, i);
     }
-    assert_true(harness_metric(&harness, "millrace_control_handshakes_total") == 0);
+    assert_true(harness_metric(&rig, "millrace_control_handshakes_total") == 0);
 }
 
 static void a_foreign_certificate_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.foreign, "device-000", FAILURES("untrusted_certificate"),
-                   "not of the CA");
+    assert_refused(rig.foreign, "device-000", FAILURES("untrusted_certificate"), "not of the CA");
 }
 
 static void an_expired_certificate_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.dir, "expired", FAILURES("expired_certificate"), "expired");
+    assert_refused(rig.dir, "expired", FAILURES("expired_certificate"), "expired");
 }
 
 static void a_certificate_of_tomorrow_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.dir, "early", FAILURES("expired_certificate"), "");
+    assert_refused(rig.dir, "early", FAILURES("expired_certificate"), "");
 }
 
 static void a_certificate_without_identity_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.dir, "nobody", FAILURES("no_identity"), "names no identity");
+    assert_refused(rig.dir, "nobody", FAILURES("no_identity"), "names no identity");
 }
 
 static void a_certificate_with_two_identities_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.dir, "two", FAILURES("no_identity"), "names no identity");
+    assert_refused(rig.dir, "two", FAILURES("no_identity"), "names no identity");
 }
 
 static void a_malformed_identity_is_refused(void **state)
 {
     (void)state;
-    assert_refused(harness.dir, "malformed", FAILURES("no_identity"), "names no identity");
+    assert_refused(rig.dir, "malformed", FAILURES("no_identity"), "names no identity");
 }
 
 static void somebody_elses_uri_beside_ours_does_not_matter(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "beside");
+    struct mr_h2_client *client = harness_client(&rig, "beside");
     struct mr_h2_response response;
     harness_ask(client, "GET", "/who/a/and/b", NULL, 0, &response);
     assert_non_null(strstr((const char *)response.body,
@@ -114,30 +96,30 @@ static void no_certificate_is_refused(void **state)
 {
     (void)state;
     struct bare bare;
-    bare_open(&bare, &harness, NULL, NULL, TLS1_3_VERSION);
+    bare_open(&bare, &rig, NULL, NULL, TLS1_3_VERSION);
     assert_true(bare_drain(&bare));
     bare_close(&bare);
-    harness_await_metric(&harness, FAILURES("no_certificate"), 1);
+    harness_await_metric(&rig, FAILURES("no_certificate"), 1);
 }
 
 static void tls_1_2_is_refused(void **state)
 {
     (void)state;
     struct bare bare;
-    bare_open(&bare, &harness, harness.dir, "device-000", TLS1_2_VERSION);
+    bare_open(&bare, &rig, rig.dir, "device-000", TLS1_2_VERSION);
     assert_int_equal(SSL_is_init_finished(bare.ssl), 0);
     bare_close(&bare);
-    harness_await_metric(&harness, FAILURES("protocol"), 1);
+    harness_await_metric(&rig, FAILURES("protocol"), 1);
     /* the same with 1.3 gets in */
-    bare_open(&bare, &harness, harness.dir, "device-000", TLS1_3_VERSION);
-    harness_await_metric(&harness, "millrace_control_handshakes_total", 1);
+    bare_open(&bare, &rig, rig.dir, "device-000", TLS1_3_VERSION);
+    harness_await_metric(&rig, "millrace_control_handshakes_total", 1);
     bare_close(&bare);
 }
 
 static int connect_plainly(void)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(mr_server_port(harness.server)),
+                                        .sin_port = htons(mr_server_port(rig.server)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
@@ -149,52 +131,52 @@ static void no_tls_at_all_is_refused(void **state)
     (void)state;
     const int fd = connect_plainly();
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
-    harness_await_metric(&harness, FAILURES("protocol"), 1);
+    harness_await_metric(&rig, FAILURES("protocol"), 1);
     close(fd);
-    harness_await_metric(&harness, "millrace_control_connections", 0);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
 }
 
 static void a_silent_peer_is_closed_in_time(void **state)
 {
     (void)state;
     char byte;
-    harness_stop(&harness);
-    struct mr_server_config config = harness_config(&harness);
+    harness_stop(&rig);
+    struct mr_server_config config = harness_config(&rig);
     config.handshake_timeout_ms = 50;
-    harness_start(&harness, &config);
+    harness_start(&rig, &config);
     const int fd = connect_plainly();
     assert_int_equal(recv(fd, &byte, 1, 0), 0); /* they hang up, we wait as long as it takes */
-    harness_await_metric(&harness, FAILURES("timeout"), 1);
+    harness_await_metric(&rig, FAILURES("timeout"), 1);
     close(fd);
-    harness_await_metric(&harness, "millrace_control_connections", 0);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
 }
 
 static void a_peer_that_leaves_is_counted_as_such(void **state)
 {
     (void)state;
     close(connect_plainly());
-    harness_await_metric(&harness, FAILURES("closed"), 1);
+    harness_await_metric(&rig, FAILURES("closed"), 1);
 }
 
 static void connections_are_capped(void **state)
 {
     (void)state;
     char byte;
-    harness_stop(&harness);
-    struct mr_server_config config = harness_config(&harness);
+    harness_stop(&rig);
+    struct mr_server_config config = harness_config(&rig);
     config.connections_max = 2;
-    harness_start(&harness, &config);
-    struct mr_h2_client *one = harness_client(&harness, "device-000");
-    struct mr_h2_client *two = harness_client(&harness, "device-001");
+    harness_start(&rig, &config);
+    struct mr_h2_client *one = harness_client(&rig, "device-000");
+    struct mr_h2_client *two = harness_client(&rig, "device-001");
     /* While one is in its handshake, that one would give way. */
-    harness_await_metric(&harness, "millrace_control_handshakes_total", 2);
+    harness_await_metric(&rig, "millrace_control_handshakes_total", 2);
     const int fd = connect_plainly();
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
     close(fd);
-    assert_true(harness_metric(&harness, "millrace_control_over_limit_total") == 1);
+    assert_true(harness_metric(&rig, "millrace_control_over_limit_total") == 1);
     mr_h2_client_close(one);
-    harness_await_metric(&harness, "millrace_control_connections", 1);
-    one = harness_client(&harness, "device-002"); /* there is room again */
+    harness_await_metric(&rig, "millrace_control_connections", 1);
+    one = harness_client(&rig, "device-002"); /* there is room again */
     mr_h2_client_close(one);
     mr_h2_client_close(two);
 }
@@ -206,18 +188,18 @@ static void a_client_refuses_what_is_not_its_hub(void **state)
     (void)state;
     struct paths paths;
     struct mr_error error;
-    struct mr_h2_endpoint endpoint = harness_endpoint(&harness, &paths, harness.dir, "device-000");
+    struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, "device-000");
     endpoint.hub_index = 1;
     assert_int_equal(try(&endpoint, &error), MR_H2_REFUSED);
     assert_non_null(strstr(error.text, "not that of the expected hub"));
-    harness_await_metric(&harness, "millrace_control_connections", 0);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
 
     endpoint.hub_index = 0;
-    snprintf(paths.ca, sizeof paths.ca, "%s/ca.pem", harness.foreign);
+    snprintf(paths.ca, sizeof paths.ca, "%s/ca.pem", rig.foreign);
     assert_int_equal(try(&endpoint, &error), MR_H2_REFUSED);
     assert_non_null(strstr(error.text, "we do not accept its certificate"));
 
-    snprintf(paths.ca, sizeof paths.ca, "%s/ca.pem", harness.dir);
+    snprintf(paths.ca, sizeof paths.ca, "%s/ca.pem", rig.dir);
     assert_int_equal(try(&endpoint, &error), MR_H2_OK);
 }
 
@@ -226,15 +208,14 @@ static void a_device_cannot_pose_as_a_hub(void **state)
     (void)state;
     struct paths paths, posing;
     struct mr_error error;
-    harness_stop(&harness);
-    struct mr_server_config config = harness_config(&harness);
-    snprintf(posing.certificate, sizeof posing.certificate, "%s/device-001.pem", harness.dir);
-    snprintf(posing.key, sizeof posing.key, "%s/device-001.key", harness.dir);
+    harness_stop(&rig);
+    struct mr_server_config config = harness_config(&rig);
+    snprintf(posing.certificate, sizeof posing.certificate, "%s/device-001.pem", rig.dir);
+    snprintf(posing.key, sizeof posing.key, "%s/device-001.key", rig.dir);
     config.certificate_file = posing.certificate;
     config.private_key_file = posing.key;
-    harness_start(&harness, &config);
-    const struct mr_h2_endpoint endpoint =
-        harness_endpoint(&harness, &paths, harness.dir, "device-000");
+    harness_start(&rig, &config);
+    const struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, "device-000");
     assert_int_equal(try(&endpoint, &error), MR_H2_REFUSED);
 }
 
@@ -243,13 +224,12 @@ static void nobody_there_is_unreachable(void **state)
     (void)state;
     struct paths paths;
     struct mr_error error;
-    const struct mr_h2_endpoint endpoint =
-        harness_endpoint(&harness, &paths, harness.dir, "device-000");
-    harness_stop(&harness);
+    const struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, "device-000");
+    harness_stop(&rig);
     assert_int_equal(try(&endpoint, &error), MR_H2_UNREACHABLE);
     assert_non_null(strstr(error.text, "127.0.0.1"));
-    const struct mr_server_config config = harness_config(&harness);
-    harness_start(&harness, &config);
+    const struct mr_server_config config = harness_config(&rig);
+    harness_start(&rig, &config);
 }
 
 static void a_silent_server_runs_out_of_time(void **state)
@@ -264,7 +244,7 @@ static void a_silent_server_runs_out_of_time(void **state)
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    struct mr_h2_endpoint endpoint = harness_endpoint(&harness, &paths, harness.dir, "device-000");
+    struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, "device-000");
     endpoint.port = ntohs(address.sin_port);
     assert_int_equal(mr_h2_client_open(&client, &endpoint, 50, &error), MR_H2_TIMEOUT);
     close(fd);
@@ -277,27 +257,26 @@ static void wrong_files_are_refused_with_a_remedy(void **state)
     (void)state;
     struct paths paths;
     struct mr_error error;
-    const struct mr_h2_endpoint endpoint =
-        harness_endpoint(&harness, &paths, harness.dir, "device-003");
+    const struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, "device-003");
     assert_int_equal(chmod(paths.key, 0640), 0);
     assert_int_equal(try(&endpoint, &error), MR_H2_REFUSED);
     assert_non_null(strstr(error.text, "chmod 600"));
     assert_int_equal(chmod(paths.key, 0600), 0);
     assert_int_equal(try(&endpoint, &error), MR_H2_OK);
 
-    snprintf(paths.key, sizeof paths.key, "%s/device-002.key", harness.dir);
+    snprintf(paths.key, sizeof paths.key, "%s/device-002.key", rig.dir);
     assert_int_equal(try(&endpoint, &error), MR_H2_REFUSED);
     assert_non_null(strstr(error.text, "private_key_file"));
 
     /* A second loop: nothing of the running one may be touched from here. */
-    struct mr_server_config config = harness_config(&harness);
+    struct mr_server_config config = harness_config(&rig);
     struct mr_server *server;
     struct mr_loop *loop;
     assert_int_equal(mr_loop_open(&loop, &error), 0);
     config.certificate_file = "/nonexistent.pem";
     assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
     assert_non_null(strstr(error.text, "certificate_file /nonexistent.pem"));
-    config = harness_config(&harness);
+    config = harness_config(&rig);
     config.ca_file = "/dev/null";
     assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
     assert_non_null(strstr(error.text, "ca_file /dev/null"));
@@ -309,10 +288,10 @@ static void wrong_addresses_are_refused_with_a_remedy(void **state)
     (void)state;
     struct mr_error error;
     struct mr_server *server;
-    struct mr_server_config config = harness_config(&harness);
-    config.port = mr_server_port(harness.server);
-    harness_stop(&harness);
-    harness_start(&harness, &config);
+    struct mr_server_config config = harness_config(&rig);
+    config.port = mr_server_port(rig.server);
+    harness_stop(&rig);
+    harness_start(&rig, &config);
     struct mr_loop *loop;
     assert_int_equal(mr_loop_open(&loop, &error), 0);
     assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
@@ -323,7 +302,8 @@ static void wrong_addresses_are_refused_with_a_remedy(void **state)
     mr_loop_close(loop);
 }
 
-#define HANDSHAKE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define HANDSHAKE_TEST(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
 
 int main(void)
 {
@@ -348,8 +328,8 @@ int main(void)
         HANDSHAKE_TEST(wrong_files_are_refused_with_a_remedy),
         HANDSHAKE_TEST(wrong_addresses_are_refused_with_a_remedy),
     };
-    harness_make_certificates(&harness);
+    harness_make_certificates(&rig);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&harness);
+    harness_remove_certificates(&rig);
     return failed;
 }

@@ -18,47 +18,15 @@
 #define CODE_OF(frame)     ((frame).payload[3]) /* of RST_STREAM; all codes fit a byte */
 #define GOAWAY_CODE(frame) ((frame).payload[7])
 
-static struct harness harness;
 static struct frame frame;
-
-static void start(unsigned idle_timeout_ms)
-{
-    struct mr_server_config config = harness_config(&harness);
-    if (idle_timeout_ms) {
-        config.idle_timeout_ms = idle_timeout_ms;
-    }
-    harness_start(&harness, &config);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    start(0);
-    return 0;
-}
 
 static int set_up_impatient(void **state)
 {
+    struct mr_server_config config = harness_config(&rig);
     (void)state;
-    start(200);
+    config.idle_timeout_ms = 200;
+    harness_start(&rig, &config);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    harness_stop(&harness);
-    return 0;
-}
-
-static void assert_serves(void)
-{
-    struct mr_h2_client *client = harness_client(&harness, "device-001");
-    struct mr_h2_response response;
-    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
-    assert_int_equal(response.status, 204);
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
 }
 
 /* --- no HTTP/2 */
@@ -72,14 +40,14 @@ static void garbage_instead_of_http2(void **state)
     unsigned ended = 0;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct bare bare;
-        bare_open(&bare, &harness, harness.dir, "device-000", TLS1_3_VERSION);
+        bare_open(&bare, &rig, rig.dir, "device-000", TLS1_3_VERSION);
         assert_true(SSL_write(bare.ssl, texts[i], (int)strlen(texts[i])) > 0);
         (void)bare_drain(&bare); /* they hang up, we wait as long as it takes */
         bare_close(&bare);
-        harness_await_metric(&harness, ENDS("protocol"), ++ended);
+        harness_await_metric(&rig, ENDS("protocol"), ++ended);
     }
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    assert_serves();
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    harness_assert_serves(&rig);
 }
 
 static void random_frames(void **state)
@@ -90,7 +58,7 @@ static void random_frames(void **state)
     uint32_t random = seed | 1;
     for (int i = 0; i < 60; i++) {
         struct bare bare;
-        frames_open(&bare, &harness, WINDOW_DEFAULT);
+        frames_open(&bare, &rig, WINDOW_DEFAULT);
         for (int f = 0; f < 60; f++) {
             uint8_t payload[600], block[64];
             for (size_t b = 0; b < sizeof payload; b++) {
@@ -112,10 +80,10 @@ static void random_frames(void **state)
         }
         bare_close(&bare);
     }
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    assert_true(harness_metric(&harness, REQUESTS) == 0);
-    assert_true(harness_metric(&harness, BODY_BYTES) == 0);
-    assert_serves();
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    assert_true(harness_metric(&rig, REQUESTS) == 0);
+    assert_true(harness_metric(&rig, BODY_BYTES) == 0);
+    harness_assert_serves(&rig);
 }
 
 /* --- peers that vanish */
@@ -124,48 +92,48 @@ static void gone_in_the_middle_of_a_body(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "POST", "/echo", 1000000, false));
     assert_true(frames_ask(&bare, 3, "POST", "/echo", -1, false));
-    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, harness.big, 1000));
-    harness_await_metric(&harness, BODY_BYTES, 1000000); /* reserved as announced */
-    assert_true(frames_send(&bare, FRAME_DATA, 0, 3, harness.big, 1000));
-    harness_await_metric(&harness, BODY_BYTES, 1000000 + 4096); /* as it grows */
+    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, rig.big, 1000));
+    harness_await_metric(&rig, BODY_BYTES, 1000000); /* reserved as announced */
+    assert_true(frames_send(&bare, FRAME_DATA, 0, 3, rig.big, 1000));
+    harness_await_metric(&rig, BODY_BYTES, 1000000 + 4096); /* as it grows */
     bare_close(&bare);
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    assert_true(harness_metric(&harness, BODY_BYTES) == 0);
-    assert_true(harness_metric(&harness, REQUESTS) == 0);
-    assert_int_equal(atomic_load(&harness.handled), 0);
-    assert_serves();
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    assert_true(harness_metric(&rig, BODY_BYTES) == 0);
+    assert_true(harness_metric(&rig, REQUESTS) == 0);
+    assert_int_equal(atomic_load(&rig.handled), 0);
+    harness_assert_serves(&rig);
 }
 
 static void gone_while_the_answer_is_awaited(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "GET", "/hold", -1, true));
-    harness_await(&harness.held_now, 1);
+    harness_await(&rig.held_now, 1);
     bare_close(&bare);
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    assert_true(harness_metric(&harness, REQUESTS) == 1); /* the handler has it still */
-    harness_release(&harness);
-    assert_true(harness_metric(&harness, REQUESTS) == 0);
-    assert_true(harness_metric(&harness, "millrace_control_answers_void_total") == 1);
-    assert_serves();
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    assert_true(harness_metric(&rig, REQUESTS) == 1); /* the handler has it still */
+    harness_release(&rig);
+    assert_true(harness_metric(&rig, REQUESTS) == 0);
+    assert_true(harness_metric(&rig, "millrace_control_answers_void_total") == 1);
+    harness_assert_serves(&rig);
 }
 
 static void gone_in_the_middle_of_an_answer(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "GET", "/big", -1, true));
     assert_true(frames_await(&bare, FRAME_DATA, 1, &frame));
-    assert_int_equal(atomic_load(&harness.released), 0);
+    assert_int_equal(atomic_load(&rig.released), 0);
     bare_close(&bare);
-    harness_await(&harness.released, 1);
-    harness_await_metric(&harness, CONNECTIONS, 0);
+    harness_await(&rig.released, 1);
+    harness_await_metric(&rig, CONNECTIONS, 0);
 }
 
 /* --- slow ones */
@@ -175,21 +143,21 @@ static void a_slow_reader_holds_up_nobody(void **state)
     (void)state;
     struct bare bare;
     size_t got = 0;
-    frames_open(&bare, &harness, WINDOW_MAX); /* not HTTP/2's window: the socket is what blocks */
+    frames_open(&bare, &rig, WINDOW_MAX); /* not HTTP/2's window: the socket is what blocks */
     assert_true(frames_send_u32(&bare, FRAME_WINDOW_UPDATE, 0, WINDOW_MAX - WINDOW_DEFAULT));
     for (uint32_t stream = 1; stream <= 7; stream += 2) {
         assert_true(frames_ask(&bare, stream, "GET", "/big", -1, true));
     }
-    harness_await(&harness.handled, 4);
+    harness_await(&rig.handled, 4);
     for (int i = 0; i < 20; i++) {
-        assert_serves();
+        harness_assert_serves(&rig);
     }
-    assert_true(atomic_load(&harness.released) < 4);
+    assert_true(atomic_load(&rig.released) < 4);
     while (got < 4 * BIG_BYTES && frames_next(&bare, &frame)) {
         got += frame.type == FRAME_DATA ? frame.length : 0;
     }
     assert_int_equal(got, 4 * BIG_BYTES);
-    harness_await(&harness.released, 4);
+    harness_await(&rig.released, 4);
     bare_close(&bare);
 }
 
@@ -200,11 +168,11 @@ static void a_slow_reader_holds_up_nobody(void **state)
 static bool hold_a_poll(struct bare *poll)
 {
     for (int i = 0; i < TRIES; i++) {
-        frames_open(poll, &harness, WINDOW_DEFAULT);
+        frames_open(poll, &rig, WINDOW_DEFAULT);
         (void)frames_ask(poll, 1, "GET", "/hold", -1, true);
         (void)frames_send(poll, FRAME_PING, 0, 0, "12345678", 8);
         if (frames_await(poll, FRAME_PING, 0, &frame)) { /* then the request has got there too */
-            harness_await(&harness.held_now, 1);
+            harness_await(&rig.held_now, 1);
             return true;
         }
         bare_close(poll);
@@ -218,14 +186,14 @@ static void idle_connections_are_closed_but_long_polls_are_not(void **state)
     struct bare poll, idle;
     assert_true(hold_a_poll(&poll));
     for (unsigned i = 1; i <= 3; i++) { /* several idle times later … */
-        const double before = harness_metric(&harness, ENDS("idle"));
-        frames_open(&idle, &harness, WINDOW_DEFAULT);
+        const double before = harness_metric(&rig, ENDS("idle"));
+        frames_open(&idle, &rig, WINDOW_DEFAULT);
         assert_true(frames_await(&idle, FRAME_GOAWAY, 0, &frame));
         assert_int_equal(GOAWAY_CODE(frame), 0);
         bare_close(&idle);
-        harness_await_metric(&harness, ENDS("idle"), before + 1);
+        harness_await_metric(&rig, ENDS("idle"), before + 1);
     }
-    harness_release(&harness); /* … the poll is answered all the same */
+    harness_release(&rig); /* … the poll is answered all the same */
     assert_true(frames_await(&poll, FRAME_DATA, 1, &frame));
     assert_memory_equal(frame.payload, "at last", 7);
     bare_close(&poll);
@@ -234,31 +202,31 @@ static void idle_connections_are_closed_but_long_polls_are_not(void **state)
 static void a_body_that_does_not_go_on_is_given_up(void **state)
 {
     (void)state;
-    for (int i = 0; i < TRIES && harness_metric(&harness, ENDS("stalled")) < 1; i++) {
+    for (int i = 0; i < TRIES && harness_metric(&rig, ENDS("stalled")) < 1; i++) {
         struct bare bare;
-        frames_open(&bare, &harness, WINDOW_DEFAULT);
+        frames_open(&bare, &rig, WINDOW_DEFAULT);
         (void)frames_ask(&bare, 1, "POST", "/echo", 1000, false);
-        (void)frames_send(&bare, FRAME_DATA, 0, 1, harness.big, 10);
+        (void)frames_send(&bare, FRAME_DATA, 0, 1, rig.big, 10);
         assert_true(frames_await(&bare, FRAME_GOAWAY, 0, &frame));
         bare_close(&bare);
     }
-    assert_true(harness_metric(&harness, ENDS("stalled")) == 1);
-    assert_true(harness_metric(&harness, BODY_BYTES) == 0);
+    assert_true(harness_metric(&rig, ENDS("stalled")) == 1);
+    assert_true(harness_metric(&rig, BODY_BYTES) == 0);
 }
 
 static void a_reader_that_does_not_go_on_is_given_up(void **state)
 {
     (void)state;
-    for (int i = 0; i < TRIES && harness_metric(&harness, ENDS("stalled")) < 1; i++) {
+    for (int i = 0; i < TRIES && harness_metric(&rig, ENDS("stalled")) < 1; i++) {
         struct bare bare;
-        frames_open(&bare, &harness, WINDOW_DEFAULT); /* never opened further */
+        frames_open(&bare, &rig, WINDOW_DEFAULT); /* never opened further */
         (void)frames_ask(&bare, 1, "GET", "/big", -1, true);
         assert_true(frames_await(&bare, FRAME_GOAWAY, 0, &frame));
         bare_close(&bare);
     }
-    assert_true(harness_metric(&harness, ENDS("stalled")) == 1);
-    harness_await(&harness.released, atomic_load(&harness.handled));
-    assert_true(atomic_load(&harness.released) > 0);
+    assert_true(harness_metric(&rig, ENDS("stalled")) == 1);
+    harness_await(&rig.released, atomic_load(&rig.handled));
+    assert_true(atomic_load(&rig.released) > 0);
 }
 
 /* --- floods */
@@ -268,22 +236,22 @@ static void rapid_resets_end_the_connection(void **state)
     (void)state;
     struct bare bare;
     unsigned sent = 0;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     for (uint32_t stream = 1; stream < 4000; stream += 2, sent++) {
         if (!frames_ask(&bare, stream, "GET", "/hold", -1, true) ||
             !frames_send_u32(&bare, FRAME_RST_STREAM, stream, 8)) {
             break;
         }
     }
-    harness_await_metric(&harness, ENDS("flood"), 1);
+    harness_await_metric(&rig, ENDS("flood"), 1);
     bare_close(&bare);
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    const double held = harness_metric(&harness, REQUESTS);
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    const double held = harness_metric(&rig, REQUESTS);
     print_message("%g requests held after %u\n", held, sent);
     assert_true(held > 0 && held < 1000); /* of 2000 */
-    harness_release(&harness);
-    assert_true(harness_metric(&harness, REQUESTS) == 0);
-    assert_serves();
+    harness_release(&rig);
+    assert_true(harness_metric(&rig, REQUESTS) == 0);
+    harness_assert_serves(&rig);
 }
 
 static void pings_without_listening_end_the_connection(void **state)
@@ -295,29 +263,29 @@ static void pings_without_listening_end_the_connection(void **state)
         pings[i][2] = 8;
         pings[i][3] = FRAME_PING;
     }
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     while (SSL_write(bare.ssl, pings, sizeof pings) > 0) {
-        if (harness_metric(&harness, ENDS("flood")) == 1) {
+        if (harness_metric(&rig, ENDS("flood")) == 1) {
             break;
         }
     }
     bare_close(&bare);
-    harness_await_metric(&harness, ENDS("flood"), 1);
-    assert_serves();
+    harness_await_metric(&rig, ENDS("flood"), 1);
+    harness_assert_serves(&rig);
 }
 
 static void streams_are_capped(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     for (uint32_t i = 0; i < 17; i++) {
         assert_true(frames_ask(&bare, 2 * i + 1, "GET", "/hold", -1, true));
     }
     assert_true(frames_await(&bare, FRAME_RST_STREAM, 33, &frame));
     assert_int_equal(CODE_OF(frame), CODE_REFUSED);
-    harness_await(&harness.held_now, 16);
-    harness_release(&harness);
+    harness_await(&rig.held_now, 16);
+    harness_release(&rig);
     assert_true(frames_await(&bare, FRAME_DATA, 31, &frame));
     bare_close(&bare);
 }
@@ -337,13 +305,13 @@ static void large_headers_reset_their_stream(void **state)
     block[n++] = (uint8_t)((value - 127) >> 7 & 0x7f) | 0x80;
     block[n++] = (uint8_t)((value - 127) >> 14);
     memset(block + n, 'y', value);
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_send(&bare, FRAME_HEADERS, FRAME_END_STREAM, 1, block, 16000));
     assert_true(frames_send(&bare, FRAME_CONTINUATION, FRAME_END_HEADERS, 1, block + 16000, 4000));
     assert_true(frames_await(&bare, FRAME_RST_STREAM, 1, &frame));
     assert_true(frames_ask(&bare, 3, "GET", "/nothing", -1, true)); /* the connection lives */
     assert_true(frames_await(&bare, FRAME_HEADERS, 3, &frame));
-    assert_true(harness_metric(&harness, REQUESTS) == 0);
+    assert_true(harness_metric(&rig, REQUESTS) == 0);
     bare_close(&bare);
 }
 
@@ -353,15 +321,14 @@ static void endless_continuations_end_the_connection(void **state)
     struct bare bare;
     uint8_t block[64];
     const size_t n = frames_headers(block, "GET", "/nothing", -1);
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_send(&bare, FRAME_HEADERS, FRAME_END_STREAM, 1, block, n));
     for (int i = 0; i < 1000 && frames_send(&bare, FRAME_CONTINUATION, 0, 1, "", 0); i++) {
     }
     (void)bare_drain(&bare);
     bare_close(&bare);
-    harness_await_metric(&harness, CONNECTIONS, 0);
-    assert_true(
-        harness_metric(&harness, ENDS("protocol")) + harness_metric(&harness, ENDS("flood")) == 1);
+    harness_await_metric(&rig, CONNECTIONS, 0);
+    assert_true(harness_metric(&rig, ENDS("protocol")) + harness_metric(&rig, ENDS("flood")) == 1);
 }
 
 /* --- lies about the length */
@@ -370,19 +337,19 @@ static void a_body_of_another_length_than_told_is_not_handled(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "POST", "/echo", 100, false)); /* less */
-    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 1, harness.big, 99));
+    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 1, rig.big, 99));
     assert_true(frames_await(&bare, FRAME_RST_STREAM, 1, &frame));
     assert_true(frames_ask(&bare, 3, "POST", "/echo", 100, false)); /* more */
-    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 3, harness.big, 101));
+    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 3, rig.big, 101));
     assert_true(frames_await(&bare, FRAME_RST_STREAM, 3, &frame));
-    assert_int_equal(atomic_load(&harness.handled), 0);
+    assert_int_equal(atomic_load(&rig.handled), 0);
     assert_true(frames_ask(&bare, 5, "POST", "/echo", 100, false)); /* right */
-    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 5, harness.big, 100));
+    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 5, rig.big, 100));
     assert_true(frames_await(&bare, FRAME_DATA, 5, &frame));
-    assert_int_equal(atomic_load(&harness.handled), 1);
-    assert_true(harness_metric(&harness, BODY_BYTES) == 0);
+    assert_int_equal(atomic_load(&rig.handled), 1);
+    assert_true(harness_metric(&rig, BODY_BYTES) == 0);
     bare_close(&bare);
 }
 
@@ -390,21 +357,22 @@ static void a_body_that_grows_above_the_bound_is_refused(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "POST", "/small", -1, false)); /* no length told */
-    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, harness.big, SMALL_BYTES));
-    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, harness.big, 1));
+    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, rig.big, SMALL_BYTES));
+    assert_true(frames_send(&bare, FRAME_DATA, 0, 1, rig.big, 1));
     assert_true(frames_await(&bare, FRAME_DATA, 1, &frame));
     frame.payload[frame.length] = 0;
     assert_non_null(strstr((const char *)frame.payload, "body_too_large"));
     assert_true(frames_await(&bare, FRAME_RST_STREAM, 1, &frame)); /* "stop sending" */
     assert_int_equal(CODE_OF(frame), 0);
-    assert_int_equal(atomic_load(&harness.handled), 0);
+    assert_int_equal(atomic_load(&rig.handled), 0);
     bare_close(&bare);
 }
 
-#define HOSTILE_TEST(name)   cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define IMPATIENT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_impatient, tear_down)
+#define HOSTILE_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
+#define IMPATIENT_TEST(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, set_up_impatient, harness_tear_down)
 
 int main(void)
 {
@@ -427,8 +395,8 @@ int main(void)
         HOSTILE_TEST(a_body_that_grows_above_the_bound_is_refused),
     };
     signal(SIGPIPE, SIG_IGN); /* of the bare connections here; the server needs no such thing */
-    harness_make_certificates(&harness);
+    harness_make_certificates(&rig);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&harness);
+    harness_remove_certificates(&rig);
     return failed;
 }

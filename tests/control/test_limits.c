@@ -14,68 +14,42 @@
 #define ENDS(cause)    "millrace_control_connection_ends_total{cause=\"" cause "\"}"
 #define WINDOW_DEFAULT 65535
 
-static struct harness harness;
 static struct frame frame;
-
-static int set_up(void **state)
-{
-    struct mr_server_config config = harness_config(&harness);
-    (void)state;
-    harness_start(&harness, &config);
-    return 0;
-}
 
 static int set_up_limited(void **state)
 {
-    struct mr_server_config config = harness_config(&harness);
+    struct mr_server_config config = harness_config(&rig);
     (void)state;
     config.identity_requests_rate = 1; /* ten at once */
     config.source_requests_rate = 2;   /* twenty */
     config.source_connections_rate = 1;
-    harness_start(&harness, &config);
+    harness_start(&rig, &config);
     return 0;
 }
 
 static int set_up_few_handshakes(void **state)
 {
-    struct mr_server_config config = harness_config(&harness);
+    struct mr_server_config config = harness_config(&rig);
     (void)state;
     config.handshakes_max = 3;
-    harness_start(&harness, &config);
+    harness_start(&rig, &config);
     return 0;
 }
 
 static int set_up_few_connections(void **state)
 {
-    struct mr_server_config config = harness_config(&harness);
+    struct mr_server_config config = harness_config(&rig);
     (void)state;
     config.connections_max = 2;
-    harness_start(&harness, &config);
+    harness_start(&rig, &config);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    harness_stop(&harness);
-    return 0;
-}
-
-static void assert_serves(void)
-{
-    struct mr_h2_client *client = harness_client(&harness, "device-001");
-    struct mr_h2_response response;
-    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
-    assert_int_equal(response.status, 204);
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
 }
 
 static void send_until_flood(struct bare *bare, uint8_t type, uint8_t flags, uint32_t stream,
                              const void *payload, size_t length)
 {
     unsigned sent = 0;
-    while (sent < 100000 && harness_metric(&harness, ENDS("flood")) != 1) {
+    while (sent < 100000 && harness_metric(&rig, ENDS("flood")) != 1) {
         for (unsigned i = 0; i < 100; i++, sent++) {
             if (!frames_send(bare, type, flags, stream, payload, length)) {
                 break;
@@ -86,16 +60,16 @@ static void send_until_flood(struct bare *bare, uint8_t type, uint8_t flags, uin
         }
     }
     print_message("%u frames\n", sent);
-    harness_await_metric(&harness, ENDS("flood"), 1);
+    harness_await_metric(&rig, ENDS("flood"), 1);
     bare_close(bare);
-    assert_serves();
+    harness_assert_serves(&rig);
 }
 
 static void pings_with_listening_end_the_connection(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     send_until_flood(&bare, FRAME_PING, 0, 0, "12345678", 8);
 }
 
@@ -103,7 +77,7 @@ static void settings_end_the_connection(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     send_until_flood(&bare, FRAME_SETTINGS, 0, 0, "", 0);
 }
 
@@ -111,7 +85,7 @@ static void empty_data_ends_the_connection(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     assert_true(frames_ask(&bare, 1, "POST", "/echo", -1, false));
     send_until_flood(&bare, FRAME_DATA, 0, 1, "", 0);
 }
@@ -121,7 +95,7 @@ static void window_updates_end_the_connection(void **state)
     (void)state;
     struct bare bare;
     const uint8_t one[4] = {0, 0, 0, 1};
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     send_until_flood(&bare, FRAME_WINDOW_UPDATE, 0, 0, one, sizeof one);
 }
 
@@ -129,7 +103,7 @@ static void unknown_frames_end_the_connection(void **state)
 {
     (void)state;
     struct bare bare;
-    frames_open(&bare, &harness, WINDOW_DEFAULT);
+    frames_open(&bare, &rig, WINDOW_DEFAULT);
     send_until_flood(&bare, 0xbe, 0, 0, "x", 1);
 }
 
@@ -139,7 +113,7 @@ static void unknown_frames_end_the_connection(void **state)
 
 static unsigned ask_until_refused(const char *stem, unsigned most)
 {
-    struct mr_h2_client *client = harness_client(&harness, stem);
+    struct mr_h2_client *client = harness_client(&rig, stem);
     unsigned answered = 0;
     for (bool refused = false; !refused && answered <= most;) {
         struct mr_h2_response response;
@@ -166,11 +140,11 @@ static void requests_are_limited(void **state)
 {
     (void)state;
     assert_true(ask_until_refused("device-000", 500) >= 10); /* and what time adds */
-    assert_true(harness_metric(&harness, LIMITED("identity_requests")) == 1);
+    assert_true(harness_metric(&rig, LIMITED("identity_requests")) == 1);
     (void)ask_until_refused("device-001", 500); /* its own bucket, until the address's is empty */
     (void)ask_until_refused("device-002", 500);
-    assert_true(harness_metric(&harness, LIMITED("source_requests")) >= 1);
-    struct mr_h2_client *hub = harness_client(&harness, "hub-1");
+    assert_true(harness_metric(&rig, LIMITED("source_requests")) >= 1);
+    struct mr_h2_client *hub = harness_client(&rig, "hub-1");
     for (unsigned i = 0; i < 50; i++) { /* hubs are not limited */
         struct mr_h2_response response;
         harness_ask(hub, "GET", "/nothing", NULL, 0, &response);
@@ -183,8 +157,7 @@ static void requests_are_limited(void **state)
 /* Connects and says nothing. */
 static int connect_silently(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(mr_server_port(harness.server))};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(mr_server_port(rig.server))};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
@@ -198,7 +171,7 @@ static void connections_of_one_address_are_limited(void **state)
     unsigned closed = 0;
     for (unsigned i = 0; i < 500 && closed == 0; i++) {
         close(connect_silently());
-        closed = harness_metric(&harness, LIMITED("source_connections")) > 0;
+        closed = harness_metric(&rig, LIMITED("source_connections")) > 0;
     }
     assert_int_equal(closed, 1);
 }
@@ -219,19 +192,19 @@ static void the_oldest_handshake_gives_way(void **state)
     for (unsigned i = 0; i < 8; i++) {
         fds[i] = connect_silently();
     }
-    harness_await_metric(&harness, PUSHED_OUT, 5);
-    assert_true(harness_metric(&harness, "millrace_control_handshakes_pending") == 3);
+    harness_await_metric(&rig, PUSHED_OUT, 5);
+    assert_true(harness_metric(&rig, "millrace_control_handshakes_pending") == 3);
     for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(is_closed(fds[i]), i < 5);
     }
-    assert_serves();
-    assert_true(harness_metric(&harness, PUSHED_OUT) == 6);
+    harness_assert_serves(&rig);
+    assert_true(harness_metric(&rig, PUSHED_OUT) == 6);
     assert_true(is_closed(fds[5]) && !is_closed(fds[6]) && !is_closed(fds[7]));
     for (unsigned i = 0; i < 8; i++) {
         close(fds[i]);
     }
-    harness_await_metric(&harness, "millrace_control_handshakes_pending", 0);
-    assert_serves();
+    harness_await_metric(&rig, "millrace_control_handshakes_pending", 0);
+    harness_assert_serves(&rig);
 }
 
 /* A handshake that failed lingers for a moment: it holds a place like one that goes on. */
@@ -242,12 +215,12 @@ static void failed_handshakes_give_way(void **state)
     for (unsigned i = 0; i < 8; i++) {
         fds[i] = connect_silently();
         assert_int_equal(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
-        harness_await_metric(
-            &harness, "millrace_control_handshake_failures_total{reason=\"protocol\"}", i + 1);
+        harness_await_metric(&rig, "millrace_control_handshake_failures_total{reason=\"protocol\"}",
+                             i + 1);
     }
-    assert_true(harness_metric(&harness, "millrace_control_handshakes_pending") <= 3);
-    assert_true(harness_metric(&harness, PUSHED_OUT) == 0);
-    assert_serves();
+    assert_true(harness_metric(&rig, "millrace_control_handshakes_pending") <= 3);
+    assert_true(harness_metric(&rig, PUSHED_OUT) == 0);
+    harness_assert_serves(&rig);
     for (unsigned i = 0; i < 8; i++) {
         close(fds[i]);
     }
@@ -261,16 +234,16 @@ static void handshakes_give_way_to_connections(void **state)
     for (unsigned i = 0; i < 4; i++) {
         fds[i] = connect_silently();
     }
-    harness_await_metric(&harness, "millrace_control_accepted_total", 4);
-    assert_true(harness_metric(&harness, "millrace_control_connections") == 2);
-    assert_serves();
-    assert_true(harness_metric(&harness, "millrace_control_over_limit_total") == 0);
+    harness_await_metric(&rig, "millrace_control_accepted_total", 4);
+    assert_true(harness_metric(&rig, "millrace_control_connections") == 2);
+    harness_assert_serves(&rig);
+    assert_true(harness_metric(&rig, "millrace_control_over_limit_total") == 0);
     for (unsigned i = 0; i < 4; i++) {
         close(fds[i]);
     }
 }
 
-#define FLOOD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define FLOOD_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
 
 int main(void)
 {
@@ -280,19 +253,19 @@ int main(void)
         FLOOD_TEST(empty_data_ends_the_connection),
         FLOOD_TEST(window_updates_end_the_connection),
         FLOOD_TEST(unknown_frames_end_the_connection),
-        cmocka_unit_test_setup_teardown(requests_are_limited, set_up_limited, tear_down),
+        cmocka_unit_test_setup_teardown(requests_are_limited, set_up_limited, harness_tear_down),
         cmocka_unit_test_setup_teardown(connections_of_one_address_are_limited, set_up_limited,
-                                        tear_down),
+                                        harness_tear_down),
         cmocka_unit_test_setup_teardown(the_oldest_handshake_gives_way, set_up_few_handshakes,
-                                        tear_down),
+                                        harness_tear_down),
         cmocka_unit_test_setup_teardown(failed_handshakes_give_way, set_up_few_handshakes,
-                                        tear_down),
+                                        harness_tear_down),
         cmocka_unit_test_setup_teardown(handshakes_give_way_to_connections, set_up_few_connections,
-                                        tear_down),
+                                        harness_tear_down),
     };
     signal(SIGPIPE, SIG_IGN);
-    harness_make_certificates(&harness);
+    harness_make_certificates(&rig);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&harness);
+    harness_remove_certificates(&rig);
     return failed;
 }

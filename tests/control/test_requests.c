@@ -7,23 +7,6 @@
 
 #include "wire/messages.h"
 
-static struct harness harness;
-
-static int set_up(void **state)
-{
-    (void)state;
-    const struct mr_server_config config = harness_config(&harness);
-    harness_start(&harness, &config);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    harness_stop(&harness);
-    return 0;
-}
-
 static void assert_refused(struct mr_h2_client *client, const char *method, const char *path,
                            const void *body, size_t length, int status, const char *code)
 {
@@ -42,7 +25,7 @@ static void assert_refused(struct mr_h2_client *client, const char *method, cons
 static void a_request_reaches_its_handler_with_all_it_brings(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-002");
+    struct mr_h2_client *client = harness_client(&rig, "device-002");
     struct mr_h2_response response;
     struct mr_identity identity = {.role = MR_ROLE_DEVICE};
     char uri[MR_IDENTITY_URI_MAX], expected[256];
@@ -72,36 +55,36 @@ static void bodies_of_all_sizes_come_back_unharmed(void **state)
 {
     (void)state;
     static const size_t sizes[] = {0, 1, 100, 16383, 16384, 65535, 65536, 1048577, LARGE_BYTES};
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct mr_h2_response response;
-        harness_ask(client, "POST", "/echo", harness.big, sizes[i], &response);
+        harness_ask(client, "POST", "/echo", rig.big, sizes[i], &response);
         assert_int_equal(response.status, 200);
         assert_int_equal(response.length, sizes[i]);
-        assert_memory_equal(response.body, harness.big, sizes[i]);
+        assert_memory_equal(response.body, rig.big, sizes[i]);
         mr_h2_response_fini(&response);
     }
-    harness_await_metric(&harness, "millrace_control_body_bytes", 0);
+    harness_await_metric(&rig, "millrace_control_body_bytes", 0);
     mr_h2_client_close(client);
 }
 
 static void a_borrowed_body_is_given_back(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     harness_ask(client, "GET", "/big", NULL, 0, &response);
     assert_int_equal(response.length, BIG_BYTES);
-    assert_memory_equal(response.body, harness.big, BIG_BYTES);
+    assert_memory_equal(response.body, rig.big, BIG_BYTES);
     mr_h2_response_fini(&response);
-    harness_await(&harness.released, 1);
+    harness_await(&rig.released, 1);
     mr_h2_client_close(client);
 }
 
 static void an_answer_without_body(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     harness_ask(client, "GET", "/nothing", NULL, 0, &response);
     assert_int_equal(response.status, 204);
@@ -114,7 +97,7 @@ static void an_answer_without_body(void **state)
 static void what_does_not_fit_is_refused_in_words(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     char long_path[700] = "/who/";
     memset(long_path + 5, 'x', sizeof long_path - 6);
     assert_refused(client, "GET", "/nowhere", NULL, 0, 404, "not_found");
@@ -125,13 +108,12 @@ static void what_does_not_fit_is_refused_in_words(void **state)
     assert_refused(client, "PUT", "/echo", "x", 1, 405, "wrong_method");
     assert_refused(client, "OBLITERATE", "/echo", NULL, 0, 405, "wrong_method");
     assert_refused(client, "GET", "/operators", NULL, 0, 403, "unauthorised_role");
-    assert_refused(client, "POST", "/operators", harness.big, LARGE_BYTES, 403,
-                   "unauthorised_role");
+    assert_refused(client, "POST", "/operators", rig.big, LARGE_BYTES, 403, "unauthorised_role");
     assert_refused(client, "GET", "/refuse", NULL, 0, 409, "closed");
-    assert_int_equal(atomic_load(&harness.handled), 0);
+    assert_int_equal(atomic_load(&rig.handled), 0);
     mr_h2_client_close(client);
 
-    client = harness_client(&harness, "operator");
+    client = harness_client(&rig, "operator");
     struct mr_h2_response response;
     harness_ask(client, "GET", "/operators", NULL, 0, &response);
     assert_int_equal(response.status, 204);
@@ -142,44 +124,44 @@ static void what_does_not_fit_is_refused_in_words(void **state)
 static void a_body_above_the_bound_is_refused(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
-    harness_ask(client, "POST", "/small", harness.big, SMALL_BYTES, &response);
+    harness_ask(client, "POST", "/small", rig.big, SMALL_BYTES, &response);
     assert_int_equal(response.status, 200);
     mr_h2_response_fini(&response);
-    assert_refused(client, "POST", "/small", harness.big, SMALL_BYTES + 1, 413, "body_too_large");
+    assert_refused(client, "POST", "/small", rig.big, SMALL_BYTES + 1, 413, "body_too_large");
     /* far above, and the connection still serves */
-    assert_refused(client, "POST", "/small", harness.big, BIG_BYTES, 413, "body_too_large");
+    assert_refused(client, "POST", "/small", rig.big, BIG_BYTES, 413, "body_too_large");
     assert_refused(client, "GET", "/nothing", "x", 1, 413, "body_too_large");
     harness_ask(client, "POST", "/small", "ok", 2, &response);
     assert_int_equal(response.status, 200);
     mr_h2_response_fini(&response);
-    assert_int_equal(atomic_load(&harness.handled), 2);
+    assert_int_equal(atomic_load(&rig.handled), 2);
     mr_h2_client_close(client);
 }
 
 static void all_bodies_together_are_bounded(void **state)
 {
     (void)state;
-    harness_stop(&harness);
-    struct mr_server_config config = harness_config(&harness);
+    harness_stop(&rig);
+    struct mr_server_config config = harness_config(&rig);
     config.bodies_bytes_max = 1000;
-    harness_start(&harness, &config);
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    harness_start(&rig, &config);
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
-    assert_refused(client, "POST", "/echo", harness.big, 1001, 503, "busy");
-    harness_ask(client, "POST", "/echo", harness.big, 1000, &response);
+    assert_refused(client, "POST", "/echo", rig.big, 1001, 503, "busy");
+    harness_ask(client, "POST", "/echo", rig.big, 1000, &response);
     assert_int_equal(response.status, 200);
     mr_h2_response_fini(&response);
-    harness_await_metric(&harness, "millrace_control_body_bytes", 0);
+    harness_await_metric(&rig, "millrace_control_body_bytes", 0);
     mr_h2_client_close(client);
 }
 
 static void an_exporter_is_the_same_at_both_ends(void **state)
 {
     (void)state;
-    struct mr_h2_client *one = harness_client(&harness, "device-000");
-    struct mr_h2_client *two = harness_client(&harness, "device-000");
+    struct mr_h2_client *one = harness_client(&rig, "device-000");
+    struct mr_h2_client *two = harness_client(&rig, "device-000");
     struct mr_h2_response first, second;
     uint8_t key[32];
     harness_ask(one, "POST", "/export", "context", 7, &first);
@@ -221,7 +203,7 @@ static void *visit(void *argument)
     struct mr_h2_response response;
     char stem[32], path[64];
     snprintf(stem, sizeof stem, "device-%03u", visitor->number % 4);
-    const struct mr_h2_endpoint endpoint = harness_endpoint(&harness, &paths, harness.dir, stem);
+    const struct mr_h2_endpoint endpoint = harness_endpoint(&rig, &paths, rig.dir, stem);
     visitor->failure = mr_h2_client_open(&client, &endpoint, WAIT_MS, &error);
     if (visitor->failure != MR_H2_OK) {
         return NULL;
@@ -250,18 +232,17 @@ static void a_hundred_clients_at_once(void **state)
         visitors[i] = (struct visitor){.number = i};
         assert_int_equal(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]), 0);
     }
-    harness_await(&harness.held_now, CROWD / 5);
-    harness_release(&harness);
+    harness_await(&rig.held_now, CROWD / 5);
+    harness_release(&rig);
     for (unsigned i = 0; i < CROWD; i++) {
         pthread_join(visitors[i].thread, NULL);
         assert_int_equal(visitors[i].failure, MR_H2_OK);
         assert_int_equal(visitors[i].status, 200);
         assert_true(visitors[i].right);
     }
-    assert_true(harness_metric(&harness, "millrace_control_handshakes_total") == CROWD);
-    assert_true(harness_metric(&harness, "millrace_control_answers_total{status=\"2xx\"}") ==
-                CROWD);
-    harness_await_metric(&harness, "millrace_control_connections", 0);
+    assert_true(harness_metric(&rig, "millrace_control_handshakes_total") == CROWD);
+    assert_true(harness_metric(&rig, "millrace_control_answers_total{status=\"2xx\"}") == CROWD);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
 }
 
 /* --- later, or never */
@@ -271,8 +252,8 @@ static void an_answer_may_come_later(void **state)
     (void)state;
     struct visitor visitor = {.number = 0};
     assert_int_equal(pthread_create(&visitor.thread, NULL, visit, &visitor), 0);
-    harness_await(&harness.held_now, 1);
-    harness_release(&harness);
+    harness_await(&rig.held_now, 1);
+    harness_release(&rig);
     pthread_join(visitor.thread, NULL);
     assert_int_equal(visitor.failure, MR_H2_OK);
     assert_true(visitor.right);
@@ -281,7 +262,7 @@ static void an_answer_may_come_later(void **state)
 static void a_client_runs_out_of_time(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error = {""};
     assert_int_equal(
@@ -289,17 +270,17 @@ static void a_client_runs_out_of_time(void **state)
         MR_H2_TIMEOUT);
     assert_non_null(strstr(error.text, "hub 0"));
     mr_h2_client_close(client);
-    harness_await_metric(&harness, "millrace_control_connections", 0);
-    harness_await(&harness.held_now, 1);
-    harness_release(&harness); /* the asker is gone */
-    assert_true(harness_metric(&harness, "millrace_control_answers_void_total") == 1);
-    assert_true(harness_metric(&harness, "millrace_control_requests") == 0);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
+    harness_await(&rig.held_now, 1);
+    harness_release(&rig); /* the asker is gone */
+    assert_true(harness_metric(&rig, "millrace_control_answers_void_total") == 1);
+    assert_true(harness_metric(&rig, "millrace_control_requests") == 0);
 }
 
 static void an_answer_above_the_clients_bound_is_a_failure(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error = {""};
     assert_int_equal(mr_h2_client_request(client, "GET", "/big", NULL, NULL, 0, BIG_BYTES - 1,
@@ -307,26 +288,26 @@ static void an_answer_above_the_clients_bound_is_a_failure(void **state)
                      MR_H2_BROKEN);
     assert_non_null(strstr(error.text, "longer than allowed"));
     mr_h2_client_close(client);
-    harness_await(&harness.released, 1);
+    harness_await(&rig.released, 1);
 }
 
 static void held_requests_survive_the_server(void **state)
 {
     (void)state;
-    struct mr_h2_client *client = harness_client(&harness, "device-000");
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error;
     assert_int_equal(
         mr_h2_client_request(client, "GET", "/hold", NULL, NULL, 0, 100, 50, &response, &error),
         MR_H2_TIMEOUT);
-    harness_await(&harness.held_now, 1);
-    harness_stop(&harness); /* closes the server, then answers */
-    const struct mr_server_config config = harness_config(&harness);
-    harness_start(&harness, &config);
+    harness_await(&rig.held_now, 1);
+    harness_stop(&rig); /* closes the server, then answers */
+    const struct mr_server_config config = harness_config(&rig);
+    harness_start(&rig, &config);
     mr_h2_client_close(client);
 }
 
-#define HTTP2_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define HTTP2_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
 
 int main(void)
 {
@@ -345,8 +326,8 @@ int main(void)
         HTTP2_TEST(an_answer_above_the_clients_bound_is_a_failure),
         HTTP2_TEST(held_requests_survive_the_server),
     };
-    harness_make_certificates(&harness);
+    harness_make_certificates(&rig);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&harness);
+    harness_remove_certificates(&rig);
     return failed;
 }

@@ -22,22 +22,23 @@ void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *memory, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 char *__real_strdup(const char *text);
-void *__real_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *memory, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 char *__wrap_strdup(const char *text);
-void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 
 static bool json_fails;
+static bool spared;
 
 /* Allocations until one fails; others go on after it. */
 static _Atomic int64_t left = NEVER;
 
 static bool fails(void)
 {
-    if (atomic_load(&left) == NEVER)
+    if (spared || atomic_load(&left) == NEVER)
         return false;
     if (atomic_fetch_sub(&left, 1) != 0)
         return false;
@@ -70,9 +71,9 @@ char *__wrap_strdup(const char *text)
     return fails() ? NULL : __real_strdup(text);
 }
 
-void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
-    return fails() ? MAP_FAILED : __real_mmap(at, bytes, protection, flags, fd, offset);
+    return fails() ? MAP_FAILED : __real_mmap64(at, bytes, protection, flags, fd, offset);
 }
 
 static void *openssl_malloc(size_t bytes, const char *file, int line)
@@ -107,6 +108,13 @@ void failing_json(bool also)
     json_fails = also;
 }
 
+bool failing_spare(bool on)
+{
+    const bool before = spared;
+    spared = on;
+    return before;
+}
+
 void failing_install(void)
 {
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
@@ -124,9 +132,11 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
     unsigned failed = 0;
     if (!attempt(context))
         fail_msg("%s fails with memory enough", name);
+    spared = false;
     for (int64_t n = 0;; n++) {
         atomic_store(&left, n);
         const bool done = attempt(context);
+        spared = false;
         const bool reached = atomic_exchange(&left, NEVER) < 0;
         ERR_clear_error();
         if (!reached) { /* every allocation has had its turn */

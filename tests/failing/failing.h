@@ -1,8 +1,8 @@
 /* failing.h - memory that runs out when a test says so.
  *
- * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap of
- * everything that is linked statically (tests/failing/meson.build); OpenSSL and jansson get theirs
- * by their own hooks. */
+ * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap (which
+ * is mmap64 there) of everything that is linked statically (tests/failing/meson.build); OpenSSL and
+ * jansson get theirs by their own hooks. */
 #ifndef MR_TESTS_FAILING_H
 #define MR_TESTS_FAILING_H
 
@@ -20,6 +20,10 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
 /* Whether jansson's allocations fail too: while it writes, not while it reads (wire/json_memory.h
  * says why). At first they do not. */
 void failing_json(bool also);
+
+/* While it is on nothing fails, nor is it counted: a test's own work in the midst of an attempt
+ * that runs on one thread. Returns what it was; off again when the attempt is over. */
+bool failing_spare(bool on);
 
 /* From now on the next allocation fails; for a child that is to die of it. */
 void failing_now(void);

@@ -147,3 +147,41 @@ void device_upload(struct device *device, uint32_t attempt)
     assert_int_equal(device_request(device, &request, NULL), 200);
     assert_int_equal(device_put(device), 202);
 }
+
+/* --- several --------------------------------------------------------------------------------- */
+
+void devices_open(struct device *devices, unsigned count, struct federation *federation,
+                  uint64_t after)
+{
+    for (unsigned i = 0; i < count; i++) {
+        device_open(&devices[i], federation, i, after);
+    }
+}
+
+void devices_close(struct device *devices, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        device_close(&devices[i]);
+    }
+}
+
+void devices_check_sum(const struct device *devices, unsigned count, uint64_t round)
+{
+    const struct mr_layout *layout = &devices[0].terms.layout;
+    char name[64];
+    snprintf(name, sizeof name, "rounds/%llu.sum", (unsigned long long)round);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        size_t length;
+        uint8_t *sum = federation_file(devices[0].federation, hub, name, &length);
+        assert_int_equal(length, layout->share_bytes);
+        for (unsigned lane = 0; lane < layout->lanes; lane++) {
+            int16_t value, expected = 0;
+            for (unsigned i = 0; i < count; i++) {
+                expected = (int16_t)(expected + devices[i].q[lane]);
+            }
+            memcpy(&value, sum + 2 * lane, 2);
+            assert_int_equal(value, expected);
+        }
+        free(sum);
+    }
+}

@@ -15,6 +15,7 @@
 
 #include "../round/scratch.h"
 #include "appliance/cli/pki.h"
+#include "appliance/model/files.h"
 #include "wire/safetensors.h"
 
 #define ASK_MS 40000
@@ -83,14 +84,25 @@ static void write_config(struct federation *federation, unsigned hub, const char
     fclose(file);
 }
 
-struct federation *federation_open(const char *program, const char *extra)
+static const char *program; /* of the hubs */
+
+bool federation_program(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+        return false;
+    }
+    program = argv[1];
+    return true;
+}
+
+struct federation *federation_open(const char *extra)
 {
     struct federation *federation = calloc(1, sizeof *federation);
     struct mr_error error = {.text = ""};
     char pki[4096];
     assert_non_null(federation);
     federation->dir = scratch_open();
-    federation->program = program;
     federation->kernels = mr_kernels_select(UINT32_MAX);
     snprintf(pki, sizeof pki, "%s/pki", federation->dir);
     const struct mr_pki_plan plan = {
@@ -117,6 +129,21 @@ void federation_close(struct federation *federation)
     free(federation);
 }
 
+int federation_setup(void **state)
+{
+    struct federation *federation = federation_open("");
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    *state = federation;
+    return 0;
+}
+
+int federation_teardown(void **state)
+{
+    federation_close(*state);
+    return 0;
+}
+
 /* --- processes ------------------------------------------------------------------------------- */
 
 static void run_hub(const struct federation *federation, unsigned hub, int ready)
@@ -130,13 +157,10 @@ static void run_hub(const struct federation *federation, unsigned hub, int ready
     const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDERR_FILENO);
     if (federation->file_limit) {
-        const struct rlimit limit = {federation->file_limit, federation->file_limit};
-        setrlimit(RLIMIT_FSIZE, &limit);
         close(fd); /* the log is longer than that */
         dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
     }
-    execl(federation->program, "millrace-hub", "--config", config, "--ready-fd", number,
-          (char *)NULL);
+    execl(program, "millrace-hub", "--config", config, "--ready-fd", number, (char *)NULL);
     _exit(127);
 }
 
@@ -159,6 +183,10 @@ void federation_start(struct federation *federation, unsigned hub)
         fail_msg("hub %u did not start: see %s/hub-%u.log", hub, federation->dir, hub);
     }
     assert_int_equal(atoi(line + 14), federation->ports[hub]);
+    if (federation->file_limit) { /* not before: gcov writes its files at the exec */
+        const struct rlimit limit = {federation->file_limit, federation->file_limit};
+        assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    }
 }
 
 int federation_stop(struct federation *federation, unsigned hub, int signal)
@@ -259,6 +287,31 @@ json_t *federation_await(struct federation *federation, uint64_t round)
     snprintf(path, sizeof path, "/v1/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
     assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer), 200);
     return answer;
+}
+
+void federation_expect(struct federation *federation, uint64_t round, const char *state,
+                       const char *why)
+{
+    json_t *outcome = federation_await(federation, round);
+    const char *reason = json_string_value(json_object_get(outcome, "reason"));
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), state);
+    if (why && (!reason || !strstr(reason, why))) {
+        fail_msg("%s because of '%s', not of '%s'", state, reason ? reason : "nothing", why);
+    }
+    json_decref(outcome);
+}
+
+uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
+                         size_t *length)
+{
+    char path[4096];
+    uint8_t *bytes;
+    struct mr_error error = {.text = ""};
+    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    if (mr_file_read(path, &bytes, length, &error) != 0) {
+        fail_msg("%s: %s", path, error.text);
+    }
+    return bytes;
 }
 
 bool federation_has_file(struct federation *federation, unsigned hub, const char *name)

@@ -25,19 +25,23 @@
 
 struct federation {
     char *dir;
-    const char *program; /* millrace-hub */
-    size_t file_limit;   /* of a hub that is started: no file may grow beyond; 0: none */
+    size_t file_limit; /* of a hub that is started: no file may grow beyond; 0: none */
     pid_t hubs[FEDERATION_HUBS];
     uint16_t ports[FEDERATION_HUBS];
     uint8_t model_hash[MR_HASH_BYTES];
     const struct mr_kernels *kernels;
 };
 
+/* A test's main gives its arguments first: the one is the program of the hubs. False: not given. */
+bool federation_program(int argc, char **argv);
 /* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section.
  */
-struct federation *federation_open(const char *program, const char *extra);
+struct federation *federation_open(const char *extra);
 /* Ends what still runs, as an operator would: gcov and the leak checker speak at an end. */
 void federation_close(struct federation *federation);
+/* For cmocka: a federation whose hubs run, without extras; and its end. */
+int federation_setup(void **state);
+int federation_teardown(void **state);
 
 void federation_start(struct federation *federation, unsigned hub);
 /* Sends the signal and waits; returns the exit code, or -1 after an end by a signal. */
@@ -60,6 +64,12 @@ void federation_refused(struct federation *federation, const char *stem, unsigne
 uint64_t federation_open_round(struct federation *federation, const char *overrides);
 /* Waits until the round ends; the operator's view, to be released. */
 json_t *federation_await(struct federation *federation, uint64_t round);
+/* … which is "published" or "void"; a void round's reason must have `why` in it (NULL: any). */
+void federation_expect(struct federation *federation, uint64_t round, const char *state,
+                       const char *why);
+/* A file of a hub's data_dir, malloc'd. */
+uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
+                         size_t *length);
 bool federation_has_file(struct federation *federation, unsigned hub, const char *name);
 
 /* --- devices --------------------------------------------------------------------------------- */
@@ -79,6 +89,12 @@ struct device {
 void device_open(struct device *device, struct federation *federation, unsigned number,
                  uint64_t after);
 void device_close(struct device *device);
+/* The same of the devices from 0 on. */
+void devices_open(struct device *devices, unsigned count, struct federation *federation,
+                  uint64_t after);
+void devices_close(struct device *devices, unsigned count);
+/* The round's sum, on every hub, is that of these devices. */
+void devices_check_sum(const struct device *devices, unsigned count, uint64_t round);
 /* Sends its seed to the helper and fills the request with the receipt. */
 void device_seed(struct device *device, uint32_t attempt, struct mr_upload_request *request);
 /* Asks for an upload; returns the status of the answer, with the code of a refusal. */

@@ -13,23 +13,6 @@
 
 #define DEVICES 4
 
-static const char *program;
-
-static int open_both(void **state)
-{
-    struct federation *federation = federation_open(program, "");
-    federation_start(federation, 1);
-    federation_start(federation, 0);
-    *state = federation;
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    federation_close(*state);
-    return 0;
-}
-
 /* A number of a thread's status file, -1 if it is not there. */
 static long long status_number(pid_t pid, pid_t thread, const char *name, int base)
 {
@@ -188,14 +171,10 @@ static void test_seeds_go(void **state)
         assert_int_equal(device_request(&devices[i], &requests[i], NULL), 200);
         assert_int_equal(device_put(&devices[i]), 202);
     }
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
-    json_decref(outcome);
+    federation_expect(federation, round, "published", NULL);
     found = search(helper, seed, sizeof seed);
     assert_int_equal(found.guarded + found.bare, 0);
-    for (unsigned i = 0; i < DEVICES; i++) {
-        device_close(&devices[i]);
-    }
+    devices_close(devices, DEVICES);
 }
 
 /* The signing key, likewise, but for what OpenSSL makes of it while it signs. */
@@ -220,21 +199,15 @@ static void test_signing_keys(void **state)
 
 int main(int argc, char **argv)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+#define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
     const struct CMUnitTest tests[] = {
         T(test_every_thread),
         T(test_the_log_says_so),
         T(test_seeds_go),
         T(test_signing_keys),
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+    if (!federation_program(argc, argv)) {
         return 2;
     }
-    if (geteuid() != 0 || !mr_sandbox_has_seccomp()) {
-        printf("skipped: reading another process's memory needs root, its filters need seccomp\n");
-        return 77;
-    }
-    program = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

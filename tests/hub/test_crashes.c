@@ -4,25 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "appliance/model/files.h"
 #include "federation.h"
-
-static const char *program;
-
-static int open_both(void **state)
-{
-    struct federation *federation = federation_open(program, "");
-    federation_start(federation, 1);
-    federation_start(federation, 0);
-    *state = federation;
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    federation_close(*state);
-    return 0;
-}
 
 static void restart(struct federation *federation, unsigned hub)
 {
@@ -41,44 +23,15 @@ static void reconnect(struct device *device)
 static void expect_published(struct federation *federation, uint64_t round,
                              const struct device *devices, unsigned count)
 {
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
-    json_decref(outcome);
-    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
-        char path[4096];
-        uint8_t *sum;
-        size_t length;
-        struct mr_error error;
-        snprintf(path, sizeof path, "%s/data-%u/rounds/%llu.sum", federation->dir, hub,
-                 (unsigned long long)round);
-        assert_int_equal(mr_file_read(path, &sum, &length, &error), 0);
-        assert_int_equal(length, devices[0].terms.layout.share_bytes);
-        for (unsigned lane = 0; lane < devices[0].terms.layout.lanes; lane++) {
-            int16_t value, expected = 0;
-            for (unsigned i = 0; i < count; i++) {
-                expected = (int16_t)(expected + devices[i].q[lane]);
-            }
-            memcpy(&value, sum + 2 * lane, 2);
-            assert_int_equal(value, expected);
-        }
-        free(sum);
-    }
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, count, round);
 }
 
 static void begin(struct federation *federation, struct device *devices, unsigned count,
                   uint64_t *round)
 {
     *round = federation_open_round(federation, NULL);
-    for (unsigned i = 0; i < count; i++) {
-        device_open(&devices[i], federation, i, *round - 1);
-    }
-}
-
-static void end(struct device *devices, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        device_close(&devices[i]);
-    }
+    devices_open(devices, count, federation, *round - 1);
 }
 
 /* --- the lead -------------------------------------------------------------------------------- */
@@ -120,7 +73,7 @@ static void test_lead_killed_with_some_committed(void **state)
         assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
     }
     expect_published(federation, round, devices, 4);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 static void expect_status(struct device *device, enum mr_upload_state state,
@@ -156,13 +109,13 @@ static void test_lead_killed_in_the_round_after(void **state)
             begin(federation, devices, 4, &round);
         }
     }
-    end(before, 5);
+    devices_close(before, 5);
     for (unsigned i = 0; i < 4; i++) {
         reconnect(&devices[i]);
         device_upload(&devices[i], 0);
     }
     expect_published(federation, round, devices, 4);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 /* Killed while the helper is away, so in the middle of the exchange between the hubs. */
@@ -189,7 +142,7 @@ static void test_lead_killed_after_the_freeze(void **state)
     restart(federation, 0);
     reconnect(&devices[0]);
     assert_int_equal(device_await(&devices[0], 0).state, MR_UPLOAD_COMMITTED);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 /* --- the helper ------------------------------------------------------------------------------ */
@@ -214,7 +167,7 @@ static void test_helper_killed_while_admitting(void **state)
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(status, "helper"), "state")), "done");
     json_decref(status);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 /* Both go at once, in every round anew. */
@@ -240,7 +193,7 @@ static void test_both_killed_in_every_round(void **state)
             device_upload(&devices[i], 0);
         }
         expect_published(federation, round, devices, 4);
-        end(devices, 4);
+        devices_close(devices, 4);
     }
 }
 
@@ -277,10 +230,7 @@ static void test_helper_without_its_journal(void **state)
     free(body);
     assert_int_equal(device_request(&lost[3], &request, NULL), 200);
     assert_int_equal(device_put(&lost[3]), 202);
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
-    assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "round_lost"));
-    json_decref(outcome);
+    federation_expect(federation, round, "void", "round_lost");
     assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
     begin(federation, devices, 4, &round);
     restart(federation, 0); /* it knows of the void round from its record */
@@ -288,13 +238,13 @@ static void test_helper_without_its_journal(void **state)
         expect_status(&lost[i], MR_UPLOAD_COMMITTED, MR_REASON_NONE); /* as they were told */
     }
     expect_status(&lost[4], MR_UPLOAD_REFUSED, MR_REASON_VOID);
-    end(lost, 5);
+    devices_close(lost, 5);
     for (unsigned i = 0; i < 4; i++) {
         reconnect(&devices[i]);
         device_upload(&devices[i], 0);
     }
     expect_published(federation, round, devices, 4);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 /* A seed's request as it stands; whether a receipt came. */
@@ -342,13 +292,13 @@ static void test_helper_with_a_full_disk(void **state)
         device_upload(&devices[i], 0);
     }
     expect_published(federation, round, devices, 4);
-    end(devices, FEDERATION_DEVICES);
+    devices_close(devices, FEDERATION_DEVICES);
 }
 
 static int open_impatient(void **state)
 {
     struct federation *federation =
-        federation_open(program, "  lead_grace_ms: 1200\n  peer_timeout_ms: 300\n");
+        federation_open("  lead_grace_ms: 1200\n  peer_timeout_ms: 300\n");
     federation_start(federation, 1);
     federation_start(federation, 0);
     *state = federation;
@@ -381,7 +331,7 @@ static bool leave_a_round(struct federation *federation, unsigned deadline_ms, u
         device_await(&devices[i], 20000);
     }
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
-    end(devices, 3);
+    devices_close(devices, 3);
     while (!has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1\n") &&
            !has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1\n")) {
         usleep(50000);
@@ -417,12 +367,12 @@ static void test_lead_gone_for_too_long(void **state)
         device_upload(&devices[i], 0);
     }
     expect_published(federation, round, devices, 4);
-    end(devices, 4);
+    devices_close(devices, 4);
 }
 
 int main(int argc, char **argv)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+#define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
     const struct CMUnitTest tests[] = {
         T(test_lead_killed_with_some_committed),
         T(test_lead_killed_after_the_freeze),
@@ -431,12 +381,11 @@ int main(int argc, char **argv)
         T(test_both_killed_in_every_round),
         T(test_helper_without_its_journal),
         T(test_helper_with_a_full_disk),
-        cmocka_unit_test_setup_teardown(test_lead_gone_for_too_long, open_impatient, close_all),
+        cmocka_unit_test_setup_teardown(test_lead_gone_for_too_long, open_impatient,
+                                        federation_teardown),
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+    if (!federation_program(argc, argv)) {
         return 2;
     }
-    program = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

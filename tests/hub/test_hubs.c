@@ -6,59 +6,10 @@
 #include <unistd.h>
 
 #include "appliance/cli/pki.h"
-#include "appliance/model/files.h"
 #include "federation.h"
 #include "wire/bytes.h"
 
-static const char *program;
-
-static int open_both(void **state)
-{
-    struct federation *federation = federation_open(program, "");
-    federation_start(federation, 1);
-    federation_start(federation, 0);
-    *state = federation;
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    federation_close(*state);
-    return 0;
-}
-
-static void read_file(struct federation *federation, unsigned hub, const char *name,
-                      uint8_t **bytes, size_t *length)
-{
-    char path[4096];
-    struct mr_error error;
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
-    assert_int_equal(mr_file_read(path, bytes, length, &error), 0);
-}
-
 /* --- whole rounds ---------------------------------------------------------------------------- */
-
-static void check_sum(struct federation *federation, uint64_t round, const struct device *devices,
-                      unsigned count)
-{
-    char name[64];
-    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
-        uint8_t *sum;
-        size_t length;
-        snprintf(name, sizeof name, "rounds/%llu.sum", (unsigned long long)round);
-        read_file(federation, hub, name, &sum, &length);
-        assert_int_equal(length, devices[0].terms.layout.share_bytes);
-        for (unsigned lane = 0; lane < devices[0].terms.layout.lanes; lane++) {
-            int16_t value, expected = 0;
-            for (unsigned i = 0; i < count; i++) {
-                expected = (int16_t)(expected + devices[i].q[lane]);
-            }
-            memcpy(&value, sum + 2 * lane, 2);
-            assert_int_equal(value, expected);
-        }
-        free(sum);
-    }
-}
 
 static void run_round(struct federation *federation, uint64_t after)
 {
@@ -75,7 +26,7 @@ static void run_round(struct federation *federation, uint64_t after)
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
     assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
-    check_sum(federation, round, devices, 4);
+    devices_check_sum(devices, 4, round);
 
     const char *hash = json_string_value(json_object_get(outcome, "model_hash"));
     char path[160];
@@ -91,9 +42,7 @@ static void run_round(struct federation *federation, uint64_t after)
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         mr_h2_response_fini(&models[i]);
     }
-    for (unsigned i = 0; i < 4; i++) {
-        device_close(&devices[i]);
-    }
+    devices_close(devices, 4);
     json_decref(outcome);
 }
 
@@ -124,17 +73,11 @@ static void test_one_short_releases_nothing_anywhere(void **state)
         device_open(&devices[i], federation, i, 0);
         device_upload(&devices[i], 0);
     }
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
-    assert_non_null(
-        strstr(json_string_value(json_object_get(outcome, "reason")), "below cohort minimum"));
+    federation_expect(federation, round, "void", "below cohort minimum");
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }
-    json_decref(outcome);
-    for (unsigned i = 0; i < 2; i++) {
-        device_close(&devices[i]);
-    }
+    devices_close(devices, 2);
     json_t *status;
     const char *helper_state = "";
     for (unsigned i = 0; i < 100 && strcmp(helper_state, "void") != 0; i++) {
@@ -160,9 +103,7 @@ static void test_attempts(void **state)
     struct mr_upload_request request;
     char code[40];
     const uint64_t round = federation_open_round(federation, NULL);
-    for (unsigned i = 0; i < 4; i++) {
-        device_open(&devices[i], federation, i, 0);
-    }
+    devices_open(devices, 4, federation, 0);
     device_seed(&devices[0], 0, &request);
     assert_int_equal(device_request(&devices[0], &request, code), 200);
     const uint64_t first = devices[0].grant.upload_id;
@@ -179,13 +120,9 @@ static void test_attempts(void **state)
     for (unsigned i = 1; i < 4; i++) {
         device_upload(&devices[i], 0);
     }
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
-    check_sum(federation, round, devices, 4);
-    json_decref(outcome);
-    for (unsigned i = 0; i < 4; i++) {
-        device_close(&devices[i]);
-    }
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, 4, round);
+    devices_close(devices, 4);
 }
 
 /* What cannot be synced is not called committed: the hub stops instead. */
@@ -228,18 +165,14 @@ static void test_disk_that_takes_no_more(void **state)
         assert_int_equal(devices[i].terms.announcement.round, round);
         device_upload(&devices[i], 0);
     }
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
-    check_sum(federation, round, devices, 4);
-    json_decref(outcome);
-    for (unsigned i = 0; i < 4; i++) {
-        device_close(&devices[i]);
-    }
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, 4, round);
+    devices_close(devices, 4);
 }
 
 static void test_rounds_by_themselves(void **state)
 {
-    struct federation *federation = federation_open(program, "  automatic: true\n");
+    struct federation *federation = federation_open("  automatic: true\n");
     (void)state;
     federation_start(federation, 1);
     federation_start(federation, 0);
@@ -379,11 +312,8 @@ static void test_helper_away(void **state)
 {
     struct federation *federation = *state;
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
-    json_t *outcome = federation_await(federation, federation_open_round(federation, NULL));
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
-    assert_non_null(
-        strstr(json_string_value(json_object_get(outcome, "reason")), "hub 1 (hub-1), propose"));
-    json_decref(outcome);
+    federation_expect(federation, federation_open_round(federation, NULL), "void",
+                      "hub 1 (hub-1), propose");
     federation_start(federation, 1);
     run_round(federation, 1);
 }
@@ -450,7 +380,7 @@ static void test_end_in_the_middle(void **state)
 
 int main(int argc, char **argv)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+#define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
     const struct CMUnitTest tests[] = {
         T(test_rounds_and_restarts),
         T(test_one_short_releases_nothing_anywhere),
@@ -462,10 +392,8 @@ int main(int argc, char **argv)
         T(test_refusals),
         T(test_end_in_the_middle),
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+    if (!federation_program(argc, argv)) {
         return 2;
     }
-    program = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,6 @@
 #include "appliance/cli/pki.h"
 #include "federation.h"
 
-static const char *program;
-
 static void take_back(const struct federation *federation, const char *stem, const char *list)
 {
     char pki[4096], command[8400];
@@ -30,7 +28,7 @@ static void take_back(const struct federation *federation, const char *stem, con
 /* Each hub has a list of its own, with device-005 on it from the beginning. */
 static int open_both(void **state)
 {
-    struct federation *federation = federation_open(program, "");
+    struct federation *federation = federation_open("");
     take_back(federation, "device-005", "xx");
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         char command[8400];
@@ -43,12 +41,6 @@ static int open_both(void **state)
     federation_start(federation, 1);
     federation_start(federation, 0);
     *state = federation;
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    federation_close(*state);
     return 0;
 }
 
@@ -98,29 +90,9 @@ static int try_connect(const struct federation *federation, const char *stem, un
     return result;
 }
 
-static void open_devices(struct federation *federation, struct device *devices, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        device_open(&devices[i], federation, i, 0);
-    }
-}
-
-static void close_devices(struct device *devices, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        device_close(&devices[i]);
-    }
-}
-
 static void assert_void(struct federation *federation, uint64_t round, const char *why)
 {
-    json_t *outcome = federation_await(federation, round);
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
-    const char *reason = json_string_value(json_object_get(outcome, "reason"));
-    if (!strstr(reason, why)) {
-        fail_msg("void because of '%s', not of '%s'", reason, why);
-    }
-    json_decref(outcome);
+    federation_expect(federation, round, "void", why);
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }
@@ -147,7 +119,7 @@ static void test_before_the_upload(void **state)
     struct mr_h2_response response;
     struct mr_error error;
     const uint64_t round = federation_open_round(federation, NULL);
-    open_devices(federation, devices, 5);
+    devices_open(devices, 5, federation, 0);
     device_seed(&devices[0], 0, &request);
     assert_int_equal(device_request(&devices[0], &request, NULL), 200); /* granted, not sent */
     take_back(federation, "device-000", "xx");
@@ -164,7 +136,7 @@ static void test_before_the_upload(void **state)
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
     assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
     json_decref(outcome);
-    close_devices(devices, 5);
+    devices_close(devices, 5);
 }
 
 /* Three are in the sum for good; then one of them is taken back, and the fourth closes the round.
@@ -174,7 +146,7 @@ static void run_with_one_taken_back(struct federation *federation, bool killed, 
 {
     struct device devices[4];
     const uint64_t round = federation_open_round(federation, NULL);
-    open_devices(federation, devices, 3);
+    devices_open(devices, 3, federation, 0);
     for (unsigned i = 0; i < 3; i++) {
         device_upload(&devices[i], 0);
         assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
@@ -190,7 +162,7 @@ static void run_with_one_taken_back(struct federation *federation, bool killed, 
     device_open(&devices[3], federation, 3, 0);
     device_upload(&devices[3], 0);
     assert_void(federation, round, why);
-    close_devices(devices, 4);
+    devices_close(devices, 4);
 }
 
 static void test_after_the_upload(void **state)
@@ -233,7 +205,7 @@ static void test_a_bad_list(void **state)
 
 int main(int argc, char **argv)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_both, close_all)
+#define T(name) cmocka_unit_test_setup_teardown(name, open_both, federation_teardown)
     const struct CMUnitTest tests[] = {
         T(test_at_the_handshake),
         T(test_before_the_upload),
@@ -243,10 +215,8 @@ int main(int argc, char **argv)
         T(test_where_the_killed_helper_alone_knows),
         T(test_a_bad_list),
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+    if (!federation_program(argc, argv)) {
         return 2;
     }
-    program = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,8 +59,8 @@ static void expect_no_seed(struct world *world)
     struct reply reply = {.done = false};
     memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
     world_seed(seed.seed, 9, 0, 1);
-    mr_helper_seed(helper(world), world->announcement.round, world->devices[9].client_id, &seed,
-                   &reply);
+    mr_helper_seed(helper(world), world->announcement.round, world->devices[9].client_id,
+                   &world->devices[9].serial, &seed, &reply);
     assert_true(reply.done);
     assert_int_equal(reply.code, MR_VERDICT_VOID);
     assert_non_null(strstr(reply.text, "lead gone"));

@@ -195,10 +195,9 @@ static void deliver_answer(struct world *world, struct world_event *event)
     mr_lead_peer_answered(world->lead, &answer, world->now_ms);
 }
 
-void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, const uint8_t *body,
-               size_t length, struct reply *reply)
+void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
+                    const uint8_t *body, size_t length, struct reply *reply)
 {
-    struct mr_helper *core = world->helpers[helper].core;
     const uint16_t from = world->hubs[0].index;
     const uint64_t round = world->terms.announcement.round;
     switch (step) {
@@ -218,6 +217,12 @@ void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, con
         mr_helper_void(core, from, round, "the lead says so", reply);
         break;
     }
+}
+
+void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, const uint8_t *body,
+               size_t length, struct reply *reply)
+{
+    world_ask_core(world, world->helpers[helper].core, step, body, length, reply);
 }
 
 static void deliver_question(struct world *world, struct world_event *event)

@@ -89,6 +89,8 @@ struct world_options {
     unsigned hubs;
     uint32_t cohort_min, quorum;
     uint32_t deadline_ms;
+    const struct mr_lead_ops *lead_ops; /* NULL: the world's own */
+    const struct mr_helper_ops *helper_ops;
 };
 
 struct world {
@@ -182,6 +184,9 @@ enum mr_helper_state world_helper_state(struct world *world, unsigned helper);
 /* --- questions put to a helper by hand ------------------------------------------------------- */
 void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, const uint8_t *body,
                size_t length, struct reply *reply);
+/* … who need not be one of the world's. */
+void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
+                    const uint8_t *body, size_t length, struct reply *reply);
 /* A freeze body for these devices (attempts as joined), with a commitment of the lead's key. */
 size_t world_freeze_body(struct world *world, uint8_t *out, const unsigned *devices, unsigned count,
                          uint8_t commitment_fill);

@@ -90,7 +90,8 @@ void world_new_lead(struct world *world)
                                         .private_key = world->private_keys[0],
                                         .peer_timeout_ms = 5000,
                                         .commit_interval_ms = 300};
-    world->lead = mr_lead_new(&lead, &world_lead_ops, world);
+    const struct mr_lead_ops *ops = world->options.lead_ops;
+    world->lead = mr_lead_new(&lead, ops ? ops : &world_lead_ops, world);
     assert_non_null(world->lead);
 }
 
@@ -105,7 +106,9 @@ void world_new_helper(struct world *world, unsigned i)
                                             .lead_grace_ms = WORLD_GRACE_MS};
     world->helpers[i].world = world;
     world->helpers[i].asked = 0;
-    world->helpers[i].core = mr_helper_new(&helper, &world_helper_ops, &world->helpers[i]);
+    const struct mr_helper_ops *ops = world->options.helper_ops;
+    world->helpers[i].core =
+        mr_helper_new(&helper, ops ? ops : &world_helper_ops, &world->helpers[i]);
     assert_non_null(world->helpers[i].core);
 }
 
