@@ -67,7 +67,8 @@ static void configure(struct room *room, unsigned position)
                   .clip_norm = 1.0f,
                   .server_learning_rate = 1.0f,
                   .commit_interval_ms = 20,
-                  .peer_timeout_ms = 200},
+                  .peer_timeout_ms = 200,
+                  .lead_grace_ms = 86400000},
         .hubs = room->hubs,
         .hubs_count = 2,
     };
