@@ -1,5 +1,6 @@
 #include "wire/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,4 +34,9 @@ int mr_error_prefix(struct mr_error *error, const char *format, ...)
     int tail = snprintf(error->text + used, left, ": %s", old.text);
     (void)tail; /* a text that does not fit is cut, as the header says */
     return -1;
+}
+
+const char *mr_error_disk_hint(int why)
+{
+    return why == ENOSPC || why == EFBIG ? " (is the disk full?)" : "";
 }

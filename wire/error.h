@@ -18,4 +18,7 @@ int mr_error_set(struct mr_error *error, const char *format, ...)
 int mr_error_prefix(struct mr_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What to ask behind the errno of a failed write; "" where there is nothing to ask. */
+const char *mr_error_disk_hint(int why);
+
 #endif

@@ -78,7 +78,8 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
     }
     const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return mr_error_set(error, "%s: %s", temporary, strerror(errno));
+        const int why = errno;
+        return mr_error_set(error, "%s: %s%s", temporary, strerror(why), mr_error_disk_hint(why));
     }
     int failed = write_all(fd, bytes, length) != 0 ? errno : 0;
     if (close(fd) != 0 && !failed) {
@@ -89,7 +90,7 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
     }
     if (failed) {
         unlink(temporary);
-        return mr_error_set(error, "%s: %s", path, strerror(failed));
+        return mr_error_set(error, "%s: %s%s", path, strerror(failed), mr_error_disk_hint(failed));
     }
     return mr_dir_sync(slash ? folder : ".", error);
 }

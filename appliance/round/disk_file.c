@@ -40,7 +40,7 @@ static void path_of(char path[PATH_BYTES], const struct mr_disk_file *disk, cons
 static int failed(const char *name, const char *what, int why, struct mr_error *error)
 {
     return mr_error_set(error, "%s in data_dir: cannot %s: %s%s", name, what, strerror(why),
-                        why == ENOSPC || why == EFBIG ? " (is the disk full?)" : "");
+                        mr_error_disk_hint(why));
 }
 
 static struct open_file *find(struct mr_disk_file *disk, const char *name)

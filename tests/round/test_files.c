@@ -1,11 +1,13 @@
 /* test_files.c - the store: written, read back, torn, damaged. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -34,6 +36,35 @@ static void put(const char *path, const uint8_t *bytes, size_t length)
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, length, file), length);
     fclose(file);
+}
+
+/* A file that may not grow fails as one on a full disk does: the old one stays, nothing beside it.
+ */
+static void test_no_room(void **state)
+{
+    char path[300], beside[310];
+    uint8_t *bytes, kept[] = "old", more[4096] = {0};
+    size_t length;
+    struct mr_error error;
+    struct rlimit before, little;
+    snprintf(path, sizeof path, "%s/file", (const char *)*state);
+    snprintf(beside, sizeof beside, "%s.tmp", path);
+    put(path, kept, sizeof kept);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = before;
+    little.rlim_cur = 100;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    const int result = mr_file_replace(path, more, sizeof more, &error);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(result, -1);
+    assert_non_null(strstr(error.text, "is the disk full?"));
+    assert_int_equal(access(beside, F_OK), -1);
+    assert_int_equal(mr_file_read(path, &bytes, &length, &error), 0);
+    assert_int_equal(length, sizeof kept);
+    assert_memory_equal(bytes, kept, sizeof kept);
+    free(bytes);
 }
 
 /* --- the store ------------------------------------------------------------------------------- */
@@ -197,6 +228,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
     const struct CMUnitTest tests[] = {
+        T(test_no_room),
         T(test_store),
         T(test_store_refuses_damage),
         T(test_store_maps_a_bounded_number),
