@@ -12,8 +12,6 @@
 
 #define STATUS_WAIT_MS 10000
 #define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
-#define BUSY_MS        200   /* where a busy hub names no time, or was cut off */
-#define RESUMES_MAX    32    /* times that a question is put again, or the upload begun again */
 
 /* One attempt's own state. */
 struct attempt {
@@ -75,21 +73,9 @@ static enum mre_result make_share(struct attempt *a)
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
 
-static bool is_busy(const char *code)
-{
-    return strcmp(code, "busy") == 0 || strcmp(code, "rate_limited") == 0;
-}
-
-/* Whether a question may be put again: a hub that was cut off or is busy has said nothing. A hub
- * that restarts takes up the same round, so the same question is the right one. */
 static bool again(struct attempt *a, enum mre_result result, unsigned *times, unsigned retry_ms)
 {
-    const bool busy = result == MRE_REFUSED && is_busy(a->outcome->code);
-    if ((result != MRE_UNREACHABLE && !busy) || unix_ms(a) >= deadline(a) ||
-        (!busy && ++*times > RESUMES_MAX))
-        return false;
-    mr_client_pause(a->client, retry_ms ? retry_ms : BUSY_MS);
-    return true;
+    return mr_control_again(a->client, result, deadline(a), times, retry_ms, a->outcome);
 }
 
 /* The same seed for the same attempt as often as it takes: the helper gives the same receipt. */
@@ -244,7 +230,7 @@ static enum mre_result await_end(struct attempt *a)
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
         if (result == MRE_UNREACHABLE && unix_ms(a) < deadline(a) + GRACE_MS) {
-            mr_client_pause(a->client, BUSY_MS);
+            mr_client_pause(a->client, MR_CONTROL_AGAIN_MS);
             continue; /* a broken connection says nothing of the upload: ask again */
         }
         if (result)
@@ -283,7 +269,7 @@ static enum mre_result bring_over(struct attempt *a)
             result = upload(a);
         if (!result)
             result = await_end(a);
-    } while (forgotten(a, result) && times++ < RESUMES_MAX);
+    } while (forgotten(a, result) && times++ < MR_CONTROL_AGAIN_MAX);
     return result;
 }
 

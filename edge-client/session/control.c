@@ -75,6 +75,23 @@ void mr_control_drop(struct mre_client *client, void **connection)
     *connection = NULL;
 }
 
+static bool is_busy(const char *code)
+{
+    return strcmp(code, "busy") == 0 || strcmp(code, "rate_limited") == 0;
+}
+
+bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
+                      unsigned *times, unsigned retry_ms, const struct mre_outcome *outcome)
+{
+    const bool busy = result == MRE_REFUSED && is_busy(outcome->code);
+    if ((result != MRE_UNREACHABLE && !busy) ||
+        client->world.unix_ms(client->world.context) >= deadline_unix_ms ||
+        (!busy && ++*times > MR_CONTROL_AGAIN_MAX))
+        return false;
+    mr_client_pause(client, retry_ms ? retry_ms : MR_CONTROL_AGAIN_MS);
+    return true;
+}
+
 /* --- questions ------------------------------------------------------------------------------- */
 
 /* Refusals that say how the round ended for us, whichever question they answer. */

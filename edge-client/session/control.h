@@ -16,6 +16,16 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
 /* Closes and forgets; NULL inside allowed. */
 void mr_control_drop(struct mre_client *client, void **connection);
 
+#define MR_CONTROL_AGAIN_MS  200 /* where a busy hub names no time, or was cut off */
+#define MR_CONTROL_AGAIN_MAX 32  /* times that a question is put again, or an upload begun again */
+
+/* Whether a question with that result may be put again, after a pause that is over on return: a hub
+ * that was cut off or is busy has said nothing. A hub that restarts takes up the same round, so the
+ * same question is the right one. `times` (0 at first) counts those that were cut off; `retry_ms`
+ * is what a busy hub asked for, or 0. */
+bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
+                      unsigned *times, unsigned retry_ms, const struct mre_outcome *outcome);
+
 struct mr_question {
     const char *method;
     const char *path;

@@ -29,6 +29,7 @@ struct fake {
     unsigned busy;            /* so many grants are refused as busy first */
     unsigned break_grants;    /* so many grants are lost on the way back */
     unsigned break_seeds;     /* so many receipts are lost on the way back */
+    unsigned break_models;    /* so many downloads are cut off */
     unsigned break_puts;      /* so many shares arrive, and the answer is lost */
     unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
     unsigned refuse_connects; /* so many connections fail */

@@ -69,12 +69,17 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
     return answer(response, 200, fake->envelope, fake->envelope_bytes);
 }
 
-static int model(struct fake *fake, const char *path, struct mr_h2_response *response)
+static int model(struct fake *fake, const char *path, struct mr_h2_response *response,
+                 struct mr_error *error)
 {
     char hash[65];
     mr_hex_encode(hash, fake->announcement.model_hash, MR_HASH_BYTES);
     CHECK(strcmp(path + strlen("/v1/models/"), hash) == 0);
     fake->models_sent++;
+    if (fake->break_models) {
+        fake->break_models--;
+        return lost_connection(error);
+    }
     answer(response, 200, fake->model, fake->model_bytes);
     if (fake->corrupt_model)
         response->body[fake->model_bytes - 1] ^= 1;
@@ -240,7 +245,7 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
     if (get && strncmp(path, "/v1/rounds/current", 18) == 0)
         return current(fake, path, response);
     if (get && strncmp(path, "/v1/models/", 11) == 0)
-        return model(fake, path, response);
+        return model(fake, path, response, error);
     CHECK(uploads);
     if (strcmp(method, "POST") == 0)
         return grant(fake, connection, body, length, response, error);

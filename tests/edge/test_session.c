@@ -389,6 +389,17 @@ static void test_model_is_fetched_once(void **state)
     fake_fini(&s.fake);
 }
 
+/* A hub that restarts meanwhile has the model still: the same round goes on. */
+static void test_model_that_is_cut_off(void **state)
+{
+    SCENE(s);
+    s.fake.break_models = 3;
+    assert_int_equal(play(&s, MRE_TRANSPORT_AUTO, add_hundredth), MRE_COMMITTED);
+    assert_int_equal(s.fake.models_sent, 4);
+    assert_int_equal(s.outcome.attempt, 0);
+    fake_fini(&s.fake);
+}
+
 static void test_built_in_trainer_in_a_round(void **state)
 {
     SCENE(s);
@@ -541,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_deadline_passed),
         cmocka_unit_test(test_attempt_numbers_survive_a_crash),
         cmocka_unit_test(test_model_is_fetched_once),
+        cmocka_unit_test(test_model_that_is_cut_off),
         cmocka_unit_test(test_built_in_trainer_in_a_round),
         cmocka_unit_test(test_connection_rests_while_training),
         cmocka_unit_test(test_connection_is_closed_while_training),
