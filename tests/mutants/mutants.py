@@ -1,10 +1,18 @@
 #!/usr/bin/python3
-"""Plants the defects of mutants.toml one at a time in a copy of the tree and shows which test notices.
+"""Plants the defects of table/*.toml one at a time in a copy of the tree and shows which test notices.
+
+Fields of a mutant:
+  name       as told on the command line
+  says       what is wrong with the product then
+  file       that is changed
+  old, new   the exact text that is replaced, which occurs once in the file, and what takes its place
+  killed_by  names of tests, of which one must fail (`meson test --list`)
 
 The copy and its build stay in out/mutants, so that a defect costs the files it touches, not a build.
 """
 
 import argparse
+import glob
 import json
 import os
 import subprocess
@@ -29,8 +37,11 @@ class Broken(Exception):
 
 
 def read_table():
-    with open(os.path.join(HERE, "mutants.toml"), "rb") as f:
-        return tomllib.load(f)["mutant"]
+    mutants = []
+    for path in sorted(glob.glob(os.path.join(HERE, "table", "*.toml"))):
+        with open(path, "rb") as f:
+            mutants += tomllib.load(f)["mutant"]
+    return mutants
 
 
 def read(path):
@@ -164,14 +175,14 @@ def require_sound(suite, mutants):
 
 def main():
     parser = argparse.ArgumentParser(prog="./run mutants", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these (the table is tests/mutants/mutants.toml)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these (tests/mutants/table lists them)")
     parser.add_argument("--check", action="store_true", help="only see that each row fits the tree; builds nothing")
     options = parser.parse_args()
     table = read_table()
     known = {mutant.get("name") for mutant in table}
     try:
         if set(options.names) - known:
-            raise Broken(f"there is no mutant {', '.join(sorted(set(options.names) - known))}: see tests/mutants/mutants.toml")
+            raise Broken(f"there is no mutant {', '.join(sorted(set(options.names) - known))}: see tests/mutants/table")
         check_table(table)
         if options.check:
             print(f"{len(table)} mutants fit the tree")
