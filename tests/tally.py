@@ -23,6 +23,7 @@ MESON = {"OK": "PASS", "EXPECTEDFAIL": "PASS", "SKIP": "SKIP"}  # any other word
 CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\w+)$", re.MULTILINE)
 CASES = {"OK": "PASS", "FAILED": "FAIL", "SKIPPED": "SKIP"}
 LOG_LINES = 60
+CAUSE = re.compile(r"^(ERROR: |\[ *ERROR *\]|==\d+==ERROR: |.*: runtime error: )")
 
 
 def last_words(text, case=None):
@@ -32,6 +33,14 @@ def last_words(text, case=None):
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("[")]
     return lines[-1] if lines else "no reason printed"
+
+
+def failure_log(output):
+    """The end of the log, and above it the first complaints, which a long report can push out."""
+    lines = output.strip().splitlines()
+    tail = lines[-LOG_LINES:]
+    causes = [line for line in lines[:-LOG_LINES] if CAUSE.match(line)][:8]
+    return "\n".join(causes + ["[...]"] * bool(causes) + tail)
 
 
 def cases_of(test, output):
@@ -51,7 +60,7 @@ def results_of(test):
     results = [Result(kind, f"{test['name']}: {case}", last_words(output, case))
                for case, kind in cases.items() if kind != "FAIL"]
     if outcome == "FAIL":
-        log = "\n".join(output.strip().splitlines()[-LOG_LINES:])
+        log = failure_log(output)
         failed = [case for case, kind in cases.items() if kind == "FAIL"] or [test["result"]]
         results += [Result("FAIL", f"{test['name']}: {case}", log if i == 0 else "")
                     for i, case in enumerate(failed)]

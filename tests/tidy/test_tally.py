@@ -45,6 +45,12 @@ class Tally(unittest.TestCase):
         self.assertIn("FAILED native/x: test_b", lines[0])
         self.assertTrue(any("1 != 2" in line for line in lines))
 
+    def test_the_cause_is_shown_above_a_long_report(self):
+        code, lines = self.tally([program(
+            "x", "FAIL", "", "ERROR: the state did not come\n" + "a frame\n" * 100)])
+        self.assertIn("ERROR: the state did not come", lines[0])
+        self.assertLess(len(lines), 70)
+
     def test_a_program_that_died_after_good_cases_has_failed(self):
         for result in ("FAIL", "TIMEOUT", "ERROR", "INTERRUPT", "UNEXPECTEDPASS"):
             code, lines = self.tally([program("x", result, "[       OK ] test_a\n")])
