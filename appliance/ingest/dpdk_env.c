@@ -3,11 +3,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -155,4 +157,36 @@ void mr_dpdk_env_detach(uint16_t port_id)
         (void)rte_dev_remove(info.device);
     }
     mr_dpdk_ear_end(&ear, why);
+}
+
+struct call {
+    int (*action)(uint16_t port_id);
+    uint16_t port_id;
+    int said;
+    sem_t done;
+};
+
+static void answer(void *context)
+{
+    struct call *call = context;
+
+    call->said = call->action(call->port_id);
+    sem_post(&call->done);
+}
+
+int mr_dpdk_env_call(int (*action)(uint16_t port_id), uint16_t port_id)
+{
+    struct call call = {.action = action, .port_id = port_id};
+
+    sem_init(&call.done, 0, 0);
+    if (rte_eal_alarm_set(1, answer, &call) != 0) {
+        /* Out of memory. Not to act at all would be worse. */
+        (void)rte_eal_alarm_cancel(answer, &call);
+        sem_destroy(&call.done);
+        return action(port_id);
+    }
+    while (sem_wait(&call.done) != 0 && errno == EINTR) {
+    }
+    sem_destroy(&call.done);
+    return call.said;
 }

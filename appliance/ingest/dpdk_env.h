@@ -16,6 +16,11 @@ int mr_dpdk_env_start(const char *device, const char *more, struct mr_error *err
 int mr_dpdk_env_attach(const char *device, uint16_t *port_id, struct mr_error *error);
 void mr_dpdk_env_detach(uint16_t port_id);
 
+/* Calls `action` (rte_eth_dev_stop and the like) on EAL's interrupt thread and waits: a PMD whose
+ * control messages come in on that thread (memif) is in the midst of none meanwhile. What `action`
+ * said. Not from that thread itself. */
+int mr_dpdk_env_call(int (*action)(uint16_t port_id), uint16_t port_id);
+
 /* Collects what DPDK logs from _begin to _end; _end puts the first line said into `text`. Outside,
  * it logs into nothing. */
 struct mr_dpdk_ear {

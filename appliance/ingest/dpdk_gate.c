@@ -28,7 +28,6 @@
 
 #define MESSAGE_BYTES_MAX 256
 #define RETRY_MS          50
-#define PMD_ENDS_US       20000
 #define PATH_MAX_BYTES    (sizeof((struct sockaddr_un *)0)->sun_path - 2)
 /* memif 2.0: what a message is, in its first two bytes. */
 #define TYPE_DISCONNECT 8u
@@ -146,7 +145,8 @@ static void shut(int *fd)
 }
 
 /* The peer has gone: workers off the queues, the port stopped and started, which makes the PMD let
- * go of the old rings and wait for new ones.
+ * go of the old rings and wait for new ones. Done on EAL's thread, where the PMD takes a message:
+ * what it has queued in answer to one is freed by the stop, and 22.11 does not lock it.
  *
  * Not with zero copy: there, this PMD (DPDK 22.11) closes the file behind EAL's own memory when it
  * lets go, and would hand the next peer whatever got that number. The rings are in our own memory,
@@ -161,9 +161,9 @@ static void hang_up(struct mr_dpdk_gate *gate)
         return;
     }
     mr_dpdk_port_pause(port);
-    (void)rte_eth_dev_stop(port->id);
+    (void)mr_dpdk_env_call(rte_eth_dev_stop, port->id);
     shut(&gate->inner);
-    (void)rte_eth_dev_start(port->id);
+    (void)mr_dpdk_env_call(rte_eth_dev_start, port->id);
     mr_dpdk_port_resume(port);
 }
 
@@ -199,12 +199,10 @@ static void round_of(struct mr_dpdk_gate *gate)
         join_sides(gate, fds[1].revents != 0);
     if (!joined)
         return;
-    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED) {
-        usleep(PMD_ENDS_US); /* it refused the peer, and is putting that away on EAL's thread */
+    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED)
+        hang_up(gate); /* it refused the peer */
+    else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED)
         hang_up(gate);
-    } else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED) {
-        hang_up(gate);
-    }
 }
 
 static void *run(void *context)

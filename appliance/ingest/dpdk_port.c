@@ -290,7 +290,9 @@ void mr_dpdk_port_close(struct mr_dpdk_port *port)
     mr_dpdk_exception_close(port->exception);
     /* The PMD must not hear of a closed socket while it is being stopped. */
     mr_dpdk_gate_stop(port->gate);
-    if (port->started)
+    if (port->started && port->gate != NULL)
+        (void)mr_dpdk_env_call(rte_eth_dev_stop, port->id); /* as for a peer that goes */
+    else if (port->started)
         (void)rte_eth_dev_stop(port->id);
     for (unsigned i = 0; i < port->workers; i++)
         drain(port->handover[i]);
