@@ -1,12 +1,12 @@
 /* hub_keys.c - the signing keys: this hub's own, and those it pins. */
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/control/hub.h"
 #include "appliance/model/files.h"
 #include "wire/bytes.h"
+#include "wire/exchange.h"
 
 /* A file of 64 hex digits and an end of line. */
 static int read_key(uint8_t key[32], const char *path, const char *option, struct mr_error *error)
@@ -32,11 +32,11 @@ static int read_key(uint8_t key[32], const char *path, const char *option, struc
 
 static int public_of(uint8_t public_key[32], const uint8_t private_key[32])
 {
-    size_t length = 32;
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
-    const int good = key && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1;
-    EVP_PKEY_free(key);
-    return good ? 0 : -1;
+    struct mr_signing_pair pair;
+    const int failed = mr_signing_pair_derive(&pair, private_key);
+    memcpy(public_key, pair.public_key, 32);
+    OPENSSL_cleanse(&pair, sizeof pair);
+    return failed;
 }
 
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)

@@ -28,17 +28,17 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     return 0;
 }
 
-static int add_committed(struct mr_registry *registry, const struct mr_included *included,
-                         uint64_t upload_id)
+static struct mr_device *add_committed(struct mr_registry *registry,
+                                       const struct mr_included *included, uint64_t upload_id)
 {
     struct mr_device *device = mr_registry_add(registry, included->client_id);
     if (!device || mr_registry_grant(registry, device, upload_id) != 0) {
-        return -1;
+        return NULL;
     }
     device->attempt = included->attempt;
     device->state = MR_UPLOAD_COMMITTED;
     device->collected = true;
-    return 0;
+    return device;
 }
 
 /* Committed devices that ask hear `committed`; all others may come again. */
@@ -49,12 +49,13 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         return mr_error_set(error, "out of memory for %u devices", state->included_count);
     }
     for (uint32_t i = 0; i < state->included_count; i++) {
-        if (add_committed(&lead->registry, &state->included[i], state->upload_ids[i]) != 0) {
+        struct mr_device *device =
+            add_committed(&lead->registry, &state->included[i], state->upload_ids[i]);
+        if (device == NULL) {
             return mr_error_set(error, "device %u of %u has no place in the registry", i,
                                 state->included_count);
         }
-        mr_registry_client(&lead->registry, state->included[i].client_id)->serial =
-            state->serials[i];
+        device->serial = state->serials[i];
         lead->included[i] = state->included[i];
         lead->upload_ids[i] = state->upload_ids[i];
         lead->serials[i] = state->serials[i];
@@ -149,7 +150,7 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past)
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
     mr_registry_init(registry, past->count, salt);
     for (uint32_t i = 0; i < past->count; i++) {
-        if (add_committed(registry, &past->committed[i], past->upload_ids[i]) != 0) {
+        if (add_committed(registry, &past->committed[i], past->upload_ids[i]) == NULL) {
             mr_registry_fini(registry);
             return -1;
         }
