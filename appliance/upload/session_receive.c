@@ -72,6 +72,13 @@ static bool same_address(const struct mr_peer_address *a, const struct mr_peer_a
     return a->port == b->port && memcmp(&a->host, &b->host, sizeof a->host) == 0;
 }
 
+/* And by the same router, where the source builds its own frames. */
+static bool same_way(const struct mr_peer_address *a, const struct mr_peer_address *b)
+{
+    return same_address(a, b) && a->link.vlan == b->link.vlan &&
+           memcmp(a->link.mac, b->link.mac, sizeof a->link.mac) == 0;
+}
+
 /* A packet whose seal held: where it came from is where the device is. What may be sent there
  * starts anew with a new address, so that nobody's packets are turned into somebody else's flood.
  */
@@ -92,13 +99,14 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
 }
 
 /* A chunk that is there already, or of an upload that ended: the device missed an ACK. From the
- * address that is known that is worth an answer without opening; from another the seal has to hold
- * first (the device's address changed, or somebody replays its packets). */
+ * address that is known, by the way that is known, that is worth an answer without opening; else
+ * the seal has to hold first (the device's address or the router changed, or somebody replays its
+ * packets). A device whose whole window is here repeats only: no new chunk would tell the way. */
 static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct session *session,
                                        const struct mr_packet *packet,
                                        const struct mr_datagram *datagram)
 {
-    if (session->heard && same_address(&session->from, &packet->from)) {
+    if (session->heard && same_way(&session->from, &packet->from)) {
         session->bytes_in += packet->length;
     } else {
         struct mr_open_job job = {.key = session_index(sessions, session),

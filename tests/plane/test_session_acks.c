@@ -179,6 +179,35 @@ static void test_rebinding(void **state)
     assert_int_equal(mr_counter_get(&bench->counters->counts[MR_UPLOAD_COUNT_rebound]), 2);
 }
 
+/* Another router, the same address, and the device has nothing new to say: its repeats tell the way
+ * back, but only if their seals hold. */
+static void test_another_way_back(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *device = bench_admit(bench, 0);
+    const struct mr_link_address router = {.vlan = 7, .mac = {2, 0, 0, 0, 0, 9}};
+    struct mr_peer_address by_router = bench_home, to;
+    uint8_t datagram[KIT_DATAGRAM_MAX];
+    struct mr_ack ack;
+
+    by_router.link = router;
+    bench_chunk(bench, device, 0);
+    bench_drain_acks(bench);
+    bench->now_ms += 10;
+    const uint32_t length = kit_seal(device, 0, datagram);
+    datagram[length - 1] ^= 1;
+    assert_int_equal(bench_give(bench, datagram, length, &by_router), MR_UPLOAD_DROP_bad_tag);
+    assert_int_equal(chunk_from(bench, device, 0, &bench_home), MR_UPLOAD_DROP_duplicate);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_memory_equal(&to.link, &bench_home.link, sizeof to.link);
+    bench->now_ms += 10;
+    assert_int_equal(chunk_from(bench, device, 0, &by_router), MR_UPLOAD_DROP_duplicate);
+    assert_true(bench_ack(bench, device, &ack, &to));
+    assert_true(same(&to, &bench_home));
+    assert_memory_equal(&to.link, &router, sizeof router);
+    assert_int_equal(mr_counter_get(&bench->counters->counts[MR_UPLOAD_COUNT_rebound]), 0);
+}
+
 static void test_stranger_gets_nothing(void **state)
 {
     struct bench *bench = *state;
@@ -308,6 +337,7 @@ int main(void)
         TEST(test_repeats_are_rate_limited),
         cmocka_unit_test(test_ack_every_sixteen),
         TEST(test_rebinding),
+        TEST(test_another_way_back),
         TEST(test_no_credit_for_another_address),
         TEST(test_stranger_gets_nothing),
         cmocka_unit_test(test_no_amplification),
