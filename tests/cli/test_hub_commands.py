@@ -17,8 +17,9 @@ MILLRACE = HUB = DIGITS = None
 
 
 def free_base_port():
-    """A port such that it, the next one and their upload ports were free a moment ago."""
-    for base in range(21000 + os.getpid() % 20000, 64000, 7):
+    """A port such that it, the next one and their upload ports were free a moment ago, and none that the kernel gives
+    to whoever asks for any."""
+    for base in range(21000 + os.getpid() % 9000, 31000, 7):
         held = []
         try:
             for port, kind in ((base, socket.SOCK_STREAM), (base + 1, socket.SOCK_STREAM),

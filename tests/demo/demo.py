@@ -30,6 +30,7 @@ TRAINING = {
     "trainer": {"epochs": 10, "batch": 8, "learning_rate": 0.2},
 }
 KILL_ROUND = 5  # the device numbered VICTIM dies in the middle of this round's upload
+KILL_DEADLINE_MS = 10000
 VICTIM = 7
 COHORT_MIN = 20
 
@@ -92,7 +93,7 @@ class Demo:
     def kill_victim_mid_upload(self):
         """Waits until the victim says it has halted in its upload, then kills it."""
         path = f"{self.work}/device-{VICTIM:03d}.log"
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 30
         while time.monotonic() < limit:
             with open(path, encoding="utf-8") as f:
                 if "stopped after" in f.read():
@@ -111,7 +112,9 @@ class Demo:
 
     def round(self, number):
         self.arrange_kill(number)
-        opened = self.fed.operator(0, "round", "open")["round"]
+        # Only the round that a device is killed in has to wait for its deadline.
+        wish = ("--deadline-ms", str(KILL_DEADLINE_MS)) if number == KILL_ROUND else ()
+        opened = self.fed.operator(0, "round", "open", *wish)["round"]
         if number == KILL_ROUND:
             self.kill_victim_mid_upload()
         outcome = self.fed.operator(0, "round", "show", str(opened), "--wait")

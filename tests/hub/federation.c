@@ -70,7 +70,7 @@ static void write_config(struct federation *federation, unsigned hub, const char
             "control:\n  listen_host: 127.0.0.1\n  port: %u\n"
             "upload:\n  listen_host: 127.0.0.1\n  port_base: 0\n  slots_per_worker: 16\n"
             "  share_bytes_max: 65536\n  receive_buffer_bytes: 262144\n"
-            "round:\n  cohort_min: 3\n  quorum: 4\n  deadline_ms: 20000\n  weight_max: 10\n"
+            "round:\n  cohort_min: 3\n  quorum: 4\n  deadline_ms: 120000\n  weight_max: 10\n"
             "  commit_interval_ms: 20\n%s  initial_model_file: initial.safetensors\n%s"
             "hubs:\n",
             hub, hub, hub, hub, hub, federation->ports[hub],

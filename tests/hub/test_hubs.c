@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "appliance/cli/pki.h"
@@ -68,7 +69,7 @@ static void test_one_short_releases_nothing_anywhere(void **state)
 {
     struct federation *federation = *state;
     struct device devices[2];
-    const uint64_t round = federation_open_round(federation, "{\"deadline_ms\": 700}");
+    const uint64_t round = federation_open_round(federation, "{\"deadline_ms\": 5000}");
     for (unsigned i = 0; i < 2; i++) {
         device_open(&devices[i], federation, i, 0);
         device_upload(&devices[i], 0);
@@ -362,19 +363,21 @@ static void test_end_in_the_middle(void **state)
     device_open(&device, federation, 0, 0);
     device_upload(&device, 0);
     /* A long poll hangs while both stop. */
+    struct mr_h2_client *poller = federation_client(federation, "device-001", 0);
     const pid_t waiter = fork();
     if (waiter == 0) {
         char path[] = "/v1/rounds/current?after=9&wait_ms=30000";
-        struct mr_h2_client *client = federation_client(federation, "device-001", 0);
         struct mr_h2_response response;
         struct mr_error error;
-        mr_h2_client_request(client, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
+        mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
         _exit(0);
     }
     usleep(100000);
     assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
     assert_int_equal(federation_stop(federation, 1, SIGINT), 0);
     kill(waiter, SIGKILL);
+    waitpid(waiter, NULL, 0);
+    mr_h2_client_close(poller);
     device_close(&device);
 }
 

@@ -22,7 +22,7 @@ from h2peer import Client
 DIMENSION = 300
 DEVICES = 6
 COHORT_MIN = 3
-PEER_TIMEOUT_MS = 1500
+PEER_TIMEOUT_MS = 5000
 
 
 def b64(data):
