@@ -131,6 +131,7 @@ struct mre_outcome {
     uint32_t upload_ms; /* from the first seed to committed */
     char code[40];      /* a hub's refusal code, or "" */
     char text[MRE_TEXT_BYTES];
+    uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
 };
 
 MRE_API const char *mre_version(void);
@@ -156,7 +157,8 @@ MRE_API const char *mre_client_id(const struct mre_client *client);
 
 /* Waits up to wait_ms for a round newer than the last one this client finished, and takes part in
  * it. Returns outcome->result. Bound: wait_ms + training + the round's deadline + a request's
- * timeout. */
+ * timeout. Any result but MRE_NO_ROUND with outcome->round 0 may come at once, again and again:
+ * pause before the next call, for outcome->retry_after_ms at least. */
 MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms,
                                          mre_train_fn train, void *context,
                                          struct mre_outcome *outcome);

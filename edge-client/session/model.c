@@ -103,14 +103,12 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
     snprintf(path, sizeof path, "/v1/models/%s", hash);
     const uint64_t deadline = terms->announcement.deadline_unix_ms;
     enum mre_result result;
-    unsigned times = 0, retry_ms;
+    unsigned times = 0;
     do {
-        retry_ms = 0;
         result = mr_control_reach(client, 0, &client->lead, deadline, outcome);
         if (!result)
-            result =
-                mr_control_ask(client, &client->lead, &question, &response, &retry_ms, outcome);
-    } while (mr_control_again(client, result, deadline, &times, retry_ms, outcome));
+            result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+    } while (mr_control_again(client, result, deadline, &times, outcome));
     if (result)
         return result;
     if (!hash_holds(response.body, response.length, terms->announcement.model_hash))

@@ -103,6 +103,8 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
     snprintf(fake->dir, sizeof fake->dir, "/tmp/millrace-edge-test-XXXXXX");
     CHECK(mkdtemp(fake->dir));
     fake->random.state = 11;
+    fake->busy_code = "busy";
+    fake->busy_ms = 700;
     fake->now_us = 5000000;
     fake->unix_start_ms = 1700000000000;
     fake->hub_count = hub_count;
