@@ -68,9 +68,11 @@ struct mre_options {
     const struct mre_hub *hubs; /* exactly the hubs of the federation, the lead first */
     unsigned hub_count;         /* 2..MRE_HUBS_MAX */
     enum mre_transport transport;
-    const char *cpu_mask;        /* NULL = all; as --cpu-mask */
-    unsigned request_timeout_ms; /* 0 = 10,000: one control request, waits excluded */
-    unsigned silence_ms;         /* 0 = 3,000: UDP without any answer for so long is given up */
+    const char *cpu_mask; /* NULL = all; as --cpu-mask */
+    /* 0 = 10,000: one control request, waits excluded. A model or a share that keeps moving, at
+     * least 4 KiB in each such time, may take until the round's deadline. */
+    unsigned request_timeout_ms;
+    unsigned silence_ms; /* 0 = 3,000: UDP without any answer for so long is given up */
     /* Audits and demonstrations only, never in production: each attempt's vector, BEFORE it is
      * masked, is written into this folder (layout: docs/edge-client.md). NULL = off. */
     const char *dump_dir;

@@ -1,6 +1,7 @@
 #include "edge-client/session/control.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,16 +136,27 @@ static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_r
     return outcome->result;
 }
 
+/* What the question may take in all. */
+static unsigned whole_ms(const struct mre_client *client, const struct mr_question *question,
+                         unsigned timeout_ms)
+{
+    const uint64_t now = client->world.unix_ms(client->world.context);
+    const uint64_t left = question->until_unix_ms > now ? question->until_unix_ms - now : 0;
+    const unsigned whole = left < UINT_MAX ? (unsigned)left : UINT_MAX;
+    return whole > timeout_ms ? whole : timeout_ms;
+}
+
 enum mre_result mr_control_ask(struct mre_client *client, void **connection,
                                const struct mr_question *question, struct mr_h2_response *response,
                                struct mre_outcome *outcome)
 {
     struct mr_error error = {.text = ""};
+    const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
-    int failure = client->world.request(
-        client->world.context, *connection, question->method, question->path,
-        question->content_type, question->body, question->length, question->answer_max,
-        client->request_timeout_ms + question->wait_ms, response, &error);
+    int failure = client->world.request(client->world.context, *connection, question->method,
+                                        question->path, question->content_type, question->body,
+                                        question->length, question->answer_max, timeout_ms,
+                                        whole_ms(client, question, timeout_ms), response, &error);
     if (failure) {
         mr_control_drop(client, connection);
         return failed(outcome, failure, question->path, &error);
@@ -308,7 +320,8 @@ enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_
                                    .body = share,
                                    .length = terms->layout.share_bytes,
                                    .answer_max = MR_MESSAGE_MAX,
-                                   .wait_ms = WAIT_MS_MAX};
+                                   .wait_ms = WAIT_MS_MAX,
+                                   .until_unix_ms = terms->announcement.deadline_unix_ms};
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "/share",
              terms->announcement.round, upload_id);
     return ask_status(client, &question, status, outcome);

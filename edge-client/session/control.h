@@ -35,6 +35,9 @@ struct mr_question {
     size_t length;
     size_t answer_max;
     unsigned wait_ms; /* how long the hub itself may wait before it answers */
+    /* For what is large: as long as it moves it may take until then. 0: no longer than a timeout.
+     */
+    uint64_t until_unix_ms;
 };
 
 /* Asks. 0 for a 2xx answer, which is then owed a mr_h2_response_fini. Codes that end the round

@@ -49,8 +49,10 @@ struct fake {
 
     /* --- what happened --- */
     unsigned connects, seeds_posted, grants, puts, models_sent, attempts, statuses;
-    unsigned impatient;                   /* questions before a hub's retry_after_ms was over */
-    uint64_t quiet_until_us[MR_HUBS_MAX]; /* each hub's */
+    unsigned models_whole_ms, puts_whole_ms; /* that the newest of these might take in all */
+    unsigned others_extended;                /* other questions that might take two timeouts */
+    unsigned impatient;                      /* questions before a hub's retry_after_ms was over */
+    uint64_t quiet_until_us[MR_HUBS_MAX];    /* each hub's */
     uint32_t last_attempt;
     bool receipt_lost;        /* the newest */
     unsigned last_connection; /* of the newest grant */

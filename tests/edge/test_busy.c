@@ -1,5 +1,5 @@
-/* test_busy.c - a device and hubs that have no time for it just now: it comes back when it was
- * asked to, and loses nothing by it. */
+/* test_busy.c - a device and hubs that have no time for it just now, or are far away: it comes back
+ * when it was asked to, waits for what moves, and loses nothing by it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,6 +146,22 @@ static void test_announcement(void **state)
     }
 }
 
+/* The large ones have the rest of the round, and no longer. */
+static void test_large_bodies_have_time(void **state)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    (void)state;
+    fake_init(&fake, 3, 16);
+    fake.announcement.deadline_unix_ms = fake.unix_start_ms + 600000;
+    fake_announce(&fake);
+    assert_int_equal(play(&fake, MRE_TRANSPORT_HTTP2, &outcome), MRE_COMMITTED);
+    assert_true(fake.models_whole_ms > 590000 && fake.models_whole_ms <= 600000);
+    assert_true(fake.puts_whole_ms > 590000 && fake.puts_whole_ms <= 600000);
+    assert_int_equal(fake.others_extended, 0);
+    fake_fini(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_status_of_what_was_sent),
         cmocka_unit_test(test_status_never_told),
         cmocka_unit_test(test_announcement),
+        cmocka_unit_test(test_large_bodies_have_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
