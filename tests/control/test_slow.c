@@ -17,7 +17,8 @@
 #define BUFFER     (64 * 1024) /* of the sockets, which could else hide a whole body */
 #define FOREVER_MS 600000
 
-/* Carries one connection to the server, `at_once` bytes and a pause at a time. */
+/* Carries one connection to the server and back, so many bytes and a pause at a time: on the way
+ * back, at_once. */
 struct path {
     int listener, near, far;
     atomic_uint at_once;
@@ -54,8 +55,8 @@ static void *run_path(void *context)
     }
     while (!atomic_load(&path->over)) {
         const unsigned at_once = atomic_load(&path->at_once);
-        if (at_once &&
-            (!carry(path->near, path->far, at_once) || !carry(path->far, path->near, at_once))) {
+        if (!carry(path->near, path->far, AT_ONCE) ||
+            (at_once && !carry(path->far, path->near, at_once))) {
             break;
         }
         usleep(PAUSE_MS * 1000);
