@@ -11,6 +11,7 @@
 #define WAIT_MS        20000
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS   5000
+#define ASKED_MAX_MS   300000 /* no hub silences a device for longer */
 
 struct run {
     const struct mr_edge_arguments *arguments;
@@ -66,7 +67,14 @@ static void pause_ms(unsigned ms)
     nanosleep(&t, NULL);
 }
 
-/* The lead is away, or tells nonsense: says so when that begins, and waits longer each time. */
+static unsigned next_pause_ms(const struct run *run, const struct mre_outcome *o)
+{
+    const unsigned asked = o->retry_after_ms < ASKED_MAX_MS ? o->retry_after_ms : ASKED_MAX_MS;
+    return asked > run->retry_ms ? asked : run->retry_ms;
+}
+
+/* The lead is away, refuses to tell of a round, or tells nonsense: says so when that begins, and
+ * waits longer each time, and not less than it was asked to. */
 static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
 {
     unsigned patience = run->arguments->patience_ms;
@@ -75,10 +83,24 @@ static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
                 o->text);
     if (patience && run->waited_ms >= patience)
         return false;
-    pause_ms(run->retry_ms);
-    run->waited_ms += run->retry_ms;
+    const unsigned ms = next_pause_ms(run, o);
+    pause_ms(ms);
+    run->waited_ms += ms;
     run->retry_ms = 2 * run->retry_ms < RETRY_MAX_MS ? 2 * run->retry_ms : RETRY_MAX_MS;
     return true;
+}
+
+static bool ends_the_command(enum mre_result result)
+{
+    return result == MRE_CERTIFICATE_REFUSED || result == MRE_BAD_CONFIG || result == MRE_FAILED;
+}
+
+/* Results that tell nothing of a round: it is asked for again. */
+static bool is_worth_waiting(const struct run *run, const struct mre_outcome *o)
+{
+    if (o->result == MRE_UNTRUSTED_ANNOUNCEMENT)
+        return run->arguments->rounds == 0;
+    return o->result == MRE_UNREACHABLE || (o->round == 0 && !ends_the_command(o->result));
 }
 
 /* True while there is more to do. */
@@ -95,8 +117,7 @@ static bool one_round(struct run *run)
         run->retry_ms = RETRY_FIRST_MS;
         return true;
     }
-    if (result == MRE_UNREACHABLE ||
-        (result == MRE_UNTRUSTED_ANNOUNCEMENT && run->arguments->rounds == 0)) {
+    if (is_worth_waiting(run, &outcome)) {
         bool more = wait_and_retry(run, &outcome);
         if (!more)
             run->code = mr_edge_exit_of(result);
@@ -107,8 +128,7 @@ static bool one_round(struct run *run)
     run->retry_ms = RETRY_FIRST_MS;
     if (outcome.round)
         print_round(run, &outcome);
-    if (result == MRE_CERTIFICATE_REFUSED || result == MRE_BAD_CONFIG || result == MRE_FAILED ||
-        result == MRE_UNTRUSTED_ANNOUNCEMENT) {
+    if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
         fprintf(stderr, "millrace-edge: %s: %s\n", mre_result_name(result), outcome.text);
         run->code = mr_edge_exit_of(result);
         return false;

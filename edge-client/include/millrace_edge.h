@@ -68,9 +68,11 @@ struct mre_options {
     const struct mre_hub *hubs; /* exactly the hubs of the federation, the lead first */
     unsigned hub_count;         /* 2..MRE_HUBS_MAX */
     enum mre_transport transport;
-    const char *cpu_mask;        /* NULL = all; as --cpu-mask */
-    unsigned request_timeout_ms; /* 0 = 10,000: one control request, waits excluded */
-    unsigned silence_ms;         /* 0 = 3,000: UDP without any answer for so long is given up */
+    const char *cpu_mask; /* NULL = all; as --cpu-mask */
+    /* 0 = 10,000: one control request, waits excluded. A model or a share that keeps moving, at
+     * least 4 KiB in each such time, may take until the round's deadline. */
+    unsigned request_timeout_ms;
+    unsigned silence_ms; /* 0 = 3,000: UDP without any answer for so long is given up */
     /* Audits and demonstrations only, never in production: each attempt's vector, BEFORE it is
      * masked, is written into this folder (layout: docs/edge-client.md). NULL = off. */
     const char *dump_dir;
@@ -131,6 +133,7 @@ struct mre_outcome {
     uint32_t upload_ms; /* from the first seed to committed */
     char code[40];      /* a hub's refusal code, or "" */
     char text[MRE_TEXT_BYTES];
+    uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
 };
 
 MRE_API const char *mre_version(void);
@@ -156,7 +159,8 @@ MRE_API const char *mre_client_id(const struct mre_client *client);
 
 /* Waits up to wait_ms for a round newer than the last one this client finished, and takes part in
  * it. Returns outcome->result. Bound: wait_ms + training + the round's deadline + a request's
- * timeout. */
+ * timeout. Any result but MRE_NO_ROUND with outcome->round 0 may come at once, again and again:
+ * pause before the next call, for outcome->retry_after_ms at least. */
 MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms,
                                          mre_train_fn train, void *context,
                                          struct mre_outcome *outcome);

@@ -73,9 +73,9 @@ static enum mre_result make_share(struct attempt *a)
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
 
-static bool again(struct attempt *a, enum mre_result result, unsigned *times, unsigned retry_ms)
+static bool again(struct attempt *a, enum mre_result result, unsigned *times)
 {
-    return mr_control_again(a->client, result, deadline(a), times, retry_ms, a->outcome);
+    return mr_control_again(a->client, result, deadline(a), times, a->outcome);
 }
 
 /* The same seed for the same attempt as often as it takes: the helper gives the same receipt. */
@@ -90,7 +90,7 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
             result =
                 mr_control_seed(a->client, helper, &connection, &a->work->terms, a->request.attempt,
                                 a->seeds[helper - 1], &a->request.receipts[helper - 1], a->outcome);
-    } while (again(a, result, &times, 0));
+    } while (again(a, result, &times));
     mr_control_drop(a->client, &connection);
     return result;
 }
@@ -108,14 +108,13 @@ static enum mre_result send_seeds(struct attempt *a)
 static enum mre_result get_grant(struct attempt *a)
 {
     enum mre_result result;
-    unsigned times = 0, retry_ms;
+    unsigned times = 0;
     do {
-        retry_ms = 0;
         result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
         if (!result)
-            result = mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, &retry_ms,
-                                      a->outcome);
-    } while (again(a, result, &times, retry_ms));
+            result =
+                mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, a->outcome);
+    } while (again(a, result, &times));
     return result;
 }
 
@@ -203,7 +202,7 @@ static enum mre_result put_share(struct attempt *a)
         if (!result)
             result = mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share,
                                     &a->status, a->outcome);
-    } while (again(a, result, &times, 0));
+    } while (again(a, result, &times));
     if (result != MRE_ALREADY_COUNTED)
         return result;
     a->status.state = MR_UPLOAD_STAGED; /* the one before had arrived whole */
@@ -229,10 +228,8 @@ static enum mre_result await_end(struct attempt *a)
         if (!result)
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
-        if (result == MRE_UNREACHABLE && unix_ms(a) < deadline(a) + GRACE_MS) {
-            mr_client_pause(a->client, MR_CONTROL_AGAIN_MS);
-            continue; /* a broken connection says nothing of the upload: ask again */
-        }
+        if (mr_control_again(a->client, result, deadline(a) + GRACE_MS, NULL, a->outcome))
+            continue; /* cut off or busy says nothing of the upload */
         if (result)
             return result;
         if (a->status.state == MR_UPLOAD_RECEIVING)
@@ -275,8 +272,10 @@ static enum mre_result bring_over(struct attempt *a)
 
 static enum mre_result judge(struct attempt *a)
 {
-    if (a->status.state == MR_UPLOAD_COMMITTED)
+    if (a->status.state == MR_UPLOAD_COMMITTED) {
+        a->outcome->code[0] = 0; /* of a refusal that was waited out */
         return mr_outcome_set(a->outcome, MRE_COMMITTED, "committed");
+    }
     snprintf(a->outcome->code, sizeof a->outcome->code, "%s",
              mr_upload_reason_name(a->status.reason));
     switch (a->status.reason) {
@@ -295,8 +294,8 @@ static enum mre_result judge(struct attempt *a)
 /* Which ends of an attempt a fresh one may mend. */
 static enum mr_attempt_next next_of(const struct attempt *a)
 {
-    static const char *const mendable[] = {"bad_attempt", "seed_conflict", "idle",
-                                           "not_found",   "busy",          "internal"};
+    static const char *const mendable[] = {"bad_attempt", "seed_conflict", "idle", "not_found",
+                                           "internal"};
     if (a->outcome->result == MRE_UNREACHABLE)
         return a->request.transport == MR_TRANSPORT_UDP && a->grant.upload_id
                    ? MR_ATTEMPT_OVER_HTTP2

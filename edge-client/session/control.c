@@ -1,6 +1,7 @@
 #include "edge-client/session/control.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,14 +82,18 @@ static bool is_busy(const char *code)
 }
 
 bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
-                      unsigned *times, unsigned retry_ms, const struct mre_outcome *outcome)
+                      unsigned *times, const struct mre_outcome *outcome)
 {
     const bool busy = result == MRE_REFUSED && is_busy(outcome->code);
-    if ((result != MRE_UNREACHABLE && !busy) ||
-        client->world.unix_ms(client->world.context) >= deadline_unix_ms ||
-        (!busy && ++*times > MR_CONTROL_AGAIN_MAX))
+    const uint64_t now = client->world.unix_ms(client->world.context);
+    if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms)
         return false;
-    mr_client_pause(client, retry_ms ? retry_ms : MR_CONTROL_AGAIN_MS);
+    if (!busy && times && ++*times > MR_CONTROL_AGAIN_MAX)
+        return false;
+    const unsigned asked = busy ? outcome->retry_after_ms : 0;
+    const unsigned pause = asked ? asked : MR_CONTROL_AGAIN_MS;
+    const uint64_t left = deadline_unix_ms - now;
+    mr_client_pause(client, pause < left ? pause : (unsigned)left);
     return true;
 }
 
@@ -115,7 +120,7 @@ static enum mre_result result_of_code(const char *code)
 }
 
 static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_response *response,
-                               const struct mr_question *question, unsigned *retry_after_ms)
+                               const struct mr_question *question)
 {
     struct mr_refusal refusal;
     struct mr_error error;
@@ -125,31 +130,40 @@ static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_r
                               question->method, question->path, response->status);
     }
     snprintf(outcome->code, sizeof outcome->code, "%s", refusal.code);
-    if (retry_after_ms)
-        *retry_after_ms = refusal.retry_after_ms;
-    return mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.code,
-                          refusal.message);
+    mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.code,
+                   refusal.message);
+    outcome->retry_after_ms = refusal.retry_after_ms;
+    return outcome->result;
+}
+
+/* What the question may take in all. */
+static unsigned whole_ms(const struct mre_client *client, const struct mr_question *question,
+                         unsigned timeout_ms)
+{
+    const uint64_t now = client->world.unix_ms(client->world.context);
+    const uint64_t left = question->until_unix_ms > now ? question->until_unix_ms - now : 0;
+    const unsigned whole = left < UINT_MAX ? (unsigned)left : UINT_MAX;
+    return whole > timeout_ms ? whole : timeout_ms;
 }
 
 enum mre_result mr_control_ask(struct mre_client *client, void **connection,
                                const struct mr_question *question, struct mr_h2_response *response,
-                               unsigned *retry_after_ms, struct mre_outcome *outcome)
+                               struct mre_outcome *outcome)
 {
     struct mr_error error = {.text = ""};
-    if (retry_after_ms)
-        *retry_after_ms = 0;
+    const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
-    int failure = client->world.request(
-        client->world.context, *connection, question->method, question->path,
-        question->content_type, question->body, question->length, question->answer_max,
-        client->request_timeout_ms + question->wait_ms, response, &error);
+    int failure = client->world.request(client->world.context, *connection, question->method,
+                                        question->path, question->content_type, question->body,
+                                        question->length, question->answer_max, timeout_ms,
+                                        whole_ms(client, question, timeout_ms), response, &error);
     if (failure) {
         mr_control_drop(client, connection);
         return failed(outcome, failure, question->path, &error);
     }
     if (response->status >= 200 && response->status < 300)
         return MRE_COMMITTED;
-    enum mre_result result = refused(outcome, response, question, retry_after_ms);
+    enum mre_result result = refused(outcome, response, question);
     mr_h2_response_fini(response);
     return result;
 }
@@ -176,14 +190,13 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
              client->ledger.finished, wait_ms);
     if (client->lead) {
         enum mre_result result =
-            mr_control_ask(client, &client->lead, &question, response, NULL, outcome);
+            mr_control_ask(client, &client->lead, &question, response, outcome);
         if (result != MRE_UNREACHABLE)
             return result;
         /* The connection was kept from an earlier round and went stale: once more, afresh. */
     }
     enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
-    return result ? result
-                  : mr_control_ask(client, &client->lead, &question, response, NULL, outcome);
+    return result ? result : mr_control_ask(client, &client->lead, &question, response, outcome);
 }
 
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
@@ -216,7 +229,7 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
 /* --- seeds, grants, shares ------------------------------------------------------------------- */
 
 static enum mre_result post(struct mre_client *client, void **connection, const char *path,
-                            char *text, struct mr_h2_response *response, unsigned *retry_after_ms,
+                            char *text, struct mr_h2_response *response,
                             struct mre_outcome *outcome)
 {
     if (!text)
@@ -227,8 +240,7 @@ static enum mre_result post(struct mre_client *client, void **connection, const 
                                    .body = text,
                                    .length = strlen(text),
                                    .answer_max = MR_MESSAGE_MAX};
-    enum mre_result result =
-        mr_control_ask(client, connection, &question, response, retry_after_ms, outcome);
+    enum mre_result result = mr_control_ask(client, connection, &question, response, outcome);
     OPENSSL_cleanse(text, question.length);
     free(text);
     return result;
@@ -248,7 +260,7 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
     memcpy(request.seed, seed, sizeof request.seed);
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/seed", terms->announcement.round);
     enum mre_result result =
-        post(client, connection, path, mr_seed_request_encode(&request), &response, NULL, outcome);
+        post(client, connection, path, mr_seed_request_encode(&request), &response, outcome);
     OPENSSL_cleanse(&request, sizeof request);
     if (result)
         return result;
@@ -267,15 +279,14 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
 
 enum mre_result mr_control_grant(struct mre_client *client, const struct mr_round_terms *terms,
                                  const struct mr_upload_request *request,
-                                 struct mr_upload_grant *grant, unsigned *retry_after_ms,
-                                 struct mre_outcome *outcome)
+                                 struct mr_upload_grant *grant, struct mre_outcome *outcome)
 {
     char path[64];
     struct mr_h2_response response = {0};
     struct mr_error error;
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads", terms->announcement.round);
-    enum mre_result result = post(client, &client->lead, path, mr_upload_request_encode(request),
-                                  &response, retry_after_ms, outcome);
+    enum mre_result result =
+        post(client, &client->lead, path, mr_upload_request_encode(request), &response, outcome);
     if (result)
         return result;
     if (mr_upload_grant_decode(grant, (const char *)response.body, response.length, &error))
@@ -289,8 +300,7 @@ static enum mre_result ask_status(struct mre_client *client, const struct mr_que
 {
     struct mr_h2_response response = {0};
     struct mr_error error;
-    enum mre_result result =
-        mr_control_ask(client, &client->lead, question, &response, NULL, outcome);
+    enum mre_result result = mr_control_ask(client, &client->lead, question, &response, outcome);
     if (result)
         return result;
     if (mr_upload_status_decode(status, (const char *)response.body, response.length, &error))
@@ -310,7 +320,8 @@ enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_
                                    .body = share,
                                    .length = terms->layout.share_bytes,
                                    .answer_max = MR_MESSAGE_MAX,
-                                   .wait_ms = WAIT_MS_MAX};
+                                   .wait_ms = WAIT_MS_MAX,
+                                   .until_unix_ms = terms->announcement.deadline_unix_ms};
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "/share",
              terms->announcement.round, upload_id);
     return ask_status(client, &question, status, outcome);

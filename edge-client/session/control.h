@@ -1,7 +1,7 @@
 /* control.h - the device's questions to hubs, each with its answer decoded (inside session/ only).
  *
  * All return 0 (MRE_COMMITTED) for a good answer; otherwise the result, with outcome's text and,
- * for MRE_REFUSED, outcome->code set. */
+ * for a refusal, outcome->code and outcome->retry_after_ms set. */
 #ifndef MR_SESSION_CONTROL_H
 #define MR_SESSION_CONTROL_H
 
@@ -21,10 +21,11 @@ void mr_control_drop(struct mre_client *client, void **connection);
 
 /* Whether a question with that result may be put again, after a pause that is over on return: a hub
  * that was cut off or is busy has said nothing. A hub that restarts takes up the same round, so the
- * same question is the right one. `times` (0 at first) counts those that were cut off; `retry_ms`
- * is what a busy hub asked for, or 0. */
+ * same question is the right one. `times` (0 at first) counts those that were cut off, which is
+ * bounded; NULL: as often as it takes. The pause is what a busy hub asked for, but ends with the
+ * deadline. */
 bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
-                      unsigned *times, unsigned retry_ms, const struct mre_outcome *outcome);
+                      unsigned *times, const struct mre_outcome *outcome);
 
 struct mr_question {
     const char *method;
@@ -34,14 +35,17 @@ struct mr_question {
     size_t length;
     size_t answer_max;
     unsigned wait_ms; /* how long the hub itself may wait before it answers */
+    /* For what is large: as long as it moves it may take until then. 0: no longer than a timeout.
+     */
+    uint64_t until_unix_ms;
 };
 
-/* Asks. 0 for a 2xx answer, which is then owed a mr_h2_response_fini. A refusal's retry_after_ms
- * goes to *retry_after_ms (may be NULL). Codes that end the round become MRE_CLOSED, MRE_VOID,
- * MRE_ALREADY_COUNTED. A connection that failed is dropped: *connection is NULL then. */
+/* Asks. 0 for a 2xx answer, which is then owed a mr_h2_response_fini. Codes that end the round
+ * become MRE_CLOSED, MRE_VOID, MRE_ALREADY_COUNTED. A connection that failed is dropped:
+ * *connection is NULL then. */
 enum mre_result mr_control_ask(struct mre_client *client, void **connection,
                                const struct mr_question *question, struct mr_h2_response *response,
-                               unsigned *retry_after_ms, struct mre_outcome *outcome);
+                               struct mre_outcome *outcome);
 
 /* GET the announcement of a round newer than the last finished one and check it against the pinned
  * hubs. MRE_NO_ROUND when none opens within wait_ms. */
@@ -57,8 +61,7 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
 /* POSTs the receipts to the lead. */
 enum mre_result mr_control_grant(struct mre_client *client, const struct mr_round_terms *terms,
                                  const struct mr_upload_request *request,
-                                 struct mr_upload_grant *grant, unsigned *retry_after_ms,
-                                 struct mre_outcome *outcome);
+                                 struct mr_upload_grant *grant, struct mre_outcome *outcome);
 
 /* PUTs a whole share. */
 enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_terms *terms,

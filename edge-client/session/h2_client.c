@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -211,7 +213,54 @@ static int turn(struct mr_h2_client *client, short *events, struct mr_error *err
     return MR_H2_OK;
 }
 
-static int run(struct mr_h2_client *client, uint64_t deadline_ms, struct mr_error *error)
+/* Until when a request may take: longer while it moves, but not beyond the end. */
+struct patience {
+    unsigned timeout_ms;
+    uint64_t deadline_ms, end_ms;
+    uint64_t moved; /* when this deadline was set */
+};
+
+/* Counted below TLS, since a slow path takes longer than a timeout for one record. What is still in
+ * the socket's buffer has not gone anywhere. */
+static uint64_t moved(const struct mr_h2_client *client)
+{
+    int unsent = 0;
+    if (ioctl(client->fd, TIOCOUTQ, &unsent) != 0) {
+        unsent = 0;
+    }
+    return BIO_number_read(SSL_get_rbio(client->ssl)) +
+           BIO_number_written(SSL_get_wbio(client->ssl)) - (uint64_t)unsent;
+}
+
+static struct patience patience_of(const struct mr_h2_client *client, unsigned timeout_ms,
+                                   unsigned whole_ms)
+{
+    const uint64_t now_ms = mr_monotonic_ms();
+    struct patience patience = {
+        .timeout_ms = timeout_ms, .deadline_ms = now_ms + timeout_ms, .end_ms = now_ms + whole_ms};
+    if (patience.end_ms > patience.deadline_ms) {
+        patience.moved = moved(client);
+    }
+    return patience;
+}
+
+/* The deadline has come: whether there is another. */
+static bool extend(const struct mr_h2_client *client, struct patience *patience)
+{
+    if (patience->deadline_ms >= patience->end_ms) {
+        return false;
+    }
+    const uint64_t moved_now = moved(client);
+    if (moved_now - patience->moved < MR_H2_PROGRESS_BYTES) {
+        return false;
+    }
+    const uint64_t next_ms = mr_monotonic_ms() + patience->timeout_ms;
+    patience->moved = moved_now;
+    patience->deadline_ms = next_ms < patience->end_ms ? next_ms : patience->end_ms;
+    return true;
+}
+
+static int run(struct mr_h2_client *client, struct patience *patience, struct mr_error *error)
 {
     for (;;) {
         short events = 0;
@@ -219,11 +268,11 @@ static int run(struct mr_h2_client *client, uint64_t deadline_ms, struct mr_erro
         if (status != MR_H2_OK || client->exchange.state != MR_H2_EXCHANGE_OPEN) {
             return status;
         }
-        if (events == 0 && mr_monotonic_ms() < deadline_ms) {
+        if (events == 0 && mr_monotonic_ms() < patience->deadline_ms) {
             continue;
         }
-        const int ready = mr_wait_fd(client->fd, events, deadline_ms);
-        if (ready <= 0) {
+        const int ready = mr_wait_fd(client->fd, events, patience->deadline_ms);
+        if (ready < 0 || (ready == 0 && !extend(client, patience))) {
             return ready < 0 ? fail(client, MR_H2_BROKEN, error, strerror(errno))
                              : fail_in_time(client, error);
         }
@@ -235,6 +284,15 @@ int mr_h2_client_request(struct mr_h2_client *client, const char *method, const 
                          unsigned timeout_ms, struct mr_h2_response *response,
                          struct mr_error *error)
 {
+    return mr_h2_client_transfer(client, method, path, content_type, body, length, body_max,
+                                 timeout_ms, timeout_ms, response, error);
+}
+
+int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
+                          const char *content_type, const void *body, size_t length,
+                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
+                          struct mr_h2_response *response, struct mr_error *error)
+{
     const struct mr_h2_ask ask = {.method = method,
                                   .authority = client->authority,
                                   .path = path,
@@ -245,7 +303,8 @@ int mr_h2_client_request(struct mr_h2_client *client, const char *method, const 
     if (mr_h2_exchange_begin(client->session, &client->exchange, &ask, body_max) != 0) {
         return fail(client, MR_H2_BROKEN, error, "the connection takes no more requests");
     }
-    int status = run(client, mr_monotonic_ms() + timeout_ms, error);
+    struct patience patience = patience_of(client, timeout_ms, whole_ms);
+    int status = run(client, &patience, error);
     ERR_clear_error();
     if (status == MR_H2_OK && client->exchange.state == MR_H2_EXCHANGE_FAILED) {
         status = fail(client, MR_H2_BROKEN, error, client->exchange.reason);

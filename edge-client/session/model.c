@@ -96,21 +96,20 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
 {
     char path[96];
     struct mr_h2_response response = {0};
+    const uint64_t deadline = terms->announcement.deadline_unix_ms;
     struct mr_question question = {.method = "GET",
                                    .path = path,
+                                   .until_unix_ms = deadline,
                                    .answer_max = (size_t)terms->layout.dimension * sizeof(float) +
                                                  MR_SAFETENSORS_HEADER_MAX + 8};
     snprintf(path, sizeof path, "/v1/models/%s", hash);
-    const uint64_t deadline = terms->announcement.deadline_unix_ms;
     enum mre_result result;
-    unsigned times = 0, retry_ms;
+    unsigned times = 0;
     do {
-        retry_ms = 0;
         result = mr_control_reach(client, 0, &client->lead, deadline, outcome);
         if (!result)
-            result =
-                mr_control_ask(client, &client->lead, &question, &response, &retry_ms, outcome);
-    } while (mr_control_again(client, result, deadline, &times, retry_ms, outcome));
+            result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+    } while (mr_control_again(client, result, deadline, &times, outcome));
     if (result)
         return result;
     if (!hash_holds(response.body, response.length, terms->announcement.model_hash))

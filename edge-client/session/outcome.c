@@ -12,6 +12,7 @@ enum mre_result mr_outcome_set(struct mre_outcome *outcome, enum mre_result resu
         vsnprintf(outcome->text, sizeof outcome->text, format, arguments);
         va_end(arguments);
         outcome->result = result;
+        outcome->retry_after_ms = 0;
     }
     return result;
 }

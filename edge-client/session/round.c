@@ -175,7 +175,7 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
     enum mre_result result = mr_control_connect(client, position, &connection, outcome);
     if (!result)
-        result = mr_control_ask(client, &connection, &question, &response, NULL, outcome);
+        result = mr_control_ask(client, &connection, &question, &response, outcome);
     if (!result)
         mr_h2_response_fini(&response);
     mr_control_drop(client, &connection);

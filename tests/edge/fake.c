@@ -103,6 +103,8 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
     snprintf(fake->dir, sizeof fake->dir, "/tmp/millrace-edge-test-XXXXXX");
     CHECK(mkdtemp(fake->dir));
     fake->random.state = 11;
+    fake->busy_code = "busy";
+    fake->busy_ms = 700;
     fake->now_us = 5000000;
     fake->unix_start_ms = 1700000000000;
     fake->hub_count = hub_count;
@@ -206,10 +208,18 @@ static void disconnect(void *context, void *connection)
 
 static int request(void *context, void *connection, const char *method, const char *path,
                    const char *content_type, const void *body, size_t length, size_t body_max,
-                   unsigned timeout_ms, struct mr_h2_response *response, struct mr_error *error)
+                   unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
+                   struct mr_error *error)
 {
     struct fake *fake = context;
     struct connection *c = connection;
+    CHECK(whole_ms >= timeout_ms);
+    if (strncmp(path, "/v1/models/", 11) == 0)
+        fake->models_whole_ms = whole_ms;
+    else if (strcmp(method, "PUT") == 0)
+        fake->puts_whole_ms = whole_ms;
+    else
+        fake->others_extended += whole_ms > timeout_ms;
     (void)content_type;
     fake->now_us += 1000;
     if (fake->idle_ms && fake->now_us - c->used_us > (uint64_t)fake->idle_ms * 1000)

@@ -26,7 +26,13 @@ struct fake {
 
     /* --- knobs --- */
     unsigned loss;            /* percent of datagrams, each way */
-    unsigned busy;            /* so many grants are refused as busy first */
+    unsigned busy;            /* so many grants are refused first, with busy_code */
+    unsigned busy_currents;   /* so many questions for the announcement, likewise */
+    unsigned busy_seeds;      /* so many seeds */
+    unsigned busy_puts;       /* so many whole shares */
+    unsigned busy_statuses;   /* so many questions for an upload's status */
+    const char *busy_code;    /* "busy" */
+    uint32_t busy_ms;         /* retry_after_ms of these refusals */
     unsigned break_grants;    /* so many grants are lost on the way back */
     unsigned break_seeds;     /* so many receipts are lost on the way back */
     unsigned break_models;    /* so many downloads are cut off */
@@ -42,7 +48,11 @@ struct fake {
     bool hold_staged;                    /* never commits */
 
     /* --- what happened --- */
-    unsigned connects, seeds_posted, grants, puts, models_sent, attempts;
+    unsigned connects, seeds_posted, grants, puts, models_sent, attempts, statuses;
+    unsigned models_whole_ms, puts_whole_ms; /* that the newest of these might take in all */
+    unsigned others_extended;                /* other questions that might take two timeouts */
+    unsigned impatient;                      /* questions before a hub's retry_after_ms was over */
+    uint64_t quiet_until_us[MR_HUBS_MAX];    /* each hub's */
     uint32_t last_attempt;
     bool receipt_lost;        /* the newest */
     unsigned last_connection; /* of the newest grant */

@@ -49,6 +49,18 @@ static int refuse(struct mr_h2_response *response, const char *code, uint32_t re
     return answer_text(response, status ? status : 400, mr_refusal_encode(&refusal));
 }
 
+/* Whether this question is refused for now; one less of them is to come. */
+static bool is_busy(struct fake *fake, unsigned *times, unsigned hub,
+                    struct mr_h2_response *response)
+{
+    if (!*times)
+        return false;
+    --*times;
+    fake->quiet_until_us[hub] = fake->now_us + (uint64_t)fake->busy_ms * 1000;
+    refuse(response, fake->busy_code, fake->busy_ms);
+    return true;
+}
+
 static int lost_connection(struct mr_error *error)
 {
     mr_error_set(error, "the connection was lost");
@@ -61,6 +73,8 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
 {
     uint64_t after;
     unsigned wait_ms;
+    if (is_busy(fake, &fake->busy_currents, 0, response))
+        return MR_H2_OK;
     CHECK(sscanf(path, "/v1/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after, &wait_ms) == 2);
     if (after >= fake->announcement.round) {
         fake->now_us += (uint64_t)wait_ms * 1000;
@@ -116,10 +130,8 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
         CHECK(!mr_receipt_verify(request.receipts[i].signature, fake->terms.hash, client_id,
                                  (uint16_t)(5 + i), request.attempt,
                                  fake->announcement.hubs[i + 1].public_key));
-    if (fake->busy) {
-        fake->busy--;
-        return refuse(response, "busy", 70);
-    }
+    if (is_busy(fake, &fake->busy, 0, response))
+        return MR_H2_OK;
     if (fake->refuse_grant)
         return refuse(response, fake->refuse_grant, 0);
     if (fake->receiving && request.attempt <= fake->last_attempt)
@@ -172,6 +184,9 @@ static void settle(struct fake *fake)
 static int status(struct fake *fake, struct mr_h2_response *response, unsigned timeout_ms)
 {
     struct mr_upload_status told = {.state = fake->state, .reason = MR_REASON_NONE};
+    fake->statuses++;
+    if (is_busy(fake, &fake->busy_statuses, 0, response))
+        return MR_H2_OK;
     if (forgets(fake))
         return refuse(response, "not_found", 0);
     if (told.state == MR_UPLOAD_STAGED)
@@ -187,6 +202,8 @@ static int put(struct fake *fake, const void *body, size_t length, struct mr_h2_
                struct mr_error *error)
 {
     struct mr_upload_status told = {.state = MR_UPLOAD_STAGED};
+    if (is_busy(fake, &fake->busy_puts, 0, response))
+        return MR_H2_OK;
     CHECK(length == fake->terms.layout.share_bytes && fake->receiving);
     if (fake->receiver.received == fake->terms.layout.chunks) {
         CHECK(memcmp(fake->receiver.share, body, length) == 0); /* frozen */
@@ -213,6 +230,8 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
     CHECK(request.attempt < FAKE_ATTEMPTS);
+    if (is_busy(fake, &fake->busy_seeds, hub, response))
+        return MR_H2_OK;
     uint8_t *known = fake->seeds[request.attempt][hub];
     if (fake->receipt_lost)
         CHECK(memcmp(known, request.seed, MR_SEED_BYTES) == 0); /* the same seed again */
@@ -237,6 +256,7 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
 {
     const char *uploads = strstr(path, "/uploads");
     bool get = strcmp(method, "GET") == 0;
+    fake->impatient += fake->now_us < fake->quiet_until_us[hub];
     if (strstr(path, "/seed")) {
         CHECK(hub > 0 && strcmp(method, "POST") == 0);
         return seed(fake, hub, body, length, response, error);

@@ -278,6 +278,17 @@ int mr_h2_client_request(struct mr_h2_client *client, const char *method, const 
     return failure;
 }
 
+/* Here a body of any length arrives at once: nothing is ever half on its way. */
+int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
+                          const char *content_type, const void *body, size_t length,
+                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
+                          struct mr_h2_response *response, struct mr_error *error)
+{
+    (void)whole_ms;
+    return mr_h2_client_request(client, method, path, content_type, body, length, body_max,
+                                timeout_ms, response, error);
+}
+
 /* --- the server ------------------------------------------------------------------------------ */
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,

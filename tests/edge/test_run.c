@@ -1,0 +1,164 @@
+/* test_run.c - what `millrace-edge run` makes of the results of a client: when it waits and for how
+ * long, and what it counts. The client is a list of outcomes; no time passes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "edge-client/cli/cli.h"
+#include "edge-client/session/outcome.h"
+
+struct told {
+    enum mre_result result;
+    uint64_t round;
+    uint32_t retry_after_ms;
+    unsigned pause_ms; /* that is due after it, at least */
+};
+
+static const struct told *script;
+static unsigned script_length, asked;
+static uint64_t slept_ms, due_ms;
+static struct mre_options options;
+
+/* --- the client, and the clock --------------------------------------------------------------- */
+
+enum mre_result mre_config_load(struct mre_config **config, const char *path,
+                                struct mre_outcome *outcome)
+{
+    *config = NULL;
+    (void)path;
+    (void)outcome;
+    return MRE_COMMITTED;
+}
+
+struct mre_options *mre_config_options(struct mre_config *config)
+{
+    (void)config;
+    return &options;
+}
+
+void mre_config_free(struct mre_config *config)
+{
+    (void)config;
+}
+
+enum mre_result mre_client_open(struct mre_client **client, const struct mre_options *given,
+                                struct mre_outcome *outcome)
+{
+    *client = NULL;
+    (void)given;
+    (void)outcome;
+    return MRE_COMMITTED;
+}
+
+void mre_client_close(struct mre_client *client)
+{
+    (void)client;
+}
+
+enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,
+                                 void *context, struct mre_outcome *outcome)
+{
+    (void)client;
+    (void)wait_ms;
+    (void)train;
+    (void)context;
+    assert_true(slept_ms >= due_ms);
+    assert_true(asked < script_length);
+    const struct told *told = &script[asked++];
+    *outcome = (struct mre_outcome){.round = told->round};
+    mr_outcome_set(outcome, told->result, "as the test says");
+    outcome->retry_after_ms = told->retry_after_ms;
+    due_ms = slept_ms + told->pause_ms;
+    return told->result;
+}
+
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+    (void)left;
+    slept_ms += (uint64_t)wanted->tv_sec * 1000 + (uint64_t)wanted->tv_nsec / 1000000;
+    return 0;
+}
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+static int run(const struct told *told, unsigned length, unsigned rounds, unsigned patience_ms)
+{
+    const struct mr_edge_arguments arguments = {
+        .config = "none", .trainer = "none", .rounds = rounds, .patience_ms = patience_ms};
+    script = told;
+    script_length = length;
+    asked = 0;
+    slept_ms = due_ms = 0;
+    return mr_edge_run(&arguments);
+}
+
+/* Two rounds are asked for, and two are had, however often a question was refused between them. */
+static void test_refusals_without_a_round(void **state)
+{
+    static const struct told told[] = {{MRE_REFUSED, 0, 7000, 7000}, {MRE_REFUSED, 0, 0, 200},
+                                       {MRE_CLOSED, 0, 1, 200},      {MRE_VOID, 0, 0, 200},
+                                       {MRE_COMMITTED, 1, 0, 0},     {MRE_NO_ROUND, 0, 0, 0},
+                                       {MRE_REFUSED, 0, 300, 300},   {MRE_COMMITTED, 2, 0, 0}};
+    const unsigned length = sizeof told / sizeof *told;
+    (void)state;
+    assert_int_equal(run(told, length, 2, 0), MR_EDGE_EXIT_OK);
+    assert_int_equal(asked, length);
+}
+
+/* A round that refused this device is over for it. */
+static void test_refusals_in_a_round(void **state)
+{
+    static const struct told told[] = {
+        {MRE_REFUSED, 1, 500, 0}, {MRE_UNREACHABLE, 2, 0, 200}, {MRE_CLOSED, 2, 0, 0}};
+    (void)state;
+    assert_int_equal(run(told, 3, 2, 0), MR_EDGE_EXIT_NOT_COUNTED);
+    assert_int_equal(asked, 3);
+    assert_int_equal(slept_ms, 200);
+}
+
+static void test_pauses_grow(void **state)
+{
+    static const struct told told[] = {{MRE_REFUSED, 0, 0, 200},  {MRE_REFUSED, 0, 0, 400},
+                                       {MRE_REFUSED, 0, 0, 800},  {MRE_REFUSED, 0, 0, 1600},
+                                       {MRE_REFUSED, 0, 0, 3200}, {MRE_REFUSED, 0, 0, 5000},
+                                       {MRE_REFUSED, 0, 0, 5000}, {MRE_COMMITTED, 1, 0, 0}};
+    (void)state;
+    assert_int_equal(run(told, 8, 1, 0), MR_EDGE_EXIT_OK);
+    assert_int_equal(slept_ms, 16200);
+}
+
+static void test_patience_ends(void **state)
+{
+    static const struct told told[] = {
+        {MRE_REFUSED, 0, 0, 200}, {MRE_REFUSED, 0, 0, 400}, {MRE_REFUSED, 0, 0, 0}};
+    (void)state;
+    assert_int_equal(run(told, 3, 1, 600), MR_EDGE_EXIT_NOT_COUNTED);
+    assert_int_equal(asked, 3);
+}
+
+/* A hub cannot silence a device for weeks. */
+static void test_absurd_retry_after(void **state)
+{
+    static const struct told told[] = {{MRE_REFUSED, 0, UINT32_MAX, 300000},
+                                       {MRE_COMMITTED, 1, 0, 0}};
+    (void)state;
+    assert_int_equal(run(told, 2, 1, 0), MR_EDGE_EXIT_OK);
+    assert_int_equal(slept_ms, 300000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals_without_a_round),
+        cmocka_unit_test(test_refusals_in_a_round),
+        cmocka_unit_test(test_pauses_grow),
+        cmocka_unit_test(test_patience_ends),
+        cmocka_unit_test(test_absurd_retry_after),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
