@@ -166,8 +166,8 @@ static void connections_are_capped(void **state)
     struct mr_server_config config = harness_config(&rig);
     config.connections_max = 2;
     harness_start(&rig, &config);
-    struct mr_h2_client *one = harness_client(&rig, "device-000");
-    struct mr_h2_client *two = harness_client(&rig, "device-001");
+    struct mr_h2_client *one = harness_client(&rig, "operator"); /* who do not give way */
+    struct mr_h2_client *two = harness_client(&rig, "hub-1");
     /* While one is in its handshake, that one would give way. */
     harness_await_metric(&rig, "millrace_control_handshakes_total", 2);
     const int fd = connect_plainly();
