@@ -36,9 +36,8 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "closed",
     "pushed_out",
 };
-const char *const mr_end_names[MR_ENDS] = {"peer",     "idle",  "stalled",
-                                           "protocol", "flood", "revoked",
-                                           "crowded",  "gave_way"};
+const char *const mr_end_names[MR_ENDS] = {"peer",  "idle",    "stalled", "protocol",
+                                           "flood", "revoked", "crowded", "gave_way"};
 
 /* --- the end --------------------------------------------------------------------------------- */
 
@@ -261,6 +260,14 @@ static uint64_t half_idle_ms(const struct mr_server *server)
     return server->config.idle_timeout_ms / 2 + 1;
 }
 
+/* The certificate was looked at when it came, and the list may have been read again since: reading
+ * it ends those that are open. */
+static bool is_revoked_by_now(const struct mr_connection *connection)
+{
+    const struct mr_revocations *revocations = mr_tls_revocations(connection->server->tls);
+    return revocations && mr_revocations_has(revocations, &connection->peer.serial);
+}
+
 /* True when the connection is open now. */
 static bool on_handshake(struct mr_connection *connection)
 {
@@ -282,6 +289,10 @@ static bool on_handshake(struct mr_connection *connection)
     }
     if (!mr_tls_speaks_h2(connection->ssl)) {
         fail_handshake(connection, MR_HANDSHAKE_PROTOCOL, "h2 was not agreed upon (ALPN)");
+        return false;
+    }
+    if (is_revoked_by_now(connection)) {
+        fail_handshake(connection, MR_HANDSHAKE_REVOKED, "revoked during its handshake");
         return false;
     }
     if (start_session(connection) != 0 || mr_holder_join(connection) != 0) {
@@ -390,7 +401,8 @@ static bool has_stalled_body(struct mr_connection *connection)
 {
     struct mr_request *request;
     bool stalled = false;
-    LIST_FOREACH (request, &connection->requests, in_connection) {
+    LIST_FOREACH(request, &connection->requests, in_connection)
+    {
         stalled |= request->state == MR_REQUEST_RECEIVING &&
                    mr_request_stalls(request, PROGRESS_BYTES, STRIKES_MAX);
     }
