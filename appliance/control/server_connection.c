@@ -401,8 +401,8 @@ static bool has_stalled_body(struct mr_connection *connection)
 {
     struct mr_request *request;
     bool stalled = false;
-    LIST_FOREACH(request, &connection->requests, in_connection)
-    {
+    for (request = LIST_FIRST(&connection->requests); request;
+         request = LIST_NEXT(request, in_connection)) {
         stalled |= request->state == MR_REQUEST_RECEIVING &&
                    mr_request_stalls(request, PROGRESS_BYTES, STRIKES_MAX);
     }

@@ -59,8 +59,7 @@ static struct mr_holder *find_or_new(struct mr_server *server, const struct mr_i
     char name[MR_IDENTITY_URI_MAX];
     mr_identity_format(name, identity);
     struct mr_holder_row *row = row_of(server, name);
-    LIST_FOREACH(holder, row, in_row)
-    {
+    for (holder = LIST_FIRST(row); holder; holder = LIST_NEXT(holder, in_row)) {
         if (strcmp(holder->name, name) == 0) {
             return holder;
         }
@@ -177,11 +176,8 @@ static void make_way(struct mr_request *newer, size_t more)
 {
     struct mr_connection *connection;
     struct mr_request *request, *next;
-    TAILQ_FOREACH(connection, &newer->holder->connections, in_holder)
-    {
-        if (connection == newer->connection) {
-            return;
-        }
+    for (connection = TAILQ_FIRST(&newer->holder->connections); connection != newer->connection;
+         connection = TAILQ_NEXT(connection, in_holder)) {
         for (request = LIST_FIRST(&connection->requests); request; request = next) {
             next = LIST_NEXT(request, in_connection);
             if (holder_has_room(newer, more)) {
