@@ -198,8 +198,8 @@ struct mr_server {
     TAILQ_HEAD(strangers, mr_connection) strangers; /* the oldest first */
     unsigned connection_count;
     unsigned stranger_count; /* of these */
-    TAILQ_HEAD(, mr_connection)
-    yielding; /* over, and devices' without requests: the longest first */
+    /* Over, and devices' without requests: the longest first. */
+    TAILQ_HEAD(, mr_connection) yielding;
     struct mr_holder_row *holders;
     uint64_t holder_salt;
     struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity */
