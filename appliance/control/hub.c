@@ -6,6 +6,9 @@
 #include "appliance/control/routes.h"
 #include "appliance/runtime/secret.h"
 
+/* A device has one or two; what a lost network left behind is closed by the time of the next. */
+#define IDENTITY_CONNECTIONS_MAX 8
+
 /* Something the hub must not go on without: it stops, with a word that says why. */
 static void on_fatal(void *context, const char *text)
 {
@@ -67,6 +70,7 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .private_key_file = hub->config->identity.private_key_file,
         .revocation_file = hub->config->identity.revocation_file,
         .connections_max = control->connections_max,
+        .identity_connections_max = IDENTITY_CONNECTIONS_MAX,
         .streams_max = control->streams_max,
         .bodies_bytes_max = (size_t)control->bodies_bytes_max,
         .handshake_timeout_ms = control->handshake_timeout_ms,

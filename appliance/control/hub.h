@@ -24,7 +24,8 @@ struct mr_hub {
     struct mr_server *server;
     struct mr_route *routes;
     struct mr_timer *revocation_timer; /* NULL: no list */
-    int64_t revocation_seen[3];        /* what the file looked like */
+    int64_t revocation_seen[4];        /* what the file looked like; zeros: look again */
+    struct mr_error revocation_why;    /* what was logged of the last failure; "" where none is */
     bool failed;                       /* stopped by something it must not go on without */
 };
 

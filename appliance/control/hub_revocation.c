@@ -7,6 +7,11 @@
 
 #define LOOK_MS 5000
 
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
 /* True when the file is another than the last time. */
 static bool has_changed(struct mr_hub *hub)
 {
@@ -14,8 +19,7 @@ static bool has_changed(struct mr_hub *hub)
     if (stat(hub->config->identity.revocation_file, &about) != 0) {
         return false; /* between two of its versions, or gone: the old list holds */
     }
-    const int64_t seen[3] = {(int64_t)about.st_ino,
-                             (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec,
+    const int64_t seen[4] = {(int64_t)about.st_ino, ns_of(&about.st_mtim), ns_of(&about.st_ctim),
                              (int64_t)about.st_size};
     if (memcmp(seen, hub->revocation_seen, sizeof seen) == 0) {
         return false;
@@ -33,20 +37,37 @@ static void tell(const struct mr_hub *hub)
                  expired ? "yes" : "no");
 }
 
-void mr_hub_reload_revocations(struct mr_hub *hub)
+/* What failed may have nothing to do with the file, so the next look tries again, and again; the
+ * log hears of it once. */
+static void note_failure(struct mr_hub *hub, const struct mr_error *error)
+{
+    memset(hub->revocation_seen, 0, sizeof hub->revocation_seen);
+    if (strcmp(hub->revocation_why.text, error->text) != 0) {
+        hub->revocation_why = *error;
+        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=%s", error->text);
+    }
+}
+
+static void read_again(struct mr_hub *hub)
 {
     struct mr_error error = {.text = ""};
-    if (!hub->revocation_timer) {
-        return;
-    }
-    (void)has_changed(hub);
     if (mr_server_reload_revocations(hub->server, &error) != 0) {
-        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=%s", error.text);
+        note_failure(hub, &error);
         return;
     }
+    hub->revocation_why.text[0] = '\0';
     tell(hub);
     if (hub->lead) {
         mr_lead_revocation(mr_lead_run_core(hub->lead));
+    }
+}
+
+void mr_hub_reload_revocations(struct mr_hub *hub)
+{
+    if (hub->revocation_timer) {
+        hub->revocation_why.text[0] = '\0'; /* whoever asks gets an answer */
+        (void)has_changed(hub);
+        read_again(hub);
     }
 }
 
@@ -54,7 +75,7 @@ static void on_look(void *context)
 {
     struct mr_hub *hub = context;
     if (has_changed(hub)) {
-        mr_hub_reload_revocations(hub);
+        read_again(hub);
     }
     mr_timer_arm(hub->revocation_timer, mr_loop_now_ms(hub->loop) + LOOK_MS);
 }

@@ -87,18 +87,24 @@ static bool is_limited(struct mr_server *server, const struct sockaddr_storage *
 
 /* False if there is no room for one more. What gives way is the oldest stranger: an honest
  * handshake takes a few milliseconds, so the oldest is the likeliest never to end. Were the
- * newcomer closed instead, whoever holds handshakes_max stalled ones would keep everybody out. */
+ * newcomer closed instead, whoever holds handshakes_max stalled ones would keep everybody out.
+ * Where all places belong to identities, the device that has asked for nothing for the longest time
+ * gives way. Strangers cannot drive out many so: the next one finds the stranger that took it. */
 static bool make_room(struct mr_server *server)
 {
     if (server->stranger_count < server->config.handshakes_max &&
         server->connection_count < server->config.connections_max) {
         return true;
     }
-    if (TAILQ_EMPTY(&server->strangers)) {
-        return false;
+    if (!TAILQ_EMPTY(&server->strangers)) {
+        mr_connection_push_out(TAILQ_FIRST(&server->strangers));
+        return true;
     }
-    mr_connection_push_out(TAILQ_FIRST(&server->strangers));
-    return true;
+    if (!TAILQ_EMPTY(&server->yielding)) {
+        mr_connection_give_way(TAILQ_FIRST(&server->yielding), MR_END_GAVE_WAY);
+        return true;
+    }
+    return false;
 }
 
 static void take_in(struct mr_server *server, int fd, const struct sockaddr_storage *peer)
@@ -164,7 +170,7 @@ static void on_flush_timer(void *context)
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
-static int open_buckets(struct mr_server *server, const struct mr_server_config *config)
+static int open_tables(struct mr_server *server, const struct mr_server_config *config)
 {
     const uint32_t rates[MR_LIMITS] = {
         [MR_LIMIT_SOURCE_CONNECTIONS] = config->source_connections_rate,
@@ -181,7 +187,7 @@ static int open_buckets(struct mr_server *server, const struct mr_server_config 
             return -1;
         }
     }
-    return 0;
+    return mr_holders_open(server, salt);
 }
 
 static int start(struct mr_server *server, const struct mr_server_config *config,
@@ -194,7 +200,7 @@ static int start(struct mr_server *server, const struct mr_server_config *config
     }
     server->accept_timer = mr_timer_open(server->loop, on_accept_timer, server);
     server->flush_timer = mr_timer_open(server->loop, on_flush_timer, server);
-    if (!server->accept_timer || !server->flush_timer || open_buckets(server, config) != 0 ||
+    if (!server->accept_timer || !server->flush_timer || open_tables(server, config) != 0 ||
         mr_stream_callbacks(&server->callbacks, &server->options) != 0) {
         return mr_error_set(error, "control plane: out of memory");
     }
@@ -251,8 +257,12 @@ void mr_server_close(struct mr_server *server)
     }
     while ((request = LIST_FIRST(&server->requests)) != NULL) {
         LIST_REMOVE(request, in_server); /* its handler may still answer, into the void */
+        mr_holder_uncount(request, request->body_room);
+        mr_holder_release(request->holder);
+        request->holder = NULL;
         request->server = NULL;
     }
+    mr_holders_close(server);
     for (unsigned i = 0; i < MR_LIMITS; i++) {
         mr_buckets_free(server->buckets[i]);
     }

@@ -42,9 +42,15 @@ struct mr_server_config {
     const char *certificate_file;
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
-    unsigned connections_max;    /* beyond: as handshakes_max; nobody in one: closed at once */
-    unsigned streams_max;        /* per connection */
-    size_t bodies_bytes_max;     /* all buffered request bodies together; beyond: 503 busy */
+    /* Beyond: as handshakes_max; nobody in one: the device's that was idle for the longest time is
+     * closed, or else the newcomer. */
+    unsigned connections_max;
+    /* Of one identity that is no hub; beyond: its oldest is closed. 0: no limit. */
+    unsigned identity_connections_max;
+    unsigned streams_max; /* per connection */
+    /* All buffered request bodies together, those of hubs apart from the others'; beyond: 503 busy.
+     * So is one identity (hubs are not) beyond the largest body that it may send and a message. */
+    size_t bodies_bytes_max;
     unsigned handshake_timeout_ms;
     unsigned idle_timeout_ms; /* a connection without open requests */
     unsigned handshakes_max;  /* not through with it at once; beyond: the oldest is closed */

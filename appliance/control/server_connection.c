@@ -15,7 +15,7 @@
 /* Bytes one connection may move before the others get their turn. */
 #define TURN_BYTES    ((size_t)256 * 1024)
 #define PIECES_A_TURN (TURN_BYTES / MR_H2_READ_BYTES)
-/* A request or an answer that moves less than this in half an idle timeout makes no progress; after
+/* A body or an answer that moves less than this in half an idle timeout makes no progress; after
  * three such looks in a row the connection is closed. */
 #define PROGRESS_BYTES 4096
 #define STRIKES_MAX    3
@@ -36,8 +36,8 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "closed",
     "pushed_out",
 };
-const char *const mr_end_names[MR_ENDS] = {"peer",     "idle",  "stalled",
-                                           "protocol", "flood", "revoked"};
+const char *const mr_end_names[MR_ENDS] = {"peer",  "idle",    "stalled", "protocol",
+                                           "flood", "revoked", "crowded", "gave_way"};
 
 /* --- the end --------------------------------------------------------------------------------- */
 
@@ -82,6 +82,7 @@ void mr_connection_free(struct mr_connection *connection)
     struct mr_server *server = connection->server;
     leave_strangers(connection);
     drop_session(connection);
+    mr_holder_leave(connection);
     mr_loop_fd_remove(server->loop, connection->fd);
     close(connection->fd);
     mr_timer_close(connection->timer);
@@ -100,6 +101,10 @@ static void linger(struct mr_connection *connection)
         return;
     }
     connection->state = MR_CONNECTION_LINGER;
+    mr_holder_leave(connection);
+    if (!connection->is_stranger) {
+        mr_connection_note_over(connection);
+    }
     watch(connection, EPOLLIN);
     mr_timer_arm(connection->timer, mr_loop_now_ms(connection->server->loop) + LINGER_MS);
 }
@@ -149,6 +154,16 @@ void mr_connection_revoke(struct mr_connection *connection)
     if (connection->state == MR_CONNECTION_OPEN) {
         end(connection, MR_END_REVOKED, NGHTTP2_NO_ERROR);
     }
+}
+
+void mr_connection_give_way(struct mr_connection *connection, enum mr_connection_end why)
+{
+    if (connection->state == MR_CONNECTION_OPEN) { /* else its end is counted already */
+        note_end(connection, why);
+        nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+        (void)mr_h2_io_flush(&connection->io, TURN_BYTES);
+    }
+    mr_connection_free(connection);
 }
 
 /* Both sides have said GOAWAY, or one of them for good. */
@@ -245,6 +260,14 @@ static uint64_t half_idle_ms(const struct mr_server *server)
     return server->config.idle_timeout_ms / 2 + 1;
 }
 
+/* The certificate was looked at when it came, and the list may have been read again since: reading
+ * it ends those that are open. */
+static bool is_revoked_by_now(const struct mr_connection *connection)
+{
+    const struct mr_revocations *revocations = mr_tls_revocations(connection->server->tls);
+    return revocations && mr_revocations_has(revocations, &connection->peer.serial);
+}
+
 /* True when the connection is open now. */
 static bool on_handshake(struct mr_connection *connection)
 {
@@ -268,7 +291,11 @@ static bool on_handshake(struct mr_connection *connection)
         fail_handshake(connection, MR_HANDSHAKE_PROTOCOL, "h2 was not agreed upon (ALPN)");
         return false;
     }
-    if (start_session(connection) != 0) {
+    if (is_revoked_by_now(connection)) {
+        fail_handshake(connection, MR_HANDSHAKE_REVOKED, "revoked during its handshake");
+        return false;
+    }
+    if (start_session(connection) != 0 || mr_holder_join(connection) != 0) {
         fail_handshake(connection, MR_HANDSHAKE_PROTOCOL, "out of memory");
         return false;
     }
@@ -277,6 +304,7 @@ static bool on_handshake(struct mr_connection *connection)
     connection->state = MR_CONNECTION_OPEN;
     connection->idle_since_ms = mr_loop_now_ms(server->loop);
     mr_timer_arm(connection->timer, connection->idle_since_ms + half_idle_ms(server));
+    mr_holder_thin_out(connection);
     return true;
 }
 
@@ -368,23 +396,43 @@ static void on_event(void *context, int fd, uint32_t events)
 
 /* --- time limits ----------------------------------------------------------------------------- */
 
-static void look_at_progress(struct mr_connection *connection, uint64_t now_ms)
+/* Each body by itself: else whoever asks something now and then could hold the room of many. */
+static bool has_stalled_body(struct mr_connection *connection)
 {
-    const struct mr_server *server = connection->server;
+    struct mr_request *request;
+    bool stalled = false;
+    for (request = LIST_FIRST(&connection->requests); request;
+         request = LIST_NEXT(request, in_connection)) {
+        stalled |= request->state == MR_REQUEST_RECEIVING &&
+                   mr_request_stalls(request, PROGRESS_BYTES, STRIKES_MAX);
+    }
+    return stalled;
+}
+
+/* Answers together: a slow reader gets them by turns. */
+static bool has_stalled_answers(struct mr_connection *connection)
+{
     const uint64_t bytes = connection->io.bytes_in + connection->io.bytes_out;
-    const bool waiting_for_us = connection->requests_in[MR_REQUEST_RECEIVING] +
-                                    connection->requests_in[MR_REQUEST_ANSWERING] ==
-                                0;
-    if (waiting_for_us || bytes - connection->bytes_then >= PROGRESS_BYTES ||
+    if (connection->requests_in[MR_REQUEST_ANSWERING] == 0 ||
+        bytes - connection->bytes_then >= PROGRESS_BYTES ||
         connection->ended_requests != connection->ended_then) {
         connection->strikes = 0;
-    } else if (++connection->strikes == STRIKES_MAX) {
-        end(connection, MR_END_STALLED, NGHTTP2_CANCEL);
-        return;
+    } else {
+        connection->strikes++;
     }
     connection->bytes_then = bytes;
     connection->ended_then = connection->ended_requests;
-    mr_timer_arm(connection->timer, now_ms + half_idle_ms(server));
+    return connection->strikes >= STRIKES_MAX;
+}
+
+static void look_at_progress(struct mr_connection *connection, uint64_t now_ms)
+{
+    const bool stalled_body = has_stalled_body(connection);
+    if (has_stalled_answers(connection) || stalled_body) {
+        end(connection, MR_END_STALLED, NGHTTP2_CANCEL);
+        return;
+    }
+    mr_timer_arm(connection->timer, now_ms + half_idle_ms(connection->server));
 }
 
 static void on_timer(void *context)

@@ -30,10 +30,11 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
            server->connection_count);
     single(metrics, "millrace_control_accepted_total", "counter", "TCP connections accepted.",
            (double)counters->accepted);
-    single(metrics, "millrace_control_over_limit_total", "counter",
-           "Connections closed at once because there were connections_max, none of them in a "
-           "handshake.",
-           (double)counters->over_limit);
+    single(
+        metrics, "millrace_control_over_limit_total", "counter",
+        "Connections closed at once because there were connections_max, none of which could give "
+        "way.",
+        (double)counters->over_limit);
     labelled(metrics, "millrace_control_limited_total",
              "Connections closed and requests refused because there were too many.", "limit",
              mr_limit_names, counters->limited, MR_LIMITS);
@@ -58,5 +59,5 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     single(metrics, "millrace_control_requests", "gauge", "Requests under way.",
            server->request_count);
     single(metrics, "millrace_control_body_bytes", "gauge", "Request bodies held in memory.",
-           (double)server->bodies_bytes);
+           (double)server->bodies_bytes + (double)server->hub_bodies_bytes);
 }

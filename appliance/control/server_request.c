@@ -23,6 +23,7 @@ struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stre
     }
     request->server = server;
     request->connection = connection;
+    request->holder = mr_holder_use(connection->holder);
     request->stream = stream;
     request->identity = connection->peer.identity;
     request->serial = connection->peer.serial;
@@ -33,6 +34,7 @@ struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stre
     LIST_INSERT_HEAD(&connection->requests, request, in_connection);
     server->request_count++;
     connection->requests_in[MR_REQUEST_RECEIVING]++;
+    mr_connection_note_busy(connection);
     return request;
 }
 
@@ -49,7 +51,7 @@ static void drop_body(struct mr_request *request)
 {
     OPENSSL_clear_free(request->body, request->body_room); /* seeds come this way */
     if (request->server) {
-        request->server->bodies_bytes -= request->body_room;
+        mr_holder_uncount(request, request->body_room);
     }
     request->body = NULL;
     request->body_length = request->body_room = 0;
@@ -76,6 +78,9 @@ static void leave_connection(struct mr_request *request)
     connection->idle_since_ms = mr_loop_now_ms(request->server->loop);
     LIST_REMOVE(request, in_connection);
     request->connection = NULL;
+    if (LIST_EMPTY(&connection->requests)) {
+        mr_connection_note_idle(connection);
+    }
 }
 
 static void request_free(struct mr_request *request)
@@ -86,6 +91,7 @@ static void request_free(struct mr_request *request)
         LIST_REMOVE(request, in_server);
         request->server->request_count--;
     }
+    mr_holder_release(request->holder);
     release_answer(request);
     free(request);
 }
@@ -101,14 +107,10 @@ void mr_request_stream_gone(struct mr_request *request)
 
 /* --- the body -------------------------------------------------------------------------------- */
 
-int mr_request_reserve(struct mr_request *request, size_t room)
+static int grow(struct mr_request *request, size_t room)
 {
-    struct mr_server *server = request->server;
-    if (room <= request->body_room) {
-        return 0;
-    }
     const size_t more = room - request->body_room;
-    if (more > server->config.bodies_bytes_max - server->bodies_bytes) {
+    if (!mr_holder_has_room(request, more)) {
         return -1;
     }
     uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);
@@ -117,25 +119,36 @@ int mr_request_reserve(struct mr_request *request, size_t room)
     }
     request->body = body;
     request->body_room = room;
-    server->bodies_bytes += more;
+    mr_holder_count(request, more);
     return 0;
 }
 
+/* What a peer says will come costs nothing until it comes: room follows the bytes. */
 int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length)
 {
     const size_t need = request->body_length + length;
     if (need > request->body_room) {
-        const size_t bound = request->match.route->body_max;
+        const size_t most = request->match.route->body_max;
+        const size_t bound =
+            request->content_length < most ? (size_t)request->content_length : most;
         size_t room = 2 * request->body_room;
         room = room < BODY_ROOM_FIRST ? BODY_ROOM_FIRST : room;
         room = room > bound ? bound : room;
-        if (mr_request_reserve(request, room < need ? need : room) != 0) {
+        if (grow(request, room < need ? need : room) != 0) {
             return -1;
         }
     }
     memcpy(request->body + request->body_length, data, length);
     request->body_length = need;
     return 0;
+}
+
+bool mr_request_stalls(struct mr_request *request, size_t bytes, unsigned most)
+{
+    const size_t moved = request->header_bytes + request->body_length;
+    request->strikes = moved - request->moved_then >= bytes ? 0 : request->strikes + 1;
+    request->moved_then = moved;
+    return request->strikes >= most;
 }
 
 /* --- looking at it --------------------------------------------------------------------------- */

@@ -58,6 +58,17 @@ static bool is_limited(struct mr_request *request)
            is_over(request, MR_LIMIT_SOURCE_REQUESTS, source, sizeof *source);
 }
 
+/* True where the request has no place now, as far as it has said what it needs. Hubs are few, and a
+ * round must not fail for a crowd of devices. */
+static bool is_crowded(struct mr_request *request)
+{
+    const struct mr_server *server = request->server;
+    return (request->identity.role != MR_ROLE_HUB &&
+            server->request_count > server->requests_max) ||
+           (request->content_length != UINT64_MAX &&
+            !mr_holder_has_room(request, (size_t)request->content_length));
+}
+
 /* All headers are there: refuses at once what will never be handled, body or not. */
 static void admit(struct mr_request *request)
 {
@@ -79,9 +90,7 @@ static void admit(struct mr_request *request)
     } else if (request->content_length != UINT64_MAX && request->content_length > route->body_max) {
         mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
                           route->body_max);
-    } else if (server->request_count > server->requests_max ||
-               (request->content_length != UINT64_MAX &&
-                mr_request_reserve(request, (size_t)request->content_length) != 0)) {
+    } else if (is_crowded(request)) {
         mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
     }
 }

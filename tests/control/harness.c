@@ -236,6 +236,14 @@ static void release(void *context)
     atomic_store(&errand->done, 1);
 }
 
+static void reload_revocations(void *context)
+{
+    struct errand *errand = context;
+    struct mr_error error;
+    assert_int_equal(mr_server_reload_revocations(errand->harness->server, &error), 0);
+    atomic_store(&errand->done, 1);
+}
+
 static void send_errand(struct harness *harness, mr_loop_fn fn)
 {
     struct errand errand = {.harness = harness};
@@ -246,6 +254,11 @@ static void send_errand(struct harness *harness, mr_loop_fn fn)
 void harness_release(struct harness *harness)
 {
     send_errand(harness, release);
+}
+
+void harness_reload_revocations(struct harness *harness)
+{
+    send_errand(harness, reload_revocations);
 }
 
 double harness_metric(struct harness *harness, const char *sample)

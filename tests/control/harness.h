@@ -61,6 +61,8 @@ double harness_metric(struct harness *harness, const char *sample);
 /* Waits until it is `value`. */
 void harness_await_metric(struct harness *harness, const char *sample, double value);
 void harness_await(const atomic_uint *counter, unsigned value);
+/* Reads the revocation file again, on the loop's thread. */
+void harness_reload_revocations(struct harness *harness);
 /* Answers all that /hold keeps, on the loop's thread. */
 void harness_release(struct harness *harness);
 

@@ -166,8 +166,8 @@ static void connections_are_capped(void **state)
     struct mr_server_config config = harness_config(&rig);
     config.connections_max = 2;
     harness_start(&rig, &config);
-    struct mr_h2_client *one = harness_client(&rig, "device-000");
-    struct mr_h2_client *two = harness_client(&rig, "device-001");
+    struct mr_h2_client *one = harness_client(&rig, "operator"); /* who do not give way */
+    struct mr_h2_client *two = harness_client(&rig, "hub-1");
     /* While one is in its handshake, that one would give way. */
     harness_await_metric(&rig, "millrace_control_handshakes_total", 2);
     const int fd = connect_plainly();
@@ -179,6 +179,70 @@ static void connections_are_capped(void **state)
     one = harness_client(&rig, "device-002"); /* there is room again */
     mr_h2_client_close(one);
     mr_h2_client_close(two);
+}
+
+/* --- revoked meanwhile */
+
+/* A client's TLS without a socket: what it sends and gets is carried by hand. */
+static SSL *open_by_hand(SSL_CTX *context, const char *stem)
+{
+    static const uint8_t h2[] = {2, 'h', '2'};
+    struct paths paths;
+    (void)harness_endpoint(&rig, &paths, rig.dir, stem);
+    assert_int_equal(SSL_CTX_use_certificate_chain_file(context, paths.certificate), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(context, paths.key, SSL_FILETYPE_PEM), 1);
+    SSL_CTX_set_alpn_protos(context, h2, sizeof h2);
+    SSL *ssl = SSL_new(context);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+/* As far as the client's side goes; its last flight, with the certificate, is left in `out`. */
+static size_t shake_by_hand(SSL *ssl, int fd, uint8_t *out, size_t room)
+{
+    for (;;) {
+        uint8_t data[4096];
+        const int done = SSL_do_handshake(ssl);
+        const int waiting = BIO_read(SSL_get_wbio(ssl), out, (int)room);
+        if (done == 1) {
+            return (size_t)waiting;
+        }
+        if (waiting > 0) {
+            assert_int_equal(send(fd, out, (size_t)waiting, 0), waiting);
+        }
+        const ssize_t got = recv(fd, data, sizeof data, 0);
+        assert_true(got > 0);
+        assert_int_equal(BIO_write(SSL_get_rbio(ssl), data, (int)got), (int)got);
+    }
+}
+
+static void a_certificate_revoked_during_its_handshake_is_refused(void **state)
+{
+    (void)state;
+    char list[128];
+    uint8_t flight[8192];
+    struct mr_error error;
+    harness_stop(&rig);
+    struct mr_server_config config = harness_config(&rig);
+    snprintf(list, sizeof list, "%s/revoked.pem", rig.dir);
+    assert_int_equal(mr_pki_revoke(rig.dir, "device-003", &error), 0);
+    config.revocation_file = list;
+    harness_start(&rig, &config);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = open_by_hand(context, "device-002");
+    const int fd = connect_plainly();
+    const size_t length = shake_by_hand(ssl, fd, flight, sizeof flight);
+    assert_int_equal(send(fd, flight, length - 1, 0), (ssize_t)(length - 1));
+    harness_assert_serves(&rig); /* by now the certificate has been looked at */
+    assert_int_equal(mr_pki_revoke(rig.dir, "device-002", &error), 0);
+    harness_reload_revocations(&rig);
+    assert_int_equal(send(fd, flight + length - 1, 1, 0), 1);
+    harness_await_metric(&rig, FAILURES("revoked_certificate"), 1);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    close(fd);
+    harness_await_metric(&rig, "millrace_control_connections", 0);
 }
 
 /* --- the client's own view */
@@ -321,6 +385,7 @@ int main(void)
         HANDSHAKE_TEST(a_silent_peer_is_closed_in_time),
         HANDSHAKE_TEST(a_peer_that_leaves_is_counted_as_such),
         HANDSHAKE_TEST(connections_are_capped),
+        HANDSHAKE_TEST(a_certificate_revoked_during_its_handshake_is_refused),
         HANDSHAKE_TEST(a_client_refuses_what_is_not_its_hub),
         HANDSHAKE_TEST(a_device_cannot_pose_as_a_hub),
         HANDSHAKE_TEST(nobody_there_is_unreachable),

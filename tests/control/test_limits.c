@@ -1,5 +1,5 @@
 /* test_limits.c - frames without measure that nghttp2 has no limit for, and too much of what is
- * allowed: connections, handshakes, requests. */
+ * allowed: connections, handshakes, requests, bodies. */
 #include "tests/control/frames.h"
 
 #include <arpa/inet.h>
@@ -41,6 +41,24 @@ static int set_up_few_connections(void **state)
     struct mr_server_config config = harness_config(&rig);
     (void)state;
     config.connections_max = 2;
+    harness_start(&rig, &config);
+    return 0;
+}
+
+static int set_up_few_of_an_identity(void **state)
+{
+    struct mr_server_config config = harness_config(&rig);
+    (void)state;
+    config.identity_connections_max = 3;
+    harness_start(&rig, &config);
+    return 0;
+}
+
+static int set_up_little_body_room(void **state)
+{
+    struct mr_server_config config = harness_config(&rig);
+    (void)state;
+    config.bodies_bytes_max = LARGE_BYTES;
     harness_start(&rig, &config);
     return 0;
 }
@@ -243,6 +261,139 @@ static void handshakes_give_way_to_connections(void **state)
     }
 }
 
+static int status_of(struct mr_h2_client *client, const char *method, const char *path, size_t body)
+{
+    struct mr_h2_response response;
+    harness_ask(client, method, path, body ? rig.big : NULL, body, &response);
+    const int status = response.status;
+    mr_h2_response_fini(&response);
+    return status;
+}
+
+/* One certificate cannot hold all places: its oldest connection makes room for its newest. */
+static void connections_of_one_identity_are_limited(void **state)
+{
+    (void)state;
+    struct mr_h2_client *device[5], *hub[5];
+    struct mr_h2_response response;
+    struct mr_error error;
+    for (unsigned i = 0; i < 5; i++) {
+        device[i] = harness_client(&rig, "device-000");
+        assert_int_equal(status_of(device[i], "GET", "/nothing", 0), 204);
+        hub[i] = harness_client(&rig, "hub-1");
+        assert_int_equal(status_of(hub[i], "GET", "/nothing", 0), 204);
+    }
+    assert_true(harness_metric(&rig, ENDS("crowded")) == 2);
+    assert_true(harness_metric(&rig, "millrace_control_connections") == 3 + 5);
+    harness_assert_serves(&rig); /* another identity */
+    for (unsigned i = 0; i < 5; i++) {
+        if (i < 2) {
+            assert_int_not_equal(mr_h2_client_request(device[i], "GET", "/nothing", NULL, NULL, 0,
+                                                      0, WAIT_MS, &response, &error),
+                                 MR_H2_OK);
+        } else {
+            assert_int_equal(status_of(device[i], "GET", "/nothing", 0), 204);
+        }
+        assert_int_equal(status_of(hub[i], "GET", "/nothing", 0), 204); /* hubs are not limited */
+        mr_h2_client_close(device[i]);
+        mr_h2_client_close(hub[i]);
+    }
+}
+
+/* Where all places are taken, a device that asks for nothing gives way, and nobody else. */
+static void an_idle_device_gives_way(void **state)
+{
+    (void)state;
+    struct bare poll;
+    frames_open(&poll, &rig, WINDOW_DEFAULT);
+    assert_true(frames_ask(&poll, 1, "GET", "/hold", -1, true));
+    harness_await(&rig.held_now, 1);
+    struct mr_h2_client *idle = harness_client(&rig, "device-002");
+    assert_int_equal(status_of(idle, "GET", "/nothing", 0), 204);
+    harness_assert_serves(&rig);
+    assert_true(harness_metric(&rig, ENDS("gave_way")) == 1);
+    assert_true(harness_metric(&rig, "millrace_control_over_limit_total") == 0);
+    harness_release(&rig);
+    assert_true(frames_await(&poll, FRAME_DATA, 1, &frame));
+    assert_memory_equal(frame.payload, "at last", 7);
+    bare_close(&poll);
+    mr_h2_client_close(idle);
+}
+
+/* --- bodies */
+
+#define BODY_BYTES "millrace_control_body_bytes"
+#define PIECE      16384
+
+/* A body that is there but for its last byte. */
+static void begin_large_body(struct bare *bare)
+{
+    frames_open(bare, &rig, WINDOW_DEFAULT);
+    assert_true(frames_ask(bare, 1, "POST", "/echo", -1, false));
+    for (size_t sent = PIECE; sent < LARGE_BYTES; sent += PIECE) {
+        assert_true(frames_send(bare, FRAME_DATA, 0, 1, rig.big, PIECE));
+    }
+    assert_true(frames_send(bare, FRAME_DATA, 0, 1, rig.big, PIECE - 1));
+    harness_await_metric(&rig, BODY_BYTES, (double)LARGE_BYTES);
+}
+
+static void await_busy(struct bare *bare, uint32_t stream)
+{
+    assert_true(frames_await(bare, FRAME_DATA, stream, &frame));
+    frame.payload[frame.length] = 0;
+    assert_non_null(strstr((const char *)frame.payload, "\"busy\""));
+}
+
+static void bodies_of_one_identity_are_bounded(void **state)
+{
+    (void)state;
+    struct bare bare;
+    begin_large_body(&bare);
+    assert_true(frames_ask(&bare, 3, "POST", "/echo", LARGE_BYTES, false)); /* is told at once */
+    await_busy(&bare, 3);
+    assert_true(frames_ask(&bare, 5, "POST", "/echo", -1, false)); /* when it has grown */
+    assert_true(frames_send(&bare, FRAME_DATA, 0, 5, rig.big, PIECE));
+    await_busy(&bare, 5);
+    assert_true(frames_ask(&bare, 7, "POST", "/small", 3, false)); /* a message has room */
+    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 7, "abc", 3));
+    assert_true(frames_await(&bare, FRAME_DATA, 7, &frame));
+    assert_memory_equal(frame.payload, "abc", 3);
+    struct mr_h2_client *other = harness_client(&rig, "device-001");
+    assert_int_equal(status_of(other, "POST", "/echo", LARGE_BYTES), 200);
+    mr_h2_client_close(other);
+    assert_true(frames_send(&bare, FRAME_DATA, FRAME_END_STREAM, 1, "x", 1)); /* and the first */
+    assert_true(frames_await(&bare, FRAME_DATA, 1, &frame));
+    bare_close(&bare);
+    harness_await_metric(&rig, BODY_BYTES, 0);
+}
+
+/* A device that comes back does not wait for what its lost connection left behind. */
+static void a_newer_connection_takes_the_older_ones_body_room(void **state)
+{
+    (void)state;
+    struct bare lost;
+    begin_large_body(&lost);
+    struct mr_h2_client *back = harness_client(&rig, "device-000");
+    assert_int_equal(status_of(back, "POST", "/echo", LARGE_BYTES), 200);
+    await_busy(&lost, 1);
+    mr_h2_client_close(back);
+    bare_close(&lost);
+}
+
+static void devices_leave_body_room_to_hubs(void **state)
+{
+    (void)state;
+    struct bare bare;
+    begin_large_body(&bare);
+    struct mr_h2_client *device = harness_client(&rig, "device-001");
+    struct mr_h2_client *hub = harness_client(&rig, "hub-1");
+    assert_int_equal(status_of(device, "POST", "/echo", 100), 503);
+    assert_int_equal(status_of(hub, "POST", "/echo", LARGE_BYTES), 200);
+    mr_h2_client_close(device);
+    mr_h2_client_close(hub);
+    bare_close(&bare);
+}
+
 #define FLOOD_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
 
 int main(void)
@@ -261,6 +412,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_handshakes_give_way, set_up_few_handshakes,
                                         harness_tear_down),
         cmocka_unit_test_setup_teardown(handshakes_give_way_to_connections, set_up_few_connections,
+                                        harness_tear_down),
+        cmocka_unit_test_setup_teardown(connections_of_one_identity_are_limited,
+                                        set_up_few_of_an_identity, harness_tear_down),
+        cmocka_unit_test_setup_teardown(an_idle_device_gives_way, set_up_few_connections,
+                                        harness_tear_down),
+        FLOOD_TEST(bodies_of_one_identity_are_bounded),
+        FLOOD_TEST(a_newer_connection_takes_the_older_ones_body_room),
+        cmocka_unit_test_setup_teardown(devices_leave_body_room_to_hubs, set_up_little_body_room,
                                         harness_tear_down),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -96,6 +96,7 @@ static void set_up(struct world *world)
         MR_ASSERT(server->buckets[i] != NULL);
     }
     LIST_INIT(&server->requests);
+    MR_ASSERT(mr_holders_open(server, 0) == 0);
 }
 
 static void connect_peer(struct world *world)
@@ -108,6 +109,7 @@ static void connect_peer(struct world *world)
         .pumping = true, /* what is answered is drawn by h2_feed */
     };
     LIST_INIT(&connection->requests);
+    MR_ASSERT(mr_holder_join(connection) == 0);
     MR_ASSERT(nghttp2_session_server_new2(&connection->session, world->server.callbacks, connection,
                                           world->server.options) == 0);
     MR_ASSERT(mr_stream_settings(connection->session, world->server.config.streams_max) == 0);
@@ -123,7 +125,8 @@ static void disconnect_peer(struct world *world)
     while ((request = LIST_FIRST(&connection->requests)) != NULL)
         mr_request_stream_gone(request);
     while (world->held_count > 0)
-        answer_oldest(world); /* into the void */
+        answer_oldest(world);    /* into the void */
+    mr_holder_leave(connection); /* a holder is let go, with its counts at 0, by its last use */
     MR_ASSERT(LIST_EMPTY(&world->server.requests) && world->server.request_count == 0);
     MR_ASSERT(world->server.bodies_bytes == 0 && world->borrowed == 0);
     for (unsigned i = 0; i < MR_REQUEST_STATES; i++)

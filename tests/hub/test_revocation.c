@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "appliance/cli/pki.h"
 #include "federation.h"
@@ -44,20 +46,27 @@ static int open_both(void **state)
     return 0;
 }
 
-/* SIGHUP, and then the metric that says how many certificates the list in use has. */
-static void reload(struct federation *federation, unsigned hub, unsigned wanted)
+static void await_list(struct federation *federation, unsigned hub, unsigned wanted)
 {
     char line[80];
     snprintf(line, sizeof line, "\nmillrace_control_revoked_certificates %u\n", wanted);
-    kill(federation->hubs[hub], SIGHUP);
     for (bool there = false; !there;) {
+        const struct timespec pause = {.tv_nsec = 50000000}; /* operators' requests are limited */
         struct mr_h2_response response;
         struct mr_h2_client *client = federation_client(federation, "operator", hub);
         assert_int_equal(federation_ask(client, "GET", "/metrics", NULL, 0, &response), 200);
         there = strstr((char *)response.body, line) != NULL;
         mr_h2_response_fini(&response);
         mr_h2_client_close(client);
+        nanosleep(&pause, NULL);
     }
+}
+
+/* SIGHUP, and then the metric that says how many certificates the list in use has. */
+static void reload(struct federation *federation, unsigned hub, unsigned wanted)
+{
+    kill(federation->hubs[hub], SIGHUP);
+    await_list(federation, hub, wanted);
 }
 
 static int try_connect(const struct federation *federation, const char *stem, unsigned hub)
@@ -187,6 +196,32 @@ static void test_where_the_killed_helper_alone_knows(void **state)
     run_with_one_taken_back(*state, true, "-x", "refused, revoked: entry");
 }
 
+static void await_failure(const struct federation *federation)
+{
+    char command[8400];
+    snprintf(command, sizeof command,
+             "until grep -q revocation.failed '%s/hub-0.log'; do sleep 0.05; done",
+             federation->dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* The hub has no descriptor left when the new list comes: it reads it later, without being told. */
+static void test_a_list_that_cannot_be_read_yet(void **state)
+{
+    struct federation *federation = *state;
+    struct rlimit before;
+    const pid_t hub = federation->hubs[0];
+    assert_int_equal(prlimit(hub, RLIMIT_NOFILE, NULL, &before), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(prlimit(hub, RLIMIT_NOFILE, &none, NULL), 0);
+    take_back(federation, "device-004", "x-");
+    kill(hub, SIGHUP);
+    await_failure(federation);
+    assert_int_equal(prlimit(hub, RLIMIT_NOFILE, &before, NULL), 0);
+    await_list(federation, 0, 2);
+    assert_int_equal(try_connect(federation, "device-004", 0), MR_H2_REFUSED);
+}
+
 /* A list that cannot be read changes nothing. */
 static void test_a_bad_list(void **state)
 {
@@ -195,10 +230,7 @@ static void test_a_bad_list(void **state)
     snprintf(command, sizeof command, "echo nonsense > '%s/pki/revoked-0.pem'", federation->dir);
     assert_int_equal(system(command), 0);
     kill(federation->hubs[0], SIGHUP);
-    snprintf(command, sizeof command,
-             "until grep -q revocation.failed '%s/hub-0.log'; do sleep 0.05; done",
-             federation->dir);
-    assert_int_equal(system(command), 0);
+    await_failure(federation);
     reload(federation, 0, 1);
     assert_int_equal(try_connect(federation, "device-005", 0), MR_H2_REFUSED);
 }
@@ -213,6 +245,7 @@ int main(int argc, char **argv)
         T(test_where_the_helper_alone_knows),
         T(test_after_the_upload_and_a_crash),
         T(test_where_the_killed_helper_alone_knows),
+        T(test_a_list_that_cannot_be_read_yet),
         T(test_a_bad_list),
     };
     if (!federation_program(argc, argv)) {
