@@ -53,17 +53,22 @@ static void recall(struct mr_lead_run *run, uint64_t round)
     free(text);
 }
 
-/* Makes durable what was read, the round's number as well: a crash may have come before that. */
+/* Makes durable what was read, the round's number as well: a crash may have come before that. And
+ * goes back to the model that the round began with: a crash may have come between the next model
+ * and the record that makes it one. A round that is given up after all must not leave it current.
+ */
 static int write_anew(struct mr_lead_run *run, const struct mr_commit_read *read,
                       struct mr_error *error)
 {
     const struct mr_round_terms *terms = &read->terms;
+    struct mr_store *store = run->room.store;
     if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
-        mr_store_write_signed(run->room.store, terms->announcement.round, terms->hash, error) !=
-            0) {
+        mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
+        mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
         return -1;
     }
-    mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
+    mr_store_adopt_signed(store, terms->announcement.round, terms->hash);
+    mr_store_adopt(store, terms->announcement.model_hash);
     return 0;
 }
 
