@@ -18,7 +18,12 @@
 #include "wire/safetensors.h"
 
 /* Mapped at once while borrowed. */
-#define MODELS_MAPPED 16
+#define MODELS_MAPPED 64
+/* … when so many are, devices get no further old one. The current one they get longer: it is old
+ * after its round, so that each round may leave one more with a device that reads slowly … */
+#define MODELS_LENT_OLD 16
+/* … and that ends where the hub's own work would find no place: a lead's round, a helper's. */
+#define MODELS_OWN 4
 /* … and mapped while nobody borrows them: the current one and that of the round before, so that
  * neither a round nor a late device pays for checking its file again. */
 #define MODELS_KEPT 2
@@ -150,19 +155,24 @@ static struct mr_model *free_place(struct mr_store *store)
     return oldest;
 }
 
+static struct mr_model *find_mapped(struct mr_store *store, const uint8_t *hash)
+{
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
+            return &store->models[i];
+        }
+    }
+    return NULL;
+}
+
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error)
 {
-    struct mr_model *model = NULL;
-    for (unsigned i = 0; i < MODELS_MAPPED && !model; i++) {
-        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
-            model = &store->models[i];
-        }
-    }
+    struct mr_model *model = find_mapped(store, hash);
     if (!model) {
         model = free_place(store);
         if (!model) {
-            mr_error_set(error, "%d models are being sent already", MODELS_MAPPED);
+            mr_error_set(error, "%d models are in use already", MODELS_MAPPED);
             return NULL;
         }
         if (load(store, model, hash, error) != 0) {
@@ -173,6 +183,30 @@ struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_H
     model->borrowed++;
     model->used = ++store->borrowings;
     return model;
+}
+
+/* One more reader of a model that is borrowed takes no place. */
+static bool may_lend(struct mr_store *store, const uint8_t *hash)
+{
+    const struct mr_model *model = find_mapped(store, hash);
+    const bool current = memcmp(store->current, hash, MR_HASH_BYTES) == 0;
+    unsigned borrowed = 0;
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        borrowed += store->models[i].borrowed > 0;
+    }
+    return (model && model->borrowed) ||
+           borrowed < (current ? MODELS_MAPPED - MODELS_OWN : MODELS_LENT_OLD);
+}
+
+struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                               bool *busy, struct mr_error *error)
+{
+    *busy = !may_lend(store, hash);
+    if (*busy) {
+        mr_error_set(error, "%d models are being sent already", MODELS_LENT_OLD);
+        return NULL;
+    }
+    return mr_store_borrow(store, hash, error);
 }
 
 void mr_store_return(struct mr_store *store, struct mr_model *model)

@@ -14,6 +14,7 @@
 #ifndef MR_MODEL_STORE_H
 #define MR_MODEL_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,9 +33,14 @@ void mr_store_close(struct mr_store *store); /* every borrowed model must be bac
 /* --- models ---------------------------------------------------------------------------------- */
 const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */
 
-/* Borrows a model; NULL with an error if the store does not have it or it is damaged. */
+/* Borrows a model for the hub's own work; NULL with an error if the store does not have it or it is
+ * damaged. */
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error);
+/* The same for somebody who asks over the network and may keep it for long: not when so many are
+ * lent that the hub's own work would find none (*busy). */
+struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                               bool *busy, struct mr_error *error);
 void mr_store_return(struct mr_store *store, struct mr_model *model);
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length);
 uint32_t mr_model_dimension(const struct mr_model *model);

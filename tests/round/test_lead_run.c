@@ -308,9 +308,8 @@ static void test_model_without_a_record(void **state)
     memcpy(bytes, world->model, world->model_bytes);
     bytes[world->model_bytes - 1] ^= 1;
     SHA256(bytes, world->model_bytes, next);
-    assert_int_equal(mr_store_write_model(room->shared.store, next, bytes, world->model_bytes, "{}",
-                                          &error),
-                     0);
+    assert_int_equal(
+        mr_store_write_model(room->shared.store, next, bytes, world->model_bytes, "{}", &error), 0);
     assert_int_equal(mr_store_write_current(room->shared.store, next, &error), 0);
     free(bytes);
     room_restart(room);
