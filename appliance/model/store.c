@@ -1,5 +1,6 @@
 #include "appliance/model/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -284,6 +285,20 @@ int mr_store_write_round(const struct mr_store *store, uint64_t round, const cha
     }
     round_path(path, store, round, "json");
     return mr_file_replace(path, json, strlen(json), error);
+}
+
+int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error)
+{
+    static const char *const suffixes[] = {"sum", "sum.tmp"};
+    char path[PATH_BYTES];
+    for (unsigned i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        round_path(path, store, round, suffixes[i]);
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return mr_error_set(error, "%s: %s", path, strerror(errno));
+        }
+    }
+    snprintf(path, sizeof path, "%s/rounds", store->data_dir);
+    return mr_dir_sync(path, error); /* also when a crash came between the two */
 }
 
 char *mr_store_read_round(const struct mr_store *store, uint64_t round)

@@ -5,8 +5,8 @@
  *   current                     the hash of the model that the next round starts from
  *   rounds/<round>.json         outcome of a round with its included set
  *   rounds/<round>.sum          the opened ring sum, packed with its trailer (only after the
- * reveal) signed-round                the highest round this hub signed, and the announcement's
- * hash
+ *                               reveal, and not of a void round)
+ *   signed-round                the highest round this hub signed, and the announcement's hash
  *
  * Every file is written beside its name, synced and renamed. _write_* may be called on a job
  * thread; everything else belongs to the loop's thread. Models are mapped, and stay so while
@@ -58,6 +58,8 @@ void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
 /* --- rounds ---------------------------------------------------------------------------------- */
 int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
+/* The sum of a round that was given up is on the disk no longer, if it was; durable. */
+int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error);
 /* The JSON text of a past round (malloc'd), or NULL. */
 char *mr_store_read_round(const struct mr_store *store, uint64_t round);
 

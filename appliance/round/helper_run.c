@@ -76,34 +76,6 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
     start(run, &job, expand_work, expand_done);
 }
 
-/* --- a round that was given up after its reveal ---------------------------------------------- */
-
-static void revert_work(void *context)
-{
-    struct helper_job *job = context;
-    job->result = mr_store_write_current(job->run->room.store, job->hash, &job->error);
-}
-
-static void revert_done(void *context)
-{
-    struct helper_job *job = context;
-    if (job->result != 0) {
-        helper_run_fatal(job->run, "cannot go back to the model before", &job->error);
-    } else {
-        mr_store_adopt(job->run->room.store, job->hash);
-    }
-    free(job);
-}
-
-static void revert(struct mr_helper_run *run)
-{
-    struct helper_job job = {.count = 0};
-    memcpy(job.hash, mr_helper_terms(run->core)->announcement.model_hash, MR_HASH_BYTES);
-    if (!run->stopping) {
-        start(run, &job, revert_work, revert_done);
-    }
-}
-
 /* --- reveal ---------------------------------------------------------------------------------- */
 
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
@@ -170,9 +142,6 @@ static void reveal_done(void *context)
         mr_store_adopt(run->room.store, job->hash);
         run->revealed_total++;
         mr_helper_revealed(run->core, job->hash, NULL);
-        if (run->last_state == MR_HELPER_VOID) { /* given up while the model was computed */
-            revert(run);
-        }
     } else {
         mr_helper_revealed(run->core, NULL, job->error.text);
     }
@@ -289,9 +258,6 @@ static void on_changed(void *context)
     }
     if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
         run->void_total++;
-        if (run->last_state == MR_HELPER_DONE) {
-            revert(run);
-        }
     }
     run->last_state = report.state;
     run->last_round = report.round;

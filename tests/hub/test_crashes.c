@@ -275,6 +275,7 @@ static void test_lead_killed_before_the_record(void **state)
     uint8_t *current = federation_file(federation, 0, "current", &length);
     assert_memory_equal(current, first, sizeof first - 1);
     free(current);
+    assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
     begin(federation, devices, 4, &round);
     assert_memory_equal(devices[0].terms.announcement.model_hash, federation->model_hash,
                         MR_HASH_BYTES);

@@ -266,6 +266,12 @@ static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
     if (!reason || !reason[0]) {
         sim_broken(sim, "round %" PRIu64 " was given up without a reason", number);
     }
+    char name[40];
+    size_t length;
+    snprintf(name, sizeof name, "rounds/%" PRIu64 ".sum", number);
+    if (sim_disk_look(sim_hub_node(sim, 0)->disk, name, &length)) {
+        sim_broken(sim, "round %" PRIu64 " was given up, and the lead has kept its sum", number);
+    }
     round->given_up = true;
 }
 
