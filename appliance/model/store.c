@@ -301,13 +301,16 @@ int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_er
     return mr_dir_sync(path, error); /* also when a crash came between the two */
 }
 
-char *mr_store_read_round(const struct mr_store *store, uint64_t round)
+int mr_store_read_round(const struct mr_store *store, uint64_t round, char **text,
+                        struct mr_error *error)
 {
     char path[PATH_BYTES];
     uint8_t *bytes;
     size_t length;
     round_path(path, store, round, "json");
-    return mr_file_read(path, &bytes, &length, NULL) == 0 ? (char *)bytes : NULL;
+    const int found = mr_file_read(path, &bytes, &length, error);
+    *text = found == 0 ? (char *)bytes : NULL;
+    return found;
 }
 
 uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES])

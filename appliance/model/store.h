@@ -60,8 +60,10 @@ int mr_store_write_round(const struct mr_store *store, uint64_t round, const cha
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
 /* The sum of a round that was given up is on the disk no longer, if it was; durable. */
 int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error);
-/* The JSON text of a past round (malloc'd), or NULL. */
-char *mr_store_read_round(const struct mr_store *store, uint64_t round);
+/* The JSON text of a past round (malloc'd). 0; 1 if there is none; -1 if it cannot be read. *text
+ * is NULL then. */
+int mr_store_read_round(const struct mr_store *store, uint64_t round, char **text,
+                        struct mr_error *error);
 
 /* The highest round this hub signed; 0: none. */
 uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES]);

@@ -100,8 +100,9 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
 /* Refuses what still waits; wipes. Nothing may be under way outside any more. */
 void mr_helper_free(struct mr_helper *helper);
 
-/* Takes up the round of a journal: 0, or -1 with the reason why it is not a round that this hub can
- * go on with. For an idle helper; what the journal said is saved anew before anything is answered.
+/* Takes up the round of a journal: 0, or 1 with the reason why it is not a round that this hub can
+ * go on with, or -1 without memory: the round is not lost, another start may take it up. For an
+ * idle helper; what the journal said is saved anew before anything is answered.
  */
 int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *read,
                       struct mr_error *error);

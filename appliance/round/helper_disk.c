@@ -244,7 +244,11 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
     if (run->last_life.round == round) {
         return forget_again(run, &read->terms.announcement, error);
     }
-    if (!fits(run, &read->terms, &why) || mr_helper_recover(run->core, read, &why) != 0) {
+    const int taken = fits(run, &read->terms, &why) ? mr_helper_recover(run->core, read, &why) : 1;
+    if (taken < 0) {
+        return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
+    }
+    if (taken > 0) {
         lose(run, round, why.text);
         return mr_journal_wipe(run->journal, error);
     }
@@ -256,28 +260,32 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
 }
 
 /* Whether the last round was given up before this process started, and why. */
-static void read_last_life(struct mr_helper_run *run)
+static int read_last_life(struct mr_helper_run *run, struct mr_error *error)
 {
     struct mr_helper_last *last = &run->last_life;
     struct mr_lead_end end;
     const uint64_t round = mr_store_signed_round(run->room.store, last->hash);
-    char *text = mr_store_read_round(run->room.store, round);
+    char *text = NULL;
+    if (mr_store_read_round(run->room.store, round, &text, error) < 0) {
+        return -1;
+    }
     if (text && mr_record_end(&end, text) == 0 && end.voided) {
         last->round = round;
         snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
     }
     free(text);
+    return 0;
 }
 
 int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
 {
     struct mr_journal_read read;
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0) {
+    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0 ||
+        read_last_life(run, error) != 0) {
         return -1;
     }
     error->text[0] = '\0';
-    read_last_life(run);
     helper_run_wait_for_lead(run, true);
     const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
                                       run->room.private_key, &read, error);

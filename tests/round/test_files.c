@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -136,10 +137,17 @@ static void test_store(void **state)
     assert_memory_equal(mr_store_current(store), next, MR_HASH_BYTES);
     assert_int_equal(mr_store_signed_round(store, signed_hash), 4);
     assert_memory_equal(signed_hash, first, MR_HASH_BYTES);
-    char *record = mr_store_read_round(store, 4);
+    char *record, path[4096];
+    assert_int_equal(mr_store_read_round(store, 4, &record, &error), 0);
     assert_string_equal(record, "{\"round\": 4}");
     free(record);
-    assert_null(mr_store_read_round(store, 5));
+    assert_int_equal(mr_store_read_round(store, 5, &record, &error), 1);
+    assert_null(record);
+    sprintf(path, "%s/data/rounds/6.json", dir);
+    assert_int_equal(mkdir(path, 0700), 0); /* there, but no file to read */
+    assert_int_equal(mr_store_read_round(store, 6, &record, &error), -1);
+    assert_null(record);
+    assert_non_null(strstr(error.text, "6.json"));
     mr_store_close(store);
 }
 

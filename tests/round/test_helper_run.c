@@ -50,8 +50,10 @@ static void test_a_round_and_its_end(void **state)
     assert_int_equal(mr_peer_model_decode(&model, (char *)reply.body, reply.length, &error), 0);
     assert_memory_equal(model.model_hash, room->world->revealed.model_hash, MR_HASH_BYTES);
     assert_memory_equal(mr_store_current(room->shared.store), model.model_hash, MR_HASH_BYTES);
-    char *record = mr_store_read_round(room->shared.store, room->world->terms.announcement.round);
-    assert_non_null(record);
+    char *record;
+    assert_int_equal(mr_store_read_round(room->shared.store, room->world->terms.announcement.round,
+                                         &record, &error),
+                     0);
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
     free(record);
     reply_fini(&reply);
@@ -321,6 +323,12 @@ static void test_model_that_is_not_durable(void **state)
     free(body);
     played_end(played);
     played_expect(&reply, MR_VERDICT_BUSY);
+    struct mr_helper_run *none;
+    struct mr_error error = {.text = ""};
+    room_restart(room); /* nor is it known whether the round was given up */
+    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_non_null(strstr(error.text, "7.json"));
+    room_drain(room);
 }
 
 static void test_model_before_that_is_not_durable(void **state)

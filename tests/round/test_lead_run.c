@@ -356,6 +356,9 @@ static void test_end_that_is_not_durable(void **state)
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
     end(room);
     assert_int_equal(room->fatals, 1);
+    room_restart(room);
+    expect_no_start(room, "1.json"); /* nor is it known whether the round has ended */
+    assert_false(room_logged(room, "round.lost"));
 }
 
 int main(void)
