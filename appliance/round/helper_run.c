@@ -270,6 +270,12 @@ static bool on_revoked(void *context, const struct mr_serial *serial)
     return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
 }
 
+static uint64_t on_unix_ms(void *context)
+{
+    (void)context;
+    return mr_round_unix_ms();
+}
+
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
@@ -283,6 +289,7 @@ static const struct mr_helper_ops ops = {
     .refuse = on_refuse,
     .changed = on_changed,
     .revoked = on_revoked,
+    .unix_ms = on_unix_ms,
 };
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -304,6 +311,7 @@ int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *r
         .cohort_min = room->config->round.cohort_min,
         .share_bytes_max = room->config->upload.share_bytes_max,
         .lead_grace_ms = room->config->round.lead_grace_ms,
+        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)room->config->round.lead_grace_ms,
     };
     run->core = mr_helper_new(&config, &ops, run);
     run->timer = mr_timer_open(room->loop, on_tick, run);

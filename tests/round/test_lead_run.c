@@ -112,6 +112,10 @@ static void test_wishes(void **state)
     bad.cohort_max = 100000; /* more than the ring holds */
     assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
     bad = wish;
+    bad.deadline_ms = 604800001; /* seven days, as the configuration has it */
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    assert_non_null(strstr(verdict.text, "deadline_ms"));
+    bad = wish;
     bad.quorum = 100000;
     assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
     assert_int_equal(state_now(), MR_LEAD_IDLE);
