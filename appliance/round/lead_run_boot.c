@@ -34,6 +34,19 @@ static bool has_ended(const struct mr_lead_end *end)
     return end->published || end->voided;
 }
 
+/* The crash may have come before the record's name was durable, and what is told from now on rests
+ * on it: it is written once more, as everything that is read here. */
+static int write_end_anew(const struct mr_lead_run *run, uint64_t round, struct mr_error *error)
+{
+    char *text = NULL;
+    if (mr_store_read_round(run->room.store, round, &text, error) != 0) {
+        return -1;
+    }
+    const int result = mr_store_write_round(run->room.store, round, text, NULL, 0, error);
+    free(text);
+    return result;
+}
+
 /* A round that was signed and cannot be taken up: nothing of it will be released. */
 static int lose(struct mr_lead_run *run, uint64_t round, const char *why, struct mr_error *error)
 {
@@ -113,7 +126,8 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     }
     if (has_ended(&end)) {
         run->last_state = end.published ? MR_LEAD_PUBLISHED : MR_LEAD_VOID; /* logged long ago */
-    } else if (write_anew(run, read, error) != 0) {
+    }
+    if ((has_ended(&end) ? write_end_anew(run, round, error) : write_anew(run, read, error)) != 0) {
         return -1;
     }
     if (lead_run_reserve(run, &terms->layout) != 0) {
