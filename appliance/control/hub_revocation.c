@@ -98,6 +98,9 @@ int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error)
 bool mr_hub_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_hub *hub = context;
+    if (!hub->server) {
+        return false; /* a start that failed: what the lead's threads said is heard, to no effect */
+    }
     const struct mr_revocations *revocations = mr_server_revocations(hub->server);
     return revocations && mr_revocations_has(revocations, serial);
 }

@@ -86,9 +86,13 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
         answer_json(request, round_json(&past));
         return true;
     }
-    char *record = mr_store_read_round(hub->store, round);
-    if (record) {
+    char *record;
+    struct mr_error error;
+    const int found = mr_store_read_round(hub->store, round, &record, &error);
+    if (found == 0) {
         mr_routes_answer_text(request, 200, record);
+    } else if (found < 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "%.250s", error.text);
     } else {
         mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "no record of round %llu",
                             (unsigned long long)round);

@@ -76,10 +76,12 @@ void mr_route_model(void *context, struct mr_request *request)
         mr_routes_refuse_as(request, MR_VERDICT_BUSY, "out of memory");
         return;
     }
-    *loan = (struct loan){hub->store, mr_store_borrow(hub->store, hash, &error)};
+    bool busy;
+    *loan = (struct loan){hub->store, mr_store_lend(hub->store, hash, &busy, &error)};
     if (!loan->model) {
         free(loan);
-        mr_routes_refuse_as(request, MR_VERDICT_NOT_FOUND, "this hub has no such model");
+        mr_routes_refuse_as(request, busy ? MR_VERDICT_BUSY : MR_VERDICT_NOT_FOUND, "%s",
+                            busy ? error.text : "this hub has no such model");
         return;
     }
     size_t length;

@@ -1,5 +1,6 @@
 #include "appliance/model/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -18,7 +19,12 @@
 #include "wire/safetensors.h"
 
 /* Mapped at once while borrowed. */
-#define MODELS_MAPPED 16
+#define MODELS_MAPPED 64
+/* … when so many are, devices get no further old one. The current one they get longer: it is old
+ * after its round, so that each round may leave one more with a device that reads slowly … */
+#define MODELS_LENT_OLD 16
+/* … and that ends where the hub's own work would find no place: a lead's round, a helper's. */
+#define MODELS_OWN 4
 /* … and mapped while nobody borrows them: the current one and that of the round before, so that
  * neither a round nor a late device pays for checking its file again. */
 #define MODELS_KEPT 2
@@ -150,19 +156,24 @@ static struct mr_model *free_place(struct mr_store *store)
     return oldest;
 }
 
+static struct mr_model *find_mapped(struct mr_store *store, const uint8_t *hash)
+{
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
+            return &store->models[i];
+        }
+    }
+    return NULL;
+}
+
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error)
 {
-    struct mr_model *model = NULL;
-    for (unsigned i = 0; i < MODELS_MAPPED && !model; i++) {
-        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
-            model = &store->models[i];
-        }
-    }
+    struct mr_model *model = find_mapped(store, hash);
     if (!model) {
         model = free_place(store);
         if (!model) {
-            mr_error_set(error, "%d models are being sent already", MODELS_MAPPED);
+            mr_error_set(error, "%d models are in use already", MODELS_MAPPED);
             return NULL;
         }
         if (load(store, model, hash, error) != 0) {
@@ -173,6 +184,30 @@ struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_H
     model->borrowed++;
     model->used = ++store->borrowings;
     return model;
+}
+
+/* One more reader of a model that is borrowed takes no place. */
+static bool may_lend(struct mr_store *store, const uint8_t *hash)
+{
+    const struct mr_model *model = find_mapped(store, hash);
+    const bool current = memcmp(store->current, hash, MR_HASH_BYTES) == 0;
+    unsigned borrowed = 0;
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        borrowed += store->models[i].borrowed > 0;
+    }
+    return (model && model->borrowed) ||
+           borrowed < (current ? MODELS_MAPPED - MODELS_OWN : MODELS_LENT_OLD);
+}
+
+struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                               bool *busy, struct mr_error *error)
+{
+    *busy = !may_lend(store, hash);
+    if (*busy) {
+        mr_error_set(error, "%d models are being sent already", MODELS_LENT_OLD);
+        return NULL;
+    }
+    return mr_store_borrow(store, hash, error);
 }
 
 void mr_store_return(struct mr_store *store, struct mr_model *model)
@@ -252,13 +287,30 @@ int mr_store_write_round(const struct mr_store *store, uint64_t round, const cha
     return mr_file_replace(path, json, strlen(json), error);
 }
 
-char *mr_store_read_round(const struct mr_store *store, uint64_t round)
+int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error)
+{
+    static const char *const suffixes[] = {"sum", "sum.tmp"};
+    char path[PATH_BYTES];
+    for (unsigned i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        round_path(path, store, round, suffixes[i]);
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return mr_error_set(error, "%s: %s", path, strerror(errno));
+        }
+    }
+    snprintf(path, sizeof path, "%s/rounds", store->data_dir);
+    return mr_dir_sync(path, error); /* also when a crash came between the two */
+}
+
+int mr_store_read_round(const struct mr_store *store, uint64_t round, char **text,
+                        struct mr_error *error)
 {
     char path[PATH_BYTES];
     uint8_t *bytes;
     size_t length;
     round_path(path, store, round, "json");
-    return mr_file_read(path, &bytes, &length, NULL) == 0 ? (char *)bytes : NULL;
+    const int found = mr_file_read(path, &bytes, &length, error);
+    *text = found == 0 ? (char *)bytes : NULL;
+    return found;
 }
 
 uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES])

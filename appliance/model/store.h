@@ -5,8 +5,8 @@
  *   current                     the hash of the model that the next round starts from
  *   rounds/<round>.json         outcome of a round with its included set
  *   rounds/<round>.sum          the opened ring sum, packed with its trailer (only after the
- * reveal) signed-round                the highest round this hub signed, and the announcement's
- * hash
+ *                               reveal, and not of a void round)
+ *   signed-round                the highest round this hub signed, and the announcement's hash
  *
  * Every file is written beside its name, synced and renamed. _write_* may be called on a job
  * thread; everything else belongs to the loop's thread. Models are mapped, and stay so while
@@ -14,6 +14,7 @@
 #ifndef MR_MODEL_STORE_H
 #define MR_MODEL_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,9 +33,14 @@ void mr_store_close(struct mr_store *store); /* every borrowed model must be bac
 /* --- models ---------------------------------------------------------------------------------- */
 const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */
 
-/* Borrows a model; NULL with an error if the store does not have it or it is damaged. */
+/* Borrows a model for the hub's own work; NULL with an error if the store does not have it or it is
+ * damaged. */
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error);
+/* The same for somebody who asks over the network and may keep it for long: not when so many are
+ * lent that the hub's own work would find none (*busy). */
+struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                               bool *busy, struct mr_error *error);
 void mr_store_return(struct mr_store *store, struct mr_model *model);
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length);
 uint32_t mr_model_dimension(const struct mr_model *model);
@@ -52,8 +58,12 @@ void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
 /* --- rounds ---------------------------------------------------------------------------------- */
 int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
-/* The JSON text of a past round (malloc'd), or NULL. */
-char *mr_store_read_round(const struct mr_store *store, uint64_t round);
+/* The sum of a round that was given up is on the disk no longer, if it was; durable. */
+int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error);
+/* The JSON text of a past round (malloc'd). 0; 1 if there is none; -1 if it cannot be read. *text
+ * is NULL then. */
+int mr_store_read_round(const struct mr_store *store, uint64_t round, char **text,
+                        struct mr_error *error);
 
 /* The highest round this hub signed; 0: none. */
 uint64_t mr_store_signed_round(const struct mr_store *store, uint8_t hash[MR_HASH_BYTES]);

@@ -273,6 +273,10 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         helper_refuse(helper, token, MR_VERDICT_BUSY, "the round before is being worked on");
         return;
     }
+    if (helper_check_deadline(helper, &terms.announcement, &verdict) != MR_VERDICT_OK) {
+        helper->ops->refuse(helper->context, token, &verdict);
+        return;
+    }
     helper->proposed = terms;
     helper->state = MR_HELPER_SIGNING;
     helper->working = true;

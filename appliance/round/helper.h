@@ -63,8 +63,8 @@ struct mr_helper_ops {
     /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
      * take effect in order; mr_helper_durable says how far that has come. */
     void (*append)(void *context, const uint8_t *record, size_t length);
-    /* Makes durable that the round is void (mr_helper_report says why), then overwrites and removes
-     * the journal. */
+    /* Makes durable that the round is void (mr_helper_report says why) and that nothing of its
+     * result is left, then overwrites and removes the journal. */
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
@@ -80,6 +80,8 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
     void (*changed)(void *context); /* mr_helper_report has news */
+    /* The wall clock, when a round is proposed; NULL: any deadline will do. */
+    uint64_t (*unix_ms)(void *context);
     /* Whether the CA has taken a certificate back; NULL: never. */
     bool (*revoked)(void *context, const struct mr_serial *serial);
 };
@@ -89,10 +91,12 @@ struct mr_helper_config {
     const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
     const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
     unsigned hubs_count;
-    uint32_t cohort_min;      /* this hub's own minimum */
-    uint64_t share_bytes_max; /* larger rounds are not signed */
-    uint32_t lead_grace_ms;   /* a lead that has not ended a round so long after its deadline is
-                                 gone: the round is given up */
+    uint32_t cohort_min;        /* this hub's own minimum */
+    uint64_t share_bytes_max;   /* larger rounds are not signed */
+    uint32_t lead_grace_ms;     /* a lead that has not ended a round so long after its deadline is
+                                   gone: the round is given up */
+    uint64_t deadline_ahead_ms; /* a deadline further ahead of this hub's clock is not signed: seeds
+                                   would lie here until it comes */
 };
 
 struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
@@ -100,8 +104,9 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
 /* Refuses what still waits; wipes. Nothing may be under way outside any more. */
 void mr_helper_free(struct mr_helper *helper);
 
-/* Takes up the round of a journal: 0, or -1 with the reason why it is not a round that this hub can
- * go on with. For an idle helper; what the journal said is saved anew before anything is answered.
+/* Takes up the round of a journal: 0, or 1 with the reason why it is not a round that this hub can
+ * go on with, or -1 without memory: the round is not lost, another start may take it up. For an
+ * idle helper; what the journal said is saved anew before anything is answered.
  */
 int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *read,
                       struct mr_error *error);

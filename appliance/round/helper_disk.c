@@ -23,7 +23,7 @@ struct disk_job {
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
     bool sign; /* the round is new to signed-round */
     uint64_t round;
-    uint8_t hash[MR_HASH_BYTES];
+    uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
 };
 
 static void start(struct mr_helper_run *run, const struct disk_job *with, mr_loop_fn work,
@@ -158,13 +158,20 @@ void helper_run_append(void *context, const uint8_t *record, size_t length)
 
 /* --- forget ---------------------------------------------------------------------------------- */
 
-/* The record first: a hub that crashes between the two finds both, and wipes the journal then. */
+/* What a reveal may have left on the disk, whether or not this process knows of it, goes as well:
+ * the next model is current no longer, and the sum of a void round is nowhere. Reveals are jobs of
+ * the same thread, so none comes after this.
+ *
+ * The record before the journal goes: a hub that crashes between the two finds both, and does the
+ * rest then. One that crashes before hears from the lead once more that the round is void. */
 static void forget_work(void *context)
 {
     struct disk_job *job = context;
-    job->result =
-        mr_store_write_round(job->run->room.store, job->round, job->record, NULL, 0, &job->error);
-    if (job->result == 0) {
+    const struct mr_store *store = job->run->room.store;
+    job->result = -1;
+    if (mr_store_write_current(store, job->hash, &job->error) == 0 &&
+        mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error) == 0 &&
+        mr_store_drop_sum(store, job->round, &job->error) == 0) {
         job->result = mr_journal_wipe(job->run->journal, &job->error);
     }
 }
@@ -173,6 +180,9 @@ static void forget_done(void *context)
 {
     struct disk_job *job = context;
     job->asked = 0; /* nothing is durable by it */
+    if (job->result == 0) {
+        mr_store_adopt(job->run->room.store, job->hash);
+    }
     finish(job, "cannot make durable that the round is void, and wipe its journal");
 }
 
@@ -185,8 +195,9 @@ void helper_run_forget(void *context)
     if (!run->stopping) {
         const struct mr_record record = {
             .terms = mr_helper_terms(run->core), .state = "void", .reason = report.reason};
-        const struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
+        struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
         MR_ASSERT(job.record);
+        memcpy(job.hash, record.terms->announcement.model_hash, MR_HASH_BYTES);
         start(run, &job, forget_work, forget_done);
     }
 }
@@ -211,16 +222,33 @@ static bool fits(const struct mr_helper_run *run, const struct mr_round_terms *t
     return true;
 }
 
+/* The round was given up, and this hub killed before all that was left of it was gone. */
+static int forget_again(struct mr_helper_run *run, const struct mr_announcement *announcement,
+                        struct mr_error *error)
+{
+    struct mr_store *store = run->room.store;
+    if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
+        mr_store_drop_sum(store, announcement->round, error) != 0) {
+        return -1;
+    }
+    mr_store_adopt(store, announcement->model_hash);
+    return mr_journal_wipe(run->journal, error);
+}
+
 static int recover(struct mr_helper_run *run, const struct mr_journal_read *read,
                    struct mr_error *error)
 {
     struct mr_helper_report report;
     struct mr_error why = {.text = ""};
     const uint64_t round = read->terms.announcement.round;
-    if (run->last_life.round == round) { /* void, and killed before that was wiped */
-        return mr_journal_wipe(run->journal, error);
+    if (run->last_life.round == round) {
+        return forget_again(run, &read->terms.announcement, error);
     }
-    if (!fits(run, &read->terms, &why) || mr_helper_recover(run->core, read, &why) != 0) {
+    const int taken = fits(run, &read->terms, &why) ? mr_helper_recover(run->core, read, &why) : 1;
+    if (taken < 0) {
+        return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
+    }
+    if (taken > 0) {
         lose(run, round, why.text);
         return mr_journal_wipe(run->journal, error);
     }
@@ -232,28 +260,32 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
 }
 
 /* Whether the last round was given up before this process started, and why. */
-static void read_last_life(struct mr_helper_run *run)
+static int read_last_life(struct mr_helper_run *run, struct mr_error *error)
 {
     struct mr_helper_last *last = &run->last_life;
     struct mr_lead_end end;
     const uint64_t round = mr_store_signed_round(run->room.store, last->hash);
-    char *text = mr_store_read_round(run->room.store, round);
+    char *text = NULL;
+    if (mr_store_read_round(run->room.store, round, &text, error) < 0) {
+        return -1;
+    }
     if (text && mr_record_end(&end, text) == 0 && end.voided) {
         last->round = round;
         snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
     }
     free(text);
+    return 0;
 }
 
 int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
 {
     struct mr_journal_read read;
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0) {
+    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0 ||
+        read_last_life(run, error) != 0) {
         return -1;
     }
     error->text[0] = '\0';
-    read_last_life(run);
     helper_run_wait_for_lead(run, true);
     const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
                                       run->room.private_key, &read, error);

@@ -34,6 +34,22 @@ uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
     return deadline < UINT64_MAX - grace ? deadline + grace : UINT64_MAX;
 }
 
+enum mr_verdict_code helper_check_deadline(const struct mr_helper *helper,
+                                           const struct mr_announcement *announcement,
+                                           struct mr_verdict *verdict)
+{
+    const uint64_t ahead = helper->config.deadline_ahead_ms;
+    const uint64_t unix_ms = helper->ops->unix_ms ? helper->ops->unix_ms(helper->context) : 0;
+    if (!helper->ops->unix_ms || announcement->deadline_unix_ms <= unix_ms ||
+        announcement->deadline_unix_ms - unix_ms <= ahead) {
+        return MR_VERDICT_OK;
+    }
+    return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
+                          "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
+                          (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
+                          (unsigned long long)ahead / 1000);
+}
+
 void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms)
 {
     if (unix_ms >= mr_helper_due_unix_ms(helper)) {

@@ -6,6 +6,7 @@
 #include "appliance/runtime/secret.h"
 #include "wire/assert.h"
 
+/* As with every step here: 1 where the journal's round is none to go on with. */
 static int check(const struct mr_helper *helper, const struct mr_journal_state *state,
                  struct mr_error *error)
 {
@@ -13,14 +14,16 @@ static int check(const struct mr_helper *helper, const struct mr_journal_state *
     const uint32_t least = helper->config.cohort_min;
     if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
                                error) != 0) {
-        return -1;
+        return 1;
     }
     if (mr_announcement_hub(announcement, helper->config.index) < 1) {
-        return mr_error_set(error, "hub %u is no helper of that round", helper->config.index);
+        mr_error_set(error, "hub %u is no helper of that round", helper->config.index);
+        return 1;
     }
     if (state->phase != MR_JOURNAL_ADMITTING && state->count < least) {
-        return mr_error_set(error, "its set has %u devices, this hub's cohort_min is %u",
-                            state->count, least);
+        mr_error_set(error, "its set has %u devices, this hub's cohort_min is %u", state->count,
+                     least);
+        return 1;
     }
     return 0;
 }
@@ -30,9 +33,15 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
 {
     for (uint32_t i = 0; i < state->count; i++) {
         const struct mr_expansion *entry = &state->entries[i];
-        if (mr_seeds_admit(&helper->seeds, entry->included.client_id, entry->included.attempt,
-                           entry->seed, &entry->serial) != MR_SEED_ADMITTED) {
-            return mr_error_set(error, "seed %u has no place in the round, or in memory", i);
+        const enum mr_seed_outcome outcome =
+            mr_seeds_admit(&helper->seeds, entry->included.client_id, entry->included.attempt,
+                           entry->seed, &entry->serial);
+        if (outcome == MR_SEED_FULL && helper->seeds.count < helper->seeds.clients_max) {
+            return mr_error_set(error, "out of memory for seed %u of %u", i, state->count);
+        }
+        if (outcome != MR_SEED_ADMITTED) {
+            mr_error_set(error, "seed %u has no place in the round", i);
+            return 1;
         }
     }
     helper->state = MR_HELPER_ADMITTING;
@@ -102,10 +111,10 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
                       struct mr_error *error)
 {
     const struct mr_journal_state *state = &read->state;
-    int result = -1;
     MR_ASSERT(helper->state == MR_HELPER_IDLE && !helper->round_known);
-    if (check(helper, state, error) != 0) {
-        return -1;
+    int result = check(helper, state, error);
+    if (result != 0) {
+        return result;
     }
     helper_take_terms(helper, state->terms);
     switch (state->phase) {
@@ -123,7 +132,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
     if (result != 0) {
         helper_drop_round(helper);
         helper->round_known = false;
-        return -1;
+        return result;
     }
     helper_save(helper, state);
     helper->needed = helper->asked;

@@ -76,34 +76,6 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
     start(run, &job, expand_work, expand_done);
 }
 
-/* --- a round that was given up after its reveal ---------------------------------------------- */
-
-static void revert_work(void *context)
-{
-    struct helper_job *job = context;
-    job->result = mr_store_write_current(job->run->room.store, job->hash, &job->error);
-}
-
-static void revert_done(void *context)
-{
-    struct helper_job *job = context;
-    if (job->result != 0) {
-        helper_run_fatal(job->run, "cannot go back to the model before", &job->error);
-    } else {
-        mr_store_adopt(job->run->room.store, job->hash);
-    }
-    free(job);
-}
-
-static void revert(struct mr_helper_run *run)
-{
-    struct helper_job job = {.count = 0};
-    memcpy(job.hash, mr_helper_terms(run->core)->announcement.model_hash, MR_HASH_BYTES);
-    if (!run->stopping) {
-        start(run, &job, revert_work, revert_done);
-    }
-}
-
 /* --- reveal ---------------------------------------------------------------------------------- */
 
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
@@ -170,9 +142,6 @@ static void reveal_done(void *context)
         mr_store_adopt(run->room.store, job->hash);
         run->revealed_total++;
         mr_helper_revealed(run->core, job->hash, NULL);
-        if (run->last_state == MR_HELPER_VOID) { /* given up while the model was computed */
-            revert(run);
-        }
     } else {
         mr_helper_revealed(run->core, NULL, job->error.text);
     }
@@ -289,9 +258,6 @@ static void on_changed(void *context)
     }
     if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
         run->void_total++;
-        if (run->last_state == MR_HELPER_DONE) {
-            revert(run);
-        }
     }
     run->last_state = report.state;
     run->last_round = report.round;
@@ -302,6 +268,12 @@ static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_helper_run *run = context;
     return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
+}
+
+static uint64_t on_unix_ms(void *context)
+{
+    (void)context;
+    return mr_round_unix_ms();
 }
 
 static const struct mr_helper_ops ops = {
@@ -317,6 +289,7 @@ static const struct mr_helper_ops ops = {
     .refuse = on_refuse,
     .changed = on_changed,
     .revoked = on_revoked,
+    .unix_ms = on_unix_ms,
 };
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -338,6 +311,7 @@ int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *r
         .cohort_min = room->config->round.cohort_min,
         .share_bytes_max = room->config->upload.share_bytes_max,
         .lead_grace_ms = room->config->round.lead_grace_ms,
+        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)room->config->round.lead_grace_ms,
     };
     run->core = mr_helper_new(&config, &ops, run);
     run->timer = mr_timer_open(room->loop, on_tick, run);

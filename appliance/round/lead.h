@@ -151,10 +151,11 @@ struct mr_lead_end {
     char reason[300];                  /* when void */
 };
 
-/* Takes up the round of a commit state: 0, or -1 with the reason why it is not a round that this
- * hub can go on with. For an idle lead; what the log said has been written anew already. `result`:
- * the sum packed, 64-byte aligned, kept until the next round opens; NULL while nobody is included.
- * The caller puts the sum back where ops->commit merges, after this call. */
+/* Takes up the round of a commit state: 0, or 1 with the reason why it is not a round that this hub
+ * can go on with, or -1 without memory: the round is not lost, another start may take it up. For an
+ * idle lead; what the log said has been written anew already. `result`: the sum packed, 64-byte
+ * aligned, kept until the next round opens; NULL while nobody is included. The caller puts the sum
+ * back where ops->commit merges, after this call. */
 int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, const uint8_t *result,
                     const struct mr_lead_end *end, uint64_t now_ms, uint64_t unix_ms,
                     struct mr_error *error);

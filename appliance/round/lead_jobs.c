@@ -247,12 +247,16 @@ void lead_run_store(void *context, const struct mr_publication *publication)
 
 /* --- a void round's record ------------------------------------------------------------------- */
 
+/* A process before this one may have written the sum, and crashed before the record. */
 static void end_work(void *context)
 {
     struct lead_job *job = context;
-    job->result = mr_store_write_round(job->run->room.store,
-                                       mr_lead_terms(job->run->core)->announcement.round, job->text,
-                                       NULL, 0, &job->error);
+    const struct mr_store *store = job->run->room.store;
+    const uint64_t round = mr_lead_terms(job->run->core)->announcement.round;
+    job->result = mr_store_drop_sum(store, round, &job->error);
+    if (job->result == 0) {
+        job->result = mr_store_write_round(store, round, job->text, NULL, 0, &job->error);
+    }
 }
 
 static void end_done(void *context)

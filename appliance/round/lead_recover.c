@@ -6,6 +6,12 @@
 #include "appliance/round/lead_internal.h"
 #include "wire/assert.h"
 
+static int not_ours(struct mr_error *error, unsigned leads, unsigned index)
+{
+    mr_error_set(error, "hub %u leads that round, this is hub %u", leads, index);
+    return 1;
+}
+
 static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
                       struct mr_error *error)
 {
@@ -13,8 +19,7 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     const struct mr_announcement *announcement = &read->terms.announcement;
     uint64_t salt;
     if (announcement->hubs[0].index != lead->config.index) {
-        return mr_error_set(error, "hub %u leads that round, this is hub %u",
-                            announcement->hubs[0].index, lead->config.index);
+        return not_ours(error, announcement->hubs[0].index, lead->config.index);
     }
     lead->terms = read->terms;
     lead->round_known = true;
@@ -41,7 +46,8 @@ static struct mr_device *add_committed(struct mr_registry *registry,
     return device;
 }
 
-/* Committed devices that ask hear `committed`; all others may come again. */
+/* Committed devices that ask hear `committed`; all others may come again. That the set fits and
+ * names nobody twice, the parser has seen. */
 static int take_devices(struct mr_lead *lead, const struct mr_commit_state *state,
                         struct mr_error *error)
 {
@@ -49,10 +55,14 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         return mr_error_set(error, "out of memory for %u devices", state->included_count);
     }
     for (uint32_t i = 0; i < state->included_count; i++) {
+        if (mr_registry_upload(&lead->registry, state->upload_ids[i])) {
+            mr_error_set(error, "device %u has the upload id of one before", i);
+            return 1;
+        }
         struct mr_device *device =
             add_committed(&lead->registry, &state->included[i], state->upload_ids[i]);
         if (device == NULL) {
-            return mr_error_set(error, "device %u of %u has no place in the registry", i,
+            return mr_error_set(error, "out of memory for device %u of %u", i,
                                 state->included_count);
         }
         device->serial = state->serials[i];
@@ -119,14 +129,16 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
 {
     const struct mr_commit_state *state = &read->state;
     MR_ASSERT(lead->state == MR_LEAD_IDLE && !lead->round_known);
-    if (take_terms(lead, read, error) != 0) {
-        return -1;
+    int taken = take_terms(lead, read, error);
+    if (taken != 0) {
+        return taken;
     }
-    if (take_devices(lead, state, error) != 0) {
+    taken = take_devices(lead, state, error);
+    if (taken != 0) {
         mr_registry_fini(&lead->registry);
         lead->round_known = false;
         lead->included_count = lead->committed_count = lead->admitted_count = 0;
-        return -1;
+        return taken;
     }
     lead->recovered = true;
     lead->deadline_ms = deadline_of(lead, now_ms, unix_ms);

@@ -289,6 +289,10 @@ enum mr_verdict_code mr_lead_run_begin(struct mr_lead_run *run, const struct mr_
                               "cohort_min %u is below this hub's own %u", wish->cohort_min,
                               run->room.config->round.cohort_min);
     }
+    if (wish->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
+        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST, "deadline_ms %u is above %u",
+                              wish->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    }
     struct mr_model *model =
         mr_store_borrow(run->room.store, mr_store_current(run->room.store), &error);
     if (!model) {

@@ -53,6 +53,10 @@ uint64_t mr_lead_run_now_ms(const struct mr_lead_run *run);
 /* The wall clock, also of a helper. */
 uint64_t mr_round_unix_ms(void);
 
+/* A round stays open no longer, whatever the configuration or an operator says (hub_options.def has
+ * the same number); helpers sign nothing longer. */
+#define MR_ROUND_DEADLINE_MS_MAX UINT32_C(604800000)
+
 /* What one round is opened with; begins as the configuration says. */
 struct mr_round_wish {
     uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;

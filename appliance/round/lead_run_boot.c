@@ -14,31 +14,62 @@ uint64_t mr_round_unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static bool has_ended(const struct mr_lead_run *run, uint64_t round, struct mr_lead_end *end)
+/* Whether the round has a record, and how it ended then. A record that cannot be read is no sign
+ * that the round goes on: -1, and the hub does not start. */
+static int read_end(const struct mr_lead_run *run, uint64_t round, struct mr_lead_end *end,
+                    struct mr_error *error)
 {
-    char *text = mr_store_read_round(run->room.store, round);
+    char *text = NULL;
     *end = (struct mr_lead_end){.published = false};
-    const bool ended = text && mr_record_end(end, text) == 0;
+    const int found = mr_store_read_round(run->room.store, round, &text, error);
+    if (found == 0) {
+        (void)mr_record_end(end, text);
+    }
     free(text);
-    return ended;
+    return found < 0 ? -1 : 0;
+}
+
+static bool has_ended(const struct mr_lead_end *end)
+{
+    return end->published || end->voided;
+}
+
+/* The crash may have come before the record's name was durable, and what is told from now on rests
+ * on it: it is written once more, as everything that is read here. */
+static int write_end_anew(const struct mr_lead_run *run, uint64_t round, struct mr_error *error)
+{
+    char *text = NULL;
+    if (mr_store_read_round(run->room.store, round, &text, error) != 0) {
+        return -1;
+    }
+    const int result = mr_store_write_round(run->room.store, round, text, NULL, 0, error);
+    free(text);
+    return result;
 }
 
 /* A round that was signed and cannot be taken up: nothing of it will be released. */
-static void lose(struct mr_lead_run *run, uint64_t round, const char *why)
+static int lose(struct mr_lead_run *run, uint64_t round, const char *why, struct mr_error *error)
 {
     struct mr_lead_end end;
-    if (round && !has_ended(run, round, &end)) {
+    if (round && read_end(run, round, &end, error) != 0) {
+        return -1;
+    }
+    if (round && !has_ended(&end)) {
         mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=%s", round,
                      why);
     }
+    return 0;
 }
 
 /* Devices of the round may still ask what became of their uploads. */
-static void recall(struct mr_lead_run *run, uint64_t round)
+static int recall(struct mr_lead_run *run, uint64_t round, struct mr_error *error)
 {
     struct mr_lead_end end;
     struct mr_record_uploads uploads;
-    char *text = mr_store_read_round(run->room.store, round);
+    char *text = NULL;
+    if (mr_store_read_round(run->room.store, round, &text, error) < 0) {
+        return -1;
+    }
     if (text && mr_record_end(&end, text) == 0) {
         if (mr_record_uploads(&uploads, text) == 0) {
             const struct mr_lead_past past = {.round = round,
@@ -51,19 +82,25 @@ static void recall(struct mr_lead_run *run, uint64_t round)
         mr_record_uploads_fini(&uploads);
     }
     free(text);
+    return 0;
 }
 
-/* Makes durable what was read, the round's number as well: a crash may have come before that. */
+/* Makes durable what was read, the round's number as well: a crash may have come before that. And
+ * goes back to the model that the round began with: a crash may have come between the next model
+ * and the record that makes it one. A round that is given up after all must not leave it current.
+ */
 static int write_anew(struct mr_lead_run *run, const struct mr_commit_read *read,
                       struct mr_error *error)
 {
     const struct mr_round_terms *terms = &read->terms;
+    struct mr_store *store = run->room.store;
     if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
-        mr_store_write_signed(run->room.store, terms->announcement.round, terms->hash, error) !=
-            0) {
+        mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
+        mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
         return -1;
     }
-    mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
+    mr_store_adopt_signed(store, terms->announcement.round, terms->hash);
+    mr_store_adopt(store, terms->announcement.model_hash);
     return 0;
 }
 
@@ -84,9 +121,13 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     struct mr_lead_end end;
     struct mr_lead_report report;
     struct mr_error why = {.text = ""};
-    if (has_ended(run, round, &end)) {
+    if (read_end(run, round, &end, error) != 0) {
+        return -1;
+    }
+    if (has_ended(&end)) {
         run->last_state = end.published ? MR_LEAD_PUBLISHED : MR_LEAD_VOID; /* logged long ago */
-    } else if (write_anew(run, read, error) != 0) {
+    }
+    if ((has_ended(&end) ? write_end_anew(run, round, error) : write_anew(run, read, error)) != 0) {
         return -1;
     }
     if (lead_run_reserve(run, &terms->layout) != 0) {
@@ -95,10 +136,13 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     if (read->state.included_count) {
         memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
     }
-    if (mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
-                        mr_round_unix_ms(), &why) != 0) {
-        lose(run, round, why.text);
-        return 0;
+    const int taken = mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
+                                      mr_round_unix_ms(), &why);
+    if (taken < 0) {
+        return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
+    }
+    if (taken > 0) {
+        return lose(run, round, why.text, error);
     }
     if (read->state.included_count) {
         restore_sum(run, read);
@@ -120,15 +164,16 @@ static int read_log(struct mr_lead_run *run, struct mr_error *error)
     int result = 0;
     error->text[0] = '\0';
     const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
-    if (found != 0) {
-        if (found > 0) {
-            lose(run, last, *error->text ? error->text : "there is no commit log of it");
-        }
-        return found < 0 ? -1 : 0;
+    if (found < 0) {
+        return -1;
+    }
+    if (found > 0) {
+        const struct mr_error why = *error;
+        return lose(run, last, *why.text ? why.text : "there is no commit log of it", error);
     }
     const uint64_t round = read.terms.announcement.round;
     if (round < last || (round == last && memcmp(hash, read.terms.hash, MR_HASH_BYTES) != 0)) {
-        lose(run, last, "the commit log is of another round");
+        result = lose(run, last, "the commit log is of another round", error);
     } else {
         result = recover(run, &read, error);
     }
@@ -144,7 +189,7 @@ int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
         return -1;
     }
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
-    recall(run,
-           terms ? terms->announcement.round - 1 : mr_store_signed_round(run->room.store, hash));
-    return 0;
+    return recall(
+        run, terms ? terms->announcement.round - 1 : mr_store_signed_round(run->room.store, hash),
+        error);
 }

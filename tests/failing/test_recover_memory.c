@@ -116,7 +116,8 @@ static bool recover_lead(void *context)
     }
     const int result = mr_lead_recover(lead, &read, world->packed, &end, 1, 1, &error);
     mr_lead_report(lead, &report);
-    if (result != 0) { /* as if there had been nothing */
+    if (result != 0) { /* as if there had been nothing, but not lost */
+        assert_int_equal(result, -1);
         assert_string_not_equal(error.text, "");
         assert_null(mr_lead_terms(lead));
         assert_int_equal(report.state, MR_LEAD_IDLE);
@@ -182,14 +183,17 @@ static bool recover_helper(void *context)
         mr_helper_free(helper);
         return false;
     }
-    const bool good = mr_journal_records_parse(&read, dead->journal + dead->snapshot_bytes, records,
-                                               &error) == 0 &&
-                      mr_helper_recover(helper, &read, &error) == 0;
+    const int result =
+        mr_journal_records_parse(&read, dead->journal + dead->snapshot_bytes, records, &error) == 0
+            ? mr_helper_recover(helper, &read, &error)
+            : -1;
+    const bool good = result == 0;
     mr_helper_report(helper, &report);
     assert_int_equal(saves, good); /* nothing is answered before it is written anew */
     if (good) {
         assert_int_equal(report.state, one->expected);
-    } else { /* as if there had been nothing */
+    } else { /* as if there had been nothing, but not lost */
+        assert_int_equal(result, -1);
         assert_string_not_equal(error.text, "");
         assert_null(mr_helper_terms(helper));
         assert_int_equal(report.admitted, 0);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "federation.h"
+#include "wire/bytes.h"
 
 static void restart(struct federation *federation, unsigned hub)
 {
@@ -249,6 +250,44 @@ static void test_helper_without_its_journal(void **state)
     devices_close(devices, 4);
 }
 
+/* Killed when the next model is current and the round has no record yet, and then the helper cannot
+ * go on: the void round's model is nobody's parent. */
+static void test_lead_killed_before_the_record(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    uint64_t round;
+    size_t length;
+    char first[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(first, federation->model_hash, MR_HASH_BYTES);
+    begin(federation, devices, 4, &round);
+    for (unsigned i = 0; i < 4; i++) {
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    devices_close(devices, 4);
+    assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
+    assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+    remove_file(federation, 0, "rounds/1.json");
+    remove_file(federation, 1, "journal-0");
+    remove_file(federation, 1, "journal-1");
+    federation_start(federation, 0);
+    federation_start(federation, 1);
+    federation_expect(federation, round, "void", "round_lost");
+    uint8_t *current = federation_file(federation, 0, "current", &length);
+    assert_memory_equal(current, first, sizeof first - 1);
+    free(current);
+    assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
+    begin(federation, devices, 4, &round);
+    assert_memory_equal(devices[0].terms.announcement.model_hash, federation->model_hash,
+                        MR_HASH_BYTES);
+    for (unsigned i = 0; i < 4; i++) {
+        device_upload(&devices[i], 0);
+    }
+    expect_published(federation, round, devices, 4);
+    devices_close(devices, 4);
+}
+
 /* A seed's request as it stands; whether a receipt came. */
 static bool gets_receipt(struct device *device)
 {
@@ -388,6 +427,7 @@ int main(int argc, char **argv)
         T(test_helper_killed_while_admitting),
         T(test_both_killed_in_every_round),
         T(test_helper_without_its_journal),
+        T(test_lead_killed_before_the_record),
         T(test_helper_with_a_full_disk),
         cmocka_unit_test_setup_teardown(test_lead_gone_for_too_long, open_impatient,
                                         federation_teardown),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -136,10 +137,17 @@ static void test_store(void **state)
     assert_memory_equal(mr_store_current(store), next, MR_HASH_BYTES);
     assert_int_equal(mr_store_signed_round(store, signed_hash), 4);
     assert_memory_equal(signed_hash, first, MR_HASH_BYTES);
-    char *record = mr_store_read_round(store, 4);
+    char *record, path[4096];
+    assert_int_equal(mr_store_read_round(store, 4, &record, &error), 0);
     assert_string_equal(record, "{\"round\": 4}");
     free(record);
-    assert_null(mr_store_read_round(store, 5));
+    assert_int_equal(mr_store_read_round(store, 5, &record, &error), 1);
+    assert_null(record);
+    sprintf(path, "%s/data/rounds/6.json", dir);
+    assert_int_equal(mkdir(path, 0700), 0); /* there, but no file to read */
+    assert_int_equal(mr_store_read_round(store, 6, &record, &error), -1);
+    assert_null(record);
+    assert_non_null(strstr(error.text, "6.json"));
     mr_store_close(store);
 }
 
@@ -194,13 +202,15 @@ static unsigned mapped_models(void)
     return count;
 }
 
-static void test_store_maps_a_bounded_number(void **state)
+#define MANY 100
+
+/* A store with so many models, none of them borrowed. */
+static struct mr_store *open_full(const char *dir, uint8_t hashes[MANY][MR_HASH_BYTES])
 {
-    const char *dir = *state;
-    uint8_t hashes[40][MR_HASH_BYTES], first[MR_HASH_BYTES];
+    uint8_t first[MR_HASH_BYTES];
     struct mr_error error = {.text = ""};
     struct mr_store *store = open_store(dir, write_initial(dir, first));
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < MANY; i++) {
         size_t length;
         uint8_t *bytes = make_model((float)i + 3.0f, &length, hashes[i]);
         assert_int_equal(mr_store_write_model(store, hashes[i], bytes, length, "{}", &error), 0);
@@ -209,18 +219,68 @@ static void test_store_maps_a_bounded_number(void **state)
         assert_non_null(model);
         mr_store_return(store, model);
     }
-    assert_int_equal(mapped_models(), 2); /* … while nobody borrows any */
-    struct mr_model *held[40];
-    unsigned count = 0;
-    while (count < 40 && (held[count] = mr_store_borrow(store, hashes[count], &error)) != NULL) {
-        count++;
-    }
-    assert_true(count >= 8 && count < 40);
-    assert_int_equal(mapped_models(), count);
+    return store;
+}
+
+static void give_back(struct mr_store *store, struct mr_model **held, unsigned count)
+{
     while (count--) {
         mr_store_return(store, held[count]);
     }
+}
+
+static void test_store_maps_a_bounded_number(void **state)
+{
+    uint8_t hashes[MANY][MR_HASH_BYTES];
+    struct mr_error error = {.text = ""};
+    struct mr_model *held[MANY];
+    unsigned count = 0;
+    struct mr_store *store = open_full(*state, hashes);
+    assert_int_equal(mapped_models(), 2); /* … while nobody borrows any */
+    while (count < MANY && (held[count] = mr_store_borrow(store, hashes[count], &error)) != NULL) {
+        count++;
+    }
+    assert_true(count >= 8 && count < MANY);
+    assert_int_equal(mapped_models(), count);
+    give_back(store, held, count);
     assert_int_equal(mapped_models(), 2);
+    mr_store_close(store);
+}
+
+/* Whoever holds what he is given of old models, and each current one as it becomes old, keeps the
+ * hub from none of its own, and others not from what is there. */
+static void test_store_keeps_places_for_the_hub(void **state)
+{
+    uint8_t hashes[MANY][MR_HASH_BYTES];
+    struct mr_error error = {.text = ""};
+    struct mr_model *held[MANY], *own[2], *again;
+    unsigned count = 0, round = 0;
+    bool busy;
+    struct mr_store *store = open_full(*state, hashes);
+    while ((held[count] = mr_store_lend(store, hashes[count], &busy, &error)) != NULL) {
+        assert_false(busy);
+        assert_true(++count < MANY / 2);
+    }
+    assert_true(busy);
+    again = mr_store_lend(store, hashes[0], &busy, &error); /* it is there */
+    assert_non_null(again);
+    mr_store_return(store, again);
+    const unsigned old = count;
+    for (round = count; round + 1 < MANY; round++) {
+        mr_store_adopt(store, hashes[round]);
+        for (unsigned i = 0; i < 2; i++) { /* the lead's parent, and a helper's of another lead */
+            own[i] = mr_store_borrow(store, hashes[round + i], &error);
+            assert_non_null(own[i]);
+        }
+        give_back(store, own, 2);
+        held[count] = mr_store_lend(store, hashes[round], &busy, &error);
+        count += held[count] != NULL;
+    }
+    assert_true(busy && count >= old + 20);
+    give_back(store, held, count);
+    assert_null(mr_store_lend(store, (const uint8_t[MR_HASH_BYTES]){0}, &busy,
+                              &error)); /* there is none: not busy */
+    assert_false(busy);
     mr_store_close(store);
 }
 
@@ -232,6 +292,7 @@ int main(void)
         T(test_store),
         T(test_store_refuses_damage),
         T(test_store_maps_a_bounded_number),
+        T(test_store_keeps_places_for_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,10 @@ static void test_a_round_and_its_end(void **state)
     assert_int_equal(mr_peer_model_decode(&model, (char *)reply.body, reply.length, &error), 0);
     assert_memory_equal(model.model_hash, room->world->revealed.model_hash, MR_HASH_BYTES);
     assert_memory_equal(mr_store_current(room->shared.store), model.model_hash, MR_HASH_BYTES);
-    char *record = mr_store_read_round(room->shared.store, room->world->terms.announcement.round);
-    assert_non_null(record);
+    char *record;
+    assert_int_equal(mr_store_read_round(room->shared.store, room->world->terms.announcement.round,
+                                         &record, &error),
+                     0);
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
     free(record);
     reply_fini(&reply);
@@ -66,6 +68,9 @@ static void test_a_round_and_its_end(void **state)
     assert_int_equal(room->fatals, 0);
     assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
     assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
+    assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), -1);
+    room_restart(room); /* and that is durable */
+    assert_true(is_back(room));
 }
 
 /* In the files. */
@@ -165,6 +170,81 @@ static void test_restart_without_the_model(void **state)
     assert_int_equal(room->fatals, 0);
 }
 
+/* As a reveal leaves it, when the hub is killed before its journal says so. */
+static void store_next(const struct room *room)
+{
+    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_round_terms *terms = &room->world->terms;
+    struct mr_store *store = room->shared.store;
+    struct mr_error error;
+    assert_int_equal(
+        mr_store_write_model(store, next->model_hash, next->model, next->model_bytes, "{}", &error),
+        0);
+    assert_int_equal(mr_store_write_current(store, next->model_hash, &error), 0);
+    assert_int_equal(mr_store_write_round(store, terms->announcement.round,
+                                          "{\"state\": \"revealed\"}", next->sum,
+                                          (size_t)terms->layout.share_bytes, &error),
+                     0);
+}
+
+static void expect_nothing_left(struct room *room)
+{
+    static const char *const gone[] = {"rounds/7.sum", "rounds/7.sum.tmp", "journal-0",
+                                       "journal-1"};
+    for (unsigned i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        assert_int_equal(access(room_path(room, gone[i]), F_OK), -1);
+    }
+    assert_true(is_back(room));
+    room_restart(room);
+    assert_true(is_back(room));
+    assert_int_equal(room->fatals, 0);
+}
+
+/* Killed when the next model was current and the journal did not say so; then the round is void. */
+static void test_void_after_a_reveal_of_another_life(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room);
+    room_put(room, "rounds/7.sum.tmp", "half", 4);
+    room_restart(room);
+    assert_false(is_back(room));
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    reply_fini(&reply);
+    room_run_until(room, is_back, room);
+    played_end(played);
+    expect_nothing_left(room);
+}
+
+/* Killed when the record said void, and the rest was still there. */
+static void test_killed_while_it_forgets(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct mr_error error;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room);
+    assert_int_equal(mr_store_write_round(room->shared.store, 7,
+                                          "{\"state\": \"void\", \"reason\": \"so it was\"}", NULL,
+                                          0, &error),
+                     0);
+    room_restart(room);
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_IDLE);
+    assert_true(is_back(room));
+    played_end(played);
+    expect_nothing_left(room);
+}
+
 /* A journal of a round before the one that was signed last: lost, and wiped. */
 static void test_journal_of_another_round(void **state)
 {
@@ -243,6 +323,12 @@ static void test_model_that_is_not_durable(void **state)
     free(body);
     played_end(played);
     played_expect(&reply, MR_VERDICT_BUSY);
+    struct mr_helper_run *none;
+    struct mr_error error = {.text = ""};
+    room_restart(room); /* nor is it known whether the round was given up */
+    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_non_null(strstr(error.text, "7.json"));
+    room_drain(room);
 }
 
 static void test_model_before_that_is_not_durable(void **state)
@@ -260,7 +346,8 @@ static void test_model_before_that_is_not_durable(void **state)
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     reply_fini(&reply);
     room_run_until(room, has_stopped, room);
-    assert_non_null(strstr(room->fatal, "cannot go back to the model before"));
+    assert_non_null(strstr(room->fatal, "cannot make durable that the round is void"));
+    assert_non_null(strstr(room->fatal, "current"));
     free(body);
     played_end(played);
 }
@@ -310,6 +397,8 @@ int main(void)
         T(test_void_while_revealing),
         T(test_void_while_expanding),
         T(test_restart_without_the_model),
+        T(test_void_after_a_reveal_of_another_life),
+        T(test_killed_while_it_forgets),
         T(test_journal_of_another_round),
         T(test_what_it_cannot_start_with),
         T(test_files_that_are_not_durable),

@@ -1,7 +1,7 @@
 /* test_lead_gone.c - helpers whose lead does not come back, and leads that come back too late. */
 #include <stdlib.h>
 
-#include "world.h"
+#include "world_internal.h"
 
 #define DEVICES 4
 
@@ -180,6 +180,46 @@ static void test_a_round_that_is_done(void **state)
     assert_int_equal(world_state(world, &report), MR_LEAD_PUBLISHED);
 }
 
+static uint64_t clock_ms;
+
+static uint64_t its_clock(void *context)
+{
+    (void)context;
+    return clock_ms;
+}
+
+/* A deadline that is far ahead would keep the seeds of a round whose lead is gone. */
+static void test_a_deadline_far_ahead(void **state)
+{
+    (void)state;
+    static struct mr_helper_ops ops;
+    struct world_options options = plain;
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    ops = world_helper_ops;
+    ops.unix_ms = its_clock;
+    options.helper_ops = &ops;
+    struct world *world = world_open(&options);
+    const size_t length = mr_announcement_encode(bytes, &world->announcement);
+    const uint64_t earliest = world->announcement.deadline_unix_ms - WORLD_AHEAD_MS;
+    for (unsigned late = 0; late < 2; late++) {
+        struct reply reply = {.done = false};
+        clock_ms = earliest - 1 + late;
+        world_ask(world, 1, MR_PEER_PROPOSE, bytes, length, &reply);
+        world_run(world);
+        assert_true(reply.done);
+        assert_int_equal(reply.code, late ? MR_VERDICT_OK : MR_VERDICT_WRONG_ANNOUNCEMENT);
+        assert_int_equal(world_helper_state(world, 1), late ? MR_HELPER_ADMITTING : MR_HELPER_IDLE);
+        reply_fini(&reply);
+    }
+    struct reply again = {.done = false};
+    clock_ms = 0; /* it was set back: what was signed stays signed */
+    world_ask(world, 1, MR_PEER_PROPOSE, bytes, length, &again);
+    world_run(world);
+    assert_int_equal(again.code, MR_VERDICT_OK);
+    reply_fini(&again);
+    world_close(world);
+}
+
 static void test_no_round_no_time(void **state)
 {
     struct world *world = *state;
@@ -197,6 +237,7 @@ int main(void)
         T(test_the_next_round),
         T(test_gone_while_it_expands),
         T(test_a_round_that_is_done),
+        cmocka_unit_test(test_a_deadline_far_ahead),
         T(test_no_round_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

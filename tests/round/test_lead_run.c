@@ -1,5 +1,6 @@
 /* test_lead_run.c - the lead at work in this process, its helper out of reach: what it opens, what
  * it takes up after a restart, and what it says when it cannot. */
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -110,6 +111,10 @@ static void test_wishes(void **state)
     bad = wish;
     bad.cohort_max = 100000; /* more than the ring holds */
     assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    bad = wish;
+    bad.deadline_ms = 604800001; /* seven days, as the configuration has it */
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    assert_non_null(strstr(verdict.text, "deadline_ms"));
     bad = wish;
     bad.quorum = 100000;
     assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
@@ -286,6 +291,44 @@ static void test_logs_of_another_round(void **state)
     end(room);
 }
 
+/* A crash came between the next model and the round's record, and the round ends void: its model is
+ * current no longer, nor the parent of the next. */
+static void test_model_without_a_record(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    struct mr_error error;
+    const struct world *world = room->world;
+    start(room);
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    unlink(room_path(room, "rounds/1.json"));
+    uint8_t next[MR_HASH_BYTES];
+    uint8_t *bytes = malloc(world->model_bytes);
+    assert_non_null(bytes);
+    memcpy(bytes, world->model, world->model_bytes);
+    bytes[world->model_bytes - 1] ^= 1;
+    SHA256(bytes, world->model_bytes, next);
+    assert_int_equal(
+        mr_store_write_model(room->shared.store, next, bytes, world->model_bytes, "{}", &error), 0);
+    assert_int_equal(mr_store_write_current(room->shared.store, next, &error), 0);
+    free(bytes);
+    room_restart(room);
+    assert_memory_equal(mr_store_current(room->shared.store), next, MR_HASH_BYTES);
+    start(room);
+    room_run_until(room, is_void, NULL);
+    assert_memory_equal(mr_store_current(room->shared.store), world->model_hash, MR_HASH_BYTES);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    assert_memory_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.model_hash,
+                        world->model_hash, MR_HASH_BYTES);
+    end(room);
+    room_restart(room); /* and that is durable */
+    assert_memory_equal(mr_store_current(room->shared.store), world->model_hash, MR_HASH_BYTES);
+}
+
 /* --- a disk that does not take it ------------------------------------------------------------ */
 
 static void test_terms_that_are_not_durable(void **state)
@@ -317,6 +360,9 @@ static void test_end_that_is_not_durable(void **state)
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
     end(room);
     assert_int_equal(room->fatals, 1);
+    room_restart(room);
+    expect_no_start(room, "1.json"); /* nor is it known whether the round has ended */
+    assert_false(room_logged(room, "round.lost"));
 }
 
 int main(void)
@@ -331,6 +377,7 @@ int main(void)
         T(test_pinned_workers),
         T(test_lost_rounds),
         T(test_logs_of_another_round),
+        T(test_model_without_a_record),
         T(test_terms_that_are_not_durable),
         T(test_end_that_is_not_durable),
     };

@@ -26,6 +26,7 @@
 #define WORLD_STEPS    5
 #define WORLD_BEGIN_MS 5000u
 #define WORLD_GRACE_MS 70000u
+#define WORLD_AHEAD_MS 900000u
 
 /* What came back for a token. */
 struct reply {

@@ -1,6 +1,7 @@
 /* check.c - rounds against the plain model: the sum, who is in it, and who was promised to be. */
 #include <inttypes.h>
 #include <jansson.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,9 +201,38 @@ static void check_revealed(struct sim_node *node, uint64_t round_number)
 
 /* --- what the lead does with its rounds ------------------------------------------------------- */
 
-void sim_check_opened(struct sim *sim, uint64_t number)
+/* Every round begins with the model of the last published one: a void round's sum is in none. */
+static void check_parent(struct sim *sim, uint64_t number, const uint8_t *parent)
+{
+    struct sim_node *lead = sim_hub_node(sim, 0);
+    uint8_t expected[MR_HASH_BYTES] = {0};
+    uint64_t last = number;
+    while (--last && !round_at(sim, last)->published) {
+    }
+    if (last) {
+        json_t *record = record_of(lead, last);
+        const char *text = json_string_value(json_object_get(record, "model_hash"));
+        if (!text || mr_hex_decode(expected, sizeof expected, text) != 0) {
+            sim_broken(sim, "the lead has lost the record of round %" PRIu64, last);
+        }
+        json_decref(record);
+    } else {
+        size_t length = 0;
+        const uint8_t *initial = sim_disk_look(lead->disk, "initial", &length);
+        SHA256(initial, length, expected);
+    }
+    if (memcmp(parent, expected, sizeof expected) != 0) {
+        sim_broken(sim,
+                   "round %" PRIu64 " does not begin with the model of round %" PRIu64
+                   ", the last one published",
+                   number, last);
+    }
+}
+
+void sim_check_opened(struct sim *sim, uint64_t number, const uint8_t *parent)
 {
     struct round *round = round_at(sim, number);
+    check_parent(sim, number, parent);
     /* A lead that crashed before its number was durable may take it again: nobody has seen it. */
     if (round->opened && !round->unknown) {
         sim_broken(sim, "round %" PRIu64 " was opened twice", number);
@@ -237,6 +267,12 @@ static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
     }
     if (!reason || !reason[0]) {
         sim_broken(sim, "round %" PRIu64 " was given up without a reason", number);
+    }
+    char name[40];
+    size_t length;
+    snprintf(name, sizeof name, "rounds/%" PRIu64 ".sum", number);
+    if (sim_disk_look(sim_hub_node(sim, 0)->disk, name, &length)) {
+        sim_broken(sim, "round %" PRIu64 " was given up, and the lead has kept its sum", number);
     }
     round->given_up = true;
 }

@@ -13,7 +13,8 @@ void sim_check_new(struct sim *sim);
 void sim_check_free(struct sim *sim);
 
 /* --- rounds (check.c) ------------------------------------------------------------------------ */
-void sim_check_opened(struct sim *sim, uint64_t round);
+/* The lead opens it with this model's hash. */
+void sim_check_opened(struct sim *sim, uint64_t round, const uint8_t *parent);
 /* A hub logged this event. */
 void sim_check_event(struct sim_node *node, const char *event);
 void sim_check_hub_up(struct sim_node *node);

@@ -299,7 +299,8 @@ static void open_round(struct sim *sim, struct sim_node *node)
     sim->current = node;
     mr_round_wish_init(&wish, &hub->config->round);
     if (mr_lead_run_begin(hub->lead, &wish, &round, &verdict) == MR_VERDICT_OK) {
-        sim_check_opened(sim, round);
+        sim_check_opened(sim, round,
+                         mr_lead_terms(mr_lead_run_core(hub->lead))->announcement.model_hash);
     }
     sim->current = NULL;
 }
