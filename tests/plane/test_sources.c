@@ -208,6 +208,48 @@ static void test_sends(void **state)
     source->ops->close(source);
 }
 
+/* In libc's place: as it is, or with a full socket buffer. */
+static bool socket_is_full;
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (!socket_is_full)
+        return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* What is queued and not taken is counted, and does not keep the rest back. */
+static void test_unsent(void **state)
+{
+    (void)state;
+    const uint8_t bytes[2] = {1, 2};
+    struct mr_packet packets[MR_BURST_MAX];
+    struct mr_packet_source *source = open_source("127.0.0.1");
+    struct mr_peer_address self;
+    const int fd = open_sender(source->port, &self);
+    const struct mr_peer_address nowhere = kit_address(INADDR_LOOPBACK, 0);
+    uint8_t back[8];
+
+    assert_int_equal(source->ops->send(source, &self, bytes, 1), 0);
+    assert_int_equal(source->ops->send(source, &nowhere, bytes, 1), 0);
+    assert_int_equal(source->ops->send(source, &self, bytes, 2), 0);
+    source->ops->flush(source);
+    assert_int_equal(source->unsent, 1);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 1);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(source->ops->send(source, &self, bytes, 1), 0);
+    socket_is_full = true;
+    assert_int_equal(source->ops->poll(source, packets, MR_BURST_MAX, 0), 0);
+    socket_is_full = false;
+    assert_int_equal(source->unsent, 4);
+    source->ops->flush(source);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), -1);
+    close(fd);
+    source->ops->close(source);
+}
+
 static void *wake_it(void *context)
 {
     struct mr_packet_source *source = context;
@@ -355,6 +397,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_more_than_buffers),
         cmocka_unit_test(test_trains),
         cmocka_unit_test(test_sends),
+        cmocka_unit_test(test_unsent),
         cmocka_unit_test(test_wake),
         cmocka_unit_test(test_both_families),
         cmocka_unit_test(test_refusals),
