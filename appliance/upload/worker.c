@@ -275,6 +275,7 @@ static void turn(struct mr_worker *worker, unsigned *wait)
 
     /* Orders first: a device cannot send before it was admitted, so its session is there by then.
      */
+    mr_sessions_clock(worker->sessions, now);
     take_orders(worker, now);
     count_unsent(worker);
     if (n > 0) {
