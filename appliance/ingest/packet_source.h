@@ -65,7 +65,10 @@ struct mr_dpdk_port;
 struct mr_packet_source_config {
     const char *kind;        /* "auto", "dpdk", "io_uring", "recvmmsg" */
     const char *listen_host; /* numeric address */
-    uint16_t port;           /* 0 picks a free one */
+    /* Numeric address that devices were told, or NULL. If it is this machine's and listen_host is a
+     * wildcard, a socket listens there, so that what it sends leaves from there. */
+    const char *advertise_host;
+    uint16_t port; /* 0 picks a free one */
     uint32_t receive_buffer_bytes;
     struct mr_dpdk_port *dpdk; /* the open port, NULL: none; borrowed */
     unsigned worker;           /* its queue of that port */
