@@ -30,12 +30,13 @@ static const struct {
     const char *method, *path;
     uint32_t roles;
     enum bound bound;
-    mr_handler_fn handler;
+    mr_handler_fn handler, progress;
 } table[] = {
     {"GET", "/v1/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
     {"GET", "/v1/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
     {"POST", "/v1/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, mr_route_upload_request},
-    {"PUT", "/v1/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE, mr_route_share},
+    {"PUT", "/v1/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE, mr_route_share,
+     mr_route_share_progress},
     {"GET", "/v1/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE, mr_route_upload_status},
     {"POST", "/v1/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
     {"POST", "/v1/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
@@ -83,7 +84,8 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
                                       .path = table[i].path,
                                       .roles = table[i].roles,
                                       .body_max = bytes_of(table[i].bound, config),
-                                      .handler = table[i].handler};
+                                      .handler = table[i].handler,
+                                      .progress = table[i].progress};
     }
     return routes;
 }
@@ -149,28 +151,44 @@ void mr_routes_changed(void *context)
 
 /* --- parameters ------------------------------------------------------------------------------ */
 
-bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
+bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round)
 {
     const char *text = mr_request_param(request, i);
     const size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 19 || text[digits] != '\0' || text[0] == '0') {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
-                            "a round is a decimal number from 1 on, without leading zeros");
         return false;
     }
     *round = strtoull(text, NULL, 10);
     return true;
 }
 
-bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id)
+bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id)
 {
     uint8_t bytes[8];
     const char *text = mr_request_param(request, i);
     if (strspn(text, "0123456789abcdef") != 16 || mr_hex_decode(bytes, 8, text) != 0) {
+        return false;
+    }
+    *upload_id = mr_be64_get(bytes);
+    return true;
+}
+
+bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
+{
+    if (!mr_routes_parse_round(request, i, round)) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+                            "a round is a decimal number from 1 on, without leading zeros");
+        return false;
+    }
+    return true;
+}
+
+bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id)
+{
+    if (!mr_routes_parse_upload(request, i, upload_id)) {
         mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
                             "an upload id is 16 lower-case hex digits");
         return false;
     }
-    *upload_id = mr_be64_get(bytes);
     return true;
 }

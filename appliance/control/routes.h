@@ -26,12 +26,16 @@ void mr_routes_answer_text(struct mr_request *request, int status, char *text);
  * false if it is none. */
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round);
 bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id);
+/* The same, refusing nothing. */
+bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round);
+bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id);
 
 #define MR_HANDLER(name) void name(void *context, struct mr_request *request)
 MR_HANDLER(mr_route_current);
 MR_HANDLER(mr_route_model);
 MR_HANDLER(mr_route_upload_request);
 MR_HANDLER(mr_route_share);
+MR_HANDLER(mr_route_share_progress);
 MR_HANDLER(mr_route_upload_status);
 MR_HANDLER(mr_route_seed);
 MR_HANDLER(mr_route_propose);

@@ -171,6 +171,19 @@ void mr_route_share(void *context, struct mr_request *request)
     mr_routes_answer_text(request, 202, mr_upload_status_encode(&status));
 }
 
+void mr_route_share_progress(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_verdict verdict;
+    uint64_t round, upload_id;
+    if (hub->lead && mr_routes_parse_round(request, 0, &round) &&
+        mr_routes_parse_upload(request, 1, &upload_id) &&
+        mr_lead_may_put(mr_lead_run_core(hub->lead), round, mr_request_identity(request)->client_id,
+                        upload_id, &verdict) == MR_VERDICT_OK) {
+        mr_upload_plane_touch(mr_lead_run_plane(hub->lead), upload_id);
+    }
+}
+
 static bool try_status(void *context, struct mr_request *request, bool expired)
 {
     struct mr_hub *hub = context;

@@ -25,6 +25,9 @@ struct mr_request; /* owned by the server until answered */
 
 typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
 
+/* Body bytes that are worth a call of a row's `progress`. */
+#define MR_ROUTE_PROGRESS_BYTES 1024
+
 /* One row of the route table. `path` segments in braces match one segment each and become
  * parameters in order: "/v1/rounds/{round}/uploads/{upload}". */
 struct mr_route {
@@ -33,6 +36,9 @@ struct mr_route {
     uint32_t roles;  /* MR_ROLE_BIT(…) | … */
     size_t body_max; /* larger: 413 body_too_large */
     mr_handler_fn handler;
+    /* NULL, or told that more of the body has come, before the handler has the request: may look at
+     * the request, but not answer or keep it. */
+    mr_handler_fn progress;
 };
 
 struct mr_server_config {

@@ -227,6 +227,17 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* Bytes came: the row's owner hears of it once every so many, as drops of a byte are no progress.
+ */
+static void tell_progress(struct mr_request *request, size_t bytes_before)
+{
+    const struct mr_route *route = request->match.route;
+    if (route->progress &&
+        request->body_length / MR_ROUTE_PROGRESS_BYTES != bytes_before / MR_ROUTE_PROGRESS_BYTES) {
+        route->progress(request->server->context, request);
+    }
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data,
                    size_t length, void *context)
 {
@@ -235,12 +246,14 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     if (!request || request->state != MR_REQUEST_RECEIVING || !request->match.route) {
         return 0; /* refused already: what still comes is thrown away */
     }
-    const size_t bound = request->match.route->body_max;
+    const size_t bound = request->match.route->body_max, before = request->body_length;
     if (length > bound - request->body_length) {
         mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
                           bound);
     } else if (mr_request_append(request, data, length) != 0) {
         mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
+    } else {
+        tell_progress(request, before);
     }
     return 0;
 }

@@ -3,7 +3,7 @@
  *
  * A thread of its own moves them between two rings and a tap (or virtio-user) device: the workers
  * only ever touch the rings. It takes at most a burst each way a round and then naps, which bounds
- * the rate; what does not fit the rings is dropped by the workers and counted. */
+ * the rate; what does not fit is dropped and counted, by the workers or here. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ struct mr_dpdk_exception {
     bool started, running;
     atomic_bool stop;
     pthread_t thread;
-    struct rte_mempool *pool;
+    struct mr_dpdk_counters *counters;
     char name[32];
 };
 
@@ -42,6 +42,7 @@ static unsigned to_kernel(struct mr_dpdk_exception *exception)
     const unsigned sent = n > 0 ? rte_eth_tx_burst(exception->id, 0, frames, (uint16_t)n) : 0;
 
     /* What the kernel does not take it has no room for; nobody waits for that. */
+    mr_dpdk_count(&exception->counters->drops[MR_FRAME_DROP_kernel_full], n - sent);
     rte_pktmbuf_free_bulk(frames + sent, n - sent);
     return n;
 }
@@ -54,6 +55,7 @@ static unsigned from_kernel(struct mr_dpdk_exception *exception)
         n > 0 ? rte_ring_sp_enqueue_burst(exception->port->from_kernel, (void **)frames, n, NULL)
               : 0;
 
+    mr_dpdk_count(&exception->counters->drops[MR_FRAME_DROP_unsent], n - put);
     rte_pktmbuf_free_bulk(frames + put, n - put);
     return n;
 }
@@ -97,14 +99,14 @@ static int open_device(struct mr_dpdk_exception *exception, const char *device,
     if (mr_dpdk_env_attach(device, &exception->id, error) != 0)
         return mr_error_prefix(error, "upload.dpdk_exception: ");
     snprintf(name, sizeof name, "mr_x%u", port->id);
-    exception->pool = mr_dpdk_pool(name, exception->id, port->mtu, POOL_BUFFERS, error);
-    if (exception->pool == NULL)
+    port->kernel_pool = mr_dpdk_pool(port, name, exception->id, POOL_BUFFERS, error);
+    if (port->kernel_pool == NULL)
         return -1;
     memcpy(mac.addr_bytes, port->local.mac, sizeof mac.addr_bytes);
     mr_dpdk_ear_begin(&ear);
     const bool failed =
         rte_eth_dev_configure(exception->id, 1, 1, &conf) != 0 ||
-        rte_eth_rx_queue_setup(exception->id, 0, DESCRIPTORS, 0, NULL, exception->pool) != 0 ||
+        rte_eth_rx_queue_setup(exception->id, 0, DESCRIPTORS, 0, NULL, port->kernel_pool) != 0 ||
         rte_eth_tx_queue_setup(exception->id, 0, DESCRIPTORS, 0, NULL) != 0 ||
         rte_eth_dev_start(exception->id) != 0;
     exception->started = !failed;
@@ -143,6 +145,7 @@ struct mr_dpdk_exception *mr_dpdk_exception_open(struct mr_dpdk_port *port, cons
     }
     exception->port = port;
     exception->id = RTE_MAX_ETHPORTS;
+    exception->counters = &port->counters[port->workers];
     snprintf(exception->name, sizeof exception->name, "%.*s", (int)strcspn(device, ","), device);
     if (open_device(exception, device, error) != 0 || open_rings(port, error) != 0 ||
         start_thread(exception, error) != 0) {
@@ -176,7 +179,6 @@ void mr_dpdk_exception_close(struct mr_dpdk_exception *exception)
         (void)rte_eth_dev_stop(exception->id);
     if (exception->id != RTE_MAX_ETHPORTS)
         mr_dpdk_env_detach(exception->id);
-    rte_mempool_free(exception->pool);
     free(exception);
 }
 

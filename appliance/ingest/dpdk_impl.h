@@ -1,5 +1,6 @@
 /* dpdk_impl.h - the inside of dpdk.h: dpdk_port.c (set-up), dpdk_source.c (the packet path),
- * dpdk_exception.c (the way to the kernel), dpdk_gate.c (memif peers that go), dpdk_steer.c. */
+ * dpdk_exception.c (the way to the kernel), dpdk_gate.c (memif peers that go), dpdk_steer.c,
+ * dpdk_metrics.c. */
 #ifndef MR_INGEST_DPDK_IMPL_H
 #define MR_INGEST_DPDK_IMPL_H
 
@@ -12,7 +13,7 @@
 #define MR_DPDK_HANDOVER    1024u /* frames on their way to another worker */
 #define MR_DPDK_TO_KERNEL   256u
 
-/* One writer, the worker; any readers. Lines are pulled in pairs. */
+/* One writer, the worker or the exception path's thread; any readers. Lines are pulled in pairs. */
 struct mr_dpdk_counters {
     _Alignas(128) _Atomic uint64_t drops[MR_FRAME_DROPS];
     _Atomic uint64_t handed_over; /* to another worker */
@@ -33,7 +34,7 @@ struct mr_dpdk_port {
     struct mr_frame_local local;
     struct rte_ring *handover[MR_DPDK_WORKERS_MAX]; /* NULL with one worker */
     struct rte_ring *to_kernel, *from_kernel;       /* NULL without exception path */
-    struct mr_dpdk_counters *counters;              /* one a worker */
+    struct mr_dpdk_counters *counters;              /* one a worker, then the exception path's */
     /* While set, workers leave the queues alone: each says so in `parked`. */
     atomic_bool pausing;
 
@@ -41,6 +42,7 @@ struct mr_dpdk_port {
     _Alignas(128) uint16_t mtu;
     bool started;
     struct rte_mempool *pools[MR_DPDK_WORKERS_MAX];
+    struct rte_mempool *kernel_pool;       /* of frames that come from the kernel */
     atomic_bool open[MR_DPDK_WORKERS_MAX]; /* the worker polls */
     atomic_bool parked[MR_DPDK_WORKERS_MAX];
     struct mr_dpdk_exception *exception;
@@ -53,8 +55,9 @@ struct mr_dpdk_port {
 void mr_dpdk_port_pause(struct mr_dpdk_port *port);
 void mr_dpdk_port_resume(struct mr_dpdk_port *port);
 
-struct rte_mempool *mr_dpdk_pool(const char *name, uint16_t port_id, uint16_t mtu, unsigned count,
-                                 struct mr_error *error);
+/* Packet buffers for frames of the port, near the device `port_id`. */
+struct rte_mempool *mr_dpdk_pool(const struct mr_dpdk_port *port, const char *name,
+                                 uint16_t port_id, unsigned count, struct mr_error *error);
 
 /* dpdk_steer.c: rules that bring each upload port to its worker's queue. True if the NIC took
  * all. */
@@ -63,6 +66,7 @@ bool mr_dpdk_steer(const struct mr_dpdk_port *port);
 /* dpdk_exception.c: the tap's thread. NULL with an error on failure. */
 struct mr_dpdk_exception *mr_dpdk_exception_open(struct mr_dpdk_port *port, const char *device,
                                                  struct mr_error *error);
+/* Before the port stops. The pool stays: frames from the kernel may be in the port's queue. */
 void mr_dpdk_exception_close(struct mr_dpdk_exception *exception);
 const char *mr_dpdk_exception_name(const struct mr_dpdk_exception *exception);
 

@@ -16,7 +16,11 @@
 
 #define DESCRIPTORS    1024
 #define POOL_BUFFERS   4095 /* of a queue: descriptors, hand-over ring, bursts and caches */
-#define POOL_CACHE     256
+#define POOL_CACHE_MAX 256
+/* Of a pool, in the caches of all threads together. Frames that are handed over are given back by
+ * their new owner, whose cache of the pool keeps some for good: with so many workers that the
+ * caches hold the pool, its queue would never get a buffer again. */
+#define POOL_CACHED    1024
 #define MTU_DEFAULT    1500
 #define MTU_MAX        9600
 #define PAUSE_CHECK_US 20
@@ -74,16 +78,24 @@ static int parse_addresses(struct mr_frame_local *local, const char *list, struc
 
 /* --- queues ----------------------------------------------------------------------------------- */
 
-struct rte_mempool *mr_dpdk_pool(const char *name, uint16_t port_id, uint16_t mtu, unsigned count,
-                                 struct mr_error *error)
+/* A cache holds half as much again as its size, before it gives any back. */
+static unsigned cache_size(const struct mr_dpdk_port *port)
+{
+    const unsigned each = POOL_CACHED / port->workers;
+
+    return each < POOL_CACHE_MAX ? each : POOL_CACHE_MAX;
+}
+
+struct rte_mempool *mr_dpdk_pool(const struct mr_dpdk_port *port, const char *name,
+                                 uint16_t port_id, unsigned count, struct mr_error *error)
 {
     /* A frame is never split: its payload is handed out as one piece. */
-    const unsigned frame = mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 8;
+    const unsigned frame = port->mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 8;
     const unsigned room = frame > 2048 ? (frame + 63) / 64 * 64 : 2048;
     const int node = rte_eth_dev_socket_id(port_id);
-    struct rte_mempool *pool =
-        rte_pktmbuf_pool_create(name, count, POOL_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + room),
-                                node >= 0 ? node : SOCKET_ID_ANY);
+    struct rte_mempool *pool = rte_pktmbuf_pool_create(name, count, cache_size(port), 0,
+                                                       (uint16_t)(RTE_PKTMBUF_HEADROOM + room),
+                                                       node >= 0 ? node : SOCKET_ID_ANY);
 
     if (pool == NULL)
         mr_error_set(error,
@@ -129,7 +141,7 @@ static int open_queue(struct mr_dpdk_port *port, uint16_t queue, uint16_t rx, ui
     char name[RTE_MEMPOOL_NAMESIZE];
 
     snprintf(name, sizeof name, "mr_p%u_q%u", port->id, queue);
-    port->pools[queue] = mr_dpdk_pool(name, port->id, port->mtu, POOL_BUFFERS, error);
+    port->pools[queue] = mr_dpdk_pool(port, name, port->id, POOL_BUFFERS, error);
     if (port->pools[queue] == NULL)
         return -1;
     const unsigned node = (unsigned)rte_eth_dev_socket_id(port->id);
@@ -249,14 +261,14 @@ int mr_dpdk_port_open(struct mr_dpdk_port **opened, const struct mr_dpdk_config 
         return -1;
     struct mr_dpdk_port *port = aligned_alloc(128, (sizeof *port + 127) / 128 * 128);
     struct mr_dpdk_counters *counters =
-        aligned_alloc(128, config->workers * sizeof(struct mr_dpdk_counters));
+        aligned_alloc(128, (config->workers + 1u) * sizeof(struct mr_dpdk_counters));
     if (port == NULL || counters == NULL) {
         free(port);
         free(counters);
         return mr_error_set(error, "out of memory for a DPDK port");
     }
     memset(port, 0, sizeof *port);
-    memset(counters, 0, config->workers * sizeof *counters);
+    memset(counters, 0, (config->workers + 1u) * sizeof *counters);
     port->id = RTE_MAX_ETHPORTS;
     port->counters = counters;
     port->workers = config->workers;
@@ -301,6 +313,7 @@ void mr_dpdk_port_close(struct mr_dpdk_port *port)
     mr_dpdk_gate_close(port->gate);
     for (unsigned i = 0; i < port->workers; i++)
         rte_mempool_free(port->pools[i]);
+    rte_mempool_free(port->kernel_pool);
     free(port->counters);
     free(port);
 }
@@ -308,49 +321,6 @@ void mr_dpdk_port_close(struct mr_dpdk_port *port)
 const char *mr_dpdk_port_why(const struct mr_dpdk_port *port)
 {
     return port->why;
-}
-
-/* --- metrics ---------------------------------------------------------------------------------- */
-
-static void show_nic(const struct mr_dpdk_port *port, struct mr_metrics *metrics)
-{
-    struct rte_eth_stats stats;
-
-    if (rte_eth_stats_get(port->id, &stats) != 0)
-        return;
-    mr_metrics_family(metrics, "millrace_upload_nic_missed_total", "counter",
-                      "Frames that the DPDK port lost before a worker saw them.");
-    mr_metrics_sample(metrics, "millrace_upload_nic_missed_total", "",
-                      (double)(stats.imissed + stats.ierrors + stats.rx_nombuf));
-}
-
-void mr_dpdk_port_metrics(const struct mr_dpdk_port *port, struct mr_metrics *metrics)
-{
-    static const char drops[] = "millrace_upload_frame_drops_total";
-    static const char handed[] = "millrace_upload_handed_over_total";
-    static const char kernel[] = "millrace_upload_to_kernel_total";
-    char labels[96];
-
-    mr_metrics_family(metrics, drops, "counter",
-                      "Frames of the DPDK port that brought no datagram, by cause.");
-    for (unsigned i = 0; i < port->workers; i++)
-        for (int d = 0; d < MR_FRAME_DROPS; d++) {
-            snprintf(labels, sizeof labels, "reason=\"%s\",worker=\"%u\"",
-                     mr_frame_drop_name((enum mr_frame_drop)d), i);
-            mr_metrics_sample(metrics, drops, labels, (double)port->counters[i].drops[d]);
-        }
-    mr_metrics_family(metrics, handed, "counter",
-                      "Frames that came to another worker's queue and were handed over.");
-    for (unsigned i = 0; i < port->workers; i++) {
-        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
-        mr_metrics_sample(metrics, handed, labels, (double)port->counters[i].handed_over);
-    }
-    mr_metrics_family(metrics, kernel, "counter", "Frames passed to the kernel.");
-    for (unsigned i = 0; i < port->workers; i++) {
-        snprintf(labels, sizeof labels, "worker=\"%u\"", i);
-        mr_metrics_sample(metrics, kernel, labels, (double)port->counters[i].to_kernel);
-    }
-    show_nic(port, metrics);
 }
 
 int mr_dpdk_probe(const char *device, struct mr_error *error)

@@ -35,7 +35,8 @@ struct dpdk_source {
     bool registered;
     unsigned sends_count;
     unsigned nap_us;
-    uint64_t idle_since; /* TSC of the first empty poll; 0: packets flow */
+    unsigned looked;     /* frames of the poll under way, wherever they went */
+    uint64_t idle_since; /* TSC since when there was no frame at all; 0: frames flow */
     struct mr_dpdk_counters *counters;
     struct rte_ring *handover;
     int wake_fd;
@@ -141,6 +142,7 @@ static void send_for_kernel(struct dpdk_source *source)
     if (ring == NULL || source->queue != 0 || rte_ring_empty(ring))
         return;
     const unsigned n = rte_ring_sc_dequeue_burst(ring, (void **)frames, KERNEL_BURST, NULL);
+    source->looked += n;
     transmit(source, frames, n);
 }
 
@@ -153,12 +155,14 @@ static unsigned take(struct dpdk_source *source, struct mr_packet *packets, unsi
     if (source->handover != NULL && !rte_ring_empty(source->handover)) {
         const unsigned got = rte_ring_sc_dequeue_burst(source->handover, (void **)mbufs,
                                                        max > 1 ? max / 2 : 1, NULL);
+        source->looked += got;
         n = judge_all(source, mbufs, got, packets);
     }
     if (n == max)
         return n;
     const unsigned got =
         rte_eth_rx_burst(source->port->id, source->queue, mbufs, (uint16_t)(max - n));
+    source->looked += got;
     return n + judge_all(source, mbufs, got, packets + n);
 }
 
@@ -189,6 +193,12 @@ static void nap(struct dpdk_source *source, uint64_t left_us)
     source->nap_us = source->nap_us * 2 < NAP_MAX_US ? source->nap_us * 2 : NAP_MAX_US;
 }
 
+static void begin_idling(struct dpdk_source *source)
+{
+    source->idle_since = rte_rdtsc();
+    source->nap_us = NAP_FIRST_US;
+}
+
 /* Looks again and again until packets come, somebody wakes it, or wait_us are over. */
 static unsigned wait_for_packets(struct dpdk_source *source, struct mr_packet *packets,
                                  unsigned max, unsigned wait_us)
@@ -208,10 +218,14 @@ static unsigned wait_for_packets(struct dpdk_source *source, struct mr_packet *p
             rte_pause();
         if (is_pausing(source))
             return 0;
+        source->looked = 0;
         send_for_kernel(source);
         const unsigned n = take(source, packets, max);
         if (n > 0)
             return n;
+        /* Frames of other workers or for the kernel: the queue is not empty, no time to nap. */
+        if (source->looked > 0)
+            begin_idling(source);
     }
 }
 
@@ -225,13 +239,12 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
         return 0;
     }
     flush(source);
+    source->looked = 0;
     send_for_kernel(source);
     unsigned n = take(source, packets, max);
     if (n == 0) {
-        if (source->idle_since == 0) {
-            source->idle_since = rte_rdtsc();
-            source->nap_us = NAP_FIRST_US;
-        }
+        if (source->idle_since == 0 || source->looked > 0)
+            begin_idling(source);
         if (wait_us > 0)
             n = wait_for_packets(source, packets, max, wait_us);
         /* Orders sent before the wake are seen by whoever looks after this. */

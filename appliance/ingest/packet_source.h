@@ -43,7 +43,8 @@ struct mr_packet_source_ops {
     /* Gives the packets of the last poll back. */
     void (*release)(struct mr_packet_source *source, struct mr_packet *packets, unsigned count);
     /* Queues a datagram (copied, at most 256 bytes); sent by the next poll or flush at the latest.
-     * Returns 0, or -1 when the queue is full (the caller counts it). */
+     * Returns 0, or -1 when the queue is full (the caller counts it). What is lost after that is
+     * counted in `unsent`, or by a DPDK port. */
     int (*send)(struct mr_packet_source *source, const struct mr_peer_address *to,
                 const uint8_t *data, uint32_t length);
     void (*flush)(struct mr_packet_source *source);
@@ -56,6 +57,7 @@ struct mr_packet_source {
     const struct mr_packet_source_ops *ops;
     uint16_t port;                 /* bound UDP port, host order; 0 for replay */
     uint32_t receive_buffer_bytes; /* what the kernel granted; 0: not known, no kernel buffer */
+    uint64_t unsent; /* queued datagrams that were not taken; the worker takes them away */
 };
 
 struct mr_dpdk_port;
@@ -63,7 +65,10 @@ struct mr_dpdk_port;
 struct mr_packet_source_config {
     const char *kind;        /* "auto", "dpdk", "io_uring", "recvmmsg" */
     const char *listen_host; /* numeric address */
-    uint16_t port;           /* 0 picks a free one */
+    /* Numeric address that devices were told, or NULL. If it is this machine's and listen_host is a
+     * wildcard, a socket listens there, so that what it sends leaves from there. */
+    const char *advertise_host;
+    uint16_t port; /* 0 picks a free one */
     uint32_t receive_buffer_bytes;
     struct mr_dpdk_port *dpdk; /* the open port, NULL: none; borrowed */
     unsigned worker;           /* its queue of that port */

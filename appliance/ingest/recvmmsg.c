@@ -103,7 +103,7 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
 {
     struct recvmmsg_source *source = (struct recvmmsg_source *)base;
 
-    mr_send_queue_flush(source->sends);
+    base->unsent += mr_send_queue_flush(source->sends);
     unsigned n = take(source, packets, max);
     if (n == 0 && wait_us > 0) {
         wait_for_packets(source, wait_us);
@@ -133,7 +133,7 @@ static int source_send(struct mr_packet_source *base, const struct mr_peer_addre
 
 static void source_flush(struct mr_packet_source *base)
 {
-    mr_send_queue_flush(((struct recvmmsg_source *)base)->sends);
+    base->unsent += mr_send_queue_flush(((struct recvmmsg_source *)base)->sends);
 }
 
 static void source_wake(struct mr_packet_source *base)

@@ -54,19 +54,22 @@ int mr_send_queue_put(struct mr_send_queue *queue, const struct mr_peer_address 
     return 0;
 }
 
-void mr_send_queue_flush(struct mr_send_queue *queue)
+unsigned mr_send_queue_flush(struct mr_send_queue *queue)
 {
-    unsigned sent = 0;
+    unsigned at = 0, unsent = 0;
 
-    while (sent < queue->count) {
-        const int n =
-            sendmmsg(queue->fd, queue->messages + sent, queue->count - sent, MSG_DONTWAIT);
-        if (n > 0)
-            sent += (unsigned)n;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+    while (at < queue->count) {
+        const int n = sendmmsg(queue->fd, queue->messages + at, queue->count - at, MSG_DONTWAIT);
+        if (n > 0) {
+            at += (unsigned)n;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+            unsent += queue->count - at;
             break;
-        else if (errno != EINTR)
-            sent++; /* this peer cannot be reached; the others may */
+        } else if (errno != EINTR) {
+            at++; /* this peer cannot be reached; the others may */
+            unsent++;
+        }
     }
     queue->count = 0;
+    return unsent;
 }

@@ -21,7 +21,8 @@ int mr_send_queue_put(struct mr_send_queue *queue, const struct mr_peer_address 
                       const uint8_t *data, uint32_t length);
 
 /* Sends everything that is queued; what the socket does not take now is dropped (an ACK that is
- * lost here is like one lost on the way: the next one says the same and more). */
-void mr_send_queue_flush(struct mr_send_queue *queue);
+ * lost here is like one lost on the way: the next one says the same and more). Returns how many
+ * were. */
+unsigned mr_send_queue_flush(struct mr_send_queue *queue);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/udp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,18 +12,86 @@
 #define BIND_PATIENCE_MS 1000u
 #define BIND_PAUSE_MS    10u
 
-static int resolve(const struct mr_packet_source_config *config, struct addrinfo **found,
-                   struct mr_error *error)
+static struct addrinfo *parse(const char *host, uint16_t port)
 {
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_DGRAM,
         .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
     };
+    struct addrinfo *found = NULL;
     char service[8];
 
-    snprintf(service, sizeof service, "%u", config->port);
-    if (getaddrinfo(config->listen_host, service, &hints, found) != 0)
+    snprintf(service, sizeof service, "%u", port);
+    return getaddrinfo(host, service, &hints, &found) == 0 ? found : NULL;
+}
+
+/* The host of an address, IPv4 v4-mapped. */
+static struct in6_addr host_of(const void *name)
+{
+    struct mr_peer_address peer;
+
+    mr_peer_from_sockaddr(&peer, name);
+    return peer.host;
+}
+
+static bool is_wildcard(const struct in6_addr *host)
+{
+    return IN6_IS_ADDR_UNSPECIFIED(host) ||
+           (IN6_IS_ADDR_V4MAPPED(host) && memcmp(&host->s6_addr[12], "\0\0\0\0", 4) == 0);
+}
+
+static bool is_loopback(const struct in6_addr *host)
+{
+    return IN6_IS_ADDR_LOOPBACK(host) || (IN6_IS_ADDR_V4MAPPED(host) && host->s6_addr[12] == 127);
+}
+
+/* An address of this machine: it is what we would reach it from. (Whether it can be bound does not
+ * tell where net.ipv4.ip_nonlocal_bind is set.) */
+static bool is_local(const struct addrinfo *address)
+{
+    const struct in6_addr host = host_of(address->ai_addr);
+    struct sockaddr_storage self = {0};
+    socklen_t length = sizeof self;
+    const int fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    const bool reached = connect(fd, address->ai_addr, address->ai_addrlen) == 0 &&
+                         getsockname(fd, (struct sockaddr *)&self, &length) == 0;
+    close(fd);
+    if (!reached)
+        return false;
+    const struct in6_addr from = host_of(&self);
+    return is_loopback(&host) || IN6_ARE_ADDR_EQUAL(&from, &host);
+}
+
+/* Where to listen. A socket that listens everywhere answers from the address that the kernel likes
+ * best, and a device hears only the one that it was told: where we have that one we bind to it. */
+static struct addrinfo *choose(const struct mr_packet_source_config *config)
+{
+    struct addrinfo *listen = parse(config->listen_host, config->port);
+    struct addrinfo *told = NULL;
+
+    if (listen == NULL || config->advertise_host == NULL)
+        return listen;
+    const struct in6_addr host = host_of(listen->ai_addr);
+    if (is_wildcard(&host))
+        told = parse(config->advertise_host, config->port);
+    if (told != NULL && is_local(told)) {
+        freeaddrinfo(listen);
+        return told;
+    }
+    if (told != NULL)
+        freeaddrinfo(told);
+    return listen;
+}
+
+static int resolve(const struct mr_packet_source_config *config, struct addrinfo **found,
+                   struct mr_error *error)
+{
+    *found = choose(config);
+    if (*found == NULL)
         return mr_error_set(error,
                             "listen_host \"%s\" is not a numeric address: use an IPv4 or IPv6 "
                             "address of this machine, \"0.0.0.0\" or \"::\"",

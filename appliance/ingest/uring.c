@@ -130,7 +130,7 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
 {
     struct uring_source *source = (struct uring_source *)base;
 
-    mr_send_queue_flush(source->sends);
+    base->unsent += mr_send_queue_flush(source->sends);
     unsigned n = take(source, packets, max);
     if (n == max)
         return n;
@@ -165,7 +165,7 @@ static int source_send(struct mr_packet_source *base, const struct mr_peer_addre
 
 static void source_flush(struct mr_packet_source *base)
 {
-    mr_send_queue_flush(((struct uring_source *)base)->sends);
+    base->unsent += mr_send_queue_flush(((struct uring_source *)base)->sends);
 }
 
 static void source_wake(struct mr_packet_source *base)

@@ -75,12 +75,12 @@ bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, voi
 void helper_drop_round(struct mr_helper *helper);
 void helper_drop_results(struct mr_helper *helper);
 
-/* helper_past.c: fills the verdict for a round that this process does not have: another one, or one
- * that an earlier process gave up or that is lost. */
-/* Whether a lead that vanishes now would be found gone in a sensible time. */
+/* helper_past.c: whether a lead that vanishes now would be found gone in a sensible time. */
 enum mr_verdict_code helper_check_deadline(const struct mr_helper *helper,
                                            const struct mr_announcement *announcement,
                                            struct mr_verdict *verdict);
+/* Fills the verdict for a round that this process does not have: another one, or one
+ * that an earlier process gave up or that is lost. */
 enum mr_verdict_code helper_unknown(const struct mr_helper *helper, uint64_t round,
                                     struct mr_verdict *verdict);
 /* … for the last round that this hub signed. */

@@ -16,7 +16,7 @@ enum mr_mirror_state {
 
 struct mr_mirror_entry {
     uint64_t upload_id;
-    uint64_t since_ms; /* admitted */
+    uint64_t since_ms; /* admitted; over HTTP/2: or heard of last */
     uint8_t state;     /* enum mr_mirror_state */
     bool revoking;     /* asked, not answered yet */
     bool committed;    /* ended well */

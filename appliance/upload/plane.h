@@ -36,7 +36,7 @@ struct mr_upload_plane_config {
     uint32_t receive_buffer_bytes;
     uint32_t window_max;        /* chunks in flight that one device is ever granted */
     uint32_t window_total;      /* chunks in flight over all sessions of one worker */
-    uint32_t idle_timeout_ms;   /* no new chunk for so long: the session is dropped */
+    uint32_t idle_timeout_ms;   /* no new chunk, nothing over HTTP/2 for so long: dropped */
     struct mr_dpdk_config dpdk; /* its port_base and workers are set by the plane; device NULL: no
                                    port */
 };
@@ -86,6 +86,9 @@ int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admissi
  * -1 if there is no such upload or the length differs. MR_PLANE_STAGED follows. */
 int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const uint8_t *share,
                         size_t length);
+
+/* More of that share has come over HTTP/2: the upload is not idle. Nothing if there is no such. */
+void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id);
 
 /* Asks for the end of an upload; answered by REVOKED or NOT_REVOKED. */
 void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,

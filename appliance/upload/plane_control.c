@@ -176,6 +176,16 @@ int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const
     return 0;
 }
 
+void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id)
+{
+    struct mr_mirror_entry *entry = mr_upload_id_lane(upload_id) == MR_LANE_HTTP2
+                                        ? mr_mirror_find(&plane->lane.mirror, upload_id)
+                                        : NULL;
+
+    if (entry != NULL)
+        entry->since_ms = mr_loop_now_ms(plane->loop);
+}
+
 void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
                             enum mr_upload_reason reason)
 {

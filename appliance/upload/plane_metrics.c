@@ -32,7 +32,7 @@ static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metri
                                    "UDP payload bytes received."},
         [MR_UPLOAD_COUNT_bursts] = {"millrace_upload_bursts_total",
                                     "Polls that brought datagrams."},
-        [MR_UPLOAD_COUNT_acks] = {"millrace_upload_acks_total", "ACKs sent."},
+        [MR_UPLOAD_COUNT_acks] = {"millrace_upload_acks_total", "ACKs queued for sending."},
         [MR_UPLOAD_COUNT_rebound] = {"millrace_upload_rebound_total",
                                      "Uploads that went on from another address."},
         [MR_UPLOAD_COUNT_staged] = {"millrace_upload_staged_total",

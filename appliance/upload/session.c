@@ -178,11 +178,13 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
     const bool in_waiting = session->in_waiting, in_turns = session->in_turns;
+    const bool told = session->told;
     forget(sessions, session);
     session->in_urgent = in_urgent;
     session->in_lazy = in_lazy;
     session->in_waiting = in_waiting;
     session->in_turns = in_turns;
+    session->told = told;
     if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
         mr_aead_rekey(session->down, &keys->down) != 0)
         return -1;
@@ -263,15 +265,29 @@ void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason 
     }
 }
 
+void mr_sessions_clock(struct mr_sessions *sessions, uint64_t now_ms)
+{
+    sessions->now_ms = now_ms;
+}
+
+/* For how long it could have sent something new: while it waited, it could not. */
+static uint64_t stalled_ms(const struct session *session, uint64_t now_ms)
+{
+    const bool later = session->open && session->since_ms > session->progress_ms;
+
+    return now_ms - (later ? session->since_ms : session->progress_ms);
+}
+
 void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
 {
     sessions->now_ms = now_ms;
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
         struct session *session = receiving_owner(sessions, slot);
-        const uint64_t idle_ms = session == NULL ? 0 : now_ms - session->progress_ms;
-        if (session != NULL && idle_ms >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL)
+        if (session == NULL)
+            continue;
+        if (stalled_ms(session, now_ms) >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL)
             session_credit_pass_on(sessions, session);
-        if (session == NULL || idle_ms < sessions->config.idle_timeout_ms)
+        if (now_ms - session->progress_ms < sessions->config.idle_timeout_ms)
             continue;
         refuse(sessions, session, MR_REASON_IDLE);
         event_push(sessions, session->upload_id, MR_UPLOAD_REFUSED);

@@ -125,6 +125,9 @@ void mr_sessions_folded(struct mr_sessions *sessions, unsigned count);
 bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
                        enum mr_upload_state *state);
 
+/* What time it is, for calls that are not told: turns begin in them as well. */
+void mr_sessions_clock(struct mr_sessions *sessions, uint64_t now_ms);
+
 /* Refuses a receiving upload. true: it will never be folded (now or since earlier); false: it is
  * staged, committed or unknown. */
 bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,

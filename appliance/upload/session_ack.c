@@ -85,7 +85,6 @@ static bool ack_make(struct mr_sessions *sessions, struct session *session, uint
         return false;
     session->bytes_out += MR_ACK_DATAGRAM_BYTES;
     session->acked_ms = now_ms;
-    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_acks], 1);
     return true;
 }
 

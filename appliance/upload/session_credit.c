@@ -67,6 +67,7 @@ static void fill(struct mr_sessions *sessions)
         index_queue_pop(&sessions->waiting, 1);
         sessions->told_count -= sessions->told_count > 0;
         session->in_waiting = false;
+        session->told = false;
         if (session->state != MR_UPLOAD_RECEIVING || session->open || !session->heard)
             continue; /* ended since, and perhaps another upload by now */
         open_session(sessions, session);
@@ -80,10 +81,23 @@ void session_credit_admit(struct mr_sessions *sessions, struct session *session)
         open_session(sessions, session);
 }
 
+/* The place in the line is an earlier upload's of the same index, or its own already. */
+static void keep_waiting(struct mr_sessions *sessions, struct session *session)
+{
+    if (session->since_ms == 0)
+        session->since_ms = sessions->now_ms;
+    if (session->told && session->ack_number == 0)
+        session_ack_lazy(sessions, session); /* who was told is not this one */
+}
+
 void session_credit_ask(struct mr_sessions *sessions, struct session *session)
 {
-    if (session->open || session->in_waiting || session->state != MR_UPLOAD_RECEIVING)
+    if (session->open || session->state != MR_UPLOAD_RECEIVING)
         return;
+    if (session->in_waiting) {
+        keep_waiting(sessions, session);
+        return;
+    }
     session->in_waiting = true;
     session->since_ms = sessions->now_ms;
     index_queue_push(&sessions->waiting, session_index(sessions, session));
@@ -144,5 +158,9 @@ uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t n
 
 struct session *session_credit_tell(struct mr_sessions *sessions)
 {
-    return &sessions->table[index_queue_at(&sessions->waiting, sessions->told_count++)];
+    struct session *session =
+        &sessions->table[index_queue_at(&sessions->waiting, sessions->told_count++)];
+
+    session->told = true;
+    return session;
 }

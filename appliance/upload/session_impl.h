@@ -29,6 +29,7 @@ struct session {
     bool slow;       /* open, but did not use its window up: has the least one while others wait */
     bool in_waiting; /* as in_urgent */
     bool in_turns;   /* as in_urgent */
+    bool told;       /* is among the first told_count that wait; as in_urgent */
     struct mr_peer_address from;
     uint32_t slot;     /* MR_SLOT_NONE unless receiving or waiting for the fold */
     uint32_t received; /* chunks that are there */

@@ -203,18 +203,34 @@ static void expire(struct mr_worker *worker, uint64_t now)
     report_session_events(worker);
 }
 
+static bool send_ack(struct mr_packet_source *source, const struct mr_ack_datagram *ack)
+{
+    if (source->ops->send(source, &ack->to, ack->bytes, sizeof ack->bytes) == 0)
+        return true;
+    source->ops->flush(source);
+    return source->ops->send(source, &ack->to, ack->bytes, sizeof ack->bytes) == 0;
+}
+
 static void send_acks(struct mr_worker *worker, uint64_t now, bool quiet)
 {
-    struct mr_packet_source *source = worker->source;
+    struct mr_upload_counters *counters = worker->counters;
     struct mr_ack_datagram ack;
 
     while (mr_sessions_ack(worker->sessions, now, quiet, &ack)) {
-        if (source->ops->send(source, &ack.to, ack.bytes, sizeof ack.bytes) == 0)
-            continue;
-        source->ops->flush(source);
-        if (source->ops->send(source, &ack.to, ack.bytes, sizeof ack.bytes) != 0)
-            mr_counter_add(&worker->counters->verdicts[MR_UPLOAD_DROP_ack_queue_full], 1);
+        if (send_ack(worker->source, &ack))
+            mr_counter_add(&counters->counts[MR_UPLOAD_COUNT_acks], 1);
+        else
+            mr_counter_add(&counters->verdicts[MR_UPLOAD_DROP_ack_queue_full], 1);
     }
+}
+
+/* Those that were queued, counted as sent, and not taken when the queue was sent. */
+static void count_unsent(struct mr_worker *worker)
+{
+    if (worker->source->unsent == 0)
+        return;
+    mr_counter_add(&worker->counters->verdicts[MR_UPLOAD_DROP_ack_unsent], worker->source->unsent);
+    worker->source->unsent = 0;
 }
 
 /* Tells the control thread, once a turn, what this turn brought. */
@@ -259,7 +275,9 @@ static void turn(struct mr_worker *worker, unsigned *wait)
 
     /* Orders first: a device cannot send before it was admitted, so its session is there by then.
      */
+    mr_sessions_clock(worker->sessions, now);
     take_orders(worker, now);
+    count_unsent(worker);
     if (n > 0) {
         mr_sessions_receive(worker->sessions, worker->packets, n, now, NULL);
         source->ops->release(source, worker->packets, n);

@@ -70,6 +70,16 @@ static void on_echo(void *context, struct mr_request *request)
     mr_request_answer(request, 200, "application/octet-stream", body, length);
 }
 
+static void on_progress(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    size_t length;
+    (void)mr_request_body(request, &length);
+    assert_true(length >= MR_ROUTE_PROGRESS_BYTES);
+    assert_string_equal(mr_request_param(request, 0), "seven");
+    atomic_fetch_add(&harness->progress, 1);
+}
+
 static void on_who(void *context, struct mr_request *request)
 {
     struct harness *harness = context;
@@ -144,6 +154,7 @@ static void on_nothing(void *context, struct mr_request *request)
 
 static const struct mr_route routes[] = {
     {"POST", "/echo", ANYBODY, LARGE_BYTES, on_echo},
+    {"POST", "/slow/{name}", ANYBODY, LARGE_BYTES, on_echo, on_progress},
     {"POST", "/small", ANYBODY, SMALL_BYTES, on_echo},
     {"GET", "/who/{a}/and/{b}", ANYBODY, 0, on_who},
     {"GET", "/hold", ANYBODY, 0, on_hold},
@@ -190,6 +201,7 @@ void harness_start(struct harness *harness, const struct mr_server_config *confi
     atomic_store(&harness->held_now, 0);
     atomic_store(&harness->released, 0);
     atomic_store(&harness->handled, 0);
+    atomic_store(&harness->progress, 0);
     harness->big = malloc(BIG_BYTES);
     assert_non_null(harness->big);
     for (size_t i = 0; i < BIG_BYTES; i++) {

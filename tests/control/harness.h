@@ -40,6 +40,7 @@ struct harness {
     atomic_uint held_now; /* requests kept back by /hold */
     atomic_uint released; /* big answers given back */
     atomic_uint handled;  /* handlers called */
+    atomic_uint progress; /* how often /slow heard of its body */
 };
 
 /* The one that a test program uses, and for cmocka: it runs with the defaults, and ends. */

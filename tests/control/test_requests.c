@@ -68,6 +68,23 @@ static void bodies_of_all_sizes_come_back_unharmed(void **state)
     mr_h2_client_close(client);
 }
 
+/* A row hears of a body that comes, and not of drops. */
+static void a_body_on_its_way_is_told(void **state)
+{
+    (void)state;
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
+    struct mr_h2_response response;
+    harness_ask(client, "POST", "/slow/seven", rig.big, MR_ROUTE_PROGRESS_BYTES - 1, &response);
+    mr_h2_response_fini(&response);
+    assert_int_equal(atomic_load(&rig.progress), 0);
+    harness_ask(client, "POST", "/slow/seven", rig.big, LARGE_BYTES, &response);
+    assert_int_equal(response.length, LARGE_BYTES);
+    mr_h2_response_fini(&response);
+    /* A frame has 16 KiB at most. */
+    assert_true(atomic_load(&rig.progress) >= LARGE_BYTES / 16384);
+    mr_h2_client_close(client);
+}
+
 static void a_borrowed_body_is_given_back(void **state)
 {
     (void)state;
@@ -314,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HTTP2_TEST(a_request_reaches_its_handler_with_all_it_brings),
         HTTP2_TEST(bodies_of_all_sizes_come_back_unharmed),
+        HTTP2_TEST(a_body_on_its_way_is_told),
         HTTP2_TEST(a_borrowed_body_is_given_back),
         HTTP2_TEST(an_answer_without_body),
         HTTP2_TEST(what_does_not_fit_is_refused_in_words),

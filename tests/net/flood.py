@@ -32,7 +32,7 @@ VALUE_BYTES = 4
 # Of these a flood must bring some; the others depend on what is under way when a packet comes.
 REASONS = ("bad_tag", "unknown_upload", "wrong_round", "wrong_attempt", "bad_chunk", "bad_length",
            "bad_magic", "bad_version", "bad_type", "bad_flags", "truncated", "oversized")
-NO_DATAGRAM = ("ack_queue_full", "ack_withheld")  # these count ACKs that were not sent
+NO_DATAGRAM = ("ack_queue_full", "ack_unsent", "ack_withheld")  # these count ACKs that were not sent
 
 
 class Reading:

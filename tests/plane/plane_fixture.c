@@ -125,10 +125,12 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
         .port_base = fixture_network.port_base,
         .dpdk = fixture_network.dpdk,
     };
+    const struct mr_upload_plane_callbacks callbacks = {
+        .on_event = on_event, .context = fixture, .make_source = fixture_network.make_source};
 
     if (mr_loop_open(&fixture->loop, &error) != 0 ||
-        mr_upload_plane_open(&fixture->plane, fixture->loop, &config, mr_kernels_select(~0u),
-                             on_event, fixture, NULL, &error) != 0)
+        mr_upload_plane_open_over(&fixture->plane, fixture->loop, &config, mr_kernels_select(~0u),
+                                  &callbacks, NULL, &error) != 0)
         fail_msg("%s", error.text);
     fixture->tick = mr_timer_open(fixture->loop, on_tick, fixture);
     kit_sum_init(&fixture->collected, &fixture->terms.layout);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "appliance/upload/plane.h"
+#include "appliance/upload/plane_sources.h"
 #include "upload_kit.h"
 
 #define DEVICES_MAX 64
@@ -38,11 +39,13 @@ struct fixture {
 /* "io_uring", "recvmmsg" or "dpdk". */
 extern const char *fixture_source;
 
-/* What a DPDK port needs, and how its devices reach it: set before fixture_open. */
+/* What a DPDK port needs, and how its devices reach it; or the workers' sources themselves: set
+ * before fixture_open. */
 struct fixture_network {
     struct mr_dpdk_config dpdk;
     uint16_t port_base;
     int (*connect)(uint16_t port); /* a device's socket to that port of the hub; NULL: loopback */
+    mr_source_make_fn make_source; /* NULL: fixture_source */
 };
 extern struct fixture_network fixture_network;
 

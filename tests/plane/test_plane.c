@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "appliance/upload/plane_impl.h"
 #include "plane_fixture.h"
 
 static void whole_round(uint8_t ring_bits)
@@ -287,6 +288,27 @@ static void test_http2(void **state)
 }
 
 /* A round given up, then another: nothing of the first is in the second. */
+/* A share whose body is still coming is not idle, however long ago it was admitted. */
+static void test_http2_is_not_idle_while_it_comes(void **state)
+{
+    const uint32_t idle_ms = 3600 * 1000;
+    struct fixture *fixture = fixture_open(32, 3000, 1, 4, idle_ms);
+    struct upload *comes = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+    struct upload *rests = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++)
+        fixture->plane->lane.mirror.entries[i].since_ms -= idle_ms;
+    mr_upload_plane_touch(fixture->plane, comes->device.upload_id);
+    mr_upload_plane_touch(fixture->plane, comes->device.upload_id ^ 1); /* nobody's */
+    mr_plane_on_lane_timer(fixture->plane);
+    fixture->uploads[0].stopped = true; /* what until_expired does not wait for */
+    fixture_run(fixture, until_expired);
+    assert_true(rests->expired);
+    assert_false(comes->expired);
+    fixture_close(fixture);
+}
+
 static void test_next_round(void **state)
 {
     (void)state;
@@ -434,6 +456,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_slots_and_idleness),
         cmocka_unit_test(test_many_through_few_slots),
         cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_http2_is_not_idle_while_it_comes),
         cmocka_unit_test(test_next_round),
         cmocka_unit_test(test_begin_drops),
         cmocka_unit_test(test_strangers_hear_nothing),

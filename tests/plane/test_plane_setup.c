@@ -1,7 +1,9 @@
 /* test_plane_setup.c - a configuration that cannot work is refused with a text that names the
  * option; what /metrics shows. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "appliance/ingest/packet_source.h"
 #include "appliance/upload/drops.h"
 #include "plane_fixture.h"
 
@@ -143,6 +145,85 @@ static void test_metrics(void **state)
     fixture_close(fixture);
 }
 
+/* --- a source that sends nothing -------------------------------------------------------------- */
+
+static bool takes_acks; /* and loses them later */
+static _Atomic unsigned acks_taken;
+
+static int lose(struct mr_packet_source *source, const struct mr_peer_address *to,
+                const uint8_t *data, uint32_t length)
+{
+    (void)to, (void)data, (void)length;
+    if (!takes_acks)
+        return -1;
+    acks_taken++;
+    source->unsent++;
+    return 0;
+}
+
+static struct mr_packet_source *make_losing(void *context, unsigned worker, struct mr_error *error)
+{
+    static struct mr_packet_source_ops losing;
+    const struct mr_packet_source_config config = {.kind = "recvmmsg", .listen_host = "127.0.0.1"};
+    struct mr_packet_source *source;
+    char why[160];
+
+    (void)context, (void)worker;
+    source = mr_packet_source_open(&config, why, error);
+    if (source == NULL)
+        return NULL;
+    losing = *source->ops;
+    losing.send = lose;
+    source->ops = &losing;
+    return source;
+}
+
+static double metric(const struct fixture *fixture, const char *sample)
+{
+    struct mr_metrics metrics;
+
+    mr_metrics_init(&metrics);
+    mr_upload_plane_metrics(fixture->plane, &metrics);
+    const char *found = strstr(metrics.text, sample);
+    assert_non_null(found);
+    const double value = strtod(found + strlen(sample), NULL);
+    mr_metrics_fini(&metrics);
+    return value;
+}
+
+#define SENT   "\nmillrace_upload_acks_total{worker=\"0\"} "
+#define FULL   "\nmillrace_upload_drops_total{reason=\"ack_queue_full\",worker=\"0\"} "
+#define UNSENT "\nmillrace_upload_drops_total{reason=\"ack_unsent\",worker=\"0\"} "
+
+static bool until_lost(struct fixture *fixture)
+{
+    const bool staged = until_staged(fixture); /* meanwhile the devices send */
+
+    return staged && metric(fixture, takes_acks ? UNSENT : FULL) > 0;
+}
+
+static void lose_acks(bool taken)
+{
+    takes_acks = taken;
+    fixture_network.make_source = make_losing;
+    struct fixture *fixture = fixture_open(16, 500, 1, 4, 60000);
+    fixture_network.make_source = NULL;
+    assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    fixture_run(fixture, until_lost);
+    assert_true((metric(fixture, SENT) > 0) == taken);
+    assert_true((metric(fixture, FULL) > 0) == !taken);
+    assert_true(metric(fixture, UNSENT) <= acks_taken);
+    fixture_close(fixture);
+}
+
+/* An ACK is counted as sent, or as not queued; one that is lost behind the queue is told. */
+static void test_lost_acks_are_counted(void **state)
+{
+    (void)state;
+    lose_acks(false);
+    lose_acks(true);
+}
+
 /* Time as numbers: only polls that found packets without waiting are work. */
 static void test_busy_is_not_waiting(void **state)
 {
@@ -165,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_share_too_large),
         cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_lost_acks_are_counted),
         cmocka_unit_test(test_busy_is_not_waiting),
     };
 

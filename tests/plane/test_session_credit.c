@@ -159,6 +159,67 @@ static void test_waiting_is_told_late(void **state)
     assert_int_equal(ack.window, 0);
 }
 
+/* An upload that takes another's index over, and with it a place among those that wait, is told to
+ * wait as any other: neither at once nor never. */
+static void test_waiting_on_anothers_place(void **state)
+{
+    struct bench *bench = *state;
+    struct mr_ack ack;
+
+    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    bench_admit(bench, 0);
+    struct kit_device *second = bench_admit(bench, 1);
+    bench_chunk(bench, second, 0);
+    bench->now_ms += 10;
+    mr_sessions_revoke(bench->sessions, second->upload_id, MR_REASON_SUPERSEDED);
+    bench_drain_acks(bench);
+    second = bench_admit(bench, 1);
+    bench_chunk(bench, second, 0);
+    bench->now_ms += MR_ACK_DELAY_WAITING_MS - 1;
+    assert_false(bench_ack(bench, second, &ack, NULL));
+    bench->now_ms += 1;
+    assert_true(bench_ack(bench, second, &ack, NULL));
+    assert_int_equal(ack.window, 0);
+    /* The place of one that was told. */
+    mr_sessions_revoke(bench->sessions, second->upload_id, MR_REASON_SUPERSEDED);
+    bench_drain_acks(bench);
+    second = bench_admit(bench, 1);
+    bench_chunk(bench, second, 0);
+    bench->now_ms += MR_ACK_DELAY_BUSY_MS;
+    assert_true(bench_ack(bench, second, &ack, NULL));
+    assert_int_equal(ack.window, 0);
+    assert_int_equal(ack.received, 1);
+}
+
+/* However long one waited: when its turn has come it has as much time as any other to use it. */
+static void test_a_turn_is_not_over_at_once(void **state)
+{
+    struct bench *bench = *state;
+    const uint32_t stall_ms = 1000 / MR_WINDOW_STALL;
+    struct mr_ack ack;
+
+    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
+    struct kit_device *third = bench_admit(bench, 2);
+    bench_chunk(bench, second, 0);
+    bench_chunk(bench, third, 0);
+    bench->now_ms += 4 * stall_ms;
+    bench_drain_acks(bench);
+    mr_sessions_clock(bench->sessions, bench->now_ms);
+    mr_sessions_revoke(bench->sessions, first->upload_id, MR_REASON_SUPERSEDED);
+    assert_true(bench_ack(bench, second, &ack, NULL));
+    assert_int_equal(ack.window, 4);
+    bench->now_ms += stall_ms - 1;
+    mr_sessions_expire(bench->sessions, bench->now_ms);
+    bench_chunk(bench, second, 1);
+    assert_true(bench_ack(bench, second, &ack, NULL));
+    assert_int_equal(ack.window, 4);
+    bench->now_ms += stall_ms;
+    mr_sessions_expire(bench->sessions, bench->now_ms);
+    assert_true(bench_ack(bench, third, &ack, NULL));
+    assert_int_equal(ack.window, 4);
+}
+
 /* Answers what is due; returns how many windows were told, each of which has to be `window`. */
 static unsigned drain_windows(struct bench *bench, uint32_t window)
 {
@@ -294,6 +355,8 @@ int main(void)
         TEST(test_no_window_for_all),
         TEST(test_window_of_a_stalled_device),
         TEST(test_waiting_is_told_late),
+        TEST(test_waiting_on_anothers_place),
+        TEST(test_a_turn_is_not_over_at_once),
         TEST(test_thin_lines_share_less),
         TEST(test_everybody_has_a_turn),
     };

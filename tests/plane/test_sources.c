@@ -42,16 +42,38 @@ static struct mr_packet_source *open_source(const char *host)
     return source;
 }
 
-/* A connected sender; its own address is told. */
-static int open_sender(uint16_t port, struct mr_peer_address *self)
+/* Devices were told another address than the source listens at. */
+static struct mr_packet_source *open_told(const char *host, const char *told)
 {
-    struct sockaddr_in name = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof name;
+    const struct mr_packet_source_config config = {
+        .kind = kind, .listen_host = host, .advertise_host = told};
+    struct mr_error error = {0};
+    char why[160] = "";
+    struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
+
+    if (source == NULL)
+        fail_msg("%s", error.text);
+    return source;
+}
+
+static int open_sender_to(uint32_t host, uint16_t port)
+{
+    const struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host)};
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof name), 0);
+    return fd;
+}
+
+/* A connected sender; its own address is told. */
+static int open_sender(uint16_t port, struct mr_peer_address *self)
+{
+    struct sockaddr_in name = {0};
+    socklen_t length = sizeof name;
+    const int fd = open_sender_to(INADDR_LOOPBACK, port);
+
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
     *self = kit_address(INADDR_LOOPBACK, ntohs(name.sin_port));
     return fd;
@@ -208,6 +230,48 @@ static void test_sends(void **state)
     source->ops->close(source);
 }
 
+/* In libc's place: as it is, or with a full socket buffer. */
+static bool socket_is_full;
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (!socket_is_full)
+        return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* What is queued and not taken is counted, and does not keep the rest back. */
+static void test_unsent(void **state)
+{
+    (void)state;
+    const uint8_t bytes[2] = {1, 2};
+    struct mr_packet packets[MR_BURST_MAX];
+    struct mr_packet_source *source = open_source("127.0.0.1");
+    struct mr_peer_address self;
+    const int fd = open_sender(source->port, &self);
+    const struct mr_peer_address nowhere = kit_address(INADDR_LOOPBACK, 0);
+    uint8_t back[8];
+
+    assert_int_equal(source->ops->send(source, &self, bytes, 1), 0);
+    assert_int_equal(source->ops->send(source, &nowhere, bytes, 1), 0);
+    assert_int_equal(source->ops->send(source, &self, bytes, 2), 0);
+    source->ops->flush(source);
+    assert_int_equal(source->unsent, 1);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 1);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(source->ops->send(source, &self, bytes, 1), 0);
+    socket_is_full = true;
+    assert_int_equal(source->ops->poll(source, packets, MR_BURST_MAX, 0), 0);
+    socket_is_full = false;
+    assert_int_equal(source->unsent, 4);
+    source->ops->flush(source);
+    assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), -1);
+    close(fd);
+    source->ops->close(source);
+}
+
 static void *wake_it(void *context)
 {
     struct mr_packet_source *source = context;
@@ -271,6 +335,49 @@ static void test_both_families(void **state)
     close(four);
     close(six);
     source->ops->close(source);
+}
+
+/* Everywhere is where devices were told, on a machine that has that address: another one is
+ * answered from by default. */
+static void test_answers_from_the_address_told(void **state)
+{
+    (void)state;
+    static const char *const everywhere[] = {"0.0.0.0", "::"};
+    const uint8_t byte = 7;
+    uint8_t back[8];
+    struct mr_packet packets[MR_BURST_MAX];
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct mr_packet_source *source = open_told(everywhere[i], "127.0.0.2");
+        const int fd = open_sender_to(INADDR_LOOPBACK + 1, source->port);
+        assert_int_equal(send(fd, &byte, 1, 0), 1);
+        assert_int_equal(next_burst(source, packets), 1);
+        assert_int_equal(source->ops->send(source, &packets[0].from, &byte, 1), 0);
+        source->ops->release(source, packets, 1);
+        source->ops->flush(source);
+        assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 1);
+        close(fd);
+        source->ops->close(source);
+    }
+}
+
+/* Behind a NAT, or where one address is listened at, that stays so. */
+static void test_listens_where_it_was_asked_to(void **state)
+{
+    (void)state;
+    static const char *const asked[][2] = {{"0.0.0.0", "203.0.113.7"}, {"127.0.0.1", "127.0.0.2"}};
+    const uint8_t byte = 7;
+    struct mr_packet packets[MR_BURST_MAX];
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct mr_packet_source *source = open_told(asked[i][0], asked[i][1]);
+        const int fd = open_sender_to(INADDR_LOOPBACK, source->port);
+        assert_int_equal(send(fd, &byte, 1, 0), 1);
+        assert_int_equal(next_burst(source, packets), 1);
+        source->ops->release(source, packets, 1);
+        close(fd);
+        source->ops->close(source);
+    }
 }
 
 /* Set-up failures name what to change; a port is free again after close. */
@@ -355,8 +462,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_more_than_buffers),
         cmocka_unit_test(test_trains),
         cmocka_unit_test(test_sends),
+        cmocka_unit_test(test_unsent),
         cmocka_unit_test(test_wake),
         cmocka_unit_test(test_both_families),
+        cmocka_unit_test(test_answers_from_the_address_told),
+        cmocka_unit_test(test_listens_where_it_was_asked_to),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_auto),
         cmocka_unit_test(test_io_uring_refused),
