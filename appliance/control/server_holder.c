@@ -66,7 +66,7 @@ static struct mr_holder *find_or_new(struct mr_server *server, const struct mr_i
     }
     holder = calloc(1, sizeof *holder);
     if (holder) {
-        strcpy(holder->name, name);
+        memccpy(holder->name, name, '\0', sizeof holder->name);
         TAILQ_INIT(&holder->connections);
         LIST_INSERT_HEAD(row, holder, in_row);
     }
