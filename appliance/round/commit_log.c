@@ -29,7 +29,7 @@ static int read_one(struct mr_commit_log *log, const char *name, struct mr_commi
     }
     if (mr_commit_state_parse(&read, bytes, length, error) != 0) {
         free(bytes);
-        return mr_error_prefix(error, name);
+        return mr_error_prefix(error, "%s", name);
     }
     read.bytes = bytes;
     if (read.state.generation <= log->generation) {
