@@ -102,7 +102,7 @@ static int read_one(struct mr_journal *journal, const char *name, struct mr_jour
     OPENSSL_cleanse(bytes, length);
     free(bytes);
     if (parsed != 0) {
-        return parsed < 0 ? mr_error_prefix(error, name) : 0;
+        return parsed < 0 ? mr_error_prefix(error, "%s", name) : 0;
     }
     if (generation <= journal->generation) {
         mr_journal_read_fini(&read);
