@@ -191,7 +191,7 @@ static void make_way(struct mr_request *newer, size_t more)
     }
 }
 
-bool mr_holder_has_room(struct mr_request *request, size_t more)
+bool mr_holder_make_room(struct mr_request *request, size_t more)
 {
     if (!holder_has_room(request, more)) {
         make_way(request, more);

@@ -249,9 +249,9 @@ void mr_holder_thin_out(struct mr_connection *newest);
 void mr_connection_note_idle(struct mr_connection *connection);
 void mr_connection_note_busy(struct mr_connection *connection);
 void mr_connection_note_over(struct mr_connection *connection);
-/* Whether the request's body may grow by so much, within its identity's bound and the server's.
+/* True if the request's body may grow by so much, within its identity's bound and the server's.
  * May refuse bodies that come over older connections of the same identity. */
-bool mr_holder_has_room(struct mr_request *request, size_t more);
+bool mr_holder_make_room(struct mr_request *request, size_t more);
 void mr_holder_count(struct mr_request *request, size_t more);
 void mr_holder_uncount(struct mr_request *request, size_t less);
 

@@ -110,7 +110,7 @@ void mr_request_stream_gone(struct mr_request *request)
 static int grow(struct mr_request *request, size_t room)
 {
     const size_t more = room - request->body_room;
-    if (!mr_holder_has_room(request, more)) {
+    if (!mr_holder_make_room(request, more)) {
         return -1;
     }
     uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);

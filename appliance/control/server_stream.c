@@ -66,7 +66,7 @@ static bool is_crowded(struct mr_request *request)
     return (request->identity.role != MR_ROLE_HUB &&
             server->request_count > server->requests_max) ||
            (request->content_length != UINT64_MAX &&
-            !mr_holder_has_room(request, (size_t)request->content_length));
+            !mr_holder_make_room(request, (size_t)request->content_length));
 }
 
 /* All headers are there: refuses at once what will never be handled, body or not. */

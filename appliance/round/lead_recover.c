@@ -6,12 +6,6 @@
 #include "appliance/round/lead_internal.h"
 #include "wire/assert.h"
 
-static int not_ours(struct mr_error *error, unsigned leads, unsigned index)
-{
-    mr_error_set(error, "hub %u leads that round, this is hub %u", leads, index);
-    return 1;
-}
-
 static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
                       struct mr_error *error)
 {
@@ -19,7 +13,9 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     const struct mr_announcement *announcement = &read->terms.announcement;
     uint64_t salt;
     if (announcement->hubs[0].index != lead->config.index) {
-        return not_ours(error, announcement->hubs[0].index, lead->config.index);
+        mr_error_set(error, "hub %u leads that round, this is hub %u",
+                     announcement->hubs[0].index, lead->config.index);
+        return 1;
     }
     lead->terms = read->terms;
     lead->round_known = true;

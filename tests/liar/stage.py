@@ -6,17 +6,18 @@ The other parties are played from tests/oracle/, written from docs/wire-format.m
 import base64
 import glob
 import os
-import socket
 import struct
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "oracle"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "demo"))
 
 from cryptography import x509
 
 import millrace_oracle as oracle
+from federation import free_ports
 from h2peer import Client
 
 DIMENSION = 300
@@ -33,16 +34,6 @@ def model_file():
     header = b'{"w":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}' % (DIMENSION, 4 * DIMENSION)
     header += b" " * (-(8 + len(header)) % 64)
     return struct.pack("<Q", len(header)) + header + bytes(4 * DIMENSION)
-
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for s in held:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def make_identities(millrace, folder, hubs, devices):
