@@ -13,8 +13,8 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     const struct mr_announcement *announcement = &read->terms.announcement;
     uint64_t salt;
     if (announcement->hubs[0].index != lead->config.index) {
-        mr_error_set(error, "hub %u leads that round, this is hub %u",
-                     announcement->hubs[0].index, lead->config.index);
+        mr_error_set(error, "hub %u leads that round, this is hub %u", announcement->hubs[0].index,
+                     lead->config.index);
         return 1;
     }
     lead->terms = read->terms;
