@@ -1,6 +1,6 @@
 """What a run of the benches is as one document: merging, medians and spreads, verdicts, comparing.
 
-No clock, no process, no file: tests/bench/ tests all of it.
+No clock, no process, no file: tests/unit/perf/ tests all of it.
 
   {"format": 1, "machine": {...}, "quick": false,
    "benches": [{"bench", "context", "seconds", "figures": [{"name", "unit", "better", "target",

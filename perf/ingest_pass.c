@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "appliance/accumulate/shard.h"
+#include "appliance/aggregate/shard.h"
 #include "appliance/upload/open_impl.h"
 #include "appliance/upload/session_impl.h"
 

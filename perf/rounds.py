@@ -25,7 +25,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "tests", "demo"))
+sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure, Federation  # noqa: E402
 from figures import Figures, Skip, run  # noqa: E402

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "appliance/accumulate/shard.h"
-#include "appliance/round/expand.h"
+#include "appliance/aggregate/shard.h"
+#include "appliance/aggregate/expand.h"
 #include "appliance/runtime/cache.h"
 #include "appliance/upload/session.h"
 #include "wire/aead.h"

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "appliance/accumulate/shard.h"
+#include "appliance/aggregate/shard.h"
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/session.h"
 #include "edge-client/upload/udp_link.h"

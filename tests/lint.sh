@@ -31,7 +31,7 @@ check_format() {
 }
 
 check_clang_tidy() {
-    /usr/bin/python3 tests/tidy/clang_tidy.py build
+    /usr/bin/python3 tests/policy/tidy/clang_tidy.py build
 }
 
 check_shellcheck() {
@@ -40,7 +40,7 @@ check_shellcheck() {
 }
 
 check_house_rules() {
-    /usr/bin/python3 tests/tidy/tidy.py
+    /usr/bin/python3 tests/policy/tidy/tidy.py
 }
 
 failed=0

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/transcript.h"
 
 static void signed_text(struct mr_transcript *transcript, const uint8_t hash[MR_HASH_BYTES])

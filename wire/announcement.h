@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/layout.h"
 
 #define MR_HUBS_MAX         5

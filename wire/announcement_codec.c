@@ -7,8 +7,8 @@
 
 #include <openssl/sha.h>
 
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 
 #define VERSION 1
 

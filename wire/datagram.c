@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 /* Offsets in the header. */
 enum {

@@ -5,8 +5,8 @@
 
 #include <openssl/evp.h>
 
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/transcript.h"
 
 int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_key[32])

@@ -4,7 +4,7 @@
 #define MR_WIRE_EXCHANGE_H
 
 #include "wire/announcement.h"
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/identity.h"
 
 /* Both halves of an Ed25519 key. The public one must be the private one's (mr_signing_pair_derive):

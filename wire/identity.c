@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 
 static const char device_prefix[] = "urn:millrace:device:";
 static const char hub_prefix[] = "urn:millrace:hub:";

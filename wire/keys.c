@@ -8,7 +8,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "wire/bytes.h"
+#include "base/bytes.h"
 #include "wire/transcript.h"
 
 /* HMAC output = AES-128 key ‖ counter block. */

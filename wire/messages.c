@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/assert.h"
-#include "wire/base64.h"
-#include "wire/bytes.h"
-#include "wire/json_reader.h"
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/bytes.h"
+#include "base/json_reader.h"
 
 #define COUNT(list) ((unsigned)(sizeof(list) / sizeof *(list)))
 

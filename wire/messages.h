@@ -13,7 +13,7 @@
 
 #include "wire/announcement.h"
 #include "wire/datagram.h"
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/keys.h"
 
 #define MR_MESSAGE_MAX  8192 /* bytes of a body; a longer one is refused unread */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 #define MR_SAFETENSORS_HEADER_MAX  (1u << 20)
 #define MR_SAFETENSORS_TENSORS_MAX 4096

@@ -12,9 +12,9 @@
 
 #include <openssl/crypto.h>
 
-#include "wire/assert.h"
-#include "wire/base64.h"
-#include "wire/json_reader.h"
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/json_reader.h"
 
 #define SEED_LENGTH MR_BASE64_LENGTH(MR_SEED_BYTES) /* 44 */
 #define BODY_MAX    512                             /* a seed request has about 150 bytes */

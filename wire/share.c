@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* Lanes are little-endian in memory as on the wire, and share buffers are aligned: a cast reads
  * them (the tree is built with -fno-strict-aliasing). */

@@ -7,8 +7,8 @@
 #include <openssl/hmac.h>
 #include <openssl/params.h>
 
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/exchange.h"
 
 void mr_transcript_add(struct mr_transcript *transcript, const uint8_t *bytes, size_t length)

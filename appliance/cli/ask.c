@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/messages.h"
 
 #define ANSWER_BYTES_MAX (64u << 20)

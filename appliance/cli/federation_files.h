@@ -8,7 +8,7 @@
 #define MR_CLI_FEDERATION_FILES_H
 
 #include "appliance/cli/cli.h"
-#include "wire/error.h"
+#include "base/error.h"
 
 #define MR_FEDERATION_HUBS_MAX   5
 #define MR_FEDERATION_UDP_OFFSET 1000 /* from a hub's control port to its upload port */

@@ -1,6 +1,6 @@
 /* main.c - the operator's command `millrace`. */
 #include "appliance/cli/cli.h"
-#include "wire/json_memory.h"
+#include "base/json_memory.h"
 
 #include <signal.h>
 #include <stdlib.h>

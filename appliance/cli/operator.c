@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 /* --- operator.json -------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #define MR_CLI_OPERATOR_H
 
 #include "appliance/cli/cli.h"
-#include "edge-client/session/h2_client.h"
+#include "transport/h2_client.h"
 
 #define MR_OPERATOR_PATH_MAX 4096
 

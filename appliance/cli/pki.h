@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/identity.h"
 
 #define MR_PKI_HUBS_MAX      64

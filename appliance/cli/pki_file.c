@@ -11,7 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 static int join(char *path, const char *dir, const char *stem, const char *ending,
                 struct mr_error *error)

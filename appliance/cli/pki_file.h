@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 int mr_pki_write_key(const char *dir, const char *stem, EVP_PKEY *key, bool force,
                      struct mr_error *error);

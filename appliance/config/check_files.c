@@ -11,7 +11,7 @@
 
 #include "appliance/config/fill.h"
 #include "wire/announcement.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 #define KEY_BYTES    32
 #define KEY_TEXT_MAX 128

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <yaml.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 #define MR_DOCUMENT_BYTES_MAX (1u << 20)
 

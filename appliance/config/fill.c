@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "wire/announcement.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define FIELDS_MAX 32
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 struct mr_config_identity {
     uint16_t index;         /* this hub (required) */

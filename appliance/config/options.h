@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 enum mr_option_kind {
     MR_OPTION_UINT,    /* decimal */

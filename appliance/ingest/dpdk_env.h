@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 /* Starts EAL unless it runs: on hugepages where the kernel has free ones, on ordinary pages where
  * not; nothing of it is left in the file system. `device` matters for PCI only (the one device that

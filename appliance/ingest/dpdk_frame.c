@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define ETHERTYPE_V4   0x0800u
 #define ETHERTYPE_VLAN 0x8100u

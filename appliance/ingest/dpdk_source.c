@@ -19,7 +19,7 @@
 #include <rte_prefetch.h>
 
 #include "appliance/ingest/dpdk_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define SENDS_MAX    64u
 #define SEND_MAX     256u

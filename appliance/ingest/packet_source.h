@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 #define MR_BURST_MAX 64
 

@@ -12,7 +12,7 @@
 #include "appliance/ingest/send_queue.h"
 #include "appliance/ingest/sources.h"
 #include "appliance/runtime/pages.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define BANK_MESSAGES MR_BURST_MAX
 #define BANKS         2

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 struct mr_send_queue {
     int fd;

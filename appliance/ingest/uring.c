@@ -14,7 +14,7 @@
 #include "appliance/ingest/sources.h"
 #include "appliance/ingest/uring_restrict.h"
 #include "appliance/runtime/pages.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define BUFFERS      64 /* as many as a burst has packets; more of them leave the near caches */
 #define BUFFER_GROUP 0

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define OPCODES_MAX 16
 

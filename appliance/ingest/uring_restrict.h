@@ -10,7 +10,7 @@
 #include <liburing.h>
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 /* `ring` was set up with IORING_SETUP_R_DISABLED, and everything that it registers is registered.
  * Requests with flags of `sqe_flags` (IOSQE_…) or none; of registrations only that of giving a

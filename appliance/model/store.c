@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "appliance/model/files.h"
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "appliance/storage/files.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/safetensors.h"
 
 /* Mapped at once while borrowed. */

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "wire/announcement.h"
-#include "wire/error.h"
+#include "base/error.h"
 
 struct mr_store;
 struct mr_model; /* a mapped model */

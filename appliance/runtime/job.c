@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "appliance/runtime/sandbox.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 struct job {
     struct job *next;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "appliance/runtime/timers.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define EVENTS_PER_TURN 64
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 struct mr_loop;
 struct mr_timer;

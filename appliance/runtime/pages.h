@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 struct mr_pages {
     void *base;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 enum mr_sandbox_mode {
     MR_SANDBOX_OFF,

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "appliance/runtime/sandbox_internal.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define BOTH   1u
 #define HUB    2u

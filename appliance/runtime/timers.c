@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define UNARMED SIZE_MAX
 

@@ -1,6 +1,6 @@
 #include "appliance/upload/drops.h"
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 const char *mr_upload_verdict_name(enum mr_upload_verdict verdict)
 {

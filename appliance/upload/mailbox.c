@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 int mr_mailbox_open(struct mr_mailbox *mailbox, uint32_t cells, size_t cell_bytes)
 {

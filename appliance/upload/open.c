@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "appliance/upload/open_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct mr_error *error)
 {

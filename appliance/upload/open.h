@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "wire/aead.h"
-#include "wire/error.h"
+#include "base/error.h"
 
 enum mr_opener_kind {
     MR_OPENER_AUTO = 0, /* the fastest that works here */

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "appliance/runtime/pages.h"
-#include "appliance/runtime/secret.h"
+#include "base/secret.h"
 #include "appliance/upload/open_impl.h"
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/datagram.h"
 #include "wire/layout.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "appliance/upload/open_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 #include "wire/datagram.h"
 
 struct openssl_opener {

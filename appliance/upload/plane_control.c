@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "appliance/upload/plane_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* What the kernel and a driver charge a socket's buffer for beside a datagram's bytes, in the units
  * in which the buffer is granted: half of the socket buffer's own structures and rounding. */

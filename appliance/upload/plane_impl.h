@@ -2,7 +2,7 @@
 #ifndef MR_UPLOAD_PLANE_IMPL_H
 #define MR_UPLOAD_PLANE_IMPL_H
 
-#include "appliance/upload/lane.h"
+#include "appliance/upload/http_upload.h"
 #include "appliance/upload/plane_sources.h"
 #include "appliance/upload/worker.h"
 

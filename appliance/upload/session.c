@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "appliance/upload/session_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 void index_queue_push(struct index_queue *queue, uint32_t item)
 {

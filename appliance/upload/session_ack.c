@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "appliance/upload/session_impl.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 void session_ack_urgent(struct mr_sessions *sessions, struct session *session)
 {

@@ -4,7 +4,7 @@
 
 #include "appliance/upload/open.h"
 #include "appliance/upload/session_impl.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* A new chunk between the peek at the bitmap and the believing. */
 struct claim {

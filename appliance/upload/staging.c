@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define CHUNK_BYTES_MIN 64u /* wire/layout.h: chunk_bytes is a multiple of 64 */
 

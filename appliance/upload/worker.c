@@ -12,7 +12,7 @@
 
 #include "appliance/runtime/sandbox.h"
 #include "appliance/upload/mailbox.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define SHARDS        2
 #define WAIT_MAX_MS   1000u

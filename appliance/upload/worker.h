@@ -6,7 +6,7 @@
 #ifndef MR_UPLOAD_WORKER_H
 #define MR_UPLOAD_WORKER_H
 
-#include "appliance/accumulate/shard.h"
+#include "appliance/aggregate/shard.h"
 #include "appliance/upload/plane_sources.h"
 #include "appliance/upload/session.h"
 

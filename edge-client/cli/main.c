@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "edge-client/cli/cli.h"
-#include "wire/json_memory.h"
+#include "base/json_memory.h"
 
 enum kind { TEXT, NUMBER, FLAG };
 

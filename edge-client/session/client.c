@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "edge-client/session/outcome.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 #define REQUEST_TIMEOUT_MS 10000
 #define SILENCE_MS         3000

@@ -6,7 +6,7 @@
 
 #include "edge-client/include/millrace_edge.h"
 #include "edge-client/session/ledger.h"
-#include "edge-client/session/world.h"
+#include "edge-client/session/device_env.h"
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
 #include "wire/identity.h"

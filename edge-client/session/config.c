@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "edge-client/session/outcome.h"
-#include "wire/error.h"
+#include "base/error.h"
 
 struct mre_config {
     struct mre_options options;

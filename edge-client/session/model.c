@@ -13,7 +13,7 @@
 
 #include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 #define PREFIX "model-"
 

@@ -4,7 +4,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 #include "wire/share.h"
 
 /* Lanes handled per pass through a small buffer: 8 KiB of random numbers, 512 bytes of signs. */

@@ -8,7 +8,7 @@
 
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/keys.h"
 
 #define MR_PREPARE_RANDOM_BYTES 32 /* seed of the stochastic rounding: key ‖ counter */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "edge-client/trainer/real.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 struct mr_mlp_scratch {
     unsigned batch;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/safetensors.h"
 
 #define MR_MLP_LAYERS_MAX 16

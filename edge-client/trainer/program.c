@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "edge-client/include/millrace_edge.h"
-#include "wire/error.h"
+#include "base/error.h"
 #include "wire/safetensors.h"
 
 #define POLL_MS 10

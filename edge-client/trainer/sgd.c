@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 /* --- training JSON --------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 #define MR_TRAINER_SGD_H
 
 #include "edge-client/trainer/mlp.h"
-#include "edge-client/trainer/shard.h"
+#include "edge-client/trainer/dataset.h"
 
 /* Members of the training JSON, all optional; unknown members are refused. */
 struct mr_sgd_config {

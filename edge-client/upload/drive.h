@@ -2,7 +2,7 @@
 #ifndef MR_UPLOAD_DRIVE_H
 #define MR_UPLOAD_DRIVE_H
 
-#include "edge-client/session/world.h"
+#include "edge-client/session/device_env.h"
 #include "edge-client/upload/sender.h"
 
 /* Sends and hears until the sender leaves MR_SENDER_SENDING or unix_ms passes deadline_unix_ms.

@@ -6,7 +6,7 @@
 
 #include <openssl/crypto.h>
 
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* A chunk is in exactly one of these states: not yet sent (>= next), in flight, lost (to be sent
  * again), or heard of (in neither list). So two short lists replace a table of all chunks. */

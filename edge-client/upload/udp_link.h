@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "wire/error.h"
+#include "base/error.h"
 
 /* What every kernel with UDP GSO takes as one message. */
 #define MR_TRAIN_DATAGRAMS_MAX 64

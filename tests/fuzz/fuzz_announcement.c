@@ -5,7 +5,7 @@
  * hub). */
 #include "tests/fuzz/fuzz.h"
 #include "wire/announcement.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 #include <openssl/evp.h>
 

@@ -6,7 +6,7 @@
 
 #include <isa-l/crc64.h>
 
-#include "appliance/round/commit_state.h"
+#include "appliance/round/lead/commit_state.h"
 #include "tests/fuzz/fuzz.h"
 
 #define CRC_BYTES 8

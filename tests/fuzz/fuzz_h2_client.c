@@ -1,6 +1,6 @@
 /* fuzz_h2_client.c - what a hub can send to a device, to another hub or to the command: answers to
  * one request after the other. No answer is longer than was allowed. */
-#include "edge-client/session/h2_exchange.h"
+#include "transport/h2_exchange.h"
 #include "tests/fuzz/h2_feed.h"
 
 #define ANSWER_MAX 4096

@@ -1,7 +1,7 @@
 /* fuzz_h2_server.c - the control plane's server core behind TLS: what a peer with a certificate can
  * send. Streams, requests, routing, bodies and answers are the real ones; sockets and TLS are left
  * out. Whatever comes, no request and no body byte is left over when the connection is gone. */
-#include "appliance/control/server_internal.h"
+#include "appliance/http/server_internal.h"
 #include "tests/fuzz/h2_feed.h"
 
 #define SMALL_BYTES 100

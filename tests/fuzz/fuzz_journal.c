@@ -6,11 +6,11 @@
  * more. */
 #include <stdlib.h>
 
-#include "appliance/round/journal.h"
-#include "appliance/round/journal_seal.h"
-#include "appliance/runtime/secret.h"
+#include "appliance/storage/journal.h"
+#include "appliance/storage/journal_seal.h"
+#include "base/secret.h"
 #include "tests/fuzz/fuzz.h"
-#include "wire/bytes.h"
+#include "base/bytes.h"
 
 #define FILE_MAX 16384
 

@@ -31,7 +31,7 @@ def signed_terms():
 
 
 def commit_logs():
-    """In the layout of appliance/round/commit_state.h; the target adds the checksum."""
+    """In the layout of appliance/round/lead/commit_state.h; the target adds the checksum."""
     canonical, envelope = signed_terms()
     proposed = oracle.envelope(canonical, [])
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
@@ -42,7 +42,7 @@ def commit_logs():
 
 
 def journals():
-    """In the layout of appliance/round/journal_state.h."""
+    """In the layout of appliance/round/helper/journal_state.h."""
     canonical, _ = signed_terms()
     entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([9]) * 20, bytes([2]) * 32])
     other = bytes([3]) * 16 + oracle.be32(1) + bytes([8]) * 20 + bytes([4]) * 32

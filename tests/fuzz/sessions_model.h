@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "appliance/accumulate/shard.h"
+#include "appliance/aggregate/shard.h"
 #include "appliance/upload/session.h"
 #include "tests/fuzz/fuzz.h"
 

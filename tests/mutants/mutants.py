@@ -28,7 +28,7 @@ COPY, BUILD, LOG = (os.path.join(OUT, name) for name in ("tree", "build", "log.t
 SETUP = ["-Dwerror=false", "-Doptimization=1", "-Ddebug=false", "-Djemalloc=disabled", "-Ddpdk=disabled"]
 FIELDS = {"name": str, "says": str, "file": str, "old": str, "new": str, "killed_by": list}
 
-sys.path.insert(0, os.path.join(ROOT, "tests", "tidy"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "policy", "tidy"))
 from tree import Tree  # noqa: E402 pylint: disable=wrong-import-position
 
 

@@ -11,8 +11,8 @@
 #include "tests/sim/device.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 
 /* --- maps ------------------------------------------------------------------------------------ */
 

@@ -5,8 +5,8 @@
 
 #include "tests/sim/check_internal.h"
 #include "tests/sim/device.h"
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/messages.h"
 
 static uint64_t hash4(uint64_t a, uint64_t b, uint64_t c, uint64_t d)

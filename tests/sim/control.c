@@ -9,12 +9,12 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "appliance/control/server_route.h"
+#include "appliance/http/route.h"
 #include "tests/sim/check.h"
 #include "tests/sim/device.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/net.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 #include "wire/messages.h"
 
 #define SECRET_BYTES 32

@@ -4,8 +4,8 @@
 #ifndef MR_TESTS_SIM_CONTROL_H
 #define MR_TESTS_SIM_CONTROL_H
 
-#include "appliance/control/server.h"
-#include "edge-client/session/h2_client.h"
+#include "appliance/http/server.h"
+#include "transport/h2_client.h"
 #include "tests/sim/sim.h"
 
 #define SIM_HUB_INDEX 10 /* hub i of the list has index 10 + i */

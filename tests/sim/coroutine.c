@@ -5,7 +5,7 @@
 #include <ucontext.h>
 
 #include "tests/sim/sim.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>

@@ -10,8 +10,8 @@
 #include "tests/sim/control.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/net.h"
-#include "wire/assert.h"
-#include "wire/bytes.h"
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/messages.h"
 
 #define DEAD_UNIX_MS (UINT64_MAX / 4) /* past every deadline, so that whatever runs ends */

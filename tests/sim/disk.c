@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "tests/sim/disk_internal.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* --- bytes ----------------------------------------------------------------------------------- */
 

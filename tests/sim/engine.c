@@ -7,7 +7,7 @@
 
 #include "tests/sim/engine.h"
 #include "tests/sim/sim.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 static struct sim *active;
 

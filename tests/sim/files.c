@@ -10,7 +10,7 @@
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/loop.h"
 #include "tests/sim/seams.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define ROOT       "/sim/"
 #define FIRST_FD   (1 << 20)

@@ -10,7 +10,7 @@
 #include "tests/sim/control.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/loop.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 #include "wire/safetensors.h"
 
 #define SOURCES_MAX 4
@@ -139,7 +139,7 @@ void sim_hubs_free(struct sim *sim)
     }
 }
 
-/* In place of appliance/control/hub_keys.c: the keys are the simulation's. */
+/* In place of appliance/hub/hub_keys.c: the keys are the simulation's. */
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
 {
     struct sim *sim = sim_active();

@@ -2,7 +2,7 @@
 #ifndef MR_TESTS_SIM_HUB_H
 #define MR_TESTS_SIM_HUB_H
 
-#include "appliance/control/hub.h"
+#include "appliance/hub/hub.h"
 #include "appliance/ingest/packet_source.h"
 #include "tests/sim/sim.h"
 

@@ -11,7 +11,7 @@
 #include "appliance/runtime/job.h"
 #include "tests/sim/check.h"
 #include "tests/sim/hub.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define FDS_MAX 4
 

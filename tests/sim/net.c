@@ -7,7 +7,7 @@
 #include "appliance/ingest/packet_source.h"
 #include "tests/sim/check.h"
 #include "tests/sim/hub.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 #define PACKET_MAX   1600
 #define INBOX_MAX    256

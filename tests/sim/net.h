@@ -3,7 +3,7 @@
 #define MR_TESTS_SIM_NET_H
 
 #include "appliance/ingest/packet_source.h"
-#include "edge-client/session/world.h"
+#include "edge-client/session/device_env.h"
 #include "tests/sim/sim.h"
 
 struct sim_net *sim_net_new(struct sim *sim);

@@ -12,7 +12,7 @@
 #include "tests/sim/engine.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/net.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 static const char *const mutant_labels[] = {
 #define SIM_MUTANT(name, label, sentence) label,

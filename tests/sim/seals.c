@@ -5,7 +5,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/seams.h"
 #include "tests/sim/sim.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 #include "wire/datagram.h"
 
 static enum sim_mutant mutant(void)

@@ -11,8 +11,8 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "appliance/accumulate/shard.h"
-#include "appliance/round/journal_seal.h"
+#include "appliance/aggregate/shard.h"
+#include "appliance/storage/journal_seal.h"
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
 #include "wire/exchange.h"

@@ -9,7 +9,7 @@
 
 #include "tests/sim/seams.h"
 #include "tests/sim/sim.h"
-#include "wire/assert.h"
+#include "base/assert.h"
 
 /* The node whose code is running, or NULL. */
 static struct sim_node *here(void)
@@ -99,7 +99,7 @@ int __wrap_sem_wait(sem_t *semaphore)
 
 /* --- assertions ------------------------------------------------------------------------------ */
 
-/* In place of wire/assert.c: says which seed it was. */
+/* In place of base/assert.c: says which seed it was. */
 void mr_assert_failed(const char *condition, const char *file, int line)
 {
     struct sim *sim = sim_active();

@@ -1,0 +1,54 @@
+#include "appliance/aggregate/shard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+uint64_t mr_shard_bytes(uint64_t share_bytes_max)
+{
+    /* w=24 is three bytes a lane on the wire and four in the accumulator. */
+    return share_bytes_max + share_bytes_max / 3 + 64;
+}
+
+int mr_shard_open(struct mr_shard *shard, uint64_t share_bytes_max, uint32_t capacity,
+                  struct mr_error *error)
+{
+    memset(shard, 0, sizeof *shard);
+    shard->upload_ids = calloc(capacity, sizeof *shard->upload_ids);
+    if (shard->upload_ids == NULL)
+        return mr_error_set(error, "out of memory for the ids of %u uploads", capacity);
+    if (mr_pages_map(&shard->lanes, mr_shard_bytes(share_bytes_max), "an accumulator shard",
+                     error) != 0) {
+        mr_shard_close(shard);
+        return -1;
+    }
+    shard->capacity = capacity;
+    shard->sum.lanes = shard->lanes.base;
+    return 0;
+}
+
+void mr_shard_close(struct mr_shard *shard)
+{
+    mr_pages_unmap(&shard->lanes);
+    free(shard->upload_ids);
+    memset(shard, 0, sizeof *shard);
+}
+
+void mr_shard_clear(struct mr_shard *shard, const struct mr_layout *layout)
+{
+    MR_ASSERT(mr_layout_accumulator_bytes(layout) <= shard->lanes.bytes);
+    mr_sum_zero(&shard->sum, layout);
+    shard->count = 0;
+}
+
+void mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
+                   const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
+                   const struct mr_kernels *kernels)
+{
+    MR_ASSERT(count >= 1 && count <= MR_FOLD_MAX);
+    MR_ASSERT(count <= shard->capacity - shard->count);
+    mr_sum_fold(&shard->sum, layout, shares, count, kernels);
+    memcpy(shard->upload_ids + shard->count, upload_ids, count * sizeof *upload_ids);
+    shard->count += count;
+}

@@ -1,0 +1,213 @@
+/* routes_admin.c - rounds, for the operator: open, list, look, wait. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/api/routes.h"
+#include "base/bytes.h"
+
+static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
+{
+    if (hub->lead) {
+        return false;
+    }
+    mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub leads no rounds; hub %u does",
+                        hub->hubs[0].index);
+    return true;
+}
+
+/* --- look ------------------------------------------------------------------------------------ */
+
+static bool has_ended(enum mr_lead_state state)
+{
+    return state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID;
+}
+
+static json_t *round_json(const struct mr_round_past *past)
+{
+    const struct mr_lead_report *report = &past->report;
+    json_t *object = json_pack(
+        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)report->round, "state",
+        mr_lead_state_name(report->state), "opened_unix_ms", (json_int_t)past->opened_unix_ms,
+        "quorum", (json_int_t)report->quorum, "admitted", (json_int_t)report->admitted, "staged",
+        (json_int_t)report->staged, "committed", (json_int_t)report->committed, "included",
+        (json_int_t)report->included);
+    if (object && report->state == MR_LEAD_PUBLISHED) {
+        char hex[2 * MR_HASH_BYTES + 1];
+        mr_hex_encode(hex, report->model_hash, MR_HASH_BYTES);
+        json_object_set_new(object, "model_hash", json_string(hex));
+        json_object_set_new(object, "open_ms",
+                            json_integer((json_int_t)(report->closed_ms - report->opened_ms)));
+        json_object_set_new(object, "publish_ms",
+                            json_integer((json_int_t)(report->ended_ms - report->closed_ms)));
+    }
+    if (object && report->state == MR_LEAD_VOID) {
+        json_object_set_new(object, "reason", json_string(report->reason));
+    }
+    return object;
+}
+
+static void answer_json(struct mr_request *request, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    mr_routes_answer_text(request, 200, text);
+}
+
+void mr_route_admin_list(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    if (refuse_helper(hub, request)) {
+        return;
+    }
+    struct mr_round_past *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
+    json_t *rounds = json_array();
+    const unsigned count = list ? mr_lead_run_history(hub->lead, list, MR_ROUND_HISTORY_MAX) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        json_array_append_new(rounds, round_json(&list[i]));
+    }
+    free(list);
+    answer_json(request, json_pack("{s:o}", "rounds", rounds));
+}
+
+static bool try_round(void *context, struct mr_request *request, bool expired)
+{
+    struct mr_hub *hub = context;
+    struct mr_round_past past;
+    uint64_t round;
+    if (!mr_routes_round(request, 0, &round)) {
+        return true;
+    }
+    if (mr_lead_run_round(hub->lead, round, &past) == 0) {
+        if (!expired && !has_ended(past.report.state)) {
+            return false;
+        }
+        answer_json(request, round_json(&past));
+        return true;
+    }
+    char *record;
+    struct mr_error error;
+    const int found = mr_store_read_round(hub->store, round, &record, &error);
+    if (found == 0) {
+        mr_routes_answer_text(request, 200, record);
+    } else if (found < 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "%.250s", error.text);
+    } else {
+        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "no record of round %llu",
+                            (unsigned long long)round);
+    }
+    return true;
+}
+
+void mr_route_admin_round(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    if (!refuse_helper(hub, request)) {
+        mr_waiting_try(hub->waiting, request, try_round);
+    }
+}
+
+/* --- open ------------------------------------------------------------------------------------ */
+
+/* What an operator may ask of one round instead of what the configuration says. */
+static const struct {
+    const char *name;
+    size_t offset;
+    unsigned bytes; /* of an integer; 0: a float */
+} overrides[] = {
+    {"quorum", offsetof(struct mr_round_wish, quorum), 4},
+    {"deadline_ms", offsetof(struct mr_round_wish, deadline_ms), 4},
+    {"cohort_min", offsetof(struct mr_round_wish, cohort_min), 4},
+    {"cohort_max", offsetof(struct mr_round_wish, cohort_max), 4},
+    {"weight_max", offsetof(struct mr_round_wish, weight_max), 4},
+    {"ring_bits", offsetof(struct mr_round_wish, ring_bits), 1},
+    {"rotation_log2", offsetof(struct mr_round_wish, rotation_log2), 1},
+    {"chunk_bytes", offsetof(struct mr_round_wish, chunk_bytes), 2},
+    {"scale", offsetof(struct mr_round_wish, scale), 0},
+    {"clip_norm", offsetof(struct mr_round_wish, clip_norm), 0},
+};
+
+static bool set_number(struct mr_round_wish *wish, unsigned row, const json_t *value)
+{
+    uint8_t *at = (uint8_t *)wish + overrides[row].offset;
+    if (overrides[row].bytes == 0) {
+        const float number = (float)json_number_value(value);
+        memcpy(at, &number, sizeof number);
+        return json_is_number(value) && isfinite(number);
+    }
+    const json_int_t number = json_integer_value(value);
+    const uint64_t most = (UINT64_C(1) << (8 * overrides[row].bytes)) - 1;
+    if (!json_is_integer(value) || number < 0 || (uint64_t)number > most) {
+        return false;
+    }
+    memcpy(at, &number, overrides[row].bytes); /* little-endian hosts only */
+    return true;
+}
+
+/* One member of the body; false: unknown, or of a wrong type or range. */
+static bool set_override(struct mr_round_wish *wish, const char *name, const json_t *value)
+{
+    for (unsigned i = 0; i < sizeof overrides / sizeof overrides[0]; i++) {
+        if (strcmp(name, overrides[i].name) == 0) {
+            return set_number(wish, i, value);
+        }
+    }
+    if (strcmp(name, "training") != 0 || !json_is_string(value) ||
+        json_string_length(value) > MR_TRAINING_MAX ||
+        strlen(json_string_value(value)) != json_string_length(value)) {
+        return false;
+    }
+    memset(wish->training, 0, sizeof wish->training);
+    memcpy(wish->training, json_string_value(value), json_string_length(value));
+    return true;
+}
+
+/* False with the request refused. */
+static bool read_wish(struct mr_round_wish *wish, struct mr_request *request)
+{
+    size_t length;
+    const char *name;
+    json_t *value;
+    const uint8_t *body = mr_request_body(request, &length);
+    if (length == 0) {
+        return true;
+    }
+    json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(object)) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "the body is no JSON object");
+        json_decref(object);
+        return false;
+    }
+    bool good = true;
+    json_object_foreach(object, name, value)
+    {
+        if (good && !set_override(wish, name, value)) {
+            good = false;
+            mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+                                "member \"%.40s\" is unknown, or its value is out of range", name);
+        }
+    }
+    json_decref(object);
+    return good;
+}
+
+void mr_route_admin_open(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    uint64_t round = 0;
+    if (refuse_helper(hub, request)) {
+        return;
+    }
+    mr_round_wish_init(&wish, &hub->config->round);
+    if (!read_wish(&wish, request)) {
+        return;
+    }
+    if (mr_lead_run_begin(hub->lead, &wish, &round, &verdict) != MR_VERDICT_OK) {
+        mr_routes_refuse(request, &verdict);
+        return;
+    }
+    answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));
+}

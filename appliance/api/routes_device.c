@@ -1,0 +1,215 @@
+/* routes_device.c - what a device asks the lead (and, for models, any hub). */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/api/routes.h"
+#include "base/bytes.h"
+#include "wire/keys.h"
+
+/* The lead's state machine, or NULL with the request refused. */
+static struct mr_lead *lead_of(struct mr_hub *hub, struct mr_request *request)
+{
+    if (!hub->lead) {
+        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub leads no rounds; hub %u does",
+                            hub->hubs[0].index);
+        return NULL;
+    }
+    return mr_lead_run_core(hub->lead);
+}
+
+/* --- the current round ----------------------------------------------------------------------- */
+
+static bool try_current(void *context, struct mr_request *request, bool expired)
+{
+    struct mr_hub *hub = context;
+    const struct mr_lead *lead = mr_lead_run_core(hub->lead);
+    size_t length;
+    const uint8_t *envelope = mr_lead_envelope(lead, &length);
+    const uint64_t after = mr_request_query(request, "after", 0);
+    if (envelope && mr_lead_terms(lead)->announcement.round > after) {
+        mr_request_answer(request, 200, "application/octet-stream", envelope, length);
+        return true;
+    }
+    if (expired) {
+        mr_request_answer(request, 204, NULL, NULL, 0);
+    }
+    return expired;
+}
+
+void mr_route_current(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    if (lead_of(hub, request)) {
+        mr_waiting_try(hub->waiting, request, try_current);
+    }
+}
+
+/* --- models ---------------------------------------------------------------------------------- */
+
+struct loan {
+    struct mr_store *store;
+    struct mr_model *model;
+};
+
+static void give_back(void *context)
+{
+    struct loan *loan = context;
+    mr_store_return(loan->store, loan->model);
+    free(loan);
+}
+
+void mr_route_model(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_error error;
+    uint8_t hash[MR_HASH_BYTES];
+    const char *text = mr_request_param(request, 0);
+    if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
+        mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+                            "a model is named by 64 lower-case hex digits");
+        return;
+    }
+    struct loan *loan = malloc(sizeof *loan);
+    if (!loan) {
+        mr_routes_refuse_as(request, MR_VERDICT_BUSY, "out of memory");
+        return;
+    }
+    bool busy;
+    *loan = (struct loan){hub->store, mr_store_lend(hub->store, hash, &busy, &error)};
+    if (!loan->model) {
+        free(loan);
+        mr_routes_refuse_as(request, busy ? MR_VERDICT_BUSY : MR_VERDICT_NOT_FOUND, "%s",
+                            busy ? error.text : "this hub has no such model");
+        return;
+    }
+    size_t length;
+    const uint8_t *bytes = mr_model_bytes(loan->model, &length);
+    mr_request_answer_borrowed(request, 200, "application/octet-stream", bytes, length, give_back,
+                               loan);
+}
+
+/* --- uploads --------------------------------------------------------------------------------- */
+
+/* The keys of an upload come from the connection that asks for it. */
+static int derive_keys(struct mr_upload_keys *keys, const struct mr_hub *hub,
+                       const struct mr_request *request, const struct mr_upload_request *asked)
+{
+    uint8_t scope_bytes[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    const struct mr_key_scope scope = {
+        .announcement_hash = asked->announcement_hash,
+        .client_id = mr_request_identity(request)->client_id,
+        .hub_index = hub->config->identity.index,
+        .attempt = asked->attempt,
+    };
+    mr_exporter_context(scope_bytes, &scope);
+    int result = mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, sizeof scope_bytes, ekm,
+                                   sizeof ekm);
+    if (result == 0) {
+        result = mr_upload_keys_derive(keys, ekm);
+    }
+    OPENSSL_cleanse(ekm, sizeof ekm);
+    return result;
+}
+
+void mr_route_upload_request(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_lead *lead = lead_of(hub, request);
+    struct mr_upload_request asked;
+    struct mr_upload_keys keys;
+    struct mr_error error;
+    uint64_t round;
+    size_t length;
+    if (!lead || !mr_routes_round(request, 0, &round)) {
+        return;
+    }
+    const uint8_t *body = mr_request_body(request, &length);
+    if (mr_upload_request_decode(&asked, (const char *)body, length, &error) != 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+        return;
+    }
+    const bool udp = asked.transport == MR_TRANSPORT_UDP;
+    if (udp && derive_keys(&keys, hub, request, &asked) != 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "the upload's keys could not be derived");
+        return;
+    }
+    mr_lead_admit(lead, round, mr_request_identity(request)->client_id, mr_request_serial(request),
+                  &asked, udp ? &keys : NULL, request, mr_lead_run_now_ms(hub->lead));
+    OPENSSL_cleanse(&keys, sizeof keys);
+}
+
+void mr_route_share(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_lead *lead = lead_of(hub, request);
+    struct mr_verdict verdict;
+    uint64_t round, upload_id;
+    size_t length;
+    if (!lead || !mr_routes_round(request, 0, &round) ||
+        !mr_routes_upload(request, 1, &upload_id)) {
+        return;
+    }
+    if (mr_lead_may_put(lead, round, mr_request_identity(request)->client_id, upload_id,
+                        &verdict) != MR_VERDICT_OK) {
+        mr_routes_refuse(request, &verdict);
+        return;
+    }
+    const uint8_t *body = mr_request_body(request, &length);
+    const uint64_t needed = mr_lead_terms(lead)->layout.share_bytes;
+    if (length != needed) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "a share of this round has %llu bytes",
+                            (unsigned long long)needed);
+        return;
+    }
+    if (mr_upload_plane_put(mr_lead_run_plane(hub->lead), upload_id, body, length) != 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_CLOSED, "the upload was ended");
+        return;
+    }
+    const struct mr_upload_status status = {MR_UPLOAD_STAGED, MR_REASON_NONE};
+    mr_routes_answer_text(request, 202, mr_upload_status_encode(&status));
+}
+
+void mr_route_share_progress(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_verdict verdict;
+    uint64_t round, upload_id;
+    if (hub->lead && mr_routes_parse_round(request, 0, &round) &&
+        mr_routes_parse_upload(request, 1, &upload_id) &&
+        mr_lead_may_put(mr_lead_run_core(hub->lead), round, mr_request_identity(request)->client_id,
+                        upload_id, &verdict) == MR_VERDICT_OK) {
+        mr_upload_plane_touch(mr_lead_run_plane(hub->lead), upload_id);
+    }
+}
+
+static bool try_status(void *context, struct mr_request *request, bool expired)
+{
+    struct mr_hub *hub = context;
+    struct mr_upload_status status;
+    struct mr_verdict verdict;
+    uint64_t round, upload_id;
+    if (!mr_routes_round(request, 0, &round) || !mr_routes_upload(request, 1, &upload_id)) {
+        return true;
+    }
+    if (mr_lead_upload_status(mr_lead_run_core(hub->lead), round,
+                              mr_request_identity(request)->client_id, upload_id, &status,
+                              &verdict) != MR_VERDICT_OK) {
+        mr_routes_refuse(request, &verdict);
+        return true;
+    }
+    if (!expired && status.state != MR_UPLOAD_COMMITTED && status.state != MR_UPLOAD_REFUSED) {
+        return false;
+    }
+    mr_routes_answer_text(request, 200, mr_upload_status_encode(&status));
+    return true;
+}
+
+void mr_route_upload_status(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    if (lead_of(hub, request)) {
+        mr_waiting_try(hub->waiting, request, try_status);
+    }
+}

@@ -1,0 +1,94 @@
+/* routes_peer.c - what devices and leads ask this hub as a helper. */
+#include <jansson.h>
+#include <openssl/crypto.h>
+
+#include "appliance/api/routes.h"
+
+/* The helper's state machine, or NULL with the request refused. */
+static struct mr_helper *helper_of(struct mr_hub *hub, struct mr_request *request)
+{
+    if (!hub->helper) {
+        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub helps in no rounds");
+        return NULL;
+    }
+    return mr_helper_run_core(hub->helper);
+}
+
+void mr_route_seed(void *context, struct mr_request *request)
+{
+    struct mr_hub *hub = context;
+    struct mr_helper *helper = helper_of(hub, request);
+    struct mr_seed_request asked;
+    struct mr_error error;
+    uint64_t round;
+    size_t length;
+    if (!helper || !mr_routes_round(request, 0, &round)) {
+        return;
+    }
+    const uint8_t *body = mr_request_body(request, &length);
+    if (mr_seed_request_decode(&asked, (const char *)body, length, &error) != 0) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+    } else {
+        mr_helper_seed(helper, round, mr_request_identity(request)->client_id,
+                       mr_request_serial(request), &asked, request);
+    }
+    OPENSSL_cleanse(&asked, sizeof asked);
+}
+
+void mr_route_propose(void *context, struct mr_request *request)
+{
+    struct mr_helper *helper = helper_of(context, request);
+    size_t length;
+    if (helper) {
+        const uint8_t *body = mr_request_body(request, &length);
+        mr_helper_propose(helper, mr_request_identity(request)->hub_index, body, length, request);
+    }
+}
+
+typedef void (*peer_fn)(struct mr_helper *helper, uint16_t from, uint64_t round,
+                        const uint8_t *body, size_t length, void *token);
+
+static void hand(struct mr_hub *hub, struct mr_request *request, peer_fn fn)
+{
+    struct mr_helper *helper = helper_of(hub, request);
+    uint64_t round;
+    size_t length;
+    if (helper && mr_routes_round(request, 0, &round)) {
+        const uint8_t *body = mr_request_body(request, &length);
+        fn(helper, mr_request_identity(request)->hub_index, round, body, length, request);
+    }
+}
+
+void mr_route_freeze(void *context, struct mr_request *request)
+{
+    hand(context, request, mr_helper_freeze);
+}
+
+void mr_route_open(void *context, struct mr_request *request)
+{
+    hand(context, request, mr_helper_open);
+}
+
+void mr_route_reveal(void *context, struct mr_request *request)
+{
+    hand(context, request, mr_helper_reveal);
+}
+
+void mr_route_void(void *context, struct mr_request *request)
+{
+    struct mr_helper *helper = helper_of(context, request);
+    uint64_t round;
+    size_t length;
+    if (!helper || !mr_routes_round(request, 0, &round)) {
+        return;
+    }
+    const uint8_t *body = mr_request_body(request, &length);
+    json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, NULL);
+    const char *reason = json_string_value(json_object_get(object, "reason"));
+    if (!reason || json_object_size(object) != 1) {
+        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "the body is {\"reason\": text}");
+    } else {
+        mr_helper_void(helper, mr_request_identity(request)->hub_index, round, reason, request);
+    }
+    json_decref(object);
+}

@@ -1,0 +1,302 @@
+#include "appliance/http/server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "appliance/http/server_internal.h"
+#include "base/assert.h"
+
+#define BACKLOG          1024
+#define ACCEPTS_A_TURN   64
+#define ACCEPT_PAUSE_MS  100
+#define REQUESTS_BESIDES 1024 /* requests that may be under way besides two a connection */
+
+/* --- listening ------------------------------------------------------------------------------- */
+
+static int bind_to(const struct addrinfo *address)
+{
+    const int one = 1;
+    const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+        const int problem = errno;
+        close(fd);
+        errno = problem;
+        return -1;
+    }
+    return fd;
+}
+
+static int listen_on(struct mr_server *server, const struct mr_server_config *config,
+                     struct mr_error *error)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+    struct addrinfo *address;
+    char service[8];
+    snprintf(service, sizeof service, "%u", config->port);
+    if (getaddrinfo(config->listen_host, service, &hints, &address) != 0) {
+        return mr_error_set(error,
+                            "control.listen_host %s: not a numeric address (0.0.0.0 and :: listen "
+                            "on all)",
+                            config->listen_host);
+    }
+    server->listen_fd = bind_to(address);
+    freeaddrinfo(address);
+    if (server->listen_fd < 0) {
+        return mr_error_set(error,
+                            "cannot listen on %s port %u: %s; choose control.listen_host and "
+                            "control.port that are free here",
+                            config->listen_host, config->port, strerror(errno));
+    }
+    struct sockaddr_in6 bound = {0}; /* an IPv4 address fits, with its port at the same place */
+    socklen_t length = sizeof bound;
+    if (getsockname(server->listen_fd, (struct sockaddr *)&bound, &length) != 0) {
+        return mr_error_set(error, "control plane: %s", strerror(errno));
+    }
+    server->port = ntohs(bound.sin6_port);
+    return 0;
+}
+
+/* --- accepting ------------------------------------------------------------------------------- */
+
+static bool is_limited(struct mr_server *server, const struct sockaddr_storage *peer)
+{
+    struct in6_addr source;
+    uint32_t retry_after_ms;
+    mr_connection_source(&source, peer);
+    if (!mr_buckets_take(server->buckets[MR_LIMIT_SOURCE_CONNECTIONS], &source, sizeof source,
+                         mr_loop_now_ms(server->loop), &retry_after_ms)) {
+        server->counters.limited[MR_LIMIT_SOURCE_CONNECTIONS]++;
+        return true;
+    }
+    return false;
+}
+
+/* False if there is no room for one more. What gives way is the oldest stranger: an honest
+ * handshake takes a few milliseconds, so the oldest is the likeliest never to end. Were the
+ * newcomer closed instead, whoever holds handshakes_max stalled ones would keep everybody out.
+ * Where all places belong to identities, the device that has asked for nothing for the longest time
+ * gives way. Strangers cannot drive out many so: the next one finds the stranger that took it. */
+static bool make_room(struct mr_server *server)
+{
+    if (server->stranger_count < server->config.handshakes_max &&
+        server->connection_count < server->config.connections_max) {
+        return true;
+    }
+    if (!TAILQ_EMPTY(&server->strangers)) {
+        mr_connection_push_out(TAILQ_FIRST(&server->strangers));
+        return true;
+    }
+    if (!TAILQ_EMPTY(&server->yielding)) {
+        mr_connection_give_way(TAILQ_FIRST(&server->yielding), MR_END_GAVE_WAY);
+        return true;
+    }
+    return false;
+}
+
+static void take_in(struct mr_server *server, int fd, const struct sockaddr_storage *peer)
+{
+    server->counters.accepted++;
+    if (is_limited(server, peer)) {
+        close(fd);
+        return;
+    }
+    if (!make_room(server)) {
+        server->counters.over_limit++;
+        mr_log_event(server->log, MR_LOG_WARN, "control.over_limit",
+                     "connections_max=%u remedy=raise control.connections_max",
+                     server->config.connections_max);
+        close(fd);
+    } else if (!mr_connection_open(server, fd, peer)) {
+        server->counters.over_limit++;
+        close(fd);
+    }
+}
+
+static void on_accept(void *context, int fd, uint32_t events)
+{
+    (void)events;
+    struct mr_server *server = context;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage peer;
+        socklen_t length = sizeof peer;
+        const int accepted =
+            accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) {
+            take_in(server, accepted, &peer);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The socket stays readable: without a pause this would spin. */
+            mr_log_event(server->log, MR_LOG_ERROR, "control.accept_failed",
+                         "error=%s remedy=raise `ulimit -n` above control.connections_max",
+                         strerror(errno));
+            mr_loop_fd_change(server->loop, fd, 0);
+            mr_timer_arm(server->accept_timer, mr_loop_now_ms(server->loop) + ACCEPT_PAUSE_MS);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        } /* else this one is gone already: the next */
+    }
+}
+
+static void on_accept_timer(void *context)
+{
+    struct mr_server *server = context;
+    mr_loop_fd_change(server->loop, server->listen_fd, EPOLLIN);
+}
+
+static void on_flush_timer(void *context)
+{
+    struct mr_server *server = context;
+    struct mr_connection *connection;
+    while ((connection = TAILQ_FIRST(&server->flush)) != NULL) {
+        TAILQ_REMOVE(&server->flush, connection, in_flush);
+        connection->flush_queued = false;
+        mr_connection_flush_now(connection);
+    }
+}
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+static int open_tables(struct mr_server *server, const struct mr_server_config *config)
+{
+    const uint32_t rates[MR_LIMITS] = {
+        [MR_LIMIT_SOURCE_CONNECTIONS] = config->source_connections_rate,
+        [MR_LIMIT_SOURCE_REQUESTS] = config->source_requests_rate,
+        [MR_LIMIT_IDENTITY_REQUESTS] = config->identity_requests_rate,
+    };
+    uint64_t salt;
+    if (RAND_bytes((uint8_t *)&salt, sizeof salt) != 1) {
+        return -1;
+    }
+    for (unsigned i = 0; i < MR_LIMITS; i++) {
+        server->buckets[i] = mr_buckets_new(rates[i], salt);
+        if (!server->buckets[i]) {
+            return -1;
+        }
+    }
+    return mr_holders_open(server, salt);
+}
+
+static int start(struct mr_server *server, const struct mr_server_config *config,
+                 struct mr_error *error)
+{
+    const struct mr_tls_files files = {config->ca_file, config->certificate_file,
+                                       config->private_key_file, config->revocation_file};
+    if (mr_tls_open(&server->tls, MR_TLS_SERVER, &files, error) != 0) {
+        return -1;
+    }
+    server->accept_timer = mr_timer_open(server->loop, on_accept_timer, server);
+    server->flush_timer = mr_timer_open(server->loop, on_flush_timer, server);
+    if (!server->accept_timer || !server->flush_timer || open_tables(server, config) != 0 ||
+        mr_stream_callbacks(&server->callbacks, &server->options) != 0) {
+        return mr_error_set(error, "control plane: out of memory");
+    }
+    if (listen_on(server, config, error) != 0) {
+        return -1;
+    }
+    if (mr_loop_fd_add(server->loop, server->listen_fd, EPOLLIN, on_accept, server) != 0) {
+        return mr_error_set(error, "control plane: %s", strerror(errno));
+    }
+    return 0;
+}
+
+int mr_server_open(struct mr_server **out, struct mr_loop *loop,
+                   const struct mr_server_config *config, const struct mr_route *routes,
+                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error)
+{
+    struct mr_server *server = calloc(1, sizeof *server);
+    if (!server) {
+        return mr_error_set(error, "control plane: out of memory");
+    }
+    server->loop = loop;
+    server->log = log;
+    server->config = *config;
+    server->routes = routes;
+    server->route_count = route_count;
+    server->context = context;
+    server->listen_fd = -1;
+    server->requests_max = 2 * config->connections_max + REQUESTS_BESIDES;
+    LIST_INIT(&server->connections);
+    LIST_INIT(&server->requests);
+    TAILQ_INIT(&server->flush);
+    TAILQ_INIT(&server->strangers);
+    if (start(server, config, error) != 0) {
+        mr_server_close(server);
+        return -1;
+    }
+    *out = server;
+    return 0;
+}
+
+void mr_server_close(struct mr_server *server)
+{
+    struct mr_connection *connection;
+    struct mr_request *request;
+    if (!server) {
+        return;
+    }
+    if (server->listen_fd >= 0) {
+        mr_loop_fd_remove(server->loop, server->listen_fd);
+        close(server->listen_fd);
+    }
+    while ((connection = LIST_FIRST(&server->connections)) != NULL) {
+        mr_connection_free(connection);
+    }
+    while ((request = LIST_FIRST(&server->requests)) != NULL) {
+        LIST_REMOVE(request, in_server); /* its handler may still answer, into the void */
+        mr_holder_uncount(request, request->body_room);
+        mr_holder_release(request->holder);
+        request->holder = NULL;
+        request->server = NULL;
+    }
+    mr_holders_close(server);
+    for (unsigned i = 0; i < MR_LIMITS; i++) {
+        mr_buckets_free(server->buckets[i]);
+    }
+    mr_timer_close(server->accept_timer);
+    mr_timer_close(server->flush_timer);
+    nghttp2_session_callbacks_del(server->callbacks);
+    nghttp2_option_del(server->options);
+    mr_tls_close(server->tls);
+    free(server);
+}
+
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+{
+    struct mr_connection *connection, *next;
+    if (mr_tls_reload(server->tls, error) != 0) {
+        return -1;
+    }
+    const struct mr_revocations *revocations = mr_tls_revocations(server->tls);
+    for (connection = LIST_FIRST(&server->connections); revocations && connection;
+         connection = next) {
+        next = LIST_NEXT(connection, in_server);
+        if (mr_revocations_has(revocations, &connection->peer.serial)) {
+            mr_connection_revoke(connection);
+        }
+    }
+    return 0;
+}
+
+const struct mr_revocations *mr_server_revocations(const struct mr_server *server)
+{
+    return mr_tls_revocations(server->tls);
+}
+
+uint16_t mr_server_port(const struct mr_server *server)
+{
+    return server->port;
+}

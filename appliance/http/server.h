@@ -1,0 +1,113 @@
+/* server.h - the control plane: HTTP/2 over TLS 1.3 with client certificates (nghttp2 + OpenSSL).
+ *
+ * Runs on the loop's thread. A request reaches its handler whole: authenticated (certificate chains
+ * to our CA, not expired, one millrace identity), routed, role-checked, body complete and within
+ * the route's bound. The handler answers at once or keeps the request and answers later
+ * (long polls, work on other threads). */
+#ifndef MR_HTTP_SERVER_H
+#define MR_HTTP_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "appliance/observe/log.h"
+#include "appliance/observe/metrics.h"
+#include "appliance/runtime/loop.h"
+#include "transport/revocation.h"
+#include "base/error.h"
+#include "wire/identity.h"
+
+struct mr_server;
+struct mr_request; /* owned by the server until answered */
+
+#define MR_ROLE_BIT(role)     (1u << (role))
+#define MR_REQUEST_PARAMS_MAX 4
+
+typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
+
+/* Body bytes that are worth a call of a row's `progress`. */
+#define MR_ROUTE_PROGRESS_BYTES 1024
+
+/* One row of the route table. `path` segments in braces match one segment each and become
+ * parameters in order: "/v1/rounds/{round}/uploads/{upload}". */
+struct mr_route {
+    const char *method;
+    const char *path;
+    uint32_t roles;  /* MR_ROLE_BIT(…) | … */
+    size_t body_max; /* larger: 413 body_too_large */
+    mr_handler_fn handler;
+    /* NULL, or told that more of the body has come, before the handler has the request: may look at
+     * the request, but not answer or keep it. */
+    mr_handler_fn progress;
+};
+
+struct mr_server_config {
+    const char *listen_host; /* numeric address */
+    uint16_t port;           /* 0 picks a free one (tests) */
+    const char *ca_file;
+    const char *certificate_file;
+    const char *private_key_file;
+    const char *revocation_file; /* NULL or "": none */
+    /* Beyond: as handshakes_max; nobody in one: the device's that was idle for the longest time is
+     * closed, or else the newcomer. */
+    unsigned connections_max;
+    /* Of one identity that is no hub; beyond: its oldest is closed. 0: no limit. */
+    unsigned identity_connections_max;
+    unsigned streams_max; /* per connection */
+    /* All buffered request bodies together, those of hubs apart from the others'; beyond: 503 busy.
+     * So is one identity (hubs are not) beyond the largest body that it may send and a message. */
+    size_t bodies_bytes_max;
+    unsigned handshake_timeout_ms;
+    unsigned idle_timeout_ms; /* a connection without open requests */
+    unsigned handshakes_max;  /* not through with it at once; beyond: the oldest is closed */
+    /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
+     * requests are refused as rate_limited. Hubs' requests are not counted. */
+    uint32_t source_connections_rate;
+    uint32_t source_requests_rate;
+    uint32_t identity_requests_rate;
+};
+
+int mr_server_open(struct mr_server **server, struct mr_loop *loop,
+                   const struct mr_server_config *config, const struct mr_route *routes,
+                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error);
+/* Not inside a handler. Requests not answered yet must still be answered, into the void. */
+void mr_server_close(struct mr_server *server);
+/* Reads the revocation file again and ends the connections of those it names. On failure the old
+ * list holds. */
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error);
+const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
+uint16_t mr_server_port(const struct mr_server *server);
+void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);
+
+/* --- inside a handler, or later until answered ---------------------------------------------- */
+const struct mr_identity *mr_request_identity(const struct mr_request *request);
+/* The serial of its certificate. */
+const struct mr_serial *mr_request_serial(const struct mr_request *request);
+/* Parameter i of the path (NUL-terminated), or "" . */
+const char *mr_request_param(const struct mr_request *request, unsigned i);
+/* Value of a query parameter as a decimal number, or `otherwise` where absent or malformed. */
+uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise);
+const uint8_t *mr_request_body(const struct mr_request *request, size_t *length);
+/* The peer's numeric address. */
+const char *mr_request_peer_host(const struct mr_request *request);
+/* RFC 5705 exporter of the request's connection. 0, or -1 if the connection is gone. */
+int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
+                      size_t context_bytes, uint8_t *out, size_t out_bytes);
+
+/* Answers; copies the body (or, for _owned, takes the malloc'd one). After it the request is gone.
+ * A request whose connection died in the meantime is answered into the void: always answer exactly
+ * once. `content_type` NULL for no body. */
+void mr_request_answer(struct mr_request *request, int status, const char *content_type,
+                       const void *body, size_t length);
+void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,
+                             void *body, size_t length);
+/* A file's bytes: for models. The caller keeps `body` alive until released(context) is called. */
+void mr_request_answer_borrowed(struct mr_request *request, int status, const char *content_type,
+                                const void *body, size_t length, mr_loop_fn released,
+                                void *context);
+/* A refusal in the body format of wire/messages.h (struct mr_refusal). */
+void mr_request_refuse(struct mr_request *request, int status, const char *code,
+                       uint32_t retry_after_ms, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,269 @@
+/* server_internal.h - the server's own structures, shared by its files:
+ *
+ *   server.c             opening, accepting, closing
+ *   server_connection.c  one connection: handshake, bytes in and out, time limits, its end
+ *   server_stream.c      HTTP/2 streams: headers and bodies become requests, requests get routed
+ *   server_holder.c      what one identity holds: its connections, the bodies of its requests
+ *   server_request.c     what handlers call: looking at a request, answering it
+ *   server_route.c       the route table
+ *   server_metrics.c     the counters as text
+ *
+ * Everything runs on the loop's thread. */
+#ifndef MR_HTTP_SERVER_INTERNAL_H
+#define MR_HTTP_SERVER_INTERNAL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <nghttp2/nghttp2.h>
+
+#include "appliance/http/token_buckets.h"
+#include "appliance/http/server.h"
+#include "appliance/http/route.h"
+#include "transport/h2_io.h"
+#include "transport/tls.h"
+
+#define MR_REQUEST_PATH_MAX   512
+#define MR_REQUEST_METHOD_MAX 8
+#define MR_HEADER_LIST_MAX    16384 /* RFC 9113 6.5.2: names, values and 32 bytes each */
+
+/* --- identities ------------------------------------------------------------------------------ */
+
+/* One that has a connection or a request. */
+struct mr_holder {
+    LIST_ENTRY(mr_holder) in_row;
+    char name[MR_IDENTITY_URI_MAX];
+    unsigned uses;                           /* connections and requests that point here */
+    TAILQ_HEAD(, mr_connection) connections; /* through their handshake, the oldest first */
+    unsigned connection_count;
+    size_t bodies_bytes;
+};
+LIST_HEAD(mr_holder_row, mr_holder);
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+enum mr_request_state {
+    MR_REQUEST_RECEIVING, /* headers or body are coming */
+    MR_REQUEST_HANDED,    /* the handler has it */
+    MR_REQUEST_ANSWERING, /* answered; the answer is on its way */
+    MR_REQUEST_STATES,
+};
+
+/* The bytes of an answer until the last is out. */
+struct mr_answer {
+    const uint8_t *body;
+    size_t length, at;
+    void *owned;         /* freed, or */
+    mr_loop_fn released; /* called with released_context */
+    void *released_context;
+};
+
+struct mr_request {
+    LIST_ENTRY(mr_request) in_server;
+    LIST_ENTRY(mr_request) in_connection;
+    struct mr_server *server;         /* NULL once the server is closed */
+    struct mr_connection *connection; /* NULL once the stream is gone */
+    struct mr_holder *holder;         /* NULL once the server is closed */
+    int32_t stream;
+    enum mr_request_state state;
+    struct mr_identity identity;
+    struct mr_serial serial;
+    char peer_host[INET6_ADDRSTRLEN];
+
+    char method[MR_REQUEST_METHOD_MAX]; /* "" where it was longer */
+    char path[MR_REQUEST_PATH_MAX];     /* "" where it was longer */
+    size_t header_bytes;
+    uint64_t content_length; /* UINT64_MAX: not told */
+    bool whole;              /* the peer's side of the stream has ended */
+    struct mr_route_match match;
+
+    uint8_t *body;
+    size_t body_length, body_room; /* body_room is counted: see mr_holder_count */
+    size_t moved_then;             /* bytes that had come at the last look at its progress */
+    unsigned strikes;              /* looks in a row without progress */
+    struct mr_answer answer;
+};
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+enum mr_connection_state {
+    MR_CONNECTION_HANDSHAKE,
+    MR_CONNECTION_OPEN,
+    MR_CONNECTION_LINGER, /* over; waits a moment so that our last words are not cut off by a reset
+                           */
+};
+
+enum mr_handshake_failure {
+    MR_HANDSHAKE_UNTRUSTED,
+    MR_HANDSHAKE_EXPIRED,
+    MR_HANDSHAKE_REVOKED,
+    MR_HANDSHAKE_NO_CERTIFICATE,
+    MR_HANDSHAKE_NO_IDENTITY,
+    MR_HANDSHAKE_PROTOCOL,
+    MR_HANDSHAKE_TIMEOUT,
+    MR_HANDSHAKE_CLOSED,
+    MR_HANDSHAKE_PUSHED_OUT,
+    MR_HANDSHAKE_FAILURES,
+};
+
+enum mr_connection_end {
+    MR_END_PEER,     /* closed or reset by the peer */
+    MR_END_IDLE,     /* no request for idle_timeout_ms */
+    MR_END_STALLED,  /* a request or an answer made no progress */
+    MR_END_PROTOCOL, /* not HTTP/2, or against its rules */
+    MR_END_FLOOD,    /* resets, settings or pings without measure */
+    MR_END_REVOKED,  /* its certificate was taken back */
+    MR_END_CROWDED,  /* the oldest of an identity that has too many */
+    MR_END_GAVE_WAY, /* a device's without requests, for a newcomer where all places were taken */
+    MR_ENDS,
+};
+
+/* What was closed or refused because there was too much of it. */
+enum mr_limit {
+    MR_LIMIT_SOURCE_CONNECTIONS,
+    MR_LIMIT_SOURCE_REQUESTS,
+    MR_LIMIT_IDENTITY_REQUESTS,
+    MR_LIMITS,
+};
+
+struct mr_connection {
+    LIST_ENTRY(mr_connection) in_server;
+    TAILQ_ENTRY(mr_connection) in_flush;
+    TAILQ_ENTRY(mr_connection) in_strangers;
+    TAILQ_ENTRY(mr_connection) in_holder;
+    TAILQ_ENTRY(mr_connection) in_yielding;
+    struct mr_holder *holder; /* NULL before its handshake is done, and once it is over */
+    bool yields;
+    bool is_stranger; /* never came through a handshake: it goes on, or failed and lingers */
+    struct mr_server *server;
+    enum mr_connection_state state;
+    int fd;
+    uint32_t events; /* what the loop watches for */
+    SSL *ssl;
+    struct mr_tls_peer peer;
+    struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */
+    char host[INET6_ADDRSTRLEN];
+    uint16_t port;
+
+    nghttp2_session *session;
+    struct mr_h2_io io;
+    bool pumping; /* inside its own event: it flushes by itself at the end */
+    bool flush_queued;
+    uint32_t calm;       /* frames that move nothing which it may still send */
+    uint64_t calm_at_ms; /* when that was counted up */
+    uint64_t window_updates;
+    uint32_t goaway; /* the error code with which we ended it, or NGHTTP2_NO_ERROR */
+    LIST_HEAD(, mr_request) requests;
+    unsigned requests_in[MR_REQUEST_STATES];
+
+    struct mr_timer *timer;
+    uint64_t idle_since_ms;
+    uint64_t ended_requests;         /* for progress */
+    uint64_t bytes_then, ended_then; /* at the last look */
+    unsigned strikes;                /* looks in a row where no answer got on */
+    size_t lingered;                 /* bytes thrown away */
+};
+
+struct mr_server_counters {
+    uint64_t accepted;
+    uint64_t over_limit; /* accepted and closed at once */
+    uint64_t limited[MR_LIMITS];
+    uint64_t handshakes;
+    uint64_t handshake_failures[MR_HANDSHAKE_FAILURES];
+    uint64_t ends[MR_ENDS];
+    uint64_t answers[6];   /* by the status's first digit */
+    uint64_t answers_void; /* nobody was there any more */
+};
+
+struct mr_server {
+    struct mr_loop *loop;
+    struct mr_log *log;
+    struct mr_server_config
+        config; /* its strings are the caller's and not looked at after opening */
+    const struct mr_route *routes;
+    unsigned route_count;
+    void *context;
+    struct mr_tls *tls;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    int listen_fd;
+    uint16_t port;
+    struct mr_timer *accept_timer; /* resumes accepting after file descriptors ran out */
+    struct mr_timer *flush_timer;
+
+    LIST_HEAD(, mr_connection) connections;
+    TAILQ_HEAD(, mr_connection) flush;
+    TAILQ_HEAD(strangers, mr_connection) strangers; /* the oldest first */
+    unsigned connection_count;
+    unsigned stranger_count; /* of these */
+    /* Over, and devices' without requests: the longest first. */
+    TAILQ_HEAD(, mr_connection) yielding;
+    struct mr_holder_row *holders;
+    uint64_t holder_salt;
+    struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity */
+    LIST_HEAD(, mr_request) requests;
+    unsigned request_count;
+    unsigned requests_max;
+    size_t bodies_bytes, hub_bodies_bytes; /* each at most config.bodies_bytes_max */
+    size_t identity_bodies_max;            /* of an identity that is no hub */
+    struct mr_server_counters counters;
+    uint8_t read_buffer[MR_H2_READ_BYTES];
+};
+
+/* server_connection.c */
+extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
+extern const char *const mr_end_names[MR_ENDS];
+extern const char *const mr_limit_names[MR_LIMITS];
+struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
+                                         const struct sockaddr_storage *peer);
+/* What limits by source go by. */
+void mr_connection_source(struct in6_addr *source, const struct sockaddr_storage *peer);
+/* Its certificate was taken back: ends it. */
+void mr_connection_revoke(struct mr_connection *connection);
+/* A stranger that makes room for another: counted, and freed without a word. */
+void mr_connection_push_out(struct mr_connection *connection);
+/* Through its handshake, and its place is needed: ended for that reason, and freed at once. */
+void mr_connection_give_way(struct mr_connection *connection, enum mr_connection_end why);
+void mr_connection_free(struct mr_connection *connection);
+/* Something was submitted to its session: it is flushed soon, not inside the caller. */
+void mr_connection_flush_soon(struct mr_connection *connection);
+void mr_connection_flush_now(struct mr_connection *connection); /* may free it */
+
+/* server_stream.c */
+int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
+int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
+
+/* server_holder.c */
+int mr_holders_open(struct mr_server *server, uint64_t salt); /* once the routes are set */
+void mr_holders_close(struct mr_server *server);              /* after all that use them */
+struct mr_holder *mr_holder_use(struct mr_holder *holder);
+void mr_holder_release(struct mr_holder *holder); /* NULL allowed */
+/* The handshake is done: the connection is among its identity's. 0, or -1: out of memory. */
+int mr_holder_join(struct mr_connection *connection);
+void mr_holder_leave(struct mr_connection *connection); /* also where it never joined */
+/* Ends the oldest connections of the newest one's identity beyond identity_connections_max. */
+void mr_holder_thin_out(struct mr_connection *newest);
+/* For the order in which connections yield to newcomers: it has no request, has one, is over. */
+void mr_connection_note_idle(struct mr_connection *connection);
+void mr_connection_note_busy(struct mr_connection *connection);
+void mr_connection_note_over(struct mr_connection *connection);
+/* True if the request's body may grow by so much, within its identity's bound and the server's.
+ * May refuse bodies that come over older connections of the same identity. */
+bool mr_holder_make_room(struct mr_request *request, size_t more);
+void mr_holder_count(struct mr_request *request, size_t more);
+void mr_holder_uncount(struct mr_request *request, size_t less);
+
+/* server_request.c */
+struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream);
+void mr_request_move(struct mr_request *request, enum mr_request_state state);
+/* The stream is gone: frees the request, unless its handler still has it. */
+void mr_request_stream_gone(struct mr_request *request);
+/* Adds to the body within the bounds. 0 or -1. */
+int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length);
+/* A look at one that is still coming: true when it has stood still for `most` looks in a row, which
+ * is to move less than `bytes` from one to the next. */
+bool mr_request_stalls(struct mr_request *request, size_t bytes, unsigned most);
+
+#endif

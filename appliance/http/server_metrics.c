@@ -1,0 +1,63 @@
+#include <stdio.h>
+
+#include "appliance/http/server_internal.h"
+
+static void single(struct mr_metrics *metrics, const char *name, const char *type, const char *help,
+                   double value)
+{
+    mr_metrics_family(metrics, name, type, help);
+    mr_metrics_sample(metrics, name, "", value);
+}
+
+/* One counter family with one label. */
+static void labelled(struct mr_metrics *metrics, const char *name, const char *help,
+                     const char *label, const char *const *values, const uint64_t *counts,
+                     size_t count)
+{
+    mr_metrics_family(metrics, name, "counter", help);
+    for (size_t i = 0; i < count; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "%s=\"%s\"", label, values[i]);
+        mr_metrics_sample(metrics, name, labels, (double)counts[i]);
+    }
+}
+
+void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics)
+{
+    static const char *const classes[] = {"2xx", "3xx", "4xx", "5xx"};
+    const struct mr_server_counters *counters = &server->counters;
+    single(metrics, "millrace_control_connections", "gauge", "Control connections now.",
+           server->connection_count);
+    single(metrics, "millrace_control_accepted_total", "counter", "TCP connections accepted.",
+           (double)counters->accepted);
+    single(
+        metrics, "millrace_control_over_limit_total", "counter",
+        "Connections closed at once because there were connections_max, none of which could give "
+        "way.",
+        (double)counters->over_limit);
+    labelled(metrics, "millrace_control_limited_total",
+             "Connections closed and requests refused because there were too many.", "limit",
+             mr_limit_names, counters->limited, MR_LIMITS);
+    single(metrics, "millrace_control_handshakes_pending", "gauge",
+           "Connections that have not come through their TLS handshake.", server->stranger_count);
+    single(metrics, "millrace_control_revoked_certificates", "gauge",
+           "Certificates on the revocation list in use.",
+           mr_tls_revocations(server->tls)
+               ? (double)mr_revocations_count(mr_tls_revocations(server->tls))
+               : 0);
+    single(metrics, "millrace_control_handshakes_total", "counter",
+           "TLS handshakes that succeeded.", (double)counters->handshakes);
+    labelled(metrics, "millrace_control_handshake_failures_total",
+             "TLS handshakes that failed, by reason.", "reason", mr_handshake_names,
+             counters->handshake_failures, MR_HANDSHAKE_FAILURES);
+    labelled(metrics, "millrace_control_connection_ends_total", "Connections ended, by cause.",
+             "cause", mr_end_names, counters->ends, MR_ENDS);
+    labelled(metrics, "millrace_control_answers_total", "Requests answered, by class of status.",
+             "status", classes, counters->answers + 2, sizeof classes / sizeof *classes);
+    single(metrics, "millrace_control_answers_void_total", "counter",
+           "Answers whose asker was gone.", (double)counters->answers_void);
+    single(metrics, "millrace_control_requests", "gauge", "Requests under way.",
+           server->request_count);
+    single(metrics, "millrace_control_body_bytes", "gauge", "Request bodies held in memory.",
+           (double)server->bodies_bytes + (double)server->hub_bodies_bytes);
+}

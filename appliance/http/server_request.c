@@ -1,0 +1,303 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "appliance/http/server_internal.h"
+#include "base/assert.h"
+#include "wire/messages.h"
+
+#define BODY_ROOM_FIRST ((size_t)4096)
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream)
+{
+    struct mr_server *server = connection->server;
+    struct mr_request *request = calloc(1, sizeof *request);
+    if (!request) {
+        return NULL;
+    }
+    request->server = server;
+    request->connection = connection;
+    request->holder = mr_holder_use(connection->holder);
+    request->stream = stream;
+    request->identity = connection->peer.identity;
+    request->serial = connection->peer.serial;
+    request->content_length = UINT64_MAX;
+    request->match.query = "";
+    memcpy(request->peer_host, connection->host, sizeof request->peer_host);
+    LIST_INSERT_HEAD(&server->requests, request, in_server);
+    LIST_INSERT_HEAD(&connection->requests, request, in_connection);
+    server->request_count++;
+    connection->requests_in[MR_REQUEST_RECEIVING]++;
+    mr_connection_note_busy(connection);
+    return request;
+}
+
+void mr_request_move(struct mr_request *request, enum mr_request_state state)
+{
+    if (request->connection) {
+        request->connection->requests_in[request->state]--;
+        request->connection->requests_in[state]++;
+    }
+    request->state = state;
+}
+
+static void drop_body(struct mr_request *request)
+{
+    OPENSSL_clear_free(request->body, request->body_room); /* seeds come this way */
+    if (request->server) {
+        mr_holder_uncount(request, request->body_room);
+    }
+    request->body = NULL;
+    request->body_length = request->body_room = 0;
+}
+
+static void release_answer(struct mr_request *request)
+{
+    const struct mr_answer answer = request->answer;
+    request->answer = (struct mr_answer){0};
+    free(answer.owned);
+    if (answer.released) {
+        answer.released(answer.released_context);
+    }
+}
+
+static void leave_connection(struct mr_request *request)
+{
+    struct mr_connection *connection = request->connection;
+    if (!connection) {
+        return;
+    }
+    connection->requests_in[request->state]--;
+    connection->ended_requests++;
+    connection->idle_since_ms = mr_loop_now_ms(request->server->loop);
+    LIST_REMOVE(request, in_connection);
+    request->connection = NULL;
+    if (LIST_EMPTY(&connection->requests)) {
+        mr_connection_note_idle(connection);
+    }
+}
+
+static void request_free(struct mr_request *request)
+{
+    leave_connection(request);
+    drop_body(request);
+    if (request->server) {
+        LIST_REMOVE(request, in_server);
+        request->server->request_count--;
+    }
+    mr_holder_release(request->holder);
+    release_answer(request);
+    free(request);
+}
+
+void mr_request_stream_gone(struct mr_request *request)
+{
+    if (request->state == MR_REQUEST_HANDED) {
+        leave_connection(request); /* the handler will answer into the void */
+    } else {
+        request_free(request);
+    }
+}
+
+/* --- the body -------------------------------------------------------------------------------- */
+
+static int grow(struct mr_request *request, size_t room)
+{
+    const size_t more = room - request->body_room;
+    if (!mr_holder_make_room(request, more)) {
+        return -1;
+    }
+    uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);
+    if (!body) {
+        return -1;
+    }
+    request->body = body;
+    request->body_room = room;
+    mr_holder_count(request, more);
+    return 0;
+}
+
+/* What a peer says will come costs nothing until it comes: room follows the bytes. */
+int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length)
+{
+    const size_t need = request->body_length + length;
+    if (need > request->body_room) {
+        const size_t most = request->match.route->body_max;
+        const size_t bound =
+            request->content_length < most ? (size_t)request->content_length : most;
+        size_t room = 2 * request->body_room;
+        room = room < BODY_ROOM_FIRST ? BODY_ROOM_FIRST : room;
+        room = room > bound ? bound : room;
+        if (grow(request, room < need ? need : room) != 0) {
+            return -1;
+        }
+    }
+    memcpy(request->body + request->body_length, data, length);
+    request->body_length = need;
+    return 0;
+}
+
+bool mr_request_stalls(struct mr_request *request, size_t bytes, unsigned most)
+{
+    const size_t moved = request->header_bytes + request->body_length;
+    request->strikes = moved - request->moved_then >= bytes ? 0 : request->strikes + 1;
+    request->moved_then = moved;
+    return request->strikes >= most;
+}
+
+/* --- looking at it --------------------------------------------------------------------------- */
+
+const struct mr_identity *mr_request_identity(const struct mr_request *request)
+{
+    return &request->identity;
+}
+
+const struct mr_serial *mr_request_serial(const struct mr_request *request)
+{
+    return &request->serial;
+}
+
+const char *mr_request_param(const struct mr_request *request, unsigned i)
+{
+    return i < MR_REQUEST_PARAMS_MAX && request->match.params[i] ? request->match.params[i] : "";
+}
+
+uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise)
+{
+    return mr_route_query(request->match.query, name, otherwise);
+}
+
+const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)
+{
+    *length = request->body_length;
+    return request->body ? request->body : (const uint8_t *)"";
+}
+
+const char *mr_request_peer_host(const struct mr_request *request)
+{
+    return request->peer_host;
+}
+
+int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
+                      size_t context_bytes, uint8_t *out, size_t out_bytes)
+{
+    return request->connection ? mr_tls_export(request->connection->ssl, label, context,
+                                               context_bytes, out, out_bytes)
+                               : -1;
+}
+
+/* --- answering ------------------------------------------------------------------------------- */
+
+static ssize_t read_answer(nghttp2_session *session, int32_t stream, uint8_t *out, size_t room,
+                           uint32_t *flags, nghttp2_data_source *source, void *context)
+{
+    (void)session, (void)stream, (void)context;
+    struct mr_answer *answer = &((struct mr_request *)source->ptr)->answer;
+    const size_t left = answer->length - answer->at;
+    const size_t take = left < room ? left : room;
+    memcpy(out, answer->body + answer->at, take);
+    answer->at += take;
+    if (take == left) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)take;
+}
+
+static nghttp2_nv field(const char *name, const char *value)
+{
+    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value),
+                        NGHTTP2_NV_FLAG_NONE};
+}
+
+static int submit(struct mr_request *request, int status, const char *content_type)
+{
+    char status_text[16], length_text[24];
+    nghttp2_nv fields[4];
+    size_t count = 0;
+    snprintf(status_text, sizeof status_text, "%d", status);
+    snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
+    fields[count++] = field(":status", status_text);
+    if (content_type) {
+        fields[count++] = field("content-type", content_type);
+    }
+    fields[count++] = field("content-length", length_text);
+    if (status == 405) {
+        fields[count++] = field("allow", request->match.allow);
+    }
+    const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_answer};
+    return nghttp2_submit_response(request->connection->session, request->stream, fields, count,
+                                   request->answer.length ? &body : NULL);
+}
+
+static void answer(struct mr_request *request, int status, const char *content_type,
+                   struct mr_answer body)
+{
+    MR_ASSERT(request->state != MR_REQUEST_ANSWERING && status >= 200 && status <= 599);
+    struct mr_connection *connection = request->connection;
+    request->answer = body;
+    if (request->server) {
+        request->server->counters.answers[status / 100]++;
+        request->server->counters.answers_void += connection == NULL;
+    }
+    if (!connection) {
+        request_free(request);
+        return;
+    }
+    drop_body(request);
+    mr_request_move(request, MR_REQUEST_ANSWERING);
+    if (submit(request, status, content_type) != 0) { /* out of memory, or the session is ending */
+        nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, request->stream,
+                                  NGHTTP2_INTERNAL_ERROR);
+    }
+    mr_connection_flush_soon(connection);
+}
+
+void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,
+                             void *body, size_t length)
+{
+    answer(request, status, content_type,
+           (struct mr_answer){.body = body, .length = length, .owned = body});
+}
+
+void mr_request_answer_borrowed(struct mr_request *request, int status, const char *content_type,
+                                const void *body, size_t length, mr_loop_fn released, void *context)
+{
+    answer(request, status, content_type,
+           (struct mr_answer){
+               .body = body, .length = length, .released = released, .released_context = context});
+}
+
+void mr_request_answer(struct mr_request *request, int status, const char *content_type,
+                       const void *body, size_t length)
+{
+    void *copy = NULL;
+    if (length > 0) {
+        copy = malloc(length);
+        if (!copy) {
+            mr_request_answer_owned(request, 503, NULL, NULL, 0);
+            return;
+        }
+        memcpy(copy, body, length);
+    }
+    mr_request_answer_owned(request, status, content_type, copy, length);
+}
+
+void mr_request_refuse(struct mr_request *request, int status, const char *code,
+                       uint32_t retry_after_ms, const char *format, ...)
+{
+    struct mr_refusal refusal = {.retry_after_ms = retry_after_ms};
+    va_list args;
+    snprintf(refusal.code, sizeof refusal.code, "%s", code);
+    va_start(args, format);
+    vsnprintf(refusal.message, sizeof refusal.message, format, args);
+    va_end(args);
+    char *text = mr_refusal_encode(&refusal);
+    mr_request_answer_owned(request, status, text ? "application/json" : NULL, text,
+                            text ? strlen(text) : 0);
+}

@@ -1,0 +1,313 @@
+/* main.c - millrace-hub: boot order only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "appliance/hub/hub.h"
+#include "appliance/runtime/sandbox.h"
+#include "base/json_memory.h"
+
+#ifndef MR_VERSION
+#define MR_VERSION "unknown"
+#endif
+
+/* Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong use or configuration. */
+enum {
+    EXIT_RUNNING = 1,
+    EXIT_SET_UP = 2,
+};
+
+struct options {
+    const char *config_file;
+    const char *cpu_mask;
+    int ready_fd; /* -1: none */
+    bool check;
+};
+
+static const char usage[] =
+    "usage: millrace-hub --config FILE [--check] [--cpu-mask LEVELS] [--ready-fd N]\n"
+    "  --config FILE      the hub's YAML configuration\n"
+    "  --check            check the configuration and stop\n"
+    "  --cpu-mask LEVELS  as cpu_mask in the configuration: \"all\", \"avx2\", \"-avx512\"\n"
+    "  --ready-fd N       write \"READY control=PORT\" to this descriptor once the hub listens\n"
+    "  --version          print the version and stop\n";
+
+static int parse(struct options *options, int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"cpu-mask", required_argument, NULL, 'm'},
+        {"ready-fd", required_argument, NULL, 'r'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    *options = (struct options){.ready_fd = -1};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            options->config_file = optarg;
+            break;
+        case 'k':
+            options->check = true;
+            break;
+        case 'm':
+            options->cpu_mask = optarg;
+            break;
+        case 'r':
+            options->ready_fd = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'v':
+            puts("millrace-hub " MR_VERSION);
+            exit(0);
+        case 'h':
+            fputs(usage, stdout);
+            exit(0);
+        default:
+            fputs(usage, stderr);
+            return -1;
+        }
+    }
+    if (!options->config_file || optind != argc) {
+        fputs(usage, stderr);
+        return -1;
+    }
+    return 0;
+}
+
+static enum mr_log_level level_of(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    for (unsigned i = 0; i < 4; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (enum mr_log_level)i;
+        }
+    }
+    return MR_LOG_INFO;
+}
+
+/* The kernels, or NULL for a mask that means nothing. */
+static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *log)
+{
+    uint32_t mask;
+    if (mr_cpu_mask_parse(text, &mask) != 0) {
+        fprintf(stderr,
+                "millrace-hub: --cpu-mask %s: must be \"all\", names to keep (\"avx2\") or "
+                "names to take away (\"-avx512\")\n",
+                text);
+        return NULL;
+    }
+    const struct mr_kernels *kernels = mr_kernels_select(mask);
+    mr_log_event(log, MR_LOG_INFO, "hub.kernels", "level=%s machine=0x%x mask=0x%x", kernels->name,
+                 mr_cpu_levels(), mask);
+    return kernels;
+}
+
+/* --- signals --------------------------------------------------------------------------------- */
+
+static void on_signal(void *context, int fd, uint32_t events)
+{
+    struct mr_hub *hub = context;
+    struct signalfd_siginfo info;
+    (void)events;
+    if (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            mr_hub_reload_revocations(hub);
+            return;
+        }
+        mr_log_event(hub->log, MR_LOG_INFO, "hub.stopping", "signal=%u", info.ssi_signo);
+        mr_loop_stop(hub->loop);
+    }
+}
+
+/* Blocked before any thread is there, so that all inherit it. */
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a write error with a text */
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* --- the sandbox ----------------------------------------------------------------------------- */
+
+enum { PATHS_MAX = 8 + MR_HUBS_MAX };
+
+/* What the plan points at. */
+struct confinement {
+    struct mr_sandbox sandbox;
+    struct mr_sandbox_path paths[PATHS_MAX];
+    uint16_t ports[MR_HUBS_MAX];
+    char revocation_dir[PATH_MAX]; /* a new list comes as a new file */
+};
+
+static enum mr_sandbox_mode mode_of(const char *name)
+{
+    return strcmp(name, "off") == 0        ? MR_SANDBOX_OFF
+           : strcmp(name, "required") == 0 ? MR_SANDBOX_REQUIRED
+                                           : MR_SANDBOX_AUTO;
+}
+
+/* Only the lead dials, and only the others of the list. */
+static unsigned ports_to_dial(uint16_t *ports, const struct mr_hub_config *config)
+{
+    unsigned count = 0;
+    const bool leads = config->hubs[0].index == config->identity.index;
+    for (unsigned i = 1; leads && i < config->hubs_count; i++) {
+        ports[count++] = config->hubs[i].port;
+    }
+    return count;
+}
+
+static unsigned paths_to_read(struct mr_sandbox_path *paths, const struct mr_hub_config *config)
+{
+    unsigned count = 0;
+    paths[count++].path = config->identity.signing_key_file;
+    paths[count++].path = config->identity.ca_file;
+    paths[count++].path = config->identity.certificate_file;
+    paths[count++].path = config->identity.private_key_file;
+    paths[count++].path = config->round.initial_model_file;
+    for (unsigned i = 0; i < config->hubs_count; i++) {
+        paths[count++].path = config->hubs[i].public_key_file;
+    }
+    return count;
+}
+
+/* Where "auto" may come to a DPDK port, it has to be able to run it. */
+static bool may_drive_hardware(const struct mr_hub_config *config)
+{
+    const char *source = config->upload.source;
+
+    return strcmp(source, "dpdk") == 0 ||
+           (strcmp(source, "auto") == 0 && *config->upload.dpdk_device != '\0');
+}
+
+static int begin_confinement(struct confinement *confinement, const struct mr_hub_config *config,
+                             struct mr_error *error)
+{
+    *confinement = (struct confinement){.paths = {{0}}};
+    snprintf(confinement->revocation_dir, sizeof confinement->revocation_dir, "%s",
+             config->identity.revocation_file);
+    char *slash = strrchr(confinement->revocation_dir, '/');
+    if (slash) {
+        slash[slash == confinement->revocation_dir] = '\0'; /* absolute: at least a slash is left */
+    }
+    const unsigned read = paths_to_read(confinement->paths, config);
+    confinement->paths[read].path = confinement->revocation_dir;
+    const struct mr_sandbox_plan plan = {
+        .mode = mode_of(config->sandbox.mode),
+        .user = config->sandbox.user,
+        .group = config->sandbox.group,
+        .data_dir = config->data_dir,
+        .paths = confinement->paths,
+        .path_count = read + 1,
+        .listen_port = config->control.port,
+        .dial_ports = confinement->ports,
+        .dial_count = ports_to_dial(confinement->ports, config),
+        .drives_hardware = may_drive_hardware(config),
+    };
+    return mr_sandbox_begin(&confinement->sandbox, &plan, error);
+}
+
+static int finish_confinement(struct confinement *confinement, struct mr_hub *hub,
+                              struct mr_error *error)
+{
+    struct mr_sandbox *sandbox = &confinement->sandbox;
+    if (mr_sandbox_finish(sandbox, error) != 0) {
+        return -1;
+    }
+    if (hub->lead && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
+        mr_upload_plane_confine(mr_lead_run_plane(hub->lead));
+    }
+    for (int i = 0; i < MR_SANDBOX_PARTS; i++) {
+        const bool in_force = sandbox->parts[i].in_force;
+        const bool asked = sandbox->plan.mode != MR_SANDBOX_OFF;
+        mr_log_event(hub->log, in_force || !asked ? MR_LOG_INFO : MR_LOG_WARN, "sandbox.part",
+                     "part=%s in_force=%s why=%s", mr_sandbox_part_name(i), in_force ? "yes" : "no",
+                     sandbox->parts[i].why);
+    }
+    return 0;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static void tell_ready(const struct mr_hub *hub, int ready_fd)
+{
+    const unsigned port = mr_server_port(hub->server);
+    mr_log_event(hub->log, MR_LOG_INFO, "hub.ready", "hub=%u role=%s control_port=%u",
+                 hub->config->identity.index, hub->lead ? "lead" : "helper", port);
+    if (ready_fd >= 0) {
+        dprintf(ready_fd, "READY control=%u\n", port);
+        close(ready_fd);
+    }
+}
+
+static int run(const struct mr_hub_config *config, const struct options *options,
+               const struct mr_kernels *kernels, struct mr_log *log, int signals)
+{
+    struct mr_loop *loop = NULL;
+    struct mr_hub *hub = NULL;
+    struct confinement confinement;
+    struct mr_error error = {.text = "cannot watch for signals"};
+    int code = EXIT_SET_UP;
+    if (begin_confinement(&confinement, config, &error) != 0 || mr_loop_open(&loop, &error) != 0 ||
+        mr_hub_open(&hub, config, kernels, loop, log, &error) != 0 ||
+        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, hub) != 0 ||
+        finish_confinement(&confinement, hub, &error) != 0) {
+        fprintf(stderr, "millrace-hub: %s\n", error.text);
+    } else {
+        tell_ready(hub, options->ready_fd);
+        mr_loop_run(loop);
+        mr_loop_fd_remove(loop, signals);
+        code = hub->failed ? EXIT_RUNNING : 0;
+    }
+    mr_hub_close(hub);
+    if (loop) {
+        mr_loop_close(loop);
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct mr_hub_config *config;
+    struct mr_error error;
+    mr_json_stop_without_memory();
+    if (parse(&options, argc, argv) != 0) {
+        return EXIT_SET_UP;
+    }
+    if (mr_hub_config_load(&config, options.config_file, &error) != 0) {
+        fprintf(stderr, "millrace-hub: %s\n", error.text);
+        return EXIT_SET_UP;
+    }
+    if (options.check) {
+        printf("%s: good\n", options.config_file);
+        mr_hub_config_free(config);
+        return 0;
+    }
+    const int signals = block_signals();
+    struct mr_log *log = mr_log_open(level_of(config->log_level), STDERR_FILENO);
+    const struct mr_kernels *kernels =
+        choose_kernels(options.cpu_mask ? options.cpu_mask : config->cpu_mask, log);
+    const int code = kernels ? run(config, &options, kernels, log, signals) : EXIT_SET_UP;
+    mr_log_event(log, MR_LOG_INFO, "hub.stopped", "code=%d", code);
+    mr_log_close(log);
+    close(signals);
+    mr_hub_config_free(config);
+    return code;
+}

@@ -1,0 +1,48 @@
+/* reveal.h - from the hubs' opened results to the next model. Pure compute, deterministic: every
+ * hub that is given the same openings and the same parent gets the same bytes. */
+#ifndef MR_MODEL_REVEAL_H
+#define MR_MODEL_REVEAL_H
+
+#include "kernels/kernels.h"
+#include "wire/announcement.h"
+#include "base/error.h"
+#include "wire/share.h"
+
+/* What the trailer says of a round. A mean is NaN where the cohort is so large that it may have
+ * wrapped (wire/layout.h). */
+struct mr_round_metrics {
+    uint32_t weight; /* Σ ω */
+    double examples_mean;
+    double loss_mean;
+    double drift_mean;
+    double clipped_mean;
+};
+
+struct mr_reveal_question {
+    const struct mr_round_terms *terms;
+    const uint8_t *const
+        *results; /* one per hub in list order: share_bytes each, 64-byte aligned */
+    uint32_t included_count;
+    const uint8_t *parent; /* the model the round started from, a whole safetensors file */
+    size_t parent_bytes;
+    float server_learning_rate;
+    const struct mr_kernels *kernels;
+};
+
+struct mr_reveal_answer {
+    uint8_t *sum;   /* the ring sum, packed as share bytes; 64-byte aligned, malloc'd */
+    uint8_t *model; /* the next model's file: the parent's header, new values; malloc'd */
+    size_t model_bytes;
+    uint8_t model_hash[MR_HASH_BYTES];
+    struct mr_round_metrics metrics;
+};
+
+/* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. Refuses (-1) a
+ * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
+ * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), or a model
+ * that is no longer finite. On success mr_reveal_answer_fini is owed. */
+int mr_reveal(struct mr_reveal_answer *answer, const struct mr_reveal_question *question,
+              struct mr_error *error);
+void mr_reveal_answer_fini(struct mr_reveal_answer *answer);
+
+#endif

@@ -1,0 +1,382 @@
+#include "appliance/round/drive/helper_driver.h"
+
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/record.h"
+#include "appliance/model/reveal.h"
+#include "base/secret.h"
+#include "base/assert.h"
+
+#define CLOCK_LOOK_MS 60000u
+
+/* Every job of the helper; the fields that a kind does not use are zero. */
+struct helper_job {
+    struct mr_helper_run *run;
+    int result;
+    struct mr_error error;
+    bool disk; /* the failure is one of this hub's files */
+    uint8_t hash[MR_HASH_BYTES];
+    const struct mr_round_terms *terms;
+    struct mr_expansion *list;
+    uint32_t count;
+    uint8_t *expanded;
+    const uint8_t *const *results;
+    struct mr_model *parent;
+};
+
+static void start(struct mr_helper_run *run, const struct helper_job *with, mr_loop_fn work,
+                  mr_loop_fn done)
+{
+    struct helper_job *job = malloc(sizeof *job);
+    MR_ASSERT(job && run->jobs);
+    *job = *with;
+    job->run = run;
+    mr_job_run(run->jobs, work, done, job);
+}
+
+void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error)
+{
+    char text[sizeof error->text + 80];
+    snprintf(text, sizeof text, "%s: %s", what, error->text);
+    run->room.fatal(run->room.fatal_context, text);
+}
+
+/* --- expand ---------------------------------------------------------------------------------- */
+
+static void expand_work(void *context)
+{
+    struct helper_job *job = context;
+    job->expanded = mr_expand(job->terms, job->run->room.config->identity.index, job->list,
+                              job->count, job->run->room.kernels);
+}
+
+static void expand_done(void *context)
+{
+    struct helper_job *job = context;
+    mr_helper_expanded(job->run->core, job->expanded);
+    mr_secret_free(job->list);
+    free(job);
+}
+
+static void on_expand(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
+                      uint32_t count)
+{
+    struct mr_helper_run *run = context;
+    const struct helper_job job = {.terms = terms, .list = list, .count = count};
+    if (run->stopping) {
+        mr_secret_free(list);
+        return;
+    }
+    start(run, &job, expand_work, expand_done);
+}
+
+/* --- reveal ---------------------------------------------------------------------------------- */
+
+/* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
+static int store_files(struct helper_job *job, const struct mr_reveal_answer *answer)
+{
+    const struct mr_store *store = job->run->room.store;
+    struct mr_record record = {
+        .terms = job->terms,
+        .state = "revealed",
+        .included_count = job->count,
+        .model_hash = answer->model_hash,
+        .metrics = &answer->metrics,
+    };
+    record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
+    char *manifest = mr_record_manifest(&record);
+    char *text = mr_record_round(&record);
+    int result = -1;
+    if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
+                             manifest, &job->error) == 0 &&
+        mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
+        result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
+                                      (size_t)job->terms->layout.share_bytes, &job->error);
+    }
+    free(manifest);
+    free(text);
+    return result;
+}
+
+static void reveal_work(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_reveal_answer answer;
+    struct mr_reveal_question question = {
+        .terms = job->terms,
+        .results = job->results,
+        .included_count = job->count,
+        .server_learning_rate = job->run->room.config->round.server_learning_rate,
+        .kernels = job->run->room.kernels,
+    };
+    job->result = -1;
+    if (!job->parent) {
+        return;
+    }
+    question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
+    if (mr_reveal(&answer, &question, &job->error) != 0) {
+        return;
+    }
+    memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
+    job->result = store_files(job, &answer);
+    job->disk = job->result != 0;
+    mr_reveal_answer_fini(&answer);
+}
+
+static void reveal_done(void *context)
+{
+    struct helper_job *job = context;
+    struct mr_helper_run *run = job->run;
+    if (job->parent) {
+        mr_store_return(run->room.store, job->parent);
+    }
+    if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
+        helper_run_fatal(run, "cannot store the next model", &job->error);
+    } else if (job->result == 0) {
+        mr_store_adopt(run->room.store, job->hash);
+        run->revealed_total++;
+        mr_helper_revealed(run->core, job->hash, NULL);
+    } else {
+        mr_helper_revealed(run->core, NULL, job->error.text);
+    }
+    free(job);
+}
+
+static void on_reveal(void *context, const struct mr_round_terms *terms,
+                      const uint8_t *const *results, uint32_t included_count)
+{
+    struct mr_helper_run *run = context;
+    struct helper_job job = {.terms = terms, .results = results, .count = included_count};
+    if (!run->stopping) {
+        job.parent = mr_store_borrow(run->room.store, terms->announcement.model_hash, &job.error);
+        start(run, &job, reveal_work, reveal_done);
+    }
+}
+
+/* --- the other actions ----------------------------------------------------------------------- */
+
+static void on_random(void *context, uint8_t *out, size_t bytes)
+{
+    (void)context;
+    MR_ASSERT(RAND_bytes(out, (int)bytes) == 1);
+}
+
+static void on_recall(void *context, struct mr_helper_last *last)
+{
+    struct mr_helper_run *run = context;
+    *last = run->last_life;
+    last->round = mr_store_signed_round(run->room.store, last->hash);
+    if (last->round != run->last_life.round) {
+        last->given_up[0] = '\0';
+    }
+}
+
+static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
+{
+    struct mr_helper_run *run = context;
+    struct mr_model *model = mr_store_borrow(run->room.store, model_hash, NULL);
+    const uint32_t dimension = model ? mr_model_dimension(model) : 0;
+    if (model) {
+        mr_store_return(run->room.store, model);
+    }
+    return dimension;
+}
+
+static void on_answer(void *context, void *token, bool json, const void *body, size_t length)
+{
+    struct mr_helper_run *run = context;
+    run->listener.answer(run->listener.context, token, json, body, length);
+}
+
+static void on_refuse(void *context, void *token, const struct mr_verdict *verdict)
+{
+    struct mr_helper_run *run = context;
+    run->listener.refuse(run->listener.context, token, verdict);
+}
+
+static void log_state(struct mr_helper_run *run, const struct mr_helper_report *report)
+{
+    if (report->state == MR_HELPER_VOID) {
+        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
+                     report->round, report->reason);
+    } else {
+        const bool known = report->state != MR_HELPER_SIGNING;
+        mr_log_event(run->room.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
+                     "round=%" PRIu64 " state=%s included=%u", report->round,
+                     mr_helper_state_name(report->state), report->included);
+    }
+}
+
+/* The wall clock may be set, and goes on while the machine sleeps: it is looked at now and then. */
+static void plan_tick(struct mr_helper_run *run)
+{
+    const uint64_t due = mr_helper_due_unix_ms(run->core), unix_ms = mr_round_unix_ms();
+    const uint64_t left = due > unix_ms ? due - unix_ms : 0;
+    const uint64_t at_ms =
+        mr_loop_now_ms(run->room.loop) + (left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS);
+    if (due == UINT64_MAX || run->stopping) {
+        mr_timer_disarm(run->timer);
+    } else {
+        mr_timer_arm(run->timer, at_ms > run->not_before_ms ? at_ms : run->not_before_ms);
+    }
+}
+
+static void on_tick(void *context)
+{
+    struct mr_helper_run *run = context;
+    const uint64_t voids = run->void_total;
+    if (!run->stopping) {
+        mr_helper_tick(run->core, mr_round_unix_ms());
+        run->lead_gone_total += run->void_total - voids;
+        plan_tick(run);
+    }
+}
+
+/* A clock that is ahead must not end a round that this process has just signed, nor one that it
+ * found on its disk before a lead that is there could come back to it. */
+void helper_run_wait_for_lead(struct mr_helper_run *run, bool found)
+{
+    const struct mr_config_round *round = &run->room.config->round;
+    run->not_before_ms = mr_loop_now_ms(run->room.loop) +
+                         (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
+}
+
+static void on_changed(void *context)
+{
+    struct mr_helper_run *run = context;
+    struct mr_helper_report report;
+    plan_tick(run);
+    mr_helper_report(run->core, &report);
+    if (report.state == run->last_state && report.round == run->last_round) {
+        return;
+    }
+    if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
+        run->void_total++;
+    }
+    run->last_state = report.state;
+    run->last_round = report.round;
+    log_state(run, &report);
+}
+
+static bool on_revoked(void *context, const struct mr_serial *serial)
+{
+    const struct mr_helper_run *run = context;
+    return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
+}
+
+static uint64_t on_unix_ms(void *context)
+{
+    (void)context;
+    return mr_round_unix_ms();
+}
+
+static const struct mr_helper_ops ops = {
+    .random = on_random,
+    .recall = on_recall,
+    .save = helper_run_save,
+    .append = helper_run_append,
+    .forget = helper_run_forget,
+    .model_dimension = on_model_dimension,
+    .expand = on_expand,
+    .reveal = on_reveal,
+    .answer = on_answer,
+    .refuse = on_refuse,
+    .changed = on_changed,
+    .revoked = on_revoked,
+    .unix_ms = on_unix_ms,
+};
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *room,
+                       const struct mr_helper_listener *listener, struct mr_error *error)
+{
+    struct mr_helper_run *run = calloc(1, sizeof *run);
+    if (!run) {
+        return mr_error_set(error, "out of memory");
+    }
+    run->room = *room;
+    run->listener = *listener;
+    const struct mr_helper_config config = {
+        .index = room->config->identity.index,
+        .private_key = room->private_key,
+        .hubs = room->hubs,
+        .hubs_count = room->hubs_count,
+        .cohort_min = room->config->round.cohort_min,
+        .share_bytes_max = room->config->upload.share_bytes_max,
+        .lead_grace_ms = room->config->round.lead_grace_ms,
+        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)room->config->round.lead_grace_ms,
+    };
+    run->core = mr_helper_new(&config, &ops, run);
+    run->timer = mr_timer_open(room->loop, on_tick, run);
+    if (!run->core || !run->timer) {
+        mr_helper_run_close(run);
+        return mr_error_set(error, "out of memory");
+    }
+    if (mr_job_thread_open(&run->jobs, room->loop, "helper", error) != 0 ||
+        helper_run_boot(run, error) != 0) {
+        mr_helper_run_stop(run);
+        mr_helper_run_close(run);
+        return -1;
+    }
+    *out = run;
+    return 0;
+}
+
+void mr_helper_run_stop(struct mr_helper_run *run)
+{
+    run->stopping = true;
+    if (run->jobs) {
+        mr_job_thread_close(run->jobs);
+    }
+    run->jobs = NULL;
+}
+
+void mr_helper_run_close(struct mr_helper_run *run)
+{
+    if (!run) {
+        return;
+    }
+    mr_helper_free(run->core);
+    if (run->timer) {
+        mr_timer_close(run->timer);
+    }
+    helper_run_disk_close(run);
+    free(run);
+}
+
+struct mr_helper *mr_helper_run_core(struct mr_helper_run *run)
+{
+    return run->core;
+}
+
+void mr_helper_run_metrics(const struct mr_helper_run *run, struct mr_metrics *metrics)
+{
+    struct mr_helper_report report;
+    char labels[64];
+    mr_helper_report(run->core, &report);
+    mr_metrics_family(metrics, "millrace_helper_state", "gauge",
+                      "State of the round this hub helps in: 1 for the state it is in.");
+    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
+        snprintf(labels, sizeof labels, "state=\"%s\"", mr_helper_state_name(state));
+        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+    }
+    mr_metrics_family(
+        metrics, "millrace_helper_rounds_total", "counter",
+        "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
+        "itself because the lead was gone.");
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"signed\"",
+                      (double)run->signed_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"revealed\"",
+                      (double)run->revealed_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"void\"",
+                      (double)run->void_total);
+    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"lead_gone\"",
+                      (double)run->lead_gone_total);
+}

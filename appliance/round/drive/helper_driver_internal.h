@@ -1,0 +1,49 @@
+/* helper_driver_internal.h - the helper at work, shared by helper_run.c and helper_disk.c only. */
+#ifndef MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
+#define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
+
+#include "appliance/round/drive/helper_driver.h"
+#include "appliance/storage/journal.h"
+#include "appliance/runtime/job.h"
+
+/* Records that wait for the next sync: while one is under way, all that come share the next. */
+struct helper_records {
+    uint8_t *bytes; /* secret */
+    size_t length, capacity;
+};
+
+struct mr_helper_run {
+    struct mr_round_room room;
+    struct mr_helper_listener listener;
+    struct mr_helper *core;
+    struct mr_job_thread *jobs;
+    bool stopping;
+    enum mr_helper_state last_state;
+    uint64_t last_round;
+    uint64_t signed_total, revealed_total, void_total, lead_gone_total;
+    struct mr_timer *timer; /* to look whether the lead counts as gone … */
+    uint64_t not_before_ms; /* … not before that, whatever the wall clock says */
+    struct mr_helper_last
+        last_life; /* the round that was given up, as found when the hub started */
+
+    struct mr_disk_file *disk;
+    struct mr_journal *journal; /* the job thread's while a job runs */
+    struct helper_records records;
+    bool appending;
+    uint64_t asked; /* saves and appends of the core so far */
+};
+
+void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error);
+
+/* Measured from now on: the round is new, or was found on the disk. */
+void helper_run_wait_for_lead(struct mr_helper_run *run, bool found);
+
+/* helper_disk.c: actions of the core on its journal. */
+void helper_run_save(void *context, const struct mr_journal_state *state);
+void helper_run_append(void *context, const uint8_t *record, size_t length);
+void helper_run_forget(void *context);
+/* Opens the journal and takes up the round that is in it. */
+int helper_run_boot(struct mr_helper_run *run, struct mr_error *error);
+void helper_run_disk_close(struct mr_helper_run *run);
+
+#endif

@@ -1,0 +1,286 @@
+/* lead_jobs.c - what the lead does on its job thread: syncing files, merging, computing the model.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/record.h"
+#include "base/assert.h"
+
+static size_t round_up_64(uint64_t bytes)
+{
+    return (size_t)((bytes + 63) & ~(uint64_t)63);
+}
+
+/* Every job of the lead; the fields that a kind does not use are zero. */
+struct lead_job {
+    struct mr_lead_run *run;
+    int result;
+    struct mr_error error;
+    struct mr_commit_state state;
+    uint32_t included_count;
+    const uint8_t *const *results;
+    struct mr_model *parent;
+    struct mr_publication publication;
+    char *text; /* owned */
+};
+
+static void start(struct mr_lead_run *run, const struct lead_job *with, mr_loop_fn work,
+                  mr_loop_fn done)
+{
+    if (run->stopping) {
+        return; /* the core waits for ever, which is what a stopping hub wants */
+    }
+    struct lead_job *job = malloc(sizeof *job);
+    MR_ASSERT(job);
+    *job = *with;
+    job->run = run;
+    mr_job_run(run->jobs, work, done, job);
+}
+
+/* Frees the job; on failure the hub must not go on. */
+static bool finish(struct lead_job *job, const char *what)
+{
+    const bool good = job->result == 0;
+    struct mr_lead_run *run = job->run;
+    if (!good) {
+        char text[sizeof job->error.text + 80];
+        snprintf(text, sizeof text, "%s: %s", what, job->error.text);
+        run->room.fatal(run->room.fatal_context, text);
+    }
+    free(job->text);
+    free(job);
+    return good;
+}
+
+/* --- remember -------------------------------------------------------------------------------- */
+
+static void remember_work(void *context)
+{
+    struct lead_job *job = context;
+    const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
+    job->result = mr_commit_log_write(job->run->log, &job->state, &job->error);
+    if (job->result == 0) {
+        job->result = mr_store_write_signed(job->run->room.store, terms->announcement.round,
+                                            terms->hash, &job->error);
+    }
+}
+
+static void remember_done(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    if (job->result == 0) {
+        mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
+    }
+    if (finish(job, "cannot make the round's terms durable")) {
+        mr_lead_remembered(run->core, mr_lead_run_now_ms(run));
+    }
+}
+
+void lead_run_remember(void *context, const struct mr_commit_state *state)
+{
+    const struct lead_job job = {.state = *state};
+    start(context, &job, remember_work, remember_done);
+}
+
+/* --- commit ---------------------------------------------------------------------------------- */
+
+int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout)
+{
+    free(run->sum.lanes);
+    free(run->packed);
+    run->sum.lanes = aligned_alloc(64, round_up_64(mr_layout_accumulator_bytes(layout)));
+    run->packed = aligned_alloc(64, round_up_64(layout->share_bytes));
+    if (!run->sum.lanes || !run->packed) {
+        return -1;
+    }
+    mr_sum_zero(&run->sum, layout);
+    return 0;
+}
+
+static void commit_work(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    const struct mr_layout *layout = &mr_lead_terms(run->core)->layout;
+    const struct mr_kernels *kernels = run->room.kernels;
+    for (unsigned i = 0; run->collection && i < run->collection->part_count; i++) {
+        if (run->collection->parts[i].lanes) {
+            mr_sum_merge(&run->sum, layout, &run->collection->parts[i], kernels);
+        }
+    }
+    if (job->state.included_count) {
+        mr_sum_pack(run->packed, layout, &run->sum, kernels);
+        job->state.sum = run->packed;
+        job->state.share_bytes = layout->share_bytes;
+    }
+    job->result = mr_commit_log_write(run->log, &job->state, &job->error);
+}
+
+static void commit_done(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    const bool final = job->state.phase == MR_COMMIT_FROZEN;
+    if (finish(job, "cannot commit")) {
+        mr_lead_committed(run->core, final ? run->packed : NULL, mr_lead_run_now_ms(run));
+    }
+}
+
+void lead_run_commit(void *context, const struct mr_commit_state *state)
+{
+    const struct lead_job job = {.state = *state};
+    start(context, &job, commit_work, commit_done);
+}
+
+/* --- reveal ---------------------------------------------------------------------------------- */
+
+static void reveal_work(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    struct mr_reveal_question question = {
+        .terms = mr_lead_terms(run->core),
+        .results = job->results,
+        .included_count = job->included_count,
+        .server_learning_rate = run->room.config->round.server_learning_rate,
+        .kernels = run->room.kernels,
+    };
+    if (!job->parent) {
+        job->result = -1;
+        return;
+    }
+    question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
+    job->result = mr_reveal(&run->revealed, &question, &job->error);
+}
+
+static void reveal_done(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    const uint64_t now_ms = mr_lead_run_now_ms(run);
+    if (job->parent) {
+        mr_store_return(run->room.store, job->parent);
+    }
+    if (job->result == 0) {
+        mr_lead_revealed(run->core, run->revealed.model_hash, NULL, now_ms);
+    } else {
+        mr_lead_revealed(run->core, NULL, job->error.text, now_ms);
+    }
+    free(job);
+}
+
+void lead_run_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
+{
+    struct mr_lead_run *run = context;
+    struct lead_job job = {.results = results, .included_count = included_count};
+    if (run->stopping) {
+        return;
+    }
+    mr_reveal_answer_fini(&run->revealed);
+    job.parent = mr_store_borrow(run->room.store, mr_lead_terms(run->core)->announcement.model_hash,
+                                 &job.error);
+    start(run, &job, reveal_work, reveal_done);
+}
+
+/* --- store ----------------------------------------------------------------------------------- */
+
+static int store_files(struct lead_job *job, const char *manifest, const char *record)
+{
+    const struct mr_lead_run *run = job->run;
+    const struct mr_publication *publication = &job->publication;
+    const struct mr_store *store = run->room.store;
+    if (mr_store_write_model(store, publication->model_hash, run->revealed.model,
+                             run->revealed.model_bytes, manifest, &job->error) != 0 ||
+        mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
+        return -1;
+    }
+    /* Last: with this record the round has ended, also for a hub that restarts. */
+    return mr_store_write_round(store, publication->terms->announcement.round, record,
+                                run->revealed.sum, (size_t)publication->terms->layout.share_bytes,
+                                &job->error);
+}
+
+static void store_work(void *context)
+{
+    struct lead_job *job = context;
+    const struct mr_publication *publication = &job->publication;
+    const struct mr_record record = {
+        .terms = publication->terms,
+        .state = "published",
+        .included = publication->included,
+        .upload_ids = publication->upload_ids,
+        .included_count = publication->included_count,
+        .set_hash = publication->set_hash,
+        .model_hash = publication->model_hash,
+        .metrics = &job->run->revealed.metrics,
+        .signatures = publication->signatures,
+    };
+    char *manifest = mr_record_manifest(&record);
+    char *text = mr_record_round(&record);
+    job->result = store_files(job, manifest, text);
+    free(manifest);
+    free(text);
+}
+
+static void store_done(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    if (job->result == 0) {
+        mr_store_adopt(run->room.store, job->publication.model_hash);
+    }
+    if (finish(job, "cannot store the next model")) {
+        mr_reveal_answer_fini(&run->revealed);
+        mr_lead_stored(run->core, mr_lead_run_now_ms(run));
+    }
+}
+
+void lead_run_store(void *context, const struct mr_publication *publication)
+{
+    const struct lead_job job = {.publication = *publication};
+    start(context, &job, store_work, store_done);
+}
+
+/* --- a void round's record ------------------------------------------------------------------- */
+
+/* A process before this one may have written the sum, and crashed before the record. */
+static void end_work(void *context)
+{
+    struct lead_job *job = context;
+    const struct mr_store *store = job->run->room.store;
+    const uint64_t round = mr_lead_terms(job->run->core)->announcement.round;
+    job->result = mr_store_drop_sum(store, round, &job->error);
+    if (job->result == 0) {
+        job->result = mr_store_write_round(store, round, job->text, NULL, 0, &job->error);
+    }
+}
+
+static void end_done(void *context)
+{
+    struct lead_job *job = context;
+    struct mr_lead_run *run = job->run;
+    if (finish(job, "cannot store the round's record")) {
+        mr_lead_ended(run->core, mr_lead_run_now_ms(run));
+    }
+}
+
+void lead_run_end(void *context)
+{
+    struct mr_lead_run *run = context;
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    struct mr_record record = {
+        .terms = mr_lead_terms(run->core), .state = "void", .reason = report.reason};
+    record.included =
+        mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
+    const struct lead_job job = {.text = mr_record_round(&record)};
+    if (run->stopping) {
+        free(job.text);
+        return;
+    }
+    start(run, &job, end_work, end_done);
+}

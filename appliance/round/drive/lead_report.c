@@ -1,0 +1,148 @@
+/* lead_report.c - the lead's log lines, history and metrics. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance/round/drive/lead_driver_internal.h"
+#include "base/bytes.h"
+
+static struct mr_round_past *newest(struct mr_lead_run *run)
+{
+    return run->history_count ? &run->history[(run->history_count - 1) % MR_ROUND_HISTORY_MAX]
+                              : NULL;
+}
+
+static void count_published(struct mr_lead_run *run, const struct mr_lead_report *report)
+{
+    run->published++;
+    run->included += report->included;
+    run->publish_seconds_last = (double)(report->ended_ms - report->closed_ms) / 1000.0;
+    run->publish_seconds_sum += run->publish_seconds_last;
+}
+
+static void log_published(struct mr_lead_run *run, const struct mr_lead_report *report)
+{
+    char hex[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(hex, report->model_hash, MR_HASH_BYTES);
+    mr_log_event(run->room.log, MR_LOG_INFO, "round.published",
+                 "round=%" PRIu64 " admitted=%u included=%u publish_ms=%" PRIu64 " model=%s",
+                 report->round, report->admitted, report->included,
+                 report->ended_ms - report->closed_ms, hex);
+}
+
+static void log_state(struct mr_lead_run *run, const struct mr_lead_report *report)
+{
+    struct mr_log *log = run->room.log;
+    switch (report->state) {
+    case MR_LEAD_OPEN:
+        mr_log_event(log, MR_LOG_INFO, "round.open", "round=%" PRIu64 " quorum=%u", report->round,
+                     report->quorum);
+        break;
+    case MR_LEAD_CLOSING:
+        mr_log_event(log, MR_LOG_INFO, "round.closing",
+                     "round=%" PRIu64 " admitted=%u committed=%u staged=%u open_ms=%" PRIu64,
+                     report->round, report->admitted, report->committed, report->staged,
+                     report->closed_ms - report->opened_ms);
+        break;
+    case MR_LEAD_PUBLISHED:
+        count_published(run, report);
+        log_published(run, report);
+        break;
+    case MR_LEAD_VOID:
+        run->voids[report->void_kind]++;
+        mr_log_event(log, MR_LOG_WARN, "round.void", "round=%" PRIu64 " kind=%s reason=%s",
+                     report->round, mr_void_kind_name(report->void_kind), report->reason);
+        break;
+    default:
+        mr_log_event(log, MR_LOG_DEBUG, "round.step", "round=%" PRIu64 " state=%s", report->round,
+                     mr_lead_state_name(report->state));
+        break;
+    }
+}
+
+void lead_run_note(struct mr_lead_run *run)
+{
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    struct mr_round_past *past = newest(run);
+    if (!past || past->report.round != report.round) {
+        past = &run->history[run->history_count++ % MR_ROUND_HISTORY_MAX];
+        *past = (struct mr_round_past){.opened_unix_ms = 0};
+    }
+    if (report.opened_ms && !past->opened_unix_ms) {
+        past->opened_unix_ms = mr_round_unix_ms();
+    }
+    run->committed += report.committed - past->report.committed;
+    past->report = report;
+    if (report.state != run->last_state) {
+        log_state(run, &report);
+    }
+}
+
+unsigned mr_lead_run_history(const struct mr_lead_run *run, struct mr_round_past *list,
+                             unsigned list_max)
+{
+    const unsigned kept =
+        run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
+    const unsigned count = kept < list_max ? kept : list_max;
+    for (unsigned i = 0; i < count; i++) {
+        list[i] = run->history[(run->history_count - count + i) % MR_ROUND_HISTORY_MAX];
+    }
+    return count;
+}
+
+int mr_lead_run_round(const struct mr_lead_run *run, uint64_t round, struct mr_round_past *past)
+{
+    const unsigned kept =
+        run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
+    for (unsigned i = 1; i <= kept; i++) {
+        const struct mr_round_past *one =
+            &run->history[(run->history_count - i) % MR_ROUND_HISTORY_MAX];
+        if (one->report.round == round) {
+            *past = *one;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static void single(struct mr_metrics *metrics, const char *name, const char *type, const char *help,
+                   double value)
+{
+    mr_metrics_family(metrics, name, type, help);
+    mr_metrics_sample(metrics, name, "", value);
+}
+
+void mr_lead_run_metrics(const struct mr_lead_run *run, struct mr_metrics *metrics)
+{
+    struct mr_lead_report report;
+    char labels[64];
+    mr_lead_report(run->core, &report);
+    mr_metrics_family(metrics, "millrace_round_state", "gauge",
+                      "State of the lead's current round: 1 for the state it is in.");
+    for (unsigned state = 0; state <= MR_LEAD_VOID; state++) {
+        snprintf(labels, sizeof labels, "state=\"%s\"", mr_lead_state_name(state));
+        mr_metrics_sample(metrics, "millrace_round_state", labels, report.state == state);
+    }
+    single(metrics, "millrace_round_number", "gauge", "Number of the lead's current or last round.",
+           (double)report.round);
+    single(metrics, "millrace_round_admitted", "gauge",
+           "Devices that were granted an upload in the current round.", report.admitted);
+    single(metrics, "millrace_rounds_published_total", "counter", "Rounds that made a model.",
+           (double)run->published);
+    mr_metrics_family(metrics, "millrace_rounds_void_total", "counter",
+                      "Rounds that were given up, by reason.");
+    for (unsigned kind = 0; kind < MR_VOID_KINDS; kind++) {
+        snprintf(labels, sizeof labels, "reason=\"%s\"", mr_void_kind_name(kind));
+        mr_metrics_sample(metrics, "millrace_rounds_void_total", labels, (double)run->voids[kind]);
+    }
+    single(metrics, "millrace_uploads_committed_total", "counter",
+           "Uploads that were made durable.", (double)run->committed);
+    single(metrics, "millrace_uploads_included_total", "counter",
+           "Uploads in the sums of published rounds.", (double)run->included);
+    single(metrics, "millrace_publish_seconds", "gauge",
+           "From quorum or deadline to the published model, last round.",
+           run->publish_seconds_last);
+    single(metrics, "millrace_publish_seconds_total", "counter",
+           "The same, summed over all published rounds.", run->publish_seconds_sum);
+}

@@ -1,0 +1,35 @@
+/* peer_link.h - this hub's connection to another hub: questions in order, from a thread of its own.
+ *
+ * Called on the loop's thread; answers come back on it, in the order of the questions. A connection
+ * is kept between questions and made anew when it is gone. */
+#ifndef MR_ROUND_DRIVE_PEER_LINK_H
+#define MR_ROUND_DRIVE_PEER_LINK_H
+
+#include "appliance/round/lead/lead.h"
+#include "appliance/runtime/loop.h"
+#include "transport/h2_client.h"
+
+struct mr_peer_link;
+
+/* Valid during the call only; `context` is _open's. */
+typedef void (*mr_peer_answered_fn)(void *context, const struct mr_peer_answer *answer);
+
+struct mr_peer_link_config {
+    struct mr_h2_endpoint endpoint; /* strings kept by the caller */
+    unsigned peer;                  /* position in the hub list, told in answers */
+    unsigned timeout_ms;            /* of one question */
+};
+
+int mr_peer_link_open(struct mr_peer_link **link, struct mr_loop *loop,
+                      const struct mr_peer_link_config *config, mr_peer_answered_fn answered,
+                      void *context, struct mr_error *error);
+/* Waits for the question that is under way; the others are dropped (still answered, if the loop
+ * runs). */
+void mr_peer_link_stop(struct mr_peer_link *link);
+void mr_peer_link_close(struct mr_peer_link *link); /* stopped, and its answers have come */
+
+/* The body is copied. `body_max`: the longest answer that is taken. */
+void mr_peer_link_ask(struct mr_peer_link *link, uint64_t round, enum mr_peer_step step,
+                      const uint8_t *body, size_t length, size_t body_max);
+
+#endif

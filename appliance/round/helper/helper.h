@@ -1,0 +1,161 @@
+/* helper.h - the helper's side of a round as a state machine, sans-IO.
+ *
+ *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
+ *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
+ *
+ * What it promises is durable before it is said: a seed before its receipt, the set and the nonce
+ * before the commitment, every hub's commitment before the opening. So a hub that restarts takes up
+ * the same round (mr_helper_recover) and answers the same question with the same bytes.
+ *
+ * It trusts the lead with nothing: it checks the terms against its own policy, counts the devices
+ * that it authenticated itself, answers one set a round and that one always with the same bytes,
+ * opens only when every hub has committed, and computes the next model by itself.
+ *
+ * Questions come in with a token; ops->answer or ops->refuse answers it, at once or later, exactly
+ * once. Other actions are answered in a later call, never from inside. Single-threaded. */
+#ifndef MR_ROUND_HELPER_HELPER_H
+#define MR_ROUND_HELPER_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/refusal.h"
+#include "wire/exchange.h"
+#include "wire/messages.h"
+
+struct mr_helper; /* opaque */
+struct mr_journal_state;
+struct mr_journal_read;
+
+enum mr_helper_state {
+    MR_HELPER_IDLE = 0,
+    MR_HELPER_SIGNING, /* the round's terms are being made durable */
+    MR_HELPER_ADMITTING,
+    MR_HELPER_EXPANDING,
+    MR_HELPER_COMMITTED,
+    MR_HELPER_OPENED,
+    MR_HELPER_REVEALING,
+    MR_HELPER_DONE,
+    MR_HELPER_VOID,
+};
+
+/* One counted upload with its seed: secret, to be wiped by whoever expands it. */
+struct mr_expansion {
+    struct mr_included included;
+    struct mr_serial serial; /* of the certificate that the seed came with */
+    uint8_t seed[MR_SEED_BYTES];
+};
+
+/* The highest round that this hub ever signed, as its disk says; round 0: none. */
+struct mr_helper_last {
+    uint64_t round;
+    uint8_t hash[MR_HASH_BYTES];
+    char given_up[300]; /* why an earlier process gave it up; "": it did not */
+};
+
+struct mr_helper_ops {
+    void (*random)(void *context, uint8_t *out, size_t bytes);
+    void (*recall)(void *context, struct mr_helper_last *last);
+    /* Makes a state the whole journal, in place of what was there, and durable with it that this
+     * hub signed the round. What is pointed at is valid during the call only. */
+    void (*save)(void *context, const struct mr_journal_state *state);
+    /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
+     * take effect in order; mr_helper_durable says how far that has come. */
+    void (*append)(void *context, const uint8_t *record, size_t length);
+    /* Makes durable that the round is void (mr_helper_report says why) and that nothing of its
+     * result is left, then overwrites and removes the journal. */
+    void (*forget)(void *context);
+    /* The number of values of a model this hub has, or 0. */
+    uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
+    /* Sums the masks of these seeds (runtime/secret.h, passes to the callee, which frees);
+     * answered by mr_helper_expanded. `terms` stay until then. */
+    void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
+                   uint32_t count);
+    /* Computes the next model from the results (64-byte aligned, kept until answered); answered by
+     * mr_helper_revealed. */
+    void (*reveal)(void *context, const struct mr_round_terms *terms, const uint8_t *const *results,
+                   uint32_t included_count);
+    /* content: JSON text if `json`, else octets; copied. NULL body: 204. */
+    void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
+    void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*changed)(void *context); /* mr_helper_report has news */
+    /* The wall clock, when a round is proposed; NULL: any deadline will do. */
+    uint64_t (*unix_ms)(void *context);
+    /* Whether the CA has taken a certificate back; NULL: never. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
+};
+
+struct mr_helper_config {
+    uint16_t index;                      /* this hub */
+    const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
+    const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
+    unsigned hubs_count;
+    uint32_t cohort_min;        /* this hub's own minimum */
+    uint64_t share_bytes_max;   /* larger rounds are not signed */
+    uint32_t lead_grace_ms;     /* a lead that has not ended a round so long after its deadline is
+                                   gone: the round is given up */
+    uint64_t deadline_ahead_ms; /* a deadline further ahead of this hub's clock is not signed: seeds
+                                   would lie here until it comes */
+};
+
+struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
+                                const struct mr_helper_ops *ops, void *context);
+/* Refuses what still waits; wipes. Nothing may be under way outside any more. */
+void mr_helper_free(struct mr_helper *helper);
+
+/* Takes up the round of a journal: 0, or 1 with the reason why it is not a round that this hub can
+ * go on with, or -1 without memory: the round is not lost, another start may take it up. For an
+ * idle helper; what the journal said is saved anew before anything is answered.
+ */
+int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *read,
+                      struct mr_error *error);
+
+/* --- questions ------------------------------------------------------------------------------- */
+void mr_helper_seed(struct mr_helper *helper, uint64_t round,
+                    const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
+                    const struct mr_seed_request *request, void *token);
+/* `from` is the hub index in the asker's certificate. */
+void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
+                       void *token);
+void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                      size_t length, void *token);
+void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                    size_t length, void *token);
+void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                      size_t length, void *token);
+/* `reason` is the lead's word, for the report. */
+void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, const char *reason,
+                    void *token);
+
+/* --- events ---------------------------------------------------------------------------------- */
+/* The round is given up if its lead counts as gone by the wall clock. Due at the time that _due
+ * says, which changes with ops->changed; UINT64_MAX: never. A round whose model is computed is not:
+ * it has no seeds any more, and the lead may have published it. */
+void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms);
+uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper);
+/* The first `count` of all saves and appends that this helper asked for are durable. */
+void mr_helper_durable(struct mr_helper *helper, uint64_t count);
+/* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */
+void mr_helper_expanded(struct mr_helper *helper, uint8_t *result);
+/* The next model's hash, or NULL and why there is none. */
+void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why);
+
+/* --- reports --------------------------------------------------------------------------------- */
+/* The terms of the current or last round; NULL before the first. */
+const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper);
+/* The frozen set and its hash; NULL before the freeze. */
+const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
+                                             const uint8_t **set_hash);
+
+struct mr_helper_report {
+    enum mr_helper_state state;
+    uint64_t round;    /* 0: none yet */
+    uint32_t admitted; /* devices whose seed is here */
+    uint32_t included; /* in the frozen set; 0 before */
+    char reason[300];  /* when void */
+};
+void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);
+const char *mr_helper_state_name(enum mr_helper_state state);
+
+#endif

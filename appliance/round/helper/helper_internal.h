@@ -1,0 +1,100 @@
+/* helper_internal.h - the helper's state, shared by the helper_*.c files only. */
+#ifndef MR_ROUND_HELPER_HELPER_INTERNAL_H
+#define MR_ROUND_HELPER_HELPER_INTERNAL_H
+
+#include "appliance/round/helper/helper.h"
+#include "appliance/round/helper/journal_state.h"
+#include "appliance/round/helper/seeds.h"
+
+/* Repeats of one question that may wait for the same answer. */
+#define HELPER_WAITERS_MAX 4
+
+/* Receipts that wait for their seeds to be durable, in order. */
+struct helper_receipts {
+    struct helper_receipt *list;
+    uint32_t count, capacity;
+};
+struct helper_receipt {
+    void *token;
+    uint8_t client_id[MR_CLIENT_ID_BYTES];
+    uint32_t attempt;
+    uint64_t needed;
+};
+
+struct mr_helper {
+    struct mr_helper_config config;
+    struct mr_signing_pair keys;
+    const struct mr_helper_ops *ops;
+    void *context;
+    enum mr_helper_state state;
+    bool working; /* a save, expand or reveal that the state waits for is under way outside */
+
+    uint64_t asked;   /* saves and appends, all ever */
+    uint64_t durable; /* of them */
+    uint64_t needed;  /* what the state waits for, or the opening: so many durable */
+    struct helper_receipts receipts;
+
+    struct mr_round_terms terms;    /* valid once round_known */
+    struct mr_round_terms proposed; /* while signing */
+    bool round_known;
+    unsigned position; /* of this hub in the list */
+    struct mr_seeds seeds;
+
+    void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
+    unsigned waiter_count;
+
+    struct mr_included *included;
+    uint32_t included_count;
+    struct mr_expansion *list; /* its seeds, while the set is being made durable */
+    uint8_t set_hash[MR_HASH_BYTES];
+    uint8_t nonce[MR_NONCE_BYTES];
+    uint8_t *result;                               /* own, packed */
+    bool opened;                                   /* commitments[] are all known and fixed */
+    struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
+    uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
+    uint8_t model_hash[MR_HASH_BYTES];
+    uint8_t model_signature[MR_SIGNATURE_BYTES];
+    char reason[300];
+};
+
+/* helper.c */
+void helper_save(struct mr_helper *helper, const struct mr_journal_state *state);
+void helper_append(struct mr_helper *helper, const uint8_t *record, size_t length);
+/* The round's terms, and everything else of it as new. */
+void helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms);
+void helper_drop_list(struct mr_helper *helper);
+void helper_refuse(struct mr_helper *helper, void *token, enum mr_verdict_code code,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Keeps the token until helper_answer_waiting; refuses it as busy when too many wait. */
+void helper_wait(struct mr_helper *helper, void *token);
+void helper_answer_waiting(struct mr_helper *helper, bool json, const void *body, size_t length);
+void helper_set_void(struct mr_helper *helper, const char *reason);
+/* Whether `from` leads the current round and the round is that one; refuses the token if not. */
+bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
+/* Lets go of everything of the round but its terms; wipes. */
+void helper_drop_round(struct mr_helper *helper);
+void helper_drop_results(struct mr_helper *helper);
+
+/* helper_past.c: whether a lead that vanishes now would be found gone in a sensible time. */
+enum mr_verdict_code helper_check_deadline(const struct mr_helper *helper,
+                                           const struct mr_announcement *announcement,
+                                           struct mr_verdict *verdict);
+/* Fills the verdict for a round that this process does not have: another one, or one
+ * that an earlier process gave up or that is lost. */
+enum mr_verdict_code helper_unknown(const struct mr_helper *helper, uint64_t round,
+                                    struct mr_verdict *verdict);
+/* … for the last round that this hub signed. */
+enum mr_verdict_code helper_not_kept(const struct mr_helper_last *last, struct mr_verdict *verdict);
+
+/* helper_admit.c: answers what is durable; refuses all that waits. */
+void helper_answer_receipts(struct mr_helper *helper);
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why);
+
+/* helper_release.c: the set, or the commitments before the opening, are durable. */
+void helper_set_durable(struct mr_helper *helper);
+void helper_opening_durable(struct mr_helper *helper);
+/* What the journal says from the freeze on; `entries` are the set's. */
+void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
+                         const struct mr_expansion *entries);
+
+#endif

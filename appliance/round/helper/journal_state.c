@@ -1,0 +1,271 @@
+#include "appliance/round/helper/journal_state.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "base/bytes.h"
+
+#define SEED_RECORD   1
+#define OPENED_RECORD 2
+#define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES)
+
+static size_t entry_bytes(enum mr_journal_phase phase)
+{
+    return phase == MR_JOURNAL_DONE ? MR_INCLUDED_BYTES : ENTRY_BYTES;
+}
+
+static unsigned commitment_count(enum mr_journal_phase phase, const struct mr_round_terms *terms)
+{
+    return phase == MR_JOURNAL_FROZEN ? 1u : terms->announcement.hub_count;
+}
+
+/* What follows the entries. */
+static size_t tail_bytes(enum mr_journal_phase phase, const struct mr_round_terms *terms)
+{
+    if (phase == MR_JOURNAL_ADMITTING) {
+        return 0;
+    }
+    return commitment_count(phase, terms) * (size_t)MR_COMMITMENT_BYTES + MR_NONCE_BYTES +
+           (phase == MR_JOURNAL_DONE ? MR_HASH_BYTES + (size_t)terms->layout.share_bytes : 0);
+}
+
+/* --- encoding -------------------------------------------------------------------------------- */
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t length)
+{
+    memcpy(at, bytes, length);
+    return at + length;
+}
+
+static uint8_t *put_entry(uint8_t *at, const struct mr_expansion *entry, size_t bytes)
+{
+    memcpy(at, entry->included.client_id, MR_CLIENT_ID_BYTES);
+    mr_be32_put(at + MR_CLIENT_ID_BYTES, entry->included.attempt);
+    if (bytes == ENTRY_BYTES) {
+        memcpy(at + MR_INCLUDED_BYTES, entry->serial.bytes, MR_SERIAL_BYTES);
+        memcpy(at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, entry->seed, MR_SEED_BYTES);
+    }
+    return at + bytes;
+}
+
+static uint8_t *put_commitments(uint8_t *at, const struct mr_commitment *commitments,
+                                unsigned count)
+{
+    for (unsigned i = 0; i < count; i++, at += MR_COMMITMENT_BYTES) {
+        mr_commitment_encode(at, &commitments[i]);
+    }
+    return at;
+}
+
+static uint8_t *put_tail(uint8_t *at, const struct mr_journal_state *state)
+{
+    const bool done = state->phase == MR_JOURNAL_DONE;
+    if (state->phase == MR_JOURNAL_ADMITTING) {
+        return at;
+    }
+    at = put_commitments(at, state->commitments, commitment_count(state->phase, state->terms));
+    at = put(at, state->nonce, MR_NONCE_BYTES);
+    if (done) {
+        at = put(at, state->model_hash, MR_HASH_BYTES);
+        at = put(at, state->result, (size_t)state->terms->layout.share_bytes);
+    }
+    return at;
+}
+
+uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length)
+{
+    uint8_t canonical[MR_ANNOUNCEMENT_MAX];
+    const size_t canonical_bytes = mr_announcement_encode(canonical, &state->terms->announcement);
+    const size_t each = entry_bytes(state->phase);
+    *length =
+        1 + 2 + canonical_bytes + 4 + state->count * each + tail_bytes(state->phase, state->terms);
+    uint8_t *bytes = mr_secret_new(*length);
+    if (!bytes) {
+        return NULL;
+    }
+    bytes[0] = (uint8_t)state->phase;
+    mr_be16_put(bytes + 1, (uint16_t)canonical_bytes);
+    uint8_t *at = put(bytes + 3, canonical, canonical_bytes);
+    mr_be32_put(at, state->count);
+    at += 4;
+    for (uint32_t i = 0; i < state->count; i++) {
+        at = put_entry(at, &state->entries[i], each);
+    }
+    put_tail(at, state);
+    return bytes;
+}
+
+size_t mr_journal_seed_encode(uint8_t out[MR_JOURNAL_SEED_BYTES], const struct mr_expansion *entry)
+{
+    out[0] = SEED_RECORD;
+    put_entry(out + 1, entry, ENTRY_BYTES);
+    return MR_JOURNAL_SEED_BYTES;
+}
+
+size_t mr_journal_opened_encode(uint8_t out[MR_JOURNAL_OPENED_BYTES],
+                                const struct mr_commitment *commitments, unsigned count)
+{
+    out[0] = OPENED_RECORD;
+    return (size_t)(put_commitments(out + 1, commitments, count) - out);
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
+
+static int grow(struct mr_journal_read *read, uint32_t capacity, struct mr_error *error)
+{
+    struct mr_expansion *entries = mr_secret_new(capacity * sizeof *entries);
+    if (!entries) {
+        return mr_error_set(error, "out of memory for %u entries", capacity);
+    }
+    if (read->entries) {
+        memcpy(entries, read->entries, read->state.count * sizeof *entries);
+        mr_secret_free(read->entries);
+    }
+    read->entries = entries;
+    read->capacity = capacity;
+    read->state.entries = entries;
+    return 0;
+}
+
+static int add_entry(struct mr_journal_read *read, const uint8_t *at, size_t bytes,
+                     struct mr_error *error)
+{
+    struct mr_journal_state *state = &read->state;
+    if (state->count == read->capacity &&
+        grow(read, read->capacity ? 2 * read->capacity : 64, error) != 0) {
+        return -1;
+    }
+    struct mr_expansion *entry = &read->entries[state->count];
+    memcpy(entry->included.client_id, at, MR_CLIENT_ID_BYTES);
+    entry->included.attempt = mr_be32_get(at + MR_CLIENT_ID_BYTES);
+    if (bytes == ENTRY_BYTES) {
+        memcpy(entry->serial.bytes, at + MR_INCLUDED_BYTES, MR_SERIAL_BYTES);
+        memcpy(entry->seed, at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, MR_SEED_BYTES);
+    }
+    if (entry->included.attempt >= MR_ATTEMPTS_MAX) {
+        return mr_error_set(error, "an entry has an impossible attempt");
+    }
+    if (state->phase != MR_JOURNAL_ADMITTING && state->count &&
+        memcmp(entry[-1].included.client_id, at, MR_CLIENT_ID_BYTES) >= 0) {
+        return mr_error_set(error, "the set does not rise strictly");
+    }
+    state->count++;
+    return 0;
+}
+
+static const uint8_t *get_commitments(struct mr_journal_state *state, const uint8_t *at,
+                                      unsigned count)
+{
+    for (unsigned i = 0; i < count; i++, at += MR_COMMITMENT_BYTES) {
+        mr_commitment_decode(&state->commitments[i], at);
+    }
+    return at;
+}
+
+static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr_error *error)
+{
+    struct mr_journal_state *state = &read->state;
+    const size_t share_bytes = (size_t)read->terms.layout.share_bytes;
+    const bool done = state->phase == MR_JOURNAL_DONE;
+    if (state->phase == MR_JOURNAL_ADMITTING) {
+        return 0;
+    }
+    at = get_commitments(state, at, commitment_count(state->phase, &read->terms));
+    memcpy(state->nonce, at, MR_NONCE_BYTES);
+    if (!done) {
+        return 0;
+    }
+    memcpy(state->model_hash, at + MR_NONCE_BYTES, MR_HASH_BYTES);
+    read->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
+    if (!read->result) {
+        return mr_error_set(error, "out of memory for a result of %zu bytes", share_bytes);
+    }
+    memcpy(read->result, at + MR_NONCE_BYTES + MR_HASH_BYTES, share_bytes);
+    state->result = read->result;
+    return 0;
+}
+
+static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
+                 struct mr_error *error)
+{
+    struct mr_journal_state *state = &read->state;
+    if (length < 3 || bytes[0] < MR_JOURNAL_ADMITTING || bytes[0] > MR_JOURNAL_DONE) {
+        return mr_error_set(error, "no journal state of this version");
+    }
+    const size_t canonical_bytes = mr_be16_get(bytes + 1);
+    if (length < 3 + canonical_bytes + 4) {
+        return mr_error_set(error, "the journal state is cut off");
+    }
+    if (mr_round_terms_decode(&read->terms, bytes + 3, canonical_bytes, error) != 0) {
+        return -1;
+    }
+    state->phase = (enum mr_journal_phase)bytes[0];
+    state->terms = &read->terms;
+    const uint8_t *at = bytes + 3 + canonical_bytes;
+    const uint32_t count = mr_be32_get(at);
+    const size_t each = entry_bytes(state->phase);
+    const size_t left = length - 7 - canonical_bytes;
+    const size_t tail = tail_bytes(state->phase, &read->terms);
+    at += 4;
+    if (left < tail || left - tail != count * each) {
+        return mr_error_set(error, "the journal state has another length than it says");
+    }
+    if (count && grow(read, count, error) != 0) {
+        return -1;
+    }
+    for (uint32_t i = 0; i < count; i++, at += each) {
+        if (add_entry(read, at, each, error) != 0) {
+            return -1;
+        }
+    }
+    return parse_tail(read, at, error);
+}
+
+int mr_journal_state_parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
+                           struct mr_error *error)
+{
+    *read = (struct mr_journal_read){.entries = NULL};
+    if (parse(read, bytes, length, error) != 0) {
+        mr_journal_read_fini(read);
+        return -1;
+    }
+    return 0;
+}
+
+int mr_journal_records_parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
+                             struct mr_error *error)
+{
+    struct mr_journal_state *state = &read->state;
+    const unsigned hubs = read->terms.announcement.hub_count;
+    const size_t opened_bytes = 1 + hubs * (size_t)MR_COMMITMENT_BYTES;
+    while (length) {
+        const bool seed = bytes[0] == SEED_RECORD && state->phase == MR_JOURNAL_ADMITTING;
+        const bool opened = bytes[0] == OPENED_RECORD && state->phase == MR_JOURNAL_FROZEN;
+        const size_t used = seed ? MR_JOURNAL_SEED_BYTES : opened_bytes;
+        if ((!seed && !opened) || used > length) {
+            return mr_error_set(error, "a record of kind %u does not belong there", bytes[0]);
+        }
+        if (seed && add_entry(read, bytes + 1, ENTRY_BYTES, error) != 0) {
+            return -1;
+        }
+        if (opened) {
+            get_commitments(state, bytes + 1, hubs);
+            state->phase = MR_JOURNAL_OPENED;
+        }
+        bytes += used;
+        length -= used;
+    }
+    return 0;
+}
+
+void mr_journal_read_fini(struct mr_journal_read *read)
+{
+    mr_secret_free(read->entries);
+    if (read->result) {
+        OPENSSL_cleanse(read->result, (size_t)read->terms.layout.share_bytes);
+    }
+    free(read->result);
+    OPENSSL_cleanse(read, sizeof *read);
+}

@@ -1,0 +1,50 @@
+/* seeds.h - what a helper has admitted in a round: at most one seed for each (device, attempt).
+ *
+ * Bounded: `clients_max` devices with MR_ATTEMPTS_MAX attempts each; memory grows with the devices
+ * that really come. Seeds are wiped when let go. Single-threaded. */
+#ifndef MR_ROUND_HELPER_SEEDS_H
+#define MR_ROUND_HELPER_SEEDS_H
+
+#include <stdbool.h>
+
+#include "appliance/round/id_table.h"
+#include "wire/exchange.h"
+#include "wire/keys.h"
+#include "wire/messages.h"
+
+struct mr_seed_client;
+
+struct mr_seed {
+    uint8_t bytes[MR_SEED_BYTES];
+    struct mr_serial serial; /* of the certificate that it came with */
+};
+
+struct mr_seeds {
+    struct mr_idmap map;
+    struct mr_seed_client *clients;
+    uint32_t count; /* devices admitted */
+    uint32_t capacity;
+    uint32_t clients_max;
+};
+
+enum mr_seed_outcome {
+    MR_SEED_ADMITTED,
+    MR_SEED_REPEATED, /* the same seed again */
+    MR_SEED_CONFLICT, /* another seed for that attempt */
+    MR_SEED_FULL,     /* no room for another device, or out of memory */
+};
+
+void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt);
+void mr_seeds_wipe(struct mr_seeds *seeds); /* forgets and wipes everything; may be called again */
+
+/* attempt < MR_ATTEMPTS_MAX. The serial of an admitted seed stays, also when it is repeated. */
+enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
+                                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
+                                    const uint8_t seed[MR_SEED_BYTES],
+                                    const struct mr_serial *serial);
+
+/* The seed of a counted upload, or NULL if this hub never admitted it. */
+const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
+                                    const struct mr_included *included);
+
+#endif

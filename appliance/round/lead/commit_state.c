@@ -1,0 +1,207 @@
+#include "appliance/round/lead/commit_state.h"
+
+#include <endian.h>
+#include <isa-l/crc64.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "wire/messages.h"
+
+#define HEADER_BYTES 80
+#define SERIAL_AT    (MR_INCLUDED_BYTES + 8)
+#define ENTRY_BYTES  (SERIAL_AT + MR_SERIAL_BYTES)
+#define CRC_BYTES    8
+
+static const char magic[8] = "MRCOMMT3"; /* 2: without serials of certificates */
+
+static void le32_put(uint8_t *at, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(at, &v, sizeof v);
+}
+
+static void le64_put(uint8_t *at, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(at, &v, sizeof v);
+}
+
+static uint32_t le32_get(const uint8_t *at)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    return le32toh(v);
+}
+
+static uint64_t le64_get(const uint8_t *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+    return le64toh(v);
+}
+
+size_t mr_commit_state_bytes(const struct mr_commit_state *state)
+{
+    return HEADER_BYTES + state->envelope_bytes + (size_t)state->included_count * ENTRY_BYTES +
+           (size_t)state->share_bytes + CRC_BYTES;
+}
+
+void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
+{
+    memcpy(out, magic, sizeof magic);
+    le64_put(out + 8, state->generation);
+    le32_put(out + 16, state->phase);
+    le32_put(out + 20, state->quorum);
+    le32_put(out + 24, state->deadline_ms);
+    le32_put(out + 28, state->envelope_bytes);
+    le32_put(out + 32, state->included_count);
+    le32_put(out + 36, 0);
+    le64_put(out + 40, state->share_bytes);
+    memcpy(out + 48, state->nonce, MR_NONCE_BYTES);
+    uint8_t *at = out + HEADER_BYTES;
+    memcpy(at, state->envelope, state->envelope_bytes);
+    at += state->envelope_bytes;
+    for (uint32_t i = 0; i < state->included_count; i++, at += ENTRY_BYTES) {
+        memcpy(at, state->included[i].client_id, MR_CLIENT_ID_BYTES);
+        mr_be32_put(at + MR_CLIENT_ID_BYTES, state->included[i].attempt);
+        mr_be64_put(at + MR_INCLUDED_BYTES, state->upload_ids[i]);
+        memcpy(at + SERIAL_AT, state->serials[i].bytes, MR_SERIAL_BYTES);
+    }
+    if (state->share_bytes) {
+        memcpy(at, state->sum, (size_t)state->share_bytes);
+    }
+    at += state->share_bytes;
+    le64_put(at, crc64_ecma_refl(0, out, (uint64_t)(at - out)));
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
+
+int mr_commit_state_whole(const uint8_t *bytes, size_t length, struct mr_error *error)
+{
+    if (length < HEADER_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
+        return mr_error_set(error,
+                            "no commit state of this version (%.8s): end the round before you "
+                            "put another version in",
+                            magic);
+    }
+    if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
+        return mr_error_set(error, "the checksum does not hold: torn or damaged");
+    }
+    return 0;
+}
+
+static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, size_t length,
+                        struct mr_error *error)
+{
+    if (mr_commit_state_whole(bytes, length, error) != 0) {
+        return -1;
+    }
+    *state = (struct mr_commit_state){
+        .generation = le64_get(bytes + 8),
+        .phase = (enum mr_commit_phase)le32_get(bytes + 16),
+        .quorum = le32_get(bytes + 20),
+        .deadline_ms = le32_get(bytes + 24),
+        .envelope = bytes + HEADER_BYTES,
+        .envelope_bytes = le32_get(bytes + 28),
+        .included_count = le32_get(bytes + 32),
+        .share_bytes = le64_get(bytes + 40),
+    };
+    memcpy(state->nonce, bytes + 48, MR_NONCE_BYTES);
+    if (le32_get(bytes + 36) != 0 || state->phase < MR_COMMIT_PROPOSED ||
+        state->phase > MR_COMMIT_FROZEN || state->share_bytes > length ||
+        mr_commit_state_bytes(state) != length) {
+        return mr_error_set(error, "the header does not fit the file");
+    }
+    return 0;
+}
+
+/* The terms, and from OPEN on every signature of them. */
+static int parse_terms(struct mr_commit_read *read, struct mr_error *error)
+{
+    const struct mr_commit_state *state = &read->state;
+    const uint8_t *envelope = state->envelope;
+    if (state->phase != MR_COMMIT_PROPOSED) {
+        return mr_announcement_open(&read->terms, envelope, state->envelope_bytes, error);
+    }
+    if (state->envelope_bytes < 2 || mr_be16_get(envelope) != state->envelope_bytes - 2) {
+        return mr_error_set(error, "the terms have another length than they say");
+    }
+    return mr_round_terms_decode(&read->terms, envelope + 2, state->envelope_bytes - 2, error);
+}
+
+static int compare_clients(const void *a, const void *b)
+{
+    return memcmp(a, b, MR_CLIENT_ID_BYTES);
+}
+
+/* Identities are distinct: in a sorted copy no two neighbours are equal. */
+static int check_distinct(const struct mr_commit_read *read, struct mr_error *error)
+{
+    const uint32_t count = read->state.included_count;
+    struct mr_included *sorted = malloc(((size_t)count + 1) * sizeof *sorted);
+    bool twice = false;
+    if (!sorted) {
+        return mr_error_set(error, "out of memory for %u entries", count);
+    }
+    memcpy(sorted, read->included, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_clients);
+    for (uint32_t i = 1; i < count; i++) {
+        twice |= compare_clients(&sorted[i - 1], &sorted[i]) == 0;
+    }
+    free(sorted);
+    return twice ? mr_error_set(error, "a device is included twice") : 0;
+}
+
+static int parse_entries(struct mr_commit_read *read, struct mr_error *error)
+{
+    struct mr_commit_state *state = &read->state;
+    const uint32_t count = state->included_count;
+    const uint8_t *at = state->envelope + state->envelope_bytes;
+    const uint64_t share_bytes = count ? read->terms.layout.share_bytes : 0;
+    if (count > read->terms.announcement.cohort_max || state->share_bytes != share_bytes) {
+        return mr_error_set(error, "set or sum do not fit the terms");
+    }
+    read->included = malloc(((size_t)count + 1) * sizeof *read->included);
+    read->upload_ids = malloc(((size_t)count + 1) * sizeof *read->upload_ids);
+    read->serials = malloc(((size_t)count + 1) * sizeof *read->serials);
+    if (!read->included || !read->upload_ids || !read->serials) {
+        return mr_error_set(error, "out of memory for %u entries", count);
+    }
+    for (uint32_t i = 0; i < count; i++, at += ENTRY_BYTES) {
+        memcpy(read->included[i].client_id, at, MR_CLIENT_ID_BYTES);
+        read->included[i].attempt = mr_be32_get(at + MR_CLIENT_ID_BYTES);
+        read->upload_ids[i] = mr_be64_get(at + MR_INCLUDED_BYTES);
+        memcpy(read->serials[i].bytes, at + SERIAL_AT, MR_SERIAL_BYTES);
+        if (read->included[i].attempt >= MR_ATTEMPTS_MAX) {
+            return mr_error_set(error, "entry %u has an impossible attempt", i);
+        }
+    }
+    state->included = read->included;
+    state->upload_ids = read->upload_ids;
+    state->serials = read->serials;
+    state->sum = count ? at : NULL;
+    return check_distinct(read, error);
+}
+
+int mr_commit_state_parse(struct mr_commit_read *read, const uint8_t *bytes, size_t length,
+                          struct mr_error *error)
+{
+    *read = (struct mr_commit_read){.bytes = NULL};
+    if (parse_header(&read->state, bytes, length, error) != 0 || parse_terms(read, error) != 0 ||
+        parse_entries(read, error) != 0) {
+        mr_commit_read_fini(read);
+        return -1;
+    }
+    return 0;
+}
+
+void mr_commit_read_fini(struct mr_commit_read *read)
+{
+    free(read->included);
+    free(read->upload_ids);
+    free(read->serials);
+    free(read->bytes);
+    *read = (struct mr_commit_read){.bytes = NULL};
+}

@@ -1,0 +1,244 @@
+/* lead.h - the lead's side of a round as a state machine, sans-IO.
+ *
+ *   idle ─open→ signing ─▸ proposed ─▸ open ─quorum|deadline→ closing ─▸ committing ─▸ opening
+ *        ─▸ revealing ─▸ storing ─▸ published            (any of them ─▸ void, with a reason)
+ *
+ * Events come in through the calls below, each with the time (monotonic milliseconds); actions go
+ * out through struct mr_lead_ops. No clock, socket, file, thread or randomness of its own, so that
+ * a simulator can drive it. Single-threaded. An action's answer comes in a later call, never from
+ * inside the action.
+ *
+ * What it tells is durable before it is told: its signature, the signed terms before a device hears
+ * of them, an upload before `committed`, the set and the nonce before the commitment, the end
+ * before anybody hears of it. Everything after the freeze follows from set, sum and nonce, so a
+ * lead that restarts (mr_lead_recover) takes up the same round and asks the same questions again.
+ *
+ * Nothing that could be combined into a sum leaves this hub before the set is frozen, has at least
+ * cohort_min devices, and every hub has committed to its result over that very set. */
+#ifndef MR_ROUND_LEAD_LEAD_H
+#define MR_ROUND_LEAD_LEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/refusal.h"
+#include "wire/exchange.h"
+#include "wire/messages.h"
+
+struct mr_lead; /* opaque */
+struct mr_admission;
+struct mr_commit_state;
+struct mr_commit_read;
+
+enum mr_lead_state {
+    MR_LEAD_IDLE = 0,
+    MR_LEAD_SIGNING,    /* the round's terms are being made durable */
+    MR_LEAD_PROPOSED,   /* collecting every hub's signature, then making them durable */
+    MR_LEAD_OPEN,       /* admitting devices */
+    MR_LEAD_CLOSING,    /* the set is being frozen and made durable */
+    MR_LEAD_COMMITTING, /* helpers expand and commit */
+    MR_LEAD_OPENING,    /* helpers open */
+    MR_LEAD_REVEALING,  /* every hub computes the next model */
+    MR_LEAD_STORING,    /* the next model is being made durable */
+    MR_LEAD_PUBLISHED,
+    MR_LEAD_VOID,
+};
+
+enum mr_void_kind {
+#define X(name, label) MR_VOID_##name,
+#include "appliance/round/voids.def"
+#undef X
+    MR_VOID_KINDS,
+};
+
+/* A question to another hub; each is idempotent on the other side. */
+enum mr_peer_step {
+    MR_PEER_PROPOSE = 0,
+    MR_PEER_FREEZE,
+    MR_PEER_OPEN,
+    MR_PEER_REVEAL,
+    MR_PEER_VOID,
+};
+
+/* How a question to another hub ended. status 0: no HTTP answer, `text` says why. */
+struct mr_peer_answer {
+    uint64_t round;
+    unsigned peer; /* position in the hub list, 1.. */
+    enum mr_peer_step step;
+    int status;
+    const uint8_t *body;
+    size_t length;
+    const char *text;
+};
+
+/* Everything that goes into the store when a round is published. */
+struct mr_publication {
+    const struct mr_round_terms *terms;
+    const struct mr_included *included; /* sorted */
+    const uint64_t *upload_ids;         /* of them */
+    uint32_t included_count;
+    const uint8_t *set_hash;
+    const uint8_t *model_hash;
+    const uint8_t (*signatures)[MR_SIGNATURE_BYTES]; /* model attestations in hub-list order */
+};
+
+struct mr_lead_ops {
+    void (*random)(void *context, uint8_t *out, size_t bytes);
+    /* The one timer: mr_lead_tick is due at that time; UINT64_MAX disarms. */
+    void (*timer)(void *context, uint64_t at_ms);
+    /* Makes the state durable, and that this hub signs these terms; answered by mr_lead_remembered.
+     * What a state points at stays until the answer. */
+    void (*remember)(void *context, const struct mr_commit_state *state);
+    int (*plane_begin)(void *context, const struct mr_round_terms *terms, struct mr_error *error);
+    int (*plane_admit)(void *context, const struct mr_admission *admission,
+                       struct mr_upload_grant *grant);
+    void (*plane_revoke)(void *context, uint64_t upload_id, enum mr_upload_reason reason);
+    /* Answered by mr_lead_collected; the collection is held outside until plane_return. */
+    void (*plane_collect)(void *context, bool freeze);
+    void (*plane_return)(void *context, bool committed, enum mr_upload_reason reason);
+    /* Merges the held collection, if there is one, into the round's sum, adds the sum to the state
+     * and makes it durable. Answered by mr_lead_committed. What a state points at stays until then.
+     */
+    void (*commit)(void *context, const struct mr_commit_state *state);
+    /* Makes durable that the round is void (mr_lead_report says why); answered by mr_lead_ended. */
+    void (*end)(void *context);
+    /* Asks another hub (the body is copied); answered by mr_lead_peer_answered, except _VOID. */
+    void (*ask)(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
+                size_t length);
+    /* Computes the next model from the hubs' results (64-byte aligned, kept until answered);
+     * answered by mr_lead_revealed. */
+    void (*reveal)(void *context, const uint8_t *const *results, uint32_t included_count);
+    /* Answered by mr_lead_stored. Everything pointed at stays until then. */
+    void (*store)(void *context, const struct mr_publication *publication);
+    /* The answer to an mr_lead_admit that took its token: a grant, or a refusal. */
+    void (*admitted)(void *context, void *token, const struct mr_upload_grant *grant);
+    void (*refused)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*upload_changed)(void *context, uint64_t upload_id); /* committed or refused */
+    void (*round_changed)(void *context);                      /* mr_lead_report has news */
+    /* Whether the CA has taken a certificate back; NULL: never. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
+};
+
+struct mr_lead_config {
+    uint16_t index;             /* this hub */
+    const uint8_t *private_key; /* Ed25519 seed, 32 bytes; copied, wiped at the end */
+    uint32_t peer_timeout_ms;   /* for each step, retries included */
+    uint32_t commit_interval_ms;
+};
+
+/* What the terms of a round do not say to the devices. */
+struct mr_lead_limits {
+    uint32_t quorum;      /* close at so many committed uploads; >= cohort_min */
+    uint32_t deadline_ms; /* from now */
+};
+
+struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr_lead_ops *ops,
+                            void *context);
+/* Refuses what still waits. Nothing may be under way outside any more. */
+void mr_lead_free(struct mr_lead *lead);
+
+/* Opens a round with these terms (the caller has filled every field, round number included).
+ * Refuses while another one is under way. Returns a verdict code. */
+enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
+                                  const struct mr_lead_limits *limits, uint64_t now_ms,
+                                  struct mr_verdict *verdict);
+
+/* How the round of a commit state ended, as the store says. */
+struct mr_lead_end {
+    bool published, voided;
+    uint8_t model_hash[MR_HASH_BYTES]; /* when published */
+    char reason[300];                  /* when void */
+};
+
+/* Takes up the round of a commit state: 0, or 1 with the reason why it is not a round that this hub
+ * can go on with, or -1 without memory: the round is not lost, another start may take it up. For an
+ * idle lead; what the log said has been written anew already. `result`: the sum packed, 64-byte
+ * aligned, kept until the next round opens; NULL while nobody is included. The caller puts the sum
+ * back where ops->commit merges, after this call. */
+int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, const uint8_t *result,
+                    const struct mr_lead_end *end, uint64_t now_ms, uint64_t unix_ms,
+                    struct mr_error *error);
+
+/* What the record of an ended round says of its uploads. */
+struct mr_lead_past {
+    uint64_t round;
+    bool published;                      /* else void */
+    const struct mr_included *committed; /* whose devices were told so */
+    const uint64_t *upload_ids;          /* of them */
+    uint32_t count;
+};
+
+/* Makes a lead that has just started answer for the round before that of its commit log, or before
+ * the next. 0, or -1 out of memory: then it does not know the round. */
+int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past);
+
+/* --- devices --------------------------------------------------------------------------------- */
+/* The signed envelope while the round is open, else NULL. */
+const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
+/* The terms of the current or last round; NULL before the first. */
+const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
+/* Its uploads that are committed, and their ids. */
+const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
+                                                    const uint64_t **upload_ids, uint32_t *count);
+
+/* A device asks for an upload. Takes the token: ops->admitted or ops->refused answers it, at once
+ * or later. `keys` (copied; NULL for HTTP/2) belong to the very connection that asked. */
+void mr_lead_admit(struct mr_lead *lead, uint64_t round,
+                   const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
+                   const struct mr_upload_request *request, const struct mr_upload_keys *keys,
+                   void *token, uint64_t now_ms);
+
+/* What became of an upload, as told to the device that owns it; also for the round before. An
+ * upload that a restart has forgotten was not committed: once its round has taken its set, that is
+ * its end. */
+enum mr_verdict_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
+                                           const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                                           uint64_t upload_id, struct mr_upload_status *status,
+                                           struct mr_verdict *verdict);
+/* Whether the device may send this upload's share as an HTTP/2 body now. */
+enum mr_verdict_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
+                                     const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                                     uint64_t upload_id, struct mr_verdict *verdict);
+
+/* --- events ---------------------------------------------------------------------------------- */
+void mr_lead_tick(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_remembered(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_staged(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
+void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uint64_t now_ms);
+/* The list of revoked certificates has news: their uploads under way are taken back. One that is
+ * folded cannot be: then the round is void when it closes. */
+void mr_lead_revocation(struct mr_lead *lead);
+void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
+void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
+                       uint64_t now_ms);
+/* `result`: after the commit of a frozen set this hub's packed result, kept until the next round
+ * opens. */
+void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms);
+void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                           uint64_t now_ms);
+/* The next model's hash, or NULL and why there is none. */
+void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const char *why,
+                      uint64_t now_ms);
+void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms);
+
+/* --- reports --------------------------------------------------------------------------------- */
+struct mr_lead_report {
+    enum mr_lead_state state;
+    uint64_t round; /* 0: none yet */
+    uint32_t quorum;
+    uint32_t admitted;                       /* devices that were ever granted an upload */
+    uint32_t staged;                         /* complete, not yet durable */
+    uint32_t committed;                      /* durable */
+    uint32_t included;                       /* in the frozen set; 0 before */
+    uint64_t opened_ms, closed_ms, ended_ms; /* monotonic; 0 = not yet */
+    uint8_t model_hash[MR_HASH_BYTES];       /* of the next model, when published */
+    enum mr_void_kind void_kind;             /* when void */
+    char reason[300];                        /* when void */
+};
+void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report);
+const char *mr_lead_state_name(enum mr_lead_state state);
+const char *mr_void_kind_name(enum mr_void_kind kind);
+
+#endif

@@ -1,0 +1,127 @@
+/* lead_internal.h - the lead's state, shared by the lead_*.c files only. */
+#ifndef MR_ROUND_LEAD_LEAD_INTERNAL_H
+#define MR_ROUND_LEAD_LEAD_INTERNAL_H
+
+#include "appliance/round/lead/commit_state.h"
+#include "appliance/round/lead/lead.h"
+#include "appliance/round/lead/registry.h"
+
+#define LEAD_NEVER UINT64_MAX
+
+struct lead_peer {
+    bool waiting;         /* a question is out */
+    bool done;            /* answered as it should be */
+    unsigned tries;       /* of this step */
+    uint64_t retry_at_ms; /* LEAD_NEVER: no retry planned */
+};
+
+struct mr_lead {
+    struct mr_lead_config config;
+    uint8_t private_key[32];
+    const struct mr_lead_ops *ops;
+    void *context;
+    enum mr_lead_state state;
+
+    struct mr_round_terms terms; /* valid once round_known */
+    bool round_known;
+    uint8_t canonical[MR_ANNOUNCEMENT_MAX];
+    size_t canonical_bytes;
+    uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
+    size_t envelope_bytes;
+    uint32_t quorum;
+    uint32_t open_for_ms; /* as the round was opened with */
+    uint64_t deadline_ms;
+
+    struct mr_registry registry;
+    struct mr_registry previous; /* the round before: late questions about uploads */
+    uint64_t previous_round;
+    /* What became of those uploads of the round before that a restart has forgotten; NONE: there
+     * was no restart. The current round's: */
+    enum mr_upload_reason previous_forgotten;
+    bool recovered;
+    struct mr_included *included; /* collected so far; sorted once frozen and durable */
+    uint64_t *upload_ids;         /* of them */
+    struct mr_serial *serials;    /* likewise, of their certificates */
+    uint32_t included_count, included_capacity;
+    uint32_t committed_count; /* leading entries of `included` that are durable */
+    uint32_t staged_count;    /* complete, not collected */
+    bool collecting;          /* a collection is out, being made durable or asked for */
+    bool freezing;            /* … and it is the last */
+    bool held;                /* … and goes back unused as soon as the end is durable */
+    bool ending;              /* void, but that is not durable yet: nobody is told */
+    uint64_t next_commit_ms;
+
+    struct lead_peer peers[MR_HUBS_MAX]; /* by position; 0 is this hub */
+    bool asking;
+    enum mr_peer_step step;
+    uint64_t step_deadline_ms;
+    uint8_t *body; /* of the question of this step */
+    size_t body_bytes;
+
+    uint8_t set_hash[MR_HASH_BYTES];
+    struct mr_commitment commitments[MR_HUBS_MAX];
+    uint8_t nonces[MR_HUBS_MAX][MR_NONCE_BYTES];
+    const uint8_t *results[MR_HUBS_MAX]; /* [0] is borrowed, the others owned */
+    uint8_t model_hash[MR_HASH_BYTES];
+    uint8_t model_hashes[MR_HUBS_MAX][MR_HASH_BYTES];
+    uint8_t model_signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    bool revealed; /* by this hub */
+    bool working;  /* a reveal or store is under way outside */
+
+    uint32_t admitted_count;
+    uint64_t opened_ms, closed_ms, ended_ms;
+    enum mr_void_kind void_kind;
+    char reason[300];
+};
+
+static inline const struct mr_announcement *lead_announcement(const struct mr_lead *lead)
+{
+    return &lead->terms.announcement;
+}
+
+/* lead.c */
+void lead_set_timer(struct mr_lead *lead);
+void lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
+void lead_all_signed(struct mr_lead *lead, uint64_t now_ms);
+void lead_opened(struct mr_lead *lead, uint64_t now_ms); /* … and that is durable */
+/* Signs, and asks every other hub to. */
+void lead_propose(struct mr_lead *lead, uint64_t now_ms);
+void lead_tell_void(struct mr_lead *lead);
+/* Memory for `more` entries of the included set. 0 or -1. */
+int lead_reserve(struct mr_lead *lead, uint32_t more);
+/* What is to be made durable now. */
+void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
+                       struct mr_commit_state *state);
+
+/* lead_admit.c: ends every upload that is not durable and every request that waits. */
+void lead_refuse_waiting(struct mr_lead *lead, enum mr_verdict_code code, const char *text);
+void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason);
+
+/* … and why an upload of the round that this process does not know has ended; NONE: it has not. */
+enum mr_upload_reason lead_forgotten(const struct mr_lead *lead);
+
+/* lead_close.c */
+void lead_close(struct mr_lead *lead, uint64_t now_ms);
+void lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms);
+bool lead_quorum(const struct mr_lead *lead);
+/* Sorts the set, which is durable, and its ids with it. */
+void lead_sort_set(struct mr_lead *lead);
+
+/* lead_release.c: what the hubs say to each other about the frozen set. */
+void lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms);
+/* Takes a helper's answer to the current step; -1 with a text: the round is void. */
+int lead_take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                     struct mr_error *error);
+void lead_step_done(struct mr_lead *lead, uint64_t now_ms);
+
+/* lead_peer.c */
+/* Asks every other hub; takes the malloc'd body over. */
+void lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
+                  uint64_t now_ms);
+void lead_stop_asking(struct mr_lead *lead);
+void lead_retry(struct mr_lead *lead, uint64_t now_ms);
+uint64_t lead_peer_due_ms(const struct mr_lead *lead);
+
+#endif

@@ -1,0 +1,156 @@
+/* peer.c - asking the other hubs: every question is idempotent, so it is asked again until an
+ * answer comes or the step's time is over. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/lead/lead_internal.h"
+#include "base/assert.h"
+
+#define RETRY_FIRST_MS 100u
+#define RETRY_MOST_MS  2000u
+
+static const char *const step_names[] = {
+    [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
+    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",
+};
+
+static unsigned hub_count(const struct mr_lead *lead)
+{
+    return lead_announcement(lead)->hub_count;
+}
+
+static void ask(struct mr_lead *lead, unsigned peer)
+{
+    lead->peers[peer].waiting = true;
+    lead->peers[peer].tries++;
+    lead->peers[peer].retry_at_ms = LEAD_NEVER;
+    lead->ops->ask(lead->context, peer, lead->step, lead->body, lead->body_bytes);
+}
+
+void lead_stop_asking(struct mr_lead *lead)
+{
+    lead->asking = false;
+    free(lead->body);
+    lead->body = NULL;
+    lead->body_bytes = 0;
+}
+
+void lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
+                  uint64_t now_ms)
+{
+    lead_stop_asking(lead);
+    lead->asking = true;
+    lead->step = step;
+    lead->step_deadline_ms = now_ms + lead->config.peer_timeout_ms;
+    lead->body = body;
+    lead->body_bytes = length;
+    for (unsigned i = 1; i < hub_count(lead); i++) {
+        lead->peers[i] = (struct lead_peer){.retry_at_ms = LEAD_NEVER};
+        ask(lead, i);
+    }
+    lead_set_timer(lead);
+}
+
+uint64_t lead_peer_due_ms(const struct mr_lead *lead)
+{
+    uint64_t due = lead->step_deadline_ms;
+    for (unsigned i = 1; i < hub_count(lead); i++) {
+        due = lead->peers[i].retry_at_ms < due ? lead->peers[i].retry_at_ms : due;
+    }
+    return due;
+}
+
+static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned peer, const char *why,
+                       uint64_t now_ms)
+{
+    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
+    lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
+              step_names[lead->step], why);
+}
+
+static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64_t now_ms)
+{
+    give_up_as(lead, MR_VOID_PEER, peer, why, now_ms);
+}
+
+/* A hub that signed the round and does not know it any more has lost its disk. */
+static bool says_lost(const struct mr_lead *lead, const struct mr_refusal *refusal)
+{
+    return strcmp(refusal->code, "round_lost") == 0 ||
+           (lead->step != MR_PEER_PROPOSE && strcmp(refusal->code, "no_round") == 0);
+}
+
+void lead_retry(struct mr_lead *lead, uint64_t now_ms)
+{
+    for (unsigned i = 1; lead->asking && i < hub_count(lead); i++) {
+        struct lead_peer *peer = &lead->peers[i];
+        if (!peer->done && now_ms >= lead->step_deadline_ms) {
+            give_up(lead, i, "no answer in time", now_ms);
+        } else if (now_ms >= peer->retry_at_ms) {
+            ask(lead, i);
+        }
+    }
+}
+
+static void plan_retry(struct mr_lead *lead, const struct mr_peer_answer *answer, uint64_t now_ms)
+{
+    struct lead_peer *peer = &lead->peers[answer->peer];
+    const unsigned shift = peer->tries < 6 ? peer->tries - 1 : 5;
+    const uint64_t wait = RETRY_FIRST_MS << shift;
+    peer->retry_at_ms = now_ms + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
+    if (peer->retry_at_ms >= lead->step_deadline_ms) {
+        give_up(lead, answer->peer, answer->text && answer->text[0] ? answer->text : "busy",
+                now_ms);
+        return;
+    }
+    lead_set_timer(lead);
+}
+
+static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answer, uint64_t now_ms)
+{
+    struct mr_refusal refusal;
+    struct mr_error error;
+    char why[sizeof refusal.code + sizeof refusal.message + 16];
+    enum mr_void_kind kind = MR_VOID_PEER;
+    if (mr_refusal_decode(&refusal, (const char *)answer->body, answer->length, &error) == 0) {
+        snprintf(why, sizeof why, "refused, %s: %s", refusal.code, refusal.message);
+        kind = says_lost(lead, &refusal) ? MR_VOID_LOST : MR_VOID_PEER;
+    } else {
+        snprintf(why, sizeof why, "refused with status %d", answer->status);
+    }
+    give_up_as(lead, kind, answer->peer, why, now_ms);
+}
+
+void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                           uint64_t now_ms)
+{
+    if (!lead->asking || answer->round != lead_announcement(lead)->round ||
+        answer->step != lead->step || answer->peer == 0 || answer->peer >= hub_count(lead) ||
+        !lead->peers[answer->peer].waiting) {
+        return; /* late: the step it belongs to is over */
+    }
+    struct mr_error error = {.text = ""};
+    lead->peers[answer->peer].waiting = false;
+    if (answer->status == 0 || answer->status == 503) {
+        plan_retry(lead, answer, now_ms);
+        return;
+    }
+    if (answer->status != 200) {
+        take_refusal(lead, answer, now_ms);
+        return;
+    }
+    if (lead_take_answer(lead, answer, &error) != 0) {
+        give_up(lead, answer->peer, error.text, now_ms);
+        return;
+    }
+    lead->peers[answer->peer].done = true;
+    for (unsigned i = 1; i < hub_count(lead); i++) {
+        if (!lead->peers[i].done) {
+            return;
+        }
+    }
+    lead_stop_asking(lead);
+    lead_set_timer(lead);
+    lead_step_done(lead, now_ms);
+}

@@ -1,0 +1,275 @@
+/* release.c - the exchange over the frozen set: commitments, openings, the next model.
+ *
+ * Order matters: this hub's commitment goes out with the set, so that it cannot depend on the
+ * others'; openings are asked for only when every commitment is in. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/lead/lead_internal.h"
+#include "base/assert.h"
+
+static unsigned hub_count(const struct mr_lead *lead)
+{
+    return lead_announcement(lead)->hub_count;
+}
+
+static size_t opening_bytes(const struct mr_lead *lead)
+{
+    return MR_NONCE_BYTES + (size_t)lead->terms.layout.share_bytes;
+}
+
+/* --- freeze ---------------------------------------------------------------------------------- */
+
+static int commit_own(struct mr_lead *lead)
+{
+    struct mr_commitment *own = &lead->commitments[0];
+    own->hub_index = lead->config.index;
+    if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
+            0 ||
+        mr_commitment_compute(own->value, lead->terms.hash, lead->set_hash, own->hub_index,
+                              lead->nonces[0], lead->results[0],
+                              (size_t)lead->terms.layout.share_bytes) != 0) {
+        return -1;
+    }
+    return mr_commitment_sign(own, lead->terms.hash, lead->private_key);
+}
+
+void lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
+{
+    const size_t set_bytes = 4 + (size_t)lead->included_count * MR_INCLUDED_BYTES;
+    uint8_t *body = malloc(set_bytes + MR_COMMITMENT_BYTES);
+    lead->state = MR_LEAD_COMMITTING;
+    if (!body || commit_own(lead) != 0) {
+        free(body);
+        lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
+        return;
+    }
+    mr_included_encode(body, lead->included, lead->included_count);
+    mr_commitment_encode(body + set_bytes, &lead->commitments[0]);
+    lead->ops->round_changed(lead->context);
+    lead_ask_all(lead, MR_PEER_FREEZE, body, set_bytes + MR_COMMITMENT_BYTES, now_ms);
+}
+
+static int take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                           struct mr_error *error)
+{
+    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
+    struct mr_commitment *commitment = &lead->commitments[answer->peer];
+    if (answer->length != MR_COMMITMENT_BYTES) {
+        return mr_error_set(error, "bad commitment: %zu bytes", answer->length);
+    }
+    mr_commitment_decode(commitment, answer->body);
+    if (commitment->hub_index != hub->index ||
+        mr_commitment_verify(commitment, lead->terms.hash, hub->public_key) != 0) {
+        return mr_error_set(error, "bad commitment: not signed by that hub");
+    }
+    return 0;
+}
+
+/* --- open ------------------------------------------------------------------------------------ */
+
+static void begin_open(struct mr_lead *lead, uint64_t now_ms)
+{
+    const size_t length = 1 + (size_t)hub_count(lead) * MR_COMMITMENT_BYTES;
+    uint8_t *body = malloc(length);
+    lead->state = MR_LEAD_OPENING;
+    if (!body) {
+        lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the commitments");
+        return;
+    }
+    body[0] = (uint8_t)hub_count(lead);
+    for (unsigned i = 0; i < hub_count(lead); i++) {
+        mr_commitment_encode(body + 1 + (size_t)i * MR_COMMITMENT_BYTES, &lead->commitments[i]);
+    }
+    lead->ops->round_changed(lead->context);
+    lead_ask_all(lead, MR_PEER_OPEN, body, length, now_ms);
+}
+
+static int take_opening(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                        struct mr_error *error)
+{
+    const unsigned peer = answer->peer;
+    const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
+    uint8_t value[MR_HASH_BYTES];
+    if (answer->length != opening_bytes(lead)) {
+        return mr_error_set(error, "bad opening: %zu bytes where %zu belong", answer->length,
+                            opening_bytes(lead));
+    }
+    const uint8_t *result = answer->body + MR_NONCE_BYTES;
+    if (mr_commitment_compute(value, lead->terms.hash, lead->set_hash,
+                              lead->commitments[peer].hub_index, answer->body, result,
+                              share_bytes) != 0 ||
+        memcmp(value, lead->commitments[peer].value, MR_HASH_BYTES) != 0) {
+        return mr_error_set(error, "bad opening: it is not what the hub committed to");
+    }
+    uint8_t *kept = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
+    if (!kept) {
+        return mr_error_set(error, "out of memory for a result of %zu bytes", share_bytes);
+    }
+    memcpy(lead->nonces[peer], answer->body, MR_NONCE_BYTES);
+    memcpy(kept, result, share_bytes);
+    MR_ASSERT(!lead->results[peer]);
+    lead->results[peer] = kept;
+    return 0;
+}
+
+/* --- reveal ---------------------------------------------------------------------------------- */
+
+static void begin_reveal(struct mr_lead *lead, uint64_t now_ms)
+{
+    const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
+    const size_t length = 1 + hub_count(lead) * opening_bytes(lead);
+    uint8_t *body = malloc(length);
+    lead->state = MR_LEAD_REVEALING;
+    if (!body) {
+        lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the openings");
+        return;
+    }
+    uint8_t *at = body;
+    *at++ = (uint8_t)hub_count(lead);
+    for (unsigned i = 0; i < hub_count(lead); i++) {
+        memcpy(at, lead->nonces[i], MR_NONCE_BYTES);
+        memcpy(at + MR_NONCE_BYTES, lead->results[i], share_bytes);
+        at += opening_bytes(lead);
+    }
+    lead->working = true;
+    lead->ops->round_changed(lead->context);
+    lead_ask_all(lead, MR_PEER_REVEAL, body, length, now_ms);
+    lead->ops->reveal(lead->context, lead->results, lead->included_count);
+}
+
+static int take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                      struct mr_error *error)
+{
+    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
+    struct mr_peer_model model;
+    if (mr_peer_model_decode(&model, (const char *)answer->body, answer->length, error) != 0) {
+        return -1;
+    }
+    if (model.hub_index != hub->index ||
+        mr_model_verify(model.signature, lead->terms.hash, lead->set_hash, model.model_hash,
+                        hub->public_key) != 0) {
+        return mr_error_set(error, "bad model attestation: not signed by that hub");
+    }
+    memcpy(lead->model_hashes[answer->peer], model.model_hash, MR_HASH_BYTES);
+    memcpy(lead->model_signatures[answer->peer], model.signature, MR_SIGNATURE_BYTES);
+    return 0;
+}
+
+/* Every hub has computed: the same model, or a void round. */
+static void publish(struct mr_lead *lead, uint64_t now_ms)
+{
+    for (unsigned i = 1; i < hub_count(lead); i++) {
+        if (memcmp(lead->model_hashes[i], lead->model_hash, MR_HASH_BYTES) != 0) {
+            lead_void(lead, MR_VOID_MISMATCH, now_ms,
+                      "model mismatch: hub %u computed another next model from the same openings",
+                      lead_announcement(lead)->hubs[i].index);
+            return;
+        }
+    }
+    const struct mr_publication publication = {
+        .terms = &lead->terms,
+        .included = lead->included,
+        .upload_ids = lead->upload_ids,
+        .included_count = lead->included_count,
+        .set_hash = lead->set_hash,
+        .model_hash = lead->model_hash,
+        .signatures = (const uint8_t(*)[MR_SIGNATURE_BYTES])lead->model_signatures,
+    };
+    lead->state = MR_LEAD_STORING;
+    lead->working = true;
+    lead->ops->store(lead->context, &publication);
+    lead->ops->round_changed(lead->context);
+}
+
+void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const char *why,
+                      uint64_t now_ms)
+{
+    MR_ASSERT(lead->working);
+    lead->working = false;
+    if (lead->state != MR_LEAD_REVEALING) {
+        return; /* void in the meantime */
+    }
+    if (!model_hash) {
+        lead_void(lead, MR_VOID_SUM, now_ms, "%s", why);
+        return;
+    }
+    memcpy(lead->model_hash, model_hash, MR_HASH_BYTES);
+    lead->revealed = true;
+    if (mr_model_sign(lead->model_signatures[0], lead->terms.hash, lead->set_hash, model_hash,
+                      lead->private_key) != 0) {
+        lead_void(lead, MR_VOID_INTERNAL, now_ms, "the next model could not be signed");
+        return;
+    }
+    if (!lead->asking) {
+        publish(lead, now_ms);
+    }
+}
+
+void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms)
+{
+    MR_ASSERT(lead->working && lead->state == MR_LEAD_STORING);
+    lead->working = false;
+    lead->state = MR_LEAD_PUBLISHED;
+    lead->ended_ms = now_ms;
+    lead->ops->round_changed(lead->context);
+}
+
+/* --- steps ----------------------------------------------------------------------------------- */
+
+static int take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                          struct mr_error *error)
+{
+    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
+    struct mr_peer_signature signature;
+    if (mr_peer_signature_decode(&signature, (const char *)answer->body, answer->length, error) !=
+        0) {
+        return -1;
+    }
+    if (signature.hub_index != hub->index ||
+        mr_announcement_verify(signature.signature, lead->terms.hash, hub->public_key) != 0) {
+        return mr_error_set(error, "its signature of the announcement does not hold");
+    }
+    memcpy(lead->signatures[answer->peer], signature.signature, MR_SIGNATURE_BYTES);
+    return 0;
+}
+
+int lead_take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                     struct mr_error *error)
+{
+    switch (answer->step) {
+    case MR_PEER_PROPOSE:
+        return take_signature(lead, answer, error);
+    case MR_PEER_FREEZE:
+        return take_commitment(lead, answer, error);
+    case MR_PEER_OPEN:
+        return take_opening(lead, answer, error);
+    case MR_PEER_REVEAL:
+        return take_model(lead, answer, error);
+    case MR_PEER_VOID:
+        break;
+    }
+    return mr_error_set(error, "an answer to no question");
+}
+
+void lead_step_done(struct mr_lead *lead, uint64_t now_ms)
+{
+    switch (lead->step) {
+    case MR_PEER_PROPOSE:
+        lead_all_signed(lead, now_ms);
+        break;
+    case MR_PEER_FREEZE:
+        begin_open(lead, now_ms);
+        break;
+    case MR_PEER_OPEN:
+        begin_reveal(lead, now_ms);
+        break;
+    case MR_PEER_REVEAL:
+        if (lead->revealed) {
+            publish(lead, now_ms);
+        }
+        break;
+    case MR_PEER_VOID:
+        break;
+    }
+}

@@ -1,0 +1,118 @@
+#include "appliance/storage/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_all(int fd, uint8_t *bytes, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        const ssize_t n = read(fd, bytes + at, length - at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            errno = n == 0 ? EIO : errno;
+            return -1;
+        }
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+int mr_file_read(const char *path, uint8_t **bytes, size_t *length, struct mr_error *error)
+{
+    struct stat about;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return 1;
+    }
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        const int why = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return mr_error_set(error, "%s: %s", path, strerror(why));
+    }
+    *length = (size_t)about.st_size;
+    *bytes = malloc(*length + 1);
+    if (!*bytes || read_all(fd, *bytes, *length) != 0) {
+        const int why = *bytes ? errno : ENOMEM;
+        free(*bytes);
+        close(fd);
+        return mr_error_set(error, "%s: %s", path, strerror(why));
+    }
+    (*bytes)[*length] = 0;
+    close(fd);
+    return 0;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        const ssize_t n = write(fd, bytes + at, length - at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return -1;
+        }
+        at += (size_t)n;
+    }
+    return fsync(fd);
+}
+
+int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error)
+{
+    char temporary[PATH_MAX], folder[PATH_MAX];
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash) {
+        *slash = '\0';
+    }
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        const int why = errno;
+        return mr_error_set(error, "%s: %s%s", temporary, strerror(why), mr_error_disk_hint(why));
+    }
+    int failed = write_all(fd, bytes, length) != 0 ? errno : 0;
+    if (close(fd) != 0 && !failed) {
+        failed = errno;
+    }
+    if (!failed && rename(temporary, path) != 0) {
+        failed = errno;
+    }
+    if (failed) {
+        unlink(temporary);
+        return mr_error_set(error, "%s: %s%s", path, strerror(failed), mr_error_disk_hint(failed));
+    }
+    return mr_dir_sync(slash ? folder : ".", error);
+}
+
+int mr_dir_sync(const char *path, struct mr_error *error)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        const int why = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return mr_error_set(error, "%s: cannot sync the folder: %s", path, strerror(why));
+    }
+    close(fd);
+    return 0;
+}
+
+int mr_dir_make(const char *path, struct mr_error *error)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return mr_error_set(error, "%s: %s", path, strerror(errno));
+    }
+    return 0;
+}

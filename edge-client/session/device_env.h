@@ -1,0 +1,58 @@
+/* device_env.h - everything a device's session asks of the outside: clocks, randomness, control
+ * connections, datagrams. One table of functions, so that a test or a simulator can stand in for
+ * it.
+ *
+ * mr_world_system fills the real one. Functions may block up to the timeout they are given. */
+#ifndef MRE_SESSION_DEVICE_ENV_H
+#define MRE_SESSION_DEVICE_ENV_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "transport/h2_client.h"
+#include "base/error.h"
+
+#define MR_WORLD_BATCH 64 /* datagrams per send call at most; a default window is one call */
+
+struct mr_world_datagrams {
+    const uint8_t *bytes[MR_WORLD_BATCH];
+    size_t lengths[MR_WORLD_BATCH];
+    unsigned count;
+};
+
+struct mr_world {
+    void *context;
+
+    uint64_t (*now_us)(void *context);  /* monotonic */
+    uint64_t (*unix_ms)(void *context); /* wall clock, for deadlines */
+    void (*sleep_ms)(void *context, unsigned ms);
+    /* CSPRNG. 0 or -1. */
+    int (*random)(void *context, uint8_t *out, size_t bytes);
+
+    /* A control connection: as mr_h2_client_*, returning enum mr_h2_failure. request is
+     * mr_h2_client_transfer. */
+    int (*connect)(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
+                   void **connection, struct mr_error *error);
+    void (*disconnect)(void *context, void *connection);
+    int (*request)(void *context, void *connection, const char *method, const char *path,
+                   const char *content_type, const void *body, size_t length, size_t body_max,
+                   unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
+                   struct mr_error *error);
+    int (*exporter)(void *context, void *connection, const char *label,
+                    const uint8_t *label_context, size_t context_bytes, uint8_t *out,
+                    size_t out_bytes);
+
+    /* A UDP socket connected to host:port. NULL with an error when the address is unusable. A
+     * datagram that cannot be sent counts as lost. receive waits up to timeout_us for one datagram
+     * and returns its length (0 = none). */
+    void *(*udp_open)(void *context, const char *host, uint16_t port, struct mr_error *error);
+    void (*udp_close)(void *context, void *udp);
+    void (*udp_send)(void *context, void *udp, const struct mr_world_datagrams *datagrams);
+    size_t (*udp_receive)(void *context, void *udp, uint8_t *out, size_t capacity,
+                          uint64_t timeout_us);
+};
+
+void mr_world_system(struct mr_world *world);
+
+#endif

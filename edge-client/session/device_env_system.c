@@ -1,0 +1,130 @@
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "edge-client/session/device_env.h"
+#include "edge-client/upload/udp_link.h"
+
+static uint64_t clock_us(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t now_us(void *context)
+{
+    (void)context;
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+static uint64_t unix_ms(void *context)
+{
+    (void)context;
+    return clock_us(CLOCK_REALTIME) / 1000;
+}
+
+static void sleep_ms(void *context, unsigned ms)
+{
+    (void)context;
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&t, &t) && errno == EINTR)
+        ;
+}
+
+static int random_bytes(void *context, uint8_t *out, size_t bytes)
+{
+    (void)context;
+    return RAND_bytes(out, (int)bytes) == 1 ? 0 : -1;
+}
+
+static int h2_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
+                      void **connection, struct mr_error *error)
+{
+    (void)context;
+    struct mr_h2_client *client = NULL;
+    int failure = mr_h2_client_open(&client, endpoint, timeout_ms, error);
+    *connection = client;
+    return failure;
+}
+
+static void h2_disconnect(void *context, void *connection)
+{
+    (void)context;
+    mr_h2_client_close(connection);
+}
+
+static int h2_request(void *context, void *connection, const char *method, const char *path,
+                      const char *content_type, const void *body, size_t length, size_t body_max,
+                      unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
+                      struct mr_error *error)
+{
+    (void)context;
+    return mr_h2_client_transfer(connection, method, path, content_type, body, length, body_max,
+                                 timeout_ms, whole_ms, response, error);
+}
+
+static int h2_exporter(void *context, void *connection, const char *label,
+                       const uint8_t *label_context, size_t context_bytes, uint8_t *out,
+                       size_t out_bytes)
+{
+    (void)context;
+    return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
+}
+
+/* --- datagrams ------------------------------------------------------------------------------- */
+
+static void *udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
+{
+    (void)context;
+    struct mr_udp_link *link = malloc(sizeof *link);
+    if (!link)
+        mr_error_set(error, "out of memory for a UDP socket");
+    else if (mr_udp_link_open(link, host, port, error)) {
+        free(link);
+        link = NULL;
+    }
+    return link;
+}
+
+static void udp_close(void *context, void *udp)
+{
+    (void)context;
+    mr_udp_link_close(udp);
+    free(udp);
+}
+
+static void udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
+{
+    (void)context;
+    struct iovec parts[MR_WORLD_BATCH];
+    for (unsigned i = 0; i < datagrams->count; i++) {
+        parts[i].iov_base = (void *)(uintptr_t)datagrams->bytes[i];
+        parts[i].iov_len = datagrams->lengths[i];
+    }
+    mr_udp_link_send(udp, parts, datagrams->count);
+}
+
+static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
+                          uint64_t timeout_us)
+{
+    (void)context;
+    return mr_udp_link_receive(udp, out, capacity, timeout_us);
+}
+
+void mr_world_system(struct mr_world *world)
+{
+    *world = (struct mr_world){.now_us = now_us,
+                               .unix_ms = unix_ms,
+                               .sleep_ms = sleep_ms,
+                               .random = random_bytes,
+                               .connect = h2_connect,
+                               .disconnect = h2_disconnect,
+                               .request = h2_request,
+                               .exporter = h2_exporter,
+                               .udp_open = udp_open,
+                               .udp_close = udp_close,
+                               .udp_send = udp_send,
+                               .udp_receive = udp_receive};
+}

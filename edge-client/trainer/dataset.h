@@ -1,0 +1,30 @@
+/* dataset.h - a device's examples, read from a CSV file.
+ *
+ * One example a line: the features, then the class as a whole number 0..65535; no header line; the
+ * same number of columns in every line. Features are multiplied by `feature_scale` on reading. */
+#ifndef MRE_TRAINER_DATASET_H
+#define MRE_TRAINER_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+#define MR_SHARD_COLUMNS_MAX  65536
+#define MR_SHARD_EXAMPLES_MAX (1u << 24)
+
+struct mr_shard {
+    float *features; /* count x columns */
+    uint16_t *labels;
+    uint32_t count;
+    uint32_t columns; /* features per example */
+    uint16_t label_max;
+};
+
+/* 0, or -1 with an error that names file and line. On success _fini is owed. */
+int mr_shard_read(struct mr_shard *shard, const char *path, float feature_scale,
+                  struct mr_error *error);
+void mr_shard_fini(struct mr_shard *shard);
+
+#endif

@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""tidy can fail: for every rule a small tree that breaks it, and one that does not."""
+
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import tidy
+from tree import Tree
+
+HEAD = "/* a.h - a thing. */\n"
+
+# rule -> ({file: text} that breaks it, {file: text} that is fine)
+CASES = {
+    "file_length": ({"wire/a.c": "\n" * 601}, {"wire/a.c": "\n" * 600}),
+    "function_length": ({"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 70 + "}\n"},
+                        {"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 60 + "}\n"}),
+    "architecture": ({"wire/a.c": "#ifdef __x86_64__\n#endif\n"},
+                     {"kernels/select.c": "#ifdef __x86_64__\n#endif\n"}),
+    "globals": ({"wire/a.c": "static int count;\n"},
+                {"wire/a.c": "static const int count = 3;\nstatic int f(void);\n"
+                             "static const char *const names[] = {\"a;b\", \"c\"};\n"
+                             "struct s {\n    int x;\n};\n"
+                             "void mr_a(int x)\n{\n    int y = x;\n    (void)y;\n}\n"}),
+    "exported_names": ({"kernels/a.h": HEAD + "void a(void);\n",
+                        "kernels/a.c": "void a(void)\n{\n}\n",
+                        "wire/b.c": '#include "kernels/a.h"\n'},
+                       {"kernels/a.h": HEAD + "void mr_a(void);\n",
+                        "kernels/a.c": "void mr_a(void)\n{\n}\nstatic void b(void)\n{\n}\n",
+                        "wire/b.c": '#include "kernels/a.h"\n'}),
+    "banned_calls": ({"wire/a.c": "int mr_a(char *b)\n{\n    return sprintf(b, \"x\");\n}\n"},
+                     {"wire/a.c": "/* sprintf( is not used */\n"}),
+    "contracts": ({"wire/a.h": "#ifndef A\n#endif\n"}, {"wire/a.h": HEAD}),
+    "unfinished": ({"wire/a.c": "/* TO" "DO: more */\n"}, {"wire/a.c": "/* done */\n"}),
+    "dead_tests": ({"tests/unit/wire/test_a.c": "/* cmocka_unit_test(test_b), */\n"},
+                   {"tests/unit/wire/test_a.c": "/* a test */\n",
+                    "tests/unit/wire/meson.build": "'test_a.c'\n"}),
+    "includes": ({"kernels/a.c": '#include "wire/b.h"\n',
+                  "wire/b.h": "/* b.h - a thing. */\n"},
+                 {"wire/a.c": '#include "kernels/b.h"\n',
+                  "kernels/b.h": "/* b.h - a thing. */\n"}),
+    "headers_alone": ({"wire/a.h": HEAD + "uint32_t mr_a(void);\n"},
+                      {"wire/a.h": HEAD + "#include <stdint.h>\nuint32_t mr_a(void);\n"}),
+    "words": ({"docs/a.md": "see /hom" "e/someone/x\n"}, {"docs/a.md": "see docs/\n"}),
+    "drop_reasons": ({"appliance/upload/upload_drops.def": "/* why */\nMR_UPLOAD_DROP(late, \"x\")\n"},
+                     {"appliance/upload/upload_drops.def": "/* why */\nMR_UPLOAD_DROP(late, \"x\")\n",
+                      "appliance/upload/a.c": "int x = MR_DROP_LATE;\n".replace("int", "const int"),
+                      "docs/operations.md": "| `late` | x |\n"}),
+    "void_reasons": ({"appliance/round/voids.def": '/* why */\nX(PEER, "other_hub")\n'},
+                     {"appliance/round/voids.def": '/* why */\nX(PEER, "other_hub")\n',
+                      "docs/operations.md": "| `other_hub` | x |\n"}),
+    "config_keys": ({"appliance/config/hub_options.def":
+                     "/* keys */\nMR_OPTION(s, \"round\", quorum, UINT, \"3\", 0, 0, NULL, \"x\")\n"},
+                    {"appliance/config/hub_options.def":
+                     "/* keys */\nMR_OPTION(s, \"round\", quorum, UINT, \"3\", 0, 0, NULL, \"x\")\n",
+                     "config/hub.yaml": "round:\n  # quorum: 3\n",
+                     "docs/operations.md": "| `round.quorum` | x |\n"}),
+    "log_events": ({"appliance/a.c": 'void mr_a(void)\n{\n    mr_log_event(l, MR_LOG_INFO, "a.b", "");\n}\n'},
+                   {"appliance/a.c": 'void mr_a(void)\n{\n    mr_log_event(l, MR_LOG_INFO, "a.b", "");\n}\n',
+                    "docs/operations.md": "| `a.b` | x |\n"}),
+    "metrics": ({"appliance/a.c": 'const char mr_x[] = "millrace_x_total";\n'},
+                {"appliance/a.c": 'const char mr_x[] = "millrace_x_total";\n',
+                 "docs/operations.md": "| `millrace_x_total` | x |\n"}),
+    "tests_registered": ({"tests/unit/wire/test_a.c": "\n", "tests/unit/wire/meson.build": "\n"},
+                         {"tests/unit/wire/test_a.c": "\n", "tests/unit/wire/meson.build": "'test_a.c'\n"}),
+}
+
+# More that must be caught: (rule, file, text).
+BAD = [
+    ("globals", "wire/a.c", "static const char *name = 0;\n"),
+    ("globals", "wire/a.c", "int mr_x[4] = {1, 2};\n"),
+    ("globals", "wire/a.c", "static struct { int a; } thing;\n"),
+    ("globals", "wire/a.c", "static void (*hook)(int);\n"),
+    ("globals", "wire/a.c", "static _Thread_local int depth;\n"),
+    ("globals", "wire/a.c", "void mr_a(void)\n{\n    static int calls;\n    calls++;\n}\n"),
+    ("architecture", "wire/a.h", HEAD + "#if defined(__aarch64__)\n#endif\n"),
+    ("architecture", "kernels/a.c", "#if 1\n#elif defined(__AVX2__)\n#endif\n"),
+    ("banned_calls", "wire/a.c", "#include <assert.h>\n"),
+    ("includes", "wire/a.c", '#include "gone.h"\n'),
+    ("includes", "wire/a.c", "#include <sys/socket.h>\n"),
+    ("includes", "kernels/a.c", "#include <stdlib.h>\n"),
+    ("dead_tests", "wire/a.c", "#if 0\n#endif\n"),
+    ("dead_tests", "tests/unit/wire/meson.build", "# test('x', y)\n"),
+    ("dead_tests", "tests/unit/wire/test_a.c",
+     "static void test_a(void **state)\n{\n}\nstruct CMUnitTest t[] = {};\n"),
+    ("dead_tests", "tests/a.py", "    # def test_x(self):\n"),
+]
+
+
+class Rules(unittest.TestCase):
+    def complaints(self, files):
+        root = tempfile.mkdtemp(prefix="millrace-tidy-")
+        try:
+            for name, text in files.items():
+                path = os.path.join(root, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(text)
+            return list(tidy.complaints(Tree(root)))
+        finally:
+            shutil.rmtree(root)
+
+    def test_every_rule_has_a_case(self):
+        self.assertEqual({r.__name__.rstrip("_") for r in tidy.RULES}, set(CASES))
+
+    def test_each_rule_catches_and_lets_pass(self):
+        for rule, (bad, good) in CASES.items():
+            with self.subTest(rule):
+                self.assertTrue([c for c in self.complaints(bad) if c.endswith(f"[{rule}]")])
+                self.assertEqual([c for c in self.complaints(good) if c.endswith(f"[{rule}]")], [])
+
+    def test_more_that_is_caught(self):
+        for rule, name, text in BAD:
+            with self.subTest(text=text):
+                found = self.complaints({name: text})
+                self.assertTrue([c for c in found if c.endswith(f"[{rule}]")], found)
+
+    def test_a_complaint_names_its_line(self):
+        found = self.complaints({"wire/a.c": "\n\nstatic int x;\n"})
+        self.assertEqual(found, ["wire/a.c:3: mutable at file scope: static int x; [globals]"])
+
+    def test_the_order_of_rooms(self):
+        files = {f"appliance/{room}/{room}.h": f"/* {room}.h - a room. */\n"
+                 for room in ("runtime", "config", "round", "cli")}
+        files["edge-client/upload/drive.h"] = "/* drive.h - a thing. */\n"
+        for user, target, good in [("round", "appliance/config/config.h", True),
+                                   ("config", "appliance/round/round.h", False),
+                                   ("runtime", "appliance/cli/cli.h", False),
+                                   ("round", "edge-client/upload/drive.h", False)]:
+            found = self.complaints({**files, f"appliance/{user}/a.c": f'#include "{target}"\n'})
+            self.assertEqual(not [c for c in found if "[includes]" in c], good, (user, target))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

@@ -1,0 +1,322 @@
+#include "federation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <openssl/sha.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/appliance/round/scratch.h"
+#include "appliance/cli/pki.h"
+#include "appliance/storage/files.h"
+#include "wire/safetensors.h"
+
+#define ASK_MS 40000
+
+static void free_ports(uint16_t *ports, unsigned count)
+{
+    int fds[8];
+    for (unsigned i = 0; i < count; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        socklen_t length = sizeof address;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fds[i], (struct sockaddr *)&address, sizeof address), 0);
+        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&address, &length), 0);
+        ports[i] = ntohs(address.sin_port);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+}
+
+static void write_model(struct federation *federation)
+{
+    const struct mr_tensor tensor = {
+        .name = "w", .dims = {DIMENSION}, .rank = 1, .count = DIMENSION};
+    char path[4096];
+    size_t header;
+    uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
+    const size_t length = header + 4 * DIMENSION;
+    bytes = realloc(bytes, length);
+    memset(bytes + header, 0, 4 * DIMENSION);
+    SHA256(bytes, length, federation->model_hash);
+    snprintf(path, sizeof path, "%s/initial.safetensors", federation->dir);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    fclose(file);
+    free(bytes);
+}
+
+static void write_config(struct federation *federation, unsigned hub, const char *extra)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/hub-%u.yaml", federation->dir, hub);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "data_dir: data-%u\nlog_level: debug\n"
+            "identity:\n  index: %u\n  signing_key_file: pki/hub-%u.sign.key\n"
+            "  ca_file: pki/ca.pem\n  certificate_file: pki/hub-%u.pem\n"
+            "  private_key_file: pki/hub-%u.key\n"
+            "control:\n  listen_host: 127.0.0.1\n  port: %u\n"
+            "upload:\n  listen_host: 127.0.0.1\n  port_base: 0\n  slots_per_worker: 16\n"
+            "  share_bytes_max: 65536\n  receive_buffer_bytes: 262144\n"
+            "round:\n  cohort_min: 3\n  quorum: 4\n  deadline_ms: 120000\n  weight_max: 10\n"
+            "  commit_interval_ms: 20\n%s  initial_model_file: initial.safetensors\n%s"
+            "hubs:\n",
+            hub, hub, hub, hub, hub, federation->ports[hub],
+            strstr(extra, "peer_timeout_ms") ? "" : "  peer_timeout_ms: 3000\n", extra);
+    for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
+        fprintf(file,
+                "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"
+                "    public_key_file: pki/hub-%u.sign.pub\n",
+                i, i, federation->ports[i], i);
+    }
+    fclose(file);
+}
+
+static const char *program; /* of the hubs */
+
+bool federation_program(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s MILLRACE-HUB\n", argv[0]);
+        return false;
+    }
+    program = argv[1];
+    return true;
+}
+
+struct federation *federation_open(const char *extra)
+{
+    struct federation *federation = calloc(1, sizeof *federation);
+    struct mr_error error = {.text = ""};
+    char pki[4096];
+    assert_non_null(federation);
+    federation->dir = scratch_open();
+    federation->kernels = mr_kernels_select(UINT32_MAX);
+    snprintf(pki, sizeof pki, "%s/pki", federation->dir);
+    const struct mr_pki_plan plan = {
+        .dir = pki, .hubs = FEDERATION_HUBS, .devices = FEDERATION_DEVICES, .operators = 1};
+    if (mr_pki_init(&plan, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    free_ports(federation->ports, FEDERATION_HUBS);
+    write_model(federation);
+    for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
+        write_config(federation, i, extra);
+    }
+    return federation;
+}
+
+void federation_close(struct federation *federation)
+{
+    for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
+        if (federation->hubs[i]) {
+            federation_stop(federation, i, SIGTERM);
+        }
+    }
+    scratch_close(federation->dir);
+    free(federation);
+}
+
+int federation_setup(void **state)
+{
+    struct federation *federation = federation_open("");
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    *state = federation;
+    return 0;
+}
+
+int federation_teardown(void **state)
+{
+    federation_close(*state);
+    return 0;
+}
+
+/* --- processes ------------------------------------------------------------------------------- */
+
+static void run_hub(const struct federation *federation, unsigned hub, int ready)
+{
+    char config[4096], log[4096], number[16];
+    /* A test that crashes takes its hubs with it: one that went on would hold the test's output. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(config, sizeof config, "%s/hub-%u.yaml", federation->dir, hub);
+    snprintf(log, sizeof log, "%s/hub-%u.log", federation->dir, hub);
+    snprintf(number, sizeof number, "%d", ready);
+    const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(fd, STDERR_FILENO);
+    if (federation->file_limit) {
+        close(fd); /* the log is longer than that */
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    }
+    execl(program, "millrace-hub", "--config", config, "--ready-fd", number, (char *)NULL);
+    _exit(127);
+}
+
+void federation_start(struct federation *federation, unsigned hub)
+{
+    int ends[2];
+    char line[64] = "";
+    assert_int_equal(pipe(ends), 0);
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        run_hub(federation, hub, ends[1]);
+    }
+    close(ends[1]);
+    federation->hubs[hub] = pid;
+    const ssize_t got = read(ends[0], line, sizeof line - 1);
+    close(ends[0]);
+    if (got <= 0 || strncmp(line, "READY control=", 14) != 0) {
+        fail_msg("hub %u did not start: see %s/hub-%u.log", hub, federation->dir, hub);
+    }
+    assert_int_equal(atoi(line + 14), federation->ports[hub]);
+    if (federation->file_limit) { /* not before: gcov writes its files at the exec */
+        const struct rlimit limit = {federation->file_limit, federation->file_limit};
+        assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    }
+}
+
+int federation_stop(struct federation *federation, unsigned hub, int signal)
+{
+    kill(federation->hubs[hub], signal);
+    return federation_wait(federation, hub);
+}
+
+int federation_wait(struct federation *federation, unsigned hub)
+{
+    int status;
+    while (waitpid(federation->hubs[hub], &status, 0) < 0 && errno == EINTR) {
+    }
+    federation->hubs[hub] = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+struct mr_h2_client *federation_client(struct federation *federation, const char *stem,
+                                       unsigned hub)
+{
+    char ca[4096], certificate[4096], key[4096];
+    struct mr_h2_client *client;
+    struct mr_error error = {.text = ""};
+    snprintf(ca, sizeof ca, "%s/pki/ca.pem", federation->dir);
+    snprintf(certificate, sizeof certificate, "%s/pki/%s.pem", federation->dir, stem);
+    snprintf(key, sizeof key, "%s/pki/%s.key", federation->dir, stem);
+    const struct mr_h2_endpoint endpoint = {.host = "127.0.0.1",
+                                            .port = federation->ports[hub],
+                                            .hub_index = (uint16_t)hub,
+                                            .ca_file = ca,
+                                            .certificate_file = certificate,
+                                            .private_key_file = key};
+    if (mr_h2_client_open(&client, &endpoint, ASK_MS, &error) != MR_H2_OK) {
+        fail_msg("%s", error.text);
+    }
+    return client;
+}
+
+int federation_ask(struct mr_h2_client *client, const char *method, const char *path,
+                   const void *body, size_t length, struct mr_h2_response *response)
+{
+    struct mr_error error = {.text = ""};
+    if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL, body,
+                             length, 1 << 20, ASK_MS, response, &error) != MR_H2_OK) {
+        fail_msg("%s %s: %s", method, path, error.text);
+    }
+    return response->status;
+}
+
+int federation_json(struct federation *federation, const char *stem, unsigned hub,
+                    const char *method, const char *path, const char *body, json_t **answer)
+{
+    struct mr_h2_response response;
+    struct mr_h2_client *client = federation_client(federation, stem, hub);
+    const int status =
+        federation_ask(client, method, path, body, body ? strlen(body) : 0, &response);
+    *answer = json_loadb((char *)response.body, response.length, 0, NULL);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+    return status;
+}
+
+void federation_refused(struct federation *federation, const char *stem, unsigned hub,
+                        const char *method, const char *path, const void *body, size_t length,
+                        const char *code)
+{
+    struct mr_h2_response response;
+    struct mr_refusal refusal;
+    struct mr_error error = {.text = ""};
+    struct mr_h2_client *client = federation_client(federation, stem, hub);
+    const int status = federation_ask(client, method, path, body, length, &response);
+    if (mr_refusal_decode(&refusal, (char *)response.body, response.length, &error) != 0) {
+        fail_msg("%s %s: status %d, expected refusal %s", method, path, status, code);
+    }
+    assert_string_equal(refusal.code, code);
+    assert_int_equal(status, mr_refusal_status(code));
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+}
+
+uint64_t federation_open_round(struct federation *federation, const char *overrides)
+{
+    json_t *answer;
+    const int status =
+        federation_json(federation, "operator", 0, "POST", "/v1/admin/rounds", overrides, &answer);
+    assert_int_equal(status, 200);
+    const uint64_t round = (uint64_t)json_integer_value(json_object_get(answer, "round"));
+    json_decref(answer);
+    return round;
+}
+
+json_t *federation_await(struct federation *federation, uint64_t round)
+{
+    char path[80];
+    json_t *answer;
+    snprintf(path, sizeof path, "/v1/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
+    assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer), 200);
+    return answer;
+}
+
+void federation_expect(struct federation *federation, uint64_t round, const char *state,
+                       const char *why)
+{
+    json_t *outcome = federation_await(federation, round);
+    const char *reason = json_string_value(json_object_get(outcome, "reason"));
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), state);
+    if (why && (!reason || !strstr(reason, why))) {
+        fail_msg("%s because of '%s', not of '%s'", state, reason ? reason : "nothing", why);
+    }
+    json_decref(outcome);
+}
+
+uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
+                         size_t *length)
+{
+    char path[4096];
+    uint8_t *bytes;
+    struct mr_error error = {.text = ""};
+    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    if (mr_file_read(path, &bytes, length, &error) != 0) {
+        fail_msg("%s: %s", path, error.text);
+    }
+    return bytes;
+}
+
+bool federation_has_file(struct federation *federation, unsigned hub, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    return access(path, R_OK) == 0;
+}

@@ -1,0 +1,213 @@
+/* test_confined.c - what a hub that runs has given up, and what is left of secrets in its memory.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "appliance/runtime/sandbox.h"
+#include "federation.h"
+#include "base/bytes.h"
+
+#define DEVICES 4
+
+/* A number of a thread's status file, -1 if it is not there. */
+static long long status_number(pid_t pid, pid_t thread, const char *name, int base)
+{
+    char path[64], line[256];
+    long long found = -1;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, thread);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (found < 0 && fgets(line, sizeof line, file)) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            found = strtoll(line + strlen(name), NULL, base);
+        }
+    }
+    fclose(file);
+    return found;
+}
+
+/* The threads of a process whose name begins so. */
+static unsigned threads_named(pid_t pid, const char *name, pid_t *threads, unsigned most)
+{
+    char command[160];
+    unsigned count = 0;
+    snprintf(command, sizeof command,
+             "cd /proc/%d/task && for t in *; do case $(cat $t/comm) in %s*) echo $t;; esac; done",
+             pid, name);
+    FILE *list = popen(command, "r");
+    assert_non_null(list);
+    while (count < most && fscanf(list, "%d", &threads[count]) == 1) {
+        count++;
+    }
+    pclose(list);
+    return count;
+}
+
+static void assert_confined(pid_t pid, pid_t thread, long long filters)
+{
+    assert_int_equal(status_number(pid, thread, "NoNewPrivs:", 10), 1);
+    assert_int_equal(status_number(pid, thread, "CapEff:", 16), 0);
+    assert_int_equal(status_number(pid, thread, "CapPrm:", 16), 0);
+    assert_int_equal(status_number(pid, thread, "Seccomp:", 10), 2);
+    assert_int_equal(status_number(pid, thread, "Seccomp_filters:", 10), filters);
+}
+
+static void test_every_thread(void **state)
+{
+    struct federation *federation = *state;
+    pid_t threads[64];
+    const pid_t self = getpid();
+    const long long outside = status_number(self, self, "Seccomp_filters:", 10);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        const pid_t pid = federation->hubs[hub];
+        const unsigned count = threads_named(pid, "", threads, 64);
+        assert_true(count >= 2);
+        for (unsigned i = 0; i < count; i++) {
+            const unsigned workers = threads_named(pid, "mr-upload", threads + 32, 32);
+            bool worker = false;
+            for (unsigned w = 0; w < workers; w++) {
+                worker = worker || threads[32 + w] == threads[i];
+            }
+            assert_confined(pid, threads[i], outside + (worker ? 2 : 1));
+        }
+        struct rlimit core;
+        assert_int_equal(prlimit(pid, RLIMIT_CORE, NULL, &core), 0);
+        assert_int_equal(core.rlim_max, 0);
+    }
+}
+
+/* The log says of every part whether it is in force. */
+static void test_the_log_says_so(void **state)
+{
+    struct federation *federation = *state;
+    char path[4096], line[512];
+    unsigned told = 0;
+    snprintf(path, sizeof path, "%s/hub-0.log", federation->dir);
+    FILE *log = fopen(path, "r");
+    assert_non_null(log);
+    while (fgets(line, sizeof line, log)) {
+        told += strstr(line, " sandbox.part ") != NULL;
+        if (strstr(line, "part=system_calls")) {
+            assert_non_null(strstr(line, "in_force=yes"));
+        }
+        if (strstr(line, "part=files") && mr_sandbox_landlock_version() > 0) {
+            assert_non_null(strstr(line, "in_force=yes"));
+        }
+    }
+    fclose(log);
+    assert_int_equal(told, MR_SANDBOX_PARTS);
+}
+
+/* --- secrets in memory ----------------------------------------------------------------------- */
+
+struct found {
+    unsigned guarded, bare; /* copies in locked pages that are left out of dumps, and elsewhere */
+};
+
+static unsigned occurrences(const uint8_t *bytes, size_t length, const uint8_t *secret, size_t size)
+{
+    unsigned count = 0;
+    const uint8_t *at = bytes;
+    while ((at = memmem(at, length - (size_t)(at - bytes), secret, size)) != NULL) {
+        count++;
+        at += size;
+    }
+    return count;
+}
+
+/* Reads all that a process has written to its memory. */
+static struct found search(pid_t pid, const uint8_t *secret, size_t size)
+{
+    struct found found = {0};
+    char path[64], line[512], access[8] = "";
+    unsigned long from = 0, to = 0;
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    const int memory = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/smaps", pid);
+    FILE *maps = fopen(path, "r");
+    assert_true(memory >= 0 && maps != NULL);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long a, b;
+        if (sscanf(line, "%lx-%lx %7s", &a, &b, access) == 3) {
+            from = a;
+            to = b;
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && access[0] == 'r' && access[1] == 'w') {
+            uint8_t *bytes = malloc(to - from);
+            const ssize_t got = pread(memory, bytes, to - from, (off_t)from);
+            const unsigned here = got > 0 ? occurrences(bytes, (size_t)got, secret, size) : 0;
+            const bool guarded = strstr(line, " lo ") && strstr(line, " dd ");
+            *(guarded ? &found.guarded : &found.bare) += here;
+            free(bytes);
+        }
+    }
+    fclose(maps);
+    close(memory);
+    return found;
+}
+
+/* A seed is in the helper's locked memory while the round needs it, and nowhere afterwards. */
+static void test_seeds_go(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[DEVICES];
+    struct mr_upload_request requests[DEVICES];
+    uint8_t seed[MR_SEED_BYTES];
+    const pid_t helper = federation->hubs[1];
+    const uint64_t round = federation_open_round(federation, NULL);
+    for (unsigned i = 0; i < DEVICES; i++) {
+        device_open(&devices[i], federation, i, 0);
+        device_seed(&devices[i], 0, &requests[i]);
+    }
+    memset(seed, 2 * 8 + 1, sizeof seed); /* of device 2, as device_seed makes it */
+    struct found found = search(helper, seed, sizeof seed);
+    print_message("in the round: %u in locked pages, %u elsewhere\n", found.guarded, found.bare);
+    assert_int_equal(found.guarded, 1);
+    assert_int_equal(found.bare, 0);
+    for (unsigned i = 0; i < DEVICES; i++) {
+        assert_int_equal(device_request(&devices[i], &requests[i], NULL), 200);
+        assert_int_equal(device_put(&devices[i]), 202);
+    }
+    federation_expect(federation, round, "published", NULL);
+    found = search(helper, seed, sizeof seed);
+    assert_int_equal(found.guarded + found.bare, 0);
+    devices_close(devices, DEVICES);
+}
+
+/* The signing key, likewise, but for what OpenSSL makes of it while it signs. */
+static void test_signing_keys(void **state)
+{
+    struct federation *federation = *state;
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        char path[4096], hex[65] = "";
+        uint8_t key[32];
+        snprintf(path, sizeof path, "%s/pki/hub-%u.sign.key", federation->dir, hub);
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%64s", hex), 1);
+        fclose(file);
+        assert_int_equal(mr_hex_decode(key, sizeof key, hex), 0);
+        const struct found found = search(federation->hubs[hub], key, sizeof key);
+        print_message("hub %u: %u in locked pages, %u elsewhere\n", hub, found.guarded, found.bare);
+        assert_true(found.guarded >= 1);
+        assert_int_equal(found.bare, 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_every_thread),
+        T(test_the_log_says_so),
+        T(test_seeds_go),
+        T(test_signing_keys),
+    };
+    if (!federation_program(argc, argv)) {
+        return 2;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

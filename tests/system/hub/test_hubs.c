@@ -1,0 +1,402 @@
+/* test_hubs.c - two real hub processes over TLS: a whole round, a cohort one short, a helper asked
+ * twice, wrong roles and paths, the end in the middle of things. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "appliance/cli/pki.h"
+#include "federation.h"
+#include "base/bytes.h"
+
+/* --- whole rounds ---------------------------------------------------------------------------- */
+
+static void run_round(struct federation *federation, uint64_t after)
+{
+    struct device devices[4];
+    const uint64_t round = federation_open_round(federation, NULL);
+    assert_int_equal(round, after + 1);
+    for (unsigned i = 0; i < 4; i++) {
+        device_open(&devices[i], federation, i, after);
+        device_upload(&devices[i], 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+    json_t *outcome = federation_await(federation, round);
+    assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
+    assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
+    devices_check_sum(devices, 4, round);
+
+    const char *hash = json_string_value(json_object_get(outcome, "model_hash"));
+    char path[160];
+    struct mr_h2_response models[FEDERATION_HUBS];
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        struct mr_h2_client *client = federation_client(federation, "device-000", hub);
+        snprintf(path, sizeof path, "/v1/models/%s", hash);
+        assert_int_equal(federation_ask(client, "GET", path, NULL, 0, &models[hub]), 200);
+        mr_h2_client_close(client);
+    }
+    assert_int_equal(models[0].length, models[1].length);
+    assert_memory_equal(models[0].body, models[1].body, models[0].length);
+    for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
+        mr_h2_response_fini(&models[i]);
+    }
+    devices_close(devices, 4);
+    json_decref(outcome);
+}
+
+static void test_rounds_and_restarts(void **state)
+{
+    struct federation *federation = *state;
+    run_round(federation, 0);
+    run_round(federation, 1);
+    /* Both come back from their disks: models, current, round numbers. */
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        assert_int_equal(federation_stop(federation, hub, SIGTERM), 0);
+        federation_start(federation, hub);
+    }
+    run_round(federation, 2);
+    json_t *past;
+    assert_int_equal(
+        federation_json(federation, "operator", 0, "GET", "/v1/admin/rounds/1", NULL, &past), 200);
+    assert_string_equal(json_string_value(json_object_get(past, "state")), "published");
+    json_decref(past);
+}
+
+static void test_one_short_releases_nothing_anywhere(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[2];
+    const uint64_t round = federation_open_round(federation, "{\"deadline_ms\": 5000}");
+    for (unsigned i = 0; i < 2; i++) {
+        device_open(&devices[i], federation, i, 0);
+        device_upload(&devices[i], 0);
+    }
+    federation_expect(federation, round, "void", "below cohort minimum");
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
+    }
+    devices_close(devices, 2);
+    json_t *status;
+    const char *helper_state = "";
+    for (unsigned i = 0; i < 100 && strcmp(helper_state, "void") != 0; i++) {
+        assert_int_equal(
+            federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status), 200);
+        helper_state =
+            strcmp(json_string_value(json_object_get(json_object_get(status, "helper"), "state")),
+                   "void") == 0
+                ? "void"
+                : "";
+        json_decref(status);
+        usleep(20000);
+    }
+    assert_string_equal(helper_state, "void");
+    /* The next round is not harmed. */
+    run_round(federation, 1);
+}
+
+static void test_attempts(void **state)
+{
+    struct federation *federation = *state;
+    struct device devices[4];
+    struct mr_upload_request request;
+    char code[40];
+    const uint64_t round = federation_open_round(federation, NULL);
+    devices_open(devices, 4, federation, 0);
+    device_seed(&devices[0], 0, &request);
+    assert_int_equal(device_request(&devices[0], &request, code), 200);
+    const uint64_t first = devices[0].grant.upload_id;
+    assert_int_equal(device_request(&devices[0], &request, code), 409);
+    assert_string_equal(code, "bad_attempt");
+    device_upload(&devices[0], 1); /* a new attempt takes the place of the first */
+    devices[0].grant.upload_id = first;
+    assert_int_equal(device_await(&devices[0], 0).reason, MR_REASON_SUPERSEDED);
+    assert_int_equal(device_put(&devices[0]), 409);
+    device_seed(&devices[0], 2, &request);
+    assert_int_equal(device_request(&devices[0], &request, code), 409);
+    assert_string_equal(code, "already_counted");
+    device_seed(&devices[0], 1, &request); /* the share as sent, for the sum */
+    for (unsigned i = 1; i < 4; i++) {
+        device_upload(&devices[i], 0);
+    }
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, 4, round);
+    devices_close(devices, 4);
+}
+
+/* What cannot be synced is not called committed: the hub stops instead. */
+static void test_disk_that_takes_no_more(void **state)
+{
+    struct federation *federation = *state;
+    struct device device;
+    struct mr_upload_request request;
+    assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
+    federation->file_limit = 1500; /* enough for the signed terms, not for a sum */
+    federation_start(federation, 0);
+    const uint64_t round = federation_open_round(federation, NULL);
+    device_open(&device, federation, 0, 0);
+    device_seed(&device, 0, &request);
+    assert_int_equal(device_request(&device, &request, NULL), 200);
+    struct mr_h2_response response;
+    struct mr_error error;
+    char path[120];
+    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx/share",
+             (unsigned long long)device.grant.upload_id);
+    assert_int_equal(federation_ask(device.lead, "PUT", path, device.share,
+                                    device.terms.layout.share_bytes, &response),
+                     202);
+    mr_h2_response_fini(&response);
+    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx?wait_ms=20000",
+             (unsigned long long)device.grant.upload_id);
+    if (mr_h2_client_request(device.lead, "GET", path, NULL, NULL, 0, 1000, 20000, &response,
+                             &error) == MR_H2_OK) {
+        assert_null(strstr((char *)response.body, "committed"));
+        mr_h2_response_fini(&response);
+    }
+    assert_int_equal(federation_wait(federation, 0), 1);
+    device_close(&device);
+    /* With room again the same round goes on, without the upload that was not durable. */
+    federation->file_limit = 0;
+    federation_start(federation, 0);
+    struct device devices[4];
+    for (unsigned i = 0; i < 4; i++) {
+        device_open(&devices[i], federation, i, 0);
+        assert_int_equal(devices[i].terms.announcement.round, round);
+        device_upload(&devices[i], 0);
+    }
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, 4, round);
+    devices_close(devices, 4);
+}
+
+static void test_rounds_by_themselves(void **state)
+{
+    struct federation *federation = federation_open("  automatic: true\n");
+    (void)state;
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+    for (uint64_t round = 1; round <= 2; round++) {
+        struct device devices[4];
+        for (unsigned i = 0; i < 4; i++) {
+            device_open(&devices[i], federation, i, round - 1);
+            assert_int_equal(devices[i].terms.announcement.round, round);
+            device_upload(&devices[i], 0);
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+            device_close(&devices[i]);
+        }
+    }
+    federation_close(federation);
+}
+
+/* --- a helper alone, and a lead that asks for too much --------------------------------------- */
+
+static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t round, float scale,
+                      struct mr_round_terms *terms)
+{
+    struct mr_announcement announcement = {.round = round,
+                                           .deadline_unix_ms = 1,
+                                           .dimension = DIMENSION,
+                                           .ring_bits = 16,
+                                           .chunk_bytes = 1408,
+                                           .cohort_min = 3,
+                                           .cohort_max = 6,
+                                           .weight_max = 10,
+                                           .scale = scale,
+                                           .clip_norm = 1.0f,
+                                           .hub_count = FEDERATION_HUBS};
+    struct mr_error error = {.text = ""};
+    memcpy(announcement.model_hash, federation->model_hash, MR_HASH_BYTES);
+    for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
+        char path[4096], hex[65] = "";
+        snprintf(path, sizeof path, "%s/pki/hub-%u.sign.pub", federation->dir, i);
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%64s", hex), 1);
+        fclose(file);
+        announcement.hubs[i].index = (uint16_t)i;
+        snprintf(announcement.hubs[i].name, sizeof announcement.hubs[i].name, "hub-%u", i);
+        assert_int_equal(mr_hex_decode(announcement.hubs[i].public_key, 32, hex), 0);
+    }
+    const size_t length = mr_announcement_encode(bytes, &announcement);
+    assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
+    return length;
+}
+
+static void lead_key(struct federation *federation, uint8_t key[32])
+{
+    char path[4096], hex[65] = "";
+    snprintf(path, sizeof path, "%s/pki/hub-0.sign.key", federation->dir);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%64s", hex), 1);
+    fclose(file);
+    assert_int_equal(mr_hex_decode(key, 32, hex), 0);
+}
+
+static size_t freeze_body(struct federation *federation, uint8_t *body,
+                          const struct mr_round_terms *terms, unsigned first, unsigned count)
+{
+    struct mr_included entries[FEDERATION_DEVICES];
+    struct mr_commitment commitment = {.hub_index = 0, .value = {1}};
+    uint8_t key[32];
+    for (unsigned i = 0; i < count; i++) {
+        mr_pki_device_id(entries[i].client_id, first + i, FEDERATION_DEVICES);
+        entries[i].attempt = 0;
+    }
+    mr_included_sort(entries, count);
+    const size_t length = mr_included_encode(body, entries, count);
+    lead_key(federation, key);
+    assert_int_equal(mr_commitment_sign(&commitment, terms->hash, key), 0);
+    mr_commitment_encode(body + length, &commitment);
+    return length + MR_COMMITMENT_BYTES;
+}
+
+static void test_helper_is_asked_twice(void **state)
+{
+    struct federation *federation = *state;
+    struct mr_round_terms terms;
+    struct mr_h2_response answers[2];
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX], body[1024];
+    struct mr_h2_client *lead = federation_client(federation, "hub-0", 1);
+    size_t length = propose(federation, bytes, 40, 100.0f, &terms);
+    assert_int_equal(federation_ask(lead, "POST", "/v1/peer/rounds", bytes, length, &answers[0]),
+                     200);
+    mr_h2_response_fini(&answers[0]);
+    for (unsigned i = 0; i < 5; i++) {
+        struct device device = {.federation = federation, .number = i, .terms = terms};
+        mr_pki_device_id(device.client_id, i, FEDERATION_DEVICES);
+        struct mr_upload_request request;
+        snprintf(device.stem, sizeof device.stem, "device-%03u", i);
+        device.q = calloc(1, terms.layout.lanes);
+        device.share = aligned_alloc(64, terms.layout.share_bytes);
+        device_seed(&device, 0, &request);
+        free(device.q);
+        free(device.share);
+    }
+    const char *path = "/v1/peer/rounds/40/freeze";
+    length = freeze_body(federation, body, &terms, 0, 2);
+    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "below_cohort_minimum");
+    length = freeze_body(federation, body, &terms, 2, 4); /* device 5 never came */
+    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "set_not_admitted");
+    length = freeze_body(federation, body, &terms, 0, 4);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(federation_ask(lead, "POST", path, body, length, &answers[i]), 200);
+        assert_int_equal(answers[i].length, MR_COMMITMENT_BYTES);
+    }
+    assert_memory_equal(answers[0].body, answers[1].body, MR_COMMITMENT_BYTES);
+    mr_h2_response_fini(&answers[0]);
+    mr_h2_response_fini(&answers[1]);
+    length = freeze_body(federation, body, &terms, 1, 4);
+    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "set_conflict");
+
+    /* A helper that was killed still knows what it signed. */
+    mr_h2_client_close(lead);
+    federation_stop(federation, 1, SIGKILL);
+    federation_start(federation, 1);
+    length = propose(federation, bytes, 40, 200.0f, &terms);
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
+                       "wrong_announcement");
+    length = propose(federation, bytes, 39, 100.0f, &terms);
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
+                       "wrong_round");
+    length = propose(federation, bytes, 41, 100.0f, &terms);
+    bytes[60] ^= 1; /* another model */
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
+                       "wrong_announcement");
+}
+
+static void test_helper_away(void **state)
+{
+    struct federation *federation = *state;
+    assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+    federation_expect(federation, federation_open_round(federation, NULL), "void",
+                      "hub 1 (hub-1), propose");
+    federation_start(federation, 1);
+    run_round(federation, 1);
+}
+
+/* --- roles, paths, ends ---------------------------------------------------------------------- */
+
+static void test_refusals(void **state)
+{
+    struct federation *f = *state;
+    static const char *const operators[] = {"/metrics", "/v1/status", "/v1/admin/rounds"};
+    for (unsigned i = 0; i < 3; i++) {
+        federation_refused(f, "device-000", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
+        federation_refused(f, "hub-1", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
+    }
+    federation_refused(f, "operator", 1, "POST", "/v1/rounds/1/seed", "{}", 2, "unauthorised_role");
+    federation_refused(f, "device-000", 1, "POST", "/v1/peer/rounds", "x", 1, "unauthorised_role");
+    federation_refused(f, "hub-0", 0, "GET", "/v1/rounds/current", NULL, 0, "unauthorised_role");
+    federation_refused(f, "device-000", 1, "GET", "/v1/rounds/current", NULL, 0, "no_round");
+    federation_refused(f, "device-000", 0, "POST", "/v1/rounds/1/seed", "{}", 2, "no_round");
+    federation_refused(f, "device-000", 1, "POST", "/v1/rounds/1/seed", "{}", 2, "bad_request");
+    federation_refused(f, "device-000", 1, "POST", "/v1/rounds/01/seed", "{}", 2, "bad_request");
+    federation_refused(f, "device-000", 0, "GET", "/v1/models/00", NULL, 0, "bad_request");
+    federation_refused(f, "device-000", 0, "GET",
+                       "/v1/models/"
+                       "0000000000000000000000000000000000000000000000000000000000000000",
+                       NULL, 0, "not_found");
+    federation_refused(f, "device-000", 0, "GET", "/v1/nothing", NULL, 0, "not_found");
+    federation_refused(f, "operator", 0, "GET", "/v1/admin/rounds/77", NULL, 0, "no_round");
+    static const char *const bad[] = {
+        "{\"quorum\": \"many\"}",   "{\"quorums\": 4}",   "[]",
+        "{\"quorum\": 4294967296}", "{\"ring_bits\": 8}", "{\"quorum\": 2}",
+        "{\"cohort_max\": 1000}"};
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        federation_refused(f, "operator", 0, "POST", "/v1/admin/rounds", bad[i], strlen(bad[i]),
+                           "bad_request");
+    }
+    federation_refused(f, "operator", 0, "POST", "/v1/admin/rounds", "{\"cohort_min\": 2}", 17,
+                       "below_cohort_minimum");
+}
+
+static void test_end_in_the_middle(void **state)
+{
+    struct federation *federation = *state;
+    struct device device;
+    federation_open_round(federation, NULL);
+    device_open(&device, federation, 0, 0);
+    device_upload(&device, 0);
+    /* A long poll hangs while both stop. */
+    struct mr_h2_client *poller = federation_client(federation, "device-001", 0);
+    const pid_t waiter = fork();
+    if (waiter == 0) {
+        char path[] = "/v1/rounds/current?after=9&wait_ms=30000";
+        struct mr_h2_response response;
+        struct mr_error error;
+        mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
+        _exit(0);
+    }
+    usleep(100000);
+    assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
+    assert_int_equal(federation_stop(federation, 1, SIGINT), 0);
+    kill(waiter, SIGKILL);
+    waitpid(waiter, NULL, 0);
+    mr_h2_client_close(poller);
+    device_close(&device);
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_rounds_and_restarts),
+        T(test_one_short_releases_nothing_anywhere),
+        T(test_attempts),
+        T(test_disk_that_takes_no_more),
+        cmocka_unit_test(test_rounds_by_themselves),
+        T(test_helper_is_asked_twice),
+        T(test_helper_away),
+        T(test_refusals),
+        T(test_end_in_the_middle),
+    };
+    if (!federation_program(argc, argv)) {
+        return 2;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

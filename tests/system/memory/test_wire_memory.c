@@ -1,0 +1,261 @@
+/* test_wire_memory.c - wire/ when memory runs out, at every single allocation, those of OpenSSL and
+ * jansson included: a clean refusal, never half an answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+
+#include "tests/system/memory/failing.h"
+#include "wire/aead.h"
+#include "wire/exchange.h"
+#include "base/json_memory.h"
+#include "wire/keys.h"
+#include "wire/messages.h"
+#include "wire/safetensors.h"
+
+static const uint8_t key[32] = {7};
+static const uint8_t hash[MR_HASH_BYTES] = {1};
+static const uint8_t client[MR_CLIENT_ID_BYTES] = {2};
+
+/* --- signatures and hashes ------------------------------------------------------------------- */
+
+static bool announcement(void *public_key)
+{
+    uint8_t signature[MR_SIGNATURE_BYTES];
+    return mr_announcement_sign(signature, hash, key) == 0 &&
+           mr_announcement_verify(signature, hash, public_key) == 0;
+}
+
+static bool receipt(void *public_key)
+{
+    uint8_t signature[MR_SIGNATURE_BYTES];
+    struct mr_signing_pair pair;
+    return mr_signing_pair_derive(&pair, key) == 0 &&
+           mr_receipt_sign(signature, hash, client, 1, 0, &pair) == 0 &&
+           mr_receipt_verify(signature, hash, client, 1, 0, public_key) == 0;
+}
+
+static bool commitment(void *public_key)
+{
+    static const struct mr_included included[2] = {{.attempt = 1}, {.client_id = {1}}};
+    struct mr_commitment commitment = {.hub_index = 3};
+    uint8_t set_hash[MR_HASH_BYTES];
+    return mr_included_hash(set_hash, hash, included, 2) == 0 &&
+           mr_commitment_compute(commitment.value, hash, set_hash, 3, key, hash, sizeof hash) ==
+               0 &&
+           mr_commitment_sign(&commitment, hash, key) == 0 &&
+           mr_commitment_verify(&commitment, hash, public_key) == 0;
+}
+
+static bool model(void *public_key)
+{
+    uint8_t signature[MR_SIGNATURE_BYTES];
+    return mr_model_sign(signature, hash, hash, hash, key) == 0 &&
+           mr_model_verify(signature, hash, hash, hash, public_key) == 0;
+}
+
+/* The public key of `key`. */
+static void public_key_of(uint8_t public_key[MR_PUBLIC_KEY_BYTES])
+{
+    size_t length = MR_PUBLIC_KEY_BYTES;
+    EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key, sizeof key);
+    assert_int_equal(EVP_PKEY_get_raw_public_key(pair, public_key, &length), 1);
+    EVP_PKEY_free(pair);
+}
+
+static void test_signatures(void **state)
+{
+    uint8_t public_key[MR_PUBLIC_KEY_BYTES];
+    (void)state;
+    public_key_of(public_key);
+    failing_each(announcement, public_key, "announcement");
+    failing_each(receipt, public_key, "receipt");
+    failing_each(commitment, public_key, "commitment");
+    failing_each(model, public_key, "model");
+}
+
+/* --- keys ------------------------------------------------------------------------------------ */
+
+static bool masks(void *context)
+{
+    const struct mr_key_scope scope = {.announcement_hash = hash, .client_id = client};
+    struct mr_mask_stream mask, signs;
+    (void)context;
+    return mr_mask_derive(&mask, key, &scope) == 0 && mr_rotation_derive(&signs, key, 7) == 0;
+}
+
+/* Of keys that could not be derived nothing is left. */
+static bool upload_keys(void *context)
+{
+    static const struct mr_upload_keys nothing;
+    struct mr_upload_keys keys;
+    (void)context;
+    memset(&keys, 0, sizeof keys);
+    if (mr_upload_keys_derive(&keys, key) == 0)
+        return true;
+    assert_memory_equal(&keys, &nothing, sizeof keys);
+    return false;
+}
+
+static bool seal(struct mr_aead *aead, const struct mr_aead_key *aead_key)
+{
+    uint8_t plain[64] = {5}, cipher[64], tag[MR_TAG_BYTES], again[64];
+    if (mr_aead_rekey(aead, aead_key) != 0 ||
+        mr_aead_seal(aead, 9, hash, sizeof hash, plain, sizeof plain, cipher, tag) != 0 ||
+        mr_aead_unseal(aead, 9, hash, sizeof hash, cipher, sizeof cipher, tag, again) != 0)
+        return false;
+    assert_memory_equal(again, plain, sizeof plain);
+    return true;
+}
+
+static bool aead(void *context)
+{
+    static const struct mr_aead_key aead_key = {.key = {1}, .iv = {2}};
+    struct mr_aead *made = mr_aead_open();
+    (void)context;
+    const bool good = made != NULL && seal(made, &aead_key);
+    mr_aead_close(made);
+    return good;
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    failing_each(masks, NULL, "masks");
+    failing_each(upload_keys, NULL, "upload keys");
+    failing_each(aead, NULL, "aead");
+}
+
+/* --- bodies ---------------------------------------------------------------------------------- */
+
+/* Written and read again; a text that is there is the whole text. */
+#define BODY(name, ...)                                                                            \
+    static bool body_##name(void *context)                                                         \
+    {                                                                                              \
+        const struct mr_##name message = {__VA_ARGS__};                                            \
+        struct mr_##name again;                                                                    \
+        struct mr_error error = {.text = ""};                                                      \
+        (void)context;                                                                             \
+        failing_json(true);                                                                        \
+        char *text = mr_##name##_encode(&message);                                                 \
+        failing_json(false);                                                                       \
+        const bool good =                                                                          \
+            text != NULL && mr_##name##_decode(&again, text, strlen(text), &error) == 0;           \
+        if (text != NULL && !good)                                                                 \
+            assert_string_not_equal(error.text, "");                                               \
+        free(text);                                                                                \
+        return good;                                                                               \
+    }
+
+BODY(seed_request, .attempt = 1)
+BODY(receipt, .hub_index = 1)
+BODY(upload_request, .receipt_count = 2)
+BODY(upload_grant, .upload_id = 5, .udp_host = "127.0.0.1", .udp_port = 9)
+BODY(upload_status, .state = MR_UPLOAD_STAGED)
+BODY(peer_signature, .hub_index = 1)
+BODY(peer_model, .hub_index = 1)
+BODY(refusal, .code = "busy", .message = "not now")
+
+static void test_bodies(void **state)
+{
+    (void)state;
+    failing_each(body_seed_request, NULL, "seed request");
+    failing_each(body_receipt, NULL, "receipt");
+    failing_each(body_upload_request, NULL, "upload request");
+    failing_each(body_upload_grant, NULL, "upload grant");
+    failing_each(body_upload_status, NULL, "upload status");
+    failing_each(body_peer_signature, NULL, "peer signature");
+    failing_each(body_peer_model, NULL, "peer model");
+    failing_each(body_refusal, NULL, "refusal");
+}
+
+/* --- models ---------------------------------------------------------------------------------- */
+
+static const struct mr_tensor tensors[2] = {
+    {.name = "w", .dims = {2, 3}, .rank = 2},
+    {.name = "b", .dims = {2}, .rank = 1},
+};
+
+static bool write_header(void *context)
+{
+    size_t length = 0;
+    (void)context;
+    failing_json(true);
+    uint8_t *bytes = mr_safetensors_header(tensors, 2, &length);
+    failing_json(false);
+    free(bytes);
+    return bytes != NULL;
+}
+
+struct file {
+    uint8_t *bytes;
+    size_t length;
+};
+
+static bool read_model(void *context)
+{
+    const struct file *file = context;
+    struct mr_safetensors read;
+    struct mr_error error = {.text = ""};
+    if (mr_safetensors_parse(&read, file->bytes, file->length, &error) != 0) {
+        assert_string_not_equal(error.text, "");
+        return false;
+    }
+    assert_int_equal(read.count, 8);
+    mr_safetensors_fini(&read);
+    return true;
+}
+
+static void test_models(void **state)
+{
+    struct file file;
+    size_t header = 0;
+    (void)state;
+    failing_each(write_header, NULL, "header");
+    file.bytes = mr_safetensors_header(tensors, 2, &header);
+    file.length = header + 32;
+    file.bytes = realloc(file.bytes, file.length);
+    assert_non_null(file.bytes);
+    memset(file.bytes + header, 0, 32);
+    failing_each(read_model, &file, "model");
+    free(file.bytes);
+}
+
+/* jansson is not let go on without memory while it reads what a peer sent. */
+static void test_json_stops(void **state)
+{
+    int status = 0;
+    (void)state;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct mr_upload_status message;
+        struct mr_error error;
+        const char text[] = "{\"state\":\"staged\",\"reason\":\"none\"}";
+        mr_json_stop_without_memory();
+        failing_now();
+        mr_upload_status_decode(&message, text, sizeof text - 1, &error);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signatures), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_bodies),     cmocka_unit_test(test_models),
+        cmocka_unit_test(test_json_stops),
+    };
+    failing_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

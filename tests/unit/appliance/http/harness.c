@@ -1,0 +1,415 @@
+#include "tests/unit/appliance/http/harness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+static void pause_ms(long ms)
+{
+    const struct timespec time = {.tv_nsec = ms * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* --- certificates */
+
+static void issue(const char *dir, const char *stem, const char *const *uris, unsigned uri_count,
+                  int64_t from_s, int64_t until_s)
+{
+    struct mr_error error;
+    const struct mr_pki_leaf leaf = {
+        .stem = stem, .uris = uris, .uri_count = uri_count, .from_s = from_s, .until_s = until_s};
+    assert_int_equal(mr_pki_issue(dir, &leaf, &error), 0);
+}
+
+void harness_make_certificates(struct harness *harness)
+{
+    static const char *const uris[] = {"urn:millrace:device:00000000000000000000000000000001",
+                                       "urn:millrace:operator:two"};
+    static const char *const malformed[] = {"urn:millrace:device:00"};
+    static const char *const beside[] = {"https://example.org/",
+                                         "urn:millrace:device:00000000000000000000000000000002"};
+    struct mr_error error;
+    strcpy(harness->dir, "/tmp/mr-test-control-XXXXXX");
+    strcpy(harness->foreign, "/tmp/mr-test-foreign-XXXXXX");
+    assert_non_null(mkdtemp(harness->dir));
+    assert_non_null(mkdtemp(harness->foreign));
+    struct mr_pki_plan plan = {.dir = harness->dir, .hubs = 2, .devices = 4, .operators = 1};
+    assert_int_equal(mr_pki_init(&plan, &error), 0);
+    plan.dir = harness->foreign;
+    assert_int_equal(mr_pki_init(&plan, &error), 0);
+    issue(harness->dir, "nobody", NULL, 0, -60, 3600);
+    issue(harness->dir, "two", uris, 2, -60, 3600);
+    issue(harness->dir, "malformed", malformed, 1, -60, 3600);
+    issue(harness->dir, "beside", beside, 2, -60, 3600);
+    issue(harness->dir, "expired", uris, 1, -7200, -3600);
+    issue(harness->dir, "early", uris, 1, 3600, 7200);
+}
+
+void harness_remove_certificates(struct harness *harness)
+{
+    char command[192];
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", harness->dir, harness->foreign);
+    assert_int_equal(system(command), 0);
+}
+
+/* --- handlers */
+
+static void on_echo(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    size_t length;
+    atomic_fetch_add(&harness->handled, 1);
+    const uint8_t *body = mr_request_body(request, &length);
+    mr_request_answer(request, 200, "application/octet-stream", body, length);
+}
+
+static void on_progress(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    size_t length;
+    (void)mr_request_body(request, &length);
+    assert_true(length >= MR_ROUTE_PROGRESS_BYTES);
+    assert_string_equal(mr_request_param(request, 0), "seven");
+    atomic_fetch_add(&harness->progress, 1);
+}
+
+static void on_who(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    char uri[MR_IDENTITY_URI_MAX], text[512];
+    atomic_fetch_add(&harness->handled, 1);
+    mr_identity_format(uri, mr_request_identity(request));
+    snprintf(text, sizeof text, "%s %s a=%s b=%s c=%s n=%llu", uri, mr_request_peer_host(request),
+             mr_request_param(request, 0), mr_request_param(request, 1),
+             mr_request_param(request, 2), (unsigned long long)mr_request_query(request, "n", 99));
+    mr_request_answer(request, 200, "text/plain", text, strlen(text));
+}
+
+static void on_hold(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    assert_true(harness->held_count < HELD_MAX);
+    harness->held[harness->held_count++] = request;
+    atomic_store(&harness->held_now, harness->held_count);
+}
+
+static void answer_held(void *context)
+{
+    struct harness *harness = context;
+    uint8_t key[16];
+    for (unsigned i = 0; i < harness->held_count; i++) {
+        (void)mr_request_export(harness->held[i], "EXPORTER-test", NULL, 0, key, sizeof key);
+        mr_request_answer(harness->held[i], 200, "text/plain", "at last", 7);
+    }
+    harness->held_count = 0;
+    atomic_store(&harness->held_now, 0);
+}
+
+static void on_released(void *context)
+{
+    struct harness *harness = context;
+    atomic_fetch_add(&harness->released, 1);
+}
+
+static void on_big(void *context, struct mr_request *request)
+{
+    struct harness *harness = context;
+    atomic_fetch_add(&harness->handled, 1);
+    mr_request_answer_borrowed(request, 200, "application/octet-stream", harness->big, BIG_BYTES,
+                               on_released, harness);
+}
+
+static void on_export(void *context, struct mr_request *request)
+{
+    (void)context;
+    uint8_t key[32];
+    size_t length;
+    const uint8_t *body = mr_request_body(request, &length);
+    assert_int_equal(
+        mr_request_export(request, "EXPORTER-Millrace-upload", body, length, key, sizeof key), 0);
+    mr_request_answer(request, 200, "application/octet-stream", key, sizeof key);
+}
+
+static void on_refuse(void *context, struct mr_request *request)
+{
+    (void)context;
+    mr_request_refuse(request, 409, "closed", 250, "round %u is over", 7u);
+}
+
+static void on_nothing(void *context, struct mr_request *request)
+{
+    (void)context;
+    mr_request_answer(request, 204, NULL, NULL, 0);
+}
+
+#define ANYBODY                                                                                    \
+    (MR_ROLE_BIT(MR_ROLE_DEVICE) | MR_ROLE_BIT(MR_ROLE_HUB) | MR_ROLE_BIT(MR_ROLE_OPERATOR))
+
+static const struct mr_route routes[] = {
+    {"POST", "/echo", ANYBODY, LARGE_BYTES, on_echo},
+    {"POST", "/slow/{name}", ANYBODY, LARGE_BYTES, on_echo, on_progress},
+    {"POST", "/small", ANYBODY, SMALL_BYTES, on_echo},
+    {"GET", "/who/{a}/and/{b}", ANYBODY, 0, on_who},
+    {"GET", "/hold", ANYBODY, 0, on_hold},
+    {"GET", "/big", ANYBODY, 0, on_big},
+    {"POST", "/export", ANYBODY, 256, on_export},
+    {"GET", "/refuse", ANYBODY, 0, on_refuse},
+    {"GET", "/nothing", ANYBODY, 0, on_nothing},
+    {"GET", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), 0, on_nothing},
+    {"POST", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), LARGE_BYTES, on_echo},
+};
+
+/* --- the server's thread */
+
+struct mr_server_config harness_config(const struct harness *harness)
+{
+    static char ca[128], certificate[128], key[128];
+    snprintf(ca, sizeof ca, "%s/ca.pem", harness->dir);
+    snprintf(certificate, sizeof certificate, "%s/hub-0.pem", harness->dir);
+    snprintf(key, sizeof key, "%s/hub-0.key", harness->dir);
+    return (struct mr_server_config){
+        .listen_host = "127.0.0.1",
+        .ca_file = ca,
+        .certificate_file = certificate,
+        .private_key_file = key,
+        .connections_max = 256,
+        .streams_max = 16,
+        .bodies_bytes_max = 64 * 1024 * 1024,
+        .handshake_timeout_ms = 10000,
+        .idle_timeout_ms = 60000,
+        .handshakes_max = 256,
+    };
+}
+
+static void *run(void *argument)
+{
+    mr_loop_run(argument);
+    return NULL;
+}
+
+void harness_start(struct harness *harness, const struct mr_server_config *config)
+{
+    struct mr_error error = {""};
+    harness->held_count = 0;
+    atomic_store(&harness->held_now, 0);
+    atomic_store(&harness->released, 0);
+    atomic_store(&harness->handled, 0);
+    atomic_store(&harness->progress, 0);
+    harness->big = malloc(BIG_BYTES);
+    assert_non_null(harness->big);
+    for (size_t i = 0; i < BIG_BYTES; i++) {
+        harness->big[i] = (uint8_t)(i * 2654435761u >> 13);
+    }
+    assert_int_equal(mr_loop_open(&harness->loop, &error), 0);
+    if (mr_server_open(&harness->server, harness->loop, config, routes,
+                       sizeof routes / sizeof *routes, harness, NULL, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    assert_int_equal(pthread_create(&harness->thread, NULL, run, harness->loop), 0);
+}
+
+void harness_stop(struct harness *harness)
+{
+    mr_loop_stop(harness->loop);
+    pthread_join(harness->thread, NULL);
+    mr_server_close(harness->server);
+    answer_held(harness); /* the server is gone: into the void */
+    mr_loop_close(harness->loop);
+    free(harness->big);
+}
+
+struct errand {
+    struct harness *harness;
+    atomic_uint done;
+};
+
+static void copy_metrics(void *context)
+{
+    struct errand *errand = context;
+    struct mr_metrics metrics;
+    mr_metrics_init(&metrics);
+    mr_server_metrics(errand->harness->server, &metrics);
+    snprintf(errand->harness->metrics, sizeof errand->harness->metrics, "%s", metrics.text);
+    mr_metrics_fini(&metrics);
+    atomic_store(&errand->done, 1);
+}
+
+static void release(void *context)
+{
+    struct errand *errand = context;
+    answer_held(errand->harness);
+    atomic_store(&errand->done, 1);
+}
+
+static void reload_revocations(void *context)
+{
+    struct errand *errand = context;
+    struct mr_error error;
+    assert_int_equal(mr_server_reload_revocations(errand->harness->server, &error), 0);
+    atomic_store(&errand->done, 1);
+}
+
+static void send_errand(struct harness *harness, mr_loop_fn fn)
+{
+    struct errand errand = {.harness = harness};
+    mr_loop_post(harness->loop, fn, &errand);
+    harness_await(&errand.done, 1);
+}
+
+void harness_release(struct harness *harness)
+{
+    send_errand(harness, release);
+}
+
+void harness_reload_revocations(struct harness *harness)
+{
+    send_errand(harness, reload_revocations);
+}
+
+double harness_metric(struct harness *harness, const char *sample)
+{
+    char line[160];
+    send_errand(harness, copy_metrics);
+    snprintf(line, sizeof line, "\n%s ", sample);
+    const char *found = strstr(harness->metrics, line);
+    return found ? strtod(found + strlen(line), NULL) : -1;
+}
+
+void harness_await_metric(struct harness *harness, const char *sample, double value)
+{
+    double now = -1;
+    for (int i = 0; i < WAIT_MS / 5; i++) {
+        now = harness_metric(harness, sample);
+        if (now == value) {
+            return;
+        }
+        pause_ms(5);
+    }
+    print_message("%s", harness->metrics);
+    fail_msg("%s is %g and does not become %g", sample, now, value);
+}
+
+void harness_await(const atomic_uint *counter, unsigned value)
+{
+    for (int i = 0; i < WAIT_MS && atomic_load(counter) != value; i++) {
+        pause_ms(1);
+    }
+    assert_int_equal(atomic_load(counter), value);
+}
+
+/* --- clients */
+
+struct mr_h2_endpoint harness_endpoint(const struct harness *harness, struct paths *paths,
+                                       const char *dir, const char *stem)
+{
+    snprintf(paths->ca, sizeof paths->ca, "%s/ca.pem", harness->dir);
+    snprintf(paths->certificate, sizeof paths->certificate, "%s/%s.pem", dir, stem);
+    snprintf(paths->key, sizeof paths->key, "%s/%s.key", dir, stem);
+    return (struct mr_h2_endpoint){.host = "127.0.0.1",
+                                   .port = mr_server_port(harness->server),
+                                   .hub_index = 0,
+                                   .ca_file = paths->ca,
+                                   .certificate_file = paths->certificate,
+                                   .private_key_file = paths->key};
+}
+
+struct mr_h2_client *harness_client(const struct harness *harness, const char *stem)
+{
+    struct paths paths;
+    struct mr_error error = {""};
+    struct mr_h2_client *client = NULL;
+    const struct mr_h2_endpoint endpoint = harness_endpoint(harness, &paths, harness->dir, stem);
+    if (mr_h2_client_open(&client, &endpoint, WAIT_MS, &error) != MR_H2_OK) {
+        fail_msg("%s", error.text);
+    }
+    return client;
+}
+
+void harness_ask(struct mr_h2_client *client, const char *method, const char *path,
+                 const void *body, size_t length, struct mr_h2_response *response)
+{
+    struct mr_error error = {""};
+    if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL, body,
+                             length, 2 * BIG_BYTES, WAIT_MS, response, &error) != MR_H2_OK) {
+        fail_msg("%s %s: %s", method, path, error.text);
+    }
+}
+
+void bare_open(struct bare *bare, const struct harness *harness, const char *dir, const char *stem,
+               int version)
+{
+    static const uint8_t h2[] = {2, 'h', '2'};
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons(mr_server_port(harness->server)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bare->context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(bare->context, version);
+    SSL_CTX_set_alpn_protos(bare->context, h2, sizeof h2);
+    if (stem) {
+        struct paths paths;
+        (void)harness_endpoint(harness, &paths, dir, stem);
+        assert_int_equal(SSL_CTX_use_certificate_chain_file(bare->context, paths.certificate), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey_file(bare->context, paths.key, SSL_FILETYPE_PEM),
+                         1);
+    }
+    bare->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(bare->fd, (const struct sockaddr *)&address, sizeof address), 0);
+    bare->ssl = SSL_new(bare->context);
+    SSL_set_fd(bare->ssl, bare->fd);
+    ERR_clear_error();
+    (void)SSL_connect(bare->ssl); /* that it fails may be the point */
+}
+
+void bare_close(struct bare *bare)
+{
+    SSL_free(bare->ssl);
+    SSL_CTX_free(bare->context);
+    close(bare->fd);
+}
+
+bool bare_drain(struct bare *bare)
+{
+    char data[16384];
+    ERR_clear_error();
+    while (SSL_read(bare->ssl, data, sizeof data) > 0) {
+    }
+    const unsigned long code = ERR_peek_last_error();
+    ERR_clear_error();
+    return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET;
+}
+
+/* --- for every test -------------------------------------------------------------------------- */
+
+struct harness rig;
+
+int harness_set_up(void **state)
+{
+    const struct mr_server_config config = harness_config(&rig);
+    (void)state;
+    harness_start(&rig, &config);
+    return 0;
+}
+
+int harness_tear_down(void **state)
+{
+    (void)state;
+    harness_stop(&rig);
+    return 0;
+}
+
+void harness_assert_serves(const struct harness *harness)
+{
+    struct mr_h2_client *client = harness_client(harness, "device-001");
+    struct mr_h2_response response;
+    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
+    assert_int_equal(response.status, 204);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+}

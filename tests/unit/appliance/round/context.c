@@ -1,0 +1,198 @@
+#include "context.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "scratch.h"
+
+#define PATIENCE_MS 30000u
+
+static void on_fatal(void *context, const char *text)
+{
+    struct room *room = context;
+    room->fatals++;
+    snprintf(room->fatal, sizeof room->fatal, "%s", text);
+}
+
+static void open_store(struct room *room)
+{
+    struct mr_error error = {.text = ""};
+    char initial[4096];
+    snprintf(initial, sizeof initial, "%s/initial.safetensors", room->dir);
+    if (mr_store_open(&room->shared.store, room->config.data_dir, initial, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void configure(struct room *room, unsigned position)
+{
+    struct world *world = room->world;
+    static char any[] = "127.0.0.1", nothing[] = "", source[] = "recvmmsg";
+    for (unsigned i = 0; i < 2; i++) {
+        room->hubs[i] = (struct mr_config_hub){
+            .index = world->hubs[i].index, .name = world->hubs[i].name, .host = any, .port = 1};
+    }
+    room->config = (struct mr_hub_config){
+        .data_dir = room->dir,
+        .identity = {.index = world->hubs[position].index,
+                     .ca_file = nothing,
+                     .certificate_file = nothing,
+                     .private_key_file = nothing,
+                     .revocation_file = nothing},
+        .upload = {.source = source,
+                   .listen_host = any,
+                   .advertise_host = any,
+                   .workers = 1,
+                   .worker_cpus = nothing,
+                   .slots_per_worker = 4,
+                   .share_bytes_max = 4096,
+                   .receive_buffer_bytes = 65536,
+                   .window_max = 64,
+                   .window_total = 1024,
+                   .idle_timeout_ms = 60000,
+                   .dpdk_device = nothing,
+                   .dpdk_addresses = nothing,
+                   .dpdk_exception = nothing,
+                   .dpdk_eal = nothing},
+        .round = {.cohort_min = 3,
+                  .quorum = 4,
+                  .deadline_ms = 60000,
+                  .ring_bits = 16,
+                  .chunk_bytes = 1408,
+                  .weight_max = 100,
+                  .scale = 500.0f,
+                  .clip_norm = 1.0f,
+                  .server_learning_rate = 1.0f,
+                  .commit_interval_ms = 20,
+                  .peer_timeout_ms = 200,
+                  .lead_grace_ms = 86400000},
+        .hubs = room->hubs,
+        .hubs_count = 2,
+    };
+}
+
+struct room *room_open(unsigned position)
+{
+    static const struct world_options options = {.ring_bits = 16,
+                                                 .dimension = 50,
+                                                 .hubs = 2,
+                                                 .cohort_min = 3,
+                                                 .quorum = 4,
+                                                 .deadline_ms = 600000};
+    struct room *room = calloc(1, sizeof *room);
+    struct mr_error error;
+    assert_non_null(room);
+    room->world = world_open(&options);
+    room->dir = scratch_open();
+    configure(room, position);
+    room_put(room, "initial.safetensors", room->world->model, room->world->model_bytes);
+    room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(room->log_fd >= 0);
+    room->shared = (struct mr_round_room){
+        .config = &room->config,
+        .hubs = room->world->hubs,
+        .hubs_count = 2,
+        .private_key = room->world->private_keys[position],
+        .log = mr_log_open(MR_LOG_DEBUG, room->log_fd),
+        .kernels = room->world->kernels,
+        .fatal = on_fatal,
+        .fatal_context = room,
+    };
+    assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
+    open_store(room);
+    return room;
+}
+
+void room_close(struct room *room)
+{
+    mr_store_close(room->shared.store);
+    mr_loop_close(room->shared.loop);
+    mr_log_close(room->shared.log);
+    close(room->log_fd);
+    scratch_close(room->dir);
+    world_close(room->world);
+    free(room);
+}
+
+void room_restart(struct room *room)
+{
+    mr_store_close(room->shared.store);
+    open_store(room);
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+struct until {
+    struct mr_loop *loop;
+    struct mr_timer *timer;
+    bool (*reached)(void *context);
+    void *context;
+    uint64_t give_up_ms;
+    bool late;
+};
+
+static void look(void *context)
+{
+    struct until *until = context;
+    const uint64_t now_ms = mr_loop_now_ms(until->loop);
+    until->late = now_ms >= until->give_up_ms;
+    if (until->late || until->reached(until->context)) {
+        mr_loop_stop(until->loop);
+    } else {
+        mr_timer_arm(until->timer, now_ms + 2);
+    }
+}
+
+void room_run_until(struct room *room, bool (*reached)(void *context), void *context)
+{
+    struct mr_loop *loop = room->shared.loop;
+    struct until until = {.loop = loop,
+                          .reached = reached,
+                          .context = context,
+                          .give_up_ms = mr_loop_now_ms(loop) + PATIENCE_MS};
+    until.timer = mr_timer_open(loop, look, &until);
+    mr_timer_arm(until.timer, mr_loop_now_ms(loop));
+    mr_loop_run(loop);
+    mr_timer_close(until.timer);
+    assert_false(until.late);
+}
+
+static void stop_loop(void *context)
+{
+    mr_loop_stop(context);
+}
+
+void room_drain(struct room *room)
+{
+    mr_loop_post(room->shared.loop, stop_loop, room->shared.loop);
+    mr_loop_run(room->shared.loop);
+}
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+bool room_logged(const struct room *room, const char *words)
+{
+    static char text[1 << 16];
+    const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
+    assert_true(length >= 0);
+    text[length] = '\0';
+    return strstr(text, words) != NULL;
+}
+
+char *room_path(const struct room *room, const char *name)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", room->dir, name);
+    return path;
+}
+
+void room_put(const struct room *room, const char *name, const void *bytes, size_t length)
+{
+    FILE *file = fopen(room_path(room, name), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    fclose(file);
+}

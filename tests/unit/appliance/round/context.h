@@ -1,0 +1,36 @@
+/* context.h - what a real lead or helper stands in: a folder with a store, a loop, a log that can be
+ * read, a configuration; keys, hubs, model and terms are those of a world with two hubs. */
+#ifndef MR_TEST_ROUND_CONTEXT_H
+#define MR_TEST_ROUND_CONTEXT_H
+
+#include "appliance/round/drive/helper_driver.h"
+#include "parties.h"
+
+struct room {
+    struct world *world;
+    char *dir;
+    struct mr_hub_config config;
+    struct mr_config_hub hubs[2];
+    struct mr_round_room shared; /* for _open */
+    int log_fd;
+    unsigned fatals;
+    char fatal[400]; /* the last one's text */
+};
+
+/* For the hub at that position of the world; nothing but the store is open. */
+struct room *room_open(unsigned position);
+void room_close(struct room *room);
+/* As a process that ends and starts again: the store is read anew. */
+void room_restart(struct room *room);
+
+/* Runs the loop until `reached`; fails the test if that takes more than half a minute. */
+void room_run_until(struct room *room, bool (*reached)(void *context), void *context);
+/* Runs what was posted until now: after a _stop. */
+void room_drain(struct room *room);
+/* Whether the log has that. */
+bool room_logged(const struct room *room, const char *words);
+/* The path of a file in data_dir (a static buffer). */
+char *room_path(const struct room *room, const char *name);
+void room_put(const struct room *room, const char *name, const void *bytes, size_t length);
+
+#endif

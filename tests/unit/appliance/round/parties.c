@@ -1,0 +1,276 @@
+/* parties.c - events in order, time, and what travels between the hubs. */
+#include "parties_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+struct world_event *world_post(struct world *world,
+                               void (*fn)(struct world *, struct world_event *))
+{
+    struct world_event *event = calloc(1, sizeof *event);
+    assert_non_null(event);
+    event->fn = fn;
+    event->life = world->life;
+    *world->last = event;
+    world->last = &event->next;
+    return event;
+}
+
+/* What a process had to say itself goes with it; what is on a link arrives, somewhere. */
+static bool is_void(const struct world *world, const struct world_event *event)
+{
+    switch (event->from) {
+    case OF_LEAD:
+        return event->life != world->life;
+    case OF_HELPER:
+        return event->life != world->helpers[event->helper].life;
+    case OF_LINK:
+        break;
+    }
+    return false;
+}
+
+static void turn(struct world *world)
+{
+    struct world_event *event = world->first;
+    world->first = event->next;
+    if (!world->first) {
+        world->last = &world->first;
+    }
+    if (!is_void(world, event)) {
+        event->fn(world, event);
+    } else {
+        mr_secret_free(event->list);
+    }
+    free(event->passage.body);
+    free(event);
+    if (++world->turns == world->kill_at) {
+        world->kill_at += world->again;
+        world->again = 0;
+        if (world->victim) {
+            world_kill_helper(world, world->victim);
+        } else {
+            world_kill_lead(world);
+        }
+    }
+}
+
+void world_run(struct world *world)
+{
+    while (world->first) {
+        turn(world);
+    }
+}
+
+void world_advance(struct world *world, uint64_t ms)
+{
+    const uint64_t end = world->now_ms + ms;
+    world_run(world);
+    while (world->due_ms <= end) {
+        world->now_ms = world->due_ms > world->now_ms ? world->due_ms : world->now_ms;
+        world->due_ms = UINT64_MAX;
+        mr_lead_tick(world->lead, world->now_ms);
+        world_run(world);
+    }
+    world->now_ms = end;
+}
+
+void reply_fini(struct reply *reply)
+{
+    free(reply->body);
+    *reply = (struct reply){.done = false};
+}
+
+void world_reply(struct reply *reply, const void *body, size_t length)
+{
+    assert_false(reply->done);
+    reply->done = true;
+    reply->code = MR_VERDICT_OK;
+    reply->length = length;
+    reply->body = calloc(1, length + 1);
+    assert_non_null(reply->body);
+    if (length) {
+        memcpy(reply->body, body, length);
+    }
+}
+
+static void reply_refused(struct reply *reply, const struct mr_verdict *verdict)
+{
+    assert_false(reply->done);
+    reply->done = true;
+    reply->code = verdict->code;
+    memcpy(reply->text, verdict->text, sizeof reply->text);
+}
+
+/* --- what both roles do ---------------------------------------------------------------------- */
+
+void world_draw(struct world *world, uint8_t *out, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        world->random = world->random * 6364136223846793005u + 1442695040888963407u;
+        out[i] = (uint8_t)(world->random >> 56);
+    }
+}
+
+int world_compute(struct world *world, const uint8_t *const *results, uint32_t count,
+                  struct mr_reveal_answer *answer, struct mr_error *error)
+{
+    const struct mr_reveal_question question = {
+        .terms = &world->terms,
+        .results = results,
+        .included_count = count,
+        .parent = world->model,
+        .parent_bytes = world->model_bytes,
+        .server_learning_rate = 1.0f,
+        .kernels = world->kernels,
+    };
+    return mr_reveal(answer, &question, error);
+}
+
+void world_refused(void *context, void *token, const struct mr_verdict *verdict)
+{
+    (void)context;
+    reply_refused(token, verdict);
+}
+
+void world_changed(void *context)
+{
+    (void)context;
+}
+
+/* --- between the hubs ------------------------------------------------------------------------ */
+
+static void deliver_answer(struct world *world, struct world_event *event)
+{
+    struct passage *passage = &event->passage;
+    struct reply *reply = event->reply;
+    if (reply && !reply->done) { /* the helper still works on it */
+        struct world_event *again = world_post(world, deliver_answer);
+        again->from = OF_LINK;
+        again->life = event->life;
+        again->passage = *passage;
+        again->reply = reply;
+        passage->body = NULL;
+        return;
+    }
+    if (event->life != world->life || passage->cut) {
+        if (reply) {
+            free(reply->body);
+        }
+        free(reply);
+        reply = NULL;
+        passage->status = 0;
+        if (event->life != world->life) {
+            return; /* whoever asked is gone */
+        }
+    }
+    if (reply) {
+        struct mr_refusal refusal = {.retry_after_ms = 0};
+        passage->status = mr_verdict_status(reply->code);
+        passage->body = reply->body;
+        passage->length = reply->length;
+        if (reply->code != MR_VERDICT_OK) {
+            snprintf(refusal.code, sizeof refusal.code, "%s", mr_verdict_name(reply->code));
+            snprintf(refusal.message, sizeof refusal.message, "%s", reply->text);
+            passage->body = (uint8_t *)mr_refusal_encode(&refusal);
+            passage->length = strlen((char *)passage->body);
+        }
+        free(reply);
+    }
+    passage->answer = true;
+    if (world->tamper) {
+        world->tamper(world, passage);
+    }
+    const struct mr_peer_answer answer = {
+        .round = world->terms.announcement.round,
+        .peer = passage->peer,
+        .step = passage->step,
+        .status = passage->status,
+        .body = passage->body,
+        .length = passage->length,
+        .text = "the fake link is cut",
+    };
+    mr_lead_peer_answered(world->lead, &answer, world->now_ms);
+}
+
+void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
+                    const uint8_t *body, size_t length, struct reply *reply)
+{
+    const uint16_t from = world->hubs[0].index;
+    const uint64_t round = world->terms.announcement.round;
+    switch (step) {
+    case MR_PEER_PROPOSE:
+        mr_helper_propose(core, from, body, length, reply);
+        break;
+    case MR_PEER_FREEZE:
+        mr_helper_freeze(core, from, round, body, length, reply);
+        break;
+    case MR_PEER_OPEN:
+        mr_helper_open(core, from, round, body, length, reply);
+        break;
+    case MR_PEER_REVEAL:
+        mr_helper_reveal(core, from, round, body, length, reply);
+        break;
+    case MR_PEER_VOID:
+        mr_helper_void(core, from, round, "the lead says so", reply);
+        break;
+    }
+}
+
+void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, const uint8_t *body,
+               size_t length, struct reply *reply)
+{
+    world_ask_core(world, world->helpers[helper].core, step, body, length, reply);
+}
+
+static void deliver_question(struct world *world, struct world_event *event)
+{
+    struct passage *passage = &event->passage;
+    struct reply *reply = NULL;
+    if (world->tamper) {
+        world->tamper(world, passage);
+    }
+    if (world->hold[passage->step]) {
+        free(world->held.body);
+        world->held = *passage;
+        passage->body = NULL;
+        return;
+    }
+    if (world->unreachable) {
+        world->unreachable--;
+    } else {
+        reply = calloc(1, sizeof *reply);
+        assert_non_null(reply);
+        world_ask(world, passage->peer, passage->step, passage->body, passage->length, reply);
+    }
+    struct world_event *back = world_post(world, deliver_answer);
+    back->from = OF_LINK;
+    back->life = event->life;
+    back->passage.peer = passage->peer;
+    back->passage.step = passage->step;
+    back->reply = reply;
+}
+
+void world_cut(struct world *world, unsigned helper)
+{
+    for (struct world_event *event = world->first; event; event = event->next) {
+        if (event->fn == deliver_answer && event->passage.peer == helper) {
+            event->passage.cut = true;
+        }
+    }
+}
+
+void world_lead_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
+                    size_t length)
+{
+    struct world *world = context;
+    struct world_event *event = world_post(world, deliver_question);
+    world->asked[step]++;
+    event->from = OF_LINK;
+    event->passage = (struct passage){.peer = peer, .step = step, .length = length};
+    event->passage.body = malloc(length + 1);
+    assert_non_null(event->passage.body);
+    memcpy(event->passage.body, body, length);
+}

@@ -1,0 +1,390 @@
+/* test_helper.c - a helper against leads and devices that ask for too much. */
+#include <stdlib.h>
+
+#include "parties.h"
+
+static const struct world_options plain = {.ring_bits = 16,
+                                           .dimension = 100,
+                                           .hubs = 3,
+                                           .cohort_min = 4,
+                                           .quorum = 6,
+                                           .deadline_ms = 10000};
+
+static int open_plain(void **state)
+{
+    *state = world_open(&plain);
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    world_close(*state);
+    return 0;
+}
+
+static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
+                enum mr_verdict_code expected)
+{
+    struct reply reply = {.done = false};
+    world_ask(world, 1, step, body, length, &reply);
+    world_run(world);
+    assert_true(reply.done);
+    assert_int_equal(reply.code, expected);
+    reply_fini(&reply);
+}
+
+static struct mr_helper *helper(struct world *world)
+{
+    return world->helpers[1].core;
+}
+
+/* --- proposals ------------------------------------------------------------------------------- */
+
+static void propose(struct world *world, const struct mr_announcement *announcement, uint16_t from,
+                    enum mr_verdict_code expected)
+{
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    struct reply reply = {.done = false};
+    const size_t length = mr_announcement_encode(bytes, announcement);
+    mr_helper_propose(helper(world), from, bytes, length, &reply);
+    world_run(world);
+    assert_true(reply.done);
+    assert_int_equal(reply.code, expected);
+    reply_fini(&reply);
+}
+
+static void test_policy(void **state)
+{
+    struct world *world = *state;
+    const uint16_t lead = world->hubs[0].index;
+    struct mr_announcement bad = world->announcement;
+    propose(world, &bad, world->hubs[2].index, MR_VERDICT_UNAUTHORISED_ROLE);
+    bad.cohort_min = 2; /* this hub insists on 3 */
+    propose(world, &bad, lead, MR_VERDICT_BELOW_COHORT_MINIMUM);
+    bad = world->announcement;
+    bad.model_hash[0] ^= 1;
+    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    bad = world->announcement;
+    bad.dimension++;
+    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    bad = world->announcement;
+    bad.hubs[2].public_key[0] ^= 1;
+    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    bad = world->announcement;
+    bad.hub_count = 2;
+    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    ask(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15, MR_VERDICT_BAD_REQUEST);
+    assert_int_equal(world->helpers[1].last.round, 0);
+    propose(world, &world->announcement, lead, MR_VERDICT_OK);
+    assert_int_equal(world->helpers[1].last.round, 7);
+}
+
+static void test_one_announcement_a_round_across_restarts(void **state)
+{
+    struct world *world = *state;
+    const uint16_t lead = world->hubs[0].index;
+    struct mr_announcement other = world->announcement;
+    propose(world, &world->announcement, lead, MR_VERDICT_OK);
+    propose(world, &world->announcement, lead, MR_VERDICT_OK);
+    other.scale *= 2;
+    propose(world, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    other.round = 6;
+    propose(world, &other, lead, MR_VERDICT_WRONG_ROUND);
+    /* A new process that has lost the journal cannot know which set it answered, so it takes up
+     * neither this announcement nor another of that round. */
+    struct world *again = world_open(&plain);
+    again->helpers[1].last = world->helpers[1].last;
+    other.round = 7;
+    propose(again, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    propose(again, &world->announcement, lead, MR_VERDICT_ROUND_LOST);
+    other.round = 8;
+    propose(again, &other, lead, MR_VERDICT_OK);
+    world_close(again);
+}
+
+/* --- seeds ----------------------------------------------------------------------------------- */
+
+static void seed(struct world *world, unsigned device, uint32_t attempt, uint8_t change,
+                 struct reply *reply)
+{
+    struct mr_seed_request request = {.attempt = attempt};
+    memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    world_seed(request.seed, device, attempt, 1);
+    request.seed[0] ^= change;
+    *reply = (struct reply){.done = false};
+    mr_helper_seed(helper(world), 7, world->devices[device].client_id,
+                   &world->devices[device].serial, &request, reply);
+    world_run(world);
+    assert_true(reply->done);
+}
+
+static void test_seeds(void **state)
+{
+    struct world *world = *state;
+    struct reply first, again;
+    seed(world, 0, 0, 0, &first);
+    assert_int_equal(first.code, MR_VERDICT_NO_ROUND);
+    world_begin(world, NULL);
+    seed(world, 0, 0, 0, &first);
+    assert_int_equal(first.code, MR_VERDICT_OK);
+    seed(world, 0, 0, 0, &again);
+    assert_int_equal(again.code, MR_VERDICT_OK);
+    assert_int_equal(first.length, again.length);
+    assert_memory_equal(first.body, again.body, first.length);
+    reply_fini(&again);
+    reply_fini(&first);
+    seed(world, 0, 0, 1, &again);
+    assert_int_equal(again.code, MR_VERDICT_SEED_CONFLICT);
+    seed(world, 0, MR_ATTEMPTS_MAX, 0, &again);
+    assert_int_equal(again.code, MR_VERDICT_BAD_ATTEMPT);
+    for (unsigned i = 1; i < WORLD_DEVICES; i++) {
+        seed(world, i, 0, 0, &again);
+        assert_int_equal(again.code, MR_VERDICT_OK);
+        reply_fini(&again);
+    }
+    const uint8_t stranger[MR_CLIENT_ID_BYTES] = {9};
+    const struct mr_serial serial = {{7}};
+    struct mr_seed_request request = {.attempt = 0};
+    struct reply reply = {.done = false};
+    mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
+    assert_int_equal(reply.code, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    reply.done = false;
+    mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
+    assert_int_equal(reply.code, MR_VERDICT_BUSY); /* cohort_max devices are there */
+    reply.done = false;
+    mr_helper_seed(helper(world), 8, stranger, &serial, &request, &reply);
+    assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
+}
+
+/* --- freezing -------------------------------------------------------------------------------- */
+
+#define FIVE ((const unsigned[]){0, 1, 2, 3, 4})
+
+static struct world *admitted(void **state)
+{
+    struct world *world = *state;
+    world_begin(world, NULL);
+    for (unsigned i = 0; i < 6; i++) {
+        world_join(world, i, 0);
+    }
+    return world;
+}
+
+static void test_freeze_checks_the_set(void **state)
+{
+    struct world *world = admitted(state);
+    uint8_t body[1024];
+    size_t length = world_freeze_body(world, body, FIVE, 3, 1);
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BELOW_COHORT_MINIMUM);
+    length = world_freeze_body(world, body, (const unsigned[]){0, 1, 2, 9}, 4, 1);
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_SET_NOT_ADMITTED);
+    world->devices[3].attempt = 1; /* its seed is of attempt 0 */
+    length = world_freeze_body(world, body, FIVE, 5, 1);
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_SET_NOT_ADMITTED);
+    world->devices[3].attempt = 0;
+    length = world_freeze_body(world, body, FIVE, 5, 1);
+    body[length - 1] ^= 1;
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BAD_COMMITMENT);
+    ask(world, MR_PEER_FREEZE, body, length - 1, MR_VERDICT_BAD_REQUEST);
+    ask(world, MR_PEER_FREEZE, body, 3, MR_VERDICT_BAD_REQUEST);
+    struct reply reply = {.done = false};
+    mr_helper_freeze(helper(world), world->hubs[2].index, 7, body, length, &reply);
+    assert_int_equal(reply.code, MR_VERDICT_UNAUTHORISED_ROLE);
+    reply.done = false;
+    mr_helper_freeze(helper(world), world->hubs[0].index, 6, body, length, &reply);
+    assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
+    assert_int_equal(world->helpers[1].expansions, 0);
+}
+
+/* Duplicates cannot be encoded: the decoder wants rising identities. */
+static void test_freeze_refuses_a_device_twice(void **state)
+{
+    struct world *world = admitted(state);
+    uint8_t body[1024];
+    const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
+    memcpy(body + 4 + MR_INCLUDED_BYTES, body + 4, MR_INCLUDED_BYTES);
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BAD_REQUEST);
+    assert_int_equal(world->helpers[1].expansions, 0);
+}
+
+static void test_one_set_a_round(void **state)
+{
+    struct world *world = admitted(state);
+    uint8_t body[1024], other[1024];
+    struct reply replies[3] = {{.done = false}};
+    const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
+    for (unsigned i = 0; i < 2; i++) { /* the second comes while the first is being expanded */
+        world_ask(world, 1, MR_PEER_FREEZE, body, length, &replies[i]);
+        assert_false(replies[i].done);
+    }
+    world_run(world);
+    world_ask(world, 1, MR_PEER_FREEZE, body, length, &replies[2]);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(replies[i].done);
+        assert_int_equal(replies[i].code, MR_VERDICT_OK);
+        assert_int_equal(replies[i].length, MR_COMMITMENT_BYTES);
+        assert_memory_equal(replies[i].body, replies[0].body, MR_COMMITMENT_BYTES);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        reply_fini(&replies[i]);
+    }
+    size_t other_length = world_freeze_body(world, other, FIVE, 4, 1);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_SET_CONFLICT);
+    other_length = world_freeze_body(world, other, (const unsigned[]){0, 1, 2, 3, 5}, 5, 1);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_SET_CONFLICT);
+    other_length = world_freeze_body(world, other, FIVE, 5, 2); /* another commitment */
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_BAD_COMMITMENT);
+    assert_int_equal(world->helpers[1].expansions, 1);
+    struct reply late;
+    seed(world, 7, 0, 0, &late);
+    assert_int_equal(late.code, MR_VERDICT_CLOSED);
+}
+
+/* --- opening and revealing ------------------------------------------------------------------- */
+
+/* Runs a round until the lead's question of that step is kept back. */
+static struct world *held_at(void **state, enum mr_peer_step step)
+{
+    struct world *world = *state;
+    world->hold[step] = true;
+    world_begin(world, NULL);
+    world_fill(world, 6);
+    assert_non_null(world->held.body);
+    return world;
+}
+
+static void test_nothing_opens_before_the_freeze(void **state)
+{
+    struct world *world = *state;
+    const uint8_t nothing[1] = {0};
+    world_begin(world, NULL);
+    ask(world, MR_PEER_OPEN, nothing, 1, MR_VERDICT_WRONG_ROUND);
+}
+
+static void test_open(void **state)
+{
+    struct world *world = held_at(state, MR_PEER_OPEN);
+    uint8_t *body = world->held.body;
+    const size_t length = world->held.length;
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
+    for (unsigned hub = 0; hub < 3; hub++) { /* a byte of each value, then of each signature */
+        const size_t at = 1 + hub * MR_COMMITMENT_BYTES + 2;
+        body[at] ^= 1;
+        ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_BAD_COMMITMENT);
+        body[at] ^= 1;
+        body[at + MR_HASH_BYTES] ^= 1;
+        ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_BAD_COMMITMENT);
+        body[at + MR_HASH_BYTES] ^= 1;
+    }
+    /* The lead signs a new commitment of its own: not the one from the freeze. */
+    struct mr_commitment changed;
+    uint8_t *copy = malloc(length);
+    memcpy(copy, body, length);
+    mr_commitment_decode(&changed, copy + 1);
+    changed.value[0] ^= 1;
+    mr_commitment_sign(&changed, world->terms.hash, world->private_keys[0]);
+    mr_commitment_encode(copy + 1, &changed);
+    ask(world, MR_PEER_OPEN, copy, length, MR_VERDICT_BAD_COMMITMENT);
+    ask(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES, MR_VERDICT_BAD_COMMITMENT);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
+
+    struct reply one = {.done = false}, two = {.done = false};
+    world_ask(world, 1, MR_PEER_OPEN, body, length, &one);
+    world_ask(world, 1, MR_PEER_OPEN, body, length, &two);
+    assert_false(one.done || two.done); /* not before the commitments are durable */
+    world_run(world);
+    assert_int_equal(one.code, MR_VERDICT_OK);
+    assert_int_equal(one.length, MR_NONCE_BYTES + world->terms.layout.share_bytes);
+    assert_memory_equal(one.body, two.body, one.length);
+    reply_fini(&one);
+    reply_fini(&two);
+
+    /* Once opened, no hub may come with another commitment, however well signed. */
+    memcpy(copy, body, length);
+    mr_commitment_decode(&changed, copy + 1 + 2 * MR_COMMITMENT_BYTES);
+    changed.value[0] ^= 1;
+    mr_commitment_sign(&changed, world->terms.hash, world->private_keys[2]);
+    mr_commitment_encode(copy + 1 + 2 * MR_COMMITMENT_BYTES, &changed);
+    ask(world, MR_PEER_OPEN, copy, length, MR_VERDICT_BAD_COMMITMENT);
+    free(copy);
+}
+
+static void test_reveal_checks_the_openings(void **state)
+{
+    struct world *world = held_at(state, MR_PEER_REVEAL);
+    uint8_t *body = world->held.body;
+    const size_t length = world->held.length;
+    const size_t each = MR_NONCE_BYTES + (size_t)world->terms.layout.share_bytes;
+    for (unsigned hub = 0; hub < 3; hub++) {
+        body[1 + hub * each] ^= 1;
+        ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_BAD_OPENING);
+        body[1 + hub * each] ^= 1;
+        body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
+        ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_BAD_OPENING);
+        body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
+    }
+    ask(world, MR_PEER_REVEAL, body, length - 1, MR_VERDICT_BAD_OPENING);
+    struct reply one = {.done = false}, two = {.done = false};
+    world_ask(world, 1, MR_PEER_REVEAL, body, length, &one);
+    world_run(world);
+    world_ask(world, 1, MR_PEER_REVEAL, body, length, &two);
+    assert_int_equal(one.code, MR_VERDICT_OK);
+    assert_int_equal(one.length, two.length);
+    assert_memory_equal(one.body, two.body, one.length);
+    reply_fini(&one);
+    reply_fini(&two);
+}
+
+/* --- void ------------------------------------------------------------------------------------ */
+
+static void test_void_ends_everything(void **state)
+{
+    struct world *world = admitted(state);
+    uint8_t body[1024];
+    const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
+    struct reply freezing = {.done = false};
+    world_ask(world, 1, MR_PEER_FREEZE, body, length, &freezing);
+    ask(world, MR_PEER_VOID, NULL, 0, MR_VERDICT_OK); /* while it expands */
+    assert_true(freezing.done);
+    assert_int_equal(freezing.code, MR_VERDICT_VOID);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_VOID);
+    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_VOID);
+    ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_VOID);
+    ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_VOID);
+    ask(world, MR_PEER_VOID, NULL, 0, MR_VERDICT_OK);
+    struct reply late;
+    seed(world, 7, 0, 0, &late);
+    assert_int_equal(late.code, MR_VERDICT_VOID);
+    propose(world, &world->announcement, world->hubs[0].index, MR_VERDICT_VOID);
+}
+
+static void test_reasons_are_fit_for_a_log(void **state)
+{
+    struct world *world = admitted(state);
+    struct mr_helper_report report;
+    struct reply reply = {.done = false};
+    mr_helper_void(helper(world), world->hubs[0].index, 7, "a\"\n2026 error \xc3\xa4", &reply);
+    mr_helper_report(helper(world), &report);
+    assert_string_equal(report.reason, "a'?2026 error ??");
+    reply_fini(&reply);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+    const struct CMUnitTest tests[] = {
+        T(test_policy),
+        T(test_one_announcement_a_round_across_restarts),
+        T(test_seeds),
+        T(test_freeze_checks_the_set),
+        T(test_freeze_refuses_a_device_twice),
+        T(test_one_set_a_round),
+        T(test_nothing_opens_before_the_freeze),
+        T(test_open),
+        T(test_reveal_checks_the_openings),
+        T(test_void_ends_everything),
+        T(test_reasons_are_fit_for_a_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

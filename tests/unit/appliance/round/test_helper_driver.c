@@ -1,0 +1,410 @@
+/* test_helper_driver.c - the helper at work in this process, asked by a lead that is played from the
+ * questions of a world's round: answers, files, what a restart makes of them, and what it does when
+ * a file or a model is not there. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "played_lead.h"
+#include "base/bytes.h"
+
+static int open_played(void **state)
+{
+    *state = played_open();
+    return 0;
+}
+
+static int close_played(void **state)
+{
+    played_close(*state);
+    return 0;
+}
+
+static bool has_stopped(void *context)
+{
+    return ((struct room *)context)->fatals > 0;
+}
+
+static bool is_back(void *context)
+{
+    const struct room *room = context;
+    return memcmp(mr_store_current(room->shared.store), room->world->model_hash, MR_HASH_BYTES) ==
+           0;
+}
+
+/* --- a round --------------------------------------------------------------------------------- */
+
+/* The same model as the world's hubs made; given up afterwards, the model before is current. */
+static void test_a_round_and_its_end(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    struct mr_peer_model model;
+    struct mr_error error;
+    uint8_t *body = played_until_reveal(played, &length);
+    played_ask(played, MR_PEER_REVEAL, body, length, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    assert_int_equal(mr_peer_model_decode(&model, (char *)reply.body, reply.length, &error), 0);
+    assert_memory_equal(model.model_hash, room->world->revealed.model_hash, MR_HASH_BYTES);
+    assert_memory_equal(mr_store_current(room->shared.store), model.model_hash, MR_HASH_BYTES);
+    char *record;
+    assert_int_equal(mr_store_read_round(room->shared.store, room->world->terms.announcement.round,
+                                         &record, &error),
+                     0);
+    assert_non_null(strstr(record, "\"state\": \"revealed\""));
+    free(record);
+    reply_fini(&reply);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    assert_int_equal(played_state(played), MR_HELPER_VOID);
+    assert_true(room_logged(room, "reason=\"the lead says so\""));
+    room_run_until(room, is_back, room);
+    reply_fini(&reply);
+    free(body);
+    played_end(played);
+    assert_int_equal(room->fatals, 0);
+    assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
+    assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
+    assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), -1);
+    room_restart(room); /* and that is durable */
+    assert_true(is_back(room));
+}
+
+/* In the files. */
+static bool was_stored_and_is_back(void *context)
+{
+    const struct room *room = context;
+    char hex[2 * MR_HASH_BYTES + 1], found[2 * MR_HASH_BYTES + 1] = "";
+    if (access(room_path(room, "rounds/7.json"), F_OK) != 0) {
+        return false;
+    }
+    FILE *current = fopen(room_path(room, "current"), "r");
+    assert_non_null(current);
+    mr_hex_encode(hex, room->world->model_hash, MR_HASH_BYTES);
+    const bool read = fread(found, 1, sizeof found - 1, current) == sizeof found - 1;
+    fclose(current);
+    return read && strcmp(hex, found) == 0;
+}
+
+/* Given up while the model is computed: it does not stay current either. */
+static void test_void_while_revealing(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reveal, reply;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    played_put(played, MR_PEER_REVEAL, body, length, &reveal);
+    assert_int_equal(played_state(played), MR_HELPER_REVEALING);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    assert_true(reveal.done);
+    played_expect(&reveal, MR_VERDICT_VOID);
+    reply_fini(&reply);
+    free(body);
+    room_run_until(room, was_stored_and_is_back, room);
+    played_end(played);
+    room_restart(room);
+    assert_true(is_back(room));
+    assert_int_equal(room->fatals, 0);
+}
+
+/* Given up while the set is expanded: no commitment ever leaves. */
+static void test_void_while_expanding(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply freeze, reply;
+    played_start(played);
+    played_admit(played);
+    played_put(played, MR_PEER_FREEZE, played->asked[MR_PEER_FREEZE].body,
+               played->asked[MR_PEER_FREEZE].length, &freeze);
+    assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    assert_true(freeze.done);
+    played_expect(&freeze, MR_VERDICT_VOID);
+    reply_fini(&reply);
+    played_ask_same(played, MR_PEER_FREEZE, &freeze);
+    played_expect(&freeze, MR_VERDICT_VOID);
+    played_end(played);
+    assert_int_equal(room->fatals, 0);
+}
+
+/* --- restarts -------------------------------------------------------------------------------- */
+
+/* With its openings given, it expands again and answers with the same bytes; but the model that the
+ * round began with is gone from its store: no next model, and a reason. */
+static void test_restart_without_the_model(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    struct mr_error error;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    played_end(played);
+    const struct mr_reveal_answer *next = &room->world->revealed;
+    assert_int_equal(mr_store_write_model(room->shared.store, next->model_hash, next->model,
+                                          next->model_bytes, "{}", &error),
+                     0);
+    assert_int_equal(mr_store_write_current(room->shared.store, next->model_hash, &error), 0);
+    char name[8 + 2 * MR_HASH_BYTES + 16] = "models/";
+    mr_hex_encode(name + 7, room->world->model_hash, MR_HASH_BYTES);
+    strcat(name, ".safetensors");
+    assert_int_equal(unlink(room_path(room, name)), 0);
+    room_restart(room);
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
+    do { /* busy until it has expanded */
+        played_ask(played, MR_PEER_REVEAL, body, length, &reply);
+    } while (reply.code == MR_VERDICT_BUSY);
+    played_expect(&reply, MR_VERDICT_BAD_OPENING);
+    assert_string_not_equal(reply.text, "");
+    assert_int_equal(played_state(played), MR_HELPER_VOID);
+    free(body);
+    played_end(played);
+    assert_int_equal(room->fatals, 0);
+}
+
+/* As a reveal leaves it, when the hub is killed before its journal says so. */
+static void store_next(const struct room *room)
+{
+    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_round_terms *terms = &room->world->terms;
+    struct mr_store *store = room->shared.store;
+    struct mr_error error;
+    assert_int_equal(
+        mr_store_write_model(store, next->model_hash, next->model, next->model_bytes, "{}", &error),
+        0);
+    assert_int_equal(mr_store_write_current(store, next->model_hash, &error), 0);
+    assert_int_equal(mr_store_write_round(store, terms->announcement.round,
+                                          "{\"state\": \"revealed\"}", next->sum,
+                                          (size_t)terms->layout.share_bytes, &error),
+                     0);
+}
+
+static void expect_nothing_left(struct room *room)
+{
+    static const char *const gone[] = {"rounds/7.sum", "rounds/7.sum.tmp", "journal-0",
+                                       "journal-1"};
+    for (unsigned i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        assert_int_equal(access(room_path(room, gone[i]), F_OK), -1);
+    }
+    assert_true(is_back(room));
+    room_restart(room);
+    assert_true(is_back(room));
+    assert_int_equal(room->fatals, 0);
+}
+
+/* Killed when the next model was current and the journal did not say so; then the round is void. */
+static void test_void_after_a_reveal_of_another_life(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room);
+    room_put(room, "rounds/7.sum.tmp", "half", 4);
+    room_restart(room);
+    assert_false(is_back(room));
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    reply_fini(&reply);
+    room_run_until(room, is_back, room);
+    played_end(played);
+    expect_nothing_left(room);
+}
+
+/* Killed when the record said void, and the rest was still there. */
+static void test_killed_while_it_forgets(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct mr_error error;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room);
+    assert_int_equal(mr_store_write_round(room->shared.store, 7,
+                                          "{\"state\": \"void\", \"reason\": \"so it was\"}", NULL,
+                                          0, &error),
+                     0);
+    room_restart(room);
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_IDLE);
+    assert_true(is_back(room));
+    played_end(played);
+    expect_nothing_left(room);
+}
+
+/* A journal of a round before the one that was signed last: lost, and wiped. */
+static void test_journal_of_another_round(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct mr_error error;
+    const uint64_t round = room->world->terms.announcement.round;
+    const uint8_t hash[MR_HASH_BYTES] = {7};
+    for (uint64_t later = 0; later < 2; later++) { /* another announcement of it, another round */
+        played_start(played);
+        if (later) { /* signed the first time */
+            struct reply reply;
+            played_ask_same(played, MR_PEER_PROPOSE, &reply);
+            played_expect(&reply, MR_VERDICT_WRONG_ANNOUNCEMENT);
+            played_end(played);
+            unlink(room_path(room, "signed-round"));
+            room_restart(room);
+            played_start(played);
+        }
+        played_admit(played);
+        played_end(played);
+        assert_int_equal(mr_store_write_signed(room->shared.store, round + later, hash, &error), 0);
+        room_restart(room);
+        played_start(played);
+        assert_int_equal(played_state(played), MR_HELPER_IDLE);
+        assert_true(room_logged(room, "helper.lost round=7 why=\"the journal is of another round"));
+        assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
+        assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
+        played_end(played);
+    }
+}
+
+static void test_what_it_cannot_start_with(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct mr_helper_run *none;
+    struct mr_error error = {.text = ""};
+    assert_int_equal(mkdir(room_path(room, "journal-1"), 0700), 0);
+    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_non_null(strstr(error.text, "journal-1"));
+    room_drain(room);
+}
+
+/* --- a disk that does not take it ------------------------------------------------------------ */
+
+/* Nothing is answered; the hub stops. */
+static void test_files_that_are_not_durable(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    played_start(played);
+    assert_int_equal(mkdir(room_path(room, "journal-1"), 0700), 0);
+    played_put(played, MR_PEER_PROPOSE, played->asked[MR_PEER_PROPOSE].body,
+               played->asked[MR_PEER_PROPOSE].length, &reply);
+    room_run_until(room, has_stopped, room);
+    assert_non_null(strstr(room->fatal, "cannot make the round's journal durable"));
+    assert_false(reply.done);
+    played_end(played);
+    played_expect(&reply, MR_VERDICT_BUSY);
+}
+
+static void test_model_that_is_not_durable(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    assert_int_equal(mkdir(room_path(room, "rounds/7.json"), 0700), 0);
+    played_put(played, MR_PEER_REVEAL, body, length, &reply);
+    room_run_until(room, has_stopped, room);
+    assert_non_null(strstr(room->fatal, "cannot store the next model"));
+    assert_false(reply.done);
+    free(body);
+    played_end(played);
+    played_expect(&reply, MR_VERDICT_BUSY);
+    struct mr_helper_run *none;
+    struct mr_error error = {.text = ""};
+    room_restart(room); /* nor is it known whether the round was given up */
+    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_non_null(strstr(error.text, "7.json"));
+    room_drain(room);
+}
+
+static void test_model_before_that_is_not_durable(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    played_ask(played, MR_PEER_REVEAL, body, length, &reply);
+    played_expect(&reply, MR_VERDICT_OK);
+    reply_fini(&reply);
+    unlink(room_path(room, "current"));
+    assert_int_equal(mkdir(room_path(room, "current"), 0700), 0);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    reply_fini(&reply);
+    room_run_until(room, has_stopped, room);
+    assert_non_null(strstr(room->fatal, "cannot make durable that the round is void"));
+    assert_non_null(strstr(room->fatal, "current"));
+    free(body);
+    played_end(played);
+}
+
+/* --- stopping -------------------------------------------------------------------------------- */
+
+/* Questions that come while the hub stops find nobody: busy at the end, nothing written. */
+static void test_questions_while_stopping(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reveal, reply;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    mr_helper_run_stop(played->run);
+    played_put(played, MR_PEER_REVEAL, body, length, &reveal);
+    room_drain(room);
+    assert_false(reveal.done);
+    mr_helper_run_close(played->run);
+    played->run = NULL;
+    played_expect(&reveal, MR_VERDICT_BUSY);
+    assert_string_equal(reveal.text, "the hub is stopping");
+    assert_true(is_back(room));
+
+    room_restart(room); /* and what was answered before is still there */
+    played_start(played);
+    mr_helper_run_stop(played->run);
+    played_put(played, MR_PEER_VOID, NULL, 0, &reply);
+    assert_true(reply.done);
+    reply_fini(&reply);
+    room_drain(room);
+    mr_helper_run_close(played->run);
+    played->run = NULL;
+    room_restart(room);
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_EXPANDING); /* not forgotten */
+    free(body);
+    played_end(played);
+    assert_int_equal(room->fatals, 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
+    const struct CMUnitTest tests[] = {
+        T(test_a_round_and_its_end),
+        T(test_void_while_revealing),
+        T(test_void_while_expanding),
+        T(test_restart_without_the_model),
+        T(test_void_after_a_reveal_of_another_life),
+        T(test_killed_while_it_forgets),
+        T(test_journal_of_another_round),
+        T(test_what_it_cannot_start_with),
+        T(test_files_that_are_not_durable),
+        T(test_model_that_is_not_durable),
+        T(test_model_before_that_is_not_durable),
+        T(test_questions_while_stopping),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

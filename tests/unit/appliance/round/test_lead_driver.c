@@ -1,0 +1,385 @@
+/* test_lead_driver.c - the lead at work in this process, its helper out of reach: what it opens, what
+ * it takes up after a restart, and what it says when it cannot. */
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "context.h"
+
+static struct mr_lead_run *run; /* of the running test */
+
+static void end(struct room *room)
+{
+    mr_lead_run_stop(run);
+    room_drain(room);
+    mr_lead_run_close(run);
+    run = NULL;
+}
+
+static int open_room(void **state)
+{
+    *state = room_open(0);
+    run = NULL;
+    return 0;
+}
+
+static int close_room(void **state)
+{
+    if (run) {
+        end(*state);
+    }
+    room_close(*state);
+    return 0;
+}
+
+static void changed(void *context)
+{
+    (void)context;
+}
+
+static const struct mr_lead_listener listener = {.changed = changed};
+
+static void start(struct room *room)
+{
+    struct mr_error error = {.text = ""};
+    if (mr_lead_run_open(&run, &room->shared, &listener, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void expect_no_start(struct room *room, const char *words)
+{
+    struct mr_error error = {.text = ""};
+    struct mr_lead_run *none;
+    assert_int_equal(mr_lead_run_open(&none, &room->shared, &listener, &error), -1);
+    if (!strstr(error.text, words)) {
+        fail_msg("'%s' lacks '%s'", error.text, words);
+    }
+    room_drain(room);
+}
+
+static enum mr_lead_state state_now(void)
+{
+    struct mr_lead_report report;
+    mr_lead_report(mr_lead_run_core(run), &report);
+    return report.state;
+}
+
+/* … and that is durable. */
+static bool is_void(void *context)
+{
+    struct mr_round_past past;
+    (void)context;
+    return mr_lead_run_history(run, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
+}
+
+static bool has_stopped(void *context)
+{
+    return ((struct room *)context)->fatals > 0;
+}
+
+/* --- what is asked of it --------------------------------------------------------------------- */
+
+static enum mr_verdict_code begin(const struct mr_round_wish *wish, struct mr_verdict *verdict)
+{
+    uint64_t round = 0;
+    const enum mr_verdict_code code = mr_lead_run_begin(run, wish, &round, verdict);
+    if (code != MR_VERDICT_OK) {
+        assert_string_not_equal(verdict->text, "");
+    }
+    return code;
+}
+
+static void test_wishes(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish, bad;
+    struct mr_verdict verdict;
+    static char training[] = "{\"epochs\": 2}";
+    room->config.round.training = training;
+    start(room);
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_string_equal(wish.training, training);
+    bad = wish;
+    bad.cohort_min = 2;
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BELOW_COHORT_MINIMUM);
+    bad = wish;
+    bad.weight_max = 0;
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    bad = wish;
+    bad.cohort_max = 100000; /* more than the ring holds */
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    bad = wish;
+    bad.deadline_ms = 604800001; /* seven days, as the configuration has it */
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    assert_non_null(strstr(verdict.text, "deadline_ms"));
+    bad = wish;
+    bad.quorum = 100000;
+    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    /* Left out, cohort_max is what ring and weight lane hold. */
+    wish.weight_max = UINT32_MAX / 5;
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    assert_int_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.cohort_max, 5);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_BUSY);
+    room_run_until(room, is_void, NULL); /* nobody signs */
+    assert_true(room_logged(room, "kind=other_hub reason=\"hub 11 (hub-1), propose: "));
+    wish.weight_max = 1;
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    assert_int_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.cohort_max,
+                     mr_ring_clients_max(16, 0));
+    mr_lead_run_stop(run); /* and once more below */
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_BUSY);
+    assert_string_equal(verdict.text, "the hub is stopping");
+    end(room);
+    assert_int_equal(room->fatals, 0);
+}
+
+/* The current model was damaged since the start. */
+static void test_no_model_no_round(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    struct mr_error error;
+    uint8_t none[MR_HASH_BYTES] = {1};
+    start(room);
+    mr_round_wish_init(&wish, &room->config.round);
+    mr_store_adopt(room->shared.store, none);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_INTERNAL);
+    assert_null(mr_store_borrow(room->shared.store, none, &error));
+    assert_string_equal(verdict.text, error.text);
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+}
+
+/* --- rounds by themselves -------------------------------------------------------------------- */
+
+static bool second_round(void *context)
+{
+    struct mr_round_past past[3];
+    (void)context;
+    return mr_lead_run_history(run, past, 3) == 2;
+}
+
+/* A void round is followed by the next, after a pause; also when a restart comes between. */
+static void test_automatic(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_past past;
+    room->config.round.automatic = true;
+    start(room);
+    room_run_until(room, second_round, NULL);
+    assert_int_equal(mr_lead_run_round(run, 1, &past), 0);
+    assert_int_equal(past.report.state, MR_LEAD_VOID);
+    assert_int_equal(mr_lead_run_round(run, 3, &past), -1);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    room_restart(room);
+    start(room);
+    assert_int_equal(state_now(), MR_LEAD_VOID);
+    room_run_until(room, second_round, NULL); /* what was recovered, and the next */
+    assert_int_equal(mr_lead_run_round(run, 3, &past), 0);
+    end(room);
+}
+
+static bool not_opened(void *context)
+{
+    return room_logged(context, "round.not_opened");
+}
+
+static void test_automatic_that_cannot_open(void **state)
+{
+    struct room *room = *state;
+    room->config.round.automatic = true;
+    room->config.round.cohort_max = 100000;
+    start(room);
+    room_run_until(room, not_opened, room);
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+}
+
+/* --- starting -------------------------------------------------------------------------------- */
+
+static void test_what_it_cannot_start_with(void **state)
+{
+    struct room *room = *state;
+    static char nowhere[] = "192.0.2.1", good[] = "127.0.0.1";
+    room->config.upload.listen_host = nowhere; /* no address of this machine */
+    expect_no_start(room, "192.0.2.1");
+    room->config.upload.listen_host = good;
+    assert_int_equal(mkdir(room_path(room, "commit-0"), 0700), 0);
+    expect_no_start(room, "commit-0");
+    assert_int_equal(rmdir(room_path(room, "commit-0")), 0);
+    start(room);
+    end(room);
+}
+
+/* More workers than named CPUs, or as many: pinned or not, they run. */
+static void test_pinned_workers(void **state)
+{
+    struct room *room = *state;
+    static char one[] = "0", two[] = "0,0";
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    char *const lists[] = {one, two};
+    room->config.upload.workers = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        room->config.upload.worker_cpus = lists[i];
+        start(room);
+        mr_round_wish_init(&wish, &room->config.round);
+        assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+        room_run_until(room, is_void, NULL);
+        end(room);
+    }
+}
+
+/* A round that was signed, and no commit log of it: nothing of it will be released. */
+static void test_lost_rounds(void **state)
+{
+    struct room *room = *state;
+    struct mr_error error;
+    const uint8_t hash[MR_HASH_BYTES] = {7};
+    assert_int_equal(mr_store_write_signed(room->shared.store, 5, hash, &error), 0);
+    room_restart(room);
+    start(room);
+    assert_true(room_logged(room, "round.lost round=5 why=\"there is no commit log"));
+    end(room);
+    assert_int_equal(mr_store_write_signed(room->shared.store, 6, hash, &error), 0);
+    assert_int_equal(
+        mr_store_write_round(room->shared.store, 6, "{\"state\": \"void\"}", NULL, 0, &error), 0);
+    room_restart(room);
+    start(room);
+    assert_false(room_logged(room, "round.lost round=6")); /* it had ended */
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+}
+
+/* The commit log is of a round, and signed-round of another, or of another hub's. */
+static void test_logs_of_another_round(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    struct mr_error error;
+    const uint8_t hash[MR_HASH_BYTES] = {7};
+    start(room);
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    unlink(room_path(room, "rounds/1.json")); /* as if it had not ended */
+    room->config.identity.index++;
+    room_restart(room);
+    start(room);
+    assert_true(room_logged(room, "round.lost round=1 why=\"hub 10 leads that round"));
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+    room->config.identity.index--;
+    assert_int_equal(mr_store_write_signed(room->shared.store, 1, hash, &error), 0);
+    room_restart(room);
+    start(room);
+    assert_true(room_logged(room, "round=1 why=\"the commit log is of another round"));
+    end(room);
+    assert_int_equal(mr_store_write_signed(room->shared.store, 2, hash, &error), 0);
+    room_restart(room);
+    start(room);
+    assert_true(room_logged(room, "round=2 why=\"the commit log is of another round"));
+    assert_int_equal(state_now(), MR_LEAD_IDLE);
+    end(room);
+}
+
+/* A crash came between the next model and the round's record, and the round ends void: its model is
+ * current no longer, nor the parent of the next. */
+static void test_model_without_a_record(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    struct mr_error error;
+    const struct world *world = room->world;
+    start(room);
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    unlink(room_path(room, "rounds/1.json"));
+    uint8_t next[MR_HASH_BYTES];
+    uint8_t *bytes = malloc(world->model_bytes);
+    assert_non_null(bytes);
+    memcpy(bytes, world->model, world->model_bytes);
+    bytes[world->model_bytes - 1] ^= 1;
+    SHA256(bytes, world->model_bytes, next);
+    assert_int_equal(
+        mr_store_write_model(room->shared.store, next, bytes, world->model_bytes, "{}", &error), 0);
+    assert_int_equal(mr_store_write_current(room->shared.store, next, &error), 0);
+    free(bytes);
+    room_restart(room);
+    assert_memory_equal(mr_store_current(room->shared.store), next, MR_HASH_BYTES);
+    start(room);
+    room_run_until(room, is_void, NULL);
+    assert_memory_equal(mr_store_current(room->shared.store), world->model_hash, MR_HASH_BYTES);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    assert_memory_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.model_hash,
+                        world->model_hash, MR_HASH_BYTES);
+    end(room);
+    room_restart(room); /* and that is durable */
+    assert_memory_equal(mr_store_current(room->shared.store), world->model_hash, MR_HASH_BYTES);
+}
+
+/* --- a disk that does not take it ------------------------------------------------------------ */
+
+static void test_terms_that_are_not_durable(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    start(room);
+    assert_int_equal(mkdir(room_path(room, "commit-1"), 0700), 0); /* the first generation's */
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    room_run_until(room, has_stopped, room);
+    assert_non_null(strstr(room->fatal, "cannot make the round's terms durable: commit-1"));
+    assert_int_equal(state_now(), MR_LEAD_SIGNING); /* nothing was signed, nobody was asked */
+    end(room);
+    assert_int_equal(room->fatals, 1);
+}
+
+static void test_end_that_is_not_durable(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_wish wish;
+    struct mr_verdict verdict;
+    start(room);
+    assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
+    mr_round_wish_init(&wish, &room->config.round);
+    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    room_run_until(room, has_stopped, room);
+    assert_non_null(strstr(room->fatal, "cannot store the round's record"));
+    end(room);
+    assert_int_equal(room->fatals, 1);
+    room_restart(room);
+    expect_no_start(room, "1.json"); /* nor is it known whether the round has ended */
+    assert_false(room_logged(room, "round.lost"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_room, close_room)
+    const struct CMUnitTest tests[] = {
+        T(test_wishes),
+        T(test_no_model_no_round),
+        T(test_automatic),
+        T(test_automatic_that_cannot_open),
+        T(test_what_it_cannot_start_with),
+        T(test_pinned_workers),
+        T(test_lost_rounds),
+        T(test_logs_of_another_round),
+        T(test_model_without_a_record),
+        T(test_terms_that_are_not_durable),
+        T(test_end_that_is_not_durable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+/* test_record.c - what a hub writes down of a round, and what it takes from it after a restart. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "appliance/round/drive/record.h"
+#include "base/bytes.h"
+#include "parties.h"
+
+static const struct world_options plain = {.ring_bits = 16,
+                                           .dimension = 40,
+                                           .hubs = 3,
+                                           .cohort_min = 3,
+                                           .quorum = 4,
+                                           .deadline_ms = 10000};
+
+static json_t *parsed(char *text)
+{
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(object);
+    free(text);
+    return object;
+}
+
+static bool is_text(const json_t *object, const char *key, const char *expected)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && strcmp(text, expected) == 0;
+}
+
+/* Everything of a published round; a mean of nothing is no number in JSON. */
+static void test_published(void **state)
+{
+    (void)state;
+    static const uint8_t set_hash[MR_HASH_BYTES] = {0xab}, model_hash[MR_HASH_BYTES] = {0xcd};
+    const struct mr_included included[2] = {{.client_id = {1}, .attempt = 3}, {.client_id = {2}}};
+    const struct mr_round_metrics metrics = {
+        .weight = 20, .examples_mean = 100.5, .loss_mean = NAN, .drift_mean = INFINITY};
+    const uint8_t signatures[WORLD_HUBS][MR_SIGNATURE_BYTES] = {{1}, {0}, {3}}; /* one unknown */
+    struct world *world = world_open(&plain);
+    const struct mr_record record = {
+        .terms = &world->terms,
+        .state = "published",
+        .included = included,
+        .included_count = 2,
+        .set_hash = set_hash,
+        .model_hash = model_hash,
+        .metrics = &metrics,
+        .signatures = signatures,
+    };
+    char *text = mr_record_round(&record);
+    struct mr_lead_end end;
+    assert_int_equal(mr_record_end(&end, text), 0);
+    assert_true(end.published && !end.voided);
+    assert_memory_equal(end.model_hash, model_hash, MR_HASH_BYTES);
+    json_t *object = parsed(text);
+    json_t *list = json_object_get(object, "included");
+    assert_int_equal(json_array_size(list), 2);
+    assert_true(is_text(json_array_get(list, 0), "client_id", "01000000000000000000000000000000"));
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "attempt")), 3);
+    json_t *means = json_object_get(object, "metrics");
+    assert_true(json_real_value(json_object_get(means, "examples_mean")) == 100.5);
+    assert_true(json_is_null(json_object_get(means, "loss_mean")));
+    assert_true(json_is_null(json_object_get(means, "drift_mean")));
+    assert_null(json_object_get(object, "reason"));
+    json_decref(object);
+    object = parsed(mr_record_manifest(&record));
+    list = json_object_get(object, "signatures");
+    assert_int_equal(json_array_size(list), 2); /* not the one that is not known */
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 1), "hub")),
+                     world->hubs[2].index);
+    json_decref(object);
+    world_close(world);
+}
+
+static void test_void(void **state)
+{
+    (void)state;
+    struct world *world = world_open(&plain);
+    const struct mr_record record = {
+        .terms = &world->terms, .state = "void", .reason = "below cohort minimum"};
+    char *text = mr_record_round(&record);
+    struct mr_lead_end end;
+    assert_int_equal(mr_record_end(&end, text), 0);
+    assert_true(end.voided && !end.published);
+    assert_string_equal(end.reason, "below cohort minimum");
+    json_t *object = parsed(text);
+    assert_null(json_object_get(object, "set_hash"));
+    assert_null(json_object_get(object, "model_hash"));
+    assert_null(json_object_get(object, "metrics"));
+    assert_int_equal(json_array_size(json_object_get(object, "included")), 0);
+    json_decref(object);
+    world_close(world);
+}
+
+/* Only what says how the round ended ends it: a restarted lead goes on with it otherwise. */
+static void test_what_ends_nothing(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "[1, 2]",
+        "{\"state\": 7}",
+        "{\"model_hash\": \"00\"}",
+        "{\"state\": \"published\"}",
+        "{\"state\": \"published\", \"model_hash\": \"0011\"}",
+        "{\"state\": \"published\", \"model_hash\": 5}",
+        "{\"state\": \"revealed\", \"reason\": \"a helper's\"}",
+        "{\"state\": \"void\", \"state\": \"void\"}",
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct mr_lead_end end;
+        assert_int_equal(mr_record_end(&end, texts[i]), -1);
+        assert_false(end.published || end.voided);
+    }
+    struct mr_lead_end end;
+    assert_int_equal(mr_record_end(&end, "{\"state\": \"void\"}"), 0);
+    assert_true(end.voided);
+    assert_string_equal(end.reason, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published),
+        cmocka_unit_test(test_void),
+        cmocka_unit_test(test_what_ends_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,253 @@
+/* test_reveal.c - the next model's numbers against plain sums, and sums that must be refused. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "parties.h"
+
+#include "wire/safetensors.h"
+
+#define D     1000u
+#define COUNT 5u
+
+struct scene {
+    struct mr_round_terms terms;
+    float values[COUNT][D]; /* deltas, already times ω/ω_max */
+    uint32_t weights[COUNT];
+    uint8_t *results[2];
+    uint8_t *model;
+    size_t model_bytes, header;
+    const struct mr_kernels *kernels;
+};
+
+static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t rotation_log2)
+{
+    struct mr_error error;
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    struct mr_announcement announcement = {
+        .round = 3,
+        .deadline_unix_ms = 1,
+        .dimension = D,
+        .ring_bits = ring_bits,
+        .rotation_log2 = rotation_log2,
+        .chunk_bytes = 1408,
+        .cohort_min = 2,
+        .cohort_max = 200,
+        .weight_max = 50,
+        .scale = 800.0f,
+        .clip_norm = 1.0f,
+        .hub_count = 2,
+        .hubs = {{.index = 0, .public_key = {1}, .name = "a"},
+                 {.index = 1, .public_key = {2}, .name = "b"}},
+        .rotation_seed = {7},
+    };
+    const size_t length = mr_announcement_encode(bytes, &announcement);
+    assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
+}
+
+/* What a device does: weigh (done), rotate, scale, round to nearest. */
+static void quantise(int8_t *q, const struct scene *scene, unsigned device)
+{
+    const struct mr_layout *layout = &scene->terms.layout;
+    const struct mr_announcement *announcement = &scene->terms.announcement;
+    float *x = calloc(layout->lanes, sizeof *x);
+    memcpy(x, scene->values[device], sizeof scene->values[device]);
+    if (announcement->rotation_log2) {
+        struct mr_mask_stream signs;
+        uint8_t *bits = malloc(layout->lanes / 8);
+        assert_int_equal(
+            mr_rotation_derive(&signs, announcement->rotation_seed, announcement->round), 0);
+        scene->kernels->mask_expand(bits, &signs, 0, layout->lanes / 8);
+        scene->kernels->flip_signs(x, bits, layout->lanes);
+        scene->kernels->hadamard(x, layout->lanes, layout->rotation_block);
+        free(bits);
+    }
+    for (uint32_t i = 0; i < layout->lanes; i++) {
+        q[i] = (int8_t)lrintf(x[i] * announcement->scale);
+    }
+    free(x);
+}
+
+static void fill_results(struct scene *scene)
+{
+    const struct mr_layout *layout = &scene->terms.layout;
+    struct mr_vector_sum lead = {.lanes = aligned_alloc(64, layout->lanes * 4)};
+    struct mr_vector_sum helper = {.lanes = aligned_alloc(64, layout->lanes * 4)};
+    uint8_t *share = aligned_alloc(64, layout->share_bytes);
+    int8_t *q = malloc(layout->lanes);
+    mr_sum_zero(&lead, layout);
+    mr_sum_zero(&helper, layout);
+    for (unsigned i = 0; i < COUNT; i++) {
+        const uint8_t seed[MR_SEED_BYTES] = {(uint8_t)i}, client[16] = {(uint8_t)i};
+        const struct mr_key_scope scope = {scene->terms.hash, client, 1, 0};
+        const uint32_t trailer[MR_TRAILER_LANES] = {1, scene->weights[i], 10, 2500, 300, i};
+        const uint8_t *const shares[1] = {share};
+        struct mr_mask_stream mask;
+        mr_mask_derive(&mask, seed, &scope);
+        quantise(q, scene, i);
+        mr_share_lift(share, layout, q, trailer, scene->kernels);
+        mr_share_mask(share, layout, &mask, scene->kernels);
+        mr_sum_fold(&lead, layout, shares, 1, scene->kernels);
+        mr_sum_mask(&helper, layout, &mask, scene->kernels);
+    }
+    mr_sum_pack(scene->results[0], layout, &lead, scene->kernels);
+    mr_sum_pack(scene->results[1], layout, &helper, scene->kernels);
+    free(q);
+    free(share);
+    free(lead.lanes);
+    free(helper.lanes);
+}
+
+static struct scene *make(uint8_t ring_bits, uint8_t rotation_log2)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    const struct mr_tensor tensor = {.name = "w", .dims = {D}, .rank = 1, .count = D};
+    terms_of(&scene->terms, ring_bits, rotation_log2);
+    scene->kernels = mr_kernels_select(UINT32_MAX);
+    for (unsigned i = 0; i < COUNT; i++) {
+        scene->weights[i] = 10 * (i + 1);
+        for (unsigned k = 0; k < D; k++) {
+            scene->values[i][k] = 0.03f * sinf((float)(k * (i + 1))) * scene->weights[i] / 50.0f;
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        scene->results[i] = aligned_alloc(64, scene->terms.layout.share_bytes);
+    }
+    uint8_t *header = mr_safetensors_header(&tensor, 1, &scene->header);
+    scene->model_bytes = scene->header + 4 * D;
+    scene->model = realloc(header, scene->model_bytes);
+    for (unsigned k = 0; k < D; k++) {
+        const float value = (float)k / D;
+        memcpy(scene->model + scene->header + 4 * k, &value, 4);
+    }
+    fill_results(scene);
+    return scene;
+}
+
+static void destroy(struct scene *scene)
+{
+    free(scene->results[0]);
+    free(scene->results[1]);
+    free(scene->model);
+    free(scene);
+}
+
+static int reveal(struct scene *scene, uint32_t count, const struct mr_kernels *kernels,
+                  struct mr_reveal_answer *answer, struct mr_error *error)
+{
+    const struct mr_reveal_question question = {
+        .terms = &scene->terms,
+        .results = (const uint8_t *const *)scene->results,
+        .included_count = count,
+        .parent = scene->model,
+        .parent_bytes = scene->model_bytes,
+        .server_learning_rate = 0.5f,
+        .kernels = kernels,
+    };
+    return mr_reveal(answer, &question, error);
+}
+
+/* Weighted mean of the deltas, within what rounding to int8 allows. */
+static void check_numbers(uint8_t ring_bits, uint8_t rotation_log2)
+{
+    struct scene *scene = make(ring_bits, rotation_log2);
+    struct mr_reveal_answer answer;
+    struct mr_error error = {.text = ""};
+    assert_int_equal(reveal(scene, COUNT, scene->kernels, &answer, &error), 0);
+    assert_int_equal(answer.model_bytes, scene->model_bytes);
+    assert_memory_equal(answer.model, scene->model, scene->header);
+    for (unsigned k = 0; k < D; k++) {
+        double sum = 0;
+        float value;
+        for (unsigned i = 0; i < COUNT; i++) {
+            sum += scene->values[i][k];
+        }
+        /* Each device rounds by at most half a step; rotation spreads that over the block. */
+        const double expected = (double)k / D + 0.5 * sum * 50.0 / 150.0;
+        const double step = 0.5 * COUNT * 0.5 / 800.0 * 50.0 / 150.0;
+        memcpy(&value, answer.model + scene->header + 4 * k, 4);
+        assert_true(fabs(value - expected) < step * (rotation_log2 ? 4 : 1) + 1e-6);
+    }
+    assert_int_equal(answer.metrics.weight, 150);
+    assert_true(fabs(answer.metrics.loss_mean - 2.5) < 1e-9);
+    assert_true(fabs(answer.metrics.examples_mean - 10) < 1e-9);
+    mr_reveal_answer_fini(&answer);
+    destroy(scene);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    for (unsigned bits = 16; bits <= 32; bits += 8) {
+        check_numbers((uint8_t)bits, 0);
+        check_numbers((uint8_t)bits, 6);
+        check_numbers((uint8_t)bits, 10);
+    }
+}
+
+static void test_every_cpu_level_makes_the_same_bytes(void **state)
+{
+    (void)state;
+    static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
+                                               MR_CPU_NEON};
+    for (unsigned rotation = 0; rotation <= 10; rotation += 5) {
+        struct scene *scene = make(24, (uint8_t)rotation);
+        uint8_t first[MR_HASH_BYTES];
+        for (unsigned i = 0; i < 4; i++) {
+            const struct mr_kernels *kernels = mr_kernels_at(levels[i]);
+            struct mr_reveal_answer answer;
+            struct mr_error error;
+            if (kernels) {
+                assert_int_equal(reveal(scene, COUNT, kernels, &answer, &error), 0);
+                if (i == 0) {
+                    memcpy(first, answer.model_hash, sizeof first);
+                }
+                assert_memory_equal(first, answer.model_hash, sizeof first);
+                mr_reveal_answer_fini(&answer);
+            }
+        }
+        destroy(scene);
+    }
+}
+
+static void refused(struct scene *scene, uint32_t count, const char *word)
+{
+    struct mr_reveal_answer answer;
+    struct mr_error error = {.text = ""};
+    assert_int_equal(reveal(scene, count, scene->kernels, &answer, &error), -1);
+    if (!strstr(error.text, word)) {
+        fail_msg("the error is \"%s\", expected \"%s\" in it", error.text, word);
+    }
+    assert_null(answer.model);
+    assert_null(answer.sum);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (unsigned bits = 16; bits <= 32; bits += 8) {
+        struct scene *scene = make((uint8_t)bits, 0);
+        const size_t main_bytes = (size_t)scene->terms.layout.main_bytes;
+        refused(scene, COUNT - 1, "count lane");
+        refused(scene, COUNT + 1, "count lane");
+        scene->results[0][main_bytes + 4 * MR_TRAILER_WEIGHT + 1] ^= 0x80;
+        refused(scene, COUNT, "weight lane");
+        scene->results[0][main_bytes + 4 * MR_TRAILER_WEIGHT + 1] ^= 0x80;
+        /* The high byte of a lane: far beyond 5 · 127. */
+        scene->results[1][bits / 8 - 1] ^= 0x40;
+        refused(scene, COUNT, "range");
+        scene->results[1][bits / 8 - 1] ^= 0x40;
+        scene->model_bytes -= 4;
+        refused(scene, COUNT, "parent model");
+        destroy(scene);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_every_cpu_level_makes_the_same_bytes),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

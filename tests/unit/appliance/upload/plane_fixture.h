@@ -1,0 +1,76 @@
+/* plane_fixture.h - a whole upload plane with real sockets on loopback, and devices that send to
+ * it. Everything runs on the test's thread inside the loop, except the workers. */
+#ifndef MR_TEST_UPLOAD_PLANE_FIXTURE_H
+#define MR_TEST_UPLOAD_PLANE_FIXTURE_H
+
+#include <stdbool.h>
+
+#include "appliance/upload/plane.h"
+#include "appliance/upload/plane_sources.h"
+#include "upload_kit.h"
+
+#define DEVICES_MAX 64
+
+struct upload {
+    struct kit_device device;
+    int fd; /* connected to its worker; -1 for HTTP/2 */
+    bool staged, revoked, not_revoked, expired, included;
+    bool stopped;               /* sends no more by itself */
+    enum mr_upload_state heard; /* the last state an ACK told */
+    enum mr_upload_reason reason;
+    struct mr_ack ack;
+    uint64_t acks, ack_bytes, sent_bytes;
+};
+
+struct fixture {
+    struct mr_loop *loop;
+    struct mr_upload_plane *plane;
+    struct mr_round_terms terms;
+    struct upload uploads[DEVICES_MAX];
+    unsigned count;
+    struct mr_collection *collection;
+    struct kit_sum collected;
+    bool (*until)(struct fixture *fixture);
+    struct mr_timer *tick;
+    uint64_t seed;
+    unsigned ticks; /* milliseconds of the current wait, about */
+};
+
+/* "io_uring", "recvmmsg" or "dpdk". */
+extern const char *fixture_source;
+
+/* What a DPDK port needs, and how its devices reach it; or the workers' sources themselves: set
+ * before fixture_open. */
+struct fixture_network {
+    struct mr_dpdk_config dpdk;
+    uint16_t port_base;
+    int (*connect)(uint16_t port); /* a device's socket to that port of the hub; NULL: loopback */
+    mr_source_make_fn make_source; /* NULL: fixture_source */
+};
+extern struct fixture_network fixture_network;
+
+struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned workers,
+                             unsigned slots, uint32_t idle_timeout_ms);
+void fixture_close(struct fixture *fixture);
+
+/* Runs the loop until the predicate holds; it is asked every millisecond and may send. Fails the
+ * test after many seconds. */
+void fixture_run(struct fixture *fixture, bool (*until)(struct fixture *fixture));
+
+/* Admits a new device; NULL when the plane is full or closed. */
+struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transport);
+void fixture_send(struct upload *upload, uint32_t chunk);
+
+/* Collects and adds to `collected`; the collection stays out. */
+void fixture_collect(struct fixture *fixture, bool freeze);
+void fixture_return(struct fixture *fixture, bool committed, enum mr_upload_reason reason);
+/* What was collected is the plain sum of the devices that were listed, each once. */
+void fixture_check_sum(struct fixture *fixture);
+
+/* Predicates. Devices send what they lack an ACK for, in random order, with losses and repeats. */
+bool until_staged(struct fixture *fixture);
+/* Devices repeat a chunk from time to time until they hear the end. */
+bool until_committed(struct fixture *fixture);
+bool until_refused(struct fixture *fixture);
+
+#endif

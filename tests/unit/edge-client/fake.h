@@ -1,0 +1,82 @@
+/* fake.h - a federation inside the test: hubs with real keys, real receipts and real masks, behind
+ * a world (edge-client/session/device_env.h) with a virtual clock. Knobs make it misbehave. */
+#ifndef MRE_TEST_FAKE_H
+#define MRE_TEST_FAKE_H
+
+#include "edge-client/session/client.h"
+#include "edge-client/trainer/sgd.h"
+#include "tests/unit/edge-client/receiver.h"
+#include "wire/share.h"
+
+#define FAKE_ATTEMPTS 16
+
+struct fake {
+    char dir[64]; /* data_dir, certificates, CSV; removed by fake_fini */
+    uint64_t now_us;
+    struct mr_sgd_random random;
+
+    unsigned hub_count;
+    uint8_t private_keys[MR_HUBS_MAX][32];
+    struct mr_announcement announcement;
+    struct mr_round_terms terms;
+    uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
+    size_t envelope_bytes;
+    uint8_t *model;
+    size_t model_bytes;
+
+    /* --- knobs --- */
+    unsigned loss;            /* percent of datagrams, each way */
+    unsigned busy;            /* so many grants are refused first, with busy_code */
+    unsigned busy_currents;   /* so many questions for the announcement, likewise */
+    unsigned busy_seeds;      /* so many seeds */
+    unsigned busy_puts;       /* so many whole shares */
+    unsigned busy_statuses;   /* so many questions for an upload's status */
+    const char *busy_code;    /* "busy" */
+    uint32_t busy_ms;         /* retry_after_ms of these refusals */
+    unsigned break_grants;    /* so many grants are lost on the way back */
+    unsigned break_seeds;     /* so many receipts are lost on the way back */
+    unsigned break_models;    /* so many downloads are cut off */
+    unsigned break_puts;      /* so many shares arrive, and the answer is lost */
+    unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
+    unsigned refuse_connects; /* so many connections fail */
+    unsigned idle_ms;         /* hubs close a connection that rests longer; 0: never */
+    bool refuse_certificate;
+    bool corrupt_model;
+    bool bad_receipts;
+    const char *refuse_grant;            /* code, or NULL */
+    enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */
+    bool hold_staged;                    /* never commits */
+
+    /* --- what happened --- */
+    unsigned connects, seeds_posted, grants, puts, models_sent, attempts, statuses;
+    unsigned models_whole_ms, puts_whole_ms; /* that the newest of these might take in all */
+    unsigned others_extended;                /* other questions that might take two timeouts */
+    unsigned impatient;                      /* questions before a hub's retry_after_ms was over */
+    uint64_t quiet_until_us[MR_HUBS_MAX];    /* each hub's */
+    uint32_t last_attempt;
+    bool receipt_lost;        /* the newest */
+    unsigned last_connection; /* of the newest grant */
+    uint8_t seeds[FAKE_ATTEMPTS][MR_HUBS_MAX][MR_SEED_BYTES];
+    uint8_t first_share[FAKE_ATTEMPTS][64]; /* start of each attempt's share as it arrived */
+    bool receiving;
+    struct receiver receiver;
+    enum mr_upload_state state;
+    unsigned acks_due;
+    uint8_t *committed; /* the share that was committed */
+    uint32_t committed_attempt;
+    uint64_t unix_start_ms;
+};
+
+/* Makes the folder, keys, a model of layers 8-4-3 and an announcement of round 1. */
+void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits);
+void fake_fini(struct fake *fake);
+/* Signs the announcement again after a change. */
+void fake_announce(struct fake *fake);
+void fake_world(struct fake *fake, struct mr_world *world);
+/* Opens a client of this federation. */
+struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
+                               const char *dump_dir);
+/* The committed share plus all masks, as packed share bytes (malloc'd). */
+uint8_t *fake_open_sum(struct fake *fake);
+
+#endif

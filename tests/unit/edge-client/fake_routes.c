@@ -1,0 +1,273 @@
+#include "tests/unit/edge-client/fake_routes.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/edge-client/check.h"
+#include "base/bytes.h"
+#include "wire/exchange.h"
+
+#define UPLOAD_ID 0xabcd000000000001u
+
+static const uint8_t client_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context)
+{
+    uint8_t bytes[4 + MR_EXPORTER_CONTEXT_BYTES];
+    mr_be32_put(bytes, connection);
+    memcpy(bytes + 4, context, MR_EXPORTER_CONTEXT_BYTES);
+    EVP_Digest(bytes, sizeof bytes, out, NULL, EVP_sha256(), NULL);
+}
+
+static int answer(struct mr_h2_response *response, int status, const void *body, size_t length)
+{
+    response->status = status;
+    response->body = malloc(length + 1);
+    CHECK(response->body);
+    if (length)
+        memcpy(response->body, body, length);
+    response->body[length] = 0;
+    response->length = length;
+    return MR_H2_OK;
+}
+
+static int answer_text(struct mr_h2_response *response, int status, char *text)
+{
+    CHECK(text);
+    answer(response, status, text, strlen(text));
+    free(text);
+    return MR_H2_OK;
+}
+
+static int refuse(struct mr_h2_response *response, const char *code, uint32_t retry_after_ms)
+{
+    struct mr_refusal refusal = {.message = "as the test asked", .retry_after_ms = retry_after_ms};
+    snprintf(refusal.code, sizeof refusal.code, "%s", code);
+    int status = mr_refusal_status(code);
+    return answer_text(response, status ? status : 400, mr_refusal_encode(&refusal));
+}
+
+/* Whether this question is refused for now; one less of them is to come. */
+static bool is_busy(struct fake *fake, unsigned *times, unsigned hub,
+                    struct mr_h2_response *response)
+{
+    if (!*times)
+        return false;
+    --*times;
+    fake->quiet_until_us[hub] = fake->now_us + (uint64_t)fake->busy_ms * 1000;
+    refuse(response, fake->busy_code, fake->busy_ms);
+    return true;
+}
+
+static int lost_connection(struct mr_error *error)
+{
+    mr_error_set(error, "the connection was lost");
+    return MR_H2_BROKEN;
+}
+
+/* --- lead ------------------------------------------------------------------------------------ */
+
+static int current(struct fake *fake, const char *path, struct mr_h2_response *response)
+{
+    uint64_t after;
+    unsigned wait_ms;
+    if (is_busy(fake, &fake->busy_currents, 0, response))
+        return MR_H2_OK;
+    CHECK(sscanf(path, "/v1/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after, &wait_ms) == 2);
+    if (after >= fake->announcement.round) {
+        fake->now_us += (uint64_t)wait_ms * 1000;
+        return answer(response, 204, NULL, 0);
+    }
+    return answer(response, 200, fake->envelope, fake->envelope_bytes);
+}
+
+static int model(struct fake *fake, const char *path, struct mr_h2_response *response,
+                 struct mr_error *error)
+{
+    char hash[65];
+    mr_hex_encode(hash, fake->announcement.model_hash, MR_HASH_BYTES);
+    CHECK(strcmp(path + strlen("/v1/models/"), hash) == 0);
+    fake->models_sent++;
+    if (fake->break_models) {
+        fake->break_models--;
+        return lost_connection(error);
+    }
+    answer(response, 200, fake->model, fake->model_bytes);
+    if (fake->corrupt_model)
+        response->body[fake->model_bytes - 1] ^= 1;
+    return MR_H2_OK;
+}
+
+/* Starts to receive an upload under the keys of the connection that asked. */
+static void begin(struct fake *fake, unsigned connection, const struct mr_upload_request *request)
+{
+    uint8_t context[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    struct mr_upload_keys keys;
+    struct mr_key_scope scope = {fake->terms.hash, client_id, 4, request->attempt};
+    mr_exporter_context(context, &scope);
+    fake_exporter(ekm, connection, context);
+    CHECK(!mr_upload_keys_derive(&keys, ekm));
+    if (fake->receiving)
+        receiver_fini(&fake->receiver);
+    receiver_init(&fake->receiver, &fake->terms.layout, UPLOAD_ID + request->attempt,
+                  fake->announcement.round, request->attempt, &keys, 4);
+    fake->receiving = true;
+    fake->acks_due = 0;
+    fake->state = MR_UPLOAD_RECEIVING;
+    fake->last_attempt = request->attempt;
+    fake->attempts++;
+}
+
+static int grant(struct fake *fake, unsigned connection, const void *body, size_t length,
+                 struct mr_h2_response *response, struct mr_error *error)
+{
+    struct mr_upload_request request;
+    CHECK(!mr_upload_request_decode(&request, body, length, error));
+    CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
+    for (unsigned i = 0; i < request.receipt_count; i++)
+        CHECK(!mr_receipt_verify(request.receipts[i].signature, fake->terms.hash, client_id,
+                                 (uint16_t)(5 + i), request.attempt,
+                                 fake->announcement.hubs[i + 1].public_key));
+    if (is_busy(fake, &fake->busy, 0, response))
+        return MR_H2_OK;
+    if (fake->refuse_grant)
+        return refuse(response, fake->refuse_grant, 0);
+    if (fake->receiving && request.attempt <= fake->last_attempt)
+        return refuse(response, "bad_attempt", 0);
+    fake->grants++;
+    CHECK(fake->last_connection != connection || fake->last_attempt != request.attempt);
+    fake->last_connection = connection;
+    begin(fake, connection, &request);
+    if (fake->break_grants) {
+        fake->break_grants--;
+        return lost_connection(error);
+    }
+    struct mr_upload_grant given = {.upload_id = UPLOAD_ID + request.attempt, .window = 4};
+    if (request.transport == MR_TRANSPORT_UDP) {
+        snprintf(given.udp_host, sizeof given.udp_host, "127.0.0.1");
+        given.udp_port = 9443;
+    }
+    return answer_text(response, 200, mr_upload_grant_encode(&given));
+}
+
+/* A lead that has just restarted knows nothing of an upload that it had not committed. */
+static bool forgets(struct fake *fake)
+{
+    if (!fake->forget_uploads || !fake->receiving || fake->state == MR_UPLOAD_COMMITTED)
+        return false;
+    fake->forget_uploads--;
+    fake->receiving = false;
+    receiver_fini(&fake->receiver);
+    return true;
+}
+
+static void settle(struct fake *fake)
+{
+    if (fake->receiving && fake->receiver.received == fake->terms.layout.chunks)
+        fake->state = MR_UPLOAD_STAGED;
+    if (fake->refuse_upload)
+        fake->state = MR_UPLOAD_REFUSED;
+    if (fake->state != MR_UPLOAD_STAGED)
+        return;
+    memcpy(fake->first_share[fake->last_attempt], fake->receiver.share, 64);
+    if (fake->hold_staged)
+        return;
+    fake->state = MR_UPLOAD_COMMITTED;
+    free(fake->committed);
+    fake->committed = aligned_alloc(64, fake->terms.layout.share_bytes);
+    memcpy(fake->committed, fake->receiver.share, fake->terms.layout.share_bytes);
+    fake->committed_attempt = fake->last_attempt;
+}
+
+static int status(struct fake *fake, struct mr_h2_response *response, unsigned timeout_ms)
+{
+    struct mr_upload_status told = {.state = fake->state, .reason = MR_REASON_NONE};
+    fake->statuses++;
+    if (is_busy(fake, &fake->busy_statuses, 0, response))
+        return MR_H2_OK;
+    if (forgets(fake))
+        return refuse(response, "not_found", 0);
+    if (told.state == MR_UPLOAD_STAGED)
+        fake->now_us += (uint64_t)timeout_ms * 500;
+    settle(fake);
+    told.state = fake->state;
+    if (told.state == MR_UPLOAD_REFUSED)
+        told.reason = fake->refuse_upload;
+    return answer_text(response, 200, mr_upload_status_encode(&told));
+}
+
+static int put(struct fake *fake, const void *body, size_t length, struct mr_h2_response *response,
+               struct mr_error *error)
+{
+    struct mr_upload_status told = {.state = MR_UPLOAD_STAGED};
+    if (is_busy(fake, &fake->busy_puts, 0, response))
+        return MR_H2_OK;
+    CHECK(length == fake->terms.layout.share_bytes && fake->receiving);
+    if (fake->receiver.received == fake->terms.layout.chunks) {
+        CHECK(memcmp(fake->receiver.share, body, length) == 0); /* frozen */
+        return refuse(response, "already_counted", 0);
+    }
+    memcpy(fake->receiver.share, body, length);
+    fake->receiver.received = fake->terms.layout.chunks;
+    fake->puts++;
+    if (fake->break_puts) {
+        fake->break_puts--;
+        return lost_connection(error);
+    }
+    return answer_text(response, 202, mr_upload_status_encode(&told));
+}
+
+/* --- helper ---------------------------------------------------------------------------------- */
+
+static int seed(struct fake *fake, unsigned hub, const void *body, size_t length,
+                struct mr_h2_response *response, struct mr_error *error)
+{
+    struct mr_seed_request request;
+    struct mr_signing_pair pair;
+    struct mr_receipt receipt = {.hub_index = (uint16_t)(4 + hub)};
+    CHECK(!mr_seed_request_decode(&request, body, length, error));
+    CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
+    CHECK(request.attempt < FAKE_ATTEMPTS);
+    if (is_busy(fake, &fake->busy_seeds, hub, response))
+        return MR_H2_OK;
+    uint8_t *known = fake->seeds[request.attempt][hub];
+    if (fake->receipt_lost)
+        CHECK(memcmp(known, request.seed, MR_SEED_BYTES) == 0); /* the same seed again */
+    fake->receipt_lost = fake->break_seeds > 0;
+    memcpy(known, request.seed, MR_SEED_BYTES);
+    fake->seeds_posted++;
+    if (fake->break_seeds) {
+        fake->break_seeds--;
+        return lost_connection(error);
+    }
+    CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
+    CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
+                           request.attempt, &pair));
+    if (fake->bad_receipts)
+        receipt.signature[5] ^= 1;
+    return answer_text(response, 200, mr_receipt_encode(&receipt));
+}
+
+int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char *method,
+               const char *path, const void *body, size_t length, unsigned timeout_ms,
+               struct mr_h2_response *response, struct mr_error *error)
+{
+    const char *uploads = strstr(path, "/uploads");
+    bool get = strcmp(method, "GET") == 0;
+    fake->impatient += fake->now_us < fake->quiet_until_us[hub];
+    if (strstr(path, "/seed")) {
+        CHECK(hub > 0 && strcmp(method, "POST") == 0);
+        return seed(fake, hub, body, length, response, error);
+    }
+    CHECK(hub == 0);
+    if (get && strncmp(path, "/v1/rounds/current", 18) == 0)
+        return current(fake, path, response);
+    if (get && strncmp(path, "/v1/models/", 11) == 0)
+        return model(fake, path, response, error);
+    CHECK(uploads);
+    if (strcmp(method, "POST") == 0)
+        return grant(fake, connection, body, length, response, error);
+    return get ? status(fake, response, timeout_ms) : put(fake, body, length, response, error);
+}

@@ -1,0 +1,111 @@
+/* test_program.c - the external trainer's handshake, with a real program, good and bad. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/edge-client/fake.h"
+
+static const char *trainer; /* argv[1] */
+
+static enum mre_result play(const char *part, unsigned timeout_ms, struct mre_outcome *outcome,
+                            float *first)
+{
+    struct fake fake;
+    char path[128];
+    fake_init(&fake, 2, 16);
+    /* The program lives in real time, the federation in virtual time: give both a far deadline. */
+    fake.announcement.deadline_unix_ms = UINT64_C(4000000000000);
+    fake_announce(&fake);
+    snprintf(path, sizeof path, "%s/part.txt", fake.dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "%s\n", part);
+    fclose(file);
+    struct mre_program program = {.path = trainer, .data_file = path, .timeout_ms = timeout_ms};
+    struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_AUTO, fake.dir);
+    enum mre_result result = mre_client_round(client, 1000, mre_program_train, &program, outcome);
+    if (first && result == MRE_COMMITTED) {
+        snprintf(path, sizeof path, "%s/%s-r1-a0.bin", fake.dir, mre_client_id(client));
+        file = fopen(path, "rb");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, 80 + (long)fake.terms.layout.lanes + 64, SEEK_SET), 0);
+        assert_int_equal(fread(first, sizeof *first, fake.announcement.dimension, file),
+                         fake.announcement.dimension);
+        fclose(file);
+    }
+    snprintf(path, sizeof path, "%s/train-delta.safetensors", fake.dir);
+    assert_int_not_equal(access(path, F_OK), 0); /* nothing is left behind */
+    mre_client_close(client);
+    fake_fini(&fake);
+    return result;
+}
+
+static void test_good_trainer(void **state)
+{
+    (void)state;
+    struct mre_outcome outcome;
+    float delta[64] = {0};
+    assert_int_equal(play("good", 0, &outcome, delta), MRE_COMMITTED);
+    assert_int_equal(outcome.examples, 6);
+    assert_true(outcome.loss == 0.25f);
+    for (unsigned i = 0; i < 51; i++) /* 8-4-3: 51 parameters, each by epochs / 100 */
+        assert_true(delta[i] == 0.02f);
+}
+
+static void test_bad_trainers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *part, *says;
+        enum mre_result result;
+    } cases[] = {
+        {"dies", "exit code 3", MRE_TRAINER_FAILED},   {"nan", "NaN", MRE_BAD_DELTA},
+        {"misnamed", "no tensor", MRE_TRAINER_FAILED}, {"short", "tensors", MRE_TRAINER_FAILED},
+        {"no-delta", "no delta", MRE_TRAINER_FAILED},  {"rubbish", "delta", MRE_TRAINER_FAILED},
+        {"no-report", "report", MRE_TRAINER_FAILED},   {"empty", "examples", MRE_TRAINER_FAILED},
+    };
+    struct mre_outcome outcome;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(play(cases[i].part, 0, &outcome, NULL), cases[i].result);
+        assert_non_null(strstr(outcome.text, cases[i].says));
+    }
+}
+
+static void test_slow_trainer_is_killed(void **state)
+{
+    (void)state;
+    struct mre_outcome outcome;
+    assert_int_equal(play("slow", 300, &outcome, NULL), MRE_TRAINER_FAILED);
+    assert_non_null(strstr(outcome.text, "killed"));
+}
+
+static void test_no_such_program(void **state)
+{
+    (void)state;
+    struct mre_outcome outcome;
+    const char *kept = trainer;
+    trainer = "/nonexistent/trainer";
+    assert_int_equal(play("good", 0, &outcome, NULL), MRE_TRAINER_FAILED);
+    trainer = kept;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2 || access("/usr/bin/python3", X_OK))
+        return 77; /* needs a Python for the external program */
+    trainer = argv[1];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_trainer),
+        cmocka_unit_test(test_bad_trainers),
+        cmocka_unit_test(test_slow_trainer_is_killed),
+        cmocka_unit_test(test_no_such_program),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

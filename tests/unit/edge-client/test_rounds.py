@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""A device against real hubs: every end a round can have for it, seen from the command line.
+
+usage: test_rounds.py BUILD
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
+from federation import Federation  # noqa: E402
+
+TRAINING = {"rotation_log2": 0, "scale": 400.0, "clip_norm": 3.0, "weight_max": 100,
+            "trainer": {"epochs": 1, "batch": 16, "learning_rate": 0.05}}
+DEVICES = 8
+
+
+class Hubs(Federation):
+    """Rounds that stay open for long; datagrams may be sent where nobody listens."""
+
+    blackhole = False
+
+    def hub_yaml(self, *arguments):
+        text = re.sub(r"\bdeadline_ms: \d+", "deadline_ms: 60000", super().hub_yaml(*arguments))
+        if self.blackhole:
+            text = text.replace("advertise_host: 127.0.0.1", "advertise_host: 127.66.66.66")
+        return text
+
+
+class Scene:
+    """One federation with an open round, and devices that are tried one after the other."""
+
+    def __init__(self, build, work, blackhole):
+        os.mkdir(work)
+        self.work = work
+        self.fed = Hubs(build, work, DEVICES, TRAINING)
+        self.fed.blackhole = blackhole
+        self.fed.make_identities()
+        self.data = f"{work}/data.csv"
+        with open(self.data, "w", encoding="ascii") as f:
+            for i in range(20):
+                f.write(",".join(str((i * 7 + j) % 17) for j in range(64)) + f",{i % 10}\n")
+        model = f"{work}/initial.safetensors"
+        self.fed.run(self.fed.program("tests", "demo", "digits-tool"), "init", "--layers",
+                     "64,64,10", "--seed", "1", "--out", model)
+        self.fed.start_hubs(DEVICES, 2, model)
+        self.fed.operator(0, "round", "open")
+        self.failures = 0
+
+    def device(self, number, *words, config=None, wait=True):
+        config = config or self.fed.device_json(f"{number:03d}", self.fed.pki, 0, number)
+        process = subprocess.Popen(
+            [self.fed.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
+             self.data, "--rounds", "1", "--json", "--patience-ms", "20000", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if not wait:
+            return process
+        out, err = process.communicate(timeout=90)
+        return process.returncode, json.loads(out) if out else {}, err
+
+    def expect(self, name, answer, code, **members):
+        got, line, err = answer
+        wrong = [k for k, v in members.items() if line.get(k) != v]
+        if got != code or wrong:
+            self.failures += 1
+            print(f"FAIL {name}: exit {got} (expected {code}), {line}\n{err}")
+        else:
+            print(f"ok   {name}")
+
+
+def ways_in(scene):
+    scene.expect("over UDP", scene.device(0, "--transport", "udp"), 0, result="committed",
+                 transport="udp", attempt=0)
+    scene.expect("over HTTP/2", scene.device(1, "--transport", "http2"), 0, result="committed",
+                 transport="http2", datagrams=0)
+    scene.expect("on scalar kernels", scene.device(2, "--cpu-mask", "scalar"), 0,
+                 result="committed")
+    os.remove(f"{scene.work}/device-000/state.json")
+    code, line, err = scene.device(0)
+    scene.expect("counted once only", (code, line, err), 0, result="already-counted")
+
+
+def killed_and_back(scene):
+    process = scene.device(3, "--transport", "udp", "--stop-after-chunks", "2", wait=False)
+    while "stopped after" not in process.stderr.readline():
+        if process.poll() is not None:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    scene.expect("killed in its upload, and back with a new attempt", scene.device(3), 0,
+                 result="committed", attempt=1)
+
+
+def bad_training(scene):
+    part = f"{scene.work}/part.txt"
+    for name, text, result in (("NaN from a program", "nan", "bad-delta"),
+                               ("a program that dies", "dies", "trainer-failed")):
+        with open(part, "w", encoding="ascii") as f:
+            f.write(text)
+        number = 4 if text == "nan" else 5
+        scene.expect(name, scene.device(number, "--trainer", f"{HERE}/external_trainer.py",
+                                        "--data", part), 8, result=result)
+    with open(part, "w", encoding="ascii") as f:
+        f.write("good")
+    scene.expect("a program that trains",
+                 scene.device(6, "--trainer", f"{HERE}/external_trainer.py", "--data", part), 0,
+                 result="committed", examples=6)
+
+
+def trust(scene):
+    path = scene.fed.device_json("other", scene.fed.pki, 0, 7)
+    with open(path, encoding="utf-8") as f:
+        config = json.load(f)
+    config["hubs"][1]["public_key"] = config["hubs"][0]["public_key"]
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(config, f)
+    scene.expect("a hub that is not the pinned one", scene.device(7, config=path), 6)
+    foreign = scene.fed.device_json("foreign", scene.fed.foreign, 0, 0)
+    scene.expect("a certificate of a foreign CA", scene.device(7, config=foreign), 4)
+
+
+def hub_comes_late(scene):
+    """The lead is stopped (not closed) for a moment while the device wants to upload."""
+    scene.fed.hubs[0].send_signal(signal.SIGSTOP)
+    process = scene.device(7, "--transport", "http2", wait=False)
+    time.sleep(1)
+    scene.fed.hubs[0].send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    scene.expect("a lead that sleeps for a second",
+                 (process.returncode, json.loads(out) if out else {}, err), 0, result="committed")
+
+
+def blocked(scene):
+    began = time.monotonic()
+    scene.expect("UDP blocked: HTTP/2 as a new attempt", scene.device(0, "--transport", "auto"), 0,
+                 result="committed", transport="http2", attempt=1)
+    print(f"     after {time.monotonic() - began:.1f} s")
+
+
+def main():
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="millrace-rounds-") as folder:
+        for blackhole, acts in ((False, (ways_in, killed_and_back, bad_training, trust,
+                                         hub_comes_late)), (True, (blocked,))):
+            scene = Scene(sys.argv[1], f"{folder}/{blackhole}", blackhole)
+            try:
+                for act in acts:
+                    act(scene)
+            finally:
+                scene.fed.stop()
+            failures += scene.failures
+    return 1 if failures else 0
+
+
+sys.exit(main())

@@ -1,0 +1,265 @@
+/* test_messages.c - the JSON bodies: round trips, exact text, and every kind of wrong body. */
+#include "wire_test.h"
+
+#include "base/base64.h"
+#include "wire/messages.h"
+
+static struct mr_error error;
+
+static void fill_bytes(uint8_t *out, size_t bytes, uint8_t first)
+{
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(first + i);
+}
+
+#define ROUND_TRIP(name, message)                                                                  \
+    do {                                                                                           \
+        struct mr_##name back;                                                                     \
+        char *text = mr_##name##_encode(&(message));                                               \
+        assert_non_null(text);                                                                     \
+        assert_int_equal(mr_##name##_decode(&back, text, strlen(text), &error), 0);                \
+        char *again = mr_##name##_encode(&back);                                                   \
+        assert_non_null(again);                                                                    \
+        assert_string_equal(text, again);                                                          \
+        for (size_t cut = 0; cut < strlen(text); cut++)                                            \
+            assert_int_equal(mr_##name##_decode(&back, text, cut, &error), -1);                    \
+        free(again);                                                                               \
+        free(text);                                                                                \
+    } while (0)
+
+static void test_round_trips(void **state)
+{
+    (void)state;
+    struct mr_seed_request seed = {.attempt = 7};
+    fill_bytes(seed.seed, sizeof seed.seed, 200);
+    fill_bytes(seed.announcement_hash, sizeof seed.announcement_hash, 1);
+    ROUND_TRIP(seed_request, seed);
+
+    struct mr_receipt receipt = {.hub_index = 65535};
+    fill_bytes(receipt.signature, sizeof receipt.signature, 3);
+    ROUND_TRIP(receipt, receipt);
+
+    struct mr_upload_request request = {
+        .attempt = 1, .transport = MR_TRANSPORT_HTTP2, .receipt_count = MR_HUBS_MAX - 1};
+    for (unsigned i = 0; i < request.receipt_count; i++) {
+        request.receipts[i].hub_index = (uint16_t)(i * 9);
+        fill_bytes(request.receipts[i].signature, MR_SIGNATURE_BYTES, (uint8_t)i);
+    }
+    ROUND_TRIP(upload_request, request);
+
+    struct mr_upload_grant grant = {UINT64_MAX - 1, "2001:db8::1", 4433, 256};
+    ROUND_TRIP(upload_grant, grant);
+    struct mr_upload_grant by_http = {.upload_id = 3};
+    ROUND_TRIP(upload_grant, by_http);
+
+    for (int s = MR_UPLOAD_RECEIVING; s <= MR_UPLOAD_COMMITTED; s++) {
+        struct mr_upload_status status = {(enum mr_upload_state)s, MR_REASON_NONE};
+        ROUND_TRIP(upload_status, status);
+    }
+    for (int r = MR_REASON_CLOSED; r <= MR_REASON_IDLE; r++) {
+        struct mr_upload_status status = {MR_UPLOAD_REFUSED, (enum mr_upload_reason)r};
+        ROUND_TRIP(upload_status, status);
+    }
+    struct mr_peer_signature signature = {.hub_index = 2};
+    ROUND_TRIP(peer_signature, signature);
+    struct mr_peer_model model = {.hub_index = 2};
+    fill_bytes(model.model_hash, sizeof model.model_hash, 9);
+    ROUND_TRIP(peer_model, model);
+    struct mr_refusal refusal = {"busy", "no slot is free \"now\"", 250};
+    ROUND_TRIP(refusal, refusal);
+}
+
+static void test_values_arrive(void **state)
+{
+    (void)state;
+    struct mr_seed_request seed = {.attempt = 5}, back;
+    fill_bytes(seed.seed, sizeof seed.seed, 99);
+    fill_bytes(seed.announcement_hash, sizeof seed.announcement_hash, 17);
+    char *text = mr_seed_request_encode(&seed);
+    assert_non_null(text);
+    assert_int_equal(mr_seed_request_decode(&back, text, strlen(text), &error), 0);
+    assert_memory_equal(back.seed, seed.seed, MR_SEED_BYTES);
+    assert_memory_equal(back.announcement_hash, seed.announcement_hash, MR_HASH_BYTES);
+    assert_int_equal(back.attempt, 5);
+    free(text);
+
+    static const char grant[] = "{\"window\":32, \"udp_port\":9000, \"udp_host\":\"127.0.0.1\",\n"
+                                "\"upload\":\"00ff00000000000a\"}";
+    struct mr_upload_grant got;
+    assert_int_equal(mr_upload_grant_decode(&got, grant, strlen(grant), &error), 0);
+    assert_true(got.upload_id == UINT64_C(0x00ff00000000000a));
+    assert_string_equal(got.udp_host, "127.0.0.1");
+    assert_int_equal(got.udp_port, 9000);
+    assert_int_equal(got.window, 32);
+}
+
+static void test_refusal_text_is_made_printable(void **state)
+{
+    (void)state;
+    struct mr_refusal refusal = {"bad_request", "a\nb\x1b[31m\xff", 0}, back;
+    char *text = mr_refusal_encode(&refusal);
+    assert_non_null(text);
+    assert_int_equal(mr_refusal_decode(&back, text, strlen(text), &error), 0);
+    assert_string_equal(back.message, "a?b?[31m?");
+    free(text);
+    assert_int_equal(mr_refusal_status("seed_conflict"), 409);
+    assert_int_equal(mr_refusal_status("void"), 410);
+    assert_int_equal(mr_refusal_status("voi"), 0);
+}
+
+#define SIG                                                                                        \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
+#define HASH "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+#define REFUSED(name, body, word)                                                                  \
+    do {                                                                                           \
+        struct mr_##name refused;                                                                  \
+        assert_int_equal(mr_##name##_decode(&refused, (body), strlen(body), &error), -1);          \
+        if (strstr(error.text, (word)) == NULL)                                                    \
+            fail_msg("%s: expected \"%s\" in \"%s\"", #name, (word), error.text);                  \
+    } while (0)
+
+static void test_wrong_bodies(void **state)
+{
+    (void)state;
+    struct mr_receipt receipt;
+    static const char good[] = "{\"hub\":1,\"signature\":\"" SIG "\"}";
+    assert_int_equal(mr_receipt_decode(&receipt, good, strlen(good), &error), 0);
+    REFUSED(receipt, "", "JSON");
+    REFUSED(receipt, "[]", "object");
+    REFUSED(receipt, "nul", "JSON");
+    REFUSED(receipt, "{\"hub\":1,\"signature\":\"" SIG "\"} x", "JSON");
+    REFUSED(receipt, "{\"hub\":1}", "\"signature\" is missing");
+    REFUSED(receipt, "{\"signature\":\"" SIG "\"}", "\"hub\" is missing");
+    REFUSED(receipt, "{\"hub\":1,\"signature\":\"" SIG "\",\"x\":0}", "\"x\" is unknown");
+    REFUSED(receipt, "{\"hub\":1,\"hub\":1,\"signature\":\"" SIG "\"}", "JSON");
+    REFUSED(receipt, "{\"hub\":\"1\",\"signature\":\"" SIG "\"}", "\"hub\"");
+    REFUSED(receipt, "{\"hub\":1.0,\"signature\":\"" SIG "\"}", "\"hub\"");
+    REFUSED(receipt, "{\"hub\":-1,\"signature\":\"" SIG "\"}", "\"hub\"");
+    REFUSED(receipt, "{\"hub\":65536,\"signature\":\"" SIG "\"}", "\"hub\"");
+    REFUSED(receipt, "{\"hub\":99999999999999999999,\"signature\":\"" SIG "\"}", "JSON");
+    REFUSED(receipt, "{\"hub\":1,\"signature\":\"" HASH "\"}", "\"signature\"");
+    REFUSED(receipt, "{\"hub\":1,\"signature\":7}", "\"signature\"");
+    REFUSED(receipt, "{\"hub\":1,\"signature\":null}", "\"signature\"");
+    REFUSED(upload_status, "{\"state\":\"done\",\"reason\":\"none\"}", "\"state\"");
+    REFUSED(upload_status, "{\"state\":\"committed\",\"reason\":\"idle\"}", "reason");
+    REFUSED(upload_status, "{\"state\":\"refused\",\"reason\":\"none\"}", "reason");
+    REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
+    REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
+    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");
+    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\",\"retry_after_ms\":4294967296}", "retry");
+}
+
+static void test_wrong_grants_and_requests(void **state)
+{
+    (void)state;
+#define GRANT(upload, host, port)                                                                  \
+    "{\"upload\":\"" upload "\",\"udp_host\":\"" host "\",\"udp_port\":" port ",\"window\":1}"
+    REFUSED(upload_grant, GRANT("00000000000000A0", "", "0"), "\"upload\"");
+    REFUSED(upload_grant, GRANT("0000", "", "0"), "\"upload\"");
+    REFUSED(upload_grant, GRANT("00000000000000000", "", "0"), "\"upload\"");
+    REFUSED(upload_grant, GRANT("0000000000000000", "127.0.0.1", "0"), "udp_port");
+    REFUSED(upload_grant, GRANT("0000000000000000", "", "5"), "udp_port");
+    REFUSED(upload_grant,
+            GRANT("0000000000000000",
+                  "1111111111111111111111111111111111111111111111111111111111111111", "1"),
+            "udp_host");
+#define REQUEST(attempt, transport, receipts)                                                      \
+    "{\"announcement\":\"" HASH "\",\"attempt\":" attempt ",\"transport\":\"" transport            \
+    "\",\"receipts\":" receipts "}"
+#define RECEIPT "{\"hub\":1,\"signature\":\"" SIG "\"}"
+    struct mr_upload_request request;
+    static const char good[] = REQUEST("7", "udp", "[" RECEIPT "]");
+    assert_int_equal(mr_upload_request_decode(&request, good, strlen(good), &error), 0);
+    REFUSED(upload_request, REQUEST("8", "udp", "[" RECEIPT "]"), "\"attempt\"");
+    REFUSED(upload_request, REQUEST("0", "tcp", "[" RECEIPT "]"), "\"transport\"");
+    REFUSED(upload_request, REQUEST("0", "udp", "[]"), "\"receipts\"");
+    REFUSED(upload_request, REQUEST("0", "udp", "{}"), "\"receipts\"");
+    REFUSED(upload_request, REQUEST("0", "udp", "[1]"), "receipts[0]");
+    REFUSED(upload_request, REQUEST("0", "udp", "[" RECEIPT ",{\"hub\":2}]"), "receipts[1]");
+    REFUSED(upload_request,
+            REQUEST("0", "udp", "[" RECEIPT "," RECEIPT "," RECEIPT "," RECEIPT "," RECEIPT "]"),
+            "\"receipts\"");
+}
+
+#define SEED_BODY(seed) "{\"announcement\":\"" HASH "\",\"attempt\":0,\"seed\":" seed "}"
+
+static void test_wrong_seed_requests(void **state)
+{
+    (void)state;
+    struct mr_seed_request message;
+    uint8_t zero[MR_SEED_BYTES] = {0};
+    static const char good[] = SEED_BODY("\"" HASH "\"");
+    assert_int_equal(mr_seed_request_decode(&message, good, strlen(good), &error), 0);
+    static const char spaced[] = SEED_BODY(" \t\r\n\"" HASH "\" ");
+    assert_int_equal(mr_seed_request_decode(&message, spaced, strlen(spaced), &error), 0);
+
+    REFUSED(seed_request, "{}", "seed");
+    REFUSED(seed_request, SEED_BODY("7"), "seed");
+    REFUSED(seed_request, SEED_BODY("\"" SIG "\""), "seed");
+    REFUSED(seed_request, SEED_BODY("\"AAAA"), "seed");
+    /* bits beyond the 32 bytes; white space; another alphabet */
+    REFUSED(seed_request, SEED_BODY("\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\""), "seed");
+    REFUSED(seed_request, SEED_BODY("\" AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\""), "seed");
+    REFUSED(seed_request, SEED_BODY("\"-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\""), "seed");
+    /* a member that the search does not see, or sees elsewhere */
+    REFUSED(seed_request,
+            "{\"announcement\":\"" HASH "\",\"attempt\":0,\"s\\u0065ed\":\"" HASH "\"}", "seed");
+    REFUSED(seed_request,
+            "{\"announcement\":\"" HASH "\",\"attempt\":0,\"x\":{\"seed\":\"" HASH "\"}}", "seed");
+    REFUSED(seed_request,
+            "{\"announcement\":\"" HASH "\",\"attempt\":0,\"x\":{\"seed\":\"" HASH
+            "\"},\"seed\":\"" HASH "\"}",
+            "\"x\" is unknown");
+    REFUSED(seed_request, SEED_BODY("\"" HASH "\",\"seed\":\"" HASH "\""), "JSON");
+    assert_memory_equal(message.seed, zero, sizeof zero);
+    char longer[600];
+    memset(longer, ' ', sizeof longer);
+    memcpy(longer, good, strlen(good));
+    assert_int_equal(mr_seed_request_decode(&message, longer, sizeof longer, &error), -1);
+}
+
+/* After a refusal the struct holds no seed. */
+static void test_seed_is_wiped(void **state)
+{
+    (void)state;
+    struct mr_seed_request seed = {0}, back;
+    uint8_t zero[MR_SEED_BYTES] = {0};
+    fill_bytes(seed.seed, sizeof seed.seed, 50);
+    char *text = mr_seed_request_encode(&seed);
+    assert_non_null(text);
+    char *attempt = strstr(text, "\"attempt\":0");
+    assert_non_null(attempt);
+    attempt[10] = '9';
+    assert_int_equal(mr_seed_request_decode(&back, text, strlen(text), &error), -1);
+    assert_memory_equal(back.seed, zero, sizeof zero);
+    free(text);
+}
+
+static void test_oversized_and_deep(void **state)
+{
+    (void)state;
+    struct mr_receipt receipt;
+    char *body = malloc(MR_MESSAGE_MAX + 1);
+    assert_non_null(body);
+    memset(body, '[', MR_MESSAGE_MAX + 1);
+    assert_int_equal(mr_receipt_decode(&receipt, body, MR_MESSAGE_MAX, &error), -1);
+    assert_int_equal(mr_receipt_decode(&receipt, body, MR_MESSAGE_MAX + 1, &error), -1);
+    assert_non_null(strstr(error.text, "bytes"));
+    free(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_values_arrive),
+        cmocka_unit_test(test_refusal_text_is_made_printable),
+        cmocka_unit_test(test_wrong_bodies),
+        cmocka_unit_test(test_wrong_grants_and_requests),
+        cmocka_unit_test(test_wrong_seed_requests),
+        cmocka_unit_test(test_seed_is_wiped),
+        cmocka_unit_test(test_oversized_and_deep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+/* h2_client.h - a small blocking HTTP/2 client over TLS 1.3 with a client certificate.
+ *
+ * Used by devices towards hubs, by hubs towards each other (each from a thread of its own), and by
+ * the ops command. One connection, one request at a time; not thread-safe. Checks that the server's
+ * certificate chains to the CA and names the expected hub (urn:millrace:hub:<index>). */
+#ifndef MR_TRANSPORT_H2_CLIENT_H
+#define MR_TRANSPORT_H2_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct mr_h2_client;
+
+struct mr_h2_endpoint {
+    const char *host; /* name or numeric address */
+    uint16_t port;
+    uint16_t hub_index; /* expected identity of the server */
+    const char *ca_file;
+    const char *certificate_file;
+    const char *private_key_file;
+    const char *revocation_file; /* NULL or "": none */
+};
+
+struct mr_h2_response {
+    int status;
+    uint8_t *body; /* malloc'd, NUL behind it; mr_h2_response_fini frees (wiping nothing) */
+    size_t length;
+};
+void mr_h2_response_fini(struct mr_h2_response *response);
+
+/* How a request failed below HTTP. */
+enum mr_h2_failure {
+    MR_H2_OK = 0,
+    MR_H2_UNREACHABLE = -1, /* no TCP connection */
+    MR_H2_REFUSED = -2,     /* TLS: they do not accept our certificate, or we not theirs */
+    MR_H2_TIMEOUT = -3,
+    MR_H2_BROKEN = -4, /* connection lost, protocol error, body above the bound */
+};
+
+/* Connects and shakes hands. With TLS 1.3 a server's refusal of our certificate shows only on the
+ * first read: a request then returns MR_H2_REFUSED. Returns enum mr_h2_failure. */
+int mr_h2_client_open(struct mr_h2_client **client, const struct mr_h2_endpoint *endpoint,
+                      unsigned timeout_ms, struct mr_error *error);
+void mr_h2_client_close(struct mr_h2_client *client); /* NULL allowed */
+
+/* One request, to its whole answer, within timeout_ms. `content_type` NULL for no body. The
+ * answer's body may be at most body_max bytes. Returns enum mr_h2_failure; after a failure only
+ * _close is of use. */
+int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
+                         const char *content_type, const void *body, size_t length, size_t body_max,
+                         unsigned timeout_ms, struct mr_h2_response *response,
+                         struct mr_error *error);
+
+/* Bytes, of either direction and as the network sees them, that a transfer must move in a timeout
+ * to be given another. */
+#define MR_H2_PROGRESS_BYTES 4096
+
+/* Likewise, for a body or an answer that may be large on a path that may be slow: a timeout in
+ * which it moved is followed by another, until whole_ms are over in all. */
+int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
+                          const char *content_type, const void *body, size_t length,
+                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
+                          struct mr_h2_response *response, struct mr_error *error);
+
+/* TLS exporter of this connection. 0 or -1. */
+int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,
+                        size_t context_bytes, uint8_t *out, size_t out_bytes);
+
+#endif

@@ -1,0 +1,234 @@
+#include "transport/h2_exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one stream and the connection may have in flight towards us: a model in one go. */
+#define STREAM_WINDOW     (4 * 1024 * 1024)
+#define CONNECTION_WINDOW (8 * 1024 * 1024)
+#define ANSWER_ROOM_FIRST ((size_t)4096)
+
+static void fail(struct mr_h2_exchange *exchange, const char *reason)
+{
+    exchange->state = MR_H2_EXCHANGE_FAILED;
+    exchange->reason = reason;
+}
+
+static int is_ours(const struct mr_h2_exchange *exchange, int32_t stream)
+{
+    return exchange->state == MR_H2_EXCHANGE_OPEN && exchange->stream == stream;
+}
+
+/* --- the answer ------------------------------------------------------------------------------ */
+
+/* Room for `need` bytes and a NUL. 0 or -1. */
+static int reach(struct mr_h2_exchange *exchange, size_t need)
+{
+    if (exchange->answer.body && need <= exchange->answer_room) {
+        return 0;
+    }
+    size_t room = 2 * exchange->answer_room;
+    room = room < ANSWER_ROOM_FIRST ? ANSWER_ROOM_FIRST : room;
+    room = room > exchange->answer_max ? exchange->answer_max : room;
+    room = room < need ? need : room;
+    uint8_t *body = realloc(exchange->answer.body, room + 1);
+    if (!body) {
+        return -1;
+    }
+    exchange->answer.body = body;
+    exchange->answer_room = room;
+    return 0;
+}
+
+static void take_length(struct mr_h2_exchange *exchange, const uint8_t *digits, size_t count)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count && length <= exchange->answer_max; i++) {
+        length = length * 10 + (size_t)(digits[i] - '0'); /* nghttp2 lets only digits through */
+    }
+    if (length > exchange->answer_max) {
+        fail(exchange, "its answer is longer than allowed");
+    } else if (reach(exchange, length) != 0) {
+        fail(exchange, "out of memory");
+    }
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *context)
+{
+    (void)session, (void)flags;
+    struct mr_h2_exchange *exchange = context;
+    if (!is_ours(exchange, frame->hd.stream_id)) {
+        return 0;
+    }
+    if (name_length == 7 && memcmp(name, ":status", 7) == 0) {
+        exchange->answer.status = 0;
+        for (size_t i = 0; i < value_length && i < 3; i++) {
+            exchange->answer.status = exchange->answer.status * 10 + (value[i] - '0');
+        }
+    } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
+        take_length(exchange, value, value_length);
+    }
+    return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data,
+                   size_t length, void *context)
+{
+    (void)session, (void)flags;
+    struct mr_h2_exchange *exchange = context;
+    if (!is_ours(exchange, stream)) {
+        return 0;
+    }
+    struct mr_h2_response *answer = &exchange->answer;
+    if (length > exchange->answer_max - answer->length) {
+        fail(exchange, "its answer is longer than allowed");
+    } else if (reach(exchange, answer->length + length) != 0) {
+        fail(exchange, "out of memory");
+    } else {
+        memcpy(answer->body + answer->length, data, length);
+        answer->length += length;
+    }
+    return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    struct mr_h2_exchange *exchange = context;
+    const int ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                     frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (!ends || !is_ours(exchange, frame->hd.stream_id)) {
+        return 0;
+    }
+    if (reach(exchange, exchange->answer.length) != 0) {
+        fail(exchange, "out of memory");
+        return 0;
+    }
+    exchange->answer.body[exchange->answer.length] = 0;
+    exchange->state = MR_H2_EXCHANGE_ANSWERED;
+    if (exchange->body_left > 0) { /* refused early: the rest of our body is of no use */
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_NO_ERROR);
+    }
+    return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *context)
+{
+    (void)session;
+    struct mr_h2_exchange *exchange = context;
+    if (is_ours(exchange, stream)) {
+        fail(exchange, code == NGHTTP2_REFUSED_STREAM ? "it takes no more requests just now"
+                                                      : "it broke the request off");
+    }
+    return 0;
+}
+
+/* --- the request ----------------------------------------------------------------------------- */
+
+static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *out, size_t room,
+                         uint32_t *flags, nghttp2_data_source *source, void *context)
+{
+    (void)session, (void)source;
+    struct mr_h2_exchange *exchange = context;
+    if (!is_ours(exchange, stream)) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the body may be gone */
+    }
+    const size_t take = exchange->body_left < room ? exchange->body_left : room;
+    memcpy(out, exchange->body, take);
+    exchange->body += take;
+    exchange->body_left -= take;
+    if (exchange->body_left == 0) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)take;
+}
+
+static nghttp2_nv field(const char *name, const char *value)
+{
+    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value),
+                        NGHTTP2_NV_FLAG_NONE};
+}
+
+int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchange,
+                         const struct mr_h2_ask *ask, size_t answer_max)
+{
+    mr_h2_exchange_fini(exchange);
+    exchange->answer_max = answer_max;
+    exchange->body = ask->body;
+    exchange->body_left = ask->content_type ? ask->length : 0;
+
+    char length[24];
+    size_t count = 0;
+    nghttp2_nv fields[6];
+    snprintf(length, sizeof length, "%zu", ask->length);
+    fields[count++] = field(":method", ask->method);
+    fields[count++] = field(":scheme", "https");
+    fields[count++] = field(":authority", ask->authority);
+    fields[count++] = field(":path", ask->path);
+    if (ask->content_type) {
+        fields[count++] = field("content-type", ask->content_type);
+        fields[count++] = field("content-length", length);
+    }
+    const nghttp2_data_provider body = {.read_callback = read_body};
+    exchange->stream = nghttp2_submit_request(session, NULL, fields, count,
+                                              exchange->body_left ? &body : NULL, NULL);
+    if (exchange->stream < 0) {
+        return -1;
+    }
+    exchange->state = MR_H2_EXCHANGE_OPEN;
+    return 0;
+}
+
+void mr_h2_exchange_take(struct mr_h2_exchange *exchange, struct mr_h2_response *response)
+{
+    *response = exchange->answer;
+    exchange->answer = (struct mr_h2_response){0};
+    mr_h2_exchange_fini(exchange);
+}
+
+void mr_h2_exchange_fini(struct mr_h2_exchange *exchange)
+{
+    mr_h2_response_fini(&exchange->answer);
+    *exchange = (struct mr_h2_exchange){0};
+}
+
+/* --- the session ----------------------------------------------------------------------------- */
+
+static int set_up(nghttp2_session *session)
+{
+    static const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+    };
+    if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings,
+                                sizeof settings / sizeof *settings) != 0) {
+        return -1;
+    }
+    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+}
+
+int mr_h2_exchange_session(nghttp2_session **session, struct mr_h2_exchange *exchange)
+{
+    nghttp2_session_callbacks *callbacks;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0) {
+        return -1;
+    }
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    int status = nghttp2_session_client_new(session, callbacks, exchange);
+    nghttp2_session_callbacks_del(callbacks);
+    if (status != 0) {
+        *session = NULL;
+        return -1;
+    }
+    status = set_up(*session);
+    if (status != 0) {
+        nghttp2_session_del(*session);
+        *session = NULL;
+    }
+    return status != 0 ? -1 : 0;
+}

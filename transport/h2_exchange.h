@@ -1,0 +1,49 @@
+/* h2_exchange.h - one request and its answer on a client's HTTP/2 session. No I/O of its own:
+ * h2_io.h moves the bytes. */
+#ifndef MR_TRANSPORT_H2_EXCHANGE_H
+#define MR_TRANSPORT_H2_EXCHANGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <nghttp2/nghttp2.h>
+
+#include "transport/h2_client.h"
+
+struct mr_h2_ask {
+    const char *method;
+    const char *authority;
+    const char *path;
+    const char *content_type; /* NULL: no body */
+    const uint8_t *body;      /* the caller's, until the exchange ends */
+    size_t length;
+};
+
+enum mr_h2_exchange_state {
+    MR_H2_EXCHANGE_NONE = 0,
+    MR_H2_EXCHANGE_OPEN,
+    MR_H2_EXCHANGE_ANSWERED, /* whole */
+    MR_H2_EXCHANGE_FAILED,   /* `reason` says why */
+};
+
+struct mr_h2_exchange {
+    enum mr_h2_exchange_state state;
+    const char *reason; /* static */
+    int32_t stream;
+    const uint8_t *body; /* of the request */
+    size_t body_left;
+    size_t answer_max;
+    size_t answer_room; /* without the NUL behind it */
+    struct mr_h2_response answer;
+};
+
+/* A session whose callbacks fill *exchange (which must stay where it is). 0 or -1. */
+int mr_h2_exchange_session(nghttp2_session **session, struct mr_h2_exchange *exchange);
+/* Queues the request. 0, or -1 where the session takes none (it is ending, or memory is out). */
+int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchange,
+                         const struct mr_h2_ask *ask, size_t answer_max);
+/* Hands the answer over to the caller. */
+void mr_h2_exchange_take(struct mr_h2_exchange *exchange, struct mr_h2_response *response);
+void mr_h2_exchange_fini(struct mr_h2_exchange *exchange);
+
+#endif

@@ -1,0 +1,131 @@
+#include "transport/h2_io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#define OUT_BYTES ((size_t)32 * 1024)
+
+void mr_h2_io_init(struct mr_h2_io *io, SSL *ssl, nghttp2_session *session)
+{
+    *io = (struct mr_h2_io){.ssl = ssl, .session = session};
+}
+
+static void drop_out(struct mr_h2_io *io)
+{
+    OPENSSL_clear_free(io->out, io->out ? OUT_BYTES : 0); /* may hold a seed */
+    io->out = NULL;
+    io->out_length = io->out_at = 0;
+}
+
+void mr_h2_io_fini(struct mr_h2_io *io)
+{
+    drop_out(io);
+    *io = (struct mr_h2_io){0};
+}
+
+/* Gathers frames, so that small ones share a TLS record. 0 or -1. */
+static int gather(struct mr_h2_io *io)
+{
+    io->out_length = io->out_at = 0;
+    while (io->out_length < OUT_BYTES) {
+        if (io->frame_left == 0) {
+            const ssize_t got = nghttp2_session_mem_send(io->session, &io->frame);
+            if (got <= 0) {
+                return got < 0 ? -1 : 0;
+            }
+            io->frame_left = (size_t)got;
+        }
+        if (!io->out) {
+            io->out = OPENSSL_malloc(OUT_BYTES);
+            if (!io->out) {
+                return -1;
+            }
+        }
+        const size_t space = OUT_BYTES - io->out_length;
+        const size_t take = io->frame_left < space ? io->frame_left : space;
+        memcpy(io->out + io->out_length, io->frame, take);
+        io->out_length += take;
+        io->frame += take;
+        io->frame_left -= take;
+    }
+    return 0;
+}
+
+static enum mr_h2_io_result why(const SSL *ssl, int result)
+{
+    switch (SSL_get_error(ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return MR_H2_IO_DONE;
+    case SSL_ERROR_WANT_WRITE:
+        return MR_H2_IO_WAIT;
+    case SSL_ERROR_ZERO_RETURN:
+        return MR_H2_IO_CLOSED;
+    default:
+        break;
+    }
+    const unsigned long code = ERR_peek_last_error();
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+        ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        return MR_H2_IO_CLOSED; /* HTTP/2 has its own ends: a missing close_notify cuts nothing */
+    }
+    return MR_H2_IO_TLS;
+}
+
+enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget)
+{
+    for (size_t sent = 0; sent < budget;) {
+        if (io->out_at == io->out_length) {
+            if (gather(io) != 0) {
+                return MR_H2_IO_HTTP2;
+            }
+            if (io->out_length == 0) {
+                drop_out(io);
+                return MR_H2_IO_DONE;
+            }
+        }
+        ERR_clear_error();
+        errno = 0;
+        const int n = SSL_write(io->ssl, io->out + io->out_at, (int)(io->out_length - io->out_at));
+        if (n <= 0) {
+            const enum mr_h2_io_result result = why(io->ssl, n);
+            return result == MR_H2_IO_DONE ? MR_H2_IO_WAIT : result;
+        }
+        io->out_at += (size_t)n;
+        io->bytes_out += (uint64_t)n;
+        sent += (size_t)n;
+    }
+    return MR_H2_IO_MORE;
+}
+
+enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t budget,
+                                   int *http2_error)
+{
+    for (size_t got = 0; got < budget;) {
+        ERR_clear_error();
+        errno = 0;
+        const int n = SSL_read(io->ssl, buffer, MR_H2_READ_BYTES);
+        if (n <= 0) {
+            const enum mr_h2_io_result result = why(io->ssl, n);
+            return result == MR_H2_IO_WAIT ? MR_H2_IO_DONE : result;
+        }
+        const ssize_t taken = nghttp2_session_mem_recv(io->session, buffer, (size_t)n);
+        OPENSSL_cleanse(buffer, (size_t)n);
+        if (taken < 0) {
+            *http2_error = (int)taken;
+            return MR_H2_IO_HTTP2;
+        }
+        io->bytes_in += (uint64_t)n;
+        got += (size_t)n;
+    }
+    return MR_H2_IO_MORE;
+}
+
+bool mr_h2_io_over(const struct mr_h2_io *io)
+{
+    return io->out_at == io->out_length && io->frame_left == 0 &&
+           !nghttp2_session_want_read(io->session) && !nghttp2_session_want_write(io->session);
+}

@@ -1,0 +1,45 @@
+/* h2_io.h - moves bytes between an HTTP/2 session and its TLS connection, both ends alike, without
+ * ever waiting. */
+#ifndef MR_TRANSPORT_H2_IO_H
+#define MR_TRANSPORT_H2_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
+
+#define MR_H2_READ_BYTES 16384 /* the largest TLS record: after a read none is left behind */
+
+struct mr_h2_io {
+    SSL *ssl;                 /* the owner's */
+    nghttp2_session *session; /* the owner's */
+    uint8_t *out;             /* frames on their way; there only while some are */
+    size_t out_length, out_at;
+    const uint8_t *frame; /* the rest of a frame that nghttp2 still owns */
+    size_t frame_left;
+    uint64_t bytes_in, bytes_out; /* plaintext, since the beginning */
+};
+
+enum mr_h2_io_result {
+    MR_H2_IO_DONE,   /* flush: all is out. read: nothing more is there now */
+    MR_H2_IO_MORE,   /* the budget is used up: come back */
+    MR_H2_IO_WAIT,   /* flush: the socket takes no more now */
+    MR_H2_IO_CLOSED, /* the peer closed the connection */
+    MR_H2_IO_TLS,    /* TLS failed: see OpenSSL's error queue; empty: the socket's errno */
+    MR_H2_IO_HTTP2,  /* the peer does not speak HTTP/2, floods, or memory is out: `http2_error` */
+};
+
+void mr_h2_io_init(struct mr_h2_io *io, SSL *ssl, nghttp2_session *session);
+void mr_h2_io_fini(struct mr_h2_io *io); /* wipes what was on its way */
+
+/* Sends what the session has to say, about `budget` bytes at most. */
+enum mr_h2_io_result mr_h2_io_flush(struct mr_h2_io *io, size_t budget);
+/* Feeds the session what came, about `budget` bytes at most; buffer[MR_H2_READ_BYTES] is wiped. */
+enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t budget,
+                                   int *http2_error);
+/* True when neither side has anything more to say (after GOAWAY). */
+bool mr_h2_io_over(const struct mr_h2_io *io);
+
+#endif

@@ -1,0 +1,79 @@
+/* tls.h - TLS 1.3 with certificates at both ends; the same rules for the hub's server and for every
+ * client: nothing older, ALPN h2, no early data, no session tickets and no resumption (the upload
+ * keys come from the exporter, so every connection has to bring a handshake of its own), and a peer
+ * that has exactly one millrace identity in a certificate of our CA.
+ *
+ * Sockets are written with MSG_NOSIGNAL: no SIGPIPE in whoever uses this. */
+#ifndef MR_TRANSPORT_TLS_H
+#define MR_TRANSPORT_TLS_H
+
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "transport/revocation.h"
+#include "base/error.h"
+#include "wire/identity.h"
+
+struct mr_tls;
+
+enum mr_tls_side {
+    MR_TLS_SERVER,
+    MR_TLS_CLIENT,
+};
+
+struct mr_tls_files {
+    const char *ca_file;
+    const char *certificate_file;
+    const char *private_key_file; /* refused when anybody but its owner may read it */
+    const char *revocation_file;  /* NULL or "": none */
+};
+
+/* 0, or -1 with an error that names the file and the remedy. */
+int mr_tls_open(struct mr_tls **tls, enum mr_tls_side side, const struct mr_tls_files *files,
+                struct mr_error *error);
+/* Reads the revocation file again; handshakes go by it from now on. On failure the old list holds.
+ * The list itself is for counting and asking, until the next reload. */
+int mr_tls_reload(struct mr_tls *tls, struct mr_error *error);
+const struct mr_revocations *mr_tls_revocations(const struct mr_tls *tls); /* NULL: none */
+void mr_tls_close(struct mr_tls *tls); /* NULL allowed; its connections must be freed before */
+
+/* Why we do not take the peer's certificate. */
+enum mr_tls_refusal {
+    MR_TLS_ACCEPTED = 0,
+    MR_TLS_UNTRUSTED,   /* not of our CA, or not fit for its use */
+    MR_TLS_EXPIRED,     /* or not valid yet */
+    MR_TLS_NO_IDENTITY, /* none, two, or a malformed one */
+    MR_TLS_WRONG_HUB,   /* another hub than expected, or no hub */
+    MR_TLS_REVOKED,     /* taken back by our CA */
+};
+
+#define MR_TLS_ANY_PEER (-1)
+
+/* What the handshake finds out of the peer. Belongs to the connection's owner and outlives the SSL.
+ */
+struct mr_tls_peer {
+    int expected_hub; /* in: the hub it has to be, or MR_TLS_ANY_PEER */
+    struct mr_identity identity;
+    struct mr_serial serial; /* of its certificate */
+    enum mr_tls_refusal refusal;
+    const char *reason; /* of the refusal, in words; static */
+};
+
+/* A connection over a non-blocking socket, which stays the caller's. NULL: out of memory. */
+SSL *mr_tls_connection(struct mr_tls *tls, int fd, struct mr_tls_peer *peer);
+
+/* True when "h2" was agreed upon. */
+int mr_tls_speaks_h2(const SSL *ssl);
+
+/* RFC 5705 / RFC 8446 7.5. 0 or -1. */
+int mr_tls_export(SSL *ssl, const char *label, const uint8_t *context, size_t context_bytes,
+                  uint8_t *out, size_t out_bytes);
+
+/* What the peer's alert says of our certificate, in words for its owner; NULL when the last error
+ * of this thread's queue is no such alert. */
+const char *mr_tls_refused_by_peer(void);
+/* The last error of this thread's queue in OpenSSL's words, or `otherwise`. */
+const char *mr_tls_reason(const char *otherwise);
+
+#endif
