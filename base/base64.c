@@ -18,8 +18,9 @@ int mr_base64_decode(uint8_t *data, size_t bytes, const char *text, size_t lengt
     uint8_t padded[MR_BASE64_BYTES_MAX + 3];
     char again[MR_BASE64_LENGTH(MR_BASE64_BYTES_MAX) + 1];
     MR_ASSERT(bytes <= MR_BASE64_BYTES_MAX);
-    if (length != MR_BASE64_LENGTH(bytes))
+    if (length != MR_BASE64_LENGTH(bytes)) {
         return -1;
+    }
     /* OpenSSL forgives white space and stray bits; writing it again shows whether it had to. */
     int status = -1;
     if (EVP_DecodeBlock(padded, (const unsigned char *)text, (int)length) >= 0) {

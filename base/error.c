@@ -7,7 +7,7 @@
 
 int mr_error_set(struct mr_error *error, const char *format, ...)
 {
-    if (error != NULL) {
+    if (error) {
         va_list args;
         va_start(args, format);
         vsnprintf(error->text, sizeof error->text, format, args);
@@ -18,8 +18,9 @@ int mr_error_set(struct mr_error *error, const char *format, ...)
 
 int mr_error_prefix(struct mr_error *error, const char *format, ...)
 {
-    if (error == NULL)
+    if (!error) {
         return -1;
+    }
     struct mr_error old = *error;
     va_list args;
     va_start(args, format);

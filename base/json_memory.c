@@ -8,7 +8,7 @@
 static void *take(size_t bytes)
 {
     void *memory = malloc(bytes);
-    if (memory == NULL) {
+    if (!memory) {
         fprintf(stderr, "millrace: out of memory for JSON: give the process more\n");
         abort();
     }

@@ -16,7 +16,7 @@ struct head {
 static struct head *head_of(void *secret)
 {
     struct head *head = (struct head *)secret - 1;
-    MR_ASSERT((uintptr_t)secret % 64 == 0 && head->base != NULL);
+    MR_ASSERT((uintptr_t)secret % 64 == 0 && head->base);
     return head;
 }
 
@@ -57,7 +57,7 @@ void mr_secret_wipe(void *secret)
 
 void mr_secret_free(void *secret)
 {
-    if (secret == NULL) {
+    if (!secret) {
         return;
     }
     const struct head head = *head_of(secret);

@@ -52,7 +52,7 @@ class Demo:
     # --- set-up ------------------------------------------------------------------------------
 
     def digits_tool(self, *words):
-        return self.fed.run(self.fed.program("tests", "demo", "digits-tool"), *words)
+        return self.fed.run(self.fed.program("demo", "digits-tool"), *words)
 
     def prepare(self):
         os.makedirs(self.dumps, exist_ok=True)

@@ -50,8 +50,8 @@ int digits_model_read(struct digits_model *model, const char *path, struct mr_er
 int digits_model_write(const struct digits_model *model, const char *path, struct mr_error *error);
 void digits_model_fini(struct digits_model *model);
 
-/* Share of right answers over a shard, and its mean loss. */
-int digits_accuracy(const struct digits_model *model, const struct mr_shard *shard,
+/* Share of right answers over a dataset, and its mean loss. */
+int digits_accuracy(const struct digits_model *model, const struct mr_dataset *dataset,
                     double *accuracy, double *loss, struct mr_error *error);
 
 /* Normal distribution by Box and Muller. */

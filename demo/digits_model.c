@@ -36,8 +36,9 @@ int digits_model_read(struct digits_model *model, const char *path, struct mr_er
 {
     memset(model, 0, sizeof *model);
     model->bytes = read_file(path, &model->length, error);
-    if (!model->bytes)
+    if (!model->bytes) {
         return -1;
+    }
     if (mr_safetensors_parse(&model->parsed, model->bytes, model->length, error)) {
         free(model->bytes);
         return -1;
@@ -57,8 +58,9 @@ static int write_file(const char *path, const uint8_t *header, size_t header_byt
                       const float *parameters, size_t count, struct mr_error *error)
 {
     FILE *file = fopen(path, "we");
-    if (!file)
+    if (!file) {
         return mr_error_set(error, "%s: %s", path, strerror(errno));
+    }
     fwrite(header, 1, header_bytes, file);
     fwrite(parameters, sizeof *parameters, count, file);
     return fclose(file) ? mr_error_set(error, "%s: %s", path, strerror(errno)) : 0;
@@ -85,13 +87,15 @@ static float *draw(const uint32_t *widths, unsigned layers, uint64_t seed, size_
 {
     struct mr_sgd_random random = {.state = seed};
     size_t total = 0, at = 0;
-    for (unsigned l = 0; l < layers; l++)
+    for (unsigned l = 0; l < layers; l++) {
         total += (size_t)widths[l + 1] * (widths[l] + 1);
+    }
     float *parameters = calloc(total, sizeof *parameters);
     for (unsigned l = 0; parameters && l < layers; l++) {
         size_t weights = (size_t)widths[l] * widths[l + 1];
-        for (size_t i = 0; i < weights; i++)
+        for (size_t i = 0; i < weights; i++) {
             parameters[at + i] = (float)(digits_normal(&random) * sqrt(2.0 / widths[l]));
+        }
         at += weights + widths[l + 1];
     }
     *count = total;
@@ -103,11 +107,13 @@ static unsigned parse_layers(uint32_t *widths, const char *text)
     unsigned count = 0;
     for (char *end; count <= MR_MLP_LAYERS_MAX; text = end + 1) {
         unsigned long width = strtoul(text, &end, 10);
-        if (end == text || width < 1 || width > MR_MLP_WIDTH_MAX)
+        if (end == text || width < 1 || width > MR_MLP_WIDTH_MAX) {
             return 0;
+        }
         widths[count++] = (uint32_t)width;
-        if (*end != ',')
+        if (*end != ',') {
             return *end ? 0 : count;
+        }
     }
     return 0;
 }
@@ -118,8 +124,9 @@ int digits_init(const struct digits_options *options, struct mr_error *error)
     struct mr_tensor tensors[2 * MR_MLP_LAYERS_MAX];
     char names[2 * MR_MLP_LAYERS_MAX][16];
     unsigned count = options->layers ? parse_layers(widths, options->layers) : 0;
-    if (count < 2 || !options->out)
+    if (count < 2 || !options->out) {
         return mr_error_set(error, "--layers like 64,64,10 and --out are needed");
+    }
     memset(tensors, 0, sizeof tensors);
     for (unsigned l = 0; l + 1 < count; l++) {
         struct mr_tensor *weight = &tensors[2 * l], *bias = &tensors[2 * l + 1];
@@ -144,54 +151,60 @@ int digits_init(const struct digits_options *options, struct mr_error *error)
 
 /* --- eval ------------------------------------------------------------------------------------ */
 
-int digits_accuracy(const struct digits_model *model, const struct mr_shard *shard,
+int digits_accuracy(const struct digits_model *model, const struct mr_dataset *dataset,
                     double *accuracy, double *loss, struct mr_error *error)
 {
     const float *examples[BATCH];
     unsigned correct = 0;
-    if (mr_sgd_check(&model->shape, shard, error))
+    if (mr_sgd_check(&model->shape, dataset, error)) {
         return -1;
+    }
     struct mr_mlp_scratch *scratch = mr_mlp_scratch_open(&model->shape, BATCH);
-    if (!scratch)
+    if (!scratch) {
         return mr_error_set(error, "out of memory");
+    }
     *loss = 0;
-    for (uint32_t at = 0; at < shard->count; at += BATCH) {
-        uint32_t left = shard->count - at;
+    for (uint32_t at = 0; at < dataset->count; at += BATCH) {
+        uint32_t left = dataset->count - at;
         struct mr_mlp_batch batch = {.examples = examples,
-                                     .labels = shard->labels + at,
+                                     .labels = dataset->labels + at,
                                      .count = left < BATCH ? left : BATCH};
-        for (unsigned i = 0; i < batch.count; i++)
-            examples[i] = shard->features + (size_t)(at + i) * shard->columns;
+        for (unsigned i = 0; i < batch.count; i++) {
+            examples[i] = dataset->features + (size_t)(at + i) * dataset->columns;
+        }
         *loss += batch.count *
                  mr_mlp_evaluate(&model->shape, model->parameters, scratch, &batch, &correct);
     }
     mr_mlp_scratch_close(scratch);
-    *loss /= shard->count;
-    *accuracy = (double)correct / shard->count;
+    *loss /= dataset->count;
+    *accuracy = (double)correct / dataset->count;
     return 0;
 }
 
 int digits_eval(const struct digits_options *options, struct mr_error *error)
 {
     struct digits_model model;
-    struct mr_shard shard;
+    struct mr_dataset dataset;
     struct mr_sgd_config config;
     double accuracy, loss;
-    if (!options->model || !options->data)
+    if (!options->model || !options->data) {
         return mr_error_set(error, "--model and --data are needed");
+    }
     if (mr_sgd_config_parse(&config, options->training, error) ||
-        digits_model_read(&model, options->model, error))
+        digits_model_read(&model, options->model, error)) {
         return -1;
-    if (mr_shard_read(&shard, options->data, config.feature_scale, error)) {
+    }
+    if (mr_dataset_read(&dataset, options->data, config.feature_scale, error)) {
         digits_model_fini(&model);
         return -1;
     }
-    int bad = digits_accuracy(&model, &shard, &accuracy, &loss, error);
-    if (!bad)
+    int bad = digits_accuracy(&model, &dataset, &accuracy, &loss, error);
+    if (!bad) {
         printf(options->json ? "{\"accuracy\": %.6f, \"loss\": %.6f, \"examples\": %u}\n"
                              : "accuracy %.4f, loss %.4f over %u examples\n",
-               accuracy, loss, shard.count);
-    mr_shard_fini(&shard);
+               accuracy, loss, dataset.count);
+    }
+    mr_dataset_fini(&dataset);
     digits_model_fini(&model);
     return bad;
 }

@@ -18,7 +18,7 @@
 
 struct device {
     uint8_t id[MR_CLIENT_ID_BYTES];
-    struct mr_shard shard;
+    struct mr_dataset dataset;
     int included;
 };
 
@@ -27,7 +27,7 @@ struct plain {
     const struct mr_kernels *kernels;
     struct mr_sgd_config sgd;
     struct digits_model model;
-    struct mr_shard held_out;
+    struct mr_dataset held_out;
     struct device *devices;
     unsigned device_count;
     struct mr_round_terms terms;
@@ -48,26 +48,30 @@ static int identify(struct plain *p, unsigned number, uint8_t id[MR_CLIENT_ID_BY
     struct mr_identity identity = {.role = MR_ROLE_NONE};
     memset(id, 0, MR_CLIENT_ID_BYTES);
     mr_be32_put(id + 4, number);
-    if (!p->options->pki)
+    if (!p->options->pki) {
         return 0;
+    }
     snprintf(path, sizeof path, "%s/device-%03u.pem", p->options->pki, number);
     FILE *file = fopen(path, "re");
-    if (!file)
-        return 1; /* a shard without a device: it never takes part */
+    if (!file) {
+        return 1; /* a dataset without a device: it never takes part */
+    }
     X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
     fclose(file);
     GENERAL_NAMES *names =
         certificate ? X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL) : NULL;
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_URI)
+        if (name->type == GEN_URI) {
             mr_identity_parse(
                 &identity, (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier));
+        }
     }
     GENERAL_NAMES_free(names);
     X509_free(certificate);
-    if (identity.role != MR_ROLE_DEVICE)
+    if (identity.role != MR_ROLE_DEVICE) {
         return mr_error_set(p->error, "%s: no device's certificate", path);
+    }
     memcpy(id, identity.client_id, MR_CLIENT_ID_BYTES);
     return 0;
 }
@@ -79,24 +83,29 @@ static int read_devices(struct plain *p)
         uint8_t id[MR_CLIENT_ID_BYTES];
         snprintf(path, sizeof path, "%s/device-%03u.csv", p->options->shards, number);
         FILE *file = fopen(path, "re");
-        if (!file)
+        if (!file) {
             break;
+        }
         fclose(file);
         int known = identify(p, number, id);
-        if (known < 0)
+        if (known < 0) {
             return -1;
-        if (known > 0)
+        }
+        if (known > 0) {
             continue;
+        }
         struct device *grown = realloc(p->devices, (p->device_count + 1) * sizeof *grown);
-        if (!grown)
+        if (!grown) {
             return mr_error_set(p->error, "out of memory");
+        }
         p->devices = grown;
         struct device *device = &p->devices[p->device_count];
         memset(device, 0, sizeof *device);
         memcpy(device->id, id, sizeof id);
-        if (mr_shard_read(&device->shard, path, p->sgd.feature_scale, p->error) ||
-            mr_sgd_check(&p->model.shape, &device->shard, p->error))
+        if (mr_dataset_read(&device->dataset, path, p->sgd.feature_scale, p->error) ||
+            mr_sgd_check(&p->model.shape, &device->dataset, p->error)) {
             return -1;
+        }
         p->device_count++;
     }
     return p->device_count
@@ -110,31 +119,38 @@ static int read_included(struct plain *p, unsigned round)
     char path[4096], line[256];
     const char *pattern = p->options->included;
     const char *mark = pattern ? strstr(pattern, "{round}") : NULL;
-    for (unsigned i = 0; i < p->device_count; i++)
+    for (unsigned i = 0; i < p->device_count; i++) {
         p->devices[i].included = !pattern;
-    if (!pattern)
+    }
+    if (!pattern) {
         return 0;
-    if (!mark)
+    }
+    if (!mark) {
         return mr_error_set(p->error, "--included %s: {round} is needed in it", pattern);
+    }
     snprintf(path, sizeof path, "%.*s%u%s", (int)(mark - pattern), pattern, round,
              mark + strlen("{round}"));
     FILE *file = fopen(path, "re");
-    if (!file)
+    if (!file) {
         return mr_error_set(p->error, "%s: %s", path, strerror(errno));
+    }
     int bad = 0;
     while (!bad && fgets(line, sizeof line, file)) {
         uint8_t id[MR_CLIENT_ID_BYTES];
         unsigned i = 0;
         line[strcspn(line, "\r\n")] = 0;
-        if (!line[0])
+        if (!line[0]) {
             continue;
+        }
         bad = mr_hex_decode(id, sizeof id, line);
-        while (!bad && i < p->device_count && memcmp(p->devices[i].id, id, sizeof id) != 0)
+        while (!bad && i < p->device_count && memcmp(p->devices[i].id, id, sizeof id) != 0) {
             i++;
-        if (bad || i == p->device_count)
+        }
+        if (bad || i == p->device_count) {
             bad = mr_error_set(p->error, "%s: %s is no device of ours", path, line);
-        else
+        } else {
             p->devices[i].included = 1;
+        }
     }
     fclose(file);
     return bad;
@@ -146,26 +162,31 @@ static int add_device(struct plain *p, const struct device *device, uint64_t rou
 {
     uint32_t trailer[MR_TRAILER_LANES];
     uint8_t random[MR_PREPARE_RANDOM_BYTES];
-    struct mr_training_report report = {.examples = device->shard.count};
+    struct mr_training_report report = {.examples = device->dataset.count};
     size_t dimension = p->model.parsed.count, lanes = p->terms.layout.lanes;
     memcpy(p->vector, p->model.parameters, dimension * sizeof *p->vector);
-    if (mr_sgd_train(&p->model.shape, p->vector, &device->shard, &p->sgd,
-                     mr_sgd_seed(device->id, round), p->kernels, &report.loss))
+    if (mr_sgd_train(&p->model.shape, p->vector, &device->dataset, &p->sgd,
+                     mr_sgd_seed(device->id, round), p->kernels, &report.loss)) {
         return mr_error_set(p->error, "out of memory");
+    }
     p->kernels->axpy(p->vector, -1.0f, p->model.parameters, dimension);
-    if (mr_prepare_delta(p->vector, trailer, &p->terms, &report, p->kernels, p->error))
+    if (mr_prepare_delta(p->vector, trailer, &p->terms, &report, p->kernels, p->error)) {
         return -1;
+    }
     if (p->options->scale > 0) {
         struct mr_sgd_random noise = {.state = mr_sgd_seed(device->id, round) + 1};
-        for (size_t i = 0; i < sizeof random; i += 8)
+        for (size_t i = 0; i < sizeof random; i += 8) {
             mr_be64_put(random + i, mr_sgd_random_next(&noise));
+        }
         mr_prepare_quantise(p->q, trailer, p->vector, &p->terms, random, p->kernels);
         p->saturated += trailer[MR_TRAILER_CLIPPED];
-        for (size_t i = 0; i < lanes; i++)
+        for (size_t i = 0; i < lanes; i++) {
             p->vector[i] = (float)p->q[i] / p->terms.announcement.scale;
+        }
     }
-    for (size_t i = 0; i < lanes; i++)
+    for (size_t i = 0; i < lanes; i++) {
         p->sum[i] += p->vector[i];
+    }
     p->weights += trailer[MR_TRAILER_WEIGHT];
     return 0;
 }
@@ -174,8 +195,9 @@ static int rotate_back(struct plain *p)
 {
     struct mr_mask_stream signs;
     size_t lanes = p->terms.layout.lanes;
-    if (p->terms.layout.rotation_block <= 1)
+    if (p->terms.layout.rotation_block <= 1) {
         return 0;
+    }
     uint8_t *bits = malloc((lanes + 7) / 8);
     if (!bits || mr_rotation_derive(&signs, p->terms.announcement.rotation_seed,
                                     p->terms.announcement.round)) {
@@ -195,18 +217,24 @@ static int run_round(struct plain *p, unsigned round)
     p->terms.announcement.round = round;
     memset(p->sum, 0, lanes * sizeof *p->sum);
     p->weights = 0;
-    if (read_included(p, round))
+    if (read_included(p, round)) {
         return -1;
-    for (unsigned i = 0; i < p->device_count; i++)
-        if (p->devices[i].included && add_device(p, &p->devices[i], round))
+    }
+    for (unsigned i = 0; i < p->device_count; i++) {
+        if (p->devices[i].included && add_device(p, &p->devices[i], round)) {
             return -1;
-    if (!p->weights)
+        }
+    }
+    if (!p->weights) {
         return mr_error_set(p->error, "round %u: no device in it", round);
+    }
     double factor = p->terms.announcement.weight_max / (double)p->weights;
-    for (size_t i = 0; i < lanes; i++)
+    for (size_t i = 0; i < lanes; i++) {
         p->vector[i] = (float)(p->sum[i] * factor);
-    if (rotate_back(p))
+    }
+    if (rotate_back(p)) {
         return -1;
+    }
     p->kernels->axpy(p->model.parameters, (float)p->options->server_learning_rate, p->vector,
                      p->model.parsed.count);
     return 0;
@@ -218,18 +246,21 @@ static int prepare(struct plain *p)
 {
     const struct digits_options *o = p->options;
     struct mr_announcement *terms = &p->terms.announcement;
-    if (!o->model || !o->shards || !o->data || !(o->clip_norm > 0) || !(o->weight_max >= 1))
+    if (!o->model || !o->shards || !o->data || !(o->clip_norm > 0) || !(o->weight_max >= 1)) {
         return mr_error_set(p->error, "--model, --shards and --data are needed");
+    }
     if (mr_sgd_config_parse(&p->sgd, o->training, p->error) ||
         digits_model_read(&p->model, o->model, p->error) ||
-        mr_shard_read(&p->held_out, o->data, p->sgd.feature_scale, p->error) || read_devices(p))
+        mr_dataset_read(&p->held_out, o->data, p->sgd.feature_scale, p->error) || read_devices(p)) {
         return -1;
+    }
     terms->weight_max = (uint32_t)o->weight_max;
     terms->clip_norm = (float)o->clip_norm;
     terms->scale = (float)o->scale;
     uint8_t rotation = o->scale > 0 ? (uint8_t)o->rotation_log2 : 0;
-    if (mr_layout_init(&p->terms.layout, 16, p->model.parsed.count, rotation, 1408))
+    if (mr_layout_init(&p->terms.layout, 16, p->model.parsed.count, rotation, 1408)) {
         return mr_error_set(p->error, "--rotation-log2: at most 16");
+    }
     p->vector = calloc(p->terms.layout.lanes, sizeof *p->vector);
     p->sum = calloc(p->terms.layout.lanes, sizeof *p->sum);
     p->q = calloc(p->terms.layout.lanes, sizeof *p->q);
@@ -243,16 +274,19 @@ static int run_all(struct plain *p)
     printf(p->options->json ? "{\"accuracy\": [" : "");
     for (unsigned round = 1; round <= rounds; round++) {
         if (run_round(p, round) ||
-            digits_accuracy(&p->model, &p->held_out, &accuracy, &loss, p->error))
+            digits_accuracy(&p->model, &p->held_out, &accuracy, &loss, p->error)) {
             return -1;
-        if (p->options->json)
+        }
+        if (p->options->json) {
             printf("%s%.6f", round > 1 ? ", " : "", accuracy);
-        else
+        } else {
             printf("round %u: accuracy %.4f, loss %.4f, saturated %llu\n", round, accuracy, loss,
                    (unsigned long long)p->saturated);
+        }
     }
-    if (p->options->json)
+    if (p->options->json) {
         printf("], \"loss\": %.6f, \"saturated\": %llu}\n", loss, (unsigned long long)p->saturated);
+    }
     return p->options->out ? digits_model_write(&p->model, p->options->out, p->error) : 0;
 }
 
@@ -260,13 +294,14 @@ int digits_plain(const struct digits_options *options, struct mr_error *error)
 {
     struct plain p = {.options = options, .kernels = mr_kernels_select(UINT32_MAX), .error = error};
     int bad = prepare(&p) || run_all(&p);
-    for (unsigned i = 0; i < p.device_count; i++)
-        mr_shard_fini(&p.devices[i].shard);
+    for (unsigned i = 0; i < p.device_count; i++) {
+        mr_dataset_fini(&p.devices[i].dataset);
+    }
     free(p.devices);
     free(p.vector);
     free(p.sum);
     free(p.q);
-    mr_shard_fini(&p.held_out);
+    mr_dataset_fini(&p.held_out);
     digits_model_fini(&p.model);
     return bad;
 }

@@ -41,8 +41,9 @@ static double gamma_draw(struct mr_sgd_random *random, double shape)
     for (;;) {
         double x = digits_normal(random), v = pow(1 + c * x, 3);
         double u = ((double)(mr_sgd_random_next(random) >> 11) + 1) * 0x1p-53;
-        if (v > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v))
+        if (v > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v)) {
             return boost * d * v;
+        }
     }
 }
 
@@ -50,12 +51,14 @@ static int read_lines(struct lines *lines, const char *path, struct mr_error *er
 {
     char line[4096];
     gzFile file = gzopen(path, "rb"); /* reads plain text as well */
-    if (!file)
+    if (!file) {
         return mr_error_set(error, "%s: %s", path, strerror(errno));
+    }
     while (lines->count < LINES_MAX && gzgets(file, line, sizeof line)) {
         const char *comma = strrchr(line, ',');
-        if (!comma || comma[1] < '0' || comma[1] > '9')
+        if (!comma || comma[1] < '0' || comma[1] > '9') {
             break;
+        }
         lines->class_of[lines->count] = comma[1] - '0';
         lines->text[lines->count++] = strdup(line);
     }
@@ -72,17 +75,20 @@ static void deal(struct lines *lines, const uint32_t *order, uint32_t held_out, 
     static double part[CLASSES][DEVICES_MAX]; /* cumulative */
     for (unsigned c = 0; c < CLASSES; c++) {
         double sum = 0;
-        for (unsigned d = 0; d < devices; d++)
+        for (unsigned d = 0; d < devices; d++) {
             part[c][d] = sum += gamma_draw(random, alpha);
-        for (unsigned d = 0; d < devices; d++)
+        }
+        for (unsigned d = 0; d < devices; d++) {
             part[c][d] /= sum;
+        }
     }
     for (uint32_t i = 0; i < lines->count; i++) {
         uint32_t line = order[i];
         double u = (double)(mr_sgd_random_next(random) >> 11) * 0x1p-53;
         unsigned d = 0;
-        while (d + 1 < devices && part[lines->class_of[line]][d] <= u)
+        while (d + 1 < devices && part[lines->class_of[line]][d] <= u) {
             d++;
+        }
         lines->owner[line] = i < held_out ? -1 : (int)d;
     }
 }
@@ -91,23 +97,29 @@ static void deal(struct lines *lines, const uint32_t *order, uint32_t held_out, 
 static void fill_up(struct lines *lines, unsigned devices)
 {
     uint32_t size[DEVICES_MAX] = {0};
-    for (uint32_t i = 0; i < lines->count; i++)
-        if (lines->owner[i] >= 0)
+    for (uint32_t i = 0; i < lines->count; i++) {
+        if (lines->owner[i] >= 0) {
             size[lines->owner[i]]++;
-    for (unsigned d = 0; d < devices; d++)
+        }
+    }
+    for (unsigned d = 0; d < devices; d++) {
         while (size[d] < SHARD_MIN) {
             unsigned fullest = 0;
-            for (unsigned k = 1; k < devices; k++)
+            for (unsigned k = 1; k < devices; k++) {
                 fullest = size[k] > size[fullest] ? k : fullest;
-            if (size[fullest] <= SHARD_MIN)
+            }
+            if (size[fullest] <= SHARD_MIN) {
                 return;
+            }
             uint32_t i = 0;
-            while (lines->owner[i] != (int)fullest)
+            while (lines->owner[i] != (int)fullest) {
                 i++;
+            }
             lines->owner[i] = (int)d;
             size[fullest]--;
             size[d]++;
         }
+    }
 }
 
 static int write_part(const struct lines *lines, const char *folder, const char *name, int owner,
@@ -116,11 +128,14 @@ static int write_part(const struct lines *lines, const char *folder, const char 
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "we");
-    if (!file)
+    if (!file) {
         return mr_error_set(error, "%s: %s", path, strerror(errno));
-    for (uint32_t i = 0; i < lines->count; i++)
-        if (lines->owner[i] == owner)
+    }
+    for (uint32_t i = 0; i < lines->count; i++) {
+        if (lines->owner[i] == owner) {
             fputs(lines->text[i], file);
+        }
+    }
     return fclose(file) ? mr_error_set(error, "%s: %s", path, strerror(errno)) : 0;
 }
 
@@ -128,11 +143,13 @@ static int split(struct lines *lines, const struct digits_options *options, stru
 {
     struct mr_sgd_random random = {.state = (uint64_t)options->seed};
     unsigned devices = (unsigned)options->devices;
-    if (read_lines(lines, options->input, error))
+    if (read_lines(lines, options->input, error)) {
         return -1;
+    }
     uint32_t *order = malloc(lines->count * sizeof *order);
-    if (!order)
+    if (!order) {
         return mr_error_set(error, "out of memory");
+    }
     for (uint32_t i = 0; i < lines->count; i++) {
         uint32_t j = mr_sgd_random_below(&random, i + 1);
         order[i] = i;
@@ -143,8 +160,9 @@ static int split(struct lines *lines, const struct digits_options *options, stru
          &random);
     free(order);
     fill_up(lines, devices);
-    if (mkdir(options->out, 0777) && errno != EEXIST)
+    if (mkdir(options->out, 0777) && errno != EEXIST) {
         return mr_error_set(error, "--out %s: %s", options->out, strerror(errno));
+    }
     int bad = write_part(lines, options->out, "held-out.csv", -1, error);
     for (unsigned d = 0; !bad && d < devices; d++) {
         char name[32];
@@ -158,17 +176,20 @@ int digits_split(const struct digits_options *options, struct mr_error *error)
 {
     if (!options->input || !options->out || options->devices < 1 ||
         options->devices > DEVICES_MAX || !(options->alpha > 0) || !(options->held_out >= 0) ||
-        !(options->held_out < 1))
+        !(options->held_out < 1)) {
         return mr_error_set(error,
                             "--input, --out, --devices 1..%d, --alpha > 0 and --held-out in "
                             "[0, 1) are needed",
                             DEVICES_MAX);
+    }
     struct lines *lines = calloc(1, sizeof *lines);
-    if (!lines)
+    if (!lines) {
         return mr_error_set(error, "out of memory");
+    }
     int bad = split(lines, options, error);
-    for (uint32_t i = 0; i < lines->count; i++)
+    for (uint32_t i = 0; i < lines->count; i++) {
         free(lines->text[i]);
+    }
     free(lines);
     return bad;
 }

@@ -57,9 +57,10 @@ static const struct {
 
 static int usage(void)
 {
-    for (size_t i = 0; i < COMMANDS; i++)
+    for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(stderr, "%s digits-tool %s %s\n", i ? "      " : "usage:", commands[i].name,
                 commands[i].usage);
+    }
     return 2;
 }
 
@@ -73,15 +74,17 @@ static int parse(struct digits_options *options, int argc, char **argv)
         longs[i].val = (int)i + 256;
     }
     for (int option; (option = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        if (option == '?')
+        if (option == '?') {
             return -1;
+        }
         size_t i = (size_t)option - 256;
         char *member = (char *)options + table[i].at;
         char *end = NULL;
-        if (table[i].kind == TEXT)
+        if (table[i].kind == TEXT) {
             *(const char **)(void *)member = optarg;
-        else
+        } else {
             *(double *)(void *)member = optarg ? strtod(optarg, &end) : 1;
+        }
         if (end && (end == optarg || *end)) {
             fprintf(stderr, "digits-tool: --%s %s: a number is needed\n", table[i].name, optarg);
             return -1;
@@ -101,14 +104,17 @@ int main(int argc, char **argv)
                                      .weight_max = 100,
                                      .server_learning_rate = 1};
     struct mr_error error = {.text = ""};
-    for (size_t i = 0; argc > 1 && i < COMMANDS; i++)
+    for (size_t i = 0; argc > 1 && i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            if (parse(&options, argc - 1, argv + 1))
+            if (parse(&options, argc - 1, argv + 1)) {
                 return usage();
-            if (commands[i].run(&options, &error) == 0)
+            }
+            if (commands[i].run(&options, &error) == 0) {
                 return 0;
+            }
             fprintf(stderr, "digits-tool %s: %s\n", argv[1], error.text);
             return 1;
         }
+    }
     return usage();
 }

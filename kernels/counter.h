@@ -21,7 +21,8 @@ static inline uint64_t counter_be64(const uint8_t *bytes)
 }
 
 /* ctr += blocks mod 2^128. The counter is as secret as the key: one addition with carry. (Written
- * as a comparison added to the high word, GCC 12 makes a branch of it; tests/policy/constant_time sees that.) */
+ * as a comparison added to the high word, GCC 12 makes a branch of it; tests/policy/constant_time
+ * sees that.) */
 static inline void counter_add(struct counter *ctr, uint64_t blocks)
 {
     __extension__ const unsigned __int128 sum =

@@ -35,8 +35,9 @@ static void generator_open(void *context)
 
     *fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* protocol 0: it hears nothing */
     if (*fd < 0 || bind(*fd, (const struct sockaddr *)&name, sizeof name) != 0 ||
-        setsockopt(*fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one) != 0)
+        setsockopt(*fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one) != 0) {
         fail("no packet socket");
+    }
 }
 
 static void generator_send(void *context, uint8_t *const *frames, const uint32_t *lengths,
@@ -52,8 +53,9 @@ static void generator_send(void *context, uint8_t *const *frames, const uint32_t
     }
     for (unsigned sent = 0; sent < count;) {
         const int n = sendmmsg(fd, messages + sent, count - sent, 0);
-        if (n < 0 && errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
+        if (n < 0 && errno != ENOBUFS && errno != EAGAIN && errno != EINTR) {
             fail("cannot send");
+        }
         sent += n > 0 ? (unsigned)n : 0;
     }
 }
@@ -63,17 +65,20 @@ static const char *make_veth(void)
 {
     const int fd = socket(AF_XDP, SOCK_RAW, 0);
 
-    if (fd < 0)
+    if (fd < 0) {
         return "no AF_XDP sockets here";
+    }
     close(fd);
-    if (unshare(CLONE_NEWNET) != 0)
+    if (unshare(CLONE_NEWNET) != 0) {
         return "needs root for a network namespace of its own";
+    }
     /* NOLINTNEXTLINE(cert-env33-c): fixed words, and whoever runs this is root already */
     if (system("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; "
                "ip link add " HUB_END " address " MR_BENCH_HUB_MAC
                " type veth peer name " DEVICE_END " && ip link set " HUB_END
-               " up && ip link set " DEVICE_END " up") != 0)
+               " up && ip link set " DEVICE_END " up") != 0) {
         return "no veth pairs here";
+    }
     return NULL;
 }
 
@@ -88,7 +93,7 @@ int main(int argc, char **argv)
                                         .context = &fd};
     const char *lack = make_veth();
 
-    if (lack != NULL) {
+    if (lack) {
         fprintf(stderr, "%s: %s\n", lack, strerror(errno));
         return SKIPPED;
     }

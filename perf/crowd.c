@@ -61,8 +61,9 @@ static void fail(const char *text)
 
 static void *need(void *memory)
 {
-    if (memory == NULL)
+    if (!memory) {
         fail("out of memory");
+    }
     return memory;
 }
 
@@ -87,8 +88,9 @@ static void fill(uint64_t *state, void *bytes, size_t count)
 {
     uint8_t *at = bytes;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         at[i] = (uint8_t)(draw(state) >> 32);
+    }
 }
 
 /* --- a thread of devices ---------------------------------------------------------------------- */
@@ -103,16 +105,18 @@ static unsigned spoil(const struct mr_crowd_config *config, struct device *devic
     for (unsigned i = 0; i < count; i++) {
         const unsigned luck = (unsigned)(draw(&device->seed) >> 32) % 100;
         unsigned below = config->loss_percent;
-        if (luck < below)
+        if (luck < below) {
             continue;
+        }
         if (luck < (below += config->late_percent) && device->late_bytes == 0) {
             memcpy(device->late, batch[i].iov_base, batch[i].iov_len);
             device->late_bytes = batch[i].iov_len;
             continue;
         }
         out[n++] = batch[i];
-        if (luck >= below && luck < below + config->twice_percent)
+        if (luck >= below && luck < below + config->twice_percent) {
             out[n++] = batch[i];
+        }
     }
     if (held) {
         out[n++] = (struct iovec){.iov_base = device->late, .iov_len = device->late_bytes};
@@ -129,13 +133,15 @@ static void send_due(struct part *part, struct device *device)
     do {
         for (n = 0; n < BATCH; n++) {
             const size_t length = mr_sender_next(device->sender, now_us(), part->room[n]);
-            if (length == 0)
+            if (length == 0) {
                 break;
+            }
             batch[n] = (struct iovec){.iov_base = part->room[n], .iov_len = length};
         }
         const unsigned out = spoil(part->crowd->config, device, batch, n, spoiled);
-        if (n > 0 && out > 0)
+        if (n > 0 && out > 0) {
             mr_udp_link_send(&device->link, spoiled, out);
+        }
     } while (n == BATCH);
 }
 
@@ -144,8 +150,9 @@ static void serve(struct part *part, struct device *device)
     uint8_t ack[ACK_ROOM];
     size_t length;
 
-    while ((length = mr_udp_link_receive(&device->link, ack, sizeof ack, 0)) > 0)
+    while ((length = mr_udp_link_receive(&device->link, ack, sizeof ack, 0)) > 0) {
         (void)mr_sender_receive(device->sender, now_us(), ack, length);
+    }
     send_due(part, device);
     if (!device->ended && mr_sender_phase(device->sender) != MR_SENDER_SENDING) {
         device->ended = true;
@@ -163,20 +170,24 @@ static void *run_part(void *context)
 
     for (unsigned i = part->first; i < part->last; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &crowd->devices[i]};
-        if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, crowd->devices[i].link.fd, &event) != 0)
+        if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, crowd->devices[i].link.fd, &event) != 0) {
             fail("epoll takes no more sockets");
+        }
     }
     while (part->left > 0) {
         const uint64_t now = now_us();
         if (now >= look_us) {
-            for (unsigned i = part->first; i < part->last; i++)
-                if (mr_sender_wake_us(crowd->devices[i].sender, now) <= now)
+            for (unsigned i = part->first; i < part->last; i++) {
+                if (mr_sender_wake_us(crowd->devices[i].sender, now) <= now) {
                     serve(part, &crowd->devices[i]);
+                }
+            }
             look_us = now + LOOK_MS * 1000;
         }
         const int n = epoll_wait(epoll, events, EVENTS, LOOK_MS);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
             serve(part, events[i].data.ptr);
+        }
     }
     close(epoll);
     atomic_fetch_sub(&crowd->running, 1);
@@ -203,10 +214,11 @@ static void on_tick(void *context)
 {
     struct crowd *crowd = context;
 
-    if (atomic_load(&crowd->running) == 0)
+    if (atomic_load(&crowd->running) == 0) {
         mr_loop_stop(crowd->loop);
-    else
+    } else {
         mr_timer_arm(crowd->tick, mr_loop_now_ms(crowd->loop) + 1);
+    }
 }
 
 static void open_plane(struct crowd *crowd)
@@ -231,8 +243,9 @@ static void open_plane(struct crowd *crowd)
     if (mr_loop_open(&crowd->loop, &error) != 0 ||
         mr_upload_plane_open(&crowd->plane, crowd->loop, &plane, mr_kernels_select(UINT32_MAX),
                              on_event, crowd, NULL, &error) != 0 ||
-        mr_upload_plane_begin(crowd->plane, &terms, &error) != 0)
+        mr_upload_plane_begin(crowd->plane, &terms, &error) != 0) {
         fail(error.text);
+    }
     crowd->tick = need(mr_timer_open(crowd->loop, on_tick, crowd));
 }
 
@@ -243,10 +256,12 @@ static void admit(struct crowd *crowd, struct device *device)
     struct mr_upload_grant grant;
     struct mr_error error = {""};
 
-    if (mr_upload_plane_admit(crowd->plane, &admission, &grant) != 0)
+    if (mr_upload_plane_admit(crowd->plane, &admission, &grant) != 0) {
         fail("a device was not admitted");
-    if (mr_udp_link_open(&device->link, grant.udp_host, grant.udp_port, &error) != 0)
+    }
+    if (mr_udp_link_open(&device->link, grant.udp_host, grant.udp_port, &error) != 0) {
         fail(error.text);
+    }
     const struct mr_sender_config config = {.layout = &crowd->layout,
                                             .share = device->share,
                                             .upload_id = grant.upload_id,
@@ -286,28 +301,37 @@ static void check_sum(const struct crowd *crowd)
     for (unsigned i = 0; i < crowd->config->devices; i++) {
         const uint16_t *from = (const uint16_t *)(const void *)crowd->devices[i].share;
         uint32_t last[MR_TRAILER_LANES];
-        for (uint64_t k = 0; k < layout->lanes; k++)
+        for (uint64_t k = 0; k < layout->lanes; k++) {
             lanes[k] = (uint16_t)(lanes[k] + from[k]);
+        }
         memcpy(last, from + layout->lanes, sizeof last);
-        for (unsigned k = 0; k < MR_TRAILER_LANES; k++)
+        for (unsigned k = 0; k < MR_TRAILER_LANES; k++) {
             trailer[k] += last[k];
+        }
     }
     for (unsigned p = 0; p < crowd->collection->part_count; p++) {
         const struct mr_vector_sum *part = &crowd->collection->parts[p];
-        if (part->lanes == NULL)
+        if (!part->lanes) {
             continue;
+        }
         const uint16_t *from = part->lanes;
-        for (uint64_t k = 0; k < layout->lanes; k++)
+        for (uint64_t k = 0; k < layout->lanes; k++) {
             lanes[k] = (uint16_t)(lanes[k] - from[k]);
-        for (unsigned k = 0; k < MR_TRAILER_LANES; k++)
+        }
+        for (unsigned k = 0; k < MR_TRAILER_LANES; k++) {
             trailer[k] -= part->trailer[k];
+        }
     }
-    for (uint64_t k = 0; k < layout->lanes; k++)
-        if (lanes[k] != 0)
+    for (uint64_t k = 0; k < layout->lanes; k++) {
+        if (lanes[k] != 0) {
             fail("the sum is WRONG");
-    for (unsigned k = 0; k < MR_TRAILER_LANES; k++)
-        if (trailer[k] != 0)
+        }
+    }
+    for (unsigned k = 0; k < MR_TRAILER_LANES; k++) {
+        if (trailer[k] != 0) {
             fail("the sum of the trailers is WRONG");
+        }
+    }
     free(lanes);
 }
 
@@ -322,13 +346,15 @@ static void run_threads(struct crowd *crowd)
         parts[i].first = devices * i / threads;
         parts[i].last = devices * (i + 1) / threads;
         parts[i].left = parts[i].last - parts[i].first;
-        if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]) != 0)
+        if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]) != 0) {
             fail("no thread");
+        }
     }
     mr_timer_arm(crowd->tick, mr_loop_now_ms(crowd->loop));
     mr_loop_run(crowd->loop);
-    for (unsigned i = 0; i < threads; i++)
+    for (unsigned i = 0; i < threads; i++) {
         pthread_join(parts[i].thread, NULL);
+    }
     free(parts);
 }
 
@@ -366,8 +392,9 @@ void mr_crowd_run(const struct mr_crowd_config *config, struct mr_crowd_result *
     struct crowd crowd = {.config = config};
 
     memset(result, 0, sizeof *result);
-    if (mr_layout_init(&crowd.layout, 16, config->dimension, 0, MR_CHUNK_BYTES_DEFAULT) != 0)
+    if (mr_layout_init(&crowd.layout, 16, config->dimension, 0, MR_CHUNK_BYTES_DEFAULT) != 0) {
         fail("no layout of that size");
+    }
     open_plane(&crowd);
     open_devices(&crowd);
     const uint64_t start = now_us();
@@ -377,8 +404,9 @@ void mr_crowd_run(const struct mr_crowd_config *config, struct mr_crowd_result *
     mr_upload_plane_collect(crowd.plane, true, on_collected, &crowd);
     mr_loop_run(crowd.loop);
     result->folded = crowd.collection->upload_count;
-    if (result->folded == config->devices)
+    if (result->folded == config->devices) {
         check_sum(&crowd);
+    }
     mr_upload_plane_return(crowd.plane, crowd.collection, true, 0);
     close_all(&crowd);
 }

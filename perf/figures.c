@@ -14,7 +14,7 @@ struct mr_figures {
 
 static json_t *need(json_t *value)
 {
-    if (value == NULL) {
+    if (!value) {
         fprintf(stderr, "out of memory for the figures, or a name that is not UTF-8\n");
         exit(1);
     }
@@ -23,16 +23,18 @@ static json_t *need(json_t *value)
 
 static void set(json_t *object, const char *key, json_t *value)
 {
-    if (json_object_set_new(object, key, need(value)) != 0)
+    if (json_object_set_new(object, key, need(value)) != 0) {
         need(NULL);
+    }
 }
 
 struct mr_figures *mr_figures_open(const char *name)
 {
     struct mr_figures *figures = calloc(1, sizeof *figures);
 
-    if (figures == NULL)
+    if (!figures) {
         need(NULL);
+    }
     figures->document = need(json_object());
     figures->context = need(json_object());
     figures->list = need(json_array());
@@ -45,8 +47,9 @@ struct mr_figures *mr_figures_open(const char *name)
 
 void mr_figures_close(struct mr_figures *figures)
 {
-    if (figures == NULL)
+    if (!figures) {
         return;
+    }
     json_decref(figures->document);
     free(figures);
 }
@@ -71,10 +74,12 @@ static json_t *entry_make(const struct mr_figure *figure)
     set(entry, "name", json_string(figure->name));
     set(entry, "unit", json_string(figure->unit));
     set(entry, "better", json_string(better[figure->better]));
-    if (figure->target != 0)
+    if (figure->target != 0) {
         set(entry, "target", json_real(figure->target));
-    if (figure->of != NULL)
+    }
+    if (figure->of) {
         set(entry, "of", json_string(figure->of));
+    }
     set(entry, "samples", json_array());
     return entry;
 }
@@ -86,12 +91,14 @@ static json_t *entry_of(struct mr_figures *figures, const struct mr_figure *figu
 
     json_array_foreach(figures->list, i, entry)
     {
-        if (strcmp(json_string_value(json_object_get(entry, "name")), figure->name) == 0)
+        if (strcmp(json_string_value(json_object_get(entry, "name")), figure->name) == 0) {
             return entry;
+        }
     }
     entry = entry_make(figure);
-    if (json_array_append_new(figures->list, entry) != 0)
+    if (json_array_append_new(figures->list, entry) != 0) {
         need(NULL);
+    }
     return entry;
 }
 
@@ -100,8 +107,9 @@ void mr_figures_sample(struct mr_figures *figures, const struct mr_figure *figur
     json_t *samples = json_object_get(entry_of(figures, figure), "samples");
 
     /* json_real refuses what JSON cannot hold: a rate over no time at all. */
-    if (json_array_append_new(samples, need(json_real(value))) != 0)
+    if (json_array_append_new(samples, need(json_real(value))) != 0) {
         need(NULL);
+    }
 }
 
 void mr_figures_checked(struct mr_figures *figures)
@@ -124,19 +132,23 @@ static void print_entry(const json_t *entry)
     const size_t count = json_array_size(samples);
     double *sorted = calloc(count, sizeof *sorted);
 
-    if (sorted == NULL)
+    if (!sorted) {
         need(NULL);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         sorted[i] = json_real_value(json_array_get(samples, i));
+    }
     qsort(sorted, count, sizeof *sorted, by_value);
     const double median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
     printf("  %-36s %12.4g %-9s (%.4g to %.4g, n=%zu)",
            json_string_value(json_object_get(entry, "name")), median,
            json_string_value(json_object_get(entry, "unit")), sorted[0], sorted[count - 1], count);
-    if (target != NULL)
+    if (target) {
         printf("  target %.4g", json_real_value(target));
-    if (of != NULL)
+    }
+    if (of) {
         printf("  of %s", of);
+    }
     putchar('\n');
     free(sorted);
 }
@@ -152,7 +164,7 @@ int mr_figures_write(const struct mr_figures *figures, const char *path)
         print_entry(entry);
     }
     fflush(stdout);
-    if (path != NULL && json_dump_file(figures->document, path, JSON_INDENT(1)) != 0) {
+    if (path && json_dump_file(figures->document, path, JSON_INDENT(1)) != 0) {
         fprintf(stderr, "cannot write the figures to %s: does its directory exist?\n", path);
         return -1;
     }

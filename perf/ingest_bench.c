@@ -145,10 +145,12 @@ static void measure(struct mr_figures *figures, const struct names *names, uint6
     mr_figures_context(figures, "opener", mr_opener_name(mr_ingest_opener(ingest)));
     mr_figures_context(figures, "opener_is", mr_opener_why(mr_ingest_opener(ingest)));
     repeat(ingest, MR_INGEST_PLAIN, 0, seconds); /* not counted */
-    for (unsigned i = 0; i < options->samples; i++)
+    for (unsigned i = 0; i < options->samples; i++) {
         sample(figures, names, ingest, options);
-    for (unsigned i = 0; faults && i < options->samples; i++)
+    }
+    for (unsigned i = 0; faults && i < options->samples; i++) {
         sample_faults(figures, ingest, options);
+    }
     mr_ingest_close(ingest);
 }
 
@@ -171,21 +173,23 @@ static void parse(struct options *options, int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'q')
+        if (c == 'q') {
             options->quick = true;
-        else if (c == 's')
+        } else if (c == 's') {
             options->slots_bytes = strtoull(optarg, NULL, 10) << 20;
-        else if (c == 'o' && strcmp(optarg, "openssl") == 0)
+        } else if (c == 'o' && strcmp(optarg, "openssl") == 0) {
             options->opener = MR_OPENER_OPENSSL;
-        else if (c == 'o' && strcmp(optarg, "ipsec_mb") == 0)
+        } else if (c == 'o' && strcmp(optarg, "ipsec_mb") == 0) {
             options->opener = MR_OPENER_IPSEC_MB;
-        else if (c == 'j')
+        } else if (c == 'j') {
             options->json = optarg;
-        else
+        } else {
             usage(argv[0]);
+        }
     }
-    if (optind != argc)
+    if (optind != argc) {
         usage(argv[0]);
+    }
 }
 
 /* One CPU, that its caches stay its own. */
@@ -194,8 +198,9 @@ static void stay_here(void)
     const int cpu = sched_getcpu();
     cpu_set_t cpus;
 
-    if (cpu < 0)
+    if (cpu < 0) {
         return;
+    }
     CPU_ZERO(&cpus);
     CPU_SET((size_t)cpu, &cpus);
     (void)sched_setaffinity(0, sizeof cpus, &cpus);
@@ -217,8 +222,9 @@ int main(int argc, char **argv)
         options.samples = 3;
         options.sample_s = 0.05;
     }
-    if (options.cache_bytes == 0)
+    if (options.cache_bytes == 0) {
         options.cache_bytes = 32u << 20;
+    }
     stay_here();
     struct mr_figures *figures = mr_figures_open("ingest");
     mr_figures_context(figures, "kernels", mr_kernels_select(UINT32_MAX)->name);

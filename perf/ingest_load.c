@@ -11,7 +11,7 @@
 
 static void *need(void *memory)
 {
-    if (memory == NULL) {
+    if (!memory) {
         fprintf(stderr, "out of memory for the load\n");
         exit(1);
     }
@@ -31,8 +31,9 @@ static void fill(uint64_t *state, void *bytes, size_t count)
 {
     uint8_t *at = bytes;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         at[i] = (uint8_t)(draw(state) >> 32);
+    }
 }
 
 static void open_devices(struct mr_load *load)
@@ -43,8 +44,9 @@ static void open_devices(struct mr_load *load)
     load->aeads = need(calloc(load->devices, sizeof(struct mr_aead *)));
     load->order = need(calloc(load->devices, sizeof *load->order));
     fill(&load->seed, load->keys, keys * sizeof *load->keys);
-    for (uint32_t i = 0; i < load->devices; i++)
+    for (uint32_t i = 0; i < load->devices; i++) {
         load->aeads[i] = need(mr_aead_open());
+    }
 }
 
 /* Whole passes are kept where they fit the ring, as many different ones as do. */
@@ -55,16 +57,19 @@ static void plan(struct mr_load *load)
     load->kept = packets <= MR_LOAD_RING_PACKETS;
     load->generations = load->kept ? (uint32_t)(MR_LOAD_RING_PACKETS / packets) : 1;
     load->expected = need(calloc(load->generations, sizeof *load->expected));
-    for (uint32_t i = 0; i < load->generations; i++)
+    for (uint32_t i = 0; i < load->generations; i++) {
         load->expected[i].main = need(calloc(load->layout.lanes, sizeof(uint16_t)));
+    }
 }
 
 void mr_load_close(struct mr_load *load)
 {
-    for (uint32_t i = 0; i < load->devices; i++)
+    for (uint32_t i = 0; i < load->devices; i++) {
         mr_aead_close(load->aeads[i]);
-    for (uint32_t i = 0; i < load->generations; i++)
+    }
+    for (uint32_t i = 0; i < load->generations; i++) {
         free(load->expected[i].main);
+    }
     free(load->expected);
     free(load->aeads);
     free(load->keys);
@@ -85,8 +90,9 @@ const struct mr_upload_keys *mr_load_keys(const struct mr_load *load, uint32_t d
 
 static void shuffle(struct mr_load *load)
 {
-    for (uint32_t i = 0; i < load->devices; i++)
+    for (uint32_t i = 0; i < load->devices; i++) {
         load->order[i] = i;
+    }
     for (uint32_t i = load->devices; i > 1; i--) {
         const uint32_t j = (uint32_t)(draw(&load->seed) % i), kept = load->order[i - 1];
         load->order[i - 1] = load->order[j];
@@ -104,18 +110,21 @@ static void begin_generation(struct mr_load *load, uint32_t generation)
     load->at = 0;
     memset(sum->main, 0, load->layout.lanes * sizeof *sum->main);
     memset(sum->trailer, 0, sizeof sum->trailer);
-    for (uint32_t i = 0; i < load->devices; i++)
-        if (mr_aead_rekey(load->aeads[i], &mr_load_keys(load, i)->up) != 0)
+    for (uint32_t i = 0; i < load->devices; i++) {
+        if (mr_aead_rekey(load->aeads[i], &mr_load_keys(load, i)->up) != 0) {
             need(NULL);
+        }
+    }
 }
 
 void mr_load_begin(struct mr_load *load)
 {
     load->given = false;
-    if (load->kept)
+    if (load->kept) {
         load->generation = (load->generation + 1) % load->generations;
-    else
+    } else {
         begin_generation(load, 0);
+    }
 }
 
 /* The plain sum. Written for itself: it must not share a mistake with the kernels. */
@@ -128,11 +137,13 @@ static void expect(struct mr_load *load, uint32_t chunk, const uint8_t *plain, u
     const uint16_t *restrict from = (const uint16_t *)(const void *)plain;
     uint32_t last[MR_TRAILER_LANES];
 
-    for (uint32_t i = 0; i < (bytes - trailer) / 2; i++)
+    for (uint32_t i = 0; i < (bytes - trailer) / 2; i++) {
         to[i] = (uint16_t)(to[i] + from[i]);
+    }
     memcpy(last, plain + bytes - trailer, trailer);
-    for (uint32_t i = 0; i < trailer / 4; i++)
+    for (uint32_t i = 0; i < trailer / 4; i++) {
         sum->trailer[i] += last[i];
+    }
 }
 
 static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t chunk)
@@ -152,8 +163,9 @@ static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t
     mr_datagram_encode(data, &header);
     uint8_t *cipher = data + MR_DATAGRAM_HEADER_BYTES;
     if (mr_aead_seal(load->aeads[device], chunk, data, MR_DATAGRAM_HEADER_BYTES, plain, bytes,
-                     cipher, cipher + bytes) != 0)
+                     cipher, cipher + bytes) != 0) {
         need(NULL);
+    }
     *packet = (struct mr_packet){.data = data, .length = MR_DATAGRAM_OVERHEAD + bytes};
     packet->from.host.s6_addr[10] = packet->from.host.s6_addr[11] = 0xff;
     memcpy(packet->from.host.s6_addr + 12, &device, 4);
@@ -169,8 +181,9 @@ static void fill_ring(struct mr_load *load, uint32_t first)
     uint32_t place = first;
 
     while (place < MR_LOAD_RING_PACKETS && load->chunk < load->layout.chunks) {
-        if (load->at == 0)
+        if (load->at == 0) {
             shuffle(load);
+        }
         seal(load, place++, load->order[load->at], load->chunk);
         if (++load->at == load->devices) {
             load->at = 0;
@@ -208,8 +221,9 @@ bool mr_load_next(struct mr_load *load)
     uint32_t first = 0;
 
     if (load->kept) {
-        if (load->given)
+        if (load->given) {
             return false;
+        }
         load->given = true;
         first = load->generation * load->devices * load->layout.chunks;
         load->count = load->devices * load->layout.chunks;
@@ -233,16 +247,19 @@ uint32_t mr_load_spoil(struct mr_load *load)
             continue;
         }
         load->faulty[count++] = load->packets[i];
-        if (luck < 10)
+        if (luck < 10) {
             load->faulty[count++] = load->packets[i];
+        }
     }
-    while (lost > 0)
+    while (lost > 0) {
         load->faulty[count++] = load->faulty[MR_LOAD_FAULTY_PACKETS - lost--];
+    }
     for (uint32_t i = 0; i < count; i++) {
         const uint64_t luck = draw(&load->seed);
         const uint32_t j = i + (uint32_t)(luck >> 32) % 64;
-        if (luck % 4 != 0 || j >= count)
+        if (luck % 4 != 0 || j >= count) {
             continue;
+        }
         const struct mr_packet kept = load->faulty[i];
         load->faulty[i] = load->faulty[j];
         load->faulty[j] = kept;
@@ -255,8 +272,9 @@ void mr_load_check(const struct mr_load *load, const struct mr_vector_sum *sum)
     const struct mr_load_sum *expected = &load->expected[load->generation];
 
     if (memcmp(sum->lanes, expected->main, (size_t)load->layout.lanes * 2) == 0 &&
-        memcmp(sum->trailer, expected->trailer, sizeof sum->trailer) == 0)
+        memcmp(sum->trailer, expected->trailer, sizeof sum->trailer) == 0) {
         return;
+    }
     fprintf(stderr, "the sum is WRONG: no figure of this run counts\n");
     exit(1);
 }

@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "appliance/aggregate/shard.h"
-#include "appliance/upload/open_impl.h"
-#include "appliance/upload/session_impl.h"
+#include "appliance/upload/open_internal.h"
+#include "appliance/upload/session_internal.h"
 
 #define DEVICES MR_INGEST_DEVICES
 #define BURST   MR_BURST_MAX
@@ -92,9 +92,11 @@ static double open_only(struct mr_ingest *ingest)
                                            .key = load->owners[at + i]};
         }
         mr_open_burst(ingest->opener, jobs, n);
-        for (unsigned i = 0; i < n; i++)
-            if (!jobs[i].held)
+        for (unsigned i = 0; i < n; i++) {
+            if (!jobs[i].held) {
                 fail("a seal does not hold");
+            }
+        }
     }
     return cpu_s() - start;
 }
@@ -107,8 +109,9 @@ static double add_only(struct mr_ingest *ingest)
 
     for (uint32_t at = 0; at < DEVICES; at += MR_FOLD_MAX) {
         const uint8_t *shares[MR_FOLD_MAX];
-        for (unsigned i = 0; i < MR_FOLD_MAX; i++)
+        for (unsigned i = 0; i < MR_FOLD_MAX; i++) {
             shares[i] = staging->slots[at + i].bytes;
+        }
         mr_shard_fold(&ingest->other, &ingest->load.layout, shares, ids, MR_FOLD_MAX,
                       ingest->kernels);
     }
@@ -125,10 +128,13 @@ static void begin(struct mr_ingest *ingest)
     mr_sessions_begin(ingest->sessions, MR_LOAD_ROUND, layout, DEVICES * 64);
     mr_shard_clear(&ingest->shard, layout);
     mr_shard_clear(&ingest->other, layout);
-    for (uint32_t i = 0; i < DEVICES; i++)
+    for (uint32_t i = 0; i < DEVICES; i++) {
         if (mr_sessions_admit(ingest->sessions, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
-                              mr_load_keys(&ingest->load, i), (uint64_t)(ingest->now_s * 1e3)) != 0)
+                              mr_load_keys(&ingest->load, i),
+                              (uint64_t)(ingest->now_s * 1e3)) != 0) {
             fail("a session was refused");
+        }
+    }
     memset(ingest->counters, 0, sizeof *ingest->counters);
     ingest->given = 0;
 }
@@ -151,8 +157,9 @@ static void receive(struct mr_ingest *ingest, const struct mr_packet *packets, u
     uint64_t id;
 
     mr_sessions_receive(ingest->sessions, packets, count, (uint64_t)(ingest->now_s * 1e3), NULL);
-    while (mr_sessions_event(ingest->sessions, &id, &state))
+    while (mr_sessions_event(ingest->sessions, &id, &state)) {
         continue;
+    }
 }
 
 static void turns(struct mr_ingest *ingest, const struct mr_packet *packets, uint32_t count,
@@ -193,25 +200,29 @@ static double make_acks(struct mr_ingest *ingest)
     const double start = cpu_s();
     struct mr_ack_datagram ack;
 
-    while (mr_sessions_ack(ingest->sessions, (uint64_t)(ingest->now_s * 1e3), false, &ack))
+    while (mr_sessions_ack(ingest->sessions, (uint64_t)(ingest->now_s * 1e3), false, &ack)) {
         continue;
+    }
     return cpu_s() - start;
 }
 
 /* Every upload once, the right sum, and every packet either accepted or a counted duplicate. */
 static void check(const struct mr_ingest *ingest, bool with_yardsticks)
 {
-    const _Atomic uint64_t *verdicts = ingest->counters->verdicts;
+    const _Atomic uint64_t *refusals = ingest->counters->reasons;
     const uint64_t chunks = (uint64_t)DEVICES * ingest->load.layout.chunks;
 
-    if (ingest->shard.count != DEVICES)
+    if (ingest->shard.count != DEVICES) {
         fail("not every upload was folded");
-    if (mr_counter_get(&verdicts[MR_UPLOAD_ACCEPTED]) != chunks ||
-        mr_counter_get(&verdicts[MR_UPLOAD_DROP_duplicate]) != ingest->given - chunks)
+    }
+    if (mr_counter_get(&refusals[MR_UPLOAD_ACCEPTED]) != chunks ||
+        mr_counter_get(&refusals[MR_UPLOAD_DROP_duplicate]) != ingest->given - chunks) {
         fail("a packet is not accounted for");
+    }
     mr_load_check(&ingest->load, &ingest->shard.sum);
-    if (with_yardsticks)
+    if (with_yardsticks) {
         mr_load_check(&ingest->load, &ingest->other.sum);
+    }
 }
 
 void mr_ingest_pass(struct mr_ingest *ingest, enum mr_ingest_kind kind,
@@ -227,21 +238,25 @@ void mr_ingest_pass(struct mr_ingest *ingest, enum mr_ingest_kind kind,
             count = mr_load_spoil(&ingest->load);
             packets = ingest->load.faulty;
         }
-        if (yardsticks && ingest->turn / 2 % 2 == 0)
+        if (yardsticks && ingest->turn / 2 % 2 == 0) {
             seconds[MR_INGEST_AEAD] += open_only(ingest);
-        if (kind == MR_INGEST_TIMED)
+        }
+        if (kind == MR_INGEST_TIMED) {
             timed_turns(ingest, packets, count, seconds);
-        else
+        } else {
             turns(ingest, packets, count, seconds);
+        }
         seconds[MR_INGEST_ACK] += make_acks(ingest);
-        if (yardsticks && ingest->turn / 2 % 2 != 0)
+        if (yardsticks && ingest->turn / 2 % 2 != 0) {
             seconds[MR_INGEST_AEAD] += open_only(ingest);
+        }
     }
     const double start = cpu_s();
     fold_staged(ingest, true);
     seconds[MR_INGEST_ALL] += cpu_s() - start;
-    if (yardsticks)
+    if (yardsticks) {
         seconds[MR_INGEST_ADD] += add_only(ingest);
+    }
     check(ingest, yardsticks);
 }
 
@@ -256,10 +271,12 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
     /* The lanes that fill a slot; a layout has a multiple of 64 of them. */
     const uint64_t lanes = (config->slots_bytes / DEVICES - MR_TRAILER_BYTES) / 2 / 64 * 64;
 
-    if (ingest == NULL || counters == NULL)
+    if (!ingest || !counters) {
         fail("out of memory");
-    if (mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0)
+    }
+    if (mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0) {
         fail(error.text);
+    }
     memset(ingest, 0, sizeof *ingest);
     memset(counters, 0, sizeof *counters);
     ingest->kernels = mr_kernels_select(UINT32_MAX);
@@ -274,8 +291,9 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
                                                 .opener = config->opener};
     if (mr_sessions_open(&ingest->sessions, &sessions, counters, &error) != 0 ||
         mr_shard_open(&ingest->shard, layout.share_bytes, DEVICES, &error) != 0 ||
-        mr_shard_open(&ingest->other, layout.share_bytes, DEVICES, &error) != 0)
+        mr_shard_open(&ingest->other, layout.share_bytes, DEVICES, &error) != 0) {
         fail(error.text);
+    }
     ingest->opener = ingest->sessions->opener;
     ingest->timed = (struct timed_opener){.base = {.ops = &timed_ops, .keys = DEVICES},
                                           .inner = ingest->opener};

@@ -92,8 +92,9 @@ static void run_read_1(struct bench *b)
 
     for (unsigned s = 0; s <= MR_FOLD_MAX; s++) {
         const uint8_t *from = s < MR_FOLD_MAX ? b->src[s] : b->acc;
-        for (size_t at = 0; at < b->bytes; at += piece)
+        for (size_t at = 0; at < b->bytes; at += piece) {
             b->k->add_w16((uint16_t *)b->small, (const uint16_t *)(from + at), piece / 2);
+        }
     }
 }
 
@@ -104,9 +105,11 @@ static void read_streams(struct bench *b, unsigned streams, size_t piece, size_t
         for (size_t at = 0; at < b->bytes; at += piece) {
             for (unsigned s = first; s < first + streams; s++) {
                 const uint8_t *from = (s < MR_FOLD_MAX ? b->src[s] : b->acc) + at;
-                if (ahead > 0 && at + ahead < b->bytes)
-                    for (size_t line = 0; line < piece; line += 64)
+                if (ahead > 0 && at + ahead < b->bytes) {
+                    for (size_t line = 0; line < piece; line += 64) {
                         __builtin_prefetch(from + ahead + line);
+                    }
+                }
                 b->k->add_w16((uint16_t *)b->small, (const uint16_t *)from, piece / 2);
             }
         }
@@ -140,8 +143,9 @@ static void run_read_fold(struct bench *b)
     static const size_t piece = 4096;
 
     for (size_t at = 0; at < b->bytes; at += piece) {
-        for (unsigned s = 0; s < MR_FOLD_MAX; s++)
+        for (unsigned s = 0; s < MR_FOLD_MAX; s++) {
             from[s] = (const uint16_t *)(b->src[s] + at);
+        }
         b->k->fold_w16((uint16_t *)b->small, from, MR_FOLD_MAX, piece / 2);
         b->k->add_w16((uint16_t *)b->small, (const uint16_t *)(b->acc + at), piece / 2);
     }
@@ -201,11 +205,13 @@ static void run_openssl_add(struct bench *b)
     static const uint8_t zeros[SMALL_BYTES];
     int length;
 
-    if (EVP_EncryptInit_ex(b->openssl, NULL, NULL, NULL, b->mask.counter) != 1)
+    if (EVP_EncryptInit_ex(b->openssl, NULL, NULL, NULL, b->mask.counter) != 1) {
         fail("OpenSSL refused the counter");
+    }
     for (size_t at = 0; at < b->bytes; at += sizeof zeros) {
-        if (EVP_EncryptUpdate(b->openssl, b->small, &length, zeros, sizeof zeros) != 1)
+        if (EVP_EncryptUpdate(b->openssl, b->small, &length, zeros, sizeof zeros) != 1) {
             fail("OpenSSL refused to encrypt");
+        }
         b->k->add_w16((uint16_t *)(b->acc + at), (const uint16_t *)b->small, sizeof zeros / 2);
     }
 }
@@ -228,8 +234,9 @@ static void run_ipsec_mb(struct bench *b)
     job->cipher_start_src_offset_in_bytes = 0;
     job->msg_len_to_cipher_in_bytes = b->bytes;
     job = IMB_SUBMIT_JOB(b->imb);
-    if (job == NULL || job->status != IMB_STATUS_COMPLETED)
+    if (!job || job->status != IMB_STATUS_COMPLETED) {
         fail("ipsec-mb refused the job");
+    }
 }
 #endif
 
@@ -251,8 +258,9 @@ static double sample_gbps(struct bench *b, const struct subject *s)
     size_t calls = 0;
 
     do {
-        for (size_t i = 0; i < batch; i++)
+        for (size_t i = 0; i < batch; i++) {
             s->run(b);
+        }
         calls += batch;
         end = now_s();
     } while (end - start < SAMPLE_S);
@@ -331,8 +339,9 @@ static void bench_floats(struct bench *b)
         {.rate = RATE("centre_w16"), .run = run_centre_w16, .streams = 1},
     };
 
-    for (unsigned r = 0; r < b->rounds; r++)
+    for (unsigned r = 0; r < b->rounds; r++) {
         take_turns(b, subjects, sizeof subjects / sizeof *subjects);
+    }
 }
 
 /* The best reader is the best of every round, not of all: a reader cannot be lucky for the fold. */
@@ -358,11 +367,13 @@ static void bench_folds(struct bench *b)
     for (unsigned r = 0; r < b->rounds; r++) {
         double most = 0;
         take_turns(b, subjects, count);
-        for (size_t i = 2; i < count; i++)
+        for (size_t i = 2; i < count; i++) {
             most = subjects[i].gbps > most ? subjects[i].gbps : most;
+        }
         mr_figures_sample(b->figures, &best, most);
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < 2; i++) {
             mr_figures_sample(b->figures, &ratios[i], subjects[i].gbps / most);
+        }
     }
 }
 
@@ -375,8 +386,9 @@ static void memory_open(struct bench *b)
     uint8_t *base = mmap(NULL, ROOM_BYTES + HUGE_BYTES, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (base == MAP_FAILED)
+    if (base == MAP_FAILED) {
         fail("cannot map 512 MiB of buffers");
+    }
     b->memory = base + (HUGE_BYTES - (uintptr_t)base % HUGE_BYTES) % HUGE_BYTES;
     (void)madvise(b->memory, ROOM_BYTES, MADV_HUGEPAGE);
     memset(b->memory, 1, ROOM_BYTES);
@@ -391,11 +403,13 @@ static void buffers_lay(struct bench *b, size_t bytes)
 
     b->bytes = bytes;
     b->acc = at;
-    for (unsigned i = 0; i < MR_FOLD_MAX; i++)
+    for (unsigned i = 0; i < MR_FOLD_MAX; i++) {
         b->src[i] = at += bytes + apart;
+    }
     b->small = at + bytes + 4096;
-    if ((size_t)(b->small + SMALL_BYTES - b->memory) > ROOM_BYTES)
+    if ((size_t)(b->small + SMALL_BYTES - b->memory) > ROOM_BYTES) {
         fail("the buffers outgrew their room");
+    }
 }
 
 static void fill(uint8_t *at, size_t bytes, uint64_t state)
@@ -424,8 +438,9 @@ static void check(struct bench *b)
         b->k = mr_kernels_select(0);
         runs[i](b);
         b->k = chosen;
-        if (memcmp(first, b->acc, CACHE_BYTES) != 0)
+        if (memcmp(first, b->acc, CACHE_BYTES) != 0) {
             fail("a kernel differs from the scalar one: no figure counts");
+        }
     }
     mr_figures_checked(b->figures);
 }
@@ -436,13 +451,14 @@ static void ciphers_open(struct bench *b)
 
     mr_mask_stream_init(&b->mask, key, counter);
     b->openssl = EVP_CIPHER_CTX_new();
-    if (b->openssl == NULL ||
-        EVP_EncryptInit_ex(b->openssl, EVP_aes_128_ctr(), NULL, key, counter) != 1)
+    if (!b->openssl || EVP_EncryptInit_ex(b->openssl, EVP_aes_128_ctr(), NULL, key, counter) != 1) {
         fail("OpenSSL has no AES-128-CTR");
+    }
 #ifdef MR_HAVE_IPSEC_MB
     b->imb = alloc_mb_mgr(0);
-    if (b->imb == NULL)
+    if (!b->imb) {
         fail("out of memory for ipsec-mb");
+    }
     init_mb_mgr_auto(b->imb, NULL);
     IMB_AES_KEYEXP_128(b->imb, key, b->enc, b->dec);
 #endif
@@ -467,12 +483,13 @@ static const char *parse(struct bench *b, uint32_t *mask, int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'q')
+        if (c == 'q') {
             b->rounds = 3;
-        else if (c == 'j')
+        } else if (c == 'j') {
             json = optarg;
-        else if (c != 'm' || mr_cpu_mask_parse(optarg, mask) != 0)
+        } else if (c != 'm' || mr_cpu_mask_parse(optarg, mask) != 0) {
             fail("usage: kernels_bench [--quick] [--json FILE] [--cpu-mask MASK]");
+        }
     }
     return json;
 }

@@ -101,8 +101,9 @@ static enum mre_trained train(void *context, const struct mre_task *task, float 
         return MRE_TRAINED_NOT;
     }
     device->offset = (uint32_t)(mix(mix(task->round) + device->number) % OFFSETS);
-    for (size_t i = 0; i < load->dimension; i++)
+    for (size_t i = 0; i < load->dimension; i++) {
         vector[i] = (float)load->pool[device->offset + i] * load->step;
+    }
     report->examples = EXAMPLES;
     report->loss = 1;
     device->trained_s = thread_cpu_s() - began_s;
@@ -115,8 +116,9 @@ static void *take_part(void *context)
     struct mre_client *client;
 
     device->trained_s = 0;
-    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0)
+    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0) {
         return NULL;
+    }
     mre_client_round(client, WAIT_MS, train, device, &device->outcome);
     mre_client_close(client);
     return NULL;
@@ -128,10 +130,12 @@ static void *reach_hubs(void *context)
     const struct mre_options *options = mre_config_options(device->config);
     struct mre_client *client;
 
-    if (mre_client_open(&client, options, &device->outcome) != 0)
+    if (mre_client_open(&client, options, &device->outcome) != 0) {
         return NULL;
-    for (unsigned hub = 0; hub < options->hub_count && device->outcome.result == 0; hub++)
+    }
+    for (unsigned hub = 0; hub < options->hub_count && device->outcome.result == 0; hub++) {
         mre_client_reach(client, hub, &device->outcome);
+    }
     mre_client_close(client);
     return NULL;
 }
@@ -145,11 +149,14 @@ static void run_all(struct load *load, void *(*part)(void *device))
 
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    for (unsigned i = 0; i < load->count; i++)
-        if (pthread_create(&load->devices[i].thread, &attributes, part, &load->devices[i]) != 0)
+    for (unsigned i = 0; i < load->count; i++) {
+        if (pthread_create(&load->devices[i].thread, &attributes, part, &load->devices[i]) != 0) {
             fail("a thread for device %u: %s", i, strerror(errno));
-    for (unsigned i = 0; i < load->count; i++)
+        }
+    }
+    for (unsigned i = 0; i < load->count; i++) {
         pthread_join(load->devices[i].thread, NULL);
+    }
     pthread_attr_destroy(&attributes);
 }
 
@@ -168,9 +175,10 @@ static void report(const struct load *load, double user_s, double system_s)
         trained_s += device->trained_s;
         share_bytes = outcome->share_bytes;
         round = outcome->round;
-        if (outcome->result != MRE_COMMITTED)
+        if (outcome->result != MRE_COMMITTED) {
             fprintf(stderr, "load_devices: device %u: %s: %s\n", device->number,
                     mre_result_name(outcome->result), outcome->text);
+        }
     }
     printf("{\"round\": %" PRIu64 ", \"committed\": %u, \"user_s\": %.6f, \"system_s\": %.6f, "
            "\"trainer_s\": %.6f, \"datagrams\": %" PRIu64 ", \"retransmitted\": %" PRIu64
@@ -192,9 +200,11 @@ static void run_round(struct load *load)
 static void reach_all(struct load *load)
 {
     run_all(load, reach_hubs);
-    for (unsigned i = 0; i < load->count; i++)
-        if (load->devices[i].outcome.result != 0)
+    for (unsigned i = 0; i < load->count; i++) {
+        if (load->devices[i].outcome.result != 0) {
             fail("device %u reached no hub: %s", i, load->devices[i].outcome.text);
+        }
+    }
     puts("{\"reached\": true}");
 }
 
@@ -204,13 +214,15 @@ static uint8_t *read_file(const char *path, size_t *length)
 {
     FILE *file = fopen(path, "rb");
 
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+    if (!file || fseek(file, 0, SEEK_END) != 0) {
         fail("%s: %s", path, strerror(errno));
+    }
     *length = (size_t)ftell(file);
     uint8_t *bytes = malloc(*length + 1);
     rewind(file);
-    if (bytes == NULL || fread(bytes, 1, *length, file) != *length)
+    if (!bytes || fread(bytes, 1, *length, file) != *length) {
         fail("%s cannot be read", path);
+    }
     fclose(file);
     return bytes;
 }
@@ -219,8 +231,9 @@ static uint32_t lane_of(const uint8_t *at, unsigned bytes)
 {
     uint32_t lane = 0;
 
-    for (unsigned i = 0; i < bytes; i++)
+    for (unsigned i = 0; i < bytes; i++) {
         lane |= (uint32_t)at[i] << 8 * i;
+    }
     return lane;
 }
 
@@ -229,15 +242,18 @@ static int32_t *plain_sum(const struct load *load, uint32_t *members)
 {
     int32_t *sum = calloc(load->dimension, sizeof *sum);
 
-    if (sum == NULL)
+    if (!sum) {
         fail("out of memory for the plain sum");
+    }
     *members = 0;
     for (unsigned d = 0; d < load->count; d++) {
         const int8_t *delta = load->pool + load->devices[d].offset;
-        if (load->devices[d].outcome.result != MRE_COMMITTED)
+        if (load->devices[d].outcome.result != MRE_COMMITTED) {
             continue;
-        for (size_t i = 0; i < load->dimension; i++)
+        }
+        for (size_t i = 0; i < load->dimension; i++) {
             sum[i] += delta[i];
+        }
         ++*members;
     }
     return sum;
@@ -252,15 +268,18 @@ static void check(const struct load *load, const char *path)
     uint8_t *bytes = read_file(path, &length);
     int32_t *plain = plain_sum(load, &members);
 
-    if (length < load->dimension * lane_bytes + MR_TRAILER_BYTES)
+    if (length < load->dimension * lane_bytes + MR_TRAILER_BYTES) {
         fail("%s: too short for %zu lanes of %u bits", path, load->dimension, load->ring_bits);
-    for (size_t i = 0; i < load->dimension; i++)
+    }
+    for (size_t i = 0; i < load->dimension; i++) {
         differing += lane_of(bytes + i * lane_bytes, lane_bytes) != ((uint32_t)plain[i] & mask);
+    }
     const uint8_t *trailer = bytes + length - MR_TRAILER_BYTES;
     if (differing > 0 || lane_of(trailer + 4 * MR_TRAILER_COUNT, 4) != members ||
-        lane_of(trailer + 4 * MR_TRAILER_EXAMPLES, 4) != members * EXAMPLES)
+        lane_of(trailer + 4 * MR_TRAILER_EXAMPLES, 4) != members * EXAMPLES) {
         fail("%s: the sum is WRONG in %zu lanes; it counts %u devices, %u heard \"committed\"",
              path, differing, lane_of(trailer + 4 * MR_TRAILER_COUNT, 4), members);
+    }
     printf("{\"equal\": true, \"members\": %u}\n", members);
     free(plain);
     free(bytes);
@@ -283,33 +302,38 @@ static void parse(struct load *load, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (option == 'd')
+        if (option == 'd') {
             load->dimension = strtoull(optarg, NULL, 10);
-        else if (option == 's')
+        } else if (option == 's') {
             load->step = 1 / strtof(optarg, NULL);
-        else if (option == 'w')
+        } else if (option == 'w') {
             load->ring_bits = (unsigned)strtoul(optarg, NULL, 10);
-        else
+        } else {
             usage();
+        }
     }
     if (load->dimension == 0 || !(load->step > 0) || optind == argc ||
-        (load->ring_bits != 16 && load->ring_bits != 24 && load->ring_bits != 32))
+        (load->ring_bits != 16 && load->ring_bits != 24 && load->ring_bits != 32)) {
         usage();
+    }
 }
 
 static void open_devices(struct load *load, char **paths, unsigned count)
 {
     load->devices = calloc(count, sizeof *load->devices);
     load->pool = malloc(load->dimension + OFFSETS);
-    if (load->devices == NULL || load->pool == NULL)
+    if (!load->devices || !load->pool) {
         fail("out of memory");
-    for (size_t i = 0; i < load->dimension + OFFSETS; i++)
+    }
+    for (size_t i = 0; i < load->dimension + OFFSETS; i++) {
         load->pool[i] = (int8_t)((int)(mix(i) % 255) - 127);
+    }
     for (load->count = 0; load->count < count; load->count++) {
         struct device *device = &load->devices[load->count];
         *device = (struct device){.load = load, .number = load->count};
-        if (mre_config_load(&device->config, paths[load->count], &device->outcome) != 0)
+        if (mre_config_load(&device->config, paths[load->count], &device->outcome) != 0) {
             fail("%s: %s", paths[load->count], device->outcome.text);
+        }
     }
 }
 
@@ -321,19 +345,21 @@ int main(int argc, char **argv)
     parse(&load, argc, argv);
     open_devices(&load, argv + optind, (unsigned)(argc - optind));
     setvbuf(stdout, NULL, _IOLBF, 0);
-    while (fgets(line, sizeof line, stdin) != NULL) {
+    while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = '\0';
-        if (strcmp(line, "round") == 0)
+        if (strcmp(line, "round") == 0) {
             run_round(&load);
-        else if (strcmp(line, "reach") == 0)
+        } else if (strcmp(line, "reach") == 0) {
             reach_all(&load);
-        else if (strncmp(line, "check ", 6) == 0)
+        } else if (strncmp(line, "check ", 6) == 0) {
             check(&load, line + 6);
-        else
+        } else {
             fail("no command '%s'", line);
+        }
     }
-    for (unsigned i = 0; i < load.count; i++)
+    for (unsigned i = 0; i < load.count; i++) {
         mre_config_free(load.devices[i].config);
+    }
     free(load.devices);
     free(load.pool);
     return 0;

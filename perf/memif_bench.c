@@ -31,15 +31,17 @@ static void generator_open(void *context)
     const struct rte_eth_conf conf = {0};
 
     if (mr_dpdk_env_start(generator->device, NULL, &error) != 0 ||
-        mr_dpdk_env_attach(generator->device, &generator->id, &error) != 0)
+        mr_dpdk_env_attach(generator->device, &generator->id, &error) != 0) {
         fail(error.text);
+    }
     generator->pool =
         rte_pktmbuf_pool_create("load", 8191, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (generator->pool == NULL || rte_eth_dev_configure(generator->id, 1, 1, &conf) != 0 ||
+    if (!generator->pool || rte_eth_dev_configure(generator->id, 1, 1, &conf) != 0 ||
         rte_eth_rx_queue_setup(generator->id, 0, 4096, 0, NULL, generator->pool) != 0 ||
         rte_eth_tx_queue_setup(generator->id, 0, 4096, 0, NULL) != 0 ||
-        rte_eth_dev_start(generator->id) != 0)
+        rte_eth_dev_start(generator->id) != 0) {
         fail("its port does not start");
+    }
 }
 
 static void generator_send(void *context, uint8_t *const *frames, const uint32_t *lengths,
@@ -49,15 +51,17 @@ static void generator_send(void *context, uint8_t *const *frames, const uint32_t
     struct rte_mbuf *mbufs[MR_BENCH_BURST], *answers[MR_BENCH_BURST];
     unsigned out = 0;
 
-    if (rte_pktmbuf_alloc_bulk(generator->pool, mbufs, count) != 0)
+    if (rte_pktmbuf_alloc_bulk(generator->pool, mbufs, count) != 0) {
         fail("its pool is empty");
+    }
     for (unsigned i = 0; i < count; i++) {
         memcpy(rte_pktmbuf_mtod(mbufs[i], uint8_t *), frames[i], lengths[i]);
         mbufs[i]->data_len = (uint16_t)lengths[i];
         mbufs[i]->pkt_len = lengths[i];
     }
-    while (out < count)
+    while (out < count) {
         out += rte_eth_tx_burst(generator->id, 0, mbufs + out, (uint16_t)(count - out));
+    }
     const unsigned heard = rte_eth_rx_burst(generator->id, 0, answers, MR_BENCH_BURST);
     rte_pktmbuf_free_bulk(answers, heard);
 }

@@ -98,8 +98,9 @@ static void send_all(const struct run *run)
             lengths[n] = load->packets[sent].length + MR_LOAD_PACKET_LEAD;
         }
         while (sent >
-               atomic_load_explicit(&run->course->taken, memory_order_acquire) + bench->ahead)
+               atomic_load_explicit(&run->course->taken, memory_order_acquire) + bench->ahead) {
             continue;
+        }
         bench->send(bench->context, frames, lengths, n);
     }
 }
@@ -113,8 +114,9 @@ static void take_step(struct run *run)
         mr_load_begin(load);
         break;
     case STEP_NEXT:
-        if (mr_load_next(load))
+        if (mr_load_next(load)) {
             build_heads(load);
+        }
         break;
     case STEP_SEND:
         send_all(run);
@@ -131,12 +133,14 @@ static void generate(struct run *run)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     CPU_ZERO(&cpus);
     CPU_SET(GENERATOR_CPU, &cpus);
-    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0)
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
         fail("the generator cannot have a CPU of its own");
+    }
     run->bench->open(run->bench->context);
     for (uint64_t done = 0;; atomic_store(&run->course->done, ++done)) {
-        while (atomic_load_explicit(&run->course->asked, memory_order_acquire) == done)
+        while (atomic_load_explicit(&run->course->asked, memory_order_acquire) == done) {
             usleep(20);
+        }
         take_step(run);
     }
 }
@@ -151,8 +155,9 @@ static void ask(struct run *run, enum step step)
 
 static void await(const struct run *run)
 {
-    while (atomic_load(&run->course->done) != atomic_load(&run->course->asked))
+    while (atomic_load(&run->course->done) != atomic_load(&run->course->asked)) {
         usleep(100);
+    }
 }
 
 /* The next report of that kind. */
@@ -162,12 +167,15 @@ static struct mr_worker_report await_report(struct run *run, enum mr_report_kind
     struct mr_worker_report report;
 
     for (;;) {
-        while (!mr_worker_report(run->worker, &report))
+        while (!mr_worker_report(run->worker, &report)) {
             usleep(100);
-        if (report.kind == kind && (kind != MR_REPORT_EVENT || report.event == event))
+        }
+        if (report.kind == kind && (kind != MR_REPORT_EVENT || report.event == event)) {
             return report;
-        if (report.kind == MR_REPORT_EVENT && report.event == MR_PLANE_EXPIRED)
+        }
+        if (report.kind == MR_REPORT_EVENT && report.event == MR_PLANE_EXPIRED) {
             fail("a session was refused");
+        }
     }
 }
 
@@ -201,8 +209,9 @@ static void collect_and_check(struct run *run, const struct mr_load *load)
     *order = (struct mr_worker_order){.kind = MR_ORDER_COLLECT};
     mr_worker_send(run->worker);
     const struct mr_worker_report report = await_report(run, MR_REPORT_COLLECTED, 0);
-    if (report.shard->count != DEVICES)
+    if (report.shard->count != DEVICES) {
         fail("not every upload was folded");
+    }
     mr_load_check(load, &report.shard->sum);
     order = mr_worker_order(run->worker);
     *order = (struct mr_worker_order){.kind = MR_ORDER_RETURN, .give_back = {.committed = true}};
@@ -218,21 +227,25 @@ static double pass(struct run *run, enum mr_port_mode mode)
     ask(run, STEP_BEGIN);
     mr_load_begin(load);
     await(run);
-    if (mode != MR_PORT_COUNT)
+    if (mode != MR_PORT_COUNT) {
         admit_all(run, load);
+    }
     for (;;) {
         ask(run, STEP_NEXT);
         const bool more = mr_load_next(load);
         await(run);
-        if (!more)
+        if (!more) {
             break;
-        if (mode != MR_PORT_MEMORY)
+        }
+        if (mode != MR_PORT_MEMORY) {
             ask(run, STEP_SEND);
+        }
         seconds += mr_port_source_segment(&run->source, mode, load->packets, load->count);
         await(run);
     }
-    if (mode != MR_PORT_COUNT)
+    if (mode != MR_PORT_COUNT) {
         collect_and_check(run, load);
+    }
     return seconds;
 }
 
@@ -296,8 +309,9 @@ static void open_worker(struct run *run)
         .kernels = mr_kernels_select(UINT32_MAX),
         .report_fd = run->report_fd};
 
-    if (mr_worker_open(&run->worker, &config, &error) != 0)
+    if (mr_worker_open(&run->worker, &config, &error) != 0) {
         fail(error.text);
+    }
 }
 
 static void open_loads(struct run *run)
@@ -310,8 +324,9 @@ static void open_loads(struct run *run)
 
     for (unsigned i = 0; i < CASES; i++) {
         const uint64_t lanes = (slots[i] - MR_TRAILER_BYTES) / 2 / 64 * 64;
-        if (mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0)
+        if (mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0) {
             fail("no layout of that size");
+        }
         mr_load_open(&run->loads[i], &layout, DEVICES);
     }
 }
@@ -322,18 +337,22 @@ static pid_t open_generator(struct run *run)
     run->course =
         mmap(NULL, sizeof *run->course, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     run->report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (run->course == MAP_FAILED || run->report_fd < 0)
+    if (run->course == MAP_FAILED || run->report_fd < 0) {
         fail("no shared memory");
+    }
     run->source.taken = &run->course->taken;
     const pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
         generate(run);
-    if (child < 0)
+    }
+    if (child < 0) {
         fail("no second process");
+    }
     ask(run, STEP_NONE); /* done when its end is open */
     while (atomic_load(&run->course->done) == 0) {
-        if (waitpid(child, NULL, WNOHANG) == child)
+        if (waitpid(child, NULL, WNOHANG) == child) {
             fail("the generator ended");
+        }
         usleep(1000);
     }
     return child;
@@ -347,8 +366,9 @@ static void open_port(struct run *run)
                                           .port_base = PORT_BASE,
                                           .workers = 1};
 
-    if (mr_dpdk_port_open(&run->port, &config, &error) != 0)
+    if (mr_dpdk_port_open(&run->port, &config, &error) != 0) {
         fail(error.text);
+    }
 }
 
 static void measure(struct mr_figures *figures, struct run *run, unsigned which, unsigned rounds,
@@ -367,8 +387,9 @@ static void measure(struct mr_figures *figures, struct run *run, unsigned which,
     mr_figures_context(figures, "opener", mr_opener_name(mr_worker_opener(run->worker)));
     (void)pass(run, MR_PORT_COUNT); /* the first passes touch everything once */
     (void)pass(run, MR_PORT_INGEST);
-    for (unsigned i = 0; i < rounds; i++)
+    for (unsigned i = 0; i < rounds; i++) {
         sample(figures, &names[which], run, passes);
+    }
     mr_worker_close(run->worker);
 }
 
@@ -380,8 +401,9 @@ static int finish(struct run *run, struct mr_figures *figures, const char *json,
     mr_dpdk_port_close(run->port);
     kill(generator, SIGKILL);
     waitpid(generator, NULL, 0);
-    for (unsigned i = 0; i < CASES; i++)
+    for (unsigned i = 0; i < CASES; i++) {
         mr_load_close(&run->loads[i]);
+    }
     return failed != 0;
 }
 
@@ -394,8 +416,9 @@ int mr_port_bench_run(const struct mr_port_bench *bench, int argc, char **argv)
     bool quick = false;
 
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (c != 'q' && c != 'j')
+        if (c != 'q' && c != 'j') {
             return 2;
+        }
         quick |= c == 'q';
         json = c == 'j' ? optarg : json;
     }

@@ -29,12 +29,15 @@ static void count_all(struct mr_port_source *source, struct mr_packet *packets, 
 
     while (source->at < source->count) {
         const unsigned n = source->port->ops->poll(source->port, packets, max, 0);
-        if (n == 0)
+        if (n == 0) {
             continue;
-        if (source->at == 0)
+        }
+        if (source->at == 0) {
             source->began_s = now_s();
-        for (unsigned i = 0; i < n; i++)
+        }
+        for (unsigned i = 0; i < n; i++) {
             bytes += packets[i].length;
+        }
         source->port->ops->release(source->port, packets, n);
         source->at += n;
         atomic_store_explicit(source->taken, source->at, memory_order_release);
@@ -49,13 +52,16 @@ static unsigned take(struct mr_port_source *source, enum mr_port_mode mode,
     const uint32_t left = source->count - source->at;
     unsigned n = 0;
 
-    if (mode == MR_PORT_INGEST)
+    if (mode == MR_PORT_INGEST) {
         n = source->port->ops->poll(source->port, packets, max, 0);
-    else
-        for (; n < max && n < left; n++)
+    } else {
+        for (; n < max && n < left; n++) {
             packets[n] = source->packets[source->at + n];
-    if (source->at == 0 && n > 0)
+        }
+    }
+    if (source->at == 0 && n > 0) {
         source->began_s = now_s();
+    }
     source->at += n;
     source->ends = source->at == source->count && n < max;
     return n;
@@ -87,8 +93,9 @@ static void source_release(struct mr_packet_source *base, struct mr_packet *pack
 {
     struct mr_port_source *source = (struct mr_port_source *)base;
 
-    if (packets[0].token != NULL)
+    if (packets[0].token) {
         source->port->ops->release(source->port, packets, count);
+    }
     atomic_store_explicit(source->taken, source->at, memory_order_release);
 }
 
@@ -97,8 +104,9 @@ static int source_send(struct mr_packet_source *base, const struct mr_peer_addre
 {
     struct mr_port_source *source = (struct mr_port_source *)base;
 
-    if (atomic_load_explicit(&source->mode, memory_order_relaxed) != MR_PORT_INGEST)
+    if (atomic_load_explicit(&source->mode, memory_order_relaxed) != MR_PORT_INGEST) {
         return 0;
+    }
     return source->port->ops->send(source->port, to, data, length);
 }
 
@@ -136,7 +144,7 @@ struct mr_packet_source *mr_port_source_open(struct mr_port_source *source,
 {
     source->base.ops = &source_ops;
     source->port = mr_dpdk_source_open(port, 0, error);
-    return source->port != NULL ? &source->base : NULL;
+    return source->port ? &source->base : NULL;
 }
 
 double mr_port_source_segment(struct mr_port_source *source, enum mr_port_mode mode,
@@ -153,9 +161,9 @@ double mr_port_source_segment(struct mr_port_source *source, enum mr_port_mode m
     atomic_store_explicit(&source->mode, mode, memory_order_release);
     while (atomic_load_explicit(&source->mode, memory_order_acquire) != MR_PORT_IDLE) {
         const uint64_t taken = atomic_load(source->taken);
-        if (taken != seen)
+        if (taken != seen) {
             since = now_s();
-        else if (now_s() > since + LOST_S) {
+        } else if (now_s() > since + LOST_S) {
             fprintf(stderr, "%llu of %u packets came: the others were lost on the way\n",
                     (unsigned long long)taken, count);
             exit(1);

@@ -94,10 +94,12 @@ static void name_figures(struct sweep *sweep)
         snprintf(sweep->point_names[i].expand, NAME_BYTES, "scaling.%s.expand_at_%.0f", sweep->name,
                  sweep->x[i]);
     }
-    for (unsigned part = 0; part < 2; part++)
-        for (unsigned i = 0; i < 5; i++)
+    for (unsigned part = 0; part < 2; part++) {
+        for (unsigned i = 0; i < 5; i++) {
             snprintf(sweep->fit_names[part][i], NAME_BYTES, "scaling.%s.%s_%s", sweep->name,
                      parts[part], fits[i]);
+        }
+    }
 }
 
 static void open_sweep(struct sweep *sweep)
@@ -111,8 +113,9 @@ static void open_sweep(struct sweep *sweep)
 
 static void close_sweep(struct sweep *sweep)
 {
-    for (unsigned i = 0; i < sweep->points; i++)
+    for (unsigned i = 0; i < sweep->points; i++) {
         mr_cohort_close(sweep->cohorts[i]);
+    }
 }
 
 static double ingest_s(struct mr_cohort *cohort)
@@ -149,13 +152,14 @@ static void note_fit(struct mr_figures *figures, struct sweep *sweep, unsigned p
     const enum mr_better better[5] = {MR_BETTER_LOWER, MR_BETTER_NEITHER, MR_BETTER_HIGHER,
                                       MR_BETTER_LOWER, MR_BETTER_NEITHER};
 
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 5; i++) {
         mr_figures_sample(figures,
                           &(struct mr_figure){.name = sweep->fit_names[part][i],
                                               .unit = units[i],
                                               .better = better[i],
                                               .of = i == 3 ? "the largest cost" : NULL},
                           values[i]);
+    }
 }
 
 static void note_point(struct mr_figures *figures, const struct sweep *sweep, const char *name,
@@ -186,8 +190,9 @@ static void run_sweep(struct mr_figures *figures, struct sweep *sweep,
                       const struct options *options)
 {
     open_sweep(sweep);
-    for (unsigned i = 0; i < options->samples; i++)
+    for (unsigned i = 0; i < options->samples; i++) {
         sample_sweep(figures, sweep);
+    }
     close_sweep(sweep);
 }
 
@@ -248,8 +253,9 @@ static void over_workers(struct mr_figures *figures, const struct options *optio
         }
         mr_figures_sample(figures, &gain, cost[0].wall_s / cost[1].wall_s);
     }
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         mr_cohort_close(cohorts[i]);
+    }
 }
 
 static int usage(const char *name)
@@ -266,17 +272,20 @@ int main(int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'q')
+        if (c == 'q') {
             options.quick = true;
-        else if (c == 'j')
+        } else if (c == 'j') {
             options.json = optarg;
-        else
+        } else {
             return usage(argv[0]);
+        }
     }
-    if (optind != argc)
+    if (optind != argc) {
         return usage(argv[0]);
-    if (options.quick)
+    }
+    if (options.quick) {
         options.samples = 3;
+    }
     struct mr_figures *figures = mr_figures_open("scaling");
     mr_figures_context(figures, "kernels", mr_kernels_select(UINT32_MAX)->name);
     over_devices(figures, &options);

@@ -59,8 +59,9 @@ static void fail(const char *text)
 
 static void *need(void *memory)
 {
-    if (memory == NULL)
+    if (!memory) {
         fail("out of memory for a cohort");
+    }
     return memory;
 }
 
@@ -85,8 +86,9 @@ static void fill(void *bytes, size_t count, uint64_t stream)
 {
     uint8_t *at = bytes;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         at[i] = (uint8_t)mix(stream << 40 | i);
+    }
 }
 
 /* --- plain sums ------------------------------------------------------------------------------ */
@@ -95,8 +97,9 @@ static uint32_t lane_of(const uint8_t *at, unsigned bytes)
 {
     uint32_t lane = 0;
 
-    for (unsigned i = 0; i < bytes; i++)
+    for (unsigned i = 0; i < bytes; i++) {
         lane |= (uint32_t)at[i] << 8 * i;
+    }
     return lane;
 }
 
@@ -127,10 +130,12 @@ static void plain_compare(const struct plain_sum *plain, const struct mr_layout 
     const uint8_t *at = sum->lanes;
     uint64_t differing = 0;
 
-    for (uint64_t i = 0; i < layout->lanes; i++)
+    for (uint64_t i = 0; i < layout->lanes; i++) {
         differing += ((lane_of(at + i * lane_bytes, lane_bytes) ^ plain->lanes[i]) & mask) != 0;
-    if (differing > 0 || memcmp(plain->trailer, sum->trailer, sizeof plain->trailer) != 0)
+    }
+    if (differing > 0 || memcmp(plain->trailer, sum->trailer, sizeof plain->trailer) != 0) {
         fail("the sum is WRONG: no figure of this run counts");
+    }
 }
 
 /* --- sealed packets -------------------------------------------------------------------------- */
@@ -167,8 +172,9 @@ static void seal(struct worker *worker, struct mr_aead *aead, uint32_t place, ui
 
     mr_datagram_encode(data, &header);
     if (mr_aead_seal(aead, chunk, data, MR_DATAGRAM_HEADER_BYTES, plain, bytes, cipher,
-                     cipher + bytes) != 0)
+                     cipher + bytes) != 0) {
         fail("a chunk cannot be sealed");
+    }
     *packet = (struct mr_packet){.data = data, .length = MR_DATAGRAM_OVERHEAD + bytes};
     packet->from.host.s6_addr[10] = packet->from.host.s6_addr[11] = 0xff;
     memcpy(packet->from.host.s6_addr + 12, &place, 4);
@@ -182,10 +188,12 @@ static void seal_all(struct worker *worker)
     struct mr_aead *aead = need(mr_aead_open());
 
     for (uint32_t place = 0; place < worker->devices; place++) {
-        if (mr_aead_rekey(aead, &worker->cohort->keys[worker->first + place].up) != 0)
+        if (mr_aead_rekey(aead, &worker->cohort->keys[worker->first + place].up) != 0) {
             fail("a key is refused");
-        for (uint32_t chunk = 0; chunk < chunks; chunk++)
+        }
+        for (uint32_t chunk = 0; chunk < chunks; chunk++) {
             seal(worker, aead, place, chunk);
+        }
     }
     mr_aead_close(aead);
 }
@@ -199,13 +207,15 @@ static void plain_mask(struct mr_cohort *cohort, const struct mr_mask_stream *ma
     EVP_CIPHER_CTX *ctr = need(EVP_CIPHER_CTX_new());
     uint8_t *stream = need(malloc(CTR_BYTES));
 
-    if (EVP_EncryptInit_ex(ctr, EVP_aes_128_ctr(), NULL, mask->round_keys[0], mask->counter) != 1)
+    if (EVP_EncryptInit_ex(ctr, EVP_aes_128_ctr(), NULL, mask->round_keys[0], mask->counter) != 1) {
         fail("OpenSSL refuses AES-128-CTR");
+    }
     for (uint64_t at = 0; at < layout->share_bytes; at += CTR_BYTES) {
         const uint64_t left = layout->share_bytes - at;
         int bytes = (int)(left < CTR_BYTES ? left : CTR_BYTES);
-        if (EVP_EncryptUpdate(ctr, stream, &bytes, zeros, bytes) != 1)
+        if (EVP_EncryptUpdate(ctr, stream, &bytes, zeros, bytes) != 1) {
             fail("OpenSSL fails at AES-128-CTR");
+        }
         plain_add(&cohort->masks, layout, at, stream, (uint64_t)bytes);
     }
     free(stream);
@@ -225,8 +235,9 @@ static void open_seeds(struct mr_cohort *cohort)
                                            .client_id = entry->included.client_id,
                                            .hub_index = HUB_INDEX,
                                            .attempt = ATTEMPT};
-        if (mr_mask_derive(&mask, entry->seed, &scope) != 0)
+        if (mr_mask_derive(&mask, entry->seed, &scope) != 0) {
             fail("a mask cannot be derived");
+        }
         plain_mask(cohort, &mask);
     }
 }
@@ -258,8 +269,9 @@ static void open_worker(struct mr_cohort *cohort, unsigned number)
     worker->packets = need(calloc(packets, sizeof *worker->packets));
     if (mr_pages_map(&worker->bytes, packets * PACKET_ROOM, "the packets", &error) != 0 ||
         mr_sessions_open(&worker->sessions, &config, worker->counters, &error) != 0 ||
-        mr_shard_open(&worker->shard, layout->share_bytes, worker->devices, &error) != 0)
+        mr_shard_open(&worker->shard, layout->share_bytes, worker->devices, &error) != 0) {
         fail(error.text);
+    }
     seal_all(worker);
 }
 
@@ -271,16 +283,18 @@ struct mr_cohort *mr_cohort_open(const struct mr_cohort_config *config)
     cohort->kernels = mr_kernels_select(UINT32_MAX);
     cohort->terms.announcement.round = ROUND;
     if (mr_layout_init(&cohort->terms.layout, config->ring_bits, config->dimension, 0,
-                       MR_CHUNK_BYTES_DEFAULT) != 0)
+                       MR_CHUNK_BYTES_DEFAULT) != 0) {
         fail("no layout of that size");
+    }
     cohort->uploads.lanes = need(calloc(cohort->terms.layout.lanes, sizeof(uint32_t)));
     cohort->masks.lanes = need(calloc(cohort->terms.layout.lanes, sizeof(uint32_t)));
     cohort->keys = need(calloc(config->devices, sizeof *cohort->keys));
     cohort->pool = need(aligned_alloc(64, POOL_BYTES + MR_CHUNK_BYTES_DEFAULT));
     fill(cohort->keys, config->devices * sizeof *cohort->keys, 1);
     fill(cohort->pool, POOL_BYTES + MR_CHUNK_BYTES_DEFAULT, 2);
-    for (unsigned i = 0; i < config->workers; i++)
+    for (unsigned i = 0; i < config->workers; i++) {
         open_worker(cohort, i);
+    }
     open_seeds(cohort);
     return cohort;
 }
@@ -329,16 +343,19 @@ static void *work(void *context)
 
     mr_shard_clear(&worker->shard, &cohort->terms.layout);
     mr_sessions_begin(worker->sessions, ROUND, &cohort->terms.layout, worker->devices * 64);
-    for (uint32_t i = 0; i < worker->devices; i++)
+    for (uint32_t i = 0; i < worker->devices; i++) {
         if (mr_sessions_admit(worker->sessions, upload_id(worker, i), ATTEMPT,
-                              &cohort->keys[worker->first + i], 1) != 0)
+                              &cohort->keys[worker->first + i], 1) != 0) {
             fail("a session was refused");
+        }
+    }
     for (uint64_t at = 0; at < packets; at += MR_BURST_MAX) {
         const uint64_t left = packets - at;
         mr_sessions_receive(worker->sessions, &worker->packets[at],
                             left < MR_BURST_MAX ? (unsigned)left : MR_BURST_MAX, 1, NULL);
-        while (mr_sessions_event(worker->sessions, &id, &state))
+        while (mr_sessions_event(worker->sessions, &id, &state)) {
             continue;
+        }
         fold_staged(worker, false);
     }
     fold_staged(worker, true);
@@ -350,9 +367,10 @@ static double merge(struct mr_cohort *cohort)
 {
     const double start = clock_s(CLOCK_THREAD_CPUTIME_ID);
 
-    for (unsigned i = 1; i < cohort->config.workers; i++)
+    for (unsigned i = 1; i < cohort->config.workers; i++) {
         mr_sum_merge(&cohort->workers[0].shard.sum, &cohort->terms.layout,
                      &cohort->workers[i].shard.sum, cohort->kernels);
+    }
     return clock_s(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
@@ -363,20 +381,24 @@ struct mr_cohort_cost mr_cohort_ingest(struct mr_cohort *cohort)
     const double start = clock_s(CLOCK_MONOTONIC);
     uint32_t folded = 0;
 
-    for (unsigned i = 1; i < cohort->config.workers; i++)
-        if (pthread_create(&threads[i], NULL, work, &cohort->workers[i]) != 0)
+    for (unsigned i = 1; i < cohort->config.workers; i++) {
+        if (pthread_create(&threads[i], NULL, work, &cohort->workers[i]) != 0) {
             fail("no thread for a worker");
+        }
+    }
     work(&cohort->workers[0]);
-    for (unsigned i = 1; i < cohort->config.workers; i++)
+    for (unsigned i = 1; i < cohort->config.workers; i++) {
         pthread_join(threads[i], NULL);
+    }
     cost.cpu_s = merge(cohort);
     cost.wall_s = clock_s(CLOCK_MONOTONIC) - start;
     for (unsigned i = 0; i < cohort->config.workers; i++) {
         cost.cpu_s += cohort->workers[i].cpu_s;
         folded += cohort->workers[i].shard.count;
     }
-    if (folded != cohort->config.devices)
+    if (folded != cohort->config.devices) {
         fail("not every upload was folded");
+    }
     plain_compare(&cohort->uploads, &cohort->terms.layout, &cohort->workers[0].shard.sum);
     return cost;
 }
@@ -398,10 +420,12 @@ double mr_cohort_expand(struct mr_cohort *cohort)
     plain_add(&got, layout, 0, result, layout->share_bytes);
     const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - layout->ring_bits));
     uint64_t differing = 0;
-    for (uint64_t i = 0; i < layout->lanes; i++)
+    for (uint64_t i = 0; i < layout->lanes; i++) {
         differing += ((got.lanes[i] ^ cohort->masks.lanes[i]) & mask) != 0;
-    if (differing > 0 || memcmp(got.trailer, cohort->masks.trailer, sizeof got.trailer) != 0)
+    }
+    if (differing > 0 || memcmp(got.trailer, cohort->masks.trailer, sizeof got.trailer) != 0) {
         fail("the sum of the masks is WRONG: no figure of this run counts");
+    }
     free(got.lanes);
     free(result);
     free(list);

@@ -72,8 +72,9 @@ static void pin(unsigned cpu)
 
     CPU_ZERO(&cpus);
     CPU_SET(cpu, &cpus);
-    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0)
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
         fail("needs two CPUs");
+    }
 }
 
 /* --- the generator ---------------------------------------------------------------------------- */
@@ -86,15 +87,19 @@ static void generator_pass(const struct bench *bench)
     struct iovec train[TRAIN];
 
     if (mr_udp_link_open(&link, "127.0.0.1", (uint16_t)atomic_load(&bench->course->port), &error) !=
-        0)
+        0) {
         fail(error.text);
+    }
     for (uint32_t sent = 0; sent < load->count;) {
         unsigned n = 0;
-        for (; n < TRAIN && sent + n < load->count; n++)
+        for (; n < TRAIN && sent + n < load->count; n++) {
             train[n] = (struct iovec){.iov_base = load->packets[sent + n].data,
                                       .iov_len = load->packets[sent + n].length};
-        while (sent + n > atomic_load_explicit(&bench->course->taken, memory_order_acquire) + AHEAD)
+        }
+        while (sent + n >
+               atomic_load_explicit(&bench->course->taken, memory_order_acquire) + AHEAD) {
             continue;
+        }
         mr_udp_link_send(&link, train, n);
         sent += n;
     }
@@ -106,8 +111,9 @@ static void generate(const struct bench *bench)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(1);
     for (uint64_t passes = 0;;) {
-        if (atomic_load_explicit(&bench->course->wanted, memory_order_acquire) == passes)
+        if (atomic_load_explicit(&bench->course->wanted, memory_order_acquire) == passes) {
             continue;
+        }
         generator_pass(bench);
         passes++;
     }
@@ -119,10 +125,12 @@ static void admit_all(struct bench *bench)
 {
     mr_sessions_begin(bench->sessions, MR_LOAD_ROUND, &bench->load.layout, DEVICES * 64);
     mr_shard_clear(&bench->shard, &bench->load.layout);
-    for (uint32_t i = 0; i < DEVICES; i++)
+    for (uint32_t i = 0; i < DEVICES; i++) {
         if (mr_sessions_admit(bench->sessions, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
-                              mr_load_keys(&bench->load, i), 1) != 0)
+                              mr_load_keys(&bench->load, i), 1) != 0) {
             fail("a session was refused");
+        }
+    }
 }
 
 static void fold(struct bench *bench, bool everything)
@@ -143,15 +151,17 @@ static void ingest_burst(struct bench *bench, const struct mr_packet *packets, u
     uint64_t id;
 
     mr_sessions_receive(bench->sessions, packets, n, 1, NULL);
-    while (mr_sessions_event(bench->sessions, &id, &state))
+    while (mr_sessions_event(bench->sessions, &id, &state)) {
         continue;
+    }
     fold(bench, false);
 }
 
 static void check(struct bench *bench)
 {
-    if (bench->shard.count != DEVICES)
+    if (bench->shard.count != DEVICES) {
         fail("not every upload was folded");
+    }
     mr_load_check(&bench->load, &bench->shard.sum);
 }
 
@@ -164,8 +174,9 @@ static double receive(struct bench *bench, unsigned which, bool discards)
     unsigned wait_us = 0, dry = 0;
     double start = 0;
 
-    if (!discards)
+    if (!discards) {
         admit_all(bench);
+    }
     atomic_store(&bench->course->taken, 0);
     atomic_store(&bench->course->port, source->port);
     atomic_fetch_add(&bench->course->wanted, 1);
@@ -173,28 +184,35 @@ static double receive(struct bench *bench, unsigned which, bool discards)
         const unsigned n = source->ops->poll(source, packets, MR_BURST_MAX, wait_us);
         wait_us = n < MR_BURST_MAX ? WAIT_US : 0;
         dry = n == 0 ? dry + 1 : 0;
-        if (dry > 5000)
+        if (dry > 5000) {
             fail("packets were lost on loopback: the receive buffer is too small");
-        if (n == 0)
+        }
+        if (n == 0) {
             continue;
-        if (taken == 0)
+        }
+        if (taken == 0) {
             start = now_s();
-        if (discards)
-            for (unsigned i = 0; i < n; i++)
+        }
+        if (discards) {
+            for (unsigned i = 0; i < n; i++) {
                 bytes += packets[i].length;
-        else
+            }
+        } else {
             ingest_burst(bench, packets, n);
+        }
         source->ops->release(source, packets, n);
         taken += n;
         atomic_store_explicit(&bench->course->taken, taken, memory_order_release);
     }
-    if (!discards)
+    if (!discards) {
         fold(bench, true);
+    }
     const double seconds = now_s() - start;
-    if (!discards)
+    if (!discards) {
         check(bench);
-    else if (bytes != bench->load.layout.share_bytes * DEVICES + taken * MR_DATAGRAM_OVERHEAD)
+    } else if (bytes != bench->load.layout.share_bytes * DEVICES + taken * MR_DATAGRAM_OVERHEAD) {
         fail("not every byte arrived");
+    }
     return seconds;
 }
 
@@ -225,9 +243,9 @@ static void bench_open(struct bench *bench)
 
     bench->kernels = mr_kernels_select(UINT32_MAX);
     bench->counters = aligned_alloc(128, (sizeof *bench->counters + 127) / 128 * 128);
-    if (bench->counters == NULL ||
-        mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0)
+    if (!bench->counters || mr_layout_init(&layout, 16, lanes, 0, MR_CHUNK_BYTES_DEFAULT) != 0) {
         fail(error.text);
+    }
     memset(bench->counters, 0, sizeof *bench->counters);
     const struct mr_sessions_config config = {.sessions = DEVICES,
                                               .slots = DEVICES,
@@ -235,16 +253,19 @@ static void bench_open(struct bench *bench)
                                               .window_max = 64,
                                               .idle_timeout_ms = 1000000};
     if (mr_sessions_open(&bench->sessions, &config, bench->counters, &error) != 0 ||
-        mr_shard_open(&bench->shard, layout.share_bytes, DEVICES, &error) != 0)
+        mr_shard_open(&bench->shard, layout.share_bytes, DEVICES, &error) != 0) {
         fail(error.text);
+    }
     mr_load_open(&bench->load, &layout, DEVICES);
     mr_load_begin(&bench->load);
-    if (!mr_load_next(&bench->load) || !bench->load.kept)
+    if (!mr_load_next(&bench->load) || !bench->load.kept) {
         fail("a pass does not fit the ring");
+    }
     bench->course = mmap(NULL, sizeof *bench->course, PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (bench->course == MAP_FAILED)
+    if (bench->course == MAP_FAILED) {
         fail("no shared memory");
+    }
 }
 
 /* 0, or -1 where this machine or process has no io_uring. */
@@ -256,7 +277,7 @@ static int open_sources(struct bench *bench)
         struct mr_error error = {""};
         char why[160];
         bench->sources[i] = mr_packet_source_open(&config, why, &error);
-        if (bench->sources[i] == NULL) {
+        if (!bench->sources[i]) {
             fprintf(stderr, "%s\n", error.text);
             return -1;
         }
@@ -310,8 +331,9 @@ static void allow_files(void)
 {
     struct rlimit files;
 
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
         return;
+    }
     files.rlim_cur = files.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
@@ -330,8 +352,9 @@ static const struct mr_crowd_config few = {.source = "io_uring",
 static void crowd(struct mr_crowd_config config, struct mr_crowd_result *result)
 {
     mr_crowd_run(&config, result);
-    if (result->staged != config.devices || result->folded != config.devices)
+    if (result->staged != config.devices || result->folded != config.devices) {
         fail("not every device's upload was folded");
+    }
 }
 
 static double goodput(const struct mr_crowd_result *result)
@@ -393,24 +416,27 @@ int main(int argc, char **argv)
     unsigned rounds = 21;
 
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (c == 'q')
+        if (c == 'q') {
             rounds = 7;
-        else if (c == 'j')
+        } else if (c == 'j') {
             json = optarg;
-        else
+        } else {
             return 2;
+        }
     }
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
         fprintf(stderr, "needs two CPUs, one for the generator\n");
         return 77;
     }
     allow_files();
-    for (unsigned i = 0; i < 7; i++) /* before the generator spins */
+    for (unsigned i = 0; i < 7; i++) { /* before the generator spins */
         sample_crowds(figures);
+    }
     bench_open(&bench);
     const pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
         generate(&bench);
+    }
     pin(0);
     int failed = open_sources(&bench) == 0 ? 0 : 77;
     if (failed == 0) {
@@ -418,17 +444,21 @@ int main(int argc, char **argv)
         mr_figures_context_number(figures, "chunk_bytes", MR_CHUNK_BYTES_DEFAULT);
         mr_figures_context_number(figures, "packets", bench.load.count);
         mr_figures_context(figures, "opener", mr_opener_name(mr_sessions_opener(bench.sessions)));
-        for (unsigned i = 0; i < SOURCES; i++) /* the first passes touch everything once */
+        for (unsigned i = 0; i < SOURCES; i++) { /* the first passes touch everything once */
             (void)receive(&bench, i, false);
-        for (unsigned i = 0; i < rounds; i++)
+        }
+        for (unsigned i = 0; i < rounds; i++) {
             sample(figures, &bench);
+        }
         mr_figures_checked(figures);
         failed = mr_figures_write(figures, json) != 0;
     }
     mr_figures_close(figures);
-    for (unsigned i = 0; i < SOURCES; i++)
-        if (bench.sources[i] != NULL)
+    for (unsigned i = 0; i < SOURCES; i++) {
+        if (bench.sources[i]) {
             bench.sources[i]->ops->close(bench.sources[i]);
+        }
+    }
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     return failed;

@@ -92,7 +92,7 @@ pass_tsan() {
     around="setarch $(uname -m) -R"
     $around true 2>/dev/null || around=
     TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
-        meson_pass tsan build-tsan 'control plane runtime round hub threads' \
+        meson_pass tsan build-tsan 'http plane runtime round hub threads' \
         '-Db_sanitize=thread -Db_lundef=false -Djemalloc=disabled'
 }
 

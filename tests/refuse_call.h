@@ -28,8 +28,9 @@ static inline int refuse_call(int number, int why)
     };
     const struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return -1;
+    }
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 

@@ -130,7 +130,7 @@ int mr_h2_client_open(struct mr_h2_client **out, const struct mr_h2_endpoint *en
         mr_error_set(error, "hub %u: out of memory", endpoint->hub_index);
         return MR_H2_BROKEN;
     }
-    const int v6 = strchr(endpoint->host, ':') != NULL;
+    const int v6 = strchr(endpoint->host, ':') ? 1 : 0;
     client->fd = -1;
     snprintf(client->authority, sizeof client->authority, v6 ? "[%.64s]:%u" : "%.64s:%u",
              endpoint->host, endpoint->port);

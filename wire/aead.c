@@ -20,12 +20,13 @@ struct mr_aead {
 struct mr_aead *mr_aead_open(void)
 {
     struct mr_aead *aead = calloc(1, sizeof *aead);
-    if (aead == NULL)
+    if (!aead) {
         return NULL;
+    }
     aead->context = EVP_CIPHER_CTX_new();
     /* Fetched here once: an implicit fetch on each init would take a lock. */
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-    if (aead->context == NULL || cipher == NULL ||
+    if (!aead->context || !cipher ||
         EVP_CipherInit_ex2(aead->context, cipher, NULL, NULL, 1, NULL) != 1) {
         EVP_CIPHER_free(cipher);
         mr_aead_close(aead);
@@ -37,8 +38,9 @@ struct mr_aead *mr_aead_open(void)
 
 void mr_aead_close(struct mr_aead *aead)
 {
-    if (aead == NULL)
+    if (!aead) {
         return;
+    }
     EVP_CIPHER_CTX_free(aead->context); /* wipes the key schedule */
     OPENSSL_cleanse(aead, sizeof *aead);
     free(aead);
@@ -47,8 +49,9 @@ void mr_aead_close(struct mr_aead *aead)
 int mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
 {
     aead->keyed = false;
-    if (EVP_CipherInit_ex2(aead->context, NULL, key->key, NULL, -1, NULL) != 1)
+    if (EVP_CipherInit_ex2(aead->context, NULL, key->key, NULL, -1, NULL) != 1) {
         return -1;
+    }
     memcpy(aead->iv, key->iv, sizeof aead->iv);
     aead->keyed = true;
     return 0;
@@ -62,11 +65,14 @@ static int begin(struct mr_aead *aead, int encrypt, uint64_t sequence, const uin
     uint8_t nonce[12];
     memcpy(nonce, aead->iv, sizeof nonce);
     mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ sequence);
-    if (EVP_CipherInit_ex2(aead->context, NULL, NULL, nonce, encrypt, NULL) != 1)
+    if (EVP_CipherInit_ex2(aead->context, NULL, NULL, nonce, encrypt, NULL) != 1) {
         return -1;
+    }
     int written;
-    if (aad_bytes > 0 && EVP_CipherUpdate(aead->context, NULL, &written, aad, (int)aad_bytes) != 1)
+    if (aad_bytes > 0 &&
+        EVP_CipherUpdate(aead->context, NULL, &written, aad, (int)aad_bytes) != 1) {
         return -1;
+    }
     return 0;
 }
 
@@ -75,14 +81,18 @@ int mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, si
 {
     int written;
     MR_ASSERT(bytes <= INT_MAX);
-    if (begin(aead, 1, sequence, aad, aad_bytes) != 0)
+    if (begin(aead, 1, sequence, aad, aad_bytes) != 0) {
         return -1;
-    if (bytes > 0 && EVP_CipherUpdate(aead->context, cipher, &written, plain, (int)bytes) != 1)
+    }
+    if (bytes > 0 && EVP_CipherUpdate(aead->context, cipher, &written, plain, (int)bytes) != 1) {
         return -1;
-    if (EVP_CipherFinal_ex(aead->context, tag, &written) != 1)
+    }
+    if (EVP_CipherFinal_ex(aead->context, tag, &written) != 1) {
         return -1;
-    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, MR_TAG_BYTES, tag) != 1)
+    }
+    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, MR_TAG_BYTES, tag) != 1) {
         return -1;
+    }
     return 0;
 }
 
@@ -94,11 +104,14 @@ int mr_aead_unseal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, 
     uint8_t expected[MR_TAG_BYTES], end[MR_TAG_BYTES];
     MR_ASSERT(bytes <= INT_MAX);
     memcpy(expected, tag, sizeof expected); /* OpenSSL takes the tag as mutable */
-    if (begin(aead, 0, sequence, aad, aad_bytes) != 0)
+    if (begin(aead, 0, sequence, aad, aad_bytes) != 0) {
         return -1;
-    if (bytes > 0 && EVP_CipherUpdate(aead->context, plain, &written, cipher, (int)bytes) != 1)
+    }
+    if (bytes > 0 && EVP_CipherUpdate(aead->context, plain, &written, cipher, (int)bytes) != 1) {
         return -1;
-    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, MR_TAG_BYTES, expected) != 1)
+    }
+    if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, MR_TAG_BYTES, expected) != 1) {
         return -1;
+    }
     return EVP_CipherFinal_ex(aead->context, end, &written) == 1 ? 0 : -1;
 }

@@ -34,25 +34,30 @@ int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, siz
                          struct mr_error *error)
 {
     memset(terms, 0, sizeof *terms);
-    if (length < 2 || length > MR_ANNOUNCEMENT_SIGNED_MAX)
+    if (length < 2 || length > MR_ANNOUNCEMENT_SIGNED_MAX) {
         return mr_error_set(error, "signed announcement has %zu bytes: not its length", length);
+    }
     size_t canonical = mr_be16_get(bytes);
-    if (canonical > length - 2)
+    if (canonical > length - 2) {
         return mr_error_set(error, "signed announcement is cut short");
-    if (mr_round_terms_decode(terms, bytes + 2, canonical, error) != 0)
+    }
+    if (mr_round_terms_decode(terms, bytes + 2, canonical, error) != 0) {
         return -1;
+    }
     const struct mr_announcement *a = &terms->announcement;
     const uint8_t *signatures = bytes + 2 + canonical;
     size_t left = length - 2 - canonical;
-    if (left != (size_t)a->hub_count * MR_SIGNATURE_BYTES)
+    if (left != (size_t)a->hub_count * MR_SIGNATURE_BYTES) {
         return mr_error_set(error,
                             "signed announcement carries %zu bytes of signatures, not %u × %d",
                             left, a->hub_count, MR_SIGNATURE_BYTES);
+    }
     for (unsigned i = 0; i < a->hub_count; i++) {
         const uint8_t *signature = signatures + (size_t)i * MR_SIGNATURE_BYTES;
-        if (mr_announcement_verify(signature, terms->hash, a->hubs[i].public_key) != 0)
+        if (mr_announcement_verify(signature, terms->hash, a->hubs[i].public_key) != 0) {
             return mr_error_set(error, "the signature of hub %u (%s) does not hold",
                                 a->hubs[i].index, a->hubs[i].name);
+        }
     }
     return 0;
 }
@@ -72,26 +77,31 @@ int mr_announcement_trusts(const struct mr_announcement *announcement,
                            const struct mr_announced_hub *pinned, unsigned pinned_count,
                            struct mr_error *error)
 {
-    if (announcement->hub_count != pinned_count)
+    if (announcement->hub_count != pinned_count) {
         return mr_error_set(error, "the announcement lists %u hubs, %u are trusted here",
                             announcement->hub_count, pinned_count);
+    }
     for (unsigned i = 0; i < pinned_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
-        if (hub->index != pinned[i].index)
+        if (hub->index != pinned[i].index) {
             return mr_error_set(error, "the announcement's hub %u stands where hub %u is trusted",
                                 hub->index, pinned[i].index);
-        if (memcmp(hub->public_key, pinned[i].public_key, MR_PUBLIC_KEY_BYTES) != 0)
+        }
+        if (memcmp(hub->public_key, pinned[i].public_key, MR_PUBLIC_KEY_BYTES) != 0) {
             return mr_error_set(error,
                                 "the announcement's key of hub %u (%s) is not the trusted one",
                                 hub->index, hub->name);
+        }
     }
     return 0;
 }
 
 int mr_announcement_hub(const struct mr_announcement *announcement, uint16_t index)
 {
-    for (unsigned i = 0; i < announcement->hub_count; i++)
-        if (announcement->hubs[i].index == index)
+    for (unsigned i = 0; i < announcement->hub_count; i++) {
+        if (announcement->hubs[i].index == index) {
             return (int)i;
+        }
+    }
     return -1;
 }

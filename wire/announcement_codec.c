@@ -18,38 +18,48 @@ static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
 static int check_layout(const struct mr_announcement *a, struct mr_error *error)
 {
     struct mr_layout layout;
-    if (a->ring_bits != 16 && a->ring_bits != 24 && a->ring_bits != 32)
+    if (a->ring_bits != 16 && a->ring_bits != 24 && a->ring_bits != 32) {
         return mr_error_set(error, "ring_bits is %u: only 16, 24 and 32 exist", a->ring_bits);
-    if (a->dimension == 0 || a->dimension > MR_DIMENSION_MAX)
+    }
+    if (a->dimension == 0 || a->dimension > MR_DIMENSION_MAX) {
         return mr_error_set(error, "dimension is %u: must be 1 to %u", a->dimension,
                             MR_DIMENSION_MAX);
-    if (a->rotation_log2 > 16)
+    }
+    if (a->rotation_log2 > 16) {
         return mr_error_set(error, "rotation_log2 is %u: must be 0 to 16", a->rotation_log2);
-    if (mr_layout_init(&layout, a->ring_bits, a->dimension, a->rotation_log2, a->chunk_bytes) != 0)
+    }
+    if (mr_layout_init(&layout, a->ring_bits, a->dimension, a->rotation_log2, a->chunk_bytes) !=
+        0) {
         return mr_error_set(error, "chunk_bytes is %u: must be a multiple of 64, 64 to %u",
                             a->chunk_bytes, MR_CHUNK_BYTES_MAX);
+    }
     return 0;
 }
 
 static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
 {
     uint32_t clients_max = mr_ring_clients_max(a->ring_bits, 0);
-    if (a->cohort_min < 2)
+    if (a->cohort_min < 2) {
         return mr_error_set(error, "cohort_min is %u: must be at least 2", a->cohort_min);
-    if (a->cohort_max < a->cohort_min)
+    }
+    if (a->cohort_max < a->cohort_min) {
         return mr_error_set(error, "cohort_max is %u: must not be below cohort_min (%u)",
                             a->cohort_max, a->cohort_min);
-    if (a->cohort_max > clients_max)
+    }
+    if (a->cohort_max > clients_max) {
         return mr_error_set(error,
                             "cohort_max is %u: ring_bits %u holds the sum of %u devices; lower "
                             "cohort_max or take a wider ring",
                             a->cohort_max, a->ring_bits, clients_max);
-    if (a->weight_max < 1)
+    }
+    if (a->weight_max < 1) {
         return mr_error_set(error, "weight_max is 0: must be at least 1");
-    if ((uint64_t)a->cohort_max * a->weight_max > UINT32_MAX)
+    }
+    if ((uint64_t)a->cohort_max * a->weight_max > UINT32_MAX) {
         return mr_error_set(error,
                             "weight_max is %u: times cohort_max (%u) it must stay below 2^32",
                             a->weight_max, a->cohort_max);
+    }
     return 0;
 }
 
@@ -61,30 +71,38 @@ static bool positive(float value)
 
 static int check_numbers(const struct mr_announcement *a, struct mr_error *error)
 {
-    if (a->round == 0)
+    if (a->round == 0) {
         return mr_error_set(error, "round is 0: rounds count from 1");
-    if (a->deadline_unix_ms == 0)
+    }
+    if (a->deadline_unix_ms == 0) {
         return mr_error_set(error, "deadline_unix_ms is 0: a round needs a deadline");
-    if (a->noise_kind != MR_NOISE_NONE)
+    }
+    if (a->noise_kind != MR_NOISE_NONE) {
         return mr_error_set(error, "noise_kind is %u: not known", a->noise_kind);
-    if (!positive(a->scale))
+    }
+    if (!positive(a->scale)) {
         return mr_error_set(error, "scale must be a finite, normal number above 0");
-    if (!positive(a->clip_norm))
+    }
+    if (!positive(a->clip_norm)) {
         return mr_error_set(error, "clip_norm must be a finite, normal number above 0");
+    }
     return 0;
 }
 
 static int check_training(const struct mr_announcement *a, struct mr_error *error)
 {
     size_t length = strnlen(a->training, sizeof a->training);
-    if (length > MR_TRAINING_MAX)
+    if (length > MR_TRAINING_MAX) {
         return mr_error_set(error, "training is longer than %d bytes", MR_TRAINING_MAX);
-    for (size_t i = 0; i < length; i++)
-        if (a->training[i] < 0x20 || a->training[i] > 0x7e)
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (a->training[i] < 0x20 || a->training[i] > 0x7e) {
             return mr_error_set(error,
                                 "training has byte 0x%02x at %zu: only printable ASCII; write the "
                                 "JSON on one line with \\u escapes",
                                 (unsigned char)a->training[i], i);
+        }
+    }
     return 0;
 }
 
@@ -92,17 +110,21 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 {
     const struct mr_announced_hub *hub = &a->hubs[i];
     size_t length = strnlen(hub->name, sizeof hub->name);
-    if (length == 0 || length > MR_HUB_NAME_MAX || strspn(hub->name, name_alphabet) != length)
+    if (length == 0 || length > MR_HUB_NAME_MAX || strspn(hub->name, name_alphabet) != length) {
         return mr_error_set(error, "hubs[%u].name must be 1 to %d of [a-z0-9.-]", i,
                             MR_HUB_NAME_MAX);
-    if (i >= 2 && hub->index <= a->hubs[i - 1].index)
+    }
+    if (i >= 2 && hub->index <= a->hubs[i - 1].index) {
         return mr_error_set(error, "hubs[%u].index is %u: helpers stand in rising order", i,
                             hub->index);
+    }
     for (unsigned j = 0; j < i; j++) {
-        if (a->hubs[j].index == hub->index)
+        if (a->hubs[j].index == hub->index) {
             return mr_error_set(error, "hubs[%u].index is %u: twice in the list", i, hub->index);
-        if (memcmp(a->hubs[j].public_key, hub->public_key, MR_PUBLIC_KEY_BYTES) == 0)
+        }
+        if (memcmp(a->hubs[j].public_key, hub->public_key, MR_PUBLIC_KEY_BYTES) == 0) {
             return mr_error_set(error, "hubs[%u].public_key is that of hubs[%u] too", i, j);
+        }
     }
     return 0;
 }
@@ -110,14 +132,18 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
     if (check_numbers(announcement, error) != 0 || check_layout(announcement, error) != 0 ||
-        check_cohort(announcement, error) != 0 || check_training(announcement, error) != 0)
+        check_cohort(announcement, error) != 0 || check_training(announcement, error) != 0) {
         return -1;
-    if (announcement->hub_count < 2 || announcement->hub_count > MR_HUBS_MAX)
+    }
+    if (announcement->hub_count < 2 || announcement->hub_count > MR_HUBS_MAX) {
         return mr_error_set(error, "hub_count is %u: must be 2 to %d", announcement->hub_count,
                             MR_HUBS_MAX);
-    for (unsigned i = 0; i < announcement->hub_count; i++)
-        if (check_hub(announcement, i, error) != 0)
+    }
+    for (unsigned i = 0; i < announcement->hub_count; i++) {
+        if (check_hub(announcement, i, error) != 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -228,8 +254,9 @@ struct rest {
 /* The next `bytes`, or NULL when there are fewer. */
 static const uint8_t *take(struct rest *rest, size_t bytes)
 {
-    if (rest->left < bytes)
+    if (rest->left < bytes) {
         return NULL;
+    }
     const uint8_t *p = rest->at;
     rest->at += bytes;
     rest->left -= bytes;
@@ -240,8 +267,9 @@ static const uint8_t *take(struct rest *rest, size_t bytes)
 static int text_get(char *text, size_t capacity, struct rest *rest, size_t length)
 {
     const uint8_t *p = length <= capacity ? take(rest, length) : NULL;
-    if (p == NULL || memchr(p, 0, length) != NULL)
+    if (!p || memchr(p, 0, length)) {
         return -1;
+    }
     memcpy(text, p, length);
     return 0;
 }
@@ -249,8 +277,9 @@ static int text_get(char *text, size_t capacity, struct rest *rest, size_t lengt
 static int hub_get(struct mr_announced_hub *hub, struct rest *rest)
 {
     const uint8_t *p = take(rest, 2 + MR_PUBLIC_KEY_BYTES + 1);
-    if (p == NULL)
+    if (!p) {
         return -1;
+    }
     hub->index = mr_be16_get(p);
     memcpy(hub->public_key, p + 2, MR_PUBLIC_KEY_BYTES);
     return text_get(hub->name, MR_HUB_NAME_MAX, rest, p[2 + MR_PUBLIC_KEY_BYTES]);
@@ -261,25 +290,34 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
 {
     struct rest rest = {bytes, length};
     const uint8_t *fixed = take(&rest, FIXED_BYTES);
-    if (length > MR_ANNOUNCEMENT_MAX || fixed == NULL)
+    if (length > MR_ANNOUNCEMENT_MAX || !fixed) {
         return mr_error_set(error, "announcement has %zu bytes: not its length", length);
-    if (memcmp(fixed, magic, sizeof magic) != 0)
+    }
+    if (memcmp(fixed, magic, sizeof magic) != 0) {
         return mr_error_set(error, "not an announcement: wrong magic");
-    if (mr_be16_get(fixed + AT_VERSION) != VERSION)
+    }
+    if (mr_be16_get(fixed + AT_VERSION) != VERSION) {
         return mr_error_set(error, "announcement of version %u: only %d is known",
                             mr_be16_get(fixed + AT_VERSION), VERSION);
+    }
     fixed_get(a, fixed);
-    if (text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(fixed + AT_TRAINING_LENGTH)) != 0)
+    if (text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(fixed + AT_TRAINING_LENGTH)) !=
+        0) {
         return mr_error_set(error, "training is cut short, too long, or holds a NUL");
+    }
     const uint8_t *count = take(&rest, 1);
-    if (count == NULL || *count > MR_HUBS_MAX)
+    if (!count || *count > MR_HUBS_MAX) {
         return mr_error_set(error, "hub_count is missing or above %d", MR_HUBS_MAX);
+    }
     a->hub_count = *count;
-    for (unsigned i = 0; i < a->hub_count; i++)
-        if (hub_get(&a->hubs[i], &rest) != 0)
+    for (unsigned i = 0; i < a->hub_count; i++) {
+        if (hub_get(&a->hubs[i], &rest) != 0) {
             return mr_error_set(error, "hubs[%u] is cut short or its name is malformed", i);
-    if (rest.left != 0)
+        }
+    }
+    if (rest.left != 0) {
         return mr_error_set(error, "announcement has %zu bytes too many", rest.left);
+    }
     return mr_announcement_check(a, error);
 }
 
@@ -288,12 +326,14 @@ int mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, si
 {
     memset(terms, 0, sizeof *terms);
     struct mr_announcement *a = &terms->announcement;
-    if (announcement_get(a, bytes, length, error) != 0)
+    if (announcement_get(a, bytes, length, error) != 0) {
         return -1;
+    }
     int status = mr_layout_init(&terms->layout, a->ring_bits, a->dimension, a->rotation_log2,
                                 a->chunk_bytes);
     MR_ASSERT(status == 0); /* checked just above */
-    if (SHA256(bytes, length, terms->hash) == NULL)
+    if (!SHA256(bytes, length, terms->hash)) {
         return mr_error_set(error, "SHA-256 failed in OpenSSL");
+    }
     return 0;
 }

@@ -34,22 +34,29 @@ void mr_datagram_encode(uint8_t header[MR_DATAGRAM_HEADER_BYTES],
 enum mr_datagram_verdict mr_datagram_decode(struct mr_datagram *datagram, const uint8_t *bytes,
                                             size_t total)
 {
-    if (total < MR_DATAGRAM_OVERHEAD)
+    if (total < MR_DATAGRAM_OVERHEAD) {
         return MR_DATAGRAM_TRUNCATED;
-    if (mr_be16_get(bytes + AT_MAGIC) != MR_DATAGRAM_MAGIC)
+    }
+    if (mr_be16_get(bytes + AT_MAGIC) != MR_DATAGRAM_MAGIC) {
         return MR_DATAGRAM_BAD_MAGIC;
-    if (bytes[AT_VERSION] != MR_DATAGRAM_VERSION)
+    }
+    if (bytes[AT_VERSION] != MR_DATAGRAM_VERSION) {
         return MR_DATAGRAM_BAD_VERSION;
+    }
     uint8_t type = bytes[AT_TYPE];
-    if (type != MR_DATAGRAM_CHUNK && type != MR_DATAGRAM_ACK)
+    if (type != MR_DATAGRAM_CHUNK && type != MR_DATAGRAM_ACK) {
         return MR_DATAGRAM_BAD_TYPE;
-    if (mr_be16_get(bytes + AT_FLAGS) != 0)
+    }
+    if (mr_be16_get(bytes + AT_FLAGS) != 0) {
         return MR_DATAGRAM_BAD_FLAGS;
+    }
     uint16_t length = mr_be16_get(bytes + AT_LENGTH);
-    if (total < MR_DATAGRAM_OVERHEAD + (size_t)length)
+    if (total < MR_DATAGRAM_OVERHEAD + (size_t)length) {
         return MR_DATAGRAM_TRUNCATED;
-    if (total > MR_DATAGRAM_OVERHEAD + (size_t)length)
+    }
+    if (total > MR_DATAGRAM_OVERHEAD + (size_t)length) {
         return MR_DATAGRAM_OVERSIZED;
+    }
     datagram->type = type;
     datagram->length = length;
     datagram->upload_id = mr_be64_get(bytes + AT_UPLOAD_ID);
@@ -72,12 +79,15 @@ void mr_ack_encode(uint8_t out[MR_ACK_BYTES], const struct mr_ack *ack)
 
 int mr_ack_decode(struct mr_ack *ack, const uint8_t *bytes, size_t length)
 {
-    if (length != MR_ACK_BYTES)
+    if (length != MR_ACK_BYTES) {
         return -1;
-    if (bytes[0] < MR_UPLOAD_RECEIVING || bytes[0] > MR_UPLOAD_REFUSED)
+    }
+    if (bytes[0] < MR_UPLOAD_RECEIVING || bytes[0] > MR_UPLOAD_REFUSED) {
         return -1;
-    if (bytes[1] > MR_REASON_IDLE || mr_be16_get(bytes + 2) != 0)
+    }
+    if (bytes[1] > MR_REASON_IDLE || mr_be16_get(bytes + 2) != 0) {
         return -1;
+    }
     ack->state = bytes[0];
     ack->reason = bytes[1];
     ack->received = mr_be32_get(bytes + 4);

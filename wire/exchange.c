@@ -13,8 +13,7 @@ int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_k
 {
     size_t length = sizeof pair->public_key;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
-    const int good =
-        key != NULL && EVP_PKEY_get_raw_public_key(key, pair->public_key, &length) == 1;
+    const int good = key && EVP_PKEY_get_raw_public_key(key, pair->public_key, &length) == 1;
     EVP_PKEY_free(key);
     memcpy(pair->private_key, private_key, sizeof pair->private_key);
     return good ? 0 : -1;
@@ -57,8 +56,9 @@ static int compare_client(const void *a, const void *b)
 
 void mr_included_sort(struct mr_included *entries, uint32_t count)
 {
-    if (count > 1)
+    if (count > 1) {
         qsort(entries, count, sizeof *entries, compare_client);
+    }
 }
 
 static void included_put(uint8_t out[MR_INCLUDED_BYTES], const struct mr_included *entry)
@@ -80,20 +80,24 @@ size_t mr_included_encode(uint8_t *out, const struct mr_included *entries, uint3
 int mr_included_decode(struct mr_included *entries, uint32_t capacity, uint32_t *count,
                        const uint8_t *bytes, size_t length, size_t *used, struct mr_error *error)
 {
-    if (length < 4)
+    if (length < 4) {
         return mr_error_set(error, "the included set is cut short");
+    }
     uint32_t announced = mr_be32_get(bytes);
-    if (announced > capacity)
+    if (announced > capacity) {
         return mr_error_set(error, "the included set names %u devices: at most %u fit", announced,
                             capacity);
-    if ((length - 4) / MR_INCLUDED_BYTES < announced)
+    }
+    if ((length - 4) / MR_INCLUDED_BYTES < announced) {
         return mr_error_set(error, "the included set is cut short");
+    }
     for (uint32_t i = 0; i < announced; i++) {
         const uint8_t *p = bytes + 4 + (size_t)i * MR_INCLUDED_BYTES;
         memcpy(entries[i].client_id, p, MR_CLIENT_ID_BYTES);
         entries[i].attempt = mr_be32_get(p + MR_CLIENT_ID_BYTES);
-        if (i > 0 && compare_client(&entries[i - 1], &entries[i]) >= 0)
+        if (i > 0 && compare_client(&entries[i - 1], &entries[i]) >= 0) {
             return mr_error_set(error, "the included set is not strictly rising at entry %u", i);
+        }
     }
     *count = announced;
     *used = 4 + (size_t)announced * MR_INCLUDED_BYTES;
@@ -107,8 +111,9 @@ static int hash_entries(EVP_MD_CTX *context, const struct mr_included *entries, 
     for (uint32_t i = 0; i < count; i++) {
         MR_ASSERT(i == 0 || compare_client(&entries[i - 1], &entries[i]) < 0);
         included_put(entry, &entries[i]);
-        if (EVP_DigestUpdate(context, entry, sizeof entry) != 1)
+        if (EVP_DigestUpdate(context, entry, sizeof entry) != 1) {
             return -1;
+        }
     }
     return 0;
 }
@@ -121,7 +126,7 @@ int mr_included_hash(uint8_t set_hash[MR_HASH_BYTES], const uint8_t hash[MR_HASH
     mr_transcript_add(&transcript, hash, MR_HASH_BYTES);
     mr_transcript_add32(&transcript, count);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+    int ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
              EVP_DigestUpdate(context, transcript.bytes, transcript.length) == 1 &&
              hash_entries(context, entries, count) == 0 &&
              EVP_DigestFinal_ex(context, set_hash, NULL) == 1;

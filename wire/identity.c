@@ -20,11 +20,14 @@ static const char *after(const char *uri, const char *prefix)
 static int parse_device(struct mr_identity *identity, const char *text)
 {
     /* One spelling an identity: lower case only. */
-    for (const char *p = text; *p != '\0'; p++)
-        if (*p >= 'A' && *p <= 'F')
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'F') {
             return -1;
-    if (mr_hex_decode(identity->client_id, MR_CLIENT_ID_BYTES, text) != 0)
+        }
+    }
+    if (mr_hex_decode(identity->client_id, MR_CLIENT_ID_BYTES, text) != 0) {
         return -1;
+    }
     identity->role = MR_ROLE_DEVICE;
     return 0;
 }
@@ -33,12 +36,15 @@ static int parse_hub(struct mr_identity *identity, const char *text)
 {
     uint32_t index = 0;
     size_t digits = 0;
-    for (; text[digits] >= '0' && text[digits] <= '9' && digits < 6; digits++)
+    for (; text[digits] >= '0' && text[digits] <= '9' && digits < 6; digits++) {
         index = index * 10 + (uint32_t)(text[digits] - '0');
-    if (digits == 0 || digits > 5 || text[digits] != '\0' || index > UINT16_MAX)
+    }
+    if (digits == 0 || digits > 5 || text[digits] != '\0' || index > UINT16_MAX) {
         return -1;
-    if (digits > 1 && text[0] == '0')
+    }
+    if (digits > 1 && text[0] == '0') {
         return -1;
+    }
     identity->hub_index = (uint16_t)index;
     identity->role = MR_ROLE_HUB;
     return 0;
@@ -47,10 +53,12 @@ static int parse_hub(struct mr_identity *identity, const char *text)
 static int parse_operator(struct mr_identity *identity, const char *text)
 {
     size_t length = strnlen(text, sizeof identity->operator_name);
-    if (length == 0 || length == sizeof identity->operator_name)
+    if (length == 0 || length == sizeof identity->operator_name) {
         return -1;
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") != length)
+    }
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) {
         return -1;
+    }
     memcpy(identity->operator_name, text, length + 1);
     identity->role = MR_ROLE_OPERATOR;
     return 0;
@@ -61,14 +69,16 @@ int mr_identity_parse(struct mr_identity *identity, const char *uri)
     const char *text;
     int status = -1;
     memset(identity, 0, sizeof *identity);
-    if ((text = after(uri, device_prefix)) != NULL)
+    if ((text = after(uri, device_prefix)) != NULL) {
         status = parse_device(identity, text);
-    else if ((text = after(uri, hub_prefix)) != NULL)
+    } else if ((text = after(uri, hub_prefix)) != NULL) {
         status = parse_hub(identity, text);
-    else if ((text = after(uri, operator_prefix)) != NULL)
+    } else if ((text = after(uri, operator_prefix)) != NULL) {
         status = parse_operator(identity, text);
-    if (status != 0)
+    }
+    if (status != 0) {
         memset(identity, 0, sizeof *identity); /* MR_ROLE_NONE */
+    }
     return status;
 }
 

@@ -17,8 +17,9 @@ static int derive_stream(struct mr_mask_stream *stream, const uint8_t key[32],
 {
     uint8_t mac[32];
     int status = mr_transcript_hmac(mac, key, transcript);
-    if (status == 0)
+    if (status == 0) {
         mr_mask_stream_init(stream, mac, mac + 16);
+    }
     OPENSSL_cleanse(mac, sizeof mac);
     return status;
 }
@@ -73,16 +74,18 @@ static int hkdf_expand(EVP_KDF_CTX *context, const uint8_t ekm[MR_EKM_BYTES], co
 int mr_upload_keys_derive(struct mr_upload_keys *keys, const uint8_t ekm[MR_EKM_BYTES])
 {
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
     EVP_KDF_free(kdf);
-    if (context == NULL)
+    if (!context) {
         return -1;
+    }
     int bad = hkdf_expand(context, ekm, "millrace up key", keys->up.key, sizeof keys->up.key);
     bad |= hkdf_expand(context, ekm, "millrace up iv", keys->up.iv, sizeof keys->up.iv);
     bad |= hkdf_expand(context, ekm, "millrace down key", keys->down.key, sizeof keys->down.key);
     bad |= hkdf_expand(context, ekm, "millrace down iv", keys->down.iv, sizeof keys->down.iv);
     EVP_KDF_CTX_free(context); /* wipes what it held */
-    if (bad != 0)
+    if (bad != 0) {
         OPENSSL_cleanse(keys, sizeof *keys);
+    }
     return bad != 0 ? -1 : 0;
 }

@@ -13,20 +13,24 @@ static bool ring_known(uint8_t ring_bits)
 int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimension,
                    uint8_t rotation_log2, uint32_t chunk_bytes)
 {
-    if (!ring_known(ring_bits) || rotation_log2 > 16)
+    if (!ring_known(ring_bits) || rotation_log2 > 16) {
         return -1;
-    if (dimension == 0 || dimension > MR_DIMENSION_MAX)
+    }
+    if (dimension == 0 || dimension > MR_DIMENSION_MAX) {
         return -1;
-    if (chunk_bytes == 0 || chunk_bytes % 64 != 0 || chunk_bytes > MR_CHUNK_BYTES_MAX)
+    }
+    if (chunk_bytes == 0 || chunk_bytes % 64 != 0 || chunk_bytes > MR_CHUNK_BYTES_MAX) {
         return -1;
+    }
     uint32_t block = 1u << rotation_log2;
     uint64_t unit = block > 64 ? block : 64;
     uint64_t lanes = (dimension + unit - 1) / unit * unit; /* at most 2^30, as is D */
     uint64_t main_bytes = lanes * (ring_bits / 8);
     uint64_t share_bytes = main_bytes + MR_TRAILER_BYTES;
     uint64_t chunks = (share_bytes + chunk_bytes - 1) / chunk_bytes;
-    if (chunks > UINT32_MAX)
+    if (chunks > UINT32_MAX) {
         return -1;
+    }
     *layout = (struct mr_layout){
         .ring_bits = ring_bits,
         .dimension = (uint32_t)dimension,
@@ -42,10 +46,12 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
 
 uint32_t mr_ring_clients_max(uint8_t ring_bits, uint64_t noise_tail)
 {
-    if (!ring_known(ring_bits))
+    if (!ring_known(ring_bits)) {
         return 0;
+    }
     uint64_t positive_max = (UINT64_C(1) << (ring_bits - 1)) - 1;
-    if (noise_tail >= positive_max)
+    if (noise_tail >= positive_max) {
         return 0;
+    }
     return (uint32_t)((positive_max - noise_tail) / LANE_MAX);
 }

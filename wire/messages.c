@@ -27,25 +27,16 @@ const char *mr_upload_reason_name(enum mr_upload_reason reason)
     return reason_names[reason];
 }
 
-int mr_refusal_status(const char *code)
-{
-#define MR_REFUSAL(name, status, text, sentence)                                                   \
-    if (strcmp(code, text) == 0)                                                                   \
-        return status;
-#include "wire/refusals.def"
-#undef MR_REFUSAL
-    return 0;
-}
-
 static void open_message(struct mr_json_reader *reader, const char *text, size_t length,
                          struct mr_error *error)
 {
     *reader = (struct mr_json_reader){.error = error};
-    if (length > MR_MESSAGE_MAX)
+    if (length > MR_MESSAGE_MAX) {
         mr_json_reader_fail(reader, "the body has %zu bytes: at most %d are taken", length,
                             MR_MESSAGE_MAX);
-    else
+    } else {
         mr_json_reader_open(reader, text, length, error);
+    }
 }
 
 /* Binary as a JSON string; NULL when out of memory. */
@@ -59,7 +50,7 @@ static json_t *binary(const uint8_t *data, size_t bytes)
 /* Frees the object; NULL in, NULL out. */
 static char *dump(json_t *object)
 {
-    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     return text;
 }
@@ -95,11 +86,12 @@ char *mr_upload_request_encode(const struct mr_upload_request *message)
 {
     MR_ASSERT(message->receipt_count < MR_HUBS_MAX);
     json_t *receipts = json_array();
-    for (unsigned i = 0; i < message->receipt_count; i++)
+    for (unsigned i = 0; i < message->receipt_count; i++) {
         if (json_array_append_new(receipts, receipt_object(&message->receipts[i])) != 0) {
             json_decref(receipts);
             return NULL;
         }
+    }
     return dump(json_pack("{s:o, s:I, s:s, s:o}", "announcement",
                           binary(message->announcement_hash, MR_HASH_BYTES), "attempt",
                           (json_int_t)message->attempt, "transport",
@@ -148,13 +140,15 @@ int mr_upload_grant_decode(struct mr_upload_grant *message, const char *text, si
     memset(message, 0, sizeof *message);
     open_message(&reader, text, length, error);
     mr_json_take_text(&reader, "upload", id, sizeof id);
-    if (mr_upload_id_parse(&message->upload_id, id) != 0)
+    if (mr_upload_id_parse(&message->upload_id, id) != 0) {
         mr_json_reader_fail(&reader, "member \"upload\" must be 16 lower-case hex digits");
+    }
     mr_json_take_text(&reader, "udp_host", message->udp_host, sizeof message->udp_host);
     message->udp_port = (uint16_t)mr_json_take_integer(&reader, "udp_port", 0, UINT16_MAX);
     message->window = (uint32_t)mr_json_take_integer(&reader, "window", 0, UINT32_MAX);
-    if ((message->udp_host[0] == '\0') != (message->udp_port == 0))
+    if ((message->udp_host[0] == '\0') != (message->udp_port == 0)) {
         mr_json_reader_fail(&reader, "members \"udp_host\" and \"udp_port\" come together");
+    }
     return mr_json_reader_close(&reader);
 }
 
@@ -175,8 +169,9 @@ int mr_upload_status_decode(struct mr_upload_status *message, const char *text, 
         mr_json_take_choice(&reader, "state", state_names, COUNT(state_names)));
     message->reason = (enum mr_upload_reason)mr_json_take_choice(&reader, "reason", reason_names,
                                                                  COUNT(reason_names));
-    if ((message->state == MR_UPLOAD_REFUSED) != (message->reason != MR_REASON_NONE))
+    if ((message->state == MR_UPLOAD_REFUSED) != (message->reason != MR_REASON_NONE)) {
         mr_json_reader_fail(&reader, "a refused upload has a reason, any other has \"none\"");
+    }
     return mr_json_reader_close(&reader);
 }
 
@@ -218,15 +213,17 @@ int mr_peer_model_decode(struct mr_peer_model *message, const char *text, size_t
 
 char *mr_refusal_encode(const struct mr_refusal *message)
 {
-    /* The message may quote what came from outside: keep it one printable line. */
-    char text[sizeof message->message];
-    size_t length = strnlen(message->message, sizeof text - 1);
-    for (size_t i = 0; i < length; i++)
-        text[i] =
-            message->message[i] >= 0x20 && message->message[i] <= 0x7e ? message->message[i] : '?';
+    /* The text may quote what came from outside: keep it one printable line. */
+    char text[sizeof message->text];
+    size_t length = strnlen(message->text, sizeof text - 1);
+    for (size_t i = 0; i < length; i++) {
+        text[i] = message->text[i] >= 0x20 && message->text[i] <= 0x7e ? message->text[i] : '?';
+    }
     text[length] = '\0';
-    return dump(json_pack("{s:s, s:s, s:I}", "code", message->code, "message", text,
-                          "retry_after_ms", (json_int_t)message->retry_after_ms));
+    return dump(json_pack("{s:s, s:s, s:I}", "code",
+                          message->code == MR_REFUSAL_UNKNOWN ? message->name
+                                                              : mr_refusal_name(message->code),
+                          "message", text, "retry_after_ms", (json_int_t)message->retry_after_ms));
 }
 
 int mr_refusal_decode(struct mr_refusal *message, const char *text, size_t length,
@@ -235,11 +232,13 @@ int mr_refusal_decode(struct mr_refusal *message, const char *text, size_t lengt
     struct mr_json_reader reader;
     memset(message, 0, sizeof *message);
     open_message(&reader, text, length, error);
-    mr_json_take_text(&reader, "code", message->code, sizeof message->code);
-    if (message->code[0] == '\0' ||
-        strspn(message->code, "abcdefghijklmnopqrstuvwxyz_") != strlen(message->code))
+    mr_json_take_text(&reader, "code", message->name, sizeof message->name);
+    if (message->name[0] == '\0' ||
+        strspn(message->name, "abcdefghijklmnopqrstuvwxyz_") != strlen(message->name)) {
         mr_json_reader_fail(&reader, "member \"code\" must be of [a-z_]");
-    mr_json_take_text(&reader, "message", message->message, sizeof message->message);
+    }
+    message->code = mr_refusal_code_of(message->name);
+    mr_json_take_text(&reader, "message", message->text, sizeof message->text);
     message->retry_after_ms =
         (uint32_t)mr_json_take_integer(&reader, "retry_after_ms", 0, UINT32_MAX);
     return mr_json_reader_close(&reader);
@@ -256,11 +255,13 @@ int mr_upload_id_parse(uint64_t *upload_id, const char *text)
 {
     uint8_t bytes[8];
     char again[17];
-    if (mr_hex_decode(bytes, sizeof bytes, text) != 0)
+    if (mr_hex_decode(bytes, sizeof bytes, text) != 0) {
         return -1;
+    }
     mr_hex_encode(again, bytes, sizeof bytes);
-    if (strcmp(again, text) != 0) /* upper case: one spelling only */
+    if (strcmp(again, text) != 0) { /* upper case: one spelling only */
         return -1;
+    }
     *upload_id = mr_be64_get(bytes);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "wire/datagram.h"
 #include "base/error.h"
 #include "wire/keys.h"
+#include "wire/refusal.h"
 
 #define MR_MESSAGE_MAX  8192 /* bytes of a body; a longer one is refused unread */
 #define MR_ATTEMPTS_MAX 8    /* attempts 0..7 a device and round */
@@ -71,14 +72,10 @@ struct mr_peer_model {
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 
-/* Any refusal: HTTP status 4xx/5xx with this body. `code` is one of wire/refusals.def. The encoder
- * writes '?' for what is not printable ASCII; the decoder takes any code of [a-z_], so that an old
- * device can report a new hub's refusal. */
-struct mr_refusal {
-    char code[40];
-    char message[400];
-    uint32_t retry_after_ms; /* 0 = do not */
-};
+/* Any refusal is an HTTP status of 4xx or 5xx with struct mr_refusal as its body. The encoder
+ * writes
+ * '?' for what is not printable ASCII; the decoder takes any code of [a-z_], so that an old device
+ * can report a new hub's refusal. */
 
 #define MR_MESSAGE_CODEC(name)                                                                     \
     char *mr_##name##_encode(const struct mr_##name *message);                                     \
@@ -97,9 +94,6 @@ MR_MESSAGE_CODEC(refusal)
 /* "receiving", "staged", "committed", "refused"; "none", "closed", "superseded", … */
 const char *mr_upload_state_name(enum mr_upload_state state);
 const char *mr_upload_reason_name(enum mr_upload_reason reason);
-
-/* The HTTP status that goes with a refusal's code (wire/refusals.def), 0 for an unknown one. */
-int mr_refusal_status(const char *code);
 
 /* An upload id as it stands in paths and bodies: 16 lower-case hex digits. Parsing takes exactly
  * that: 0 or -1. */

@@ -19,8 +19,9 @@
 static int name_length(const char *name)
 {
     int length = 0;
-    while (length < 64 && name[length] >= 0x20 && name[length] <= 0x7e)
+    while (length < 64 && name[length] >= 0x20 && name[length] <= 0x7e) {
         length++;
+    }
     return length;
 }
 
@@ -30,21 +31,24 @@ static int read_shape(struct mr_tensor *tensor, const json_t *shape, const char 
                       struct mr_error *error)
 {
     uint64_t count = 1;
-    if (!json_is_array(shape) || json_array_size(shape) > RANK_MAX)
+    if (!json_is_array(shape) || json_array_size(shape) > RANK_MAX) {
         return mr_error_set(error, "tensor \"%.*s\": shape must be a list of at most %d numbers",
                             NAME(name), RANK_MAX);
+    }
     tensor->rank = (unsigned)json_array_size(shape);
     for (unsigned i = 0; i < tensor->rank; i++) {
         const json_t *entry = json_array_get(shape, i);
         json_int_t dim = json_integer_value(entry);
-        if (!json_is_integer(entry) || dim < 1 || dim > MR_DIMENSION_MAX)
+        if (!json_is_integer(entry) || dim < 1 || dim > MR_DIMENSION_MAX) {
             return mr_error_set(error, "tensor \"%.*s\": a dimension must be 1 to %u", NAME(name),
                                 MR_DIMENSION_MAX);
+        }
         tensor->dims[i] = (uint32_t)dim;
         count *= (uint64_t)dim; /* both factors are at most 2^30 */
-        if (count > MR_DIMENSION_MAX)
+        if (count > MR_DIMENSION_MAX) {
             return mr_error_set(error, "tensor \"%.*s\": more than %u floats", NAME(name),
                                 MR_DIMENSION_MAX);
+        }
     }
     tensor->count = (size_t)count;
     return 0;
@@ -54,14 +58,17 @@ static int read_offsets(struct mr_tensor *tensor, const json_t *offsets, const c
                         struct mr_error *error)
 {
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end))
+    if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
         return mr_error_set(error, "tensor \"%.*s\": data_offsets must be two numbers", NAME(name));
+    }
     json_int_t from = json_integer_value(begin), to = json_integer_value(end);
-    if (from < 0 || to < from || (uint64_t)to > DATA_BYTES_MAX || from % FLOAT_BYTES != 0)
+    if (from < 0 || to < from || (uint64_t)to > DATA_BYTES_MAX || from % FLOAT_BYTES != 0) {
         return mr_error_set(error, "tensor \"%.*s\": data_offsets are out of range", NAME(name));
-    if ((uint64_t)(to - from) != (uint64_t)tensor->count * FLOAT_BYTES)
+    }
+    if ((uint64_t)(to - from) != (uint64_t)tensor->count * FLOAT_BYTES) {
         return mr_error_set(error, "tensor \"%.*s\": data_offsets do not fit its shape",
                             NAME(name));
+    }
     tensor->offset = (size_t)from / FLOAT_BYTES;
     return 0;
 }
@@ -70,17 +77,21 @@ static int read_tensor(struct mr_tensor *tensor, const char *name, const json_t 
                        struct mr_error *error)
 {
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    if (!json_is_object(entry) || json_object_size(entry) != 3)
+    if (!json_is_object(entry) || json_object_size(entry) != 3) {
         return mr_error_set(error, "tensor \"%.*s\": must have dtype, shape and data_offsets only",
                             NAME(name));
-    if (dtype == NULL || strcmp(dtype, "F32") != 0)
+    }
+    if (!dtype || strcmp(dtype, "F32") != 0) {
         return mr_error_set(error, "tensor \"%.*s\": only dtype F32 is taken", NAME(name));
+    }
     if (read_shape(tensor, json_object_get(entry, "shape"), name, error) != 0 ||
-        read_offsets(tensor, json_object_get(entry, "data_offsets"), name, error) != 0)
+        read_offsets(tensor, json_object_get(entry, "data_offsets"), name, error) != 0) {
         return -1;
+    }
     tensor->name = strdup(name);
-    if (tensor->name == NULL)
+    if (!tensor->name) {
         return mr_error_set(error, "out of memory");
+    }
     return 0;
 }
 
@@ -89,8 +100,9 @@ static int check_metadata(json_t *metadata, struct mr_error *error)
 {
     const char *key;
     json_t *value;
-    if (!json_is_object(metadata))
+    if (!json_is_object(metadata)) {
         return mr_error_set(error, "__metadata__ must be an object");
+    }
     json_object_foreach(metadata, key, value) if (!json_is_string(value)) return mr_error_set(
         error, "__metadata__ may hold texts only");
     return 0;
@@ -109,14 +121,16 @@ static int check_tiling(struct mr_safetensors *model, size_t data_bytes, struct 
     qsort(model->tensors, model->tensor_count, sizeof *model->tensors, compare_offset);
     for (unsigned i = 0; i < model->tensor_count; i++) {
         const struct mr_tensor *tensor = &model->tensors[i];
-        if (tensor->offset != next)
+        if (tensor->offset != next) {
             return mr_error_set(error, "tensor \"%.*s\": %s before it", NAME(tensor->name),
                                 tensor->offset > next ? "a gap" : "an overlap with the one");
+        }
         next += tensor->count; /* stays below 2^31: offsets and counts are bounded */
     }
-    if (next > MR_DIMENSION_MAX || next * FLOAT_BYTES != data_bytes)
+    if (next > MR_DIMENSION_MAX || next * FLOAT_BYTES != data_bytes) {
         return mr_error_set(error, "the tensors cover %zu floats, the file holds %zu bytes of data",
                             next, data_bytes);
+    }
     model->count = next;
     return 0;
 }
@@ -126,21 +140,26 @@ static int read_tensors(struct mr_safetensors *model, json_t *header, struct mr_
     const char *name;
     json_t *entry;
     json_t *metadata = json_object_get(header, "__metadata__");
-    if (metadata != NULL && check_metadata(metadata, error) != 0)
+    if (metadata && check_metadata(metadata, error) != 0) {
         return -1;
-    size_t count = json_object_size(header) - (metadata != NULL ? 1 : 0);
-    if (count == 0 || count > MR_SAFETENSORS_TENSORS_MAX)
+    }
+    size_t count = json_object_size(header) - (metadata ? 1 : 0);
+    if (count == 0 || count > MR_SAFETENSORS_TENSORS_MAX) {
         return mr_error_set(error, "the model has %zu tensors: 1 to %d are taken", count,
                             MR_SAFETENSORS_TENSORS_MAX);
+    }
     model->tensors = calloc(count, sizeof *model->tensors);
-    if (model->tensors == NULL)
+    if (!model->tensors) {
         return mr_error_set(error, "out of memory");
+    }
     json_object_foreach(header, name, entry)
     {
-        if (entry == metadata)
+        if (entry == metadata) {
             continue;
-        if (read_tensor(&model->tensors[model->tensor_count], name, entry, error) != 0)
+        }
+        if (read_tensor(&model->tensors[model->tensor_count], name, entry, error) != 0) {
             return -1;
+        }
         model->tensor_count++;
     }
     return 0;
@@ -151,35 +170,42 @@ int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, siz
 {
     uint64_t header_bytes;
     memset(model, 0, sizeof *model);
-    if (length < LENGTH_BYTES)
+    if (length < LENGTH_BYTES) {
         return mr_error_set(error, "not a safetensors file: shorter than %d bytes", LENGTH_BYTES);
+    }
     memcpy(&header_bytes, bytes, sizeof header_bytes);
     header_bytes = le64toh(header_bytes);
-    if (header_bytes > MR_SAFETENSORS_HEADER_MAX || header_bytes > length - LENGTH_BYTES)
+    if (header_bytes > MR_SAFETENSORS_HEADER_MAX || header_bytes > length - LENGTH_BYTES) {
         return mr_error_set(error, "not a safetensors file: its header would be %llu bytes long",
                             (unsigned long long)header_bytes);
-    if (header_bytes == 0 || bytes[LENGTH_BYTES] != '{')
+    }
+    if (header_bytes == 0 || bytes[LENGTH_BYTES] != '{') {
         return mr_error_set(error, "not a safetensors file: its header is no JSON object");
+    }
     json_error_t why;
     json_t *header = json_loadb((const char *)bytes + LENGTH_BYTES, (size_t)header_bytes,
                                 JSON_REJECT_DUPLICATES, &why);
-    if (header == NULL)
+    if (!header) {
         return mr_error_set(error, "the safetensors header is not JSON from byte %d on",
                             why.position);
+    }
     int status = read_tensors(model, header, error);
     json_decref(header);
     model->data_offset = LENGTH_BYTES + (size_t)header_bytes;
-    if (status == 0)
+    if (status == 0) {
         status = check_tiling(model, length - model->data_offset, error);
-    if (status != 0)
+    }
+    if (status != 0) {
         mr_safetensors_fini(model);
+    }
     return status;
 }
 
 void mr_safetensors_fini(struct mr_safetensors *model)
 {
-    for (unsigned i = 0; i < model->tensor_count; i++)
+    for (unsigned i = 0; i < model->tensor_count; i++) {
         free((void *)(uintptr_t)model->tensors[i].name);
+    }
     free(model->tensors);
     memset(model, 0, sizeof *model);
 }
@@ -207,12 +233,14 @@ static char *header_text(const struct mr_tensor *tensors, unsigned tensor_count)
     json_t *header = json_object();
     uint64_t offset = 0;
     char *text = NULL;
-    bool good = header != NULL;
-    for (unsigned i = 0; good && i < tensor_count; i++)
+    bool good = header;
+    for (unsigned i = 0; good && i < tensor_count; i++) {
         good =
             json_object_set_new(header, tensors[i].name, tensor_entry(&tensors[i], &offset)) == 0;
-    if (good)
+    }
+    if (good) {
         text = json_dumps(header, JSON_COMPACT); /* in the order of insertion */
+    }
     json_decref(header);
     return text;
 }
@@ -221,17 +249,19 @@ uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_
                                size_t *length)
 {
     char *text = header_text(tensors, tensor_count);
-    if (text == NULL)
+    if (!text) {
         return NULL;
+    }
     size_t used = strlen(text);
     size_t total = (LENGTH_BYTES + used + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     uint8_t *out = total - LENGTH_BYTES <= MR_SAFETENSORS_HEADER_MAX ? malloc(total) : NULL;
-    if (out != NULL) {
+    if (out) {
         uint64_t header_bytes = htole64(total - LENGTH_BYTES);
         memset(out, ' ', total);
         memcpy(out, &header_bytes, sizeof header_bytes);
-        for (size_t i = 0; i < used; i++) /* text without its terminator */
+        for (size_t i = 0; i < used; i++) { /* text without its terminator */
             out[LENGTH_BYTES + i] = (uint8_t)text[i];
+        }
         *length = total;
     }
     free(text);

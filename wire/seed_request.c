@@ -26,8 +26,9 @@ char *mr_seed_request_encode(const struct mr_seed_request *message)
 {
     char hash[MR_BASE64_LENGTH(MR_HASH_BYTES) + 1], seed[SEED_LENGTH + 1];
     char *text = malloc(BODY_MAX);
-    if (text == NULL)
+    if (!text) {
         return NULL;
+    }
     mr_base64_encode(hash, message->announcement_hash, MR_HASH_BYTES);
     mr_base64_encode(seed, message->seed, MR_SEED_BYTES);
     int length =
@@ -41,8 +42,9 @@ char *mr_seed_request_encode(const struct mr_seed_request *message)
 /* White space of JSON. */
 static char *skip_space(char *p, const char *end)
 {
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) {
         p++;
+    }
     return p;
 }
 
@@ -51,14 +53,17 @@ static char *skip_space(char *p, const char *end)
 static char *find_seed(char *body, const char *end)
 {
     char *p = memmem(body, (size_t)(end - body), seed_key, sizeof seed_key - 1);
-    if (p == NULL)
+    if (!p) {
         return NULL;
+    }
     p = skip_space(p + sizeof seed_key - 1, end);
-    if (p == end || *p++ != ':')
+    if (p == end || *p++ != ':') {
         return NULL;
+    }
     p = skip_space(p, end);
-    if (p == end || *p++ != '"')
+    if (p == end || *p++ != '"') {
         return NULL;
+    }
     return end - p >= SEED_LENGTH ? p : NULL;
 }
 
@@ -68,13 +73,13 @@ int mr_seed_request_decode(struct mr_seed_request *message, const char *text, si
     char body[BODY_MAX];
     struct mr_json_reader reader;
     memset(message, 0, sizeof *message);
-    if (length > sizeof body)
+    if (length > sizeof body) {
         return mr_error_set(error, "the body has %zu bytes: at most %d are taken", length,
                             BODY_MAX);
+    }
     memcpy(body, text, length);
     char *seed = find_seed(body, body + length);
-    int status =
-        seed != NULL ? mr_base64_decode(message->seed, MR_SEED_BYTES, seed, SEED_LENGTH) : -1;
+    int status = seed ? mr_base64_decode(message->seed, MR_SEED_BYTES, seed, SEED_LENGTH) : -1;
     if (status != 0) {
         OPENSSL_cleanse(body, sizeof body);
         return mr_error_set(error, "member \"seed\" must be %d bytes in base64", MR_SEED_BYTES);
@@ -86,11 +91,13 @@ int mr_seed_request_decode(struct mr_seed_request *message, const char *text, si
     mr_json_take_binary(&reader, "announcement", message->announcement_hash, MR_HASH_BYTES);
     message->attempt = (uint32_t)mr_json_take_integer(&reader, "attempt", 0, MR_ATTEMPTS_MAX - 1);
     mr_json_take_text(&reader, "seed", parsed, sizeof parsed);
-    if (strcmp(parsed, placeholder) != 0)
+    if (strcmp(parsed, placeholder) != 0) {
         mr_json_reader_fail(&reader, "member \"seed\" must be %d bytes in base64", MR_SEED_BYTES);
+    }
     status = mr_json_reader_close(&reader);
     OPENSSL_cleanse(body, sizeof body); /* of a malformed body, more than the seed's place */
-    if (status != 0)
+    if (status != 0) {
         OPENSSL_cleanse(message, sizeof *message);
+    }
     return status;
 }

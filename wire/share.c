@@ -70,29 +70,35 @@ void mr_sum_fold(struct mr_vector_sum *sum, const struct mr_layout *layout,
 {
     union sources from;
     MR_ASSERT(count <= MR_FOLD_MAX);
-    if (count == 0)
+    if (count == 0) {
         return;
-    for (unsigned s = 0; s < count; s++)
+    }
+    for (unsigned s = 0; s < count; s++) {
         require_aligned(shares[s]);
+    }
     switch (layout->ring_bits) {
     case 16:
-        for (unsigned s = 0; s < count; s++)
+        for (unsigned s = 0; s < count; s++) {
             from.w16[s] = (const uint16_t *)(const void *)shares[s];
+        }
         kernels->fold_w16(sum->lanes, from.w16, count, layout->lanes);
         break;
     case 24:
-        for (unsigned s = 0; s < count; s++)
+        for (unsigned s = 0; s < count; s++) {
             from.w24[s] = shares[s];
+        }
         kernels->fold_w24(sum->lanes, from.w24, count, layout->lanes);
         break;
     default:
         MR_ASSERT(layout->ring_bits == 32);
-        for (unsigned s = 0; s < count; s++)
+        for (unsigned s = 0; s < count; s++) {
             from.w32[s] = (const uint32_t *)(const void *)shares[s];
+        }
         kernels->fold_w32(sum->lanes, from.w32, count, layout->lanes);
     }
-    for (unsigned s = 0; s < count; s++)
+    for (unsigned s = 0; s < count; s++) {
         from.w32[s] = (const uint32_t *)(const void *)(shares[s] + layout->main_bytes);
+    }
     kernels->fold_w32(sum->trailer, from.w32, count, MR_TRAILER_LANES);
 }
 
@@ -116,19 +122,21 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels)
 {
-    if (layout->ring_bits == 16)
+    if (layout->ring_bits == 16) {
         kernels->add_w16(sum->lanes, other->lanes, layout->lanes);
-    else
+    } else {
         kernels->add_w32(sum->lanes, other->lanes, layout->lanes);
+    }
     kernels->add_w32(sum->trailer, other->trailer, MR_TRAILER_LANES);
 }
 
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
                  const struct mr_kernels *kernels)
 {
-    if (layout->ring_bits == 24)
+    if (layout->ring_bits == 24) {
         kernels->pack_w24(share, sum->lanes, layout->lanes);
-    else if (share != sum->lanes)
+    } else if (share != sum->lanes) {
         memcpy(share, sum->lanes, layout->main_bytes);
+    }
     memcpy(share + layout->main_bytes, sum->trailer, MR_TRAILER_BYTES);
 }

@@ -52,8 +52,9 @@ int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
                        const struct mr_transcript *transcript)
 {
     unsigned length = 32;
-    if (HMAC(EVP_sha256(), key, 32, transcript->bytes, transcript->length, mac, &length) == NULL)
+    if (HMAC(EVP_sha256(), key, 32, transcript->bytes, transcript->length, mac, &length) == NULL) {
         return -1;
+    }
     return length == 32 ? 0 : -1;
 }
 
@@ -61,8 +62,9 @@ int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
                        const uint8_t *tail, size_t tail_bytes)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (context == NULL)
+    if (!context) {
         return -1;
+    }
     int ok = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
              EVP_DigestUpdate(context, transcript->bytes, transcript->length) == 1 &&
              (tail_bytes == 0 || EVP_DigestUpdate(context, tail, tail_bytes) == 1) &&
@@ -77,7 +79,7 @@ static int sign_with(uint8_t signature[64], const struct mr_transcript *transcri
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t length = 64;
     int ok =
-        key != NULL && context != NULL && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
+        key && context && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
         EVP_DigestSign(context, signature, &length, transcript->bytes, transcript->length) == 1 &&
         length == 64;
     EVP_MD_CTX_free(context);
@@ -101,9 +103,10 @@ int mr_transcript_sign_pair(uint8_t signature[64], const struct mr_transcript *t
         OSSL_PARAM_END};
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "ED25519", NULL);
-    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-        EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)(uintptr_t)halves) != 1)
+    if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)(uintptr_t)halves) != 1) {
         key = NULL;
+    }
     EVP_PKEY_CTX_free(context);
     return sign_with(signature, transcript, key);
 }
@@ -113,8 +116,7 @@ int mr_transcript_verify(const uint8_t signature[64], const struct mr_transcript
 {
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int ok = key != NULL && context != NULL &&
-             EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
+    int ok = key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
              EVP_DigestVerify(context, signature, 64, transcript->bytes, transcript->length) == 1;
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);

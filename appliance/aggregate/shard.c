@@ -16,8 +16,9 @@ int mr_shard_open(struct mr_shard *shard, uint64_t share_bytes_max, uint32_t cap
 {
     memset(shard, 0, sizeof *shard);
     shard->upload_ids = calloc(capacity, sizeof *shard->upload_ids);
-    if (shard->upload_ids == NULL)
+    if (!shard->upload_ids) {
         return mr_error_set(error, "out of memory for the ids of %u uploads", capacity);
+    }
     if (mr_pages_map(&shard->lanes, mr_shard_bytes(share_bytes_max), "an accumulator shard",
                      error) != 0) {
         mr_shard_close(shard);

@@ -92,29 +92,28 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-void mr_routes_refuse(struct mr_request *request, const struct mr_verdict *verdict)
+void mr_routes_refuse(struct mr_request *request, const struct mr_refusal *refusal)
 {
-    mr_request_refuse(request, mr_verdict_status(verdict->code), mr_verdict_name(verdict->code),
-                      verdict->retry_after_ms, "%s", verdict->text);
+    mr_request_refuse(request, refusal->code, refusal->retry_after_ms, "%s", refusal->text);
 }
 
-void mr_routes_refuse_as(struct mr_request *request, enum mr_verdict_code code, const char *format,
+void mr_routes_refuse_as(struct mr_request *request, enum mr_refusal_code code, const char *format,
                          ...)
 {
-    struct mr_verdict verdict;
-    char text[sizeof verdict.text];
+    struct mr_refusal refusal;
+    char text[sizeof refusal.text];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    mr_verdict_set(&verdict, code, "%s", text);
-    mr_routes_refuse(request, &verdict);
+    mr_refuse(&refusal, code, "%s", text);
+    mr_routes_refuse(request, &refusal);
 }
 
 void mr_routes_answer_text(struct mr_request *request, int status, char *text)
 {
     if (!text) {
-        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "out of memory");
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
         return;
     }
     mr_request_answer_owned(request, status, "application/json", text, strlen(text));
@@ -126,10 +125,10 @@ void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant
     mr_routes_answer_text(token, 200, mr_upload_grant_encode(grant));
 }
 
-void mr_routes_refused(void *context, void *token, const struct mr_verdict *verdict)
+void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal)
 {
     (void)context;
-    mr_routes_refuse(token, verdict);
+    mr_routes_refuse(token, refusal);
 }
 
 void mr_routes_answered(void *context, void *token, bool json, const void *body, size_t length)
@@ -176,7 +175,7 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
 {
     if (!mr_routes_parse_round(request, i, round)) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                             "a round is a decimal number from 1 on, without leading zeros");
         return false;
     }
@@ -186,7 +185,7 @@ bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
 bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id)
 {
     if (!mr_routes_parse_upload(request, i, upload_id)) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                             "an upload id is 16 lower-case hex digits");
         return false;
     }

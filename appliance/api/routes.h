@@ -12,13 +12,13 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
 
 /* The ends of the round's kept requests. */
 void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant *grant);
-void mr_routes_refused(void *context, void *token, const struct mr_verdict *verdict);
+void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal);
 void mr_routes_answered(void *context, void *token, bool json, const void *body, size_t length);
 void mr_routes_changed(void *context);
 
 /* --- shared by the handlers ------------------------------------------------------------------ */
-void mr_routes_refuse(struct mr_request *request, const struct mr_verdict *verdict);
-void mr_routes_refuse_as(struct mr_request *request, enum mr_verdict_code code, const char *format,
+void mr_routes_refuse(struct mr_request *request, const struct mr_refusal *refusal);
+void mr_routes_refuse_as(struct mr_request *request, enum mr_refusal_code code, const char *format,
                          ...) __attribute__((format(printf, 3, 4)));
 /* Answers 200 with a malloc'd JSON text, which it takes over (NULL: internal). */
 void mr_routes_answer_text(struct mr_request *request, int status, char *text);

@@ -12,7 +12,7 @@ static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
     if (hub->lead) {
         return false;
     }
-    mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub leads no rounds; hub %u does",
+    mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
                         hub->hubs[0].index);
     return true;
 }
@@ -24,7 +24,7 @@ static bool has_ended(enum mr_lead_state state)
     return state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID;
 }
 
-static json_t *round_json(const struct mr_round_past *past)
+static json_t *round_json(const struct mr_round_history *past)
 {
     const struct mr_lead_report *report = &past->report;
     json_t *object = json_pack(
@@ -61,9 +61,9 @@ void mr_route_admin_list(void *context, struct mr_request *request)
     if (refuse_helper(hub, request)) {
         return;
     }
-    struct mr_round_past *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
+    struct mr_round_history *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
     json_t *rounds = json_array();
-    const unsigned count = list ? mr_lead_run_history(hub->lead, list, MR_ROUND_HISTORY_MAX) : 0;
+    const unsigned count = list ? mr_lead_driver_history(hub->lead, list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
         json_array_append_new(rounds, round_json(&list[i]));
     }
@@ -74,12 +74,12 @@ void mr_route_admin_list(void *context, struct mr_request *request)
 static bool try_round(void *context, struct mr_request *request, bool expired)
 {
     struct mr_hub *hub = context;
-    struct mr_round_past past;
+    struct mr_round_history past;
     uint64_t round;
     if (!mr_routes_round(request, 0, &round)) {
         return true;
     }
-    if (mr_lead_run_round(hub->lead, round, &past) == 0) {
+    if (mr_lead_driver_round(hub->lead, round, &past) == 0) {
         if (!expired && !has_ended(past.report.state)) {
             return false;
         }
@@ -92,9 +92,9 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
     if (found == 0) {
         mr_routes_answer_text(request, 200, record);
     } else if (found < 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "%.250s", error.text);
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else {
-        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "no record of round %llu",
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "no record of round %llu",
                             (unsigned long long)round);
     }
     return true;
@@ -116,21 +116,21 @@ static const struct {
     size_t offset;
     unsigned bytes; /* of an integer; 0: a float */
 } overrides[] = {
-    {"quorum", offsetof(struct mr_round_wish, quorum), 4},
-    {"deadline_ms", offsetof(struct mr_round_wish, deadline_ms), 4},
-    {"cohort_min", offsetof(struct mr_round_wish, cohort_min), 4},
-    {"cohort_max", offsetof(struct mr_round_wish, cohort_max), 4},
-    {"weight_max", offsetof(struct mr_round_wish, weight_max), 4},
-    {"ring_bits", offsetof(struct mr_round_wish, ring_bits), 1},
-    {"rotation_log2", offsetof(struct mr_round_wish, rotation_log2), 1},
-    {"chunk_bytes", offsetof(struct mr_round_wish, chunk_bytes), 2},
-    {"scale", offsetof(struct mr_round_wish, scale), 0},
-    {"clip_norm", offsetof(struct mr_round_wish, clip_norm), 0},
+    {"quorum", offsetof(struct mr_round_params, quorum), 4},
+    {"deadline_ms", offsetof(struct mr_round_params, deadline_ms), 4},
+    {"cohort_min", offsetof(struct mr_round_params, cohort_min), 4},
+    {"cohort_max", offsetof(struct mr_round_params, cohort_max), 4},
+    {"weight_max", offsetof(struct mr_round_params, weight_max), 4},
+    {"ring_bits", offsetof(struct mr_round_params, ring_bits), 1},
+    {"rotation_log2", offsetof(struct mr_round_params, rotation_log2), 1},
+    {"chunk_bytes", offsetof(struct mr_round_params, chunk_bytes), 2},
+    {"scale", offsetof(struct mr_round_params, scale), 0},
+    {"clip_norm", offsetof(struct mr_round_params, clip_norm), 0},
 };
 
-static bool set_number(struct mr_round_wish *wish, unsigned row, const json_t *value)
+static bool set_number(struct mr_round_params *params, unsigned row, const json_t *value)
 {
-    uint8_t *at = (uint8_t *)wish + overrides[row].offset;
+    uint8_t *at = (uint8_t *)params + overrides[row].offset;
     if (overrides[row].bytes == 0) {
         const float number = (float)json_number_value(value);
         memcpy(at, &number, sizeof number);
@@ -146,11 +146,11 @@ static bool set_number(struct mr_round_wish *wish, unsigned row, const json_t *v
 }
 
 /* One member of the body; false: unknown, or of a wrong type or range. */
-static bool set_override(struct mr_round_wish *wish, const char *name, const json_t *value)
+static bool set_override(struct mr_round_params *params, const char *name, const json_t *value)
 {
     for (unsigned i = 0; i < sizeof overrides / sizeof overrides[0]; i++) {
         if (strcmp(name, overrides[i].name) == 0) {
-            return set_number(wish, i, value);
+            return set_number(params, i, value);
         }
     }
     if (strcmp(name, "training") != 0 || !json_is_string(value) ||
@@ -158,13 +158,13 @@ static bool set_override(struct mr_round_wish *wish, const char *name, const jso
         strlen(json_string_value(value)) != json_string_length(value)) {
         return false;
     }
-    memset(wish->training, 0, sizeof wish->training);
-    memcpy(wish->training, json_string_value(value), json_string_length(value));
+    memset(params->training, 0, sizeof params->training);
+    memcpy(params->training, json_string_value(value), json_string_length(value));
     return true;
 }
 
 /* False with the request refused. */
-static bool read_wish(struct mr_round_wish *wish, struct mr_request *request)
+static bool read_wish(struct mr_round_params *params, struct mr_request *request)
 {
     size_t length;
     const char *name;
@@ -175,16 +175,16 @@ static bool read_wish(struct mr_round_wish *wish, struct mr_request *request)
     }
     json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(object)) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "the body is no JSON object");
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "the body is no JSON object");
         json_decref(object);
         return false;
     }
     bool good = true;
     json_object_foreach(object, name, value)
     {
-        if (good && !set_override(wish, name, value)) {
+        if (good && !set_override(params, name, value)) {
             good = false;
-            mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+            mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                                 "member \"%.40s\" is unknown, or its value is out of range", name);
         }
     }
@@ -195,18 +195,18 @@ static bool read_wish(struct mr_round_wish *wish, struct mr_request *request)
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     uint64_t round = 0;
     if (refuse_helper(hub, request)) {
         return;
     }
-    mr_round_wish_init(&wish, &hub->config->round);
-    if (!read_wish(&wish, request)) {
+    mr_round_params_init(&params, &hub->config->round);
+    if (!read_wish(&params, request)) {
         return;
     }
-    if (mr_lead_run_begin(hub->lead, &wish, &round, &verdict) != MR_VERDICT_OK) {
-        mr_routes_refuse(request, &verdict);
+    if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) != MR_REFUSAL_NONE) {
+        mr_routes_refuse(request, &refusal);
         return;
     }
     answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));

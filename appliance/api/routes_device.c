@@ -11,11 +11,11 @@
 static struct mr_lead *lead_of(struct mr_hub *hub, struct mr_request *request)
 {
     if (!hub->lead) {
-        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub leads no rounds; hub %u does",
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
                             hub->hubs[0].index);
         return NULL;
     }
-    return mr_lead_run_core(hub->lead);
+    return mr_lead_driver_core(hub->lead);
 }
 
 /* --- the current round ----------------------------------------------------------------------- */
@@ -23,7 +23,7 @@ static struct mr_lead *lead_of(struct mr_hub *hub, struct mr_request *request)
 static bool try_current(void *context, struct mr_request *request, bool expired)
 {
     struct mr_hub *hub = context;
-    const struct mr_lead *lead = mr_lead_run_core(hub->lead);
+    const struct mr_lead *lead = mr_lead_driver_core(hub->lead);
     size_t length;
     const uint8_t *envelope = mr_lead_envelope(lead, &length);
     const uint64_t after = mr_request_query(request, "after", 0);
@@ -67,20 +67,20 @@ void mr_route_model(void *context, struct mr_request *request)
     const char *text = mr_request_param(request, 0);
     if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
         mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST,
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                             "a model is named by 64 lower-case hex digits");
         return;
     }
     struct loan *loan = malloc(sizeof *loan);
     if (!loan) {
-        mr_routes_refuse_as(request, MR_VERDICT_BUSY, "out of memory");
+        mr_routes_refuse_as(request, MR_REFUSAL_BUSY, "out of memory");
         return;
     }
     bool busy;
     *loan = (struct loan){hub->store, mr_store_lend(hub->store, hash, &busy, &error)};
     if (!loan->model) {
         free(loan);
-        mr_routes_refuse_as(request, busy ? MR_VERDICT_BUSY : MR_VERDICT_NOT_FOUND, "%s",
+        mr_routes_refuse_as(request, busy ? MR_REFUSAL_BUSY : MR_REFUSAL_NOT_FOUND, "%s",
                             busy ? error.text : "this hub has no such model");
         return;
     }
@@ -127,16 +127,16 @@ void mr_route_upload_request(void *context, struct mr_request *request)
     }
     const uint8_t *body = mr_request_body(request, &length);
     if (mr_upload_request_decode(&asked, (const char *)body, length, &error) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
         return;
     }
     const bool udp = asked.transport == MR_TRANSPORT_UDP;
     if (udp && derive_keys(&keys, hub, request, &asked) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "the upload's keys could not be derived");
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "the upload's keys could not be derived");
         return;
     }
     mr_lead_admit(lead, round, mr_request_identity(request)->client_id, mr_request_serial(request),
-                  &asked, udp ? &keys : NULL, request, mr_lead_run_now_ms(hub->lead));
+                  &asked, udp ? &keys : NULL, request, mr_lead_driver_now_ms(hub->lead));
     OPENSSL_cleanse(&keys, sizeof keys);
 }
 
@@ -144,7 +144,7 @@ void mr_route_share(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
     struct mr_lead *lead = lead_of(hub, request);
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     uint64_t round, upload_id;
     size_t length;
     if (!lead || !mr_routes_round(request, 0, &round) ||
@@ -152,19 +152,19 @@ void mr_route_share(void *context, struct mr_request *request)
         return;
     }
     if (mr_lead_may_put(lead, round, mr_request_identity(request)->client_id, upload_id,
-                        &verdict) != MR_VERDICT_OK) {
-        mr_routes_refuse(request, &verdict);
+                        &refusal) != MR_REFUSAL_NONE) {
+        mr_routes_refuse(request, &refusal);
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
     const uint64_t needed = mr_lead_terms(lead)->layout.share_bytes;
     if (length != needed) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "a share of this round has %llu bytes",
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "a share of this round has %llu bytes",
                             (unsigned long long)needed);
         return;
     }
-    if (mr_upload_plane_put(mr_lead_run_plane(hub->lead), upload_id, body, length) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_CLOSED, "the upload was ended");
+    if (mr_upload_plane_put(mr_lead_driver_plane(hub->lead), upload_id, body, length) != 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_CLOSED, "the upload was ended");
         return;
     }
     const struct mr_upload_status status = {MR_UPLOAD_STAGED, MR_REASON_NONE};
@@ -174,13 +174,14 @@ void mr_route_share(void *context, struct mr_request *request)
 void mr_route_share_progress(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     uint64_t round, upload_id;
     if (hub->lead && mr_routes_parse_round(request, 0, &round) &&
         mr_routes_parse_upload(request, 1, &upload_id) &&
-        mr_lead_may_put(mr_lead_run_core(hub->lead), round, mr_request_identity(request)->client_id,
-                        upload_id, &verdict) == MR_VERDICT_OK) {
-        mr_upload_plane_touch(mr_lead_run_plane(hub->lead), upload_id);
+        mr_lead_may_put(mr_lead_driver_core(hub->lead), round,
+                        mr_request_identity(request)->client_id, upload_id,
+                        &refusal) == MR_REFUSAL_NONE) {
+        mr_upload_plane_touch(mr_lead_driver_plane(hub->lead), upload_id);
     }
 }
 
@@ -188,15 +189,15 @@ static bool try_status(void *context, struct mr_request *request, bool expired)
 {
     struct mr_hub *hub = context;
     struct mr_upload_status status;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     uint64_t round, upload_id;
     if (!mr_routes_round(request, 0, &round) || !mr_routes_upload(request, 1, &upload_id)) {
         return true;
     }
-    if (mr_lead_upload_status(mr_lead_run_core(hub->lead), round,
+    if (mr_lead_upload_status(mr_lead_driver_core(hub->lead), round,
                               mr_request_identity(request)->client_id, upload_id, &status,
-                              &verdict) != MR_VERDICT_OK) {
-        mr_routes_refuse(request, &verdict);
+                              &refusal) != MR_REFUSAL_NONE) {
+        mr_routes_refuse(request, &refusal);
         return true;
     }
     if (!expired && status.state != MR_UPLOAD_COMMITTED && status.state != MR_UPLOAD_REFUSED) {

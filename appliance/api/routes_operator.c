@@ -34,14 +34,14 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_heap_metrics(&metrics);
     mr_server_metrics(hub->server, &metrics);
     if (hub->lead) {
-        mr_lead_run_metrics(hub->lead, &metrics);
-        mr_upload_plane_metrics(mr_lead_run_plane(hub->lead), &metrics);
+        mr_lead_driver_metrics(hub->lead, &metrics);
+        mr_upload_plane_metrics(mr_lead_driver_plane(hub->lead), &metrics);
     }
     if (hub->helper) {
-        mr_helper_run_metrics(hub->helper, &metrics);
+        mr_helper_driver_metrics(hub->helper, &metrics);
     }
     if (metrics.failed) {
-        mr_routes_refuse_as(request, MR_VERDICT_INTERNAL, "out of memory");
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {
         mr_request_answer(request, 200, "text/plain; version=0.0.4", metrics.text, metrics.length);
     }
@@ -51,7 +51,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
 static json_t *lead_json(struct mr_hub *hub)
 {
     struct mr_lead_report report;
-    mr_lead_report(mr_lead_run_core(hub->lead), &report);
+    mr_lead_report(mr_lead_driver_core(hub->lead), &report);
     return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)report.round,
                      "state", mr_lead_state_name(report.state), "quorum", (json_int_t)report.quorum,
                      "admitted", (json_int_t)report.admitted, "staged", (json_int_t)report.staged,
@@ -62,7 +62,7 @@ static json_t *lead_json(struct mr_hub *hub)
 static json_t *helper_json(struct mr_hub *hub)
 {
     struct mr_helper_report report;
-    mr_helper_report(mr_helper_run_core(hub->helper), &report);
+    mr_helper_report(mr_helper_driver_core(hub->helper), &report);
     return json_pack("{s:I, s:s, s:I, s:I}", "round", (json_int_t)report.round, "state",
                      mr_helper_state_name(report.state), "admitted", (json_int_t)report.admitted,
                      "included", (json_int_t)report.included);

@@ -8,10 +8,10 @@
 static struct mr_helper *helper_of(struct mr_hub *hub, struct mr_request *request)
 {
     if (!hub->helper) {
-        mr_routes_refuse_as(request, MR_VERDICT_NO_ROUND, "this hub helps in no rounds");
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub helps in no rounds");
         return NULL;
     }
-    return mr_helper_run_core(hub->helper);
+    return mr_helper_driver_core(hub->helper);
 }
 
 void mr_route_seed(void *context, struct mr_request *request)
@@ -27,7 +27,7 @@ void mr_route_seed(void *context, struct mr_request *request)
     }
     const uint8_t *body = mr_request_body(request, &length);
     if (mr_seed_request_decode(&asked, (const char *)body, length, &error) != 0) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     } else {
         mr_helper_seed(helper, round, mr_request_identity(request)->client_id,
                        mr_request_serial(request), &asked, request);
@@ -86,7 +86,7 @@ void mr_route_void(void *context, struct mr_request *request)
     json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, NULL);
     const char *reason = json_string_value(json_object_get(object, "reason"));
     if (!reason || json_object_size(object) != 1) {
-        mr_routes_refuse_as(request, MR_VERDICT_BAD_REQUEST, "the body is {\"reason\": text}");
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "the body is {\"reason\": text}");
     } else {
         mr_helper_void(helper, mr_request_identity(request)->hub_index, round, reason, request);
     }

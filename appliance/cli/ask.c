@@ -46,8 +46,8 @@ static int refused(const struct mr_ask *ask, const char *method, const char *pat
 {
     struct mr_refusal refusal;
     if (mr_refusal_decode(&refusal, (const char *)response->body, response->length, NULL) == 0) {
-        return mr_cli_fail(ask->cli, MR_EXIT_REFUSED, "the hub refused: %s (%s)", refusal.message,
-                           refusal.code);
+        return mr_cli_fail(ask->cli, MR_EXIT_REFUSED, "the hub refused: %s (%s)", refusal.text,
+                           refusal.name);
     }
     return mr_cli_fail(ask->cli, MR_EXIT_REFUSED, "the hub answered %s %s with status %d", method,
                        path, response->status);
@@ -55,9 +55,9 @@ static int refused(const struct mr_ask *ask, const char *method, const char *pat
 
 static json_t *answer_of(const struct mr_h2_response *response)
 {
-    const char *text = response->body != NULL ? (const char *)response->body : "";
+    const char *text = response->body ? (const char *)response->body : "";
     json_t *json = json_loadb(text, response->length, JSON_DECODE_ANY, NULL);
-    return json != NULL ? json : json_stringn(text, response->length);
+    return json ? json : json_stringn(text, response->length);
 }
 
 int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_t *body,
@@ -65,12 +65,11 @@ int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_
 {
     struct mr_error error = {""};
     struct mr_h2_response response = {0};
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     *answer = NULL;
-    const int failure =
-        mr_h2_client_request(ask->client, method, path, text != NULL ? "application/json" : NULL,
-                             text, text != NULL ? strlen(text) : 0, ANSWER_BYTES_MAX,
-                             ask->timeout_ms + wait_ms, &response, &error);
+    const int failure = mr_h2_client_request(
+        ask->client, method, path, text ? "application/json" : NULL, text, text ? strlen(text) : 0,
+        ANSWER_BYTES_MAX, ask->timeout_ms + wait_ms, &response, &error);
     free(text);
     if (failure != MR_H2_OK) {
         return below_http(ask, failure, &error);
@@ -80,7 +79,7 @@ int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_
         code = refused(ask, method, path, &response);
     } else {
         *answer = answer_of(&response);
-        if (*answer == NULL) {
+        if (!*answer) {
             code = mr_cli_fail(ask->cli, MR_EXIT_FAILED, "the answer to %s is no text", path);
         }
     }

@@ -28,7 +28,7 @@ int mr_command_config_init(struct mr_cli *cli)
 {
     uint64_t hubs = 0, devices = 0, base_port = 0;
     struct mr_error error = {""};
-    if (cli->values[MR_CLI_DIR] == NULL || cli->values[MR_CLI_MODEL] == NULL) {
+    if (!cli->values[MR_CLI_DIR] || !cli->values[MR_CLI_MODEL]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
                            "--dir and --model are needed: where to write, and "
                            "the first model");
@@ -44,7 +44,7 @@ int mr_command_config_init(struct mr_cli *cli)
         .hubs = (unsigned)hubs,
         .devices = (unsigned)devices,
         .base_port = (unsigned)base_port,
-        .force = cli->values[MR_CLI_FORCE] != NULL,
+        .force = cli->values[MR_CLI_FORCE],
     };
     if (mr_federation_write(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);

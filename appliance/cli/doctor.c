@@ -36,7 +36,7 @@ void mr_finding_set(struct mr_finding *finding, enum mr_finding_level level, con
     va_start(arguments, format);
     vsnprintf(finding->detail, sizeof finding->detail, format, arguments);
     va_end(arguments);
-    snprintf(finding->remedy, sizeof finding->remedy, "%s", remedy != NULL ? remedy : "");
+    snprintf(finding->remedy, sizeof finding->remedy, "%s", remedy ? remedy : "");
 }
 
 static void print_finding(const struct mr_cli *cli, const char *name,

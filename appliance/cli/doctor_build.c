@@ -11,7 +11,7 @@ void mr_doctor_tls(struct mr_finding *finding, const char *dir)
     (void)dir;
     EVP_CIPHER *aead = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     EVP_PKEY_CTX *signature = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
-    const bool good = aead != NULL && signature != NULL;
+    const bool good = aead && signature;
     EVP_CIPHER_free(aead);
     EVP_PKEY_CTX_free(signature);
     mr_finding_set(finding, good ? MR_FINDING_OK : MR_FINDING_MISSING,
@@ -25,7 +25,7 @@ void mr_doctor_opener(struct mr_finding *finding, const char *dir)
     (void)dir;
     struct mr_error error = {""};
     struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, &error);
-    if (opener == NULL) {
+    if (!opener) {
         mr_finding_set(finding, MR_FINDING_MISSING, "uploads cannot be opened without", "%s",
                        error.text);
         return;

@@ -30,7 +30,7 @@ void mr_doctor_cpu(struct mr_finding *finding, const char *dir)
     char have[64] = "";
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         const struct mr_kernels *kernels = mr_kernels_at(levels[i]);
-        if (kernels != NULL) {
+        if (kernels) {
             snprintf(have + strlen(have), sizeof have - strlen(have), " %s", kernels->name);
         }
     }
@@ -51,12 +51,12 @@ long long mr_doctor_number(const char *path, const char *name, int base)
     char line[256];
     long long found = -1;
     FILE *file = fopen(path, "re");
-    while (file != NULL && found < 0 && fgets(line, sizeof line, file) != NULL) {
+    while (file && found < 0 && fgets(line, sizeof line, file)) {
         if (strncmp(line, name, strlen(name)) == 0) {
             found = strtoll(line + strlen(name), NULL, base);
         }
     }
-    if (file != NULL) {
+    if (file) {
         fclose(file);
     }
     return found;
@@ -208,7 +208,7 @@ static double time_syncs(int fd)
 
 void mr_doctor_disk(struct mr_finding *finding, const char *dir)
 {
-    dir = dir != NULL ? dir : ".";
+    dir = dir ? dir : ".";
     const int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     const double median = fd < 0 ? -1 : time_syncs(fd);
     const int failed = errno;

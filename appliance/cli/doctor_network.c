@@ -25,7 +25,7 @@ void mr_doctor_io_uring(struct mr_finding *finding, const char *dir)
     char why[160] = "";
     struct mr_error error = {""};
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
-    if (source == NULL) {
+    if (!source) {
         mr_finding_set(finding, MR_FINDING_WARN,
                        "uploads come by recvmmsg, slower; needs Linux 6.0, sysctl "
                        "kernel.io_uring_disabled=0, and a container profile that allows io_uring",
@@ -47,7 +47,7 @@ void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir)
     char why[160] = "";
     struct mr_error error = {""};
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
-    if (source == NULL) {
+    if (!source) {
         mr_finding_set(finding, MR_FINDING_MISSING, "a hub needs to bind UDP ports", "%s",
                        error.text);
         return;
@@ -111,8 +111,9 @@ void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)
     const int refused = xdp < 0 ? errno : 0;
     const bool huge = mr_doctor_number("/proc/meminfo", "HugePages_Free:", 10) > 0;
 
-    if (xdp >= 0)
+    if (xdp >= 0) {
         close(xdp);
+    }
     /* A device without hardware: does EAL start here? */
     if (mr_dpdk_probe("net_null9", &error) != 0) {
         mr_finding_set(finding, MR_FINDING_OK, NULL, "not used, and not here: %.280s", error.text);

@@ -24,7 +24,7 @@ static FILE *create(const struct mr_federation *plan, const char *name, struct m
     const int fd =
         open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (plan->force ? O_TRUNC : O_EXCL), 0644);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (file == NULL) {
+    if (!file) {
         mr_error_set(error, "cannot write %s: %s%s", path, strerror(errno),
                      errno == EEXIST ? " (--force overwrites)" : "");
     }
@@ -44,13 +44,13 @@ static int finish(FILE *file, const char *name, struct mr_error *error)
 static int write_json(const struct mr_federation *plan, const char *name, json_t *value,
                       struct mr_error *error)
 {
-    FILE *file = value != NULL ? create(plan, name, error) : NULL;
+    FILE *file = value ? create(plan, name, error) : NULL;
     int bad = -1;
-    if (file != NULL) {
+    if (file) {
         json_dumpf(value, file, JSON_INDENT(2));
         fputc('\n', file);
         bad = finish(file, name, error);
-    } else if (value == NULL) {
+    } else if (!value) {
         mr_error_set(error, "out of memory");
     }
     json_decref(value);
@@ -84,7 +84,7 @@ static int write_hub(const struct mr_federation *plan, unsigned hub, const char 
     char name[32];
     snprintf(name, sizeof name, "hub-%u.yaml", hub);
     FILE *file = create(plan, name, error);
-    if (file == NULL) {
+    if (!file) {
         return -1;
     }
     const unsigned port = plan->base_port + hub;
@@ -132,8 +132,8 @@ static int read_public_key(const struct mr_federation *plan, unsigned hub, char 
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/pki/hub-%u.sign.pub", plan->dir, hub);
     FILE *file = fopen(path, "re");
-    const size_t length = file != NULL ? fread(key, 1, 64, file) : 0;
-    if (file != NULL) {
+    const size_t length = file ? fread(key, 1, 64, file) : 0;
+    if (file) {
         fclose(file);
     }
     key[length] = '\0';
@@ -166,7 +166,7 @@ static int write_device(const struct mr_federation *plan, unsigned device, struc
 {
     char stem[MR_PKI_STEM_MAX], name[64], data[64], certificate[64], key[64];
     json_t *hubs = hub_list(plan, true, error);
-    if (hubs == NULL) {
+    if (!hubs) {
         return -1;
     }
     mr_pki_device_stem(stem, device, plan->devices);
@@ -214,7 +214,7 @@ static int make_identities(const struct mr_federation *plan, struct mr_error *er
 int mr_federation_write(const struct mr_federation *plan, struct mr_error *error)
 {
     char *model = realpath(plan->model, NULL);
-    if (model == NULL) {
+    if (!model) {
         return mr_error_set(error, "cannot read %s: %s", plan->model, strerror(errno));
     }
     int bad = 0;

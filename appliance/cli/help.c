@@ -18,10 +18,10 @@ static void command_help(FILE *out, const struct mr_cli_command *command)
             continue;
         }
         char left[48];
-        snprintf(left, sizeof left, "%s%s%s", options[i].word, options[i].value != NULL ? " " : "",
-                 options[i].value != NULL ? options[i].value : "");
+        snprintf(left, sizeof left, "%s%s%s", options[i].word, options[i].value ? " " : "",
+                 options[i].value ? options[i].value : "");
         fprintf(out, "  %-18s %s", left, options[i].text);
-        if (options[i].otherwise != NULL) {
+        if (options[i].otherwise) {
             fprintf(out, " (%s)", options[i].otherwise);
         }
         fputc('\n', out);
@@ -30,7 +30,7 @@ static void command_help(FILE *out, const struct mr_cli_command *command)
 
 void mr_cli_usage(FILE *out, const struct mr_cli_command *command)
 {
-    if (command != NULL) {
+    if (command) {
         command_help(out, command);
         return;
     }
@@ -151,7 +151,7 @@ static void bash_files(FILE *out)
     const char *bar = "";
     for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
         const struct mr_cli_option *option = &mr_cli_options()[i];
-        if (option->value != NULL &&
+        if (option->value &&
             (strcmp(option->value, "FILE") == 0 || strcmp(option->value, "DIR") == 0)) {
             fprintf(out, "%s%s", bar, option->word);
             bar = " | ";

@@ -49,7 +49,7 @@ static json_t *samples_of(const char *text)
         }
         if (*text != '#' && split > 1) {
             char *name = strndup(text, split - 1);
-            if (name != NULL) {
+            if (name) {
                 json_object_set_new(samples, name, json_real(strtod(text + split, NULL)));
             }
             free(name);
@@ -93,7 +93,7 @@ static bool has_ended(const char *state)
 /* Prints the round, waiting for its end where --wait asks for it. */
 static int show_round(struct mr_ask *ask, uint64_t round)
 {
-    const bool wait = ask->cli->values[MR_CLI_WAIT] != NULL;
+    const bool wait = ask->cli->values[MR_CLI_WAIT];
     char path[96];
     snprintf(path, sizeof path, "/v1/admin/rounds/%llu", (unsigned long long)round);
     if (wait) {
@@ -103,10 +103,10 @@ static int show_round(struct mr_ask *ask, uint64_t round)
         json_t *answer;
         int code = mr_ask(ask, "GET", path, NULL, wait ? WAIT_MS : 0, &answer);
         const char *state = json_string_value(json_object_get(answer, "state"));
-        const bool again = code == MR_EXIT_OK && wait && state != NULL && !has_ended(state);
+        const bool again = code == MR_EXIT_OK && wait && state && !has_ended(state);
         if (code == MR_EXIT_OK && !again) {
             mr_cli_print(ask->cli, answer);
-            code = wait && state != NULL && strcmp(state, "void") == 0 ? MR_EXIT_VOID : MR_EXIT_OK;
+            code = wait && state && strcmp(state, "void") == 0 ? MR_EXIT_VOID : MR_EXIT_OK;
         }
         json_decref(answer);
         if (!again) {
@@ -160,7 +160,7 @@ static json_t *overrides(const struct mr_cli *cli, int *code)
         }
     }
     const char *training = cli->values[MR_CLI_TRAINING];
-    if (training != NULL) {
+    if (training) {
         json_t *object = json_loads(training, JSON_REJECT_DUPLICATES, NULL);
         const bool good = json_is_object(object);
         json_decref(object);
@@ -180,14 +180,14 @@ int mr_command_round_open(struct mr_cli *cli)
     json_t *answer = NULL;
     int code = MR_EXIT_OK;
     json_t *body = overrides(cli, &code);
-    if (body == NULL) {
+    if (!body) {
         return code;
     }
     code = mr_ask_open(&ask, cli);
     if (code == MR_EXIT_OK) {
         code = mr_ask(&ask, "POST", "/v1/admin/rounds", body, 0, &answer);
         const json_t *round = json_object_get(answer, "round");
-        if (code == MR_EXIT_OK && cli->values[MR_CLI_WAIT] != NULL && json_is_integer(round)) {
+        if (code == MR_EXIT_OK && cli->values[MR_CLI_WAIT] && json_is_integer(round)) {
             code = show_round(&ask, (uint64_t)json_integer_value(round));
         } else if (code == MR_EXIT_OK) {
             mr_cli_print(cli, answer);

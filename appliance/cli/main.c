@@ -10,8 +10,8 @@ static bool wants_colour(void)
 {
     const char *no = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
-    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
-           (terminal == NULL || *terminal == '\0' || terminal[0] != 'd');
+    return isatty(STDOUT_FILENO) && (!no || *no == '\0') &&
+           (!terminal || *terminal == '\0' || terminal[0] != 'd');
 }
 
 int main(int argc, char **argv)
@@ -21,7 +21,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int code = mr_cli_parse(&cli, argc, argv);
     if (code == MR_EXIT_OK) {
-        if (cli.values[MR_CLI_HELP] != NULL) {
+        if (cli.values[MR_CLI_HELP]) {
             mr_cli_usage(stdout, cli.command);
         } else {
             code = cli.command->run(&cli);

@@ -12,7 +12,7 @@
 static int take_path(char out[MR_OPERATOR_PATH_MAX], const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
-    const int folder = path[0] == '/' || slash == NULL ? 0 : (int)(slash - file + 1);
+    const int folder = path[0] == '/' || !slash ? 0 : (int)(slash - file + 1);
     const int length = snprintf(out, MR_OPERATOR_PATH_MAX, "%.*s%s", folder, file, path);
     return length < MR_OPERATOR_PATH_MAX ? 0 : -1;
 }
@@ -53,7 +53,7 @@ static int take_file(struct mr_operator *operator_, const char *path, int64_t in
     const char *ca, *certificate, *key;
     json_t *hubs;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (root == NULL) {
+    if (!root) {
         return mr_error_set(error, "%s:%d: %s", path, why.line, why.text);
     }
     int bad = 0;
@@ -77,7 +77,7 @@ static int take_file(struct mr_operator *operator_, const char *path, int64_t in
 static int take_host_port(struct mr_operator *operator_, const char *text)
 {
     const char *colon = strrchr(text, ':');
-    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+    size_t length = colon ? (size_t)(colon - text) : 0;
     if (length == 0 || strlen(colon + 1) > 5 || colon[1] == '\0' ||
         strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
         return -1;
@@ -106,7 +106,7 @@ static int take_options(struct mr_operator *operator_, const struct mr_cli *cli,
                  {MR_CLI_KEY, operator_->key}};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const char *value = cli->values[paths[i].option];
-        if (value != NULL) {
+        if (value) {
             snprintf(paths[i].path, MR_OPERATOR_PATH_MAX, "%s", value);
         }
         if (*paths[i].path == '\0') {
@@ -117,10 +117,10 @@ static int take_options(struct mr_operator *operator_, const struct mr_cli *cli,
         }
     }
     const char *hub = cli->values[MR_CLI_HUB];
-    if (hub != NULL && take_host_port(operator_, hub) != 0) {
+    if (hub && take_host_port(operator_, hub) != 0) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--hub must be HOST:PORT, not '%s'", hub);
     }
-    if (cli->values[MR_CLI_HUB_INDEX] != NULL) {
+    if (cli->values[MR_CLI_HUB_INDEX]) {
         operator_->endpoint.hub_index = (uint16_t)index;
     }
     if (operator_->endpoint.port == 0) {
@@ -140,12 +140,12 @@ int mr_operator_init(struct mr_operator *operator_, const struct mr_cli *cli)
     if (!mr_cli_number(cli, MR_CLI_HUB_INDEX, 0, 65535, &index)) {
         return MR_EXIT_USAGE;
     }
-    if (file == NULL) {
+    if (!file) {
         file = getenv("MILLRACE_CONFIG");
     }
     /* An address of its own needs no entry in the file: only the certificate comes from there. */
-    const bool pick = cli->values[MR_CLI_HUB_INDEX] != NULL && cli->values[MR_CLI_HUB] == NULL;
-    if (file != NULL && take_file(operator_, file, pick ? (int64_t)index : -1, &error) != 0) {
+    const bool pick = cli->values[MR_CLI_HUB_INDEX] && !cli->values[MR_CLI_HUB];
+    if (file && take_file(operator_, file, pick ? (int64_t)index : -1, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
     }
     const int bad = take_options(operator_, cli, index);

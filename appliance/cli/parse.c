@@ -19,7 +19,7 @@ static int usage_error(const struct mr_cli *cli, const char *format, ...)
     vfprintf(cli->err, format, arguments);
     va_end(arguments);
     fprintf(cli->err, "\nmillrace: see `millrace %s%s--help`\n",
-            cli->command != NULL ? cli->command->words : "", cli->command != NULL ? " " : "");
+            cli->command ? cli->command->words : "", cli->command ? " " : "");
     return MR_EXIT_USAGE;
 }
 
@@ -58,7 +58,7 @@ static int unknown_command(const struct mr_cli *cli, int argc, char **argv)
         words[i] = commands[i].words;
     }
     const char *meant = mr_nearest_word(typed, words, count);
-    if (meant != NULL) {
+    if (meant) {
         return usage_error(cli, "no command '%s'; did you mean '%s'?", typed, meant);
     }
     return usage_error(cli, "no command '%s'", typed);
@@ -104,9 +104,9 @@ static int unknown_option(const struct mr_cli *cli, const char *word)
         }
     }
     const char *meant = mr_nearest_word(word, words, count);
-    return meant != NULL ? usage_error(cli, "%s does not take %s; did you mean %s?",
-                                       cli->command->words, word, meant)
-                         : usage_error(cli, "%s does not take %s", cli->command->words, word);
+    return meant ? usage_error(cli, "%s does not take %s; did you mean %s?", cli->command->words,
+                               word, meant)
+                 : usage_error(cli, "%s does not take %s", cli->command->words, word);
 }
 
 static int take_value(struct mr_cli *cli, int option, const char *value)
@@ -126,17 +126,16 @@ static int take_option(struct mr_cli *cli, int argc, char **argv, int *at)
 {
     const char *word = argv[(*at)++];
     const char *equals = strchr(word, '=');
-    const int option =
-        find_option(cli, word, equals != NULL ? (size_t)(equals - word) : strlen(word));
+    const int option = find_option(cli, word, equals ? (size_t)(equals - word) : strlen(word));
     if (option < 0) {
         return unknown_option(cli, word);
     }
     const struct mr_cli_option *row = &mr_cli_options()[option];
-    if (row->value == NULL) {
+    if (!row->value) {
         cli->values[option] = "";
         return equals == NULL ? MR_EXIT_OK : usage_error(cli, "%s takes no value", row->word);
     }
-    if (equals != NULL) {
+    if (equals) {
         return take_value(cli, option, equals + 1);
     }
     if (*at == argc) {
@@ -151,7 +150,7 @@ static int take_words(struct mr_cli *cli, int argc, char **argv)
         int bad = MR_EXIT_OK;
         if (argv[at][0] == '-' && argv[at][1] != '\0') {
             bad = take_option(cli, argc, argv, &at);
-        } else if (*cli->command->argument != '\0' && cli->argument == NULL) {
+        } else if (*cli->command->argument != '\0' && !cli->argument) {
             cli->argument = argv[at++];
         } else {
             bad = usage_error(cli, "%s does not take '%s'", cli->command->words, argv[at]);
@@ -181,13 +180,12 @@ int mr_cli_parse(struct mr_cli *cli, int argc, char **argv)
         return bad;
     }
     for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
-        if (cli->values[i] == NULL && mr_cli_takes(cli->command, (enum mr_cli_option_id)i)) {
+        if (!cli->values[i] && mr_cli_takes(cli->command, (enum mr_cli_option_id)i)) {
             cli->values[i] = mr_cli_options()[i].otherwise;
         }
     }
-    cli->json = cli->values[MR_CLI_JSON] != NULL;
-    if (*cli->command->argument != '\0' && cli->argument == NULL &&
-        cli->values[MR_CLI_HELP] == NULL) {
+    cli->json = cli->values[MR_CLI_JSON];
+    if (*cli->command->argument != '\0' && !cli->argument && !cli->values[MR_CLI_HELP]) {
         return usage_error(cli, "%s needs its %s", cli->command->words, cli->command->argument);
     }
     return MR_EXIT_OK;
@@ -197,7 +195,7 @@ bool mr_cli_number(const struct mr_cli *cli, enum mr_cli_option_id option, uint6
                    uint64_t max, uint64_t *number)
 {
     const char *text = cli->values[option];
-    if (text == NULL) {
+    if (!text) {
         return true;
     }
     const size_t length = strlen(text);

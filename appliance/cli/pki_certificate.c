@@ -151,7 +151,7 @@ X509 *mr_pki_certificate(const struct mr_pki_leaf *leaf, EVP_PKEY *key, X509 *is
         X509_gmtime_adj(X509_getm_notBefore(certificate), (long)leaf->from_s) &&
         X509_gmtime_adj(X509_getm_notAfter(certificate), (long)leaf->until_s) &&
         X509_set_pubkey(certificate, key) == 1 &&
-        set_subject(certificate, leaf->stem, issuer == NULL) == 0 &&
+        set_subject(certificate, leaf->stem, !issuer) == 0 &&
         X509_set_issuer_name(certificate, X509_get_subject_name(issuer ? issuer : certificate)) ==
             1 &&
         add_extensions(certificate, issuer) == 0 && add_names(certificate, leaf) == 0 &&

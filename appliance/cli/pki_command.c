@@ -8,7 +8,7 @@ int mr_command_pki_init(struct mr_cli *cli)
 {
     uint64_t hubs = 0, devices = 0, operators = 0, days = 0;
     struct mr_error error = {""};
-    if (cli->values[MR_CLI_DIR] == NULL) {
+    if (!cli->values[MR_CLI_DIR]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
                            "--dir is missing: the folder for keys and "
                            "certificates");
@@ -27,8 +27,8 @@ int mr_command_pki_init(struct mr_cli *cli)
         .host_names = cli->hosts,
         .host_name_count = cli->host_count,
         .days = (unsigned)days,
-        .random_ids = cli->values[MR_CLI_RANDOM_IDS] != NULL,
-        .force = cli->values[MR_CLI_FORCE] != NULL,
+        .random_ids = cli->values[MR_CLI_RANDOM_IDS],
+        .force = cli->values[MR_CLI_FORCE],
     };
     if (mr_pki_init(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
@@ -44,10 +44,10 @@ int mr_command_pki_revoke(struct mr_cli *cli)
 {
     struct mr_error error = {""};
     const char *dir = cli->values[MR_CLI_DIR];
-    if (dir == NULL) {
+    if (!dir) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--dir is missing: the folder of `pki init`");
     }
-    if (strpbrk(cli->argument, "/") != NULL) {
+    if (strpbrk(cli->argument, "/")) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
                            "%s: a name is wanted as in the folder, such as device-003",
                            cli->argument);

@@ -21,7 +21,7 @@ static void put_clean(FILE *out, const char *text)
 static const char *scalar_text(const char *key, const json_t *value, char buffer[32])
 {
     const char *unit = strstr(key, "_unix_ms");
-    if (unit != NULL && unit[8] == '\0' && json_integer_value(value) > 0) {
+    if (unit && unit[8] == '\0' && json_integer_value(value) > 0) {
         const time_t seconds = (time_t)(json_integer_value(value) / 1000);
         struct tm utc;
         gmtime_r(&seconds, &utc);
@@ -191,7 +191,7 @@ void mr_cli_print(const struct mr_cli *cli, const json_t *value)
         put_object(cli, value, 0);
     } else if (json_is_array(value)) {
         put_list(cli, value, 0);
-    } else if (value != NULL) {
+    } else if (value) {
         put_cell(cli, "", value, 0);
         fputc('\n', cli->out);
     }

@@ -73,11 +73,11 @@ static int check_folder(const struct file_check *check)
         return complain(check);
     }
     char *parent = strdup(check->path);
-    char *slash = parent != NULL ? strrchr(parent, '/') : NULL;
-    if (slash != NULL) {
+    char *slash = parent ? strrchr(parent, '/') : NULL;
+    if (slash) {
         slash[slash == parent ? 1 : 0] = '\0';
     }
-    const bool there = slash != NULL && stat(parent, &status) == 0 && S_ISDIR(status.st_mode);
+    const bool there = slash && stat(parent, &status) == 0 && S_ISDIR(status.st_mode);
     free(parent);
     if (!there) {
         mr_error_set(check->error, "neither %s nor the folder above it is there: make it",
@@ -135,7 +135,7 @@ static int derive_public(uint8_t public_key[KEY_BYTES], const uint8_t seed[KEY_B
 {
     size_t length = KEY_BYTES;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, KEY_BYTES);
-    const int good = key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1;
+    const int good = key && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1;
     EVP_PKEY_free(key);
     return good ? 0 : -1;
 }

@@ -109,7 +109,7 @@ static int check_training(const struct mr_config_round *round, const struct plac
     json_decref(json);
     if (!object) {
         mr_error_set(place->error, "must be a JSON object such as '{\"epochs\": 5}' (%s)",
-                     json == NULL ? why.text : "it is another kind of JSON");
+                     !json ? why.text : "it is another kind of JSON");
         return at(place, "round", 0, "training");
     }
     return 0;

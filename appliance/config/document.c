@@ -63,7 +63,7 @@ static int unknown_key(const struct mr_document *document, const char *section,
         snprintf(error->text + used, sizeof error->text - used, " in section '%s'", section);
         used = strlen(error->text);
     }
-    if (meant != NULL) {
+    if (meant) {
         snprintf(error->text + used, sizeof error->text - used, "; did you mean '%s'?", meant);
         return -1;
     }
@@ -80,7 +80,7 @@ static int unknown_key(const struct mr_document *document, const char *section,
 static yaml_node_t *value_of(struct mr_document *document, yaml_node_t *mapping, const char *name,
                              yaml_node_t **key_out)
 {
-    if (mapping == NULL || mapping->type != YAML_MAPPING_NODE) {
+    if (!mapping || mapping->type != YAML_MAPPING_NODE) {
         return NULL;
     }
     for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
@@ -157,7 +157,7 @@ static int check_pair(struct mr_document *document, const char *section, yaml_no
                             line_of(key));
     }
     const struct mr_option *option = mr_option_find(section, scalar(key));
-    if (option != NULL) {
+    if (option) {
         return check_value(document, option, key, value, error);
     }
     if (*section != '\0' || !is_section(scalar(key))) {
@@ -175,8 +175,8 @@ static int check_required(struct mr_document *document, const char *section, yam
     const struct mr_option *rows = mr_options(&count);
     for (size_t i = 0; i < count; i++) {
         yaml_node_t *key;
-        if (strcmp(rows[i].section, section) == 0 && rows[i].otherwise == NULL &&
-            value_of(document, mapping, rows[i].name, &key) == NULL) {
+        if (strcmp(rows[i].section, section) == 0 && !rows[i].otherwise &&
+            !value_of(document, mapping, rows[i].name, &key)) {
             return mr_error_set(error, "%s:%u: '%s' is missing%s%s%s: %s", document->path,
                                 line_of(at), rows[i].name, *section != '\0' ? " in section '" : "",
                                 section, *section != '\0' ? "'" : "", rows[i].text);
@@ -217,7 +217,7 @@ static int check_root(struct mr_document *document, struct mr_error *error)
 {
     static const char *const needed[] = {"identity", "hubs"};
     yaml_node_t *root = yaml_document_get_root_node(&document->yaml), *key;
-    if (root == NULL) {
+    if (!root) {
         return mr_error_set(error, "%s:1: the file is empty; config/hub.yaml is a sample",
                             document->path);
     }
@@ -225,7 +225,7 @@ static int check_root(struct mr_document *document, struct mr_error *error)
         return -1;
     }
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        if (value_of(document, root, needed[i], &key) == NULL) {
+        if (!value_of(document, root, needed[i], &key)) {
             return mr_error_set(error, "%s:1: section '%s' is missing; config/hub.yaml is a sample",
                                 document->path, needed[i]);
         }
@@ -238,11 +238,11 @@ static int check_root(struct mr_document *document, struct mr_error *error)
 static int read_whole(struct mr_document *document, struct mr_error *error)
 {
     FILE *file = fopen(document->path, "rbe");
-    if (file == NULL) {
+    if (!file) {
         return mr_error_set(error, "cannot read %s: %s", document->path, strerror(errno));
     }
     document->text = malloc(MR_DOCUMENT_BYTES_MAX + 1);
-    if (document->text == NULL) {
+    if (!document->text) {
         fclose(file);
         return mr_error_set(error, "cannot read %s: out of memory", document->path);
     }
@@ -270,7 +270,7 @@ static int parse(struct mr_document *document, struct mr_error *error)
     if (!yaml_parser_load(&parser, &document->yaml)) {
         bad = mr_error_set(error, "%s:%zu: not YAML: %s", document->path,
                            parser.problem_mark.line + 1,
-                           parser.problem != NULL ? parser.problem : "out of memory");
+                           parser.problem ? parser.problem : "out of memory");
     }
     yaml_parser_delete(&parser);
     return bad;
@@ -306,7 +306,7 @@ static yaml_node_t *find_key(struct mr_document *document, const char *section, 
     *above = mapping;
     if (*section != '\0') {
         mapping = value_of(document, mapping, section, &key);
-        if (mapping == NULL) {
+        if (!mapping) {
             return NULL;
         }
         *above = key;
@@ -316,7 +316,7 @@ static yaml_node_t *find_key(struct mr_document *document, const char *section, 
             *above = mapping;
         }
     }
-    return value_of(document, mapping, name, &key) != NULL ? key : NULL;
+    return value_of(document, mapping, name, &key) ? key : NULL;
 }
 
 unsigned mr_document_line(struct mr_document *document, const char *section, unsigned entry,
@@ -324,12 +324,12 @@ unsigned mr_document_line(struct mr_document *document, const char *section, uns
 {
     yaml_node_t *above;
     yaml_node_t *key = find_key(document, section, entry, name, &above);
-    return line_of(key != NULL ? key : above);
+    return line_of(key ? key : above);
 }
 
 bool mr_document_has(struct mr_document *document, const char *section, unsigned entry,
                      const char *name)
 {
     yaml_node_t *above;
-    return find_key(document, section, entry, name, &above) != NULL;
+    return find_key(document, section, entry, name, &above);
 }

@@ -29,7 +29,7 @@ struct schema {
 static cyaml_schema_field_t *fields_end(cyaml_schema_field_t *fields)
 {
     size_t used = 0;
-    while (fields[used].key != NULL) {
+    while (fields[used].key) {
         used++;
     }
     MR_ASSERT(used + 1 < FIELDS_MAX);
@@ -218,7 +218,7 @@ static int set_default(void *at, const struct mr_option *option)
         return 0;
     default:
         *(char **)at = strdup(option->otherwise);
-        return *(char **)at != NULL ? 0 : -1;
+        return *(char **)at ? 0 : -1;
     }
 }
 
@@ -287,14 +287,14 @@ static int complete(struct mr_hub_config *config, struct mr_document *document, 
         free(config->upload.advertise_host);
         config->upload.advertise_host = strdup(config->upload.listen_host);
     }
-    return config->upload.advertise_host != NULL ? 0 : -1;
+    return config->upload.advertise_host ? 0 : -1;
 }
 
 /* The absolute folder of the file, malloc'd, or NULL. */
 static char *folder_of(const char *path)
 {
     char *absolute = realpath(path, NULL);
-    if (absolute != NULL) {
+    if (absolute) {
         char *slash = strrchr(absolute, '/');
         slash[slash == absolute ? 1 : 0] = '\0';
     }
@@ -309,7 +309,7 @@ int mr_config_fill(struct mr_hub_config **config, struct mr_document *document,
         return -1;
     }
     char *folder = folder_of(document->path);
-    const int bad = folder == NULL ? -1 : complete(*config, document, folder);
+    const int bad = !folder ? -1 : complete(*config, document, folder);
     free(folder);
     if (bad != 0) {
         mr_config_release(*config);

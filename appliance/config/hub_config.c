@@ -31,7 +31,7 @@ int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct m
 
 void mr_hub_config_free(struct mr_hub_config *config)
 {
-    if (config != NULL) {
+    if (config) {
         mr_config_release(config);
     }
 }

@@ -70,13 +70,13 @@ static bool is_positive_float(const char *text)
 static bool is_choice(const char *text, const char *choices)
 {
     const size_t length = strlen(text);
-    for (const char *at = choices; length > 0 && at != NULL;) {
+    for (const char *at = choices; length > 0 && at;) {
         const char *bar = strchr(at, '|');
-        const size_t word = bar != NULL ? (size_t)(bar - at) : strlen(at);
+        const size_t word = bar ? (size_t)(bar - at) : strlen(at);
         if (word == length && memcmp(at, text, length) == 0) {
             return true;
         }
-        at = bar != NULL ? bar + 1 : NULL;
+        at = bar ? bar + 1 : NULL;
     }
     return false;
 }
@@ -101,7 +101,7 @@ static bool is_text(const char *text, uint64_t min, uint64_t max)
 int mr_option_check(const struct mr_option *option, const char *text, struct mr_error *error)
 {
     const unsigned long long min = option->min, max = option->max;
-    if (*text == '\0' && option->otherwise != NULL && *option->otherwise == '\0') {
+    if (*text == '\0' && option->otherwise && *option->otherwise == '\0') {
         return 0;
     }
     switch (option->kind) {

@@ -14,13 +14,13 @@
 /* --- the table ------------------------------------------------------------------------------- */
 
 /* FNV-1a from a secret start: who may choose its name still cannot choose its row. */
-static struct mr_holder_row *row_of(struct mr_server *server, const char *name)
+static struct mr_identity_quota_row *row_of(struct mr_server *server, const char *name)
 {
-    uint64_t state = server->holder_salt;
+    uint64_t state = server->quota_salt;
     for (; *name; name++) {
         state = (state ^ (uint8_t)*name) * FNV_PRIME;
     }
-    return &server->holders[(state ^ state >> 32) % ROWS];
+    return &server->quotas[(state ^ state >> 32) % ROWS];
 }
 
 /* A body that is as large as any of theirs, and a message beside it: they send one at a time. */
@@ -36,94 +36,95 @@ static size_t identity_bodies_max(const struct mr_server *server)
     return largest + MR_MESSAGE_MAX;
 }
 
-int mr_holders_open(struct mr_server *server, uint64_t salt)
+int mr_identity_quotas_open(struct mr_server *server, uint64_t salt)
 {
     TAILQ_INIT(&server->yielding);
-    server->holder_salt = salt;
+    server->quota_salt = salt;
     server->identity_bodies_max = identity_bodies_max(server);
-    server->holders = calloc(ROWS, sizeof *server->holders);
-    return server->holders ? 0 : -1;
+    server->quotas = calloc(ROWS, sizeof *server->quotas);
+    return server->quotas ? 0 : -1;
 }
 
-void mr_holders_close(struct mr_server *server)
+void mr_identity_quotas_close(struct mr_server *server)
 {
-    for (unsigned i = 0; server->holders && i < ROWS; i++) {
-        MR_ASSERT(LIST_EMPTY(&server->holders[i]));
+    for (unsigned i = 0; server->quotas && i < ROWS; i++) {
+        MR_ASSERT(LIST_EMPTY(&server->quotas[i]));
     }
-    free(server->holders);
+    free(server->quotas);
 }
 
-static struct mr_holder *find_or_new(struct mr_server *server, const struct mr_identity *identity)
+static struct mr_identity_quota *find_or_new(struct mr_server *server,
+                                             const struct mr_identity *identity)
 {
-    struct mr_holder *holder;
+    struct mr_identity_quota *quota;
     char name[MR_IDENTITY_URI_MAX];
     mr_identity_format(name, identity);
-    struct mr_holder_row *row = row_of(server, name);
-    for (holder = LIST_FIRST(row); holder; holder = LIST_NEXT(holder, in_row)) {
-        if (strcmp(holder->name, name) == 0) {
-            return holder;
+    struct mr_identity_quota_row *row = row_of(server, name);
+    for (quota = LIST_FIRST(row); quota; quota = LIST_NEXT(quota, in_row)) {
+        if (strcmp(quota->name, name) == 0) {
+            return quota;
         }
     }
-    holder = calloc(1, sizeof *holder);
-    if (holder) {
-        memccpy(holder->name, name, '\0', sizeof holder->name);
-        TAILQ_INIT(&holder->connections);
-        LIST_INSERT_HEAD(row, holder, in_row);
+    quota = calloc(1, sizeof *quota);
+    if (quota) {
+        memccpy(quota->name, name, '\0', sizeof quota->name);
+        TAILQ_INIT(&quota->connections);
+        LIST_INSERT_HEAD(row, quota, in_row);
     }
-    return holder;
+    return quota;
 }
 
-struct mr_holder *mr_holder_use(struct mr_holder *holder)
+struct mr_identity_quota *mr_identity_quota_use(struct mr_identity_quota *quota)
 {
-    holder->uses++;
-    return holder;
+    quota->uses++;
+    return quota;
 }
 
-void mr_holder_release(struct mr_holder *holder)
+void mr_identity_quota_release(struct mr_identity_quota *quota)
 {
-    if (holder && --holder->uses == 0) {
-        MR_ASSERT(holder->bodies_bytes == 0 && TAILQ_EMPTY(&holder->connections));
-        LIST_REMOVE(holder, in_row);
-        free(holder);
+    if (quota && --quota->uses == 0) {
+        MR_ASSERT(quota->bodies_bytes == 0 && TAILQ_EMPTY(&quota->connections));
+        LIST_REMOVE(quota, in_row);
+        free(quota);
     }
 }
 
 /* --- connections ----------------------------------------------------------------------------- */
 
-int mr_holder_join(struct mr_connection *connection)
+int mr_identity_quota_join(struct mr_connection *connection)
 {
-    struct mr_holder *holder = find_or_new(connection->server, &connection->peer.identity);
-    if (!holder) {
+    struct mr_identity_quota *quota = find_or_new(connection->server, &connection->peer.identity);
+    if (!quota) {
         return -1;
     }
-    connection->holder = mr_holder_use(holder);
-    TAILQ_INSERT_TAIL(&holder->connections, connection, in_holder);
-    holder->connection_count++;
+    connection->quota = mr_identity_quota_use(quota);
+    TAILQ_INSERT_TAIL(&quota->connections, connection, in_holder);
+    quota->connection_count++;
     mr_connection_note_idle(connection);
     return 0;
 }
 
-void mr_holder_leave(struct mr_connection *connection)
+void mr_identity_quota_leave(struct mr_connection *connection)
 {
-    struct mr_holder *holder = connection->holder;
+    struct mr_identity_quota *quota = connection->quota;
     mr_connection_note_busy(connection);
-    if (holder) {
-        TAILQ_REMOVE(&holder->connections, connection, in_holder);
-        holder->connection_count--;
-        connection->holder = NULL;
-        mr_holder_release(holder);
+    if (quota) {
+        TAILQ_REMOVE(&quota->connections, connection, in_holder);
+        quota->connection_count--;
+        connection->quota = NULL;
+        mr_identity_quota_release(quota);
     }
 }
 
-void mr_holder_thin_out(struct mr_connection *newest)
+void mr_identity_quota_thin_out(struct mr_connection *newest)
 {
-    const struct mr_holder *holder = newest->holder;
+    const struct mr_identity_quota *quota = newest->quota;
     const unsigned most = newest->server->config.identity_connections_max;
     if (most == 0 || newest->peer.identity.role == MR_ROLE_HUB) {
         return;
     }
-    while (holder->connection_count > most) {
-        mr_connection_give_way(TAILQ_FIRST(&holder->connections), MR_END_CROWDED);
+    while (quota->connection_count > most) {
+        mr_connection_give_way(TAILQ_FIRST(&quota->connections), MR_END_CROWDED);
     }
 }
 
@@ -163,10 +164,10 @@ static size_t *pool_of(const struct mr_request *request)
     return is_hubs(request) ? &request->server->hub_bodies_bytes : &request->server->bodies_bytes;
 }
 
-static bool holder_has_room(const struct mr_request *request, size_t more)
+static bool quota_has_room(const struct mr_request *request, size_t more)
 {
     const size_t most = request->server->identity_bodies_max;
-    return is_hubs(request) || (more <= most && request->holder->bodies_bytes <= most - more);
+    return is_hubs(request) || (more <= most && request->quota->bodies_bytes <= most - more);
 }
 
 /* A device that comes back over a new connection need not wait until the lost one is found out:
@@ -176,38 +177,38 @@ static void make_way(struct mr_request *newer, size_t more)
 {
     struct mr_connection *connection;
     struct mr_request *request, *next;
-    for (connection = TAILQ_FIRST(&newer->holder->connections); connection != newer->connection;
+    for (connection = TAILQ_FIRST(&newer->quota->connections); connection != newer->connection;
          connection = TAILQ_NEXT(connection, in_holder)) {
         for (request = LIST_FIRST(&connection->requests); request; request = next) {
             next = LIST_NEXT(request, in_connection);
-            if (holder_has_room(newer, more)) {
+            if (quota_has_room(newer, more)) {
                 return;
             }
             if (request->state == MR_REQUEST_RECEIVING && request->body_room > 0) {
-                mr_request_refuse(request, 503, "busy", 1000,
+                mr_request_refuse(request, MR_REFUSAL_BUSY, 1000,
                                   "this identity sends a body over a newer connection");
             }
         }
     }
 }
 
-bool mr_holder_make_room(struct mr_request *request, size_t more)
+bool mr_identity_quota_make_room(struct mr_request *request, size_t more)
 {
-    if (!holder_has_room(request, more)) {
+    if (!quota_has_room(request, more)) {
         make_way(request, more);
     }
     const size_t most = request->server->config.bodies_bytes_max;
-    return holder_has_room(request, more) && more <= most && *pool_of(request) <= most - more;
+    return quota_has_room(request, more) && more <= most && *pool_of(request) <= most - more;
 }
 
-void mr_holder_count(struct mr_request *request, size_t more)
+void mr_identity_quota_count(struct mr_request *request, size_t more)
 {
     *pool_of(request) += more;
-    request->holder->bodies_bytes += more;
+    request->quota->bodies_bytes += more;
 }
 
-void mr_holder_uncount(struct mr_request *request, size_t less)
+void mr_identity_quota_uncount(struct mr_request *request, size_t less)
 {
     *pool_of(request) -= less;
-    request->holder->bodies_bytes -= less;
+    request->quota->bodies_bytes -= less;
 }

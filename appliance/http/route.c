@@ -34,7 +34,7 @@ static int fits(const char *pattern, char *path, struct span *params)
         params[count++] = (struct span){path, length};
         path += length;
         pattern = strchr(pattern, '}');
-        MR_ASSERT(pattern != NULL);
+        MR_ASSERT(pattern);
         pattern++;
     }
     return *path ? -1 : count;

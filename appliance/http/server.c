@@ -187,7 +187,7 @@ static int open_tables(struct mr_server *server, const struct mr_server_config *
             return -1;
         }
     }
-    return mr_holders_open(server, salt);
+    return mr_identity_quotas_open(server, salt);
 }
 
 static int start(struct mr_server *server, const struct mr_server_config *config,
@@ -257,12 +257,12 @@ void mr_server_close(struct mr_server *server)
     }
     while ((request = LIST_FIRST(&server->requests)) != NULL) {
         LIST_REMOVE(request, in_server); /* its handler may still answer, into the void */
-        mr_holder_uncount(request, request->body_room);
-        mr_holder_release(request->holder);
-        request->holder = NULL;
+        mr_identity_quota_uncount(request, request->body_room);
+        mr_identity_quota_release(request->quota);
+        request->quota = NULL;
         request->server = NULL;
     }
-    mr_holders_close(server);
+    mr_identity_quotas_close(server);
     for (unsigned i = 0; i < MR_LIMITS; i++) {
         mr_buckets_free(server->buckets[i]);
     }

@@ -16,6 +16,7 @@
 #include "transport/revocation.h"
 #include "base/error.h"
 #include "wire/identity.h"
+#include "wire/refusal.h"
 
 struct mr_server;
 struct mr_request; /* owned by the server until answered */
@@ -105,9 +106,9 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
 void mr_request_answer_borrowed(struct mr_request *request, int status, const char *content_type,
                                 const void *body, size_t length, mr_loop_fn released,
                                 void *context);
-/* A refusal in the body format of wire/messages.h (struct mr_refusal). */
-void mr_request_refuse(struct mr_request *request, int status, const char *code,
+/* A refusal in the body format of wire/messages.h, with the status that goes with its code. */
+void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
                        uint32_t retry_after_ms, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+    __attribute__((format(printf, 4, 5)));
 
 #endif

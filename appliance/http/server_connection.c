@@ -82,7 +82,7 @@ void mr_connection_free(struct mr_connection *connection)
     struct mr_server *server = connection->server;
     leave_strangers(connection);
     drop_session(connection);
-    mr_holder_leave(connection);
+    mr_identity_quota_leave(connection);
     mr_loop_fd_remove(server->loop, connection->fd);
     close(connection->fd);
     mr_timer_close(connection->timer);
@@ -101,7 +101,7 @@ static void linger(struct mr_connection *connection)
         return;
     }
     connection->state = MR_CONNECTION_LINGER;
-    mr_holder_leave(connection);
+    mr_identity_quota_leave(connection);
     if (!connection->is_stranger) {
         mr_connection_note_over(connection);
     }
@@ -295,7 +295,7 @@ static bool on_handshake(struct mr_connection *connection)
         fail_handshake(connection, MR_HANDSHAKE_REVOKED, "revoked during its handshake");
         return false;
     }
-    if (start_session(connection) != 0 || mr_holder_join(connection) != 0) {
+    if (start_session(connection) != 0 || mr_identity_quota_join(connection) != 0) {
         fail_handshake(connection, MR_HANDSHAKE_PROTOCOL, "out of memory");
         return false;
     }
@@ -304,7 +304,7 @@ static bool on_handshake(struct mr_connection *connection)
     connection->state = MR_CONNECTION_OPEN;
     connection->idle_since_ms = mr_loop_now_ms(server->loop);
     mr_timer_arm(connection->timer, connection->idle_since_ms + half_idle_ms(server));
-    mr_holder_thin_out(connection);
+    mr_identity_quota_thin_out(connection);
     return true;
 }
 

@@ -32,15 +32,15 @@
 /* --- identities ------------------------------------------------------------------------------ */
 
 /* One that has a connection or a request. */
-struct mr_holder {
-    LIST_ENTRY(mr_holder) in_row;
+struct mr_identity_quota {
+    LIST_ENTRY(mr_identity_quota) in_row;
     char name[MR_IDENTITY_URI_MAX];
     unsigned uses;                           /* connections and requests that point here */
     TAILQ_HEAD(, mr_connection) connections; /* through their handshake, the oldest first */
     unsigned connection_count;
     size_t bodies_bytes;
 };
-LIST_HEAD(mr_holder_row, mr_holder);
+LIST_HEAD(mr_identity_quota_row, mr_identity_quota);
 
 /* --- requests -------------------------------------------------------------------------------- */
 
@@ -65,7 +65,7 @@ struct mr_request {
     LIST_ENTRY(mr_request) in_connection;
     struct mr_server *server;         /* NULL once the server is closed */
     struct mr_connection *connection; /* NULL once the stream is gone */
-    struct mr_holder *holder;         /* NULL once the server is closed */
+    struct mr_identity_quota *quota;  /* NULL once the server is closed */
     int32_t stream;
     enum mr_request_state state;
     struct mr_identity identity;
@@ -80,7 +80,7 @@ struct mr_request {
     struct mr_route_match match;
 
     uint8_t *body;
-    size_t body_length, body_room; /* body_room is counted: see mr_holder_count */
+    size_t body_length, body_room; /* body_room is counted: see mr_identity_quota_count */
     size_t moved_then;             /* bytes that had come at the last look at its progress */
     unsigned strikes;              /* looks in a row without progress */
     struct mr_answer answer;
@@ -134,7 +134,7 @@ struct mr_connection {
     TAILQ_ENTRY(mr_connection) in_strangers;
     TAILQ_ENTRY(mr_connection) in_holder;
     TAILQ_ENTRY(mr_connection) in_yielding;
-    struct mr_holder *holder; /* NULL before its handshake is done, and once it is over */
+    struct mr_identity_quota *quota; /* NULL before its handshake is done, and once it is over */
     bool yields;
     bool is_stranger; /* never came through a handshake: it goes on, or failed and lingers */
     struct mr_server *server;
@@ -200,8 +200,8 @@ struct mr_server {
     unsigned stranger_count; /* of these */
     /* Over, and devices' without requests: the longest first. */
     TAILQ_HEAD(, mr_connection) yielding;
-    struct mr_holder_row *holders;
-    uint64_t holder_salt;
+    struct mr_identity_quota_row *quotas;
+    uint64_t quota_salt;
     struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity */
     LIST_HEAD(, mr_request) requests;
     unsigned request_count;
@@ -236,24 +236,24 @@ int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **
 int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
 
 /* server_holder.c */
-int mr_holders_open(struct mr_server *server, uint64_t salt); /* once the routes are set */
-void mr_holders_close(struct mr_server *server);              /* after all that use them */
-struct mr_holder *mr_holder_use(struct mr_holder *holder);
-void mr_holder_release(struct mr_holder *holder); /* NULL allowed */
+int mr_identity_quotas_open(struct mr_server *server, uint64_t salt); /* once the routes are set */
+void mr_identity_quotas_close(struct mr_server *server);              /* after all that use them */
+struct mr_identity_quota *mr_identity_quota_use(struct mr_identity_quota *quota);
+void mr_identity_quota_release(struct mr_identity_quota *quota); /* NULL allowed */
 /* The handshake is done: the connection is among its identity's. 0, or -1: out of memory. */
-int mr_holder_join(struct mr_connection *connection);
-void mr_holder_leave(struct mr_connection *connection); /* also where it never joined */
+int mr_identity_quota_join(struct mr_connection *connection);
+void mr_identity_quota_leave(struct mr_connection *connection); /* also where it never joined */
 /* Ends the oldest connections of the newest one's identity beyond identity_connections_max. */
-void mr_holder_thin_out(struct mr_connection *newest);
+void mr_identity_quota_thin_out(struct mr_connection *newest);
 /* For the order in which connections yield to newcomers: it has no request, has one, is over. */
 void mr_connection_note_idle(struct mr_connection *connection);
 void mr_connection_note_busy(struct mr_connection *connection);
 void mr_connection_note_over(struct mr_connection *connection);
 /* True if the request's body may grow by so much, within its identity's bound and the server's.
  * May refuse bodies that come over older connections of the same identity. */
-bool mr_holder_make_room(struct mr_request *request, size_t more);
-void mr_holder_count(struct mr_request *request, size_t more);
-void mr_holder_uncount(struct mr_request *request, size_t less);
+bool mr_identity_quota_make_room(struct mr_request *request, size_t more);
+void mr_identity_quota_count(struct mr_request *request, size_t more);
+void mr_identity_quota_uncount(struct mr_request *request, size_t less);
 
 /* server_request.c */
 struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream);

@@ -23,7 +23,7 @@ struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stre
     }
     request->server = server;
     request->connection = connection;
-    request->holder = mr_holder_use(connection->holder);
+    request->quota = mr_identity_quota_use(connection->quota);
     request->stream = stream;
     request->identity = connection->peer.identity;
     request->serial = connection->peer.serial;
@@ -51,7 +51,7 @@ static void drop_body(struct mr_request *request)
 {
     OPENSSL_clear_free(request->body, request->body_room); /* seeds come this way */
     if (request->server) {
-        mr_holder_uncount(request, request->body_room);
+        mr_identity_quota_uncount(request, request->body_room);
     }
     request->body = NULL;
     request->body_length = request->body_room = 0;
@@ -91,7 +91,7 @@ static void request_free(struct mr_request *request)
         LIST_REMOVE(request, in_server);
         request->server->request_count--;
     }
-    mr_holder_release(request->holder);
+    mr_identity_quota_release(request->quota);
     release_answer(request);
     free(request);
 }
@@ -110,7 +110,7 @@ void mr_request_stream_gone(struct mr_request *request)
 static int grow(struct mr_request *request, size_t room)
 {
     const size_t more = room - request->body_room;
-    if (!mr_holder_make_room(request, more)) {
+    if (!mr_identity_quota_make_room(request, more)) {
         return -1;
     }
     uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);
@@ -119,7 +119,7 @@ static int grow(struct mr_request *request, size_t room)
     }
     request->body = body;
     request->body_room = room;
-    mr_holder_count(request, more);
+    mr_identity_quota_count(request, more);
     return 0;
 }
 
@@ -243,7 +243,7 @@ static void answer(struct mr_request *request, int status, const char *content_t
     request->answer = body;
     if (request->server) {
         request->server->counters.answers[status / 100]++;
-        request->server->counters.answers_void += connection == NULL;
+        request->server->counters.answers_void += !connection;
     }
     if (!connection) {
         request_free(request);
@@ -288,16 +288,15 @@ void mr_request_answer(struct mr_request *request, int status, const char *conte
     mr_request_answer_owned(request, status, content_type, copy, length);
 }
 
-void mr_request_refuse(struct mr_request *request, int status, const char *code,
+void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
                        uint32_t retry_after_ms, const char *format, ...)
 {
-    struct mr_refusal refusal = {.retry_after_ms = retry_after_ms};
+    struct mr_refusal refusal = {.code = code, .retry_after_ms = retry_after_ms};
     va_list args;
-    snprintf(refusal.code, sizeof refusal.code, "%s", code);
     va_start(args, format);
-    vsnprintf(refusal.message, sizeof refusal.message, format, args);
+    vsnprintf(refusal.text, sizeof refusal.text, format, args);
     va_end(args);
     char *text = mr_refusal_encode(&refusal);
-    mr_request_answer_owned(request, status, text ? "application/json" : NULL, text,
-                            text ? strlen(text) : 0);
+    mr_request_answer_owned(request, mr_refusal_status(code), text ? "application/json" : NULL,
+                            text, text ? strlen(text) : 0);
 }

@@ -39,7 +39,7 @@ static bool is_over(struct mr_request *request, enum mr_limit limit, const void 
         return false;
     }
     server->counters.limited[limit]++;
-    mr_request_refuse(request, 429, "rate_limited", retry_after_ms,
+    mr_request_refuse(request, MR_REFUSAL_RATE_LIMITED, retry_after_ms,
                       "too many requests from this %s",
                       limit == MR_LIMIT_IDENTITY_REQUESTS ? "identity" : "address");
     return true;
@@ -66,7 +66,7 @@ static bool is_crowded(struct mr_request *request)
     return (request->identity.role != MR_ROLE_HUB &&
             server->request_count > server->requests_max) ||
            (request->content_length != UINT64_MAX &&
-            !mr_holder_make_room(request, (size_t)request->content_length));
+            !mr_identity_quota_make_room(request, (size_t)request->content_length));
 }
 
 /* All headers are there: refuses at once what will never be handled, body or not. */
@@ -80,18 +80,18 @@ static void admit(struct mr_request *request)
         &request->match, server->routes, server->route_count, request->method, request->path);
     const struct mr_route *route = request->match.route;
     if (result == MR_ROUTE_NO_PATH) {
-        mr_request_refuse(request, 404, "not_found", 0, "there is nothing at this path");
+        mr_request_refuse(request, MR_REFUSAL_NOT_FOUND, 0, "there is nothing at this path");
     } else if (result == MR_ROUTE_NO_METHOD) {
-        mr_request_refuse(request, 405, "wrong_method", 0, "this path knows %s",
+        mr_request_refuse(request, MR_REFUSAL_WRONG_METHOD, 0, "this path knows %s",
                           request->match.allow);
     } else if (!(route->roles & MR_ROLE_BIT(request->identity.role))) {
-        mr_request_refuse(request, 403, "unauthorised_role", 0,
+        mr_request_refuse(request, MR_REFUSAL_UNAUTHORISED_ROLE, 0,
                           "the certificate's role may not do this");
     } else if (request->content_length != UINT64_MAX && request->content_length > route->body_max) {
-        mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
-                          route->body_max);
+        mr_request_refuse(request, MR_REFUSAL_BODY_TOO_LARGE, 0,
+                          "a body here has at most %zu bytes", route->body_max);
     } else if (is_crowded(request)) {
-        mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
+        mr_request_refuse(request, MR_REFUSAL_BUSY, 1000, "too many requests are under way");
     }
 }
 
@@ -167,7 +167,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 static void keep(char *out, size_t room, const uint8_t *value, size_t length)
 {
-    if (length < room && memchr(value, 0, length) == NULL) {
+    if (length < room && !memchr(value, 0, length)) {
         memcpy(out, value, length);
         out[length] = '\0';
     }
@@ -248,10 +248,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     }
     const size_t bound = request->match.route->body_max, before = request->body_length;
     if (length > bound - request->body_length) {
-        mr_request_refuse(request, 413, "body_too_large", 0, "a body here has at most %zu bytes",
-                          bound);
+        mr_request_refuse(request, MR_REFUSAL_BODY_TOO_LARGE, 0,
+                          "a body here has at most %zu bytes", bound);
     } else if (mr_request_append(request, data, length) != 0) {
-        mr_request_refuse(request, 503, "busy", 1000, "too many requests are under way");
+        mr_request_refuse(request, MR_REFUSAL_BUSY, 1000, "too many requests are under way");
     } else {
         tell_progress(request, before);
     }

@@ -27,7 +27,7 @@ static bool takes_role(const struct mr_hub *hub, const char *role)
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
-    const struct mr_round_room room = {
+    const struct mr_round_context context = {
         .config = hub->config,
         .hubs = hub->hubs,
         .hubs_count = hub->config->hubs_count,
@@ -55,8 +55,8 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
                             "its role is %s (set it to %s or both)",
                             hub->config->identity.index, role, hub->config->round.role, role);
     }
-    return first ? mr_lead_run_open(&hub->lead, &room, &lead, error)
-                 : mr_helper_run_open(&hub->helper, &room, &helper, error);
+    return first ? mr_lead_driver_open(&hub->lead, &context, &lead, error)
+                 : mr_helper_driver_open(&hub->helper, &context, &helper, error);
 }
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
@@ -137,17 +137,17 @@ void mr_hub_close(struct mr_hub *hub)
         return;
     }
     if (hub->lead) {
-        mr_lead_run_stop(hub->lead);
+        mr_lead_driver_stop(hub->lead);
     }
     if (hub->helper) {
-        mr_helper_run_stop(hub->helper);
+        mr_helper_driver_stop(hub->helper);
     }
     mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
     mr_loop_run(hub->loop);
     mr_waiting_close(hub->waiting);
     hub->waiting = NULL;
-    mr_helper_run_close(hub->helper);
-    mr_lead_run_close(hub->lead);
+    mr_helper_driver_close(hub->helper);
+    mr_lead_driver_close(hub->lead);
     if (hub->server) {
         mr_server_close(hub->server);
     }

@@ -58,7 +58,7 @@ static void read_again(struct mr_hub *hub)
     hub->revocation_why.text[0] = '\0';
     tell(hub);
     if (hub->lead) {
-        mr_lead_revocation(mr_lead_run_core(hub->lead));
+        mr_lead_revocation(mr_lead_driver_core(hub->lead));
     }
 }
 

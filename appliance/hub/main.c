@@ -231,7 +231,7 @@ static int finish_confinement(struct confinement *confinement, struct mr_hub *hu
         return -1;
     }
     if (hub->lead && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
-        mr_upload_plane_confine(mr_lead_run_plane(hub->lead));
+        mr_upload_plane_confine(mr_lead_driver_plane(hub->lead));
     }
     for (int i = 0; i < MR_SANDBOX_PARTS; i++) {
         const bool in_force = sandbox->parts[i].in_force;

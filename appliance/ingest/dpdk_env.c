@@ -39,15 +39,18 @@ void mr_dpdk_ear_end(struct mr_dpdk_ear *ear, char text[160])
     FILE *stream = ear->stream;
 
     stop_listening();
-    if (stream != NULL)
+    if (stream) {
         fclose(stream);
+    }
     snprintf(text, 160, "no reason given");
-    if (ear->heard == NULL)
+    if (!ear->heard) {
         return;
+    }
     /* The first line is the cause, the rest is what follows from it. */
     const size_t length = strcspn(ear->heard, "\n");
-    if (length > 0)
+    if (length > 0) {
         snprintf(text, 160, "%.*s", (int)length, ear->heard);
+    }
     free(ear->heard);
 }
 
@@ -57,18 +60,21 @@ static bool has_hugepages(void)
     unsigned long long free_pages = 0;
     FILE *file = fopen("/proc/meminfo", "re");
 
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "HugePages_Free:", 15) == 0)
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "HugePages_Free:", 15) == 0) {
             free_pages = strtoull(line + 15, NULL, 10);
-    if (file != NULL)
+        }
+    }
+    if (file) {
         fclose(file);
+    }
     return free_pages > 0;
 }
 
 /* "0000:03:00.0" and the like. */
 static bool is_pci(const char *device)
 {
-    return isxdigit((unsigned char)device[0]) && strchr(device, ':') != NULL &&
+    return isxdigit((unsigned char)device[0]) && strchr(device, ':') &&
            strchr(device, ':') < device + 5;
 }
 
@@ -97,15 +103,17 @@ static int start(const char *device, const char *more, struct mr_error *error)
     } else {
         words[count++] = "--no-pci";
     }
-    snprintf(extra, sizeof extra, "%s", more != NULL ? more : "");
-    for (char *word = strtok_r(extra, " ", &rest); word != NULL && count < WORDS_MAX - 1;
-         word = strtok_r(NULL, " ", &rest))
+    snprintf(extra, sizeof extra, "%s", more ? more : "");
+    for (char *word = strtok_r(extra, " ", &rest); word && count < WORDS_MAX - 1;
+         word = strtok_r(NULL, " ", &rest)) {
         words[count++] = word;
+    }
     mr_dpdk_ear_begin(&ear);
     const int failed = rte_eal_init(count, words) < 0 ? rte_errno : 0;
     mr_dpdk_ear_end(&ear, why);
-    if (failed == 0 || failed == EALREADY)
+    if (failed == 0 || failed == EALREADY) {
         return 0;
+    }
     return mr_error_set(error,
                         "DPDK does not start: %s (see upload.dpdk_eal, hugepages, and "
                         "`millrace doctor`)",
@@ -119,8 +127,9 @@ int mr_dpdk_env_start(const char *device, const char *more, struct mr_error *err
     /* EAL binds whoever starts it to a CPU; whose thread that is, is not its business. */
     const int kept = pthread_getaffinity_np(pthread_self(), sizeof cpus, &cpus);
     const int failed = start(device, more, error);
-    if (kept == 0)
+    if (kept == 0) {
         (void)pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    }
     return failed;
 }
 
@@ -131,14 +140,16 @@ int mr_dpdk_env_attach(const char *device, uint16_t *port_id, struct mr_error *e
 
     snprintf(name, sizeof name, "%s", device);
     name[strcspn(name, ",")] = '\0';
-    if (rte_eth_dev_get_port_by_name(name, port_id) == 0)
+    if (rte_eth_dev_get_port_by_name(name, port_id) == 0) {
         return 0;
+    }
     mr_dpdk_ear_begin(&ear);
     const int failed =
         rte_dev_probe(device) != 0 ? -1 : rte_eth_dev_get_port_by_name(name, port_id);
     mr_dpdk_ear_end(&ear, why);
-    if (failed == 0)
+    if (failed == 0) {
         return 0;
+    }
     return mr_error_set(error,
                         "DPDK has no port \"%s\": %s; a device is written as "
                         "net_af_xdp0,iface=eth1 or 0000:03:00.0",

@@ -16,7 +16,7 @@
 #include <rte_ring.h>
 
 #include "appliance/ingest/dpdk_env.h"
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 #define BURST        32u
 #define NAP_BUSY_US  500u /* 64,000 frames a second each way, at most */
@@ -82,8 +82,9 @@ static int open_rings(struct mr_dpdk_port *port, struct mr_error *error)
     snprintf(name, sizeof name, "mr_f%u", port->id);
     port->from_kernel =
         rte_ring_create(name, MR_DPDK_TO_KERNEL, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_SP_ENQ);
-    if (port->to_kernel == NULL || port->from_kernel == NULL)
+    if (!port->to_kernel || !port->from_kernel) {
         return mr_error_set(error, "no memory for the exception path's rings");
+    }
     return 0;
 }
 
@@ -96,12 +97,14 @@ static int open_device(struct mr_dpdk_exception *exception, const char *device,
     struct rte_ether_addr mac;
     char name[RTE_MEMPOOL_NAMESIZE], why[160];
 
-    if (mr_dpdk_env_attach(device, &exception->id, error) != 0)
+    if (mr_dpdk_env_attach(device, &exception->id, error) != 0) {
         return mr_error_prefix(error, "upload.dpdk_exception: ");
+    }
     snprintf(name, sizeof name, "mr_x%u", port->id);
     port->kernel_pool = mr_dpdk_pool(port, name, exception->id, POOL_BUFFERS, error);
-    if (port->kernel_pool == NULL)
+    if (!port->kernel_pool) {
         return -1;
+    }
     memcpy(mac.addr_bytes, port->local.mac, sizeof mac.addr_bytes);
     mr_dpdk_ear_begin(&ear);
     const bool failed =
@@ -113,8 +116,9 @@ static int open_device(struct mr_dpdk_exception *exception, const char *device,
     /* The kernel takes what is addressed to it: its interface has the port's own MAC. */
     const bool named = !failed && rte_eth_dev_default_mac_addr_set(exception->id, &mac) == 0;
     mr_dpdk_ear_end(&ear, why);
-    if (named)
+    if (named) {
         return 0;
+    }
     return mr_error_set(error, "upload.dpdk_exception: %s does not start with the port's MAC: %s",
                         exception->name, why);
 }
@@ -127,8 +131,9 @@ static int start_thread(struct mr_dpdk_exception *exception, struct mr_error *er
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int failed = pthread_create(&exception->thread, NULL, run, exception);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    }
     exception->running = true;
     pthread_setname_np(exception->thread, "mr-exception");
     return 0;
@@ -139,7 +144,7 @@ struct mr_dpdk_exception *mr_dpdk_exception_open(struct mr_dpdk_port *port, cons
 {
     struct mr_dpdk_exception *exception = calloc(1, sizeof *exception);
 
-    if (exception == NULL) {
+    if (!exception) {
         mr_error_set(error, "out of memory for the exception path");
         return NULL;
     }
@@ -159,26 +164,30 @@ static void drain(struct rte_ring **ring)
 {
     void *frame;
 
-    while (*ring != NULL && rte_ring_dequeue(*ring, &frame) == 0)
+    while (*ring && rte_ring_dequeue(*ring, &frame) == 0) {
         rte_pktmbuf_free(frame);
+    }
     rte_ring_free(*ring);
     *ring = NULL;
 }
 
 void mr_dpdk_exception_close(struct mr_dpdk_exception *exception)
 {
-    if (exception == NULL)
+    if (!exception) {
         return;
+    }
     if (exception->running) {
         atomic_store_explicit(&exception->stop, true, memory_order_release);
         pthread_join(exception->thread, NULL);
     }
     drain(&exception->port->to_kernel);
     drain(&exception->port->from_kernel);
-    if (exception->started)
+    if (exception->started) {
         (void)rte_eth_dev_stop(exception->id);
-    if (exception->id != RTE_MAX_ETHPORTS)
+    }
+    if (exception->id != RTE_MAX_ETHPORTS) {
         mr_dpdk_env_detach(exception->id);
+    }
     free(exception);
 }
 

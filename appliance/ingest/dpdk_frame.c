@@ -43,15 +43,17 @@ static void put16(uint8_t *at, uint32_t value)
 /* The ones' complement sum of RFC 1071, not folded; `bytes` may be odd. */
 static uint32_t sum16(uint32_t sum, const uint8_t *at, uint32_t bytes)
 {
-    for (; bytes > 1; at += 2, bytes -= 2)
+    for (; bytes > 1; at += 2, bytes -= 2) {
         sum += get16(at);
+    }
     return bytes == 1 ? sum + ((uint32_t)at[0] << 8) : sum;
 }
 
 static uint16_t fold(uint32_t sum)
 {
-    while (sum >> 16 != 0)
+    while (sum >> 16 != 0) {
         sum = (sum & 0xffff) + (sum >> 16);
+    }
     return (uint16_t)~sum;
 }
 
@@ -70,13 +72,16 @@ static bool is_ours(const struct mr_frame_local *local, const uint8_t *udp)
 static enum mr_frame_kind parse_udp(struct mr_frame *frame, const struct mr_frame_local *local,
                                     uint8_t *udp, uint32_t left)
 {
-    if (left < UDP_BYTES)
+    if (left < UDP_BYTES) {
         return bad(frame, MR_FRAME_DROP_malformed);
-    if (!is_ours(local, udp))
+    }
+    if (!is_ours(local, udp)) {
         return MR_FRAME_KERNEL;
+    }
     const uint32_t length = get16(udp + 4);
-    if (length < UDP_BYTES || length > left || get16(udp) == 0)
+    if (length < UDP_BYTES || length > left || get16(udp) == 0) {
         return bad(frame, MR_FRAME_DROP_malformed);
+    }
     frame->from.port = get16(udp);
     frame->port_index = (uint16_t)(get16(udp + 2) - local->port_base);
     frame->payload = udp + UDP_BYTES;
@@ -87,16 +92,20 @@ static enum mr_frame_kind parse_udp(struct mr_frame *frame, const struct mr_fram
 static enum mr_frame_kind parse_v4(struct mr_frame *frame, const struct mr_frame_local *local,
                                    uint8_t *ip, uint32_t left, bool checked)
 {
-    if (left < V4_BYTES)
+    if (left < V4_BYTES) {
         return bad(frame, MR_FRAME_DROP_malformed);
+    }
     const uint32_t head = 4u * (ip[0] & 15u), total = get16(ip + 2);
-    if (ip[0] >> 4 != 4 || head < V4_BYTES || total < head || total > left)
+    if (ip[0] >> 4 != 4 || head < V4_BYTES || total < head || total > left) {
         return bad(frame, MR_FRAME_DROP_malformed);
+    }
     /* All zeros ("no IPv4 here") is nobody's destination. */
-    if (ip[9] != PROTOCOL_UDP || memcmp(ip + 16, local->v4.s6_addr + 12, 4) != 0)
+    if (ip[9] != PROTOCOL_UDP || memcmp(ip + 16, local->v4.s6_addr + 12, 4) != 0) {
         return MR_FRAME_KERNEL;
-    if (!checked && fold(sum16(0, ip, head)) != 0)
+    }
+    if (!checked && fold(sum16(0, ip, head)) != 0) {
         return bad(frame, MR_FRAME_DROP_bad_checksum);
+    }
     const uint32_t fragment = get16(ip + 6) & 0x3fffu; /* more to come, or an offset */
     if (fragment == 0 && head == V4_BYTES) {
         memset(&frame->from.host, 0, sizeof frame->from.host);
@@ -105,8 +114,9 @@ static enum mr_frame_kind parse_v4(struct mr_frame *frame, const struct mr_frame
         return parse_udp(frame, local, ip + V4_BYTES, total - V4_BYTES);
     }
     /* Only a first fragment tells its port; the kernel throws the others away for want of it. */
-    if ((fragment & 0x1fff) != 0 || total < head + UDP_BYTES || !is_ours(local, ip + head))
+    if ((fragment & 0x1fff) != 0 || total < head + UDP_BYTES || !is_ours(local, ip + head)) {
         return MR_FRAME_KERNEL;
+    }
     return bad(frame, fragment != 0 ? MR_FRAME_DROP_fragment : MR_FRAME_DROP_options);
 }
 
@@ -119,16 +129,19 @@ static enum mr_frame_kind parse_v6_chain(struct mr_frame *frame, const struct mr
 
     for (int i = 0; i < V6_CHAIN_MAX && at + UDP_BYTES <= total; i++) {
         if (next == PROTOCOL_UDP) {
-            if (!is_ours(local, ip + at))
+            if (!is_ours(local, ip + at)) {
                 return MR_FRAME_KERNEL;
+            }
             return bad(frame, fragment ? MR_FRAME_DROP_fragment : MR_FRAME_DROP_options);
         }
-        if (next != 0 && next != 43 && next != 60 && next != V6_FRAGMENT)
+        if (next != 0 && next != 43 && next != 60 && next != V6_FRAGMENT) {
             return MR_FRAME_KERNEL;
+        }
         if (next == V6_FRAGMENT) {
             fragment = true;
-            if ((get16(ip + at + 2) & 0xfff8u) != 0)
+            if ((get16(ip + at + 2) & 0xfff8u) != 0) {
                 return MR_FRAME_KERNEL; /* not the first */
+            }
         }
         const uint32_t bytes = next == V6_FRAGMENT ? 8u : 8u * (ip[at + 1] + 1u);
         next = ip[at];
@@ -140,15 +153,19 @@ static enum mr_frame_kind parse_v6_chain(struct mr_frame *frame, const struct mr
 static enum mr_frame_kind parse_v6(struct mr_frame *frame, const struct mr_frame_local *local,
                                    uint8_t *ip, uint32_t left)
 {
-    if (left < V6_BYTES)
+    if (left < V6_BYTES) {
         return bad(frame, MR_FRAME_DROP_malformed);
+    }
     const uint32_t total = V6_BYTES + get16(ip + 4);
-    if (ip[0] >> 4 != 6 || total > left)
+    if (ip[0] >> 4 != 6 || total > left) {
         return bad(frame, MR_FRAME_DROP_malformed);
-    if (memcmp(ip + 24, &local->v6, sizeof local->v6) != 0)
+    }
+    if (memcmp(ip + 24, &local->v6, sizeof local->v6) != 0) {
         return MR_FRAME_KERNEL;
-    if (ip[6] != PROTOCOL_UDP)
+    }
+    if (ip[6] != PROTOCOL_UDP) {
         return parse_v6_chain(frame, local, ip, total);
+    }
     memcpy(&frame->from.host, ip + 8, sizeof frame->from.host);
     return parse_udp(frame, local, ip + V6_BYTES, total - V6_BYTES);
 }
@@ -158,12 +175,15 @@ enum mr_frame_kind mr_frame_parse(struct mr_frame *frame, const struct mr_frame_
 {
     uint32_t at = ETHERNET_BYTES;
 
-    if (length < ETHERNET_BYTES + TAG_BYTES || (bytes[6] & 1) != 0)
+    if (length < ETHERNET_BYTES + TAG_BYTES || (bytes[6] & 1) != 0) {
         return bad(frame, MR_FRAME_DROP_malformed);
-    if ((bytes[0] & 1) != 0)
+    }
+    if ((bytes[0] & 1) != 0) {
         return MR_FRAME_KERNEL; /* broadcast and multicast */
-    if (memcmp(bytes, local->mac, sizeof local->mac) != 0)
+    }
+    if (memcmp(bytes, local->mac, sizeof local->mac) != 0) {
         return bad(frame, MR_FRAME_DROP_other_mac);
+    }
     uint32_t type = get16(bytes + 12);
     frame->from.link.vlan = 0;
     if (type == ETHERTYPE_VLAN) {
@@ -172,10 +192,12 @@ enum mr_frame_kind mr_frame_parse(struct mr_frame *frame, const struct mr_frame_
         at += TAG_BYTES;
     }
     memcpy(frame->from.link.mac, bytes + 6, sizeof frame->from.link.mac);
-    if (type == ETHERTYPE_V4)
+    if (type == ETHERTYPE_V4) {
         return parse_v4(frame, local, bytes + at, length - at, checked);
-    if (type == ETHERTYPE_V6)
+    }
+    if (type == ETHERTYPE_V6) {
         return parse_v6(frame, local, bytes + at, length - at);
+    }
     return MR_FRAME_KERNEL;
 }
 

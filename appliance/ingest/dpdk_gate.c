@@ -24,7 +24,7 @@
 #include <rte_ethdev.h>
 
 #include "appliance/ingest/dpdk_env.h"
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 #define MESSAGE_BYTES_MAX 256
 #define RETRY_MS          50
@@ -52,8 +52,9 @@ static socklen_t name_set(struct sockaddr_un *name, const char *path, bool abstr
 {
     name->sun_family = AF_UNIX;
     memcpy(name->sun_path + (abstract ? 1 : 0), path, strnlen(path, PATH_MAX_BYTES));
-    if (!abstract)
+    if (!abstract) {
         return sizeof *name;
+    }
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strnlen(path, PATH_MAX_BYTES));
 }
 
@@ -63,10 +64,11 @@ static void argument(const char *device, const char *key, char value[128])
     const size_t length = strlen(key);
 
     *value = '\0';
-    for (const char *at = strchr(device, ','); at != NULL; at = strchr(at, ',')) {
+    for (const char *at = strchr(device, ','); at; at = strchr(at, ',')) {
         at++;
-        if (strncmp(at, key, length) == 0 && at[length] == '=')
+        if (strncmp(at, key, length) == 0 && at[length] == '=') {
             snprintf(value, 128, "%.*s", (int)strcspn(at + length + 1, ","), at + length + 1);
+        }
     }
 }
 
@@ -77,10 +79,11 @@ static void rewrite(const char *device, const char *path, char inner[512])
 
     snprintf(text, sizeof text, "%s", device);
     *inner = '\0';
-    for (char *one = strtok_r(text, ",", &rest); one != NULL; one = strtok_r(NULL, ",", &rest)) {
+    for (char *one = strtok_r(text, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
         const size_t used = strlen(inner);
-        if (strncmp(one, "socket", 6) != 0)
+        if (strncmp(one, "socket", 6) != 0) {
             snprintf(inner + used, 512 - used, "%s%s", used > 0 ? "," : "", one);
+        }
     }
     const size_t used = strlen(inner);
     snprintf(inner + used, 512 - used, ",socket=%s,socket-abstract=yes", path);
@@ -105,11 +108,14 @@ static enum carried carry(int from, int to, bool from_peer)
     uint16_t type = 0;
     int fd = -1;
 
-    if (length < (ssize_t)sizeof type)
+    if (length < (ssize_t)sizeof type) {
         return LOST;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+    }
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
             memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        }
+    }
     memcpy(&type, bytes, sizeof type);
     enum carried done = from_peer && type >= TYPE_DISCONNECT ? HELD_BACK : CARRIED;
     if (done == CARRIED) {
@@ -118,11 +124,13 @@ static enum carried carry(int from, int to, bool from_peer)
             message.msg_control = NULL;
             message.msg_controllen = 0;
         }
-        if (sendmsg(to, &message, MSG_NOSIGNAL) != length)
+        if (sendmsg(to, &message, MSG_NOSIGNAL) != length) {
             done = LOST;
+        }
     }
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return done;
 }
 
@@ -130,17 +138,20 @@ static int dial(const struct sockaddr_un *name, socklen_t bytes)
 {
     const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)name, bytes) == 0)
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)name, bytes) == 0) {
         return fd;
-    if (fd >= 0)
+    }
+    if (fd >= 0) {
         close(fd);
+    }
     return -1;
 }
 
 static void shut(int *fd)
 {
-    if (*fd >= 0)
+    if (*fd >= 0) {
         close(*fd);
+    }
     *fd = -1;
 }
 
@@ -173,11 +184,13 @@ static void join_sides(struct mr_dpdk_gate *gate, bool called)
     int *caller = gate->is_client ? &gate->inner : &gate->outer;
     int *other = gate->is_client ? &gate->outer : &gate->inner;
 
-    if (called && *caller < 0)
+    if (called && *caller < 0) {
         *caller = accept4(gate->listener, NULL, NULL, SOCK_CLOEXEC);
-    if (*caller >= 0 && *other < 0)
+    }
+    if (*caller >= 0 && *other < 0) {
         *other = gate->is_client ? dial(&gate->public_name, gate->public_bytes)
                                  : dial(&gate->inner_name, gate->inner_bytes);
+    }
 }
 
 static void round_of(struct mr_dpdk_gate *gate)
@@ -193,24 +206,29 @@ static void round_of(struct mr_dpdk_gate *gate)
     };
 
     /* A caller that waits for the other side is tried again; nothing else needs a clock. */
-    if (poll(fds, 4, caller >= 0 && calling ? RETRY_MS : -1) < 0)
+    if (poll(fds, 4, caller >= 0 && calling ? RETRY_MS : -1) < 0) {
         return;
-    if (calling)
+    }
+    if (calling) {
         join_sides(gate, fds[1].revents != 0);
-    if (!joined)
+    }
+    if (!joined) {
         return;
-    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED)
+    }
+    if (fds[2].revents != 0 && carry(gate->inner, gate->outer, false) != CARRIED) {
         hang_up(gate); /* it refused the peer */
-    else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED)
+    } else if (fds[3].revents != 0 && carry(gate->outer, gate->inner, true) != CARRIED) {
         hang_up(gate);
+    }
 }
 
 static void *run(void *context)
 {
     struct mr_dpdk_gate *gate = context;
 
-    while (!atomic_load_explicit(&gate->stop, memory_order_acquire))
+    while (!atomic_load_explicit(&gate->stop, memory_order_acquire)) {
         round_of(gate);
+    }
     return NULL;
 }
 
@@ -221,12 +239,14 @@ static int open_listener(struct mr_dpdk_gate *gate, struct mr_error *error)
     const struct sockaddr_un *name = gate->is_client ? &gate->inner_name : &gate->public_name;
     const socklen_t bytes = gate->is_client ? gate->inner_bytes : gate->public_bytes;
 
-    if (!gate->is_client && name->sun_path[0] != '\0')
+    if (!gate->is_client && name->sun_path[0] != '\0') {
         (void)unlink(name->sun_path); /* what an earlier hub left */
+    }
     gate->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (gate->listener < 0 || bind(gate->listener, (const struct sockaddr *)name, bytes) != 0 ||
-        listen(gate->listener, 8) != 0)
+        listen(gate->listener, 8) != 0) {
         return mr_error_set(error, "cannot listen on the memif's socket: %s", strerror(errno));
+    }
     return 0;
 }
 
@@ -237,7 +257,7 @@ struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *de
     char path[128], abstract[128], role[128], copies[128], own[128];
     struct timespec now;
 
-    if (gate == NULL) {
+    if (!gate) {
         mr_error_set(error, "out of memory for a memif");
         return NULL;
     }
@@ -259,8 +279,9 @@ struct mr_dpdk_gate *mr_dpdk_gate_open(struct mr_dpdk_port *port, const char *de
     rewrite(device, own, inner);
     gate->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (gate->wake_fd < 0 || open_listener(gate, error) != 0) {
-        if (gate->wake_fd < 0)
+        if (gate->wake_fd < 0) {
             mr_error_set(error, "cannot make an eventfd: %s", strerror(errno));
+        }
         mr_dpdk_gate_close(gate);
         return NULL;
     }
@@ -275,8 +296,9 @@ int mr_dpdk_gate_start(struct mr_dpdk_gate *gate, struct mr_error *error)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int failed = pthread_create(&gate->thread, NULL, run, gate);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    }
     gate->running = true;
     pthread_setname_np(gate->thread, "mr-memif");
     return 0;
@@ -286,18 +308,21 @@ void mr_dpdk_gate_stop(struct mr_dpdk_gate *gate)
 {
     const uint64_t one = 1;
 
-    if (gate == NULL || !gate->running)
+    if (!gate || !gate->running) {
         return;
+    }
     atomic_store_explicit(&gate->stop, true, memory_order_release);
-    if (write(gate->wake_fd, &one, sizeof one) == (ssize_t)sizeof one)
+    if (write(gate->wake_fd, &one, sizeof one) == (ssize_t)sizeof one) {
         pthread_join(gate->thread, NULL);
+    }
     gate->running = false;
 }
 
 void mr_dpdk_gate_close(struct mr_dpdk_gate *gate)
 {
-    if (gate == NULL)
+    if (!gate) {
         return;
+    }
     mr_dpdk_gate_stop(gate);
     shut(&gate->listener);
     shut(&gate->inner);

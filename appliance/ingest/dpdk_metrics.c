@@ -3,14 +3,15 @@
 
 #include <rte_ethdev.h>
 
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 static void show_nic(const struct mr_dpdk_port *port, struct mr_metrics *metrics)
 {
     struct rte_eth_stats stats;
 
-    if (rte_eth_stats_get(port->id, &stats) != 0)
+    if (rte_eth_stats_get(port->id, &stats) != 0) {
         return;
+    }
     mr_metrics_family(metrics, "millrace_upload_nic_missed_total", "counter",
                       "Frames that the DPDK port lost before a worker saw them.");
     mr_metrics_sample(metrics, "millrace_upload_nic_missed_total", "",
@@ -35,13 +36,15 @@ static void show_drops(const struct mr_dpdk_port *port, struct mr_metrics *metri
 
     mr_metrics_family(metrics, "millrace_upload_frame_drops_total", "counter",
                       "Frames of the DPDK port that brought no datagram, by cause.");
-    for (unsigned i = 0; i < port->workers; i++)
+    for (unsigned i = 0; i < port->workers; i++) {
         for (int d = 0; d < MR_FRAME_DROPS; d++) {
             snprintf(worker, sizeof worker, "%u", i);
             show_drop(metrics, &port->counters[i], (enum mr_frame_drop)d, worker);
         }
-    if (port->exception == NULL)
+    }
+    if (!port->exception) {
         return;
+    }
     show_drop(metrics, exception, MR_FRAME_DROP_kernel_full, "exception");
     show_drop(metrics, exception, MR_FRAME_DROP_unsent, "exception");
 }

@@ -12,7 +12,7 @@
 #include <rte_ring.h>
 
 #include "appliance/ingest/dpdk_env.h"
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 #define DESCRIPTORS    1024
 #define POOL_BUFFERS   4095 /* of a queue: descriptors, hand-over ring, bursts and caches */
@@ -31,11 +31,14 @@ void mr_dpdk_port_pause(struct mr_dpdk_port *port)
 {
     atomic_store(&port->pausing, true);
     /* In this order: what a worker says from here on, it says of this pause. */
-    for (unsigned i = 0; i < port->workers; i++)
+    for (unsigned i = 0; i < port->workers; i++) {
         atomic_store(&port->parked[i], false);
-    for (unsigned i = 0; i < port->workers; i++)
-        while (atomic_load(&port->open[i]) && !atomic_load(&port->parked[i]))
+    }
+    for (unsigned i = 0; i < port->workers; i++) {
+        while (atomic_load(&port->open[i]) && !atomic_load(&port->parked[i])) {
             usleep(PAUSE_CHECK_US);
+        }
+    }
 }
 
 void mr_dpdk_port_resume(struct mr_dpdk_port *port)
@@ -53,8 +56,9 @@ static int parse_address(struct mr_frame_local *local, const char *text, struct 
         v4->s6_addr[10] = v4->s6_addr[11] = 0xff;
         return 0;
     }
-    if (inet_pton(AF_INET6, text, &local->v6) == 1)
+    if (inet_pton(AF_INET6, text, &local->v6) == 1) {
         return 0;
+    }
     return mr_error_set(error,
                         "upload.dpdk_addresses: \"%s\" is not a numeric address; write the "
                         "port's own addresses, such as 192.0.2.10,2001:db8::10",
@@ -65,14 +69,17 @@ static int parse_addresses(struct mr_frame_local *local, const char *list, struc
 {
     char text[160], *rest = NULL;
 
-    snprintf(text, sizeof text, "%s", list != NULL ? list : "");
-    for (char *one = strtok_r(text, ", ", &rest); one != NULL; one = strtok_r(NULL, ", ", &rest))
-        if (parse_address(local, one, error) != 0)
+    snprintf(text, sizeof text, "%s", list ? list : "");
+    for (char *one = strtok_r(text, ", ", &rest); one; one = strtok_r(NULL, ", ", &rest)) {
+        if (parse_address(local, one, error) != 0) {
             return -1;
+        }
+    }
     if (IN6_IS_ADDR_UNSPECIFIED(&local->v6) &&
-        (IN6_IS_ADDR_UNSPECIFIED(&local->v4) || local->v4.s6_addr[12] == 0))
+        (IN6_IS_ADDR_UNSPECIFIED(&local->v4) || local->v4.s6_addr[12] == 0)) {
         return mr_error_set(error, "a DPDK port must know its own address: set "
                                    "upload.dpdk_addresses");
+    }
     return 0;
 }
 
@@ -97,11 +104,12 @@ struct rte_mempool *mr_dpdk_pool(const struct mr_dpdk_port *port, const char *na
                                                        (uint16_t)(RTE_PKTMBUF_HEADROOM + room),
                                                        node >= 0 ? node : SOCKET_ID_ANY);
 
-    if (pool == NULL)
+    if (!pool) {
         mr_error_set(error,
                      "no memory for %u packet buffers of %u bytes: %s; reserve hugepages, "
                      "or give EAL more with upload.dpdk_eal: \"-m 512\"",
                      count, room, rte_strerror(rte_errno));
+    }
     return pool;
 }
 
@@ -111,15 +119,17 @@ static int configure(struct mr_dpdk_port *port, struct mr_error *error)
     struct rte_eth_conf conf = {.rxmode = {.mtu = port->mtu}};
     const uint16_t queues = port->workers;
 
-    if (rte_eth_dev_info_get(port->id, &info) != 0)
+    if (rte_eth_dev_info_get(port->id, &info) != 0) {
         return mr_error_set(error, "the DPDK port does not say what it can do");
-    if (info.max_rx_queues < queues || info.max_tx_queues < queues)
+    }
+    if (info.max_rx_queues < queues || info.max_tx_queues < queues) {
         return mr_error_set(error,
                             "the DPDK port has %u queues and upload.workers is %u: lower "
                             "workers, or ask the device for more queues",
                             info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues
                                                                     : info.max_tx_queues,
                             queues);
+    }
     if (queues > 1 && (info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP)) != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf =
@@ -129,9 +139,10 @@ static int configure(struct mr_dpdk_port *port, struct mr_error *error)
         info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
     port->checks_ip = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
     const int failed = rte_eth_dev_configure(port->id, queues, queues, &conf);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "the DPDK port refuses %u queues with an MTU of %u: %s", queues,
                             port->mtu, strerror(-failed));
+    }
     return 0;
 }
 
@@ -142,29 +153,35 @@ static int open_queue(struct mr_dpdk_port *port, uint16_t queue, uint16_t rx, ui
 
     snprintf(name, sizeof name, "mr_p%u_q%u", port->id, queue);
     port->pools[queue] = mr_dpdk_pool(port, name, port->id, POOL_BUFFERS, error);
-    if (port->pools[queue] == NULL)
+    if (!port->pools[queue]) {
         return -1;
+    }
     const unsigned node = (unsigned)rte_eth_dev_socket_id(port->id);
     if (rte_eth_rx_queue_setup(port->id, queue, rx, node, NULL, port->pools[queue]) != 0 ||
-        rte_eth_tx_queue_setup(port->id, queue, tx, node, NULL) != 0)
+        rte_eth_tx_queue_setup(port->id, queue, tx, node, NULL) != 0) {
         return mr_error_set(error, "the DPDK port refuses queue %u", queue);
-    if (port->workers == 1)
+    }
+    if (port->workers == 1) {
         return 0;
+    }
     snprintf(name, sizeof name, "mr_h%u_q%u", port->id, queue);
     port->handover[queue] = rte_ring_create(name, MR_DPDK_HANDOVER, SOCKET_ID_ANY, RING_F_SC_DEQ);
-    return port->handover[queue] != NULL ? 0 : mr_error_set(error, "no memory for a ring");
+    return port->handover[queue] ? 0 : mr_error_set(error, "no memory for a ring");
 }
 
 static int open_queues(struct mr_dpdk_port *port, struct mr_error *error)
 {
     uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS / 2;
 
-    if (configure(port, error) != 0)
+    if (configure(port, error) != 0) {
         return -1;
+    }
     (void)rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
-    for (uint16_t queue = 0; queue < port->workers; queue++)
-        if (open_queue(port, queue, rx, tx, error) != 0)
+    for (uint16_t queue = 0; queue < port->workers; queue++) {
+        if (open_queue(port, queue, rx, tx, error) != 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -179,9 +196,10 @@ static void describe(struct mr_dpdk_port *port, const char *device)
 
     snprintf(name, sizeof name, "%s", device);
     name[strcspn(name, ",")] = '\0';
-    if (port->exception != NULL)
+    if (port->exception) {
         snprintf(kernel, sizeof kernel, ", the kernel by %s",
                  mr_dpdk_exception_name(port->exception));
+    }
     snprintf(port->why, sizeof port->why, "%.30s is configured: %u queues%s%.40s", name,
              port->workers, spread, kernel);
 }
@@ -193,26 +211,31 @@ static int start(struct mr_dpdk_port *port, const struct mr_dpdk_config *config,
     struct rte_ether_addr mac;
     char why[160];
 
-    if (open_queues(port, error) != 0)
+    if (open_queues(port, error) != 0) {
         return -1;
-    if (rte_eth_macaddr_get(port->id, &mac) != 0)
+    }
+    if (rte_eth_macaddr_get(port->id, &mac) != 0) {
         return mr_error_set(error, "the DPDK port has no MAC address");
+    }
     memcpy(port->local.mac, mac.addr_bytes, sizeof port->local.mac);
     mr_dpdk_ear_begin(&ear);
     const int failed = rte_eth_dev_start(port->id);
     mr_dpdk_ear_end(&ear, why);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "the DPDK port does not start: %s", why);
+    }
     port->started = true;
-    if (port->gate != NULL && mr_dpdk_gate_start(port->gate, error) != 0)
+    if (port->gate && mr_dpdk_gate_start(port->gate, error) != 0) {
         return -1;
+    }
     /* Neighbour discovery comes by multicast. Not every device can tell it apart; then all comes.
      */
     (void)rte_eth_allmulticast_enable(port->id);
-    if (config->exception != NULL && *config->exception != '\0') {
+    if (config->exception && *config->exception != '\0') {
         port->exception = mr_dpdk_exception_open(port, config->exception, error);
-        if (port->exception == NULL)
+        if (!port->exception) {
             return -1;
+        }
     }
     describe(port, config->device);
     return 0;
@@ -220,15 +243,19 @@ static int start(struct mr_dpdk_port *port, const struct mr_dpdk_config *config,
 
 static int check(const struct mr_dpdk_config *config, struct mr_error *error)
 {
-    if (config->device == NULL || *config->device == '\0')
+    if (!config->device || *config->device == '\0') {
         return mr_error_set(error, "upload.source is dpdk: name the port in upload.dpdk_device, "
                                    "such as net_af_xdp0,iface=eth1 or 0000:03:00.0");
-    if (config->workers < 1 || config->workers > MR_DPDK_WORKERS_MAX)
+    }
+    if (config->workers < 1 || config->workers > MR_DPDK_WORKERS_MAX) {
         return mr_error_set(error, "a DPDK port serves 1 to %u workers", MR_DPDK_WORKERS_MAX);
-    if (config->port_base == 0)
+    }
+    if (config->port_base == 0) {
         return mr_error_set(error, "a DPDK port cannot pick free UDP ports: set upload.port_base");
-    if (config->mtu > MTU_MAX)
+    }
+    if (config->mtu > MTU_MAX) {
         return mr_error_set(error, "upload.dpdk_mtu is %u: use at most %u", config->mtu, MTU_MAX);
+    }
     return 0;
 }
 
@@ -238,18 +265,21 @@ static int attach(struct mr_dpdk_port *port, const struct mr_dpdk_config *config
     char inner[512];
     const char *device = config->device;
 
-    if (mr_dpdk_env_start(device, config->eal_options, error) != 0)
+    if (mr_dpdk_env_start(device, config->eal_options, error) != 0) {
         return -1;
+    }
     port->nap_after_tsc =
         config->nap_after_us == 0 ? UINT64_MAX : rte_get_tsc_hz() / 1000000 * config->nap_after_us;
     if (strncmp(device, "net_memif", 9) == 0) {
         port->gate = mr_dpdk_gate_open(port, device, inner, error);
-        if (port->gate == NULL)
+        if (!port->gate) {
             return -1;
+        }
         device = inner;
     }
-    if (mr_dpdk_env_attach(device, &port->id, error) != 0)
+    if (mr_dpdk_env_attach(device, &port->id, error) != 0) {
         return -1;
+    }
     return start(port, config, error);
 }
 
@@ -257,12 +287,13 @@ int mr_dpdk_port_open(struct mr_dpdk_port **opened, const struct mr_dpdk_config 
                       struct mr_error *error)
 {
     *opened = NULL;
-    if (check(config, error) != 0)
+    if (check(config, error) != 0) {
         return -1;
+    }
     struct mr_dpdk_port *port = aligned_alloc(128, (sizeof *port + 127) / 128 * 128);
     struct mr_dpdk_counters *counters =
         aligned_alloc(128, (config->workers + 1u) * sizeof(struct mr_dpdk_counters));
-    if (port == NULL || counters == NULL) {
+    if (!port || !counters) {
         free(port);
         free(counters);
         return mr_error_set(error, "out of memory for a DPDK port");
@@ -288,31 +319,38 @@ static void drain(struct rte_ring *ring)
 {
     void *frame;
 
-    if (ring == NULL)
+    if (!ring) {
         return;
-    while (rte_ring_dequeue(ring, &frame) == 0)
+    }
+    while (rte_ring_dequeue(ring, &frame) == 0) {
         rte_pktmbuf_free(frame);
+    }
     rte_ring_free(ring);
 }
 
 void mr_dpdk_port_close(struct mr_dpdk_port *port)
 {
-    if (port == NULL)
+    if (!port) {
         return;
+    }
     mr_dpdk_exception_close(port->exception);
     /* The PMD must not hear of a closed socket while it is being stopped. */
     mr_dpdk_gate_stop(port->gate);
-    if (port->started && port->gate != NULL)
+    if (port->started && port->gate) {
         (void)mr_dpdk_env_call(rte_eth_dev_stop, port->id); /* as for a peer that goes */
-    else if (port->started)
+    } else if (port->started) {
         (void)rte_eth_dev_stop(port->id);
-    for (unsigned i = 0; i < port->workers; i++)
+    }
+    for (unsigned i = 0; i < port->workers; i++) {
         drain(port->handover[i]);
-    if (port->id != RTE_MAX_ETHPORTS)
+    }
+    if (port->id != RTE_MAX_ETHPORTS) {
         mr_dpdk_env_detach(port->id);
+    }
     mr_dpdk_gate_close(port->gate);
-    for (unsigned i = 0; i < port->workers; i++)
+    for (unsigned i = 0; i < port->workers; i++) {
         rte_mempool_free(port->pools[i]);
+    }
     rte_mempool_free(port->kernel_pool);
     free(port->counters);
     free(port);
@@ -328,8 +366,9 @@ int mr_dpdk_probe(const char *device, struct mr_error *error)
     uint16_t port_id;
 
     if (mr_dpdk_env_start(device, NULL, error) != 0 ||
-        mr_dpdk_env_attach(device, &port_id, error) != 0)
+        mr_dpdk_env_attach(device, &port_id, error) != 0) {
         return -1;
+    }
     mr_dpdk_env_detach(port_id);
     return 0;
 }

@@ -18,7 +18,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 #include "base/assert.h"
 
 #define SENDS_MAX    64u
@@ -54,34 +54,38 @@ static void transmit(struct dpdk_source *source, struct rte_mbuf **mbufs, unsign
 {
     const unsigned sent = rte_eth_tx_burst(source->port->id, source->queue, mbufs, (uint16_t)count);
 
-    for (unsigned i = sent; i < count; i++)
+    for (unsigned i = sent; i < count; i++) {
         drop(source, mbufs[i], MR_FRAME_DROP_unsent);
+    }
 }
 
 static void flush(struct dpdk_source *source)
 {
-    if (source->sends_count == 0)
+    if (source->sends_count == 0) {
         return;
+    }
     transmit(source, source->sends, source->sends_count);
     source->sends_count = 0;
 }
 
 static void give_kernel(struct dpdk_source *source, struct rte_mbuf *mbuf)
 {
-    if (source->port->to_kernel == NULL)
+    if (!source->port->to_kernel) {
         drop(source, mbuf, MR_FRAME_DROP_no_kernel);
-    else if (rte_ring_mp_enqueue(source->port->to_kernel, mbuf) != 0)
+    } else if (rte_ring_mp_enqueue(source->port->to_kernel, mbuf) != 0) {
         drop(source, mbuf, MR_FRAME_DROP_kernel_full);
-    else
+    } else {
         mr_dpdk_count(&source->counters->to_kernel, 1);
+    }
 }
 
 static void hand_over(struct dpdk_source *source, struct rte_mbuf *mbuf, unsigned worker)
 {
-    if (rte_ring_mp_enqueue(source->port->handover[worker], mbuf) != 0)
+    if (rte_ring_mp_enqueue(source->port->handover[worker], mbuf) != 0) {
         drop(source, mbuf, MR_FRAME_DROP_handover_full);
-    else
+    } else {
         mr_dpdk_count(&source->counters->handed_over, 1);
+    }
 }
 
 /* True if the frame became `packet`; else it is somewhere else or dropped. */
@@ -124,11 +128,13 @@ static unsigned judge_all(struct dpdk_source *source, struct rte_mbuf **mbufs, u
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < count && i < AHEAD; i++)
+    for (unsigned i = 0; i < count && i < AHEAD; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+    }
     for (unsigned i = 0; i < count; i++) {
-        if (i + AHEAD < count)
+        if (i + AHEAD < count) {
             rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + AHEAD], void *));
+        }
         n += judge(source, mbufs[i], &packets[n]);
     }
     return n;
@@ -139,8 +145,9 @@ static void send_for_kernel(struct dpdk_source *source)
     struct rte_mbuf *frames[KERNEL_BURST];
     struct rte_ring *ring = source->port->from_kernel;
 
-    if (ring == NULL || source->queue != 0 || rte_ring_empty(ring))
+    if (!ring || source->queue != 0 || rte_ring_empty(ring)) {
         return;
+    }
     const unsigned n = rte_ring_sc_dequeue_burst(ring, (void **)frames, KERNEL_BURST, NULL);
     source->looked += n;
     transmit(source, frames, n);
@@ -152,14 +159,15 @@ static unsigned take(struct dpdk_source *source, struct mr_packet *packets, unsi
     struct rte_mbuf *mbufs[MR_BURST_MAX];
     unsigned n = 0;
 
-    if (source->handover != NULL && !rte_ring_empty(source->handover)) {
+    if (source->handover && !rte_ring_empty(source->handover)) {
         const unsigned got = rte_ring_sc_dequeue_burst(source->handover, (void **)mbufs,
                                                        max > 1 ? max / 2 : 1, NULL);
         source->looked += got;
         n = judge_all(source, mbufs, got, packets);
     }
-    if (n == max)
+    if (n == max) {
         return n;
+    }
     const unsigned got =
         rte_eth_rx_burst(source->port->id, source->queue, mbufs, (uint16_t)(max - n));
     source->looked += got;
@@ -171,10 +179,12 @@ static bool is_pausing(struct dpdk_source *source)
 {
     struct mr_dpdk_port *port = source->port;
 
-    if (!atomic_load_explicit(&port->pausing, memory_order_acquire))
+    if (!atomic_load_explicit(&port->pausing, memory_order_acquire)) {
         return false;
-    for (unsigned i = 0; i < source->sends_count; i++)
+    }
+    for (unsigned i = 0; i < source->sends_count; i++) {
         drop(source, source->sends[i], MR_FRAME_DROP_unsent);
+    }
     source->sends_count = 0;
     atomic_store(&port->parked[source->queue], true);
     return true;
@@ -207,25 +217,31 @@ static unsigned wait_for_packets(struct dpdk_source *source, struct mr_packet *p
     const uint64_t end = rte_rdtsc() + wait_us * per_us;
 
     for (;;) {
-        if (atomic_load_explicit(&source->woken, memory_order_relaxed))
+        if (atomic_load_explicit(&source->woken, memory_order_relaxed)) {
             return 0;
+        }
         const uint64_t now = rte_rdtsc();
-        if (now >= end)
+        if (now >= end) {
             return 0;
-        if (now - source->idle_since >= source->port->nap_after_tsc)
+        }
+        if (now - source->idle_since >= source->port->nap_after_tsc) {
             nap(source, (end - now) / per_us);
-        else
+        } else {
             rte_pause();
-        if (is_pausing(source))
+        }
+        if (is_pausing(source)) {
             return 0;
+        }
         source->looked = 0;
         send_for_kernel(source);
         const unsigned n = take(source, packets, max);
-        if (n > 0)
+        if (n > 0) {
             return n;
+        }
         /* Frames of other workers or for the kernel: the queue is not empty, no time to nap. */
-        if (source->looked > 0)
+        if (source->looked > 0) {
             begin_idling(source);
+        }
     }
 }
 
@@ -243,15 +259,18 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
     send_for_kernel(source);
     unsigned n = take(source, packets, max);
     if (n == 0) {
-        if (source->idle_since == 0 || source->looked > 0)
+        if (source->idle_since == 0 || source->looked > 0) {
             begin_idling(source);
-        if (wait_us > 0)
+        }
+        if (wait_us > 0) {
             n = wait_for_packets(source, packets, max, wait_us);
+        }
         /* Orders sent before the wake are seen by whoever looks after this. */
         (void)atomic_exchange(&source->woken, false);
     }
-    if (n > 0)
+    if (n > 0) {
         source->idle_since = 0;
+    }
     return n;
 }
 
@@ -261,8 +280,9 @@ static void source_release(struct mr_packet_source *base, struct mr_packet *pack
 
     (void)base;
     MR_ASSERT(count <= MR_BURST_MAX);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         mbufs[i] = packets[i].token;
+    }
     rte_pktmbuf_free_bulk(mbufs, count);
 }
 
@@ -272,11 +292,13 @@ static int source_send(struct mr_packet_source *base, const struct mr_peer_addre
     struct dpdk_source *source = (struct dpdk_source *)base;
 
     MR_ASSERT(length <= SEND_MAX);
-    if (source->sends_count == SENDS_MAX)
+    if (source->sends_count == SENDS_MAX) {
         return -1;
+    }
     struct rte_mbuf *mbuf = rte_pktmbuf_alloc(source->port->pools[source->queue]);
-    if (mbuf == NULL)
+    if (!mbuf) {
         return -1;
+    }
     const uint32_t bytes = mr_frame_build(rte_pktmbuf_mtod(mbuf, uint8_t *), &source->port->local,
                                           source->base.port, to, data, length);
     mbuf->data_len = (uint16_t)bytes;
@@ -289,8 +311,9 @@ static void source_flush(struct mr_packet_source *base)
 {
     struct dpdk_source *source = (struct dpdk_source *)base;
 
-    if (!is_pausing(source))
+    if (!is_pausing(source)) {
         flush(source);
+    }
 }
 
 static void source_wake(struct mr_packet_source *base)
@@ -299,8 +322,9 @@ static void source_wake(struct mr_packet_source *base)
     const uint64_t one = 1;
 
     atomic_store(&source->woken, true);
-    if (write(source->wake_fd, &one, sizeof one) < 0)
+    if (write(source->wake_fd, &one, sizeof one) < 0) {
         return; /* the counter is full: it wakes as well */
+    }
 }
 
 static void source_close(struct mr_packet_source *base)
@@ -309,10 +333,12 @@ static void source_close(struct mr_packet_source *base)
 
     rte_pktmbuf_free_bulk(source->sends, source->sends_count);
     atomic_store(&source->port->open[source->queue], false);
-    if (source->registered)
+    if (source->registered) {
         rte_thread_unregister();
-    if (source->wake_fd >= 0)
+    }
+    if (source->wake_fd >= 0) {
         close(source->wake_fd);
+    }
     free(source);
 }
 
@@ -332,7 +358,7 @@ struct mr_packet_source *mr_dpdk_source_open(struct mr_dpdk_port *port, unsigned
     struct dpdk_source *source = calloc(1, sizeof *source);
 
     MR_ASSERT(worker < port->workers);
-    if (source == NULL) {
+    if (!source) {
         mr_error_set(error, "out of memory for a packet source");
         return NULL;
     }

@@ -4,7 +4,7 @@
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 static bool add_rule(const struct mr_dpdk_port *port, enum rte_flow_item_type ip, uint16_t worker)
 {
@@ -25,18 +25,19 @@ static bool add_rule(const struct mr_dpdk_port *port, enum rte_flow_item_type ip
     };
     struct rte_flow_error error;
 
-    return rte_flow_create(port->id, &attributes, pattern, actions, &error) != NULL;
+    return rte_flow_create(port->id, &attributes, pattern, actions, &error);
 }
 
 bool mr_dpdk_steer(const struct mr_dpdk_port *port)
 {
     struct rte_flow_error error;
 
-    for (uint16_t worker = 0; worker < port->workers; worker++)
+    for (uint16_t worker = 0; worker < port->workers; worker++) {
         if (!add_rule(port, RTE_FLOW_ITEM_TYPE_IPV4, worker) ||
             !add_rule(port, RTE_FLOW_ITEM_TYPE_IPV6, worker)) {
             (void)rte_flow_flush(port->id, &error);
             return false;
         }
+    }
     return true;
 }

@@ -72,8 +72,9 @@ static inline uint32_t mr_gro_segment(const struct cmsghdr *header)
 {
     int value = 0;
 
-    if (header == NULL || header->cmsg_level != SOL_UDP || header->cmsg_type != UDP_GRO)
+    if (!header || header->cmsg_level != SOL_UDP || header->cmsg_type != UDP_GRO) {
         return 0;
+    }
     memcpy(&value, CMSG_DATA(header), sizeof value);
     return value > 0 ? (uint32_t)value : 0;
 }

@@ -9,7 +9,7 @@
 static struct mr_packet_source *open_dpdk(const struct mr_packet_source_config *config,
                                           char why[160], struct mr_error *error)
 {
-    if (config->dpdk == NULL) {
+    if (!config->dpdk) {
         mr_error_set(error, "upload.source is dpdk and no port is open: set upload.dpdk_device");
         return NULL;
     }
@@ -22,11 +22,12 @@ static struct mr_packet_source *open_auto(const struct mr_packet_source_config *
 {
     struct mr_error refused = {0};
 
-    if (config->dpdk != NULL)
+    if (config->dpdk) {
         return open_dpdk(config, why, error);
+    }
     struct mr_packet_source *source = mr_uring_source_open(config, &refused);
 
-    if (source != NULL) {
+    if (source) {
         snprintf(why, 160, "io_uring: the best source that works here");
         return source;
     }
@@ -37,15 +38,19 @@ static struct mr_packet_source *open_auto(const struct mr_packet_source_config *
 struct mr_packet_source *mr_packet_source_open(const struct mr_packet_source_config *config,
                                                char why[160], struct mr_error *error)
 {
-    if (strcmp(config->kind, "auto") == 0)
+    if (strcmp(config->kind, "auto") == 0) {
         return open_auto(config, why, error);
-    if (strcmp(config->kind, "dpdk") == 0)
+    }
+    if (strcmp(config->kind, "dpdk") == 0) {
         return open_dpdk(config, why, error);
+    }
     snprintf(why, 160, "%s: asked for", config->kind);
-    if (strcmp(config->kind, "io_uring") == 0)
+    if (strcmp(config->kind, "io_uring") == 0) {
         return mr_uring_source_open(config, error);
-    if (strcmp(config->kind, "recvmmsg") == 0)
+    }
+    if (strcmp(config->kind, "recvmmsg") == 0) {
         return mr_recvmmsg_source_open(config, error);
+    }
     mr_error_set(error, "packet source \"%s\" is unknown: use auto, dpdk, io_uring or recvmmsg",
                  config->kind);
     return NULL;

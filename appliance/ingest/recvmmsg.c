@@ -63,8 +63,9 @@ static unsigned bank_take(struct bank *bank, struct mr_packet *packets, unsigned
     while (n < max && bank->current < bank->filled) {
         struct mr_gro_buffer *buffer = &bank->buffers[bank->current];
         n += mr_gro_take(buffer, packets + n, max - n);
-        if (!buffer->pending)
+        if (!buffer->pending) {
             bank->current++;
+        }
     }
     bank->lent += n;
     return n;
@@ -75,12 +76,14 @@ static unsigned take(struct recvmmsg_source *source, struct mr_packet *packets, 
 {
     unsigned n = bank_take(&source->banks[source->draining], packets, max);
 
-    if (n == max)
+    if (n == max) {
         return n;
+    }
     source->draining = (source->draining + 1) % BANKS;
     struct bank *next = &source->banks[source->draining];
-    if (next->lent == 0 && bank_fill(next, source->udp.fd))
+    if (next->lent == 0 && bank_fill(next, source->udp.fd)) {
         n += bank_take(next, packets + n, max - n);
+    }
     return n;
 }
 
@@ -141,8 +144,9 @@ static void source_wake(struct mr_packet_source *base)
     const uint64_t one = 1;
 
     /* Can only fail when the counter is full, and then the poll wakes as well. */
-    if (write(((struct recvmmsg_source *)base)->wake_fd, &one, sizeof one) < 0)
+    if (write(((struct recvmmsg_source *)base)->wake_fd, &one, sizeof one) < 0) {
         return;
+    }
 }
 
 static void source_close(struct mr_packet_source *base)
@@ -151,8 +155,9 @@ static void source_close(struct mr_packet_source *base)
 
     mr_send_queue_close(source->sends);
     mr_udp_socket_close(&source->udp);
-    if (source->wake_fd >= 0)
+    if (source->wake_fd >= 0) {
         close(source->wake_fd);
+    }
     mr_pages_unmap(&source->payloads);
     free(source);
 }
@@ -186,24 +191,27 @@ struct mr_packet_source *mr_recvmmsg_source_open(const struct mr_packet_source_c
     const size_t bank_bytes = (size_t)BANK_MESSAGES * MR_GRO_PAYLOAD_MAX;
     struct recvmmsg_source *source = calloc(1, sizeof *source);
 
-    if (source == NULL) {
+    if (!source) {
         mr_error_set(error, "out of memory for a packet source");
         return NULL;
     }
     source->base.ops = &recvmmsg_ops;
     source->udp.fd = -1;
     source->wake_fd = -1;
-    if (mr_udp_socket_open(&source->udp, config, error) != 0)
+    if (mr_udp_socket_open(&source->udp, config, error) != 0) {
         goto fail;
+    }
     source->base.port = source->udp.port;
     source->base.receive_buffer_bytes = source->udp.receive_buffer_bytes;
-    if (mr_pages_map(&source->payloads, BANKS * bank_bytes, "receive buffers", error) != 0)
+    if (mr_pages_map(&source->payloads, BANKS * bank_bytes, "receive buffers", error) != 0) {
         goto fail;
-    for (unsigned i = 0; i < BANKS; i++)
+    }
+    for (unsigned i = 0; i < BANKS; i++) {
         bank_init(&source->banks[i], (uint8_t *)source->payloads.base + i * bank_bytes);
+    }
     source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     source->sends = mr_send_queue_open(&source->udp);
-    if (source->wake_fd < 0 || source->sends == NULL) {
+    if (source->wake_fd < 0 || !source->sends) {
         mr_error_set(error, "out of memory or file descriptors for a packet source");
         goto fail;
     }

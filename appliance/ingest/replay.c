@@ -23,8 +23,9 @@ static void wait_for_wake(struct replay_source *source, unsigned wait_us)
                                   .tv_nsec = (long)(wait_us % 1000000u) * 1000};
     uint64_t woken;
 
-    if (ppoll(&fd, 1, &wait, NULL) > 0 && read(source->wake_fd, &woken, sizeof woken) < 0)
+    if (ppoll(&fd, 1, &wait, NULL) > 0 && read(source->wake_fd, &woken, sizeof woken) < 0) {
         return;
+    }
 }
 
 static unsigned take(struct replay_source *source, struct mr_packet *packets, unsigned max)
@@ -32,8 +33,9 @@ static unsigned take(struct replay_source *source, struct mr_packet *packets, un
     const struct mr_replay *replay = &source->replay;
     unsigned n = 0;
 
-    if (!atomic_load_explicit(&source->started, memory_order_acquire))
+    if (!atomic_load_explicit(&source->started, memory_order_acquire)) {
         return 0;
+    }
     while (n < max && source->next < replay->count) {
         const uint64_t start = source->next == 0 ? 0 : replay->ends[source->next - 1];
         packets[n].data = replay->bytes + start;
@@ -45,8 +47,9 @@ static unsigned take(struct replay_source *source, struct mr_packet *packets, un
     }
     if (n == 0 && !source->ended) {
         source->ended = true;
-        if (replay->on_end != NULL)
+        if (replay->on_end) {
             replay->on_end(replay->context);
+        }
     }
     return n;
 }
@@ -76,8 +79,9 @@ static int source_send(struct mr_packet_source *base, const struct mr_peer_addre
 {
     const struct mr_replay *replay = &((struct replay_source *)base)->replay;
 
-    if (replay->on_send != NULL)
+    if (replay->on_send) {
         replay->on_send(replay->context, to, data, length);
+    }
     return 0;
 }
 
@@ -90,8 +94,9 @@ static void source_wake(struct mr_packet_source *base)
 {
     const uint64_t one = 1;
 
-    if (write(((struct replay_source *)base)->wake_fd, &one, sizeof one) < 0)
+    if (write(((struct replay_source *)base)->wake_fd, &one, sizeof one) < 0) {
         return;
+    }
 }
 
 static void source_close(struct mr_packet_source *base)
@@ -117,7 +122,7 @@ struct mr_packet_source *mr_replay_source_open(const struct mr_replay *replay,
 {
     struct replay_source *source = calloc(1, sizeof *source);
 
-    if (source == NULL) {
+    if (!source) {
         mr_error_set(error, "out of memory for a replay source");
         return NULL;
     }

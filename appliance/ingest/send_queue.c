@@ -20,8 +20,9 @@ struct mr_send_queue *mr_send_queue_open(const struct mr_udp_socket *udp)
 {
     struct mr_send_queue *queue = calloc(1, sizeof *queue);
 
-    if (queue == NULL)
+    if (!queue) {
         return NULL;
+    }
     queue->fd = udp->fd;
     queue->family = udp->family;
     for (unsigned i = 0; i < MR_SEND_QUEUE_MAX; i++) {
@@ -44,8 +45,9 @@ int mr_send_queue_put(struct mr_send_queue *queue, const struct mr_peer_address 
     const unsigned i = queue->count;
 
     MR_ASSERT(length <= MR_SEND_BYTES_MAX);
-    if (i == MR_SEND_QUEUE_MAX)
+    if (i == MR_SEND_QUEUE_MAX) {
         return -1;
+    }
     memcpy(queue->data[i], data, length);
     queue->parts[i].iov_len = length;
     queue->messages[i].msg_hdr.msg_namelen =

@@ -55,13 +55,15 @@ static bool is_local(const struct addrinfo *address)
     socklen_t length = sizeof self;
     const int fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0)
+    if (fd < 0) {
         return false;
+    }
     const bool reached = connect(fd, address->ai_addr, address->ai_addrlen) == 0 &&
                          getsockname(fd, (struct sockaddr *)&self, &length) == 0;
     close(fd);
-    if (!reached)
+    if (!reached) {
         return false;
+    }
     const struct in6_addr from = host_of(&self);
     return is_loopback(&host) || IN6_ARE_ADDR_EQUAL(&from, &host);
 }
@@ -73,17 +75,20 @@ static struct addrinfo *choose(const struct mr_packet_source_config *config)
     struct addrinfo *listen = parse(config->listen_host, config->port);
     struct addrinfo *told = NULL;
 
-    if (listen == NULL || config->advertise_host == NULL)
+    if (!listen || !config->advertise_host) {
         return listen;
+    }
     const struct in6_addr host = host_of(listen->ai_addr);
-    if (is_wildcard(&host))
+    if (is_wildcard(&host)) {
         told = parse(config->advertise_host, config->port);
-    if (told != NULL && is_local(told)) {
+    }
+    if (told && is_local(told)) {
         freeaddrinfo(listen);
         return told;
     }
-    if (told != NULL)
+    if (told) {
         freeaddrinfo(told);
+    }
     return listen;
 }
 
@@ -91,11 +96,12 @@ static int resolve(const struct mr_packet_source_config *config, struct addrinfo
                    struct mr_error *error)
 {
     *found = choose(config);
-    if (*found == NULL)
+    if (!*found) {
         return mr_error_set(error,
                             "listen_host \"%s\" is not a numeric address: use an IPv4 or IPv6 "
                             "address of this machine, \"0.0.0.0\" or \"::\"",
                             config->listen_host);
+    }
     return 0;
 }
 
@@ -110,14 +116,16 @@ static uint32_t size_receive_buffer(int fd, uint32_t bytes)
     int granted = 0;
     socklen_t length = sizeof granted;
 
-    if (bytes > INT32_MAX / 2)
+    if (bytes > INT32_MAX / 2) {
         bytes = INT32_MAX / 2;
+    }
     if (bytes > 0) {
         set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)bytes);
         set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)bytes); /* beyond rmem_max where allowed */
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) != 0 || granted < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &length) != 0 || granted < 0) {
         return 0;
+    }
     return (uint32_t)granted / 2; /* the kernel doubles the value for its own bookkeeping */
 }
 
@@ -126,8 +134,9 @@ static uint16_t bound_port(int fd)
     struct sockaddr_in6 name = {0};
     socklen_t length = sizeof name;
 
-    if (getsockname(fd, (struct sockaddr *)&name, &length) != 0)
+    if (getsockname(fd, (struct sockaddr *)&name, &length) != 0) {
         return 0;
+    }
     return ntohs(name.sin6_port); /* at the same offset in sockaddr_in */
 }
 
@@ -137,8 +146,9 @@ static int bind_patiently(int fd, const struct sockaddr *address, socklen_t leng
 {
     const struct timespec pause = {.tv_nsec = BIND_PAUSE_MS * 1000000};
     for (unsigned waited_ms = 0; bind(fd, address, length) != 0; waited_ms += BIND_PAUSE_MS) {
-        if (errno != EADDRINUSE || waited_ms >= BIND_PATIENCE_MS)
+        if (errno != EADDRINUSE || waited_ms >= BIND_PATIENCE_MS) {
             return errno;
+        }
         nanosleep(&pause, NULL);
     }
     return 0;
@@ -151,16 +161,18 @@ int mr_udp_socket_open(struct mr_udp_socket *udp, const struct mr_packet_source_
 
     memset(udp, 0, sizeof *udp);
     udp->fd = -1;
-    if (resolve(config, &found, error) != 0)
+    if (resolve(config, &found, error) != 0) {
         return -1;
+    }
     udp->family = (sa_family_t)found->ai_family;
     udp->fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (udp->fd < 0) {
         freeaddrinfo(found);
         return mr_error_set(error, "cannot make a UDP socket: %s", strerror(errno));
     }
-    if (found->ai_family == AF_INET6)
+    if (found->ai_family == AF_INET6) {
         set_option(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
     set_option(udp->fd, SOL_UDP, UDP_GRO, 1);
     udp->receive_buffer_bytes = size_receive_buffer(udp->fd, config->receive_buffer_bytes);
     const int failed = bind_patiently(udp->fd, found->ai_addr, found->ai_addrlen);
@@ -178,8 +190,9 @@ int mr_udp_socket_open(struct mr_udp_socket *udp, const struct mr_packet_source_
 
 void mr_udp_socket_close(struct mr_udp_socket *udp)
 {
-    if (udp->fd >= 0)
+    if (udp->fd >= 0) {
         close(udp->fd);
+    }
     udp->fd = -1;
 }
 

@@ -61,7 +61,7 @@ static void arm(struct uring_source *source)
 {
     if (!source->receiving) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&source->ring);
-        MR_ASSERT(sqe != NULL);
+        MR_ASSERT(sqe);
         io_uring_prep_recvmsg_multishot(sqe, source->udp.fd, &source->shape, 0);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = BUFFER_GROUP;
@@ -70,7 +70,7 @@ static void arm(struct uring_source *source)
     }
     if (!source->waking) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&source->ring);
-        MR_ASSERT(sqe != NULL);
+        MR_ASSERT(sqe);
         io_uring_prep_read(sqe, source->wake_fd, &source->woken, sizeof source->woken, 0);
         sqe->user_data = ON_WAKE;
         source->waking = true;
@@ -81,15 +81,17 @@ static void on_receive(struct uring_source *source, const struct io_uring_cqe *c
 {
     /* The kernel ends a multishot when buffers run out or on an empty datagram: armed again by the
      * next poll, after its packets were given back. */
-    if ((cqe->flags & IORING_CQE_F_MORE) == 0)
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
         source->receiving = false;
-    if ((cqe->flags & IORING_CQE_F_BUFFER) == 0)
+    }
+    if ((cqe->flags & IORING_CQE_F_BUFFER) == 0) {
         return;
+    }
     const unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     struct io_uring_recvmsg_out *out =
         cqe->res < 0 ? NULL
                      : io_uring_recvmsg_validate(buffer_base(source, id), cqe->res, &source->shape);
-    if (out == NULL) {
+    if (!out) {
         buffer_recycle(source, id);
         return;
     }
@@ -110,16 +112,19 @@ static unsigned take(struct uring_source *source, struct mr_packet *packets, uns
         if (source->current != BUFFERS) {
             struct mr_gro_buffer *buffer = &source->buffers[source->current];
             n += mr_gro_take(buffer, packets + n, max - n);
-            if (!buffer->pending)
+            if (!buffer->pending) {
                 source->current = BUFFERS;
+            }
             continue;
         }
-        if (io_uring_peek_cqe(&source->ring, &cqe) != 0)
+        if (io_uring_peek_cqe(&source->ring, &cqe) != 0) {
             break;
-        if (cqe->user_data == ON_RECEIVE)
+        }
+        if (cqe->user_data == ON_RECEIVE) {
             on_receive(source, cqe);
-        else if (cqe->user_data == ON_WAKE)
+        } else if (cqe->user_data == ON_WAKE) {
             source->waking = false;
+        }
         io_uring_cqe_seen(&source->ring, cqe);
     }
     return n;
@@ -132,8 +137,9 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
 
     base->unsent += mr_send_queue_flush(source->sends);
     unsigned n = take(source, packets, max);
-    if (n == max)
+    if (n == max) {
         return n;
+    }
     arm(source);
     if (n > 0 || wait_us == 0) {
         (void)io_uring_submit_and_get_events(&source->ring);
@@ -152,8 +158,9 @@ static void source_release(struct mr_packet_source *base, struct mr_packet *pack
 
     for (unsigned i = 0; i < count; i++) {
         struct mr_gro_buffer *buffer = packets[i].token;
-        if (mr_gro_give(buffer))
+        if (mr_gro_give(buffer)) {
             buffer_recycle(source, (unsigned)(buffer - source->buffers));
+        }
     }
 }
 
@@ -173,8 +180,9 @@ static void source_wake(struct mr_packet_source *base)
     const uint64_t one = 1;
 
     /* Can only fail when the counter is full, and then the read completes as well. */
-    if (write(((struct uring_source *)base)->wake_fd, &one, sizeof one) < 0)
+    if (write(((struct uring_source *)base)->wake_fd, &one, sizeof one) < 0) {
         return;
+    }
 }
 
 /* Ends the armed requests and waits for them, so that the port is free when close returns: the
@@ -185,18 +193,21 @@ static void cancel_all(struct uring_source *source)
     struct io_uring_sqe *sqe = io_uring_get_sqe(&source->ring);
     struct io_uring_cqe *cqe;
 
-    if (sqe == NULL)
+    if (!sqe) {
         return;
+    }
     io_uring_prep_cancel(sqe, NULL, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
     sqe->user_data = ON_CANCEL;
     for (unsigned i = 0; i < 2 * BUFFERS && (source->receiving || source->waking); i++) {
-        if (io_uring_submit_and_wait_timeout(&source->ring, &cqe, 1, &wait, NULL) < 0)
+        if (io_uring_submit_and_wait_timeout(&source->ring, &cqe, 1, &wait, NULL) < 0) {
             return;
+        }
         while (io_uring_peek_cqe(&source->ring, &cqe) == 0) {
-            if (cqe->user_data == ON_RECEIVE && (cqe->flags & IORING_CQE_F_MORE) == 0)
+            if (cqe->user_data == ON_RECEIVE && (cqe->flags & IORING_CQE_F_MORE) == 0) {
                 source->receiving = false;
-            else if (cqe->user_data == ON_WAKE)
+            } else if (cqe->user_data == ON_WAKE) {
                 source->waking = false;
+            }
             io_uring_cqe_seen(&source->ring, cqe);
         }
     }
@@ -209,13 +220,15 @@ static void source_close(struct mr_packet_source *base)
     mr_send_queue_close(source->sends);
     if (source->ring_open) {
         cancel_all(source);
-        if (source->buf_ring != NULL)
+        if (source->buf_ring) {
             io_uring_unregister_buf_ring(&source->ring, BUFFER_GROUP);
+        }
         io_uring_queue_exit(&source->ring);
     }
     mr_udp_socket_close(&source->udp);
-    if (source->wake_fd >= 0)
+    if (source->wake_fd >= 0) {
         close(source->wake_fd);
+    }
     mr_pages_unmap(&source->buf_ring_pages);
     mr_pages_unmap(&source->buffer_pages);
     free(source);
@@ -259,16 +272,19 @@ static int open_buffers(struct uring_source *source, struct mr_error *error)
     if (mr_pages_map(&source->buffer_pages, (size_t)BUFFERS * BUFFER_BYTES, "receive buffers",
                      error) != 0 ||
         mr_pages_map(&source->buf_ring_pages, BUFFERS * sizeof(struct io_uring_buf),
-                     "a buffer ring", error) != 0)
+                     "a buffer ring", error) != 0) {
         return -1;
+    }
     registration.ring_addr = (uint64_t)(uintptr_t)source->buf_ring_pages.base;
     const int failed = io_uring_register_buf_ring(&source->ring, &registration, 0);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "io_uring refused the buffer ring: %s", strerror(-failed));
+    }
     source->buf_ring = source->buf_ring_pages.base;
     io_uring_buf_ring_init(source->buf_ring);
-    for (unsigned id = 0; id < BUFFERS; id++)
+    for (unsigned id = 0; id < BUFFERS; id++) {
         buffer_recycle(source, id);
+    }
     return 0;
 }
 
@@ -287,10 +303,13 @@ static int probe(struct uring_source *source, struct mr_error *error)
 
     arm(source);
     const int submitted = io_uring_submit_and_get_events(&source->ring);
-    if (submitted < 0)
+    if (submitted < 0) {
         return mr_error_set(error, "io_uring refused a request: %s", strerror(-submitted));
-    if (io_uring_peek_cqe(&source->ring, &cqe) == 0 && cqe->user_data == ON_RECEIVE && cqe->res < 0)
+    }
+    if (io_uring_peek_cqe(&source->ring, &cqe) == 0 && cqe->user_data == ON_RECEIVE &&
+        cqe->res < 0) {
         return mr_error_set(error, "io_uring refused a multishot receive: %s", strerror(-cqe->res));
+    }
     return 0;
 }
 
@@ -299,7 +318,7 @@ struct mr_packet_source *mr_uring_source_open(const struct mr_packet_source_conf
 {
     struct uring_source *source = calloc(1, sizeof *source);
 
-    if (source == NULL) {
+    if (!source) {
         mr_error_set(error, "out of memory for a packet source");
         return NULL;
     }
@@ -316,12 +335,13 @@ struct mr_packet_source *mr_uring_source_open(const struct mr_packet_source_conf
     }
     if (open_ring(source, error) != 0 || mr_udp_socket_open(&source->udp, config, error) != 0 ||
         open_buffers(source, error) != 0 || restrict_ring(source, error) != 0 ||
-        probe(source, error) != 0)
+        probe(source, error) != 0) {
         goto fail;
+    }
     source->base.port = source->udp.port;
     source->base.receive_buffer_bytes = source->udp.receive_buffer_bytes;
     source->sends = mr_send_queue_open(&source->udp);
-    if (source->sends == NULL) {
+    if (!source->sends) {
         mr_error_set(error, "out of memory for a send queue");
         goto fail;
     }

@@ -28,7 +28,8 @@ int mr_uring_restrict(struct io_uring *ring, const uint8_t *opcodes, unsigned co
     /* liburing 2.3 declares calls for both and exports neither. */
     if (syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, rules, n) !=
             0 ||
-        syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) != 0)
+        syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) != 0) {
         return mr_error_set(error, "io_uring refused its restrictions: %s", strerror(errno));
+    }
     return 0;
 }

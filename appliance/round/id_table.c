@@ -5,13 +5,13 @@
 
 #include "base/assert.h"
 
-struct mr_idmap_cell {
+struct mr_id_table_cell {
     uint8_t key[MR_IDMAP_KEY_BYTES];
     uint32_t number;
 };
 
 /* Two rounds of a 64-bit multiply-and-fold with the salt: enough for a table in memory. */
-static uint64_t hash_of(const struct mr_idmap *map, const uint8_t *key)
+static uint64_t hash_of(const struct mr_id_table *map, const uint8_t *key)
 {
     uint64_t a, b;
     memcpy(&a, key, 8);
@@ -22,19 +22,19 @@ static uint64_t hash_of(const struct mr_idmap *map, const uint8_t *key)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
-void mr_idmap_init(struct mr_idmap *map, uint64_t salt)
+void mr_id_table_init(struct mr_id_table *map, uint64_t salt)
 {
-    *map = (struct mr_idmap){.salt = salt};
+    *map = (struct mr_id_table){.salt = salt};
 }
 
-void mr_idmap_fini(struct mr_idmap *map)
+void mr_id_table_fini(struct mr_id_table *map)
 {
     free(map->cells);
     map->cells = NULL;
     map->capacity = map->used = 0;
 }
 
-void mr_idmap_clear(struct mr_idmap *map)
+void mr_id_table_clear(struct mr_id_table *map)
 {
     for (uint32_t i = 0; i < map->capacity; i++) {
         map->cells[i].number = MR_IDMAP_NONE;
@@ -43,7 +43,7 @@ void mr_idmap_clear(struct mr_idmap *map)
 }
 
 /* The cell of the key, or the free cell where it belongs. */
-static struct mr_idmap_cell *cell_of(const struct mr_idmap *map, const uint8_t *key)
+static struct mr_id_table_cell *cell_of(const struct mr_id_table *map, const uint8_t *key)
 {
     uint32_t i = (uint32_t)hash_of(map, key) & (map->capacity - 1);
     while (map->cells[i].number != MR_IDMAP_NONE &&
@@ -53,14 +53,14 @@ static struct mr_idmap_cell *cell_of(const struct mr_idmap *map, const uint8_t *
     return &map->cells[i];
 }
 
-uint32_t mr_idmap_find(const struct mr_idmap *map, const uint8_t key[MR_IDMAP_KEY_BYTES])
+uint32_t mr_id_table_find(const struct mr_id_table *map, const uint8_t key[MR_IDMAP_KEY_BYTES])
 {
     return map->capacity ? cell_of(map, key)->number : MR_IDMAP_NONE;
 }
 
-static int grow(struct mr_idmap *map)
+static int grow(struct mr_id_table *map)
 {
-    struct mr_idmap bigger = {.salt = map->salt, .used = map->used};
+    struct mr_id_table bigger = {.salt = map->salt, .used = map->used};
     bigger.capacity = map->capacity ? map->capacity * 2 : 64;
     MR_ASSERT(bigger.capacity > map->capacity);
     bigger.cells = malloc((size_t)bigger.capacity * sizeof *bigger.cells);
@@ -80,13 +80,13 @@ static int grow(struct mr_idmap *map)
     return 0;
 }
 
-int mr_idmap_add(struct mr_idmap *map, const uint8_t key[MR_IDMAP_KEY_BYTES], uint32_t number)
+int mr_id_table_add(struct mr_id_table *map, const uint8_t key[MR_IDMAP_KEY_BYTES], uint32_t number)
 {
     MR_ASSERT(number != MR_IDMAP_NONE);
     if ((uint64_t)map->used * 2 >= map->capacity && grow(map) != 0) {
         return -1;
     }
-    struct mr_idmap_cell *cell = cell_of(map, key);
+    struct mr_id_table_cell *cell = cell_of(map, key);
     MR_ASSERT(cell->number == MR_IDMAP_NONE);
     memcpy(cell->key, key, MR_IDMAP_KEY_BYTES);
     cell->number = number;

@@ -10,23 +10,24 @@
 #define MR_IDMAP_KEY_BYTES 16
 #define MR_IDMAP_NONE      UINT32_MAX
 
-struct mr_idmap_cell;
+struct mr_id_table_cell;
 
-struct mr_idmap {
-    struct mr_idmap_cell *cells;
+struct mr_id_table {
+    struct mr_id_table_cell *cells;
     uint32_t capacity; /* a power of two, or 0 */
     uint32_t used;
     uint64_t salt;
 };
 
-void mr_idmap_init(struct mr_idmap *map, uint64_t salt);
-void mr_idmap_fini(struct mr_idmap *map);
-void mr_idmap_clear(struct mr_idmap *map);
+void mr_id_table_init(struct mr_id_table *map, uint64_t salt);
+void mr_id_table_fini(struct mr_id_table *map);
+void mr_id_table_clear(struct mr_id_table *map);
 
 /* The number stored under the key, or MR_IDMAP_NONE. */
-uint32_t mr_idmap_find(const struct mr_idmap *map, const uint8_t key[MR_IDMAP_KEY_BYTES]);
+uint32_t mr_id_table_find(const struct mr_id_table *map, const uint8_t key[MR_IDMAP_KEY_BYTES]);
 
 /* Stores a number (not MR_IDMAP_NONE) under a key that is not there yet. 0, or -1 out of memory. */
-int mr_idmap_add(struct mr_idmap *map, const uint8_t key[MR_IDMAP_KEY_BYTES], uint32_t number);
+int mr_id_table_add(struct mr_id_table *map, const uint8_t key[MR_IDMAP_KEY_BYTES],
+                    uint32_t number);
 
 #endif

@@ -11,12 +11,14 @@ static uint64_t index_bytes(int cpu, int index)
 
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cache/index%d/size", cpu, index);
     FILE *file = fopen(path, "re");
-    if (file == NULL)
+    if (!file) {
         return 0;
+    }
     const int read = fscanf(file, "%llu%c", &count, &unit);
     fclose(file);
-    if (read != 2)
+    if (read != 2) {
         return 0;
+    }
     return unit == 'K' ? count << 10 : unit == 'M' ? count << 20 : 0;
 }
 

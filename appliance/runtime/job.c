@@ -103,7 +103,7 @@ void mr_job_thread_close(struct mr_job_thread *thread)
 void mr_job_run(struct mr_job_thread *thread, mr_loop_fn work, mr_loop_fn done, void *context)
 {
     struct job *job = calloc(1, sizeof *job);
-    MR_ASSERT(job != NULL); /* a lost job would leave its owner waiting for ever */
+    MR_ASSERT(job); /* a lost job would leave its owner waiting for ever */
     job->work = work;
     job->done = done;
     job->context = context;

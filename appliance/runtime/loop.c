@@ -112,12 +112,12 @@ static int watches_reach(struct mr_loop *loop, size_t count)
 
 int mr_loop_fd_add(struct mr_loop *loop, int fd, uint32_t events, mr_loop_fd_fn fn, void *context)
 {
-    MR_ASSERT(fd >= 0 && fn != NULL);
+    MR_ASSERT(fd >= 0 && fn);
     if (watches_reach(loop, (size_t)fd + 1) != 0) {
         return -1;
     }
     struct watch *watch = &loop->watches[fd];
-    MR_ASSERT(watch->fn == NULL);
+    MR_ASSERT(!watch->fn);
     watch->generation++;
     struct epoll_event event = event_of(loop, fd, events);
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
@@ -188,7 +188,7 @@ void mr_loop_post(struct mr_loop *loop, mr_loop_fn fn, void *context)
     if (posts->count == posts->capacity) {
         posts->capacity = posts->capacity ? 2 * posts->capacity : 64;
         posts->calls = realloc(posts->calls, posts->capacity * sizeof *posts->calls);
-        MR_ASSERT(posts->calls != NULL); /* a lost call would leave its poster waiting for ever */
+        MR_ASSERT(posts->calls); /* a lost call would leave its poster waiting for ever */
     }
     posts->calls[posts->count++] = (struct posted){fn, context};
     const int first = posts->count == 1;

@@ -15,11 +15,13 @@
 
 static void touch_pages(uint8_t *base, size_t bytes)
 {
-    if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0)
+    if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0) {
         return;
+    }
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t at = 0; at < bytes; at += page)
+    for (size_t at = 0; at < bytes; at += page) {
         *(volatile uint8_t *)(base + at) = 0;
+    }
 }
 
 int mr_pages_map(struct mr_pages *pages, size_t bytes, const char *what, struct mr_error *error)
@@ -30,13 +32,16 @@ int mr_pages_map(struct mr_pages *pages, size_t bytes, const char *what, struct 
 
     pages->base = NULL;
     pages->bytes = 0;
-    if (rounded >= bytes) /* no overflow */
+    if (rounded >= bytes) { /* no overflow */
         base = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED)
+    }
+    if (base == MAP_FAILED) {
         return mr_error_set(error, "cannot map %zu bytes for %s: %s", bytes, what, strerror(errno));
+    }
     /* Both are advice: a kernel without them still works. */
-    if (unit == HUGE_PAGE_BYTES)
+    if (unit == HUGE_PAGE_BYTES) {
         (void)madvise(base, rounded, MADV_HUGEPAGE);
+    }
     (void)madvise(base, rounded, MADV_DONTDUMP);
     touch_pages(base, rounded);
     pages->base = base;
@@ -46,8 +51,9 @@ int mr_pages_map(struct mr_pages *pages, size_t bytes, const char *what, struct 
 
 void mr_pages_unmap(struct mr_pages *pages)
 {
-    if (pages->base != NULL)
+    if (pages->base) {
         munmap(pages->base, pages->bytes);
+    }
     pages->base = NULL;
     pages->bytes = 0;
 }
@@ -58,7 +64,8 @@ void *mr_pages_buffer(size_t bytes)
     const size_t rounded = (bytes + unit - 1) / unit * unit;
     void *buffer = rounded >= bytes ? aligned_alloc(unit, rounded) : NULL;
 
-    if (buffer != NULL && unit == HUGE_PAGE_BYTES)
+    if (buffer && unit == HUGE_PAGE_BYTES) {
         (void)madvise(buffer, rounded, MADV_HUGEPAGE);
+    }
     return buffer;
 }

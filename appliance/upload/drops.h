@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mr_upload_verdict {
+enum mr_drop_reason {
     MR_UPLOAD_ACCEPTED = 0, /* a new chunk, opened into its slot */
 #define MR_UPLOAD_DROP(name, sentence) MR_UPLOAD_DROP_##name,
 #include "appliance/upload/upload_drops.def"
 #undef MR_UPLOAD_DROP
-    MR_UPLOAD_VERDICTS
+    MR_DROP_REASONS
 };
 
 enum mr_upload_count {
@@ -31,7 +31,7 @@ enum mr_upload_count {
 
 /* The line after next is another worker's: adjacent-line prefetch pulls lines in pairs. */
 struct mr_upload_counters {
-    _Alignas(128) _Atomic uint64_t verdicts[MR_UPLOAD_VERDICTS];
+    _Alignas(128) _Atomic uint64_t reasons[MR_DROP_REASONS];
     _Atomic uint64_t counts[MR_UPLOAD_COUNTS];
     _Atomic uint64_t busy_ns; /* of the worker's time: with packets, orders, folds, ACKs … */
     _Atomic uint64_t idle_ns; /* … and waiting for any */
@@ -61,6 +61,6 @@ static inline void mr_counters_turn(struct mr_upload_counters *counters, unsigne
 }
 
 /* "bad_tag"; "accepted" for MR_UPLOAD_ACCEPTED. */
-const char *mr_upload_verdict_name(enum mr_upload_verdict verdict);
+const char *mr_drop_reason_name(enum mr_drop_reason reason);
 
 #endif

@@ -11,8 +11,9 @@ int mr_mailbox_open(struct mr_mailbox *mailbox, uint32_t cells, size_t cell_byte
     uint32_t size = 2;
 
     MR_ASSERT(cells <= 1u << 30 && cell_bytes % 8 == 0);
-    while (size < cells)
+    while (size < cells) {
         size *= 2;
+    }
     memset(mailbox, 0, sizeof *mailbox);
     mailbox->cells = calloc(size, cell_bytes);
     mailbox->cell_bytes = cell_bytes;
@@ -24,8 +25,9 @@ int mr_mailbox_open(struct mr_mailbox *mailbox, uint32_t cells, size_t cell_byte
 
 void mr_mailbox_close(struct mr_mailbox *mailbox)
 {
-    if (mailbox->cells != NULL)
+    if (mailbox->cells) {
         OPENSSL_cleanse(mailbox->cells, ((size_t)mailbox->mask + 1) * mailbox->cell_bytes);
+    }
     free(mailbox->cells);
     mailbox->cells = NULL;
 }

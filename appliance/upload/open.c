@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "appliance/upload/open_impl.h"
+#include "appliance/upload/open_internal.h"
 #include "base/assert.h"
 
 struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct mr_error *error)
@@ -14,23 +14,26 @@ struct mr_opener *mr_opener_open(enum mr_opener_kind kind, uint32_t keys, struct
     MR_ASSERT(keys > 0);
     if (kind != MR_OPENER_OPENSSL) {
         opener = mr_opener_ipsec_mb(keys, &bulk);
-        if (opener == NULL && kind == MR_OPENER_IPSEC_MB) {
+        if (!opener && kind == MR_OPENER_IPSEC_MB) {
             mr_error_set(error, "ipsec_mb cannot open uploads here: %s", bulk.text);
             return NULL;
         }
     }
-    if (opener != NULL)
+    if (opener) {
         return opener;
+    }
     opener = mr_opener_openssl(keys, error);
-    if (opener != NULL)
+    if (opener) {
         snprintf(opener->why, sizeof opener->why, "%.110s", bulk.text);
+    }
     return opener;
 }
 
 void mr_opener_close(struct mr_opener *opener)
 {
-    if (opener != NULL)
+    if (opener) {
         opener->ops->close(opener);
+    }
 }
 
 const char *mr_opener_name(const struct mr_opener *opener)

@@ -10,7 +10,7 @@
 
 #include "appliance/runtime/pages.h"
 #include "base/secret.h"
-#include "appliance/upload/open_impl.h"
+#include "appliance/upload/open_internal.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/datagram.h"
@@ -54,8 +54,9 @@ static void bulk_forget(struct mr_opener *opener, uint32_t at)
 {
     struct place *place = &self_of(opener)->places[at];
 
-    if (place->keyed)
+    if (place->keyed) {
         OPENSSL_cleanse(place, sizeof *place);
+    }
 }
 
 /* What opening that job will read and write. (Most packets come from another session than the last,
@@ -66,13 +67,17 @@ static void prefetch(const struct bulk_opener *self, const struct mr_open_job *j
     const uint8_t *place = (const uint8_t *)&self->places[job->key];
     const uint32_t total = MR_DATAGRAM_OVERHEAD + job->bytes;
 
-    for (uint32_t at = 0; at < sizeof(struct place); at += 64)
+    for (uint32_t at = 0; at < sizeof(struct place); at += 64) {
         __builtin_prefetch(place + at);
-    for (uint32_t at = 0; at < total; at += 64)
+    }
+    for (uint32_t at = 0; at < total; at += 64) {
         __builtin_prefetch(job->datagram + at, 0, 0);
-    if (!job->past_cache)
-        for (uint32_t at = 0; at < job->bytes; at += 64)
+    }
+    if (!job->past_cache) {
+        for (uint32_t at = 0; at < job->bytes; at += 64) {
             __builtin_prefetch(job->plain + at, 1);
+        }
+    }
 }
 
 /* Past the caches: an ordinary store would first read the line that it overwrites, and push keys
@@ -104,9 +109,11 @@ __attribute__((target("avx512f"))) static void stream_avx512(uint8_t *to, const 
 {
     uint32_t at = 0;
 
-    if ((uintptr_t)to % 64 == 0)
-        for (; at + 64 <= bytes; at += 64)
+    if ((uintptr_t)to % 64 == 0) {
+        for (; at + 64 <= bytes; at += 64) {
             _mm512_stream_si512((void *)(to + at), _mm512_load_si512(from + at));
+        }
+    }
     memcpy(to + at, from + at, bytes - at);
 }
 
@@ -124,8 +131,9 @@ static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
                        job->past_cache ? self->scratch : job->plain, cipher, job->bytes, nonce,
                        job->datagram, MR_DATAGRAM_HEADER_BYTES, tag, sizeof tag);
     job->held = CRYPTO_memcmp(tag, cipher + job->bytes, sizeof tag) == 0;
-    if (job->past_cache && job->held)
+    if (job->past_cache && job->held) {
         self->stream(job->plain, self->scratch, job->bytes);
+    }
 }
 
 static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count)
@@ -133,11 +141,13 @@ static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsig
     struct bulk_opener *self = self_of(opener);
     struct gcm_context_data state;
 
-    for (unsigned i = 0; i < AHEAD && i < count; i++)
+    for (unsigned i = 0; i < AHEAD && i < count; i++) {
         prefetch(self, &jobs[i]);
+    }
     for (unsigned i = 0; i < count; i++) {
-        if (i + AHEAD < count)
+        if (i + AHEAD < count) {
             prefetch(self, &jobs[i + AHEAD]);
+        }
         open_one(self, &state, &jobs[i]);
     }
     _mm_sfence(); /* streamed bytes are in order again before anybody is told of them */
@@ -148,11 +158,13 @@ static void bulk_close(struct mr_opener *opener)
 {
     struct bulk_opener *self = self_of(opener);
 
-    if (self->places != NULL)
+    if (self->places) {
         OPENSSL_cleanse(self->places, opener->keys * sizeof *self->places);
+    }
     mr_pages_unmap(&self->pages);
-    if (self->library != NULL)
+    if (self->library) {
         free_mb_mgr(self->library);
+    }
     free(self);
 }
 
@@ -184,13 +196,16 @@ static int open_library(struct bulk_opener *self, struct mr_error *error)
     IMB_ARCH level = IMB_ARCH_NONE;
 
     self->library = alloc_mb_mgr(0);
-    if (self->library == NULL)
+    if (!self->library) {
         return mr_error_set(error, "out of memory for ipsec_mb");
-    if ((self->library->features & NEEDED) != NEEDED)
+    }
+    if ((self->library->features & NEEDED) != NEEDED) {
         return mr_error_set(error, "this CPU lacks AES-NI");
+    }
     init_mb_mgr_auto(self->library, &level);
-    if (level == IMB_ARCH_NONE || level == IMB_ARCH_NOAESNI)
+    if (level == IMB_ARCH_NONE || level == IMB_ARCH_NOAESNI) {
         return mr_error_set(error, "ipsec_mb has nothing for this CPU");
+    }
     self->stream = level == IMB_ARCH_AVX512 ? stream_avx512 : stream_sse;
     snprintf(self->base.why, sizeof self->base.why, "version %s, %s", imb_get_version_str(),
              level_name(level, self->library->features));
@@ -201,7 +216,7 @@ struct mr_opener *mr_opener_ipsec_mb(uint32_t keys, struct mr_error *error)
 {
     struct bulk_opener *self = aligned_alloc(64, sizeof *self);
 
-    if (self == NULL) {
+    if (!self) {
         mr_error_set(error, "out of memory for ipsec_mb");
         return NULL;
     }

@@ -1,7 +1,7 @@
 /* Opening by OpenSSL: one cipher context a key, made at start-up. Works everywhere. */
 #include <stdlib.h>
 
-#include "appliance/upload/open_impl.h"
+#include "appliance/upload/open_internal.h"
 #include "base/assert.h"
 #include "wire/datagram.h"
 
@@ -41,8 +41,9 @@ static void openssl_burst(struct mr_opener *opener, struct mr_open_job *jobs, un
 
 static void openssl_close(struct mr_opener *opener)
 {
-    for (uint32_t i = 0; i < opener->keys; i++)
+    for (uint32_t i = 0; i < opener->keys; i++) {
         mr_aead_close(self_of(opener)->aeads[i]);
+    }
     free(opener);
 }
 
@@ -58,7 +59,7 @@ struct mr_opener *mr_opener_openssl(uint32_t keys, struct mr_error *error)
 {
     struct openssl_opener *self = calloc(1, sizeof *self + keys * sizeof *self->aeads);
 
-    if (self == NULL) {
+    if (!self) {
         mr_error_set(error, "out of memory for %u upload keys: lower slots_per_worker", keys);
         return NULL;
     }
@@ -66,7 +67,7 @@ struct mr_opener *mr_opener_openssl(uint32_t keys, struct mr_error *error)
     self->base.keys = keys;
     for (uint32_t i = 0; i < keys; i++) {
         self->aeads[i] = mr_aead_open();
-        if (self->aeads[i] == NULL) {
+        if (!self->aeads[i]) {
             openssl_close(&self->base);
             mr_error_set(error, "out of memory for %u upload keys: lower slots_per_worker", keys);
             return NULL;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "appliance/runtime/cache.h"
-#include "appliance/upload/plane_impl.h"
+#include "appliance/upload/plane_internal.h"
 
 #define SESSIONS_MAX (1u << 24) /* the index's 24 bits of an upload id */
 
@@ -22,21 +22,26 @@ static uint32_t sessions_per_worker(const struct mr_upload_plane_config *config)
 
 static int check_numbers(const struct mr_upload_plane_config *config, struct mr_error *error)
 {
-    if (config->workers < 1 || config->workers > MR_WORKERS_MAX)
+    if (config->workers < 1 || config->workers > MR_WORKERS_MAX) {
         return mr_error_set(error, "workers is %u: use 1 to %u", config->workers, MR_WORKERS_MAX);
+    }
     if (config->slots_per_worker < 1 ||
-        config->slots_per_worker > SESSIONS_MAX / MR_SESSIONS_PER_SLOT)
+        config->slots_per_worker > SESSIONS_MAX / MR_SESSIONS_PER_SLOT) {
         return mr_error_set(error, "slots_per_worker is %u: use 1 to %u", config->slots_per_worker,
                             SESSIONS_MAX / MR_SESSIONS_PER_SLOT);
-    if (config->share_bytes_max < 2 * MR_TRAILER_BYTES)
+    }
+    if (config->share_bytes_max < 2 * MR_TRAILER_BYTES) {
         return mr_error_set(error, "share_bytes_max is %" PRIu64 ": the smallest share has %u",
                             config->share_bytes_max, 2 * MR_TRAILER_BYTES);
-    if (config->window_max < 1 || config->window_total < 1 || config->idle_timeout_ms < 1)
+    }
+    if (config->window_max < 1 || config->window_total < 1 || config->idle_timeout_ms < 1) {
         return mr_error_set(error,
                             "window_max, window_total and idle_timeout_ms must be 1 or more");
-    if (config->port_base + config->workers - 1 > UINT16_MAX)
+    }
+    if (config->port_base + config->workers - 1 > UINT16_MAX) {
         return mr_error_set(error, "port_base %u leaves no ports for %u workers: lower it",
                             config->port_base, config->workers);
+    }
     return 0;
 }
 
@@ -49,8 +54,9 @@ static int check_memory(const struct mr_upload_plane_config *config, struct mr_e
                               2.0 * (double)mr_shard_bytes(config->share_bytes_max);
     const double plan = (config->workers + 1.0) * per_worker;
 
-    if (plan <= (double)machine)
+    if (plan <= (double)machine) {
         return 0;
+    }
     return mr_error_set(error,
                         "the upload plane would need %.0f MiB and this machine has %.0f: lower "
                         "workers, slots_per_worker or share_bytes_max",
@@ -59,8 +65,9 @@ static int check_memory(const struct mr_upload_plane_config *config, struct mr_e
 
 static int check_hosts(const struct mr_upload_plane_config *config, struct mr_error *error)
 {
-    if (strlen(config->advertise_host) >= sizeof((struct mr_upload_grant *)0)->udp_host)
+    if (strlen(config->advertise_host) >= sizeof((struct mr_upload_grant *)0)->udp_host) {
         return mr_error_set(error, "advertise_host is too long for a numeric address");
+    }
     return 0;
 }
 
@@ -73,9 +80,9 @@ static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_pla
     plane->config.source = strdup(config->source);
     plane->config.listen_host = strdup(config->listen_host);
     plane->config.advertise_host = strdup(config->advertise_host);
-    if (plane->config.source == NULL || plane->config.listen_host == NULL ||
-        plane->config.advertise_host == NULL)
+    if (!plane->config.source || !plane->config.listen_host || !plane->config.advertise_host) {
         return mr_error_set(error, "out of memory for the upload plane");
+    }
     return 0;
 }
 
@@ -86,16 +93,16 @@ static int open_tables(struct mr_upload_plane *plane, struct mr_error *error)
     struct mr_plane_collecting *collecting = &plane->collecting;
 
     plane->workers = calloc(workers, sizeof(struct mr_worker *));
-    plane->mirrors = calloc(workers, sizeof *plane->mirrors);
+    plane->views = calloc(workers, sizeof *plane->views);
     plane->window_totals = calloc(workers, sizeof *plane->window_totals);
     collecting->shards = calloc(workers + 1, sizeof(struct mr_shard *));
     collecting->upload_ids = calloc(uploads, sizeof *collecting->upload_ids);
     collecting->collection.parts = calloc(workers + 1, sizeof *collecting->collection.parts);
     collecting->collection.part_count = workers + 1;
-    if (plane->workers == NULL || plane->mirrors == NULL || plane->window_totals == NULL ||
-        collecting->shards == NULL || collecting->upload_ids == NULL ||
-        collecting->collection.parts == NULL)
+    if (!plane->workers || !plane->views || !plane->window_totals || !collecting->shards ||
+        !collecting->upload_ids || !collecting->collection.parts) {
         return mr_error_set(error, "out of memory for the upload plane: lower slots_per_worker");
+    }
     return 0;
 }
 
@@ -126,20 +133,23 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
         .report_fd = plane->report_fd,
     };
 
-    if (mr_mirror_open(&plane->mirrors[index], (uint8_t)index, worker.sessions.sessions,
-                       worker.sessions.slots) != 0)
+    if (mr_worker_view_open(&plane->views[index], (uint8_t)index, worker.sessions.sessions,
+                            worker.sessions.slots) != 0) {
         return mr_error_set(error, "out of memory for worker %u: lower slots_per_worker", index);
-    if (mr_worker_open(&plane->workers[index], &worker, error) != 0)
+    }
+    if (mr_worker_open(&plane->workers[index], &worker, error) != 0) {
         return -1;
+    }
     mr_log_event(plane->log, MR_LOG_INFO, "upload.worker",
                  "worker=%u port=%u source=%s why=%s receive_buffer=%u", index,
                  mr_worker_port(plane->workers[index]), mr_worker_source(plane->workers[index]),
                  mr_worker_source_why(plane->workers[index]),
                  mr_worker_receive_buffer_bytes(plane->workers[index]));
-    if (index == 0) /* the same for all */
+    if (index == 0) { /* the same for all */
         mr_log_event(plane->log, MR_LOG_INFO, "upload.opener", "name=%s why=%s",
                      mr_opener_name(mr_worker_opener(plane->workers[0])),
                      mr_opener_why(mr_worker_opener(plane->workers[0])));
+    }
     return 0;
 }
 
@@ -149,16 +159,19 @@ static int open_port(struct mr_upload_plane *plane, const struct mr_dpdk_config 
 {
     struct mr_dpdk_config config = *wanted;
     const bool is_auto = strcmp(plane->config.source, "auto") == 0;
-    const bool has_device = config.device != NULL && *config.device != '\0';
+    const bool has_device = config.device && *config.device != '\0';
 
-    if (strcmp(plane->config.source, "dpdk") != 0 && !(is_auto && has_device))
+    if (strcmp(plane->config.source, "dpdk") != 0 && !(is_auto && has_device)) {
         return 0;
+    }
     config.port_base = plane->config.port_base;
     config.workers = (uint16_t)plane->config.workers;
-    if (mr_dpdk_port_open(&plane->dpdk, &config, error) == 0)
+    if (mr_dpdk_port_open(&plane->dpdk, &config, error) == 0) {
         return 0;
-    if (!is_auto)
+    }
+    if (!is_auto) {
         return -1;
+    }
     mr_log_event(plane->log, MR_LOG_WARN, "upload.dpdk", "refused=%s", error->text);
     return 0;
 }
@@ -167,18 +180,23 @@ static int open_all(struct mr_upload_plane *plane, const int *cpus, struct mr_er
 {
     if (open_tables(plane, error) != 0 ||
         mr_lane_open(&plane->lane, MR_LANE_HTTP2, sessions_per_worker(&plane->config),
-                     plane->config.slots_per_worker, plane->config.share_bytes_max, error) != 0)
+                     plane->config.slots_per_worker, plane->config.share_bytes_max, error) != 0) {
         return -1;
+    }
     plane->report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (plane->report_fd < 0)
+    if (plane->report_fd < 0) {
         return mr_error_set(error, "cannot make an eventfd: %s", strerror(errno));
-    for (unsigned i = 0; i < plane->config.workers; i++)
-        if (open_worker(plane, i, cpus != NULL ? cpus[i] : -1, error) != 0)
+    }
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        if (open_worker(plane, i, cpus ? cpus[i] : -1, error) != 0) {
             return -1;
+        }
+    }
     plane->lane_timer = mr_timer_open(plane->loop, mr_plane_on_lane_timer, plane);
-    if (plane->lane_timer == NULL ||
-        mr_loop_fd_add(plane->loop, plane->report_fd, EPOLLIN, mr_plane_on_report, plane) != 0)
+    if (!plane->lane_timer ||
+        mr_loop_fd_add(plane->loop, plane->report_fd, EPOLLIN, mr_plane_on_report, plane) != 0) {
         return mr_error_set(error, "the event loop has no room for the upload plane");
+    }
     mr_timer_arm(plane->lane_timer, mr_loop_now_ms(plane->loop) + plane->config.idle_timeout_ms);
     return 0;
 }
@@ -191,11 +209,13 @@ int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *l
 {
     *opened = NULL;
     if (check_numbers(config, error) != 0 || check_hosts(config, error) != 0 ||
-        check_memory(config, error) != 0)
+        check_memory(config, error) != 0) {
         return -1;
+    }
     struct mr_upload_plane *plane = calloc(1, sizeof *plane);
-    if (plane == NULL)
+    if (!plane) {
         return mr_error_set(error, "out of memory for the upload plane");
+    }
     plane->report_fd = -1;
     plane->loop = loop;
     plane->kernels = kernels;
@@ -222,22 +242,26 @@ int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
 
 void mr_upload_plane_close(struct mr_upload_plane *plane)
 {
-    if (plane == NULL)
+    if (!plane) {
         return;
-    for (unsigned i = 0; plane->workers != NULL && i < plane->config.workers; i++)
+    }
+    for (unsigned i = 0; plane->workers && i < plane->config.workers; i++) {
         mr_worker_close(plane->workers[i]);
+    }
     mr_dpdk_port_close(plane->dpdk);
-    for (unsigned i = 0; plane->mirrors != NULL && i < plane->config.workers; i++)
-        mr_mirror_close(&plane->mirrors[i]);
+    for (unsigned i = 0; plane->views && i < plane->config.workers; i++) {
+        mr_worker_view_close(&plane->views[i]);
+    }
     mr_lane_close(&plane->lane);
-    if (plane->lane_timer != NULL)
+    if (plane->lane_timer) {
         mr_timer_close(plane->lane_timer);
+    }
     if (plane->report_fd >= 0) {
         mr_loop_fd_remove(plane->loop, plane->report_fd);
         close(plane->report_fd);
     }
     free(plane->workers);
-    free(plane->mirrors);
+    free(plane->views);
     free(plane->window_totals);
     free(plane->events.items);
     free(plane->collecting.shards);

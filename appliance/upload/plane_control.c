@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "appliance/upload/plane_impl.h"
+#include "appliance/upload/plane_internal.h"
 #include "base/assert.h"
 
 /* What the kernel and a driver charge a socket's buffer for beside a datagram's bytes, in the units
@@ -16,8 +16,9 @@ static void wake_self(struct mr_upload_plane *plane)
     const uint64_t one = 1;
 
     /* Only fails when the counter is full, and then the loop is awake as well. */
-    if (write(plane->report_fd, &one, sizeof one) < 0)
+    if (write(plane->report_fd, &one, sizeof one) < 0) {
         return;
+    }
 }
 
 /* Delivered on the loop's next turn, never from inside the caller's call. */
@@ -29,7 +30,7 @@ static void raise_event(struct mr_upload_plane *plane, enum mr_plane_event_kind 
     if (events->count == events->capacity) {
         const size_t capacity = events->capacity > 0 ? 2 * events->capacity : 64;
         struct mr_plane_event *items = realloc(events->items, capacity * sizeof *items);
-        MR_ASSERT(items != NULL);
+        MR_ASSERT(items);
         events->items = items;
         events->capacity = capacity;
     }
@@ -64,8 +65,9 @@ static uint32_t window_total(const struct mr_upload_plane *plane, unsigned worke
     const uint32_t each = plane->layout.chunk_bytes + MR_DATAGRAM_OVERHEAD + CHARGE_BYTES;
     const uint32_t holds = buffer / each > 0 ? buffer / each : 1;
 
-    if (buffer == 0 || holds >= plane->config.window_total)
+    if (buffer == 0 || holds >= plane->config.window_total) {
         return plane->config.window_total;
+    }
     mr_log_event(plane->log, MR_LOG_INFO, "upload.window",
                  "worker=%u window_total=%u asked=%u receive_buffer=%u remedy=%s", worker, holds,
                  plane->config.window_total, buffer,
@@ -77,12 +79,13 @@ int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_t
                           struct mr_error *error)
 {
     MR_ASSERT(!plane->collecting.running && !plane->collecting.out);
-    if (terms->layout.share_bytes > plane->config.share_bytes_max)
+    if (terms->layout.share_bytes > plane->config.share_bytes_max) {
         return mr_error_set(error,
                             "a share of this round has %llu bytes, a slot holds %llu: raise "
                             "share_bytes_max or lower the dimension",
                             (unsigned long long)terms->layout.share_bytes,
                             (unsigned long long)plane->config.share_bytes_max);
+    }
     plane->layout = terms->layout;
     plane->generation++; /* what the workers still report of the earlier round is not believed */
     drop_own_events(plane);
@@ -95,7 +98,7 @@ int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_t
         order->begin.round = terms->announcement.round;
         order->begin.layout = terms->layout;
         mr_worker_send(plane->workers[i]);
-        mr_mirror_begin(&plane->mirrors[i]);
+        mr_worker_view_begin(&plane->views[i]);
     }
     mr_lane_begin(&plane->lane, &terms->layout);
     plane->round_open = true;
@@ -121,19 +124,19 @@ static int choose_worker(const struct mr_upload_plane *plane)
     int best = -1;
 
     for (unsigned i = 0; i < plane->config.workers; i++) {
-        const struct mr_mirror *mirror = &plane->mirrors[i];
-        if (mirror->slots_free > 0 &&
-            (best < 0 || mirror->receiving < plane->mirrors[best].receiving))
+        const struct mr_worker_view *view = &plane->views[i];
+        if (view->slots_free > 0 && (best < 0 || view->receiving < plane->views[best].receiving)) {
             best = (int)i;
+        }
     }
     return best;
 }
 
 static int admit_http2(struct mr_upload_plane *plane, struct mr_upload_grant *grant)
 {
-    struct mr_mirror *mirror = &plane->lane.mirror;
+    struct mr_worker_view *view = &plane->lane.view;
 
-    grant->upload_id = mr_mirror_admit(mirror, random_part(), mr_loop_now_ms(plane->loop));
+    grant->upload_id = mr_worker_view_admit(view, random_part(), mr_loop_now_ms(plane->loop));
     return grant->upload_id == 0 ? -1 : 0;
 }
 
@@ -141,17 +144,22 @@ int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admissi
                           struct mr_upload_grant *grant)
 {
     memset(grant, 0, sizeof *grant);
-    if (!plane->round_open)
+    if (!plane->round_open) {
         return -1;
-    if (admission->transport == MR_TRANSPORT_HTTP2)
+    }
+    if (admission->transport == MR_TRANSPORT_HTTP2) {
         return admit_http2(plane, grant);
+    }
     const int worker = choose_worker(plane);
-    if (worker < 0)
+    if (worker < 0) {
         return -1;
-    struct mr_mirror *mirror = &plane->mirrors[worker];
-    const uint64_t upload_id = mr_mirror_admit(mirror, random_part(), mr_loop_now_ms(plane->loop));
-    if (upload_id == 0)
+    }
+    struct mr_worker_view *view = &plane->views[worker];
+    const uint64_t upload_id =
+        mr_worker_view_admit(view, random_part(), mr_loop_now_ms(plane->loop));
+    if (upload_id == 0) {
         return -1;
+    }
     struct mr_worker_order *order = mr_worker_order(plane->workers[worker]);
     order->kind = MR_ORDER_ADMIT;
     order->admit.upload_id = upload_id;
@@ -162,7 +170,7 @@ int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admissi
     memcpy(grant->udp_host, plane->config.advertise_host, strlen(plane->config.advertise_host));
     grant->udp_port = mr_worker_port(plane->workers[worker]);
     grant->window =
-        mr_window_first(plane->window_totals[worker], mirror->receiving, plane->config.window_max);
+        mr_window_first(plane->window_totals[worker], view->receiving, plane->config.window_max);
     return 0;
 }
 
@@ -170,20 +178,22 @@ int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const
                         size_t length)
 {
     if (!plane->round_open || mr_upload_id_lane(upload_id) != MR_LANE_HTTP2 ||
-        mr_lane_put(&plane->lane, upload_id, share, length, plane->kernels) != 0)
+        mr_lane_put(&plane->lane, upload_id, share, length, plane->kernels) != 0) {
         return -1;
+    }
     raise_event(plane, MR_PLANE_STAGED, upload_id);
     return 0;
 }
 
 void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id)
 {
-    struct mr_mirror_entry *entry = mr_upload_id_lane(upload_id) == MR_LANE_HTTP2
-                                        ? mr_mirror_find(&plane->lane.mirror, upload_id)
-                                        : NULL;
+    struct mr_worker_view_entry *entry = mr_upload_id_lane(upload_id) == MR_LANE_HTTP2
+                                             ? mr_worker_view_find(&plane->lane.view, upload_id)
+                                             : NULL;
 
-    if (entry != NULL)
+    if (entry) {
         entry->since_ms = mr_loop_now_ms(plane->loop);
+    }
 }
 
 void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
@@ -192,21 +202,21 @@ void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
     const uint8_t lane = mr_upload_id_lane(upload_id);
 
     if (lane == MR_LANE_HTTP2) {
-        struct mr_mirror_entry *entry = mr_mirror_find(&plane->lane.mirror, upload_id);
-        const bool revoked =
-            entry != NULL && (mr_lane_drop(&plane->lane, entry) ||
-                              (entry->state == MR_MIRROR_ENDED && !entry->committed));
+        struct mr_worker_view_entry *entry = mr_worker_view_find(&plane->lane.view, upload_id);
+        const bool revoked = entry && (mr_lane_drop(&plane->lane, entry) ||
+                                       (entry->state == MR_MIRROR_ENDED && !entry->committed));
         raise_event(plane, revoked ? MR_PLANE_REVOKED : MR_PLANE_NOT_REVOKED, upload_id);
         return;
     }
-    struct mr_mirror_entry *entry =
-        lane < plane->config.workers ? mr_mirror_find(&plane->mirrors[lane], upload_id) : NULL;
-    if (entry == NULL) {
+    struct mr_worker_view_entry *entry =
+        lane < plane->config.workers ? mr_worker_view_find(&plane->views[lane], upload_id) : NULL;
+    if (!entry) {
         raise_event(plane, MR_PLANE_NOT_REVOKED, upload_id);
         return;
     }
-    if (entry->revoking)
+    if (entry->revoking) {
         return; /* the answer that is under way answers this as well */
+    }
     entry->revoking = true;
     struct mr_worker_order *order = mr_worker_order(plane->workers[lane]);
     order->kind = MR_ORDER_REVOKE;
@@ -220,13 +230,14 @@ void mr_plane_on_lane_timer(void *context)
     struct mr_upload_plane *plane = context;
     const uint64_t now = mr_loop_now_ms(plane->loop);
     const uint32_t timeout = plane->config.idle_timeout_ms;
-    struct mr_mirror *mirror = &plane->lane.mirror;
+    struct mr_worker_view *view = &plane->lane.view;
 
-    for (uint32_t i = 0; mirror->receiving > 0 && i < mirror->sessions; i++) {
-        struct mr_mirror_entry *entry = &mirror->entries[i];
+    for (uint32_t i = 0; view->receiving > 0 && i < view->sessions; i++) {
+        struct mr_worker_view_entry *entry = &view->entries[i];
         if (entry->state == MR_MIRROR_RECEIVING && now - entry->since_ms >= timeout &&
-            mr_lane_drop(&plane->lane, entry))
+            mr_lane_drop(&plane->lane, entry)) {
             raise_event(plane, MR_PLANE_EXPIRED, entry->upload_id);
+        }
     }
     mr_timer_arm(plane->lane_timer, now + timeout / 2 + 1);
 }
@@ -251,8 +262,9 @@ void mr_upload_plane_collect(struct mr_upload_plane *plane, bool freeze, mr_coll
         mr_worker_send(plane->workers[i]);
     }
     collecting->shards[plane->config.workers] = mr_lane_collect(&plane->lane, freeze);
-    if (freeze)
+    if (freeze) {
         plane->round_open = false;
+    }
 }
 
 /* Every worker has answered: the caller gets the shards. */
@@ -266,8 +278,9 @@ static void finish_collection(struct mr_upload_plane *plane)
     for (unsigned i = 0; i < collection->part_count; i++) {
         const struct mr_shard *shard = collecting->shards[i];
         collection->parts[i] = shard->sum;
-        if (shard->count == 0)
+        if (shard->count == 0) {
             collection->parts[i].lanes = NULL;
+        }
         memcpy(collecting->upload_ids + collection->upload_count, shard->upload_ids,
                shard->count * sizeof *shard->upload_ids);
         collection->upload_count += shard->count;
@@ -283,13 +296,14 @@ static void end_uploads(struct mr_upload_plane *plane, const struct mr_collectio
     for (uint32_t i = 0; i < collection->upload_count; i++) {
         const uint64_t id = collection->upload_ids[i];
         const uint8_t lane = mr_upload_id_lane(id);
-        struct mr_mirror *mirror =
-            lane == MR_LANE_HTTP2 ? &plane->lane.mirror : &plane->mirrors[lane];
-        struct mr_mirror_entry *entry = mr_mirror_find(mirror, id);
-        if (entry == NULL)
+        struct mr_worker_view *view =
+            lane == MR_LANE_HTTP2 ? &plane->lane.view : &plane->views[lane];
+        struct mr_worker_view_entry *entry = mr_worker_view_find(view, id);
+        if (!entry) {
             continue;
+        }
         entry->committed = committed;
-        mr_mirror_ended(mirror, entry);
+        mr_worker_view_ended(view, entry);
     }
 }
 
@@ -321,19 +335,21 @@ void mr_upload_plane_confine(struct mr_upload_plane *plane)
 
 /* --- reports ---------------------------------------------------------------------------------- */
 
-static void on_worker_event(struct mr_upload_plane *plane, struct mr_mirror *mirror,
+static void on_worker_event(struct mr_upload_plane *plane, struct mr_worker_view *view,
                             const struct mr_worker_report *report)
 {
-    struct mr_mirror_entry *entry = mr_mirror_find(mirror, report->upload_id);
+    struct mr_worker_view_entry *entry = mr_worker_view_find(view, report->upload_id);
     const struct mr_plane_event event = {.kind = report->event, .upload_id = report->upload_id};
 
-    if (entry != NULL) {
-        if (report->event == MR_PLANE_STAGED)
-            mr_mirror_staged(mirror, entry);
-        else if (report->event != MR_PLANE_NOT_REVOKED)
-            mr_mirror_ended(mirror, entry);
-        if (report->event == MR_PLANE_REVOKED || report->event == MR_PLANE_NOT_REVOKED)
+    if (entry) {
+        if (report->event == MR_PLANE_STAGED) {
+            mr_worker_view_staged(view, entry);
+        } else if (report->event != MR_PLANE_NOT_REVOKED) {
+            mr_worker_view_ended(view, entry);
+        }
+        if (report->event == MR_PLANE_REVOKED || report->event == MR_PLANE_NOT_REVOKED) {
             entry->revoking = false;
+        }
     }
     plane->callbacks.on_event(plane->callbacks.context, &event);
 }
@@ -341,17 +357,21 @@ static void on_worker_event(struct mr_upload_plane *plane, struct mr_mirror *mir
 static void on_worker_report(struct mr_upload_plane *plane, unsigned worker,
                              const struct mr_worker_report *report)
 {
-    struct mr_mirror *mirror = &plane->mirrors[worker];
+    struct mr_worker_view *view = &plane->views[worker];
 
-    if (report->generation != plane->generation)
+    if (report->generation != plane->generation) {
         return;
-    mirror->slots_free += report->slots_freed;
-    if (report->kind == MR_REPORT_EVENT)
-        on_worker_event(plane, mirror, report);
-    if (report->kind != MR_REPORT_COLLECTED)
+    }
+    view->slots_free += report->slots_freed;
+    if (report->kind == MR_REPORT_EVENT) {
+        on_worker_event(plane, view, report);
+    }
+    if (report->kind != MR_REPORT_COLLECTED) {
         return;
-    if (plane->collecting.freeze)
-        mr_mirror_end_receiving(mirror);
+    }
+    if (plane->collecting.freeze) {
+        mr_worker_view_end_receiving(view);
+    }
     plane->collecting.shards[worker] = report->shard;
     plane->collecting.missing--;
 }
@@ -363,13 +383,17 @@ void mr_plane_on_report(void *context, int fd, uint32_t events)
     uint64_t count;
 
     (void)events;
-    if (read(fd, &count, sizeof count) < 0)
+    if (read(fd, &count, sizeof count) < 0) {
         return; /* already read: nothing new */
+    }
     deliver_own_events(plane);
-    for (unsigned i = 0; i < plane->config.workers; i++)
-        while (mr_worker_report(plane->workers[i], &report))
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        while (mr_worker_report(plane->workers[i], &report)) {
             on_worker_report(plane, i, &report);
+        }
+    }
     deliver_own_events(plane);
-    if (plane->collecting.running && plane->collecting.missing == 0)
+    if (plane->collecting.running && plane->collecting.missing == 0) {
         finish_collection(plane);
+    }
 }

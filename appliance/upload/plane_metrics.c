@@ -1,7 +1,7 @@
 /* What the upload plane shows on /metrics: counts of packets, ACKs and folds; nothing of a sum. */
 #include <stdio.h>
 
-#include "appliance/upload/plane_impl.h"
+#include "appliance/upload/plane_internal.h"
 
 static void drops(const struct mr_upload_plane *plane, struct mr_metrics *metrics)
 {
@@ -13,11 +13,10 @@ static void drops(const struct mr_upload_plane *plane, struct mr_metrics *metric
         "Datagrams that were not a new chunk, and ACKs that were not sent, by cause.");
     for (unsigned i = 0; i < plane->config.workers; i++) {
         const struct mr_upload_counters *counters = mr_worker_counters(plane->workers[i]);
-        for (int v = MR_UPLOAD_ACCEPTED + 1; v < MR_UPLOAD_VERDICTS; v++) {
+        for (int v = MR_UPLOAD_ACCEPTED + 1; v < MR_DROP_REASONS; v++) {
             snprintf(labels, sizeof labels, "reason=\"%s\",worker=\"%u\"",
-                     mr_upload_verdict_name((enum mr_upload_verdict)v), i);
-            mr_metrics_sample(metrics, name, labels,
-                              (double)mr_counter_get(&counters->verdicts[v]));
+                     mr_drop_reason_name((enum mr_drop_reason)v), i);
+            mr_metrics_sample(metrics, name, labels, (double)mr_counter_get(&counters->reasons[v]));
         }
     }
 }
@@ -95,15 +94,14 @@ static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metri
     mr_metrics_family(metrics, "millrace_upload_receiving", "gauge", "Uploads under way.");
     for (unsigned i = 0; i < plane->config.workers; i++) {
         snprintf(labels, sizeof labels, "worker=\"%u\"", i);
-        mr_metrics_sample(metrics, "millrace_upload_receiving", labels,
-                          plane->mirrors[i].receiving);
+        mr_metrics_sample(metrics, "millrace_upload_receiving", labels, plane->views[i].receiving);
     }
     mr_metrics_family(metrics, "millrace_upload_slots_free", "gauge",
                       "Staging slots that no upload holds.");
     for (unsigned i = 0; i < plane->config.workers; i++) {
         snprintf(labels, sizeof labels, "worker=\"%u\"", i);
         mr_metrics_sample(metrics, "millrace_upload_slots_free", labels,
-                          plane->mirrors[i].slots_free);
+                          plane->views[i].slots_free);
     }
 }
 
@@ -113,6 +111,7 @@ void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metr
     counts(plane, metrics);
     times(plane, metrics);
     gauges(plane, metrics);
-    if (plane->dpdk != NULL)
+    if (plane->dpdk) {
         mr_dpdk_port_metrics(plane->dpdk, metrics);
+    }
 }

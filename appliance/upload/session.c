@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/upload/session_impl.h"
+#include "appliance/upload/session_internal.h"
 #include "base/assert.h"
 
 void index_queue_push(struct index_queue *queue, uint32_t item)
@@ -39,8 +39,9 @@ static void event_push(struct mr_sessions *sessions, uint64_t upload_id, enum mr
 bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
                        enum mr_upload_state *state)
 {
-    if (sessions->event_count == 0)
+    if (sessions->event_count == 0) {
         return false;
+    }
     *upload_id = sessions->events[sessions->event_head].upload_id;
     *state = sessions->events[sessions->event_head].state;
     sessions->event_head = (sessions->event_head + 1) % sessions->event_capacity;
@@ -65,15 +66,17 @@ static int open_table(struct mr_sessions *sessions)
     const uint32_t count = sessions->config.sessions;
 
     sessions->table = aligned_alloc(128, count * sizeof *sessions->table);
-    if (sessions->table == NULL)
+    if (!sessions->table) {
         return -1;
+    }
     memset(sessions->table, 0, count * sizeof *sessions->table);
     for (uint32_t i = 0; i < count; i++) {
         struct session *session = &sessions->table[i];
         session->slot = MR_SLOT_NONE;
         session->down = mr_aead_open();
-        if (session->down == NULL)
+        if (!session->down) {
             return -1;
+        }
     }
     return 0;
 }
@@ -85,13 +88,14 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
     MR_ASSERT(config->sessions <= 1u << 24);
     struct mr_sessions *sessions = calloc(1, sizeof *sessions);
     *opened = NULL;
-    if (sessions == NULL)
+    if (!sessions) {
         return mr_error_set(error, "out of memory for upload sessions");
+    }
     sessions->config = *config;
     sessions->counters = counters;
     sessions->event_capacity = config->slots + MR_BURST_MAX;
     sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);
-    if (sessions->events == NULL || open_table(sessions) != 0 ||
+    if (!sessions->events || open_table(sessions) != 0 ||
         index_queue_open(&sessions->staged, config->slots) != 0 ||
         index_queue_open(&sessions->urgent, config->sessions) != 0 ||
         index_queue_open(&sessions->lazy, config->sessions) != 0 ||
@@ -102,7 +106,7 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
                             config->sessions);
     }
     sessions->opener = mr_opener_open(config->opener, config->sessions, error);
-    if (sessions->opener == NULL ||
+    if (!sessions->opener ||
         mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
         mr_sessions_close(sessions);
         return -1;
@@ -113,9 +117,10 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
 
 void mr_sessions_close(struct mr_sessions *sessions)
 {
-    if (sessions == NULL)
+    if (!sessions) {
         return;
-    for (uint32_t i = 0; sessions->table != NULL && i < sessions->config.sessions; i++) {
+    }
+    for (uint32_t i = 0; sessions->table && i < sessions->config.sessions; i++) {
         mr_aead_close(sessions->table[i].down);
     }
     mr_opener_close(sessions->opener);
@@ -163,8 +168,9 @@ void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struc
     index_queue_clear(&sessions->turns);
     sessions->event_head = 0;
     sessions->event_count = 0;
-    for (uint32_t i = 0; i < sessions->config.sessions; i++)
+    for (uint32_t i = 0; i < sessions->config.sessions; i++) {
         forget(sessions, &sessions->table[i]);
+    }
 }
 
 int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
@@ -186,8 +192,9 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     session->in_turns = in_turns;
     session->told = told;
     if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
-        mr_aead_rekey(session->down, &keys->down) != 0)
+        mr_aead_rekey(session->down, &keys->down) != 0) {
         return -1;
+    }
     session->upload_id = upload_id;
     session->attempt = attempt;
     session->state = MR_UPLOAD_RECEIVING;
@@ -205,8 +212,9 @@ struct session *session_find(const struct mr_sessions *sessions, uint64_t upload
 
     /* Id 0 is what an empty entry has. */
     if (upload_id == 0 || index >= sessions->config.sessions ||
-        sessions->table[index].upload_id != upload_id)
+        sessions->table[index].upload_id != upload_id) {
         return NULL;
+    }
     return &sessions->table[index];
 }
 
@@ -239,10 +247,12 @@ bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
 {
     struct session *session = session_find(sessions, upload_id);
 
-    if (session == NULL)
+    if (!session) {
         return false;
-    if (session->state == MR_UPLOAD_RECEIVING)
+    }
+    if (session->state == MR_UPLOAD_RECEIVING) {
         refuse(sessions, session, reason);
+    }
     return session->state == MR_UPLOAD_REFUSED;
 }
 
@@ -251,8 +261,9 @@ static struct session *receiving_owner(const struct mr_sessions *sessions, uint3
 {
     const uint32_t owner = sessions->staging.slots[slot].owner;
 
-    if (owner == MR_SLOT_NONE || sessions->table[owner].state != MR_UPLOAD_RECEIVING)
+    if (owner == MR_SLOT_NONE || sessions->table[owner].state != MR_UPLOAD_RECEIVING) {
         return NULL;
+    }
     return &sessions->table[owner];
 }
 
@@ -260,8 +271,9 @@ void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason 
 {
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
         struct session *session = receiving_owner(sessions, slot);
-        if (session != NULL)
+        if (session) {
             refuse(sessions, session, reason);
+        }
     }
 }
 
@@ -283,12 +295,15 @@ void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
     sessions->now_ms = now_ms;
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
         struct session *session = receiving_owner(sessions, slot);
-        if (session == NULL)
+        if (!session) {
             continue;
-        if (stalled_ms(session, now_ms) >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL)
+        }
+        if (stalled_ms(session, now_ms) >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL) {
             session_credit_pass_on(sessions, session);
-        if (now_ms - session->progress_ms < sessions->config.idle_timeout_ms)
+        }
+        if (now_ms - session->progress_ms < sessions->config.idle_timeout_ms) {
             continue;
+        }
         refuse(sessions, session, MR_REASON_IDLE);
         event_push(sessions, session->upload_id, MR_UPLOAD_REFUSED);
         mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_expired], 1);
@@ -300,8 +315,9 @@ void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool c
 {
     struct session *session = session_find(sessions, upload_id);
 
-    if (session == NULL || session->state != MR_UPLOAD_STAGED)
+    if (!session || session->state != MR_UPLOAD_STAGED) {
         return;
+    }
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* only what was folded can be settled */
     session->state = committed ? MR_UPLOAD_COMMITTED : MR_UPLOAD_REFUSED;
     session->reason = committed ? MR_REASON_NONE : (uint8_t)reason;
@@ -351,8 +367,9 @@ int mr_sessions_look(const struct mr_sessions *sessions, uint64_t upload_id,
 {
     const struct session *session = session_find(sessions, upload_id);
 
-    if (session == NULL)
+    if (!session) {
         return -1;
+    }
     *state = session->state;
     *received = session->received;
     return 0;

@@ -96,10 +96,10 @@ void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struc
 int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
                       const struct mr_upload_keys *keys, uint64_t now_ms);
 
-/* Judges a burst (at most MR_BURST_MAX); a new chunk is in its slot afterwards. verdicts[count] may
+/* Judges a burst (at most MR_BURST_MAX); a new chunk is in its slot afterwards. reasons[count] may
  * be NULL; everything is counted. Packet bytes are not changed and not kept. */
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
-                         unsigned count, uint64_t now_ms, enum mr_upload_verdict *verdicts);
+                         unsigned count, uint64_t now_ms, enum mr_drop_reason *reasons);
 
 /* The next ACK that is due; false when there is none now. `quiet`: the last poll emptied the
  * socket. */

@@ -1,14 +1,15 @@
 /* What is answered, and when. Sent bytes never exceed what came from the same address. */
 #include <string.h>
 
-#include "appliance/upload/session_impl.h"
+#include "appliance/upload/session_internal.h"
 #include "base/bytes.h"
 
 void session_ack_urgent(struct mr_sessions *sessions, struct session *session)
 {
     session->ack_wanted = true;
-    if (session->in_urgent)
+    if (session->in_urgent) {
         return;
+    }
     session->in_urgent = true;
     index_queue_push(&sessions->urgent, session_index(sessions, session));
 }
@@ -16,8 +17,9 @@ void session_ack_urgent(struct mr_sessions *sessions, struct session *session)
 void session_ack_lazy(struct mr_sessions *sessions, struct session *session)
 {
     session->ack_wanted = true;
-    if (session->in_lazy || session->in_urgent)
+    if (session->in_lazy || session->in_urgent) {
         return;
+    }
     session->in_lazy = true;
     index_queue_push(&sessions->lazy, session_index(sessions, session));
 }
@@ -32,13 +34,15 @@ static void ack_fill(const struct mr_sessions *sessions, const struct session *s
         .window = session->open ? session_credit_window(sessions, session->slow) : 0,
         .base = session->base,
     };
-    if (session->state != MR_UPLOAD_RECEIVING)
+    if (session->state != MR_UPLOAD_RECEIVING) {
         return;
+    }
     const struct mr_slot *slot = &sessions->staging.slots[session->slot];
     for (uint32_t i = 0; i < MR_ACK_BITMAP_BYTES / 8; i++) {
         const uint64_t from = (uint64_t)session->base + i * 64;
-        if (from >= sessions->layout.chunks)
+        if (from >= sessions->layout.chunks) {
             break;
+        }
         const uint64_t bits =
             htole64(mr_slot_window(slot, (uint32_t)from, sessions->layout.chunks));
         memcpy(ack->bitmap + (size_t)i * 8, &bits, sizeof bits);
@@ -58,8 +62,9 @@ static bool ack_seal(const struct mr_sessions *sessions, struct session *session
     struct mr_ack ack;
 
     /* The number is the nonce: it is used once, whether the seal works or not, and never wraps. */
-    if (session->ack_number == UINT32_MAX)
+    if (session->ack_number == UINT32_MAX) {
         return false;
+    }
     session->ack_number++;
     ack_fill(sessions, session, &ack);
     mr_datagram_encode(out->bytes, &header);
@@ -75,14 +80,16 @@ static bool ack_make(struct mr_sessions *sessions, struct session *session, uint
 {
     session->ack_wanted = false;
     session->fresh = 0;
-    if (!session->heard)
+    if (!session->heard) {
         return false; /* nobody to tell: it never sent a byte that held */
+    }
     if (session->bytes_in - session->bytes_out < MR_ACK_DATAGRAM_BYTES) {
-        mr_counter_add(&sessions->counters->verdicts[MR_UPLOAD_DROP_ack_withheld], 1);
+        mr_counter_add(&sessions->counters->reasons[MR_UPLOAD_DROP_ack_withheld], 1);
         return false;
     }
-    if (!ack_seal(sessions, session, out))
+    if (!ack_seal(sessions, session, out)) {
         return false;
+    }
     session->bytes_out += MR_ACK_DATAGRAM_BYTES;
     session->acked_ms = now_ms;
     return true;
@@ -102,22 +109,26 @@ bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
         struct session *session = &sessions->table[index_queue_at(&sessions->urgent, 0)];
         index_queue_pop(&sessions->urgent, 1);
         session->in_urgent = false;
-        if (session->ack_wanted && ack_make(sessions, session, now_ms, out))
+        if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
+        }
     }
     while (sessions->lazy.count > 0) {
         struct session *session = &sessions->table[index_queue_at(&sessions->lazy, 0)];
-        if (!lazy_due(session, now_ms, quiet))
+        if (!lazy_due(session, now_ms, quiet)) {
             break; /* those behind it became due later, or a millisecond sooner at most */
+        }
         index_queue_pop(&sessions->lazy, 1);
         session->in_lazy = false;
-        if (session->ack_wanted && ack_make(sessions, session, now_ms, out))
+        if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
+        }
     }
     while (session_credit_untold_ms(sessions, now_ms) == 0) {
         struct session *session = session_credit_tell(sessions);
-        if (session->ack_wanted && ack_make(sessions, session, now_ms, out))
+        if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
+        }
     }
     return false;
 }
@@ -126,13 +137,16 @@ uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t no
 {
     const uint32_t untold_ms = session_credit_untold_ms(sessions, now_ms);
 
-    if (sessions->urgent.count > 0)
+    if (sessions->urgent.count > 0) {
         return 0;
-    if (sessions->lazy.count == 0)
+    }
+    if (sessions->lazy.count == 0) {
         return untold_ms;
+    }
     const struct session *session = &sessions->table[index_queue_at(&sessions->lazy, 0)];
-    if (lazy_due(session, now_ms, true))
+    if (lazy_due(session, now_ms, true)) {
         return 0;
+    }
     const uint32_t lazy_ms = (uint32_t)(session->acked_ms + MR_ACK_DELAY_MS - now_ms);
     return lazy_ms < untold_ms ? lazy_ms : untold_ms;
 }

@@ -7,7 +7,7 @@
  * thin, its path long, or it is gone. While others wait it is left the least window, and what it
  * had opens another. So many thin lines together fill the ingress as well as a few thick ones do.
  */
-#include "appliance/upload/session_impl.h"
+#include "appliance/upload/session_internal.h"
 
 static uint32_t least(const struct mr_sessions *sessions)
 {
@@ -26,10 +26,12 @@ uint32_t session_credit_window(const struct mr_sessions *sessions, bool slow)
 {
     const uint32_t most = sessions->config.window_max;
 
-    if (sessions->waiting.count == 0)
+    if (sessions->waiting.count == 0) {
         return mr_window_share(sessions->window_total, sessions->open_count, most);
-    if (slow)
+    }
+    if (slow) {
         return least(sessions);
+    }
     return mr_window_share(total_of_fast(sessions), sessions->open_count - sessions->slow_count,
                            most);
 }
@@ -46,8 +48,9 @@ static void begin_turn(struct mr_sessions *sessions, struct session *session)
 {
     session->since_ms = sessions->now_ms;
     session->turn_received = session->received;
-    if (session->in_turns)
+    if (session->in_turns) {
         return;
+    }
     session->in_turns = true;
     index_queue_push(&sessions->turns, session_index(sessions, session));
 }
@@ -68,8 +71,9 @@ static void fill(struct mr_sessions *sessions)
         sessions->told_count -= sessions->told_count > 0;
         session->in_waiting = false;
         session->told = false;
-        if (session->state != MR_UPLOAD_RECEIVING || session->open || !session->heard)
+        if (session->state != MR_UPLOAD_RECEIVING || session->open || !session->heard) {
             continue; /* ended since, and perhaps another upload by now */
+        }
         open_session(sessions, session);
         session_ack_urgent(sessions, session);
     }
@@ -77,23 +81,27 @@ static void fill(struct mr_sessions *sessions)
 
 void session_credit_admit(struct mr_sessions *sessions, struct session *session)
 {
-    if (has_room(sessions))
+    if (has_room(sessions)) {
         open_session(sessions, session);
+    }
 }
 
 /* The place in the line is an earlier upload's of the same index, or its own already. */
 static void keep_waiting(struct mr_sessions *sessions, struct session *session)
 {
-    if (session->since_ms == 0)
+    if (session->since_ms == 0) {
         session->since_ms = sessions->now_ms;
-    if (session->told && session->ack_number == 0)
+    }
+    if (session->told && session->ack_number == 0) {
         session_ack_lazy(sessions, session); /* who was told is not this one */
+    }
 }
 
 void session_credit_ask(struct mr_sessions *sessions, struct session *session)
 {
-    if (session->open || session->state != MR_UPLOAD_RECEIVING)
+    if (session->open || session->state != MR_UPLOAD_RECEIVING) {
         return;
+    }
     if (session->in_waiting) {
         keep_waiting(sessions, session);
         return;
@@ -106,8 +114,9 @@ void session_credit_ask(struct mr_sessions *sessions, struct session *session)
 
 void session_credit_return(struct mr_sessions *sessions, struct session *session)
 {
-    if (!session->open)
+    if (!session->open) {
         return;
+    }
     sessions->slow_count -= session->slow;
     session->slow = false;
     session->open = false;
@@ -117,11 +126,13 @@ void session_credit_return(struct mr_sessions *sessions, struct session *session
 
 void session_credit_pass_on(struct mr_sessions *sessions, struct session *session)
 {
-    if (!session->open || session->in_urgent || sessions->waiting.count == 0)
+    if (!session->open || session->in_urgent || sessions->waiting.count == 0) {
         return; /* what is about to be told of its window has had no time to use it */
+    }
     session_credit_return(sessions, session);
-    if (session->heard)
+    if (session->heard) {
         session_credit_ask(sessions, session);
+    }
 }
 
 void session_credit_turns(struct mr_sessions *sessions)
@@ -131,12 +142,14 @@ void session_credit_turns(struct mr_sessions *sessions)
     while (sessions->waiting.count > 0 && sessions->turns.count > 0) {
         struct session *session = &sessions->table[index_queue_at(&sessions->turns, 0)];
         const bool judged = session->open && !session->slow;
-        if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS)
+        if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS) {
             break;
+        }
         index_queue_pop(&sessions->turns, 1);
         session->in_turns = false;
-        if (!judged)
+        if (!judged) {
             continue;
+        }
         if (session->received - session->turn_received >= turn) {
             begin_turn(sessions, session);
         } else {
@@ -149,8 +162,9 @@ void session_credit_turns(struct mr_sessions *sessions)
 
 uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms)
 {
-    if (sessions->told_count == sessions->waiting.count)
+    if (sessions->told_count == sessions->waiting.count) {
         return UINT32_MAX;
+    }
     const uint32_t index = index_queue_at(&sessions->waiting, sessions->told_count);
     const uint64_t due_ms = sessions->table[index].since_ms + MR_ACK_DELAY_WAITING_MS;
     return now_ms >= due_ms ? 0 : (uint32_t)(due_ms - now_ms);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "appliance/upload/open.h"
-#include "appliance/upload/session_impl.h"
+#include "appliance/upload/session_internal.h"
 #include "base/assert.h"
 
 /* A new chunk between the peek at the bitmap and the believing. */
@@ -27,9 +27,9 @@ struct burst {
     uint64_t claimed[4];
 };
 
-static enum mr_upload_verdict verdict_of_form(enum mr_datagram_verdict form)
+static enum mr_drop_reason verdict_of_form(enum mr_datagram_verdict form)
 {
-    static const enum mr_upload_verdict map[] = {
+    static const enum mr_drop_reason map[] = {
         [MR_DATAGRAM_OK] = MR_UPLOAD_ACCEPTED,
         [MR_DATAGRAM_TRUNCATED] = MR_UPLOAD_DROP_truncated,
         [MR_DATAGRAM_OVERSIZED] = MR_UPLOAD_DROP_oversized,
@@ -44,25 +44,31 @@ static enum mr_upload_verdict verdict_of_form(enum mr_datagram_verdict form)
 }
 
 /* Everything that can be told from the header alone. */
-static enum mr_upload_verdict check(const struct mr_sessions *sessions,
-                                    enum mr_datagram_verdict form,
-                                    const struct mr_datagram *datagram, struct session **found)
+static enum mr_drop_reason check(const struct mr_sessions *sessions, enum mr_datagram_verdict form,
+                                 const struct mr_datagram *datagram, struct session **found)
 {
-    if (form != MR_DATAGRAM_OK)
+    if (form != MR_DATAGRAM_OK) {
         return verdict_of_form(form);
-    if (datagram->type != MR_DATAGRAM_CHUNK)
+    }
+    if (datagram->type != MR_DATAGRAM_CHUNK) {
         return MR_UPLOAD_DROP_bad_type;
+    }
     struct session *session = session_find(sessions, datagram->upload_id);
-    if (session == NULL)
+    if (!session) {
         return MR_UPLOAD_DROP_unknown_upload;
-    if (datagram->round != sessions->round)
+    }
+    if (datagram->round != sessions->round) {
         return MR_UPLOAD_DROP_wrong_round;
-    if (datagram->attempt != session->attempt)
+    }
+    if (datagram->attempt != session->attempt) {
         return MR_UPLOAD_DROP_wrong_attempt;
-    if (datagram->chunk >= sessions->layout.chunks)
+    }
+    if (datagram->chunk >= sessions->layout.chunks) {
         return MR_UPLOAD_DROP_bad_chunk;
-    if (datagram->length != mr_layout_chunk_length(&sessions->layout, datagram->chunk))
+    }
+    if (datagram->length != mr_layout_chunk_length(&sessions->layout, datagram->chunk)) {
         return MR_UPLOAD_DROP_bad_length;
+    }
     *found = session;
     return MR_UPLOAD_ACCEPTED;
 }
@@ -86,8 +92,9 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
                        const struct mr_packet *packet)
 {
     if (!session->heard || !same_address(&session->from, &packet->from)) {
-        if (session->heard)
+        if (session->heard) {
             mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_rebound], 1);
+        }
         session->heard = true;
         session_credit_ask(sessions, session);
         session->from = packet->from;
@@ -102,9 +109,9 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
  * address that is known, by the way that is known, that is worth an answer without opening; else
  * the seal has to hold first (the device's address or the router changed, or somebody replays its
  * packets). A device whose whole window is here repeats only: no new chunk would tell the way. */
-static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct session *session,
-                                       const struct mr_packet *packet,
-                                       const struct mr_datagram *datagram)
+static enum mr_drop_reason repeated(struct mr_sessions *sessions, struct session *session,
+                                    const struct mr_packet *packet,
+                                    const struct mr_datagram *datagram)
 {
     if (session->heard && same_way(&session->from, &packet->from)) {
         session->bytes_in += packet->length;
@@ -115,8 +122,9 @@ static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct sess
                                   .bytes = datagram->length,
                                   .plain = sessions->scratch};
         mr_open_burst(sessions->opener, &job, 1);
-        if (!job.held)
+        if (!job.held) {
             return MR_UPLOAD_DROP_bad_tag;
+        }
         heard_from(sessions, session, packet);
     }
     session_ack_lazy(sessions, session);
@@ -124,12 +132,13 @@ static enum mr_upload_verdict repeated(struct mr_sessions *sessions, struct sess
                                                : MR_UPLOAD_DROP_duplicate;
 }
 
-static void verdict_set(struct mr_sessions *sessions, enum mr_upload_verdict *verdicts,
-                        unsigned index, enum mr_upload_verdict verdict)
+static void reason_set(struct mr_sessions *sessions, enum mr_drop_reason *reasons, unsigned index,
+                       enum mr_drop_reason reason)
 {
-    mr_counter_add(&sessions->counters->verdicts[verdict], 1);
-    if (verdicts != NULL)
-        verdicts[index] = verdict;
+    mr_counter_add(&sessions->counters->reasons[reason], 1);
+    if (reasons) {
+        reasons[index] = reason;
+    }
 }
 
 /* New chunks of a session after which it is answered at once: half its window, lest it run dry. */
@@ -148,24 +157,26 @@ static void believe(struct mr_sessions *sessions, const struct claim *claim, uin
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
 
     mr_slot_set(slot, claim->chunk);
-    if (claim->chunk == session->base)
+    if (claim->chunk == session->base) {
         session->base = mr_slot_missing(slot, session->base, sessions->layout.chunks);
+    }
     session->received++;
     session->fresh++;
     session->progress_ms = now_ms;
     heard_from(sessions, session, claim->packet);
-    if (session->received == sessions->layout.chunks)
+    if (session->received == sessions->layout.chunks) {
         session_complete(sessions, session);
-    else if (session->open && session->fresh >= fresh_most[session->slow])
+    } else if (session->open && session->fresh >= fresh_most[session->slow]) {
         session_ack_urgent(sessions, session);
-    else if (session->open || session->ack_number > 0)
+    } else if (session->open || session->ack_number > 0) {
         session_ack_lazy(sessions, session);
-    else
+    } else {
         session->ack_wanted = true; /* its turn may come before it has to be told to wait */
+    }
 }
 
 static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uint64_t now_ms,
-                          enum mr_upload_verdict *verdicts)
+                          enum mr_drop_reason *reasons)
 {
     const uint32_t fresh_most[2] = {fresh_max(sessions, false), fresh_max(sessions, true)};
 
@@ -178,10 +189,11 @@ static void settle_claims(struct mr_sessions *sessions, struct burst *burst, uin
     }
     for (unsigned i = 0; i < burst->count; i++) {
         const struct claim *claim = &burst->claims[i];
-        if (burst->jobs[i].held)
+        if (burst->jobs[i].held) {
             believe(sessions, claim, now_ms, fresh_most);
-        verdict_set(sessions, verdicts, claim->index,
-                    burst->jobs[i].held ? MR_UPLOAD_ACCEPTED : MR_UPLOAD_DROP_bad_tag);
+        }
+        reason_set(sessions, reasons, claim->index,
+                   burst->jobs[i].held ? MR_UPLOAD_ACCEPTED : MR_UPLOAD_DROP_bad_tag);
     }
     burst->count = 0;
     memset(burst->claimed, 0, sizeof burst->claimed);
@@ -252,23 +264,27 @@ static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
         burst->forms[i] =
             mr_datagram_decode(&burst->datagrams[i], packets[i].data, packets[i].length);
         found[i] = NULL;
-        if (burst->forms[i] != MR_DATAGRAM_OK)
+        if (burst->forms[i] != MR_DATAGRAM_OK) {
             continue;
+        }
         const uint32_t index = mr_upload_id_index(datagram->upload_id);
-        if (index >= sessions->config.sessions || datagram->chunk >= sessions->layout.chunks)
+        if (index >= sessions->config.sessions || datagram->chunk >= sessions->layout.chunks) {
             continue;
+        }
         found[i] = &sessions->table[index];
         __builtin_prefetch(found[i], 1);
         __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
     }
-    for (unsigned i = 0; i < count; i++)
-        if (found[i] != NULL && found[i]->slot != MR_SLOT_NONE)
+    for (unsigned i = 0; i < count; i++) {
+        if (found[i] && found[i]->slot != MR_SLOT_NONE) {
             __builtin_prefetch(
                 &sessions->staging.slots[found[i]->slot].bitmap[burst->datagrams[i].chunk / 64], 1);
+        }
+    }
 }
 
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
-                         unsigned count, uint64_t now_ms, enum mr_upload_verdict *verdicts)
+                         unsigned count, uint64_t now_ms, enum mr_drop_reason *reasons)
 {
     struct burst burst;
     uint64_t bytes = 0;
@@ -282,22 +298,22 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
     for (unsigned i = 0; i < count; i++) {
         const struct mr_datagram *datagram = &burst.datagrams[i];
         struct session *session = NULL;
-        enum mr_upload_verdict verdict = check(sessions, burst.forms[i], datagram, &session);
+        enum mr_drop_reason reason = check(sessions, burst.forms[i], datagram, &session);
         bytes += packets[i].length;
-        if (verdict == MR_UPLOAD_ACCEPTED && session != NULL) {
+        if (reason == MR_UPLOAD_ACCEPTED && session) {
             if (!claim_free(&burst, session_index(sessions, session), datagram->chunk)) {
-                settle_claims(sessions, &burst, now_ms, verdicts);
+                settle_claims(sessions, &burst, now_ms, reasons);
                 (void)claim_free(&burst, session_index(sessions, session), datagram->chunk);
             }
             if (!is_repeat(sessions, session, datagram->chunk)) {
                 claim_chunk(sessions, &burst, session, &packets[i], datagram, i);
                 continue;
             }
-            verdict = repeated(sessions, session, &packets[i], datagram);
+            reason = repeated(sessions, session, &packets[i], datagram);
         }
-        verdict_set(sessions, verdicts, i, verdict);
+        reason_set(sessions, reasons, i, reason);
     }
-    settle_claims(sessions, &burst, now_ms, verdicts);
+    settle_claims(sessions, &burst, now_ms, reasons);
     session_credit_turns(sessions);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_packets], count);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bytes], bytes);

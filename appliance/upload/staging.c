@@ -33,7 +33,7 @@ int mr_staging_open(struct mr_staging *staging, uint32_t slots, uint64_t share_b
     memset(staging, 0, sizeof *staging);
     staging->slots = calloc(slots, sizeof *staging->slots);
     staging->free = calloc(slots, sizeof *staging->free);
-    if (staging->slots == NULL || staging->free == NULL) {
+    if (!staging->slots || !staging->free) {
         mr_staging_close(staging);
         return mr_error_set(error, "out of memory for %u slots: lower slots_per_worker", slots);
     }
@@ -110,10 +110,12 @@ uint64_t mr_slot_window(const struct mr_slot *slot, uint32_t from, uint32_t chun
 {
     const uint32_t word = from / 64, shift = from % 64;
 
-    if (from >= chunks)
+    if (from >= chunks) {
         return 0;
+    }
     uint64_t bits = slot->bitmap[word] >> shift;
-    if (shift != 0 && (uint64_t)(word + 1) * 64 < chunks)
+    if (shift != 0 && (uint64_t)(word + 1) * 64 < chunks) {
         bits |= slot->bitmap[word + 1] << (64 - shift);
+    }
     return bits; /* bits past the last chunk are never set */
 }

@@ -65,7 +65,7 @@ static void report(struct mr_worker *worker, const struct mr_worker_report *cont
     struct mr_worker_report *cell = mr_mailbox_reserve(&worker->reports);
     const uint32_t slots_free = mr_sessions_slots_free(worker->sessions);
 
-    MR_ASSERT(cell != NULL);
+    MR_ASSERT(cell);
     *cell = *content;
     cell->generation = worker->generation;
     cell->slots_freed = slots_free - worker->slots_told;
@@ -86,9 +86,10 @@ static void report_session_events(struct mr_worker *worker)
     enum mr_upload_state state;
     uint64_t upload_id;
 
-    while (mr_sessions_event(worker->sessions, &upload_id, &state))
+    while (mr_sessions_event(worker->sessions, &upload_id, &state)) {
         report_event(worker, state == MR_UPLOAD_STAGED ? MR_PLANE_STAGED : MR_PLANE_EXPIRED,
                      upload_id);
+    }
 }
 
 /* Adds staged uploads to the active shard: full folds only, or everything. */
@@ -114,8 +115,9 @@ static void on_begin(struct mr_worker *worker, const struct mr_worker_order *ord
     mr_sessions_begin(worker->sessions, order->begin.round, &worker->layout,
                       order->begin.window_total);
     worker->slots_told = mr_sessions_slots_free(worker->sessions);
-    for (unsigned i = 0; i < SHARDS; i++)
+    for (unsigned i = 0; i < SHARDS; i++) {
         mr_shard_clear(&worker->shards[i], &worker->layout);
+    }
 }
 
 static void on_admit(struct mr_worker *worker, struct mr_worker_order *order, uint64_t now)
@@ -126,8 +128,9 @@ static void on_admit(struct mr_worker *worker, struct mr_worker_order *order, ui
 
     OPENSSL_cleanse(order, sizeof *order);
     worker->slots_told--; /* the control thread counted the slot as taken when it admitted */
-    if (failed != 0)
+    if (failed != 0) {
         report_event(worker, MR_PLANE_EXPIRED, upload_id);
+    }
 }
 
 static void on_revoke(struct mr_worker *worker, const struct mr_worker_order *order)
@@ -143,8 +146,9 @@ static void on_collect(struct mr_worker *worker, const struct mr_worker_order *o
 {
     MR_ASSERT(!worker->lent);
     fold(worker, true);
-    if (order->collect.freeze)
+    if (order->collect.freeze) {
         mr_sessions_refuse_all(worker->sessions, MR_REASON_CLOSED);
+    }
     report(worker, &(struct mr_worker_report){.kind = MR_REPORT_COLLECTED,
                                               .shard = &worker->shards[worker->active]});
     worker->active = (worker->active + 1) % SHARDS;
@@ -155,11 +159,13 @@ static void on_return(struct mr_worker *worker, const struct mr_worker_order *or
 {
     MR_ASSERT(worker->lent);
     struct mr_shard *shard = &worker->shards[(worker->active + 1) % SHARDS];
-    for (uint32_t i = 0; i < shard->count; i++)
+    for (uint32_t i = 0; i < shard->count; i++) {
         mr_sessions_settle(worker->sessions, shard->upload_ids[i], order->give_back.committed,
                            order->give_back.reason);
-    if (shard->count > 0)
+    }
+    if (shard->count > 0) {
         mr_shard_clear(shard, &worker->layout);
+    }
     worker->lent = false;
 }
 
@@ -196,8 +202,9 @@ static void expire(struct mr_worker *worker, uint64_t now)
 {
     const uint32_t timeout = worker->config.sessions.idle_timeout_ms;
 
-    if (now < worker->expire_at_ms)
+    if (now < worker->expire_at_ms) {
         return;
+    }
     worker->expire_at_ms = now + (timeout / 8 > 0 ? timeout / 8 : 1);
     mr_sessions_expire(worker->sessions, now);
     report_session_events(worker);
@@ -205,8 +212,9 @@ static void expire(struct mr_worker *worker, uint64_t now)
 
 static bool send_ack(struct mr_packet_source *source, const struct mr_ack_datagram *ack)
 {
-    if (source->ops->send(source, &ack->to, ack->bytes, sizeof ack->bytes) == 0)
+    if (source->ops->send(source, &ack->to, ack->bytes, sizeof ack->bytes) == 0) {
         return true;
+    }
     source->ops->flush(source);
     return source->ops->send(source, &ack->to, ack->bytes, sizeof ack->bytes) == 0;
 }
@@ -217,19 +225,21 @@ static void send_acks(struct mr_worker *worker, uint64_t now, bool quiet)
     struct mr_ack_datagram ack;
 
     while (mr_sessions_ack(worker->sessions, now, quiet, &ack)) {
-        if (send_ack(worker->source, &ack))
+        if (send_ack(worker->source, &ack)) {
             mr_counter_add(&counters->counts[MR_UPLOAD_COUNT_acks], 1);
-        else
-            mr_counter_add(&counters->verdicts[MR_UPLOAD_DROP_ack_queue_full], 1);
+        } else {
+            mr_counter_add(&counters->reasons[MR_UPLOAD_DROP_ack_queue_full], 1);
+        }
     }
 }
 
 /* Those that were queued, counted as sent, and not taken when the queue was sent. */
 static void count_unsent(struct mr_worker *worker)
 {
-    if (worker->source->unsent == 0)
+    if (worker->source->unsent == 0) {
         return;
-    mr_counter_add(&worker->counters->verdicts[MR_UPLOAD_DROP_ack_unsent], worker->source->unsent);
+    }
+    mr_counter_add(&worker->counters->reasons[MR_UPLOAD_DROP_ack_unsent], worker->source->unsent);
     worker->source->unsent = 0;
 }
 
@@ -238,14 +248,17 @@ static void finish_reports(struct mr_worker *worker)
 {
     const uint64_t one = 1;
 
-    if (mr_sessions_slots_free(worker->sessions) != worker->slots_told)
+    if (mr_sessions_slots_free(worker->sessions) != worker->slots_told) {
         report(worker, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
-    if (!worker->reported)
+    }
+    if (!worker->reported) {
         return;
+    }
     worker->reported = false;
     /* Only fails when the counter is full, and then the loop is awake as well. */
-    if (write(worker->config.report_fd, &one, sizeof one) < 0)
+    if (write(worker->config.report_fd, &one, sizeof one) < 0) {
         return;
+    }
 }
 
 /* How long the next poll may sleep. Orders wake it, so only time itself matters here. */
@@ -253,13 +266,15 @@ static unsigned wait_us(const struct mr_worker *worker, uint64_t now, bool quiet
 {
     uint32_t wait_ms = mr_sessions_ack_wait_ms(worker->sessions, now);
 
-    if (!quiet)
+    if (!quiet) {
         return 0;
+    }
     if (mr_sessions_receiving(worker->sessions) > 0) {
         const uint64_t expire_ms =
             worker->expire_at_ms > now ? worker->expire_at_ms - now : WAIT_FLOOR_MS;
-        if (expire_ms < wait_ms)
+        if (expire_ms < wait_ms) {
             wait_ms = (uint32_t)expire_ms;
+        }
     }
     return (wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS) * 1000u;
 }
@@ -304,19 +319,23 @@ static int start(struct mr_worker *worker, struct mr_error *error)
         cpu_set_t cpus;
         CPU_ZERO(&cpus);
         CPU_SET((size_t)config->cpu, &cpus);
-        if (pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus) != 0)
+        if (pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus) != 0) {
             return mr_error_set(error,
                                 "cannot pin to CPU %d: list CPUs that this process may use, or "
                                 "none",
                                 config->cpu);
+        }
     }
-    if (mr_sessions_open(&worker->sessions, &config->sessions, worker->counters, error) != 0)
+    if (mr_sessions_open(&worker->sessions, &config->sessions, worker->counters, error) != 0) {
         return -1;
-    for (unsigned i = 0; i < SHARDS; i++)
+    }
+    for (unsigned i = 0; i < SHARDS; i++) {
         if (mr_shard_open(&worker->shards[i], config->sessions.share_bytes_max,
-                          config->sessions.sessions, error) != 0)
+                          config->sessions.sessions, error) != 0) {
             return -1;
-    worker->source = config->make_source != NULL
+        }
+    }
+    worker->source = config->make_source
                          ? config->make_source(config->make_context, config->index, error)
                          : mr_packet_source_open(&config->source, worker->why, error);
     return worker->source == NULL ? -1 : 0;
@@ -324,11 +343,13 @@ static int start(struct mr_worker *worker, struct mr_error *error)
 
 static void finish(struct mr_worker *worker)
 {
-    if (worker->source != NULL)
+    if (worker->source) {
         worker->source->ops->close(worker->source);
+    }
     mr_sessions_close(worker->sessions);
-    for (unsigned i = 0; i < SHARDS; i++)
+    for (unsigned i = 0; i < SHARDS; i++) {
         mr_shard_close(&worker->shards[i]);
+    }
 }
 
 static void *run(void *context)
@@ -339,11 +360,13 @@ static void *run(void *context)
     worker->start_failed = start(worker, &worker->start_error) != 0;
     const bool failed = worker->start_failed;
     sem_post(&worker->ready);
-    while (!failed && !atomic_load_explicit(&worker->stop, memory_order_acquire))
+    while (!failed && !atomic_load_explicit(&worker->stop, memory_order_acquire)) {
         turn(worker, &wait);
+    }
     /* The control thread may be about to wake the source: it says when it is done with it. */
-    while (!failed && sem_wait(&worker->released) != 0)
+    while (!failed && sem_wait(&worker->released) != 0) {
         continue; /* EINTR */
+    }
     finish(worker);
     return NULL;
 }
@@ -357,13 +380,16 @@ static int start_thread(struct mr_worker *worker, struct mr_error *error)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int failed = pthread_create(&worker->thread, NULL, run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (failed != 0) {
         return mr_error_set(error, "cannot start a thread: %s", strerror(failed));
+    }
     worker->thread_started = true;
-    while (sem_wait(&worker->ready) != 0)
+    while (sem_wait(&worker->ready) != 0) {
         continue; /* EINTR */
-    if (worker->start_failed)
+    }
+    if (worker->start_failed) {
         return mr_error_set(error, "%s", worker->start_error.text);
+    }
     return 0;
 }
 
@@ -374,16 +400,18 @@ int mr_worker_open(struct mr_worker **opened, const struct mr_worker_config *con
     struct mr_worker *worker = aligned_alloc(_Alignof(struct mr_worker), sizeof *worker);
 
     *opened = NULL;
-    if (worker == NULL)
+    if (!worker) {
         return mr_error_set(error, "out of memory for worker %u", config->index);
+    }
     memset(worker, 0, sizeof *worker);
     worker->config = *config;
     sem_init(&worker->ready, 0, 0);
     sem_init(&worker->released, 0, 0);
     worker->counters = aligned_alloc(128, sizeof *worker->counters);
-    if (worker->counters != NULL)
+    if (worker->counters) {
         memset(worker->counters, 0, sizeof *worker->counters);
-    if (worker->counters == NULL ||
+    }
+    if (!worker->counters ||
         mr_mailbox_open(&worker->orders, messages, sizeof(struct mr_worker_order)) != 0 ||
         mr_mailbox_open(&worker->reports, messages, sizeof(struct mr_worker_report)) != 0) {
         mr_worker_close(worker);
@@ -399,12 +427,14 @@ int mr_worker_open(struct mr_worker **opened, const struct mr_worker_config *con
 
 void mr_worker_close(struct mr_worker *worker)
 {
-    if (worker == NULL)
+    if (!worker) {
         return;
+    }
     if (worker->thread_started) {
         atomic_store_explicit(&worker->stop, true, memory_order_release);
-        if (!worker->start_failed)
+        if (!worker->start_failed) {
             worker->source->ops->wake(worker->source);
+        }
         sem_post(&worker->released);
         pthread_join(worker->thread, NULL);
     }
@@ -420,7 +450,7 @@ struct mr_worker_order *mr_worker_order(struct mr_worker *worker)
 {
     struct mr_worker_order *order = mr_mailbox_reserve(&worker->orders);
 
-    MR_ASSERT(order != NULL);
+    MR_ASSERT(order);
     return order;
 }
 
@@ -434,8 +464,9 @@ bool mr_worker_report(struct mr_worker *worker, struct mr_worker_report *out)
 {
     const struct mr_worker_report *cell = mr_mailbox_peek(&worker->reports);
 
-    if (cell == NULL)
+    if (!cell) {
         return false;
+    }
     *out = *cell;
     mr_mailbox_consume(&worker->reports);
     return true;

@@ -25,8 +25,9 @@ int mr_edge_check(const struct mr_edge_arguments *arguments)
     struct mre_client *client;
     struct mre_outcome outcome;
     int code = mr_edge_load(arguments, &config);
-    if (code)
+    if (code) {
         return code;
+    }
     const struct mre_options *options = mre_config_options(config);
     if (mre_client_open(&client, options, &outcome)) {
         say(arguments, "config", 0, outcome.text);
@@ -41,8 +42,9 @@ int mr_edge_check(const struct mr_edge_arguments *arguments)
         snprintf(name, sizeof name, "hub %u", options->hubs[i].index);
         enum mre_result result = mre_client_reach(client, i, &outcome);
         say(arguments, name, result == MRE_COMMITTED, outcome.text);
-        if (result && !code)
+        if (result && !code) {
             code = mr_edge_exit_of(result);
+        }
     }
     mre_client_close(client);
     mre_config_free(config);

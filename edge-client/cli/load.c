@@ -35,11 +35,12 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
 static int take_transport(struct mre_options *options, const char *name)
 {
     static const char *const names[] = {"auto", "udp", "http2"};
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         if (strcmp(name, names[i]) == 0) {
             options->transport = (enum mre_transport)i;
             return 0;
         }
+    }
     fprintf(stderr, "millrace-edge: --transport %s: auto, udp or http2\n", name);
     return MR_EDGE_EXIT_USAGE;
 }

@@ -55,11 +55,13 @@ static const struct {
 static void print_help(FILE *out)
 {
     fprintf(out, "usage: millrace-edge COMMAND [options]\n\ncommands:\n");
-    for (size_t i = 0; i < COMMANDS; i++)
+    for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    }
     fprintf(out, "  %-10s print the version\n  %-10s print this\n\noptions:\n", "version", "help");
-    for (size_t i = 0; i < OPTIONS; i++)
+    for (size_t i = 0; i < OPTIONS; i++) {
         fprintf(out, "  --%s %s\n        %s\n", table[i].name, table[i].value, table[i].help);
+    }
     fprintf(out, "\nexit codes:\n");
 #define EXIT_HELP(exit, value, sentence) fprintf(out, "  %d  %s\n", value, sentence);
     MR_EDGE_EXITS(EXIT_HELP)
@@ -103,9 +105,11 @@ static int parse(struct mr_edge_arguments *arguments, int argc, char **argv)
         options[i].has_arg = table[i].kind == FLAG ? no_argument : required_argument;
         options[i].val = (int)i;
     }
-    for (int i; (i = getopt_long(argc, argv, "", options, NULL)) != -1;)
-        if (i == '?' || take(arguments, i, optarg))
+    for (int i; (i = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (i == '?' || take(arguments, i, optarg)) {
             return -1;
+        }
+    }
     if (optind < argc) {
         fprintf(stderr, "millrace-edge: %s: not understood\n", argv[optind]);
         return -1;
@@ -139,13 +143,15 @@ int main(int argc, char **argv)
         print_help(stdout);
         return MR_EDGE_EXIT_OK;
     }
-    for (size_t i = 0; i < COMMANDS; i++)
+    for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(name, commands[i].name) == 0) {
-            if (parse(&arguments, argc - 1, argv + 1))
+            if (parse(&arguments, argc - 1, argv + 1)) {
                 return MR_EDGE_EXIT_USAGE;
+            }
             spare_memory();
             return commands[i].run(&arguments);
         }
+    }
     print_help(stderr);
     return MR_EDGE_EXIT_USAGE;
 }

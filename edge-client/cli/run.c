@@ -48,17 +48,18 @@ static void print_json(const struct mre_outcome *o)
 
 static void print_round(const struct run *run, const struct mre_outcome *o)
 {
-    if (run->arguments->json)
+    if (run->arguments->json) {
         print_json(o);
-    else if (o->result == MRE_COMMITTED)
+    } else if (o->result == MRE_COMMITTED) {
         printf("round %llu: committed (attempt %u, %s): %u examples, loss %.4f, %llu bytes, "
                "%llu datagrams, %u again, trained %u ms, uploaded %u ms\n",
                (unsigned long long)o->round, o->attempt, transport_name(o->transport), o->examples,
                (double)o->loss, (unsigned long long)o->share_bytes,
                (unsigned long long)o->datagrams, o->retransmitted, o->train_ms, o->upload_ms);
-    else
+    } else {
         printf("round %llu: %s: %s\n", (unsigned long long)o->round, mre_result_name(o->result),
                o->text);
+    }
 }
 
 static void pause_ms(unsigned ms)
@@ -78,11 +79,13 @@ static unsigned next_pause_ms(const struct run *run, const struct mre_outcome *o
 static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
 {
     unsigned patience = run->arguments->patience_ms;
-    if (run->waited_ms == 0)
+    if (run->waited_ms == 0) {
         fprintf(stderr, "millrace-edge: waiting for the lead: %s: %s\n", mre_result_name(o->result),
                 o->text);
-    if (patience && run->waited_ms >= patience)
+    }
+    if (patience && run->waited_ms >= patience) {
         return false;
+    }
     const unsigned ms = next_pause_ms(run, o);
     pause_ms(ms);
     run->waited_ms += ms;
@@ -98,8 +101,9 @@ static bool ends_the_command(enum mre_result result)
 /* Results that tell nothing of a round: it is asked for again. */
 static bool is_worth_waiting(const struct run *run, const struct mre_outcome *o)
 {
-    if (o->result == MRE_UNTRUSTED_ANNOUNCEMENT)
+    if (o->result == MRE_UNTRUSTED_ANNOUNCEMENT) {
         return run->arguments->rounds == 0;
+    }
     return o->result == MRE_UNREACHABLE || (o->round == 0 && !ends_the_command(o->result));
 }
 
@@ -110,8 +114,9 @@ static bool one_round(struct run *run)
     enum mre_result result =
         mre_client_round(run->client, WAIT_MS, run->train, run->trainer, &outcome);
     if (result == MRE_NO_ROUND) {
-        if (!run->said_waiting)
+        if (!run->said_waiting) {
             fprintf(stderr, "millrace-edge: waiting for a round: %s yet\n", outcome.text);
+        }
         run->said_waiting = true;
         run->waited_ms = 0;
         run->retry_ms = RETRY_FIRST_MS;
@@ -119,22 +124,25 @@ static bool one_round(struct run *run)
     }
     if (is_worth_waiting(run, &outcome)) {
         bool more = wait_and_retry(run, &outcome);
-        if (!more)
+        if (!more) {
             run->code = mr_edge_exit_of(result);
+        }
         return more;
     }
     run->waited_ms = 0;
     run->said_waiting = false;
     run->retry_ms = RETRY_FIRST_MS;
-    if (outcome.round)
+    if (outcome.round) {
         print_round(run, &outcome);
+    }
     if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
         fprintf(stderr, "millrace-edge: %s: %s\n", mre_result_name(result), outcome.text);
         run->code = mr_edge_exit_of(result);
         return false;
     }
-    if (run->code == MR_EDGE_EXIT_OK)
+    if (run->code == MR_EDGE_EXIT_OK) {
         run->code = mr_edge_exit_of(result);
+    }
     return run->arguments->rounds == 0 || ++run->ended < run->arguments->rounds;
 }
 
@@ -145,12 +153,14 @@ static int run_client(struct run *run, const struct mre_options *options)
         fprintf(stderr, "millrace-edge: %s\n", outcome.text);
         return mr_edge_exit_of(outcome.result);
     }
-    if (options->dump_dir)
+    if (options->dump_dir) {
         fprintf(stderr,
                 "millrace-edge: WARNING: --dump-dir writes every vector before it is masked; "
                 "for audits and demonstrations only\n");
-    while (one_round(run))
+    }
+    while (one_round(run)) {
         ;
+    }
     mre_client_close(run->client);
     return run->code;
 }
@@ -168,8 +178,9 @@ int mr_edge_run(const struct mr_edge_arguments *arguments)
                       .trainer = &program,
                       .retry_ms = RETRY_FIRST_MS};
     int code = mr_edge_load(arguments, &config);
-    if (code)
+    if (code) {
         return code;
+    }
     if (strcmp(arguments->trainer, "builtin") == 0) {
         run.train = mre_mlp_train;
         if (!arguments->data) {
@@ -181,8 +192,9 @@ int mr_edge_run(const struct mr_edge_arguments *arguments)
         }
         run.trainer = mlp;
     }
-    if (!code)
+    if (!code) {
         code = run_client(&run, mre_config_options(config));
+    }
     mre_mlp_close(mlp);
     mre_config_free(config);
     return code;

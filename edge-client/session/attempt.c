@@ -28,7 +28,7 @@ struct attempt {
 
 static uint64_t unix_ms(const struct attempt *a)
 {
-    return a->client->world.unix_ms(a->client->world.context);
+    return a->client->env.unix_ms(a->client->env.context);
 }
 
 static uint64_t deadline(const struct attempt *a)
@@ -42,31 +42,36 @@ static uint64_t deadline(const struct attempt *a)
 static enum mre_result make_share(struct attempt *a)
 {
     struct mr_round_work *work = a->work;
-    const struct mr_world *world = &a->client->world;
+    const struct mr_device_env *env = &a->client->env;
     uint8_t random[MR_PREPARE_RANDOM_BYTES];
     struct mr_error error;
     enum mre_result result = MRE_COMMITTED;
     size_t lanes = work->terms.layout.lanes;
     int8_t *q = mr_pages_take(lanes);
     a->share = mr_pages_take(work->terms.layout.share_bytes);
-    if (!q || !a->share || world->random(world->context, random, sizeof random) ||
-        world->random(world->context, a->seeds[0], sizeof a->seeds))
+    if (!q || !a->share || env->random(env->context, random, sizeof random) ||
+        env->random(env->context, a->seeds[0], sizeof a->seeds)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory or of random numbers");
+    }
     if (!result) {
         mr_prepare_quantise(q, work->trailer, work->vector, &work->terms, random,
                             a->client->kernels);
         a->outcome->clipped = work->trailer[MR_TRAILER_CLIPPED];
         if (a->client->dump_dir &&
-            mr_dump_write(a->client, work, a->request.attempt, q, work->trailer, &error))
+            mr_dump_write(a->client, work, a->request.attempt, q, work->trailer, &error)) {
             result = mr_outcome_set(a->outcome, MRE_BAD_CONFIG, "%s", error.text);
+        }
     }
-    if (!result && mr_prepare_share(a->share, q, work->trailer, &work->terms,
-                                    a->client->identity.client_id, a->request.attempt,
-                                    (const uint8_t(*)[MR_SEED_BYTES])a->seeds, a->client->kernels))
+    if (!result &&
+        mr_prepare_share(a->share, q, work->trailer, &work->terms, a->client->identity.client_id,
+                         a->request.attempt, (const uint8_t(*)[MR_SEED_BYTES])a->seeds,
+                         a->client->kernels)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "masks cannot be derived: OpenSSL failed");
+    }
     OPENSSL_cleanse(random, sizeof random);
-    if (q)
+    if (q) {
         OPENSSL_cleanse(q, lanes);
+    }
     mr_pages_give(q, lanes);
     return result;
 }
@@ -86,10 +91,11 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
     unsigned times = 0;
     do {
         result = mr_control_reach(a->client, helper, &connection, deadline(a), a->outcome);
-        if (!result)
+        if (!result) {
             result =
                 mr_control_seed(a->client, helper, &connection, &a->work->terms, a->request.attempt,
                                 a->seeds[helper - 1], &a->request.receipts[helper - 1], a->outcome);
+        }
     } while (again(a, result, &times));
     mr_control_drop(a->client, &connection);
     return result;
@@ -98,8 +104,9 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
 static enum mre_result send_seeds(struct attempt *a)
 {
     enum mre_result result = MRE_COMMITTED;
-    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++)
+    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
         result = send_seed(a, i);
+    }
     OPENSSL_cleanse(a->seeds, sizeof a->seeds);
     return result;
 }
@@ -111,9 +118,10 @@ static enum mre_result get_grant(struct attempt *a)
     unsigned times = 0;
     do {
         result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
-        if (!result)
+        if (!result) {
             result =
                 mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, a->outcome);
+        }
     } while (again(a, result, &times));
     return result;
 }
@@ -129,10 +137,9 @@ static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *key
                                  .hub_index = a->work->terms.announcement.hubs[0].index,
                                  .attempt = a->request.attempt};
     mr_exporter_context(context, &scope);
-    int bad =
-        a->client->world.exporter(a->client->world.context, a->client->lead, MR_EXPORTER_LABEL,
-                                  context, sizeof context, ekm, sizeof ekm) ||
-        mr_upload_keys_derive(keys, ekm);
+    int bad = a->client->env.exporter(a->client->env.context, a->client->lead, MR_EXPORTER_LABEL,
+                                      context, sizeof context, ekm, sizeof ekm) ||
+              mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
     a->cut = bad;
     return bad ? mr_outcome_set(a->outcome, MRE_UNREACHABLE,
@@ -161,10 +168,11 @@ static enum mre_result send_datagrams(struct attempt *a)
 {
     struct mr_upload_keys keys;
     struct mr_error error;
-    const struct mr_world *world = &a->client->world;
+    const struct mr_device_env *env = &a->client->env;
     enum mre_result result = derive_keys(a, &keys);
-    if (result)
+    if (result) {
         return result;
+    }
     struct mr_sender_config config = {.layout = &a->work->terms.layout,
                                       .share = a->share,
                                       .upload_id = a->grant.upload_id,
@@ -173,17 +181,19 @@ static enum mre_result send_datagrams(struct attempt *a)
                                       .keys = &keys,
                                       .window = a->grant.window,
                                       .silence_us = (uint64_t)a->client->silence_ms * 1000};
-    struct mr_sender *sender = mr_sender_open(&config, world->now_us(world->context));
+    struct mr_sender *sender = mr_sender_open(&config, env->now_us(env->context));
     OPENSSL_cleanse(&keys, sizeof keys);
-    void *udp = world->udp_open(world->context, a->grant.udp_host, a->grant.udp_port, &error);
-    if (!udp)
+    void *udp = env->udp_open(env->context, a->grant.udp_host, a->grant.udp_port, &error);
+    if (!udp) {
         result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
-    else if (!sender ||
-             mr_drive(world, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
-                      deadline(a), a->client->stop_after_chunks))
+    } else if (!sender ||
+               mr_drive(env, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
+                        deadline(a), a->client->stop_after_chunks)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
-    if (udp)
-        world->udp_close(world->context, udp);
+    }
+    if (udp) {
+        env->udp_close(env->context, udp);
+    }
     if (sender && !result) {
         take_phase(a, sender);
         count(a, sender);
@@ -199,12 +209,14 @@ static enum mre_result put_share(struct attempt *a)
     unsigned times = 0;
     do {
         result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
-        if (!result)
+        if (!result) {
             result = mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share,
                                     &a->status, a->outcome);
+        }
     } while (again(a, result, &times));
-    if (result != MRE_ALREADY_COUNTED)
+    if (result != MRE_ALREADY_COUNTED) {
         return result;
+    }
     a->status.state = MR_UPLOAD_STAGED; /* the one before had arrived whole */
     return MRE_COMMITTED;
 }
@@ -225,22 +237,27 @@ static enum mre_result await_end(struct attempt *a)
         bool sent = a->status.state == MR_UPLOAD_STAGED;
         enum mre_result result =
             mr_control_reach(a->client, 0, &a->client->lead, deadline(a) + GRACE_MS, a->outcome);
-        if (!result)
+        if (!result) {
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
-        if (mr_control_again(a->client, result, deadline(a) + GRACE_MS, NULL, a->outcome))
+        }
+        if (mr_control_again(a->client, result, deadline(a) + GRACE_MS, NULL, a->outcome)) {
             continue; /* cut off or busy says nothing of the upload */
-        if (result)
+        }
+        if (result) {
             return result;
-        if (a->status.state == MR_UPLOAD_RECEIVING)
+        }
+        if (a->status.state == MR_UPLOAD_RECEIVING) {
             return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
                                   "the lead did not receive the whole upload%s",
                                   a->request.transport == MR_TRANSPORT_UDP
                                       ? ": UDP seems blocked on the way; transport http2 avoids it"
                                       : "");
-        if (a->status.state == MR_UPLOAD_STAGED && unix_ms(a) >= deadline(a) + GRACE_MS)
+        }
+        if (a->status.state == MR_UPLOAD_STAGED && unix_ms(a) >= deadline(a) + GRACE_MS) {
             return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
                                   "the lead has the upload but did not commit it in time");
+        }
     }
     return MRE_COMMITTED;
 }
@@ -249,7 +266,8 @@ static enum mre_result await_end(struct attempt *a)
  * same attempt, share and receipts, over another connection and so under other keys. */
 static bool forgotten(const struct attempt *a, enum mre_result result)
 {
-    const bool unknown = result == MRE_REFUSED && strcmp(a->outcome->code, "not_found") == 0;
+    const bool unknown =
+        result == MRE_REFUSED && mr_refusal_code_of(a->outcome->code) == MR_REFUSAL_NOT_FOUND;
     return unknown || (result == MRE_UNREACHABLE && a->cut);
 }
 
@@ -258,14 +276,17 @@ static enum mre_result bring_over(struct attempt *a)
     enum mre_result result;
     unsigned times = 0;
     do {
-        if (times)
+        if (times) {
             mr_control_drop(a->client, &a->client->lead);
+        }
         a->cut = false;
         result = get_grant(a);
-        if (!result)
+        if (!result) {
             result = upload(a);
-        if (!result)
+        }
+        if (!result) {
             result = await_end(a);
+        }
     } while (forgotten(a, result) && times++ < MR_CONTROL_AGAIN_MAX);
     return result;
 }
@@ -296,14 +317,17 @@ static enum mr_attempt_next next_of(const struct attempt *a)
 {
     static const char *const mendable[] = {"bad_attempt", "seed_conflict", "idle", "not_found",
                                            "internal"};
-    if (a->outcome->result == MRE_UNREACHABLE)
+    if (a->outcome->result == MRE_UNREACHABLE) {
         return a->request.transport == MR_TRANSPORT_UDP && a->grant.upload_id
                    ? MR_ATTEMPT_OVER_HTTP2
                    : MR_ATTEMPT_AGAIN;
+    }
     for (size_t i = 0; a->outcome->result == MRE_REFUSED && i < sizeof mendable / sizeof *mendable;
-         i++)
-        if (strcmp(a->outcome->code, mendable[i]) == 0)
+         i++) {
+        if (strcmp(a->outcome->code, mendable[i]) == 0) {
             return MR_ATTEMPT_AGAIN;
+        }
+    }
     return MR_ATTEMPT_DONE;
 }
 
@@ -321,12 +345,15 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     outcome->code[0] = 0;
 
     enum mre_result result = make_share(&a);
-    if (!result)
+    if (!result) {
         result = send_seeds(&a);
-    if (!result)
+    }
+    if (!result) {
         result = bring_over(&a);
-    if (!result)
+    }
+    if (!result) {
         judge(&a);
+    }
     OPENSSL_cleanse(a.seeds, sizeof a.seeds);
     mr_pages_give(a.share, work->terms.layout.share_bytes);
     return next_of(&a);

@@ -26,13 +26,14 @@ void *mr_pages_take(size_t bytes)
 
 void mr_pages_give(void *pages, size_t bytes)
 {
-    if (pages)
+    if (pages) {
         munmap(pages, bytes);
+    }
 }
 
 void mr_client_pause(struct mre_client *client, unsigned ms)
 {
-    client->world.sleep_ms(client->world.context, ms ? ms : 1);
+    client->env.sleep_ms(client->env.context, ms ? ms : 1);
 }
 
 /* --- who we are ------------------------------------------------------------------------------ */
@@ -43,12 +44,14 @@ static int identity_of(struct mr_identity *identity, X509 *certificate)
     int found = 0;
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type != GEN_URI)
+        if (name->type != GEN_URI) {
             continue;
+        }
         char uri[MR_IDENTITY_URI_MAX];
         int length = ASN1_STRING_length(name->d.uniformResourceIdentifier);
-        if (length < 0 || length >= (int)sizeof uri)
+        if (length < 0 || length >= (int)sizeof uri) {
             continue;
+        }
         memcpy(uri, ASN1_STRING_get0_data(name->d.uniformResourceIdentifier), (size_t)length);
         uri[length] = 0;
         found += mr_identity_parse(identity, uri) == 0;
@@ -60,23 +63,26 @@ static int identity_of(struct mr_identity *identity, X509 *certificate)
 static enum mre_result read_identity(struct mre_client *client, struct mre_outcome *outcome)
 {
     FILE *file = fopen(client->certificate_file, "re");
-    if (!file)
+    if (!file) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "device.certificate %s: %s",
                               client->certificate_file, strerror(errno));
+    }
     X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
     fclose(file);
     int bad = certificate ? identity_of(&client->identity, certificate) : -1;
     X509_free(certificate);
-    if (!certificate)
+    if (!certificate) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "device.certificate %s is no PEM certificate",
                               client->certificate_file);
-    if (bad)
+    }
+    if (bad) {
         return mr_outcome_set(
             outcome, MRE_BAD_CONFIG,
             "device.certificate %s names no single urn:millrace:device: identity; "
             "have one issued for a device",
             client->certificate_file);
+    }
     mr_hex_encode(client->id, client->identity.client_id, MR_CLIENT_ID_BYTES);
     return MRE_COMMITTED;
 }
@@ -92,26 +98,30 @@ static int keep(char **kept, const char *text)
 static enum mre_result take_hubs(struct mre_client *client, const struct mre_options *options,
                                  struct mre_outcome *outcome)
 {
-    if (options->hub_count < 2 || options->hub_count > MRE_HUBS_MAX || !options->hubs)
+    if (options->hub_count < 2 || options->hub_count > MRE_HUBS_MAX || !options->hubs) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "hubs: 2 to %d are needed, the lead first",
                               MRE_HUBS_MAX);
+    }
     client->hub_count = options->hub_count;
     for (unsigned i = 0; i < options->hub_count; i++) {
         const struct mre_hub *hub = &options->hubs[i];
         struct mr_announced_hub *pinned = &client->pinned[i];
         pinned->index = hub->index;
         snprintf(pinned->name, sizeof pinned->name, "%s", hub->name ? hub->name : "");
-        if (!hub->host || !*hub->host || !hub->port)
+        if (!hub->host || !*hub->host || !hub->port) {
             return mr_outcome_set(outcome, MRE_BAD_CONFIG, "hubs[%u]: host and port are needed", i);
+        }
         if (!hub->public_key ||
-            mr_hex_decode(pinned->public_key, MR_PUBLIC_KEY_BYTES, hub->public_key))
+            mr_hex_decode(pinned->public_key, MR_PUBLIC_KEY_BYTES, hub->public_key)) {
             return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                                   "hubs[%u].public_key: 64 hex digits are needed, from the hub's "
                                   ".sign.pub file",
                                   i);
+        }
         client->ports[i] = hub->port;
-        if (keep(&client->hosts[i], hub->host))
+        if (keep(&client->hosts[i], hub->host)) {
             return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+        }
     }
     return MRE_COMMITTED;
 }
@@ -121,15 +131,18 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
 {
     uint32_t mask = UINT32_MAX;
     if (!options->certificate_file || !options->private_key_file || !options->ca_file ||
-        !options->data_dir)
+        !options->data_dir) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "device.certificate, device.key, device.ca and data_dir are needed");
-    if (options->cpu_mask && mr_cpu_mask_parse(options->cpu_mask, &mask))
+    }
+    if (options->cpu_mask && mr_cpu_mask_parse(options->cpu_mask, &mask)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "--cpu-mask %s: give all, or levels such as scalar,avx2 or -avx512",
                               options->cpu_mask);
-    if (options->transport > MRE_TRANSPORT_HTTP2)
+    }
+    if (options->transport > MRE_TRANSPORT_HTTP2) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "transport: auto, udp or http2");
+    }
     client->kernels = mr_kernels_select(mask);
     client->transport = options->transport;
     client->request_timeout_ms =
@@ -139,8 +152,9 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
     if (keep(&client->certificate_file, options->certificate_file) ||
         keep(&client->private_key_file, options->private_key_file) ||
         keep(&client->ca_file, options->ca_file) || keep(&client->data_dir, options->data_dir) ||
-        keep(&client->dump_dir, options->dump_dir))
+        keep(&client->dump_dir, options->dump_dir)) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
     return take_hubs(client, options, outcome);
 }
 
@@ -150,67 +164,78 @@ static enum mre_result lock_folder(struct mre_client *client, struct mre_outcome
     char path[4096];
     snprintf(path, sizeof path, "%s/lock", client->data_dir);
     client->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (client->lock < 0)
+    if (client->lock < 0) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "data_dir %s: %s; make a folder that this device can write to",
                               client->data_dir, strerror(errno));
-    if (flock(client->lock, LOCK_EX | LOCK_NB))
+    }
+    if (flock(client->lock, LOCK_EX | LOCK_NB)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "data_dir %s is in use by another process: give each device its own",
                               client->data_dir);
+    }
     struct mr_error error;
-    if (mr_ledger_open(&client->ledger, client->data_dir, &error))
+    if (mr_ledger_open(&client->ledger, client->data_dir, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
     return MRE_COMMITTED;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
 
 enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
-                                  const struct mr_world *world, struct mre_outcome *outcome)
+                                  const struct mr_device_env *env, struct mre_outcome *outcome)
 {
     *client = NULL;
     memset(outcome, 0, sizeof *outcome);
     struct mre_client *c = calloc(1, sizeof *c);
-    if (!c)
+    if (!c) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
-    c->world = *world;
+    }
+    c->env = *env;
     c->lock = -1;
     enum mre_result result = take_options(c, options, outcome);
-    if (!result)
+    if (!result) {
         result = read_identity(c, outcome);
-    if (!result)
+    }
+    if (!result) {
         result = lock_folder(c, outcome);
-    if (result)
+    }
+    if (result) {
         mre_client_close(c);
-    else
+    } else {
         *client = c;
+    }
     return result;
 }
 
 enum mre_result mre_client_open(struct mre_client **client, const struct mre_options *options,
                                 struct mre_outcome *outcome)
 {
-    struct mr_world world;
-    mr_world_system(&world);
-    return mr_client_open_in(client, options, &world, outcome);
+    struct mr_device_env env;
+    mr_device_env_system(&env);
+    return mr_client_open_in(client, options, &env, outcome);
 }
 
 void mre_client_close(struct mre_client *client)
 {
-    if (!client)
+    if (!client) {
         return;
-    if (client->lead)
-        client->world.disconnect(client->world.context, client->lead);
-    if (client->lock >= 0)
+    }
+    if (client->lead) {
+        client->env.disconnect(client->env.context, client->lead);
+    }
+    if (client->lock >= 0) {
         close(client->lock);
+    }
     free(client->certificate_file);
     free(client->private_key_file);
     free(client->ca_file);
     free(client->data_dir);
     free(client->dump_dir);
-    for (unsigned i = 0; i < MRE_HUBS_MAX; i++)
+    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         free(client->hosts[i]);
+    }
     free(client);
 }
 

@@ -13,7 +13,7 @@
 #include "wire/messages.h"
 
 struct mre_client {
-    struct mr_world world;
+    struct mr_device_env env;
     const struct mr_kernels *kernels;
     struct mr_identity identity;
     char id[2 * MR_CLIENT_ID_BYTES + 1];
@@ -37,9 +37,9 @@ struct mre_client {
     void *lead; /* control connection, or NULL */
 };
 
-/* As mre_client_open, in a world of the caller's (tests, simulator). */
+/* As mre_client_open, in a env of the caller's (tests, simulator). */
 enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
-                                  const struct mr_world *world, struct mre_outcome *outcome);
+                                  const struct mr_device_env *env, struct mre_outcome *outcome);
 
 /* Waits, at least 1 ms. */
 void mr_client_pause(struct mre_client *client, unsigned ms);

@@ -29,15 +29,18 @@ static int known(struct reader *r, json_t *object, const char *where, const char
 {
     const char *key;
     json_t *value;
-    if (!json_is_object(object))
+    if (!json_is_object(object)) {
         return mr_error_set(&r->error, "%s must be an object", where);
+    }
     json_object_foreach(object, key, value)
     {
         unsigned i = 0;
-        while (names[i] && strcmp(names[i], key) != 0)
+        while (names[i] && strcmp(names[i], key) != 0) {
             i++;
-        if (!names[i])
+        }
+        if (!names[i]) {
             return mr_error_set(&r->error, "%s: unknown member \"%s\"", where, key);
+        }
     }
     return 0;
 }
@@ -58,12 +61,14 @@ static int path_of(struct reader *r, json_t *object, const char *where, const ch
 {
     const char *text = text_of(r, object, where, name);
     char *path = NULL;
-    if (!text)
+    if (!text) {
         return -1;
+    }
     const char *slash = strrchr(r->file, '/');
     int folder = text[0] == '/' || !slash ? 0 : (int)(slash - r->file + 1);
-    if (asprintf(&path, "%.*s%s", folder, r->file, text) < 0)
+    if (asprintf(&path, "%.*s%s", folder, r->file, text) < 0) {
         return mr_error_set(&r->error, "out of memory");
+    }
     r->config->paths[r->config->path_count++] = path;
     *out = path;
     return 0;
@@ -74,9 +79,10 @@ static int number_of(struct reader *r, json_t *object, const char *where, const 
 {
     json_t *value = json_object_get(object, name);
     json_int_t v = json_integer_value(value);
-    if (!json_is_integer(value) || v < low || v > UINT16_MAX)
+    if (!json_is_integer(value) || v < low || v > UINT16_MAX) {
         return mr_error_set(&r->error, "%s.%s: a whole number %d..65535 is needed", where, name,
                             (int)low);
+    }
     *out = (uint16_t)v;
     return 0;
 }
@@ -87,9 +93,10 @@ static int take_hubs(struct reader *r, json_t *array)
 {
     static const char *const names[] = {"index", "name", "host", "port", "public_key", NULL};
     size_t count = json_array_size(array);
-    if (!json_is_array(array) || count < 2 || count > MRE_HUBS_MAX)
+    if (!json_is_array(array) || count < 2 || count > MRE_HUBS_MAX) {
         return mr_error_set(&r->error, "hubs: a list of 2 to %d hubs is needed, the lead first",
                             MRE_HUBS_MAX);
+    }
     for (size_t i = 0; i < count; i++) {
         char where[16];
         json_t *object = json_array_get(array, i);
@@ -100,8 +107,9 @@ static int take_hubs(struct reader *r, json_t *array)
             number_of(r, object, where, "port", 1, &hub->port) ||
             !(hub->name = text_of(r, object, where, "name")) ||
             !(hub->host = text_of(r, object, where, "host")) ||
-            !(hub->public_key = text_of(r, object, where, "public_key")))
+            !(hub->public_key = text_of(r, object, where, "public_key"))) {
             return -1;
+        }
     }
     r->config->options.hubs = r->config->hubs;
     r->config->options.hub_count = (unsigned)count;
@@ -112,13 +120,15 @@ static int take_transport(struct reader *r, json_t *value)
 {
     static const char *const names[] = {"auto", "udp", "http2"};
     const char *text = json_string_value(value);
-    if (!value)
+    if (!value) {
         return 0;
-    for (unsigned i = 0; text && i < 3; i++)
+    }
+    for (unsigned i = 0; text && i < 3; i++) {
         if (strcmp(text, names[i]) == 0) {
             r->config->options.transport = (enum mre_transport)i;
             return 0;
         }
+    }
     return mr_error_set(&r->error, "transport must be auto, udp or http2");
 }
 
@@ -149,16 +159,18 @@ enum mre_result mre_config_load(struct mre_config **config, const char *path,
     *config = NULL;
     memset(outcome, 0, sizeof *outcome);
     struct reader r = {.config = calloc(1, sizeof **config), .file = path};
-    if (!r.config)
+    if (!r.config) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
     r.config->root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     int bad = 0;
-    if (!r.config->root && why.line > 0)
+    if (!r.config->root && why.line > 0) {
         bad = mr_error_set(&r.error, "line %d: %s", why.line, why.text);
-    else if (!r.config->root)
+    } else if (!r.config->root) {
         bad = mr_error_set(&r.error, "%s", why.text);
-    else
+    } else {
         bad = take_root(&r);
+    }
     if (bad) {
         mre_config_free(r.config);
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s: %s (layout: docs/edge-client.md)", path,
@@ -175,10 +187,12 @@ struct mre_options *mre_config_options(struct mre_config *config)
 
 void mre_config_free(struct mre_config *config)
 {
-    if (!config)
+    if (!config) {
         return;
-    for (unsigned i = 0; i < config->path_count; i++)
+    }
+    for (unsigned i = 0; i < config->path_count; i++) {
         free(config->paths[i]);
+    }
     json_decref(config->root);
     free(config);
 }

@@ -36,10 +36,11 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .certificate_file = client->certificate_file,
                                       .private_key_file = client->private_key_file};
     *connection = NULL;
-    int failure = client->world.connect(client->world.context, &endpoint,
-                                        client->request_timeout_ms, connection, &error);
-    if (!failure)
+    int failure = client->env.connect(client->env.context, &endpoint, client->request_timeout_ms,
+                                      connection, &error);
+    if (!failure) {
         return MRE_COMMITTED;
+    }
     *connection = NULL;
     return failed(outcome, failure, client->pinned[position].name, &error);
 }
@@ -48,8 +49,9 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
 static unsigned jittered(struct mre_client *client, unsigned ms)
 {
     uint8_t byte = 0;
-    if (client->world.random(client->world.context, &byte, 1))
+    if (client->env.random(client->env.context, &byte, 1)) {
         return ms;
+    }
     return ms + ms * byte / 512;
 }
 
@@ -57,13 +59,15 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
                                  uint64_t deadline_unix_ms, struct mre_outcome *outcome)
 {
     unsigned pause = RETRY_FIRST_MS;
-    if (*connection)
+    if (*connection) {
         return MRE_COMMITTED;
+    }
     for (;;) {
         enum mre_result result = mr_control_connect(client, position, connection, outcome);
         if (result != MRE_UNREACHABLE ||
-            client->world.unix_ms(client->world.context) + pause >= deadline_unix_ms)
+            client->env.unix_ms(client->env.context) + pause >= deadline_unix_ms) {
             return result;
+        }
         mr_client_pause(client, jittered(client, pause));
         pause = 2 * pause < RETRY_MAX_MS ? 2 * pause : RETRY_MAX_MS;
     }
@@ -71,25 +75,29 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
 
 void mr_control_drop(struct mre_client *client, void **connection)
 {
-    if (*connection)
-        client->world.disconnect(client->world.context, *connection);
+    if (*connection) {
+        client->env.disconnect(client->env.context, *connection);
+    }
     *connection = NULL;
 }
 
-static bool is_busy(const char *code)
+static bool is_busy(const char *name)
 {
-    return strcmp(code, "busy") == 0 || strcmp(code, "rate_limited") == 0;
+    const enum mr_refusal_code code = mr_refusal_code_of(name);
+    return code == MR_REFUSAL_BUSY || code == MR_REFUSAL_RATE_LIMITED;
 }
 
 bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
                       unsigned *times, const struct mre_outcome *outcome)
 {
     const bool busy = result == MRE_REFUSED && is_busy(outcome->code);
-    const uint64_t now = client->world.unix_ms(client->world.context);
-    if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms)
+    const uint64_t now = client->env.unix_ms(client->env.context);
+    if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms) {
         return false;
-    if (!busy && times && ++*times > MR_CONTROL_AGAIN_MAX)
+    }
+    if (!busy && times && ++*times > MR_CONTROL_AGAIN_MAX) {
         return false;
+    }
     const unsigned asked = busy ? outcome->retry_after_ms : 0;
     const unsigned pause = asked ? asked : MR_CONTROL_AGAIN_MS;
     const uint64_t left = deadline_unix_ms - now;
@@ -100,23 +108,21 @@ bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_
 /* --- questions ------------------------------------------------------------------------------- */
 
 /* Refusals that say how the round ended for us, whichever question they answer. */
-static enum mre_result result_of_code(const char *code)
+static enum mre_result result_of_code(enum mr_refusal_code code)
 {
-    static const struct {
-        const char *code;
-        enum mre_result result;
-    } ends[] = {
-        {"already_counted", MRE_ALREADY_COUNTED},
-        {"closed", MRE_CLOSED},
-        {"void", MRE_VOID},
-        {"round_lost", MRE_VOID},
-        {"wrong_round", MRE_CLOSED},
-        {"no_round", MRE_CLOSED},
-    };
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (strcmp(code, ends[i].code) == 0)
-            return ends[i].result;
-    return MRE_REFUSED;
+    switch (code) {
+    case MR_REFUSAL_ALREADY_COUNTED:
+        return MRE_ALREADY_COUNTED;
+    case MR_REFUSAL_VOID:
+    case MR_REFUSAL_ROUND_LOST:
+        return MRE_VOID;
+    case MR_REFUSAL_CLOSED:
+    case MR_REFUSAL_WRONG_ROUND:
+    case MR_REFUSAL_NO_ROUND:
+        return MRE_CLOSED;
+    default:
+        return MRE_REFUSED;
+    }
 }
 
 static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_response *response,
@@ -129,9 +135,9 @@ static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_r
         return mr_outcome_set(outcome, MRE_REFUSED, "%s %s: the hub answered %d without a reason",
                               question->method, question->path, response->status);
     }
-    snprintf(outcome->code, sizeof outcome->code, "%s", refusal.code);
-    mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.code,
-                   refusal.message);
+    snprintf(outcome->code, sizeof outcome->code, "%s", refusal.name);
+    mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.name,
+                   refusal.text);
     outcome->retry_after_ms = refusal.retry_after_ms;
     return outcome->result;
 }
@@ -140,7 +146,7 @@ static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_r
 static unsigned whole_ms(const struct mre_client *client, const struct mr_question *question,
                          unsigned timeout_ms)
 {
-    const uint64_t now = client->world.unix_ms(client->world.context);
+    const uint64_t now = client->env.unix_ms(client->env.context);
     const uint64_t left = question->until_unix_ms > now ? question->until_unix_ms - now : 0;
     const unsigned whole = left < UINT_MAX ? (unsigned)left : UINT_MAX;
     return whole > timeout_ms ? whole : timeout_ms;
@@ -153,16 +159,17 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
     struct mr_error error = {.text = ""};
     const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
-    int failure = client->world.request(client->world.context, *connection, question->method,
-                                        question->path, question->content_type, question->body,
-                                        question->length, question->answer_max, timeout_ms,
-                                        whole_ms(client, question, timeout_ms), response, &error);
+    int failure = client->env.request(client->env.context, *connection, question->method,
+                                      question->path, question->content_type, question->body,
+                                      question->length, question->answer_max, timeout_ms,
+                                      whole_ms(client, question, timeout_ms), response, &error);
     if (failure) {
         mr_control_drop(client, connection);
         return failed(outcome, failure, question->path, &error);
     }
-    if (response->status >= 200 && response->status < 300)
+    if (response->status >= 200 && response->status < 300) {
         return MRE_COMMITTED;
+    }
     enum mre_result result = refused(outcome, response, question);
     mr_h2_response_fini(response);
     return result;
@@ -191,8 +198,9 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
     if (client->lead) {
         enum mre_result result =
             mr_control_ask(client, &client->lead, &question, response, outcome);
-        if (result != MRE_UNREACHABLE)
+        if (result != MRE_UNREACHABLE) {
             return result;
+        }
         /* The connection was kept from an earlier round and went stale: once more, afresh. */
     }
     enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
@@ -206,22 +214,24 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
     struct mr_error error;
     enum mre_result result =
         ask_current(client, wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX, &response, outcome);
-    if (result)
+    if (result) {
         return result;
-    if (response.status == 204)
+    }
+    if (response.status == 204) {
         result = mr_outcome_set(outcome, MRE_NO_ROUND, "no round newer than %" PRIu64 " opened",
                                 client->ledger.finished);
-    else if (mr_announcement_open(terms, response.body, response.length, &error) ||
-             mr_announcement_trusts(&terms->announcement, client->pinned, client->hub_count,
-                                    &error))
+    } else if (mr_announcement_open(terms, response.body, response.length, &error) ||
+               mr_announcement_trusts(&terms->announcement, client->pinned, client->hub_count,
+                                      &error)) {
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the announcement is not trusted: %s; nothing was sent. Compare "
                                 "hubs in device.json with the operators' keys",
                                 error.text);
-    else if (terms->announcement.round <= client->ledger.finished)
+    } else if (terms->announcement.round <= client->ledger.finished) {
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the lead announced round %" PRIu64 " again, which is finished",
                                 terms->announcement.round);
+    }
     mr_h2_response_fini(&response);
     return result;
 }
@@ -232,8 +242,9 @@ static enum mre_result post(struct mre_client *client, void **connection, const 
                             char *text, struct mr_h2_response *response,
                             struct mre_outcome *outcome)
 {
-    if (!text)
+    if (!text) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
     struct mr_question question = {.method = "POST",
                                    .path = path,
                                    .content_type = JSON_TYPE,
@@ -262,13 +273,14 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
     enum mre_result result =
         post(client, connection, path, mr_seed_request_encode(&request), &response, outcome);
     OPENSSL_cleanse(&request, sizeof request);
-    if (result)
+    if (result) {
         return result;
-    if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error))
+    }
+    if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error)) {
         result = nonsense(outcome, path, &error);
-    else if (receipt->hub_index != hub->index ||
-             mr_receipt_verify(receipt->signature, terms->hash, client->identity.client_id,
-                               hub->index, attempt, hub->public_key)) {
+    } else if (receipt->hub_index != hub->index ||
+               mr_receipt_verify(receipt->signature, terms->hash, client->identity.client_id,
+                                 hub->index, attempt, hub->public_key)) {
         mr_error_set(&error, "its receipt is not signed with the key pinned for hub %u",
                      hub->index);
         result = nonsense(outcome, path, &error);
@@ -287,10 +299,12 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
     snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads", terms->announcement.round);
     enum mre_result result =
         post(client, &client->lead, path, mr_upload_request_encode(request), &response, outcome);
-    if (result)
+    if (result) {
         return result;
-    if (mr_upload_grant_decode(grant, (const char *)response.body, response.length, &error))
+    }
+    if (mr_upload_grant_decode(grant, (const char *)response.body, response.length, &error)) {
         result = nonsense(outcome, path, &error);
+    }
     mr_h2_response_fini(&response);
     return result;
 }
@@ -301,10 +315,12 @@ static enum mre_result ask_status(struct mre_client *client, const struct mr_que
     struct mr_h2_response response = {0};
     struct mr_error error;
     enum mre_result result = mr_control_ask(client, &client->lead, question, &response, outcome);
-    if (result)
+    if (result) {
         return result;
-    if (mr_upload_status_decode(status, (const char *)response.body, response.length, &error))
+    }
+    if (mr_upload_status_decode(status, (const char *)response.body, response.length, &error)) {
         result = nonsense(outcome, question->path, &error);
+    }
     mr_h2_response_fini(&response);
     return result;
 }

@@ -2,7 +2,7 @@
  * connections, datagrams. One table of functions, so that a test or a simulator can stand in for
  * it.
  *
- * mr_world_system fills the real one. Functions may block up to the timeout they are given. */
+ * mr_device_env_system fills the real one. Functions may block up to the timeout they are given. */
 #ifndef MRE_SESSION_DEVICE_ENV_H
 #define MRE_SESSION_DEVICE_ENV_H
 
@@ -15,13 +15,13 @@
 
 #define MR_WORLD_BATCH 64 /* datagrams per send call at most; a default window is one call */
 
-struct mr_world_datagrams {
+struct mr_device_env_datagrams {
     const uint8_t *bytes[MR_WORLD_BATCH];
     size_t lengths[MR_WORLD_BATCH];
     unsigned count;
 };
 
-struct mr_world {
+struct mr_device_env {
     void *context;
 
     uint64_t (*now_us)(void *context);  /* monotonic */
@@ -48,11 +48,11 @@ struct mr_world {
      * and returns its length (0 = none). */
     void *(*udp_open)(void *context, const char *host, uint16_t port, struct mr_error *error);
     void (*udp_close)(void *context, void *udp);
-    void (*udp_send)(void *context, void *udp, const struct mr_world_datagrams *datagrams);
+    void (*udp_send)(void *context, void *udp, const struct mr_device_env_datagrams *datagrams);
     size_t (*udp_receive)(void *context, void *udp, uint8_t *out, size_t capacity,
                           uint64_t timeout_us);
 };
 
-void mr_world_system(struct mr_world *world);
+void mr_device_env_system(struct mr_device_env *env);
 
 #endif

@@ -29,8 +29,9 @@ static void sleep_ms(void *context, unsigned ms)
 {
     (void)context;
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&t, &t) && errno == EINTR)
+    while (nanosleep(&t, &t) && errno == EINTR) {
         ;
+    }
 }
 
 static int random_bytes(void *context, uint8_t *out, size_t bytes)
@@ -79,9 +80,9 @@ static void *udp_open(void *context, const char *host, uint16_t port, struct mr_
 {
     (void)context;
     struct mr_udp_link *link = malloc(sizeof *link);
-    if (!link)
+    if (!link) {
         mr_error_set(error, "out of memory for a UDP socket");
-    else if (mr_udp_link_open(link, host, port, error)) {
+    } else if (mr_udp_link_open(link, host, port, error)) {
         free(link);
         link = NULL;
     }
@@ -95,7 +96,7 @@ static void udp_close(void *context, void *udp)
     free(udp);
 }
 
-static void udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
+static void udp_send(void *context, void *udp, const struct mr_device_env_datagrams *datagrams)
 {
     (void)context;
     struct iovec parts[MR_WORLD_BATCH];
@@ -113,18 +114,18 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
     return mr_udp_link_receive(udp, out, capacity, timeout_us);
 }
 
-void mr_world_system(struct mr_world *world)
+void mr_device_env_system(struct mr_device_env *env)
 {
-    *world = (struct mr_world){.now_us = now_us,
-                               .unix_ms = unix_ms,
-                               .sleep_ms = sleep_ms,
-                               .random = random_bytes,
-                               .connect = h2_connect,
-                               .disconnect = h2_disconnect,
-                               .request = h2_request,
-                               .exporter = h2_exporter,
-                               .udp_open = udp_open,
-                               .udp_close = udp_close,
-                               .udp_send = udp_send,
-                               .udp_receive = udp_receive};
+    *env = (struct mr_device_env){.now_us = now_us,
+                                  .unix_ms = unix_ms,
+                                  .sleep_ms = sleep_ms,
+                                  .random = random_bytes,
+                                  .connect = h2_connect,
+                                  .disconnect = h2_disconnect,
+                                  .request = h2_request,
+                                  .exporter = h2_exporter,
+                                  .udp_open = udp_open,
+                                  .udp_close = udp_close,
+                                  .udp_send = udp_send,
+                                  .udp_receive = udp_receive};
 }

@@ -9,8 +9,9 @@
 
 static void put(uint8_t *out, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
+    for (unsigned i = 0; i < bytes; i++) {
         out[i] = (uint8_t)(value >> 8 * i);
+    }
 }
 
 int mr_dump_write(const struct mre_client *client, const struct mr_round_work *work,
@@ -32,14 +33,16 @@ int mr_dump_write(const struct mre_client *client, const struct mr_round_work *w
     memcpy(header + 48, work->terms.hash, MR_HASH_BYTES);
 
     FILE *file = fopen(fresh, "we");
-    if (!file)
+    if (!file) {
         return mr_error_set(error, "--dump-dir: %s: %s", fresh, strerror(errno));
+    }
     fwrite(header, 1, sizeof header, file);
     fwrite(q, 1, layout->lanes, file);
     fwrite(trailer, sizeof *trailer, MR_TRAILER_LANES, file);
     fwrite(work->delta, sizeof *work->delta, layout->dimension, file);
     int bad = ferror(file);
-    if (fclose(file) || bad || rename(fresh, path))
+    if (fclose(file) || bad || rename(fresh, path)) {
         return mr_error_set(error, "--dump-dir: %s: %s", path, strerror(errno));
+    }
     return 0;
 }

@@ -13,8 +13,9 @@ static int take(const json_t *object, const char *name, uint64_t *value)
 {
     const json_t *member = json_object_get(object, name);
     json_int_t v = json_integer_value(member);
-    if (!json_is_integer(member) || v < 0)
+    if (!json_is_integer(member) || v < 0) {
         return -1;
+    }
     *value = (uint64_t)v;
     return 0;
 }
@@ -36,21 +37,25 @@ int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_err
     char text[LEDGER_BYTES_MAX];
     memset(ledger, 0, sizeof *ledger);
     int n = snprintf(ledger->path, sizeof ledger->path, "%s/state.json", data_dir);
-    if (n < 0 || (size_t)n + 4 >= sizeof ledger->path)
+    if (n < 0 || (size_t)n + 4 >= sizeof ledger->path) {
         return mr_error_set(error, "data_dir: the path is too long");
+    }
     int fd = open(ledger->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && errno == ENOENT) {
         return 0;
-    if (fd < 0)
+    }
+    if (fd < 0) {
         return mr_error_set(error, "%s: %s", ledger->path, strerror(errno));
+    }
     ssize_t got = read(fd, text, sizeof text);
     close(fd);
     /* Never guessed: starting again at attempt 0 could use a number twice. */
-    if (got <= 0 || parse(ledger, text, (size_t)got))
+    if (got <= 0 || parse(ledger, text, (size_t)got)) {
         return mr_error_set(error,
                             "%s: damaged; it says which attempts were made. Remove it only if this "
                             "device's current round is over",
                             ledger->path);
+    }
     return 0;
 }
 
@@ -61,8 +66,9 @@ static int sync_folder(const char *path)
     *strrchr(folder, '/') = 0;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int bad = fd < 0 || fsync(fd);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return bad;
 }
 
@@ -76,13 +82,15 @@ static int save(const struct mr_ledger *ledger, struct mr_error *error)
     snprintf(fresh, sizeof fresh, "%s.new", ledger->path);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int bad = fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd);
-    if (fd >= 0)
+    if (fd >= 0) {
         bad |= close(fd);
-    if (bad || rename(fresh, ledger->path) || sync_folder(ledger->path))
+    }
+    if (bad || rename(fresh, ledger->path) || sync_folder(ledger->path)) {
         return mr_error_set(error,
                             "%s cannot be written: %s; without it an attempt might be used "
                             "twice. Make room or repair data_dir",
                             ledger->path, strerror(errno));
+    }
     return 0;
 }
 

@@ -30,8 +30,9 @@ static int map_file(struct mr_model *model)
 {
     struct stat st;
     int fd = open(model->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
+    }
     int bad = fstat(fd, &st) || st.st_size <= 0;
     if (!bad) {
         void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -47,8 +48,9 @@ static int map_file(struct mr_model *model)
 
 static void unmap_file(struct mr_model *model)
 {
-    if (model->bytes)
+    if (model->bytes) {
         munmap(model->bytes, model->length);
+    }
     model->bytes = NULL;
     model->length = 0;
 }
@@ -57,11 +59,15 @@ static void unmap_file(struct mr_model *model)
 static void forget_others(const struct mre_client *client, const char *kept)
 {
     DIR *folder = opendir(client->data_dir);
-    if (!folder)
+    if (!folder) {
         return;
-    for (struct dirent *entry; (entry = readdir(folder));)
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 && strcmp(entry->d_name, kept) != 0)
+    }
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+            strcmp(entry->d_name, kept) != 0) {
             unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+    }
     closedir(folder);
 }
 
@@ -74,19 +80,23 @@ static enum mre_result save(const struct mr_model *model, const struct mr_h2_res
     size_t done = 0;
     while (fd >= 0 && done < response->length) {
         ssize_t n = write(fd, response->body + done, response->length - done);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
-        if (n <= 0)
+        }
+        if (n <= 0) {
             break;
+        }
         done += (size_t)n;
     }
     int bad = fd < 0 || done < response->length;
-    if (fd >= 0)
+    if (fd >= 0) {
         bad |= close(fd);
-    if (bad || rename(fresh, model->path))
+    }
+    if (bad || rename(fresh, model->path)) {
         return mr_outcome_set(outcome, MRE_FAILED,
                               "%s cannot be written: %s; make room in data_dir", fresh,
                               strerror(errno));
+    }
     return MRE_COMMITTED;
 }
 
@@ -107,17 +117,20 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
     unsigned times = 0;
     do {
         result = mr_control_reach(client, 0, &client->lead, deadline, outcome);
-        if (!result)
+        if (!result) {
             result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+        }
     } while (mr_control_again(client, result, deadline, &times, outcome));
-    if (result)
+    if (result) {
         return result;
-    if (!hash_holds(response.body, response.length, terms->announcement.model_hash))
+    }
+    if (!hash_holds(response.body, response.length, terms->announcement.model_hash)) {
         result = mr_outcome_set(outcome, MRE_BAD_MODEL,
                                 "the model that the lead sent does not have the announced hash %s",
                                 hash);
-    else
+    } else {
         result = save(model, &response, outcome);
+    }
     mr_h2_response_fini(&response);
     return result;
 }
@@ -128,25 +141,29 @@ static enum mre_result parse(struct mr_model *model, const struct mr_round_terms
                              struct mre_outcome *outcome)
 {
     struct mr_error error;
-    if (mr_safetensors_parse(&model->parsed, model->bytes, model->length, &error))
+    if (mr_safetensors_parse(&model->parsed, model->bytes, model->length, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_MODEL, "the round's model: %s", error.text);
-    if (model->parsed.count != terms->announcement.dimension)
+    }
+    if (model->parsed.count != terms->announcement.dimension) {
         return mr_outcome_set(outcome, MRE_BAD_MODEL,
                               "the model has %zu values, but the round announces %u",
                               model->parsed.count, terms->announcement.dimension);
+    }
     const uint8_t *data = model->bytes + model->parsed.data_offset;
     size_t bytes = model->parsed.count * sizeof(float);
     if ((uintptr_t)data % _Alignof(float) != 0) {
         model->copy = mr_pages_take(bytes);
-        if (!model->copy)
+        if (!model->copy) {
             return mr_outcome_set(outcome, MRE_FAILED, "out of memory for the model");
+        }
         memcpy(model->copy, data, bytes);
         data = (const uint8_t *)model->copy;
     }
     model->values = (const float *)(const void *)data;
     model->tensors = calloc(model->parsed.tensor_count, sizeof *model->tensors);
-    if (!model->tensors)
+    if (!model->tensors) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory for the model");
+    }
     for (unsigned i = 0; i < model->parsed.tensor_count; i++) {
         const struct mr_tensor *t = &model->parsed.tensors[i];
         model->tensors[i] = (struct mre_tensor){.name = t->name,
@@ -172,16 +189,20 @@ enum mre_result mr_model_load(struct mr_model *model, struct mre_client *client,
         !hash_holds(model->bytes, model->length, terms->announcement.model_hash)) {
         unmap_file(model);
         result = download(model, client, terms, hash, outcome);
-        if (!result && map_file(model))
+        if (!result && map_file(model)) {
             result = mr_outcome_set(outcome, MRE_FAILED, "%s cannot be read back: %s", model->path,
                                     strerror(errno));
-        if (!result)
+        }
+        if (!result) {
             forget_others(client, name);
+        }
     }
-    if (!result)
+    if (!result) {
         result = parse(model, terms, outcome);
-    if (result)
+    }
+    if (result) {
         mr_model_unload(model);
+    }
     return result;
 }
 
@@ -189,8 +210,9 @@ void mr_model_unload(struct mr_model *model)
 {
     mr_pages_give(model->copy, model->parsed.count * sizeof(float));
     free(model->tensors);
-    if (model->parsed.tensors)
+    if (model->parsed.tensors) {
         mr_safetensors_fini(&model->parsed);
+    }
     unmap_file(model);
     memset(model, 0, sizeof *model);
 }

@@ -35,23 +35,27 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
     memcpy(work->vector, model->values, round->dimension * sizeof *work->vector);
     enum mre_trained trained = train(context, &task, work->vector, report);
     report->why[sizeof report->why - 1] = 0;
-    if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA)
+    if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA) {
         return mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s",
                               report->why[0] ? report->why : "it gave no reason");
-    if (trained == MRE_TRAINED_PARAMETERS)
+    }
+    if (trained == MRE_TRAINED_PARAMETERS) {
         client->kernels->axpy(work->vector, -1.0f, model->values, round->dimension);
+    }
     return MRE_COMMITTED;
 }
 
 static enum mre_result keep_delta(struct mre_client *client, struct mr_round_work *work,
                                   struct mre_outcome *outcome)
 {
-    if (!client->dump_dir || !work->vector)
+    if (!client->dump_dir || !work->vector) {
         return MRE_COMMITTED;
+    }
     size_t bytes = work->terms.layout.dimension * sizeof *work->delta;
     work->delta = malloc(bytes);
-    if (!work->delta)
+    if (!work->delta) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory for --dump-dir");
+    }
     memcpy(work->delta, work->vector, bytes);
     return MRE_COMMITTED;
 }
@@ -66,25 +70,31 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     struct mr_error error;
     struct mre_report report = {.why = ""};
     enum mre_result result = mr_model_load(&model, client, &work->terms, outcome);
-    if (result)
+    if (result) {
         return result;
-    uint64_t began_us = client->world.now_us(client->world.context);
+    }
+    uint64_t began_us = client->env.now_us(client->env.context);
     work->vector = mr_pages_take(work->terms.layout.lanes * sizeof *work->vector);
     result = work->vector ? run_trainer(client, work, &model, train, context, &report, outcome)
                           : mr_outcome_set(outcome, MRE_FAILED, "out of memory for the delta");
     mr_model_unload(&model);
-    outcome->train_ms = (uint32_t)((client->world.now_us(client->world.context) - began_us) / 1000);
-    if (outcome->train_ms > REST_MAX_MS)
+    outcome->train_ms = (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);
+    if (outcome->train_ms > REST_MAX_MS) {
         mr_control_drop(client, &client->lead);
-    if (!result)
+    }
+    if (!result) {
         result = keep_delta(client, work, outcome);
-    if (result)
+    }
+    if (result) {
         return result;
+    }
     struct mr_training_report told = {.examples = report.examples, .loss = report.loss};
     outcome->examples = report.examples;
     outcome->loss = report.loss;
-    if (mr_prepare_delta(work->vector, work->trailer, &work->terms, &told, client->kernels, &error))
+    if (mr_prepare_delta(work->vector, work->trailer, &work->terms, &told, client->kernels,
+                         &error)) {
         return mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", error.text);
+    }
     return MRE_COMMITTED;
 }
 
@@ -97,31 +107,35 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
     enum mr_transport transport =
         client->transport == MRE_TRANSPORT_HTTP2 ? MR_TRANSPORT_HTTP2 : MR_TRANSPORT_UDP;
     struct mr_error error;
-    uint64_t began_us = client->world.now_us(client->world.context);
+    uint64_t began_us = client->env.now_us(client->env.context);
     bool made = false;
     for (;;) {
         uint32_t attempt;
-        if (client->world.unix_ms(client->world.context) >=
-            work->terms.announcement.deadline_unix_ms)
+        if (client->env.unix_ms(client->env.context) >= work->terms.announcement.deadline_unix_ms) {
             return made && outcome->result != MRE_COMMITTED && outcome->result != MRE_UNREACHABLE
                        ? outcome->result
                        : mr_outcome_set(outcome, MRE_CLOSED,
                                         "the round's deadline passed before the upload was done%s",
                                         made ? ": the hubs could not be reached in time" : "");
-        if (mr_ledger_attempt(&client->ledger, round, &attempt, &error))
+        }
+        if (mr_ledger_attempt(&client->ledger, round, &attempt, &error)) {
             return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
-        if (attempt >= MR_ATTEMPTS_MAX)
+        }
+        if (attempt >= MR_ATTEMPTS_MAX) {
             return made ? outcome->result
                         : mr_outcome_set(outcome, MRE_REFUSED,
                                          "all %d attempts of round %" PRIu64 " are used up",
                                          MR_ATTEMPTS_MAX, round);
+        }
         enum mr_attempt_next next = mr_attempt_run(client, work, attempt, transport, outcome);
         outcome->upload_ms =
-            (uint32_t)((client->world.now_us(client->world.context) - began_us) / 1000);
-        if (next == MR_ATTEMPT_DONE)
+            (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);
+        if (next == MR_ATTEMPT_DONE) {
             return outcome->result;
-        if (next == MR_ATTEMPT_OVER_HTTP2 && client->transport == MRE_TRANSPORT_AUTO)
+        }
+        if (next == MR_ATTEMPT_OVER_HTTP2 && client->transport == MRE_TRANSPORT_AUTO) {
             transport = MR_TRANSPORT_HTTP2;
+        }
         made = true;
         mr_client_pause(client, AGAIN_MS);
     }
@@ -137,8 +151,9 @@ static bool leaves_open(enum mre_result result)
 static enum mre_result take_part(struct mre_client *client, struct mr_round_work *work,
                                  mre_train_fn train, void *context, struct mre_outcome *outcome)
 {
-    if (client->world.unix_ms(client->world.context) >= work->terms.announcement.deadline_unix_ms)
+    if (client->env.unix_ms(client->env.context) >= work->terms.announcement.deadline_unix_ms) {
         return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
+    }
     enum mre_result result = make_vector(client, work, train, context, outcome);
     return result ? result : run_attempts(client, work, outcome);
 }
@@ -150,15 +165,17 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     struct mr_error error;
     memset(outcome, 0, sizeof *outcome);
     enum mre_result result = mr_control_announcement(client, wait_ms, &work.terms, outcome);
-    if (result)
+    if (result) {
         return result;
+    }
     outcome->round = work.terms.announcement.round;
     outcome->share_bytes = work.terms.layout.share_bytes;
     result = take_part(client, &work, train, context, outcome);
     mr_pages_give(work.vector, work.terms.layout.lanes * sizeof *work.vector);
     free(work.delta);
-    if (!leaves_open(result) && mr_ledger_finish(&client->ledger, outcome->round, &error))
+    if (!leaves_open(result) && mr_ledger_finish(&client->ledger, outcome->round, &error)) {
         result = mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
     return result;
 }
 
@@ -171,13 +188,16 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                                    .path = "/v1/rounds/current?after=9223372036854775807&wait_ms=0",
                                    .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
     memset(outcome, 0, sizeof *outcome);
-    if (position >= client->hub_count)
+    if (position >= client->hub_count) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
+    }
     enum mre_result result = mr_control_connect(client, position, &connection, outcome);
-    if (!result)
+    if (!result) {
         result = mr_control_ask(client, &connection, &question, &response, outcome);
-    if (!result)
+    }
+    if (!result) {
         mr_h2_response_fini(&response);
+    }
     mr_control_drop(client, &connection);
     /* A helper has no current round to tell of: its refusal, too, came over mutual TLS. */
     if (result != MRE_CERTIFICATE_REFUSED && result != MRE_UNREACHABLE) {

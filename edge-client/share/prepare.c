@@ -12,10 +12,12 @@
 
 static uint32_t capped(double value)
 {
-    if (!(value >= 0)) /* NaN too */
+    if (!(value >= 0)) { /* NaN too */
         return MR_TRAILER_VALUE_MAX;
-    if (value >= MR_TRAILER_VALUE_MAX)
+    }
+    if (value >= MR_TRAILER_VALUE_MAX) {
         return MR_TRAILER_VALUE_MAX;
+    }
     /* Nearest, ties to even, without libm: 2^52 has no room for a fraction beside it. */
     return (uint32_t)((value + 0x1p52) - 0x1p52);
 }
@@ -25,8 +27,9 @@ static int rotate(float *vector, const struct mr_round_terms *terms,
 {
     struct mr_mask_stream signs;
     uint8_t bits[STRIDE / 8];
-    if (mr_rotation_derive(&signs, terms->announcement.rotation_seed, terms->announcement.round))
+    if (mr_rotation_derive(&signs, terms->announcement.rotation_seed, terms->announcement.round)) {
         return mr_error_set(error, "the rotation's signs cannot be derived: OpenSSL failed");
+    }
     for (size_t at = 0; at < terms->layout.lanes; at += STRIDE) {
         size_t left = terms->layout.lanes - at;
         size_t n = left < STRIDE ? left : STRIDE; /* lanes are a multiple of 64 */
@@ -43,22 +46,26 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
 {
     const struct mr_announcement *round = &terms->announcement;
     size_t dimension = terms->layout.dimension;
-    if (report->examples == 0)
+    if (report->examples == 0) {
         return mr_error_set(error, "the trainer reports 0 examples: a device without data must not "
                                    "take part in the round");
+    }
     double drift = sqrt(kernels->sum_squares(vector, dimension));
-    if (!isfinite(drift))
+    if (!isfinite(drift)) {
         return mr_error_set(error, "the trained delta holds NaN or infinity: training diverged; "
                                    "lower the learning rate or check the data");
+    }
 
     uint32_t weight = report->examples < round->weight_max ? report->examples : round->weight_max;
     kernels->scale(vector, (float)weight / (float)round->weight_max, dimension);
     double norm = sqrt(kernels->sum_squares(vector, dimension));
-    if (norm > round->clip_norm)
+    if (norm > round->clip_norm) {
         kernels->scale(vector, (float)(round->clip_norm / norm), dimension);
+    }
     memset(vector + dimension, 0, (terms->layout.lanes - dimension) * sizeof *vector);
-    if (terms->layout.rotation_block > 1 && rotate(vector, terms, kernels, error))
+    if (terms->layout.rotation_block > 1 && rotate(vector, terms, kernels, error)) {
         return -1;
+    }
 
     memset(trailer, 0, MR_TRAILER_LANES * sizeof *trailer);
     trailer[MR_TRAILER_COUNT] = 1;

@@ -10,15 +10,15 @@
 
 struct mre_mlp {
     char *path;
-    float feature_scale; /* that the shard was read with */
-    struct mr_shard shard;
+    float feature_scale; /* that the dataset was read with */
+    struct mr_dataset dataset;
 };
 
 static int read_shard(struct mre_mlp *mlp, float feature_scale, struct mr_error *error)
 {
-    mr_shard_fini(&mlp->shard);
+    mr_dataset_fini(&mlp->dataset);
     mlp->feature_scale = feature_scale;
-    return mr_shard_read(&mlp->shard, mlp->path, feature_scale, error);
+    return mr_dataset_read(&mlp->dataset, mlp->path, feature_scale, error);
 }
 
 enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
@@ -43,9 +43,10 @@ enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
 
 void mre_mlp_close(struct mre_mlp *mlp)
 {
-    if (!mlp)
+    if (!mlp) {
         return;
-    mr_shard_fini(&mlp->shard);
+    }
+    mr_dataset_fini(&mlp->dataset);
     free(mlp->path);
     free(mlp);
 }
@@ -53,10 +54,11 @@ void mre_mlp_close(struct mre_mlp *mlp)
 static int shape_of(struct mr_mlp_shape *shape, const struct mre_task *task, struct mr_error *error)
 {
     struct mr_tensor tensors[TENSORS_MAX];
-    if (task->tensor_count > TENSORS_MAX)
+    if (task->tensor_count > TENSORS_MAX) {
         return mr_error_set(error,
                             "the model has %u tensors: the built-in trainer takes at most %d",
                             task->tensor_count, TENSORS_MAX);
+    }
     memset(tensors, 0, sizeof tensors);
     for (unsigned i = 0; i < task->tensor_count; i++) {
         const struct mre_tensor *t = &task->tensors[i];
@@ -64,8 +66,9 @@ static int shape_of(struct mr_mlp_shape *shape, const struct mre_task *task, str
         tensors[i].rank = t->rank;
         tensors[i].offset = t->offset;
         tensors[i].count = t->count;
-        for (unsigned d = 0; d < t->rank && d < 8; d++)
+        for (unsigned d = 0; d < t->rank && d < 8; d++) {
             tensors[i].dims[d] = t->dims[d];
+        }
     }
     return mr_mlp_shape_init(shape, tensors, task->tensor_count, error);
 }
@@ -81,13 +84,13 @@ enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float
               shape_of(&shape, task, &error) ||
               (config.feature_scale != mlp->feature_scale &&
                read_shard(mlp, config.feature_scale, &error)) ||
-              mr_sgd_check(&shape, &mlp->shard, &error) ||
-              mr_sgd_train(&shape, vector, &mlp->shard, &config, task->seed,
+              mr_sgd_check(&shape, &mlp->dataset, &error) ||
+              mr_sgd_train(&shape, vector, &mlp->dataset, &config, task->seed,
                            mr_kernels_select(UINT32_MAX), &report->loss);
     if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
         return MRE_TRAINED_NOT;
     }
-    report->examples = mlp->shard.count;
+    report->examples = mlp->dataset.count;
     return MRE_TRAINED_PARAMETERS;
 }

@@ -14,7 +14,7 @@
 #define MR_SHARD_COLUMNS_MAX  65536
 #define MR_SHARD_EXAMPLES_MAX (1u << 24)
 
-struct mr_shard {
+struct mr_dataset {
     float *features; /* count x columns */
     uint16_t *labels;
     uint32_t count;
@@ -23,8 +23,8 @@ struct mr_shard {
 };
 
 /* 0, or -1 with an error that names file and line. On success _fini is owed. */
-int mr_shard_read(struct mr_shard *shard, const char *path, float feature_scale,
-                  struct mr_error *error);
-void mr_shard_fini(struct mr_shard *shard);
+int mr_dataset_read(struct mr_dataset *dataset, const char *path, float feature_scale,
+                    struct mr_error *error);
+void mr_dataset_fini(struct mr_dataset *dataset);
 
 #endif

@@ -51,8 +51,9 @@ static int write_task(const struct files *files, const struct mre_task *task,
 {
     json_error_t why;
     json_t *training = json_null();
-    if (task->training[0] && !(training = json_loads(task->training, JSON_DECODE_ANY, &why)))
+    if (task->training[0] && !(training = json_loads(task->training, JSON_DECODE_ANY, &why))) {
         return mr_error_set(error, "the round's training text is no JSON: %s", why.text);
+    }
     /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
     json_t *root =
         json_pack("{s:I, s:I, s:I, s:I, s:s?, s:o}", "round", (json_int_t)task->round,
@@ -91,9 +92,10 @@ static int start(pid_t *pid, const struct mre_program *program, const struct mre
     int why = posix_spawn(pid, program->path, &actions, &attributes, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    if (why)
+    if (why) {
         return mr_error_set(error, "%s cannot be run: %s; give the path of an executable file",
                             program->path, strerror(why));
+    }
     return 0;
 }
 
@@ -102,14 +104,17 @@ static int await(pid_t pid, int64_t limit_ms, const char *path, struct mr_error 
     int status;
     for (;;) {
         pid_t ended = waitpid(pid, &status, WNOHANG);
-        if (ended == pid)
+        if (ended == pid) {
             break;
-        if (ended < 0 && errno != EINTR)
+        }
+        if (ended < 0 && errno != EINTR) {
             return mr_error_set(error, "%s: cannot be waited for: %s", path, strerror(errno));
+        }
         if (clock_ms(CLOCK_MONOTONIC) >= limit_ms) {
             kill(-pid, SIGKILL);
-            while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
                 ;
+            }
             return mr_error_set(error,
                                 "%s did not end in time and was killed; train less, or ask "
                                 "the operator for a later deadline",
@@ -118,11 +123,13 @@ static int await(pid_t pid, int64_t limit_ms, const char *path, struct mr_error 
         struct timespec t = {.tv_nsec = POLL_MS * 1000000};
         nanosleep(&t, NULL);
     }
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status)) {
         return mr_error_set(error, "%s was killed by signal %d", path, WTERMSIG(status));
-    if (WEXITSTATUS(status))
+    }
+    if (WEXITSTATUS(status)) {
         return mr_error_set(error, "%s ended with exit code %d; its own output says why", path,
                             WEXITSTATUS(status));
+    }
     return 0;
 }
 
@@ -132,8 +139,9 @@ static int read_report(const char *path, struct mre_report *report, struct mr_er
 {
     json_error_t why;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (!root)
+    if (!root) {
         return mr_error_set(error, "the trainer's report %s: %s", path, why.text);
+    }
     json_t *examples = json_object_get(root, "examples");
     json_t *loss = json_object_get(root, "loss");
     json_int_t n = json_integer_value(examples);
@@ -153,8 +161,9 @@ static bool same_tensor(const struct mr_tensor *got, const struct mre_tensor *wa
 {
     bool same = strcmp(got->name, wanted->name) == 0 && got->rank == wanted->rank &&
                 got->count == wanted->count;
-    for (unsigned d = 0; same && d < got->rank; d++)
+    for (unsigned d = 0; same && d < got->rank; d++) {
         same = got->dims[d] == wanted->dims[d];
+    }
     return same;
 }
 
@@ -162,18 +171,22 @@ static bool same_tensor(const struct mr_tensor *got, const struct mre_tensor *wa
 static int place(float *vector, const uint8_t *data, const struct mr_safetensors *delta,
                  const struct mre_task *task, struct mr_error *error)
 {
-    if (delta->tensor_count != task->tensor_count)
+    if (delta->tensor_count != task->tensor_count) {
         return mr_error_set(error, "the trainer's delta has %u tensors, the model %u",
                             delta->tensor_count, task->tensor_count);
+    }
     for (unsigned i = 0; i < task->tensor_count; i++) {
         const struct mre_tensor *wanted = &task->tensors[i];
         const struct mr_tensor *got = NULL;
-        for (unsigned k = 0; !got && k < delta->tensor_count; k++)
-            if (same_tensor(&delta->tensors[k], wanted))
+        for (unsigned k = 0; !got && k < delta->tensor_count; k++) {
+            if (same_tensor(&delta->tensors[k], wanted)) {
                 got = &delta->tensors[k];
-        if (!got)
+            }
+        }
+        if (!got) {
             return mr_error_set(error, "the trainer's delta has no tensor %s of the model's shape",
                                 wanted->name);
+        }
         memcpy(vector + wanted->offset, data + got->offset * sizeof(float),
                wanted->count * sizeof(float));
     }
@@ -187,14 +200,16 @@ static int read_delta(const char *path, const struct mre_task *task, float *vect
     struct mr_safetensors delta;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) || st.st_size <= 0) {
-        if (fd >= 0)
+        if (fd >= 0) {
             close(fd);
+        }
         return mr_error_set(error, "the trainer wrote no delta to %s", path);
     }
     void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
-    if (bytes == MAP_FAILED)
+    if (bytes == MAP_FAILED) {
         return mr_error_set(error, "%s: %s", path, strerror(errno));
+    }
     int bad = mr_safetensors_parse(&delta, bytes, (size_t)st.st_size, error);
     if (bad) {
         mr_error_prefix(error, "the trainer's delta");
@@ -223,7 +238,8 @@ enum mre_trained mre_program_train(void *context, const struct mre_task *task, f
         await(pid, limit_ms, program->path, &error) || read_report(files.report, report, &error) ||
         read_delta(files.delta, task, vector, &error);
     remove_files(&files);
-    if (bad)
+    if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
+    }
     return bad ? MRE_TRAINED_NOT : MRE_TRAINED_DELTA;
 }

@@ -21,10 +21,12 @@ static double power_of_two(int exponent)
 
 float mr_exp_nonpositive(float x)
 {
-    if (x < EXP_LEAST)
+    if (x < EXP_LEAST) {
         return 0;
-    if (!(x <= 0)) /* NaN, or a caller's mistake that must not run past the exponent's range */
+    }
+    if (!(x <= 0)) { /* NaN, or a caller's mistake that must not run past the exponent's range */
         return x > 0 ? 1 : x;
+    }
     const double whole = (x * LOG2_E + TO_WHOLE) - TO_WHOLE;
     const double r = x - whole * LN2_HIGH - whole * LN2_LOW; /* |r| <= ln(2) / 2 */
     const double sum =
@@ -36,8 +38,9 @@ double mr_log_from_one(double x)
 {
     uint64_t bits;
 
-    if (!(x >= 1))
+    if (!(x >= 1)) {
         return x < 1 ? 0 : x;
+    }
     memcpy(&bits, &x, sizeof bits);
     int exponent = (int)(bits >> 52) - 1023;
     double mantissa = x * power_of_two(-exponent); /* 1 .. 2 */
@@ -48,7 +51,8 @@ double mr_log_from_one(double x)
     const double s = (mantissa - 1) / (mantissa + 1); /* |s| <= 0.1716 */
     const double square = s * s;
     double series = 0;
-    for (int odd = 19; odd >= 1; odd -= 2)
+    for (int odd = 19; odd >= 1; odd -= 2) {
         series = series * square + 1.0 / odd;
+    }
     return exponent * LN2_HIGH + (exponent * LN2_LOW + 2 * s * series);
 }

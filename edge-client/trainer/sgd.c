@@ -24,12 +24,15 @@ static int take(struct member *members, const char *name, const json_t *value,
 {
     for (int i = 0; i < MEMBERS; i++) {
         struct member *m = &members[i];
-        if (strcmp(m->name, name) != 0)
+        if (strcmp(m->name, name) != 0) {
             continue;
+        }
         double v = json_number_value(value);
-        if (!json_is_number(value) || !(v >= m->low && v <= m->high) || (m->whole && v != floor(v)))
+        if (!json_is_number(value) || !(v >= m->low && v <= m->high) ||
+            (m->whole && v != floor(v))) {
             return mr_error_set(error, "training.%s must be a %snumber in [%g, %g]", name,
                                 m->whole ? "whole " : "", m->low, m->high);
+        }
         m->value = v;
         return 0;
     }
@@ -57,8 +60,9 @@ int mr_sgd_config_parse(struct mr_sgd_config *config, const char *json, struct m
         int bad = 0;
         json_object_foreach(object, name, value) if (!bad) bad = take(members, name, value, error);
         json_decref(object);
-        if (bad)
+        if (bad) {
             return -1;
+        }
     }
     config->epochs = (uint32_t)members[EPOCHS].value;
     config->batch = (uint32_t)members[BATCH].value;
@@ -84,8 +88,9 @@ uint32_t mr_sgd_random_below(struct mr_sgd_random *random, uint32_t bound)
     uint32_t refuse_below = -bound % bound;
     for (;;) {
         uint32_t x = (uint32_t)(mr_sgd_random_next(random) >> 32);
-        if (x >= refuse_below)
+        if (x >= refuse_below) {
             return x % bound;
+        }
     }
 }
 
@@ -98,17 +103,19 @@ uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round)
 
 /* --- training -------------------------------------------------------------------------------- */
 
-int mr_sgd_check(const struct mr_mlp_shape *shape, const struct mr_shard *shard,
+int mr_sgd_check(const struct mr_mlp_shape *shape, const struct mr_dataset *dataset,
                  struct mr_error *error)
 {
-    if (shard->columns != mr_mlp_features(shape))
+    if (dataset->columns != mr_mlp_features(shape)) {
         return mr_error_set(error,
                             "the data has %u features a line, but the model takes %u: data and "
                             "model belong to different tasks",
-                            shard->columns, mr_mlp_features(shape));
-    if (shard->label_max >= mr_mlp_classes(shape))
+                            dataset->columns, mr_mlp_features(shape));
+    }
+    if (dataset->label_max >= mr_mlp_classes(shape)) {
         return mr_error_set(error, "the data has class %u, but the model knows classes 0..%u only",
-                            shard->label_max, mr_mlp_classes(shape) - 1);
+                            dataset->label_max, mr_mlp_classes(shape) - 1);
+    }
     return 0;
 }
 
@@ -130,40 +137,41 @@ struct epoch {
 };
 
 static double run_epoch(const struct mr_mlp_shape *shape, float *parameters,
-                        const struct mr_shard *shard, const struct mr_sgd_config *config,
+                        const struct mr_dataset *dataset, const struct mr_sgd_config *config,
                         const struct epoch *e, const struct mr_kernels *kernels)
 {
     double loss = 0;
-    for (uint32_t at = 0; at < shard->count; at += config->batch) {
-        uint32_t left = shard->count - at;
+    for (uint32_t at = 0; at < dataset->count; at += config->batch) {
+        uint32_t left = dataset->count - at;
         struct mr_mlp_batch batch = {.examples = e->examples,
                                      .labels = e->labels,
                                      .count = left < config->batch ? left : config->batch};
         for (unsigned i = 0; i < batch.count; i++) {
-            e->examples[i] = shard->features + (size_t)e->order[at + i] * shard->columns;
-            e->labels[i] = shard->labels[e->order[at + i]];
+            e->examples[i] = dataset->features + (size_t)e->order[at + i] * dataset->columns;
+            e->labels[i] = dataset->labels[e->order[at + i]];
         }
         loss += batch.count *
                 mr_mlp_step(shape, parameters, e->scratch, &batch, config->learning_rate, kernels);
     }
-    return loss / shard->count;
+    return loss / dataset->count;
 }
 
-int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters, const struct mr_shard *shard,
-                 const struct mr_sgd_config *config, uint64_t seed,
-                 const struct mr_kernels *kernels, float *loss)
+int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters,
+                 const struct mr_dataset *dataset, const struct mr_sgd_config *config,
+                 uint64_t seed, const struct mr_kernels *kernels, float *loss)
 {
     struct mr_sgd_random random = {.state = seed};
-    struct epoch e = {.order = calloc(shard->count, sizeof *e.order),
+    struct epoch e = {.order = calloc(dataset->count, sizeof *e.order),
                       .examples = malloc(config->batch * sizeof *e.examples),
                       .labels = malloc(config->batch * sizeof *e.labels),
                       .scratch = mr_mlp_scratch_open(shape, config->batch)};
     int bad = !e.order || !e.examples || !e.labels || !e.scratch;
-    for (uint32_t i = 0; !bad && i < shard->count; i++)
+    for (uint32_t i = 0; !bad && i < dataset->count; i++) {
         e.order[i] = i;
+    }
     for (uint32_t epoch = 0; !bad && epoch < config->epochs; epoch++) {
-        shuffle(e.order, shard->count, &random);
-        *loss = (float)run_epoch(shape, parameters, shard, config, &e, kernels);
+        shuffle(e.order, dataset->count, &random);
+        *loss = (float)run_epoch(shape, parameters, dataset, config, &e, kernels);
     }
     mr_mlp_scratch_close(e.scratch);
     free(e.order);

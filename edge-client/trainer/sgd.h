@@ -1,4 +1,4 @@
-/* sgd.h - trains an MLP on a shard as a round's training JSON asks; repeatable from its seed. */
+/* sgd.h - trains an MLP on a dataset as a round's training JSON asks; repeatable from its seed. */
 #ifndef MR_TRAINER_SGD_H
 #define MR_TRAINER_SGD_H
 
@@ -28,13 +28,13 @@ uint32_t mr_sgd_random_below(struct mr_sgd_random *random, uint32_t bound);
  * the round. */
 uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round);
 
-/* Checks that shard and model fit each other. 0 or -1. */
-int mr_sgd_check(const struct mr_mlp_shape *shape, const struct mr_shard *shard,
+/* Checks that dataset and model fit each other. 0 or -1. */
+int mr_sgd_check(const struct mr_mlp_shape *shape, const struct mr_dataset *dataset,
                  struct mr_error *error);
 
 /* Trains in place; *loss is the mean loss of the last epoch. 0, or -1 when out of memory. */
-int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters, const struct mr_shard *shard,
-                 const struct mr_sgd_config *config, uint64_t seed,
-                 const struct mr_kernels *kernels, float *loss);
+int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters,
+                 const struct mr_dataset *dataset, const struct mr_sgd_config *config,
+                 uint64_t seed, const struct mr_kernels *kernels, float *loss);
 
 #endif

@@ -8,64 +8,73 @@
 
 static void halt_if_asked(const struct mr_sender *sender, unsigned stop_after_chunks)
 {
-    if (!stop_after_chunks || mr_sender_counts(sender)->datagrams < stop_after_chunks)
+    if (!stop_after_chunks || mr_sender_counts(sender)->datagrams < stop_after_chunks) {
         return;
+    }
     fprintf(stderr, "millrace-edge: stopped after %u chunks, as asked (test hook)\n",
             stop_after_chunks);
-    for (;;)
+    for (;;) {
         pause();
+    }
 }
 
-static void send_due(const struct mr_world *world, void *udp, struct mr_sender *sender,
+static void send_due(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
                      uint8_t *buffer, size_t stride, unsigned stop_after_chunks)
 {
-    struct mr_world_datagrams batch;
+    struct mr_device_env_datagrams batch;
     do {
         batch.count = 0;
         while (batch.count < MR_WORLD_BATCH) {
-            if (stop_after_chunks && mr_sender_counts(sender)->datagrams >= stop_after_chunks)
+            if (stop_after_chunks && mr_sender_counts(sender)->datagrams >= stop_after_chunks) {
                 break;
+            }
             uint8_t *out = buffer + batch.count * stride;
-            size_t length = mr_sender_next(sender, world->now_us(world->context), out);
-            if (!length)
+            size_t length = mr_sender_next(sender, env->now_us(env->context), out);
+            if (!length) {
                 break;
+            }
             batch.bytes[batch.count] = out;
             batch.lengths[batch.count++] = length;
         }
-        if (batch.count)
-            world->udp_send(world->context, udp, &batch);
+        if (batch.count) {
+            env->udp_send(env->context, udp, &batch);
+        }
         halt_if_asked(sender, stop_after_chunks);
     } while (batch.count == MR_WORLD_BATCH);
 }
 
-static void hear(const struct mr_world *world, void *udp, struct mr_sender *sender)
+static void hear(const struct mr_device_env *env, void *udp, struct mr_sender *sender)
 {
     uint8_t bytes[RECEIVE_BYTES];
-    uint64_t now = world->now_us(world->context);
+    uint64_t now = env->now_us(env->context);
     uint64_t wake = mr_sender_wake_us(sender, now);
-    if (wake == UINT64_MAX)
+    if (wake == UINT64_MAX) {
         return;
-    uint64_t wait = wake > now ? wake - now : 0;
-    size_t length = world->udp_receive(world->context, udp, bytes, sizeof bytes, wait);
-    for (unsigned i = 0; length && i < MR_WORLD_BATCH; i++) {
-        mr_sender_receive(sender, world->now_us(world->context), bytes, length);
-        length = world->udp_receive(world->context, udp, bytes, sizeof bytes, 0);
     }
-    if (length)
-        mr_sender_receive(sender, world->now_us(world->context), bytes, length);
+    uint64_t wait = wake > now ? wake - now : 0;
+    size_t length = env->udp_receive(env->context, udp, bytes, sizeof bytes, wait);
+    for (unsigned i = 0; length && i < MR_WORLD_BATCH; i++) {
+        mr_sender_receive(sender, env->now_us(env->context), bytes, length);
+        length = env->udp_receive(env->context, udp, bytes, sizeof bytes, 0);
+    }
+    if (length) {
+        mr_sender_receive(sender, env->now_us(env->context), bytes, length);
+    }
 }
 
-int mr_drive(const struct mr_world *world, void *udp, struct mr_sender *sender,
+int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
              size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks)
 {
     uint8_t *buffer = malloc(MR_WORLD_BATCH * datagram_bytes_max);
-    if (!buffer)
+    if (!buffer) {
         return -1;
+    }
     while (mr_sender_phase(sender) == MR_SENDER_SENDING &&
-           world->unix_ms(world->context) < deadline_unix_ms) {
-        send_due(world, udp, sender, buffer, datagram_bytes_max, stop_after_chunks);
-        if (mr_sender_phase(sender) == MR_SENDER_SENDING)
-            hear(world, udp, sender);
+           env->unix_ms(env->context) < deadline_unix_ms) {
+        send_due(env, udp, sender, buffer, datagram_bytes_max, stop_after_chunks);
+        if (mr_sender_phase(sender) == MR_SENDER_SENDING) {
+            hear(env, udp, sender);
+        }
     }
     free(buffer);
     return 0;

@@ -51,8 +51,9 @@ static uint32_t window_bound(uint32_t window)
 struct mr_sender *mr_sender_open(const struct mr_sender_config *config, uint64_t now_us)
 {
     struct mr_sender *s = calloc(1, sizeof *s);
-    if (!s)
+    if (!s) {
         return NULL;
+    }
     s->config = *config;
     s->config.keys = NULL;
     s->up = mr_aead_open();
@@ -72,8 +73,9 @@ struct mr_sender *mr_sender_open(const struct mr_sender_config *config, uint64_t
 
 void mr_sender_close(struct mr_sender *sender)
 {
-    if (!sender)
+    if (!sender) {
         return;
+    }
     mr_aead_close(sender->up);
     mr_aead_close(sender->down);
     OPENSSL_cleanse(sender, sizeof *sender);
@@ -111,13 +113,15 @@ static void lose(struct mr_sender *s, unsigned i)
 static void expire(struct mr_sender *s, uint64_t now_us)
 {
     bool late = false;
-    for (unsigned i = s->flying; i-- > 0;)
+    for (unsigned i = s->flying; i-- > 0;) {
         if (now_us - s->flights[i].sent_us >= s->rto_us) {
             lose(s, i);
             late = true;
         }
-    if (!late)
+    }
+    if (!late) {
         return;
+    }
     /* A timeout, not a mere gap: the path may be full. Back off in time and in volume. */
     uint64_t slowest = s->rto_us > MR_SENDER_RTO_BACKOFF_US ? s->rto_us : MR_SENDER_RTO_BACKOFF_US;
     s->rto_us = s->rto_us * 2 < slowest ? s->rto_us * 2 : slowest;
@@ -131,15 +135,18 @@ static bool pick(struct mr_sender *s, struct flight *out)
 {
     if (s->lost) {
         unsigned low = 0;
-        for (unsigned i = 1; i < s->lost; i++)
-            if (s->losses[i].chunk < s->losses[low].chunk)
+        for (unsigned i = 1; i < s->lost; i++) {
+            if (s->losses[i].chunk < s->losses[low].chunk) {
                 low = i;
+            }
+        }
         *out = s->losses[low];
         s->losses[low] = s->losses[--s->lost];
         return true;
     }
-    if (s->next == s->config.layout->chunks)
+    if (s->next == s->config.layout->chunks) {
         return false;
+    }
     *out = (struct flight){.chunk = s->next++};
     return true;
 }
@@ -159,8 +166,9 @@ static uint32_t bound_now(const struct mr_sender *s)
 static bool may_send(const struct mr_sender *s, uint64_t now_us)
 {
     const uint32_t bound = bound_now(s);
-    if (bound == 0) /* a closed window is probed with one chunk, or its opening might be missed */
+    if (bound == 0) { /* a closed window is probed with one chunk, or its opening might be missed */
         return s->flying == 0 && now_us - s->heard_us >= probe_us(s);
+    }
     /* Lost chunks stay charged to the lists' capacity: both together never exceed it. */
     return s->flying < bound && (s->lost || s->flying + s->lost < MR_SENDER_WINDOW_MAX);
 }
@@ -169,15 +177,17 @@ size_t mr_sender_next(struct mr_sender *sender, uint64_t now_us, uint8_t *out)
 {
     struct mr_sender *s = sender;
     struct flight f;
-    if (s->phase != MR_SENDER_SENDING)
+    if (s->phase != MR_SENDER_SENDING) {
         return 0;
+    }
     if (now_us - s->heard_us >= s->config.silence_us) {
         s->phase = MR_SENDER_SILENT;
         return 0;
     }
     expire(s, now_us);
-    if (!may_send(s, now_us) || !pick(s, &f))
+    if (!may_send(s, now_us) || !pick(s, &f)) {
         return 0;
+    }
     s->counts.datagrams++;
     s->counts.retransmitted += f.tries > 0;
     f.tries++;
@@ -191,17 +201,22 @@ size_t mr_sender_next(struct mr_sender *sender, uint64_t now_us, uint8_t *out)
 uint64_t mr_sender_wake_us(const struct mr_sender *sender, uint64_t now_us)
 {
     const struct mr_sender *s = sender;
-    if (s->phase != MR_SENDER_SENDING)
+    if (s->phase != MR_SENDER_SENDING) {
         return UINT64_MAX;
+    }
     bool more = s->lost || s->next < s->config.layout->chunks;
-    if (more && may_send(s, now_us))
+    if (more && may_send(s, now_us)) {
         return now_us;
+    }
     uint64_t wake = s->heard_us + s->config.silence_us;
-    for (unsigned i = 0; i < s->flying; i++)
-        if (s->flights[i].sent_us + s->rto_us < wake)
+    for (unsigned i = 0; i < s->flying; i++) {
+        if (s->flights[i].sent_us + s->rto_us < wake) {
             wake = s->flights[i].sent_us + s->rto_us;
-    if (more && s->flying == 0 && s->heard_us + probe_us(s) < wake)
+        }
+    }
+    if (more && s->flying == 0 && s->heard_us + probe_us(s) < wake) {
         wake = s->heard_us + probe_us(s);
+    }
     return wake > now_us ? wake : now_us;
 }
 
@@ -209,8 +224,9 @@ uint64_t mr_sender_wake_us(const struct mr_sender *sender, uint64_t now_us)
 
 static bool tells_of(const struct mr_ack *ack, uint32_t chunk)
 {
-    if (chunk < ack->base)
+    if (chunk < ack->base) {
         return true;
+    }
     uint32_t bit = chunk - ack->base;
     return bit < 8 * MR_ACK_BITMAP_BYTES && (ack->bitmap[bit / 8] >> (bit % 8) & 1);
 }
@@ -249,34 +265,43 @@ static void settle(struct mr_sender *s, uint64_t now_us, const struct mr_ack *ac
     unsigned before = s->flying + s->lost;
     for (unsigned i = s->flying; i-- > 0;) {
         const struct flight *f = &s->flights[i];
-        if (!tells_of(ack, f->chunk))
+        if (!tells_of(ack, f->chunk)) {
             continue;
+        }
         if (f->tries == 1) {
-            if (!f->alone && f->sent_us > latest_us)
+            if (!f->alone && f->sent_us > latest_us) {
                 latest_us = f->sent_us;
+            }
             s->order_heard = f->order > s->order_heard ? f->order : s->order_heard;
         }
         s->limit += s->limit < MR_SENDER_WINDOW_MAX;
         s->flights[i] = s->flights[--s->flying];
     }
-    for (unsigned i = s->lost; i-- > 0;)
-        if (tells_of(ack, s->losses[i].chunk))
+    for (unsigned i = s->lost; i-- > 0;) {
+        if (tells_of(ack, s->losses[i].chunk)) {
             s->losses[i] = s->losses[--s->lost];
-    if (latest_us)
+        }
+    }
+    if (latest_us) {
         sample_rtt(s, now_us - latest_us);
-    if (s->flying + s->lost < before)
+    }
+    if (s->flying + s->lost < before) {
         restore_rto(s);
-    for (unsigned i = s->flying; i-- > 0;)
-        if (s->flights[i].order + MR_SENDER_REORDER <= s->order_heard)
+    }
+    for (unsigned i = s->flying; i-- > 0;) {
+        if (s->flights[i].order + MR_SENDER_REORDER <= s->order_heard) {
             lose(s, i);
+        }
+    }
 }
 
 static void take_state(struct mr_sender *s, const struct mr_ack *ack)
 {
     switch ((enum mr_upload_state)ack->state) {
     case MR_UPLOAD_RECEIVING:
-        if (!s->flying && !s->lost && s->next == s->config.layout->chunks)
+        if (!s->flying && !s->lost && s->next == s->config.layout->chunks) {
             s->phase = MR_SENDER_STAGED;
+        }
         break;
     case MR_UPLOAD_STAGED:
         s->phase = MR_SENDER_STAGED;
@@ -300,13 +325,15 @@ static int open_ack(struct mr_sender *s, struct mr_ack *ack, const uint8_t *byte
     if (mr_datagram_decode(&header, bytes, length) != MR_DATAGRAM_OK ||
         header.type != MR_DATAGRAM_ACK || header.length != MR_ACK_BYTES ||
         header.upload_id != s->config.upload_id || header.round != s->config.round ||
-        header.attempt != s->config.attempt || (int64_t)header.chunk <= s->last_ack)
+        header.attempt != s->config.attempt || (int64_t)header.chunk <= s->last_ack) {
         return -1;
+    }
     const uint8_t *cipher = bytes + MR_DATAGRAM_HEADER_BYTES;
     if (mr_aead_unseal(s->down, header.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, cipher,
                        header.length, cipher + header.length, plain) ||
-        mr_ack_decode(ack, plain, sizeof plain) || ack->base > s->config.layout->chunks)
+        mr_ack_decode(ack, plain, sizeof plain) || ack->base > s->config.layout->chunks) {
         return -1;
+    }
     s->last_ack = header.chunk;
     return 0;
 }
@@ -324,8 +351,9 @@ int mr_sender_receive(struct mr_sender *sender, uint64_t now_us, const uint8_t *
     s->heard_us = now_us;
     s->window = window_bound(ack.window);
     settle(s, now_us, &ack);
-    if (s->phase == MR_SENDER_SENDING || s->phase == MR_SENDER_STAGED)
+    if (s->phase == MR_SENDER_SENDING || s->phase == MR_SENDER_STAGED) {
         take_state(s, &ack);
+    }
     return 0;
 }
 

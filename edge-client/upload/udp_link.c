@@ -31,9 +31,10 @@ int mr_udp_link_open(struct mr_udp_link *link, const char *host, uint16_t port,
 
     snprintf(service, sizeof service, "%u", port);
     const int why = getaddrinfo(host, service, &hints, &found);
-    if (why != 0)
+    if (why != 0) {
         return mr_error_set(error, "the lead's upload address %s is not usable: %s", host,
                             gai_strerror(why));
+    }
     link->fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (link->fd < 0 || connect(link->fd, found->ai_addr, found->ai_addrlen) != 0) {
         mr_error_set(error, "no UDP socket to %s port %u: %s", host, port, strerror(errno));
@@ -48,8 +49,9 @@ int mr_udp_link_open(struct mr_udp_link *link, const char *host, uint16_t port,
 
 void mr_udp_link_close(struct mr_udp_link *link)
 {
-    if (link->fd >= 0)
+    if (link->fd >= 0) {
         close(link->fd);
+    }
     link->fd = -1;
 }
 
@@ -66,8 +68,9 @@ static unsigned train_count(const struct iovec *datagrams, unsigned count)
            datagrams[n].iov_len <= segment && datagrams[n].iov_len > 0 &&
            bytes + datagrams[n].iov_len <= MR_TRAIN_BYTES_MAX) {
         bytes += datagrams[n].iov_len;
-        if (datagrams[n++].iov_len < segment)
+        if (datagrams[n++].iov_len < segment) {
             break;
+        }
     }
     return n;
 }
@@ -132,12 +135,13 @@ void mr_udp_link_send(struct mr_udp_link *link, const struct iovec *datagrams, u
         const int sent = link->way == MR_UDP_TRAINS    ? send_train(link->fd, next, count - at)
                          : link->way == MR_UDP_BATCHES ? send_batch(link->fd, next, count - at)
                                                        : send_one(link->fd, next);
-        if (sent > 0)
+        if (sent > 0) {
             at += (unsigned)sent;
-        else if (way_refused(link->way, errno))
+        } else if (way_refused(link->way, errno)) {
             link->way--;
-        else if (errno != EINTR)
+        } else if (errno != EINTR) {
             at++; /* an ICMP answer to an earlier datagram, say: reported once, then it clears */
+        }
     }
 }
 
@@ -148,13 +152,15 @@ size_t mr_udp_link_receive(struct mr_udp_link *link, uint8_t *out, size_t capaci
 {
     ssize_t got = recv(link->fd, out, capacity, MSG_DONTWAIT);
 
-    if (got > 0 || timeout_us == 0)
+    if (got > 0 || timeout_us == 0) {
         return got > 0 ? (size_t)got : 0;
+    }
     struct pollfd wait = {.fd = link->fd, .events = POLLIN};
     const struct timespec t = {.tv_sec = (time_t)(timeout_us / 1000000),
                                .tv_nsec = (long)(timeout_us % 1000000) * 1000};
-    if (ppoll(&wait, 1, &t, NULL) <= 0)
+    if (ppoll(&wait, 1, &t, NULL) <= 0) {
         return 0;
+    }
     got = recv(link->fd, out, capacity, MSG_DONTWAIT);
     return got > 0 ? (size_t)got : 0;
 }

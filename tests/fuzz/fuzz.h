@@ -40,8 +40,9 @@ static inline uint8_t fuzz_byte(struct fuzz_input *input)
 static inline uint32_t fuzz_word(struct fuzz_input *input)
 {
     uint32_t word = 0;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         word = word << 8 | fuzz_byte(input);
+    }
     return word;
 }
 

@@ -42,7 +42,7 @@ static void bench_open(struct bench *bench, struct fuzz_input *input, struct mr_
                                             .window = fuzz_byte(input),
                                             .silence_us = 3000000};
     bench->sender = mr_sender_open(&config, bench->now_us);
-    MR_ASSERT(bench->sender != NULL && mr_aead_rekey(down, &bench->keys.down) == 0);
+    MR_ASSERT(bench->sender && mr_aead_rekey(down, &bench->keys.down) == 0);
 }
 
 static void send_some(struct bench *bench, unsigned most)
@@ -51,13 +51,15 @@ static void send_some(struct bench *bench, unsigned most)
     struct mr_datagram datagram;
     for (unsigned i = 0; i < most; i++) {
         const size_t length = mr_sender_next(bench->sender, bench->now_us, out);
-        if (length == 0)
+        if (length == 0) {
             return;
+        }
         MR_ASSERT(mr_datagram_decode(&datagram, out, length) == MR_DATAGRAM_OK);
         MR_ASSERT(datagram.chunk < bench->layout.chunks && datagram.type == MR_DATAGRAM_CHUNK);
         const uint8_t *tag = out + length - MR_TAG_BYTES;
-        if (bench->sent >> datagram.chunk & 1)
+        if (bench->sent >> datagram.chunk & 1) {
             MR_ASSERT(memcmp(bench->tags[datagram.chunk], tag, MR_TAG_BYTES) == 0);
+        }
         bench->sent |= UINT64_C(1) << datagram.chunk;
         memcpy(bench->tags[datagram.chunk], tag, MR_TAG_BYTES);
     }
@@ -88,8 +90,9 @@ static void hear_sealed(struct bench *bench, struct fuzz_input *input, int raw)
     if (raw) {
         size_t count;
         const uint8_t *bytes = fuzz_take(input, MR_ACK_BYTES, &count);
-        if (count > 0)
+        if (count > 0) {
             memcpy(cipher, bytes, count);
+        }
     } else {
         struct mr_ack ack = {.state = fuzz_byte(input) % 5,
                              .reason = fuzz_byte(input) % 6,
@@ -103,8 +106,9 @@ static void hear_sealed(struct bench *bench, struct fuzz_input *input, int raw)
     mr_datagram_encode(datagram, &header);
     MR_ASSERT(mr_aead_seal(bench->down, header.chunk, datagram, MR_DATAGRAM_HEADER_BYTES, cipher,
                            MR_ACK_BYTES, cipher, cipher + MR_ACK_BYTES) == 0);
-    if (change == 4)
+    if (change == 4) {
         cipher[fuzz_byte(input) % (MR_ACK_BYTES + MR_TAG_BYTES)] ^= 1;
+    }
     hear(bench, datagram, sizeof datagram);
 }
 
@@ -113,12 +117,14 @@ static void look(struct bench *bench)
     const enum mr_sender_phase phase = mr_sender_phase(bench->sender);
     const uint64_t wake_us = mr_sender_wake_us(bench->sender, bench->now_us);
     if (bench->phase == MR_SENDER_COMMITTED || bench->phase == MR_SENDER_REFUSED ||
-        bench->phase == MR_SENDER_SILENT)
+        bench->phase == MR_SENDER_SILENT) {
         MR_ASSERT(phase == bench->phase);
-    if (phase == MR_SENDER_SENDING)
+    }
+    if (phase == MR_SENDER_SENDING) {
         MR_ASSERT(wake_us >= bench->now_us && wake_us <= bench->now_us + 4000000);
-    else
+    } else {
         MR_ASSERT(wake_us == UINT64_MAX);
+    }
     bench->phase = phase;
 }
 
@@ -144,8 +150,9 @@ static void step(struct bench *bench, struct fuzz_input *input)
         hear(bench, bytes, length);
         break;
     default: /* exactly when it asked to be called */
-        if (mr_sender_phase(bench->sender) == MR_SENDER_SENDING)
+        if (mr_sender_phase(bench->sender) == MR_SENDER_SENDING) {
             bench->now_us = mr_sender_wake_us(bench->sender, bench->now_us);
+        }
         send_some(bench, 1);
         break;
     }
@@ -157,15 +164,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct mr_aead *down;
     struct fuzz_input input = {data, size};
     struct bench bench = {.ack_number = 0};
-    if (down == NULL) {
+    if (!down) {
         down = mr_aead_open();
-        MR_ASSERT(down != NULL);
-        for (size_t i = 0; i < sizeof share; i++)
+        MR_ASSERT(down);
+        for (size_t i = 0; i < sizeof share; i++) {
             share[i] = (uint8_t)(i * 2654435761u >> 24);
+        }
     }
     bench_open(&bench, &input, down);
-    for (unsigned i = 0; i < STEPS_MAX && input.left > 0; i++)
+    for (unsigned i = 0; i < STEPS_MAX && input.left > 0; i++) {
         step(&bench, &input);
+    }
     mr_sender_close(bench.sender);
     return 0;
 }

@@ -32,8 +32,9 @@ static void open_as_it_comes(const uint8_t *bytes, size_t length)
 {
     struct mr_round_terms terms;
     struct mr_error error = {.text = ""};
-    if (mr_announcement_open(&terms, bytes, length, &error) != 0)
+    if (mr_announcement_open(&terms, bytes, length, &error) != 0) {
         MR_ASSERT(error.text[0] != '\0');
+    }
 }
 
 static void private_key(uint8_t key[32], unsigned hub)
@@ -47,7 +48,7 @@ static void set_key(struct mr_announced_hub *hub, unsigned number)
     size_t length = MR_PUBLIC_KEY_BYTES;
     private_key(seed, number);
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof seed);
-    MR_ASSERT(key != NULL && EVP_PKEY_get_raw_public_key(key, hub->public_key, &length) == 1);
+    MR_ASSERT(key && EVP_PKEY_get_raw_public_key(key, hub->public_key, &length) == 1);
     EVP_PKEY_free(key);
 }
 
@@ -57,18 +58,21 @@ static void open_signed(const uint8_t *bytes, size_t length, unsigned spoiled)
     struct mr_error error = {.text = ""};
     uint8_t canonical[MR_ANNOUNCEMENT_MAX], sealed[MR_ANNOUNCEMENT_SIGNED_MAX];
     uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES], key[32];
-    if (decode(&terms, bytes, length) != 0)
+    if (decode(&terms, bytes, length) != 0) {
         return;
+    }
     struct mr_announcement *a = &terms.announcement;
-    for (unsigned i = 0; i < a->hub_count; i++)
+    for (unsigned i = 0; i < a->hub_count; i++) {
         set_key(&a->hubs[i], i);
+    }
     length = mr_announcement_encode(canonical, a);
     MR_ASSERT(decode(&terms, canonical, length) == 0);
     for (unsigned i = 0; i < a->hub_count; i++) {
         private_key(key, i);
         MR_ASSERT(mr_announcement_sign(signatures[i], terms.hash, key) == 0);
-        if (i == spoiled)
+        if (i == spoiled) {
             signatures[i][i] ^= 1;
+        }
     }
     length = mr_announcement_seal(sealed, canonical, length,
                                   (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, a->hub_count);
@@ -80,8 +84,9 @@ static void open_signed(const uint8_t *bytes, size_t length, unsigned spoiled)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mr_round_terms terms;
-    if (size < 2)
+    if (size < 2) {
         return 0;
+    }
     switch (data[0]) {
     case 0:
         (void)decode(&terms, data + 1, size - 1);

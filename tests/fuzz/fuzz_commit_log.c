@@ -18,7 +18,7 @@ static void check(const struct mr_commit_read *read, const uint8_t *bytes, size_
     MR_ASSERT(read->state.share_bytes == 0 ||
               read->state.share_bytes == read->terms.layout.share_bytes);
     uint8_t *again = malloc(length);
-    MR_ASSERT(again != NULL);
+    MR_ASSERT(again);
     mr_commit_state_encode(again, &read->state);
     MR_ASSERT(memcmp(again, bytes, length) == 0);
     free(again);
@@ -29,7 +29,7 @@ static void parse(const uint8_t *bytes, size_t length)
     struct mr_commit_read read;
     struct mr_error error = {.text = ""};
     if (mr_commit_state_parse(&read, bytes, length, &error) != 0) {
-        MR_ASSERT(error.text[0] != '\0' && read.included == NULL);
+        MR_ASSERT(error.text[0] != '\0' && !read.included);
         return;
     }
     check(&read, bytes, length);
@@ -38,15 +38,16 @@ static void parse(const uint8_t *bytes, size_t length)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 1)
+    if (size < 1) {
         return 0;
+    }
     if (data[0] & 1) {
         parse(data + 1, size - 1);
         return 0;
     }
     const size_t length = size - 1 + CRC_BYTES;
     uint8_t *bytes = malloc(length);
-    MR_ASSERT(bytes != NULL);
+    MR_ASSERT(bytes);
     memcpy(bytes, data + 1, size - 1);
     const uint64_t crc = htole64(crc64_ecma_refl(0, bytes, size - 1));
     memcpy(bytes + size - 1, &crc, sizeof crc);

@@ -11,7 +11,7 @@
 
 static void check_values(const struct mr_hub_config *config)
 {
-    MR_ASSERT(config->data_dir != NULL && config->hubs_count >= 2);
+    MR_ASSERT(config->data_dir && config->hubs_count >= 2);
     MR_ASSERT(config->round.cohort_min >= 2);
     MR_ASSERT(config->round.cohort_max >= config->round.cohort_min);
     MR_ASSERT(config->round.quorum >= config->round.cohort_min);
@@ -28,12 +28,14 @@ static void load(const char *path)
         return;
     }
     int bad = mr_config_fill(&config, &document, &error);
-    if (bad == 0)
+    if (bad == 0) {
         bad = mr_config_check_rules(config, &document, &error);
-    if (bad == 0)
+    }
+    if (bad == 0) {
         check_values(config);
-    else
+    } else {
         MR_ASSERT(error.text[0] != '\0');
+    }
     mr_document_close(&document);
     mr_hub_config_free(config);
 }

@@ -22,8 +22,9 @@ static void included(const uint8_t *bytes, size_t length)
     MR_ASSERT(count <= ENTRIES_MAX && used <= length);
     MR_ASSERT(mr_included_encode(again, entries, count) == used);
     MR_ASSERT(memcmp(again, bytes, used) == 0);
-    for (uint32_t i = 1; i < count; i++)
+    for (uint32_t i = 1; i < count; i++) {
         MR_ASSERT(memcmp(entries[i - 1].client_id, entries[i].client_id, MR_CLIENT_ID_BYTES) < 0);
+    }
     MR_ASSERT(mr_included_hash(set_hash, hash, entries, count) == 0);
     mr_included_sort(entries, count);
     MR_ASSERT(mr_included_encode(again, entries, count) == used);
@@ -34,8 +35,9 @@ static void commitment(const uint8_t *bytes, size_t length)
 {
     struct mr_commitment read;
     uint8_t again[MR_COMMITMENT_BYTES];
-    if (length != MR_COMMITMENT_BYTES)
+    if (length != MR_COMMITMENT_BYTES) {
         return;
+    }
     mr_commitment_decode(&read, bytes);
     mr_commitment_encode(again, &read);
     MR_ASSERT(memcmp(again, bytes, sizeof again) == 0);
@@ -45,8 +47,9 @@ static void identity(const uint8_t *bytes, size_t length)
 {
     struct mr_identity read;
     char uri[128], again[MR_IDENTITY_URI_MAX];
-    if (length >= sizeof uri)
+    if (length >= sizeof uri) {
         return;
+    }
     memcpy(uri, bytes, length);
     uri[length] = '\0';
     if (mr_identity_parse(&read, uri) != 0) {
@@ -60,7 +63,8 @@ static void identity(const uint8_t *bytes, size_t length)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(const uint8_t *, size_t) = {included, commitment, identity};
-    if (size > 0 && data[0] < sizeof tries / sizeof *tries)
+    if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]](data + 1, size - 1);
+    }
     return 0;
 }

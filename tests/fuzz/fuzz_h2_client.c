@@ -30,10 +30,12 @@ static void look(const struct asker *asker)
 {
     const struct mr_h2_exchange *exchange = &asker->exchange;
     MR_ASSERT(exchange->answer.length <= ANSWER_MAX);
-    if (exchange->state == MR_H2_EXCHANGE_ANSWERED)
+    if (exchange->state == MR_H2_EXCHANGE_ANSWERED) {
         MR_ASSERT(exchange->answer.body[exchange->answer.length] == 0);
-    if (exchange->state == MR_H2_EXCHANGE_FAILED)
-        MR_ASSERT(exchange->reason != NULL && exchange->reason[0] != '\0');
+    }
+    if (exchange->state == MR_H2_EXCHANGE_FAILED) {
+        MR_ASSERT(exchange->reason && exchange->reason[0] != '\0');
+    }
 }
 
 /* Takes an answer that is whole, and asks again. */
@@ -48,8 +50,9 @@ static void aside(void *context, uint8_t flags)
         MR_ASSERT(asker->exchange.state == MR_H2_EXCHANGE_NONE);
         mr_h2_response_fini(&response);
     }
-    if (asker->asked < 8)
+    if (asker->asked < 8) {
         ask(asker);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -58,8 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
     MR_ASSERT(mr_h2_exchange_session(&asker.session, &asker.exchange) == 0);
     ask(&asker);
-    if (h2_drain(asker.session))
+    if (h2_drain(asker.session)) {
         h2_feed(asker.session, &input, aside, &asker);
+    }
     look(&asker);
     nghttp2_session_del(asker.session);
     mr_h2_exchange_fini(&asker.exchange);

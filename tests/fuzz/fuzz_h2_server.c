@@ -31,7 +31,7 @@ static void on_look(void *context, struct mr_request *request)
 {
     (void)context;
     MR_ASSERT(strlen(mr_request_param(request, 0)) < MR_REQUEST_PATH_MAX);
-    mr_request_refuse(request, 409, "closed", (uint32_t)mr_request_query(request, "wait_ms", 7),
+    mr_request_refuse(request, MR_REFUSAL_CLOSED, (uint32_t)mr_request_query(request, "wait_ms", 7),
                       "%s and %s", mr_request_param(request, 0), mr_request_param(request, 1));
 }
 
@@ -46,8 +46,9 @@ static void answer_oldest(struct world *world)
 static void on_hold(void *context, struct mr_request *request)
 {
     struct world *world = context;
-    if (world->held_count == HELD_MAX)
+    if (world->held_count == HELD_MAX) {
         answer_oldest(world);
+    }
     world->held[world->held_count++] = request;
 }
 
@@ -93,10 +94,10 @@ static void set_up(struct world *world)
         (struct mr_server_config){.streams_max = 16, .bodies_bytes_max = 3 * LARGE_BYTES};
     for (unsigned i = MR_LIMIT_SOURCE_CONNECTIONS; i < MR_LIMITS; i++) {
         server->buckets[i] = mr_buckets_new(0, 0);
-        MR_ASSERT(server->buckets[i] != NULL);
+        MR_ASSERT(server->buckets[i]);
     }
     LIST_INIT(&server->requests);
-    MR_ASSERT(mr_holders_open(server, 0) == 0);
+    MR_ASSERT(mr_identity_quotas_open(server, 0) == 0);
 }
 
 static void connect_peer(struct world *world)
@@ -109,7 +110,7 @@ static void connect_peer(struct world *world)
         .pumping = true, /* what is answered is drawn by h2_feed */
     };
     LIST_INIT(&connection->requests);
-    MR_ASSERT(mr_holder_join(connection) == 0);
+    MR_ASSERT(mr_identity_quota_join(connection) == 0);
     MR_ASSERT(nghttp2_session_server_new2(&connection->session, world->server.callbacks, connection,
                                           world->server.options) == 0);
     MR_ASSERT(mr_stream_settings(connection->session, world->server.config.streams_max) == 0);
@@ -122,23 +123,28 @@ static void disconnect_peer(struct world *world)
     struct mr_request *request;
     nghttp2_session_del(connection->session);
     connection->session = NULL;
-    while ((request = LIST_FIRST(&connection->requests)) != NULL)
+    while ((request = LIST_FIRST(&connection->requests)) != NULL) {
         mr_request_stream_gone(request);
-    while (world->held_count > 0)
-        answer_oldest(world);    /* into the void */
-    mr_holder_leave(connection); /* a holder is let go, with its counts at 0, by its last use */
+    }
+    while (world->held_count > 0) {
+        answer_oldest(world); /* into the void */
+    }
+    mr_identity_quota_leave(
+        connection); /* a holder is let go, with its counts at 0, by its last use */
     MR_ASSERT(LIST_EMPTY(&world->server.requests) && world->server.request_count == 0);
     MR_ASSERT(world->server.bodies_bytes == 0 && world->borrowed == 0);
-    for (unsigned i = 0; i < MR_REQUEST_STATES; i++)
+    for (unsigned i = 0; i < MR_REQUEST_STATES; i++) {
         MR_ASSERT(connection->requests_in[i] == 0);
+    }
 }
 
 static void aside(void *context, uint8_t flags)
 {
     struct world *world = context;
     (void)flags;
-    if (world->held_count > 0)
+    if (world->held_count > 0) {
         answer_oldest(world);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -147,14 +153,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t settings[9] = {0, 0, 0, NGHTTP2_SETTINGS};
     static struct world world;
     struct fuzz_input input = {data, size};
-    if (world.server.loop == NULL)
+    if (!world.server.loop) {
         set_up(&world);
+    }
     connect_peer(&world);
     nghttp2_session *session = world.connection.session;
     MR_ASSERT(nghttp2_session_mem_recv(session, preface, sizeof preface - 1) > 0);
     MR_ASSERT(nghttp2_session_mem_recv(session, settings, sizeof settings) > 0);
-    if (h2_drain(session))
+    if (h2_drain(session)) {
         h2_feed(session, &input, aside, &world);
+    }
     disconnect_peer(&world);
     return 0;
 }

@@ -23,10 +23,10 @@ static void check(const struct mr_journal_read *read)
     struct mr_error error = {.text = ""};
     size_t length, second;
     uint8_t *bytes = mr_journal_state_encode(&read->state, &length);
-    MR_ASSERT(bytes != NULL);
+    MR_ASSERT(bytes);
     MR_ASSERT(mr_journal_state_parse(&again, bytes, length, &error) == 0);
     uint8_t *twice = mr_journal_state_encode(&again.state, &second);
-    MR_ASSERT(twice != NULL && second == length && memcmp(bytes, twice, length) == 0);
+    MR_ASSERT(twice && second == length && memcmp(bytes, twice, length) == 0);
     MR_ASSERT(read->state.count <= read->terms.announcement.cohort_max * MR_ATTEMPTS_MAX);
     mr_journal_read_fini(&again);
     mr_secret_free(twice);
@@ -37,8 +37,9 @@ static void plain(const uint8_t *bytes, size_t length, size_t records)
 {
     struct mr_journal_read read;
     struct mr_error error = {.text = ""};
-    if (records > length)
+    if (records > length) {
         records = length;
+    }
     const size_t snapshot = length - records;
     if (mr_journal_state_parse(&read, bytes, snapshot, &error) != 0) {
         MR_ASSERT(error.text[0] != '\0');
@@ -46,10 +47,11 @@ static void plain(const uint8_t *bytes, size_t length, size_t records)
     }
     size_t again_bytes;
     uint8_t *again = mr_journal_state_encode(&read.state, &again_bytes);
-    MR_ASSERT(again != NULL && again_bytes == snapshot && memcmp(again, bytes, snapshot) == 0);
+    MR_ASSERT(again && again_bytes == snapshot && memcmp(again, bytes, snapshot) == 0);
     mr_secret_free(again);
-    if (mr_journal_records_parse(&read, bytes + snapshot, records, &error) == 0)
+    if (mr_journal_records_parse(&read, bytes + snapshot, records, &error) == 0) {
         check(&read);
+    }
     mr_journal_read_fini(&read);
 }
 
@@ -69,7 +71,7 @@ static void parse_file(uint8_t *bytes, size_t length)
 static void as_it_comes(const uint8_t *bytes, size_t length)
 {
     uint8_t *copy = malloc(length + 1); /* opened in place */
-    MR_ASSERT(copy != NULL);
+    MR_ASSERT(copy);
     memcpy(copy, bytes, length);
     parse_file(copy, length);
     free(copy);
@@ -88,8 +90,9 @@ static void sealed(struct fuzz_input *input)
         size_t count, most = (size_t)fuzz_byte(input) << 8;
         most |= fuzz_byte(input);
         const uint8_t *plain_bytes = fuzz_take(input, most, &count);
-        if (length + count + JOURNAL_UNIT_EXTRA > FILE_MAX)
+        if (length + count + JOURNAL_UNIT_EXTRA > FILE_MAX) {
             break;
+        }
         MR_ASSERT(journal_seal(file + length, key, file, number, plain_bytes, count) == 0);
         length += count + JOURNAL_UNIT_EXTRA;
     }
@@ -99,8 +102,9 @@ static void sealed(struct fuzz_input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 3)
+    if (size < 3) {
         return 0;
+    }
     struct fuzz_input input = {data + 1, size - 1};
     switch (data[0]) {
     case 0:

@@ -18,10 +18,10 @@
             return;                                                                                \
         }                                                                                          \
         char *once = mr_##name##_encode(&first);                                                   \
-        MR_ASSERT(once != NULL);                                                                   \
+        MR_ASSERT(once);                                                                           \
         MR_ASSERT(mr_##name##_decode(&second, once, strlen(once), &error) == 0);                   \
         char *twice = mr_##name##_encode(&second);                                                 \
-        MR_ASSERT(twice != NULL && strcmp(once, twice) == 0);                                      \
+        MR_ASSERT(twice &&strcmp(once, twice) == 0);                                               \
         free(once);                                                                                \
         free(twice);                                                                               \
     }
@@ -41,16 +41,18 @@ static void seed_leaves_nothing(const char *text, size_t length)
     static const struct mr_seed_request nothing;
     struct mr_seed_request message;
     struct mr_error error;
-    if (mr_seed_request_decode(&message, text, length, &error) != 0)
+    if (mr_seed_request_decode(&message, text, length, &error) != 0) {
         MR_ASSERT(CRYPTO_memcmp(&message, &nothing, sizeof message) == 0);
+    }
 }
 
 static void upload_id(const char *text, size_t length)
 {
     char id[32], again[17];
     uint64_t value;
-    if (length >= sizeof id)
+    if (length >= sizeof id) {
         return;
+    }
     memcpy(id, text, length);
     id[length] = '\0';
     if (mr_upload_id_parse(&value, id) == 0) {
@@ -66,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_upload_status,   try_peer_signature, try_peer_model,     try_refusal,
         seed_leaves_nothing, upload_id,
     };
-    if (size > 0 && data[0] < sizeof tries / sizeof *tries)
+    if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]]((const char *)data + 1, size - 1);
+    }
     return 0;
 }

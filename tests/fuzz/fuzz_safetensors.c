@@ -15,8 +15,9 @@ static void check_tensors(const struct mr_safetensors *model, size_t size)
         const struct mr_tensor *tensor = &model->tensors[i];
         size_t count = 1;
         MR_ASSERT(tensor->rank <= 8 && tensor->offset == next);
-        for (unsigned d = 0; d < tensor->rank; d++)
+        for (unsigned d = 0; d < tensor->rank; d++) {
             count *= tensor->dims[d];
+        }
         MR_ASSERT(count == tensor->count);
         next += count;
     }
@@ -29,10 +30,10 @@ static void write_again(const struct mr_safetensors *model)
     struct mr_error error = {.text = ""};
     size_t header = 0;
     uint8_t *bytes = mr_safetensors_header(model->tensors, model->tensor_count, &header);
-    MR_ASSERT(bytes != NULL && header % 64 == 0);
+    MR_ASSERT(bytes && header % 64 == 0);
     const size_t length = header + 4 * model->count;
     bytes = realloc(bytes, length);
-    MR_ASSERT(bytes != NULL);
+    MR_ASSERT(bytes);
     memset(bytes + header, 0, length - header);
     MR_ASSERT(mr_safetensors_parse(&second, bytes, length, &error) == 0);
     MR_ASSERT(second.tensor_count == model->tensor_count && second.count == model->count);
@@ -50,12 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mr_safetensors model;
     struct mr_error error = {.text = ""};
     if (mr_safetensors_parse(&model, data, size, &error) != 0) {
-        MR_ASSERT(error.text[0] != '\0' && model.tensors == NULL);
+        MR_ASSERT(error.text[0] != '\0' && !model.tensors);
         return 0;
     }
     check_tensors(&model, size);
-    if (model.count <= COUNT_MAX)
+    if (model.count <= COUNT_MAX) {
         write_again(&model);
+    }
     mr_safetensors_fini(&model);
     return 0;
 }

@@ -43,7 +43,7 @@ static void open_bench(struct bench *bench)
                                               .window_max = 64,
                                               .idle_timeout_ms = 1000};
     bench->counters = aligned_alloc(128, sizeof *bench->counters);
-    MR_ASSERT(bench->counters != NULL);
+    MR_ASSERT(bench->counters);
     memset(bench->counters, 0, sizeof *bench->counters);
     MR_ASSERT(mr_sessions_open(&bench->sessions, &config, bench->counters, &error) == 0);
     MR_ASSERT(mr_shard_open(&bench->shard, MODEL_SHARE_MAX, 4096, &error) == 0);
@@ -86,7 +86,7 @@ static void take_events(struct bench *bench)
 }
 
 /* One judged packet into the books: accepted if and only if it is a new chunk under a true seal. */
-static void judge(struct bench *bench, const struct sent *sent, enum mr_upload_verdict verdict)
+static void judge(struct bench *bench, const struct sent *sent, enum mr_drop_reason verdict)
 {
     struct model_device *device = &bench->model.devices[sent->index];
     const bool live = device->upload_id == sent->upload && sent->upload != 0;
@@ -97,18 +97,20 @@ static void judge(struct bench *bench, const struct sent *sent, enum mr_upload_v
         device->have[sent->chunk] = true;
         device->received++;
     }
-    if (sent->genuine && live && !fresh)
+    if (sent->genuine && live && !fresh) {
         MR_ASSERT(verdict == MR_UPLOAD_DROP_duplicate || verdict == MR_UPLOAD_DROP_not_receiving);
+    }
 }
 
 static void give(struct bench *bench)
 {
-    enum mr_upload_verdict verdicts[MR_BURST_MAX];
+    enum mr_drop_reason verdicts[MR_BURST_MAX];
     for (unsigned i = 0; i < bench->count; i++) {
         const struct sent *sent = &bench->sent[i];
         struct model_device *device = &bench->model.devices[sent->index];
-        if (device->upload_id != sent->upload || sent->upload == 0 || !sent->named)
+        if (device->upload_id != sent->upload || sent->upload == 0 || !sent->named) {
             continue;
+        }
         device->in[sent->from] += bench->packets[i].length;
         device->known[sent->from] |= sent->genuine;
     }
@@ -125,12 +127,14 @@ static void give(struct bench *bench)
 
 static void put(struct bench *bench, const uint8_t *bytes, size_t length, const struct sent *sent)
 {
-    if (bench->count == MR_BURST_MAX)
+    if (bench->count == MR_BURST_MAX) {
         give(bench);
+    }
     uint8_t *exact = malloc(length > 0 ? length : 1); /* so that a step beyond is seen */
-    MR_ASSERT(exact != NULL);
-    if (length > 0)
+    MR_ASSERT(exact);
+    if (length > 0) {
         memcpy(exact, bytes, length);
+    }
     bench->sent[bench->count] = *sent;
     bench->packets[bench->count++] = (struct mr_packet){
         .data = exact, .length = (uint32_t)length, .from = model_address(sent->from)};
@@ -180,13 +184,15 @@ static void send_chunk(struct bench *bench, struct fuzz_input *input, enum chang
                         .genuine = true};
     struct mr_datagram header = model_header(&bench->model, sent.index, sent.chunk);
     sent.upload = header.upload_id;
-    if (sent.upload == 0)
+    if (sent.upload == 0) {
         return;
+    }
     if (change == CHANGE_HEADER) {
         change_header(&header, input);
         const uint32_t chunk = header.chunk;
-        if (chunk < bench->model.layout.chunks)
+        if (chunk < bench->model.layout.chunks) {
             sent.chunk = chunk;
+        }
         const struct mr_datagram as_it_is = model_header(&bench->model, sent.index, sent.chunk);
         sent.genuine = same_header(&header, &as_it_is);
     }
@@ -213,15 +219,17 @@ static void send_all(struct bench *bench, struct fuzz_input *input)
     for (uint32_t i = 0; sent.upload != 0 && i < bench->model.layout.chunks; i++) {
         const struct mr_datagram header = model_header(&bench->model, sent.index, i);
         sent.chunk = i;
-        if (i != skip)
+        if (i != skip) {
             put(bench, datagram, model_seal(&bench->model, sent.index, &header, datagram), &sent);
+        }
     }
 }
 
 static void send_again(struct bench *bench, struct fuzz_input *input)
 {
-    if (bench->count == 0 || bench->count == MR_BURST_MAX)
+    if (bench->count == 0 || bench->count == MR_BURST_MAX) {
         return;
+    }
     const unsigned which = fuzz_byte(input) % bench->count;
     struct sent sent = bench->sent[which];
     sent.from = fuzz_byte(input) % MODEL_ADDRESSES;
@@ -247,8 +255,9 @@ static bool in_use(const struct model_device *device)
 static void admit(struct bench *bench, uint32_t index)
 {
     struct model_device *device = &bench->model.devices[index];
-    if (in_use(device) || mr_sessions_slots_free(bench->sessions) == 0)
+    if (in_use(device) || mr_sessions_slots_free(bench->sessions) == 0) {
         return;
+    }
     model_admit(&bench->model, index);
     MR_ASSERT(mr_sessions_admit(bench->sessions, device->upload_id, device->attempt, &device->keys,
                                 bench->now_ms) == 0);
@@ -262,18 +271,21 @@ static void revoke(struct bench *bench, uint32_t index)
         MR_ASSERT(!gone);
         return;
     }
-    if (device->state == MR_UPLOAD_RECEIVING)
+    if (device->state == MR_UPLOAD_RECEIVING) {
         device->state = MR_UPLOAD_REFUSED;
+    }
     MR_ASSERT(gone == (device->state == MR_UPLOAD_REFUSED));
 }
 
 static void refuse_all(struct bench *bench)
 {
     mr_sessions_refuse_all(bench->sessions, MR_REASON_CLOSED);
-    for (unsigned i = 0; i < MODEL_SESSIONS; i++)
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
         if (in_use(&bench->model.devices[i]) &&
-            bench->model.devices[i].state == MR_UPLOAD_RECEIVING)
+            bench->model.devices[i].state == MR_UPLOAD_RECEIVING) {
             bench->model.devices[i].state = MR_UPLOAD_REFUSED;
+        }
+    }
 }
 
 static void fold(struct bench *bench)
@@ -282,8 +294,9 @@ static void fold(struct bench *bench)
     uint64_t upload_ids[MR_FOLD_MAX];
     while (mr_sessions_staged_count(bench->sessions) > 0) {
         const unsigned n = mr_sessions_staged(bench->sessions, shares, upload_ids);
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < n; i++) {
             model_fold(&bench->model, upload_ids[i]);
+        }
         mr_shard_fold(&bench->shard, &bench->model.layout, shares, upload_ids, n,
                       mr_kernels_select(~0u));
         mr_sessions_folded(bench->sessions, n);
@@ -294,8 +307,9 @@ static void fold(struct bench *bench)
 static void settle(struct bench *bench, uint32_t index, bool committed)
 {
     struct model_device *device = &bench->model.devices[index];
-    if (!device->folded || device->state != MR_UPLOAD_STAGED)
+    if (!device->folded || device->state != MR_UPLOAD_STAGED) {
         return; /* only what was collected is settled */
+    }
     mr_sessions_settle(bench->sessions, device->upload_id, committed, MR_REASON_VOID);
     device->state = committed ? MR_UPLOAD_COMMITTED : MR_UPLOAD_REFUSED;
 }
@@ -305,8 +319,9 @@ static void draw_acks(struct bench *bench, uint8_t how)
     struct mr_ack_datagram ack;
     (void)mr_sessions_ack_wait_ms(bench->sessions, bench->now_ms);
     for (unsigned i = 0; i < (how >> 1); i++) {
-        if (!mr_sessions_ack(bench->sessions, bench->now_ms, how & 1, &ack))
+        if (!mr_sessions_ack(bench->sessions, bench->now_ms, how & 1, &ack)) {
             return;
+        }
         model_check_ack(&bench->model, &ack);
     }
 }
@@ -338,18 +353,20 @@ static void act(struct bench *bench, uint8_t what, struct fuzz_input *input)
         draw_acks(bench, how);
         break;
     case 6:
-        if (how < 32)
+        if (how < 32) {
             begin(bench, how);
-        else if (how > 224)
+        } else if (how > 224) {
             refuse_all(bench);
-        else
+        } else {
             bench->now_ms += how % 8;
+        }
         break;
     default:
         break;
     }
-    for (uint32_t i = 0; i < MODEL_SESSIONS; i++)
+    for (uint32_t i = 0; i < MODEL_SESSIONS; i++) {
         model_check_session(&bench->model, bench->sessions, i);
+    }
 }
 
 static void step(struct bench *bench, struct fuzz_input *input)
@@ -384,14 +401,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct bench bench;
     struct fuzz_input input = {data, size};
-    if (bench.sessions == NULL)
+    if (!bench.sessions) {
         open_bench(&bench);
+    }
     bench.model.round = 0;
     bench.model.drawn = 0;
     bench.now_ms = 1000;
     begin(&bench, fuzz_byte(&input));
-    for (unsigned i = 0; i < STEPS_MAX && input.left > 0; i++)
+    for (unsigned i = 0; i < STEPS_MAX && input.left > 0; i++) {
         step(&bench, &input);
+    }
     give(&bench);
     fold(&bench);
     draw_acks(&bench, 0xff);

@@ -8,8 +8,9 @@ int h2_drain(nghttp2_session *session)
     const uint8_t *out;
     ssize_t got;
     unsigned draws = 0;
-    while ((got = nghttp2_session_mem_send(session, &out)) > 0)
+    while ((got = nghttp2_session_mem_send(session, &out)) > 0) {
         MR_ASSERT(++draws < DRAWS_MAX);
+    }
     return got == 0 && nghttp2_session_want_read(session);
 }
 
@@ -28,8 +29,9 @@ static int feed_frame(nghttp2_session *session, uint8_t type, struct fuzz_input 
     frame[4] = flags;
     frame[5] = frame[6] = frame[7] = 0;
     frame[8] = stream;
-    if (length > 0)
+    if (length > 0) {
         memcpy(frame + 9, payload, length);
+    }
     return nghttp2_session_mem_recv(session, frame, 9 + length) >= 0;
 }
 
@@ -38,17 +40,20 @@ void h2_feed(nghttp2_session *session, struct fuzz_input *input, h2_aside_fn asi
     if (fuzz_byte(input) & 1) {
         size_t length;
         const uint8_t *bytes = fuzz_take(input, input->left, &length);
-        if (length > 0 && nghttp2_session_mem_recv(session, bytes, length) >= 0)
+        if (length > 0 && nghttp2_session_mem_recv(session, bytes, length) >= 0) {
             (void)h2_drain(session);
+        }
         return;
     }
     while (input->left > 0) {
         const uint8_t type = fuzz_byte(input);
-        if (type == H2_ASIDE)
+        if (type == H2_ASIDE) {
             aside(context, fuzz_byte(input));
-        else if (!feed_frame(session, type, input))
+        } else if (!feed_frame(session, type, input)) {
             return;
-        if (!h2_drain(session))
+        }
+        if (!h2_drain(session)) {
             return;
+        }
     }
 }

@@ -14,7 +14,7 @@ static int run_file(const char *path)
 {
     FILE *file = fopen(path, "rbe");
     uint8_t *bytes = malloc(INPUT_MAX);
-    if (file == NULL || bytes == NULL) {
+    if (!file || !bytes) {
         fprintf(stderr, "cannot read %s: %s\n", path, strerror(errno));
         exit(1);
     }
@@ -22,7 +22,7 @@ static int run_file(const char *path)
     fclose(file);
     /* Exactly as long as it is, so that the address sanitizer sees a step beyond. */
     uint8_t *exact = malloc(length > 0 ? length : 1);
-    MR_ASSERT(exact != NULL);
+    MR_ASSERT(exact);
     memcpy(exact, bytes, length);
     free(bytes);
     fprintf(stderr, "%s\n", path); /* the last line names the one that fails */
@@ -43,8 +43,9 @@ static int run_folder(const char *folder)
     for (int i = 0; i < count; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.')
+        if (entries[i]->d_name[0] != '.') {
             ran += run_file(path);
+        }
         free(entries[i]);
     }
     free(entries);

@@ -26,7 +26,7 @@ void model_open(struct model *model)
         device->up = mr_aead_open();
         device->down = mr_aead_open();
         device->share = aligned_alloc(64, MODEL_SHARE_MAX);
-        MR_ASSERT(device->up != NULL && device->down != NULL && device->share != NULL);
+        MR_ASSERT(device->up && device->down && device->share);
     }
 }
 
@@ -40,8 +40,9 @@ void model_begin(struct model *model, uint64_t round, const struct mr_layout *la
 {
     model->layout = *layout;
     model->round = round;
-    for (unsigned i = 0; i < MODEL_SESSIONS; i++)
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
         empty(&model->devices[i]);
+    }
     memset(model->lanes, 0, sizeof model->lanes);
     memset(model->trailer, 0, sizeof model->trailer);
 }
@@ -86,17 +87,20 @@ size_t model_seal(const struct model *model, uint32_t index, const struct mr_dat
 
 static struct model_device *find(struct model *model, uint64_t upload_id)
 {
-    for (unsigned i = 0; i < MODEL_SESSIONS; i++)
-        if (upload_id != 0 && model->devices[i].upload_id == upload_id)
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
+        if (upload_id != 0 && model->devices[i].upload_id == upload_id) {
             return &model->devices[i];
+        }
+    }
     return NULL;
 }
 
 static uint64_t little_endian(const uint8_t *bytes, unsigned count)
 {
     uint64_t value = 0;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         value |= (uint64_t)bytes[i] << (8 * i);
+    }
     return value;
 }
 
@@ -104,13 +108,15 @@ void model_fold(struct model *model, uint64_t upload_id)
 {
     const unsigned bytes = model->layout.ring_bits / 8u;
     struct model_device *device = find(model, upload_id);
-    MR_ASSERT(device != NULL && device->state == MR_UPLOAD_STAGED && !device->folded);
+    MR_ASSERT(device && device->state == MR_UPLOAD_STAGED && !device->folded);
     MR_ASSERT(device->received == model->layout.chunks);
     device->folded = true;
-    for (uint32_t i = 0; i < model->layout.lanes; i++)
+    for (uint32_t i = 0; i < model->layout.lanes; i++) {
         model->lanes[i] += little_endian(device->share + (size_t)i * bytes, bytes);
-    for (unsigned i = 0; i < MR_TRAILER_LANES; i++)
+    }
+    for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         model->trailer[i] += little_endian(device->share + model->layout.main_bytes + 4 * i, 4);
+    }
 }
 
 void model_check_shard(const struct model *model, const struct mr_shard *shard)
@@ -121,8 +127,9 @@ void model_check_shard(const struct model *model, const struct mr_shard *shard)
         const uint8_t *lane = (const uint8_t *)shard->sum.lanes + (size_t)i * bytes;
         MR_ASSERT(((little_endian(lane, bytes) ^ model->lanes[i]) & mask) == 0);
     }
-    for (unsigned i = 0; i < MR_TRAILER_LANES; i++)
+    for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         MR_ASSERT(shard->sum.trailer[i] == (uint32_t)model->trailer[i]);
+    }
 }
 
 void model_check_session(const struct model *model, const struct mr_sessions *sessions,
@@ -131,8 +138,9 @@ void model_check_session(const struct model *model, const struct mr_sessions *se
     const struct model_device *device = &model->devices[index];
     enum mr_upload_state state;
     uint32_t received;
-    if (device->upload_id == 0)
+    if (device->upload_id == 0) {
         return;
+    }
     MR_ASSERT(mr_sessions_look(sessions, device->upload_id, &state, &received) == 0);
     MR_ASSERT(state == device->state && received == device->received);
     MR_ASSERT((state == MR_UPLOAD_STAGED || state == MR_UPLOAD_COMMITTED) ==
@@ -155,7 +163,7 @@ void model_check_ack(struct model *model, const struct mr_ack_datagram *ack)
     struct mr_ack told;
     MR_ASSERT(mr_datagram_decode(&header, ack->bytes, sizeof ack->bytes) == MR_DATAGRAM_OK);
     struct model_device *device = find(model, header.upload_id);
-    MR_ASSERT(device != NULL && header.type == MR_DATAGRAM_ACK && header.round == model->round);
+    MR_ASSERT(device && header.type == MR_DATAGRAM_ACK && header.round == model->round);
     MR_ASSERT(header.attempt == device->attempt && (int64_t)header.chunk > device->last_ack);
     device->last_ack = header.chunk;
     device->out[to] += sizeof ack->bytes;
@@ -166,10 +174,11 @@ void model_check_ack(struct model *model, const struct mr_ack_datagram *ack)
     MR_ASSERT(told.state == device->state && told.received == device->received);
     for (uint32_t i = 0; i < model->layout.chunks; i++) {
         const uint32_t bit = i - told.base;
-        if (i < told.base)
+        if (i < told.base) {
             MR_ASSERT(device->have[i]);
-        else if (device->state == MR_UPLOAD_RECEIVING && bit < 8 * MR_ACK_BITMAP_BYTES)
+        } else if (device->state == MR_UPLOAD_RECEIVING && bit < 8 * MR_ACK_BITMAP_BYTES) {
             MR_ASSERT(device->have[i] == (told.bitmap[bit / 8] >> (bit % 8) & 1));
+        }
     }
 }
 

@@ -379,11 +379,11 @@ static void handle(struct sim_exchange *exchange)
              exchange->from->index);
     if (mr_route_find(&request->match, server->routes, server->route_count, exchange->method,
                       request->path) != MR_ROUTE_FOUND) {
-        mr_request_refuse(request, 404, "not_found", 0, "no such route");
+        mr_request_refuse(request, MR_REFUSAL_NOT_FOUND, 0, "no such route");
     } else if (!(request->match.route->roles & MR_ROLE_BIT(request->identity.role))) {
-        mr_request_refuse(request, 403, "unauthorised_role", 0, "not for this role");
+        mr_request_refuse(request, MR_REFUSAL_UNAUTHORISED_ROLE, 0, "not for this role");
     } else if (exchange->length > request->match.route->body_max) {
-        mr_request_refuse(request, 413, "body_too_large", 0, "the body is too long");
+        mr_request_refuse(request, MR_REFUSAL_BODY_TOO_LARGE, 0, "the body is too long");
     } else {
         request->match.route->handler(server->context, request);
     }
@@ -482,16 +482,16 @@ void mr_request_answer_borrowed(struct mr_request *request, int status, const ch
     released(context);
 }
 
-void mr_request_refuse(struct mr_request *request, int status, const char *code,
+void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
                        uint32_t retry_after_ms, const char *format, ...)
 {
-    struct mr_refusal refusal = {.retry_after_ms = retry_after_ms};
+    struct mr_refusal refusal = {.code = code, .retry_after_ms = retry_after_ms};
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(refusal.message, sizeof refusal.message, format, arguments);
+    vsnprintf(refusal.text, sizeof refusal.text, format, arguments);
     va_end(arguments);
-    snprintf(refusal.code, sizeof refusal.code, "%s", code);
     char *text = mr_refusal_encode(&refusal);
     MR_ASSERT(text);
-    mr_request_answer_owned(request, status, "application/json", text, strlen(text));
+    mr_request_answer_owned(request, mr_refusal_status(code), "application/json", text,
+                            strlen(text));
 }

@@ -1,4 +1,4 @@
-/* device.c - a device: the real client in a coroutine, its world, its trainer. */
+/* device.c - a device: the real client in a coroutine, its env, its trainer. */
 #include "tests/sim/device.h"
 
 #include <stdio.h>
@@ -50,21 +50,21 @@ int sim_device_value(unsigned device, uint64_t round)
     return (round + device) % 2 ? -size : size;
 }
 
-/* --- its world ------------------------------------------------------------------------------- */
+/* --- its env ------------------------------------------------------------------------------- */
 
-static uint64_t world_now_us(void *context)
+static uint64_t env_now_us(void *context)
 {
     const struct sim_device *device = context;
     return sim_monotonic_us(device->node);
 }
 
-static uint64_t world_unix_ms(void *context)
+static uint64_t env_unix_ms(void *context)
 {
     const struct sim_device *device = context;
     return device->node->dead ? DEAD_UNIX_MS : sim_wall_us(device->node) / 1000;
 }
 
-static void world_sleep_ms(void *context, unsigned ms)
+static void env_sleep_ms(void *context, unsigned ms)
 {
     struct sim_device *device = context;
     struct sim *sim = device->node->sim;
@@ -74,7 +74,7 @@ static void world_sleep_ms(void *context, unsigned ms)
     }
 }
 
-static int world_random(void *context, uint8_t *out, size_t bytes)
+static int env_random(void *context, uint8_t *out, size_t bytes)
 {
     struct sim_device *device = context;
     struct sim *sim = device->node->sim;
@@ -89,8 +89,8 @@ static int world_random(void *context, uint8_t *out, size_t bytes)
     return 0;
 }
 
-static int world_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
-                         void **connection, struct mr_error *error)
+static int env_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
+                       void **connection, struct mr_error *error)
 {
     struct mr_h2_client *client;
     (void)context;
@@ -99,31 +99,31 @@ static int world_connect(void *context, const struct mr_h2_endpoint *endpoint, u
     return failure;
 }
 
-static void world_disconnect(void *context, void *connection)
+static void env_disconnect(void *context, void *connection)
 {
     (void)context;
     mr_h2_client_close(connection);
 }
 
-static int world_request(void *context, void *connection, const char *method, const char *path,
-                         const char *content_type, const void *body, size_t length, size_t body_max,
-                         unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
-                         struct mr_error *error)
+static int env_request(void *context, void *connection, const char *method, const char *path,
+                       const char *content_type, const void *body, size_t length, size_t body_max,
+                       unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
+                       struct mr_error *error)
 {
     (void)context;
     return mr_h2_client_transfer(connection, method, path, content_type, body, length, body_max,
                                  timeout_ms, whole_ms, response, error);
 }
 
-static int world_exporter(void *context, void *connection, const char *label,
-                          const uint8_t *label_context, size_t context_bytes, uint8_t *out,
-                          size_t out_bytes)
+static int env_exporter(void *context, void *connection, const char *label,
+                        const uint8_t *label_context, size_t context_bytes, uint8_t *out,
+                        size_t out_bytes)
 {
     (void)context;
     return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
 }
 
-static void *world_udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
+static void *env_udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
     struct sim_device *device = context;
     (void)host;
@@ -131,38 +131,38 @@ static void *world_udp_open(void *context, const char *host, uint16_t port, stru
     return sim_udp_open(device->node, port);
 }
 
-static void world_udp_close(void *context, void *udp)
+static void env_udp_close(void *context, void *udp)
 {
     (void)context;
     sim_udp_close(udp);
 }
 
-static void world_udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
+static void env_udp_send(void *context, void *udp, const struct mr_device_env_datagrams *datagrams)
 {
     (void)context;
     sim_udp_send(udp, datagrams);
 }
 
-static size_t world_udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
-                                uint64_t timeout_us)
+static size_t env_udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
+                              uint64_t timeout_us)
 {
     (void)context;
     return sim_udp_receive(udp, out, capacity, timeout_us);
 }
 
-static const struct mr_world world = {
-    .now_us = world_now_us,
-    .unix_ms = world_unix_ms,
-    .sleep_ms = world_sleep_ms,
-    .random = world_random,
-    .connect = world_connect,
-    .disconnect = world_disconnect,
-    .request = world_request,
-    .exporter = world_exporter,
-    .udp_open = world_udp_open,
-    .udp_close = world_udp_close,
-    .udp_send = world_udp_send,
-    .udp_receive = world_udp_receive,
+static const struct mr_device_env env = {
+    .now_us = env_now_us,
+    .unix_ms = env_unix_ms,
+    .sleep_ms = env_sleep_ms,
+    .random = env_random,
+    .connect = env_connect,
+    .disconnect = env_disconnect,
+    .request = env_request,
+    .exporter = env_exporter,
+    .udp_open = env_udp_open,
+    .udp_close = env_udp_close,
+    .udp_send = env_udp_send,
+    .udp_receive = env_udp_receive,
 };
 
 /* --- training -------------------------------------------------------------------------------- */
@@ -173,7 +173,7 @@ static enum mre_trained train(void *context, const struct mre_task *task, float 
     struct sim_device *device = context;
     struct sim *sim = device->node->sim;
     const unsigned number = device->node->index - SIM_HUBS;
-    world_sleep_ms(device, (unsigned)(sim_below(sim, device->training_us + 1) / SIM_MS));
+    env_sleep_ms(device, (unsigned)(sim_below(sim, device->training_us + 1) / SIM_MS));
     memset(vector, 0, task->dimension * sizeof *vector);
     vector[number] = (float)sim_device_value(number, task->round);
     report->examples = sim_device_examples(number);
@@ -191,8 +191,8 @@ static struct mre_client *open_client(struct sim_device *device)
     struct mr_error error;
     char dir[16];
     MR_ASSERT(client);
-    client->world = world;
-    client->world.context = device;
+    client->env = env;
+    client->env.context = device;
     client->kernels = mr_kernels_select(UINT32_MAX);
     client->identity.role = MR_ROLE_DEVICE;
     sim_device_id(client->identity.client_id, device->node->index - SIM_HUBS);
@@ -227,7 +227,7 @@ static void run(void *argument)
         mre_client_round(client, 4000, train, device, &outcome);
         if (!node->dead) {
             sim_check_outcome(node, &outcome);
-            world_sleep_ms(device, (unsigned)sim_between(sim, 20, 800));
+            env_sleep_ms(device, (unsigned)sim_between(sim, 20, 800));
         }
     }
     mre_client_close(client);

@@ -293,14 +293,14 @@ struct mr_hub *sim_hub_of(const struct sim_node *node)
 static void open_round(struct sim *sim, struct sim_node *node)
 {
     struct mr_hub *hub = sim_hub_of(node);
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     uint64_t round = 0;
     sim->current = node;
-    mr_round_wish_init(&wish, &hub->config->round);
-    if (mr_lead_run_begin(hub->lead, &wish, &round, &verdict) == MR_VERDICT_OK) {
+    mr_round_params_init(&params, &hub->config->round);
+    if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) == MR_REFUSAL_NONE) {
         sim_check_opened(sim, round,
-                         mr_lead_terms(mr_lead_run_core(hub->lead))->announcement.model_hash);
+                         mr_lead_terms(mr_lead_driver_core(hub->lead))->announcement.model_hash);
     }
     sim->current = NULL;
 }
@@ -322,7 +322,7 @@ static void operate(struct sim *sim, void *argument)
     const bool wanted = !sim->calm || !sim_check_calm_round(sim);
     if (lead->up && sim->now_us >= lead->stalled_until_us) {
         struct mr_lead_report report;
-        mr_lead_report(mr_lead_run_core(sim_hub_of(lead)->lead), &report);
+        mr_lead_report(mr_lead_driver_core(sim_hub_of(lead)->lead), &report);
         const bool ended = report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
                            report.state == MR_LEAD_VOID;
         if (ended && !wanted) {

@@ -10,7 +10,7 @@
 
 #include "tests/sim/sim.h"
 
-struct wish {
+struct params {
     uint64_t from, count;
     unsigned jobs;
     bool trace, twice;
@@ -48,11 +48,12 @@ static void print_totals(const struct sim_totals *totals, double seconds)
     printf("\n");
 }
 
-static void run_one(const struct wish *wish, uint64_t seed, struct sim_result *result)
+static void run_one(const struct params *params, uint64_t seed, struct sim_result *result)
 {
-    const struct sim_options options = {.seed = seed, .print = wish->trace, .mutant = wish->mutant};
+    const struct sim_options options = {
+        .seed = seed, .print = params->trace, .mutant = params->mutant};
     sim_run(&options, result);
-    if (wish->twice && !result->failed) {
+    if (params->twice && !result->failed) {
         struct sim_result again;
         sim_run(&options, &again);
         if (again.hash != result->hash) {
@@ -69,44 +70,44 @@ static void run_one(const struct wish *wish, uint64_t seed, struct sim_result *r
 }
 
 /* Every jobs-th seed. */
-static void run_some(const struct wish *wish, unsigned job, struct sim_totals *totals)
+static void run_some(const struct params *params, unsigned job, struct sim_totals *totals)
 {
-    for (uint64_t i = job; i < wish->count; i += wish->jobs) {
+    for (uint64_t i = job; i < params->count; i += params->jobs) {
         struct sim_result result;
-        run_one(wish, wish->from + i, &result);
+        run_one(params, params->from + i, &result);
         sim_totals_add(totals, &result.totals);
-        if (result.failed && wish->mutant) {
+        if (result.failed && params->mutant) {
             return; /* it is found */
         }
     }
 }
 
-static int run_many(const struct wish *wish, struct sim_totals *totals)
+static int run_many(const struct params *params, struct sim_totals *totals)
 {
     int ends[2], lost = 0;
-    if (wish->jobs == 1) {
-        run_some(wish, 0, totals);
+    if (params->jobs == 1) {
+        run_some(params, 0, totals);
         return 0;
     }
     fflush(stdout);
     if (pipe(ends) != 0) {
         return -1;
     }
-    for (unsigned job = 0; job < wish->jobs; job++) {
+    for (unsigned job = 0; job < params->jobs; job++) {
         if (fork() == 0) {
             struct sim_totals own = {.seeds = 0};
-            run_some(wish, job, &own);
+            run_some(params, job, &own);
             fflush(stdout);
             exit(write(ends[1], &own, sizeof own) == sizeof own ? 0
                                                                 : 1); /* gcov writes at an exit */
         }
     }
-    for (unsigned job = 0; job < wish->jobs; job++) {
+    for (unsigned job = 0; job < params->jobs; job++) {
         int status;
         wait(&status);
         lost += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
     }
-    for (unsigned job = (unsigned)lost; job < wish->jobs; job++) {
+    for (unsigned job = (unsigned)lost; job < params->jobs; job++) {
         struct sim_totals own;
         if (read(ends[0], &own, sizeof own) == sizeof own) {
             sim_totals_add(totals, &own);
@@ -136,37 +137,37 @@ static int find_mutant(enum sim_mutant *mutant, const char *name)
 }
 
 /* A word of its own; false: not known. */
-static bool take_flag(struct wish *wish, const char *word)
+static bool take_flag(struct params *params, const char *word)
 {
     if (strcmp(word, "--trace") == 0) {
-        wish->trace = true;
+        params->trace = true;
     } else if (strcmp(word, "--twice") == 0) {
-        wish->twice = true;
+        params->twice = true;
     } else {
         return false;
     }
     return true;
 }
 
-static bool take_option(struct wish *wish, const char *word, const char *value)
+static bool take_option(struct params *params, const char *word, const char *value)
 {
     char *end = "";
     const uint64_t number = strtoull(value, &end, 10);
     if (strcmp(word, "--mutant") == 0) {
-        return find_mutant(&wish->mutant, value) == 0;
+        return find_mutant(&params->mutant, value) == 0;
     }
     if (*value < '0' || *value > '9' || *end) {
         return false;
     }
     if (strcmp(word, "--seed") == 0) {
-        wish->from = number;
-        wish->count = 1;
+        params->from = number;
+        params->count = 1;
     } else if (strcmp(word, "--from") == 0) {
-        wish->from = number;
+        params->from = number;
     } else if (strcmp(word, "--seeds") == 0) {
-        wish->count = number;
+        params->count = number;
     } else if (strcmp(word, "--jobs") == 0 && number >= 1 && number <= 256) {
-        wish->jobs = (unsigned)number;
+        params->jobs = (unsigned)number;
     } else {
         return false;
     }
@@ -175,7 +176,7 @@ static bool take_option(struct wish *wish, const char *word, const char *value)
 
 int main(int argc, char **argv)
 {
-    struct wish wish = {.count = 100, .jobs = 1};
+    struct params params = {.count = 100, .jobs = 1};
     struct sim_totals totals = {.seeds = 0};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--mutants") == 0) {
@@ -185,20 +186,20 @@ int main(int argc, char **argv)
             }
             return 0;
         }
-        if (!take_flag(&wish, argv[i]) &&
-            (i + 1 == argc || !take_option(&wish, argv[i], argv[i + 1]) || !++i)) {
+        if (!take_flag(&params, argv[i]) &&
+            (i + 1 == argc || !take_option(&params, argv[i], argv[i + 1]) || !++i)) {
             fprintf(stderr, "simulate: %s is not understood\n%s", argv[i], usage);
             return 2;
         }
     }
     const double began = seconds_now();
-    if (wish.count == 1) {
+    if (params.count == 1) {
         struct sim_result result;
-        run_one(&wish, wish.from, &result);
+        run_one(&params, params.from, &result);
         totals = result.totals;
-        printf("seed %" PRIu64 ": %s, %" PRIu64 " events, trace %016" PRIx64 "\n", wish.from,
+        printf("seed %" PRIu64 ": %s, %" PRIu64 " events, trace %016" PRIx64 "\n", params.from,
                result.failed ? "FAILED" : "passed", result.totals.events, result.hash);
-    } else if (run_many(&wish, &totals) != 0) {
+    } else if (run_many(&params, &totals) != 0) {
         totals.failed++;
     }
     print_totals(&totals, seconds_now() - began);

@@ -429,7 +429,7 @@ static void send_one(struct udp *udp, const uint8_t *bytes, size_t length)
     launch(sim, &packet, delay_us);
 }
 
-void sim_udp_send(void *socket, const struct mr_world_datagrams *datagrams)
+void sim_udp_send(void *socket, const struct mr_device_env_datagrams *datagrams)
 {
     struct udp *udp = socket;
     for (unsigned i = 0; i < datagrams->count && !udp->node->dead; i++) {

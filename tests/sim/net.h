@@ -23,10 +23,10 @@ void sim_net_heal(struct sim *sim);
 /* A stranger sends something to the lead: made up, altered or captured. */
 void sim_net_stranger(struct sim *sim, bool replay);
 
-/* A device's UDP socket (struct mr_world). */
+/* A device's UDP socket (struct mr_device_env). */
 void *sim_udp_open(struct sim_node *device, uint16_t port);
 void sim_udp_close(void *udp);
-void sim_udp_send(void *udp, const struct mr_world_datagrams *datagrams);
+void sim_udp_send(void *udp, const struct mr_device_env_datagrams *datagrams);
 size_t sim_udp_receive(void *udp, uint8_t *out, size_t capacity, uint64_t timeout_us);
 
 #endif

@@ -13,7 +13,7 @@
 
 /* Every job on the journal; what a kind does not use is zero. */
 struct disk_job {
-    struct mr_helper_run *run;
+    struct mr_helper_driver *run;
     int result;
     struct mr_error error;
     uint64_t asked; /* how far the core's saves and appends are durable afterwards */
@@ -26,7 +26,7 @@ struct disk_job {
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
 };
 
-static void start(struct mr_helper_run *run, const struct disk_job *with, mr_loop_fn work,
+static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_loop_fn work,
                   mr_loop_fn done)
 {
     struct disk_job *job = malloc(sizeof *job);
@@ -40,18 +40,18 @@ static void start(struct mr_helper_run *run, const struct disk_job *with, mr_loo
 /* Frees the job; tells the core unless the disk failed. */
 static void finish(struct disk_job *job, const char *what)
 {
-    struct mr_helper_run *run = job->run;
+    struct mr_helper_driver *run = job->run;
     mr_secret_free(job->bytes);
     free(job->record);
     if (job->result != 0) {
-        helper_run_fatal(run, what, &job->error);
+        helper_driver_fatal(run, what, &job->error);
     } else if (job->asked) {
         mr_helper_durable(run->core, job->asked);
     }
     free(job);
 }
 
-static void drop_records(struct mr_helper_run *run)
+static void drop_records(struct mr_helper_driver *run)
 {
     mr_secret_free(run->records.bytes);
     run->records = (struct helper_records){.bytes = NULL};
@@ -62,28 +62,28 @@ static void drop_records(struct mr_helper_run *run)
 static void save_work(void *context)
 {
     struct disk_job *job = context;
-    struct mr_helper_run *run = job->run;
+    struct mr_helper_driver *run = job->run;
     job->result = mr_journal_save(run->journal, job->salt, job->bytes, job->length, &job->error);
     if (job->result == 0 && job->sign) {
-        job->result = mr_store_write_signed(run->room.store, job->round, job->hash, &job->error);
+        job->result = mr_store_write_signed(run->context.store, job->round, job->hash, &job->error);
     }
 }
 
 static void save_done(void *context)
 {
     struct disk_job *job = context;
-    struct mr_helper_run *run = job->run;
+    struct mr_helper_driver *run = job->run;
     if (job->result == 0 && job->sign) {
-        mr_store_adopt_signed(run->room.store, job->round, job->hash);
+        mr_store_adopt_signed(run->context.store, job->round, job->hash);
         run->signed_total++;
-        helper_run_wait_for_lead(run, false);
+        helper_driver_wait_for_lead(run, false);
     }
     finish(job, "cannot make the round's journal durable");
 }
 
-void helper_run_save(void *context, const struct mr_journal_state *state)
+void helper_driver_save(void *context, const struct mr_journal_state *state)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     struct disk_job job = {.round = state->terms->announcement.round};
     uint8_t last[MR_HASH_BYTES];
     run->asked++;
@@ -92,7 +92,7 @@ void helper_run_save(void *context, const struct mr_journal_state *state)
     }
     drop_records(run); /* the snapshot says all that they say */
     memcpy(job.hash, state->terms->hash, MR_HASH_BYTES);
-    job.sign = mr_store_signed_round(run->room.store, last) != job.round;
+    job.sign = mr_store_signed_round(run->context.store, last) != job.round;
     job.bytes = mr_journal_state_encode(state, &job.length);
     MR_ASSERT(job.bytes && RAND_bytes(job.salt, sizeof job.salt) == 1);
     start(run, &job, save_work, save_done);
@@ -109,7 +109,7 @@ static void append_work(void *context)
 static void append_done(void *context);
 
 /* All that has come goes into one unit, under one sync. */
-static void flush(struct mr_helper_run *run)
+static void flush(struct mr_helper_driver *run)
 {
     const struct disk_job job = {.bytes = run->records.bytes, .length = run->records.length};
     if (run->appending || run->records.length == 0 || run->stopping) {
@@ -123,7 +123,7 @@ static void flush(struct mr_helper_run *run)
 static void append_done(void *context)
 {
     struct disk_job *job = context;
-    struct mr_helper_run *run = job->run;
+    struct mr_helper_driver *run = job->run;
     run->appending = false;
     finish(job, "cannot make a seed durable");
     flush(run);
@@ -145,9 +145,9 @@ static void reserve(struct helper_records *records, size_t length)
     records->capacity = capacity;
 }
 
-void helper_run_append(void *context, const uint8_t *record, size_t length)
+void helper_driver_append(void *context, const uint8_t *record, size_t length)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     struct helper_records *records = &run->records;
     run->asked++;
     reserve(records, length);
@@ -167,7 +167,7 @@ void helper_run_append(void *context, const uint8_t *record, size_t length)
 static void forget_work(void *context)
 {
     struct disk_job *job = context;
-    const struct mr_store *store = job->run->room.store;
+    const struct mr_store *store = job->run->context.store;
     job->result = -1;
     if (mr_store_write_current(store, job->hash, &job->error) == 0 &&
         mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error) == 0 &&
@@ -181,14 +181,14 @@ static void forget_done(void *context)
     struct disk_job *job = context;
     job->asked = 0; /* nothing is durable by it */
     if (job->result == 0) {
-        mr_store_adopt(job->run->room.store, job->hash);
+        mr_store_adopt(job->run->context.store, job->hash);
     }
     finish(job, "cannot make durable that the round is void, and wipe its journal");
 }
 
-void helper_run_forget(void *context)
+void helper_driver_forget(void *context)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     struct mr_helper_report report;
     mr_helper_report(run->core, &report);
     drop_records(run);
@@ -204,17 +204,18 @@ void helper_run_forget(void *context)
 
 /* --- starting -------------------------------------------------------------------------------- */
 
-static void lose(const struct mr_helper_run *run, uint64_t round, const char *why)
+static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
 {
-    mr_log_event(run->room.log, MR_LOG_WARN, "helper.lost", "round=%" PRIu64 " why=%s", round, why);
+    mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "round=%" PRIu64 " why=%s", round,
+                 why);
 }
 
-static bool fits(const struct mr_helper_run *run, const struct mr_round_terms *terms,
+static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms *terms,
                  struct mr_error *why)
 {
     uint8_t hash[MR_HASH_BYTES];
     const uint64_t round = terms->announcement.round;
-    const uint64_t last = mr_store_signed_round(run->room.store, hash);
+    const uint64_t last = mr_store_signed_round(run->context.store, hash);
     if (round < last || (round == last && memcmp(hash, terms->hash, MR_HASH_BYTES) != 0)) {
         mr_error_set(why, "the journal is of another round than signed-round: %" PRIu64, round);
         return false;
@@ -223,10 +224,10 @@ static bool fits(const struct mr_helper_run *run, const struct mr_round_terms *t
 }
 
 /* The round was given up, and this hub killed before all that was left of it was gone. */
-static int forget_again(struct mr_helper_run *run, const struct mr_announcement *announcement,
+static int forget_again(struct mr_helper_driver *run, const struct mr_announcement *announcement,
                         struct mr_error *error)
 {
-    struct mr_store *store = run->room.store;
+    struct mr_store *store = run->context.store;
     if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
         mr_store_drop_sum(store, announcement->round, error) != 0) {
         return -1;
@@ -235,7 +236,7 @@ static int forget_again(struct mr_helper_run *run, const struct mr_announcement 
     return mr_journal_wipe(run->journal, error);
 }
 
-static int recover(struct mr_helper_run *run, const struct mr_journal_read *read,
+static int recover(struct mr_helper_driver *run, const struct mr_journal_read *read,
                    struct mr_error *error)
 {
     struct mr_helper_report report;
@@ -253,20 +254,20 @@ static int recover(struct mr_helper_run *run, const struct mr_journal_read *read
         return mr_journal_wipe(run->journal, error);
     }
     mr_helper_report(run->core, &report);
-    mr_log_event(run->room.log, MR_LOG_INFO, "helper.recovered",
+    mr_log_event(run->context.log, MR_LOG_INFO, "helper.recovered",
                  "round=%" PRIu64 " state=%s admitted=%u included=%u", round,
                  mr_helper_state_name(report.state), report.admitted, report.included);
     return 0;
 }
 
 /* Whether the last round was given up before this process started, and why. */
-static int read_last_life(struct mr_helper_run *run, struct mr_error *error)
+static int read_last_life(struct mr_helper_driver *run, struct mr_error *error)
 {
     struct mr_helper_last *last = &run->last_life;
     struct mr_lead_end end;
-    const uint64_t round = mr_store_signed_round(run->room.store, last->hash);
+    const uint64_t round = mr_store_signed_round(run->context.store, last->hash);
     char *text = NULL;
-    if (mr_store_read_round(run->room.store, round, &text, error) < 0) {
+    if (mr_store_read_round(run->context.store, round, &text, error) < 0) {
         return -1;
     }
     if (text && mr_record_end(&end, text) == 0 && end.voided) {
@@ -277,20 +278,20 @@ static int read_last_life(struct mr_helper_run *run, struct mr_error *error)
     return 0;
 }
 
-int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
+int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
 {
     struct mr_journal_read read;
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
         read_last_life(run, error) != 0) {
         return -1;
     }
     error->text[0] = '\0';
-    helper_run_wait_for_lead(run, true);
+    helper_driver_wait_for_lead(run, true);
     const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
-                                      run->room.private_key, &read, error);
+                                      run->context.private_key, &read, error);
     if (found > 0 && error->text[0]) {
-        lose(run, mr_store_signed_round(run->room.store, hash), error->text);
+        lose(run, mr_store_signed_round(run->context.store, hash), error->text);
     }
     if (found != 0) {
         return found < 0 ? -1 : 0;
@@ -300,7 +301,7 @@ int helper_run_boot(struct mr_helper_run *run, struct mr_error *error)
     return result;
 }
 
-void helper_run_disk_close(struct mr_helper_run *run)
+void helper_driver_disk_close(struct mr_helper_driver *run)
 {
     drop_records(run);
     mr_journal_close(run->journal);

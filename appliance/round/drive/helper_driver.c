@@ -17,7 +17,7 @@
 
 /* Every job of the helper; the fields that a kind does not use are zero. */
 struct helper_job {
-    struct mr_helper_run *run;
+    struct mr_helper_driver *run;
     int result;
     struct mr_error error;
     bool disk; /* the failure is one of this hub's files */
@@ -30,7 +30,7 @@ struct helper_job {
     struct mr_model *parent;
 };
 
-static void start(struct mr_helper_run *run, const struct helper_job *with, mr_loop_fn work,
+static void start(struct mr_helper_driver *run, const struct helper_job *with, mr_loop_fn work,
                   mr_loop_fn done)
 {
     struct helper_job *job = malloc(sizeof *job);
@@ -40,11 +40,12 @@ static void start(struct mr_helper_run *run, const struct helper_job *with, mr_l
     mr_job_run(run->jobs, work, done, job);
 }
 
-void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error)
+void helper_driver_fatal(struct mr_helper_driver *run, const char *what,
+                         const struct mr_error *error)
 {
     char text[sizeof error->text + 80];
     snprintf(text, sizeof text, "%s: %s", what, error->text);
-    run->room.fatal(run->room.fatal_context, text);
+    run->context.fatal(run->context.fatal_context, text);
 }
 
 /* --- expand ---------------------------------------------------------------------------------- */
@@ -52,8 +53,8 @@ void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct 
 static void expand_work(void *context)
 {
     struct helper_job *job = context;
-    job->expanded = mr_expand(job->terms, job->run->room.config->identity.index, job->list,
-                              job->count, job->run->room.kernels);
+    job->expanded = mr_expand(job->terms, job->run->context.config->identity.index, job->list,
+                              job->count, job->run->context.kernels);
 }
 
 static void expand_done(void *context)
@@ -67,7 +68,7 @@ static void expand_done(void *context)
 static void on_expand(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
                       uint32_t count)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     const struct helper_job job = {.terms = terms, .list = list, .count = count};
     if (run->stopping) {
         mr_secret_free(list);
@@ -81,7 +82,7 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
 static int store_files(struct helper_job *job, const struct mr_reveal_answer *answer)
 {
-    const struct mr_store *store = job->run->room.store;
+    const struct mr_store *store = job->run->context.store;
     struct mr_record record = {
         .terms = job->terms,
         .state = "revealed",
@@ -112,8 +113,8 @@ static void reveal_work(void *context)
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
-        .server_learning_rate = job->run->room.config->round.server_learning_rate,
-        .kernels = job->run->room.kernels,
+        .server_learning_rate = job->run->context.config->round.server_learning_rate,
+        .kernels = job->run->context.kernels,
     };
     job->result = -1;
     if (!job->parent) {
@@ -132,14 +133,14 @@ static void reveal_work(void *context)
 static void reveal_done(void *context)
 {
     struct helper_job *job = context;
-    struct mr_helper_run *run = job->run;
+    struct mr_helper_driver *run = job->run;
     if (job->parent) {
-        mr_store_return(run->room.store, job->parent);
+        mr_store_return(run->context.store, job->parent);
     }
     if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
-        helper_run_fatal(run, "cannot store the next model", &job->error);
+        helper_driver_fatal(run, "cannot store the next model", &job->error);
     } else if (job->result == 0) {
-        mr_store_adopt(run->room.store, job->hash);
+        mr_store_adopt(run->context.store, job->hash);
         run->revealed_total++;
         mr_helper_revealed(run->core, job->hash, NULL);
     } else {
@@ -151,10 +152,11 @@ static void reveal_done(void *context)
 static void on_reveal(void *context, const struct mr_round_terms *terms,
                       const uint8_t *const *results, uint32_t included_count)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     struct helper_job job = {.terms = terms, .results = results, .count = included_count};
     if (!run->stopping) {
-        job.parent = mr_store_borrow(run->room.store, terms->announcement.model_hash, &job.error);
+        job.parent =
+            mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
         start(run, &job, reveal_work, reveal_done);
     }
 }
@@ -169,9 +171,9 @@ static void on_random(void *context, uint8_t *out, size_t bytes)
 
 static void on_recall(void *context, struct mr_helper_last *last)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     *last = run->last_life;
-    last->round = mr_store_signed_round(run->room.store, last->hash);
+    last->round = mr_store_signed_round(run->context.store, last->hash);
     if (last->round != run->last_life.round) {
         last->given_up[0] = '\0';
     }
@@ -179,47 +181,47 @@ static void on_recall(void *context, struct mr_helper_last *last)
 
 static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
 {
-    struct mr_helper_run *run = context;
-    struct mr_model *model = mr_store_borrow(run->room.store, model_hash, NULL);
+    struct mr_helper_driver *run = context;
+    struct mr_model *model = mr_store_borrow(run->context.store, model_hash, NULL);
     const uint32_t dimension = model ? mr_model_dimension(model) : 0;
     if (model) {
-        mr_store_return(run->room.store, model);
+        mr_store_return(run->context.store, model);
     }
     return dimension;
 }
 
 static void on_answer(void *context, void *token, bool json, const void *body, size_t length)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     run->listener.answer(run->listener.context, token, json, body, length);
 }
 
-static void on_refuse(void *context, void *token, const struct mr_verdict *verdict)
+static void on_refuse(void *context, void *token, const struct mr_refusal *refusal)
 {
-    struct mr_helper_run *run = context;
-    run->listener.refuse(run->listener.context, token, verdict);
+    struct mr_helper_driver *run = context;
+    run->listener.refuse(run->listener.context, token, refusal);
 }
 
-static void log_state(struct mr_helper_run *run, const struct mr_helper_report *report)
+static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
+        mr_log_event(run->context.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
                      report->round, report->reason);
     } else {
         const bool known = report->state != MR_HELPER_SIGNING;
-        mr_log_event(run->room.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
+        mr_log_event(run->context.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
                      "round=%" PRIu64 " state=%s included=%u", report->round,
                      mr_helper_state_name(report->state), report->included);
     }
 }
 
 /* The wall clock may be set, and goes on while the machine sleeps: it is looked at now and then. */
-static void plan_tick(struct mr_helper_run *run)
+static void plan_tick(struct mr_helper_driver *run)
 {
     const uint64_t due = mr_helper_due_unix_ms(run->core), unix_ms = mr_round_unix_ms();
     const uint64_t left = due > unix_ms ? due - unix_ms : 0;
     const uint64_t at_ms =
-        mr_loop_now_ms(run->room.loop) + (left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS);
+        mr_loop_now_ms(run->context.loop) + (left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS);
     if (due == UINT64_MAX || run->stopping) {
         mr_timer_disarm(run->timer);
     } else {
@@ -229,7 +231,7 @@ static void plan_tick(struct mr_helper_run *run)
 
 static void on_tick(void *context)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     const uint64_t voids = run->void_total;
     if (!run->stopping) {
         mr_helper_tick(run->core, mr_round_unix_ms());
@@ -240,16 +242,16 @@ static void on_tick(void *context)
 
 /* A clock that is ahead must not end a round that this process has just signed, nor one that it
  * found on its disk before a lead that is there could come back to it. */
-void helper_run_wait_for_lead(struct mr_helper_run *run, bool found)
+void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
 {
-    const struct mr_config_round *round = &run->room.config->round;
-    run->not_before_ms = mr_loop_now_ms(run->room.loop) +
+    const struct mr_config_round *round = &run->context.config->round;
+    run->not_before_ms = mr_loop_now_ms(run->context.loop) +
                          (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
 }
 
 static void on_changed(void *context)
 {
-    struct mr_helper_run *run = context;
+    struct mr_helper_driver *run = context;
     struct mr_helper_report report;
     plan_tick(run);
     mr_helper_report(run->core, &report);
@@ -266,8 +268,8 @@ static void on_changed(void *context)
 
 static bool on_revoked(void *context, const struct mr_serial *serial)
 {
-    const struct mr_helper_run *run = context;
-    return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
+    const struct mr_helper_driver *run = context;
+    return run->context.revoked && run->context.revoked(run->context.revoked_context, serial);
 }
 
 static uint64_t on_unix_ms(void *context)
@@ -279,9 +281,9 @@ static uint64_t on_unix_ms(void *context)
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
-    .save = helper_run_save,
-    .append = helper_run_append,
-    .forget = helper_run_forget,
+    .save = helper_driver_save,
+    .append = helper_driver_append,
+    .forget = helper_driver_forget,
     .model_dimension = on_model_dimension,
     .expand = on_expand,
     .reveal = on_reveal,
@@ -294,42 +296,43 @@ static const struct mr_helper_ops ops = {
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
-int mr_helper_run_open(struct mr_helper_run **out, const struct mr_round_room *room,
-                       const struct mr_helper_listener *listener, struct mr_error *error)
+int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_context *context,
+                          const struct mr_helper_listener *listener, struct mr_error *error)
 {
-    struct mr_helper_run *run = calloc(1, sizeof *run);
+    struct mr_helper_driver *run = calloc(1, sizeof *run);
     if (!run) {
         return mr_error_set(error, "out of memory");
     }
-    run->room = *room;
+    run->context = *context;
     run->listener = *listener;
     const struct mr_helper_config config = {
-        .index = room->config->identity.index,
-        .private_key = room->private_key,
-        .hubs = room->hubs,
-        .hubs_count = room->hubs_count,
-        .cohort_min = room->config->round.cohort_min,
-        .share_bytes_max = room->config->upload.share_bytes_max,
-        .lead_grace_ms = room->config->round.lead_grace_ms,
-        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)room->config->round.lead_grace_ms,
+        .index = context->config->identity.index,
+        .private_key = context->private_key,
+        .hubs = context->hubs,
+        .hubs_count = context->hubs_count,
+        .cohort_min = context->config->round.cohort_min,
+        .share_bytes_max = context->config->upload.share_bytes_max,
+        .lead_grace_ms = context->config->round.lead_grace_ms,
+        .deadline_ahead_ms =
+            MR_ROUND_DEADLINE_MS_MAX + (uint64_t)context->config->round.lead_grace_ms,
     };
     run->core = mr_helper_new(&config, &ops, run);
-    run->timer = mr_timer_open(room->loop, on_tick, run);
+    run->timer = mr_timer_open(context->loop, on_tick, run);
     if (!run->core || !run->timer) {
-        mr_helper_run_close(run);
+        mr_helper_driver_close(run);
         return mr_error_set(error, "out of memory");
     }
-    if (mr_job_thread_open(&run->jobs, room->loop, "helper", error) != 0 ||
-        helper_run_boot(run, error) != 0) {
-        mr_helper_run_stop(run);
-        mr_helper_run_close(run);
+    if (mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
+        helper_driver_boot(run, error) != 0) {
+        mr_helper_driver_stop(run);
+        mr_helper_driver_close(run);
         return -1;
     }
     *out = run;
     return 0;
 }
 
-void mr_helper_run_stop(struct mr_helper_run *run)
+void mr_helper_driver_stop(struct mr_helper_driver *run)
 {
     run->stopping = true;
     if (run->jobs) {
@@ -338,7 +341,7 @@ void mr_helper_run_stop(struct mr_helper_run *run)
     run->jobs = NULL;
 }
 
-void mr_helper_run_close(struct mr_helper_run *run)
+void mr_helper_driver_close(struct mr_helper_driver *run)
 {
     if (!run) {
         return;
@@ -347,16 +350,16 @@ void mr_helper_run_close(struct mr_helper_run *run)
     if (run->timer) {
         mr_timer_close(run->timer);
     }
-    helper_run_disk_close(run);
+    helper_driver_disk_close(run);
     free(run);
 }
 
-struct mr_helper *mr_helper_run_core(struct mr_helper_run *run)
+struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
 {
     return run->core;
 }
 
-void mr_helper_run_metrics(const struct mr_helper_run *run, struct mr_metrics *metrics)
+void mr_helper_driver_metrics(const struct mr_helper_driver *run, struct mr_metrics *metrics)
 {
     struct mr_helper_report report;
     char labels[64];

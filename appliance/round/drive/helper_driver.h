@@ -1,26 +1,26 @@
-/* helper_driver.h - the helper at work: its state machine with threads and files around it. Everything
- * here is called on the loop's thread. */
+/* helper_driver.h - the helper at work: its state machine with threads and files around it.
+ * Everything here is called on the loop's thread. */
 #ifndef MR_ROUND_DRIVE_HELPER_DRIVER_H
 #define MR_ROUND_DRIVE_HELPER_DRIVER_H
 
 #include "appliance/round/helper/helper.h"
 #include "appliance/round/drive/lead_driver.h"
 
-struct mr_helper_run;
+struct mr_helper_driver;
 
 /* To the control plane: answers of kept requests. */
 struct mr_helper_listener {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
-    void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void *context;
 };
 
-int mr_helper_run_open(struct mr_helper_run **run, const struct mr_round_room *room,
-                       const struct mr_helper_listener *listener, struct mr_error *error);
-void mr_helper_run_stop(struct mr_helper_run *run); /* as mr_lead_run_stop */
-void mr_helper_run_close(struct mr_helper_run *run);
+int mr_helper_driver_open(struct mr_helper_driver **run, const struct mr_round_context *context,
+                          const struct mr_helper_listener *listener, struct mr_error *error);
+void mr_helper_driver_stop(struct mr_helper_driver *run); /* as mr_lead_driver_stop */
+void mr_helper_driver_close(struct mr_helper_driver *run);
 
-struct mr_helper *mr_helper_run_core(struct mr_helper_run *run);
-void mr_helper_run_metrics(const struct mr_helper_run *run, struct mr_metrics *metrics);
+struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
+void mr_helper_driver_metrics(const struct mr_helper_driver *run, struct mr_metrics *metrics);
 
 #endif

@@ -12,8 +12,8 @@ struct helper_records {
     size_t length, capacity;
 };
 
-struct mr_helper_run {
-    struct mr_round_room room;
+struct mr_helper_driver {
+    struct mr_round_context context;
     struct mr_helper_listener listener;
     struct mr_helper *core;
     struct mr_job_thread *jobs;
@@ -33,17 +33,18 @@ struct mr_helper_run {
     uint64_t asked; /* saves and appends of the core so far */
 };
 
-void helper_run_fatal(struct mr_helper_run *run, const char *what, const struct mr_error *error);
+void helper_driver_fatal(struct mr_helper_driver *run, const char *what,
+                         const struct mr_error *error);
 
 /* Measured from now on: the round is new, or was found on the disk. */
-void helper_run_wait_for_lead(struct mr_helper_run *run, bool found);
+void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found);
 
 /* helper_disk.c: actions of the core on its journal. */
-void helper_run_save(void *context, const struct mr_journal_state *state);
-void helper_run_append(void *context, const uint8_t *record, size_t length);
-void helper_run_forget(void *context);
+void helper_driver_save(void *context, const struct mr_journal_state *state);
+void helper_driver_append(void *context, const uint8_t *record, size_t length);
+void helper_driver_forget(void *context);
 /* Opens the journal and takes up the round that is in it. */
-int helper_run_boot(struct mr_helper_run *run, struct mr_error *error);
-void helper_run_disk_close(struct mr_helper_run *run);
+int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error);
+void helper_driver_disk_close(struct mr_helper_driver *run);
 
 #endif

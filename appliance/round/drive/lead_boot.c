@@ -16,12 +16,12 @@ uint64_t mr_round_unix_ms(void)
 
 /* Whether the round has a record, and how it ended then. A record that cannot be read is no sign
  * that the round goes on: -1, and the hub does not start. */
-static int read_end(const struct mr_lead_run *run, uint64_t round, struct mr_lead_end *end,
+static int read_end(const struct mr_lead_driver *run, uint64_t round, struct mr_lead_end *end,
                     struct mr_error *error)
 {
     char *text = NULL;
     *end = (struct mr_lead_end){.published = false};
-    const int found = mr_store_read_round(run->room.store, round, &text, error);
+    const int found = mr_store_read_round(run->context.store, round, &text, error);
     if (found == 0) {
         (void)mr_record_end(end, text);
     }
@@ -36,47 +36,47 @@ static bool has_ended(const struct mr_lead_end *end)
 
 /* The crash may have come before the record's name was durable, and what is told from now on rests
  * on it: it is written once more, as everything that is read here. */
-static int write_end_anew(const struct mr_lead_run *run, uint64_t round, struct mr_error *error)
+static int write_end_anew(const struct mr_lead_driver *run, uint64_t round, struct mr_error *error)
 {
     char *text = NULL;
-    if (mr_store_read_round(run->room.store, round, &text, error) != 0) {
+    if (mr_store_read_round(run->context.store, round, &text, error) != 0) {
         return -1;
     }
-    const int result = mr_store_write_round(run->room.store, round, text, NULL, 0, error);
+    const int result = mr_store_write_round(run->context.store, round, text, NULL, 0, error);
     free(text);
     return result;
 }
 
 /* A round that was signed and cannot be taken up: nothing of it will be released. */
-static int lose(struct mr_lead_run *run, uint64_t round, const char *why, struct mr_error *error)
+static int lose(struct mr_lead_driver *run, uint64_t round, const char *why, struct mr_error *error)
 {
     struct mr_lead_end end;
     if (round && read_end(run, round, &end, error) != 0) {
         return -1;
     }
     if (round && !has_ended(&end)) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=%s", round,
+        mr_log_event(run->context.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=%s", round,
                      why);
     }
     return 0;
 }
 
 /* Devices of the round may still ask what became of their uploads. */
-static int recall(struct mr_lead_run *run, uint64_t round, struct mr_error *error)
+static int recall(struct mr_lead_driver *run, uint64_t round, struct mr_error *error)
 {
     struct mr_lead_end end;
     struct mr_record_uploads uploads;
     char *text = NULL;
-    if (mr_store_read_round(run->room.store, round, &text, error) < 0) {
+    if (mr_store_read_round(run->context.store, round, &text, error) < 0) {
         return -1;
     }
     if (text && mr_record_end(&end, text) == 0) {
         if (mr_record_uploads(&uploads, text) == 0) {
-            const struct mr_lead_past past = {.round = round,
-                                              .published = end.published,
-                                              .committed = uploads.included,
-                                              .upload_ids = uploads.upload_ids,
-                                              .count = uploads.count};
+            const struct mr_previous_round past = {.round = round,
+                                                   .published = end.published,
+                                                   .committed = uploads.included,
+                                                   .upload_ids = uploads.upload_ids,
+                                                   .count = uploads.count};
             mr_lead_recall(run->core, &past);
         }
         mr_record_uploads_fini(&uploads);
@@ -89,11 +89,11 @@ static int recall(struct mr_lead_run *run, uint64_t round, struct mr_error *erro
  * goes back to the model that the round began with: a crash may have come between the next model
  * and the record that makes it one. A round that is given up after all must not leave it current.
  */
-static int write_anew(struct mr_lead_run *run, const struct mr_commit_read *read,
+static int write_anew(struct mr_lead_driver *run, const struct mr_commit_read *read,
                       struct mr_error *error)
 {
     const struct mr_round_terms *terms = &read->terms;
-    struct mr_store *store = run->room.store;
+    struct mr_store *store = run->context.store;
     if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
         mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
         mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
@@ -105,15 +105,15 @@ static int write_anew(struct mr_lead_run *run, const struct mr_commit_read *read
 }
 
 /* The sum is back where the next commit merges. */
-static void restore_sum(struct mr_lead_run *run, const struct mr_commit_read *read)
+static void restore_sum(struct mr_lead_driver *run, const struct mr_commit_read *read)
 {
     const struct mr_layout *layout = &read->terms.layout;
     const uint8_t *const shares[1] = {run->packed};
     memcpy(run->packed, read->state.sum, (size_t)layout->share_bytes);
-    mr_sum_fold(&run->sum, layout, shares, 1, run->room.kernels);
+    mr_sum_fold(&run->sum, layout, shares, 1, run->context.kernels);
 }
 
-static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
+static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read,
                    struct mr_error *error)
 {
     const struct mr_round_terms *terms = &read->terms;
@@ -130,14 +130,14 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     if ((has_ended(&end) ? write_end_anew(run, round, error) : write_anew(run, read, error)) != 0) {
         return -1;
     }
-    if (lead_run_reserve(run, &terms->layout) != 0) {
+    if (lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for the sum of round %" PRIu64, round);
     }
     if (read->state.included_count) {
         memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
     }
-    const int taken = mr_lead_recover(run->core, read, run->packed, &end, mr_lead_run_now_ms(run),
-                                      mr_round_unix_ms(), &why);
+    const int taken = mr_lead_recover(run->core, read, run->packed, &end,
+                                      mr_lead_driver_now_ms(run), mr_round_unix_ms(), &why);
     if (taken < 0) {
         return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
     }
@@ -149,18 +149,18 @@ static int recover(struct mr_lead_run *run, const struct mr_commit_read *read,
     }
     mr_lead_report(run->core, &report);
     run->committed = 0; /* they were counted by the process that committed them */
-    mr_log_event(run->room.log, MR_LOG_INFO, "round.recovered",
+    mr_log_event(run->context.log, MR_LOG_INFO, "round.recovered",
                  "round=%" PRIu64 " state=%s committed=%u", round, mr_lead_state_name(report.state),
                  report.committed);
     return 0;
 }
 
 /* Takes up the round of the commit log, if there is one. */
-static int read_log(struct mr_lead_run *run, struct mr_error *error)
+static int read_log(struct mr_lead_driver *run, struct mr_error *error)
 {
     struct mr_commit_read read;
     uint8_t hash[MR_HASH_BYTES];
-    const uint64_t last = mr_store_signed_round(run->room.store, hash);
+    const uint64_t last = mr_store_signed_round(run->context.store, hash);
     int result = 0;
     error->text[0] = '\0';
     const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
@@ -181,15 +181,16 @@ static int read_log(struct mr_lead_run *run, struct mr_error *error)
     return result;
 }
 
-int lead_run_boot(struct mr_lead_run *run, struct mr_error *error)
+int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
 {
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->room.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
         read_log(run, error) != 0) {
         return -1;
     }
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
-    return recall(
-        run, terms ? terms->announcement.round - 1 : mr_store_signed_round(run->room.store, hash),
-        error);
+    return recall(run,
+                  terms ? terms->announcement.round - 1
+                        : mr_store_signed_round(run->context.store, hash),
+                  error);
 }

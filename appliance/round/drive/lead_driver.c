@@ -12,17 +12,17 @@
 /* Answers longer than what the step needs: a refusal's body. */
 #define REFUSAL_BYTES_MAX 8192u
 
-uint64_t mr_lead_run_now_ms(const struct mr_lead_run *run)
+uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run)
 {
-    return mr_loop_now_ms(run->room.loop);
+    return mr_loop_now_ms(run->context.loop);
 }
 
-struct mr_lead *mr_lead_run_core(struct mr_lead_run *run)
+struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
 {
     return run->core;
 }
 
-struct mr_upload_plane *mr_lead_run_plane(struct mr_lead_run *run)
+struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
 {
     return run->plane;
 }
@@ -37,7 +37,7 @@ static void on_random(void *context, uint8_t *out, size_t bytes)
 
 static void on_timer(void *context, uint64_t at_ms)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     if (at_ms == UINT64_MAX) {
         mr_timer_disarm(run->timer);
     } else {
@@ -47,8 +47,8 @@ static void on_timer(void *context, uint64_t at_ms)
 
 static int on_plane_begin(void *context, const struct mr_round_terms *terms, struct mr_error *error)
 {
-    struct mr_lead_run *run = context;
-    if (lead_run_reserve(run, &terms->layout) != 0) {
+    struct mr_lead_driver *run = context;
+    if (lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for a sum of %u lanes", terms->layout.lanes);
     }
     return mr_upload_plane_begin(run->plane, terms, error);
@@ -57,27 +57,27 @@ static int on_plane_begin(void *context, const struct mr_round_terms *terms, str
 static int on_plane_admit(void *context, const struct mr_admission *admission,
                           struct mr_upload_grant *grant)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     return mr_upload_plane_admit(run->plane, admission, grant);
 }
 
 static void on_plane_revoke(void *context, uint64_t upload_id, enum mr_upload_reason reason)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     mr_upload_plane_revoke(run->plane, upload_id, reason);
 }
 
 static void on_collected(void *context, struct mr_collection *collection)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     run->collection = collection;
     mr_lead_collected(run->core, collection->upload_ids, collection->upload_count,
-                      mr_lead_run_now_ms(run));
+                      mr_lead_driver_now_ms(run));
 }
 
 static void on_plane_collect(void *context, bool freeze)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     if (!run->stopping) {
         mr_upload_plane_collect(run->plane, freeze, on_collected, run);
     }
@@ -85,7 +85,7 @@ static void on_plane_collect(void *context, bool freeze)
 
 static void on_plane_return(void *context, bool committed, enum mr_upload_reason reason)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     struct mr_collection *collection = run->collection;
     run->collection = NULL;
     mr_upload_plane_return(run->plane, collection, committed, reason);
@@ -94,7 +94,7 @@ static void on_plane_return(void *context, bool committed, enum mr_upload_reason
 static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                    size_t length)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
     if (!run->stopping) {
@@ -105,41 +105,41 @@ static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const u
 
 static void on_admitted(void *context, void *token, const struct mr_upload_grant *grant)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     run->listener.admitted(run->listener.context, token, grant);
 }
 
-static void on_refused(void *context, void *token, const struct mr_verdict *verdict)
+static void on_refused(void *context, void *token, const struct mr_refusal *refusal)
 {
-    struct mr_lead_run *run = context;
-    run->listener.refused(run->listener.context, token, verdict);
+    struct mr_lead_driver *run = context;
+    run->listener.refused(run->listener.context, token, refusal);
 }
 
 static void on_upload_changed(void *context, uint64_t upload_id)
 {
     (void)upload_id;
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     run->listener.changed(run->listener.context);
 }
 
-static void plan_next(struct mr_lead_run *run, enum mr_lead_state state)
+static void plan_next(struct mr_lead_driver *run, enum mr_lead_state state)
 {
-    if (!run->room.config->round.automatic || run->stopping) {
+    if (!run->context.config->round.automatic || run->stopping) {
         return;
     }
     if (state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID) {
         const uint64_t pause = state == MR_LEAD_VOID ? PAUSE_AFTER_VOID_MS : 0;
-        mr_timer_arm(run->automatic, mr_lead_run_now_ms(run) + pause);
+        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + pause);
     }
 }
 
 static void on_round_changed(void *context)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     struct mr_lead_report report;
     const enum mr_lead_state before = run->last_state;
     mr_lead_report(run->core, &report);
-    lead_run_note(run);
+    lead_driver_note(run);
     run->last_state = report.state;
     if (report.state != before) {
         plan_next(run, report.state);
@@ -149,24 +149,24 @@ static void on_round_changed(void *context)
 
 static bool on_revoked(void *context, const struct mr_serial *serial)
 {
-    const struct mr_lead_run *run = context;
-    return run->room.revoked && run->room.revoked(run->room.revoked_context, serial);
+    const struct mr_lead_driver *run = context;
+    return run->context.revoked && run->context.revoked(run->context.revoked_context, serial);
 }
 
 static const struct mr_lead_ops ops = {
     .random = on_random,
     .timer = on_timer,
-    .remember = lead_run_remember,
+    .remember = lead_driver_remember,
     .plane_begin = on_plane_begin,
     .plane_admit = on_plane_admit,
     .plane_revoke = on_plane_revoke,
     .plane_collect = on_plane_collect,
     .plane_return = on_plane_return,
-    .commit = lead_run_commit,
-    .end = lead_run_end,
+    .commit = lead_driver_commit,
+    .end = lead_driver_end,
     .ask = on_ask,
-    .reveal = lead_run_reveal,
-    .store = lead_run_store,
+    .reveal = lead_driver_reveal,
+    .store = lead_driver_store,
     .admitted = on_admitted,
     .refused = on_refused,
     .upload_changed = on_upload_changed,
@@ -178,14 +178,14 @@ static const struct mr_lead_ops ops = {
 
 static void on_tick(void *context)
 {
-    struct mr_lead_run *run = context;
-    mr_lead_tick(run->core, mr_lead_run_now_ms(run));
+    struct mr_lead_driver *run = context;
+    mr_lead_tick(run->core, mr_lead_driver_now_ms(run));
 }
 
 static void on_plane_event(void *context, const struct mr_plane_event *event)
 {
-    struct mr_lead_run *run = context;
-    const uint64_t now_ms = mr_lead_run_now_ms(run);
+    struct mr_lead_driver *run = context;
+    const uint64_t now_ms = mr_lead_driver_now_ms(run);
     switch (event->kind) {
     case MR_PLANE_STAGED:
         mr_lead_staged(run->core, event->upload_id, now_ms);
@@ -204,28 +204,28 @@ static void on_plane_event(void *context, const struct mr_plane_event *event)
 
 static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
 {
-    struct mr_lead_run *run = context;
-    mr_lead_peer_answered(run->core, answer, mr_lead_run_now_ms(run));
+    struct mr_lead_driver *run = context;
+    mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
 }
 
 static void on_automatic(void *context)
 {
-    struct mr_lead_run *run = context;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_lead_driver *run = context;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     uint64_t round;
-    mr_round_wish_init(&wish, &run->room.config->round);
-    if (mr_lead_run_begin(run, &wish, &round, &verdict) != MR_VERDICT_OK && !run->stopping) {
-        mr_log_event(run->room.log, MR_LOG_WARN, "round.not_opened", "why=%s", verdict.text);
-        mr_timer_arm(run->automatic, mr_lead_run_now_ms(run) + PAUSE_AFTER_VOID_MS);
+    mr_round_params_init(&params, &run->context.config->round);
+    if (mr_lead_driver_begin(run, &params, &round, &refusal) != MR_REFUSAL_NONE && !run->stopping) {
+        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "why=%s", refusal.text);
+        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + PAUSE_AFTER_VOID_MS);
     }
 }
 
 /* --- opening a round ------------------------------------------------------------------------- */
 
-void mr_round_wish_init(struct mr_round_wish *wish, const struct mr_config_round *config)
+void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *config)
 {
-    *wish = (struct mr_round_wish){
+    *params = (struct mr_round_params){
         .quorum = config->quorum,
         .deadline_ms = config->deadline_ms,
         .cohort_min = config->cohort_min,
@@ -238,70 +238,74 @@ void mr_round_wish_init(struct mr_round_wish *wish, const struct mr_config_round
         .clip_norm = config->clip_norm,
     };
     if (config->training) {
-        memccpy(wish->training, config->training, '\0', MR_TRAINING_MAX);
+        memccpy(params->training, config->training, '\0', MR_TRAINING_MAX);
     }
 }
 
 /* As many as the ring and the weight lane hold. */
-static uint32_t cohort_max_of(const struct mr_round_wish *wish)
+static uint32_t cohort_max_of(const struct mr_round_params *params)
 {
-    const uint32_t ring = mr_ring_clients_max(wish->ring_bits, 0);
-    const uint32_t weights = UINT32_MAX / (wish->weight_max ? wish->weight_max : 1);
-    return wish->cohort_max ? wish->cohort_max : ring < weights ? ring : weights;
+    const uint32_t ring = mr_ring_clients_max(params->ring_bits, 0);
+    const uint32_t weights = UINT32_MAX / (params->weight_max ? params->weight_max : 1);
+    return params->cohort_max ? params->cohort_max : ring < weights ? ring : weights;
 }
 
-static void fill_announcement(struct mr_announcement *announcement, const struct mr_lead_run *run,
-                              const struct mr_round_wish *wish, uint32_t dimension)
+static void fill_announcement(struct mr_announcement *announcement,
+                              const struct mr_lead_driver *run,
+                              const struct mr_round_params *params, uint32_t dimension)
 {
     uint8_t hash[MR_HASH_BYTES];
     *announcement = (struct mr_announcement){
-        .round = mr_store_signed_round(run->room.store, hash) + 1,
-        .deadline_unix_ms = mr_round_unix_ms() + wish->deadline_ms,
+        .round = mr_store_signed_round(run->context.store, hash) + 1,
+        .deadline_unix_ms = mr_round_unix_ms() + params->deadline_ms,
         .dimension = dimension,
-        .ring_bits = wish->ring_bits,
-        .rotation_log2 = wish->rotation_log2,
+        .ring_bits = params->ring_bits,
+        .rotation_log2 = params->rotation_log2,
         .noise_kind = MR_NOISE_NONE,
-        .chunk_bytes = wish->chunk_bytes,
-        .cohort_min = wish->cohort_min,
-        .cohort_max = cohort_max_of(wish),
-        .weight_max = wish->weight_max,
-        .scale = wish->scale,
-        .clip_norm = wish->clip_norm,
-        .hub_count = (uint8_t)run->room.hubs_count,
+        .chunk_bytes = params->chunk_bytes,
+        .cohort_min = params->cohort_min,
+        .cohort_max = cohort_max_of(params),
+        .weight_max = params->weight_max,
+        .scale = params->scale,
+        .clip_norm = params->clip_norm,
+        .hub_count = (uint8_t)run->context.hubs_count,
     };
-    memcpy(announcement->model_hash, mr_store_current(run->room.store), MR_HASH_BYTES);
+    memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
     MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
-    memcpy(announcement->training, wish->training, sizeof announcement->training);
-    memcpy(announcement->hubs, run->room.hubs, run->room.hubs_count * sizeof run->room.hubs[0]);
+    memcpy(announcement->training, params->training, sizeof announcement->training);
+    memcpy(announcement->hubs, run->context.hubs,
+           run->context.hubs_count * sizeof run->context.hubs[0]);
 }
 
-enum mr_verdict_code mr_lead_run_begin(struct mr_lead_run *run, const struct mr_round_wish *wish,
-                                       uint64_t *round, struct mr_verdict *verdict)
+enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
+                                          const struct mr_round_params *params, uint64_t *round,
+                                          struct mr_refusal *refusal)
 {
     struct mr_announcement announcement;
     struct mr_error error;
-    const struct mr_lead_limits limits = {.quorum = wish->quorum, .deadline_ms = wish->deadline_ms};
+    const struct mr_lead_limits limits = {.quorum = params->quorum,
+                                          .deadline_ms = params->deadline_ms};
     if (run->stopping) {
-        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "the hub is stopping");
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
     }
-    if (wish->cohort_min < run->room.config->round.cohort_min) {
-        return mr_verdict_set(verdict, MR_VERDICT_BELOW_COHORT_MINIMUM,
-                              "cohort_min %u is below this hub's own %u", wish->cohort_min,
-                              run->room.config->round.cohort_min);
+    if (params->cohort_min < run->context.config->round.cohort_min) {
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "cohort_min %u is below this hub's own %u", params->cohort_min,
+                         run->context.config->round.cohort_min);
     }
-    if (wish->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST, "deadline_ms %u is above %u",
-                              wish->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
+                         params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
     }
     struct mr_model *model =
-        mr_store_borrow(run->room.store, mr_store_current(run->room.store), &error);
+        mr_store_borrow(run->context.store, mr_store_current(run->context.store), &error);
     if (!model) {
-        return mr_verdict_set(verdict, MR_VERDICT_INTERNAL, "%.250s", error.text);
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     }
-    fill_announcement(&announcement, run, wish, mr_model_dimension(model));
-    mr_store_return(run->room.store, model);
+    fill_announcement(&announcement, run, params, mr_model_dimension(model));
+    mr_store_return(run->context.store, model);
     *round = announcement.round;
-    return mr_lead_open(run->core, &announcement, &limits, mr_lead_run_now_ms(run), verdict);
+    return mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
 }
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -316,9 +320,9 @@ static unsigned parse_cpus(const char *text, int *cpus, unsigned most)
     return count;
 }
 
-static int open_plane(struct mr_lead_run *run, struct mr_error *error)
+static int open_plane(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_upload *upload = &run->room.config->upload;
+    const struct mr_config_upload *upload = &run->context.config->upload;
     int cpus[256];
     const unsigned pinned = parse_cpus(upload->worker_cpus, cpus, 256);
     const struct mr_upload_plane_config config = {
@@ -342,14 +346,14 @@ static int open_plane(struct mr_lead_run *run, struct mr_error *error)
                  .mtu = upload->dpdk_mtu,
                  .nap_after_us = upload->dpdk_nap_after_us},
     };
-    return mr_upload_plane_open(&run->plane, run->room.loop, &config, run->room.kernels,
-                                on_plane_event, run, run->room.log, error);
+    return mr_upload_plane_open(&run->plane, run->context.loop, &config, run->context.kernels,
+                                on_plane_event, run, run->context.log, error);
 }
 
-static int open_links(struct mr_lead_run *run, struct mr_error *error)
+static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_hub_config *config = run->room.config;
-    for (unsigned i = 1; i < run->room.hubs_count; i++) {
+    const struct mr_hub_config *config = run->context.config;
+    for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
             .endpoint = {.host = config->hubs[i].host,
                          .port = config->hubs[i].port,
@@ -361,7 +365,7 @@ static int open_links(struct mr_lead_run *run, struct mr_error *error)
             .peer = i,
             .timeout_ms = config->round.peer_timeout_ms,
         };
-        if (mr_peer_link_open(&run->links[i], run->room.loop, &link, on_peer_answered, run,
+        if (mr_peer_link_open(&run->links[i], run->context.loop, &link, on_peer_answered, run,
                               error) != 0) {
             return -1;
         }
@@ -370,7 +374,7 @@ static int open_links(struct mr_lead_run *run, struct mr_error *error)
 }
 
 /* No round is under way that would plan the next one when it ends. */
-static bool between_rounds(const struct mr_lead_run *run)
+static bool between_rounds(const struct mr_lead_driver *run)
 {
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
@@ -378,51 +382,51 @@ static bool between_rounds(const struct mr_lead_run *run)
            report.state == MR_LEAD_VOID;
 }
 
-static int open_parts(struct mr_lead_run *run, struct mr_error *error)
+static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_round *round = &run->room.config->round;
+    const struct mr_config_round *round = &run->context.config->round;
     const struct mr_lead_config config = {
-        .index = run->room.config->identity.index,
-        .private_key = run->room.private_key,
+        .index = run->context.config->identity.index,
+        .private_key = run->context.private_key,
         .peer_timeout_ms = round->peer_timeout_ms,
         .commit_interval_ms = round->commit_interval_ms,
     };
-    run->timer = mr_timer_open(run->room.loop, on_tick, run);
-    run->automatic = mr_timer_open(run->room.loop, on_automatic, run);
+    run->timer = mr_timer_open(run->context.loop, on_tick, run);
+    run->automatic = mr_timer_open(run->context.loop, on_automatic, run);
     run->core = mr_lead_new(&config, &ops, run);
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_job_thread_open(&run->jobs, run->room.loop, "lead", error) != 0 ||
+    if (mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
         open_links(run, error) != 0 || open_plane(run, error) != 0 ||
-        lead_run_boot(run, error) != 0) {
+        lead_driver_boot(run, error) != 0) {
         return -1;
     }
     if (round->automatic && between_rounds(run)) {
-        mr_timer_arm(run->automatic, mr_lead_run_now_ms(run));
+        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
     }
     return 0;
 }
 
-int mr_lead_run_open(struct mr_lead_run **out, const struct mr_round_room *room,
-                     const struct mr_lead_listener *listener, struct mr_error *error)
+int mr_lead_driver_open(struct mr_lead_driver **out, const struct mr_round_context *context,
+                        const struct mr_lead_listener *listener, struct mr_error *error)
 {
-    struct mr_lead_run *run = calloc(1, sizeof *run);
+    struct mr_lead_driver *run = calloc(1, sizeof *run);
     if (!run) {
         return mr_error_set(error, "out of memory");
     }
-    run->room = *room;
+    run->context = *context;
     run->listener = *listener;
     if (open_parts(run, error) != 0) {
-        mr_lead_run_stop(run);
-        mr_lead_run_close(run);
+        mr_lead_driver_stop(run);
+        mr_lead_driver_close(run);
         return -1;
     }
     *out = run;
     return 0;
 }
 
-void mr_lead_run_stop(struct mr_lead_run *run)
+void mr_lead_driver_stop(struct mr_lead_driver *run)
 {
     run->stopping = true;
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
@@ -436,7 +440,7 @@ void mr_lead_run_stop(struct mr_lead_run *run)
     run->jobs = NULL;
 }
 
-void mr_lead_run_close(struct mr_lead_run *run)
+void mr_lead_driver_close(struct mr_lead_driver *run)
 {
     if (!run) {
         return;

@@ -8,8 +8,8 @@
 #include "appliance/model/reveal.h"
 #include "appliance/runtime/job.h"
 
-struct mr_lead_run {
-    struct mr_round_room room;
+struct mr_lead_driver {
+    struct mr_round_context context;
     struct mr_lead_listener listener;
     struct mr_lead *core;
     struct mr_upload_plane *plane;
@@ -29,25 +29,25 @@ struct mr_lead_run {
 
     /* For reports. */
     enum mr_lead_state last_state;
-    struct mr_round_past history[MR_ROUND_HISTORY_MAX];
+    struct mr_round_history history[MR_ROUND_HISTORY_MAX];
     unsigned history_count; /* all ever; the place is modulo the size */
     uint64_t published, voids[MR_VOID_KINDS], committed, included;
     double publish_seconds_last, publish_seconds_sum;
 };
 
 /* lead_jobs.c: actions of the core that take long. */
-void lead_run_remember(void *context, const struct mr_commit_state *state);
-void lead_run_commit(void *context, const struct mr_commit_state *state);
-void lead_run_end(void *context);
-void lead_run_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
-void lead_run_store(void *context, const struct mr_publication *publication);
+void lead_driver_remember(void *context, const struct mr_commit_state *state);
+void lead_driver_commit(void *context, const struct mr_commit_state *state);
+void lead_driver_end(void *context);
+void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
+void lead_driver_store(void *context, const struct mr_publication *publication);
 /* Zeroed memory for a round's sum. 0 or -1. */
-int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout);
+int lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
 
-/* lead_run_boot.c: opens the commit log and takes up the round that is in it. */
-int lead_run_boot(struct mr_lead_run *run, struct mr_error *error);
+/* lead_driver_boot.c: opens the commit log and takes up the round that is in it. */
+int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
 
 /* lead_report.c: the core has news. */
-void lead_run_note(struct mr_lead_run *run);
+void lead_driver_note(struct mr_lead_driver *run);
 
 #endif

@@ -15,7 +15,7 @@ static size_t round_up_64(uint64_t bytes)
 
 /* Every job of the lead; the fields that a kind does not use are zero. */
 struct lead_job {
-    struct mr_lead_run *run;
+    struct mr_lead_driver *run;
     int result;
     struct mr_error error;
     struct mr_commit_state state;
@@ -26,7 +26,7 @@ struct lead_job {
     char *text; /* owned */
 };
 
-static void start(struct mr_lead_run *run, const struct lead_job *with, mr_loop_fn work,
+static void start(struct mr_lead_driver *run, const struct lead_job *with, mr_loop_fn work,
                   mr_loop_fn done)
 {
     if (run->stopping) {
@@ -43,11 +43,11 @@ static void start(struct mr_lead_run *run, const struct lead_job *with, mr_loop_
 static bool finish(struct lead_job *job, const char *what)
 {
     const bool good = job->result == 0;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     if (!good) {
         char text[sizeof job->error.text + 80];
         snprintf(text, sizeof text, "%s: %s", what, job->error.text);
-        run->room.fatal(run->room.fatal_context, text);
+        run->context.fatal(run->context.fatal_context, text);
     }
     free(job->text);
     free(job);
@@ -62,7 +62,7 @@ static void remember_work(void *context)
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
     job->result = mr_commit_log_write(job->run->log, &job->state, &job->error);
     if (job->result == 0) {
-        job->result = mr_store_write_signed(job->run->room.store, terms->announcement.round,
+        job->result = mr_store_write_signed(job->run->context.store, terms->announcement.round,
                                             terms->hash, &job->error);
     }
 }
@@ -70,17 +70,17 @@ static void remember_work(void *context)
 static void remember_done(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     if (job->result == 0) {
-        mr_store_adopt_signed(run->room.store, terms->announcement.round, terms->hash);
+        mr_store_adopt_signed(run->context.store, terms->announcement.round, terms->hash);
     }
     if (finish(job, "cannot make the round's terms durable")) {
-        mr_lead_remembered(run->core, mr_lead_run_now_ms(run));
+        mr_lead_remembered(run->core, mr_lead_driver_now_ms(run));
     }
 }
 
-void lead_run_remember(void *context, const struct mr_commit_state *state)
+void lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
     const struct lead_job job = {.state = *state};
     start(context, &job, remember_work, remember_done);
@@ -88,7 +88,7 @@ void lead_run_remember(void *context, const struct mr_commit_state *state)
 
 /* --- commit ---------------------------------------------------------------------------------- */
 
-int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout)
+int lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout)
 {
     free(run->sum.lanes);
     free(run->packed);
@@ -104,9 +104,9 @@ int lead_run_reserve(struct mr_lead_run *run, const struct mr_layout *layout)
 static void commit_work(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     const struct mr_layout *layout = &mr_lead_terms(run->core)->layout;
-    const struct mr_kernels *kernels = run->room.kernels;
+    const struct mr_kernels *kernels = run->context.kernels;
     for (unsigned i = 0; run->collection && i < run->collection->part_count; i++) {
         if (run->collection->parts[i].lanes) {
             mr_sum_merge(&run->sum, layout, &run->collection->parts[i], kernels);
@@ -123,14 +123,14 @@ static void commit_work(void *context)
 static void commit_done(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     const bool final = job->state.phase == MR_COMMIT_FROZEN;
     if (finish(job, "cannot commit")) {
-        mr_lead_committed(run->core, final ? run->packed : NULL, mr_lead_run_now_ms(run));
+        mr_lead_committed(run->core, final ? run->packed : NULL, mr_lead_driver_now_ms(run));
     }
 }
 
-void lead_run_commit(void *context, const struct mr_commit_state *state)
+void lead_driver_commit(void *context, const struct mr_commit_state *state)
 {
     const struct lead_job job = {.state = *state};
     start(context, &job, commit_work, commit_done);
@@ -141,13 +141,13 @@ void lead_run_commit(void *context, const struct mr_commit_state *state)
 static void reveal_work(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     struct mr_reveal_question question = {
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
-        .server_learning_rate = run->room.config->round.server_learning_rate,
-        .kernels = run->room.kernels,
+        .server_learning_rate = run->context.config->round.server_learning_rate,
+        .kernels = run->context.kernels,
     };
     if (!job->parent) {
         job->result = -1;
@@ -160,10 +160,10 @@ static void reveal_work(void *context)
 static void reveal_done(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
-    const uint64_t now_ms = mr_lead_run_now_ms(run);
+    struct mr_lead_driver *run = job->run;
+    const uint64_t now_ms = mr_lead_driver_now_ms(run);
     if (job->parent) {
-        mr_store_return(run->room.store, job->parent);
+        mr_store_return(run->context.store, job->parent);
     }
     if (job->result == 0) {
         mr_lead_revealed(run->core, run->revealed.model_hash, NULL, now_ms);
@@ -173,16 +173,16 @@ static void reveal_done(void *context)
     free(job);
 }
 
-void lead_run_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
+void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     struct lead_job job = {.results = results, .included_count = included_count};
     if (run->stopping) {
         return;
     }
     mr_reveal_answer_fini(&run->revealed);
-    job.parent = mr_store_borrow(run->room.store, mr_lead_terms(run->core)->announcement.model_hash,
-                                 &job.error);
+    job.parent = mr_store_borrow(run->context.store,
+                                 mr_lead_terms(run->core)->announcement.model_hash, &job.error);
     start(run, &job, reveal_work, reveal_done);
 }
 
@@ -190,9 +190,9 @@ void lead_run_reveal(void *context, const uint8_t *const *results, uint32_t incl
 
 static int store_files(struct lead_job *job, const char *manifest, const char *record)
 {
-    const struct mr_lead_run *run = job->run;
+    const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
-    const struct mr_store *store = run->room.store;
+    const struct mr_store *store = run->context.store;
     if (mr_store_write_model(store, publication->model_hash, run->revealed.model,
                              run->revealed.model_bytes, manifest, &job->error) != 0 ||
         mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
@@ -229,17 +229,17 @@ static void store_work(void *context)
 static void store_done(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     if (job->result == 0) {
-        mr_store_adopt(run->room.store, job->publication.model_hash);
+        mr_store_adopt(run->context.store, job->publication.model_hash);
     }
     if (finish(job, "cannot store the next model")) {
         mr_reveal_answer_fini(&run->revealed);
-        mr_lead_stored(run->core, mr_lead_run_now_ms(run));
+        mr_lead_stored(run->core, mr_lead_driver_now_ms(run));
     }
 }
 
-void lead_run_store(void *context, const struct mr_publication *publication)
+void lead_driver_store(void *context, const struct mr_publication *publication)
 {
     const struct lead_job job = {.publication = *publication};
     start(context, &job, store_work, store_done);
@@ -251,7 +251,7 @@ void lead_run_store(void *context, const struct mr_publication *publication)
 static void end_work(void *context)
 {
     struct lead_job *job = context;
-    const struct mr_store *store = job->run->room.store;
+    const struct mr_store *store = job->run->context.store;
     const uint64_t round = mr_lead_terms(job->run->core)->announcement.round;
     job->result = mr_store_drop_sum(store, round, &job->error);
     if (job->result == 0) {
@@ -262,15 +262,15 @@ static void end_work(void *context)
 static void end_done(void *context)
 {
     struct lead_job *job = context;
-    struct mr_lead_run *run = job->run;
+    struct mr_lead_driver *run = job->run;
     if (finish(job, "cannot store the round's record")) {
-        mr_lead_ended(run->core, mr_lead_run_now_ms(run));
+        mr_lead_ended(run->core, mr_lead_driver_now_ms(run));
     }
 }
 
-void lead_run_end(void *context)
+void lead_driver_end(void *context)
 {
-    struct mr_lead_run *run = context;
+    struct mr_lead_driver *run = context;
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
     struct mr_record record = {

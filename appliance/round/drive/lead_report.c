@@ -6,13 +6,13 @@
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "base/bytes.h"
 
-static struct mr_round_past *newest(struct mr_lead_run *run)
+static struct mr_round_history *newest(struct mr_lead_driver *run)
 {
     return run->history_count ? &run->history[(run->history_count - 1) % MR_ROUND_HISTORY_MAX]
                               : NULL;
 }
 
-static void count_published(struct mr_lead_run *run, const struct mr_lead_report *report)
+static void count_published(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     run->published++;
     run->included += report->included;
@@ -20,19 +20,19 @@ static void count_published(struct mr_lead_run *run, const struct mr_lead_report
     run->publish_seconds_sum += run->publish_seconds_last;
 }
 
-static void log_published(struct mr_lead_run *run, const struct mr_lead_report *report)
+static void log_published(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(hex, report->model_hash, MR_HASH_BYTES);
-    mr_log_event(run->room.log, MR_LOG_INFO, "round.published",
+    mr_log_event(run->context.log, MR_LOG_INFO, "round.published",
                  "round=%" PRIu64 " admitted=%u included=%u publish_ms=%" PRIu64 " model=%s",
                  report->round, report->admitted, report->included,
                  report->ended_ms - report->closed_ms, hex);
 }
 
-static void log_state(struct mr_lead_run *run, const struct mr_lead_report *report)
+static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
-    struct mr_log *log = run->room.log;
+    struct mr_log *log = run->context.log;
     switch (report->state) {
     case MR_LEAD_OPEN:
         mr_log_event(log, MR_LOG_INFO, "round.open", "round=%" PRIu64 " quorum=%u", report->round,
@@ -60,14 +60,14 @@ static void log_state(struct mr_lead_run *run, const struct mr_lead_report *repo
     }
 }
 
-void lead_run_note(struct mr_lead_run *run)
+void lead_driver_note(struct mr_lead_driver *run)
 {
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
-    struct mr_round_past *past = newest(run);
+    struct mr_round_history *past = newest(run);
     if (!past || past->report.round != report.round) {
         past = &run->history[run->history_count++ % MR_ROUND_HISTORY_MAX];
-        *past = (struct mr_round_past){.opened_unix_ms = 0};
+        *past = (struct mr_round_history){.opened_unix_ms = 0};
     }
     if (report.opened_ms && !past->opened_unix_ms) {
         past->opened_unix_ms = mr_round_unix_ms();
@@ -79,8 +79,8 @@ void lead_run_note(struct mr_lead_run *run)
     }
 }
 
-unsigned mr_lead_run_history(const struct mr_lead_run *run, struct mr_round_past *list,
-                             unsigned list_max)
+unsigned mr_lead_driver_history(const struct mr_lead_driver *run, struct mr_round_history *list,
+                                unsigned list_max)
 {
     const unsigned kept =
         run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
@@ -91,12 +91,13 @@ unsigned mr_lead_run_history(const struct mr_lead_run *run, struct mr_round_past
     return count;
 }
 
-int mr_lead_run_round(const struct mr_lead_run *run, uint64_t round, struct mr_round_past *past)
+int mr_lead_driver_round(const struct mr_lead_driver *run, uint64_t round,
+                         struct mr_round_history *past)
 {
     const unsigned kept =
         run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
     for (unsigned i = 1; i <= kept; i++) {
-        const struct mr_round_past *one =
+        const struct mr_round_history *one =
             &run->history[(run->history_count - i) % MR_ROUND_HISTORY_MAX];
         if (one->report.round == round) {
             *past = *one;
@@ -113,7 +114,7 @@ static void single(struct mr_metrics *metrics, const char *name, const char *typ
     mr_metrics_sample(metrics, name, "", value);
 }
 
-void mr_lead_run_metrics(const struct mr_lead_run *run, struct mr_metrics *metrics)
+void mr_lead_driver_metrics(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
     struct mr_lead_report report;
     char labels[64];

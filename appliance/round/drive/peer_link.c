@@ -40,7 +40,7 @@ static int send_once(struct question *question, bool *fresh)
     struct mr_peer_link *link = question->link;
     const unsigned timeout_ms = link->config.timeout_ms;
     char path[80];
-    *fresh = link->client == NULL;
+    *fresh = !link->client;
     if (*fresh) {
         const int failure =
             mr_h2_client_open(&link->client, &link->config.endpoint, timeout_ms, &question->error);

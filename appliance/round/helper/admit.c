@@ -5,34 +5,34 @@
 
 #include "appliance/round/helper/helper_internal.h"
 
-static enum mr_verdict_code check_seed(const struct mr_helper *helper, uint64_t round,
+static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t round,
                                        const struct mr_seed_request *request,
-                                       struct mr_verdict *verdict)
+                                       struct mr_refusal *refusal)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        return helper_unknown(helper, round, verdict);
+        return helper_unknown(helper, round, refusal);
     }
     if (helper->terms.announcement.round != round) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
-                              (unsigned long long)helper->terms.announcement.round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "the current round is %llu",
+                         (unsigned long long)helper->terms.announcement.round);
     }
     if (helper->state == MR_HELPER_VOID) {
-        return mr_verdict_set(verdict, MR_VERDICT_VOID, "the round was given up: %.250s",
-                              helper->reason);
+        return mr_refuse(refusal, MR_REFUSAL_VOID, "the round was given up: %.250s",
+                         helper->reason);
     }
     if (helper->state != MR_HELPER_ADMITTING) {
-        return mr_verdict_set(verdict, MR_VERDICT_CLOSED, "the round takes no more seeds");
+        return mr_refuse(refusal, MR_REFUSAL_CLOSED, "the round takes no more seeds");
     }
     if (memcmp(request->announcement_hash, helper->terms.hash, MR_HASH_BYTES) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              "the request names another announcement of round %llu",
-                              (unsigned long long)round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "the request names another announcement of round %llu",
+                         (unsigned long long)round);
     }
     if (request->attempt >= MR_ATTEMPTS_MAX) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_ATTEMPT, "attempts are 0 to %d",
-                              MR_ATTEMPTS_MAX - 1);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_ATTEMPT, "attempts are 0 to %d",
+                         MR_ATTEMPTS_MAX - 1);
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, uint32_t attempt,
@@ -45,7 +45,7 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
         text = mr_receipt_encode(&receipt);
     }
     if (!text) {
-        helper_refuse(helper, token, MR_VERDICT_INTERNAL, "the receipt could not be signed");
+        helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
         return;
     }
     helper->ops->answer(helper->context, token, true, text, strlen(text));
@@ -61,7 +61,7 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
         const uint32_t capacity = receipts->capacity ? 2 * receipts->capacity : 64;
         struct helper_receipt *list = realloc(receipts->list, capacity * sizeof *list);
         if (!list) {
-            helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for another receipt");
+            helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for another receipt");
             return;
         }
         receipts->list = list;
@@ -86,7 +86,7 @@ void helper_answer_receipts(struct mr_helper *helper)
     }
 }
 
-void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why)
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code, const char *why)
 {
     for (uint32_t i = 0; i < helper->receipts.count; i++) {
         helper_refuse(helper, helper->receipts.list[i].token, code, "%s", why);
@@ -110,9 +110,9 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
                     const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                     const struct mr_seed_request *request, void *token)
 {
-    struct mr_verdict verdict;
-    if (check_seed(helper, round, request, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    struct mr_refusal refusal;
+    if (check_seed(helper, round, request, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
     switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed, serial)) {
@@ -128,11 +128,11 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
         }
         return;
     case MR_SEED_CONFLICT:
-        helper_refuse(helper, token, MR_VERDICT_SEED_CONFLICT,
+        helper_refuse(helper, token, MR_REFUSAL_SEED_CONFLICT,
                       "another seed is on record for attempt %u", request->attempt);
         return;
     case MR_SEED_FULL:
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "the round has all the devices it can hold");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round has all the devices it can hold");
         return;
     }
 }

@@ -77,31 +77,31 @@ void mr_helper_free(struct mr_helper *helper)
         return;
     }
     for (unsigned i = 0; i < helper->waiter_count; i++) {
-        helper_refuse(helper, helper->waiters[i], MR_VERDICT_BUSY, "the hub is stopping");
+        helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BUSY, "the hub is stopping");
     }
-    helper_refuse_receipts(helper, MR_VERDICT_BUSY, "the hub is stopping");
+    helper_refuse_receipts(helper, MR_REFUSAL_BUSY, "the hub is stopping");
     free(helper->receipts.list);
     helper_drop_round(helper);
     mr_secret_free(helper);
 }
 
-void helper_refuse(struct mr_helper *helper, void *token, enum mr_verdict_code code,
+void helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
                    const char *format, ...)
 {
-    struct mr_verdict verdict;
-    char text[sizeof verdict.text];
+    struct mr_refusal refusal;
+    char text[sizeof refusal.text];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    mr_verdict_set(&verdict, code, "%s", text);
-    helper->ops->refuse(helper->context, token, &verdict);
+    mr_refuse(&refusal, code, "%s", text);
+    helper->ops->refuse(helper->context, token, &refusal);
 }
 
 void helper_wait(struct mr_helper *helper, void *token)
 {
     if (helper->waiter_count == HELPER_WAITERS_MAX) {
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "the same question is being worked on");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the same question is being worked on");
         return;
     }
     helper->waiters[helper->waiter_count++] = token;
@@ -121,10 +121,10 @@ void helper_set_void(struct mr_helper *helper, const char *reason)
     mr_plain_text(helper->reason);
     helper->state = MR_HELPER_VOID;
     for (unsigned i = 0; i < helper->waiter_count; i++) {
-        helper_refuse(helper, helper->waiters[i], MR_VERDICT_VOID, "%s", reason);
+        helper_refuse(helper, helper->waiters[i], MR_REFUSAL_VOID, "%s", reason);
     }
     helper->waiter_count = 0;
-    helper_refuse_receipts(helper, MR_VERDICT_VOID, reason);
+    helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
     mr_seeds_wipe(&helper->seeds);
     if (!helper->working) { /* else the work's answer drops them */
         helper_drop_round(helper);
@@ -149,78 +149,79 @@ void helper_append(struct mr_helper *helper, const uint8_t *record, size_t lengt
 
 /* --- propose --------------------------------------------------------------------------------- */
 
-static enum mr_verdict_code check_policy(const struct mr_helper *helper, uint16_t from,
+static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_t from,
                                          const struct mr_round_terms *terms,
-                                         struct mr_verdict *verdict)
+                                         struct mr_refusal *refusal)
 {
     const struct mr_announcement *announcement = &terms->announcement;
     struct mr_error error;
     if (announcement->hubs[0].index != from) {
-        return mr_verdict_set(verdict, MR_VERDICT_UNAUTHORISED_ROLE,
-                              "hub %u proposes a round that hub %u leads", from,
-                              announcement->hubs[0].index);
+        return mr_refuse(refusal, MR_REFUSAL_UNAUTHORISED_ROLE,
+                         "hub %u proposes a round that hub %u leads", from,
+                         announcement->hubs[0].index);
     }
     if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
                                &error) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT, "%.250s", error.text);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.250s", error.text);
     }
     if (mr_announcement_hub(announcement, helper->config.index) < 1) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              "hub %u is no helper of this round", helper->config.index);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "hub %u is no helper of this round", helper->config.index);
     }
     if (announcement->cohort_min < helper->config.cohort_min) {
-        return mr_verdict_set(verdict, MR_VERDICT_BELOW_COHORT_MINIMUM,
-                              "cohort_min %u is below this hub's own %u", announcement->cohort_min,
-                              helper->config.cohort_min);
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "cohort_min %u is below this hub's own %u", announcement->cohort_min,
+                         helper->config.cohort_min);
     }
     if (terms->layout.share_bytes > helper->config.share_bytes_max) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              "shares of %llu bytes are above this hub's share_bytes_max %llu",
-                              (unsigned long long)terms->layout.share_bytes,
-                              (unsigned long long)helper->config.share_bytes_max);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "shares of %llu bytes are above this hub's share_bytes_max %llu",
+                         (unsigned long long)terms->layout.share_bytes,
+                         (unsigned long long)helper->config.share_bytes_max);
     }
     const uint32_t dimension =
         helper->ops->model_dimension(helper->context, announcement->model_hash);
     if (dimension != announcement->dimension) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              dimension ? "dimension %u is not that of the model (%u)"
-                                        : "the model is not in this hub's store",
-                              announcement->dimension, dimension);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         dimension ? "dimension %u is not that of the model (%u)"
+                                   : "the model is not in this hub's store",
+                         announcement->dimension, dimension);
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
 {
-    if (helper->state == MR_HELPER_SIGNING)
+    if (helper->state == MR_HELPER_SIGNING) {
         return memcmp(helper->proposed.hash, hash, MR_HASH_BYTES) == 0;
+    }
     return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
 }
 
 /* One announcement a round number; and a hub that signed a round and does not have its journal any
  * more never takes it up again. What it had admitted and answered is forgotten, and a second set of
  * the same round, less one device, would give that device away. */
-static enum mr_verdict_code check_number(const struct mr_helper *helper,
+static enum mr_refusal_code check_number(const struct mr_helper *helper,
                                          const struct mr_round_terms *terms,
-                                         struct mr_verdict *verdict)
+                                         struct mr_refusal *refusal)
 {
     struct mr_helper_last last;
     const uint64_t round = terms->announcement.round;
     helper->ops->recall(helper->context, &last);
     if (round < last.round) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND,
-                              "round %llu is older than round %llu, which this hub signed",
-                              (unsigned long long)round, (unsigned long long)last.round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND,
+                         "round %llu is older than round %llu, which this hub signed",
+                         (unsigned long long)round, (unsigned long long)last.round);
     }
     if (round == last.round && memcmp(last.hash, terms->hash, MR_HASH_BYTES) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              "this hub signed another announcement of round %llu",
-                              (unsigned long long)round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "this hub signed another announcement of round %llu",
+                         (unsigned long long)round);
     }
     if (round == last.round && !is_current(helper, terms->hash)) {
-        return helper_not_kept(&last, verdict);
+        return helper_not_kept(&last, refusal);
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 static void answer_signature(struct mr_helper *helper, const struct mr_round_terms *terms,
@@ -232,7 +233,7 @@ static void answer_signature(struct mr_helper *helper, const struct mr_round_ter
         text = mr_peer_signature_encode(&message);
     }
     if (!text) {
-        helper_refuse(helper, token, MR_VERDICT_INTERNAL, "the announcement could not be signed");
+        helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the announcement could not be signed");
         return;
     }
     helper->ops->answer(helper->context, token, true, text, strlen(text));
@@ -243,15 +244,15 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
                        void *token)
 {
     struct mr_round_terms terms;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     struct mr_error error;
     if (mr_round_terms_decode(&terms, body, length, &error) != 0) {
-        helper_refuse(helper, token, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+        helper_refuse(helper, token, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
         return;
     }
-    if (check_policy(helper, from, &terms, &verdict) != MR_VERDICT_OK ||
-        check_number(helper, &terms, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    if (check_policy(helper, from, &terms, &refusal) != MR_REFUSAL_NONE ||
+        check_number(helper, &terms, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
     if (helper->state == MR_HELPER_SIGNING &&
@@ -261,7 +262,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
     }
     if (helper->round_known && memcmp(helper->terms.hash, terms.hash, MR_HASH_BYTES) == 0) {
         if (helper->state == MR_HELPER_VOID) {
-            helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
+            helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         } else if (helper->state == MR_HELPER_ADMITTING && helper->durable < helper->needed) {
             helper_wait(helper, token); /* recovered a moment ago */
         } else {
@@ -270,11 +271,11 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         return;
     }
     if (helper->working) {
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "the round before is being worked on");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round before is being worked on");
         return;
     }
-    if (helper_check_deadline(helper, &terms.announcement, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    if (helper_check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
     helper->proposed = terms;
@@ -342,18 +343,18 @@ void mr_helper_durable(struct mr_helper *helper, uint64_t count)
 bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        struct mr_verdict verdict;
-        helper_unknown(helper, round, &verdict);
-        helper->ops->refuse(helper->context, token, &verdict);
+        struct mr_refusal refusal;
+        helper_unknown(helper, round, &refusal);
+        helper->ops->refuse(helper->context, token, &refusal);
         return false;
     }
     if (helper->terms.announcement.hubs[0].index != from) {
-        helper_refuse(helper, token, MR_VERDICT_UNAUTHORISED_ROLE, "hub %u does not lead the round",
+        helper_refuse(helper, token, MR_REFUSAL_UNAUTHORISED_ROLE, "hub %u does not lead the round",
                       from);
         return false;
     }
     if (helper->terms.announcement.round != round) {
-        helper_refuse(helper, token, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
+        helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the current round is %llu",
                       (unsigned long long)helper->terms.announcement.round);
         return false;
     }

@@ -78,7 +78,7 @@ struct mr_helper_ops {
                    uint32_t included_count);
     /* content: JSON text if `json`, else octets; copied. NULL body: 204. */
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
-    void (*refuse)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* mr_helper_report has news */
     /* The wall clock, when a round is proposed; NULL: any deadline will do. */
     uint64_t (*unix_ms)(void *context);

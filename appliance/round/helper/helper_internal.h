@@ -63,7 +63,7 @@ void helper_append(struct mr_helper *helper, const uint8_t *record, size_t lengt
 /* The round's terms, and everything else of it as new. */
 void helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms);
 void helper_drop_list(struct mr_helper *helper);
-void helper_refuse(struct mr_helper *helper, void *token, enum mr_verdict_code code,
+void helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Keeps the token until helper_answer_waiting; refuses it as busy when too many wait. */
 void helper_wait(struct mr_helper *helper, void *token);
@@ -76,19 +76,19 @@ void helper_drop_round(struct mr_helper *helper);
 void helper_drop_results(struct mr_helper *helper);
 
 /* helper_past.c: whether a lead that vanishes now would be found gone in a sensible time. */
-enum mr_verdict_code helper_check_deadline(const struct mr_helper *helper,
+enum mr_refusal_code helper_check_deadline(const struct mr_helper *helper,
                                            const struct mr_announcement *announcement,
-                                           struct mr_verdict *verdict);
-/* Fills the verdict for a round that this process does not have: another one, or one
+                                           struct mr_refusal *refusal);
+/* Fills the refusal for a round that this process does not have: another one, or one
  * that an earlier process gave up or that is lost. */
-enum mr_verdict_code helper_unknown(const struct mr_helper *helper, uint64_t round,
-                                    struct mr_verdict *verdict);
+enum mr_refusal_code helper_unknown(const struct mr_helper *helper, uint64_t round,
+                                    struct mr_refusal *refusal);
 /* … for the last round that this hub signed. */
-enum mr_verdict_code helper_not_kept(const struct mr_helper_last *last, struct mr_verdict *verdict);
+enum mr_refusal_code helper_not_kept(const struct mr_helper_last *last, struct mr_refusal *refusal);
 
 /* helper_admit.c: answers what is durable; refuses all that waits. */
 void helper_answer_receipts(struct mr_helper *helper);
-void helper_refuse_receipts(struct mr_helper *helper, enum mr_verdict_code code, const char *why);
+void helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code, const char *why);
 
 /* helper_release.c: the set, or the commitments before the opening, are durable. */
 void helper_set_durable(struct mr_helper *helper);

@@ -2,26 +2,26 @@
  * that is gone. */
 #include "appliance/round/helper/helper_internal.h"
 
-enum mr_verdict_code helper_not_kept(const struct mr_helper_last *last, struct mr_verdict *verdict)
+enum mr_refusal_code helper_not_kept(const struct mr_helper_last *last, struct mr_refusal *refusal)
 {
     if (last->given_up[0]) {
-        return mr_verdict_set(verdict, MR_VERDICT_VOID, "%s", last->given_up);
+        return mr_refuse(refusal, MR_REFUSAL_VOID, "%s", last->given_up);
     }
-    return mr_verdict_set(verdict, MR_VERDICT_ROUND_LOST,
-                          "this hub signed round %llu before it restarted, and its journal of the "
-                          "round is gone: open another round",
-                          (unsigned long long)last->round);
+    return mr_refuse(refusal, MR_REFUSAL_ROUND_LOST,
+                     "this hub signed round %llu before it restarted, and its journal of the "
+                     "round is gone: open another round",
+                     (unsigned long long)last->round);
 }
 
-enum mr_verdict_code helper_unknown(const struct mr_helper *helper, uint64_t round,
-                                    struct mr_verdict *verdict)
+enum mr_refusal_code helper_unknown(const struct mr_helper *helper, uint64_t round,
+                                    struct mr_refusal *refusal)
 {
     struct mr_helper_last last;
     helper->ops->recall(helper->context, &last);
     if (last.round == round && helper->state != MR_HELPER_SIGNING) {
-        return helper_not_kept(&last, verdict);
+        return helper_not_kept(&last, refusal);
     }
-    return mr_verdict_set(verdict, MR_VERDICT_NO_ROUND, "no round of that number is known here");
+    return mr_refuse(refusal, MR_REFUSAL_NO_ROUND, "no round of that number is known here");
 }
 
 uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
@@ -34,20 +34,20 @@ uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
     return deadline < UINT64_MAX - grace ? deadline + grace : UINT64_MAX;
 }
 
-enum mr_verdict_code helper_check_deadline(const struct mr_helper *helper,
+enum mr_refusal_code helper_check_deadline(const struct mr_helper *helper,
                                            const struct mr_announcement *announcement,
-                                           struct mr_verdict *verdict)
+                                           struct mr_refusal *refusal)
 {
     const uint64_t ahead = helper->config.deadline_ahead_ms;
     const uint64_t unix_ms = helper->ops->unix_ms ? helper->ops->unix_ms(helper->context) : 0;
     if (!helper->ops->unix_ms || announcement->deadline_unix_ms <= unix_ms ||
         announcement->deadline_unix_ms - unix_ms <= ahead) {
-        return MR_VERDICT_OK;
+        return MR_REFUSAL_NONE;
     }
-    return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                          "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
-                          (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
-                          (unsigned long long)ahead / 1000);
+    return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                     "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
+                     (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
+                     (unsigned long long)ahead / 1000);
 }
 
 void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms)

@@ -21,9 +21,9 @@ struct freeze {
     struct mr_commitment lead;
 };
 
-static enum mr_verdict_code parse_freeze(const struct mr_helper *helper, struct freeze *freeze,
+static enum mr_refusal_code parse_freeze(const struct mr_helper *helper, struct freeze *freeze,
                                          const uint8_t *body, size_t length,
-                                         struct mr_verdict *verdict)
+                                         struct mr_refusal *refusal)
 {
     struct mr_error error;
     size_t used = 0;
@@ -32,33 +32,33 @@ static enum mr_verdict_code parse_freeze(const struct mr_helper *helper, struct 
         (uint32_t)(length / MR_INCLUDED_BYTES + 1 < most ? length / MR_INCLUDED_BYTES + 1 : most);
     freeze->entries = malloc((size_t)fits * sizeof *freeze->entries);
     if (!freeze->entries) {
-        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "no memory for the set");
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "no memory for the set");
     }
     if (mr_included_decode(freeze->entries, fits, &freeze->count, body, length, &used, &error) !=
         0) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST, "%.250s", error.text);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     }
     if (length - used != MR_COMMITMENT_BYTES) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST,
-                              "the lead's commitment does not follow the set");
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "the lead's commitment does not follow the set");
     }
     const struct mr_announced_hub *lead = &helper->terms.announcement.hubs[0];
     mr_commitment_decode(&freeze->lead, body + used);
     if (freeze->lead.hub_index != lead->index ||
         mr_commitment_verify(&freeze->lead, helper->terms.hash, lead->public_key) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_COMMITMENT,
-                              "the lead's commitment is not signed by the lead");
+        return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
+                         "the lead's commitment is not signed by the lead");
     }
     if (mr_included_hash(freeze->set_hash, helper->terms.hash, freeze->entries, freeze->count) !=
         0) {
-        return mr_verdict_set(verdict, MR_VERDICT_INTERNAL, "the set could not be hashed");
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "the set could not be hashed");
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 /* Identities that this hub authenticated itself, and enough of them. */
-static enum mr_verdict_code check_set(const struct mr_helper *helper, const struct freeze *freeze,
-                                      struct mr_verdict *verdict)
+static enum mr_refusal_code check_set(const struct mr_helper *helper, const struct freeze *freeze,
+                                      struct mr_refusal *refusal)
 {
     const uint32_t announced = helper->terms.announcement.cohort_min;
     const uint32_t least =
@@ -66,20 +66,19 @@ static enum mr_verdict_code check_set(const struct mr_helper *helper, const stru
     for (uint32_t i = 0; i < freeze->count; i++) {
         const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
         if (!seed) {
-            return mr_verdict_set(verdict, MR_VERDICT_SET_NOT_ADMITTED,
-                                  "entry %u of the set was never admitted here", i);
+            return mr_refuse(refusal, MR_REFUSAL_SET_NOT_ADMITTED,
+                             "entry %u of the set was never admitted here", i);
         }
         if (helper->ops->revoked && helper->ops->revoked(helper->context, &seed->serial)) {
-            return mr_verdict_set(verdict, MR_VERDICT_REVOKED,
-                                  "entry %u of the set was revoked after its admission", i);
+            return mr_refuse(refusal, MR_REFUSAL_REVOKED,
+                             "entry %u of the set was revoked after its admission", i);
         }
     }
     if (freeze->count < least) {
-        return mr_verdict_set(verdict, MR_VERDICT_BELOW_COHORT_MINIMUM,
-                              "the set has %u devices, at least %u are needed", freeze->count,
-                              least);
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "the set has %u devices, at least %u are needed", freeze->count, least);
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
@@ -101,7 +100,7 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
 {
     struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
     if (!list) {
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the expansion");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the expansion");
         return;
     }
     for (uint32_t i = 0; i < freeze->count; i++) {
@@ -151,10 +150,10 @@ static void answer_commitment(struct mr_helper *helper, void *token)
 static void repeat_freeze(struct mr_helper *helper, const struct freeze *freeze, void *token)
 {
     if (memcmp(freeze->set_hash, helper->set_hash, MR_HASH_BYTES) != 0) {
-        helper_refuse(helper, token, MR_VERDICT_SET_CONFLICT,
+        helper_refuse(helper, token, MR_REFUSAL_SET_CONFLICT,
                       "another set was answered in this round");
     } else if (memcmp(freeze->lead.value, helper->commitments[0].value, MR_HASH_BYTES) != 0) {
-        helper_refuse(helper, token, MR_VERDICT_BAD_COMMITMENT, "the lead changed its commitment");
+        helper_refuse(helper, token, MR_REFUSAL_BAD_COMMITMENT, "the lead changed its commitment");
     } else if (helper->state == MR_HELPER_EXPANDING) {
         helper_wait(helper, token);
     } else {
@@ -166,20 +165,20 @@ void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, c
                       size_t length, void *token)
 {
     struct freeze freeze = {.entries = NULL};
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     if (!helper_accepts(helper, from, round, token)) {
         return;
     }
     if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
+        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         return;
     }
-    if (parse_freeze(helper, &freeze, body, length, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    if (parse_freeze(helper, &freeze, body, length, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
     } else if (helper->state != MR_HELPER_ADMITTING) {
         repeat_freeze(helper, &freeze, token);
-    } else if (check_set(helper, &freeze, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    } else if (check_set(helper, &freeze, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
     } else {
         start_expansion(helper, &freeze, token);
     }
@@ -220,34 +219,34 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
 
 /* --- open ------------------------------------------------------------------------------------ */
 
-static enum mr_verdict_code check_commitments(const struct mr_helper *helper,
+static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
                                               struct mr_commitment *list, const uint8_t *body,
-                                              size_t length, struct mr_verdict *verdict)
+                                              size_t length, struct mr_refusal *refusal)
 {
     const struct mr_announcement *announcement = &helper->terms.announcement;
     const unsigned count = announcement->hub_count;
     if (length != 1 + (size_t)count * MR_COMMITMENT_BYTES || body[0] != count) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_COMMITMENT,
-                              "one commitment of each of the %u hubs is needed", count);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
+                         "one commitment of each of the %u hubs is needed", count);
     }
     for (unsigned i = 0; i < count; i++) {
         mr_commitment_decode(&list[i], body + 1 + (size_t)i * MR_COMMITMENT_BYTES);
         if (list[i].hub_index != announcement->hubs[i].index ||
             mr_commitment_verify(&list[i], helper->terms.hash, announcement->hubs[i].public_key) !=
                 0) {
-            return mr_verdict_set(verdict, MR_VERDICT_BAD_COMMITMENT,
-                                  "the commitment of hub %u is not signed by it",
-                                  announcement->hubs[i].index);
+            return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
+                             "the commitment of hub %u is not signed by it",
+                             announcement->hubs[i].index);
         }
         /* From the first opening on, nobody's commitment may change any more. */
         const bool fixed = helper->opened || i == 0 || i == helper->position;
         if (fixed && !same_commitment(&list[i], &helper->commitments[i])) {
-            return mr_verdict_set(verdict, MR_VERDICT_BAD_COMMITMENT,
-                                  "the commitment of hub %u is not the earlier one",
-                                  announcement->hubs[i].index);
+            return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
+                             "the commitment of hub %u is not the earlier one",
+                             announcement->hubs[i].index);
         }
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 static void answer_opening(struct mr_helper *helper, void *token)
@@ -255,7 +254,7 @@ static void answer_opening(struct mr_helper *helper, void *token)
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
     uint8_t *bytes = malloc(MR_NONCE_BYTES + share_bytes);
     if (!bytes) {
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the opening");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the opening");
         return;
     }
     memcpy(bytes, helper->nonce, MR_NONCE_BYTES);
@@ -279,24 +278,24 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
                     size_t length, void *token)
 {
     struct mr_commitment list[MR_HUBS_MAX];
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     if (!helper_accepts(helper, from, round, token)) {
         return;
     }
     if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
+        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         return;
     }
     if (helper->state == MR_HELPER_EXPANDING) { /* recovered: the lead has the commitment already */
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "the set is being expanded");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
         return;
     }
     if (helper->state < MR_HELPER_COMMITTED) {
-        helper_refuse(helper, token, MR_VERDICT_WRONG_ROUND, "the set is not frozen yet");
+        helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the set is not frozen yet");
         return;
     }
-    if (check_commitments(helper, list, body, length, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    if (check_commitments(helper, list, body, length, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
     if (!helper->opened) {
@@ -321,16 +320,16 @@ void helper_opening_durable(struct mr_helper *helper)
 
 /* --- reveal ---------------------------------------------------------------------------------- */
 
-static enum mr_verdict_code check_openings(const struct mr_helper *helper, const uint8_t *body,
-                                           size_t length, struct mr_verdict *verdict)
+static enum mr_refusal_code check_openings(const struct mr_helper *helper, const uint8_t *body,
+                                           size_t length, struct mr_refusal *refusal)
 {
     const unsigned count = helper->terms.announcement.hub_count;
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
     const size_t each = MR_NONCE_BYTES + share_bytes;
     uint8_t value[MR_HASH_BYTES];
     if (length != 1 + count * each || body[0] != count) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_OPENING,
-                              "one opening of each of the %u hubs is needed", count);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                         "one opening of each of the %u hubs is needed", count);
     }
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *opening = body + 1 + i * each;
@@ -338,12 +337,12 @@ static enum mr_verdict_code check_openings(const struct mr_helper *helper, const
                                   helper->commitments[i].hub_index, opening,
                                   opening + MR_NONCE_BYTES, share_bytes) != 0 ||
             memcmp(value, helper->commitments[i].value, MR_HASH_BYTES) != 0) {
-            return mr_verdict_set(verdict, MR_VERDICT_BAD_OPENING,
-                                  "the opening of hub %u does not match its commitment",
-                                  helper->commitments[i].hub_index);
+            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                             "the opening of hub %u does not match its commitment",
+                             helper->commitments[i].hub_index);
         }
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 static int keep_results(struct mr_helper *helper, const uint8_t *body)
@@ -380,24 +379,24 @@ static void answer_model(struct mr_helper *helper, void *token)
 void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
                       size_t length, void *token)
 {
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     if (!helper_accepts(helper, from, round, token)) {
         return;
     }
     if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_VERDICT_VOID, "%s", helper->reason);
+        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         return;
     }
     if (helper->state == MR_HELPER_EXPANDING && helper->opened) { /* likewise */
-        helper_refuse(helper, token, MR_VERDICT_BUSY, "the set is being expanded");
+        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
         return;
     }
     if (helper->state < MR_HELPER_OPENED) {
-        helper_refuse(helper, token, MR_VERDICT_WRONG_ROUND, "this hub has not opened yet");
+        helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "this hub has not opened yet");
         return;
     }
-    if (check_openings(helper, body, length, &verdict) != MR_VERDICT_OK) {
-        helper->ops->refuse(helper->context, token, &verdict);
+    if (check_openings(helper, body, length, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
     if (helper->state == MR_HELPER_DONE) {
@@ -406,7 +405,7 @@ void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, c
     }
     if (helper->state == MR_HELPER_OPENED) {
         if (keep_results(helper, body) != 0) {
-            helper_refuse(helper, token, MR_VERDICT_BUSY, "no memory for the openings");
+            helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the openings");
             return;
         }
         helper->state = MR_HELPER_REVEALING;
@@ -460,7 +459,7 @@ void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, con
     }
     if (!model_hash || attest(helper, model_hash) != 0) {
         for (unsigned i = 0; i < helper->waiter_count; i++) {
-            helper_refuse(helper, helper->waiters[i], MR_VERDICT_BAD_OPENING, "%.250s",
+            helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BAD_OPENING, "%.250s",
                           model_hash ? "the model could not be signed" : why);
         }
         helper->waiter_count = 0;

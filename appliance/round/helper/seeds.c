@@ -14,13 +14,13 @@ struct mr_seed_client {
 void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt)
 {
     *seeds = (struct mr_seeds){.clients_max = clients_max};
-    mr_idmap_init(&seeds->map, salt);
+    mr_id_table_init(&seeds->map, salt);
 }
 
 void mr_seeds_wipe(struct mr_seeds *seeds)
 {
     mr_secret_free(seeds->clients);
-    mr_idmap_fini(&seeds->map);
+    mr_id_table_fini(&seeds->map);
     seeds->clients = NULL;
     seeds->count = seeds->capacity = 0;
 }
@@ -44,13 +44,13 @@ static int grow(struct mr_seeds *seeds)
 
 static struct mr_seed_client *client_of(struct mr_seeds *seeds, const uint8_t *client_id)
 {
-    const uint32_t at = mr_idmap_find(&seeds->map, client_id);
+    const uint32_t at = mr_id_table_find(&seeds->map, client_id);
     if (at != MR_IDMAP_NONE) {
         return &seeds->clients[at];
     }
     if (seeds->count == seeds->clients_max ||
         (seeds->count == seeds->capacity && grow(seeds) != 0) ||
-        mr_idmap_add(&seeds->map, client_id, seeds->count) != 0) {
+        mr_id_table_add(&seeds->map, client_id, seeds->count) != 0) {
         return NULL;
     }
     return &seeds->clients[seeds->count++];
@@ -80,7 +80,7 @@ enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
 const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
                                     const struct mr_included *included)
 {
-    const uint32_t at = mr_idmap_find(&seeds->map, included->client_id);
+    const uint32_t at = mr_id_table_find(&seeds->map, included->client_id);
     if (at == MR_IDMAP_NONE || included->attempt >= MR_ATTEMPTS_MAX ||
         !(seeds->clients[at].present >> included->attempt & 1)) {
         return NULL;

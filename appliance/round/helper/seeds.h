@@ -20,7 +20,7 @@ struct mr_seed {
 };
 
 struct mr_seeds {
-    struct mr_idmap map;
+    struct mr_id_table map;
     struct mr_seed_client *clients;
     uint32_t count; /* devices admitted */
     uint32_t capacity;

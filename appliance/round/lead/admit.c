@@ -6,107 +6,107 @@
 #include "appliance/upload/plane.h"
 #include "base/assert.h"
 
-static enum mr_verdict_code check_state(const struct mr_lead *lead, uint64_t round,
-                                        struct mr_verdict *verdict)
+static enum mr_refusal_code check_state(const struct mr_lead *lead, uint64_t round,
+                                        struct mr_refusal *refusal)
 {
     if (!lead->round_known || lead->state == MR_LEAD_SIGNING || lead->state == MR_LEAD_PROPOSED) {
-        return mr_verdict_set(verdict, MR_VERDICT_NO_ROUND, "no round is open");
+        return mr_refuse(refusal, MR_REFUSAL_NO_ROUND, "no round is open");
     }
     if (round != lead_announcement(lead)->round) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "the current round is %llu",
-                              (unsigned long long)lead_announcement(lead)->round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "the current round is %llu",
+                         (unsigned long long)lead_announcement(lead)->round);
     }
     if (lead->ending) {
-        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "the round is being given up");
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the round is being given up");
     }
     if (lead->state == MR_LEAD_VOID) {
-        return mr_verdict_set(verdict, MR_VERDICT_VOID, "the round was given up: %s", lead->reason);
+        return mr_refuse(refusal, MR_REFUSAL_VOID, "the round was given up: %s", lead->reason);
     }
     if (lead->state != MR_LEAD_OPEN) {
-        return mr_verdict_set(verdict, MR_VERDICT_CLOSED, "the round takes no more uploads");
+        return mr_refuse(refusal, MR_REFUSAL_CLOSED, "the round takes no more uploads");
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 /* Exactly one good receipt of every helper, in any order. */
-static enum mr_verdict_code check_receipts(const struct mr_lead *lead, const uint8_t *client_id,
+static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uint8_t *client_id,
                                            const struct mr_upload_request *request,
-                                           struct mr_verdict *verdict)
+                                           struct mr_refusal *refusal)
 {
     const struct mr_announcement *announcement = lead_announcement(lead);
     unsigned seen = 1; /* bit per position; the lead gives no receipt */
     if (request->receipt_count != announcement->hub_count - 1u) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_RECEIPT, "%u receipts where %u are needed",
-                              request->receipt_count, announcement->hub_count - 1u);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "%u receipts where %u are needed",
+                         request->receipt_count, announcement->hub_count - 1u);
     }
     for (unsigned i = 0; i < request->receipt_count; i++) {
         const struct mr_receipt *receipt = &request->receipts[i];
         const int at = mr_announcement_hub(announcement, receipt->hub_index);
         if (at < 0 || seen >> at & 1) {
-            return mr_verdict_set(verdict, MR_VERDICT_BAD_RECEIPT,
-                                  "a receipt of hub %u has no place here", receipt->hub_index);
+            return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT,
+                             "a receipt of hub %u has no place here", receipt->hub_index);
         }
         seen |= 1u << at;
         if (mr_receipt_verify(receipt->signature, lead->terms.hash, client_id, receipt->hub_index,
                               request->attempt, announcement->hubs[at].public_key) != 0) {
-            return mr_verdict_set(verdict, MR_VERDICT_BAD_RECEIPT,
-                                  "the receipt of hub %u does not hold", receipt->hub_index);
+            return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "the receipt of hub %u does not hold",
+                             receipt->hub_index);
         }
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
-static enum mr_verdict_code check_request(const struct mr_lead *lead, uint64_t round,
+static enum mr_refusal_code check_request(const struct mr_lead *lead, uint64_t round,
                                           const uint8_t *client_id,
                                           const struct mr_upload_request *request,
-                                          struct mr_verdict *verdict)
+                                          struct mr_refusal *refusal)
 {
-    if (check_state(lead, round, verdict) != MR_VERDICT_OK) {
-        return verdict->code;
+    if (check_state(lead, round, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
     }
     if (memcmp(request->announcement_hash, lead->terms.hash, MR_HASH_BYTES) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ANNOUNCEMENT,
-                              "the request names another announcement of round %llu",
-                              (unsigned long long)round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "the request names another announcement of round %llu",
+                         (unsigned long long)round);
     }
     if (request->attempt >= MR_ATTEMPTS_MAX) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_ATTEMPT, "attempts are 0 to %d",
-                              MR_ATTEMPTS_MAX - 1);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_ATTEMPT, "attempts are 0 to %d",
+                         MR_ATTEMPTS_MAX - 1);
     }
-    return check_receipts(lead, client_id, request, verdict);
+    return check_receipts(lead, client_id, request, refusal);
 }
 
 /* Not durable yet: whether it counts is known in a moment, and not before. */
-static enum mr_verdict_code staged(const struct mr_device *device, struct mr_verdict *verdict)
+static enum mr_refusal_code staged(const struct mr_device *device, struct mr_refusal *refusal)
 {
-    return mr_verdict_set(verdict, MR_VERDICT_BUSY, "attempt %u of this device is being committed",
-                          device->attempt);
+    return mr_refuse(refusal, MR_REFUSAL_BUSY, "attempt %u of this device is being committed",
+                     device->attempt);
 }
 
 /* A device that has an upload already: only a later attempt, and none once it is counted. */
-static enum mr_verdict_code check_device(const struct mr_device *device, uint32_t attempt,
-                                         struct mr_verdict *verdict)
+static enum mr_refusal_code check_device(const struct mr_device *device, uint32_t attempt,
+                                         struct mr_refusal *refusal)
 {
     if (device->state == MR_UPLOAD_COMMITTED) {
-        return mr_verdict_set(verdict, MR_VERDICT_ALREADY_COUNTED,
-                              "attempt %u of this device is counted", device->attempt);
+        return mr_refuse(refusal, MR_REFUSAL_ALREADY_COUNTED,
+                         "attempt %u of this device is counted", device->attempt);
     }
     if (device->state == MR_UPLOAD_STAGED) {
-        return staged(device, verdict);
+        return staged(device, refusal);
     }
     if (device->state != 0 && attempt <= device->attempt) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_ATTEMPT,
-                              "attempt %u was used; the next is %u", attempt, device->attempt + 1);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_ATTEMPT, "attempt %u was used; the next is %u",
+                         attempt, device->attempt + 1);
     }
     if (device->pending) {
-        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "another attempt is being admitted");
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "another attempt is being admitted");
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
-static void refuse(struct mr_lead *lead, void *token, const struct mr_verdict *verdict)
+static void refuse(struct mr_lead *lead, void *token, const struct mr_refusal *refusal)
 {
-    lead->ops->refused(lead->context, token, verdict);
+    lead->ops->refused(lead->context, token, refusal);
 }
 
 /* Takes a slot for the attempt and answers the token either way. */
@@ -115,19 +115,19 @@ static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attem
                   const struct mr_upload_keys *keys, void *token)
 {
     struct mr_upload_grant given;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     const struct mr_admission admission = {
         .attempt = attempt, .transport = transport, .keys = keys};
     if (lead->ops->plane_admit(lead->context, &admission, &given) != 0) {
-        mr_verdict_set(&verdict, MR_VERDICT_BUSY, "every upload slot is taken");
-        refuse(lead, token, &verdict);
+        mr_refuse(&refusal, MR_REFUSAL_BUSY, "every upload slot is taken");
+        refuse(lead, token, &refusal);
         return;
     }
     const bool first = device->state == 0;
     if (mr_registry_grant(&lead->registry, device, given.upload_id) != 0) {
         lead->ops->plane_revoke(lead->context, given.upload_id, MR_REASON_SUPERSEDED);
-        mr_verdict_set(&verdict, MR_VERDICT_BUSY, "no memory for another upload");
-        refuse(lead, token, &verdict);
+        mr_refuse(&refusal, MR_REFUSAL_BUSY, "no memory for another upload");
+        refuse(lead, token, &refusal);
         return;
     }
     device->attempt = attempt;
@@ -148,14 +148,14 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
                    void *token, uint64_t now_ms)
 {
     (void)now_ms;
-    struct mr_verdict verdict;
-    if (check_request(lead, round, client_id, request, &verdict) != MR_VERDICT_OK) {
-        refuse(lead, token, &verdict);
+    struct mr_refusal refusal;
+    if (check_request(lead, round, client_id, request, &refusal) != MR_REFUSAL_NONE) {
+        refuse(lead, token, &refusal);
         return;
     }
     struct mr_device *device = mr_registry_client(&lead->registry, client_id);
-    if (device && check_device(device, request->attempt, &verdict) != MR_VERDICT_OK) {
-        refuse(lead, token, &verdict);
+    if (device && check_device(device, request->attempt, &refusal) != MR_REFUSAL_NONE) {
+        refuse(lead, token, &refusal);
         return;
     }
     if (device && device->state == MR_UPLOAD_RECEIVING) {
@@ -169,8 +169,8 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
         device = mr_registry_add(&lead->registry, client_id);
     }
     if (!device || device->state == MR_UPLOAD_RECEIVING) {
-        mr_verdict_set(&verdict, MR_VERDICT_BUSY, "the round has all the devices it can hold");
-        refuse(lead, token, &verdict);
+        mr_refuse(&refusal, MR_REFUSAL_BUSY, "the round has all the devices it can hold");
+        refuse(lead, token, &refusal);
         return;
     }
     grant(lead, device, request->attempt, request->transport, serial, keys, token);
@@ -206,9 +206,9 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
         grant(lead, device, pending->attempt, pending->transport, &pending->serial,
               pending->transport == MR_TRANSPORT_UDP ? &pending->keys : NULL, pending->token);
     } else if (pending) {
-        struct mr_verdict verdict;
-        staged(device, &verdict);
-        refuse(lead, pending->token, &verdict);
+        struct mr_refusal refusal;
+        staged(device, &refusal);
+        refuse(lead, pending->token, &refusal);
     }
     mr_pending_free(pending);
 }
@@ -233,15 +233,15 @@ void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
     }
 }
 
-void lead_refuse_waiting(struct mr_lead *lead, enum mr_verdict_code code, const char *text)
+void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text)
 {
-    struct mr_verdict verdict;
-    mr_verdict_set(&verdict, code, "%s", text);
+    struct mr_refusal refusal;
+    mr_refuse(&refusal, code, "%s", text);
     for (uint32_t i = 0; i < lead->registry.count; i++) {
         struct mr_pending *pending = lead->registry.devices[i].pending;
         lead->registry.devices[i].pending = NULL;
         if (pending) {
-            refuse(lead, pending->token, &verdict);
+            refuse(lead, pending->token, &refusal);
         }
         mr_pending_free(pending);
     }
@@ -275,55 +275,55 @@ static const struct mr_registry *registry_of(const struct mr_lead *lead, uint64_
     return round != 0 && round == lead->previous_round ? &lead->previous : NULL;
 }
 
-enum mr_verdict_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
+enum mr_refusal_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
                                            const uint8_t client_id[MR_CLIENT_ID_BYTES],
                                            uint64_t upload_id, struct mr_upload_status *status,
-                                           struct mr_verdict *verdict)
+                                           struct mr_refusal *refusal)
 {
     const struct mr_registry *registry = registry_of(lead, round);
     if (!registry) {
-        return mr_verdict_set(verdict, MR_VERDICT_WRONG_ROUND, "round %llu is not known here",
-                              (unsigned long long)round);
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "round %llu is not known here",
+                         (unsigned long long)round);
     }
     const struct mr_device *device = mr_registry_upload(registry, upload_id);
     const enum mr_upload_reason forgotten =
         registry == &lead->previous ? lead->previous_forgotten : lead_forgotten(lead);
     if (!device && forgotten != MR_REASON_NONE) {
         *status = (struct mr_upload_status){MR_UPLOAD_REFUSED, forgotten};
-        return MR_VERDICT_OK;
+        return MR_REFUSAL_NONE;
     }
     if (!device || memcmp(device->client_id, client_id, MR_CLIENT_ID_BYTES) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_NOT_FOUND, "this device has no such upload");
+        return mr_refuse(refusal, MR_REFUSAL_NOT_FOUND, "this device has no such upload");
     }
     if (device->upload_id != upload_id) {
         *status = (struct mr_upload_status){MR_UPLOAD_REFUSED, MR_REASON_SUPERSEDED};
     } else {
         *status = (struct mr_upload_status){device->state, device->reason};
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
-enum mr_verdict_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
+enum mr_refusal_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
                                      const uint8_t client_id[MR_CLIENT_ID_BYTES],
-                                     uint64_t upload_id, struct mr_verdict *verdict)
+                                     uint64_t upload_id, struct mr_refusal *refusal)
 {
     struct mr_upload_status status = {0};
-    if (check_state(lead, round, verdict) != MR_VERDICT_OK ||
-        mr_lead_upload_status(lead, round, client_id, upload_id, &status, verdict) !=
-            MR_VERDICT_OK) {
-        return verdict->code;
+    if (check_state(lead, round, refusal) != MR_REFUSAL_NONE ||
+        mr_lead_upload_status(lead, round, client_id, upload_id, &status, refusal) !=
+            MR_REFUSAL_NONE) {
+        return refusal->code;
     }
     if (status.state == MR_UPLOAD_STAGED || status.state == MR_UPLOAD_COMMITTED) {
-        return mr_verdict_set(verdict, MR_VERDICT_ALREADY_COUNTED, "the share is here");
+        return mr_refuse(refusal, MR_REFUSAL_ALREADY_COUNTED, "the share is here");
     }
     if (status.state != MR_UPLOAD_RECEIVING) {
         const bool superseded = status.reason == MR_REASON_SUPERSEDED;
-        return mr_verdict_set(verdict, superseded ? MR_VERDICT_SUPERSEDED : MR_VERDICT_CLOSED,
-                              "the upload was ended: %s", mr_upload_reason_name(status.reason));
+        return mr_refuse(refusal, superseded ? MR_REFUSAL_SUPERSEDED : MR_REFUSAL_CLOSED,
+                         "the upload was ended: %s", mr_upload_reason_name(status.reason));
     }
     if (mr_registry_upload(&lead->registry, upload_id)->transport != MR_TRANSPORT_HTTP2) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST,
-                              "the upload was granted for UDP, not for HTTP/2");
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "the upload was granted for UDP, not for HTTP/2");
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }

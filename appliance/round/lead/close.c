@@ -43,7 +43,7 @@ void lead_close(struct mr_lead *lead, uint64_t now_ms)
     lead->state = MR_LEAD_CLOSING;
     lead->closed_ms = now_ms;
     lead_set_timer(lead);
-    lead_refuse_waiting(lead, MR_VERDICT_CLOSED, "the round takes no more uploads");
+    lead_refuse_waiting(lead, MR_REFUSAL_CLOSED, "the round takes no more uploads");
     if (!lead->collecting) {
         lead_collect(lead, true, now_ms);
     }

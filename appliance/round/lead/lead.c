@@ -73,7 +73,7 @@ void mr_lead_free(struct mr_lead *lead)
     if (!lead) {
         return;
     }
-    lead_refuse_waiting(lead, MR_VERDICT_BUSY, "the hub is stopping");
+    lead_refuse_waiting(lead, MR_REFUSAL_BUSY, "the hub is stopping");
     drop_round(lead);
     mr_registry_fini(&lead->registry);
     mr_registry_fini(&lead->previous);
@@ -104,49 +104,49 @@ void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static enum mr_verdict_code check_open(const struct mr_lead *lead,
+static enum mr_refusal_code check_open(const struct mr_lead *lead,
                                        const struct mr_announcement *announcement,
                                        const struct mr_lead_limits *limits,
-                                       struct mr_verdict *verdict)
+                                       struct mr_refusal *refusal)
 {
     struct mr_error error;
     const bool free_for_one = lead->state == MR_LEAD_IDLE || lead->state == MR_LEAD_PUBLISHED ||
                               lead->state == MR_LEAD_VOID;
     if (!free_for_one || lead->working || lead->collecting || lead->ending) {
-        return mr_verdict_set(verdict, MR_VERDICT_BUSY, "round %llu is still %s",
-                              (unsigned long long)lead_announcement(lead)->round,
-                              mr_lead_state_name(lead->state));
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "round %llu is still %s",
+                         (unsigned long long)lead_announcement(lead)->round,
+                         mr_lead_state_name(lead->state));
     }
     if (mr_announcement_check(announcement, &error) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST, "%s", error.text);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "%s", error.text);
     }
     if (announcement->hubs[0].index != lead->config.index) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST,
-                              "hub %u leads these rounds, this is hub %u",
-                              announcement->hubs[0].index, lead->config.index);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "hub %u leads these rounds, this is hub %u", announcement->hubs[0].index,
+                         lead->config.index);
     }
     if (limits->quorum < announcement->cohort_min || limits->quorum > announcement->cohort_max) {
-        return mr_verdict_set(verdict, MR_VERDICT_BAD_REQUEST,
-                              "quorum %u is not within cohort_min %u and cohort_max %u",
-                              limits->quorum, announcement->cohort_min, announcement->cohort_max);
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "quorum %u is not within cohort_min %u and cohort_max %u", limits->quorum,
+                         announcement->cohort_min, announcement->cohort_max);
     }
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
-enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
+enum mr_refusal_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
                                   const struct mr_lead_limits *limits, uint64_t now_ms,
-                                  struct mr_verdict *verdict)
+                                  struct mr_refusal *refusal)
 {
     struct mr_error error;
     struct mr_round_terms terms;
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     uint64_t salt;
-    if (check_open(lead, announcement, limits, verdict) != MR_VERDICT_OK) {
-        return verdict->code;
+    if (check_open(lead, announcement, limits, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
     }
     const size_t length = mr_announcement_encode(canonical, announcement);
     if (mr_round_terms_decode(&terms, canonical, length, &error) != 0) {
-        return mr_verdict_set(verdict, MR_VERDICT_INTERNAL, "%.250s", error.text);
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     }
     if (lead->round_known) { /* else the round before is the one that was recalled */
         mr_registry_fini(&lead->previous);
@@ -172,7 +172,7 @@ enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
     lead_commit_state(lead, MR_COMMIT_PROPOSED, &state);
     lead->ops->remember(lead->context, &state);
     lead->ops->round_changed(lead->context);
-    return MR_VERDICT_OK;
+    return MR_REFUSAL_NONE;
 }
 
 void mr_lead_remembered(struct mr_lead *lead, uint64_t now_ms)
@@ -263,7 +263,7 @@ void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms)
         lead->held = lead->collecting = false;
         lead->ops->plane_return(lead->context, false, MR_REASON_VOID);
     }
-    lead_refuse_waiting(lead, MR_VERDICT_VOID, "the round is void");
+    lead_refuse_waiting(lead, MR_REFUSAL_VOID, "the round is void");
     lead_end_uploads(lead, MR_REASON_VOID);
     lead_tell_void(lead);
     lead->ops->round_changed(lead->context);

@@ -113,7 +113,7 @@ struct mr_lead_ops {
     void (*store)(void *context, const struct mr_publication *publication);
     /* The answer to an mr_lead_admit that took its token: a grant, or a refusal. */
     void (*admitted)(void *context, void *token, const struct mr_upload_grant *grant);
-    void (*refused)(void *context, void *token, const struct mr_verdict *verdict);
+    void (*refused)(void *context, void *token, const struct mr_refusal *refusal);
     void (*upload_changed)(void *context, uint64_t upload_id); /* committed or refused */
     void (*round_changed)(void *context);                      /* mr_lead_report has news */
     /* Whether the CA has taken a certificate back; NULL: never. */
@@ -139,10 +139,10 @@ struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr
 void mr_lead_free(struct mr_lead *lead);
 
 /* Opens a round with these terms (the caller has filled every field, round number included).
- * Refuses while another one is under way. Returns a verdict code. */
-enum mr_verdict_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
+ * Refuses while another one is under way. Returns a refusal code. */
+enum mr_refusal_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
                                   const struct mr_lead_limits *limits, uint64_t now_ms,
-                                  struct mr_verdict *verdict);
+                                  struct mr_refusal *refusal);
 
 /* How the round of a commit state ended, as the store says. */
 struct mr_lead_end {
@@ -161,7 +161,7 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
                     struct mr_error *error);
 
 /* What the record of an ended round says of its uploads. */
-struct mr_lead_past {
+struct mr_previous_round {
     uint64_t round;
     bool published;                      /* else void */
     const struct mr_included *committed; /* whose devices were told so */
@@ -171,7 +171,7 @@ struct mr_lead_past {
 
 /* Makes a lead that has just started answer for the round before that of its commit log, or before
  * the next. 0, or -1 out of memory: then it does not know the round. */
-int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past);
+int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
 
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
@@ -192,14 +192,14 @@ void mr_lead_admit(struct mr_lead *lead, uint64_t round,
 /* What became of an upload, as told to the device that owns it; also for the round before. An
  * upload that a restart has forgotten was not committed: once its round has taken its set, that is
  * its end. */
-enum mr_verdict_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
+enum mr_refusal_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t round,
                                            const uint8_t client_id[MR_CLIENT_ID_BYTES],
                                            uint64_t upload_id, struct mr_upload_status *status,
-                                           struct mr_verdict *verdict);
+                                           struct mr_refusal *refusal);
 /* Whether the device may send this upload's share as an HTTP/2 body now. */
-enum mr_verdict_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
+enum mr_refusal_code mr_lead_may_put(const struct mr_lead *lead, uint64_t round,
                                      const uint8_t client_id[MR_CLIENT_ID_BYTES],
-                                     uint64_t upload_id, struct mr_verdict *verdict);
+                                     uint64_t upload_id, struct mr_refusal *refusal);
 
 /* --- events ---------------------------------------------------------------------------------- */
 void mr_lead_tick(struct mr_lead *lead, uint64_t now_ms);

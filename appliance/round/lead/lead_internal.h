@@ -96,7 +96,7 @@ void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
                        struct mr_commit_state *state);
 
 /* lead_admit.c: ends every upload that is not durable and every request that waits. */
-void lead_refuse_waiting(struct mr_lead *lead, enum mr_verdict_code code, const char *text);
+void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text);
 void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason);
 
 /* … and why an upload of the round that this process does not know has ended; NONE: it has not. */

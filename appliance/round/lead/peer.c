@@ -77,8 +77,8 @@ static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64
 /* A hub that signed the round and does not know it any more has lost its disk. */
 static bool says_lost(const struct mr_lead *lead, const struct mr_refusal *refusal)
 {
-    return strcmp(refusal->code, "round_lost") == 0 ||
-           (lead->step != MR_PEER_PROPOSE && strcmp(refusal->code, "no_round") == 0);
+    return refusal->code == MR_REFUSAL_ROUND_LOST ||
+           (lead->step != MR_PEER_PROPOSE && refusal->code == MR_REFUSAL_NO_ROUND);
 }
 
 void lead_retry(struct mr_lead *lead, uint64_t now_ms)
@@ -111,10 +111,10 @@ static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answ
 {
     struct mr_refusal refusal;
     struct mr_error error;
-    char why[sizeof refusal.code + sizeof refusal.message + 16];
+    char why[sizeof refusal.name + sizeof refusal.text + 16];
     enum mr_void_kind kind = MR_VOID_PEER;
     if (mr_refusal_decode(&refusal, (const char *)answer->body, answer->length, &error) == 0) {
-        snprintf(why, sizeof why, "refused, %s: %s", refusal.code, refusal.message);
+        snprintf(why, sizeof why, "refused, %s: %s", refusal.name, refusal.text);
         kind = says_lost(lead, &refusal) ? MR_VOID_LOST : MR_VOID_PEER;
     } else {
         snprintf(why, sizeof why, "refused with status %d", answer->status);

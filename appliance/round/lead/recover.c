@@ -57,7 +57,7 @@ static int take_devices(struct mr_lead *lead, const struct mr_commit_state *stat
         }
         struct mr_device *device =
             add_committed(&lead->registry, &state->included[i], state->upload_ids[i]);
-        if (device == NULL) {
+        if (!device) {
             return mr_error_set(error, "out of memory for device %u of %u", i,
                                 state->included_count);
         }
@@ -150,7 +150,7 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
     return 0;
 }
 
-int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past)
+int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past)
 {
     struct mr_registry *registry = &lead->previous;
     uint64_t salt;
@@ -158,7 +158,7 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_lead_past *past)
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
     mr_registry_init(registry, past->count, salt);
     for (uint32_t i = 0; i < past->count; i++) {
-        if (add_committed(registry, &past->committed[i], past->upload_ids[i]) == NULL) {
+        if (!add_committed(registry, &past->committed[i], past->upload_ids[i])) {
             mr_registry_fini(registry);
             return -1;
         }

@@ -9,8 +9,8 @@
 void mr_registry_init(struct mr_registry *registry, uint32_t devices_max, uint64_t salt)
 {
     *registry = (struct mr_registry){.devices_max = devices_max};
-    mr_idmap_init(&registry->by_client, salt);
-    mr_idmap_init(&registry->by_upload, ~salt);
+    mr_id_table_init(&registry->by_client, salt);
+    mr_id_table_init(&registry->by_upload, ~salt);
 }
 
 void mr_registry_fini(struct mr_registry *registry)
@@ -18,8 +18,8 @@ void mr_registry_fini(struct mr_registry *registry)
     for (uint32_t i = 0; i < registry->count; i++) {
         MR_ASSERT(!registry->devices[i].pending);
     }
-    mr_idmap_fini(&registry->by_client);
-    mr_idmap_fini(&registry->by_upload);
+    mr_id_table_fini(&registry->by_client);
+    mr_id_table_fini(&registry->by_upload);
     free(registry->devices);
     registry->devices = NULL;
     registry->count = registry->capacity = 0;
@@ -39,14 +39,14 @@ static struct mr_device *at(const struct mr_registry *registry, uint32_t index)
 struct mr_device *mr_registry_client(const struct mr_registry *registry,
                                      const uint8_t client_id[MR_CLIENT_ID_BYTES])
 {
-    return at(registry, mr_idmap_find(&registry->by_client, client_id));
+    return at(registry, mr_id_table_find(&registry->by_client, client_id));
 }
 
 struct mr_device *mr_registry_upload(const struct mr_registry *registry, uint64_t upload_id)
 {
     uint8_t key[MR_IDMAP_KEY_BYTES];
     upload_key(key, upload_id);
-    return at(registry, mr_idmap_find(&registry->by_upload, key));
+    return at(registry, mr_id_table_find(&registry->by_upload, key));
 }
 
 static int grow(struct mr_registry *registry)
@@ -66,7 +66,7 @@ struct mr_device *mr_registry_add(struct mr_registry *registry,
 {
     if (registry->count == registry->devices_max ||
         (registry->count == registry->capacity && grow(registry) != 0) ||
-        mr_idmap_add(&registry->by_client, client_id, registry->count) != 0) {
+        mr_id_table_add(&registry->by_client, client_id, registry->count) != 0) {
         return NULL;
     }
     struct mr_device *device = &registry->devices[registry->count++];
@@ -79,8 +79,8 @@ int mr_registry_grant(struct mr_registry *registry, struct mr_device *device, ui
 {
     uint8_t key[MR_IDMAP_KEY_BYTES];
     upload_key(key, upload_id);
-    if (mr_idmap_find(&registry->by_upload, key) != MR_IDMAP_NONE ||
-        mr_idmap_add(&registry->by_upload, key, (uint32_t)(device - registry->devices)) != 0) {
+    if (mr_id_table_find(&registry->by_upload, key) != MR_IDMAP_NONE ||
+        mr_id_table_add(&registry->by_upload, key, (uint32_t)(device - registry->devices)) != 0) {
         return -1;
     }
     device->upload_id = upload_id;

@@ -33,8 +33,8 @@ struct mr_pending {
 };
 
 struct mr_registry {
-    struct mr_idmap by_client;
-    struct mr_idmap by_upload; /* every upload id ever granted in the round */
+    struct mr_id_table by_client;
+    struct mr_id_table by_upload; /* every upload id ever granted in the round */
     struct mr_device *devices;
     uint32_t count;
     uint32_t capacity;

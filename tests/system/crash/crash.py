@@ -85,7 +85,7 @@ class Crash:
         self.read_to = [0, 0]
 
     def start(self):
-        tool = self.fed.program("tests", "demo", "digits-tool")
+        tool = self.fed.program("demo", "digits-tool")
         shards = os.path.join(self.work, "shards")
         model = os.path.join(self.work, "initial.safetensors")
         os.makedirs(self.dumps, exist_ok=True)

@@ -86,7 +86,7 @@ int device_request(struct device *device, const struct mr_upload_request *reques
 {
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
-    struct mr_refusal refusal = {.code = ""};
+    struct mr_refusal refusal = {.name = ""};
     char path[80];
     char *text = mr_upload_request_encode(request);
     snprintf(path, sizeof path, "/v1/rounds/%llu/uploads",
@@ -100,7 +100,7 @@ int device_request(struct device *device, const struct mr_upload_request *reques
         mr_refusal_decode(&refusal, (char *)response.body, response.length, &error);
     }
     if (code) {
-        memcpy(code, refusal.code, sizeof refusal.code);
+        memcpy(code, refusal.name, sizeof refusal.name);
     }
     mr_h2_response_fini(&response);
     free(text);

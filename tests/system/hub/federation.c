@@ -263,8 +263,8 @@ void federation_refused(struct federation *federation, const char *stem, unsigne
     if (mr_refusal_decode(&refusal, (char *)response.body, response.length, &error) != 0) {
         fail_msg("%s %s: status %d, expected refusal %s", method, path, status, code);
     }
-    assert_string_equal(refusal.code, code);
-    assert_int_equal(status, mr_refusal_status(code));
+    assert_string_equal(refusal.name, code);
+    assert_int_equal(status, mr_refusal_status(refusal.code));
     mr_h2_response_fini(&response);
     mr_h2_client_close(client);
 }

@@ -38,10 +38,12 @@ static _Atomic int64_t left = NEVER;
 
 static bool fails(void)
 {
-    if (spared || atomic_load(&left) == NEVER)
+    if (spared || atomic_load(&left) == NEVER) {
         return false;
-    if (atomic_fetch_sub(&left, 1) != 0)
+    }
+    if (atomic_fetch_sub(&left, 1) != 0) {
         return false;
+    }
     errno = ENOMEM;
     return true;
 }
@@ -117,8 +119,9 @@ bool failing_spare(bool on)
 
 void failing_install(void)
 {
-    if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
+    if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1) {
         abort();
+    }
     json_set_alloc_funcs(json_malloc, free);
 }
 
@@ -130,8 +133,9 @@ void failing_now(void)
 void failing_each(bool (*attempt)(void *context), void *context, const char *name)
 {
     unsigned failed = 0;
-    if (!attempt(context))
+    if (!attempt(context)) {
         fail_msg("%s fails with memory enough", name);
+    }
     spared = false;
     for (int64_t n = 0;; n++) {
         atomic_store(&left, n);
@@ -140,12 +144,14 @@ void failing_each(bool (*attempt)(void *context), void *context, const char *nam
         const bool reached = atomic_exchange(&left, NEVER) < 0;
         ERR_clear_error();
         if (!reached) { /* every allocation has had its turn */
-            if (!done)
+            if (!done) {
                 fail_msg("%s fails though nothing failed it", name);
+            }
             break;
         }
         failed += !done;
     }
-    if (failed == 0)
+    if (failed == 0) {
         fail_msg("%s never saw a failure", name);
+    }
 }

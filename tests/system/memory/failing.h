@@ -1,8 +1,8 @@
 /* failing.h - memory that runs out when a test says so.
  *
  * The linker puts these in front of malloc, calloc, realloc, aligned_alloc, strdup and mmap (which
- * is mmap64 there) of everything that is linked statically (tests/system/memory/meson.build); OpenSSL and
- * jansson get theirs by their own hooks. */
+ * is mmap64 there) of everything that is linked statically (tests/system/memory/meson.build);
+ * OpenSSL and jansson get theirs by their own hooks. */
 #ifndef MR_TEST_SYSTEM_MEMORY_FAILING_H
 #define MR_TEST_SYSTEM_MEMORY_FAILING_H
 

@@ -25,10 +25,10 @@ static bool mailbox(void *context)
 
 static bool mirror(void *context)
 {
-    struct mr_mirror made;
+    struct mr_worker_view made;
     (void)context;
-    const bool good = mr_mirror_open(&made, 1, 8, 4) == 0;
-    mr_mirror_close(&made);
+    const bool good = mr_worker_view_open(&made, 1, 8, 4) == 0;
+    mr_worker_view_close(&made);
     return good;
 }
 
@@ -49,9 +49,10 @@ static bool opener(void *context)
     struct mr_error error = {.text = ""};
     static const struct mr_aead_key key = {.key = {1}};
     struct mr_opener *made = mr_opener_open(*kind, 4, &error);
-    if (made == NULL)
+    if (!made) {
         assert_string_not_equal(error.text, "");
-    const bool good = made != NULL && mr_opener_key(made, 3, &key) == 0;
+    }
+    const bool good = made && mr_opener_key(made, 3, &key) == 0;
     mr_opener_close(made);
     return good;
 }
@@ -79,8 +80,9 @@ static bool sessions(void *context)
     assert_int_equal(mr_layout_init(&layout, 16, 1000, 0, 256), 0);
     mr_sessions_begin(made, 7, &layout, 128);
     const bool good = mr_sessions_admit(made, mr_upload_id_make(1, 0, 5), 0, &keys, 0) == 0;
-    if (!good) /* no session then, and no slot taken */
+    if (!good) { /* no session then, and no slot taken */
         assert_int_equal(mr_sessions_slots_free(made), 3);
+    }
     mr_sessions_close(made);
     return good;
 }
@@ -134,7 +136,7 @@ static void test_bulk_opener(void **state)
     struct mr_error error;
     (void)state;
     struct mr_opener *made = mr_opener_open(kind, 4, &error);
-    if (made == NULL) {
+    if (!made) {
         print_message("no intel-ipsec-mb here: %s\n", error.text);
         skip();
     }

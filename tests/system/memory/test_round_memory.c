@@ -73,7 +73,7 @@ static bool seed(struct world *world, unsigned device, struct mr_upload_request 
                    world->devices[device].client_id, &world->devices[device].serial, &seed, &reply);
     world_run(world);
     assert_true(reply.done);
-    if (reply.code == MR_VERDICT_OK) {
+    if (reply.code == MR_REFUSAL_NONE) {
         const bool before = failing_spare(true);
         if (mr_receipt_decode(&request->receipts[request->receipt_count++], (char *)reply.body,
                               reply.length, &error) != 0) {
@@ -81,7 +81,7 @@ static bool seed(struct world *world, unsigned device, struct mr_upload_request 
         }
         failing_spare(before);
     }
-    const bool good = reply.code == MR_VERDICT_OK;
+    const bool good = reply.code == MR_REFUSAL_NONE;
     if (!good) {
         assert_string_not_equal(reply.text, "");
     }
@@ -100,7 +100,7 @@ static bool upload(struct world *world, unsigned device)
     world_admit(world, device, &request, &reply);
     world_run(world);
     assert_true(reply.done);
-    if (reply.code != MR_VERDICT_OK) {
+    if (reply.code != MR_REFUSAL_NONE) {
         assert_string_not_equal(reply.text, "");
         return false;
     }
@@ -146,13 +146,13 @@ static bool outcome(struct world *world)
 
 static bool whole_round(void *context)
 {
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     failing_spare(true);
     struct world *world = open_world(NULL);
     failing_spare(false);
     (void)context;
-    if (world_begin(world, &verdict) != MR_VERDICT_OK) {
-        assert_string_not_equal(verdict.text, "");
+    if (world_begin(world, &refusal) != MR_REFUSAL_NONE) {
+        assert_string_not_equal(refusal.text, "");
     } else if (world_state(world, NULL) == MR_LEAD_OPEN && upload_all(world)) {
         world_advance(world, 30000);
     }
@@ -186,9 +186,9 @@ static bool second_attempt(void *context)
     world_run(world);
     failing_spare(true);
     assert_true(reply.done);
-    const bool granted = reply.code == MR_VERDICT_OK;
+    const bool granted = reply.code == MR_REFUSAL_NONE;
     if (!granted) { /* or a receipt that could not be checked */
-        assert_true(reply.code == MR_VERDICT_BUSY || reply.code == MR_VERDICT_BAD_RECEIPT);
+        assert_true(reply.code == MR_REFUSAL_BUSY || reply.code == MR_REFUSAL_BAD_RECEIPT);
     }
     const struct mr_upload_status status = world_status(world, 0, first);
     assert_true(status.state == MR_UPLOAD_RECEIVING || status.reason == MR_REASON_SUPERSEDED);
@@ -233,7 +233,7 @@ static bool ask_again(void *context)
     struct reply reply = {.done = false};
     world_ask(again->world, 1, again->step, question->body, question->length, &reply);
     assert_true(reply.done);
-    const bool good = reply.code == MR_VERDICT_OK;
+    const bool good = reply.code == MR_REFUSAL_NONE;
     if (good) {
         assert_int_equal(reply.length, answer->length);
         assert_memory_equal(reply.body, answer->body, answer->length);

@@ -14,15 +14,15 @@ static bool lead(void *context)
 {
     static const struct mr_lead_listener listener = {.changed = changed};
     struct room *room = context;
-    struct mr_lead_run *run = NULL;
+    struct mr_lead_driver *run = NULL;
     struct mr_error error = {.text = ""};
-    const bool good = mr_lead_run_open(&run, &room->shared, &listener, &error) == 0;
+    const bool good = mr_lead_driver_open(&run, &room->shared, &listener, &error) == 0;
     if (good) {
         struct mr_lead_report report;
-        mr_lead_report(mr_lead_run_core(run), &report);
+        mr_lead_report(mr_lead_driver_core(run), &report);
         assert_int_equal(report.state, expected_lead);
-        mr_lead_run_stop(run);
-        mr_lead_run_close(run);
+        mr_lead_driver_stop(run);
+        mr_lead_driver_close(run);
     } else {
         assert_null(run);
         assert_string_not_equal(error.text, "");
@@ -34,13 +34,13 @@ static bool helper(void *context)
 {
     static const struct mr_helper_listener listener = {.context = NULL};
     struct room *room = context;
-    struct mr_helper_run *run = NULL;
+    struct mr_helper_driver *run = NULL;
     struct mr_error error = {.text = ""};
-    const bool good = mr_helper_run_open(&run, &room->shared, &listener, &error) == 0;
+    const bool good = mr_helper_driver_open(&run, &room->shared, &listener, &error) == 0;
     if (good) {
-        assert_null(mr_helper_terms(mr_helper_run_core(run)));
-        mr_helper_run_stop(run);
-        mr_helper_run_close(run);
+        assert_null(mr_helper_terms(mr_helper_driver_core(run)));
+        mr_helper_driver_stop(run);
+        mr_helper_driver_close(run);
     } else {
         assert_null(run);
         assert_string_not_equal(error.text, "");
@@ -68,8 +68,8 @@ static void test_helper(void **state)
 
 static bool has_ended(void *context)
 {
-    struct mr_round_past past;
-    return mr_lead_run_history(context, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
+    struct mr_round_history past;
+    return mr_lead_driver_history(context, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
 }
 
 /* A record that cannot be read does not make a round that has ended go on. */
@@ -80,19 +80,19 @@ static void test_lead_with_a_round(void **state)
         "\"0000000000000000000000000000000000000000000000000000000000000000\"}";
     static const struct mr_lead_listener listener = {.changed = changed};
     struct room *room = room_open(0);
-    struct mr_lead_run *run;
+    struct mr_lead_driver *run;
     struct mr_error error;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     uint64_t round;
     (void)state;
-    assert_int_equal(mr_lead_run_open(&run, &room->shared, &listener, &error), 0);
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_int_equal(mr_lead_run_begin(run, &wish, &round, &verdict), MR_VERDICT_OK);
+    assert_int_equal(mr_lead_driver_open(&run, &room->shared, &listener, &error), 0);
+    mr_round_params_init(&params, &room->config.round);
+    assert_int_equal(mr_lead_driver_begin(run, &params, &round, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_ended, run);
-    mr_lead_run_stop(run);
+    mr_lead_driver_stop(run);
     room_drain(room);
-    mr_lead_run_close(run);
+    mr_lead_driver_close(run);
     room_put(room, "rounds/1.json", record, sizeof record - 1);
     room_restart(room);
     expected_lead = MR_LEAD_PUBLISHED;

@@ -99,8 +99,9 @@ static bool upload_keys(void *context)
     struct mr_upload_keys keys;
     (void)context;
     memset(&keys, 0, sizeof keys);
-    if (mr_upload_keys_derive(&keys, key) == 0)
+    if (mr_upload_keys_derive(&keys, key) == 0) {
         return true;
+    }
     assert_memory_equal(&keys, &nothing, sizeof keys);
     return false;
 }
@@ -110,8 +111,9 @@ static bool seal(struct mr_aead *aead, const struct mr_aead_key *aead_key)
     uint8_t plain[64] = {5}, cipher[64], tag[MR_TAG_BYTES], again[64];
     if (mr_aead_rekey(aead, aead_key) != 0 ||
         mr_aead_seal(aead, 9, hash, sizeof hash, plain, sizeof plain, cipher, tag) != 0 ||
-        mr_aead_unseal(aead, 9, hash, sizeof hash, cipher, sizeof cipher, tag, again) != 0)
+        mr_aead_unseal(aead, 9, hash, sizeof hash, cipher, sizeof cipher, tag, again) != 0) {
         return false;
+    }
     assert_memory_equal(again, plain, sizeof plain);
     return true;
 }
@@ -121,7 +123,7 @@ static bool aead(void *context)
     static const struct mr_aead_key aead_key = {.key = {1}, .iv = {2}};
     struct mr_aead *made = mr_aead_open();
     (void)context;
-    const bool good = made != NULL && seal(made, &aead_key);
+    const bool good = made && seal(made, &aead_key);
     mr_aead_close(made);
     return good;
 }
@@ -147,9 +149,8 @@ static void test_keys(void **state)
         failing_json(true);                                                                        \
         char *text = mr_##name##_encode(&message);                                                 \
         failing_json(false);                                                                       \
-        const bool good =                                                                          \
-            text != NULL && mr_##name##_decode(&again, text, strlen(text), &error) == 0;           \
-        if (text != NULL && !good)                                                                 \
+        const bool good = text && mr_##name##_decode(&again, text, strlen(text), &error) == 0;     \
+        if (text && !good)                                                                         \
             assert_string_not_equal(error.text, "");                                               \
         free(text);                                                                                \
         return good;                                                                               \
@@ -162,7 +163,7 @@ BODY(upload_grant, .upload_id = 5, .udp_host = "127.0.0.1", .udp_port = 9)
 BODY(upload_status, .state = MR_UPLOAD_STAGED)
 BODY(peer_signature, .hub_index = 1)
 BODY(peer_model, .hub_index = 1)
-BODY(refusal, .code = "busy", .message = "not now")
+BODY(refusal, .code = MR_REFUSAL_BUSY, .text = "not now")
 
 static void test_bodies(void **state)
 {
@@ -192,7 +193,7 @@ static bool write_header(void *context)
     uint8_t *bytes = mr_safetensors_header(tensors, 2, &length);
     failing_json(false);
     free(bytes);
-    return bytes != NULL;
+    return bytes;
 }
 
 struct file {

@@ -92,8 +92,9 @@ static struct mr_datagram honest_header(struct flood *flood)
         struct mr_datagram seen;
         memcpy(packet, flood->headers->bytes[draw(flood) % kept], MR_DATAGRAM_HEADER_BYTES);
         const size_t total = (size_t)mr_be16_get(packet + 6) + MR_DATAGRAM_OVERHEAD;
-        if (total <= sizeof packet && mr_datagram_decode(&seen, packet, total) == MR_DATAGRAM_OK)
+        if (total <= sizeof packet && mr_datagram_decode(&seen, packet, total) == MR_DATAGRAM_OK) {
             header = seen;
+        }
     }
     return header;
 }
@@ -140,12 +141,13 @@ static size_t forge(struct flood *flood, uint8_t *bytes)
         const uint64_t noise = draw(flood);
         memcpy(bytes + i, &noise, sizeof noise);
     }
-    if (forgery == BAD_MAGIC)
+    if (forgery == BAD_MAGIC) {
         bytes[0] ^= 0x20;
-    else if (forgery == BAD_VERSION)
+    } else if (forgery == BAD_VERSION) {
         bytes[2]++;
-    else if (forgery == BAD_FLAGS)
+    } else if (forgery == BAD_FLAGS) {
         bytes[5] = 1;
+    }
     return forgery == TRUNCATED ? length - 1 : forgery == OVERSIZED ? length + 1 : length;
 }
 
@@ -176,9 +178,11 @@ static void listen_back(struct flood *flood)
 {
     uint8_t bytes[2048];
 
-    for (unsigned i = 0; i < PORTS; i++)
-        for (ssize_t n; (n = recv(flood->fds[i], bytes, sizeof bytes, MSG_DONTWAIT)) >= 0;)
+    for (unsigned i = 0; i < PORTS; i++) {
+        for (ssize_t n; (n = recv(flood->fds[i], bytes, sizeof bytes, MSG_DONTWAIT)) >= 0;) {
             flood->back_bytes += (uint64_t)n;
+        }
+    }
 }
 
 /* At the pace of a clock that began with the first packet, and never faster to catch up. */
@@ -189,12 +193,14 @@ static void send_all(struct flood *flood, uint64_t rate)
     uint64_t due_ns = began_ns;
 
     while (poll(&input, 1, 0) == 0) {
-        for (unsigned i = 0; i < BATCH; i++)
+        for (unsigned i = 0; i < BATCH; i++) {
             prepare(flood, i);
+        }
         const int n =
             sendmmsg(flood->fds[draw(flood) % PORTS], flood->messages, BATCH, MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != ENOBUFS)
+        if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
             fail("sendmmsg");
+        }
         flood->sent += n > 0 ? (uint64_t)n : 0;
         due_ns += (uint64_t)BATCH * 1000000000 / rate;
         const uint64_t now = now_ns();
@@ -214,8 +220,9 @@ static const struct headers *honest_headers(const char *path)
     const struct headers *headers =
         fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *headers, PROT_READ, MAP_SHARED, fd, 0);
 
-    if (headers == MAP_FAILED)
+    if (headers == MAP_FAILED) {
         fail(path);
+    }
     close(fd);
     return headers;
 }
@@ -237,8 +244,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < PORTS; i++) {
         const struct sockaddr_in any = {.sin_family = AF_INET};
         flood.fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (flood.fds[i] < 0 || bind(flood.fds[i], (const struct sockaddr *)&any, sizeof any) != 0)
+        if (flood.fds[i] < 0 ||
+            bind(flood.fds[i], (const struct sockaddr *)&any, sizeof any) != 0) {
             fail("a socket");
+        }
     }
     send_all(&flood, strtoull(argv[4], NULL, 10));
     listen_back(&flood);

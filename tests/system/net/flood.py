@@ -64,7 +64,7 @@ class Round:
         fed.relay.ask("begin")
         flood = None
         if rate > 0:
-            flood = Talker(*fed.network.strangers, fed.program("tests", "net", "net_flood"),
+            flood = Talker(*fed.network.strangers, fed.program("tests", "system", "net", "net_flood"),
                            FAR_HUBS, fed.udp_ports[0], SOURCES, rate, fed.headers)
             wait_for(lambda: fed.network.counted("INPUT", None, TO_STRANGERS)[0] > before.forged,
                      "the flood to begin")

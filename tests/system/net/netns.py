@@ -175,7 +175,7 @@ class NetRounds(Rounds):
         return text
 
     def start(self):
-        self.relay = Talker(*self.network.devices, self.program("tests", "net", "net_relay"),
+        self.relay = Talker(*self.network.devices, self.program("tests", "system", "net", "net_relay"),
                             DEVICES, self.udp_ports[0], HUBS, self.delay_us, self.late_percent,
                             self.late_us, self.headers)
         self.relay.hear()

@@ -3,9 +3,9 @@
  *
  *   net_relay LISTEN_HOST PORT HUB_HOST DELAY_US LATE_PERCENT LATE_US [HEADERS]
  *
- * Every sender gets a socket of its own towards the hub. HEADERS is a file of tests/system/net/headers.h.
- * On standard input: "account" is answered with what went to the hub since the last "begin"; the
- * end of it ends the relay. */
+ * Every sender gets a socket of its own towards the hub. HEADERS is a file of
+ * tests/system/net/headers.h. On standard input: "account" is answered with what went to the hub
+ * since the last "begin"; the end of it ends the relay. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -78,8 +78,9 @@ static int open_socket(void)
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int bytes = BUFFER;
 
-    if (fd < 0)
+    if (fd < 0) {
         fail("socket");
+    }
     /* Beyond the machine's limit where this process may. */
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     return fd;
@@ -105,10 +106,12 @@ static struct late *heap_pop(struct relay *relay)
 
     for (unsigned child; (child = 2 * at + 1) < relay->waiting; at = child) {
         if (child + 1 < relay->waiting &&
-            relay->heap[child + 1]->due_us < relay->heap[child]->due_us)
+            relay->heap[child + 1]->due_us < relay->heap[child]->due_us) {
             child++;
-        if (last->due_us <= relay->heap[child]->due_us)
+        }
+        if (last->due_us <= relay->heap[child]->due_us) {
             break;
+        }
         relay->heap[at] = relay->heap[child];
     }
     relay->heap[at] = last;
@@ -119,11 +122,13 @@ static struct late *late_new(struct relay *relay)
 {
     struct late *late;
 
-    if (relay->spares > 0)
+    if (relay->spares > 0) {
         return relay->spare[--relay->spares];
+    }
     late = malloc(sizeof *late);
-    if (late == NULL)
+    if (!late) {
         fail("out of memory");
+    }
     return late;
 }
 
@@ -146,11 +151,14 @@ static uint32_t sender_of(struct relay *relay, const struct sockaddr_in *from)
 {
     uint32_t i = 0;
 
-    while (i < relay->sender_count && (relay->senders[i].sin_port != from->sin_port ||
-                                       relay->senders[i].sin_addr.s_addr != from->sin_addr.s_addr))
+    while (i < relay->sender_count &&
+           (relay->senders[i].sin_port != from->sin_port ||
+            relay->senders[i].sin_addr.s_addr != from->sin_addr.s_addr)) {
         i++;
-    if (i < relay->sender_count)
+    }
+    if (i < relay->sender_count) {
         return i;
+    }
     /* A place again: a device's socket lasts for one upload. */
     if (i == SENDERS) {
         i = (uint32_t)(draw(relay) % SENDERS);
@@ -159,8 +167,9 @@ static uint32_t sender_of(struct relay *relay, const struct sockaddr_in *from)
         relay->sender_count++;
     }
     const int fd = open_socket();
-    if (connect(fd, (const struct sockaddr *)&relay->hub, sizeof relay->hub) != 0)
+    if (connect(fd, (const struct sockaddr *)&relay->hub, sizeof relay->hub) != 0) {
         fail("the way to the hub");
+    }
     relay->senders[i] = *from;
     relay->polls[FIRST_POLLS + i] = (struct pollfd){.fd = fd, .events = POLLIN};
     return i;
@@ -189,8 +198,9 @@ static void show_header(struct relay *relay, const struct late *late)
 {
     struct headers *headers = relay->headers;
 
-    if (headers == NULL || late->length < MR_DATAGRAM_HEADER_BYTES)
+    if (!headers || late->length < MR_DATAGRAM_HEADER_BYTES) {
         return;
+    }
     memcpy(headers->bytes[headers->written % HEADERS_KEPT], late->bytes, MR_DATAGRAM_HEADER_BYTES);
     headers->written++;
 }
@@ -200,8 +210,9 @@ static void deliver(struct relay *relay, struct late *late)
     if (late->to_hub) {
         if (send(relay->polls[FIRST_POLLS + late->sender].fd, late->bytes, late->length, 0) >= 0) {
             relay->last_us = now_us();
-            if (relay->sent++ == 0)
+            if (relay->sent++ == 0) {
                 relay->first_us = relay->last_us;
+            }
             show_header(relay, late);
         }
     } else {
@@ -209,18 +220,20 @@ static void deliver(struct relay *relay, struct late *late)
         (void)sendto(relay->polls[1].fd, late->bytes, late->length, 0, (const struct sockaddr *)to,
                      sizeof *to);
     }
-    if (relay->spares < QUEUE)
+    if (relay->spares < QUEUE) {
         relay->spare[relay->spares++] = late;
-    else
+    } else {
         free(late);
+    }
 }
 
 static bool answer(struct relay *relay)
 {
     char line[64];
 
-    if (fgets(line, sizeof line, stdin) == NULL)
+    if (!fgets(line, sizeof line, stdin)) {
         return false;
+    }
     if (strcmp(line, "begin\n") == 0) {
         relay->sent = 0;
         relay->overflow = 0;
@@ -238,22 +251,27 @@ static void carry(struct relay *relay)
     for (;;) {
         const uint64_t now = now_us();
         struct timespec wait = {.tv_sec = 1};
-        while (relay->waiting > 0 && relay->heap[0]->due_us <= now)
+        while (relay->waiting > 0 && relay->heap[0]->due_us <= now) {
             deliver(relay, heap_pop(relay));
+        }
         if (relay->waiting > 0) {
             const uint64_t left = relay->heap[0]->due_us - now;
             wait = (struct timespec){.tv_sec = (time_t)(left / 1000000),
                                      .tv_nsec = (long)(left % 1000000) * 1000};
         }
-        if (ppoll(relay->polls, FIRST_POLLS + relay->sender_count, &wait, NULL) < 0)
+        if (ppoll(relay->polls, FIRST_POLLS + relay->sender_count, &wait, NULL) < 0) {
             fail("ppoll");
-        if (relay->polls[0].revents != 0 && !answer(relay))
+        }
+        if (relay->polls[0].revents != 0 && !answer(relay)) {
             return;
+        }
         const unsigned count = relay->sender_count;
         take(relay, relay->polls[1].fd, true, 0);
-        for (unsigned i = 0; i < count; i++)
-            if (relay->polls[FIRST_POLLS + i].revents != 0)
+        for (unsigned i = 0; i < count; i++) {
+            if (relay->polls[FIRST_POLLS + i].revents != 0) {
                 take(relay, relay->polls[FIRST_POLLS + i].fd, false, i);
+            }
+        }
     }
 }
 
@@ -261,11 +279,13 @@ static void show_headers(struct relay *relay, const char *path)
 {
     const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    if (fd < 0 || ftruncate(fd, sizeof *relay->headers) != 0)
+    if (fd < 0 || ftruncate(fd, sizeof *relay->headers) != 0) {
         fail(path);
+    }
     relay->headers = mmap(NULL, sizeof *relay->headers, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (relay->headers == MAP_FAILED)
+    if (relay->headers == MAP_FAILED) {
         fail(path);
+    }
     close(fd);
 }
 
@@ -282,17 +302,20 @@ int main(int argc, char **argv)
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = port};
     relay.hub = own;
     if (inet_pton(AF_INET, argv[1], &own.sin_addr) != 1 ||
-        inet_pton(AF_INET, argv[3], &relay.hub.sin_addr) != 1)
+        inet_pton(AF_INET, argv[3], &relay.hub.sin_addr) != 1) {
         fail("not an IPv4 address");
+    }
     relay.delay_us = strtoull(argv[4], NULL, 10);
     relay.late_percent = (unsigned)strtoul(argv[5], NULL, 10);
     relay.late_us = strtoull(argv[6], NULL, 10) + 1;
-    if (argc > 7)
+    if (argc > 7) {
         show_headers(&relay, argv[7]);
+    }
     relay.polls[0] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
     relay.polls[1] = (struct pollfd){.fd = open_socket(), .events = POLLIN};
-    if (bind(relay.polls[1].fd, (const struct sockaddr *)&own, sizeof own) != 0)
+    if (bind(relay.polls[1].fd, (const struct sockaddr *)&own, sizeof own) != 0) {
         fail("bind");
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     puts("READY");
     carry(&relay);

@@ -81,8 +81,9 @@ void fake_announce(struct fake *fake)
     }
     size_t length = mr_announcement_encode(canonical, &fake->announcement);
     CHECK(!mr_round_terms_decode(&fake->terms, canonical, length, &error));
-    for (unsigned i = 0; i < fake->hub_count; i++)
+    for (unsigned i = 0; i < fake->hub_count; i++) {
         CHECK(!mr_announcement_sign(signatures[i], fake->terms.hash, fake->private_keys[i]));
+    }
     fake->envelope_bytes =
         mr_announcement_seal(fake->envelope, canonical, length,
                              (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, fake->hub_count);
@@ -141,13 +142,14 @@ void fake_fini(struct fake *fake)
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", fake->dir);
     CHECK(system(command) == 0);
-    if (fake->receiving)
+    if (fake->receiving) {
         receiver_fini(&fake->receiver);
+    }
     free(fake->committed);
     free(fake->model);
 }
 
-/* --- the world ------------------------------------------------------------------------------- */
+/* --- the env ------------------------------------------------------------------------------- */
 
 static uint64_t now_us(void *context)
 {
@@ -168,8 +170,9 @@ static void sleep_ms(void *context, unsigned ms)
 static int random_bytes(void *context, uint8_t *out, size_t bytes)
 {
     struct fake *fake = context;
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
         out[i] = (uint8_t)(mr_sgd_random_next(&fake->random) >> 24);
+    }
     return 0;
 }
 
@@ -186,8 +189,9 @@ static int connect_hub(void *context, const struct mr_h2_endpoint *endpoint, uns
     struct fake *fake = context;
     (void)timeout_ms;
     fake->now_us += 2000;
-    if (fake->refuse_certificate)
+    if (fake->refuse_certificate) {
         return mr_error_set(error, "the certificate is not trusted"), MR_H2_REFUSED;
+    }
     if (fake->refuse_connects) {
         fake->refuse_connects--;
         return mr_error_set(error, "connection refused"), MR_H2_UNREACHABLE;
@@ -214,16 +218,18 @@ static int request(void *context, void *connection, const char *method, const ch
     struct fake *fake = context;
     struct connection *c = connection;
     CHECK(whole_ms >= timeout_ms);
-    if (strncmp(path, "/v1/models/", 11) == 0)
+    if (strncmp(path, "/v1/models/", 11) == 0) {
         fake->models_whole_ms = whole_ms;
-    else if (strcmp(method, "PUT") == 0)
+    } else if (strcmp(method, "PUT") == 0) {
         fake->puts_whole_ms = whole_ms;
-    else
+    } else {
         fake->others_extended += whole_ms > timeout_ms;
+    }
     (void)content_type;
     fake->now_us += 1000;
-    if (fake->idle_ms && fake->now_us - c->used_us > (uint64_t)fake->idle_ms * 1000)
+    if (fake->idle_ms && fake->now_us - c->used_us > (uint64_t)fake->idle_ms * 1000) {
         return mr_error_set(error, "it closed the connection"), MR_H2_BROKEN;
+    }
     int failure = fake_route(fake, c->hub, c->number, method, path, body, length, timeout_ms,
                              response, error);
     CHECK(failure || response->length <= body_max);
@@ -260,15 +266,16 @@ static void udp_close(void *context, void *udp)
     (void)udp;
 }
 
-static void udp_send(void *context, void *udp, const struct mr_world_datagrams *datagrams)
+static void udp_send(void *context, void *udp, const struct mr_device_env_datagrams *datagrams)
 {
     struct fake *fake = context;
     (void)udp;
-    for (unsigned i = 0; i < datagrams->count; i++)
+    for (unsigned i = 0; i < datagrams->count; i++) {
         if (fake->receiving && !lost(fake)) {
             receiver_take(&fake->receiver, datagrams->bytes[i], datagrams->lengths[i]);
             fake->acks_due++;
         }
+    }
 }
 
 static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacity,
@@ -293,21 +300,21 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
     return 0;
 }
 
-void fake_world(struct fake *fake, struct mr_world *world)
+void fake_world(struct fake *fake, struct mr_device_env *env)
 {
-    *world = (struct mr_world){.context = fake,
-                               .now_us = now_us,
-                               .unix_ms = unix_ms,
-                               .sleep_ms = sleep_ms,
-                               .random = random_bytes,
-                               .connect = connect_hub,
-                               .disconnect = disconnect,
-                               .request = request,
-                               .exporter = exporter,
-                               .udp_open = udp_open,
-                               .udp_close = udp_close,
-                               .udp_send = udp_send,
-                               .udp_receive = udp_receive};
+    *env = (struct mr_device_env){.context = fake,
+                                  .now_us = now_us,
+                                  .unix_ms = unix_ms,
+                                  .sleep_ms = sleep_ms,
+                                  .random = random_bytes,
+                                  .connect = connect_hub,
+                                  .disconnect = disconnect,
+                                  .request = request,
+                                  .exporter = exporter,
+                                  .udp_open = udp_open,
+                                  .udp_close = udp_close,
+                                  .udp_send = udp_send,
+                                  .udp_receive = udp_receive};
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -317,7 +324,7 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
 {
     char certificate[128], keys[MR_HUBS_MAX][65];
     struct mre_hub hubs[MR_HUBS_MAX];
-    struct mr_world world;
+    struct mr_device_env env;
     struct mre_client *client;
     struct mre_outcome outcome;
     snprintf(certificate, sizeof certificate, "%s/device.pem", fake->dir);
@@ -339,8 +346,8 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                   .hub_count = fake->hub_count,
                                   .transport = transport,
                                   .dump_dir = dump_dir};
-    fake_world(fake, &world);
-    if (mr_client_open_in(&client, &options, &world, &outcome)) {
+    fake_world(fake, &env);
+    if (mr_client_open_in(&client, &options, &env, &outcome)) {
         fprintf(stderr, "%s\n", outcome.text);
         abort();
     }

@@ -1,5 +1,5 @@
 /* fake.h - a federation inside the test: hubs with real keys, real receipts and real masks, behind
- * a world (edge-client/session/device_env.h) with a virtual clock. Knobs make it misbehave. */
+ * a env (edge-client/session/device_env.h) with a virtual clock. Knobs make it misbehave. */
 #ifndef MRE_TEST_FAKE_H
 #define MRE_TEST_FAKE_H
 
@@ -72,7 +72,7 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits);
 void fake_fini(struct fake *fake);
 /* Signs the announcement again after a change. */
 void fake_announce(struct fake *fake);
-void fake_world(struct fake *fake, struct mr_world *world);
+void fake_world(struct fake *fake, struct mr_device_env *env);
 /* Opens a client of this federation. */
 struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                const char *dump_dir);

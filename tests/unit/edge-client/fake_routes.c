@@ -26,8 +26,9 @@ static int answer(struct mr_h2_response *response, int status, const void *body,
     response->status = status;
     response->body = malloc(length + 1);
     CHECK(response->body);
-    if (length)
+    if (length) {
         memcpy(response->body, body, length);
+    }
     response->body[length] = 0;
     response->length = length;
     return MR_H2_OK;
@@ -43,18 +44,20 @@ static int answer_text(struct mr_h2_response *response, int status, char *text)
 
 static int refuse(struct mr_h2_response *response, const char *code, uint32_t retry_after_ms)
 {
-    struct mr_refusal refusal = {.message = "as the test asked", .retry_after_ms = retry_after_ms};
-    snprintf(refusal.code, sizeof refusal.code, "%s", code);
-    int status = mr_refusal_status(code);
-    return answer_text(response, status ? status : 400, mr_refusal_encode(&refusal));
+    struct mr_refusal refusal = {.text = "as the test asked", .retry_after_ms = retry_after_ms};
+    refusal.code = mr_refusal_code_of(code);
+    snprintf(refusal.name, sizeof refusal.name, "%s", code);
+    int status = refusal.code == MR_REFUSAL_UNKNOWN ? 400 : mr_refusal_status(refusal.code);
+    return answer_text(response, status, mr_refusal_encode(&refusal));
 }
 
 /* Whether this question is refused for now; one less of them is to come. */
 static bool is_busy(struct fake *fake, unsigned *times, unsigned hub,
                     struct mr_h2_response *response)
 {
-    if (!*times)
+    if (!*times) {
         return false;
+    }
     --*times;
     fake->quiet_until_us[hub] = fake->now_us + (uint64_t)fake->busy_ms * 1000;
     refuse(response, fake->busy_code, fake->busy_ms);
@@ -73,8 +76,9 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
 {
     uint64_t after;
     unsigned wait_ms;
-    if (is_busy(fake, &fake->busy_currents, 0, response))
+    if (is_busy(fake, &fake->busy_currents, 0, response)) {
         return MR_H2_OK;
+    }
     CHECK(sscanf(path, "/v1/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after, &wait_ms) == 2);
     if (after >= fake->announcement.round) {
         fake->now_us += (uint64_t)wait_ms * 1000;
@@ -95,8 +99,9 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
         return lost_connection(error);
     }
     answer(response, 200, fake->model, fake->model_bytes);
-    if (fake->corrupt_model)
+    if (fake->corrupt_model) {
         response->body[fake->model_bytes - 1] ^= 1;
+    }
     return MR_H2_OK;
 }
 
@@ -109,8 +114,9 @@ static void begin(struct fake *fake, unsigned connection, const struct mr_upload
     mr_exporter_context(context, &scope);
     fake_exporter(ekm, connection, context);
     CHECK(!mr_upload_keys_derive(&keys, ekm));
-    if (fake->receiving)
+    if (fake->receiving) {
         receiver_fini(&fake->receiver);
+    }
     receiver_init(&fake->receiver, &fake->terms.layout, UPLOAD_ID + request->attempt,
                   fake->announcement.round, request->attempt, &keys, 4);
     fake->receiving = true;
@@ -126,16 +132,20 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     struct mr_upload_request request;
     CHECK(!mr_upload_request_decode(&request, body, length, error));
     CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
-    for (unsigned i = 0; i < request.receipt_count; i++)
+    for (unsigned i = 0; i < request.receipt_count; i++) {
         CHECK(!mr_receipt_verify(request.receipts[i].signature, fake->terms.hash, client_id,
                                  (uint16_t)(5 + i), request.attempt,
                                  fake->announcement.hubs[i + 1].public_key));
-    if (is_busy(fake, &fake->busy, 0, response))
+    }
+    if (is_busy(fake, &fake->busy, 0, response)) {
         return MR_H2_OK;
-    if (fake->refuse_grant)
+    }
+    if (fake->refuse_grant) {
         return refuse(response, fake->refuse_grant, 0);
-    if (fake->receiving && request.attempt <= fake->last_attempt)
+    }
+    if (fake->receiving && request.attempt <= fake->last_attempt) {
         return refuse(response, "bad_attempt", 0);
+    }
     fake->grants++;
     CHECK(fake->last_connection != connection || fake->last_attempt != request.attempt);
     fake->last_connection = connection;
@@ -155,8 +165,9 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
 /* A lead that has just restarted knows nothing of an upload that it had not committed. */
 static bool forgets(struct fake *fake)
 {
-    if (!fake->forget_uploads || !fake->receiving || fake->state == MR_UPLOAD_COMMITTED)
+    if (!fake->forget_uploads || !fake->receiving || fake->state == MR_UPLOAD_COMMITTED) {
         return false;
+    }
     fake->forget_uploads--;
     fake->receiving = false;
     receiver_fini(&fake->receiver);
@@ -165,15 +176,19 @@ static bool forgets(struct fake *fake)
 
 static void settle(struct fake *fake)
 {
-    if (fake->receiving && fake->receiver.received == fake->terms.layout.chunks)
+    if (fake->receiving && fake->receiver.received == fake->terms.layout.chunks) {
         fake->state = MR_UPLOAD_STAGED;
-    if (fake->refuse_upload)
+    }
+    if (fake->refuse_upload) {
         fake->state = MR_UPLOAD_REFUSED;
-    if (fake->state != MR_UPLOAD_STAGED)
+    }
+    if (fake->state != MR_UPLOAD_STAGED) {
         return;
+    }
     memcpy(fake->first_share[fake->last_attempt], fake->receiver.share, 64);
-    if (fake->hold_staged)
+    if (fake->hold_staged) {
         return;
+    }
     fake->state = MR_UPLOAD_COMMITTED;
     free(fake->committed);
     fake->committed = aligned_alloc(64, fake->terms.layout.share_bytes);
@@ -185,16 +200,20 @@ static int status(struct fake *fake, struct mr_h2_response *response, unsigned t
 {
     struct mr_upload_status told = {.state = fake->state, .reason = MR_REASON_NONE};
     fake->statuses++;
-    if (is_busy(fake, &fake->busy_statuses, 0, response))
+    if (is_busy(fake, &fake->busy_statuses, 0, response)) {
         return MR_H2_OK;
-    if (forgets(fake))
+    }
+    if (forgets(fake)) {
         return refuse(response, "not_found", 0);
-    if (told.state == MR_UPLOAD_STAGED)
+    }
+    if (told.state == MR_UPLOAD_STAGED) {
         fake->now_us += (uint64_t)timeout_ms * 500;
+    }
     settle(fake);
     told.state = fake->state;
-    if (told.state == MR_UPLOAD_REFUSED)
+    if (told.state == MR_UPLOAD_REFUSED) {
         told.reason = fake->refuse_upload;
+    }
     return answer_text(response, 200, mr_upload_status_encode(&told));
 }
 
@@ -202,8 +221,9 @@ static int put(struct fake *fake, const void *body, size_t length, struct mr_h2_
                struct mr_error *error)
 {
     struct mr_upload_status told = {.state = MR_UPLOAD_STAGED};
-    if (is_busy(fake, &fake->busy_puts, 0, response))
+    if (is_busy(fake, &fake->busy_puts, 0, response)) {
         return MR_H2_OK;
+    }
     CHECK(length == fake->terms.layout.share_bytes && fake->receiving);
     if (fake->receiver.received == fake->terms.layout.chunks) {
         CHECK(memcmp(fake->receiver.share, body, length) == 0); /* frozen */
@@ -230,11 +250,13 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
     CHECK(request.attempt < FAKE_ATTEMPTS);
-    if (is_busy(fake, &fake->busy_seeds, hub, response))
+    if (is_busy(fake, &fake->busy_seeds, hub, response)) {
         return MR_H2_OK;
+    }
     uint8_t *known = fake->seeds[request.attempt][hub];
-    if (fake->receipt_lost)
+    if (fake->receipt_lost) {
         CHECK(memcmp(known, request.seed, MR_SEED_BYTES) == 0); /* the same seed again */
+    }
     fake->receipt_lost = fake->break_seeds > 0;
     memcpy(known, request.seed, MR_SEED_BYTES);
     fake->seeds_posted++;
@@ -245,8 +267,9 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
     CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
                            request.attempt, &pair));
-    if (fake->bad_receipts)
+    if (fake->bad_receipts) {
         receipt.signature[5] ^= 1;
+    }
     return answer_text(response, 200, mr_receipt_encode(&receipt));
 }
 
@@ -262,12 +285,15 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
         return seed(fake, hub, body, length, response, error);
     }
     CHECK(hub == 0);
-    if (get && strncmp(path, "/v1/rounds/current", 18) == 0)
+    if (get && strncmp(path, "/v1/rounds/current", 18) == 0) {
         return current(fake, path, response);
-    if (get && strncmp(path, "/v1/models/", 11) == 0)
+    }
+    if (get && strncmp(path, "/v1/models/", 11) == 0) {
         return model(fake, path, response, error);
+    }
     CHECK(uploads);
-    if (strcmp(method, "POST") == 0)
+    if (strcmp(method, "POST") == 0) {
         return grant(fake, connection, body, length, response, error);
+    }
     return get ? status(fake, response, timeout_ms) : put(fake, body, length, response, error);
 }

@@ -11,15 +11,17 @@ int main(int argc, char **argv)
 {
     struct rusage usage;
     int status;
-    if (argc < 2)
+    if (argc < 2) {
         return 2;
+    }
     pid_t pid = fork();
     if (pid == 0) {
         execv(argv[1], argv + 1);
         _exit(127);
     }
-    if (pid < 0 || wait4(pid, &status, 0, &usage) != pid)
+    if (pid < 0 || wait4(pid, &status, 0, &usage) != pid) {
         return 1;
+    }
     fprintf(stderr, "peak_rss_kib %ld\n", usage.ru_maxrss);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -57,10 +57,12 @@ void receiver_take(struct receiver *r, const uint8_t *bytes, size_t length)
     memcpy(r->digests[d.chunk], digest, sizeof digest);
     r->seen[d.chunk] = 1;
     r->received++;
-    while (r->base < r->layout->chunks && r->seen[r->base])
+    while (r->base < r->layout->chunks && r->seen[r->base]) {
         r->base++;
-    if (r->received == r->layout->chunks && r->state == MR_UPLOAD_RECEIVING)
+    }
+    if (r->received == r->layout->chunks && r->state == MR_UPLOAD_RECEIVING) {
         r->state = MR_UPLOAD_STAGED;
+    }
 }
 
 size_t receiver_seal(struct receiver *r, uint32_t number, const struct mr_ack *ack, uint8_t *out)
@@ -87,8 +89,10 @@ size_t receiver_ack(struct receiver *r, uint8_t *out)
                          .received = r->received,
                          .window = r->window,
                          .base = r->base};
-    for (uint32_t i = 0; i < 8 * MR_ACK_BITMAP_BYTES && r->base + i < r->layout->chunks; i++)
-        if (r->seen[r->base + i])
+    for (uint32_t i = 0; i < 8 * MR_ACK_BITMAP_BYTES && r->base + i < r->layout->chunks; i++) {
+        if (r->seen[r->base + i]) {
             ack.bitmap[i / 8] |= (uint8_t)(1u << i % 8);
+        }
+    }
     return receiver_seal(r, r->ack_number++, &ack, out);
 }

@@ -16,8 +16,9 @@ static enum mre_trained train(void *context, const struct mre_task *task, float 
                               struct mre_report *report)
 {
     (void)context;
-    for (size_t i = 0; i < task->dimension; i++)
+    for (size_t i = 0; i < task->dimension; i++) {
         vector[i] += 0.01f;
+    }
     report->examples = 10;
     report->loss = 0.5f;
     return MRE_TRAINED_PARAMETERS;

@@ -38,7 +38,7 @@ def measure(build, work, layers, ring_bits):
     fed.ring_bits = ring_bits
     fed.make_identities()
     model, data = f"{work}/initial.safetensors", f"{work}/data.csv"
-    fed.run(fed.program("tests", "demo", "digits-tool"), "init", "--layers", layers, "--seed", "1",
+    fed.run(fed.program("demo", "digits-tool"), "init", "--layers", layers, "--seed", "1",
             "--out", model)
     with open(data, "w", encoding="ascii") as f:
         for i in range(40):
@@ -51,7 +51,7 @@ def measure(build, work, layers, ring_bits):
         for number, transport in enumerate(("udp", "http2")):
             config = fed.device_json(f"{number:03d}", fed.pki, number, number)
             done = subprocess.run(
-                [fed.program("tests", "edge", "peak_rss"),
+                [fed.program("tests", "unit", "edge-client", "peak_rss"),
                  fed.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
                  data, "--rounds", "1", "--patience-ms", "20000", "--transport", transport],
                 capture_output=True, text=True, timeout=90)

@@ -27,8 +27,9 @@ static const struct mr_tensor tensors[] = {
 static void fill(float *x, size_t n, uint64_t seed)
 {
     struct mr_sgd_random random = {.state = seed};
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         x[i] = (float)mr_sgd_random_below(&random, 2001) / 1000 - 1;
+    }
 }
 
 /* Exponential and logarithm against the C library's in double. */
@@ -45,8 +46,9 @@ static void test_real(void **state)
     assert_true(mr_exp_nonpositive(-88) == 0 && mr_exp_nonpositive(-INFINITY) == 0);
     assert_true(isnan(mr_exp_nonpositive(NAN)) && isnan(mr_log_from_one(NAN)));
     assert_true(mr_log_from_one(1) == 0);
-    for (double x = 1; x < 1e300; x *= 1.0009765625)
+    for (double x = 1; x < 1e300; x *= 1.0009765625) {
         assert_true(fabs(mr_log_from_one(x) - log(x)) <= 1e-14 * log(x) + 1e-15);
+    }
 }
 
 /* What a step takes away, over its rate, is the gradient: compared with central differences. */
@@ -99,32 +101,32 @@ static void test_training_learns_and_repeats(void **state)
 {
     (void)state;
     struct mr_mlp_shape shape;
-    struct mr_shard shard;
+    struct mr_dataset dataset;
     struct mr_sgd_config config;
     float first[D], second[D], other[D], loss = 0, loss_before;
     char *path = write_csv("16,0,0,1,0,0\n0,16,0,0,1,1\n0,0,16,0,0,2\n15,1,0,0,0,0\n"
                            "0,14,1,0,0,1\n1,0,15,0,0,2\n");
     assert_int_equal(mr_mlp_shape_init(&shape, tensors, 6, NULL), 0);
     assert_int_equal(mr_sgd_config_parse(&config, "{\"epochs\":1,\"batch\":4}", NULL), 0);
-    assert_int_equal(mr_shard_read(&shard, path, config.feature_scale, NULL), 0);
-    assert_int_equal(shard.count, 6);
-    assert_true(shard.features[0] == 1.0f);
+    assert_int_equal(mr_dataset_read(&dataset, path, config.feature_scale, NULL), 0);
+    assert_int_equal(dataset.count, 6);
+    assert_true(dataset.features[0] == 1.0f);
     fill(first, D, 8);
     memcpy(second, first, sizeof first);
     memcpy(other, first, sizeof first);
     const struct mr_kernels *kernels = mr_kernels_select(UINT32_MAX);
-    assert_int_equal(mr_sgd_train(&shape, first, &shard, &config, 5, kernels, &loss_before), 0);
+    assert_int_equal(mr_sgd_train(&shape, first, &dataset, &config, 5, kernels, &loss_before), 0);
     memcpy(first, second, sizeof first);
     config.epochs = 200;
     config.learning_rate = 0.2f;
-    assert_int_equal(mr_sgd_train(&shape, first, &shard, &config, 5, kernels, &loss), 0);
+    assert_int_equal(mr_sgd_train(&shape, first, &dataset, &config, 5, kernels, &loss), 0);
     assert_int_equal(
-        mr_sgd_train(&shape, second, &shard, &config, 5, mr_kernels_at(MR_CPU_SCALAR), &loss), 0);
-    assert_int_equal(mr_sgd_train(&shape, other, &shard, &config, 6, kernels, &loss), 0);
+        mr_sgd_train(&shape, second, &dataset, &config, 5, mr_kernels_at(MR_CPU_SCALAR), &loss), 0);
+    assert_int_equal(mr_sgd_train(&shape, other, &dataset, &config, 6, kernels, &loss), 0);
     assert_memory_equal(first, second, sizeof first); /* same seed, any kernels: same bits */
     assert_memory_not_equal(first, other, sizeof first);
     assert_true(loss < loss_before / 4);
-    mr_shard_fini(&shard);
+    mr_dataset_fini(&dataset);
     unlink(path);
 }
 
@@ -151,8 +153,9 @@ static void test_bad_options(void **state)
                                       "{\"epochs\": 3, \"epochs\": 4}"};
     struct mr_sgd_config config;
     struct mr_error error;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(mr_sgd_config_parse(&config, bad[i], &error), -1);
+    }
     assert_int_equal(mr_sgd_config_parse(&config, "", &error), 0);
     assert_int_equal(config.epochs, 5);
 }
@@ -166,15 +169,15 @@ static void test_bad_shards(void **state)
                {"1,2,-3\n", "class"},      {"1,2,70000\n", "class"}, {"1,2,3.5\n", "class"},
                {"5\n", "columns"},         {"1,,3\n", "column 2"},   {"1,nan,3\n", "column 2"},
                {"1,2,3\n4,5,6,7\n", ":2:"}};
-    struct mr_shard shard;
+    struct mr_dataset dataset;
     struct mr_error error;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *path = write_csv(bad[i].text);
-        assert_int_equal(mr_shard_read(&shard, path, 1, &error), -1);
+        assert_int_equal(mr_dataset_read(&dataset, path, 1, &error), -1);
         assert_non_null(strstr(error.text, bad[i].says));
         unlink(path);
     }
-    assert_int_equal(mr_shard_read(&shard, "/nonexistent/x.csv", 1, &error), -1);
+    assert_int_equal(mr_dataset_read(&dataset, "/nonexistent/x.csv", 1, &error), -1);
 }
 
 static void test_models_that_do_not_fit(void **state)
@@ -196,9 +199,9 @@ static void test_models_that_do_not_fit(void **state)
     assert_int_equal(mr_mlp_shape_init(&shape, list, 6, &error), -1);
 
     assert_int_equal(mr_mlp_shape_init(&shape, tensors, 6, &error), 0);
-    struct mr_shard narrow = {.columns = 4, .count = 1};
+    struct mr_dataset narrow = {.columns = 4, .count = 1};
     assert_int_equal(mr_sgd_check(&shape, &narrow, &error), -1);
-    struct mr_shard classes = {.columns = 5, .count = 1, .label_max = 3};
+    struct mr_dataset classes = {.columns = 5, .count = 1, .label_max = 3};
     assert_int_equal(mr_sgd_check(&shape, &classes, &error), -1);
 }
 

@@ -30,8 +30,9 @@ static void make_terms(struct mr_round_terms *terms, uint8_t ring_bits, uint32_t
     a->hub_count = (uint8_t)hubs;
     memset(a->rotation_seed, 0x5a, sizeof a->rotation_seed);
     memset(terms->hash, 0xc3, sizeof terms->hash);
-    for (unsigned i = 0; i < hubs; i++)
+    for (unsigned i = 0; i < hubs; i++) {
         a->hubs[i].index = (uint16_t)(10 + i);
+    }
     assert_int_equal(mr_layout_init(&terms->layout, ring_bits, dimension, rotation_log2, 1408), 0);
 }
 
@@ -39,16 +40,18 @@ static float *make_delta(const struct mr_round_terms *terms, float size)
 {
     struct mr_sgd_random random = {.state = 4};
     float *x = aligned_alloc(64, terms->layout.lanes * sizeof *x);
-    for (uint32_t i = 0; i < terms->layout.lanes; i++) /* padding holds rubbish on purpose */
+    for (uint32_t i = 0; i < terms->layout.lanes; i++) { /* padding holds rubbish on purpose */
         x[i] = size * ((float)mr_sgd_random_below(&random, 20001) / 10000 - 1);
+    }
     return x;
 }
 
 static double norm(const float *x, size_t n)
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         sum += (double)x[i] * x[i];
+    }
     return sqrt(sum);
 }
 
@@ -68,17 +71,20 @@ static void test_weight_and_trailer(void **state)
     double drift = norm(x, 100);
     struct mr_training_report report = {.examples = 4, .loss = 1.2345f};
     assert_int_equal(mr_prepare_delta(x, trailer, &terms, &report, best(), NULL), 0);
-    for (uint32_t i = 0; i < 100; i++)
+    for (uint32_t i = 0; i < 100; i++) {
         assert_true(x[i] == before[i] * 0.4f);
-    for (uint32_t i = 100; i < terms.layout.lanes; i++)
+    }
+    for (uint32_t i = 100; i < terms.layout.lanes; i++) {
         assert_true(x[i] == 0);
+    }
     assert_int_equal(trailer[MR_TRAILER_COUNT], 1);
     assert_int_equal(trailer[MR_TRAILER_WEIGHT], 4);
     assert_int_equal(trailer[MR_TRAILER_EXAMPLES], 4);
     assert_int_equal(trailer[MR_TRAILER_LOSS_MILLI], 1235); /* 1234.5 in float is above the half */
     assert_int_equal(trailer[MR_TRAILER_DRIFT_MILLI], (uint32_t)nearbyint(drift * 1000));
-    for (unsigned i = MR_TRAILER_USED; i < MR_TRAILER_LANES; i++)
+    for (unsigned i = MR_TRAILER_USED; i < MR_TRAILER_LANES; i++) {
         assert_int_equal(trailer[i], 0);
+    }
 
     memcpy(x, before, 100 * sizeof *x); /* more examples than weight_max: whole weight, no more */
     report = (struct mr_training_report){.examples = 5000000, .loss = NAN};
@@ -123,7 +129,7 @@ static void test_not_finite_is_refused(void **state)
     make_terms(&terms, 16, 333, 6, 2);
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
         const struct mr_kernels *kernels = mr_kernels_at(levels[l]);
-        for (size_t b = 0; kernels && b < 3; b++)
+        for (size_t b = 0; kernels && b < 3; b++) {
             for (uint32_t at = 0; at < 333; at += 83) {
                 float *x = make_delta(&terms, 1);
                 x[at] = bad[b];
@@ -133,6 +139,7 @@ static void test_not_finite_is_refused(void **state)
                 assert_non_null(strstr(error.text, "NaN"));
                 free(x);
             }
+        }
     }
     float *x = make_delta(&terms, 1);
     report.examples = 0;
@@ -154,8 +161,9 @@ static void test_rounding_is_unbiased(void **state)
     struct mr_sgd_random random = {.state = 99};
     for (unsigned run = 0; run < RUNS; run++) {
         uint8_t seed[MR_PREPARE_RANDOM_BYTES];
-        for (size_t i = 0; i < sizeof seed; i++)
+        for (size_t i = 0; i < sizeof seed; i++) {
             seed[i] = (uint8_t)mr_sgd_random_next(&random);
+        }
         mr_prepare_quantise(q, trailer, x, &terms, seed, best());
         for (unsigned i = 0; i < D; i++) {
             double exact = (double)(x[i] * terms.announcement.scale);
@@ -182,16 +190,18 @@ static void test_saturation_is_counted(void **state)
     float *x = aligned_alloc(64, terms.layout.lanes * sizeof *x);
     int8_t q[128];
     memset(q, 0x55, sizeof q);
-    for (uint32_t i = 0; i < terms.layout.lanes; i++)
+    for (uint32_t i = 0; i < terms.layout.lanes; i++) {
         x[i] = 0;
+    }
     x[3] = 3, x[4] = -3, x[5] = 2.54f, x[69] = 100; /* scale 50: 150, -150, 127, 5000 */
     mr_prepare_quantise(q, trailer, x, &terms, seed, best());
     assert_int_equal(q[3], 127);
     assert_int_equal(q[4], -127);
     assert_int_equal(q[69], 127);
     assert_in_range(trailer[MR_TRAILER_CLIPPED], 3, 4); /* 2.54f * 50 is 127 or just above */
-    for (uint32_t i = 70; i < 128; i++)
+    for (uint32_t i = 70; i < 128; i++) {
         assert_int_equal(q[i], 0);
+    }
     free(x);
 }
 
@@ -212,8 +222,9 @@ static void test_rotation_is_undone(void **state)
     best()->hadamard(x, terms.layout.lanes, 512);
     best()->mask_expand(bits, &signs, 0, terms.layout.lanes / 8);
     best()->flip_signs(x, bits, terms.layout.lanes);
-    for (uint32_t i = 0; i < terms.layout.lanes; i++)
+    for (uint32_t i = 0; i < terms.layout.lanes; i++) {
         assert_true(fabsf(x[i] - (i < 9000 ? before[i] : 0)) < 1e-5f);
+    }
     free(bits);
     free(x);
     free(before);
@@ -229,10 +240,12 @@ static void check_sharing(uint8_t ring_bits, unsigned hubs, const struct mr_kern
     size_t lanes = terms.layout.lanes, bytes = terms.layout.share_bytes;
     int8_t *q = malloc(lanes);
     uint8_t *share = aligned_alloc(64, bytes), *plain = aligned_alloc(64, bytes);
-    for (size_t i = 0; i < lanes; i++)
+    for (size_t i = 0; i < lanes; i++) {
         q[i] = (int8_t)((int)(i % 255) - 127);
-    for (unsigned i = 0; i < MR_HUBS_MAX - 1; i++)
+    }
+    for (unsigned i = 0; i < MR_HUBS_MAX - 1; i++) {
         memset(seeds[i], (int)(i + 1), MR_SEED_BYTES);
+    }
     assert_int_equal(mr_prepare_share(share, q, trailer, &terms, client, 2,
                                       (const uint8_t(*)[MR_SEED_BYTES])seeds, kernels),
                      0);
@@ -267,10 +280,13 @@ static void check_sharing(uint8_t ring_bits, unsigned hubs, const struct mr_kern
 static void test_sum_of_shares(void **state)
 {
     (void)state;
-    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
-        for (unsigned hubs = 2; hubs <= MR_HUBS_MAX && mr_kernels_at(levels[l]); hubs++)
-            for (uint8_t ring_bits = 16; ring_bits <= 32; ring_bits += 8)
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        for (unsigned hubs = 2; hubs <= MR_HUBS_MAX && mr_kernels_at(levels[l]); hubs++) {
+            for (uint8_t ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
                 check_sharing(ring_bits, hubs, mr_kernels_at(levels[l]));
+            }
+        }
+    }
 }
 
 int main(void)

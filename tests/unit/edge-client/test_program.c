@@ -55,8 +55,9 @@ static void test_good_trainer(void **state)
     assert_int_equal(play("good", 0, &outcome, delta), MRE_COMMITTED);
     assert_int_equal(outcome.examples, 6);
     assert_true(outcome.loss == 0.25f);
-    for (unsigned i = 0; i < 51; i++) /* 8-4-3: 51 parameters, each by epochs / 100 */
+    for (unsigned i = 0; i < 51; i++) { /* 8-4-3: 51 parameters, each by epochs / 100 */
         assert_true(delta[i] == 0.02f);
+    }
 }
 
 static void test_bad_trainers(void **state)
@@ -98,8 +99,9 @@ static void test_no_such_program(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 || access("/usr/bin/python3", X_OK))
+    if (argc != 2 || access("/usr/bin/python3", X_OK)) {
         return 77; /* needs a Python for the external program */
+    }
     trainer = argv[1];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_trainer),

@@ -48,7 +48,7 @@ class Scene:
             for i in range(20):
                 f.write(",".join(str((i * 7 + j) % 17) for j in range(64)) + f",{i % 10}\n")
         model = f"{work}/initial.safetensors"
-        self.fed.run(self.fed.program("tests", "demo", "digits-tool"), "init", "--layers",
+        self.fed.run(self.fed.program("demo", "digits-tool"), "init", "--layers",
                      "64,64,10", "--seed", "1", "--out", model)
         self.fed.start_hubs(DEVICES, 2, model)
         self.fed.operator(0, "round", "open")

@@ -33,7 +33,7 @@ struct network {
     struct packet *packets;
 };
 
-struct world {
+struct env {
     uint64_t now_us;
     struct mr_layout layout;
     struct mr_upload_keys keys;
@@ -47,8 +47,9 @@ static void put(struct network *net, uint64_t now_us, bool up, const uint8_t *by
 {
     unsigned copies = mr_sgd_random_below(&net->random, 100) < net->duplicate ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
-        if (mr_sgd_random_below(&net->random, 100) < net->loss)
+        if (mr_sgd_random_below(&net->random, 100) < net->loss) {
             continue;
+        }
         assert_true(net->count < PACKETS_MAX && length <= BYTES_MAX);
         struct packet *p = &net->packets[net->count++];
         uint64_t extra = mr_sgd_random_below(&net->random, 100) < net->reorder
@@ -59,7 +60,7 @@ static void put(struct network *net, uint64_t now_us, bool up, const uint8_t *by
     }
 }
 
-static void world_init(struct world *w, uint64_t seed, uint32_t dimension, uint32_t window)
+static void env_init(struct env *w, uint64_t seed, uint32_t dimension, uint32_t window)
 {
     uint8_t ekm[MR_EKM_BYTES] = {7};
     memset(w, 0, sizeof *w);
@@ -70,8 +71,9 @@ static void world_init(struct world *w, uint64_t seed, uint32_t dimension, uint3
     assert_int_equal(mr_layout_init(&w->layout, 16, dimension, 0, 1408), 0);
     assert_int_equal(mr_upload_keys_derive(&w->keys, ekm), 0);
     w->share = aligned_alloc(64, w->layout.share_bytes);
-    for (uint64_t i = 0; i < w->layout.share_bytes; i++)
+    for (uint64_t i = 0; i < w->layout.share_bytes; i++) {
         w->share[i] = (uint8_t)mr_sgd_random_next(&w->net.random);
+    }
     struct mr_sender_config config = {.layout = &w->layout,
                                       .share = w->share,
                                       .upload_id = 77,
@@ -85,7 +87,7 @@ static void world_init(struct world *w, uint64_t seed, uint32_t dimension, uint3
     receiver_init(&w->receiver, &w->layout, 77, 3, 1, &w->keys, window);
 }
 
-static void world_fini(struct world *w)
+static void env_fini(struct env *w)
 {
     mr_sender_close(w->sender);
     receiver_fini(&w->receiver);
@@ -93,7 +95,7 @@ static void world_fini(struct world *w)
     free(w->share);
 }
 
-static void deliver(struct world *w)
+static void deliver(struct env *w)
 {
     uint8_t ack[256];
     for (unsigned i = 0; i < w->net.count;) {
@@ -115,24 +117,27 @@ static void deliver(struct world *w)
 }
 
 /* Runs until the sender ends or a minute has passed. */
-static void run(struct world *w)
+static void run(struct env *w)
 {
     uint8_t out[BYTES_MAX];
     uint64_t limit_us = w->now_us + 60000000;
     while (mr_sender_phase(w->sender) == MR_SENDER_SENDING && w->now_us < limit_us) {
-        for (size_t n; (n = mr_sender_next(w->sender, w->now_us, out));)
+        for (size_t n; (n = mr_sender_next(w->sender, w->now_us, out));) {
             put(&w->net, w->now_us, true, out, n);
+        }
         uint64_t next = mr_sender_wake_us(w->sender, w->now_us);
-        for (unsigned i = 0; i < w->net.count; i++)
+        for (unsigned i = 0; i < w->net.count; i++) {
             next = w->net.packets[i].due_us < next ? w->net.packets[i].due_us : next;
-        if (next == UINT64_MAX)
+        }
+        if (next == UINT64_MAX) {
             break;
+        }
         w->now_us = next > w->now_us ? next : w->now_us + 1;
         deliver(w);
     }
 }
 
-static void check_done(struct world *w)
+static void check_done(struct env *w)
 {
     assert_int_equal(mr_sender_phase(w->sender), MR_SENDER_STAGED);
     assert_int_equal(w->receiver.received, w->layout.chunks);
@@ -142,51 +147,53 @@ static void check_done(struct world *w)
 static void test_clean_path_sends_each_chunk_once(void **state)
 {
     (void)state;
-    struct world w;
-    world_init(&w, 1, 20000, 16);
+    struct env w;
+    env_init(&w, 1, 20000, 16);
     run(&w);
     check_done(&w);
     assert_int_equal(mr_sender_counts(w.sender)->datagrams, w.layout.chunks);
     assert_int_equal(mr_sender_counts(w.sender)->retransmitted, 0);
-    world_fini(&w);
+    env_fini(&w);
 }
 
 static void test_bad_networks(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
-        struct world w;
-        world_init(&w, seed, 1 + (uint32_t)seed * 997, 1 + (uint32_t)(seed * 7) % 96);
+        struct env w;
+        env_init(&w, seed, 1 + (uint32_t)seed * 997, 1 + (uint32_t)(seed * 7) % 96);
         w.net.loss = (unsigned)(seed * 5) % 31;
         w.net.duplicate = (unsigned)(seed * 3) % 30;
         w.net.reorder = (unsigned)(seed * 11) % 80;
         run(&w);
-        if (mr_sender_phase(w.sender) != MR_SENDER_STAGED)
+        if (mr_sender_phase(w.sender) != MR_SENDER_STAGED) {
             print_message("seed %llu\n", (unsigned long long)seed);
+        }
         check_done(&w);
-        world_fini(&w);
+        env_fini(&w);
     }
 }
 
 static void test_never_more_in_flight_than_the_window(void **state)
 {
     (void)state;
-    struct world w;
+    struct env w;
     uint8_t out[BYTES_MAX];
     unsigned sent = 0;
-    world_init(&w, 5, 60000, 10);
-    while (mr_sender_next(w.sender, w.now_us, out))
+    env_init(&w, 5, 60000, 10);
+    while (mr_sender_next(w.sender, w.now_us, out)) {
         sent++;
+    }
     assert_int_equal(sent, 10);
-    world_fini(&w);
+    env_fini(&w);
 }
 
 static void test_closed_window_is_probed(void **state)
 {
     (void)state;
-    struct world w;
+    struct env w;
     uint8_t out[BYTES_MAX];
-    world_init(&w, 6, 20000, 4);
+    env_init(&w, 6, 20000, 4);
     w.receiver.window = 0;
     size_t n = mr_sender_next(w.sender, w.now_us, out);
     receiver_take(&w.receiver, out, n);
@@ -198,7 +205,7 @@ static void test_closed_window_is_probed(void **state)
     assert_int_equal(mr_sender_next(w.sender, wake - 1, out), 0);
     assert_true(mr_sender_next(w.sender, wake, out) > 0);
     assert_int_equal(mr_sender_next(w.sender, wake, out), 0); /* one probe only */
-    world_fini(&w);
+    env_fini(&w);
 }
 
 /* The hub may answer a chunk that was sent while there was no window only when there is one: that
@@ -206,49 +213,52 @@ static void test_closed_window_is_probed(void **state)
 static void test_waiting_is_no_round_trip(void **state)
 {
     (void)state;
-    struct world w;
+    struct env w;
     uint8_t out[BYTES_MAX];
-    world_init(&w, 7, 20000, 1);
+    env_init(&w, 7, 20000, 1);
     w.receiver.window = 16;
     size_t n = mr_sender_next(w.sender, w.now_us, out);
     receiver_take(&w.receiver, out, n);
     w.now_us += 100000;
     n = receiver_ack(&w.receiver, out);
     assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, n), 0);
-    for (unsigned sent = 0; (n = mr_sender_next(w.sender, w.now_us, out)); sent++)
-        if (sent != 15) /* the last one is lost: nothing later tells of it */
+    for (unsigned sent = 0; (n = mr_sender_next(w.sender, w.now_us, out)); sent++) {
+        if (sent != 15) { /* the last one is lost: nothing later tells of it */
             receiver_take(&w.receiver, out, n);
+        }
+    }
     const uint64_t sent_us = w.now_us;
     w.now_us += 5000;
     n = receiver_ack(&w.receiver, out);
     assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, n), 0);
     unsigned again = 0;
-    while (mr_sender_next(w.sender, sent_us + MR_SENDER_RTO_MIN_US, out))
+    while (mr_sender_next(w.sender, sent_us + MR_SENDER_RTO_MIN_US, out)) {
         again = (unsigned)mr_sender_counts(w.sender)->retransmitted;
+    }
     assert_int_equal(again, 1);
-    world_fini(&w);
+    env_fini(&w);
 }
 
 static void test_silence_ends_it(void **state)
 {
     (void)state;
-    struct world w;
-    world_init(&w, 8, 20000, 16);
+    struct env w;
+    env_init(&w, 8, 20000, 16);
     w.net.loss = 100;
     uint64_t began = w.now_us;
     run(&w);
     assert_int_equal(mr_sender_phase(w.sender), MR_SENDER_SILENT);
     assert_true(w.now_us - began >= 3000000 && w.now_us - began < 3100000);
     assert_true(mr_sender_counts(w.sender)->datagrams < 100); /* it backed off */
-    world_fini(&w);
+    env_fini(&w);
 }
 
 static void test_refusal_is_heard(void **state)
 {
     (void)state;
-    struct world w;
+    struct env w;
     uint8_t out[BYTES_MAX];
-    world_init(&w, 9, 20000, 16);
+    env_init(&w, 9, 20000, 16);
     w.receiver.state = MR_UPLOAD_REFUSED;
     w.receiver.reason = MR_REASON_CLOSED;
     mr_sender_next(w.sender, w.now_us, out);
@@ -257,17 +267,18 @@ static void test_refusal_is_heard(void **state)
     assert_int_equal(mr_sender_phase(w.sender), MR_SENDER_REFUSED);
     assert_int_equal(mr_sender_reason(w.sender), MR_REASON_CLOSED);
     assert_int_equal(mr_sender_next(w.sender, w.now_us, out), 0);
-    world_fini(&w);
+    env_fini(&w);
 }
 
 static void test_forged_and_old_acks_change_nothing(void **state)
 {
     (void)state;
-    struct world w;
+    struct env w;
     uint8_t out[BYTES_MAX], good[256], bad[256];
-    world_init(&w, 10, 60000, 8);
-    while (mr_sender_next(w.sender, w.now_us, out))
+    env_init(&w, 10, 60000, 8);
+    while (mr_sender_next(w.sender, w.now_us, out)) {
         ;
+    }
     struct mr_ack committed = {.state = MR_UPLOAD_COMMITTED, .base = w.layout.chunks};
     size_t n = receiver_seal(&w.receiver, 5, &committed, good);
     for (size_t bit = 0; bit < 8 * n; bit++) { /* every flipped bit, header and tag included */
@@ -275,8 +286,9 @@ static void test_forged_and_old_acks_change_nothing(void **state)
         bad[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(mr_sender_receive(w.sender, w.now_us, bad, n), -1);
     }
-    for (size_t cut = 0; cut < n; cut++)
+    for (size_t cut = 0; cut < n; cut++) {
         assert_int_equal(mr_sender_receive(w.sender, w.now_us, good, cut), -1);
+    }
     /* A device's own chunk reflected at it is no ACK. */
     assert_int_equal(mr_sender_receive(w.sender, w.now_us, out, w.layout.chunk_bytes + 48), -1);
     struct mr_ack beyond = {.state = MR_UPLOAD_RECEIVING, .base = w.layout.chunks + 1};
@@ -292,7 +304,7 @@ static void test_forged_and_old_acks_change_nothing(void **state)
     n = receiver_seal(&w.receiver, 3, &committed, good);
     assert_int_equal(mr_sender_receive(w.sender, w.now_us, good, n), -1); /* older than one heard */
     assert_int_equal(mr_sender_phase(w.sender), MR_SENDER_SENDING);
-    world_fini(&w);
+    env_fini(&w);
 }
 
 int main(void)

@@ -22,10 +22,12 @@ static enum mre_trained add_hundredth(void *context, const struct mre_task *task
     assert_memory_equal(vector, task->model, task->dimension * sizeof *vector);
     assert_string_equal(task->training, "{\"epochs\": 2, \"batch\": 3}");
     assert_int_equal(task->tensor_count, 4);
-    if (calls)
+    if (calls) {
         ++*calls;
-    for (size_t i = 0; i < task->dimension; i++)
+    }
+    for (size_t i = 0; i < task->dimension; i++) {
         vector[i] += 0.01f;
+    }
     report->examples = 10;
     report->loss = 0.5f;
     return MRE_TRAINED_PARAMETERS;
@@ -102,9 +104,11 @@ static void run_committed(unsigned hubs, uint8_t ring_bits, enum mre_transport t
 static void test_committed(void **state)
 {
     (void)state;
-    for (unsigned hubs = 2; hubs <= MR_HUBS_MAX; hubs++)
-        for (uint8_t ring_bits = 16; ring_bits <= 32; ring_bits += 8)
+    for (unsigned hubs = 2; hubs <= MR_HUBS_MAX; hubs++) {
+        for (uint8_t ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
             run_committed(hubs, ring_bits, MRE_TRANSPORT_AUTO, 0);
+        }
+    }
     run_committed(2, 16, MRE_TRANSPORT_HTTP2, 0);
     run_committed(2, 16, MRE_TRANSPORT_UDP, 25);
 }
@@ -279,12 +283,16 @@ static void test_unreachable_for_a_while(void **state)
 /* A new attempt: other seeds, other share, other number. */
 static void check_attempts_differ(const struct fake *fake, unsigned attempts)
 {
-    for (unsigned a = 1; a < attempts; a++)
-        for (unsigned b = 0; b < a; b++)
-            for (unsigned hub = 1; hub < fake->hub_count; hub++)
-                for (unsigned other = 1; other < fake->hub_count; other++)
+    for (unsigned a = 1; a < attempts; a++) {
+        for (unsigned b = 0; b < a; b++) {
+            for (unsigned hub = 1; hub < fake->hub_count; hub++) {
+                for (unsigned other = 1; other < fake->hub_count; other++) {
                     assert_memory_not_equal(fake->seeds[a][hub], fake->seeds[b][other],
                                             MR_SEED_BYTES);
+                }
+            }
+        }
+    }
 }
 
 static void test_lost_grant_makes_a_new_attempt(void **state)

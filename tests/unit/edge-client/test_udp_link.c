@@ -39,8 +39,9 @@ static void open_ends(struct ends *ends)
     (void)setsockopt(ends->hub, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     assert_int_equal(bind(ends->hub, (const struct sockaddr *)&name, sizeof name), 0);
     assert_int_equal(getsockname(ends->hub, (struct sockaddr *)&name, &length), 0);
-    if (mr_udp_link_open(&ends->link, "127.0.0.1", ntohs(name.sin_port), &error))
+    if (mr_udp_link_open(&ends->link, "127.0.0.1", ntohs(name.sin_port), &error)) {
         fail_msg("%s", error.text);
+    }
 }
 
 static void close_ends(struct ends *ends)
@@ -58,8 +59,9 @@ static void send_and_expect(struct ends *ends, const size_t *lengths, unsigned k
 
     for (unsigned i = 0; i < MANY; i++) {
         parts[i] = (struct iovec){.iov_base = data[i], .iov_len = lengths[i % kinds]};
-        for (size_t k = 0; k < parts[i].iov_len; k++)
+        for (size_t k = 0; k < parts[i].iov_len; k++) {
             data[i][k] = (uint8_t)(i * 37 + k * 5 + (k >> 8));
+        }
     }
     for (unsigned at = 0; at < MANY;) {
         const unsigned n = MANY - at < batch ? MANY - at : batch;
@@ -147,8 +149,9 @@ static void test_one_by_one(void **state)
         const int one = 1;
         open_ends(&ends);
         if (setsockopt(ends.link.fd, SOL_SOCKET, SO_NO_CHECK, &one, sizeof one) ||
-            refuse_call(SYS_sendmmsg, ENOSYS))
+            refuse_call(SYS_sendmmsg, ENOSYS)) {
             _exit(77);
+        }
         exercise(&ends);
         _exit(ends.link.way == MR_UDP_ONE_BY_ONE ? 0 : 1);
     }
@@ -180,14 +183,16 @@ static void test_errors_pass(void **state)
         socklen_t length = sizeof name;
         assert_int_equal(getsockname(ends.hub, (struct sockaddr *)&name, &length), 0);
         close(ends.hub);
-        for (unsigned i = 0; i < 20; i++)
+        for (unsigned i = 0; i < 20; i++) {
             mr_udp_link_send(&ends.link, parts, 2);
+        }
         assert_int_equal(ends.link.way, way);
         ends.hub = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         assert_int_equal(bind(ends.hub, (const struct sockaddr *)&name, sizeof name), 0);
         mr_udp_link_send(&ends.link, parts, 1); /* takes the last report */
-        while (recv(ends.hub, &byte, 1, MSG_DONTWAIT) >= 0)
+        while (recv(ends.hub, &byte, 1, MSG_DONTWAIT) >= 0) {
             continue;
+        }
         send_and_expect(&ends, lengths, 1, 44);
         close_ends(&ends);
     }

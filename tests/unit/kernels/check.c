@@ -210,7 +210,7 @@ static uint64_t choose_seed(void)
 {
     const char *text = getenv("MR_TEST_SEED");
     uint64_t seed = 0;
-    if (text != NULL) {
+    if (text) {
         return strtoull(text, NULL, 0);
     }
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
@@ -237,7 +237,7 @@ int check_main(const struct check_kernel *kernels, size_t count)
     signal(SIGILL, on_fault);
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
         c.level = mr_kernels_at(levels[l]);
-        if (c.level == NULL) {
+        if (!c.level) {
             continue;
         }
         c.rng = c.seed;

@@ -323,7 +323,7 @@ int main(void)
             cmocka_unit_test_prestate(test_hadamard, k),
             cmocka_unit_test_prestate(test_round, k),
         };
-        if (k != NULL) {
+        if (k) {
             failed += cmocka_run_group_tests_name(mr_kernels_at((enum mr_cpu_level)level)->name,
                                                   tests, NULL, NULL);
         }

@@ -90,7 +90,7 @@ static void test_mask(void **state)
     assert_memory_equal(&mask, &derived, sizeof mask);
     for (size_t l = 0; l < LEVELS; l++) {
         const struct mr_kernels *k = mr_kernels_at(levels[l]);
-        if (k != NULL) {
+        if (k) {
             k->mask_expand(out, &mask, 0, sizeof out);
             assert_memory_equal(out, first, sizeof first);
             assert_sha256(out, sizeof out, "mask", "sha256_of_2048");
@@ -109,7 +109,7 @@ static void test_mask_long(void **state)
     derive(&mask, number_of("mask_long", "hub_index_be16"), number_of("mask_long", "attempt_be32"));
     for (size_t l = 0; l < LEVELS; l++) {
         const struct mr_kernels *k = mr_kernels_at(levels[l]);
-        if (k != NULL) {
+        if (k) {
             /* In two calls: the second starts in the middle of the stream. */
             memset(out, 0, bytes);
             k->mask_expand(out, &mask, 0, cut);
@@ -132,7 +132,7 @@ static void test_counter_carry(void **state)
     mr_mask_stream_init(&mask, key, counter);
     for (size_t l = 0; l < LEVELS; l++) {
         const struct mr_kernels *k = mr_kernels_at(levels[l]);
-        for (size_t offset = 0; k != NULL && offset < sizeof want; offset += 16) {
+        for (size_t offset = 0; k && offset < sizeof want; offset += 16) {
             k->mask_expand(out, &mask, offset, sizeof want - offset);
             assert_memory_equal(out, want + offset, sizeof want - offset);
         }
@@ -172,7 +172,7 @@ static void test_openssl(void **state)
         mr_mask_stream_init(&mask, key, counter);
         for (size_t l = 0; l < LEVELS; l++) {
             const struct mr_kernels *k = mr_kernels_at(levels[l]);
-            if (k != NULL) {
+            if (k) {
                 k->mask_expand(out, &mask, offset, bytes - offset);
                 assert_memory_equal(out, want + offset, bytes - offset);
             }
@@ -194,7 +194,7 @@ int main(int argc, char **argv)
         return 2;
     }
     vectors = json_load_file(argv[1], 0, &error);
-    if (vectors == NULL) {
+    if (!vectors) {
         fprintf(stderr, "%s:%d: %s\n", argv[1], error.line, error.text);
         return 2;
     }

@@ -13,8 +13,9 @@ static size_t sealed(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const struct mr_an
     struct mr_round_terms terms;
     size_t length = mr_announcement_encode(canonical, a);
     assert_int_equal(mr_round_terms_decode(&terms, canonical, length, &error), 0);
-    for (unsigned i = 0; i < a->hub_count; i++)
+    for (unsigned i = 0; i < a->hub_count; i++) {
         assert_int_equal(mr_announcement_sign(signatures[i], terms.hash, private_keys[i]), 0);
+    }
     return mr_announcement_seal(out, canonical, length,
                                 (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, a->hub_count);
 }
@@ -47,8 +48,9 @@ static void test_largest_fits(void **state)
     struct mr_round_terms terms;
     test_announcement(&a, private_keys, MR_HUBS_MAX);
     memset(a.training, ' ', MR_TRAINING_MAX);
-    for (unsigned i = 0; i < MR_HUBS_MAX; i++)
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
         memset(a.hubs[i].name, 'a', MR_HUB_NAME_MAX);
+    }
     size_t length = sealed(bytes, &a);
     assert_true(length <= sizeof bytes);
     assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);

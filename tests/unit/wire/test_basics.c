@@ -45,8 +45,9 @@ static void test_identity(void **state)
         assert_string_equal(uri, good[i]);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (mr_identity_parse(&identity, bad[i]) == 0)
+        if (mr_identity_parse(&identity, bad[i]) == 0) {
             fail_msg("accepted: %s", bad[i]);
+        }
         assert_int_equal(identity.role, MR_ROLE_NONE);
     }
 }
@@ -125,8 +126,9 @@ static void test_layout(void **state)
         assert_true(l.share_bytes == cases[i].share_bytes);
         assert_int_equal(l.main_bytes % 64, 0);
         assert_int_equal(mr_layout_chunk_length(&l, l.chunks - 1), cases[i].last);
-        if (l.chunks > 1)
+        if (l.chunks > 1) {
             assert_int_equal(mr_layout_chunk_length(&l, 0), l.chunk_bytes);
+        }
     }
     assert_int_equal(mr_layout_init(&l, 20, 64, 0, 1408), -1);
     assert_int_equal(mr_layout_init(&l, 16, 0, 0, 1408), -1);

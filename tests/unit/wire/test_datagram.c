@@ -33,8 +33,9 @@ static int sealed_setup(void **state)
     s.header =
         (struct mr_datagram){MR_DATAGRAM_CHUNK, PAYLOAD, UINT64_C(0x0102030405060708), 9, 2, 17};
     s.aead = mr_aead_open();
-    if (s.aead == NULL || mr_aead_rekey(s.aead, &key) != 0)
+    if (!s.aead || mr_aead_rekey(s.aead, &key) != 0) {
         return -1;
+    }
     seal(&s);
     *state = &s;
     return 0;
@@ -51,8 +52,9 @@ static int sealed_teardown(void **state)
 static int receive(struct sealed *s, const uint8_t *bytes, size_t total, uint8_t *opened)
 {
     struct mr_datagram header;
-    if (mr_datagram_decode(&header, bytes, total) != MR_DATAGRAM_OK)
+    if (mr_datagram_decode(&header, bytes, total) != MR_DATAGRAM_OK) {
         return -1;
+    }
     const uint8_t *payload = bytes + MR_DATAGRAM_HEADER_BYTES;
     return mr_aead_unseal(s->aead, header.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, payload,
                           header.length, payload + header.length, opened);
@@ -110,8 +112,9 @@ static void test_oversized(void **state)
     uint8_t *longer = calloc(1, 65536);
     assert_non_null(longer);
     memcpy(longer, s->bytes, TOTAL);
-    for (size_t total = TOTAL + 1; total < TOTAL + 64; total++)
+    for (size_t total = TOTAL + 1; total < TOTAL + 64; total++) {
         assert_int_equal(mr_datagram_decode(&header, longer, total), MR_DATAGRAM_OVERSIZED);
+    }
     assert_int_equal(mr_datagram_decode(&header, longer, 65536), MR_DATAGRAM_OVERSIZED);
     free(longer);
 }
@@ -121,8 +124,9 @@ static void test_every_bit_of_header_and_tag(void **state)
     struct sealed *s = *state;
     uint8_t forged[TOTAL], opened[PAYLOAD];
     for (size_t byte = 0; byte < TOTAL; byte++) {
-        if (byte >= MR_DATAGRAM_HEADER_BYTES && byte < TOTAL - MR_TAG_BYTES && byte % 97 != 0)
+        if (byte >= MR_DATAGRAM_HEADER_BYTES && byte < TOTAL - MR_TAG_BYTES && byte % 97 != 0) {
             continue; /* of the payload, a sample */
+        }
         for (unsigned bit = 0; bit < 8; bit++) {
             memcpy(forged, s->bytes, TOTAL);
             forged[byte] ^= (uint8_t)(1u << bit);
@@ -195,8 +199,9 @@ static void test_ack(void **state)
     (void)state;
     struct mr_ack ack = {MR_UPLOAD_REFUSED, MR_REASON_IDLE, 0x01020304, 64, 0x0a0b0c0d, {0}}, back;
     uint8_t bytes[MR_ACK_BYTES + 1];
-    for (size_t i = 0; i < MR_ACK_BITMAP_BYTES; i++)
+    for (size_t i = 0; i < MR_ACK_BITMAP_BYTES; i++) {
         ack.bitmap[i] = (uint8_t)(i * 7);
+    }
     mr_ack_encode(bytes, &ack);
     static const uint8_t want[16] = {4, 4, 0, 0, 1, 2, 3, 4, 0, 0, 0, 64, 10, 11, 12, 13};
     assert_memory_equal(bytes, want, sizeof want);
@@ -207,8 +212,9 @@ static void test_ack(void **state)
     assert_int_equal(back.window, ack.window);
     assert_int_equal(back.base, ack.base);
     assert_memory_equal(back.bitmap, ack.bitmap, sizeof ack.bitmap);
-    for (size_t length = 0; length < MR_ACK_BYTES; length++)
+    for (size_t length = 0; length < MR_ACK_BYTES; length++) {
         assert_int_equal(mr_ack_decode(&back, bytes, length), -1);
+    }
     assert_int_equal(mr_ack_decode(&back, bytes, MR_ACK_BYTES + 1), -1);
     static const struct {
         size_t at;

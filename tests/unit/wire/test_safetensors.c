@@ -11,7 +11,7 @@ static uint8_t *file_of(const char *header, uint64_t claimed, size_t data_bytes,
     size_t used = strlen(header);
     *length = 8 + used + data_bytes;
     uint8_t *file = calloc(1, *length);
-    MR_ASSERT(file != NULL);
+    MR_ASSERT(file);
     memcpy(file, &claimed, 8);
     memcpy(file + 8, header, used);
     return file;
@@ -24,10 +24,11 @@ static int parse_claiming(const char *header, uint64_t claimed, size_t data_byte
     uint8_t *file = file_of(header, claimed, data_bytes, &length);
     int status = mr_safetensors_parse(&model, file, length, &error);
     free(file);
-    if (status == 0)
+    if (status == 0) {
         mr_safetensors_fini(&model);
-    else
+    } else {
         assert_null(model.tensors);
+    }
     return status;
 }
 
@@ -42,8 +43,9 @@ static int parse(const char *header, size_t data_bytes)
 static void refused(const char *header, size_t data_bytes, const char *word)
 {
     assert_int_equal(parse(header, data_bytes), -1);
-    if (strstr(error.text, word) == NULL)
+    if (!strstr(error.text, word)) {
         fail_msg("%s: expected \"%s\" in \"%s\"", header, word, error.text);
+    }
 }
 
 static void test_write_and_read(void **state)
@@ -63,8 +65,9 @@ static void test_write_and_read(void **state)
     assert_non_null(header);
     assert_int_equal(header_bytes % 64, 0);
     assert_memory_equal(header + 8, want, strlen(want));
-    for (size_t i = 8 + strlen(want); i < header_bytes; i++)
+    for (size_t i = 8 + strlen(want); i < header_bytes; i++) {
         assert_int_equal(header[i], ' ');
+    }
 
     uint8_t *file = calloc(1, header_bytes + 72);
     assert_non_null(file);
@@ -123,8 +126,9 @@ static void test_lengths(void **state)
                                UINT64_C(1) << 63,
                                UINT64_MAX - 7,
                                UINT64_MAX};
-    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
         assert_int_equal(parse_claiming(header, claims[i], 4), -1);
+    }
     refused(header, 0, "cover");
     refused(header, 3, "cover");
     refused(header, 8, "cover");
@@ -192,11 +196,12 @@ static void test_deep_and_many(void **state)
     refused(header, 4, "JSON");
     size_t used = 1;
     header[0] = '{';
-    for (unsigned i = 0; i <= MR_SAFETENSORS_TENSORS_MAX; i++)
+    for (unsigned i = 0; i <= MR_SAFETENSORS_TENSORS_MAX; i++) {
         used += (size_t)sprintf(header + used,
                                 "%s\"t%u\":{\"dtype\":\"F32\",\"shape\":[1],"
                                 "\"data_offsets\":[%u,%u]}",
                                 i > 0 ? "," : "", i, 4 * i, 4 * i + 4);
+    }
     strcpy(header + used, "}");
     refused(header, 4 * (MR_SAFETENSORS_TENSORS_MAX + 1), "tensors");
     free(header);

@@ -34,7 +34,7 @@ static void split(struct vectors *v, const struct mr_kernels *kernels, int8_t fi
     v->q = malloc(v->clients * lanes);
     v->total = calloc(lanes, sizeof *v->total);
     v->shares = calloc(v->clients, sizeof *v->shares);
-    assert_true(v->q != NULL && v->total != NULL && v->shares != NULL);
+    assert_true(v->q && v->total && v->shares);
     for (unsigned c = 0; c < v->clients; c++) {
         uint32_t trailer[MR_TRAILER_LANES] = {1, c + 1};
         int8_t *q = v->q + c * lanes;
@@ -73,17 +73,20 @@ static void join(struct vectors *v, const struct mr_kernels *kernels, struct mr_
     }
     mr_sum_zero(sum, &v->layout);
     mr_sum_fold(sum, &v->layout, (const uint8_t *const *)results, v->helpers + 1, kernels);
-    for (unsigned hub = 0; hub <= v->helpers; hub++)
+    for (unsigned hub = 0; hub <= v->helpers; hub++) {
         free(results[hub]);
+    }
 }
 
 static int64_t centred(const struct vectors *v, const struct mr_vector_sum *sum, size_t lane)
 {
-    if (v->layout.ring_bits == 16)
+    if (v->layout.ring_bits == 16) {
         return (int16_t)((const uint16_t *)sum->lanes)[lane];
+    }
     uint32_t value = ((const uint32_t *)sum->lanes)[lane];
-    if (v->layout.ring_bits == 24)
+    if (v->layout.ring_bits == 24) {
         return (int32_t)(value << 8) >> 8;
+    }
     return (int32_t)value;
 }
 
@@ -91,21 +94,25 @@ static void check(uint8_t ring_bits, unsigned clients, unsigned helpers, int8_t 
                   enum mr_cpu_level level)
 {
     const struct mr_kernels *kernels = mr_kernels_at(level);
-    if (kernels == NULL)
+    if (!kernels) {
         return;
+    }
     struct vectors v = {.clients = clients, .helpers = helpers};
     assert_int_equal(mr_layout_init(&v.layout, ring_bits, 200, 0, 1408), 0);
     struct mr_vector_sum sum = {.lanes = aligned(mr_layout_accumulator_bytes(&v.layout))};
     split(&v, kernels, fixed);
     join(&v, kernels, &sum);
-    for (size_t i = 0; i < v.layout.lanes; i++)
+    for (size_t i = 0; i < v.layout.lanes; i++) {
         assert_true(centred(&v, &sum, i) == v.total[i]);
+    }
     assert_int_equal(sum.trailer[MR_TRAILER_COUNT], clients);
     assert_int_equal(sum.trailer[MR_TRAILER_WEIGHT], clients * (clients + 1) / 2);
-    for (unsigned lane = MR_TRAILER_USED; lane < MR_TRAILER_LANES; lane++)
+    for (unsigned lane = MR_TRAILER_USED; lane < MR_TRAILER_LANES; lane++) {
         assert_int_equal(sum.trailer[lane], 0);
-    for (unsigned c = 0; c < clients; c++)
+    }
+    for (unsigned c = 0; c < clients; c++) {
         free(v.shares[c]);
+    }
     free(v.shares);
     free(v.q);
     free(v.total);
@@ -117,12 +124,13 @@ static void test_sums(void **state)
     (void)state;
     static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
                                                MR_CPU_NEON};
-    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
         for (unsigned ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
             check((uint8_t)ring_bits, 1, 1, 0, levels[l]);
             check((uint8_t)ring_bits, 5, 2, 0, levels[l]);
             check((uint8_t)ring_bits, 9, 4, 0, levels[l]);
         }
+    }
 }
 
 /* w=16 at its last device, every lane at the edge. */
@@ -149,8 +157,9 @@ static void test_share_is_masked(void **state)
     mask_of(&mask, 0, 0);
     mr_share_mask(share, &layout, &mask, kernels);
     for (size_t i = 0; i < layout.share_bytes;
-         i += 4) /* equal by chance: 2^-32 a lane, fixed seed */
+         i += 4) { /* equal by chance: 2^-32 a lane, fixed seed */
         assert_memory_not_equal(share + i, plain + i, 4);
+    }
     free(plain);
     free(share);
 }

@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     }
     json_error_t error;
     vectors = json_load_file(argv[1], 0, &error);
-    if (vectors == NULL) {
+    if (!vectors) {
         fprintf(stderr, "%s: %s\n", argv[1], error.text);
         return 2;
     }

@@ -29,8 +29,9 @@ static inline uint64_t test_random(uint64_t *state)
 
 static inline void test_fill(uint64_t *state, uint8_t *out, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
         out[i] = (uint8_t)test_random(state);
+    }
 }
 
 /* The public half of a raw Ed25519 key. */
@@ -38,7 +39,7 @@ static inline void test_public_key(uint8_t public_key[32], const uint8_t private
 {
     size_t length = 32;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, 32);
-    MR_ASSERT(key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1);
+    MR_ASSERT(key && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1);
     EVP_PKEY_free(key);
 }
 

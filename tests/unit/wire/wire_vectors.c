@@ -42,9 +42,10 @@ struct test_case {
 static json_t *get(const json_t *object, const char *name)
 {
     json_t *value = json_object_get(object, name);
-    if (value == NULL)
+    if (!value) {
         fprintf(stderr, "case has no \"%s\"\n", name);
-    MR_ASSERT(value != NULL);
+    }
+    MR_ASSERT(value);
     return value;
 }
 
@@ -60,7 +61,7 @@ static uint8_t *hex_any(size_t *length, const json_t *value)
     MR_ASSERT(json_is_string(value));
     *length = json_string_length(value) / 2;
     uint8_t *out = malloc(*length + 1);
-    MR_ASSERT(out != NULL);
+    MR_ASSERT(out);
     hex_exact(out, *length, value);
     return out;
 }
@@ -68,7 +69,7 @@ static uint8_t *hex_any(size_t *length, const json_t *value)
 static json_t *to_hex(const void *data, size_t bytes)
 {
     char *text = malloc(2 * bytes + 1);
-    MR_ASSERT(text != NULL);
+    MR_ASSERT(text);
     mr_hex_encode(text, data, bytes);
     json_t *value = json_string(text);
     free(text);
@@ -83,7 +84,7 @@ static void put_hex(struct test_case *c, const char *name, const void *data, siz
 static void *aligned(size_t bytes)
 {
     void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    MR_ASSERT(p != NULL);
+    MR_ASSERT(p);
     return p;
 }
 
@@ -100,10 +101,11 @@ static json_t *fields_of(const struct mr_round_terms *terms)
 {
     const struct mr_announcement *a = &terms->announcement;
     json_t *hubs = json_array();
-    for (unsigned i = 0; i < a->hub_count; i++)
+    for (unsigned i = 0; i < a->hub_count; i++) {
         json_array_append_new(hubs, json_pack("{s:i, s:o, s:s}", "index", a->hubs[i].index,
                                               "public_key", to_hex(a->hubs[i].public_key, 32),
                                               "name", a->hubs[i].name));
+    }
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
@@ -190,7 +192,7 @@ static void do_shares(struct test_case *c)
     const struct mr_layout *layout = &c->terms.layout;
     json_t *shares = json_array(), *entry;
     int8_t *q = malloc(layout->lanes);
-    MR_ASSERT(q != NULL);
+    MR_ASSERT(q);
     size_t i;
     json_array_foreach(get(c->in, "clients"), i, entry)
     {
@@ -201,9 +203,10 @@ static void do_shares(struct test_case *c)
         client->attempt = (uint32_t)json_integer_value(get(entry, "attempt"));
         client->share = aligned(layout->share_bytes);
         hex_exact((uint8_t *)q, layout->lanes, get(entry, "q"));
-        for (unsigned lane = 0; lane < MR_TRAILER_LANES; lane++)
+        for (unsigned lane = 0; lane < MR_TRAILER_LANES; lane++) {
             trailer[lane] =
                 (uint32_t)json_integer_value(json_array_get(get(entry, "trailer"), lane));
+        }
         mr_share_lift(client->share, layout, q, trailer, c->kernels);
         c->client_count = (unsigned)i + 1;
         for (unsigned hub = 1; hub < c->terms.announcement.hub_count; hub++) {
@@ -228,8 +231,9 @@ static void do_result(struct test_case *c, unsigned hub)
     if (hub == 0) {
         const uint8_t *half[2][MR_FOLD_MAX];
         unsigned counts[2] = {0, 0};
-        for (unsigned i = 0; i < c->client_count; i++)
+        for (unsigned i = 0; i < c->client_count; i++) {
             half[i % 2][counts[i % 2]++] = c->clients[i].share;
+        }
         mr_sum_fold(&sum, layout, half[0], counts[0], c->kernels);
         mr_sum_fold(&other, layout, half[1], counts[1], c->kernels);
     } else {
@@ -284,7 +288,7 @@ static json_t *sealed(const struct mr_aead_key *key, const struct mr_datagram *h
     uint8_t bytes[MR_DATAGRAM_OVERHEAD + MR_CHUNK_BYTES_MAX];
     uint8_t *body = bytes + MR_DATAGRAM_HEADER_BYTES;
     struct mr_aead *aead = mr_aead_open();
-    MR_ASSERT(aead != NULL && mr_aead_rekey(aead, key) == 0);
+    MR_ASSERT(aead && mr_aead_rekey(aead, key) == 0);
     mr_datagram_encode(bytes, header);
     MR_ASSERT(mr_aead_seal(aead, header->chunk, bytes, MR_DATAGRAM_HEADER_BYTES, payload,
                            header->length, body, body + header->length) == 0);
@@ -344,7 +348,7 @@ static void do_datagram_mutants(struct test_case *c)
 {
     json_t *opened = json_array(), *entry;
     struct mr_aead *aead = mr_aead_open();
-    MR_ASSERT(aead != NULL && mr_aead_rekey(aead, &c->keys.up) == 0);
+    MR_ASSERT(aead && mr_aead_rekey(aead, &c->keys.up) == 0);
     size_t i, length;
     json_array_foreach(get(c->in, "datagram_mutants"), i, entry)
     {
@@ -424,7 +428,7 @@ static void do_case(const char *line)
     memset(&c, 0, sizeof c);
     c.in = json_loads(line, 0, NULL);
     c.out = json_object();
-    MR_ASSERT(c.in != NULL && c.out != NULL);
+    MR_ASSERT(c.in && c.out);
     MR_ASSERT(mr_cpu_mask_parse(json_string_value(get(c.in, "cpu_mask")), &levels) == 0);
     c.kernels = mr_kernels_select(levels);
     do_announcement(&c);
@@ -440,10 +444,12 @@ static void do_case(const char *line)
     json_dumpf(c.out, stdout, JSON_COMPACT);
     putchar('\n');
     fflush(stdout);
-    for (unsigned i = 0; i < c.client_count; i++)
+    for (unsigned i = 0; i < c.client_count; i++) {
         free(c.clients[i].share);
-    for (unsigned i = 0; i < MR_HUBS_MAX; i++)
+    }
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
         free(c.results[i]);
+    }
     json_decref(c.in);
     json_decref(c.out);
 }
@@ -452,8 +458,9 @@ int main(void)
 {
     char *line = NULL;
     size_t room = 0;
-    while (getline(&line, &room, stdin) > 0)
+    while (getline(&line, &room, stdin) > 0) {
         do_case(line);
+    }
     free(line);
     return 0;
 }

@@ -17,9 +17,9 @@ static const char *const secrets[] = {"pki/hub-0.sign.key", "pki/hub-0.key"};
 static char *read_text(const char *path)
 {
     FILE *f = fopen(path, "re");
-    MR_ASSERT(f != NULL);
+    MR_ASSERT(f);
     char *text = calloc(1, 65536);
-    MR_ASSERT(text != NULL && fread(text, 1, 65535, f) > 0);
+    MR_ASSERT(text && fread(text, 1, 65535, f) > 0);
     fclose(f);
     return text;
 }
@@ -30,7 +30,7 @@ void sample_write(const struct sample *sample, const char *name, const char *tex
     snprintf(path, sizeof path, "%s/%s", sample->folder, name);
     unlink(path);
     FILE *f = fopen(path, "we");
-    MR_ASSERT(f != NULL);
+    MR_ASSERT(f);
     MR_ASSERT(fputs(text, f) >= 0);
     MR_ASSERT(fchmod(fileno(f), mode) == 0);
     MR_ASSERT(fclose(f) == 0);
@@ -44,7 +44,7 @@ static void write_pair(const struct sample *sample, unsigned hub, uint8_t fill)
     char hex[66], name[32];
     memset(seed, fill, sizeof seed);
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof seed);
-    MR_ASSERT(key != NULL && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1);
+    MR_ASSERT(key && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1);
     EVP_PKEY_free(key);
     mr_hex_encode(hex, seed, sizeof seed);
     strcat(hex, "\n");
@@ -59,7 +59,7 @@ void sample_init(struct sample *sample, const char *source)
 {
     char path[128];
     strcpy(sample->folder, "/tmp/millrace-config-XXXXXX");
-    MR_ASSERT(mkdtemp(sample->folder) != NULL);
+    MR_ASSERT(mkdtemp(sample->folder));
     snprintf(sample->path, sizeof sample->path, "%s/hub.yaml", sample->folder);
     snprintf(path, sizeof path, "%s/pki", sample->folder);
     MR_ASSERT(mkdir(path, 0700) == 0);
@@ -101,7 +101,7 @@ void sample_fini(struct sample *sample)
 void sample_edit(const struct sample *sample, const char *from, const char *to)
 {
     const char *at = strstr(sample->yaml, from);
-    MR_ASSERT(at != NULL);
+    MR_ASSERT(at);
     char *text;
     MR_ASSERT(asprintf(&text, "%.*s%s%s", (int)(at - sample->yaml), sample->yaml, to,
                        at + strlen(from)) > 0);

@@ -191,11 +191,10 @@ static void expect_wrong(const struct sample *sample, const struct wrong *wrong,
         assert_null(c);
         char place[128];
         snprintf(place, sizeof place, "%s:", sample->path);
-        if (wrong[i].line_of != NULL) {
+        if (wrong[i].line_of) {
             snprintf(place, sizeof place, "%s:%u: ", sample->path, line_with(sample, &wrong[i]));
         }
-        if (strncmp(error.text, place, strlen(place)) != 0 ||
-            strstr(error.text, wrong[i].says) == NULL) {
+        if (strncmp(error.text, place, strlen(place)) != 0 || !strstr(error.text, wrong[i].says)) {
             fail_msg("'%s'\n  says    %s\n  wanted  %s… %s", wrong[i].to, error.text, place,
                      wrong[i].says);
         }
@@ -337,7 +336,7 @@ static void test_files(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct wrong one = wrong[i];
-        if (strstr(one.says, "key of hub 0") != NULL) {
+        if (strstr(one.says, "key of hub 0")) {
             one.line_of = NULL; /* the same text stands twice */
         }
         expect_wrong(sample, &one, 1);

@@ -140,7 +140,7 @@ static void on_export(void *context, struct mr_request *request)
 static void on_refuse(void *context, struct mr_request *request)
 {
     (void)context;
-    mr_request_refuse(request, 409, "closed", 250, "round %u is over", 7u);
+    mr_request_refuse(request, MR_REFUSAL_CLOSED, 250, "round %u is over", 7u);
 }
 
 static void on_nothing(void *context, struct mr_request *request)

@@ -142,7 +142,7 @@ static unsigned ask_until_refused(const char *stem, unsigned most)
             struct mr_error error;
             assert_int_equal(
                 mr_refusal_decode(&refusal, (char *)response.body, response.length, &error), 0);
-            assert_string_equal(refusal.code, "rate_limited");
+            assert_string_equal(refusal.name, "rate_limited");
             assert_true(refusal.retry_after_ms > 0 && refusal.retry_after_ms <= 1001);
         } else {
             assert_int_equal(response.status, 204);

@@ -17,8 +17,8 @@ static void assert_refused(struct mr_h2_client *client, const char *method, cons
     assert_int_equal(response.status, status);
     assert_int_equal(
         mr_refusal_decode(&refusal, (const char *)response.body, response.length, &error), 0);
-    assert_string_equal(refusal.code, code);
-    assert_true(strlen(refusal.message) > 0);
+    assert_string_equal(refusal.name, code);
+    assert_true(strlen(refusal.text) > 0);
     mr_h2_response_fini(&response);
 }
 

@@ -46,26 +46,32 @@ static void open_port(struct peer *peer, const char *device)
     struct rte_ether_addr mac;
 
     if (mr_dpdk_env_start(device, NULL, &error) != 0 ||
-        mr_dpdk_env_attach(device, &peer->id, &error) != 0)
+        mr_dpdk_env_attach(device, &peer->id, &error) != 0) {
         fail(error.text);
+    }
     peer->pool =
         rte_pktmbuf_pool_create("peer", 8191, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (peer->pool == NULL || rte_eth_dev_configure(peer->id, peer->ports, peer->ports, &conf) != 0)
+    if (!peer->pool || rte_eth_dev_configure(peer->id, peer->ports, peer->ports, &conf) != 0) {
         fail("the port cannot be configured");
-    for (uint16_t q = 0; q < peer->ports; q++)
+    }
+    for (uint16_t q = 0; q < peer->ports; q++) {
         if (rte_eth_rx_queue_setup(peer->id, q, 1024, 0, NULL, peer->pool) != 0 ||
-            rte_eth_tx_queue_setup(peer->id, q, 1024, 0, NULL) != 0)
+            rte_eth_tx_queue_setup(peer->id, q, 1024, 0, NULL) != 0) {
             fail("a queue cannot be set up");
-    if (rte_eth_macaddr_get(peer->id, &mac) != 0)
+        }
+    }
+    if (rte_eth_macaddr_get(peer->id, &mac) != 0) {
         fail("the port has no MAC address");
+    }
     memcpy(peer->self.mac, mac.addr_bytes, 6);
 }
 
 /* A memif that calls fails as long as nobody listens. */
 static void start_port(const struct peer *peer)
 {
-    while (rte_eth_dev_start(peer->id) != 0)
+    while (rte_eth_dev_start(peer->id) != 0) {
         usleep(20000);
+    }
 }
 
 static void open_sockets(struct peer *peer)
@@ -76,8 +82,9 @@ static void open_sockets(struct peer *peer)
     for (unsigned i = 0; i < peer->ports; i++) {
         peer->fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (peer->fds[i] < 0 || bind(peer->fds[i], (struct sockaddr *)&name, sizeof name) != 0 ||
-            getsockname(peer->fds[i], (struct sockaddr *)&name, &length) != 0)
+            getsockname(peer->fds[i], (struct sockaddr *)&name, &length) != 0) {
             fail("no sockets");
+        }
         printf("%u\n", ntohs(name.sin_port));
         name.sin_port = 0;
     }
@@ -96,15 +103,17 @@ static void carry_in(struct peer *peer, unsigned index)
     for (int i = 0; i < BURST; i++) {
         length = recvfrom(peer->fds[index], datagram, sizeof datagram, 0, (struct sockaddr *)&from,
                           &from_bytes);
-        if (length < 0 || (mbuf = rte_pktmbuf_alloc(peer->pool)) == NULL)
+        if (length < 0 || (mbuf = rte_pktmbuf_alloc(peer->pool)) == NULL) {
             return;
+        }
         peer->hub.port = (uint16_t)(peer->port_base + index);
         mbuf->data_len =
             (uint16_t)mr_frame_build(rte_pktmbuf_mtod(mbuf, uint8_t *), &peer->self,
                                      ntohs(from.sin_port), &peer->hub, datagram, (uint32_t)length);
         mbuf->pkt_len = mbuf->data_len;
-        if (rte_eth_tx_burst(peer->id, 0, &mbuf, 1) != 1)
+        if (rte_eth_tx_burst(peer->id, 0, &mbuf, 1) != 1) {
             rte_pktmbuf_free(mbuf);
+        }
     }
 }
 
@@ -122,9 +131,10 @@ static void carry_out(struct peer *peer, uint16_t queue)
                                            .sin_port = htons((uint16_t)(frame.port_index + 1)),
                                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
             const unsigned index = (unsigned)(frame.from.port - peer->port_base);
-            if (index < peer->ports)
+            if (index < peer->ports) {
                 (void)sendto(peer->fds[index], frame.payload, frame.length, 0,
                              (const struct sockaddr *)&to, sizeof to);
+            }
         }
         rte_pktmbuf_free(mbufs[i]);
     }
@@ -142,16 +152,19 @@ int main(int argc, char **argv)
     static struct peer peer;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (argc != 5)
+    if (argc != 5) {
         fail("usage: dpdk_peer DEVICE HUB_MAC PORTS PORT_BASE");
+    }
     peer.ports = (uint16_t)atoi(argv[3]);
     peer.port_base = (uint16_t)atoi(argv[4]);
-    if (peer.ports < 1 || peer.ports > PORTS_MAX)
+    if (peer.ports < 1 || peer.ports > PORTS_MAX) {
         fail("1 to 4 ports");
+    }
     uint8_t *mac = peer.hub.link.mac;
     if (sscanf(argv[2], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3],
-               &mac[4], &mac[5]) != 6)
+               &mac[4], &mac[5]) != 6) {
         fail("not a MAC address");
+    }
     v4_set(&peer.self.v4, PEER_ADDRESS);
     v4_set(&peer.hub.host, PEER_HUB_ADDRESS);
     peer.self.port_base = 1;
@@ -160,10 +173,12 @@ int main(int argc, char **argv)
     open_sockets(&peer);
     start_port(&peer);
     for (;;) {
-        for (unsigned i = 0; i < peer.ports; i++)
+        for (unsigned i = 0; i < peer.ports; i++) {
             carry_in(&peer, i);
-        for (uint16_t q = 0; q < peer.ports; q++)
+        }
+        for (uint16_t q = 0; q < peer.ports; q++) {
             carry_out(&peer, q);
+        }
         usleep(20);
     }
 }

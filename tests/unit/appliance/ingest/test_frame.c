@@ -75,8 +75,9 @@ static void test_truncated(void **state)
 
     for (int v4 = 0; v4 < 2; v4++) {
         const uint32_t length = build(bytes, v4 != 0, 0);
-        for (uint32_t cut = 0; cut < length; cut++)
+        for (uint32_t cut = 0; cut < length; cut++) {
             assert_int_not_equal(mr_frame_parse(&frame, &hub, bytes, cut, false), MR_FRAME_OURS);
+        }
     }
 }
 

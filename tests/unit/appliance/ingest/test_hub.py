@@ -95,7 +95,7 @@ class Peer:
     socket for each device, and the answers come back."""
 
     def __init__(self, build, device, port):
-        self.command = [f"{build}/tests/dpdk/dpdk_peer", device, "02:00:00:00:00:01", "1",
+        self.command = [f"{build}/tests/unit/appliance/ingest/dpdk_peer", device, "02:00:00:00:00:01", "1",
                         str(port)]
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.front.bind(("127.0.0.1", port))
@@ -178,7 +178,7 @@ def open_federation(build, work, upload, kind=Hubs):
     fed.upload = upload
     fed.make_identities()
     fed.model = f"{work}/initial.safetensors"
-    fed.run(fed.program("tests", "demo", "digits-tool"), "init", "--layers", "64,64,10", "--seed",
+    fed.run(fed.program("demo", "digits-tool"), "init", "--layers", "64,64,10", "--seed",
             "1", "--out", fed.model)
     return fed
 

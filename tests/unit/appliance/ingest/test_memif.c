@@ -47,8 +47,9 @@ static void peer_start(const char *role)
     FILE *told = fdopen(pipe_fds[0], "r");
     assert_non_null(told);
     for (int i = 0; i < WORKERS; i++) {
-        if (fgets(line, sizeof line, told) == NULL)
+        if (!fgets(line, sizeof line, told)) {
             fail_msg("the peer did not start");
+        }
         peer_ports[i] = (uint16_t)atoi(line);
     }
     fclose(told);
@@ -103,8 +104,9 @@ static double metric(const struct fixture *fixture, const char *name, const char
     mr_upload_plane_metrics(fixture->plane, &metrics);
     snprintf(sample, sizeof sample, "\n%s{%s} ", name, labels);
     const char *at = strstr(metrics.text, sample);
-    if (at != NULL)
+    if (at) {
         value = atof(at + strlen(sample));
+    }
     mr_metrics_fini(&metrics);
     return value;
 }
@@ -124,8 +126,9 @@ static void round_over(const char *role, const char *peer_role)
     network_set(role, strcmp(role, "client") == 0);
     peer_start(peer_role);
     struct fixture *fixture = fixture_open(16, 20000, WORKERS, 16, 600000);
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 12; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     fixture_run(fixture, until_staged);
     finish(fixture, 12);
     assert_true(metric(fixture, "millrace_upload_handed_over_total", "worker=\"0\"") > 0);
@@ -152,18 +155,20 @@ static void peer_dies(const char *role, const char *peer_role)
     network_set(role, false);
     peer_start(peer_role);
     struct fixture *fixture = fixture_open(16, 200000, WORKERS, 16, 600000);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     for (int deaths = 0; deaths < 3; deaths++) {
         milestone = fixture->terms.layout.chunks * (uint32_t)(deaths + 1) / 5;
         fixture_run(fixture, until_milestone);
         peer_kill();
         peer_start(peer_role);
-        for (unsigned i = 0; i < fixture->count; i++)
+        for (unsigned i = 0; i < fixture->count; i++) {
             assert_int_equal(connect_to(fixture->uploads[i].fd,
                                         (uint16_t)(PEER_PORT_BASE +
                                                    (fixture->uploads[i].device.upload_id >> 56))),
                              0);
+        }
     }
     assert_false(fixture->uploads[0].staged);
     fixture_run(fixture, until_staged);
@@ -188,10 +193,12 @@ static int worker_thread(void)
     for (struct dirent *task; found < 0 && (task = readdir(tasks)) != NULL;) {
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
         FILE *file = fopen(path, "re");
-        if (file == NULL)
+        if (!file) {
             continue;
-        if (fgets(name, sizeof name, file) != NULL && strcmp(name, "mr-upload-0\n") == 0)
+        }
+        if (fgets(name, sizeof name, file) && strcmp(name, "mr-upload-0\n") == 0) {
             found = atoi(task->d_name);
+        }
         fclose(file);
     }
     closedir(tasks);
@@ -206,11 +213,14 @@ static bool is_traced(int thread)
 
     snprintf(path, sizeof path, "/proc/self/task/%d/status", thread);
     FILE *file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "TracerPid:", 10) == 0)
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "TracerPid:", 10) == 0) {
             tracer = atoi(line + 10);
-    if (file != NULL)
+        }
+    }
+    if (file) {
         fclose(file);
+    }
     return tracer > 0;
 }
 
@@ -226,8 +236,9 @@ static pid_t trace_start(int thread, const char *path)
         _exit(127);
     }
     while (!is_traced(thread)) {
-        if (waitpid(tracer, NULL, WNOHANG) == tracer)
+        if (waitpid(tracer, NULL, WNOHANG) == tracer) {
             return -1;
+        }
         usleep(1000);
     }
     return tracer;
@@ -243,11 +254,12 @@ static unsigned trace_end(pid_t tracer, const char *path)
     waitpid(tracer, NULL, 0);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "---", 3) != 0 && strstr(line, "<detached") == NULL) {
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "---", 3) != 0 && !strstr(line, "<detached")) {
             print_message("%s", line);
             calls++;
         }
+    }
     fclose(file);
     return calls;
 }
@@ -290,8 +302,9 @@ static void test_tolls(void **state)
     network_set(*state, strcmp(*state, "client") == 0);
     peer_start(strcmp(*state, "client") == 0 ? "server" : "client");
     struct fixture *fixture = fixture_open(16, 100000, WORKERS, 8, 600000);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     milestone = 8;
     fixture_run(fixture, until_milestone);
     assert_false(fixture->uploads[0].staged);
@@ -310,13 +323,16 @@ static void test_tolls(void **state)
 /* Why that case cannot be had here; NULL: it can. */
 static const char *lacks(const char *what)
 {
-    if (strcmp(what, "tolls") == 0 && !tolls_are_counted())
+    if (strcmp(what, "tolls") == 0 && !tolls_are_counted()) {
         return "a sanitizer owns the allocator and the locks";
-    if (strcmp(what, "silent") != 0)
+    }
+    if (strcmp(what, "silent") != 0) {
         return NULL;
+    }
     const pid_t tracer = trace_start(getpid(), "/dev/null");
-    if (tracer < 0)
+    if (tracer < 0) {
         return "strace is not here or may not trace";
+    }
     (void)trace_end(tracer, "/dev/null");
     return NULL;
 }
@@ -334,16 +350,18 @@ int main(int argc, char **argv)
     const struct CMUnitTest silent[] = {cmocka_unit_test_prestate(test_silent, argv[2])};
     const struct CMUnitTest tolls[] = {cmocka_unit_test_prestate(test_tolls, argv[2])};
     const char *lack = lacks(argv[3]);
-    if (lack != NULL) {
+    if (lack) {
         fprintf(stderr, "skipped: %s\n", lack);
         return 77;
     }
     peer_program = argv[1];
     snprintf(socket_name, sizeof socket_name, "millrace-test-memif-%ld", (long)getpid());
-    if (strcmp(argv[3], "silent") == 0)
+    if (strcmp(argv[3], "silent") == 0) {
         return cmocka_run_group_tests(silent, NULL, NULL);
-    if (strcmp(argv[3], "tolls") == 0)
+    }
+    if (strcmp(argv[3], "tolls") == 0) {
         return cmocka_run_group_tests(tolls, NULL, NULL);
+    }
     return strcmp(argv[3], "death") == 0 ? cmocka_run_group_tests(death, NULL, NULL)
                                          : cmocka_run_group_tests(uploads, NULL, NULL);
 }

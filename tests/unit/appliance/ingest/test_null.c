@@ -13,7 +13,7 @@
 
 #include <rte_mempool.h>
 
-#include "appliance/ingest/dpdk_impl.h"
+#include "appliance/ingest/dpdk_internal.h"
 
 #define QUEUE_NEEDS 2000 /* a queue's descriptors, both ways, and bursts */
 
@@ -38,8 +38,9 @@ static struct mr_dpdk_port *port_open(uint16_t workers, const char *exception, u
                                           .port_base = 9000,
                                           .workers = workers};
 
-    if (mr_dpdk_port_open(&port, &config, &error) != 0)
+    if (mr_dpdk_port_open(&port, &config, &error) != 0) {
         fail_msg("%s", error.text);
+    }
     return port;
 }
 
@@ -84,8 +85,9 @@ static void test_frames_from_the_kernel_are_counted(void **state)
 
     (void)state;
     struct mr_dpdk_port *port = port_open(2, "net_null1", 1000);
-    for (unsigned i = 0; i < 20000 && port->counters[2].drops[MR_FRAME_DROP_unsent] == 0; i++)
+    for (unsigned i = 0; i < 20000 && port->counters[2].drops[MR_FRAME_DROP_unsent] == 0; i++) {
         usleep(1000);
+    }
     mr_metrics_init(&metrics);
     mr_dpdk_port_metrics(port, &metrics);
     const char *found = strstr(metrics.text, sample);
@@ -110,8 +112,9 @@ static void test_no_nap_while_frames_come(void **state)
     while (looks < 200) {
         assert_int_equal(source->ops->poll(source, packets, MR_BURST_MAX, 20000), 0);
         looks = 0;
-        for (int d = 0; d < MR_FRAME_DROPS; d++)
+        for (int d = 0; d < MR_FRAME_DROPS; d++) {
             looks += port->counters[0].drops[d];
+        }
         looks /= MR_BURST_MAX;
     }
     print_message("%u naps in %llu looks\n", naps, (unsigned long long)looks);

@@ -50,7 +50,7 @@ static char device_string[512];
 static void network_set(const char *rx, const char *tx)
 {
     snprintf(device_string, sizeof device_string, "net_pcap0,rx_pcap=%s%s%s", rx,
-             tx != NULL ? ",tx_pcap=" : "", tx != NULL ? tx : "");
+             tx ? ",tx_pcap=" : "", tx ? tx : "");
     fixture_source = "dpdk";
     fixture_network.dpdk = (struct mr_dpdk_config){
         .device = device_string, .addresses = ADDRESSES, .nap_after_us = 1000};
@@ -69,11 +69,13 @@ static double metric_sum(const struct fixture *fixture, const char *name, const 
 
     mr_metrics_init(&metrics);
     mr_upload_plane_metrics(fixture->plane, &metrics);
-    for (char *line = strtok_r(metrics.text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest))
+    for (char *line = strtok_r(metrics.text, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
         if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == '{' &&
-            strstr(line, label) != NULL)
+            strstr(line, label)) {
             sum += atof(strrchr(line, ' '));
+        }
+    }
     mr_metrics_fini(&metrics);
     return sum;
 }
@@ -97,8 +99,9 @@ static void test_golden(void **state)
         char label[64];
         snprintf(label, sizeof label, "reason=\"%s\"", golden[i].reason);
         const double got = metric_sum(fixture, golden[i].metric, label);
-        if (got != golden[i].count)
+        if (got != golden[i].count) {
             fail_msg("%s: %g, not %u", golden[i].reason, got, golden[i].count);
+        }
         expected += golden[i].count;
     }
     assert_int_equal(expected, GOLDEN_FRAMES); /* so that no other counter has any */
@@ -150,10 +153,11 @@ static void write_chunk(int fd, const struct fixture *fixture, unsigned device, 
     uint8_t datagram[KIT_DATAGRAM_MAX], frame[FRAME_MAX];
     const uint32_t bytes = kit_seal(&fixture->uploads[device].device, chunk, datagram);
 
-    if (device % 2 == 0)
+    if (device % 2 == 0) {
         hub.host = kit_address(0xc0000201, 0).host;
-    else
+    } else {
         assert_int_equal(inet_pton(AF_INET6, "fd00::1", &hub.host), 1);
+    }
     memcpy(hub.link.mac, hub_mac, 6);
     hub.link.vlan = device % 3 == 0 ? 5 : 0;
     const uint32_t length = mr_frame_build(frame, &devices_end, (uint16_t)(FIRST_DEVICE + device),
@@ -173,8 +177,9 @@ static void write_uploads(int fd, struct fixture *fixture)
     kit_shuffle(&fixture->seed, order, total);
     for (uint32_t i = 0; i < total; i++) {
         write_chunk(fd, fixture, order[i] % DEVICES, order[i] / DEVICES);
-        if (i % 10 == 9)
+        if (i % 10 == 9) {
             write_chunk(fd, fixture, order[i - i % 9] % DEVICES, order[i - i % 9] / DEVICES);
+        }
     }
     free(order);
 }
@@ -205,8 +210,9 @@ static void check_acks(const struct fixture *fixture, const char *path)
         staged[device] |= ack.state >= MR_UPLOAD_STAGED;
     }
     fclose(file);
-    for (unsigned i = 0; i < DEVICES; i++)
+    for (unsigned i = 0; i < DEVICES; i++) {
         assert_true(staged[i]);
+    }
 }
 
 /* The file is a pipe: what is sealed for an upload needs its keys and its id, which are not known
@@ -226,8 +232,9 @@ static void test_uploads(void **state)
     network_set(rx, tx);
     fixture_network.connect = device_connect;
     struct fixture *fixture = fixture_open(16, 20000, 1, DEVICES, 600000);
-    for (int i = 0; i < DEVICES; i++)
+    for (int i = 0; i < DEVICES; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     write_uploads(fd, fixture);
     close(fd); /* the end of the file */
     fixture_run(fixture, until_staged);
@@ -250,8 +257,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest uploads[] = {cmocka_unit_test(test_uploads)};
     const struct CMUnitTest golden_tests[] = {cmocka_unit_test(test_golden)};
 
-    if (argc == 2 && strcmp(argv[1], "uploads") == 0)
+    if (argc == 2 && strcmp(argv[1], "uploads") == 0) {
         return cmocka_run_group_tests(uploads, NULL, NULL);
+    }
     if (argc != 3 || strcmp(argv[1], "golden") != 0) {
         fprintf(stderr, "usage: %s uploads|golden [FILE]\n", argv[0]);
         return 2;

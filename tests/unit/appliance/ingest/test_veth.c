@@ -46,15 +46,18 @@ static int open_namespaces(void)
 {
     char command[256];
 
-    if (unshare(CLONE_NEWNET) != 0)
+    if (unshare(CLONE_NEWNET) != 0) {
         return -1;
+    }
     devices_ns = own_namespace();
-    if (unshare(CLONE_NEWNET) != 0)
+    if (unshare(CLONE_NEWNET) != 0) {
         return -1;
+    }
     hub_ns = own_namespace();
     /* The pair is made in the devices' namespace, one end handed to ours. */
-    if (setns(devices_ns, CLONE_NEWNET) != 0)
+    if (setns(devices_ns, CLONE_NEWNET) != 0) {
         return -1;
+    }
     snprintf(command, sizeof command,
              "ip link add dpdk-dev type veth peer name dpdk-hub netns /proc/%ld/fd/%d 2>/dev/null",
              (long)getpid(), hub_ns);
@@ -71,13 +74,15 @@ static int open_namespaces(void)
         const int failed = run(command);
         kill(holder, SIGKILL);
         waitpid(holder, NULL, 0);
-        if (failed != 0)
+        if (failed != 0) {
             return -1;
+        }
     }
     if (run("ip addr add 198.18.1.2/24 dev dpdk-dev && ip addr add fd00:1::2/64 dev dpdk-dev nodad "
             "&& ip link set dpdk-dev up && ip link set lo up") != 0 ||
-        setns(hub_ns, CLONE_NEWNET) != 0)
+        setns(hub_ns, CLONE_NEWNET) != 0) {
         return -1;
+    }
     /* af_packet takes copies: the kernel still sees every frame, and would refuse datagrams to the
      * tap's address as those of a port that nobody has. */
     return run("ip link set dpdk-hub up && ip link set lo up && "
@@ -124,8 +129,9 @@ static void test_uploads_and_ping(void **state)
     struct fixture *fixture = fixture_open(16, 20000, 1, 16, 600000);
 
     address_tap();
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, false);
     assert_int_equal(fixture->collection->upload_count, 8);

@@ -91,7 +91,7 @@ struct room *room_open(unsigned position)
     room_put(room, "initial.safetensors", room->world->model, room->world->model_bytes);
     room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(room->log_fd >= 0);
-    room->shared = (struct mr_round_room){
+    room->shared = (struct mr_round_context){
         .config = &room->config,
         .hubs = room->world->hubs,
         .hubs_count = 2,
@@ -179,7 +179,7 @@ bool room_logged(const struct room *room, const char *words)
     const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
     assert_true(length >= 0);
     text[length] = '\0';
-    return strstr(text, words) != NULL;
+    return strstr(text, words);
 }
 
 char *room_path(const struct room *room, const char *name)

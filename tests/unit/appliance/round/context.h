@@ -1,5 +1,5 @@
-/* context.h - what a real lead or helper stands in: a folder with a store, a loop, a log that can be
- * read, a configuration; keys, hubs, model and terms are those of a world with two hubs. */
+/* context.h - what a real lead or helper stands in: a folder with a store, a loop, a log that can
+ * be read, a configuration; keys, hubs, model and terms are those of a world with two hubs. */
 #ifndef MR_TEST_ROUND_CONTEXT_H
 #define MR_TEST_ROUND_CONTEXT_H
 
@@ -11,7 +11,7 @@ struct room {
     char *dir;
     struct mr_hub_config config;
     struct mr_config_hub hubs[2];
-    struct mr_round_room shared; /* for _open */
+    struct mr_round_context shared; /* for _open */
     int log_fd;
     unsigned fatals;
     char fatal[400]; /* the last one's text */

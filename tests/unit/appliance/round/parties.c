@@ -87,7 +87,7 @@ void world_reply(struct reply *reply, const void *body, size_t length)
 {
     assert_false(reply->done);
     reply->done = true;
-    reply->code = MR_VERDICT_OK;
+    reply->code = MR_REFUSAL_NONE;
     reply->length = length;
     reply->body = calloc(1, length + 1);
     assert_non_null(reply->body);
@@ -96,12 +96,12 @@ void world_reply(struct reply *reply, const void *body, size_t length)
     }
 }
 
-static void reply_refused(struct reply *reply, const struct mr_verdict *verdict)
+static void reply_refused(struct reply *reply, const struct mr_refusal *refusal)
 {
     assert_false(reply->done);
     reply->done = true;
-    reply->code = verdict->code;
-    memcpy(reply->text, verdict->text, sizeof reply->text);
+    reply->code = refusal->code;
+    memcpy(reply->text, refusal->text, sizeof reply->text);
 }
 
 /* --- what both roles do ---------------------------------------------------------------------- */
@@ -129,10 +129,10 @@ int world_compute(struct world *world, const uint8_t *const *results, uint32_t c
     return mr_reveal(answer, &question, error);
 }
 
-void world_refused(void *context, void *token, const struct mr_verdict *verdict)
+void world_refused(void *context, void *token, const struct mr_refusal *refusal)
 {
     (void)context;
-    reply_refused(token, verdict);
+    reply_refused(token, refusal);
 }
 
 void world_changed(void *context)
@@ -167,13 +167,12 @@ static void deliver_answer(struct world *world, struct world_event *event)
         }
     }
     if (reply) {
-        struct mr_refusal refusal = {.retry_after_ms = 0};
-        passage->status = mr_verdict_status(reply->code);
+        passage->status = mr_refusal_status(reply->code);
         passage->body = reply->body;
         passage->length = reply->length;
-        if (reply->code != MR_VERDICT_OK) {
-            snprintf(refusal.code, sizeof refusal.code, "%s", mr_verdict_name(reply->code));
-            snprintf(refusal.message, sizeof refusal.message, "%s", reply->text);
+        if (reply->code != MR_REFUSAL_NONE) {
+            struct mr_refusal refusal = {.code = reply->code};
+            snprintf(refusal.text, sizeof refusal.text, "%s", reply->text);
             passage->body = (uint8_t *)mr_refusal_encode(&refusal);
             passage->length = strlen((char *)passage->body);
         }

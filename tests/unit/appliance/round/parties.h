@@ -31,7 +31,7 @@
 /* What came back for a token. */
 struct reply {
     bool done;
-    enum mr_verdict_code code; /* MR_VERDICT_OK: answered */
+    enum mr_refusal_code code; /* MR_REFUSAL_NONE: answered */
     char text[300];
     uint8_t *body;
     size_t length;
@@ -158,7 +158,7 @@ void world_kill_helper(struct world *world, unsigned helper);
 void world_sync(struct world *world, unsigned helper);
 
 /* Opens the round and delivers; the lead is open then if nobody objects. */
-enum mr_verdict_code world_begin(struct world *world, struct mr_verdict *verdict);
+enum mr_refusal_code world_begin(struct world *world, struct mr_refusal *refusal);
 
 /* --- devices --------------------------------------------------------------------------------- */
 /* Whether that hub's list names the certificate. */

@@ -3,7 +3,7 @@
 
 #include "parties_internal.h"
 
-/* As lead_run_boot.c does it. */
+/* As lead_driver_boot.c does it. */
 static void recover_lead(struct world *world)
 {
     struct mr_commit_read read;

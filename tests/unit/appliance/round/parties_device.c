@@ -33,7 +33,7 @@ void world_receipts(struct world *world, unsigned device, uint32_t attempt,
                        &reply);
         world_run(world);
         assert_true(reply.done);
-        assert_int_equal(reply.code, MR_VERDICT_OK);
+        assert_int_equal(reply.code, MR_REFUSAL_NONE);
         assert_int_equal(mr_receipt_decode(&request->receipts[request->receipt_count++],
                                            (char *)reply.body, reply.length, &error),
                          0);
@@ -58,7 +58,7 @@ void world_join(struct world *world, unsigned device, uint32_t attempt)
     world_run(world);
     assert_true(reply.done);
     assert_string_equal(reply.text, "");
-    assert_int_equal(reply.code, MR_VERDICT_OK);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
     world->devices[device].attempt = attempt;
     world->devices[device].upload_id = reply.grant.upload_id;
     world_find_upload(world, reply.grant.upload_id)->device = device;
@@ -87,11 +87,11 @@ void world_fill(struct world *world, unsigned count)
 struct mr_upload_status world_status(struct world *world, unsigned device, uint64_t upload_id)
 {
     struct mr_upload_status status;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     assert_int_equal(mr_lead_upload_status(world->lead, world->terms.announcement.round,
                                            world->devices[device].client_id, upload_id, &status,
-                                           &verdict),
-                     MR_VERDICT_OK);
+                                           &refusal),
+                     MR_REFUSAL_NONE);
     return status;
 }
 

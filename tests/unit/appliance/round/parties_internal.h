@@ -36,7 +36,7 @@ void world_draw(struct world *world, uint8_t *out, size_t bytes);
 int world_compute(struct world *world, const uint8_t *const *results, uint32_t count,
                   struct mr_reveal_answer *answer, struct mr_error *error);
 void world_reply(struct reply *reply, const void *body, size_t length);
-void world_refused(void *context, void *token, const struct mr_verdict *verdict); /* an action */
+void world_refused(void *context, void *token, const struct mr_refusal *refusal); /* an action */
 void world_changed(void *context);                                                /* an action */
 void world_lead_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                     size_t length); /* an action */

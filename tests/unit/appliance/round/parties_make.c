@@ -162,13 +162,13 @@ void world_close(struct world *world)
     free(world);
 }
 
-enum mr_verdict_code world_begin(struct world *world, struct mr_verdict *verdict)
+enum mr_refusal_code world_begin(struct world *world, struct mr_refusal *refusal)
 {
-    struct mr_verdict own;
+    struct mr_refusal own;
     const struct mr_lead_limits limits = {.quorum = world->options.quorum,
                                           .deadline_ms = world->options.deadline_ms};
-    const enum mr_verdict_code code = mr_lead_open(world->lead, &world->announcement, &limits,
-                                                   world->now_ms, verdict ? verdict : &own);
+    const enum mr_refusal_code code = mr_lead_open(world->lead, &world->announcement, &limits,
+                                                   world->now_ms, refusal ? refusal : &own);
     world_run(world);
     return code;
 }

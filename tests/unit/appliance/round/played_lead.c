@@ -48,16 +48,16 @@ void played_close(struct played *played)
 
 void played_end(struct played *played)
 {
-    mr_helper_run_stop(played->run);
+    mr_helper_driver_stop(played->run);
     room_drain(played->room);
-    mr_helper_run_close(played->run);
+    mr_helper_driver_close(played->run);
     played->run = NULL;
 }
 
 enum mr_helper_state played_state(struct played *played)
 {
     struct mr_helper_report report;
-    mr_helper_report(mr_helper_run_core(played->run), &report);
+    mr_helper_report(mr_helper_driver_core(played->run), &report);
     return report.state;
 }
 
@@ -75,13 +75,13 @@ static void answer(void *context, void *token, bool json, const void *body, size
     }
 }
 
-static void refuse(void *context, void *token, const struct mr_verdict *verdict)
+static void refuse(void *context, void *token, const struct mr_refusal *refusal)
 {
     (void)context;
     struct reply *reply = token;
     assert_false(reply->done);
-    *reply = (struct reply){.done = true, .code = verdict->code};
-    memcpy(reply->text, verdict->text, sizeof reply->text);
+    *reply = (struct reply){.done = true, .code = refusal->code};
+    memcpy(reply->text, refusal->text, sizeof reply->text);
 }
 
 const struct mr_helper_listener played_listener = {.answer = answer, .refuse = refuse};
@@ -89,7 +89,7 @@ const struct mr_helper_listener played_listener = {.answer = answer, .refuse = r
 void played_start(struct played *played)
 {
     struct mr_error error = {.text = ""};
-    if (mr_helper_run_open(&played->run, &played->room->shared, &played_listener, &error) != 0) {
+    if (mr_helper_driver_open(&played->run, &played->room->shared, &played_listener, &error) != 0) {
         fail_msg("%s", error.text);
     }
 }
@@ -99,10 +99,10 @@ static bool is_done(void *context)
     return ((struct reply *)context)->done;
 }
 
-void played_expect(const struct reply *reply, enum mr_verdict_code code)
+void played_expect(const struct reply *reply, enum mr_refusal_code code)
 {
     if (!reply->done || reply->code != code) {
-        fail_msg("%s instead of %s: %s", mr_verdict_name(reply->code), mr_verdict_name(code),
+        fail_msg("%s instead of %s: %s", mr_refusal_name(reply->code), mr_refusal_name(code),
                  reply->text);
     }
 }
@@ -113,7 +113,8 @@ void played_put(struct played *played, enum mr_peer_step step, const void *body,
                 struct reply *reply)
 {
     *reply = (struct reply){.done = false};
-    world_ask_core(played->room->world, mr_helper_run_core(played->run), step, body, length, reply);
+    world_ask_core(played->room->world, mr_helper_driver_core(played->run), step, body, length,
+                   reply);
 }
 
 void played_ask(struct played *played, enum mr_peer_step step, const void *body, size_t length,
@@ -133,16 +134,16 @@ void played_admit(struct played *played)
     struct world *world = played->room->world;
     struct reply reply;
     played_ask_same(played, MR_PEER_PROPOSE, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     for (unsigned i = 0; i < DEVICES; i++) {
         struct mr_seed_request request = {.attempt = 0};
         memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
         world_seed(request.seed, i, 0, 1);
-        mr_helper_seed(mr_helper_run_core(played->run), world->terms.announcement.round,
+        mr_helper_seed(mr_helper_driver_core(played->run), world->terms.announcement.round,
                        world->devices[i].client_id, &world->devices[i].serial, &request, &reply);
         room_run_until(played->room, is_done, &reply);
-        played_expect(&reply, MR_VERDICT_OK);
+        played_expect(&reply, MR_REFUSAL_NONE);
         reply_fini(&reply);
     }
 }
@@ -153,13 +154,13 @@ uint8_t *played_openings(struct played *played, size_t *length)
     uint8_t list[1 + 2 * MR_COMMITMENT_BYTES];
     const size_t each = MR_NONCE_BYTES + (size_t)played->room->world->terms.layout.share_bytes;
     played_ask_same(played, MR_PEER_FREEZE, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(reply.length, MR_COMMITMENT_BYTES);
     memcpy(list, played->asked[MR_PEER_OPEN].body, 1 + MR_COMMITMENT_BYTES); /* 2, the lead's */
     memcpy(list + 1 + MR_COMMITMENT_BYTES, reply.body, MR_COMMITMENT_BYTES);
     reply_fini(&reply);
     played_ask(played, MR_PEER_OPEN, list, sizeof list, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(reply.length, each);
     *length = 1 + 2 * each;
     assert_int_equal(played->asked[MR_PEER_REVEAL].length, *length);

@@ -7,7 +7,7 @@
 
 struct played {
     struct room *room;
-    struct mr_helper_run *run;         /* NULL: not open */
+    struct mr_helper_driver *run;      /* NULL: not open */
     struct passage asked[WORLD_STEPS]; /* by the world's lead */
 };
 
@@ -30,7 +30,7 @@ void played_ask(struct played *played, enum mr_peer_step step, const void *body,
 /* The world's own body of that step. */
 void played_ask_same(struct played *played, enum mr_peer_step step, struct reply *reply);
 /* Fails the test if the reply is another. */
-void played_expect(const struct reply *reply, enum mr_verdict_code code);
+void played_expect(const struct reply *reply, enum mr_refusal_code code);
 
 /* Proposes, and sends the seeds of every device. */
 void played_admit(struct played *played);

@@ -12,7 +12,7 @@ char *scratch_open(void)
     const char *base = getenv("TMPDIR");
     char *path = NULL;
     MR_ASSERT(asprintf(&path, "%s/millrace-test-XXXXXX", base ? base : "/tmp") > 0);
-    MR_ASSERT(mkdtemp(path) != NULL);
+    MR_ASSERT(mkdtemp(path));
     return path;
 }
 

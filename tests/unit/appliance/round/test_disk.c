@@ -31,11 +31,13 @@ static struct {
 
 static bool refused(enum call call)
 {
-    if (plan.call != call || plan.after-- != 0)
+    if (plan.call != call || plan.after-- != 0) {
         return false;
+    }
     plan.after = 0;
-    if (plan.once)
+    if (plan.once) {
         plan.call = CALL_NONE;
+    }
     errno = plan.why;
     return true;
 }
@@ -56,8 +58,9 @@ int __wrap_open64(const char *path, int flags, ...);
 /* Never more than 1,000 bytes at a time, as a kernel may. */
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t length, off_t at)
 {
-    if (refused(CALL_PWRITE))
+    if (refused(CALL_PWRITE)) {
         return plan.why ? -1 : 0;
+    }
     return __real_pwrite64(fd, bytes, length < 1000 ? length : 1000, at);
 }
 

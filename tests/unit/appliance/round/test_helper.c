@@ -23,7 +23,7 @@ static int close_world(void **state)
 }
 
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
-                enum mr_verdict_code expected)
+                enum mr_refusal_code expected)
 {
     struct reply reply = {.done = false};
     world_ask(world, 1, step, body, length, &reply);
@@ -41,7 +41,7 @@ static struct mr_helper *helper(struct world *world)
 /* --- proposals ------------------------------------------------------------------------------- */
 
 static void propose(struct world *world, const struct mr_announcement *announcement, uint16_t from,
-                    enum mr_verdict_code expected)
+                    enum mr_refusal_code expected)
 {
     uint8_t bytes[MR_ANNOUNCEMENT_MAX];
     struct reply reply = {.done = false};
@@ -58,24 +58,24 @@ static void test_policy(void **state)
     struct world *world = *state;
     const uint16_t lead = world->hubs[0].index;
     struct mr_announcement bad = world->announcement;
-    propose(world, &bad, world->hubs[2].index, MR_VERDICT_UNAUTHORISED_ROLE);
+    propose(world, &bad, world->hubs[2].index, MR_REFUSAL_UNAUTHORISED_ROLE);
     bad.cohort_min = 2; /* this hub insists on 3 */
-    propose(world, &bad, lead, MR_VERDICT_BELOW_COHORT_MINIMUM);
+    propose(world, &bad, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
     bad = world->announcement;
     bad.model_hash[0] ^= 1;
-    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.dimension++;
-    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.hubs[2].public_key[0] ^= 1;
-    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
     bad.hub_count = 2;
-    propose(world, &bad, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
-    ask(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15, MR_VERDICT_BAD_REQUEST);
+    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    ask(world, MR_PEER_PROPOSE, (const uint8_t *)"no announcement", 15, MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(world->helpers[1].last.round, 0);
-    propose(world, &world->announcement, lead, MR_VERDICT_OK);
+    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
     assert_int_equal(world->helpers[1].last.round, 7);
 }
 
@@ -84,21 +84,21 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     struct world *world = *state;
     const uint16_t lead = world->hubs[0].index;
     struct mr_announcement other = world->announcement;
-    propose(world, &world->announcement, lead, MR_VERDICT_OK);
-    propose(world, &world->announcement, lead, MR_VERDICT_OK);
+    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
     other.scale *= 2;
-    propose(world, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    propose(world, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     other.round = 6;
-    propose(world, &other, lead, MR_VERDICT_WRONG_ROUND);
+    propose(world, &other, lead, MR_REFUSAL_WRONG_ROUND);
     /* A new process that has lost the journal cannot know which set it answered, so it takes up
      * neither this announcement nor another of that round. */
     struct world *again = world_open(&plain);
     again->helpers[1].last = world->helpers[1].last;
     other.round = 7;
-    propose(again, &other, lead, MR_VERDICT_WRONG_ANNOUNCEMENT);
-    propose(again, &world->announcement, lead, MR_VERDICT_ROUND_LOST);
+    propose(again, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    propose(again, &world->announcement, lead, MR_REFUSAL_ROUND_LOST);
     other.round = 8;
-    propose(again, &other, lead, MR_VERDICT_OK);
+    propose(again, &other, lead, MR_REFUSAL_NONE);
     world_close(again);
 }
 
@@ -123,23 +123,23 @@ static void test_seeds(void **state)
     struct world *world = *state;
     struct reply first, again;
     seed(world, 0, 0, 0, &first);
-    assert_int_equal(first.code, MR_VERDICT_NO_ROUND);
+    assert_int_equal(first.code, MR_REFUSAL_NO_ROUND);
     world_begin(world, NULL);
     seed(world, 0, 0, 0, &first);
-    assert_int_equal(first.code, MR_VERDICT_OK);
+    assert_int_equal(first.code, MR_REFUSAL_NONE);
     seed(world, 0, 0, 0, &again);
-    assert_int_equal(again.code, MR_VERDICT_OK);
+    assert_int_equal(again.code, MR_REFUSAL_NONE);
     assert_int_equal(first.length, again.length);
     assert_memory_equal(first.body, again.body, first.length);
     reply_fini(&again);
     reply_fini(&first);
     seed(world, 0, 0, 1, &again);
-    assert_int_equal(again.code, MR_VERDICT_SEED_CONFLICT);
+    assert_int_equal(again.code, MR_REFUSAL_SEED_CONFLICT);
     seed(world, 0, MR_ATTEMPTS_MAX, 0, &again);
-    assert_int_equal(again.code, MR_VERDICT_BAD_ATTEMPT);
+    assert_int_equal(again.code, MR_REFUSAL_BAD_ATTEMPT);
     for (unsigned i = 1; i < WORLD_DEVICES; i++) {
         seed(world, i, 0, 0, &again);
-        assert_int_equal(again.code, MR_VERDICT_OK);
+        assert_int_equal(again.code, MR_REFUSAL_NONE);
         reply_fini(&again);
     }
     const uint8_t stranger[MR_CLIENT_ID_BYTES] = {9};
@@ -147,14 +147,14 @@ static void test_seeds(void **state)
     struct mr_seed_request request = {.attempt = 0};
     struct reply reply = {.done = false};
     mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    assert_int_equal(reply.code, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
     reply.done = false;
     mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_BUSY); /* cohort_max devices are there */
+    assert_int_equal(reply.code, MR_REFUSAL_BUSY); /* cohort_max devices are there */
     reply.done = false;
     mr_helper_seed(helper(world), 8, stranger, &serial, &request, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
+    assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
 }
 
 /* --- freezing -------------------------------------------------------------------------------- */
@@ -176,24 +176,24 @@ static void test_freeze_checks_the_set(void **state)
     struct world *world = admitted(state);
     uint8_t body[1024];
     size_t length = world_freeze_body(world, body, FIVE, 3, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BELOW_COHORT_MINIMUM);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BELOW_COHORT_MINIMUM);
     length = world_freeze_body(world, body, (const unsigned[]){0, 1, 2, 9}, 4, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_SET_NOT_ADMITTED);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
     world->devices[3].attempt = 1; /* its seed is of attempt 0 */
     length = world_freeze_body(world, body, FIVE, 5, 1);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_SET_NOT_ADMITTED);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_NOT_ADMITTED);
     world->devices[3].attempt = 0;
     length = world_freeze_body(world, body, FIVE, 5, 1);
     body[length - 1] ^= 1;
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BAD_COMMITMENT);
-    ask(world, MR_PEER_FREEZE, body, length - 1, MR_VERDICT_BAD_REQUEST);
-    ask(world, MR_PEER_FREEZE, body, 3, MR_VERDICT_BAD_REQUEST);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_COMMITMENT);
+    ask(world, MR_PEER_FREEZE, body, length - 1, MR_REFUSAL_BAD_REQUEST);
+    ask(world, MR_PEER_FREEZE, body, 3, MR_REFUSAL_BAD_REQUEST);
     struct reply reply = {.done = false};
     mr_helper_freeze(helper(world), world->hubs[2].index, 7, body, length, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_UNAUTHORISED_ROLE);
+    assert_int_equal(reply.code, MR_REFUSAL_UNAUTHORISED_ROLE);
     reply.done = false;
     mr_helper_freeze(helper(world), world->hubs[0].index, 6, body, length, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
+    assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
     assert_int_equal(world->helpers[1].expansions, 0);
 }
 
@@ -204,7 +204,7 @@ static void test_freeze_refuses_a_device_twice(void **state)
     uint8_t body[1024];
     const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
     memcpy(body + 4 + MR_INCLUDED_BYTES, body + 4, MR_INCLUDED_BYTES);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_BAD_REQUEST);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(world->helpers[1].expansions, 0);
 }
 
@@ -222,7 +222,7 @@ static void test_one_set_a_round(void **state)
     world_ask(world, 1, MR_PEER_FREEZE, body, length, &replies[2]);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(replies[i].done);
-        assert_int_equal(replies[i].code, MR_VERDICT_OK);
+        assert_int_equal(replies[i].code, MR_REFUSAL_NONE);
         assert_int_equal(replies[i].length, MR_COMMITMENT_BYTES);
         assert_memory_equal(replies[i].body, replies[0].body, MR_COMMITMENT_BYTES);
     }
@@ -230,15 +230,15 @@ static void test_one_set_a_round(void **state)
         reply_fini(&replies[i]);
     }
     size_t other_length = world_freeze_body(world, other, FIVE, 4, 1);
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_SET_CONFLICT);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
     other_length = world_freeze_body(world, other, (const unsigned[]){0, 1, 2, 3, 5}, 5, 1);
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_SET_CONFLICT);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT);
     other_length = world_freeze_body(world, other, FIVE, 5, 2); /* another commitment */
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_BAD_COMMITMENT);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_BAD_COMMITMENT);
     assert_int_equal(world->helpers[1].expansions, 1);
     struct reply late;
     seed(world, 7, 0, 0, &late);
-    assert_int_equal(late.code, MR_VERDICT_CLOSED);
+    assert_int_equal(late.code, MR_REFUSAL_CLOSED);
 }
 
 /* --- opening and revealing ------------------------------------------------------------------- */
@@ -259,7 +259,7 @@ static void test_nothing_opens_before_the_freeze(void **state)
     struct world *world = *state;
     const uint8_t nothing[1] = {0};
     world_begin(world, NULL);
-    ask(world, MR_PEER_OPEN, nothing, 1, MR_VERDICT_WRONG_ROUND);
+    ask(world, MR_PEER_OPEN, nothing, 1, MR_REFUSAL_WRONG_ROUND);
 }
 
 static void test_open(void **state)
@@ -271,10 +271,10 @@ static void test_open(void **state)
     for (unsigned hub = 0; hub < 3; hub++) { /* a byte of each value, then of each signature */
         const size_t at = 1 + hub * MR_COMMITMENT_BYTES + 2;
         body[at] ^= 1;
-        ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_BAD_COMMITMENT);
+        ask(world, MR_PEER_OPEN, body, length, MR_REFUSAL_BAD_COMMITMENT);
         body[at] ^= 1;
         body[at + MR_HASH_BYTES] ^= 1;
-        ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_BAD_COMMITMENT);
+        ask(world, MR_PEER_OPEN, body, length, MR_REFUSAL_BAD_COMMITMENT);
         body[at + MR_HASH_BYTES] ^= 1;
     }
     /* The lead signs a new commitment of its own: not the one from the freeze. */
@@ -285,8 +285,8 @@ static void test_open(void **state)
     changed.value[0] ^= 1;
     mr_commitment_sign(&changed, world->terms.hash, world->private_keys[0]);
     mr_commitment_encode(copy + 1, &changed);
-    ask(world, MR_PEER_OPEN, copy, length, MR_VERDICT_BAD_COMMITMENT);
-    ask(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES, MR_VERDICT_BAD_COMMITMENT);
+    ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
+    ask(world, MR_PEER_OPEN, body, length - MR_COMMITMENT_BYTES, MR_REFUSAL_BAD_COMMITMENT);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
 
     struct reply one = {.done = false}, two = {.done = false};
@@ -294,7 +294,7 @@ static void test_open(void **state)
     world_ask(world, 1, MR_PEER_OPEN, body, length, &two);
     assert_false(one.done || two.done); /* not before the commitments are durable */
     world_run(world);
-    assert_int_equal(one.code, MR_VERDICT_OK);
+    assert_int_equal(one.code, MR_REFUSAL_NONE);
     assert_int_equal(one.length, MR_NONCE_BYTES + world->terms.layout.share_bytes);
     assert_memory_equal(one.body, two.body, one.length);
     reply_fini(&one);
@@ -306,7 +306,7 @@ static void test_open(void **state)
     changed.value[0] ^= 1;
     mr_commitment_sign(&changed, world->terms.hash, world->private_keys[2]);
     mr_commitment_encode(copy + 1 + 2 * MR_COMMITMENT_BYTES, &changed);
-    ask(world, MR_PEER_OPEN, copy, length, MR_VERDICT_BAD_COMMITMENT);
+    ask(world, MR_PEER_OPEN, copy, length, MR_REFUSAL_BAD_COMMITMENT);
     free(copy);
 }
 
@@ -318,18 +318,18 @@ static void test_reveal_checks_the_openings(void **state)
     const size_t each = MR_NONCE_BYTES + (size_t)world->terms.layout.share_bytes;
     for (unsigned hub = 0; hub < 3; hub++) {
         body[1 + hub * each] ^= 1;
-        ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_BAD_OPENING);
+        ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
         body[1 + hub * each] ^= 1;
         body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
-        ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_BAD_OPENING);
+        ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_BAD_OPENING);
         body[1 + hub * each + MR_NONCE_BYTES + 10] ^= 1;
     }
-    ask(world, MR_PEER_REVEAL, body, length - 1, MR_VERDICT_BAD_OPENING);
+    ask(world, MR_PEER_REVEAL, body, length - 1, MR_REFUSAL_BAD_OPENING);
     struct reply one = {.done = false}, two = {.done = false};
     world_ask(world, 1, MR_PEER_REVEAL, body, length, &one);
     world_run(world);
     world_ask(world, 1, MR_PEER_REVEAL, body, length, &two);
-    assert_int_equal(one.code, MR_VERDICT_OK);
+    assert_int_equal(one.code, MR_REFUSAL_NONE);
     assert_int_equal(one.length, two.length);
     assert_memory_equal(one.body, two.body, one.length);
     reply_fini(&one);
@@ -345,18 +345,18 @@ static void test_void_ends_everything(void **state)
     const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
     struct reply freezing = {.done = false};
     world_ask(world, 1, MR_PEER_FREEZE, body, length, &freezing);
-    ask(world, MR_PEER_VOID, NULL, 0, MR_VERDICT_OK); /* while it expands */
+    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE); /* while it expands */
     assert_true(freezing.done);
-    assert_int_equal(freezing.code, MR_VERDICT_VOID);
+    assert_int_equal(freezing.code, MR_REFUSAL_VOID);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_VOID);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_VOID);
-    ask(world, MR_PEER_OPEN, body, length, MR_VERDICT_VOID);
-    ask(world, MR_PEER_REVEAL, body, length, MR_VERDICT_VOID);
-    ask(world, MR_PEER_VOID, NULL, 0, MR_VERDICT_OK);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_VOID);
+    ask(world, MR_PEER_OPEN, body, length, MR_REFUSAL_VOID);
+    ask(world, MR_PEER_REVEAL, body, length, MR_REFUSAL_VOID);
+    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE);
     struct reply late;
     seed(world, 7, 0, 0, &late);
-    assert_int_equal(late.code, MR_VERDICT_VOID);
-    propose(world, &world->announcement, world->hubs[0].index, MR_VERDICT_VOID);
+    assert_int_equal(late.code, MR_REFUSAL_VOID);
+    propose(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_VOID);
 }
 
 static void test_reasons_are_fit_for_a_log(void **state)

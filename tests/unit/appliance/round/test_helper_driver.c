@@ -1,6 +1,6 @@
-/* test_helper_driver.c - the helper at work in this process, asked by a lead that is played from the
- * questions of a world's round: answers, files, what a restart makes of them, and what it does when
- * a file or a model is not there. */
+/* test_helper_driver.c - the helper at work in this process, asked by a lead that is played from
+ * the questions of a world's round: answers, files, what a restart makes of them, and what it does
+ * when a file or a model is not there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -46,7 +46,7 @@ static void test_a_round_and_its_end(void **state)
     struct mr_error error;
     uint8_t *body = played_until_reveal(played, &length);
     played_ask(played, MR_PEER_REVEAL, body, length, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(mr_peer_model_decode(&model, (char *)reply.body, reply.length, &error), 0);
     assert_memory_equal(model.model_hash, room->world->revealed.model_hash, MR_HASH_BYTES);
     assert_memory_equal(mr_store_current(room->shared.store), model.model_hash, MR_HASH_BYTES);
@@ -58,7 +58,7 @@ static void test_a_round_and_its_end(void **state)
     free(record);
     reply_fini(&reply);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     assert_true(room_logged(room, "reason=\"the lead says so\""));
     room_run_until(room, is_back, room);
@@ -100,9 +100,9 @@ static void test_void_while_revealing(void **state)
     played_put(played, MR_PEER_REVEAL, body, length, &reveal);
     assert_int_equal(played_state(played), MR_HELPER_REVEALING);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_true(reveal.done);
-    played_expect(&reveal, MR_VERDICT_VOID);
+    played_expect(&reveal, MR_REFUSAL_VOID);
     reply_fini(&reply);
     free(body);
     room_run_until(room, was_stored_and_is_back, room);
@@ -124,12 +124,12 @@ static void test_void_while_expanding(void **state)
                played->asked[MR_PEER_FREEZE].length, &freeze);
     assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     assert_true(freeze.done);
-    played_expect(&freeze, MR_VERDICT_VOID);
+    played_expect(&freeze, MR_REFUSAL_VOID);
     reply_fini(&reply);
     played_ask_same(played, MR_PEER_FREEZE, &freeze);
-    played_expect(&freeze, MR_VERDICT_VOID);
+    played_expect(&freeze, MR_REFUSAL_VOID);
     played_end(played);
     assert_int_equal(room->fatals, 0);
 }
@@ -161,8 +161,8 @@ static void test_restart_without_the_model(void **state)
     assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
     do { /* busy until it has expanded */
         played_ask(played, MR_PEER_REVEAL, body, length, &reply);
-    } while (reply.code == MR_VERDICT_BUSY);
-    played_expect(&reply, MR_VERDICT_BAD_OPENING);
+    } while (reply.code == MR_REFUSAL_BUSY);
+    played_expect(&reply, MR_REFUSAL_BAD_OPENING);
     assert_string_not_equal(reply.text, "");
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     free(body);
@@ -216,7 +216,7 @@ static void test_void_after_a_reveal_of_another_life(void **state)
     played_start(played);
     assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     room_run_until(room, is_back, room);
     played_end(played);
@@ -258,7 +258,7 @@ static void test_journal_of_another_round(void **state)
         if (later) { /* signed the first time */
             struct reply reply;
             played_ask_same(played, MR_PEER_PROPOSE, &reply);
-            played_expect(&reply, MR_VERDICT_WRONG_ANNOUNCEMENT);
+            played_expect(&reply, MR_REFUSAL_WRONG_ANNOUNCEMENT);
             played_end(played);
             unlink(room_path(room, "signed-round"));
             room_restart(room);
@@ -281,10 +281,10 @@ static void test_what_it_cannot_start_with(void **state)
 {
     struct played *played = *state;
     struct room *room = played->room;
-    struct mr_helper_run *none;
+    struct mr_helper_driver *none;
     struct mr_error error = {.text = ""};
     assert_int_equal(mkdir(room_path(room, "journal-1"), 0700), 0);
-    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_int_equal(mr_helper_driver_open(&none, &room->shared, &played_listener, &error), -1);
     assert_non_null(strstr(error.text, "journal-1"));
     room_drain(room);
 }
@@ -305,7 +305,7 @@ static void test_files_that_are_not_durable(void **state)
     assert_non_null(strstr(room->fatal, "cannot make the round's journal durable"));
     assert_false(reply.done);
     played_end(played);
-    played_expect(&reply, MR_VERDICT_BUSY);
+    played_expect(&reply, MR_REFUSAL_BUSY);
 }
 
 static void test_model_that_is_not_durable(void **state)
@@ -322,11 +322,11 @@ static void test_model_that_is_not_durable(void **state)
     assert_false(reply.done);
     free(body);
     played_end(played);
-    played_expect(&reply, MR_VERDICT_BUSY);
-    struct mr_helper_run *none;
+    played_expect(&reply, MR_REFUSAL_BUSY);
+    struct mr_helper_driver *none;
     struct mr_error error = {.text = ""};
     room_restart(room); /* nor is it known whether the round was given up */
-    assert_int_equal(mr_helper_run_open(&none, &room->shared, &played_listener, &error), -1);
+    assert_int_equal(mr_helper_driver_open(&none, &room->shared, &played_listener, &error), -1);
     assert_non_null(strstr(error.text, "7.json"));
     room_drain(room);
 }
@@ -339,7 +339,7 @@ static void test_model_before_that_is_not_durable(void **state)
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
     played_ask(played, MR_PEER_REVEAL, body, length, &reply);
-    played_expect(&reply, MR_VERDICT_OK);
+    played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     unlink(room_path(room, "current"));
     assert_int_equal(mkdir(room_path(room, "current"), 0700), 0);
@@ -362,24 +362,24 @@ static void test_questions_while_stopping(void **state)
     struct reply reveal, reply;
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
-    mr_helper_run_stop(played->run);
+    mr_helper_driver_stop(played->run);
     played_put(played, MR_PEER_REVEAL, body, length, &reveal);
     room_drain(room);
     assert_false(reveal.done);
-    mr_helper_run_close(played->run);
+    mr_helper_driver_close(played->run);
     played->run = NULL;
-    played_expect(&reveal, MR_VERDICT_BUSY);
+    played_expect(&reveal, MR_REFUSAL_BUSY);
     assert_string_equal(reveal.text, "the hub is stopping");
     assert_true(is_back(room));
 
     room_restart(room); /* and what was answered before is still there */
     played_start(played);
-    mr_helper_run_stop(played->run);
+    mr_helper_driver_stop(played->run);
     played_put(played, MR_PEER_VOID, NULL, 0, &reply);
     assert_true(reply.done);
     reply_fini(&reply);
     room_drain(room);
-    mr_helper_run_close(played->run);
+    mr_helper_driver_close(played->run);
     played->run = NULL;
     room_restart(room);
     played_start(played);

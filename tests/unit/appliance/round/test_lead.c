@@ -30,7 +30,7 @@ static void whole_round(uint8_t ring_bits, uint8_t rotation_log2, unsigned hubs)
     options.rotation_log2 = rotation_log2;
     options.hubs = hubs;
     struct world *world = world_open(&options);
-    assert_int_equal(world_begin(world, NULL), MR_VERDICT_OK);
+    assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
     assert_int_equal(world_state(world, NULL), MR_LEAD_OPEN);
     world_fill(world, 6);
     assert_int_equal(world_state(world, &report), MR_LEAD_PUBLISHED);
@@ -123,9 +123,9 @@ static void test_one_short_of_the_cohort_releases_nothing(void **state)
 static void test_rounds_follow_each_other(void **state)
 {
     struct world *world = *state;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     world_begin(world, NULL);
-    assert_int_equal(world_begin(world, &verdict), MR_VERDICT_BUSY);
+    assert_int_equal(world_begin(world, &refusal), MR_REFUSAL_BUSY);
     world_fill(world, 6);
     const uint64_t before = world->devices[0].upload_id;
     world->announcement.round = 8;
@@ -134,21 +134,21 @@ static void test_rounds_follow_each_other(void **state)
     const size_t length = mr_announcement_encode(bytes, &world->announcement);
     mr_round_terms_decode(&world->terms, bytes, length, &error);
     mr_reveal_answer_fini(&world->revealed);
-    assert_int_equal(world_begin(world, NULL), MR_VERDICT_OK);
+    assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
     world_fill(world, 6);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
     world_check_sum(world, 0x3f, world->revealed.sum);
     struct mr_upload_status status;
     assert_int_equal(mr_lead_upload_status(world->lead, 7, world->devices[0].client_id, before,
-                                           &status, &verdict),
-                     MR_VERDICT_OK);
+                                           &status, &refusal),
+                     MR_REFUSAL_NONE);
     assert_int_equal(status.state, MR_UPLOAD_COMMITTED);
 }
 
 /* --- devices --------------------------------------------------------------------------------- */
 
 static void expect_refusal(struct world *world, unsigned device,
-                           const struct mr_upload_request *request, enum mr_verdict_code code)
+                           const struct mr_upload_request *request, enum mr_refusal_code code)
 {
     struct reply reply = {.done = false};
     world_admit(world, device, request, &reply);
@@ -166,31 +166,31 @@ static void test_receipts_are_checked(void **state)
     world_receipts(world, 0, 0, &good);
     bad = good;
     bad.receipts[1].signature[5] ^= 1;
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_RECEIPT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     bad = good;
     bad.receipt_count = 1;
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_RECEIPT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     bad = good;
     bad.receipts[1] = bad.receipts[0];
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_RECEIPT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     bad = good;
     bad.receipts[0].hub_index = world->hubs[0].index;
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_RECEIPT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
     bad = good;
     bad.attempt = 1; /* receipts speak for attempt 0 */
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_RECEIPT);
-    expect_refusal(world, 1, &good, MR_VERDICT_BAD_RECEIPT); /* another device's */
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
+    expect_refusal(world, 1, &good, MR_REFUSAL_BAD_RECEIPT); /* another device's */
     bad = good;
     bad.announcement_hash[0] ^= 1;
-    expect_refusal(world, 0, &bad, MR_VERDICT_WRONG_ANNOUNCEMENT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = good;
     bad.attempt = MR_ATTEMPTS_MAX;
-    expect_refusal(world, 0, &bad, MR_VERDICT_BAD_ATTEMPT);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_ATTEMPT);
     assert_int_equal(world->upload_count, 0);
     bad = good; /* the order of receipts does not matter */
     bad.receipts[0] = good.receipts[1];
     bad.receipts[1] = good.receipts[0];
-    expect_refusal(world, 0, &bad, MR_VERDICT_OK);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_NONE);
 }
 
 static void test_wrong_round(void **state)
@@ -198,11 +198,11 @@ static void test_wrong_round(void **state)
     struct world *world = *state;
     struct mr_upload_request request = {.attempt = 0};
     struct reply reply = {.done = false};
-    expect_refusal(world, 0, &request, MR_VERDICT_NO_ROUND);
+    expect_refusal(world, 0, &request, MR_REFUSAL_NO_ROUND);
     world_begin(world, NULL);
     mr_lead_admit(world->lead, 6, world->devices[0].client_id, &world->devices[0].serial, &request,
                   NULL, &reply, 0);
-    assert_int_equal(reply.code, MR_VERDICT_WRONG_ROUND);
+    assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
 }
 
 static void test_new_attempt_supersedes(void **state)
@@ -214,7 +214,7 @@ static void test_new_attempt_supersedes(void **state)
     world_join(world, 0, 0);
     const uint64_t first = world->devices[0].upload_id;
     world_receipts(world, 0, 0, &request);
-    expect_refusal(world, 0, &request, MR_VERDICT_BAD_ATTEMPT);
+    expect_refusal(world, 0, &request, MR_REFUSAL_BAD_ATTEMPT);
     struct mr_upload_request third;
     world_receipts(world, 0, 3, &third);
     world_receipts(world, 0, 2, &request);
@@ -223,17 +223,17 @@ static void test_new_attempt_supersedes(void **state)
     assert_int_equal(world->revokes, 1);
     struct reply busy = {.done = false};
     world_admit(world, 0, &third, &busy);
-    assert_int_equal(busy.code, MR_VERDICT_BUSY);
+    assert_int_equal(busy.code, MR_REFUSAL_BUSY);
     world_run(world);
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_OK);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
     assert_int_not_equal(reply.grant.upload_id, first);
     const struct mr_upload_status old = world_status(world, 0, first);
     assert_int_equal(old.state, MR_UPLOAD_REFUSED);
     assert_int_equal(old.reason, MR_REASON_SUPERSEDED);
     assert_int_equal(world_status(world, 0, reply.grant.upload_id).state, MR_UPLOAD_RECEIVING);
     world_receipts(world, 0, 1, &request); /* older than the live one */
-    expect_refusal(world, 0, &request, MR_VERDICT_BAD_ATTEMPT);
+    expect_refusal(world, 0, &request, MR_REFUSAL_BAD_ATTEMPT);
     struct mr_lead_report report;
     world_state(world, &report);
     assert_int_equal(report.admitted, 1);
@@ -253,13 +253,13 @@ static void test_already_counted(void **state)
     world_admit(world, 0, &request, &reply);
     assert_false(reply.done);
     world_run(world);
-    assert_int_equal(reply.code, MR_VERDICT_BUSY); /* counted only when it is durable */
+    assert_int_equal(reply.code, MR_REFUSAL_BUSY); /* counted only when it is durable */
     world->uploads[0].state = UPLOAD_LIVE;
     world_stage(world, 0);
     world_advance(world, 1000);
     assert_int_equal(world_status(world, 0, world->devices[0].upload_id).state,
                      MR_UPLOAD_COMMITTED);
-    expect_refusal(world, 0, &request, MR_VERDICT_ALREADY_COUNTED);
+    expect_refusal(world, 0, &request, MR_REFUSAL_ALREADY_COUNTED);
 }
 
 static void test_expired_upload_may_come_again(void **state)
@@ -273,7 +273,7 @@ static void test_expired_upload_may_come_again(void **state)
     assert_int_equal(world_status(world, 0, first).reason, MR_REASON_IDLE);
     struct mr_upload_request request;
     world_receipts(world, 0, 0, &request);
-    expect_refusal(world, 0, &request, MR_VERDICT_BAD_ATTEMPT);
+    expect_refusal(world, 0, &request, MR_REFUSAL_BAD_ATTEMPT);
     world_join(world, 0, 1);
     assert_int_equal(world->revokes, 0);
     for (unsigned i = 1; i < 6; i++) {
@@ -300,29 +300,29 @@ static void test_pending_attempt_at_the_close(void **state)
     world->uploads[6].state = UPLOAD_STAGED;
     mr_lead_staged(world->lead, world->devices[6].upload_id, world->now_ms); /* quorum */
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_CLOSED);
+    assert_int_equal(reply.code, MR_REFUSAL_CLOSED);
     world_run(world);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
     world_check_sum(world, 0x5f, world->revealed.sum);
-    expect_refusal(world, 7, &request, MR_VERDICT_CLOSED);
+    expect_refusal(world, 7, &request, MR_REFUSAL_CLOSED);
 }
 
 static void test_status_is_the_owners_business(void **state)
 {
     struct world *world = *state;
     struct mr_upload_status status;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     world_begin(world, NULL);
     world_join(world, 0, 0);
     assert_int_equal(mr_lead_upload_status(world->lead, 7, world->devices[1].client_id,
-                                           world->devices[0].upload_id, &status, &verdict),
-                     MR_VERDICT_NOT_FOUND);
+                                           world->devices[0].upload_id, &status, &refusal),
+                     MR_REFUSAL_NOT_FOUND);
     assert_int_equal(mr_lead_upload_status(world->lead, 6, world->devices[0].client_id,
-                                           world->devices[0].upload_id, &status, &verdict),
-                     MR_VERDICT_WRONG_ROUND);
+                                           world->devices[0].upload_id, &status, &refusal),
+                     MR_REFUSAL_WRONG_ROUND);
     assert_int_equal(mr_lead_may_put(world->lead, 7, world->devices[0].client_id,
-                                     world->devices[0].upload_id, &verdict),
-                     MR_VERDICT_BAD_REQUEST); /* granted for UDP */
+                                     world->devices[0].upload_id, &refusal),
+                     MR_REFUSAL_BAD_REQUEST); /* granted for UDP */
 }
 
 static void test_full_round_is_busy(void **state)
@@ -332,9 +332,9 @@ static void test_full_round_is_busy(void **state)
     world_begin(world, NULL);
     world_receipts(world, 0, 0, &request);
     world->upload_count = 64; /* every slot taken */
-    expect_refusal(world, 0, &request, MR_VERDICT_BUSY);
+    expect_refusal(world, 0, &request, MR_REFUSAL_BUSY);
     world->upload_count = 0;
-    expect_refusal(world, 0, &request, MR_VERDICT_OK); /* the same attempt: nothing was granted */
+    expect_refusal(world, 0, &request, MR_REFUSAL_NONE); /* the same attempt: nothing was granted */
 }
 
 int main(void)

@@ -1,5 +1,5 @@
-/* test_lead_driver.c - the lead at work in this process, its helper out of reach: what it opens, what
- * it takes up after a restart, and what it says when it cannot. */
+/* test_lead_driver.c - the lead at work in this process, its helper out of reach: what it opens,
+ * what it takes up after a restart, and what it says when it cannot. */
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,13 +8,13 @@
 
 #include "context.h"
 
-static struct mr_lead_run *run; /* of the running test */
+static struct mr_lead_driver *run; /* of the running test */
 
 static void end(struct room *room)
 {
-    mr_lead_run_stop(run);
+    mr_lead_driver_stop(run);
     room_drain(room);
-    mr_lead_run_close(run);
+    mr_lead_driver_close(run);
     run = NULL;
 }
 
@@ -44,7 +44,7 @@ static const struct mr_lead_listener listener = {.changed = changed};
 static void start(struct room *room)
 {
     struct mr_error error = {.text = ""};
-    if (mr_lead_run_open(&run, &room->shared, &listener, &error) != 0) {
+    if (mr_lead_driver_open(&run, &room->shared, &listener, &error) != 0) {
         fail_msg("%s", error.text);
     }
 }
@@ -52,8 +52,8 @@ static void start(struct room *room)
 static void expect_no_start(struct room *room, const char *words)
 {
     struct mr_error error = {.text = ""};
-    struct mr_lead_run *none;
-    assert_int_equal(mr_lead_run_open(&none, &room->shared, &listener, &error), -1);
+    struct mr_lead_driver *none;
+    assert_int_equal(mr_lead_driver_open(&none, &room->shared, &listener, &error), -1);
     if (!strstr(error.text, words)) {
         fail_msg("'%s' lacks '%s'", error.text, words);
     }
@@ -63,16 +63,16 @@ static void expect_no_start(struct room *room, const char *words)
 static enum mr_lead_state state_now(void)
 {
     struct mr_lead_report report;
-    mr_lead_report(mr_lead_run_core(run), &report);
+    mr_lead_report(mr_lead_driver_core(run), &report);
     return report.state;
 }
 
 /* … and that is durable. */
 static bool is_void(void *context)
 {
-    struct mr_round_past past;
+    struct mr_round_history past;
     (void)context;
-    return mr_lead_run_history(run, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
+    return mr_lead_driver_history(run, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
 }
 
 static bool has_stopped(void *context)
@@ -82,12 +82,12 @@ static bool has_stopped(void *context)
 
 /* --- what is asked of it --------------------------------------------------------------------- */
 
-static enum mr_verdict_code begin(const struct mr_round_wish *wish, struct mr_verdict *verdict)
+static enum mr_refusal_code begin(const struct mr_round_params *params, struct mr_refusal *refusal)
 {
     uint64_t round = 0;
-    const enum mr_verdict_code code = mr_lead_run_begin(run, wish, &round, verdict);
-    if (code != MR_VERDICT_OK) {
-        assert_string_not_equal(verdict->text, "");
+    const enum mr_refusal_code code = mr_lead_driver_begin(run, params, &round, refusal);
+    if (code != MR_REFUSAL_NONE) {
+        assert_string_not_equal(refusal->text, "");
     }
     return code;
 }
@@ -95,44 +95,44 @@ static enum mr_verdict_code begin(const struct mr_round_wish *wish, struct mr_ve
 static void test_wishes(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish, bad;
-    struct mr_verdict verdict;
+    struct mr_round_params params, bad;
+    struct mr_refusal refusal;
     static char training[] = "{\"epochs\": 2}";
     room->config.round.training = training;
     start(room);
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_string_equal(wish.training, training);
-    bad = wish;
+    mr_round_params_init(&params, &room->config.round);
+    assert_string_equal(params.training, training);
+    bad = params;
     bad.cohort_min = 2;
-    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BELOW_COHORT_MINIMUM);
-    bad = wish;
+    assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BELOW_COHORT_MINIMUM);
+    bad = params;
     bad.weight_max = 0;
-    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
-    bad = wish;
+    assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);
+    bad = params;
     bad.cohort_max = 100000; /* more than the ring holds */
-    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
-    bad = wish;
+    assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);
+    bad = params;
     bad.deadline_ms = 604800001; /* seven days, as the configuration has it */
-    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
-    assert_non_null(strstr(verdict.text, "deadline_ms"));
-    bad = wish;
+    assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);
+    assert_non_null(strstr(refusal.text, "deadline_ms"));
+    bad = params;
     bad.quorum = 100000;
-    assert_int_equal(begin(&bad, &verdict), MR_VERDICT_BAD_REQUEST);
+    assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     /* Left out, cohort_max is what ring and weight lane hold. */
-    wish.weight_max = UINT32_MAX / 5;
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
-    assert_int_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.cohort_max, 5);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_BUSY);
+    params.weight_max = UINT32_MAX / 5;
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    assert_int_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.cohort_max, 5);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_BUSY);
     room_run_until(room, is_void, NULL); /* nobody signs */
     assert_true(room_logged(room, "kind=other_hub reason=\"hub 11 (hub-1), propose: "));
-    wish.weight_max = 1;
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
-    assert_int_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.cohort_max,
+    params.weight_max = 1;
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    assert_int_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.cohort_max,
                      mr_ring_clients_max(16, 0));
-    mr_lead_run_stop(run); /* and once more below */
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_BUSY);
-    assert_string_equal(verdict.text, "the hub is stopping");
+    mr_lead_driver_stop(run); /* and once more below */
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_BUSY);
+    assert_string_equal(refusal.text, "the hub is stopping");
     end(room);
     assert_int_equal(room->fatals, 0);
 }
@@ -141,16 +141,16 @@ static void test_wishes(void **state)
 static void test_no_model_no_round(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     struct mr_error error;
     uint8_t none[MR_HASH_BYTES] = {1};
     start(room);
-    mr_round_wish_init(&wish, &room->config.round);
+    mr_round_params_init(&params, &room->config.round);
     mr_store_adopt(room->shared.store, none);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_INTERNAL);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_INTERNAL);
     assert_null(mr_store_borrow(room->shared.store, none, &error));
-    assert_string_equal(verdict.text, error.text);
+    assert_string_equal(refusal.text, error.text);
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     end(room);
 }
@@ -159,29 +159,29 @@ static void test_no_model_no_round(void **state)
 
 static bool second_round(void *context)
 {
-    struct mr_round_past past[3];
+    struct mr_round_history past[3];
     (void)context;
-    return mr_lead_run_history(run, past, 3) == 2;
+    return mr_lead_driver_history(run, past, 3) == 2;
 }
 
 /* A void round is followed by the next, after a pause; also when a restart comes between. */
 static void test_automatic(void **state)
 {
     struct room *room = *state;
-    struct mr_round_past past;
+    struct mr_round_history past;
     room->config.round.automatic = true;
     start(room);
     room_run_until(room, second_round, NULL);
-    assert_int_equal(mr_lead_run_round(run, 1, &past), 0);
+    assert_int_equal(mr_lead_driver_round(run, 1, &past), 0);
     assert_int_equal(past.report.state, MR_LEAD_VOID);
-    assert_int_equal(mr_lead_run_round(run, 3, &past), -1);
+    assert_int_equal(mr_lead_driver_round(run, 3, &past), -1);
     room_run_until(room, is_void, NULL);
     end(room);
     room_restart(room);
     start(room);
     assert_int_equal(state_now(), MR_LEAD_VOID);
     room_run_until(room, second_round, NULL); /* what was recovered, and the next */
-    assert_int_equal(mr_lead_run_round(run, 3, &past), 0);
+    assert_int_equal(mr_lead_driver_round(run, 3, &past), 0);
     end(room);
 }
 
@@ -222,15 +222,15 @@ static void test_pinned_workers(void **state)
 {
     struct room *room = *state;
     static char one[] = "0", two[] = "0,0";
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     char *const lists[] = {one, two};
     room->config.upload.workers = 2;
     for (unsigned i = 0; i < 2; i++) {
         room->config.upload.worker_cpus = lists[i];
         start(room);
-        mr_round_wish_init(&wish, &room->config.round);
-        assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+        mr_round_params_init(&params, &room->config.round);
+        assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
         room_run_until(room, is_void, NULL);
         end(room);
     }
@@ -261,13 +261,13 @@ static void test_lost_rounds(void **state)
 static void test_logs_of_another_round(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     struct mr_error error;
     const uint8_t hash[MR_HASH_BYTES] = {7};
     start(room);
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    mr_round_params_init(&params, &room->config.round);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, is_void, NULL);
     end(room);
     unlink(room_path(room, "rounds/1.json")); /* as if it had not ended */
@@ -296,13 +296,13 @@ static void test_logs_of_another_round(void **state)
 static void test_model_without_a_record(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     struct mr_error error;
     const struct world *world = room->world;
     start(room);
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    mr_round_params_init(&params, &room->config.round);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, is_void, NULL);
     end(room);
     unlink(room_path(room, "rounds/1.json"));
@@ -321,8 +321,8 @@ static void test_model_without_a_record(void **state)
     start(room);
     room_run_until(room, is_void, NULL);
     assert_memory_equal(mr_store_current(room->shared.store), world->model_hash, MR_HASH_BYTES);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
-    assert_memory_equal(mr_lead_terms(mr_lead_run_core(run))->announcement.model_hash,
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    assert_memory_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.model_hash,
                         world->model_hash, MR_HASH_BYTES);
     end(room);
     room_restart(room); /* and that is durable */
@@ -334,12 +334,12 @@ static void test_model_without_a_record(void **state)
 static void test_terms_that_are_not_durable(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     start(room);
     assert_int_equal(mkdir(room_path(room, "commit-1"), 0700), 0); /* the first generation's */
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    mr_round_params_init(&params, &room->config.round);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot make the round's terms durable: commit-1"));
     assert_int_equal(state_now(), MR_LEAD_SIGNING); /* nothing was signed, nobody was asked */
@@ -350,12 +350,12 @@ static void test_terms_that_are_not_durable(void **state)
 static void test_end_that_is_not_durable(void **state)
 {
     struct room *room = *state;
-    struct mr_round_wish wish;
-    struct mr_verdict verdict;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
     start(room);
     assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
-    mr_round_wish_init(&wish, &room->config.round);
-    assert_int_equal(begin(&wish, &verdict), MR_VERDICT_OK);
+    mr_round_params_init(&params, &room->config.round);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
     end(room);

@@ -47,7 +47,7 @@ static void expect_refused(struct world *world, enum mr_peer_step step, const ui
     world_ask(world, 1, step, body, length, &reply);
     world_run(world);
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_VOID);
+    assert_int_equal(reply.code, MR_REFUSAL_VOID);
     assert_non_null(strstr(reply.text, "lead gone"));
     reply_fini(&reply);
 }
@@ -62,7 +62,7 @@ static void expect_no_seed(struct world *world)
     mr_helper_seed(helper(world), world->announcement.round, world->devices[9].client_id,
                    &world->devices[9].serial, &seed, &reply);
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_VOID);
+    assert_int_equal(reply.code, MR_REFUSAL_VOID);
     assert_non_null(strstr(reply.text, "lead gone"));
     reply_fini(&reply);
 }
@@ -135,7 +135,7 @@ static void test_the_next_round(void **state)
     world_ask(world, 1, MR_PEER_PROPOSE, bytes, mr_announcement_encode(bytes, &next), &reply);
     world_run(world);
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_OK);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
     reply_fini(&reply);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_ADMITTING);
 }
@@ -154,7 +154,7 @@ static void test_gone_while_it_expands(void **state)
     assert_false(reply.done);
     tick(world, due_of(world));
     assert_true(reply.done);
-    assert_int_equal(reply.code, MR_VERDICT_VOID);
+    assert_int_equal(reply.code, MR_REFUSAL_VOID);
     reply_fini(&reply);
     world_sync(world, 1);
     assert_int_equal(world->helpers[1].expansions, 0);
@@ -207,7 +207,7 @@ static void test_a_deadline_far_ahead(void **state)
         world_ask(world, 1, MR_PEER_PROPOSE, bytes, length, &reply);
         world_run(world);
         assert_true(reply.done);
-        assert_int_equal(reply.code, late ? MR_VERDICT_OK : MR_VERDICT_WRONG_ANNOUNCEMENT);
+        assert_int_equal(reply.code, late ? MR_REFUSAL_NONE : MR_REFUSAL_WRONG_ANNOUNCEMENT);
         assert_int_equal(world_helper_state(world, 1), late ? MR_HELPER_ADMITTING : MR_HELPER_IDLE);
         reply_fini(&reply);
     }
@@ -215,7 +215,7 @@ static void test_a_deadline_far_ahead(void **state)
     clock_ms = 0; /* it was set back: what was signed stays signed */
     world_ask(world, 1, MR_PEER_PROPOSE, bytes, length, &again);
     world_run(world);
-    assert_int_equal(again.code, MR_VERDICT_OK);
+    assert_int_equal(again.code, MR_REFUSAL_NONE);
     reply_fini(&again);
     world_close(world);
 }

@@ -1,4 +1,5 @@
-/* test_previous_round.c - what a lead that has restarted says of uploads of rounds that have ended. */
+/* test_previous_round.c - what a lead that has restarted says of uploads of rounds that have ended.
+ */
 #include <stdlib.h>
 
 #include "appliance/round/drive/record.h"
@@ -100,33 +101,33 @@ static void expect(const struct world *world, unsigned device, uint64_t round, u
                    enum mr_upload_state state, enum mr_upload_reason reason)
 {
     struct mr_upload_status status = {0};
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     assert_int_equal(mr_lead_upload_status(world->lead, round, world->devices[device].client_id,
-                                           upload_id, &status, &verdict),
-                     MR_VERDICT_OK);
+                                           upload_id, &status, &refusal),
+                     MR_REFUSAL_NONE);
     assert_int_equal(status.state, state);
     assert_int_equal(status.reason, reason);
 }
 
 static void expect_refusal(const struct world *world, unsigned device, uint64_t round,
-                           uint64_t upload_id, enum mr_verdict_code code)
+                           uint64_t upload_id, enum mr_refusal_code code)
 {
     struct mr_upload_status status;
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     assert_int_equal(mr_lead_upload_status(world->lead, round, world->devices[device].client_id,
-                                           upload_id, &status, &verdict),
+                                           upload_id, &status, &refusal),
                      code);
 }
 
 /* Opens the round after, as far as the log. */
 static void open_next(struct world *world)
 {
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     struct mr_announcement next = world->announcement;
     const struct mr_lead_limits limits = {.quorum = plain.quorum, .deadline_ms = plain.deadline_ms};
     next.round++;
-    assert_int_equal(mr_lead_open(world->lead, &next, &limits, world->now_ms, &verdict),
-                     MR_VERDICT_OK);
+    assert_int_equal(mr_lead_open(world->lead, &next, &limits, world->now_ms, &refusal),
+                     MR_REFUSAL_NONE);
 }
 
 static void test_the_round_of_the_log(void **state)
@@ -140,7 +141,7 @@ static void test_the_round_of_the_log(void **state)
     world_advance(world, 1000);
     world_kill_lead(world);
     /* The round is open: who was cut off may come again. */
-    expect_refusal(world, 4, round, cut_off, MR_VERDICT_NOT_FOUND);
+    expect_refusal(world, 4, round, cut_off, MR_REFUSAL_NOT_FOUND);
     world_join(world, 3, 0);
     world_stage(world, 3);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
@@ -150,7 +151,7 @@ static void test_the_round_of_the_log(void **state)
                    MR_REASON_NONE);
         }
         expect(world, 4, round, cut_off, MR_UPLOAD_REFUSED, MR_REASON_CLOSED);
-        expect_refusal(world, 4, round, world->devices[0].upload_id, MR_VERDICT_NOT_FOUND);
+        expect_refusal(world, 4, round, world->devices[0].upload_id, MR_REFUSAL_NOT_FOUND);
         world_kill_lead(world);
     }
     open_next(world);
@@ -169,7 +170,7 @@ static void test_a_void_round_of_the_log(void **state)
     world_advance(world, plain.deadline_ms + 1000);
     assert_int_equal(world_state(world, NULL), MR_LEAD_VOID);
     expect(world, 4, round, cut_off, MR_UPLOAD_REFUSED, MR_REASON_CLOSED);
-    expect_refusal(world, 4, round, 12345, MR_VERDICT_NOT_FOUND); /* it forgot nothing */
+    expect_refusal(world, 4, round, 12345, MR_REFUSAL_NOT_FOUND); /* it forgot nothing */
     world_kill_lead(world);
     expect(world, 4, round, cut_off, MR_UPLOAD_REFUSED, MR_REASON_VOID);
     open_next(world);
@@ -183,25 +184,25 @@ static void test_the_round_before(void **state)
     const uint64_t before = world->announcement.round - 1;
     world_begin(world, NULL);
     world_kill_lead(world);
-    expect_refusal(world, 0, before, ids[0], MR_VERDICT_WRONG_ROUND);
+    expect_refusal(world, 0, before, ids[0], MR_REFUSAL_WRONG_ROUND);
     for (unsigned published = 0; published < 2; published++) {
         char *text = record_of(world, "published", ids);
         struct mr_record_uploads uploads;
         assert_int_equal(mr_record_uploads(&uploads, text), 0);
-        const struct mr_lead_past past = {.round = before,
-                                          .published = published,
-                                          .committed = uploads.included,
-                                          .upload_ids = uploads.upload_ids,
-                                          .count = uploads.count};
+        const struct mr_previous_round past = {.round = before,
+                                               .published = published,
+                                               .committed = uploads.included,
+                                               .upload_ids = uploads.upload_ids,
+                                               .count = uploads.count};
         assert_int_equal(mr_lead_recall(world->lead, &past), 0);
         mr_record_uploads_fini(&uploads);
         free(text);
         expect(world, 0, before, ids[0], MR_UPLOAD_COMMITTED, MR_REASON_NONE);
         expect(world, 1, before, ids[1], MR_UPLOAD_COMMITTED, MR_REASON_NONE);
-        expect_refusal(world, 1, before, ids[0], MR_VERDICT_NOT_FOUND);
+        expect_refusal(world, 1, before, ids[0], MR_REFUSAL_NOT_FOUND);
         expect(world, 2, before, 99, MR_UPLOAD_REFUSED,
                published ? MR_REASON_CLOSED : MR_REASON_VOID);
-        expect_refusal(world, 0, before - 1, ids[0], MR_VERDICT_WRONG_ROUND);
+        expect_refusal(world, 0, before - 1, ids[0], MR_REFUSAL_WRONG_ROUND);
         world_kill_lead(world);
     }
 }

@@ -31,7 +31,7 @@ static bool get_receipts(struct world *world, unsigned device, struct mr_upload_
                        &reply);
         world_run(world);
         assert_true(reply.done);
-        if (reply.code != MR_VERDICT_OK) {
+        if (reply.code != MR_REFUSAL_NONE) {
             return false; /* killed meanwhile: the same seed again, later */
         }
         assert_int_equal(mr_receipt_decode(&request->receipts[request->receipt_count++],
@@ -45,11 +45,11 @@ static bool get_receipts(struct world *world, unsigned device, struct mr_upload_
 static enum mr_upload_state state_of(struct world *world, unsigned device)
 {
     struct mr_upload_status status = {0};
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     const uint64_t id = world->devices[device].upload_id;
     if (id == 0 || mr_lead_upload_status(world->lead, world->terms.announcement.round,
                                          world->devices[device].client_id, id, &status,
-                                         &verdict) != MR_VERDICT_OK) {
+                                         &refusal) != MR_REFUSAL_NONE) {
         return 0;
     }
     return status.state;
@@ -68,7 +68,7 @@ static void push(struct world *world, unsigned device)
         world_admit(world, device, &request, &reply);
         world_run(world);
         assert_true(reply.done);
-        if (reply.code != MR_VERDICT_OK) {
+        if (reply.code != MR_REFUSAL_NONE) {
             return;
         }
         own->upload_id = reply.grant.upload_id;
@@ -204,7 +204,7 @@ static int close_world(void **state)
 }
 
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
-                enum mr_verdict_code expected, struct reply *reply)
+                enum mr_refusal_code expected, struct reply *reply)
 {
     *reply = (struct reply){.done = false};
     world_ask(world, 1, step, body, length, reply);
@@ -225,10 +225,10 @@ static void test_another_set_after_a_crash(void **state)
     }
     const size_t length = world_freeze_body(world, body, set, 5, 9);
     const size_t other_length = world_freeze_body(world, other, less, 4, 9);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_OK, &first);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE, &first);
     world_kill_helper(world, 1);
-    ask(world, MR_PEER_FREEZE, other, other_length, MR_VERDICT_SET_CONFLICT, &again);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_OK, &again);
+    ask(world, MR_PEER_FREEZE, other, other_length, MR_REFUSAL_SET_CONFLICT, &again);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE, &again);
     assert_memory_equal(first.body, again.body, MR_COMMITMENT_BYTES);
     reply_fini(&first);
     reply_fini(&again);
@@ -255,8 +255,8 @@ static void test_killed_before_the_answer(void **state)
     world_kill_helper(world, 1);
     reply_fini(&lost);
     world_sync(world, 1);
-    ask(world, MR_PEER_FREEZE, second, second_length, MR_VERDICT_SET_CONFLICT, &reply);
-    ask(world, MR_PEER_FREEZE, body, length, MR_VERDICT_OK, &reply);
+    ask(world, MR_PEER_FREEZE, second, second_length, MR_REFUSAL_SET_CONFLICT, &reply);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE, &reply);
     reply_fini(&reply);
 }
 
@@ -278,7 +278,7 @@ static void test_receipts_wait_for_the_disk(void **state)
     world_sync(world, 1);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(replies[i].done);
-        assert_int_equal(replies[i].code, MR_VERDICT_OK);
+        assert_int_equal(replies[i].code, MR_REFUSAL_NONE);
         reply_fini(&replies[i]);
     }
 }
@@ -298,7 +298,7 @@ static void test_seeds_are_gone_when_the_round_is(void **state)
             assert_null(memmem(helper->journal, helper->journal_bytes, seed, MR_SEED_BYTES));
         }
     }
-    ask(world, MR_PEER_VOID, NULL, 0, MR_VERDICT_OK, &reply);
+    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE, &reply);
     reply_fini(&reply);
     assert_null(world->helpers[1].journal);
 }
@@ -375,7 +375,7 @@ static void test_devices_after_a_crash(void **state)
     assert_int_equal(state_of(world, 2), 0);
     world_receipts(world, 0, 1, &request);
     world_admit(world, 0, &request, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_ALREADY_COUNTED);
+    assert_int_equal(reply.code, MR_REFUSAL_ALREADY_COUNTED);
     reply_fini(&reply);
     world_join(world, 2, 0); /* the same attempt, the same receipts */
     world_stage(world, 2);

@@ -29,12 +29,12 @@ static void test_rounds_of_another_lead(void **state)
 {
     (void)state;
     struct world *world = world_open(&plain);
-    struct mr_verdict verdict;
+    struct mr_refusal refusal;
     const struct mr_announced_hub first = world->announcement.hubs[0];
     world->announcement.hubs[0] = world->announcement.hubs[1];
     world->announcement.hubs[1] = first;
-    assert_int_equal(world_begin(world, &verdict), MR_VERDICT_BAD_REQUEST);
-    assert_non_null(strstr(verdict.text, "hub 11 leads these rounds, this is hub 10"));
+    assert_int_equal(world_begin(world, &refusal), MR_REFUSAL_BAD_REQUEST);
+    assert_non_null(strstr(refusal.text, "hub 11 leads these rounds, this is hub 10"));
     assert_int_equal(world_state(world, NULL), MR_LEAD_IDLE);
     assert_null(mr_lead_terms(world->lead));
     world_close(world);
@@ -212,7 +212,7 @@ static struct mr_helper_config config_of(const struct world *world)
 }
 
 static void expect_refusal(struct world *world, const struct mr_helper_config *config,
-                           enum mr_verdict_code code, const char *word)
+                           enum mr_refusal_code code, const char *word)
 {
     uint8_t body[MR_ANNOUNCEMENT_MAX];
     struct reply reply = {.done = false};
@@ -233,10 +233,10 @@ static void test_rounds_that_are_not_for_it(void **state)
     struct world *world = world_open(&plain);
     struct mr_helper_config config = config_of(world);
     config.share_bytes_max = world->terms.layout.share_bytes - 1;
-    expect_refusal(world, &config, MR_VERDICT_WRONG_ANNOUNCEMENT, "share_bytes_max");
+    expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT, "share_bytes_max");
     config = config_of(world);
     config.index = 99;
-    expect_refusal(world, &config, MR_VERDICT_WRONG_ANNOUNCEMENT, "hub 99 is no helper");
+    expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT, "hub 99 is no helper");
     world_close(world);
 }
 
@@ -309,7 +309,7 @@ static void test_results_that_come_too_late(void **state)
         assert_int_equal(world_helper_state(world, i), MR_HELPER_EXPANDING);
         world_ask(world, i, MR_PEER_VOID, NULL, 0, &over);
         assert_true(over.done && freeze.done);
-        assert_int_equal(freeze.code, MR_VERDICT_VOID);
+        assert_int_equal(freeze.code, MR_REFUSAL_VOID);
         mr_helper_expanded(core,
                            i == 1 ? calloc(1, (size_t)world->terms.layout.share_bytes) : NULL);
         mr_helper_report(core, &report);
@@ -317,7 +317,7 @@ static void test_results_that_come_too_late(void **state)
         assert_int_equal(report.included, 0); /* nothing of the set is left */
         reply_fini(&over);
         world_ask(world, i, MR_PEER_FREEZE, body, length, &over);
-        assert_int_equal(over.code, MR_VERDICT_VOID);
+        assert_int_equal(over.code, MR_REFUSAL_VOID);
         reply_fini(&over);
     }
     world_close(world);
@@ -339,7 +339,7 @@ static void test_too_many_who_wait(void **state)
     for (unsigned i = 0; i < 64; i++) {
         world_ask(world, 1, MR_PEER_FREEZE, body, length, &replies[i]);
         busy += replies[i].done;
-        assert_int_equal(replies[i].code, replies[i].done ? MR_VERDICT_BUSY : 0);
+        assert_int_equal(replies[i].code, replies[i].done ? MR_REFUSAL_BUSY : 0);
     }
     assert_true(busy > 0 && busy < 64);
     world->helpers[1].slow_disk = false;
@@ -354,11 +354,11 @@ static void test_too_many_who_wait(void **state)
     memset(body, 0, sizeof body);
     body[0] = 3;
     world_ask(world, 1, MR_PEER_OPEN, body, 1 + 2 * MR_COMMITMENT_BYTES, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_BAD_COMMITMENT);
+    assert_int_equal(reply.code, MR_REFUSAL_BAD_COMMITMENT);
     reply_fini(&reply);
     body[0] = 4;
     world_ask(world, 1, MR_PEER_OPEN, body, 1 + 3 * MR_COMMITMENT_BYTES, &reply);
-    assert_int_equal(reply.code, MR_VERDICT_BAD_COMMITMENT);
+    assert_int_equal(reply.code, MR_REFUSAL_BAD_COMMITMENT);
     assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
     reply_fini(&reply);
     world_close(world);

@@ -44,7 +44,7 @@ static void assert_flag(const void *address, const char *flag, bool there)
 {
     char flags[256];
     flags_of(address, flags);
-    if ((strstr(flags, flag) != NULL) != there) {
+    if (!strstr(flags, flag) == there) {
         fail_msg("%s%sin VmFlags%s", flag, there ? "not " : "", flags);
     }
 }
@@ -131,7 +131,7 @@ static void test_beyond_the_limit(void **state)
         char flags[256];
         flags_of(secret, flags);
         mr_secret_free(secret);
-        _exit(strstr(flags, " lo ") == NULL ? 0 : 1);
+        _exit(!strstr(flags, " lo ") ? 0 : 1);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);

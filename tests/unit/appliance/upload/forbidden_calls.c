@@ -44,11 +44,13 @@ static void pay(enum toll toll)
     char name[17] = "";
     unsigned worker;
 
-    if (!atomic_load_explicit(&counting, memory_order_relaxed))
+    if (!atomic_load_explicit(&counting, memory_order_relaxed)) {
         return;
+    }
     if (prctl(PR_GET_NAME, name) == 0 && sscanf(name, "mr-upload-%u", &worker) == 1 &&
-        worker < TOLLS_WORKERS_MAX)
+        worker < TOLLS_WORKERS_MAX) {
         atomic_fetch_add(&paid[worker][toll], 1);
+    }
 }
 
 /* --- memory: what glibc calls its own, so that nothing has to be looked up before it is needed ---
@@ -96,13 +98,14 @@ SEEN int posix_memalign(void **memory, size_t alignment, size_t bytes)
 {
     pay(TOLL_posix_memalign);
     *memory = __libc_memalign(alignment, bytes);
-    return *memory != NULL ? 0 : ENOMEM;
+    return *memory ? 0 : ENOMEM;
 }
 
 SEEN void free(void *memory)
 {
-    if (memory != NULL)
+    if (memory) {
         pay(TOLL_free);
+    }
     __libc_free(memory);
 }
 
@@ -114,7 +117,7 @@ SEEN void free(void *memory)
     {                                                                                              \
         static int(*_Atomic next) PARAMETERS;                                                      \
         int(*call) PARAMETERS = atomic_load(&next);                                                \
-        if (call == NULL) {                                                                        \
+        if (!call) {                                                                               \
             *(void **)&call = dlsym(RTLD_NEXT, #NAME);                                             \
             atomic_store(&next, call);                                                             \
         }                                                                                          \
@@ -141,9 +144,11 @@ LOCK(sem_timedwait, (sem_t * semaphore, const struct timespec *end), semaphore, 
 
 void tolls_begin(void)
 {
-    for (unsigned worker = 0; worker < TOLLS_WORKERS_MAX; worker++)
-        for (unsigned toll = 0; toll < TOLLS; toll++)
+    for (unsigned worker = 0; worker < TOLLS_WORKERS_MAX; worker++) {
+        for (unsigned toll = 0; toll < TOLLS; toll++) {
             atomic_store(&paid[worker][toll], 0);
+        }
+    }
     atomic_store(&counting, true);
 }
 
@@ -161,14 +166,16 @@ void tolls_assert_none(void)
 {
     bool none = true;
 
-    for (unsigned worker = 0; worker < TOLLS_WORKERS_MAX; worker++)
+    for (unsigned worker = 0; worker < TOLLS_WORKERS_MAX; worker++) {
         for (unsigned toll = 0; toll < TOLLS; toll++) {
             const unsigned calls = tolls_paid(worker, (enum toll)toll);
-            if (calls == 0)
+            if (calls == 0) {
                 continue;
+            }
             print_error("worker %u called %s %u times\n", worker, toll_name((enum toll)toll),
                         calls);
             none = false;
         }
+    }
     assert_true(none);
 }

@@ -11,9 +11,11 @@ struct fixture_network fixture_network;
 
 static struct upload *find(struct fixture *fixture, uint64_t upload_id)
 {
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].device.upload_id == upload_id)
+    for (unsigned i = 0; i < fixture->count; i++) {
+        if (fixture->uploads[i].device.upload_id == upload_id) {
             return &fixture->uploads[i];
+        }
+    }
     return NULL;
 }
 
@@ -33,8 +35,9 @@ static void on_collected(void *context, struct mr_collection *collection)
     struct fixture *fixture = context;
 
     fixture->collection = collection;
-    for (unsigned i = 0; i < collection->part_count; i++)
+    for (unsigned i = 0; i < collection->part_count; i++) {
         kit_sum_part(&fixture->collected, &collection->parts[i]);
+    }
     for (uint32_t i = 0; i < collection->upload_count; i++) {
         struct upload *upload = find(fixture, collection->upload_ids[i]);
         assert_non_null(upload);
@@ -67,15 +70,18 @@ static void on_tick(void *context)
 {
     struct fixture *fixture = context;
 
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].fd >= 0)
+    for (unsigned i = 0; i < fixture->count; i++) {
+        if (fixture->uploads[i].fd >= 0) {
             read_acks(&fixture->uploads[i]);
+        }
+    }
     if (fixture->until(fixture)) {
         mr_loop_stop(fixture->loop);
         return;
     }
-    if (++fixture->ticks > 20000)
+    if (++fixture->ticks > 20000) {
         fail_msg("the awaited state did not come");
+    }
     mr_timer_arm(fixture->tick, mr_loop_now_ms(fixture->loop) + 1);
 }
 
@@ -89,7 +95,7 @@ void fixture_run(struct fixture *fixture, bool (*until)(struct fixture *))
 
 static bool is_collected(struct fixture *fixture)
 {
-    return fixture->collection != NULL;
+    return fixture->collection;
 }
 
 void fixture_collect(struct fixture *fixture, bool freeze)
@@ -130,8 +136,9 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
 
     if (mr_loop_open(&fixture->loop, &error) != 0 ||
         mr_upload_plane_open_over(&fixture->plane, fixture->loop, &config, mr_kernels_select(~0u),
-                                  &callbacks, NULL, &error) != 0)
+                                  &callbacks, NULL, &error) != 0) {
         fail_msg("%s", error.text);
+    }
     fixture->tick = mr_timer_open(fixture->loop, on_tick, fixture);
     kit_sum_init(&fixture->collected, &fixture->terms.layout);
     assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
@@ -156,8 +163,9 @@ void fixture_close(struct fixture *fixture)
     mr_loop_close(fixture->loop);
     for (unsigned i = 0; i < fixture->count; i++) {
         kit_device_fini(&fixture->uploads[i].device);
-        if (fixture->uploads[i].fd >= 0)
+        if (fixture->uploads[i].fd >= 0) {
             close(fixture->uploads[i].fd);
+        }
     }
     kit_sum_fini(&fixture->collected);
     free(fixture);
@@ -195,8 +203,8 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     if (transport == MR_TRANSPORT_UDP) {
         assert_string_equal(grant.udp_host, "127.0.0.1");
         assert_in_range(grant.window, 4, 64);
-        upload->fd = fixture_network.connect != NULL ? fixture_network.connect(grant.udp_port)
-                                                     : socket_to(grant.udp_port);
+        upload->fd = fixture_network.connect ? fixture_network.connect(grant.udp_port)
+                                             : socket_to(grant.udp_port);
     }
     fixture->count++;
     return upload;
@@ -223,17 +231,22 @@ static void send_missing(struct fixture *fixture, struct upload *upload)
         const uint32_t chunk = base + (uint32_t)(kit_random(&fixture->seed) % (2 * window));
         const uint64_t dice = kit_random(&fixture->seed) % 10;
         const uint32_t bit = chunk - base;
-        if (chunk >= chunks)
+        if (chunk >= chunks) {
             continue;
-        if (bit < 256 && (upload->ack.bitmap[bit / 8] >> (bit % 8) & 1) != 0 && dice > 1)
+        }
+        if (bit < 256 && (upload->ack.bitmap[bit / 8] >> (bit % 8) & 1) != 0 && dice > 1) {
             continue; /* acknowledged; a fifth is repeated all the same */
-        if (dice != 2)
+        }
+        if (dice != 2) {
             fixture_send(upload, chunk); /* else lost */
-        if (dice == 3)
+        }
+        if (dice == 3) {
             fixture_send(upload, chunk);
+        }
     }
-    if (base < chunks)
+    if (base < chunks) {
         fixture_send(upload, base);
+    }
 }
 
 bool until_staged(struct fixture *fixture)
@@ -242,10 +255,12 @@ bool until_staged(struct fixture *fixture)
 
     for (unsigned i = 0; i < fixture->count; i++) {
         struct upload *upload = &fixture->uploads[i];
-        if (upload->stopped)
+        if (upload->stopped) {
             continue;
-        if (upload->fd >= 0 && upload->heard < MR_UPLOAD_STAGED)
+        }
+        if (upload->fd >= 0 && upload->heard < MR_UPLOAD_STAGED) {
             send_missing(fixture, upload);
+        }
         all = all && upload->staged;
     }
     return all;
@@ -258,11 +273,13 @@ static bool all_heard(struct fixture *fixture, enum mr_upload_state state)
 
     for (unsigned i = 0; i < fixture->count; i++) {
         struct upload *upload = &fixture->uploads[i];
-        if (upload->fd < 0 || upload->stopped || upload->heard == state)
+        if (upload->fd < 0 || upload->stopped || upload->heard == state) {
             continue;
+        }
         all = false;
-        if (fixture->ticks % 16 == 8)
+        if (fixture->ticks % 16 == 8) {
             fixture_send(upload, 0);
+        }
     }
     return all;
 }
@@ -282,9 +299,11 @@ void fixture_check_sum(struct fixture *fixture)
     struct kit_sum plain;
 
     kit_sum_init(&plain, &fixture->terms.layout);
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].included)
+    for (unsigned i = 0; i < fixture->count; i++) {
+        if (fixture->uploads[i].included) {
             kit_sum_share(&plain, fixture->uploads[i].device.share);
+        }
+    }
     kit_sum_equal(&plain, &fixture->collected);
     kit_sum_fini(&plain);
 }

@@ -26,8 +26,9 @@ void bench_open_cached(struct bench *bench, uint8_t ring_bits, uint64_t dimensio
                                               .idle_timeout_ms = 1000,
                                               .cache_bytes = cache_bytes};
     if (mr_sessions_open(&bench->sessions, &config, bench->counters, &error) != 0 ||
-        mr_shard_open(&bench->shard, bench->terms.layout.share_bytes, SESSIONS, &error) != 0)
+        mr_shard_open(&bench->shard, bench->terms.layout.share_bytes, SESSIONS, &error) != 0) {
         fail_msg("%s", error.text);
+    }
     mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 1024);
     mr_shard_clear(&bench->shard, &bench->terms.layout);
 }
@@ -41,8 +42,9 @@ void bench_close(struct bench *bench)
 {
     mr_sessions_close(bench->sessions);
     mr_shard_close(&bench->shard);
-    for (unsigned i = 0; i < SESSIONS; i++)
+    for (unsigned i = 0; i < SESSIONS; i++) {
         kit_device_fini(&bench->devices[i]);
+    }
     free(bench->counters);
 }
 
@@ -89,20 +91,20 @@ void bench_take_events(struct bench *bench)
     }
 }
 
-enum mr_upload_verdict bench_give(struct bench *bench, const uint8_t *datagram, uint32_t length,
-                                  const struct mr_peer_address *from)
+enum mr_drop_reason bench_give(struct bench *bench, const uint8_t *datagram, uint32_t length,
+                               const struct mr_peer_address *from)
 {
     const struct mr_packet packet = {
         .data = (uint8_t *)(uintptr_t)datagram, .length = length, .from = *from};
-    enum mr_upload_verdict verdict;
+    enum mr_drop_reason reason;
 
-    mr_sessions_receive(bench->sessions, &packet, 1, bench->now_ms, &verdict);
+    mr_sessions_receive(bench->sessions, &packet, 1, bench->now_ms, &reason);
     bench_take_events(bench);
-    return verdict;
+    return reason;
 }
 
-enum mr_upload_verdict bench_chunk(struct bench *bench, const struct kit_device *device,
-                                   uint32_t chunk)
+enum mr_drop_reason bench_chunk(struct bench *bench, const struct kit_device *device,
+                                uint32_t chunk)
 {
     uint8_t datagram[KIT_DATAGRAM_MAX];
     const uint32_t length = kit_seal(device, chunk, datagram);
@@ -112,8 +114,9 @@ enum mr_upload_verdict bench_chunk(struct bench *bench, const struct kit_device 
 
 void bench_all_chunks(struct bench *bench, const struct kit_device *device)
 {
-    for (uint32_t chunk = 0; chunk < device->layout->chunks; chunk++)
+    for (uint32_t chunk = 0; chunk < device->layout->chunks; chunk++) {
         assert_int_equal(bench_chunk(bench, device, chunk), MR_UPLOAD_ACCEPTED);
+    }
 }
 
 bool bench_ack(struct bench *bench, const struct kit_device *device, struct mr_ack *ack,
@@ -121,11 +124,13 @@ bool bench_ack(struct bench *bench, const struct kit_device *device, struct mr_a
 {
     struct mr_ack_datagram datagram;
 
-    if (!mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram))
+    if (!mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram)) {
         return false;
+    }
     assert_true(kit_open_ack(device, datagram.bytes, sizeof datagram.bytes, ack) >= 0);
-    if (to != NULL)
+    if (to) {
         *to = datagram.to;
+    }
     return true;
 }
 
@@ -134,8 +139,9 @@ unsigned bench_drain_acks(struct bench *bench)
     struct mr_ack_datagram datagram;
     unsigned n = 0;
 
-    while (mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram))
+    while (mr_sessions_ack(bench->sessions, bench->now_ms, true, &datagram)) {
         n++;
+    }
     return n;
 }
 
@@ -157,9 +163,9 @@ enum mr_upload_state bench_state(const struct bench *bench, const struct kit_dev
     return state;
 }
 
-uint64_t bench_count(const struct bench *bench, enum mr_upload_verdict verdict)
+uint64_t bench_count(const struct bench *bench, enum mr_drop_reason reason)
 {
-    return mr_counter_get(&bench->counters->verdicts[verdict]);
+    return mr_counter_get(&bench->counters->reasons[reason]);
 }
 
 void bench_fold(struct bench *bench)

@@ -38,11 +38,11 @@ int bench_teardown(void **state);
 /* A device with session `index`; a used index gets a new device. */
 struct kit_device *bench_admit(struct bench *bench, uint32_t index);
 
-enum mr_upload_verdict bench_give(struct bench *bench, const uint8_t *datagram, uint32_t length,
-                                  const struct mr_peer_address *from);
+enum mr_drop_reason bench_give(struct bench *bench, const uint8_t *datagram, uint32_t length,
+                               const struct mr_peer_address *from);
 /* Seals and gives a chunk from home. */
-enum mr_upload_verdict bench_chunk(struct bench *bench, const struct kit_device *device,
-                                   uint32_t chunk);
+enum mr_drop_reason bench_chunk(struct bench *bench, const struct kit_device *device,
+                                uint32_t chunk);
 void bench_all_chunks(struct bench *bench, const struct kit_device *device);
 
 /* The next ACK on a quiet socket, opened; false if none is due. */
@@ -53,7 +53,7 @@ unsigned bench_drain_acks(struct bench *bench);
 
 uint32_t bench_received(const struct bench *bench, const struct kit_device *device);
 enum mr_upload_state bench_state(const struct bench *bench, const struct kit_device *device);
-uint64_t bench_count(const struct bench *bench, enum mr_upload_verdict verdict);
+uint64_t bench_count(const struct bench *bench, enum mr_drop_reason reason);
 
 /* Counts the events; bench_give does so by itself. */
 void bench_take_events(struct bench *bench);

@@ -77,10 +77,12 @@ int main(int argc, char **argv)
     };
     struct rlimit files;
 
-    if (argc > 1)
+    if (argc > 1) {
         source = argv[1];
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+    }
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
         return 1;
+    }
     files.rlim_cur = files.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < DEVICES + 100) {
         fprintf(stderr, "skipped: needs %u open files (ulimit -n)\n", DEVICES + 100);

@@ -1,6 +1,6 @@
-/* test_forbidden_calls.c - while packets of uploads flow and ACKs go out, a worker over real sockets neither
- * allocates nor locks; and the counter that says so sees what it should. (The replay source:
- * test_replay.c. DPDK: tests/unit/appliance/ingest/test_memif.c.)
+/* test_forbidden_calls.c - while packets of uploads flow and ACKs go out, a worker over real
+ * sockets neither allocates nor locks; and the counter that says so sees what it should. (The
+ * replay source: test_replay.c. DPDK: tests/unit/appliance/ingest/test_memif.c.)
  *
  *   test_tolls io_uring|recvmmsg */
 #include <errno.h>
@@ -67,8 +67,9 @@ static atomic_bool has_heard;
 
 static void *signal_until_heard(void *context)
 {
-    while (!atomic_load(&has_heard))
+    while (!atomic_load(&has_heard)) {
         pthread_cond_broadcast(&signalled_condition);
+    }
     return context;
 }
 
@@ -119,11 +120,14 @@ static void test_each_is_seen(void **state)
     run_thread(call_all);
     for (unsigned i = 0; i < TOLLS; i++) {
         const unsigned seen = tolls_paid(5, (enum toll)i);
-        if (seen < 1)
+        if (seen < 1) {
             fail_msg("%s is not seen", toll_name((enum toll)i));
-        for (unsigned other = 0; other < TOLLS_WORKERS_MAX; other++)
-            if (other != 5)
+        }
+        for (unsigned other = 0; other < TOLLS_WORKERS_MAX; other++) {
+            if (other != 5) {
                 assert_int_equal(tolls_paid(other, (enum toll)i), 0);
+            }
+        }
     }
     assert_int_equal(tolls_paid(5, TOLL_realloc), 1);
     assert_int_equal(tolls_paid(5, TOLL_pthread_rwlock_wrlock), 1);
@@ -165,9 +169,11 @@ static void test_others_are_not_counted(void **state)
 static bool has_begun(struct fixture *fixture)
 {
     (void)until_staged(fixture);
-    for (unsigned i = 0; i < fixture->count; i++)
-        if (fixture->uploads[i].ack.base < 8)
+    for (unsigned i = 0; i < fixture->count; i++) {
+        if (fixture->uploads[i].ack.base < 8) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -178,11 +184,13 @@ static void test_uploads_pay_nothing(void **state)
     struct fixture *fixture = fixture_open(16, 100000, WORKERS, 8, 600000);
     uint64_t acks = 0;
 
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 12; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     fixture_run(fixture, has_begun);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         assert_false(fixture->uploads[i].staged);
+    }
     tolls_begin();
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, false);
@@ -190,8 +198,9 @@ static void test_uploads_pay_nothing(void **state)
     fixture_return(fixture, true, MR_REASON_NONE);
     fixture_run(fixture, until_committed);
     tolls_end();
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         acks += fixture->uploads[i].acks;
+    }
     assert_true(acks > fixture->count);
     tolls_assert_none();
     fixture_check_sum(fixture);
@@ -207,14 +216,16 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_uploads_pay_nothing),
     };
 
-    if (argc < 2)
+    if (argc < 2) {
         return 2;
+    }
     fixture_source = argv[1];
     if (!tolls_are_counted()) {
         fprintf(stderr, "skipped: a sanitizer owns the allocator and the locks\n");
         return 77;
     }
-    if (kit_lacks_source(fixture_source))
+    if (kit_lacks_source(fixture_source)) {
         return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

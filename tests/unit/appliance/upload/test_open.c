@@ -49,8 +49,9 @@ static struct mr_opener *open_kind(enum mr_opener_kind which)
     struct mr_error error = {.text = ""};
     struct mr_opener *opener = mr_opener_open(which, PLACES, &error);
 
-    if (opener == NULL)
+    if (!opener) {
         print_error("%s\n", error.text);
+    }
     assert_non_null(opener);
     return opener;
 }
@@ -98,8 +99,9 @@ static bool opens_to(struct mr_opener *opener, const struct sealed *sealed, uint
                               .past_cache = past_cache};
 
     mr_open_burst(opener, &job, 1);
-    for (unsigned i = 1; i <= CANARY; i++)
+    for (unsigned i = 1; i <= CANARY; i++) {
         assert_int_equal(sealed->plain[-(int)i], 0xa5);
+    }
     return job.held;
 }
 
@@ -249,7 +251,7 @@ static void test_bursts(void **state)
     uint8_t *wants = malloc((size_t)MR_BURST_MAX * MR_CHUNK_BYTES_MAX);
     uint64_t seed = 13;
 
-    assert_true(datagrams != NULL && plains != NULL && wants != NULL);
+    assert_true(datagrams && plains && wants);
     for (unsigned i = 0; i < PLACES; i++) {
         kit_fill(&seed, &keys[i], sizeof keys[i]);
         assert_int_equal(mr_opener_key(opener, i, &keys[i]), 0);
@@ -274,9 +276,10 @@ static void test_bursts(void **state)
         mr_open_burst(opener, jobs, count);
         for (unsigned i = 0; i < count; i++) {
             assert_int_equal(jobs[i].held, (forged >> i & 1) == 0);
-            if (jobs[i].held)
+            if (jobs[i].held) {
                 assert_memory_equal(jobs[i].plain, wants + (size_t)i * MR_CHUNK_BYTES_MAX,
                                     jobs[i].bytes);
+            }
         }
     }
     free(datagrams);
@@ -319,7 +322,7 @@ static void test_name(void **state)
         assert_string_equal(mr_opener_name(opener), names[kind]);
     } else {
         bulk = mr_opener_open(MR_OPENER_IPSEC_MB, 1, NULL);
-        assert_string_equal(mr_opener_name(opener), bulk != NULL ? "ipsec_mb" : "openssl");
+        assert_string_equal(mr_opener_name(opener), bulk ? "ipsec_mb" : "openssl");
         mr_opener_close(bulk);
     }
     mr_opener_close(opener);
@@ -335,7 +338,7 @@ static int choose(const char *name)
            : strcmp(name, "ipsec_mb") == 0 ? MR_OPENER_IPSEC_MB
                                            : MR_OPENER_AUTO;
     struct mr_opener *opener = mr_opener_open(kind, 1, &error);
-    if (opener == NULL) {
+    if (!opener) {
         printf("skipped: %s\n", error.text);
         return kind == MR_OPENER_IPSEC_MB ? 77 : 1;
     }

@@ -6,23 +6,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "appliance/upload/plane_impl.h"
+#include "appliance/upload/plane_internal.h"
 #include "plane_fixture.h"
 
 static void whole_round(uint8_t ring_bits)
 {
     struct fixture *fixture = fixture_open(ring_bits, 5000, 3, 8, 60000);
 
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < 20; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, false);
     assert_int_equal(fixture->collection->upload_count, 20);
     fixture_check_sum(fixture);
     fixture_return(fixture, true, MR_REASON_NONE);
     fixture_run(fixture, until_committed);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         assert_true(fixture->uploads[i].ack_bytes <= fixture->uploads[i].sent_bytes);
+    }
     fixture_close(fixture);
 }
 
@@ -50,12 +52,14 @@ static void test_freeze(void **state)
     (void)state;
     struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
 
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
     for (unsigned i = 0; i < 8; i += 2) {
         fixture->uploads[i].stopped = true;
-        for (uint32_t chunk = 1; chunk < fixture->terms.layout.chunks; chunk++)
+        for (uint32_t chunk = 1; chunk < fixture->terms.layout.chunks; chunk++) {
             fixture_send(&fixture->uploads[i], chunk);
+        }
     }
     struct upload *idle = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
     idle->stopped = true;
@@ -68,19 +72,23 @@ static void test_freeze(void **state)
     assert_int_equal(mr_upload_plane_put(fixture->plane, idle->device.upload_id, idle->device.share,
                                          fixture->terms.layout.share_bytes),
                      -1);
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         fixture->uploads[i].stopped = i % 2 == 1;
+    }
     fixture_run(fixture, until_refused); /* they send the missing chunk, too late */
-    for (unsigned i = 0; i < 8; i += 2)
+    for (unsigned i = 0; i < 8; i += 2) {
         assert_int_equal(fixture->uploads[i].reason, MR_REASON_CLOSED);
+    }
     fixture_return(fixture, true, MR_REASON_NONE);
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         fixture->uploads[i].stopped = i % 2 == 0;
+    }
     fixture_run(fixture, until_committed);
     fixture_collect(fixture, true);
     assert_int_equal(fixture->collection->upload_count, 0);
-    for (unsigned i = 0; i < fixture->collection->part_count; i++)
+    for (unsigned i = 0; i < fixture->collection->part_count; i++) {
         assert_null(fixture->collection->parts[i].lanes);
+    }
     fixture_return(fixture, true, MR_REASON_NONE);
     fixture_close(fixture);
 }
@@ -92,8 +100,9 @@ static void test_collections_overlap(void **state)
     struct fixture *fixture = fixture_open(24, 2000, 2, 16, 60000);
 
     for (unsigned turn = 0; turn < 4; turn++) {
-        for (unsigned i = 0; i < 6; i++)
+        for (unsigned i = 0; i < 6; i++) {
             assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+        }
         fixture_run(fixture, until_staged);
         if (turn > 0) {
             fixture_return(fixture, true, MR_REASON_NONE);
@@ -130,13 +139,15 @@ static void test_revoke_races(void **state)
         assert_non_null(upload);
         const uint32_t at = i < 4 ? 0 : chunks - (uint32_t)(kit_random(&fixture->seed) % 3);
         for (uint32_t chunk = 0; chunk < chunks; chunk++) {
-            if (chunk == at)
+            if (chunk == at) {
                 mr_upload_plane_revoke(fixture->plane, upload->device.upload_id,
                                        MR_REASON_SUPERSEDED);
+            }
             fixture_send(upload, chunk);
         }
-        if (at == chunks)
+        if (at == chunks) {
             mr_upload_plane_revoke(fixture->plane, upload->device.upload_id, MR_REASON_SUPERSEDED);
+        }
         fixture_run(fixture, until_answered);
         assert_int_equal(upload->revoked + upload->not_revoked, 1);
         assert_int_equal(upload->staged, upload->not_revoked);
@@ -145,16 +156,19 @@ static void test_revoke_races(void **state)
     assert_true(revoked > 0);
     fixture_collect(fixture, true);
     assert_int_equal(fixture->collection->upload_count, 40 - revoked);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         assert_int_equal(fixture->uploads[i].included, fixture->uploads[i].staged);
+    }
     fixture_check_sum(fixture);
     fixture_return(fixture, true, MR_REASON_NONE);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         fixture->uploads[i].stopped = fixture->uploads[i].staged;
+    }
     fixture_run(fixture, until_refused);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         assert_int_equal(fixture->uploads[i].reason,
                          fixture->uploads[i].staged ? MR_REASON_NONE : MR_REASON_SUPERSEDED);
+    }
     fixture_close(fixture);
 }
 
@@ -182,8 +196,9 @@ static bool until_expired(struct fixture *fixture)
 {
     bool all = true;
 
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         all = all && (fixture->uploads[i].expired || fixture->uploads[i].stopped);
+    }
     return all;
 }
 
@@ -218,8 +233,9 @@ static void test_many_through_few_slots(void **state)
     unsigned included = 0;
 
     while (fixture->count < 32) {
-        while (fixture->count < 32 && fixture_admit(fixture, MR_TRANSPORT_UDP) != NULL)
+        while (fixture->count < 32 && fixture_admit(fixture, MR_TRANSPORT_UDP)) {
             continue;
+        }
         fixture_run(fixture, until_staged);
         fixture_collect(fixture, false);
         included += fixture->collection->upload_count;
@@ -297,8 +313,9 @@ static void test_http2_is_not_idle_while_it_comes(void **state)
     struct upload *rests = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
 
     (void)state;
-    for (uint32_t i = 0; i < 2; i++)
-        fixture->plane->lane.mirror.entries[i].since_ms -= idle_ms;
+    for (uint32_t i = 0; i < 2; i++) {
+        fixture->plane->lane.view.entries[i].since_ms -= idle_ms;
+    }
     mr_upload_plane_touch(fixture->plane, comes->device.upload_id);
     mr_upload_plane_touch(fixture->plane, comes->device.upload_id ^ 1); /* nobody's */
     mr_plane_on_lane_timer(fixture->plane);
@@ -315,19 +332,22 @@ static void test_next_round(void **state)
     struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
     struct mr_error error;
 
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 6; i++) {
         assert_non_null(fixture_admit(fixture, i < 4 ? MR_TRANSPORT_UDP : MR_TRANSPORT_HTTP2));
-    for (unsigned i = 4; i < 6; i++)
+    }
+    for (unsigned i = 4; i < 6; i++) {
         assert_int_equal(mr_upload_plane_put(fixture->plane, fixture->uploads[i].device.upload_id,
                                              fixture->uploads[i].device.share,
                                              fixture->terms.layout.share_bytes),
                          0);
+    }
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, true);
     fixture_return(fixture, false, MR_REASON_VOID);
     fixture_run(fixture, until_refused);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(fixture->uploads[i].reason, MR_REASON_VOID);
+    }
     for (unsigned i = 0; i < 6; i++) {
         fixture->uploads[i].stopped = true;
         fixture->uploads[i].included = false;
@@ -336,10 +356,12 @@ static void test_next_round(void **state)
     kit_sum_init(&fixture->collected, &fixture->terms.layout);
     fixture->terms.announcement.round = KIT_ROUND + 1;
     assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 5; i++) {
         fixture_admit(fixture, MR_TRANSPORT_UDP)->device.round = KIT_ROUND + 1;
-    for (unsigned i = 0; i < 4; i++)
+    }
+    for (unsigned i = 0; i < 4; i++) {
         fixture_send(&fixture->uploads[i], 0); /* of the old round: unknown now */
+    }
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, true);
     assert_int_equal(fixture->collection->upload_count, 5);
@@ -361,25 +383,30 @@ static void test_begin_drops(void **state)
     struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
     struct mr_error error;
 
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         fixture_admit(fixture, MR_TRANSPORT_UDP);
+    }
     fixture_run(fixture, until_staged); /* folded, not collected */
     for (unsigned i = 0; i < 8; i++) {
         struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_UDP);
-        for (uint32_t chunk = 0; chunk < fixture->terms.layout.chunks; chunk++)
+        for (uint32_t chunk = 0; chunk < fixture->terms.layout.chunks; chunk++) {
             fixture_send(upload, chunk);
+        }
     }
     usleep(50000); /* the workers report, nobody reads: the loop does not run */
     fixture_admit(fixture, MR_TRANSPORT_HTTP2);
-    for (unsigned i = 0; i < fixture->count; i++)
+    for (unsigned i = 0; i < fixture->count; i++) {
         fixture->uploads[i].stopped = true;
+    }
     assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
     fixture_run(fixture, until_some_time_passed);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < 16; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP)); /* every slot is free again */
+    }
     assert_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
-    for (unsigned i = 4; i < 13; i++)
+    for (unsigned i = 4; i < 13; i++) {
         assert_false(fixture->uploads[i].staged);
+    }
     fixture_run(fixture, until_staged);
     fixture_collect(fixture, true);
     assert_int_equal(fixture->collection->upload_count, 16);
@@ -404,10 +431,11 @@ static void test_strangers_hear_nothing(void **state)
     assert_int_equal(connect(stranger, (const struct sockaddr *)&name, length), 0);
     for (unsigned i = 0; i < 300; i++) {
         const uint32_t bytes = kit_seal(&upload->device, i % 4, datagram);
-        if (i % 3 == 0)
+        if (i % 3 == 0) {
             kit_fill(&fixture->seed, datagram, bytes);
-        else
+        } else {
             datagram[i % 3 == 1 ? 12 : bytes - 1] ^= 1; /* another upload; another tag */
+        }
         assert_int_equal(send(stranger, datagram, i % 50 == 0 ? 0 : bytes, 0),
                          i % 50 == 0 ? 0 : bytes);
     }
@@ -430,8 +458,9 @@ static void test_rebinding(void **state)
     struct sockaddr_in name;
     socklen_t length = sizeof name;
 
-    for (uint32_t chunk = 0; chunk < 5; chunk++)
+    for (uint32_t chunk = 0; chunk < 5; chunk++) {
         fixture_send(upload, chunk);
+    }
     assert_int_equal(getpeername(upload->fd, (struct sockaddr *)&name, &length), 0);
     close(upload->fd);
     upload->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -463,9 +492,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_rebinding),
     };
 
-    if (argc > 1)
+    if (argc > 1) {
         fixture_source = argv[1];
-    if (kit_lacks_source(fixture_source))
+    }
+    if (kit_lacks_source(fixture_source)) {
         return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,10 +35,11 @@ static const char *try_open(const struct mr_upload_plane_config *config)
     memset(&error, 0, sizeof error);
     assert_int_equal(mr_loop_open(&loop, &error), 0);
     if (mr_upload_plane_open(&plane, loop, config, mr_kernels_select(~0u), ignore, NULL, NULL,
-                             &error) == 0)
+                             &error) == 0) {
         mr_upload_plane_close(plane);
-    else
+    } else {
         assert_null(plane);
+    }
     mr_loop_close(loop);
     return error.text;
 }
@@ -47,8 +48,9 @@ static void refused(const struct mr_upload_plane_config *config, const char *opt
 {
     const char *text = try_open(config);
 
-    if (strstr(text, option) == NULL)
+    if (!strstr(text, option)) {
         fail_msg("\"%s\" does not name %s", text, option);
+    }
 }
 
 static void test_refusals(void **state)
@@ -108,8 +110,9 @@ static void test_share_too_large(void **state)
 
 static void has_line(const struct mr_metrics *metrics, const char *line)
 {
-    if (strstr(metrics->text, line) == NULL)
+    if (!strstr(metrics->text, line)) {
         fail_msg("no \"%s\" in:\n%s", line, metrics->text);
+    }
 }
 
 static void test_metrics(void **state)
@@ -154,8 +157,9 @@ static int lose(struct mr_packet_source *source, const struct mr_peer_address *t
                 const uint8_t *data, uint32_t length)
 {
     (void)to, (void)data, (void)length;
-    if (!takes_acks)
+    if (!takes_acks) {
         return -1;
+    }
     acks_taken++;
     source->unsent++;
     return 0;
@@ -170,8 +174,9 @@ static struct mr_packet_source *make_losing(void *context, unsigned worker, stru
 
     (void)context, (void)worker;
     source = mr_packet_source_open(&config, why, error);
-    if (source == NULL)
+    if (!source) {
         return NULL;
+    }
     losing = *source->ops;
     losing.send = lose;
     source->ops = &losing;

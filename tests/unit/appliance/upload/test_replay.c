@@ -38,9 +38,11 @@ struct scene {
 
 static const struct kit_device *device_of(const struct scene *scene, uint64_t upload_id)
 {
-    for (unsigned i = 0; i < DEVICES; i++)
-        if (scene->devices[i].upload_id == upload_id)
+    for (unsigned i = 0; i < DEVICES; i++) {
+        if (scene->devices[i].upload_id == upload_id) {
             return &scene->devices[i];
+        }
+    }
     return NULL;
 }
 
@@ -97,10 +99,11 @@ static void on_timer(void *context)
 {
     struct scene *scene = context;
 
-    if (scene->staged == DEVICES && atomic_load(&scene->ended) == WORKERS)
+    if (scene->staged == DEVICES && atomic_load(&scene->ended) == WORKERS) {
         mr_loop_stop(scene->loop);
-    else
+    } else {
         mr_timer_arm(scene->timer, mr_loop_now_ms(scene->loop) + 1);
+    }
 }
 
 static void open_scene(struct scene *scene)
@@ -126,12 +129,13 @@ static void open_scene(struct scene *scene)
         feed->bytes = malloc(feed->count * (1408 + MR_DATAGRAM_OVERHEAD));
         feed->ends = calloc(feed->count, sizeof *feed->ends);
         feed->from = calloc(feed->count, sizeof *feed->from);
-        assert_true(feed->bytes != NULL && feed->ends != NULL && feed->from != NULL);
+        assert_true(feed->bytes && feed->ends && feed->from);
     }
     if (mr_loop_open(&scene->loop, &error) != 0 ||
         mr_upload_plane_open_over(&scene->plane, scene->loop, &config, mr_kernels_select(~0u),
-                                  &callbacks, NULL, &error) != 0)
+                                  &callbacks, NULL, &error) != 0) {
         fail_msg("%s", error.text);
+    }
     scene->timer = mr_timer_open(scene->loop, on_timer, scene);
 }
 
@@ -140,8 +144,9 @@ static void close_scene(struct scene *scene)
     mr_upload_plane_close(scene->plane);
     mr_timer_close(scene->timer);
     mr_loop_close(scene->loop);
-    for (unsigned i = 0; i < DEVICES; i++)
+    for (unsigned i = 0; i < DEVICES; i++) {
         kit_device_fini(&scene->devices[i]);
+    }
     for (unsigned w = 0; w < WORKERS; w++) {
         free(scene->feeds[w].bytes);
         free(scene->feeds[w].ends);
@@ -191,15 +196,17 @@ static void test_replay(void **state)
         kit_sum_share(&plain, device->share);
     }
     fill_feeds(&scene);
-    for (unsigned w = 0; w < WORKERS; w++)
+    for (unsigned w = 0; w < WORKERS; w++) {
         mr_replay_start(scene.feeds[w].source);
+    }
     on_timer(&scene);
     mr_loop_run(scene.loop);
     mr_upload_plane_collect(scene.plane, true, on_collected, &scene);
     mr_loop_run(scene.loop);
     assert_int_equal(scene.collection->upload_count, DEVICES);
-    for (unsigned i = 0; i < scene.collection->part_count; i++)
+    for (unsigned i = 0; i < scene.collection->part_count; i++) {
         kit_sum_part(&got, &scene.collection->parts[i]);
+    }
     kit_sum_equal(&plain, &got);
     mr_upload_plane_return(scene.plane, scene.collection, true, MR_REASON_NONE);
     mr_upload_plane_collect(scene.plane, true, on_collected, &scene); /* after the last ACKs */

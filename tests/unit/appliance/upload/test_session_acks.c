@@ -8,8 +8,8 @@ static bool same(const struct mr_peer_address *a, const struct mr_peer_address *
     return a->port == b->port && memcmp(&a->host, &b->host, sizeof a->host) == 0;
 }
 
-static enum mr_upload_verdict chunk_from(struct bench *bench, const struct kit_device *device,
-                                         uint32_t chunk, const struct mr_peer_address *from)
+static enum mr_drop_reason chunk_from(struct bench *bench, const struct kit_device *device,
+                                      uint32_t chunk, const struct mr_peer_address *from)
 {
     uint8_t datagram[KIT_DATAGRAM_MAX];
     const uint32_t length = kit_seal(device, chunk, datagram);
@@ -39,12 +39,14 @@ static void test_ack_tells_the_bitmap(void **state)
         assert_int_equal(ack.state, MR_UPLOAD_RECEIVING);
         assert_int_equal(ack.received, i + 1);
         uint32_t base = 0;
-        while (there[base])
+        while (there[base]) {
             base++;
+        }
         assert_int_equal(ack.base, base);
-        for (uint32_t bit = 0; bit < 256; bit++)
+        for (uint32_t bit = 0; bit < 256; bit++) {
             assert_int_equal(ack.bitmap[bit / 8] >> (bit % 8) & 1,
                              base + bit < chunks && there[base + bit]);
+        }
     }
     bench_close(&bench);
 }
@@ -134,13 +136,15 @@ static void test_ack_every_sixteen(void **state)
     struct kit_device *device = bench_admit(&bench, 0);
     bench.now_ms += 10;
     bench_chunk(&bench, device, 0);
-    while (mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram))
+    while (mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram)) {
         acks++;
+    }
     assert_int_equal(acks, 1);
     for (uint32_t i = 1; i <= 160; i++) {
         bench_chunk(&bench, device, i);
-        while (mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram))
+        while (mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram)) {
             acks++;
+        }
         assert_int_equal(acks, 1 + i / MR_ACK_EVERY);
     }
     bench_chunk(&bench, device, 161);
@@ -248,8 +252,8 @@ static void test_no_amplification(void **state)
         struct kit_device *device = &bench.devices[index];
         const unsigned place = (unsigned)(kit_random(&bench.seed) % 3);
         bench.now_ms += kit_random(&bench.seed) % 3;
-        if (device->share == NULL || kit_random(&bench.seed) % 100 == 0) {
-            if (device->share != NULL) {
+        if (!device->share || kit_random(&bench.seed) % 100 == 0) {
+            if (device->share) {
                 bench_fold(&bench);
                 bench.shard.count = 0;
                 mr_sessions_settle(bench.sessions, device->upload_id, step % 2 == 0,
@@ -266,10 +270,12 @@ static void test_no_amplification(void **state)
         bench_give(&bench, bytes, length, &places[place]);
         in[place] += length;
         while (mr_sessions_ack(bench.sessions, bench.now_ms, step % 2 == 0, &datagram)) {
-            for (unsigned p = 0; p < 3; p++)
+            for (unsigned p = 0; p < 3; p++) {
                 out[p] += same(&datagram.to, &places[p]) ? sizeof datagram.bytes : 0;
-            for (unsigned p = 0; p < 3; p++)
+            }
+            for (unsigned p = 0; p < 3; p++) {
                 assert_true(out[p] <= in[p]);
+            }
         }
     }
     assert_true(out[0] > 0 && out[1] > 0 && out[2] > 0);
@@ -286,8 +292,9 @@ static void test_no_credit_for_another_address(void **state)
     struct mr_peer_address to;
     struct mr_ack ack;
 
-    for (uint32_t chunk = 0; chunk < 8; chunk++)
+    for (uint32_t chunk = 0; chunk < 8; chunk++) {
         bench_chunk(bench, device, chunk);
+    }
     bench_drain_acks(bench);
     assert_int_equal(chunk_from(bench, device, 8, &victim), MR_UPLOAD_ACCEPTED); /* 112 bytes */
     assert_true(bench_ack(bench, device, &ack, &to));                            /* 96 bytes */

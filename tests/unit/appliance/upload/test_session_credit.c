@@ -59,8 +59,9 @@ static uint32_t window_told(struct bench *bench, const struct kit_device *device
 
 static void finish(struct bench *bench, const struct kit_device *device)
 {
-    for (uint32_t i = 0; i < 9; i++)
+    for (uint32_t i = 0; i < 9; i++) {
         bench_chunk(bench, device, i); /* some of them again */
+    }
     assert_int_equal(bench_state(bench, device), MR_UPLOAD_STAGED);
 }
 
@@ -232,8 +233,9 @@ static unsigned drain_windows(struct bench *bench, uint32_t window)
         mr_datagram_decode(&header, datagram.bytes, sizeof datagram.bytes);
         const struct kit_device *to = &bench->devices[mr_upload_id_index(header.upload_id)];
         assert_true(kit_open_ack(to, datagram.bytes, sizeof datagram.bytes, &ack) >= 0);
-        if (ack.window == 0)
+        if (ack.window == 0) {
             continue;
+        }
         assert_int_equal(ack.window, window);
         n++;
     }
@@ -252,12 +254,14 @@ static void test_thin_lines_share_less(void **state)
     assert_int_equal(mr_window_turn(1, 64), MR_WINDOW_MIN);
     assert_int_equal(mr_window_openings(ROOM_FOR_32, 64), 32);
     mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, ROOM_FOR_32);
-    for (uint32_t i = 0; i < 56; i++)
+    for (uint32_t i = 0; i < 56; i++) {
         bench_chunk(bench, bench_admit(bench, i), 0);
+    }
     bench->now_ms += MR_ACK_DELAY_BUSY_MS;
     assert_int_equal(drain_windows(bench, 8), 32);
-    for (uint32_t chunk = 1; chunk < 8; chunk++)
+    for (uint32_t chunk = 1; chunk < 8; chunk++) {
         bench_chunk(bench, &bench->devices[0], chunk);
+    }
     bench->now_ms += MR_WINDOW_TURN_MS - MR_ACK_DELAY_BUSY_MS - 1;
     assert_int_equal(drain_windows(bench, 8), 1);
     bench_chunk(bench, &bench->devices[1], 1);
@@ -270,8 +274,9 @@ static void test_thin_lines_share_less(void **state)
     bench_chunk(bench, &bench->devices[1], 2);
     assert_int_equal(drain_windows(bench, MR_WINDOW_MIN), 1);
     /* When the rest have theirs, nobody waits and all have the same. */
-    for (uint32_t i = 32; i < 41; i++)
+    for (uint32_t i = 32; i < 41; i++) {
         mr_sessions_revoke(bench->sessions, bench->devices[i].upload_id, MR_REASON_SUPERSEDED);
+    }
     bench_drain_acks(bench);
     bench->now_ms += MR_ACK_DELAY_BUSY_MS;
     bench_chunk(bench, &bench->devices[1], 3);
@@ -306,8 +311,9 @@ static void crowd_send(struct crowd *crowd, uint32_t i)
     struct bench *bench = crowd->bench;
     const uint32_t chunks = bench->terms.layout.chunks;
 
-    if (crowd->window[i] == 0 && bench->now_ms >= crowd->probe_at[i])
+    if (crowd->window[i] == 0 && bench->now_ms >= crowd->probe_at[i]) {
         crowd->window[i] = 1;
+    }
     for (; crowd->window[i] > 0 && crowd->next[i] < chunks; crowd->window[i]--) {
         bench_chunk(bench, &bench->devices[i], crowd->next[i]++);
         crowd->probe_at[i] = bench->now_ms + 250;
@@ -334,9 +340,11 @@ static void test_everybody_has_a_turn(void **state)
     while (bench->staged < living && bench->expired == 0) {
         bench->now_ms += 5;
         crowd_hear(crowd);
-        for (uint32_t i = 0; i < SLOTS; i++)
-            if (i % 4 != 0)
+        for (uint32_t i = 0; i < SLOTS; i++) {
+            if (i % 4 != 0) {
                 crowd_send(crowd, i);
+            }
+        }
         mr_sessions_expire(bench->sessions, bench->now_ms);
         bench_take_events(bench);
     }

@@ -38,9 +38,9 @@ static void test_header_bits(void **state)
     for (unsigned bit = 0; bit < 8 * MR_DATAGRAM_HEADER_BYTES; bit++) {
         memcpy(forged, valid.bytes, valid.length);
         forged[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        const enum mr_upload_verdict verdict = bench_give(bench, forged, valid.length, &bench_home);
-        assert_int_not_equal(verdict, MR_UPLOAD_ACCEPTED);
-        assert_int_not_equal(verdict, MR_UPLOAD_DROP_duplicate);
+        const enum mr_drop_reason reason = bench_give(bench, forged, valid.length, &bench_home);
+        assert_int_not_equal(reason, MR_UPLOAD_ACCEPTED);
+        assert_int_not_equal(reason, MR_UPLOAD_DROP_duplicate);
     }
     /* One cause each where the form alone tells: magic 16, version 8, flags 16 bits. */
     assert_int_equal(bench_count(bench, MR_UPLOAD_DROP_bad_magic), 16);
@@ -82,12 +82,14 @@ static void test_truncated_and_oversized(void **state)
     struct valid valid;
 
     make_valid(bench, &valid);
-    for (uint32_t length = 0; length < valid.length; length++)
+    for (uint32_t length = 0; length < valid.length; length++) {
         assert_int_equal(bench_give(bench, valid.bytes, length, &bench_home),
                          MR_UPLOAD_DROP_truncated);
-    for (uint32_t length = valid.length + 1; length < valid.length + 100; length++)
+    }
+    for (uint32_t length = valid.length + 1; length < valid.length + 100; length++) {
         assert_int_equal(bench_give(bench, valid.bytes, length, &bench_home),
                          MR_UPLOAD_DROP_oversized);
+    }
     assert_untouched(bench, &valid);
 }
 
@@ -134,8 +136,8 @@ static void test_unknown_upload(void **state)
 }
 
 /* Seals any header and payload length under the device's key. */
-static enum mr_upload_verdict give_made_up(struct bench *bench, const struct kit_device *device,
-                                           uint8_t type, uint32_t chunk, uint16_t bytes)
+static enum mr_drop_reason give_made_up(struct bench *bench, const struct kit_device *device,
+                                        uint8_t type, uint32_t chunk, uint16_t bytes)
 {
     uint8_t datagram[KIT_DATAGRAM_MAX] = {0};
     const struct mr_datagram header = {.type = type,
@@ -160,13 +162,15 @@ static void test_bad_chunk_and_length(void **state)
 
     make_valid(bench, &valid);
     const uint32_t chunks[] = {9, 10, 64, 1u << 24, UINT32_MAX};
-    for (unsigned i = 0; i < sizeof chunks / sizeof *chunks; i++)
+    for (unsigned i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         assert_int_equal(give_made_up(bench, valid.device, MR_DATAGRAM_CHUNK, chunks[i], 256),
                          MR_UPLOAD_DROP_bad_chunk);
+    }
     const uint16_t lengths[] = {0, 1, 64, 255, 257, 320, 8896};
-    for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
+    for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         assert_int_equal(give_made_up(bench, valid.device, MR_DATAGRAM_CHUNK, 0, lengths[i]),
                          MR_UPLOAD_DROP_bad_length);
+    }
     /* The last chunk is short: a full one would run past the slot. */
     assert_int_equal(give_made_up(bench, valid.device, MR_DATAGRAM_CHUNK, 8, 256),
                      MR_UPLOAD_DROP_bad_length);
@@ -181,8 +185,9 @@ static void test_duplicate(void **state)
     struct kit_device *device = bench_admit(bench, 0);
 
     assert_int_equal(bench_chunk(bench, device, 4), MR_UPLOAD_ACCEPTED);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(bench_chunk(bench, device, 4), MR_UPLOAD_DROP_duplicate);
+    }
     assert_int_equal(bench_received(bench, device), 1);
     assert_int_equal(bench_count(bench, MR_UPLOAD_DROP_duplicate), 5);
 }
@@ -219,7 +224,7 @@ static void forged_copies(struct bench *bench)
     struct kit_device *device = bench_admit(bench, 0);
     static uint8_t bytes[3][KIT_DATAGRAM_MAX];
     struct mr_packet packets[3];
-    enum mr_upload_verdict verdicts[3];
+    enum mr_drop_reason reasons[3];
 
     for (uint32_t chunk = 0; chunk < 9; chunk++) {
         for (unsigned i = 0; i < 3; i++) {
@@ -230,10 +235,10 @@ static void forged_copies(struct bench *bench)
         bytes[0][40] ^= 1;
         bytes[2][50] ^= 1;
         packets[2].from = kit_address(1, 1);
-        mr_sessions_receive(bench->sessions, packets, 3, bench->now_ms, verdicts);
-        assert_int_equal(verdicts[0], MR_UPLOAD_DROP_bad_tag);
-        assert_int_equal(verdicts[1], MR_UPLOAD_ACCEPTED);
-        assert_int_equal(verdicts[2], MR_UPLOAD_DROP_bad_tag);
+        mr_sessions_receive(bench->sessions, packets, 3, bench->now_ms, reasons);
+        assert_int_equal(reasons[0], MR_UPLOAD_DROP_bad_tag);
+        assert_int_equal(reasons[1], MR_UPLOAD_ACCEPTED);
+        assert_int_equal(reasons[2], MR_UPLOAD_DROP_bad_tag);
     }
     bench_fold(bench);
     struct kit_sum plain, got;
@@ -266,11 +271,13 @@ static void test_forged_copies_in_the_slot(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    for (int a = 0; a < MR_UPLOAD_VERDICTS; a++)
-        for (int b = 0; b < a; b++)
-            assert_string_not_equal(mr_upload_verdict_name((enum mr_upload_verdict)a),
-                                    mr_upload_verdict_name((enum mr_upload_verdict)b));
-    assert_string_equal(mr_upload_verdict_name(MR_UPLOAD_DROP_bad_tag), "bad_tag");
+    for (int a = 0; a < MR_DROP_REASONS; a++) {
+        for (int b = 0; b < a; b++) {
+            assert_string_not_equal(mr_drop_reason_name((enum mr_drop_reason)a),
+                                    mr_drop_reason_name((enum mr_drop_reason)b));
+        }
+    }
+    assert_string_equal(mr_drop_reason_name(MR_UPLOAD_DROP_bad_tag), "bad_tag");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)

@@ -20,8 +20,9 @@ static void any_order(uint8_t ring_bits, uint32_t chunk_bytes)
     kit_sum_init(&got, &bench.terms.layout);
     for (uint32_t i = 0; i < SLOTS; i++) {
         bench_admit(&bench, i);
-        if (i % 3 != 2)
+        if (i % 3 != 2) {
             kit_sum_share(&plain, bench.devices[i].share);
+        }
     }
     kit_shuffle(&bench.seed, order, sends);
     for (uint32_t i = 0; i < sends;) {
@@ -29,15 +30,17 @@ static void any_order(uint8_t ring_bits, uint32_t chunk_bytes)
         unsigned n = 0;
         for (; n < burst && i < sends; i++) {
             const uint32_t device = order[i] % SLOTS, chunk = order[i] / SLOTS % chunks;
-            if (device % 3 == 2 && chunk == device % chunks)
+            if (device % 3 == 2 && chunk == device % chunks) {
                 continue; /* never arrives */
+            }
             packets[n] = (struct mr_packet){.data = bytes[n], .from = bench_home};
             packets[n].length = kit_seal(&bench.devices[device], chunk, bytes[n]);
             n++;
         }
         mr_sessions_receive(bench.sessions, packets, n, bench.now_ms, NULL);
-        if (kit_random(&bench.seed) % 4 == 0)
+        if (kit_random(&bench.seed) % 4 == 0) {
             bench_fold(&bench);
+        }
     }
     bench_fold(&bench);
     assert_int_equal(bench.shard.count, SLOTS - SLOTS / 3);
@@ -82,14 +85,16 @@ static void test_freed_slots_serve_again(void **state)
     /* Half of each share is left in a slot by a refused upload, then another one gets the slot. */
     for (uint32_t i = 0; i < SLOTS; i++) {
         struct kit_device *device = bench_admit(bench, i);
-        for (uint32_t chunk = 0; chunk < 5; chunk++)
+        for (uint32_t chunk = 0; chunk < 5; chunk++) {
             bench_chunk(bench, device, chunk);
+        }
     }
     mr_sessions_refuse_all(bench->sessions, MR_REASON_SUPERSEDED);
     for (uint32_t i = 0; i < SLOTS; i++) {
         struct kit_device *device = bench_admit(bench, SLOTS + i);
-        for (uint32_t chunk = 8; chunk > 0; chunk--)
+        for (uint32_t chunk = 8; chunk > 0; chunk--) {
             assert_int_equal(bench_chunk(bench, device, chunk), MR_UPLOAD_ACCEPTED);
+        }
         assert_int_equal(bench_state(bench, device), MR_UPLOAD_RECEIVING);
         assert_int_equal(bench_chunk(bench, device, 0), MR_UPLOAD_ACCEPTED);
         kit_sum_share(&plain, device->share);
@@ -108,8 +113,9 @@ static void test_revoke(void **state)
     struct kit_device *device = bench_admit(bench, 0), *done = bench_admit(bench, 1);
 
     bench_all_chunks(bench, done);
-    for (uint32_t chunk = 0; chunk < 8; chunk++) /* all but the last */
+    for (uint32_t chunk = 0; chunk < 8; chunk++) { /* all but the last */
         bench_chunk(bench, device, chunk);
+    }
     assert_false(mr_sessions_revoke(bench->sessions, done->upload_id, MR_REASON_SUPERSEDED));
     assert_true(mr_sessions_revoke(bench->sessions, device->upload_id, MR_REASON_SUPERSEDED));
     assert_true(mr_sessions_revoke(bench->sessions, device->upload_id, MR_REASON_VOID)); /* again */
@@ -166,8 +172,9 @@ static void test_idle(void **state)
     assert_int_equal(bench_state(bench, slow),
                      MR_UPLOAD_REFUSED); /* repeats alone do not keep it */
     struct mr_ack ack = {0};
-    while (bench_ack(bench, slow, &ack, NULL))
+    while (bench_ack(bench, slow, &ack, NULL)) {
         continue;
+    }
     assert_int_equal(ack.state, MR_UPLOAD_REFUSED);
     assert_int_equal(ack.reason, MR_REASON_IDLE);
     assert_int_equal(mr_sessions_slots_free(bench->sessions), SLOTS);

@@ -25,8 +25,9 @@ static struct mr_packet_source *open_at(const char *host, uint16_t port, struct 
     char why[160] = "";
     struct mr_packet_source *source = mr_packet_source_open(&config, why, error);
 
-    if (source != NULL)
+    if (source) {
         assert_true(strlen(why) > 0);
+    }
     return source;
 }
 
@@ -35,8 +36,9 @@ static struct mr_packet_source *open_source(const char *host)
     struct mr_error error = {0};
     struct mr_packet_source *source = open_at(host, 0, &error);
 
-    if (source == NULL)
+    if (!source) {
         fail_msg("%s", error.text);
+    }
     assert_int_not_equal(source->port, 0);
     assert_true(source->receive_buffer_bytes > 0);
     return source;
@@ -51,8 +53,9 @@ static struct mr_packet_source *open_told(const char *host, const char *told)
     char why[160] = "";
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
 
-    if (source == NULL)
+    if (!source) {
         fail_msg("%s", error.text);
+    }
     return source;
 }
 
@@ -84,8 +87,9 @@ static unsigned next_burst(struct mr_packet_source *source, struct mr_packet *pa
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < 100 && n == 0; i++)
+    for (unsigned i = 0; i < 100 && n == 0; i++) {
         n = source->ops->poll(source, packets, MR_BURST_MAX, 100000);
+    }
     assert_in_range(n, 1, MR_BURST_MAX);
     return n;
 }
@@ -93,8 +97,9 @@ static unsigned next_burst(struct mr_packet_source *source, struct mr_packet *pa
 /* Datagram i has that length and bytes that depend on i and the position. */
 static void make(uint8_t *bytes, uint32_t i, uint32_t length)
 {
-    for (uint32_t k = 0; k < length; k++)
+    for (uint32_t k = 0; k < length; k++) {
         bytes[k] = (uint8_t)(i * 31 + k * 7 + (k >> 8));
+    }
 }
 
 static void expect(const struct mr_packet *packet, uint32_t i, uint32_t length,
@@ -128,8 +133,9 @@ static void test_single_datagrams(void **state)
             assert_int_equal(send(fd, bytes, length, 0), length);
         }
         const unsigned n = next_burst(source, packets);
-        for (unsigned i = 0; i < n; i++, got++)
+        for (unsigned i = 0; i < n; i++, got++) {
             expect(&packets[i], got, lengths[got % kinds], &self);
+        }
         source->ops->release(source, packets, n);
     }
     assert_int_equal(source->ops->poll(source, packets, MR_BURST_MAX, 0), 0);
@@ -155,8 +161,9 @@ static void test_more_than_buffers(void **state)
         }
         for (uint32_t got = 0; got < many;) {
             const unsigned n = next_burst(source, packets);
-            for (unsigned i = 0; i < n; i++, got++)
+            for (unsigned i = 0; i < n; i++, got++) {
                 expect(&packets[i], got, sizeof bytes, &self);
+            }
             source->ops->release(source, packets, n);
         }
     }
@@ -183,14 +190,16 @@ static void test_trains(void **state)
     while (got < 1000) {
         while (sent < 1000 && sent < got + 80) {
             uint32_t bytes = 0;
-            for (unsigned i = 0; i < 40; i++, sent++, bytes += (uint32_t)segment)
+            for (unsigned i = 0; i < 40; i++, sent++, bytes += (uint32_t)segment) {
                 make(train + bytes, sent, (uint32_t)segment);
+            }
             bytes -= 1000; /* the last of forty has 456 bytes */
             assert_int_equal(send(fd, train, bytes, 0), bytes);
         }
         const unsigned n = next_burst(source, packets);
-        for (unsigned i = 0; i < n; i++, got++)
+        for (unsigned i = 0; i < n; i++, got++) {
             expect(&packets[i], got, got % 40 == 39 ? 456 : (uint32_t)segment, &self);
+        }
         source->ops->release(source, packets, n);
     }
     close(fd);
@@ -211,8 +220,9 @@ static void test_sends(void **state)
 
     for (;; queued++) {
         make(bytes, queued, sizeof bytes);
-        if (source->ops->send(source, &self, bytes, sizeof bytes) != 0)
+        if (source->ops->send(source, &self, bytes, sizeof bytes) != 0) {
             break;
+        }
         assert_true(queued < 100000);
     }
     assert_true(queued >= MR_BURST_MAX);
@@ -235,8 +245,9 @@ static bool socket_is_full;
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    if (!socket_is_full)
+    if (!socket_is_full) {
         return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+    }
     errno = EAGAIN;
     return -1;
 }
@@ -260,8 +271,9 @@ static void test_unsent(void **state)
     assert_int_equal(source->unsent, 1);
     assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 1);
     assert_int_equal(recv(fd, back, sizeof back, MSG_DONTWAIT), 2);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(source->ops->send(source, &self, bytes, 1), 0);
+    }
     socket_is_full = true;
     assert_int_equal(source->ops->poll(source, packets, MR_BURST_MAX, 0), 0);
     socket_is_full = false;
@@ -305,7 +317,7 @@ static void test_both_families(void **state)
     struct mr_peer_address self;
     uint8_t bytes[100], back[200];
 
-    if (source == NULL) {
+    if (!source) {
         print_message("no IPv6 here\n");
         skip();
     }
@@ -437,13 +449,15 @@ static void test_io_uring_refused(void **state)
                 .kind = "auto", .listen_host = "127.0.0.1", .receive_buffer_bytes = 1u << 20};
             struct mr_error error = {0};
             char why[160] = "";
-            if (refuse_call(SYS_io_uring_setup, refusals[i].why) != 0)
+            if (refuse_call(SYS_io_uring_setup, refusals[i].why) != 0) {
                 _exit(77);
+            }
             struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
-            const bool good = source != NULL && strcmp(source->ops->name, "recvmmsg") == 0 &&
-                              strstr(why, refusals[i].said) != NULL;
-            if (!good)
+            const bool good = source && strcmp(source->ops->name, "recvmmsg") == 0 &&
+                              strstr(why, refusals[i].said);
+            if (!good) {
                 fprintf(stderr, "why=%s error=%s\n", why, error.text);
+            }
             _exit(good ? 0 : 1);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
@@ -473,7 +487,8 @@ int main(int argc, char **argv)
     };
 
     kind = argc > 1 ? argv[1] : "recvmmsg";
-    if (kit_lacks_source(kind))
+    if (kit_lacks_source(kind)) {
         return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,9 @@ void kit_fill(uint64_t *seed, void *bytes, size_t count)
 
 void kit_shuffle(uint64_t *seed, uint32_t *order, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         order[i] = i;
+    }
     for (uint32_t i = count; i > 1; i--) {
         const uint32_t j = (uint32_t)(kit_random(seed) % i), kept = order[i - 1];
         order[i - 1] = order[j];
@@ -101,8 +102,9 @@ int64_t kit_open_ack(const struct kit_device *device, const uint8_t *datagram, s
         header.length != MR_ACK_BYTES ||
         mr_aead_unseal(device->down, header.chunk, datagram, MR_DATAGRAM_HEADER_BYTES, cipher,
                        MR_ACK_BYTES, cipher + MR_ACK_BYTES, plain) != 0 ||
-        mr_ack_decode(ack, plain, sizeof plain) != 0)
+        mr_ack_decode(ack, plain, sizeof plain) != 0) {
         return -1;
+    }
     return header.chunk;
 }
 
@@ -113,7 +115,7 @@ bool kit_lacks_source(const char *kind)
     char why[160];
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
 
-    if (source != NULL) {
+    if (source) {
         source->ops->close(source);
         return false;
     }
@@ -148,8 +150,9 @@ static uint64_t little_endian(const uint8_t *bytes, unsigned count)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         value |= (uint64_t)bytes[i] << (8 * i);
+    }
     return value;
 }
 
@@ -157,31 +160,39 @@ void kit_sum_share(struct kit_sum *sum, const uint8_t *share)
 {
     const unsigned bytes = sum->layout.ring_bits / 8u;
 
-    for (uint32_t i = 0; i < sum->layout.lanes; i++)
+    for (uint32_t i = 0; i < sum->layout.lanes; i++) {
         sum->lanes[i] += little_endian(share + (size_t)i * bytes, bytes);
-    for (unsigned i = 0; i < MR_TRAILER_LANES; i++)
+    }
+    for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         sum->trailer[i] += little_endian(share + sum->layout.main_bytes + 4 * i, 4);
+    }
 }
 
 void kit_sum_part(struct kit_sum *sum, const struct mr_vector_sum *part)
 {
     const unsigned bytes = sum->layout.ring_bits == 16 ? 2 : 4;
 
-    if (part->lanes == NULL)
+    if (!part->lanes) {
         return;
-    for (uint32_t i = 0; i < sum->layout.lanes; i++)
+    }
+    for (uint32_t i = 0; i < sum->layout.lanes; i++) {
         sum->lanes[i] += little_endian((const uint8_t *)part->lanes + (size_t)i * bytes, bytes);
-    for (unsigned i = 0; i < MR_TRAILER_LANES; i++)
+    }
+    for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         sum->trailer[i] += part->trailer[i];
+    }
 }
 
 void kit_sum_equal(const struct kit_sum *a, const struct kit_sum *b)
 {
     const uint64_t mask = (UINT64_C(1) << a->layout.ring_bits) - 1;
 
-    for (uint32_t i = 0; i < a->layout.lanes; i++)
-        if (((a->lanes[i] ^ b->lanes[i]) & mask) != 0)
+    for (uint32_t i = 0; i < a->layout.lanes; i++) {
+        if (((a->lanes[i] ^ b->lanes[i]) & mask) != 0) {
             fail_msg("lane %u differs", i);
-    for (unsigned i = 0; i < MR_TRAILER_LANES; i++)
+        }
+    }
+    for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         assert_int_equal((uint32_t)a->trailer[i], (uint32_t)b->trailer[i]);
+    }
 }

@@ -1,6 +1,7 @@
-/* plane_impl.h - the inside of plane.h: plane.c (set-up, metrics) and plane_control.c (rounds). */
-#ifndef MR_UPLOAD_PLANE_IMPL_H
-#define MR_UPLOAD_PLANE_IMPL_H
+/* plane_internal.h - the inside of plane.h: plane.c (set-up, metrics) and plane_control.c (rounds).
+ */
+#ifndef MR_UPLOAD_PLANE_INTERNAL_H
+#define MR_UPLOAD_PLANE_INTERNAL_H
 
 #include "appliance/upload/http_upload.h"
 #include "appliance/upload/plane_sources.h"
@@ -42,8 +43,8 @@ struct mr_upload_plane {
     int report_fd;             /* eventfd: a worker, or this thread itself, has something to tell */
     struct mr_dpdk_port *dpdk; /* NULL: none */
     struct mr_worker **workers;
-    struct mr_mirror *mirrors; /* one a worker */
-    uint32_t *window_totals;   /* one a worker: config, or what its socket buffer holds */
+    struct mr_worker_view *views; /* one a worker */
+    uint32_t *window_totals;      /* one a worker: config, or what its socket buffer holds */
     struct mr_lane lane;
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;

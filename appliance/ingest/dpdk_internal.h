@@ -1,8 +1,8 @@
-/* dpdk_impl.h - the inside of dpdk.h: dpdk_port.c (set-up), dpdk_source.c (the packet path),
+/* dpdk_internal.h - the inside of dpdk.h: dpdk_port.c (set-up), dpdk_source.c (the packet path),
  * dpdk_exception.c (the way to the kernel), dpdk_gate.c (memif peers that go), dpdk_steer.c,
  * dpdk_metrics.c. */
-#ifndef MR_INGEST_DPDK_IMPL_H
-#define MR_INGEST_DPDK_IMPL_H
+#ifndef MR_INGEST_DPDK_INTERNAL_H
+#define MR_INGEST_DPDK_INTERNAL_H
 
 #include <stdatomic.h>
 

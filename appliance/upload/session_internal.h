@@ -1,7 +1,7 @@
-/* session_impl.h - the inside of session.h, shared by session.c (life cycle), session_receive.c
+/* session_internal.h - the inside of session.h, shared by session.c (life cycle), session_receive.c
  * (packets), session_credit.c (windows) and session_ack.c (answers). */
-#ifndef MR_UPLOAD_SESSION_IMPL_H
-#define MR_UPLOAD_SESSION_IMPL_H
+#ifndef MR_UPLOAD_SESSION_INTERNAL_H
+#define MR_UPLOAD_SESSION_INTERNAL_H
 
 #include "appliance/upload/open.h"
 #include "appliance/upload/session.h"

@@ -1,7 +1,7 @@
-/* open_impl.h - what an implementation of open.h gives: its table, filled into the opener that it
- * embeds as its first member. */
-#ifndef MR_UPLOAD_OPEN_IMPL_H
-#define MR_UPLOAD_OPEN_IMPL_H
+/* open_internal.h - what an implementation of open.h gives: its table, filled into the opener that
+ * it embeds as its first member. */
+#ifndef MR_UPLOAD_OPEN_INTERNAL_H
+#define MR_UPLOAD_OPEN_INTERNAL_H
 
 #include "appliance/upload/open.h"
 
