@@ -179,6 +179,8 @@ struct mr_server_config harness_config(const struct harness *harness)
         .ca_file = ca,
         .certificate_file = certificate,
         .private_key_file = key,
+        .trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
+        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
         .connections_max = 256,
         .streams_max = 16,
         .bodies_bytes_max = 64 * 1024 * 1024,
