@@ -157,7 +157,7 @@ round:
             self.wait_ready(index)
 
     def wait_ready(self, index):
-        limit = time.monotonic() + 15
+        limit = time.monotonic() + 60
         while time.monotonic() < limit:
             if self.hubs[index].poll() is not None:
                 break
