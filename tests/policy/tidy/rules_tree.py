@@ -4,34 +4,12 @@ import concurrent.futures
 import os
 import re
 import subprocess
+import sys
 
 from tree import C_ROOMS
 
-# The order of dependency: a room uses only rooms above it.
-ORDER = (
-    "base",
-    "kernels",
-    "wire",
-    "transport",
-    "edge-client",
-    "appliance/observe",
-    "appliance/runtime",
-    "appliance/config",
-    "appliance/storage",
-    "appliance/ingest",
-    "appliance/aggregate",
-    "appliance/upload",
-    "appliance/model",
-    "appliance/privacy",
-    "appliance/fleet",
-    "appliance/task",
-    "appliance/round",
-    "appliance/http",
-    "appliance/api",
-    "appliance/hub",
-    "appliance/cli",
-    "appliance",
-)
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from rooms import room_of, why_not  # noqa: E402 pylint: disable=wrong-import-position
 
 # System headers that a room has no business with.
 FORBIDDEN = (
@@ -49,11 +27,6 @@ FORBIDDEN = (
 
 # The look at the machine: which CPU, how large a page.
 EXEMPT = ("kernels/select.c", "base/secret.c")
-
-
-def room_of(name):
-    fits = [room for room in ORDER if name.startswith(room + "/")]
-    return max(fits, key=len) if fits else None
 
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -83,13 +56,9 @@ def beside(name, target):
 
 
 def dependency(name, number, target):
-    user, used = room_of(name), room_of(target)
-    if user is None or used is None or user == used:
-        return
-    if user.startswith("appliance") and used == "edge-client":
-        yield name, number, f'"{target}": what a hub shares with a device is in transport/'
-    elif ORDER.index(used) > ORDER.index(user):
-        yield name, number, f'"{target}": {user} may not use {used}, which is below it'
+    why = why_not(room_of(name), room_of(target))
+    if why:
+        yield name, number, f'"{target}": {why}'
 
 
 def headers_alone(tree):
