@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from tree import C_ROOMS
+from tree import C_ROOMS, rows
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from rooms import room_of, why_not  # noqa: E402 pylint: disable=wrong-import-position
@@ -122,15 +122,6 @@ def words(tree):
 
 
 # --- tables -------------------------------------------------------------------------------------
-
-def rows(tree, name, macro):
-    """(line, first argument, all arguments) of each row of an X-macro table."""
-    for number, line in enumerate(tree.lines(name), 1):
-        found = re.match(rf"\s*{macro}\((.*)\)\s*$", line)
-        if found:
-            arguments = [a.strip().strip('"') for a in found.group(1).split(",")]
-            yield number, arguments[0], arguments
-
 
 def all_text(tree, names):
     return "\n".join(tree.text(n) for n in names)
