@@ -9,7 +9,7 @@ import sys
 from tree import C_ROOMS, rows
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from rooms import room_of, why_not  # noqa: E402 pylint: disable=wrong-import-position
+from rooms import ORDER, room_of, why_not  # noqa: E402 pylint: disable=wrong-import-position
 
 # System headers that a room has no business with.
 FORBIDDEN = (
@@ -59,6 +59,38 @@ def dependency(name, number, target):
     why = why_not(room_of(name), room_of(target))
     if why:
         yield name, number, f'"{target}": {why}'
+
+
+MAP = "docs/architecture.md"
+
+
+def rooms_map(tree):
+    """The map shows the rooms of the tree in their order; what is only planned is called so."""
+    if not tree.exists(MAP):
+        return
+    shown = []
+    for number, line in enumerate(tree.lines(MAP), 1):
+        found = re.match(r"\| `([a-z/-]+)/` \| (planned\b)?", line)
+        if not found:
+            continue
+        room, planned = found.group(1), bool(found.group(2))
+        shown.append(room)
+        there = any(room_of(f) == room for f in tree.with_end(".c", ".h"))
+        if room not in ORDER:
+            yield MAP, number, f"{room}/ is no room of tests/policy/rooms.py"
+        elif planned and there:
+            yield MAP, number, f"{room}/ is in the tree: no longer planned"
+        elif not planned and not there:
+            yield MAP, number, f"{room}/ is not in the tree: planned?"
+    for room in ORDER:
+        if room not in shown:
+            yield MAP, 1, f"{room}/ is missing from the table of rooms"
+    places = [ORDER.index(room) for room in shown if room in ORDER]
+    if places != sorted(places):
+        yield MAP, 1, "the table of rooms has another order than tests/policy/rooms.py"
+    for name in tree.with_end(".c", ".h", ".def", under=C_ROOMS):
+        if room_of(name) is None:
+            yield name, 1, "is in no room of tests/policy/rooms.py"
 
 
 def headers_alone(tree):
@@ -205,5 +237,5 @@ def tests_registered(tree):
             yield name, 1, f"not in {build}: it is never run"
 
 
-RULES = (includes, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
+RULES = (includes, rooms_map, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
          tests_registered)

@@ -10,11 +10,21 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import tidy
+from rooms import ORDER
 from tree import Tree
 
 HEAD = "/* a.h - a thing. */\n"
 REFUSALS = {"wire/refusals.def": "/* codes */\nMR_REFUSAL(BUSY, 503, \"busy\", \"x\")\n"
                                  "MR_REFUSAL(VOID, 410, \"void\", \"x\")\n"}
+
+
+
+def tree_of(rooms, planned=()):
+    """A tree with every room, and a map of it that shows `rooms`."""
+    files = {f"{room}/a.h": HEAD for room in ORDER if room not in planned}
+    lines = [f"| `{room}/` | {'planned: ' if room in planned else ''}x |" for room in rooms]
+    return {**files, "docs/architecture.md": "\n".join(lines) + "\n"}
+
 
 # rule -> ({file: text} that breaks it, {file: text} that is fine)
 CASES = {
@@ -61,6 +71,7 @@ CASES = {
                   "wire/b.h": "/* b.h - a thing. */\n"},
                  {"wire/a.c": '#include "kernels/b.h"\n',
                   "kernels/b.h": "/* b.h - a thing. */\n"}),
+    "rooms_map": (tree_of(ORDER[:-1]), tree_of(ORDER)),
     "headers_alone": ({"wire/a.h": HEAD + "uint32_t mr_a(void);\n"},
                       {"wire/a.h": HEAD + "#include <stdint.h>\nuint32_t mr_a(void);\n"}),
     "words": ({"docs/a.md": "see /hom" "e/someone/x\n"}, {"docs/a.md": "see docs/\n"}),
@@ -143,6 +154,18 @@ class Rules(unittest.TestCase):
             with self.subTest(text=text):
                 found = self.complaints({name: text})
                 self.assertTrue([c for c in found if c.endswith(f"[{rule}]")], found)
+
+    def test_the_map(self):
+        last, first = ORDER[-1], ORDER[0]
+        for files, wrong in (({**tree_of(ORDER, [last]), f"{last}/a.h": HEAD}, "no longer planned"),
+                             (dict(list(tree_of(ORDER).items())[1:]), f"{first}/ is not in the tree"),
+                             (tree_of((*ORDER, "appliance/attic")), "no room of"),
+                             (tree_of(ORDER[::-1]), "another order"),
+                             ({**tree_of(ORDER), "appliance/a.h": HEAD}, "in no room")):
+            found = [c for c in self.complaints(files) if c.endswith("[rooms_map]")]
+            self.assertEqual([wrong in c for c in found], [True], found)
+        found = self.complaints(tree_of(ORDER, [last]))
+        self.assertEqual([c for c in found if c.endswith("[rooms_map]")], [])
 
     def test_a_complaint_names_its_line(self):
         found = self.complaints({"wire/a.c": "\n\nstatic int x;\n"})
