@@ -93,6 +93,19 @@ def rooms_map(tree):
             yield name, 1, "is in no room of tests/policy/rooms.py"
 
 
+PATH = re.compile(r"(?<![\w./*<{-])((?:\w[\w.-]*/)+[\w-]+\.(?:c|h|def|py|sh|toml))\b")
+
+
+def doc_paths(tree):
+    """A source file that a page names is there, by its path or by the end of it."""
+    ends = {name[at:] for name in tree.files for at in [0, *(i + 1 for i, c in enumerate(name) if c == "/")]}
+    for name in tree.with_end(".md"):
+        for number, line in enumerate(tree.lines(name), 1):
+            for found in PATH.finditer(re.sub(r"\]\(.*?\)|https?://\S+", "", line)):
+                if found.group(1) not in ends:
+                    yield name, number, f"{found.group(1)} is not in the tree"
+
+
 def headers_alone(tree):
     """Every header compiles by itself (headers of intrinsics with what their name asks for)."""
     headers = tree.with_end(".h", under=C_ROOMS)
@@ -237,5 +250,5 @@ def tests_registered(tree):
             yield name, 1, f"not in {build}: it is never run"
 
 
-RULES = (includes, rooms_map, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
+RULES = (includes, rooms_map, doc_paths, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
          tests_registered)

@@ -72,6 +72,7 @@ CASES = {
                  {"wire/a.c": '#include "kernels/b.h"\n',
                   "kernels/b.h": "/* b.h - a thing. */\n"}),
     "rooms_map": (tree_of(ORDER[:-1]), tree_of(ORDER)),
+    "doc_paths": ({"docs/a.md": "see `attic/a.c`\n"}, {"docs/a.md": "see `wire/a.c` and `a.c`\n", "base/wire/a.c": ""}),
     "headers_alone": ({"wire/a.h": HEAD + "uint32_t mr_a(void);\n"},
                       {"wire/a.h": HEAD + "#include <stdint.h>\nuint32_t mr_a(void);\n"}),
     "words": ({"docs/a.md": "see /hom" "e/someone/x\n"}, {"docs/a.md": "see docs/\n"}),
