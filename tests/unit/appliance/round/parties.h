@@ -145,6 +145,17 @@ struct world {
 struct world *world_open(const struct world_options *options);
 void world_close(struct world *world);
 
+/* Three hubs, 100 values, six devices until the quorum. */
+extern const struct world_options world_plain;
+/* A row of a list of tests: `function` gets a world with these options as its state. */
+#define WORLD_TEST(function, options)                                                              \
+    cmocka_unit_test_prestate_setup_teardown(function, world_setup, world_teardown,                \
+                                             (void *)(options))
+int world_setup(void **state);
+int world_teardown(void **state);
+/* The round was given up for this kind of reason, with this word in it, and no model was stored. */
+void world_expect_void(struct world *world, enum mr_void_kind kind, const char *word);
+
 /* Delivers everything that is on its way. */
 void world_run(struct world *world);
 /* Lets time pass, the lead's timer going off as it asked, until `ms` later. */

@@ -17,18 +17,6 @@ static const struct world_options plain = {.ring_bits = 16,
                                            .quorum = DEVICES,
                                            .deadline_ms = 600000};
 
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* All but the last are committed. */
 static void begin(struct world *world)
 {
@@ -161,7 +149,7 @@ static void test_logs_without_certificates(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &plain)
     const struct CMUnitTest tests[] = {
         T(test_the_lead),
         T(test_the_lead_after_a_crash),
