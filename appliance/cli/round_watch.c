@@ -1,0 +1,298 @@
+/* round_watch.c - round watch: one line for each change of a round, then of the next one.
+ *
+ * It ends when it is interrupted, or with the round under --once. A hub that goes away is waited
+ * for: the round goes on when the hub is back. */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliance/cli/cell.h"
+#include "appliance/cli/task.h"
+
+/* A state is told at once; counts are looked at this often. */
+#define POLL_MS 1000
+/* A hub is never asked more often than this. */
+#define PAUSE_MS 100
+/* A hub that is away is tried this often, and a round that is not there yet looked for. */
+#define RETRY_MS 500
+
+struct watch {
+    struct mr_ask *ask;
+    char task[MR_CLI_TASK_BYTES];
+    uint64_t round; /* 0: none yet */
+    json_t *shown;  /* what the last line about it said; NULL: none yet */
+};
+
+static void pause_ms(uint32_t ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* What happens beside the rounds is said on standard error, so that standard output has nothing but
+ * rounds. */
+static void say(const struct watch *watch, const char *what, const char *why)
+{
+    fprintf(watch->ask->cli->err, "millrace: %s%s%s\n", what, *why != '\0' ? ": " : "", why);
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+/* Whether it is worth asking again, after a pause. */
+static bool passes_by(const struct mr_ask *ask, int code)
+{
+    return code == MR_EXIT_UNREACHABLE ||
+           (code == MR_EXIT_REFUSED &&
+            (ask->refusal.code == MR_REFUSAL_BUSY || ask->refusal.code == MR_REFUSAL_RATE_LIMITED));
+}
+
+/* A GET that outlives a restart of the hub. enum mr_exit; other failures are noted in `ask`. */
+static int get(struct watch *watch, const char *path, unsigned wait_ms, json_t **answer)
+{
+    struct mr_ask *ask = watch->ask;
+    bool waits = false;
+    for (;;) {
+        *answer = NULL;
+        int code = ask->client ? MR_EXIT_OK : mr_ask_reconnect(ask);
+        if (code == MR_EXIT_OK) {
+            code = mr_ask_quietly(ask, path, wait_ms, answer);
+        }
+        if (!passes_by(ask, code)) {
+            if (waits && code == MR_EXIT_OK) {
+                say(watch, "the hub answers again", "");
+            }
+            return code;
+        }
+        if (!waits) {
+            say(watch, "waiting for the hub", ask->error.text);
+            waits = true;
+        }
+        pause_ms(RETRY_MS);
+    }
+}
+
+/* Finds the newest round, or the first one after `watch->round`; leaves it alone where there is
+ * none. */
+static int find_round(struct watch *watch)
+{
+    char path[MR_CLI_PATH_BYTES];
+    json_t *answer, *entry;
+    uint64_t found = 0;
+    size_t i;
+    mr_task_path(path, watch->task, "admin/rounds");
+    const int code = get(watch, path, 0, &answer);
+    const json_t *rounds = mr_task_rounds(answer);
+    json_array_foreach(rounds, i, entry)
+    {
+        const uint64_t number = (uint64_t)json_integer_value(json_object_get(entry, "round"));
+        const bool newest = watch->round == 0 && number > found;
+        const bool next = watch->round > 0 && number > watch->round;
+        if (newest || (next && (found == 0 || number < found))) {
+            found = number;
+        }
+    }
+    json_decref(answer);
+    if (found > 0) {
+        watch->round = found;
+        json_decref(watch->shown);
+        watch->shown = NULL;
+    }
+    return code;
+}
+
+/* Waits for a round to follow: the newest at first, then the next one. */
+static int await_round(struct watch *watch)
+{
+    const uint64_t before = watch->round;
+    bool said = false;
+    for (;;) {
+        const int code = find_round(watch);
+        if (code != MR_EXIT_OK || watch->round != before) {
+            return code;
+        }
+        if (!said) {
+            say(watch,
+                before == 0 ? "no round yet: waiting for the first" : "waiting for the next round",
+                "");
+            said = true;
+        }
+        pause_ms(RETRY_MS);
+    }
+}
+
+/* --- printing -------------------------------------------------------------------------------- */
+
+/* Milliseconds since the round was opened, up to its end; by this machine's clock while it runs. */
+static int64_t since_open_ms(const json_t *round)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const int64_t opened = json_integer_value(json_object_get(round, "opened_unix_ms"));
+    const int64_t ended = json_integer_value(json_object_get(round, "ended_unix_ms"));
+    const int64_t until = ended > 0 ? ended : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return opened > 0 && until > opened ? until - opened : 0;
+}
+
+/* The members whose change is worth a line. */
+static json_t *told_of(const json_t *round)
+{
+    static const char *const members[] = {"state",     "quorum",   "admitted",
+                                          "committed", "included", "reason"};
+    json_t *told = json_object();
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        json_t *value = json_object_get(round, members[i]);
+        json_object_set(told, members[i], value ? value : json_null());
+    }
+    return told;
+}
+
+/* Everything but the lists of devices that a record may hold. */
+static void print_json(const struct watch *watch, const json_t *round)
+{
+    json_t *line = json_object(), *value;
+    const char *key;
+    json_object_foreach((json_t *)round, key, value)
+    {
+        if (!json_is_array(value)) {
+            json_object_set(line, key, value);
+        }
+    }
+    json_object_set_new(line, "since_open_ms", json_integer(since_open_ms(round)));
+    mr_cli_print(watch->ask->cli, line);
+    json_decref(line);
+}
+
+static void put_count(FILE *out, const json_t *told, const char *name)
+{
+    const json_t *count = json_object_get(told, name);
+    if (json_is_integer(count)) {
+        fprintf(out, "  %s %lld", name, (long long)json_integer_value(count));
+    }
+}
+
+static void print_text(const struct watch *watch, const json_t *round, const json_t *told)
+{
+    const struct mr_cli *cli = watch->ask->cli;
+    const char *state = json_string_value(json_object_get(told, "state"));
+    const char *reason = json_string_value(json_object_get(told, "reason"));
+    const json_int_t quorum = json_integer_value(json_object_get(told, "quorum"));
+    fprintf(cli->out, "round %" PRIu64 "  ", watch->round);
+    mr_cell_put(cli, "state", state ? state : "-", 10);
+    fprintf(cli->out, "%8.1f s", (double)since_open_ms(round) / 1000);
+    put_count(cli->out, told, "admitted");
+    put_count(cli->out, told, "committed");
+    if (quorum > 0) {
+        fprintf(cli->out, " of %lld", (long long)quorum);
+    }
+    put_count(cli->out, told, "included");
+    if (reason) {
+        fputs("  reason ", cli->out);
+        mr_cell_put_clean(cli->out, reason, "");
+    }
+    fputc('\n', cli->out);
+}
+
+/* Prints the round where it differs from the last line. False: standard output is gone. */
+static bool print_change(struct watch *watch, const json_t *round)
+{
+    const struct mr_cli *cli = watch->ask->cli;
+    json_t *told = told_of(round);
+    if (watch->shown && json_equal(watch->shown, told)) {
+        json_decref(told);
+        return true;
+    }
+    if (cli->json) {
+        print_json(watch, round);
+    } else {
+        print_text(watch, round, told);
+    }
+    json_decref(watch->shown);
+    watch->shown = told;
+    return fflush(cli->out) == 0;
+}
+
+/* --- following ------------------------------------------------------------------------------- */
+
+static void round_path(const struct watch *watch, char path[MR_CLI_PATH_BYTES])
+{
+    const char *state = json_string_value(json_object_get(watch->shown, "state"));
+    const unsigned long long round = watch->round;
+    if (state && strspn(state, "abcdefghijklmnopqrstuvwxyz_") == strlen(state)) {
+        mr_task_path(path, watch->task, "admin/rounds/%llu?wait_ms=%d&state=%.32s", round, POLL_MS,
+                     state);
+    } else {
+        mr_task_path(path, watch->task, "admin/rounds/%llu", round);
+    }
+}
+
+/* Follows the round to its end; *is_void says which. enum mr_exit. */
+static int follow(struct watch *watch, bool *is_void)
+{
+    for (;;) {
+        char path[MR_CLI_PATH_BYTES];
+        json_t *round;
+        round_path(watch, path);
+        const int code = get(watch, path, POLL_MS, &round);
+        if (code != MR_EXIT_OK) {
+            return code;
+        }
+        const bool written = print_change(watch, round);
+        const bool ended = mr_task_round_ended(round, is_void);
+        json_decref(round);
+        if (!written) {
+            mr_error_set(&watch->ask->error, "standard output cannot be written any more");
+            return MR_EXIT_FAILED;
+        }
+        if (ended) {
+            return MR_EXIT_OK;
+        }
+        pause_ms(PAUSE_MS);
+    }
+}
+
+/* A round that was seen and is no longer known was lost by a restart; the next one is followed. */
+static bool is_lost(const struct watch *watch, int code)
+{
+    return code == MR_EXIT_REFUSED && watch->shown &&
+           watch->ask->refusal.code == MR_REFUSAL_NO_ROUND && !watch->ask->cli->values[MR_CLI_ONCE];
+}
+
+static int watch_rounds(struct watch *watch)
+{
+    const bool once = watch->ask->cli->values[MR_CLI_ONCE];
+    int code = watch->round > 0 ? MR_EXIT_OK : await_round(watch);
+    while (code == MR_EXIT_OK) {
+        bool is_void = false;
+        code = follow(watch, &is_void);
+        if (is_lost(watch, code)) {
+            say(watch, "going on with the next round", watch->ask->error.text);
+            code = MR_EXIT_OK;
+        } else if (code == MR_EXIT_OK && once) {
+            return is_void ? MR_EXIT_VOID : MR_EXIT_OK;
+        }
+        if (code == MR_EXIT_OK) {
+            code = await_round(watch);
+        }
+    }
+    return mr_cli_fail(watch->ask->cli, code, "%s", watch->ask->error.text);
+}
+
+static int run(struct mr_ask *ask, void *context)
+{
+    struct watch watch = {.ask = ask, .round = *(const uint64_t *)context};
+    int code = mr_task_choose(ask, watch.task);
+    if (code == MR_EXIT_OK) {
+        code = watch_rounds(&watch);
+    }
+    json_decref(watch.shown);
+    return code;
+}
+
+int mr_command_round_watch(struct mr_cli *cli)
+{
+    uint64_t round = 0;
+    if (!mr_cli_number(cli, MR_CLI_ROUND, 1, INT64_MAX, &round)) {
+        return MR_EXIT_USAGE;
+    }
+    return mr_ask_run(cli, run, &round);
+}
