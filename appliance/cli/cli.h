@@ -90,6 +90,8 @@ int mr_command_round_show(struct mr_cli *cli);
 int mr_command_round_open(struct mr_cli *cli);
 int mr_command_round_watch(struct mr_cli *cli);
 int mr_command_config_check(struct mr_cli *cli);
+int mr_command_config_show(struct mr_cli *cli);
+int mr_command_config_explain(struct mr_cli *cli);
 int mr_command_config_init(struct mr_cli *cli);
 int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);

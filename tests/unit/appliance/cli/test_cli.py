@@ -73,6 +73,8 @@ class Usage(unittest.TestCase):
                 (["status", "--timeout-ms", "0"], "--timeout-ms must be"),
                 (["task", "show", "a", "--task", "b"], "two tasks are named"),
                 (["round", "watch", "--round", "0"], "--round must be"),
+                (["config", "show", "hub.yaml"], "needs --effective"),
+                (["config", "explain", "upload.worker"], "did you mean 'upload.workers'?"),
                 (["completion", "fish"], "bash only")]:
             code, out, err = run(*words)
             self.assertEqual((code, out), (2, ""), words)
@@ -115,6 +117,7 @@ class Usage(unittest.TestCase):
                                      ("millrace task s", 2, "show"), ("millrace --v", 1, "--version"),
                                      ("millrace round watch --on", 3, "--once"),
                                      ("millrace completion ba", 2, "bash"),
+                                     ("millrace config explain upload.workers", 3, "upload.workers"),
                                      ("millrace config check /etc/hostn", 3, "/etc/hostname"),
                                      ("millrace config init --model /etc/hostn", 4, "/etc/hostname")]:
             probe = (f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={index}; _millrace;"
@@ -179,6 +182,39 @@ class Config(WithFederation):
         self.assertEqual(code, 5)
         self.assertIn(f"hub-0.yaml:{before + 1}: unknown key 'quorom' in section 'round';"
                       " did you mean 'quorum'?", err)
+
+    def test_what_is_in_force_is_a_configuration(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "  cohort_min:",
+                            "  training: '{\"note\": \"it''s # one: word\"}'\n  scale: 0.00012345678\n"
+                            "  cohort_min:")
+        code, shown, err = run("config", "show", "--effective", path)
+        self.assertEqual((code, err), (0, ""))
+        elsewhere = self.path("effective.yaml")
+        with open(elsewhere, "w", encoding="utf-8") as f:
+            f.write(shown)
+        self.assertEqual(run("config", "check", elsewhere)[0], 0)
+        self.assertEqual(run("config", "show", "--effective", elsewhere)[1], shown)
+        for part in ["log_level: 'info'\n", "  workers: 1\n", "  automatic: false\n",
+                     "it''s # one: word", "\nhubs:\n  - index: 0\n    name: 'hub-0'\n"]:
+            self.assertIn(part, shown)
+        values = json.loads(run("config", "show", "--effective", path, "--json")[1])
+        for row in json.loads(run("config", "explain", "--json")[1])["keys"]:
+            section, _, name = row["key"].rpartition(".")
+            place = values[section] if section else values
+            self.assertIn(name, place[0] if isinstance(place, list) else place)
+
+    def test_what_is_wrong_cannot_be_in_force(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "  quorum:", "  quorom:")
+        self.assertEqual(run("config", "show", "--effective", path)[0], 5)
+
+    def test_a_key_is_explained(self):
+        code, out, _ = run("config", "explain", "upload.workers")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"(?m)^default +1$")
+        code, out, _ = run("config", "explain", "hubs.name", "--json")
+        self.assertEqual(json.loads(out)["default"], "required")
 
     def test_an_empty_variable_is_no_file(self):
         for env in ({}, {"MILLRACE_CONFIG": ""}):
