@@ -7,11 +7,11 @@
 
 #define ANSWER_BYTES_MAX (64u << 20)
 
-/* Notes why a call failed below HTTP; its exit code. */
+/* Notes why a call failed below HTTP; its exit code. The text names the hub already. */
 static int below_http(struct mr_ask *ask, int failure, const struct mr_error *error)
 {
-    mr_error_set(&ask->error, "hub %u at %s:%u: %s", ask->operator_.endpoint.hub_index,
-                 ask->operator_.host, ask->operator_.endpoint.port, error->text);
+    mr_error_set(&ask->error, "%s%s", error->text,
+                 failure == MR_H2_UNREACHABLE ? "; is it running, and is the address right?" : "");
     return failure == MR_H2_REFUSED ? MR_EXIT_REFUSED : MR_EXIT_UNREACHABLE;
 }
 

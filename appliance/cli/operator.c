@@ -1,7 +1,9 @@
 #include "appliance/cli/operator.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -132,6 +134,18 @@ static int take_options(struct mr_operator *operator_, const struct mr_cli *cli,
     return MR_EXIT_OK;
 }
 
+static int check_readable(const struct mr_operator *operator_, const struct mr_cli *cli)
+{
+    const char *const files[] = {operator_->ca, operator_->certificate, operator_->key};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (access(files[i], R_OK) != 0) {
+            return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", files[i],
+                               strerror(errno));
+        }
+    }
+    return MR_EXIT_OK;
+}
+
 int mr_operator_init(struct mr_operator *operator_, const struct mr_cli *cli)
 {
     struct mr_error error;
@@ -150,7 +164,10 @@ int mr_operator_init(struct mr_operator *operator_, const struct mr_cli *cli)
     if (file && take_file(operator_, file, pick ? (int64_t)index : -1, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
     }
-    const int bad = take_options(operator_, cli, index);
+    int bad = take_options(operator_, cli, index);
+    if (bad == MR_EXIT_OK) {
+        bad = check_readable(operator_, cli);
+    }
     operator_->endpoint.host = operator_->host;
     operator_->endpoint.ca_file = operator_->ca;
     operator_->endpoint.certificate_file = operator_->certificate;

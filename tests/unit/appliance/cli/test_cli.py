@@ -234,6 +234,9 @@ class Config(WithFederation):
             self.assertEqual(code, 5, text)
             self.assertIn(says, err)
         self.assertEqual(run("status", "--config", self.path("none.json"))[0], 5)
+        code, _, err = run("status", "--config", self.path("fed", "operator.json"), "--cert", self.path("none.pem"))
+        self.assertEqual(code, 5)
+        self.assertIn("none.pem: No such file", err)
 
     def test_unreachable(self):
         with socket.socket() as held:
