@@ -39,24 +39,47 @@ static json_t *value_of(struct mr_hub_config *config, const struct mr_option *op
     }
 }
 
-/* The object that the section's values go into, made where it is not there yet. */
-static json_t *section_of(json_t *root, const char *name, unsigned entry, bool is_list)
+/* Whether a section is a list of entries. */
+static bool is_list(const char *name)
 {
-    if (*name == '\0') {
-        return root;
+    return strcmp(name, "hubs") == 0 || strcmp(name, "tasks") == 0;
+}
+
+/* How many entries the section has; 1 where it is in no list. */
+static unsigned entries_of(const struct mr_hub_config *config, const char *section)
+{
+    return strcmp(section, "hubs") == 0 ? config->hubs_count : 1;
+}
+
+/* The object below `parent` that one part of a section's name stands for; made where it is not
+ * there yet. */
+static json_t *part_of(json_t *parent, const char *name, unsigned entry)
+{
+    json_t *part = json_object_get(parent, name);
+    if (!part) {
+        part = is_list(name) ? json_array() : json_object();
+        json_object_set_new(parent, name, part);
     }
-    json_t *section = json_object_get(root, name);
-    if (!section) {
-        section = is_list ? json_array() : json_object();
-        json_object_set_new(root, name, section);
+    if (!is_list(name)) {
+        return part;
     }
-    if (!is_list) {
-        return section;
+    while (json_array_size(part) <= entry) {
+        json_array_append_new(part, json_object());
     }
-    while (json_array_size(section) <= entry) {
-        json_array_append_new(section, json_object());
+    return json_array_get(part, entry);
+}
+
+/* The object that the values of a section go into: "round", or "tasks.round" inside an entry. */
+static json_t *section_of(json_t *root, const char *section, unsigned entry)
+{
+    char name[64];
+    while (*section != '\0') {
+        const size_t length = strcspn(section, ".");
+        snprintf(name, sizeof name, "%.*s", (int)length, section);
+        root = part_of(root, name, entry);
+        section += length + (section[length] == '.');
     }
-    return json_array_get(section, entry);
+    return root;
 }
 
 /* The whole configuration, shaped as the file is; order as in the table of options. */
@@ -66,10 +89,8 @@ static json_t *effective(struct mr_hub_config *config)
     const struct mr_option *rows = mr_options(&count);
     json_t *root = json_object();
     for (size_t i = 0; i < count; i++) {
-        const bool is_list = strcmp(rows[i].section, "hubs") == 0;
-        const unsigned entries = is_list ? config->hubs_count : 1;
-        for (unsigned entry = 0; entry < entries; entry++) {
-            json_object_set_new(section_of(root, rows[i].section, entry, is_list), rows[i].name,
+        for (unsigned entry = 0; entry < entries_of(config, rows[i].section); entry++) {
+            json_object_set_new(section_of(root, rows[i].section, entry), rows[i].name,
                                 value_of(config, &rows[i], entry));
         }
     }
@@ -97,30 +118,39 @@ static void put_scalar(FILE *out, const json_t *value)
 
 static void put_members(FILE *out, const json_t *object, int indent, bool in_list);
 
+/* "[0, 1]" */
+static void put_flow(FILE *out, const json_t *list)
+{
+    size_t i;
+    json_t *entry;
+    fputc('[', out);
+    json_array_foreach(list, i, entry)
+    {
+        fputs(i > 0 ? ", " : "", out);
+        put_scalar(out, entry);
+    }
+    fputs("]", out);
+}
+
 /* The value of a key that has been written, up to the end of its line or lines. */
 static void put_value(FILE *out, const json_t *value, int indent)
 {
     size_t i;
     json_t *entry;
-    if (!json_is_object(value) && !json_is_array(value)) {
-        fputc(' ', out);
-        put_scalar(out, value);
-        fputc('\n', out);
-        return;
-    }
-    fputc('\n', out);
     if (json_is_object(value)) {
+        fputc('\n', out);
         put_members(out, value, indent + 2, false);
-    }
-    json_array_foreach(value, i, entry)
-    {
-        fprintf(out, "%*s- ", indent + 2, "");
-        if (json_is_object(entry)) {
+    } else if (json_is_object(json_array_get(value, 0))) {
+        fputc('\n', out);
+        json_array_foreach(value, i, entry)
+        {
+            fprintf(out, "%*s- ", indent + 2, "");
             put_members(out, entry, indent + 4, true);
-        } else {
-            put_scalar(out, entry);
-            fputc('\n', out);
         }
+    } else {
+        fputc(' ', out);
+        (json_is_array(value) ? put_flow : put_scalar)(out, value);
+        fputc('\n', out);
     }
 }
 

@@ -135,7 +135,7 @@ static int take_option(struct mr_cli *cli, int argc, char **argv, int *at)
     const struct mr_cli_option *row = &mr_cli_options()[option];
     if (!row->value) {
         cli->values[option] = "";
-        return equals == NULL ? MR_EXIT_OK : usage_error(cli, "%s takes no value", row->word);
+        return equals ? usage_error(cli, "%s takes no value", row->word) : MR_EXIT_OK;
     }
     if (equals) {
         return take_value(cli, option, equals + 1);

@@ -2,11 +2,10 @@
  *
  * It ends when it is interrupted, or with the round under --once. A hub that goes away is waited
  * for: the round goes on when the hub is back. */
-#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#include "appliance/cli/cell.h"
+#include "appliance/cli/round_line.h"
 #include "appliance/cli/task.h"
 
 /* A state is told at once; counts are looked at this often. */
@@ -120,97 +119,6 @@ static int await_round(struct watch *watch)
     }
 }
 
-/* --- printing -------------------------------------------------------------------------------- */
-
-/* Milliseconds since the round was opened, up to its end; by this machine's clock while it runs. */
-static int64_t since_open_ms(const json_t *round)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t opened = json_integer_value(json_object_get(round, "opened_unix_ms"));
-    const int64_t ended = json_integer_value(json_object_get(round, "ended_unix_ms"));
-    const int64_t until = ended > 0 ? ended : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    return opened > 0 && until > opened ? until - opened : 0;
-}
-
-/* The members whose change is worth a line. */
-static json_t *told_of(const json_t *round)
-{
-    static const char *const members[] = {"state",     "quorum",   "admitted",
-                                          "committed", "included", "reason"};
-    json_t *told = json_object();
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        json_t *value = json_object_get(round, members[i]);
-        json_object_set(told, members[i], value ? value : json_null());
-    }
-    return told;
-}
-
-/* Everything but the lists of devices that a record may hold. */
-static void print_json(const struct watch *watch, const json_t *round)
-{
-    json_t *line = json_object(), *value;
-    const char *key;
-    json_object_foreach((json_t *)round, key, value)
-    {
-        if (!json_is_array(value)) {
-            json_object_set(line, key, value);
-        }
-    }
-    json_object_set_new(line, "since_open_ms", json_integer(since_open_ms(round)));
-    mr_cli_print(watch->ask->cli, line);
-    json_decref(line);
-}
-
-static void put_count(FILE *out, const json_t *told, const char *name)
-{
-    const json_t *count = json_object_get(told, name);
-    if (json_is_integer(count)) {
-        fprintf(out, "  %s %lld", name, (long long)json_integer_value(count));
-    }
-}
-
-static void print_text(const struct watch *watch, const json_t *round, const json_t *told)
-{
-    const struct mr_cli *cli = watch->ask->cli;
-    const char *state = json_string_value(json_object_get(told, "state"));
-    const char *reason = json_string_value(json_object_get(told, "reason"));
-    const json_int_t quorum = json_integer_value(json_object_get(told, "quorum"));
-    fprintf(cli->out, "round %" PRIu64 "  ", watch->round);
-    mr_cell_put(cli, "state", state ? state : "-", 10);
-    fprintf(cli->out, "%8.1f s", (double)since_open_ms(round) / 1000);
-    put_count(cli->out, told, "admitted");
-    put_count(cli->out, told, "committed");
-    if (quorum > 0) {
-        fprintf(cli->out, " of %lld", (long long)quorum);
-    }
-    put_count(cli->out, told, "included");
-    if (reason) {
-        fputs("  reason ", cli->out);
-        mr_cell_put_clean(cli->out, reason, "");
-    }
-    fputc('\n', cli->out);
-}
-
-/* Prints the round where it differs from the last line. False: standard output is gone. */
-static bool print_change(struct watch *watch, const json_t *round)
-{
-    const struct mr_cli *cli = watch->ask->cli;
-    json_t *told = told_of(round);
-    if (watch->shown && json_equal(watch->shown, told)) {
-        json_decref(told);
-        return true;
-    }
-    if (cli->json) {
-        print_json(watch, round);
-    } else {
-        print_text(watch, round, told);
-    }
-    json_decref(watch->shown);
-    watch->shown = told;
-    return fflush(cli->out) == 0;
-}
-
 /* --- following ------------------------------------------------------------------------------- */
 
 static void round_path(const struct watch *watch, char path[MR_CLI_PATH_BYTES])
@@ -223,6 +131,19 @@ static void round_path(const struct watch *watch, char path[MR_CLI_PATH_BYTES])
     } else {
         mr_task_path(path, watch->task, "admin/rounds/%llu", round);
     }
+}
+
+/* Prints the round where it differs from the last line. False: standard output is gone. */
+static bool print_change(struct watch *watch, const json_t *round)
+{
+    json_t *told = mr_round_line_told(round);
+    if (watch->shown && json_equal(watch->shown, told)) {
+        json_decref(told);
+        return true;
+    }
+    json_decref(watch->shown);
+    watch->shown = told;
+    return mr_round_line_put(watch->ask->cli, round);
 }
 
 /* Follows the round to its end; *is_void says which. enum mr_exit. */

@@ -200,9 +200,10 @@ class Config(WithFederation):
             self.assertIn(part, shown)
         values = json.loads(run("config", "show", "--effective", path, "--json")[1])
         for row in json.loads(run("config", "explain", "--json")[1])["keys"]:
-            section, _, name = row["key"].rpartition(".")
-            place = values[section] if section else values
-            self.assertIn(name, place[0] if isinstance(place, list) else place)
+            place = values
+            for part in row["key"].split("."):
+                self.assertIn(part, place, row["key"])
+                place = place[part][0] if isinstance(place[part], list) else place[part]
 
     def test_what_is_wrong_cannot_be_in_force(self):
         self.assertEqual(self.init()[0], 0)
