@@ -16,8 +16,8 @@ void mr_cell_put_clean(FILE *out, const char *text, const char *keep);
 const char *mr_cell_text(const char *key, const json_t *value, bool narrow,
                          char buffer[MR_CELL_BYTES]);
 
-/* What a member is called on the screen: its key without the _unix_ms of a time. The length of it;
- * the text is the key's beginning. */
+/* On the screen a member is called by its key, without the _unix_ms of a time: how many characters
+ * of the key that are. */
 int mr_cell_label(const char *key);
 
 /* Writes a text from mr_cell_text, padded to `width`; states are coloured where wanted. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "appliance/cli/cell.h"
 #include "appliance/cli/round_line.h"
 #include "appliance/cli/task.h"
 
@@ -32,7 +33,10 @@ static void pause_ms(uint32_t ms)
  * rounds. */
 static void say(const struct watch *watch, const char *what, const char *why)
 {
-    fprintf(watch->ask->cli->err, "millrace: %s%s%s\n", what, *why != '\0' ? ": " : "", why);
+    FILE *err = watch->ask->cli->err;
+    fprintf(err, "millrace: %s%s", what, *why != '\0' ? ": " : "");
+    mr_cell_put_clean(err, why, "");
+    fputc('\n', err);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
