@@ -105,6 +105,30 @@ static void test_attempts(void **state)
     devices_close(devices, 4);
 }
 
+/* Between the last byte and the sync nobody knows whether an upload counts: the lead is busy, and
+ * says what is so to whoever comes back. Here that takes a second, where it mostly takes no time.
+ */
+static void test_attempt_before_the_commit(void **state)
+{
+    struct federation *federation = federation_open("");
+    struct device devices[4];
+    struct mr_upload_request request;
+    char code[40];
+    (void)state;
+    federation_edit(federation, 0, "s/commit_interval_ms: 20/commit_interval_ms: 1500/");
+    federation_run(federation);
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_commit(devices, 0, 1); /* the next commit is due in a while */
+    device_upload(&devices[1], 0);
+    device_seed(&devices[1], 1, &request);
+    assert_int_equal(device_request(&devices[1], &request, code), 409);
+    assert_string_equal(code, "already_counted");
+    devices_upload(devices, 2, 4);
+    devices_expect_published(devices, 4, round);
+    devices_close(devices, 4);
+    federation_close(federation);
+}
+
 /* What cannot be synced is not called committed: the hub stops instead. */
 static void test_disk_that_takes_no_more(void **state)
 {
@@ -350,6 +374,7 @@ int main(int argc, char **argv)
         T(test_rounds_and_restarts),
         T(test_one_short_releases_nothing_anywhere),
         T(test_attempts),
+        cmocka_unit_test(test_attempt_before_the_commit),
         T(test_disk_that_takes_no_more),
         cmocka_unit_test(test_rounds_by_themselves),
         T(test_helper_is_asked_twice),
