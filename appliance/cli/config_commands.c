@@ -13,11 +13,9 @@ int mr_command_config_check(struct mr_cli *cli)
     const struct mr_config_upload *upload = &config->upload;
     const uint64_t memory =
         (uint64_t)upload->workers * upload->slots_per_worker * upload->share_bytes_max;
-    json_t *found = json_pack(
-        "{s:s, s:b, s:i, s:s, s:i, s:i, s:i, s:i, s:I}", "file", cli->argument, "valid", 1, "hub",
-        (int)config->identity.index, "role", config->round.role, "hubs", (int)config->hubs_count,
-        "cohort_min", (int)config->round.cohort_min, "quorum", (int)config->round.quorum,
-        "cohort_max", (int)config->round.cohort_max, "staging_bytes", (json_int_t)memory);
+    json_t *found = json_pack("{s:s, s:b, s:i, s:i, s:i, s:I}", "file", cli->argument, "valid", 1,
+                              "hub", (int)config->identity.index, "tasks", (int)config->tasks_count,
+                              "hubs", (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
     mr_cli_print(cli, found);
     json_decref(found);
     mr_hub_config_free(config);

@@ -1,9 +1,11 @@
 #include "appliance/hub/hub.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/api/routes.h"
+#include "appliance/storage/files.h"
 #include "base/secret.h"
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
@@ -18,19 +20,16 @@ static void on_fatal(void *context, const char *text)
     mr_loop_stop(hub->loop);
 }
 
-static bool takes_role(const struct mr_hub *hub, const char *role)
-{
-    const char *configured = hub->config->round.role;
-    return strcmp(configured, "both") == 0 || strcmp(configured, role) == 0;
-}
-
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_round_context context = {
+        .task = hub->config->tasks[0].name,
         .config = hub->config,
+        .policy = &hub->config->tasks[0].round,
+        .data_dir = hub->data_dir,
         .hubs = hub->hubs,
-        .hubs_count = hub->config->hubs_count,
+        .hubs_count = hub->config->tasks[0].hubs_count,
         .private_key = hub->private_key,
         .loop = hub->loop,
         .log = hub->log,
@@ -48,13 +47,6 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
     const struct mr_helper_listener helper = {
         .answer = mr_routes_answered, .refuse = mr_routes_refused, .context = hub};
     const bool first = hub->hubs[0].index == hub->config->identity.index;
-    const char *role = first ? "lead" : "helper";
-    if (!takes_role(hub, role)) {
-        return mr_error_set(error,
-                            "round.role: hub %u is the %s by its place in the list of hubs, but "
-                            "its role is %s (set it to %s or both)",
-                            hub->config->identity.index, role, hub->config->round.role, role);
-    }
     return first ? mr_lead_driver_open(&hub->lead, &context, &lead, error)
                  : mr_helper_driver_open(&hub->helper, &context, &helper, error);
 }
@@ -89,6 +81,22 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
                           error);
 }
 
+/* data_dir/tasks/{task}; the store makes what lies in it. */
+static int make_namespace(struct mr_hub *hub, struct mr_error *error)
+{
+    const char *data_dir = hub->config->data_dir;
+    if (mr_dir_make(data_dir, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks", data_dir);
+    if (mr_dir_make(hub->data_dir, error) != 0 || mr_dir_sync(data_dir, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks/%s", data_dir,
+             hub->config->tasks[0].name);
+    return 0;
+}
+
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
@@ -96,8 +104,8 @@ static int open_parts(struct mr_hub *hub, struct mr_error *error)
     if (!hub->waiting) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_hub_read_keys(hub, error) != 0 ||
-        mr_store_open(&hub->store, config->data_dir, config->round.initial_model_file, error) !=
+    if (mr_hub_read_keys(hub, error) != 0 || make_namespace(hub, error) != 0 ||
+        mr_store_open(&hub->store, hub->data_dir, config->tasks[0].initial_model_file, error) !=
             0 ||
         open_roles(hub, error) != 0) {
         return -1;

@@ -282,7 +282,7 @@ int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
 {
     struct mr_journal_read read;
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
         read_last_life(run, error) != 0) {
         return -1;
     }

@@ -113,7 +113,7 @@ static void reveal_work(void *context)
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
-        .server_learning_rate = job->run->context.config->round.server_learning_rate,
+        .server_learning_rate = job->run->context.policy->server_learning_rate,
         .kernels = job->run->context.kernels,
     };
     job->result = -1;
@@ -244,7 +244,7 @@ static void on_tick(void *context)
  * found on its disk before a lead that is there could come back to it. */
 void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
 {
-    const struct mr_config_round *round = &run->context.config->round;
+    const struct mr_config_round *round = run->context.policy;
     run->not_before_ms = mr_loop_now_ms(run->context.loop) +
                          (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
 }
@@ -310,11 +310,10 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
         .private_key = context->private_key,
         .hubs = context->hubs,
         .hubs_count = context->hubs_count,
-        .cohort_min = context->config->round.cohort_min,
+        .cohort_min = context->policy->cohort_min,
         .share_bytes_max = context->config->upload.share_bytes_max,
-        .lead_grace_ms = context->config->round.lead_grace_ms,
-        .deadline_ahead_ms =
-            MR_ROUND_DEADLINE_MS_MAX + (uint64_t)context->config->round.lead_grace_ms,
+        .lead_grace_ms = context->policy->lead_grace_ms,
+        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)context->policy->lead_grace_ms,
     };
     run->core = mr_helper_new(&config, &ops, run);
     run->timer = mr_timer_open(context->loop, on_tick, run);

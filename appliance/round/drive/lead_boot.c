@@ -184,7 +184,7 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
 int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
 {
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
         read_log(run, error) != 0) {
         return -1;
     }

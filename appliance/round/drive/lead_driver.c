@@ -124,7 +124,7 @@ static void on_upload_changed(void *context, uint64_t upload_id)
 
 static void plan_next(struct mr_lead_driver *run, enum mr_lead_state state)
 {
-    if (!run->context.config->round.automatic || run->stopping) {
+    if (!run->context.policy->automatic || run->stopping) {
         return;
     }
     if (state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID) {
@@ -214,7 +214,7 @@ static void on_automatic(void *context)
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round;
-    mr_round_params_init(&params, &run->context.config->round);
+    mr_round_params_init(&params, run->context.policy);
     if (mr_lead_driver_begin(run, &params, &round, &refusal) != MR_REFUSAL_NONE && !run->stopping) {
         mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "why=%s", refusal.text);
         mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + PAUSE_AFTER_VOID_MS);
@@ -288,10 +288,10 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     if (run->stopping) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
     }
-    if (params->cohort_min < run->context.config->round.cohort_min) {
+    if (params->cohort_min < run->context.policy->cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "cohort_min %u is below this hub's own %u", params->cohort_min,
-                         run->context.config->round.cohort_min);
+                         run->context.policy->cohort_min);
     }
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
@@ -354,16 +354,18 @@ static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
     const struct mr_hub_config *config = run->context.config;
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
+        const struct mr_config_hub *peer =
+            mr_hub_config_address(config, run->context.hubs[i].index);
         const struct mr_peer_link_config link = {
-            .endpoint = {.host = config->hubs[i].host,
-                         .port = config->hubs[i].port,
-                         .hub_index = config->hubs[i].index,
+            .endpoint = {.host = peer->host,
+                         .port = peer->port,
+                         .hub_index = peer->index,
                          .ca_file = config->identity.ca_file,
                          .certificate_file = config->identity.certificate_file,
                          .private_key_file = config->identity.private_key_file,
                          .revocation_file = config->identity.revocation_file},
             .peer = i,
-            .timeout_ms = config->round.peer_timeout_ms,
+            .timeout_ms = run->context.policy->peer_timeout_ms,
         };
         if (mr_peer_link_open(&run->links[i], run->context.loop, &link, on_peer_answered, run,
                               error) != 0) {
@@ -384,7 +386,7 @@ static bool between_rounds(const struct mr_lead_driver *run)
 
 static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_round *round = &run->context.config->round;
+    const struct mr_config_round *round = run->context.policy;
     const struct mr_lead_config config = {
         .index = run->context.config->identity.index,
         .private_key = run->context.private_key,

@@ -16,8 +16,11 @@ struct mr_lead_driver;
 
 /* What the round's roles share; all kept by the caller. */
 struct mr_round_context {
-    const struct mr_hub_config *config;
-    const struct mr_announced_hub *hubs; /* pinned, in list order */
+    const char *task;                     /* its name */
+    const struct mr_hub_config *config;   /* of the whole hub: identity, upload, addresses */
+    const struct mr_config_round *policy; /* of this task */
+    const char *data_dir;                 /* of this task: data_dir/tasks/{task} */
+    const struct mr_announced_hub *hubs;  /* of this task, pinned, in list order */
     unsigned hubs_count;
     const uint8_t *private_key; /* Ed25519 seed */
     struct mr_loop *loop;
@@ -52,10 +55,6 @@ struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run);
 uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
 /* The wall clock, also of a helper. */
 uint64_t mr_round_unix_ms(void);
-
-/* A round stays open no longer, whatever the configuration or an operator says (hub_options.def has
- * the same number); helpers sign nothing longer. */
-#define MR_ROUND_DEADLINE_MS_MAX UINT32_C(604800000)
 
 /* What one round is opened with; begins as the configuration says. */
 struct mr_round_params {

@@ -146,7 +146,7 @@ static void reveal_work(void *context)
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
-        .server_learning_rate = run->context.config->round.server_learning_rate,
+        .server_learning_rate = run->context.policy->server_learning_rate,
         .kernels = run->context.kernels,
     };
     if (!job->parent) {

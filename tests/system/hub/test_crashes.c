@@ -203,7 +203,7 @@ static void test_both_killed_in_every_round(void **state)
 static void remove_file(struct federation *federation, unsigned hub, const char *name)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     unlink(path);
 }
 

@@ -57,21 +57,21 @@ static void configure(struct room *room, unsigned position)
                    .dpdk_addresses = nothing,
                    .dpdk_exception = nothing,
                    .dpdk_eal = nothing},
-        .round = {.cohort_min = 3,
-                  .quorum = 4,
-                  .deadline_ms = 60000,
-                  .ring_bits = 16,
-                  .chunk_bytes = 1408,
-                  .weight_max = 100,
-                  .scale = 500.0f,
-                  .clip_norm = 1.0f,
-                  .server_learning_rate = 1.0f,
-                  .commit_interval_ms = 20,
-                  .peer_timeout_ms = 200,
-                  .lead_grace_ms = 86400000},
         .hubs = room->hubs,
         .hubs_count = 2,
     };
+    room->policy = (struct mr_config_round){.cohort_min = 3,
+                                            .quorum = 4,
+                                            .deadline_ms = 60000,
+                                            .ring_bits = 16,
+                                            .chunk_bytes = 1408,
+                                            .weight_max = 100,
+                                            .scale = 500.0f,
+                                            .clip_norm = 1.0f,
+                                            .server_learning_rate = 1.0f,
+                                            .commit_interval_ms = 20,
+                                            .peer_timeout_ms = 200,
+                                            .lead_grace_ms = 86400000};
 }
 
 struct room *room_open(unsigned position)
@@ -92,7 +92,10 @@ struct room *room_open(unsigned position)
     room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(room->log_fd >= 0);
     room->shared = (struct mr_round_context){
+        .task = "default",
         .config = &room->config,
+        .policy = &room->policy,
+        .data_dir = room->config.data_dir,
         .hubs = room->world->hubs,
         .hubs_count = 2,
         .private_key = room->world->private_keys[position],

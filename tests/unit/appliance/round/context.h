@@ -11,6 +11,7 @@ struct room {
     char *dir;
     struct mr_hub_config config;
     struct mr_config_hub hubs[2];
+    struct mr_config_round policy;
     struct mr_round_context shared; /* for _open */
     int log_fd;
     unsigned fatals;
