@@ -342,7 +342,7 @@ static int open_impatient(void **state)
     struct federation *federation = federation_open("");
     char command[4400];
     snprintf(command, sizeof command,
-             "sed -i 's/peer_timeout_ms: 3000/peer_timeout_ms: 300\\n  lead_grace_ms: 1200/' "
+             "sed -i 's/peer_timeout_ms: 3000/peer_timeout_ms: 300\\n      lead_grace_ms: 1200/' "
              "'%s/hub-1.yaml'",
              federation->dir);
     assert_int_equal(system(command), 0);

@@ -161,7 +161,7 @@ class Config(WithFolder):
         line = text.split("\n").index(next(x for x in text.split("\n") if "quorom" in x)) + 1
         code, _, err = run("config", "check", path)
         self.assertEqual(code, 5)
-        self.assertIn(f"hub-0.yaml:{line}: unknown key 'quorom' in section 'round';"
+        self.assertIn(f"hub-0.yaml:{line}: unknown key 'quorom' in section 'tasks.round';"
                       " did you mean 'quorum'?", err)
 
     def test_operator_json(self):
