@@ -24,13 +24,36 @@ static bool takes_role(const struct mr_hub *hub, const char *role)
     return strcmp(configured, "both") == 0 || strcmp(configured, role) == 0;
 }
 
+/* How this hub dials the others, by their position in the list. */
+static void fill_endpoints(struct mr_hub *hub)
+{
+    const struct mr_config_identity *identity = &hub->config->identity;
+    for (unsigned i = 0; i < hub->config->hubs_count; i++) {
+        hub->endpoints[i] = (struct mr_h2_endpoint){
+            .host = hub->config->hubs[i].host,
+            .port = hub->config->hubs[i].port,
+            .hub_index = hub->config->hubs[i].index,
+            .ca_file = identity->ca_file,
+            .certificate_file = identity->certificate_file,
+            .private_key_file = identity->private_key_file,
+            .revocation_file = identity->revocation_file,
+        };
+    }
+}
+
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_round_context context = {
-        .config = hub->config,
+        .task = "default",
+        .data_dir = hub->config->data_dir,
+        .hub_index = hub->config->identity.index,
+        .round = &hub->config->round,
         .hubs = hub->hubs,
         .hubs_count = hub->config->hubs_count,
+        .endpoints = hub->endpoints,
+        .upload = &hub->config->upload,
+        .share_bytes_max = hub->config->upload.share_bytes_max,
         .private_key = hub->private_key,
         .loop = hub->loop,
         .log = hub->log,
@@ -41,6 +64,7 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .revoked = mr_hub_revoked,
         .revoked_context = hub,
     };
+    fill_endpoints(hub);
     const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,
