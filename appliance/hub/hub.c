@@ -20,16 +20,38 @@ static void on_fatal(void *context, const char *text)
     mr_loop_stop(hub->loop);
 }
 
+/* How this hub dials the others of the task, by their position in its list. */
+static void fill_endpoints(struct mr_hub *hub)
+{
+    const struct mr_config_identity *identity = &hub->config->identity;
+    const struct mr_config_task *task = &hub->config->tasks[0];
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_config_hub *address = mr_hub_config_address(hub->config, task->hubs[i]);
+        hub->endpoints[i] = (struct mr_h2_endpoint){
+            .host = address->host,
+            .port = address->port,
+            .hub_index = address->index,
+            .ca_file = identity->ca_file,
+            .certificate_file = identity->certificate_file,
+            .private_key_file = identity->private_key_file,
+            .revocation_file = identity->revocation_file,
+        };
+    }
+}
+
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_round_context context = {
         .task = hub->config->tasks[0].name,
-        .config = hub->config,
-        .policy = &hub->config->tasks[0].round,
         .data_dir = hub->data_dir,
+        .hub_index = hub->config->identity.index,
+        .round = &hub->config->tasks[0].round,
         .hubs = hub->hubs,
         .hubs_count = hub->config->tasks[0].hubs_count,
+        .endpoints = hub->endpoints,
+        .upload = &hub->config->upload,
+        .share_bytes_max = hub->config->upload.share_bytes_max,
         .private_key = hub->private_key,
         .loop = hub->loop,
         .log = hub->log,
@@ -40,6 +62,7 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .revoked = mr_hub_revoked,
         .revoked_context = hub,
     };
+    fill_endpoints(hub);
     const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,

@@ -20,6 +20,7 @@ struct mr_hub {
     uint8_t private_key[32]; /* Ed25519 seed; wiped at the end */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
     char data_dir[PATH_MAX]; /* of the task */
+    struct mr_h2_endpoint endpoints[MR_HUBS_MAX]; /* of them */
     struct mr_store *store;
     struct mr_lead_driver *lead;     /* NULL where this hub does not lead */
     struct mr_helper_driver *helper; /* NULL where it does not help */

@@ -1,5 +1,6 @@
 /* test_run_memory.c - a lead and a helper that start when memory runs out at any single allocation:
  * a refusal with a text, nothing left behind, and the next start is as good as any. */
+#include "appliance/round/drive/lead_driver.h"
 #include "tests/system/memory/failing.h"
 #include "tests/unit/appliance/round/context.h"
 

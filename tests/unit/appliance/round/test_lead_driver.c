@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/round/drive/lead_driver.h"
 #include "context.h"
 
 static struct mr_lead_driver *run; /* of the running test */
@@ -245,14 +246,14 @@ static void test_lost_rounds(void **state)
     assert_int_equal(mr_store_write_signed(room->shared.store, 5, hash, &error), 0);
     room_restart(room);
     start(room);
-    assert_true(room_logged(room, "round.lost round=5 why=\"there is no commit log"));
+    assert_true(room_logged(room, "round.lost task=default round=5 why=\"there is no commit log"));
     end(room);
     assert_int_equal(mr_store_write_signed(room->shared.store, 6, hash, &error), 0);
     assert_int_equal(
         mr_store_write_round(room->shared.store, 6, "{\"state\": \"void\"}", NULL, 0, &error), 0);
     room_restart(room);
     start(room);
-    assert_false(room_logged(room, "round.lost round=6")); /* it had ended */
+    assert_false(room_logged(room, "round.lost task=default round=6")); /* it had ended */
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     end(room);
 }
@@ -274,7 +275,7 @@ static void test_logs_of_another_round(void **state)
     room->config.identity.index++;
     room_restart(room);
     start(room);
-    assert_true(room_logged(room, "round.lost round=1 why=\"hub 10 leads that round"));
+    assert_true(room_logged(room, "round.lost task=default round=1 why=\"hub 10 leads that round"));
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     end(room);
     room->config.identity.index--;
