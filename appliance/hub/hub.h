@@ -2,6 +2,8 @@
 #ifndef MR_HUB_HUB_H
 #define MR_HUB_HUB_H
 
+#include <limits.h>
+
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
 #include "appliance/api/waiting.h"
@@ -17,6 +19,8 @@ struct mr_hub {
 
     uint8_t private_key[32]; /* Ed25519 seed; wiped at the end */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
+    char data_dir[PATH_MAX]; /* of the task */
+    struct mr_h2_endpoint endpoints[MR_HUBS_MAX]; /* of them */
     struct mr_store *store;
     struct mr_lead_driver *lead;     /* NULL where this hub does not lead */
     struct mr_helper_driver *helper; /* NULL where it does not help */

@@ -3,11 +3,11 @@
 #ifndef MR_UPLOAD_PLANE_INTERNAL_H
 #define MR_UPLOAD_PLANE_INTERNAL_H
 
+#include "appliance/config/limits.h"
 #include "appliance/upload/http_upload.h"
 #include "appliance/upload/plane_sources.h"
 #include "appliance/upload/worker.h"
 
-#define MR_WORKERS_MAX 64
 /* The HTTP/2 lane's number in upload ids. */
 #define MR_LANE_HTTP2 255
 /* Sessions outlive their slot: from the fold until the commit, and as tombstones. */

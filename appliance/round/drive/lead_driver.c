@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
 /* A round that was given up is not followed by the next one at once. */
@@ -98,8 +99,15 @@ static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const u
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
     if (!run->stopping) {
-        mr_peer_link_ask(run->links[peer], terms->announcement.round, step, body, length,
-                         most + REFUSAL_BYTES_MAX);
+        const struct mr_peer_question question = {
+            .round = terms->announcement.round,
+            .step = step,
+            .body = body,
+            .length = length,
+            .answer_bytes_max = most + REFUSAL_BYTES_MAX,
+            .timeout_ms = run->rules.peer_timeout_ms,
+        };
+        mr_peer_link_ask(run->links[peer], &question);
     }
 }
 
@@ -124,7 +132,7 @@ static void on_upload_changed(void *context, uint64_t upload_id)
 
 static void plan_next(struct mr_lead_driver *run, enum mr_lead_state state)
 {
-    if (!run->context.config->round.automatic || run->stopping) {
+    if (!run->context.round->automatic || run->stopping) {
         return;
     }
     if (state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID) {
@@ -214,32 +222,21 @@ static void on_automatic(void *context)
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round;
-    mr_round_params_init(&params, &run->context.config->round);
+    mr_round_params_init(&params, run->context.round);
     if (mr_lead_driver_begin(run, &params, &round, &refusal) != MR_REFUSAL_NONE && !run->stopping) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "why=%s", refusal.text);
+        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "task=%s why=%s",
+                     run->context.task, refusal.text);
         mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + PAUSE_AFTER_VOID_MS);
     }
 }
 
 /* --- opening a round ------------------------------------------------------------------------- */
 
-void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *config)
+/* What the round goes by until it ends, whatever the policy becomes meanwhile. */
+static void take_rules(struct mr_lead_driver *run)
 {
-    *params = (struct mr_round_params){
-        .quorum = config->quorum,
-        .deadline_ms = config->deadline_ms,
-        .cohort_min = config->cohort_min,
-        .cohort_max = config->cohort_max,
-        .weight_max = config->weight_max,
-        .ring_bits = config->ring_bits,
-        .rotation_log2 = config->rotation_log2,
-        .chunk_bytes = config->chunk_bytes,
-        .scale = config->scale,
-        .clip_norm = config->clip_norm,
-    };
-    if (config->training) {
-        memccpy(params->training, config->training, '\0', MR_TRAINING_MAX);
-    }
+    run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
+    run->rules.server_learning_rate = run->context.round->server_learning_rate;
 }
 
 /* As many as the ring and the weight lane hold. */
@@ -284,14 +281,17 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     struct mr_announcement announcement;
     struct mr_error error;
     const struct mr_lead_limits limits = {.quorum = params->quorum,
-                                          .deadline_ms = params->deadline_ms};
+                                          .deadline_ms = params->deadline_ms,
+                                          .peer_timeout_ms = run->context.round->peer_timeout_ms,
+                                          .commit_interval_ms =
+                                              run->context.round->commit_interval_ms};
     if (run->stopping) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
     }
-    if (params->cohort_min < run->context.config->round.cohort_min) {
+    if (params->cohort_min < run->context.round->cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "cohort_min %u is below this hub's own %u", params->cohort_min,
-                         run->context.config->round.cohort_min);
+                         run->context.round->cohort_min);
     }
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
@@ -305,7 +305,12 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    return mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
+    const enum mr_refusal_code code =
+        mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
+    if (code == MR_REFUSAL_NONE) {
+        take_rules(run);
+    }
+    return code;
 }
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -322,7 +327,7 @@ static unsigned parse_cpus(const char *text, int *cpus, unsigned most)
 
 static int open_plane(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_upload *upload = &run->context.config->upload;
+    const struct mr_config_upload *upload = run->context.upload;
     int cpus[256];
     const unsigned pinned = parse_cpus(upload->worker_cpus, cpus, 256);
     const struct mr_upload_plane_config config = {
@@ -352,18 +357,10 @@ static int open_plane(struct mr_lead_driver *run, struct mr_error *error)
 
 static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_hub_config *config = run->context.config;
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
-            .endpoint = {.host = config->hubs[i].host,
-                         .port = config->hubs[i].port,
-                         .hub_index = config->hubs[i].index,
-                         .ca_file = config->identity.ca_file,
-                         .certificate_file = config->identity.certificate_file,
-                         .private_key_file = config->identity.private_key_file,
-                         .revocation_file = config->identity.revocation_file},
+            .endpoint = run->context.endpoints[i],
             .peer = i,
-            .timeout_ms = config->round.peer_timeout_ms,
         };
         if (mr_peer_link_open(&run->links[i], run->context.loop, &link, on_peer_answered, run,
                               error) != 0) {
@@ -382,15 +379,26 @@ static bool between_rounds(const struct mr_lead_driver *run)
            report.state == MR_LEAD_VOID;
 }
 
+void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round)
+{
+    run->context.round = round;
+    if (!round->automatic) {
+        mr_timer_disarm(run->automatic);
+    } else if (between_rounds(run)) {
+        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
+    }
+}
+
 static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_round *round = &run->context.config->round;
+    const struct mr_config_round *round = run->context.round;
     const struct mr_lead_config config = {
-        .index = run->context.config->identity.index,
+        .index = run->context.hub_index,
         .private_key = run->context.private_key,
         .peer_timeout_ms = round->peer_timeout_ms,
         .commit_interval_ms = round->commit_interval_ms,
     };
+    take_rules(run);
     run->timer = mr_timer_open(run->context.loop, on_tick, run);
     run->automatic = mr_timer_open(run->context.loop, on_automatic, run);
     run->core = mr_lead_new(&config, &ops, run);
@@ -402,9 +410,7 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
         lead_driver_boot(run, error) != 0) {
         return -1;
     }
-    if (round->automatic && between_rounds(run)) {
-        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
-    }
+    mr_lead_driver_set_policy(run, round);
     return 0;
 }
 

@@ -18,6 +18,10 @@ struct mr_lead_driver {
     struct mr_timer *automatic; /* opens the next round */
     struct mr_job_thread *jobs;
     bool stopping;
+    struct {
+        uint32_t peer_timeout_ms;
+        float server_learning_rate;
+    } rules; /* of the policy that the round was opened under */
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */
     struct mr_disk_file *disk;

@@ -34,8 +34,8 @@ struct federation {
 
 /* A test's main gives its arguments first: the one is the program of the hubs. False: not given. */
 bool federation_program(int argc, char **argv);
-/* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section.
- */
+/* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section
+ * (indented by six). */
 struct federation *federation_open(const char *extra);
 /* Ends what still runs, as an operator would: gcov and the leak checker speak at an end. */
 void federation_close(struct federation *federation);
@@ -67,7 +67,7 @@ json_t *federation_await(struct federation *federation, uint64_t round);
 /* … which is "published" or "void"; a void round's reason must have `why` in it (NULL: any). */
 void federation_expect(struct federation *federation, uint64_t round, const char *state,
                        const char *why);
-/* A file of a hub's data_dir, malloc'd. */
+/* A file of the task in a hub's data_dir, malloc'd. */
 uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
                          size_t *length);
 bool federation_has_file(struct federation *federation, unsigned hub, const char *name);

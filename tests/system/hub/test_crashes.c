@@ -203,7 +203,7 @@ static void test_both_killed_in_every_round(void **state)
 static void remove_file(struct federation *federation, unsigned hub, const char *name)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     unlink(path);
 }
 
@@ -342,7 +342,7 @@ static int open_impatient(void **state)
     struct federation *federation = federation_open("");
     char command[4400];
     snprintf(command, sizeof command,
-             "sed -i 's/peer_timeout_ms: 3000/peer_timeout_ms: 300\\n  lead_grace_ms: 1200/' "
+             "sed -i 's/peer_timeout_ms: 3000/peer_timeout_ms: 300\\n      lead_grace_ms: 1200/' "
              "'%s/hub-1.yaml'",
              federation->dir);
     assert_int_equal(system(command), 0);
@@ -379,11 +379,13 @@ static bool leave_a_round(struct federation *federation, unsigned deadline_ms, u
     }
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
     devices_close(devices, 3);
-    while (!has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1\n") &&
-           !has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1\n")) {
+    while (
+        !has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"void\"} 1\n") &&
+        !has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"done\"} 1\n")) {
         usleep(50000);
     }
-    return has_metric(federation, 1, "millrace_helper_rounds_total{outcome=\"lead_gone\"} 1\n");
+    return has_metric(federation, 1,
+                      "millrace_helper_rounds_total{task=\"default\",outcome=\"lead_gone\"} 1\n");
 }
 
 /* The helper does not wait for ever: it wipes its journal, and says so to a lead that comes back

@@ -173,7 +173,7 @@ static void test_disk_that_takes_no_more(void **state)
 
 static void test_rounds_by_themselves(void **state)
 {
-    struct federation *federation = federation_open("  automatic: true\n");
+    struct federation *federation = federation_open("      automatic: true\n");
     (void)state;
     federation_start(federation, 1);
     federation_start(federation, 0);

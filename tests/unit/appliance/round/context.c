@@ -32,8 +32,12 @@ static void configure(struct room *room, unsigned position)
     struct world *world = room->world;
     static char any[] = "127.0.0.1", nothing[] = "", source[] = "recvmmsg";
     for (unsigned i = 0; i < 2; i++) {
-        room->hubs[i] = (struct mr_config_hub){
-            .index = world->hubs[i].index, .name = world->hubs[i].name, .host = any, .port = 1};
+        room->endpoints[i] = (struct mr_h2_endpoint){.host = any,
+                                                     .port = 1,
+                                                     .hub_index = world->hubs[i].index,
+                                                     .ca_file = nothing,
+                                                     .certificate_file = nothing,
+                                                     .private_key_file = nothing};
     }
     room->config = (struct mr_hub_config){
         .data_dir = room->dir,
@@ -57,21 +61,19 @@ static void configure(struct room *room, unsigned position)
                    .dpdk_addresses = nothing,
                    .dpdk_exception = nothing,
                    .dpdk_eal = nothing},
-        .round = {.cohort_min = 3,
-                  .quorum = 4,
-                  .deadline_ms = 60000,
-                  .ring_bits = 16,
-                  .chunk_bytes = 1408,
-                  .weight_max = 100,
-                  .scale = 500.0f,
-                  .clip_norm = 1.0f,
-                  .server_learning_rate = 1.0f,
-                  .commit_interval_ms = 20,
-                  .peer_timeout_ms = 200,
-                  .lead_grace_ms = 86400000},
-        .hubs = room->hubs,
-        .hubs_count = 2,
     };
+    room->policy = (struct mr_config_round){.cohort_min = 3,
+                                            .quorum = 4,
+                                            .deadline_ms = 60000,
+                                            .ring_bits = 16,
+                                            .chunk_bytes = 1408,
+                                            .weight_max = 100,
+                                            .scale = 500.0f,
+                                            .clip_norm = 1.0f,
+                                            .server_learning_rate = 1.0f,
+                                            .commit_interval_ms = 20,
+                                            .peer_timeout_ms = 200,
+                                            .lead_grace_ms = 86400000};
 }
 
 struct room *room_open(unsigned position)
@@ -92,7 +94,13 @@ struct room *room_open(unsigned position)
     room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(room->log_fd >= 0);
     room->shared = (struct mr_round_context){
-        .config = &room->config,
+        .task = "default",
+        .data_dir = room->dir,
+        .hub_index = room->config.identity.index,
+        .round = &room->policy,
+        .endpoints = room->endpoints,
+        .upload = &room->config.upload,
+        .share_bytes_max = room->config.upload.share_bytes_max,
         .hubs = room->world->hubs,
         .hubs_count = 2,
         .private_key = room->world->private_keys[position],
