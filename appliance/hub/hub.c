@@ -27,7 +27,7 @@ static bool takes_role(const struct mr_hub *hub, const char *role)
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
-    const struct mr_round_context context = {
+    struct mr_round_context context = {
         .config = hub->config,
         .hubs = hub->hubs,
         .hubs_count = hub->config->hubs_count,
@@ -36,6 +36,7 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .log = hub->log,
         .store = hub->store,
         .kernels = hub->kernels,
+        .task = "default",
         .fatal = on_fatal,
         .fatal_context = hub,
         .revoked = mr_hub_revoked,
@@ -55,8 +56,14 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
                             "its role is %s (set it to %s or both)",
                             hub->config->identity.index, role, hub->config->round.role, role);
     }
-    return first ? mr_lead_driver_open(&hub->lead, &context, &lead, error)
-                 : mr_helper_driver_open(&hub->helper, &context, &helper, error);
+    if (!first) {
+        return mr_helper_driver_open(&hub->helper, &context, &helper, error);
+    }
+    if (mr_hub_open_plane(hub, 1, error) != 0) {
+        return -1;
+    }
+    context.plane = hub->plane;
+    return mr_lead_driver_open(&hub->lead, &context, &lead, error);
 }
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
@@ -148,6 +155,7 @@ void mr_hub_close(struct mr_hub *hub)
     hub->waiting = NULL;
     mr_helper_driver_close(hub->helper);
     mr_lead_driver_close(hub->lead);
+    mr_upload_plane_close(hub->plane);
     if (hub->server) {
         mr_server_close(hub->server);
     }

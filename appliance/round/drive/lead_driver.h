@@ -24,6 +24,8 @@ struct mr_round_context {
     struct mr_log *log;
     struct mr_store *store;
     const struct mr_kernels *kernels;
+    struct mr_upload_plane *plane; /* NULL where this hub leads nothing */
+    const char *task;              /* its name */
     /* Something without which the hub must not go on (a disk that does not sync). */
     void (*fatal)(void *context, const char *text);
     void *fatal_context;
