@@ -89,6 +89,9 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .certificate_file = hub->config->identity.certificate_file,
         .private_key_file = hub->config->identity.private_key_file,
         .revocation_file = hub->config->identity.revocation_file,
+        /* A round must not fail for a crowd of devices. */
+        .trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
+        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
         .connections_max = control->connections_max,
         .identity_connections_max = IDENTITY_CONNECTIONS_MAX,
         .streams_max = control->streams_max,
@@ -128,8 +131,8 @@ static int make_namespace(struct mr_hub *hub, struct mr_error *error)
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
-    hub->waiting = mr_waiting_open(hub->loop, hub);
-    if (!hub->waiting) {
+    hub->long_polls = mr_long_polls_open(hub->loop, hub);
+    if (!hub->long_polls) {
         return mr_error_set(error, "out of memory");
     }
     if (mr_hub_read_keys(hub, error) != 0 || make_namespace(hub, error) != 0 ||
@@ -180,8 +183,8 @@ void mr_hub_close(struct mr_hub *hub)
     }
     mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
     mr_loop_run(hub->loop);
-    mr_waiting_close(hub->waiting);
-    hub->waiting = NULL;
+    mr_long_polls_close(hub->long_polls);
+    hub->long_polls = NULL;
     mr_helper_driver_close(hub->helper);
     mr_lead_driver_close(hub->lead);
     mr_upload_plane_close(hub->plane);

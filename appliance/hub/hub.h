@@ -6,7 +6,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
-#include "appliance/api/waiting.h"
+#include "appliance/api/long_poll.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "appliance/round/drive/lead_driver.h"
 
@@ -25,7 +25,7 @@ struct mr_hub {
     struct mr_upload_plane *plane;   /* NULL where it leads nothing */
     struct mr_lead_driver *lead;     /* NULL where this hub does not lead */
     struct mr_helper_driver *helper; /* NULL where it does not help */
-    struct mr_waiting *waiting;
+    struct mr_long_polls *long_polls;
     struct mr_server *server;
     struct mr_route *routes;
     struct mr_timer *revocation_timer; /* NULL: no list */
