@@ -159,7 +159,7 @@ tasks:
             self.wait_ready(index)
 
     def wait_ready(self, index):
-        limit = time.monotonic() + 15
+        limit = time.monotonic() + 60
         while time.monotonic() < limit:
             if self.hubs[index].poll() is not None:
                 break

@@ -3,13 +3,19 @@
 #
 # A pass is one build with its options, and the tests that make sense in it. Each leaves a log in
 # out/passes/ that tests/tally.py counts; the last line of all is `N passed, N failed, N skipped`.
+#
+# With --stress N there is one pass: the native tests N times, while something else keeps every core
+# busy. It leaves its logs in out/stress/.
 set -eu
 cd "$(dirname "$0")/.."
 out=out/passes
 all='native asan tsan aarch64 plain lint'
 passes=
+stress=
+suites=
 usage() {
     echo "usage: ./run test [--quick] [--pass $(echo "$all" | tr ' ' '|')]..." >&2
+    echo "       ./run test --stress N [--suite NAME]..." >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
@@ -22,11 +28,29 @@ while [ $# -gt 0 ]; do
             esac
             shift
             ;;
+        --stress)
+            case ${2:-} in
+                '' | 0* | *[!0-9]*) usage ;;
+            esac
+            stress=$2
+            shift
+            ;;
+        --suite)
+            [ -n "${2:-}" ] || usage
+            suites="$suites $2"
+            shift
+            ;;
         *) usage ;;
     esac
     shift
 done
-passes=${passes:-$all}
+if [ -n "$stress" ]; then
+    [ -z "$passes" ] || usage
+    out=out/stress
+else
+    [ -z "$suites" ] || usage
+    passes=${passes:-$all}
+fi
 
 rm -rf "$out"
 mkdir -p "$out"
@@ -126,6 +150,49 @@ pass_lint() {
     ninja -C build >"$out/lint.build.log" 2>&1 || true # a broken build is the native pass's failure
     tests/lint.sh --notes "$out/lint.notes" >"$out/lint.log" 2>&1 || cat "$out/lint.log"
 }
+
+# --- under stress ------------------------------------------------------------------------------
+
+busy=
+# One loop a core, at the tests' own priority. Each ends by itself where this script is gone.
+start_busy() {
+    for _ in $(seq "$(nproc)"); do
+        (
+            while kill -0 $$ 2>/dev/null; do
+                i=0
+                while [ "$i" -lt 100000 ]; do i=$((i + 1)); done
+            done
+        ) >/dev/null 2>&1 </dev/null &
+        busy="$busy $!"
+    done
+}
+
+stop_busy() {
+    # shellcheck disable=SC2086 # a list of process ids
+    [ -z "$busy" ] || kill $busy 2>/dev/null || true
+    busy=
+}
+
+if [ -n "$stress" ]; then
+    tests/install.sh build test dpdk net
+    trap stop_busy EXIT
+    trap 'exit 130' INT TERM HUP
+    ninja -C build >/dev/null 2>&1 || true # not beside the loops; a failure is met again below
+    start_busy
+    turns=
+    for turn in $(seq "$stress"); do
+        around='' patience=4
+        began=$(date +%s)
+        echo "== native, turn $turn of $stress"
+        meson_pass "turn-$turn" build "$suites" -Dtests=true </dev/null
+        turns="$turns turn-$turn"
+        /usr/bin/python3 tests/tally.py --brief "$out" "turn-$turn"
+        echo "   $(($(date +%s) - began)) s"
+    done
+    stop_busy
+    # shellcheck disable=SC2086
+    exec /usr/bin/python3 tests/tally.py --turns "$out" $turns
+fi
 
 for pass in $passes; do
     around='' patience=1

@@ -146,7 +146,7 @@ void mr_routes_answered(void *context, void *token, bool json, const void *body,
 void mr_routes_changed(void *context)
 {
     struct mr_hub *hub = context;
-    mr_waiting_wake(hub->waiting);
+    mr_long_polls_wake(hub->long_polls);
 }
 
 /* --- parameters ------------------------------------------------------------------------------ */

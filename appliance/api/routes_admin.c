@@ -104,7 +104,7 @@ void mr_route_admin_round(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
     if (!refuse_helper(hub, request)) {
-        mr_waiting_try(hub->waiting, request, try_round);
+        mr_long_poll_try(hub->long_polls, request, try_round);
     }
 }
 

@@ -41,7 +41,7 @@ void mr_route_current(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
     if (lead_of(hub, request)) {
-        mr_waiting_try(hub->waiting, request, try_current);
+        mr_long_poll_try(hub->long_polls, request, try_current);
     }
 }
 
@@ -211,6 +211,6 @@ void mr_route_upload_status(void *context, struct mr_request *request)
 {
     struct mr_hub *hub = context;
     if (lead_of(hub, request)) {
-        mr_waiting_try(hub->waiting, request, try_status);
+        mr_long_poll_try(hub->long_polls, request, try_status);
     }
 }

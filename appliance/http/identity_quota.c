@@ -1,5 +1,6 @@
 /* identity_quota.c - what one identity holds of the server: its connections and the bodies of its
- * requests, so that one certificate cannot take what is there for all. */
+ * requests, so that one certificate cannot take what is there for all. Counts only: what happens
+ * to a connection or a request that is too much is decided by others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,9 +8,13 @@
 #include "base/assert.h"
 #include "wire/messages.h"
 
-#define ROWS        1024u /* a power of two */
-#define FNV_PRIME   0x100000001b3u
-#define OTHER_ROLES (MR_ROLE_BIT(MR_ROLE_DEVICE) | MR_ROLE_BIT(MR_ROLE_OPERATOR))
+#define ROWS      1024u /* a power of two */
+#define FNV_PRIME 0x100000001b3u
+
+bool mr_identity_is_trusted(const struct mr_server *server, const struct mr_identity *identity)
+{
+    return (server->config.trusted_roles & MR_ROLE_BIT(identity->role)) != 0;
+}
 
 /* --- the table ------------------------------------------------------------------------------- */
 
@@ -23,13 +28,14 @@ static struct mr_identity_quota_row *row_of(struct mr_server *server, const char
     return &server->quotas[(state ^ state >> 32) % ROWS];
 }
 
-/* A body that is as large as any of theirs, and a message beside it: they send one at a time. */
+/* Of an identity that is not trusted: a body as large as any that it may send, and a message beside
+ * it. It sends one at a time. */
 static size_t identity_bodies_max(const struct mr_server *server)
 {
     size_t largest = 0;
     for (unsigned i = 0; i < server->route_count; i++) {
         const struct mr_route *route = &server->routes[i];
-        if (route->roles & OTHER_ROLES && route->body_max > largest) {
+        if (route->roles & ~server->config.trusted_roles && route->body_max > largest) {
             largest = route->body_max;
         }
     }
@@ -38,7 +44,6 @@ static size_t identity_bodies_max(const struct mr_server *server)
 
 int mr_identity_quotas_open(struct mr_server *server, uint64_t salt)
 {
-    TAILQ_INIT(&server->yielding);
     server->quota_salt = salt;
     server->identity_bodies_max = identity_bodies_max(server);
     server->quotas = calloc(ROWS, sizeof *server->quotas);
@@ -98,107 +103,59 @@ int mr_identity_quota_join(struct mr_connection *connection)
         return -1;
     }
     connection->quota = mr_identity_quota_use(quota);
-    TAILQ_INSERT_TAIL(&quota->connections, connection, in_holder);
+    TAILQ_INSERT_TAIL(&quota->connections, connection, in_quota);
     quota->connection_count++;
-    mr_connection_note_idle(connection);
+    mr_queue_note_idle(connection);
     return 0;
 }
 
 void mr_identity_quota_leave(struct mr_connection *connection)
 {
     struct mr_identity_quota *quota = connection->quota;
-    mr_connection_note_busy(connection);
+    mr_queue_note_busy(connection);
     if (quota) {
-        TAILQ_REMOVE(&quota->connections, connection, in_holder);
+        TAILQ_REMOVE(&quota->connections, connection, in_quota);
         quota->connection_count--;
         connection->quota = NULL;
         mr_identity_quota_release(quota);
     }
 }
 
-void mr_identity_quota_thin_out(struct mr_connection *newest)
+struct mr_connection *mr_identity_quota_surplus(const struct mr_connection *newest)
 {
-    const struct mr_identity_quota *quota = newest->quota;
-    const unsigned most = newest->server->config.identity_connections_max;
-    if (most == 0 || newest->peer.identity.role == MR_ROLE_HUB) {
-        return;
+    const struct mr_server *server = newest->server;
+    const unsigned most = server->config.identity_connections_max;
+    if (most == 0 || mr_identity_is_trusted(server, &newest->peer.identity) ||
+        newest->quota->connection_count <= most) {
+        return NULL;
     }
-    while (quota->connection_count > most) {
-        mr_connection_give_way(TAILQ_FIRST(&quota->connections), MR_END_CROWDED);
-    }
-}
-
-void mr_connection_note_idle(struct mr_connection *connection)
-{
-    if (!connection->yields && connection->peer.identity.role == MR_ROLE_DEVICE) {
-        TAILQ_INSERT_TAIL(&connection->server->yielding, connection, in_yielding);
-        connection->yields = true;
-    }
-}
-
-void mr_connection_note_busy(struct mr_connection *connection)
-{
-    if (connection->yields) {
-        TAILQ_REMOVE(&connection->server->yielding, connection, in_yielding);
-        connection->yields = false;
-    }
-}
-
-void mr_connection_note_over(struct mr_connection *connection)
-{
-    mr_connection_note_busy(connection);
-    TAILQ_INSERT_HEAD(&connection->server->yielding, connection, in_yielding);
-    connection->yields = true;
+    return TAILQ_FIRST(&newest->quota->connections);
 }
 
 /* --- bodies ---------------------------------------------------------------------------------- */
 
-static bool is_hubs(const struct mr_request *request)
+static bool is_trusted(const struct mr_request *request)
 {
-    return request->identity.role == MR_ROLE_HUB;
+    return mr_identity_is_trusted(request->server, &request->identity);
 }
 
-/* Hubs have a room of their own: no crowd of devices makes a round fail. */
+/* The trusted have a room of their own, which no crowd of others can fill. */
 static size_t *pool_of(const struct mr_request *request)
 {
-    return is_hubs(request) ? &request->server->hub_bodies_bytes : &request->server->bodies_bytes;
+    return is_trusted(request) ? &request->server->trusted_bodies_bytes
+                               : &request->server->bodies_bytes;
 }
 
-static bool quota_has_room(const struct mr_request *request, size_t more)
+bool mr_identity_quota_has_room(const struct mr_request *request, size_t more)
 {
     const size_t most = request->server->identity_bodies_max;
-    return is_hubs(request) || (more <= most && request->quota->bodies_bytes <= most - more);
+    return is_trusted(request) || (more <= most && request->quota->bodies_bytes <= most - more);
 }
 
-/* A device that comes back over a new connection need not wait until the lost one is found out:
- * what its older ones were sending gives way. Not the other way round: two that send at once would
- * push out each other for ever. */
-static void make_way(struct mr_request *newer, size_t more)
+bool mr_identity_quota_server_has_room(const struct mr_request *request, size_t more)
 {
-    struct mr_connection *connection;
-    struct mr_request *request, *next;
-    for (connection = TAILQ_FIRST(&newer->quota->connections); connection != newer->connection;
-         connection = TAILQ_NEXT(connection, in_holder)) {
-        for (request = LIST_FIRST(&connection->requests); request; request = next) {
-            next = LIST_NEXT(request, in_connection);
-            if (quota_has_room(newer, more)) {
-                return;
-            }
-            if (request->state == MR_REQUEST_RECEIVING && request->body_room > 0) {
-                mr_request_refuse(request, MR_REFUSAL_BUSY, 1000,
-                                  "this identity sends a body over a newer connection");
-            }
-        }
-    }
-}
-
-bool mr_identity_quota_make_room(struct mr_request *request, size_t more)
-{
-    if (!quota_has_room(request, more)) {
-        make_way(request, more);
-    }
     const size_t most = request->server->config.bodies_bytes_max;
-    return quota_has_room(request, more) && more <= most && *pool_of(request) <= most - more;
+    return more <= most && *pool_of(request) <= most - more;
 }
 
 void mr_identity_quota_count(struct mr_request *request, size_t more)

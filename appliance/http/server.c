@@ -1,3 +1,4 @@
+/* server.c - opening the server, accepting connections, closing it. */
 #include "appliance/http/server.h"
 
 #include <errno.h>
@@ -72,12 +73,23 @@ static int listen_on(struct mr_server *server, const struct mr_server_config *co
 
 /* --- accepting ------------------------------------------------------------------------------- */
 
-static bool is_limited(struct mr_server *server, const struct sockaddr_storage *peer)
+/* An address, or the first half of an IPv6 one: whoever has one of these has 2^64. */
+static struct in6_addr source_of(const struct sockaddr_storage *peer)
 {
-    struct in6_addr source;
+    struct in6_addr source = {0};
+    if (peer->ss_family == AF_INET6) {
+        const struct in6_addr *address = &((const struct sockaddr_in6 *)peer)->sin6_addr;
+        memcpy(&source, address, IN6_IS_ADDR_V4MAPPED(address) ? sizeof source : 8);
+    } else {
+        memcpy(source.s6_addr + 12, &((const struct sockaddr_in *)peer)->sin_addr, 4);
+    }
+    return source;
+}
+
+static bool is_limited(struct mr_server *server, const struct in6_addr *source)
+{
     uint32_t retry_after_ms;
-    mr_connection_source(&source, peer);
-    if (!mr_buckets_take(server->buckets[MR_LIMIT_SOURCE_CONNECTIONS], &source, sizeof source,
+    if (!mr_buckets_take(server->buckets[MR_LIMIT_SOURCE_CONNECTIONS], source, sizeof *source,
                          mr_loop_now_ms(server->loop), &retry_after_ms)) {
         server->counters.limited[MR_LIMIT_SOURCE_CONNECTIONS]++;
         return true;
@@ -85,19 +97,20 @@ static bool is_limited(struct mr_server *server, const struct sockaddr_storage *
     return false;
 }
 
-/* False if there is no room for one more. What gives way is the oldest stranger: an honest
+/* False if there is no room for one more. What gives way is the oldest connection that has
+ * not come through its handshake: an honest
  * handshake takes a few milliseconds, so the oldest is the likeliest never to end. Were the
  * newcomer closed instead, whoever holds handshakes_max stalled ones would keep everybody out.
  * Where all places belong to identities, the device that has asked for nothing for the longest time
- * gives way. Strangers cannot drive out many so: the next one finds the stranger that took it. */
+ * gives way. Strangers cannot drive out many so: the next one finds the one that took its place. */
 static bool make_room(struct mr_server *server)
 {
-    if (server->stranger_count < server->config.handshakes_max &&
+    if (server->unauthenticated_count < server->config.handshakes_max &&
         server->connection_count < server->config.connections_max) {
         return true;
     }
-    if (!TAILQ_EMPTY(&server->strangers)) {
-        mr_connection_push_out(TAILQ_FIRST(&server->strangers));
+    if (!TAILQ_EMPTY(&server->unauthenticated)) {
+        mr_handshake_push_out(TAILQ_FIRST(&server->unauthenticated));
         return true;
     }
     if (!TAILQ_EMPTY(&server->yielding)) {
@@ -109,8 +122,9 @@ static bool make_room(struct mr_server *server)
 
 static void take_in(struct mr_server *server, int fd, const struct sockaddr_storage *peer)
 {
+    const struct in6_addr source = source_of(peer);
     server->counters.accepted++;
-    if (is_limited(server, peer)) {
+    if (is_limited(server, &source)) {
         close(fd);
         return;
     }
@@ -120,7 +134,7 @@ static void take_in(struct mr_server *server, int fd, const struct sockaddr_stor
                      "connections_max=%u remedy=raise control.connections_max",
                      server->config.connections_max);
         close(fd);
-    } else if (!mr_connection_open(server, fd, peer)) {
+    } else if (!mr_connection_open(server, fd, peer, &source)) {
         server->counters.over_limit++;
         close(fd);
     }
@@ -162,8 +176,7 @@ static void on_flush_timer(void *context)
     struct mr_server *server = context;
     struct mr_connection *connection;
     while ((connection = TAILQ_FIRST(&server->flush)) != NULL) {
-        TAILQ_REMOVE(&server->flush, connection, in_flush);
-        connection->flush_queued = false;
+        mr_queue_leave_flush(connection);
         mr_connection_flush_now(connection);
     }
 }
@@ -231,8 +244,7 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     server->requests_max = 2 * config->connections_max + REQUESTS_BESIDES;
     LIST_INIT(&server->connections);
     LIST_INIT(&server->requests);
-    TAILQ_INIT(&server->flush);
-    TAILQ_INIT(&server->strangers);
+    mr_queues_init(server);
     if (start(server, config, error) != 0) {
         mr_server_close(server);
         return -1;

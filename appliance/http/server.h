@@ -49,20 +49,26 @@ struct mr_server_config {
     const char *certificate_file;
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
-    /* Beyond: as handshakes_max; nobody in one: the device's that was idle for the longest time is
-     * closed, or else the newcomer. */
+    /* Sets of MR_ROLE_BIT. The trusted are few and others depend on them: no limit of identities,
+     * requests or rates holds for them, and their bodies have a room of their own. */
+    uint32_t trusted_roles;
+    /* Where all connections are taken, those of these roles may be closed for a newcomer. */
+    uint32_t yielding_roles;
+    /* Beyond: the oldest in its handshake is closed. Where none is in one: the connection of
+     * yielding_roles that was idle for the longest time, or else the newcomer. */
     unsigned connections_max;
-    /* Of one identity that is no hub; beyond: its oldest is closed. 0: no limit. */
+    /* Of one identity that is not trusted; beyond: its oldest is closed. 0: no limit. */
     unsigned identity_connections_max;
     unsigned streams_max; /* per connection */
-    /* All buffered request bodies together, those of hubs apart from the others'; beyond: 503 busy.
-     * So is one identity (hubs are not) beyond the largest body that it may send and a message. */
+    /* All buffered request bodies together, those of the trusted apart from the others'; beyond:
+     * 503 busy. An identity that is not trusted has room for the largest body that it may send and
+     * a message; beyond: 503 busy. */
     size_t bodies_bytes_max;
     unsigned handshake_timeout_ms;
     unsigned idle_timeout_ms; /* a connection without open requests */
     unsigned handshakes_max;  /* not through with it at once; beyond: the oldest is closed */
     /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
-     * requests are refused as rate_limited. Hubs' requests are not counted. */
+     * requests are refused as rate_limited. Requests of the trusted are not counted. */
     uint32_t source_connections_rate;
     uint32_t source_requests_rate;
     uint32_t identity_requests_rate;

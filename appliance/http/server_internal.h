@@ -1,13 +1,20 @@
 /* server_internal.h - the server's own structures, shared by its files:
  *
- *   server.c             opening, accepting, closing
- *   server_connection.c  one connection: handshake, bytes in and out, time limits, its end
- *   server_stream.c      HTTP/2 streams: headers and bodies become requests, requests get routed
- *   server_holder.c      what one identity holds: its connections, the bodies of its requests
- *   server_request.c     what handlers call: looking at a request, answering it
- *   server_route.c       the route table
- *   server_metrics.c     the counters as text
+ *   queues.c           the server's lists of connections
+ *   token_buckets.c    rates
+ *   identity_quota.c   what one identity holds: its connections, the bodies of its requests
+ *   route.c            the route table
+ *   request.c          the life of a request, what handlers call: looking at it, answering it
+ *   request_body.c     a body while it comes in
+ *   admission.c        from a request's headers to its handler
+ *   stream.c           HTTP/2 streams: frames become requests
+ *   connection_life.c  a connection's state, and every way in which it ends
+ *   handshake.c        TLS handshakes
+ *   connection.c       a connection's beginning, bytes in and out, time limits
+ *   metrics.c          the counters as text
+ *   server.c           opening, accepting, closing
  *
+ * Calls go upwards in this list only.
  * Everything runs on the loop's thread. */
 #ifndef MR_HTTP_SERVER_INTERNAL_H
 #define MR_HTTP_SERVER_INTERNAL_H
@@ -28,6 +35,8 @@
 #define MR_REQUEST_PATH_MAX   512
 #define MR_REQUEST_METHOD_MAX 8
 #define MR_HEADER_LIST_MAX    16384 /* RFC 9113 6.5.2: names, values and 32 bytes each */
+/* Bytes that one connection may move before the others get their turn. */
+#define MR_CONNECTION_TURN_BYTES ((size_t)256 * 1024)
 
 /* --- identities ------------------------------------------------------------------------------ */
 
@@ -91,8 +100,8 @@ struct mr_request {
 enum mr_connection_state {
     MR_CONNECTION_HANDSHAKE,
     MR_CONNECTION_OPEN,
-    MR_CONNECTION_LINGER, /* over; waits a moment so that our last words are not cut off by a reset
-                           */
+    /* Over; waits a moment so that our last words are not cut off by a reset. */
+    MR_CONNECTION_LINGER,
 };
 
 enum mr_handshake_failure {
@@ -108,7 +117,7 @@ enum mr_handshake_failure {
     MR_HANDSHAKE_FAILURES,
 };
 
-enum mr_connection_end {
+enum mr_end_cause {
     MR_END_PEER,     /* closed or reset by the peer */
     MR_END_IDLE,     /* no request for idle_timeout_ms */
     MR_END_STALLED,  /* a request or an answer made no progress */
@@ -131,12 +140,13 @@ enum mr_limit {
 struct mr_connection {
     LIST_ENTRY(mr_connection) in_server;
     TAILQ_ENTRY(mr_connection) in_flush;
-    TAILQ_ENTRY(mr_connection) in_strangers;
-    TAILQ_ENTRY(mr_connection) in_holder;
+    TAILQ_ENTRY(mr_connection) in_unauthenticated;
+    TAILQ_ENTRY(mr_connection) in_quota;
     TAILQ_ENTRY(mr_connection) in_yielding;
     struct mr_identity_quota *quota; /* NULL before its handshake is done, and once it is over */
     bool yields;
-    bool is_stranger; /* never came through a handshake: it goes on, or failed and lingers */
+    /* Never came through a handshake: it goes on, or failed and the connection lingers. */
+    bool is_unauthenticated;
     struct mr_server *server;
     enum mr_connection_state state;
     int fd;
@@ -180,8 +190,8 @@ struct mr_server_counters {
 struct mr_server {
     struct mr_loop *loop;
     struct mr_log *log;
-    struct mr_server_config
-        config; /* its strings are the caller's and not looked at after opening */
+    /* Its strings are the caller's and not looked at after opening. */
+    struct mr_server_config config;
     const struct mr_route *routes;
     unsigned route_count;
     void *context;
@@ -195,10 +205,11 @@ struct mr_server {
 
     LIST_HEAD(, mr_connection) connections;
     TAILQ_HEAD(, mr_connection) flush;
-    TAILQ_HEAD(strangers, mr_connection) strangers; /* the oldest first */
     unsigned connection_count;
-    unsigned stranger_count; /* of these */
-    /* Over, and devices' without requests: the longest first. */
+    /* These have not come through their handshake: the oldest first. */
+    TAILQ_HEAD(, mr_connection) unauthenticated;
+    unsigned unauthenticated_count;
+    /* Over, and those of yielding_roles without requests: the longest first. */
     TAILQ_HEAD(, mr_connection) yielding;
     struct mr_identity_quota_row *quotas;
     uint64_t quota_salt;
@@ -206,36 +217,26 @@ struct mr_server {
     LIST_HEAD(, mr_request) requests;
     unsigned request_count;
     unsigned requests_max;
-    size_t bodies_bytes, hub_bodies_bytes; /* each at most config.bodies_bytes_max */
-    size_t identity_bodies_max;            /* of an identity that is no hub */
+    size_t bodies_bytes, trusted_bodies_bytes; /* each at most config.bodies_bytes_max */
+    size_t identity_bodies_max;                /* of an identity that is not trusted */
     struct mr_server_counters counters;
     uint8_t read_buffer[MR_H2_READ_BYTES];
 };
 
-/* server_connection.c */
-extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
-extern const char *const mr_end_names[MR_ENDS];
-extern const char *const mr_limit_names[MR_LIMITS];
-struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
-                                         const struct sockaddr_storage *peer);
-/* What limits by source go by. */
-void mr_connection_source(struct in6_addr *source, const struct sockaddr_storage *peer);
-/* Its certificate was taken back: ends it. */
-void mr_connection_revoke(struct mr_connection *connection);
-/* A stranger that makes room for another: counted, and freed without a word. */
-void mr_connection_push_out(struct mr_connection *connection);
-/* Through its handshake, and its place is needed: ended for that reason, and freed at once. */
-void mr_connection_give_way(struct mr_connection *connection, enum mr_connection_end why);
-void mr_connection_free(struct mr_connection *connection);
+/* queues.c */
+void mr_queues_init(struct mr_server *server);
 /* Something was submitted to its session: it is flushed soon, not inside the caller. */
-void mr_connection_flush_soon(struct mr_connection *connection);
-void mr_connection_flush_now(struct mr_connection *connection); /* may free it */
+void mr_queue_flush(struct mr_connection *connection);
+void mr_queue_leave_flush(struct mr_connection *connection); /* also where it is not in */
+void mr_queue_join_unauthenticated(struct mr_connection *connection);
+void mr_queue_leave_unauthenticated(struct mr_connection *connection); /* also where it is not in */
+/* For the order in which connections yield to newcomers: it has no request, has one, is over. */
+void mr_queue_note_idle(struct mr_connection *connection);
+void mr_queue_note_busy(struct mr_connection *connection);
+void mr_queue_note_over(struct mr_connection *connection);
 
-/* server_stream.c */
-int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
-int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
-
-/* server_holder.c */
+/* identity_quota.c */
+bool mr_identity_is_trusted(const struct mr_server *server, const struct mr_identity *identity);
 int mr_identity_quotas_open(struct mr_server *server, uint64_t salt); /* once the routes are set */
 void mr_identity_quotas_close(struct mr_server *server);              /* after all that use them */
 struct mr_identity_quota *mr_identity_quota_use(struct mr_identity_quota *quota);
@@ -243,27 +244,76 @@ void mr_identity_quota_release(struct mr_identity_quota *quota); /* NULL allowed
 /* The handshake is done: the connection is among its identity's. 0, or -1: out of memory. */
 int mr_identity_quota_join(struct mr_connection *connection);
 void mr_identity_quota_leave(struct mr_connection *connection); /* also where it never joined */
-/* Ends the oldest connections of the newest one's identity beyond identity_connections_max. */
-void mr_identity_quota_thin_out(struct mr_connection *newest);
-/* For the order in which connections yield to newcomers: it has no request, has one, is over. */
-void mr_connection_note_idle(struct mr_connection *connection);
-void mr_connection_note_busy(struct mr_connection *connection);
-void mr_connection_note_over(struct mr_connection *connection);
-/* True if the request's body may grow by so much, within its identity's bound and the server's.
- * May refuse bodies that come over older connections of the same identity. */
-bool mr_identity_quota_make_room(struct mr_request *request, size_t more);
+/* The oldest connection of the newest one's identity, where that has more than
+ * identity_connections_max; else NULL. */
+struct mr_connection *mr_identity_quota_surplus(const struct mr_connection *newest);
+/* True if the request's body may grow by so much within its identity's bound, or the server's. */
+bool mr_identity_quota_has_room(const struct mr_request *request, size_t more);
+bool mr_identity_quota_server_has_room(const struct mr_request *request, size_t more);
+/* Body bytes that came to be, or ceased to be, in memory: of the identity and of the server. */
 void mr_identity_quota_count(struct mr_request *request, size_t more);
 void mr_identity_quota_uncount(struct mr_request *request, size_t less);
 
-/* server_request.c */
+/* request.c */
 struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream);
 void mr_request_move(struct mr_request *request, enum mr_request_state state);
 /* The stream is gone: frees the request, unless its handler still has it. */
 void mr_request_stream_gone(struct mr_request *request);
+
+/* request_body.c */
+/* True if the body may grow by so much, within its identity's bound and the server's. May refuse
+ * bodies that come over older connections of the same identity. */
+bool mr_request_make_room(struct mr_request *request, size_t more);
 /* Adds to the body within the bounds. 0 or -1. */
 int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length);
 /* A look at one that is still coming: true when it has stood still for `most` looks in a row, which
  * is to move less than `bytes` from one to the next. */
 bool mr_request_stalls(struct mr_request *request, size_t bytes, unsigned most);
+
+/* admission.c */
+/* All headers are there: finds the route, or refuses at once what will never be handled. */
+void mr_request_admit(struct mr_request *request);
+/* The peer's side of the stream has ended: to the handler, unless it was refused. */
+void mr_request_complete(struct mr_request *request);
+
+/* stream.c: what sessions are made with. 0 or -1. */
+int mr_stream_callbacks(nghttp2_session_callbacks **callbacks, nghttp2_option **options);
+int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
+
+/* connection_life.c */
+extern const char *const mr_end_names[MR_ENDS];
+void mr_connection_watch(struct mr_connection *connection, uint32_t events);
+/* Between two looks at how it gets on. */
+uint64_t mr_connection_half_idle_ms(const struct mr_server *server);
+void mr_connection_opened(struct mr_connection *connection); /* it came through its handshake */
+void mr_connection_free(struct mr_connection *connection);   /* at once, and without a word */
+/* The last words are said: waits for a moment until the peer has gone. May free it. */
+void mr_connection_linger(struct mr_connection *connection);
+void mr_connection_drain(struct mr_connection *connection); /* while it lingers; may free it */
+/* Ends an open one; `code` goes into the GOAWAY. May free it. */
+void mr_connection_end(struct mr_connection *connection, enum mr_end_cause why, uint32_t code);
+/* Both sides have said GOAWAY, or one of them for good. May free it. */
+void mr_connection_end_over(struct mr_connection *connection);
+/* Its certificate was revoked: ends it where it is open. */
+void mr_connection_revoke(struct mr_connection *connection);
+/* Through its handshake, and its place is needed: ended for that reason, and freed at once. */
+void mr_connection_give_way(struct mr_connection *connection, enum mr_end_cause why);
+
+/* handshake.c */
+extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
+/* One more piece of it. True when the connection is open now; else it may be freed. */
+bool mr_handshake_step(struct mr_connection *connection);
+/* Counted and logged; the connection lingers or is freed. */
+void mr_handshake_fail(struct mr_connection *connection, enum mr_handshake_failure failure,
+                       const char *detail);
+/* Makes room for another: counted, and freed without a word. */
+void mr_handshake_push_out(struct mr_connection *connection);
+
+/* connection.c */
+/* Owns fd from here on. `source` is what limits go by. NULL: out of memory, fd is the caller's. */
+struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
+                                         const struct sockaddr_storage *peer,
+                                         const struct in6_addr *source);
+void mr_connection_flush_now(struct mr_connection *connection); /* may free it */
 
 #endif

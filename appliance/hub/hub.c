@@ -42,7 +42,7 @@ static void fill_endpoints(struct mr_hub *hub)
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
-    const struct mr_round_context context = {
+    struct mr_round_context context = {
         .task = hub->config->tasks[0].name,
         .data_dir = hub->data_dir,
         .hub_index = hub->config->identity.index,
@@ -50,7 +50,6 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .hubs = hub->hubs,
         .hubs_count = hub->config->tasks[0].hubs_count,
         .endpoints = hub->endpoints,
-        .upload = &hub->config->upload,
         .share_bytes_max = hub->config->upload.share_bytes_max,
         .private_key = hub->private_key,
         .loop = hub->loop,
@@ -70,8 +69,14 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
     const struct mr_helper_listener helper = {
         .answer = mr_routes_answered, .refuse = mr_routes_refused, .context = hub};
     const bool first = hub->hubs[0].index == hub->config->identity.index;
-    return first ? mr_lead_driver_open(&hub->lead, &context, &lead, error)
-                 : mr_helper_driver_open(&hub->helper, &context, &helper, error);
+    if (!first) {
+        return mr_helper_driver_open(&hub->helper, &context, &helper, error);
+    }
+    if (mr_hub_open_plane(hub, 1, error) != 0) {
+        return -1;
+    }
+    context.plane = hub->plane;
+    return mr_lead_driver_open(&hub->lead, &context, &lead, error);
 }
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
@@ -84,6 +89,9 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .certificate_file = hub->config->identity.certificate_file,
         .private_key_file = hub->config->identity.private_key_file,
         .revocation_file = hub->config->identity.revocation_file,
+        /* A round must not fail for a crowd of devices. */
+        .trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
+        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
         .connections_max = control->connections_max,
         .identity_connections_max = IDENTITY_CONNECTIONS_MAX,
         .streams_max = control->streams_max,
@@ -123,8 +131,8 @@ static int make_namespace(struct mr_hub *hub, struct mr_error *error)
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
-    hub->waiting = mr_waiting_open(hub->loop, hub);
-    if (!hub->waiting) {
+    hub->long_polls = mr_long_polls_open(hub->loop, hub);
+    if (!hub->long_polls) {
         return mr_error_set(error, "out of memory");
     }
     if (mr_hub_read_keys(hub, error) != 0 || make_namespace(hub, error) != 0 ||
@@ -175,10 +183,11 @@ void mr_hub_close(struct mr_hub *hub)
     }
     mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
     mr_loop_run(hub->loop);
-    mr_waiting_close(hub->waiting);
-    hub->waiting = NULL;
+    mr_long_polls_close(hub->long_polls);
+    hub->long_polls = NULL;
     mr_helper_driver_close(hub->helper);
     mr_lead_driver_close(hub->lead);
+    mr_upload_plane_close(hub->plane);
     if (hub->server) {
         mr_server_close(hub->server);
     }

@@ -230,8 +230,8 @@ static int finish_confinement(struct confinement *confinement, struct mr_hub *hu
     if (mr_sandbox_finish(sandbox, error) != 0) {
         return -1;
     }
-    if (hub->lead && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
-        mr_upload_plane_confine(mr_lead_driver_plane(hub->lead));
+    if (hub->plane && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
+        mr_upload_plane_confine(hub->plane);
     }
     for (int i = 0; i < MR_SANDBOX_PARTS; i++) {
         const bool in_force = sandbox->parts[i].in_force;

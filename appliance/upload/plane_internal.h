@@ -34,11 +34,18 @@ struct mr_plane_collecting {
     uint64_t *upload_ids;     /* room for every session there is */
 };
 
+/* For now the plane carries one round at a time; this is its handle. */
+struct mr_plane_round {
+    struct mr_upload_plane *plane;
+    struct mr_plane_listener listener;
+    bool begun;
+};
+
 struct mr_upload_plane {
     struct mr_upload_plane_config config; /* its strings are copies */
     struct mr_loop *loop;
     const struct mr_kernels *kernels;
-    struct mr_upload_plane_callbacks callbacks;
+    struct mr_plane_sources sources;
     struct mr_log *log;
     int report_fd;             /* eventfd: a worker, or this thread itself, has something to tell */
     struct mr_dpdk_port *dpdk; /* NULL: none */
@@ -49,6 +56,7 @@ struct mr_upload_plane {
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;
     struct mr_plane_collecting collecting;
+    struct mr_plane_round round;
     bool round_open; /* between begin and freeze */
     uint32_t generation;
     struct mr_layout layout;

@@ -90,13 +90,16 @@ static void set_up(struct world *world)
     server->route_count = sizeof routes / sizeof *routes;
     server->context = world;
     server->requests_max = 12;
-    server->config =
-        (struct mr_server_config){.streams_max = 16, .bodies_bytes_max = 3 * LARGE_BYTES};
+    server->config = (struct mr_server_config){.trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
+                                               .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
+                                               .streams_max = 16,
+                                               .bodies_bytes_max = 3 * LARGE_BYTES};
     for (unsigned i = MR_LIMIT_SOURCE_CONNECTIONS; i < MR_LIMITS; i++) {
         server->buckets[i] = mr_buckets_new(0, 0);
         MR_ASSERT(server->buckets[i]);
     }
     LIST_INIT(&server->requests);
+    mr_queues_init(server);
     MR_ASSERT(mr_identity_quotas_open(server, 0) == 0);
 }
 
@@ -116,7 +119,7 @@ static void connect_peer(struct world *world)
     MR_ASSERT(mr_stream_settings(connection->session, world->server.config.streams_max) == 0);
 }
 
-/* As server_connection.c does it. */
+/* As connection_life.c does it. */
 static void disconnect_peer(struct world *world)
 {
     struct mr_connection *connection = &world->connection;
@@ -130,7 +133,7 @@ static void disconnect_peer(struct world *world)
         answer_oldest(world); /* into the void */
     }
     mr_identity_quota_leave(
-        connection); /* a holder is let go, with its counts at 0, by its last use */
+        connection); /* a quota is freed, with its counts at 0, by its last use */
     MR_ASSERT(LIST_EMPTY(&world->server.requests) && world->server.request_count == 0);
     MR_ASSERT(world->server.bodies_bytes == 0 && world->borrowed == 0);
     for (unsigned i = 0; i < MR_REQUEST_STATES; i++) {

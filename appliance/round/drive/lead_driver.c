@@ -25,7 +25,7 @@ struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
 
 struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
 {
-    return run->plane;
+    return run->context.plane;
 }
 
 /* --- actions of the core that are done at once ----------------------------------------------- */
@@ -46,26 +46,58 @@ static void on_timer(void *context, uint64_t at_ms)
     }
 }
 
+static void on_plane_event(void *context, const struct mr_plane_event *event)
+{
+    struct mr_lead_driver *run = context;
+    const uint64_t now_ms = mr_lead_driver_now_ms(run);
+    switch (event->kind) {
+    case MR_PLANE_STAGED:
+        mr_lead_staged(run->core, event->upload_id, now_ms);
+        break;
+    case MR_PLANE_REVOKED:
+        mr_lead_revoked(run->core, event->upload_id, true, now_ms);
+        break;
+    case MR_PLANE_NOT_REVOKED:
+        mr_lead_revoked(run->core, event->upload_id, false, now_ms);
+        break;
+    case MR_PLANE_EXPIRED:
+        mr_lead_expired(run->core, event->upload_id, now_ms);
+        break;
+    }
+}
+
+/* The devices of the round before have had until now to hear how it ended. */
+static void end_plane_round(struct mr_lead_driver *run)
+{
+    if (run->round) {
+        mr_upload_plane_end(run->round);
+    }
+    run->round = NULL;
+}
+
 static int on_plane_begin(void *context, const struct mr_round_terms *terms, struct mr_error *error)
 {
     struct mr_lead_driver *run = context;
+    const struct mr_plane_listener listener = {.event = on_plane_event, .context = run};
     if (lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for a sum of %u lanes", terms->layout.lanes);
     }
-    return mr_upload_plane_begin(run->plane, terms, error);
+    end_plane_round(run);
+    return mr_upload_plane_begin(run->context.plane, terms, terms->announcement.cohort_max,
+                                 &listener, &run->round, error);
 }
 
 static int on_plane_admit(void *context, const struct mr_admission *admission,
                           struct mr_upload_grant *grant)
 {
     struct mr_lead_driver *run = context;
-    return mr_upload_plane_admit(run->plane, admission, grant);
+    return mr_upload_plane_admit(run->round, admission, grant);
 }
 
 static void on_plane_revoke(void *context, uint64_t upload_id, enum mr_upload_reason reason)
 {
     struct mr_lead_driver *run = context;
-    mr_upload_plane_revoke(run->plane, upload_id, reason);
+    mr_upload_plane_revoke(run->round, upload_id, reason);
 }
 
 static void on_collected(void *context, struct mr_collection *collection)
@@ -80,7 +112,7 @@ static void on_plane_collect(void *context, bool freeze)
 {
     struct mr_lead_driver *run = context;
     if (!run->stopping) {
-        mr_upload_plane_collect(run->plane, freeze, on_collected, run);
+        mr_upload_plane_collect(run->round, freeze, on_collected, run);
     }
 }
 
@@ -89,7 +121,7 @@ static void on_plane_return(void *context, bool committed, enum mr_upload_reason
     struct mr_lead_driver *run = context;
     struct mr_collection *collection = run->collection;
     run->collection = NULL;
-    mr_upload_plane_return(run->plane, collection, committed, reason);
+    mr_upload_plane_return(run->round, collection, committed, reason);
 }
 
 static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
@@ -188,26 +220,6 @@ static void on_tick(void *context)
 {
     struct mr_lead_driver *run = context;
     mr_lead_tick(run->core, mr_lead_driver_now_ms(run));
-}
-
-static void on_plane_event(void *context, const struct mr_plane_event *event)
-{
-    struct mr_lead_driver *run = context;
-    const uint64_t now_ms = mr_lead_driver_now_ms(run);
-    switch (event->kind) {
-    case MR_PLANE_STAGED:
-        mr_lead_staged(run->core, event->upload_id, now_ms);
-        break;
-    case MR_PLANE_REVOKED:
-        mr_lead_revoked(run->core, event->upload_id, true, now_ms);
-        break;
-    case MR_PLANE_NOT_REVOKED:
-        mr_lead_revoked(run->core, event->upload_id, false, now_ms);
-        break;
-    case MR_PLANE_EXPIRED:
-        mr_lead_expired(run->core, event->upload_id, now_ms);
-        break;
-    }
 }
 
 static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
@@ -315,46 +327,6 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
-/* "2,3" as numbers; the loader has checked the form. */
-static unsigned parse_cpus(const char *text, int *cpus, unsigned most)
-{
-    unsigned count = 0;
-    for (char *end; text && *text && count < most; text = *end ? end + 1 : end) {
-        cpus[count++] = (int)strtol(text, &end, 10);
-    }
-    return count;
-}
-
-static int open_plane(struct mr_lead_driver *run, struct mr_error *error)
-{
-    const struct mr_config_upload *upload = run->context.upload;
-    int cpus[256];
-    const unsigned pinned = parse_cpus(upload->worker_cpus, cpus, 256);
-    const struct mr_upload_plane_config config = {
-        .workers = upload->workers,
-        .worker_cpus = pinned >= upload->workers ? cpus : NULL,
-        .slots_per_worker = upload->slots_per_worker,
-        .share_bytes_max = upload->share_bytes_max,
-        .source = upload->source,
-        .listen_host = upload->listen_host,
-        .port_base = upload->port_base,
-        .advertise_host = upload->advertise_host,
-        .receive_buffer_bytes = upload->receive_buffer_bytes,
-        .window_max = upload->window_max,
-        .window_total = upload->window_total,
-        .idle_timeout_ms = upload->idle_timeout_ms,
-        .dpdk = {.device = upload->dpdk_device,
-                 .eal_options = upload->dpdk_eal,
-                 .addresses = *upload->dpdk_addresses != '\0' ? upload->dpdk_addresses
-                                                              : upload->advertise_host,
-                 .exception = upload->dpdk_exception,
-                 .mtu = upload->dpdk_mtu,
-                 .nap_after_us = upload->dpdk_nap_after_us},
-    };
-    return mr_upload_plane_open(&run->plane, run->context.loop, &config, run->context.kernels,
-                                on_plane_event, run, run->context.log, error);
-}
-
 static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
@@ -406,8 +378,7 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
         return mr_error_set(error, "out of memory");
     }
     if (mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || open_plane(run, error) != 0 ||
-        lead_driver_boot(run, error) != 0) {
+        open_links(run, error) != 0 || lead_driver_boot(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -455,9 +426,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
         mr_peer_link_close(run->links[i]);
     }
     mr_lead_free(run->core);
-    if (run->plane) {
-        mr_upload_plane_close(run->plane);
-    }
+    end_plane_round(run);
     if (run->timer) {
         mr_timer_close(run->timer);
     }

@@ -12,7 +12,7 @@ struct mr_lead_driver {
     struct mr_round_context context;
     struct mr_lead_listener listener;
     struct mr_lead *core;
-    struct mr_upload_plane *plane;
+    struct mr_plane_round *round;            /* of context.plane; NULL before the first round */
     struct mr_peer_link *links[MR_HUBS_MAX]; /* by position; 0 unused */
     struct mr_timer *timer;
     struct mr_timer *automatic; /* opens the next round */

@@ -8,11 +8,19 @@ trap 'rm -rf "$work"' EXIT
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -c safe.directory="$PWD" log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
 
+# The names of what is not built: by git, or of all that lies here where this is no checkout.
+sources() {
+    if [ -e .git ]; then
+        git -c safe.directory="$PWD" ls-files -co --exclude-standard -z
+    else
+        find . -path './build*' -prune -o -path ./out -prune -o -type f -print0
+    fi
+}
+
 # one NAME: copy, configure, build, install into $work/NAME.out.
 one() {
     mkdir -p "$work/$1"
-    git -c safe.directory="$PWD" ls-files -co --exclude-standard -z |
-        tar --null --files-from=- -cf - --ignore-failed-read 2>/dev/null | tar -xf - -C "$work/$1"
+    sources | tar --null --files-from=- -cf - --ignore-failed-read 2>/dev/null | tar -xf - -C "$work/$1"
     (
         cd "$work/$1"
         meson setup build-"$1" -Dtests=false >"$work/$1.log" 2>&1 &&

@@ -73,6 +73,33 @@ class Tally(unittest.TestCase):
         code, lines = self.tally([], "PASS\tformat\tx\nFAIL\tbuild\tsee log\n")
         self.assertEqual((code, lines[-1]), (1, "1 passed, 1 failed, 0 skipped"))
 
+    def turns(self, *turns):
+        for number, programs in enumerate(turns):
+            with open(os.path.join(self.dir, f"turn-{number}.json"), "w", encoding="utf-8") as f:
+                f.writelines(json.dumps(p) + "\n" for p in programs)
+        done = subprocess.run([sys.executable, TALLY, "--turns", self.dir] +
+                              [f"turn-{number}" for number in range(len(turns))],
+                              stdout=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()
+
+    def test_of_several_turns_each_test_counts_once(self):
+        good, bad = "[       OK ] test_a\n[       OK ] test_b\n", "[       OK ] test_a\n[  FAILED  ] test_b\n"
+        code, lines = self.turns(
+            [program("s / x", "OK", good), program("s / y", "OK"), program("s / z", "SKIP", "no z\n")],
+            [program("s / x", "FAIL", bad, "a.c:7: 1 != 2\n"), program("s / y", "TIMEOUT"),
+             program("s / z", "SKIP", "no z\n")],
+            [program("s / x", "FAIL", bad), program("s / y", "OK"), program("s / z", "SKIP", "no z\n")])
+        self.assertEqual((code, lines[-1]), (1, "1 passed, 2 failed, 1 skipped"))
+        self.assertEqual(lines[0], "skipped s / z: no z")
+        log = f"{self.dir}/failures/x.turn-1.log"
+        self.assertEqual(lines[1:4], ["FAILED s / x: test_b: in 2 of 3 turns", f"    {log}",
+                                      f"    {self.dir}/failures/x.turn-2.log"])
+        self.assertIn("FAILED s / y: TIMEOUT: in 1 of 3 turns", lines)
+        with open(log, encoding="utf-8") as f:
+            self.assertIn("1 != 2", f.read())
+        self.assertEqual(self.turns([program("x", "OK", good)], [program("x", "OK", good)]),
+                         (0, ["2 passed, 0 failed, 0 skipped"]))
+
     def test_nothing_at_all_is_a_failure(self):
         self.assertEqual(self.tally([]), (1, ["0 passed, 0 failed, 0 skipped"]))
 

@@ -134,6 +134,22 @@ class Rules(unittest.TestCase):
             found = self.complaints({**files, f"appliance/{user}/a.c": f'#include "{target}"\n'})
             self.assertEqual(not [c for c in found if "[includes]" in c], good, (user, target))
 
+    def test_a_source_archive(self):
+        """Without a checkout, and in one without git, what is not built is found all the same."""
+        path = os.environ["PATH"]
+        for checkout in (False, True):
+            with tempfile.TemporaryDirectory(prefix="millrace-tidy-") as root:
+                for name in (".git/a.c", "wire/a.c", "tests/policy/build/b.py", "build/c.c",
+                             "build-asan/d/e.c", "out/f.c", "wire/__pycache__/g.pyc"):
+                    if checkout or not name.startswith(".git"):
+                        os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+                        open(os.path.join(root, name), "w", encoding="utf-8").close()
+                try:
+                    os.environ["PATH"] = root if checkout else path
+                    self.assertEqual(Tree(root).files, ["tests/policy/build/b.py", "wire/a.c"])
+                finally:
+                    os.environ["PATH"] = path
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=1)

@@ -14,17 +14,32 @@ class Tree:
         self.files = self._list()
 
     def _list(self):
-        """What git knows or could know; in a folder without git, everything."""
-        done = subprocess.run(["git", "-c", f"safe.directory={self.root}", "ls-files", "-co",
-                               "--exclude-standard"], cwd=self.root, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, check=False)
-        top = os.path.exists(os.path.join(self.root, ".git"))
-        if done.returncode == 0 and top:
-            names = done.stdout.splitlines()
-        else:
-            names = [os.path.relpath(os.path.join(folder, name), self.root)
-                     for folder, _, found in os.walk(self.root) for name in found]
+        names = self._known_to_git() or self._walked()
         return sorted(n for n in names if os.path.isfile(os.path.join(self.root, n)))
+
+    def _known_to_git(self):
+        """What git knows or could know; None where this is no checkout, or git is not there."""
+        if not os.path.exists(os.path.join(self.root, ".git")):
+            return None
+        try:
+            done = subprocess.run(["git", "-c", f"safe.directory={self.root}", "ls-files", "-co",
+                                   "--exclude-standard"], cwd=self.root, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True, check=False)
+        except OSError:
+            return None
+        return done.stdout.splitlines() if done.returncode == 0 else None
+
+    def _walked(self):
+        """Every file of a source archive, but for what was built or run in it."""
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = [f for f in folders if not self._is_product(folder, f)]
+            yield from (os.path.relpath(os.path.join(folder, name), self.root) for name in files
+                        if not name.endswith(".pyc"))
+
+    def _is_product(self, folder, name):
+        at_the_top = folder == self.root
+        return name in (".git", "__pycache__") or (at_the_top and
+                                                   (name.startswith("build") or name == "out"))
 
     def with_end(self, *ends, under=None):
         return [f for f in self.files if f.endswith(ends) and (under is None or f.startswith(under))]

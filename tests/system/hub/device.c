@@ -5,6 +5,8 @@
 #include "appliance/cli/pki.h"
 #include "federation.h"
 
+#define AWAIT_TURNS 4
+
 static void draw(struct device *device)
 {
     const struct mr_layout *layout = &device->terms.layout;
@@ -41,6 +43,12 @@ void device_close(struct device *device)
     mr_h2_client_close(device->lead);
     free(device->q);
     free(device->share);
+}
+
+void device_reconnect(struct device *device)
+{
+    mr_h2_client_close(device->lead);
+    device->lead = federation_client(device->federation, device->stem, 0);
 }
 
 static void make_share(struct device *device, uint32_t attempt, const uint8_t *seed)
@@ -125,7 +133,7 @@ int device_put(struct device *device)
     return status;
 }
 
-struct mr_upload_status device_await(struct device *device, unsigned wait_ms)
+static struct mr_upload_status ask_status(struct device *device, unsigned wait_ms)
 {
     struct mr_h2_response response;
     struct mr_upload_status status = {MR_UPLOAD_RECEIVING, MR_REASON_NONE};
@@ -137,6 +145,18 @@ struct mr_upload_status device_await(struct device *device, unsigned wait_ms)
     assert_int_equal(
         mr_upload_status_decode(&status, (char *)response.body, response.length, &error), 0);
     mr_h2_response_fini(&response);
+    return status;
+}
+
+struct mr_upload_status device_await(struct device *device, unsigned wait_ms)
+{
+    struct mr_upload_status status = ask_status(device, wait_ms);
+    for (unsigned i = 1; wait_ms > 0 && i < AWAIT_TURNS; i++) {
+        if (status.state == MR_UPLOAD_COMMITTED || status.state == MR_UPLOAD_REFUSED) {
+            break;
+        }
+        status = ask_status(device, wait_ms);
+    }
     return status;
 }
 
@@ -163,6 +183,34 @@ void devices_close(struct device *devices, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         device_close(&devices[i]);
     }
+}
+
+uint64_t devices_begin(struct device *devices, unsigned count, struct federation *federation)
+{
+    const uint64_t round = federation_open_round(federation, NULL);
+    devices_open(devices, count, federation, round - 1);
+    return round;
+}
+
+void devices_upload(struct device *devices, unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        device_upload(&devices[i], 0);
+    }
+}
+
+void devices_commit(struct device *devices, unsigned first, unsigned end)
+{
+    devices_upload(devices, first, end);
+    for (unsigned i = first; i < end; i++) {
+        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
+    }
+}
+
+void devices_expect_published(struct device *devices, unsigned count, uint64_t round)
+{
+    federation_expect(devices[0].federation, round, "published", NULL);
+    devices_check_sum(devices, count, round);
 }
 
 void devices_check_sum(const struct device *devices, unsigned count, uint64_t round)

@@ -1,3 +1,4 @@
+/* federation.c - certificates, configuration, processes and files of the hubs. */
 #include "federation.h"
 
 #include <errno.h>
@@ -16,9 +17,8 @@
 #include "tests/unit/appliance/round/scratch.h"
 #include "appliance/cli/pki.h"
 #include "appliance/storage/files.h"
+#include "base/bytes.h"
 #include "wire/safetensors.h"
-
-#define ASK_MS 40000
 
 static void free_ports(uint16_t *ports, unsigned count)
 {
@@ -76,10 +76,9 @@ static void write_config(struct federation *federation, unsigned hub, const char
             "tasks:\n  - name: default\n    hubs: [%s]\n"
             "    initial_model_file: initial.safetensors\n    round:\n"
             "      cohort_min: 3\n      quorum: 4\n      deadline_ms: 120000\n"
-            "      weight_max: 10\n      commit_interval_ms: 20\n%s%s"
+            "      weight_max: 10\n      commit_interval_ms: 20\n      peer_timeout_ms: 20000\n%s"
             "hubs:\n",
-            hub, hub, hub, hub, hub, federation->ports[hub], list,
-            strstr(extra, "peer_timeout_ms") ? "" : "      peer_timeout_ms: 3000\n", extra);
+            hub, hub, hub, hub, hub, federation->ports[hub], list, extra);
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         fprintf(file,
                 "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"
@@ -134,11 +133,23 @@ void federation_close(struct federation *federation)
     free(federation);
 }
 
+void federation_edit(const struct federation *federation, unsigned hub, const char *edit)
+{
+    char command[4400];
+    snprintf(command, sizeof command, "sed -i '%s' '%s/hub-%u.yaml'", edit, federation->dir, hub);
+    assert_int_equal(system(command), 0);
+}
+
+void federation_run(struct federation *federation)
+{
+    federation_start(federation, 1);
+    federation_start(federation, 0);
+}
+
 int federation_setup(void **state)
 {
     struct federation *federation = federation_open("");
-    federation_start(federation, 1);
-    federation_start(federation, 0);
+    federation_run(federation);
     *state = federation;
     return 0;
 }
@@ -200,6 +211,12 @@ int federation_stop(struct federation *federation, unsigned hub, int signal)
     return federation_wait(federation, hub);
 }
 
+void federation_restart(struct federation *federation, unsigned hub)
+{
+    assert_int_equal(federation_stop(federation, hub, SIGKILL), -1);
+    federation_start(federation, hub);
+}
+
 int federation_wait(struct federation *federation, unsigned hub)
 {
     int status;
@@ -209,102 +226,7 @@ int federation_wait(struct federation *federation, unsigned hub)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
-
-struct mr_h2_client *federation_client(struct federation *federation, const char *stem,
-                                       unsigned hub)
-{
-    char ca[4096], certificate[4096], key[4096];
-    struct mr_h2_client *client;
-    struct mr_error error = {.text = ""};
-    snprintf(ca, sizeof ca, "%s/pki/ca.pem", federation->dir);
-    snprintf(certificate, sizeof certificate, "%s/pki/%s.pem", federation->dir, stem);
-    snprintf(key, sizeof key, "%s/pki/%s.key", federation->dir, stem);
-    const struct mr_h2_endpoint endpoint = {.host = "127.0.0.1",
-                                            .port = federation->ports[hub],
-                                            .hub_index = (uint16_t)hub,
-                                            .ca_file = ca,
-                                            .certificate_file = certificate,
-                                            .private_key_file = key};
-    if (mr_h2_client_open(&client, &endpoint, ASK_MS, &error) != MR_H2_OK) {
-        fail_msg("%s", error.text);
-    }
-    return client;
-}
-
-int federation_ask(struct mr_h2_client *client, const char *method, const char *path,
-                   const void *body, size_t length, struct mr_h2_response *response)
-{
-    struct mr_error error = {.text = ""};
-    if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL, body,
-                             length, 1 << 20, ASK_MS, response, &error) != MR_H2_OK) {
-        fail_msg("%s %s: %s", method, path, error.text);
-    }
-    return response->status;
-}
-
-int federation_json(struct federation *federation, const char *stem, unsigned hub,
-                    const char *method, const char *path, const char *body, json_t **answer)
-{
-    struct mr_h2_response response;
-    struct mr_h2_client *client = federation_client(federation, stem, hub);
-    const int status =
-        federation_ask(client, method, path, body, body ? strlen(body) : 0, &response);
-    *answer = json_loadb((char *)response.body, response.length, 0, NULL);
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
-    return status;
-}
-
-void federation_refused(struct federation *federation, const char *stem, unsigned hub,
-                        const char *method, const char *path, const void *body, size_t length,
-                        const char *code)
-{
-    struct mr_h2_response response;
-    struct mr_refusal refusal;
-    struct mr_error error = {.text = ""};
-    struct mr_h2_client *client = federation_client(federation, stem, hub);
-    const int status = federation_ask(client, method, path, body, length, &response);
-    if (mr_refusal_decode(&refusal, (char *)response.body, response.length, &error) != 0) {
-        fail_msg("%s %s: status %d, expected refusal %s", method, path, status, code);
-    }
-    assert_string_equal(refusal.name, code);
-    assert_int_equal(status, mr_refusal_status(refusal.code));
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
-}
-
-uint64_t federation_open_round(struct federation *federation, const char *overrides)
-{
-    json_t *answer;
-    const int status =
-        federation_json(federation, "operator", 0, "POST", "/v1/admin/rounds", overrides, &answer);
-    assert_int_equal(status, 200);
-    const uint64_t round = (uint64_t)json_integer_value(json_object_get(answer, "round"));
-    json_decref(answer);
-    return round;
-}
-
-json_t *federation_await(struct federation *federation, uint64_t round)
-{
-    char path[80];
-    json_t *answer;
-    snprintf(path, sizeof path, "/v1/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
-    assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer), 200);
-    return answer;
-}
-
-void federation_expect(struct federation *federation, uint64_t round, const char *state,
-                       const char *why)
-{
-    json_t *outcome = federation_await(federation, round);
-    const char *reason = json_string_value(json_object_get(outcome, "reason"));
-    assert_string_equal(json_string_value(json_object_get(outcome, "state")), state);
-    if (why && (!reason || !strstr(reason, why))) {
-        fail_msg("%s because of '%s', not of '%s'", state, reason ? reason : "nothing", why);
-    }
-    json_decref(outcome);
-}
+/* --- files ----------------------------------------------------------------------------------- */
 
 uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
                          size_t *length)
@@ -324,4 +246,33 @@ bool federation_has_file(struct federation *federation, unsigned hub, const char
     char path[4096];
     snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     return access(path, R_OK) == 0;
+}
+
+void federation_remove_file(const struct federation *federation, unsigned hub, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
+    unlink(path);
+}
+
+static void read_key(const struct federation *federation, unsigned hub, const char *end,
+                     uint8_t key[32])
+{
+    char path[4096], hex[65] = "";
+    snprintf(path, sizeof path, "%s/pki/hub-%u.sign.%s", federation->dir, hub, end);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%64s", hex), 1);
+    fclose(file);
+    assert_int_equal(mr_hex_decode(key, 32, hex), 0);
+}
+
+void federation_private_key(const struct federation *federation, unsigned hub, uint8_t key[32])
+{
+    read_key(federation, hub, "key", key);
+}
+
+void federation_public_key(const struct federation *federation, unsigned hub, uint8_t key[32])
+{
+    read_key(federation, hub, "pub", key);
 }

@@ -9,7 +9,6 @@
 
 #include "appliance/runtime/sandbox.h"
 #include "federation.h"
-#include "base/bytes.h"
 
 #define DEVICES 4
 
@@ -157,9 +156,8 @@ static void test_seeds_go(void **state)
     struct mr_upload_request requests[DEVICES];
     uint8_t seed[MR_SEED_BYTES];
     const pid_t helper = federation->hubs[1];
-    const uint64_t round = federation_open_round(federation, NULL);
+    const uint64_t round = devices_begin(devices, DEVICES, federation);
     for (unsigned i = 0; i < DEVICES; i++) {
-        device_open(&devices[i], federation, i, 0);
         device_seed(&devices[i], 0, &requests[i]);
     }
     memset(seed, 2 * 8 + 1, sizeof seed); /* of device 2, as device_seed makes it */
@@ -182,14 +180,8 @@ static void test_signing_keys(void **state)
 {
     struct federation *federation = *state;
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
-        char path[4096], hex[65] = "";
         uint8_t key[32];
-        snprintf(path, sizeof path, "%s/pki/hub-%u.sign.key", federation->dir, hub);
-        FILE *file = fopen(path, "r");
-        assert_non_null(file);
-        assert_int_equal(fscanf(file, "%64s", hex), 1);
-        fclose(file);
-        assert_int_equal(mr_hex_decode(key, sizeof key, hex), 0);
+        federation_private_key(federation, hub, key);
         const struct found found = search(federation->hubs[hub], key, sizeof key);
         print_message("hub %u: %u in locked pages, %u elsewhere\n", hub, found.guarded, found.bare);
         assert_true(found.guarded >= 1);

@@ -7,34 +7,6 @@
 #include "federation.h"
 #include "base/bytes.h"
 
-static void restart(struct federation *federation, unsigned hub)
-{
-    assert_int_equal(federation_stop(federation, hub, SIGKILL), -1);
-    federation_start(federation, hub);
-}
-
-/* The connection of a device is gone with its lead. */
-static void reconnect(struct device *device)
-{
-    mr_h2_client_close(device->lead);
-    device->lead = federation_client(device->federation, device->stem, 0);
-}
-
-/* Published with exactly these devices, and the sum is theirs on both hubs. */
-static void expect_published(struct federation *federation, uint64_t round,
-                             const struct device *devices, unsigned count)
-{
-    federation_expect(federation, round, "published", NULL);
-    devices_check_sum(devices, count, round);
-}
-
-static void begin(struct federation *federation, struct device *devices, unsigned count,
-                  uint64_t *round)
-{
-    *round = federation_open_round(federation, NULL);
-    devices_open(devices, count, federation, *round - 1);
-}
-
 /* --- the lead -------------------------------------------------------------------------------- */
 
 static void test_lead_killed_with_some_committed(void **state)
@@ -42,17 +14,13 @@ static void test_lead_killed_with_some_committed(void **state)
     struct federation *federation = *state;
     struct device devices[4];
     struct mr_upload_request request;
-    uint64_t round;
-    begin(federation, devices, 4, &round);
-    for (unsigned i = 0; i < 2; i++) {
-        device_upload(&devices[i], 0);
-        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
-    }
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_commit(devices, 0, 2);
     device_seed(&devices[2], 0, &request);
     assert_int_equal(device_request(&devices[2], &request, NULL), 200); /* granted, never sent */
-    restart(federation, 0);
+    federation_restart(federation, 0);
     for (unsigned i = 0; i < 4; i++) {
-        reconnect(&devices[i]);
+        device_reconnect(&devices[i]);
     }
     /* Those that were told hear the same again and have nothing to send; a new attempt is no way
      * to be counted twice. */
@@ -73,14 +41,14 @@ static void test_lead_killed_with_some_committed(void **state)
     for (unsigned i = 2; i < 4; i++) {
         assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
     }
-    expect_published(federation, round, devices, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
 static void expect_status(struct device *device, enum mr_upload_state state,
                           enum mr_upload_reason reason)
 {
-    reconnect(device);
+    device_reconnect(device);
     const struct mr_upload_status status = device_await(device, 0);
     assert_int_equal(status.state, state);
     assert_int_equal(status.reason, reason);
@@ -92,30 +60,27 @@ static void test_lead_killed_in_the_round_after(void **state)
     struct federation *federation = *state;
     struct device before[5], devices[4];
     struct mr_upload_request request;
-    uint64_t round;
-    begin(federation, before, 5, &round);
+    uint64_t round = devices_begin(before, 5, federation);
     device_seed(&before[4], 0, &request);
     assert_int_equal(device_request(&before[4], &request, NULL), 200); /* granted, never sent */
-    for (unsigned i = 0; i < 4; i++) {
-        device_upload(&before[i], 0);
-    }
-    expect_published(federation, round, before, 4);
+    devices_upload(before, 0, 4);
+    devices_expect_published(before, 4, round);
     for (unsigned lives = 0; lives < 2; lives++) { /* the round is the last one, then it is not */
-        restart(federation, 0);
+        federation_restart(federation, 0);
         for (unsigned i = 0; i < 4; i++) {
             expect_status(&before[i], MR_UPLOAD_COMMITTED, MR_REASON_NONE);
         }
         expect_status(&before[4], MR_UPLOAD_REFUSED, MR_REASON_CLOSED);
         if (lives == 0) {
-            begin(federation, devices, 4, &round);
+            round = devices_begin(devices, 4, federation);
         }
     }
     devices_close(before, 5);
     for (unsigned i = 0; i < 4; i++) {
-        reconnect(&devices[i]);
+        device_reconnect(&devices[i]);
         device_upload(&devices[i], 0);
     }
-    expect_published(federation, round, devices, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
@@ -124,24 +89,21 @@ static void test_lead_killed_after_the_freeze(void **state)
 {
     struct federation *federation = *state;
     struct device devices[4];
-    uint64_t round;
-    begin(federation, devices, 4, &round);
-    for (unsigned i = 0; i < 3; i++) {
-        device_upload(&devices[i], 0);
-    }
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_upload(devices, 0, 3);
     struct mr_upload_request request;
     device_seed(&devices[3], 0, &request);
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
     assert_int_equal(device_request(&devices[3], &request, NULL), 200);
     assert_int_equal(device_put(&devices[3]), 202);
     assert_int_equal(device_await(&devices[3], 20000).state, MR_UPLOAD_COMMITTED);
-    restart(federation, 0);
+    federation_restart(federation, 0);
     federation_start(federation, 1);
-    expect_published(federation, round, devices, 4);
-    reconnect(&devices[0]); /* and it is known how every upload ended */
+    devices_expect_published(devices, 4, round);
+    device_reconnect(&devices[0]); /* and it is known how every upload ended */
     assert_int_equal(device_await(&devices[0], 0).state, MR_UPLOAD_COMMITTED);
-    restart(federation, 0);
-    reconnect(&devices[0]);
+    federation_restart(federation, 0);
+    device_reconnect(&devices[0]);
     assert_int_equal(device_await(&devices[0], 0).state, MR_UPLOAD_COMMITTED);
     devices_close(devices, 4);
 }
@@ -152,14 +114,11 @@ static void test_helper_killed_while_admitting(void **state)
 {
     struct federation *federation = *state;
     struct device devices[4];
-    uint64_t round;
-    begin(federation, devices, 4, &round);
-    for (unsigned i = 0; i < 3; i++) {
-        device_upload(&devices[i], 0);
-    }
-    restart(federation, 1);
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_upload(devices, 0, 3);
+    federation_restart(federation, 1);
     device_upload(&devices[3], 0);
-    expect_published(federation, round, devices, 4);
+    devices_expect_published(devices, 4, round);
     /* Its seeds are gone from the disk: what is left is the journal of a round that is over. An
      * orderly end, as nobody waits for that to be written down. */
     assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
@@ -179,32 +138,19 @@ static void test_both_killed_in_every_round(void **state)
     struct federation *federation = *state;
     for (unsigned turn = 0; turn < 3; turn++) {
         struct device devices[4];
-        uint64_t round;
-        begin(federation, devices, 4, &round);
-        for (unsigned i = 0; i <= turn; i++) {
-            device_upload(&devices[i], 0);
-            assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
-        }
+        const uint64_t round = devices_begin(devices, 4, federation);
+        devices_commit(devices, 0, turn + 1);
         assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
         assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
         federation_start(federation, 0);
         federation_start(federation, 1);
         for (unsigned i = 0; i < 4; i++) {
-            reconnect(&devices[i]);
+            device_reconnect(&devices[i]);
         }
-        for (unsigned i = turn + 1; i < 4; i++) {
-            device_upload(&devices[i], 0);
-        }
-        expect_published(federation, round, devices, 4);
+        devices_upload(devices, turn + 1, 4);
+        devices_expect_published(devices, 4, round);
         devices_close(devices, 4);
     }
-}
-
-static void remove_file(struct federation *federation, unsigned hub, const char *name)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
-    unlink(path);
 }
 
 /* The journal is lost: the round is void with a reason of its own, the next one is not harmed. */
@@ -212,19 +158,15 @@ static void test_helper_without_its_journal(void **state)
 {
     struct federation *federation = *state;
     struct device devices[4], lost[5];
-    uint64_t round;
-    begin(federation, lost, 5, &round);
-    for (unsigned i = 0; i < 3; i++) {
-        device_upload(&lost[i], 0);
-        assert_int_equal(device_await(&lost[i], 20000).state, MR_UPLOAD_COMMITTED);
-    }
+    uint64_t round = devices_begin(lost, 5, federation);
+    devices_commit(lost, 0, 3);
     struct mr_upload_request request;
     device_seed(&lost[4], 0, &request);
     assert_int_equal(device_request(&lost[4], &request, NULL), 200); /* granted, never sent */
     device_seed(&lost[3], 0, &request);
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
-    remove_file(federation, 1, "journal-0");
-    remove_file(federation, 1, "journal-1");
+    federation_remove_file(federation, 1, "journal-0");
+    federation_remove_file(federation, 1, "journal-1");
     federation_start(federation, 1);
     struct mr_seed_request seed = {.attempt = 0};
     char *body = mr_seed_request_encode(&seed);
@@ -235,18 +177,18 @@ static void test_helper_without_its_journal(void **state)
     assert_int_equal(device_put(&lost[3]), 202);
     federation_expect(federation, round, "void", "round_lost");
     assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
-    begin(federation, devices, 4, &round);
-    restart(federation, 0); /* it knows of the void round from its record */
+    round = devices_begin(devices, 4, federation);
+    federation_restart(federation, 0); /* it knows of the void round from its record */
     for (unsigned i = 0; i < 4; i++) {
         expect_status(&lost[i], MR_UPLOAD_COMMITTED, MR_REASON_NONE); /* as they were told */
     }
     expect_status(&lost[4], MR_UPLOAD_REFUSED, MR_REASON_VOID);
     devices_close(lost, 5);
     for (unsigned i = 0; i < 4; i++) {
-        reconnect(&devices[i]);
+        device_reconnect(&devices[i]);
         device_upload(&devices[i], 0);
     }
-    expect_published(federation, round, devices, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
@@ -260,17 +202,15 @@ static void test_lead_killed_before_the_record(void **state)
     size_t length;
     char first[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(first, federation->model_hash, MR_HASH_BYTES);
-    begin(federation, devices, 4, &round);
-    for (unsigned i = 0; i < 4; i++) {
-        device_upload(&devices[i], 0);
-    }
-    expect_published(federation, round, devices, 4);
+    round = devices_begin(devices, 4, federation);
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
-    remove_file(federation, 0, "rounds/1.json");
-    remove_file(federation, 1, "journal-0");
-    remove_file(federation, 1, "journal-1");
+    federation_remove_file(federation, 0, "rounds/1.json");
+    federation_remove_file(federation, 1, "journal-0");
+    federation_remove_file(federation, 1, "journal-1");
     federation_start(federation, 0);
     federation_start(federation, 1);
     federation_expect(federation, round, "void", "round_lost");
@@ -278,13 +218,11 @@ static void test_lead_killed_before_the_record(void **state)
     assert_memory_equal(current, first, sizeof first - 1);
     free(current);
     assert_false(federation_has_file(federation, 0, "rounds/1.sum"));
-    begin(federation, devices, 4, &round);
+    round = devices_begin(devices, 4, federation);
     assert_memory_equal(devices[0].terms.announcement.model_hash, federation->model_hash,
                         MR_HASH_BYTES);
-    for (unsigned i = 0; i < 4; i++) {
-        device_upload(&devices[i], 0);
-    }
-    expect_published(federation, round, devices, 4);
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
@@ -321,7 +259,7 @@ static void test_helper_with_a_full_disk(void **state)
     assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
     federation->file_limit = 700; /* enough for the terms and a few seeds */
     federation_start(federation, 1);
-    begin(federation, devices, FEDERATION_DEVICES, &round);
+    round = devices_begin(devices, FEDERATION_DEVICES, federation);
     while (receipts < FEDERATION_DEVICES && gets_receipt(&devices[receipts])) {
         receipts++;
     }
@@ -329,10 +267,9 @@ static void test_helper_with_a_full_disk(void **state)
     assert_int_equal(federation_wait(federation, 1), 1);
     federation->file_limit = 0;
     federation_start(federation, 1);
-    for (unsigned i = 0; i < 4; i++) { /* the same seeds: nothing contradicts the journal */
-        device_upload(&devices[i], 0);
-    }
-    expect_published(federation, round, devices, 4);
+    /* the same seeds: nothing contradicts the journal */
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, FEDERATION_DEVICES);
 }
 
@@ -340,28 +277,11 @@ static void test_helper_with_a_full_disk(void **state)
 static int open_impatient(void **state)
 {
     struct federation *federation = federation_open("");
-    char command[4400];
-    snprintf(command, sizeof command,
-             "sed -i 's/peer_timeout_ms: 3000/peer_timeout_ms: 300\\n      lead_grace_ms: 1200/' "
-             "'%s/hub-1.yaml'",
-             federation->dir);
-    assert_int_equal(system(command), 0);
-    federation_start(federation, 1);
-    federation_start(federation, 0);
+    federation_edit(federation, 1,
+                    "s/peer_timeout_ms: .*/peer_timeout_ms: 300\\n      lead_grace_ms: 1200/");
+    federation_run(federation);
     *state = federation;
     return 0;
-}
-
-/* A sample of a hub's metrics. */
-static bool has_metric(struct federation *federation, unsigned hub, const char *line)
-{
-    struct mr_h2_response response;
-    struct mr_h2_client *client = federation_client(federation, "operator", hub);
-    assert_int_equal(federation_ask(client, "GET", "/metrics", NULL, 0, &response), 200);
-    const bool has = memmem(response.body, response.length, line, strlen(line)) != NULL;
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
-    return has;
 }
 
 /* Opens a round and kills the lead when three devices are committed, then waits until the helper
@@ -379,13 +299,12 @@ static bool leave_a_round(struct federation *federation, unsigned deadline_ms, u
     }
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
     devices_close(devices, 3);
-    while (
-        !has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"void\"} 1\n") &&
-        !has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"done\"} 1\n")) {
+    while (!federation_has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1") &&
+           !federation_has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1")) {
         usleep(50000);
     }
-    return has_metric(federation, 1,
-                      "millrace_helper_rounds_total{task=\"default\",outcome=\"lead_gone\"} 1\n");
+    return federation_has_metric(federation, 1,
+                                 "millrace_helper_rounds_total{outcome=\"lead_gone\"} 1");
 }
 
 /* The helper does not wait for ever: it wipes its journal, and says so to a lead that comes back
@@ -405,17 +324,15 @@ static void test_lead_gone_for_too_long(void **state)
            federation_has_file(federation, 1, "journal-1")) {
         usleep(10000);
     }
-    restart(federation, 1);
+    federation_restart(federation, 1);
     federation_start(federation, 0);
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
     assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "lead gone"));
     json_decref(outcome);
-    begin(federation, devices, 4, &round);
-    for (unsigned i = 0; i < 4; i++) {
-        device_upload(&devices[i], 0);
-    }
-    expect_published(federation, round, devices, 4);
+    round = devices_begin(devices, 4, federation);
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 

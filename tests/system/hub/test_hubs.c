@@ -8,7 +8,6 @@
 
 #include "appliance/cli/pki.h"
 #include "federation.h"
-#include "base/bytes.h"
 
 /* --- whole rounds ---------------------------------------------------------------------------- */
 
@@ -19,11 +18,8 @@ static void run_round(struct federation *federation, uint64_t after)
     assert_int_equal(round, after + 1);
     for (unsigned i = 0; i < 4; i++) {
         device_open(&devices[i], federation, i, after);
-        device_upload(&devices[i], 0);
     }
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
-    }
+    devices_commit(devices, 0, 4);
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
     assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
@@ -69,7 +65,7 @@ static void test_one_short_releases_nothing_anywhere(void **state)
 {
     struct federation *federation = *state;
     struct device devices[2];
-    const uint64_t round = federation_open_round(federation, "{\"deadline_ms\": 5000}");
+    const uint64_t round = federation_open_round(federation, "{\"deadline_ms\": 10000}");
     for (unsigned i = 0; i < 2; i++) {
         device_open(&devices[i], federation, i, 0);
         device_upload(&devices[i], 0);
@@ -79,20 +75,7 @@ static void test_one_short_releases_nothing_anywhere(void **state)
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }
     devices_close(devices, 2);
-    json_t *status;
-    const char *helper_state = "";
-    for (unsigned i = 0; i < 100 && strcmp(helper_state, "void") != 0; i++) {
-        assert_int_equal(
-            federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status), 200);
-        helper_state =
-            strcmp(json_string_value(json_object_get(json_object_get(status, "helper"), "state")),
-                   "void") == 0
-                ? "void"
-                : "";
-        json_decref(status);
-        usleep(20000);
-    }
-    assert_string_equal(helper_state, "void");
+    federation_await_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1");
     /* The next round is not harmed. */
     run_round(federation, 1);
 }
@@ -103,8 +86,7 @@ static void test_attempts(void **state)
     struct device devices[4];
     struct mr_upload_request request;
     char code[40];
-    const uint64_t round = federation_open_round(federation, NULL);
-    devices_open(devices, 4, federation, 0);
+    const uint64_t round = devices_begin(devices, 4, federation);
     device_seed(&devices[0], 0, &request);
     assert_int_equal(device_request(&devices[0], &request, code), 200);
     const uint64_t first = devices[0].grant.upload_id;
@@ -118,11 +100,8 @@ static void test_attempts(void **state)
     assert_int_equal(device_request(&devices[0], &request, code), 409);
     assert_string_equal(code, "already_counted");
     device_seed(&devices[0], 1, &request); /* the share as sent, for the sum */
-    for (unsigned i = 1; i < 4; i++) {
-        device_upload(&devices[i], 0);
-    }
-    federation_expect(federation, round, "published", NULL);
-    devices_check_sum(devices, 4, round);
+    devices_upload(devices, 1, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
@@ -164,10 +143,9 @@ static void test_disk_that_takes_no_more(void **state)
     for (unsigned i = 0; i < 4; i++) {
         device_open(&devices[i], federation, i, 0);
         assert_int_equal(devices[i].terms.announcement.round, round);
-        device_upload(&devices[i], 0);
     }
-    federation_expect(federation, round, "published", NULL);
-    devices_check_sum(devices, 4, round);
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
     devices_close(devices, 4);
 }
 
@@ -175,19 +153,15 @@ static void test_rounds_by_themselves(void **state)
 {
     struct federation *federation = federation_open("      automatic: true\n");
     (void)state;
-    federation_start(federation, 1);
-    federation_start(federation, 0);
+    federation_run(federation);
     for (uint64_t round = 1; round <= 2; round++) {
         struct device devices[4];
         for (unsigned i = 0; i < 4; i++) {
             device_open(&devices[i], federation, i, round - 1);
             assert_int_equal(devices[i].terms.announcement.round, round);
-            device_upload(&devices[i], 0);
         }
-        for (unsigned i = 0; i < 4; i++) {
-            assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
-            device_close(&devices[i]);
-        }
+        devices_commit(devices, 0, 4);
+        devices_close(devices, 4);
     }
     federation_close(federation);
 }
@@ -211,30 +185,13 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
     struct mr_error error = {.text = ""};
     memcpy(announcement.model_hash, federation->model_hash, MR_HASH_BYTES);
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
-        char path[4096], hex[65] = "";
-        snprintf(path, sizeof path, "%s/pki/hub-%u.sign.pub", federation->dir, i);
-        FILE *file = fopen(path, "r");
-        assert_non_null(file);
-        assert_int_equal(fscanf(file, "%64s", hex), 1);
-        fclose(file);
         announcement.hubs[i].index = (uint16_t)i;
         snprintf(announcement.hubs[i].name, sizeof announcement.hubs[i].name, "hub-%u", i);
-        assert_int_equal(mr_hex_decode(announcement.hubs[i].public_key, 32, hex), 0);
+        federation_public_key(federation, i, announcement.hubs[i].public_key);
     }
     const size_t length = mr_announcement_encode(bytes, &announcement);
     assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
     return length;
-}
-
-static void lead_key(struct federation *federation, uint8_t key[32])
-{
-    char path[4096], hex[65] = "";
-    snprintf(path, sizeof path, "%s/pki/hub-0.sign.key", federation->dir);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%64s", hex), 1);
-    fclose(file);
-    assert_int_equal(mr_hex_decode(key, 32, hex), 0);
 }
 
 static size_t freeze_body(struct federation *federation, uint8_t *body,
@@ -249,7 +206,7 @@ static size_t freeze_body(struct federation *federation, uint8_t *body,
     }
     mr_included_sort(entries, count);
     const size_t length = mr_included_encode(body, entries, count);
-    lead_key(federation, key);
+    federation_private_key(federation, 0, key);
     assert_int_equal(mr_commitment_sign(&commitment, terms->hash, key), 0);
     mr_commitment_encode(body + length, &commitment);
     return length + MR_COMMITMENT_BYTES;
@@ -295,8 +252,7 @@ static void test_helper_is_asked_twice(void **state)
 
     /* A helper that was killed still knows what it signed. */
     mr_h2_client_close(lead);
-    federation_stop(federation, 1, SIGKILL);
-    federation_start(federation, 1);
+    federation_restart(federation, 1);
     length = propose(federation, bytes, 40, 200.0f, &terms);
     federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
                        "wrong_announcement");
@@ -313,9 +269,14 @@ static void test_helper_away(void **state)
 {
     struct federation *federation = *state;
     assert_int_equal(federation_stop(federation, 1, SIGKILL), -1);
+    assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
+    federation_edit(federation, 0, "s/peer_timeout_ms: 20000/peer_timeout_ms: 1000/");
+    federation_start(federation, 0);
     federation_expect(federation, federation_open_round(federation, NULL), "void",
                       "hub 1 (hub-1), propose");
-    federation_start(federation, 1);
+    assert_int_equal(federation_stop(federation, 0, SIGTERM), 0); /* a busy helper has its time */
+    federation_edit(federation, 0, "s/peer_timeout_ms: 1000/peer_timeout_ms: 20000/");
+    federation_run(federation);
     run_round(federation, 1);
 }
 
@@ -372,7 +333,8 @@ static void test_end_in_the_middle(void **state)
         mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
         _exit(0);
     }
-    usleep(100000);
+    /* The poll, and the request for the metrics themselves. */
+    federation_await_metric(federation, 0, "millrace_control_requests 2");
     assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
     assert_int_equal(federation_stop(federation, 1, SIGINT), 0);
     kill(waiter, SIGKILL);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "appliance/cli/pki.h"
 #include "federation.h"
@@ -32,34 +31,20 @@ static int open_both(void **state)
 {
     struct federation *federation = federation_open("");
     take_back(federation, "device-005", "xx");
-    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
-        char command[8400];
-        snprintf(command, sizeof command,
-                 "sed -i 's|^identity:|identity:\\n  revocation_file: pki/revoked-%u.pem|' "
-                 "'%s/hub-%u.yaml'",
-                 hub, federation->dir, hub);
-        assert_int_equal(system(command), 0);
-    }
-    federation_start(federation, 1);
-    federation_start(federation, 0);
+    federation_edit(federation, 0,
+                    "s|^identity:|identity:\\n  revocation_file: pki/revoked-0.pem|");
+    federation_edit(federation, 1,
+                    "s|^identity:|identity:\\n  revocation_file: pki/revoked-1.pem|");
+    federation_run(federation);
     *state = federation;
     return 0;
 }
 
 static void await_list(struct federation *federation, unsigned hub, unsigned wanted)
 {
-    char line[80];
-    snprintf(line, sizeof line, "\nmillrace_control_revoked_certificates %u\n", wanted);
-    for (bool there = false; !there;) {
-        const struct timespec pause = {.tv_nsec = 50000000}; /* operators' requests are limited */
-        struct mr_h2_response response;
-        struct mr_h2_client *client = federation_client(federation, "operator", hub);
-        assert_int_equal(federation_ask(client, "GET", "/metrics", NULL, 0, &response), 200);
-        there = strstr((char *)response.body, line) != NULL;
-        mr_h2_response_fini(&response);
-        mr_h2_client_close(client);
-        nanosleep(&pause, NULL);
-    }
+    char sample[80];
+    snprintf(sample, sizeof sample, "millrace_control_revoked_certificates %u", wanted);
+    federation_await_metric(federation, hub, sample);
 }
 
 /* SIGHUP, and then the metric that says how many certificates the list in use has. */
@@ -71,19 +56,11 @@ static void reload(struct federation *federation, unsigned hub, unsigned wanted)
 
 static int try_connect(const struct federation *federation, const char *stem, unsigned hub)
 {
-    char ca[4096], certificate[4096], key[4096];
+    struct federation_paths paths;
     struct mr_h2_client *client = NULL;
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
-    snprintf(ca, sizeof ca, "%s/pki/ca.pem", federation->dir);
-    snprintf(certificate, sizeof certificate, "%s/pki/%s.pem", federation->dir, stem);
-    snprintf(key, sizeof key, "%s/pki/%s.key", federation->dir, stem);
-    const struct mr_h2_endpoint endpoint = {.host = "127.0.0.1",
-                                            .port = federation->ports[hub],
-                                            .hub_index = (uint16_t)hub,
-                                            .ca_file = ca,
-                                            .certificate_file = certificate,
-                                            .private_key_file = key};
+    const struct mr_h2_endpoint endpoint = federation_endpoint(federation, &paths, stem, hub);
     int result = mr_h2_client_open(&client, &endpoint, 20000, &error);
     if (result == MR_H2_OK) { /* in TLS 1.3 the server's word on us comes after our handshake */
         result = mr_h2_client_request(client, "GET", "/v1/nothing", NULL, NULL, 0, 1000, 20000,
@@ -127,8 +104,7 @@ static void test_before_the_upload(void **state)
     struct mr_upload_request request;
     struct mr_h2_response response;
     struct mr_error error;
-    const uint64_t round = federation_open_round(federation, NULL);
-    devices_open(devices, 5, federation, 0);
+    const uint64_t round = devices_begin(devices, 5, federation);
     device_seed(&devices[0], 0, &request);
     assert_int_equal(device_request(&devices[0], &request, NULL), 200); /* granted, not sent */
     take_back(federation, "device-000", "xx");
@@ -138,9 +114,7 @@ static void test_before_the_upload(void **state)
                                               NULL, 0, 4096, 20000, &response, &error),
                          MR_H2_OK); /* its connection was ended */
     assert_int_equal(try_connect(federation, "device-000", 1), MR_H2_REFUSED);
-    for (unsigned i = 1; i < 5; i++) {
-        device_upload(&devices[i], 0);
-    }
+    devices_upload(devices, 1, 5);
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "published");
     assert_int_equal(json_integer_value(json_object_get(outcome, "included")), 4);
@@ -154,15 +128,10 @@ static void run_with_one_taken_back(struct federation *federation, bool killed, 
                                     const char *why)
 {
     struct device devices[4];
-    const uint64_t round = federation_open_round(federation, NULL);
-    devices_open(devices, 3, federation, 0);
-    for (unsigned i = 0; i < 3; i++) {
-        device_upload(&devices[i], 0);
-        assert_int_equal(device_await(&devices[i], 20000).state, MR_UPLOAD_COMMITTED);
-    }
+    const uint64_t round = devices_begin(devices, 3, federation);
+    devices_commit(devices, 0, 3);
     for (unsigned hub = 0; killed && hub < FEDERATION_HUBS; hub++) {
-        federation_stop(federation, hub, SIGKILL);
-        federation_start(federation, hub);
+        federation_restart(federation, hub);
     }
     take_back(federation, "device-001", lists);
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {

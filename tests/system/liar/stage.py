@@ -24,6 +24,7 @@ DIMENSION = 300
 DEVICES = 6
 COHORT_MIN = 3
 PEER_TIMEOUT_MS = 5000
+BUSY_S = 60 # a hub that is busy for longer is stuck
 
 
 def b64(data):
@@ -128,12 +129,17 @@ hubs:
         return Client(self.ports[self.real], self.pki, stem)
 
     def ask(self, stem, *words):
-        """One request over a connection of its own."""
-        client = self.client(stem)
-        try:
-            return client.ask(*words)
-        finally:
-            client.close()
+        """One request over a connection of its own; comes back where the hub is busy."""
+        limit = time.monotonic() + BUSY_S
+        while True:
+            client = self.client(stem)
+            try:
+                answer = client.ask(*words)
+            finally:
+                client.close()
+            if answer.status not in (429, 503) or time.monotonic() > limit:
+                return answer
+            time.sleep(answer.json()["retry_after_ms"] / 1000)
 
     def released(self):
         """Every sum and model on the real hub's disk."""

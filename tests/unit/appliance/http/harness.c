@@ -1,15 +1,11 @@
+/* harness.c - the server under test: its certificates, handlers and thread. */
 #include "tests/unit/appliance/http/harness.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <openssl/err.h>
 
 static void pause_ms(long ms)
 {
@@ -28,7 +24,7 @@ static void issue(const char *dir, const char *stem, const char *const *uris, un
     assert_int_equal(mr_pki_issue(dir, &leaf, &error), 0);
 }
 
-void harness_make_certificates(struct harness *harness)
+static void make_certificates(struct harness *harness)
 {
     static const char *const uris[] = {"urn:millrace:device:00000000000000000000000000000001",
                                        "urn:millrace:operator:two"};
@@ -52,7 +48,7 @@ void harness_make_certificates(struct harness *harness)
     issue(harness->dir, "early", uris, 1, 3600, 7200);
 }
 
-void harness_remove_certificates(struct harness *harness)
+static void remove_certificates(struct harness *harness)
 {
     char command[192];
     snprintf(command, sizeof command, "rm -rf '%s' '%s'", harness->dir, harness->foreign);
@@ -179,10 +175,12 @@ struct mr_server_config harness_config(const struct harness *harness)
         .ca_file = ca,
         .certificate_file = certificate,
         .private_key_file = key,
+        .trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
+        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
         .connections_max = 256,
         .streams_max = 16,
         .bodies_bytes_max = 64 * 1024 * 1024,
-        .handshake_timeout_ms = 10000,
+        .handshake_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
         .handshakes_max = 256,
     };
@@ -304,95 +302,32 @@ void harness_await(const atomic_uint *counter, unsigned value)
     assert_int_equal(atomic_load(counter), value);
 }
 
-/* --- clients */
-
-struct mr_h2_endpoint harness_endpoint(const struct harness *harness, struct paths *paths,
-                                       const char *dir, const char *stem)
-{
-    snprintf(paths->ca, sizeof paths->ca, "%s/ca.pem", harness->dir);
-    snprintf(paths->certificate, sizeof paths->certificate, "%s/%s.pem", dir, stem);
-    snprintf(paths->key, sizeof paths->key, "%s/%s.key", dir, stem);
-    return (struct mr_h2_endpoint){.host = "127.0.0.1",
-                                   .port = mr_server_port(harness->server),
-                                   .hub_index = 0,
-                                   .ca_file = paths->ca,
-                                   .certificate_file = paths->certificate,
-                                   .private_key_file = paths->key};
-}
-
-struct mr_h2_client *harness_client(const struct harness *harness, const char *stem)
-{
-    struct paths paths;
-    struct mr_error error = {""};
-    struct mr_h2_client *client = NULL;
-    const struct mr_h2_endpoint endpoint = harness_endpoint(harness, &paths, harness->dir, stem);
-    if (mr_h2_client_open(&client, &endpoint, WAIT_MS, &error) != MR_H2_OK) {
-        fail_msg("%s", error.text);
-    }
-    return client;
-}
-
-void harness_ask(struct mr_h2_client *client, const char *method, const char *path,
-                 const void *body, size_t length, struct mr_h2_response *response)
-{
-    struct mr_error error = {""};
-    if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL, body,
-                             length, 2 * BIG_BYTES, WAIT_MS, response, &error) != MR_H2_OK) {
-        fail_msg("%s %s: %s", method, path, error.text);
-    }
-}
-
-void bare_open(struct bare *bare, const struct harness *harness, const char *dir, const char *stem,
-               int version)
-{
-    static const uint8_t h2[] = {2, 'h', '2'};
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(mr_server_port(harness->server)),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    bare->context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(bare->context, version);
-    SSL_CTX_set_alpn_protos(bare->context, h2, sizeof h2);
-    if (stem) {
-        struct paths paths;
-        (void)harness_endpoint(harness, &paths, dir, stem);
-        assert_int_equal(SSL_CTX_use_certificate_chain_file(bare->context, paths.certificate), 1);
-        assert_int_equal(SSL_CTX_use_PrivateKey_file(bare->context, paths.key, SSL_FILETYPE_PEM),
-                         1);
-    }
-    bare->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(bare->fd, (const struct sockaddr *)&address, sizeof address), 0);
-    bare->ssl = SSL_new(bare->context);
-    SSL_set_fd(bare->ssl, bare->fd);
-    ERR_clear_error();
-    (void)SSL_connect(bare->ssl); /* that it fails may be the point */
-}
-
-void bare_close(struct bare *bare)
-{
-    SSL_free(bare->ssl);
-    SSL_CTX_free(bare->context);
-    close(bare->fd);
-}
-
-bool bare_drain(struct bare *bare)
-{
-    char data[16384];
-    ERR_clear_error();
-    while (SSL_read(bare->ssl, data, sizeof data) > 0) {
-    }
-    const unsigned long code = ERR_peek_last_error();
-    ERR_clear_error();
-    return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET;
-}
-
 /* --- for every test -------------------------------------------------------------------------- */
 
 struct harness rig;
 
+/* Set fields replace the defaults. */
+static void apply(struct mr_server_config *config, const struct mr_server_config *changes)
+{
+#define APPLY(field) config->field = changes->field ? changes->field : config->field
+    APPLY(connections_max);
+    APPLY(identity_connections_max);
+    APPLY(bodies_bytes_max);
+    APPLY(handshake_timeout_ms);
+    APPLY(idle_timeout_ms);
+    APPLY(handshakes_max);
+    APPLY(source_connections_rate);
+    APPLY(source_requests_rate);
+    APPLY(identity_requests_rate);
+#undef APPLY
+}
+
 int harness_set_up(void **state)
 {
-    const struct mr_server_config config = harness_config(&rig);
-    (void)state;
+    struct mr_server_config config = harness_config(&rig);
+    if (*state) {
+        apply(&config, *state);
+    }
     harness_start(&rig, &config);
     return 0;
 }
@@ -404,12 +339,10 @@ int harness_tear_down(void **state)
     return 0;
 }
 
-void harness_assert_serves(const struct harness *harness)
+int harness_run_tests(const char *name, const struct CMUnitTest *tests, size_t count)
 {
-    struct mr_h2_client *client = harness_client(harness, "device-001");
-    struct mr_h2_response response;
-    harness_ask(client, "GET", "/nothing", NULL, 0, &response);
-    assert_int_equal(response.status, 204);
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(client);
+    make_certificates(&rig);
+    const int failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+    remove_certificates(&rig);
+    return failed;
 }

@@ -43,14 +43,19 @@ struct harness {
     atomic_uint progress; /* how often /slow heard of its body */
 };
 
-/* The one that a test program uses, and for cmocka: it runs with the defaults, and ends. */
+/* The one that a test program uses, and for cmocka: it runs with the defaults and what *state, a
+ * struct mr_server_config or NULL, has otherwise (fields that are not 0); and ends. */
 extern struct harness rig;
 int harness_set_up(void **state);
 int harness_tear_down(void **state);
+#define HARNESS_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
+#define HARNESS_TEST_WITH(name, ...)                                                               \
+    cmocka_unit_test_prestate_setup_teardown(name, harness_set_up, harness_tear_down,              \
+                                             (&(struct mr_server_config){__VA_ARGS__}))
 
-/* Once per program: the folders with certificates. */
-void harness_make_certificates(struct harness *harness);
-void harness_remove_certificates(struct harness *harness);
+/* All of a program's tests, with certificates made for them; what main returns. */
+#define harness_run(tests) harness_run_tests(#tests, tests, sizeof tests / sizeof *tests)
+int harness_run_tests(const char *name, const struct CMUnitTest *tests, size_t count);
 
 /* The defaults of every test; change what matters and start. */
 struct mr_server_config harness_config(const struct harness *harness);
@@ -81,6 +86,9 @@ void harness_ask(struct mr_h2_client *client, const char *method, const char *pa
 
 /* A decent client is served. */
 void harness_assert_serves(const struct harness *harness);
+
+/* A TCP connection, on which nothing was said. */
+int harness_connect(const struct harness *harness);
 
 /* A bare TLS connection (blocking socket) with a certificate (stem NULL: none), for what no decent
  * client does. The handshake is done as far as the client's side goes. */

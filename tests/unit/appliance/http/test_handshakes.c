@@ -116,20 +116,10 @@ static void tls_1_2_is_refused(void **state)
     bare_close(&bare);
 }
 
-static int connect_plainly(void)
-{
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(mr_server_port(rig.server)),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
 static void no_tls_at_all_is_refused(void **state)
 {
     (void)state;
-    const int fd = connect_plainly();
+    const int fd = harness_connect(&rig);
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
     harness_await_metric(&rig, FAILURES("protocol"), 1);
     close(fd);
@@ -140,11 +130,7 @@ static void a_silent_peer_is_closed_in_time(void **state)
 {
     (void)state;
     char byte;
-    harness_stop(&rig);
-    struct mr_server_config config = harness_config(&rig);
-    config.handshake_timeout_ms = 50;
-    harness_start(&rig, &config);
-    const int fd = connect_plainly();
+    const int fd = harness_connect(&rig);
     assert_int_equal(recv(fd, &byte, 1, 0), 0); /* they hang up, we wait as long as it takes */
     harness_await_metric(&rig, FAILURES("timeout"), 1);
     close(fd);
@@ -154,7 +140,7 @@ static void a_silent_peer_is_closed_in_time(void **state)
 static void a_peer_that_leaves_is_counted_as_such(void **state)
 {
     (void)state;
-    close(connect_plainly());
+    close(harness_connect(&rig));
     harness_await_metric(&rig, FAILURES("closed"), 1);
 }
 
@@ -162,15 +148,11 @@ static void connections_are_capped(void **state)
 {
     (void)state;
     char byte;
-    harness_stop(&rig);
-    struct mr_server_config config = harness_config(&rig);
-    config.connections_max = 2;
-    harness_start(&rig, &config);
     struct mr_h2_client *one = harness_client(&rig, "operator"); /* who do not give way */
     struct mr_h2_client *two = harness_client(&rig, "hub-1");
     /* While one is in its handshake, that one would give way. */
     harness_await_metric(&rig, "millrace_control_handshakes_total", 2);
-    const int fd = connect_plainly();
+    const int fd = harness_connect(&rig);
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
     close(fd);
     assert_true(harness_metric(&rig, "millrace_control_over_limit_total") == 1);
@@ -231,7 +213,7 @@ static void a_certificate_revoked_during_its_handshake_is_refused(void **state)
     harness_start(&rig, &config);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL *ssl = open_by_hand(context, "device-002");
-    const int fd = connect_plainly();
+    const int fd = harness_connect(&rig);
     const size_t length = shake_by_hand(ssl, fd, flight, sizeof flight);
     assert_int_equal(send(fd, flight, length - 1, 0), (ssize_t)(length - 1));
     harness_assert_serves(&rig); /* by now the certificate has been looked at */
@@ -366,35 +348,29 @@ static void wrong_addresses_are_refused_with_a_remedy(void **state)
     mr_loop_close(loop);
 }
 
-#define HANDSHAKE_TEST(name)                                                                       \
-    cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HANDSHAKE_TEST(a_foreign_certificate_is_refused),
-        HANDSHAKE_TEST(an_expired_certificate_is_refused),
-        HANDSHAKE_TEST(a_certificate_of_tomorrow_is_refused),
-        HANDSHAKE_TEST(a_certificate_without_identity_is_refused),
-        HANDSHAKE_TEST(a_certificate_with_two_identities_is_refused),
-        HANDSHAKE_TEST(a_malformed_identity_is_refused),
-        HANDSHAKE_TEST(somebody_elses_uri_beside_ours_does_not_matter),
-        HANDSHAKE_TEST(no_certificate_is_refused),
-        HANDSHAKE_TEST(tls_1_2_is_refused),
-        HANDSHAKE_TEST(no_tls_at_all_is_refused),
-        HANDSHAKE_TEST(a_silent_peer_is_closed_in_time),
-        HANDSHAKE_TEST(a_peer_that_leaves_is_counted_as_such),
-        HANDSHAKE_TEST(connections_are_capped),
-        HANDSHAKE_TEST(a_certificate_revoked_during_its_handshake_is_refused),
-        HANDSHAKE_TEST(a_client_refuses_what_is_not_its_hub),
-        HANDSHAKE_TEST(a_device_cannot_pose_as_a_hub),
-        HANDSHAKE_TEST(nobody_there_is_unreachable),
-        HANDSHAKE_TEST(a_silent_server_runs_out_of_time),
-        HANDSHAKE_TEST(wrong_files_are_refused_with_a_remedy),
-        HANDSHAKE_TEST(wrong_addresses_are_refused_with_a_remedy),
+        HARNESS_TEST(a_foreign_certificate_is_refused),
+        HARNESS_TEST(an_expired_certificate_is_refused),
+        HARNESS_TEST(a_certificate_of_tomorrow_is_refused),
+        HARNESS_TEST(a_certificate_without_identity_is_refused),
+        HARNESS_TEST(a_certificate_with_two_identities_is_refused),
+        HARNESS_TEST(a_malformed_identity_is_refused),
+        HARNESS_TEST(somebody_elses_uri_beside_ours_does_not_matter),
+        HARNESS_TEST(no_certificate_is_refused),
+        HARNESS_TEST(tls_1_2_is_refused),
+        HARNESS_TEST(no_tls_at_all_is_refused),
+        HARNESS_TEST_WITH(a_silent_peer_is_closed_in_time, .handshake_timeout_ms = 50),
+        HARNESS_TEST(a_peer_that_leaves_is_counted_as_such),
+        HARNESS_TEST_WITH(connections_are_capped, .connections_max = 2),
+        HARNESS_TEST(a_certificate_revoked_during_its_handshake_is_refused),
+        HARNESS_TEST(a_client_refuses_what_is_not_its_hub),
+        HARNESS_TEST(a_device_cannot_pose_as_a_hub),
+        HARNESS_TEST(nobody_there_is_unreachable),
+        HARNESS_TEST(a_silent_server_runs_out_of_time),
+        HARNESS_TEST(wrong_files_are_refused_with_a_remedy),
+        HARNESS_TEST(wrong_addresses_are_refused_with_a_remedy),
     };
-    harness_make_certificates(&rig);
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&rig);
-    return failed;
+    return harness_run(tests);
 }

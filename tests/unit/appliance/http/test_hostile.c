@@ -1,5 +1,5 @@
-/* Peers with a good certificate and bad manners: the server bounds what they cost, ends them, and
- * serves the others meanwhile. */
+/* test_hostile.c - peers with a good certificate and bad manners: the server bounds what they cost,
+ * ends them, and serves the others meanwhile. */
 #include "tests/unit/appliance/http/frames.h"
 
 #include <signal.h>
@@ -19,15 +19,6 @@
 #define GOAWAY_CODE(frame) ((frame).payload[7])
 
 static struct frame frame;
-
-static int set_up_impatient(void **state)
-{
-    struct mr_server_config config = harness_config(&rig);
-    (void)state;
-    config.idle_timeout_ms = 200;
-    harness_start(&rig, &config);
-    return 0;
-}
 
 /* --- no HTTP/2 */
 
@@ -251,108 +242,6 @@ static void a_reader_that_does_not_go_on_is_given_up(void **state)
     assert_true(atomic_load(&rig.released) > 0);
 }
 
-/* --- floods */
-
-static void rapid_resets_end_the_connection(void **state)
-{
-    (void)state;
-    struct bare bare;
-    unsigned sent = 0;
-    frames_open(&bare, &rig, WINDOW_DEFAULT);
-    for (uint32_t stream = 1; stream < 4000; stream += 2, sent++) {
-        if (!frames_ask(&bare, stream, "GET", "/hold", -1, true) ||
-            !frames_send_u32(&bare, FRAME_RST_STREAM, stream, 8)) {
-            break;
-        }
-    }
-    harness_await_metric(&rig, ENDS("flood"), 1);
-    bare_close(&bare);
-    harness_await_metric(&rig, CONNECTIONS, 0);
-    const double held = harness_metric(&rig, REQUESTS);
-    print_message("%g requests held after %u\n", held, sent);
-    assert_true(held > 0 && held < 1000); /* of 2000 */
-    harness_release(&rig);
-    assert_true(harness_metric(&rig, REQUESTS) == 0);
-    harness_assert_serves(&rig);
-}
-
-static void pings_without_listening_end_the_connection(void **state)
-{
-    (void)state;
-    struct bare bare;
-    uint8_t pings[800][17] = {0};
-    for (size_t i = 0; i < 800; i++) {
-        pings[i][2] = 8;
-        pings[i][3] = FRAME_PING;
-    }
-    frames_open(&bare, &rig, WINDOW_DEFAULT);
-    while (SSL_write(bare.ssl, pings, sizeof pings) > 0) {
-        if (harness_metric(&rig, ENDS("flood")) == 1) {
-            break;
-        }
-    }
-    bare_close(&bare);
-    harness_await_metric(&rig, ENDS("flood"), 1);
-    harness_assert_serves(&rig);
-}
-
-static void streams_are_capped(void **state)
-{
-    (void)state;
-    struct bare bare;
-    frames_open(&bare, &rig, WINDOW_DEFAULT);
-    for (uint32_t i = 0; i < 17; i++) {
-        assert_true(frames_ask(&bare, 2 * i + 1, "GET", "/hold", -1, true));
-    }
-    assert_true(frames_await(&bare, FRAME_RST_STREAM, 33, &frame));
-    assert_int_equal(CODE_OF(frame), CODE_REFUSED);
-    harness_await(&rig.held_now, 16);
-    harness_release(&rig);
-    assert_true(frames_await(&bare, FRAME_DATA, 31, &frame));
-    bare_close(&bare);
-}
-
-static void large_headers_reset_their_stream(void **state)
-{
-    (void)state;
-    struct bare bare;
-    static uint8_t block[20000];
-    size_t n = frames_headers(block, "GET", "/nothing", -1);
-    const size_t value = sizeof block - n - 7; /* one more field, "x", with a long value */
-    block[n++] = 0x00;
-    block[n++] = 1;
-    block[n++] = 'x';
-    block[n++] = 0x7f; /* length 127 + the rest in sevens */
-    block[n++] = (uint8_t)((value - 127) & 0x7f) | 0x80;
-    block[n++] = (uint8_t)((value - 127) >> 7 & 0x7f) | 0x80;
-    block[n++] = (uint8_t)((value - 127) >> 14);
-    memset(block + n, 'y', value);
-    frames_open(&bare, &rig, WINDOW_DEFAULT);
-    assert_true(frames_send(&bare, FRAME_HEADERS, FRAME_END_STREAM, 1, block, 16000));
-    assert_true(frames_send(&bare, FRAME_CONTINUATION, FRAME_END_HEADERS, 1, block + 16000, 4000));
-    assert_true(frames_await(&bare, FRAME_RST_STREAM, 1, &frame));
-    assert_true(frames_ask(&bare, 3, "GET", "/nothing", -1, true)); /* the connection lives */
-    assert_true(frames_await(&bare, FRAME_HEADERS, 3, &frame));
-    assert_true(harness_metric(&rig, REQUESTS) == 0);
-    bare_close(&bare);
-}
-
-static void endless_continuations_end_the_connection(void **state)
-{
-    (void)state;
-    struct bare bare;
-    uint8_t block[64];
-    const size_t n = frames_headers(block, "GET", "/nothing", -1);
-    frames_open(&bare, &rig, WINDOW_DEFAULT);
-    assert_true(frames_send(&bare, FRAME_HEADERS, FRAME_END_STREAM, 1, block, n));
-    for (int i = 0; i < 1000 && frames_send(&bare, FRAME_CONTINUATION, 0, 1, "", 0); i++) {
-    }
-    (void)bare_drain(&bare);
-    bare_close(&bare);
-    harness_await_metric(&rig, CONNECTIONS, 0);
-    assert_true(harness_metric(&rig, ENDS("protocol")) + harness_metric(&rig, ENDS("flood")) == 1);
-}
-
 /* --- lies about the length */
 
 static void a_body_of_another_length_than_told_is_not_handled(void **state)
@@ -392,34 +281,25 @@ static void a_body_that_grows_above_the_bound_is_refused(void **state)
     bare_close(&bare);
 }
 
-#define HOSTILE_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
-#define IMPATIENT_TEST(name)                                                                       \
-    cmocka_unit_test_setup_teardown(name, set_up_impatient, harness_tear_down)
+/* Short time limits. */
+#define IMPATIENT_TEST(name) HARNESS_TEST_WITH(name, .idle_timeout_ms = 200)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOSTILE_TEST(garbage_instead_of_http2),
-        HOSTILE_TEST(random_frames),
-        HOSTILE_TEST(gone_in_the_middle_of_a_body),
-        HOSTILE_TEST(gone_while_the_answer_is_awaited),
-        HOSTILE_TEST(gone_in_the_middle_of_an_answer),
-        HOSTILE_TEST(a_slow_reader_holds_up_nobody),
+        HARNESS_TEST(garbage_instead_of_http2),
+        HARNESS_TEST(random_frames),
+        HARNESS_TEST(gone_in_the_middle_of_a_body),
+        HARNESS_TEST(gone_while_the_answer_is_awaited),
+        HARNESS_TEST(gone_in_the_middle_of_an_answer),
+        HARNESS_TEST(a_slow_reader_holds_up_nobody),
         IMPATIENT_TEST(idle_connections_are_closed_but_long_polls_are_not),
         IMPATIENT_TEST(a_body_that_does_not_go_on_is_given_up),
         IMPATIENT_TEST(a_body_that_stands_still_beside_others_is_given_up),
         IMPATIENT_TEST(a_reader_that_does_not_go_on_is_given_up),
-        HOSTILE_TEST(rapid_resets_end_the_connection),
-        HOSTILE_TEST(pings_without_listening_end_the_connection),
-        HOSTILE_TEST(streams_are_capped),
-        HOSTILE_TEST(large_headers_reset_their_stream),
-        HOSTILE_TEST(endless_continuations_end_the_connection),
-        HOSTILE_TEST(a_body_of_another_length_than_told_is_not_handled),
-        HOSTILE_TEST(a_body_that_grows_above_the_bound_is_refused),
+        HARNESS_TEST(a_body_of_another_length_than_told_is_not_handled),
+        HARNESS_TEST(a_body_that_grows_above_the_bound_is_refused),
     };
     signal(SIGPIPE, SIG_IGN); /* of the bare connections here; the server needs no such thing */
-    harness_make_certificates(&rig);
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&rig);
-    return failed;
+    return harness_run(tests);
 }

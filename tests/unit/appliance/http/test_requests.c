@@ -160,10 +160,6 @@ static void a_body_above_the_bound_is_refused(void **state)
 static void all_bodies_together_are_bounded(void **state)
 {
     (void)state;
-    harness_stop(&rig);
-    struct mr_server_config config = harness_config(&rig);
-    config.bodies_bytes_max = 1000;
-    harness_start(&rig, &config);
     struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     assert_refused(client, "POST", "/echo", rig.big, 1001, 503, "busy");
@@ -324,28 +320,23 @@ static void held_requests_survive_the_server(void **state)
     mr_h2_client_close(client);
 }
 
-#define HTTP2_TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HTTP2_TEST(a_request_reaches_its_handler_with_all_it_brings),
-        HTTP2_TEST(bodies_of_all_sizes_come_back_unharmed),
-        HTTP2_TEST(a_body_on_its_way_is_told),
-        HTTP2_TEST(a_borrowed_body_is_given_back),
-        HTTP2_TEST(an_answer_without_body),
-        HTTP2_TEST(what_does_not_fit_is_refused_in_words),
-        HTTP2_TEST(a_body_above_the_bound_is_refused),
-        HTTP2_TEST(all_bodies_together_are_bounded),
-        HTTP2_TEST(an_exporter_is_the_same_at_both_ends),
-        HTTP2_TEST(a_hundred_clients_at_once),
-        HTTP2_TEST(an_answer_may_come_later),
-        HTTP2_TEST(a_client_runs_out_of_time),
-        HTTP2_TEST(an_answer_above_the_clients_bound_is_a_failure),
-        HTTP2_TEST(held_requests_survive_the_server),
+        HARNESS_TEST(a_request_reaches_its_handler_with_all_it_brings),
+        HARNESS_TEST(bodies_of_all_sizes_come_back_unharmed),
+        HARNESS_TEST(a_body_on_its_way_is_told),
+        HARNESS_TEST(a_borrowed_body_is_given_back),
+        HARNESS_TEST(an_answer_without_body),
+        HARNESS_TEST(what_does_not_fit_is_refused_in_words),
+        HARNESS_TEST(a_body_above_the_bound_is_refused),
+        HARNESS_TEST_WITH(all_bodies_together_are_bounded, .bodies_bytes_max = 1000),
+        HARNESS_TEST(an_exporter_is_the_same_at_both_ends),
+        HARNESS_TEST(a_hundred_clients_at_once),
+        HARNESS_TEST(an_answer_may_come_later),
+        HARNESS_TEST(a_client_runs_out_of_time),
+        HARNESS_TEST(an_answer_above_the_clients_bound_is_a_failure),
+        HARNESS_TEST(held_requests_survive_the_server),
     };
-    harness_make_certificates(&rig);
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    harness_remove_certificates(&rig);
-    return failed;
+    return harness_run(tests);
 }

@@ -207,34 +207,11 @@ static void test_automatic_that_cannot_open(void **state)
 static void test_what_it_cannot_start_with(void **state)
 {
     struct room *room = *state;
-    static char nowhere[] = "192.0.2.1", good[] = "127.0.0.1";
-    room->config.upload.listen_host = nowhere; /* no address of this machine */
-    expect_no_start(room, "192.0.2.1");
-    room->config.upload.listen_host = good;
     assert_int_equal(mkdir(room_path(room, "commit-0"), 0700), 0);
     expect_no_start(room, "commit-0");
     assert_int_equal(rmdir(room_path(room, "commit-0")), 0);
     start(room);
     end(room);
-}
-
-/* More workers than named CPUs, or as many: pinned or not, they run. */
-static void test_pinned_workers(void **state)
-{
-    struct room *room = *state;
-    static char one[] = "0", two[] = "0,0";
-    struct mr_round_params params;
-    struct mr_refusal refusal;
-    char *const lists[] = {one, two};
-    room->config.upload.workers = 2;
-    for (unsigned i = 0; i < 2; i++) {
-        room->config.upload.worker_cpus = lists[i];
-        start(room);
-        mr_round_params_init(&params, &room->policy);
-        assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
-        room_run_until(room, is_void, NULL);
-        end(room);
-    }
 }
 
 /* A round that was signed, and no commit log of it: nothing of it will be released. */
@@ -375,7 +352,6 @@ int main(void)
         T(test_automatic),
         T(test_automatic_that_cannot_open),
         T(test_what_it_cannot_start_with),
-        T(test_pinned_workers),
         T(test_lost_rounds),
         T(test_logs_of_another_round),
         T(test_model_without_a_record),

@@ -1,3 +1,4 @@
+/* stream.c - HTTP/2 streams: frames become requests, within limits on frames that move nothing. */
 #include <string.h>
 
 #include "appliance/http/server_internal.h"
@@ -22,86 +23,6 @@
 static struct mr_request *request_of(nghttp2_session *session, int32_t stream)
 {
     return nghttp2_session_get_stream_user_data(session, stream);
-}
-
-/* --- routing --------------------------------------------------------------------------------- */
-
-const char *const mr_limit_names[MR_LIMITS] = {"source_connections", "source_requests",
-                                               "identity_requests"};
-
-/* Takes a token; refuses the request where there is none. */
-static bool is_over(struct mr_request *request, enum mr_limit limit, const void *key, size_t bytes)
-{
-    struct mr_server *server = request->server;
-    uint32_t retry_after_ms;
-    if (mr_buckets_take(server->buckets[limit], key, bytes, mr_loop_now_ms(server->loop),
-                        &retry_after_ms)) {
-        return false;
-    }
-    server->counters.limited[limit]++;
-    mr_request_refuse(request, MR_REFUSAL_RATE_LIMITED, retry_after_ms,
-                      "too many requests from this %s",
-                      limit == MR_LIMIT_IDENTITY_REQUESTS ? "identity" : "address");
-    return true;
-}
-
-/* Hubs ask little, and a round must not fail for a limit. */
-static bool is_limited(struct mr_request *request)
-{
-    const struct in6_addr *source = &request->connection->source;
-    char name[MR_IDENTITY_URI_MAX] = "";
-    if (request->identity.role == MR_ROLE_HUB) {
-        return false;
-    }
-    mr_identity_format(name, &request->identity);
-    return is_over(request, MR_LIMIT_IDENTITY_REQUESTS, name, strlen(name)) ||
-           is_over(request, MR_LIMIT_SOURCE_REQUESTS, source, sizeof *source);
-}
-
-/* True where the request has no place now, as far as it has said what it needs. Hubs are few, and a
- * round must not fail for a crowd of devices. */
-static bool is_crowded(struct mr_request *request)
-{
-    const struct mr_server *server = request->server;
-    return (request->identity.role != MR_ROLE_HUB &&
-            server->request_count > server->requests_max) ||
-           (request->content_length != UINT64_MAX &&
-            !mr_identity_quota_make_room(request, (size_t)request->content_length));
-}
-
-/* All headers are there: refuses at once what will never be handled, body or not. */
-static void admit(struct mr_request *request)
-{
-    struct mr_server *server = request->server;
-    if (is_limited(request)) {
-        return;
-    }
-    const enum mr_route_result result = mr_route_find(
-        &request->match, server->routes, server->route_count, request->method, request->path);
-    const struct mr_route *route = request->match.route;
-    if (result == MR_ROUTE_NO_PATH) {
-        mr_request_refuse(request, MR_REFUSAL_NOT_FOUND, 0, "there is nothing at this path");
-    } else if (result == MR_ROUTE_NO_METHOD) {
-        mr_request_refuse(request, MR_REFUSAL_WRONG_METHOD, 0, "this path knows %s",
-                          request->match.allow);
-    } else if (!(route->roles & MR_ROLE_BIT(request->identity.role))) {
-        mr_request_refuse(request, MR_REFUSAL_UNAUTHORISED_ROLE, 0,
-                          "the certificate's role may not do this");
-    } else if (request->content_length != UINT64_MAX && request->content_length > route->body_max) {
-        mr_request_refuse(request, MR_REFUSAL_BODY_TOO_LARGE, 0,
-                          "a body here has at most %zu bytes", route->body_max);
-    } else if (is_crowded(request)) {
-        mr_request_refuse(request, MR_REFUSAL_BUSY, 1000, "too many requests are under way");
-    }
-}
-
-static void complete(struct mr_request *request)
-{
-    request->whole = true;
-    if (request->state == MR_REQUEST_RECEIVING && request->match.route) {
-        mr_request_move(request, MR_REQUEST_HANDED);
-        request->match.route->handler(request->server->context, request);
-    }
 }
 
 /* --- callbacks ------------------------------------------------------------------------------- */
@@ -219,10 +140,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     }
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        admit(request);
+        mr_request_admit(request);
     }
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-        complete(request);
+        mr_request_complete(request);
     }
     return 0;
 }

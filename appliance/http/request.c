@@ -1,3 +1,4 @@
+/* request.c - the life of a request, what its handler sees of it, and how it is answered. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,8 +10,6 @@
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
 #include "wire/messages.h"
-
-#define BODY_ROOM_FIRST ((size_t)4096)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
@@ -34,7 +33,7 @@ struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stre
     LIST_INSERT_HEAD(&connection->requests, request, in_connection);
     server->request_count++;
     connection->requests_in[MR_REQUEST_RECEIVING]++;
-    mr_connection_note_busy(connection);
+    mr_queue_note_busy(connection);
     return request;
 }
 
@@ -79,7 +78,7 @@ static void leave_connection(struct mr_request *request)
     LIST_REMOVE(request, in_connection);
     request->connection = NULL;
     if (LIST_EMPTY(&connection->requests)) {
-        mr_connection_note_idle(connection);
+        mr_queue_note_idle(connection);
     }
 }
 
@@ -103,52 +102,6 @@ void mr_request_stream_gone(struct mr_request *request)
     } else {
         request_free(request);
     }
-}
-
-/* --- the body -------------------------------------------------------------------------------- */
-
-static int grow(struct mr_request *request, size_t room)
-{
-    const size_t more = room - request->body_room;
-    if (!mr_identity_quota_make_room(request, more)) {
-        return -1;
-    }
-    uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);
-    if (!body) {
-        return -1;
-    }
-    request->body = body;
-    request->body_room = room;
-    mr_identity_quota_count(request, more);
-    return 0;
-}
-
-/* What a peer says will come costs nothing until it comes: room follows the bytes. */
-int mr_request_append(struct mr_request *request, const uint8_t *data, size_t length)
-{
-    const size_t need = request->body_length + length;
-    if (need > request->body_room) {
-        const size_t most = request->match.route->body_max;
-        const size_t bound =
-            request->content_length < most ? (size_t)request->content_length : most;
-        size_t room = 2 * request->body_room;
-        room = room < BODY_ROOM_FIRST ? BODY_ROOM_FIRST : room;
-        room = room > bound ? bound : room;
-        if (grow(request, room < need ? need : room) != 0) {
-            return -1;
-        }
-    }
-    memcpy(request->body + request->body_length, data, length);
-    request->body_length = need;
-    return 0;
-}
-
-bool mr_request_stalls(struct mr_request *request, size_t bytes, unsigned most)
-{
-    const size_t moved = request->header_bytes + request->body_length;
-    request->strikes = moved - request->moved_then >= bytes ? 0 : request->strikes + 1;
-    request->moved_then = moved;
-    return request->strikes >= most;
 }
 
 /* --- looking at it --------------------------------------------------------------------------- */
@@ -255,7 +208,7 @@ static void answer(struct mr_request *request, int status, const char *content_t
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, request->stream,
                                   NGHTTP2_INTERNAL_ERROR);
     }
-    mr_connection_flush_soon(connection);
+    mr_queue_flush(connection);
 }
 
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,

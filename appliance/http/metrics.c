@@ -1,6 +1,10 @@
+/* metrics.c - the counters as text. */
 #include <stdio.h>
 
 #include "appliance/http/server_internal.h"
+
+static const char *const limit_names[MR_LIMITS] = {"source_connections", "source_requests",
+                                                   "identity_requests"};
 
 static void single(struct mr_metrics *metrics, const char *name, const char *type, const char *help,
                    double value)
@@ -37,9 +41,10 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
         (double)counters->over_limit);
     labelled(metrics, "millrace_control_limited_total",
              "Connections closed and requests refused because there were too many.", "limit",
-             mr_limit_names, counters->limited, MR_LIMITS);
+             limit_names, counters->limited, MR_LIMITS);
     single(metrics, "millrace_control_handshakes_pending", "gauge",
-           "Connections that have not come through their TLS handshake.", server->stranger_count);
+           "Connections that have not come through their TLS handshake.",
+           server->unauthenticated_count);
     single(metrics, "millrace_control_revoked_certificates", "gauge",
            "Certificates on the revocation list in use.",
            mr_tls_revocations(server->tls)
@@ -59,5 +64,5 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     single(metrics, "millrace_control_requests", "gauge", "Requests under way.",
            server->request_count);
     single(metrics, "millrace_control_body_bytes", "gauge", "Request bodies held in memory.",
-           (double)server->bodies_bytes + (double)server->hub_bodies_bytes);
+           (double)server->bodies_bytes + (double)server->trusted_bodies_bytes);
 }

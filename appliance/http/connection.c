@@ -1,0 +1,219 @@
+/* connection.c - one connection: its beginning, bytes in and out, and its time limits. */
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "appliance/http/server_internal.h"
+
+#define PIECES_A_TURN (MR_CONNECTION_TURN_BYTES / MR_H2_READ_BYTES)
+/* A body or an answer that moves less than this in half an idle timeout makes no progress; after
+ * three such looks in a row the connection is closed. */
+#define PROGRESS_BYTES 4096
+#define STRIKES_MAX    3
+
+#define KEEPALIVE_S 15
+#define UNACKED_MS  30000
+
+/* --- bytes in and out ------------------------------------------------------------------------ */
+
+/* Ends the connection where I/O says so; else watches for what is needed next. */
+static void after_flush(struct mr_connection *connection, enum mr_h2_io_result sent)
+{
+    switch (sent) {
+    case MR_H2_IO_DONE:
+        if (mr_h2_io_over(&connection->io)) {
+            mr_connection_end_over(connection);
+            return;
+        }
+        mr_connection_watch(connection, EPOLLIN);
+        return;
+    case MR_H2_IO_WAIT:
+    case MR_H2_IO_MORE:
+        mr_connection_watch(connection, EPOLLIN | EPOLLOUT);
+        return;
+    case MR_H2_IO_HTTP2:
+        mr_connection_end(connection, MR_END_PROTOCOL, NGHTTP2_INTERNAL_ERROR);
+        return;
+    case MR_H2_IO_CLOSED:
+    case MR_H2_IO_TLS:
+        mr_connection_end(connection, MR_END_PEER, 0);
+        return;
+    }
+}
+
+/* Answers go out between the pieces that come in, so that a limit which ends the session takes
+ * effect after one piece, not after all that lies waiting. */
+static void pump(struct mr_connection *connection)
+{
+    enum mr_h2_io_result got = MR_H2_IO_MORE, sent = MR_H2_IO_DONE;
+    int http2_error = 0;
+    connection->pumping = true;
+    for (size_t i = 0; i < PIECES_A_TURN && got == MR_H2_IO_MORE && sent == MR_H2_IO_DONE; i++) {
+        got = mr_h2_io_read(&connection->io, connection->server->read_buffer, MR_H2_READ_BYTES,
+                            &http2_error);
+        if (got == MR_H2_IO_DONE || got == MR_H2_IO_MORE) {
+            sent = mr_h2_io_flush(&connection->io, MR_CONNECTION_TURN_BYTES);
+        }
+    }
+    connection->pumping = false;
+    if (got == MR_H2_IO_HTTP2) {
+        const bool flood = http2_error == NGHTTP2_ERR_FLOODED;
+        mr_connection_end(connection, flood ? MR_END_FLOOD : MR_END_PROTOCOL,
+                          flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+    } else if (got == MR_H2_IO_CLOSED || got == MR_H2_IO_TLS) {
+        mr_connection_end(connection, MR_END_PEER, 0);
+    } else {
+        after_flush(connection, sent);
+    }
+}
+
+void mr_connection_flush_now(struct mr_connection *connection)
+{
+    connection->pumping = true; /* answers given meanwhile go along */
+    const enum mr_h2_io_result sent = mr_h2_io_flush(&connection->io, MR_CONNECTION_TURN_BYTES);
+    connection->pumping = false;
+    after_flush(connection, sent);
+}
+
+static void on_event(void *context, int fd, uint32_t events)
+{
+    (void)fd, (void)events; /* level-triggered: trying tells more */
+    struct mr_connection *connection = context;
+    if (connection->state == MR_CONNECTION_LINGER) {
+        mr_connection_drain(connection);
+        return;
+    }
+    if (connection->state == MR_CONNECTION_HANDSHAKE && !mr_handshake_step(connection)) {
+        return;
+    }
+    pump(connection);
+}
+
+/* --- time limits ----------------------------------------------------------------------------- */
+
+/* Each body by itself: else whoever asks something now and then could hold the room of many. */
+static bool has_stalled_body(struct mr_connection *connection)
+{
+    struct mr_request *request;
+    bool stalled = false;
+    for (request = LIST_FIRST(&connection->requests); request;
+         request = LIST_NEXT(request, in_connection)) {
+        stalled |= request->state == MR_REQUEST_RECEIVING &&
+                   mr_request_stalls(request, PROGRESS_BYTES, STRIKES_MAX);
+    }
+    return stalled;
+}
+
+/* Answers together: a slow reader gets them by turns. */
+static bool has_stalled_answers(struct mr_connection *connection)
+{
+    const uint64_t bytes = connection->io.bytes_in + connection->io.bytes_out;
+    if (connection->requests_in[MR_REQUEST_ANSWERING] == 0 ||
+        bytes - connection->bytes_then >= PROGRESS_BYTES ||
+        connection->ended_requests != connection->ended_then) {
+        connection->strikes = 0;
+    } else {
+        connection->strikes++;
+    }
+    connection->bytes_then = bytes;
+    connection->ended_then = connection->ended_requests;
+    return connection->strikes >= STRIKES_MAX;
+}
+
+static void look_at_progress(struct mr_connection *connection, uint64_t now_ms)
+{
+    const bool stalled_body = has_stalled_body(connection);
+    if (has_stalled_answers(connection) || stalled_body) {
+        mr_connection_end(connection, MR_END_STALLED, NGHTTP2_CANCEL);
+        return;
+    }
+    mr_timer_arm(connection->timer, now_ms + mr_connection_half_idle_ms(connection->server));
+}
+
+static void on_timer(void *context)
+{
+    struct mr_connection *connection = context;
+    const struct mr_server *server = connection->server;
+    const uint64_t now_ms = mr_loop_now_ms(server->loop);
+    switch (connection->state) {
+    case MR_CONNECTION_HANDSHAKE:
+        mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
+        return;
+    case MR_CONNECTION_LINGER:
+        mr_connection_free(connection);
+        return;
+    case MR_CONNECTION_OPEN:
+        break;
+    }
+    const uint64_t idle_until_ms = connection->idle_since_ms + server->config.idle_timeout_ms;
+    if (!LIST_EMPTY(&connection->requests)) {
+        look_at_progress(connection, now_ms);
+    } else if (now_ms >= idle_until_ms) {
+        mr_connection_end(connection, MR_END_IDLE, NGHTTP2_NO_ERROR);
+    } else {
+        connection->strikes = 0;
+        mr_timer_arm(connection->timer, idle_until_ms);
+    }
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+static void set_socket(int fd)
+{
+    const int one = 1, keepalive_s = KEEPALIVE_S;
+    const unsigned unacked_ms = UNACKED_MS;
+    /* A peer that is gone without a word is found out, also under a long poll. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keepalive_s, sizeof keepalive_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &keepalive_s, sizeof keepalive_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
+}
+
+static void set_peer(struct mr_connection *connection, const struct sockaddr_storage *peer)
+{
+    if (getnameinfo((const struct sockaddr *)peer, sizeof *peer, connection->host,
+                    sizeof connection->host, NULL, 0, NI_NUMERICHOST) != 0) {
+        strcpy(connection->host, "?");
+    }
+    connection->port =
+        ntohs(peer->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)peer)->sin6_port
+                                          : ((const struct sockaddr_in *)peer)->sin_port);
+    connection->peer.expected_hub = MR_TLS_ANY_PEER;
+}
+
+struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
+                                         const struct sockaddr_storage *peer,
+                                         const struct in6_addr *source)
+{
+    struct mr_connection *connection = calloc(1, sizeof *connection);
+    if (!connection) {
+        return NULL;
+    }
+    connection->server = server;
+    connection->fd = fd;
+    connection->events = EPOLLIN;
+    LIST_INIT(&connection->requests);
+    set_socket(fd);
+    set_peer(connection, peer);
+    connection->source = *source;
+    connection->ssl = mr_tls_connection(server->tls, fd, &connection->peer);
+    connection->timer = mr_timer_open(server->loop, on_timer, connection);
+    if (!connection->ssl || !connection->timer ||
+        mr_loop_fd_add(server->loop, fd, EPOLLIN, on_event, connection) != 0) {
+        SSL_free(connection->ssl);
+        mr_timer_close(connection->timer);
+        free(connection);
+        return NULL;
+    }
+    mr_timer_arm(connection->timer,
+                 mr_loop_now_ms(server->loop) + server->config.handshake_timeout_ms);
+    LIST_INSERT_HEAD(&server->connections, connection, in_server);
+    server->connection_count++;
+    mr_queue_join_unauthenticated(connection);
+    return connection;
+}
