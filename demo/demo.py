@@ -124,9 +124,9 @@ class Demo:
 
     def account(self, opened, outcome):
         """What the demo says of a finished round."""
-        check = sums.compare(f"{self.work}/hub-0", self.dumps, opened)
-        other = sums.compare(f"{self.work}/hub-1", self.dumps, opened)
-        model = f"{self.work}/hub-0/models/{outcome['model_hash']}.safetensors"
+        check = sums.compare(f"{self.work}/hub-0/tasks/default", self.dumps, opened)
+        other = sums.compare(f"{self.work}/hub-1/tasks/default", self.dumps, opened)
+        model = f"{self.work}/hub-0/tasks/default/models/{outcome['model_hash']}.safetensors"
         accuracy = self.evaluate(model)
         received = self.bytes_received(check.share_bytes)
         before, self.received = self.received, received

@@ -104,19 +104,21 @@ upload:
   slots_per_worker: 64
   share_bytes_max: 65536
   receive_buffer_bytes: 1048576
-round:
-  role: both
-  cohort_min: {cohort_min}
-  quorum: {quorum}
-  deadline_ms: {DEADLINE_MS}
-  ring_bits: 16
-  rotation_log2: {self.training['rotation_log2']}
-  scale: {self.training['scale']}
-  clip_norm: {self.training['clip_norm']}
-  weight_max: {self.training['weight_max']}
-  training: '{json.dumps(self.training['trainer'])}'
-  commit_interval_ms: 100
-  initial_model_file: {model}
+tasks:
+  - name: default
+    hubs: [0, 1]
+    initial_model_file: {model}
+    round:
+      cohort_min: {cohort_min}
+      quorum: {quorum}
+      deadline_ms: {DEADLINE_MS}
+      ring_bits: 16
+      rotation_log2: {self.training['rotation_log2']}
+      scale: {self.training['scale']}
+      clip_norm: {self.training['clip_norm']}
+      weight_max: {self.training['weight_max']}
+      training: '{json.dumps(self.training['trainer'])}'
+      commit_interval_ms: 100
 """
 
     def device_json(self, name, pki, number, identity):

@@ -42,6 +42,7 @@ struct crowd {
     struct mr_upload_plane *plane;
     struct mr_timer *tick;
     atomic_uint running; /* threads */
+    struct mr_plane_round *round;
     struct mr_collection *collection;
 };
 
@@ -239,11 +240,13 @@ static void open_plane(struct crowd *crowd)
         .idle_timeout_ms = 60000,
     };
 
+    const struct mr_plane_listener listener = {.event = on_event, .context = crowd};
     terms.announcement.round = ROUND;
     if (mr_loop_open(&crowd->loop, &error) != 0 ||
         mr_upload_plane_open(&crowd->plane, crowd->loop, &plane, mr_kernels_select(UINT32_MAX),
-                             on_event, crowd, NULL, &error) != 0 ||
-        mr_upload_plane_begin(crowd->plane, &terms, &error) != 0) {
+                             NULL, &error) != 0 ||
+        mr_upload_plane_begin(crowd->plane, &terms, config->devices, &listener, &crowd->round,
+                              &error) != 0) {
         fail(error.text);
     }
     crowd->tick = need(mr_timer_open(crowd->loop, on_tick, crowd));
@@ -256,7 +259,7 @@ static void admit(struct crowd *crowd, struct device *device)
     struct mr_upload_grant grant;
     struct mr_error error = {""};
 
-    if (mr_upload_plane_admit(crowd->plane, &admission, &grant) != 0) {
+    if (mr_upload_plane_admit(crowd->round, &admission, &grant) != 0) {
         fail("a device was not admitted");
     }
     if (mr_udp_link_open(&device->link, grant.udp_host, grant.udp_port, &error) != 0) {
@@ -401,12 +404,12 @@ void mr_crowd_run(const struct mr_crowd_config *config, struct mr_crowd_result *
     run_threads(&crowd);
     result->seconds = 1e-6 * (double)(now_us() - start);
     count(&crowd, result);
-    mr_upload_plane_collect(crowd.plane, true, on_collected, &crowd);
+    mr_upload_plane_collect(crowd.round, true, on_collected, &crowd);
     mr_loop_run(crowd.loop);
     result->folded = crowd.collection->upload_count;
     if (result->folded == config->devices) {
         check_sum(&crowd);
     }
-    mr_upload_plane_return(crowd.plane, crowd.collection, true, 0);
+    mr_upload_plane_return(crowd.round, crowd.collection, true, 0);
     close_all(&crowd);
 }

@@ -63,13 +63,16 @@ upload:
   port_base: {self.udp_ports[index]}
   slots_per_worker: {self.devices + 8}
   share_bytes_max: {2 * self.dimension + 4096}
-round:
-  cohort_min: {cohort_min}
-  quorum: {quorum}
-  weight_max: 100
-  scale: {SCALE}
-  clip_norm: 1e9
-  initial_model_file: {model}
+tasks:
+  - name: default
+    hubs: [0, 1]
+    initial_model_file: {model}
+    round:
+      cohort_min: {cohort_min}
+      quorum: {quorum}
+      weight_max: 100
+      scale: {SCALE}
+      clip_norm: 1e9
 """
 
     def start(self):
@@ -101,7 +104,7 @@ round:
             for path in glob.glob(os.path.join(folder, "model-*")):
                 os.unlink(path)
             if model_hash is not None:
-                os.link(f"{self.work}/hub-0/models/{model_hash}.safetensors",
+                os.link(f"{self.work}/hub-0/tasks/default/models/{model_hash}.safetensors",
                         os.path.join(folder, f"model-{model_hash}.safetensors"))
 
     def pids(self):
@@ -123,7 +126,7 @@ round:
         if account["state"] != "published" or load["committed"] != self.devices:
             raise Failure(f"round {opened}: {account['state']}, {load['committed']} committed")
         for hub in range(2):
-            self.ask_load(f"check {self.work}/hub-{hub}/rounds/{opened}.sum")
+            self.ask_load(f"check {self.work}/hub-{hub}/tasks/default/rounds/{opened}.sum")
         return cost, account, load, (counters, self.metrics(0))
 
     def reach(self):

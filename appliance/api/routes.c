@@ -55,7 +55,8 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
 {
     const size_t share = (size_t)config->upload.share_bytes_max;
     const uint32_t ring = mr_ring_clients_max(32, 0);
-    const uint32_t cohort = config->round.cohort_max ? config->round.cohort_max : ring;
+    const uint32_t cohort =
+        config->tasks[0].round.cohort_max ? config->tasks[0].round.cohort_max : ring;
     switch (bound) {
     case BOUND_NONE:
         return 0;

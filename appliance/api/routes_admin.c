@@ -201,7 +201,7 @@ void mr_route_admin_open(void *context, struct mr_request *request)
     if (refuse_helper(hub, request)) {
         return;
     }
-    mr_round_params_init(&params, &hub->config->round);
+    mr_round_params_init(&params, &hub->config->tasks[0].round);
     if (!read_wish(&params, request)) {
         return;
     }

@@ -34,11 +34,11 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_heap_metrics(&metrics);
     mr_server_metrics(hub->server, &metrics);
     if (hub->lead) {
-        mr_lead_driver_metrics(hub->lead, &metrics);
+        mr_lead_driver_metrics(&hub->lead, 1, &metrics);
         mr_upload_plane_metrics(mr_lead_driver_plane(hub->lead), &metrics);
     }
     if (hub->helper) {
-        mr_helper_driver_metrics(hub->helper, &metrics);
+        mr_helper_driver_metrics(&hub->helper, 1, &metrics);
     }
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");

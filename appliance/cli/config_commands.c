@@ -13,9 +13,10 @@ int mr_command_config_check(struct mr_cli *cli)
     const struct mr_config_upload *upload = &config->upload;
     const uint64_t memory =
         (uint64_t)upload->workers * upload->slots_per_worker * upload->share_bytes_max;
-    json_t *found = json_pack("{s:o, s:b, s:i, s:i, s:I}", "file", mr_cli_string(cli->argument),
-                              "valid", 1, "hub", (int)config->identity.index, "hubs",
-                              (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
+    json_t *found =
+        json_pack("{s:o, s:b, s:i, s:i, s:i, s:I}", "file", mr_cli_string(cli->argument), "valid",
+                  1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
+                  (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
     mr_cli_print(cli, found);
     json_decref(found);
     mr_hub_config_free(config);

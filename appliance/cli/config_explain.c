@@ -36,6 +36,8 @@ static json_t *values_of(const struct mr_option *option)
         return json_string("file, mode 0600");
     case MR_OPTION_FOLDER:
         return json_string("folder");
+    case MR_OPTION_LIST:
+        return json_string("list of numbers");
     default:
         return json_sprintf("text of up to %llu bytes", (unsigned long long)option->max);
     }
@@ -45,8 +47,9 @@ static json_t *row_of(const struct mr_option *option)
 {
     char key[KEY_BYTES];
     const char *otherwise = option->otherwise ? option->otherwise : "required";
-    return json_pack("{s:s, s:s, s:o, s:s}", "key", key_of(option, key), "default",
-                     *otherwise != '\0' ? otherwise : "empty", "values", values_of(option), "text",
+    return json_pack("{s:s, s:s, s:o, s:s, s:s}", "key", key_of(option, key), "default",
+                     *otherwise != '\0' ? otherwise : "empty", "values", values_of(option),
+                     "change", option->change == MR_OPTION_LIVE ? "SIGHUP" : "restart", "text",
                      option->text);
 }
 

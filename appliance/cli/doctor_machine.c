@@ -224,6 +224,6 @@ void mr_doctor_disk(struct mr_finding *finding, const char *dir)
     mr_finding_set(finding, median < SYNC_SLOW_MS ? MR_FINDING_OK : MR_FINDING_WARN,
                    median < SYNC_SLOW_MS ? NULL
                                          : "a slow disk delays every commit: use another for "
-                                           "data_dir, or a longer round.commit_interval_ms",
+                                           "data_dir, or a longer commit_interval_ms",
                    "%s: 64 KiB written and synced in %.2f ms", dir, median);
 }

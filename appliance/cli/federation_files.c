@@ -106,14 +106,22 @@ static int write_hub(const struct mr_federation *plan, unsigned hub, const char 
             "  port_base: %u\n"
             "  slots_per_worker: %u\n"
             "  share_bytes_max: %llu\n"
-            "round:\n"
-            "  cohort_min: %u\n"
-            "  quorum: %u\n"
-            "  initial_model_file: ",
+            "tasks:\n"
+            "  - name: default\n"
+            "    hubs: [",
             hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, plan->devices + 2,
-            share_bytes_max(model), cohort_min, plan->devices < 30 ? plan->devices : 30);
+            share_bytes_max(model));
+    for (unsigned i = 0; i < plan->hubs; i++) {
+        fprintf(file, i == 0 ? "%u" : ", %u", i);
+    }
+    fputs("]\n    initial_model_file: ", file);
     put_quoted(file, model);
-    fputs("\nhubs:\n", file);
+    fprintf(file,
+            "\n    round:\n"
+            "      cohort_min: %u\n"
+            "      quorum: %u\n"
+            "hubs:\n",
+            cohort_min, plan->devices < 30 ? plan->devices : 30);
     for (unsigned i = 0; i < plan->hubs; i++) {
         fprintf(file,
                 "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "appliance/config/fill.h"
-#include "wire/announcement.h"
 #include "base/bytes.h"
 
 #define KEY_BYTES    32
@@ -27,10 +26,8 @@ struct file_check {
 
 static int complain(const struct file_check *check)
 {
-    return mr_error_prefix(
-        check->error, "%s:%u: %s%s%s", check->document->path,
-        mr_document_line(check->document, check->section, check->entry, check->name),
-        check->section, *check->section != '\0' ? "." : "", check->name);
+    return mr_document_blame(check->document, check->section, check->entry, check->name,
+                             check->error);
 }
 
 /* --- one file ------------------------------------------------------------------------------- */
@@ -143,7 +140,7 @@ static int derive_public(uint8_t public_key[KEY_BYTES], const uint8_t seed[KEY_B
 static int check_keys(const struct mr_hub_config *config, struct mr_document *document,
                       struct mr_error *error)
 {
-    uint8_t own[KEY_BYTES], seed[KEY_BYTES], keys[MR_HUBS_MAX][KEY_BYTES];
+    uint8_t own[KEY_BYTES], seed[KEY_BYTES], keys[MR_ADDRESSES_MAX][KEY_BYTES];
     struct file_check check = {
         document, error, "identity", 0, "signing_key_file", config->identity.signing_key_file};
     int bad = read_key(&check, seed);
@@ -180,11 +177,10 @@ int mr_config_check_files(struct mr_hub_config *config, struct mr_document *docu
     size_t count;
     const struct mr_option *rows = mr_options(&count);
     for (size_t i = 0; i < count; i++) {
-        const enum mr_option_kind kind = rows[i].kind;
-        if (kind != MR_OPTION_FILE && kind != MR_OPTION_SECRET && kind != MR_OPTION_FOLDER) {
+        if (!mr_option_is_path(&rows[i])) {
             continue;
         }
-        const unsigned entries = strcmp(rows[i].section, "hubs") == 0 ? config->hubs_count : 1;
+        const unsigned entries = mr_config_entries(config, rows[i].section);
         for (unsigned entry = 0; entry < entries; entry++) {
             const struct file_check check = {
                 document, error,        rows[i].section,

@@ -25,11 +25,15 @@ struct mr_document {
 int mr_document_open(struct mr_document *document, const char *path, struct mr_error *error);
 void mr_document_close(struct mr_document *document);
 
-/* The line (from 1) of a key, of its section where the key is absent, or 0. `entry` counts the
- * entries of the list "hubs" from 0 and is ignored for other sections. */
+/* The line (from 1) of a key, or of what it would stand in where it is absent. `entry` counts the
+ * entries of the section's list from 0 and is ignored for a section that is in none. */
 unsigned mr_document_line(struct mr_document *document, const char *section, unsigned entry,
                           const char *name);
 bool mr_document_has(struct mr_document *document, const char *section, unsigned entry,
                      const char *name);
+
+/* Puts "path:line: section.name" of the key in front of the error's text; returns -1. */
+int mr_document_blame(struct mr_document *document, const char *section, unsigned entry,
+                      const char *name, struct mr_error *error);
 
 #endif

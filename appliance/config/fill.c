@@ -19,7 +19,10 @@ struct schema {
     cyaml_schema_field_t control[FIELDS_MAX];
     cyaml_schema_field_t upload[FIELDS_MAX];
     cyaml_schema_field_t round[FIELDS_MAX];
+    cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
+    cyaml_schema_value_t number; /* of a LIST */
+    cyaml_schema_value_t task;
     cyaml_schema_value_t hub;
     cyaml_schema_value_t top;
 };
@@ -36,7 +39,21 @@ static cyaml_schema_field_t *fields_end(cyaml_schema_field_t *fields)
     return fields + used;
 }
 
-static void add_option(cyaml_schema_field_t *fields, const struct mr_option *option)
+/* A pointer to numbers; how many there are stands right behind it. */
+static void describe_list(cyaml_schema_field_t *field, const struct schema *schema,
+                          const struct mr_option *option)
+{
+    field->count_offset = (uint32_t)(option->offset + sizeof(uint16_t *));
+    field->count_size = sizeof(unsigned);
+    field->value.type = CYAML_SEQUENCE;
+    field->value.flags |= CYAML_FLAG_POINTER;
+    field->value.data_size = sizeof(uint16_t);
+    field->value.sequence.entry = &schema->number;
+    field->value.sequence.max = MR_HUBS_MAX;
+}
+
+static void add_option(cyaml_schema_field_t *fields, const struct schema *schema,
+                       const struct mr_option *option)
 {
     cyaml_schema_field_t *field = fields_end(fields);
     *field = (cyaml_schema_field_t){
@@ -54,6 +71,9 @@ static void add_option(cyaml_schema_field_t *fields, const struct mr_option *opt
     case MR_OPTION_BOOL:
         field->value.type = CYAML_BOOL;
         break;
+    case MR_OPTION_LIST:
+        describe_list(field, schema, option);
+        break;
     default:
         field->value.type = CYAML_STRING;
         field->value.flags |= CYAML_FLAG_POINTER;
@@ -62,10 +82,10 @@ static void add_option(cyaml_schema_field_t *fields, const struct mr_option *opt
     }
 }
 
-static void add_section(struct schema *schema, const char *name, size_t offset, size_t bytes,
+static void add_section(cyaml_schema_field_t *above, const char *name, size_t offset, size_t bytes,
                         const cyaml_schema_field_t *fields)
 {
-    *fields_end(schema->root) = (cyaml_schema_field_t){
+    *fields_end(above) = (cyaml_schema_field_t){
         .key = name,
         .data_offset = (uint32_t)offset,
         .value = {.type = CYAML_MAPPING,
@@ -75,60 +95,77 @@ static void add_section(struct schema *schema, const char *name, size_t offset, 
     };
 }
 
-static void add_hubs(struct schema *schema)
+/* A list of entries at the top of the file: the pointer at `offset`, its count at `count_offset`.
+ */
+static void add_list(struct schema *schema, const char *name, size_t offset, size_t count_offset,
+                     const cyaml_schema_value_t *entry)
 {
-    schema->hub = (cyaml_schema_value_t){
-        .type = CYAML_MAPPING,
-        .data_size = sizeof(struct mr_config_hub),
-        .mapping = {.fields = schema->hubs},
-    };
     *fields_end(schema->root) = (cyaml_schema_field_t){
-        .key = "hubs",
-        .data_offset = offsetof(struct mr_hub_config, hubs),
-        .count_offset = offsetof(struct mr_hub_config, hubs_count),
-        .count_size = sizeof(((struct mr_hub_config *)0)->hubs_count),
+        .key = name,
+        .data_offset = (uint32_t)offset,
+        .count_offset = (uint32_t)count_offset,
+        .count_size = sizeof(unsigned),
         .value = {.type = CYAML_SEQUENCE,
                   .flags = CYAML_FLAG_POINTER,
-                  .data_size = sizeof(struct mr_config_hub),
-                  .sequence = {.entry = &schema->hub, .min = 2, .max = MR_HUBS_MAX}},
+                  .data_size = entry->data_size,
+                  .sequence = {.entry = entry, .min = 1, .max = UINT16_MAX}},
     };
 }
 
-static void schema_init(struct schema *schema)
+static void add_options(struct schema *schema)
 {
-    memset(schema, 0, sizeof *schema);
     const struct {
         const char *name;
         cyaml_schema_field_t *fields;
-    } sections[] = {{"", schema->root},           {"identity", schema->identity},
-                    {"sandbox", schema->sandbox}, {"control", schema->control},
-                    {"upload", schema->upload},   {"round", schema->round},
+    } sections[] = {{"", schema->root},
+                    {"identity", schema->identity},
+                    {"sandbox", schema->sandbox},
+                    {"control", schema->control},
+                    {"upload", schema->upload},
+                    {"tasks", schema->tasks},
+                    {"tasks.round", schema->round},
                     {"hubs", schema->hubs}};
     size_t count;
     const struct mr_option *rows = mr_options(&count);
     for (size_t i = 0; i < count; i++) {
         for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {
             if (strcmp(rows[i].section, sections[s].name) == 0) {
-                add_option(sections[s].fields, &rows[i]);
+                add_option(sections[s].fields, schema, &rows[i]);
             }
         }
     }
-    struct mr_hub_config *at = NULL;
-    add_section(schema, "identity", offsetof(struct mr_hub_config, identity), sizeof at->identity,
-                schema->identity);
-    add_section(schema, "sandbox", offsetof(struct mr_hub_config, sandbox), sizeof at->sandbox,
-                schema->sandbox);
-    add_section(schema, "control", offsetof(struct mr_hub_config, control), sizeof at->control,
-                schema->control);
-    add_section(schema, "upload", offsetof(struct mr_hub_config, upload), sizeof at->upload,
+}
+
+static void schema_init(struct schema *schema)
+{
+    typedef struct mr_hub_config config;
+    memset(schema, 0, sizeof *schema);
+    schema->number =
+        (cyaml_schema_value_t){.type = CYAML_UINT, .data_size = (uint32_t)sizeof(uint16_t)};
+    schema->task = (cyaml_schema_value_t){.type = CYAML_MAPPING,
+                                          .data_size = sizeof(struct mr_config_task),
+                                          .mapping = {.fields = schema->tasks}};
+    schema->hub = (cyaml_schema_value_t){.type = CYAML_MAPPING,
+                                         .data_size = sizeof(struct mr_config_hub),
+                                         .mapping = {.fields = schema->hubs}};
+    add_options(schema);
+    add_section(schema->root, "identity", offsetof(config, identity),
+                sizeof(struct mr_config_identity), schema->identity);
+    add_section(schema->root, "sandbox", offsetof(config, sandbox),
+                sizeof(struct mr_config_sandbox), schema->sandbox);
+    add_section(schema->root, "control", offsetof(config, control),
+                sizeof(struct mr_config_control), schema->control);
+    add_section(schema->root, "upload", offsetof(config, upload), sizeof(struct mr_config_upload),
                 schema->upload);
-    add_section(schema, "round", offsetof(struct mr_hub_config, round), sizeof at->round,
-                schema->round);
-    add_hubs(schema);
+    add_section(schema->tasks, "round", offsetof(struct mr_config_task, round),
+                sizeof(struct mr_config_round), schema->round);
+    add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),
+             &schema->task);
+    add_list(schema, "hubs", offsetof(config, hubs), offsetof(config, hubs_count), &schema->hub);
     schema->top = (cyaml_schema_value_t){
         .type = CYAML_MAPPING,
         .flags = CYAML_FLAG_POINTER,
-        .data_size = sizeof(struct mr_hub_config),
+        .data_size = sizeof(config),
         .mapping = {.fields = schema->root},
     };
 }
@@ -222,12 +259,6 @@ static int set_default(void *at, const struct mr_option *option)
     }
 }
 
-static bool is_path(const struct mr_option *option)
-{
-    return option->kind == MR_OPTION_FILE || option->kind == MR_OPTION_SECRET ||
-           option->kind == MR_OPTION_FOLDER;
-}
-
 static int make_absolute(char **path, const char *folder)
 {
     if (**path == '\0' || **path == '/') {
@@ -242,19 +273,20 @@ static int make_absolute(char **path, const char *folder)
     return 0;
 }
 
-void *mr_config_option_at(struct mr_hub_config *config, const struct mr_option *option,
+void *mr_config_option_at(const struct mr_hub_config *config, const struct mr_option *option,
                           unsigned entry)
 {
     const struct {
         const char *section;
-        void *at;
+        const void *at;
     } sections[] = {
         {"", config},
         {"identity", &config->identity},
         {"sandbox", &config->sandbox},
         {"control", &config->control},
         {"upload", &config->upload},
-        {"round", &config->round},
+        {"tasks", config->tasks + entry},
+        {"tasks.round", &config->tasks[entry].round},
         {"hubs", config->hubs + entry},
     };
     size_t i = 0;
@@ -265,20 +297,27 @@ void *mr_config_option_at(struct mr_hub_config *config, const struct mr_option *
     return (uint8_t *)sections[i].at + option->offset;
 }
 
+unsigned mr_config_entries(const struct mr_hub_config *config, const char *section)
+{
+    return !mr_option_in_list(section)    ? 1
+           : strcmp(section, "hubs") == 0 ? config->hubs_count
+                                          : config->tasks_count;
+}
+
 /* Defaults and paths of every option; 0, or -1 when out of memory. */
 static int complete(struct mr_hub_config *config, struct mr_document *document, const char *folder)
 {
     size_t count;
     const struct mr_option *rows = mr_options(&count);
     for (size_t i = 0; i < count; i++) {
-        const unsigned entries = strcmp(rows[i].section, "hubs") == 0 ? config->hubs_count : 1;
+        const unsigned entries = mr_config_entries(config, rows[i].section);
         for (unsigned entry = 0; entry < entries; entry++) {
             void *at = mr_config_option_at(config, &rows[i], entry);
             if (!mr_document_has(document, rows[i].section, entry, rows[i].name) &&
                 set_default(at, &rows[i]) != 0) {
                 return -1;
             }
-            if (is_path(&rows[i]) && make_absolute(at, folder) != 0) {
+            if (mr_option_is_path(&rows[i]) && make_absolute(at, folder) != 0) {
                 return -1;
             }
         }

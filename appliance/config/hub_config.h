@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/config/limits.h"
 #include "base/error.h"
 
 struct mr_config_identity {
@@ -63,9 +64,8 @@ struct mr_config_upload {
     char *dpdk_eal;                /* "" */
 };
 
-/* What this hub asks of a round as lead, and insists on as helper. */
+/* What this hub asks of a task's round as its lead, and insists on as a helper. */
 struct mr_config_round {
-    char *role;                  /* lead | helper | both: which roles this hub takes */
     uint32_t cohort_min;         /* 20: smaller sets are never released by this hub */
     uint32_t cohort_max;         /* 0 = what the ring holds */
     uint32_t quorum;             /* 30: close at so many committed uploads */
@@ -82,7 +82,14 @@ struct mr_config_round {
     uint32_t peer_timeout_ms;    /* 30000 */
     uint32_t lead_grace_ms;      /* 86400000: a helper waits so long beyond the deadline */
     bool automatic;              /* false: rounds are opened by the operator */
-    char *initial_model_file;    /* the first model, for an empty store (lead and helper alike) */
+};
+
+struct mr_config_task {
+    char *name;     /* mr_task_name_valid */
+    uint16_t *hubs; /* indices: the first leads, the others help, strictly rising (required) */
+    unsigned hubs_count;
+    char *initial_model_file; /* the first model, for an empty store (lead and helper alike) */
+    struct mr_config_round round;
 };
 
 struct mr_config_hub {
@@ -101,10 +108,20 @@ struct mr_hub_config {
     struct mr_config_sandbox sandbox;
     struct mr_config_control control;
     struct mr_config_upload upload;
-    struct mr_config_round round;
-    struct mr_config_hub *hubs; /* every hub of the federation, this one included; first is lead */
-    unsigned hubs_count;
+    struct mr_config_task *tasks; /* this hub is in the list of each; names differ */
+    unsigned tasks_count;         /* 1..MR_TASKS_MAX */
+    struct mr_config_hub *hubs;   /* the address book: every hub of any task, this one included */
+    unsigned hubs_count;          /* 2..MR_ADDRESSES_MAX */
 };
+
+/* The entry of the address book, or NULL. */
+const struct mr_config_hub *mr_hub_config_address(const struct mr_hub_config *config,
+                                                  uint16_t index);
+/* The task, or NULL. */
+const struct mr_config_task *mr_hub_config_task(const struct mr_hub_config *config,
+                                                const char *name);
+/* Whether this hub stands first in the task's list. */
+bool mr_hub_config_leads(const struct mr_hub_config *config, const struct mr_config_task *task);
 
 /* Reads and checks a file. 0, or -1 with an error of the form "hub.yaml:12: …". On success
  * mr_hub_config_free is owed. */

@@ -9,16 +9,21 @@
 #include <string.h>
 
 #include "appliance/config/hub_config.h"
+#include "wire/task.h"
 
-#define MR_OPTION(tag, section_, name_, kind_, default_, min_, max_, choices_, text_)              \
+#define MR_SECTION(name_, text_)
+#define MR_OPTION(tag, section_, name_, kind_, change_, default_, min_, max_, choices_, sample_,   \
+                  text_)                                                                           \
     {                                                                                              \
         .section = section_,                                                                       \
         .name = #name_,                                                                            \
         .kind = MR_OPTION_##kind_,                                                                 \
+        .change = MR_OPTION_##change_,                                                             \
         .otherwise = default_,                                                                     \
         .min = min_,                                                                               \
         .max = max_,                                                                               \
         .choices = choices_,                                                                       \
+        .sample = sample_,                                                                         \
         .text = text_,                                                                             \
         .offset = offsetof(struct tag, name_),                                                     \
         .bytes = sizeof((struct tag *)0)->name_,                                                   \
@@ -26,6 +31,29 @@
 static const struct mr_option options[] = {
 #include "appliance/config/hub_options.def"
 };
+
+#define MR_SECTION(name_, text_) {name_, text_},
+#define MR_OPTION(...)
+static const struct mr_option_section sections[] = {
+#include "appliance/config/hub_options.def"
+};
+
+const struct mr_option_section *mr_option_sections(size_t *count)
+{
+    *count = sizeof sections / sizeof *sections;
+    return sections;
+}
+
+bool mr_option_in_list(const char *section)
+{
+    return strcmp(section, "hubs") == 0 || strncmp(section, "tasks", 5) == 0;
+}
+
+bool mr_option_is_path(const struct mr_option *option)
+{
+    return option->kind == MR_OPTION_FILE || option->kind == MR_OPTION_SECRET ||
+           option->kind == MR_OPTION_FOLDER;
+}
 
 const struct mr_option *mr_options(size_t *count)
 {
@@ -106,6 +134,7 @@ int mr_option_check(const struct mr_option *option, const char *text, struct mr_
     }
     switch (option->kind) {
     case MR_OPTION_UINT:
+    case MR_OPTION_LIST:
         return is_uint(text, min, max)
                    ? 0
                    : mr_error_set(error, "must be a whole number from %llu to %llu, not '%s'", min,

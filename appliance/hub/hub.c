@@ -1,9 +1,11 @@
 #include "appliance/hub/hub.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/api/routes.h"
+#include "appliance/storage/files.h"
 #include "base/secret.h"
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
@@ -18,19 +20,37 @@ static void on_fatal(void *context, const char *text)
     mr_loop_stop(hub->loop);
 }
 
-static bool takes_role(const struct mr_hub *hub, const char *role)
+/* How this hub dials the others of the task, by their position in its list. */
+static void fill_endpoints(struct mr_hub *hub)
 {
-    const char *configured = hub->config->round.role;
-    return strcmp(configured, "both") == 0 || strcmp(configured, role) == 0;
+    const struct mr_config_identity *identity = &hub->config->identity;
+    const struct mr_config_task *task = &hub->config->tasks[0];
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_config_hub *address = mr_hub_config_address(hub->config, task->hubs[i]);
+        hub->endpoints[i] = (struct mr_h2_endpoint){
+            .host = address->host,
+            .port = address->port,
+            .hub_index = address->index,
+            .ca_file = identity->ca_file,
+            .certificate_file = identity->certificate_file,
+            .private_key_file = identity->private_key_file,
+            .revocation_file = identity->revocation_file,
+        };
+    }
 }
 
 /* The first hub of the list leads, all others help. */
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
-    const struct mr_round_context context = {
-        .config = hub->config,
+    struct mr_round_context context = {
+        .task = hub->config->tasks[0].name,
+        .data_dir = hub->data_dir,
+        .hub_index = hub->config->identity.index,
+        .round = &hub->config->tasks[0].round,
         .hubs = hub->hubs,
-        .hubs_count = hub->config->hubs_count,
+        .hubs_count = hub->config->tasks[0].hubs_count,
+        .endpoints = hub->endpoints,
+        .share_bytes_max = hub->config->upload.share_bytes_max,
         .private_key = hub->private_key,
         .loop = hub->loop,
         .log = hub->log,
@@ -41,6 +61,7 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
         .revoked = mr_hub_revoked,
         .revoked_context = hub,
     };
+    fill_endpoints(hub);
     const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,
@@ -48,15 +69,14 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
     const struct mr_helper_listener helper = {
         .answer = mr_routes_answered, .refuse = mr_routes_refused, .context = hub};
     const bool first = hub->hubs[0].index == hub->config->identity.index;
-    const char *role = first ? "lead" : "helper";
-    if (!takes_role(hub, role)) {
-        return mr_error_set(error,
-                            "round.role: hub %u is the %s by its place in the list of hubs, but "
-                            "its role is %s (set it to %s or both)",
-                            hub->config->identity.index, role, hub->config->round.role, role);
+    if (!first) {
+        return mr_helper_driver_open(&hub->helper, &context, &helper, error);
     }
-    return first ? mr_lead_driver_open(&hub->lead, &context, &lead, error)
-                 : mr_helper_driver_open(&hub->helper, &context, &helper, error);
+    if (mr_hub_open_plane(hub, 1, error) != 0) {
+        return -1;
+    }
+    context.plane = hub->plane;
+    return mr_lead_driver_open(&hub->lead, &context, &lead, error);
 }
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
@@ -92,6 +112,22 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
                           error);
 }
 
+/* data_dir/tasks/{task}; the store makes what lies in it. */
+static int make_namespace(struct mr_hub *hub, struct mr_error *error)
+{
+    const char *data_dir = hub->config->data_dir;
+    if (mr_dir_make(data_dir, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks", data_dir);
+    if (mr_dir_make(hub->data_dir, error) != 0 || mr_dir_sync(data_dir, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks/%s", data_dir,
+             hub->config->tasks[0].name);
+    return 0;
+}
+
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
@@ -99,8 +135,8 @@ static int open_parts(struct mr_hub *hub, struct mr_error *error)
     if (!hub->long_polls) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_hub_read_keys(hub, error) != 0 ||
-        mr_store_open(&hub->store, config->data_dir, config->round.initial_model_file, error) !=
+    if (mr_hub_read_keys(hub, error) != 0 || make_namespace(hub, error) != 0 ||
+        mr_store_open(&hub->store, hub->data_dir, config->tasks[0].initial_model_file, error) !=
             0 ||
         open_roles(hub, error) != 0) {
         return -1;
@@ -151,6 +187,7 @@ void mr_hub_close(struct mr_hub *hub)
     hub->long_polls = NULL;
     mr_helper_driver_close(hub->helper);
     mr_lead_driver_close(hub->lead);
+    mr_upload_plane_close(hub->plane);
     if (hub->server) {
         mr_server_close(hub->server);
     }

@@ -2,6 +2,8 @@
 #ifndef MR_HUB_HUB_H
 #define MR_HUB_HUB_H
 
+#include <limits.h>
+
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
 #include "appliance/api/long_poll.h"
@@ -17,7 +19,10 @@ struct mr_hub {
 
     uint8_t private_key[32]; /* Ed25519 seed; wiped at the end */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
+    char data_dir[PATH_MAX]; /* of the task */
+    struct mr_h2_endpoint endpoints[MR_HUBS_MAX]; /* of them */
     struct mr_store *store;
+    struct mr_upload_plane *plane;   /* NULL where it leads nothing */
     struct mr_lead_driver *lead;     /* NULL where this hub does not lead */
     struct mr_helper_driver *helper; /* NULL where it does not help */
     struct mr_long_polls *long_polls;
@@ -29,7 +34,7 @@ struct mr_hub {
     bool failed;                       /* stopped by something it must not go on without */
 };
 
-/* keys → store → round (with the upload plane, at the lead) → server. config, log and loop are the
+/* keys → store → upload plane (where it leads) → round → server. config, log and loop are the
  * caller's and outlive it. 0, or -1 with an error that names option and remedy. */
 int mr_hub_open(struct mr_hub **hub, const struct mr_hub_config *config,
                 const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
@@ -41,6 +46,9 @@ void mr_hub_close(struct mr_hub *hub);
 int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error);
 void mr_hub_reload_revocations(struct mr_hub *hub);
 bool mr_hub_revoked(void *hub, const struct mr_serial *serial);
+
+/* hub_plane.c: the plane for so many tasks that this hub leads (1 or more). */
+int mr_hub_open_plane(struct mr_hub *hub, unsigned tasks_led, struct mr_error *error);
 
 /* The keys of the configuration: this hub's own, and every hub's public one. */
 int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error);

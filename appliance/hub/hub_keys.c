@@ -43,10 +43,7 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
     uint8_t own[32];
-    if (config->hubs_count < 2 || config->hubs_count > MR_HUBS_MAX) {
-        return mr_error_set(error, "hubs: %u listed, 2 to %d are possible", config->hubs_count,
-                            MR_HUBS_MAX);
-    }
+    const struct mr_config_task *task = &config->tasks[0];
     if (read_key(hub->private_key, config->identity.signing_key_file, "identity.signing_key_file",
                  error) != 0) {
         return -1;
@@ -55,12 +52,13 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
         return mr_error_set(error, "identity.signing_key_file: not an Ed25519 key");
     }
     bool found = false;
-    for (unsigned i = 0; i < config->hubs_count; i++) {
+    for (unsigned i = 0; i < task->hubs_count; i++) {
         struct mr_announced_hub *pinned = &hub->hubs[i];
-        pinned->index = config->hubs[i].index;
-        memccpy(pinned->name, config->hubs[i].name, '\0', MR_HUB_NAME_MAX);
-        if (read_key(pinned->public_key, config->hubs[i].public_key_file, "hubs.public_key_file",
-                     error) != 0) {
+        const struct mr_config_hub *address = mr_hub_config_address(config, task->hubs[i]);
+        pinned->index = address->index;
+        memccpy(pinned->name, address->name, '\0', MR_HUB_NAME_MAX);
+        if (read_key(pinned->public_key, address->public_key_file, "hubs.public_key_file", error) !=
+            0) {
             return -1;
         }
         if (pinned->index == config->identity.index) {
@@ -69,7 +67,7 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
                 return mr_error_set(error,
                                     "hubs: the public key of hub %u in %s does not belong to "
                                     "identity.signing_key_file",
-                                    pinned->index, config->hubs[i].public_key_file);
+                                    pinned->index, address->public_key_file);
             }
         }
     }

@@ -145,13 +145,13 @@ static int block_signals(void)
 
 /* --- the sandbox ----------------------------------------------------------------------------- */
 
-enum { PATHS_MAX = 8 + MR_HUBS_MAX };
+enum { PATHS_MAX = 8 + MR_ADDRESSES_MAX };
 
 /* What the plan points at. */
 struct confinement {
     struct mr_sandbox sandbox;
     struct mr_sandbox_path paths[PATHS_MAX];
-    uint16_t ports[MR_HUBS_MAX];
+    uint16_t ports[MR_ADDRESSES_MAX];
     char revocation_dir[PATH_MAX]; /* a new list comes as a new file */
 };
 
@@ -166,8 +166,8 @@ static enum mr_sandbox_mode mode_of(const char *name)
 static unsigned ports_to_dial(uint16_t *ports, const struct mr_hub_config *config)
 {
     unsigned count = 0;
-    const bool leads = config->hubs[0].index == config->identity.index;
-    for (unsigned i = 1; leads && i < config->hubs_count; i++) {
+    const bool leads = mr_hub_config_leads(config, &config->tasks[0]);
+    for (unsigned i = 0; leads && i < config->hubs_count; i++) {
         ports[count++] = config->hubs[i].port;
     }
     return count;
@@ -180,7 +180,7 @@ static unsigned paths_to_read(struct mr_sandbox_path *paths, const struct mr_hub
     paths[count++].path = config->identity.ca_file;
     paths[count++].path = config->identity.certificate_file;
     paths[count++].path = config->identity.private_key_file;
-    paths[count++].path = config->round.initial_model_file;
+    paths[count++].path = config->tasks[0].initial_model_file;
     for (unsigned i = 0; i < config->hubs_count; i++) {
         paths[count++].path = config->hubs[i].public_key_file;
     }
@@ -230,8 +230,8 @@ static int finish_confinement(struct confinement *confinement, struct mr_hub *hu
     if (mr_sandbox_finish(sandbox, error) != 0) {
         return -1;
     }
-    if (hub->lead && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
-        mr_upload_plane_confine(mr_lead_driver_plane(hub->lead));
+    if (hub->plane && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
+        mr_upload_plane_confine(hub->plane);
     }
     for (int i = 0; i < MR_SANDBOX_PARTS; i++) {
         const bool in_force = sandbox->parts[i].in_force;

@@ -6,10 +6,11 @@
 
 #include <stdatomic.h>
 
+#include "appliance/config/limits.h"
 #include "appliance/ingest/dpdk.h"
 #include "appliance/ingest/dpdk_frame.h"
 
-#define MR_DPDK_WORKERS_MAX 64
+#define MR_DPDK_WORKERS_MAX MR_WORKERS_MAX
 #define MR_DPDK_HANDOVER    1024u /* frames on their way to another worker */
 #define MR_DPDK_TO_KERNEL   256u
 

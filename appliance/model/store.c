@@ -363,14 +363,14 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
     struct mr_safetensors parsed;
     if (!file || !file[0]) {
         return mr_error_set(error,
-                            "%s has no model yet: set round.initial_model_file to a safetensors "
+                            "%s has no model yet: set tasks.initial_model_file to a safetensors "
                             "file with F32 tensors",
                             store->data_dir);
     }
     const int got = mr_file_read(file, &bytes, &length, error);
     if (got != 0) {
         return got < 0 ? -1
-                       : mr_error_set(error, "round.initial_model_file: %s does not exist", file);
+                       : mr_error_set(error, "tasks.initial_model_file: %s does not exist", file);
     }
     int result = -1;
     if (mr_safetensors_parse(&parsed, bytes, length, error) == 0) {
@@ -382,7 +382,7 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
             mr_store_adopt(store, hash);
         }
     } else {
-        mr_error_prefix(error, "round.initial_model_file: %s", file);
+        mr_error_prefix(error, "tasks.initial_model_file: %s", file);
     }
     free(bytes);
     return result;

@@ -45,6 +45,15 @@ static int check_numbers(const struct mr_upload_plane_config *config, struct mr_
     return 0;
 }
 
+uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config,
+                                     uint64_t share_bytes, uint32_t uploads_max)
+{
+    const uint32_t sessions = sessions_per_worker(config);
+    const uint64_t uploads = uploads_max < sessions ? uploads_max : sessions;
+
+    return 2 * (mr_shard_bytes(share_bytes) + uploads * sizeof(uint64_t));
+}
+
 /* Everything that is mapped at start-up must fit the machine: better to say so now than to be
  * killed in the middle of a round. */
 static int check_memory(const struct mr_upload_plane_config *config, struct mr_error *error)
@@ -127,8 +136,8 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
                    .receive_buffer_bytes = config->receive_buffer_bytes,
                    .dpdk = plane->dpdk,
                    .worker = index},
-        .make_source = plane->callbacks.make_source,
-        .make_context = plane->callbacks.make_context,
+        .make_source = plane->sources.make,
+        .make_context = plane->sources.context,
         .kernels = plane->kernels,
         .report_fd = plane->report_fd,
     };
@@ -204,7 +213,7 @@ static int open_all(struct mr_upload_plane *plane, const int *cpus, struct mr_er
 int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *loop,
                               const struct mr_upload_plane_config *config,
                               const struct mr_kernels *kernels,
-                              const struct mr_upload_plane_callbacks *callbacks, struct mr_log *log,
+                              const struct mr_plane_sources *sources, struct mr_log *log,
                               struct mr_error *error)
 {
     *opened = NULL;
@@ -219,7 +228,7 @@ int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *l
     plane->report_fd = -1;
     plane->loop = loop;
     plane->kernels = kernels;
-    plane->callbacks = *callbacks;
+    plane->sources = *sources;
     plane->log = log;
     if (copy_config(plane, config, error) != 0 || open_port(plane, &config->dpdk, error) != 0 ||
         open_all(plane, config->worker_cpus, error) != 0) {
@@ -232,12 +241,12 @@ int mr_upload_plane_open_over(struct mr_upload_plane **opened, struct mr_loop *l
 
 int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
                          const struct mr_upload_plane_config *config,
-                         const struct mr_kernels *kernels, mr_plane_event_fn on_event,
-                         void *context, struct mr_log *log, struct mr_error *error)
+                         const struct mr_kernels *kernels, struct mr_log *log,
+                         struct mr_error *error)
 {
-    const struct mr_upload_plane_callbacks callbacks = {.on_event = on_event, .context = context};
+    const struct mr_plane_sources sources = {.make = NULL};
 
-    return mr_upload_plane_open_over(plane, loop, config, kernels, &callbacks, log, error);
+    return mr_upload_plane_open_over(plane, loop, config, kernels, &sources, log, error);
 }
 
 void mr_upload_plane_close(struct mr_upload_plane *plane)

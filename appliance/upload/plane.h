@@ -1,19 +1,24 @@
 /* plane.h - the upload plane: workers that receive sealed shares, stage them whole, and fold them
  * into accumulator shards. This header is the control thread's side of it.
  *
+ * A hub that leads has one plane. It carries the rounds of all tasks side by side: each round has
+ * its own layout, its own accumulators and its own uploads; ports, slots and windows are shared.
+ *
  * Everything here is called on the loop's thread; every callback comes back on it. Ownership of
  * shards, sessions and slots belongs to the workers; messages pass between the threads over
- * single-producer rings. Memory is planned at _open from the config and fixed from then on.
+ * single-producer rings. The workers' memory is planned at _open from the config and fixed from
+ * then on: what does not fit is refused when a round begins or an upload is admitted, never later.
  *
  * Life of an upload: admit → RECEIVING → (all chunks opened and staged) → STAGED, folded into the
- * worker's shard → collected → the round syncs it → plane_committed → COMMITTED. Revoked or timed
- * out before STAGED: never folded. */
+ * worker's shard → collected → the round syncs it → returned → COMMITTED. Revoked or timed out
+ * before STAGED: never folded. */
 #ifndef MR_UPLOAD_PLANE_H
 #define MR_UPLOAD_PLANE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/config/limits.h"
 #include "appliance/ingest/dpdk.h"
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
@@ -23,13 +28,20 @@
 #include "wire/share.h"
 
 struct mr_upload_plane;
+struct mr_plane_round; /* a round that the plane carries */
+
+/* Rounds at once, those that only answer included. */
+#define MR_PLANE_ROUNDS_MAX 128
 
 struct mr_upload_plane_config {
-    unsigned workers;          /* 1..64; each has its own UDP port */
+    unsigned workers;          /* 1..MR_WORKERS_MAX; each has its own UDP port */
     const int *worker_cpus;    /* NULL: not pinned */
     unsigned slots_per_worker; /* uploads that may be in flight or staged at once, per worker */
     uint64_t share_bytes_max;  /* a slot's size: rounds with larger shares cannot open */
-    const char *source;        /* "auto", "dpdk", "io_uring", "recvmmsg" */
+    /* For the accumulators of all rounds together, per worker (and once for HTTP/2); 0: what one
+     * round of the largest share takes. */
+    uint64_t accumulator_bytes;
+    const char *source; /* "auto", "dpdk", "io_uring", "recvmmsg" */
     const char *listen_host;
     uint16_t port_base;         /* worker i binds port_base + i; 0: free ports */
     const char *advertise_host; /* numeric address put into grants */
@@ -54,22 +66,44 @@ struct mr_plane_event {
 };
 typedef void (*mr_plane_event_fn)(void *context, const struct mr_plane_event *event);
 
+/* Who hears of a round's uploads; copied. Never called from inside a call of the plane. */
+struct mr_plane_listener {
+    mr_plane_event_fn event;
+    void *context;
+};
+
 /* Starts the worker threads and binds their sockets. 0 or -1 (the error names option and remedy).
  */
 int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
                          const struct mr_upload_plane_config *config,
-                         const struct mr_kernels *kernels, mr_plane_event_fn on_event,
-                         void *context, struct mr_log *log, struct mr_error *error);
+                         const struct mr_kernels *kernels, struct mr_log *log,
+                         struct mr_error *error);
+/* Ends the rounds that are still there. NULL allowed. */
 void mr_upload_plane_close(struct mr_upload_plane *plane);
+/* What one round takes of accumulator_bytes: uploads_max uploads (at most as many as one worker has
+ * sessions) of that share. */
+uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config,
+                                     uint64_t share_bytes, uint32_t uploads_max);
 /* Set-up of the process is over: the workers give up what their loops do not need
  * (runtime/sandbox.h, after _finish). */
 void mr_upload_plane_confine(struct mr_upload_plane *plane);
 void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics);
 
-/* Starts a round: shards zeroed, all sessions of an earlier round dropped (its collections must
- * have come back). -1 when the share does not fit the slots. */
+/* Starts a round beside those that run. At most uploads_max of its uploads are under way or staged
+ * at once. -1 with an error when its share does not fit a slot, its accumulators do not fit what is
+ * left of accumulator_bytes, or MR_PLANE_ROUNDS_MAX rounds are there. */
 int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
-                          struct mr_error *error);
+                          uint32_t uploads_max, const struct mr_plane_listener *listener,
+                          struct mr_plane_round **round, struct mr_error *error);
+
+/* Forgets a round, whatever it was doing: its uploads become unknown, its slots and accumulators
+ * free. No callback comes any more, and a collection that is out is invalid from now on.
+ *
+ * Until then an upload that ended stays as a tombstone which answers retransmissions (unless
+ * many later uploads needed its place). So a round is to be ended only when its devices had time to
+ * hear how it went: when its owner begins the next one, or goes. Accumulators are free as soon as a
+ * frozen collection has been returned; a round that only answers takes nothing but its place. */
+void mr_upload_plane_end(struct mr_plane_round *round);
 
 struct mr_admission {
     uint32_t attempt;
@@ -77,9 +111,13 @@ struct mr_admission {
     const struct mr_upload_keys *keys; /* copied; NULL for HTTP/2 */
 };
 
-/* Opens a session for a device; fills the grant. Returns 0, or -1 when every slot is taken (the
- * device is told to come back). The caller makes sure that a device has one live upload at most. */
-int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admission *admission,
+/* Opens a session for a device; fills the grant. Returns 0, or -1 when the round has no slot to get
+ * (the device is told to come back). The caller makes sure that a device has one live upload at
+ * most.
+ *
+ * A round that was refused gets the next slots that fall free, until it has its even part of all
+ * slots: rounds that hold more are refused meanwhile. */
+int mr_upload_plane_admit(struct mr_plane_round *round, const struct mr_admission *admission,
                           struct mr_upload_grant *grant);
 
 /* A whole share that came over HTTP/2 for an upload admitted that way (share_bytes exactly). 0, or
@@ -91,10 +129,10 @@ int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const
 void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id);
 
 /* Asks for the end of an upload; answered by REVOKED or NOT_REVOKED. */
-void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
+void mr_upload_plane_revoke(struct mr_plane_round *round, uint64_t upload_id,
                             enum mr_upload_reason reason);
 
-/* What one collection brings: the sum of exactly the uploads listed, since the last one. */
+/* What one collection brings: the sum of exactly the round's uploads listed, since its last one. */
 struct mr_collection {
     struct mr_vector_sum *parts; /* one per worker and one for HTTP/2; NULL lanes = nothing there */
     unsigned part_count;
@@ -103,15 +141,15 @@ struct mr_collection {
 };
 typedef void (*mr_collected_fn)(void *context, struct mr_collection *collection);
 
-/* Every worker folds what is staged and hands its shard over. With `freeze` no upload is staged any
- * more afterwards: receiving sessions end as refused/closed. One collection at a time; until it is
- * returned the workers fold into their second shard. */
-void mr_upload_plane_collect(struct mr_upload_plane *plane, bool freeze, mr_collected_fn collected,
+/* Every worker folds what is staged of the round and hands its shard over. With `freeze` no upload
+ * of it is staged any more afterwards: receiving sessions end as refused/closed. One collection of
+ * a round at a time; until it is returned the workers fold into the round's second shard. */
+void mr_upload_plane_collect(struct mr_plane_round *round, bool freeze, mr_collected_fn collected,
                              void *context);
 
 /* Gives a collection back. committed: its uploads are durable; their devices hear COMMITTED. Else
  * (the round is void) they hear REFUSED with the reason. The parts are zeroed by the plane. */
-void mr_upload_plane_return(struct mr_upload_plane *plane, struct mr_collection *collection,
+void mr_upload_plane_return(struct mr_plane_round *round, struct mr_collection *collection,
                             bool committed, enum mr_upload_reason reason);
 
 #endif

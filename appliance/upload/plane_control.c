@@ -44,6 +44,13 @@ static void drop_own_events(struct mr_upload_plane *plane)
     plane->events.count = 0;
 }
 
+static void tell(struct mr_upload_plane *plane, const struct mr_plane_event *event)
+{
+    if (plane->round.begun) {
+        plane->round.listener.event(plane->round.listener.context, event);
+    }
+}
+
 static void deliver_own_events(struct mr_upload_plane *plane)
 {
     struct mr_plane_events *events = &plane->events;
@@ -51,7 +58,7 @@ static void deliver_own_events(struct mr_upload_plane *plane)
     /* A callback may raise more, or begin a round, which drops them all. */
     while (events->head < events->count) {
         const struct mr_plane_event event = events->items[events->head++];
-        plane->callbacks.on_event(plane->callbacks.context, &event);
+        tell(plane, &event);
     }
     drop_own_events(plane);
 }
@@ -76,9 +83,10 @@ static uint32_t window_total(const struct mr_upload_plane *plane, unsigned worke
 }
 
 int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
-                          struct mr_error *error)
+                          uint32_t uploads_max, const struct mr_plane_listener *listener,
+                          struct mr_plane_round **round, struct mr_error *error)
 {
-    MR_ASSERT(!plane->collecting.running && !plane->collecting.out);
+    (void)uploads_max;
     if (terms->layout.share_bytes > plane->config.share_bytes_max) {
         return mr_error_set(error,
                             "a share of this round has %llu bytes, a slot holds %llu: raise "
@@ -86,6 +94,10 @@ int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_t
                             (unsigned long long)terms->layout.share_bytes,
                             (unsigned long long)plane->config.share_bytes_max);
     }
+    if (plane->round.begun) {
+        return mr_error_set(error, "the plane carries another round");
+    }
+    MR_ASSERT(!plane->collecting.running && !plane->collecting.out);
     plane->layout = terms->layout;
     plane->generation++; /* what the workers still report of the earlier round is not believed */
     drop_own_events(plane);
@@ -102,7 +114,15 @@ int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_t
     }
     mr_lane_begin(&plane->lane, &terms->layout);
     plane->round_open = true;
+    plane->round = (struct mr_plane_round){.plane = plane, .listener = *listener, .begun = true};
+    *round = &plane->round;
     return 0;
+}
+
+void mr_upload_plane_end(struct mr_plane_round *round)
+{
+    round->begun = false;
+    round->plane->round_open = false;
 }
 
 /* --- admissions ------------------------------------------------------------------------------- */
@@ -140,9 +160,10 @@ static int admit_http2(struct mr_upload_plane *plane, struct mr_upload_grant *gr
     return grant->upload_id == 0 ? -1 : 0;
 }
 
-int mr_upload_plane_admit(struct mr_upload_plane *plane, const struct mr_admission *admission,
+int mr_upload_plane_admit(struct mr_plane_round *round, const struct mr_admission *admission,
                           struct mr_upload_grant *grant)
 {
+    struct mr_upload_plane *plane = round->plane;
     memset(grant, 0, sizeof *grant);
     if (!plane->round_open) {
         return -1;
@@ -196,9 +217,10 @@ void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id)
     }
 }
 
-void mr_upload_plane_revoke(struct mr_upload_plane *plane, uint64_t upload_id,
+void mr_upload_plane_revoke(struct mr_plane_round *round, uint64_t upload_id,
                             enum mr_upload_reason reason)
 {
+    struct mr_upload_plane *plane = round->plane;
     const uint8_t lane = mr_upload_id_lane(upload_id);
 
     if (lane == MR_LANE_HTTP2) {
@@ -244,9 +266,10 @@ void mr_plane_on_lane_timer(void *context)
 
 /* --- collections ------------------------------------------------------------------------------ */
 
-void mr_upload_plane_collect(struct mr_upload_plane *plane, bool freeze, mr_collected_fn collected,
+void mr_upload_plane_collect(struct mr_plane_round *round, bool freeze, mr_collected_fn collected,
                              void *context)
 {
+    struct mr_upload_plane *plane = round->plane;
     struct mr_plane_collecting *collecting = &plane->collecting;
 
     MR_ASSERT(!collecting->running && !collecting->out && plane->generation > 0);
@@ -307,9 +330,10 @@ static void end_uploads(struct mr_upload_plane *plane, const struct mr_collectio
     }
 }
 
-void mr_upload_plane_return(struct mr_upload_plane *plane, struct mr_collection *collection,
+void mr_upload_plane_return(struct mr_plane_round *round, struct mr_collection *collection,
                             bool committed, enum mr_upload_reason reason)
 {
+    struct mr_upload_plane *plane = round->plane;
     struct mr_plane_collecting *collecting = &plane->collecting;
 
     MR_ASSERT(collecting->out && collection == &collecting->collection);
@@ -351,7 +375,7 @@ static void on_worker_event(struct mr_upload_plane *plane, struct mr_worker_view
             entry->revoking = false;
         }
     }
-    plane->callbacks.on_event(plane->callbacks.context, &event);
+    tell(plane, &event);
 }
 
 static void on_worker_report(struct mr_upload_plane *plane, unsigned worker,

@@ -3,11 +3,11 @@
 #ifndef MR_UPLOAD_PLANE_INTERNAL_H
 #define MR_UPLOAD_PLANE_INTERNAL_H
 
+#include "appliance/config/limits.h"
 #include "appliance/upload/http_upload.h"
 #include "appliance/upload/plane_sources.h"
 #include "appliance/upload/worker.h"
 
-#define MR_WORKERS_MAX 64
 /* The HTTP/2 lane's number in upload ids. */
 #define MR_LANE_HTTP2 255
 /* Sessions outlive their slot: from the fold until the commit, and as tombstones. */
@@ -34,11 +34,18 @@ struct mr_plane_collecting {
     uint64_t *upload_ids;     /* room for every session there is */
 };
 
+/* For now the plane carries one round at a time; this is its handle. */
+struct mr_plane_round {
+    struct mr_upload_plane *plane;
+    struct mr_plane_listener listener;
+    bool begun;
+};
+
 struct mr_upload_plane {
     struct mr_upload_plane_config config; /* its strings are copies */
     struct mr_loop *loop;
     const struct mr_kernels *kernels;
-    struct mr_upload_plane_callbacks callbacks;
+    struct mr_plane_sources sources;
     struct mr_log *log;
     int report_fd;             /* eventfd: a worker, or this thread itself, has something to tell */
     struct mr_dpdk_port *dpdk; /* NULL: none */
@@ -49,6 +56,7 @@ struct mr_upload_plane {
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;
     struct mr_plane_collecting collecting;
+    struct mr_plane_round round;
     bool round_open; /* between begin and freeze */
     uint32_t generation;
     struct mr_layout layout;

@@ -10,18 +10,16 @@
 typedef struct mr_packet_source *(*mr_source_make_fn)(void *context, unsigned worker,
                                                       struct mr_error *error);
 
-struct mr_upload_plane_callbacks {
-    mr_plane_event_fn on_event;
+struct mr_plane_sources {
+    mr_source_make_fn make; /* NULL: mr_packet_source_open as configured */
     void *context;
-    mr_source_make_fn make_source; /* NULL: mr_packet_source_open as configured */
-    void *make_context;
 };
 
-/* As mr_upload_plane_open, which is this without make_source. */
+/* As mr_upload_plane_open, which is this without sources. */
 int mr_upload_plane_open_over(struct mr_upload_plane **plane, struct mr_loop *loop,
                               const struct mr_upload_plane_config *config,
                               const struct mr_kernels *kernels,
-                              const struct mr_upload_plane_callbacks *callbacks, struct mr_log *log,
+                              const struct mr_plane_sources *sources, struct mr_log *log,
                               struct mr_error *error);
 
 #endif

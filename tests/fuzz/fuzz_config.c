@@ -8,14 +8,22 @@
 #include "appliance/config/fill.h"
 #include "appliance/config/hub_check.h"
 #include "tests/fuzz/fuzz.h"
+#include "wire/task.h"
 
 static void check_values(const struct mr_hub_config *config)
 {
     MR_ASSERT(config->data_dir && config->hubs_count >= 2);
-    MR_ASSERT(config->round.cohort_min >= 2);
-    MR_ASSERT(config->round.cohort_max >= config->round.cohort_min);
-    MR_ASSERT(config->round.quorum >= config->round.cohort_min);
-    MR_ASSERT((uint64_t)config->round.cohort_max * config->round.weight_max < UINT64_C(1) << 32);
+    MR_ASSERT(config->tasks_count >= 1);
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const struct mr_config_task *task = &config->tasks[i];
+        const struct mr_config_round *round = &task->round;
+        MR_ASSERT(task->hubs_count >= 2 && mr_task_name_valid(task->name));
+        MR_ASSERT(mr_hub_config_task(config, task->name) == task);
+        MR_ASSERT(round->cohort_min >= 2);
+        MR_ASSERT(round->cohort_max >= round->cohort_min);
+        MR_ASSERT(round->quorum >= round->cohort_min);
+        MR_ASSERT((uint64_t)round->cohort_max * round->weight_max < UINT64_C(1) << 32);
+    }
 }
 
 static void load(const char *path)

@@ -142,11 +142,11 @@ static uint64_t members_of(struct sim *sim, const json_t *record, uint64_t round
 static void check_sum(struct sim_node *node, uint64_t round, uint64_t members)
 {
     struct sim *sim = node->sim;
-    char name[40];
+    char name[64];
     uint8_t expected[8192];
     size_t length = 0;
     const size_t expected_bytes = plain_sum(sim, members, round, expected);
-    snprintf(name, sizeof name, "rounds/%" PRIu64 ".sum", round);
+    snprintf(name, sizeof name, SIM_TASK_FOLDER "rounds/%" PRIu64 ".sum", round);
     const uint8_t *sum = sim_disk_look(node->disk, name, &length);
     if (!sum || length != expected_bytes) {
         sim_broken(sim, "round %" PRIu64 " has no sum at %s", round, node->name);
@@ -166,9 +166,9 @@ static void check_sum(struct sim_node *node, uint64_t round, uint64_t members)
 /* The record of a round on a hub's disk; NULL: none. */
 static json_t *record_of(struct sim_node *node, uint64_t round)
 {
-    char name[40];
+    char name[64];
     size_t length = 0;
-    snprintf(name, sizeof name, "rounds/%" PRIu64 ".json", round);
+    snprintf(name, sizeof name, SIM_TASK_FOLDER "rounds/%" PRIu64 ".json", round);
     const uint8_t *text = sim_disk_look(node->disk, name, &length);
     return text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
 }
@@ -268,9 +268,9 @@ static void has_given_up(struct sim *sim, uint64_t number, const char *reason)
     if (!reason || !reason[0]) {
         sim_broken(sim, "round %" PRIu64 " was given up without a reason", number);
     }
-    char name[40];
+    char name[64];
     size_t length;
-    snprintf(name, sizeof name, "rounds/%" PRIu64 ".sum", number);
+    snprintf(name, sizeof name, SIM_TASK_FOLDER "rounds/%" PRIu64 ".sum", number);
     if (sim_disk_look(sim_hub_node(sim, 0)->disk, name, &length)) {
         sim_broken(sim, "round %" PRIu64 " was given up, and the lead has kept its sum", number);
     }

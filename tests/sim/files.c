@@ -152,13 +152,21 @@ static int new_descriptor(struct sim_node *node, struct file *file, const char *
     return failed(EMFILE);
 }
 
+/* By its last part: a task's own folder is one right below "tasks". */
+static bool is_folder(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash ? slash + 1 : name;
+    return strcmp(last, "models") == 0 || strcmp(last, "rounds") == 0 ||
+           strcmp(name, "tasks") == 0 || (slash && slash == name + strlen("tasks"));
+}
+
 static int open_simulated(struct sim_disk *disk, const char *name, int flags)
 {
     if (disk->node->dead) {
         return failed(EIO);
     }
-    if (flags & O_DIRECTORY || !*name || strcmp(name, "models") == 0 ||
-        strcmp(name, "rounds") == 0) {
+    if (flags & O_DIRECTORY || !*name || is_folder(name)) {
         return new_descriptor(disk->node, NULL, name);
     }
     struct entry *entry = disk_entry(disk, name, false);

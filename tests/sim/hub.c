@@ -21,6 +21,8 @@
 struct sim_hub {
     struct mr_hub_config config;
     struct mr_config_hub list[SIM_HUBS];
+    uint16_t indices[SIM_HUBS];
+    struct mr_config_task task;
     char names[SIM_HUBS][16];
     char data_dir[32], initial[32];
     struct sim_node *node;
@@ -60,7 +62,7 @@ void sim_hub_set_up(struct sim_node *node)
 static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
 {
     const struct sim_plan *plan = &sim->plan;
-    static char none[] = "", host[] = "10.1.0.1", both[] = "both", automatic[] = "auto";
+    static char none[] = "", name[] = "default", host[] = "10.1.0.1", automatic[] = "auto";
     for (unsigned i = 0; i < plan->hubs; i++) {
         snprintf(hub->names[i], sizeof hub->names[i], "hub-%u", i);
         hub->list[i] = (struct mr_config_hub){.index = (uint16_t)(SIM_HUB_INDEX + i),
@@ -68,6 +70,7 @@ static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
                                               .host = host,
                                               .port = 1,
                                               .public_key_file = none};
+        hub->indices[i] = (uint16_t)(SIM_HUB_INDEX + i);
     }
     snprintf(hub->data_dir, sizeof hub->data_dir, "/sim/h%u", index);
     snprintf(hub->initial, sizeof hub->initial, "/sim/h%u/initial", index);
@@ -95,8 +98,17 @@ static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
                    .window_max = 8,
                    .window_total = 64,
                    .idle_timeout_ms = plan->idle_timeout_ms},
-        .round = {.role = both,
-                  .cohort_min =
+        .tasks = &hub->task,
+        .tasks_count = 1,
+        .hubs = hub->list,
+        .hubs_count = plan->hubs,
+    };
+    hub->task = (struct mr_config_task){
+        .name = name,
+        .hubs = hub->indices,
+        .hubs_count = plan->hubs,
+        .initial_model_file = hub->initial,
+        .round = {.cohort_min =
                       sim->options.mutant == SIM_MUTANT_COHORT_IGNORED ? 2 : plan->cohort_min,
                   .cohort_max = plan->devices,
                   .quorum = plan->quorum,
@@ -110,10 +122,7 @@ static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
                   .training = none,
                   .commit_interval_ms = plan->commit_interval_ms,
                   .peer_timeout_ms = plan->peer_timeout_ms,
-                  .lead_grace_ms = plan->lead_grace_ms,
-                  .initial_model_file = hub->initial},
-        .hubs = hub->list,
-        .hubs_count = plan->hubs,
+                  .lead_grace_ms = plan->lead_grace_ms},
     };
 }
 
@@ -297,7 +306,7 @@ static void open_round(struct sim *sim, struct sim_node *node)
     struct mr_refusal refusal;
     uint64_t round = 0;
     sim->current = node;
-    mr_round_params_init(&params, &hub->config->round);
+    mr_round_params_init(&params, &hub->config->tasks[0].round);
     if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) == MR_REFUSAL_NONE) {
         sim_check_opened(sim, round,
                          mr_lead_terms(mr_lead_driver_core(hub->lead))->announcement.model_hash);
@@ -311,7 +320,7 @@ static void copy_models(struct sim *sim)
     for (unsigned i = 1; i < sim->plan.hubs; i++) {
         struct sim_node *node = sim_hub_node(sim, i);
         if (node->new_disk && node->up) {
-            sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, "models");
+            sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, SIM_TASK_FOLDER "models");
         }
     }
 }

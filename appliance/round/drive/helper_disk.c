@@ -76,6 +76,7 @@ static void save_done(void *context)
     if (job->result == 0 && job->sign) {
         mr_store_adopt_signed(run->context.store, job->round, job->hash);
         run->signed_total++;
+        run->server_learning_rate = run->context.round->server_learning_rate;
         helper_driver_wait_for_lead(run, false);
     }
     finish(job, "cannot make the round's journal durable");
@@ -206,8 +207,8 @@ void helper_driver_forget(void *context)
 
 static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
 {
-    mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "round=%" PRIu64 " why=%s", round,
-                 why);
+    mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "task=%s round=%" PRIu64 " why=%s",
+                 run->context.task, round, why);
 }
 
 static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms *terms,
@@ -255,8 +256,8 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
     }
     mr_helper_report(run->core, &report);
     mr_log_event(run->context.log, MR_LOG_INFO, "helper.recovered",
-                 "round=%" PRIu64 " state=%s admitted=%u included=%u", round,
-                 mr_helper_state_name(report.state), report.admitted, report.included);
+                 "task=%s round=%" PRIu64 " state=%s admitted=%u included=%u", run->context.task,
+                 round, mr_helper_state_name(report.state), report.admitted, report.included);
     return 0;
 }
 
@@ -282,7 +283,7 @@ int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
 {
     struct mr_journal_read read;
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
         read_last_life(run, error) != 0) {
         return -1;
     }

@@ -9,6 +9,8 @@
 #include "appliance/aggregate/expand.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
+#include "appliance/round/drive/round_params.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "appliance/model/reveal.h"
 #include "base/secret.h"
 #include "base/assert.h"
@@ -28,6 +30,7 @@ struct helper_job {
     uint8_t *expanded;
     const uint8_t *const *results;
     struct mr_model *parent;
+    float server_learning_rate;
 };
 
 static void start(struct mr_helper_driver *run, const struct helper_job *with, mr_loop_fn work,
@@ -53,8 +56,8 @@ void helper_driver_fatal(struct mr_helper_driver *run, const char *what,
 static void expand_work(void *context)
 {
     struct helper_job *job = context;
-    job->expanded = mr_expand(job->terms, job->run->context.config->identity.index, job->list,
-                              job->count, job->run->context.kernels);
+    job->expanded = mr_expand(job->terms, job->run->context.hub_index, job->list, job->count,
+                              job->run->context.kernels);
 }
 
 static void expand_done(void *context)
@@ -113,7 +116,7 @@ static void reveal_work(void *context)
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
-        .server_learning_rate = job->run->context.config->round.server_learning_rate,
+        .server_learning_rate = job->server_learning_rate,
         .kernels = job->run->context.kernels,
     };
     job->result = -1;
@@ -153,7 +156,10 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
                       const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_helper_driver *run = context;
-    struct helper_job job = {.terms = terms, .results = results, .count = included_count};
+    struct helper_job job = {.terms = terms,
+                             .results = results,
+                             .count = included_count,
+                             .server_learning_rate = run->server_learning_rate};
     if (!run->stopping) {
         job.parent =
             mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
@@ -205,13 +211,14 @@ static void on_refuse(void *context, void *token, const struct mr_refusal *refus
 static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "helper.void", "round=%" PRIu64 " reason=%s",
-                     report->round, report->reason);
+        mr_log_event(run->context.log, MR_LOG_WARN, "helper.void",
+                     "task=%s round=%" PRIu64 " reason=%s", run->context.task, report->round,
+                     report->reason);
     } else {
         const bool known = report->state != MR_HELPER_SIGNING;
         mr_log_event(run->context.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
-                     "round=%" PRIu64 " state=%s included=%u", report->round,
-                     mr_helper_state_name(report->state), report->included);
+                     "task=%s round=%" PRIu64 " state=%s included=%u", run->context.task,
+                     report->round, mr_helper_state_name(report->state), report->included);
     }
 }
 
@@ -244,7 +251,7 @@ static void on_tick(void *context)
  * found on its disk before a lead that is there could come back to it. */
 void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
 {
-    const struct mr_config_round *round = &run->context.config->round;
+    const struct mr_config_round *round = run->context.round;
     run->not_before_ms = mr_loop_now_ms(run->context.loop) +
                          (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
 }
@@ -296,6 +303,24 @@ static const struct mr_helper_ops ops = {
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
+static struct mr_helper_policy policy_of(const struct mr_helper_driver *run,
+                                         const struct mr_config_round *round)
+{
+    return (struct mr_helper_policy){
+        .cohort_min = round->cohort_min,
+        .share_bytes_max = run->context.share_bytes_max,
+        .lead_grace_ms = round->lead_grace_ms,
+        .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)round->lead_grace_ms,
+    };
+}
+
+void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round)
+{
+    const struct mr_helper_policy policy = policy_of(run, round);
+    run->context.round = round;
+    mr_helper_set_policy(run->core, &policy);
+}
+
 int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_context *context,
                           const struct mr_helper_listener *listener, struct mr_error *error)
 {
@@ -306,16 +331,13 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     run->context = *context;
     run->listener = *listener;
     const struct mr_helper_config config = {
-        .index = context->config->identity.index,
+        .index = context->hub_index,
         .private_key = context->private_key,
         .hubs = context->hubs,
         .hubs_count = context->hubs_count,
-        .cohort_min = context->config->round.cohort_min,
-        .share_bytes_max = context->config->upload.share_bytes_max,
-        .lead_grace_ms = context->config->round.lead_grace_ms,
-        .deadline_ahead_ms =
-            MR_ROUND_DEADLINE_MS_MAX + (uint64_t)context->config->round.lead_grace_ms,
+        .policy = policy_of(run, context->round),
     };
+    run->server_learning_rate = context->round->server_learning_rate;
     run->core = mr_helper_new(&config, &ops, run);
     run->timer = mr_timer_open(context->loop, on_tick, run);
     if (!run->core || !run->timer) {
@@ -359,27 +381,48 @@ struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
     return run->core;
 }
 
-void mr_helper_driver_metrics(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+static void states(const struct mr_helper_driver *run, struct mr_metrics *metrics)
 {
     struct mr_helper_report report;
-    char labels[64];
+    char labels[MR_ROUND_LABELS_MAX];
     mr_helper_report(run->core, &report);
+    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
+        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
+                 mr_helper_state_name(state));
+        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+    }
+}
+
+static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {{"signed", run->signed_total},
+                {"revealed", run->revealed_total},
+                {"void", run->void_total},
+                {"lead_gone", run->lead_gone_total}};
+    char labels[MR_ROUND_LABELS_MAX];
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(labels, sizeof labels, "task=\"%s\",outcome=\"%s\"", run->context.task,
+                 rows[i].name);
+        mr_metrics_sample(metrics, "millrace_helper_rounds_total", labels, (double)rows[i].count);
+    }
+}
+
+void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
+                              struct mr_metrics *metrics)
+{
     mr_metrics_family(metrics, "millrace_helper_state", "gauge",
                       "State of the round this hub helps in: 1 for the state it is in.");
-    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
-        snprintf(labels, sizeof labels, "state=\"%s\"", mr_helper_state_name(state));
-        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+    for (unsigned i = 0; i < count; i++) {
+        states(runs[i], metrics);
     }
     mr_metrics_family(
         metrics, "millrace_helper_rounds_total", "counter",
         "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
         "itself because the lead was gone.");
-    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"signed\"",
-                      (double)run->signed_total);
-    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"revealed\"",
-                      (double)run->revealed_total);
-    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"void\"",
-                      (double)run->void_total);
-    mr_metrics_sample(metrics, "millrace_helper_rounds_total", "outcome=\"lead_gone\"",
-                      (double)run->lead_gone_total);
+    for (unsigned i = 0; i < count; i++) {
+        outcomes(runs[i], metrics);
+    }
 }

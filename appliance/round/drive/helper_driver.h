@@ -3,8 +3,10 @@
 #ifndef MR_ROUND_DRIVE_HELPER_DRIVER_H
 #define MR_ROUND_DRIVE_HELPER_DRIVER_H
 
+#include "appliance/config/hub_config.h"
+#include "appliance/observe/metrics.h"
+#include "appliance/round/drive/round_context.h"
 #include "appliance/round/helper/helper.h"
-#include "appliance/round/drive/lead_driver.h"
 
 struct mr_helper_driver;
 
@@ -20,7 +22,12 @@ int mr_helper_driver_open(struct mr_helper_driver **run, const struct mr_round_c
 void mr_helper_driver_stop(struct mr_helper_driver *run); /* as mr_lead_driver_stop */
 void mr_helper_driver_close(struct mr_helper_driver *run);
 
+/* As mr_lead_driver_set_policy: from the next round that it signs. */
+void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round);
+
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
-void mr_helper_driver_metrics(const struct mr_helper_driver *run, struct mr_metrics *metrics);
+/* Of all tasks that this hub helps in: one family each, one sample a task. */
+void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
+                              struct mr_metrics *metrics);
 
 #endif

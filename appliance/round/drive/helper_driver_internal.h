@@ -26,6 +26,8 @@ struct mr_helper_driver {
     struct mr_helper_last
         last_life; /* the round that was given up, as found when the hub started */
 
+    float server_learning_rate; /* of the policy that the round was signed under */
+
     struct mr_disk_file *disk;
     struct mr_journal *journal; /* the job thread's while a job runs */
     struct helper_records records;

@@ -2,17 +2,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/record.h"
-
-uint64_t mr_round_unix_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#include "appliance/round/drive/wall_clock.h"
 
 /* Whether the round has a record, and how it ended then. A record that cannot be read is no sign
  * that the round goes on: -1, and the hub does not start. */
@@ -55,8 +48,8 @@ static int lose(struct mr_lead_driver *run, uint64_t round, const char *why, str
         return -1;
     }
     if (round && !has_ended(&end)) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "round.lost", "round=%" PRIu64 " why=%s", round,
-                     why);
+        mr_log_event(run->context.log, MR_LOG_WARN, "round.lost",
+                     "task=%s round=%" PRIu64 " why=%s", run->context.task, round, why);
     }
     return 0;
 }
@@ -150,8 +143,8 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
     mr_lead_report(run->core, &report);
     run->committed = 0; /* they were counted by the process that committed them */
     mr_log_event(run->context.log, MR_LOG_INFO, "round.recovered",
-                 "round=%" PRIu64 " state=%s committed=%u", round, mr_lead_state_name(report.state),
-                 report.committed);
+                 "task=%s round=%" PRIu64 " state=%s committed=%u", run->context.task, round,
+                 mr_lead_state_name(report.state), report.committed);
     return 0;
 }
 
@@ -184,7 +177,7 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
 int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
 {
     uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->context.config->data_dir, error) != 0 ||
+    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
         read_log(run, error) != 0) {
         return -1;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
 /* A round that was given up is not followed by the next one at once. */
@@ -24,7 +25,7 @@ struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
 
 struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
 {
-    return run->plane;
+    return run->context.plane;
 }
 
 /* --- actions of the core that are done at once ----------------------------------------------- */
@@ -45,26 +46,58 @@ static void on_timer(void *context, uint64_t at_ms)
     }
 }
 
+static void on_plane_event(void *context, const struct mr_plane_event *event)
+{
+    struct mr_lead_driver *run = context;
+    const uint64_t now_ms = mr_lead_driver_now_ms(run);
+    switch (event->kind) {
+    case MR_PLANE_STAGED:
+        mr_lead_staged(run->core, event->upload_id, now_ms);
+        break;
+    case MR_PLANE_REVOKED:
+        mr_lead_revoked(run->core, event->upload_id, true, now_ms);
+        break;
+    case MR_PLANE_NOT_REVOKED:
+        mr_lead_revoked(run->core, event->upload_id, false, now_ms);
+        break;
+    case MR_PLANE_EXPIRED:
+        mr_lead_expired(run->core, event->upload_id, now_ms);
+        break;
+    }
+}
+
+/* The devices of the round before have had until now to hear how it ended. */
+static void end_plane_round(struct mr_lead_driver *run)
+{
+    if (run->round) {
+        mr_upload_plane_end(run->round);
+    }
+    run->round = NULL;
+}
+
 static int on_plane_begin(void *context, const struct mr_round_terms *terms, struct mr_error *error)
 {
     struct mr_lead_driver *run = context;
+    const struct mr_plane_listener listener = {.event = on_plane_event, .context = run};
     if (lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for a sum of %u lanes", terms->layout.lanes);
     }
-    return mr_upload_plane_begin(run->plane, terms, error);
+    end_plane_round(run);
+    return mr_upload_plane_begin(run->context.plane, terms, terms->announcement.cohort_max,
+                                 &listener, &run->round, error);
 }
 
 static int on_plane_admit(void *context, const struct mr_admission *admission,
                           struct mr_upload_grant *grant)
 {
     struct mr_lead_driver *run = context;
-    return mr_upload_plane_admit(run->plane, admission, grant);
+    return mr_upload_plane_admit(run->round, admission, grant);
 }
 
 static void on_plane_revoke(void *context, uint64_t upload_id, enum mr_upload_reason reason)
 {
     struct mr_lead_driver *run = context;
-    mr_upload_plane_revoke(run->plane, upload_id, reason);
+    mr_upload_plane_revoke(run->round, upload_id, reason);
 }
 
 static void on_collected(void *context, struct mr_collection *collection)
@@ -79,7 +112,7 @@ static void on_plane_collect(void *context, bool freeze)
 {
     struct mr_lead_driver *run = context;
     if (!run->stopping) {
-        mr_upload_plane_collect(run->plane, freeze, on_collected, run);
+        mr_upload_plane_collect(run->round, freeze, on_collected, run);
     }
 }
 
@@ -88,7 +121,7 @@ static void on_plane_return(void *context, bool committed, enum mr_upload_reason
     struct mr_lead_driver *run = context;
     struct mr_collection *collection = run->collection;
     run->collection = NULL;
-    mr_upload_plane_return(run->plane, collection, committed, reason);
+    mr_upload_plane_return(run->round, collection, committed, reason);
 }
 
 static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
@@ -98,8 +131,15 @@ static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const u
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
     if (!run->stopping) {
-        mr_peer_link_ask(run->links[peer], terms->announcement.round, step, body, length,
-                         most + REFUSAL_BYTES_MAX);
+        const struct mr_peer_question question = {
+            .round = terms->announcement.round,
+            .step = step,
+            .body = body,
+            .length = length,
+            .answer_bytes_max = most + REFUSAL_BYTES_MAX,
+            .timeout_ms = run->rules.peer_timeout_ms,
+        };
+        mr_peer_link_ask(run->links[peer], &question);
     }
 }
 
@@ -124,7 +164,7 @@ static void on_upload_changed(void *context, uint64_t upload_id)
 
 static void plan_next(struct mr_lead_driver *run, enum mr_lead_state state)
 {
-    if (!run->context.config->round.automatic || run->stopping) {
+    if (!run->context.round->automatic || run->stopping) {
         return;
     }
     if (state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID) {
@@ -182,26 +222,6 @@ static void on_tick(void *context)
     mr_lead_tick(run->core, mr_lead_driver_now_ms(run));
 }
 
-static void on_plane_event(void *context, const struct mr_plane_event *event)
-{
-    struct mr_lead_driver *run = context;
-    const uint64_t now_ms = mr_lead_driver_now_ms(run);
-    switch (event->kind) {
-    case MR_PLANE_STAGED:
-        mr_lead_staged(run->core, event->upload_id, now_ms);
-        break;
-    case MR_PLANE_REVOKED:
-        mr_lead_revoked(run->core, event->upload_id, true, now_ms);
-        break;
-    case MR_PLANE_NOT_REVOKED:
-        mr_lead_revoked(run->core, event->upload_id, false, now_ms);
-        break;
-    case MR_PLANE_EXPIRED:
-        mr_lead_expired(run->core, event->upload_id, now_ms);
-        break;
-    }
-}
-
 static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
 {
     struct mr_lead_driver *run = context;
@@ -214,32 +234,21 @@ static void on_automatic(void *context)
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round;
-    mr_round_params_init(&params, &run->context.config->round);
+    mr_round_params_init(&params, run->context.round);
     if (mr_lead_driver_begin(run, &params, &round, &refusal) != MR_REFUSAL_NONE && !run->stopping) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "why=%s", refusal.text);
+        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "task=%s why=%s",
+                     run->context.task, refusal.text);
         mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + PAUSE_AFTER_VOID_MS);
     }
 }
 
 /* --- opening a round ------------------------------------------------------------------------- */
 
-void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *config)
+/* What the round goes by until it ends, whatever the policy becomes meanwhile. */
+static void take_rules(struct mr_lead_driver *run)
 {
-    *params = (struct mr_round_params){
-        .quorum = config->quorum,
-        .deadline_ms = config->deadline_ms,
-        .cohort_min = config->cohort_min,
-        .cohort_max = config->cohort_max,
-        .weight_max = config->weight_max,
-        .ring_bits = config->ring_bits,
-        .rotation_log2 = config->rotation_log2,
-        .chunk_bytes = config->chunk_bytes,
-        .scale = config->scale,
-        .clip_norm = config->clip_norm,
-    };
-    if (config->training) {
-        memccpy(params->training, config->training, '\0', MR_TRAINING_MAX);
-    }
+    run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
+    run->rules.server_learning_rate = run->context.round->server_learning_rate;
 }
 
 /* As many as the ring and the weight lane hold. */
@@ -284,14 +293,17 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     struct mr_announcement announcement;
     struct mr_error error;
     const struct mr_lead_limits limits = {.quorum = params->quorum,
-                                          .deadline_ms = params->deadline_ms};
+                                          .deadline_ms = params->deadline_ms,
+                                          .peer_timeout_ms = run->context.round->peer_timeout_ms,
+                                          .commit_interval_ms =
+                                              run->context.round->commit_interval_ms};
     if (run->stopping) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
     }
-    if (params->cohort_min < run->context.config->round.cohort_min) {
+    if (params->cohort_min < run->context.round->cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "cohort_min %u is below this hub's own %u", params->cohort_min,
-                         run->context.config->round.cohort_min);
+                         run->context.round->cohort_min);
     }
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
@@ -305,65 +317,22 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    return mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
+    const enum mr_refusal_code code =
+        mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
+    if (code == MR_REFUSAL_NONE) {
+        take_rules(run);
+    }
+    return code;
 }
 
 /* --- opening and closing --------------------------------------------------------------------- */
 
-/* "2,3" as numbers; the loader has checked the form. */
-static unsigned parse_cpus(const char *text, int *cpus, unsigned most)
-{
-    unsigned count = 0;
-    for (char *end; text && *text && count < most; text = *end ? end + 1 : end) {
-        cpus[count++] = (int)strtol(text, &end, 10);
-    }
-    return count;
-}
-
-static int open_plane(struct mr_lead_driver *run, struct mr_error *error)
-{
-    const struct mr_config_upload *upload = &run->context.config->upload;
-    int cpus[256];
-    const unsigned pinned = parse_cpus(upload->worker_cpus, cpus, 256);
-    const struct mr_upload_plane_config config = {
-        .workers = upload->workers,
-        .worker_cpus = pinned >= upload->workers ? cpus : NULL,
-        .slots_per_worker = upload->slots_per_worker,
-        .share_bytes_max = upload->share_bytes_max,
-        .source = upload->source,
-        .listen_host = upload->listen_host,
-        .port_base = upload->port_base,
-        .advertise_host = upload->advertise_host,
-        .receive_buffer_bytes = upload->receive_buffer_bytes,
-        .window_max = upload->window_max,
-        .window_total = upload->window_total,
-        .idle_timeout_ms = upload->idle_timeout_ms,
-        .dpdk = {.device = upload->dpdk_device,
-                 .eal_options = upload->dpdk_eal,
-                 .addresses = *upload->dpdk_addresses != '\0' ? upload->dpdk_addresses
-                                                              : upload->advertise_host,
-                 .exception = upload->dpdk_exception,
-                 .mtu = upload->dpdk_mtu,
-                 .nap_after_us = upload->dpdk_nap_after_us},
-    };
-    return mr_upload_plane_open(&run->plane, run->context.loop, &config, run->context.kernels,
-                                on_plane_event, run, run->context.log, error);
-}
-
 static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_hub_config *config = run->context.config;
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
-            .endpoint = {.host = config->hubs[i].host,
-                         .port = config->hubs[i].port,
-                         .hub_index = config->hubs[i].index,
-                         .ca_file = config->identity.ca_file,
-                         .certificate_file = config->identity.certificate_file,
-                         .private_key_file = config->identity.private_key_file,
-                         .revocation_file = config->identity.revocation_file},
+            .endpoint = run->context.endpoints[i],
             .peer = i,
-            .timeout_ms = config->round.peer_timeout_ms,
         };
         if (mr_peer_link_open(&run->links[i], run->context.loop, &link, on_peer_answered, run,
                               error) != 0) {
@@ -382,15 +351,26 @@ static bool between_rounds(const struct mr_lead_driver *run)
            report.state == MR_LEAD_VOID;
 }
 
+void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round)
+{
+    run->context.round = round;
+    if (!round->automatic) {
+        mr_timer_disarm(run->automatic);
+    } else if (between_rounds(run)) {
+        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
+    }
+}
+
 static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
 {
-    const struct mr_config_round *round = &run->context.config->round;
+    const struct mr_config_round *round = run->context.round;
     const struct mr_lead_config config = {
-        .index = run->context.config->identity.index,
+        .index = run->context.hub_index,
         .private_key = run->context.private_key,
         .peer_timeout_ms = round->peer_timeout_ms,
         .commit_interval_ms = round->commit_interval_ms,
     };
+    take_rules(run);
     run->timer = mr_timer_open(run->context.loop, on_tick, run);
     run->automatic = mr_timer_open(run->context.loop, on_automatic, run);
     run->core = mr_lead_new(&config, &ops, run);
@@ -398,13 +378,10 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
         return mr_error_set(error, "out of memory");
     }
     if (mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || open_plane(run, error) != 0 ||
-        lead_driver_boot(run, error) != 0) {
+        open_links(run, error) != 0 || lead_driver_boot(run, error) != 0) {
         return -1;
     }
-    if (round->automatic && between_rounds(run)) {
-        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
-    }
+    mr_lead_driver_set_policy(run, round);
     return 0;
 }
 
@@ -449,9 +426,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
         mr_peer_link_close(run->links[i]);
     }
     mr_lead_free(run->core);
-    if (run->plane) {
-        mr_upload_plane_close(run->plane);
-    }
+    end_plane_round(run);
     if (run->timer) {
         mr_timer_close(run->timer);
     }

@@ -4,33 +4,13 @@
 #define MR_ROUND_DRIVE_LEAD_DRIVER_H
 
 #include "appliance/config/hub_config.h"
-#include "appliance/model/store.h"
-#include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
+#include "appliance/round/drive/round_context.h"
+#include "appliance/round/drive/round_params.h"
 #include "appliance/round/lead/lead.h"
-#include "appliance/runtime/loop.h"
 #include "appliance/upload/plane.h"
-#include "kernels/kernels.h"
 
 struct mr_lead_driver;
-
-/* What the round's roles share; all kept by the caller. */
-struct mr_round_context {
-    const struct mr_hub_config *config;
-    const struct mr_announced_hub *hubs; /* pinned, in list order */
-    unsigned hubs_count;
-    const uint8_t *private_key; /* Ed25519 seed */
-    struct mr_loop *loop;
-    struct mr_log *log;
-    struct mr_store *store;
-    const struct mr_kernels *kernels;
-    /* Something without which the hub must not go on (a disk that does not sync). */
-    void (*fatal)(void *context, const char *text);
-    void *fatal_context;
-    /* Whether the CA took a certificate back; NULL: nobody knows. */
-    bool (*revoked)(void *context, const struct mr_serial *serial);
-    void *revoked_context;
-};
 
 /* To the control plane: answers of kept requests, and news that waiting requests may want. */
 struct mr_lead_listener {
@@ -47,25 +27,13 @@ int mr_lead_driver_open(struct mr_lead_driver **run, const struct mr_round_conte
 void mr_lead_driver_stop(struct mr_lead_driver *run);
 void mr_lead_driver_close(struct mr_lead_driver *run);
 
+/* The task's policy from the next round on; a round that is under way ends under the one that it
+ * began with. Kept by the caller until the next call. */
+void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round);
+
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run);
 struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run);
 uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
-/* The wall clock, also of a helper. */
-uint64_t mr_round_unix_ms(void);
-
-/* A round stays open no longer, whatever the configuration or an operator says (hub_options.def has
- * the same number); helpers sign nothing longer. */
-#define MR_ROUND_DEADLINE_MS_MAX UINT32_C(604800000)
-
-/* What one round is opened with; begins as the configuration says. */
-struct mr_round_params {
-    uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;
-    uint8_t ring_bits, rotation_log2;
-    uint16_t chunk_bytes;
-    float scale, clip_norm;
-    char training[MR_TRAINING_MAX + 1];
-};
-void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *config);
 
 /* Opens the next round from the current model. On OK *round is its number. */
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
@@ -84,6 +52,8 @@ unsigned mr_lead_driver_history(const struct mr_lead_driver *run, struct mr_roun
 /* 0, or -1 if the round is not one of this process (or too long ago). */
 int mr_lead_driver_round(const struct mr_lead_driver *run, uint64_t round,
                          struct mr_round_history *past);
-void mr_lead_driver_metrics(const struct mr_lead_driver *run, struct mr_metrics *metrics);
+/* Of all tasks that this hub leads: one family each, one sample a task. */
+void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
+                            struct mr_metrics *metrics);
 
 #endif

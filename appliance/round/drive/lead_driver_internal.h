@@ -12,12 +12,16 @@ struct mr_lead_driver {
     struct mr_round_context context;
     struct mr_lead_listener listener;
     struct mr_lead *core;
-    struct mr_upload_plane *plane;
+    struct mr_plane_round *round;            /* of context.plane; NULL before the first round */
     struct mr_peer_link *links[MR_HUBS_MAX]; /* by position; 0 unused */
     struct mr_timer *timer;
     struct mr_timer *automatic; /* opens the next round */
     struct mr_job_thread *jobs;
     bool stopping;
+    struct {
+        uint32_t peer_timeout_ms;
+        float server_learning_rate;
+    } rules; /* of the policy that the round was opened under */
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */
     struct mr_disk_file *disk;

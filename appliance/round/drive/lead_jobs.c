@@ -22,6 +22,7 @@ struct lead_job {
     uint32_t included_count;
     const uint8_t *const *results;
     struct mr_model *parent;
+    float server_learning_rate;
     struct mr_publication publication;
     char *text; /* owned */
 };
@@ -146,7 +147,7 @@ static void reveal_work(void *context)
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
-        .server_learning_rate = run->context.config->round.server_learning_rate,
+        .server_learning_rate = job->server_learning_rate,
         .kernels = run->context.kernels,
     };
     if (!job->parent) {
@@ -176,7 +177,9 @@ static void reveal_done(void *context)
 void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_lead_driver *run = context;
-    struct lead_job job = {.results = results, .included_count = included_count};
+    struct lead_job job = {.results = results,
+                           .included_count = included_count,
+                           .server_learning_rate = run->rules.server_learning_rate};
     if (run->stopping) {
         return;
     }

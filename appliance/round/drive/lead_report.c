@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "base/bytes.h"
 
 static struct mr_round_history *newest(struct mr_lead_driver *run)
@@ -25,23 +26,26 @@ static void log_published(struct mr_lead_driver *run, const struct mr_lead_repor
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(hex, report->model_hash, MR_HASH_BYTES);
     mr_log_event(run->context.log, MR_LOG_INFO, "round.published",
-                 "round=%" PRIu64 " admitted=%u included=%u publish_ms=%" PRIu64 " model=%s",
-                 report->round, report->admitted, report->included,
+                 "task=%s round=%" PRIu64 " admitted=%u included=%u publish_ms=%" PRIu64
+                 " model=%s",
+                 run->context.task, report->round, report->admitted, report->included,
                  report->ended_ms - report->closed_ms, hex);
 }
 
 static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     struct mr_log *log = run->context.log;
+    const char *task = run->context.task;
     switch (report->state) {
     case MR_LEAD_OPEN:
-        mr_log_event(log, MR_LOG_INFO, "round.open", "round=%" PRIu64 " quorum=%u", report->round,
-                     report->quorum);
+        mr_log_event(log, MR_LOG_INFO, "round.open", "task=%s round=%" PRIu64 " quorum=%u", task,
+                     report->round, report->quorum);
         break;
     case MR_LEAD_CLOSING:
         mr_log_event(log, MR_LOG_INFO, "round.closing",
-                     "round=%" PRIu64 " admitted=%u committed=%u staged=%u open_ms=%" PRIu64,
-                     report->round, report->admitted, report->committed, report->staged,
+                     "task=%s round=%" PRIu64
+                     " admitted=%u committed=%u staged=%u open_ms=%" PRIu64,
+                     task, report->round, report->admitted, report->committed, report->staged,
                      report->closed_ms - report->opened_ms);
         break;
     case MR_LEAD_PUBLISHED:
@@ -50,12 +54,12 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
         break;
     case MR_LEAD_VOID:
         run->voids[report->void_kind]++;
-        mr_log_event(log, MR_LOG_WARN, "round.void", "round=%" PRIu64 " kind=%s reason=%s",
-                     report->round, mr_void_kind_name(report->void_kind), report->reason);
+        mr_log_event(log, MR_LOG_WARN, "round.void", "task=%s round=%" PRIu64 " kind=%s reason=%s",
+                     task, report->round, mr_void_kind_name(report->void_kind), report->reason);
         break;
     default:
-        mr_log_event(log, MR_LOG_DEBUG, "round.step", "round=%" PRIu64 " state=%s", report->round,
-                     mr_lead_state_name(report->state));
+        mr_log_event(log, MR_LOG_DEBUG, "round.step", "task=%s round=%" PRIu64 " state=%s", task,
+                     report->round, mr_lead_state_name(report->state));
         break;
     }
 }
@@ -107,43 +111,115 @@ int mr_lead_driver_round(const struct mr_lead_driver *run, uint64_t round,
     return -1;
 }
 
-static void single(struct mr_metrics *metrics, const char *name, const char *type, const char *help,
-                   double value)
+/* --- metrics --------------------------------------------------------------------------------- */
+
+typedef double (*value_fn)(const struct mr_lead_driver *run, const struct mr_lead_report *report);
+
+static double round_number(const struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
-    mr_metrics_family(metrics, name, type, help);
-    mr_metrics_sample(metrics, name, "", value);
+    (void)run;
+    return (double)report->round;
 }
 
-void mr_lead_driver_metrics(const struct mr_lead_driver *run, struct mr_metrics *metrics)
+static double admitted(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)run;
+    return report->admitted;
+}
+
+static double published(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->published;
+}
+
+static double committed(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->committed;
+}
+
+static double included(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->included;
+}
+
+static double publish_last(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return run->publish_seconds_last;
+}
+
+static double publish_sum(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return run->publish_seconds_sum;
+}
+
+/* Families with one sample a task. */
+static const struct {
+    const char *name, *type, *help;
+    value_fn value;
+} families[] = {
+    {"millrace_round_number", "gauge", "Number of the lead's current or last round.", round_number},
+    {"millrace_round_admitted", "gauge",
+     "Devices that were granted an upload in the current round.", admitted},
+    {"millrace_rounds_published_total", "counter", "Rounds that made a model.", published},
+    {"millrace_uploads_committed_total", "counter", "Uploads that were made durable.", committed},
+    {"millrace_uploads_included_total", "counter", "Uploads in the sums of published rounds.",
+     included},
+    {"millrace_publish_seconds", "gauge",
+     "From quorum or deadline to the published model, last round.", publish_last},
+    {"millrace_publish_seconds_total", "counter", "The same, summed over all published rounds.",
+     publish_sum},
+};
+
+static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
     struct mr_lead_report report;
-    char labels[64];
+    char labels[MR_ROUND_LABELS_MAX];
     mr_lead_report(run->core, &report);
-    mr_metrics_family(metrics, "millrace_round_state", "gauge",
-                      "State of the lead's current round: 1 for the state it is in.");
     for (unsigned state = 0; state <= MR_LEAD_VOID; state++) {
-        snprintf(labels, sizeof labels, "state=\"%s\"", mr_lead_state_name(state));
+        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
+                 mr_lead_state_name(state));
         mr_metrics_sample(metrics, "millrace_round_state", labels, report.state == state);
     }
-    single(metrics, "millrace_round_number", "gauge", "Number of the lead's current or last round.",
-           (double)report.round);
-    single(metrics, "millrace_round_admitted", "gauge",
-           "Devices that were granted an upload in the current round.", report.admitted);
-    single(metrics, "millrace_rounds_published_total", "counter", "Rounds that made a model.",
-           (double)run->published);
-    mr_metrics_family(metrics, "millrace_rounds_void_total", "counter",
-                      "Rounds that were given up, by reason.");
+}
+
+static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
+{
+    char labels[MR_ROUND_LABELS_MAX];
     for (unsigned kind = 0; kind < MR_VOID_KINDS; kind++) {
-        snprintf(labels, sizeof labels, "reason=\"%s\"", mr_void_kind_name(kind));
+        snprintf(labels, sizeof labels, "task=\"%s\",reason=\"%s\"", run->context.task,
+                 mr_void_kind_name(kind));
         mr_metrics_sample(metrics, "millrace_rounds_void_total", labels, (double)run->voids[kind]);
     }
-    single(metrics, "millrace_uploads_committed_total", "counter",
-           "Uploads that were made durable.", (double)run->committed);
-    single(metrics, "millrace_uploads_included_total", "counter",
-           "Uploads in the sums of published rounds.", (double)run->included);
-    single(metrics, "millrace_publish_seconds", "gauge",
-           "From quorum or deadline to the published model, last round.",
-           run->publish_seconds_last);
-    single(metrics, "millrace_publish_seconds_total", "counter",
-           "The same, summed over all published rounds.", run->publish_seconds_sum);
+}
+
+void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
+                            struct mr_metrics *metrics)
+{
+    struct mr_lead_report report;
+    char labels[MR_ROUND_LABELS_MAX];
+    mr_metrics_family(metrics, "millrace_round_state", "gauge",
+                      "State of the lead's current round: 1 for the state it is in.");
+    for (unsigned i = 0; i < count; i++) {
+        states(runs[i], metrics);
+    }
+    mr_metrics_family(metrics, "millrace_rounds_void_total", "counter",
+                      "Rounds that were given up, by reason.");
+    for (unsigned i = 0; i < count; i++) {
+        voids(runs[i], metrics);
+    }
+    for (unsigned family = 0; family < sizeof families / sizeof families[0]; family++) {
+        mr_metrics_family(metrics, families[family].name, families[family].type,
+                          families[family].help);
+        for (unsigned i = 0; i < count; i++) {
+            mr_lead_report(runs[i]->core, &report);
+            snprintf(labels, sizeof labels, "task=\"%s\"", runs[i]->context.task);
+            mr_metrics_sample(metrics, families[family].name, labels,
+                              families[family].value(runs[i], &report));
+        }
+    }
 }

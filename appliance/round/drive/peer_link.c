@@ -18,12 +18,11 @@ struct mr_peer_link {
     struct mr_h2_client *client; /* the thread's own; NULL: not connected */
 };
 
-struct question {
+/* A question on its way: its own copy of the body, then the answer. */
+struct exchange {
     struct mr_peer_link *link;
-    uint64_t round;
-    enum mr_peer_step step;
+    struct mr_peer_question question;
     uint8_t *body;
-    size_t length, body_max;
     struct mr_h2_response response;
     struct mr_error error;
 };
@@ -35,15 +34,16 @@ static const char *const paths[] = {
     [MR_PEER_VOID] = "/void",
 };
 
-static int send_once(struct question *question, bool *fresh)
+static int send_once(struct exchange *exchange, bool *fresh)
 {
-    struct mr_peer_link *link = question->link;
-    const unsigned timeout_ms = link->config.timeout_ms;
+    struct mr_peer_link *link = exchange->link;
+    const struct mr_peer_question *question = &exchange->question;
+    const unsigned timeout_ms = question->timeout_ms;
     char path[80];
     *fresh = !link->client;
     if (*fresh) {
         const int failure =
-            mr_h2_client_open(&link->client, &link->config.endpoint, timeout_ms, &question->error);
+            mr_h2_client_open(&link->client, &link->config.endpoint, timeout_ms, &exchange->error);
         if (failure != MR_H2_OK) {
             link->client = NULL;
             return failure;
@@ -57,9 +57,9 @@ static int send_once(struct question *question, bool *fresh)
     }
     const char *type =
         question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream";
-    const int failure =
-        mr_h2_client_request(link->client, "POST", path, type, question->body, question->length,
-                             question->body_max, timeout_ms, &question->response, &question->error);
+    const int failure = mr_h2_client_request(link->client, "POST", path, type, exchange->body,
+                                             question->length, question->answer_bytes_max,
+                                             timeout_ms, &exchange->response, &exchange->error);
     if (failure != MR_H2_OK) {
         mr_h2_client_close(link->client);
         link->client = NULL;
@@ -70,34 +70,34 @@ static int send_once(struct question *question, bool *fresh)
 /* A kept connection may have been closed by the other side in the meantime: once more then. */
 static void work(void *context)
 {
-    struct question *question = context;
+    struct exchange *exchange = context;
     bool fresh = true;
-    if (atomic_load(&question->link->stopping)) {
-        mr_error_set(&question->error, "the hub is stopping");
+    if (atomic_load(&exchange->link->stopping)) {
+        mr_error_set(&exchange->error, "the hub is stopping");
         return;
     }
-    if (send_once(question, &fresh) == MR_H2_BROKEN && !fresh) {
-        send_once(question, &fresh);
+    if (send_once(exchange, &fresh) == MR_H2_BROKEN && !fresh) {
+        send_once(exchange, &fresh);
     }
 }
 
 static void done(void *context)
 {
-    struct question *question = context;
-    struct mr_peer_link *link = question->link;
+    struct exchange *exchange = context;
+    struct mr_peer_link *link = exchange->link;
     const struct mr_peer_answer answer = {
-        .round = question->round,
+        .round = exchange->question.round,
         .peer = link->config.peer,
-        .step = question->step,
-        .status = question->response.status,
-        .body = question->response.body,
-        .length = question->response.length,
-        .text = question->error.text,
+        .step = exchange->question.step,
+        .status = exchange->response.status,
+        .body = exchange->response.body,
+        .length = exchange->response.length,
+        .text = exchange->error.text,
     };
     link->answered(link->context, &answer);
-    mr_h2_response_fini(&question->response);
-    free(question->body);
-    free(question);
+    mr_h2_response_fini(&exchange->response);
+    free(exchange->body);
+    free(exchange);
 }
 
 int mr_peer_link_open(struct mr_peer_link **out, struct mr_loop *loop,
@@ -138,18 +138,13 @@ void mr_peer_link_close(struct mr_peer_link *link)
     }
 }
 
-void mr_peer_link_ask(struct mr_peer_link *link, uint64_t round, enum mr_peer_step step,
-                      const uint8_t *body, size_t length, size_t body_max)
+void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *question)
 {
-    struct question *question = calloc(1, sizeof *question);
-    uint8_t *copy = malloc(length ? length : 1);
-    MR_ASSERT(question && copy && link->thread);
-    memcpy(copy, body, length);
-    *question = (struct question){.link = link,
-                                  .round = round,
-                                  .step = step,
-                                  .body = copy,
-                                  .length = length,
-                                  .body_max = body_max};
-    mr_job_run(link->thread, work, done, question);
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    uint8_t *copy = malloc(question->length ? question->length : 1);
+    MR_ASSERT(exchange && copy && link->thread);
+    memcpy(copy, question->body, question->length);
+    *exchange = (struct exchange){.link = link, .question = *question, .body = copy};
+    exchange->question.body = copy;
+    mr_job_run(link->thread, work, done, exchange);
 }

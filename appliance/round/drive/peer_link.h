@@ -17,7 +17,6 @@ typedef void (*mr_peer_answered_fn)(void *context, const struct mr_peer_answer *
 struct mr_peer_link_config {
     struct mr_h2_endpoint endpoint; /* strings kept by the caller */
     unsigned peer;                  /* position in the hub list, told in answers */
-    unsigned timeout_ms;            /* of one question */
 };
 
 int mr_peer_link_open(struct mr_peer_link **link, struct mr_loop *loop,
@@ -28,8 +27,14 @@ int mr_peer_link_open(struct mr_peer_link **link, struct mr_loop *loop,
 void mr_peer_link_stop(struct mr_peer_link *link);
 void mr_peer_link_close(struct mr_peer_link *link); /* stopped, and its answers have come */
 
-/* The body is copied. `body_max`: the longest answer that is taken. */
-void mr_peer_link_ask(struct mr_peer_link *link, uint64_t round, enum mr_peer_step step,
-                      const uint8_t *body, size_t length, size_t body_max);
+struct mr_peer_question {
+    uint64_t round;
+    enum mr_peer_step step;
+    const uint8_t *body; /* copied */
+    size_t length;
+    size_t answer_bytes_max; /* a longer answer is not taken */
+    unsigned timeout_ms;
+};
+void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *question);
 
 #endif

@@ -32,10 +32,16 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
         return NULL;
     }
     helper->config = *config;
+    helper->next_policy = config->policy;
     helper->config.private_key = helper->keys.private_key;
     helper->ops = ops;
     helper->context = context;
     return helper;
+}
+
+void mr_helper_set_policy(struct mr_helper *helper, const struct mr_helper_policy *policy)
+{
+    helper->next_policy = *policy;
 }
 
 void helper_drop_results(struct mr_helper *helper)
@@ -168,16 +174,16 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          "hub %u is no helper of this round", helper->config.index);
     }
-    if (announcement->cohort_min < helper->config.cohort_min) {
+    if (announcement->cohort_min < helper->next_policy.cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "cohort_min %u is below this hub's own %u", announcement->cohort_min,
-                         helper->config.cohort_min);
+                         helper->next_policy.cohort_min);
     }
-    if (terms->layout.share_bytes > helper->config.share_bytes_max) {
+    if (terms->layout.share_bytes > helper->next_policy.share_bytes_max) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          "shares of %llu bytes are above this hub's share_bytes_max %llu",
                          (unsigned long long)terms->layout.share_bytes,
-                         (unsigned long long)helper->config.share_bytes_max);
+                         (unsigned long long)helper->next_policy.share_bytes_max);
     }
     const uint32_t dimension =
         helper->ops->model_dimension(helper->context, announcement->model_hash);
@@ -279,6 +285,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         return;
     }
     helper->proposed = terms;
+    helper->config.policy = helper->next_policy;
     helper->state = MR_HELPER_SIGNING;
     helper->working = true;
     helper_wait(helper, token);

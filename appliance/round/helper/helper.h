@@ -86,11 +86,8 @@ struct mr_helper_ops {
     bool (*revoked)(void *context, const struct mr_serial *serial);
 };
 
-struct mr_helper_config {
-    uint16_t index;                      /* this hub */
-    const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
-    const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
-    unsigned hubs_count;
+/* What this hub insists on. */
+struct mr_helper_policy {
     uint32_t cohort_min;        /* this hub's own minimum */
     uint64_t share_bytes_max;   /* larger rounds are not signed */
     uint32_t lead_grace_ms;     /* a lead that has not ended a round so long after its deadline is
@@ -99,10 +96,21 @@ struct mr_helper_config {
                                    would lie here until it comes */
 };
 
+struct mr_helper_config {
+    uint16_t index;                      /* this hub */
+    const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
+    const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */
+    unsigned hubs_count;
+    struct mr_helper_policy policy;
+};
+
 struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
                                 const struct mr_helper_ops *ops, void *context);
 /* Refuses what still waits; wipes. Nothing may be under way outside any more. */
 void mr_helper_free(struct mr_helper *helper);
+
+/* The policy of rounds that are proposed from now on; the round that is signed keeps its own. */
+void mr_helper_set_policy(struct mr_helper *helper, const struct mr_helper_policy *policy);
 
 /* Takes up the round of a journal: 0, or 1 with the reason why it is not a round that this hub can
  * go on with, or -1 without memory: the round is not lost, another start may take it up. For an

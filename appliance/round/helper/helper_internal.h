@@ -22,7 +22,8 @@ struct helper_receipt {
 };
 
 struct mr_helper {
-    struct mr_helper_config config;
+    struct mr_helper_config config; /* its policy is that of the round that is signed */
+    struct mr_helper_policy next_policy;
     struct mr_signing_pair keys;
     const struct mr_helper_ops *ops;
     void *context;

@@ -26,7 +26,7 @@ enum mr_refusal_code helper_unknown(const struct mr_helper *helper, uint64_t rou
 
 uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
 {
-    const uint64_t grace = helper->config.lead_grace_ms;
+    const uint64_t grace = helper->config.policy.lead_grace_ms;
     if (helper->state < MR_HELPER_ADMITTING || helper->state >= MR_HELPER_DONE) {
         return UINT64_MAX;
     }
@@ -38,7 +38,7 @@ enum mr_refusal_code helper_check_deadline(const struct mr_helper *helper,
                                            const struct mr_announcement *announcement,
                                            struct mr_refusal *refusal)
 {
-    const uint64_t ahead = helper->config.deadline_ahead_ms;
+    const uint64_t ahead = helper->next_policy.deadline_ahead_ms;
     const uint64_t unix_ms = helper->ops->unix_ms ? helper->ops->unix_ms(helper->context) : 0;
     if (!helper->ops->unix_ms || announcement->deadline_unix_ms <= unix_ms ||
         announcement->deadline_unix_ms - unix_ms <= ahead) {

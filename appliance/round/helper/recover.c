@@ -11,7 +11,7 @@ static int check(const struct mr_helper *helper, const struct mr_journal_state *
                  struct mr_error *error)
 {
     const struct mr_announcement *announcement = &state->terms->announcement;
-    const uint32_t least = helper->config.cohort_min;
+    const uint32_t least = helper->config.policy.cohort_min;
     if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
                                error) != 0) {
         return 1;

@@ -62,7 +62,7 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
 {
     const uint32_t announced = helper->terms.announcement.cohort_min;
     const uint32_t least =
-        announced > helper->config.cohort_min ? announced : helper->config.cohort_min;
+        announced > helper->config.policy.cohort_min ? announced : helper->config.policy.cohort_min;
     for (uint32_t i = 0; i < freeze->count; i++) {
         const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
         if (!seed) {

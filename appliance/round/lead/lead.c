@@ -166,6 +166,12 @@ enum mr_refusal_code mr_lead_open(struct mr_lead *lead, const struct mr_announce
     mr_registry_init(&lead->registry, announcement->cohort_max, salt);
     lead->quorum = limits->quorum;
     lead->open_for_ms = limits->deadline_ms;
+    if (limits->peer_timeout_ms) {
+        lead->config.peer_timeout_ms = limits->peer_timeout_ms;
+    }
+    if (limits->commit_interval_ms) {
+        lead->config.commit_interval_ms = limits->commit_interval_ms;
+    }
     lead->deadline_ms = now_ms + limits->deadline_ms;
     lead->state = MR_LEAD_SIGNING;
     struct mr_commit_state state;

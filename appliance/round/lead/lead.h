@@ -121,16 +121,17 @@ struct mr_lead_ops {
 };
 
 struct mr_lead_config {
-    uint16_t index;             /* this hub */
-    const uint8_t *private_key; /* Ed25519 seed, 32 bytes; copied, wiped at the end */
-    uint32_t peer_timeout_ms;   /* for each step, retries included */
-    uint32_t commit_interval_ms;
+    uint16_t index;              /* this hub */
+    const uint8_t *private_key;  /* Ed25519 seed, 32 bytes; copied, wiped at the end */
+    uint32_t peer_timeout_ms;    /* of a round that is recovered: for each step, with retries */
+    uint32_t commit_interval_ms; /* likewise */
 };
 
 /* What the terms of a round do not say to the devices. */
 struct mr_lead_limits {
     uint32_t quorum;      /* close at so many committed uploads; >= cohort_min */
     uint32_t deadline_ms; /* from now */
+    uint32_t peer_timeout_ms, commit_interval_ms; /* 0: as for the round before */
 };
 
 struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr_lead_ops *ops,

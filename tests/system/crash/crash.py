@@ -45,7 +45,7 @@ class CrashFederation(Federation):
     def hub_yaml(self, index, quorum, cohort_min, model):
         text = super().hub_yaml(index, quorum, cohort_min, model)
         text = re.sub(r"deadline_ms: \d+", f"deadline_ms: {DEADLINE_MS}", text)
-        return text.replace("commit_interval_ms: 100", "commit_interval_ms: 20\n  automatic: true")
+        return text.replace("commit_interval_ms: 100", "commit_interval_ms: 20\n      automatic: true")
 
     def write_configs(self, model):
         self.hubs = [None, None]
@@ -170,7 +170,7 @@ class Crash:
 
     def records(self):
         records = {}
-        for path in glob.glob(f"{self.work}/hub-0/rounds/*.json"):
+        for path in glob.glob(f"{self.work}/hub-0/tasks/default/rounds/*.json"):
             with open(path, encoding="utf-8") as f:
                 records[int(os.path.basename(path)[:-5])] = json.load(f)
         return records
@@ -200,7 +200,7 @@ class Crash:
             counts[record["state"]] += 1
             if record["state"] == "void":
                 counts[f"void: {re.sub(r'[0-9]+', 'N', record['reason'])[:70]}"] += 1
-                if os.path.exists(f"{self.work}/hub-0/rounds/{number}.sum"):
+                if os.path.exists(f"{self.work}/hub-0/tasks/default/rounds/{number}.sum"):
                     problems.append(f"round {number} is void and its sum was written")
                 continue
             clients = [m["client_id"] for m in record["included"]]

@@ -58,7 +58,10 @@ static void write_model(struct federation *federation)
 
 static void write_config(struct federation *federation, unsigned hub, const char *extra)
 {
-    char path[4096];
+    char path[4096], list[64] = "0";
+    for (unsigned i = 1; i < FEDERATION_HUBS; i++) {
+        snprintf(list + strlen(list), sizeof list - strlen(list), ", %u", i);
+    }
     snprintf(path, sizeof path, "%s/hub-%u.yaml", federation->dir, hub);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -70,11 +73,12 @@ static void write_config(struct federation *federation, unsigned hub, const char
             "control:\n  listen_host: 127.0.0.1\n  port: %u\n"
             "upload:\n  listen_host: 127.0.0.1\n  port_base: 0\n  slots_per_worker: 16\n"
             "  share_bytes_max: 65536\n  receive_buffer_bytes: 262144\n"
-            "round:\n  cohort_min: 3\n  quorum: 4\n  deadline_ms: 120000\n  weight_max: 10\n"
-            "  commit_interval_ms: 20\n  peer_timeout_ms: 20000\n"
-            "  initial_model_file: initial.safetensors\n%s"
+            "tasks:\n  - name: default\n    hubs: [%s]\n"
+            "    initial_model_file: initial.safetensors\n    round:\n"
+            "      cohort_min: 3\n      quorum: 4\n      deadline_ms: 120000\n"
+            "      weight_max: 10\n      commit_interval_ms: 20\n      peer_timeout_ms: 20000\n%s"
             "hubs:\n",
-            hub, hub, hub, hub, hub, federation->ports[hub], extra);
+            hub, hub, hub, hub, hub, federation->ports[hub], list, extra);
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         fprintf(file,
                 "  - index: %u\n    name: hub-%u\n    host: 127.0.0.1\n    port: %u\n"
@@ -230,7 +234,7 @@ uint8_t *federation_file(const struct federation *federation, unsigned hub, cons
     char path[4096];
     uint8_t *bytes;
     struct mr_error error = {.text = ""};
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     if (mr_file_read(path, &bytes, length, &error) != 0) {
         fail_msg("%s: %s", path, error.text);
     }
@@ -240,14 +244,14 @@ uint8_t *federation_file(const struct federation *federation, unsigned hub, cons
 bool federation_has_file(struct federation *federation, unsigned hub, const char *name)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     return access(path, R_OK) == 0;
 }
 
 void federation_remove_file(const struct federation *federation, unsigned hub, const char *name)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/data-%u/%s", federation->dir, hub, name);
+    snprintf(path, sizeof path, "%s/data-%u/tasks/default/%s", federation->dir, hub, name);
     unlink(path);
 }
 

@@ -34,8 +34,8 @@ struct federation {
 
 /* A test's main gives its arguments first: the one is the program of the hubs. False: not given. */
 bool federation_program(int argc, char **argv);
-/* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section.
- */
+/* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section
+ * (indented by six). */
 struct federation *federation_open(const char *extra);
 /* Ends what still runs, as an operator would: gcov and the leak checker speak at an end. */
 void federation_close(struct federation *federation);
@@ -83,7 +83,7 @@ void federation_expect(struct federation *federation, uint64_t round, const char
 /* Whether a hub's metrics have this line ("name{labels} value"), and until they do. */
 bool federation_has_metric(struct federation *federation, unsigned hub, const char *sample);
 void federation_await_metric(struct federation *federation, unsigned hub, const char *sample);
-/* A file of a hub's data_dir, malloc'd. */
+/* A file of the task in a hub's data_dir, malloc'd. */
 uint8_t *federation_file(const struct federation *federation, unsigned hub, const char *name,
                          size_t *length);
 bool federation_has_file(struct federation *federation, unsigned hub, const char *name);

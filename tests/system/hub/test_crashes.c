@@ -278,7 +278,7 @@ static int open_impatient(void **state)
 {
     struct federation *federation = federation_open("");
     federation_edit(federation, 1,
-                    "s/peer_timeout_ms: .*/peer_timeout_ms: 300\\n  lead_grace_ms: 1200/");
+                    "s/peer_timeout_ms: .*/peer_timeout_ms: 300\\n      lead_grace_ms: 1200/");
     federation_run(federation);
     *state = federation;
     return 0;

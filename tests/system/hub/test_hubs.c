@@ -175,7 +175,7 @@ static void test_disk_that_takes_no_more(void **state)
 
 static void test_rounds_by_themselves(void **state)
 {
-    struct federation *federation = federation_open("  automatic: true\n");
+    struct federation *federation = federation_open("      automatic: true\n");
     (void)state;
     federation_run(federation);
     for (uint64_t round = 1; round <= 2; round++) {

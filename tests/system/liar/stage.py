@@ -93,15 +93,18 @@ upload:
   slots_per_worker: 16
   share_bytes_max: 65536
   receive_buffer_bytes: 262144
-round:
-  cohort_min: {COHORT_MIN}
-  quorum: 4
-  deadline_ms: 60000
-  weight_max: 10
-  scale: 100
-  commit_interval_ms: 20
-  peer_timeout_ms: {PEER_TIMEOUT_MS}
-  initial_model_file: {self.work}/initial.safetensors
+tasks:
+  - name: default
+    hubs: [0, 1]
+    initial_model_file: {self.work}/initial.safetensors
+    round:
+      cohort_min: {COHORT_MIN}
+      quorum: 4
+      deadline_ms: 60000
+      weight_max: 10
+      scale: 100
+      commit_interval_ms: 20
+      peer_timeout_ms: {PEER_TIMEOUT_MS}
 hubs:
 {hubs}""")
         read_end, write_end = os.pipe()
@@ -140,8 +143,8 @@ hubs:
 
     def released(self):
         """Every sum and model on the real hub's disk."""
-        return sorted(glob.glob(f"{self.work}/data/rounds/*.sum") +
-                      glob.glob(f"{self.work}/data/models/*.safetensors"))
+        return sorted(glob.glob(f"{self.work}/data/tasks/default/rounds/*.sum") +
+                      glob.glob(f"{self.work}/data/tasks/default/models/*.safetensors"))
 
     def announcement(self, number, **changes):
         hubs = [{"index": i, "public_key": self.publics[i], "name": b"hub-%d" % i} for i in range(2)]

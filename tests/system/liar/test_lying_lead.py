@@ -272,7 +272,7 @@ class HonestLead(unittest.TestCase):
             own, helpers = current.opened()
             answer = current.step("reveal", b"\2" + own + helpers)
             self.assertEqual(answer.status, 200, answer.body)
-            with open(f"{work}/data/rounds/1.sum", "rb") as f:
+            with open(f"{work}/data/tasks/default/rounds/1.sum", "rb") as f:
                 lanes, trailer = oracle.centred(current.layout, f.read())
             updates = [current.updates[d] for d in range(4)]
             self.assertEqual(lanes, [sum(column) for column in zip(*(u.q for u in updates))])

@@ -87,11 +87,6 @@ static bool sessions(void *context)
     return good;
 }
 
-static void ignore(void *context, const struct mr_plane_event *event)
-{
-    (void)context, (void)event;
-}
-
 static bool plane(void *context)
 {
     const struct mr_upload_plane_config config = {
@@ -108,8 +103,7 @@ static bool plane(void *context)
     struct mr_error error = {.text = ""};
     struct mr_upload_plane *made;
     struct mr_loop *loop = context;
-    if (mr_upload_plane_open(&made, loop, &config, mr_kernels_select(~0u), ignore, NULL, NULL,
-                             &error) != 0) {
+    if (mr_upload_plane_open(&made, loop, &config, mr_kernels_select(~0u), NULL, &error) != 0) {
         assert_null(made);
         assert_string_not_equal(error.text, "");
         return false;

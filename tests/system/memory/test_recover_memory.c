@@ -163,12 +163,12 @@ static bool recover_helper(void *context)
 {
     const struct helper_case *one = context;
     const struct world_helper *dead = &one->world->helpers[1];
-    const struct mr_helper_config config = {.index = one->world->hubs[1].index,
-                                            .private_key = one->world->private_keys[1],
-                                            .hubs = one->world->hubs,
-                                            .hubs_count = 2,
-                                            .cohort_min = DEVICES,
-                                            .share_bytes_max = 1 << 20};
+    const struct mr_helper_config config = {
+        .index = one->world->hubs[1].index,
+        .private_key = one->world->private_keys[1],
+        .hubs = one->world->hubs,
+        .hubs_count = 2,
+        .policy = {.cohort_min = DEVICES, .share_bytes_max = 1 << 20}};
     const size_t records = dead->journal_bytes - dead->snapshot_bytes;
     struct mr_error error = {.text = ""};
     struct mr_journal_read read;

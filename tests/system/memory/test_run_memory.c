@@ -1,5 +1,6 @@
 /* test_run_memory.c - a lead and a helper that start when memory runs out at any single allocation:
  * a refusal with a text, nothing left behind, and the next start is as good as any. */
+#include "appliance/round/drive/lead_driver.h"
 #include "tests/system/memory/failing.h"
 #include "tests/unit/appliance/round/context.h"
 
@@ -87,7 +88,7 @@ static void test_lead_with_a_round(void **state)
     uint64_t round;
     (void)state;
     assert_int_equal(mr_lead_driver_open(&run, &room->shared, &listener, &error), 0);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_int_equal(mr_lead_driver_begin(run, &params, &round, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_ended, run);
     mr_lead_driver_stop(run);

@@ -171,7 +171,8 @@ class NetRounds(Rounds):
         settings = {"upload.advertise_host": DEVICES, "round.deadline_ms": 120000, **self.settings}
         for key, value in settings.items():
             section, name = key.split(".")
-            text = text.replace(f"{section}:\n", f"{section}:\n  {name}: {value}\n", 1)
+            indent = "      " if section == "round" else "  "
+            text = text.replace(f"{section}:\n", f"{section}:\n{indent}{name}: {value}\n", 1)
         return text
 
     def start(self):
@@ -214,7 +215,7 @@ class NetRounds(Rounds):
         return load
 
     def check_sum(self, number, hub):
-        path = f"{self.work}/hub-{hub}/rounds/{number}.sum"
+        path = f"{self.work}/hub-{hub}/tasks/default/rounds/{number}.sum"
         wait_for(lambda: os.path.exists(path), f"{path} to be written")
         checked = self.ask_load(f"check {path}")
         if not checked["equal"] or checked["members"] != self.devices:

@@ -99,7 +99,7 @@ def disk_full(fed):
 
 
 def fill_once(fed, index, folder):
-    kept = {name: digest(f"{folder}/rounds/{name}") for name in os.listdir(f"{folder}/rounds")}
+    kept = {name: digest(f"{folder}/tasks/default/rounds/{name}") for name in os.listdir(f"{folder}/tasks/default/rounds")}
     number = fed.begin()
     filler = fill(folder)
     wait_for(lambda: fed.hubs[index].poll() is not None, f"hub {index} to stop on its full disk")
@@ -110,7 +110,7 @@ def fill_once(fed, index, folder):
     os.unlink(filler)
     fed.start_hub(index)
     fed.finish(number)
-    now = {name: digest(f"{folder}/rounds/{name}") for name in kept}
+    now = {name: digest(f"{folder}/tasks/default/rounds/{name}") for name in kept}
     expect(now == kept, f"hub {index}: what was there before is not what was kept")
     say(full=index, fatal=fatal[0].partition("why=")[2])
 

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
-#include "appliance/config/hub_config.h"
+#include "appliance/config/config_text.h"
+#include "appliance/config/fill.h"
+#include "appliance/config/option_value.h"
 #include "tests/unit/appliance/config/sample.h"
 
 struct fixture {
@@ -81,24 +83,23 @@ static void test_sample_round(void **state)
     const struct sample *sample = *state;
     struct mr_hub_config *c;
     assert_int_equal(mr_hub_config_load(&c, sample->path, NULL), 0);
-    assert_string_equal(c->round.role, "both");
-    assert_int_equal(c->round.cohort_min, 20);
-    assert_int_equal(c->round.cohort_max, 258); /* 0 in the file: what 16 bits hold */
-    assert_int_equal(c->round.quorum, 30);
-    assert_int_equal(c->round.deadline_ms, 60000);
-    assert_int_equal(c->round.ring_bits, 16);
-    assert_int_equal(c->round.rotation_log2, 0);
-    assert_int_equal(c->round.chunk_bytes, 1408);
-    assert_int_equal(c->round.weight_max, 1000);
-    assert_true(c->round.scale == 1000.0f);
-    assert_true(c->round.clip_norm == 1.0f);
-    assert_true(c->round.server_learning_rate == 1.0f);
-    assert_string_equal(c->round.training,
-                        "{\"epochs\": 5, \"batch\": 16, \"learning_rate\": 0.05}");
-    assert_int_equal(c->round.commit_interval_ms, 300);
-    assert_int_equal(c->round.peer_timeout_ms, 30000);
-    assert_int_equal(c->round.lead_grace_ms, 86400000);
-    assert_false(c->round.automatic);
+    const struct mr_config_round *round = &c->tasks[0].round;
+    assert_int_equal(round->cohort_min, 20);
+    assert_int_equal(round->cohort_max, 258); /* 0 in the file: what 16 bits hold */
+    assert_int_equal(round->quorum, 30);
+    assert_int_equal(round->deadline_ms, 60000);
+    assert_int_equal(round->ring_bits, 16);
+    assert_int_equal(round->rotation_log2, 0);
+    assert_int_equal(round->chunk_bytes, 1408);
+    assert_int_equal(round->weight_max, 1000);
+    assert_true(round->scale == 1000.0f);
+    assert_true(round->clip_norm == 1.0f);
+    assert_true(round->server_learning_rate == 1.0f);
+    assert_string_equal(round->training, "{\"epochs\": 5, \"batch\": 16, \"learning_rate\": 0.05}");
+    assert_int_equal(round->commit_interval_ms, 300);
+    assert_int_equal(round->peer_timeout_ms, 30000);
+    assert_int_equal(round->lead_grace_ms, 86400000);
+    assert_false(round->automatic);
     mr_hub_config_free(c);
 }
 
@@ -109,7 +110,7 @@ static void test_accepts(void **state)
         const char *from, *to;
     } edits[] = {
         {"  # cohort_max: 0", "  cohort_max: 258"},
-        {"  # ring_bits: 16", "  ring_bits: 24\n  cohort_max: 66052"},
+        {"  # ring_bits: 16", "  ring_bits: 24\n      cohort_max: 66052"},
         {"  # quorum: 30", "  quorum: 20"},
         {"  # automatic: false", "  automatic: true"},
         {"  # scale: 1000", "  scale: 1.5e+3"},
@@ -137,21 +138,58 @@ static void test_values_arrive(void **state)
 {
     const struct sample *sample = *state;
     struct mr_hub_config *c;
-    sample_edit(sample, "  # weight_max: 1000",
-                "  weight_max: 4294967295\n  cohort_min: 2\n  cohort_max: 0\n  quorum: 2\n"
-                "  ring_bits: 32");
+    sample_edit(
+        sample, "  # weight_max: 1000",
+        "  weight_max: 4294967295\n      cohort_min: 2\n      cohort_max: 0\n      quorum: 2\n"
+        "      ring_bits: 32");
     /* The weights leave room for one device only. */
     assert_int_equal(mr_hub_config_load(&c, sample->path, NULL), -1);
-    sample_edit(sample, "  # weight_max: 1000",
-                "  weight_max: 2147483647\n  cohort_min: 2\n  cohort_max: 0\n  quorum: 2\n"
-                "  ring_bits: 32\n  deadline_ms: 604800000\n  automatic: true\n  scale: 0.5");
+    sample_edit(
+        sample, "  # weight_max: 1000",
+        "  weight_max: 2147483647\n      cohort_min: 2\n      cohort_max: 0\n      quorum: 2\n"
+        "      ring_bits: 32\n      deadline_ms: 604800000\n      automatic: true\n"
+        "      scale: 0.5");
     assert_int_equal(mr_hub_config_load(&c, sample->path, NULL), 0);
-    assert_int_equal(c->round.weight_max, 2147483647);
-    assert_int_equal(c->round.cohort_max, 2);
-    assert_int_equal(c->round.deadline_ms, 604800000);
-    assert_true(c->round.automatic);
-    assert_true(c->round.scale == 0.5f);
+    const struct mr_config_round *round = &c->tasks[0].round;
+    assert_int_equal(round->weight_max, 2147483647);
+    assert_int_equal(round->cohort_max, 2);
+    assert_int_equal(round->deadline_ms, 604800000);
+    assert_true(round->automatic);
+    assert_true(round->scale == 0.5f);
     mr_hub_config_free(c);
+}
+
+/* What is printed as being in force loads as the same configuration. */
+static void test_effective(void **state)
+{
+    const struct sample *sample = *state;
+    struct mr_hub_config *first, *second;
+    struct mr_error error = {""};
+    char *text;
+    size_t length, count;
+    sample_edit(sample, "  # worker_cpus: \"\"", "  worker_cpus: '2'");
+    assert_int_equal(mr_hub_config_load(&first, sample->path, NULL), 0);
+    FILE *out = open_memstream(&text, &length);
+    mr_config_write_effective(out, first);
+    fclose(out);
+    sample_write(sample, "hub.yaml", text, 0644);
+    free(text);
+    if (mr_hub_config_load(&second, sample->path, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    const struct mr_option *rows = mr_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned entries = mr_config_entries(first, rows[i].section);
+        assert_int_equal(mr_config_entries(second, rows[i].section), entries);
+        for (unsigned entry = 0; entry < entries; entry++) {
+            if (!mr_option_value_equal(&rows[i], mr_config_option_at(first, &rows[i], entry),
+                                       mr_config_option_at(second, &rows[i], entry))) {
+                fail_msg("%s.%s is another", rows[i].section, rows[i].name);
+            }
+        }
+    }
+    mr_hub_config_free(first);
+    mr_hub_config_free(second);
 }
 
 /* --- wrong files ---------------------------------------------------------------------------- */
@@ -205,9 +243,9 @@ static void test_keys(void **state)
 {
     static const struct wrong wrong[] = {
         {"  # quorum: 30", "  quorom: 30", "quorom",
-         "unknown key 'quorom' in section 'round'; did you mean 'quorum'?"},
+         "unknown key 'quorom' in section 'tasks.round'; did you mean 'quorum'?"},
         {"  # quorum: 30", "  volume: 11", "volume",
-         "unknown key 'volume' in section 'round'; known:"},
+         "unknown key 'volume' in section 'tasks.round'; known:"},
         {"data_dir: data", "data_dri: data", "data_dri", "did you mean 'data_dir'?"},
         {"control:", "contrl:\n  port: 1\ncontrol:", "contrl", "did you mean 'control'?"},
         {"    name: south.example", "    nmae: south.example", "nmae",
@@ -241,9 +279,8 @@ static void test_types(void **state)
         {"  # clip_norm: 1", "  clip_norm: -1", "clip_norm: -1", "finite number above 0"},
         {"# log_level: info", "log_level: loud", "log_level", "one of error|warn|info|debug"},
         {"# cpu_mask: all", "cpu_mask: mmx", "cpu_mask", "not 'mmx'"},
-        {"  # role: both", "  role: leader", "role: leader", "one of lead|helper|both"},
         {"  # listen_host: 0.0.0.0", "  listen_host: localhost", "localhost", "numeric address"},
-        {"training: '{\"epochs\"", "training: {\"a\": 1}\n  automatic: '{\"epochs\"",
+        {"training: '{\"epochs\"", "training: {\"a\": 1}\n      automatic: '{\"epochs\"",
          "training:", "put the text into quotes"},
         {"identity:", "identity: 7\nx:", "identity: 7", "section identity must hold lines"},
     };
@@ -275,9 +312,9 @@ static void test_cross_checks(void **state)
          "at least four times peer_timeout_ms (120000)"},
         {"  # cohort_max: 0", "  cohort_max: 259", "cohort_max: 259",
          "do not fit into a ring of 16 bits, which holds 258"},
-        {"  # ring_bits: 16", "  ring_bits: 24\n  cohort_max: 66053", "cohort_max: 66053",
+        {"  # ring_bits: 16", "  ring_bits: 24\n      cohort_max: 66053", "cohort_max: 66053",
          "holds 66052"},
-        {"  # cohort_max: 0", "  cohort_max: 200\n  weight_max: 30000000", "cohort_max: 200",
+        {"  # cohort_max: 0", "  cohort_max: 200\n      weight_max: 30000000", "cohort_max: 200",
          "overflow the sum of weights: at most 143 devices"},
         {"  # cohort_max: 0", "  cohort_max: 19", "round:", "20 is above the most devices"},
         {"  # quorum: 30", "  quorum: 19", "quorum: 19", "from cohort_min (20)"},
@@ -285,7 +322,6 @@ static void test_cross_checks(void **state)
         {"  index: 0\n", "  index: 7\n", "  index: 7", "is not in the list of hubs"},
         {"  - index: 1\n", "  - index: 0\n", "- index: 0\n    name: south",
          "is taken by the entry"},
-        {"  # role: both", "  role: helper", "role: helper", "first entry of 'hubs'"},
         {"  # worker_cpus: \"\"", "  worker_cpus: \"2,3\"", "worker_cpus: \"2", "each of the 1"},
         {"  # worker_cpus: \"\"", "  worker_cpus: \"2,\"", "worker_cpus: \"2", "one CPU for each"},
         {"  port_base: 9443", "  port_base: 65535\n  workers: 2", "port_base: 6", "at most 65534"},
@@ -301,21 +337,95 @@ static void test_cross_checks(void **state)
     expect_wrong(*state, wrong, sizeof wrong / sizeof *wrong);
 }
 
-static void test_order_of_hubs(void **state)
+#define SOUTH                                                                                      \
+    "  - index: 1\n    name: south.example\n    host: 198.51.100.20\n    port: 8443\n"             \
+    "    public_key_file: pki/hub-1.sign.pub\n"
+#define ANOTHER "  - index: 5\n    name: a\n    host: h\n    port: 1\n    public_key_file: x\n"
+
+static void test_address_book(void **state)
 {
     static const struct wrong wrong[] = {
-        {"  - index: 1\n",
-         "  - index: 5\n    name: a\n    host: h\n    port: 1\n"
-         "    public_key_file: pki/hub-0.sign.pub\n  - index: 1\n",
-         "- index: 1\n", "must rise"},
+        {SOUTH, "", "hubs:\n", "must list 2 to 64 hubs, not 1"},
+        {"hubs: [0, 1]", "hubs: [0, 7]", "hubs: [0, 7]",
+         "tasks.hubs: 7 is not in the list of hubs: add it to 'hubs'"},
     };
     expect_wrong(*state, wrong, sizeof wrong / sizeof *wrong);
-    static const struct wrong one_hub[] = {
-        {"  - index: 1\n    name: south.example\n    host: 198.51.100.20\n    port: 8443\n"
-         "    public_key_file: pki/hub-1.sign.pub\n",
-         "", "hubs:\n", "must list 2 to 5 hubs, not 1"},
+}
+
+static void test_tasks(void **state)
+{
+    static const struct wrong wrong[] = {
+        {"tasks:\n", "tasks: 3\nx:\n", "tasks: 3",
+         "must be a list: each entry begins with '- name:'"},
+        {"  - name: default\n", "  - hubs: [0, 1]\n  - name: default\n", "- hubs: [0",
+         "'name' is missing in section 'tasks'"},
+        {"    hubs: [0, 1]\n", "", "- name: default", "'hubs' is missing in section 'tasks'"},
+        {"  - name: default\n", "  - name: default\n    hubs: [0, 1]\n  - name: default\n",
+         "- name: default\n    #", "'default' is taken by the entry in line"},
+        {"name: default", "name: Digits", "name: Digits", "must be 1 to 32 of a-z"},
+        {"name: default", "name: -digits", "name: -digits", "the first no hyphen"},
+        {"hubs: [0, 1]", "hubs: 0", "hubs: 0", "tasks.hubs must list 2 to 5 hubs, such as [0, 1]"},
+        {"hubs: [0, 1]", "hubs: [0]", "hubs: [0]", "must list 2 to 5 hubs"},
+        {"hubs: [0, 1]", "hubs: [0, 1, 2, 3, 4, 5]", "hubs: [0", "must list 2 to 5 hubs"},
+        {"hubs: [0, 1]", "hubs: [0, x]", "hubs: [0, x]", "a whole number from 0 to 65535, not 'x'"},
+        {"hubs: [0, 1]", "hubs: [0, '1']", "hubs: [0, '1']", "without quotes"},
+        {"hubs: [0, 1]", "hubs: [0, [1]]", "hubs: [0, [1]]", "a single value, not a list"},
+        {"hubs: [0, 1]", "hubs: [1, 1]", "hubs: [1, 1]", "1 stands in it twice"},
+        {"hubs: [0, 1]", "quorum: 3\n    hubs: [0, 1]", "quorum: 3",
+         "unknown key 'quorum' in section 'tasks'"},
+        {"    round:\n", "    rounds:\n", "rounds:", "did you mean 'round'?"},
+        {"    round:\n", "    round: 3\n    x:\n", "round: 3",
+         "section tasks.round must hold lines"},
+        {"\ntasks:\n", "\nround:\n  quorum: 3\ntasks:\n", "round:", "unknown key 'round'"},
     };
-    expect_wrong(*state, one_hub, 1);
+    expect_wrong(*state, wrong, sizeof wrong / sizeof *wrong);
+}
+
+/* A task's list of hubs and this hub's place in it. */
+static void test_tasks_hubs(void **state)
+{
+    const struct sample *sample = *state;
+    static const struct wrong wrong[] = {
+        {"hubs: [0, 1]", "hubs: [5, 1]", "hubs: [5, 1]", "this hub (0) is not among them"},
+        {"hubs: [0, 1]", "hubs: [0, 5, 1]", "hubs: [0, 5, 1]", "1 after 5: helpers stand after"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct sample three = *sample;
+        char *yaml;
+        assert_true(asprintf(&yaml, "%s" ANOTHER, sample->yaml) > 0);
+        three.yaml = yaml;
+        expect_wrong(&three, &wrong[i], 1);
+        free(yaml);
+    }
+}
+
+/* Two tasks, of which this hub leads one and helps in the other; each has its own values. */
+static void test_two_tasks(void **state)
+{
+    const struct sample *sample = *state;
+    struct mr_hub_config *c;
+    struct mr_error error = {""};
+    sample_edit(sample, "  - name: default\n",
+                "  - name: speech-2\n    hubs: [1, 0]\n    round:\n      quorum: 21\n"
+                "      ring_bits: 32\n      training: ''\n  - name: default\n");
+    if (mr_hub_config_load(&c, sample->path, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    assert_int_equal(c->tasks_count, 2);
+    assert_string_equal(c->tasks[0].name, "speech-2");
+    assert_int_equal(c->tasks[0].hubs_count, 2);
+    assert_int_equal(c->tasks[0].hubs[0], 1);
+    assert_int_equal(c->tasks[0].round.quorum, 21);
+    assert_int_equal(c->tasks[0].round.cohort_min, 20);
+    assert_int_equal(c->tasks[0].round.ring_bits, 32);
+    assert_string_equal(c->tasks[0].initial_model_file, "");
+    assert_false(mr_hub_config_leads(c, &c->tasks[0]));
+    assert_ptr_equal(mr_hub_config_task(c, "default"), &c->tasks[1]);
+    assert_true(mr_hub_config_leads(c, &c->tasks[1]));
+    assert_int_equal(c->tasks[1].round.quorum, 30);
+    assert_null(mr_hub_config_task(c, "speech"));
+    assert_string_equal(mr_hub_config_address(c, 1)->name, "south.example");
+    mr_hub_config_free(c);
 }
 
 static void test_files(void **state)
@@ -384,12 +494,14 @@ int main(int argc, char **argv)
     struct fixture fixture = {.source = argv[1]};
 #define WITH_SAMPLE(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, tear_down, &fixture)
     const struct CMUnitTest tests[] = {
-        WITH_SAMPLE(test_sample),        WITH_SAMPLE(test_sample_round),
-        WITH_SAMPLE(test_accepts),       WITH_SAMPLE(test_values_arrive),
-        WITH_SAMPLE(test_keys),          WITH_SAMPLE(test_types),
-        WITH_SAMPLE(test_ranges),        WITH_SAMPLE(test_cross_checks),
-        WITH_SAMPLE(test_order_of_hubs), WITH_SAMPLE(test_files),
-        WITH_SAMPLE(test_open_secret),   WITH_SAMPLE(test_not_yaml),
+        WITH_SAMPLE(test_sample),       WITH_SAMPLE(test_sample_round),
+        WITH_SAMPLE(test_accepts),      WITH_SAMPLE(test_values_arrive),
+        WITH_SAMPLE(test_effective),    WITH_SAMPLE(test_keys),
+        WITH_SAMPLE(test_types),        WITH_SAMPLE(test_ranges),
+        WITH_SAMPLE(test_cross_checks), WITH_SAMPLE(test_address_book),
+        WITH_SAMPLE(test_tasks),        WITH_SAMPLE(test_tasks_hubs),
+        WITH_SAMPLE(test_two_tasks),    WITH_SAMPLE(test_files),
+        WITH_SAMPLE(test_open_secret),  WITH_SAMPLE(test_not_yaml),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void test_defaults_are_values(void **state)
             fail_msg("default of %s: %s", rows[i].name, error.text);
         }
     }
-    assert_null(mr_option_find("round", "index"));
+    assert_null(mr_option_find("tasks.round", "index"));
 }
 
 /* No range lets through a number that its member cannot hold. */

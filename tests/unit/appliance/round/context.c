@@ -30,10 +30,14 @@ static void open_store(struct room *room)
 static void configure(struct room *room, unsigned position)
 {
     struct world *world = room->world;
-    static char any[] = "127.0.0.1", nothing[] = "", source[] = "recvmmsg";
+    static char any[] = "127.0.0.1", nothing[] = "";
     for (unsigned i = 0; i < 2; i++) {
-        room->hubs[i] = (struct mr_config_hub){
-            .index = world->hubs[i].index, .name = world->hubs[i].name, .host = any, .port = 1};
+        room->endpoints[i] = (struct mr_h2_endpoint){.host = any,
+                                                     .port = 1,
+                                                     .hub_index = world->hubs[i].index,
+                                                     .ca_file = nothing,
+                                                     .certificate_file = nothing,
+                                                     .private_key_file = nothing};
     }
     room->config = (struct mr_hub_config){
         .data_dir = room->dir,
@@ -42,36 +46,40 @@ static void configure(struct room *room, unsigned position)
                      .certificate_file = nothing,
                      .private_key_file = nothing,
                      .revocation_file = nothing},
-        .upload = {.source = source,
-                   .listen_host = any,
-                   .advertise_host = any,
-                   .workers = 1,
-                   .worker_cpus = nothing,
-                   .slots_per_worker = 4,
-                   .share_bytes_max = 4096,
-                   .receive_buffer_bytes = 65536,
-                   .window_max = 64,
-                   .window_total = 1024,
-                   .idle_timeout_ms = 60000,
-                   .dpdk_device = nothing,
-                   .dpdk_addresses = nothing,
-                   .dpdk_exception = nothing,
-                   .dpdk_eal = nothing},
-        .round = {.cohort_min = 3,
-                  .quorum = 4,
-                  .deadline_ms = 60000,
-                  .ring_bits = 16,
-                  .chunk_bytes = 1408,
-                  .weight_max = 100,
-                  .scale = 500.0f,
-                  .clip_norm = 1.0f,
-                  .server_learning_rate = 1.0f,
-                  .commit_interval_ms = 20,
-                  .peer_timeout_ms = 200,
-                  .lead_grace_ms = 86400000},
-        .hubs = room->hubs,
-        .hubs_count = 2,
     };
+    room->policy = (struct mr_config_round){.cohort_min = 3,
+                                            .quorum = 4,
+                                            .deadline_ms = 60000,
+                                            .ring_bits = 16,
+                                            .chunk_bytes = 1408,
+                                            .weight_max = 100,
+                                            .scale = 500.0f,
+                                            .clip_norm = 1.0f,
+                                            .server_learning_rate = 1.0f,
+                                            .commit_interval_ms = 20,
+                                            .peer_timeout_ms = 200,
+                                            .lead_grace_ms = 86400000};
+}
+
+static void open_plane(struct room *room)
+{
+    const struct mr_upload_plane_config config = {
+        .workers = 1,
+        .slots_per_worker = 4,
+        .share_bytes_max = 4096,
+        .source = "recvmmsg",
+        .listen_host = "127.0.0.1",
+        .advertise_host = "127.0.0.1",
+        .receive_buffer_bytes = 65536,
+        .window_max = 64,
+        .window_total = 1024,
+        .idle_timeout_ms = 60000,
+    };
+    struct mr_error error = {.text = ""};
+    if (mr_upload_plane_open(&room->shared.plane, room->shared.loop, &config, room->shared.kernels,
+                             room->shared.log, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
 }
 
 struct room *room_open(unsigned position)
@@ -92,7 +100,12 @@ struct room *room_open(unsigned position)
     room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(room->log_fd >= 0);
     room->shared = (struct mr_round_context){
-        .config = &room->config,
+        .task = "default",
+        .data_dir = room->dir,
+        .hub_index = room->config.identity.index,
+        .round = &room->policy,
+        .endpoints = room->endpoints,
+        .share_bytes_max = 4096,
         .hubs = room->world->hubs,
         .hubs_count = 2,
         .private_key = room->world->private_keys[position],
@@ -103,12 +116,16 @@ struct room *room_open(unsigned position)
     };
     assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
     open_store(room);
+    if (position == 0) { /* the lead */
+        open_plane(room);
+    }
     return room;
 }
 
 void room_close(struct room *room)
 {
     mr_store_close(room->shared.store);
+    mr_upload_plane_close(room->shared.plane);
     mr_loop_close(room->shared.loop);
     mr_log_close(room->shared.log);
     close(room->log_fd);

@@ -3,6 +3,7 @@
 #ifndef MR_TEST_ROUND_CONTEXT_H
 #define MR_TEST_ROUND_CONTEXT_H
 
+#include "appliance/config/hub_config.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "parties.h"
 
@@ -10,7 +11,8 @@ struct room {
     struct world *world;
     char *dir;
     struct mr_hub_config config;
-    struct mr_config_hub hubs[2];
+    struct mr_config_round policy;
+    struct mr_h2_endpoint endpoints[2];
     struct mr_round_context shared; /* for _open */
     int log_fd;
     unsigned fatals;

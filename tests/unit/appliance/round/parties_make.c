@@ -101,10 +101,10 @@ void world_new_helper(struct world *world, unsigned i)
                                             .private_key = world->private_keys[i],
                                             .hubs = world->hubs,
                                             .hubs_count = world->options.hubs,
-                                            .cohort_min = 3,
-                                            .share_bytes_max = 1 << 20,
-                                            .lead_grace_ms = WORLD_GRACE_MS,
-                                            .deadline_ahead_ms = WORLD_AHEAD_MS};
+                                            .policy = {.cohort_min = 3,
+                                                       .share_bytes_max = 1 << 20,
+                                                       .lead_grace_ms = WORLD_GRACE_MS,
+                                                       .deadline_ahead_ms = WORLD_AHEAD_MS}};
     world->helpers[i].world = world;
     world->helpers[i].asked = 0;
     const struct mr_helper_ops *ops = world->options.helper_ops;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/round/drive/lead_driver.h"
 #include "context.h"
 
 static struct mr_lead_driver *run; /* of the running test */
@@ -98,9 +99,9 @@ static void test_wishes(void **state)
     struct mr_round_params params, bad;
     struct mr_refusal refusal;
     static char training[] = "{\"epochs\": 2}";
-    room->config.round.training = training;
+    room->policy.training = training;
     start(room);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_string_equal(params.training, training);
     bad = params;
     bad.cohort_min = 2;
@@ -146,7 +147,7 @@ static void test_no_model_no_round(void **state)
     struct mr_error error;
     uint8_t none[MR_HASH_BYTES] = {1};
     start(room);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     mr_store_adopt(room->shared.store, none);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_INTERNAL);
     assert_null(mr_store_borrow(room->shared.store, none, &error));
@@ -169,7 +170,7 @@ static void test_automatic(void **state)
 {
     struct room *room = *state;
     struct mr_round_history past;
-    room->config.round.automatic = true;
+    room->policy.automatic = true;
     start(room);
     room_run_until(room, second_round, NULL);
     assert_int_equal(mr_lead_driver_round(run, 1, &past), 0);
@@ -193,8 +194,8 @@ static bool not_opened(void *context)
 static void test_automatic_that_cannot_open(void **state)
 {
     struct room *room = *state;
-    room->config.round.automatic = true;
-    room->config.round.cohort_max = 100000;
+    room->policy.automatic = true;
+    room->policy.cohort_max = 100000;
     start(room);
     room_run_until(room, not_opened, room);
     assert_int_equal(state_now(), MR_LEAD_IDLE);
@@ -206,34 +207,11 @@ static void test_automatic_that_cannot_open(void **state)
 static void test_what_it_cannot_start_with(void **state)
 {
     struct room *room = *state;
-    static char nowhere[] = "192.0.2.1", good[] = "127.0.0.1";
-    room->config.upload.listen_host = nowhere; /* no address of this machine */
-    expect_no_start(room, "192.0.2.1");
-    room->config.upload.listen_host = good;
     assert_int_equal(mkdir(room_path(room, "commit-0"), 0700), 0);
     expect_no_start(room, "commit-0");
     assert_int_equal(rmdir(room_path(room, "commit-0")), 0);
     start(room);
     end(room);
-}
-
-/* More workers than named CPUs, or as many: pinned or not, they run. */
-static void test_pinned_workers(void **state)
-{
-    struct room *room = *state;
-    static char one[] = "0", two[] = "0,0";
-    struct mr_round_params params;
-    struct mr_refusal refusal;
-    char *const lists[] = {one, two};
-    room->config.upload.workers = 2;
-    for (unsigned i = 0; i < 2; i++) {
-        room->config.upload.worker_cpus = lists[i];
-        start(room);
-        mr_round_params_init(&params, &room->config.round);
-        assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
-        room_run_until(room, is_void, NULL);
-        end(room);
-    }
 }
 
 /* A round that was signed, and no commit log of it: nothing of it will be released. */
@@ -245,14 +223,14 @@ static void test_lost_rounds(void **state)
     assert_int_equal(mr_store_write_signed(room->shared.store, 5, hash, &error), 0);
     room_restart(room);
     start(room);
-    assert_true(room_logged(room, "round.lost round=5 why=\"there is no commit log"));
+    assert_true(room_logged(room, "round.lost task=default round=5 why=\"there is no commit log"));
     end(room);
     assert_int_equal(mr_store_write_signed(room->shared.store, 6, hash, &error), 0);
     assert_int_equal(
         mr_store_write_round(room->shared.store, 6, "{\"state\": \"void\"}", NULL, 0, &error), 0);
     room_restart(room);
     start(room);
-    assert_false(room_logged(room, "round.lost round=6")); /* it had ended */
+    assert_false(room_logged(room, "round.lost task=default round=6")); /* it had ended */
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     end(room);
 }
@@ -266,7 +244,7 @@ static void test_logs_of_another_round(void **state)
     struct mr_error error;
     const uint8_t hash[MR_HASH_BYTES] = {7};
     start(room);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, is_void, NULL);
     end(room);
@@ -274,7 +252,7 @@ static void test_logs_of_another_round(void **state)
     room->config.identity.index++;
     room_restart(room);
     start(room);
-    assert_true(room_logged(room, "round.lost round=1 why=\"hub 10 leads that round"));
+    assert_true(room_logged(room, "round.lost task=default round=1 why=\"hub 10 leads that round"));
     assert_int_equal(state_now(), MR_LEAD_IDLE);
     end(room);
     room->config.identity.index--;
@@ -301,7 +279,7 @@ static void test_model_without_a_record(void **state)
     struct mr_error error;
     const struct world *world = room->world;
     start(room);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, is_void, NULL);
     end(room);
@@ -338,7 +316,7 @@ static void test_terms_that_are_not_durable(void **state)
     struct mr_refusal refusal;
     start(room);
     assert_int_equal(mkdir(room_path(room, "commit-1"), 0700), 0); /* the first generation's */
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot make the round's terms durable: commit-1"));
@@ -354,7 +332,7 @@ static void test_end_that_is_not_durable(void **state)
     struct mr_refusal refusal;
     start(room);
     assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
-    mr_round_params_init(&params, &room->config.round);
+    mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
@@ -374,7 +352,6 @@ int main(void)
         T(test_automatic),
         T(test_automatic_that_cannot_open),
         T(test_what_it_cannot_start_with),
-        T(test_pinned_workers),
         T(test_lost_rounds),
         T(test_logs_of_another_round),
         T(test_model_without_a_record),

@@ -189,8 +189,7 @@ static struct mr_helper_config config_of(const struct world *world)
                                      .private_key = world->private_keys[1],
                                      .hubs = world->hubs,
                                      .hubs_count = 3,
-                                     .cohort_min = 4,
-                                     .share_bytes_max = 1 << 20};
+                                     .policy = {.cohort_min = 4, .share_bytes_max = 1 << 20}};
 }
 
 static void expect_refusal(struct world *world, const struct mr_helper_config *config,
@@ -214,7 +213,7 @@ static void test_rounds_that_are_not_for_it(void **state)
     (void)state;
     struct world *world = world_open(&world_plain);
     struct mr_helper_config config = config_of(world);
-    config.share_bytes_max = world->terms.layout.share_bytes - 1;
+    config.policy.share_bytes_max = world->terms.layout.share_bytes - 1;
     expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT, "share_bytes_max");
     config = config_of(world);
     config.index = 99;
@@ -243,7 +242,7 @@ static void test_journals_that_are_not_for_it(void **state)
     struct mr_helper_config configs[3] = {config_of(world), config_of(world), config_of(world)};
     configs[0].hubs = others;
     configs[1].index = 99;
-    configs[2].cohort_min = 7;
+    configs[2].policy.cohort_min = 7;
     static const char *const words[3] = {"hub", "hub 99 is no helper of that round",
                                          "its set has 6 devices, this hub's cohort_min is 7"};
     for (unsigned i = 0; i < 3; i++) {

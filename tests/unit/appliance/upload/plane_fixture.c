@@ -101,17 +101,30 @@ static bool is_collected(struct fixture *fixture)
 void fixture_collect(struct fixture *fixture, bool freeze)
 {
     fixture->collection = NULL;
-    mr_upload_plane_collect(fixture->plane, freeze, on_collected, fixture);
+    mr_upload_plane_collect(fixture->round, freeze, on_collected, fixture);
     fixture_run(fixture, is_collected);
 }
 
 void fixture_return(struct fixture *fixture, bool committed, enum mr_upload_reason reason)
 {
-    mr_upload_plane_return(fixture->plane, fixture->collection, committed, reason);
+    mr_upload_plane_return(fixture->round, fixture->collection, committed, reason);
     fixture->collection = NULL;
 }
 
 /* --- set-up ----------------------------------------------------------------------------------- */
+
+void fixture_begin(struct fixture *fixture)
+{
+    const struct mr_plane_listener listener = {.event = on_event, .context = fixture};
+    struct mr_error error;
+
+    if (fixture->round) {
+        mr_upload_plane_end(fixture->round);
+    }
+    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, DEVICES_MAX, &listener,
+                                           &fixture->round, &error),
+                     0);
+}
 
 static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots,
                        uint32_t idle_timeout_ms)
@@ -131,17 +144,16 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
         .port_base = fixture_network.port_base,
         .dpdk = fixture_network.dpdk,
     };
-    const struct mr_upload_plane_callbacks callbacks = {
-        .on_event = on_event, .context = fixture, .make_source = fixture_network.make_source};
+    const struct mr_plane_sources sources = {.make = fixture_network.make_source};
 
     if (mr_loop_open(&fixture->loop, &error) != 0 ||
         mr_upload_plane_open_over(&fixture->plane, fixture->loop, &config, mr_kernels_select(~0u),
-                                  &callbacks, NULL, &error) != 0) {
+                                  &sources, NULL, &error) != 0) {
         fail_msg("%s", error.text);
     }
     fixture->tick = mr_timer_open(fixture->loop, on_tick, fixture);
     kit_sum_init(&fixture->collected, &fixture->terms.layout);
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
+    fixture_begin(fixture);
 }
 
 struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned workers,
@@ -195,7 +207,7 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     const struct mr_admission admission = {
         .transport = transport,
         .keys = transport == MR_TRANSPORT_UDP ? &upload->device.keys : NULL};
-    if (mr_upload_plane_admit(fixture->plane, &admission, &grant) != 0) {
+    if (mr_upload_plane_admit(fixture->round, &admission, &grant) != 0) {
         kit_device_fini(&upload->device);
         return NULL;
     }

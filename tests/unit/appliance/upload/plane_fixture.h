@@ -25,6 +25,7 @@ struct upload {
 struct fixture {
     struct mr_loop *loop;
     struct mr_upload_plane *plane;
+    struct mr_plane_round *round;
     struct mr_round_terms terms;
     struct upload uploads[DEVICES_MAX];
     unsigned count;
@@ -52,6 +53,9 @@ extern struct fixture_network fixture_network;
 struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned workers,
                              unsigned slots, uint32_t idle_timeout_ms);
 void fixture_close(struct fixture *fixture);
+
+/* Begins a round with fixture->terms; the one before is ended. */
+void fixture_begin(struct fixture *fixture);
 
 /* Runs the loop until the predicate holds; it is asked every millisecond and may send. Fails the
  * test after many seconds. */

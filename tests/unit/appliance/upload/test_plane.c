@@ -140,13 +140,13 @@ static void test_revoke_races(void **state)
         const uint32_t at = i < 4 ? 0 : chunks - (uint32_t)(kit_random(&fixture->seed) % 3);
         for (uint32_t chunk = 0; chunk < chunks; chunk++) {
             if (chunk == at) {
-                mr_upload_plane_revoke(fixture->plane, upload->device.upload_id,
+                mr_upload_plane_revoke(fixture->round, upload->device.upload_id,
                                        MR_REASON_SUPERSEDED);
             }
             fixture_send(upload, chunk);
         }
         if (at == chunks) {
-            mr_upload_plane_revoke(fixture->plane, upload->device.upload_id, MR_REASON_SUPERSEDED);
+            mr_upload_plane_revoke(fixture->round, upload->device.upload_id, MR_REASON_SUPERSEDED);
         }
         fixture_run(fixture, until_answered);
         assert_int_equal(upload->revoked + upload->not_revoked, 1);
@@ -184,7 +184,7 @@ static void test_revoke_unknown(void **state)
     for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
         upload->device.upload_id = others[i];
         upload->not_revoked = false;
-        mr_upload_plane_revoke(fixture->plane, others[i], MR_REASON_SUPERSEDED);
+        mr_upload_plane_revoke(fixture->round, others[i], MR_REASON_SUPERSEDED);
         assert_false(upload->not_revoked); /* never from inside the call */
         fixture_run(fixture, until_answered);
         assert_true(upload->not_revoked && !upload->revoked);
@@ -279,9 +279,9 @@ static void test_http2(void **state)
                                              upload->device.share, bytes),
                          0);
     }
-    mr_upload_plane_revoke(fixture->plane, fixture->uploads[0].device.upload_id, MR_REASON_VOID);
+    mr_upload_plane_revoke(fixture->round, fixture->uploads[0].device.upload_id, MR_REASON_VOID);
     struct upload *gone = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
-    mr_upload_plane_revoke(fixture->plane, gone->device.upload_id, MR_REASON_SUPERSEDED);
+    mr_upload_plane_revoke(fixture->round, gone->device.upload_id, MR_REASON_SUPERSEDED);
     fixture_run(fixture, until_answered);
     assert_true(gone->revoked && fixture->uploads[0].not_revoked);
     assert_int_equal(
@@ -294,9 +294,9 @@ static void test_http2(void **state)
     struct upload *last = &fixture->uploads[fixture->count - 2];
     last->stopped = true;
     assert_true(last->included);
-    mr_upload_plane_revoke(fixture->plane, last->device.upload_id, MR_REASON_SUPERSEDED);
+    mr_upload_plane_revoke(fixture->round, last->device.upload_id, MR_REASON_SUPERSEDED);
     gone->revoked = false;
-    mr_upload_plane_revoke(fixture->plane, gone->device.upload_id, MR_REASON_SUPERSEDED);
+    mr_upload_plane_revoke(fixture->round, gone->device.upload_id, MR_REASON_SUPERSEDED);
     fixture_run(fixture, until_answered);
     assert_true(last->not_revoked && !last->revoked);
     free(odd);
@@ -330,7 +330,6 @@ static void test_next_round(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
-    struct mr_error error;
 
     for (unsigned i = 0; i < 6; i++) {
         assert_non_null(fixture_admit(fixture, i < 4 ? MR_TRANSPORT_UDP : MR_TRANSPORT_HTTP2));
@@ -355,7 +354,7 @@ static void test_next_round(void **state)
     kit_sum_fini(&fixture->collected);
     kit_sum_init(&fixture->collected, &fixture->terms.layout);
     fixture->terms.announcement.round = KIT_ROUND + 1;
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
+    fixture_begin(fixture);
     for (unsigned i = 0; i < 5; i++) {
         fixture_admit(fixture, MR_TRANSPORT_UDP)->device.round = KIT_ROUND + 1;
     }
@@ -381,7 +380,6 @@ static void test_begin_drops(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_open(16, 2000, 2, 8, 60000);
-    struct mr_error error;
 
     for (unsigned i = 0; i < 4; i++) {
         fixture_admit(fixture, MR_TRANSPORT_UDP);
@@ -398,7 +396,7 @@ static void test_begin_drops(void **state)
     for (unsigned i = 0; i < fixture->count; i++) {
         fixture->uploads[i].stopped = true;
     }
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, &error), 0);
+    fixture_begin(fixture);
     fixture_run(fixture, until_some_time_passed);
     for (unsigned i = 0; i < 16; i++) {
         assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP)); /* every slot is free again */

@@ -34,8 +34,7 @@ static const char *try_open(const struct mr_upload_plane_config *config)
 
     memset(&error, 0, sizeof error);
     assert_int_equal(mr_loop_open(&loop, &error), 0);
-    if (mr_upload_plane_open(&plane, loop, config, mr_kernels_select(~0u), ignore, NULL, NULL,
-                             &error) == 0) {
+    if (mr_upload_plane_open(&plane, loop, config, mr_kernels_select(~0u), NULL, &error) == 0) {
         mr_upload_plane_close(plane);
     } else {
         assert_null(plane);
@@ -102,7 +101,10 @@ static void test_share_too_large(void **state)
     struct mr_error error;
 
     kit_terms(&large, 16, 2000, 256);
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &large, &error), -1);
+    const struct mr_plane_listener listener = {.event = ignore};
+    struct mr_plane_round *round;
+    assert_int_equal(mr_upload_plane_begin(fixture->plane, &large, 2, &listener, &round, &error),
+                     -1);
     assert_non_null(strstr(error.text, "share_bytes_max"));
     assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP)); /* the old round goes on */
     fixture_close(fixture);

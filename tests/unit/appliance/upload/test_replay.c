@@ -31,6 +31,7 @@ struct scene {
     struct feed feeds[WORKERS];
     atomic_uint ended, acks;
     unsigned staged;
+    struct mr_plane_round *round;
     struct mr_collection *collection;
     struct mr_timer *timer;
     uint64_t seed;
@@ -108,8 +109,7 @@ static void on_timer(void *context)
 
 static void open_scene(struct scene *scene)
 {
-    const struct mr_upload_plane_callbacks callbacks = {
-        .on_event = on_event, .context = scene, .make_source = make_source, .make_context = scene};
+    const struct mr_plane_sources sources = {.make = make_source, .context = scene};
     const struct mr_upload_plane_config config = {.workers = WORKERS,
                                                   .slots_per_worker = DEVICES / WORKERS,
                                                   .share_bytes_max = 40000,
@@ -133,7 +133,7 @@ static void open_scene(struct scene *scene)
     }
     if (mr_loop_open(&scene->loop, &error) != 0 ||
         mr_upload_plane_open_over(&scene->plane, scene->loop, &config, mr_kernels_select(~0u),
-                                  &callbacks, NULL, &error) != 0) {
+                                  &sources, NULL, &error) != 0) {
         fail_msg("%s", error.text);
     }
     scene->timer = mr_timer_open(scene->loop, on_timer, scene);
@@ -183,7 +183,10 @@ static void test_replay(void **state)
 
     open_scene(&scene);
     tolls_begin();
-    assert_int_equal(mr_upload_plane_begin(scene.plane, &scene.terms, &error), 0);
+    const struct mr_plane_listener listener = {.event = on_event, .context = &scene};
+    assert_int_equal(
+        mr_upload_plane_begin(scene.plane, &scene.terms, DEVICES, &listener, &scene.round, &error),
+        0);
     kit_sum_init(&plain, &scene.terms.layout);
     kit_sum_init(&got, &scene.terms.layout);
     for (unsigned i = 0; i < DEVICES; i++) {
@@ -191,7 +194,7 @@ static void test_replay(void **state)
         struct mr_upload_grant grant;
         kit_device_init(device, &scene.terms.layout, &scene.seed);
         const struct mr_admission admission = {.keys = &device->keys};
-        assert_int_equal(mr_upload_plane_admit(scene.plane, &admission, &grant), 0);
+        assert_int_equal(mr_upload_plane_admit(scene.round, &admission, &grant), 0);
         device->upload_id = grant.upload_id;
         kit_sum_share(&plain, device->share);
     }
@@ -201,15 +204,15 @@ static void test_replay(void **state)
     }
     on_timer(&scene);
     mr_loop_run(scene.loop);
-    mr_upload_plane_collect(scene.plane, true, on_collected, &scene);
+    mr_upload_plane_collect(scene.round, true, on_collected, &scene);
     mr_loop_run(scene.loop);
     assert_int_equal(scene.collection->upload_count, DEVICES);
     for (unsigned i = 0; i < scene.collection->part_count; i++) {
         kit_sum_part(&got, &scene.collection->parts[i]);
     }
     kit_sum_equal(&plain, &got);
-    mr_upload_plane_return(scene.plane, scene.collection, true, MR_REASON_NONE);
-    mr_upload_plane_collect(scene.plane, true, on_collected, &scene); /* after the last ACKs */
+    mr_upload_plane_return(scene.round, scene.collection, true, MR_REASON_NONE);
+    mr_upload_plane_collect(scene.round, true, on_collected, &scene); /* after the last ACKs */
     mr_loop_run(scene.loop);
     tolls_end();
     assert_true(atomic_load(&scene.acks) >= 2 * DEVICES); /* staged and committed each */

@@ -1,0 +1,173 @@
+/* check_tasks.c - the rules of one task: its name, its hubs, its rounds. */
+#include <jansson.h>
+#include <string.h>
+
+#include "appliance/config/hub_check_internal.h"
+#include "wire/announcement.h"
+#include "wire/layout.h"
+#include "wire/task.h"
+
+static int at(const struct mr_place *place, const char *section, unsigned entry, const char *name)
+{
+    return mr_document_blame(place->document, section, entry, name, place->error);
+}
+
+/* --- a task's rounds ------------------------------------------------------------------------ */
+
+static int check_training(const struct mr_config_round *round, unsigned task,
+                          const struct mr_place *place)
+{
+    if (*round->training == '\0') {
+        return 0;
+    }
+    for (const char *c = round->training; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~') {
+            mr_error_set(place->error, "must be printable ASCII: write other letters as \\uXXXX");
+            return at(place, "tasks.round", task, "training");
+        }
+    }
+    json_error_t why;
+    json_t *json = json_loads(round->training, JSON_REJECT_DUPLICATES, &why);
+    const bool object = json_is_object(json);
+    json_decref(json);
+    if (!object) {
+        mr_error_set(place->error, "must be a JSON object such as '{\"epochs\": 5}' (%s)",
+                     !json ? why.text : "it is another kind of JSON");
+        return at(place, "tasks.round", task, "training");
+    }
+    return 0;
+}
+
+static int check_shape(const struct mr_config_round *round, unsigned task,
+                       const struct mr_place *place)
+{
+    if (round->ring_bits != 16 && round->ring_bits != 24 && round->ring_bits != 32) {
+        mr_error_set(place->error, "must be 16, 24 or 32, not %u", round->ring_bits);
+        return at(place, "tasks.round", task, "ring_bits");
+    }
+    if (round->chunk_bytes % 64 != 0) {
+        mr_error_set(place->error, "must be a multiple of 64, not %u", round->chunk_bytes);
+        return at(place, "tasks.round", task, "chunk_bytes");
+    }
+    return 0;
+}
+
+/* A lead that is there ends a round in four steps after the deadline: its own commit, then freeze,
+ * open and reveal, each with as much time as peer_timeout_ms. */
+static int check_grace(const struct mr_config_round *round, unsigned task,
+                       const struct mr_place *place)
+{
+    const uint64_t least = UINT64_C(4) * round->peer_timeout_ms;
+    if (round->lead_grace_ms < least) {
+        mr_error_set(place->error,
+                     "must be at least four times peer_timeout_ms (%llu): a lead that is there may "
+                     "need so long to end a round",
+                     (unsigned long long)least);
+        return at(place, "tasks.round", task, "lead_grace_ms");
+    }
+    return 0;
+}
+
+static int check_cohort(struct mr_config_round *round, unsigned task, const struct mr_place *place)
+{
+    const uint32_t ring = mr_ring_clients_max(round->ring_bits, 0);
+    const uint32_t weights = UINT32_MAX / round->weight_max;
+    const uint32_t holds = ring < weights ? ring : weights;
+    if (round->cohort_max > ring) {
+        mr_error_set(place->error,
+                     "%u devices do not fit into a ring of %u bits, which holds %u: choose a wider "
+                     "ring_bits",
+                     round->cohort_max, round->ring_bits, ring);
+        return at(place, "tasks.round", task, "cohort_max");
+    }
+    if (round->cohort_max > weights) {
+        mr_error_set(place->error,
+                     "%u devices of weight %u overflow the sum of weights: at most %u devices, or "
+                     "a smaller round.weight_max",
+                     round->cohort_max, round->weight_max, weights);
+        return at(place, "tasks.round", task, "cohort_max");
+    }
+    if (round->cohort_max == 0) {
+        round->cohort_max = holds;
+    }
+    if (round->cohort_min > round->cohort_max) {
+        mr_error_set(place->error, "%u is above the most devices of a round (%u)",
+                     round->cohort_min, round->cohort_max);
+        return at(place, "tasks.round", task, "cohort_min");
+    }
+    if (round->quorum < round->cohort_min || round->quorum > round->cohort_max) {
+        mr_error_set(place->error,
+                     "must be from cohort_min (%u) to the most devices of a round (%u), not %u",
+                     round->cohort_min, round->cohort_max, round->quorum);
+        return at(place, "tasks.round", task, "quorum");
+    }
+    return 0;
+}
+
+/* --- the tasks ------------------------------------------------------------------------------ */
+
+static int check_name(const struct mr_hub_config *config, unsigned entry,
+                      const struct mr_place *place)
+{
+    const char *name = config->tasks[entry].name;
+    if (!mr_task_name_valid(name)) {
+        mr_error_set(place->error,
+                     "must be 1 to %d of a-z, 0-9 and hyphens, the first no hyphen, not '%s'",
+                     MR_TASK_NAME_MAX, name);
+        return at(place, "tasks", entry, "name");
+    }
+    for (unsigned i = 0; i < entry; i++) {
+        if (strcmp(config->tasks[i].name, name) == 0) {
+            mr_error_set(place->error,
+                         "'%s' is taken by the entry in line %u: every task has its own", name,
+                         mr_document_line(place->document, "tasks", i, "name"));
+            return at(place, "tasks", entry, "name");
+        }
+    }
+    return 0;
+}
+
+/* Each in the address book, none twice, helpers strictly rising (as announced), this hub among
+ * them. */
+static int check_task_hubs(const struct mr_hub_config *config, unsigned entry,
+                           const struct mr_place *place)
+{
+    const struct mr_config_task *task = &config->tasks[entry];
+    bool own = false;
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        own = own || task->hubs[i] == config->identity.index;
+        if (!mr_hub_config_address(config, task->hubs[i])) {
+            mr_error_set(place->error, "%u is not in the list of hubs: add it to 'hubs'",
+                         task->hubs[i]);
+            return at(place, "tasks", entry, "hubs");
+        }
+        if (i > 0 && task->hubs[i] == task->hubs[0]) {
+            mr_error_set(place->error, "%u stands in it twice", task->hubs[i]);
+            return at(place, "tasks", entry, "hubs");
+        }
+        if (i >= 2 && task->hubs[i] <= task->hubs[i - 1]) {
+            mr_error_set(place->error,
+                         "%u after %u: helpers stand after the lead in rising order of their index",
+                         task->hubs[i], task->hubs[i - 1]);
+            return at(place, "tasks", entry, "hubs");
+        }
+    }
+    if (!own) {
+        mr_error_set(place->error,
+                     "this hub (%u) is not among them: leave the task out, or add the hub",
+                     config->identity.index);
+        return at(place, "tasks", entry, "hubs");
+    }
+    return 0;
+}
+
+int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const struct mr_place *place)
+{
+    struct mr_config_round *round = &config->tasks[entry].round;
+    return check_name(config, entry, place) != 0 || check_task_hubs(config, entry, place) != 0 ||
+                   check_shape(round, entry, place) != 0 || check_grace(round, entry, place) != 0 ||
+                   check_cohort(round, entry, place) != 0 ||
+                   check_training(round, entry, place) != 0
+               ? -1
+               : 0;
+}

@@ -1,0 +1,46 @@
+/* The upload plane of a hub that leads: from what the configuration says to what the plane takes.
+ */
+#include <stdlib.h>
+
+#include "appliance/hub/hub.h"
+
+/* "2,3" as numbers; the loader has checked the form. */
+static unsigned parse_cpus(const char *text, int *cpus, unsigned most)
+{
+    unsigned count = 0;
+    for (char *end; text && *text && count < most; text = *end ? end + 1 : end) {
+        cpus[count++] = (int)strtol(text, &end, 10);
+    }
+    return count;
+}
+
+int mr_hub_open_plane(struct mr_hub *hub, unsigned tasks_led, struct mr_error *error)
+{
+    const struct mr_config_upload *upload = &hub->config->upload;
+    int cpus[MR_WORKERS_MAX];
+    const unsigned pinned = parse_cpus(upload->worker_cpus, cpus, MR_WORKERS_MAX);
+    struct mr_upload_plane_config config = {
+        .workers = upload->workers,
+        .worker_cpus = pinned >= upload->workers ? cpus : NULL,
+        .slots_per_worker = upload->slots_per_worker,
+        .share_bytes_max = upload->share_bytes_max,
+        .source = upload->source,
+        .listen_host = upload->listen_host,
+        .port_base = upload->port_base,
+        .advertise_host = upload->advertise_host,
+        .receive_buffer_bytes = upload->receive_buffer_bytes,
+        .window_max = upload->window_max,
+        .window_total = upload->window_total,
+        .idle_timeout_ms = upload->idle_timeout_ms,
+        .dpdk = {.device = upload->dpdk_device,
+                 .eal_options = upload->dpdk_eal,
+                 .addresses = *upload->dpdk_addresses != '\0' ? upload->dpdk_addresses
+                                                              : upload->advertise_host,
+                 .exception = upload->dpdk_exception,
+                 .mtu = upload->dpdk_mtu,
+                 .nap_after_us = upload->dpdk_nap_after_us},
+    };
+    config.accumulator_bytes =
+        tasks_led * mr_upload_plane_round_bytes(&config, upload->share_bytes_max, UINT32_MAX);
+    return mr_upload_plane_open(&hub->plane, hub->loop, &config, hub->kernels, hub->log, error);
+}

@@ -1,0 +1,50 @@
+/* round_context.h - what the hub gives to the driver of one task's rounds, as lead or as helper.
+ *
+ * The driver copies the struct; everything that it points at is kept by the caller until the driver
+ * is closed. */
+#ifndef MR_ROUND_DRIVE_ROUND_CONTEXT_H
+#define MR_ROUND_DRIVE_ROUND_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/model/store.h"
+#include "appliance/observe/log.h"
+#include "appliance/runtime/loop.h"
+#include "kernels/kernels.h"
+#include "transport/h2_client.h"
+#include "wire/announcement.h"
+#include "wire/identity.h"
+
+struct mr_config_round;
+struct mr_upload_plane;
+
+/* Room for the labels of a metric: the task and one more. */
+#define MR_ROUND_LABELS_MAX 96
+
+struct mr_round_context {
+    const char *task;     /* its name, in logs and as a label of metrics */
+    const char *data_dir; /* the task's folder: the store's, and that of the log or the journal */
+    uint16_t hub_index;   /* this hub */
+    /* The task's policy. The driver reads it when a round is opened or signed, and when it starts;
+     * mr_lead_driver_set_policy and mr_helper_driver_set_policy put another one in its place. */
+    const struct mr_config_round *round;
+    const struct mr_announced_hub *hubs; /* the task's, pinned, in list order: the first leads */
+    unsigned hubs_count;
+    const struct mr_h2_endpoint *endpoints; /* by position in `hubs`; a lead dials all but itself */
+    struct mr_upload_plane *plane; /* the hub's; NULL where it leads nothing */
+    uint64_t share_bytes_max;               /* a helper signs no round with larger shares */
+    const uint8_t *private_key;             /* Ed25519 seed */
+    struct mr_loop *loop;
+    struct mr_log *log;
+    struct mr_store *store;
+    const struct mr_kernels *kernels;
+    /* Something without which the hub must not go on (a disk that does not sync). */
+    void (*fatal)(void *context, const char *text);
+    void *fatal_context;
+    /* Whether the CA took a certificate back; NULL: nobody knows. */
+    bool (*revoked)(void *context, const struct mr_serial *serial);
+    void *revoked_context;
+};
+
+#endif

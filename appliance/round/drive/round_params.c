@@ -1,0 +1,22 @@
+#include "appliance/round/drive/round_params.h"
+
+#include <string.h>
+
+void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *policy)
+{
+    *params = (struct mr_round_params){
+        .quorum = policy->quorum,
+        .deadline_ms = policy->deadline_ms,
+        .cohort_min = policy->cohort_min,
+        .cohort_max = policy->cohort_max,
+        .weight_max = policy->weight_max,
+        .ring_bits = policy->ring_bits,
+        .rotation_log2 = policy->rotation_log2,
+        .chunk_bytes = policy->chunk_bytes,
+        .scale = policy->scale,
+        .clip_norm = policy->clip_norm,
+    };
+    if (policy->training) {
+        memccpy(params->training, policy->training, '\0', MR_TRAINING_MAX);
+    }
+}

@@ -1,0 +1,19 @@
+/* round_params.h - what one round is opened with: the task's policy, or what an operator asks. */
+#ifndef MR_ROUND_DRIVE_ROUND_PARAMS_H
+#define MR_ROUND_DRIVE_ROUND_PARAMS_H
+
+#include "appliance/config/hub_config.h"
+#include "wire/announcement.h"
+
+struct mr_round_params {
+    uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;
+    uint8_t ring_bits, rotation_log2;
+    uint16_t chunk_bytes;
+    float scale, clip_norm;
+    char training[MR_TRAINING_MAX + 1];
+};
+
+/* As the policy says. */
+void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *policy);
+
+#endif
