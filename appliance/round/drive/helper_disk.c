@@ -289,8 +289,8 @@ int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
     }
     error->text[0] = '\0';
     helper_driver_wait_for_lead(run, true);
-    const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
-                                      run->context.private_key, &read, error);
+    const int found = mr_helper_journal_open(&run->journal, mr_disk_file_ops(run->disk),
+                                             run->context.private_key, &read, error);
     if (found > 0 && error->text[0]) {
         lose(run, mr_store_signed_round(run->context.store, hash), error->text);
     }

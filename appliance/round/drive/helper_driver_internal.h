@@ -3,7 +3,7 @@
 #define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 
 #include "appliance/round/drive/helper_driver.h"
-#include "appliance/storage/journal.h"
+#include "appliance/round/drive/helper_journal.h"
 #include "appliance/runtime/job.h"
 
 /* Records that wait for the next sync: while one is under way, all that come share the next. */

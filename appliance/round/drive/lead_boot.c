@@ -87,7 +87,7 @@ static int write_anew(struct mr_lead_driver *run, const struct mr_commit_read *r
 {
     const struct mr_round_terms *terms = &read->terms;
     struct mr_store *store = run->context.store;
-    if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
+    if (mr_lead_log_write(run->log, &read->state, error) != 0 ||
         mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
         mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
         return -1;
@@ -156,7 +156,7 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
     const uint64_t last = mr_store_signed_round(run->context.store, hash);
     int result = 0;
     error->text[0] = '\0';
-    const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
+    const int found = mr_lead_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
     if (found < 0) {
         return -1;
     }

@@ -2,7 +2,7 @@
 #ifndef MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 
-#include "appliance/storage/commit_log.h"
+#include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
 #include "appliance/model/reveal.h"

@@ -61,7 +61,7 @@ static void remember_work(void *context)
 {
     struct lead_job *job = context;
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
-    job->result = mr_commit_log_write(job->run->log, &job->state, &job->error);
+    job->result = mr_lead_log_write(job->run->log, &job->state, &job->error);
     if (job->result == 0) {
         job->result = mr_store_write_signed(job->run->context.store, terms->announcement.round,
                                             terms->hash, &job->error);
@@ -118,7 +118,7 @@ static void commit_work(void *context)
         job->state.sum = run->packed;
         job->state.share_bytes = layout->share_bytes;
     }
-    job->result = mr_commit_log_write(run->log, &job->state, &job->error);
+    job->result = mr_lead_log_write(run->log, &job->state, &job->error);
 }
 
 static void commit_done(void *context)
