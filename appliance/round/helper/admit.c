@@ -117,6 +117,7 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
     }
     switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed, serial)) {
     case MR_SEED_ADMITTED:
+        helper->admitted_count = helper->seeds.count;
         keep_seed(helper, client_id, serial, request);
         wait_for_disk(helper, client_id, request->attempt, token);
         return;

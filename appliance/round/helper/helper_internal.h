@@ -40,6 +40,7 @@ struct mr_helper {
     bool round_known;
     unsigned position; /* of this hub in the list */
     struct mr_seeds seeds;
+    uint32_t admitted_count; /* devices whose seeds were here; stays when seeds are wiped */
 
     void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
     unsigned waiter_count;

@@ -44,6 +44,7 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
             return 1;
         }
     }
+    helper->admitted_count = helper->seeds.count;
     mr_helper_enter(helper, MR_HELPER_ADMITTING);
     return 0;
 }

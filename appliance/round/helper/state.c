@@ -37,6 +37,7 @@ void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms 
     helper->terms = *terms;
     helper->round_known = true;
     helper->reason[0] = '\0';
+    helper->admitted_count = 0;
     const struct mr_announcement *announcement = &helper->terms.announcement;
     helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
     helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
@@ -158,7 +159,7 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
     *report = (struct mr_helper_report){
         .state = helper->state,
         .round = helper->round_known ? helper->terms.announcement.round : 0,
-        .admitted = helper->seeds.count,
+        .admitted = helper->admitted_count,
         .included = helper->included_count,
     };
     memcpy(report->reason, helper->reason, sizeof report->reason);
