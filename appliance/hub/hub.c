@@ -67,7 +67,7 @@ static int open_roles(struct mr_hub *hub, struct mr_error *error)
                                           .changed = mr_routes_changed,
                                           .context = hub};
     const struct mr_helper_listener helper = {
-        .answer = mr_routes_answered, .refuse = mr_routes_refused, .context = hub};
+        .answer = mr_routes_answered, .refuse = mr_routes_refused, .changed = mr_routes_changed, .context = hub};
     const bool first = hub->hubs[0].index == hub->config->identity.index;
     if (!first) {
         return mr_helper_driver_open(&hub->helper, &context, &helper, error);

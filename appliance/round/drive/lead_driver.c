@@ -13,21 +13,6 @@
 /* Answers longer than what the step needs: a refusal's body. */
 #define REFUSAL_BYTES_MAX 8192u
 
-uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run)
-{
-    return mr_loop_now_ms(run->context.loop);
-}
-
-struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
-{
-    return run->core;
-}
-
-struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
-{
-    return run->context.plane;
-}
-
 /* --- actions of the core that are done at once ----------------------------------------------- */
 
 static void on_random(void *context, uint8_t *out, size_t bytes)
@@ -79,7 +64,7 @@ static int on_plane_begin(void *context, const struct mr_round_terms *terms, str
 {
     struct mr_lead_driver *run = context;
     const struct mr_plane_listener listener = {.event = on_plane_event, .context = run};
-    if (lead_driver_reserve(run, &terms->layout) != 0) {
+    if (mr_lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for a sum of %u lanes", terms->layout.lanes);
     }
     end_plane_round(run);
@@ -179,7 +164,7 @@ static void on_round_changed(void *context)
     struct mr_lead_report report;
     const enum mr_lead_state before = run->last_state;
     mr_lead_report(run->core, &report);
-    lead_driver_note(run);
+    mr_lead_driver_note(run);
     run->last_state = report.state;
     if (report.state != before) {
         plan_next(run, report.state);
@@ -196,17 +181,17 @@ static bool on_revoked(void *context, const struct mr_serial *serial)
 static const struct mr_lead_ops ops = {
     .random = on_random,
     .timer = on_timer,
-    .remember = lead_driver_remember,
+    .remember = mr_lead_driver_remember,
     .plane_begin = on_plane_begin,
     .plane_admit = on_plane_admit,
     .plane_revoke = on_plane_revoke,
     .plane_collect = on_plane_collect,
     .plane_return = on_plane_return,
-    .commit = lead_driver_commit,
-    .end = lead_driver_end,
+    .commit = mr_lead_driver_commit,
+    .end = mr_lead_driver_end,
     .ask = on_ask,
-    .reveal = lead_driver_reveal,
-    .store = lead_driver_store,
+    .reveal = mr_lead_driver_reveal,
+    .store = mr_lead_driver_store,
     .admitted = on_admitted,
     .refused = on_refused,
     .upload_changed = on_upload_changed,
@@ -377,8 +362,9 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || lead_driver_boot(run, error) != 0) {
+    if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
+        mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
+        open_links(run, error) != 0 || mr_lead_driver_boot(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -433,6 +419,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     if (run->automatic) {
         mr_timer_close(run->automatic);
     }
+    mr_round_history_fini(&run->history);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
     mr_reveal_answer_fini(&run->revealed);

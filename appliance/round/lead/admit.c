@@ -233,7 +233,7 @@ void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
     }
 }
 
-void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text)
+void mr_lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text)
 {
     struct mr_refusal refusal;
     mr_refuse(&refusal, code, "%s", text);
@@ -247,7 +247,7 @@ void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const 
     }
 }
 
-void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
+void mr_lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
 {
     for (uint32_t i = 0; i < lead->registry.count; i++) {
         struct mr_device *device = &lead->registry.devices[i];
@@ -259,7 +259,7 @@ void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
     }
 }
 
-enum mr_upload_reason lead_forgotten(const struct mr_lead *lead)
+enum mr_upload_reason mr_lead_forgotten(const struct mr_lead *lead)
 {
     if (!lead->recovered || lead->ending || lead->state < MR_LEAD_COMMITTING) {
         return MR_REASON_NONE;
@@ -287,7 +287,7 @@ enum mr_refusal_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t 
     }
     const struct mr_device *device = mr_registry_upload(registry, upload_id);
     const enum mr_upload_reason forgotten =
-        registry == &lead->previous ? lead->previous_forgotten : lead_forgotten(lead);
+        registry == &lead->previous ? lead->previous_forgotten : mr_lead_forgotten(lead);
     if (!device && forgotten != MR_REASON_NONE) {
         *status = (struct mr_upload_status){MR_UPLOAD_REFUSED, forgotten};
         return MR_REFUSAL_NONE;

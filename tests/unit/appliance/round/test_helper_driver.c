@@ -270,7 +270,8 @@ static void test_journal_of_another_round(void **state)
         room_restart(room);
         played_start(played);
         assert_int_equal(played_state(played), MR_HELPER_IDLE);
-        assert_true(room_logged(room, "helper.lost task=default round=7 why=\"the journal is of another round"));
+        assert_true(room_logged(
+            room, "helper.lost task=default round=7 why=\"the journal is of another round"));
         assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
         assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
         played_end(played);

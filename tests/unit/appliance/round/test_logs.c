@@ -12,10 +12,11 @@
 
 #include <cmocka.h>
 
-#include "appliance/storage/commit_log.h"
-#include "appliance/storage/journal.h"
+#include "appliance/round/drive/helper_journal.h"
+#include "appliance/round/drive/lead_log.h"
+#include "appliance/storage/files.h"
 #include "base/secret.h"
-#include "scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 #include "parties.h"
 
 static const struct world_options plain = {.ring_bits = 16,
@@ -93,11 +94,11 @@ static void write_states(const struct place *place, uint32_t first, uint32_t las
     struct mr_commit_log *log;
     struct mr_commit_read newest;
     struct mr_error error = {.text = ""};
-    assert_true(mr_commit_log_open(&log, place->disk, &newest, &error) >= 0);
+    assert_true(mr_lead_log_open(&log, place->disk, &newest, &error) >= 0);
     mr_commit_read_fini(&newest);
     for (uint32_t members = first; members <= last; members++) {
         const struct mr_commit_state state = make_state(place->world, members);
-        assert_int_equal(mr_commit_log_write(log, &state, &error), 0);
+        assert_int_equal(mr_lead_log_write(log, &state, &error), 0);
     }
     mr_commit_log_close(log);
 }
@@ -107,7 +108,7 @@ static void expect_members(const struct place *place, uint32_t members)
     struct mr_commit_log *log;
     struct mr_commit_read read;
     struct mr_error error = {.text = ""};
-    assert_int_equal(mr_commit_log_open(&log, place->disk, &read, &error), 0);
+    assert_int_equal(mr_lead_log_open(&log, place->disk, &read, &error), 0);
     const struct mr_commit_state expected = make_state(place->world, members);
     assert_int_equal(read.state.included_count, members);
     assert_int_equal(read.state.phase, MR_COMMIT_OPEN);
@@ -133,7 +134,7 @@ static void test_generations(void **state)
     struct mr_commit_log *log;
     struct mr_commit_read read;
     struct mr_error error;
-    assert_int_equal(mr_commit_log_open(&log, place->disk, &read, &error), 1);
+    assert_int_equal(mr_lead_log_open(&log, place->disk, &read, &error), 1);
     mr_commit_log_close(log);
     write_states(place, 0, 0);
     expect_members(place, 0);
@@ -152,7 +153,45 @@ static uint8_t *encoded(const struct mr_commit_state *state, size_t *length)
     return bytes;
 }
 
+/* A file's state, as a lead that starts takes it. */
+static int parse_file(const uint8_t *bytes, size_t length, struct mr_commit_read *read)
+{
+    struct mr_error error;
+    const uint8_t *content;
+    size_t content_length;
+    uint64_t generation;
+    if (mr_commit_log_parse(bytes, length, &generation, &content, &content_length, &error) != 0) {
+        return -1;
+    }
+    return mr_commit_state_parse(read, content, content_length, &error);
+}
+
 static void test_every_cut_and_every_bit(void **state)
+{
+    const struct place *place = *state;
+    struct mr_commit_read read;
+    struct mr_error error;
+    char path[4096];
+    size_t length;
+    uint8_t *bytes;
+    write_states(place, 3, 3);
+    snprintf(path, sizeof path, "%s/commit-1", place->dir);
+    assert_int_equal(mr_file_read(path, &bytes, &length, &error), 0);
+    for (size_t cut = 0; cut < length; cut++) {
+        assert_int_equal(parse_file(bytes, cut, &read), -1);
+    }
+    for (size_t bit = 0; bit < 8 * length; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(parse_file(bytes, length, &read), -1);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_int_equal(parse_file(bytes, length, &read), 0);
+    mr_commit_read_fini(&read);
+    free(bytes);
+}
+
+/* A state that was cut off before it came into a log. */
+static void test_every_cut_of_a_state(void **state)
 {
     const struct place *place = *state;
     const struct mr_commit_state good = make_state(place->world, 3);
@@ -162,11 +201,6 @@ static void test_every_cut_and_every_bit(void **state)
     uint8_t *bytes = encoded(&good, &length);
     for (size_t cut = 0; cut < length; cut++) {
         assert_int_equal(mr_commit_state_parse(&read, bytes, cut, &error), -1);
-    }
-    for (size_t bit = 0; bit < 8 * length; bit++) {
-        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(mr_commit_state_parse(&read, bytes, length, &error), -1);
-        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     assert_int_equal(mr_commit_state_parse(&read, bytes, length, &error), 0);
     mr_commit_read_fini(&read);
@@ -242,7 +276,7 @@ static void test_the_generation_before(void **state)
     damage(place, "commit-0", 50, true);
     expect_members(place, 4);
     damage(place, "commit-1", 0, true);
-    assert_int_equal(mr_commit_log_open(&log, place->disk, &read, &error), 1);
+    assert_int_equal(mr_lead_log_open(&log, place->disk, &read, &error), 1);
     mr_commit_log_close(log);
 }
 
@@ -312,12 +346,12 @@ static void test_failed_writes_and_syncs(void **state)
     struct mr_commit_read read;
     struct mr_error error = {.text = ""};
     struct mr_commit_state one = make_state(place->world, 1);
-    assert_int_equal(mr_commit_log_open(&log, &disk, &read, &error), 1);
-    assert_int_equal(mr_commit_log_write(log, &one, &error), 0);
-    assert_int_equal(mr_commit_log_write(log, &one, &error), 0);
-    assert_int_equal(mr_commit_log_write(log, &one, &error), -1); /* not synced */
+    assert_int_equal(mr_lead_log_open(&log, &disk, &read, &error), 1);
+    assert_int_equal(mr_lead_log_write(log, &one, &error), 0);
+    assert_int_equal(mr_lead_log_write(log, &one, &error), 0);
+    assert_int_equal(mr_lead_log_write(log, &one, &error), -1); /* not synced */
     assert_string_equal(error.text, "EIO");
-    assert_int_equal(mr_commit_log_write(log, &one, &error), -1); /* torn */
+    assert_int_equal(mr_lead_log_write(log, &one, &error), -1); /* torn */
     mr_commit_log_close(log);
     expect_members(place, 1);
 }
@@ -397,8 +431,9 @@ static void write_journal(const struct place *place)
     struct mr_journal_read newest;
     struct mr_error error = {.text = ""};
     size_t length;
-    assert_int_equal(
-        mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest, &error), 1);
+    assert_int_equal(mr_helper_journal_open(&journal, place->disk, place->world->private_keys[1],
+                                            &newest, &error),
+                     1);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_ADMITTING, 2, &length);
     assert_int_equal(mr_journal_save(journal, salt, bytes, length, &error), 0);
     mr_secret_free(bytes);
@@ -423,14 +458,16 @@ static uint8_t *journal_bytes(const struct place *place, size_t *length)
 /* How many seeds a file of these bytes gives, or -1. */
 static int seeds_in(const struct place *place, const uint8_t *bytes, size_t length)
 {
+    struct mr_journal_content content;
     struct mr_journal_read read;
     struct mr_error error;
     uint64_t generation;
     uint8_t *copy = malloc(length + 1);
     memcpy(copy, bytes, length);
     int count = -1;
-    if (mr_journal_parse(&read, &generation, copy, length, place->world->private_keys[1], &error) ==
-        0) {
+    if (mr_journal_parse(&content, &generation, copy, length, place->world->private_keys[1],
+                         &error) == 0 &&
+        mr_helper_journal_parse(&read, &content, &error) == 0) {
         count = (int)read.state.count;
         mr_journal_read_fini(&read);
     }
@@ -480,8 +517,9 @@ static void test_journal_tells_nothing(void **state)
     struct mr_journal *journal; /* another hub's key opens nothing */
     struct mr_journal_read newest;
     struct mr_error error = {.text = ""};
-    assert_int_equal(
-        mr_journal_open(&journal, place->disk, place->world->private_keys[2], &newest, &error), 1);
+    assert_int_equal(mr_helper_journal_open(&journal, place->disk, place->world->private_keys[2],
+                                            &newest, &error),
+                     1);
     assert_non_null(strstr(error.text, "another key"));
     mr_journal_close(journal);
 }
@@ -506,8 +544,9 @@ static void test_journal_leaves_nothing(void **state)
     snprintf(from, sizeof from, "%s/journal-1", place->dir);
     snprintf(to, sizeof to, "%s/kept", place->dir);
     assert_int_equal(link(from, to), 0);
-    assert_int_equal(
-        mr_journal_open(&journal, place->disk, place->world->private_keys[1], &newest, &error), 0);
+    assert_int_equal(mr_helper_journal_open(&journal, place->disk, place->world->private_keys[1],
+                                            &newest, &error),
+                     0);
     assert_int_equal(newest.state.count, 5);
     mr_journal_read_fini(&newest);
     uint8_t *bytes = snapshot(place->world, MR_JOURNAL_FROZEN, 4, &length);
@@ -541,7 +580,8 @@ static void test_journal_torn_snapshot(void **state)
     for (unsigned life = 0; life < 2; life++) {
         failing.good_writes = 1; /* what is read is settled */
         assert_int_equal(
-            mr_journal_open(&journal, &disk, place->world->private_keys[1], &newest, &error), 0);
+            mr_helper_journal_open(&journal, &disk, place->world->private_keys[1], &newest, &error),
+            0);
         assert_int_equal(newest.state.phase, MR_JOURNAL_ADMITTING);
         assert_int_equal(newest.state.count, 5);
         mr_journal_read_fini(&newest);
@@ -567,10 +607,11 @@ static void test_the_newest_has_to_hold(void **state)
     struct mr_error error = {.text = ""};
     write_states(place, 1, 2);
     write_journal(place);
-    assert_int_equal(mr_commit_log_open(&log, &disk, &read, &error), -1);
+    assert_int_equal(mr_lead_log_open(&log, &disk, &read, &error), -1);
     failing.good_syncs = 0;
     assert_int_equal(
-        mr_journal_open(&journal, &disk, place->world->private_keys[1], &newest, &error), -1);
+        mr_helper_journal_open(&journal, &disk, place->world->private_keys[1], &newest, &error),
+        -1);
     assert_string_equal(error.text, "EIO");
 }
 
@@ -580,6 +621,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_generations),
         T(test_every_cut_and_every_bit),
+        T(test_every_cut_of_a_state),
         T(test_states_that_make_no_sense),
         T(test_the_generation_before),
         T(test_failed_writes_and_syncs),

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "parties.h"
+#include "tests/unit/appliance/round/parties.h"
 
 #include "wire/safetensors.h"
 
