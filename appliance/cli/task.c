@@ -3,23 +3,13 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* The characters of a task's name; the first is no hyphen. */
-#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
-
-static bool name_is_valid(const char *name)
-{
-    const size_t length = strlen(name);
-    return length > 0 && length < MR_CLI_TASK_BYTES && name[0] != '-' &&
-           strspn(name, NAME_CHARACTERS) == length;
-}
-
 int mr_task_take(const struct mr_cli *cli, const char *given, char name[MR_CLI_TASK_BYTES])
 {
-    if (!name_is_valid(given)) {
+    if (!mr_task_name_valid(given)) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
                            "'%s' cannot be a task: a name has 1 to %d of a-z, 0-9 and -, and does "
                            "not begin with -; see `millrace task list`",
-                           given, MR_CLI_TASK_BYTES - 1);
+                           given, MR_TASK_NAME_MAX);
     }
     snprintf(name, MR_CLI_TASK_BYTES, "%s", given);
     return MR_EXIT_OK;

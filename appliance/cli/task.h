@@ -3,8 +3,9 @@
 #define MR_CLI_TASK_H
 
 #include "appliance/cli/ask.h"
+#include "wire/task.h"
 
-#define MR_CLI_TASK_BYTES 33 /* a name of at most 32 characters */
+#define MR_CLI_TASK_BYTES (MR_TASK_NAME_MAX + 1)
 #define MR_CLI_PATH_BYTES 160
 
 /* Finds the task: --task, or the only one that the hub serves. With none or several the reason, the
