@@ -28,6 +28,7 @@ static bool takes_role(const struct mr_hub *hub, const char *role)
 static int open_roles(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_round_context context = {
+        .task = "default",
         .config = hub->config,
         .hubs = hub->hubs,
         .hubs_count = hub->config->hubs_count,

@@ -16,6 +16,7 @@ struct mr_lead_driver;
 
 /* What the round's roles share; all kept by the caller. */
 struct mr_round_context {
+    const char *task; /* its name */
     const struct mr_hub_config *config;
     const struct mr_announced_hub *hubs; /* pinned, in list order */
     unsigned hubs_count;

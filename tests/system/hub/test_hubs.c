@@ -198,6 +198,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                       struct mr_round_terms *terms)
 {
     struct mr_announcement announcement = {.round = round,
+                                           .task = "default",
                                            .deadline_unix_ms = 1,
                                            .dimension = DIMENSION,
                                            .ring_bits = 16,

@@ -92,6 +92,7 @@ struct room *room_open(unsigned position)
     room->log_fd = open(room_path(room, "log"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(room->log_fd >= 0);
     room->shared = (struct mr_round_context){
+        .task = "default",
         .config = &room->config,
         .hubs = room->world->hubs,
         .hubs_count = 2,
