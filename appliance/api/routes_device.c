@@ -96,16 +96,17 @@ void mr_route_model(void *context, struct mr_request *request)
 static int derive_keys(struct mr_upload_keys *keys, const struct mr_hub *hub,
                        const struct mr_request *request, const struct mr_upload_request *asked)
 {
-    uint8_t scope_bytes[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    uint8_t scope_bytes[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     const struct mr_key_scope scope = {
+        .task = "default",
         .announcement_hash = asked->announcement_hash,
         .client_id = mr_request_identity(request)->client_id,
         .hub_index = hub->config->identity.index,
         .attempt = asked->attempt,
     };
-    mr_exporter_context(scope_bytes, &scope);
-    int result = mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, sizeof scope_bytes, ekm,
-                                   sizeof ekm);
+    const size_t scope_length = mr_key_scope_encode(scope_bytes, &scope);
+    int result =
+        mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, scope_length, ekm, sizeof ekm);
     if (result == 0) {
         result = mr_upload_keys_derive(keys, ekm);
     }

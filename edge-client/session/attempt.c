@@ -130,15 +130,16 @@ static enum mre_result get_grant(struct attempt *a)
 
 static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *keys)
 {
-    uint8_t context[MR_EXPORTER_CONTEXT_BYTES];
+    uint8_t context[MR_KEY_SCOPE_BYTES_MAX];
     uint8_t ekm[MR_EKM_BYTES];
-    struct mr_key_scope scope = {.announcement_hash = a->work->terms.hash,
+    struct mr_key_scope scope = {.task = a->work->terms.announcement.task,
+                                 .announcement_hash = a->work->terms.hash,
                                  .client_id = a->client->identity.client_id,
                                  .hub_index = a->work->terms.announcement.hubs[0].index,
                                  .attempt = a->request.attempt};
-    mr_exporter_context(context, &scope);
+    const size_t context_length = mr_key_scope_encode(context, &scope);
     int bad = a->client->env.exporter(a->client->env.context, a->client->lead, MR_EXPORTER_LABEL,
-                                      context, sizeof context, ekm, sizeof ekm) ||
+                                      context, context_length, ekm, sizeof ekm) ||
               mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
     a->cut = bad;

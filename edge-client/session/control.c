@@ -266,6 +266,11 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
     struct mr_h2_response response = {0};
     struct mr_error error;
     const struct mr_announced_hub *hub = &terms->announcement.hubs[position];
+    const struct mr_key_scope scope = {.task = terms->announcement.task,
+                                       .announcement_hash = terms->hash,
+                                       .client_id = client->identity.client_id,
+                                       .hub_index = hub->index,
+                                       .attempt = attempt};
     struct mr_seed_request request = {.attempt = attempt};
     memcpy(request.announcement_hash, terms->hash, sizeof request.announcement_hash);
     memcpy(request.seed, seed, sizeof request.seed);
@@ -279,8 +284,7 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
     if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error)) {
         result = nonsense(outcome, path, &error);
     } else if (receipt->hub_index != hub->index ||
-               mr_receipt_verify(receipt->signature, terms->hash, client->identity.client_id,
-                                 hub->index, attempt, hub->public_key)) {
+               mr_receipt_verify(receipt->signature, &scope, hub->public_key)) {
         mr_error_set(&error, "its receipt is not signed with the key pinned for hub %u",
                      hub->index);
         result = nonsense(outcome, path, &error);

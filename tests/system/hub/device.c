@@ -48,7 +48,8 @@ static void make_share(struct device *device, uint32_t attempt, const uint8_t *s
     const struct mr_layout *layout = &device->terms.layout;
     const uint32_t trailer[MR_TRAILER_LANES] = {1, device->number + 1, 10, 500, 0, 0};
     struct mr_mask_stream mask;
-    const struct mr_key_scope scope = {.announcement_hash = device->terms.hash,
+    const struct mr_key_scope scope = {.task = device->terms.announcement.task,
+                                       .announcement_hash = device->terms.hash,
                                        .client_id = device->client_id,
                                        .hub_index = 1,
                                        .attempt = attempt};

@@ -52,7 +52,7 @@ class Helper:
     def receipt(self, update):
         """Takes a device's seed."""
         self.masks[self.hash, update.client, update.attempt] = update.mask(self.layout, self.hash)
-        text = oracle.receipt_text(self.hash, update.client, 1, update.attempt)
+        text = oracle.receipt_text(update.scope(self.hash))
         return {"hub": 1, "signature": b64(oracle.sign(self.stage.keys[1], text))}
 
     def freeze(self, body):
@@ -273,7 +273,7 @@ class LyingHelper(Scene, unittest.TestCase):
         for receipts in ([self.helper.receipt(other)], [self.helper.receipt(self.update(0, attempt=1))],
                          [good, good], [good | {"hub": 0}],
                          [good | {"signature": b64(bytes(64))}], [{"hub": 1, "signature": b64(oracle.sign(
-                             self.stage.keys[2], oracle.receipt_text(self.helper.hash, update.client, 1, 0)))}]):
+                             self.stage.keys[2], oracle.receipt_text(update.scope(self.helper.hash))))}]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_receipt")
         self.assertEqual(self.uploads(update, receipts=[]).code, "bad_request")
         self.assertEqual(self.uploads(update, announcement=b64(bytes(32))).code, "wrong_announcement")

@@ -243,9 +243,9 @@ static int exporter(void *context, void *connection, const char *label,
                     size_t out_bytes)
 {
     (void)context;
-    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0 && context_bytes == MR_EXPORTER_CONTEXT_BYTES);
+    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0 && context_bytes <= MR_KEY_SCOPE_BYTES_MAX);
     CHECK(out_bytes == MR_EKM_BYTES);
-    fake_exporter(out, ((struct connection *)connection)->number, label_context);
+    fake_exporter(out, ((struct connection *)connection)->number, label_context, context_bytes);
     return 0;
 }
 
@@ -367,8 +367,8 @@ uint8_t *fake_open_sum(struct fake *fake)
     mr_sum_fold(&sum, layout, one, 1, kernels);
     for (unsigned i = 1; i < fake->hub_count; i++) {
         struct mr_mask_stream mask;
-        struct mr_key_scope scope = {fake->terms.hash, client, (uint16_t)(4 + i),
-                                     fake->committed_attempt};
+        struct mr_key_scope scope = {fake->announcement.task, fake->terms.hash, client,
+                                     (uint16_t)(4 + i), fake->committed_attempt};
         CHECK(!mr_mask_derive(&mask, fake->seeds[fake->committed_attempt][i], &scope));
         mr_sum_mask(&sum, layout, &mask, kernels);
     }

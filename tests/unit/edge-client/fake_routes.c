@@ -13,12 +13,19 @@
 
 static const uint8_t client_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context)
+void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
+                   size_t context_bytes)
 {
-    uint8_t bytes[4 + MR_EXPORTER_CONTEXT_BYTES];
+    uint8_t bytes[4 + MR_KEY_SCOPE_BYTES_MAX];
     mr_be32_put(bytes, connection);
-    memcpy(bytes + 4, context, MR_EXPORTER_CONTEXT_BYTES);
-    EVP_Digest(bytes, sizeof bytes, out, NULL, EVP_sha256(), NULL);
+    memcpy(bytes + 4, context, context_bytes);
+    EVP_Digest(bytes, 4 + context_bytes, out, NULL, EVP_sha256(), NULL);
+}
+
+static struct mr_key_scope scope_of(const struct fake *fake, uint16_t hub, uint32_t attempt)
+{
+    return (struct mr_key_scope){fake->announcement.task, fake->terms.hash, client_id, hub,
+                                 attempt};
 }
 
 static int answer(struct mr_h2_response *response, int status, const void *body, size_t length)
@@ -108,11 +115,10 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
 /* Starts to receive an upload under the keys of the connection that asked. */
 static void begin(struct fake *fake, unsigned connection, const struct mr_upload_request *request)
 {
-    uint8_t context[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    uint8_t context[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     struct mr_upload_keys keys;
-    struct mr_key_scope scope = {fake->terms.hash, client_id, 4, request->attempt};
-    mr_exporter_context(context, &scope);
-    fake_exporter(ekm, connection, context);
+    struct mr_key_scope scope = scope_of(fake, 4, request->attempt);
+    fake_exporter(ekm, connection, context, mr_key_scope_encode(context, &scope));
     CHECK(!mr_upload_keys_derive(&keys, ekm));
     if (fake->receiving) {
         receiver_fini(&fake->receiver);
@@ -133,8 +139,8 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     CHECK(!mr_upload_request_decode(&request, body, length, error));
     CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
     for (unsigned i = 0; i < request.receipt_count; i++) {
-        CHECK(!mr_receipt_verify(request.receipts[i].signature, fake->terms.hash, client_id,
-                                 (uint16_t)(5 + i), request.attempt,
+        struct mr_key_scope scope = scope_of(fake, (uint16_t)(5 + i), request.attempt);
+        CHECK(!mr_receipt_verify(request.receipts[i].signature, &scope,
                                  fake->announcement.hubs[i + 1].public_key));
     }
     if (is_busy(fake, &fake->busy, 0, response)) {
@@ -265,8 +271,8 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
         return lost_connection(error);
     }
     CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
-    CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
-                           request.attempt, &pair));
+    struct mr_key_scope scope = scope_of(fake, receipt.hub_index, request.attempt);
+    CHECK(!mr_receipt_sign(receipt.signature, &scope, &pair));
     if (fake->bad_receipts) {
         receipt.signature[5] ^= 1;
     }
