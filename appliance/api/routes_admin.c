@@ -7,8 +7,12 @@
 #include "appliance/api/routes.h"
 #include "base/bytes.h"
 
+/* Whether the request was refused: the task in the path is none that this hub leads. */
 static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
 {
+    if (!mr_routes_task(request)) {
+        return true;
+    }
     if (hub->lead) {
         return false;
     }
@@ -76,7 +80,7 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
     struct mr_hub *hub = context;
     struct mr_round_history past;
     uint64_t round;
-    if (!mr_routes_round(request, 0, &round)) {
+    if (!mr_routes_round(request, 1, &round)) {
         return true;
     }
     if (mr_lead_driver_round(hub->lead, round, &past) == 0) {

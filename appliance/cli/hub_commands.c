@@ -32,7 +32,7 @@ int mr_command_status(struct mr_cli *cli)
 
 int mr_command_round_list(struct mr_cli *cli)
 {
-    return show(cli, "/v1/admin/rounds");
+    return show(cli, "/v1/tasks/default/admin/rounds");
 }
 
 /* --- metrics -------------------------------------------------------------------------------- */
@@ -95,7 +95,7 @@ static int show_round(struct mr_ask *ask, uint64_t round)
 {
     const bool wait = ask->cli->values[MR_CLI_WAIT];
     char path[96];
-    snprintf(path, sizeof path, "/v1/admin/rounds/%llu", (unsigned long long)round);
+    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu", (unsigned long long)round);
     if (wait) {
         snprintf(path + strlen(path), sizeof path - strlen(path), "?wait_ms=%d", WAIT_MS);
     }
@@ -185,7 +185,7 @@ int mr_command_round_open(struct mr_cli *cli)
     }
     code = mr_ask_open(&ask, cli);
     if (code == MR_EXIT_OK) {
-        code = mr_ask(&ask, "POST", "/v1/admin/rounds", body, 0, &answer);
+        code = mr_ask(&ask, "POST", "/v1/tasks/default/admin/rounds", body, 0, &answer);
         const json_t *round = json_object_get(answer, "round");
         if (code == MR_EXIT_OK && cli->values[MR_CLI_WAIT] && json_is_integer(round)) {
             code = show_round(&ask, (uint64_t)json_integer_value(round));

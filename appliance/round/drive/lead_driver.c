@@ -357,6 +357,7 @@ static int open_links(struct mr_lead_driver *run, struct mr_error *error)
     const struct mr_hub_config *config = run->context.config;
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
+            .task = run->context.task,
             .endpoint = {.host = config->hubs[i].host,
                          .port = config->hubs[i].port,
                          .hub_index = config->hubs[i].index,

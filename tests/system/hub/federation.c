@@ -272,8 +272,8 @@ void federation_refused(struct federation *federation, const char *stem, unsigne
 uint64_t federation_open_round(struct federation *federation, const char *overrides)
 {
     json_t *answer;
-    const int status =
-        federation_json(federation, "operator", 0, "POST", "/v1/admin/rounds", overrides, &answer);
+    const int status = federation_json(federation, "operator", 0, "POST",
+                                       "/v1/tasks/default/admin/rounds", overrides, &answer);
     assert_int_equal(status, 200);
     const uint64_t round = (uint64_t)json_integer_value(json_object_get(answer, "round"));
     json_decref(answer);
@@ -282,9 +282,10 @@ uint64_t federation_open_round(struct federation *federation, const char *overri
 
 json_t *federation_await(struct federation *federation, uint64_t round)
 {
-    char path[80];
+    char path[120];
     json_t *answer;
-    snprintf(path, sizeof path, "/v1/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
+    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu?wait_ms=30000",
+             (unsigned long long)round);
     assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer), 200);
     return answer;
 }

@@ -219,7 +219,7 @@ static int request(void *context, void *connection, const char *method, const ch
     struct fake *fake = context;
     struct connection *c = connection;
     CHECK(whole_ms >= timeout_ms);
-    if (strncmp(path, "/v1/models/", 11) == 0) {
+    if (strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         fake->models_whole_ms = whole_ms;
     } else if (strcmp(method, "PUT") == 0) {
         fake->puts_whole_ms = whole_ms;
@@ -343,6 +343,7 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                   .private_key_file = "unused",
                                   .ca_file = "unused",
                                   .data_dir = fake->dir,
+                                  .task = "default",
                                   .hubs = hubs,
                                   .hub_count = fake->hub_count,
                                   .transport = transport,

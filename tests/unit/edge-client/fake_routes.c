@@ -86,7 +86,8 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
     if (is_busy(fake, &fake->busy_currents, 0, response)) {
         return MR_H2_OK;
     }
-    CHECK(sscanf(path, "/v1/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after, &wait_ms) == 2);
+    CHECK(sscanf(path, "/v1/tasks/default/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after,
+                 &wait_ms) == 2);
     if (after >= fake->announcement.round) {
         fake->now_us += (uint64_t)wait_ms * 1000;
         return answer(response, 204, NULL, 0);
@@ -99,7 +100,7 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
 {
     char hash[65];
     mr_hex_encode(hash, fake->announcement.model_hash, MR_HASH_BYTES);
-    CHECK(strcmp(path + strlen("/v1/models/"), hash) == 0);
+    CHECK(strcmp(path + strlen("/v1/tasks/default/models/"), hash) == 0);
     fake->models_sent++;
     if (fake->break_models) {
         fake->break_models--;
@@ -291,10 +292,10 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
         return seed(fake, hub, body, length, response, error);
     }
     CHECK(hub == 0);
-    if (get && strncmp(path, "/v1/rounds/current", 18) == 0) {
+    if (get && strncmp(path, "/v1/tasks/default/rounds/current", 32) == 0) {
         return current(fake, path, response);
     }
-    if (get && strncmp(path, "/v1/models/", 11) == 0) {
+    if (get && strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         return model(fake, path, response, error);
     }
     CHECK(uploads);
