@@ -231,7 +231,8 @@ static void open_seeds(struct mr_cohort *cohort)
         fill(entry->seed, sizeof entry->seed, 1000 + i);
         memcpy(entry->included.client_id, &i, sizeof i);
         entry->included.attempt = ATTEMPT;
-        const struct mr_key_scope scope = {.announcement_hash = cohort->terms.hash,
+        const struct mr_key_scope scope = {.task = "default",
+                                           .announcement_hash = cohort->terms.hash,
                                            .client_id = entry->included.client_id,
                                            .hub_index = HUB_INDEX,
                                            .attempt = ATTEMPT};

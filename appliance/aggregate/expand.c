@@ -16,7 +16,8 @@ static int add_masks(struct mr_vector_sum *sum, const struct mr_round_terms *ter
     int result = 0;
     mr_sum_zero(sum, &terms->layout);
     for (uint32_t i = 0; i < count && result == 0; i++) {
-        const struct mr_key_scope scope = {.announcement_hash = terms->hash,
+        const struct mr_key_scope scope = {.task = terms->announcement.task,
+                                           .announcement_hash = terms->hash,
                                            .client_id = list[i].included.client_id,
                                            .hub_index = hub_index,
                                            .attempt = list[i].included.attempt};

@@ -32,23 +32,25 @@ static const struct {
     enum bound bound;
     mr_handler_fn handler, progress;
 } table[] = {
-    {"GET", "/v1/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
-    {"GET", "/v1/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
-    {"POST", "/v1/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, mr_route_upload_request},
-    {"PUT", "/v1/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE, mr_route_share,
-     mr_route_share_progress},
-    {"GET", "/v1/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE, mr_route_upload_status},
-    {"POST", "/v1/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
-    {"POST", "/v1/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
-    {"POST", "/v1/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
-    {"POST", "/v1/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, mr_route_open},
-    {"POST", "/v1/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, mr_route_reveal},
-    {"POST", "/v1/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
+    {"GET", "/v1/tasks/{task}/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
+    {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE,
+     mr_route_upload_request},
+    {"PUT", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE,
+     mr_route_share, mr_route_share_progress},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE,
+     mr_route_upload_status},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
+    {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, mr_route_open},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, mr_route_reveal},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
     {"GET", "/metrics", OPERATOR, BOUND_NONE, mr_route_metrics},
     {"GET", "/v1/status", OPERATOR, BOUND_NONE, mr_route_status},
-    {"GET", "/v1/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
-    {"GET", "/v1/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
-    {"POST", "/v1/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
+    {"GET", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
+    {"GET", "/v1/tasks/{task}/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
+    {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
 };
 
 static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
@@ -150,6 +152,25 @@ void mr_routes_changed(void *context)
 }
 
 /* --- parameters ------------------------------------------------------------------------------ */
+
+/* The one task of a hub, until its configuration names them. */
+static const char only_task[] = "default";
+
+bool mr_routes_task(struct mr_request *request)
+{
+    const char *task = mr_request_param(request, 0);
+    if (!mr_task_name_valid(task)) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "a task's name is 1 to %d of [a-z0-9-], the first of [a-z0-9]",
+                            MR_TASK_NAME_MAX);
+        return false;
+    }
+    if (strcmp(task, only_task) != 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", task);
+        return false;
+    }
+    return true;
+}
 
 bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round)
 {

@@ -22,6 +22,9 @@ void mr_routes_refuse_as(struct mr_request *request, enum mr_refusal_code code, 
                          ...) __attribute__((format(printf, 3, 4)));
 /* Answers 200 with a malloc'd JSON text, which it takes over (NULL: internal). */
 void mr_routes_answer_text(struct mr_request *request, int status, char *text);
+/* Whether the task that the path names, its parameter 0, is one of this hub's. Refuses and returns
+ * false if not. */
+bool mr_routes_task(struct mr_request *request);
 /* Path parameter i as a number without leading zeros, or as 16 hex digits. Refuses and returns
  * false if it is none. */
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round);

@@ -7,8 +7,12 @@
 #include "appliance/api/routes.h"
 #include "base/bytes.h"
 
+/* Whether the request was refused: the task in the path is none that this hub leads. */
 static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
 {
+    if (!mr_routes_task(request)) {
+        return true;
+    }
     if (hub->lead) {
         return false;
     }
@@ -122,7 +126,7 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
     struct mr_round_summary stored;
     struct mr_error error;
     uint64_t round;
-    if (!mr_routes_round(request, 0, &round)) {
+    if (!mr_routes_round(request, 1, &round)) {
         return true;
     }
     const struct mr_round_summary *known = mr_round_history_find(history_of(hub), round);

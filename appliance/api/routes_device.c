@@ -7,9 +7,12 @@
 #include "base/bytes.h"
 #include "wire/keys.h"
 
-/* The lead's state machine, or NULL with the request refused. */
+/* The state machine of the lead of the task in the path, or NULL with the request refused. */
 static struct mr_lead *lead_of(struct mr_hub *hub, struct mr_request *request)
 {
+    if (!mr_routes_task(request)) {
+        return NULL;
+    }
     if (!hub->lead) {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
                             hub->hubs[0].index);
@@ -64,7 +67,10 @@ void mr_route_model(void *context, struct mr_request *request)
     struct mr_hub *hub = context;
     struct mr_error error;
     uint8_t hash[MR_HASH_BYTES];
-    const char *text = mr_request_param(request, 0);
+    if (!mr_routes_task(request)) {
+        return;
+    }
+    const char *text = mr_request_param(request, 1);
     if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
         mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
@@ -96,16 +102,17 @@ void mr_route_model(void *context, struct mr_request *request)
 static int derive_keys(struct mr_upload_keys *keys, const struct mr_hub *hub,
                        const struct mr_request *request, const struct mr_upload_request *asked)
 {
-    uint8_t scope_bytes[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    uint8_t scope_bytes[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     const struct mr_key_scope scope = {
+        .task = mr_request_param(request, 0),
         .announcement_hash = asked->announcement_hash,
         .client_id = mr_request_identity(request)->client_id,
         .hub_index = hub->config->identity.index,
         .attempt = asked->attempt,
     };
-    mr_exporter_context(scope_bytes, &scope);
-    int result = mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, sizeof scope_bytes, ekm,
-                                   sizeof ekm);
+    const size_t scope_length = mr_key_scope_encode(scope_bytes, &scope);
+    int result =
+        mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, scope_length, ekm, sizeof ekm);
     if (result == 0) {
         result = mr_upload_keys_derive(keys, ekm);
     }
@@ -122,7 +129,7 @@ void mr_route_upload_request(void *context, struct mr_request *request)
     struct mr_error error;
     uint64_t round;
     size_t length;
-    if (!lead || !mr_routes_round(request, 0, &round)) {
+    if (!lead || !mr_routes_round(request, 1, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
@@ -147,8 +154,8 @@ void mr_route_share(void *context, struct mr_request *request)
     struct mr_refusal refusal;
     uint64_t round, upload_id;
     size_t length;
-    if (!lead || !mr_routes_round(request, 0, &round) ||
-        !mr_routes_upload(request, 1, &upload_id)) {
+    if (!lead || !mr_routes_round(request, 1, &round) ||
+        !mr_routes_upload(request, 2, &upload_id)) {
         return;
     }
     if (mr_lead_may_put(lead, round, mr_request_identity(request)->client_id, upload_id,
@@ -176,8 +183,8 @@ void mr_route_share_progress(void *context, struct mr_request *request)
     struct mr_hub *hub = context;
     struct mr_refusal refusal;
     uint64_t round, upload_id;
-    if (hub->lead && mr_routes_parse_round(request, 0, &round) &&
-        mr_routes_parse_upload(request, 1, &upload_id) &&
+    if (hub->lead && mr_routes_parse_round(request, 1, &round) &&
+        mr_routes_parse_upload(request, 2, &upload_id) &&
         mr_lead_may_put(mr_lead_driver_core(hub->lead), round,
                         mr_request_identity(request)->client_id, upload_id,
                         &refusal) == MR_REFUSAL_NONE) {
@@ -191,7 +198,7 @@ static bool try_status(void *context, struct mr_request *request, bool expired)
     struct mr_upload_status status;
     struct mr_refusal refusal;
     uint64_t round, upload_id;
-    if (!mr_routes_round(request, 0, &round) || !mr_routes_upload(request, 1, &upload_id)) {
+    if (!mr_routes_round(request, 1, &round) || !mr_routes_upload(request, 2, &upload_id)) {
         return true;
     }
     if (mr_lead_upload_status(mr_lead_driver_core(hub->lead), round,

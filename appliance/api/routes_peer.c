@@ -4,9 +4,12 @@
 
 #include "appliance/api/routes.h"
 
-/* The helper's state machine, or NULL with the request refused. */
+/* The state machine of the helper of the task in the path, or NULL with the request refused. */
 static struct mr_helper *helper_of(struct mr_hub *hub, struct mr_request *request)
 {
+    if (!mr_routes_task(request)) {
+        return NULL;
+    }
     if (!hub->helper) {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub helps in no rounds");
         return NULL;
@@ -22,7 +25,7 @@ void mr_route_seed(void *context, struct mr_request *request)
     struct mr_error error;
     uint64_t round;
     size_t length;
-    if (!helper || !mr_routes_round(request, 0, &round)) {
+    if (!helper || !mr_routes_round(request, 1, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
@@ -53,7 +56,7 @@ static void hand(struct mr_hub *hub, struct mr_request *request, peer_fn fn)
     struct mr_helper *helper = helper_of(hub, request);
     uint64_t round;
     size_t length;
-    if (helper && mr_routes_round(request, 0, &round)) {
+    if (helper && mr_routes_round(request, 1, &round)) {
         const uint8_t *body = mr_request_body(request, &length);
         fn(helper, mr_request_identity(request)->hub_index, round, body, length, request);
     }
@@ -79,7 +82,7 @@ void mr_route_void(void *context, struct mr_request *request)
     struct mr_helper *helper = helper_of(context, request);
     uint64_t round;
     size_t length;
-    if (!helper || !mr_routes_round(request, 0, &round)) {
+    if (!helper || !mr_routes_round(request, 1, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);

@@ -264,6 +264,8 @@ static void fill_announcement(struct mr_announcement *announcement,
         .clip_norm = params->clip_norm,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
+    MR_ASSERT(mr_task_name_valid(run->context.task));
+    snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
     MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
     memcpy(announcement->training, params->training, sizeof announcement->training);
@@ -316,6 +318,7 @@ static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
+            .task = run->context.task,
             .endpoint = run->context.endpoints[i],
             .peer = i,
         };

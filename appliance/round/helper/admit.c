@@ -39,9 +39,13 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
                            void *token)
 {
     struct mr_receipt receipt = {.hub_index = helper->config.index};
+    const struct mr_key_scope scope = {.task = helper->terms.announcement.task,
+                                       .announcement_hash = helper->terms.hash,
+                                       .client_id = client_id,
+                                       .hub_index = helper->config.index,
+                                       .attempt = attempt};
     char *text = NULL;
-    if (mr_receipt_sign(receipt.signature, helper->terms.hash, client_id, helper->config.index,
-                        attempt, &helper->keys) == 0) {
+    if (mr_receipt_sign(receipt.signature, &scope, &helper->keys) == 0) {
         text = mr_receipt_encode(&receipt);
     }
     if (!text) {

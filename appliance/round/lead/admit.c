@@ -47,8 +47,12 @@ static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uin
                              "a receipt of hub %u has no place here", receipt->hub_index);
         }
         seen |= 1u << at;
-        if (mr_receipt_verify(receipt->signature, lead->terms.hash, client_id, receipt->hub_index,
-                              request->attempt, announcement->hubs[at].public_key) != 0) {
+        const struct mr_key_scope scope = {.task = announcement->task,
+                                           .announcement_hash = lead->terms.hash,
+                                           .client_id = client_id,
+                                           .hub_index = receipt->hub_index,
+                                           .attempt = request->attempt};
+        if (mr_receipt_verify(receipt->signature, &scope, announcement->hubs[at].public_key) != 0) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "the receipt of hub %u does not hold",
                              receipt->hub_index);
         }

@@ -23,7 +23,7 @@ static void mask_of(struct mr_mask_stream *mask, unsigned client, unsigned helpe
 {
     uint8_t seed[MR_SEED_BYTES] = {1, (uint8_t)client, (uint8_t)(client >> 8), (uint8_t)helper};
     uint8_t hash[32] = {5}, id[16] = {(uint8_t)client};
-    struct mr_key_scope scope = {hash, id, (uint16_t)(helper + 1), 0};
+    struct mr_key_scope scope = {"default", hash, id, (uint16_t)(helper + 1), 0};
     assert_int_equal(mr_mask_derive(mask, seed, &scope), 0);
 }
 
@@ -169,7 +169,7 @@ static void test_scope_of_a_seed(void **state)
     (void)state;
     uint8_t seed[32] = {1}, hash[32] = {2}, client[16] = {3};
     struct mr_mask_stream base, other;
-    struct mr_key_scope scope = {hash, client, 1, 0};
+    struct mr_key_scope scope = {"default", hash, client, 1, 0};
     assert_int_equal(mr_mask_derive(&base, seed, &scope), 0);
     assert_int_equal(mr_mask_derive(&other, seed, &scope), 0);
     assert_memory_equal(&base, &other, sizeof base);
@@ -181,6 +181,10 @@ static void test_scope_of_a_seed(void **state)
     mr_mask_derive(&other, seed, &scope);
     assert_memory_not_equal(&base, &other, sizeof base);
     scope.hub_index = 1;
+    scope.task = "defaul";
+    mr_mask_derive(&other, seed, &scope);
+    assert_memory_not_equal(&base, &other, sizeof base);
+    scope.task = "default";
     client[15] = 1;
     mr_mask_derive(&other, seed, &scope);
     assert_memory_not_equal(&base, &other, sizeof base);

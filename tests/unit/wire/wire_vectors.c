@@ -109,7 +109,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I}",
+        "s:I, s:s}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -118,7 +118,8 @@ static json_t *fields_of(const struct mr_round_terms *terms)
         (json_int_t)float_bits(a->clip_norm), "model_hash", to_hex(a->model_hash, 32),
         "rotation_seed", to_hex(a->rotation_seed, 32), "training", a->training, "hubs", hubs,
         "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
-        (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks);
+        (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
+        a->task);
 }
 
 static void do_announcement(struct test_case *c)
@@ -173,8 +174,8 @@ static void do_mutants(struct test_case *c)
 static struct mr_key_scope scope_of(const struct test_case *c, const struct test_client *client,
                                     unsigned hub)
 {
-    return (struct mr_key_scope){c->terms.hash, client->id, c->terms.announcement.hubs[hub].index,
-                                 client->attempt};
+    return (struct mr_key_scope){c->terms.announcement.task, c->terms.hash, client->id,
+                                 c->terms.announcement.hubs[hub].index, client->attempt};
 }
 
 static void mask_of(struct mr_mask_stream *mask, const struct test_case *c, unsigned client,
@@ -301,10 +302,9 @@ static void do_chunks(struct test_case *c)
     const struct mr_layout *layout = &c->terms.layout;
     const struct test_client *client = &c->clients[0];
     struct mr_key_scope scope = scope_of(c, client, 0);
-    uint8_t ekm[MR_EKM_BYTES], context[MR_EXPORTER_CONTEXT_BYTES], id[8];
+    uint8_t ekm[MR_EKM_BYTES], context[MR_KEY_SCOPE_BYTES_MAX], id[8];
     json_t *datagrams = json_array();
-    mr_exporter_context(context, &scope);
-    put_hex(c, "context", context, sizeof context);
+    put_hex(c, "context", context, mr_key_scope_encode(context, &scope));
     hex_exact(ekm, sizeof ekm, get(c->in, "ekm"));
     hex_exact(id, sizeof id, get(c->in, "upload_id"));
     MR_ASSERT(mr_upload_keys_derive(&c->keys, ekm) == 0);
@@ -377,9 +377,8 @@ static void do_receipts(struct test_case *c)
         uint8_t signature[MR_SIGNATURE_BYTES];
         struct mr_signing_pair pair;
         MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
-        MR_ASSERT(mr_receipt_sign(signature, c->terms.hash, client->id,
-                                  c->terms.announcement.hubs[hub].index, client->attempt,
-                                  &pair) == 0);
+        const struct mr_key_scope scope = scope_of(c, client, hub);
+        MR_ASSERT(mr_receipt_sign(signature, &scope, &pair) == 0);
         json_array_append_new(receipts, to_hex(signature, sizeof signature));
     }
     json_object_set_new(c->out, "receipts", receipts);

@@ -25,6 +25,7 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
     uint8_t bytes[MR_ANNOUNCEMENT_MAX];
     struct mr_announcement announcement = {
         .round = 3,
+        .task = "default",
         .deadline_unix_ms = 1,
         .dimension = D,
         .ring_bits = ring_bits,
@@ -78,7 +79,7 @@ static void fill_results(struct scene *scene)
     mr_sum_zero(&helper, layout);
     for (unsigned i = 0; i < COUNT; i++) {
         const uint8_t seed[MR_SEED_BYTES] = {(uint8_t)i}, client[16] = {(uint8_t)i};
-        const struct mr_key_scope scope = {scene->terms.hash, client, 1, 0};
+        const struct mr_key_scope scope = {"default", scene->terms.hash, client, 1, 0};
         const uint32_t trailer[MR_TRAILER_LANES] = {1, scene->weights[i], 10, 2500, 300, i};
         const uint8_t *const shares[1] = {share};
         struct mr_mask_stream mask;
