@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "appliance/aggregate/shard.h"
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/runtime/cache.h"
 #include "appliance/upload/session.h"
 #include "wire/aead.h"
@@ -408,13 +408,13 @@ double mr_cohort_expand(struct mr_cohort *cohort)
 {
     const struct mr_layout *layout = &cohort->terms.layout;
     const size_t bytes = cohort->config.devices * sizeof *cohort->seeds;
-    struct mr_expansion *list = need(malloc(bytes)); /* mr_expand wipes it */
+    struct mr_expansion *list = need(malloc(bytes)); /* mr_expand_list wipes it */
     struct plain_sum got = {.lanes = need(calloc(layout->lanes, sizeof(uint32_t)))};
 
     memcpy(list, cohort->seeds, bytes);
     const double start = clock_s(CLOCK_THREAD_CPUTIME_ID);
-    uint8_t *result =
-        need(mr_expand(&cohort->terms, HUB_INDEX, list, cohort->config.devices, cohort->kernels));
+    uint8_t *result = need(
+        mr_expand_list(&cohort->terms, HUB_INDEX, list, cohort->config.devices, cohort->kernels));
     const double took = clock_s(CLOCK_THREAD_CPUTIME_ID) - start;
     plain_add(&got, layout, 0, result, layout->share_bytes);
     const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - layout->ring_bits));

@@ -7,7 +7,7 @@
 
 #include "appliance/runtime/pages.h"
 #include "kernels/kernels.h"
-#include "wire/share.h"
+#include "appliance/aggregate/sum.h"
 
 struct mr_shard {
     struct mr_vector_sum sum;

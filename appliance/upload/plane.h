@@ -25,7 +25,7 @@
 #include "appliance/upload/limits.h"
 #include "kernels/kernels.h"
 #include "wire/messages.h"
-#include "wire/share.h"
+#include "appliance/aggregate/sum.h"
 
 struct mr_upload_plane;
 struct mr_plane_round; /* a round that the plane carries */
