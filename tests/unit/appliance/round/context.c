@@ -42,6 +42,7 @@ static void configure(struct room *room, unsigned position)
                      .certificate_file = nothing,
                      .private_key_file = nothing,
                      .revocation_file = nothing},
+        .upload = {.share_bytes_max = 4096}, /* what a helper accepts; the plane is opened below */
         .round = {.cohort_min = 3,
                   .quorum = 4,
                   .deadline_ms = 60000,
