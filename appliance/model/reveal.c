@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/keys.h"
 #include "wire/safetensors.h"
 
 /* The trailer's metrics stay below 2^32 for so many devices at most. */

@@ -6,7 +6,7 @@
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
 #include "base/error.h"
-#include "wire/share.h"
+#include "appliance/aggregate/sum.h"
 
 /* What the trailer says of a round. A mean is NaN where the cohort is so large that it may have
  * wrapped (wire/layout.h). */

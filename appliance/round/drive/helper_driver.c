@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
@@ -50,8 +50,8 @@ static void start(struct mr_helper_driver *run, const struct helper_job *with, m
 static void expand_work(void *context)
 {
     struct helper_job *job = context;
-    job->expanded = mr_expand(job->terms, job->run->context.hub_index, job->list, job->count,
-                              job->run->context.kernels);
+    job->expanded = mr_expand_list(job->terms, job->run->context.hub_index, job->list, job->count,
+                                   job->run->context.kernels);
 }
 
 static void expand_done(void *context)

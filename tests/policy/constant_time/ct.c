@@ -11,6 +11,7 @@
 
 #include "kernels/kernels.h"
 #include "wire/keys.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define DIMENSION 1000

@@ -11,6 +11,7 @@
 
 #include "edge-client/share/prepare.h"
 #include "edge-client/trainer/sgd.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512, MR_CPU_NEON};

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "wire/datagram.h"
 #include "wire/exchange.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define CLIENTS_MAX 16

@@ -13,12 +13,13 @@
 #include <cmocka.h>
 
 #include "appliance/round/lead/commit_state.h"
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/round/helper/helper.h"
 #include "appliance/round/helper/journal_state.h"
 #include "appliance/round/lead/lead.h"
 #include "appliance/model/reveal.h"
 #include "appliance/upload/plane.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define WORLD_DEVICES  16

@@ -96,8 +96,8 @@ static uint32_t helper_dimension(void *context, const uint8_t *model_hash)
 static void expanded(struct world *world, struct world_event *event)
 {
     struct world_helper *helper = &world->helpers[event->helper];
-    uint8_t *result = mr_expand(&world->terms, world->hubs[event->helper].index, event->list,
-                                event->count, world->kernels);
+    uint8_t *result = mr_expand_list(&world->terms, world->hubs[event->helper].index, event->list,
+                                     event->count, world->kernels);
     for (size_t i = 0; i < event->count * sizeof *event->list; i++) {
         assert_int_equal(((uint8_t *)event->list)[i], 0); /* wiped */
     }
