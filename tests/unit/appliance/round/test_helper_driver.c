@@ -147,7 +147,7 @@ static void test_restart_without_the_model(void **state)
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
     played_end(played);
-    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_next_model_answer *next = &room->world->revealed;
     assert_int_equal(mr_store_write_model(room->shared.store, next->model_hash, next->model,
                                           next->model_bytes, "{}", &error),
                      0);
@@ -173,7 +173,7 @@ static void test_restart_without_the_model(void **state)
 /* As a reveal leaves it, when the hub is killed before its journal says so. */
 static void store_next(const struct room *room)
 {
-    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_next_model_answer *next = &room->world->revealed;
     const struct mr_round_terms *terms = &room->world->terms;
     struct mr_store *store = room->shared.store;
     struct mr_error error;
