@@ -136,6 +136,9 @@ static void keep_metrics(const struct helper_job *job)
 {
     struct mr_round_summary *summary =
         mr_round_history_current(&job->run->history, job->summary.round);
+    if (mr_round_summary_ended(summary)) {
+        return; /* void in the meantime */
+    }
     summary->has_metrics = true;
     summary->metrics = job->metrics;
     memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
