@@ -11,7 +11,7 @@
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/wall_clock.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
@@ -77,7 +77,7 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
 /* --- reveal ---------------------------------------------------------------------------------- */
 
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
-static int store_files(struct helper_job *job, const struct mr_reveal_answer *answer)
+static int store_files(struct helper_job *job, const struct mr_next_model_answer *answer)
 {
     const struct mr_store *store = job->run->context.store;
     job->summary.ended_unix_ms = mr_round_unix_ms();
@@ -108,8 +108,8 @@ static int store_files(struct helper_job *job, const struct mr_reveal_answer *an
 static void reveal_work(void *context)
 {
     struct helper_job *job = context;
-    struct mr_reveal_answer answer;
-    struct mr_reveal_question question = {
+    struct mr_next_model_answer answer;
+    struct mr_next_model_question question = {
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
@@ -121,14 +121,14 @@ static void reveal_work(void *context)
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    if (mr_reveal(&answer, &question, &job->error) != 0) {
+    if (mr_next_model(&answer, &question, &job->error) != 0) {
         return;
     }
     memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
     job->result = store_files(job, &answer);
     job->disk = job->result != 0;
     job->metrics = answer.metrics;
-    mr_reveal_answer_fini(&answer);
+    mr_next_model_answer_fini(&answer);
 }
 
 /* The list of rounds says what the record says. */
@@ -136,6 +136,9 @@ static void keep_metrics(const struct helper_job *job)
 {
     struct mr_round_summary *summary =
         mr_round_history_current(&job->run->history, job->summary.round);
+    if (mr_round_summary_ended(summary)) {
+        return; /* void in the meantime */
+    }
     summary->has_metrics = true;
     summary->metrics = job->metrics;
     memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);

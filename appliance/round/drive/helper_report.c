@@ -68,6 +68,7 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
     summary->included = report.state == MR_HELPER_VOID ? 0 : report.included;
     if (report.state == MR_HELPER_VOID) { /* also of a round that this hub had revealed */
         summary->has_metrics = false;
+        summary->metrics = (struct mr_round_metrics){.weight = 0};
         memset(summary->set_hash, 0, MR_HASH_BYTES);
         memset(summary->model_hash, 0, MR_HASH_BYTES);
     } else if (mr_helper_included(run->core, &count, &set_hash)) {

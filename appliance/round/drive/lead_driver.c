@@ -425,7 +425,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     mr_round_history_fini(&run->history);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
-    mr_reveal_answer_fini(&run->revealed);
+    mr_next_model_answer_fini(&run->revealed);
     free(run->sum.lanes);
     free(run->packed);
     free(run);

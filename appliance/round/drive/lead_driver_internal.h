@@ -5,7 +5,7 @@
 #include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "appliance/runtime/job.h"
 
 struct mr_lead_driver {
@@ -27,9 +27,9 @@ struct mr_lead_driver {
     struct mr_disk_file *disk;
     struct mr_commit_log *log;
     struct mr_vector_sum sum;
-    uint8_t *packed;                  /* share bytes; after the last commit this hub's result */
-    struct mr_collection *collection; /* held between collect and return */
-    struct mr_reveal_answer revealed; /* between reveal and store */
+    uint8_t *packed;                      /* share bytes; after the last commit this hub's result */
+    struct mr_collection *collection;     /* held between collect and return */
+    struct mr_next_model_answer revealed; /* between reveal and store */
 
     /* For reports. */
     enum mr_lead_state last_state;

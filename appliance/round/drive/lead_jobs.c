@@ -145,7 +145,7 @@ static void reveal_work(void *context)
 {
     struct lead_job *job = context;
     struct mr_lead_driver *run = job->run;
-    struct mr_reveal_question question = {
+    struct mr_next_model_question question = {
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
@@ -157,7 +157,7 @@ static void reveal_work(void *context)
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    job->result = mr_reveal(&run->revealed, &question, &job->error);
+    job->result = mr_next_model(&run->revealed, &question, &job->error);
 }
 
 static void reveal_done(void *context)
@@ -185,7 +185,7 @@ void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_
     if (run->stopping) {
         return;
     }
-    mr_reveal_answer_fini(&run->revealed);
+    mr_next_model_answer_fini(&run->revealed);
     job.parent = mr_store_borrow(run->context.store,
                                  mr_lead_terms(run->core)->announcement.model_hash, &job.error);
     start(run, &job, reveal_work, reveal_done);
@@ -247,7 +247,7 @@ static void store_done(void *context)
         summary->ended_unix_ms = job->summary.ended_unix_ms;
     }
     if (finish(job, "cannot store the next model")) {
-        mr_reveal_answer_fini(&run->revealed);
+        mr_next_model_answer_fini(&run->revealed);
         mr_lead_stored(run->core, mr_lead_driver_now_ms(run));
     }
 }

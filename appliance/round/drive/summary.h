@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "appliance/model/store.h"
 
 /* As many rounds are kept in memory and listed. */

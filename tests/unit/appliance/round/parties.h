@@ -17,7 +17,7 @@
 #include "appliance/round/helper/helper.h"
 #include "appliance/round/helper/journal_state.h"
 #include "appliance/round/lead/lead.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "appliance/upload/plane.h"
 #include "appliance/aggregate/sum.h"
 #include "wire/share.h"
@@ -138,7 +138,7 @@ struct world {
     struct mr_vector_sum sum;
     uint8_t *packed;
     unsigned revokes, commits, returns_committed, returns_refused;
-    struct mr_reveal_answer revealed; /* by the lead */
+    struct mr_next_model_answer revealed; /* by the lead */
     unsigned reveals, stores;
     uint32_t published_count;
 };

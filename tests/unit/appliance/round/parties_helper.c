@@ -120,12 +120,12 @@ static void helper_expand(void *context, const struct mr_round_terms *terms,
 static void helper_revealed(struct world *world, struct world_event *event)
 {
     struct world_helper *helper = &world->helpers[event->helper];
-    struct mr_reveal_answer answer;
+    struct mr_next_model_answer answer;
     struct mr_error error;
     if (world_compute(world, event->results, event->count, &answer, &error) == 0) {
         memcpy(helper->model_hash, answer.model_hash, MR_HASH_BYTES);
         mr_helper_revealed(helper->core, answer.model_hash, NULL);
-        mr_reveal_answer_fini(&answer);
+        mr_next_model_answer_fini(&answer);
     } else {
         mr_helper_revealed(helper->core, NULL, error.text);
     }

@@ -114,7 +114,7 @@ static void test_rounds_follow_each_other(void **state)
     struct mr_error error;
     const size_t length = mr_announcement_encode(bytes, &world->announcement);
     mr_round_terms_decode(&world->terms, bytes, length, &error);
-    mr_reveal_answer_fini(&world->revealed);
+    mr_next_model_answer_fini(&world->revealed);
     assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
     world_fill(world, 6);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
