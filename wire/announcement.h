@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "wire/layout.h"
+#include "wire/task.h"
 
 #define MR_HUBS_MAX         5
 #define MR_HUB_NAME_MAX     63 /* without NUL; [a-z0-9.-] */
@@ -48,6 +49,7 @@ struct mr_announcement {
     float clip_norm;                      /* C; finite, normal, > 0 */
     uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
+    char task[MR_TASK_NAME_MAX + 1];      /* mr_task_name_valid */
     char training[MR_TRAINING_MAX + 1];   /* JSON for the trainer, printable ASCII; may be empty */
     uint8_t hub_count;                    /* 2..MR_HUBS_MAX */
     struct mr_announced_hub hubs[MR_HUBS_MAX];

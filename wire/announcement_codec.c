@@ -89,6 +89,16 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
     return 0;
 }
 
+static int check_task(const struct mr_announcement *a, struct mr_error *error)
+{
+    if (!mr_task_name_valid(a->task)) {
+        return mr_error_set(error,
+                            "task must be 1 to %d of [a-z0-9-] and begin with a letter or a digit",
+                            MR_TASK_NAME_MAX);
+    }
+    return 0;
+}
+
 static int check_training(const struct mr_announcement *a, struct mr_error *error)
 {
     size_t length = strnlen(a->training, sizeof a->training);
@@ -132,7 +142,8 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
     if (check_numbers(announcement, error) != 0 || check_layout(announcement, error) != 0 ||
-        check_cohort(announcement, error) != 0 || check_training(announcement, error) != 0) {
+        check_cohort(announcement, error) != 0 || check_task(announcement, error) != 0 ||
+        check_training(announcement, error) != 0) {
         return -1;
     }
     if (announcement->hub_count < 2 || announcement->hub_count > MR_HUBS_MAX) {
@@ -179,11 +190,10 @@ enum {
     AT_CLIP_NORM = 47,
     AT_MODEL_HASH = 51,
     AT_ROTATION_SEED = 83,
-    AT_TRAINING_LENGTH = 115,
-    FIXED_BYTES = 117,
+    FIXED_BYTES = 115,
 };
 
-static void fixed_put(uint8_t *out, const struct mr_announcement *a, size_t training_length)
+static void fixed_put(uint8_t *out, const struct mr_announcement *a)
 {
     memcpy(out, magic, sizeof magic);
     mr_be16_put(out + AT_VERSION, VERSION);
@@ -201,7 +211,6 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a, size_t trai
     float_put(out + AT_CLIP_NORM, a->clip_norm);
     memcpy(out + AT_MODEL_HASH, a->model_hash, MR_HASH_BYTES);
     memcpy(out + AT_ROTATION_SEED, a->rotation_seed, MR_HASH_BYTES);
-    mr_be16_put(out + AT_TRAINING_LENGTH, (uint16_t)training_length);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -226,11 +235,16 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
                               const struct mr_announcement *announcement)
 {
     MR_ASSERT(mr_announcement_check(announcement, NULL) == 0);
-    size_t training_length = strlen(announcement->training);
-    fixed_put(out, announcement, training_length);
+    const size_t task_length = strlen(announcement->task);
+    const size_t training_length = strlen(announcement->training);
+    fixed_put(out, announcement);
     uint8_t *p = out + FIXED_BYTES;
-    memcpy(p, announcement->training, training_length);
-    p += training_length;
+    *p++ = (uint8_t)task_length;
+    memcpy(p, announcement->task, task_length);
+    p += task_length;
+    mr_be16_put(p, (uint16_t)training_length);
+    memcpy(p + 2, announcement->training, training_length);
+    p += 2 + training_length;
     *p++ = announcement->hub_count;
     for (unsigned i = 0; i < announcement->hub_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
@@ -301,8 +315,13 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
                             mr_be16_get(fixed + AT_VERSION), VERSION);
     }
     fixed_get(a, fixed);
-    if (text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(fixed + AT_TRAINING_LENGTH)) !=
-        0) {
+    const uint8_t *task_length = take(&rest, 1);
+    if (!task_length || text_get(a->task, MR_TASK_NAME_MAX, &rest, *task_length) != 0) {
+        return mr_error_set(error, "task is cut short, too long, or holds a NUL");
+    }
+    const uint8_t *training_length = take(&rest, 2);
+    if (!training_length ||
+        text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(training_length)) != 0) {
         return mr_error_set(error, "training is cut short, too long, or holds a NUL");
     }
     const uint8_t *count = take(&rest, 1);

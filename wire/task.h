@@ -1,15 +1,13 @@
-/* task.h - a task's name: 1..MR_TASK_NAME_MAX of a-z, 0-9 and hyphens, the first no hyphen. */
+/* task.h - the name of a task, as it stands in announcements, paths, files and metrics. */
 #ifndef MR_WIRE_TASK_H
 #define MR_WIRE_TASK_H
 
 #include <stdbool.h>
 
-#include "wire/announcement.h"
+#define MR_TASK_NAME_MAX 32 /* without NUL */
 
-#ifndef MR_TASK_NAME_MAX
-#define MR_TASK_NAME_MAX 32
-#endif
-
+/* 1 to MR_TASK_NAME_MAX of [a-z0-9-], the first of [a-z0-9]: it can stand in a path, a file name
+ * and a metric's label as it is. NULL is no name. */
 bool mr_task_name_valid(const char *name);
 
 #endif

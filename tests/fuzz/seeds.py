@@ -25,7 +25,8 @@ def signed_terms():
     canonical = oracle.announcement_encode(dict(
         round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=200, weight_max=1000, scale_bits=0x447A0000,
-        clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), training=b"", hubs=hubs))
+        clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
+        training=b"", hubs=hubs))
     text = oracle.announcement_text(oracle.sha256(canonical))
     return canonical, oracle.envelope(canonical, [oracle.sign(key, text) for key in keys])
 
@@ -67,8 +68,8 @@ def announcements():
     terms = dict(
         round=7, deadline_unix_ms=1, dimension=1000, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=200, weight_max=1000, scale_bits=0x447A0000,
-        clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), training=b"{}",
-        hubs=hubs)
+        clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
+        training=b"{}", hubs=hubs)
     for change in ({}, {"ring_bits": 24, "rotation_log2": 6}, {"ring_bits": 32, "hubs": hubs[:2]}):
         canonical = oracle.announcement_encode(dict(terms, **change))
         yield b"\0" + canonical

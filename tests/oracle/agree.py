@@ -35,6 +35,12 @@ def float_bits(rng):
     return int.from_bytes(struct.pack(">f", value), "big")
 
 
+def random_task(rng):
+    first = "abcdefghijklmnopqrstuvwxyz0123456789"
+    length = rng.choice([0, 31, rng.randint(0, 31)])
+    return (rng.choice(first) + "".join(rng.choice(first + "-") for _ in range(length))).encode()
+
+
 def random_announcement(rng, signing):
     ring_bits = rng.choice([16, 24, 32])
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
@@ -59,6 +65,7 @@ def random_announcement(rng, signing):
         "clip_norm_bits": float_bits(rng),
         "model_hash": rng.randbytes(32),
         "rotation_seed": rng.randbytes(32),
+        "task": random_task(rng),
         "training": training.encode(),
         "hubs": [
             {
@@ -92,7 +99,7 @@ def mutant(rng, data):
 
 # (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
 NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
-           (39, 4), (43, 4), (47, 4), (115, 2)]
+           (39, 4), (43, 4), (47, 4), (115, 1)]
 EDGES = [0, 1, 2, 3, 8, 16, 17, 24, 25, 32, 64, 258, 259, 1023, 1024, 8896, 8960, 66052, 66053,
          16909320, 16909321, 2**30, 2**30 + 1, 2**32 - 1, 2**64 - 1,
          0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
@@ -100,7 +107,8 @@ EDGES = [0, 1, 2, 3, 8, 16, 17, 24, 25, 32, 64, 258, 259, 1023, 1024, 8896, 8960
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
-    at, size = rng.choice(NUMBERS)
+    training_length = (116 + canonical[115], 2)
+    at, size = rng.choice(NUMBERS + [training_length])
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]
 
@@ -278,7 +286,7 @@ def plain(value):
         return value.hex()
     if isinstance(value, dict):
         return {
-            k: v.decode() if k in ("name", "training") else plain(v) for k, v in value.items()
+            k: v.decode() if k in ("name", "task", "training") else plain(v) for k, v in value.items()
         }
     if isinstance(value, list):
         return [plain(v) for v in value]

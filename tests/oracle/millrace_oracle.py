@@ -82,10 +82,11 @@ def verify(public, signature, text):
 # --- 3 announcement ------------------------------------------------------------------------------
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sH")  # the floats as their bits
+TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32s")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
-    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed t"
+    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed"
 ).split()
 
 
@@ -96,6 +97,11 @@ def positive_normal(bits):
 
 def ring_clients_max(ring_bits):
     return (2 ** (ring_bits - 1) - 1) // 127
+
+
+def task_check(task):
+    """A task's name, as bytes."""
+    require(1 <= len(task) <= 32 and TASK_ALPHABET.issuperset(task) and task[:1] != b"-", "task")
 
 
 def announcement_check(a):
@@ -114,6 +120,7 @@ def announcement_check(a):
     require(positive_normal(a["scale_bits"]), "scale")
     require(positive_normal(a["clip_norm_bits"]), "clip_norm")
     require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
+    task_check(a["task"])
     require(len(a["training"]) <= 1023, "training")
     require(all(0x20 <= c <= 0x7E for c in a["training"]), "training")
     hubs = a["hubs"]
@@ -128,8 +135,10 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=1, t=len(a["training"]))
-    out = FIXED.pack(*(values[name] for name in FIELDS)) + a["training"]
+    values = dict(a, magic=b"MRAN", version=1)
+    out = FIXED.pack(*(values[name] for name in FIELDS))
+    out += bytes([len(a["task"])]) + a["task"]
+    out += be16(len(a["training"])) + a["training"]
     out += bytes([len(a["hubs"])])
     for hub in a["hubs"]:
         out += be16(hub["index"]) + hub["public_key"] + bytes([len(hub["name"])]) + hub["name"]
@@ -153,7 +162,8 @@ def announcement_decode(data):
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
     require(a.pop("version") == 1, "version")
-    a["training"] = rest.take(a.pop("t"))
+    a["task"] = rest.take(rest.take(1)[0])
+    a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["hubs"] = []
     for _ in range(rest.take(1)[0]):
         index, key, n = struct.unpack(">H32sB", rest.take(35))

@@ -331,6 +331,7 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     run->context = *context;
     run->listener = *listener;
     const struct mr_helper_config config = {
+        .task = context->task,
         .index = context->hub_index,
         .private_key = context->private_key,
         .hubs = context->hubs,

@@ -281,6 +281,8 @@ static void fill_announcement(struct mr_announcement *announcement,
     };
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
     MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
+    MR_ASSERT(mr_task_name_valid(run->context.task));
+    snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->training, params->training, sizeof announcement->training);
     memcpy(announcement->hubs, run->context.hubs,
            run->context.hubs_count * sizeof run->context.hubs[0]);

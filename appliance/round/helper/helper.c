@@ -166,6 +166,11 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
                          "hub %u proposes a round that hub %u leads", from,
                          announcement->hubs[0].index);
     }
+    if (strcmp(announcement->task, helper->config.task) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "the announcement is of task %s, this is task %s", announcement->task,
+                         helper->config.task);
+    }
     if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
                                &error) != 0) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.250s", error.text);

@@ -97,6 +97,7 @@ struct mr_helper_policy {
 };
 
 struct mr_helper_config {
+    const char *task;                    /* no other task's rounds are signed; kept by the caller */
     uint16_t index;                      /* this hub */
     const uint8_t *private_key;          /* Ed25519 seed; copied, wiped at the end */
     const struct mr_announced_hub *hubs; /* pinned, in list order; kept by the caller */

@@ -12,6 +12,11 @@ static int check(const struct mr_helper *helper, const struct mr_journal_state *
 {
     const struct mr_announcement *announcement = &state->terms->announcement;
     const uint32_t least = helper->config.policy.cohort_min;
+    if (strcmp(announcement->task, helper->config.task) != 0) {
+        mr_error_set(error, "it is a round of task %s, not of %s", announcement->task,
+                     helper->config.task);
+        return 1;
+    }
     if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
                                error) != 0) {
         return 1;

@@ -299,12 +299,12 @@ static bool leave_a_round(struct federation *federation, unsigned deadline_ms, u
     }
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
     devices_close(devices, 3);
-    while (!federation_has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1") &&
-           !federation_has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1")) {
+    while (!federation_has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"void\"} 1") &&
+           !federation_has_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"done\"} 1")) {
         usleep(50000);
     }
     return federation_has_metric(federation, 1,
-                                 "millrace_helper_rounds_total{outcome=\"lead_gone\"} 1");
+                                 "millrace_helper_rounds_total{task=\"default\",outcome=\"lead_gone\"} 1");
 }
 
 /* The helper does not wait for ever: it wipes its journal, and says so to a lead that comes back

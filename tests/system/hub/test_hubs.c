@@ -75,7 +75,7 @@ static void test_one_short_releases_nothing_anywhere(void **state)
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }
     devices_close(devices, 2);
-    federation_await_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1");
+    federation_await_metric(federation, 1, "millrace_helper_state{task=\"default\",state=\"void\"} 1");
     /* The next round is not harmed. */
     run_round(federation, 1);
 }
@@ -172,6 +172,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                       struct mr_round_terms *terms)
 {
     struct mr_announcement announcement = {.round = round,
+                                           .task = "default",
                                            .deadline_unix_ms = 1,
                                            .dimension = DIMENSION,
                                            .ring_bits = 16,

@@ -152,7 +152,7 @@ hubs:
                     ring_bits=16, rotation_log2=0, noise_kind=0, chunk_bytes=1408,
                     cohort_min=COHORT_MIN, cohort_max=DEVICES, weight_max=10, scale_bits=0x42C80000,
                     clip_norm_bits=0x3F800000, model_hash=oracle.sha256(self.model),
-                    rotation_seed=bytes(32), training=b"", hubs=hubs) | changes
+                    rotation_seed=bytes(32), task=b"default", training=b"", hubs=hubs) | changes
 
 
 class Update:

@@ -164,6 +164,7 @@ static bool recover_helper(void *context)
     const struct helper_case *one = context;
     const struct world_helper *dead = &one->world->helpers[1];
     const struct mr_helper_config config = {
+        .task = "default",
         .index = one->world->hubs[1].index,
         .private_key = one->world->private_keys[1],
         .hubs = one->world->hubs,

@@ -111,6 +111,7 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
     fake->hub_count = hub_count;
     struct mr_announcement *a = &fake->announcement;
     *a = (struct mr_announcement){.round = 1,
+                                  .task = "default",
                                   .deadline_unix_ms = fake->unix_start_ms + 60000,
                                   .ring_bits = ring_bits,
                                   .rotation_log2 = 6,

@@ -47,6 +47,7 @@ static void test_largest_fits(void **state)
     struct mr_announcement a;
     struct mr_round_terms terms;
     test_announcement(&a, private_keys, MR_HUBS_MAX);
+    memset(a.task, 't', MR_TASK_NAME_MAX);
     memset(a.training, ' ', MR_TRAINING_MAX);
     for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
         memset(a.hubs[i].name, 'a', MR_HUB_NAME_MAX);
@@ -226,6 +227,11 @@ static void test_rules_of_texts(void **state)
     REFUSED(memset(a.training, 'x', sizeof a.training), "training");
     REFUSED(strcpy(a.training, "a\nb"), "training");
     REFUSED(strcpy(a.training, "\xc3\xa9"), "training");
+    REFUSED(a.task[0] = '\0', "task");
+    REFUSED(strcpy(a.task, "-digits"), "task");
+    REFUSED(strcpy(a.task, "Digits"), "task");
+    REFUSED(strcpy(a.task, "digits.1"), "task");
+    REFUSED(memset(a.task, 'a', sizeof a.task), "task");
     REFUSED(a.hub_count = 1, "hub_count");
     REFUSED(a.hub_count = MR_HUBS_MAX + 1, "hub_count");
     REFUSED(a.hubs[1].name[0] = '\0', "name");
@@ -243,6 +249,33 @@ static void test_rules_of_texts(void **state)
     assert_int_equal(mr_announcement_check(&a, &error), 0);
 }
 
+static void test_task_names(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "a", "0", "default", "a-", "1-a", "wake-word-2", "abcdefghijklmnopqrstuvwxyz012345"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "-a",
+                                      "A",
+                                      "a_b",
+                                      "a.b",
+                                      "a/b",
+                                      "a b",
+                                      "a\n",
+                                      "..",
+                                      "caf\xc3\xa9",
+                                      "a%2fb",
+                                      "abcdefghijklmnopqrstuvwxyz0123456"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(mr_task_name_valid(good[i]));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(mr_task_name_valid(bad[i]));
+    }
+    assert_false(mr_task_name_valid(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,7 +283,7 @@ int main(void)
         cmocka_unit_test(test_truncated_and_longer), cmocka_unit_test(test_every_bit),
         cmocka_unit_test(test_signatures),           cmocka_unit_test(test_trust),
         cmocka_unit_test(test_rules_of_numbers),     cmocka_unit_test(test_ring_bound),
-        cmocka_unit_test(test_rules_of_texts),
+        cmocka_unit_test(test_rules_of_texts),       cmocka_unit_test(test_task_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

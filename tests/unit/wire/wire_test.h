@@ -61,6 +61,7 @@ static inline void test_announcement(struct mr_announcement *a, uint8_t (*privat
     a->clip_norm = 1.5f;
     memset(a->model_hash, 0x11, sizeof a->model_hash);
     memset(a->rotation_seed, 0x22, sizeof a->rotation_seed);
+    strcpy(a->task, "digits-1");
     strcpy(a->training, "{\"epochs\":1}");
     a->hub_count = (uint8_t)hubs;
     for (unsigned i = 0; i < hubs; i++) {

@@ -46,6 +46,7 @@ static void make_terms(struct world *world)
     struct mr_error error = {.text = ""};
     *announcement = (struct mr_announcement){
         .round = 7,
+        .task = "default",
         .deadline_unix_ms = 1000000,
         .dimension = world->options.dimension,
         .ring_bits = world->options.ring_bits,
@@ -97,7 +98,8 @@ void world_new_lead(struct world *world)
 
 void world_new_helper(struct world *world, unsigned i)
 {
-    const struct mr_helper_config helper = {.index = world->hubs[i].index,
+    const struct mr_helper_config helper = {.task = "default",
+                                            .index = world->hubs[i].index,
                                             .private_key = world->private_keys[i],
                                             .hubs = world->hubs,
                                             .hubs_count = world->options.hubs,

@@ -203,7 +203,8 @@ static struct mr_helper *helper_with(struct world *world, const struct mr_helper
 /* As the world's own, for a test to change. */
 static struct mr_helper_config config_of(const struct world *world)
 {
-    return (struct mr_helper_config){.index = world->hubs[1].index,
+    return (struct mr_helper_config){.task = "default",
+                                     .index = world->hubs[1].index,
                                      .private_key = world->private_keys[1],
                                      .hubs = world->hubs,
                                      .hubs_count = 3,
@@ -236,6 +237,10 @@ static void test_rounds_that_are_not_for_it(void **state)
     config = config_of(world);
     config.index = 99;
     expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT, "hub 99 is no helper");
+    config = config_of(world);
+    config.task = "wake-word";
+    expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                   "of task default, this is task wake-word");
     world_close(world);
 }
 
@@ -257,13 +262,16 @@ static void test_journals_that_are_not_for_it(void **state)
                      0);
     memcpy(others, world->hubs, sizeof others);
     others[2].public_key[0] ^= 1;
-    struct mr_helper_config configs[3] = {config_of(world), config_of(world), config_of(world)};
+    struct mr_helper_config configs[4] = {config_of(world), config_of(world), config_of(world),
+                                          config_of(world)};
     configs[0].hubs = others;
     configs[1].index = 99;
     configs[2].policy.cohort_min = 7;
-    static const char *const words[3] = {"hub", "hub 99 is no helper of that round",
-                                         "its set has 6 devices, this hub's cohort_min is 7"};
-    for (unsigned i = 0; i < 3; i++) {
+    configs[3].task = "wake-word";
+    static const char *const words[4] = {"hub", "hub 99 is no helper of that round",
+                                         "its set has 6 devices, this hub's cohort_min is 7",
+                                         "a round of task default, not of wake-word"};
+    for (unsigned i = 0; i < 4; i++) {
         struct mr_helper *core = helper_with(world, &configs[i]);
         assert_int_equal(mr_helper_recover(core, &read, &error), 1);
         if (!strstr(error.text, words[i])) {

@@ -25,6 +25,7 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
     uint8_t bytes[MR_ANNOUNCEMENT_MAX];
     struct mr_announcement announcement = {
         .round = 3,
+        .task = "default",
         .deadline_unix_ms = 1,
         .dimension = D,
         .ring_bits = ring_bits,
