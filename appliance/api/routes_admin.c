@@ -7,14 +7,17 @@
 #include "appliance/api/routes.h"
 #include "base/bytes.h"
 
-static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
+/* The task in the path where this hub leads it, or NULL with the request refused. */
+static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *request)
 {
-    if (hub->lead) {
-        return false;
+    struct mr_api_task *task = mr_routes_task(api, request);
+    if (task && !task->lead) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
+                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
+                            task->task.hubs[0].index);
+        return NULL;
     }
-    mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
-                        hub->hubs[0].index);
-    return true;
+    return task;
 }
 
 /* --- look ------------------------------------------------------------------------------------ */
@@ -48,47 +51,41 @@ static json_t *round_json(const struct mr_round_history *past)
     return object;
 }
 
-static void answer_json(struct mr_request *request, json_t *object)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    mr_routes_answer_text(request, 200, text);
-}
-
 void mr_route_admin_list(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    if (refuse_helper(hub, request)) {
+    struct mr_api_task *task = led_task(context, request);
+    if (!task) {
         return;
     }
     struct mr_round_history *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
     json_t *rounds = json_array();
-    const unsigned count = list ? mr_lead_driver_history(hub->lead, list, MR_ROUND_HISTORY_MAX) : 0;
+    const unsigned count =
+        list ? mr_lead_driver_history(task->lead, list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
         json_array_append_new(rounds, round_json(&list[i]));
     }
     free(list);
-    answer_json(request, json_pack("{s:o}", "rounds", rounds));
+    mr_routes_answer_json(request, json_pack("{s:o}", "rounds", rounds));
 }
 
 static bool try_round(void *context, struct mr_request *request, bool expired)
 {
-    struct mr_hub *hub = context;
+    const struct mr_api_task *task = context;
     struct mr_round_history past;
     uint64_t round;
-    if (!mr_routes_round(request, 0, &round)) {
+    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return true;
     }
-    if (mr_lead_driver_round(hub->lead, round, &past) == 0) {
+    if (mr_lead_driver_round(task->lead, round, &past) == 0) {
         if (!expired && !has_ended(past.report.state)) {
             return false;
         }
-        answer_json(request, round_json(&past));
+        mr_routes_answer_json(request, round_json(&past));
         return true;
     }
     char *record;
     struct mr_error error;
-    const int found = mr_store_read_round(hub->store, round, &record, &error);
+    const int found = mr_store_read_round(task->task.store, round, &record, &error);
     if (found == 0) {
         mr_routes_answer_text(request, 200, record);
     } else if (found < 0) {
@@ -102,9 +99,9 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
 
 void mr_route_admin_round(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    if (!refuse_helper(hub, request)) {
-        mr_long_poll_try(hub->long_polls, request, try_round);
+    struct mr_api_task *task = led_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_round);
     }
 }
 
@@ -194,20 +191,20 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
 
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    struct mr_api_task *task = led_task(context, request);
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round = 0;
-    if (refuse_helper(hub, request)) {
+    if (!task) {
         return;
     }
-    mr_round_params_init(&params, &hub->config->tasks[0].round);
+    mr_round_params_init(&params, &task->task.config->round);
     if (!read_wish(&params, request)) {
         return;
     }
-    if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) != MR_REFUSAL_NONE) {
+    if (mr_lead_driver_begin(task->lead, &params, &round, &refusal) != MR_REFUSAL_NONE) {
         mr_routes_refuse(request, &refusal);
         return;
     }
-    answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));
+    mr_routes_answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));
 }
