@@ -6,9 +6,6 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
 
-/* So many tasks may have a round at once in the one upload plane. */
-#define MR_HUB_TASKS_LED_MAX 1u
-
 struct mr_hub {
     const struct mr_hub_config *config;
     struct mr_loop *loop;

@@ -83,12 +83,6 @@ int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
     const unsigned led = tasks_led(config);
-    if (led > MR_HUB_TASKS_LED_MAX) {
-        return mr_error_set(error,
-                            "tasks: this hub leads %u of them, its upload plane carries %u: "
-                            "let another hub lead the others",
-                            led, MR_HUB_TASKS_LED_MAX);
-    }
     if (led > 0 && mr_hub_open_plane(hub, led, error) != 0) {
         return -1;
     }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "appliance/hub/hub.h"
+#include "appliance/hub/hub_check.h"
 #include "appliance/hub/sandbox_plan.h"
 #include "base/json_memory.h"
 
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
     if (parse(&options, argc, argv) != 0) {
         return EXIT_SET_UP;
     }
-    if (mr_hub_config_load(&config, options.config_file, &error) != 0) {
+    if (mr_hub_check(&config, options.config_file, &error) != 0) {
         fprintf(stderr, "millrace-hub: %s\n", error.text);
         return EXIT_SET_UP;
     }
