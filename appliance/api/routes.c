@@ -104,6 +104,13 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
     return routes;
 }
 
+void mr_routes_bound(struct mr_route *routes, const struct mr_hub_config *config)
+{
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
+        routes[i].body_max = bytes_of(table[i].bound, config);
+    }
+}
+
 /* --- answers --------------------------------------------------------------------------------- */
 
 void mr_routes_refuse(struct mr_request *request, const struct mr_refusal *refusal)

@@ -102,5 +102,8 @@ void mr_hub_close(struct mr_hub *hub)
     }
     mr_hub_free_tasks(hub);
     free(hub->routes);
+    for (unsigned i = 0; i < hub->reloads_count; i++) {
+        mr_hub_config_free(hub->reloads[i]);
+    }
     mr_secret_free(hub);
 }

@@ -6,6 +6,9 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
 
+/* Configurations that SIGHUP brought into force; all are kept to the end. */
+#define MR_HUB_RELOADS_MAX 1024u
+
 struct mr_hub {
     const struct mr_hub_config *config;
     struct mr_loop *loop;
@@ -20,7 +23,9 @@ struct mr_hub {
     struct mr_timer *revocation_timer; /* NULL: no list */
     int64_t revocation_seen[4];        /* what the file looked like; zeros: look again */
     struct mr_error revocation_why;    /* what was logged of the last failure; "" where none is */
-    bool failed;                       /* stopped by something it must not go on without */
+    struct mr_hub_config *reloads[MR_HUB_RELOADS_MAX];
+    unsigned reloads_count;
+    bool failed; /* stopped by something it must not go on without */
 };
 
 /* keys → upload plane (where it leads) → each task's store and driver → server. config, log and

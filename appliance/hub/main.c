@@ -13,6 +13,7 @@
 
 #include "appliance/hub/hub.h"
 #include "appliance/hub/hub_check.h"
+#include "appliance/hub/hub_reload.h"
 #include "appliance/hub/sandbox_plan.h"
 #include "base/json_memory.h"
 
@@ -85,17 +86,6 @@ static int parse(struct options *options, int argc, char **argv)
     return 0;
 }
 
-static enum mr_log_level level_of(const char *name)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    for (unsigned i = 0; i < 4; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return (enum mr_log_level)i;
-        }
-    }
-    return MR_LOG_INFO;
-}
-
 /* The kernels, or NULL for a mask that means nothing. */
 static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *log)
 {
@@ -115,14 +105,20 @@ static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *
 
 /* --- signals --------------------------------------------------------------------------------- */
 
+struct listener {
+    struct mr_hub *hub;
+    const char *config_file;
+};
+
 static void on_signal(void *context, int fd, uint32_t events)
 {
-    struct mr_hub *hub = context;
+    const struct listener *listener = context;
+    struct mr_hub *hub = listener->hub;
     struct signalfd_siginfo info;
     (void)events;
     if (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP) {
-            mr_hub_reload_revocations(hub);
+            mr_hub_reload(hub, listener->config_file);
             return;
         }
         mr_log_event(hub->log, MR_LOG_INFO, "hub.stopping", "signal=%u", info.ssi_signo);
@@ -162,16 +158,18 @@ static int run(const struct mr_hub_config *config, const struct options *options
 {
     struct mr_loop *loop = NULL;
     struct mr_hub *hub = NULL;
+    struct listener listener = {.config_file = options->config_file};
     struct mr_confinement confinement;
     struct mr_error error = {.text = "cannot watch for signals"};
     int code = EXIT_SET_UP;
-    if (mr_confinement_begin(&confinement, config, &error) != 0 ||
+    if (mr_confinement_begin(&confinement, config, options->config_file, &error) != 0 ||
         mr_loop_open(&loop, &error) != 0 ||
         mr_hub_open(&hub, config, kernels, loop, log, &error) != 0 ||
-        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, hub) != 0 ||
+        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {
         fprintf(stderr, "millrace-hub: %s\n", error.text);
     } else {
+        listener.hub = hub;
         tell_ready(hub, options->ready_fd);
         mr_loop_run(loop);
         mr_loop_fd_remove(loop, signals);
@@ -203,7 +201,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const int signals = block_signals();
-    struct mr_log *log = mr_log_open(level_of(config->log_level), STDERR_FILENO);
+    struct mr_log *log = mr_log_open(mr_log_level_named(config->log_level), STDERR_FILENO);
     const struct mr_kernels *kernels =
         choose_kernels(options.cpu_mask ? options.cpu_mask : config->cpu_mask, log);
     const int code = kernels ? run(config, &options, kernels, log, signals) : EXIT_SET_UP;

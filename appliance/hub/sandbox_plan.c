@@ -58,8 +58,20 @@ static bool may_drive_hardware(const struct mr_hub_config *config)
            (strcmp(source, "auto") == 0 && *config->upload.dpdk_device != '\0');
 }
 
+/* The folder that a file lies in; "." where its path has none. */
+static void folder_of(char folder[PATH_MAX], const char *path)
+{
+    snprintf(folder, PATH_MAX, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash) {
+        slash[slash == folder] = '\0';
+    } else {
+        strcpy(folder, ".");
+    }
+}
+
 int mr_confinement_begin(struct mr_confinement *confinement, const struct mr_hub_config *config,
-                         struct mr_error *error)
+                         const char *config_file, struct mr_error *error)
 {
     *confinement = (struct mr_confinement){.paths = {{0}}};
     snprintf(confinement->revocation_dir, sizeof confinement->revocation_dir, "%s",
@@ -68,15 +80,17 @@ int mr_confinement_begin(struct mr_confinement *confinement, const struct mr_hub
     if (slash) {
         slash[slash == confinement->revocation_dir] = '\0'; /* absolute: at least a slash is left */
     }
-    const unsigned read = paths_to_read(confinement->paths, config);
-    confinement->paths[read].path = confinement->revocation_dir;
+    folder_of(confinement->config_dir, config_file);
+    unsigned read = paths_to_read(confinement->paths, config);
+    confinement->paths[read++].path = confinement->revocation_dir;
+    confinement->paths[read++].path = confinement->config_dir;
     const struct mr_sandbox_plan plan = {
         .mode = mode_of(config->sandbox.mode),
         .user = config->sandbox.user,
         .group = config->sandbox.group,
         .data_dir = config->data_dir,
         .paths = confinement->paths,
-        .path_count = read + 1,
+        .path_count = read,
         .listen_port = config->control.port,
         .dial_ports = confinement->ports,
         .dial_count = ports_to_dial(confinement->ports, config),

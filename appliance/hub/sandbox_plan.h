@@ -11,14 +11,15 @@
 /* What the plan points at; the caller's until _finish. */
 struct mr_confinement {
     struct mr_sandbox sandbox;
-    struct mr_sandbox_path paths[8 + MR_ADDRESSES_MAX + MR_TASKS_MAX];
+    struct mr_sandbox_path paths[10 + MR_ADDRESSES_MAX + MR_TASKS_MAX];
     uint16_t ports[MR_ADDRESSES_MAX];
     char revocation_dir[PATH_MAX]; /* a new list comes as a new file */
+    char config_dir[PATH_MAX];     /* so does a new configuration */
 };
 
 /* Before any thread and before the first file of data_dir. 0, or -1 with an error. */
 int mr_confinement_begin(struct mr_confinement *confinement, const struct mr_hub_config *config,
-                         struct mr_error *error);
+                         const char *config_file, struct mr_error *error);
 /* When everything is open; logs what is in force. */
 int mr_confinement_finish(struct mr_confinement *confinement, struct mr_hub *hub,
                           struct mr_error *error);
