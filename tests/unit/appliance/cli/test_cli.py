@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,8 +25,9 @@ class WithFolder(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="millrace-cli-")
         self.model = os.path.join(self.dir, "model.safetensors")
-        with open(self.model, "w", encoding="ascii") as f:
-            f.write("x")
+        header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        with open(self.model, "wb") as f:
+            f.write(struct.pack("<Q", len(header)) + header + bytes(4))
 
     def tearDown(self):
         shutil.rmtree(self.dir)
