@@ -48,17 +48,30 @@ static const struct {
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
     {"GET", "/metrics", OPERATOR, BOUND_NONE, mr_route_metrics},
     {"GET", "/v1/status", OPERATOR, BOUND_NONE, mr_route_status},
+    {"GET", "/v1/tasks", OPERATOR, BOUND_NONE, mr_route_tasks},
+    {"GET", "/v1/tasks/{task}", OPERATOR, BOUND_NONE, mr_route_task},
     {"GET", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
     {"GET", "/v1/tasks/{task}/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
     {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
 };
 
+/* The largest cohort over all tasks; one task's own is its round's business. */
+static uint32_t cohort_max(const struct mr_hub_config *config)
+{
+    uint32_t most = 0;
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const uint32_t cohort = config->tasks[i].round.cohort_max;
+        if (cohort == 0) {
+            return mr_ring_clients_max(32, 0);
+        }
+        most = cohort > most ? cohort : most;
+    }
+    return most;
+}
+
 static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
 {
     const size_t share = (size_t)config->upload.share_bytes_max;
-    const uint32_t ring = mr_ring_clients_max(32, 0);
-    const uint32_t cohort =
-        config->tasks[0].round.cohort_max ? config->tasks[0].round.cohort_max : ring;
     switch (bound) {
     case BOUND_NONE:
         return 0;
@@ -69,7 +82,7 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
     case BOUND_SHARE:
         return share;
     case BOUND_SET:
-        return 4 + (size_t)cohort * MR_INCLUDED_BYTES + MR_COMMITMENT_BYTES;
+        return 4 + (size_t)cohort_max(config) * MR_INCLUDED_BYTES + MR_COMMITMENT_BYTES;
     case BOUND_COMMITMENTS:
         return 1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES;
     case BOUND_OPENINGS:
@@ -91,6 +104,13 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
                                       .progress = table[i].progress};
     }
     return routes;
+}
+
+void mr_routes_bound(struct mr_route *routes, const struct mr_hub_config *config)
+{
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
+        routes[i].body_max = bytes_of(table[i].bound, config);
+    }
 }
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -122,6 +142,13 @@ void mr_routes_answer_text(struct mr_request *request, int status, char *text)
     mr_request_answer_owned(request, status, "application/json", text, strlen(text));
 }
 
+void mr_routes_answer_json(struct mr_request *request, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    mr_routes_answer_text(request, 200, text);
+}
+
 void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant *grant)
 {
     (void)context;
@@ -147,29 +174,36 @@ void mr_routes_answered(void *context, void *token, bool json, const void *body,
 
 void mr_routes_changed(void *context)
 {
-    struct mr_hub *hub = context;
-    mr_long_polls_wake(hub->long_polls);
+    const struct mr_api_task *task = context;
+    mr_long_polls_wake(task->polls);
 }
 
 /* --- parameters ------------------------------------------------------------------------------ */
 
-/* The one task of a hub, until its configuration names them. */
-static const char only_task[] = "default";
-
-bool mr_routes_task(struct mr_request *request)
+struct mr_api_task *mr_api_task_find(const struct mr_api *api, const char *name)
 {
-    const char *task = mr_request_param(request, 0);
-    if (!mr_task_name_valid(task)) {
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        if (strcmp(api->tasks[i]->task.config->name, name) == 0) {
+            return api->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *request)
+{
+    const char *name = mr_request_param(request, MR_PARAM_TASK);
+    if (!mr_task_name_valid(name)) {
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                             "a task's name is 1 to %d of [a-z0-9-], the first of [a-z0-9]",
                             MR_TASK_NAME_MAX);
-        return false;
+        return NULL;
     }
-    if (strcmp(task, only_task) != 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", task);
-        return false;
+    struct mr_api_task *task = mr_api_task_find(api, name);
+    if (!task) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", name);
     }
-    return true;
+    return task;
 }
 
 bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round)

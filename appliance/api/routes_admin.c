@@ -7,25 +7,24 @@
 #include "appliance/api/routes.h"
 #include "base/bytes.h"
 
-/* Whether the request was refused: the task in the path is none that this hub leads. */
-static bool refuse_helper(struct mr_hub *hub, struct mr_request *request)
+/* The task in the path where this hub leads it, or NULL with the request refused. */
+static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *request)
 {
-    if (!mr_routes_task(request)) {
-        return true;
+    struct mr_api_task *task = mr_routes_task(api, request);
+    if (task && !task->lead) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
+                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
+                            task->task.hubs[0].index);
+        return NULL;
     }
-    if (hub->lead) {
-        return false;
-    }
-    mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
-                        hub->hubs[0].index);
-    return true;
+    return task;
 }
 
 /* --- look ------------------------------------------------------------------------------------ */
 
-static const struct mr_round_history *history_of(const struct mr_hub *hub)
+static const struct mr_round_history *history_of(const struct mr_api_task *task)
 {
-    return hub->lead ? mr_lead_driver_history(hub->lead) : mr_helper_driver_history(hub->helper);
+    return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
 }
 
 static void put_number(json_t *object, const char *name, uint64_t value)
@@ -57,12 +56,12 @@ static json_t *mean(double value)
 }
 
 /* A row of the list. */
-static json_t *round_json(const struct mr_round_summary *summary)
+static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary)
 {
     json_t *object = json_pack(
         "{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)summary->round,
-        "task", "default", "role", summary->lead ? "lead" : "helper", "state", summary->state,
-        "opened_unix_ms", (json_int_t)summary->opened_unix_ms, "quorum",
+        "task", task->task.config->name, "role", summary->lead ? "lead" : "helper", "state",
+        summary->state, "opened_unix_ms", (json_int_t)summary->opened_unix_ms, "quorum",
         (json_int_t)summary->quorum, "admitted", (json_int_t)summary->admitted, "staged",
         (json_int_t)summary->staged, "committed", (json_int_t)summary->committed, "included",
         (json_int_t)summary->included);
@@ -77,9 +76,10 @@ static json_t *round_json(const struct mr_round_summary *summary)
 }
 
 /* All that is known of one. */
-static json_t *whole_round_json(const struct mr_round_summary *summary)
+static json_t *whole_round_json(const struct mr_api_task *task,
+                                const struct mr_round_summary *summary)
 {
-    json_t *object = round_json(summary);
+    json_t *object = round_json(task, summary);
     const struct mr_round_metrics *metrics = &summary->metrics;
     put_number(object, "closed_unix_ms", summary->closed_unix_ms);
     put_number(object, "ended_unix_ms", summary->ended_unix_ms);
@@ -99,43 +99,39 @@ static json_t *whole_round_json(const struct mr_round_summary *summary)
     return object;
 }
 
-static void answer_json(struct mr_request *request, json_t *object)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    mr_routes_answer_text(request, 200, text);
-}
-
 void mr_route_admin_list(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    struct mr_api_task *task = mr_routes_task(context, request);
+    if (!task) {
+        return;
+    }
     struct mr_round_summary *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
     json_t *rounds = json_array();
     const unsigned count =
-        list ? mr_round_history_list(history_of(hub), list, MR_ROUND_HISTORY_MAX) : 0;
+        list ? mr_round_history_list(history_of(task), list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
-        json_array_append_new(rounds, round_json(&list[i]));
+        json_array_append_new(rounds, round_json(task, &list[i]));
     }
     free(list);
-    answer_json(request, json_pack("{s:o}", "rounds", rounds));
+    mr_routes_answer_json(request, json_pack("{s:o}", "rounds", rounds));
 }
 
 static bool try_round(void *context, struct mr_request *request, bool expired)
 {
-    struct mr_hub *hub = context;
+    const struct mr_api_task *task = context;
     struct mr_round_summary stored;
     struct mr_error error;
     uint64_t round;
-    if (!mr_routes_round(request, 1, &round)) {
+    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return true;
     }
-    const struct mr_round_summary *known = mr_round_history_find(history_of(hub), round);
+    const struct mr_round_summary *known = mr_round_history_find(history_of(task), round);
     if (known && !expired && !mr_round_summary_ended(known)) {
         return false;
     }
-    const int found = known ? 0 : mr_round_record_read(hub->store, round, &stored, &error);
+    const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
     if (found == 0) {
-        answer_json(request, whole_round_json(known ? known : &stored));
+        mr_routes_answer_json(request, whole_round_json(task, known ? known : &stored));
     } else if (found < 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else {
@@ -147,8 +143,10 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
 
 void mr_route_admin_round(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    mr_long_poll_try(hub->long_polls, request, try_round);
+    struct mr_api_task *task = mr_routes_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_round);
+    }
 }
 
 /* --- open ------------------------------------------------------------------------------------ */
@@ -223,8 +221,7 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
         return false;
     }
     bool good = true;
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach(object, name, value) {
         if (good && !set_override(params, name, value)) {
             good = false;
             mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
@@ -237,20 +234,20 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
 
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    struct mr_api_task *task = led_task(context, request);
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round = 0;
-    if (refuse_helper(hub, request)) {
+    if (!task) {
         return;
     }
-    mr_round_params_init(&params, &hub->config->tasks[0].round);
+    mr_round_params_init(&params, &task->task.config->round);
     if (!read_wish(&params, request)) {
         return;
     }
-    if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) != MR_REFUSAL_NONE) {
+    if (mr_lead_driver_begin(task->lead, &params, &round, &refusal) != MR_REFUSAL_NONE) {
         mr_routes_refuse(request, &refusal);
         return;
     }
-    answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));
+    mr_routes_answer_json(request, json_pack("{s:I}", "round", (json_int_t)round));
 }

@@ -7,26 +7,25 @@
 #include "base/bytes.h"
 #include "wire/keys.h"
 
-/* The state machine of the lead of the task in the path, or NULL with the request refused. */
-static struct mr_lead *lead_of(struct mr_hub *hub, struct mr_request *request)
+/* The task in the path where this hub leads it, or NULL with the request refused. */
+static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *request)
 {
-    if (!mr_routes_task(request)) {
+    struct mr_api_task *task = mr_routes_task(api, request);
+    if (task && !task->lead) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
+                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
+                            task->task.hubs[0].index);
         return NULL;
     }
-    if (!hub->lead) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub leads no rounds; hub %u does",
-                            hub->hubs[0].index);
-        return NULL;
-    }
-    return mr_lead_driver_core(hub->lead);
+    return task;
 }
 
 /* --- the current round ----------------------------------------------------------------------- */
 
 static bool try_current(void *context, struct mr_request *request, bool expired)
 {
-    struct mr_hub *hub = context;
-    const struct mr_lead *lead = mr_lead_driver_core(hub->lead);
+    const struct mr_api_task *task = context;
+    const struct mr_lead *lead = mr_lead_driver_core(task->lead);
     size_t length;
     const uint8_t *envelope = mr_lead_envelope(lead, &length);
     const uint64_t after = mr_request_query(request, "after", 0);
@@ -42,9 +41,9 @@ static bool try_current(void *context, struct mr_request *request, bool expired)
 
 void mr_route_current(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    if (lead_of(hub, request)) {
-        mr_long_poll_try(hub->long_polls, request, try_current);
+    struct mr_api_task *task = led_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_current);
     }
 }
 
@@ -64,13 +63,13 @@ static void give_back(void *context)
 
 void mr_route_model(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    struct mr_api_task *task = mr_routes_task(context, request);
     struct mr_error error;
     uint8_t hash[MR_HASH_BYTES];
-    if (!mr_routes_task(request)) {
+    const char *text = mr_request_param(request, MR_PARAM_MODEL);
+    if (!task) {
         return;
     }
-    const char *text = mr_request_param(request, 1);
     if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
         mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
@@ -83,7 +82,7 @@ void mr_route_model(void *context, struct mr_request *request)
         return;
     }
     bool busy;
-    *loan = (struct loan){hub->store, mr_store_lend(hub->store, hash, &busy, &error)};
+    *loan = (struct loan){task->task.store, mr_store_lend(task->task.store, hash, &busy, &error)};
     if (!loan->model) {
         free(loan);
         mr_routes_refuse_as(request, busy ? MR_REFUSAL_BUSY : MR_REFUSAL_NOT_FOUND, "%s",
@@ -99,15 +98,15 @@ void mr_route_model(void *context, struct mr_request *request)
 /* --- uploads --------------------------------------------------------------------------------- */
 
 /* The keys of an upload come from the connection that asks for it. */
-static int derive_keys(struct mr_upload_keys *keys, const struct mr_hub *hub,
+static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
                        const struct mr_request *request, const struct mr_upload_request *asked)
 {
     uint8_t scope_bytes[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     const struct mr_key_scope scope = {
-        .task = mr_request_param(request, 0),
+        .task = mr_request_param(request, MR_PARAM_TASK),
         .announcement_hash = asked->announcement_hash,
         .client_id = mr_request_identity(request)->client_id,
-        .hub_index = hub->config->identity.index,
+        .hub_index = hub_index,
         .attempt = asked->attempt,
     };
     const size_t scope_length = mr_key_scope_encode(scope_bytes, &scope);
@@ -122,14 +121,13 @@ static int derive_keys(struct mr_upload_keys *keys, const struct mr_hub *hub,
 
 void mr_route_upload_request(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    struct mr_lead *lead = lead_of(hub, request);
+    struct mr_api_task *task = led_task(context, request);
     struct mr_upload_request asked;
     struct mr_upload_keys keys;
     struct mr_error error;
     uint64_t round;
     size_t length;
-    if (!lead || !mr_routes_round(request, 1, &round)) {
+    if (!task || !mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
@@ -138,26 +136,27 @@ void mr_route_upload_request(void *context, struct mr_request *request)
         return;
     }
     const bool udp = asked.transport == MR_TRANSPORT_UDP;
-    if (udp && derive_keys(&keys, hub, request, &asked) != 0) {
+    if (udp && derive_keys(&keys, task->api->hub_index, request, &asked) != 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "the upload's keys could not be derived");
         return;
     }
-    mr_lead_admit(lead, round, mr_request_identity(request)->client_id, mr_request_serial(request),
-                  &asked, udp ? &keys : NULL, request, mr_lead_driver_now_ms(hub->lead));
+    mr_lead_admit(mr_lead_driver_core(task->lead), round, mr_request_identity(request)->client_id,
+                  mr_request_serial(request), &asked, udp ? &keys : NULL, request,
+                  mr_lead_driver_now_ms(task->lead));
     OPENSSL_cleanse(&keys, sizeof keys);
 }
 
 void mr_route_share(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    struct mr_lead *lead = lead_of(hub, request);
+    struct mr_api_task *task = led_task(context, request);
     struct mr_refusal refusal;
     uint64_t round, upload_id;
     size_t length;
-    if (!lead || !mr_routes_round(request, 1, &round) ||
-        !mr_routes_upload(request, 2, &upload_id)) {
+    if (!task || !mr_routes_round(request, MR_PARAM_ROUND, &round) ||
+        !mr_routes_upload(request, MR_PARAM_UPLOAD, &upload_id)) {
         return;
     }
+    struct mr_lead *lead = mr_lead_driver_core(task->lead);
     if (mr_lead_may_put(lead, round, mr_request_identity(request)->client_id, upload_id,
                         &refusal) != MR_REFUSAL_NONE) {
         mr_routes_refuse(request, &refusal);
@@ -170,7 +169,7 @@ void mr_route_share(void *context, struct mr_request *request)
                             (unsigned long long)needed);
         return;
     }
-    if (mr_upload_plane_put(mr_lead_driver_plane(hub->lead), upload_id, body, length) != 0) {
+    if (mr_upload_plane_put(task->api->plane, upload_id, body, length) != 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_CLOSED, "the upload was ended");
         return;
     }
@@ -180,28 +179,30 @@ void mr_route_share(void *context, struct mr_request *request)
 
 void mr_route_share_progress(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    struct mr_api *api = context;
+    struct mr_api_task *task = mr_routes_task(api, request);
     struct mr_refusal refusal;
     uint64_t round, upload_id;
-    if (hub->lead && mr_routes_parse_round(request, 1, &round) &&
-        mr_routes_parse_upload(request, 2, &upload_id) &&
-        mr_lead_may_put(mr_lead_driver_core(hub->lead), round,
+    if (task && task->lead && mr_routes_parse_round(request, MR_PARAM_ROUND, &round) &&
+        mr_routes_parse_upload(request, MR_PARAM_UPLOAD, &upload_id) &&
+        mr_lead_may_put(mr_lead_driver_core(task->lead), round,
                         mr_request_identity(request)->client_id, upload_id,
                         &refusal) == MR_REFUSAL_NONE) {
-        mr_upload_plane_touch(mr_lead_driver_plane(hub->lead), upload_id);
+        mr_upload_plane_touch(task->api->plane, upload_id);
     }
 }
 
 static bool try_status(void *context, struct mr_request *request, bool expired)
 {
-    struct mr_hub *hub = context;
+    const struct mr_api_task *task = context;
     struct mr_upload_status status;
     struct mr_refusal refusal;
     uint64_t round, upload_id;
-    if (!mr_routes_round(request, 1, &round) || !mr_routes_upload(request, 2, &upload_id)) {
+    if (!mr_routes_round(request, MR_PARAM_ROUND, &round) ||
+        !mr_routes_upload(request, MR_PARAM_UPLOAD, &upload_id)) {
         return true;
     }
-    if (mr_lead_upload_status(mr_lead_driver_core(hub->lead), round,
+    if (mr_lead_upload_status(mr_lead_driver_core(task->lead), round,
                               mr_request_identity(request)->client_id, upload_id, &status,
                               &refusal) != MR_REFUSAL_NONE) {
         mr_routes_refuse(request, &refusal);
@@ -216,8 +217,8 @@ static bool try_status(void *context, struct mr_request *request, bool expired)
 
 void mr_route_upload_status(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    if (lead_of(hub, request)) {
-        mr_long_poll_try(hub->long_polls, request, try_status);
+    struct mr_api_task *task = led_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_status);
     }
 }

@@ -12,34 +12,50 @@
 #define MR_VERSION "unknown"
 #endif
 
-static void build_metrics(const struct mr_hub *hub, struct mr_metrics *metrics)
+static void build_metrics(const struct mr_api *api, struct mr_metrics *metrics)
 {
     char labels[128];
     snprintf(labels, sizeof labels, "version=\"%s\",cpu_level=\"%s\",heap=\"%s\"", MR_VERSION,
-             hub->kernels->name, mr_heap_name());
+             api->cpu_level, mr_heap_name());
     mr_metrics_family(metrics, "millrace_build_info", "gauge",
                       "Always 1: what is running, and with which kernels.");
     mr_metrics_sample(metrics, "millrace_build_info", labels, 1);
     mr_metrics_family(metrics, "millrace_uptime_seconds", "gauge", "Time since the hub started.");
     mr_metrics_sample(metrics, "millrace_uptime_seconds", "",
-                      (double)(mr_loop_now_ms(hub->loop) - hub->started_ms) / 1000.0);
+                      (double)(mr_loop_now_ms(api->loop) - api->started_ms) / 1000.0);
+}
+
+/* One family over all tasks of a role, so the drivers write them together. */
+static void tasks_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    struct mr_lead_driver *leads[MR_TASKS_MAX];
+    struct mr_helper_driver *helpers[MR_TASKS_MAX];
+    unsigned led = 0, helped = 0;
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        if (api->tasks[i]->lead) {
+            leads[led++] = api->tasks[i]->lead;
+        } else {
+            helpers[helped++] = api->tasks[i]->helper;
+        }
+    }
+    if (led > 0) {
+        mr_lead_driver_metrics(leads, led, metrics);
+        mr_upload_plane_metrics(api->plane, metrics);
+    }
+    if (helped > 0) {
+        mr_helper_driver_metrics(helpers, helped, metrics);
+    }
 }
 
 void mr_route_metrics(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
+    const struct mr_api *api = context;
     struct mr_metrics metrics;
     mr_metrics_init(&metrics);
-    build_metrics(hub, &metrics);
+    build_metrics(api, &metrics);
     mr_heap_metrics(&metrics);
-    mr_server_metrics(hub->server, &metrics);
-    if (hub->lead) {
-        mr_lead_driver_metrics(&hub->lead, 1, &metrics);
-        mr_upload_plane_metrics(mr_lead_driver_plane(hub->lead), &metrics);
-    }
-    if (hub->helper) {
-        mr_helper_driver_metrics(&hub->helper, 1, &metrics);
-    }
+    api->metrics(api->metrics_context, &metrics);
+    tasks_metrics(api, &metrics);
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {
@@ -48,10 +64,12 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_metrics_fini(&metrics);
 }
 
-static json_t *lead_json(struct mr_hub *hub)
+/* --- tasks ----------------------------------------------------------------------------------- */
+
+static json_t *lead_json(const struct mr_api_task *task)
 {
     struct mr_lead_report report;
-    mr_lead_report(mr_lead_driver_core(hub->lead), &report);
+    mr_lead_report(mr_lead_driver_core(task->lead), &report);
     return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)report.round,
                      "state", mr_lead_state_name(report.state), "quorum", (json_int_t)report.quorum,
                      "admitted", (json_int_t)report.admitted, "staged", (json_int_t)report.staged,
@@ -59,32 +77,70 @@ static json_t *lead_json(struct mr_hub *hub)
                      (json_int_t)report.included);
 }
 
-static json_t *helper_json(struct mr_hub *hub)
+static json_t *helper_json(const struct mr_api_task *task)
 {
     struct mr_helper_report report;
-    mr_helper_report(mr_helper_driver_core(hub->helper), &report);
+    mr_helper_report(mr_helper_driver_core(task->helper), &report);
     return json_pack("{s:I, s:s, s:I, s:I}", "round", (json_int_t)report.round, "state",
                      mr_helper_state_name(report.state), "admitted", (json_int_t)report.admitted,
                      "included", (json_int_t)report.included);
 }
 
+static json_t *task_json(const struct mr_api_task *task)
+{
+    char model[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(model, mr_store_current(task->task.store), MR_HASH_BYTES);
+    json_t *hubs = json_array();
+    for (unsigned i = 0; i < task->task.hubs_count; i++) {
+        json_array_append_new(hubs, json_integer(task->task.hubs[i].index));
+    }
+    return json_pack("{s:s, s:s, s:o, s:s, s:o}", "name", task->task.config->name, "role",
+                     task->lead ? "lead" : "helper", "hubs", hubs, "model_hash", model, "current",
+                     task->lead ? lead_json(task) : helper_json(task));
+}
+
+static json_t *tasks_json(const struct mr_api *api)
+{
+    json_t *tasks = json_array();
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        json_array_append_new(tasks, task_json(api->tasks[i]));
+    }
+    return tasks;
+}
+
+void mr_route_tasks(void *context, struct mr_request *request)
+{
+    mr_routes_answer_json(request, json_pack("{s:o}", "tasks", tasks_json(context)));
+}
+
+void mr_route_task(void *context, struct mr_request *request)
+{
+    const char *name = mr_request_param(request, 0);
+    const struct mr_api_task *task = mr_api_task_find(context, name);
+    if (task) {
+        mr_routes_answer_json(request, task_json(task));
+    } else {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %.40s", name);
+    }
+}
+
+/* Over all tasks: "lead", "helper" or "both". */
+static const char *role_of(const struct mr_api *api)
+{
+    unsigned led = 0;
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        led += api->tasks[i]->lead ? 1 : 0;
+    }
+    return led == 0 ? "helper" : led == api->tasks_count ? "lead" : "both";
+}
+
 void mr_route_status(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    char model[2 * MR_HASH_BYTES + 1];
-    mr_hex_encode(model, mr_store_current(hub->store), MR_HASH_BYTES);
-    json_t *object = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:I, s:s}", "hub", hub->config->identity.index, "role",
-        hub->lead ? "lead" : "helper", "version", MR_VERSION, "cpu_level", hub->kernels->name,
-        "packet_source", hub->lead ? hub->config->upload.source : "none", "uptime_ms",
-        (json_int_t)(mr_loop_now_ms(hub->loop) - hub->started_ms), "model_hash", model);
-    if (object && hub->lead) {
-        json_object_set_new(object, "lead", lead_json(hub));
-    }
-    if (object && hub->helper) {
-        json_object_set_new(object, "helper", helper_json(hub));
-    }
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    mr_routes_answer_text(request, 200, text);
+    const struct mr_api *api = context;
+    mr_routes_answer_json(
+        request, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:o}", "hub", api->hub_index, "role",
+                           role_of(api), "version", MR_VERSION, "cpu_level", api->cpu_level,
+                           "packet_source", api->packet_source, "uptime_ms",
+                           (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
+                           tasks_json(api)));
 }

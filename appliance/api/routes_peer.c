@@ -4,28 +4,26 @@
 
 #include "appliance/api/routes.h"
 
-/* The state machine of the helper of the task in the path, or NULL with the request refused. */
-static struct mr_helper *helper_of(struct mr_hub *hub, struct mr_request *request)
+/* The helper's state machine, or NULL with the request refused. */
+static struct mr_helper *helper_of(struct mr_api *api, struct mr_request *request)
 {
-    if (!mr_routes_task(request)) {
+    struct mr_api_task *task = mr_routes_task(api, request);
+    if (task && !task->helper) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub helps in no rounds of %s",
+                            task->task.config->name);
         return NULL;
     }
-    if (!hub->helper) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub helps in no rounds");
-        return NULL;
-    }
-    return mr_helper_driver_core(hub->helper);
+    return task ? mr_helper_driver_core(task->helper) : NULL;
 }
 
 void mr_route_seed(void *context, struct mr_request *request)
 {
-    struct mr_hub *hub = context;
-    struct mr_helper *helper = helper_of(hub, request);
+    struct mr_helper *helper = helper_of(context, request);
     struct mr_seed_request asked;
     struct mr_error error;
     uint64_t round;
     size_t length;
-    if (!helper || !mr_routes_round(request, 1, &round)) {
+    if (!helper || !mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
@@ -51,12 +49,12 @@ void mr_route_propose(void *context, struct mr_request *request)
 typedef void (*peer_fn)(struct mr_helper *helper, uint16_t from, uint64_t round,
                         const uint8_t *body, size_t length, void *token);
 
-static void hand(struct mr_hub *hub, struct mr_request *request, peer_fn fn)
+static void hand(struct mr_api *api, struct mr_request *request, peer_fn fn)
 {
-    struct mr_helper *helper = helper_of(hub, request);
+    struct mr_helper *helper = helper_of(api, request);
     uint64_t round;
     size_t length;
-    if (helper && mr_routes_round(request, 1, &round)) {
+    if (helper && mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         const uint8_t *body = mr_request_body(request, &length);
         fn(helper, mr_request_identity(request)->hub_index, round, body, length, request);
     }
@@ -82,7 +80,7 @@ void mr_route_void(void *context, struct mr_request *request)
     struct mr_helper *helper = helper_of(context, request);
     uint64_t round;
     size_t length;
-    if (!helper || !mr_routes_round(request, 1, &round)) {
+    if (!helper || !mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);

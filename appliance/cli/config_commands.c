@@ -1,13 +1,13 @@
 /* config_commands.c - config check, config init. */
 #include "appliance/cli/federation_files.h"
 
-#include "appliance/config/hub_config.h"
+#include "appliance/hub/hub_check.h"
 
 int mr_command_config_check(struct mr_cli *cli)
 {
     struct mr_hub_config *config;
     struct mr_error error = {""};
-    if (mr_hub_config_load(&config, cli->argument, &error) != 0) {
+    if (mr_hub_check(&config, cli->argument, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
     }
     const struct mr_config_upload *upload = &config->upload;

@@ -1,83 +1,12 @@
 #include "appliance/hub/hub.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "appliance/api/routes.h"
-#include "appliance/storage/files.h"
 #include "base/secret.h"
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
 #define IDENTITY_CONNECTIONS_MAX 8
-
-/* Something the hub must not go on without: it stops, with a word that says why. */
-static void on_fatal(void *context, const char *text)
-{
-    struct mr_hub *hub = context;
-    mr_log_event(hub->log, MR_LOG_ERROR, "hub.fatal", "why=%s", text);
-    hub->failed = true;
-    mr_loop_stop(hub->loop);
-}
-
-/* How this hub dials the others of the task, by their position in its list. */
-static void fill_endpoints(struct mr_hub *hub)
-{
-    const struct mr_config_identity *identity = &hub->config->identity;
-    const struct mr_config_task *task = &hub->config->tasks[0];
-    for (unsigned i = 0; i < task->hubs_count; i++) {
-        const struct mr_config_hub *address = mr_hub_config_address(hub->config, task->hubs[i]);
-        hub->endpoints[i] = (struct mr_h2_endpoint){
-            .host = address->host,
-            .port = address->port,
-            .hub_index = address->index,
-            .ca_file = identity->ca_file,
-            .certificate_file = identity->certificate_file,
-            .private_key_file = identity->private_key_file,
-            .revocation_file = identity->revocation_file,
-        };
-    }
-}
-
-/* The first hub of the list leads, all others help. */
-static int open_roles(struct mr_hub *hub, struct mr_error *error)
-{
-    struct mr_round_context context = {
-        .task = hub->config->tasks[0].name,
-        .data_dir = hub->data_dir,
-        .hub_index = hub->config->identity.index,
-        .round = &hub->config->tasks[0].round,
-        .hubs = hub->hubs,
-        .hubs_count = hub->config->tasks[0].hubs_count,
-        .endpoints = hub->endpoints,
-        .share_bytes_max = hub->config->upload.share_bytes_max,
-        .private_key = hub->private_key,
-        .loop = hub->loop,
-        .log = hub->log,
-        .store = hub->store,
-        .kernels = hub->kernels,
-        .fatal = on_fatal,
-        .fatal_context = hub,
-        .revoked = mr_hub_revoked,
-        .revoked_context = hub,
-    };
-    fill_endpoints(hub);
-    const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
-                                          .refused = mr_routes_refused,
-                                          .changed = mr_routes_changed,
-                                          .context = hub};
-    const struct mr_helper_listener helper = {
-        .answer = mr_routes_answered, .refuse = mr_routes_refused, .changed = mr_routes_changed, .context = hub};
-    const bool first = hub->hubs[0].index == hub->config->identity.index;
-    if (!first) {
-        return mr_helper_driver_open(&hub->helper, &context, &helper, error);
-    }
-    if (mr_hub_open_plane(hub, 1, error) != 0) {
-        return -1;
-    }
-    context.plane = hub->plane;
-    return mr_lead_driver_open(&hub->lead, &context, &lead, error);
-}
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
 {
@@ -108,37 +37,31 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
     if (!hub->routes) {
         return mr_error_set(error, "out of memory");
     }
-    return mr_server_open(&hub->server, hub->loop, &config, hub->routes, count, hub, hub->log,
+    return mr_server_open(&hub->server, hub->loop, &config, hub->routes, count, &hub->api, hub->log,
                           error);
 }
 
-/* data_dir/tasks/{task}; the store makes what lies in it. */
-static int make_namespace(struct mr_hub *hub, struct mr_error *error)
+static void server_metrics(void *context, struct mr_metrics *metrics)
 {
-    const char *data_dir = hub->config->data_dir;
-    if (mr_dir_make(data_dir, error) != 0) {
-        return mr_error_prefix(error, "data_dir");
-    }
-    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks", data_dir);
-    if (mr_dir_make(hub->data_dir, error) != 0 || mr_dir_sync(data_dir, error) != 0) {
-        return mr_error_prefix(error, "data_dir");
-    }
-    snprintf(hub->data_dir, sizeof hub->data_dir, "%s/tasks/%s", data_dir,
-             hub->config->tasks[0].name);
-    return 0;
+    const struct mr_hub *hub = context;
+    mr_server_metrics(hub->server, metrics);
+}
+
+static void fill_api(struct mr_hub *hub)
+{
+    hub->api = (struct mr_api){.hub_index = hub->config->identity.index,
+                               .packet_source = "none",
+                               .cpu_level = hub->kernels->name,
+                               .started_ms = mr_loop_now_ms(hub->loop),
+                               .loop = hub->loop,
+                               .log = hub->log,
+                               .metrics = server_metrics,
+                               .metrics_context = hub};
 }
 
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
-    const struct mr_hub_config *config = hub->config;
-    hub->long_polls = mr_long_polls_open(hub->loop, hub);
-    if (!hub->long_polls) {
-        return mr_error_set(error, "out of memory");
-    }
-    if (mr_hub_read_keys(hub, error) != 0 || make_namespace(hub, error) != 0 ||
-        mr_store_open(&hub->store, hub->data_dir, config->tasks[0].initial_model_file, error) !=
-            0 ||
-        open_roles(hub, error) != 0) {
+    if (mr_hub_read_keys(hub, error) != 0 || mr_hub_open_tasks(hub, error) != 0) {
         return -1;
     }
     return open_server(hub, error) == 0 ? mr_hub_watch_revocations(hub, error) : -1;
@@ -156,7 +79,7 @@ int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
     hub->kernels = kernels;
     hub->loop = loop;
     hub->log = log;
-    hub->started_ms = mr_loop_now_ms(loop);
+    fill_api(hub);
     if (open_parts(hub, error) != 0) {
         mr_hub_close(hub);
         return -1;
@@ -165,36 +88,22 @@ int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
     return 0;
 }
 
-static void stop_loop(void *context)
-{
-    mr_loop_stop(context);
-}
-
 void mr_hub_close(struct mr_hub *hub)
 {
     if (!hub) {
         return;
     }
-    if (hub->lead) {
-        mr_lead_driver_stop(hub->lead);
-    }
-    if (hub->helper) {
-        mr_helper_driver_stop(hub->helper);
-    }
-    mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
-    mr_loop_run(hub->loop);
-    mr_long_polls_close(hub->long_polls);
-    hub->long_polls = NULL;
-    mr_helper_driver_close(hub->helper);
-    mr_lead_driver_close(hub->lead);
-    mr_upload_plane_close(hub->plane);
+    mr_hub_close_tasks(hub);
     if (hub->server) {
         mr_server_close(hub->server);
     }
     if (hub->revocation_timer) {
         mr_timer_close(hub->revocation_timer);
     }
-    mr_store_close(hub->store);
+    mr_hub_free_tasks(hub);
     free(hub->routes);
+    for (unsigned i = 0; i < hub->reloads_count; i++) {
+        mr_hub_config_free(hub->reloads[i]);
+    }
     mr_secret_free(hub);
 }

@@ -43,7 +43,6 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
     uint8_t own[32];
-    const struct mr_config_task *task = &config->tasks[0];
     if (read_key(hub->private_key, config->identity.signing_key_file, "identity.signing_key_file",
                  error) != 0) {
         return -1;
@@ -52,9 +51,9 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
         return mr_error_set(error, "identity.signing_key_file: not an Ed25519 key");
     }
     bool found = false;
-    for (unsigned i = 0; i < task->hubs_count; i++) {
-        struct mr_announced_hub *pinned = &hub->hubs[i];
-        const struct mr_config_hub *address = mr_hub_config_address(config, task->hubs[i]);
+    for (unsigned i = 0; i < config->hubs_count; i++) {
+        struct mr_announced_hub *pinned = &hub->book[i];
+        const struct mr_config_hub *address = &config->hubs[i];
         pinned->index = address->index;
         memccpy(pinned->name, address->name, '\0', MR_HUB_NAME_MAX);
         if (read_key(pinned->public_key, address->public_key_file, "hubs.public_key_file", error) !=

@@ -42,5 +42,5 @@ int mr_hub_open_plane(struct mr_hub *hub, unsigned tasks_led, struct mr_error *e
     };
     config.accumulator_bytes =
         tasks_led * mr_upload_plane_round_bytes(&config, upload->share_bytes_max, UINT32_MAX);
-    return mr_upload_plane_open(&hub->plane, hub->loop, &config, hub->kernels, hub->log, error);
+    return mr_upload_plane_open(&hub->api.plane, hub->loop, &config, hub->kernels, hub->log, error);
 }

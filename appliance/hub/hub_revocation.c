@@ -57,8 +57,10 @@ static void read_again(struct mr_hub *hub)
     }
     hub->revocation_why.text[0] = '\0';
     tell(hub);
-    if (hub->lead) {
-        mr_lead_revocation(mr_lead_driver_core(hub->lead));
+    for (unsigned i = 0; i < hub->api.tasks_count; i++) {
+        if (hub->api.tasks[i]->lead) {
+            mr_lead_revocation(mr_lead_driver_core(hub->api.tasks[i]->lead));
+        }
     }
 }
 

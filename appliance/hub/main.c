@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "appliance/hub/hub.h"
-#include "appliance/runtime/sandbox.h"
+#include "appliance/hub/hub_check.h"
+#include "appliance/hub/hub_reload.h"
+#include "appliance/hub/sandbox_plan.h"
 #include "base/json_memory.h"
 
 #ifndef MR_VERSION
@@ -84,17 +86,6 @@ static int parse(struct options *options, int argc, char **argv)
     return 0;
 }
 
-static enum mr_log_level level_of(const char *name)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    for (unsigned i = 0; i < 4; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return (enum mr_log_level)i;
-        }
-    }
-    return MR_LOG_INFO;
-}
-
 /* The kernels, or NULL for a mask that means nothing. */
 static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *log)
 {
@@ -114,14 +105,20 @@ static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *
 
 /* --- signals --------------------------------------------------------------------------------- */
 
+struct listener {
+    struct mr_hub *hub;
+    const char *config_file;
+};
+
 static void on_signal(void *context, int fd, uint32_t events)
 {
-    struct mr_hub *hub = context;
+    const struct listener *listener = context;
+    struct mr_hub *hub = listener->hub;
     struct signalfd_siginfo info;
     (void)events;
     if (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP) {
-            mr_hub_reload_revocations(hub);
+            mr_hub_reload(hub, listener->config_file);
             return;
         }
         mr_log_event(hub->log, MR_LOG_INFO, "hub.stopping", "signal=%u", info.ssi_signo);
@@ -143,113 +140,13 @@ static int block_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* --- the sandbox ----------------------------------------------------------------------------- */
-
-enum { PATHS_MAX = 8 + MR_ADDRESSES_MAX };
-
-/* What the plan points at. */
-struct confinement {
-    struct mr_sandbox sandbox;
-    struct mr_sandbox_path paths[PATHS_MAX];
-    uint16_t ports[MR_ADDRESSES_MAX];
-    char revocation_dir[PATH_MAX]; /* a new list comes as a new file */
-};
-
-static enum mr_sandbox_mode mode_of(const char *name)
-{
-    return strcmp(name, "off") == 0        ? MR_SANDBOX_OFF
-           : strcmp(name, "required") == 0 ? MR_SANDBOX_REQUIRED
-                                           : MR_SANDBOX_AUTO;
-}
-
-/* Only the lead dials, and only the others of the list. */
-static unsigned ports_to_dial(uint16_t *ports, const struct mr_hub_config *config)
-{
-    unsigned count = 0;
-    const bool leads = mr_hub_config_leads(config, &config->tasks[0]);
-    for (unsigned i = 0; leads && i < config->hubs_count; i++) {
-        ports[count++] = config->hubs[i].port;
-    }
-    return count;
-}
-
-static unsigned paths_to_read(struct mr_sandbox_path *paths, const struct mr_hub_config *config)
-{
-    unsigned count = 0;
-    paths[count++].path = config->identity.signing_key_file;
-    paths[count++].path = config->identity.ca_file;
-    paths[count++].path = config->identity.certificate_file;
-    paths[count++].path = config->identity.private_key_file;
-    paths[count++].path = config->tasks[0].initial_model_file;
-    for (unsigned i = 0; i < config->hubs_count; i++) {
-        paths[count++].path = config->hubs[i].public_key_file;
-    }
-    return count;
-}
-
-/* Where "auto" may come to a DPDK port, it has to be able to run it. */
-static bool may_drive_hardware(const struct mr_hub_config *config)
-{
-    const char *source = config->upload.source;
-
-    return strcmp(source, "dpdk") == 0 ||
-           (strcmp(source, "auto") == 0 && *config->upload.dpdk_device != '\0');
-}
-
-static int begin_confinement(struct confinement *confinement, const struct mr_hub_config *config,
-                             struct mr_error *error)
-{
-    *confinement = (struct confinement){.paths = {{0}}};
-    snprintf(confinement->revocation_dir, sizeof confinement->revocation_dir, "%s",
-             config->identity.revocation_file);
-    char *slash = strrchr(confinement->revocation_dir, '/');
-    if (slash) {
-        slash[slash == confinement->revocation_dir] = '\0'; /* absolute: at least a slash is left */
-    }
-    const unsigned read = paths_to_read(confinement->paths, config);
-    confinement->paths[read].path = confinement->revocation_dir;
-    const struct mr_sandbox_plan plan = {
-        .mode = mode_of(config->sandbox.mode),
-        .user = config->sandbox.user,
-        .group = config->sandbox.group,
-        .data_dir = config->data_dir,
-        .paths = confinement->paths,
-        .path_count = read + 1,
-        .listen_port = config->control.port,
-        .dial_ports = confinement->ports,
-        .dial_count = ports_to_dial(confinement->ports, config),
-        .drives_hardware = may_drive_hardware(config),
-    };
-    return mr_sandbox_begin(&confinement->sandbox, &plan, error);
-}
-
-static int finish_confinement(struct confinement *confinement, struct mr_hub *hub,
-                              struct mr_error *error)
-{
-    struct mr_sandbox *sandbox = &confinement->sandbox;
-    if (mr_sandbox_finish(sandbox, error) != 0) {
-        return -1;
-    }
-    if (hub->plane && sandbox->parts[MR_SANDBOX_WORKERS].in_force) {
-        mr_upload_plane_confine(hub->plane);
-    }
-    for (int i = 0; i < MR_SANDBOX_PARTS; i++) {
-        const bool in_force = sandbox->parts[i].in_force;
-        const bool asked = sandbox->plan.mode != MR_SANDBOX_OFF;
-        mr_log_event(hub->log, in_force || !asked ? MR_LOG_INFO : MR_LOG_WARN, "sandbox.part",
-                     "part=%s in_force=%s why=%s", mr_sandbox_part_name(i), in_force ? "yes" : "no",
-                     sandbox->parts[i].why);
-    }
-    return 0;
-}
-
 /* --- running --------------------------------------------------------------------------------- */
 
 static void tell_ready(const struct mr_hub *hub, int ready_fd)
 {
     const unsigned port = mr_server_port(hub->server);
-    mr_log_event(hub->log, MR_LOG_INFO, "hub.ready", "hub=%u role=%s control_port=%u",
-                 hub->config->identity.index, hub->lead ? "lead" : "helper", port);
+    mr_log_event(hub->log, MR_LOG_INFO, "hub.ready", "hub=%u tasks=%u control_port=%u",
+                 hub->config->identity.index, hub->api.tasks_count, port);
     if (ready_fd >= 0) {
         dprintf(ready_fd, "READY control=%u\n", port);
         close(ready_fd);
@@ -261,15 +158,18 @@ static int run(const struct mr_hub_config *config, const struct options *options
 {
     struct mr_loop *loop = NULL;
     struct mr_hub *hub = NULL;
-    struct confinement confinement;
+    struct listener listener = {.config_file = options->config_file};
+    struct mr_confinement confinement;
     struct mr_error error = {.text = "cannot watch for signals"};
     int code = EXIT_SET_UP;
-    if (begin_confinement(&confinement, config, &error) != 0 || mr_loop_open(&loop, &error) != 0 ||
+    if (mr_confinement_begin(&confinement, config, options->config_file, &error) != 0 ||
+        mr_loop_open(&loop, &error) != 0 ||
         mr_hub_open(&hub, config, kernels, loop, log, &error) != 0 ||
-        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, hub) != 0 ||
-        finish_confinement(&confinement, hub, &error) != 0) {
+        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, &listener) != 0 ||
+        mr_confinement_finish(&confinement, hub, &error) != 0) {
         fprintf(stderr, "millrace-hub: %s\n", error.text);
     } else {
+        listener.hub = hub;
         tell_ready(hub, options->ready_fd);
         mr_loop_run(loop);
         mr_loop_fd_remove(loop, signals);
@@ -291,7 +191,7 @@ int main(int argc, char **argv)
     if (parse(&options, argc, argv) != 0) {
         return EXIT_SET_UP;
     }
-    if (mr_hub_config_load(&config, options.config_file, &error) != 0) {
+    if (mr_hub_check(&config, options.config_file, &error) != 0) {
         fprintf(stderr, "millrace-hub: %s\n", error.text);
         return EXIT_SET_UP;
     }
@@ -301,7 +201,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const int signals = block_signals();
-    struct mr_log *log = mr_log_open(level_of(config->log_level), STDERR_FILENO);
+    struct mr_log *log = mr_log_open(mr_log_level_named(config->log_level), STDERR_FILENO);
     const struct mr_kernels *kernels =
         choose_kernels(options.cpu_mask ? options.cpu_mask : config->cpu_mask, log);
     const int code = kernels ? run(config, &options, kernels, log, signals) : EXIT_SET_UP;

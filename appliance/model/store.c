@@ -356,10 +356,10 @@ static int read_signed(struct mr_store *store, struct mr_error *error)
     return good ? 0 : mr_error_set(error, "%s is damaged: restore it from a backup", path);
 }
 
-static int take_initial(struct mr_store *store, const char *file, struct mr_error *error)
+/* The file's bytes, malloc'd, when it is a model. 0 or -1. */
+static int read_initial(const struct mr_store *store, const char *file, uint8_t **bytes,
+                        size_t *length, struct mr_error *error)
 {
-    uint8_t *bytes, hash[MR_HASH_BYTES];
-    size_t length;
     struct mr_safetensors parsed;
     if (!file || !file[0]) {
         return mr_error_set(error,
@@ -367,22 +367,31 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
                             "file with F32 tensors",
                             store->data_dir);
     }
-    const int got = mr_file_read(file, &bytes, &length, error);
+    const int got = mr_file_read(file, bytes, length, error);
     if (got != 0) {
         return got < 0 ? -1
                        : mr_error_set(error, "tasks.initial_model_file: %s does not exist", file);
     }
-    int result = -1;
-    if (mr_safetensors_parse(&parsed, bytes, length, error) == 0) {
-        mr_safetensors_fini(&parsed);
-        SHA256(bytes, length, hash);
-        result = mr_store_write_model(store, hash, bytes, length, "{\"parent\": null}\n", error);
-        if (result == 0) {
-            result = mr_store_write_current(store, hash, error);
-            mr_store_adopt(store, hash);
-        }
-    } else {
-        mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+    if (mr_safetensors_parse(&parsed, *bytes, *length, error) != 0) {
+        free(*bytes);
+        return mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+    }
+    mr_safetensors_fini(&parsed);
+    return 0;
+}
+
+static int take_initial(struct mr_store *store, const char *file, struct mr_error *error)
+{
+    uint8_t *bytes, hash[MR_HASH_BYTES];
+    size_t length;
+    if (read_initial(store, file, &bytes, &length, error) != 0) {
+        return -1;
+    }
+    SHA256(bytes, length, hash);
+    int result = mr_store_write_model(store, hash, bytes, length, "{\"parent\": null}\n", error);
+    if (result == 0) {
+        result = mr_store_write_current(store, hash, error);
+        mr_store_adopt(store, hash);
     }
     free(bytes);
     return result;
@@ -404,6 +413,43 @@ static int read_current(struct mr_store *store, const char *initial, struct mr_e
     const int bad = mr_hex_decode(store->current, MR_HASH_BYTES, (char *)bytes);
     free(bytes);
     return bad ? mr_error_set(error, "%s does not hold a model's hash", path) : 0;
+}
+
+/* An empty store's first model is only looked at; a store with a model is read as at a start. */
+static int check_store(struct mr_store *store, const char *initial, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    uint8_t *bytes;
+    size_t length;
+    snprintf(path, sizeof path, "%s/current", store->data_dir);
+    if (access(path, F_OK) != 0) {
+        if (read_initial(store, initial, &bytes, &length, error) != 0) {
+            return -1;
+        }
+        free(bytes);
+        return 0;
+    }
+    if (read_signed(store, error) != 0 || read_current(store, initial, error) != 0) {
+        return -1;
+    }
+    struct mr_model *model = mr_store_borrow(store, store->current, error);
+    if (!model) {
+        return -1;
+    }
+    mr_store_return(store, model);
+    return 0;
+}
+
+int mr_store_check(const char *data_dir, const char *initial_model_file, struct mr_error *error)
+{
+    struct mr_store *store = calloc(1, sizeof *store);
+    if (!store) {
+        return mr_error_set(error, "out of memory");
+    }
+    snprintf(store->data_dir, sizeof store->data_dir, "%s", data_dir);
+    const int result = check_store(store, initial_model_file, error);
+    mr_store_close(store);
+    return result;
 }
 
 static int make_folders(struct mr_store *store, struct mr_error *error)

@@ -28,6 +28,8 @@ struct mr_model; /* a mapped model */
  * none is an error then). 0 or -1. */
 int mr_store_open(struct mr_store **store, const char *data_dir, const char *initial_model_file,
                   struct mr_error *error);
+/* Whether _open would find a model to start from, without making or writing anything. 0 or -1. */
+int mr_store_check(const char *data_dir, const char *initial_model_file, struct mr_error *error);
 void mr_store_close(struct mr_store *store); /* every borrowed model must be back */
 
 /* --- models ---------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ struct repeat {
 };
 
 struct mr_log {
-    enum mr_log_level level;
+    _Atomic enum mr_log_level level;
     int fd;
     pthread_mutex_t lock; /* guards repeats */
     struct repeat repeats[EVENTS_REMEMBERED];
@@ -263,6 +263,23 @@ void mr_log_close(struct mr_log *log)
     }
     pthread_mutex_destroy(&log->lock);
     free(log);
+}
+
+enum mr_log_level mr_log_level_named(const char *name)
+{
+    for (unsigned i = 0; i < sizeof level_names / sizeof *level_names; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            return (enum mr_log_level)i;
+        }
+    }
+    return MR_LOG_INFO;
+}
+
+void mr_log_set_level(struct mr_log *log, enum mr_log_level level)
+{
+    if (log) {
+        log->level = level;
+    }
 }
 
 void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event,

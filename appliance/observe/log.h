@@ -18,6 +18,10 @@ enum mr_log_level {
 struct mr_log;
 
 struct mr_log *mr_log_open(enum mr_log_level level, int fd);
+/* "error", "warn", "info" or "debug"; anything else is MR_LOG_INFO. */
+enum mr_log_level mr_log_level_named(const char *name);
+/* From the next event on; any thread. A NULL log has none. */
+void mr_log_set_level(struct mr_log *log, enum mr_log_level level);
 void mr_log_close(struct mr_log *log);
 
 /* `event` is dotted lower case ("upload.refused"); `format` yields the key=value pairs: a value

@@ -70,6 +70,23 @@ static int insist(const struct mr_sandbox *sandbox, enum mr_sandbox_part first,
 
 /* --- the user -------------------------------------------------------------------------------- */
 
+int mr_sandbox_check_user(const char *user, const char *group, struct mr_error *error)
+{
+    if (!user || !*user) {
+        return 0;
+    }
+    if (!getpwnam(user)) {
+        return mr_error_set(error,
+                            "sandbox.user: there is no user %s: make one with `adduser --system "
+                            "--group %s`",
+                            user, user);
+    }
+    if (group && *group && !getgrnam(group)) {
+        return mr_error_set(error, "sandbox.group: there is no group %s", group);
+    }
+    return 0;
+}
+
 static int find_user(struct mr_sandbox *sandbox, struct mr_error *error)
 {
     const char *user = sandbox->plan.user, *group = sandbox->plan.group;
@@ -84,16 +101,13 @@ static int find_user(struct mr_sandbox *sandbox, struct mr_error *error)
     }
     const struct passwd *entry = getpwnam(user);
     if (!entry) {
-        return mr_error_set(error,
-                            "sandbox.user: there is no user %s: make one with `adduser --system "
-                            "--group %s`",
-                            user, user);
+        return mr_sandbox_check_user(user, group, error);
     }
     sandbox->uid = entry->pw_uid;
     sandbox->gid = entry->pw_gid;
     const struct group *named = group && *group ? getgrnam(group) : NULL;
     if (group && *group && !named) {
-        return mr_error_set(error, "sandbox.group: there is no group %s", group);
+        return mr_sandbox_check_user(user, group, error);
     }
     sandbox->gid = named ? named->gr_gid : sandbox->gid;
     sandbox->drops_user = sandbox->uid != 0;

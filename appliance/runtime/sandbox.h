@@ -68,6 +68,9 @@ struct mr_sandbox {
 
 const char *mr_sandbox_part_name(enum mr_sandbox_part part);
 
+/* Whether there is such a user and group ("": none is asked for). 0, or -1 with an error. */
+int mr_sandbox_check_user(const char *user, const char *group, struct mr_error *error);
+
 /* The plan's strings and lists stay until _finish. 0, or -1 with an error (required, and this
  * kernel cannot; or a user that is not there). */
 int mr_sandbox_begin(struct mr_sandbox *sandbox, const struct mr_sandbox_plan *plan,

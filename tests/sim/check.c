@@ -302,7 +302,7 @@ static void check_void(struct sim_node *lead, const struct mr_lead_report *repor
 static void check_lead(struct sim_node *node, const char *event)
 {
     struct mr_lead_report report;
-    mr_lead_report(mr_lead_driver_core(sim_hub_of(node)->lead), &report);
+    mr_lead_report(mr_lead_driver_core(sim_hub_of(node)->api.tasks[0]->lead), &report);
     if (strcmp(event, "round.published") == 0) {
         has_published(node, report.round);
     } else if (strcmp(event, "round.void") == 0) {
@@ -327,7 +327,7 @@ static void take_record(struct sim_node *lead, uint64_t number)
 static void check_helper(struct sim_node *node)
 {
     struct mr_helper_report report;
-    mr_helper_report(mr_helper_driver_core(sim_hub_of(node)->helper), &report);
+    mr_helper_report(mr_helper_driver_core(sim_hub_of(node)->api.tasks[0]->helper), &report);
     if (report.state == MR_HELPER_DONE) {
         check_revealed(node, report.round);
     }
@@ -358,7 +358,7 @@ void sim_check_hub_up(struct sim_node *node)
     if (node->index != 0) {
         return;
     }
-    mr_lead_report(mr_lead_driver_core(sim_hub_of(node)->lead), &report);
+    mr_lead_report(mr_lead_driver_core(sim_hub_of(node)->api.tasks[0]->lead), &report);
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
         struct round *round = &sim->check->rounds[i];
         if (round->opened && !round->published && !round->given_up) {

@@ -154,9 +154,9 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
     struct sim *sim = sim_active();
     (void)error;
     for (unsigned i = 0; i < hub->config->hubs_count; i++) {
-        hub->hubs[i].index = hub->config->hubs[i].index;
-        snprintf(hub->hubs[i].name, sizeof hub->hubs[i].name, "%s", hub->config->hubs[i].name);
-        memcpy(hub->hubs[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
+        hub->book[i].index = hub->config->hubs[i].index;
+        snprintf(hub->book[i].name, sizeof hub->book[i].name, "%s", hub->config->hubs[i].name);
+        memcpy(hub->book[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
     }
     memcpy(hub->private_key, sim->hub_keys[hub->config->identity.index - SIM_HUB_INDEX].secret, 32);
     return 0;
@@ -307,9 +307,11 @@ static void open_round(struct sim *sim, struct sim_node *node)
     uint64_t round = 0;
     sim->current = node;
     mr_round_params_init(&params, &hub->config->tasks[0].round);
-    if (mr_lead_driver_begin(hub->lead, &params, &round, &refusal) == MR_REFUSAL_NONE) {
-        sim_check_opened(sim, round,
-                         mr_lead_terms(mr_lead_driver_core(hub->lead))->announcement.model_hash);
+    if (mr_lead_driver_begin(hub->api.tasks[0]->lead, &params, &round, &refusal) ==
+        MR_REFUSAL_NONE) {
+        sim_check_opened(
+            sim, round,
+            mr_lead_terms(mr_lead_driver_core(hub->api.tasks[0]->lead))->announcement.model_hash);
     }
     sim->current = NULL;
 }
@@ -331,7 +333,7 @@ static void operate(struct sim *sim, void *argument)
     const bool wanted = !sim->calm || !sim_check_calm_round(sim);
     if (lead->up && sim->now_us >= lead->stalled_until_us) {
         struct mr_lead_report report;
-        mr_lead_report(mr_lead_driver_core(sim_hub_of(lead)->lead), &report);
+        mr_lead_report(mr_lead_driver_core(sim_hub_of(lead)->api.tasks[0]->lead), &report);
         const bool ended = report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
                            report.state == MR_LEAD_VOID;
         if (ended && !wanted) {

@@ -126,8 +126,10 @@ static void test_helper_killed_while_admitting(void **state)
     json_t *status;
     assert_int_equal(federation_json(federation, "operator", 1, "GET", "/v1/status", NULL, &status),
                      200);
+    const json_t *task = json_array_get(json_object_get(status, "tasks"), 0);
+    assert_string_equal(json_string_value(json_object_get(task, "role")), "helper");
     assert_string_equal(
-        json_string_value(json_object_get(json_object_get(status, "helper"), "state")), "done");
+        json_string_value(json_object_get(json_object_get(task, "current"), "state")), "done");
     json_decref(status);
     devices_close(devices, 4);
 }
@@ -299,12 +301,14 @@ static bool leave_a_round(struct federation *federation, unsigned deadline_ms, u
     }
     assert_int_equal(federation_stop(federation, 0, SIGKILL), -1);
     devices_close(devices, 3);
-    while (!federation_has_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1") &&
-           !federation_has_metric(federation, 1, "millrace_helper_state{state=\"done\"} 1")) {
+    while (!federation_has_metric(federation, 1,
+                                  "millrace_helper_state{task=\"default\",state=\"void\"} 1") &&
+           !federation_has_metric(federation, 1,
+                                  "millrace_helper_state{task=\"default\",state=\"done\"} 1")) {
         usleep(50000);
     }
-    return federation_has_metric(federation, 1,
-                                 "millrace_helper_rounds_total{outcome=\"lead_gone\"} 1");
+    return federation_has_metric(
+        federation, 1, "millrace_helper_rounds_total{task=\"default\",outcome=\"lead_gone\"} 1");
 }
 
 /* The helper does not wait for ever: it wipes its journal, and says so to a lead that comes back

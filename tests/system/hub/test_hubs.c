@@ -95,7 +95,8 @@ static void test_one_short_releases_nothing_anywhere(void **state)
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }
     devices_close(devices, 2);
-    federation_await_metric(federation, 1, "millrace_helper_state{state=\"void\"} 1");
+    federation_await_metric(federation, 1,
+                            "millrace_helper_state{task=\"default\",state=\"void\"} 1");
     /* The next round is not harmed. */
     run_round(federation, 1);
 }

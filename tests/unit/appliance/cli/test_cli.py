@@ -4,6 +4,7 @@
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import unittest
@@ -21,8 +22,9 @@ class WithFederation(fixture.WithFolder):
     def setUp(self):
         super().setUp()
         self.model = self.path("model.safetensors")
-        with open(self.model, "w", encoding="ascii") as f:
-            f.write("x")
+        header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        with open(self.model, "wb") as f:
+            f.write(struct.pack("<Q", len(header)) + header + bytes(4))
 
     def init(self, *more):
         return run("config", "init", "--dir", self.path("fed"), "--model", self.model, *more)

@@ -44,8 +44,8 @@ static void scene_open(struct scene *scene)
 
 static void scene_close(struct scene *scene)
 {
-    mr_upload_plane_close(scene->hub.plane);
-    scene->hub.plane = NULL;
+    mr_upload_plane_close(scene->hub.api.plane);
+    scene->hub.api.plane = NULL;
     mr_loop_close(scene->hub.loop);
 }
 
@@ -75,7 +75,7 @@ static void test_what_it_cannot_start_with(void **state)
     scene.config.upload.listen_host = nowhere; /* no address of this machine */
     assert_int_equal(mr_hub_open_plane(&scene.hub, 1, &error), -1);
     assert_non_null(strstr(error.text, "192.0.2.1"));
-    assert_null(scene.hub.plane);
+    assert_null(scene.hub.api.plane);
     scene_close(&scene);
 }
 

@@ -1,0 +1,18 @@
+/* hub_check.h - everything that a hub's start would refuse, asked without binding a port, making a
+ * thread or writing a file. `millrace config check`, `millrace-hub --check`, the start and a reload
+ * call this one function, so that what one refuses all refuse, in the same words. A library of its
+ * own: the operator's command has no hub in it. */
+#ifndef MR_HUB_HUB_CHECK_H
+#define MR_HUB_HUB_CHECK_H
+
+#include "appliance/config/hub_config.h"
+
+/* So many tasks may this hub lead: their rounds share the one upload plane. */
+#define MR_HUB_TASKS_LED_MAX 1u
+
+/* Reads the file and checks it: keys and rules (hub_config.h), the files that it names, the
+ * certificate with its key and the CA, each task's model, the user. 0, or -1 with an error and
+ * *config NULL. On success mr_hub_config_free is owed. */
+int mr_hub_check(struct mr_hub_config **config, const char *path, struct mr_error *error);
+
+#endif

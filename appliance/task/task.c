@@ -1,0 +1,65 @@
+#include "appliance/task/task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance/storage/files.h"
+
+static void pin_hubs(struct mr_task *task, const struct mr_hub_config *config,
+                     const struct mr_announced_hub *book)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    task->hubs_count = task->config->hubs_count;
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_config_hub *address = mr_hub_config_address(config, task->config->hubs[i]);
+        task->hubs[i] = book[address - config->hubs];
+        task->endpoints[i] = (struct mr_h2_endpoint){
+            .host = address->host,
+            .port = address->port,
+            .hub_index = address->index,
+            .ca_file = identity->ca_file,
+            .certificate_file = identity->certificate_file,
+            .private_key_file = identity->private_key_file,
+            .revocation_file = identity->revocation_file,
+        };
+    }
+}
+
+/* data_dir/tasks/{task}; the store makes what lies in it. */
+static int make_folder(struct mr_task *task, const char *data_dir, struct mr_error *error)
+{
+    const int length = snprintf(task->data_dir, sizeof task->data_dir, "%s/tasks/%s", data_dir,
+                                task->config->name);
+    if (length < 0 || (size_t)length >= sizeof task->data_dir) {
+        return mr_error_set(error, "data_dir: the path is too long");
+    }
+    char above[PATH_MAX];
+    snprintf(above, sizeof above, "%.*s", length - (int)strlen(task->config->name) - 1,
+             task->data_dir);
+    if (mr_dir_make(data_dir, error) != 0 || mr_dir_make(above, error) != 0 ||
+        mr_dir_sync(data_dir, error) != 0 || mr_dir_make(task->data_dir, error) != 0 ||
+        mr_dir_sync(above, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    return 0;
+}
+
+int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
+                 const struct mr_config_task *task_config, const struct mr_announced_hub *book,
+                 struct mr_error *error)
+{
+    *task =
+        (struct mr_task){.config = task_config, .leads = mr_hub_config_leads(config, task_config)};
+    pin_hubs(task, config, book);
+    if (make_folder(task, config->data_dir, error) != 0 ||
+        mr_store_open(&task->store, task->data_dir, task_config->initial_model_file, error) != 0) {
+        return mr_error_prefix(error, "task %s", task_config->name);
+    }
+    return 0;
+}
+
+void mr_task_close(struct mr_task *task)
+{
+    mr_store_close(task->store);
+    task->store = NULL;
+}

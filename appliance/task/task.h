@@ -1,0 +1,36 @@
+/* task.h - a task as this hub serves it: its name, this hub's role in it, the hubs it pins and how
+ * they are dialled, its policy and its store. Who drives its rounds is the hub's business.
+ *
+ * Loop's thread only. */
+#ifndef MR_TASK_TASK_H
+#define MR_TASK_TASK_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/config/hub_config.h"
+#include "appliance/model/store.h"
+#include "base/error.h"
+#include "transport/h2_client.h"
+#include "wire/announcement.h"
+
+struct mr_task {
+    const struct mr_config_task *config; /* borrowed; its name is the task's */
+    bool leads;                          /* this hub stands first in the list; else it helps */
+    struct mr_announced_hub hubs[MR_HUBS_MAX]; /* pinned, in list order */
+    struct mr_h2_endpoint endpoints[MR_HUBS_MAX];
+    unsigned hubs_count;
+    char data_dir[PATH_MAX]; /* data_dir/tasks/{task} */
+    struct mr_store *store;
+};
+
+/* `book` holds the pinned keys of config->hubs, entry by entry. config is the caller's and outlives
+ * the task. Makes the task's folder and opens its store. 0, or -1 with an error that names the
+ * task; then mr_task_close is not owed. */
+int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
+                 const struct mr_config_task *task_config, const struct mr_announced_hub *book,
+                 struct mr_error *error);
+void mr_task_close(struct mr_task *task);
+
+#endif
