@@ -123,7 +123,7 @@ class Demo:
         return self.account(opened, outcome)
 
     def account(self, opened, outcome):
-        """Everything the demo says of a finished round."""
+        """What the demo says of a finished round."""
         check = sums.compare(f"{self.work}/hub-0/tasks/default", self.dumps, opened)
         other = sums.compare(f"{self.work}/hub-1/tasks/default", self.dumps, opened)
         model = f"{self.work}/hub-0/tasks/default/models/{outcome['model_hash']}.safetensors"

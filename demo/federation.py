@@ -131,6 +131,7 @@ tasks:
             hubs.append({"index": i, "name": f"hub-{i}", "host": self.host,
                          "port": self.ports[i], "public_key": key})
         config = {
+            "task": "default",
             "device": {"ca": f"{self.pki}/ca.pem",
                        "certificate": f"{pki}/device-{identity:03d}.pem",
                        "key": f"{pki}/device-{identity:03d}.key"},

@@ -226,7 +226,7 @@ static inline void slice(struct aes_sliced *s, const uint8_t blocks[AES_SCALAR_B
     transpose(s->bit);
 }
 
-void aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16])
+void mr_aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16])
 {
     for (unsigned r = 0; r < 11; r++) {
         uint8_t copies[AES_SCALAR_BATCH * 16];
@@ -238,7 +238,7 @@ void aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16])
     }
 }
 
-void aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_BATCH * 16])
+void mr_aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_BATCH * 16])
 {
     struct aes_sliced s;
     slice(&s, blocks);
@@ -267,7 +267,7 @@ static uint32_t sub_word(uint32_t word)
     return word;
 }
 
-void aes_scalar_expand_key(uint8_t round_keys[11][16], const uint8_t key[16])
+void mr_aes_scalar_expand_key(uint8_t round_keys[11][16], const uint8_t key[16])
 {
     static const uint8_t rcon[10] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36};
     uint32_t w[4];

@@ -25,12 +25,12 @@ struct aes_scalar {
     struct aes_sliced round[11];
 };
 
-void aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16]);
+void mr_aes_scalar_init(struct aes_scalar *aes, const uint8_t round_keys[11][16]);
 
 /* Encrypts eight blocks in place. */
-void aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_BATCH * 16]);
+void mr_aes_scalar_encrypt(const struct aes_scalar *aes, uint8_t blocks[AES_SCALAR_BATCH * 16]);
 
 /* FIPS-197 key expansion, constant time. */
-void aes_scalar_expand_key(uint8_t round_keys[11][16], const uint8_t key[16]);
+void mr_aes_scalar_expand_key(uint8_t round_keys[11][16], const uint8_t key[16]);
 
 #endif

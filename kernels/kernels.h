@@ -2,8 +2,8 @@
  *
  * No I/O, no allocation, no clock, no threads, no errno. Every kernel has a scalar reference; every
  * other ISA level gives bit-identical results (floats included: each float kernel states its order
- * of operations, and the tree is built with -ffp-contract=off; only the sign and the payload of a
- * NaN are nobody's promise). No level faults on a byte beside its buffers or touches one.
+ * of operations, and the tree is built with -ffp-contract=off; the sign and the payload of a NaN
+ * are the only bits that may differ). No level reads or writes a byte beside its buffers.
  *
  * Shapes. `lanes` counts ring lanes, `n` counts floats; any value including 0 is allowed unless a
  * kernel says otherwise. Pointers need only the natural alignment of their element type; packed

@@ -24,7 +24,7 @@
 #include "kernels/kernel_list.def"
 #undef X
 
-/* Only those of the architecture that is built for exist. */
+/* Only the functions for the architecture that is built exist. */
 extern const struct mr_kernels mr_kernels_scalar;
 extern const struct mr_kernels mr_kernels_avx2;
 extern const struct mr_kernels mr_kernels_avx512;

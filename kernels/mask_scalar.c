@@ -15,7 +15,7 @@ struct keystream {
 
 static void keystream_init(struct keystream *ks, const struct mr_mask_stream *mask, uint64_t offset)
 {
-    aes_scalar_init(&ks->aes, mask->round_keys);
+    mr_aes_scalar_init(&ks->aes, mask->round_keys);
     ks->ctr = counter_at(mask, offset);
 }
 
@@ -27,7 +27,7 @@ static const uint8_t *keystream_next(struct keystream *ks, size_t need)
             counter_store(ks->bytes + at + 16 * k, &ks->ctr);
             counter_add(&ks->ctr, 1);
         }
-        aes_scalar_encrypt(&ks->aes, ks->bytes + at);
+        mr_aes_scalar_encrypt(&ks->aes, ks->bytes + at);
     }
     return ks->bytes;
 }
@@ -46,7 +46,7 @@ static size_t span_lanes(size_t left, size_t lane_bytes)
 void mr_mask_stream_init(struct mr_mask_stream *mask, const uint8_t key[16],
                          const uint8_t counter[16])
 {
-    aes_scalar_expand_key(mask->round_keys, key);
+    mr_aes_scalar_expand_key(mask->round_keys, key);
     memcpy(mask->counter, counter, sizeof mask->counter);
 }
 

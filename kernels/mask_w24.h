@@ -1,8 +1,8 @@
 /* mask_w24.h - inside kernels/ only: masks of packed 24-bit lanes, for any ISA level.
  *
  * Lanes of three bytes do not fit the batches of the cipher, so the stream is laid down in L1 and
- * read back as packed lanes. In spans so short, and one span behind, that the processor still has
- * cipher rounds in flight while it adds.
+ * read back as packed lanes. The spans are short, and the add runs one span behind, so that the
+ * processor still has cipher rounds in flight while it adds.
  *
  * The including file defines `struct generator`, generator_init() and generator_span().
  */

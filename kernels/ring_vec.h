@@ -1,5 +1,5 @@
 /* ring_vec.h - inside kernels/ only: ring add and fold of 16- and 32-bit lanes at any vector width.
- * Include vec.h's conditions apply. */
+ * The including file defines what vec.h asks for. */
 #ifndef MR_KERNELS_RING_VEC_H
 #define MR_KERNELS_RING_VEC_H
 

@@ -89,8 +89,7 @@ static json_t *entry_of(struct mr_figures *figures, const struct mr_figure *figu
     json_t *entry;
     size_t i;
 
-    json_array_foreach(figures->list, i, entry)
-    {
+    json_array_foreach(figures->list, i, entry) {
         if (strcmp(json_string_value(json_object_get(entry, "name")), figure->name) == 0) {
             return entry;
         }
@@ -159,8 +158,7 @@ int mr_figures_write(const struct mr_figures *figures, const char *path)
     size_t i;
 
     printf("%s\n", json_string_value(json_object_get(figures->document, "bench")));
-    json_array_foreach(figures->list, i, entry)
-    {
+    json_array_foreach(figures->list, i, entry) {
         print_entry(entry);
     }
     fflush(stdout);

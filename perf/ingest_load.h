@@ -14,6 +14,7 @@
 #include "appliance/runtime/pages.h"
 #include "wire/keys.h"
 #include "wire/layout.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define MR_LOAD_ROUND          9

@@ -125,11 +125,11 @@ static void begin(struct mr_ingest *ingest)
     const struct mr_layout *layout = &ingest->load.layout;
 
     mr_load_begin(&ingest->load);
-    mr_sessions_begin(ingest->sessions, MR_LOAD_ROUND, layout, DEVICES * 64);
+    mr_sessions_begin(ingest->sessions, 0, MR_LOAD_ROUND, layout, DEVICES * 64);
     mr_shard_clear(&ingest->shard, layout);
     mr_shard_clear(&ingest->other, layout);
     for (uint32_t i = 0; i < DEVICES; i++) {
-        if (mr_sessions_admit(ingest->sessions, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
+        if (mr_sessions_admit(ingest->sessions, 0, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
                               mr_load_keys(&ingest->load, i),
                               (uint64_t)(ingest->now_s * 1e3)) != 0) {
             fail("a session was refused");
@@ -144,20 +144,19 @@ static void fold_staged(struct mr_ingest *ingest, bool everything)
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t ids[MR_FOLD_MAX];
 
-    while (mr_sessions_staged_count(ingest->sessions) >= (everything ? 1 : MR_FOLD_MAX)) {
-        const unsigned n = mr_sessions_staged(ingest->sessions, shares, ids);
+    while (mr_sessions_staged_count(ingest->sessions, 0) >= (everything ? 1 : MR_FOLD_MAX)) {
+        const unsigned n = mr_sessions_staged(ingest->sessions, 0, shares, ids);
         mr_shard_fold(&ingest->shard, &ingest->load.layout, shares, ids, n, ingest->kernels);
-        mr_sessions_folded(ingest->sessions, n);
+        mr_sessions_folded(ingest->sessions, 0, n);
     }
 }
 
 static void receive(struct mr_ingest *ingest, const struct mr_packet *packets, unsigned count)
 {
-    enum mr_upload_state state;
-    uint64_t id;
+    struct mr_session_event event;
 
     mr_sessions_receive(ingest->sessions, packets, count, (uint64_t)(ingest->now_s * 1e3), NULL);
-    while (mr_sessions_event(ingest->sessions, &id, &state)) {
+    while (mr_sessions_event(ingest->sessions, &event)) {
         continue;
     }
 }

@@ -183,9 +183,11 @@ static void admit_all(struct run *run, const struct mr_load *load)
 {
     struct mr_worker_order *order = mr_worker_order(run->worker);
 
-    *order = (struct mr_worker_order){
-        .kind = MR_ORDER_BEGIN,
-        .begin = {.window_total = DEVICES * 64, .round = MR_LOAD_ROUND, .layout = load->layout}};
+    *order = (struct mr_worker_order){.kind = MR_ORDER_BEGIN,
+                                      .begin = {.window_total = DEVICES * 64,
+                                                .capacity = DEVICES,
+                                                .number = MR_LOAD_ROUND,
+                                                .layout = load->layout}};
     mr_worker_send(run->worker);
     for (uint32_t i = 0; i < DEVICES; i++) {
         order = mr_worker_order(run->worker);
@@ -216,6 +218,10 @@ static void collect_and_check(struct run *run, const struct mr_load *load)
     order = mr_worker_order(run->worker);
     *order = (struct mr_worker_order){.kind = MR_ORDER_RETURN, .give_back = {.committed = true}};
     mr_worker_send(run->worker);
+    order = mr_worker_order(run->worker);
+    *order = (struct mr_worker_order){.kind = MR_ORDER_END, .end = {.window_total = DEVICES * 64}};
+    mr_worker_send(run->worker);
+    (void)await_report(run, MR_REPORT_ENDED, 0);
 }
 
 /* One pass; its seconds. Making the packets is not timed. */
@@ -304,6 +310,8 @@ static void open_worker(struct run *run)
                      .cache_bytes = mr_cache_bytes(),
                      .window_max = 64,
                      .idle_timeout_ms = 1000000},
+        .accumulator_bytes =
+            2 * mr_shard_block_bytes(&run->loads[run->course->which].layout, DEVICES),
         .make_source = make_source,
         .make_context = run,
         .kernels = mr_kernels_select(UINT32_MAX),

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "appliance/aggregate/shard.h"
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/runtime/cache.h"
 #include "appliance/upload/session.h"
 #include "wire/aead.h"
@@ -231,7 +231,8 @@ static void open_seeds(struct mr_cohort *cohort)
         fill(entry->seed, sizeof entry->seed, 1000 + i);
         memcpy(entry->included.client_id, &i, sizeof i);
         entry->included.attempt = ATTEMPT;
-        const struct mr_key_scope scope = {.announcement_hash = cohort->terms.hash,
+        const struct mr_key_scope scope = {.task = "default",
+                                           .announcement_hash = cohort->terms.hash,
                                            .client_id = entry->included.client_id,
                                            .hub_index = HUB_INDEX,
                                            .attempt = ATTEMPT};
@@ -324,11 +325,11 @@ static void fold_staged(struct worker *worker, bool everything)
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t ids[MR_FOLD_MAX];
 
-    while (mr_sessions_staged_count(worker->sessions) >= (everything ? 1 : MR_FOLD_MAX)) {
-        const unsigned n = mr_sessions_staged(worker->sessions, shares, ids);
+    while (mr_sessions_staged_count(worker->sessions, 0) >= (everything ? 1 : MR_FOLD_MAX)) {
+        const unsigned n = mr_sessions_staged(worker->sessions, 0, shares, ids);
         mr_shard_fold(&worker->shard, &worker->cohort->terms.layout, shares, ids, n,
                       worker->cohort->kernels);
-        mr_sessions_folded(worker->sessions, n);
+        mr_sessions_folded(worker->sessions, 0, n);
     }
 }
 
@@ -338,13 +339,12 @@ static void *work(void *context)
     const struct mr_cohort *cohort = worker->cohort;
     const uint64_t packets = (uint64_t)worker->devices * cohort->terms.layout.chunks;
     const double start = clock_s(CLOCK_THREAD_CPUTIME_ID);
-    enum mr_upload_state state;
-    uint64_t id;
+    struct mr_session_event event;
 
     mr_shard_clear(&worker->shard, &cohort->terms.layout);
-    mr_sessions_begin(worker->sessions, ROUND, &cohort->terms.layout, worker->devices * 64);
+    mr_sessions_begin(worker->sessions, 0, ROUND, &cohort->terms.layout, worker->devices * 64);
     for (uint32_t i = 0; i < worker->devices; i++) {
-        if (mr_sessions_admit(worker->sessions, upload_id(worker, i), ATTEMPT,
+        if (mr_sessions_admit(worker->sessions, 0, upload_id(worker, i), ATTEMPT,
                               &cohort->keys[worker->first + i], 1) != 0) {
             fail("a session was refused");
         }
@@ -353,7 +353,7 @@ static void *work(void *context)
         const uint64_t left = packets - at;
         mr_sessions_receive(worker->sessions, &worker->packets[at],
                             left < MR_BURST_MAX ? (unsigned)left : MR_BURST_MAX, 1, NULL);
-        while (mr_sessions_event(worker->sessions, &id, &state)) {
+        while (mr_sessions_event(worker->sessions, &event)) {
             continue;
         }
         fold_staged(worker, false);
@@ -409,13 +409,13 @@ double mr_cohort_expand(struct mr_cohort *cohort)
 {
     const struct mr_layout *layout = &cohort->terms.layout;
     const size_t bytes = cohort->config.devices * sizeof *cohort->seeds;
-    struct mr_expansion *list = need(malloc(bytes)); /* mr_expand wipes it */
+    struct mr_expansion *list = need(malloc(bytes)); /* mr_expand_list wipes it */
     struct plain_sum got = {.lanes = need(calloc(layout->lanes, sizeof(uint32_t)))};
 
     memcpy(list, cohort->seeds, bytes);
     const double start = clock_s(CLOCK_THREAD_CPUTIME_ID);
-    uint8_t *result =
-        need(mr_expand(&cohort->terms, HUB_INDEX, list, cohort->config.devices, cohort->kernels));
+    uint8_t *result = need(
+        mr_expand_list(&cohort->terms, HUB_INDEX, list, cohort->config.devices, cohort->kernels));
     const double took = clock_s(CLOCK_THREAD_CPUTIME_ID) - start;
     plain_add(&got, layout, 0, result, layout->share_bytes);
     const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - layout->ring_bits));

@@ -123,10 +123,10 @@ static void generate(const struct bench *bench)
 
 static void admit_all(struct bench *bench)
 {
-    mr_sessions_begin(bench->sessions, MR_LOAD_ROUND, &bench->load.layout, DEVICES * 64);
+    mr_sessions_begin(bench->sessions, 0, MR_LOAD_ROUND, &bench->load.layout, DEVICES * 64);
     mr_shard_clear(&bench->shard, &bench->load.layout);
     for (uint32_t i = 0; i < DEVICES; i++) {
-        if (mr_sessions_admit(bench->sessions, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
+        if (mr_sessions_admit(bench->sessions, 0, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
                               mr_load_keys(&bench->load, i), 1) != 0) {
             fail("a session was refused");
         }
@@ -138,20 +138,19 @@ static void fold(struct bench *bench, bool everything)
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t ids[MR_FOLD_MAX];
 
-    while (mr_sessions_staged_count(bench->sessions) >= (everything ? 1 : MR_FOLD_MAX)) {
-        const unsigned n = mr_sessions_staged(bench->sessions, shares, ids);
+    while (mr_sessions_staged_count(bench->sessions, 0) >= (everything ? 1 : MR_FOLD_MAX)) {
+        const unsigned n = mr_sessions_staged(bench->sessions, 0, shares, ids);
         mr_shard_fold(&bench->shard, &bench->load.layout, shares, ids, n, bench->kernels);
-        mr_sessions_folded(bench->sessions, n);
+        mr_sessions_folded(bench->sessions, 0, n);
     }
 }
 
 static void ingest_burst(struct bench *bench, const struct mr_packet *packets, unsigned n)
 {
-    enum mr_upload_state state;
-    uint64_t id;
+    struct mr_session_event event;
 
     mr_sessions_receive(bench->sessions, packets, n, 1, NULL);
-    while (mr_sessions_event(bench->sessions, &id, &state)) {
+    while (mr_sessions_event(bench->sessions, &event)) {
         continue;
     }
     fold(bench, false);

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROOMS = ("wire", "appliance/upload", "appliance/round", "appliance/privacy")
+ROOMS = ("wire", "appliance/storage", "appliance/aggregate", "appliance/upload", "appliance/round", "appliance/privacy")
 LEAST = 90.0
 
 

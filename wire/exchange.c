@@ -19,32 +19,26 @@ int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_k
     return good ? 0 : -1;
 }
 
-static void receipt_text(struct mr_transcript *transcript, const uint8_t *hash,
-                         const uint8_t *client_id, uint16_t hub_index, uint32_t attempt)
+static void receipt_text(struct mr_transcript *transcript, const struct mr_key_scope *scope)
 {
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
     mr_transcript_init(transcript, "millrace receipt");
-    mr_transcript_add(transcript, hash, MR_HASH_BYTES);
-    mr_transcript_add(transcript, client_id, MR_CLIENT_ID_BYTES);
-    mr_transcript_add16(transcript, hub_index);
-    mr_transcript_add32(transcript, attempt);
+    mr_transcript_add(transcript, covered, mr_key_scope_encode(covered, scope));
 }
 
-int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                    uint32_t attempt, const struct mr_signing_pair *pair)
+int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
+                    const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
-    receipt_text(&transcript, hash, client_id, hub_index, attempt);
+    receipt_text(&transcript, scope);
     return mr_transcript_sign_pair(signature, &transcript, pair);
 }
 
-int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
-                      const uint8_t hash[MR_HASH_BYTES],
-                      const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                      uint32_t attempt, const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
+int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
+                      const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
 {
     struct mr_transcript transcript;
-    receipt_text(&transcript, hash, client_id, hub_index, attempt);
+    receipt_text(&transcript, scope);
     return mr_transcript_verify(signature, &transcript, public_key);
 }
 

@@ -6,6 +6,7 @@
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/identity.h"
+#include "wire/keys.h"
 
 /* Both halves of an Ed25519 key. The public one must be the private one's (mr_signing_pair_derive):
  * a signature with another would give the private key away. */
@@ -16,15 +17,12 @@ struct mr_signing_pair {
 /* 0, or -1 when OpenSSL fails. */
 int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_key[32]);
 
-/* Receipt: the helper's Ed25519 over len8 ‖ "millrace receipt" ‖ announcement_hash ‖ client16 ‖
- * be16(hub) ‖ be32(attempt). Deterministic: the same question gets the same bytes. */
-int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                    uint32_t attempt, const struct mr_signing_pair *pair);
-int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
-                      const uint8_t hash[MR_HASH_BYTES],
-                      const uint8_t client_id[MR_CLIENT_ID_BYTES], uint16_t hub_index,
-                      uint32_t attempt, const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
+/* Receipt: the helper's Ed25519 over len8 ‖ "millrace receipt" ‖ scope (mr_key_scope_encode), whose
+ * hub is the helper. Deterministic: the same question gets the same bytes. 0 or -1. */
+int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
+                    const struct mr_signing_pair *pair);
+int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
+                      const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
 /* One counted upload. */
 struct mr_included {

@@ -8,6 +8,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/transcript.h"
 
@@ -24,15 +25,28 @@ static int derive_stream(struct mr_mask_stream *stream, const uint8_t key[32],
     return status;
 }
 
+size_t mr_key_scope_encode(uint8_t out[MR_KEY_SCOPE_BYTES_MAX], const struct mr_key_scope *scope)
+{
+    MR_ASSERT(mr_task_name_valid(scope->task));
+    const size_t length = strlen(scope->task);
+    uint8_t *p = out;
+    *p++ = (uint8_t)length;
+    memcpy(p, scope->task, length);
+    p += length;
+    memcpy(p, scope->announcement_hash, 32);
+    memcpy(p + 32, scope->client_id, 16);
+    mr_be16_put(p + 48, scope->hub_index);
+    mr_be32_put(p + 50, scope->attempt);
+    return 1 + length + 54;
+}
+
 int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
                    const struct mr_key_scope *scope)
 {
     struct mr_transcript transcript;
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
     mr_transcript_init(&transcript, "millrace mask");
-    mr_transcript_add(&transcript, scope->announcement_hash, 32);
-    mr_transcript_add(&transcript, scope->client_id, 16);
-    mr_transcript_add16(&transcript, scope->hub_index);
-    mr_transcript_add32(&transcript, scope->attempt);
+    mr_transcript_add(&transcript, covered, mr_key_scope_encode(covered, scope));
     return derive_stream(mask, seed, &transcript);
 }
 
@@ -43,15 +57,6 @@ int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed
     mr_transcript_init(&transcript, "millrace rotation");
     mr_transcript_add64(&transcript, round);
     return derive_stream(signs, rotation_seed, &transcript);
-}
-
-void mr_exporter_context(uint8_t context[MR_EXPORTER_CONTEXT_BYTES],
-                         const struct mr_key_scope *scope)
-{
-    memcpy(context, scope->announcement_hash, 32);
-    memcpy(context + 32, scope->client_id, 16);
-    mr_be16_put(context + 48, scope->hub_index);
-    mr_be32_put(context + 50, scope->attempt);
 }
 
 static int hkdf_expand(EVP_KDF_CTX *context, const uint8_t ekm[MR_EKM_BYTES], const char *info,

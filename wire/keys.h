@@ -1,6 +1,6 @@
 /* keys.h - the key schedule: masks from seeds, upload keys from the TLS exporter.
  *
- * Reproduces shared vectors (tests/vectors/share.json). Everything here is secret: wipe it. */
+ * Reproduces the vectors of tests/vectors/share.json. Everything here is secret: wipe it. */
 #ifndef MR_WIRE_KEYS_H
 #define MR_WIRE_KEYS_H
 
@@ -8,23 +8,29 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "wire/task.h"
 
 #define MR_SEED_BYTES     32
 #define MR_EKM_BYTES      32
 #define MR_EXPORTER_LABEL "EXPORTER-Millrace-upload"
-/* announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt) */
-#define MR_EXPORTER_CONTEXT_BYTES 54
 
-/* Names one use of a seed or of an upload key: (round by its hash, device, hub, attempt). */
+/* Names one use of a seed, of an upload key or of a receipt: task, round by its hash, device, hub,
+ * attempt. */
 struct mr_key_scope {
+    const char *task;                 /* mr_task_name_valid */
     const uint8_t *announcement_hash; /* 32 bytes */
     const uint8_t *client_id;         /* 16 bytes */
     uint16_t hub_index;               /* the helper for masks, the lead for uploads */
     uint32_t attempt;
 };
 
-/* HMAC-SHA256(seed, len8(label) ‖ "millrace mask" ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖
- * be32(attempt)) = key ‖ counter, key schedule expanded. 0, or -1 when OpenSSL fails. */
+/* len8(task) ‖ task ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt): what masks and
+ * receipts cover, and the context of the TLS exporter for upload keys. Returns the length. */
+#define MR_KEY_SCOPE_BYTES_MAX (1 + MR_TASK_NAME_MAX + 54)
+size_t mr_key_scope_encode(uint8_t out[MR_KEY_SCOPE_BYTES_MAX], const struct mr_key_scope *scope);
+
+/* HMAC-SHA256(seed, len8(label) ‖ "millrace mask" ‖ scope) = key ‖ counter, key schedule expanded.
+ * 0, or -1 when OpenSSL fails. */
 int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
                    const struct mr_key_scope *scope);
 
@@ -35,10 +41,6 @@ int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES
  * fails. */
 int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed[32],
                        uint64_t round);
-
-/* The exporter's context for that scope. */
-void mr_exporter_context(uint8_t context[MR_EXPORTER_CONTEXT_BYTES],
-                         const struct mr_key_scope *scope);
 
 /* One direction of an upload's datagrams: AES-128-GCM key and the 12-byte IV base. */
 struct mr_aead_key {

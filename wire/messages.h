@@ -20,7 +20,7 @@
 #define MR_MESSAGE_MAX  8192 /* bytes of a body; a longer one is refused unread */
 #define MR_ATTEMPTS_MAX 8    /* attempts 0..7 a device and round */
 
-/* POST /v1/rounds/{round}/seed, device to helper. Secret: wipe the body after use. */
+/* POST /v1/tasks/{task}/rounds/{round}/seed, device to helper. Secret: wipe the body after use. */
 struct mr_seed_request {
     uint8_t announcement_hash[MR_HASH_BYTES];
     uint32_t attempt;
@@ -37,7 +37,8 @@ enum mr_transport {
     MR_TRANSPORT_HTTP2 = 1,
 };
 
-/* POST /v1/rounds/{round}/uploads, device to lead: a full set of receipts buys a grant. */
+/* POST /v1/tasks/{task}/rounds/{round}/uploads, device to lead: a full set of receipts buys a
+ * grant. */
 struct mr_upload_request {
     uint8_t announcement_hash[MR_HASH_BYTES];
     uint32_t attempt;
@@ -53,19 +54,21 @@ struct mr_upload_grant {
     uint32_t window;   /* chunks that may be in flight before the first ACK */
 };
 
-/* GET /v1/rounds/{round}/uploads/{upload_id}?wait_ms=N */
+/* GET /v1/tasks/{task}/rounds/{round}/uploads/{upload_id}?wait_ms=N */
 struct mr_upload_status {
     enum mr_upload_state state;
     enum mr_upload_reason reason; /* MR_REASON_NONE unless refused, and only then */
 };
 
-/* Answer to POST /v1/peer/rounds: the helper's signature of the proposed announcement. */
+/* Answer to POST /v1/tasks/{task}/peer/rounds: the helper's signature of the proposed announcement.
+ */
 struct mr_peer_signature {
     uint16_t hub_index;
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 
-/* Answer to POST /v1/peer/rounds/{round}/reveal: the next model's hash, signed (mr_model_sign). */
+/* Answer to POST /v1/tasks/{task}/peer/rounds/{round}/reveal: the next model's hash, signed
+ * (mr_model_sign). */
 struct mr_peer_model {
     uint16_t hub_index;
     uint8_t model_hash[MR_HASH_BYTES];

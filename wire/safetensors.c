@@ -103,8 +103,11 @@ static int check_metadata(json_t *metadata, struct mr_error *error)
     if (!json_is_object(metadata)) {
         return mr_error_set(error, "__metadata__ must be an object");
     }
-    json_object_foreach(metadata, key, value) if (!json_is_string(value)) return mr_error_set(
-        error, "__metadata__ may hold texts only");
+    json_object_foreach(metadata, key, value) {
+        if (!json_is_string(value)) {
+            return mr_error_set(error, "__metadata__ may hold texts only");
+        }
+    }
     return 0;
 }
 
@@ -152,8 +155,7 @@ static int read_tensors(struct mr_safetensors *model, json_t *header, struct mr_
     if (!model->tensors) {
         return mr_error_set(error, "out of memory");
     }
-    json_object_foreach(header, name, entry)
-    {
+    json_object_foreach(header, name, entry) {
         if (entry == metadata) {
             continue;
         }

@@ -2,12 +2,19 @@
 #ifndef MR_AGGREGATE_EXPAND_H
 #define MR_AGGREGATE_EXPAND_H
 
-#include "appliance/round/helper/helper.h"
 #include "kernels/kernels.h"
+#include "wire/keys.h"
+#include "wire/layout.h"
 
-/* Expands each entry's seed and adds; returns the packed result (64-byte aligned, malloc'd), or
- * NULL when out of memory. Wipes the seeds in `list` either way. */
-uint8_t *mr_expand(const struct mr_round_terms *terms, uint16_t hub_index,
-                   struct mr_expansion *list, uint32_t count, const struct mr_kernels *kernels);
+/* A seed and what it serves for. */
+struct mr_scoped_seed {
+    const uint8_t *seed; /* MR_SEED_BYTES */
+    struct mr_key_scope scope;
+};
+
+/* Expands each seed and adds; returns the packed result (64-byte aligned, malloc'd), or NULL when
+ * out of memory. */
+uint8_t *mr_expand(const struct mr_layout *layout, const struct mr_scoped_seed *seeds,
+                   uint32_t count, const struct mr_kernels *kernels);
 
 #endif

@@ -11,6 +11,23 @@ uint64_t mr_shard_bytes(uint64_t share_bytes_max)
     return share_bytes_max + share_bytes_max / 3 + 64;
 }
 
+uint64_t mr_shard_block_bytes(const struct mr_layout *layout, uint32_t capacity)
+{
+    const uint64_t ids = ((uint64_t)capacity * sizeof(uint64_t) + 63) / 64 * 64;
+
+    return mr_layout_accumulator_bytes(layout) + ids; /* lanes come in multiples of 64 */
+}
+
+void mr_shard_init(struct mr_shard *shard, void *memory, const struct mr_layout *layout,
+                   uint32_t capacity)
+{
+    MR_ASSERT((uintptr_t)memory % 64 == 0);
+    *shard = (struct mr_shard){.capacity = capacity, .sum.lanes = memory};
+    shard->upload_ids =
+        (uint64_t *)(void *)((uint8_t *)memory + mr_layout_accumulator_bytes(layout));
+    mr_sum_zero(&shard->sum, layout);
+}
+
 int mr_shard_open(struct mr_shard *shard, uint64_t share_bytes_max, uint32_t capacity,
                   struct mr_error *error)
 {
@@ -38,7 +55,7 @@ void mr_shard_close(struct mr_shard *shard)
 
 void mr_shard_clear(struct mr_shard *shard, const struct mr_layout *layout)
 {
-    MR_ASSERT(mr_layout_accumulator_bytes(layout) <= shard->lanes.bytes);
+    MR_ASSERT(!shard->lanes.base || mr_layout_accumulator_bytes(layout) <= shard->lanes.bytes);
     mr_sum_zero(&shard->sum, layout);
     shard->count = 0;
 }

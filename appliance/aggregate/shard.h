@@ -7,15 +7,21 @@
 
 #include "appliance/runtime/pages.h"
 #include "kernels/kernels.h"
-#include "wire/share.h"
+#include "appliance/aggregate/sum.h"
 
 struct mr_shard {
     struct mr_vector_sum sum;
     uint64_t *upload_ids;
     uint32_t count;
     uint32_t capacity;
-    struct mr_pages lanes;
+    struct mr_pages lanes; /* of mr_shard_open; zeros over the caller's memory */
 };
+
+/* Bytes of memory that a shard takes for `capacity` uploads of that layout. */
+uint64_t mr_shard_block_bytes(const struct mr_layout *layout, uint32_t capacity);
+/* An empty shard over the caller's memory, so many bytes, 64-byte aligned. Not to be closed. */
+void mr_shard_init(struct mr_shard *shard, void *memory, const struct mr_layout *layout,
+                   uint32_t capacity);
 
 /* Memory for shares of up to share_bytes_max bytes at any ring width and `capacity` uploads, backed
  * by the calling thread. 0 or -1. */

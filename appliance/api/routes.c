@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "wire/exchange.h"
+#include "wire/task.h"
 
 #define DEVICE   MR_ROLE_BIT(MR_ROLE_DEVICE)
 #define HUB      MR_ROLE_BIT(MR_ROLE_HUB)
@@ -32,25 +33,27 @@ static const struct {
     enum bound bound;
     mr_handler_fn handler, progress;
 } table[] = {
-    {"GET", "/v1/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
-    {"GET", "/v1/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
-    {"POST", "/v1/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, mr_route_upload_request},
-    {"PUT", "/v1/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE, mr_route_share,
-     mr_route_share_progress},
-    {"GET", "/v1/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE, mr_route_upload_status},
-    {"POST", "/v1/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
-    {"POST", "/v1/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
-    {"POST", "/v1/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
-    {"POST", "/v1/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, mr_route_open},
-    {"POST", "/v1/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, mr_route_reveal},
-    {"POST", "/v1/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
+    {"GET", "/v1/tasks/{task}/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
+    {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE,
+     mr_route_upload_request},
+    {"PUT", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE,
+     mr_route_share, mr_route_share_progress},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE,
+     mr_route_upload_status},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
+    {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, mr_route_open},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, mr_route_reveal},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
     {"GET", "/metrics", OPERATOR, BOUND_NONE, mr_route_metrics},
     {"GET", "/v1/status", OPERATOR, BOUND_NONE, mr_route_status},
     {"GET", "/v1/tasks", OPERATOR, BOUND_NONE, mr_route_tasks},
     {"GET", "/v1/tasks/{task}", OPERATOR, BOUND_NONE, mr_route_task},
-    {"GET", "/v1/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
-    {"GET", "/v1/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
-    {"POST", "/v1/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
+    {"GET", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
+    {"GET", "/v1/tasks/{task}/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
+    {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
 };
 
 /* The largest cohort over all tasks; one task's own is its round's business. */
@@ -188,14 +191,18 @@ struct mr_api_task *mr_api_task_find(const struct mr_api *api, const char *name)
     return NULL;
 }
 
-/* Until paths name the task. */
-static const char only_task[] = "default";
-
 struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *request)
 {
-    struct mr_api_task *task = mr_api_task_find(api, only_task);
+    const char *name = mr_request_param(request, 0);
+    if (!mr_task_name_valid(name)) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "a task's name is 1 to %d of [a-z0-9-], the first of [a-z0-9]",
+                            MR_TASK_NAME_MAX);
+        return NULL;
+    }
+    struct mr_api_task *task = mr_api_task_find(api, name);
     if (!task) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", only_task);
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", name);
     }
     return task;
 }

@@ -34,9 +34,9 @@ struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *reques
 void mr_routes_answer_json(struct mr_request *request, json_t *object);
 /* Where in a path the parameters stand. */
 enum {
-    MR_PARAM_ROUND = 0,
-    MR_PARAM_MODEL = 0,
-    MR_PARAM_UPLOAD = 1,
+    MR_PARAM_ROUND = 1,
+    MR_PARAM_MODEL = 1,
+    MR_PARAM_UPLOAD = 2,
 };
 /* Path parameter i as a number without leading zeros, or as 16 hex digits. Refuses and returns
  * false if it is none. */

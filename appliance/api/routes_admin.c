@@ -1,4 +1,4 @@
-/* routes_admin.c - rounds, for the operator: open, list, look, wait. */
+/* routes_admin.c - rounds, for the operator: list, look and wait on every hub; open at the lead. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,47 +22,95 @@ static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *reque
 
 /* --- look ------------------------------------------------------------------------------------ */
 
-static bool has_ended(enum mr_lead_state state)
+static const struct mr_round_history *history_of(const struct mr_api_task *task)
 {
-    return state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID;
+    return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
 }
 
-static json_t *round_json(const struct mr_round_history *past)
+static void put_number(json_t *object, const char *name, uint64_t value)
 {
-    const struct mr_lead_report *report = &past->report;
-    json_t *object = json_pack(
-        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)report->round, "state",
-        mr_lead_state_name(report->state), "opened_unix_ms", (json_int_t)past->opened_unix_ms,
-        "quorum", (json_int_t)report->quorum, "admitted", (json_int_t)report->admitted, "staged",
-        (json_int_t)report->staged, "committed", (json_int_t)report->committed, "included",
-        (json_int_t)report->included);
-    if (object && report->state == MR_LEAD_PUBLISHED) {
-        char hex[2 * MR_HASH_BYTES + 1];
-        mr_hex_encode(hex, report->model_hash, MR_HASH_BYTES);
-        json_object_set_new(object, "model_hash", json_string(hex));
-        json_object_set_new(object, "open_ms",
-                            json_integer((json_int_t)(report->closed_ms - report->opened_ms)));
-        json_object_set_new(object, "publish_ms",
-                            json_integer((json_int_t)(report->ended_ms - report->closed_ms)));
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+/* Nothing where it is not known. */
+static void put_hash(json_t *object, const char *name, const uint8_t hash[MR_HASH_BYTES])
+{
+    static const uint8_t none[MR_HASH_BYTES];
+    char hex[2 * MR_HASH_BYTES + 1];
+    if (memcmp(hash, none, sizeof none) != 0) {
+        mr_hex_encode(hex, hash, MR_HASH_BYTES);
+        json_object_set_new(object, name, json_string(hex));
     }
-    if (object && report->state == MR_LEAD_VOID) {
-        json_object_set_new(object, "reason", json_string(report->reason));
+}
+
+static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_t to_ms)
+{
+    if (from_ms && to_ms >= from_ms) {
+        put_number(object, name, to_ms - from_ms);
+    }
+}
+
+static json_t *mean(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* A row of the list. */
+static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary)
+{
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)summary->round,
+        "task", task->task.config->name, "role", summary->lead ? "lead" : "helper", "state",
+        summary->state, "opened_unix_ms", (json_int_t)summary->opened_unix_ms, "quorum",
+        (json_int_t)summary->quorum, "admitted", (json_int_t)summary->admitted, "staged",
+        (json_int_t)summary->staged, "committed", (json_int_t)summary->committed, "included",
+        (json_int_t)summary->included);
+    put_hash(object, "model_hash", summary->model_hash);
+    if (strcmp(summary->state, "void") != 0) {
+        put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);
+        put_span(object, "publish_ms", summary->closed_unix_ms, summary->ended_unix_ms);
+    } else {
+        json_object_set_new(object, "reason", json_string(summary->reason));
+    }
+    return object;
+}
+
+/* All that is known of one. */
+static json_t *whole_round_json(const struct mr_api_task *task,
+                                const struct mr_round_summary *summary)
+{
+    json_t *object = round_json(task, summary);
+    const struct mr_round_metrics *metrics = &summary->metrics;
+    put_number(object, "closed_unix_ms", summary->closed_unix_ms);
+    put_number(object, "ended_unix_ms", summary->ended_unix_ms);
+    put_number(object, "cohort_min", summary->cohort_min);
+    put_number(object, "cohort_max", summary->cohort_max);
+    put_hash(object, "announcement_hash", summary->announcement_hash);
+    put_hash(object, "parent", summary->parent_hash);
+    put_hash(object, "set_hash", summary->set_hash);
+    if (summary->has_metrics) {
+        json_object_set_new(
+            object, "metrics",
+            json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
+                      "examples_mean", mean(metrics->examples_mean), "loss_mean",
+                      mean(metrics->loss_mean), "drift_mean", mean(metrics->drift_mean),
+                      "clipped_mean", mean(metrics->clipped_mean)));
     }
     return object;
 }
 
 void mr_route_admin_list(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    const struct mr_api_task *task = mr_routes_task(context, request);
     if (!task) {
         return;
     }
-    struct mr_round_history *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
+    struct mr_round_summary *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
     json_t *rounds = json_array();
     const unsigned count =
-        list ? mr_lead_driver_history(task->lead, list, MR_ROUND_HISTORY_MAX) : 0;
+        list ? mr_round_history_list(history_of(task), list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
-        json_array_append_new(rounds, round_json(&list[i]));
+        json_array_append_new(rounds, round_json(task, &list[i]));
     }
     free(list);
     mr_routes_answer_json(request, json_pack("{s:o}", "rounds", rounds));
@@ -71,23 +119,19 @@ void mr_route_admin_list(void *context, struct mr_request *request)
 static bool try_round(void *context, struct mr_request *request, bool expired)
 {
     const struct mr_api_task *task = context;
-    struct mr_round_history past;
+    struct mr_round_summary stored;
+    struct mr_error error;
     uint64_t round;
     if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
         return true;
     }
-    if (mr_lead_driver_round(task->lead, round, &past) == 0) {
-        if (!expired && !has_ended(past.report.state)) {
-            return false;
-        }
-        mr_routes_answer_json(request, round_json(&past));
-        return true;
+    const struct mr_round_summary *known = mr_round_history_find(history_of(task), round);
+    if (known && !expired && !mr_round_summary_ended(known)) {
+        return false;
     }
-    char *record;
-    struct mr_error error;
-    const int found = mr_store_read_round(task->task.store, round, &record, &error);
+    const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
     if (found == 0) {
-        mr_routes_answer_text(request, 200, record);
+        mr_routes_answer_json(request, whole_round_json(task, known ? known : &stored));
     } else if (found < 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else {
@@ -99,7 +143,7 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
 
 void mr_route_admin_round(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    const struct mr_api_task *task = mr_routes_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_round);
     }
@@ -177,8 +221,7 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
         return false;
     }
     bool good = true;
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach(object, name, value) {
         if (good && !set_override(params, name, value)) {
             good = false;
             mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
@@ -191,7 +234,7 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
 
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    const struct mr_api_task *task = led_task(context, request);
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round = 0;

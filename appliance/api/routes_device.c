@@ -101,16 +101,17 @@ void mr_route_model(void *context, struct mr_request *request)
 static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
                        const struct mr_request *request, const struct mr_upload_request *asked)
 {
-    uint8_t scope_bytes[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    uint8_t scope_bytes[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     const struct mr_key_scope scope = {
+        .task = mr_request_param(request, 0),
         .announcement_hash = asked->announcement_hash,
         .client_id = mr_request_identity(request)->client_id,
         .hub_index = hub_index,
         .attempt = asked->attempt,
     };
-    mr_exporter_context(scope_bytes, &scope);
-    int result = mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, sizeof scope_bytes, ekm,
-                                   sizeof ekm);
+    const size_t scope_length = mr_key_scope_encode(scope_bytes, &scope);
+    int result =
+        mr_request_export(request, MR_EXPORTER_LABEL, scope_bytes, scope_length, ekm, sizeof ekm);
     if (result == 0) {
         result = mr_upload_keys_derive(keys, ekm);
     }
@@ -179,7 +180,7 @@ void mr_route_share(void *context, struct mr_request *request)
 void mr_route_share_progress(void *context, struct mr_request *request)
 {
     struct mr_api *api = context;
-    struct mr_api_task *task = mr_routes_task(api, request);
+    const struct mr_api_task *task = mr_api_task_find(api, mr_request_param(request, 0));
     struct mr_refusal refusal;
     uint64_t round, upload_id;
     if (task && task->lead && mr_routes_parse_round(request, MR_PARAM_ROUND, &round) &&

@@ -3,54 +3,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "wire/messages.h"
 
 #define ANSWER_BYTES_MAX (64u << 20)
 
-/* The exit code of a failure below HTTP, its text written. */
-static int below_http(const struct mr_ask *ask, int failure, const struct mr_error *error)
+/* Notes why a call failed below HTTP; its exit code. The text names the hub already. */
+static int below_http(struct mr_ask *ask, int failure, const struct mr_error *error)
 {
-    const int code = failure == MR_H2_REFUSED ? MR_EXIT_REFUSED : MR_EXIT_UNREACHABLE;
-    return mr_cli_fail(ask->cli, code, "hub %u at %s:%u: %s", ask->operator_.endpoint.hub_index,
-                       ask->operator_.host, ask->operator_.endpoint.port, error->text);
+    mr_error_set(&ask->error, "%s%s", error->text,
+                 failure == MR_H2_UNREACHABLE ? "; is it running, and is the address right?" : "");
+    return failure == MR_H2_REFUSED ? MR_EXIT_REFUSED : MR_EXIT_UNREACHABLE;
 }
 
-int mr_ask_open(struct mr_ask *ask, const struct mr_cli *cli)
+int mr_ask_reconnect(struct mr_ask *ask)
 {
     struct mr_error error = {""};
+    mr_h2_client_close(ask->client);
+    ask->client = NULL;
+    ask->refusal.code = MR_REFUSAL_NONE;
+    const int failure =
+        mr_h2_client_open(&ask->client, &ask->operator_.endpoint, ask->timeout_ms, &error);
+    if (failure == MR_H2_OK) {
+        return MR_EXIT_OK;
+    }
+    ask->client = NULL;
+    return below_http(ask, failure, &error);
+}
+
+int mr_ask_run(const struct mr_cli *cli, int (*body)(struct mr_ask *ask, void *context),
+               void *context)
+{
+    struct mr_ask ask = {.cli = cli};
     uint64_t timeout_ms = 0;
-    memset(ask, 0, sizeof *ask);
-    ask->cli = cli;
     if (!mr_cli_number(cli, MR_CLI_TIMEOUT_MS, 1, 3600000, &timeout_ms)) {
         return MR_EXIT_USAGE;
     }
-    ask->timeout_ms = (unsigned)timeout_ms;
-    const int bad = mr_operator_init(&ask->operator_, cli);
-    if (bad != MR_EXIT_OK) {
-        return bad;
+    ask.timeout_ms = (unsigned)timeout_ms;
+    int code = mr_operator_init(&ask.operator_, cli);
+    if (code != MR_EXIT_OK) {
+        return code;
     }
-    const int failure =
-        mr_h2_client_open(&ask->client, &ask->operator_.endpoint, ask->timeout_ms, &error);
-    return failure == MR_H2_OK ? MR_EXIT_OK : below_http(ask, failure, &error);
-}
-
-void mr_ask_close(struct mr_ask *ask)
-{
-    mr_h2_client_close(ask->client);
+    code = mr_ask_reconnect(&ask);
+    if (code == MR_EXIT_OK) {
+        code = body(&ask, context);
+    } else {
+        mr_cli_fail(cli, code, "%s", ask.error.text);
+    }
+    mr_h2_client_close(ask.client);
+    return code;
 }
 
 /* An answer that is no 2xx: the hub's own words where it sent some. */
-static int refused(const struct mr_ask *ask, const char *method, const char *path,
+static int refused(struct mr_ask *ask, const char *method, const char *path,
                    const struct mr_h2_response *response)
 {
-    struct mr_refusal refusal;
-    if (mr_refusal_decode(&refusal, (const char *)response->body, response->length, NULL) == 0) {
-        return mr_cli_fail(ask->cli, MR_EXIT_REFUSED, "the hub refused: %s (%s)", refusal.text,
-                           refusal.name);
+    const char *body = response->body ? (const char *)response->body : "";
+    if (mr_refusal_decode(&ask->refusal, body, response->length, NULL) == 0) {
+        mr_error_set(&ask->error, "the hub refused: %s (%s)", ask->refusal.text, ask->refusal.name);
+    } else {
+        ask->refusal.code = MR_REFUSAL_NONE;
+        mr_error_set(&ask->error, "the hub answered %s %s with status %d", method, path,
+                     response->status);
     }
-    return mr_cli_fail(ask->cli, MR_EXIT_REFUSED, "the hub answered %s %s with status %d", method,
-                       path, response->status);
+    return MR_EXIT_REFUSED;
 }
 
 static json_t *answer_of(const struct mr_h2_response *response)
@@ -60,29 +75,54 @@ static json_t *answer_of(const struct mr_h2_response *response)
     return json ? json : json_stringn(text, response->length);
 }
 
-int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_t *body,
-           unsigned wait_ms, json_t **answer)
+static int request(struct mr_ask *ask, const char *method, const char *path, const char *body,
+                   unsigned wait_ms, struct mr_h2_response *response)
 {
     struct mr_error error = {""};
+    ask->refusal.code = MR_REFUSAL_NONE;
+    const int failure = mr_h2_client_request(
+        ask->client, method, path, body ? "application/json" : NULL, body, body ? strlen(body) : 0,
+        ANSWER_BYTES_MAX, ask->timeout_ms + wait_ms, response, &error);
+    if (failure == MR_H2_OK) {
+        return MR_EXIT_OK;
+    }
+    mr_h2_client_close(ask->client);
+    ask->client = NULL; /* it is of no use any more */
+    return below_http(ask, failure, &error);
+}
+
+static int ask_once(struct mr_ask *ask, const char *method, const char *path, const json_t *body,
+                    unsigned wait_ms, json_t **answer)
+{
     struct mr_h2_response response = {0};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     *answer = NULL;
-    const int failure = mr_h2_client_request(
-        ask->client, method, path, text ? "application/json" : NULL, text, text ? strlen(text) : 0,
-        ANSWER_BYTES_MAX, ask->timeout_ms + wait_ms, &response, &error);
+    int code = request(ask, method, path, text, wait_ms, &response);
     free(text);
-    if (failure != MR_H2_OK) {
-        return below_http(ask, failure, &error);
+    if (code != MR_EXIT_OK) {
+        return code;
     }
-    int code = MR_EXIT_OK;
     if (response.status < 200 || response.status > 299) {
         code = refused(ask, method, path, &response);
     } else {
         *answer = answer_of(&response);
         if (!*answer) {
-            code = mr_cli_fail(ask->cli, MR_EXIT_FAILED, "the answer to %s is no text", path);
+            mr_error_set(&ask->error, "the hub's answer to %s %s is no text", method, path);
+            code = MR_EXIT_FAILED;
         }
     }
     mr_h2_response_fini(&response);
     return code;
+}
+
+int mr_ask_quietly(struct mr_ask *ask, const char *path, unsigned wait_ms, json_t **answer)
+{
+    return ask_once(ask, "GET", path, NULL, wait_ms, answer);
+}
+
+int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_t *body,
+           unsigned wait_ms, json_t **answer)
+{
+    const int code = ask_once(ask, method, path, body, wait_ms, answer);
+    return code == MR_EXIT_OK ? code : mr_cli_fail(ask->cli, code, "%s", ask->error.text);
 }

@@ -1,6 +1,7 @@
 /* cli.h - the operator's command: its tables, a parsed command line, and how it prints.
  *
- * Three tables say all of it: commands.def, cli_options.def, exit_codes.def. One thread. */
+ * Three tables say all of it: commands.def, cli_options.def, exit_codes.def. Calls run one way:
+ * main, the commands' bodies, a connection (ask), parsing, printing, the tables. One thread. */
 #ifndef MR_CLI_CLI_H
 #define MR_CLI_CLI_H
 
@@ -30,20 +31,17 @@ struct mr_cli_option {
     const char *text;
 };
 
-struct mr_cli;
-
 struct mr_cli_command {
-    const char *words;              /* "round open" */
-    const char *argument;           /* "" or the name of its one argument */
-    int (*run)(struct mr_cli *cli); /* returns enum mr_exit */
+    const char *words;    /* "round open" */
+    const char *argument; /* "", the name of its one argument, or "[NAME]": it may be left out */
     const char *text;
-    const char *options; /* names separated by blanks; @hub: the connection's */
+    const char *options; /* names separated by blanks; @hub, @task: as in commands.def */
 };
 
 /* A command line that has been understood. Strings are borrowed from argv. */
 struct mr_cli {
     const struct mr_cli_command *command;
-    const char *argument;                    /* NULL where the command has none */
+    const char *argument;                    /* NULL: none was given */
     const char *values[MR_CLI_OPTION_COUNT]; /* as given, "" for a flag, else default or NULL */
     const char *hosts[MR_CLI_HOSTS_MAX];     /* every --host */
     unsigned host_count;
@@ -70,20 +68,30 @@ bool mr_cli_number(const struct mr_cli *cli, enum mr_cli_option_id option, uint6
 int mr_cli_fail(const struct mr_cli *cli, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prints a JSON value: as it is under --json, else as aligned text (objects as "name  value" lines,
- * lists of objects as tables). Control characters of the value never reach the terminal. */
+/* Prints a JSON value: as it is, on one line, under --json; else as aligned text (objects as
+ * "name  value" lines, lists of objects as tables). Control characters of the value never reach the
+ * terminal. */
 void mr_cli_print(const struct mr_cli *cli, const json_t *value);
+
+/* The text as a JSON string. A path or a message may hold bytes that are no UTF-8, which JSON
+ * cannot hold: then each byte beyond ASCII becomes '?'. */
+json_t *mr_cli_string(const char *text);
 
 /* Help of the command, or of all when NULL. */
 void mr_cli_usage(FILE *out, const struct mr_cli_command *command);
 
-/* The commands' bodies; each in the file of its name. */
+/* The commands' bodies; each returns enum mr_exit. */
 int mr_command_status(struct mr_cli *cli);
 int mr_command_metrics(struct mr_cli *cli);
+int mr_command_task_list(struct mr_cli *cli);
+int mr_command_task_show(struct mr_cli *cli);
 int mr_command_round_list(struct mr_cli *cli);
 int mr_command_round_show(struct mr_cli *cli);
 int mr_command_round_open(struct mr_cli *cli);
+int mr_command_round_watch(struct mr_cli *cli);
 int mr_command_config_check(struct mr_cli *cli);
+int mr_command_config_show(struct mr_cli *cli);
+int mr_command_config_explain(struct mr_cli *cli);
 int mr_command_config_init(struct mr_cli *cli);
 int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);

@@ -13,9 +13,10 @@ int mr_command_config_check(struct mr_cli *cli)
     const struct mr_config_upload *upload = &config->upload;
     const uint64_t memory =
         (uint64_t)upload->workers * upload->slots_per_worker * upload->share_bytes_max;
-    json_t *found = json_pack("{s:s, s:b, s:i, s:i, s:i, s:I}", "file", cli->argument, "valid", 1,
-                              "hub", (int)config->identity.index, "tasks", (int)config->tasks_count,
-                              "hubs", (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
+    json_t *found =
+        json_pack("{s:o, s:b, s:i, s:i, s:i, s:I}", "file", mr_cli_string(cli->argument), "valid",
+                  1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
+                  (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
     mr_cli_print(cli, found);
     json_decref(found);
     mr_hub_config_free(config);
@@ -28,8 +29,8 @@ int mr_command_config_init(struct mr_cli *cli)
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_DIR] || !cli->values[MR_CLI_MODEL]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
-                           "--dir and --model are needed: where to write, and "
-                           "the first model");
+                           "--dir and --model are needed: the folder to write to, and the file "
+                           "of the first model");
     }
     if (!mr_cli_number(cli, MR_CLI_HUBS, 2, MR_FEDERATION_HUBS_MAX, &hubs) ||
         !mr_cli_number(cli, MR_CLI_DEVICES, 2, 1000, &devices) ||
@@ -47,9 +48,9 @@ int mr_command_config_init(struct mr_cli *cli)
     if (mr_federation_write(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *made = json_pack("{s:s, s:i, s:i, s:s}", "dir", plan.dir, "hubs", (int)hubs, "devices",
-                             (int)devices, "next",
-                             "millrace-hub --config hub-0.yaml, … hub-1.yaml; "
+    json_t *made = json_pack("{s:o, s:i, s:i, s:s}", "dir", mr_cli_string(plan.dir), "hubs",
+                             (int)hubs, "devices", (int)devices, "next",
+                             "start each hub with millrace-hub --config hub-N.yaml, then ask it: "
                              "millrace status --config operator.json");
     mr_cli_print(cli, made);
     json_decref(made);

@@ -1,9 +1,6 @@
 /* doctor.c - asks every question of the table and prints the findings. */
 #include "appliance/cli/doctor.h"
 
-#include <stdarg.h>
-#include <string.h>
-
 static const struct {
     const char *name;
     mr_doctor_fn ask;
@@ -28,17 +25,6 @@ static const struct {
 static const char *const level_names[] = {"ok", "warn", "missing"};
 static const char *const level_colours[] = {"\033[32m", "\033[33m", "\033[31m"};
 
-void mr_finding_set(struct mr_finding *finding, enum mr_finding_level level, const char *remedy,
-                    const char *format, ...)
-{
-    va_list arguments;
-    finding->level = level;
-    va_start(arguments, format);
-    vsnprintf(finding->detail, sizeof finding->detail, format, arguments);
-    va_end(arguments);
-    snprintf(finding->remedy, sizeof finding->remedy, "%s", remedy ? remedy : "");
-}
-
 static void print_finding(const struct mr_cli *cli, const char *name,
                           const struct mr_finding *finding)
 {
@@ -62,9 +48,10 @@ int mr_command_doctor(struct mr_cli *cli)
             print_finding(cli, questions[i].name, &finding);
             fflush(cli->out);
         }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", questions[i].name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "name", questions[i].name,
                                               "level", level_names[finding.level], "detail",
-                                              finding.detail, "remedy", finding.remedy));
+                                              mr_cli_string(finding.detail), "remedy",
+                                              mr_cli_string(finding.remedy)));
     }
     json_t *all =
         json_pack("{s:o, s:i, s:i, s:i}", "checks", list, "ok", (int)counts[MR_FINDING_OK], "warn",

@@ -16,6 +16,7 @@ struct mr_finding {
     char remedy[320]; /* "" where nothing is to be done */
 };
 
+/* doctor_finding.c */
 /* Fills the texts; `remedy` may be NULL. */
 void mr_finding_set(struct mr_finding *finding, enum mr_finding_level level, const char *remedy,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -14,9 +14,11 @@ void mr_doctor_tls(struct mr_finding *finding, const char *dir)
     const bool good = aead && signature;
     EVP_CIPHER_free(aead);
     EVP_PKEY_CTX_free(signature);
-    mr_finding_set(finding, good ? MR_FINDING_OK : MR_FINDING_MISSING,
-                   good ? NULL : "use an OpenSSL provider with AES-128-GCM and Ed25519", "%s",
-                   OpenSSL_version(OPENSSL_VERSION));
+    mr_finding_set(
+        finding, good ? MR_FINDING_OK : MR_FINDING_MISSING,
+        good ? NULL
+             : "install OpenSSL 3 with its default provider: AES-128-GCM and Ed25519 are needed",
+        "%s", OpenSSL_version(OPENSSL_VERSION));
 }
 
 /* The very opener a worker would take. */
@@ -26,8 +28,10 @@ void mr_doctor_opener(struct mr_finding *finding, const char *dir)
     struct mr_error error = {""};
     struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, &error);
     if (!opener) {
-        mr_finding_set(finding, MR_FINDING_MISSING, "uploads cannot be opened without", "%s",
-                       error.text);
+        mr_finding_set(finding, MR_FINDING_MISSING,
+                       "no upload can be opened: build Millrace with libipsec-mb-dev, or with an "
+                       "OpenSSL that has AES-128-GCM",
+                       "%s", error.text);
         return;
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "%s: %s", mr_opener_name(opener),

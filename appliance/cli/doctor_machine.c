@@ -68,9 +68,10 @@ void mr_doctor_hugepages(struct mr_finding *finding, const char *dir)
     const long long total = mr_doctor_number("/proc/meminfo", "HugePages_Total:", 10);
     const long long kib = mr_doctor_number("/proc/meminfo", "Hugepagesize:", 10);
     if (total <= 0) {
-        mr_finding_set(finding, MR_FINDING_OK, NULL,
-                       "none reserved; only DPDK on a physical NIC wants them, staging uses "
-                       "transparent ones");
+        mr_finding_set(
+            finding, MR_FINDING_OK, NULL,
+            "none reserved; only DPDK on a physical NIC needs them, the upload memory uses "
+            "transparent ones");
         return;
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "%lld of %lld KiB", total, kib);
@@ -223,6 +224,6 @@ void mr_doctor_disk(struct mr_finding *finding, const char *dir)
     mr_finding_set(finding, median < SYNC_SLOW_MS ? MR_FINDING_OK : MR_FINDING_WARN,
                    median < SYNC_SLOW_MS ? NULL
                                          : "a slow disk delays every commit: use another for "
-                                           "data_dir, or a longer round.commit_interval_ms",
+                                           "data_dir, or a longer commit_interval_ms",
                    "%s: 64 KiB written and synced in %.2f ms", dir, median);
 }

@@ -26,10 +26,11 @@ void mr_doctor_io_uring(struct mr_finding *finding, const char *dir)
     struct mr_error error = {""};
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
     if (!source) {
-        mr_finding_set(finding, MR_FINDING_WARN,
-                       "uploads come by recvmmsg, slower; needs Linux 6.0, sysctl "
-                       "kernel.io_uring_disabled=0, and a container profile that allows io_uring",
-                       "%s", error.text);
+        mr_finding_set(
+            finding, MR_FINDING_WARN,
+            "uploads are received by recvmmsg, which is slower; io_uring needs Linux 6.0, "
+            "sysctl kernel.io_uring_disabled=0, and a container profile that allows it",
+            "%s", error.text);
         return;
     }
     source->ops->close(source);
@@ -48,8 +49,10 @@ void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir)
     struct mr_error error = {""};
     struct mr_packet_source *source = mr_packet_source_open(&config, why, &error);
     if (!source) {
-        mr_finding_set(finding, MR_FINDING_MISSING, "a hub needs to bind UDP ports", "%s",
-                       error.text);
+        mr_finding_set(finding, MR_FINDING_MISSING,
+                       "a hub must be able to bind UDP ports: see what forbids it here (seccomp, a "
+                       "container's profile)",
+                       "%s", error.text);
         return;
     }
     const uint32_t granted = source->receive_buffer_bytes;
@@ -82,8 +85,8 @@ void mr_doctor_gro(struct mr_finding *finding, const char *dir)
     const int failed = try_udp_option(UDP_GRO, 1);
     if (failed != 0) {
         mr_finding_set(finding, MR_FINDING_WARN,
-                       "needs Linux 5.0: each datagram costs a pass "
-                       "through the stack",
+                       "run Linux 5.0 or newer: without UDP_GRO every datagram passes through the "
+                       "kernel's network stack by itself",
                        "UDP_GRO: %s", strerror(failed));
         return;
     }
@@ -95,7 +98,8 @@ void mr_doctor_gso(struct mr_finding *finding, const char *dir)
     (void)dir;
     const int failed = try_udp_option(UDP_SEGMENT, 1400);
     if (failed != 0) {
-        mr_finding_set(finding, MR_FINDING_WARN, "needs Linux 4.18: only senders lose by it",
+        mr_finding_set(finding, MR_FINDING_WARN,
+                       "run Linux 4.18 or newer; only programs that send much lose by it",
                        "UDP_SEGMENT: %s", strerror(failed));
         return;
     }

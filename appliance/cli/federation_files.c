@@ -183,9 +183,9 @@ static int write_device(const struct mr_federation *plan, unsigned device, struc
     snprintf(certificate, sizeof certificate, "pki/%s.pem", stem);
     snprintf(key, sizeof key, "pki/%s.key", stem);
     return write_json(plan, name,
-                      json_pack("{s:{s:s, s:s, s:s}, s:o, s:s}", "device", "ca", "pki/ca.pem",
-                                "certificate", certificate, "key", key, "hubs", hubs, "data_dir",
-                                data),
+                      json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:s}", "task", "default", "device",
+                                "ca", "pki/ca.pem", "certificate", certificate, "key", key, "hubs",
+                                hubs, "data_dir", data),
                       error);
 }
 

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* What each command does, in the order of mr_cli_commands(). */
+static int (*const bodies[])(struct mr_cli *cli) = {
+#define MR_COMMAND(words, argument, body, text, options) body,
+#include "appliance/cli/commands.def"
+};
+
 static bool wants_colour(void)
 {
     const char *no = getenv("NO_COLOR");
@@ -24,7 +30,8 @@ int main(int argc, char **argv)
         if (cli.values[MR_CLI_HELP]) {
             mr_cli_usage(stdout, cli.command);
         } else {
-            code = cli.command->run(&cli);
+            size_t count;
+            code = bodies[cli.command - mr_cli_commands(&count)](&cli);
         }
     }
     if (fflush(stdout) != 0 && code == MR_EXIT_OK) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -43,7 +44,8 @@ static int take_hub(struct mr_operator *operator_, json_t *hubs, int64_t index,
             return 0;
         }
     }
-    return mr_error_set(error, "no hub with index %lld is listed", (long long)index);
+    return index < 0 ? mr_error_set(error, "lists no hub")
+                     : mr_error_set(error, "lists no hub with index %lld", (long long)index);
 }
 
 static int take_file(struct mr_operator *operator_, const char *path, int64_t index,
@@ -54,7 +56,8 @@ static int take_file(struct mr_operator *operator_, const char *path, int64_t in
     json_t *hubs;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (!root) {
-        return mr_error_set(error, "%s:%d: %s", path, why.line, why.text);
+        return why.line < 0 ? mr_error_set(error, "%s", why.text) /* names the file itself */
+                            : mr_error_set(error, "%s:%d: %s", path, why.line, why.text);
     }
     int bad = 0;
     if (json_unpack_ex(root, &why, JSON_STRICT, "{s:s, s:s, s:s, s:o}", "ca", &ca, "certificate",
@@ -111,8 +114,8 @@ static int take_options(struct mr_operator *operator_, const struct mr_cli *cli,
         }
         if (*paths[i].path == '\0') {
             return mr_cli_fail(cli, MR_EXIT_USAGE,
-                               "%s is missing: give it, or --config operator.json with all of "
-                               "hub, certificate and key",
+                               "%s is missing: give it, or name an operator.json with --config or "
+                               "in MILLRACE_CONFIG",
                                mr_cli_options()[paths[i].option].word);
         }
     }
@@ -125,8 +128,20 @@ static int take_options(struct mr_operator *operator_, const struct mr_cli *cli,
     }
     if (operator_->endpoint.port == 0) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
-                           "--hub is missing: give it, or --config "
-                           "operator.json");
+                           "--hub is missing: give it, or name an operator.json with --config or "
+                           "in MILLRACE_CONFIG");
+    }
+    return MR_EXIT_OK;
+}
+
+static int check_readable(const struct mr_operator *operator_, const struct mr_cli *cli)
+{
+    const char *const files[] = {operator_->ca, operator_->certificate, operator_->key};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (access(files[i], R_OK) != 0) {
+            return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", files[i],
+                               strerror(errno));
+        }
     }
     return MR_EXIT_OK;
 }
@@ -142,13 +157,17 @@ int mr_operator_init(struct mr_operator *operator_, const struct mr_cli *cli)
     }
     if (!file) {
         file = getenv("MILLRACE_CONFIG");
+        file = file && *file == '\0' ? NULL : file; /* empty is as good as unset */
     }
     /* An address of its own needs no entry in the file: only the certificate comes from there. */
     const bool pick = cli->values[MR_CLI_HUB_INDEX] && !cli->values[MR_CLI_HUB];
     if (file && take_file(operator_, file, pick ? (int64_t)index : -1, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
     }
-    const int bad = take_options(operator_, cli, index);
+    int bad = take_options(operator_, cli, index);
+    if (bad == MR_EXIT_OK) {
+        bad = check_readable(operator_, cli);
+    }
     operator_->endpoint.host = operator_->host;
     operator_->endpoint.ca_file = operator_->ca;
     operator_->endpoint.certificate_file = operator_->certificate;

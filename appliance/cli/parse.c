@@ -1,3 +1,4 @@
+/* parse.c - from argv to a struct mr_cli, by the tables. */
 #include "appliance/cli/cli.h"
 
 #include <stdarg.h>
@@ -13,12 +14,13 @@ static int usage_error(const struct mr_cli *cli, const char *format, ...)
 
 static int usage_error(const struct mr_cli *cli, const char *format, ...)
 {
+    char text[512];
     va_list arguments;
     va_start(arguments, format);
-    fputs("millrace: ", cli->err);
-    vfprintf(cli->err, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(cli->err, "\nmillrace: see `millrace %s%s--help`\n",
+    mr_cli_fail(cli, MR_EXIT_USAGE, "%s", text);
+    fprintf(cli->err, "millrace: see `millrace %s%s--help`\n",
             cli->command ? cli->command->words : "", cli->command ? " " : "");
     return MR_EXIT_USAGE;
 }
@@ -133,7 +135,7 @@ static int take_option(struct mr_cli *cli, int argc, char **argv, int *at)
     const struct mr_cli_option *row = &mr_cli_options()[option];
     if (!row->value) {
         cli->values[option] = "";
-        return equals == NULL ? MR_EXIT_OK : usage_error(cli, "%s takes no value", row->word);
+        return equals ? usage_error(cli, "%s takes no value", row->word) : MR_EXIT_OK;
     }
     if (equals) {
         return take_value(cli, option, equals + 1);
@@ -162,14 +164,25 @@ static int take_words(struct mr_cli *cli, int argc, char **argv)
     return MR_EXIT_OK;
 }
 
+/* "--help" and "--version" in the place of a command are commands. */
+static char *plain_word(char *word)
+{
+    if (strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0) {
+        return word + 2;
+    }
+    return strcmp(word, "-h") == 0 ? "help" : word;
+}
+
 int mr_cli_parse(struct mr_cli *cli, int argc, char **argv)
 {
-    char *help[] = {"help"};
     argc--;
     argv++;
-    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
-        argv = help;
-        argc = 1;
+    for (int i = 0; i < argc; i++) {
+        cli->json |=
+            strcmp(argv[i], "--json") == 0; /* errors of the command line come as JSON too */
+    }
+    if (argc > 0) {
+        argv[0] = plain_word(argv[0]);
     }
     const int used = find_command(cli, argc, argv);
     if (used == 0) {
@@ -185,8 +198,10 @@ int mr_cli_parse(struct mr_cli *cli, int argc, char **argv)
         }
     }
     cli->json = cli->values[MR_CLI_JSON];
-    if (*cli->command->argument != '\0' && !cli->argument && !cli->values[MR_CLI_HELP]) {
-        return usage_error(cli, "%s needs its %s", cli->command->words, cli->command->argument);
+    const char *argument = cli->command->argument;
+    const bool needed = *argument != '\0' && *argument != '[';
+    if (needed && !cli->argument && !cli->values[MR_CLI_HELP]) {
+        return usage_error(cli, "%s needs its %s", cli->command->words, argument);
     }
     return MR_EXIT_OK;
 }

@@ -10,8 +10,7 @@ int mr_command_pki_init(struct mr_cli *cli)
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_DIR]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
-                           "--dir is missing: the folder for keys and "
-                           "certificates");
+                           "--dir is missing: the folder for the keys and certificates");
     }
     if (!mr_cli_number(cli, MR_CLI_HUBS, 1, MR_PKI_HUBS_MAX, &hubs) ||
         !mr_cli_number(cli, MR_CLI_DEVICES, 0, MR_PKI_DEVICES_MAX, &devices) ||
@@ -33,8 +32,9 @@ int mr_command_pki_init(struct mr_cli *cli)
     if (mr_pki_init(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *made = json_pack("{s:s, s:I, s:I, s:I}", "dir", plan.dir, "hubs", (json_int_t)hubs,
-                             "devices", (json_int_t)devices, "operators", (json_int_t)operators);
+    json_t *made =
+        json_pack("{s:o, s:I, s:I, s:I}", "dir", mr_cli_string(plan.dir), "hubs", (json_int_t)hubs,
+                  "devices", (json_int_t)devices, "operators", (json_int_t)operators);
     mr_cli_print(cli, made);
     json_decref(made);
     return MR_EXIT_OK;
@@ -49,13 +49,15 @@ int mr_command_pki_revoke(struct mr_cli *cli)
     }
     if (strpbrk(cli->argument, "/")) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
-                           "%s: a name is wanted as in the folder, such as device-003",
+                           "NAME must be the name of a certificate in --dir, such as device-003, "
+                           "not '%s'",
                            cli->argument);
     }
     if (mr_pki_revoke(dir, cli->argument, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *done = json_pack("{s:s, s:s}", "revoked", cli->argument, "list", "revoked.pem");
+    json_t *done =
+        json_pack("{s:o, s:s}", "revoked", mr_cli_string(cli->argument), "list", "revoked.pem");
     mr_cli_print(cli, done);
     json_decref(done);
     return MR_EXIT_OK;

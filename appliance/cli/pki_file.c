@@ -31,8 +31,8 @@ static int write_new(const char *path, const void *data, size_t length, mode_t m
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0 && errno == EEXIST) {
         return mr_error_set(error,
-                            "%s is already there: take another folder, or force (this makes all "
-                            "certificates of the old CA useless)",
+                            "%s exists: take another folder, or --force, which makes all "
+                            "certificates of the old CA useless",
                             path);
     }
     if (fd < 0) {

@@ -6,11 +6,10 @@
 /* The options of a connection to a hub. */
 static const char hub_options[] = "--config --hub --hub-index --ca --cert --key --timeout-ms";
 
-#define MR_COMMAND(words_, argument_, run_, text_, options_)                                       \
+#define MR_COMMAND(words_, argument_, body_, text_, options_)                                      \
     {                                                                                              \
         .words = words_,                                                                           \
         .argument = argument_,                                                                     \
-        .run = run_,                                                                               \
         .text = text_,                                                                             \
         .options = options_,                                                                       \
     },
@@ -57,6 +56,8 @@ static bool has_word(const char *list, const char *word)
 bool mr_cli_takes(const struct mr_cli_command *command, enum mr_cli_option_id option)
 {
     const char *word = options[option].word;
+    const bool task = has_word(command->options, "@task");
+    const bool hub = task || has_word(command->options, "@hub");
     return option == MR_CLI_HELP || option == MR_CLI_JSON || has_word(command->options, word) ||
-           (has_word(command->options, "@hub") && has_word(hub_options, word));
+           (task && option == MR_CLI_TASK) || (hub && has_word(hub_options, word));
 }

@@ -30,7 +30,7 @@ typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
 #define MR_ROUTE_PROGRESS_BYTES 1024
 
 /* One row of the route table. `path` segments in braces match one segment each and become
- * parameters in order: "/v1/rounds/{round}/uploads/{upload}". */
+ * parameters in order: "/v1/tasks/{task}/rounds/{round}". */
 struct mr_route {
     const char *method;
     const char *path;

@@ -41,8 +41,10 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served, struct mr
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,
                                           .context = served};
-    const struct mr_helper_listener helper = {
-        .answer = mr_routes_answered, .refuse = mr_routes_refused, .context = served};
+    const struct mr_helper_listener helper = {.answer = mr_routes_answered,
+                                              .refuse = mr_routes_refused,
+                                              .changed = mr_routes_changed,
+                                              .context = served};
     const int failed = task->leads
                            ? mr_lead_driver_open(&served->lead, &context, &lead, error)
                            : mr_helper_driver_open(&served->helper, &context, &helper, error);

@@ -1,6 +1,6 @@
-/* dpdk_internal.h - the inside of dpdk.h: dpdk_port.c (set-up), dpdk_source.c (the packet path),
- * dpdk_exception.c (the way to the kernel), dpdk_gate.c (memif peers that go), dpdk_steer.c,
- * dpdk_metrics.c. */
+/* dpdk_internal.h - the inside of dpdk.h. From below: dpdk_pause.c, dpdk_pool.c and dpdk_steer.c;
+ * dpdk_exception.c (the way to the kernel) and dpdk_gate.c (memif peers that go); dpdk_port.c
+ * (set-up); beside it dpdk_source.c (the packet path) and dpdk_metrics.c. */
 #ifndef MR_INGEST_DPDK_INTERNAL_H
 #define MR_INGEST_DPDK_INTERNAL_H
 
@@ -51,12 +51,12 @@ struct mr_dpdk_port {
     char why[160];
 };
 
-/* Stops the workers' polling and starts it again, so that the port may be taken from under them.
- * Any thread but a worker's; one at a time. */
+/* dpdk_pause.c: stops the workers' polling and starts it again, so that the port may be taken from
+ * under them. Any thread but a worker's; one at a time. */
 void mr_dpdk_port_pause(struct mr_dpdk_port *port);
 void mr_dpdk_port_resume(struct mr_dpdk_port *port);
 
-/* Packet buffers for frames of the port, near the device `port_id`. */
+/* dpdk_pool.c: packet buffers for frames of the port, near the device `port_id`. */
 struct rte_mempool *mr_dpdk_pool(const struct mr_dpdk_port *port, const char *name,
                                  uint16_t port_id, unsigned count, struct mr_error *error);
 

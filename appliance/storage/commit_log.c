@@ -1,62 +1,100 @@
 #include "appliance/storage/commit_log.h"
 
+#include <endian.h>
+#include <isa-l/crc64.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define HEAD_BYTES 16
+#define CRC_BYTES  8
 
 struct mr_commit_log {
     const struct mr_disk *disk;
     uint64_t generation; /* of the newest write, or of what was read */
-    uint8_t *buffer;
-    size_t capacity;
+    uint8_t *buffer;     /* a file: head, content, checksum */
+    size_t capacity, length;
 };
 
+static const char magic[8] = "MRCOMMT3"; /* 2: without serials of certificates */
 static const char *const names[2] = {"commit-0", "commit-1"};
 
-/* Takes the file's generation if it is whole and newer than the one that is there. One that is
- * whole and cannot be taken (there is no memory) is an error: what it calls committed was told. */
-static int read_one(struct mr_commit_log *log, const char *name, struct mr_commit_read *newest,
-                    struct mr_error *error)
+static void le64_put(uint8_t *at, uint64_t v)
 {
-    struct mr_commit_read read;
-    uint8_t *bytes;
-    size_t length;
-    const int got = log->disk->read(log->disk->context, name, &bytes, &length, error);
-    if (got != 0) {
-        return got < 0 ? -1 : 0;
+    v = htole64(v);
+    memcpy(at, &v, sizeof v);
+}
+
+static uint64_t le64_get(const uint8_t *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+    return le64toh(v);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+int mr_commit_log_parse(const uint8_t *bytes, size_t length, uint64_t *generation,
+                        const uint8_t **content, size_t *content_length, struct mr_error *error)
+{
+    if (length < HEAD_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
+        return mr_error_set(error,
+                            "no commit state of this version (%.8s): end the round before you "
+                            "put another version in",
+                            magic);
     }
-    if (mr_commit_state_whole(bytes, length, error) != 0) {
-        free(bytes);
-        return 0;
+    if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
+        return mr_error_set(error, "the checksum does not hold: torn or damaged");
     }
-    if (mr_commit_state_parse(&read, bytes, length, error) != 0) {
-        free(bytes);
-        return mr_error_prefix(error, "%s", name);
-    }
-    read.bytes = bytes;
-    if (read.state.generation <= log->generation) {
-        mr_commit_read_fini(&read);
-        return 0;
-    }
-    mr_commit_read_fini(newest);
-    *newest = read;
-    log->generation = read.state.generation;
+    *generation = le64_get(bytes + 8);
+    *content = bytes + HEAD_BYTES;
+    *content_length = length - HEAD_BYTES - CRC_BYTES;
     return 0;
 }
 
-int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk,
-                       struct mr_commit_read *newest, struct mr_error *error)
+/* Takes the file's content if it is whole and newer than the one that is there. */
+static int read_one(struct mr_commit_log *log, const char *name, uint8_t **content, size_t *length,
+                    struct mr_error *error)
+{
+    uint8_t *bytes;
+    const uint8_t *inside;
+    uint64_t generation;
+    size_t file_length, inside_length;
+    const int got = log->disk->read(log->disk->context, name, &bytes, &file_length, error);
+    if (got != 0) {
+        return got < 0 ? -1 : 0;
+    }
+    if (mr_commit_log_parse(bytes, file_length, &generation, &inside, &inside_length, error) != 0 ||
+        generation <= log->generation) {
+        free(bytes);
+        return 0;
+    }
+    memmove(bytes, inside, inside_length);
+    free(*content);
+    *content = bytes;
+    *length = inside_length;
+    log->generation = generation;
+    return 0;
+}
+
+int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, uint8_t **content,
+                       size_t *length, struct mr_error *error)
 {
     struct mr_commit_log *log = calloc(1, sizeof *log);
-    *newest = (struct mr_commit_read){.bytes = NULL};
+    *content = NULL;
+    *length = 0;
     if (!log) {
         return mr_error_set(error, "out of memory");
     }
     log->disk = disk;
     /* The next write takes the place of the generation before the newest: the newest has to hold.
      */
-    if (read_one(log, names[0], newest, error) != 0 ||
-        read_one(log, names[1], newest, error) != 0 ||
+    if (read_one(log, names[0], content, length, error) != 0 ||
+        read_one(log, names[1], content, length, error) != 0 ||
         (log->generation && mr_disk_settle(disk, names[log->generation % 2], error) != 0)) {
-        mr_commit_read_fini(newest);
+        free(*content);
+        *content = NULL;
         free(log);
         return -1;
     }
@@ -72,27 +110,44 @@ void mr_commit_log_close(struct mr_commit_log *log)
     }
 }
 
-int mr_commit_log_write(struct mr_commit_log *log, const struct mr_commit_state *state,
-                        struct mr_error *error)
+/* --- writing --------------------------------------------------------------------------------- */
+
+uint8_t *mr_commit_log_reserve(struct mr_commit_log *log, size_t length, struct mr_error *error)
 {
-    const size_t length = mr_commit_state_bytes(state);
-    const struct mr_disk *disk = log->disk;
-    struct mr_commit_state numbered = *state;
-    if (length > log->capacity) {
+    const size_t needed = HEAD_BYTES + length + CRC_BYTES;
+    log->length = 0;
+    if (needed > log->capacity) {
         free(log->buffer);
-        log->buffer = malloc(length);
-        log->capacity = log->buffer ? length : 0;
+        log->buffer = malloc(needed);
+        log->capacity = log->buffer ? needed : 0;
         if (!log->buffer) {
-            return mr_error_set(error, "commit log: out of memory for %zu bytes", length);
+            mr_error_set(error, "commit log: out of memory for %zu bytes", needed);
+            return NULL;
         }
     }
-    numbered.generation = log->generation + 1;
-    const char *name = names[numbered.generation % 2];
-    mr_commit_state_encode(log->buffer, &numbered);
-    if (disk->write(disk->context, name, log->buffer, length, error) != 0 ||
+    log->length = needed;
+    return log->buffer + HEAD_BYTES;
+}
+
+int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error)
+{
+    const struct mr_disk *disk = log->disk;
+    const uint64_t generation = log->generation + 1;
+    const char *name = names[generation % 2];
+    MR_ASSERT(log->length > 0);
+    memcpy(log->buffer, magic, sizeof magic);
+    le64_put(log->buffer + 8, generation);
+    const size_t summed = log->length - CRC_BYTES;
+    le64_put(log->buffer + summed, crc64_ecma_refl(0, log->buffer, summed));
+    if (disk->write(disk->context, name, log->buffer, log->length, error) != 0 ||
         disk->sync(disk->context, name, error) != 0) {
         return -1;
     }
-    log->generation = numbered.generation;
+    log->generation = generation;
     return 0;
+}
+
+uint64_t mr_commit_log_generation(const struct mr_commit_log *log)
+{
+    return log->generation;
 }

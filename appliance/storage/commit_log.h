@@ -1,23 +1,37 @@
-/* commit_log.h - the lead's commit log on a disk: two files, commit-0 and commit-1, written in
- * turn, so that a torn write leaves the generation before whole. One thread at a time. */
+/* commit_log.h - a log that keeps only its newest entry: bytes of its owner, replaced whole.
+ *
+ * Two files, commit-0 and commit-1, are written in turn, so that a torn write leaves the generation
+ * before whole. A file, little-endian: "MRCOMMT3" | generation u64 | content | CRC-64/XZ (ECMA-182,
+ * reflected) of all that. The first eight bytes change with the content's layout as well. One
+ * thread at a time. */
 #ifndef MR_STORAGE_COMMIT_LOG_H
 #define MR_STORAGE_COMMIT_LOG_H
 
-#include "appliance/round/lead/commit_state.h"
 #include "appliance/storage/disk.h"
 
 struct mr_commit_log;
 
-/* Reads the newest generation that is whole into *newest. 0; 1 if there is none (with a text if
- * there is a file, but not a whole one of this version); -1 on a disk that cannot be read, or
- * without memory. What was read may never have been synced: whoever goes on from it writes it anew
- * first. mr_commit_read_fini is owed for 0. */
-int mr_commit_log_open(struct mr_commit_log **log, const struct mr_disk *disk,
-                       struct mr_commit_read *newest, struct mr_error *error);
+/* Reads the newest generation that is whole; *content is malloc'd and the caller's. 0; 1 if there
+ * is none (with a text if there is a file, but not a whole one of this version); -1 on a disk that
+ * cannot be read, or without memory. *content is NULL unless it returns 0. What was read may never
+ * have been synced: whoever goes on from it writes it anew first. */
+int mr_commit_log_open(struct mr_commit_log **log, const struct mr_disk *disk, uint8_t **content,
+                       size_t *length, struct mr_error *error);
 void mr_commit_log_close(struct mr_commit_log *log); /* NULL allowed */
 
-/* Writes the next generation and syncs it. -1: nothing may be called committed any more. */
-int mr_commit_log_write(struct mr_commit_log *log, const struct mr_commit_state *state,
-                        struct mr_error *error);
+/* Where the next generation's content is to be put, without a copy; the log's own, until the next
+ * call. NULL with an error: out of memory. */
+uint8_t *mr_commit_log_reserve(struct mr_commit_log *log, size_t length, struct mr_error *error);
+/* Writes what was put there as the next generation, and syncs it. -1: nothing may be called
+ * committed any more. */
+int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error);
+
+/* Of the newest write, or of what was read; 0: none. */
+uint64_t mr_commit_log_generation(const struct mr_commit_log *log);
+
+/* One file's bytes. 0, with the content inside them; -1 with a text: torn, damaged, or of another
+ * version. */
+int mr_commit_log_parse(const uint8_t *bytes, size_t length, uint64_t *generation,
+                        const uint8_t **content, size_t *content_length, struct mr_error *error);
 
 #endif

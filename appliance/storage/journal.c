@@ -15,8 +15,8 @@ struct mr_journal {
     uint8_t private_key[32];
     uint64_t generation; /* of the newest file */
     uint64_t units;      /* in it, as this process wrote them; 0: it must not append */
-    uint8_t head[JOURNAL_HEAD_BYTES];
-    uint8_t key[JOURNAL_KEY_BYTES];
+    uint8_t head[MR_JOURNAL_HEAD_BYTES];
+    uint8_t key[MR_JOURNAL_KEY_BYTES];
     bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
@@ -27,12 +27,22 @@ static const char *const names[2] = {"journal-0", "journal-1"};
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static int parse_units(struct mr_journal_read *read, const uint8_t *head, uint8_t *at, size_t left,
-                       const uint8_t *key, struct mr_error *error)
+void mr_journal_content_fini(struct mr_journal_content *content)
+{
+    if (content->bytes) {
+        OPENSSL_cleanse(content->bytes, content->length);
+    }
+    free(content->bytes);
+    *content = (struct mr_journal_content){.bytes = NULL};
+}
+
+/* The units at `at`, opened in place: the records are moved together behind the snapshot. */
+static int parse_units(struct mr_journal_content *content, const uint8_t *head, uint8_t *at,
+                       size_t left, const uint8_t *key, struct mr_error *error)
 {
     const uint8_t *plain;
     size_t length;
-    int result = journal_unseal(at, left, key, head, 0, &plain, &length);
+    int result = mr_journal_unseal(at, left, key, head, 0, &plain, &length);
     if (result > 0) {
         mr_error_set(error, "the snapshot is torn, damaged, or sealed under another key");
         return 1;
@@ -40,34 +50,32 @@ static int parse_units(struct mr_journal_read *read, const uint8_t *head, uint8_
     if (result < 0) {
         return mr_error_set(error, "the journal's snapshot: OpenSSL could not open");
     }
-    if (mr_journal_state_parse(read, plain, length, error) != 0) {
-        return -1;
-    }
-    for (uint64_t number = 1; left > length + JOURNAL_UNIT_EXTRA; number++) {
-        at += length + JOURNAL_UNIT_EXTRA;
-        left -= length + JOURNAL_UNIT_EXTRA;
-        result = journal_unseal(at, left, key, head, number, &plain, &length);
+    content->snapshot = plain;
+    content->snapshot_bytes = length;
+    uint8_t *records = at + length + MR_JOURNAL_UNIT_EXTRA;
+    content->records = records;
+    for (uint64_t number = 1; left > length + MR_JOURNAL_UNIT_EXTRA; number++) {
+        at += length + MR_JOURNAL_UNIT_EXTRA;
+        left -= length + MR_JOURNAL_UNIT_EXTRA;
+        result = mr_journal_unseal(at, left, key, head, number, &plain, &length);
         if (result > 0) {
             return 0; /* the write that the crash cut off: nobody was answered for it */
         }
         if (result < 0) {
-            mr_error_set(error, "the journal's records: OpenSSL could not open");
-        } else {
-            result = mr_journal_records_parse(read, plain, length, error);
+            return mr_error_set(error, "the journal's records: OpenSSL could not open");
         }
-        if (result != 0) {
-            mr_journal_read_fini(read);
-            return -1;
-        }
+        memmove(records + content->records_bytes, plain, length);
+        content->records_bytes += length;
     }
     return 0;
 }
 
-int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t *bytes,
+int mr_journal_parse(struct mr_journal_content *content, uint64_t *generation, uint8_t *bytes,
                      size_t length, const uint8_t private_key[32], struct mr_error *error)
 {
-    uint8_t key[JOURNAL_KEY_BYTES];
-    if (length < JOURNAL_HEAD_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
+    uint8_t key[MR_JOURNAL_KEY_BYTES];
+    *content = (struct mr_journal_content){.bytes = NULL};
+    if (length < MR_JOURNAL_HEAD_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
         mr_error_set(error,
                      "no journal of this version (%.8s): end the round before you put "
                      "another version in",
@@ -75,21 +83,20 @@ int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t
         return 1;
     }
     *generation = mr_be64_get(bytes + 8);
-    if (journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES) != 0) {
+    if (mr_journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES) != 0) {
         return mr_error_set(error, "the journal's key could not be derived");
     }
-    const int result = parse_units(read, bytes, bytes + JOURNAL_HEAD_BYTES,
-                                   length - JOURNAL_HEAD_BYTES, key, error);
+    const int result = parse_units(content, bytes, bytes + MR_JOURNAL_HEAD_BYTES,
+                                   length - MR_JOURNAL_HEAD_BYTES, key, error);
     OPENSSL_cleanse(key, sizeof key);
     return result;
 }
 
-/* Takes the file if it is whole and newer than the one that is there. One that is whole and cannot
- * be taken (there is no memory) is an error: what it says was answered. */
-static int read_one(struct mr_journal *journal, const char *name, struct mr_journal_read *newest,
+/* Takes the file if it is whole and newer than the one that is there. */
+static int read_one(struct mr_journal *journal, const char *name, struct mr_journal_content *newest,
                     struct mr_error *error)
 {
-    struct mr_journal_read read;
+    struct mr_journal_content content;
     uint64_t generation = 0;
     uint8_t *bytes;
     size_t length;
@@ -98,40 +105,35 @@ static int read_one(struct mr_journal *journal, const char *name, struct mr_jour
         return got < 0 ? -1 : 0;
     }
     const int parsed =
-        mr_journal_parse(&read, &generation, bytes, length, journal->private_key, error);
-    OPENSSL_cleanse(bytes, length);
-    free(bytes);
-    if (parsed != 0) {
+        mr_journal_parse(&content, &generation, bytes, length, journal->private_key, error);
+    content.bytes = bytes;
+    content.length = length;
+    if (parsed != 0 || generation <= journal->generation) {
+        mr_journal_content_fini(&content);
         return parsed < 0 ? mr_error_prefix(error, "%s", name) : 0;
     }
-    if (generation <= journal->generation) {
-        mr_journal_read_fini(&read);
-        return 0;
-    }
-    mr_journal_read_fini(newest);
-    *newest = read;
-    newest->state.terms = &newest->terms;
+    mr_journal_content_fini(newest);
+    *newest = content;
     journal->generation = generation;
     return 0;
 }
 
 int mr_journal_open(struct mr_journal **out, const struct mr_disk *disk,
-                    const uint8_t private_key[32], struct mr_journal_read *newest,
+                    const uint8_t private_key[32], struct mr_journal_content *newest,
                     struct mr_error *error)
 {
     struct mr_journal *journal = mr_secret_new(sizeof *journal);
-    *newest = (struct mr_journal_read){.entries = NULL};
+    *newest = (struct mr_journal_content){.bytes = NULL};
     if (!journal) {
         return mr_error_set(error, "out of memory");
     }
     journal->disk = disk;
     memcpy(journal->private_key, private_key, sizeof journal->private_key);
+    /* A save wipes the file before the newest: the newest has to hold. */
     if (read_one(journal, names[0], newest, error) != 0 ||
         read_one(journal, names[1], newest, error) != 0 ||
-        (journal
-             ->generation && /* a save wipes the file before the newest: the newest has to hold */
-         mr_disk_settle(disk, names[journal->generation % 2], error) != 0)) {
-        mr_journal_read_fini(newest);
+        (journal->generation && mr_disk_settle(disk, names[journal->generation % 2], error) != 0)) {
+        mr_journal_content_fini(newest);
         mr_journal_close(journal);
         return -1;
     }
@@ -152,15 +154,15 @@ static int put_unit(struct mr_journal *journal, bool whole, const uint8_t *plain
 {
     const struct mr_disk *disk = journal->disk;
     const char *name = names[journal->generation % 2];
-    const size_t head = whole ? JOURNAL_HEAD_BYTES : 0;
-    const size_t bytes = head + length + JOURNAL_UNIT_EXTRA;
+    const size_t head = whole ? MR_JOURNAL_HEAD_BYTES : 0;
+    const size_t bytes = head + length + MR_JOURNAL_UNIT_EXTRA;
     uint8_t *sealed = malloc(bytes);
     if (!sealed) {
         return mr_error_set(error, "journal: out of memory for %zu bytes", bytes);
     }
     memcpy(sealed, journal->head, head);
     int result =
-        journal_seal(sealed + head, journal->key, journal->head, journal->units, plain, length);
+        mr_journal_seal(sealed + head, journal->key, journal->head, journal->units, plain, length);
     if (result != 0) {
         mr_error_set(error, "journal: OpenSSL could not seal");
     } else {
@@ -184,7 +186,8 @@ int mr_journal_save(struct mr_journal *journal, const uint8_t salt[MR_JOURNAL_SA
     memcpy(journal->head, magic, sizeof magic);
     mr_be64_put(journal->head + 8, journal->generation);
     memcpy(journal->head + SALT_AT, salt, MR_JOURNAL_SALT_BYTES);
-    if (journal_key_derive(journal->key, journal->private_key, salt, MR_JOURNAL_SALT_BYTES) != 0) {
+    if (mr_journal_key_derive(journal->key, journal->private_key, salt, MR_JOURNAL_SALT_BYTES) !=
+        0) {
         return mr_error_set(error, "the journal's key could not be derived");
     }
     const char *name = names[journal->generation % 2];

@@ -1,5 +1,6 @@
-/* journal.h - a helper's journal on a disk: sealed under a key that comes from the hub's signing
- * key, so that the disk alone tells nothing. docs/decisions/0016-journal.md.
+/* journal.h - a journal of secret bytes on a disk: a snapshot and the records behind it, sealed
+ * under a key that comes from the hub's signing key, so that the disk alone tells nothing. What the
+ * bytes say is their owner's. docs/decisions/0016-journal.md.
  *
  * Two files, journal-0 and journal-1. A file: "MRJOURN2" | generation be64 | salt 32 | units. A
  * unit: length of the plain bytes be64 | AES-256-GCM of them | tag 16. Key = HKDF-SHA256(signing
@@ -13,18 +14,26 @@
 #define MR_STORAGE_JOURNAL_H
 
 #include "appliance/storage/disk.h"
-#include "appliance/round/helper/journal_state.h"
 
 #define MR_JOURNAL_SALT_BYTES 32
 
 struct mr_journal;
 
+/* What a journal holds, in the clear: whoever reads it owes _fini, which wipes. */
+struct mr_journal_content {
+    uint8_t *bytes; /* malloc'd; NULL: the caller's, and only pointed into */
+    size_t length;
+    const uint8_t *snapshot, *records; /* inside; the records of all units, one after the other */
+    size_t snapshot_bytes, records_bytes;
+};
+void mr_journal_content_fini(struct mr_journal_content *content);
+
 /* Reads the newest whole journal into *newest. 0; 1 if there is none (with a text if there is a
  * file, but not a whole one of this hub); -1 on a disk that cannot be read, or without memory. What
  * was read may never have been synced: whoever goes on from it saves it anew first.
- * mr_journal_read_fini is owed for 0. */
+ * mr_journal_content_fini is owed for 0. */
 int mr_journal_open(struct mr_journal **journal, const struct mr_disk *disk,
-                    const uint8_t private_key[32], struct mr_journal_read *newest,
+                    const uint8_t private_key[32], struct mr_journal_content *newest,
                     struct mr_error *error);
 void mr_journal_close(
     struct mr_journal *journal); /* wipes the memory, not the disk; NULL allowed */
@@ -38,10 +47,9 @@ int mr_journal_append(struct mr_journal *journal, const uint8_t *records, size_t
 /* Overwrites and removes everything. */
 int mr_journal_wipe(struct mr_journal *journal, struct mr_error *error);
 
-/* One file's bytes: *generation and *read are filled. A torn last unit is left out. 0; 1 if not
- * even the snapshot is whole; -1 if its content makes no sense, or without memory; both with a
- * text. The bytes are changed (opened in place). */
-int mr_journal_parse(struct mr_journal_read *read, uint64_t *generation, uint8_t *bytes,
+/* One file's bytes, opened in place: *generation and *content are filled. A torn last unit is left
+ * out. 0; 1 if not even the snapshot is whole; -1 if OpenSSL fails; both with a text. */
+int mr_journal_parse(struct mr_journal_content *content, uint64_t *generation, uint8_t *bytes,
                      size_t length, const uint8_t private_key[32], struct mr_error *error);
 
 #endif

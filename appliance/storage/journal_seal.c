@@ -13,8 +13,8 @@
 #define TAG_BYTES  16
 #define STEP_BYTES ((size_t)1 << 30) /* OpenSSL counts in int */
 
-int journal_key_derive(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t private_key[32],
-                       const uint8_t *salt, size_t salt_bytes)
+int mr_journal_key_derive(uint8_t key[MR_JOURNAL_KEY_BYTES], const uint8_t private_key[32],
+                          const uint8_t *salt, size_t salt_bytes)
 {
     char digest[] = "SHA256", info[] = "millrace journal";
     OSSL_PARAM params[] = {
@@ -26,7 +26,7 @@ int journal_key_derive(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t private_key
     };
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-    const bool good = context && EVP_KDF_derive(context, key, JOURNAL_KEY_BYTES, params) == 1;
+    const bool good = context && EVP_KDF_derive(context, key, MR_JOURNAL_KEY_BYTES, params) == 1;
     EVP_KDF_CTX_free(context);
     EVP_KDF_free(kdf);
     return good ? 0 : -1;
@@ -41,7 +41,7 @@ static EVP_CIPHER_CTX *begin(const uint8_t *key, const uint8_t *head, uint64_t n
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     mr_be64_put(nonce + 4, number);
     if (context && EVP_CipherInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce, seal) == 1 &&
-        EVP_CipherUpdate(context, NULL, &used, head, JOURNAL_HEAD_BYTES) == 1 &&
+        EVP_CipherUpdate(context, NULL, &used, head, MR_JOURNAL_HEAD_BYTES) == 1 &&
         EVP_CipherUpdate(context, NULL, &used, length8, 8) == 1) {
         return context;
     }
@@ -62,9 +62,9 @@ static bool run(EVP_CIPHER_CTX *context, uint8_t *out, const uint8_t *in, size_t
     return true;
 }
 
-int journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
-                 const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
-                 size_t length)
+int mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+                    const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
+                    const uint8_t *plain, size_t length)
 {
     int used;
     mr_be64_put(out, length);
@@ -77,13 +77,13 @@ int journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
     return good ? 0 : -1;
 }
 
-int journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
-                   const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t **plain,
-                   size_t *length)
+int mr_journal_unseal(uint8_t *at, size_t left, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+                      const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
+                      const uint8_t **plain, size_t *length)
 {
     uint8_t last[TAG_BYTES];
     int used;
-    if (left < JOURNAL_UNIT_EXTRA || mr_be64_get(at) > left - JOURNAL_UNIT_EXTRA) {
+    if (left < MR_JOURNAL_UNIT_EXTRA || mr_be64_get(at) > left - MR_JOURNAL_UNIT_EXTRA) {
         return 1;
     }
     *length = (size_t)mr_be64_get(at);

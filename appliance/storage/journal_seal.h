@@ -5,21 +5,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_KEY_BYTES  32
-#define JOURNAL_HEAD_BYTES 48 /* of a file: all of it is authenticated with every unit */
-#define JOURNAL_UNIT_EXTRA (8 + 16)
+#define MR_JOURNAL_KEY_BYTES  32
+#define MR_JOURNAL_HEAD_BYTES 48 /* of a file: all of it is authenticated with every unit */
+#define MR_JOURNAL_UNIT_EXTRA (8 + 16)
 
 /* The key of the file with that salt. 0, or -1 when OpenSSL fails. */
-int journal_key_derive(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t private_key[32],
-                       const uint8_t *salt, size_t salt_bytes);
-/* Writes length + JOURNAL_UNIT_EXTRA bytes. 0, or -1 when OpenSSL fails. */
-int journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
-                 const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
-                 size_t length);
-/* Opens the unit at `at` in place, which has JOURNAL_UNIT_EXTRA more bytes than *plain, which
+int mr_journal_key_derive(uint8_t key[MR_JOURNAL_KEY_BYTES], const uint8_t private_key[32],
+                          const uint8_t *salt, size_t salt_bytes);
+/* Writes length + MR_JOURNAL_UNIT_EXTRA bytes. 0, or -1 when OpenSSL fails. */
+int mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+                    const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
+                    const uint8_t *plain, size_t length);
+/* Opens the unit at `at` in place, which has MR_JOURNAL_UNIT_EXTRA more bytes than *plain, which
  * points into it. 0; 1 if it is cut off or its seal does not hold; -1 when OpenSSL fails. */
-int journal_unseal(uint8_t *at, size_t left, const uint8_t key[JOURNAL_KEY_BYTES],
-                   const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t **plain,
-                   size_t *length);
+int mr_journal_unseal(uint8_t *at, size_t left, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+                      const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
+                      const uint8_t **plain, size_t *length);
 
 #endif

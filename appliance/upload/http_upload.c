@@ -5,15 +5,14 @@
 #include "base/assert.h"
 
 int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32_t slots,
-                 uint64_t share_bytes_max, struct mr_error *error)
+                 uint64_t share_bytes_max, uint64_t accumulator_bytes, struct mr_error *error)
 {
     memset(lane, 0, sizeof *lane);
     if (mr_worker_view_open(&lane->view, number, sessions, slots) != 0) {
         return mr_error_set(error, "out of memory for HTTP/2 uploads");
     }
     if (mr_pages_map(&lane->aligned, share_bytes_max, "HTTP/2 uploads", error) != 0 ||
-        mr_shard_open(&lane->shards[0], share_bytes_max, sessions, error) != 0 ||
-        mr_shard_open(&lane->shards[1], share_bytes_max, sessions, error) != 0) {
+        mr_pages_map(&lane->accumulators, accumulator_bytes, "accumulators", error) != 0) {
         mr_lane_close(lane);
         return -1;
     }
@@ -23,32 +22,44 @@ int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32
 void mr_lane_close(struct mr_lane *lane)
 {
     mr_worker_view_close(&lane->view);
-    mr_shard_close(&lane->shards[0]);
-    mr_shard_close(&lane->shards[1]);
+    mr_pages_unmap(&lane->accumulators);
     mr_pages_unmap(&lane->aligned);
 }
 
-void mr_lane_begin(struct mr_lane *lane, const struct mr_layout *layout)
+void mr_lane_begin(struct mr_lane *lane, uint8_t round, const struct mr_layout *layout,
+                   uint64_t accumulators_at, uint32_t capacity)
 {
-    lane->layout = *layout;
-    mr_worker_view_begin(&lane->view);
-    mr_shard_clear(&lane->shards[0], layout);
-    mr_shard_clear(&lane->shards[1], layout);
+    struct mr_lane_round *of = &lane->rounds[round];
+    uint8_t *memory = (uint8_t *)lane->accumulators.base + accumulators_at;
+
+    of->layout = *layout;
+    of->active = 0;
+    mr_shard_init(&of->shards[0], memory, layout, capacity);
+    mr_shard_init(&of->shards[1], memory + mr_shard_block_bytes(layout, capacity), layout,
+                  capacity);
 }
 
-int mr_lane_put(struct mr_lane *lane, uint64_t upload_id, const uint8_t *share, size_t length,
-                const struct mr_kernels *kernels)
+void mr_lane_end(struct mr_lane *lane, uint8_t round)
 {
-    struct mr_worker_view_entry *entry = mr_worker_view_find(&lane->view, upload_id);
+    const uint32_t receiving = lane->view.receiving;
 
-    if (!entry || entry->state != MR_MIRROR_RECEIVING || length != lane->layout.share_bytes) {
+    mr_worker_view_end_round(&lane->view, round);
+    lane->view.slots_free += receiving - lane->view.receiving;
+}
+
+int mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
+                size_t length, const struct mr_kernels *kernels)
+{
+    struct mr_lane_round *of = &lane->rounds[entry->round];
+
+    if (entry->state != MR_VIEW_RECEIVING || length != of->layout.share_bytes) {
         return -1;
     }
     if ((uintptr_t)share % 64 != 0) {
         memcpy(lane->aligned.base, share, length);
         share = lane->aligned.base;
     }
-    mr_shard_fold(&lane->shards[lane->active], &lane->layout, &share, &upload_id, 1, kernels);
+    mr_shard_fold(&of->shards[of->active], &of->layout, &share, &entry->upload_id, 1, kernels);
     mr_worker_view_staged(&lane->view, entry);
     lane->view.slots_free++;
     lane->staged_total++;
@@ -57,7 +68,7 @@ int mr_lane_put(struct mr_lane *lane, uint64_t upload_id, const uint8_t *share, 
 
 bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry)
 {
-    if (entry->state != MR_MIRROR_RECEIVING) {
+    if (entry->state != MR_VIEW_RECEIVING) {
         return false;
     }
     mr_worker_view_ended(&lane->view, entry);
@@ -65,23 +76,29 @@ bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry)
     return true;
 }
 
-struct mr_shard *mr_lane_collect(struct mr_lane *lane, bool freeze)
+struct mr_shard *mr_lane_collect(struct mr_lane *lane, uint8_t round)
 {
-    struct mr_shard *shard = &lane->shards[lane->active];
+    struct mr_lane_round *of = &lane->rounds[round];
+    struct mr_shard *shard = &of->shards[of->active];
 
-    if (freeze) {
-        lane->view.slots_free += lane->view.receiving;
-        mr_worker_view_end_receiving(&lane->view);
-    }
-    lane->active ^= 1u;
+    of->active ^= 1u;
     return shard;
 }
 
-void mr_lane_return(struct mr_lane *lane)
+uint32_t mr_lane_freeze(struct mr_lane *lane, uint8_t round)
 {
-    struct mr_shard *shard = &lane->shards[lane->active ^ 1u];
+    const uint32_t ended = mr_worker_view_end_receiving(&lane->view, round);
+
+    lane->view.slots_free += ended;
+    return ended;
+}
+
+void mr_lane_return(struct mr_lane *lane, uint8_t round)
+{
+    struct mr_lane_round *of = &lane->rounds[round];
+    struct mr_shard *shard = &of->shards[of->active ^ 1u];
 
     if (shard->count > 0) {
-        mr_shard_clear(shard, &lane->layout);
+        mr_shard_clear(shard, &of->layout);
     }
 }

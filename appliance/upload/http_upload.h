@@ -1,34 +1,47 @@
 /* http_upload.h - uploads that come whole over HTTP/2: a lane of the upload plane on the loop's
- * thread, with shards of its own. Needs no slots: a share arrives in one piece and is folded at
- * once. */
+ * thread, with shards of its own. Its slots are only counted: a share arrives in one piece and is
+ * folded at once. */
 #ifndef MR_UPLOAD_HTTP_UPLOAD_H
 #define MR_UPLOAD_HTTP_UPLOAD_H
 
 #include "appliance/aggregate/shard.h"
+#include "appliance/upload/limits.h"
 #include "appliance/upload/worker_view.h"
+
+struct mr_lane_round {
+    struct mr_layout layout;
+    struct mr_shard shards[2];
+    unsigned active; /* the shard that is folded into */
+};
 
 struct mr_lane {
     struct mr_worker_view view; /* the lane's sessions themselves */
-    struct mr_shard shards[2];
-    unsigned active;
-    struct mr_pages aligned; /* one share, for bodies that are not 64-byte aligned */
-    struct mr_layout layout;
-    uint64_t staged_total; /* for metrics */
+    struct mr_lane_round rounds[MR_PLANE_ROUNDS_MAX];
+    struct mr_pages accumulators; /* of all rounds */
+    struct mr_pages aligned;      /* one share, for bodies that are not 64-byte aligned */
+    uint64_t staged_total;        /* for metrics */
 };
 
 int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32_t slots,
-                 uint64_t share_bytes_max, struct mr_error *error);
+                 uint64_t share_bytes_max, uint64_t accumulator_bytes, struct mr_error *error);
 void mr_lane_close(struct mr_lane *lane); /* safe on a zeroed struct */
-void mr_lane_begin(struct mr_lane *lane, const struct mr_layout *layout);
+/* A round whose two shards of `capacity` uploads lie at that offset of the accumulators. */
+void mr_lane_begin(struct mr_lane *lane, uint8_t round, const struct mr_layout *layout,
+                   uint64_t accumulators_at, uint32_t capacity);
+/* The round's uploads are forgotten, and those that were receiving give their slots back. */
+void mr_lane_end(struct mr_lane *lane, uint8_t round);
 
-/* Folds the share of a receiving upload. 0, or -1 for another id or length. */
-int mr_lane_put(struct mr_lane *lane, uint64_t upload_id, const uint8_t *share, size_t length,
-                const struct mr_kernels *kernels);
+/* Folds the share of a receiving upload. 0, or -1 where it is not receiving or has another length.
+ */
+int mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
+                size_t length, const struct mr_kernels *kernels);
 /* Ends a receiving upload; false if it is not receiving. */
 bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry);
 
-/* Hands the shard over; later shares go into the other one until it comes back. */
-struct mr_shard *mr_lane_collect(struct mr_lane *lane, bool freeze);
-void mr_lane_return(struct mr_lane *lane);
+/* Hands the round's shard over; later shares go into the other one until it comes back. */
+struct mr_shard *mr_lane_collect(struct mr_lane *lane, uint8_t round);
+/* No upload of the round is receiving any more; how many were. */
+uint32_t mr_lane_freeze(struct mr_lane *lane, uint8_t round);
+void mr_lane_return(struct mr_lane *lane, uint8_t round);
 
 #endif

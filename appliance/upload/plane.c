@@ -15,11 +15,6 @@
 
 #define SESSIONS_MAX (1u << 24) /* the index's 24 bits of an upload id */
 
-static uint32_t sessions_per_worker(const struct mr_upload_plane_config *config)
-{
-    return config->slots_per_worker * MR_SESSIONS_PER_SLOT;
-}
-
 static int check_numbers(const struct mr_upload_plane_config *config, struct mr_error *error)
 {
     if (config->workers < 1 || config->workers > MR_WORKERS_MAX) {
@@ -48,10 +43,17 @@ static int check_numbers(const struct mr_upload_plane_config *config, struct mr_
 uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config,
                                      uint64_t share_bytes, uint32_t uploads_max)
 {
-    const uint32_t sessions = sessions_per_worker(config);
+    const uint32_t sessions = mr_plane_sessions_per_worker(config);
     const uint64_t uploads = uploads_max < sessions ? uploads_max : sessions;
 
-    return 2 * (mr_shard_bytes(share_bytes) + uploads * sizeof(uint64_t));
+    return 2 * (mr_shard_bytes(share_bytes) + (uploads * sizeof(uint64_t) + 63) / 64 * 64);
+}
+
+static uint64_t accumulator_bytes(const struct mr_upload_plane_config *config)
+{
+    return config->accumulator_bytes > 0
+               ? config->accumulator_bytes
+               : mr_upload_plane_round_bytes(config, config->share_bytes_max, UINT32_MAX);
 }
 
 /* Everything that is mapped at start-up must fit the machine: better to say so now than to be
@@ -60,7 +62,7 @@ static int check_memory(const struct mr_upload_plane_config *config, struct mr_e
 {
     const uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     const double per_worker = (double)config->slots_per_worker * (double)config->share_bytes_max +
-                              2.0 * (double)mr_shard_bytes(config->share_bytes_max);
+                              (double)accumulator_bytes(config);
     const double plan = (config->workers + 1.0) * per_worker;
 
     if (plan <= (double)machine) {
@@ -68,7 +70,7 @@ static int check_memory(const struct mr_upload_plane_config *config, struct mr_e
     }
     return mr_error_set(error,
                         "the upload plane would need %.0f MiB and this machine has %.0f: lower "
-                        "workers, slots_per_worker or share_bytes_max",
+                        "workers, slots_per_worker or share_bytes_max, or lead fewer tasks",
                         plan / 1048576.0, (double)machine / 1048576.0);
 }
 
@@ -84,6 +86,7 @@ static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_pla
                        struct mr_error *error)
 {
     plane->config = *config;
+    plane->config.accumulator_bytes = accumulator_bytes(config);
     plane->config.worker_cpus = NULL; /* used while opening only, as is the port's */
     plane->config.dpdk = (struct mr_dpdk_config){0};
     plane->config.source = strdup(config->source);
@@ -98,19 +101,12 @@ static int copy_config(struct mr_upload_plane *plane, const struct mr_upload_pla
 static int open_tables(struct mr_upload_plane *plane, struct mr_error *error)
 {
     const unsigned workers = plane->config.workers;
-    const size_t uploads = (size_t)(workers + 1) * sessions_per_worker(&plane->config);
-    struct mr_plane_collecting *collecting = &plane->collecting;
 
     plane->workers = calloc(workers, sizeof(struct mr_worker *));
     plane->views = calloc(workers, sizeof *plane->views);
     plane->window_totals = calloc(workers, sizeof *plane->window_totals);
-    collecting->shards = calloc(workers + 1, sizeof(struct mr_shard *));
-    collecting->upload_ids = calloc(uploads, sizeof *collecting->upload_ids);
-    collecting->collection.parts = calloc(workers + 1, sizeof *collecting->collection.parts);
-    collecting->collection.part_count = workers + 1;
-    if (!plane->workers || !plane->views || !plane->window_totals || !collecting->shards ||
-        !collecting->upload_ids || !collecting->collection.parts) {
-        return mr_error_set(error, "out of memory for the upload plane: lower slots_per_worker");
+    if (!plane->workers || !plane->views || !plane->window_totals) {
+        return mr_error_set(error, "out of memory for the upload plane");
     }
     return 0;
 }
@@ -123,12 +119,13 @@ static int open_worker(struct mr_upload_plane *plane, unsigned index, int cpu,
         .index = index,
         .cpu = cpu,
         .sessions = {.lane = (uint8_t)index,
-                     .sessions = sessions_per_worker(config),
+                     .sessions = mr_plane_sessions_per_worker(config),
                      .slots = config->slots_per_worker,
                      .share_bytes_max = config->share_bytes_max,
                      .cache_bytes = mr_cache_bytes() / config->workers,
                      .window_max = config->window_max,
                      .idle_timeout_ms = config->idle_timeout_ms},
+        .accumulator_bytes = config->accumulator_bytes,
         .source = {.kind = config->source,
                    .listen_host = config->listen_host,
                    .advertise_host = config->advertise_host,
@@ -188,8 +185,9 @@ static int open_port(struct mr_upload_plane *plane, const struct mr_dpdk_config 
 static int open_all(struct mr_upload_plane *plane, const int *cpus, struct mr_error *error)
 {
     if (open_tables(plane, error) != 0 ||
-        mr_lane_open(&plane->lane, MR_LANE_HTTP2, sessions_per_worker(&plane->config),
-                     plane->config.slots_per_worker, plane->config.share_bytes_max, error) != 0) {
+        mr_lane_open(&plane->lane, MR_LANE_HTTP2, mr_plane_sessions_per_worker(&plane->config),
+                     plane->config.slots_per_worker, plane->config.share_bytes_max,
+                     plane->config.accumulator_bytes, error) != 0) {
         return -1;
     }
     plane->report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -249,6 +247,14 @@ int mr_upload_plane_open(struct mr_upload_plane **plane, struct mr_loop *loop,
     return mr_upload_plane_open_over(plane, loop, config, kernels, &sources, log, error);
 }
 
+void mr_upload_plane_confine(struct mr_upload_plane *plane)
+{
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        mr_worker_order(plane->workers[i])->kind = MR_ORDER_CONFINE;
+        mr_worker_send(plane->workers[i]);
+    }
+}
+
 void mr_upload_plane_close(struct mr_upload_plane *plane)
 {
     if (!plane) {
@@ -258,6 +264,11 @@ void mr_upload_plane_close(struct mr_upload_plane *plane)
         mr_worker_close(plane->workers[i]);
     }
     mr_dpdk_port_close(plane->dpdk);
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        if (plane->rounds[i]) {
+            mr_plane_round_free(plane->rounds[i]);
+        }
+    }
     for (unsigned i = 0; plane->views && i < plane->config.workers; i++) {
         mr_worker_view_close(&plane->views[i]);
     }
@@ -273,9 +284,6 @@ void mr_upload_plane_close(struct mr_upload_plane *plane)
     free(plane->views);
     free(plane->window_totals);
     free(plane->events.items);
-    free(plane->collecting.shards);
-    free(plane->collecting.upload_ids);
-    free(plane->collecting.collection.parts);
     free((char *)plane->config.source);
     free((char *)plane->config.listen_host);
     free((char *)plane->config.advertise_host);

@@ -23,15 +23,13 @@
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
+#include "appliance/upload/limits.h"
 #include "kernels/kernels.h"
 #include "wire/messages.h"
-#include "wire/share.h"
+#include "appliance/aggregate/sum.h"
 
 struct mr_upload_plane;
 struct mr_plane_round; /* a round that the plane carries */
-
-/* Rounds at once, those that only answer included. */
-#define MR_PLANE_ROUNDS_MAX 128
 
 struct mr_upload_plane_config {
     unsigned workers;          /* 1..MR_WORKERS_MAX; each has its own UDP port */

@@ -1,5 +1,7 @@
-/* plane_internal.h - the inside of plane.h: plane.c (set-up, metrics) and plane_control.c (rounds).
- */
+/* plane_internal.h - the inside of plane.h. From below: plane_events.c (what listeners hear),
+ * plane_memory.c (slots and accumulators among rounds), plane_uploads.c, plane_collect.c,
+ * plane_round.c (begin, end), plane_report.c (what workers say), plane.c (set-up); none calls one
+ * above it. */
 #ifndef MR_UPLOAD_PLANE_INTERNAL_H
 #define MR_UPLOAD_PLANE_INTERNAL_H
 
@@ -13,10 +15,16 @@
 /* Sessions outlive their slot: from the fold until the commit, and as tombstones. */
 #define MR_SESSIONS_PER_SLOT 4u
 
-/* Events that the loop's thread raises itself, delivered on its next turn. Grows; not the data
- * path. */
+/* An event that the loop's thread raises itself. */
+struct mr_plane_raised {
+    struct mr_plane_event event;
+    uint32_t generation; /* of its round */
+    uint8_t round;
+};
+
+/* Delivered on the loop's next turn. Grows; not the data path. */
 struct mr_plane_events {
-    struct mr_plane_event *items;
+    struct mr_plane_raised *items;
     size_t head; /* the next to deliver */
     size_t count;
     size_t capacity;
@@ -31,14 +39,23 @@ struct mr_plane_collecting {
     void *context;
     struct mr_collection collection;
     struct mr_shard **shards; /* one a worker, then the lane's */
-    uint64_t *upload_ids;     /* room for every session there is */
+    uint64_t *upload_ids;     /* room for all that can be staged at once */
 };
 
-/* For now the plane carries one round at a time; this is its handle. */
 struct mr_plane_round {
     struct mr_upload_plane *plane;
     struct mr_plane_listener listener;
-    bool begun;
+    struct mr_layout layout;
+    uint32_t generation; /* no other round of this plane has it */
+    uint8_t index;       /* its place */
+    bool open;           /* between begin and freeze */
+    uint32_t uploads_max;
+    uint32_t uploads; /* receiving, or staged and not returned yet */
+    uint32_t *held;   /* slots, one a worker, then the lane's */
+    /* It was refused a slot: until then what falls free is kept for it (plane_memory.c). */
+    uint64_t hungry_until_ms;
+    uint64_t accumulators_at, accumulators_bytes; /* in each worker's; 0 bytes: it needs none */
+    struct mr_plane_collecting collecting;
 };
 
 struct mr_upload_plane {
@@ -55,15 +72,48 @@ struct mr_upload_plane {
     struct mr_lane lane;
     struct mr_timer *lane_timer; /* expires idle HTTP/2 uploads */
     struct mr_plane_events events;
-    struct mr_plane_collecting collecting;
-    struct mr_plane_round round;
-    bool round_open; /* between begin and freeze */
-    uint32_t generation;
-    struct mr_layout layout;
+    struct mr_plane_round *rounds[MR_PLANE_ROUNDS_MAX]; /* by place; NULL: none */
+    unsigned ending[MR_PLANE_ROUNDS_MAX]; /* workers that still forget what was there */
+    uint32_t generation;                  /* the newest round's */
 };
 
-/* plane_control.c: the loop's callbacks. */
-void mr_plane_on_report(void *plane, int fd, uint32_t events);
+/* plane_events.c. The round at that place, NULL if it is another one by now. */
+struct mr_plane_round *mr_plane_round_at(const struct mr_upload_plane *plane, uint8_t index,
+                                         uint32_t generation);
+/* Delivered by _deliver, never from inside the caller's call. */
+void mr_plane_raise(struct mr_plane_round *round, enum mr_plane_event_kind kind,
+                    uint64_t upload_id);
+void mr_plane_deliver(struct mr_upload_plane *plane);
+
+/* plane_memory.c. Whether the round may have one more slot of that view (the workers', then the
+ * lane's). */
+bool mr_plane_may_take(const struct mr_plane_round *round, const struct mr_worker_view *view,
+                       unsigned which);
+/* Finds room for that many bytes in the accumulators. 0 or -1. */
+int mr_plane_accumulators_find(const struct mr_upload_plane *plane, uint64_t bytes, uint64_t *at,
+                               struct mr_error *error);
+
+/* plane_uploads.c. An upload ended: neither receiving nor staged any more. */
+void mr_plane_upload_ended(struct mr_upload_plane *plane, struct mr_worker_view *view,
+                           struct mr_worker_view_entry *entry);
+/* The round is frozen: what that view has of it and was receiving ended. */
+void mr_plane_receiving_ended(struct mr_plane_round *round, struct mr_worker_view *view);
 void mr_plane_on_lane_timer(void *plane);
+
+/* plane_collect.c. A worker handed the round's shard over. */
+void mr_plane_collected_from(struct mr_plane_round *round, unsigned worker, struct mr_shard *shard);
+/* Tells the caller once all have. */
+void mr_plane_finish_collection(struct mr_plane_round *round);
+
+/* plane_round.c. Frees what the control thread has of it. */
+void mr_plane_round_free(struct mr_plane_round *round);
+
+/* plane_report.c: the loop's callback. */
+void mr_plane_on_report(void *plane, int fd, uint32_t events);
+
+static inline uint32_t mr_plane_sessions_per_worker(const struct mr_upload_plane_config *config)
+{
+    return config->slots_per_worker * MR_SESSIONS_PER_SLOT;
+}
 
 #endif

@@ -7,43 +7,27 @@
 #include "appliance/upload/session_internal.h"
 #include "base/assert.h"
 
-void index_queue_push(struct index_queue *queue, uint32_t item)
+static struct mr_session_round *round_of(struct mr_sessions *sessions,
+                                         const struct mr_session *session)
 {
-    MR_ASSERT(queue->count < queue->capacity);
-    const uint32_t at = queue->head + queue->count;
-    queue->items[at < queue->capacity ? at : at - queue->capacity] = item;
-    queue->count++;
+    return &sessions->rounds[session->round];
 }
 
-void index_queue_pop(struct index_queue *queue, uint32_t count)
-{
-    MR_ASSERT(count <= queue->count);
-    queue->head = (queue->head + count) % queue->capacity;
-    queue->count -= count;
-}
-
-static int index_queue_open(struct index_queue *queue, uint32_t capacity)
-{
-    queue->items = calloc(capacity, sizeof *queue->items);
-    queue->capacity = capacity;
-    return queue->items == NULL ? -1 : 0;
-}
-
-static void event_push(struct mr_sessions *sessions, uint64_t upload_id, enum mr_upload_state state)
+static void event_push(struct mr_sessions *sessions, const struct mr_session *session,
+                       enum mr_upload_state state)
 {
     MR_ASSERT(sessions->event_count < sessions->event_capacity);
     const uint32_t at = (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
-    sessions->events[at] = (struct session_event){.upload_id = upload_id, .state = state};
+    sessions->events[at] = (struct mr_session_event){
+        .upload_id = session->upload_id, .state = state, .round = session->round};
 }
 
-bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
-                       enum mr_upload_state *state)
+bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *event)
 {
     if (sessions->event_count == 0) {
         return false;
     }
-    *upload_id = sessions->events[sessions->event_head].upload_id;
-    *state = sessions->events[sessions->event_head].state;
+    *event = sessions->events[sessions->event_head];
     sessions->event_head = (sessions->event_head + 1) % sessions->event_capacity;
     sessions->event_count--;
     return true;
@@ -71,7 +55,7 @@ static int open_table(struct mr_sessions *sessions)
     }
     memset(sessions->table, 0, count * sizeof *sessions->table);
     for (uint32_t i = 0; i < count; i++) {
-        struct session *session = &sessions->table[i];
+        struct mr_session *session = &sessions->table[i];
         session->slot = MR_SLOT_NONE;
         session->down = mr_aead_open();
         if (!session->down) {
@@ -86,21 +70,21 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
 {
     MR_ASSERT(config->slots >= 1 && config->slots <= config->sessions);
     MR_ASSERT(config->sessions <= 1u << 24);
-    struct mr_sessions *sessions = calloc(1, sizeof *sessions);
+    struct mr_sessions *sessions = aligned_alloc(64, sizeof *sessions);
     *opened = NULL;
     if (!sessions) {
         return mr_error_set(error, "out of memory for upload sessions");
     }
+    memset(sessions, 0, sizeof *sessions);
     sessions->config = *config;
     sessions->counters = counters;
     sessions->event_capacity = config->slots + MR_BURST_MAX;
     sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);
     if (!sessions->events || open_table(sessions) != 0 ||
-        index_queue_open(&sessions->staged, config->slots) != 0 ||
-        index_queue_open(&sessions->urgent, config->sessions) != 0 ||
-        index_queue_open(&sessions->lazy, config->sessions) != 0 ||
-        index_queue_open(&sessions->waiting, config->sessions) != 0 ||
-        index_queue_open(&sessions->turns, config->sessions) != 0) {
+        mr_index_queue_open(&sessions->urgent, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->lazy, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->waiting, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->turns, config->sessions) != 0) {
         mr_sessions_close(sessions);
         return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
                             config->sessions);
@@ -126,7 +110,6 @@ void mr_sessions_close(struct mr_sessions *sessions)
     mr_opener_close(sessions->opener);
     mr_staging_close(&sessions->staging);
     free(sessions->table);
-    free(sessions->staged.items);
     free(sessions->urgent.items);
     free(sessions->lazy.items);
     free(sessions->waiting.items);
@@ -135,62 +118,107 @@ void mr_sessions_close(struct mr_sessions *sessions)
     free(sessions);
 }
 
-/* Nothing of an earlier upload stays but the contexts' memory; its keys are overwritten. */
-static void forget(struct mr_sessions *sessions, struct session *session)
+/* Nothing of an earlier upload stays but the contexts' memory, its keys overwritten, and the places
+ * that its index has in queues. */
+static void forget(struct mr_sessions *sessions, struct mr_session *session)
 {
     static const struct mr_aead_key no_key;
-    struct mr_aead *down = session->down;
+    const struct mr_session kept = *session;
 
     if (session->upload_id != 0) {
-        mr_opener_forget(sessions->opener, session_index(sessions, session));
-        (void)mr_aead_rekey(down, &no_key);
+        mr_opener_forget(sessions->opener, mr_session_index(sessions, session));
+        (void)mr_aead_rekey(session->down, &no_key);
     }
     memset(session, 0, sizeof *session);
-    session->down = down;
+    session->down = kept.down;
     session->slot = MR_SLOT_NONE;
+    session->in_urgent = kept.in_urgent;
+    session->in_lazy = kept.in_lazy;
+    session->in_waiting = kept.in_waiting;
+    session->in_turns = kept.in_turns;
+    session->told = kept.told;
 }
 
-void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
-                       uint32_t window_total)
+static void free_slot(struct mr_sessions *sessions, struct mr_session *session)
 {
-    sessions->window_total = window_total;
-    sessions->round = round;
-    sessions->layout = *layout;
-    sessions->receiving = 0;
-    sessions->open_count = 0;
-    sessions->slow_count = 0;
+    struct mr_session_round *round = round_of(sessions, session);
+
+    mr_staging_give(&sessions->staging, session->slot, round->layout.share_bytes);
+    session->slot = MR_SLOT_NONE;
+    round->held--;
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+/* Nobody is in the queues but indices of sessions that are gone. */
+static void clear_queues(struct mr_sessions *sessions)
+{
+    MR_ASSERT(sessions->open_count == 0 && sessions->slow_count == 0);
     sessions->told_count = 0;
-    mr_staging_begin(&sessions->staging, layout);
-    index_queue_clear(&sessions->staged);
-    index_queue_clear(&sessions->urgent);
-    index_queue_clear(&sessions->lazy);
-    index_queue_clear(&sessions->waiting);
-    index_queue_clear(&sessions->turns);
+    mr_index_queue_clear(&sessions->urgent);
+    mr_index_queue_clear(&sessions->lazy);
+    mr_index_queue_clear(&sessions->waiting);
+    mr_index_queue_clear(&sessions->turns);
     sessions->event_head = 0;
     sessions->event_count = 0;
     for (uint32_t i = 0; i < sessions->config.sessions; i++) {
-        forget(sessions, &sessions->table[i]);
+        struct mr_session *session = &sessions->table[i];
+        session->in_urgent = session->in_lazy = false;
+        session->in_waiting = session->in_turns = session->told = false;
     }
 }
 
-int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
-                      const struct mr_upload_keys *keys, uint64_t now_ms)
+void mr_sessions_begin(struct mr_sessions *sessions, unsigned round, uint64_t number,
+                       const struct mr_layout *layout, uint32_t window_total)
+{
+    MR_ASSERT(round < MR_PLANE_ROUNDS_MAX);
+    MR_ASSERT(layout->share_bytes <= sessions->staging.bytes_max);
+    mr_sessions_end(sessions, round, window_total);
+    sessions->rounds[round] = (struct mr_session_round){
+        .number = number, .layout = *layout, .live = true, .staged_first = MR_SLOT_NONE};
+    sessions->rounds_live++;
+}
+
+void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t window_total)
+{
+    sessions->window_total = window_total;
+    if (!sessions->rounds[round].live) {
+        return;
+    }
+    for (uint32_t i = 0; i < sessions->config.sessions; i++) {
+        struct mr_session *session = &sessions->table[i];
+        if (session->upload_id == 0 || session->round != round) {
+            continue;
+        }
+        if (session->state == MR_UPLOAD_RECEIVING) {
+            sessions->receiving--;
+            mr_session_credit_return(sessions, session);
+        }
+        if (session->slot != MR_SLOT_NONE) {
+            free_slot(sessions, session);
+        }
+        forget(sessions, session);
+    }
+    sessions->rounds[round] = (struct mr_session_round){.staged_first = MR_SLOT_NONE};
+    if (--sessions->rounds_live == 0) {
+        clear_queues(sessions);
+    }
+}
+
+/* --- uploads ---------------------------------------------------------------------------------- */
+
+int mr_sessions_admit(struct mr_sessions *sessions, unsigned round, uint64_t upload_id,
+                      uint32_t attempt, const struct mr_upload_keys *keys, uint64_t now_ms)
 {
     const uint32_t index = mr_upload_id_index(upload_id);
+    struct mr_session_round *in = &sessions->rounds[round];
 
+    MR_ASSERT(round < MR_PLANE_ROUNDS_MAX && in->live);
     MR_ASSERT(mr_upload_id_lane(upload_id) == sessions->config.lane);
     MR_ASSERT(index < sessions->config.sessions && (uint32_t)upload_id != 0);
-    struct session *session = &sessions->table[index];
+    struct mr_session *session = &sessions->table[index];
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
-    const bool in_urgent = session->in_urgent, in_lazy = session->in_lazy;
-    const bool in_waiting = session->in_waiting, in_turns = session->in_turns;
-    const bool told = session->told;
     forget(sessions, session);
-    session->in_urgent = in_urgent;
-    session->in_lazy = in_lazy;
-    session->in_waiting = in_waiting;
-    session->in_turns = in_turns;
-    session->told = told;
     if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
         mr_aead_rekey(session->down, &keys->down) != 0) {
         return -1;
@@ -198,15 +226,18 @@ int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t
     session->upload_id = upload_id;
     session->attempt = attempt;
     session->state = MR_UPLOAD_RECEIVING;
-    session->slot = mr_staging_take(&sessions->staging, index);
+    session->round = (uint8_t)round;
+    session->slot = mr_staging_take(&sessions->staging, index, &in->layout);
+    in->held++;
+    in->receiving++;
     session->progress_ms = now_ms;
     sessions->now_ms = now_ms;
     sessions->receiving++;
-    session_credit_admit(sessions, session);
+    mr_session_credit_admit(sessions, session);
     return 0;
 }
 
-struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id)
+struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t upload_id)
 {
     const uint32_t index = mr_upload_id_index(upload_id);
 
@@ -218,34 +249,51 @@ struct session *session_find(const struct mr_sessions *sessions, uint64_t upload
     return &sessions->table[index];
 }
 
-void session_complete(struct mr_sessions *sessions, struct session *session)
+/* Puts the slot behind those of its round that wait for the fold. */
+static void stage(struct mr_sessions *sessions, struct mr_session_round *round, uint32_t slot)
 {
-    session->state = MR_UPLOAD_STAGED;
-    sessions->receiving--;
-    session_credit_return(sessions, session);
-    index_queue_push(&sessions->staged, session->slot);
-    event_push(sessions, session->upload_id, MR_UPLOAD_STAGED);
-    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
-    session_ack_urgent(sessions, session);
+    struct mr_slot *slots = sessions->staging.slots;
+
+    slots[slot].next = MR_SLOT_NONE;
+    if (round->staged_count++ == 0) {
+        round->staged_first = slot;
+    } else {
+        slots[round->staged_last].next = slot;
+    }
+    round->staged_last = slot;
 }
 
-static void refuse(struct mr_sessions *sessions, struct session *session,
+void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session)
+{
+    struct mr_session_round *round = round_of(sessions, session);
+
+    session->state = MR_UPLOAD_STAGED;
+    sessions->receiving--;
+    round->receiving--;
+    mr_session_credit_return(sessions, session);
+    stage(sessions, round, session->slot);
+    event_push(sessions, session, MR_UPLOAD_STAGED);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
+    mr_session_ack_urgent(sessions, session);
+}
+
+static void refuse(struct mr_sessions *sessions, struct mr_session *session,
                    enum mr_upload_reason reason)
 {
     MR_ASSERT(session->state == MR_UPLOAD_RECEIVING);
     session->state = MR_UPLOAD_REFUSED;
     session->reason = (uint8_t)reason;
     sessions->receiving--;
-    session_credit_return(sessions, session);
-    mr_staging_give(&sessions->staging, session->slot);
-    session->slot = MR_SLOT_NONE;
-    session_ack_urgent(sessions, session);
+    round_of(sessions, session)->receiving--;
+    mr_session_credit_return(sessions, session);
+    free_slot(sessions, session);
+    mr_session_ack_urgent(sessions, session);
 }
 
 bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
                         enum mr_upload_reason reason)
 {
-    struct session *session = session_find(sessions, upload_id);
+    struct mr_session *session = mr_session_find(sessions, upload_id);
 
     if (!session) {
         return false;
@@ -257,7 +305,7 @@ bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
 }
 
 /* The owner of that slot if it is receiving, else NULL. */
-static struct session *receiving_owner(const struct mr_sessions *sessions, uint32_t slot)
+static struct mr_session *receiving_owner(const struct mr_sessions *sessions, uint32_t slot)
 {
     const uint32_t owner = sessions->staging.slots[slot].owner;
 
@@ -267,11 +315,14 @@ static struct session *receiving_owner(const struct mr_sessions *sessions, uint3
     return &sessions->table[owner];
 }
 
-void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason reason)
+void mr_sessions_refuse_all(struct mr_sessions *sessions, unsigned round,
+                            enum mr_upload_reason reason)
 {
-    for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
-        struct session *session = receiving_owner(sessions, slot);
-        if (session) {
+    const struct mr_session_round *of = &sessions->rounds[round];
+
+    for (uint32_t slot = 0; of->receiving > 0 && slot < sessions->staging.count; slot++) {
+        struct mr_session *session = receiving_owner(sessions, slot);
+        if (session && session->round == round) {
             refuse(sessions, session, reason);
         }
     }
@@ -283,7 +334,7 @@ void mr_sessions_clock(struct mr_sessions *sessions, uint64_t now_ms)
 }
 
 /* For how long it could have sent something new: while it waited, it could not. */
-static uint64_t stalled_ms(const struct session *session, uint64_t now_ms)
+static uint64_t stalled_ms(const struct mr_session *session, uint64_t now_ms)
 {
     const bool later = session->open && session->since_ms > session->progress_ms;
 
@@ -294,18 +345,18 @@ void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
 {
     sessions->now_ms = now_ms;
     for (uint32_t slot = 0; sessions->receiving > 0 && slot < sessions->staging.count; slot++) {
-        struct session *session = receiving_owner(sessions, slot);
+        struct mr_session *session = receiving_owner(sessions, slot);
         if (!session) {
             continue;
         }
         if (stalled_ms(session, now_ms) >= sessions->config.idle_timeout_ms / MR_WINDOW_STALL) {
-            session_credit_pass_on(sessions, session);
+            mr_session_credit_pass_on(sessions, session);
         }
         if (now_ms - session->progress_ms < sessions->config.idle_timeout_ms) {
             continue;
         }
         refuse(sessions, session, MR_REASON_IDLE);
-        event_push(sessions, session->upload_id, MR_UPLOAD_REFUSED);
+        event_push(sessions, session, MR_UPLOAD_REFUSED);
         mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_expired], 1);
     }
 }
@@ -313,7 +364,7 @@ void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms)
 void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool committed,
                         enum mr_upload_reason reason)
 {
-    struct session *session = session_find(sessions, upload_id);
+    struct mr_session *session = mr_session_find(sessions, upload_id);
 
     if (!session || session->state != MR_UPLOAD_STAGED) {
         return;
@@ -321,35 +372,46 @@ void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool c
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* only what was folded can be settled */
     session->state = committed ? MR_UPLOAD_COMMITTED : MR_UPLOAD_REFUSED;
     session->reason = committed ? MR_REASON_NONE : (uint8_t)reason;
-    session_ack_urgent(sessions, session);
+    mr_session_ack_urgent(sessions, session);
 }
 
-unsigned mr_sessions_staged(const struct mr_sessions *sessions, const uint8_t *shares[MR_FOLD_MAX],
-                            uint64_t upload_ids[MR_FOLD_MAX])
+unsigned mr_sessions_staged(const struct mr_sessions *sessions, unsigned round,
+                            const uint8_t *shares[MR_FOLD_MAX], uint64_t upload_ids[MR_FOLD_MAX])
 {
+    const struct mr_session_round *of = &sessions->rounds[round];
+    uint32_t at = of->staged_first;
     unsigned n = 0;
 
-    for (; n < MR_FOLD_MAX && n < sessions->staged.count; n++) {
-        const struct mr_slot *slot = &sessions->staging.slots[index_queue_at(&sessions->staged, n)];
+    for (; n < MR_FOLD_MAX && n < of->staged_count; n++) {
+        const struct mr_slot *slot = &sessions->staging.slots[at];
         shares[n] = slot->bytes;
         upload_ids[n] = sessions->table[slot->owner].upload_id;
+        at = slot->next;
     }
     return n;
 }
 
-void mr_sessions_folded(struct mr_sessions *sessions, unsigned count)
+void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned count)
 {
+    struct mr_session_round *of = &sessions->rounds[round];
+
+    MR_ASSERT(count <= of->staged_count);
     for (unsigned i = 0; i < count; i++) {
-        const uint32_t slot = index_queue_at(&sessions->staged, i);
-        sessions->table[sessions->staging.slots[slot].owner].slot = MR_SLOT_NONE;
-        mr_staging_give(&sessions->staging, slot);
+        const struct mr_slot *slot = &sessions->staging.slots[of->staged_first];
+        of->staged_first = slot->next;
+        free_slot(sessions, &sessions->table[slot->owner]);
     }
-    index_queue_pop(&sessions->staged, count);
+    of->staged_count -= count;
 }
 
-uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions)
+uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions, unsigned round)
 {
-    return sessions->staged.count;
+    return sessions->rounds[round].staged_count;
+}
+
+uint32_t mr_sessions_held(const struct mr_sessions *sessions, unsigned round)
+{
+    return sessions->rounds[round].held;
 }
 
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions)
@@ -365,7 +427,7 @@ uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions)
 int mr_sessions_look(const struct mr_sessions *sessions, uint64_t upload_id,
                      enum mr_upload_state *state, uint32_t *received)
 {
-    const struct session *session = session_find(sessions, upload_id);
+    const struct mr_session *session = mr_session_find(sessions, upload_id);
 
     if (!session) {
         return -1;

@@ -2,13 +2,16 @@
  * clock, no socket, no thread; packets, addresses and the time (milliseconds of any monotonic
  * clock) are arguments. One thread. No allocation after _open.
  *
+ * Sessions of several rounds live side by side and share slots and windows; a round is named by a
+ * small index (0..MR_PLANE_ROUNDS_MAX - 1) which the caller chooses.
+ *
  * A session is named by its upload id = lane u8 ‖ index u24 ‖ random u32 (not zero). Whoever admits
  * chooses the id (index < sessions, not in use or a tombstone); the whole id is compared.
  *
  * RECEIVING (has a slot) → STAGED (slot waits for the fold, then is free) → COMMITTED
  *          ↘ REFUSED (slot freed)            ↘ REFUSED (its collection was void)
  * Ended sessions stay as tombstones, so that a retransmission gets the final answer, until their
- * index is admitted again or the next round begins. */
+ * index is admitted again or their round is ended. */
 #ifndef MR_UPLOAD_SESSION_H
 #define MR_UPLOAD_SESSION_H
 
@@ -17,6 +20,7 @@
 
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/drops.h"
+#include "appliance/upload/limits.h"
 #include "appliance/upload/open.h"
 #include "kernels/kernels.h"
 #include "wire/datagram.h"
@@ -85,16 +89,19 @@ const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions);
 /* Bytes that _open maps for slots. */
 uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
 
-/* A new round: every session is forgotten, every slot is free. The layout must fit a slot. All
- * receiving sessions together are granted window_total chunks in flight; while there are more of
- * them than that suffices for, some have a window and the others wait for one. */
-void mr_sessions_begin(struct mr_sessions *sessions, uint64_t round, const struct mr_layout *layout,
-                       uint32_t window_total);
+/* Begins a round at that index (what was there is ended first); `number` is what its datagrams
+ * carry. The layout must fit a slot. All receiving sessions of all rounds together are granted
+ * window_total chunks in flight; while there are more of them than that suffices for, some have a
+ * window and the others wait for one. */
+void mr_sessions_begin(struct mr_sessions *sessions, unsigned round, uint64_t number,
+                       const struct mr_layout *layout, uint32_t window_total);
+/* Forgets every session of that round and frees its slots; nothing where there is no round. */
+void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t window_total);
 
-/* Opens a session. A free slot must exist. The keys are copied and expanded; the caller wipes
- * them. -1 when the AEAD refuses the key (there is no session then). */
-int mr_sessions_admit(struct mr_sessions *sessions, uint64_t upload_id, uint32_t attempt,
-                      const struct mr_upload_keys *keys, uint64_t now_ms);
+/* Opens a session of a round that was begun. A free slot must exist. The keys are copied and
+ * expanded; the caller wipes them. -1 when the AEAD refuses the key (there is no session then). */
+int mr_sessions_admit(struct mr_sessions *sessions, unsigned round, uint64_t upload_id,
+                      uint32_t attempt, const struct mr_upload_keys *keys, uint64_t now_ms);
 
 /* Judges a burst (at most MR_BURST_MAX); a new chunk is in its slot afterwards. reasons[count] may
  * be NULL; everything is counted. Packet bytes are not changed and not kept. */
@@ -113,17 +120,21 @@ bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
  * something else happens. */
 uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t now_ms);
 
-/* Complete uploads that wait for the fold, oldest first: fills up to MR_FOLD_MAX shares and their
- * ids, returns how many. The shares stay valid until mr_sessions_folded(count), which frees their
- * slots. */
-unsigned mr_sessions_staged(const struct mr_sessions *sessions, const uint8_t *shares[MR_FOLD_MAX],
-                            uint64_t upload_ids[MR_FOLD_MAX]);
-void mr_sessions_folded(struct mr_sessions *sessions, unsigned count);
+/* Complete uploads of a round that wait for the fold, oldest first: fills up to MR_FOLD_MAX shares
+ * and their ids, returns how many. The shares stay valid until mr_sessions_folded(count), which
+ * frees their slots. */
+unsigned mr_sessions_staged(const struct mr_sessions *sessions, unsigned round,
+                            const uint8_t *shares[MR_FOLD_MAX], uint64_t upload_ids[MR_FOLD_MAX]);
+void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned count);
 
 /* What happened by itself, in order: MR_UPLOAD_STAGED, or MR_UPLOAD_REFUSED for an upload that
  * idled. false when there is nothing more. To be emptied after every _receive and _expire. */
-bool mr_sessions_event(struct mr_sessions *sessions, uint64_t *upload_id,
-                       enum mr_upload_state *state);
+struct mr_session_event {
+    uint64_t upload_id;
+    enum mr_upload_state state;
+    unsigned round;
+};
+bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *event);
 
 /* What time it is, for calls that are not told: turns begin in them as well. */
 void mr_sessions_clock(struct mr_sessions *sessions, uint64_t now_ms);
@@ -132,15 +143,19 @@ void mr_sessions_clock(struct mr_sessions *sessions, uint64_t now_ms);
  * staged, committed or unknown. */
 bool mr_sessions_revoke(struct mr_sessions *sessions, uint64_t upload_id,
                         enum mr_upload_reason reason);
-/* Refuses every receiving upload. */
-void mr_sessions_refuse_all(struct mr_sessions *sessions, enum mr_upload_reason reason);
+/* Refuses every receiving upload of a round. */
+void mr_sessions_refuse_all(struct mr_sessions *sessions, unsigned round,
+                            enum mr_upload_reason reason);
 /* Refuses what idled for too long. */
 void mr_sessions_expire(struct mr_sessions *sessions, uint64_t now_ms);
 /* Ends a staged upload: committed, or refused with the reason. Unknown ids are ignored. */
 void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool committed,
                         enum mr_upload_reason reason);
 
-uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions); /* waiting for the fold */
+/* Of a round: uploads that wait for the fold; slots that its uploads hold. */
+uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions, unsigned round);
+uint32_t mr_sessions_held(const struct mr_sessions *sessions, unsigned round);
+/* Of all rounds. */
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions);
 uint32_t mr_sessions_slots_free(const struct mr_sessions *sessions);
 

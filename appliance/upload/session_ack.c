@@ -4,58 +4,38 @@
 #include "appliance/upload/session_internal.h"
 #include "base/bytes.h"
 
-void session_ack_urgent(struct mr_sessions *sessions, struct session *session)
-{
-    session->ack_wanted = true;
-    if (session->in_urgent) {
-        return;
-    }
-    session->in_urgent = true;
-    index_queue_push(&sessions->urgent, session_index(sessions, session));
-}
-
-void session_ack_lazy(struct mr_sessions *sessions, struct session *session)
-{
-    session->ack_wanted = true;
-    if (session->in_lazy || session->in_urgent) {
-        return;
-    }
-    session->in_lazy = true;
-    index_queue_push(&sessions->lazy, session_index(sessions, session));
-}
-
-static void ack_fill(const struct mr_sessions *sessions, const struct session *session,
+static void ack_fill(const struct mr_sessions *sessions, const struct mr_session *session,
                      struct mr_ack *ack)
 {
     *ack = (struct mr_ack){
         .state = session->state,
         .reason = session->reason,
         .received = session->received,
-        .window = session->open ? session_credit_window(sessions, session->slow) : 0,
+        .window = session->open ? mr_session_credit_window(sessions, session->slow) : 0,
         .base = session->base,
     };
     if (session->state != MR_UPLOAD_RECEIVING) {
         return;
     }
     const struct mr_slot *slot = &sessions->staging.slots[session->slot];
+    const uint32_t chunks = sessions->rounds[session->round].layout.chunks;
     for (uint32_t i = 0; i < MR_ACK_BITMAP_BYTES / 8; i++) {
         const uint64_t from = (uint64_t)session->base + i * 64;
-        if (from >= sessions->layout.chunks) {
+        if (from >= chunks) {
             break;
         }
-        const uint64_t bits =
-            htole64(mr_slot_window(slot, (uint32_t)from, sessions->layout.chunks));
+        const uint64_t bits = htole64(mr_slot_window(slot, (uint32_t)from, chunks));
         memcpy(ack->bitmap + (size_t)i * 8, &bits, sizeof bits);
     }
 }
 
-static bool ack_seal(const struct mr_sessions *sessions, struct session *session,
+static bool ack_seal(const struct mr_sessions *sessions, struct mr_session *session,
                      struct mr_ack_datagram *out)
 {
     const struct mr_datagram header = {.type = MR_DATAGRAM_ACK,
                                        .length = MR_ACK_BYTES,
                                        .upload_id = session->upload_id,
-                                       .round = sessions->round,
+                                       .round = sessions->rounds[session->round].number,
                                        .attempt = session->attempt,
                                        .chunk = session->ack_number};
     uint8_t *cipher = out->bytes + MR_DATAGRAM_HEADER_BYTES;
@@ -75,7 +55,7 @@ static bool ack_seal(const struct mr_sessions *sessions, struct session *session
 }
 
 /* Makes the ACK of a session that wants one; false if it may not have one. */
-static bool ack_make(struct mr_sessions *sessions, struct session *session, uint64_t now_ms,
+static bool ack_make(struct mr_sessions *sessions, struct mr_session *session, uint64_t now_ms,
                      struct mr_ack_datagram *out)
 {
     session->ack_wanted = false;
@@ -95,7 +75,7 @@ static bool ack_make(struct mr_sessions *sessions, struct session *session, uint
     return true;
 }
 
-static bool lazy_due(const struct session *session, uint64_t now_ms, bool quiet)
+static bool lazy_due(const struct mr_session *session, uint64_t now_ms, bool quiet)
 {
     const uint64_t delay = quiet ? MR_ACK_DELAY_MS : MR_ACK_DELAY_BUSY_MS;
 
@@ -106,26 +86,26 @@ bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
                      struct mr_ack_datagram *out)
 {
     while (sessions->urgent.count > 0) {
-        struct session *session = &sessions->table[index_queue_at(&sessions->urgent, 0)];
-        index_queue_pop(&sessions->urgent, 1);
+        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->urgent, 0)];
+        mr_index_queue_pop(&sessions->urgent, 1);
         session->in_urgent = false;
         if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
         }
     }
     while (sessions->lazy.count > 0) {
-        struct session *session = &sessions->table[index_queue_at(&sessions->lazy, 0)];
+        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->lazy, 0)];
         if (!lazy_due(session, now_ms, quiet)) {
             break; /* those behind it became due later, or a millisecond sooner at most */
         }
-        index_queue_pop(&sessions->lazy, 1);
+        mr_index_queue_pop(&sessions->lazy, 1);
         session->in_lazy = false;
         if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
         }
     }
-    while (session_credit_untold_ms(sessions, now_ms) == 0) {
-        struct session *session = session_credit_tell(sessions);
+    while (mr_session_credit_untold_ms(sessions, now_ms) == 0) {
+        struct mr_session *session = mr_session_credit_tell(sessions);
         if (session->ack_wanted && ack_make(sessions, session, now_ms, out)) {
             return true;
         }
@@ -135,7 +115,7 @@ bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
 
 uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t now_ms)
 {
-    const uint32_t untold_ms = session_credit_untold_ms(sessions, now_ms);
+    const uint32_t untold_ms = mr_session_credit_untold_ms(sessions, now_ms);
 
     if (sessions->urgent.count > 0) {
         return 0;
@@ -143,7 +123,7 @@ uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t no
     if (sessions->lazy.count == 0) {
         return untold_ms;
     }
-    const struct session *session = &sessions->table[index_queue_at(&sessions->lazy, 0)];
+    const struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->lazy, 0)];
     if (lazy_due(session, now_ms, true)) {
         return 0;
     }

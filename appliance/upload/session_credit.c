@@ -22,7 +22,7 @@ static uint32_t total_of_fast(const struct mr_sessions *sessions)
     return slow < sessions->window_total ? (uint32_t)(sessions->window_total - slow) : 0;
 }
 
-uint32_t session_credit_window(const struct mr_sessions *sessions, bool slow)
+uint32_t mr_session_credit_window(const struct mr_sessions *sessions, bool slow)
 {
     const uint32_t most = sessions->config.window_max;
 
@@ -44,7 +44,7 @@ static bool has_room(const struct mr_sessions *sessions)
     return sessions->open_count == 0 || (fast + 1) * turn <= total_of_fast(sessions);
 }
 
-static void begin_turn(struct mr_sessions *sessions, struct session *session)
+static void begin_turn(struct mr_sessions *sessions, struct mr_session *session)
 {
     session->since_ms = sessions->now_ms;
     session->turn_received = session->received;
@@ -52,10 +52,10 @@ static void begin_turn(struct mr_sessions *sessions, struct session *session)
         return;
     }
     session->in_turns = true;
-    index_queue_push(&sessions->turns, session_index(sessions, session));
+    mr_index_queue_push(&sessions->turns, mr_session_index(sessions, session));
 }
 
-static void open_session(struct mr_sessions *sessions, struct session *session)
+static void open_session(struct mr_sessions *sessions, struct mr_session *session)
 {
     session->open = true;
     sessions->open_count++;
@@ -66,8 +66,8 @@ static void open_session(struct mr_sessions *sessions, struct session *session)
 static void fill(struct mr_sessions *sessions)
 {
     while (sessions->waiting.count > 0 && has_room(sessions)) {
-        struct session *session = &sessions->table[index_queue_at(&sessions->waiting, 0)];
-        index_queue_pop(&sessions->waiting, 1);
+        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->waiting, 0)];
+        mr_index_queue_pop(&sessions->waiting, 1);
         sessions->told_count -= sessions->told_count > 0;
         session->in_waiting = false;
         session->told = false;
@@ -75,11 +75,11 @@ static void fill(struct mr_sessions *sessions)
             continue; /* ended since, and perhaps another upload by now */
         }
         open_session(sessions, session);
-        session_ack_urgent(sessions, session);
+        mr_session_ack_urgent(sessions, session);
     }
 }
 
-void session_credit_admit(struct mr_sessions *sessions, struct session *session)
+void mr_session_credit_admit(struct mr_sessions *sessions, struct mr_session *session)
 {
     if (has_room(sessions)) {
         open_session(sessions, session);
@@ -87,17 +87,17 @@ void session_credit_admit(struct mr_sessions *sessions, struct session *session)
 }
 
 /* The place in the line is an earlier upload's of the same index, or its own already. */
-static void keep_waiting(struct mr_sessions *sessions, struct session *session)
+static void keep_waiting(struct mr_sessions *sessions, struct mr_session *session)
 {
     if (session->since_ms == 0) {
         session->since_ms = sessions->now_ms;
     }
     if (session->told && session->ack_number == 0) {
-        session_ack_lazy(sessions, session); /* who was told is not this one */
+        mr_session_ack_lazy(sessions, session); /* who was told is not this one */
     }
 }
 
-void session_credit_ask(struct mr_sessions *sessions, struct session *session)
+void mr_session_credit_ask(struct mr_sessions *sessions, struct mr_session *session)
 {
     if (session->open || session->state != MR_UPLOAD_RECEIVING) {
         return;
@@ -108,11 +108,11 @@ void session_credit_ask(struct mr_sessions *sessions, struct session *session)
     }
     session->in_waiting = true;
     session->since_ms = sessions->now_ms;
-    index_queue_push(&sessions->waiting, session_index(sessions, session));
+    mr_index_queue_push(&sessions->waiting, mr_session_index(sessions, session));
     fill(sessions);
 }
 
-void session_credit_return(struct mr_sessions *sessions, struct session *session)
+void mr_session_credit_return(struct mr_sessions *sessions, struct mr_session *session)
 {
     if (!session->open) {
         return;
@@ -124,28 +124,28 @@ void session_credit_return(struct mr_sessions *sessions, struct session *session
     fill(sessions);
 }
 
-void session_credit_pass_on(struct mr_sessions *sessions, struct session *session)
+void mr_session_credit_pass_on(struct mr_sessions *sessions, struct mr_session *session)
 {
     if (!session->open || session->in_urgent || sessions->waiting.count == 0) {
         return; /* what is about to be told of its window has had no time to use it */
     }
-    session_credit_return(sessions, session);
+    mr_session_credit_return(sessions, session);
     if (session->heard) {
-        session_credit_ask(sessions, session);
+        mr_session_credit_ask(sessions, session);
     }
 }
 
-void session_credit_turns(struct mr_sessions *sessions)
+void mr_session_credit_turns(struct mr_sessions *sessions)
 {
     const uint32_t turn = mr_window_turn(sessions->window_total, sessions->config.window_max);
 
     while (sessions->waiting.count > 0 && sessions->turns.count > 0) {
-        struct session *session = &sessions->table[index_queue_at(&sessions->turns, 0)];
+        struct mr_session *session = &sessions->table[mr_index_queue_at(&sessions->turns, 0)];
         const bool judged = session->open && !session->slow;
         if (judged && sessions->now_ms - session->since_ms < MR_WINDOW_TURN_MS) {
             break;
         }
-        index_queue_pop(&sessions->turns, 1);
+        mr_index_queue_pop(&sessions->turns, 1);
         session->in_turns = false;
         if (!judged) {
             continue;
@@ -160,20 +160,20 @@ void session_credit_turns(struct mr_sessions *sessions)
     fill(sessions);
 }
 
-uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms)
+uint32_t mr_session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms)
 {
     if (sessions->told_count == sessions->waiting.count) {
         return UINT32_MAX;
     }
-    const uint32_t index = index_queue_at(&sessions->waiting, sessions->told_count);
+    const uint32_t index = mr_index_queue_at(&sessions->waiting, sessions->told_count);
     const uint64_t due_ms = sessions->table[index].since_ms + MR_ACK_DELAY_WAITING_MS;
     return now_ms >= due_ms ? 0 : (uint32_t)(due_ms - now_ms);
 }
 
-struct session *session_credit_tell(struct mr_sessions *sessions)
+struct mr_session *mr_session_credit_tell(struct mr_sessions *sessions)
 {
-    struct session *session =
-        &sessions->table[index_queue_at(&sessions->waiting, sessions->told_count++)];
+    struct mr_session *session =
+        &sessions->table[mr_index_queue_at(&sessions->waiting, sessions->told_count++)];
 
     session->told = true;
     return session;

@@ -1,5 +1,6 @@
-/* session_internal.h - the inside of session.h, shared by session.c (life cycle), session_receive.c
- * (packets), session_credit.c (windows) and session_ack.c (answers). */
+/* session_internal.h - the inside of session.h. From below: session_queue.c (queues, marks),
+ * session_credit.c (windows), session.c (life cycle), session_ack.c (answers), session_receive.c
+ * (packets); none calls one above it. */
 #ifndef MR_UPLOAD_SESSION_INTERNAL_H
 #define MR_UPLOAD_SESSION_INTERNAL_H
 
@@ -8,7 +9,7 @@
 #include "appliance/upload/staging.h"
 
 /* A FIFO of indices over fixed memory; its owner sees to it that it never overflows. */
-struct index_queue {
+struct mr_index_queue {
     uint32_t *items;
     uint32_t capacity;
     uint32_t head;
@@ -16,7 +17,7 @@ struct index_queue {
 };
 
 /* Two cache lines, that a packet's look-up fetches. */
-struct session {
+struct mr_session {
     _Alignas(128) uint64_t upload_id; /* 0: none */
     uint32_t attempt;
     uint8_t state;  /* enum mr_upload_state */
@@ -30,6 +31,7 @@ struct session {
     bool in_waiting; /* as in_urgent */
     bool in_turns;   /* as in_urgent */
     bool told;       /* is among the first told_count that wait; as in_urgent */
+    uint8_t round;   /* its place in mr_sessions.rounds */
     struct mr_peer_address from;
     uint32_t slot;     /* MR_SLOT_NONE unless receiving or waiting for the fold */
     uint32_t received; /* chunks that are there */
@@ -45,80 +47,88 @@ struct session {
     struct mr_aead *down; /* seals ACKs; the key that opens chunks is the opener's */
 };
 
-struct session_event {
-    uint64_t upload_id;
-    enum mr_upload_state state;
+_Static_assert(sizeof(struct mr_session) == 128, "two cache lines");
+
+/* What a packet's look-up needs of its round is one cache line, the same for all its packets. */
+struct mr_session_round {
+    _Alignas(64) uint64_t number; /* in its datagrams */
+    struct mr_layout layout;
+    bool live;
+    uint32_t held;         /* slots of its uploads */
+    uint32_t receiving;    /* sessions */
+    uint32_t staged_count; /* slots that wait for the fold, a list: */
+    uint32_t staged_first, staged_last;
 };
 
 struct mr_sessions {
     struct mr_sessions_config config;
-    uint64_t round;
     uint64_t now_ms; /* the newest time that was told */
-    struct mr_layout layout;
     uint32_t window_total;
     uint32_t receiving;
     uint32_t open_count;      /* receiving sessions that have a window */
     uint32_t slow_count;      /* of these, those that are slow */
     uint32_t told_count;      /* of those that wait, the first so many were told so */
-    struct session *table;    /* config.sessions */
+    struct mr_session *table; /* config.sessions */
     struct mr_opener *opener; /* a session's upload key lies at its index */
     struct mr_staging staging;
-    struct index_queue staged;  /* slots that wait for the fold */
-    struct index_queue urgent;  /* sessions to answer now */
-    struct index_queue lazy;    /* sessions to answer when the socket is quiet */
-    struct index_queue waiting; /* sessions that were heard of and wait for a window */
-    struct index_queue turns;   /* open sessions, by the beginning of their turn */
-    struct session_event *events;
+    struct mr_index_queue urgent;  /* sessions to answer now */
+    struct mr_index_queue lazy;    /* sessions to answer when the socket is quiet */
+    struct mr_index_queue waiting; /* sessions that were heard of and wait for a window */
+    struct mr_index_queue turns;   /* open sessions, by the beginning of their turn */
+    struct mr_session_event *events;
     uint32_t event_head, event_count, event_capacity;
     struct mr_upload_counters *counters;
+    uint32_t rounds_live;
+    struct mr_session_round rounds[MR_PLANE_ROUNDS_MAX];
     uint8_t scratch[MR_CHUNK_BYTES_MAX]; /* where a repeat from a new address is opened */
 };
 
-static inline void index_queue_clear(struct index_queue *queue)
+static inline void mr_index_queue_clear(struct mr_index_queue *queue)
 {
     queue->head = 0;
     queue->count = 0;
 }
 
-static inline uint32_t index_queue_at(const struct index_queue *queue, uint32_t i)
+static inline uint32_t mr_index_queue_at(const struct mr_index_queue *queue, uint32_t i)
 {
     const uint32_t at = queue->head + i;
 
     return queue->items[at < queue->capacity ? at : at - queue->capacity];
 }
 
-void index_queue_push(struct index_queue *queue, uint32_t item);
-void index_queue_pop(struct index_queue *queue, uint32_t count);
+int mr_index_queue_open(struct mr_index_queue *queue, uint32_t capacity); /* 0 or -1 */
+void mr_index_queue_push(struct mr_index_queue *queue, uint32_t item);
+void mr_index_queue_pop(struct mr_index_queue *queue, uint32_t count);
 
-static inline uint32_t session_index(const struct mr_sessions *sessions,
-                                     const struct session *session)
+static inline uint32_t mr_session_index(const struct mr_sessions *sessions,
+                                        const struct mr_session *session)
 {
     return (uint32_t)(session - sessions->table);
 }
 
 /* session_credit.c. The credits that each open session has now; if `slow`, each slow one. */
-uint32_t session_credit_window(const struct mr_sessions *sessions, bool slow);
+uint32_t mr_session_credit_window(const struct mr_sessions *sessions, bool slow);
 /* A session was admitted; was heard of; ended; had a window for long and sent nothing new (it gives
  * the window to one that waits). */
-void session_credit_admit(struct mr_sessions *sessions, struct session *session);
-void session_credit_ask(struct mr_sessions *sessions, struct session *session);
-void session_credit_return(struct mr_sessions *sessions, struct session *session);
-void session_credit_pass_on(struct mr_sessions *sessions, struct session *session);
+void mr_session_credit_admit(struct mr_sessions *sessions, struct mr_session *session);
+void mr_session_credit_ask(struct mr_sessions *sessions, struct mr_session *session);
+void mr_session_credit_return(struct mr_sessions *sessions, struct mr_session *session);
+void mr_session_credit_pass_on(struct mr_sessions *sessions, struct mr_session *session);
 /* Ends the turns that are over. */
-void session_credit_turns(struct mr_sessions *sessions);
+void mr_session_credit_turns(struct mr_sessions *sessions);
 /* How long until the next of those that wait is to be told so; UINT32_MAX: there is none. */
-uint32_t session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms);
+uint32_t mr_session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms);
 /* That one. */
-struct session *session_credit_tell(struct mr_sessions *sessions);
+struct mr_session *mr_session_credit_tell(struct mr_sessions *sessions);
 
 /* The session of that id, NULL if there is none. */
-struct session *session_find(const struct mr_sessions *sessions, uint64_t upload_id);
+struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t upload_id);
 
 /* Marks an ACK due: now (the state changed, many chunks came) or when the socket is quiet. */
-void session_ack_urgent(struct mr_sessions *sessions, struct session *session);
-void session_ack_lazy(struct mr_sessions *sessions, struct session *session);
+void mr_session_ack_urgent(struct mr_sessions *sessions, struct mr_session *session);
+void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *session);
 
 /* The last chunk came. */
-void session_complete(struct mr_sessions *sessions, struct session *session);
+void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* A new chunk between the peek at the bitmap and the believing. */
 struct claim {
-    struct session *session;
+    struct mr_session *session;
     const struct mr_packet *packet;
     uint64_t *bits; /* the word of the bitmap that holds the chunk's bit */
     uint32_t chunk;
@@ -45,7 +45,7 @@ static enum mr_drop_reason verdict_of_form(enum mr_datagram_verdict form)
 
 /* Everything that can be told from the header alone. */
 static enum mr_drop_reason check(const struct mr_sessions *sessions, enum mr_datagram_verdict form,
-                                 const struct mr_datagram *datagram, struct session **found)
+                                 const struct mr_datagram *datagram, struct mr_session **found)
 {
     if (form != MR_DATAGRAM_OK) {
         return verdict_of_form(form);
@@ -53,20 +53,21 @@ static enum mr_drop_reason check(const struct mr_sessions *sessions, enum mr_dat
     if (datagram->type != MR_DATAGRAM_CHUNK) {
         return MR_UPLOAD_DROP_bad_type;
     }
-    struct session *session = session_find(sessions, datagram->upload_id);
+    struct mr_session *session = mr_session_find(sessions, datagram->upload_id);
     if (!session) {
         return MR_UPLOAD_DROP_unknown_upload;
     }
-    if (datagram->round != sessions->round) {
+    const struct mr_session_round *round = &sessions->rounds[session->round];
+    if (datagram->round != round->number) {
         return MR_UPLOAD_DROP_wrong_round;
     }
     if (datagram->attempt != session->attempt) {
         return MR_UPLOAD_DROP_wrong_attempt;
     }
-    if (datagram->chunk >= sessions->layout.chunks) {
+    if (datagram->chunk >= round->layout.chunks) {
         return MR_UPLOAD_DROP_bad_chunk;
     }
-    if (datagram->length != mr_layout_chunk_length(&sessions->layout, datagram->chunk)) {
+    if (datagram->length != mr_layout_chunk_length(&round->layout, datagram->chunk)) {
         return MR_UPLOAD_DROP_bad_length;
     }
     *found = session;
@@ -88,7 +89,7 @@ static bool same_way(const struct mr_peer_address *a, const struct mr_peer_addre
 /* A packet whose seal held: where it came from is where the device is. What may be sent there
  * starts anew with a new address, so that nobody's packets are turned into somebody else's flood.
  */
-static void heard_from(struct mr_sessions *sessions, struct session *session,
+static void heard_from(struct mr_sessions *sessions, struct mr_session *session,
                        const struct mr_packet *packet)
 {
     if (!session->heard || !same_address(&session->from, &packet->from)) {
@@ -96,7 +97,7 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
             mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_rebound], 1);
         }
         session->heard = true;
-        session_credit_ask(sessions, session);
+        mr_session_credit_ask(sessions, session);
         session->from = packet->from;
         session->bytes_in = 0;
         session->bytes_out = 0;
@@ -109,14 +110,14 @@ static void heard_from(struct mr_sessions *sessions, struct session *session,
  * address that is known, by the way that is known, that is worth an answer without opening; else
  * the seal has to hold first (the device's address or the router changed, or somebody replays its
  * packets). A device whose whole window is here repeats only: no new chunk would tell the way. */
-static enum mr_drop_reason repeated(struct mr_sessions *sessions, struct session *session,
+static enum mr_drop_reason repeated(struct mr_sessions *sessions, struct mr_session *session,
                                     const struct mr_packet *packet,
                                     const struct mr_datagram *datagram)
 {
     if (session->heard && same_way(&session->from, &packet->from)) {
         session->bytes_in += packet->length;
     } else {
-        struct mr_open_job job = {.key = session_index(sessions, session),
+        struct mr_open_job job = {.key = mr_session_index(sessions, session),
                                   .sequence = datagram->chunk,
                                   .datagram = packet->data,
                                   .bytes = datagram->length,
@@ -127,7 +128,7 @@ static enum mr_drop_reason repeated(struct mr_sessions *sessions, struct session
         }
         heard_from(sessions, session, packet);
     }
-    session_ack_lazy(sessions, session);
+    mr_session_ack_lazy(sessions, session);
     return session->state == MR_UPLOAD_REFUSED ? MR_UPLOAD_DROP_not_receiving
                                                : MR_UPLOAD_DROP_duplicate;
 }
@@ -144,7 +145,7 @@ static void reason_set(struct mr_sessions *sessions, enum mr_drop_reason *reason
 /* New chunks of a session after which it is answered at once: half its window, lest it run dry. */
 static uint32_t fresh_max(const struct mr_sessions *sessions, bool slow)
 {
-    const uint32_t half = session_credit_window(sessions, slow) / 2;
+    const uint32_t half = mr_session_credit_window(sessions, slow) / 2;
 
     return half < 1 ? 1 : half < MR_ACK_EVERY ? half : MR_ACK_EVERY;
 }
@@ -153,23 +154,24 @@ static uint32_t fresh_max(const struct mr_sessions *sessions, bool slow)
 static void believe(struct mr_sessions *sessions, const struct claim *claim, uint64_t now_ms,
                     const uint32_t fresh_most[2])
 {
-    struct session *session = claim->session;
+    struct mr_session *session = claim->session;
     struct mr_slot *slot = &sessions->staging.slots[session->slot];
+    const uint32_t chunks = sessions->rounds[session->round].layout.chunks;
 
     mr_slot_set(slot, claim->chunk);
     if (claim->chunk == session->base) {
-        session->base = mr_slot_missing(slot, session->base, sessions->layout.chunks);
+        session->base = mr_slot_missing(slot, session->base, chunks);
     }
     session->received++;
     session->fresh++;
     session->progress_ms = now_ms;
     heard_from(sessions, session, claim->packet);
-    if (session->received == sessions->layout.chunks) {
-        session_complete(sessions, session);
+    if (session->received == chunks) {
+        mr_session_complete(sessions, session);
     } else if (session->open && session->fresh >= fresh_most[session->slow]) {
-        session_ack_urgent(sessions, session);
+        mr_session_ack_urgent(sessions, session);
     } else if (session->open || session->ack_number > 0) {
-        session_ack_lazy(sessions, session);
+        mr_session_ack_lazy(sessions, session);
     } else {
         session->ack_wanted = true; /* its turn may come before it has to be told to wait */
     }
@@ -210,11 +212,12 @@ static bool claim_free(struct burst *burst, uint32_t index, uint32_t chunk)
     return is_free;
 }
 
-static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struct session *session,
-                        const struct mr_packet *packet, const struct mr_datagram *datagram,
-                        unsigned index)
+static void claim_chunk(struct mr_sessions *sessions, struct burst *burst,
+                        struct mr_session *session, const struct mr_packet *packet,
+                        const struct mr_datagram *datagram, unsigned index)
 {
-    const uint64_t offset = (uint64_t)datagram->chunk * sessions->layout.chunk_bytes;
+    const uint64_t offset =
+        (uint64_t)datagram->chunk * sessions->rounds[session->round].layout.chunk_bytes;
     const struct mr_slot *slot = &sessions->staging.slots[session->slot];
 
     burst->claims[burst->count] = (struct claim){.session = session,
@@ -222,7 +225,7 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
                                                  .bits = &slot->bitmap[datagram->chunk / 64],
                                                  .chunk = datagram->chunk,
                                                  .index = index};
-    burst->jobs[burst->count] = (struct mr_open_job){.key = session_index(sessions, session),
+    burst->jobs[burst->count] = (struct mr_open_job){.key = mr_session_index(sessions, session),
                                                      .sequence = datagram->chunk,
                                                      .datagram = packet->data,
                                                      .bytes = datagram->length,
@@ -231,7 +234,7 @@ static void claim_chunk(struct mr_sessions *sessions, struct burst *burst, struc
     burst->count++;
 }
 
-static bool is_repeat(const struct mr_sessions *sessions, const struct session *session,
+static bool is_repeat(const struct mr_sessions *sessions, const struct mr_session *session,
                       uint32_t chunk)
 {
     return session->state != MR_UPLOAD_RECEIVING ||
@@ -242,9 +245,7 @@ static bool is_repeat(const struct mr_sessions *sessions, const struct session *
  * the fold reads them next. */
 static bool past_cache(const struct mr_sessions *sessions)
 {
-    const uint64_t used = sessions->staging.count - sessions->staging.free_count;
-
-    return used * sessions->layout.share_bytes > sessions->config.cache_bytes / 2;
+    return sessions->staging.bytes_used > sessions->config.cache_bytes / 2;
 }
 
 /* Reads the headers and fetches what judging the burst will touch, a step for all packets at a
@@ -253,7 +254,7 @@ static bool past_cache(const struct mr_sessions *sessions)
 static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
                        const struct mr_packet *packets, unsigned count)
 {
-    const struct session *found[MR_BURST_MAX];
+    const struct mr_session *found[MR_BURST_MAX];
 
     for (unsigned i = 0; i < count; i++) {
         __builtin_prefetch(packets[i].data);
@@ -268,7 +269,7 @@ static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
             continue;
         }
         const uint32_t index = mr_upload_id_index(datagram->upload_id);
-        if (index >= sessions->config.sessions || datagram->chunk >= sessions->layout.chunks) {
+        if (index >= sessions->config.sessions) {
             continue;
         }
         found[i] = &sessions->table[index];
@@ -276,7 +277,8 @@ static void look_ahead(const struct mr_sessions *sessions, struct burst *burst,
         __builtin_prefetch((const uint8_t *)found[i] + 64, 1);
     }
     for (unsigned i = 0; i < count; i++) {
-        if (found[i] && found[i]->slot != MR_SLOT_NONE) {
+        if (found[i] && found[i]->slot != MR_SLOT_NONE &&
+            burst->datagrams[i].chunk < sessions->rounds[found[i]->round].layout.chunks) {
             __builtin_prefetch(
                 &sessions->staging.slots[found[i]->slot].bitmap[burst->datagrams[i].chunk / 64], 1);
         }
@@ -297,13 +299,13 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
     look_ahead(sessions, &burst, packets, count);
     for (unsigned i = 0; i < count; i++) {
         const struct mr_datagram *datagram = &burst.datagrams[i];
-        struct session *session = NULL;
+        struct mr_session *session = NULL;
         enum mr_drop_reason reason = check(sessions, burst.forms[i], datagram, &session);
         bytes += packets[i].length;
         if (reason == MR_UPLOAD_ACCEPTED && session) {
-            if (!claim_free(&burst, session_index(sessions, session), datagram->chunk)) {
+            if (!claim_free(&burst, mr_session_index(sessions, session), datagram->chunk)) {
                 settle_claims(sessions, &burst, now_ms, reasons);
-                (void)claim_free(&burst, session_index(sessions, session), datagram->chunk);
+                (void)claim_free(&burst, mr_session_index(sessions, session), datagram->chunk);
             }
             if (!is_repeat(sessions, session, datagram->chunk)) {
                 claim_chunk(sessions, &burst, session, &packets[i], datagram, i);
@@ -314,7 +316,7 @@ void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *p
         reason_set(sessions, reasons, i, reason);
     }
     settle_claims(sessions, &burst, now_ms, reasons);
-    session_credit_turns(sessions);
+    mr_session_credit_turns(sessions);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_packets], count);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bytes], bytes);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_bursts], count > 0);

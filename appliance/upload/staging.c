@@ -45,12 +45,15 @@ int mr_staging_open(struct mr_staging *staging, uint32_t slots, uint64_t share_b
                             (unsigned long long)(bytes >> 20));
     }
     staging->count = slots;
+    staging->free_count = slots;
     staging->bytes_max = share_bytes_max;
     uint8_t *bitmaps = (uint8_t *)staging->region.base + slots * stride;
     const uint64_t bitmap_stride = (bytes - slots * stride) / slots;
     for (uint32_t i = 0; i < slots; i++) {
         staging->slots[i].bytes = (uint8_t *)staging->region.base + i * stride;
         staging->slots[i].bitmap = (uint64_t *)(void *)(bitmaps + i * bitmap_stride);
+        staging->slots[i].owner = MR_SLOT_NONE;
+        staging->free[i] = slots - 1 - i;
     }
     return 0;
 }
@@ -63,32 +66,23 @@ void mr_staging_close(struct mr_staging *staging)
     memset(staging, 0, sizeof *staging);
 }
 
-void mr_staging_begin(struct mr_staging *staging, const struct mr_layout *layout)
+uint32_t mr_staging_take(struct mr_staging *staging, uint32_t owner, const struct mr_layout *layout)
 {
-    MR_ASSERT(layout->share_bytes <= staging->bytes_max);
-    staging->bitmap_words = layout->chunks / 64 + 1;
-    staging->free_count = staging->count;
-    for (uint32_t i = 0; i < staging->count; i++) {
-        staging->slots[i].owner = MR_SLOT_NONE;
-        staging->free[i] = staging->count - 1 - i;
-    }
-}
-
-uint32_t mr_staging_take(struct mr_staging *staging, uint32_t owner)
-{
-    MR_ASSERT(staging->free_count > 0);
+    MR_ASSERT(staging->free_count > 0 && layout->share_bytes <= staging->bytes_max);
     const uint32_t index = staging->free[--staging->free_count];
     struct mr_slot *slot = &staging->slots[index];
     slot->owner = owner;
-    memset(slot->bitmap, 0, (size_t)staging->bitmap_words * 8);
+    staging->bytes_used += layout->share_bytes;
+    memset(slot->bitmap, 0, (size_t)(layout->chunks / 64 + 1) * 8);
     return index;
 }
 
-void mr_staging_give(struct mr_staging *staging, uint32_t slot)
+void mr_staging_give(struct mr_staging *staging, uint32_t slot, uint64_t share_bytes)
 {
     MR_ASSERT(slot < staging->count && staging->slots[slot].owner != MR_SLOT_NONE);
     staging->slots[slot].owner = MR_SLOT_NONE;
     staging->free[staging->free_count++] = slot;
+    staging->bytes_used -= share_bytes;
 }
 
 uint32_t mr_slot_missing(const struct mr_slot *slot, uint32_t from, uint32_t chunks)

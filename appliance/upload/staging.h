@@ -20,6 +20,7 @@ struct mr_slot {
     uint8_t *bytes;   /* 64-byte aligned */
     uint64_t *bitmap; /* bit c % 64 of word c / 64: chunk c is there */
     uint32_t owner;   /* the session's index; MR_SLOT_NONE while free */
+    uint32_t next;    /* its owner's, for a list */
 };
 
 struct mr_staging {
@@ -28,7 +29,7 @@ struct mr_staging {
     uint32_t count;
     uint32_t free_count;
     uint64_t bytes_max;
-    uint32_t bitmap_words; /* in use for the round's layout */
+    uint64_t bytes_used; /* by the shares of slots that are taken */
     struct mr_pages region;
 };
 
@@ -40,12 +41,11 @@ int mr_staging_open(struct mr_staging *staging, uint32_t slots, uint64_t share_b
                     struct mr_error *error);
 void mr_staging_close(struct mr_staging *staging); /* safe on a zeroed struct */
 
-/* Frees every slot; from now on they hold shares of that layout (which must fit). */
-void mr_staging_begin(struct mr_staging *staging, const struct mr_layout *layout);
-
-/* Takes a free slot (there must be one) with an empty bitmap. */
-uint32_t mr_staging_take(struct mr_staging *staging, uint32_t owner);
-void mr_staging_give(struct mr_staging *staging, uint32_t slot);
+/* Takes a free slot (there must be one) with an empty bitmap for a share of that layout, which must
+ * fit. To be given back with its share_bytes. */
+uint32_t mr_staging_take(struct mr_staging *staging, uint32_t owner,
+                         const struct mr_layout *layout);
+void mr_staging_give(struct mr_staging *staging, uint32_t slot, uint64_t share_bytes);
 
 static inline bool mr_slot_has(const struct mr_slot *slot, uint32_t chunk)
 {

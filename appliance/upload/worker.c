@@ -19,10 +19,21 @@
 #define WAIT_FLOOR_MS 1u
 
 /* Messages that may be under way at once. A session index causes at most an admission, a revocation
- * and their answers before the control thread, having read those, may use it again; a round's begin
- * starts the count anew once, hence the factor. */
+ * and their answers before the control thread, having read those, may use it again; a round's end
+ * starts the count anew once, hence the factor. A round causes a begin, an end, and a collection
+ * with its return before the next: its place is used again only when its end was answered. */
 #define MESSAGES_PER_SESSION 16u
-#define MESSAGES_BASE        64u
+#define MESSAGES_BASE        (64u + 8u * MR_PLANE_ROUNDS_MAX)
+
+/* A round as this worker knows it. */
+struct worker_round {
+    struct mr_shard shards[SHARDS]; /* their memory is in the accumulators */
+    unsigned active; /* the shard that is folded into; the other may be with the control thread */
+    bool lent;
+    struct mr_layout layout;
+    uint32_t generation;
+    uint32_t held_told; /* slots that the control thread thinks it holds */
+};
 
 struct mr_worker {
     struct mr_worker_config config;
@@ -41,13 +52,11 @@ struct mr_worker {
     /* The worker thread's own from here on (`source` is made by it and read-only afterwards). */
     struct mr_packet_source *source;
     struct mr_sessions *sessions;
-    struct mr_shard shards[SHARDS];
-    unsigned active; /* the shard that is folded into; the other may be with the control thread */
-    bool lent;
-    struct mr_layout layout;
-    uint32_t generation;
-    uint32_t slots_told; /* free slots the control thread knows of */
-    bool reported;       /* in this turn */
+    struct mr_pages accumulators;
+    struct worker_round rounds[MR_PLANE_ROUNDS_MAX];
+    uint8_t live[MR_PLANE_ROUNDS_MAX]; /* places of the rounds that there are */
+    unsigned live_count;
+    bool reported; /* in this turn */
     uint64_t expire_at_ms;
     struct mr_packet packets[MR_BURST_MAX];
 };
@@ -60,76 +69,107 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void report(struct mr_worker *worker, const struct mr_worker_report *content)
+static void report(struct mr_worker *worker, unsigned round, const struct mr_worker_report *content)
 {
     struct mr_worker_report *cell = mr_mailbox_reserve(&worker->reports);
-    const uint32_t slots_free = mr_sessions_slots_free(worker->sessions);
+    struct worker_round *of = &worker->rounds[round];
+    const uint32_t held = mr_sessions_held(worker->sessions, round);
 
     MR_ASSERT(cell);
     *cell = *content;
-    cell->generation = worker->generation;
-    cell->slots_freed = slots_free - worker->slots_told;
-    worker->slots_told = slots_free;
+    cell->round = (uint8_t)round;
+    cell->generation = of->generation;
+    cell->slots_freed = of->held_told - held;
+    of->held_told = held;
     mr_mailbox_send(&worker->reports);
     worker->reported = true;
 }
 
-static void report_event(struct mr_worker *worker, enum mr_plane_event_kind kind,
+static void report_event(struct mr_worker *worker, unsigned round, enum mr_plane_event_kind kind,
                          uint64_t upload_id)
 {
-    report(worker, &(struct mr_worker_report){
-                       .kind = MR_REPORT_EVENT, .event = kind, .upload_id = upload_id});
+    report(
+        worker, round,
+        &(struct mr_worker_report){.kind = MR_REPORT_EVENT, .event = kind, .upload_id = upload_id});
 }
 
 static void report_session_events(struct mr_worker *worker)
 {
-    enum mr_upload_state state;
-    uint64_t upload_id;
+    struct mr_session_event event;
 
-    while (mr_sessions_event(worker->sessions, &upload_id, &state)) {
-        report_event(worker, state == MR_UPLOAD_STAGED ? MR_PLANE_STAGED : MR_PLANE_EXPIRED,
-                     upload_id);
+    while (mr_sessions_event(worker->sessions, &event)) {
+        report_event(worker, event.round,
+                     event.state == MR_UPLOAD_STAGED ? MR_PLANE_STAGED : MR_PLANE_EXPIRED,
+                     event.upload_id);
     }
 }
 
-/* Adds staged uploads to the active shard: full folds only, or everything. */
-static void fold(struct mr_worker *worker, bool everything)
+/* Adds a round's staged uploads to its active shard: full folds only, or everything. */
+static void fold_round(struct mr_worker *worker, unsigned round, bool everything)
 {
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t upload_ids[MR_FOLD_MAX];
+    struct worker_round *of = &worker->rounds[round];
 
-    while (mr_sessions_staged_count(worker->sessions) >= (everything ? 1 : MR_FOLD_MAX)) {
-        const unsigned n = mr_sessions_staged(worker->sessions, shares, upload_ids);
-        mr_shard_fold(&worker->shards[worker->active], &worker->layout, shares, upload_ids, n,
+    while (mr_sessions_staged_count(worker->sessions, round) >= (everything ? 1 : MR_FOLD_MAX)) {
+        const unsigned n = mr_sessions_staged(worker->sessions, round, shares, upload_ids);
+        mr_shard_fold(&of->shards[of->active], &of->layout, shares, upload_ids, n,
                       worker->config.kernels);
-        mr_sessions_folded(worker->sessions, n);
+        mr_sessions_folded(worker->sessions, round, n);
         mr_counter_add(&worker->counters->counts[MR_UPLOAD_COUNT_folds], 1);
     }
 }
 
+static void fold(struct mr_worker *worker, bool everything)
+{
+    for (unsigned i = 0; i < worker->live_count; i++) {
+        fold_round(worker, worker->live[i], everything);
+    }
+}
+
+/* --- orders ----------------------------------------------------------------------------------- */
+
 static void on_begin(struct mr_worker *worker, const struct mr_worker_order *order)
 {
-    MR_ASSERT(!worker->lent);
-    worker->generation = order->begin.generation;
-    worker->layout = order->begin.layout;
-    mr_sessions_begin(worker->sessions, order->begin.round, &worker->layout,
-                      order->begin.window_total);
-    worker->slots_told = mr_sessions_slots_free(worker->sessions);
+    struct worker_round *of = &worker->rounds[order->round];
+    const struct mr_layout *layout = &order->begin.layout;
+    const uint32_t capacity = order->begin.capacity;
+    uint8_t *memory = (uint8_t *)worker->accumulators.base + order->begin.accumulators_at;
+
+    *of = (struct worker_round){.generation = order->begin.generation, .layout = *layout};
     for (unsigned i = 0; i < SHARDS; i++) {
-        mr_shard_clear(&worker->shards[i], &worker->layout);
+        mr_shard_init(&of->shards[i], memory + i * mr_shard_block_bytes(layout, capacity), layout,
+                      capacity);
     }
+    mr_sessions_begin(worker->sessions, order->round, order->begin.number, layout,
+                      order->begin.window_total);
+    worker->live[worker->live_count++] = order->round;
+}
+
+static void on_end(struct mr_worker *worker, const struct mr_worker_order *order)
+{
+    unsigned i = 0;
+
+    while (i < worker->live_count && worker->live[i] != order->round) {
+        i++;
+    }
+    MR_ASSERT(i < worker->live_count);
+    worker->live[i] = worker->live[--worker->live_count];
+    mr_sessions_end(worker->sessions, order->round, order->end.window_total);
+    report(worker, order->round, &(struct mr_worker_report){.kind = MR_REPORT_ENDED});
 }
 
 static void on_admit(struct mr_worker *worker, struct mr_worker_order *order, uint64_t now)
 {
     const uint64_t upload_id = order->admit.upload_id;
-    const int failed = mr_sessions_admit(worker->sessions, upload_id, order->admit.attempt,
+    const unsigned round = order->round;
+    const int failed = mr_sessions_admit(worker->sessions, round, upload_id, order->admit.attempt,
                                          &order->admit.keys, now);
 
-    OPENSSL_cleanse(order, sizeof *order);
-    worker->slots_told--; /* the control thread counted the slot as taken when it admitted */
+    OPENSSL_cleanse(&order->admit, sizeof order->admit);
+    worker->rounds[round].held_told++; /* the control thread counted it when it admitted */
     if (failed != 0) {
-        report_event(worker, MR_PLANE_EXPIRED, upload_id);
+        report_event(worker, round, MR_PLANE_EXPIRED, upload_id);
     }
 }
 
@@ -138,35 +178,40 @@ static void on_revoke(struct mr_worker *worker, const struct mr_worker_order *or
     const bool revoked =
         mr_sessions_revoke(worker->sessions, order->revoke.upload_id, order->revoke.reason);
 
-    report_event(worker, revoked ? MR_PLANE_REVOKED : MR_PLANE_NOT_REVOKED,
+    report_event(worker, order->round, revoked ? MR_PLANE_REVOKED : MR_PLANE_NOT_REVOKED,
                  order->revoke.upload_id);
 }
 
 static void on_collect(struct mr_worker *worker, const struct mr_worker_order *order)
 {
-    MR_ASSERT(!worker->lent);
-    fold(worker, true);
+    struct worker_round *of = &worker->rounds[order->round];
+
+    MR_ASSERT(!of->lent);
+    fold_round(worker, order->round, true);
     if (order->collect.freeze) {
-        mr_sessions_refuse_all(worker->sessions, MR_REASON_CLOSED);
+        mr_sessions_refuse_all(worker->sessions, order->round, MR_REASON_CLOSED);
     }
-    report(worker, &(struct mr_worker_report){.kind = MR_REPORT_COLLECTED,
-                                              .shard = &worker->shards[worker->active]});
-    worker->active = (worker->active + 1) % SHARDS;
-    worker->lent = true;
+    report(
+        worker, order->round,
+        &(struct mr_worker_report){.kind = MR_REPORT_COLLECTED, .shard = &of->shards[of->active]});
+    of->active = (of->active + 1) % SHARDS;
+    of->lent = true;
 }
 
 static void on_return(struct mr_worker *worker, const struct mr_worker_order *order)
 {
-    MR_ASSERT(worker->lent);
-    struct mr_shard *shard = &worker->shards[(worker->active + 1) % SHARDS];
+    struct worker_round *of = &worker->rounds[order->round];
+
+    MR_ASSERT(of->lent);
+    struct mr_shard *shard = &of->shards[(of->active + 1) % SHARDS];
     for (uint32_t i = 0; i < shard->count; i++) {
         mr_sessions_settle(worker->sessions, shard->upload_ids[i], order->give_back.committed,
                            order->give_back.reason);
     }
     if (shard->count > 0) {
-        mr_shard_clear(shard, &worker->layout);
+        mr_shard_clear(shard, &of->layout);
     }
-    worker->lent = false;
+    of->lent = false;
 }
 
 static void take_orders(struct mr_worker *worker, uint64_t now)
@@ -177,6 +222,9 @@ static void take_orders(struct mr_worker *worker, uint64_t now)
         switch (order->kind) {
         case MR_ORDER_BEGIN:
             on_begin(worker, order);
+            break;
+        case MR_ORDER_END:
+            on_end(worker, order);
             break;
         case MR_ORDER_ADMIT:
             on_admit(worker, order, now);
@@ -248,8 +296,11 @@ static void finish_reports(struct mr_worker *worker)
 {
     const uint64_t one = 1;
 
-    if (mr_sessions_slots_free(worker->sessions) != worker->slots_told) {
-        report(worker, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
+    for (unsigned i = 0; i < worker->live_count; i++) {
+        const unsigned round = worker->live[i];
+        if (mr_sessions_held(worker->sessions, round) != worker->rounds[round].held_told) {
+            report(worker, round, &(struct mr_worker_report){.kind = MR_REPORT_SLOTS});
+        }
     }
     if (!worker->reported) {
         return;
@@ -329,11 +380,9 @@ static int start(struct mr_worker *worker, struct mr_error *error)
     if (mr_sessions_open(&worker->sessions, &config->sessions, worker->counters, error) != 0) {
         return -1;
     }
-    for (unsigned i = 0; i < SHARDS; i++) {
-        if (mr_shard_open(&worker->shards[i], config->sessions.share_bytes_max,
-                          config->sessions.sessions, error) != 0) {
-            return -1;
-        }
+    if (mr_pages_map(&worker->accumulators, config->accumulator_bytes, "accumulators", error) !=
+        0) {
+        return -1;
     }
     worker->source = config->make_source
                          ? config->make_source(config->make_context, config->index, error)
@@ -347,9 +396,7 @@ static void finish(struct mr_worker *worker)
         worker->source->ops->close(worker->source);
     }
     mr_sessions_close(worker->sessions);
-    for (unsigned i = 0; i < SHARDS; i++) {
-        mr_shard_close(&worker->shards[i]);
-    }
+    mr_pages_unmap(&worker->accumulators);
 }
 
 static void *run(void *context)

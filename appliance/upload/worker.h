@@ -1,4 +1,5 @@
-/* worker.h - one upload worker: a thread with its packet source, its sessions and two shards.
+/* worker.h - one upload worker: a thread with its packet source, its sessions and, for each round,
+ * two shards.
  *
  * The control thread sends orders and reads reports; both are fixed messages in single-producer
  * rings. A worker that has nothing to do sleeps in its source's poll until a packet or an order
@@ -12,6 +13,7 @@
 
 enum mr_order_kind {
     MR_ORDER_BEGIN,
+    MR_ORDER_END, /* answered by MR_REPORT_ENDED */
     MR_ORDER_ADMIT,
     MR_ORDER_REVOKE,
     MR_ORDER_COLLECT,
@@ -22,13 +24,19 @@ enum mr_order_kind {
 /* Control thread to worker. */
 struct mr_worker_order {
     enum mr_order_kind kind;
+    uint8_t round; /* the place of the round that it is about */
     union {
         struct {
-            uint32_t generation; /* put into every report from now on */
+            uint32_t generation; /* put into every report about the round */
             uint32_t window_total;
-            uint64_t round;
+            uint32_t capacity; /* of a shard: uploads */
+            uint64_t number;
+            uint64_t accumulators_at; /* offset of its two shards */
             struct mr_layout layout;
         } begin;
+        struct {
+            uint32_t window_total;
+        } end;
         struct {
             uint64_t upload_id;
             uint32_t attempt;
@@ -51,14 +59,16 @@ struct mr_worker_order {
 enum mr_report_kind {
     MR_REPORT_EVENT,     /* tell the round */
     MR_REPORT_SLOTS,     /* only slots_freed */
+    MR_REPORT_ENDED,     /* the round is forgotten, all its slots are free */
     MR_REPORT_COLLECTED, /* `shard` belongs to the control thread until MR_ORDER_RETURN */
 };
 
 /* Worker to control thread. */
 struct mr_worker_report {
     enum mr_report_kind kind;
-    uint32_t generation;
-    uint32_t slots_freed; /* since the last report */
+    uint8_t round;
+    uint32_t generation;  /* of the round: its place may have another one meanwhile */
+    uint32_t slots_freed; /* by the round since its last report */
     enum mr_plane_event_kind event;
     uint64_t upload_id;
     struct mr_shard *shard;
@@ -68,6 +78,7 @@ struct mr_worker_config {
     unsigned index;
     int cpu; /* -1: not pinned */
     struct mr_sessions_config sessions;
+    uint64_t accumulator_bytes;
     struct mr_packet_source_config source;
     mr_source_make_fn make_source; /* NULL: mr_packet_source_open(source) */
     void *make_context;

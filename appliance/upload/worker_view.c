@@ -20,6 +20,11 @@ int mr_worker_view_open(struct mr_worker_view *view, uint8_t lane, uint32_t sess
     view->lane = lane;
     view->sessions = sessions;
     view->slots = slots;
+    view->slots_free = slots;
+    view->unused_count = sessions;
+    for (uint32_t i = 0; i < sessions; i++) {
+        view->unused[i] = sessions - 1 - i;
+    }
     return 0;
 }
 
@@ -31,20 +36,8 @@ void mr_worker_view_close(struct mr_worker_view *view)
     memset(view, 0, sizeof *view);
 }
 
-void mr_worker_view_begin(struct mr_worker_view *view)
-{
-    memset(view->entries, 0, view->sessions * sizeof *view->entries);
-    for (uint32_t i = 0; i < view->sessions; i++) {
-        view->unused[i] = view->sessions - 1 - i;
-    }
-    view->unused_count = view->sessions;
-    view->ended_head = 0;
-    view->ended_count = 0;
-    view->slots_free = view->slots;
-    view->receiving = 0;
-}
-
-uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint32_t random, uint64_t now_ms)
+uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint8_t round, uint32_t random,
+                              uint64_t now_ms)
 {
     uint32_t index;
 
@@ -66,7 +59,8 @@ uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint32_t random, uint
     view->entries[index] = (struct mr_worker_view_entry){
         .upload_id = mr_upload_id_make(view->lane, index, random),
         .since_ms = now_ms,
-        .state = MR_MIRROR_RECEIVING,
+        .state = MR_VIEW_RECEIVING,
+        .round = round,
     };
     return view->entries[index].upload_id;
 }
@@ -84,31 +78,64 @@ struct mr_worker_view_entry *mr_worker_view_find(const struct mr_worker_view *vi
 
 void mr_worker_view_staged(struct mr_worker_view *view, struct mr_worker_view_entry *entry)
 {
-    if (entry->state != MR_MIRROR_RECEIVING) {
+    if (entry->state != MR_VIEW_RECEIVING) {
         return;
     }
-    entry->state = MR_MIRROR_STAGED;
+    entry->state = MR_VIEW_STAGED;
     view->receiving--;
 }
 
-void mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_entry *entry)
+bool mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_entry *entry)
 {
-    if (entry->state != MR_MIRROR_RECEIVING && entry->state != MR_MIRROR_STAGED) {
-        return;
+    if (entry->state != MR_VIEW_RECEIVING && entry->state != MR_VIEW_STAGED) {
+        return false;
     }
-    if (entry->state == MR_MIRROR_RECEIVING) {
+    if (entry->state == MR_VIEW_RECEIVING) {
         view->receiving--;
     }
-    entry->state = MR_MIRROR_ENDED;
+    entry->state = MR_VIEW_ENDED;
     const uint32_t at = (view->ended_head + view->ended_count++) % view->sessions;
     view->ended[at] = (uint32_t)(entry - view->entries);
+    return true;
 }
 
-void mr_worker_view_end_receiving(struct mr_worker_view *view)
+uint32_t mr_worker_view_end_receiving(struct mr_worker_view *view, uint8_t round)
 {
+    uint32_t ended = 0;
+
     for (uint32_t i = 0; view->receiving > 0 && i < view->sessions; i++) {
-        if (view->entries[i].state == MR_MIRROR_RECEIVING) {
-            mr_worker_view_ended(view, &view->entries[i]);
+        struct mr_worker_view_entry *entry = &view->entries[i];
+        if (entry->state == MR_VIEW_RECEIVING && entry->round == round) {
+            ended += mr_worker_view_ended(view, entry);
         }
+    }
+    return ended;
+}
+
+/* Takes the round's out of the ring of tombstones; the order of the others stays. */
+static void forget_tombstones(struct mr_worker_view *view, uint8_t round)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < view->ended_count; i++) {
+        const uint32_t index = view->ended[(view->ended_head + i) % view->sessions];
+        if (view->entries[index].round != round) {
+            view->ended[(view->ended_head + kept++) % view->sessions] = index;
+        }
+    }
+    view->ended_count = kept;
+}
+
+void mr_worker_view_end_round(struct mr_worker_view *view, uint8_t round)
+{
+    forget_tombstones(view, round);
+    for (uint32_t i = 0; i < view->sessions; i++) {
+        struct mr_worker_view_entry *entry = &view->entries[i];
+        if (entry->state == MR_VIEW_NONE || entry->round != round) {
+            continue;
+        }
+        view->receiving -= entry->state == MR_VIEW_RECEIVING;
+        *entry = (struct mr_worker_view_entry){.state = MR_VIEW_NONE};
+        view->unused[view->unused_count++] = i;
     }
 }

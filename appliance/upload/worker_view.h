@@ -8,23 +8,24 @@
 #include <stdint.h>
 
 enum mr_worker_view_state {
-    MR_MIRROR_NONE = 0,
-    MR_MIRROR_RECEIVING,
-    MR_MIRROR_STAGED,
-    MR_MIRROR_ENDED, /* a tombstone at the worker: the index may be used again */
+    MR_VIEW_NONE = 0,
+    MR_VIEW_RECEIVING,
+    MR_VIEW_STAGED,
+    MR_VIEW_ENDED, /* a tombstone at the worker: the index may be used again */
 };
 
 struct mr_worker_view_entry {
     uint64_t upload_id;
     uint64_t since_ms; /* admitted; over HTTP/2: or heard of last */
     uint8_t state;     /* enum mr_worker_view_state */
+    uint8_t round;     /* its index */
     bool revoking;     /* asked, not answered yet */
     bool committed;    /* ended well */
 };
 
 struct mr_worker_view {
     struct mr_worker_view_entry *entries;
-    uint32_t *unused; /* stack of indices never used in this round */
+    uint32_t *unused; /* stack of indices that nobody has and no tombstone is at */
     uint32_t *ended;  /* ring of tombstones, oldest first */
     uint32_t sessions, slots;
     uint32_t unused_count, ended_head, ended_count;
@@ -33,20 +34,24 @@ struct mr_worker_view {
     uint8_t lane;
 };
 
+/* Everything is free. */
 int mr_worker_view_open(struct mr_worker_view *view, uint8_t lane, uint32_t sessions,
                         uint32_t slots);
 void mr_worker_view_close(struct mr_worker_view *view); /* safe on a zeroed struct */
-void mr_worker_view_begin(struct mr_worker_view *view); /* everything is free again */
 
-/* Takes a slot and an index for a new upload with that random part (not zero); its id, or 0 when
- * there is no room. */
-uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint32_t random, uint64_t now_ms);
+/* Takes a slot and an index for a new upload of that round with that random part (not zero); its
+ * id, or 0 when there is no room. */
+uint64_t mr_worker_view_admit(struct mr_worker_view *view, uint8_t round, uint32_t random,
+                              uint64_t now_ms);
 /* NULL if the view knows no such upload. */
 struct mr_worker_view_entry *mr_worker_view_find(const struct mr_worker_view *view,
                                                  uint64_t upload_id);
 void mr_worker_view_staged(struct mr_worker_view *view, struct mr_worker_view_entry *entry);
-void mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_entry *entry);
-/* Frozen: everything that was receiving has ended. */
-void mr_worker_view_end_receiving(struct mr_worker_view *view);
+/* It is a tombstone from now on; false if it was one already. */
+bool mr_worker_view_ended(struct mr_worker_view *view, struct mr_worker_view_entry *entry);
+/* The round is frozen: all of it that was receiving has ended. Returns how many. */
+uint32_t mr_worker_view_end_receiving(struct mr_worker_view *view, uint8_t round);
+/* The round is forgotten, tombstones as well. Slots are not given back: the worker says when. */
+void mr_worker_view_end_round(struct mr_worker_view *view, uint8_t round);
 
 #endif

@@ -5,43 +5,44 @@
 
 #include "edge-client/cli/cli.h"
 
-static void say(const struct mr_edge_arguments *arguments, const char *what, int good,
-                const char *text)
+static void say(const struct mr_edge_arguments *arguments, const char *task, const char *what,
+                int good, const char *text)
 {
     if (!arguments->json) {
-        printf("%-4s %-8s %s\n", good ? "ok" : "FAIL", what, text);
+        printf("%-4s %s: %-8s %s\n", good ? "ok" : "FAIL", task, what, text);
         return;
     }
-    json_t *line = json_pack("{s:s, s:b, s:s}", "check", what, "ok", good, "text", text);
+    json_t *line =
+        json_pack("{s:s, s:s, s:b, s:s}", "task", task, "check", what, "ok", good, "text", text);
     char *dumped = line ? json_dumps(line, JSON_COMPACT) : NULL;
     printf("%s\n", dumped ? dumped : "{}");
     free(dumped);
     json_decref(line);
 }
 
-int mr_edge_check(const struct mr_edge_arguments *arguments)
+static int check_task(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task)
 {
     struct mre_config *config;
     struct mre_client *client;
     struct mre_outcome outcome;
-    int code = mr_edge_load(arguments, &config);
+    int code = mr_edge_load(arguments, task, &config);
     if (code) {
         return code;
     }
     const struct mre_options *options = mre_config_options(config);
     if (mre_client_open(&client, options, &outcome)) {
-        say(arguments, "config", 0, outcome.text);
+        say(arguments, options->task, "config", 0, outcome.text);
         mre_config_free(config);
         return mr_edge_exit_of(outcome.result);
     }
     char text[128];
     snprintf(text, sizeof text, "device %s", mre_client_id(client));
-    say(arguments, "config", 1, text);
+    say(arguments, options->task, "config", 1, text);
     for (unsigned i = 0; i < options->hub_count; i++) {
         char name[32];
         snprintf(name, sizeof name, "hub %u", options->hubs[i].index);
         enum mre_result result = mre_client_reach(client, i, &outcome);
-        say(arguments, name, result == MRE_COMMITTED, outcome.text);
+        say(arguments, options->task, name, result == MRE_OK, outcome.text);
         if (result && !code) {
             code = mr_edge_exit_of(result);
         }
@@ -49,4 +50,14 @@ int mr_edge_check(const struct mr_edge_arguments *arguments)
     mre_client_close(client);
     mre_config_free(config);
     return code;
+}
+
+int mr_edge_check(const struct mr_edge_arguments *arguments)
+{
+    int worst = check_task(arguments, &arguments->tasks[0]);
+    for (unsigned i = 1; i < arguments->task_count; i++) {
+        const int code = check_task(arguments, &arguments->tasks[i]);
+        worst = code > worst ? code : worst;
+    }
+    return worst;
 }

@@ -23,17 +23,25 @@ enum mr_edge_exit {
 
 enum mr_edge_exit mr_edge_exit_of(enum mre_result result);
 
-/* Options of all subcommands; each takes those its usage names. */
-struct mr_edge_arguments {
+#define MR_EDGE_TASKS_MAX 16
+
+/* One task: its device.json, and who trains for it on what. */
+struct mr_edge_task {
     const char *config;
     const char *data;
     const char *trainer; /* "builtin" or a program */
+    unsigned trainer_timeout_ms;
+};
+
+/* Options of all subcommands; each takes those its usage names. */
+struct mr_edge_arguments {
+    struct mr_edge_task tasks[MR_EDGE_TASKS_MAX];
+    unsigned task_count; /* times that --config was given */
     const char *transport;
     const char *dump_dir;
     const char *cpu_mask;
     unsigned rounds;      /* 0 = for ever */
     unsigned patience_ms; /* 0 = for ever */
-    unsigned trainer_timeout_ms;
     unsigned stop_after_chunks;
     unsigned json;
 };
@@ -41,7 +49,9 @@ struct mr_edge_arguments {
 int mr_edge_run(const struct mr_edge_arguments *arguments);
 int mr_edge_check(const struct mr_edge_arguments *arguments);
 
-/* Loads the config and applies the command line's overrides. 0 or an exit code (text printed). */
-int mr_edge_load(const struct mr_edge_arguments *arguments, struct mre_config **config);
+/* Loads a task's config and applies the command line's overrides. 0 or an exit code (text printed).
+ */
+int mr_edge_load(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task,
+                 struct mre_config **config);
 
 #endif

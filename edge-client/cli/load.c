@@ -6,6 +6,7 @@
 enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
 {
     switch (result) {
+    case MRE_OK:
     case MRE_COMMITTED:
     case MRE_ALREADY_COUNTED:
     case MRE_NO_ROUND:
@@ -45,15 +46,16 @@ static int take_transport(struct mre_options *options, const char *name)
     return MR_EDGE_EXIT_USAGE;
 }
 
-int mr_edge_load(const struct mr_edge_arguments *arguments, struct mre_config **config)
+int mr_edge_load(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task,
+                 struct mre_config **config)
 {
     struct mre_outcome outcome;
     *config = NULL;
-    if (!arguments->config) {
+    if (!task->config) {
         fprintf(stderr, "millrace-edge: --config FILE is needed (see millrace-edge help)\n");
         return MR_EDGE_EXIT_USAGE;
     }
-    if (mre_config_load(config, arguments->config, &outcome)) {
+    if (mre_config_load(config, task->config, &outcome)) {
         fprintf(stderr, "millrace-edge: %s\n", outcome.text);
         return mr_edge_exit_of(outcome.result);
     }

@@ -14,20 +14,28 @@
 
 enum kind { TEXT, NUMBER, FLAG };
 
+/* An option of the whole command, of the task whose --config was given last, or the one that begins
+ * a task. */
+enum scope { COMMAND, TASK, NEXT_TASK };
+
 /* The one table of options: parsing and help come from it. */
-#define AT(member) offsetof(struct mr_edge_arguments, member)
+#define AT(member) COMMAND, offsetof(struct mr_edge_arguments, member)
+#define OF(member) TASK, offsetof(struct mr_edge_task, member)
 static const struct {
     const char *name;
     enum kind kind;
+    enum scope scope;
     size_t at; /* const char * for TEXT, unsigned for the others */
     const char *value;
     const char *help;
 } table[] = {
-    {"config", TEXT, AT(config), "FILE", "the device's configuration (device.json)"},
-    {"data", TEXT, AT(data), "FILE", "the device's examples; CSV for the built-in trainer"},
-    {"rounds", NUMBER, AT(rounds), "N", "end after N rounds (default: never)"},
-    {"trainer", TEXT, AT(trainer), "builtin|PROGRAM", "who trains (default: builtin)"},
-    {"trainer-timeout-ms", NUMBER, AT(trainer_timeout_ms), "N",
+    {"config", TEXT, NEXT_TASK, offsetof(struct mr_edge_task, config), "FILE",
+     "the device's configuration (device.json); again for each further task, each followed by its "
+     "own --data, --trainer and --trainer-timeout-ms"},
+    {"data", TEXT, OF(data), "FILE", "the device's examples; CSV for the built-in trainer"},
+    {"rounds", NUMBER, AT(rounds), "N", "end after N rounds of each task (default: never)"},
+    {"trainer", TEXT, OF(trainer), "builtin|PROGRAM", "who trains (default: builtin)"},
+    {"trainer-timeout-ms", NUMBER, OF(trainer_timeout_ms), "N",
      "kill PROGRAM after N ms (default: at the round's deadline)"},
     {"transport", TEXT, AT(transport), "auto|udp|http2",
      "how the share travels (default: as device.json says)"},
@@ -80,9 +88,28 @@ static int number(const char *text, unsigned *out, const char *name)
     return 0;
 }
 
+/* Where the option's value goes; NULL: there are too many tasks. What comes before the first
+ * --config is the first task's. */
+static void *member_of(struct mr_edge_arguments *arguments, int i)
+{
+    if (table[i].scope == COMMAND) {
+        return (char *)arguments + table[i].at;
+    }
+    if (table[i].scope == NEXT_TASK && ++arguments->task_count > MR_EDGE_TASKS_MAX) {
+        fprintf(stderr, "millrace-edge: --config: at most %d tasks in one process\n",
+                MR_EDGE_TASKS_MAX);
+        return NULL;
+    }
+    const unsigned current = arguments->task_count ? arguments->task_count - 1 : 0;
+    return (char *)&arguments->tasks[current] + table[i].at;
+}
+
 static int take(struct mr_edge_arguments *arguments, int i, const char *text)
 {
-    void *member = (char *)arguments + table[i].at;
+    void *member = member_of(arguments, i);
+    if (!member) {
+        return -1;
+    }
     switch (table[i].kind) {
     case TEXT:
         *(const char **)member = text;
@@ -131,8 +158,11 @@ static void spare_memory(void)
 
 int main(int argc, char **argv)
 {
-    struct mr_edge_arguments arguments = {.trainer = "builtin"};
+    struct mr_edge_arguments arguments = {.task_count = 0};
     const char *name = argc > 1 ? argv[1] : "";
+    for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
+        arguments.tasks[i].trainer = "builtin";
+    }
     mr_json_stop_without_memory();
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {

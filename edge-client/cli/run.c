@@ -1,5 +1,7 @@
-/* run.c - millrace-edge run: round after round, one line each. */
+/* run.c - millrace-edge run: round after round, one line each. Several tasks run side by side, each
+ * with a client and a thread of its own. */
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 struct run {
     const struct mr_edge_arguments *arguments;
+    const char *name; /* of the task */
     struct mre_client *client;
     mre_train_fn train;
     void *trainer;
@@ -30,16 +33,16 @@ static const char *transport_name(enum mre_transport transport)
     return transport == MRE_TRANSPORT_HTTP2 ? "http2" : "udp";
 }
 
-static void print_json(const struct mre_outcome *o)
+static void print_json(const struct run *run, const struct mre_outcome *o)
 {
     json_t *line = json_pack(
-        "{s:I, s:s, s:s, s:s, s:i, s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "round",
-        (json_int_t)o->round, "result", mre_result_name(o->result), "code", o->code, "text",
-        o->text, "attempt", (int)o->attempt, "transport", transport_name(o->transport), "examples",
-        (json_int_t)o->examples, "loss", (double)o->loss, "clipped", (json_int_t)o->clipped,
-        "share_bytes", (json_int_t)o->share_bytes, "datagrams", (json_int_t)o->datagrams,
-        "retransmitted", (json_int_t)o->retransmitted, "train_ms", (json_int_t)o->train_ms,
-        "upload_ms", (json_int_t)o->upload_ms);
+        "{s:s, s:I, s:s, s:s, s:s, s:i, s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "task",
+        run->name, "round", (json_int_t)o->round, "result", mre_result_name(o->result), "code",
+        o->code, "text", o->text, "attempt", (int)o->attempt, "transport",
+        transport_name(o->transport), "examples", (json_int_t)o->examples, "loss", (double)o->loss,
+        "clipped", (json_int_t)o->clipped, "share_bytes", (json_int_t)o->share_bytes, "datagrams",
+        (json_int_t)o->datagrams, "retransmitted", (json_int_t)o->retransmitted, "train_ms",
+        (json_int_t)o->train_ms, "upload_ms", (json_int_t)o->upload_ms);
     char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     printf("%s\n", text ? text : "{}");
     free(text);
@@ -49,16 +52,16 @@ static void print_json(const struct mre_outcome *o)
 static void print_round(const struct run *run, const struct mre_outcome *o)
 {
     if (run->arguments->json) {
-        print_json(o);
+        print_json(run, o);
     } else if (o->result == MRE_COMMITTED) {
-        printf("round %llu: committed (attempt %u, %s): %u examples, loss %.4f, %llu bytes, "
+        printf("%s round %llu: committed (attempt %u, %s): %u examples, loss %.4f, %llu bytes, "
                "%llu datagrams, %u again, trained %u ms, uploaded %u ms\n",
-               (unsigned long long)o->round, o->attempt, transport_name(o->transport), o->examples,
-               (double)o->loss, (unsigned long long)o->share_bytes,
+               run->name, (unsigned long long)o->round, o->attempt, transport_name(o->transport),
+               o->examples, (double)o->loss, (unsigned long long)o->share_bytes,
                (unsigned long long)o->datagrams, o->retransmitted, o->train_ms, o->upload_ms);
     } else {
-        printf("round %llu: %s: %s\n", (unsigned long long)o->round, mre_result_name(o->result),
-               o->text);
+        printf("%s round %llu: %s: %s\n", run->name, (unsigned long long)o->round,
+               mre_result_name(o->result), o->text);
     }
 }
 
@@ -80,8 +83,8 @@ static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
 {
     unsigned patience = run->arguments->patience_ms;
     if (run->waited_ms == 0) {
-        fprintf(stderr, "millrace-edge: waiting for the lead: %s: %s\n", mre_result_name(o->result),
-                o->text);
+        fprintf(stderr, "millrace-edge: %s: waiting for the lead: %s: %s\n", run->name,
+                mre_result_name(o->result), o->text);
     }
     if (patience && run->waited_ms >= patience) {
         return false;
@@ -115,7 +118,8 @@ static bool one_round(struct run *run)
         mre_client_round(run->client, WAIT_MS, run->train, run->trainer, &outcome);
     if (result == MRE_NO_ROUND) {
         if (!run->said_waiting) {
-            fprintf(stderr, "millrace-edge: waiting for a round: %s yet\n", outcome.text);
+            fprintf(stderr, "millrace-edge: %s: waiting for a round: %s yet\n", run->name,
+                    outcome.text);
         }
         run->said_waiting = true;
         run->waited_ms = 0;
@@ -136,7 +140,8 @@ static bool one_round(struct run *run)
         print_round(run, &outcome);
     }
     if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
-        fprintf(stderr, "millrace-edge: %s: %s\n", mre_result_name(result), outcome.text);
+        fprintf(stderr, "millrace-edge: %s: %s: %s\n", run->name, mre_result_name(result),
+                outcome.text);
         run->code = mr_edge_exit_of(result);
         return false;
     }
@@ -165,28 +170,30 @@ static int run_client(struct run *run, const struct mre_options *options)
     return run->code;
 }
 
-int mr_edge_run(const struct mr_edge_arguments *arguments)
+/* Loads, runs and lets go of one task. */
+static int run_task(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task)
 {
     struct mre_config *config;
     struct mre_mlp *mlp = NULL;
     struct mre_outcome outcome;
-    struct mre_program program = {.path = arguments->trainer,
-                                  .data_file = arguments->data,
-                                  .timeout_ms = arguments->trainer_timeout_ms};
+    struct mre_program program = {
+        .path = task->trainer, .data_file = task->data, .timeout_ms = task->trainer_timeout_ms};
     struct run run = {.arguments = arguments,
                       .train = mre_program_train,
                       .trainer = &program,
                       .retry_ms = RETRY_FIRST_MS};
-    int code = mr_edge_load(arguments, &config);
+    int code = mr_edge_load(arguments, task, &config);
     if (code) {
         return code;
     }
-    if (strcmp(arguments->trainer, "builtin") == 0) {
+    run.name = mre_config_options(config)->task;
+    if (strcmp(task->trainer, "builtin") == 0) {
         run.train = mre_mlp_train;
-        if (!arguments->data) {
-            fprintf(stderr, "millrace-edge: --data FILE is needed by the built-in trainer\n");
+        if (!task->data) {
+            fprintf(stderr, "millrace-edge: %s: --data FILE is needed by the built-in trainer\n",
+                    task->config);
             code = MR_EDGE_EXIT_USAGE;
-        } else if (mre_mlp_open(&mlp, arguments->data, &outcome)) {
+        } else if (mre_mlp_open(&mlp, task->data, &outcome)) {
             fprintf(stderr, "millrace-edge: %s\n", outcome.text);
             code = mr_edge_exit_of(outcome.result);
         }
@@ -198,4 +205,41 @@ int mr_edge_run(const struct mr_edge_arguments *arguments)
     mre_mlp_close(mlp);
     mre_config_free(config);
     return code;
+}
+
+struct task_thread {
+    const struct mr_edge_arguments *arguments;
+    const struct mr_edge_task *task;
+    pthread_t thread;
+    bool started;
+    int code;
+};
+
+static void *task_main(void *context)
+{
+    struct task_thread *own = context;
+    own->code = run_task(own->arguments, own->task);
+    return NULL;
+}
+
+int mr_edge_run(const struct mr_edge_arguments *arguments)
+{
+    struct task_thread others[MR_EDGE_TASKS_MAX] = {{.started = false}};
+    for (unsigned i = 1; i < arguments->task_count; i++) {
+        others[i] = (struct task_thread){
+            .arguments = arguments, .task = &arguments->tasks[i], .code = MR_EDGE_EXIT_FAILED};
+        others[i].started = pthread_create(&others[i].thread, NULL, task_main, &others[i]) == 0;
+        if (!others[i].started) {
+            fprintf(stderr, "millrace-edge: %s: no thread could be started\n",
+                    arguments->tasks[i].config);
+        }
+    }
+    int worst = run_task(arguments, &arguments->tasks[0]);
+    for (unsigned i = 1; i < arguments->task_count; i++) {
+        if (others[i].started) {
+            pthread_join(others[i].thread, NULL);
+        }
+        worst = others[i].code > worst ? others[i].code : worst;
+    }
+    return worst;
 }

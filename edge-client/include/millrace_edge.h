@@ -29,22 +29,23 @@ struct mre_mlp;    /* opaque: the built-in trainer's data */
 
 /* How a call ended. Values are stable. */
 enum mre_result {
-    MRE_COMMITTED = 0,              /* in the sum, durably */
-    MRE_ALREADY_COUNTED = 1,        /* an earlier attempt of this device is in the sum: done */
-    MRE_NO_ROUND = 2,               /* no newer round opened within the wait */
-    MRE_CLOSED = 3,                 /* the round closed before the upload was complete */
-    MRE_VOID = 4,                   /* the hubs gave the round up; nothing was released */
-    MRE_REFUSED = 5,                /* a hub refused; outcome.code is its code */
-    MRE_UNTRUSTED_ANNOUNCEMENT = 6, /* a signature or hub is not what this device pinned */
-    MRE_CERTIFICATE_REFUSED = 7,    /* TLS: the hub refused our certificate, or we refused its */
-    MRE_UNREACHABLE = 8,            /* no connection, or it broke, within the bounds */
-    MRE_BAD_MODEL = 9,              /* the model is not what the announcement names */
-    MRE_BAD_DELTA = 10,             /* the trained change holds NaN or infinity */
-    MRE_TRAINER_FAILED = 11,        /* the training function said so */
-    MRE_BAD_CONFIG = 12,            /* options, files or the data folder */
-    MRE_FAILED = 13,                /* this device: out of memory, or a library call failed */
+    MRE_OK = 0,                     /* the call did what it was asked; no round has ended */
+    MRE_COMMITTED = 1,              /* in the sum, durably */
+    MRE_ALREADY_COUNTED = 2,        /* an earlier attempt of this device is in the sum: done */
+    MRE_NO_ROUND = 3,               /* no newer round opened within the wait */
+    MRE_CLOSED = 4,                 /* the round closed before the upload was complete */
+    MRE_VOID = 5,                   /* the hubs gave the round up; nothing was released */
+    MRE_REFUSED = 6,                /* a hub refused; outcome.code is its code */
+    MRE_UNTRUSTED_ANNOUNCEMENT = 7, /* a signature or hub is not what this device pinned */
+    MRE_CERTIFICATE_REFUSED = 8,    /* TLS: the hub refused our certificate, or we refused its */
+    MRE_UNREACHABLE = 9,            /* no connection, or it broke, within the bounds */
+    MRE_BAD_MODEL = 10,             /* the model is not what the announcement names */
+    MRE_BAD_DELTA = 11,             /* the trained change holds NaN or infinity */
+    MRE_TRAINER_FAILED = 12,        /* the training function said so */
+    MRE_BAD_CONFIG = 13,            /* options, files or the data folder */
+    MRE_FAILED = 14,                /* this device: out of memory, or a library call failed */
 };
-#define MRE_RESULTS 14
+#define MRE_RESULTS 15
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -64,7 +65,9 @@ struct mre_options {
     const char *certificate_file; /* PEM; its URI names the device */
     const char *private_key_file; /* PEM */
     const char *ca_file;          /* PEM: who may speak as a hub */
-    const char *data_dir;       /* exists, writable, of this device alone: model cache, attempts */
+    const char *task;             /* its name at the hubs: 1..32 of [a-z0-9-] */
+    /* Exists, writable, of this device and task alone: model cache, attempts. */
+    const char *data_dir;
     const struct mre_hub *hubs; /* exactly the hubs of the federation, the lead first */
     unsigned hub_count;         /* 2..MRE_HUBS_MAX */
     enum mre_transport transport;
@@ -90,6 +93,7 @@ struct mre_tensor {
 
 /* What the training function is given. Valid during the call only. */
 struct mre_task {
+    const char *name; /* of the task, as in the options */
     uint64_t round;
     uint64_t deadline_unix_ms;
     uint64_t seed;          /* the same for a device and round: training can be repeated */
@@ -140,7 +144,7 @@ MRE_API const char *mre_version(void);
 /* "committed", "already-counted", "no-round", … */
 MRE_API const char *mre_result_name(enum mre_result result);
 
-/* Reads device.json (docs/edge-client.md). MRE_COMMITTED (0), or MRE_BAD_CONFIG with outcome->text.
+/* Reads device.json (docs/edge-client.md). MRE_OK (0), or MRE_BAD_CONFIG with outcome->text.
  * mre_config_options gives the options inside, which the caller may change before opening a client;
  * they live as long as the config. */
 MRE_API enum mre_result mre_config_load(struct mre_config **config, const char *path,

@@ -45,7 +45,7 @@ static enum mre_result make_share(struct attempt *a)
     const struct mr_device_env *env = &a->client->env;
     uint8_t random[MR_PREPARE_RANDOM_BYTES];
     struct mr_error error;
-    enum mre_result result = MRE_COMMITTED;
+    enum mre_result result = MRE_OK;
     size_t lanes = work->terms.layout.lanes;
     int8_t *q = mr_pages_take(lanes);
     a->share = mr_pages_take(work->terms.layout.share_bytes);
@@ -103,7 +103,7 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
 
 static enum mre_result send_seeds(struct attempt *a)
 {
-    enum mre_result result = MRE_COMMITTED;
+    enum mre_result result = MRE_OK;
     for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
         result = send_seed(a, i);
     }
@@ -130,15 +130,16 @@ static enum mre_result get_grant(struct attempt *a)
 
 static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *keys)
 {
-    uint8_t context[MR_EXPORTER_CONTEXT_BYTES];
+    uint8_t context[MR_KEY_SCOPE_BYTES_MAX];
     uint8_t ekm[MR_EKM_BYTES];
-    struct mr_key_scope scope = {.announcement_hash = a->work->terms.hash,
+    struct mr_key_scope scope = {.task = a->work->terms.announcement.task,
+                                 .announcement_hash = a->work->terms.hash,
                                  .client_id = a->client->identity.client_id,
                                  .hub_index = a->work->terms.announcement.hubs[0].index,
                                  .attempt = a->request.attempt};
-    mr_exporter_context(context, &scope);
+    const size_t context_length = mr_key_scope_encode(context, &scope);
     int bad = a->client->env.exporter(a->client->env.context, a->client->lead, MR_EXPORTER_LABEL,
-                                      context, sizeof context, ekm, sizeof ekm) ||
+                                      context, context_length, ekm, sizeof ekm) ||
               mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
     a->cut = bad;
@@ -218,7 +219,7 @@ static enum mre_result put_share(struct attempt *a)
         return result;
     }
     a->status.state = MR_UPLOAD_STAGED; /* the one before had arrived whole */
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 static enum mre_result upload(struct attempt *a)
@@ -259,15 +260,14 @@ static enum mre_result await_end(struct attempt *a)
                                   "the lead has the upload but did not commit it in time");
         }
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 /* A lead that restarts knows committed uploads only. One that it has forgotten is begun again: the
  * same attempt, share and receipts, over another connection and so under other keys. */
 static bool forgotten(const struct attempt *a, enum mre_result result)
 {
-    const bool unknown =
-        result == MRE_REFUSED && mr_refusal_code_of(a->outcome->code) == MR_REFUSAL_NOT_FOUND;
+    const bool unknown = result == MRE_REFUSED && a->client->refusal == MR_REFUSAL_NOT_FOUND;
     return unknown || (result == MRE_UNREACHABLE && a->cut);
 }
 
@@ -312,21 +312,24 @@ static enum mre_result judge(struct attempt *a)
     }
 }
 
+/* Refusals after which a fresh attempt may succeed: docs/wire-format.md, "Refusals". */
+static bool mends(enum mr_refusal_code refusal)
+{
+    return refusal == MR_REFUSAL_BAD_ATTEMPT || refusal == MR_REFUSAL_SEED_CONFLICT ||
+           refusal == MR_REFUSAL_NOT_FOUND || refusal == MR_REFUSAL_INTERNAL;
+}
+
 /* Which ends of an attempt a fresh one may mend. */
 static enum mr_attempt_next next_of(const struct attempt *a)
 {
-    static const char *const mendable[] = {"bad_attempt", "seed_conflict", "idle", "not_found",
-                                           "internal"};
     if (a->outcome->result == MRE_UNREACHABLE) {
         return a->request.transport == MR_TRANSPORT_UDP && a->grant.upload_id
                    ? MR_ATTEMPT_OVER_HTTP2
                    : MR_ATTEMPT_AGAIN;
     }
-    for (size_t i = 0; a->outcome->result == MRE_REFUSED && i < sizeof mendable / sizeof *mendable;
-         i++) {
-        if (strcmp(a->outcome->code, mendable[i]) == 0) {
-            return MR_ATTEMPT_AGAIN;
-        }
+    const bool idle = a->status.state == MR_UPLOAD_REFUSED && a->status.reason == MR_REASON_IDLE;
+    if (a->outcome->result == MRE_REFUSED && (idle || mends(a->client->refusal))) {
+        return MR_ATTEMPT_AGAIN;
     }
     return MR_ATTEMPT_DONE;
 }

@@ -84,7 +84,7 @@ static enum mre_result read_identity(struct mre_client *client, struct mre_outco
             client->certificate_file);
     }
     mr_hex_encode(client->id, client->identity.client_id, MR_CLIENT_ID_BYTES);
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 /* --- options --------------------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static enum mre_result take_hubs(struct mre_client *client, const struct mre_opt
             return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
         }
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 static enum mre_result take_options(struct mre_client *client, const struct mre_options *options,
@@ -134,6 +134,12 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         !options->data_dir) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "device.certificate, device.key, device.ca and data_dir are needed");
+    }
+    if (!mr_task_name_valid(options->task)) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                              "task \"%s\": name the task to take part in as its hubs call it, 1 "
+                              "to %d of [a-z0-9-] (\"task\" in device.json)",
+                              options->task ? options->task : "", MR_TASK_NAME_MAX);
     }
     if (options->cpu_mask && mr_cpu_mask_parse(options->cpu_mask, &mask)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
@@ -152,7 +158,7 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
     if (keep(&client->certificate_file, options->certificate_file) ||
         keep(&client->private_key_file, options->private_key_file) ||
         keep(&client->ca_file, options->ca_file) || keep(&client->data_dir, options->data_dir) ||
-        keep(&client->dump_dir, options->dump_dir)) {
+        keep(&client->dump_dir, options->dump_dir) || keep(&client->task, options->task)) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
     }
     return take_hubs(client, options, outcome);
@@ -170,15 +176,16 @@ static enum mre_result lock_folder(struct mre_client *client, struct mre_outcome
                               client->data_dir, strerror(errno));
     }
     if (flock(client->lock, LOCK_EX | LOCK_NB)) {
-        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
-                              "data_dir %s is in use by another process: give each device its own",
-                              client->data_dir);
+        return mr_outcome_set(
+            outcome, MRE_BAD_CONFIG,
+            "data_dir %s is in use already: give each device and each task its own",
+            client->data_dir);
     }
     struct mr_error error;
     if (mr_ledger_open(&client->ledger, client->data_dir, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -232,6 +239,7 @@ void mre_client_close(struct mre_client *client)
     free(client->private_key_file);
     free(client->ca_file);
     free(client->data_dir);
+    free(client->task);
     free(client->dump_dir);
     for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         free(client->hosts[i]);

@@ -22,6 +22,7 @@ struct mre_client {
     char *private_key_file;
     char *ca_file;
     char *data_dir;
+    char *task;
     char *dump_dir; /* NULL = off */
     unsigned hub_count;
     char *hosts[MRE_HUBS_MAX];
@@ -34,7 +35,8 @@ struct mre_client {
 
     int lock; /* of data_dir; -1 = none */
     struct mr_ledger ledger;
-    void *lead; /* control connection, or NULL */
+    void *lead;                   /* control connection, or NULL */
+    enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
 
 /* As mre_client_open, in a env of the caller's (tests, simulator). */

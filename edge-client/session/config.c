@@ -1,6 +1,6 @@
-/* config.c - device.json: {"device": {certificate, key, ca}, "hubs": [{index, name, host, port,
- * public_key}], "data_dir", "transport"}. Strict: an unknown member is an error. Relative paths are
- * relative to the file's folder. */
+/* config.c - device.json: {"task", "device": {certificate, key, ca}, "hubs": [{index, name, host,
+ * port, public_key}], "data_dir", "transport"}. Strict: an unknown member is an error. Relative
+ * paths are relative to the file's folder. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "edge-client/session/outcome.h"
 #include "base/error.h"
+#include "wire/task.h"
 
 struct mre_config {
     struct mre_options options;
@@ -132,14 +133,29 @@ static int take_transport(struct reader *r, json_t *value)
     return mr_error_set(&r->error, "transport must be auto, udp or http2");
 }
 
+static int take_task(struct reader *r, json_t *root)
+{
+    const char *name = json_string_value(json_object_get(root, "task"));
+    if (!mr_task_name_valid(name)) {
+        return mr_error_set(&r->error,
+                            "task: the name of the task that this device takes part in is needed, "
+                            "as its hubs call it: 1 to %d of [a-z0-9-], such as \"task\": "
+                            "\"default\"",
+                            MR_TASK_NAME_MAX);
+    }
+    r->config->options.task = name;
+    return 0;
+}
+
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {"device", "hubs", "data_dir", "transport", NULL};
+    static const char *const names[] = {"task", "device", "hubs", "data_dir", "transport", NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
     json_t *device = json_object_get(root, "device");
-    return known(r, root, "the file", names) || known(r, device, "device", device_names) ||
+    return known(r, root, "the file", names) || take_task(r, root) ||
+                   known(r, device, "device", device_names) ||
                    path_of(r, device, "device", "certificate", &options->certificate_file) ||
                    path_of(r, device, "device", "key", &options->private_key_file) ||
                    path_of(r, device, "device", "ca", &options->ca_file) ||
@@ -177,7 +193,7 @@ enum mre_result mre_config_load(struct mre_config **config, const char *path,
                               r.error.text);
     }
     *config = r.config;
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 struct mre_options *mre_config_options(struct mre_config *config)

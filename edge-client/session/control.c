@@ -10,6 +10,7 @@
 #include "edge-client/session/outcome.h"
 #include "wire/exchange.h"
 
+#define PATH_BYTES     160 /* of any question */
 #define JSON_TYPE      "application/json"
 #define WAIT_MS_MAX    30000
 #define RETRY_FIRST_MS 100
@@ -39,7 +40,7 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
     int failure = client->env.connect(client->env.context, &endpoint, client->request_timeout_ms,
                                       connection, &error);
     if (!failure) {
-        return MRE_COMMITTED;
+        return MRE_OK;
     }
     *connection = NULL;
     return failed(outcome, failure, client->pinned[position].name, &error);
@@ -60,7 +61,7 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
 {
     unsigned pause = RETRY_FIRST_MS;
     if (*connection) {
-        return MRE_COMMITTED;
+        return MRE_OK;
     }
     for (;;) {
         enum mre_result result = mr_control_connect(client, position, connection, outcome);
@@ -81,16 +82,15 @@ void mr_control_drop(struct mre_client *client, void **connection)
     *connection = NULL;
 }
 
-static bool is_busy(const char *name)
+static bool is_busy(enum mr_refusal_code code)
 {
-    const enum mr_refusal_code code = mr_refusal_code_of(name);
     return code == MR_REFUSAL_BUSY || code == MR_REFUSAL_RATE_LIMITED;
 }
 
 bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_t deadline_unix_ms,
                       unsigned *times, const struct mre_outcome *outcome)
 {
-    const bool busy = result == MRE_REFUSED && is_busy(outcome->code);
+    const bool busy = result == MRE_REFUSED && is_busy(client->refusal);
     const uint64_t now = client->env.unix_ms(client->env.context);
     if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms) {
         return false;
@@ -125,16 +125,19 @@ static enum mre_result result_of_code(enum mr_refusal_code code)
     }
 }
 
-static enum mre_result refused(struct mre_outcome *outcome, const struct mr_h2_response *response,
+static enum mre_result refused(struct mre_client *client, struct mre_outcome *outcome,
+                               const struct mr_h2_response *response,
                                const struct mr_question *question)
 {
     struct mr_refusal refusal;
     struct mr_error error;
+    client->refusal = MR_REFUSAL_UNKNOWN;
     if (mr_refusal_decode(&refusal, (const char *)response->body, response->length, &error)) {
         snprintf(outcome->code, sizeof outcome->code, "http_%d", response->status);
         return mr_outcome_set(outcome, MRE_REFUSED, "%s %s: the hub answered %d without a reason",
                               question->method, question->path, response->status);
     }
+    client->refusal = refusal.code;
     snprintf(outcome->code, sizeof outcome->code, "%s", refusal.name);
     mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.name,
                    refusal.text);
@@ -159,6 +162,7 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
     struct mr_error error = {.text = ""};
     const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
+    client->refusal = MR_REFUSAL_NONE;
     int failure = client->env.request(client->env.context, *connection, question->method,
                                       question->path, question->content_type, question->body,
                                       question->length, question->answer_max, timeout_ms,
@@ -168,9 +172,9 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
         return failed(outcome, failure, question->path, &error);
     }
     if (response->status >= 200 && response->status < 300) {
-        return MRE_COMMITTED;
+        return MRE_OK;
     }
-    enum mre_result result = refused(outcome, response, question);
+    enum mre_result result = refused(client, outcome, response, question);
     mr_h2_response_fini(response);
     return result;
 }
@@ -188,13 +192,13 @@ static enum mre_result nonsense(struct mre_outcome *outcome, const char *path,
 static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
                                    struct mr_h2_response *response, struct mre_outcome *outcome)
 {
-    char path[128];
+    char path[PATH_BYTES];
     struct mr_question question = {.method = "GET",
                                    .path = path,
                                    .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX,
                                    .wait_ms = wait_ms};
-    snprintf(path, sizeof path, "/v1/rounds/current?after=%" PRIu64 "&wait_ms=%u",
-             client->ledger.finished, wait_ms);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/current?after=%" PRIu64 "&wait_ms=%u",
+             client->task, client->ledger.finished, wait_ms);
     if (client->lead) {
         enum mre_result result =
             mr_control_ask(client, &client->lead, &question, response, outcome);
@@ -227,6 +231,11 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
                                 "the announcement is not trusted: %s; nothing was sent. Compare "
                                 "hubs in device.json with the operators' keys",
                                 error.text);
+    } else if (strcmp(terms->announcement.task, client->task) != 0) {
+        result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
+                                "the lead announced a round of task %s, this device takes part in "
+                                "%s; nothing was sent",
+                                terms->announcement.task, client->task);
     } else if (terms->announcement.round <= client->ledger.finished) {
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the lead announced round %" PRIu64 " again, which is finished",
@@ -262,14 +271,20 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
                                 const uint8_t seed[MR_SEED_BYTES], struct mr_receipt *receipt,
                                 struct mre_outcome *outcome)
 {
-    char path[64];
+    char path[PATH_BYTES];
     struct mr_h2_response response = {0};
     struct mr_error error;
     const struct mr_announced_hub *hub = &terms->announcement.hubs[position];
+    const struct mr_key_scope scope = {.task = terms->announcement.task,
+                                       .announcement_hash = terms->hash,
+                                       .client_id = client->identity.client_id,
+                                       .hub_index = hub->index,
+                                       .attempt = attempt};
     struct mr_seed_request request = {.attempt = attempt};
     memcpy(request.announcement_hash, terms->hash, sizeof request.announcement_hash);
     memcpy(request.seed, seed, sizeof request.seed);
-    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/seed", terms->announcement.round);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/seed", client->task,
+             terms->announcement.round);
     enum mre_result result =
         post(client, connection, path, mr_seed_request_encode(&request), &response, outcome);
     OPENSSL_cleanse(&request, sizeof request);
@@ -279,8 +294,7 @@ enum mre_result mr_control_seed(struct mre_client *client, unsigned position, vo
     if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error)) {
         result = nonsense(outcome, path, &error);
     } else if (receipt->hub_index != hub->index ||
-               mr_receipt_verify(receipt->signature, terms->hash, client->identity.client_id,
-                                 hub->index, attempt, hub->public_key)) {
+               mr_receipt_verify(receipt->signature, &scope, hub->public_key)) {
         mr_error_set(&error, "its receipt is not signed with the key pinned for hub %u",
                      hub->index);
         result = nonsense(outcome, path, &error);
@@ -293,10 +307,11 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
                                  const struct mr_upload_request *request,
                                  struct mr_upload_grant *grant, struct mre_outcome *outcome)
 {
-    char path[64];
+    char path[PATH_BYTES];
     struct mr_h2_response response = {0};
     struct mr_error error;
-    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads", terms->announcement.round);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/uploads", client->task,
+             terms->announcement.round);
     enum mre_result result =
         post(client, &client->lead, path, mr_upload_request_encode(request), &response, outcome);
     if (result) {
@@ -329,7 +344,7 @@ enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_
                                uint64_t upload_id, const uint8_t *share,
                                struct mr_upload_status *status, struct mre_outcome *outcome)
 {
-    char path[96];
+    char path[PATH_BYTES];
     struct mr_question question = {.method = "PUT",
                                    .path = path,
                                    .content_type = "application/octet-stream",
@@ -338,8 +353,8 @@ enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_
                                    .answer_max = MR_MESSAGE_MAX,
                                    .wait_ms = WAIT_MS_MAX,
                                    .until_unix_ms = terms->announcement.deadline_unix_ms};
-    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "/share",
-             terms->announcement.round, upload_id);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/uploads/%016" PRIx64 "/share",
+             client->task, terms->announcement.round, upload_id);
     return ask_status(client, &question, status, outcome);
 }
 
@@ -347,10 +362,10 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
                                   uint64_t upload_id, unsigned wait_ms,
                                   struct mr_upload_status *status, struct mre_outcome *outcome)
 {
-    char path[128];
+    char path[PATH_BYTES];
     struct mr_question question = {
         .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX, .wait_ms = wait_ms};
-    snprintf(path, sizeof path, "/v1/rounds/%" PRIu64 "/uploads/%016" PRIx64 "?wait_ms=%u",
-             terms->announcement.round, upload_id, wait_ms);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/uploads/%016" PRIx64 "?wait_ms=%u",
+             client->task, terms->announcement.round, upload_id, wait_ms);
     return ask_status(client, &question, status, outcome);
 }

@@ -1,7 +1,7 @@
 /* control.h - the device's questions to hubs, each with its answer decoded (inside session/ only).
  *
- * All return 0 (MRE_COMMITTED) for a good answer; otherwise the result, with outcome's text and,
- * for a refusal, outcome->code and outcome->retry_after_ms set. */
+ * All return 0 (MRE_OK) for a good answer; otherwise the result, with outcome's text and,
+ * for a refusal, client->refusal, outcome->code and outcome->retry_after_ms set. */
 #ifndef MR_SESSION_CONTROL_H
 #define MR_SESSION_CONTROL_H
 

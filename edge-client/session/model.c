@@ -97,14 +97,14 @@ static enum mre_result save(const struct mr_model *model, const struct mr_h2_res
                               "%s cannot be written: %s; make room in data_dir", fresh,
                               strerror(errno));
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 static enum mre_result download(struct mr_model *model, struct mre_client *client,
                                 const struct mr_round_terms *terms, const char *hash,
                                 struct mre_outcome *outcome)
 {
-    char path[96];
+    char path[160];
     struct mr_h2_response response = {0};
     const uint64_t deadline = terms->announcement.deadline_unix_ms;
     struct mr_question question = {.method = "GET",
@@ -112,7 +112,7 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
                                    .until_unix_ms = deadline,
                                    .answer_max = (size_t)terms->layout.dimension * sizeof(float) +
                                                  MR_SAFETENSORS_HEADER_MAX + 8};
-    snprintf(path, sizeof path, "/v1/models/%s", hash);
+    snprintf(path, sizeof path, "/v1/tasks/%s/models/%s", client->task, hash);
     enum mre_result result;
     unsigned times = 0;
     do {
@@ -172,7 +172,7 @@ static enum mre_result parse(struct mr_model *model, const struct mr_round_terms
                                                 .offset = t->offset,
                                                 .count = t->count};
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 enum mre_result mr_model_load(struct mr_model *model, struct mre_client *client,
@@ -180,7 +180,7 @@ enum mre_result mr_model_load(struct mr_model *model, struct mre_client *client,
 {
     char hash[2 * MR_HASH_BYTES + 1];
     char name[128];
-    enum mre_result result = MRE_COMMITTED;
+    enum mre_result result = MRE_OK;
     memset(model, 0, sizeof *model);
     mr_hex_encode(hash, terms->announcement.model_hash, MR_HASH_BYTES);
     snprintf(name, sizeof name, PREFIX "%s.safetensors", hash);

@@ -20,6 +20,7 @@ enum mre_result mr_outcome_set(struct mre_outcome *outcome, enum mre_result resu
 const char *mre_result_name(enum mre_result result)
 {
     static const char *const names[MRE_RESULTS] = {
+        [MRE_OK] = "ok",
         [MRE_COMMITTED] = "committed",
         [MRE_ALREADY_COUNTED] = "already-counted",
         [MRE_NO_ROUND] = "no-round",

@@ -1,6 +1,7 @@
 /* round.c - one round of a device: announcement, model, training, attempts. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "edge-client/session/attempt.h"
@@ -22,7 +23,8 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
                                    struct mre_report *report, struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
-    struct mre_task task = {.round = round->round,
+    struct mre_task task = {.name = client->task,
+                            .round = round->round,
                             .deadline_unix_ms = round->deadline_unix_ms,
                             .seed = mr_sgd_seed(client->identity.client_id, round->round),
                             .dimension = round->dimension,
@@ -42,14 +44,14 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
     if (trained == MRE_TRAINED_PARAMETERS) {
         client->kernels->axpy(work->vector, -1.0f, model->values, round->dimension);
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 static enum mre_result keep_delta(struct mre_client *client, struct mr_round_work *work,
                                   struct mre_outcome *outcome)
 {
     if (!client->dump_dir || !work->vector) {
-        return MRE_COMMITTED;
+        return MRE_OK;
     }
     size_t bytes = work->terms.layout.dimension * sizeof *work->delta;
     work->delta = malloc(bytes);
@@ -57,7 +59,7 @@ static enum mre_result keep_delta(struct mre_client *client, struct mr_round_wor
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory for --dump-dir");
     }
     memcpy(work->delta, work->vector, bytes);
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 /* Model to prepared vector. The model is unmapped as soon as it is not needed: the device's memory
@@ -95,7 +97,7 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
                          &error)) {
         return mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", error.text);
     }
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 /* --- attempts -------------------------------------------------------------------------------- */
@@ -112,7 +114,7 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
     for (;;) {
         uint32_t attempt;
         if (client->env.unix_ms(client->env.context) >= work->terms.announcement.deadline_unix_ms) {
-            return made && outcome->result != MRE_COMMITTED && outcome->result != MRE_UNREACHABLE
+            return made && outcome->result != MRE_OK && outcome->result != MRE_UNREACHABLE
                        ? outcome->result
                        : mr_outcome_set(outcome, MRE_CLOSED,
                                         "the round's deadline passed before the upload was done%s",
@@ -184,10 +186,12 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
 {
     void *connection = NULL;
     struct mr_h2_response response = {0};
-    struct mr_question question = {.method = "GET",
-                                   .path = "/v1/rounds/current?after=9223372036854775807&wait_ms=0",
-                                   .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
+    char path[80 + MR_TASK_NAME_MAX];
+    struct mr_question question = {
+        .method = "GET", .path = path, .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
     memset(outcome, 0, sizeof *outcome);
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/current?after=9223372036854775807&wait_ms=0",
+             client->task);
     if (position >= client->hub_count) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
     }
@@ -199,10 +203,16 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
         mr_h2_response_fini(&response);
     }
     mr_control_drop(client, &connection);
+    if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NO_TASK) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                              "hub %u serves no task %s: compare task in device.json with the "
+                              "hub's configuration",
+                              client->pinned[position].index, client->task);
+    }
     /* A helper has no current round to tell of: its refusal, too, came over mutual TLS. */
     if (result != MRE_CERTIFICATE_REFUSED && result != MRE_UNREACHABLE) {
         outcome->code[0] = 0;
-        result = mr_outcome_set(outcome, MRE_COMMITTED, "answered over mutual TLS");
+        result = mr_outcome_set(outcome, MRE_OK, "answered over mutual TLS");
     }
     return result;
 }

@@ -106,7 +106,8 @@ int mr_prepare_share(uint8_t *share, const int8_t *q, const uint32_t trailer[MR_
     MR_ASSERT(round->hub_count >= 2);
     mr_share_lift(share, &terms->layout, q, trailer, kernels);
     for (unsigned i = 1; i < round->hub_count; i++) {
-        struct mr_key_scope scope = {.announcement_hash = terms->hash,
+        struct mr_key_scope scope = {.task = round->task,
+                                     .announcement_hash = terms->hash,
                                      .client_id = client_id,
                                      .hub_index = round->hubs[i].index,
                                      .attempt = attempt};

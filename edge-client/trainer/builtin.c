@@ -38,7 +38,7 @@ enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
     *mlp = m;
-    return MRE_COMMITTED;
+    return MRE_OK;
 }
 
 void mre_mlp_close(struct mre_mlp *mlp)

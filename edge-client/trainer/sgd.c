@@ -58,7 +58,9 @@ int mr_sgd_config_parse(struct mr_sgd_config *config, const char *json, struct m
         const char *name;
         json_t *value;
         int bad = 0;
-        json_object_foreach(object, name, value) if (!bad) bad = take(members, name, value, error);
+        json_object_foreach(object, name, value) {
+            bad = bad ? bad : take(members, name, value, error);
+        }
         json_decref(object);
         if (bad) {
             return -1;

@@ -6,7 +6,7 @@
 
 #include <isa-l/crc64.h>
 
-#include "appliance/round/lead/commit_state.h"
+#include "appliance/round/drive/lead_log.h"
 #include "tests/fuzz/fuzz.h"
 
 #define CRC_BYTES 8
@@ -28,11 +28,19 @@ static void parse(const uint8_t *bytes, size_t length)
 {
     struct mr_commit_read read;
     struct mr_error error = {.text = ""};
-    if (mr_commit_state_parse(&read, bytes, length, &error) != 0) {
+    const uint8_t *content;
+    size_t content_length;
+    uint64_t generation;
+    if (mr_commit_log_parse(bytes, length, &generation, &content, &content_length, &error) != 0) {
+        MR_ASSERT(error.text[0] != '\0');
+        return;
+    }
+    MR_ASSERT(content >= bytes && content + content_length <= bytes + length);
+    if (mr_commit_state_parse(&read, content, content_length, &error) != 0) {
         MR_ASSERT(error.text[0] != '\0' && !read.included);
         return;
     }
-    check(&read, bytes, length);
+    check(&read, content, content_length);
     mr_commit_read_fini(&read);
 }
 

@@ -18,7 +18,7 @@ static void ask(struct asker *asker)
     const struct mr_h2_ask question = {
         .method = with_body ? "POST" : "GET",
         .authority = "h",
-        .path = "/v1/rounds/current",
+        .path = "/v1/tasks/default/rounds/current",
         .content_type = with_body ? "application/json" : NULL,
         .body = body,
         .length = with_body ? sizeof body : 0,

@@ -72,7 +72,7 @@ static void on_borrow(void *context, struct mr_request *request)
 static const struct mr_route routes[] = {
     {"POST", "/e", DEVICE, LARGE_BYTES, on_echo},
     {"PUT", "/e", DEVICE, SMALL_BYTES, on_echo},
-    {"GET", "/v1/rounds/{round}/uploads/{upload}", DEVICE, 0, on_look},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, 0, on_look},
     {"GET", "/h", DEVICE, 0, on_hold},
     {"GET", "/b", DEVICE, 0, on_borrow},
     {"POST", "/o", MR_ROLE_BIT(MR_ROLE_OPERATOR), LARGE_BYTES, on_echo},

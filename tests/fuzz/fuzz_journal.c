@@ -6,7 +6,7 @@
  * more. */
 #include <stdlib.h>
 
-#include "appliance/storage/journal.h"
+#include "appliance/round/drive/helper_journal.h"
 #include "appliance/storage/journal_seal.h"
 #include "base/secret.h"
 #include "tests/fuzz/fuzz.h"
@@ -58,9 +58,11 @@ static void plain(const uint8_t *bytes, size_t length, size_t records)
 static void parse_file(uint8_t *bytes, size_t length)
 {
     struct mr_journal_read read;
+    struct mr_journal_content content;
     struct mr_error error = {.text = ""};
     uint64_t generation;
-    if (mr_journal_parse(&read, &generation, bytes, length, private_key, &error) != 0) {
+    if (mr_journal_parse(&content, &generation, bytes, length, private_key, &error) != 0 ||
+        mr_helper_journal_parse(&read, &content, &error) != 0) {
         MR_ASSERT(error.text[0] != '\0');
         return;
     }
@@ -80,21 +82,21 @@ static void as_it_comes(const uint8_t *bytes, size_t length)
 static void sealed(struct fuzz_input *input)
 {
     static uint8_t file[FILE_MAX];
-    uint8_t key[JOURNAL_KEY_BYTES];
-    size_t length = JOURNAL_HEAD_BYTES;
-    memset(file, 0, JOURNAL_HEAD_BYTES);
+    uint8_t key[MR_JOURNAL_KEY_BYTES];
+    size_t length = MR_JOURNAL_HEAD_BYTES;
+    memset(file, 0, MR_JOURNAL_HEAD_BYTES);
     memcpy(file, "MRJOURN2", 8);
     file[15] = 1;
-    MR_ASSERT(journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES) == 0);
+    MR_ASSERT(mr_journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES) == 0);
     for (uint64_t number = 0; input->left > 2; number++) {
         size_t count, most = (size_t)fuzz_byte(input) << 8;
         most |= fuzz_byte(input);
         const uint8_t *plain_bytes = fuzz_take(input, most, &count);
-        if (length + count + JOURNAL_UNIT_EXTRA > FILE_MAX) {
+        if (length + count + MR_JOURNAL_UNIT_EXTRA > FILE_MAX) {
             break;
         }
-        MR_ASSERT(journal_seal(file + length, key, file, number, plain_bytes, count) == 0);
-        length += count + JOURNAL_UNIT_EXTRA;
+        MR_ASSERT(mr_journal_seal(file + length, key, file, number, plain_bytes, count) == 0);
+        length += count + MR_JOURNAL_UNIT_EXTRA;
     }
     as_it_comes(file,
                 length - fuzz_byte(input) % length); /* a byte that is left cuts the end off */

@@ -27,6 +27,7 @@ struct bench {
     struct mr_upload_counters *counters;
     struct mr_shard shard;
     struct model model;
+    unsigned place; /* of the round; each has another, so that queues are never empty by a reset */
     uint64_t now_ms;
     struct mr_packet packets[MR_BURST_MAX];
     struct sent sent[MR_BURST_MAX];
@@ -62,7 +63,10 @@ static void begin(struct bench *bench, uint8_t shape)
                              MODEL_CHUNK_BYTES) == 0);
     MR_ASSERT(layout.chunks <= MODEL_CHUNKS_MAX);
     model_begin(&bench->model, bench->model.round + 1, &layout);
-    mr_sessions_begin(bench->sessions, bench->model.round, &layout, 128);
+    const unsigned before = bench->place;
+    bench->place = (bench->place + 1) % 3;
+    mr_sessions_begin(bench->sessions, bench->place, bench->model.round, &layout, 128);
+    mr_sessions_end(bench->sessions, before, 128);
     mr_shard_clear(&bench->shard, &layout);
 }
 
@@ -70,16 +74,15 @@ static void begin(struct bench *bench, uint8_t shape)
 
 static void take_events(struct bench *bench)
 {
-    uint64_t upload_id;
-    enum mr_upload_state state;
-    while (mr_sessions_event(bench->sessions, &upload_id, &state)) {
-        struct model_device *device = &bench->model.devices[mr_upload_id_index(upload_id)];
-        MR_ASSERT(device->upload_id == upload_id);
-        if (state == MR_UPLOAD_STAGED) {
+    struct mr_session_event event;
+    while (mr_sessions_event(bench->sessions, &event)) {
+        struct model_device *device = &bench->model.devices[mr_upload_id_index(event.upload_id)];
+        MR_ASSERT(device->upload_id == event.upload_id);
+        if (event.state == MR_UPLOAD_STAGED) {
             MR_ASSERT(device->received == bench->model.layout.chunks);
             device->state = MR_UPLOAD_STAGED;
         } else {
-            MR_ASSERT(state == MR_UPLOAD_REFUSED && device->state == MR_UPLOAD_RECEIVING);
+            MR_ASSERT(event.state == MR_UPLOAD_REFUSED && device->state == MR_UPLOAD_RECEIVING);
             device->state = MR_UPLOAD_REFUSED;
         }
     }
@@ -259,8 +262,8 @@ static void admit(struct bench *bench, uint32_t index)
         return;
     }
     model_admit(&bench->model, index);
-    MR_ASSERT(mr_sessions_admit(bench->sessions, device->upload_id, device->attempt, &device->keys,
-                                bench->now_ms) == 0);
+    MR_ASSERT(mr_sessions_admit(bench->sessions, bench->place, device->upload_id, device->attempt,
+                                &device->keys, bench->now_ms) == 0);
 }
 
 static void revoke(struct bench *bench, uint32_t index)
@@ -279,7 +282,7 @@ static void revoke(struct bench *bench, uint32_t index)
 
 static void refuse_all(struct bench *bench)
 {
-    mr_sessions_refuse_all(bench->sessions, MR_REASON_CLOSED);
+    mr_sessions_refuse_all(bench->sessions, bench->place, MR_REASON_CLOSED);
     for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
         if (in_use(&bench->model.devices[i]) &&
             bench->model.devices[i].state == MR_UPLOAD_RECEIVING) {
@@ -292,14 +295,14 @@ static void fold(struct bench *bench)
 {
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t upload_ids[MR_FOLD_MAX];
-    while (mr_sessions_staged_count(bench->sessions) > 0) {
-        const unsigned n = mr_sessions_staged(bench->sessions, shares, upload_ids);
+    while (mr_sessions_staged_count(bench->sessions, bench->place) > 0) {
+        const unsigned n = mr_sessions_staged(bench->sessions, bench->place, shares, upload_ids);
         for (unsigned i = 0; i < n; i++) {
             model_fold(&bench->model, upload_ids[i]);
         }
         mr_shard_fold(&bench->shard, &bench->model.layout, shares, upload_ids, n,
                       mr_kernels_select(~0u));
-        mr_sessions_folded(bench->sessions, n);
+        mr_sessions_folded(bench->sessions, bench->place, n);
     }
     model_check_shard(&bench->model, &bench->shard);
 }

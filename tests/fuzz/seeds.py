@@ -164,7 +164,7 @@ def request(method, path, length=None):
 
 
 def to_server():
-    upload = b"/v1/rounds/7/uploads/0300000100000007?wait_ms=5"
+    upload = b"/v1/tasks/default/rounds/7/uploads/0300000100000007?wait_ms=5"
     whole = END_STREAM | END_HEADERS
     yield b"\0" + frame(HEADERS, whole, 1, request(b"GET", upload))
     yield b"\0" + frame(HEADERS, END_HEADERS, 1, request(b"POST", b"/e", 20)) + frame(

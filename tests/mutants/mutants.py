@@ -12,9 +12,13 @@ The copy and its build stay in out/mutants, so that a defect costs the files it 
 """
 
 import argparse
+import difflib
+import functools
 import glob
+import heapq
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -29,7 +33,7 @@ SETUP = ["-Dwerror=false", "-Doptimization=1", "-Ddebug=false", "-Djemalloc=disa
 FIELDS = {"name": str, "says": str, "file": str, "old": str, "new": str, "killed_by": list}
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "policy", "tidy"))
-from tree import Tree  # noqa: E402 pylint: disable=wrong-import-position
+from tree import C_ROOMS, Tree  # noqa: E402 pylint: disable=wrong-import-position
 
 
 class Broken(Exception):
@@ -68,18 +72,59 @@ def problems(mutant):
         return wrong
     text = read(os.path.join(ROOT, mutant["file"]))
     if text is None:
-        return [f"{name}: there is no file {mutant['file']}"]
+        return [f"{name}: there is no file {mutant['file']}\n{where_to(mutant)}"]
     count = text.decode().count(mutant["old"])
     if count != 1:
-        wrong.append(f"{name}: its text occurs {count} times in {mutant['file']}, not once: bring the row up to date")
+        wrong.append(f"{name}: its text occurs {count} times in {mutant['file']}, not once: bring the row up to date"
+                     + ("" if count else "\n" + where_to(mutant)))
     if mutant["old"] == mutant["new"] or not mutant["killed_by"]:
         wrong.append(f"{name}: it changes nothing or names no test")
     return wrong
 
 
-def check_table(table):
+def squeezed(lines):
+    return " ".join(" ".join(lines).split())
+
+
+@functools.lru_cache(maxsize=None)
+def product():
+    """(file, lines, the words of each line) of the product's C."""
+    texts = [(name, read(os.path.join(ROOT, name)).decode().splitlines())
+             for name in Tree(ROOT).with_end(".c", ".h", under=C_ROOMS)]
+    return [(name, lines, [frozenset(re.findall(r"\w+", line)) for line in lines]) for name, lines in texts]
+
+
+def where_to(mutant, tried=40):
+    """A best guess of where a row's text went: the lines of the product's C that are most like it."""
+    wanted = mutant["old"].strip("\n").splitlines()
+    words = frozenset(re.findall(r"\w+", mutant["old"]))
+    windows = []
+    for name, lines, found in product():
+        for first in range(len(lines)):
+            for count in (len(wanted), len(wanted) + 1): # a brace may have come
+                shared = len(words & frozenset().union(*found[first:first + count]))
+                windows.append((-shared, count, name, first, lines[first:first + count]))
+    windows = heapq.nsmallest(tried, windows)
+    likeness = [(difflib.SequenceMatcher(None, squeezed(lines), squeezed(wanted), False).ratio(), name, first, lines)
+                for _, _, name, first, lines in windows]
+    best, name, first, lines = max(likeness)
+    return "\n".join([f"    most like it ({best:.0%}): {name}:{first + 1}", *(f"    | {line}" for line in lines)])
+
+
+def unknown_tests(table, build):
+    """Names of tests that a build directory, where there is one, does not have."""
+    path = os.path.join(build, "meson-info", "intro-tests.json")
+    if not build or not os.path.exists(path):
+        return []
+    known = {test["name"] for test in json.loads(read(path))}
+    return [f"{mutant['name']}: there is no test {test}" for mutant in table
+            for test in mutant["killed_by"] if test not in known]
+
+
+def check_table(table, build):
     wrong = [line for mutant in table for line in problems(mutant)]
     names = [mutant.get("name") for mutant in table]
+    wrong += unknown_tests(table, build) if not wrong else []
     wrong += [f"{name}: the name is there twice" for name in sorted(set(names)) if names.count(name) > 1]
     if wrong:
         raise Broken("\n".join(wrong))
@@ -177,13 +222,14 @@ def main():
     parser = argparse.ArgumentParser(prog="./run mutants", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these (tests/mutants/table lists them)")
     parser.add_argument("--check", action="store_true", help="only see that each row fits the tree; builds nothing")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="whose tests a row may name (./build, if it is there)")
     options = parser.parse_args()
     table = read_table()
     known = {mutant.get("name") for mutant in table}
     try:
         if set(options.names) - known:
             raise Broken(f"there is no mutant {', '.join(sorted(set(options.names) - known))}: see tests/mutants/table")
-        check_table(table)
+        check_table(table, options.build)
         if options.check:
             print(f"{len(table)} mutants fit the tree")
             return 0

@@ -154,6 +154,12 @@ def random_case(rng):
     }
 
 
+def scope_of(a, announcement_hash, client, hub):
+    return oracle.scope(
+        a["task"], announcement_hash, client["id"], hub["index"], client["attempt"]
+    )
+
+
 def answer_exchange(case, out, a, announcement_hash):
     """Sections 10 to 12."""
     first = case["clients"][0]
@@ -161,7 +167,7 @@ def answer_exchange(case, out, a, announcement_hash):
     out["receipts"] = [
         oracle.sign(
             private,
-            oracle.receipt_text(announcement_hash, first["id"], hub["index"], first["attempt"]),
+            oracle.receipt_text(scope_of(a, announcement_hash, first, hub)),
         )
         for hub, private in list(zip(a["hubs"], signing))[1:]
     ]
@@ -182,9 +188,7 @@ def answer_exchange(case, out, a, announcement_hash):
 def answer_uploads(case, out, a, layout, announcement_hash):
     """Sections 7 to 9, for the first client's share."""
     first = case["clients"][0]
-    out["context"] = oracle.exporter_context(
-        announcement_hash, first["id"], a["hubs"][0]["index"], first["attempt"]
-    )
+    out["context"] = scope_of(a, announcement_hash, first, a["hubs"][0])
     keys = oracle.upload_keys(case["ekm"])
     out["keys"] = b"".join(keys["up"] + keys["down"])
     upload_id = int.from_bytes(case["upload_id"], "big")
@@ -209,7 +213,7 @@ def answer_shares(case, out, a, layout, announcement_hash):
     """Sections 4 to 6."""
     masks = [
         [
-            oracle.mask_bytes(layout, seed, announcement_hash, c["id"], hub["index"], c["attempt"])
+            oracle.mask_bytes(layout, seed, scope_of(a, announcement_hash, c, hub))
             for hub, seed in zip(a["hubs"][1:], c["seeds"])
         ]
         for c in case["clients"]

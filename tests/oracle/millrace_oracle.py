@@ -235,17 +235,19 @@ class Layout:
         )
 
 
-def scope(announcement_hash, client, hub, attempt):
-    return announcement_hash + client + be16(hub) + be32(attempt)
+def scope(task, announcement_hash, client, hub, attempt):
+    """What masks and receipts cover, and the exporter's context; the task's name is bytes."""
+    return bytes([len(task)]) + task + announcement_hash + client + be16(hub) + be32(attempt)
 
 
-def mask_key(seed, announcement_hash, client, hub, attempt):
-    m = hmac_sha256(seed, label("millrace mask") + scope(announcement_hash, client, hub, attempt))
+def mask_key(seed, covered):
+    """`covered` is the scope of the seed's one use."""
+    m = hmac_sha256(seed, label("millrace mask") + covered)
     return m[:16], m[16:]
 
 
-def mask_bytes(layout, seed, announcement_hash, client, hub, attempt):
-    key, counter = mask_key(seed, announcement_hash, client, hub, attempt)
+def mask_bytes(layout, seed, covered):
+    key, counter = mask_key(seed, covered)
     return ctr_stream(key, counter, 0, layout.share_bytes)
 
 
@@ -277,10 +279,6 @@ def centred(layout, data):
 
 
 # --- 7 upload keys, 8 datagrams, 9 ACKs ----------------------------------------------------------
-
-
-def exporter_context(announcement_hash, client, hub, attempt):
-    return scope(announcement_hash, client, hub, attempt)
 
 
 def upload_keys(ekm):
@@ -349,8 +347,8 @@ def ack_decode(data):
 # --- 10 receipts, 11 between hubs, 12 model signature --------------------------------------------
 
 
-def receipt_text(announcement_hash, client, hub, attempt):
-    return label("millrace receipt") + scope(announcement_hash, client, hub, attempt)
+def receipt_text(covered):
+    return label("millrace receipt") + covered
 
 
 def included_encode(entries):

@@ -31,9 +31,10 @@ void sim_check_end(struct sim *sim);
 /* --- messages (check_messages.c) ------------------------------------------------------------- */
 void sim_check_question(struct sim_node *from, struct sim_node *to, const char *path,
                         const uint8_t *body, size_t length);
+/* The answer was given with status 200. */
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
-                      const uint8_t *question, size_t question_bytes, int status,
-                      const uint8_t *body, size_t length);
+                      const uint8_t *question, size_t question_bytes, const uint8_t *body,
+                      size_t length);
 void sim_check_chunk(struct sim_node *device, const uint8_t *bytes, size_t length);
 /* A seal was made. The AEAD is named by its address. */
 void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key);

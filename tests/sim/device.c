@@ -199,6 +199,7 @@ static struct mre_client *open_client(struct sim_device *device)
     mr_hex_encode(client->id, client->identity.client_id, MR_CLIENT_ID_BYTES);
     snprintf(dir, sizeof dir, "/sim/%s", device->node->name);
     client->data_dir = strdup(dir);
+    client->task = strdup("default");
     client->hub_count = sim->plan.hubs;
     for (unsigned i = 0; i < sim->plan.hubs; i++) {
         client->hosts[i] = strdup("10.1.0.1");

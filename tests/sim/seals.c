@@ -55,15 +55,15 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *
 }
 
 /* A helper's journal: the same rule, across crashes. */
-int __wrap_journal_seal(uint8_t *out, const uint8_t key[JOURNAL_KEY_BYTES],
-                        const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number,
-                        const uint8_t *plain, size_t length)
+int __wrap_mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+                           const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
+                           const uint8_t *plain, size_t length)
 {
     struct sim *sim = sim_active();
-    const int result = __real_journal_seal(out, key, head, number, plain, length);
+    const int result = __real_mr_journal_seal(out, key, head, number, plain, length);
     if (sim && result == 0) {
-        sim_check_unit(sim, sim_hash(key, JOURNAL_KEY_BYTES, 16), number,
-                       sim_hash(out, length + JOURNAL_UNIT_EXTRA, 17));
+        sim_check_unit(sim, sim_hash(key, MR_JOURNAL_KEY_BYTES, 16), number,
+                       sim_hash(out, length + MR_JOURNAL_UNIT_EXTRA, 17));
     }
     return result;
 }

@@ -61,9 +61,9 @@ SIM_WRAP(int, mr_transcript_sign_pair,
 SIM_WRAP(int, mr_transcript_verify,
          (const uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t public_key[32]))
-SIM_WRAP(int, journal_seal,
-         (uint8_t * out, const uint8_t key[JOURNAL_KEY_BYTES],
-          const uint8_t head[JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
+SIM_WRAP(int, mr_journal_seal,
+         (uint8_t * out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
+          const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
           size_t length))
 SIM_WRAP(void, mr_open_burst, (struct mr_opener * opener, struct mr_open_job *jobs, unsigned count))
 SIM_WRAP(void, mr_shard_fold,

@@ -124,12 +124,16 @@ static inline struct sim_node *sim_device_node(struct sim *sim, unsigned i)
     return &sim->nodes[SIM_HUBS + i];
 }
 
-/* --- time and chance (engine.c) -------------------------------------------------------------- */
+/* --- time (engine.c) ------------------------------------------------------------------------- */
 /* Runs fn at that time on that node (NULL: the simulator itself), unless the node has another
  * process by then. An owned argument is one malloc'd block: freed after fn, or instead of it. */
 void sim_at(struct sim *sim, uint64_t at_us, struct sim_node *node, sim_fn fn, void *argument);
 void sim_at_owned(struct sim *sim, uint64_t at_us, struct sim_node *node, sim_fn fn,
                   void *argument);
+
+/* --- chance (chance.c) ----------------------------------------------------------------------- */
+/* The same seed gives the same numbers. */
+void sim_seed(struct sim *sim, uint64_t seed);
 uint64_t sim_random(struct sim *sim);
 uint64_t sim_below(struct sim *sim, uint64_t n);                    /* 0..n-1; n > 0 */
 uint64_t sim_between(struct sim *sim, uint64_t low, uint64_t high); /* both included */

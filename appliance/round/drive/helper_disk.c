@@ -1,5 +1,5 @@
-/* helper_disk.c - the helper's journal at work: group commit on the job thread, and what is found
- * when the hub starts. */
+/* helper_disk.c - the helper's journal at work: group commit on the job thread, then the
+ * core is told. */
 #include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -37,6 +37,23 @@ static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_
     mr_job_run(run->jobs, work, done, job);
 }
 
+void mr_helper_driver_fatal(struct mr_helper_driver *run, const char *what,
+                            const struct mr_error *error)
+{
+    char text[sizeof error->text + 80];
+    snprintf(text, sizeof text, "%s: %s", what, error->text);
+    run->context.fatal(run->context.fatal_context, text);
+}
+
+/* A clock that is ahead must not end a round that this process has just signed, nor one that it
+ * found on its disk before a lead that is there could come back to it. */
+void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
+{
+    const struct mr_config_round *round = run->context.round;
+    run->not_before_ms = mr_loop_now_ms(run->context.loop) +
+                         (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
+}
+
 /* Frees the job; tells the core unless the disk failed. */
 static void finish(struct disk_job *job, const char *what)
 {
@@ -44,7 +61,7 @@ static void finish(struct disk_job *job, const char *what)
     mr_secret_free(job->bytes);
     free(job->record);
     if (job->result != 0) {
-        helper_driver_fatal(run, what, &job->error);
+        mr_helper_driver_fatal(run, what, &job->error);
     } else if (job->asked) {
         mr_helper_durable(run->core, job->asked);
     }
@@ -77,12 +94,12 @@ static void save_done(void *context)
         mr_store_adopt_signed(run->context.store, job->round, job->hash);
         run->signed_total++;
         run->server_learning_rate = run->context.round->server_learning_rate;
-        helper_driver_wait_for_lead(run, false);
+        mr_helper_driver_wait_for_lead(run, false);
     }
     finish(job, "cannot make the round's journal durable");
 }
 
-void helper_driver_save(void *context, const struct mr_journal_state *state)
+void mr_helper_driver_save(void *context, const struct mr_journal_state *state)
 {
     struct mr_helper_driver *run = context;
     struct disk_job job = {.round = state->terms->announcement.round};
@@ -146,7 +163,7 @@ static void reserve(struct helper_records *records, size_t length)
     records->capacity = capacity;
 }
 
-void helper_driver_append(void *context, const uint8_t *record, size_t length)
+void mr_helper_driver_append(void *context, const uint8_t *record, size_t length)
 {
     struct mr_helper_driver *run = context;
     struct helper_records *records = &run->records;
@@ -187,15 +204,20 @@ static void forget_done(void *context)
     finish(job, "cannot make durable that the round is void, and wipe its journal");
 }
 
-void helper_driver_forget(void *context)
+void mr_helper_driver_forget(void *context)
 {
     struct mr_helper_driver *run = context;
     struct mr_helper_report report;
     mr_helper_report(run->core, &report);
     drop_records(run);
     if (!run->stopping) {
-        const struct mr_record record = {
-            .terms = mr_helper_terms(run->core), .state = "void", .reason = report.reason};
+        struct mr_round_summary summary;
+        mr_helper_driver_summarise(run, &summary);
+        const struct mr_record record = {.task = run->context.task,
+                                         .summary = &summary,
+                                         .terms = mr_helper_terms(run->core),
+                                         .state = "void",
+                                         .reason = report.reason};
         struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
         MR_ASSERT(job.record);
         memcpy(job.hash, record.terms->announcement.model_hash, MR_HASH_BYTES);
@@ -203,106 +225,7 @@ void helper_driver_forget(void *context)
     }
 }
 
-/* --- starting -------------------------------------------------------------------------------- */
-
-static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
-{
-    mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "task=%s round=%" PRIu64 " why=%s",
-                 run->context.task, round, why);
-}
-
-static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms *terms,
-                 struct mr_error *why)
-{
-    uint8_t hash[MR_HASH_BYTES];
-    const uint64_t round = terms->announcement.round;
-    const uint64_t last = mr_store_signed_round(run->context.store, hash);
-    if (round < last || (round == last && memcmp(hash, terms->hash, MR_HASH_BYTES) != 0)) {
-        mr_error_set(why, "the journal is of another round than signed-round: %" PRIu64, round);
-        return false;
-    }
-    return true;
-}
-
-/* The round was given up, and this hub killed before all that was left of it was gone. */
-static int forget_again(struct mr_helper_driver *run, const struct mr_announcement *announcement,
-                        struct mr_error *error)
-{
-    struct mr_store *store = run->context.store;
-    if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
-        mr_store_drop_sum(store, announcement->round, error) != 0) {
-        return -1;
-    }
-    mr_store_adopt(store, announcement->model_hash);
-    return mr_journal_wipe(run->journal, error);
-}
-
-static int recover(struct mr_helper_driver *run, const struct mr_journal_read *read,
-                   struct mr_error *error)
-{
-    struct mr_helper_report report;
-    struct mr_error why = {.text = ""};
-    const uint64_t round = read->terms.announcement.round;
-    if (run->last_life.round == round) {
-        return forget_again(run, &read->terms.announcement, error);
-    }
-    const int taken = fits(run, &read->terms, &why) ? mr_helper_recover(run->core, read, &why) : 1;
-    if (taken < 0) {
-        return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
-    }
-    if (taken > 0) {
-        lose(run, round, why.text);
-        return mr_journal_wipe(run->journal, error);
-    }
-    mr_helper_report(run->core, &report);
-    mr_log_event(run->context.log, MR_LOG_INFO, "helper.recovered",
-                 "task=%s round=%" PRIu64 " state=%s admitted=%u included=%u", run->context.task,
-                 round, mr_helper_state_name(report.state), report.admitted, report.included);
-    return 0;
-}
-
-/* Whether the last round was given up before this process started, and why. */
-static int read_last_life(struct mr_helper_driver *run, struct mr_error *error)
-{
-    struct mr_helper_last *last = &run->last_life;
-    struct mr_lead_end end;
-    const uint64_t round = mr_store_signed_round(run->context.store, last->hash);
-    char *text = NULL;
-    if (mr_store_read_round(run->context.store, round, &text, error) < 0) {
-        return -1;
-    }
-    if (text && mr_record_end(&end, text) == 0 && end.voided) {
-        last->round = round;
-        snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
-    }
-    free(text);
-    return 0;
-}
-
-int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
-{
-    struct mr_journal_read read;
-    uint8_t hash[MR_HASH_BYTES];
-    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
-        read_last_life(run, error) != 0) {
-        return -1;
-    }
-    error->text[0] = '\0';
-    helper_driver_wait_for_lead(run, true);
-    const int found = mr_journal_open(&run->journal, mr_disk_file_ops(run->disk),
-                                      run->context.private_key, &read, error);
-    if (found > 0 && error->text[0]) {
-        lose(run, mr_store_signed_round(run->context.store, hash), error->text);
-    }
-    if (found != 0) {
-        return found < 0 ? -1 : 0;
-    }
-    const int result = recover(run, &read, error);
-    mr_journal_read_fini(&read);
-    return result;
-}
-
-void helper_driver_disk_close(struct mr_helper_driver *run)
+void mr_helper_driver_disk_close(struct mr_helper_driver *run)
 {
     drop_records(run);
     mr_journal_close(run->journal);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/wall_clock.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
@@ -31,6 +31,8 @@ struct helper_job {
     const uint8_t *const *results;
     struct mr_model *parent;
     float server_learning_rate;
+    struct mr_round_summary summary; /* of the round when it is revealed */
+    struct mr_round_metrics metrics;
 };
 
 static void start(struct mr_helper_driver *run, const struct helper_job *with, mr_loop_fn work,
@@ -43,21 +45,13 @@ static void start(struct mr_helper_driver *run, const struct helper_job *with, m
     mr_job_run(run->jobs, work, done, job);
 }
 
-void helper_driver_fatal(struct mr_helper_driver *run, const char *what,
-                         const struct mr_error *error)
-{
-    char text[sizeof error->text + 80];
-    snprintf(text, sizeof text, "%s: %s", what, error->text);
-    run->context.fatal(run->context.fatal_context, text);
-}
-
 /* --- expand ---------------------------------------------------------------------------------- */
 
 static void expand_work(void *context)
 {
     struct helper_job *job = context;
-    job->expanded = mr_expand(job->terms, job->run->context.hub_index, job->list, job->count,
-                              job->run->context.kernels);
+    job->expanded = mr_expand_list(job->terms, job->run->context.hub_index, job->list, job->count,
+                                   job->run->context.kernels);
 }
 
 static void expand_done(void *context)
@@ -83,10 +77,13 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
 /* --- reveal ---------------------------------------------------------------------------------- */
 
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
-static int store_files(struct helper_job *job, const struct mr_reveal_answer *answer)
+static int store_files(struct helper_job *job, const struct mr_next_model_answer *answer)
 {
     const struct mr_store *store = job->run->context.store;
+    job->summary.ended_unix_ms = mr_round_unix_ms();
     struct mr_record record = {
+        .task = job->run->context.task,
+        .summary = &job->summary,
         .terms = job->terms,
         .state = "revealed",
         .included_count = job->count,
@@ -111,8 +108,8 @@ static int store_files(struct helper_job *job, const struct mr_reveal_answer *an
 static void reveal_work(void *context)
 {
     struct helper_job *job = context;
-    struct mr_reveal_answer answer;
-    struct mr_reveal_question question = {
+    struct mr_next_model_answer answer;
+    struct mr_next_model_question question = {
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
@@ -124,13 +121,27 @@ static void reveal_work(void *context)
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    if (mr_reveal(&answer, &question, &job->error) != 0) {
+    if (mr_next_model(&answer, &question, &job->error) != 0) {
         return;
     }
     memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
     job->result = store_files(job, &answer);
     job->disk = job->result != 0;
-    mr_reveal_answer_fini(&answer);
+    job->metrics = answer.metrics;
+    mr_next_model_answer_fini(&answer);
+}
+
+/* The list of rounds says what the record says. */
+static void keep_metrics(const struct helper_job *job)
+{
+    struct mr_round_summary *summary =
+        mr_round_history_current(&job->run->history, job->summary.round);
+    if (mr_round_summary_ended(summary)) {
+        return; /* void in the meantime */
+    }
+    summary->has_metrics = true;
+    summary->metrics = job->metrics;
+    memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
 }
 
 static void reveal_done(void *context)
@@ -141,10 +152,11 @@ static void reveal_done(void *context)
         mr_store_return(run->context.store, job->parent);
     }
     if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
-        helper_driver_fatal(run, "cannot store the next model", &job->error);
+        mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
     } else if (job->result == 0) {
         mr_store_adopt(run->context.store, job->hash);
         run->revealed_total++;
+        keep_metrics(job);
         mr_helper_revealed(run->core, job->hash, NULL);
     } else {
         mr_helper_revealed(run->core, NULL, job->error.text);
@@ -161,6 +173,7 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
                              .count = included_count,
                              .server_learning_rate = run->server_learning_rate};
     if (!run->stopping) {
+        mr_helper_driver_summarise(run, &job.summary);
         job.parent =
             mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
         start(run, &job, reveal_work, reveal_done);
@@ -208,20 +221,6 @@ static void on_refuse(void *context, void *token, const struct mr_refusal *refus
     run->listener.refuse(run->listener.context, token, refusal);
 }
 
-static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
-{
-    if (report->state == MR_HELPER_VOID) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "helper.void",
-                     "task=%s round=%" PRIu64 " reason=%s", run->context.task, report->round,
-                     report->reason);
-    } else {
-        const bool known = report->state != MR_HELPER_SIGNING;
-        mr_log_event(run->context.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
-                     "task=%s round=%" PRIu64 " state=%s included=%u", run->context.task,
-                     report->round, mr_helper_state_name(report->state), report->included);
-    }
-}
-
 /* The wall clock may be set, and goes on while the machine sleeps: it is looked at now and then. */
 static void plan_tick(struct mr_helper_driver *run)
 {
@@ -247,30 +246,14 @@ static void on_tick(void *context)
     }
 }
 
-/* A clock that is ahead must not end a round that this process has just signed, nor one that it
- * found on its disk before a lead that is there could come back to it. */
-void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
-{
-    const struct mr_config_round *round = run->context.round;
-    run->not_before_ms = mr_loop_now_ms(run->context.loop) +
-                         (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
-}
-
 static void on_changed(void *context)
 {
     struct mr_helper_driver *run = context;
-    struct mr_helper_report report;
     plan_tick(run);
-    mr_helper_report(run->core, &report);
-    if (report.state == run->last_state && report.round == run->last_round) {
-        return;
+    mr_helper_driver_note(run);
+    if (run->listener.changed) {
+        run->listener.changed(run->listener.context);
     }
-    if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
-        run->void_total++;
-    }
-    run->last_state = report.state;
-    run->last_round = report.round;
-    log_state(run, &report);
 }
 
 static bool on_revoked(void *context, const struct mr_serial *serial)
@@ -288,9 +271,9 @@ static uint64_t on_unix_ms(void *context)
 static const struct mr_helper_ops ops = {
     .random = on_random,
     .recall = on_recall,
-    .save = helper_driver_save,
-    .append = helper_driver_append,
-    .forget = helper_driver_forget,
+    .save = mr_helper_driver_save,
+    .append = mr_helper_driver_append,
+    .forget = mr_helper_driver_forget,
     .model_dimension = on_model_dimension,
     .expand = on_expand,
     .reveal = on_reveal,
@@ -345,8 +328,9 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
         mr_helper_driver_close(run);
         return mr_error_set(error, "out of memory");
     }
-    if (mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        helper_driver_boot(run, error) != 0) {
+    if (mr_round_history_init(&run->history, context->store, error) != 0 ||
+        mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
+        mr_helper_driver_boot(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;
@@ -373,57 +357,7 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     if (run->timer) {
         mr_timer_close(run->timer);
     }
-    helper_driver_disk_close(run);
+    mr_helper_driver_disk_close(run);
+    mr_round_history_fini(&run->history);
     free(run);
-}
-
-struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
-{
-    return run->core;
-}
-
-static void states(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    struct mr_helper_report report;
-    char labels[MR_ROUND_LABELS_MAX];
-    mr_helper_report(run->core, &report);
-    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
-                 mr_helper_state_name(state));
-        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
-    }
-}
-
-static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    const struct {
-        const char *name;
-        uint64_t count;
-    } rows[] = {{"signed", run->signed_total},
-                {"revealed", run->revealed_total},
-                {"void", run->void_total},
-                {"lead_gone", run->lead_gone_total}};
-    char labels[MR_ROUND_LABELS_MAX];
-    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",outcome=\"%s\"", run->context.task,
-                 rows[i].name);
-        mr_metrics_sample(metrics, "millrace_helper_rounds_total", labels, (double)rows[i].count);
-    }
-}
-
-void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
-                              struct mr_metrics *metrics)
-{
-    mr_metrics_family(metrics, "millrace_helper_state", "gauge",
-                      "State of the round this hub helps in: 1 for the state it is in.");
-    for (unsigned i = 0; i < count; i++) {
-        states(runs[i], metrics);
-    }
-    mr_metrics_family(
-        metrics, "millrace_helper_rounds_total", "counter",
-        "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
-        "itself because the lead was gone.");
-    for (unsigned i = 0; i < count; i++) {
-        outcomes(runs[i], metrics);
-    }
 }

@@ -6,14 +6,16 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/round_context.h"
+#include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
 
 struct mr_helper_driver;
 
-/* To the control plane: answers of kept requests. */
+/* To the control plane: answers of kept requests, and news that waiting requests may want. */
 struct mr_helper_listener {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
+    void (*changed)(void *context); /* the round: look again, but not from inside; NULL allowed */
     void *context;
 };
 
@@ -26,6 +28,8 @@ void mr_helper_driver_close(struct mr_helper_driver *run);
 void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round);
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
+/* As mr_lead_driver_history. */
+const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run);
 /* Of all tasks that this hub helps in: one family each, one sample a task. */
 void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
                               struct mr_metrics *metrics);

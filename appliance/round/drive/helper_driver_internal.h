@@ -1,9 +1,9 @@
-/* helper_driver_internal.h - the helper at work, shared by helper_run.c and helper_disk.c only. */
+/* helper_driver_internal.h - the helper at work, shared by the helper_*.c files only. */
 #ifndef MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 
 #include "appliance/round/drive/helper_driver.h"
-#include "appliance/storage/journal.h"
+#include "appliance/round/drive/helper_journal.h"
 #include "appliance/runtime/job.h"
 
 /* Records that wait for the next sync: while one is under way, all that come share the next. */
@@ -28,6 +28,8 @@ struct mr_helper_driver {
 
     float server_learning_rate; /* of the policy that the round was signed under */
 
+    struct mr_round_history history;
+
     struct mr_disk_file *disk;
     struct mr_journal *journal; /* the job thread's while a job runs */
     struct helper_records records;
@@ -35,18 +37,24 @@ struct mr_helper_driver {
     uint64_t asked; /* saves and appends of the core so far */
 };
 
-void helper_driver_fatal(struct mr_helper_driver *run, const char *what,
-                         const struct mr_error *error);
-
-/* Measured from now on: the round is new, or was found on the disk. */
-void helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found);
+/* Files of the helper driver, from the ground up; each uses only those above it in this list.
+ *
+ * helper_report.c: the core has news; the round's summary as it is now. */
+void mr_helper_driver_note(struct mr_helper_driver *run);
+void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_summary *summary);
 
 /* helper_disk.c: actions of the core on its journal. */
-void helper_driver_save(void *context, const struct mr_journal_state *state);
-void helper_driver_append(void *context, const uint8_t *record, size_t length);
-void helper_driver_forget(void *context);
-/* Opens the journal and takes up the round that is in it. */
-int helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error);
-void helper_driver_disk_close(struct mr_helper_driver *run);
+void mr_helper_driver_fatal(struct mr_helper_driver *run, const char *what,
+                            const struct mr_error *error);
+/* Measured from now on: the round is new, or was found on the disk. */
+void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found);
+void mr_helper_driver_save(void *context, const struct mr_journal_state *state);
+void mr_helper_driver_append(void *context, const uint8_t *record, size_t length);
+void mr_helper_driver_forget(void *context);
+void mr_helper_driver_disk_close(struct mr_helper_driver *run);
+
+/* helper_boot.c: opens the journal and takes up the round that is in it. helper_driver.c is above
+ * all. */
+int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error);
 
 #endif

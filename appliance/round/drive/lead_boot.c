@@ -87,7 +87,7 @@ static int write_anew(struct mr_lead_driver *run, const struct mr_commit_read *r
 {
     const struct mr_round_terms *terms = &read->terms;
     struct mr_store *store = run->context.store;
-    if (mr_commit_log_write(run->log, &read->state, error) != 0 ||
+    if (mr_lead_log_write(run->log, &read->state, error) != 0 ||
         mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
         mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
         return -1;
@@ -123,11 +123,15 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
     if ((has_ended(&end) ? write_end_anew(run, round, error) : write_anew(run, read, error)) != 0) {
         return -1;
     }
-    if (lead_driver_reserve(run, &terms->layout) != 0) {
+    if (mr_lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for the sum of round %" PRIu64, round);
     }
     if (read->state.included_count) {
         memcpy(run->packed, read->state.sum, (size_t)terms->layout.share_bytes);
+    }
+    if (!has_ended(&end) && read->state.phase != MR_COMMIT_PROPOSED) {
+        mr_round_history_current(&run->history, round)->opened_unix_ms =
+            terms->announcement.deadline_unix_ms - read->state.deadline_ms;
     }
     const int taken = mr_lead_recover(run->core, read, run->packed, &end,
                                       mr_lead_driver_now_ms(run), mr_round_unix_ms(), &why);
@@ -142,6 +146,7 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
     }
     mr_lead_report(run->core, &report);
     run->committed = 0; /* they were counted by the process that committed them */
+    run->committed_seen = report.committed;
     mr_log_event(run->context.log, MR_LOG_INFO, "round.recovered",
                  "task=%s round=%" PRIu64 " state=%s committed=%u", run->context.task, round,
                  mr_lead_state_name(report.state), report.committed);
@@ -156,7 +161,7 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
     const uint64_t last = mr_store_signed_round(run->context.store, hash);
     int result = 0;
     error->text[0] = '\0';
-    const int found = mr_commit_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
+    const int found = mr_lead_log_open(&run->log, mr_disk_file_ops(run->disk), &read, error);
     if (found < 0) {
         return -1;
     }
@@ -174,7 +179,7 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
     return result;
 }
 
-int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
+int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
 {
     uint8_t hash[MR_HASH_BYTES];
     if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||

@@ -13,21 +13,6 @@
 /* Answers longer than what the step needs: a refusal's body. */
 #define REFUSAL_BYTES_MAX 8192u
 
-uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run)
-{
-    return mr_loop_now_ms(run->context.loop);
-}
-
-struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
-{
-    return run->core;
-}
-
-struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
-{
-    return run->context.plane;
-}
-
 /* --- actions of the core that are done at once ----------------------------------------------- */
 
 static void on_random(void *context, uint8_t *out, size_t bytes)
@@ -79,7 +64,7 @@ static int on_plane_begin(void *context, const struct mr_round_terms *terms, str
 {
     struct mr_lead_driver *run = context;
     const struct mr_plane_listener listener = {.event = on_plane_event, .context = run};
-    if (lead_driver_reserve(run, &terms->layout) != 0) {
+    if (mr_lead_driver_reserve(run, &terms->layout) != 0) {
         return mr_error_set(error, "out of memory for a sum of %u lanes", terms->layout.lanes);
     }
     end_plane_round(run);
@@ -179,7 +164,7 @@ static void on_round_changed(void *context)
     struct mr_lead_report report;
     const enum mr_lead_state before = run->last_state;
     mr_lead_report(run->core, &report);
-    lead_driver_note(run);
+    mr_lead_driver_note(run);
     run->last_state = report.state;
     if (report.state != before) {
         plan_next(run, report.state);
@@ -196,17 +181,17 @@ static bool on_revoked(void *context, const struct mr_serial *serial)
 static const struct mr_lead_ops ops = {
     .random = on_random,
     .timer = on_timer,
-    .remember = lead_driver_remember,
+    .remember = mr_lead_driver_remember,
     .plane_begin = on_plane_begin,
     .plane_admit = on_plane_admit,
     .plane_revoke = on_plane_revoke,
     .plane_collect = on_plane_collect,
     .plane_return = on_plane_return,
-    .commit = lead_driver_commit,
-    .end = lead_driver_end,
+    .commit = mr_lead_driver_commit,
+    .end = mr_lead_driver_end,
     .ask = on_ask,
-    .reveal = lead_driver_reveal,
-    .store = lead_driver_store,
+    .reveal = mr_lead_driver_reveal,
+    .store = mr_lead_driver_store,
     .admitted = on_admitted,
     .refused = on_refused,
     .upload_changed = on_upload_changed,
@@ -279,10 +264,10 @@ static void fill_announcement(struct mr_announcement *announcement,
         .clip_norm = params->clip_norm,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
-    memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
-    MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
+    memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
+    MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
     memcpy(announcement->training, params->training, sizeof announcement->training);
     memcpy(announcement->hubs, run->context.hubs,
            run->context.hubs_count * sizeof run->context.hubs[0]);
@@ -333,6 +318,7 @@ static int open_links(struct mr_lead_driver *run, struct mr_error *error)
 {
     for (unsigned i = 1; i < run->context.hubs_count; i++) {
         const struct mr_peer_link_config link = {
+            .task = run->context.task,
             .endpoint = run->context.endpoints[i],
             .peer = i,
         };
@@ -379,8 +365,9 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || lead_driver_boot(run, error) != 0) {
+    if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
+        mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
+        open_links(run, error) != 0 || mr_lead_driver_boot(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -435,9 +422,10 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     if (run->automatic) {
         mr_timer_close(run->automatic);
     }
+    mr_round_history_fini(&run->history);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
-    mr_reveal_answer_fini(&run->revealed);
+    mr_next_model_answer_fini(&run->revealed);
     free(run->sum.lanes);
     free(run->packed);
     free(run);

@@ -7,6 +7,7 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/round_params.h"
+#include "appliance/round/drive/summary.h"
 #include "appliance/round/lead/lead.h"
 #include "appliance/upload/plane.h"
 
@@ -41,17 +42,8 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           struct mr_refusal *refusal);
 
 /* --- reports --------------------------------------------------------------------------------- */
-/* Rounds of this process, newest last; the current one is among them. */
-#define MR_ROUND_HISTORY_MAX 256
-struct mr_round_history {
-    struct mr_lead_report report;
-    uint64_t opened_unix_ms; /* 0: not yet */
-};
-unsigned mr_lead_driver_history(const struct mr_lead_driver *run, struct mr_round_history *list,
-                                unsigned list_max);
-/* 0, or -1 if the round is not one of this process (or too long ago). */
-int mr_lead_driver_round(const struct mr_lead_driver *run, uint64_t round,
-                         struct mr_round_history *past);
+/* The newest rounds, also of earlier processes; the newest last, the current one among them. */
+const struct mr_round_history *mr_lead_driver_history(const struct mr_lead_driver *run);
 /* Of all tasks that this hub leads: one family each, one sample a task. */
 void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                             struct mr_metrics *metrics);

@@ -1,11 +1,11 @@
-/* lead_driver_internal.h - the lead at work, shared by the lead_run*.c files only. */
+/* lead_driver_internal.h - the lead at work, shared by the lead_*.c files only. */
 #ifndef MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 
-#include "appliance/storage/commit_log.h"
+#include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "appliance/runtime/job.h"
 
 struct mr_lead_driver {
@@ -27,31 +27,35 @@ struct mr_lead_driver {
     struct mr_disk_file *disk;
     struct mr_commit_log *log;
     struct mr_vector_sum sum;
-    uint8_t *packed;                  /* share bytes; after the last commit this hub's result */
-    struct mr_collection *collection; /* held between collect and return */
-    struct mr_reveal_answer revealed; /* between reveal and store */
+    uint8_t *packed;                      /* share bytes; after the last commit this hub's result */
+    struct mr_collection *collection;     /* held between collect and return */
+    struct mr_next_model_answer revealed; /* between reveal and store */
 
     /* For reports. */
     enum mr_lead_state last_state;
-    struct mr_round_history history[MR_ROUND_HISTORY_MAX];
-    unsigned history_count; /* all ever; the place is modulo the size */
+    struct mr_round_history history;
+    uint32_t committed_seen; /* of the current round, counted already */
     uint64_t published, voids[MR_VOID_KINDS], committed, included;
     double publish_seconds_last, publish_seconds_sum;
 };
 
+/* Files of the lead driver, from the ground up; each uses only those above it in this list.
+ *
+ * lead_report.c: the core has news; the round's summary as it is now. */
+void mr_lead_driver_note(struct mr_lead_driver *run);
+void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary);
+
 /* lead_jobs.c: actions of the core that take long. */
-void lead_driver_remember(void *context, const struct mr_commit_state *state);
-void lead_driver_commit(void *context, const struct mr_commit_state *state);
-void lead_driver_end(void *context);
-void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
-void lead_driver_store(void *context, const struct mr_publication *publication);
+void mr_lead_driver_remember(void *context, const struct mr_commit_state *state);
+void mr_lead_driver_commit(void *context, const struct mr_commit_state *state);
+void mr_lead_driver_end(void *context);
+void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
+void mr_lead_driver_store(void *context, const struct mr_publication *publication);
 /* Zeroed memory for a round's sum. 0 or -1. */
-int lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
+int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
 
-/* lead_driver_boot.c: opens the commit log and takes up the round that is in it. */
-int lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
-
-/* lead_report.c: the core has news. */
-void lead_driver_note(struct mr_lead_driver *run);
+/* lead_boot.c: opens the commit log and takes up the round that is in it. lead_driver.c is above
+ * all. */
+int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
 
 #endif

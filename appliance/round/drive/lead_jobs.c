@@ -6,6 +6,7 @@
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/record.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
 static size_t round_up_64(uint64_t bytes)
@@ -24,7 +25,8 @@ struct lead_job {
     struct mr_model *parent;
     float server_learning_rate;
     struct mr_publication publication;
-    char *text; /* owned */
+    struct mr_round_summary summary; /* of a round that ends */
+    char *text;                      /* owned */
 };
 
 static void start(struct mr_lead_driver *run, const struct lead_job *with, mr_loop_fn work,
@@ -61,7 +63,7 @@ static void remember_work(void *context)
 {
     struct lead_job *job = context;
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
-    job->result = mr_commit_log_write(job->run->log, &job->state, &job->error);
+    job->result = mr_lead_log_write(job->run->log, &job->state, &job->error);
     if (job->result == 0) {
         job->result = mr_store_write_signed(job->run->context.store, terms->announcement.round,
                                             terms->hash, &job->error);
@@ -81,7 +83,7 @@ static void remember_done(void *context)
     }
 }
 
-void lead_driver_remember(void *context, const struct mr_commit_state *state)
+void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
     const struct lead_job job = {.state = *state};
     start(context, &job, remember_work, remember_done);
@@ -89,7 +91,7 @@ void lead_driver_remember(void *context, const struct mr_commit_state *state)
 
 /* --- commit ---------------------------------------------------------------------------------- */
 
-int lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout)
+int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout)
 {
     free(run->sum.lanes);
     free(run->packed);
@@ -118,7 +120,7 @@ static void commit_work(void *context)
         job->state.sum = run->packed;
         job->state.share_bytes = layout->share_bytes;
     }
-    job->result = mr_commit_log_write(run->log, &job->state, &job->error);
+    job->result = mr_lead_log_write(run->log, &job->state, &job->error);
 }
 
 static void commit_done(void *context)
@@ -131,7 +133,7 @@ static void commit_done(void *context)
     }
 }
 
-void lead_driver_commit(void *context, const struct mr_commit_state *state)
+void mr_lead_driver_commit(void *context, const struct mr_commit_state *state)
 {
     const struct lead_job job = {.state = *state};
     start(context, &job, commit_work, commit_done);
@@ -143,7 +145,7 @@ static void reveal_work(void *context)
 {
     struct lead_job *job = context;
     struct mr_lead_driver *run = job->run;
-    struct mr_reveal_question question = {
+    struct mr_next_model_question question = {
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
@@ -155,7 +157,7 @@ static void reveal_work(void *context)
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    job->result = mr_reveal(&run->revealed, &question, &job->error);
+    job->result = mr_next_model(&run->revealed, &question, &job->error);
 }
 
 static void reveal_done(void *context)
@@ -174,7 +176,7 @@ static void reveal_done(void *context)
     free(job);
 }
 
-void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
+void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_lead_driver *run = context;
     struct lead_job job = {.results = results,
@@ -183,7 +185,7 @@ void lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t i
     if (run->stopping) {
         return;
     }
-    mr_reveal_answer_fini(&run->revealed);
+    mr_next_model_answer_fini(&run->revealed);
     job.parent = mr_store_borrow(run->context.store,
                                  mr_lead_terms(run->core)->announcement.model_hash, &job.error);
     start(run, &job, reveal_work, reveal_done);
@@ -212,6 +214,8 @@ static void store_work(void *context)
     struct lead_job *job = context;
     const struct mr_publication *publication = &job->publication;
     const struct mr_record record = {
+        .task = job->run->context.task,
+        .summary = &job->summary,
         .terms = publication->terms,
         .state = "published",
         .included = publication->included,
@@ -234,17 +238,26 @@ static void store_done(void *context)
     struct lead_job *job = context;
     struct mr_lead_driver *run = job->run;
     if (job->result == 0) {
+        struct mr_round_summary *summary =
+            mr_round_history_current(&run->history, job->summary.round);
         mr_store_adopt(run->context.store, job->publication.model_hash);
+        summary->has_metrics = true;
+        summary->metrics = run->revealed.metrics;
+        memcpy(summary->set_hash, job->publication.set_hash, MR_HASH_BYTES);
+        summary->ended_unix_ms = job->summary.ended_unix_ms;
     }
     if (finish(job, "cannot store the next model")) {
-        mr_reveal_answer_fini(&run->revealed);
+        mr_next_model_answer_fini(&run->revealed);
         mr_lead_stored(run->core, mr_lead_driver_now_ms(run));
     }
 }
 
-void lead_driver_store(void *context, const struct mr_publication *publication)
+void mr_lead_driver_store(void *context, const struct mr_publication *publication)
 {
-    const struct lead_job job = {.publication = *publication};
+    struct mr_lead_driver *run = context;
+    struct lead_job job = {.publication = *publication};
+    mr_lead_driver_summarise(run, &job.summary);
+    job.summary.ended_unix_ms = mr_round_unix_ms();
     start(context, &job, store_work, store_done);
 }
 
@@ -271,13 +284,18 @@ static void end_done(void *context)
     }
 }
 
-void lead_driver_end(void *context)
+void mr_lead_driver_end(void *context)
 {
     struct mr_lead_driver *run = context;
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
-    struct mr_record record = {
-        .terms = mr_lead_terms(run->core), .state = "void", .reason = report.reason};
+    struct mr_round_summary summary;
+    mr_lead_driver_summarise(run, &summary);
+    struct mr_record record = {.task = run->context.task,
+                               .summary = &summary,
+                               .terms = mr_lead_terms(run->core),
+                               .state = "void",
+                               .reason = report.reason};
     record.included =
         mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
     const struct lead_job job = {.text = mr_record_round(&record)};

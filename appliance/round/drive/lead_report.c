@@ -1,4 +1,4 @@
-/* lead_report.c - the lead's log lines, history and metrics. */
+/* lead_report.c - what others see of the lead: log lines, the list of rounds, metrics. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,10 +7,19 @@
 #include "appliance/round/drive/wall_clock.h"
 #include "base/bytes.h"
 
-static struct mr_round_history *newest(struct mr_lead_driver *run)
+uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run)
 {
-    return run->history_count ? &run->history[(run->history_count - 1) % MR_ROUND_HISTORY_MAX]
-                              : NULL;
+    return mr_loop_now_ms(run->context.loop);
+}
+
+struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
+{
+    return run->core;
+}
+
+struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
+{
+    return run->context.plane;
 }
 
 static void count_published(struct mr_lead_driver *run, const struct mr_lead_report *report)
@@ -64,51 +73,68 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
     }
 }
 
-void lead_driver_note(struct mr_lead_driver *run)
+/* --- the list of rounds ---------------------------------------------------------------------- */
+
+static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
+{
+    summary->lead = true;
+    summary->cohort_min = terms->announcement.cohort_min;
+    summary->cohort_max = terms->announcement.cohort_max;
+    memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
+    memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
+}
+
+/* A step's time, noted when the step is first seen. */
+static void note_time(uint64_t *unix_ms, uint64_t step_ms)
+{
+    if (step_ms && !*unix_ms) {
+        *unix_ms = mr_round_unix_ms();
+    }
+}
+
+void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary)
 {
     struct mr_lead_report report;
     mr_lead_report(run->core, &report);
-    struct mr_round_history *past = newest(run);
-    if (!past || past->report.round != report.round) {
-        past = &run->history[run->history_count++ % MR_ROUND_HISTORY_MAX];
-        *past = (struct mr_round_history){.opened_unix_ms = 0};
+    *summary = *mr_round_history_current(&run->history, report.round);
+    if (mr_round_summary_ended(summary)) {
+        return; /* as its record says, also after a restart */
     }
-    if (report.opened_ms && !past->opened_unix_ms) {
-        past->opened_unix_ms = mr_round_unix_ms();
+    fill_terms(summary, mr_lead_terms(run->core));
+    snprintf(summary->state, sizeof summary->state, "%s", mr_lead_state_name(report.state));
+    note_time(&summary->opened_unix_ms, report.opened_ms);
+    note_time(&summary->closed_unix_ms, report.closed_ms);
+    note_time(&summary->ended_unix_ms, report.ended_ms);
+    summary->quorum = report.quorum;
+    summary->admitted = report.admitted;
+    summary->staged = report.staged;
+    summary->committed = report.committed;
+    summary->included = report.included;
+    memcpy(summary->model_hash, report.model_hash, MR_HASH_BYTES);
+    memcpy(summary->reason, report.reason, sizeof summary->reason);
+}
+
+void mr_lead_driver_note(struct mr_lead_driver *run)
+{
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    const struct mr_round_history *history = &run->history;
+    if (!mr_round_history_find(history, report.round)) {
+        run->committed_seen = 0;
     }
-    run->committed += report.committed - past->report.committed;
-    past->report = report;
+    struct mr_round_summary summary;
+    mr_lead_driver_summarise(run, &summary);
+    *mr_round_history_current(&run->history, report.round) = summary;
+    run->committed += report.committed - run->committed_seen;
+    run->committed_seen = report.committed;
     if (report.state != run->last_state) {
         log_state(run, &report);
     }
 }
 
-unsigned mr_lead_driver_history(const struct mr_lead_driver *run, struct mr_round_history *list,
-                                unsigned list_max)
+const struct mr_round_history *mr_lead_driver_history(const struct mr_lead_driver *run)
 {
-    const unsigned kept =
-        run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
-    const unsigned count = kept < list_max ? kept : list_max;
-    for (unsigned i = 0; i < count; i++) {
-        list[i] = run->history[(run->history_count - count + i) % MR_ROUND_HISTORY_MAX];
-    }
-    return count;
-}
-
-int mr_lead_driver_round(const struct mr_lead_driver *run, uint64_t round,
-                         struct mr_round_history *past)
-{
-    const unsigned kept =
-        run->history_count < MR_ROUND_HISTORY_MAX ? run->history_count : MR_ROUND_HISTORY_MAX;
-    for (unsigned i = 1; i <= kept; i++) {
-        const struct mr_round_history *one =
-            &run->history[(run->history_count - i) % MR_ROUND_HISTORY_MAX];
-        if (one->report.round == round) {
-            *past = *one;
-            return 0;
-        }
-    }
-    return -1;
+    return &run->history;
 }
 
 /* --- metrics --------------------------------------------------------------------------------- */

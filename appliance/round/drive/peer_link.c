@@ -39,7 +39,7 @@ static int send_once(struct exchange *exchange, bool *fresh)
     struct mr_peer_link *link = exchange->link;
     const struct mr_peer_question *question = &exchange->question;
     const unsigned timeout_ms = question->timeout_ms;
-    char path[80];
+    char path[80 + MR_TASK_NAME_MAX];
     *fresh = !link->client;
     if (*fresh) {
         const int failure =
@@ -50,10 +50,10 @@ static int send_once(struct exchange *exchange, bool *fresh)
         }
     }
     if (question->step == MR_PEER_PROPOSE) {
-        snprintf(path, sizeof path, "/v1/peer/rounds");
+        snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds", link->config.task);
     } else {
-        snprintf(path, sizeof path, "/v1/peer/rounds/%" PRIu64 "%s", question->round,
-                 paths[question->step]);
+        snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds/%" PRIu64 "%s", link->config.task,
+                 question->round, paths[question->step]);
     }
     const char *type =
         question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream";

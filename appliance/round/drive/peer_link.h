@@ -15,6 +15,7 @@ struct mr_peer_link;
 typedef void (*mr_peer_answered_fn)(void *context, const struct mr_peer_answer *answer);
 
 struct mr_peer_link_config {
+    const char *task;               /* whose rounds the questions are about; kept by the caller */
     struct mr_h2_endpoint endpoint; /* strings kept by the caller */
     unsigned peer;                  /* position in the hub list, told in answers */
 };

@@ -91,10 +91,34 @@ static char *text_of(json_t *object)
     return text;
 }
 
+static void set_number(json_t *object, const char *name, uint64_t value)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static void add_summary(json_t *object, const struct mr_round_summary *summary)
+{
+    json_object_set_new(object, "role", json_string(summary->lead ? "lead" : "helper"));
+    set_number(object, "opened_unix_ms", summary->opened_unix_ms);
+    set_number(object, "closed_unix_ms", summary->closed_unix_ms);
+    set_number(object, "ended_unix_ms", summary->ended_unix_ms);
+    set_number(object, "quorum", summary->quorum);
+    set_number(object, "cohort_min", summary->cohort_min);
+    set_number(object, "cohort_max", summary->cohort_max);
+    set_number(object, "admitted_count", summary->admitted);
+    set_number(object, "committed_count", summary->committed);
+}
+
 char *mr_record_round(const struct mr_record *record)
 {
     const struct mr_round_terms *terms = record->terms;
     json_t *object = common(record);
+    if (record->task) {
+        json_object_set_new(object, "task", json_string(record->task));
+    }
+    if (record->summary) {
+        add_summary(object, record->summary);
+    }
     json_object_set_new(object, "state", json_string(record->state));
     json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
     json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));

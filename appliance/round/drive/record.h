@@ -3,10 +3,12 @@
 #define MR_ROUND_DRIVE_RECORD_H
 
 #include "appliance/round/lead/lead.h"
-#include "appliance/model/reveal.h"
+#include "appliance/round/drive/summary.h"
 #include "wire/exchange.h"
 
 struct mr_record {
+    const char *task;
+    const struct mr_round_summary *summary; /* role, times, counts; NULL: none of it */
     const struct mr_round_terms *terms;
     const char *state;                  /* "published", "revealed" (at a helper), "void" */
     const char *reason;                 /* of a void round, else NULL */

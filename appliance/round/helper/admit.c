@@ -10,7 +10,7 @@ static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t 
                                        struct mr_refusal *refusal)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
-        return helper_unknown(helper, round, refusal);
+        return mr_helper_unknown(helper, round, refusal);
     }
     if (helper->terms.announcement.round != round) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "the current round is %llu",
@@ -39,13 +39,17 @@ static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, u
                            void *token)
 {
     struct mr_receipt receipt = {.hub_index = helper->config.index};
+    const struct mr_key_scope scope = {.task = helper->terms.announcement.task,
+                                       .announcement_hash = helper->terms.hash,
+                                       .client_id = client_id,
+                                       .hub_index = helper->config.index,
+                                       .attempt = attempt};
     char *text = NULL;
-    if (mr_receipt_sign(receipt.signature, helper->terms.hash, client_id, helper->config.index,
-                        attempt, &helper->keys) == 0) {
+    if (mr_receipt_sign(receipt.signature, &scope, &helper->keys) == 0) {
         text = mr_receipt_encode(&receipt);
     }
     if (!text) {
-        helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
+        mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
         return;
     }
     helper->ops->answer(helper->context, token, true, text, strlen(text));
@@ -61,7 +65,7 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
         const uint32_t capacity = receipts->capacity ? 2 * receipts->capacity : 64;
         struct helper_receipt *list = realloc(receipts->list, capacity * sizeof *list);
         if (!list) {
-            helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for another receipt");
+            mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for another receipt");
             return;
         }
         receipts->list = list;
@@ -72,7 +76,7 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
     memcpy(receipt->client_id, client_id, MR_CLIENT_ID_BYTES);
 }
 
-void helper_answer_receipts(struct mr_helper *helper)
+void mr_helper_answer_receipts(struct mr_helper *helper)
 {
     struct helper_receipts *receipts = &helper->receipts;
     uint32_t done = 0;
@@ -86,10 +90,10 @@ void helper_answer_receipts(struct mr_helper *helper)
     }
 }
 
-void helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code, const char *why)
+void mr_helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code, const char *why)
 {
     for (uint32_t i = 0; i < helper->receipts.count; i++) {
-        helper_refuse(helper, helper->receipts.list[i].token, code, "%s", why);
+        mr_helper_refuse(helper, helper->receipts.list[i].token, code, "%s", why);
     }
     helper->receipts.count = 0;
 }
@@ -101,7 +105,7 @@ static void keep_seed(struct mr_helper *helper, const uint8_t *client_id,
     struct mr_expansion entry = {.included = {.attempt = request->attempt}, .serial = *serial};
     memcpy(entry.included.client_id, client_id, MR_CLIENT_ID_BYTES);
     memcpy(entry.seed, request->seed, MR_SEED_BYTES);
-    helper_append(helper, record, mr_journal_seed_encode(record, &entry));
+    mr_helper_append(helper, record, mr_journal_seed_encode(record, &entry));
     OPENSSL_cleanse(&entry, sizeof entry);
     OPENSSL_cleanse(record, sizeof record);
 }
@@ -117,6 +121,7 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
     }
     switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed, serial)) {
     case MR_SEED_ADMITTED:
+        helper->admitted_count = helper->seeds.count;
         keep_seed(helper, client_id, serial, request);
         wait_for_disk(helper, client_id, request->attempt, token);
         return;
@@ -128,11 +133,12 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
         }
         return;
     case MR_SEED_CONFLICT:
-        helper_refuse(helper, token, MR_REFUSAL_SEED_CONFLICT,
-                      "another seed is on record for attempt %u", request->attempt);
+        mr_helper_refuse(helper, token, MR_REFUSAL_SEED_CONFLICT,
+                         "another seed is on record for attempt %u", request->attempt);
         return;
     case MR_SEED_FULL:
-        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round has all the devices it can hold");
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY,
+                         "the round has all the devices it can hold");
         return;
     }
 }

@@ -1,4 +1,4 @@
-/* helper_internal.h - the helper's state, shared by the helper_*.c files only. */
+/* helper_internal.h - the helper's state, shared by the files of this folder only. */
 #ifndef MR_ROUND_HELPER_HELPER_INTERNAL_H
 #define MR_ROUND_HELPER_HELPER_INTERNAL_H
 
@@ -40,6 +40,7 @@ struct mr_helper {
     bool round_known;
     unsigned position; /* of this hub in the list */
     struct mr_seeds seeds;
+    uint32_t admitted_count; /* devices whose seeds were here; stays when seeds are wiped */
 
     void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
     unsigned waiter_count;
@@ -58,44 +59,52 @@ struct mr_helper {
     char reason[300];
 };
 
-/* helper.c */
-void helper_save(struct mr_helper *helper, const struct mr_journal_state *state);
-void helper_append(struct mr_helper *helper, const uint8_t *record, size_t length);
+/* Files of this folder, from the ground up; each uses only those above it in this list.
+ *
+ * state.c: the only one that sets the state. */
+void mr_helper_enter(struct mr_helper *helper, enum mr_helper_state state);
 /* The round's terms, and everything else of it as new. */
-void helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms);
-void helper_drop_list(struct mr_helper *helper);
-void helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
-                   const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Keeps the token until helper_answer_waiting; refuses it as busy when too many wait. */
-void helper_wait(struct mr_helper *helper, void *token);
-void helper_answer_waiting(struct mr_helper *helper, bool json, const void *body, size_t length);
-void helper_set_void(struct mr_helper *helper, const char *reason);
-/* Whether `from` leads the current round and the round is that one; refuses the token if not. */
-bool helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
+void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms);
 /* Lets go of everything of the round but its terms; wipes. */
-void helper_drop_round(struct mr_helper *helper);
-void helper_drop_results(struct mr_helper *helper);
-
-/* helper_past.c: whether a lead that vanishes now would be found gone in a sensible time. */
-enum mr_refusal_code helper_check_deadline(const struct mr_helper *helper,
-                                           const struct mr_announcement *announcement,
-                                           struct mr_refusal *refusal);
-/* Fills the refusal for a round that this process does not have: another one, or one
- * that an earlier process gave up or that is lost. */
-enum mr_refusal_code helper_unknown(const struct mr_helper *helper, uint64_t round,
-                                    struct mr_refusal *refusal);
-/* … for the last round that this hub signed. */
-enum mr_refusal_code helper_not_kept(const struct mr_helper_last *last, struct mr_refusal *refusal);
-
-/* helper_admit.c: answers what is durable; refuses all that waits. */
-void helper_answer_receipts(struct mr_helper *helper);
-void helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code, const char *why);
-
-/* helper_release.c: the set, or the commitments before the opening, are durable. */
-void helper_set_durable(struct mr_helper *helper);
-void helper_opening_durable(struct mr_helper *helper);
+void mr_helper_drop_round(struct mr_helper *helper);
+void mr_helper_drop_list(struct mr_helper *helper);
+void mr_helper_drop_results(struct mr_helper *helper);
+void mr_helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Keeps the token until mr_helper_answer_waiting; refuses it as busy when too many wait. */
+void mr_helper_wait(struct mr_helper *helper, void *token);
+void mr_helper_answer_waiting(struct mr_helper *helper, bool json, const void *body, size_t length);
+void mr_helper_save(struct mr_helper *helper, const struct mr_journal_state *state);
+void mr_helper_append(struct mr_helper *helper, const uint8_t *record, size_t length);
 /* What the journal says from the freeze on; `entries` are the set's. */
-void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
-                         const struct mr_expansion *entries);
+void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
+                            const struct mr_expansion *entries);
+
+/* previous_round.c: fills the refusal for a round that this process does not have: another one, or
+ * one that an earlier process gave up or that is lost. */
+enum mr_refusal_code mr_helper_unknown(const struct mr_helper *helper, uint64_t round,
+                                       struct mr_refusal *refusal);
+/* … for the last round that this hub signed. */
+enum mr_refusal_code mr_helper_not_kept(const struct mr_helper_last *last,
+                                        struct mr_refusal *refusal);
+
+/* admit.c: answers what is durable; refuses all that waits. */
+void mr_helper_answer_receipts(struct mr_helper *helper);
+void mr_helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code,
+                               const char *why);
+
+/* end.c: the round is void. */
+void mr_helper_set_void(struct mr_helper *helper, const char *reason);
+/* Whether `from` leads the current round and the round is that one; refuses the token if not. */
+bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
+
+/* propose.c: the terms are durable. */
+void mr_helper_signed(struct mr_helper *helper);
+void mr_helper_answer_signatures(struct mr_helper *helper);
+
+/* release.c: the set, or the commitments before the opening, are durable. reveal.c, recover.c and
+ * helper.c stand beside and above it. */
+void mr_helper_set_durable(struct mr_helper *helper);
+void mr_helper_opening_durable(struct mr_helper *helper);
 
 #endif

@@ -49,7 +49,8 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
             return 1;
         }
     }
-    helper->state = MR_HELPER_ADMITTING;
+    helper->admitted_count = helper->seeds.count;
+    mr_helper_enter(helper, MR_HELPER_ADMITTING);
     return 0;
 }
 
@@ -88,7 +89,7 @@ static int take_frozen(struct mr_helper *helper, const struct mr_journal_state *
         return mr_error_set(error, "out of memory for %u seeds", state->count);
     }
     memcpy(helper->list, state->entries, (size_t)state->count * sizeof *helper->list);
-    helper->state = MR_HELPER_EXPANDING;
+    mr_helper_enter(helper, MR_HELPER_EXPANDING);
     helper->working = true;
     return 0;
 }
@@ -108,7 +109,7 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
         return mr_error_set(error, "out of memory, or the model could not be signed");
     }
     memcpy(helper->result, state->result, share_bytes);
-    helper->state = MR_HELPER_DONE;
+    mr_helper_enter(helper, MR_HELPER_DONE);
     return 0;
 }
 
@@ -121,7 +122,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
     if (result != 0) {
         return result;
     }
-    helper_take_terms(helper, state->terms);
+    mr_helper_take_terms(helper, state->terms);
     switch (state->phase) {
     case MR_JOURNAL_ADMITTING:
         result = admit_all(helper, state, error);
@@ -135,11 +136,11 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
         break;
     }
     if (result != 0) {
-        helper_drop_round(helper);
+        mr_helper_drop_round(helper);
         helper->round_known = false;
         return result;
     }
-    helper_save(helper, state);
+    mr_helper_save(helper, state);
     helper->needed = helper->asked;
     helper->ops->changed(helper->context);
     return 0;

@@ -1,4 +1,4 @@
-/* release.c - the three questions by which a sum leaves this hub: freeze, open, reveal. */
+/* release.c - the two questions by which a sum leaves this hub: freeze and open. */
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,26 +81,13 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
     return MR_REFUSAL_NONE;
 }
 
-void helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
-                         const struct mr_expansion *entries)
-{
-    *state = (struct mr_journal_state){
-        .phase = MR_JOURNAL_FROZEN,
-        .terms = &helper->terms,
-        .entries = entries,
-        .count = helper->included_count,
-    };
-    memcpy(state->commitments, helper->commitments, sizeof state->commitments);
-    memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
-}
-
 /* The set is this one from here on, and so is the nonce; seeds of it go out to be expanded as soon
  * as that is durable, all others are wiped. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
     struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
     if (!list) {
-        helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the expansion");
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the expansion");
         return;
     }
     for (uint32_t i = 0; i < freeze->count; i++) {
@@ -117,21 +104,21 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
     helper->commitments[0] = freeze->lead;
     helper->list = list;
     helper->ops->random(helper->context, helper->nonce, sizeof helper->nonce);
-    helper->state = MR_HELPER_EXPANDING;
+    mr_helper_enter(helper, MR_HELPER_EXPANDING);
     helper->working = true;
-    helper_wait(helper, token);
+    mr_helper_wait(helper, token);
     struct mr_journal_state frozen;
-    helper_frozen_state(helper, &frozen, list);
-    helper_save(helper, &frozen);
+    mr_helper_frozen_state(helper, &frozen, list);
+    mr_helper_save(helper, &frozen);
     helper->needed = helper->asked;
     helper->ops->changed(helper->context);
 }
 
-void helper_set_durable(struct mr_helper *helper)
+void mr_helper_set_durable(struct mr_helper *helper)
 {
     if (helper->state != MR_HELPER_EXPANDING) { /* void in the meantime */
         helper->working = false;
-        helper_drop_round(helper);
+        mr_helper_drop_round(helper);
         return;
     }
     struct mr_expansion *list = helper->list;
@@ -150,12 +137,13 @@ static void answer_commitment(struct mr_helper *helper, void *token)
 static void repeat_freeze(struct mr_helper *helper, const struct freeze *freeze, void *token)
 {
     if (memcmp(freeze->set_hash, helper->set_hash, MR_HASH_BYTES) != 0) {
-        helper_refuse(helper, token, MR_REFUSAL_SET_CONFLICT,
-                      "another set was answered in this round");
+        mr_helper_refuse(helper, token, MR_REFUSAL_SET_CONFLICT,
+                         "another set was answered in this round");
     } else if (memcmp(freeze->lead.value, helper->commitments[0].value, MR_HASH_BYTES) != 0) {
-        helper_refuse(helper, token, MR_REFUSAL_BAD_COMMITMENT, "the lead changed its commitment");
+        mr_helper_refuse(helper, token, MR_REFUSAL_BAD_COMMITMENT,
+                         "the lead changed its commitment");
     } else if (helper->state == MR_HELPER_EXPANDING) {
-        helper_wait(helper, token);
+        mr_helper_wait(helper, token);
     } else {
         answer_commitment(helper, token);
     }
@@ -166,11 +154,11 @@ void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, c
 {
     struct freeze freeze = {.entries = NULL};
     struct mr_refusal refusal;
-    if (!helper_accepts(helper, from, round, token)) {
+    if (!mr_helper_accepts(helper, from, round, token)) {
         return;
     }
     if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
+        mr_helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         return;
     }
     if (parse_freeze(helper, &freeze, body, length, &refusal) != MR_REFUSAL_NONE) {
@@ -195,7 +183,7 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
             OPENSSL_cleanse(result, (size_t)helper->terms.layout.share_bytes);
         }
         free(result);
-        helper_drop_round(helper);
+        mr_helper_drop_round(helper);
         return;
     }
     helper->result = result;
@@ -207,13 +195,14 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
                               (size_t)helper->terms.layout.share_bytes) != 0 ||
         mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
         (helper->opened && !same_commitment(own, &earlier))) {
-        helper_set_void(helper, "this hub could not expand the set");
+        mr_helper_set_void(helper, "this hub could not expand the set");
         return;
     }
     uint8_t bytes[MR_COMMITMENT_BYTES];
-    helper->state = helper->opened ? MR_HELPER_OPENED : MR_HELPER_COMMITTED; /* recovered, or not */
+    mr_helper_enter(helper, helper->opened ? MR_HELPER_OPENED
+                                           : MR_HELPER_COMMITTED); /* recovered, or not */
     mr_commitment_encode(bytes, own);
-    helper_answer_waiting(helper, false, bytes, sizeof bytes);
+    mr_helper_answer_waiting(helper, false, bytes, sizeof bytes);
     helper->ops->changed(helper->context);
 }
 
@@ -254,7 +243,7 @@ static void answer_opening(struct mr_helper *helper, void *token)
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
     uint8_t *bytes = malloc(MR_NONCE_BYTES + share_bytes);
     if (!bytes) {
-        helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the opening");
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the opening");
         return;
     }
     memcpy(bytes, helper->nonce, MR_NONCE_BYTES);
@@ -270,7 +259,7 @@ static void fix_commitments(struct mr_helper *helper, const struct mr_commitment
     const unsigned count = helper->terms.announcement.hub_count;
     memcpy(helper->commitments, list, count * sizeof list[0]);
     helper->opened = true;
-    helper_append(helper, record, mr_journal_opened_encode(record, list, count));
+    mr_helper_append(helper, record, mr_journal_opened_encode(record, list, count));
     helper->needed = helper->asked;
 }
 
@@ -279,19 +268,19 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
 {
     struct mr_commitment list[MR_HUBS_MAX];
     struct mr_refusal refusal;
-    if (!helper_accepts(helper, from, round, token)) {
+    if (!mr_helper_accepts(helper, from, round, token)) {
         return;
     }
     if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
+        mr_helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
         return;
     }
     if (helper->state == MR_HELPER_EXPANDING) { /* recovered: the lead has the commitment already */
-        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
         return;
     }
     if (helper->state < MR_HELPER_COMMITTED) {
-        helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the set is not frozen yet");
+        mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the set is not frozen yet");
         return;
     }
     if (check_commitments(helper, list, body, length, &refusal) != MR_REFUSAL_NONE) {
@@ -302,173 +291,17 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
         fix_commitments(helper, list);
     }
     if (helper->state == MR_HELPER_COMMITTED) {
-        helper_wait(helper, token);
+        mr_helper_wait(helper, token);
     } else {
         answer_opening(helper, token);
     }
 }
 
-void helper_opening_durable(struct mr_helper *helper)
+void mr_helper_opening_durable(struct mr_helper *helper)
 {
-    helper->state = MR_HELPER_OPENED;
+    mr_helper_enter(helper, MR_HELPER_OPENED);
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         answer_opening(helper, helper->waiters[i]);
-    }
-    helper->waiter_count = 0;
-    helper->ops->changed(helper->context);
-}
-
-/* --- reveal ---------------------------------------------------------------------------------- */
-
-static enum mr_refusal_code check_openings(const struct mr_helper *helper, const uint8_t *body,
-                                           size_t length, struct mr_refusal *refusal)
-{
-    const unsigned count = helper->terms.announcement.hub_count;
-    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
-    const size_t each = MR_NONCE_BYTES + share_bytes;
-    uint8_t value[MR_HASH_BYTES];
-    if (length != 1 + count * each || body[0] != count) {
-        return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
-                         "one opening of each of the %u hubs is needed", count);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        const uint8_t *opening = body + 1 + i * each;
-        if (mr_commitment_compute(value, helper->terms.hash, helper->set_hash,
-                                  helper->commitments[i].hub_index, opening,
-                                  opening + MR_NONCE_BYTES, share_bytes) != 0 ||
-            memcmp(value, helper->commitments[i].value, MR_HASH_BYTES) != 0) {
-            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
-                             "the opening of hub %u does not match its commitment",
-                             helper->commitments[i].hub_index);
-        }
-    }
-    return MR_REFUSAL_NONE;
-}
-
-static int keep_results(struct mr_helper *helper, const uint8_t *body)
-{
-    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
-    for (unsigned i = 0; i < helper->terms.announcement.hub_count; i++) {
-        helper->results[i] = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
-        if (!helper->results[i]) {
-            helper_drop_results(helper);
-            return -1;
-        }
-        memcpy(helper->results[i], body + 1 + i * (MR_NONCE_BYTES + share_bytes) + MR_NONCE_BYTES,
-               share_bytes);
-    }
-    return 0;
-}
-
-static char *encode_model(const struct mr_helper *helper)
-{
-    struct mr_peer_model model = {.hub_index = helper->config.index};
-    memcpy(model.model_hash, helper->model_hash, MR_HASH_BYTES);
-    memcpy(model.signature, helper->model_signature, MR_SIGNATURE_BYTES);
-    return mr_peer_model_encode(&model);
-}
-
-static void answer_model(struct mr_helper *helper, void *token)
-{
-    char *text = encode_model(helper);
-    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
-    helper->ops->answer(helper->context, token, true, text, strlen(text));
-    free(text);
-}
-
-void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
-                      size_t length, void *token)
-{
-    struct mr_refusal refusal;
-    if (!helper_accepts(helper, from, round, token)) {
-        return;
-    }
-    if (helper->state == MR_HELPER_VOID) {
-        helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
-        return;
-    }
-    if (helper->state == MR_HELPER_EXPANDING && helper->opened) { /* likewise */
-        helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
-        return;
-    }
-    if (helper->state < MR_HELPER_OPENED) {
-        helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "this hub has not opened yet");
-        return;
-    }
-    if (check_openings(helper, body, length, &refusal) != MR_REFUSAL_NONE) {
-        helper->ops->refuse(helper->context, token, &refusal);
-        return;
-    }
-    if (helper->state == MR_HELPER_DONE) {
-        answer_model(helper, token);
-        return;
-    }
-    if (helper->state == MR_HELPER_OPENED) {
-        if (keep_results(helper, body) != 0) {
-            helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the openings");
-            return;
-        }
-        helper->state = MR_HELPER_REVEALING;
-        helper->working = true;
-        helper->ops->reveal(helper->context, &helper->terms,
-                            (const uint8_t *const *)helper->results, helper->included_count);
-        helper->ops->changed(helper->context);
-    }
-    helper_wait(helper, token);
-}
-
-/* The journal without its seeds. Nobody waits for it: until it is durable, a restart computes the
- * same model again. 0, or -1 when out of memory. */
-static int save_done(struct mr_helper *helper)
-{
-    struct mr_journal_state done;
-    struct mr_expansion *entries = calloc(helper->included_count, sizeof *entries);
-    if (!entries) {
-        return -1;
-    }
-    for (uint32_t i = 0; i < helper->included_count; i++) {
-        entries[i].included = helper->included[i];
-    }
-    helper_frozen_state(helper, &done, entries);
-    done.phase = MR_JOURNAL_DONE;
-    done.result = helper->result;
-    memcpy(done.model_hash, helper->model_hash, MR_HASH_BYTES);
-    helper_save(helper, &done);
-    free(entries);
-    return 0;
-}
-
-static int attest(struct mr_helper *helper, const uint8_t *model_hash)
-{
-    if (mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash, model_hash,
-                      helper->keys.private_key) != 0) {
-        return -1;
-    }
-    memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
-    return save_done(helper);
-}
-
-void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why)
-{
-    MR_ASSERT(helper->working);
-    helper->working = false;
-    helper_drop_results(helper);
-    if (helper->state != MR_HELPER_REVEALING) { /* void in the meantime */
-        helper_drop_round(helper);
-        return;
-    }
-    if (!model_hash || attest(helper, model_hash) != 0) {
-        for (unsigned i = 0; i < helper->waiter_count; i++) {
-            helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BAD_OPENING, "%.250s",
-                          model_hash ? "the model could not be signed" : why);
-        }
-        helper->waiter_count = 0;
-        helper_set_void(helper, model_hash ? "the model could not be signed" : why);
-        return;
-    }
-    helper->state = MR_HELPER_DONE;
-    for (unsigned i = 0; i < helper->waiter_count; i++) {
-        answer_model(helper, helper->waiters[i]);
     }
     helper->waiter_count = 0;
     helper->ops->changed(helper->context);

@@ -47,8 +47,12 @@ static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uin
                              "a receipt of hub %u has no place here", receipt->hub_index);
         }
         seen |= 1u << at;
-        if (mr_receipt_verify(receipt->signature, lead->terms.hash, client_id, receipt->hub_index,
-                              request->attempt, announcement->hubs[at].public_key) != 0) {
+        const struct mr_key_scope scope = {.task = announcement->task,
+                                           .announcement_hash = lead->terms.hash,
+                                           .client_id = client_id,
+                                           .hub_index = receipt->hub_index,
+                                           .attempt = request->attempt};
+        if (mr_receipt_verify(receipt->signature, &scope, announcement->hubs[at].public_key) != 0) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "the receipt of hub %u does not hold",
                              receipt->hub_index);
         }
@@ -233,7 +237,7 @@ void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
     }
 }
 
-void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text)
+void mr_lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text)
 {
     struct mr_refusal refusal;
     mr_refuse(&refusal, code, "%s", text);
@@ -247,7 +251,7 @@ void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const 
     }
 }
 
-void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
+void mr_lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
 {
     for (uint32_t i = 0; i < lead->registry.count; i++) {
         struct mr_device *device = &lead->registry.devices[i];
@@ -259,7 +263,7 @@ void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason)
     }
 }
 
-enum mr_upload_reason lead_forgotten(const struct mr_lead *lead)
+enum mr_upload_reason mr_lead_forgotten(const struct mr_lead *lead)
 {
     if (!lead->recovered || lead->ending || lead->state < MR_LEAD_COMMITTING) {
         return MR_REASON_NONE;
@@ -287,7 +291,7 @@ enum mr_refusal_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t 
     }
     const struct mr_device *device = mr_registry_upload(registry, upload_id);
     const enum mr_upload_reason forgotten =
-        registry == &lead->previous ? lead->previous_forgotten : lead_forgotten(lead);
+        registry == &lead->previous ? lead->previous_forgotten : mr_lead_forgotten(lead);
     if (!device && forgotten != MR_REASON_NONE) {
         *status = (struct mr_upload_status){MR_UPLOAD_REFUSED, forgotten};
         return MR_REFUSAL_NONE;

@@ -8,7 +8,7 @@
 
 /* Staged uploads cannot fail any more: they count, so that the last of them need not wait for a
  * commit of its own before the freeze. */
-bool lead_quorum(const struct mr_lead *lead)
+bool mr_lead_quorum(const struct mr_lead *lead)
 {
     return lead->included_count + lead->staged_count >= lead->quorum;
 }
@@ -21,14 +21,14 @@ void mr_lead_staged(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
     }
     device->state = MR_UPLOAD_STAGED;
     lead->staged_count++;
-    if (lead->state == MR_LEAD_OPEN && lead_quorum(lead)) {
-        lead_close(lead, now_ms);
+    if (lead->state == MR_LEAD_OPEN && mr_lead_quorum(lead)) {
+        mr_lead_close(lead, now_ms);
         return;
     }
-    lead_set_timer(lead);
+    mr_lead_set_timer(lead);
 }
 
-void lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms)
+void mr_lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms)
 {
     MR_ASSERT(!lead->collecting);
     lead->collecting = true;
@@ -37,15 +37,15 @@ void lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms)
     lead->ops->plane_collect(lead->context, freeze);
 }
 
-void lead_close(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_close(struct mr_lead *lead, uint64_t now_ms)
 {
     MR_ASSERT(lead->state == MR_LEAD_OPEN);
-    lead->state = MR_LEAD_CLOSING;
+    mr_lead_enter(lead, MR_LEAD_CLOSING);
     lead->closed_ms = now_ms;
-    lead_set_timer(lead);
-    lead_refuse_waiting(lead, MR_REFUSAL_CLOSED, "the round takes no more uploads");
+    mr_lead_set_timer(lead);
+    mr_lead_refuse_waiting(lead, MR_REFUSAL_CLOSED, "the round takes no more uploads");
     if (!lead->collecting) {
-        lead_collect(lead, true, now_ms);
+        mr_lead_collect(lead, true, now_ms);
     }
     lead->ops->round_changed(lead->context);
 }
@@ -68,43 +68,11 @@ static void include(struct mr_lead *lead, uint64_t upload_id)
     lead->serials[lead->included_count - 1] = device->serial;
 }
 
-int lead_reserve(struct mr_lead *lead, uint32_t more)
-{
-    const uint32_t needed = lead->included_count + more;
-    if (needed <= lead->included_capacity) {
-        return 0;
-    }
-    const uint32_t capacity =
-        needed > 2 * lead->included_capacity ? needed : 2 * lead->included_capacity;
-    struct mr_included *bigger = realloc(lead->included, (size_t)capacity * sizeof *bigger);
-    lead->included = bigger ? bigger : lead->included;
-    uint64_t *ids = realloc(lead->upload_ids, (size_t)capacity * sizeof *ids);
-    lead->upload_ids = ids ? ids : lead->upload_ids;
-    struct mr_serial *serials = realloc(lead->serials, (size_t)capacity * sizeof *serials);
-    lead->serials = serials ? serials : lead->serials;
-    if (!bigger || !ids || !serials) {
-        return -1;
-    }
-    lead->included_capacity = capacity;
-    return 0;
-}
-
-void lead_sort_set(struct mr_lead *lead)
-{
-    mr_included_sort(lead->included, lead->included_count);
-    for (uint32_t i = 0; i < lead->included_count; i++) {
-        const struct mr_device *device =
-            mr_registry_client(&lead->registry, lead->included[i].client_id);
-        lead->upload_ids[i] = device->upload_id;
-        lead->serials[i] = device->serial;
-    }
-}
-
 /* The collection will go back unused; what was committed before stays told. */
 static void give_up(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *why)
 {
     lead->held = true;
-    lead_void(lead, kind, now_ms, "%s", why);
+    mr_lead_void(lead, kind, now_ms, "%s", why);
 }
 
 /* Its share is in the sum by now, and cannot be told apart any more. */
@@ -122,7 +90,7 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
                        uint64_t now_ms)
 {
     MR_ASSERT(lead->collecting);
-    if (lead_reserve(lead, count) != 0) {
+    if (mr_lead_reserve(lead, count) != 0) {
         give_up(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the included set");
         return;
     }
@@ -131,7 +99,7 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
     }
     if (lead->freezing) {
         const uint32_t least = lead_announcement(lead)->cohort_min;
-        lead_end_uploads(lead, MR_REASON_CLOSED);
+        mr_lead_end_uploads(lead, MR_REASON_CLOSED);
         if (lead->included_count < least) {
             char why[120];
             snprintf(why, sizeof why,
@@ -150,14 +118,14 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
     if (lead->freezing) {
         lead->ops->random(lead->context, lead->nonces[0], MR_NONCE_BYTES);
     }
-    lead_commit_state(lead, lead->freezing ? MR_COMMIT_FROZEN : MR_COMMIT_OPEN, &state);
+    mr_lead_commit_state(lead, lead->freezing ? MR_COMMIT_FROZEN : MR_COMMIT_OPEN, &state);
     lead->ops->commit(lead->context, &state);
 }
 
 void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms)
 {
     if (lead->state == MR_LEAD_PROPOSED) {
-        lead_opened(lead, now_ms);
+        mr_lead_opened(lead, now_ms);
         return;
     }
     MR_ASSERT(lead->collecting);
@@ -172,18 +140,18 @@ void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now
     if (lead->freezing) {
         MR_ASSERT(result);
         lead->results[0] = result;
-        lead_sort_set(lead);
-        lead_begin_freeze(lead, now_ms);
+        mr_lead_sort_set(lead);
+        mr_lead_begin_freeze(lead, now_ms);
         return;
     }
     if (lead->state == MR_LEAD_CLOSING) {
-        lead_collect(lead, true, now_ms);
+        mr_lead_collect(lead, true, now_ms);
         return;
     }
-    if (lead_quorum(lead)) {
-        lead_close(lead, now_ms);
+    if (mr_lead_quorum(lead)) {
+        mr_lead_close(lead, now_ms);
         return;
     }
-    lead_set_timer(lead);
+    mr_lead_set_timer(lead);
     lead->ops->round_changed(lead->context);
 }

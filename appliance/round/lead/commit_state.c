@@ -1,7 +1,6 @@
 #include "appliance/round/lead/commit_state.h"
 
 #include <endian.h>
-#include <isa-l/crc64.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +8,9 @@
 #include "base/bytes.h"
 #include "wire/messages.h"
 
-#define HEADER_BYTES 80
+#define HEADER_BYTES 64
 #define SERIAL_AT    (MR_INCLUDED_BYTES + 8)
 #define ENTRY_BYTES  (SERIAL_AT + MR_SERIAL_BYTES)
-#define CRC_BYTES    8
-
-static const char magic[8] = "MRCOMMT3"; /* 2: without serials of certificates */
 
 static void le32_put(uint8_t *at, uint32_t v)
 {
@@ -45,21 +41,19 @@ static uint64_t le64_get(const uint8_t *at)
 size_t mr_commit_state_bytes(const struct mr_commit_state *state)
 {
     return HEADER_BYTES + state->envelope_bytes + (size_t)state->included_count * ENTRY_BYTES +
-           (size_t)state->share_bytes + CRC_BYTES;
+           (size_t)state->share_bytes;
 }
 
 void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
 {
-    memcpy(out, magic, sizeof magic);
-    le64_put(out + 8, state->generation);
-    le32_put(out + 16, state->phase);
-    le32_put(out + 20, state->quorum);
-    le32_put(out + 24, state->deadline_ms);
-    le32_put(out + 28, state->envelope_bytes);
-    le32_put(out + 32, state->included_count);
-    le32_put(out + 36, 0);
-    le64_put(out + 40, state->share_bytes);
-    memcpy(out + 48, state->nonce, MR_NONCE_BYTES);
+    le32_put(out, state->phase);
+    le32_put(out + 4, state->quorum);
+    le32_put(out + 8, state->deadline_ms);
+    le32_put(out + 12, state->envelope_bytes);
+    le32_put(out + 16, state->included_count);
+    le32_put(out + 20, 0);
+    le64_put(out + 24, state->share_bytes);
+    memcpy(out + 32, state->nonce, MR_NONCE_BYTES);
     uint8_t *at = out + HEADER_BYTES;
     memcpy(at, state->envelope, state->envelope_bytes);
     at += state->envelope_bytes;
@@ -72,47 +66,30 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
     if (state->share_bytes) {
         memcpy(at, state->sum, (size_t)state->share_bytes);
     }
-    at += state->share_bytes;
-    le64_put(at, crc64_ecma_refl(0, out, (uint64_t)(at - out)));
 }
 
 /* --- parsing --------------------------------------------------------------------------------- */
 
-int mr_commit_state_whole(const uint8_t *bytes, size_t length, struct mr_error *error)
-{
-    if (length < HEADER_BYTES + CRC_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
-        return mr_error_set(error,
-                            "no commit state of this version (%.8s): end the round before you "
-                            "put another version in",
-                            magic);
-    }
-    if (le64_get(bytes + length - CRC_BYTES) != crc64_ecma_refl(0, bytes, length - CRC_BYTES)) {
-        return mr_error_set(error, "the checksum does not hold: torn or damaged");
-    }
-    return 0;
-}
-
 static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, size_t length,
                         struct mr_error *error)
 {
-    if (mr_commit_state_whole(bytes, length, error) != 0) {
-        return -1;
+    if (length < HEADER_BYTES) {
+        return mr_error_set(error, "the commit state is cut off");
     }
     *state = (struct mr_commit_state){
-        .generation = le64_get(bytes + 8),
-        .phase = (enum mr_commit_phase)le32_get(bytes + 16),
-        .quorum = le32_get(bytes + 20),
-        .deadline_ms = le32_get(bytes + 24),
+        .phase = (enum mr_commit_phase)le32_get(bytes),
+        .quorum = le32_get(bytes + 4),
+        .deadline_ms = le32_get(bytes + 8),
         .envelope = bytes + HEADER_BYTES,
-        .envelope_bytes = le32_get(bytes + 28),
-        .included_count = le32_get(bytes + 32),
-        .share_bytes = le64_get(bytes + 40),
+        .envelope_bytes = le32_get(bytes + 12),
+        .included_count = le32_get(bytes + 16),
+        .share_bytes = le64_get(bytes + 24),
     };
-    memcpy(state->nonce, bytes + 48, MR_NONCE_BYTES);
-    if (le32_get(bytes + 36) != 0 || state->phase < MR_COMMIT_PROPOSED ||
+    memcpy(state->nonce, bytes + 32, MR_NONCE_BYTES);
+    if (le32_get(bytes + 20) != 0 || state->phase < MR_COMMIT_PROPOSED ||
         state->phase > MR_COMMIT_FROZEN || state->share_bytes > length ||
         mr_commit_state_bytes(state) != length) {
-        return mr_error_set(error, "the header does not fit the file");
+        return mr_error_set(error, "the header does not fit the commit state");
     }
     return 0;
 }

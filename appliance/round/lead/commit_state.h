@@ -1,10 +1,10 @@
-/* commit_state.h - one generation of the lead's commit log as bytes: everything that a restarted
- * lead needs to take up the same round where it was. Sans-IO: bytes in, state out.
+/* commit_state.h - the lead's round as bytes for its commit log (storage/commit_log.h adds
+ * generation and checksum): everything that a restarted lead needs to take up the same round where
+ * it was. Sans-IO: bytes in, state out.
  *
- * Layout, little-endian: "MRCOMMT3" | generation u64 | phase u32 | quorum u32 | deadline_ms u32 |
- * envelope_bytes u32 | included count u32 | zero u32 | share_bytes u64 | nonce 32 | envelope |
- * entries (client16 ‖ be32(attempt) ‖ be64(upload id) ‖ serial20) | sum as share bytes | CRC-64/XZ
- * (ECMA-182, reflected) of all that.
+ * Layout, little-endian: phase u32 | quorum u32 | deadline_ms u32 | envelope_bytes u32 | included
+ * count u32 | zero u32 | share_bytes u64 | nonce 32 | envelope | entries (client16 ‖ be32(attempt)
+ * ‖ be64(upload id) ‖ serial20) | sum as share bytes.
  *
  * The sum is of masked shares: by itself it is uniformly random. */
 #ifndef MR_ROUND_LEAD_COMMIT_STATE_H
@@ -20,7 +20,6 @@ enum mr_commit_phase {
 };
 
 struct mr_commit_state {
-    uint64_t generation; /* set by the log */
     enum mr_commit_phase phase;
     uint32_t quorum, deadline_ms;
     /* be16(length) ‖ canonical bytes; from OPEN on with every signature: the signed envelope. */
@@ -47,9 +46,6 @@ struct mr_commit_read {
     struct mr_serial *serials;    /* malloc'd */
     uint8_t *bytes;               /* malloc'd by whoever read the file; NULL: the caller's */
 };
-
-/* Whether a lead of this version wrote all of these bytes. 0, or -1 with a text. */
-int mr_commit_state_whole(const uint8_t *bytes, size_t length, struct mr_error *error);
 
 /* Takes exactly what the encoder writes for a valid state: -1 for anything else, with a text. The
  * bytes must outlive the result; mr_commit_read_fini is owed for 0. */

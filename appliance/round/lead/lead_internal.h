@@ -1,4 +1,4 @@
-/* lead_internal.h - the lead's state, shared by the lead_*.c files only. */
+/* lead_internal.h - the lead's state, shared by the files of this folder only. */
 #ifndef MR_ROUND_LEAD_LEAD_INTERNAL_H
 #define MR_ROUND_LEAD_LEAD_INTERNAL_H
 
@@ -80,48 +80,64 @@ static inline const struct mr_announcement *lead_announcement(const struct mr_le
     return &lead->terms.announcement;
 }
 
-/* lead.c */
-void lead_set_timer(struct mr_lead *lead);
-void lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *format,
-               ...) __attribute__((format(printf, 4, 5)));
-void lead_all_signed(struct mr_lead *lead, uint64_t now_ms);
-void lead_opened(struct mr_lead *lead, uint64_t now_ms); /* … and that is durable */
-/* Signs, and asks every other hub to. */
-void lead_propose(struct mr_lead *lead, uint64_t now_ms);
-void lead_tell_void(struct mr_lead *lead);
+/* Files of this folder, from the ground up; each uses only those above it in this list.
+ *
+ * state.c: the only one that sets the state. */
+void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state);
+void mr_lead_set_timer(struct mr_lead *lead);
 /* Memory for `more` entries of the included set. 0 or -1. */
-int lead_reserve(struct mr_lead *lead, uint32_t more);
-/* What is to be made durable now. */
-void lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
-                       struct mr_commit_state *state);
-
-/* lead_admit.c: ends every upload that is not durable and every request that waits. */
-void lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text);
-void lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason);
-
-/* … and why an upload of the round that this process does not know has ended; NONE: it has not. */
-enum mr_upload_reason lead_forgotten(const struct mr_lead *lead);
-
-/* lead_close.c */
-void lead_close(struct mr_lead *lead, uint64_t now_ms);
-void lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms);
-bool lead_quorum(const struct mr_lead *lead);
+int mr_lead_reserve(struct mr_lead *lead, uint32_t more);
 /* Sorts the set, which is durable, and its ids with it. */
-void lead_sort_set(struct mr_lead *lead);
+void mr_lead_sort_set(struct mr_lead *lead);
+/* What is to be made durable now. */
+void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
+                          struct mr_commit_state *state);
 
-/* lead_release.c: what the hubs say to each other about the frozen set. */
-void lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms);
-/* Takes a helper's answer to the current step; -1 with a text: the round is void. */
-int lead_take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                     struct mr_error *error);
-void lead_step_done(struct mr_lead *lead, uint64_t now_ms);
+/* ask.c: asks every other hub; takes the malloc'd body over. */
+void mr_lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
+                     uint64_t now_ms);
+void mr_lead_ask(struct mr_lead *lead, unsigned peer); /* one of them, once more */
+void mr_lead_stop_asking(struct mr_lead *lead);
 
-/* lead_peer.c */
-/* Asks every other hub; takes the malloc'd body over. */
-void lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
-                  uint64_t now_ms);
-void lead_stop_asking(struct mr_lead *lead);
-void lead_retry(struct mr_lead *lead, uint64_t now_ms);
-uint64_t lead_peer_due_ms(const struct mr_lead *lead);
+/* admit.c: ends every upload that is not durable and every request that waits. */
+void mr_lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text);
+void mr_lead_end_uploads(struct mr_lead *lead, enum mr_upload_reason reason);
+/* Why an upload of the round that this process does not know has ended; NONE: it has not. */
+enum mr_upload_reason mr_lead_forgotten(const struct mr_lead *lead);
+
+/* end.c: the round is void. */
+void mr_lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
+void mr_lead_tell_void(struct mr_lead *lead);
+/* Lets go of what belonged to one round only, but for its registry. */
+void mr_lead_drop_round(struct mr_lead *lead);
+
+/* open.c: signs, and asks every other hub to. */
+void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_opened(struct mr_lead *lead, uint64_t now_ms); /* … and that is durable */
+int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                           struct mr_error *error);
+
+/* release.c: what the hubs say to each other about the frozen set. _take_* check one hub's answer:
+ * -1 with a text, and the round is void. */
+void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_begin_open(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms);
+int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                            struct mr_error *error);
+int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                         struct mr_error *error);
+int mr_lead_take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                       struct mr_error *error);
+
+/* close.c */
+void mr_lead_close(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_collect(struct mr_lead *lead, bool freeze, uint64_t now_ms);
+bool mr_lead_quorum(const struct mr_lead *lead);
+
+/* peer.c: asks again where an answer is due; recover.c and lead.c are above all. */
+void mr_lead_retry(struct mr_lead *lead, uint64_t now_ms);
 
 #endif

@@ -1,11 +1,9 @@
-/* peer.c - asking the other hubs: every question is idempotent, so it is asked again until an
- * answer comes or the step's time is over. */
+/* peer.c - the other hubs' answers: every question is asked again until an answer comes or the
+ * step's time is over; when all have answered, the next step begins. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/lead/lead_internal.h"
-#include "base/assert.h"
 
 #define RETRY_FIRST_MS 100u
 #define RETRY_MOST_MS  2000u
@@ -20,53 +18,12 @@ static unsigned hub_count(const struct mr_lead *lead)
     return lead_announcement(lead)->hub_count;
 }
 
-static void ask(struct mr_lead *lead, unsigned peer)
-{
-    lead->peers[peer].waiting = true;
-    lead->peers[peer].tries++;
-    lead->peers[peer].retry_at_ms = LEAD_NEVER;
-    lead->ops->ask(lead->context, peer, lead->step, lead->body, lead->body_bytes);
-}
-
-void lead_stop_asking(struct mr_lead *lead)
-{
-    lead->asking = false;
-    free(lead->body);
-    lead->body = NULL;
-    lead->body_bytes = 0;
-}
-
-void lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body, size_t length,
-                  uint64_t now_ms)
-{
-    lead_stop_asking(lead);
-    lead->asking = true;
-    lead->step = step;
-    lead->step_deadline_ms = now_ms + lead->config.peer_timeout_ms;
-    lead->body = body;
-    lead->body_bytes = length;
-    for (unsigned i = 1; i < hub_count(lead); i++) {
-        lead->peers[i] = (struct lead_peer){.retry_at_ms = LEAD_NEVER};
-        ask(lead, i);
-    }
-    lead_set_timer(lead);
-}
-
-uint64_t lead_peer_due_ms(const struct mr_lead *lead)
-{
-    uint64_t due = lead->step_deadline_ms;
-    for (unsigned i = 1; i < hub_count(lead); i++) {
-        due = lead->peers[i].retry_at_ms < due ? lead->peers[i].retry_at_ms : due;
-    }
-    return due;
-}
-
 static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned peer, const char *why,
                        uint64_t now_ms)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
-    lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
-              step_names[lead->step], why);
+    mr_lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
+                 step_names[lead->step], why);
 }
 
 static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64_t now_ms)
@@ -81,14 +38,14 @@ static bool says_lost(const struct mr_lead *lead, const struct mr_refusal *refus
            (lead->step != MR_PEER_PROPOSE && refusal->code == MR_REFUSAL_NO_ROUND);
 }
 
-void lead_retry(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_retry(struct mr_lead *lead, uint64_t now_ms)
 {
     for (unsigned i = 1; lead->asking && i < hub_count(lead); i++) {
         struct lead_peer *peer = &lead->peers[i];
         if (!peer->done && now_ms >= lead->step_deadline_ms) {
             give_up(lead, i, "no answer in time", now_ms);
         } else if (now_ms >= peer->retry_at_ms) {
-            ask(lead, i);
+            mr_lead_ask(lead, i);
         }
     }
 }
@@ -104,7 +61,7 @@ static void plan_retry(struct mr_lead *lead, const struct mr_peer_answer *answer
                 now_ms);
         return;
     }
-    lead_set_timer(lead);
+    mr_lead_set_timer(lead);
 }
 
 static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answer, uint64_t now_ms)
@@ -120,6 +77,46 @@ static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answ
         snprintf(why, sizeof why, "refused with status %d", answer->status);
     }
     give_up_as(lead, kind, answer->peer, why, now_ms);
+}
+
+static int take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                       struct mr_error *error)
+{
+    switch (answer->step) {
+    case MR_PEER_PROPOSE:
+        return mr_lead_take_signature(lead, answer, error);
+    case MR_PEER_FREEZE:
+        return mr_lead_take_commitment(lead, answer, error);
+    case MR_PEER_OPEN:
+        return mr_lead_take_opening(lead, answer, error);
+    case MR_PEER_REVEAL:
+        return mr_lead_take_model(lead, answer, error);
+    case MR_PEER_VOID:
+        break;
+    }
+    return mr_error_set(error, "an answer to no question");
+}
+
+static void step_done(struct mr_lead *lead, uint64_t now_ms)
+{
+    switch (lead->step) {
+    case MR_PEER_PROPOSE:
+        mr_lead_all_signed(lead, now_ms);
+        break;
+    case MR_PEER_FREEZE:
+        mr_lead_begin_open(lead, now_ms);
+        break;
+    case MR_PEER_OPEN:
+        mr_lead_begin_reveal(lead, now_ms);
+        break;
+    case MR_PEER_REVEAL:
+        if (lead->revealed) {
+            mr_lead_publish(lead, now_ms);
+        }
+        break;
+    case MR_PEER_VOID:
+        break;
+    }
 }
 
 void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
@@ -140,7 +137,7 @@ void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *an
         take_refusal(lead, answer, now_ms);
         return;
     }
-    if (lead_take_answer(lead, answer, &error) != 0) {
+    if (take_answer(lead, answer, &error) != 0) {
         give_up(lead, answer->peer, error.text, now_ms);
         return;
     }
@@ -150,7 +147,7 @@ void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *an
             return;
         }
     }
-    lead_stop_asking(lead);
-    lead_set_timer(lead);
-    lead_step_done(lead, now_ms);
+    mr_lead_stop_asking(lead);
+    mr_lead_set_timer(lead);
+    step_done(lead, now_ms);
 }

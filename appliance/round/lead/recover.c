@@ -47,7 +47,7 @@ static struct mr_device *add_committed(struct mr_registry *registry,
 static int take_devices(struct mr_lead *lead, const struct mr_commit_state *state,
                         struct mr_error *error)
 {
-    if (lead_reserve(lead, state->included_count) != 0) {
+    if (mr_lead_reserve(lead, state->included_count) != 0) {
         return mr_error_set(error, "out of memory for %u devices", state->included_count);
     }
     for (uint32_t i = 0; i < state->included_count; i++) {
@@ -83,13 +83,13 @@ static void resume_open(struct mr_lead *lead, uint64_t now_ms)
 {
     struct mr_error error = {.text = ""};
     if (lead->ops->plane_begin(lead->context, &lead->terms, &error) != 0) {
-        lead_void(lead, MR_VOID_PLANE, now_ms, "the upload plane refused the round: %s",
-                  error.text);
+        mr_lead_void(lead, MR_VOID_PLANE, now_ms, "the upload plane refused the round: %s",
+                     error.text);
         return;
     }
-    lead_opened(lead, now_ms);
-    if (lead_quorum(lead)) {
-        lead_close(lead, now_ms);
+    mr_lead_opened(lead, now_ms);
+    if (mr_lead_quorum(lead)) {
+        mr_lead_close(lead, now_ms);
     }
 }
 
@@ -100,23 +100,23 @@ static void resume_frozen(struct mr_lead *lead, const struct mr_commit_state *st
     lead->freezing = true;
     memcpy(lead->nonces[0], state->nonce, MR_NONCE_BYTES);
     lead->results[0] = result;
-    lead_sort_set(lead);
-    lead_begin_freeze(lead, now_ms);
+    mr_lead_sort_set(lead);
+    mr_lead_begin_freeze(lead, now_ms);
 }
 
 /* The round was over: nothing is done but for the hubs that may not have heard of it. */
 static void resume_ended(struct mr_lead *lead, const struct mr_lead_end *end, uint64_t now_ms)
 {
     lead->opened_ms = lead->closed_ms = lead->ended_ms = now_ms;
-    lead->state = end->published ? MR_LEAD_PUBLISHED : MR_LEAD_VOID;
+    mr_lead_enter(lead, end->published ? MR_LEAD_PUBLISHED : MR_LEAD_VOID);
     memcpy(lead->model_hash, end->model_hash, MR_HASH_BYTES);
     if (end->voided) {
         snprintf(lead->reason, sizeof lead->reason, "%s", end->reason);
         mr_plain_text(lead->reason);
         lead->void_kind = MR_VOID_INTERNAL;
-        lead_tell_void(lead);
+        mr_lead_tell_void(lead);
     }
-    lead_set_timer(lead);
+    mr_lead_set_timer(lead);
 }
 
 int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, const uint8_t *result,
@@ -141,7 +141,7 @@ int mr_lead_recover(struct mr_lead *lead, const struct mr_commit_read *read, con
     if (end->published || end->voided) {
         resume_ended(lead, end, now_ms);
     } else if (state->phase == MR_COMMIT_PROPOSED) {
-        lead_propose(lead, now_ms);
+        mr_lead_propose(lead, now_ms);
     } else if (state->phase == MR_COMMIT_OPEN) {
         resume_open(lead, now_ms);
     } else {

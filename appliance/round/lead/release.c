@@ -34,24 +34,24 @@ static int commit_own(struct mr_lead *lead)
     return mr_commitment_sign(own, lead->terms.hash, lead->private_key);
 }
 
-void lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
 {
     const size_t set_bytes = 4 + (size_t)lead->included_count * MR_INCLUDED_BYTES;
     uint8_t *body = malloc(set_bytes + MR_COMMITMENT_BYTES);
-    lead->state = MR_LEAD_COMMITTING;
+    mr_lead_enter(lead, MR_LEAD_COMMITTING);
     if (!body || commit_own(lead) != 0) {
         free(body);
-        lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
         return;
     }
     mr_included_encode(body, lead->included, lead->included_count);
     mr_commitment_encode(body + set_bytes, &lead->commitments[0]);
     lead->ops->round_changed(lead->context);
-    lead_ask_all(lead, MR_PEER_FREEZE, body, set_bytes + MR_COMMITMENT_BYTES, now_ms);
+    mr_lead_ask_all(lead, MR_PEER_FREEZE, body, set_bytes + MR_COMMITMENT_BYTES, now_ms);
 }
 
-static int take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                           struct mr_error *error)
+int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                            struct mr_error *error)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
     struct mr_commitment *commitment = &lead->commitments[answer->peer];
@@ -68,13 +68,13 @@ static int take_commitment(struct mr_lead *lead, const struct mr_peer_answer *an
 
 /* --- open ------------------------------------------------------------------------------------ */
 
-static void begin_open(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_begin_open(struct mr_lead *lead, uint64_t now_ms)
 {
     const size_t length = 1 + (size_t)hub_count(lead) * MR_COMMITMENT_BYTES;
     uint8_t *body = malloc(length);
-    lead->state = MR_LEAD_OPENING;
+    mr_lead_enter(lead, MR_LEAD_OPENING);
     if (!body) {
-        lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the commitments");
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the commitments");
         return;
     }
     body[0] = (uint8_t)hub_count(lead);
@@ -82,11 +82,11 @@ static void begin_open(struct mr_lead *lead, uint64_t now_ms)
         mr_commitment_encode(body + 1 + (size_t)i * MR_COMMITMENT_BYTES, &lead->commitments[i]);
     }
     lead->ops->round_changed(lead->context);
-    lead_ask_all(lead, MR_PEER_OPEN, body, length, now_ms);
+    mr_lead_ask_all(lead, MR_PEER_OPEN, body, length, now_ms);
 }
 
-static int take_opening(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                        struct mr_error *error)
+int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                         struct mr_error *error)
 {
     const unsigned peer = answer->peer;
     const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
@@ -115,14 +115,14 @@ static int take_opening(struct mr_lead *lead, const struct mr_peer_answer *answe
 
 /* --- reveal ---------------------------------------------------------------------------------- */
 
-static void begin_reveal(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
 {
     const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
     const size_t length = 1 + hub_count(lead) * opening_bytes(lead);
     uint8_t *body = malloc(length);
-    lead->state = MR_LEAD_REVEALING;
+    mr_lead_enter(lead, MR_LEAD_REVEALING);
     if (!body) {
-        lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the openings");
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the openings");
         return;
     }
     uint8_t *at = body;
@@ -134,12 +134,12 @@ static void begin_reveal(struct mr_lead *lead, uint64_t now_ms)
     }
     lead->working = true;
     lead->ops->round_changed(lead->context);
-    lead_ask_all(lead, MR_PEER_REVEAL, body, length, now_ms);
+    mr_lead_ask_all(lead, MR_PEER_REVEAL, body, length, now_ms);
     lead->ops->reveal(lead->context, lead->results, lead->included_count);
 }
 
-static int take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                      struct mr_error *error)
+int mr_lead_take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                       struct mr_error *error)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
     struct mr_peer_model model;
@@ -157,13 +157,14 @@ static int take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
 }
 
 /* Every hub has computed: the same model, or a void round. */
-static void publish(struct mr_lead *lead, uint64_t now_ms)
+void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms)
 {
     for (unsigned i = 1; i < hub_count(lead); i++) {
         if (memcmp(lead->model_hashes[i], lead->model_hash, MR_HASH_BYTES) != 0) {
-            lead_void(lead, MR_VOID_MISMATCH, now_ms,
-                      "model mismatch: hub %u computed another next model from the same openings",
-                      lead_announcement(lead)->hubs[i].index);
+            mr_lead_void(
+                lead, MR_VOID_MISMATCH, now_ms,
+                "model mismatch: hub %u computed another next model from the same openings",
+                lead_announcement(lead)->hubs[i].index);
             return;
         }
     }
@@ -176,7 +177,7 @@ static void publish(struct mr_lead *lead, uint64_t now_ms)
         .model_hash = lead->model_hash,
         .signatures = (const uint8_t(*)[MR_SIGNATURE_BYTES])lead->model_signatures,
     };
-    lead->state = MR_LEAD_STORING;
+    mr_lead_enter(lead, MR_LEAD_STORING);
     lead->working = true;
     lead->ops->store(lead->context, &publication);
     lead->ops->round_changed(lead->context);
@@ -191,18 +192,18 @@ void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const cha
         return; /* void in the meantime */
     }
     if (!model_hash) {
-        lead_void(lead, MR_VOID_SUM, now_ms, "%s", why);
+        mr_lead_void(lead, MR_VOID_SUM, now_ms, "%s", why);
         return;
     }
     memcpy(lead->model_hash, model_hash, MR_HASH_BYTES);
     lead->revealed = true;
     if (mr_model_sign(lead->model_signatures[0], lead->terms.hash, lead->set_hash, model_hash,
                       lead->private_key) != 0) {
-        lead_void(lead, MR_VOID_INTERNAL, now_ms, "the next model could not be signed");
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "the next model could not be signed");
         return;
     }
     if (!lead->asking) {
-        publish(lead, now_ms);
+        mr_lead_publish(lead, now_ms);
     }
 }
 
@@ -210,66 +211,7 @@ void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms)
 {
     MR_ASSERT(lead->working && lead->state == MR_LEAD_STORING);
     lead->working = false;
-    lead->state = MR_LEAD_PUBLISHED;
+    mr_lead_enter(lead, MR_LEAD_PUBLISHED);
     lead->ended_ms = now_ms;
     lead->ops->round_changed(lead->context);
-}
-
-/* --- steps ----------------------------------------------------------------------------------- */
-
-static int take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                          struct mr_error *error)
-{
-    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[answer->peer];
-    struct mr_peer_signature signature;
-    if (mr_peer_signature_decode(&signature, (const char *)answer->body, answer->length, error) !=
-        0) {
-        return -1;
-    }
-    if (signature.hub_index != hub->index ||
-        mr_announcement_verify(signature.signature, lead->terms.hash, hub->public_key) != 0) {
-        return mr_error_set(error, "its signature of the announcement does not hold");
-    }
-    memcpy(lead->signatures[answer->peer], signature.signature, MR_SIGNATURE_BYTES);
-    return 0;
-}
-
-int lead_take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer,
-                     struct mr_error *error)
-{
-    switch (answer->step) {
-    case MR_PEER_PROPOSE:
-        return take_signature(lead, answer, error);
-    case MR_PEER_FREEZE:
-        return take_commitment(lead, answer, error);
-    case MR_PEER_OPEN:
-        return take_opening(lead, answer, error);
-    case MR_PEER_REVEAL:
-        return take_model(lead, answer, error);
-    case MR_PEER_VOID:
-        break;
-    }
-    return mr_error_set(error, "an answer to no question");
-}
-
-void lead_step_done(struct mr_lead *lead, uint64_t now_ms)
-{
-    switch (lead->step) {
-    case MR_PEER_PROPOSE:
-        lead_all_signed(lead, now_ms);
-        break;
-    case MR_PEER_FREEZE:
-        begin_open(lead, now_ms);
-        break;
-    case MR_PEER_OPEN:
-        begin_reveal(lead, now_ms);
-        break;
-    case MR_PEER_REVEAL:
-        if (lead->revealed) {
-            publish(lead, now_ms);
-        }
-        break;
-    case MR_PEER_VOID:
-        break;
-    }
 }

@@ -11,6 +11,7 @@
 
 #include "kernels/kernels.h"
 #include "wire/keys.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define DIMENSION 1000
@@ -166,8 +167,11 @@ static int fold(struct scene *scene)
 static int derive(struct scene *scene)
 {
     static const uint8_t hash[MR_HASH_BYTES], client[16];
-    const struct mr_key_scope scope = {
-        .announcement_hash = hash, .client_id = client, .hub_index = 1, .attempt = 0};
+    const struct mr_key_scope scope = {.task = "default",
+                                       .announcement_hash = hash,
+                                       .client_id = client,
+                                       .hub_index = 1,
+                                       .attempt = 0};
     struct mr_mask_stream mask;
     poison(scene->seed, sizeof scene->seed);
     if (mr_mask_derive(&mask, scene->seed, &scope) != 0) {

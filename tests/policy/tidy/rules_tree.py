@@ -4,34 +4,12 @@ import concurrent.futures
 import os
 import re
 import subprocess
+import sys
 
-from tree import C_ROOMS
+from tree import C_ROOMS, rows
 
-# The order of dependency: a room uses only rooms above it.
-ORDER = (
-    "base",
-    "kernels",
-    "wire",
-    "transport",
-    "edge-client",
-    "appliance/observe",
-    "appliance/runtime",
-    "appliance/config",
-    "appliance/storage",
-    "appliance/ingest",
-    "appliance/aggregate",
-    "appliance/upload",
-    "appliance/model",
-    "appliance/privacy",
-    "appliance/fleet",
-    "appliance/task",
-    "appliance/round",
-    "appliance/http",
-    "appliance/api",
-    "appliance/hub",
-    "appliance/cli",
-    "appliance",
-)
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from rooms import ORDER, room_of, why_not  # noqa: E402 pylint: disable=wrong-import-position
 
 # System headers that a room has no business with.
 FORBIDDEN = (
@@ -49,11 +27,6 @@ FORBIDDEN = (
 
 # The look at the machine: which CPU, how large a page.
 EXEMPT = ("kernels/select.c", "base/secret.c")
-
-
-def room_of(name):
-    fits = [room for room in ORDER if name.startswith(room + "/")]
-    return max(fits, key=len) if fits else None
 
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -83,13 +56,54 @@ def beside(name, target):
 
 
 def dependency(name, number, target):
-    user, used = room_of(name), room_of(target)
-    if user is None or used is None or user == used:
+    why = why_not(room_of(name), room_of(target))
+    if why:
+        yield name, number, f'"{target}": {why}'
+
+
+MAP = "docs/architecture.md"
+
+
+def rooms_map(tree):
+    """The map shows the rooms of the tree in their order; what is only planned is called so."""
+    if not tree.exists(MAP):
         return
-    if user.startswith("appliance") and used == "edge-client":
-        yield name, number, f'"{target}": what a hub shares with a device is in transport/'
-    elif ORDER.index(used) > ORDER.index(user):
-        yield name, number, f'"{target}": {user} may not use {used}, which is below it'
+    shown = []
+    for number, line in enumerate(tree.lines(MAP), 1):
+        found = re.match(r"\| `([a-z/-]+)/` \| (planned\b)?", line)
+        if not found:
+            continue
+        room, planned = found.group(1), bool(found.group(2))
+        shown.append(room)
+        there = any(room_of(f) == room for f in tree.with_end(".c", ".h"))
+        if room not in ORDER:
+            yield MAP, number, f"{room}/ is no room of tests/policy/rooms.py"
+        elif planned and there:
+            yield MAP, number, f"{room}/ is in the tree: no longer planned"
+        elif not planned and not there:
+            yield MAP, number, f"{room}/ is not in the tree: planned?"
+    for room in ORDER:
+        if room not in shown:
+            yield MAP, 1, f"{room}/ is missing from the table of rooms"
+    places = [ORDER.index(room) for room in shown if room in ORDER]
+    if places != sorted(places):
+        yield MAP, 1, "the table of rooms has another order than tests/policy/rooms.py"
+    for name in tree.with_end(".c", ".h", ".def", under=C_ROOMS):
+        if room_of(name) is None:
+            yield name, 1, "is in no room of tests/policy/rooms.py"
+
+
+PATH = re.compile(r"(?<![\w./*<{-])((?:\w[\w.-]*/)+[\w-]+\.(?:c|h|def|py|sh|toml))\b")
+
+
+def doc_paths(tree):
+    """A source file that a page names is there, by its path or by the end of it."""
+    ends = {name[at:] for name in tree.files for at in [0, *(i + 1 for i, c in enumerate(name) if c == "/")]}
+    for name in tree.with_end(".md"):
+        for number, line in enumerate(tree.lines(name), 1):
+            for found in PATH.finditer(re.sub(r"\]\(.*?\)|https?://\S+", "", line)):
+                if found.group(1) not in ends:
+                    yield name, number, f"{found.group(1)} is not in the tree"
 
 
 def headers_alone(tree):
@@ -153,15 +167,6 @@ def words(tree):
 
 
 # --- tables -------------------------------------------------------------------------------------
-
-def rows(tree, name, macro):
-    """(line, first argument, all arguments) of each row of an X-macro table."""
-    for number, line in enumerate(tree.lines(name), 1):
-        found = re.match(rf"\s*{macro}\((.*)\)\s*$", line)
-        if found:
-            arguments = [a.strip().strip('"') for a in found.group(1).split(",")]
-            yield number, arguments[0], arguments
-
 
 def all_text(tree, names):
     return "\n".join(tree.text(n) for n in names)
@@ -245,5 +250,5 @@ def tests_registered(tree):
             yield name, 1, f"not in {build}: it is never run"
 
 
-RULES = (includes, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
+RULES = (includes, rooms_map, doc_paths, headers_alone, words, drop_reasons, void_reasons, config_keys, log_events, metrics,
          tests_registered)

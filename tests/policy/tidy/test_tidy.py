@@ -10,15 +10,29 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import tidy
+from rooms import ORDER
 from tree import Tree
 
 HEAD = "/* a.h - a thing. */\n"
+REFUSALS = {"wire/refusals.def": "/* codes */\nMR_REFUSAL(BUSY, 503, \"busy\", \"x\")\n"
+                                 "MR_REFUSAL(VOID, 410, \"void\", \"x\")\n"}
+
+
+
+def tree_of(rooms, planned=()):
+    """A tree with every room, and a map of it that shows `rooms`."""
+    files = {f"{room}/a.h": HEAD for room in ORDER if room not in planned}
+    lines = [f"| `{room}/` | {'planned: ' if room in planned else ''}x |" for room in rooms]
+    return {**files, "docs/architecture.md": "\n".join(lines) + "\n"}
+
 
 # rule -> ({file: text} that breaks it, {file: text} that is fine)
 CASES = {
     "file_length": ({"wire/a.c": "\n" * 601}, {"wire/a.c": "\n" * 600}),
-    "function_length": ({"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 70 + "}\n"},
-                        {"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 60 + "}\n"}),
+    "file_lengths": ({f"wire/{n}.c": "\n" * (301 if n < 2 else 1) for n in range(10)},
+                     {f"wire/{n}.c": "\n" * (301 if n < 1 else 300) for n in range(10)}),
+    "function_length": ({"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 58 + "}\n"},
+                        {"wire/a.c": "void mr_a(void)\n{\n" + "    ;\n" * 57 + "}\n"}),
     "architecture": ({"wire/a.c": "#ifdef __x86_64__\n#endif\n"},
                      {"kernels/select.c": "#ifdef __x86_64__\n#endif\n"}),
     "globals": ({"wire/a.c": "static int count;\n"},
@@ -39,10 +53,26 @@ CASES = {
     "dead_tests": ({"tests/unit/wire/test_a.c": "/* cmocka_unit_test(test_b), */\n"},
                    {"tests/unit/wire/test_a.c": "/* a test */\n",
                     "tests/unit/wire/meson.build": "'test_a.c'\n"}),
+    "braces": ({"wire/a.c": "void mr_a(int x)\n{\n    if (x)\n        x++;\n}\n"},
+               {"wire/a.c": "void mr_a(int x)\n{\n    if (x && (x < 3)) {\n        x++;\n    } else if (x < 9) {\n"
+                            "        x--;\n    } else {\n        x = 0;\n    }\n    do {\n        x++;\n"
+                            "    } while (x < 4);\n}\n"}),
+    "null_tests": ({"wire/a.c": "int mr_a(char *x)\n{\n    return x == NULL ? 1 : 2;\n}\n"},
+                   {"wire/a.c": "int mr_a(char *x, int y)\n{\n    while ((x = mr_b(y)) != NULL) {\n    }\n"
+                                "    return !x && strchr(x, y) == NULL;\n}\n"}),
+    "private_headers": ({"wire/a_impl.h": HEAD.replace("a.h", "a_impl.h")},
+                        {"wire/a_internal.h": HEAD.replace("a.h", "a_internal.h"),
+                         "wire/a.c": '#include "wire/a_internal.h"\n'}),
+    "refusal_strings": ({**REFUSALS, "appliance/api/a.c": 'int mr_a(char *x)\n{\n    return strcmp(x, "busy");\n}\n'},
+                        {**REFUSALS, "appliance/api/a.c": 'int mr_a(char *x)\n{\n    return strcmp(x, "void");\n}\n'}),
+    "parameters": ({"wire/a.h": HEAD + "int mr_a(int a, int b, int c, int d, int e, int f, int g, int h);\n"},
+                   {"wire/a.h": HEAD + "int mr_a(int a, int (*b)(int x, int y), int c, int d, int e, int f, int g);\n"}),
     "includes": ({"kernels/a.c": '#include "wire/b.h"\n',
                   "wire/b.h": "/* b.h - a thing. */\n"},
                  {"wire/a.c": '#include "kernels/b.h"\n',
                   "kernels/b.h": "/* b.h - a thing. */\n"}),
+    "rooms_map": (tree_of(ORDER[:-1]), tree_of(ORDER)),
+    "doc_paths": ({"docs/a.md": "see `attic/a.c`\n"}, {"docs/a.md": "see `wire/a.c` and `a.c`\n", "base/wire/a.c": ""}),
     "headers_alone": ({"wire/a.h": HEAD + "uint32_t mr_a(void);\n"},
                       {"wire/a.h": HEAD + "#include <stdint.h>\nuint32_t mr_a(void);\n"}),
     "words": ({"docs/a.md": "see /hom" "e/someone/x\n"}, {"docs/a.md": "see docs/\n"}),
@@ -79,6 +109,13 @@ BAD = [
     ("globals", "wire/a.c", "void mr_a(void)\n{\n    static int calls;\n    calls++;\n}\n"),
     ("architecture", "wire/a.h", HEAD + "#if defined(__aarch64__)\n#endif\n"),
     ("architecture", "kernels/a.c", "#if 1\n#elif defined(__AVX2__)\n#endif\n"),
+    ("braces", "wire/a.c", "void mr_a(int x)\n{\n    while (x)\n        x--;\n}\n"),
+    ("braces", "wire/a.c", "void mr_a(int x)\n{\n    if (x) {\n    } else\n        x--;\n}\n"),
+    ("braces", "wire/a.c", "void mr_a(int x)\n{\n    json_array_foreach(x, i, y) x--;\n}\n"),
+    ("null_tests", "wire/a.c", "void mr_a(struct b *x)\n{\n    if (x->y[2].z != NULL) {\n    }\n}\n"),
+    ("null_tests", "wire/a.c", "bool mr_a(char *x)\n{\n    const bool y = x != NULL;\n    return y;\n}\n"),
+    ("private_headers", "wire/a.c", '#include "appliance/http/server_internal.h"\n'),
+    ("parameters", "wire/a.c", "static void a(int b, int c, int d, int e,\n              int f, int g, int h, int i)\n{\n}\n"),
     ("banned_calls", "wire/a.c", "#include <assert.h>\n"),
     ("includes", "wire/a.c", '#include "gone.h"\n'),
     ("includes", "wire/a.c", "#include <sys/socket.h>\n"),
@@ -118,6 +155,18 @@ class Rules(unittest.TestCase):
             with self.subTest(text=text):
                 found = self.complaints({name: text})
                 self.assertTrue([c for c in found if c.endswith(f"[{rule}]")], found)
+
+    def test_the_map(self):
+        last, first = ORDER[-1], ORDER[0]
+        for files, wrong in (({**tree_of(ORDER, [last]), f"{last}/a.h": HEAD}, "no longer planned"),
+                             (dict(list(tree_of(ORDER).items())[1:]), f"{first}/ is not in the tree"),
+                             (tree_of((*ORDER, "appliance/attic")), "no room of"),
+                             (tree_of(ORDER[::-1]), "another order"),
+                             ({**tree_of(ORDER), "appliance/a.h": HEAD}, "in no room")):
+            found = [c for c in self.complaints(files) if c.endswith("[rooms_map]")]
+            self.assertEqual([wrong in c for c in found], [True], found)
+        found = self.complaints(tree_of(ORDER, [last]))
+        self.assertEqual([c for c in found if c.endswith("[rooms_map]")], [])
 
     def test_a_complaint_names_its_line(self):
         found = self.complaints({"wire/a.c": "\n\nstatic int x;\n"})

@@ -2,18 +2,19 @@
 """The house rules, read off the tree: tidy.py [ROOT]
 
 Each rule is a function that yields (file, line, complaint); rules_c.py has those on C text,
-rules_tree.py those between files. Exit code 1 if there is a complaint.
+rules_dialect.py those on its style, rules_tree.py those between files. Exit code 1 if there is a complaint.
 """
 
 import os
 import sys
 
 import rules_c
+import rules_dialect
 import rules_tree
 from tree import Tree
 
 LONG_FILE = 400
-RULES = rules_c.RULES + rules_tree.RULES
+RULES = rules_c.RULES + rules_dialect.RULES + rules_tree.RULES
 
 
 def complaints(tree):

@@ -120,3 +120,12 @@ def declarations(bare):
                 text = ""
         if char == "{":
             depth += 1
+
+
+def rows(tree, name, macro):
+    """(line, first argument, all arguments) of each row of an X-macro table."""
+    for number, line in enumerate(tree.lines(name), 1):
+        found = re.match(rf"\s*{macro}\((.*)\)\s*$", line)
+        if found:
+            arguments = [a.strip().strip('"') for a in found.group(1).split(",")]
+            yield number, arguments[0], arguments

@@ -112,7 +112,7 @@ uint64_t federation_open_round(struct federation *federation, const char *overri
 {
     json_t *answer;
     const int status =
-        federation_json(federation, "operator", 0, "POST", "/v1/admin/rounds", overrides, &answer);
+        federation_json(federation, "operator", 0, "POST", "/v1/tasks/default/admin/rounds", overrides, &answer);
     assert_int_equal(status, 200);
     const uint64_t round = (uint64_t)json_integer_value(json_object_get(answer, "round"));
     json_decref(answer);
@@ -127,9 +127,9 @@ static bool has_ended(const json_t *round)
 
 json_t *federation_await(struct federation *federation, uint64_t round)
 {
-    char path[80];
+    char path[120];
     json_t *answer = NULL;
-    snprintf(path, sizeof path, "/v1/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
+    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
     for (unsigned i = 0; i < TURNS_MAX && !has_ended(answer); i++) {
         json_decref(answer);
         assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer),

@@ -23,12 +23,12 @@ void device_open(struct device *device, struct federation *federation, unsigned 
 {
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
-    char path[80];
+    char path[120];
     *device = (struct device){.federation = federation, .number = number};
     mr_pki_device_stem(device->stem, number, FEDERATION_DEVICES);
     mr_pki_device_id(device->client_id, number, FEDERATION_DEVICES);
     device->lead = federation_client(federation, device->stem, 0);
-    snprintf(path, sizeof path, "/v1/rounds/current?after=%llu&wait_ms=20000",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/current?after=%llu&wait_ms=20000",
              (unsigned long long)after);
     assert_int_equal(federation_ask(device->lead, "GET", path, NULL, 0, &response), 200);
     if (mr_announcement_open(&device->terms, response.body, response.length, &error) != 0) {
@@ -56,7 +56,8 @@ static void make_share(struct device *device, uint32_t attempt, const uint8_t *s
     const struct mr_layout *layout = &device->terms.layout;
     const uint32_t trailer[MR_TRAILER_LANES] = {1, device->number + 1, 10, 500, 0, 0};
     struct mr_mask_stream mask;
-    const struct mr_key_scope scope = {.announcement_hash = device->terms.hash,
+    const struct mr_key_scope scope = {.task = device->terms.announcement.task,
+                                       .announcement_hash = device->terms.hash,
                                        .client_id = device->client_id,
                                        .hub_index = 1,
                                        .attempt = attempt};
@@ -70,13 +71,13 @@ void device_seed(struct device *device, uint32_t attempt, struct mr_upload_reque
     struct mr_seed_request seed = {.attempt = attempt};
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
-    char path[80];
+    char path[120];
     memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
     memset(seed.seed, (int)(device->number * 8 + attempt + 1), MR_SEED_BYTES);
     make_share(device, attempt, seed.seed);
     char *text = mr_seed_request_encode(&seed);
     struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
-    snprintf(path, sizeof path, "/v1/rounds/%llu/seed",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
              (unsigned long long)device->terms.announcement.round);
     assert_int_equal(federation_ask(helper, "POST", path, text, strlen(text), &response), 200);
     *request = (struct mr_upload_request){
@@ -95,9 +96,9 @@ int device_request(struct device *device, const struct mr_upload_request *reques
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
     struct mr_refusal refusal = {.name = ""};
-    char path[80];
+    char path[120];
     char *text = mr_upload_request_encode(request);
-    snprintf(path, sizeof path, "/v1/rounds/%llu/uploads",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/uploads",
              (unsigned long long)device->terms.announcement.round);
     const int status = federation_ask(device->lead, "POST", path, text, strlen(text), &response);
     if (status == 200) {
@@ -117,7 +118,7 @@ int device_request(struct device *device, const struct mr_upload_request *reques
 
 static void upload_path(const struct device *device, char path[120], const char *rest)
 {
-    snprintf(path, 120, "/v1/rounds/%llu/uploads/%016llx%s",
+    snprintf(path, 120, "/v1/tasks/default/rounds/%llu/uploads/%016llx%s",
              (unsigned long long)device->terms.announcement.round,
              (unsigned long long)device->grant.upload_id, rest);
 }

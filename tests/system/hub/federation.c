@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/appliance/round/scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 #include "appliance/cli/pki.h"
 #include "appliance/storage/files.h"
 #include "base/bytes.h"

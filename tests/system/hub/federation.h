@@ -17,6 +17,7 @@
 #include "transport/h2_client.h"
 #include "wire/exchange.h"
 #include "wire/messages.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define FEDERATION_HUBS    2

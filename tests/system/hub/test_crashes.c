@@ -172,8 +172,8 @@ static void test_helper_without_its_journal(void **state)
     federation_start(federation, 1);
     struct mr_seed_request seed = {.attempt = 0};
     char *body = mr_seed_request_encode(&seed);
-    federation_refused(federation, "device-005", 1, "POST", "/v1/rounds/1/seed", body, strlen(body),
-                       "round_lost");
+    federation_refused(federation, "device-005", 1, "POST", "/v1/tasks/default/rounds/1/seed", body,
+                       strlen(body), "round_lost");
     free(body);
     assert_int_equal(device_request(&lost[3], &request, NULL), 200);
     assert_int_equal(device_put(&lost[3]), 202);
@@ -234,12 +234,12 @@ static bool gets_receipt(struct device *device)
     struct mr_seed_request seed = {.attempt = 0};
     struct mr_h2_response response = {.status = 0};
     struct mr_error error;
-    char path[80];
+    char path[120];
     memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
     memset(seed.seed, (int)(device->number * 8 + 1), MR_SEED_BYTES); /* as device_seed's */
     char *text = mr_seed_request_encode(&seed);
     struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
-    snprintf(path, sizeof path, "/v1/rounds/%llu/seed",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
              (unsigned long long)device->terms.announcement.round);
     const bool got =
         mr_h2_client_request(helper, "POST", path, "application/json", text, strlen(text), 1000,

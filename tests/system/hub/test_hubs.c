@@ -30,7 +30,7 @@ static void run_round(struct federation *federation, uint64_t after)
     struct mr_h2_response models[FEDERATION_HUBS];
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         struct mr_h2_client *client = federation_client(federation, "device-000", hub);
-        snprintf(path, sizeof path, "/v1/models/%s", hash);
+        snprintf(path, sizeof path, "/v1/tasks/default/models/%s", hash);
         assert_int_equal(federation_ask(client, "GET", path, NULL, 0, &models[hub]), 200);
         mr_h2_client_close(client);
     }
@@ -41,6 +41,28 @@ static void run_round(struct federation *federation, uint64_t after)
     }
     devices_close(devices, 4);
     json_decref(outcome);
+}
+
+/* Every hub lists and shows the round, whatever its part in it, also after a restart. */
+static void expect_round_known(struct federation *federation, unsigned hub, uint64_t round)
+{
+    json_t *one, *all;
+    char path[64];
+    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu", (unsigned long long)round);
+    assert_int_equal(federation_json(federation, "operator", hub, "GET", path, NULL, &one), 200);
+    assert_string_equal(json_string_value(json_object_get(one, "state")),
+                        hub == 0 ? "published" : "revealed");
+    assert_string_equal(json_string_value(json_object_get(one, "role")),
+                        hub == 0 ? "lead" : "helper");
+    assert_true(json_integer_value(json_object_get(one, "ended_unix_ms")) > 0);
+    assert_true(json_integer_value(json_object_get(one, "included")) > 0);
+    assert_true(json_is_object(json_object_get(one, "metrics")));
+    json_decref(one);
+    assert_int_equal(
+        federation_json(federation, "operator", hub, "GET", "/v1/tasks/default/admin/rounds", NULL, &all), 200);
+    one = json_array_get(json_object_get(all, "rounds"), round - 1);
+    assert_int_equal(json_integer_value(json_object_get(one, "round")), round);
+    json_decref(all);
 }
 
 static void test_rounds_and_restarts(void **state)
@@ -54,11 +76,9 @@ static void test_rounds_and_restarts(void **state)
         federation_start(federation, hub);
     }
     run_round(federation, 2);
-    json_t *past;
-    assert_int_equal(
-        federation_json(federation, "operator", 0, "GET", "/v1/admin/rounds/1", NULL, &past), 200);
-    assert_string_equal(json_string_value(json_object_get(past, "state")), "published");
-    json_decref(past);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        expect_round_known(federation, hub, 1);
+    }
 }
 
 static void test_one_short_releases_nothing_anywhere(void **state)
@@ -106,6 +126,30 @@ static void test_attempts(void **state)
     devices_close(devices, 4);
 }
 
+/* Between the last byte and the sync nobody knows whether an upload counts: the lead is busy, and
+ * says what is so to whoever comes back. Here that takes a second, where it mostly takes no time.
+ */
+static void test_attempt_before_the_commit(void **state)
+{
+    struct federation *federation = federation_open("");
+    struct device devices[4];
+    struct mr_upload_request request;
+    char code[40];
+    (void)state;
+    federation_edit(federation, 0, "s/commit_interval_ms: 20/commit_interval_ms: 1500/");
+    federation_run(federation);
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_commit(devices, 0, 1); /* the next commit is due in a while */
+    device_upload(&devices[1], 0);
+    device_seed(&devices[1], 1, &request);
+    assert_int_equal(device_request(&devices[1], &request, code), 409);
+    assert_string_equal(code, "already_counted");
+    devices_upload(devices, 2, 4);
+    devices_expect_published(devices, 4, round);
+    devices_close(devices, 4);
+    federation_close(federation);
+}
+
 /* What cannot be synced is not called committed: the hub stops instead. */
 static void test_disk_that_takes_no_more(void **state)
 {
@@ -122,13 +166,13 @@ static void test_disk_that_takes_no_more(void **state)
     struct mr_h2_response response;
     struct mr_error error;
     char path[120];
-    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx/share",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/1/uploads/%016llx/share",
              (unsigned long long)device.grant.upload_id);
     assert_int_equal(federation_ask(device.lead, "PUT", path, device.share,
                                     device.terms.layout.share_bytes, &response),
                      202);
     mr_h2_response_fini(&response);
-    snprintf(path, sizeof path, "/v1/rounds/1/uploads/%016llx?wait_ms=20000",
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/1/uploads/%016llx?wait_ms=20000",
              (unsigned long long)device.grant.upload_id);
     if (mr_h2_client_request(device.lead, "GET", path, NULL, NULL, 0, 1000, 20000, &response,
                              &error) == MR_H2_OK) {
@@ -222,8 +266,9 @@ static void test_helper_is_asked_twice(void **state)
     uint8_t bytes[MR_ANNOUNCEMENT_MAX], body[1024];
     struct mr_h2_client *lead = federation_client(federation, "hub-0", 1);
     size_t length = propose(federation, bytes, 40, 100.0f, &terms);
-    assert_int_equal(federation_ask(lead, "POST", "/v1/peer/rounds", bytes, length, &answers[0]),
-                     200);
+    assert_int_equal(
+        federation_ask(lead, "POST", "/v1/tasks/default/peer/rounds", bytes, length, &answers[0]),
+        200);
     mr_h2_response_fini(&answers[0]);
     for (unsigned i = 0; i < 5; i++) {
         struct device device = {.federation = federation, .number = i, .terms = terms};
@@ -236,7 +281,7 @@ static void test_helper_is_asked_twice(void **state)
         free(device.q);
         free(device.share);
     }
-    const char *path = "/v1/peer/rounds/40/freeze";
+    const char *path = "/v1/tasks/default/peer/rounds/40/freeze";
     length = freeze_body(federation, body, &terms, 0, 2);
     federation_refused(federation, "hub-0", 1, "POST", path, body, length, "below_cohort_minimum");
     length = freeze_body(federation, body, &terms, 2, 4); /* device 5 never came */
@@ -256,15 +301,15 @@ static void test_helper_is_asked_twice(void **state)
     mr_h2_client_close(lead);
     federation_restart(federation, 1);
     length = propose(federation, bytes, 40, 200.0f, &terms);
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
-                       "wrong_announcement");
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
+                       length, "wrong_announcement");
     length = propose(federation, bytes, 39, 100.0f, &terms);
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
-                       "wrong_round");
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
+                       length, "wrong_round");
     length = propose(federation, bytes, 41, 100.0f, &terms);
     bytes[60] ^= 1; /* another model */
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/peer/rounds", bytes, length,
-                       "wrong_announcement");
+    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
+                       length, "wrong_announcement");
 }
 
 static void test_helper_away(void **state)
@@ -287,35 +332,53 @@ static void test_helper_away(void **state)
 static void test_refusals(void **state)
 {
     struct federation *f = *state;
-    static const char *const operators[] = {"/metrics", "/v1/status", "/v1/admin/rounds"};
+    static const char *const operators[] = {"/metrics", "/v1/status",
+                                            "/v1/tasks/default/admin/rounds"};
     for (unsigned i = 0; i < 3; i++) {
         federation_refused(f, "device-000", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
         federation_refused(f, "hub-1", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
     }
-    federation_refused(f, "operator", 1, "POST", "/v1/rounds/1/seed", "{}", 2, "unauthorised_role");
-    federation_refused(f, "device-000", 1, "POST", "/v1/peer/rounds", "x", 1, "unauthorised_role");
-    federation_refused(f, "hub-0", 0, "GET", "/v1/rounds/current", NULL, 0, "unauthorised_role");
-    federation_refused(f, "device-000", 1, "GET", "/v1/rounds/current", NULL, 0, "no_round");
-    federation_refused(f, "device-000", 0, "POST", "/v1/rounds/1/seed", "{}", 2, "no_round");
-    federation_refused(f, "device-000", 1, "POST", "/v1/rounds/1/seed", "{}", 2, "bad_request");
-    federation_refused(f, "device-000", 1, "POST", "/v1/rounds/01/seed", "{}", 2, "bad_request");
-    federation_refused(f, "device-000", 0, "GET", "/v1/models/00", NULL, 0, "bad_request");
+    federation_refused(f, "operator", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
+                       "unauthorised_role");
+    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/peer/rounds", "x", 1,
+                       "unauthorised_role");
+    federation_refused(f, "hub-0", 0, "GET", "/v1/tasks/default/rounds/current", NULL, 0,
+                       "unauthorised_role");
+    federation_refused(f, "device-000", 1, "GET", "/v1/tasks/default/rounds/current", NULL, 0,
+                       "no_round");
+    federation_refused(f, "device-000", 0, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
+                       "no_round");
+    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
+                       "bad_request");
+    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/rounds/01/seed", "{}", 2,
+                       "bad_request");
+    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/default/models/00", NULL, 0,
+                       "bad_request");
     federation_refused(f, "device-000", 0, "GET",
-                       "/v1/models/"
+                       "/v1/tasks/default/models/"
                        "0000000000000000000000000000000000000000000000000000000000000000",
                        NULL, 0, "not_found");
     federation_refused(f, "device-000", 0, "GET", "/v1/nothing", NULL, 0, "not_found");
-    federation_refused(f, "operator", 0, "GET", "/v1/admin/rounds/77", NULL, 0, "no_round");
+    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/other/rounds/current", NULL, 0,
+                       "no_task");
+    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/other/rounds/1/seed", "{}", 2,
+                       "no_task");
+    federation_refused(f, "hub-0", 1, "POST", "/v1/tasks/other/peer/rounds", "x", 1, "no_task");
+    federation_refused(f, "operator", 0, "GET", "/v1/tasks/other/admin/rounds", NULL, 0, "no_task");
+    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/Other/rounds/current", NULL, 0,
+                       "bad_request");
+    federation_refused(f, "operator", 0, "GET", "/v1/tasks/default/admin/rounds/77", NULL, 0,
+                       "no_round");
     static const char *const bad[] = {
         "{\"quorum\": \"many\"}",   "{\"quorums\": 4}",   "[]",
         "{\"quorum\": 4294967296}", "{\"ring_bits\": 8}", "{\"quorum\": 2}",
         "{\"cohort_max\": 1000}"};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        federation_refused(f, "operator", 0, "POST", "/v1/admin/rounds", bad[i], strlen(bad[i]),
-                           "bad_request");
+        federation_refused(f, "operator", 0, "POST", "/v1/tasks/default/admin/rounds", bad[i],
+                           strlen(bad[i]), "bad_request");
     }
-    federation_refused(f, "operator", 0, "POST", "/v1/admin/rounds", "{\"cohort_min\": 2}", 17,
-                       "below_cohort_minimum");
+    federation_refused(f, "operator", 0, "POST", "/v1/tasks/default/admin/rounds",
+                       "{\"cohort_min\": 2}", 17, "below_cohort_minimum");
 }
 
 static void test_end_in_the_middle(void **state)
@@ -329,7 +392,7 @@ static void test_end_in_the_middle(void **state)
     struct mr_h2_client *poller = federation_client(federation, "device-001", 0);
     const pid_t waiter = fork();
     if (waiter == 0) {
-        char path[] = "/v1/rounds/current?after=9&wait_ms=30000";
+        char path[] = "/v1/tasks/default/rounds/current?after=9&wait_ms=30000";
         struct mr_h2_response response;
         struct mr_error error;
         mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
@@ -352,6 +415,7 @@ int main(int argc, char **argv)
         T(test_rounds_and_restarts),
         T(test_one_short_releases_nothing_anywhere),
         T(test_attempts),
+        cmocka_unit_test(test_attempt_before_the_commit),
         T(test_disk_that_takes_no_more),
         cmocka_unit_test(test_rounds_by_themselves),
         T(test_helper_is_asked_twice),

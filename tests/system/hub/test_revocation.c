@@ -110,8 +110,9 @@ static void test_before_the_upload(void **state)
     take_back(federation, "device-000", "xx");
     reload(federation, 0, 2);
     reload(federation, 1, 2);
-    assert_int_not_equal(mr_h2_client_request(devices[0].lead, "GET", "/v1/rounds/current", NULL,
-                                              NULL, 0, 4096, 20000, &response, &error),
+    assert_int_not_equal(mr_h2_client_request(devices[0].lead, "GET",
+                                              "/v1/tasks/default/rounds/current", NULL, NULL, 0,
+                                              4096, 20000, &response, &error),
                          MR_H2_OK); /* its connection was ended */
     assert_int_equal(try_connect(federation, "device-000", 1), MR_H2_REFUSED);
     devices_upload(devices, 1, 5);

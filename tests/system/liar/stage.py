@@ -20,6 +20,7 @@ import millrace_oracle as oracle
 from federation import free_ports
 from h2peer import Client
 
+TASK = b"default"
 DIMENSION = 300
 DEVICES = 6
 COHORT_MIN = 3
@@ -152,7 +153,7 @@ hubs:
                     ring_bits=16, rotation_log2=0, noise_kind=0, chunk_bytes=1408,
                     cohort_min=COHORT_MIN, cohort_max=DEVICES, weight_max=10, scale_bits=0x42C80000,
                     clip_norm_bits=0x3F800000, model_hash=oracle.sha256(self.model),
-                    rotation_seed=bytes(32), task=b"default", training=b"", hubs=hubs) | changes
+                    rotation_seed=bytes(32), task=TASK, training=b"", hubs=hubs) | changes
 
 
 class Update:
@@ -169,8 +170,12 @@ class Update:
     def seed_request(self, announcement_hash):
         return {"announcement": b64(announcement_hash), "attempt": self.attempt, "seed": b64(self.seed)}
 
+    def scope(self, announcement_hash):
+        """Of the one use of its seed, and of the helper's receipt."""
+        return oracle.scope(TASK, announcement_hash, self.client, 1, self.attempt)
+
     def mask(self, layout, announcement_hash):
-        return oracle.mask_bytes(layout, self.seed, announcement_hash, self.client, 1, self.attempt)
+        return oracle.mask_bytes(layout, self.seed, self.scope(announcement_hash))
 
     def share(self, layout, announcement_hash):
         return oracle.lead_share(layout, self.q, self.trailer, [self.mask(layout, announcement_hash)])

@@ -33,10 +33,10 @@ class Helper:
 
     def answer(self, path, body):
         step = path.rpartition("/")[2]
-        if path == "/v1/peer/rounds":
+        if path == "/v1/tasks/default/peer/rounds":
             step, number = "propose", oracle.announcement_decode(body)["round"]
         else:
-            number = int(path.split("/")[4])
+            number = int(path.split("/")[6])
         self.asked.append((number, step))
         honest = getattr(self, step)(body)
         lie = self.lies.get(step)
@@ -52,7 +52,7 @@ class Helper:
     def receipt(self, update):
         """Takes a device's seed."""
         self.masks[self.hash, update.client, update.attempt] = update.mask(self.layout, self.hash)
-        text = oracle.receipt_text(self.hash, update.client, 1, update.attempt)
+        text = oracle.receipt_text(update.scope(self.hash))
         return {"hub": 1, "signature": b64(oracle.sign(self.stage.keys[1], text))}
 
     def freeze(self, body):
@@ -114,14 +114,14 @@ class Scene:
         return {step for number, step in self.helper.asked if number > self.before}
 
     def open_round(self):
-        answer = self.stage.ask("operator", "POST", "/v1/admin/rounds")
+        answer = self.stage.ask("operator", "POST", "/v1/tasks/default/admin/rounds")
         self.assertEqual(answer.status, 200, answer.body)
         type(self).number = answer.json()["round"]
 
     def current(self):
         """The envelope, as devices get it: verified by the oracle."""
         answer = self.stage.ask("device-000", "GET",
-                                f"/v1/rounds/current?after={self.number - 1}&wait_ms=20000")
+                                f"/v1/tasks/default/rounds/current?after={self.number - 1}&wait_ms=20000")
         self.assertEqual(answer.status, 200)
         return oracle.envelope_open(answer.body)
 
@@ -130,11 +130,11 @@ class Scene:
                 "receipts": [self.helper.receipt(update)]} | changes
 
     def uploads(self, update, **changes):
-        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/rounds/{self.number}/uploads",
+        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/tasks/default/rounds/{self.number}/uploads",
                               self.request(update, **changes))
 
     def upload_path(self, grant):
-        return f"/v1/rounds/{self.number}/uploads/{grant.json()['upload']}"
+        return f"/v1/tasks/default/rounds/{self.number}/uploads/{grant.json()['upload']}"
 
     def put(self, update, grant):
         return self.stage.ask(f"device-{update.number:03d}", "PUT", self.upload_path(grant) + "/share",
@@ -150,7 +150,7 @@ class Scene:
         return grant
 
     def outcome(self):
-        answer = self.stage.ask("operator", "GET", f"/v1/admin/rounds/{self.number}?wait_ms=30000")
+        answer = self.stage.ask("operator", "GET", f"/v1/tasks/default/admin/rounds/{self.number}?wait_ms=30000")
         return answer.json()
 
     def run_round(self, **lies):
@@ -273,7 +273,7 @@ class LyingHelper(Scene, unittest.TestCase):
         for receipts in ([self.helper.receipt(other)], [self.helper.receipt(self.update(0, attempt=1))],
                          [good, good], [good | {"hub": 0}],
                          [good | {"signature": b64(bytes(64))}], [{"hub": 1, "signature": b64(oracle.sign(
-                             self.stage.keys[2], oracle.receipt_text(self.helper.hash, update.client, 1, 0)))}]):
+                             self.stage.keys[2], oracle.receipt_text(update.scope(self.helper.hash))))}]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_receipt")
         self.assertEqual(self.uploads(update, receipts=[]).code, "bad_request")
         self.assertEqual(self.uploads(update, announcement=b64(bytes(32))).code, "wrong_announcement")
@@ -294,7 +294,7 @@ class LyingHelper(Scene, unittest.TestCase):
         self.assertEqual(self.outcome()["state"], "void")
 
     def outcome_now(self):
-        return self.stage.ask("operator", "GET", f"/v1/admin/rounds/{self.number}").json()
+        return self.stage.ask("operator", "GET", f"/v1/tasks/default/admin/rounds/{self.number}").json()
 
     def test_one_certificate_twice(self):
         self.open_round()
@@ -338,11 +338,11 @@ class LyingHelper(Scene, unittest.TestCase):
         self.helper.lies.clear()
         self.open_round()
         self.current()
-        path = f"/v1/rounds/{self.number}/uploads"
+        path = f"/v1/tasks/default/rounds/{self.number}/uploads"
         self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "wrong_announcement")
         old["announcement"] = b64(self.helper.hash)
         self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "bad_receipt")
-        path = f"/v1/rounds/{self.number - 1}/uploads"
+        path = f"/v1/tasks/default/rounds/{self.number - 1}/uploads"
         self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "wrong_round")
         self.give_up()
 
@@ -366,8 +366,8 @@ class Impostor(unittest.TestCase):
             helper = Helper(stage)
             for stem in ("hub-2", "device-000"):
                 server = Server(stage.ports[1], stage.pki, stem, helper.answer)
-                number = stage.ask("operator", "POST", "/v1/admin/rounds").json()["round"]
-                end = stage.ask("operator", "GET", f"/v1/admin/rounds/{number}?wait_ms=30000").json()
+                number = stage.ask("operator", "POST", "/v1/tasks/default/admin/rounds").json()["round"]
+                end = stage.ask("operator", "GET", f"/v1/tasks/default/admin/rounds/{number}?wait_ms=30000").json()
                 self.assertEqual(end["state"], "void")
                 self.assertIn("we do not accept its certificate", end["reason"])
                 server.close()
@@ -378,7 +378,7 @@ class Impostor(unittest.TestCase):
             stranger = Client(stage.ports[LEAD], f"{work}/foreign", "device-000", ca_pki=stage.pki)
             self.addCleanup(stranger.close)
             with self.assertRaises((ssl.SSLError, ConnectionError)):
-                stranger.ask("GET", "/v1/rounds/current")
+                stranger.ask("GET", "/v1/tasks/default/rounds/current")
             self.assertEqual(stage.stop(), 0)
 
 

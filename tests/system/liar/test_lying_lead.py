@@ -27,7 +27,7 @@ class Round:
         self.hash = oracle.sha256(self.canonical)
         self.layout = oracle.Layout(self.terms)
         self.lead = stage.client("hub-0")
-        answer = self.lead.ask("POST", "/v1/peer/rounds", self.canonical)
+        answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", self.canonical)
         assert answer.status == 200, answer.body
         self.updates = {}
         for device in devices:
@@ -40,7 +40,7 @@ class Round:
 
     def seed(self, update, **changes):
         body = update.seed_request(self.hash) | changes
-        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/rounds/{self.number}/seed", body)
+        return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/tasks/default/rounds/{self.number}/seed", body)
 
     def entries(self, devices):
         return {self.stage.devices[d]: 0 for d in devices}
@@ -55,7 +55,7 @@ class Round:
         return oracle.commitment(self.hash, 0, value, self.stage.keys[0])
 
     def step(self, name, body):
-        return self.lead.ask("POST", f"/v1/peer/rounds/{self.number}/{name}", body)
+        return self.lead.ask("POST", f"/v1/tasks/default/peer/rounds/{self.number}/{name}", body)
 
     def freeze(self, devices, commitment=None):
         commitment = commitment or self.commit(devices, self.result(devices))
@@ -105,7 +105,7 @@ class LyingLead(unittest.TestCase):
 
     def propose(self, stem="hub-0", **changes):
         terms = self.stage.announcement(self.number + 1000, **changes)
-        return self.stage.ask(stem, "POST", "/v1/peer/rounds", oracle.announcement_encode(terms))
+        return self.stage.ask(stem, "POST", "/v1/tasks/default/peer/rounds", oracle.announcement_encode(terms))
 
     def test_terms_that_this_helper_would_not_sign(self):
         self.refused("unauthorised_role", self.propose(stem="hub-2"))
@@ -116,14 +116,14 @@ class LyingLead(unittest.TestCase):
         hubs = self.stage.announcement(1)["hubs"]
         stranger = [hubs[0], hubs[1] | {"public_key": self.stage.publics[2]}]
         self.refused("wrong_announcement", self.propose(hubs=stranger))
-        self.refused("bad_request", self.stage.ask("hub-0", "POST", "/v1/peer/rounds", b"MRAN" + bytes(200)))
+        self.refused("bad_request", self.stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", b"MRAN" + bytes(200)))
 
     def test_two_announcements_of_one_round(self):
         current = self.round()
         other = oracle.announcement_encode(current.terms | {"scale_bits": 0x43480000})
-        self.refused("wrong_announcement", current.lead.ask("POST", "/v1/peer/rounds", other))
+        self.refused("wrong_announcement", current.lead.ask("POST", "/v1/tasks/default/peer/rounds", other))
         older = oracle.announcement_encode(current.terms | {"round": self.number - 1 or 1})
-        self.assertIn(current.lead.ask("POST", "/v1/peer/rounds", older).code,
+        self.assertIn(current.lead.ask("POST", "/v1/tasks/default/peer/rounds", older).code,
                       ("wrong_round", "wrong_announcement"))
 
     # --- sets --------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class LyingLead(unittest.TestCase):
         self.refused("bad_commitment", current.freeze(range(4), as_helper))
         self.refused("bad_request", current.freeze(range(4), good[:97]))
         self.refused("unauthorised_role", self.stage.ask(
-            "hub-2", "POST", f"/v1/peer/rounds/{self.number}/freeze",
+            "hub-2", "POST", f"/v1/tasks/default/peer/rounds/{self.number}/freeze",
             oracle.included_encode(current.entries(range(4))) + good))
 
     # --- openings ----------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class LyingLead(unittest.TestCase):
         self.refused("bad_request", current.seed(update, attempt=8))
         self.refused("bad_request", current.seed(update, more=1))
         self.refused("unauthorised_role", self.stage.ask(
-            "hub-0", "POST", f"/v1/rounds/{self.number}/seed", update.seed_request(current.hash)))
+            "hub-0", "POST", f"/v1/tasks/default/rounds/{self.number}/seed", update.seed_request(current.hash)))
         current.number += 1
         self.refused("wrong_round", current.seed(update))
         current.number -= 1
@@ -247,7 +247,7 @@ class LyingLead(unittest.TestCase):
     def test_a_round_that_was_given_up(self):
         current = self.round()
         self.refused("unauthorised_role", self.stage.ask(
-            "hub-2", "POST", f"/v1/peer/rounds/{self.number}/void", {"reason": "x"}))
+            "hub-2", "POST", f"/v1/tasks/default/peer/rounds/{self.number}/void", {"reason": "x"}))
         self.assertEqual(current.step("void", {"reason": "tired"}).code, "ok")
         self.refused("void", current.seed(current.updates[0]))
         self.refused("void", current.freeze(range(4)))

@@ -37,7 +37,7 @@ static bool lane(void *context)
     struct mr_lane made;
     struct mr_error error = {.text = ""};
     (void)context;
-    const bool good = mr_lane_open(&made, 1, 8, 4, 4096, &error) == 0;
+    const bool good = mr_lane_open(&made, 1, 8, 4, 4096, 16384, &error) == 0;
     assert_int_equal(good, error.text[0] == '\0');
     mr_lane_close(&made);
     return good;
@@ -78,8 +78,8 @@ static bool sessions(void *context)
         return false;
     }
     assert_int_equal(mr_layout_init(&layout, 16, 1000, 0, 256), 0);
-    mr_sessions_begin(made, 7, &layout, 128);
-    const bool good = mr_sessions_admit(made, mr_upload_id_make(1, 0, 5), 0, &keys, 0) == 0;
+    mr_sessions_begin(made, 0, 7, &layout, 128);
+    const bool good = mr_sessions_admit(made, 0, mr_upload_id_make(1, 0, 5), 0, &keys, 0) == 0;
     if (!good) { /* no session then, and no slot taken */
         assert_int_equal(mr_sessions_slots_free(made), 3);
     }

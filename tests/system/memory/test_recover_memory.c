@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "appliance/storage/commit_log.h"
-#include "appliance/storage/journal.h"
+#include "appliance/round/drive/lead_log.h"
+#include "appliance/round/drive/helper_journal.h"
 #include "tests/system/memory/failing.h"
-#include "tests/unit/appliance/round/scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 #include "tests/unit/appliance/round/parties_internal.h"
 
 #define DEVICES 3
@@ -244,27 +244,27 @@ static bool commit_log_of(const struct mr_disk *disk, const struct mr_commit_sta
     struct mr_commit_log *log;
     struct mr_commit_read read;
     uint64_t generation = 0;
-    int found = mr_commit_log_open(&log, disk, &read, error);
+    int found = mr_lead_log_open(&log, disk, &read, error);
     if (found < 0) {
         return false;
     }
     mr_commit_read_fini(&read);
     bool good = true;
     for (unsigned i = 0; i < 2 && good; i++) {
-        good = mr_commit_log_write(log, state, error) == 0;
+        good = mr_lead_log_write(log, state, error) == 0;
     }
     mr_commit_log_close(log);
-    if (!good || (found = mr_commit_log_open(&log, disk, &read, error)) < 0) {
+    if (!good || (found = mr_lead_log_open(&log, disk, &read, error)) < 0) {
         return false;
     }
     assert_int_equal(found, 0);
-    generation = read.state.generation;
+    generation = mr_commit_log_generation(log);
     assert_int_equal(read.state.included_count, state->included_count);
     mr_commit_read_fini(&read);
     mr_commit_log_close(log);
     failing_spare(true);
-    assert_int_equal(mr_commit_log_open(&log, disk, &read, error), 0);
-    assert_int_equal(read.state.generation, generation);
+    assert_int_equal(mr_lead_log_open(&log, disk, &read, error), 0);
+    assert_int_equal(mr_commit_log_generation(log), generation);
     mr_commit_read_fini(&read);
     mr_commit_log_close(log);
     return true;
@@ -298,7 +298,7 @@ static bool journal_of(const struct mr_disk *disk, const struct world *world,
     const struct world_helper *helper = &world->helpers[1];
     struct mr_journal *journal;
     struct mr_journal_read read;
-    int found = mr_journal_open(&journal, disk, world->private_keys[1], &read, error);
+    int found = mr_helper_journal_open(&journal, disk, world->private_keys[1], &read, error);
     if (found < 0) {
         return false;
     }
@@ -313,9 +313,10 @@ static bool journal_of(const struct mr_disk *disk, const struct world *world,
     if (!good) {
         return false;
     }
-    if (mr_journal_open(&journal, disk, world->private_keys[1], &read, error) != 0) {
+    if (mr_helper_journal_open(&journal, disk, world->private_keys[1], &read, error) != 0) {
         failing_spare(true); /* an error, not a journal that is not there or lacks its records */
-        assert_int_equal(mr_journal_open(&journal, disk, world->private_keys[1], &read, error), 0);
+        assert_int_equal(
+            mr_helper_journal_open(&journal, disk, world->private_keys[1], &read, error), 0);
         assert_int_equal(read.state.count, DEVICES);
         good = false;
     }

@@ -69,8 +69,11 @@ static void test_helper(void **state)
 
 static bool has_ended(void *context)
 {
-    struct mr_round_history past;
-    return mr_lead_driver_history(context, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
+    struct mr_lead_report report;
+    mr_lead_report(mr_lead_driver_core(context), &report);
+    const struct mr_round_summary *summary =
+        mr_round_history_find(mr_lead_driver_history(context), report.round);
+    return summary && strcmp(summary->state, "void") == 0;
 }
 
 /* A record that cannot be read does not make a round that has ended go on. */

@@ -38,9 +38,10 @@ static bool receipt(void *public_key)
 {
     uint8_t signature[MR_SIGNATURE_BYTES];
     struct mr_signing_pair pair;
+    const struct mr_key_scope scope = {"default", hash, client, 1, 0};
     return mr_signing_pair_derive(&pair, key) == 0 &&
-           mr_receipt_sign(signature, hash, client, 1, 0, &pair) == 0 &&
-           mr_receipt_verify(signature, hash, client, 1, 0, public_key) == 0;
+           mr_receipt_sign(signature, &scope, &pair) == 0 &&
+           mr_receipt_verify(signature, &scope, public_key) == 0;
 }
 
 static bool commitment(void *public_key)
@@ -86,7 +87,8 @@ static void test_signatures(void **state)
 
 static bool masks(void *context)
 {
-    const struct mr_key_scope scope = {.announcement_hash = hash, .client_id = client};
+    const struct mr_key_scope scope = {
+        .task = "default", .announcement_hash = hash, .client_id = client};
     struct mr_mask_stream mask, signs;
     (void)context;
     return mr_mask_derive(&mask, key, &scope) == 0 && mr_rotation_derive(&signs, key, 7) == 0;

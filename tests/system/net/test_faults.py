@@ -219,7 +219,7 @@ def slow_readers(fed):
     for number in range(fed.devices):
         reader = Client(fed.ports[0], fed.pki, f"device-{number:03d}", host=HUBS)
         reader.h2.send_headers(1, [(":method", "GET"), (":scheme", "https"), (":authority", "hub"),
-                                   (":path", f"/v1/models/{model}")], end_stream=True)
+                                   (":path", f"/v1/tasks/default/models/{model}")], end_stream=True)
         reader.flush()
         readers.append(reader)
     cause = 'millrace_control_connection_ends_total{cause="stalled"}'

@@ -219,7 +219,7 @@ static int request(void *context, void *connection, const char *method, const ch
     struct fake *fake = context;
     struct connection *c = connection;
     CHECK(whole_ms >= timeout_ms);
-    if (strncmp(path, "/v1/models/", 11) == 0) {
+    if (strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         fake->models_whole_ms = whole_ms;
     } else if (strcmp(method, "PUT") == 0) {
         fake->puts_whole_ms = whole_ms;
@@ -243,9 +243,9 @@ static int exporter(void *context, void *connection, const char *label,
                     size_t out_bytes)
 {
     (void)context;
-    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0 && context_bytes == MR_EXPORTER_CONTEXT_BYTES);
+    CHECK(strcmp(label, MR_EXPORTER_LABEL) == 0 && context_bytes <= MR_KEY_SCOPE_BYTES_MAX);
     CHECK(out_bytes == MR_EKM_BYTES);
-    fake_exporter(out, ((struct connection *)connection)->number, label_context);
+    fake_exporter(out, ((struct connection *)connection)->number, label_context, context_bytes);
     return 0;
 }
 
@@ -343,6 +343,7 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                   .private_key_file = "unused",
                                   .ca_file = "unused",
                                   .data_dir = fake->dir,
+                                  .task = "default",
                                   .hubs = hubs,
                                   .hub_count = fake->hub_count,
                                   .transport = transport,
@@ -367,8 +368,8 @@ uint8_t *fake_open_sum(struct fake *fake)
     mr_sum_fold(&sum, layout, one, 1, kernels);
     for (unsigned i = 1; i < fake->hub_count; i++) {
         struct mr_mask_stream mask;
-        struct mr_key_scope scope = {fake->terms.hash, client, (uint16_t)(4 + i),
-                                     fake->committed_attempt};
+        struct mr_key_scope scope = {fake->announcement.task, fake->terms.hash, client,
+                                     (uint16_t)(4 + i), fake->committed_attempt};
         CHECK(!mr_mask_derive(&mask, fake->seeds[fake->committed_attempt][i], &scope));
         mr_sum_mask(&sum, layout, &mask, kernels);
     }

@@ -6,6 +6,7 @@
 #include "edge-client/session/client.h"
 #include "edge-client/trainer/sgd.h"
 #include "tests/unit/edge-client/receiver.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define FAKE_ATTEMPTS 16

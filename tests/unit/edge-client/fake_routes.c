@@ -13,12 +13,19 @@
 
 static const uint8_t client_id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context)
+void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
+                   size_t context_bytes)
 {
-    uint8_t bytes[4 + MR_EXPORTER_CONTEXT_BYTES];
+    uint8_t bytes[4 + MR_KEY_SCOPE_BYTES_MAX];
     mr_be32_put(bytes, connection);
-    memcpy(bytes + 4, context, MR_EXPORTER_CONTEXT_BYTES);
-    EVP_Digest(bytes, sizeof bytes, out, NULL, EVP_sha256(), NULL);
+    memcpy(bytes + 4, context, context_bytes);
+    EVP_Digest(bytes, 4 + context_bytes, out, NULL, EVP_sha256(), NULL);
+}
+
+static struct mr_key_scope scope_of(const struct fake *fake, uint16_t hub, uint32_t attempt)
+{
+    return (struct mr_key_scope){fake->announcement.task, fake->terms.hash, client_id, hub,
+                                 attempt};
 }
 
 static int answer(struct mr_h2_response *response, int status, const void *body, size_t length)
@@ -79,7 +86,8 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
     if (is_busy(fake, &fake->busy_currents, 0, response)) {
         return MR_H2_OK;
     }
-    CHECK(sscanf(path, "/v1/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after, &wait_ms) == 2);
+    CHECK(sscanf(path, "/v1/tasks/default/rounds/current?after=%" SCNu64 "&wait_ms=%u", &after,
+                 &wait_ms) == 2);
     if (after >= fake->announcement.round) {
         fake->now_us += (uint64_t)wait_ms * 1000;
         return answer(response, 204, NULL, 0);
@@ -92,7 +100,7 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
 {
     char hash[65];
     mr_hex_encode(hash, fake->announcement.model_hash, MR_HASH_BYTES);
-    CHECK(strcmp(path + strlen("/v1/models/"), hash) == 0);
+    CHECK(strcmp(path + strlen("/v1/tasks/default/models/"), hash) == 0);
     fake->models_sent++;
     if (fake->break_models) {
         fake->break_models--;
@@ -108,11 +116,10 @@ static int model(struct fake *fake, const char *path, struct mr_h2_response *res
 /* Starts to receive an upload under the keys of the connection that asked. */
 static void begin(struct fake *fake, unsigned connection, const struct mr_upload_request *request)
 {
-    uint8_t context[MR_EXPORTER_CONTEXT_BYTES], ekm[MR_EKM_BYTES];
+    uint8_t context[MR_KEY_SCOPE_BYTES_MAX], ekm[MR_EKM_BYTES];
     struct mr_upload_keys keys;
-    struct mr_key_scope scope = {fake->terms.hash, client_id, 4, request->attempt};
-    mr_exporter_context(context, &scope);
-    fake_exporter(ekm, connection, context);
+    struct mr_key_scope scope = scope_of(fake, 4, request->attempt);
+    fake_exporter(ekm, connection, context, mr_key_scope_encode(context, &scope));
     CHECK(!mr_upload_keys_derive(&keys, ekm));
     if (fake->receiving) {
         receiver_fini(&fake->receiver);
@@ -133,8 +140,8 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     CHECK(!mr_upload_request_decode(&request, body, length, error));
     CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
     for (unsigned i = 0; i < request.receipt_count; i++) {
-        CHECK(!mr_receipt_verify(request.receipts[i].signature, fake->terms.hash, client_id,
-                                 (uint16_t)(5 + i), request.attempt,
+        struct mr_key_scope scope = scope_of(fake, (uint16_t)(5 + i), request.attempt);
+        CHECK(!mr_receipt_verify(request.receipts[i].signature, &scope,
                                  fake->announcement.hubs[i + 1].public_key));
     }
     if (is_busy(fake, &fake->busy, 0, response)) {
@@ -265,8 +272,8 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
         return lost_connection(error);
     }
     CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
-    CHECK(!mr_receipt_sign(receipt.signature, fake->terms.hash, client_id, receipt.hub_index,
-                           request.attempt, &pair));
+    struct mr_key_scope scope = scope_of(fake, receipt.hub_index, request.attempt);
+    CHECK(!mr_receipt_sign(receipt.signature, &scope, &pair));
     if (fake->bad_receipts) {
         receipt.signature[5] ^= 1;
     }
@@ -285,10 +292,10 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
         return seed(fake, hub, body, length, response, error);
     }
     CHECK(hub == 0);
-    if (get && strncmp(path, "/v1/rounds/current", 18) == 0) {
+    if (get && strncmp(path, "/v1/tasks/default/rounds/current", 32) == 0) {
         return current(fake, path, response);
     }
-    if (get && strncmp(path, "/v1/models/", 11) == 0) {
+    if (get && strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         return model(fake, path, response, error);
     }
     CHECK(uploads);

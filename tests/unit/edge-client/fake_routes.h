@@ -10,6 +10,7 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
                struct mr_h2_response *response, struct mr_error *error);
 
 /* Key material that depends on connection and context, as TLS's does. */
-void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context);
+void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
+                   size_t context_bytes);
 
 #endif

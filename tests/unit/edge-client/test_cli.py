@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """millrace-edge as a person meets it: every wrong input has its exit code and names its remedy."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ PROGRAM = sys.argv[1:]
 FAILURES = []
 
 GOOD = {
+    "task": "digits-1",
     "device": {"certificate": "device.pem", "key": "device.key", "ca": "ca.pem"},
     "hubs": [{"index": i, "name": f"hub-{i}", "host": "127.0.0.1", "port": 1,
               "public_key": "ab" * 32} for i in range(2)],
@@ -58,6 +60,9 @@ def certificate(folder, name, uri):
 
 def config_errors(folder):
     cases = [
+        ("task", None, "task: the name"),
+        ("task", "Digits", "task: the name"),
+        ("task", 7, "task: the name"),
         ("device.certificate", None, "device.certificate"),
         ("device.key", "", "device.key"),
         ("device.passphrase", "x", "passphrase"),
@@ -95,6 +100,27 @@ def identity_errors(folder, good):
     return True
 
 
+def two_tasks(folder, good, data):
+    """Each --config is a task; what follows it is that task's."""
+    other = f"{folder}/other.json"
+    os.mkdir(f"{folder}/data-other")
+    with open(other, "w", encoding="utf-8") as f:
+        json.dump(dict(GOOD, task="wake-word", data_dir="data-other"), f)
+    both = ["--config", good, "--data", data, "--config", other, "--data", data]
+    for name in ("digits-1", "wake-word"):
+        expect(f"two tasks: {name}", 5, f"{name}: waiting for the lead", "run", *both, "--patience-ms", "300")
+    code, out, _ = run("check", "--json", "--config", good, "--config", other)
+    tasks = [json.loads(line)["task"] for line in out.splitlines()]
+    if code != 5 or tasks != ["digits-1"] * 3 + ["wake-word"] * 3:
+        FAILURES.append(f"check of two tasks: {out}")
+    expect("data of the second task is missing", 5, "other.json: --data FILE", "run", "--config", good,
+           "--data", data, "--patience-ms", "1", "--config", other)
+    expect("too many tasks", 2, "at most 16", "check", *(["--config", good] * 17))
+    with open(f"{folder}/data-other/lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        expect("a shared data_dir", 3, "each task its own", "check", "--config", other)
+
+
 def good_certificate(folder, good):
     """From here on configuration is sound, and nobody listens on port 1."""
     data = f"{folder}/data.csv"
@@ -109,6 +135,7 @@ def good_certificate(folder, good):
         FAILURES.append(f"check --json: {out}")
     expect("patience", 5, "waiting for the lead", "run", "--config", good, "--data", data,
            "--patience-ms", "300")
+    two_tasks(folder, good, data)
     expect("no data file", 3, "none.csv", "run", "--config", good, "--data", f"{folder}/none.csv")
     expect("cpu mask", 3, "cpu-mask", "run", "--config", good, "--data", data, "--cpu-mask", "mmx")
     expect("transport", 2, "transport", "run", "--config", good, "--data", data, "--transport", "x")

@@ -11,6 +11,7 @@
 
 #include "edge-client/share/prepare.h"
 #include "edge-client/trainer/sgd.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512, MR_CPU_NEON};
@@ -21,6 +22,7 @@ static void make_terms(struct mr_round_terms *terms, uint8_t ring_bits, uint32_t
     memset(terms, 0, sizeof *terms);
     struct mr_announcement *a = &terms->announcement;
     a->round = 9;
+    strcpy(a->task, "default");
     a->dimension = dimension;
     a->ring_bits = ring_bits;
     a->rotation_log2 = rotation_log2;
@@ -255,7 +257,8 @@ static void check_sharing(uint8_t ring_bits, unsigned hubs, const struct mr_kern
     mr_sum_zero(&sum, &terms.layout);
     mr_sum_fold(&sum, &terms.layout, one, 1, kernels);
     for (unsigned i = 1; i < hubs; i++) {
-        struct mr_key_scope scope = {terms.hash, client, (uint16_t)(10 + i), 2};
+        struct mr_key_scope scope = {terms.announcement.task, terms.hash, client,
+                                     (uint16_t)(10 + i), 2};
         struct mr_mask_stream mask;
         assert_int_equal(mr_mask_derive(&mask, seeds[i - 1], &scope), 0);
         mr_sum_pack(plain, &terms.layout, &sum, kernels);

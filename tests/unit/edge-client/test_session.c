@@ -178,6 +178,18 @@ static void test_foreign_hub(void **state)
     fake_fini(&s.fake);
 }
 
+/* Well signed by the pinned hubs, but of another task of theirs. */
+static void test_foreign_task(void **state)
+{
+    SCENE(s);
+    strcpy(s.fake.announcement.task, "wake-word");
+    fake_announce(&s.fake);
+    assert_int_equal(play(&s, MRE_TRANSPORT_AUTO, add_hundredth), MRE_UNTRUSTED_ANNOUNCEMENT);
+    assert_non_null(strstr(s.outcome.text, "wake-word"));
+    assert_int_equal(s.trained + s.fake.seeds_posted, 0);
+    fake_fini(&s.fake);
+}
+
 static void test_every_flipped_bit_of_the_announcement(void **state)
 {
     SCENE(s);
@@ -414,7 +426,7 @@ static void test_built_in_trainer_in_a_round(void **state)
     char path[128];
     struct mre_mlp *mlp;
     snprintf(path, sizeof path, "%s/data.csv", s.fake.dir);
-    assert_int_equal(mre_mlp_open(&mlp, path, &s.outcome), MRE_COMMITTED);
+    assert_int_equal(mre_mlp_open(&mlp, path, &s.outcome), MRE_OK);
     struct mre_client *client = fake_client(&s.fake, MRE_TRANSPORT_AUTO, NULL);
     assert_int_equal(mre_client_round(client, 1000, mre_mlp_train, mlp, &s.outcome), MRE_COMMITTED);
     assert_int_equal(s.outcome.examples, 4);
@@ -543,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_missing_signature),
         cmocka_unit_test(test_foreign_signature),
         cmocka_unit_test(test_foreign_hub),
+        cmocka_unit_test(test_foreign_task),
         cmocka_unit_test(test_every_flipped_bit_of_the_announcement),
         cmocka_unit_test(test_certificate_refused),
         cmocka_unit_test(test_model_of_another_hash),

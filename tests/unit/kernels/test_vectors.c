@@ -58,6 +58,7 @@ static void assert_sha256(const uint8_t *data, size_t bytes, const char *group, 
 static void derive(struct mr_mask_stream *mask, unsigned hub, unsigned attempt)
 {
     const char *label = text_of("mask", "label");
+    const char *task = text_of("mask", "task");
     uint8_t seed[32], input[128], out[32];
     size_t len = 0;
 
@@ -65,6 +66,9 @@ static void derive(struct mr_mask_stream *mask, unsigned hub, unsigned attempt)
     input[len++] = (uint8_t)strlen(label);
     memcpy(input + len, label, strlen(label));
     len += strlen(label);
+    input[len++] = (uint8_t)strlen(task);
+    memcpy(input + len, task, strlen(task));
+    len += strlen(task);
     len += hex_of(input + len, sizeof input - len, "mask", "announcement_hash");
     len += hex_of(input + len, sizeof input - len, "mask", "client_id");
     const uint8_t numbers[6] = {(uint8_t)(hub >> 8),      (uint8_t)hub,

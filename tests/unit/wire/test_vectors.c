@@ -43,7 +43,8 @@ static void derive(struct mr_mask_stream *mask, unsigned hub, unsigned attempt)
     hex_of(seed, sizeof seed, "mask", "seed");
     hex_of(hash, sizeof hash, "mask", "announcement_hash");
     hex_of(client, sizeof client, "mask", "client_id");
-    struct mr_key_scope scope = {hash, client, (uint16_t)hub, attempt};
+    struct mr_key_scope scope = {json_string_value(member("mask", "task")), hash, client,
+                                 (uint16_t)hub, attempt};
     assert_int_equal(mr_mask_derive(mask, seed, &scope), 0);
 }
 

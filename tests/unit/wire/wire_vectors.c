@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "wire/datagram.h"
 #include "wire/exchange.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define CLIENTS_MAX 16
@@ -174,8 +175,8 @@ static void do_mutants(struct test_case *c)
 static struct mr_key_scope scope_of(const struct test_case *c, const struct test_client *client,
                                     unsigned hub)
 {
-    return (struct mr_key_scope){c->terms.hash, client->id, c->terms.announcement.hubs[hub].index,
-                                 client->attempt};
+    return (struct mr_key_scope){c->terms.announcement.task, c->terms.hash, client->id,
+                                 c->terms.announcement.hubs[hub].index, client->attempt};
 }
 
 static void mask_of(struct mr_mask_stream *mask, const struct test_case *c, unsigned client,
@@ -302,10 +303,9 @@ static void do_chunks(struct test_case *c)
     const struct mr_layout *layout = &c->terms.layout;
     const struct test_client *client = &c->clients[0];
     struct mr_key_scope scope = scope_of(c, client, 0);
-    uint8_t ekm[MR_EKM_BYTES], context[MR_EXPORTER_CONTEXT_BYTES], id[8];
+    uint8_t ekm[MR_EKM_BYTES], context[MR_KEY_SCOPE_BYTES_MAX], id[8];
     json_t *datagrams = json_array();
-    mr_exporter_context(context, &scope);
-    put_hex(c, "context", context, sizeof context);
+    put_hex(c, "context", context, mr_key_scope_encode(context, &scope));
     hex_exact(ekm, sizeof ekm, get(c->in, "ekm"));
     hex_exact(id, sizeof id, get(c->in, "upload_id"));
     MR_ASSERT(mr_upload_keys_derive(&c->keys, ekm) == 0);
@@ -378,9 +378,8 @@ static void do_receipts(struct test_case *c)
         uint8_t signature[MR_SIGNATURE_BYTES];
         struct mr_signing_pair pair;
         MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
-        MR_ASSERT(mr_receipt_sign(signature, c->terms.hash, client->id,
-                                  c->terms.announcement.hubs[hub].index, client->attempt,
-                                  &pair) == 0);
+        const struct mr_key_scope scope = scope_of(c, client, hub);
+        MR_ASSERT(mr_receipt_sign(signature, &scope, &pair) == 0);
         json_array_append_new(receipts, to_hex(signature, sizeof signature));
     }
     json_object_set_new(c->out, "receipts", receipts);

@@ -3,40 +3,41 @@
 
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
+
+import fixture
 
 MILLRACE = ROOT = None
 
 
 def run(*words, **env):
-    done = subprocess.run([MILLRACE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, text=True, timeout=60, check=False,
-                          env={"PATH": "/usr/bin:/bin", **env})
-    return done.returncode, done.stdout, done.stderr
+    return fixture.run(MILLRACE, *words, **env)
 
 
-class WithFolder(unittest.TestCase):
+class WithFederation(fixture.WithFolder):
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="millrace-cli-")
-        self.model = os.path.join(self.dir, "model.safetensors")
+        super().setUp()
+        self.model = self.path("model.safetensors")
         header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
         with open(self.model, "wb") as f:
             f.write(struct.pack("<Q", len(header)) + header + bytes(4))
 
-    def tearDown(self):
-        shutil.rmtree(self.dir)
-
-    def path(self, *parts):
-        return os.path.join(self.dir, *parts)
-
     def init(self, *more):
         return run("config", "init", "--dir", self.path("fed"), "--model", self.model, *more)
+
+    def edit(self, file, old, new):
+        """Replaces a text of a file that `init` wrote; the path and the lines before it."""
+        path = self.path("fed", file)
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        self.assertIn(old, text)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new))
+        return path, text[:text.index(old)].count("\n")
 
 
 class Usage(unittest.TestCase):
@@ -72,6 +73,10 @@ class Usage(unittest.TestCase):
                 (["status", "--ca", "a", "--cert", "b", "--key", "c", "--hub", "h:70000"],
                  "--hub must be HOST:PORT"),
                 (["status", "--timeout-ms", "0"], "--timeout-ms must be"),
+                (["task", "show", "a", "--task", "b"], "two tasks are named"),
+                (["round", "watch", "--round", "0"], "--round must be"),
+                (["config", "show", "hub.yaml"], "needs --effective"),
+                (["config", "explain", "upload.worker"], "did you mean 'upload.workers'?"),
                 (["completion", "fish"], "bash only")]:
             code, out, err = run(*words)
             self.assertEqual((code, out), (2, ""), words)
@@ -94,22 +99,41 @@ class Usage(unittest.TestCase):
         code, out, _ = run("version", "--json")
         self.assertEqual(code, 0)
         self.assertRegex(json.loads(out)["version"], r"^\d+\.\d+\.\d+$")
+        self.assertEqual(run("--version"), run("version"))
+        self.assertRegex(run("--version")[1], r"^millrace \d+\.\d+\.\d+\n$")
 
     def test_errors_as_json(self):
-        code, out, _ = run("round", "show", "x", "--json")
-        self.assertEqual(json.loads(out)["exit"], code)
+        for words in [["round", "show", "x"], ["round", "opne"], ["status", "--hubb"],
+                      ["round", "open", "--quorum", "0"], ["config", "check", "caf\udce9.yaml"]]:
+            code, out, err = run(*words, "--json")
+            self.assertEqual(out.count("\n"), 1, words)
+            self.assertEqual(json.loads(out)["exit"], code, words)
+            self.assertIn("millrace: ", err)
 
     def test_completion(self):
         code, script, _ = run("completion", "bash")
         self.assertEqual(code, 0)
         for typed, index, wanted in [("millrace ro", 1, "round"), ("millrace round o", 2, "open"),
                                      ("millrace round open --qu", 3, "--quorum"),
-                                     ("millrace pki init --de", 3, "--devices")]:
+                                     ("millrace pki init --de", 3, "--devices"),
+                                     ("millrace task s", 2, "show"), ("millrace --v", 1, "--version"),
+                                     ("millrace round watch --on", 3, "--once"),
+                                     ("millrace completion ba", 2, "bash"),
+                                     ("millrace config explain upload.workers", 3, "upload.workers"),
+                                     ("millrace config check /etc/hostn", 3, "/etc/hostname"),
+                                     ("millrace config init --model /etc/hostn", 4, "/etc/hostname")]:
             probe = (f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={index}; _millrace;"
                      " printf '%s\\n' \"${COMPREPLY[@]}\"")
-            out = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True,
-                                 check=True).stdout
-            self.assertEqual(out.split(), [wanted], typed)
+            out = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True, check=True,
+                                 stderr=subprocess.DEVNULL).stdout # compopt works in a completion only
+            self.assertEqual(out.split()[:1], [wanted], typed)
+
+    def test_completion_offers_nothing_for_a_free_value(self):
+        script = run("completion", "bash")[1]
+        probe = (f"{script}\nCOMP_WORDS=(millrace round open --quorum ''); COMP_CWORD=4; _millrace;"
+                 " echo ${#COMPREPLY[@]}")
+        out = subprocess.run(["bash", "-c", probe], stdout=subprocess.PIPE, text=True, check=True)
+        self.assertEqual(out.stdout, "0\n")
 
 
 class Docs(unittest.TestCase):
@@ -126,7 +150,7 @@ class Docs(unittest.TestCase):
             self.assertIn(f"| `{words}` | {row['text']} |", text)
 
 
-class Config(WithFolder):
+class Config(WithFederation):
     def test_a_federation_is_written_and_checks(self):
         code, out, err = self.init("--hubs", "3", "--devices", "4", "--base-port", "20000",
                                    "--json")
@@ -155,16 +179,53 @@ class Config(WithFolder):
 
     def test_a_wrong_file_is_told_with_its_line(self):
         self.assertEqual(self.init()[0], 0)
-        path = self.path("fed", "hub-0.yaml")
-        with open(path, encoding="utf-8") as f:
-            text = f.read().replace("  quorum:", "  quorom:")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
-        line = text.split("\n").index(next(x for x in text.split("\n") if "quorom" in x)) + 1
+        path, before = self.edit("hub-0.yaml", "  quorum:", "  quorom:")
         code, _, err = run("config", "check", path)
         self.assertEqual(code, 5)
-        self.assertIn(f"hub-0.yaml:{line}: unknown key 'quorom' in section 'tasks.round';"
+        self.assertIn(f"hub-0.yaml:{before + 1}: unknown key 'quorom' in section 'tasks.round';"
                       " did you mean 'quorum'?", err)
+
+    def test_what_is_in_force_is_a_configuration(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "      cohort_min:",
+                            "      training: '{\"note\": \"it''s # one: word\"}'\n"
+                            "      scale: 0.00012345678\n      cohort_min:")
+        code, shown, err = run("config", "show", "--effective", path)
+        self.assertEqual((code, err), (0, ""))
+        elsewhere = self.path("effective.yaml")
+        with open(elsewhere, "w", encoding="utf-8") as f:
+            f.write(shown)
+        self.assertEqual(run("config", "check", elsewhere)[0], 0)
+        self.assertEqual(run("config", "show", "--effective", elsewhere)[1], shown)
+        values = json.loads(run("config", "show", "--effective", path, "--json")[1])
+        self.assertEqual(values, json.loads(run("config", "show", "--effective", elsewhere, "--json")[1]))
+        policy = values["tasks"][0]["round"]
+        self.assertEqual(policy["training"], '{"note": "it\'s # one: word"}')
+        self.assertAlmostEqual(policy["scale"], 0.00012345678, 10)
+        self.assertEqual((policy["automatic"], policy["peer_timeout_ms"]), (False, 30000)) # defaults
+        for row in json.loads(run("config", "explain", "--json")[1])["keys"]:
+            place = values
+            for part in row["key"].split("."):
+                self.assertIn(part, place, row["key"])
+                place = place[part][0] if isinstance(place[part], list) else place[part]
+
+    def test_what_is_wrong_cannot_be_in_force(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "  quorum:", "  quorom:")
+        self.assertEqual(run("config", "show", "--effective", path)[0], 5)
+
+    def test_a_key_is_explained(self):
+        code, out, _ = run("config", "explain", "upload.workers")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"(?m)^default +1$")
+        code, out, _ = run("config", "explain", "hubs.name", "--json")
+        self.assertEqual(json.loads(out)["default"], "required")
+
+    def test_an_empty_variable_is_no_file(self):
+        for env in ({}, {"MILLRACE_CONFIG": ""}):
+            code, _, err = run("status", **env)
+            self.assertEqual(code, 2)
+            self.assertIn("--ca is missing", err)
 
     def test_operator_json(self):
         self.assertEqual(self.init()[0], 0)
@@ -178,6 +239,9 @@ class Config(WithFolder):
             self.assertEqual(code, 5, text)
             self.assertIn(says, err)
         self.assertEqual(run("status", "--config", self.path("none.json"))[0], 5)
+        code, _, err = run("status", "--config", self.path("fed", "operator.json"), "--cert", self.path("none.pem"))
+        self.assertEqual(code, 5)
+        self.assertIn("none.pem: No such file", err)
 
     def test_unreachable(self):
         with socket.socket() as held:
@@ -190,7 +254,7 @@ class Config(WithFolder):
         self.assertEqual(json.loads(out)["exit"], 3)
 
 
-class Doctor(WithFolder):
+class Doctor(fixture.WithFolder):
     def test_every_finding_is_whole(self):
         code, out, _ = run("doctor", "--json", "--dir", self.dir)
         found = json.loads(out)

@@ -1,19 +1,22 @@
 #!/usr/bin/python3
 """The operator's command against two running hubs.
 
-    test_hub_commands.py MILLRACE MILLRACE_HUB DIGITS_TOOL
+    test_hub_commands.py MILLRACE MILLRACE_HUB MILLRACE_EDGE DIGITS_TOOL
 """
 
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 
-MILLRACE = HUB = DIGITS = None
+import fixture
+
+MILLRACE = HUB = EDGE = DIGITS = None
 
 
 def free_base_port():
@@ -39,9 +42,9 @@ class AgainstHubs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="millrace-hubs-")
-        cls.hubs, cls.logs = [], []
+        cls.hubs, cls.logs = [None, None], []
         model = os.path.join(cls.dir, "model.safetensors")
-        subprocess.run([DIGITS, "init", "--layers", "64,16,10", "--seed", "1", "--out", model],
+        subprocess.run([DIGITS, "init", "--layers", "4,8,3", "--seed", "1", "--out", model],
                        check=True, stdout=subprocess.DEVNULL)
         cls.run_plain("config", "init", "--dir", cls.dir + "/fed", "--model", model, "--devices",
                       "2", "--base-port", str(free_base_port()))
@@ -57,11 +60,11 @@ class AgainstHubs(unittest.TestCase):
     def start(cls, hub):
         """Starts a hub and waits until it says that it listens."""
         ready, tell = os.pipe()
-        log = open(f"{cls.dir}/hub-{hub}.log", "wb")
+        log = open(f"{cls.dir}/hub-{hub}.log", "ab")
         cls.logs.append(log)
-        cls.hubs.append(subprocess.Popen(
+        cls.hubs[hub] = subprocess.Popen(
             [HUB, "--config", f"{cls.dir}/fed/hub-{hub}.yaml", "--ready-fd", str(tell)],
-            pass_fds=[tell], stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+            pass_fds=[tell], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         os.close(tell)
         with os.fdopen(ready) as f:
             if not f.readline().startswith("READY"):
@@ -79,11 +82,38 @@ class AgainstHubs(unittest.TestCase):
         if codes != [0, 0]:
             raise RuntimeError(f"the hubs ended with {codes}")
 
+    def command(self, *words):
+        return [MILLRACE, *words, "--config", self.dir + "/fed/operator.json"]
+
     def call(self, *words):
-        done = subprocess.run([MILLRACE, *words, "--config", self.dir + "/fed/operator.json"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              stdin=subprocess.DEVNULL, timeout=120, check=False)
-        return done.returncode, done.stdout, done.stderr
+        return fixture.run(*self.command(*words))
+
+    def follow(self, *words):
+        watch = fixture.Follower(*self.command("round", "watch", *words))
+        self.addCleanup(watch.end, signal.SIGKILL)
+        return watch
+
+    def void_round(self):
+        """Opens a round that no device joins, and waits for its end; its number."""
+        code, out, err = self.call("round", "open", "--deadline-ms", "200", "--wait", "--json")
+        self.assertEqual(code, 6, err)
+        return json.loads(out)["round"]
+
+    def published_round(self):
+        """A round with both devices; its number."""
+        data = self.dir + "/data.csv"
+        with open(data, "w", encoding="ascii") as f:
+            f.writelines(f"{c * 2}.1,{c * 2 + 1}.2,{c * 2 + 2}.3,{c * 2 + 3}.4,{c}\n" for c in [0, 1, 2] * 20)
+        for i in range(2):
+            os.makedirs(f"{self.dir}/fed/data-device-00{i}", exist_ok=True)
+        devices = [subprocess.Popen([EDGE, "run", "--config", f"{self.dir}/fed/device-00{i}.json", "--data", data,
+                                     "--rounds", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.DEVNULL) for i in range(2)]
+        code, out, err = self.call("round", "open", "--wait", "--json")
+        for device in devices:
+            device.wait(fixture.TIMEOUT_S)
+        self.assertEqual(code, 0, err)
+        return json.loads(out)["round"]
 
     def test_status(self):
         for hub, role in ((0, "lead"), (1, "helper")):
@@ -104,9 +134,7 @@ class AgainstHubs(unittest.TestCase):
         self.assertGreaterEqual(json.loads(out)["millrace_control_connections"], 1)
 
     def test_a_round_without_devices(self):
-        code, out, err = self.call("round", "open", "--deadline-ms", "200", "--json")
-        self.assertEqual(code, 0, err)
-        number = json.loads(out)["round"]
+        number = self.void_round()
         code, out, err = self.call("round", "show", str(number), "--wait", "--json")
         self.assertEqual(code, 6, err)
         self.assertEqual(json.loads(out)["state"], "void")
@@ -116,6 +144,34 @@ class AgainstHubs(unittest.TestCase):
         code, out, err = self.call("round", "list", "--json")
         self.assertEqual(code, 0, err)
         self.assertIn(number, [r["round"] for r in json.loads(out)["rounds"]])
+
+    def test_a_list_of_rounds_that_ended_differently(self):
+        numbers = [self.void_round(), self.published_round(), self.void_round()]
+        code, out, err = self.call("round", "list")
+        self.assertEqual((code, err), (0, ""))
+        head, *lines = [line.split() for line in out.splitlines()]
+        rows = {row["round"]: row for row in (dict(zip(head, line)) for line in lines)}
+        ends = [rows[str(number)] for number in numbers]
+        self.assertEqual([row["state"] for row in ends], ["void", "published", "void"])
+        self.assertEqual([row["reason"] == "-" for row in ends], [False, True, False])
+
+    def test_watch(self):
+        number = self.void_round()
+        watch = self.follow()
+        watch.until(f"round {number} ")
+        watch.until("waiting for the next round", "stderr")
+        self.hubs[0].kill()
+        self.hubs[0].wait()
+        watch.until("waiting for the hub", "stderr")
+        self.start(0)
+        watch.until("the hub answers again", "stderr")
+        number = self.void_round()
+        while f"round {number} " not in watch.until("void"):
+            pass
+        self.assertEqual(watch.end(signal.SIGINT), -signal.SIGINT)
+        once = self.follow("--once", "--json")
+        self.assertEqual(json.loads(once.until("{"))["round"], number)
+        self.assertEqual(once.end(), 6)
 
     def test_refusals(self):
         foreign = ["--cert", self.dir + "/foreign/operator.pem",
@@ -135,5 +191,5 @@ class AgainstHubs(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    MILLRACE, HUB, DIGITS = sys.argv[1:4]
+    MILLRACE, HUB, EDGE, DIGITS = sys.argv[1:5]
     unittest.main(argv=sys.argv[:1], verbosity=1)

@@ -99,6 +99,9 @@ static void path_close(struct path *path, struct mr_h2_client *client)
     close(path->listener);
 }
 
+typedef int (*transfer_fn)(struct mr_h2_client *client, unsigned slowness, unsigned whole_ms,
+                           struct mr_h2_response *response);
+
 static int get_big(struct mr_h2_client *client, unsigned slowness, unsigned whole_ms,
                    struct mr_h2_response *response)
 {
@@ -107,51 +110,43 @@ static int get_big(struct mr_h2_client *client, unsigned slowness, unsigned whol
                                  slowness * TIMEOUT_MS, whole_ms, response, &error);
 }
 
-static int put_large(struct mr_h2_client *client, unsigned slowness,
+static int put_large(struct mr_h2_client *client, unsigned slowness, unsigned whole_ms,
                      struct mr_h2_response *response)
 {
     struct mr_error error = {""};
     return mr_h2_client_transfer(client, "POST", "/echo", "application/octet-stream", rig.big,
-                                 LARGE_BYTES, LARGE_BYTES, slowness * TIMEOUT_MS, FOREVER_MS,
+                                 LARGE_BYTES, LARGE_BYTES, slowness * TIMEOUT_MS, whole_ms,
                                  response, &error);
+}
+
+static void assert_waited_for(transfer_fn transfer, size_t length)
+{
+    int result = MR_H2_TIMEOUT;
+    for (unsigned slowness = 1; slowness <= SLOWEST && result == MR_H2_TIMEOUT; slowness *= 2) {
+        struct path path;
+        struct mr_h2_response response;
+        struct mr_h2_client *client = path_open(&path, slowness);
+        result = transfer(client, slowness, FOREVER_MS, &response);
+        if (result == MR_H2_OK) {
+            assert_int_equal(response.length, length);
+            assert_memory_equal(response.body, rig.big, length);
+            mr_h2_response_fini(&response);
+        }
+        path_close(&path, client);
+    }
+    assert_int_equal(result, MR_H2_OK);
 }
 
 static void a_large_answer_that_moves_is_waited_for(void **state)
 {
     (void)state;
-    int result = MR_H2_TIMEOUT;
-    for (unsigned slowness = 1; slowness <= SLOWEST && result == MR_H2_TIMEOUT; slowness *= 2) {
-        struct path path;
-        struct mr_h2_response response;
-        struct mr_h2_client *client = path_open(&path, slowness);
-        result = get_big(client, slowness, FOREVER_MS, &response);
-        if (result == MR_H2_OK) {
-            assert_int_equal(response.length, BIG_BYTES);
-            assert_memory_equal(response.body, rig.big, BIG_BYTES);
-            mr_h2_response_fini(&response);
-        }
-        path_close(&path, client);
-    }
-    assert_int_equal(result, MR_H2_OK);
+    assert_waited_for(get_big, BIG_BYTES);
 }
 
 static void a_large_body_that_moves_is_waited_for(void **state)
 {
     (void)state;
-    int result = MR_H2_TIMEOUT;
-    for (unsigned slowness = 1; slowness <= SLOWEST && result == MR_H2_TIMEOUT; slowness *= 2) {
-        struct path path;
-        struct mr_h2_response response;
-        struct mr_h2_client *client = path_open(&path, slowness);
-        result = put_large(client, slowness, &response);
-        if (result == MR_H2_OK) {
-            assert_int_equal(response.length, LARGE_BYTES);
-            assert_memory_equal(response.body, rig.big, LARGE_BYTES);
-            mr_h2_response_fini(&response);
-        }
-        path_close(&path, client);
-    }
-    assert_int_equal(result, MR_H2_OK);
+    assert_waited_for(put_large, LARGE_BYTES);
 }
 
 static void a_plain_request_has_its_timeout_only(void **state)

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 
 #define PATIENCE_MS 30000u
 

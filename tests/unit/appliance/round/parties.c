@@ -115,9 +115,9 @@ void world_draw(struct world *world, uint8_t *out, size_t bytes)
 }
 
 int world_compute(struct world *world, const uint8_t *const *results, uint32_t count,
-                  struct mr_reveal_answer *answer, struct mr_error *error)
+                  struct mr_next_model_answer *answer, struct mr_error *error)
 {
-    const struct mr_reveal_question question = {
+    const struct mr_next_model_question question = {
         .terms = &world->terms,
         .results = results,
         .included_count = count,
@@ -126,7 +126,7 @@ int world_compute(struct world *world, const uint8_t *const *results, uint32_t c
         .server_learning_rate = 1.0f,
         .kernels = world->kernels,
     };
-    return mr_reveal(answer, &question, error);
+    return mr_next_model(answer, &question, error);
 }
 
 void world_refused(void *context, void *token, const struct mr_refusal *refusal)

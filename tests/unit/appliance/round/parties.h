@@ -13,12 +13,13 @@
 #include <cmocka.h>
 
 #include "appliance/round/lead/commit_state.h"
-#include "appliance/aggregate/expand.h"
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/round/helper/helper.h"
 #include "appliance/round/helper/journal_state.h"
 #include "appliance/round/lead/lead.h"
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 #include "appliance/upload/plane.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define WORLD_DEVICES  16
@@ -137,13 +138,24 @@ struct world {
     struct mr_vector_sum sum;
     uint8_t *packed;
     unsigned revokes, commits, returns_committed, returns_refused;
-    struct mr_reveal_answer revealed; /* by the lead */
+    struct mr_next_model_answer revealed; /* by the lead */
     unsigned reveals, stores;
     uint32_t published_count;
 };
 
 struct world *world_open(const struct world_options *options);
 void world_close(struct world *world);
+
+/* Three hubs, 100 values, six devices until the quorum. */
+extern const struct world_options world_plain;
+/* A row of a list of tests: `function` gets a world with these options as its state. */
+#define WORLD_TEST(function, options)                                                              \
+    cmocka_unit_test_prestate_setup_teardown(function, world_setup, world_teardown,                \
+                                             (void *)(options))
+int world_setup(void **state);
+int world_teardown(void **state);
+/* The round was given up for this kind of reason, with this word in it, and no model was stored. */
+void world_expect_void(struct world *world, enum mr_void_kind kind, const char *word);
 
 /* Delivers everything that is on its way. */
 void world_run(struct world *world);

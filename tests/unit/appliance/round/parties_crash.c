@@ -32,7 +32,7 @@ void world_kill_lead(struct world *world)
 {
     world->life++;
     mr_lead_free(world->lead);
-    mr_reveal_answer_fini(&world->revealed);
+    mr_next_model_answer_fini(&world->revealed);
     world->upload_count = 0;
     world->collection_out = world->frozen = false;
     world->due_ms = UINT64_MAX;

@@ -96,8 +96,8 @@ static uint32_t helper_dimension(void *context, const uint8_t *model_hash)
 static void expanded(struct world *world, struct world_event *event)
 {
     struct world_helper *helper = &world->helpers[event->helper];
-    uint8_t *result = mr_expand(&world->terms, world->hubs[event->helper].index, event->list,
-                                event->count, world->kernels);
+    uint8_t *result = mr_expand_list(&world->terms, world->hubs[event->helper].index, event->list,
+                                     event->count, world->kernels);
     for (size_t i = 0; i < event->count * sizeof *event->list; i++) {
         assert_int_equal(((uint8_t *)event->list)[i], 0); /* wiped */
     }
@@ -120,12 +120,12 @@ static void helper_expand(void *context, const struct mr_round_terms *terms,
 static void helper_revealed(struct world *world, struct world_event *event)
 {
     struct world_helper *helper = &world->helpers[event->helper];
-    struct mr_reveal_answer answer;
+    struct mr_next_model_answer answer;
     struct mr_error error;
     if (world_compute(world, event->results, event->count, &answer, &error) == 0) {
         memcpy(helper->model_hash, answer.model_hash, MR_HASH_BYTES);
         mr_helper_revealed(helper->core, answer.model_hash, NULL);
-        mr_reveal_answer_fini(&answer);
+        mr_next_model_answer_fini(&answer);
     } else {
         mr_helper_revealed(helper->core, NULL, error.text);
     }

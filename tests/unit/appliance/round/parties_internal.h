@@ -34,7 +34,7 @@ struct world_event *world_post_helper(struct world_helper *helper,
                                       void (*fn)(struct world *, struct world_event *));
 void world_draw(struct world *world, uint8_t *out, size_t bytes);
 int world_compute(struct world *world, const uint8_t *const *results, uint32_t count,
-                  struct mr_reveal_answer *answer, struct mr_error *error);
+                  struct mr_next_model_answer *answer, struct mr_error *error);
 void world_reply(struct reply *reply, const void *body, size_t length);
 void world_refused(void *context, void *token, const struct mr_refusal *refusal); /* an action */
 void world_changed(void *context);                                                /* an action */

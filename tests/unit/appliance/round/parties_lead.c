@@ -153,7 +153,8 @@ static void add_share(struct world *world, const struct world_upload *upload)
     for (unsigned i = 1; i < world->options.hubs; i++) {
         uint8_t seed[MR_SEED_BYTES];
         struct mr_mask_stream mask;
-        const struct mr_key_scope scope = {.announcement_hash = world->terms.hash,
+        const struct mr_key_scope scope = {.task = world->announcement.task,
+                                           .announcement_hash = world->terms.hash,
                                            .client_id = device->client_id,
                                            .hub_index = world->hubs[i].index,
                                            .attempt = upload->attempt};

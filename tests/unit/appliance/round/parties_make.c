@@ -155,7 +155,7 @@ void world_close(struct world *world)
     for (unsigned i = 0; i < WORLD_DEVICES; i++) {
         free(world->devices[i].q);
     }
-    mr_reveal_answer_fini(&world->revealed);
+    mr_next_model_answer_fini(&world->revealed);
     free(world->log);
     free(world->held.body);
     free(world->sum.lanes);

@@ -3,25 +3,6 @@
 
 #include "parties.h"
 
-static const struct world_options plain = {.ring_bits = 16,
-                                           .dimension = 100,
-                                           .hubs = 3,
-                                           .cohort_min = 4,
-                                           .quorum = 6,
-                                           .deadline_ms = 10000};
-
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
                 enum mr_refusal_code expected)
 {
@@ -92,7 +73,7 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     propose(world, &other, lead, MR_REFUSAL_WRONG_ROUND);
     /* A new process that has lost the journal cannot know which set it answered, so it takes up
      * neither this announcement nor another of that round. */
-    struct world *again = world_open(&plain);
+    struct world *again = world_open(&world_plain);
     again->helpers[1].last = world->helpers[1].last;
     other.round = 7;
     propose(again, &other, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
@@ -372,7 +353,7 @@ static void test_reasons_are_fit_for_a_log(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &world_plain)
     const struct CMUnitTest tests[] = {
         T(test_policy),
         T(test_one_announcement_a_round_across_restarts),

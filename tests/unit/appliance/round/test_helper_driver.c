@@ -35,6 +35,32 @@ static bool is_back(void *context)
 
 /* --- a round --------------------------------------------------------------------------------- */
 
+/* What the helper says of the round and what its record says are the same. */
+static void expect_summary(const struct played *played, const char *state)
+{
+    const uint64_t round = played->room->world->terms.announcement.round;
+    struct mr_round_summary stored;
+    struct mr_error error;
+    const struct mr_round_summary *live =
+        mr_round_history_find(mr_helper_driver_history(played->run), round);
+    assert_non_null(live);
+    assert_int_equal(mr_round_record_read(played->room->shared.store, round, &stored, &error), 0);
+    assert_string_equal(live->state, state);
+    assert_string_equal(stored.state, state);
+    assert_false(live->lead || stored.lead);
+    assert_int_equal(live->admitted, stored.admitted);
+    assert_true(live->admitted > 0);
+    assert_int_equal(live->included, stored.included);
+    assert_int_equal(live->cohort_min, stored.cohort_min);
+    assert_int_equal(live->has_metrics, stored.has_metrics);
+    assert_int_equal(live->metrics.weight, stored.metrics.weight);
+    assert_memory_equal(live->parent_hash, stored.parent_hash, MR_HASH_BYTES);
+    assert_memory_equal(live->set_hash, stored.set_hash, MR_HASH_BYTES);
+    assert_memory_equal(live->model_hash, stored.model_hash, MR_HASH_BYTES);
+    assert_string_equal(live->reason, stored.reason);
+    assert_true(live->ended_unix_ms && stored.ended_unix_ms);
+}
+
 /* The same model as the world's hubs made; given up afterwards, the model before is current. */
 static void test_a_round_and_its_end(void **state)
 {
@@ -56,12 +82,14 @@ static void test_a_round_and_its_end(void **state)
                      0);
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
     free(record);
+    expect_summary(played, "revealed");
     reply_fini(&reply);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     assert_true(room_logged(room, "reason=\"the lead says so\""));
     room_run_until(room, is_back, room);
+    expect_summary(played, "void");
     reply_fini(&reply);
     free(body);
     played_end(played);
@@ -147,7 +175,7 @@ static void test_restart_without_the_model(void **state)
     size_t length;
     uint8_t *body = played_until_reveal(played, &length);
     played_end(played);
-    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_next_model_answer *next = &room->world->revealed;
     assert_int_equal(mr_store_write_model(room->shared.store, next->model_hash, next->model,
                                           next->model_bytes, "{}", &error),
                      0);
@@ -173,7 +201,7 @@ static void test_restart_without_the_model(void **state)
 /* As a reveal leaves it, when the hub is killed before its journal says so. */
 static void store_next(const struct room *room)
 {
-    const struct mr_reveal_answer *next = &room->world->revealed;
+    const struct mr_next_model_answer *next = &room->world->revealed;
     const struct mr_round_terms *terms = &room->world->terms;
     struct mr_store *store = room->shared.store;
     struct mr_error error;
@@ -270,7 +298,8 @@ static void test_journal_of_another_round(void **state)
         room_restart(room);
         played_start(played);
         assert_int_equal(played_state(played), MR_HELPER_IDLE);
-        assert_true(room_logged(room, "helper.lost task=default round=7 why=\"the journal is of another round"));
+        assert_true(room_logged(
+            room, "helper.lost task=default round=7 why=\"the journal is of another round"));
         assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
         assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
         played_end(played);

@@ -1,30 +1,11 @@
 /* test_lead.c - whole rounds over the cores, and how the lead treats devices. */
 #include "parties.h"
 
-static const struct world_options plain = {.ring_bits = 16,
-                                           .dimension = 100,
-                                           .hubs = 3,
-                                           .cohort_min = 4,
-                                           .quorum = 6,
-                                           .deadline_ms = 10000};
-
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* --- whole rounds ---------------------------------------------------------------------------- */
 
 static void whole_round(uint8_t ring_bits, uint8_t rotation_log2, unsigned hubs)
 {
-    struct world_options options = plain;
+    struct world_options options = world_plain;
     struct mr_lead_report report;
     options.ring_bits = ring_bits;
     options.rotation_log2 = rotation_log2;
@@ -133,7 +114,7 @@ static void test_rounds_follow_each_other(void **state)
     struct mr_error error;
     const size_t length = mr_announcement_encode(bytes, &world->announcement);
     mr_round_terms_decode(&world->terms, bytes, length, &error);
-    mr_reveal_answer_fini(&world->revealed);
+    mr_next_model_answer_fini(&world->revealed);
     assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
     world_fill(world, 6);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
@@ -339,7 +320,7 @@ static void test_full_round_is_busy(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &world_plain)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_rounds),
         T(test_quorum_counts_staged_uploads_once),

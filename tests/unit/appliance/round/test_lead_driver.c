@@ -71,9 +71,12 @@ static enum mr_lead_state state_now(void)
 /* … and that is durable. */
 static bool is_void(void *context)
 {
-    struct mr_round_history past;
+    struct mr_lead_report report;
     (void)context;
-    return mr_lead_driver_history(run, &past, 1) == 1 && past.report.state == MR_LEAD_VOID;
+    mr_lead_report(mr_lead_driver_core(run), &report);
+    const struct mr_round_summary *summary =
+        mr_round_history_find(mr_lead_driver_history(run), report.round);
+    return summary && strcmp(summary->state, "void") == 0;
 }
 
 static bool has_stopped(void *context)
@@ -158,31 +161,57 @@ static void test_no_model_no_round(void **state)
 
 /* --- rounds by themselves -------------------------------------------------------------------- */
 
-static bool second_round(void *context)
+static const struct mr_round_summary *known(uint64_t round)
 {
-    struct mr_round_history past[3];
-    (void)context;
-    return mr_lead_driver_history(run, past, 3) == 2;
+    return mr_round_history_find(mr_lead_driver_history(run), round);
+}
+
+static bool is_known(void *context)
+{
+    return known(*(const uint64_t *)context);
 }
 
 /* A void round is followed by the next, after a pause; also when a restart comes between. */
 static void test_automatic(void **state)
 {
     struct room *room = *state;
-    struct mr_round_history past;
+    uint64_t second = 2, third = 3;
     room->policy.automatic = true;
     start(room);
-    room_run_until(room, second_round, NULL);
-    assert_int_equal(mr_lead_driver_round(run, 1, &past), 0);
-    assert_int_equal(past.report.state, MR_LEAD_VOID);
-    assert_int_equal(mr_lead_driver_round(run, 3, &past), -1);
+    room_run_until(room, is_known, &second);
+    assert_string_equal(known(1)->state, "void");
+    assert_true(known(1)->lead && known(1)->quorum == room->policy.quorum);
+    assert_true(known(1)->ended_unix_ms && !known(1)->opened_unix_ms); /* never open */
+    assert_null(known(3));
     room_run_until(room, is_void, NULL);
     end(room);
     room_restart(room);
     start(room);
     assert_int_equal(state_now(), MR_LEAD_VOID);
-    room_run_until(room, second_round, NULL); /* what was recovered, and the next */
-    assert_int_equal(mr_lead_driver_round(run, 3, &past), 0);
+    assert_string_equal(known(1)->state, "void"); /* from the store */
+    assert_true(known(1)->lead && known(1)->quorum == room->policy.quorum);
+    assert_true(known(1)->ended_unix_ms && known(1)->reason[0]);
+    room_run_until(room, is_known, &third);
+    end(room);
+}
+
+/* A policy that is put in a driver's place holds from the next round on. */
+static void test_another_policy(void **state)
+{
+    struct room *room = *state;
+    struct mr_config_round policy = room->policy;
+    uint64_t first = 1, second = 2;
+    start(room);
+    policy.automatic = true;
+    policy.quorum++;
+    mr_lead_driver_set_policy(run, &policy);
+    room_run_until(room, is_known, &first);
+    assert_int_equal(known(1)->quorum, policy.quorum);
+    mr_lead_driver_set_policy(run, &room->policy); /* no more rounds by themselves */
+    room_run_until(room, is_void, NULL);
+    assert_null(known(second));
+    mr_lead_driver_set_policy(run, &policy);
+    room_run_until(room, is_known, &second);
     end(room);
 }
 
@@ -350,6 +379,7 @@ int main(void)
         T(test_wishes),
         T(test_no_model_no_round),
         T(test_automatic),
+        T(test_another_policy),
         T(test_automatic_that_cannot_open),
         T(test_what_it_cannot_start_with),
         T(test_lost_rounds),

@@ -12,18 +12,6 @@ static const struct world_options plain = {.ring_bits = 16,
                                            .quorum = DEVICES,
                                            .deadline_ms = 600000};
 
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static uint64_t due_of(const struct world *world)
 {
     return world->announcement.deadline_unix_ms + WORLD_GRACE_MS;
@@ -231,7 +219,7 @@ static void test_no_round_no_time(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &plain)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gone_after_the_freeze),
         T(test_the_next_round),

@@ -12,18 +12,6 @@ static const struct world_options plain = {.ring_bits = 16,
                                            .quorum = 4,
                                            .deadline_ms = 600000};
 
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* --- the round's record ---------------------------------------------------------------------- */
 
 static const uint64_t ids[2] = {UINT64_C(0xfedcba9876543210), 7};
@@ -209,7 +197,7 @@ static void test_the_round_before(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &plain)
     const struct CMUnitTest tests[] = {
         T(test_a_record_says_whose), T(test_a_record_without_ids),    T(test_the_round_of_the_log),
         T(test_the_round_before),    T(test_a_void_round_of_the_log),

@@ -191,18 +191,6 @@ static void test_killed_after_every_event(void **state)
 
 /* --- what a killed hub must not do ----------------------------------------------------------- */
 
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
                 enum mr_refusal_code expected, struct reply *reply)
 {
@@ -389,7 +377,7 @@ static void test_devices_after_a_crash(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &plain)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_after_every_event),
         T(test_another_set_after_a_crash),

@@ -5,30 +5,12 @@
 #include "base/secret.h"
 #include "parties_internal.h"
 
-static const struct world_options plain = {.ring_bits = 16,
-                                           .dimension = 100,
-                                           .hubs = 3,
-                                           .cohort_min = 4,
-                                           .quorum = 6,
-                                           .deadline_ms = 10000};
-
-static void expect_void(struct world *world, enum mr_void_kind kind, const char *word)
-{
-    struct mr_lead_report report;
-    assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
-    if (!strstr(report.reason, word)) {
-        fail_msg("the reason is \"%s\", expected \"%s\" in it", report.reason, word);
-    }
-    assert_int_equal(report.void_kind, kind);
-    assert_int_equal(world->stores, 0);
-}
-
 /* --- the lead -------------------------------------------------------------------------------- */
 
 static void test_rounds_of_another_lead(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     struct mr_refusal refusal;
     const struct mr_announced_hub first = world->announcement.hubs[0];
     world->announcement.hubs[0] = world->announcement.hubs[1];
@@ -49,7 +31,7 @@ static int refuse_plane(void *context, const struct mr_round_terms *terms, struc
 static struct world *world_without_plane(void)
 {
     static struct mr_lead_ops ops;
-    struct world_options options = plain;
+    struct world_options options = world_plain;
     ops = world_lead_ops;
     ops.plane_begin = refuse_plane;
     options.lead_ops = &ops;
@@ -63,7 +45,7 @@ static void test_plane_that_refuses(void **state)
     struct world *world = world_without_plane();
     size_t length;
     world_begin(world, NULL);
-    expect_void(world, MR_VOID_PLANE, "shares are too large for its slots");
+    world_expect_void(world, MR_VOID_PLANE, "shares are too large for its slots");
     assert_null(mr_lead_envelope(world->lead, &length));
     for (unsigned i = 1; i < 3; i++) {
         assert_int_equal(world_helper_state(world, i), MR_HELPER_VOID);
@@ -75,7 +57,7 @@ static void test_plane_that_refuses(void **state)
 static void test_plane_that_refuses_after_a_restart(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     world_begin(world, NULL);
     world_join(world, 0, 0);
     world_stage(world, 0);
@@ -88,7 +70,7 @@ static void test_plane_that_refuses_after_a_restart(void **state)
     other->log_bytes = world->log_bytes;
     world_kill_lead(other);
     world_run(other);
-    expect_void(other, MR_VOID_PLANE, "shares are too large for its slots");
+    world_expect_void(other, MR_VOID_PLANE, "shares are too large for its slots");
     world_close(other);
     world_close(world);
 }
@@ -129,12 +111,12 @@ static void test_models_that_are_not_attested(void **state)
     };
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        struct world *world = world_open(&plain);
+        struct world *world = world_open(&world_plain);
         world->tamper = cases[i].tamper;
         world_begin(world, NULL);
         world_fill(world, 6);
         world_advance(world, 2000);
-        expect_void(world, MR_VOID_PEER, cases[i].word);
+        world_expect_void(world, MR_VOID_PEER, cases[i].word);
         world_close(world);
     }
 }
@@ -143,7 +125,7 @@ static void test_models_that_are_not_attested(void **state)
 static void test_answers_to_nothing(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     world->hold[MR_PEER_PROPOSE] = true;
     world_begin(world, NULL);
     const uint64_t round = world->terms.announcement.round;
@@ -165,7 +147,7 @@ static void test_answers_to_nothing(void **state)
     away.peer = 2;
     mr_lead_peer_answered(world->lead, &away, world->now_ms); /* a refusal without a body */
     world_run(world);
-    expect_void(world, MR_VOID_PEER, "hub 12 (hub-2), propose: refused with status 409");
+    world_expect_void(world, MR_VOID_PEER, "hub 12 (hub-2), propose: refused with status 409");
     world_close(world);
 }
 
@@ -173,7 +155,7 @@ static void test_answers_to_nothing(void **state)
 static void test_silent_links(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     const uint64_t round = world->terms.announcement.round;
     world->hold[MR_PEER_PROPOSE] = true;
     world_begin(world, NULL);
@@ -183,7 +165,7 @@ static void test_silent_links(void **state)
         mr_lead_peer_answered(world->lead, &away, world->now_ms);
         world_advance(world, 100);
     }
-    expect_void(world, MR_VOID_PEER, "hub 11 (hub-1), propose: busy");
+    world_expect_void(world, MR_VOID_PEER, "hub 11 (hub-1), propose: busy");
     world_close(world);
 }
 
@@ -230,7 +212,7 @@ static void expect_refusal(struct world *world, const struct mr_helper_config *c
 static void test_rounds_that_are_not_for_it(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     struct mr_helper_config config = config_of(world);
     config.policy.share_bytes_max = world->terms.layout.share_bytes - 1;
     expect_refusal(world, &config, MR_REFUSAL_WRONG_ANNOUNCEMENT, "share_bytes_max");
@@ -249,7 +231,7 @@ static void test_rounds_that_are_not_for_it(void **state)
 static void test_journals_that_are_not_for_it(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     struct mr_announced_hub others[3];
     struct mr_error error = {.text = ""};
     struct mr_journal_read read;
@@ -297,7 +279,7 @@ static void test_results_that_come_too_late(void **state)
 {
     (void)state;
     static struct mr_helper_ops ops;
-    struct world_options options = plain;
+    struct world_options options = world_plain;
     const unsigned devices[] = {0, 1, 2, 3};
     uint8_t body[4096];
     ops = world_helper_ops;
@@ -334,7 +316,7 @@ static void test_results_that_come_too_late(void **state)
 static void test_too_many_who_wait(void **state)
 {
     (void)state;
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     struct reply replies[64] = {{.done = false}};
     uint8_t body[4096];
     const unsigned devices[] = {0, 1, 2, 3};

@@ -4,34 +4,9 @@
 
 #include "parties.h"
 
-static const struct world_options plain = {.ring_bits = 16,
-                                           .dimension = 100,
-                                           .hubs = 3,
-                                           .cohort_min = 4,
-                                           .quorum = 6,
-                                           .deadline_ms = 10000};
-
-static int open_plain(void **state)
-{
-    *state = world_open(&plain);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static void expect_void(struct world *world, enum mr_void_kind kind, const char *word)
 {
-    struct mr_lead_report report;
-    assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
-    if (!strstr(report.reason, word)) {
-        fail_msg("the reason is \"%s\", expected \"%s\" in it", report.reason, word);
-    }
-    assert_int_equal(report.void_kind, kind);
-    assert_int_equal(world->stores, 0);
+    world_expect_void(world, kind, word);
     for (unsigned i = 1; i < world->options.hubs; i++) {
         assert_int_equal(world_helper_state(world, i), MR_HELPER_VOID);
     }
@@ -152,7 +127,7 @@ static void cut_opening(struct world *world, struct passage *passage)
 
 static void bad_opening(tamper_fn tamper)
 {
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     world->tamper = tamper;
     world_begin(world, NULL);
     world_fill(world, 6);
@@ -263,7 +238,7 @@ static void test_late_answers_mean_nothing(void **state)
 
 static void unsound(unsigned lane, uint32_t value, const char *word)
 {
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(&world_plain);
     world->devices[2].trailer[lane] = value;
     world_begin(world, NULL);
     world_fill(world, 6);
@@ -287,7 +262,7 @@ static void test_count_and_weight_lanes(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_world)
+#define T(name) WORLD_TEST(name, &world_plain)
     const struct CMUnitTest tests[] = {
         T(test_unreachable_for_a_moment),
         T(test_unreachable_for_good),

@@ -8,6 +8,7 @@
 
 const char *fixture_source = "auto";
 struct fixture_network fixture_network;
+unsigned fixture_rounds;
 
 static struct upload *find(struct fixture *fixture, uint64_t upload_id)
 {
@@ -70,9 +71,11 @@ static void on_tick(void *context)
 {
     struct fixture *fixture = context;
 
-    for (unsigned i = 0; i < fixture->count; i++) {
-        if (fixture->uploads[i].fd >= 0) {
-            read_acks(&fixture->uploads[i]);
+    for (struct fixture *each = fixture; each; each = each->beside) {
+        for (unsigned i = 0; i < each->count; i++) {
+            if (each->uploads[i].fd >= 0) {
+                read_acks(&each->uploads[i]);
+            }
         }
     }
     if (fixture->until(fixture)) {
@@ -121,16 +124,18 @@ void fixture_begin(struct fixture *fixture)
     if (fixture->round) {
         mr_upload_plane_end(fixture->round);
     }
-    assert_int_equal(mr_upload_plane_begin(fixture->plane, &fixture->terms, DEVICES_MAX, &listener,
-                                           &fixture->round, &error),
-                     0);
+    assert_int_equal(
+        mr_upload_plane_begin(fixture->plane, &fixture->terms,
+                              fixture->uploads_max ? fixture->uploads_max : DEVICES_MAX, &listener,
+                              &fixture->round, &error),
+        0);
 }
 
 static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots,
                        uint32_t idle_timeout_ms)
 {
     struct mr_error error = {0};
-    const struct mr_upload_plane_config config = {
+    struct mr_upload_plane_config config = {
         .workers = workers,
         .slots_per_worker = slots,
         .share_bytes_max = fixture->terms.layout.share_bytes,
@@ -144,6 +149,8 @@ static void open_plane(struct fixture *fixture, unsigned workers, unsigned slots
         .port_base = fixture_network.port_base,
         .dpdk = fixture_network.dpdk,
     };
+    config.accumulator_bytes =
+        fixture_rounds * mr_upload_plane_round_bytes(&config, config.share_bytes_max, UINT32_MAX);
     const struct mr_plane_sources sources = {.make = fixture_network.make_source};
 
     if (mr_loop_open(&fixture->loop, &error) != 0 ||
@@ -168,11 +175,36 @@ struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned wor
     return fixture;
 }
 
-void fixture_close(struct fixture *fixture)
+struct fixture *fixture_open_beside(struct fixture *first, uint64_t number, uint8_t ring_bits,
+                                    uint64_t dimension, uint32_t chunk_bytes)
 {
-    mr_upload_plane_close(fixture->plane);
-    mr_timer_close(fixture->tick);
-    mr_loop_close(fixture->loop);
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+
+    assert_non_null(fixture);
+    fixture->seed = 42 + number;
+    fixture->loop = first->loop;
+    fixture->plane = first->plane;
+    kit_terms(&fixture->terms, ring_bits, dimension, chunk_bytes);
+    fixture->terms.announcement.round = number;
+    kit_sum_init(&fixture->collected, &fixture->terms.layout);
+    fixture->tick = mr_timer_open(fixture->loop, on_tick, fixture);
+    fixture_begin(fixture);
+    fixture->beside = first->beside;
+    first->beside = fixture;
+    return fixture;
+}
+
+void fixture_end(struct fixture *fixture)
+{
+    mr_upload_plane_end(fixture->round);
+    fixture->round = NULL;
+    for (unsigned i = 0; i < fixture->count; i++) {
+        fixture->uploads[i].stopped = true;
+    }
+}
+
+static void close_devices(struct fixture *fixture)
+{
     for (unsigned i = 0; i < fixture->count; i++) {
         kit_device_fini(&fixture->uploads[i].device);
         if (fixture->uploads[i].fd >= 0) {
@@ -180,7 +212,21 @@ void fixture_close(struct fixture *fixture)
         }
     }
     kit_sum_fini(&fixture->collected);
-    free(fixture);
+    mr_timer_close(fixture->tick);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    struct mr_loop *loop = fixture->loop;
+
+    mr_upload_plane_close(fixture->plane);
+    while (fixture) {
+        struct fixture *beside = fixture->beside;
+        close_devices(fixture);
+        free(fixture);
+        fixture = beside;
+    }
+    mr_loop_close(loop);
 }
 
 static int socket_to(uint16_t port)
@@ -203,6 +249,7 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     assert_true(fixture->count < DEVICES_MAX);
     memset(upload, 0, sizeof *upload);
     kit_device_init(&upload->device, &fixture->terms.layout, &fixture->seed);
+    upload->device.round = fixture->terms.announcement.round;
     upload->fd = -1;
     const struct mr_admission admission = {
         .transport = transport,

@@ -1,5 +1,6 @@
-/* plane_fixture.h - a whole upload plane with real sockets on loopback, and devices that send to
- * it. Everything runs on the test's thread inside the loop, except the workers. */
+/* plane_fixture.h - a whole upload plane with real sockets on loopback, a round on it (or several,
+ * a fixture each), and devices that send to it. Everything runs on the test's thread inside the
+ * loop, except the workers. */
 #ifndef MR_TEST_UPLOAD_PLANE_FIXTURE_H
 #define MR_TEST_UPLOAD_PLANE_FIXTURE_H
 
@@ -23,12 +24,14 @@ struct upload {
 };
 
 struct fixture {
+    struct fixture *beside; /* another round on the same plane, whose devices run with this one's */
     struct mr_loop *loop;
     struct mr_upload_plane *plane;
     struct mr_plane_round *round;
     struct mr_round_terms terms;
     struct upload uploads[DEVICES_MAX];
     unsigned count;
+    uint32_t uploads_max; /* of the next begin; 0: DEVICES_MAX */
     struct mr_collection *collection;
     struct kit_sum collected;
     bool (*until)(struct fixture *fixture);
@@ -50,12 +53,22 @@ struct fixture_network {
 };
 extern struct fixture_network fixture_network;
 
+/* How many rounds of the first one's size the accumulators hold; 0: one. */
+extern unsigned fixture_rounds;
+
 struct fixture *fixture_open(uint8_t ring_bits, uint64_t dimension, unsigned workers,
                              unsigned slots, uint32_t idle_timeout_ms);
+/* Another round on the plane of `first`, whose shares must be as large: a fixture of its own,
+ * closed with `first`. `number` is the round's. */
+struct fixture *fixture_open_beside(struct fixture *first, uint64_t number, uint8_t ring_bits,
+                                    uint64_t dimension, uint32_t chunk_bytes);
 void fixture_close(struct fixture *fixture);
 
 /* Begins a round with fixture->terms; the one before is ended. */
 void fixture_begin(struct fixture *fixture);
+
+/* Ends the round; devices stop. */
+void fixture_end(struct fixture *fixture);
 
 /* Runs the loop until the predicate holds; it is asked every millisecond and may send. Fails the
  * test after many seconds. */

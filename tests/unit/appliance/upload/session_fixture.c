@@ -29,7 +29,7 @@ void bench_open_cached(struct bench *bench, uint8_t ring_bits, uint64_t dimensio
         mr_shard_open(&bench->shard, bench->terms.layout.share_bytes, SESSIONS, &error) != 0) {
         fail_msg("%s", error.text);
     }
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 1024);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 1024);
     mr_shard_clear(&bench->shard, &bench->terms.layout);
 }
 
@@ -74,7 +74,7 @@ struct kit_device *bench_admit(struct bench *bench, uint32_t index)
     kit_device_init(device, &bench->terms.layout, &bench->seed);
     device->upload_id = mr_upload_id_make(LANE, index, (uint32_t)kit_random(&bench->seed) | 1);
     device->attempt = 2;
-    assert_int_equal(mr_sessions_admit(bench->sessions, device->upload_id, device->attempt,
+    assert_int_equal(mr_sessions_admit(bench->sessions, 0, device->upload_id, device->attempt,
                                        &device->keys, bench->now_ms),
                      0);
     return device;
@@ -82,12 +82,11 @@ struct kit_device *bench_admit(struct bench *bench, uint32_t index)
 
 void bench_take_events(struct bench *bench)
 {
-    enum mr_upload_state state;
-    uint64_t upload_id;
+    struct mr_session_event event;
 
-    while (mr_sessions_event(bench->sessions, &upload_id, &state)) {
-        bench->staged += state == MR_UPLOAD_STAGED;
-        bench->expired += state == MR_UPLOAD_REFUSED;
+    while (mr_sessions_event(bench->sessions, &event)) {
+        bench->staged += event.state == MR_UPLOAD_STAGED;
+        bench->expired += event.state == MR_UPLOAD_REFUSED;
     }
 }
 
@@ -173,10 +172,10 @@ void bench_fold(struct bench *bench)
     const uint8_t *shares[MR_FOLD_MAX];
     uint64_t upload_ids[MR_FOLD_MAX];
 
-    while (mr_sessions_staged_count(bench->sessions) > 0) {
-        const unsigned n = mr_sessions_staged(bench->sessions, shares, upload_ids);
+    while (mr_sessions_staged_count(bench->sessions, 0) > 0) {
+        const unsigned n = mr_sessions_staged(bench->sessions, 0, shares, upload_ids);
         mr_shard_fold(&bench->shard, &bench->terms.layout, shares, upload_ids, n,
                       mr_kernels_select(~0u));
-        mr_sessions_folded(bench->sessions, n);
+        mr_sessions_folded(bench->sessions, 0, n);
     }
 }

@@ -356,7 +356,7 @@ static void test_next_round(void **state)
     fixture->terms.announcement.round = KIT_ROUND + 1;
     fixture_begin(fixture);
     for (unsigned i = 0; i < 5; i++) {
-        fixture_admit(fixture, MR_TRANSPORT_UDP)->device.round = KIT_ROUND + 1;
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
     }
     for (unsigned i = 0; i < 4; i++) {
         fixture_send(&fixture->uploads[i], 0); /* of the old round: unknown now */

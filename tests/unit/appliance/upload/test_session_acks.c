@@ -98,7 +98,7 @@ static void test_refused_before_heard(void **state)
     struct kit_device liar = *other;
     struct mr_ack ack;
 
-    mr_sessions_refuse_all(bench->sessions, MR_REASON_CLOSED);
+    mr_sessions_refuse_all(bench->sessions, 0, MR_REASON_CLOSED);
     assert_int_equal(bench_drain_acks(bench), 0); /* nobody to tell */
     liar.upload_id = device->upload_id;
     assert_int_equal(bench_chunk(bench, &liar, 0), MR_UPLOAD_DROP_bad_tag);

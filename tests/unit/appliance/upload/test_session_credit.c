@@ -24,7 +24,7 @@ static void test_window_follows_the_sessions(void **state)
     struct bench *bench = *state;
     struct mr_ack ack;
 
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 60);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 60);
     struct kit_device *device = bench_admit(bench, 0), *other = bench_admit(bench, 1);
     struct kit_device *third = bench_admit(bench, 2);
     bench_chunk(bench, device, 0);
@@ -77,7 +77,7 @@ static void test_no_window_for_all(void **state)
     assert_int_equal(mr_window_first(9, 3, 64), 1);
     assert_int_equal(mr_window_first(3, 1, 64), 4);
     assert_int_equal(mr_window_first(3, 2, 64), 1);
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 9);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 9);
     struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
     struct kit_device *third = bench_admit(bench, 2), *unheard = bench_admit(bench, 3);
     struct kit_device *fifth = bench_admit(bench, 4);
@@ -109,7 +109,7 @@ static void test_window_of_a_stalled_device(void **state)
     struct bench *bench = *state;
     struct mr_ack ack;
 
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 4);
     struct kit_device *stalled = bench_admit(bench, 0), *other = bench_admit(bench, 1);
     assert_int_equal(window_told(bench, stalled, 0), 4);
     bench->now_ms += 1000 / MR_WINDOW_STALL;
@@ -133,7 +133,7 @@ static void test_waiting_is_told_late(void **state)
     struct mr_ack_datagram datagram;
     struct mr_ack ack;
 
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 4);
     struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
     struct kit_device *third = bench_admit(bench, 2);
     bench_chunk(bench, second, 0);
@@ -167,7 +167,7 @@ static void test_waiting_on_anothers_place(void **state)
     struct bench *bench = *state;
     struct mr_ack ack;
 
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 4);
     bench_admit(bench, 0);
     struct kit_device *second = bench_admit(bench, 1);
     bench_chunk(bench, second, 0);
@@ -199,7 +199,7 @@ static void test_a_turn_is_not_over_at_once(void **state)
     const uint32_t stall_ms = 1000 / MR_WINDOW_STALL;
     struct mr_ack ack;
 
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 4);
     struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
     struct kit_device *third = bench_admit(bench, 2);
     bench_chunk(bench, second, 0);
@@ -253,7 +253,7 @@ static void test_thin_lines_share_less(void **state)
     assert_int_equal(mr_window_turn(1u << 20, 6), 6);
     assert_int_equal(mr_window_turn(1, 64), MR_WINDOW_MIN);
     assert_int_equal(mr_window_openings(ROOM_FOR_32, 64), 32);
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, ROOM_FOR_32);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, ROOM_FOR_32);
     for (uint32_t i = 0; i < 56; i++) {
         bench_chunk(bench, bench_admit(bench, i), 0);
     }
@@ -331,7 +331,7 @@ static void test_everybody_has_a_turn(void **state)
 
     assert_non_null(crowd);
     crowd->bench = bench;
-    mr_sessions_begin(bench->sessions, KIT_ROUND, &bench->terms.layout, 4 * MR_WINDOW_MIN);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 4 * MR_WINDOW_MIN);
     for (uint32_t i = 0; i < SLOTS; i++) {
         bench_admit(bench, i);
         crowd->window[i] = 1;

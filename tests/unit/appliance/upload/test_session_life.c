@@ -46,7 +46,7 @@ static void any_order(uint8_t ring_bits, uint32_t chunk_bytes)
     assert_int_equal(bench.shard.count, SLOTS - SLOTS / 3);
     kit_sum_part(&got, &bench.shard.sum);
     kit_sum_equal(&plain, &got);
-    mr_sessions_refuse_all(bench.sessions, MR_REASON_CLOSED);
+    mr_sessions_refuse_all(bench.sessions, 0, MR_REASON_CLOSED);
     assert_int_equal(mr_sessions_slots_free(bench.sessions), SLOTS);
     free(order);
     kit_sum_fini(&plain);
@@ -89,7 +89,7 @@ static void test_freed_slots_serve_again(void **state)
             bench_chunk(bench, device, chunk);
         }
     }
-    mr_sessions_refuse_all(bench->sessions, MR_REASON_SUPERSEDED);
+    mr_sessions_refuse_all(bench->sessions, 0, MR_REASON_SUPERSEDED);
     for (uint32_t i = 0; i < SLOTS; i++) {
         struct kit_device *device = bench_admit(bench, SLOTS + i);
         for (uint32_t chunk = 8; chunk > 0; chunk--) {
@@ -187,8 +187,8 @@ static void test_next_round_forgets(void **state)
 
     bench_chunk(bench, receiving, 0);
     bench_all_chunks(bench, staged);
-    mr_sessions_begin(bench->sessions, KIT_ROUND + 1, &bench->terms.layout, 1024);
-    assert_int_equal(mr_sessions_staged_count(bench->sessions), 0);
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND + 1, &bench->terms.layout, 1024);
+    assert_int_equal(mr_sessions_staged_count(bench->sessions, 0), 0);
     assert_int_equal(mr_sessions_slots_free(bench->sessions), SLOTS);
     assert_int_equal(bench_drain_acks(bench), 0);
     assert_int_equal(bench_chunk(bench, receiving, 1), MR_UPLOAD_DROP_unknown_upload);
@@ -202,7 +202,7 @@ static void test_recycled_index(void **state)
     struct kit_device *device = bench_admit(bench, 0);
 
     bench_chunk(bench, device, 0);
-    mr_sessions_refuse_all(bench->sessions, MR_REASON_CLOSED);
+    mr_sessions_refuse_all(bench->sessions, 0, MR_REASON_CLOSED);
     const uint64_t old_id = device->upload_id;
     device = bench_admit(bench, 0); /* an ACK of the first upload was still due */
     assert_int_equal(bench_drain_acks(bench), 0);

@@ -15,6 +15,7 @@
 #include "wire/announcement.h"
 #include "wire/datagram.h"
 #include "wire/messages.h"
+#include "appliance/aggregate/sum.h"
 #include "wire/share.h"
 
 #define KIT_ROUND        7

@@ -1,4 +1,4 @@
-#include "appliance/model/reveal.h"
+#include "appliance/model/next_model.h"
 
 #include <math.h>
 #include <openssl/sha.h>
@@ -7,83 +7,17 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/keys.h"
 #include "wire/safetensors.h"
-
-/* The trailer's metrics stay below 2^32 for so many devices at most. */
-#define METRICS_COHORT_MAX 4096u
 
 static size_t round_up_64(uint64_t bytes)
 {
     return (size_t)((bytes + 63) & ~(uint64_t)63);
 }
 
-/* Largest |lane| of the centred sum. */
-static uint32_t peak_w16(const uint16_t *lanes, size_t count)
-{
-    uint32_t peak = 0;
-    for (size_t i = 0; i < count; i++) {
-        const int32_t v = (int16_t)lanes[i];
-        const uint32_t a = (uint32_t)(v < 0 ? -v : v);
-        peak = a > peak ? a : peak;
-    }
-    return peak;
-}
-
-/* `shift` is 8 for w=24, whose lanes mean only their low 24 bits, and 0 for w=32. */
-static uint32_t peak_w32(const uint32_t *lanes, size_t count, unsigned shift)
-{
-    uint32_t peak = 0;
-    for (size_t i = 0; i < count; i++) {
-        const int64_t v = (int32_t)(lanes[i] << shift) >> shift;
-        const uint32_t a = (uint32_t)(v < 0 ? -v : v);
-        peak = a > peak ? a : peak;
-    }
-    return peak;
-}
-
-static uint32_t peak_of(const struct mr_vector_sum *sum, const struct mr_layout *layout)
-{
-    return layout->ring_bits == 16
-               ? peak_w16(sum->lanes, layout->lanes)
-               : peak_w32(sum->lanes, layout->lanes, layout->ring_bits == 24 ? 8 : 0);
-}
-
-static int check_sum(const struct mr_vector_sum *sum, const struct mr_reveal_question *question,
-                     struct mr_error *error)
-{
-    const struct mr_announcement *announcement = &question->terms->announcement;
-    const uint32_t count = question->included_count;
-    if (sum->trailer[MR_TRAILER_COUNT] != count) {
-        return mr_error_set(error, "count lane: the sum counts %u uploads, the set has %u",
-                            sum->trailer[MR_TRAILER_COUNT], count);
-    }
-    const uint32_t weight = sum->trailer[MR_TRAILER_WEIGHT];
-    if (weight < count || weight > (uint64_t)count * announcement->weight_max) {
-        return mr_error_set(error, "weight lane: %u is no sum of %u weights of 1 to %u", weight,
-                            count, announcement->weight_max);
-    }
-    const uint32_t peak = peak_of(sum, &question->terms->layout);
-    if (peak > (uint64_t)count * 127) {
-        return mr_error_set(error, "range: a lane of %u is beyond what %u vectors can reach", peak,
-                            count);
-    }
-    return 0;
-}
-
-static void read_metrics(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
-                         uint32_t count)
-{
-    const double n = count <= METRICS_COHORT_MAX ? count : NAN;
-    metrics->weight = sum->trailer[MR_TRAILER_WEIGHT];
-    metrics->examples_mean = sum->trailer[MR_TRAILER_EXAMPLES] / n;
-    metrics->loss_mean = sum->trailer[MR_TRAILER_LOSS_MILLI] / 1000.0 / n;
-    metrics->drift_mean = sum->trailer[MR_TRAILER_DRIFT_MILLI] / 1000.0 / n;
-    metrics->clipped_mean = sum->trailer[MR_TRAILER_CLIPPED] / n;
-}
-
 /* update[lanes] = inverse rotation of the centred, un-scaled sum. */
 static int read_update(float *update, const struct mr_vector_sum *sum,
-                       const struct mr_reveal_question *question)
+                       const struct mr_next_model_question *question)
 {
     const struct mr_announcement *announcement = &question->terms->announcement;
     const struct mr_layout *layout = &question->terms->layout;
@@ -117,8 +51,9 @@ static int read_update(float *update, const struct mr_vector_sum *sum,
 }
 
 /* The parent's file with `update` added to its values. */
-static int make_model(struct mr_reveal_answer *answer, const struct mr_reveal_question *question,
-                      const float *update, struct mr_error *error)
+static int make_model(struct mr_next_model_answer *answer,
+                      const struct mr_next_model_question *question, const float *update,
+                      struct mr_error *error)
 {
     struct mr_safetensors parent;
     if (mr_safetensors_parse(&parent, question->parent, question->parent_bytes, error) != 0) {
@@ -151,50 +86,49 @@ static int make_model(struct mr_reveal_answer *answer, const struct mr_reveal_qu
     return 0;
 }
 
-static int reveal_into(struct mr_reveal_answer *answer, const struct mr_reveal_question *question,
-                       struct mr_vector_sum *sum, float *update, struct mr_error *error)
+static int make_into(struct mr_next_model_answer *answer,
+                     const struct mr_next_model_question *question, struct mr_vector_sum *sum,
+                     float *update, struct mr_error *error)
 {
     const struct mr_layout *layout = &question->terms->layout;
-    mr_sum_zero(sum, layout);
-    mr_sum_fold(sum, layout, question->results, question->terms->announcement.hub_count,
-                question->kernels);
-    if (check_sum(sum, question, error) != 0) {
+    if (mr_opened_sum_add(sum, question->terms, question->results, question->included_count,
+                          question->kernels, error) != 0) {
         return -1;
     }
     mr_sum_pack(answer->sum, layout, sum, question->kernels);
-    read_metrics(&answer->metrics, sum, question->included_count);
+    mr_round_metrics_read(&answer->metrics, sum, question->included_count);
     if (read_update(update, sum, question) != 0) {
         return mr_error_set(error, "out of memory for the rotation");
     }
     return make_model(answer, question, update, error);
 }
 
-int mr_reveal(struct mr_reveal_answer *answer, const struct mr_reveal_question *question,
-              struct mr_error *error)
+int mr_next_model(struct mr_next_model_answer *answer,
+                  const struct mr_next_model_question *question, struct mr_error *error)
 {
     const struct mr_layout *layout = &question->terms->layout;
-    *answer = (struct mr_reveal_answer){.model_bytes = 0};
+    *answer = (struct mr_next_model_answer){.model_bytes = 0};
     struct mr_vector_sum sum = {
         .lanes = aligned_alloc(64, round_up_64(mr_layout_accumulator_bytes(layout)))};
     float *update = aligned_alloc(64, round_up_64((uint64_t)layout->lanes * sizeof *update));
     answer->sum = aligned_alloc(64, round_up_64(layout->share_bytes));
     int result = -1;
     if (sum.lanes && update && answer->sum) {
-        result = reveal_into(answer, question, &sum, update, error);
+        result = make_into(answer, question, &sum, update, error);
     } else {
         mr_error_set(error, "out of memory for the sum of %u lanes", layout->lanes);
     }
     free(sum.lanes);
     free(update);
     if (result != 0) {
-        mr_reveal_answer_fini(answer);
+        mr_next_model_answer_fini(answer);
     }
     return result;
 }
 
-void mr_reveal_answer_fini(struct mr_reveal_answer *answer)
+void mr_next_model_answer_fini(struct mr_next_model_answer *answer)
 {
     free(answer->sum);
     free(answer->model);
-    *answer = (struct mr_reveal_answer){.model_bytes = 0};
+    *answer = (struct mr_next_model_answer){.model_bytes = 0};
 }

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "appliance/storage/disk.h"
-#include "scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 
 /* --- system calls that do as they are told (the linker puts them in front) ------------------- */
 

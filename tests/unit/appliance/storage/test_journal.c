@@ -2,6 +2,7 @@
  * sync, nothing goes on after a failure, and no two files share a key. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ static struct mr_journal *begin(struct script *script)
 {
     static const uint8_t private_key[32] = {5};
     struct mr_journal *journal;
-    struct mr_journal_read newest;
+    struct mr_journal_content newest;
     struct mr_error error;
     *script = (struct script){.ops = {.context = script,
                                       .read = script_read,
@@ -119,9 +120,9 @@ static void test_every_salt_its_own_key(void **state)
     struct mr_error error;
     uint8_t first[sizeof text];
     struct mr_journal *journal = begin(&script);
-    const size_t cipher_at = JOURNAL_HEAD_BYTES + 8;
+    const size_t cipher_at = MR_JOURNAL_HEAD_BYTES + 8;
     assert_int_equal(mr_journal_save(journal, salts[0], text, sizeof text, &error), 0);
-    assert_int_equal(script.length, sizeof text + JOURNAL_HEAD_BYTES + JOURNAL_UNIT_EXTRA);
+    assert_int_equal(script.length, sizeof text + MR_JOURNAL_HEAD_BYTES + MR_JOURNAL_UNIT_EXTRA);
     memcpy(first, script.last + cipher_at, sizeof first);
     assert_int_equal(mr_journal_save(journal, salts[1], text, sizeof text, &error), 0);
     assert_memory_not_equal(first, script.last + cipher_at, sizeof first);

@@ -1,24 +1,14 @@
-/* reveal.h - from the hubs' opened results to the next model. Pure compute, deterministic: every
- * hub that is given the same openings and the same parent gets the same bytes. */
+/* next_model.h - from the hubs' opened results to the next model. Pure compute, deterministic:
+ * every hub that is given the same openings and the same parent gets the same bytes. */
 #ifndef MR_MODEL_REVEAL_H
 #define MR_MODEL_REVEAL_H
 
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
 #include "base/error.h"
-#include "wire/share.h"
+#include "appliance/aggregate/opened_sum.h"
 
-/* What the trailer says of a round. A mean is NaN where the cohort is so large that it may have
- * wrapped (wire/layout.h). */
-struct mr_round_metrics {
-    uint32_t weight; /* Σ ω */
-    double examples_mean;
-    double loss_mean;
-    double drift_mean;
-    double clipped_mean;
-};
-
-struct mr_reveal_question {
+struct mr_next_model_question {
     const struct mr_round_terms *terms;
     const uint8_t *const
         *results; /* one per hub in list order: share_bytes each, 64-byte aligned */
@@ -29,7 +19,7 @@ struct mr_reveal_question {
     const struct mr_kernels *kernels;
 };
 
-struct mr_reveal_answer {
+struct mr_next_model_answer {
     uint8_t *sum;   /* the ring sum, packed as share bytes; 64-byte aligned, malloc'd */
     uint8_t *model; /* the next model's file: the parent's header, new values; malloc'd */
     size_t model_bytes;
@@ -40,9 +30,9 @@ struct mr_reveal_answer {
 /* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. Refuses (-1) a
  * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), or a model
- * that is no longer finite. On success mr_reveal_answer_fini is owed. */
-int mr_reveal(struct mr_reveal_answer *answer, const struct mr_reveal_question *question,
-              struct mr_error *error);
-void mr_reveal_answer_fini(struct mr_reveal_answer *answer);
+ * that is no longer finite. On success mr_next_model_answer_fini is owed. */
+int mr_next_model(struct mr_next_model_answer *answer,
+                  const struct mr_next_model_question *question, struct mr_error *error);
+void mr_next_model_answer_fini(struct mr_next_model_answer *answer);
 
 #endif

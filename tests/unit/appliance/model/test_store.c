@@ -16,7 +16,7 @@
 
 #include "appliance/storage/files.h"
 #include "appliance/model/store.h"
-#include "scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 #include "wire/safetensors.h"
 
 static int open_scratch(void **state)

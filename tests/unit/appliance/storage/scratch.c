@@ -1,4 +1,4 @@
-#include "scratch.h"
+#include "tests/unit/appliance/storage/scratch.h"
 
 #include <ftw.h>
 #include <stdio.h>

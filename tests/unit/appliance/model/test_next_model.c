@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "parties.h"
+#include "tests/unit/appliance/round/parties.h"
 
 #include "wire/safetensors.h"
 
@@ -79,7 +79,7 @@ static void fill_results(struct scene *scene)
     mr_sum_zero(&helper, layout);
     for (unsigned i = 0; i < COUNT; i++) {
         const uint8_t seed[MR_SEED_BYTES] = {(uint8_t)i}, client[16] = {(uint8_t)i};
-        const struct mr_key_scope scope = {scene->terms.hash, client, 1, 0};
+        const struct mr_key_scope scope = {"default", scene->terms.hash, client, 1, 0};
         const uint32_t trailer[MR_TRAILER_LANES] = {1, scene->weights[i], 10, 2500, 300, i};
         const uint8_t *const shares[1] = {share};
         struct mr_mask_stream mask;
@@ -133,9 +133,9 @@ static void destroy(struct scene *scene)
 }
 
 static int reveal(struct scene *scene, uint32_t count, const struct mr_kernels *kernels,
-                  struct mr_reveal_answer *answer, struct mr_error *error)
+                  struct mr_next_model_answer *answer, struct mr_error *error)
 {
-    const struct mr_reveal_question question = {
+    const struct mr_next_model_question question = {
         .terms = &scene->terms,
         .results = (const uint8_t *const *)scene->results,
         .included_count = count,
@@ -144,14 +144,14 @@ static int reveal(struct scene *scene, uint32_t count, const struct mr_kernels *
         .server_learning_rate = 0.5f,
         .kernels = kernels,
     };
-    return mr_reveal(answer, &question, error);
+    return mr_next_model(answer, &question, error);
 }
 
 /* Weighted mean of the deltas, within what rounding to int8 allows. */
 static void check_numbers(uint8_t ring_bits, uint8_t rotation_log2)
 {
     struct scene *scene = make(ring_bits, rotation_log2);
-    struct mr_reveal_answer answer;
+    struct mr_next_model_answer answer;
     struct mr_error error = {.text = ""};
     assert_int_equal(reveal(scene, COUNT, scene->kernels, &answer, &error), 0);
     assert_int_equal(answer.model_bytes, scene->model_bytes);
@@ -171,7 +171,7 @@ static void check_numbers(uint8_t ring_bits, uint8_t rotation_log2)
     assert_int_equal(answer.metrics.weight, 150);
     assert_true(fabs(answer.metrics.loss_mean - 2.5) < 1e-9);
     assert_true(fabs(answer.metrics.examples_mean - 10) < 1e-9);
-    mr_reveal_answer_fini(&answer);
+    mr_next_model_answer_fini(&answer);
     destroy(scene);
 }
 
@@ -195,7 +195,7 @@ static void test_every_cpu_level_makes_the_same_bytes(void **state)
         uint8_t first[MR_HASH_BYTES];
         for (unsigned i = 0; i < 4; i++) {
             const struct mr_kernels *kernels = mr_kernels_at(levels[i]);
-            struct mr_reveal_answer answer;
+            struct mr_next_model_answer answer;
             struct mr_error error;
             if (kernels) {
                 assert_int_equal(reveal(scene, COUNT, kernels, &answer, &error), 0);
@@ -203,7 +203,7 @@ static void test_every_cpu_level_makes_the_same_bytes(void **state)
                     memcpy(first, answer.model_hash, sizeof first);
                 }
                 assert_memory_equal(first, answer.model_hash, sizeof first);
-                mr_reveal_answer_fini(&answer);
+                mr_next_model_answer_fini(&answer);
             }
         }
         destroy(scene);
@@ -212,7 +212,7 @@ static void test_every_cpu_level_makes_the_same_bytes(void **state)
 
 static void refused(struct scene *scene, uint32_t count, const char *word)
 {
-    struct mr_reveal_answer answer;
+    struct mr_next_model_answer answer;
     struct mr_error error = {.text = ""};
     assert_int_equal(reveal(scene, count, scene->kernels, &answer, &error), -1);
     if (!strstr(error.text, word)) {

@@ -1,0 +1,78 @@
+#include "appliance/aggregate/opened_sum.h"
+
+#include <math.h>
+
+/* The trailer's metrics stay below 2^32 for so many devices at most. */
+#define METRICS_COHORT_MAX 4096u
+
+/* Largest |lane| of the centred sum. */
+static uint32_t peak_w16(const uint16_t *lanes, size_t count)
+{
+    uint32_t peak = 0;
+    for (size_t i = 0; i < count; i++) {
+        const int32_t v = (int16_t)lanes[i];
+        const uint32_t a = (uint32_t)(v < 0 ? -v : v);
+        peak = a > peak ? a : peak;
+    }
+    return peak;
+}
+
+/* `shift` is 8 for w=24, whose lanes mean only their low 24 bits, and 0 for w=32. */
+static uint32_t peak_w32(const uint32_t *lanes, size_t count, unsigned shift)
+{
+    uint32_t peak = 0;
+    for (size_t i = 0; i < count; i++) {
+        const int64_t v = (int32_t)(lanes[i] << shift) >> shift;
+        const uint32_t a = (uint32_t)(v < 0 ? -v : v);
+        peak = a > peak ? a : peak;
+    }
+    return peak;
+}
+
+static uint32_t peak_of(const struct mr_vector_sum *sum, const struct mr_layout *layout)
+{
+    return layout->ring_bits == 16
+               ? peak_w16(sum->lanes, layout->lanes)
+               : peak_w32(sum->lanes, layout->lanes, layout->ring_bits == 24 ? 8 : 0);
+}
+
+static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *terms,
+                 uint32_t count, struct mr_error *error)
+{
+    const struct mr_announcement *announcement = &terms->announcement;
+    if (sum->trailer[MR_TRAILER_COUNT] != count) {
+        return mr_error_set(error, "count lane: the sum counts %u uploads, the set has %u",
+                            sum->trailer[MR_TRAILER_COUNT], count);
+    }
+    const uint32_t weight = sum->trailer[MR_TRAILER_WEIGHT];
+    if (weight < count || weight > (uint64_t)count * announcement->weight_max) {
+        return mr_error_set(error, "weight lane: %u is no sum of %u weights of 1 to %u", weight,
+                            count, announcement->weight_max);
+    }
+    const uint32_t peak = peak_of(sum, &terms->layout);
+    if (peak > (uint64_t)count * 127) {
+        return mr_error_set(error, "range: a lane of %u is beyond what %u vectors can reach", peak,
+                            count);
+    }
+    return 0;
+}
+
+int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
+                      const uint8_t *const *results, uint32_t included_count,
+                      const struct mr_kernels *kernels, struct mr_error *error)
+{
+    mr_sum_zero(sum, &terms->layout);
+    mr_sum_fold(sum, &terms->layout, results, terms->announcement.hub_count, kernels);
+    return check(sum, terms, included_count, error);
+}
+
+void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
+                           uint32_t count)
+{
+    const double n = count <= METRICS_COHORT_MAX ? count : NAN;
+    metrics->weight = sum->trailer[MR_TRAILER_WEIGHT];
+    metrics->examples_mean = sum->trailer[MR_TRAILER_EXAMPLES] / n;
+    metrics->loss_mean = sum->trailer[MR_TRAILER_LOSS_MILLI] / 1000.0 / n;
+    metrics->drift_mean = sum->trailer[MR_TRAILER_DRIFT_MILLI] / 1000.0 / n;
+    metrics->clipped_mean = sum->trailer[MR_TRAILER_CLIPPED] / n;
+}

@@ -1,0 +1,105 @@
+/* helper_boot.c - what a helper finds in its files when it starts: the round it was in, or none. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/record.h"
+
+static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
+{
+    mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "task=%s round=%" PRIu64 " why=%s",
+                 run->context.task, round, why);
+}
+
+static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms *terms,
+                 struct mr_error *why)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    const uint64_t round = terms->announcement.round;
+    const uint64_t last = mr_store_signed_round(run->context.store, hash);
+    if (round < last || (round == last && memcmp(hash, terms->hash, MR_HASH_BYTES) != 0)) {
+        mr_error_set(why, "the journal is of another round than signed-round: %" PRIu64, round);
+        return false;
+    }
+    return true;
+}
+
+/* The round was given up, and this hub killed before all that was left of it was gone. */
+static int forget_again(struct mr_helper_driver *run, const struct mr_announcement *announcement,
+                        struct mr_error *error)
+{
+    struct mr_store *store = run->context.store;
+    if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
+        mr_store_drop_sum(store, announcement->round, error) != 0) {
+        return -1;
+    }
+    mr_store_adopt(store, announcement->model_hash);
+    return mr_journal_wipe(run->journal, error);
+}
+
+static int recover(struct mr_helper_driver *run, const struct mr_journal_read *read,
+                   struct mr_error *error)
+{
+    struct mr_helper_report report;
+    struct mr_error why = {.text = ""};
+    const uint64_t round = read->terms.announcement.round;
+    if (run->last_life.round == round) {
+        return forget_again(run, &read->terms.announcement, error);
+    }
+    const int taken = fits(run, &read->terms, &why) ? mr_helper_recover(run->core, read, &why) : 1;
+    if (taken < 0) {
+        return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
+    }
+    if (taken > 0) {
+        lose(run, round, why.text);
+        return mr_journal_wipe(run->journal, error);
+    }
+    mr_helper_report(run->core, &report);
+    mr_log_event(run->context.log, MR_LOG_INFO, "helper.recovered",
+                 "task=%s round=%" PRIu64 " state=%s admitted=%u included=%u", run->context.task,
+                 round, mr_helper_state_name(report.state), report.admitted, report.included);
+    return 0;
+}
+
+/* Whether the last round was given up before this process started, and why. */
+static int read_last_life(struct mr_helper_driver *run, struct mr_error *error)
+{
+    struct mr_helper_last *last = &run->last_life;
+    struct mr_lead_end end;
+    const uint64_t round = mr_store_signed_round(run->context.store, last->hash);
+    char *text = NULL;
+    if (mr_store_read_round(run->context.store, round, &text, error) < 0) {
+        return -1;
+    }
+    if (text && mr_record_end(&end, text) == 0 && end.voided) {
+        last->round = round;
+        snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
+    }
+    free(text);
+    return 0;
+}
+
+int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
+{
+    struct mr_journal_read read;
+    uint8_t hash[MR_HASH_BYTES];
+    if (mr_disk_file_open(&run->disk, run->context.data_dir, error) != 0 ||
+        read_last_life(run, error) != 0) {
+        return -1;
+    }
+    error->text[0] = '\0';
+    mr_helper_driver_wait_for_lead(run, true);
+    const int found = mr_helper_journal_open(&run->journal, mr_disk_file_ops(run->disk),
+                                             run->context.private_key, &read, error);
+    if (found > 0 && error->text[0]) {
+        lose(run, mr_store_signed_round(run->context.store, hash), error->text);
+    }
+    if (found != 0) {
+        return found < 0 ? -1 : 0;
+    }
+    const int result = recover(run, &read, error);
+    mr_journal_read_fini(&read);
+    return result;
+}

@@ -1,0 +1,151 @@
+/* helper_report.c - what others see of the helper: log lines, the list of rounds, metrics. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/wall_clock.h"
+
+struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
+{
+    return run->core;
+}
+
+static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
+{
+    if (report->state == MR_HELPER_VOID) {
+        mr_log_event(run->context.log, MR_LOG_WARN, "helper.void",
+                     "task=%s round=%" PRIu64 " reason=%s", run->context.task, report->round,
+                     report->reason);
+    } else {
+        const bool known = report->state != MR_HELPER_SIGNING;
+        mr_log_event(run->context.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
+                     "task=%s round=%" PRIu64 " state=%s included=%u", run->context.task,
+                     report->round, mr_helper_state_name(report->state), report->included);
+    }
+}
+
+/* --- the list of rounds ---------------------------------------------------------------------- */
+
+static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
+{
+    summary->cohort_min = terms->announcement.cohort_min;
+    summary->cohort_max = terms->announcement.cohort_max;
+    memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
+    memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
+}
+
+static void fill_times(struct mr_round_summary *summary, enum mr_helper_state state)
+{
+    const uint64_t unix_ms = mr_round_unix_ms();
+    if (state == MR_HELPER_ADMITTING && !summary->opened_unix_ms) {
+        summary->opened_unix_ms = unix_ms;
+    }
+    if (state >= MR_HELPER_EXPANDING && state <= MR_HELPER_DONE && !summary->closed_unix_ms) {
+        summary->closed_unix_ms = unix_ms;
+    }
+    if (state >= MR_HELPER_DONE) {
+        summary->ended_unix_ms = unix_ms;
+    }
+}
+
+void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_summary *summary)
+{
+    struct mr_helper_report report;
+    const uint8_t *set_hash;
+    uint32_t count;
+    mr_helper_report(run->core, &report);
+    *summary = *mr_round_history_current(&run->history, report.round);
+    const char *state =
+        report.state == MR_HELPER_DONE ? "revealed" : mr_helper_state_name(report.state);
+    if (strcmp(state, summary->state) == 0 && mr_round_summary_ended(summary)) {
+        return; /* as its record says, also after a restart */
+    }
+    fill_terms(summary, mr_helper_terms(run->core));
+    fill_times(summary, report.state);
+    snprintf(summary->state, sizeof summary->state, "%s", state);
+    summary->admitted = report.admitted;
+    summary->included = report.state == MR_HELPER_VOID ? 0 : report.included;
+    if (report.state == MR_HELPER_VOID) { /* also of a round that this hub had revealed */
+        summary->has_metrics = false;
+        summary->metrics = (struct mr_round_metrics){.weight = 0};
+        memset(summary->set_hash, 0, MR_HASH_BYTES);
+        memset(summary->model_hash, 0, MR_HASH_BYTES);
+    } else if (mr_helper_included(run->core, &count, &set_hash)) {
+        memcpy(summary->set_hash, set_hash, MR_HASH_BYTES);
+    }
+    memcpy(summary->reason, report.reason, sizeof summary->reason);
+}
+
+void mr_helper_driver_note(struct mr_helper_driver *run)
+{
+    struct mr_helper_report report;
+    struct mr_round_summary summary;
+    mr_helper_report(run->core, &report);
+    if (report.round) {
+        mr_helper_driver_summarise(run, &summary);
+        *mr_round_history_current(&run->history, report.round) = summary;
+    }
+    if (report.state == run->last_state && report.round == run->last_round) {
+        return;
+    }
+    if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
+        run->void_total++;
+    }
+    run->last_state = report.state;
+    run->last_round = report.round;
+    log_state(run, &report);
+}
+
+const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)
+{
+    return &run->history;
+}
+
+/* --- metrics --------------------------------------------------------------------------------- */
+
+static void states(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    struct mr_helper_report report;
+    char labels[MR_ROUND_LABELS_MAX];
+    mr_helper_report(run->core, &report);
+    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
+        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
+                 mr_helper_state_name(state));
+        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+    }
+}
+
+static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {{"signed", run->signed_total},
+                {"revealed", run->revealed_total},
+                {"void", run->void_total},
+                {"lead_gone", run->lead_gone_total}};
+    char labels[MR_ROUND_LABELS_MAX];
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(labels, sizeof labels, "task=\"%s\",outcome=\"%s\"", run->context.task,
+                 rows[i].name);
+        mr_metrics_sample(metrics, "millrace_helper_rounds_total", labels, (double)rows[i].count);
+    }
+}
+
+void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
+                              struct mr_metrics *metrics)
+{
+    mr_metrics_family(metrics, "millrace_helper_state", "gauge",
+                      "State of the round this hub helps in: 1 for the state it is in.");
+    for (unsigned i = 0; i < count; i++) {
+        states(runs[i], metrics);
+    }
+    mr_metrics_family(
+        metrics, "millrace_helper_rounds_total", "counter",
+        "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
+        "itself because the lead was gone.");
+    for (unsigned i = 0; i < count; i++) {
+        outcomes(runs[i], metrics);
+    }
+}

@@ -1,0 +1,185 @@
+#include "appliance/round/drive/summary.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+bool mr_round_summary_ended(const struct mr_round_summary *summary)
+{
+    return strcmp(summary->state, "published") == 0 || strcmp(summary->state, "revealed") == 0 ||
+           strcmp(summary->state, "void") == 0;
+}
+
+/* --- from a record --------------------------------------------------------------------------- */
+
+static uint64_t number(const json_t *object, const char *name)
+{
+    const json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void text_member(char *out, size_t bytes, const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    snprintf(out, bytes, "%s", text ? text : "");
+}
+
+static void hash_member(uint8_t out[MR_HASH_BYTES], const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    if (!text || mr_hex_decode(out, MR_HASH_BYTES, text) != 0) {
+        memset(out, 0, MR_HASH_BYTES);
+    }
+}
+
+/* A mean of nothing is null in JSON. */
+static double mean(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void metrics_member(struct mr_round_summary *summary, const json_t *object)
+{
+    const json_t *metrics = json_object_get(object, "metrics");
+    summary->has_metrics = json_is_object(metrics);
+    summary->metrics = (struct mr_round_metrics){
+        .weight = (uint32_t)number(metrics, "weight"),
+        .examples_mean = mean(metrics, "examples_mean"),
+        .loss_mean = mean(metrics, "loss_mean"),
+        .drift_mean = mean(metrics, "drift_mean"),
+        .clipped_mean = mean(metrics, "clipped_mean"),
+    };
+}
+
+static int take(struct mr_round_summary *summary, const json_t *object, uint64_t round)
+{
+    const char *role = json_string_value(json_object_get(object, "role"));
+    *summary = (struct mr_round_summary){
+        .round = round,
+        .lead = role && strcmp(role, "lead") == 0,
+        .opened_unix_ms = number(object, "opened_unix_ms"),
+        .closed_unix_ms = number(object, "closed_unix_ms"),
+        .ended_unix_ms = number(object, "ended_unix_ms"),
+        .quorum = (uint32_t)number(object, "quorum"),
+        .cohort_min = (uint32_t)number(object, "cohort_min"),
+        .cohort_max = (uint32_t)number(object, "cohort_max"),
+        .admitted = (uint32_t)number(object, "admitted_count"),
+        .committed = (uint32_t)number(object, "committed_count"),
+        .included = (uint32_t)number(object, "included_count"),
+    };
+    text_member(summary->state, sizeof summary->state, object, "state");
+    text_member(summary->reason, sizeof summary->reason, object, "reason");
+    hash_member(summary->announcement_hash, object, "announcement_hash");
+    hash_member(summary->parent_hash, object, "parent");
+    hash_member(summary->set_hash, object, "set_hash");
+    hash_member(summary->model_hash, object, "model_hash");
+    metrics_member(summary, object);
+    return mr_round_summary_ended(summary) && number(object, "round") == round ? 0 : 1;
+}
+
+int mr_round_record_read(const struct mr_store *store, uint64_t round,
+                         struct mr_round_summary *summary, struct mr_error *error)
+{
+    char *text = NULL;
+    const int found = mr_store_read_round(store, round, &text, error);
+    if (found != 0) {
+        return found;
+    }
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const int taken = take(summary, object, round);
+    json_decref(object);
+    free(text);
+    return taken;
+}
+
+static void reverse(struct mr_round_summary *list, unsigned count)
+{
+    for (unsigned i = 0; i < count / 2; i++) {
+        const struct mr_round_summary one = list[i];
+        list[i] = list[count - 1 - i];
+        list[count - 1 - i] = one;
+    }
+}
+
+int mr_round_record_list(const struct mr_store *store, struct mr_round_summary *list,
+                         unsigned list_max, struct mr_error *error)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    const uint64_t newest = mr_store_signed_round(store, hash);
+    unsigned count = 0;
+    for (uint64_t back = 0; back < newest && back < MR_ROUND_HISTORY_MAX && count < list_max;
+         back++) {
+        const int found = mr_round_record_read(store, newest - back, &list[count], error);
+        if (found < 0) {
+            return -1;
+        }
+        count += found == 0;
+    }
+    reverse(list, count);
+    return (int)count;
+}
+
+/* --- the newest rounds in memory -------------------------------------------------------------- */
+
+int mr_round_history_init(struct mr_round_history *history, const struct mr_store *store,
+                          struct mr_error *error)
+{
+    history->count = 0;
+    history->list = calloc(MR_ROUND_HISTORY_MAX, sizeof *history->list);
+    if (!history->list) {
+        return mr_error_set(error, "out of memory for the list of rounds");
+    }
+    const int count = mr_round_record_list(store, history->list, MR_ROUND_HISTORY_MAX, error);
+    history->count = count > 0 ? (unsigned)count : 0;
+    return count < 0 ? -1 : 0;
+}
+
+void mr_round_history_fini(struct mr_round_history *history)
+{
+    free(history->list);
+    *history = (struct mr_round_history){.count = 0};
+}
+
+static struct mr_round_summary *at(const struct mr_round_history *history, unsigned i)
+{
+    return &history->list[i % MR_ROUND_HISTORY_MAX];
+}
+
+static unsigned kept(const struct mr_round_history *history)
+{
+    return history->count < MR_ROUND_HISTORY_MAX ? history->count : MR_ROUND_HISTORY_MAX;
+}
+
+struct mr_round_summary *mr_round_history_current(struct mr_round_history *history, uint64_t round)
+{
+    if (!history->count || at(history, history->count - 1)->round != round) {
+        *at(history, history->count++) = (struct mr_round_summary){.round = round};
+    }
+    return at(history, history->count - 1);
+}
+
+unsigned mr_round_history_list(const struct mr_round_history *history,
+                               struct mr_round_summary *list, unsigned list_max)
+{
+    const unsigned count = kept(history) < list_max ? kept(history) : list_max;
+    for (unsigned i = 0; i < count; i++) {
+        list[i] = *at(history, history->count - count + i);
+    }
+    return count;
+}
+
+const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
+                                                     uint64_t round)
+{
+    for (unsigned i = 1; i <= kept(history); i++) {
+        if (at(history, history->count - i)->round == round) {
+            return at(history, history->count - i);
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,62 @@
+/* summary.h - one round as this hub saw it, led or helped in, under way or over, from this process
+ * or from the store of an earlier one: always the same members. */
+#ifndef MR_ROUND_DRIVE_SUMMARY_H
+#define MR_ROUND_DRIVE_SUMMARY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/model/next_model.h"
+#include "appliance/model/store.h"
+
+/* As many rounds are kept in memory and listed. */
+#define MR_ROUND_HISTORY_MAX 256
+
+struct mr_round_summary {
+    uint64_t round; /* 0: none yet */
+    bool lead;      /* else this hub helped */
+    char state[16]; /* a state of the round; at its end "published", "revealed" (helper), "void" */
+    uint64_t opened_unix_ms, closed_unix_ms, ended_unix_ms; /* 0: not yet, or not known any more */
+    uint32_t quorum;                                        /* 0 at a helper, which is not told */
+    uint32_t cohort_min, cohort_max;
+    uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
+    uint32_t included;                    /* in the frozen set; 0 before, and when void */
+    uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
+    uint8_t set_hash[MR_HASH_BYTES], model_hash[MR_HASH_BYTES]; /* zeros: none */
+    bool has_metrics;
+    struct mr_round_metrics metrics;
+    char reason[300]; /* when void */
+};
+
+bool mr_round_summary_ended(const struct mr_round_summary *summary);
+
+/* The store's record of a round. 0; 1 if there is none, or none that says how the round ended; -1
+ * if it cannot be read. */
+int mr_round_record_read(const struct mr_store *store, uint64_t round,
+                         struct mr_round_summary *summary, struct mr_error *error);
+
+/* The newest rounds that have a record, in rising order, at most list_max and none further back
+ * than MR_ROUND_HISTORY_MAX rounds. The count, or -1 if one cannot be read. */
+int mr_round_record_list(const struct mr_store *store, struct mr_round_summary *list,
+                         unsigned list_max, struct mr_error *error);
+
+/* --- the newest rounds in memory -------------------------------------------------------------- */
+struct mr_round_history {
+    struct mr_round_summary *list; /* a ring */
+    unsigned count;                /* all ever; the place is modulo the size */
+};
+
+/* Takes up what the store has. 0 or -1; _fini is owed either way. */
+int mr_round_history_init(struct mr_round_history *history, const struct mr_store *store,
+                          struct mr_error *error);
+void mr_round_history_fini(struct mr_round_history *history);
+
+/* The entry of that round, made if it is a new one; the newest. */
+struct mr_round_summary *mr_round_history_current(struct mr_round_history *history, uint64_t round);
+unsigned mr_round_history_list(const struct mr_round_history *history,
+                               struct mr_round_summary *list, unsigned list_max);
+/* NULL: not one of them. Valid until the next call that changes the history. */
+const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
+                                                     uint64_t round);
+
+#endif

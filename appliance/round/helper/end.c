@@ -1,0 +1,73 @@
+/* end.c - a round that is given up: because the lead says so, or because the lead is gone. */
+#include <stdio.h>
+
+#include "appliance/round/helper/helper_internal.h"
+
+void mr_helper_set_void(struct mr_helper *helper, const char *reason)
+{
+    snprintf(helper->reason, sizeof helper->reason, "%s", reason);
+    mr_plain_text(helper->reason);
+    mr_helper_enter(helper, MR_HELPER_VOID);
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        mr_helper_refuse(helper, helper->waiters[i], MR_REFUSAL_VOID, "%s", reason);
+    }
+    helper->waiter_count = 0;
+    mr_helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
+    mr_seeds_wipe(&helper->seeds);
+    if (!helper->working) { /* else the work's answer drops them */
+        mr_helper_drop_round(helper);
+    }
+    helper->ops->forget(helper->context);
+    helper->ops->changed(helper->context);
+}
+
+bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
+{
+    if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
+        struct mr_refusal refusal;
+        mr_helper_unknown(helper, round, &refusal);
+        helper->ops->refuse(helper->context, token, &refusal);
+        return false;
+    }
+    if (helper->terms.announcement.hubs[0].index != from) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_UNAUTHORISED_ROLE,
+                         "hub %u does not lead the round", from);
+        return false;
+    }
+    if (helper->terms.announcement.round != round) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the current round is %llu",
+                         (unsigned long long)helper->terms.announcement.round);
+        return false;
+    }
+    return true;
+}
+
+void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, const char *reason,
+                    void *token)
+{
+    if (!mr_helper_accepts(helper, from, round, token)) {
+        return;
+    }
+    if (helper->state != MR_HELPER_VOID) {
+        mr_helper_set_void(helper, reason);
+    }
+    helper->ops->answer(helper->context, token, false, NULL, 0);
+}
+
+uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
+{
+    const uint64_t grace = helper->config.policy.lead_grace_ms;
+    if (helper->state < MR_HELPER_ADMITTING || helper->state >= MR_HELPER_DONE) {
+        return UINT64_MAX;
+    }
+    const uint64_t deadline = helper->terms.announcement.deadline_unix_ms;
+    return deadline < UINT64_MAX - grace ? deadline + grace : UINT64_MAX;
+}
+
+void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms)
+{
+    if (unix_ms >= mr_helper_due_unix_ms(helper)) {
+        mr_helper_set_void(helper, "lead gone: it did not end the round within this hub's "
+                                   "lead_grace_ms after the deadline");
+    }
+}

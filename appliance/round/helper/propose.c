@@ -1,0 +1,199 @@
+/* propose.c - a lead proposes a round: this hub's own policy, and its signature. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/helper/helper_internal.h"
+
+void mr_helper_set_policy(struct mr_helper *helper, const struct mr_helper_policy *policy)
+{
+    helper->next_policy = *policy;
+}
+
+static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_t from,
+                                         const struct mr_round_terms *terms,
+                                         struct mr_refusal *refusal)
+{
+    const struct mr_announcement *announcement = &terms->announcement;
+    struct mr_error error;
+    if (announcement->hubs[0].index != from) {
+        return mr_refuse(refusal, MR_REFUSAL_UNAUTHORISED_ROLE,
+                         "hub %u proposes a round that hub %u leads", from,
+                         announcement->hubs[0].index);
+    }
+    if (strcmp(announcement->task, helper->config.task) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "the announcement is of task %s, this is task %s", announcement->task,
+                         helper->config.task);
+    }
+    if (mr_announcement_trusts(announcement, helper->config.hubs, helper->config.hubs_count,
+                               &error) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.250s", error.text);
+    }
+    if (mr_announcement_hub(announcement, helper->config.index) < 1) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "hub %u is no helper of this round", helper->config.index);
+    }
+    if (announcement->cohort_min < helper->next_policy.cohort_min) {
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "cohort_min %u is below this hub's own %u", announcement->cohort_min,
+                         helper->next_policy.cohort_min);
+    }
+    if (terms->layout.share_bytes > helper->next_policy.share_bytes_max) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "shares of %llu bytes are above this hub's share_bytes_max %llu",
+                         (unsigned long long)terms->layout.share_bytes,
+                         (unsigned long long)helper->next_policy.share_bytes_max);
+    }
+    const uint32_t dimension =
+        helper->ops->model_dimension(helper->context, announcement->model_hash);
+    if (dimension != announcement->dimension) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         dimension ? "dimension %u is not that of the model (%u)"
+                                   : "the model is not in this hub's store",
+                         announcement->dimension, dimension);
+    }
+    return MR_REFUSAL_NONE;
+}
+
+/* Whether a lead that vanishes now would be found gone in a sensible time. */
+static enum mr_refusal_code check_deadline(const struct mr_helper *helper,
+                                           const struct mr_announcement *announcement,
+                                           struct mr_refusal *refusal)
+{
+    const uint64_t ahead = helper->next_policy.deadline_ahead_ms;
+    const uint64_t unix_ms = helper->ops->unix_ms ? helper->ops->unix_ms(helper->context) : 0;
+    if (!helper->ops->unix_ms || announcement->deadline_unix_ms <= unix_ms ||
+        announcement->deadline_unix_ms - unix_ms <= ahead) {
+        return MR_REFUSAL_NONE;
+    }
+    return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                     "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
+                     (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
+                     (unsigned long long)ahead / 1000);
+}
+
+static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
+{
+    if (helper->state == MR_HELPER_SIGNING) {
+        return memcmp(helper->proposed.hash, hash, MR_HASH_BYTES) == 0;
+    }
+    return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
+}
+
+/* One announcement a round number; and a hub that signed a round and does not have its journal any
+ * more never takes it up again. What it had admitted and answered is forgotten, and a second set of
+ * the same round, less one device, would give that device away. */
+static enum mr_refusal_code check_number(const struct mr_helper *helper,
+                                         const struct mr_round_terms *terms,
+                                         struct mr_refusal *refusal)
+{
+    struct mr_helper_last last;
+    const uint64_t round = terms->announcement.round;
+    helper->ops->recall(helper->context, &last);
+    if (round < last.round) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND,
+                         "round %llu is older than round %llu, which this hub signed",
+                         (unsigned long long)round, (unsigned long long)last.round);
+    }
+    if (round == last.round && memcmp(last.hash, terms->hash, MR_HASH_BYTES) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "this hub signed another announcement of round %llu",
+                         (unsigned long long)round);
+    }
+    if (round == last.round && !is_current(helper, terms->hash)) {
+        return mr_helper_not_kept(&last, refusal);
+    }
+    return MR_REFUSAL_NONE;
+}
+
+static void answer_signature(struct mr_helper *helper, const struct mr_round_terms *terms,
+                             void *token)
+{
+    struct mr_peer_signature message = {.hub_index = helper->config.index};
+    char *text = NULL;
+    if (mr_announcement_sign(message.signature, terms->hash, helper->keys.private_key) == 0) {
+        text = mr_peer_signature_encode(&message);
+    }
+    if (!text) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL,
+                         "the announcement could not be signed");
+        return;
+    }
+    helper->ops->answer(helper->context, token, true, text, strlen(text));
+    free(text);
+}
+
+/* The round is signed, or being: the same question again. */
+static void propose_again(struct mr_helper *helper, const struct mr_round_terms *terms, void *token)
+{
+    if (helper->state == MR_HELPER_SIGNING) {
+        mr_helper_wait(helper, token);
+    } else if (helper->state == MR_HELPER_VOID) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
+    } else if (helper->state == MR_HELPER_ADMITTING && helper->durable < helper->needed) {
+        mr_helper_wait(helper, token); /* recovered a moment ago */
+    } else {
+        answer_signature(helper, terms, token);
+    }
+}
+
+/* Answered as soon as the terms are durable. */
+static void sign(struct mr_helper *helper, const struct mr_round_terms *terms, void *token)
+{
+    helper->proposed = *terms;
+    helper->config.policy = helper->next_policy;
+    mr_helper_enter(helper, MR_HELPER_SIGNING);
+    helper->working = true;
+    mr_helper_wait(helper, token);
+    const struct mr_journal_state fresh = {.phase = MR_JOURNAL_ADMITTING,
+                                           .terms = &helper->proposed};
+    mr_helper_save(helper, &fresh);
+    helper->needed = helper->asked;
+    helper->ops->changed(helper->context);
+}
+
+void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
+                       void *token)
+{
+    struct mr_round_terms terms;
+    struct mr_refusal refusal;
+    struct mr_error error;
+    if (mr_round_terms_decode(&terms, body, length, &error) != 0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
+        return;
+    }
+    if (check_policy(helper, from, &terms, &refusal) != MR_REFUSAL_NONE ||
+        check_number(helper, &terms, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
+        return;
+    }
+    if (is_current(helper, terms.hash)) {
+        propose_again(helper, &terms, token);
+        return;
+    }
+    if (helper->working) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round before is being worked on");
+        return;
+    }
+    if (check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
+        return;
+    }
+    sign(helper, &terms, token);
+}
+
+void mr_helper_signed(struct mr_helper *helper)
+{
+    helper->working = false;
+    mr_helper_take_terms(helper, &helper->proposed);
+    mr_helper_enter(helper, MR_HELPER_ADMITTING);
+    helper->ops->changed(helper->context);
+}
+
+void mr_helper_answer_signatures(struct mr_helper *helper)
+{
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        answer_signature(helper, &helper->terms, helper->waiters[i]);
+    }
+    helper->waiter_count = 0;
+}

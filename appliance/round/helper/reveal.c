@@ -1,0 +1,160 @@
+/* reveal.c - the last question: every hub's openings, and the next model from them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/helper/helper_internal.h"
+#include "base/assert.h"
+
+static enum mr_refusal_code check_openings(const struct mr_helper *helper, const uint8_t *body,
+                                           size_t length, struct mr_refusal *refusal)
+{
+    const unsigned count = helper->terms.announcement.hub_count;
+    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
+    const size_t each = MR_NONCE_BYTES + share_bytes;
+    uint8_t value[MR_HASH_BYTES];
+    if (length != 1 + count * each || body[0] != count) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                         "one opening of each of the %u hubs is needed", count);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *opening = body + 1 + i * each;
+        if (mr_commitment_compute(value, helper->terms.hash, helper->set_hash,
+                                  helper->commitments[i].hub_index, opening,
+                                  opening + MR_NONCE_BYTES, share_bytes) != 0 ||
+            memcmp(value, helper->commitments[i].value, MR_HASH_BYTES) != 0) {
+            return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
+                             "the opening of hub %u does not match its commitment",
+                             helper->commitments[i].hub_index);
+        }
+    }
+    return MR_REFUSAL_NONE;
+}
+
+static int keep_results(struct mr_helper *helper, const uint8_t *body)
+{
+    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
+    for (unsigned i = 0; i < helper->terms.announcement.hub_count; i++) {
+        helper->results[i] = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
+        if (!helper->results[i]) {
+            mr_helper_drop_results(helper);
+            return -1;
+        }
+        memcpy(helper->results[i], body + 1 + i * (MR_NONCE_BYTES + share_bytes) + MR_NONCE_BYTES,
+               share_bytes);
+    }
+    return 0;
+}
+
+static char *encode_model(const struct mr_helper *helper)
+{
+    struct mr_peer_model model = {.hub_index = helper->config.index};
+    memcpy(model.model_hash, helper->model_hash, MR_HASH_BYTES);
+    memcpy(model.signature, helper->model_signature, MR_SIGNATURE_BYTES);
+    return mr_peer_model_encode(&model);
+}
+
+static void answer_model(struct mr_helper *helper, void *token)
+{
+    char *text = encode_model(helper);
+    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
+    helper->ops->answer(helper->context, token, true, text, strlen(text));
+    free(text);
+}
+
+void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                      size_t length, void *token)
+{
+    struct mr_refusal refusal;
+    if (!mr_helper_accepts(helper, from, round, token)) {
+        return;
+    }
+    if (helper->state == MR_HELPER_VOID) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_VOID, "%s", helper->reason);
+        return;
+    }
+    if (helper->state == MR_HELPER_EXPANDING && helper->opened) { /* likewise */
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being expanded");
+        return;
+    }
+    if (helper->state < MR_HELPER_OPENED) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "this hub has not opened yet");
+        return;
+    }
+    if (check_openings(helper, body, length, &refusal) != MR_REFUSAL_NONE) {
+        helper->ops->refuse(helper->context, token, &refusal);
+        return;
+    }
+    if (helper->state == MR_HELPER_DONE) {
+        answer_model(helper, token);
+        return;
+    }
+    if (helper->state == MR_HELPER_OPENED) {
+        if (keep_results(helper, body) != 0) {
+            mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the openings");
+            return;
+        }
+        mr_helper_enter(helper, MR_HELPER_REVEALING);
+        helper->working = true;
+        helper->ops->reveal(helper->context, &helper->terms,
+                            (const uint8_t *const *)helper->results, helper->included_count);
+        helper->ops->changed(helper->context);
+    }
+    mr_helper_wait(helper, token);
+}
+
+/* The journal without its seeds. Nobody waits for it: until it is durable, a restart computes the
+ * same model again. 0, or -1 when out of memory. */
+static int save_done(struct mr_helper *helper)
+{
+    struct mr_journal_state done;
+    struct mr_expansion *entries = calloc(helper->included_count, sizeof *entries);
+    if (!entries) {
+        return -1;
+    }
+    for (uint32_t i = 0; i < helper->included_count; i++) {
+        entries[i].included = helper->included[i];
+    }
+    mr_helper_frozen_state(helper, &done, entries);
+    done.phase = MR_JOURNAL_DONE;
+    done.result = helper->result;
+    memcpy(done.model_hash, helper->model_hash, MR_HASH_BYTES);
+    mr_helper_save(helper, &done);
+    free(entries);
+    return 0;
+}
+
+static int attest(struct mr_helper *helper, const uint8_t *model_hash)
+{
+    if (mr_model_sign(helper->model_signature, helper->terms.hash, helper->set_hash, model_hash,
+                      helper->keys.private_key) != 0) {
+        return -1;
+    }
+    memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
+    return save_done(helper);
+}
+
+void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why)
+{
+    MR_ASSERT(helper->working);
+    helper->working = false;
+    mr_helper_drop_results(helper);
+    if (helper->state != MR_HELPER_REVEALING) { /* void in the meantime */
+        mr_helper_drop_round(helper);
+        return;
+    }
+    if (!model_hash || attest(helper, model_hash) != 0) {
+        for (unsigned i = 0; i < helper->waiter_count; i++) {
+            mr_helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BAD_OPENING, "%.250s",
+                             model_hash ? "the model could not be signed" : why);
+        }
+        helper->waiter_count = 0;
+        mr_helper_set_void(helper, model_hash ? "the model could not be signed" : why);
+        return;
+    }
+    mr_helper_enter(helper, MR_HELPER_DONE);
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        answer_model(helper, helper->waiters[i]);
+    }
+    helper->waiter_count = 0;
+    helper->ops->changed(helper->context);
+}

@@ -1,0 +1,166 @@
+/* state.c - where the helper stands: its state, what it holds of a round, who waits for an answer,
+ * what it asks of its journal. Only mr_helper_enter sets the state. */
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/helper/helper_internal.h"
+#include "base/secret.h"
+
+static const char *const state_names[] = {
+    [MR_HELPER_IDLE] = "idle",           [MR_HELPER_SIGNING] = "signing",
+    [MR_HELPER_ADMITTING] = "admitting", [MR_HELPER_EXPANDING] = "expanding",
+    [MR_HELPER_COMMITTED] = "committed", [MR_HELPER_OPENED] = "opened",
+    [MR_HELPER_REVEALING] = "revealing", [MR_HELPER_DONE] = "done",
+    [MR_HELPER_VOID] = "void",
+};
+
+const char *mr_helper_state_name(enum mr_helper_state state)
+{
+    return state_names[state];
+}
+
+void mr_helper_enter(struct mr_helper *helper, enum mr_helper_state state)
+{
+    helper->state = state;
+}
+
+/* --- a round ------------------------------------------------------------------------------------
+ */
+
+void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms)
+{
+    uint64_t salt;
+    mr_helper_drop_round(helper);
+    helper->terms = *terms;
+    helper->round_known = true;
+    helper->reason[0] = '\0';
+    helper->admitted_count = 0;
+    const struct mr_announcement *announcement = &helper->terms.announcement;
+    helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
+    helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
+    mr_seeds_init(&helper->seeds, announcement->cohort_max, salt);
+}
+
+void mr_helper_drop_results(struct mr_helper *helper)
+{
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
+        free(helper->results[i]);
+        helper->results[i] = NULL;
+    }
+}
+
+void mr_helper_drop_list(struct mr_helper *helper)
+{
+    mr_secret_free(helper->list);
+    helper->list = NULL;
+}
+
+/* Lets go of everything of the round but its terms. */
+void mr_helper_drop_round(struct mr_helper *helper)
+{
+    mr_seeds_wipe(&helper->seeds);
+    mr_helper_drop_list(helper);
+    mr_helper_drop_results(helper);
+    if (helper->result) {
+        OPENSSL_cleanse(helper->result, (size_t)helper->terms.layout.share_bytes);
+    }
+    free(helper->result);
+    helper->result = NULL;
+    free(helper->included);
+    helper->included = NULL;
+    helper->included_count = 0;
+    helper->opened = false;
+    OPENSSL_cleanse(helper->nonce, sizeof helper->nonce);
+    memset(helper->commitments, 0, sizeof helper->commitments);
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+void mr_helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
+                      const char *format, ...)
+{
+    struct mr_refusal refusal;
+    char text[sizeof refusal.text];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    mr_refuse(&refusal, code, "%s", text);
+    helper->ops->refuse(helper->context, token, &refusal);
+}
+
+void mr_helper_wait(struct mr_helper *helper, void *token)
+{
+    if (helper->waiter_count == HELPER_WAITERS_MAX) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the same question is being worked on");
+        return;
+    }
+    helper->waiters[helper->waiter_count++] = token;
+}
+
+void mr_helper_answer_waiting(struct mr_helper *helper, bool json, const void *body, size_t length)
+{
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        helper->ops->answer(helper->context, helper->waiters[i], json, body, length);
+    }
+    helper->waiter_count = 0;
+}
+
+/* --- the journal --------------------------------------------------------------------------------
+ */
+
+void mr_helper_save(struct mr_helper *helper, const struct mr_journal_state *state)
+{
+    helper->asked++;
+    helper->ops->save(helper->context, state);
+}
+
+void mr_helper_append(struct mr_helper *helper, const uint8_t *record, size_t length)
+{
+    helper->asked++;
+    helper->ops->append(helper->context, record, length);
+}
+
+void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_state *state,
+                            const struct mr_expansion *entries)
+{
+    *state = (struct mr_journal_state){
+        .phase = MR_JOURNAL_FROZEN,
+        .terms = &helper->terms,
+        .entries = entries,
+        .count = helper->included_count,
+    };
+    memcpy(state->commitments, helper->commitments, sizeof state->commitments);
+    memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
+}
+
+/* --- reports ------------------------------------------------------------------------------------
+ */
+
+const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper)
+{
+    return helper->round_known ? &helper->terms : NULL;
+}
+
+const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
+                                             const uint8_t **set_hash)
+{
+    *count = helper->included_count;
+    *set_hash = helper->set_hash;
+    return helper->included;
+}
+
+void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report)
+{
+    *report = (struct mr_helper_report){
+        .state = helper->state,
+        .round = helper->round_known ? helper->terms.announcement.round : 0,
+        .admitted = helper->admitted_count,
+        .included = helper->included_count,
+    };
+    memcpy(report->reason, helper->reason, sizeof report->reason);
+}

@@ -1,0 +1,73 @@
+/* end.c - a round that ends without a result, and what is let go of when a round is over. */
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/lead/lead_internal.h"
+#include "base/assert.h"
+
+/* Lets go of what belonged to one round only, but for its registry. */
+void mr_lead_drop_round(struct mr_lead *lead)
+{
+    for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
+        free((void *)lead->results[i]);
+    }
+    memset(lead->results, 0, sizeof lead->results);
+    mr_lead_stop_asking(lead);
+    OPENSSL_cleanse(lead->nonces, sizeof lead->nonces);
+    lead->included_count = lead->committed_count = lead->staged_count = 0;
+    lead->admitted_count = 0;
+    lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
+    lead->envelope_bytes = 0;
+    lead->revealed = lead->freezing = lead->held = lead->recovered = false;
+    lead->reason[0] = '\0';
+}
+
+void mr_lead_tell_void(struct mr_lead *lead)
+{
+    json_t *object = json_pack("{s:s}", "reason", lead->reason);
+    char *text = json_dumps(object, JSON_COMPACT);
+    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
+    json_decref(object);
+    for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {
+        lead->ops->ask(lead->context, i, MR_PEER_VOID, (const uint8_t *)text, strlen(text));
+    }
+    free(text);
+}
+
+void mr_lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms, const char *format,
+                  ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(lead->reason, sizeof lead->reason, format, arguments);
+    va_end(arguments);
+    mr_plain_text(lead->reason);
+    MR_ASSERT(!lead->collecting || lead->held);
+    mr_lead_enter(lead, MR_LEAD_VOID);
+    lead->void_kind = kind;
+    lead->ended_ms = now_ms;
+    lead->ending = true;
+    mr_lead_stop_asking(lead);
+    mr_lead_set_timer(lead);
+    lead->ops->end(lead->context);
+}
+
+/* Only now: a hub that restarted before would go on with the round. */
+void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms)
+{
+    (void)now_ms;
+    MR_ASSERT(lead->ending);
+    lead->ending = false;
+    if (lead->held) {
+        lead->held = lead->collecting = false;
+        lead->ops->plane_return(lead->context, false, MR_REASON_VOID);
+    }
+    mr_lead_refuse_waiting(lead, MR_REFUSAL_VOID, "the round is void");
+    mr_lead_end_uploads(lead, MR_REASON_VOID);
+    mr_lead_tell_void(lead);
+    lead->ops->round_changed(lead->context);
+}

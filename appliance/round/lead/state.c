@@ -1,0 +1,158 @@
+/* state.c - where the lead stands: its state, its one timer, what is to be made durable, reports.
+ * Only mr_lead_enter sets the state. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/round/lead/lead_internal.h"
+
+static const char *const state_names[] = {
+    [MR_LEAD_IDLE] = "idle",         [MR_LEAD_SIGNING] = "signing",
+    [MR_LEAD_PROPOSED] = "proposed", [MR_LEAD_OPEN] = "open",
+    [MR_LEAD_CLOSING] = "closing",   [MR_LEAD_COMMITTING] = "committing",
+    [MR_LEAD_OPENING] = "opening",   [MR_LEAD_REVEALING] = "revealing",
+    [MR_LEAD_STORING] = "storing",   [MR_LEAD_PUBLISHED] = "published",
+    [MR_LEAD_VOID] = "void",
+};
+
+const char *mr_lead_state_name(enum mr_lead_state state)
+{
+    return state_names[state];
+}
+
+static const char *const void_names[] = {
+#define X(name, label) [MR_VOID_##name] = label,
+#include "appliance/round/voids.def"
+#undef X
+};
+
+const char *mr_void_kind_name(enum mr_void_kind kind)
+{
+    return void_names[kind];
+}
+
+void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state)
+{
+    lead->state = state;
+}
+
+static uint64_t peer_due_ms(const struct mr_lead *lead)
+{
+    uint64_t due = lead->step_deadline_ms;
+    for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {
+        due = lead->peers[i].retry_at_ms < due ? lead->peers[i].retry_at_ms : due;
+    }
+    return due;
+}
+
+void mr_lead_set_timer(struct mr_lead *lead)
+{
+    uint64_t due = LEAD_NEVER;
+    if (lead->state == MR_LEAD_OPEN) {
+        due = lead->deadline_ms;
+        if (lead->staged_count && !lead->collecting && lead->next_commit_ms < due) {
+            due = lead->next_commit_ms;
+        }
+    } else if (lead->asking) {
+        due = peer_due_ms(lead);
+    }
+    lead->ops->timer(lead->context, due);
+}
+
+/* --- the set ------------------------------------------------------------------------------------
+ */
+
+void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase,
+                          struct mr_commit_state *state)
+{
+    *state = (struct mr_commit_state){
+        .phase = phase,
+        .quorum = lead->quorum,
+        .deadline_ms = lead->open_for_ms,
+        .envelope = lead->envelope,
+        .envelope_bytes = (uint32_t)lead->envelope_bytes,
+        .included = lead->included,
+        .upload_ids = lead->upload_ids,
+        .serials = lead->serials,
+        .included_count = lead->included_count,
+    };
+    if (phase == MR_COMMIT_FROZEN) {
+        memcpy(state->nonce, lead->nonces[0], MR_NONCE_BYTES);
+    }
+}
+
+int mr_lead_reserve(struct mr_lead *lead, uint32_t more)
+{
+    const uint32_t needed = lead->included_count + more;
+    if (needed <= lead->included_capacity) {
+        return 0;
+    }
+    const uint32_t capacity =
+        needed > 2 * lead->included_capacity ? needed : 2 * lead->included_capacity;
+    struct mr_included *bigger = realloc(lead->included, (size_t)capacity * sizeof *bigger);
+    lead->included = bigger ? bigger : lead->included;
+    uint64_t *ids = realloc(lead->upload_ids, (size_t)capacity * sizeof *ids);
+    lead->upload_ids = ids ? ids : lead->upload_ids;
+    struct mr_serial *serials = realloc(lead->serials, (size_t)capacity * sizeof *serials);
+    lead->serials = serials ? serials : lead->serials;
+    if (!bigger || !ids || !serials) {
+        return -1;
+    }
+    lead->included_capacity = capacity;
+    return 0;
+}
+
+void mr_lead_sort_set(struct mr_lead *lead)
+{
+    mr_included_sort(lead->included, lead->included_count);
+    for (uint32_t i = 0; i < lead->included_count; i++) {
+        const struct mr_device *device =
+            mr_registry_client(&lead->registry, lead->included[i].client_id);
+        lead->upload_ids[i] = device->upload_id;
+        lead->serials[i] = device->serial;
+    }
+}
+
+/* --- reports ------------------------------------------------------------------------------------
+ */
+
+const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length)
+{
+    *length = lead->envelope_bytes;
+    return lead->state == MR_LEAD_OPEN ? lead->envelope : NULL;
+}
+
+const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)
+{
+    return lead->round_known ? &lead->terms : NULL;
+}
+
+const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
+                                                    const uint64_t **upload_ids, uint32_t *count)
+{
+    *upload_ids = lead->upload_ids;
+    *count = lead->committed_count;
+    return lead->included;
+}
+
+void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
+{
+    *report = (struct mr_lead_report){
+        .state = lead->state,
+        .round = lead->round_known ? lead_announcement(lead)->round : 0,
+        .quorum = lead->quorum,
+        .admitted = lead->admitted_count,
+        .staged = lead->staged_count + lead->included_count - lead->committed_count,
+        .committed = lead->committed_count,
+        .included = lead->state >= MR_LEAD_COMMITTING && lead->state <= MR_LEAD_PUBLISHED
+                        ? lead->included_count
+                        : 0,
+        .opened_ms = lead->opened_ms,
+        .closed_ms = lead->closed_ms,
+        .ended_ms = lead->ended_ms,
+        .void_kind = lead->void_kind,
+    };
+    if (lead->state == MR_LEAD_PUBLISHED) {
+        memcpy(report->model_hash, lead->model_hash, MR_HASH_BYTES);
+    }
+    memcpy(report->reason, lead->reason, sizeof report->reason);
+}

@@ -1,0 +1,104 @@
+/* How rounds share slots and accumulators.
+ *
+ * Slots: whoever asks gets one while there are any, so that a busy round may use all of them. But a
+ * round that was refused is kept the slots that fall free, on every worker, until it has its even
+ * part there (slots / open rounds, at least one). A claim that is not repeated lapses after the
+ * idle timeout: by then any slot that was held in vain has been freed as well.
+ *
+ * Accumulators: every worker has the same number of bytes for them, and a round's lie at the same
+ * offset with each. They are cut to size where they leave the smallest gap: rounds of the same
+ * tasks come again and again, and find the place that their size left. */
+#include <inttypes.h>
+
+#include "appliance/upload/plane_internal.h"
+
+/* --- slots ------------------------------------------------------------------------------------ */
+
+static uint32_t even_part(const struct mr_upload_plane *plane, const struct mr_worker_view *view)
+{
+    uint32_t open = 0;
+
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        open += plane->rounds[i] && plane->rounds[i]->open;
+    }
+    return open > 0 && view->slots / open > 0 ? view->slots / open : 1;
+}
+
+/* Slots that are kept for other rounds. */
+static uint64_t kept_for_others(const struct mr_plane_round *round, uint32_t part, unsigned which)
+{
+    const struct mr_upload_plane *plane = round->plane;
+    const uint64_t now_ms = mr_loop_now_ms(plane->loop);
+    uint64_t kept = 0;
+
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_plane_round *other = plane->rounds[i];
+        if (other && other != round && other->open && now_ms < other->hungry_until_ms &&
+            other->held[which] < part) {
+            kept += part - other->held[which];
+        }
+    }
+    return kept;
+}
+
+bool mr_plane_may_take(const struct mr_plane_round *round, const struct mr_worker_view *view,
+                       unsigned which)
+{
+    if (view->slots_free == 0) {
+        return false;
+    }
+    const uint32_t part = even_part(round->plane, view);
+    return round->held[which] < part || view->slots_free > kept_for_others(round, part, which);
+}
+
+/* --- accumulators ----------------------------------------------------------------------------- */
+
+/* Bytes from `at` to the next round's or the end; 0 if somebody has `at`. */
+static uint64_t gap_at(const struct mr_upload_plane *plane, uint64_t at)
+{
+    uint64_t end = plane->config.accumulator_bytes;
+
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_plane_round *round = plane->rounds[i];
+        if (!round || round->accumulators_bytes == 0) {
+            continue;
+        }
+        if (at >= round->accumulators_at &&
+            at < round->accumulators_at + round->accumulators_bytes) {
+            return 0;
+        }
+        if (round->accumulators_at >= at && round->accumulators_at < end) {
+            end = round->accumulators_at;
+        }
+    }
+    return end > at ? end - at : 0;
+}
+
+int mr_plane_accumulators_find(const struct mr_upload_plane *plane, uint64_t bytes, uint64_t *at,
+                               struct mr_error *error)
+{
+    uint64_t best = UINT64_MAX, largest = 0;
+
+    /* A gap begins at 0 or where a round ends. */
+    for (unsigned i = 0; i <= MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_plane_round *before = i > 0 ? plane->rounds[i - 1] : NULL;
+        const uint64_t start = before ? before->accumulators_at + before->accumulators_bytes : 0;
+        if (i > 0 && (!before || before->accumulators_bytes == 0)) {
+            continue;
+        }
+        const uint64_t gap = gap_at(plane, start);
+        largest = gap > largest ? gap : largest;
+        if (gap >= bytes && gap < best) {
+            best = gap;
+            *at = start;
+        }
+    }
+    if (best != UINT64_MAX) {
+        return 0;
+    }
+    return mr_error_set(error,
+                        "the sums of this round need %" PRIu64 " bytes of a worker and %" PRIu64
+                        " are free in one piece: wait until other tasks' rounds end, raise "
+                        "share_bytes_max or lower the dimension",
+                        bytes, largest);
+}

@@ -1,0 +1,47 @@
+/* Queues of sessions over fixed memory, and the marks that an ACK is due. */
+#include <stdlib.h>
+
+#include "appliance/upload/session_internal.h"
+#include "base/assert.h"
+
+int mr_index_queue_open(struct mr_index_queue *queue, uint32_t capacity)
+{
+    queue->items = calloc(capacity, sizeof *queue->items);
+    queue->capacity = capacity;
+    return queue->items ? 0 : -1;
+}
+
+void mr_index_queue_push(struct mr_index_queue *queue, uint32_t item)
+{
+    MR_ASSERT(queue->count < queue->capacity);
+    const uint32_t at = queue->head + queue->count;
+    queue->items[at < queue->capacity ? at : at - queue->capacity] = item;
+    queue->count++;
+}
+
+void mr_index_queue_pop(struct mr_index_queue *queue, uint32_t count)
+{
+    MR_ASSERT(count <= queue->count);
+    queue->head = (queue->head + count) % queue->capacity;
+    queue->count -= count;
+}
+
+void mr_session_ack_urgent(struct mr_sessions *sessions, struct mr_session *session)
+{
+    session->ack_wanted = true;
+    if (session->in_urgent) {
+        return;
+    }
+    session->in_urgent = true;
+    mr_index_queue_push(&sessions->urgent, mr_session_index(sessions, session));
+}
+
+void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *session)
+{
+    session->ack_wanted = true;
+    if (session->in_lazy || session->in_urgent) {
+        return;
+    }
+    session->in_lazy = true;
+    mr_index_queue_push(&sessions->lazy, mr_session_index(sessions, session));
+}

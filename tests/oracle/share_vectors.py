@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Computes tests/vectors/share.json with the oracle.
+
+usage: share_vectors.py [--check share.json]
+
+Writes the vectors to stdout; with --check, compares them with a file instead. Exit 0 if they agree, 1 if
+not; 77 if the `cryptography` package is missing.
+"""
+
+import json
+import sys
+
+try:
+    import millrace_oracle as oracle
+except ImportError as missing:
+    print(f"skipped: {missing}; install python3-cryptography")
+    sys.exit(77)
+
+RISING = bytes(range(32))
+HASH = b"\xa5" * 32
+CLIENT = b"\x43" * 16
+TASK = b"digits-1"
+
+
+def stream(hub, attempt, length):
+    """(key, counter, the mask's first bytes)."""
+    key, counter = oracle.mask_key(RISING, oracle.scope(TASK, HASH, CLIENT, hub, attempt))
+    return key, counter, oracle.ctr_stream(key, counter, 0, length)
+
+
+def masks():
+    key, counter, mask = stream(1, 0, 2048)
+    _, _, long_mask = stream(2, 7, 1048576)
+    return {
+        "mask": {
+            "seed": RISING.hex(),
+            "task": TASK.decode(),
+            "announcement_hash": HASH.hex(),
+            "client_id": CLIENT.hex(),
+            "hub_index_be16": 1,
+            "attempt_be32": 0,
+            "hmac_input": "len8(label)|label|len8(task)|task|announcement_hash|client_id|hub_index|attempt",
+            "label": "millrace mask",
+            "key_hex": key.hex(),
+            "counter_hex": counter.hex(),
+            "first16": mask[:16].hex(),
+            "sha256_of_2048": oracle.sha256(mask).hex(),
+        },
+        "mask_long": {
+            "hub_index_be16": 2,
+            "attempt_be32": 7,
+            "sha256_of_1048576": oracle.sha256(long_mask).hex(),
+        },
+    }
+
+
+def counter_carry():
+    counter = bytes(8) + b"\xff" * 7 + b"\xfe"
+    return {
+        "key": RISING[:16].hex(),
+        "counter": counter.hex(),
+        "keystream64": oracle.ctr_stream(RISING[:16], counter, 0, 64).hex(),
+    }
+
+
+def upload_aead():
+    chunk, plaintext = 5, bytes(64)
+    key, iv = oracle.upload_keys(RISING)["up"]
+    sealed = oracle.AESGCM(key).encrypt(oracle.nonce(iv, chunk), plaintext, RISING)
+    return {
+        "ekm": RISING.hex(),
+        "key": key.hex(),
+        "iv": iv.hex(),
+        "chunk": chunk,
+        "nonce": oracle.nonce(iv, chunk).hex(),
+        "aad": RISING.hex(),
+        "plaintext": plaintext.hex(),
+        "ciphertext": sealed[:-16].hex(),
+        "tag": sealed[-16:].hex(),
+    }
+
+
+def vectors():
+    return masks() | {
+        "ctr_carry_64bit": counter_carry(),
+        "upload_aead": upload_aead(),
+        "ring": {
+            "w16_max_clients_int8": oracle.ring_clients_max(16),
+            "w24": oracle.ring_clients_max(24),
+            "w32": oracle.ring_clients_max(32),
+        },
+    }
+
+
+def main():
+    if sys.argv[1:2] != ["--check"]:
+        print(json.dumps(vectors(), indent=1))
+        return 0
+    with open(sys.argv[2]) as file:
+        agree = json.load(file) == vectors()
+    print("agree" if agree else f"{sys.argv[2]} differs: write it anew with {sys.argv[0]}")
+    return 0 if agree else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
