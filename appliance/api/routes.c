@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "wire/exchange.h"
+#include "wire/task.h"
 
 #define DEVICE   MR_ROLE_BIT(MR_ROLE_DEVICE)
 #define HUB      MR_ROLE_BIT(MR_ROLE_HUB)

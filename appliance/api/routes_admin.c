@@ -234,7 +234,7 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
 
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    const struct mr_api_task *task = led_task(context, request);
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round = 0;

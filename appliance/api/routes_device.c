@@ -180,7 +180,7 @@ void mr_route_share(void *context, struct mr_request *request)
 void mr_route_share_progress(void *context, struct mr_request *request)
 {
     struct mr_api *api = context;
-    struct mr_api_task *task = mr_routes_task(api, request);
+    const struct mr_api_task *task = mr_api_task_find(api, mr_request_param(request, 0));
     struct mr_refusal refusal;
     uint64_t round, upload_id;
     if (task && task->lead && mr_routes_parse_round(request, MR_PARAM_ROUND, &round) &&

@@ -94,7 +94,7 @@ static json_t *task_json(const struct mr_api_task *task)
     for (unsigned i = 0; i < task->task.hubs_count; i++) {
         json_array_append_new(hubs, json_integer(task->task.hubs[i].index));
     }
-    return json_pack("{s:s, s:s, s:o, s:s, s:o}", "name", task->task.config->name, "role",
+    return json_pack("{s:s, s:s, s:o, s:s, s:o}", "task", task->task.config->name, "role",
                      task->lead ? "lead" : "helper", "hubs", hubs, "model_hash", model, "current",
                      task->lead ? lead_json(task) : helper_json(task));
 }

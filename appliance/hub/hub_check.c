@@ -23,7 +23,6 @@ static int check_certificates(const struct mr_config_identity *identity, struct 
 
 static int check_tasks(const struct mr_hub_config *config, struct mr_error *error)
 {
-    unsigned led = 0;
     for (unsigned i = 0; i < config->tasks_count; i++) {
         const struct mr_config_task *task = &config->tasks[i];
         char folder[PATH_MAX];
@@ -35,14 +34,8 @@ static int check_tasks(const struct mr_hub_config *config, struct mr_error *erro
         if (mr_store_check(folder, task->initial_model_file, error) != 0) {
             return mr_error_prefix(error, "task %s", task->name);
         }
-        led += mr_hub_config_leads(config, task) ? 1 : 0;
     }
-    return led <= MR_HUB_TASKS_LED_MAX
-               ? 0
-               : mr_error_set(error,
-                              "tasks: this hub leads %u of them, its upload plane carries %u: let "
-                              "another hub lead the others",
-                              led, MR_HUB_TASKS_LED_MAX);
+    return 0;
 }
 
 int mr_hub_check(struct mr_hub_config **out, const char *path, struct mr_error *error)

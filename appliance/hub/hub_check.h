@@ -7,8 +7,6 @@
 
 #include "appliance/config/hub_config.h"
 
-/* So many tasks may this hub lead: their rounds share the one upload plane. */
-#define MR_HUB_TASKS_LED_MAX 1u
 
 /* Reads the file and checks it: keys and rules (hub_config.h), the files that it names, the
  * certificate with its key and the CA, each task's model, the user. 0, or -1 with an error and
