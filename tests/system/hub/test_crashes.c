@@ -128,8 +128,7 @@ static void test_helper_killed_while_admitting(void **state)
                      200);
     const json_t *task = json_array_get(json_object_get(status, "tasks"), 0);
     assert_string_equal(json_string_value(json_object_get(task, "role")), "helper");
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(task, "current"), "state")), "done");
+    assert_string_equal(json_string_value(json_object_get(task, "state")), "done");
     json_decref(status);
     devices_close(devices, 4);
 }
