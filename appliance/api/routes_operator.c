@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes.h"
+#include "appliance/api/routes_internal.h"
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
 #include "base/bytes.h"

@@ -387,7 +387,7 @@ static int start(struct mr_worker *worker, struct mr_error *error)
     worker->source = config->make_source
                          ? config->make_source(config->make_context, config->index, error)
                          : mr_packet_source_open(&config->source, worker->why, error);
-    return worker->source == NULL ? -1 : 0;
+    return worker->source ? 0 : -1;
 }
 
 static void finish(struct mr_worker *worker)
