@@ -286,12 +286,9 @@ void mr_server_close(struct mr_server *server)
     free(server);
 }
 
-int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+static void end_revoked(struct mr_server *server)
 {
     struct mr_connection *connection, *next;
-    if (mr_tls_reload(server->tls, error) != 0) {
-        return -1;
-    }
     const struct mr_revocations *revocations = mr_tls_revocations(server->tls);
     for (connection = LIST_FIRST(&server->connections); revocations && connection;
          connection = next) {
@@ -300,7 +297,21 @@ int mr_server_reload_revocations(struct mr_server *server, struct mr_error *erro
             mr_connection_revoke(connection);
         }
     }
+}
+
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+{
+    if (mr_tls_reload(server->tls, error) != 0) {
+        return -1;
+    }
+    end_revoked(server);
     return 0;
+}
+
+void mr_server_renew(struct mr_server *server, struct mr_tls *fresh)
+{
+    mr_tls_renew(server->tls, fresh);
+    end_revoked(server);
 }
 
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server)

@@ -19,6 +19,7 @@
 #include "wire/refusal.h"
 
 struct mr_server;
+struct mr_tls;
 struct mr_request; /* owned by the server until answered */
 
 #define MR_ROLE_BIT(role)     (1u << (role))
@@ -82,6 +83,10 @@ void mr_server_close(struct mr_server *server);
 /* Reads the revocation file again and ends the connections of those it names. On failure the old
  * list holds. */
 int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error);
+/* New handshakes go by these files from now on, and connections of certificates that their list
+ * names end; the others go on. Takes `fresh` over (transport/tls.h: the server's side, never used).
+ */
+void mr_server_renew(struct mr_server *server, struct mr_tls *fresh);
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);

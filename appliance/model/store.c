@@ -45,6 +45,7 @@ struct mr_store {
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MODELS_MAPPED];
     uint64_t borrowings;
+    bool closed; /* what is lent is not back yet */
 };
 
 #define PATH_BYTES (PATH_MAX + 128)
@@ -210,11 +211,25 @@ struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HAS
     return mr_store_borrow(store, hash, error);
 }
 
+static bool is_lent(const struct mr_store *store)
+{
+    for (unsigned i = 0; i < MODELS_MAPPED; i++) {
+        if (store->models[i].borrowed > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mr_store_return(struct mr_store *store, struct mr_model *model)
 {
     unsigned idle;
     MR_ASSERT(model->borrowed > 0);
     model->borrowed--;
+    if (store->closed && !is_lent(store)) {
+        mr_store_close(store);
+        return;
+    }
     struct mr_model *oldest = oldest_idle(store, &idle);
     if (idle > MODELS_KEPT) {
         unmap(oldest);
@@ -490,6 +505,10 @@ int mr_store_open(struct mr_store **out, const char *data_dir, const char *initi
 void mr_store_close(struct mr_store *store)
 {
     if (!store) {
+        return;
+    }
+    store->closed = true;
+    if (is_lent(store)) {
         return;
     }
     for (unsigned i = 0; i < MODELS_MAPPED; i++) {
