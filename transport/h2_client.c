@@ -323,9 +323,3 @@ int mr_h2_client_export(struct mr_h2_client *client, const char *label, const ui
 {
     return mr_tls_export(client->ssl, label, context, context_bytes, out, out_bytes);
 }
-
-void mr_h2_response_fini(struct mr_h2_response *response)
-{
-    free(response->body);
-    *response = (struct mr_h2_response){0};
-}
