@@ -163,10 +163,16 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
     const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
     client->refusal = MR_REFUSAL_NONE;
-    int failure = client->env.request(client->env.context, *connection, question->method,
-                                      question->path, question->content_type, question->body,
-                                      question->length, question->answer_max, timeout_ms,
-                                      whole_ms(client, question, timeout_ms), response, &error);
+    const struct mr_h2_request request = {.method = question->method,
+                                          .path = question->path,
+                                          .content_type = question->content_type,
+                                          .body = question->body,
+                                          .length = question->length,
+                                          .answer_max = question->answer_max,
+                                          .timeout_ms = timeout_ms,
+                                          .whole_ms = whole_ms(client, question, timeout_ms)};
+    const int failure =
+        client->env.request(client->env.context, *connection, &request, response, &error);
     if (failure) {
         mr_control_drop(client, connection);
         return failed(outcome, failure, question->path, &error);

@@ -242,8 +242,15 @@ static bool gets_receipt(struct device *device)
     snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
              (unsigned long long)device->terms.announcement.round);
     const bool got =
-        mr_h2_client_request(helper, "POST", path, "application/json", text, strlen(text), 1000,
-                             20000, &response, &error) == MR_H2_OK &&
+        mr_h2_client_request(helper,
+                             &(struct mr_h2_request){.method = "POST",
+                                                     .path = path,
+                                                     .content_type = "application/json",
+                                                     .body = text,
+                                                     .length = strlen(text),
+                                                     .answer_max = 1000,
+                                                     .timeout_ms = 20000},
+                             &response, &error) == MR_H2_OK &&
         response.status == 200;
     mr_h2_response_fini(&response);
     mr_h2_client_close(helper);

@@ -58,8 +58,9 @@ static void expect_round_known(struct federation *federation, unsigned hub, uint
     assert_true(json_integer_value(json_object_get(one, "included")) > 0);
     assert_true(json_is_object(json_object_get(one, "metrics")));
     json_decref(one);
-    assert_int_equal(
-        federation_json(federation, "operator", hub, "GET", "/v1/tasks/default/admin/rounds", NULL, &all), 200);
+    assert_int_equal(federation_json(federation, "operator", hub, "GET",
+                                     "/v1/tasks/default/admin/rounds", NULL, &all),
+                     200);
     one = json_array_get(json_object_get(all, "rounds"), round - 1);
     assert_int_equal(json_integer_value(json_object_get(one, "round")), round);
     json_decref(all);
@@ -174,8 +175,11 @@ static void test_disk_that_takes_no_more(void **state)
     mr_h2_response_fini(&response);
     snprintf(path, sizeof path, "/v1/tasks/default/rounds/1/uploads/%016llx?wait_ms=20000",
              (unsigned long long)device.grant.upload_id);
-    if (mr_h2_client_request(device.lead, "GET", path, NULL, NULL, 0, 1000, 20000, &response,
-                             &error) == MR_H2_OK) {
+    if (mr_h2_client_request(
+            device.lead,
+            &(struct mr_h2_request){
+                .method = "GET", .path = path, .answer_max = 1000, .timeout_ms = 20000},
+            &response, &error) == MR_H2_OK) {
         assert_null(strstr((char *)response.body, "committed"));
         mr_h2_response_fini(&response);
     }
@@ -395,7 +399,11 @@ static void test_end_in_the_middle(void **state)
         char path[] = "/v1/tasks/default/rounds/current?after=9&wait_ms=30000";
         struct mr_h2_response response;
         struct mr_error error;
-        mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
+        mr_h2_client_request(
+            poller,
+            &(struct mr_h2_request){
+                .method = "GET", .path = path, .answer_max = 100, .timeout_ms = 30000},
+            &response, &error);
         _exit(0);
     }
     /* The poll, and the request for the metrics themselves. */

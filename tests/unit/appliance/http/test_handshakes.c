@@ -18,8 +18,10 @@ static int try(const struct mr_h2_endpoint *endpoint, struct mr_error *error)
     error->text[0] = '\0';
     int result = mr_h2_client_open(&client, endpoint, WAIT_MS, error);
     if (result == MR_H2_OK) {
-        result = mr_h2_client_request(client, "GET", "/nothing", NULL, NULL, 0, 0, WAIT_MS,
-                                      &response, error);
+        result = mr_h2_client_request(
+            client,
+            &(struct mr_h2_request){.method = "GET", .path = "/nothing", .timeout_ms = WAIT_MS},
+            &response, error);
         if (result == MR_H2_OK) {
             mr_h2_response_fini(&response);
         }
