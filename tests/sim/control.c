@@ -274,8 +274,8 @@ int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request
 /* --- the server ------------------------------------------------------------------------------ */
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error)
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error)
 {
     struct mr_server *server = calloc(1, sizeof *server);
     struct sim_node *node = sim_active()->current;
@@ -285,9 +285,9 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     (void)error;
     MR_ASSERT(server);
     server->node = node;
-    server->routes = routes;
-    server->route_count = route_count;
-    server->context = context;
+    server->routes = routes->rows;
+    server->route_count = routes->count;
+    server->context = routes->context;
     sim_hub_set_server(node, server);
     *out = server;
     return 0;
