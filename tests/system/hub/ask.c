@@ -98,17 +98,18 @@ int federation_json(struct federation *federation, const char *stem, unsigned hu
     return status;
 }
 
-void federation_refused(struct federation *federation, const char *stem, unsigned hub,
-                        const char *method, const char *path, const void *body, size_t length,
+void federation_refused(struct federation *federation, const struct federation_request *request,
                         const char *code)
 {
     struct mr_h2_response response;
     struct mr_refusal refusal;
     struct mr_error error = {.text = ""};
-    struct mr_h2_client *client = federation_client(federation, stem, hub);
-    const int status = federation_ask(client, method, path, body, length, &response);
+    struct mr_h2_client *client = federation_client(federation, request->stem, request->hub);
+    const int status = federation_ask(client, request->method, request->path, request->body,
+                                      request->length, &response);
     if (mr_refusal_decode(&refusal, (char *)response.body, response.length, &error) != 0) {
-        fail_msg("%s %s: status %d, expected refusal %s", method, path, status, code);
+        fail_msg("%s %s: status %d, expected refusal %s", request->method, request->path, status,
+                 code);
     }
     assert_string_equal(refusal.name, code);
     assert_int_equal(status, mr_refusal_status(refusal.code));

@@ -172,8 +172,14 @@ static void test_helper_without_its_journal(void **state)
     federation_start(federation, 1);
     struct mr_seed_request seed = {.attempt = 0};
     char *body = mr_seed_request_encode(&seed);
-    federation_refused(federation, "device-005", 1, "POST", "/v1/tasks/default/rounds/1/seed", body,
-                       strlen(body), "round_lost");
+    federation_refused(federation,
+                       &(struct federation_request){.stem = "device-005",
+                                                    .hub = 1,
+                                                    .method = "POST",
+                                                    .path = "/v1/tasks/default/rounds/1/seed",
+                                                    .body = body,
+                                                    .length = strlen(body)},
+                       "round_lost");
     free(body);
     assert_int_equal(device_request(&lost[3], &request, NULL), 200);
     assert_int_equal(device_put(&lost[3]), 202);
