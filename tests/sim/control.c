@@ -9,11 +9,13 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "appliance/api/routes.h"
 #include "appliance/http/route.h"
 #include "tests/sim/check.h"
 #include "tests/sim/device.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/net.h"
+#include "tests/sim/plan.h"
 #include "base/assert.h"
 #include "wire/messages.h"
 
@@ -48,7 +50,7 @@ struct mr_server {
     const struct mr_route *routes;
     unsigned route_count;
     void *context;
-    uint64_t questions[QUESTIONS_KEPT]; /* of the lead, for a planted defect */
+    uint64_t questions[QUESTIONS_KEPT]; /* of leads, for a planted defect */
     unsigned question_count;
 };
 
@@ -394,8 +396,23 @@ const struct mr_identity *mr_request_identity(const struct mr_request *request)
     return &request->identity;
 }
 
+/* The name of the first task that the hub serves, for a planted defect. */
+static const char *first_task(const struct mr_request *request)
+{
+    const struct sim *sim = request->exchange->to->sim;
+    const struct sim_task *task = sim->plan.tasks;
+    while (!sim_task_serves(task, request->exchange->to)) {
+        task++;
+    }
+    return task->name;
+}
+
 const char *mr_request_param(const struct mr_request *request, unsigned i)
 {
+    const struct sim *sim = request->exchange->to->sim;
+    if (i == MR_PARAM_TASK && sim->options.mutant == SIM_MUTANT_TASK_IGNORED) {
+        return first_task(request);
+    }
     return request->match.params[i] ? request->match.params[i] : "";
 }
 
@@ -418,7 +435,7 @@ int mr_request_export(const struct mr_request *request, const char *label, const
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-/* Whether the lead has asked this before. */
+/* Whether a lead has asked this before. */
 static bool is_repeated(const struct sim_exchange *exchange)
 {
     struct mr_server *server = (struct mr_server *)sim_hub_server(exchange->to);
@@ -446,7 +463,7 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
         return;
     }
     if (node->sim->options.mutant == SIM_MUTANT_ANOTHER_ANSWER && length && status == 200 &&
-        exchange->from->index == 0 && is_repeated(exchange)) {
+        exchange->from->index < SIM_HUBS && is_repeated(exchange)) {
         ((uint8_t *)body)[length - 1] ^= 1;
     }
     sim_mark(node->sim, node, "answers", sim_hash(exchange->path, strlen(exchange->path), 0),

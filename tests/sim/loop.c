@@ -324,7 +324,7 @@ void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event
                   const char *format, ...)
 {
     struct sim *sim = sim_active();
-    char text[120];
+    char text[140];
     va_list arguments;
     (void)log;
     (void)level;
@@ -335,5 +335,5 @@ void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     sim_note(sim, sim->current, "%s %s", event, text);
-    sim_check_event(sim->current, event);
+    sim_check_event(sim->current, event, text);
 }

@@ -1,6 +1,7 @@
-/* net.c - datagrams between devices and the lead, and which paths are open. */
+/* net.c - datagrams between devices and leads, and which paths are open. */
 #include "tests/sim/net.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct packet {
     size_t length;
     struct mr_peer_address from, to;
     unsigned device; /* the sender or the receiver; SIM_DEVICES: a stranger */
+    unsigned hub;    /* the other end */
     uint8_t bytes[PACKET_MAX];
 };
 
@@ -36,7 +38,6 @@ struct sim_net {
     struct sim *sim;
     uint64_t cut_until_us[SIM_NODES][SIM_NODES];
     struct link links[SIM_DEVICES];
-    struct mr_peer_address addresses[SIM_DEVICES]; /* as the lead sees them */
     uint16_t next_port;
     struct udp *sockets; /* open ones */
     struct packet *captured[CAPTURED_MAX];
@@ -96,20 +97,14 @@ void sim_net_draw_link(struct sim_node *device)
     }
 }
 
-static void new_address(struct sim_net *net, unsigned device)
+static void new_address(struct sim_net *net, unsigned device, struct mr_peer_address *address)
 {
-    struct mr_peer_address *address = &net->addresses[device];
     memset(address, 0, sizeof *address);
     address->host.s6_addr[10] = address->host.s6_addr[11] = 0xff;
     address->host.s6_addr[12] = 10;
     address->host.s6_addr[14] = (uint8_t)sim_below(net->sim, 4);
     address->host.s6_addr[15] = (uint8_t)device;
     address->port = net->next_port++; /* never one that was in use before */
-}
-
-void sim_net_rebind(struct sim_node *device)
-{
-    new_address(device->sim->net, device->index - SIM_HUBS);
 }
 
 void sim_net_heal(struct sim *sim)
@@ -128,7 +123,6 @@ struct sim_net *sim_net_new(struct sim *sim)
     net->sim = sim;
     net->next_port = PORT_FIRST;
     for (unsigned i = 0; i < sim->plan.devices; i++) {
-        new_address(net, i);
         sim_net_draw_link(sim_device_node(sim, i));
     }
     return net;
@@ -197,7 +191,7 @@ static unsigned source_poll(struct mr_packet_source *base, struct mr_packet *pac
                                             .length = (uint32_t)packet->length,
                                             .from = packet->from,
                                             .token = packet};
-        sim_check_lead_got(source->node->sim, &packet->from, packet->length);
+        sim_check_lead_got(source->node, &packet->from, packet->length);
     }
     return count;
 }
@@ -216,7 +210,7 @@ static void send_to(struct source *source, const struct mr_peer_address *to, con
                     uint32_t length)
 {
     struct sim *sim = source->node->sim;
-    sim_check_lead_sent(sim, to, length);
+    sim_check_lead_sent(source->node, to, length);
     struct sim_net *net = sim->net;
     const unsigned device = to->host.s6_addr[15];
     if (to->host.s6_addr[12] != 10 || device >= sim->plan.devices) {
@@ -230,7 +224,8 @@ static void send_to(struct source *source, const struct mr_peer_address *to, con
     }
     struct packet *packet = malloc(sizeof *packet);
     MR_ASSERT(packet && length <= PACKET_MAX);
-    *packet = (struct packet){.length = length, .to = *to, .device = device};
+    *packet =
+        (struct packet){.length = length, .to = *to, .device = device, .hub = source->node->index};
     memcpy(packet->bytes, data, length);
     if (sim_chance(sim, link->corrupt)) {
         sim_count(sim, SIM_FAULT_CORRUPT);
@@ -301,7 +296,7 @@ struct mr_packet_source *mr_packet_source_open(const struct mr_packet_source_con
 static void to_lead(struct sim *sim, void *argument)
 {
     struct packet *sent = argument;
-    struct mr_packet_source *base = sim_hub_source(sim_hub_node(sim, 0), sent->to.port);
+    struct mr_packet_source *base = sim_hub_source(sim_hub_node(sim, sent->hub), sent->to.port);
     if (!base) {
         return; /* nobody listens */
     }
@@ -318,19 +313,33 @@ struct udp {
     struct udp *next;
     struct sim_node *node;
     struct sim_co *thread;
+    struct mr_peer_address address; /* as the lead sees it */
+    unsigned lead;
     uint16_t lead_port;
     struct inbox inbox;
 };
 
-void *sim_udp_open(struct sim_node *device, uint16_t port)
+void sim_net_rebind(struct sim_node *device)
+{
+    struct sim_net *net = device->sim->net;
+    for (struct udp *udp = net->sockets; udp; udp = udp->next) {
+        if (udp->node == device) {
+            new_address(net, device->index - SIM_HUBS, &udp->address);
+        }
+    }
+}
+
+void *sim_udp_open(struct sim_node *device, const char *host, uint16_t port)
 {
     struct sim_net *net = device->sim->net;
     struct udp *udp = calloc(1, sizeof *udp);
     MR_ASSERT(udp);
     udp->node = device;
     udp->thread = device->sim->running;
+    MR_ASSERT(sscanf(host, SIM_HOST, &udp->lead) == 1 && udp->lead >= 1);
+    udp->lead--;
     udp->lead_port = port;
-    new_address(net, device->index - SIM_HUBS);
+    new_address(net, device->index - SIM_HUBS, &udp->address);
     udp->next = net->sockets;
     net->sockets = udp;
     return udp;
@@ -352,9 +361,8 @@ static void to_device(struct sim *sim, void *argument)
 {
     const struct packet *sent = argument;
     for (struct udp *udp = sim->net->sockets; udp; udp = udp->next) {
-        const unsigned device = udp->node->index - SIM_HUBS;
-        if (device == sent->device && udp->node->up &&
-            sent->to.port == sim->net->addresses[device].port) {
+        if (udp->node == sim_device_node(sim, sent->device) && udp->node->up &&
+            udp->lead == sent->hub && udp->address.port == sent->to.port) {
             struct packet *packet = malloc(sizeof *packet);
             MR_ASSERT(packet);
             memcpy(packet, sent, sizeof *packet);
@@ -400,12 +408,13 @@ static void send_one(struct udp *udp, const uint8_t *bytes, size_t length)
     struct sim_net *net = sim->net;
     const unsigned device = udp->node->index - SIM_HUBS;
     struct link *link = &net->links[device];
-    struct sim_node *lead = sim_hub_node(sim, 0);
-    struct packet packet = {.length = length, .from = net->addresses[device], .device = device};
+    struct sim_node *lead = sim_hub_node(sim, udp->lead);
+    struct packet packet = {
+        .length = length, .from = udp->address, .device = device, .hub = udp->lead};
     packet.to.port = udp->lead_port;
     MR_ASSERT(length <= PACKET_MAX);
     memcpy(packet.bytes, bytes, length);
-    sim_check_chunk(udp->node, bytes, length);
+    sim_check_chunk(udp->node, udp->lead, bytes, length);
     if (!sim_net_open(udp->node, lead) || is_lost(sim, link)) {
         sim_count(sim, SIM_FAULT_LOSS);
         return;
@@ -469,10 +478,16 @@ void sim_net_stranger(struct sim *sim, bool replay)
     packet.from.host.s6_addr[15] = (uint8_t)sim_below(sim, 250);
     packet.from.port = net->next_port++;
     packet.device = SIM_DEVICES;
+    const bool astray = sim_chance(sim, 250); /* to where it was not captured on the way to */
+    if (astray) {
+        packet.hub = (packet.hub + 1) % sim->plan.hubs;
+    }
     if (!replay) { /* the session's id and round are right, the seal is not */
         const size_t at = sim_below(sim, packet.length);
         packet.bytes[at] ^= (uint8_t)(1 + sim_below(sim, 255));
-        sim_check_stranger(sim, &packet.from);
+    }
+    if (astray || !replay) {
+        sim_check_stranger(sim_hub_node(sim, packet.hub), &packet.from);
     }
     sim_count(sim, replay ? SIM_FAULT_REPLAY : SIM_FAULT_FORGED);
     launch(sim, &packet, sim_below(sim, 20 * SIM_MS));
