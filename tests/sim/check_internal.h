@@ -44,4 +44,11 @@ const uint8_t *check_kept_sum(struct sim_node *node, const struct sim_task *task
  */
 void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t round);
 
+/* --- check_datagrams.c ----------------------------------------------------------------------- */
+uint64_t check_hash(uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* Whose the upload is: task << 48 | round << 8 | device. Uploads of all tasks share a lead's ids.
+ */
+uint64_t *check_upload_owner(struct sim *sim, const struct sim_node *lead, uint64_t upload_id,
+                             bool *fresh);
+
 #endif
