@@ -188,12 +188,6 @@ void mr_h2_exchange_take(struct mr_h2_exchange *exchange, struct mr_h2_response 
     mr_h2_exchange_fini(exchange);
 }
 
-void mr_h2_response_fini(struct mr_h2_response *response)
-{
-    free(response->body);
-    *response = (struct mr_h2_response){0};
-}
-
 void mr_h2_exchange_fini(struct mr_h2_exchange *exchange)
 {
     mr_h2_response_fini(&exchange->answer);
