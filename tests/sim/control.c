@@ -43,12 +43,6 @@ void sim_control_end(struct sim *sim)
     }
 }
 
-void mr_h2_response_fini(struct mr_h2_response *response)
-{
-    free(response->body);
-    *response = (struct mr_h2_response){.body = NULL};
-}
-
 /* --- connecting ------------------------------------------------------------------------------ */
 
 int mr_h2_client_open(struct mr_h2_client **out, const struct mr_h2_endpoint *endpoint,
@@ -162,24 +156,24 @@ static void request_arrives(struct sim *sim, void *argument)
     sim->current = NULL;
 }
 
-static struct sim_exchange *exchange_new(const struct mr_h2_client *client, const char *method,
-                                         const char *path, const void *body, size_t length)
+static struct sim_exchange *exchange_new(const struct mr_h2_client *client,
+                                         const struct mr_h2_request *request)
 {
     struct sim_exchange *exchange = calloc(1, sizeof *exchange);
-    MR_ASSERT(exchange && strlen(path) < sizeof exchange->path);
+    MR_ASSERT(exchange && strlen(request->path) < sizeof exchange->path);
     exchange->holders = 2;
     exchange->from = client->from;
     exchange->to = client->to;
     exchange->to_life = client->to_life;
     memcpy(exchange->secret, client->secret, SECRET_BYTES);
-    snprintf(exchange->method, sizeof exchange->method, "%s", method);
-    snprintf(exchange->path, sizeof exchange->path, "%s", path);
-    exchange->body = malloc(length + 1);
+    snprintf(exchange->method, sizeof exchange->method, "%s", request->method);
+    snprintf(exchange->path, sizeof exchange->path, "%s", request->path);
+    exchange->body = malloc(request->length + 1);
     MR_ASSERT(exchange->body);
-    if (length) {
-        memcpy(exchange->body, body, length);
+    if (request->length) {
+        memcpy(exchange->body, request->body, request->length);
     }
-    exchange->length = length;
+    exchange->length = request->length;
     struct sim *sim = client->from->sim;
     exchange->waiting = sim->running;
     exchange->next = sim->exchanges;
@@ -191,23 +185,22 @@ static struct sim_exchange *exchange_new(const struct mr_h2_client *client, cons
     return exchange;
 }
 
-int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
-                         const char *content_type, const void *body, size_t length, size_t body_max,
-                         unsigned timeout_ms, struct mr_h2_response *response,
-                         struct mr_error *error)
+/* Here a body of any length arrives at once, so whole_ms gives it no more time: nothing is ever
+ * half on its way. */
+int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request *request,
+                         struct mr_h2_response *response, struct mr_error *error)
 {
     struct sim *sim = client->from->sim;
-    (void)content_type;
     *response = (struct mr_h2_response){.body = NULL};
     if (client->from->dead) {
         mr_error_set(error, "connection lost");
         return MR_H2_BROKEN;
     }
-    struct sim_exchange *exchange = exchange_new(client, method, path, body, length);
+    struct sim_exchange *exchange = exchange_new(client, request);
     struct sim_exchange **argument = malloc(sizeof *argument);
     MR_ASSERT(argument);
     *argument = exchange;
-    sim_check_question(client->from, client->to, path, exchange->body, length);
+    sim_check_question(client->from, client->to, request->path, exchange->body, request->length);
     const uint64_t travel_us = sim_net_delay_us(client->from, client->to);
     if (sim_net_breaks(client->from)) { /* before the hub has heard of it */
         sim_at_owned(sim, sim->now_us + travel_us, NULL, answer_arrives, argument);
@@ -215,13 +208,13 @@ int mr_h2_client_request(struct mr_h2_client *client, const char *method, const 
     } else {
         sim_at_owned(sim, sim->now_us + travel_us, NULL, request_arrives, argument);
     }
-    const uint64_t until_us = sim->now_us + timeout_ms * SIM_MS;
+    const uint64_t until_us = sim->now_us + request->timeout_ms * SIM_MS;
     while (!exchange->over && sim->now_us < until_us && !client->from->dead) {
         sim_wait_until(sim, until_us);
     }
     exchange->waiting = NULL;
     int failure = exchange->over ? exchange->failure : MR_H2_TIMEOUT;
-    if (client->from->dead || (!failure && exchange->response.length > body_max)) {
+    if (client->from->dead || (!failure && exchange->response.length > request->answer_max)) {
         failure = MR_H2_BROKEN;
     }
     if (failure) {
@@ -232,15 +225,4 @@ int mr_h2_client_request(struct mr_h2_client *client, const char *method, const 
     }
     sim_exchange_let_go(exchange);
     return failure;
-}
-
-/* Here a body of any length arrives at once: nothing is ever half on its way. */
-int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
-                          const char *content_type, const void *body, size_t length,
-                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
-                          struct mr_h2_response *response, struct mr_error *error)
-{
-    (void)whole_ms;
-    return mr_h2_client_request(client, method, path, content_type, body, length, body_max,
-                                timeout_ms, response, error);
 }

@@ -26,17 +26,18 @@ int __wrap_mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
     return __real_mr_aead_rekey(aead, key);
 }
 
-int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad,
-                        size_t aad_bytes, const uint8_t *plain, size_t bytes, uint8_t *cipher,
-                        uint8_t tag[MR_TAG_BYTES])
+int __wrap_mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message,
+                        uint8_t *cipher, uint8_t tag[MR_TAG_BYTES])
 {
     struct sim *sim = sim_active();
+    struct mr_aead_message sealed = *message;
     uint8_t first[MR_CHUNK_BYTES_MAX];
-    MR_ASSERT(bytes <= sizeof first && bytes > 0);
-    memcpy(first, plain, bytes); /* the caller may seal in place */
-    const bool is_ack = aad[3] == MR_DATAGRAM_ACK;
+    MR_ASSERT(sealed.bytes <= sizeof first && sealed.bytes > 0);
+    memcpy(first, message->text, sealed.bytes); /* the caller may seal in place */
+    sealed.text = first;
+    const bool is_ack = sealed.aad[3] == MR_DATAGRAM_ACK;
     if (is_ack && mutant() == SIM_MUTANT_NONCE_AGAIN) {
-        sequence &= ~UINT64_C(1);
+        sealed.sequence &= ~UINT64_C(1);
     }
     if (!is_ack && mutant() == SIM_MUTANT_CHUNK_REWRITTEN && sim_chance(sim, 100)) {
         first[0] ^= 1;
@@ -44,12 +45,11 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *
     if (is_ack && mutant() == SIM_MUTANT_COMMITTED_EARLY && first[0] == MR_UPLOAD_STAGED) {
         first[0] = MR_UPLOAD_COMMITTED;
     }
-    const int result =
-        __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
+    const int result = __real_mr_aead_seal(aead, &sealed, cipher, tag);
     if (sim && result == 0 && !sim->current->dead) {
-        sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);
+        sim_check_sealed(sim, aead, sealed.sequence, sealed.aad, cipher, sealed.bytes, tag);
         if (is_ack) {
-            sim_check_ack(sim, aad, first);
+            sim_check_ack(sim, sealed.aad, first);
         }
     }
     return result;

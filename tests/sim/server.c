@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes.h"
 #include "appliance/http/route.h"
 #include "tests/sim/check.h"
 #include "tests/sim/control_internal.h"
@@ -16,6 +15,7 @@
 #include "wire/messages.h"
 
 #define QUESTIONS_KEPT 64
+#define TASK_PARAM     0 /* the first of every path that has one */
 
 struct mr_server {
     struct sim_node *node;
@@ -35,8 +35,8 @@ struct mr_request {
 };
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error)
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error)
 {
     struct mr_server *server = calloc(1, sizeof *server);
     struct sim_node *node = sim_active()->current;
@@ -46,9 +46,9 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     (void)error;
     MR_ASSERT(server);
     server->node = node;
-    server->routes = routes;
-    server->route_count = route_count;
-    server->context = context;
+    server->routes = routes->rows;
+    server->route_count = routes->count;
+    server->context = routes->context;
     sim_hub_set_server(node, server);
     *out = server;
     return 0;
@@ -151,7 +151,7 @@ static const char *first_task(const struct mr_request *request)
 const char *mr_request_param(const struct mr_request *request, unsigned i)
 {
     const struct sim *sim = request->exchange->to->sim;
-    if (i == MR_PARAM_TASK && sim->options.mutant == SIM_MUTANT_TASK_IGNORED) {
+    if (i == TASK_PARAM && sim->options.mutant == SIM_MUTANT_TASK_IGNORED) {
         return first_task(request);
     }
     return request->match.params[i] ? request->match.params[i] : "";
