@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes_internal.h"
 #include "appliance/http/route.h"
 #include "tests/sim/check.h"
 #include "tests/sim/control_internal.h"
@@ -16,6 +15,7 @@
 #include "wire/messages.h"
 
 #define QUESTIONS_KEPT 64
+#define TASK_PARAM     0 /* the first of every path that has one */
 
 struct mr_server {
     struct sim_node *node;
@@ -151,7 +151,7 @@ static const char *first_task(const struct mr_request *request)
 const char *mr_request_param(const struct mr_request *request, unsigned i)
 {
     const struct sim *sim = request->exchange->to->sim;
-    if (i == MR_PARAM_TASK && sim->options.mutant == SIM_MUTANT_TASK_IGNORED) {
+    if (i == TASK_PARAM && sim->options.mutant == SIM_MUTANT_TASK_IGNORED) {
         return first_task(request);
     }
     return request->match.params[i] ? request->match.params[i] : "";
