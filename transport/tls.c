@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -296,6 +298,32 @@ int mr_tls_open(struct mr_tls **out, enum mr_tls_side side, const struct mr_tls_
     }
     *out = tls;
     return 0;
+}
+
+/* Connections hold the context that they began with, whose rules are asked of the same `tls`. */
+void mr_tls_renew(struct mr_tls *tls, struct mr_tls *fresh)
+{
+    const struct mr_tls old = *tls;
+    tls->context = fresh->context;
+    tls->revocations = fresh->revocations;
+    tls->revocation_file = fresh->revocation_file;
+    tls->ca_file = fresh->ca_file;
+    SSL_CTX_set_app_data(tls->context, tls);
+    fresh->context = old.context;
+    fresh->revocations = old.revocations;
+    fresh->revocation_file = old.revocation_file;
+    fresh->ca_file = old.ca_file;
+    mr_tls_close(fresh);
+}
+
+void mr_tls_expiry(const struct mr_tls *tls, char text[MR_TLS_EXPIRY_BYTES])
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(tls->context);
+    struct tm time;
+    if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1 ||
+        strftime(text, MR_TLS_EXPIRY_BYTES, "%Y-%m-%dT%H:%M:%SZ", &time) == 0) {
+        snprintf(text, MR_TLS_EXPIRY_BYTES, "unknown");
+    }
 }
 
 void mr_tls_close(struct mr_tls *tls)

@@ -15,6 +15,8 @@
 #include "base/error.h"
 #include "wire/identity.h"
 
+#define MR_TLS_EXPIRY_BYTES 32
+
 struct mr_tls;
 
 enum mr_tls_side {
@@ -36,6 +38,11 @@ int mr_tls_open(struct mr_tls **tls, enum mr_tls_side side, const struct mr_tls_
  * The list itself is for counting and asking, until the next reload. */
 int mr_tls_reload(struct mr_tls *tls, struct mr_error *error);
 const struct mr_revocations *mr_tls_revocations(const struct mr_tls *tls); /* NULL: none */
+/* From the next handshake on the files of `fresh` count, of the same side and never used for a
+ * connection; connections that are there go on. `fresh` is gone afterwards. */
+void mr_tls_renew(struct mr_tls *tls, struct mr_tls *fresh);
+/* When our own certificate runs out, as "2026-07-01T12:00:00Z". */
+void mr_tls_expiry(const struct mr_tls *tls, char text[MR_TLS_EXPIRY_BYTES]);
 void mr_tls_close(struct mr_tls *tls); /* NULL allowed; its connections must be freed before */
 
 /* Why we do not take the peer's certificate. */

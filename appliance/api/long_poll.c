@@ -78,6 +78,14 @@ void mr_long_polls_close(struct mr_long_polls *polls)
     free(polls);
 }
 
+void mr_long_polls_refuse(struct mr_long_polls *polls, enum mr_refusal_code code, const char *text)
+{
+    for (size_t i = 0; i < polls->count; i++) {
+        mr_request_refuse(polls->list[i].request, code, 0, "%s", text);
+    }
+    polls->count = 0;
+}
+
 static void keep(struct mr_long_polls *polls, const struct waiter *waiter)
 {
     if (polls->count == polls->capacity) {

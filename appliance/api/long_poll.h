@@ -21,6 +21,8 @@ typedef bool (*mr_long_poll_fn)(void *context, struct mr_request *request, bool 
 
 struct mr_long_polls *mr_long_polls_open(struct mr_loop *loop,
                                          void *context); /* NULL: out of memory */
+/* Refuses all that wait; nobody waits from now on but for new requests. */
+void mr_long_polls_refuse(struct mr_long_polls *polls, enum mr_refusal_code code, const char *text);
 /* Answers what still waits, as expired. */
 void mr_long_polls_close(struct mr_long_polls *polls);
 

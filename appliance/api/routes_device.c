@@ -127,9 +127,13 @@ void mr_route_upload_request(void *context, struct mr_request *request)
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "the upload's keys could not be derived");
         return;
     }
-    mr_lead_admit(mr_lead_driver_core(task->lead), round, mr_request_identity(request)->client_id,
-                  mr_request_serial(request), &asked, udp ? &keys : NULL, request,
-                  mr_lead_driver_now_ms(task->lead));
+    const struct mr_applicant applicant = {.round = round,
+                                           .client_id = mr_request_identity(request)->client_id,
+                                           .serial = mr_request_serial(request),
+                                           .request = &asked,
+                                           .keys = udp ? &keys : NULL,
+                                           .token = request};
+    mr_lead_admit(mr_lead_driver_core(task->lead), &applicant, mr_lead_driver_now_ms(task->lead));
     OPENSSL_cleanse(&keys, sizeof keys);
 }
 

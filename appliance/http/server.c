@@ -227,8 +227,8 @@ static int start(struct mr_server *server, const struct mr_server_config *config
 }
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error)
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error)
 {
     struct mr_server *server = calloc(1, sizeof *server);
     if (!server) {
@@ -237,9 +237,9 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     server->loop = loop;
     server->log = log;
     server->config = *config;
-    server->routes = routes;
-    server->route_count = route_count;
-    server->context = context;
+    server->routes = routes->rows;
+    server->route_count = routes->count;
+    server->context = routes->context;
     server->listen_fd = -1;
     server->requests_max = 2 * config->connections_max + REQUESTS_BESIDES;
     LIST_INIT(&server->connections);
@@ -286,12 +286,9 @@ void mr_server_close(struct mr_server *server)
     free(server);
 }
 
-int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+static void end_revoked(struct mr_server *server)
 {
     struct mr_connection *connection, *next;
-    if (mr_tls_reload(server->tls, error) != 0) {
-        return -1;
-    }
     const struct mr_revocations *revocations = mr_tls_revocations(server->tls);
     for (connection = LIST_FIRST(&server->connections); revocations && connection;
          connection = next) {
@@ -300,7 +297,21 @@ int mr_server_reload_revocations(struct mr_server *server, struct mr_error *erro
             mr_connection_revoke(connection);
         }
     }
+}
+
+int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
+{
+    if (mr_tls_reload(server->tls, error) != 0) {
+        return -1;
+    }
+    end_revoked(server);
     return 0;
+}
+
+void mr_server_renew(struct mr_server *server, struct mr_tls *fresh)
+{
+    mr_tls_renew(server->tls, fresh);
+    end_revoked(server);
 }
 
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server)

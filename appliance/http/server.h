@@ -19,6 +19,7 @@
 #include "wire/refusal.h"
 
 struct mr_server;
+struct mr_tls;
 struct mr_request; /* owned by the server until answered */
 
 #define MR_ROLE_BIT(role)     (1u << (role))
@@ -40,6 +41,13 @@ struct mr_route {
     /* NULL, or told that more of the body has come, before the handler has the request: may look at
      * the request, but not answer or keep it. */
     mr_handler_fn progress;
+};
+
+/* What a server answers; the rows stay the caller's until it is closed. */
+struct mr_route_table {
+    const struct mr_route *rows;
+    unsigned count;
+    void *context; /* of every handler and progress */
 };
 
 struct mr_server_config {
@@ -74,14 +82,20 @@ struct mr_server_config {
     uint32_t identity_requests_rate;
 };
 
+/* Listens at once; requests come when the loop runs. The config and the table are copied, what they
+ * point at stays; the log may be NULL. 0, or -1 with an error that names the config's key. */
 int mr_server_open(struct mr_server **server, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error);
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error);
 /* Not inside a handler. Requests not answered yet must still be answered, into the void. */
 void mr_server_close(struct mr_server *server);
 /* Reads the revocation file again and ends the connections of those it names. On failure the old
  * list holds. */
 int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error);
+/* New handshakes go by these files from now on, and connections of certificates that their list
+ * names end; the others go on. Takes `fresh` over (transport/tls.h: the server's side, never used).
+ */
+void mr_server_renew(struct mr_server *server, struct mr_tls *fresh);
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);

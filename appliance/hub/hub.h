@@ -5,7 +5,10 @@
 #include "appliance/api/api.h"
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
+#include "appliance/runtime/job.h"
 
+/* Removed tasks whose threads have not ended yet. */
+#define MR_HUB_LEAVING_MAX (2 * MR_TASKS_MAX)
 /* Configurations that SIGHUP brought into force; all are kept to the end. */
 #define MR_HUB_RELOADS_MAX 1024u
 
@@ -15,9 +18,13 @@ struct mr_hub {
     struct mr_log *log;
     const struct mr_kernels *kernels;
 
-    uint8_t private_key[32];                        /* Ed25519 seed; wiped at the end */
-    struct mr_announced_hub book[MR_ADDRESSES_MAX]; /* pinned keys of config->hubs */
-    struct mr_api api;                              /* the tasks are in it */
+    uint8_t private_key[32];                         /* Ed25519 seed; wiped at the end */
+    struct mr_announced_hub book[MR_ADDRESSES_MAX];  /* pinned keys of config->hubs */
+    struct mr_api api;                               /* the tasks are in it */
+    unsigned tasks_led_max;                          /* the plane is planned for so many */
+    struct mr_api_task *leaving[MR_HUB_LEAVING_MAX]; /* removed, their threads have not ended yet */
+    unsigned leaving_count;
+    struct mr_job_thread *endings; /* waits for those threads, one task after the other */
     struct mr_server *server;
     struct mr_route *routes;
     struct mr_timer *revocation_timer; /* NULL: no list */
@@ -38,18 +45,26 @@ void mr_hub_close(struct mr_hub *hub);
 
 /* hub_tasks.c. Two steps to the end: drivers and plane, while the server still takes answers; then,
  * when it has given back what it borrowed of the stores, the rest. */
+/* How many of the configuration's tasks this hub leads. */
+unsigned mr_hub_tasks_led(const struct mr_hub_config *config);
 int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error);
-int mr_hub_open_task(struct mr_hub *hub, const struct mr_config_task *config,
-                     struct mr_error *error);
 void mr_hub_close_tasks(struct mr_hub *hub);
 void mr_hub_free_tasks(struct mr_hub *hub);
+/* hub_task.c: one task, which is not in the API's list yet. */
+int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **task,
+                     const struct mr_hub_config *config, const struct mr_config_task *task_config,
+                     struct mr_error *error);
+/* hub_task.c: one that is in the list no longer. Whoever waits for its news is refused as no_task.
+ * Its threads are waited for aside; then it is freed. Its files stay: opened again, it goes on with
+ * the round that it was in. */
+void mr_hub_task_leave(struct mr_hub *hub, struct mr_api_task *task);
 
 /* hub_revocation.c: the list is read again now, or where the file has changed. */
 int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error);
 void mr_hub_reload_revocations(struct mr_hub *hub);
 bool mr_hub_revoked(void *hub, const struct mr_serial *serial);
 
-/* hub_plane.c: the plane for so many tasks that this hub leads (1 or more). */
+/* hub_plane.c: the plane for rounds of so many tasks that this hub leads at once (1 or more). */
 int mr_hub_open_plane(struct mr_hub *hub, unsigned tasks_led, struct mr_error *error);
 
 /* The keys of the configuration: this hub's own, and the address book's public ones. */

@@ -38,18 +38,29 @@ static int check_tasks(const struct mr_hub_config *config, struct mr_error *erro
     return 0;
 }
 
-int mr_hub_check(struct mr_hub_config **out, const char *path, struct mr_error *error)
+static int check(struct mr_hub_config **out, const char *path, bool user, struct mr_error *error)
 {
     struct mr_hub_config *config;
     *out = NULL;
     if (mr_hub_config_load(&config, path, error) != 0) {
         return -1;
     }
-    if (mr_sandbox_check_user(config->sandbox.user, config->sandbox.group, error) != 0 ||
+    const struct mr_config_sandbox *sandbox = &config->sandbox;
+    if ((user && mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0) ||
         check_certificates(&config->identity, error) != 0 || check_tasks(config, error) != 0) {
         mr_hub_config_free(config);
         return -1;
     }
     *out = config;
     return 0;
+}
+
+int mr_hub_check(struct mr_hub_config **config, const char *path, struct mr_error *error)
+{
+    return check(config, path, true, error);
+}
+
+int mr_hub_check_again(struct mr_hub_config **config, const char *path, struct mr_error *error)
+{
+    return check(config, path, false, error);
 }

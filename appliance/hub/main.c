@@ -175,6 +175,7 @@ static int run(const struct mr_hub_config *config, const struct options *options
         mr_loop_fd_remove(loop, signals);
         code = hub->failed ? EXIT_RUNNING : 0;
     }
+    mr_confinement_end(&confinement);
     mr_hub_close(hub);
     if (loop) {
         mr_loop_close(loop);

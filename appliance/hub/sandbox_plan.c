@@ -1,6 +1,6 @@
 #include "appliance/hub/sandbox_plan.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum mr_sandbox_mode mode_of(const char *name)
@@ -10,22 +10,12 @@ static enum mr_sandbox_mode mode_of(const char *name)
                                            : MR_SANDBOX_AUTO;
 }
 
-static bool leads_any(const struct mr_hub_config *config)
-{
-    for (unsigned i = 0; i < config->tasks_count; i++) {
-        if (mr_hub_config_leads(config, &config->tasks[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Only a lead dials. It may dial the whole address book, so that it can lead a task of other hubs
  * that is added while it runs. */
 static unsigned ports_to_dial(uint16_t *ports, const struct mr_hub_config *config)
 {
     unsigned count = 0;
-    for (unsigned i = 0; leads_any(config) && i < config->hubs_count; i++) {
+    for (unsigned i = 0; mr_hub_tasks_led(config) > 0 && i < config->hubs_count; i++) {
         if (config->hubs[i].index != config->identity.index) {
             ports[count++] = config->hubs[i].port;
         }
@@ -33,20 +23,58 @@ static unsigned ports_to_dial(uint16_t *ports, const struct mr_hub_config *confi
     return count;
 }
 
-static unsigned paths_to_read(struct mr_sandbox_path *paths, const struct mr_hub_config *config)
+/* The folder that a file lies in; "." where its path has none. NULL: out of memory. */
+static char *folder_of(const char *path)
 {
-    unsigned count = 0;
-    paths[count++].path = config->identity.signing_key_file;
-    paths[count++].path = config->identity.ca_file;
-    paths[count++].path = config->identity.certificate_file;
-    paths[count++].path = config->identity.private_key_file;
+    const char *slash = strrchr(path, '/');
+    if (!slash) {
+        return strdup(".");
+    }
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static int allow_folder(struct mr_confinement *confinement, const char *file)
+{
+    if (*file == '\0') {
+        return 0;
+    }
+    char *folder = folder_of(file);
+    if (!folder) {
+        return -1;
+    }
+    for (unsigned i = 0; i < confinement->paths_count; i++) {
+        if (strcmp(confinement->paths[i].path, folder) == 0) {
+            free(folder);
+            return 0;
+        }
+    }
+    confinement->paths[confinement->paths_count++].path = folder;
+    return 0;
+}
+
+static int allow_folders(struct mr_confinement *confinement, const struct mr_hub_config *config,
+                         const char *config_file)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    const char *const files[] = {
+        config_file,
+        identity->signing_key_file,
+        identity->ca_file,
+        identity->certificate_file,
+        identity->private_key_file,
+        identity->revocation_file,
+    };
+    int failed = 0;
+    for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {
+        failed |= allow_folder(confinement, files[i]);
+    }
     for (unsigned i = 0; i < config->tasks_count; i++) {
-        paths[count++].path = config->tasks[i].initial_model_file;
+        failed |= allow_folder(confinement, config->tasks[i].initial_model_file);
     }
     for (unsigned i = 0; i < config->hubs_count; i++) {
-        paths[count++].path = config->hubs[i].public_key_file;
+        failed |= allow_folder(confinement, config->hubs[i].public_key_file);
     }
-    return count;
+    return failed;
 }
 
 /* Where "auto" may come to a DPDK port, it has to be able to run it. */
@@ -58,39 +86,20 @@ static bool may_drive_hardware(const struct mr_hub_config *config)
            (strcmp(source, "auto") == 0 && *config->upload.dpdk_device != '\0');
 }
 
-/* The folder that a file lies in; "." where its path has none. */
-static void folder_of(char folder[PATH_MAX], const char *path)
-{
-    snprintf(folder, PATH_MAX, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash) {
-        slash[slash == folder] = '\0';
-    } else {
-        strcpy(folder, ".");
-    }
-}
-
 int mr_confinement_begin(struct mr_confinement *confinement, const struct mr_hub_config *config,
                          const char *config_file, struct mr_error *error)
 {
     *confinement = (struct mr_confinement){.paths = {{0}}};
-    snprintf(confinement->revocation_dir, sizeof confinement->revocation_dir, "%s",
-             config->identity.revocation_file);
-    char *slash = strrchr(confinement->revocation_dir, '/');
-    if (slash) {
-        slash[slash == confinement->revocation_dir] = '\0'; /* absolute: at least a slash is left */
+    if (allow_folders(confinement, config, config_file) != 0) {
+        return mr_error_set(error, "out of memory");
     }
-    folder_of(confinement->config_dir, config_file);
-    unsigned read = paths_to_read(confinement->paths, config);
-    confinement->paths[read++].path = confinement->revocation_dir;
-    confinement->paths[read++].path = confinement->config_dir;
     const struct mr_sandbox_plan plan = {
         .mode = mode_of(config->sandbox.mode),
         .user = config->sandbox.user,
         .group = config->sandbox.group,
         .data_dir = config->data_dir,
         .paths = confinement->paths,
-        .path_count = read,
+        .path_count = confinement->paths_count,
         .listen_port = config->control.port,
         .dial_ports = confinement->ports,
         .dial_count = ports_to_dial(confinement->ports, config),
@@ -117,4 +126,12 @@ int mr_confinement_finish(struct mr_confinement *confinement, struct mr_hub *hub
                      sandbox->parts[i].why);
     }
     return 0;
+}
+
+void mr_confinement_end(struct mr_confinement *confinement)
+{
+    for (unsigned i = 0; i < confinement->paths_count; i++) {
+        free((char *)confinement->paths[i].path);
+    }
+    confinement->paths_count = 0;
 }

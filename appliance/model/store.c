@@ -160,14 +160,3 @@ int mr_store_open(struct mr_store **out, const char *data_dir, const char *initi
     *out = store;
     return 0;
 }
-
-void mr_store_close(struct mr_store *store)
-{
-    if (!store) {
-        return;
-    }
-    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
-        mr_store_unmap(&store->models[i]);
-    }
-    free(store);
-}

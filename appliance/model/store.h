@@ -30,7 +30,9 @@ int mr_store_open(struct mr_store **store, const char *data_dir, const char *ini
                   struct mr_error *error);
 /* Whether _open would find a model to start from, without making or writing anything. 0 or -1. */
 int mr_store_check(const char *data_dir, const char *initial_model_file, struct mr_error *error);
-void mr_store_close(struct mr_store *store); /* every borrowed model must be back */
+/* Models that are lent stay good: the last one that comes back (mr_store_return) ends the rest.
+ * Until then nothing else may be asked of the store. NULL allowed. */
+void mr_store_close(struct mr_store *store);
 
 /* --- models ---------------------------------------------------------------------------------- */
 const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */

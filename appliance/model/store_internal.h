@@ -1,5 +1,6 @@
 /* store_internal.h - the inside of store.h: store_models.c and store_rounds.c stand side by side,
- * store.c, which opens and checks, above both. */
+ * store.c, which opens and checks, above both. The end of a store stands with the models: the
+ * last lent one that comes back brings it about. */
 #ifndef MR_MODEL_STORE_INTERNAL_H
 #define MR_MODEL_STORE_INTERNAL_H
 
@@ -26,6 +27,7 @@ struct mr_store {
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MR_STORE_MAPPED];
     uint64_t borrowings;
+    bool closed; /* what is lent is not back yet */
 };
 
 #define MR_STORE_PATH_BYTES (PATH_MAX + 128)

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -181,11 +182,40 @@ struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HAS
     return mr_store_borrow(store, hash, error);
 }
 
+static bool is_lent(const struct mr_store *store)
+{
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        if (store->models[i].borrowed > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mr_store_close(struct mr_store *store)
+{
+    if (!store) {
+        return;
+    }
+    store->closed = true;
+    if (is_lent(store)) {
+        return;
+    }
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        mr_store_unmap(&store->models[i]);
+    }
+    free(store);
+}
+
 void mr_store_return(struct mr_store *store, struct mr_model *model)
 {
     unsigned idle;
     MR_ASSERT(model->borrowed > 0);
     model->borrowed--;
+    if (store->closed && !is_lent(store)) {
+        mr_store_close(store);
+        return;
+    }
     struct mr_model *oldest = oldest_idle(store, &idle);
     if (idle > MODELS_KEPT) {
         mr_store_unmap(oldest);

@@ -4,15 +4,27 @@
 #include <string.h>
 
 #include "appliance/storage/files.h"
+#include "base/assert.h"
 
-static void pin_hubs(struct mr_task *task, const struct mr_hub_config *config,
-                     const struct mr_announced_hub *book)
+/* By the hub's index: a file that was read again may list the same hubs in another order. */
+static void pin_hubs(struct mr_task *task, const struct mr_announced_hub *book, unsigned book_count)
 {
-    const struct mr_config_identity *identity = &config->identity;
     task->hubs_count = task->config->hubs_count;
     for (unsigned i = 0; i < task->hubs_count; i++) {
-        const struct mr_config_hub *address = mr_hub_config_address(config, task->config->hubs[i]);
-        task->hubs[i] = book[address - config->hubs];
+        unsigned entry = 0;
+        while (entry < book_count && book[entry].index != task->config->hubs[i]) {
+            entry++;
+        }
+        MR_ASSERT(entry < book_count);
+        task->hubs[i] = book[entry];
+    }
+}
+
+void mr_task_set_endpoints(struct mr_task *task, const struct mr_hub_config *config)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_config_hub *address = mr_hub_config_address(config, task->hubs[i].index);
         task->endpoints[i] = (struct mr_h2_endpoint){
             .host = address->host,
             .port = address->port,
@@ -50,7 +62,8 @@ int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
 {
     *task =
         (struct mr_task){.config = task_config, .leads = mr_hub_config_leads(config, task_config)};
-    pin_hubs(task, config, book);
+    pin_hubs(task, book, config->hubs_count);
+    mr_task_set_endpoints(task, config);
     if (make_folder(task, config->data_dir, error) != 0 ||
         mr_store_open(&task->store, task->data_dir, task_config->initial_model_file, error) != 0) {
         return mr_error_prefix(error, "task %s", task_config->name);

@@ -25,12 +25,15 @@ struct mr_task {
     struct mr_store *store;
 };
 
-/* `book` holds the pinned keys of config->hubs, entry by entry. config is the caller's and outlives
- * the task. Makes the task's folder and opens its store. 0, or -1 with an error that names the
- * task; then mr_task_close is not owed. */
+/* `book` holds the pinned keys of config->hubs, as many, in any order. config is the caller's and
+ * outlives the task. Makes the task's folder and opens its store. 0, or -1 with an error that names
+ * the task; then mr_task_close is not owed. */
 int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
                  const struct mr_config_task *task_config, const struct mr_announced_hub *book,
                  struct mr_error *error);
+/* Takes addresses and file names from another configuration of the same hubs, which outlives the
+ * task. */
+void mr_task_set_endpoints(struct mr_task *task, const struct mr_hub_config *config);
 void mr_task_close(struct mr_task *task);
 
 #endif

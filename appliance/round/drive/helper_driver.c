@@ -339,13 +339,23 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     return 0;
 }
 
-void mr_helper_driver_stop(struct mr_helper_driver *run)
+void mr_helper_driver_halt(struct mr_helper_driver *run)
 {
     run->stopping = true;
+}
+
+void mr_helper_driver_join(struct mr_helper_driver *run)
+{
     if (run->jobs) {
         mr_job_thread_close(run->jobs);
     }
     run->jobs = NULL;
+}
+
+void mr_helper_driver_stop(struct mr_helper_driver *run)
+{
+    mr_helper_driver_halt(run);
+    mr_helper_driver_join(run);
 }
 
 void mr_helper_driver_close(struct mr_helper_driver *run)

@@ -21,7 +21,10 @@ struct mr_helper_listener {
 
 int mr_helper_driver_open(struct mr_helper_driver **run, const struct mr_round_context *context,
                           const struct mr_helper_listener *listener, struct mr_error *error);
-void mr_helper_driver_stop(struct mr_helper_driver *run); /* as mr_lead_driver_stop */
+/* As mr_lead_driver_halt, _join and _stop; the journal stays as it is. */
+void mr_helper_driver_halt(struct mr_helper_driver *run);
+void mr_helper_driver_join(struct mr_helper_driver *run);
+void mr_helper_driver_stop(struct mr_helper_driver *run);
 void mr_helper_driver_close(struct mr_helper_driver *run);
 
 /* As mr_lead_driver_set_policy: from the next round that it signs. */

@@ -9,12 +9,17 @@
 static void on_tick(void *context)
 {
     struct mr_lead_driver *run = context;
-    mr_lead_tick(run->core, mr_lead_driver_now_ms(run));
+    if (!run->stopping) { /* time that passes meanwhile ends no round */
+        mr_lead_tick(run->core, mr_lead_driver_now_ms(run));
+    }
 }
 
 static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
 {
     struct mr_lead_driver *run = context;
+    if (run->stopping) {
+        return; /* a hub that did not answer in time now ends no round either */
+    }
     mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
 }
 
@@ -69,6 +74,15 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
     }
 }
 
+void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
+                                  const struct mr_h2_endpoint *endpoints)
+{
+    run->context.endpoints = endpoints;
+    for (unsigned i = 1; i < run->context.hubs_count; i++) {
+        mr_peer_link_set_endpoint(run->links[i], &endpoints[i]);
+    }
+}
+
 static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
 {
     const struct mr_config_round *round = run->context.round;
@@ -112,9 +126,18 @@ int mr_lead_driver_open(struct mr_lead_driver **out, const struct mr_round_conte
     return 0;
 }
 
-void mr_lead_driver_stop(struct mr_lead_driver *run)
+void mr_lead_driver_halt(struct mr_lead_driver *run)
 {
     run->stopping = true;
+    for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
+        if (run->links[i]) {
+            mr_peer_link_halt(run->links[i]);
+        }
+    }
+}
+
+void mr_lead_driver_join(struct mr_lead_driver *run)
+{
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
         if (run->links[i]) {
             mr_peer_link_stop(run->links[i]);
@@ -124,6 +147,12 @@ void mr_lead_driver_stop(struct mr_lead_driver *run)
         mr_job_thread_close(run->jobs);
     }
     run->jobs = NULL;
+}
+
+void mr_lead_driver_stop(struct mr_lead_driver *run)
+{
+    mr_lead_driver_halt(run);
+    mr_lead_driver_join(run);
 }
 
 void mr_lead_driver_close(struct mr_lead_driver *run)

@@ -23,14 +23,22 @@ struct mr_lead_listener {
 
 int mr_lead_driver_open(struct mr_lead_driver **run, const struct mr_round_context *context,
                         const struct mr_lead_listener *listener, struct mr_error *error);
-/* First _stop: threads end, nothing new begins; their last answers come with the loop's next run.
- * Then _close. */
+/* Three steps to the end. _halt: nothing new begins, the round stays as it is on the disk. _join:
+ * threads end, which may take until another hub has answered or its time is up; on any thread.
+ * Their last answers come with the loop's next run; then _close. _stop is _halt and _join. */
+void mr_lead_driver_halt(struct mr_lead_driver *run);
+void mr_lead_driver_join(struct mr_lead_driver *run);
 void mr_lead_driver_stop(struct mr_lead_driver *run);
 void mr_lead_driver_close(struct mr_lead_driver *run);
 
 /* The task's policy from the next round on; a round that is under way ends under the one that it
  * began with. Kept by the caller until the next call. */
 void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round);
+
+/* Where the other hubs are and with which files they are dialled, for connections from now on; kept
+ * by the caller. By position, as round_context.h's. */
+void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
+                                  const struct mr_h2_endpoint *endpoints);
 
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run);
 struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run);

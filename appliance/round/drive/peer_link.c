@@ -21,6 +21,7 @@ struct mr_peer_link {
 /* A question on its way: its own copy of the body, then the answer. */
 struct exchange {
     struct mr_peer_link *link;
+    struct mr_h2_endpoint endpoint; /* as it was when the question was asked */
     struct mr_peer_question question;
     uint8_t *body;
     struct mr_h2_response response;
@@ -43,7 +44,7 @@ static int send_once(struct exchange *exchange, bool *fresh)
     *fresh = !link->client;
     if (*fresh) {
         const int failure =
-            mr_h2_client_open(&link->client, &link->config.endpoint, timeout_ms, &exchange->error);
+            mr_h2_client_open(&link->client, &exchange->endpoint, timeout_ms, &exchange->error);
         if (failure != MR_H2_OK) {
             link->client = NULL;
             return failure;
@@ -55,11 +56,18 @@ static int send_once(struct exchange *exchange, bool *fresh)
         snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds/%" PRIu64 "%s", link->config.task,
                  question->round, paths[question->step]);
     }
-    const char *type =
-        question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream";
-    const int failure = mr_h2_client_request(link->client, "POST", path, type, exchange->body,
-                                             question->length, question->answer_bytes_max,
-                                             timeout_ms, &exchange->response, &exchange->error);
+    const struct mr_h2_request request = {
+        .method = "POST",
+        .path = path,
+        .content_type =
+            question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream",
+        .body = exchange->body,
+        .length = question->length,
+        .answer_max = question->answer_bytes_max,
+        .timeout_ms = timeout_ms,
+    };
+    const int failure =
+        mr_h2_client_request(link->client, &request, &exchange->response, &exchange->error);
     if (failure != MR_H2_OK) {
         mr_h2_client_close(link->client);
         link->client = NULL;
@@ -121,9 +129,19 @@ int mr_peer_link_open(struct mr_peer_link **out, struct mr_loop *loop,
     return 0;
 }
 
-void mr_peer_link_stop(struct mr_peer_link *link)
+void mr_peer_link_set_endpoint(struct mr_peer_link *link, const struct mr_h2_endpoint *endpoint)
+{
+    link->config.endpoint = *endpoint;
+}
+
+void mr_peer_link_halt(struct mr_peer_link *link)
 {
     atomic_store(&link->stopping, true);
+}
+
+void mr_peer_link_stop(struct mr_peer_link *link)
+{
+    mr_peer_link_halt(link);
     mr_job_thread_close(link->thread);
     link->thread = NULL;
     mr_h2_client_close(link->client);
@@ -144,7 +162,8 @@ void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *
     uint8_t *copy = malloc(question->length ? question->length : 1);
     MR_ASSERT(exchange && copy && link->thread);
     memcpy(copy, question->body, question->length);
-    *exchange = (struct exchange){.link = link, .question = *question, .body = copy};
+    *exchange = (struct exchange){
+        .link = link, .endpoint = link->config.endpoint, .question = *question, .body = copy};
     exchange->question.body = copy;
     mr_job_run(link->thread, work, done, exchange);
 }

@@ -4,6 +4,7 @@ file changes nothing.
 
   test_reload.py MILLRACE MILLRACE-HUB
 """
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ import unittest
 
 MILLRACE, HUB = (os.path.abspath(path) for path in sys.argv[1:3])
 LONG_S = 60
+TASK = ("tasks:\n  - name: speech\n    hubs: [0, 1]\n    initial_model_file: "
+        "model.safetensors\n")
 
 
 class Reload(unittest.TestCase):
@@ -38,7 +41,9 @@ class Reload(unittest.TestCase):
                                         stderr=log)
         os.close(told)
         with os.fdopen(ready, "rb") as f:
-            self.assertTrue(f.readline().startswith(b"READY"), self.logged())
+            line = f.readline()
+        self.assertTrue(line.startswith(b"READY"), line)
+        self.port = int(line.split(b"=")[1])
 
     def tearDown(self):
         self.hub.send_signal(signal.SIGTERM)
@@ -50,9 +55,28 @@ class Reload(unittest.TestCase):
         with open(self.file, "w", encoding="utf-8") as f:
             f.write(text)
 
-    def logged(self):
+    def logged(self, what=" config."):
         with open(self.log, encoding="utf-8") as f:
-            return [line.split(" ", 2)[2].strip() for line in f if " config." in line]
+            return [line.split(" ", 2)[2].strip() for line in f if what in line]
+
+    def await_logged(self, what):
+        limit = time.monotonic() + LONG_S
+        while not self.logged(what):
+            self.assertLess(time.monotonic(), limit, what)
+            time.sleep(0.02)
+
+    def ask(self, command, pki, ca="ca.pem"):
+        """The operator's command, with the certificate of that folder."""
+        ca = f"{self.folder}/{ca}" if ca.startswith("old-") else f"{pki}/{ca}"
+        return subprocess.run([MILLRACE, *command.split(), "--hub", f"127.0.0.1:{self.port}",
+                               "--hub-index", "1", "--ca", ca, "--cert", f"{pki}/operator.pem",
+                               "--key", f"{pki}/operator.key", "--json"], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def tasks(self):
+        answer = self.ask("task list", f"{self.folder}/pki")
+        self.assertEqual(answer.returncode, 0, answer.stdout)
+        return [task["task"] for task in json.loads(answer.stdout)["tasks"]]
 
     def reload(self, text, lines):
         """Writes the file, sends SIGHUP and waits for so many more lines; these."""
@@ -85,11 +109,90 @@ class Reload(unittest.TestCase):
         self.assertTrue(broken.startswith("config.refused why="), broken)
         self.assertIn("did you mean 'quorum'?", broken)
 
-        task = ("tasks:\n  - name: speech\n    hubs: [0, 1]\n    initial_model_file: "
-                "model.safetensors\n")
-        self.assertEqual(self.reload(changed.replace("tasks:\n", task), 1),
-                         ['config.refused key=tasks.speech why="needs a restart"'])
-        self.assertEqual(self.reload(changed, 1), ["config.reloaded key=none"])
+    def test_tasks_come_and_go(self):
+        with_task = self.good.replace("tasks:\n", TASK)
+        self.assertEqual(self.reload(with_task, 1),
+                         ['config.reloaded key=tasks.speech before="" after=there'])
+        self.assertEqual(self.tasks(), ["speech", "default"])
+        self.assertEqual(self.reload(self.good, 1),
+                         ['config.reloaded key=tasks.speech before=there after=""'])
+        self.assertEqual(self.tasks(), ["default"])
+        self.await_logged("task.ended task=speech")
+        self.assertEqual(self.reload(with_task, 1),
+                         ['config.reloaded key=tasks.speech before="" after=there'])
+        self.assertEqual(self.tasks(), ["speech", "default"])
+        self.assertEqual(self.logged(" task."), [
+            "task.added task=speech role=helper", "task.removed task=speech",
+            "task.ended task=speech", "task.added task=speech role=helper"])
+
+    def test_what_has_no_place(self):
+        """This hub led nothing when it started; and a hub that is new in the address book."""
+        led = TASK.replace("[0, 1]", "[1, 0]")
+        self.assertEqual(self.reload(self.good.replace("tasks:\n", led), 1), [
+            'config.refused key=tasks.speech why="needs a restart: this hub led nothing when it '
+            'started, so that it has no upload plane"'])
+        entry = ("hubs:\n  - index: 7\n    name: seven\n    host: 127.0.0.1\n    port: 7\n"
+                 "    public_key_file: pki/hub-7.sign.pub\n")
+        with open(f"{self.folder}/pki/hub-7.sign.pub", "w", encoding="ascii") as f:
+            f.write("7" * 64 + "\n")
+        book = self.reload(self.good.replace("\nhubs:\n", "\n" + entry), 1)
+        self.assertEqual(book, ['config.refused key=hubs.7 why="needs a restart"'])
+        self.assertEqual(self.tasks(), ["default"])
+
+    def test_a_task_that_cannot_be_opened(self):
+        """One of two new ones: neither is there then, and the quorum is the old one."""
+        second = TASK.replace("speech", "broken").replace("tasks:\n", "")
+        os.mkdir(f"{self.folder}/data-1/tasks/broken", mode=0o700)
+        with open(f"{self.folder}/data-1/tasks/broken/rounds", "wb"):
+            pass # where a folder is needed
+        both = self.good.replace("tasks:\n", TASK + second).replace("quorum: 4", "quorum: 5")
+        refused = self.reload(both, 1)[0]
+        self.assertTrue(refused.startswith("config.refused why="), refused)
+        self.assertIn("task broken", refused)
+        self.assertEqual(self.tasks(), ["default"])
+        self.await_logged("task.ended task=speech")
+        self.assertEqual(self.reload(self.good, 1), ["config.reloaded key=none"])
+
+    def test_certificates(self):
+        """Of another CA, under the same names: who has one of the old CA is out, the new one in."""
+        other = f"{self.folder}/other"
+        subprocess.run([MILLRACE, "pki", "init", "--dir", other, "--hubs", "2", "--devices", "4",
+                        "--operators", "1", "--host", "127.0.0.1"], check=True,
+                       stdout=subprocess.DEVNULL)
+        for name in ("ca.pem", "hub-1.pem", "hub-1.key"):
+            os.replace(f"{self.folder}/pki/{name}", f"{self.folder}/old-{name}")
+            shutil.copy2(f"{other}/{name}", f"{self.folder}/pki/{name}")
+        self.assertEqual(self.ask("status", f"{self.folder}/pki", "old-ca.pem").returncode, 0)
+        self.assertEqual(self.reload(self.good, 1), ["config.reloaded key=none"])
+        self.assertEqual(len(self.logged(" certificate.loaded")), 1)
+        self.assertEqual(self.ask("status", other).returncode, 0)
+        self.assertEqual(self.ask("status", f"{self.folder}/pki", "old-ca.pem").returncode, 4)
+
+        # A key that is not the certificate's: all stays.
+        shutil.copy2(f"{other}/hub-0.key", f"{self.folder}/pki/hub-1.key")
+        refused = self.reload(self.good, 1)[0]
+        self.assertIn("private_key_file", refused)
+        self.assertEqual(self.ask("status", other).returncode, 0)
+
+        # Under other names.
+        named = self.good.replace("pki/hub-1.key", "other/hub-1.key")
+        self.assertIn("config.reloaded key=identity.private_key_file", self.reload(named, 1)[0])
+        self.assertEqual(self.ask("status", other).returncode, 0)
+
+    def test_a_file_out_of_reach(self):
+        """Confined, a hub reads no folder that it was not started with."""
+        with open(self.log, encoding="utf-8") as f:
+            if "sandbox.part part=files in_force=yes" not in f.read():
+                self.skipTest("no rules on files here")
+        elsewhere = tempfile.mkdtemp(prefix="millrace-reload-")
+        try:
+            shutil.copy2(f"{self.folder}/model.safetensors", f"{elsewhere}/model.safetensors")
+            task = TASK.replace("model.safetensors", f"{elsewhere}/model.safetensors")
+            refused = self.reload(self.good.replace("tasks:\n", task), 1)[0]
+            self.assertTrue(refused.startswith("config.refused why="), refused)
+            self.assertIn(elsewhere, refused)
+        finally:
+            shutil.rmtree(elsewhere)
 
 
 if __name__ == "__main__":

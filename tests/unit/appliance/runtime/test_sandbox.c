@@ -180,6 +180,18 @@ static int kill_parent(void)
     return kill(scene.parent, 0) == 0 ? 0 : errno;
 }
 
+static void *do_nothing(void *context)
+{
+    return context;
+}
+
+static int make_thread(void)
+{
+    pthread_t thread;
+    const int problem = pthread_create(&thread, NULL, do_nothing, NULL);
+    return problem ? problem : pthread_join(thread, NULL);
+}
+
 static int fork_once(void)
 {
     const pid_t child = fork();
@@ -306,12 +318,17 @@ static void test_files(void **state)
 
 static void test_deadly_calls(void **state)
 {
+    char said[512];
     (void)state;
     const struct mr_sandbox_plan plan = plan_of();
     assert_deadly("execve", &plan, false, run_a_program, SYS_execve);
     assert_deadly("ptrace", &plan, false, trace_parent, SYS_ptrace);
     assert_deadly("kill", &plan, false, kill_parent, SYS_kill);
     assert_deadly("fork", &plan, false, fork_once, SYS_clone);
+    assert_result("a thread of a task that is added", &plan, false, make_thread, 0);
+    const int status = status_of(&plan, true, make_thread, said);
+    assert_true(WIFSIGNALED(status) &&
+                WTERMSIG(status) == SIGSYS); /* signals are blocked: no line */
     assert_deadly("io_uring_setup", &plan, false, make_ring, SYS_io_uring_setup);
     assert_deadly("AF_PACKET", &plan, false, packet_socket, SYS_socket);
     assert_deadly("prlimit64", &plan, false, raise_limit, SYS_prlimit64);
