@@ -64,10 +64,6 @@ int mr_task_choose(struct mr_ask *ask, char name[MR_CLI_TASK_BYTES])
         return mr_task_take(ask->cli, given, name);
     }
     int code = mr_ask_quietly(ask, "/v1/tasks", 0, &answer);
-    if (ask->refusal.code == MR_REFUSAL_NOT_FOUND) {
-        name[0] = '\0'; /* an older hub, which knows no tasks */
-        return MR_EXIT_OK;
-    }
     if (code == MR_EXIT_OK) {
         code = only_task(ask, json_object_get(answer, "tasks"), name);
     } else {
@@ -80,8 +76,7 @@ int mr_task_choose(struct mr_ask *ask, char name[MR_CLI_TASK_BYTES])
 void mr_task_path(char path[MR_CLI_PATH_BYTES], const char *name, const char *format, ...)
 {
     va_list arguments;
-    const int used = name[0] == '\0' ? snprintf(path, MR_CLI_PATH_BYTES, "/v1/")
-                                     : snprintf(path, MR_CLI_PATH_BYTES, "/v1/tasks/%s/", name);
+    const int used = snprintf(path, MR_CLI_PATH_BYTES, "/v1/tasks/%s/", name);
     va_start(arguments, format);
     vsnprintf(path + used, MR_CLI_PATH_BYTES - (size_t)used, format, arguments);
     va_end(arguments);
@@ -89,7 +84,7 @@ void mr_task_path(char path[MR_CLI_PATH_BYTES], const char *name, const char *fo
 
 json_t *mr_task_rounds(json_t *answer)
 {
-    return json_is_array(answer) ? answer : json_object_get(answer, "rounds");
+    return json_object_get(answer, "rounds");
 }
 
 bool mr_task_round_ended(const json_t *round, bool *is_void)

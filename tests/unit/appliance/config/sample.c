@@ -1,12 +1,19 @@
 #include "tests/unit/appliance/config/sample.h"
 
 #include <openssl/evp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
+#include "appliance/config/hub_config.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 
@@ -107,4 +114,59 @@ void sample_edit(const struct sample *sample, const char *from, const char *to)
                        at + strlen(from)) > 0);
     sample_write(sample, "hub.yaml", text, 0644);
     free(text);
+}
+
+/* --- for cmocka --------------------------------------------------------------------------------
+ */
+
+int sample_set_up(void **state)
+{
+    struct sample_fixture *fixture = *state;
+    sample_init(&fixture->sample, fixture->source);
+    return 0;
+}
+
+int sample_tear_down(void **state)
+{
+    sample_fini(&((struct sample_fixture *)*state)->sample);
+    return 0;
+}
+
+static unsigned line_with(const struct sample *sample, const struct sample_wrong *wrong)
+{
+    char text[65536];
+    FILE *f = fopen(sample->path, "re");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    const char *found = strstr(text, wrong->line_of);
+    assert_non_null(found);
+    unsigned line = 1;
+    for (const char *at = text; at < found; at++) {
+        line += *at == '\n';
+    }
+    return line;
+}
+
+void sample_expect_wrong(const struct sample *sample, const struct sample_wrong *wrong,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct mr_hub_config *c;
+        struct mr_error error = {""};
+        sample_edit(sample, wrong[i].from, wrong[i].to);
+        if (mr_hub_config_load(&c, sample->path, &error) == 0) {
+            fail_msg("'%s' was accepted", wrong[i].to);
+        }
+        assert_null(c);
+        char place[128];
+        snprintf(place, sizeof place, "%s:", sample->path);
+        if (wrong[i].line_of) {
+            snprintf(place, sizeof place, "%s:%u: ", sample->path, line_with(sample, &wrong[i]));
+        }
+        if (strncmp(error.text, place, strlen(place)) != 0 || !strstr(error.text, wrong[i].says)) {
+            fail_msg("'%s'\n  says    %s\n  wanted  %s… %s", wrong[i].to, error.text, place,
+                     wrong[i].says);
+        }
+    }
 }

@@ -366,3 +366,10 @@ void fixture_check_sum(struct fixture *fixture)
     kit_sum_equal(&plain, &fixture->collected);
     kit_sum_fini(&plain);
 }
+
+bool until_answered(struct fixture *fixture)
+{
+    const struct upload *last = &fixture->uploads[fixture->count - 1];
+
+    return last->revoked || last->not_revoked;
+}

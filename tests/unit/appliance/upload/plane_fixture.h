@@ -89,5 +89,7 @@ bool until_staged(struct fixture *fixture);
 /* Devices repeat a chunk from time to time until they hear the end. */
 bool until_committed(struct fixture *fixture);
 bool until_refused(struct fixture *fixture);
+/* The revocation of the newest device was answered. */
+bool until_answered(struct fixture *fixture);
 
 #endif
