@@ -124,8 +124,8 @@ class Demo:
 
     def account(self, opened, outcome):
         """What the demo says of a finished round."""
-        check = sums.compare(f"{self.work}/hub-0/tasks/default", self.dumps, opened)
-        other = sums.compare(f"{self.work}/hub-1/tasks/default", self.dumps, opened)
+        check = sums.compare(f"{self.work}/hub-0", "default", self.dumps, opened)
+        other = sums.compare(f"{self.work}/hub-1", "default", self.dumps, opened)
         model = f"{self.work}/hub-0/tasks/default/models/{outcome['model_hash']}.safetensors"
         accuracy = self.evaluate(model)
         received = self.bytes_received(check.share_bytes)

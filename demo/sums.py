@@ -5,7 +5,6 @@ device wrote its vector before masking. Here they are added up in plain integers
 """
 
 import array
-import glob
 import json
 import os
 import struct
@@ -44,17 +43,18 @@ def read_dump(path, number, client, attempt):
     return q, trailer
 
 
-def compare(hub_dir, dumps, number):
-    with open(os.path.join(hub_dir, "rounds", f"{number}.json"), encoding="utf-8") as f:
+def compare(hub_dir, task, dumps, number):
+    rounds = os.path.join(hub_dir, "tasks", task, "rounds")
+    with open(os.path.join(rounds, f"{number}.json"), encoding="utf-8") as f:
         members = [(m["client_id"], m["attempt"]) for m in json.load(f)["included"]]
-    with open(os.path.join(hub_dir, "rounds", f"{number}.sum"), "rb") as f:
+    with open(os.path.join(rounds, f"{number}.sum"), "rb") as f:
         packed = f.read()
     secure = little_endian(array.array("H", packed[:-4 * TRAILER_LANES]))
     secure_trailer = little_endian(array.array("I", packed[-4 * TRAILER_LANES:]))
     plain = [0] * len(secure)
     plain_trailer = [0] * TRAILER_LANES
     for client, attempt in members:
-        path = os.path.join(dumps, f"{client}-r{number}-a{attempt}.bin")
+        path = os.path.join(dumps, f"{client}-{task}-r{number}-a{attempt}.bin")
         q, trailer = read_dump(path, number, client, attempt)
         if len(q) != len(plain):
             raise ValueError(f"{path}: {len(q)} lanes, the sum has {len(plain)}")
@@ -64,9 +64,3 @@ def compare(hub_dir, dumps, number):
     differing += sum(a % 2**32 != b for a, b in zip(plain_trailer, secure_trailer))
     detail = f"{differing} lanes differ" if differing else ""
     return Check([client for client, _ in members], len(packed), detail)
-
-
-def dumped(dumps, number):
-    """How many devices prepared a vector for the round, in or not."""
-    return len({os.path.basename(p).split("-")[0]
-                for p in glob.glob(os.path.join(dumps, f"*-r{number}-a*.bin"))})

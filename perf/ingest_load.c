@@ -162,7 +162,12 @@ static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t
     data += MR_LOAD_PACKET_LEAD;
     mr_datagram_encode(data, &header);
     uint8_t *cipher = data + MR_DATAGRAM_HEADER_BYTES;
-    if (mr_aead_seal(load->aeads[device], chunk, data, MR_DATAGRAM_HEADER_BYTES, plain, bytes,
+    if (mr_aead_seal(load->aeads[device],
+                     &(struct mr_aead_message){.sequence = chunk,
+                                               .aad = data,
+                                               .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                               .text = plain,
+                                               .bytes = bytes},
                      cipher, cipher + bytes) != 0) {
         need(NULL);
     }

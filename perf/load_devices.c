@@ -23,11 +23,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "edge-client/include/millrace_edge.h"
 #include "wire/layout.h"
 
-#define WAIT_MS     120000
+#define WAIT_MS 120000
+/* A device whose hub is away comes back, as millrace-edge does. */
+#define TRIES       100
+#define PAUSE_US    100000
 #define STACK_BYTES (1u << 20)
 #define OFFSETS     65536u /* places in the pool where a delta may begin */
 #define EXAMPLES    100u
@@ -116,11 +120,17 @@ static void *take_part(void *context)
     struct mre_client *client;
 
     device->trained_s = 0;
-    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0) {
-        return NULL;
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0) {
+            return NULL;
+        }
+        mre_client_round(client, WAIT_MS, train, device, &device->outcome);
+        mre_client_close(client);
+        if (device->outcome.result != MRE_UNREACHABLE) {
+            return NULL;
+        }
+        usleep(PAUSE_US);
     }
-    mre_client_round(client, WAIT_MS, train, device, &device->outcome);
-    mre_client_close(client);
     return NULL;
 }
 

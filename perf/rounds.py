@@ -112,7 +112,7 @@ tasks:
 
     def round(self, pull):
         """One round; (what it cost the hubs, the lead's account, the load's account, counters)."""
-        self.hold_model(None if pull else self.operator(0, "status")["model_hash"])
+        self.hold_model(None if pull else self.operator(0, "status")["tasks"][0]["model_hash"])
         counters = self.metrics(0)
         before = Reading(self.pids())
         self.load.stdin.write("round\n")

@@ -171,8 +171,13 @@ static void seal(struct worker *worker, struct mr_aead *aead, uint32_t place, ui
     struct mr_packet *packet = &worker->packets[slot];
 
     mr_datagram_encode(data, &header);
-    if (mr_aead_seal(aead, chunk, data, MR_DATAGRAM_HEADER_BYTES, plain, bytes, cipher,
-                     cipher + bytes) != 0) {
+    if (mr_aead_seal(aead,
+                     &(struct mr_aead_message){.sequence = chunk,
+                                               .aad = data,
+                                               .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                               .text = plain,
+                                               .bytes = bytes},
+                     cipher, cipher + bytes) != 0) {
         fail("a chunk cannot be sealed");
     }
     *packet = (struct mr_packet){.data = data, .length = MR_DATAGRAM_OVERHEAD + bytes};

@@ -232,12 +232,13 @@ static uint64_t moved(const struct mr_h2_client *client)
            BIO_number_written(SSL_get_wbio(client->ssl)) - (uint64_t)unsent;
 }
 
-static struct patience patience_of(const struct mr_h2_client *client, unsigned timeout_ms,
-                                   unsigned whole_ms)
+static struct patience patience_of(const struct mr_h2_client *client,
+                                   const struct mr_h2_request *request)
 {
     const uint64_t now_ms = mr_monotonic_ms();
-    struct patience patience = {
-        .timeout_ms = timeout_ms, .deadline_ms = now_ms + timeout_ms, .end_ms = now_ms + whole_ms};
+    struct patience patience = {.timeout_ms = request->timeout_ms,
+                                .deadline_ms = now_ms + request->timeout_ms,
+                                .end_ms = now_ms + request->whole_ms};
     if (patience.end_ms > patience.deadline_ms) {
         patience.moved = moved(client);
     }
@@ -279,31 +280,14 @@ static int run(struct mr_h2_client *client, struct patience *patience, struct mr
     }
 }
 
-int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
-                         const char *content_type, const void *body, size_t length, size_t body_max,
-                         unsigned timeout_ms, struct mr_h2_response *response,
-                         struct mr_error *error)
+int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request *request,
+                         struct mr_h2_response *response, struct mr_error *error)
 {
-    return mr_h2_client_transfer(client, method, path, content_type, body, length, body_max,
-                                 timeout_ms, timeout_ms, response, error);
-}
-
-int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
-                          const char *content_type, const void *body, size_t length,
-                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
-                          struct mr_h2_response *response, struct mr_error *error)
-{
-    const struct mr_h2_ask ask = {.method = method,
-                                  .authority = client->authority,
-                                  .path = path,
-                                  .content_type = content_type,
-                                  .body = body,
-                                  .length = length};
     *response = (struct mr_h2_response){0};
-    if (mr_h2_exchange_begin(client->session, &client->exchange, &ask, body_max) != 0) {
+    if (mr_h2_exchange_begin(client->session, &client->exchange, client->authority, request) != 0) {
         return fail(client, MR_H2_BROKEN, error, "the connection takes no more requests");
     }
-    struct patience patience = patience_of(client, timeout_ms, whole_ms);
+    struct patience patience = patience_of(client, request);
     int status = run(client, &patience, error);
     ERR_clear_error();
     if (status == MR_H2_OK && client->exchange.state == MR_H2_EXCHANGE_FAILED) {
@@ -322,10 +306,4 @@ int mr_h2_client_export(struct mr_h2_client *client, const char *label, const ui
                         size_t context_bytes, uint8_t *out, size_t out_bytes)
 {
     return mr_tls_export(client->ssl, label, context, context_bytes, out, out_bytes);
-}
-
-void mr_h2_response_fini(struct mr_h2_response *response)
-{
-    free(response->body);
-    *response = (struct mr_h2_response){0};
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "transport/h2_message.h"
 
 struct mr_h2_client;
 
@@ -22,13 +23,6 @@ struct mr_h2_endpoint {
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
 };
-
-struct mr_h2_response {
-    int status;
-    uint8_t *body; /* malloc'd, NUL behind it; mr_h2_response_fini frees (wiping nothing) */
-    size_t length;
-};
-void mr_h2_response_fini(struct mr_h2_response *response);
 
 /* How a request failed below HTTP. */
 enum mr_h2_failure {
@@ -45,24 +39,15 @@ int mr_h2_client_open(struct mr_h2_client **client, const struct mr_h2_endpoint 
                       unsigned timeout_ms, struct mr_error *error);
 void mr_h2_client_close(struct mr_h2_client *client); /* NULL allowed */
 
-/* One request, to its whole answer, within timeout_ms. `content_type` NULL for no body. The
- * answer's body may be at most body_max bytes. Returns enum mr_h2_failure; after a failure only
- * _close is of use. */
-int mr_h2_client_request(struct mr_h2_client *client, const char *method, const char *path,
-                         const char *content_type, const void *body, size_t length, size_t body_max,
-                         unsigned timeout_ms, struct mr_h2_response *response,
-                         struct mr_error *error);
-
-/* Bytes, of either direction and as the network sees them, that a transfer must move in a timeout
- * to be given another. */
+/* Bytes, of either direction and as the network sees them, that a request must move in a timeout to
+ * be given another (request->whole_ms). */
 #define MR_H2_PROGRESS_BYTES 4096
 
-/* Likewise, for a body or an answer that may be large on a path that may be slow: a timeout in
- * which it moved is followed by another, until whole_ms are over in all. */
-int mr_h2_client_transfer(struct mr_h2_client *client, const char *method, const char *path,
-                          const char *content_type, const void *body, size_t length,
-                          size_t body_max, unsigned timeout_ms, unsigned whole_ms,
-                          struct mr_h2_response *response, struct mr_error *error);
+/* One request, to its whole answer. Blocks. Returns enum mr_h2_failure: after MR_H2_OK the response
+ * (of any status) is owed a mr_h2_response_fini; after a failure it is zero, and only _close is of
+ * use. */
+int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request *request,
+                         struct mr_h2_response *response, struct mr_error *error);
 
 /* TLS exporter of this connection. 0 or -1. */
 int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,

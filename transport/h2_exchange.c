@@ -152,23 +152,23 @@ static nghttp2_nv field(const char *name, const char *value)
 }
 
 int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchange,
-                         const struct mr_h2_ask *ask, size_t answer_max)
+                         const char *authority, const struct mr_h2_request *request)
 {
     mr_h2_exchange_fini(exchange);
-    exchange->answer_max = answer_max;
-    exchange->body = ask->body;
-    exchange->body_left = ask->content_type ? ask->length : 0;
+    exchange->answer_max = request->answer_max;
+    exchange->body = request->body;
+    exchange->body_left = request->content_type ? request->length : 0;
 
     char length[24];
     size_t count = 0;
     nghttp2_nv fields[6];
-    snprintf(length, sizeof length, "%zu", ask->length);
-    fields[count++] = field(":method", ask->method);
+    snprintf(length, sizeof length, "%zu", request->length);
+    fields[count++] = field(":method", request->method);
     fields[count++] = field(":scheme", "https");
-    fields[count++] = field(":authority", ask->authority);
-    fields[count++] = field(":path", ask->path);
-    if (ask->content_type) {
-        fields[count++] = field("content-type", ask->content_type);
+    fields[count++] = field(":authority", authority);
+    fields[count++] = field(":path", request->path);
+    if (request->content_type) {
+        fields[count++] = field("content-type", request->content_type);
         fields[count++] = field("content-length", length);
     }
     const nghttp2_data_provider body = {.read_callback = read_body};

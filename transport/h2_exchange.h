@@ -8,16 +8,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include "transport/h2_client.h"
-
-struct mr_h2_ask {
-    const char *method;
-    const char *authority;
-    const char *path;
-    const char *content_type; /* NULL: no body */
-    const uint8_t *body;      /* the caller's, until the exchange ends */
-    size_t length;
-};
+#include "transport/h2_message.h"
 
 enum mr_h2_exchange_state {
     MR_H2_EXCHANGE_NONE = 0,
@@ -39,9 +30,11 @@ struct mr_h2_exchange {
 
 /* A session whose callbacks fill *exchange (which must stay where it is). 0 or -1. */
 int mr_h2_exchange_session(nghttp2_session **session, struct mr_h2_exchange *exchange);
-/* Queues the request. 0, or -1 where the session takes none (it is ending, or memory is out). */
+/* Queues the request to the server that `authority` (host:port) names; its time limits are the
+ * caller's to keep, its body must stay until the exchange ends. 0, or -1 where the session takes
+ * none (it is ending, or memory is out). */
 int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchange,
-                         const struct mr_h2_ask *ask, size_t answer_max);
+                         const char *authority, const struct mr_h2_request *request);
 /* Hands the answer over to the caller. */
 void mr_h2_exchange_take(struct mr_h2_exchange *exchange, struct mr_h2_response *response);
 void mr_h2_exchange_fini(struct mr_h2_exchange *exchange);

@@ -58,33 +58,32 @@ int mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
 }
 
 /* Sets direction and nonce, feeds the AAD. */
-static int begin(struct mr_aead *aead, int encrypt, uint64_t sequence, const uint8_t *aad,
-                 size_t aad_bytes)
+static int begin(struct mr_aead *aead, int encrypt, const struct mr_aead_message *message)
 {
-    MR_ASSERT(aead->keyed && aad_bytes <= INT_MAX);
+    MR_ASSERT(aead->keyed && message->aad_bytes <= INT_MAX && message->bytes <= INT_MAX);
     uint8_t nonce[12];
     memcpy(nonce, aead->iv, sizeof nonce);
-    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ sequence);
+    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ message->sequence);
     if (EVP_CipherInit_ex2(aead->context, NULL, NULL, nonce, encrypt, NULL) != 1) {
         return -1;
     }
     int written;
-    if (aad_bytes > 0 &&
-        EVP_CipherUpdate(aead->context, NULL, &written, aad, (int)aad_bytes) != 1) {
+    if (message->aad_bytes > 0 && EVP_CipherUpdate(aead->context, NULL, &written, message->aad,
+                                                   (int)message->aad_bytes) != 1) {
         return -1;
     }
     return 0;
 }
 
-int mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
-                 const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES])
+int mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message, uint8_t *cipher,
+                 uint8_t tag[MR_TAG_BYTES])
 {
     int written;
-    MR_ASSERT(bytes <= INT_MAX);
-    if (begin(aead, 1, sequence, aad, aad_bytes) != 0) {
+    if (begin(aead, 1, message) != 0) {
         return -1;
     }
-    if (bytes > 0 && EVP_CipherUpdate(aead->context, cipher, &written, plain, (int)bytes) != 1) {
+    if (message->bytes > 0 && EVP_CipherUpdate(aead->context, cipher, &written, message->text,
+                                               (int)message->bytes) != 1) {
         return -1;
     }
     if (EVP_CipherFinal_ex(aead->context, tag, &written) != 1) {
@@ -96,18 +95,17 @@ int mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, si
     return 0;
 }
 
-int mr_aead_unseal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
-                   const uint8_t *cipher, size_t bytes, const uint8_t tag[MR_TAG_BYTES],
-                   uint8_t *plain)
+int mr_aead_unseal(struct mr_aead *aead, const struct mr_aead_message *message,
+                   const uint8_t tag[MR_TAG_BYTES], uint8_t *plain)
 {
     int written;
     uint8_t expected[MR_TAG_BYTES], end[MR_TAG_BYTES];
-    MR_ASSERT(bytes <= INT_MAX);
     memcpy(expected, tag, sizeof expected); /* OpenSSL takes the tag as mutable */
-    if (begin(aead, 0, sequence, aad, aad_bytes) != 0) {
+    if (begin(aead, 0, message) != 0) {
         return -1;
     }
-    if (bytes > 0 && EVP_CipherUpdate(aead->context, plain, &written, cipher, (int)bytes) != 1) {
+    if (message->bytes > 0 &&
+        EVP_CipherUpdate(aead->context, plain, &written, message->text, (int)message->bytes) != 1) {
         return -1;
     }
     if (EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, MR_TAG_BYTES, expected) != 1) {

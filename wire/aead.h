@@ -22,14 +22,22 @@ void mr_aead_close(struct mr_aead *aead); /* wipes; NULL allowed */
 /* Sets or replaces the key. 0 or -1. */
 int mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key);
 
-/* Encrypts plain[bytes] into cipher[bytes] and the tag. In place allowed. 0 or -1. */
-int mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
-                 const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES]);
+/* What is sealed or unsealed; everything is the caller's and read during the call only. */
+struct mr_aead_message {
+    uint64_t sequence; /* never used twice under one key */
+    const uint8_t *aad;
+    size_t aad_bytes;    /* 0: none, aad may be NULL then */
+    const uint8_t *text; /* to seal: plain; to unseal: encrypted */
+    size_t bytes;        /* 0: only the AAD is sealed, text may be NULL then */
+};
 
-/* Decrypts into plain. 0, or -1 if the tag does not hold: plain then holds garbage that must not be
- * used. */
-int mr_aead_unseal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
-                   const uint8_t *cipher, size_t bytes, const uint8_t tag[MR_TAG_BYTES],
-                   uint8_t *plain);
+/* Encrypts message->text into cipher[message->bytes] and the tag. In place allowed. 0 or -1. */
+int mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message, uint8_t *cipher,
+                 uint8_t tag[MR_TAG_BYTES]);
+
+/* Decrypts message->text into plain[message->bytes]. In place allowed. 0, or -1 if the tag does not
+ * hold: plain then holds garbage that must not be used. */
+int mr_aead_unseal(struct mr_aead *aead, const struct mr_aead_message *message,
+                   const uint8_t tag[MR_TAG_BYTES], uint8_t *plain);
 
 #endif

@@ -4,21 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes.h"
+#include "appliance/api/routes_internal.h"
 #include "base/bytes.h"
-
-/* The task in the path where this hub leads it, or NULL with the request refused. */
-static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *request)
-{
-    struct mr_api_task *task = mr_routes_task(api, request);
-    if (task && !task->lead) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
-                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
-                            task->task.hubs[0].index);
-        return NULL;
-    }
-    return task;
-}
 
 /* --- look ------------------------------------------------------------------------------------ */
 
@@ -234,7 +221,7 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
 
 void mr_route_admin_open(void *context, struct mr_request *request)
 {
-    const struct mr_api_task *task = led_task(context, request);
+    const struct mr_api_task *task = mr_routes_led_task(context, request);
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round = 0;

@@ -3,22 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes.h"
+#include "appliance/api/routes_internal.h"
 #include "base/bytes.h"
 #include "wire/keys.h"
-
-/* The task in the path where this hub leads it, or NULL with the request refused. */
-static struct mr_api_task *led_task(struct mr_api *api, struct mr_request *request)
-{
-    struct mr_api_task *task = mr_routes_task(api, request);
-    if (task && !task->lead) {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
-                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
-                            task->task.hubs[0].index);
-        return NULL;
-    }
-    return task;
-}
 
 /* --- the current round ----------------------------------------------------------------------- */
 
@@ -41,7 +28,7 @@ static bool try_current(void *context, struct mr_request *request, bool expired)
 
 void mr_route_current(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    struct mr_api_task *task = mr_routes_led_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_current);
     }
@@ -121,7 +108,7 @@ static int derive_keys(struct mr_upload_keys *keys, uint16_t hub_index,
 
 void mr_route_upload_request(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    struct mr_api_task *task = mr_routes_led_task(context, request);
     struct mr_upload_request asked;
     struct mr_upload_keys keys;
     struct mr_error error;
@@ -140,15 +127,19 @@ void mr_route_upload_request(void *context, struct mr_request *request)
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "the upload's keys could not be derived");
         return;
     }
-    mr_lead_admit(mr_lead_driver_core(task->lead), round, mr_request_identity(request)->client_id,
-                  mr_request_serial(request), &asked, udp ? &keys : NULL, request,
-                  mr_lead_driver_now_ms(task->lead));
+    const struct mr_applicant applicant = {.round = round,
+                                           .client_id = mr_request_identity(request)->client_id,
+                                           .serial = mr_request_serial(request),
+                                           .request = &asked,
+                                           .keys = udp ? &keys : NULL,
+                                           .token = request};
+    mr_lead_admit(mr_lead_driver_core(task->lead), &applicant, mr_lead_driver_now_ms(task->lead));
     OPENSSL_cleanse(&keys, sizeof keys);
 }
 
 void mr_route_share(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    struct mr_api_task *task = mr_routes_led_task(context, request);
     struct mr_refusal refusal;
     uint64_t round, upload_id;
     size_t length;
@@ -217,7 +208,7 @@ static bool try_status(void *context, struct mr_request *request, bool expired)
 
 void mr_route_upload_status(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = led_task(context, request);
+    struct mr_api_task *task = mr_routes_led_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_status);
     }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/api/routes.h"
+#include "appliance/api/routes_internal.h"
+#include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
 #include "base/bytes.h"
 
@@ -66,37 +67,63 @@ void mr_route_metrics(void *context, struct mr_request *request)
 
 /* --- tasks ----------------------------------------------------------------------------------- */
 
-static json_t *lead_json(const struct mr_api_task *task)
+/* How far the task's current or last round is. */
+static void put_round(json_t *object, const struct mr_api_task *task)
 {
-    struct mr_lead_report report;
-    mr_lead_report(mr_lead_driver_core(task->lead), &report);
-    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)report.round,
-                     "state", mr_lead_state_name(report.state), "quorum", (json_int_t)report.quorum,
-                     "admitted", (json_int_t)report.admitted, "staged", (json_int_t)report.staged,
-                     "committed", (json_int_t)report.committed, "included",
-                     (json_int_t)report.included);
-}
-
-static json_t *helper_json(const struct mr_api_task *task)
-{
-    struct mr_helper_report report;
-    mr_helper_report(mr_helper_driver_core(task->helper), &report);
-    return json_pack("{s:I, s:s, s:I, s:I}", "round", (json_int_t)report.round, "state",
-                     mr_helper_state_name(report.state), "admitted", (json_int_t)report.admitted,
-                     "included", (json_int_t)report.included);
+    json_t *devices;
+    if (task->lead) {
+        struct mr_lead_report report;
+        mr_lead_report(mr_lead_driver_core(task->lead), &report);
+        json_object_set_new(object, "round", json_integer((json_int_t)report.round));
+        json_object_set_new(object, "state", json_string(mr_lead_state_name(report.state)));
+        devices = json_pack("{s:I, s:I, s:I, s:I}", "admitted", (json_int_t)report.admitted,
+                            "staged", (json_int_t)report.staged, "committed",
+                            (json_int_t)report.committed, "included", (json_int_t)report.included);
+    } else {
+        struct mr_helper_report report;
+        mr_helper_report(mr_helper_driver_core(task->helper), &report);
+        json_object_set_new(object, "round", json_integer((json_int_t)report.round));
+        json_object_set_new(object, "state", json_string(mr_helper_state_name(report.state)));
+        devices = json_pack("{s:I, s:I}", "admitted", (json_int_t)report.admitted, "included",
+                            (json_int_t)report.included);
+    }
+    json_object_set_new(object, "devices", devices);
 }
 
 static json_t *task_json(const struct mr_api_task *task)
 {
     char model[2 * MR_HASH_BYTES + 1];
-    mr_hex_encode(model, mr_store_current(task->task.store), MR_HASH_BYTES);
-    json_t *hubs = json_array();
+    json_t *object = json_object(), *hubs = json_array();
     for (unsigned i = 0; i < task->task.hubs_count; i++) {
         json_array_append_new(hubs, json_integer(task->task.hubs[i].index));
     }
-    return json_pack("{s:s, s:s, s:o, s:s, s:o}", "task", task->task.config->name, "role",
-                     task->lead ? "lead" : "helper", "hubs", hubs, "model_hash", model, "current",
-                     task->lead ? lead_json(task) : helper_json(task));
+    mr_hex_encode(model, mr_store_current(task->task.store), MR_HASH_BYTES);
+    json_object_set_new(object, "task", json_string(task->task.config->name));
+    json_object_set_new(object, "role", json_string(task->lead ? "lead" : "helper"));
+    json_object_set_new(object, "hubs", hubs);
+    put_round(object, task);
+    json_object_set_new(object, "model_hash", json_string(model));
+    return object;
+}
+
+/* The keys of the task's round: section, as they are in force from the next round on. */
+static json_t *policy_json(const struct mr_config_round *round)
+{
+    static const char section[] = "tasks.round";
+    size_t count;
+    const struct mr_option *rows = mr_options(&count);
+    json_t *policy = json_object();
+    for (size_t i = 0; i < count; i++) {
+        char text[MR_OPTION_VALUE_MAX];
+        if (strcmp(rows[i].section, section) == 0) {
+            const bool quoted = rows[i].kind == MR_OPTION_TEXT || rows[i].kind == MR_OPTION_CHOICE;
+            mr_option_value_text(text, &rows[i], (const char *)round + rows[i].offset);
+            json_object_set_new(policy, rows[i].name,
+                                quoted ? json_string(text)
+                                       : json_loads(text, JSON_DECODE_ANY, NULL));
+        }
+    }
+    return policy;
 }
 
 static json_t *tasks_json(const struct mr_api *api)
@@ -115,10 +142,12 @@ void mr_route_tasks(void *context, struct mr_request *request)
 
 void mr_route_task(void *context, struct mr_request *request)
 {
-    const char *name = mr_request_param(request, 0);
+    const char *name = mr_request_param(request, MR_PARAM_TASK);
     const struct mr_api_task *task = mr_api_task_find(context, name);
     if (task) {
-        mr_routes_answer_json(request, task_json(task));
+        json_t *object = task_json(task);
+        json_object_set_new(object, "policy", policy_json(&task->task.config->round));
+        mr_routes_answer_json(request, object);
     } else {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %.40s", name);
     }

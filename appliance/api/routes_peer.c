@@ -2,7 +2,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 
-#include "appliance/api/routes.h"
+#include "appliance/api/routes_internal.h"
 
 /* The helper's state machine, or NULL with the request refused. */
 static struct mr_helper *helper_of(struct mr_api *api, struct mr_request *request)

@@ -75,14 +75,19 @@ static json_t *answer_of(const struct mr_h2_response *response)
     return json ? json : json_stringn(text, response->length);
 }
 
-static int request(struct mr_ask *ask, const char *method, const char *path, const char *body,
-                   unsigned wait_ms, struct mr_h2_response *response)
+static int ask_below(struct mr_ask *ask, const char *method, const char *path, const char *body,
+                     unsigned wait_ms, struct mr_h2_response *response)
 {
     struct mr_error error = {""};
     ask->refusal.code = MR_REFUSAL_NONE;
-    const int failure = mr_h2_client_request(
-        ask->client, method, path, body ? "application/json" : NULL, body, body ? strlen(body) : 0,
-        ANSWER_BYTES_MAX, ask->timeout_ms + wait_ms, response, &error);
+    const struct mr_h2_request request = {.method = method,
+                                          .path = path,
+                                          .content_type = body ? "application/json" : NULL,
+                                          .body = body,
+                                          .length = body ? strlen(body) : 0,
+                                          .answer_max = ANSWER_BYTES_MAX,
+                                          .timeout_ms = ask->timeout_ms + wait_ms};
+    const int failure = mr_h2_client_request(ask->client, &request, response, &error);
     if (failure == MR_H2_OK) {
         return MR_EXIT_OK;
     }
@@ -97,7 +102,7 @@ static int ask_once(struct mr_ask *ask, const char *method, const char *path, co
     struct mr_h2_response response = {0};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     *answer = NULL;
-    int code = request(ask, method, path, text, wait_ms, &response);
+    int code = ask_below(ask, method, path, text, wait_ms, &response);
     free(text);
     if (code != MR_EXIT_OK) {
         return code;

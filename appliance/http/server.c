@@ -227,8 +227,8 @@ static int start(struct mr_server *server, const struct mr_server_config *config
 }
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error)
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error)
 {
     struct mr_server *server = calloc(1, sizeof *server);
     if (!server) {
@@ -237,9 +237,9 @@ int mr_server_open(struct mr_server **out, struct mr_loop *loop,
     server->loop = loop;
     server->log = log;
     server->config = *config;
-    server->routes = routes;
-    server->route_count = route_count;
-    server->context = context;
+    server->routes = routes->rows;
+    server->route_count = routes->count;
+    server->context = routes->context;
     server->listen_fd = -1;
     server->requests_max = 2 * config->connections_max + REQUESTS_BESIDES;
     LIST_INIT(&server->connections);

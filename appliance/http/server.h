@@ -43,6 +43,13 @@ struct mr_route {
     mr_handler_fn progress;
 };
 
+/* What a server answers; the rows stay the caller's until it is closed. */
+struct mr_route_table {
+    const struct mr_route *rows;
+    unsigned count;
+    void *context; /* of every handler and progress */
+};
+
 struct mr_server_config {
     const char *listen_host; /* numeric address */
     uint16_t port;           /* 0 picks a free one (tests) */
@@ -75,9 +82,11 @@ struct mr_server_config {
     uint32_t identity_requests_rate;
 };
 
+/* Listens at once; requests come when the loop runs. The config and the table are copied, what they
+ * point at stays; the log may be NULL. 0, or -1 with an error that names the config's key. */
 int mr_server_open(struct mr_server **server, struct mr_loop *loop,
-                   const struct mr_server_config *config, const struct mr_route *routes,
-                   unsigned route_count, void *context, struct mr_log *log, struct mr_error *error);
+                   const struct mr_server_config *config, const struct mr_route_table *routes,
+                   struct mr_log *log, struct mr_error *error);
 /* Not inside a handler. Requests not answered yet must still be answered, into the void. */
 void mr_server_close(struct mr_server *server);
 /* Reads the revocation file again and ends the connections of those it names. On failure the old

@@ -37,8 +37,9 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
     if (!hub->routes) {
         return mr_error_set(error, "out of memory");
     }
-    return mr_server_open(&hub->server, hub->loop, &config, hub->routes, count, &hub->api, hub->log,
-                          error);
+    const struct mr_route_table routes = {
+        .rows = hub->routes, .count = count, .context = &hub->api};
+    return mr_server_open(&hub->server, hub->loop, &config, &routes, hub->log, error);
 }
 
 static void server_metrics(void *context, struct mr_metrics *metrics)

@@ -147,7 +147,7 @@ static int restrict_self(int version, const struct mr_sandbox_plan *plan)
     return result;
 }
 
-void sandbox_landlock(struct mr_sandbox *sandbox)
+void mr_sandbox_landlock(struct mr_sandbox *sandbox)
 {
     const int version = mr_sandbox_landlock_version();
     const char *why = NULL;
@@ -159,16 +159,16 @@ void sandbox_landlock(struct mr_sandbox *sandbox)
         why = strerror(errno);
     }
     if (why) {
-        sandbox_tell(sandbox, MR_SANDBOX_FILES, false, "%s", why);
-        sandbox_tell(sandbox, MR_SANDBOX_PORTS, false, "%s", why);
+        mr_sandbox_tell(sandbox, MR_SANDBOX_FILES, false, "%s", why);
+        mr_sandbox_tell(sandbox, MR_SANDBOX_PORTS, false, "%s", why);
         return;
     }
-    sandbox_tell(sandbox, MR_SANDBOX_FILES, true, "Landlock version %d", version);
+    mr_sandbox_tell(sandbox, MR_SANDBOX_FILES, true, "Landlock version %d", version);
     if (version >= 4) {
-        sandbox_tell(sandbox, MR_SANDBOX_PORTS, true, "Landlock version %d, %u to dial", version,
-                     sandbox->plan.dial_count);
+        mr_sandbox_tell(sandbox, MR_SANDBOX_PORTS, true, "Landlock version %d, %u to dial", version,
+                        sandbox->plan.dial_count);
     } else {
-        sandbox_tell(sandbox, MR_SANDBOX_PORTS, false,
-                     "Landlock version %d knows no ports (Linux 6.7 does)", version);
+        mr_sandbox_tell(sandbox, MR_SANDBOX_PORTS, false,
+                        "Landlock version %d knows no ports (Linux 6.7 does)", version);
     }
 }

@@ -182,7 +182,7 @@ static int load(unsigned who, bool all_threads)
     return result;
 }
 
-void sandbox_seccomp(struct mr_sandbox *sandbox)
+void mr_sandbox_seccomp(struct mr_sandbox *sandbox)
 {
     const struct mr_sandbox_plan *plan = &sandbox->plan;
     const unsigned who =
@@ -195,18 +195,19 @@ void sandbox_seccomp(struct mr_sandbox *sandbox)
         result = load(who, true);
     }
     if (result != 0) {
-        sandbox_tell(sandbox, MR_SANDBOX_SYSTEM_CALLS, false, "%s",
-                     result == -ENOSYS ? "this kernel has no seccomp filters" : strerror(-result));
-        sandbox_tell(sandbox, MR_SANDBOX_WORKERS, false, "there is no filter to narrow");
+        mr_sandbox_tell(sandbox, MR_SANDBOX_SYSTEM_CALLS, false, "%s",
+                        result == -ENOSYS ? "this kernel has no seccomp filters"
+                                          : strerror(-result));
+        mr_sandbox_tell(sandbox, MR_SANDBOX_WORKERS, false, "there is no filter to narrow");
         return;
     }
-    sandbox_tell(sandbox, MR_SANDBOX_SYSTEM_CALLS, true, "seccomp, %s",
-                 plan->drives_hardware ? "with what the driver needs"
-                 : plan->dial_count    ? "with connections to other hubs"
-                                       : "without a socket of its own making");
-    sandbox_tell(sandbox, MR_SANDBOX_WORKERS, !plan->drives_hardware, "%s",
-                 plan->drives_hardware ? "the packet source is a driver"
-                                       : "what is open is read and written, nothing is opened");
+    mr_sandbox_tell(sandbox, MR_SANDBOX_SYSTEM_CALLS, true, "seccomp, %s",
+                    plan->drives_hardware ? "with what the driver needs"
+                    : plan->dial_count    ? "with connections to other hubs"
+                                          : "without a socket of its own making");
+    mr_sandbox_tell(sandbox, MR_SANDBOX_WORKERS, !plan->drives_hardware, "%s",
+                    plan->drives_hardware ? "the packet source is a driver"
+                                          : "what is open is read and written, nothing is opened");
 }
 
 void mr_sandbox_confine_worker(void)

@@ -20,7 +20,7 @@ int mr_mailbox_open(struct mr_mailbox *mailbox, uint32_t cells, size_t cell_byte
     mailbox->mask = size - 1;
     atomic_init(&mailbox->tail, 0);
     atomic_init(&mailbox->head, 0);
-    return mailbox->cells == NULL ? -1 : 0;
+    return mailbox->cells ? 0 : -1;
 }
 
 void mr_mailbox_close(struct mr_mailbox *mailbox)

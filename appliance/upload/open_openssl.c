@@ -33,8 +33,12 @@ static void openssl_burst(struct mr_opener *opener, struct mr_open_job *jobs, un
         struct mr_open_job *job = &jobs[i];
         const uint8_t *cipher = job->datagram + MR_DATAGRAM_HEADER_BYTES;
         MR_ASSERT(job->key < opener->keys);
-        job->held = mr_aead_unseal(self_of(opener)->aeads[job->key], job->sequence, job->datagram,
-                                   MR_DATAGRAM_HEADER_BYTES, cipher, job->bytes,
+        job->held = mr_aead_unseal(self_of(opener)->aeads[job->key],
+                                   &(struct mr_aead_message){.sequence = job->sequence,
+                                                             .aad = job->datagram,
+                                                             .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                             .text = cipher,
+                                                             .bytes = job->bytes},
                                    cipher + job->bytes, job->plain) == 0;
     }
 }

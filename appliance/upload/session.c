@@ -1,17 +1,10 @@
 /* The life cycle of upload sessions. */
 #include "appliance/upload/session.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/upload/session_internal.h"
 #include "base/assert.h"
-
-static struct mr_session_round *round_of(struct mr_sessions *sessions,
-                                         const struct mr_session *session)
-{
-    return &sessions->rounds[session->round];
-}
 
 static void event_push(struct mr_sessions *sessions, const struct mr_session *session,
                        enum mr_upload_state state)
@@ -33,91 +26,6 @@ bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *ev
     return true;
 }
 
-const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions)
-{
-    return sessions->opener;
-}
-
-uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
-{
-    return mr_staging_bytes(config->slots, config->share_bytes_max);
-}
-
-/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys.
- */
-static int open_table(struct mr_sessions *sessions)
-{
-    const uint32_t count = sessions->config.sessions;
-
-    sessions->table = aligned_alloc(128, count * sizeof *sessions->table);
-    if (!sessions->table) {
-        return -1;
-    }
-    memset(sessions->table, 0, count * sizeof *sessions->table);
-    for (uint32_t i = 0; i < count; i++) {
-        struct mr_session *session = &sessions->table[i];
-        session->slot = MR_SLOT_NONE;
-        session->down = mr_aead_open();
-        if (!session->down) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_config *config,
-                     struct mr_upload_counters *counters, struct mr_error *error)
-{
-    MR_ASSERT(config->slots >= 1 && config->slots <= config->sessions);
-    MR_ASSERT(config->sessions <= 1u << 24);
-    struct mr_sessions *sessions = aligned_alloc(64, sizeof *sessions);
-    *opened = NULL;
-    if (!sessions) {
-        return mr_error_set(error, "out of memory for upload sessions");
-    }
-    memset(sessions, 0, sizeof *sessions);
-    sessions->config = *config;
-    sessions->counters = counters;
-    sessions->event_capacity = config->slots + MR_BURST_MAX;
-    sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);
-    if (!sessions->events || open_table(sessions) != 0 ||
-        mr_index_queue_open(&sessions->urgent, config->sessions) != 0 ||
-        mr_index_queue_open(&sessions->lazy, config->sessions) != 0 ||
-        mr_index_queue_open(&sessions->waiting, config->sessions) != 0 ||
-        mr_index_queue_open(&sessions->turns, config->sessions) != 0) {
-        mr_sessions_close(sessions);
-        return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
-                            config->sessions);
-    }
-    sessions->opener = mr_opener_open(config->opener, config->sessions, error);
-    if (!sessions->opener ||
-        mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
-        mr_sessions_close(sessions);
-        return -1;
-    }
-    *opened = sessions;
-    return 0;
-}
-
-void mr_sessions_close(struct mr_sessions *sessions)
-{
-    if (!sessions) {
-        return;
-    }
-    for (uint32_t i = 0; sessions->table && i < sessions->config.sessions; i++) {
-        mr_aead_close(sessions->table[i].down);
-    }
-    mr_opener_close(sessions->opener);
-    mr_staging_close(&sessions->staging);
-    free(sessions->table);
-    free(sessions->urgent.items);
-    free(sessions->lazy.items);
-    free(sessions->waiting.items);
-    free(sessions->turns.items);
-    free(sessions->events);
-    free(sessions);
-}
-
 /* Nothing of an earlier upload stays but the contexts' memory, its keys overwritten, and the places
  * that its index has in queues. */
 static void forget(struct mr_sessions *sessions, struct mr_session *session)
@@ -137,15 +45,6 @@ static void forget(struct mr_sessions *sessions, struct mr_session *session)
     session->in_waiting = kept.in_waiting;
     session->in_turns = kept.in_turns;
     session->told = kept.told;
-}
-
-static void free_slot(struct mr_sessions *sessions, struct mr_session *session)
-{
-    struct mr_session_round *round = round_of(sessions, session);
-
-    mr_staging_give(&sessions->staging, session->slot, round->layout.share_bytes);
-    session->slot = MR_SLOT_NONE;
-    round->held--;
 }
 
 /* --- rounds ----------------------------------------------------------------------------------- */
@@ -195,7 +94,7 @@ void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t wind
             mr_session_credit_return(sessions, session);
         }
         if (session->slot != MR_SLOT_NONE) {
-            free_slot(sessions, session);
+            mr_session_free_slot(sessions, session);
         }
         forget(sessions, session);
     }
@@ -249,29 +148,15 @@ struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t 
     return &sessions->table[index];
 }
 
-/* Puts the slot behind those of its round that wait for the fold. */
-static void stage(struct mr_sessions *sessions, struct mr_session_round *round, uint32_t slot)
-{
-    struct mr_slot *slots = sessions->staging.slots;
-
-    slots[slot].next = MR_SLOT_NONE;
-    if (round->staged_count++ == 0) {
-        round->staged_first = slot;
-    } else {
-        slots[round->staged_last].next = slot;
-    }
-    round->staged_last = slot;
-}
-
 void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session)
 {
-    struct mr_session_round *round = round_of(sessions, session);
+    struct mr_session_round *round = mr_session_round_of(sessions, session);
 
     session->state = MR_UPLOAD_STAGED;
     sessions->receiving--;
     round->receiving--;
     mr_session_credit_return(sessions, session);
-    stage(sessions, round, session->slot);
+    mr_session_stage(sessions, round, session->slot);
     event_push(sessions, session, MR_UPLOAD_STAGED);
     mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
     mr_session_ack_urgent(sessions, session);
@@ -284,9 +169,9 @@ static void refuse(struct mr_sessions *sessions, struct mr_session *session,
     session->state = MR_UPLOAD_REFUSED;
     session->reason = (uint8_t)reason;
     sessions->receiving--;
-    round_of(sessions, session)->receiving--;
+    mr_session_round_of(sessions, session)->receiving--;
     mr_session_credit_return(sessions, session);
-    free_slot(sessions, session);
+    mr_session_free_slot(sessions, session);
     mr_session_ack_urgent(sessions, session);
 }
 
@@ -373,45 +258,6 @@ void mr_sessions_settle(struct mr_sessions *sessions, uint64_t upload_id, bool c
     session->state = committed ? MR_UPLOAD_COMMITTED : MR_UPLOAD_REFUSED;
     session->reason = committed ? MR_REASON_NONE : (uint8_t)reason;
     mr_session_ack_urgent(sessions, session);
-}
-
-unsigned mr_sessions_staged(const struct mr_sessions *sessions, unsigned round,
-                            const uint8_t *shares[MR_FOLD_MAX], uint64_t upload_ids[MR_FOLD_MAX])
-{
-    const struct mr_session_round *of = &sessions->rounds[round];
-    uint32_t at = of->staged_first;
-    unsigned n = 0;
-
-    for (; n < MR_FOLD_MAX && n < of->staged_count; n++) {
-        const struct mr_slot *slot = &sessions->staging.slots[at];
-        shares[n] = slot->bytes;
-        upload_ids[n] = sessions->table[slot->owner].upload_id;
-        at = slot->next;
-    }
-    return n;
-}
-
-void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned count)
-{
-    struct mr_session_round *of = &sessions->rounds[round];
-
-    MR_ASSERT(count <= of->staged_count);
-    for (unsigned i = 0; i < count; i++) {
-        const struct mr_slot *slot = &sessions->staging.slots[of->staged_first];
-        of->staged_first = slot->next;
-        free_slot(sessions, &sessions->table[slot->owner]);
-    }
-    of->staged_count -= count;
-}
-
-uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions, unsigned round)
-{
-    return sessions->rounds[round].staged_count;
-}
-
-uint32_t mr_sessions_held(const struct mr_sessions *sessions, unsigned round)
-{
-    return sessions->rounds[round].held;
 }
 
 uint32_t mr_sessions_receiving(const struct mr_sessions *sessions)

@@ -50,8 +50,13 @@ static bool ack_seal(const struct mr_sessions *sessions, struct mr_session *sess
     mr_datagram_encode(out->bytes, &header);
     mr_ack_encode(cipher, &ack);
     out->to = session->from;
-    return mr_aead_seal(session->down, header.chunk, out->bytes, MR_DATAGRAM_HEADER_BYTES, cipher,
-                        MR_ACK_BYTES, cipher, cipher + MR_ACK_BYTES) == 0;
+    return mr_aead_seal(session->down,
+                        &(struct mr_aead_message){.sequence = header.chunk,
+                                                  .aad = out->bytes,
+                                                  .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                  .text = cipher,
+                                                  .bytes = MR_ACK_BYTES},
+                        cipher, cipher + MR_ACK_BYTES) == 0;
 }
 
 /* Makes the ACK of a session that wants one; false if it may not have one. */

@@ -1,6 +1,6 @@
 /* session_internal.h - the inside of session.h. From below: session_queue.c (queues, marks),
- * session_credit.c (windows), session.c (life cycle), session_ack.c (answers), session_receive.c
- * (packets); none calls one above it. */
+ * session_credit.c (windows), session_open.c (memory), session_staged.c (slots), session.c (life
+ * cycle), session_ack.c (answers), session_receive.c (packets); none calls one above it. */
 #ifndef MR_UPLOAD_SESSION_INTERNAL_H
 #define MR_UPLOAD_SESSION_INTERNAL_H
 
@@ -100,6 +100,12 @@ int mr_index_queue_open(struct mr_index_queue *queue, uint32_t capacity); /* 0 o
 void mr_index_queue_push(struct mr_index_queue *queue, uint32_t item);
 void mr_index_queue_pop(struct mr_index_queue *queue, uint32_t count);
 
+static inline struct mr_session_round *mr_session_round_of(struct mr_sessions *sessions,
+                                                           const struct mr_session *session)
+{
+    return &sessions->rounds[session->round];
+}
+
 static inline uint32_t mr_session_index(const struct mr_sessions *sessions,
                                         const struct mr_session *session)
 {
@@ -120,6 +126,11 @@ void mr_session_credit_turns(struct mr_sessions *sessions);
 uint32_t mr_session_credit_untold_ms(const struct mr_sessions *sessions, uint64_t now_ms);
 /* That one. */
 struct mr_session *mr_session_credit_tell(struct mr_sessions *sessions);
+
+/* session_staged.c. Gives the session's slot back; puts a slot behind those of its round that wait
+ * for the fold. */
+void mr_session_free_slot(struct mr_sessions *sessions, struct mr_session *session);
+void mr_session_stage(struct mr_sessions *sessions, struct mr_session_round *round, uint32_t slot);
 
 /* The session of that id, NULL if there is none. */
 struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t upload_id);

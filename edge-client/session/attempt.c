@@ -62,10 +62,13 @@ static enum mre_result make_share(struct attempt *a)
             result = mr_outcome_set(a->outcome, MRE_BAD_CONFIG, "%s", error.text);
         }
     }
-    if (!result &&
-        mr_prepare_share(a->share, q, work->trailer, &work->terms, a->client->identity.client_id,
-                         a->request.attempt, (const uint8_t(*)[MR_SEED_BYTES])a->seeds,
-                         a->client->kernels)) {
+    const struct mr_share_parts parts = {.q = q,
+                                         .trailer = work->trailer,
+                                         .terms = &work->terms,
+                                         .client_id = a->client->identity.client_id,
+                                         .attempt = a->request.attempt,
+                                         .seeds = (const uint8_t(*)[MR_SEED_BYTES])a->seeds};
+    if (!result && mr_prepare_share(a->share, &parts, a->client->kernels)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "masks cannot be derived: OpenSSL failed");
     }
     OPENSSL_cleanse(random, sizeof random);
@@ -86,15 +89,18 @@ static bool again(struct attempt *a, enum mre_result result, unsigned *times)
 /* The same seed for the same attempt as often as it takes: the helper gives the same receipt. */
 static enum mre_result send_seed(struct attempt *a, unsigned helper)
 {
+    const struct mr_seed_for_helper sent = {.terms = &a->work->terms,
+                                            .position = helper,
+                                            .attempt = a->request.attempt,
+                                            .seed = a->seeds[helper - 1]};
     enum mre_result result;
     void *connection = NULL;
     unsigned times = 0;
     do {
         result = mr_control_reach(a->client, helper, &connection, deadline(a), a->outcome);
         if (!result) {
-            result =
-                mr_control_seed(a->client, helper, &connection, &a->work->terms, a->request.attempt,
-                                a->seeds[helper - 1], &a->request.receipts[helper - 1], a->outcome);
+            result = mr_control_seed(a->client, &connection, &sent,
+                                     &a->request.receipts[helper - 1], a->outcome);
         }
     } while (again(a, result, &times));
     mr_control_drop(a->client, &connection);

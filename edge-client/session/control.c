@@ -163,10 +163,16 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
     const unsigned timeout_ms = client->request_timeout_ms + question->wait_ms;
     memset(response, 0, sizeof *response);
     client->refusal = MR_REFUSAL_NONE;
-    int failure = client->env.request(client->env.context, *connection, question->method,
-                                      question->path, question->content_type, question->body,
-                                      question->length, question->answer_max, timeout_ms,
-                                      whole_ms(client, question, timeout_ms), response, &error);
+    const struct mr_h2_request request = {.method = question->method,
+                                          .path = question->path,
+                                          .content_type = question->content_type,
+                                          .body = question->body,
+                                          .length = question->length,
+                                          .answer_max = question->answer_max,
+                                          .timeout_ms = timeout_ms,
+                                          .whole_ms = whole_ms(client, question, timeout_ms)};
+    const int failure =
+        client->env.request(client->env.context, *connection, &request, response, &error);
     if (failure) {
         mr_control_drop(client, connection);
         return failed(outcome, failure, question->path, &error);
@@ -266,23 +272,23 @@ static enum mre_result post(struct mre_client *client, void **connection, const 
     return result;
 }
 
-enum mre_result mr_control_seed(struct mre_client *client, unsigned position, void **connection,
-                                const struct mr_round_terms *terms, uint32_t attempt,
-                                const uint8_t seed[MR_SEED_BYTES], struct mr_receipt *receipt,
+enum mre_result mr_control_seed(struct mre_client *client, void **connection,
+                                const struct mr_seed_for_helper *sent, struct mr_receipt *receipt,
                                 struct mre_outcome *outcome)
 {
+    const struct mr_round_terms *terms = sent->terms;
     char path[PATH_BYTES];
     struct mr_h2_response response = {0};
     struct mr_error error;
-    const struct mr_announced_hub *hub = &terms->announcement.hubs[position];
+    const struct mr_announced_hub *hub = &terms->announcement.hubs[sent->position];
     const struct mr_key_scope scope = {.task = terms->announcement.task,
                                        .announcement_hash = terms->hash,
                                        .client_id = client->identity.client_id,
                                        .hub_index = hub->index,
-                                       .attempt = attempt};
-    struct mr_seed_request request = {.attempt = attempt};
+                                       .attempt = sent->attempt};
+    struct mr_seed_request request = {.attempt = sent->attempt};
     memcpy(request.announcement_hash, terms->hash, sizeof request.announcement_hash);
-    memcpy(request.seed, seed, sizeof request.seed);
+    memcpy(request.seed, sent->seed, sizeof request.seed);
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/seed", client->task,
              terms->announcement.round);
     enum mre_result result =

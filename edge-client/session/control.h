@@ -52,10 +52,17 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
                                         struct mr_round_terms *terms, struct mre_outcome *outcome);
 
-/* POSTs a seed to helper `position`; checks its receipt. */
-enum mre_result mr_control_seed(struct mre_client *client, unsigned position, void **connection,
-                                const struct mr_round_terms *terms, uint32_t attempt,
-                                const uint8_t seed[MR_SEED_BYTES], struct mr_receipt *receipt,
+/* A seed for one helper; the pointers are the caller's. */
+struct mr_seed_for_helper {
+    const struct mr_round_terms *terms;
+    unsigned position; /* of the helper in the terms' list of hubs: >= 1 */
+    uint32_t attempt;
+    const uint8_t *seed; /* MR_SEED_BYTES; always the same one for an attempt */
+};
+
+/* POSTs a seed over a connection to that helper; checks its receipt. */
+enum mre_result mr_control_seed(struct mre_client *client, void **connection,
+                                const struct mr_seed_for_helper *sent, struct mr_receipt *receipt,
                                 struct mre_outcome *outcome);
 
 /* POSTs the receipts to the lead. */

@@ -30,15 +30,12 @@ struct mr_device_env {
     /* CSPRNG. 0 or -1. */
     int (*random)(void *context, uint8_t *out, size_t bytes);
 
-    /* A control connection: as mr_h2_client_*, returning enum mr_h2_failure. request is
-     * mr_h2_client_transfer. */
+    /* A control connection: as mr_h2_client_*, returning enum mr_h2_failure. */
     int (*connect)(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
                    void **connection, struct mr_error *error);
     void (*disconnect)(void *context, void *connection);
-    int (*request)(void *context, void *connection, const char *method, const char *path,
-                   const char *content_type, const void *body, size_t length, size_t body_max,
-                   unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
-                   struct mr_error *error);
+    int (*request)(void *context, void *connection, const struct mr_h2_request *request,
+                   struct mr_h2_response *response, struct mr_error *error);
     int (*exporter)(void *context, void *connection, const char *label,
                     const uint8_t *label_context, size_t context_bytes, uint8_t *out,
                     size_t out_bytes);

@@ -56,14 +56,11 @@ static void h2_disconnect(void *context, void *connection)
     mr_h2_client_close(connection);
 }
 
-static int h2_request(void *context, void *connection, const char *method, const char *path,
-                      const char *content_type, const void *body, size_t length, size_t body_max,
-                      unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
-                      struct mr_error *error)
+static int h2_request(void *context, void *connection, const struct mr_h2_request *request,
+                      struct mr_h2_response *response, struct mr_error *error)
 {
     (void)context;
-    return mr_h2_client_transfer(connection, method, path, content_type, body, length, body_max,
-                                 timeout_ms, whole_ms, response, error);
+    return mr_h2_client_request(connection, request, response, error);
 }
 
 static int h2_exporter(void *context, void *connection, const char *label,

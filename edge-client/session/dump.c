@@ -22,9 +22,9 @@ int mr_dump_write(const struct mre_client *client, const struct mr_round_work *w
     char fresh[4096];
     uint8_t header[HEADER_BYTES] = "MRDUMP01";
     const struct mr_layout *layout = &work->terms.layout;
-    snprintf(path, sizeof path, "%s/%s-r%" PRIu64 "-a%u.bin", client->dump_dir, client->id,
-             work->terms.announcement.round, attempt);
-    snprintf(fresh, sizeof fresh, "%s/.%s.new", client->dump_dir, client->id);
+    snprintf(path, sizeof path, "%s/%s-%s-r%" PRIu64 "-a%u.bin", client->dump_dir, client->id,
+             client->task, work->terms.announcement.round, attempt);
+    snprintf(fresh, sizeof fresh, "%s/.%s-%s.new", client->dump_dir, client->id, client->task);
     put(header + 8, work->terms.announcement.round, 8);
     put(header + 16, attempt, 4);
     put(header + 20, layout->dimension, 4);

@@ -1,7 +1,7 @@
 /* dump.h - writes an attempt's vector before it is masked. For audits and demonstrations only: it
  * defeats the purpose of the whole system and is never on in production.
  *
- * File: <client hex>-r<round>-a<attempt>.bin, all little-endian:
+ * File: <client hex>-<task>-r<round>-a<attempt>.bin, all little-endian:
  *   magic "MRDUMP01" | round u64 | attempt u32 | D u32 | L u32 | 0 u32 | client id 16 bytes |
  *   announcement_hash 32 bytes = 80 bytes; then q int8[L] | trailer u32[16] | trained delta f32[D].
  * It appears whole (written aside, then renamed), before the attempt's first seed is sent. */

@@ -97,22 +97,21 @@ void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const fl
     OPENSSL_cleanse(numbers, sizeof numbers);
 }
 
-int mr_prepare_share(uint8_t *share, const int8_t *q, const uint32_t trailer[MR_TRAILER_LANES],
-                     const struct mr_round_terms *terms, const uint8_t client_id[16],
-                     uint32_t attempt, const uint8_t (*seeds)[MR_SEED_BYTES],
+int mr_prepare_share(uint8_t *share, const struct mr_share_parts *parts,
                      const struct mr_kernels *kernels)
 {
+    const struct mr_round_terms *terms = parts->terms;
     const struct mr_announcement *round = &terms->announcement;
     MR_ASSERT(round->hub_count >= 2);
-    mr_share_lift(share, &terms->layout, q, trailer, kernels);
+    mr_share_lift(share, &terms->layout, parts->q, parts->trailer, kernels);
     for (unsigned i = 1; i < round->hub_count; i++) {
         struct mr_key_scope scope = {.task = round->task,
                                      .announcement_hash = terms->hash,
-                                     .client_id = client_id,
+                                     .client_id = parts->client_id,
                                      .hub_index = round->hubs[i].index,
-                                     .attempt = attempt};
+                                     .attempt = parts->attempt};
         struct mr_mask_stream mask;
-        if (mr_mask_derive(&mask, seeds[i - 1], &scope)) {
+        if (mr_mask_derive(&mask, parts->seeds[i - 1], &scope)) {
             OPENSSL_cleanse(share, terms->layout.share_bytes);
             return -1;
         }

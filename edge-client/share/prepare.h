@@ -35,12 +35,19 @@ void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const fl
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels);
 
+/* What a share is made of; all of it is the caller's. */
+struct mr_share_parts {
+    const int8_t *q;         /* [lanes of the terms' layout] */
+    const uint32_t *trailer; /* [MR_TRAILER_LANES] */
+    const struct mr_round_terms *terms;
+    const uint8_t *client_id; /* 16 bytes */
+    uint32_t attempt;
+    const uint8_t (*seeds)[MR_SEED_BYTES]; /* [i]: the fresh seed of hub i + 1 of the terms' list */
+};
+
 /* Lifts q and the trailer into share[share_bytes] (64-byte aligned) and subtracts the mask of every
- * helper: seeds[i] is the fresh seed of hub i + 1 of the announcement's list. 0, or -1 when OpenSSL
- * fails (the share is then wiped). */
-int mr_prepare_share(uint8_t *share, const int8_t *q, const uint32_t trailer[MR_TRAILER_LANES],
-                     const struct mr_round_terms *terms, const uint8_t client_id[16],
-                     uint32_t attempt, const uint8_t (*seeds)[MR_SEED_BYTES],
+ * helper. 0, or -1 when OpenSSL fails (the share is then wiped). */
+int mr_prepare_share(uint8_t *share, const struct mr_share_parts *parts,
                      const struct mr_kernels *kernels);
 
 #endif

@@ -96,7 +96,12 @@ static size_t seal(struct mr_sender *s, uint32_t chunk, uint8_t *out)
     const uint8_t *plain = s->config.share + (uint64_t)chunk * layout->chunk_bytes;
     uint8_t *cipher = out + MR_DATAGRAM_HEADER_BYTES;
     mr_datagram_encode(out, &header);
-    int bad = mr_aead_seal(s->up, chunk, out, MR_DATAGRAM_HEADER_BYTES, plain, header.length,
+    int bad = mr_aead_seal(s->up,
+                           &(struct mr_aead_message){.sequence = chunk,
+                                                     .aad = out,
+                                                     .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                     .text = plain,
+                                                     .bytes = header.length},
                            cipher, cipher + header.length);
     MR_ASSERT(!bad); /* sealing with a set key fails only by misuse */
     return MR_DATAGRAM_OVERHEAD + header.length;
@@ -329,8 +334,13 @@ static int open_ack(struct mr_sender *s, struct mr_ack *ack, const uint8_t *byte
         return -1;
     }
     const uint8_t *cipher = bytes + MR_DATAGRAM_HEADER_BYTES;
-    if (mr_aead_unseal(s->down, header.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, cipher,
-                       header.length, cipher + header.length, plain) ||
+    if (mr_aead_unseal(s->down,
+                       &(struct mr_aead_message){.sequence = header.chunk,
+                                                 .aad = bytes,
+                                                 .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                 .text = cipher,
+                                                 .bytes = header.length},
+                       cipher + header.length, plain) ||
         mr_ack_decode(ack, plain, sizeof plain) || ack->base > s->config.layout->chunks) {
         return -1;
     }

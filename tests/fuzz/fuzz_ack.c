@@ -104,8 +104,13 @@ static void hear_sealed(struct bench *bench, struct fuzz_input *input, int raw)
         mr_ack_encode(cipher, &ack);
     }
     mr_datagram_encode(datagram, &header);
-    MR_ASSERT(mr_aead_seal(bench->down, header.chunk, datagram, MR_DATAGRAM_HEADER_BYTES, cipher,
-                           MR_ACK_BYTES, cipher, cipher + MR_ACK_BYTES) == 0);
+    MR_ASSERT(mr_aead_seal(bench->down,
+                           &(struct mr_aead_message){.sequence = header.chunk,
+                                                     .aad = datagram,
+                                                     .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                     .text = cipher,
+                                                     .bytes = MR_ACK_BYTES},
+                           cipher, cipher + MR_ACK_BYTES) == 0);
     if (change == 4) {
         cipher[fuzz_byte(input) % (MR_ACK_BYTES + MR_TAG_BYTES)] ^= 1;
     }

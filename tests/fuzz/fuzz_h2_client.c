@@ -15,15 +15,15 @@ static void ask(struct asker *asker)
 {
     static const uint8_t body[300] = {'{'};
     const int with_body = asker->asked++ % 2;
-    const struct mr_h2_ask question = {
+    const struct mr_h2_request question = {
         .method = with_body ? "POST" : "GET",
-        .authority = "h",
         .path = "/v1/tasks/default/rounds/current",
         .content_type = with_body ? "application/json" : NULL,
         .body = body,
         .length = with_body ? sizeof body : 0,
+        .answer_max = ANSWER_MAX,
     };
-    (void)mr_h2_exchange_begin(asker->session, &asker->exchange, &question, ANSWER_MAX);
+    (void)mr_h2_exchange_begin(asker->session, &asker->exchange, "h", &question);
 }
 
 static void look(const struct asker *asker)

@@ -79,9 +79,13 @@ size_t model_seal(const struct model *model, uint32_t index, const struct mr_dat
     const uint64_t at = (uint64_t)(header->chunk % model->layout.chunks) * MODEL_CHUNK_BYTES;
     uint8_t *cipher = out + MR_DATAGRAM_HEADER_BYTES;
     mr_datagram_encode(out, header);
-    MR_ASSERT(mr_aead_seal(device->up, header->chunk, out, MR_DATAGRAM_HEADER_BYTES,
-                           device->share + at, header->length, cipher,
-                           cipher + header->length) == 0);
+    MR_ASSERT(mr_aead_seal(device->up,
+                           &(struct mr_aead_message){.sequence = header->chunk,
+                                                     .aad = out,
+                                                     .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                     .text = device->share + at,
+                                                     .bytes = header->length},
+                           cipher, cipher + header->length) == 0);
     return MR_DATAGRAM_OVERHEAD + (size_t)header->length;
 }
 
@@ -168,8 +172,13 @@ void model_check_ack(struct model *model, const struct mr_ack_datagram *ack)
     device->last_ack = header.chunk;
     device->out[to] += sizeof ack->bytes;
     MR_ASSERT(device->known[to] && device->out[to] <= device->in[to]);
-    MR_ASSERT(mr_aead_unseal(device->down, header.chunk, ack->bytes, MR_DATAGRAM_HEADER_BYTES,
-                             cipher, MR_ACK_BYTES, cipher + MR_ACK_BYTES, plain) == 0);
+    MR_ASSERT(mr_aead_unseal(device->down,
+                             &(struct mr_aead_message){.sequence = header.chunk,
+                                                       .aad = ack->bytes,
+                                                       .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                       .text = cipher,
+                                                       .bytes = MR_ACK_BYTES},
+                             cipher + MR_ACK_BYTES, plain) == 0);
     MR_ASSERT(mr_ack_decode(&told, plain, sizeof plain) == 0);
     MR_ASSERT(told.state == device->state && told.received == device->received);
     for (uint32_t i = 0; i < model->layout.chunks; i++) {

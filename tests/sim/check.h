@@ -12,19 +12,22 @@
 void sim_check_new(struct sim *sim);
 void sim_check_free(struct sim *sim);
 
-/* --- rounds (check.c) ------------------------------------------------------------------------ */
+/* --- rounds of a task (check.c)
+ * ------------------------------------------------------------------------ */
 /* The lead opens it with this model's hash. */
-void sim_check_opened(struct sim *sim, uint64_t round, const uint8_t *parent);
-/* A hub logged this event. */
-void sim_check_event(struct sim_node *node, const char *event);
+void sim_check_opened(struct sim *sim, const struct sim_task *task, uint64_t round,
+                      const uint8_t *parent);
+/* A hub logged this event with these details. */
+void sim_check_event(struct sim_node *node, const char *event, const char *text);
 void sim_check_hub_up(struct sim_node *node);
 /* A helper has signed it. */
-void sim_check_signed(struct sim *sim, uint64_t round);
-void sim_check_outcome(struct sim_node *device, const struct mre_outcome *outcome);
+void sim_check_signed(struct sim *sim, const struct sim_task *task, uint64_t round);
+void sim_check_outcome(struct sim_node *device, const struct sim_task *task,
+                       const struct mre_outcome *outcome);
 /* The lead said that this device's upload is durable. */
-void sim_check_told(struct sim *sim, uint64_t round, unsigned device);
+void sim_check_told(struct sim *sim, const struct sim_task *task, uint64_t round, unsigned device);
 /* Whether a round that was opened in the fault-free phase has been published. */
-bool sim_check_calm_round(const struct sim *sim);
+bool sim_check_calm_round(struct sim *sim, const struct sim_task *task);
 /* Nothing runs any more: has every promise been kept? */
 void sim_check_end(struct sim *sim);
 
@@ -35,7 +38,8 @@ void sim_check_question(struct sim_node *from, struct sim_node *to, const char *
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
                       const uint8_t *question, size_t question_bytes, const uint8_t *body,
                       size_t length);
-void sim_check_chunk(struct sim_node *device, const uint8_t *bytes, size_t length);
+/* To the hub of that node index. */
+void sim_check_chunk(struct sim_node *device, unsigned hub, const uint8_t *bytes, size_t length);
 /* A seal was made. The AEAD is named by its address. */
 void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key);
 void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
@@ -44,10 +48,14 @@ void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequ
 /* Where the outcome of verifying this signature is kept; *fresh: not verified yet. */
 uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh);
 void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message);
+/* The hub whose code runs has sealed it. */
 void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain);
-void sim_check_lead_got(struct sim *sim, const struct mr_peer_address *from, size_t length);
-void sim_check_lead_sent(struct sim *sim, const struct mr_peer_address *to, size_t length);
-/* Whatever comes from there is forged: it must never be answered. */
-void sim_check_stranger(struct sim *sim, const struct mr_peer_address *from);
+void sim_check_lead_got(struct sim_node *lead, const struct mr_peer_address *from, size_t length);
+void sim_check_lead_sent(struct sim_node *lead, const struct mr_peer_address *to, size_t length);
+/* Whatever comes to it from there is forged: it must never be answered. */
+void sim_check_stranger(struct sim_node *lead, const struct mr_peer_address *from);
+/* The task of the upload that has this id at the hub; NULL: it has granted none. */
+const struct sim_task *sim_check_upload_task(struct sim *sim, const struct sim_node *hub,
+                                             uint64_t upload_id);
 
 #endif

@@ -1,21 +1,13 @@
-/* check_internal.h - the model's state, shared by check.c and check_messages.c. */
+/* check_internal.h - the model's state, shared by the check*.c. */
 #ifndef MR_TESTS_SIM_CHECK_INTERNAL_H
 #define MR_TESTS_SIM_CHECK_INTERNAL_H
 
+#include <jansson.h>
+
 #include "tests/sim/check.h"
+#include "tests/sim/map.h"
 
 #define ROUNDS_MAX 2048
-
-/* A map from hashes to hashes. */
-struct map {
-    uint64_t *keys, *values; /* key 0: empty */
-    size_t capacity, used;
-};
-
-/* The value under the key, which is put there if there was none (*fresh). The pointer holds until
- * the next call. */
-uint64_t *map_at(struct map *map, uint64_t key, bool *fresh);
-void map_fini(struct map *map);
 
 struct round {
     bool opened, calm, published, given_up;
@@ -28,16 +20,35 @@ struct round {
 };
 
 struct sim_check {
-    struct round rounds[ROUNDS_MAX];
+    struct round rounds[SIM_TASKS][ROUNDS_MAX];
     struct map seeds;     /* seed → who may use it */
-    struct map chunks;    /* (device, upload, chunk) → datagram */
+    struct map chunks;    /* (device, lead, upload, chunk) → datagram */
     struct map nonces;    /* (key, nonce) → message */
     struct map keys;      /* AEAD → key */
-    struct map answered;  /* (hub, round, step) → the question that was answered */
-    struct map answers;   /* (hub, round, step, question) → the answer */
-    struct map uploads;   /* upload id → round, device */
+    struct map answered;  /* (hub, task, round, step) → the question that was answered */
+    struct map answers;   /* (hub, task, round, step, question) → the answer */
+    struct map uploads;   /* (lead, upload id) → task, round, device */
     struct map verified;  /* signature, message and key → what verifying gave */
-    struct map addresses; /* address → bytes that may still be sent there */
+    struct map addresses; /* (lead, address) → bytes that may still be sent there */
 };
+
+struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t round);
+
+/* --- check_sum.c ----------------------------------------------------------------------------- */
+/* The record of a round on a hub's disk; NULL: none. */
+json_t *check_record(struct sim_node *node, const struct sim_task *task, uint64_t round);
+/* The bytes of a round's sum on a hub's disk; NULL: none. */
+const uint8_t *check_kept_sum(struct sim_node *node, const struct sim_task *task, uint64_t round,
+                              size_t *length);
+/* A hub has computed a round's result: the sum is right, the set is large enough and everybody's.
+ */
+void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t round);
+
+/* --- check_datagrams.c ----------------------------------------------------------------------- */
+uint64_t check_hash(uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* Whose the upload is: task << 48 | round << 8 | device. Uploads of all tasks share a lead's ids.
+ */
+uint64_t *check_upload_owner(struct sim *sim, const struct sim_node *lead, uint64_t upload_id,
+                             bool *fresh);
 
 #endif

@@ -1,19 +1,13 @@
-/* check_messages.c - every message against the plain model: keys, nonces, seeds, answers, bytes. */
+/* check_messages.c - what hubs are asked and what they answer, against the plain model. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/check_internal.h"
-#include "tests/sim/device.h"
-#include "base/assert.h"
+#include "tests/sim/control.h"
+#include "tests/sim/plan.h"
 #include "base/bytes.h"
 #include "wire/messages.h"
-
-static uint64_t hash4(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    const uint64_t words[4] = {a, b, c, d};
-    return sim_hash(words, sizeof words, 4);
-}
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -42,8 +36,8 @@ static void check_seed(struct sim_node *from, struct sim_node *to, const uint8_t
         sim_broken(sim, "%s sent a seed that cannot be read: %s", from->name, error.text);
         return;
     }
-    const uint64_t use = hash4(sim_hash(request.announcement_hash, MR_HASH_BYTES, 5), from->index,
-                               to->index, request.attempt);
+    const uint64_t use = check_hash(sim_hash(request.announcement_hash, MR_HASH_BYTES, 5),
+                                    from->index, to->index, request.attempt);
     uint64_t *known = map_at(&sim->check->seeds, sim_hash(request.seed, MR_SEED_BYTES, 6), &fresh);
     if (!fresh && *known != use) {
         sim_broken(sim, "%s uses a seed twice, now in attempt %u for %s", from->name,
@@ -62,84 +56,124 @@ void sim_check_question(struct sim_node *from, struct sim_node *to, const char *
 
 /* --- answers of a hub ------------------------------------------------------------------------- */
 
+/* A question and the answer that a hub gave. */
+struct answer {
+    struct sim *sim;
+    struct sim_node *hub, *asker;
+    const struct sim_task *task;
+    const char *path;
+    const uint8_t *question, *bytes;
+    size_t question_bytes, length;
+};
+
 /* One immutable answer a round: the same question gets the same bytes, any other is refused. */
-static void check_immutable(struct sim_node *hub, uint64_t round, uint64_t step,
-                            const uint8_t *question, size_t question_bytes, const uint8_t *body,
-                            size_t length)
+static void check_immutable(const struct answer *answer, uint64_t round, uint64_t step)
 {
-    struct sim *sim = hub->sim;
+    struct sim *sim = answer->sim;
+    const char *hub = answer->hub->name, *task = answer->task->name;
     bool fresh;
-    const uint64_t asked = sim_hash(question, question_bytes, 7);
-    const uint64_t said = sim_hash(body, length, 8);
-    const uint64_t place = hash4(hub->index, round, step, 9);
+    const uint64_t asked = sim_hash(answer->question, answer->question_bytes, 7);
+    const uint64_t said = sim_hash(answer->bytes, answer->length, 8);
+    const uint64_t place =
+        check_hash(answer->hub->index << 8 | answer->task->index, round, step, 9);
     uint64_t *first = map_at(&sim->check->answered, place, &fresh);
     if (!fresh && *first != asked) {
-        sim_broken(sim, "%s has answered two different questions in round %" PRIu64, hub->name,
-                   round);
+        sim_broken(sim, "%s has answered two different questions in round %" PRIu64 " of %s", hub,
+                   round, task);
     }
     *first = asked;
-    uint64_t *before = map_at(&sim->check->answers, hash4(place, asked, 0, 10), &fresh);
+    uint64_t *before = map_at(&sim->check->answers, check_hash(place, asked, 0, 10), &fresh);
     if (!fresh && *before != said) {
         sim_broken(sim,
                    "%s has answered the same question twice, with different bytes, in round "
-                   "%" PRIu64,
-                   hub->name, round);
+                   "%" PRIu64 " of %s",
+                   hub, round, task);
     }
     *before = said;
 }
 
-static void check_cohort(struct sim_node *hub, const uint8_t *question, size_t length)
+static void check_cohort(const struct answer *answer)
 {
-    const uint32_t count = length >= 4 ? mr_be32_get(question) : 0;
-    if (count < hub->sim->plan.cohort_min) {
-        sim_broken(hub->sim, "%s has committed to a set of %u devices, %u are the least", hub->name,
-                   count, hub->sim->plan.cohort_min);
+    const uint32_t count = answer->question_bytes >= 4 ? mr_be32_get(answer->question) : 0;
+    if (count < answer->task->cohort_min) {
+        sim_broken(answer->sim, "%s has committed to a set of %u devices, %u are the least",
+                   answer->hub->name, count, answer->task->cohort_min);
     }
 }
 
-static void check_proposal(struct sim_node *hub, const uint8_t *question, size_t question_bytes,
-                           const uint8_t *body, size_t length)
+/* What a hub signs is of the task that it was asked for, and names that task's hubs. */
+static void check_terms(const struct answer *answer, const struct mr_announcement *announcement)
+{
+    const struct sim_task *task = answer->task;
+    const char *hub = answer->hub->name;
+    bool right =
+        strcmp(announcement->task, task->name) == 0 && announcement->hub_count == task->hubs_count;
+    for (unsigned i = 0; right && i < task->hubs_count; i++) {
+        right = announcement->hubs[i].index == SIM_HUB_INDEX + task->hubs[i];
+    }
+    if (!right) {
+        sim_broken(answer->sim, "%s has signed a round of %s for task %s", hub, announcement->task,
+                   task->name);
+    }
+    if (announcement->cohort_max > mr_ring_clients_max(announcement->ring_bits, 0)) {
+        sim_broken(answer->sim, "%s has signed a round that its ring does not hold", hub);
+    }
+}
+
+static void check_proposal(const struct answer *answer)
 {
     struct mr_round_terms terms;
     struct mr_error error;
-    if (mr_round_terms_decode(&terms, question, question_bytes, &error) != 0) {
-        sim_broken(hub->sim, "%s has signed what cannot be read", hub->name);
+    if (mr_round_terms_decode(&terms, answer->question, answer->question_bytes, &error) != 0) {
+        sim_broken(answer->sim, "%s has signed what cannot be read", answer->hub->name);
         return;
     }
-    const struct mr_announcement *announcement = &terms.announcement;
-    if (announcement->cohort_max > mr_ring_clients_max(announcement->ring_bits, 0)) {
-        sim_broken(hub->sim, "%s has signed a round that its ring does not hold", hub->name);
-    }
-    sim_check_signed(hub->sim, announcement->round);
-    check_immutable(hub, announcement->round, 0, question, question_bytes, body, length);
+    check_terms(answer, &terms.announcement);
+    sim_check_signed(answer->sim, answer->task, terms.announcement.round);
+    check_immutable(answer, terms.announcement.round, 0);
 }
 
-static void check_grant(struct sim_node *asker, uint64_t round, const uint8_t *body, size_t length)
+static void check_grant(const struct answer *answer)
 {
-    struct sim *sim = asker->sim;
     struct mr_upload_grant grant;
     struct mr_error error;
     bool fresh;
-    if (mr_upload_grant_decode(&grant, (const char *)body, length, &error) != 0) {
-        sim_broken(sim, "a grant that cannot be read: %s", error.text);
+    if (mr_upload_grant_decode(&grant, (const char *)answer->bytes, answer->length, &error) != 0) {
+        sim_broken(answer->sim, "a grant that cannot be read: %s", error.text);
         return;
     }
-    uint64_t *owner = map_at(&sim->check->uploads, grant.upload_id, &fresh);
-    const uint64_t mine = round << 8 | (asker->index - SIM_HUBS);
-    if (!fresh && *owner >> 8 == round && *owner != mine) {
-        sim_broken(sim, "one upload id for two devices in round %" PRIu64, round);
+    uint64_t *owner = check_upload_owner(answer->sim, answer->hub, grant.upload_id, &fresh);
+    const uint64_t mine = (uint64_t)answer->task->index << 48 | round_in(answer->path) << 8 |
+                          (answer->asker->index - SIM_HUBS);
+    if (!fresh && *owner != mine) {
+        sim_broken(answer->sim, "%s gives one upload id to two devices, rounds or tasks",
+                   answer->hub->name);
     }
     *owner = mine;
 }
 
-static void check_status(struct sim_node *asker, const char *path, const uint8_t *body,
-                         size_t length)
+static void check_status(const struct answer *answer)
 {
     struct mr_upload_status status;
     struct mr_error error;
-    if (mr_upload_status_decode(&status, (const char *)body, length, &error) == 0 &&
+    const char *text = (const char *)answer->bytes;
+    if (mr_upload_status_decode(&status, text, answer->length, &error) == 0 &&
         status.state == MR_UPLOAD_COMMITTED) {
-        sim_check_told(asker->sim, round_in(path), asker->index - SIM_HUBS);
+        sim_check_told(answer->sim, answer->task, round_in(answer->path),
+                       answer->asker->index - SIM_HUBS);
+    }
+}
+
+static void check_steps(const struct answer *answer)
+{
+    static const char *const steps[] = {"/freeze", "/open", "/reveal"};
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (ends_with(answer->path, steps[i])) {
+            check_immutable(answer, round_in(answer->path), i + 1);
+        }
+    }
+    if (ends_with(answer->path, steps[0])) {
+        check_cohort(answer);
     }
 }
 
@@ -147,121 +181,24 @@ void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *
                       const uint8_t *question, size_t question_bytes, const uint8_t *body,
                       size_t length)
 {
-    static const char *const steps[] = {"/freeze", "/open", "/reveal"};
-    if (ends_with(path, "/peer/rounds")) {
-        check_proposal(hub, question, question_bytes, body, length);
+    const struct answer answer = {.sim = hub->sim,
+                                  .hub = hub,
+                                  .asker = asker,
+                                  .task = sim_task_of_path(hub->sim, path),
+                                  .path = path,
+                                  .question = question,
+                                  .question_bytes = question_bytes,
+                                  .bytes = body,
+                                  .length = length};
+    if (!answer.task || !sim_task_serves(answer.task, hub)) {
+        sim_broken(hub->sim, "%s answers for a task that it does not serve: %s", hub->name, path);
+    } else if (ends_with(path, "/peer/rounds")) {
+        check_proposal(&answer);
     } else if (ends_with(path, "/uploads")) {
-        check_grant(asker, round_in(path), body, length);
+        check_grant(&answer);
     } else if (strstr(path, "/uploads/")) {
-        check_status(asker, path, body, length);
-    }
-    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if (ends_with(path, steps[i])) {
-            check_immutable(hub, round_in(path), i + 1, question, question_bytes, body, length);
-            if (i == 0) {
-                check_cohort(hub, question, question_bytes);
-            }
-        }
-    }
-}
-
-/* --- datagrams ------------------------------------------------------------------------------- */
-
-/* A retransmission is byte-identical. */
-void sim_check_chunk(struct sim_node *device, const uint8_t *bytes, size_t length)
-{
-    struct sim *sim = device->sim;
-    struct mr_datagram header;
-    bool fresh;
-    if (mr_datagram_decode(&header, bytes, length) != MR_DATAGRAM_OK) {
-        sim_broken(sim, "%s sends a datagram that is none", device->name);
-        return;
-    }
-    uint64_t *known =
-        map_at(&sim->check->chunks,
-               hash4(device->index, header.upload_id, header.chunk, header.round), &fresh);
-    const uint64_t now = sim_hash(bytes, length, 11);
-    sim_mark(sim, device, "chunk", header.chunk, now);
-    if (!fresh && *known != now) {
-        sim_broken(sim, "%s sends chunk %u of round %" PRIu64 " again with other bytes",
-                   device->name, header.chunk, header.round);
-    }
-    *known = now;
-}
-
-void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key)
-{
-    bool fresh;
-    *map_at(&sim->check->keys, sim_hash(&aead, sizeof aead, 12), &fresh) =
-        sim_hash(key, sizeof *key, 13);
-}
-
-uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh)
-{
-    return map_at(&sim->check->verified, question, fresh);
-}
-
-/* No (key, nonce) for two messages; the nonce is a function of the number. */
-void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message)
-{
-    bool fresh;
-    uint64_t *known = map_at(&sim->check->nonces, hash4(key, number, 15, 0), &fresh);
-    if (!fresh && *known != message) {
-        sim_broken(sim, "one key and nonce for two messages (number %" PRIu64 ")", number);
-    }
-    *known = message;
-}
-
-void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
-                      const uint8_t *header, const uint8_t *cipher, size_t bytes,
-                      const uint8_t *tag)
-{
-    bool fresh;
-    const uint64_t key = *map_at(&sim->check->keys, sim_hash(&aead, sizeof aead, 12), &fresh);
-    const uint64_t message =
-        sim_hash(cipher, bytes, sim_hash(tag, MR_TAG_BYTES, sim_hash(header, 32, 14)));
-    sim_check_unit(sim, key, sequence, message);
-}
-
-void sim_check_ack(struct sim *sim, const uint8_t *header, const uint8_t *plain)
-{
-    bool fresh;
-    struct mr_datagram datagram = {.upload_id = mr_be64_get(header + 8)};
-    const uint64_t owner = *map_at(&sim->check->uploads, datagram.upload_id, &fresh);
-    if (plain[0] == MR_UPLOAD_COMMITTED && !fresh) {
-        sim_check_told(sim, owner >> 8, owner & 0xff);
-    }
-}
-
-/* --- bytes to whom --------------------------------------------------------------------------- */
-
-static uint64_t *allowance(struct sim *sim, const struct mr_peer_address *address)
-{
-    bool fresh;
-    return map_at(&sim->check->addresses,
-                  sim_hash(&address->host, sizeof address->host, address->port), &fresh);
-}
-
-#define NEVER (UINT64_C(1) << 63)
-
-void sim_check_lead_got(struct sim *sim, const struct mr_peer_address *from, size_t length)
-{
-    *allowance(sim, from) += length;
-}
-
-void sim_check_stranger(struct sim *sim, const struct mr_peer_address *from)
-{
-    *allowance(sim, from) |= NEVER;
-}
-
-void sim_check_lead_sent(struct sim *sim, const struct mr_peer_address *to, size_t length)
-{
-    uint64_t *left = allowance(sim, to);
-    if (*left & NEVER) {
-        sim_broken(sim, "the lead answers a stranger");
-    } else if (*left < length) {
-        sim_broken(sim, "the lead sends more to an address than came from it");
+        check_status(&answer);
     } else {
-        *left -= length;
+        check_steps(&answer);
     }
 }

@@ -14,7 +14,7 @@
 #define STACK_BYTES ((size_t)256 << 10)
 #endif
 #define GUARD_BYTES ((size_t)4096)
-#define THREADS_MAX 1024
+#define THREADS_MAX 8192
 
 struct sim_co {
     struct sim_node *node;

@@ -16,75 +16,56 @@
 
 #define DEAD_UNIX_MS (UINT64_MAX / 4) /* past every deadline, so that whatever runs ends */
 
-struct sim_device {
+/* A device in one of its tasks. */
+struct member {
     struct sim_node *node;
+    const struct sim_task *task;
     struct sim_co *thread;
     uint64_t training_us;                             /* at most */
     uint8_t seeds[(MR_HUBS_MAX - 1) * MR_SEED_BYTES]; /* of the last attempt */
     bool seeds_drawn;
 };
 
-/* --- who and what ---------------------------------------------------------------------------- */
-
-void sim_device_id(uint8_t client_id[MR_CLIENT_ID_BYTES], unsigned device)
-{
-    for (unsigned i = 0; i < MR_CLIENT_ID_BYTES; i++) {
-        client_id[i] = (uint8_t)(0xa5 + 37 * device + 11 * i);
-    }
-    client_id[MR_CLIENT_ID_BYTES - 1] = (uint8_t)device;
-}
-
-int sim_device_by_id(const struct sim *sim, const uint8_t client_id[MR_CLIENT_ID_BYTES])
-{
-    uint8_t expected[MR_CLIENT_ID_BYTES];
-    const unsigned device = client_id[MR_CLIENT_ID_BYTES - 1];
-    sim_device_id(expected, device);
-    return device < sim->plan.devices && memcmp(client_id, expected, sizeof expected) == 0
-               ? (int)device
-               : -1;
-}
-
-int sim_device_value(unsigned device, uint64_t round)
-{
-    const int size = 1 + (int)((round * 7 + device * 3) % 9);
-    return (round + device) % 2 ? -size : size;
-}
+struct sim_device {
+    struct member members[SIM_TASKS];
+    unsigned members_count;
+};
 
 /* --- its env ------------------------------------------------------------------------------- */
 
 static uint64_t env_now_us(void *context)
 {
-    const struct sim_device *device = context;
-    return sim_monotonic_us(device->node);
+    const struct member *member = context;
+    return sim_monotonic_us(member->node);
 }
 
 static uint64_t env_unix_ms(void *context)
 {
-    const struct sim_device *device = context;
-    return device->node->dead ? DEAD_UNIX_MS : sim_wall_us(device->node) / 1000;
+    const struct member *member = context;
+    return member->node->dead ? DEAD_UNIX_MS : sim_wall_us(member->node) / 1000;
 }
 
 static void env_sleep_ms(void *context, unsigned ms)
 {
-    struct sim_device *device = context;
-    struct sim *sim = device->node->sim;
+    struct member *member = context;
+    struct sim *sim = member->node->sim;
     const uint64_t until_us = sim->now_us + ms * SIM_MS;
-    while (sim->now_us < until_us && !device->node->dead) {
+    while (sim->now_us < until_us && !member->node->dead) {
         sim_wait_until(sim, until_us);
     }
 }
 
 static int env_random(void *context, uint8_t *out, size_t bytes)
 {
-    struct sim_device *device = context;
-    struct sim *sim = device->node->sim;
+    struct member *member = context;
+    struct sim *sim = member->node->sim;
     sim_fill(sim, out, bytes);
-    if (bytes == sizeof device->seeds) {
-        if (device->seeds_drawn && sim->options.mutant == SIM_MUTANT_SEED_AGAIN) {
-            memcpy(out, device->seeds, bytes);
+    if (bytes == sizeof member->seeds) {
+        if (member->seeds_drawn && sim->options.mutant == SIM_MUTANT_SEED_AGAIN) {
+            memcpy(out, member->seeds, bytes);
         }
-        memcpy(device->seeds, out, bytes);
-        device->seeds_drawn = true;
+        memcpy(member->seeds, out, bytes);
+        member->seeds_drawn = true;
     }
     return 0;
 }
@@ -105,14 +86,11 @@ static void env_disconnect(void *context, void *connection)
     mr_h2_client_close(connection);
 }
 
-static int env_request(void *context, void *connection, const char *method, const char *path,
-                       const char *content_type, const void *body, size_t length, size_t body_max,
-                       unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
-                       struct mr_error *error)
+static int env_request(void *context, void *connection, const struct mr_h2_request *request,
+                       struct mr_h2_response *response, struct mr_error *error)
 {
     (void)context;
-    return mr_h2_client_transfer(connection, method, path, content_type, body, length, body_max,
-                                 timeout_ms, whole_ms, response, error);
+    return mr_h2_client_request(connection, request, response, error);
 }
 
 static int env_exporter(void *context, void *connection, const char *label,
@@ -125,10 +103,9 @@ static int env_exporter(void *context, void *connection, const char *label,
 
 static void *env_udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
-    struct sim_device *device = context;
-    (void)host;
+    struct member *member = context;
     (void)error;
-    return sim_udp_open(device->node, port);
+    return sim_udp_open(member->node, host, port);
 }
 
 static void env_udp_close(void *context, void *udp)
@@ -170,12 +147,12 @@ static const struct mr_device_env env = {
 static enum mre_trained train(void *context, const struct mre_task *task, float *vector,
                               struct mre_report *report)
 {
-    struct sim_device *device = context;
-    struct sim *sim = device->node->sim;
-    const unsigned number = device->node->index - SIM_HUBS;
-    env_sleep_ms(device, (unsigned)(sim_below(sim, device->training_us + 1) / SIM_MS));
+    struct member *member = context;
+    struct sim *sim = member->node->sim;
+    const unsigned number = member->node->index - SIM_HUBS;
+    env_sleep_ms(member, (unsigned)(sim_below(sim, member->training_us + 1) / SIM_MS));
     memset(vector, 0, task->dimension * sizeof *vector);
-    vector[number] = (float)sim_device_value(number, task->round);
+    vector[number] = (float)sim_device_value(member->task, number, task->round);
     report->examples = sim_device_examples(number);
     report->loss = SIM_LOSS;
     return MRE_TRAINED_DELTA;
@@ -184,51 +161,53 @@ static enum mre_trained train(void *context, const struct mre_task *task, float 
 /* --- its process ----------------------------------------------------------------------------- */
 
 /* What mre_client_open makes of certificates and options, made by hand: there are none here. */
-static struct mre_client *open_client(struct sim_device *device)
+static struct mre_client *open_client(struct member *member)
 {
-    struct sim *sim = device->node->sim;
+    struct sim *sim = member->node->sim;
     struct mre_client *client = calloc(1, sizeof *client);
     struct mr_error error;
-    char dir[16];
+    char dir[64], host[16];
     MR_ASSERT(client);
     client->env = env;
-    client->env.context = device;
+    client->env.context = member;
     client->kernels = mr_kernels_select(UINT32_MAX);
     client->identity.role = MR_ROLE_DEVICE;
-    sim_device_id(client->identity.client_id, device->node->index - SIM_HUBS);
+    sim_device_id(client->identity.client_id, member->node->index - SIM_HUBS);
     mr_hex_encode(client->id, client->identity.client_id, MR_CLIENT_ID_BYTES);
-    snprintf(dir, sizeof dir, "/sim/%s", device->node->name);
+    snprintf(dir, sizeof dir, "/sim/%s/%s", member->node->name, member->task->name);
     client->data_dir = strdup(dir);
-    client->task = strdup("default");
-    client->hub_count = sim->plan.hubs;
-    for (unsigned i = 0; i < sim->plan.hubs; i++) {
-        client->hosts[i] = strdup("10.1.0.1");
+    client->task = strdup(member->task->name);
+    client->hub_count = member->task->hubs_count;
+    for (unsigned i = 0; i < client->hub_count; i++) {
+        const unsigned hub = member->task->hubs[i];
+        snprintf(host, sizeof host, SIM_HOST, hub + 1);
+        client->hosts[i] = strdup(host);
         client->ports[i] = 1;
-        client->pinned[i].index = (uint16_t)(SIM_HUB_INDEX + i);
-        memcpy(client->pinned[i].public_key, sim->hub_keys[i].open, MR_PUBLIC_KEY_BYTES);
+        client->pinned[i].index = (uint16_t)(SIM_HUB_INDEX + hub);
+        memcpy(client->pinned[i].public_key, sim->hub_keys[hub].open, MR_PUBLIC_KEY_BYTES);
     }
     client->transport = sim_chance(sim, 100) ? MRE_TRANSPORT_HTTP2 : MRE_TRANSPORT_AUTO;
     client->request_timeout_ms = 3000;
     client->silence_ms = 1500;
     client->lock = -1;
     if (mr_ledger_open(&client->ledger, dir, &error) != 0) {
-        sim_broken(sim, "%s cannot read its ledger: %s", device->node->name, error.text);
+        sim_broken(sim, "%s cannot read its ledger: %s", member->node->name, error.text);
     }
     return client;
 }
 
 static void run(void *argument)
 {
-    struct sim_device *device = argument;
-    struct sim_node *node = device->node;
+    struct member *member = argument;
+    struct sim_node *node = member->node;
     struct sim *sim = node->sim;
-    struct mre_client *client = open_client(device);
+    struct mre_client *client = open_client(member);
     while (!node->dead) {
         struct mre_outcome outcome;
-        mre_client_round(client, 4000, train, device, &outcome);
+        mre_client_round(client, 4000, train, member, &outcome);
         if (!node->dead) {
-            sim_check_outcome(node, &outcome);
-            env_sleep_ms(device, (unsigned)sim_between(sim, 20, 800));
+            sim_check_outcome(node, member->task, &outcome);
+            env_sleep_ms(member, (unsigned)sim_between(sim, 20, 800));
         }
     }
     mre_client_close(client);
@@ -244,7 +223,9 @@ void sim_device_start(struct sim_node *node)
 {
     struct sim_device *device = node->process;
     node->up = true;
-    device->thread = sim_co_new(node, run, device);
+    for (unsigned i = 0; i < device->members_count; i++) {
+        device->members[i].thread = sim_co_new(node, run, &device->members[i]);
+    }
 }
 
 void sim_device_kill(struct sim_node *node, uint64_t again_us)
@@ -253,13 +234,32 @@ void sim_device_kill(struct sim_node *node, uint64_t again_us)
     struct sim_device *device = node->process;
     if (node->up) {
         node->dead = true;
-        sim_co_join(device->thread);
+        for (unsigned i = 0; i < device->members_count; i++) {
+            sim_co_join(device->members[i].thread);
+        }
         node->dead = node->up = false;
         sim_disk_forget_descriptors(node);
     }
     node->life++;
     if (again_us != UINT64_MAX) {
         sim_at(sim, sim->now_us + again_us, node, start_again, node);
+    }
+}
+
+static void join_tasks(struct sim_device *device, struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    for (unsigned i = 0; i < sim->plan.tasks_count; i++) {
+        const struct sim_task *task = &sim->plan.tasks[i];
+        if (!(task->devices >> (node->index - SIM_HUBS) & 1)) {
+            continue;
+        }
+        device->members[device->members_count++] = (struct member){
+            .node = node,
+            .task = task,
+            .training_us = sim_chance(sim, 200) ? task->deadline_ms * SIM_MS / 2
+                                                : sim_between(sim, 1, 800 * SIM_MS),
+        };
     }
 }
 
@@ -271,9 +271,7 @@ void sim_devices_new(struct sim *sim)
         MR_ASSERT(device);
         node->process = device;
         node->disk = sim_disk_open(node);
-        device->node = node;
-        device->training_us = sim_chance(sim, 200) ? sim->plan.deadline_ms * SIM_MS / 2
-                                                   : sim_between(sim, 1, 800 * SIM_MS);
+        join_tasks(device, node);
     }
 }
 

@@ -1,5 +1,6 @@
-/* device.h - devices of the simulation: the real client (mre_client_round) in a coroutine, with a
- * trainer whose result is one-hot, so that a sum tells who is in it. */
+/* device.h - devices of the simulation: one real client (mre_client_round) in a coroutine for
+ * each task that it takes part in, with a trainer whose result is one-hot, so that a sum tells who
+ * is in it. */
 #ifndef MR_TESTS_SIM_DEVICE_H
 #define MR_TESTS_SIM_DEVICE_H
 
@@ -17,7 +18,7 @@ void sim_device_id(uint8_t client_id[MR_CLIENT_ID_BYTES], unsigned device);
 int sim_device_by_id(const struct sim *sim, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 
 /* What a device trains in a round: this value in the lane of its own number, zero elsewhere. */
-int sim_device_value(unsigned device, uint64_t round);
+int sim_device_value(const struct sim_task *task, unsigned device, uint64_t round);
 #define SIM_LOSS 0.5f
 
 static inline uint32_t sim_device_examples(unsigned device)

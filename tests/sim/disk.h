@@ -10,9 +10,6 @@
 
 #include "tests/sim/sim.h"
 
-/* Where a task's files lie on a hub's disk. */
-#define SIM_TASK_FOLDER "tasks/default/"
-
 struct sim_disk *sim_disk_open(struct sim_node *node);
 void sim_disk_close(struct sim_disk *disk);
 

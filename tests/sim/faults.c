@@ -5,6 +5,7 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/net.h"
+#include "tests/sim/plan.h"
 #include "tests/sim/sim.h"
 
 static const char *const labels[] = {
@@ -126,13 +127,13 @@ static bool fill_disk(struct sim *sim)
 }
 
 /* A new disk in the machine, as it was when the hub was set up; what else a helper needs, its
- * operator copies (sim_operator_begin). */
+ * operator copies (operator.c). */
 static bool lose_disk(struct sim *sim)
 {
     const bool hub = sim_chance(sim, 500);
     struct sim_node *node = hub ? some_hub(sim) : some_device(sim);
     const uint64_t again_us = sim_between(sim, 100 * SIM_MS, 3 * SIM_S);
-    if (!node->up || node->index == 0) {
+    if (!node->up || (hub && sim_leads_any(sim, node))) {
         return false;
     }
     if (hub) {

@@ -1,4 +1,4 @@
-/* hub.c - a hub's machine: configuration, start, end, operator. */
+/* hub.c - a hub's machine: its disk, start, end. */
 #include "tests/sim/hub.h"
 
 #include <openssl/evp.h>
@@ -9,22 +9,17 @@
 #include "tests/sim/check.h"
 #include "tests/sim/control.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/hub_config.h"
 #include "tests/sim/loop.h"
+#include "tests/sim/plan.h"
 #include "base/assert.h"
 #include "wire/safetensors.h"
 
 #define SOURCES_MAX 4
-#define OPERATOR_US (250 * SIM_MS)
-#define CALM_MAX_US (240 * SIM_S)
 #define PORT_BASE   20000
 
 struct sim_hub {
-    struct mr_hub_config config;
-    struct mr_config_hub list[SIM_HUBS];
-    uint16_t indices[SIM_HUBS];
-    struct mr_config_task task;
-    char names[SIM_HUBS][16];
-    char data_dir[32], initial[32];
+    struct sim_hub_config made;
     struct sim_node *node;
     struct mr_loop *loop;
     struct sim_co *boot; /* starts or stops it; NULL: neither */
@@ -40,90 +35,35 @@ static struct sim_hub *hub_of(const struct sim_node *node)
 
 /* --- the machine ----------------------------------------------------------------------------- */
 
-void sim_hub_set_up(struct sim_node *node)
+/* Each task that the hub serves has its own, so that none is taken for another's. */
+static void put_initial(struct sim_node *node, const struct sim_task *task)
 {
-    struct sim *sim = node->sim;
-    const size_t d = sim->plan.dimension;
+    const size_t d = task->dimension;
     const struct mr_tensor tensor = {
         .name = "weights", .dims = {(uint32_t)d}, .rank = 1, .offset = 0, .count = d};
+    char name[64];
     size_t header;
     uint8_t *bytes = mr_safetensors_header(&tensor, 1, &header);
     MR_ASSERT(bytes);
     bytes = realloc(bytes, header + 4 * d);
     MR_ASSERT(bytes);
     for (size_t i = 0; i < d; i++) {
-        const float value = (float)i / 64.0f - 1.0f;
+        const float value = (float)(i + task->index) / 64.0f - 1.0f;
         memcpy(bytes + header + 4 * i, &value, 4);
     }
-    sim_disk_put(node->disk, "initial", bytes, header + 4 * d);
+    snprintf(name, sizeof name, "initial-%s", task->name);
+    sim_disk_put(node->disk, name, bytes, header + 4 * d);
     free(bytes);
 }
 
-static void configure(struct sim *sim, struct sim_hub *hub, unsigned index)
+void sim_hub_set_up(struct sim_node *node)
 {
-    const struct sim_plan *plan = &sim->plan;
-    static char none[] = "", name[] = "default", host[] = "10.1.0.1", automatic[] = "auto";
-    for (unsigned i = 0; i < plan->hubs; i++) {
-        snprintf(hub->names[i], sizeof hub->names[i], "hub-%u", i);
-        hub->list[i] = (struct mr_config_hub){.index = (uint16_t)(SIM_HUB_INDEX + i),
-                                              .name = hub->names[i],
-                                              .host = host,
-                                              .port = 1,
-                                              .public_key_file = none};
-        hub->indices[i] = (uint16_t)(SIM_HUB_INDEX + i);
+    const struct sim_plan *plan = &node->sim->plan;
+    for (unsigned i = 0; i < plan->tasks_count; i++) {
+        if (sim_task_serves(&plan->tasks[i], node)) {
+            put_initial(node, &plan->tasks[i]);
+        }
     }
-    snprintf(hub->data_dir, sizeof hub->data_dir, "/sim/h%u", index);
-    snprintf(hub->initial, sizeof hub->initial, "/sim/h%u/initial", index);
-    hub->config = (struct mr_hub_config){
-        .data_dir = hub->data_dir,
-        .identity = {.index = (uint16_t)(SIM_HUB_INDEX + index),
-                     .revocation_file = none,
-                     .signing_key_file = none,
-                     .ca_file = none,
-                     .certificate_file = none,
-                     .private_key_file = none},
-        .control = {.listen_host = host},
-        .upload = {.source = automatic,
-                   .listen_host = host,
-                   .advertise_host = host,
-                   .workers = plan->workers,
-                   .worker_cpus = none,
-                   .dpdk_device = none,
-                   .dpdk_addresses = none,
-                   .dpdk_exception = none,
-                   .dpdk_eal = none,
-                   .slots_per_worker = plan->slots,
-                   .share_bytes_max = 4096,
-                   .receive_buffer_bytes = 65536,
-                   .window_max = 8,
-                   .window_total = 64,
-                   .idle_timeout_ms = plan->idle_timeout_ms},
-        .tasks = &hub->task,
-        .tasks_count = 1,
-        .hubs = hub->list,
-        .hubs_count = plan->hubs,
-    };
-    hub->task = (struct mr_config_task){
-        .name = name,
-        .hubs = hub->indices,
-        .hubs_count = plan->hubs,
-        .initial_model_file = hub->initial,
-        .round = {.cohort_min =
-                      sim->options.mutant == SIM_MUTANT_COHORT_IGNORED ? 2 : plan->cohort_min,
-                  .cohort_max = plan->devices,
-                  .quorum = plan->quorum,
-                  .deadline_ms = plan->deadline_ms,
-                  .ring_bits = plan->ring_bits,
-                  .chunk_bytes = plan->chunk_bytes,
-                  .weight_max = 1,
-                  .scale = 1.0f,
-                  .clip_norm = 100.0f,
-                  .server_learning_rate = 1.0f,
-                  .training = none,
-                  .commit_interval_ms = plan->commit_interval_ms,
-                  .peer_timeout_ms = plan->peer_timeout_ms,
-                  .lead_grace_ms = plan->lead_grace_ms},
-    };
 }
 
 void sim_hubs_new(struct sim *sim)
@@ -135,7 +75,7 @@ void sim_hubs_new(struct sim *sim)
         node->process = hub;
         hub->node = node;
         node->disk = sim_disk_open(node);
-        configure(sim, hub, i);
+        sim_hub_configure(sim, &hub->made, node);
         sim_hub_set_up(node);
     }
 }
@@ -237,7 +177,7 @@ static void boot(void *argument)
     struct sim_node *node = hub->node;
     struct sim *sim = node->sim;
     struct mr_error error = {.text = ""};
-    const int result = mr_hub_open(&hub->hub, &hub->config, mr_kernels_select(UINT32_MAX),
+    const int result = mr_hub_open(&hub->hub, &hub->made.config, mr_kernels_select(UINT32_MAX),
                                    hub->loop, NULL, &error);
     if (node->dead) {
         return;
@@ -295,66 +235,6 @@ struct mr_hub *sim_hub_of(const struct sim_node *node)
 {
     const struct sim_hub *hub = hub_of(node);
     return node->up ? hub->hub : NULL;
-}
-
-/* --- the operator ---------------------------------------------------------------------------- */
-
-static void open_round(struct sim *sim, struct sim_node *node)
-{
-    struct mr_hub *hub = sim_hub_of(node);
-    struct mr_round_params params;
-    struct mr_refusal refusal;
-    uint64_t round = 0;
-    sim->current = node;
-    mr_round_params_init(&params, &hub->config->tasks[0].round);
-    if (mr_lead_driver_begin(hub->api.tasks[0]->lead, &params, &round, &refusal) ==
-        MR_REFUSAL_NONE) {
-        sim_check_opened(
-            sim, round,
-            mr_lead_terms(mr_lead_driver_core(hub->api.tasks[0]->lead))->announcement.model_hash);
-    }
-    sim->current = NULL;
-}
-
-/* A helper whose disk is new lacks the models that came before: its operator fetches them. */
-static void copy_models(struct sim *sim)
-{
-    for (unsigned i = 1; i < sim->plan.hubs; i++) {
-        struct sim_node *node = sim_hub_node(sim, i);
-        if (node->new_disk && node->up) {
-            sim_disk_copy(node->disk, sim_hub_node(sim, 0)->disk, SIM_TASK_FOLDER "models");
-        }
-    }
-}
-
-static void operate(struct sim *sim, void *argument)
-{
-    struct sim_node *lead = argument;
-    const bool wanted = !sim->calm || !sim_check_calm_round(sim);
-    if (lead->up && sim->now_us >= lead->stalled_until_us) {
-        struct mr_lead_report report;
-        mr_lead_report(mr_lead_driver_core(sim_hub_of(lead)->api.tasks[0]->lead), &report);
-        const bool ended = report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
-                           report.state == MR_LEAD_VOID;
-        if (ended && !wanted) {
-            sim->over = true;
-            return;
-        }
-        if (ended) {
-            copy_models(sim);
-            open_round(sim, lead);
-        }
-    }
-    if (sim->calm && sim->now_us > sim->plan.faults_end_us + CALM_MAX_US) {
-        sim_broken(sim, "the fault-free phase did not end: %s",
-                   wanted ? "no round was published in it" : "a round did not end");
-    }
-    sim_at(sim, sim->now_us + OPERATOR_US + sim_below(sim, OPERATOR_US), NULL, operate, lead);
-}
-
-void sim_operator_begin(struct sim *sim)
-{
-    sim_at(sim, sim_below(sim, SIM_S), NULL, operate, sim_hub_node(sim, 0));
 }
 
 /* --- for the seams --------------------------------------------------------------------------- */

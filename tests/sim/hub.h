@@ -6,7 +6,7 @@
 #include "appliance/ingest/packet_source.h"
 #include "tests/sim/sim.h"
 
-/* Makes the machines, with the first model on their disks; nothing runs yet. */
+/* Makes the machines, with the first models on their disks; nothing runs yet. */
 void sim_hubs_new(struct sim *sim);
 void sim_hubs_free(struct sim *sim);
 
@@ -23,10 +23,6 @@ void sim_hub_stop(struct sim_node *node);
 bool sim_hub_alive(const struct sim_node *node);
 /* What runs there; NULL: nothing. */
 struct mr_hub *sim_hub_of(const struct sim_node *node);
-
-/* The operators: open rounds as long as there is a reason to, copy models to helpers with new
- * disks. */
-void sim_operator_begin(struct sim *sim);
 
 /* --- for the seams --------------------------------------------------------------------------- */
 struct mr_loop *sim_node_loop(const struct sim_node *node); /* NULL: none */

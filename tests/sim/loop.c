@@ -1,5 +1,5 @@
-/* loop.c - in place of appliance/runtime and the log: an event loop, timers and background threads
- * on virtual time. What a hub logs goes into the trace. */
+/* loop.c - in place of appliance/runtime and the log: an event loop and timers on virtual time.
+ * What a hub logs goes into the trace. */
 #include "tests/sim/loop.h"
 
 #include <stdarg.h>
@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "appliance/observe/log.h"
-#include "appliance/runtime/job.h"
 #include "tests/sim/check.h"
 #include "tests/sim/hub.h"
 #include "base/assert.h"
@@ -95,6 +94,11 @@ struct mr_loop *sim_loop_open(struct sim_node *node, void (*stopped)(struct sim_
     loop->stopped = stopped;
     loop->last = &loop->first;
     return loop;
+}
+
+struct sim_node *sim_loop_node(const struct mr_loop *loop)
+{
+    return loop->node;
 }
 
 void sim_loop_turns(struct mr_loop *loop, bool turning)
@@ -243,88 +247,13 @@ void mr_timer_close(struct mr_timer *timer)
     timer->at_ms = UINT64_MAX;
 }
 
-/* --- background threads ---------------------------------------------------------------------- */
-
-struct job {
-    struct job *next;
-    mr_loop_fn work, done;
-    void *context;
-};
-
-struct mr_job_thread {
-    struct mr_loop *loop;
-    struct sim_co *co;
-    struct job *first, **last;
-    bool closing;
-};
-
-static void run_jobs(void *argument)
-{
-    struct mr_job_thread *thread = argument;
-    struct sim *sim = thread->loop->node->sim;
-    for (;;) {
-        struct job *job = thread->first;
-        if (!job && thread->closing) {
-            return;
-        }
-        if (!job) {
-            sim_wait_until(sim, UINT64_MAX);
-            continue;
-        }
-        thread->first = job->next;
-        if (!thread->first) {
-            thread->last = &thread->first;
-        }
-        if (!thread->loop->node->dead) {
-            sim_wait_for(sim, sim_below(sim, 2 * SIM_MS));
-        }
-        job->work(job->context);
-        if (job->done) {
-            mr_loop_post(thread->loop, job->done, job->context);
-        }
-        free(job);
-    }
-}
-
-int mr_job_thread_open(struct mr_job_thread **out, struct mr_loop *loop, const char *name,
-                       struct mr_error *error)
-{
-    struct mr_job_thread *thread = calloc(1, sizeof *thread);
-    (void)name;
-    (void)error;
-    MR_ASSERT(thread);
-    thread->loop = loop;
-    thread->last = &thread->first;
-    thread->co = sim_co_new(loop->node, run_jobs, thread);
-    *out = thread;
-    return 0;
-}
-
-void mr_job_thread_close(struct mr_job_thread *thread)
-{
-    thread->closing = true;
-    sim_wake(thread->co);
-    sim_co_join(thread->co);
-    free(thread);
-}
-
-void mr_job_run(struct mr_job_thread *thread, mr_loop_fn work, mr_loop_fn done, void *context)
-{
-    struct job *job = malloc(sizeof *job);
-    MR_ASSERT(job);
-    *job = (struct job){.work = work, .done = done, .context = context};
-    *thread->last = job;
-    thread->last = &job->next;
-    sim_wake(thread->co);
-}
-
 /* --- the log --------------------------------------------------------------------------------- */
 
 void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event,
                   const char *format, ...)
 {
     struct sim *sim = sim_active();
-    char text[120];
+    char text[140];
     va_list arguments;
     (void)log;
     (void)level;
@@ -335,5 +264,5 @@ void mr_log_event(struct mr_log *log, enum mr_log_level level, const char *event
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     sim_note(sim, sim->current, "%s %s", event, text);
-    sim_check_event(sim->current, event);
+    sim_check_event(sim->current, event, text);
 }

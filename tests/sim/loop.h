@@ -6,6 +6,7 @@
 #include "tests/sim/sim.h"
 
 struct mr_loop *sim_loop_open(struct sim_node *node, void (*stopped)(struct sim_node *node));
+struct sim_node *sim_loop_node(const struct mr_loop *loop);
 /* Whether events reach it: not while its hub starts or stops, which runs the loop itself. */
 void sim_loop_turns(struct mr_loop *loop, bool turning);
 void sim_loop_close(struct mr_loop *loop);

@@ -12,6 +12,8 @@
 #include "tests/sim/engine.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/net.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/plan.h"
 #include "base/assert.h"
 
 static const char *const mutant_labels[] = {
@@ -34,46 +36,6 @@ const char *sim_mutant_label(enum sim_mutant mutant)
 const char *sim_mutant_sentence(enum sim_mutant mutant)
 {
     return mutant_sentences[mutant];
-}
-
-/* --- the plan -------------------------------------------------------------------------------- */
-
-/* A federation small enough for tens of milliseconds, and a handful of kinds of faults: a history
- * in which everything goes wrong at once shows less than one in which a few things do. */
-static void draw_plan(struct sim *sim)
-{
-    static const unsigned losses[] = {0, 20, 100, 300};
-    struct sim_plan *plan = &sim->plan;
-    plan->hubs = 2 + (unsigned)(sim_chance(sim, 400) ? sim_below(sim, SIM_HUBS - 1) : 0);
-    plan->devices = (unsigned)(sim_chance(sim, 100) ? sim_between(sim, 13, SIM_DEVICES)
-                                                    : sim_between(sim, 2, 12));
-    plan->cohort_min = (uint32_t)sim_between(sim, 2, 2 + (plan->devices - 2) / 2);
-    plan->quorum = (uint32_t)sim_between(sim, plan->cohort_min, plan->devices);
-    plan->dimension = 64u << sim_below(sim, 4);
-    plan->ring_bits = (uint8_t)(16 + 8 * sim_below(sim, 3));
-    plan->chunk_bytes = (uint16_t)(64 * sim_between(sim, 1, 3));
-    plan->deadline_ms = (uint32_t)sim_between(sim, 3000, 9000) + 2000 * (plan->hubs - 2);
-    plan->commit_interval_ms = (uint32_t)sim_between(sim, 20, 500);
-    plan->peer_timeout_ms = (uint32_t)sim_between(sim, 1500, 6000);
-    plan->idle_timeout_ms = (uint32_t)sim_between(sim, 800, 4000);
-    plan->slots = (uint32_t)sim_between(sim, 2, 10);
-    plan->workers = 1 + sim_chance(sim, 300);
-    plan->faults_end_us = sim_between(sim, 10 * SIM_S, 30 * SIM_S);
-    plan->fault_gap_us = sim_between(sim, 20 * SIM_MS, 400 * SIM_MS);
-    for (unsigned i = 0; i < SIM_FAULTS; i++) {
-        plan->allowed[i] = sim_chance(sim, 400);
-    }
-    /* In some a lead that is away counts as gone; a clock that jumps says so too early. */
-    plan->lead_grace_ms =
-        sim->options.seed % 4 == 0 && !plan->allowed[SIM_FAULT_CLOCK] ? 1500 : 86400000;
-    plan->loss_max = losses[sim_below(sim, 4)];
-    plan->duplicate_max = sim_chance(sim, 500) ? 100 : 0;
-    plan->corrupt_max = sim_chance(sim, 500) ? 60 : 0;
-    plan->break_max = sim_chance(sim, 500) ? 40 : 0;
-    sim_note(sim, NULL,
-             "%u hubs, %u devices, cohort %u, quorum %u, %u values of %u bits in chunks of %u",
-             plan->hubs, plan->devices, plan->cohort_min, plan->quorum, plan->dimension,
-             plan->ring_bits, plan->chunk_bytes);
 }
 
 /* --- the federation -------------------------------------------------------------------------- */
@@ -111,7 +73,7 @@ static void calm_begins(struct sim *sim, void *argument)
 static void begin(struct sim *sim)
 {
     sim_engine_open(sim);
-    draw_plan(sim);
+    sim_plan_draw(sim);
     make_keys(sim);
     make_nodes(sim);
     sim->files = sim_files_open();
@@ -125,7 +87,7 @@ static void begin(struct sim *sim)
     for (unsigned i = 0; i < sim->plan.devices; i++) {
         sim_device_start(sim_device_node(sim, i));
     }
-    sim_operator_begin(sim);
+    sim_operators_begin(sim);
     sim_faults_begin(sim);
     sim_at(sim, sim->plan.faults_end_us, NULL, calm_begins, NULL);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/sim/check.h"
+#include "tests/sim/plan.h"
 #include "tests/sim/seams.h"
 #include "tests/sim/sim.h"
 #include "base/assert.h"
@@ -25,17 +26,18 @@ int __wrap_mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
     return __real_mr_aead_rekey(aead, key);
 }
 
-int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *aad,
-                        size_t aad_bytes, const uint8_t *plain, size_t bytes, uint8_t *cipher,
-                        uint8_t tag[MR_TAG_BYTES])
+int __wrap_mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message,
+                        uint8_t *cipher, uint8_t tag[MR_TAG_BYTES])
 {
     struct sim *sim = sim_active();
+    struct mr_aead_message sealed = *message;
     uint8_t first[MR_CHUNK_BYTES_MAX];
-    MR_ASSERT(bytes <= sizeof first && bytes > 0);
-    memcpy(first, plain, bytes); /* the caller may seal in place */
-    const bool is_ack = aad[3] == MR_DATAGRAM_ACK;
+    MR_ASSERT(sealed.bytes <= sizeof first && sealed.bytes > 0);
+    memcpy(first, message->text, sealed.bytes); /* the caller may seal in place */
+    sealed.text = first;
+    const bool is_ack = sealed.aad[3] == MR_DATAGRAM_ACK;
     if (is_ack && mutant() == SIM_MUTANT_NONCE_AGAIN) {
-        sequence &= ~UINT64_C(1);
+        sealed.sequence &= ~UINT64_C(1);
     }
     if (!is_ack && mutant() == SIM_MUTANT_CHUNK_REWRITTEN && sim_chance(sim, 100)) {
         first[0] ^= 1;
@@ -43,12 +45,11 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, uint64_t sequence, const uint8_t *
     if (is_ack && mutant() == SIM_MUTANT_COMMITTED_EARLY && first[0] == MR_UPLOAD_STAGED) {
         first[0] = MR_UPLOAD_COMMITTED;
     }
-    const int result =
-        __real_mr_aead_seal(aead, sequence, aad, aad_bytes, first, bytes, cipher, tag);
+    const int result = __real_mr_aead_seal(aead, &sealed, cipher, tag);
     if (sim && result == 0 && !sim->current->dead) {
-        sim_check_sealed(sim, aead, sequence, aad, cipher, bytes, tag);
+        sim_check_sealed(sim, aead, sealed.sequence, sealed.aad, cipher, sealed.bytes, tag);
         if (is_ack) {
-            sim_check_ack(sim, aad, first);
+            sim_check_ack(sim, sealed.aad, first);
         }
     }
     return result;
@@ -140,11 +141,42 @@ void __wrap_mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, un
     }
 }
 
+/* The share that this hub folded last, where it was one of another task and of the same shape;
+ * else the one that is its turn. */
+static const uint8_t *take_crossed(const struct mr_layout *layout, const uint8_t *share,
+                                   uint64_t upload_id)
+{
+    static struct {
+        const struct sim_node *hub;
+        const struct sim_task *task;
+        uint64_t seed;
+        size_t bytes;
+        _Alignas(64) uint8_t share[4096];
+    } last, before;
+    struct sim *sim = sim_active();
+    memcpy(&before, &last, sizeof before);
+    last.hub = sim->current;
+    last.task = sim_check_upload_task(sim, last.hub, upload_id);
+    last.seed = sim->options.seed;
+    last.bytes = layout->share_bytes;
+    MR_ASSERT(last.bytes <= sizeof last.share);
+    memcpy(last.share, share, last.bytes);
+    return before.seed == last.seed && before.hub == last.hub && before.task != last.task &&
+                   before.bytes == last.bytes
+               ? before.share
+               : share;
+}
+
 void __wrap_mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
                           const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
                           const struct mr_kernels *kernels)
 {
-    __real_mr_shard_fold(shard, layout, shares, upload_ids, count, kernels);
+    const uint8_t *crossed[MR_FOLD_MAX];
+    memcpy(crossed, shares, count * sizeof *shares);
+    if (mutant() == SIM_MUTANT_SHARE_CROSSED) {
+        crossed[0] = take_crossed(layout, shares[0], upload_ids[0]);
+    }
+    __real_mr_shard_fold(shard, layout, crossed, upload_ids, count, kernels);
     if (mutant() == SIM_MUTANT_FOLDED_TWICE) {
         mr_sum_fold(&shard->sum, layout, shares, 1, kernels);
     }
@@ -155,7 +187,7 @@ void __wrap_mr_sum_pack(uint8_t *share, const struct mr_layout *layout,
 {
     const struct sim *sim = sim_active();
     __real_mr_sum_pack(share, layout, sum, kernels);
-    if (mutant() == SIM_MUTANT_LANE_CHANGED && sim->current->index == 0) {
+    if (mutant() == SIM_MUTANT_LANE_CHANGED && sim_task_leads(&sim->plan.tasks[0], sim->current)) {
         share[0] ^= 1;
     }
 }

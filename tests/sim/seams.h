@@ -50,8 +50,8 @@ SIM_WRAP(int, munmap, (void *at, size_t length))
 
 SIM_WRAP(int, mr_aead_rekey, (struct mr_aead * aead, const struct mr_aead_key *key))
 SIM_WRAP(int, mr_aead_seal,
-         (struct mr_aead * aead, uint64_t sequence, const uint8_t *aad, size_t aad_bytes,
-          const uint8_t *plain, size_t bytes, uint8_t *cipher, uint8_t tag[MR_TAG_BYTES]))
+         (struct mr_aead * aead, const struct mr_aead_message *message, uint8_t *cipher,
+          uint8_t tag[MR_TAG_BYTES]))
 SIM_WRAP(int, mr_transcript_sign,
          (uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t private_key[32]))

@@ -17,8 +17,11 @@
 
 #include "tests/sim/faults.h"
 #include "tests/sim/mutants.h"
+#include "wire/layout.h"
+#include "wire/task.h"
 
 #define SIM_HUBS    5
+#define SIM_TASKS   3
 #define SIM_DEVICES 40
 #define SIM_NODES   (SIM_HUBS + SIM_DEVICES)
 #define SIM_MS      UINT64_C(1000) /* virtual time counts microseconds */
@@ -56,7 +59,7 @@ struct sim_options {
 
 /* What happened, over one seed or many. */
 struct sim_totals {
-    uint64_t seeds, failed, events, datagrams, rounds_published, rounds_void, rounds_unknown;
+    uint64_t seeds, tasks, failed, events, datagrams, rounds_published, rounds_void, rounds_unknown;
     uint64_t committed, outcomes_other, included;
     uint64_t virtual_ms;
     uint64_t faults[SIM_FAULTS];
@@ -69,13 +72,25 @@ struct sim_result {
     char why[400];
 };
 
+/* A task: the hubs that serve it, the devices that take part, the shape of its rounds. */
+struct sim_task {
+    unsigned index; /* in the plan */
+    char name[MR_TASK_NAME_MAX + 1];
+    unsigned hubs[SIM_HUBS]; /* their numbers: the first leads, the others help, rising */
+    unsigned hubs_count;
+    uint64_t devices; /* bit per device */
+    uint32_t cohort_min, quorum, dimension, deadline_ms;
+    uint8_t ring_bits;
+    uint16_t chunk_bytes;
+};
+
 /* What a seed decides before anything runs. */
 struct sim_plan {
     unsigned hubs, devices;
-    uint32_t cohort_min, quorum, dimension;
-    uint8_t ring_bits;
-    uint16_t chunk_bytes;
-    uint32_t deadline_ms, commit_interval_ms, peer_timeout_ms, idle_timeout_ms, slots, workers;
+    struct sim_task tasks[SIM_TASKS];
+    unsigned tasks_count;
+    uint32_t share_bytes_max; /* of any task */
+    uint32_t commit_interval_ms, peer_timeout_ms, idle_timeout_ms, slots, workers;
     uint32_t lead_grace_ms;
     uint64_t faults_end_us; /* from here on nothing goes wrong any more */
     uint64_t fault_gap_us;  /* mean time between faults */

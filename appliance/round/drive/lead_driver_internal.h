@@ -8,6 +8,9 @@
 #include "appliance/model/next_model.h"
 #include "appliance/runtime/job.h"
 
+/* A round that was given up is not followed by the next one at once. */
+#define MR_LEAD_PAUSE_MS 1000u
+
 struct mr_lead_driver {
     struct mr_round_context context;
     struct mr_lead_listener listener;
@@ -54,8 +57,17 @@ void mr_lead_driver_store(void *context, const struct mr_publication *publicatio
 /* Zeroed memory for a round's sum. 0 or -1. */
 int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
 
-/* lead_boot.c: opens the commit log and takes up the round that is in it. lead_driver.c is above
- * all. */
+/* lead_boot.c: opens the commit log and takes up the round that is in it. */
 int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
+
+/* lead_begin.c: what the round goes by until it ends, whatever the policy becomes meanwhile. */
+void mr_lead_driver_take_rules(struct mr_lead_driver *run);
+
+/* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. */
+extern const struct mr_lead_ops mr_lead_driver_ops;
+/* The devices of the round before have had until now to hear how it ended. */
+void mr_lead_driver_end_plane_round(struct mr_lead_driver *run);
+
+/* lead_driver.c opens and closes, and is above all. */
 
 #endif

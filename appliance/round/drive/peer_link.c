@@ -56,11 +56,18 @@ static int send_once(struct exchange *exchange, bool *fresh)
         snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds/%" PRIu64 "%s", link->config.task,
                  question->round, paths[question->step]);
     }
-    const char *type =
-        question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream";
-    const int failure = mr_h2_client_request(link->client, "POST", path, type, exchange->body,
-                                             question->length, question->answer_bytes_max,
-                                             timeout_ms, &exchange->response, &exchange->error);
+    const struct mr_h2_request request = {
+        .method = "POST",
+        .path = path,
+        .content_type =
+            question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream",
+        .body = exchange->body,
+        .length = question->length,
+        .answer_max = question->answer_bytes_max,
+        .timeout_ms = timeout_ms,
+    };
+    const int failure =
+        mr_h2_client_request(link->client, &request, &exchange->response, &exchange->error);
     if (failure != MR_H2_OK) {
         mr_h2_client_close(link->client);
         link->client = NULL;

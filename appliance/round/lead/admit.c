@@ -146,38 +146,40 @@ static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attem
     }
 }
 
-void mr_lead_admit(struct mr_lead *lead, uint64_t round,
-                   const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
-                   const struct mr_upload_request *request, const struct mr_upload_keys *keys,
-                   void *token, uint64_t now_ms)
+void mr_lead_admit(struct mr_lead *lead, const struct mr_applicant *applicant, uint64_t now_ms)
 {
     (void)now_ms;
+    const struct mr_upload_request *request = applicant->request;
+    void *const token = applicant->token;
     struct mr_refusal refusal;
-    if (check_request(lead, round, client_id, request, &refusal) != MR_REFUSAL_NONE) {
+    if (check_request(lead, applicant->round, applicant->client_id, request, &refusal) !=
+        MR_REFUSAL_NONE) {
         refuse(lead, token, &refusal);
         return;
     }
-    struct mr_device *device = mr_registry_client(&lead->registry, client_id);
+    struct mr_device *device = mr_registry_client(&lead->registry, applicant->client_id);
     if (device && check_device(device, request->attempt, &refusal) != MR_REFUSAL_NONE) {
         refuse(lead, token, &refusal);
         return;
     }
     if (device && device->state == MR_UPLOAD_RECEIVING) {
-        device->pending = mr_pending_new(token, request->attempt, request->transport, serial, keys);
+        device->pending = mr_pending_new(token, request->attempt, request->transport,
+                                         applicant->serial, applicant->keys);
         if (device->pending) {
             lead->ops->plane_revoke(lead->context, device->upload_id, MR_REASON_SUPERSEDED);
             return;
         }
     }
     if (!device) {
-        device = mr_registry_add(&lead->registry, client_id);
+        device = mr_registry_add(&lead->registry, applicant->client_id);
     }
     if (!device || device->state == MR_UPLOAD_RECEIVING) {
         mr_refuse(&refusal, MR_REFUSAL_BUSY, "the round has all the devices it can hold");
         refuse(lead, token, &refusal);
         return;
     }
-    grant(lead, device, request->attempt, request->transport, serial, keys, token);
+    grant(lead, device, request->attempt, request->transport, applicant->serial, applicant->keys,
+          token);
 }
 
 /* Ends an upload of which nothing will be folded. */

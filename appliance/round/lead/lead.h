@@ -183,12 +183,18 @@ const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
 const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
                                                     const uint64_t **upload_ids, uint32_t *count);
 
-/* A device asks for an upload. Takes the token: ops->admitted or ops->refused answers it, at once
- * or later. `keys` (copied; NULL for HTTP/2) belong to the very connection that asked. */
-void mr_lead_admit(struct mr_lead *lead, uint64_t round,
-                   const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
-                   const struct mr_upload_request *request, const struct mr_upload_keys *keys,
-                   void *token, uint64_t now_ms);
+/* A device asks for an upload. Copied as far as it is needed after the call, except the token. */
+struct mr_applicant {
+    uint64_t round;
+    const uint8_t *client_id;       /* MR_CLIENT_ID_BYTES, of its certificate */
+    const struct mr_serial *serial; /* likewise */
+    const struct mr_upload_request *request;
+    const struct mr_upload_keys *keys; /* of the very connection that asked; NULL for HTTP/2 */
+    void *token;
+};
+
+/* Takes the token: ops->admitted or ops->refused answers it, at once or later. */
+void mr_lead_admit(struct mr_lead *lead, const struct mr_applicant *applicant, uint64_t now_ms);
 
 /* What became of an upload, as told to the device that owns it; also for the round before. An
  * upload that a restart has forgotten was not committed: once its round has taken its set, that is

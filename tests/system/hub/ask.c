@@ -63,8 +63,16 @@ int federation_ask(struct mr_h2_client *client, const char *method, const char *
 {
     struct mr_error error = {.text = ""};
     for (uint32_t waited_ms = 0;;) {
-        if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL,
-                                 body, length, 1 << 20, ASK_MS, response, &error) != MR_H2_OK) {
+        if (mr_h2_client_request(
+                client,
+                &(struct mr_h2_request){.method = method,
+                                        .path = path,
+                                        .content_type = body ? "application/octet-stream" : NULL,
+                                        .body = body,
+                                        .length = length,
+                                        .answer_max = 1 << 20,
+                                        .timeout_ms = ASK_MS},
+                response, &error) != MR_H2_OK) {
             fail_msg("%s %s: %s", method, path, error.text);
         }
         const uint32_t after_ms = come_back_after_ms(response);
@@ -90,17 +98,18 @@ int federation_json(struct federation *federation, const char *stem, unsigned hu
     return status;
 }
 
-void federation_refused(struct federation *federation, const char *stem, unsigned hub,
-                        const char *method, const char *path, const void *body, size_t length,
+void federation_refused(struct federation *federation, const struct federation_request *request,
                         const char *code)
 {
     struct mr_h2_response response;
     struct mr_refusal refusal;
     struct mr_error error = {.text = ""};
-    struct mr_h2_client *client = federation_client(federation, stem, hub);
-    const int status = federation_ask(client, method, path, body, length, &response);
+    struct mr_h2_client *client = federation_client(federation, request->stem, request->hub);
+    const int status = federation_ask(client, request->method, request->path, request->body,
+                                      request->length, &response);
     if (mr_refusal_decode(&refusal, (char *)response.body, response.length, &error) != 0) {
-        fail_msg("%s %s: status %d, expected refusal %s", method, path, status, code);
+        fail_msg("%s %s: status %d, expected refusal %s", request->method, request->path, status,
+                 code);
     }
     assert_string_equal(refusal.name, code);
     assert_int_equal(status, mr_refusal_status(refusal.code));
@@ -111,8 +120,8 @@ void federation_refused(struct federation *federation, const char *stem, unsigne
 uint64_t federation_open_round(struct federation *federation, const char *overrides)
 {
     json_t *answer;
-    const int status =
-        federation_json(federation, "operator", 0, "POST", "/v1/tasks/default/admin/rounds", overrides, &answer);
+    const int status = federation_json(federation, "operator", 0, "POST",
+                                       "/v1/tasks/default/admin/rounds", overrides, &answer);
     assert_int_equal(status, 200);
     const uint64_t round = (uint64_t)json_integer_value(json_object_get(answer, "round"));
     json_decref(answer);
@@ -129,7 +138,8 @@ json_t *federation_await(struct federation *federation, uint64_t round)
 {
     char path[120];
     json_t *answer = NULL;
-    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu?wait_ms=30000", (unsigned long long)round);
+    snprintf(path, sizeof path, "/v1/tasks/default/admin/rounds/%llu?wait_ms=30000",
+             (unsigned long long)round);
     for (unsigned i = 0; i < TURNS_MAX && !has_ended(answer); i++) {
         json_decref(answer);
         assert_int_equal(federation_json(federation, "operator", 0, "GET", path, NULL, &answer),

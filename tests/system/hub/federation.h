@@ -71,9 +71,17 @@ int federation_ask(struct mr_h2_client *client, const char *method, const char *
 /* The same over a connection of its own; the body as JSON (NULL if it is none), to be released. */
 int federation_json(struct federation *federation, const char *stem, unsigned hub,
                     const char *method, const char *path, const char *body, json_t **answer);
-/* Fails unless a request is refused with that code. */
-void federation_refused(struct federation *federation, const char *stem, unsigned hub,
-                        const char *method, const char *path, const void *body, size_t length,
+/* A request over a connection of its own. */
+struct federation_request {
+    const char *stem; /* who asks */
+    unsigned hub;     /* who is asked */
+    const char *method;
+    const char *path;
+    const void *body; /* NULL: none */
+    size_t length;
+};
+/* Fails unless the request is refused with that code. */
+void federation_refused(struct federation *federation, const struct federation_request *request,
                         const char *code);
 uint64_t federation_open_round(struct federation *federation, const char *overrides);
 /* Waits until the round ends; the operator's view, to be released. */

@@ -128,8 +128,7 @@ static void test_helper_killed_while_admitting(void **state)
                      200);
     const json_t *task = json_array_get(json_object_get(status, "tasks"), 0);
     assert_string_equal(json_string_value(json_object_get(task, "role")), "helper");
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(task, "current"), "state")), "done");
+    assert_string_equal(json_string_value(json_object_get(task, "state")), "done");
     json_decref(status);
     devices_close(devices, 4);
 }
@@ -172,8 +171,14 @@ static void test_helper_without_its_journal(void **state)
     federation_start(federation, 1);
     struct mr_seed_request seed = {.attempt = 0};
     char *body = mr_seed_request_encode(&seed);
-    federation_refused(federation, "device-005", 1, "POST", "/v1/tasks/default/rounds/1/seed", body,
-                       strlen(body), "round_lost");
+    federation_refused(federation,
+                       &(struct federation_request){.stem = "device-005",
+                                                    .hub = 1,
+                                                    .method = "POST",
+                                                    .path = "/v1/tasks/default/rounds/1/seed",
+                                                    .body = body,
+                                                    .length = strlen(body)},
+                       "round_lost");
     free(body);
     assert_int_equal(device_request(&lost[3], &request, NULL), 200);
     assert_int_equal(device_put(&lost[3]), 202);
@@ -242,8 +247,15 @@ static bool gets_receipt(struct device *device)
     snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
              (unsigned long long)device->terms.announcement.round);
     const bool got =
-        mr_h2_client_request(helper, "POST", path, "application/json", text, strlen(text), 1000,
-                             20000, &response, &error) == MR_H2_OK &&
+        mr_h2_client_request(helper,
+                             &(struct mr_h2_request){.method = "POST",
+                                                     .path = path,
+                                                     .content_type = "application/json",
+                                                     .body = text,
+                                                     .length = strlen(text),
+                                                     .answer_max = 1000,
+                                                     .timeout_ms = 20000},
+                             &response, &error) == MR_H2_OK &&
         response.status == 200;
     mr_h2_response_fini(&response);
     mr_h2_client_close(helper);

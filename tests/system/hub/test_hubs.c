@@ -58,8 +58,9 @@ static void expect_round_known(struct federation *federation, unsigned hub, uint
     assert_true(json_integer_value(json_object_get(one, "included")) > 0);
     assert_true(json_is_object(json_object_get(one, "metrics")));
     json_decref(one);
-    assert_int_equal(
-        federation_json(federation, "operator", hub, "GET", "/v1/tasks/default/admin/rounds", NULL, &all), 200);
+    assert_int_equal(federation_json(federation, "operator", hub, "GET",
+                                     "/v1/tasks/default/admin/rounds", NULL, &all),
+                     200);
     one = json_array_get(json_object_get(all, "rounds"), round - 1);
     assert_int_equal(json_integer_value(json_object_get(one, "round")), round);
     json_decref(all);
@@ -174,8 +175,11 @@ static void test_disk_that_takes_no_more(void **state)
     mr_h2_response_fini(&response);
     snprintf(path, sizeof path, "/v1/tasks/default/rounds/1/uploads/%016llx?wait_ms=20000",
              (unsigned long long)device.grant.upload_id);
-    if (mr_h2_client_request(device.lead, "GET", path, NULL, NULL, 0, 1000, 20000, &response,
-                             &error) == MR_H2_OK) {
+    if (mr_h2_client_request(
+            device.lead,
+            &(struct mr_h2_request){
+                .method = "GET", .path = path, .answer_max = 1000, .timeout_ms = 20000},
+            &response, &error) == MR_H2_OK) {
         assert_null(strstr((char *)response.body, "committed"));
         mr_h2_response_fini(&response);
     }
@@ -258,6 +262,15 @@ static size_t freeze_body(struct federation *federation, uint8_t *body,
     return length + MR_COMMITMENT_BYTES;
 }
 
+/* The helper refuses what the lead sends. */
+static void expect_refused(struct federation *federation, const char *path, const void *body,
+                           size_t length, const char *code)
+{
+    const struct federation_request request = {
+        .stem = "hub-0", .hub = 1, .method = "POST", .path = path, .body = body, .length = length};
+    federation_refused(federation, &request, code);
+}
+
 static void test_helper_is_asked_twice(void **state)
 {
     struct federation *federation = *state;
@@ -283,9 +296,9 @@ static void test_helper_is_asked_twice(void **state)
     }
     const char *path = "/v1/tasks/default/peer/rounds/40/freeze";
     length = freeze_body(federation, body, &terms, 0, 2);
-    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "below_cohort_minimum");
+    expect_refused(federation, path, body, length, "below_cohort_minimum");
     length = freeze_body(federation, body, &terms, 2, 4); /* device 5 never came */
-    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "set_not_admitted");
+    expect_refused(federation, path, body, length, "set_not_admitted");
     length = freeze_body(federation, body, &terms, 0, 4);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(federation_ask(lead, "POST", path, body, length, &answers[i]), 200);
@@ -295,21 +308,20 @@ static void test_helper_is_asked_twice(void **state)
     mr_h2_response_fini(&answers[0]);
     mr_h2_response_fini(&answers[1]);
     length = freeze_body(federation, body, &terms, 1, 4);
-    federation_refused(federation, "hub-0", 1, "POST", path, body, length, "set_conflict");
+    expect_refused(federation, path, body, length, "set_conflict");
 
     /* A helper that was killed still knows what it signed. */
     mr_h2_client_close(lead);
     federation_restart(federation, 1);
     length = propose(federation, bytes, 40, 200.0f, &terms);
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
-                       length, "wrong_announcement");
+    expect_refused(federation, "/v1/tasks/default/peer/rounds", bytes, length,
+                   "wrong_announcement");
     length = propose(federation, bytes, 39, 100.0f, &terms);
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
-                       length, "wrong_round");
+    expect_refused(federation, "/v1/tasks/default/peer/rounds", bytes, length, "wrong_round");
     length = propose(federation, bytes, 41, 100.0f, &terms);
     bytes[60] ^= 1; /* another model */
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", bytes,
-                       length, "wrong_announcement");
+    expect_refused(federation, "/v1/tasks/default/peer/rounds", bytes, length,
+                   "wrong_announcement");
 }
 
 static void test_helper_away(void **state)
@@ -329,56 +341,60 @@ static void test_helper_away(void **state)
 
 /* --- roles, paths, ends ---------------------------------------------------------------------- */
 
+/* Who may ask what, and how else each of these is refused. */
+static const struct {
+    struct federation_request request;
+    const char *code;
+} refusals[] = {
+    {{"operator", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2}, "unauthorised_role"},
+    {{"device-000", 1, "POST", "/v1/tasks/default/peer/rounds", "x", 1}, "unauthorised_role"},
+    {{"hub-0", 0, "GET", "/v1/tasks/default/rounds/current", NULL, 0}, "unauthorised_role"},
+    {{"device-000", 1, "GET", "/v1/tasks/default/rounds/current", NULL, 0}, "no_round"},
+    {{"device-000", 0, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2}, "no_round"},
+    {{"device-000", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2}, "bad_request"},
+    {{"device-000", 1, "POST", "/v1/tasks/default/rounds/01/seed", "{}", 2}, "bad_request"},
+    {{"device-000", 0, "GET", "/v1/tasks/default/models/00", NULL, 0}, "bad_request"},
+    {{"device-000", 0, "GET",
+      "/v1/tasks/default/models/"
+      "0000000000000000000000000000000000000000000000000000000000000000",
+      NULL, 0},
+     "not_found"},
+    {{"device-000", 0, "GET", "/v1/nothing", NULL, 0}, "not_found"},
+    {{"device-000", 0, "GET", "/v1/tasks/other/rounds/current", NULL, 0}, "no_task"},
+    {{"device-000", 1, "POST", "/v1/tasks/other/rounds/1/seed", "{}", 2}, "no_task"},
+    {{"hub-0", 1, "POST", "/v1/tasks/other/peer/rounds", "x", 1}, "no_task"},
+    {{"operator", 0, "GET", "/v1/tasks/other/admin/rounds", NULL, 0}, "no_task"},
+    {{"device-000", 0, "GET", "/v1/tasks/Other/rounds/current", NULL, 0}, "bad_request"},
+    {{"operator", 0, "GET", "/v1/tasks/default/admin/rounds/77", NULL, 0}, "no_round"},
+    {{"operator", 0, "POST", "/v1/tasks/default/admin/rounds", "{\"cohort_min\": 2}", 17},
+     "below_cohort_minimum"},
+};
+
 static void test_refusals(void **state)
 {
     struct federation *f = *state;
+    for (unsigned i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        federation_refused(f, &refusals[i].request, refusals[i].code);
+    }
     static const char *const operators[] = {"/metrics", "/v1/status",
                                             "/v1/tasks/default/admin/rounds"};
-    for (unsigned i = 0; i < 3; i++) {
-        federation_refused(f, "device-000", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
-        federation_refused(f, "hub-1", 0, "GET", operators[i], NULL, 0, "unauthorised_role");
+    for (unsigned i = 0; i < 6; i++) {
+        const struct federation_request request = {
+            .stem = i % 2 ? "hub-1" : "device-000", .method = "GET", .path = operators[i / 2]};
+        federation_refused(f, &request, "unauthorised_role");
     }
-    federation_refused(f, "operator", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
-                       "unauthorised_role");
-    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/peer/rounds", "x", 1,
-                       "unauthorised_role");
-    federation_refused(f, "hub-0", 0, "GET", "/v1/tasks/default/rounds/current", NULL, 0,
-                       "unauthorised_role");
-    federation_refused(f, "device-000", 1, "GET", "/v1/tasks/default/rounds/current", NULL, 0,
-                       "no_round");
-    federation_refused(f, "device-000", 0, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
-                       "no_round");
-    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/rounds/1/seed", "{}", 2,
-                       "bad_request");
-    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/default/rounds/01/seed", "{}", 2,
-                       "bad_request");
-    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/default/models/00", NULL, 0,
-                       "bad_request");
-    federation_refused(f, "device-000", 0, "GET",
-                       "/v1/tasks/default/models/"
-                       "0000000000000000000000000000000000000000000000000000000000000000",
-                       NULL, 0, "not_found");
-    federation_refused(f, "device-000", 0, "GET", "/v1/nothing", NULL, 0, "not_found");
-    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/other/rounds/current", NULL, 0,
-                       "no_task");
-    federation_refused(f, "device-000", 1, "POST", "/v1/tasks/other/rounds/1/seed", "{}", 2,
-                       "no_task");
-    federation_refused(f, "hub-0", 1, "POST", "/v1/tasks/other/peer/rounds", "x", 1, "no_task");
-    federation_refused(f, "operator", 0, "GET", "/v1/tasks/other/admin/rounds", NULL, 0, "no_task");
-    federation_refused(f, "device-000", 0, "GET", "/v1/tasks/Other/rounds/current", NULL, 0,
-                       "bad_request");
-    federation_refused(f, "operator", 0, "GET", "/v1/tasks/default/admin/rounds/77", NULL, 0,
-                       "no_round");
     static const char *const bad[] = {
         "{\"quorum\": \"many\"}",   "{\"quorums\": 4}",   "[]",
         "{\"quorum\": 4294967296}", "{\"ring_bits\": 8}", "{\"quorum\": 2}",
         "{\"cohort_max\": 1000}"};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        federation_refused(f, "operator", 0, "POST", "/v1/tasks/default/admin/rounds", bad[i],
-                           strlen(bad[i]), "bad_request");
+        const struct federation_request request = {.stem = "operator",
+                                                   .method = "POST",
+                                                   .path = "/v1/tasks/default/admin/rounds",
+                                                   .body = bad[i],
+                                                   .length = strlen(bad[i])};
+        federation_refused(f, &request, "bad_request");
     }
-    federation_refused(f, "operator", 0, "POST", "/v1/tasks/default/admin/rounds",
-                       "{\"cohort_min\": 2}", 17, "below_cohort_minimum");
 }
 
 static void test_end_in_the_middle(void **state)
@@ -395,7 +411,11 @@ static void test_end_in_the_middle(void **state)
         char path[] = "/v1/tasks/default/rounds/current?after=9&wait_ms=30000";
         struct mr_h2_response response;
         struct mr_error error;
-        mr_h2_client_request(poller, "GET", path, NULL, NULL, 0, 100, 30000, &response, &error);
+        mr_h2_client_request(
+            poller,
+            &(struct mr_h2_request){
+                .method = "GET", .path = path, .answer_max = 100, .timeout_ms = 30000},
+            &response, &error);
         _exit(0);
     }
     /* The poll, and the request for the metrics themselves. */

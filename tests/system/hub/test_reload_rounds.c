@@ -45,11 +45,22 @@ static void test_its_round_goes_on(void **state)
     const uint64_t round = devices_begin(devices, DEVICES, federation);
     devices_commit(devices, 0, 3);
     rename_task(federation, "default", "other", 1);
-    federation_refused(federation, "device-000", 0, "GET", "/v1/tasks/default/rounds/current", NULL,
-                       0, "no_task");
-    federation_refused(federation, "operator", 1, "GET", "/v1/tasks/default", NULL, 0, "no_task");
-    federation_refused(federation, "hub-0", 1, "POST", "/v1/tasks/default/peer/rounds", NULL, 0,
+    federation_refused(federation,
+                       &(struct federation_request){.stem = "device-000",
+                                                    .hub = 0,
+                                                    .method = "GET",
+                                                    .path = "/v1/tasks/default/rounds/current"},
                        "no_task");
+    federation_refused(
+        federation,
+        &(struct federation_request){
+            .stem = "operator", .hub = 1, .method = "GET", .path = "/v1/tasks/default"},
+        "no_task");
+    federation_refused(
+        federation,
+        &(struct federation_request){
+            .stem = "hub-0", .hub = 1, .method = "POST", .path = "/v1/tasks/default/peer/rounds"},
+        "no_task");
     rename_task(federation, "other", "default", 1);
     devices_upload(devices, 3, 4);
     devices_expect_published(devices, DEVICES, round);
@@ -68,9 +79,13 @@ static void *wait_for_a_round(void *context)
 {
     struct poll *poll = context;
     struct mr_error error;
-    if (mr_h2_client_request(poll->client, "GET",
-                             "/v1/tasks/default/rounds/current?after=0&wait_ms=30000", NULL, NULL,
-                             0, 4096, 60000, &poll->response, &error) == MR_H2_OK) {
+    const struct mr_h2_request request = {
+        .method = "GET",
+        .path = "/v1/tasks/default/rounds/current?after=0&wait_ms=30000",
+        .answer_max = 4096,
+        .timeout_ms = 60000,
+    };
+    if (mr_h2_client_request(poll->client, &request, &poll->response, &error) == MR_H2_OK) {
         poll->status = poll->response.status;
     }
     return NULL;
@@ -103,8 +118,12 @@ static void test_the_end_in_the_middle(void **state)
     federation_edit(federation, 0, "s/- name: default$/- name: other/");
     kill(federation->hubs[0], SIGHUP);
     await_log(federation, 0, " task.removed task=default", 1);
-    federation_refused(federation, "device-000", 0, "GET", "/v1/tasks/default/rounds/current", NULL,
-                       0, "no_task"); /* the loop does not wait */
+    federation_refused(federation,
+                       &(struct federation_request){.stem = "device-000",
+                                                    .hub = 0,
+                                                    .method = "GET",
+                                                    .path = "/v1/tasks/default/rounds/current"},
+                       "no_task"); /* the loop does not wait */
     assert_int_equal(federation_stop(federation, 0, SIGTERM), 0);
     kill(federation->hubs[1], SIGCONT);
 }

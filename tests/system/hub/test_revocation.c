@@ -63,8 +63,11 @@ static int try_connect(const struct federation *federation, const char *stem, un
     const struct mr_h2_endpoint endpoint = federation_endpoint(federation, &paths, stem, hub);
     int result = mr_h2_client_open(&client, &endpoint, 20000, &error);
     if (result == MR_H2_OK) { /* in TLS 1.3 the server's word on us comes after our handshake */
-        result = mr_h2_client_request(client, "GET", "/v1/nothing", NULL, NULL, 0, 1000, 20000,
-                                      &response, &error);
+        result = mr_h2_client_request(
+            client,
+            &(struct mr_h2_request){
+                .method = "GET", .path = "/v1/nothing", .answer_max = 1000, .timeout_ms = 20000},
+            &response, &error);
         if (result == MR_H2_OK) {
             mr_h2_response_fini(&response);
         }
@@ -110,10 +113,14 @@ static void test_before_the_upload(void **state)
     take_back(federation, "device-000", "xx");
     reload(federation, 0, 2);
     reload(federation, 1, 2);
-    assert_int_not_equal(mr_h2_client_request(devices[0].lead, "GET",
-                                              "/v1/tasks/default/rounds/current", NULL, NULL, 0,
-                                              4096, 20000, &response, &error),
-                         MR_H2_OK); /* its connection was ended */
+    assert_int_not_equal(
+        mr_h2_client_request(devices[0].lead,
+                             &(struct mr_h2_request){.method = "GET",
+                                                     .path = "/v1/tasks/default/rounds/current",
+                                                     .answer_max = 4096,
+                                                     .timeout_ms = 20000},
+                             &response, &error),
+        MR_H2_OK); /* its connection was ended */
     assert_int_equal(try_connect(federation, "device-000", 1), MR_H2_REFUSED);
     devices_upload(devices, 1, 5);
     json_t *outcome = federation_await(federation, round);

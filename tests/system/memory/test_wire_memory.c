@@ -112,8 +112,20 @@ static bool seal(struct mr_aead *aead, const struct mr_aead_key *aead_key)
 {
     uint8_t plain[64] = {5}, cipher[64], tag[MR_TAG_BYTES], again[64];
     if (mr_aead_rekey(aead, aead_key) != 0 ||
-        mr_aead_seal(aead, 9, hash, sizeof hash, plain, sizeof plain, cipher, tag) != 0 ||
-        mr_aead_unseal(aead, 9, hash, sizeof hash, cipher, sizeof cipher, tag, again) != 0) {
+        mr_aead_seal(aead,
+                     &(struct mr_aead_message){.sequence = 9,
+                                               .aad = hash,
+                                               .aad_bytes = sizeof hash,
+                                               .text = plain,
+                                               .bytes = sizeof plain},
+                     cipher, tag) != 0 ||
+        mr_aead_unseal(aead,
+                       &(struct mr_aead_message){.sequence = 9,
+                                                 .aad = hash,
+                                                 .aad_bytes = sizeof hash,
+                                                 .text = cipher,
+                                                 .bytes = sizeof cipher},
+                       tag, again) != 0) {
         return false;
     }
     assert_memory_equal(again, plain, sizeof plain);

@@ -214,7 +214,7 @@ def slow_readers(fed):
     fed.settings = {"control.idle_timeout_ms": 1000}
     fed.start()
     fed.finish(fed.begin())
-    model = fed.operator(0, "status")["model_hash"]
+    model = fed.operator(0, "status")["tasks"][0]["model_hash"]
     readers = []
     for number in range(fed.devices):
         reader = Client(fed.ports[0], fed.pki, f"device-{number:03d}", host=HUBS)

@@ -19,7 +19,7 @@ from federation import Failure, free_ports  # noqa: E402 pylint: disable=wrong-i
 HOST = "127.0.0.1"
 HUBS = 3
 DEVICES = 40
-SCALE = 100.0
+SCALE = 128.0 # a power of two: whole steps stay whole in binary floats
 WAIT_S = 180
 
 

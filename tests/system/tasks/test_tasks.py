@@ -60,6 +60,25 @@ class Play:
             self.settle(task, rounds[task])
         print(f"{len(TASKS)} tasks at once: every sum is the plain sum", flush=True)
 
+    def every_hub_tells(self):
+        """The operator sees the same tasks and rounds on every hub, whatever its role in them."""
+        for hub in range(len(self.scene.processes)):
+            mine = [task for task in TASKS if hub in task.hubs]
+            listed = self.scene.operator(hub, "task", "list")["tasks"]
+            if [row["task"] for row in listed] != [task.name for task in mine]:
+                raise Failure(f"hub {hub} lists {listed}")
+            for task in mine:
+                shown = self.scene.operator(hub, "task", "show", task.name)
+                rounds = self.scene.operator(hub, "round", "list", "--task", task.name)["rounds"]
+                role = "lead" if hub == task.lead else "helper"
+                if (shown["role"], shown["hubs"], shown["policy"]["ring_bits"]) != (
+                        role, task.hubs, task.ring_bits):
+                    raise Failure(f"hub {hub} shows {shown}")
+                if [(r["round"], r["role"], r["included"]) for r in rounds] != [
+                        (1, role, len(task.devices))]:
+                    raise Failure(f"hub {hub} lists the rounds {rounds}")
+        print("every hub tells of its tasks and their rounds", flush=True)
+
     def uploads_begin(self, rounds):
         for task, number in rounds.items():
             if self.scene.round(task.lead, task, number)["admitted"] > 0:
@@ -108,6 +127,7 @@ class Play:
         for task in TASKS:
             self.devices[task.name] = Devices(self.scene, task)
         self.all_at_once()
+        self.every_hub_tells()
         self.kill_each()
         self.reload()
 

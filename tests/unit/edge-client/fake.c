@@ -211,29 +211,25 @@ static void disconnect(void *context, void *connection)
     free(connection);
 }
 
-static int request(void *context, void *connection, const char *method, const char *path,
-                   const char *content_type, const void *body, size_t length, size_t body_max,
-                   unsigned timeout_ms, unsigned whole_ms, struct mr_h2_response *response,
-                   struct mr_error *error)
+static int request(void *context, void *connection, const struct mr_h2_request *asked,
+                   struct mr_h2_response *response, struct mr_error *error)
 {
     struct fake *fake = context;
     struct connection *c = connection;
-    CHECK(whole_ms >= timeout_ms);
-    if (strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
-        fake->models_whole_ms = whole_ms;
-    } else if (strcmp(method, "PUT") == 0) {
-        fake->puts_whole_ms = whole_ms;
+    CHECK(asked->whole_ms >= asked->timeout_ms);
+    if (strncmp(asked->path, "/v1/tasks/default/models/", 25) == 0) {
+        fake->models_whole_ms = asked->whole_ms;
+    } else if (strcmp(asked->method, "PUT") == 0) {
+        fake->puts_whole_ms = asked->whole_ms;
     } else {
-        fake->others_extended += whole_ms > timeout_ms;
+        fake->others_extended += asked->whole_ms > asked->timeout_ms;
     }
-    (void)content_type;
     fake->now_us += 1000;
     if (fake->idle_ms && fake->now_us - c->used_us > (uint64_t)fake->idle_ms * 1000) {
         return mr_error_set(error, "it closed the connection"), MR_H2_BROKEN;
     }
-    int failure = fake_route(fake, c->hub, c->number, method, path, body, length, timeout_ms,
-                             response, error);
-    CHECK(failure || response->length <= body_max);
+    int failure = fake_route(fake, c->hub, c->number, asked, response, error);
+    CHECK(failure || response->length <= asked->answer_max);
     c->used_us = fake->now_us;
     return failure;
 }

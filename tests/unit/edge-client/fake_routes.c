@@ -280,15 +280,18 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     return answer_text(response, 200, mr_receipt_encode(&receipt));
 }
 
-int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char *method,
-               const char *path, const void *body, size_t length, unsigned timeout_ms,
-               struct mr_h2_response *response, struct mr_error *error)
+int fake_route(struct fake *fake, unsigned hub, unsigned connection,
+               const struct mr_h2_request *request, struct mr_h2_response *response,
+               struct mr_error *error)
 {
-    const char *uploads = strstr(path, "/uploads");
-    bool get = strcmp(method, "GET") == 0;
+    const char *path = request->path;
+    const void *body = request->body;
+    const size_t length = request->length;
+    const bool get = strcmp(request->method, "GET") == 0;
+    const bool post = strcmp(request->method, "POST") == 0;
     fake->impatient += fake->now_us < fake->quiet_until_us[hub];
     if (strstr(path, "/seed")) {
-        CHECK(hub > 0 && strcmp(method, "POST") == 0);
+        CHECK(hub > 0 && post);
         return seed(fake, hub, body, length, response, error);
     }
     CHECK(hub == 0);
@@ -298,9 +301,10 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char 
     if (get && strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         return model(fake, path, response, error);
     }
-    CHECK(uploads);
-    if (strcmp(method, "POST") == 0) {
+    CHECK(strstr(path, "/uploads"));
+    if (post) {
         return grant(fake, connection, body, length, response, error);
     }
-    return get ? status(fake, response, timeout_ms) : put(fake, body, length, response, error);
+    return get ? status(fake, response, request->timeout_ms)
+               : put(fake, body, length, response, error);
 }

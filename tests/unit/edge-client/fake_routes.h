@@ -5,9 +5,9 @@
 #include "tests/unit/edge-client/fake.h"
 
 /* Answers one request at hub `hub` (0 = lead); returns enum mr_h2_failure. */
-int fake_route(struct fake *fake, unsigned hub, unsigned connection, const char *method,
-               const char *path, const void *body, size_t length, unsigned timeout_ms,
-               struct mr_h2_response *response, struct mr_error *error);
+int fake_route(struct fake *fake, unsigned hub, unsigned connection,
+               const struct mr_h2_request *request, struct mr_h2_response *response,
+               struct mr_error *error);
 
 /* Key material that depends on connection and context, as TLS's does. */
 void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,

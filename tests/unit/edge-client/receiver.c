@@ -51,7 +51,12 @@ void receiver_take(struct receiver *r, const uint8_t *bytes, size_t length)
         return;
     }
     const uint8_t *cipher = bytes + MR_DATAGRAM_HEADER_BYTES;
-    CHECK(!mr_aead_unseal(r->up, d.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, cipher, d.length,
+    CHECK(!mr_aead_unseal(r->up,
+                          &(struct mr_aead_message){.sequence = d.chunk,
+                                                    .aad = bytes,
+                                                    .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                    .text = cipher,
+                                                    .bytes = d.length},
                           cipher + d.length,
                           r->share + (uint64_t)d.chunk * r->layout->chunk_bytes));
     memcpy(r->digests[d.chunk], digest, sizeof digest);
@@ -77,8 +82,13 @@ size_t receiver_seal(struct receiver *r, uint32_t number, const struct mr_ack *a
     uint8_t *cipher = out + MR_DATAGRAM_HEADER_BYTES;
     mr_datagram_encode(out, &d);
     mr_ack_encode(plain, ack);
-    CHECK(!mr_aead_seal(r->down, number, out, MR_DATAGRAM_HEADER_BYTES, plain, sizeof plain, cipher,
-                        cipher + sizeof plain));
+    CHECK(!mr_aead_seal(r->down,
+                        &(struct mr_aead_message){.sequence = number,
+                                                  .aad = out,
+                                                  .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                  .text = plain,
+                                                  .bytes = sizeof plain},
+                        cipher, cipher + sizeof plain));
     return MR_DATAGRAM_OVERHEAD + MR_ACK_BYTES;
 }
 

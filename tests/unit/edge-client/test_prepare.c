@@ -248,9 +248,13 @@ static void check_sharing(uint8_t ring_bits, unsigned hubs, const struct mr_kern
     for (unsigned i = 0; i < MR_HUBS_MAX - 1; i++) {
         memset(seeds[i], (int)(i + 1), MR_SEED_BYTES);
     }
-    assert_int_equal(mr_prepare_share(share, q, trailer, &terms, client, 2,
-                                      (const uint8_t(*)[MR_SEED_BYTES])seeds, kernels),
-                     0);
+    const struct mr_share_parts parts = {.q = q,
+                                         .trailer = trailer,
+                                         .terms = &terms,
+                                         .client_id = client,
+                                         .attempt = 2,
+                                         .seeds = (const uint8_t(*)[MR_SEED_BYTES])seeds};
+    assert_int_equal(mr_prepare_share(share, &parts, kernels), 0);
     struct mr_vector_sum sum = {.lanes =
                                     aligned_alloc(64, mr_layout_accumulator_bytes(&terms.layout))};
     const uint8_t *one[] = {share};

@@ -32,7 +32,8 @@ static enum mre_result play(const char *part, unsigned timeout_ms, struct mre_ou
     struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_AUTO, fake.dir);
     enum mre_result result = mre_client_round(client, 1000, mre_program_train, &program, outcome);
     if (first && result == MRE_COMMITTED) {
-        snprintf(path, sizeof path, "%s/%s-r1-a0.bin", fake.dir, mre_client_id(client));
+        snprintf(path, sizeof path, "%s/%s-%s-r1-a0.bin", fake.dir, mre_client_id(client),
+                 fake.announcement.task);
         file = fopen(path, "rb");
         assert_non_null(file);
         assert_int_equal(fseek(file, 80 + (long)fake.terms.layout.lanes + 64, SEEK_SET), 0);

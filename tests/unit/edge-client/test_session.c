@@ -62,8 +62,8 @@ static void check_sum(struct fake *fake, const struct mre_client *client)
     size_t lanes = fake->terms.layout.lanes, bytes = fake->terms.layout.share_bytes;
     int8_t *q = malloc(lanes);
     uint32_t trailer[MR_TRAILER_LANES];
-    snprintf(path, sizeof path, "%s/%s-r1-a%u.bin", fake->dir, mre_client_id(client),
-             fake->committed_attempt);
+    snprintf(path, sizeof path, "%s/%s-%s-r1-a%u.bin", fake->dir, mre_client_id(client),
+             fake->announcement.task, fake->committed_attempt);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     assert_int_equal(fread(header, 1, 80, file), 80);

@@ -18,8 +18,13 @@ static void seal(struct sealed *s)
 {
     uint8_t *payload = s->bytes + MR_DATAGRAM_HEADER_BYTES;
     mr_datagram_encode(s->bytes, &s->header);
-    assert_int_equal(mr_aead_seal(s->aead, s->header.chunk, s->bytes, MR_DATAGRAM_HEADER_BYTES,
-                                  s->plain, PAYLOAD, payload, payload + PAYLOAD),
+    assert_int_equal(mr_aead_seal(s->aead,
+                                  &(struct mr_aead_message){.sequence = s->header.chunk,
+                                                            .aad = s->bytes,
+                                                            .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                            .text = s->plain,
+                                                            .bytes = PAYLOAD},
+                                  payload, payload + PAYLOAD),
                      0);
 }
 
@@ -56,8 +61,13 @@ static int receive(struct sealed *s, const uint8_t *bytes, size_t total, uint8_t
         return -1;
     }
     const uint8_t *payload = bytes + MR_DATAGRAM_HEADER_BYTES;
-    return mr_aead_unseal(s->aead, header.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, payload,
-                          header.length, payload + header.length, opened);
+    return mr_aead_unseal(s->aead,
+                          &(struct mr_aead_message){.sequence = header.chunk,
+                                                    .aad = bytes,
+                                                    .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                    .text = payload,
+                                                    .bytes = header.length},
+                          payload + header.length, opened);
 }
 
 static void test_round_trip(void **state)
@@ -165,32 +175,37 @@ static void test_aead_edges(void **state)
     struct sealed *s = *state;
     uint8_t opened[PAYLOAD], tag[MR_TAG_BYTES];
     const uint8_t *payload = s->bytes + MR_DATAGRAM_HEADER_BYTES;
-    assert_int_equal(mr_aead_unseal(s->aead, s->header.chunk + 1, s->bytes, 32, payload, PAYLOAD,
-                                    payload + PAYLOAD, opened),
-                     -1);
-    assert_int_equal(mr_aead_unseal(s->aead, s->header.chunk, s->bytes, 31, payload, PAYLOAD,
-                                    payload + PAYLOAD, opened),
-                     -1);
-    assert_int_equal(mr_aead_seal(s->aead, 3, s->bytes, 32, NULL, 0, NULL, tag), 0);
-    assert_int_equal(mr_aead_unseal(s->aead, 3, s->bytes, 32, NULL, 0, tag, NULL), 0);
+    const struct mr_aead_message sealed = {.sequence = s->header.chunk,
+                                           .aad = s->bytes,
+                                           .aad_bytes = 32,
+                                           .text = payload,
+                                           .bytes = PAYLOAD};
+    struct mr_aead_message message = sealed;
+    message.sequence++;
+    assert_int_equal(mr_aead_unseal(s->aead, &message, payload + PAYLOAD, opened), -1);
+    message = sealed;
+    message.aad_bytes = 31;
+    assert_int_equal(mr_aead_unseal(s->aead, &message, payload + PAYLOAD, opened), -1);
+    message = (struct mr_aead_message){.sequence = 3, .aad = s->bytes, .aad_bytes = 32};
+    assert_int_equal(mr_aead_seal(s->aead, &message, NULL, tag), 0);
+    assert_int_equal(mr_aead_unseal(s->aead, &message, tag, NULL), 0);
     tag[15] ^= 1;
-    assert_int_equal(mr_aead_unseal(s->aead, 3, s->bytes, 32, NULL, 0, tag, NULL), -1);
+    assert_int_equal(mr_aead_unseal(s->aead, &message, tag, NULL), -1);
     /* In place. */
     uint8_t buffer[64], first[64];
     memcpy(first, s->plain, sizeof first);
     memcpy(buffer, first, sizeof buffer);
-    assert_int_equal(mr_aead_seal(s->aead, 4, NULL, 0, buffer, 64, buffer, tag), 0);
+    message = (struct mr_aead_message){.sequence = 4, .text = buffer, .bytes = 64};
+    assert_int_equal(mr_aead_seal(s->aead, &message, buffer, tag), 0);
     assert_memory_not_equal(buffer, first, 64);
-    assert_int_equal(mr_aead_unseal(s->aead, 4, NULL, 0, buffer, 64, tag, buffer), 0);
+    assert_int_equal(mr_aead_unseal(s->aead, &message, tag, buffer), 0);
     assert_memory_equal(buffer, first, 64);
     /* A new key opens nothing that was sealed with the old one. */
     struct mr_aead_key other = {.key = {1}, .iv = {2}};
     struct mr_aead *aead = mr_aead_open();
     assert_non_null(aead);
     assert_int_equal(mr_aead_rekey(aead, &other), 0);
-    assert_int_equal(mr_aead_unseal(aead, s->header.chunk, s->bytes, 32, payload, PAYLOAD,
-                                    payload + PAYLOAD, opened),
-                     -1);
+    assert_int_equal(mr_aead_unseal(aead, &sealed, payload + PAYLOAD, opened), -1);
     mr_aead_close(aead);
 }
 

@@ -101,14 +101,26 @@ static void test_upload_keys_and_seal(void **state)
     hex_of(aad, sizeof aad, "upload_aead", "aad");
     hex_of(plain, sizeof plain, "upload_aead", "plaintext");
     unsigned chunk = number_of("upload_aead", "chunk");
-    assert_int_equal(mr_aead_seal(aead, chunk, aad, sizeof aad, plain, sizeof plain, cipher, tag),
+    assert_int_equal(mr_aead_seal(aead,
+                                  &(struct mr_aead_message){.sequence = chunk,
+                                                            .aad = aad,
+                                                            .aad_bytes = sizeof aad,
+                                                            .text = plain,
+                                                            .bytes = sizeof plain},
+                                  cipher, tag),
                      0);
     hex_of(want, 64, "upload_aead", "ciphertext");
     assert_memory_equal(cipher, want, 64);
     hex_of(want, 16, "upload_aead", "tag");
     assert_memory_equal(tag, want, 16);
-    assert_int_equal(
-        mr_aead_unseal(aead, chunk, aad, sizeof aad, cipher, sizeof cipher, tag, opened), 0);
+    assert_int_equal(mr_aead_unseal(aead,
+                                    &(struct mr_aead_message){.sequence = chunk,
+                                                              .aad = aad,
+                                                              .aad_bytes = sizeof aad,
+                                                              .text = cipher,
+                                                              .bytes = sizeof cipher},
+                                    tag, opened),
+                     0);
     assert_memory_equal(opened, plain, sizeof plain);
     mr_aead_close(aead);
 }

@@ -292,8 +292,13 @@ static json_t *sealed(const struct mr_aead_key *key, const struct mr_datagram *h
     struct mr_aead *aead = mr_aead_open();
     MR_ASSERT(aead && mr_aead_rekey(aead, key) == 0);
     mr_datagram_encode(bytes, header);
-    MR_ASSERT(mr_aead_seal(aead, header->chunk, bytes, MR_DATAGRAM_HEADER_BYTES, payload,
-                           header->length, body, body + header->length) == 0);
+    MR_ASSERT(mr_aead_seal(aead,
+                           &(struct mr_aead_message){.sequence = header->chunk,
+                                                     .aad = bytes,
+                                                     .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                     .text = payload,
+                                                     .bytes = header->length},
+                           body, body + header->length) == 0);
     mr_aead_close(aead);
     return to_hex(bytes, MR_DATAGRAM_OVERHEAD + header->length);
 }
@@ -359,8 +364,13 @@ static void do_datagram_mutants(struct test_case *c)
         const uint8_t *body = bytes + MR_DATAGRAM_HEADER_BYTES;
         bool held = mr_datagram_decode(&header, bytes, length) == MR_DATAGRAM_OK &&
                     header.length <= sizeof plain &&
-                    mr_aead_unseal(aead, header.chunk, bytes, MR_DATAGRAM_HEADER_BYTES, body,
-                                   header.length, body + header.length, plain) == 0;
+                    mr_aead_unseal(aead,
+                                   &(struct mr_aead_message){.sequence = header.chunk,
+                                                             .aad = bytes,
+                                                             .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                             .text = body,
+                                                             .bytes = header.length},
+                                   body + header.length, plain) == 0;
         json_array_append_new(opened, held ? to_hex(plain, header.length) : json_null());
         free(bytes);
     }

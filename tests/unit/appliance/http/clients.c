@@ -39,8 +39,16 @@ void harness_ask(struct mr_h2_client *client, const char *method, const char *pa
                  const void *body, size_t length, struct mr_h2_response *response)
 {
     struct mr_error error = {""};
-    if (mr_h2_client_request(client, method, path, body ? "application/octet-stream" : NULL, body,
-                             length, 2 * BIG_BYTES, WAIT_MS, response, &error) != MR_H2_OK) {
+    if (mr_h2_client_request(
+            client,
+            &(struct mr_h2_request){.method = method,
+                                    .path = path,
+                                    .content_type = body ? "application/octet-stream" : NULL,
+                                    .body = body,
+                                    .length = length,
+                                    .answer_max = 2 * BIG_BYTES,
+                                    .timeout_ms = WAIT_MS},
+            response, &error) != MR_H2_OK) {
         fail_msg("%s %s: %s", method, path, error.text);
     }
 }

@@ -206,8 +206,9 @@ void harness_start(struct harness *harness, const struct mr_server_config *confi
         harness->big[i] = (uint8_t)(i * 2654435761u >> 13);
     }
     assert_int_equal(mr_loop_open(&harness->loop, &error), 0);
-    if (mr_server_open(&harness->server, harness->loop, config, routes,
-                       sizeof routes / sizeof *routes, harness, NULL, &error) != 0) {
+    const struct mr_route_table table = {
+        .rows = routes, .count = sizeof routes / sizeof *routes, .context = harness};
+    if (mr_server_open(&harness->server, harness->loop, config, &table, NULL, &error) != 0) {
         fail_msg("%s", error.text);
     }
     assert_int_equal(pthread_create(&harness->thread, NULL, run, harness->loop), 0);

@@ -18,8 +18,10 @@ static int try(const struct mr_h2_endpoint *endpoint, struct mr_error *error)
     error->text[0] = '\0';
     int result = mr_h2_client_open(&client, endpoint, WAIT_MS, error);
     if (result == MR_H2_OK) {
-        result = mr_h2_client_request(client, "GET", "/nothing", NULL, NULL, 0, 0, WAIT_MS,
-                                      &response, error);
+        result = mr_h2_client_request(
+            client,
+            &(struct mr_h2_request){.method = "GET", .path = "/nothing", .timeout_ms = WAIT_MS},
+            &response, error);
         if (result == MR_H2_OK) {
             mr_h2_response_fini(&response);
         }
@@ -316,15 +318,16 @@ static void wrong_files_are_refused_with_a_remedy(void **state)
 
     /* A second loop: nothing of the running one may be touched from here. */
     struct mr_server_config config = harness_config(&rig);
+    const struct mr_route_table no_routes = {0};
     struct mr_server *server;
     struct mr_loop *loop;
     assert_int_equal(mr_loop_open(&loop, &error), 0);
     config.certificate_file = "/nonexistent.pem";
-    assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
+    assert_int_equal(mr_server_open(&server, loop, &config, &no_routes, NULL, &error), -1);
     assert_non_null(strstr(error.text, "certificate_file /nonexistent.pem"));
     config = harness_config(&rig);
     config.ca_file = "/dev/null";
-    assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
+    assert_int_equal(mr_server_open(&server, loop, &config, &no_routes, NULL, &error), -1);
     assert_non_null(strstr(error.text, "ca_file /dev/null"));
     mr_loop_close(loop);
 }
@@ -333,6 +336,7 @@ static void wrong_addresses_are_refused_with_a_remedy(void **state)
 {
     (void)state;
     struct mr_error error;
+    const struct mr_route_table no_routes = {0};
     struct mr_server *server;
     struct mr_server_config config = harness_config(&rig);
     config.port = mr_server_port(rig.server);
@@ -340,10 +344,10 @@ static void wrong_addresses_are_refused_with_a_remedy(void **state)
     harness_start(&rig, &config);
     struct mr_loop *loop;
     assert_int_equal(mr_loop_open(&loop, &error), 0);
-    assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
+    assert_int_equal(mr_server_open(&server, loop, &config, &no_routes, NULL, &error), -1);
     assert_non_null(strstr(error.text, "control.port"));
     config.listen_host = "localhost";
-    assert_int_equal(mr_server_open(&server, loop, &config, NULL, 0, NULL, NULL, &error), -1);
+    assert_int_equal(mr_server_open(&server, loop, &config, &no_routes, NULL, &error), -1);
     assert_non_null(strstr(error.text, "control.listen_host localhost"));
     mr_loop_close(loop);
 }

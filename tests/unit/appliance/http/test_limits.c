@@ -168,9 +168,13 @@ static void connections_of_one_identity_are_limited(void **state)
     harness_assert_serves(&rig); /* another identity */
     for (unsigned i = 0; i < 5; i++) {
         if (i < 2) {
-            assert_int_not_equal(mr_h2_client_request(device[i], "GET", "/nothing", NULL, NULL, 0,
-                                                      0, WAIT_MS, &response, &error),
-                                 MR_H2_OK);
+            assert_int_not_equal(
+                mr_h2_client_request(device[i],
+                                     &(struct mr_h2_request){.method = "GET",
+                                                             .path = "/nothing",
+                                                             .timeout_ms = WAIT_MS},
+                                     &response, &error),
+                MR_H2_OK);
         } else {
             assert_int_equal(status_of(device[i], "GET", "/nothing", 0), 204);
         }

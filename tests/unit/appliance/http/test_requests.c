@@ -222,8 +222,11 @@ static void *visit(void *argument)
         return NULL;
     }
     snprintf(path, sizeof path, visitor->number % 5 ? "/who/%u/and/x" : "/hold", visitor->number);
-    visitor->failure = mr_h2_client_request(client, "GET", path, NULL, NULL, 0, 1000, 3 * WAIT_MS,
-                                            &response, &error);
+    visitor->failure = mr_h2_client_request(
+        client,
+        &(struct mr_h2_request){
+            .method = "GET", .path = path, .answer_max = 1000, .timeout_ms = 3 * WAIT_MS},
+        &response, &error);
     if (visitor->failure == MR_H2_OK) {
         char expected[32] = "at last";
         if (visitor->number % 5) {
@@ -278,9 +281,12 @@ static void a_client_runs_out_of_time(void **state)
     struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error = {""};
-    assert_int_equal(
-        mr_h2_client_request(client, "GET", "/hold", NULL, NULL, 0, 100, 50, &response, &error),
-        MR_H2_TIMEOUT);
+    assert_int_equal(mr_h2_client_request(
+                         client,
+                         &(struct mr_h2_request){
+                             .method = "GET", .path = "/hold", .answer_max = 100, .timeout_ms = 50},
+                         &response, &error),
+                     MR_H2_TIMEOUT);
     assert_non_null(strstr(error.text, "hub 0"));
     mr_h2_client_close(client);
     harness_await_metric(&rig, "millrace_control_connections", 0);
@@ -296,8 +302,12 @@ static void an_answer_above_the_clients_bound_is_a_failure(void **state)
     struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error = {""};
-    assert_int_equal(mr_h2_client_request(client, "GET", "/big", NULL, NULL, 0, BIG_BYTES - 1,
-                                          WAIT_MS, &response, &error),
+    assert_int_equal(mr_h2_client_request(client,
+                                          &(struct mr_h2_request){.method = "GET",
+                                                                  .path = "/big",
+                                                                  .answer_max = BIG_BYTES - 1,
+                                                                  .timeout_ms = WAIT_MS},
+                                          &response, &error),
                      MR_H2_BROKEN);
     assert_non_null(strstr(error.text, "longer than allowed"));
     mr_h2_client_close(client);
@@ -310,9 +320,12 @@ static void held_requests_survive_the_server(void **state)
     struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
     struct mr_error error;
-    assert_int_equal(
-        mr_h2_client_request(client, "GET", "/hold", NULL, NULL, 0, 100, 50, &response, &error),
-        MR_H2_TIMEOUT);
+    assert_int_equal(mr_h2_client_request(
+                         client,
+                         &(struct mr_h2_request){
+                             .method = "GET", .path = "/hold", .answer_max = 100, .timeout_ms = 50},
+                         &response, &error),
+                     MR_H2_TIMEOUT);
     harness_await(&rig.held_now, 1);
     harness_stop(&rig); /* closes the server, then answers */
     const struct mr_server_config config = harness_config(&rig);

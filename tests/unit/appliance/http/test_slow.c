@@ -106,17 +106,29 @@ static int get_big(struct mr_h2_client *client, unsigned slowness, unsigned whol
                    struct mr_h2_response *response)
 {
     struct mr_error error = {""};
-    return mr_h2_client_transfer(client, "GET", "/big", NULL, NULL, 0, BIG_BYTES,
-                                 slowness * TIMEOUT_MS, whole_ms, response, &error);
+    return mr_h2_client_request(client,
+                                &(struct mr_h2_request){.method = "GET",
+                                                        .path = "/big",
+                                                        .answer_max = BIG_BYTES,
+                                                        .timeout_ms = slowness * TIMEOUT_MS,
+                                                        .whole_ms = whole_ms},
+                                response, &error);
 }
 
 static int put_large(struct mr_h2_client *client, unsigned slowness, unsigned whole_ms,
                      struct mr_h2_response *response)
 {
     struct mr_error error = {""};
-    return mr_h2_client_transfer(client, "POST", "/echo", "application/octet-stream", rig.big,
-                                 LARGE_BYTES, LARGE_BYTES, slowness * TIMEOUT_MS, whole_ms,
-                                 response, &error);
+    return mr_h2_client_request(client,
+                                &(struct mr_h2_request){.method = "POST",
+                                                        .path = "/echo",
+                                                        .content_type = "application/octet-stream",
+                                                        .body = rig.big,
+                                                        .length = LARGE_BYTES,
+                                                        .answer_max = LARGE_BYTES,
+                                                        .timeout_ms = slowness * TIMEOUT_MS,
+                                                        .whole_ms = whole_ms},
+                                response, &error);
 }
 
 static void assert_waited_for(transfer_fn transfer, size_t length)
@@ -156,8 +168,12 @@ static void a_plain_request_has_its_timeout_only(void **state)
     struct mr_h2_response response;
     struct mr_error error = {""};
     struct mr_h2_client *client = path_open(&path, 1);
-    assert_int_equal(mr_h2_client_request(client, "GET", "/big", NULL, NULL, 0, BIG_BYTES,
-                                          TIMEOUT_MS, &response, &error),
+    assert_int_equal(mr_h2_client_request(client,
+                                          &(struct mr_h2_request){.method = "GET",
+                                                                  .path = "/big",
+                                                                  .answer_max = BIG_BYTES,
+                                                                  .timeout_ms = TIMEOUT_MS},
+                                          &response, &error),
                      MR_H2_TIMEOUT);
     path_close(&path, client);
 }

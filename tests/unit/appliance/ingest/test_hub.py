@@ -219,7 +219,7 @@ def run_round(fed, number_of_round=1):
             break
         time.sleep(0.1)
     expect(state == "published", f"the round is {state}", fed)
-    check = sums.compare(f"{fed.work}/hub-0", dumps, number_of_round)
+    check = sums.compare(f"{fed.work}/hub-0", "default", dumps, number_of_round)
     expect(check.equal and len(check.included) == DEVICES,
            f"the sum of {len(check.included)} devices: {check.detail}", fed)
 

@@ -45,8 +45,13 @@ void world_admit(struct world *world, unsigned device, const struct mr_upload_re
                  struct reply *reply)
 {
     const struct mr_upload_keys keys = {.up = {.key = {1}}};
-    mr_lead_admit(world->lead, world->terms.announcement.round, world->devices[device].client_id,
-                  &world->devices[device].serial, request, &keys, reply, world->now_ms);
+    const struct mr_applicant applicant = {.round = world->terms.announcement.round,
+                                           .client_id = world->devices[device].client_id,
+                                           .serial = &world->devices[device].serial,
+                                           .request = request,
+                                           .keys = &keys,
+                                           .token = reply};
+    mr_lead_admit(world->lead, &applicant, world->now_ms);
 }
 
 void world_join(struct world *world, unsigned device, uint32_t attempt)

@@ -181,8 +181,12 @@ static void test_wrong_round(void **state)
     struct reply reply = {.done = false};
     expect_refusal(world, 0, &request, MR_REFUSAL_NO_ROUND);
     world_begin(world, NULL);
-    mr_lead_admit(world->lead, 6, world->devices[0].client_id, &world->devices[0].serial, &request,
-                  NULL, &reply, 0);
+    const struct mr_applicant applicant = {.round = 6,
+                                           .client_id = world->devices[0].client_id,
+                                           .serial = &world->devices[0].serial,
+                                           .request = &request,
+                                           .token = &reply};
+    mr_lead_admit(world->lead, &applicant, 0);
     assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
 }
 

@@ -81,9 +81,13 @@ static void seal(struct sealed *sealed, uint64_t *seed, const struct mr_aead_key
     memset(sealed->room.map, 0xa5, sealed->room.bytes);
     uint8_t *cipher = sealed->datagram + MR_DATAGRAM_HEADER_BYTES;
     assert_int_equal(mr_aead_rekey(aead, key), 0);
-    assert_int_equal(mr_aead_seal(aead, sealed->sequence, sealed->datagram,
-                                  MR_DATAGRAM_HEADER_BYTES, sealed->want, bytes, cipher,
-                                  cipher + bytes),
+    assert_int_equal(mr_aead_seal(aead,
+                                  &(struct mr_aead_message){.sequence = sealed->sequence,
+                                                            .aad = sealed->datagram,
+                                                            .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                            .text = sealed->want,
+                                                            .bytes = bytes},
+                                  cipher, cipher + bytes),
                      0);
     mr_aead_close(aead);
 }

@@ -149,8 +149,13 @@ static enum mr_drop_reason give_made_up(struct bench *bench, const struct kit_de
     uint8_t *cipher = datagram + MR_DATAGRAM_HEADER_BYTES;
 
     mr_datagram_encode(datagram, &header);
-    assert_int_equal(mr_aead_seal(device->up, chunk, datagram, MR_DATAGRAM_HEADER_BYTES, cipher,
-                                  bytes, cipher, cipher + bytes),
+    assert_int_equal(mr_aead_seal(device->up,
+                                  &(struct mr_aead_message){.sequence = chunk,
+                                                            .aad = datagram,
+                                                            .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                            .text = cipher,
+                                                            .bytes = bytes},
+                                  cipher, cipher + bytes),
                      0);
     return bench_give(bench, datagram, bytes + (uint32_t)MR_DATAGRAM_OVERHEAD, &bench_home);
 }

@@ -82,10 +82,16 @@ uint32_t kit_seal(const struct kit_device *device, uint32_t chunk,
     uint8_t *cipher = datagram + MR_DATAGRAM_HEADER_BYTES;
 
     mr_datagram_encode(datagram, &header);
-    assert_int_equal(mr_aead_seal(device->up, chunk, datagram, MR_DATAGRAM_HEADER_BYTES,
-                                  device->share + (uint64_t)chunk * device->layout->chunk_bytes,
-                                  bytes, cipher, cipher + bytes),
-                     0);
+    assert_int_equal(
+        mr_aead_seal(device->up,
+                     &(struct mr_aead_message){
+                         .sequence = chunk,
+                         .aad = datagram,
+                         .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                         .text = device->share + (uint64_t)chunk * device->layout->chunk_bytes,
+                         .bytes = bytes},
+                     cipher, cipher + bytes),
+        0);
     return bytes + MR_DATAGRAM_OVERHEAD;
 }
 
@@ -100,8 +106,13 @@ int64_t kit_open_ack(const struct kit_device *device, const uint8_t *datagram, s
         header.type != MR_DATAGRAM_ACK || header.upload_id != device->upload_id ||
         header.round != device->round || header.attempt != device->attempt ||
         header.length != MR_ACK_BYTES ||
-        mr_aead_unseal(device->down, header.chunk, datagram, MR_DATAGRAM_HEADER_BYTES, cipher,
-                       MR_ACK_BYTES, cipher + MR_ACK_BYTES, plain) != 0 ||
+        mr_aead_unseal(device->down,
+                       &(struct mr_aead_message){.sequence = header.chunk,
+                                                 .aad = datagram,
+                                                 .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                 .text = cipher,
+                                                 .bytes = MR_ACK_BYTES},
+                       cipher + MR_ACK_BYTES, plain) != 0 ||
         mr_ack_decode(ack, plain, sizeof plain) != 0) {
         return -1;
     }

@@ -1,0 +1,87 @@
+/* parameters.c - what a path names: a task, a round, an upload. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/api/routes_internal.h"
+#include "base/bytes.h"
+#include "wire/task.h"
+
+struct mr_api_task *mr_api_task_find(const struct mr_api *api, const char *name)
+{
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        if (strcmp(api->tasks[i]->task.config->name, name) == 0) {
+            return api->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *request)
+{
+    const char *name = mr_request_param(request, MR_PARAM_TASK);
+    if (!mr_task_name_valid(name)) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "a task's name is 1 to %d of [a-z0-9-], the first of [a-z0-9]",
+                            MR_TASK_NAME_MAX);
+        return NULL;
+    }
+    struct mr_api_task *task = mr_api_task_find(api, name);
+    if (!task) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %s", name);
+    }
+    return task;
+}
+
+struct mr_api_task *mr_routes_led_task(struct mr_api *api, struct mr_request *request)
+{
+    struct mr_api_task *task = mr_routes_task(api, request);
+    if (task && !task->lead) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND,
+                            "this hub leads no rounds of %s; hub %u does", task->task.config->name,
+                            task->task.hubs[0].index);
+        return NULL;
+    }
+    return task;
+}
+
+bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round)
+{
+    const char *text = mr_request_param(request, i);
+    const size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 19 || text[digits] != '\0' || text[0] == '0') {
+        return false;
+    }
+    *round = strtoull(text, NULL, 10);
+    return true;
+}
+
+bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id)
+{
+    uint8_t bytes[8];
+    const char *text = mr_request_param(request, i);
+    if (strspn(text, "0123456789abcdef") != 16 || mr_hex_decode(bytes, 8, text) != 0) {
+        return false;
+    }
+    *upload_id = mr_be64_get(bytes);
+    return true;
+}
+
+bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
+{
+    if (!mr_routes_parse_round(request, i, round)) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "a round is a decimal number from 1 on, without leading zeros");
+        return false;
+    }
+    return true;
+}
+
+bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id)
+{
+    if (!mr_routes_parse_upload(request, i, upload_id)) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "an upload id is 16 lower-case hex digits");
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,32 @@
+/* config_lookup.c - entries of a filled config by their index or name; the checks use it too. */
+#include <stddef.h>
+#include <string.h>
+
+#include "appliance/config/hub_config.h"
+
+const struct mr_config_hub *mr_hub_config_address(const struct mr_hub_config *config,
+                                                  uint16_t index)
+{
+    for (unsigned i = 0; i < config->hubs_count; i++) {
+        if (config->hubs[i].index == index) {
+            return &config->hubs[i];
+        }
+    }
+    return NULL;
+}
+
+const struct mr_config_task *mr_hub_config_task(const struct mr_hub_config *config,
+                                                const char *name)
+{
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        if (strcmp(config->tasks[i].name, name) == 0) {
+            return &config->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+bool mr_hub_config_leads(const struct mr_hub_config *config, const struct mr_config_task *task)
+{
+    return task->hubs[0] == config->identity.index;
+}

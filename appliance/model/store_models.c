@@ -1,0 +1,267 @@
+/* store_models.c - models: written, mapped, lent, and which of them is the current one. */
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance/model/store_internal.h"
+#include "appliance/storage/files.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "wire/safetensors.h"
+
+/* When so many are borrowed, devices get no further old one. The current one they get longer: it is
+ * old after its round, so that each round may leave one more with a device that reads slowly … */
+#define MODELS_LENT_OLD 16
+/* … and that ends where the hub's own work would find no place: a lead's round, a helper's. */
+#define MODELS_OWN 4
+/* So many stay mapped while nobody borrows them: the current one and that of the round before, so
+ * that neither a round nor a late device pays for checking its file again. */
+#define MODELS_KEPT 2
+
+static void model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                       const uint8_t *hash, const char *suffix)
+{
+    char hex[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    snprintf(path, MR_STORE_PATH_BYTES, "%s/models/%s.%s", store->data_dir, hex, suffix);
+}
+
+void mr_store_unmap(struct mr_model *model)
+{
+    MR_ASSERT(model->borrowed == 0);
+    if (model->bytes) {
+        munmap(model->bytes, model->length);
+    }
+    *model = (struct mr_model){.bytes = NULL};
+}
+
+static int map_file(struct mr_model *model, const char *path, struct mr_error *error)
+{
+    struct stat about;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return mr_error_set(error, "%s is not in the store", path);
+    }
+    void *bytes = MAP_FAILED;
+    if (fstat(fd, &about) == 0 && about.st_size > 0) {
+        bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    close(fd);
+    if (bytes == MAP_FAILED) {
+        return mr_error_set(error, "%s cannot be mapped", path);
+    }
+    model->bytes = bytes;
+    model->length = (size_t)about.st_size;
+    return 0;
+}
+
+/* Maps and checks: a damaged file must never reach a device or a sum. */
+static int load(struct mr_store *store, struct mr_model *model, const uint8_t *hash,
+                struct mr_error *error)
+{
+    char path[MR_STORE_PATH_BYTES];
+    uint8_t actual[MR_HASH_BYTES];
+    struct mr_safetensors parsed;
+    model_path(path, store, hash, "safetensors");
+    if (map_file(model, path, error) != 0) {
+        return -1;
+    }
+    SHA256(model->bytes, model->length, actual);
+    if (memcmp(actual, hash, MR_HASH_BYTES) != 0) {
+        return mr_error_set(error, "%s is damaged: its SHA-256 is not its name", path);
+    }
+    if (mr_safetensors_parse(&parsed, model->bytes, model->length, error) != 0) {
+        return mr_error_prefix(error, "%s", path);
+    }
+    const size_t count = parsed.count;
+    mr_safetensors_fini(&parsed);
+    if (count == 0 || count > MR_DIMENSION_MAX) {
+        return mr_error_set(error, "%s has %zu values; 1 to %u are possible", path, count,
+                            MR_DIMENSION_MAX);
+    }
+    model->dimension = (uint32_t)count;
+    memcpy(model->hash, hash, MR_HASH_BYTES);
+    return 0;
+}
+
+static bool is_current(const struct mr_store *store, const struct mr_model *model)
+{
+    return memcmp(model->hash, store->current, MR_HASH_BYTES) == 0;
+}
+
+/* The oldest of the mapped ones that nobody borrows, the current one only if it is alone. */
+static struct mr_model *oldest_idle(struct mr_store *store, unsigned *idle)
+{
+    struct mr_model *oldest = NULL;
+    *idle = 0;
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        struct mr_model *model = &store->models[i];
+        if (!model->bytes || model->borrowed) {
+            continue;
+        }
+        ++*idle;
+        if (!oldest || is_current(store, oldest) ||
+            (!is_current(store, model) && model->used < oldest->used)) {
+            oldest = model;
+        }
+    }
+    return oldest;
+}
+
+static struct mr_model *free_place(struct mr_store *store)
+{
+    unsigned idle;
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        if (!store->models[i].bytes) {
+            return &store->models[i];
+        }
+    }
+    struct mr_model *oldest = oldest_idle(store, &idle);
+    if (oldest) {
+        mr_store_unmap(oldest);
+    }
+    return oldest;
+}
+
+static struct mr_model *find_mapped(struct mr_store *store, const uint8_t *hash)
+{
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        if (store->models[i].bytes && memcmp(store->models[i].hash, hash, MR_HASH_BYTES) == 0) {
+            return &store->models[i];
+        }
+    }
+    return NULL;
+}
+
+struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                                 struct mr_error *error)
+{
+    struct mr_model *model = find_mapped(store, hash);
+    if (!model) {
+        model = free_place(store);
+        if (!model) {
+            mr_error_set(error, "%d models are in use already", MR_STORE_MAPPED);
+            return NULL;
+        }
+        if (load(store, model, hash, error) != 0) {
+            mr_store_unmap(model);
+            return NULL;
+        }
+    }
+    model->borrowed++;
+    model->used = ++store->borrowings;
+    return model;
+}
+
+/* One more reader of a model that is borrowed takes no place. */
+static bool may_lend(struct mr_store *store, const uint8_t *hash)
+{
+    const struct mr_model *model = find_mapped(store, hash);
+    const bool current = memcmp(store->current, hash, MR_HASH_BYTES) == 0;
+    unsigned borrowed = 0;
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        borrowed += store->models[i].borrowed > 0;
+    }
+    return (model && model->borrowed) ||
+           borrowed < (current ? MR_STORE_MAPPED - MODELS_OWN : MODELS_LENT_OLD);
+}
+
+struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                               bool *busy, struct mr_error *error)
+{
+    *busy = !may_lend(store, hash);
+    if (*busy) {
+        mr_error_set(error, "%d models are being sent already", MODELS_LENT_OLD);
+        return NULL;
+    }
+    return mr_store_borrow(store, hash, error);
+}
+
+static bool is_lent(const struct mr_store *store)
+{
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        if (store->models[i].borrowed > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mr_store_close(struct mr_store *store)
+{
+    if (!store) {
+        return;
+    }
+    store->closed = true;
+    if (is_lent(store)) {
+        return;
+    }
+    for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
+        mr_store_unmap(&store->models[i]);
+    }
+    free(store);
+}
+
+void mr_store_return(struct mr_store *store, struct mr_model *model)
+{
+    unsigned idle;
+    MR_ASSERT(model->borrowed > 0);
+    model->borrowed--;
+    if (store->closed && !is_lent(store)) {
+        mr_store_close(store);
+        return;
+    }
+    struct mr_model *oldest = oldest_idle(store, &idle);
+    if (idle > MODELS_KEPT) {
+        mr_store_unmap(oldest);
+    }
+}
+
+const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length)
+{
+    *length = model->length;
+    return model->bytes;
+}
+
+uint32_t mr_model_dimension(const struct mr_model *model)
+{
+    return model->dimension;
+}
+
+int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, const char *manifest,
+                         struct mr_error *error)
+{
+    char path[MR_STORE_PATH_BYTES];
+    model_path(path, store, hash, "safetensors");
+    if (mr_file_replace(path, bytes, length, error) != 0) {
+        return -1;
+    }
+    model_path(path, store, hash, "json");
+    return mr_file_replace(path, manifest, strlen(manifest), error);
+}
+
+const uint8_t *mr_store_current(const struct mr_store *store)
+{
+    return store->current;
+}
+
+int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                           struct mr_error *error)
+{
+    char path[MR_STORE_PATH_BYTES], hex[2 * MR_HASH_BYTES + 2];
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    hex[2 * MR_HASH_BYTES] = '\n';
+    snprintf(path, sizeof path, "%s/current", store->data_dir);
+    return mr_file_replace(path, hex, 2 * MR_HASH_BYTES + 1, error);
+}
+
+void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    memcpy(store->current, hash, MR_HASH_BYTES);
+}

@@ -1,0 +1,90 @@
+/* lead_begin.c - a round is opened: its announcement, and the rules that it goes by. */
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/wall_clock.h"
+#include "base/assert.h"
+
+void mr_lead_driver_take_rules(struct mr_lead_driver *run)
+{
+    run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
+    run->rules.server_learning_rate = run->context.round->server_learning_rate;
+}
+
+/* As many as the ring and the weight lane hold. */
+static uint32_t cohort_max_of(const struct mr_round_params *params)
+{
+    const uint32_t ring = mr_ring_clients_max(params->ring_bits, 0);
+    const uint32_t weights = UINT32_MAX / (params->weight_max ? params->weight_max : 1);
+    return params->cohort_max ? params->cohort_max : ring < weights ? ring : weights;
+}
+
+static void fill_announcement(struct mr_announcement *announcement,
+                              const struct mr_lead_driver *run,
+                              const struct mr_round_params *params, uint32_t dimension)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    *announcement = (struct mr_announcement){
+        .round = mr_store_signed_round(run->context.store, hash) + 1,
+        .deadline_unix_ms = mr_round_unix_ms() + params->deadline_ms,
+        .dimension = dimension,
+        .ring_bits = params->ring_bits,
+        .rotation_log2 = params->rotation_log2,
+        .noise_kind = MR_NOISE_NONE,
+        .chunk_bytes = params->chunk_bytes,
+        .cohort_min = params->cohort_min,
+        .cohort_max = cohort_max_of(params),
+        .weight_max = params->weight_max,
+        .scale = params->scale,
+        .clip_norm = params->clip_norm,
+        .hub_count = (uint8_t)run->context.hubs_count,
+    };
+    MR_ASSERT(mr_task_name_valid(run->context.task));
+    snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
+    memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
+    MR_ASSERT(RAND_bytes(announcement->rotation_seed, MR_HASH_BYTES) == 1);
+    memcpy(announcement->training, params->training, sizeof announcement->training);
+    memcpy(announcement->hubs, run->context.hubs,
+           run->context.hubs_count * sizeof run->context.hubs[0]);
+}
+
+enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
+                                          const struct mr_round_params *params, uint64_t *round,
+                                          struct mr_refusal *refusal)
+{
+    struct mr_announcement announcement;
+    struct mr_error error;
+    const struct mr_lead_limits limits = {.quorum = params->quorum,
+                                          .deadline_ms = params->deadline_ms,
+                                          .peer_timeout_ms = run->context.round->peer_timeout_ms,
+                                          .commit_interval_ms =
+                                              run->context.round->commit_interval_ms};
+    if (run->stopping) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
+    }
+    if (params->cohort_min < run->context.round->cohort_min) {
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "cohort_min %u is below this hub's own %u", params->cohort_min,
+                         run->context.round->cohort_min);
+    }
+    if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
+                         params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    }
+    struct mr_model *model =
+        mr_store_borrow(run->context.store, mr_store_current(run->context.store), &error);
+    if (!model) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    }
+    fill_announcement(&announcement, run, params, mr_model_dimension(model));
+    mr_store_return(run->context.store, model);
+    *round = announcement.round;
+    const enum mr_refusal_code code =
+        mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
+    if (code == MR_REFUSAL_NONE) {
+        mr_lead_driver_take_rules(run);
+    }
+    return code;
+}

@@ -1,0 +1,91 @@
+/* session_open.c - the memory of all sessions that may ever be, made once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/upload/session_internal.h"
+#include "base/assert.h"
+
+const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions)
+{
+    return sessions->opener;
+}
+
+uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
+{
+    return mr_staging_bytes(config->slots, config->share_bytes_max);
+}
+
+/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys.
+ */
+static int open_table(struct mr_sessions *sessions)
+{
+    const uint32_t count = sessions->config.sessions;
+
+    sessions->table = aligned_alloc(128, count * sizeof *sessions->table);
+    if (!sessions->table) {
+        return -1;
+    }
+    memset(sessions->table, 0, count * sizeof *sessions->table);
+    for (uint32_t i = 0; i < count; i++) {
+        struct mr_session *session = &sessions->table[i];
+        session->slot = MR_SLOT_NONE;
+        session->down = mr_aead_open();
+        if (!session->down) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_config *config,
+                     struct mr_upload_counters *counters, struct mr_error *error)
+{
+    MR_ASSERT(config->slots >= 1 && config->slots <= config->sessions);
+    MR_ASSERT(config->sessions <= 1u << 24);
+    struct mr_sessions *sessions = aligned_alloc(64, sizeof *sessions);
+    *opened = NULL;
+    if (!sessions) {
+        return mr_error_set(error, "out of memory for upload sessions");
+    }
+    memset(sessions, 0, sizeof *sessions);
+    sessions->config = *config;
+    sessions->counters = counters;
+    sessions->event_capacity = config->slots + MR_BURST_MAX;
+    sessions->events = calloc(sessions->event_capacity, sizeof *sessions->events);
+    if (!sessions->events || open_table(sessions) != 0 ||
+        mr_index_queue_open(&sessions->urgent, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->lazy, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->waiting, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->turns, config->sessions) != 0) {
+        mr_sessions_close(sessions);
+        return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
+                            config->sessions);
+    }
+    sessions->opener = mr_opener_open(config->opener, config->sessions, error);
+    if (!sessions->opener ||
+        mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
+        mr_sessions_close(sessions);
+        return -1;
+    }
+    *opened = sessions;
+    return 0;
+}
+
+void mr_sessions_close(struct mr_sessions *sessions)
+{
+    if (!sessions) {
+        return;
+    }
+    for (uint32_t i = 0; sessions->table && i < sessions->config.sessions; i++) {
+        mr_aead_close(sessions->table[i].down);
+    }
+    mr_opener_close(sessions->opener);
+    mr_staging_close(&sessions->staging);
+    free(sessions->table);
+    free(sessions->urgent.items);
+    free(sessions->lazy.items);
+    free(sessions->waiting.items);
+    free(sessions->turns.items);
+    free(sessions->events);
+    free(sessions);
+}

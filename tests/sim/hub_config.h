@@ -1,0 +1,27 @@
+/* hub_config.h - the configuration of a simulated hub, made by hand: there is no file. */
+#ifndef MR_TESTS_SIM_HUB_CONFIG_H
+#define MR_TESTS_SIM_HUB_CONFIG_H
+
+#include "appliance/config/hub_config.h"
+#include "tests/sim/sim.h"
+
+/* A task as the configuration has it, with what that points at. */
+struct sim_config_task {
+    char name[MR_TASK_NAME_MAX + 1], initial[64];
+    uint16_t hubs[SIM_HUBS];
+};
+
+/* Points into itself: not to be copied. */
+struct sim_hub_config {
+    struct mr_hub_config config;
+    struct mr_config_hub hubs[SIM_HUBS];
+    char names[SIM_HUBS][16], hosts[SIM_HUBS][16];
+    struct mr_config_task tasks[SIM_TASKS];
+    struct sim_config_task own[SIM_TASKS];
+    char data_dir[32];
+};
+
+void sim_hub_configure(const struct sim *sim, struct sim_hub_config *made,
+                       const struct sim_node *node);
+
+#endif

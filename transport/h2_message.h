@@ -1,0 +1,33 @@
+/* h2_message.h - one HTTP/2 request and its answer, as whole messages: what a client sends and
+ * gets. No I/O. */
+#ifndef MR_TRANSPORT_H2_MESSAGE_H
+#define MR_TRANSPORT_H2_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a client asks, and how long it waits. Everything pointed at is the caller's and must stay
+ * until the request has ended. */
+struct mr_h2_request {
+    const char *method;
+    const char *path;         /* with its query */
+    const char *content_type; /* NULL: no body */
+    const void *body;
+    size_t length;       /* of the body, bytes */
+    size_t answer_max;   /* an answer whose body has more bytes is a failure */
+    unsigned timeout_ms; /* to the whole answer */
+    /* For a body or an answer that may be large on a path that may be slow: a timeout in which it
+     * moved (MR_H2_PROGRESS_BYTES) is followed by another, until so much time is over in all. 0:
+     * there is one timeout only. */
+    unsigned whole_ms;
+};
+
+struct mr_h2_response {
+    int status;
+    uint8_t *body; /* malloc'd, NUL behind it; mr_h2_response_fini frees (wiping nothing) */
+    size_t length;
+};
+/* Frees the body and zeroes the struct; one that is zero already is allowed. */
+void mr_h2_response_fini(struct mr_h2_response *response);
+
+#endif
