@@ -22,6 +22,16 @@ static int read_end(const struct mr_lead_driver *run, uint64_t round, struct mr_
     return found < 0 ? -1 : 0;
 }
 
+/* A round that is taken up has work under way, and an opening that fails after that would leave it
+ * with nobody to hear of its end: so recall's file is tried before. */
+static int try_to_recall(const struct mr_lead_driver *run, uint64_t round, struct mr_error *error)
+{
+    char *text = NULL;
+    const int found = mr_store_read_round(run->context.store, round, &text, error);
+    free(text);
+    return found < 0 ? -1 : 0;
+}
+
 static bool has_ended(const struct mr_lead_end *end)
 {
     return end->published || end->voided;
@@ -114,7 +124,7 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
     struct mr_lead_end end;
     struct mr_lead_report report;
     struct mr_error why = {.text = ""};
-    if (read_end(run, round, &end, error) != 0) {
+    if (read_end(run, round, &end, error) != 0 || try_to_recall(run, round - 1, error) != 0) {
         return -1;
     }
     if (has_ended(&end)) {

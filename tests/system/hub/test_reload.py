@@ -21,7 +21,10 @@ TASK = ("tasks:\n  - name: speech\n    hubs: [0, 1]\n    initial_model_file: "
         "model.safetensors\n")
 
 
-class Reload(unittest.TestCase):
+class Hub(unittest.TestCase):
+    """One hub of two, with the task "default"."""
+    INDEX = 1
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="millrace-reload-")
         header = b'{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'
@@ -30,9 +33,10 @@ class Reload(unittest.TestCase):
         subprocess.run([MILLRACE, "config", "init", "--dir", self.folder, "--model",
                         f"{self.folder}/model.safetensors", "--hubs", "2", "--devices", "4",
                         "--force"], check=True, stdout=subprocess.DEVNULL)
-        self.file, self.log = f"{self.folder}/hub-1.yaml", f"{self.folder}/hub-1.log"
+        self.file = f"{self.folder}/hub-{self.INDEX}.yaml"
+        self.log = f"{self.folder}/hub-{self.INDEX}.log"
         with open(self.file, encoding="utf-8") as f:
-            self.good = f.read().replace("port: 8444", "port: 0", 1)
+            self.good = f.read().replace(f"port: {8443 + self.INDEX}", "port: 0", 1)
         self.write(self.good)
         ready, told = os.pipe()
         with open(self.log, "wb") as log:
@@ -69,7 +73,7 @@ class Reload(unittest.TestCase):
         """The operator's command, with the certificate of that folder."""
         ca = f"{self.folder}/{ca}" if ca.startswith("old-") else f"{pki}/{ca}"
         return subprocess.run([MILLRACE, *command.split(), "--hub", f"127.0.0.1:{self.port}",
-                               "--hub-index", "1", "--ca", ca, "--cert", f"{pki}/operator.pem",
+                               "--hub-index", str(self.INDEX), "--ca", ca, "--cert", f"{pki}/operator.pem",
                                "--key", f"{pki}/operator.key", "--json"], check=False, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -90,6 +94,8 @@ class Reload(unittest.TestCase):
             time.sleep(0.02)
         return self.logged()[before:]
 
+
+class Helper(Hub):
     def test_reload(self):
         self.assertEqual(self.reload(self.good, 1), ["config.reloaded key=none"])
         changed = "log_level: debug\n" + self.good.replace("quorum: 4", "quorum: 5\n      cohort_max: 9")
@@ -193,6 +199,27 @@ class Reload(unittest.TestCase):
             self.assertIn(elsewhere, refused)
         finally:
             shutil.rmtree(elsewhere)
+
+
+class Lead(Hub):
+    INDEX = 0
+
+    def test_tasks_that_it_leads(self):
+        """The plane has room for one more; where one goes, another may come."""
+        second = TASK.replace("speech", "second").replace("tasks:\n", "")
+        one = self.good.replace("tasks:\n", TASK)
+        self.assertEqual(self.reload(self.good.replace("tasks:\n", TASK + second), 2), [
+            f'config.refused key=tasks.{name} why="needs a restart: the upload plane is planned for '
+            'fewer tasks that this hub leads"' for name in ("speech", "second")])
+        self.assertEqual(self.tasks(), ["default"])
+        self.assertEqual(self.reload(one, 1),
+                         ['config.reloaded key=tasks.speech before="" after=there'])
+        self.assertEqual(self.reload(one.replace("name: speech", "name: second"), 2), [
+            'config.reloaded key=tasks.second before="" after=there',
+            'config.reloaded key=tasks.speech before=there after=""'])
+        self.assertEqual(self.tasks(), ["second", "default"])
+        self.assertEqual(self.logged(" task.added"), ["task.added task=speech role=lead",
+                                                      "task.added task=second role=lead"])
 
 
 if __name__ == "__main__":
