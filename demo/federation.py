@@ -36,9 +36,25 @@ def free_ports(count, kind=socket.SOCK_STREAM):
     return ports
 
 
+def yaml_lines(options, indent):
+    return "".join(f"{' ' * indent}{name}: {value}\n" for name, value in options.items())
+
+
+class Task:
+    """What the hubs do: the first of them leads, the other helps."""
+
+    def __init__(self, name, hubs, model=None):
+        self.name = name
+        self.hubs = hubs
+        self.model = model  # None: the model that the hubs are started with
+
+
 class Federation:
     """Programs from `build`, files under `work`."""
 
+    tasks = (Task("default", (0, 1)),)
+    upload_options = {"workers": 1, "slots_per_worker": 64, "share_bytes_max": 65536,
+                      "receive_buffer_bytes": 1048576}
     host = "127.0.0.1"  # where the hubs listen
     among_devices = ()  # a command in front of the devices' programs: into their namespace
 
@@ -74,64 +90,64 @@ class Federation:
         self.run(millrace, "pki", "init", "--dir", self.foreign, "--hubs", "1", "--devices", "1",
                  "--operators", "1", "--host", self.host)
 
-    def who_yaml(self, index):
-        """Of a hub's configuration, who it is and who the others are."""
-        hubs = "\n".join(
+    def hub_options(self, index, quorum, cohort_min):
+        """What hub.yaml says beside who is who, a section each; `round` is the same in every task."""
+        return {
+            "control": {"listen_host": self.host, "port": self.ports[index]},
+            "upload": {"listen_host": self.host, "advertise_host": self.host,
+                       "port_base": self.udp_ports[index], **self.upload_options},
+            "round": {"cohort_min": cohort_min, "quorum": quorum, **self.round_options()},
+        }
+
+    def round_options(self):
+        return {
+            "deadline_ms": DEADLINE_MS,
+            "ring_bits": 16,
+            "rotation_log2": self.training["rotation_log2"],
+            "scale": self.training["scale"],
+            "clip_norm": self.training["clip_norm"],
+            "weight_max": self.training["weight_max"],
+            "training": f"'{json.dumps(self.training['trainer'])}'",
+            "commit_interval_ms": 100,
+        }
+
+    def hub_yaml(self, index, quorum, cohort_min, model):
+        options = self.hub_options(index, quorum, cohort_min)
+        hubs = "".join(
             f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
-            f"    public_key_file: {self.pki}/hub-{i}.sign.pub" for i in range(2))
+            f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
+        tasks = "".join(f"""  - name: {task.name}
+    hubs: {list(task.hubs)}
+    initial_model_file: {task.model or model}
+    round:
+{yaml_lines(options["round"], 6)}""" for task in self.tasks)
         return f"""data_dir: {self.work}/hub-{index}
+log_level: info
+cpu_mask: all
 identity:
   index: {index}
   signing_key_file: {self.pki}/hub-{index}.sign.key
   ca_file: {self.pki}/ca.pem
   certificate_file: {self.pki}/hub-{index}.pem
   private_key_file: {self.pki}/hub-{index}.key
-hubs:
-{hubs}"""
-
-    def hub_yaml(self, index, quorum, cohort_min, model):
-        return f"""{self.who_yaml(index)}
-log_level: info
-cpu_mask: all
 control:
-  listen_host: {self.host}
-  port: {self.ports[index]}
-upload:
-  listen_host: {self.host}
-  advertise_host: {self.host}
-  port_base: {self.udp_ports[index]}
-  workers: 1
-  slots_per_worker: 64
-  share_bytes_max: 65536
-  receive_buffer_bytes: 1048576
-tasks:
-  - name: default
-    hubs: [0, 1]
-    initial_model_file: {model}
-    round:
-      cohort_min: {cohort_min}
-      quorum: {quorum}
-      deadline_ms: {DEADLINE_MS}
-      ring_bits: 16
-      rotation_log2: {self.training['rotation_log2']}
-      scale: {self.training['scale']}
-      clip_norm: {self.training['clip_norm']}
-      weight_max: {self.training['weight_max']}
-      training: '{json.dumps(self.training['trainer'])}'
-      commit_interval_ms: 100
-"""
+{yaml_lines(options["control"], 2)}upload:
+{yaml_lines(options["upload"], 2)}hubs:
+{hubs}tasks:
+{tasks}"""
 
-    def device_json(self, name, pki, number, identity):
-        """A device's configuration: `identity` is the certificate's number inside `pki`."""
+    def device_json(self, name, pki, number, identity, task=None):
+        """A device's configuration for a task: `identity` is the certificate's number inside `pki`."""
+        task = task or self.tasks[0]
         path = os.path.join(self.work, f"device-{name}.json")
         hubs = []
-        for i in range(2):
+        for i in task.hubs:
             with open(f"{self.pki}/hub-{i}.sign.pub", encoding="ascii") as f:
                 key = f.read().strip()
             hubs.append({"index": i, "name": f"hub-{i}", "host": self.host,
                          "port": self.ports[i], "public_key": key})
         config = {
-            "task": "default",
+            "task": task.name,
             "device": {"ca": f"{self.pki}/ca.pem",
                        "certificate": f"{pki}/device-{identity:03d}.pem",
                        "key": f"{pki}/device-{identity:03d}.key"},

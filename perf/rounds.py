@@ -51,29 +51,12 @@ class Rounds(Federation):
     def __init__(self, build, work, devices, dimension):
         super().__init__(build, work, devices, {})
         self.dimension = dimension
+        self.upload_options = {"slots_per_worker": devices + 8,
+                               "share_bytes_max": 2 * dimension + 4096}
         self.load = None
 
-    def hub_yaml(self, index, quorum, cohort_min, model):
-        return f"""{self.who_yaml(index)}
-control:
-  listen_host: {self.host}
-  port: {self.ports[index]}
-upload:
-  listen_host: {self.host}
-  port_base: {self.udp_ports[index]}
-  slots_per_worker: {self.devices + 8}
-  share_bytes_max: {2 * self.dimension + 4096}
-tasks:
-  - name: default
-    hubs: [0, 1]
-    initial_model_file: {model}
-    round:
-      cohort_min: {cohort_min}
-      quorum: {quorum}
-      weight_max: 100
-      scale: {SCALE}
-      clip_norm: 1e9
-"""
+    def round_options(self):
+        return {"weight_max": 100, "scale": SCALE, "clip_norm": 1e9}
 
     def start(self):
         model = os.path.join(self.work, "initial.safetensors")

@@ -9,11 +9,21 @@ void mr_helper_set_policy(struct mr_helper *helper, const struct mr_helper_polic
     helper->next_policy = *policy;
 }
 
+static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
+{
+    if (helper->state == MR_HELPER_SIGNING) {
+        return memcmp(helper->proposed.hash, hash, MR_HASH_BYTES) == 0;
+    }
+    return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
+}
+
 static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_t from,
                                          const struct mr_round_terms *terms,
                                          struct mr_refusal *refusal)
 {
     const struct mr_announcement *announcement = &terms->announcement;
+    const struct mr_helper_policy *policy =
+        is_current(helper, terms->hash) ? &helper->config.policy : &helper->next_policy;
     struct mr_error error;
     if (announcement->hubs[0].index != from) {
         return mr_refuse(refusal, MR_REFUSAL_UNAUTHORISED_ROLE,
@@ -33,16 +43,16 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          "hub %u is no helper of this round", helper->config.index);
     }
-    if (announcement->cohort_min < helper->next_policy.cohort_min) {
+    if (announcement->cohort_min < policy->cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "cohort_min %u is below this hub's own %u", announcement->cohort_min,
-                         helper->next_policy.cohort_min);
+                         policy->cohort_min);
     }
-    if (terms->layout.share_bytes > helper->next_policy.share_bytes_max) {
+    if (terms->layout.share_bytes > policy->share_bytes_max) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          "shares of %llu bytes are above this hub's share_bytes_max %llu",
                          (unsigned long long)terms->layout.share_bytes,
-                         (unsigned long long)helper->next_policy.share_bytes_max);
+                         (unsigned long long)policy->share_bytes_max);
     }
     const uint32_t dimension =
         helper->ops->model_dimension(helper->context, announcement->model_hash);
@@ -70,14 +80,6 @@ static enum mr_refusal_code check_deadline(const struct mr_helper *helper,
                      "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
                      (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
                      (unsigned long long)ahead / 1000);
-}
-
-static bool is_current(const struct mr_helper *helper, const uint8_t *hash)
-{
-    if (helper->state == MR_HELPER_SIGNING) {
-        return memcmp(helper->proposed.hash, hash, MR_HASH_BYTES) == 0;
-    }
-    return helper->round_known && memcmp(helper->terms.hash, hash, MR_HASH_BYTES) == 0;
 }
 
 /* One announcement a round number; and a hub that signed a round and does not have its journal any

@@ -166,14 +166,14 @@ class NetRounds(Rounds):
         self.relay = None
         self.headers = os.path.join(work, "headers")
 
-    def hub_yaml(self, index, *rest):
-        text = super().hub_yaml(index, *rest).replace(f"listen_host: {HUBS}", "listen_host: 0.0.0.0")
-        settings = {"upload.advertise_host": DEVICES, "round.deadline_ms": 120000, **self.settings}
+    def hub_options(self, *arguments):
+        options = super().hub_options(*arguments)
+        settings = {"control.listen_host": "0.0.0.0", "upload.listen_host": "0.0.0.0",
+                    "upload.advertise_host": DEVICES, "round.deadline_ms": 120000, **self.settings}
         for key, value in settings.items():
             section, name = key.split(".")
-            indent = "      " if section == "round" else "  "
-            text = text.replace(f"{section}:\n", f"{section}:\n{indent}{name}: {value}\n", 1)
-        return text
+            options[section][name] = value
+        return options
 
     def start(self):
         self.relay = Talker(*self.network.devices, self.program("tests", "system", "net", "net_relay"),

@@ -40,6 +40,8 @@ static void test_receipt(void **state)
     assert_int_equal(mr_receipt_verify(s, &scope, w.other_public), -1);
     scope.task = "digit";
     assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
+    scope.task = "digitz";
+    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
     scope.task = "digits";
     scope.hub_index = 3;
     assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);

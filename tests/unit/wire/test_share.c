@@ -61,6 +61,9 @@ static void test_scope_of_a_seed(void **state)
     scope.task = "defaul";
     mr_mask_derive(&other, seed, &scope);
     assert_memory_not_equal(&base, &other, sizeof base);
+    scope.task = "defaulx";
+    mr_mask_derive(&other, seed, &scope);
+    assert_memory_not_equal(&base, &other, sizeof base);
     scope.task = "default";
     client[15] = 1;
     mr_mask_derive(&other, seed, &scope);

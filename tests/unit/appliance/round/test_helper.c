@@ -178,6 +178,26 @@ static void test_freeze_checks_the_set(void **state)
     assert_int_equal(world->helpers[1].expansions, 0);
 }
 
+/* A policy that comes in the middle of a round, stricter than the round's terms: the round keeps
+ * the one that it was signed under, and the next is not signed. */
+static void test_policy_of_the_next_round(void **state)
+{
+    struct world *world = admitted(state);
+    const uint16_t lead = world->hubs[0].index;
+    const struct mr_helper_policy strict = {.cohort_min = 6,
+                                            .share_bytes_max = 1 << 20,
+                                            .lead_grace_ms = WORLD_GRACE_MS,
+                                            .deadline_ahead_ms = WORLD_AHEAD_MS};
+    struct mr_announcement next = world->announcement;
+    uint8_t body[1024];
+    const size_t length = world_freeze_body(world, body, FIVE, 5, 1);
+    mr_helper_set_policy(helper(world), &strict);
+    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
+    next.round++;
+    propose(world, &next, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
+}
+
 /* Duplicates cannot be encoded: the decoder wants rising identities. */
 static void test_freeze_refuses_a_device_twice(void **state)
 {
@@ -359,6 +379,7 @@ int main(void)
         T(test_one_announcement_a_round_across_restarts),
         T(test_seeds),
         T(test_freeze_checks_the_set),
+        T(test_policy_of_the_next_round),
         T(test_freeze_refuses_a_device_twice),
         T(test_one_set_a_round),
         T(test_nothing_opens_before_the_freeze),

@@ -59,6 +59,16 @@ static bool all_committed(struct fixture *first)
     return all;
 }
 
+/* A share over HTTP/2. */
+static void put_one(struct fixture *fixture)
+{
+    struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+
+    assert_int_equal(mr_upload_plane_put(fixture->plane, upload->device.upload_id,
+                                         upload->device.share, fixture->terms.layout.share_bytes),
+                     0);
+}
+
 /* The collections are out at the same time; one is of a round that is frozen, two are not. */
 static void test_three_rounds(void **state)
 {
@@ -67,13 +77,8 @@ static void test_three_rounds(void **state)
 
     open_three(&three, 2, 12);
     admit_each(&three, 8);
-    for (unsigned r = 0; r < ROUNDS; r++) { /* and a share over HTTP/2 for each */
-        struct fixture *fixture = three.rounds[r];
-        struct upload *upload = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
-        assert_int_equal(mr_upload_plane_put(fixture->plane, upload->device.upload_id,
-                                             upload->device.share,
-                                             fixture->terms.layout.share_bytes),
-                         0);
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        put_one(three.rounds[r]);
     }
     fixture_run(three.rounds[0], all_staged);
     for (unsigned r = 0; r < ROUNDS; r++) {
@@ -88,6 +93,32 @@ static void test_three_rounds(void **state)
     assert_null(fixture_admit(three.rounds[1], MR_TRANSPORT_UDP)); /* frozen */
     assert_non_null(fixture_admit(three.rounds[0], MR_TRANSPORT_UDP));
     close_three(&three);
+}
+
+/* Two tasks of one shape: nothing but the round itself tells a share of one from the other's. */
+static void test_rounds_of_one_layout(void **state)
+{
+    struct fixture *rounds[2];
+    (void)state;
+
+    fixture_rounds = 2;
+    rounds[0] = fixture_open(16, 3000, 1, 12, 60000);
+    rounds[1] = fixture_open_beside(rounds[0], KIT_ROUND + 1, 16, 3000,
+                                    rounds[0]->terms.layout.chunk_bytes);
+    fixture_rounds = 0;
+    assert_int_equal(rounds[1]->terms.layout.share_bytes, rounds[0]->terms.layout.share_bytes);
+    for (unsigned i = 0; i < 2 * 3; i++) {
+        assert_non_null(fixture_admit(rounds[i % 2], MR_TRANSPORT_UDP));
+    }
+    put_one(rounds[1]);
+    fixture_run(rounds[0], all_staged);
+    for (unsigned r = 0; r < 2; r++) {
+        fixture_collect(rounds[r], true);
+        assert_int_equal(rounds[r]->collection->upload_count, 3 + r);
+        fixture_check_sum(rounds[r]);
+        fixture_return(rounds[r], true, MR_REASON_NONE);
+    }
+    fixture_close(rounds[0]);
 }
 
 static uint64_t drops(const struct mr_upload_plane *plane, enum mr_drop_reason reason)
@@ -377,6 +408,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_rounds),
+        cmocka_unit_test(test_rounds_of_one_layout),
         cmocka_unit_test(test_one_ends_in_the_middle),
         cmocka_unit_test(test_end_with_a_collection),
         cmocka_unit_test(test_id_of_another_round),
