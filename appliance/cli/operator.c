@@ -25,8 +25,7 @@ static int take_hub(struct mr_operator *operator_, json_t *hubs, int64_t index,
     size_t i;
     json_t *entry;
     json_error_t why;
-    json_array_foreach(hubs, i, entry)
-    {
+    json_array_foreach(hubs, i, entry) {
         const char *host, *name;
         int number, port;
         if (json_unpack_ex(entry, &why, JSON_STRICT, "{s:i, s?s, s:s, s:i}", "index", &number,

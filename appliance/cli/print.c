@@ -29,8 +29,7 @@ static void put_list(const struct mr_cli *cli, const json_t *list, int indent)
         mr_table_put(cli, list, indent);
         return;
     }
-    json_array_foreach(list, i, value)
-    {
+    json_array_foreach(list, i, value) {
         fprintf(cli->out, "%*s", indent, "");
         if (is_scalar(value)) {
             put_scalar(cli, "", value);
@@ -55,13 +54,11 @@ static void put_object(const struct mr_cli *cli, const json_t *object, int inden
     const char *key;
     json_t *value;
     int width = 0;
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach((json_t *)object, key, value) {
         const int length = mr_cell_label(key);
         width = is_scalar(value) && length > width ? length : width;
     }
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach((json_t *)object, key, value) {
         char label[64];
         snprintf(label, sizeof label, "%.*s", mr_cell_label(key), key);
         fprintf(cli->out, "%*s", indent, "");

@@ -32,8 +32,7 @@ static void print_json(const struct mr_cli *cli, const json_t *round)
 {
     json_t *line = json_object(), *value;
     const char *key;
-    json_object_foreach((json_t *)round, key, value)
-    {
+    json_object_foreach((json_t *)round, key, value) {
         if (!json_is_array(value)) {
             json_object_set(line, key, value);
         }

@@ -85,8 +85,7 @@ static int find_round(struct watch *watch)
     mr_task_path(path, watch->task, "admin/rounds");
     const int code = get(watch, path, 0, &answer);
     const json_t *rounds = mr_task_rounds(answer);
-    json_array_foreach(rounds, i, entry)
-    {
+    json_array_foreach(rounds, i, entry) {
         const uint64_t number = (uint64_t)json_integer_value(json_object_get(entry, "round"));
         const bool newest = watch->round == 0 && number > found;
         const bool next = watch->round > 0 && number > watch->round;

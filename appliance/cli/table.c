@@ -16,8 +16,7 @@ bool mr_table_is(const json_t *value)
 {
     size_t i;
     json_t *row;
-    json_array_foreach(value, i, row)
-    {
+    json_array_foreach(value, i, row) {
         if (!json_is_object(row)) {
             return false;
         }
@@ -45,8 +44,7 @@ static void measure(struct columns *columns, json_t *row)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(row, key, value)
-    {
+    json_object_foreach(row, key, value) {
         char buffer[MR_CELL_BYTES];
         int *width = json_is_object(value) || json_is_array(value) ? NULL : width_of(columns, key);
         const int needed = (int)strlen(mr_cell_text(key, value, true, buffer));
@@ -82,13 +80,11 @@ void mr_table_put(const struct mr_cli *cli, const json_t *rows, int indent)
     struct columns columns = {.count = 0};
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach(rows, i, row) {
         measure(&columns, row);
     }
     put_line(cli, &columns, NULL, indent);
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach(rows, i, row) {
         put_line(cli, &columns, row, indent);
     }
 }

@@ -21,8 +21,7 @@ static void join_names(char *text, size_t bytes, const json_t *tasks)
     size_t i, used = 0;
     json_t *task;
     text[0] = '\0';
-    json_array_foreach(tasks, i, task)
-    {
+    json_array_foreach(tasks, i, task) {
         const char *name = json_string_value(json_object_get(task, "task"));
         const size_t length = name ? strlen(name) : 0;
         if (length > 0 && used + length + 8 < bytes) {

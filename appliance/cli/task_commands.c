@@ -9,8 +9,7 @@ static json_t *hubs_text(const json_t *hubs)
     char text[128] = "";
     size_t i, used = 0;
     json_t *index;
-    json_array_foreach(hubs, i, index)
-    {
+    json_array_foreach(hubs, i, index) {
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%lld", i > 0 ? " " : "",
                                  (long long)json_integer_value(index));
         if (used > sizeof text - 24) {
@@ -26,16 +25,14 @@ static json_t *row_of(const json_t *task)
     const json_t *devices = json_object_get(task, "devices");
     json_t *row = json_object(), *value;
     const char *key;
-    json_object_foreach((json_t *)task, key, value)
-    {
+    json_object_foreach((json_t *)task, key, value) {
         if (strcmp(key, "hubs") == 0) {
             json_object_set_new(row, key, hubs_text(value));
         } else if (!json_is_object(value) && !json_is_array(value)) {
             json_object_set(row, key, value);
         }
     }
-    json_object_foreach((json_t *)devices, key, value)
-    {
+    json_object_foreach((json_t *)devices, key, value) {
         json_object_set(row, key, value);
     }
     return row;
@@ -48,8 +45,7 @@ static int list(struct mr_ask *ask, void *context)
     (void)context;
     const int code = mr_ask(ask, "GET", "/v1/tasks", NULL, 0, &answer);
     const json_t *tasks = json_object_get(answer, "tasks");
-    json_array_foreach(tasks, i, task)
-    {
+    json_array_foreach(tasks, i, task) {
         json_array_append_new(rows, row_of(task));
     }
     if (code == MR_EXIT_OK && !ask->cli->json && json_array_size(tasks) == 0) {

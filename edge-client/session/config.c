@@ -33,8 +33,7 @@ static int known(struct reader *r, json_t *object, const char *where, const char
     if (!json_is_object(object)) {
         return mr_error_set(&r->error, "%s must be an object", where);
     }
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach(object, key, value) {
         unsigned i = 0;
         while (names[i] && strcmp(names[i], key) != 0) {
             i++;

@@ -32,7 +32,7 @@ struct mr_round_context {
     const struct mr_announced_hub *hubs; /* the task's, pinned, in list order: the first leads */
     unsigned hubs_count;
     const struct mr_h2_endpoint *endpoints; /* by position in `hubs`; a lead dials all but itself */
-    struct mr_upload_plane *plane; /* the hub's; NULL where it leads nothing */
+    struct mr_upload_plane *plane;          /* the hub's; NULL where it leads nothing */
     uint64_t share_bytes_max;               /* a helper signs no round with larger shares */
     const uint8_t *private_key;             /* Ed25519 seed */
     struct mr_loop *loop;

@@ -157,8 +157,7 @@ static void do_mutants(struct test_case *c)
     for (unsigned kind = 0; kind < 2; kind++) {
         json_t *verdicts = json_array(), *entry;
         size_t i, length;
-        json_array_foreach(get(c->in, names[kind]), i, entry)
-        {
+        json_array_foreach(get(c->in, names[kind]), i, entry) {
             struct mr_round_terms terms;
             uint8_t *bytes = hex_any(&length, entry);
             int status = kind == 0 ? mr_round_terms_decode(&terms, bytes, length, NULL)
@@ -196,8 +195,7 @@ static void do_shares(struct test_case *c)
     int8_t *q = malloc(layout->lanes);
     MR_ASSERT(q);
     size_t i;
-    json_array_foreach(get(c->in, "clients"), i, entry)
-    {
+    json_array_foreach(get(c->in, "clients"), i, entry) {
         MR_ASSERT(i < CLIENTS_MAX);
         struct test_client *client = &c->clients[i];
         uint32_t trailer[MR_TRAILER_LANES];
@@ -356,8 +354,7 @@ static void do_datagram_mutants(struct test_case *c)
     struct mr_aead *aead = mr_aead_open();
     MR_ASSERT(aead && mr_aead_rekey(aead, &c->keys.up) == 0);
     size_t i, length;
-    json_array_foreach(get(c->in, "datagram_mutants"), i, entry)
-    {
+    json_array_foreach(get(c->in, "datagram_mutants"), i, entry) {
         uint8_t plain[MR_CHUNK_BYTES_MAX];
         struct mr_datagram header;
         uint8_t *bytes = hex_any(&length, entry);
