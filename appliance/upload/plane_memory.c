@@ -6,8 +6,11 @@
  * idle timeout: by then any slot that was held in vain has been freed as well.
  *
  * Accumulators: every worker has the same number of bytes for them, and a round's lie at the same
- * offset with each. They are cut to size where they leave the smallest gap: rounds of the same
- * tasks come again and again, and find the place that their size left. */
+ * offset with each. The bytes are cells of the largest round each, and no round lies across the end
+ * of a cell: with as many cells as tasks that are led, one is whole and free whenever a task
+ * without a live round asks, however the others' sizes mix. Inside the cells they are cut to size
+ * where they leave the smallest gap: rounds of the same tasks come again and again, and find the
+ * place that their size left. */
 #include <inttypes.h>
 
 #include "appliance/upload/plane_internal.h"
@@ -53,10 +56,17 @@ bool mr_plane_may_take(const struct mr_plane_round *round, const struct mr_worke
 
 /* --- accumulators ----------------------------------------------------------------------------- */
 
-/* Bytes from `at` to the next round's or the end; 0 if somebody has `at`. */
+static uint64_t cell_bytes(const struct mr_upload_plane *plane)
+{
+    return mr_upload_plane_round_bytes(&plane->config, plane->config.share_bytes_max, UINT32_MAX);
+}
+
+/* Bytes from `at` to the next round's, to the end of its cell or of all; 0 if somebody has `at`. */
 static uint64_t gap_at(const struct mr_upload_plane *plane, uint64_t at)
 {
+    const uint64_t cell = cell_bytes(plane), cell_end = (at / cell + 1) * cell;
     uint64_t end = plane->config.accumulator_bytes;
+    end = cell_end < end ? cell_end : end;
 
     for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
         const struct mr_plane_round *round = plane->rounds[i];
@@ -74,31 +84,44 @@ static uint64_t gap_at(const struct mr_upload_plane *plane, uint64_t at)
     return end > at ? end - at : 0;
 }
 
+/* The smallest gap that is large enough, and the largest of all. */
+struct search {
+    uint64_t bytes, best, at, largest;
+};
+
+static void look_at(const struct mr_upload_plane *plane, struct search *search, uint64_t start)
+{
+    const uint64_t gap = gap_at(plane, start);
+
+    search->largest = gap > search->largest ? gap : search->largest;
+    if (gap >= search->bytes && gap < search->best) {
+        search->best = gap;
+        search->at = start;
+    }
+}
+
 int mr_plane_accumulators_find(const struct mr_upload_plane *plane, uint64_t bytes, uint64_t *at,
                                struct mr_error *error)
 {
-    uint64_t best = UINT64_MAX, largest = 0;
+    struct search search = {.bytes = bytes, .best = UINT64_MAX};
 
-    /* A gap begins at 0 or where a round ends. */
-    for (unsigned i = 0; i <= MR_PLANE_ROUNDS_MAX; i++) {
-        const struct mr_plane_round *before = i > 0 ? plane->rounds[i - 1] : NULL;
-        const uint64_t start = before ? before->accumulators_at + before->accumulators_bytes : 0;
-        if (i > 0 && (!before || before->accumulators_bytes == 0)) {
-            continue;
-        }
-        const uint64_t gap = gap_at(plane, start);
-        largest = gap > largest ? gap : largest;
-        if (gap >= bytes && gap < best) {
-            best = gap;
-            *at = start;
+    /* A gap begins where a cell begins or where a round ends. */
+    for (uint64_t start = 0; start < plane->config.accumulator_bytes; start += cell_bytes(plane)) {
+        look_at(plane, &search, start);
+    }
+    for (unsigned i = 0; i < MR_PLANE_ROUNDS_MAX; i++) {
+        const struct mr_plane_round *before = plane->rounds[i];
+        if (before && before->accumulators_bytes > 0) {
+            look_at(plane, &search, before->accumulators_at + before->accumulators_bytes);
         }
     }
-    if (best != UINT64_MAX) {
+    if (search.best != UINT64_MAX) {
+        *at = search.at;
         return 0;
     }
     return mr_error_set(error,
                         "the sums of this round need %" PRIu64 " bytes of a worker and %" PRIu64
                         " are free in one piece: wait until other tasks' rounds end, raise "
                         "share_bytes_max or lower the dimension",
-                        bytes, largest);
+                        bytes, search.largest);
 }

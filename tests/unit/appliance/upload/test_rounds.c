@@ -376,6 +376,32 @@ static void test_places(void **state)
     fixture_close(fixture);
 }
 
+/* Memory for three of the largest rounds takes the third, wherever a small one lies: small ones
+ * never lie across the end of a large one's place. */
+static void test_small_rounds_leave_whole_places(void **state)
+{
+    (void)state;
+    fixture_rounds = 3;
+    struct fixture *fixture = fixture_open(24, 1000000, 1, 4, 60000);
+    const struct mr_round_terms large = fixture->terms;
+    struct mr_plane_round *small[3], *round;
+    struct mr_error error = {0};
+
+    fixture_rounds = 0;
+    kit_terms(&fixture->terms, 24, 400000, 256);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(begin(fixture, 1, &small[i], &error), 0);
+    }
+    mr_upload_plane_end(small[0]);
+    mr_upload_plane_end(small[1]);
+    fixture_run(fixture, all_places_are_free);
+    fixture->terms = large;
+    if (begin(fixture, UINT32_MAX, &round, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    fixture_close(fixture);
+}
+
 /* No more uploads at once than the round was begun for; what is returned makes room. */
 static void test_uploads_max(void **state)
 {
@@ -414,6 +440,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_id_of_another_round),
         cmocka_unit_test(test_a_busy_round_does_not_starve_another),
         cmocka_unit_test(test_accumulators_are_planned),
+        cmocka_unit_test(test_small_rounds_leave_whole_places),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_uploads_max),
     };
