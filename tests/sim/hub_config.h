@@ -15,7 +15,7 @@ struct sim_config_task {
 struct sim_hub_config {
     struct mr_hub_config config;
     struct mr_config_hub hubs[SIM_HUBS];
-    char names[SIM_HUBS][16], hosts[SIM_HUBS][16];
+    char names[SIM_HUBS][16], hosts[SIM_HUBS][24];
     struct mr_config_task tasks[SIM_TASKS];
     struct sim_config_task own[SIM_TASKS];
     char data_dir[32];
