@@ -40,21 +40,6 @@ static int check_numbers(const struct mr_upload_plane_config *config, struct mr_
     return 0;
 }
 
-/* Accumulators begin where a cache line does. */
-static uint64_t whole_lines(uint64_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config,
-                                     uint64_t share_bytes, uint32_t uploads_max)
-{
-    const uint32_t sessions = mr_plane_sessions_per_worker(config);
-    const uint64_t uploads = uploads_max < sessions ? uploads_max : sessions;
-
-    return 2 * (whole_lines(mr_shard_bytes(share_bytes)) + whole_lines(uploads * sizeof(uint64_t)));
-}
-
 static uint64_t accumulator_bytes(const struct mr_upload_plane_config *config)
 {
     return config->accumulator_bytes > 0

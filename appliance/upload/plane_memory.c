@@ -56,6 +56,21 @@ bool mr_plane_may_take(const struct mr_plane_round *round, const struct mr_worke
 
 /* --- accumulators ----------------------------------------------------------------------------- */
 
+/* Accumulators begin where a cache line does. */
+static uint64_t whole_lines(uint64_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config,
+                                     uint64_t share_bytes, uint32_t uploads_max)
+{
+    const uint32_t sessions = mr_plane_sessions_per_worker(config);
+    const uint64_t uploads = uploads_max < sessions ? uploads_max : sessions;
+
+    return 2 * (whole_lines(mr_shard_bytes(share_bytes)) + whole_lines(uploads * sizeof(uint64_t)));
+}
+
 static uint64_t cell_bytes(const struct mr_upload_plane *plane)
 {
     return mr_upload_plane_round_bytes(&plane->config, plane->config.share_bytes_max, UINT32_MAX);
