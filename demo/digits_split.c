@@ -146,6 +146,9 @@ static int split(struct lines *lines, const struct digits_options *options, stru
     if (read_lines(lines, options->input, error)) {
         return -1;
     }
+    if (lines->count == 0) {
+        return mr_error_set(error, "%s has no rows", options->input);
+    }
     uint32_t *order = malloc(lines->count * sizeof *order);
     if (!order) {
         return mr_error_set(error, "out of memory");

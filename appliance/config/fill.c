@@ -52,7 +52,7 @@ static int make_absolute(char **path, const char *folder)
     if (asprintf(&whole, "%s/%s", folder, *path) < 0) {
         return -1;
     }
-    free(*path);
+    free(*path); /* NOLINT(clang-analyzer-unix.Malloc): always from strdup, above */
     *path = whole;
     return 0;
 }

@@ -105,7 +105,7 @@ void mr_option_value_yaml(char yaml[2 * MR_OPTION_VALUE_MAX], const struct mr_op
         return;
     }
     if (*text == '\0') {
-        strcpy(yaml, "\"\"");
+        snprintf(yaml, 2 * MR_OPTION_VALUE_MAX, "\"\"");
         return;
     }
     size_t used = 0;

@@ -145,7 +145,7 @@ static void on_accept(void *context, int fd, uint32_t events)
     (void)events;
     struct mr_server *server = context;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         socklen_t length = sizeof peer;
         const int accepted =
             accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);

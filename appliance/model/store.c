@@ -15,8 +15,8 @@
 static int read_signed(struct mr_store *store, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES], hex[2 * MR_HASH_BYTES + 1];
-    uint8_t *bytes;
-    size_t length;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
     snprintf(path, sizeof path, "%s/signed-round", store->data_dir);
     const int got = mr_file_read(path, &bytes, &length, error);
     if (got != 0) {
@@ -48,7 +48,8 @@ static int read_initial(const struct mr_store *store, const char *file, uint8_t 
     }
     if (mr_safetensors_parse(&parsed, *bytes, *length, error) != 0) {
         free(*bytes);
-        return mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+        mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+        return -1;
     }
     mr_safetensors_fini(&parsed);
     return 0;
@@ -56,8 +57,8 @@ static int read_initial(const struct mr_store *store, const char *file, uint8_t 
 
 static int take_initial(struct mr_store *store, const char *file, struct mr_error *error)
 {
-    uint8_t *bytes, hash[MR_HASH_BYTES];
-    size_t length;
+    uint8_t *bytes = NULL, hash[MR_HASH_BYTES];
+    size_t length = 0;
     if (read_initial(store, file, &bytes, &length, error) != 0) {
         return -1;
     }
@@ -74,8 +75,8 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
 static int read_current(struct mr_store *store, const char *initial, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    uint8_t *bytes;
-    size_t length;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
     snprintf(path, sizeof path, "%s/current", store->data_dir);
     const int got = mr_file_read(path, &bytes, &length, error);
     if (got != 0) {
@@ -93,8 +94,8 @@ static int read_current(struct mr_store *store, const char *initial, struct mr_e
 static int check_store(struct mr_store *store, const char *initial, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    uint8_t *bytes;
-    size_t length;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
     snprintf(path, sizeof path, "%s/current", store->data_dir);
     if (access(path, F_OK) != 0) {
         if (read_initial(store, initial, &bytes, &length, error) != 0) {

@@ -59,8 +59,8 @@ static int read_one(struct mr_commit_log *log, const char *name, uint8_t **conte
 {
     uint8_t *bytes;
     const uint8_t *inside;
-    uint64_t generation;
-    size_t file_length, inside_length;
+    uint64_t generation = 0;
+    size_t file_length = 0, inside_length = 0;
     const int got = log->disk->read(log->disk->context, name, &bytes, &file_length, error);
     if (got != 0) {
         return got < 0 ? -1 : 0;
