@@ -41,7 +41,6 @@ void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
                                   const struct mr_h2_endpoint *endpoints);
 
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run);
-struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run);
 uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
 
 /* Opens the next round from the current model. On OK *round is its number. */

@@ -17,11 +17,6 @@ struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
     return run->core;
 }
 
-struct mr_upload_plane *mr_lead_driver_plane(struct mr_lead_driver *run)
-{
-    return run->context.plane;
-}
-
 static void count_published(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     run->published++;
