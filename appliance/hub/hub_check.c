@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "appliance/model/store.h"
 #include "appliance/runtime/sandbox.h"
@@ -19,6 +20,20 @@ static int check_certificates(const struct mr_config_identity *identity, struct 
     }
     mr_tls_close(tls);
     return 0;
+}
+
+/* A new connection to another hub reads them, and so does a change of the list. */
+static int check_user(const struct mr_hub_config *config, struct mr_error *error)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    const struct mr_config_sandbox *sandbox = &config->sandbox;
+    const char *const files[] = {identity->ca_file, identity->certificate_file,
+                                 identity->private_key_file, identity->revocation_file};
+    if (strcmp(sandbox->mode, "off") == 0) {
+        return 0;
+    }
+    return mr_sandbox_check_files(sandbox->user, sandbox->group, files,
+                                  sizeof files / sizeof files[0], error);
 }
 
 static int check_tasks(const struct mr_hub_config *config, struct mr_error *error)
@@ -47,7 +62,8 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     }
     const struct mr_config_sandbox *sandbox = &config->sandbox;
     if ((user && mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0) ||
-        check_certificates(&config->identity, error) != 0 || check_tasks(config, error) != 0) {
+        check_certificates(&config->identity, error) != 0 || check_tasks(config, error) != 0 ||
+        (user && check_user(config, error) != 0)) {
         mr_hub_config_free(config);
         return -1;
     }

@@ -153,6 +153,16 @@ static void tell_ready(const struct mr_hub *hub, int ready_fd)
     }
 }
 
+static int open_loop(struct mr_loop **loop, struct mr_confinement *confinement,
+                     struct mr_error *error)
+{
+    if (mr_loop_open(loop, error) != 0) {
+        return -1;
+    }
+    mr_loop_on_thread(*loop, mr_sandbox_confine_job, &confinement->sandbox);
+    return 0;
+}
+
 static int run(const struct mr_hub_config *config, const struct options *options,
                const struct mr_kernels *kernels, struct mr_log *log, int signals)
 {
@@ -163,7 +173,7 @@ static int run(const struct mr_hub_config *config, const struct options *options
     struct mr_error error = {.text = "cannot watch for signals"};
     int code = EXIT_SET_UP;
     if (mr_confinement_begin(&confinement, config, options->config_file, &error) != 0 ||
-        mr_loop_open(&loop, &error) != 0 ||
+        open_loop(&loop, &confinement, &error) != 0 ||
         mr_hub_open(&hub, config, kernels, loop, log, &error) != 0 ||
         mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {

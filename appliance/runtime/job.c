@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/runtime/sandbox.h"
 #include "base/assert.h"
 
 struct job {
@@ -49,7 +48,7 @@ static void *run(void *argument)
     struct mr_job_thread *thread = argument;
     struct job *job;
     pthread_setname_np(pthread_self(), thread->name); /* another thread would need /proc */
-    (void)mr_sandbox_drop_capabilities();             /* if there were any: no job needs one */
+    mr_loop_start_thread(thread->loop);
     while ((job = take(thread)) != NULL) {
         job->work(job->context);
         if (job->done) {

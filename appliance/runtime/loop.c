@@ -37,6 +37,8 @@ struct mr_loop {
     int epoll_fd;
     int wake_fd; /* eventfd: a call was posted, or stop */
     atomic_bool stop;
+    mr_loop_fn thread_start;
+    void *thread_context;
     struct watch *watches; /* by fd */
     size_t watch_count;
     struct mr_timers timers;
@@ -84,6 +86,19 @@ void mr_loop_close(struct mr_loop *loop)
     free(loop->running.calls);
     free(loop->watches);
     free(loop);
+}
+
+void mr_loop_on_thread(struct mr_loop *loop, mr_loop_fn start, void *context)
+{
+    loop->thread_start = start;
+    loop->thread_context = context;
+}
+
+void mr_loop_start_thread(const struct mr_loop *loop)
+{
+    if (loop->thread_start) {
+        loop->thread_start(loop->thread_context);
+    }
 }
 
 /* --- file descriptors ------------------------------------------------------------------------ */

@@ -18,6 +18,9 @@ typedef void (*mr_loop_fn)(void *context);
 
 int mr_loop_open(struct mr_loop **loop, struct mr_error *error);
 void mr_loop_close(struct mr_loop *loop);
+/* Job threads (job.h) that are opened from now on begin with start(context); NULL: with nothing. */
+void mr_loop_on_thread(struct mr_loop *loop, mr_loop_fn start, void *context);
+void mr_loop_start_thread(const struct mr_loop *loop); /* on such a thread */
 
 int mr_loop_fd_add(struct mr_loop *loop, int fd, uint32_t events, mr_loop_fd_fn fn, void *context);
 int mr_loop_fd_change(struct mr_loop *loop, int fd, uint32_t events);

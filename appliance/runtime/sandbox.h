@@ -12,6 +12,7 @@
 #ifndef MR_RUNTIME_SANDBOX_H
 #define MR_RUNTIME_SANDBOX_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -60,6 +61,7 @@ struct mr_sandbox {
     uid_t uid;
     gid_t gid;
     bool drops_user;
+    atomic_bool user_will_change; /* between _begin and _finish, if it drops_user */
     struct {
         bool in_force;
         char why[120]; /* how, or why not */
@@ -71,11 +73,22 @@ const char *mr_sandbox_part_name(enum mr_sandbox_part part);
 /* Whether there is such a user and group ("": none is asked for). 0, or -1 with an error. */
 int mr_sandbox_check_user(const char *user, const char *group, struct mr_error *error);
 
+/* Whether that user ("": none is asked for) may read the files; "" is passed over. Only root can
+ * try, anybody else learns nothing. Forks: not to be called once there are threads. 0, or -1 with
+ * an error. */
+int mr_sandbox_check_files(const char *user, const char *group, const char *const *files,
+                           unsigned count, struct mr_error *error);
+
 /* The plan's strings and lists stay until _finish. 0, or -1 with an error (required, and this
  * kernel cannot; or a user that is not there). */
 int mr_sandbox_begin(struct mr_sandbox *sandbox, const struct mr_sandbox_plan *plan,
                      struct mr_error *error);
 int mr_sandbox_finish(struct mr_sandbox *sandbox, struct mr_error *error);
+/* First on a new thread of jobs, which need no capability (mr_loop_on_thread; context: the struct
+ * mr_sandbox): takes it those that it was born with. Not while the process is about to become
+ * another user: the C library makes every thread do that and aborts where one may not, and all
+ * capabilities go with it. */
+void mr_sandbox_confine_job(void *context);
 /* On the worker's thread, after _finish has said that MR_SANDBOX_WORKERS is in force. */
 void mr_sandbox_confine_worker(void);
 /* This thread's; never needed after set-up. 0 or -1 (errno). */

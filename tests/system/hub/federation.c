@@ -100,6 +100,11 @@ bool federation_program(int argc, char **argv)
     return true;
 }
 
+const char *federation_hub_program(void)
+{
+    return program;
+}
+
 struct federation *federation_open(const char *extra)
 {
     struct federation *federation = calloc(1, sizeof *federation);

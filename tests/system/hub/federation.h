@@ -35,6 +35,7 @@ struct federation {
 
 /* A test's main gives its arguments first: the one is the program of the hubs. False: not given. */
 bool federation_program(int argc, char **argv);
+const char *federation_hub_program(void);
 /* Certificates, configuration and model; nothing runs yet. `extra` goes into every round section
  * (indented by six). */
 struct federation *federation_open(const char *extra);

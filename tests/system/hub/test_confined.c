@@ -1,10 +1,13 @@
 /* test_confined.c - what a hub that runs has given up, and what is left of secrets in its memory.
  */
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "appliance/runtime/sandbox.h"
@@ -101,6 +104,69 @@ static void test_the_log_says_so(void **state)
     assert_int_equal(told, MR_SANDBOX_PARTS);
 }
 
+/* Whether the hubs' own check takes the configuration. */
+static int check_status(const struct federation *federation)
+{
+    char command[8400];
+    snprintf(command, sizeof command, "'%s' --check --config '%s/hub-0.yaml' >'%s/check.txt' 2>&1",
+             federation_hub_program(), federation->dir, federation->dir);
+    return WEXITSTATUS(system(command));
+}
+
+/* A federation of root's whose hubs are to become nobody, with what nobody has to read. */
+static struct federation *federation_of_nobody(void)
+{
+    char command[4400];
+    struct federation *federation = federation_open("");
+    assert_int_equal(chmod(federation->dir, 0755), 0);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        federation_edit(federation, hub, "1i sandbox:\\n  user: nobody");
+    }
+    snprintf(command, sizeof command, "grep -q 'nobody cannot read' '%s/check.txt'",
+             federation->dir);
+    assert_int_equal(check_status(federation), 2); /* the keys are root's */
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "chown -R nobody '%s/pki'", federation->dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(check_status(federation), 0);
+    return federation;
+}
+
+/* Started as root, the hubs become somebody else with all their threads, and work on. */
+static void test_another_user(void **state)
+{
+    struct device devices[DEVICES];
+    pid_t threads[64];
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    struct federation *federation = *state = federation_of_nobody();
+    const struct passwd *nobody = getpwnam("nobody");
+    federation_run(federation);
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        const pid_t pid = federation->hubs[hub];
+        const unsigned count = threads_named(pid, "", threads, 64);
+        assert_true(count >= 3); /* control, endings, lead or helper */
+        for (unsigned i = 0; i < count; i++) {
+            assert_int_equal(status_number(pid, threads[i], "Uid:", 10), nobody->pw_uid);
+            assert_int_equal(status_number(pid, threads[i], "Gid:", 10), nobody->pw_gid);
+            assert_int_equal(status_number(pid, threads[i], "CapEff:", 16), 0);
+            assert_int_equal(status_number(pid, threads[i], "CapPrm:", 16), 0);
+        }
+    }
+    const uint64_t round = devices_begin(devices, DEVICES, federation);
+    devices_commit(devices, 0, DEVICES);
+    federation_expect(federation, round, "published", NULL);
+    devices_check_sum(devices, DEVICES, round);
+    devices_close(devices, DEVICES);
+}
+
+static int close_if_open(void **state)
+{
+    return *state ? federation_teardown(state) : 0;
+}
+
 /* --- secrets in memory ----------------------------------------------------------------------- */
 
 struct found {
@@ -195,6 +261,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         T(test_every_thread),
         T(test_the_log_says_so),
+        cmocka_unit_test_teardown(test_another_user, close_if_open),
         T(test_seeds_go),
         T(test_signing_keys),
     };
