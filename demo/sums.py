@@ -46,7 +46,7 @@ def read_dump(path, number, client, attempt):
 def compare(hub_dir, task, dumps, number):
     rounds = os.path.join(hub_dir, "tasks", task, "rounds")
     with open(os.path.join(rounds, f"{number}.json"), encoding="utf-8") as f:
-        members = [(m["client_id"], m["attempt"]) for m in json.load(f)["included"]]
+        members = [(m["client_id"], m["attempt"]) for m in json.load(f)["uploads"]]
     with open(os.path.join(rounds, f"{number}.sum"), "rb") as f:
         packed = f.read()
     secure = little_endian(array.array("H", packed[:-4 * TRAILER_LANES]))

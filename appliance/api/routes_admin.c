@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "appliance/api/routes_internal.h"
-#include "base/bytes.h"
 
 /* --- look ------------------------------------------------------------------------------------ */
 
@@ -14,76 +13,10 @@ static const struct mr_round_history *history_of(const struct mr_api_task *task)
     return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
 }
 
-static void put_number(json_t *object, const char *name, uint64_t value)
+static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary,
+                          bool whole)
 {
-    json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
-/* Nothing where it is not known. */
-static void put_hash(json_t *object, const char *name, const uint8_t hash[MR_HASH_BYTES])
-{
-    static const uint8_t none[MR_HASH_BYTES];
-    char hex[2 * MR_HASH_BYTES + 1];
-    if (memcmp(hash, none, sizeof none) != 0) {
-        mr_hex_encode(hex, hash, MR_HASH_BYTES);
-        json_object_set_new(object, name, json_string(hex));
-    }
-}
-
-static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_t to_ms)
-{
-    if (from_ms && to_ms >= from_ms) {
-        put_number(object, name, to_ms - from_ms);
-    }
-}
-
-static json_t *mean(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-/* A row of the list. */
-static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary)
-{
-    json_t *object = json_pack(
-        "{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "round", (json_int_t)summary->round,
-        "task", task->task.config->name, "role", summary->lead ? "lead" : "helper", "state",
-        summary->state, "opened_unix_ms", (json_int_t)summary->opened_unix_ms, "quorum",
-        (json_int_t)summary->quorum, "admitted", (json_int_t)summary->admitted, "staged",
-        (json_int_t)summary->staged, "committed", (json_int_t)summary->committed, "included",
-        (json_int_t)summary->included);
-    put_hash(object, "model_hash", summary->model_hash);
-    if (strcmp(summary->state, "void") != 0) {
-        put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);
-        put_span(object, "publish_ms", summary->closed_unix_ms, summary->ended_unix_ms);
-    } else {
-        json_object_set_new(object, "reason", json_string(summary->reason));
-    }
-    return object;
-}
-
-/* All that is known of one. */
-static json_t *whole_round_json(const struct mr_api_task *task,
-                                const struct mr_round_summary *summary)
-{
-    json_t *object = round_json(task, summary);
-    const struct mr_round_metrics *metrics = &summary->metrics;
-    put_number(object, "closed_unix_ms", summary->closed_unix_ms);
-    put_number(object, "ended_unix_ms", summary->ended_unix_ms);
-    put_number(object, "cohort_min", summary->cohort_min);
-    put_number(object, "cohort_max", summary->cohort_max);
-    put_hash(object, "announcement_hash", summary->announcement_hash);
-    put_hash(object, "parent", summary->parent_hash);
-    put_hash(object, "set_hash", summary->set_hash);
-    if (summary->has_metrics) {
-        json_object_set_new(
-            object, "metrics",
-            json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
-                      "examples_mean", mean(metrics->examples_mean), "loss_mean",
-                      mean(metrics->loss_mean), "drift_mean", mean(metrics->drift_mean),
-                      "clipped_mean", mean(metrics->clipped_mean)));
-    }
-    return object;
+    return mr_round_summary_json(summary, task->task.config->name, whole);
 }
 
 void mr_route_admin_list(void *context, struct mr_request *request)
@@ -97,7 +30,7 @@ void mr_route_admin_list(void *context, struct mr_request *request)
     const unsigned count =
         list ? mr_round_history_list(history_of(task), list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
-        json_array_append_new(rounds, round_json(task, &list[i]));
+        json_array_append_new(rounds, round_json(task, &list[i], false));
     }
     free(list);
     mr_routes_answer_json(request, json_pack("{s:o}", "rounds", rounds));
@@ -118,7 +51,7 @@ static bool try_round(void *context, struct mr_request *request, bool expired)
     }
     const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
     if (found == 0) {
-        mr_routes_answer_json(request, whole_round_json(task, known ? known : &stored));
+        mr_routes_answer_json(request, round_json(task, known ? known : &stored, true));
     } else if (found < 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else {

@@ -213,6 +213,7 @@ void mr_helper_driver_forget(void *context)
     if (!run->stopping) {
         struct mr_round_summary summary;
         mr_helper_driver_summarise(run, &summary);
+        *mr_round_history_current(&run->history, report.round) = summary; /* as the record says */
         const struct mr_record record = {.task = run->context.task,
                                          .summary = &summary,
                                          .terms = mr_helper_terms(run->core),

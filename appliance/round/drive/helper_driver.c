@@ -132,7 +132,7 @@ static void reveal_work(void *context)
 }
 
 /* The list of rounds says what the record says. */
-static void keep_metrics(const struct helper_job *job)
+static void keep_summary(const struct helper_job *job)
 {
     struct mr_round_summary *summary =
         mr_round_history_current(&job->run->history, job->summary.round);
@@ -141,6 +141,7 @@ static void keep_metrics(const struct helper_job *job)
     }
     summary->has_metrics = true;
     summary->metrics = job->metrics;
+    summary->ended_unix_ms = job->summary.ended_unix_ms;
     memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
 }
 
@@ -156,7 +157,7 @@ static void reveal_done(void *context)
     } else if (job->result == 0) {
         mr_store_adopt(run->context.store, job->hash);
         run->revealed_total++;
-        keep_metrics(job);
+        keep_summary(job);
         mr_helper_revealed(run->core, job->hash, NULL);
     } else {
         mr_helper_revealed(run->core, NULL, job->error.text);

@@ -44,8 +44,8 @@ static void fill_times(struct mr_round_summary *summary, enum mr_helper_state st
     if (state >= MR_HELPER_EXPANDING && state <= MR_HELPER_DONE && !summary->closed_unix_ms) {
         summary->closed_unix_ms = unix_ms;
     }
-    if (state >= MR_HELPER_DONE) {
-        summary->ended_unix_ms = unix_ms;
+    if (state == MR_HELPER_VOID || (state == MR_HELPER_DONE && !summary->ended_unix_ms)) {
+        summary->ended_unix_ms = unix_ms; /* of a round that was revealed, its record says it */
     }
 }
 

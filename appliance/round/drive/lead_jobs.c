@@ -291,6 +291,7 @@ void mr_lead_driver_end(void *context)
     mr_lead_report(run->core, &report);
     struct mr_round_summary summary;
     mr_lead_driver_summarise(run, &summary);
+    mr_round_history_current(&run->history, report.round)->ended_unix_ms = summary.ended_unix_ms;
     struct mr_record record = {.task = run->context.task,
                                .summary = &summary,
                                .terms = mr_lead_terms(run->core),

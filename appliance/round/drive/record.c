@@ -1,7 +1,6 @@
 #include "appliance/round/drive/record.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +15,7 @@ static json_t *hex(const uint8_t *bytes, size_t count)
     return json_string(text);
 }
 
-static json_t *mean(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *included_json(const struct mr_record *record)
+static json_t *uploads_json(const struct mr_record *record)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < record->included_count; i++) {
@@ -39,14 +33,6 @@ static json_t *included_json(const struct mr_record *record)
     return list;
 }
 
-static json_t *metrics_json(const struct mr_round_metrics *metrics)
-{
-    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
-                     "examples_mean", mean(metrics->examples_mean), "loss_mean",
-                     mean(metrics->loss_mean), "drift_mean", mean(metrics->drift_mean),
-                     "clipped_mean", mean(metrics->clipped_mean));
-}
-
 static json_t *signatures_json(const struct mr_record *record)
 {
     static const uint8_t unknown[MR_SIGNATURE_BYTES];
@@ -62,25 +48,36 @@ static json_t *signatures_json(const struct mr_record *record)
     return list;
 }
 
-/* What both texts say. */
+static void copy_or_clear(uint8_t to[MR_HASH_BYTES], const uint8_t *hash)
+{
+    memset(to, 0, MR_HASH_BYTES);
+    if (hash) {
+        memcpy(to, hash, MR_HASH_BYTES);
+    }
+}
+
+/* What both texts say: the round's summary as it is once the record's round has ended. */
 static json_t *common(const struct mr_record *record)
 {
     const struct mr_announcement *announcement = &record->terms->announcement;
-    json_t *object =
-        json_pack("{s:I, s:o, s:o, s:I}", "round", (json_int_t)announcement->round,
-                  "announcement_hash", hex(record->terms->hash, MR_HASH_BYTES), "parent",
-                  hex(announcement->model_hash, MR_HASH_BYTES), "included_count",
-                  (json_int_t)(record->set_hash ? record->included_count : 0));
-    if (record->set_hash) {
-        json_object_set_new(object, "set_hash", hex(record->set_hash, MR_HASH_BYTES));
+    struct mr_round_summary summary = {.round = 0};
+    if (record->summary) {
+        summary = *record->summary;
     }
-    if (record->model_hash) {
-        json_object_set_new(object, "model_hash", hex(record->model_hash, MR_HASH_BYTES));
-    }
+    summary.round = announcement->round;
+    summary.included = record->set_hash ? record->included_count : 0;
+    memcpy(summary.announcement_hash, record->terms->hash, MR_HASH_BYTES);
+    memcpy(summary.parent_hash, announcement->model_hash, MR_HASH_BYTES);
+    snprintf(summary.state, sizeof summary.state, "%s", record->state);
+    snprintf(summary.reason, sizeof summary.reason, "%s", record->reason ? record->reason : "");
+    copy_or_clear(summary.set_hash, record->set_hash);
+    copy_or_clear(summary.model_hash, record->model_hash);
+    summary.has_metrics = false;
     if (record->metrics) {
-        json_object_set_new(object, "metrics", metrics_json(record->metrics));
+        summary.has_metrics = true;
+        summary.metrics = *record->metrics;
     }
-    return object;
+    return mr_round_summary_json(&summary, record->task, true);
 }
 
 static char *text_of(json_t *object)
@@ -91,47 +88,14 @@ static char *text_of(json_t *object)
     return text;
 }
 
-static void set_number(json_t *object, const char *name, uint64_t value)
-{
-    json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
-static void add_summary(json_t *object, const struct mr_round_summary *summary)
-{
-    json_object_set_new(object, "role", json_string(summary->lead ? "lead" : "helper"));
-    set_number(object, "opened_unix_ms", summary->opened_unix_ms);
-    set_number(object, "closed_unix_ms", summary->closed_unix_ms);
-    set_number(object, "ended_unix_ms", summary->ended_unix_ms);
-    set_number(object, "quorum", summary->quorum);
-    set_number(object, "cohort_min", summary->cohort_min);
-    set_number(object, "cohort_max", summary->cohort_max);
-    set_number(object, "admitted_count", summary->admitted);
-    set_number(object, "committed_count", summary->committed);
-}
-
 char *mr_record_round(const struct mr_record *record)
 {
     const struct mr_round_terms *terms = record->terms;
     json_t *object = common(record);
-    if (record->task) {
-        json_object_set_new(object, "task", json_string(record->task));
-    }
-    if (record->summary) {
-        add_summary(object, record->summary);
-    }
-    json_object_set_new(object, "state", json_string(record->state));
     json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
     json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
     json_object_set_new(object, "share_bytes", json_integer((json_int_t)terms->layout.share_bytes));
-    /* Nobody is included in a void round. */
-    json_object_set_new(object, "included",
-                        record->set_hash ? included_json(record) : json_array());
-    if (!record->set_hash) {
-        json_object_set_new(object, "committed", included_json(record));
-    }
-    if (record->reason) {
-        json_object_set_new(object, "reason", json_string(record->reason));
-    }
+    json_object_set_new(object, "uploads", uploads_json(record));
     return text_of(object);
 }
 
@@ -178,8 +142,7 @@ static int read_upload(struct mr_included *included, uint64_t *upload_id, const 
 int mr_record_uploads(struct mr_record_uploads *uploads, const char *text)
 {
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *list =
-        json_object_get(object, json_object_get(object, "set_hash") ? "included" : "committed");
+    const json_t *list = json_object_get(object, "uploads");
     const size_t count = json_array_size(list);
     *uploads = (struct mr_record_uploads){
         .included = calloc(count + 1, sizeof *uploads->included),

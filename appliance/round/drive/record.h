@@ -21,8 +21,10 @@ struct mr_record {
     const uint8_t (*signatures)[MR_SIGNATURE_BYTES]; /* by position, all zero: not known here */
 };
 
-/* malloc'd text; there is always memory for it (base/json_memory.h). The round's record lists the
- * included set; the model's manifest says where a model came from. */
+/* malloc'd text; there is always memory for it (base/json_memory.h). Both begin with the summary's
+ * members (summary.h), as they are with what the record says. The round's record lists under
+ * `uploads` the included set, of a void round those that were told committed; the model's manifest
+ * says where a model came from. */
 char *mr_record_round(const struct mr_record *record);
 char *mr_record_manifest(const struct mr_record *record);
 

@@ -14,6 +14,88 @@ bool mr_round_summary_ended(const struct mr_round_summary *summary)
            strcmp(summary->state, "void") == 0;
 }
 
+/* --- as JSON --------------------------------------------------------------------------------- */
+
+static void put_number(json_t *object, const char *name, uint64_t value)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+/* Nothing where it is not known. */
+static void put_hash(json_t *object, const char *name, const uint8_t hash[MR_HASH_BYTES])
+{
+    static const uint8_t none[MR_HASH_BYTES];
+    char hex[2 * MR_HASH_BYTES + 1];
+    if (memcmp(hash, none, sizeof none) != 0) {
+        mr_hex_encode(hex, hash, MR_HASH_BYTES);
+        json_object_set_new(object, name, json_string(hex));
+    }
+}
+
+static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_t to_ms)
+{
+    if (from_ms && to_ms >= from_ms) {
+        put_number(object, name, to_ms - from_ms);
+    }
+}
+
+/* A mean of nothing is no number. */
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *metrics_json(const struct mr_round_metrics *metrics)
+{
+    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
+                     "examples_mean", number_or_null(metrics->examples_mean), "loss_mean",
+                     number_or_null(metrics->loss_mean), "drift_mean",
+                     number_or_null(metrics->drift_mean), "clipped_mean",
+                     number_or_null(metrics->clipped_mean));
+}
+
+static void put_whole(json_t *object, const struct mr_round_summary *summary)
+{
+    put_number(object, "closed_unix_ms", summary->closed_unix_ms);
+    put_number(object, "ended_unix_ms", summary->ended_unix_ms);
+    put_number(object, "cohort_min", summary->cohort_min);
+    put_number(object, "cohort_max", summary->cohort_max);
+    put_hash(object, "announcement_hash", summary->announcement_hash);
+    put_hash(object, "parent", summary->parent_hash);
+    put_hash(object, "set_hash", summary->set_hash);
+    if (summary->has_metrics) {
+        json_object_set_new(object, "metrics", metrics_json(&summary->metrics));
+    }
+}
+
+json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char *task, bool whole)
+{
+    json_t *object = json_object();
+    put_number(object, "round", summary->round);
+    if (task) {
+        json_object_set_new(object, "task", json_string(task));
+    }
+    json_object_set_new(object, "role", json_string(summary->lead ? "lead" : "helper"));
+    json_object_set_new(object, "state", json_string(summary->state));
+    put_number(object, "opened_unix_ms", summary->opened_unix_ms);
+    put_number(object, "quorum", summary->quorum);
+    put_number(object, "admitted", summary->admitted);
+    put_number(object, "staged", summary->staged);
+    put_number(object, "committed", summary->committed);
+    put_number(object, "included", summary->included);
+    put_hash(object, "model_hash", summary->model_hash);
+    if (strcmp(summary->state, "void") != 0) {
+        put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);
+        put_span(object, "publish_ms", summary->closed_unix_ms, summary->ended_unix_ms);
+    } else {
+        json_object_set_new(object, "reason", json_string(summary->reason));
+    }
+    if (whole) {
+        put_whole(object, summary);
+    }
+    return object;
+}
+
 /* --- from a record --------------------------------------------------------------------------- */
 
 static uint64_t number(const json_t *object, const char *name)
@@ -68,9 +150,10 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .quorum = (uint32_t)number(object, "quorum"),
         .cohort_min = (uint32_t)number(object, "cohort_min"),
         .cohort_max = (uint32_t)number(object, "cohort_max"),
-        .admitted = (uint32_t)number(object, "admitted_count"),
-        .committed = (uint32_t)number(object, "committed_count"),
-        .included = (uint32_t)number(object, "included_count"),
+        .admitted = (uint32_t)number(object, "admitted"),
+        .staged = (uint32_t)number(object, "staged"),
+        .committed = (uint32_t)number(object, "committed"),
+        .included = (uint32_t)number(object, "included"),
     };
     text_member(summary->state, sizeof summary->state, object, "state");
     text_member(summary->reason, sizeof summary->reason, object, "reason");

@@ -30,6 +30,12 @@ struct mr_round_summary {
 
 bool mr_round_summary_ended(const struct mr_round_summary *summary);
 
+/* One schema: the answers to an operator and the store's record. The members of a table's row, and
+ * with `whole` all that is known. An object of Jansson (json_t), owed a release; task: NULL for
+ * none. There is always memory for it (base/json_memory.h). */
+struct json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char *task,
+                                     bool whole);
+
 /* The store's record of a round. 0; 1 if there is none, or none that says how the round ended; -1
  * if it cannot be read. */
 int mr_round_record_read(const struct mr_store *store, uint64_t round,

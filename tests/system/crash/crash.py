@@ -225,7 +225,7 @@ class Crash:
             if os.path.exists(f"{self.rounds_dir(task.hubs[0], task)}/{number}.sum"):
                 self.problems.append(f"{task.name} round {number} is void and its sum was written")
             return
-        clients = [m["client_id"] for m in record["included"]]
+        clients = [m["client_id"] for m in record["uploads"]]
         self.counts["included"] += len(clients)
         if len(set(clients)) != len(clients) or len(clients) < COHORT_MIN:
             self.problems.append(f"{task.name} round {number}: a device twice, or too few: {len(clients)}")
@@ -248,7 +248,7 @@ class Crash:
             self.problems.append(f"{said} which never ended")
         elif record["state"] == "void":
             self.counts["committed in void rounds"] += 1
-        elif [m["attempt"] for m in record["included"] if m["client_id"] == client] != [attempt]:
+        elif [m["attempt"] for m in record["uploads"] if m["client_id"] == client] != [attempt]:
             self.problems.append(f"{said} which is not in its set exactly once")
 
     def check(self):

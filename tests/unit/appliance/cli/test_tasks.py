@@ -169,10 +169,10 @@ class Watch(WithHub):
     def test_one_round_after_the_other(self):
         watch = self.follow("--json")
         watch.until("no round yet", "stderr")
-        self.hub.change("digits", 7, state="open", means={"loss": 1}, included=[{"client_id": "00"}])
+        self.hub.change("digits", 7, state="open", means={"loss": 1}, uploads=[{"client_id": "00"}])
         first = json.loads(watch.until("{"))
         self.assertEqual((first["round"], first["state"], first["means"]), (7, "open", {"loss": 1}))
-        self.assertNotIn("included", first)
+        self.assertNotIn("uploads", first)
         self.hub.change("digits", 7, state="done")
         self.assertEqual(json.loads(watch.until("{"))["state"], "done")
         watch.until("waiting for the next round", "stderr")

@@ -51,6 +51,7 @@ static void expect_summary(const struct played *played, const char *state)
     assert_int_equal(live->admitted, stored.admitted);
     assert_true(live->admitted > 0);
     assert_int_equal(live->included, stored.included);
+    assert_int_equal(live->ended_unix_ms, stored.ended_unix_ms);
     assert_int_equal(live->cohort_min, stored.cohort_min);
     assert_int_equal(live->has_metrics, stored.has_metrics);
     assert_int_equal(live->metrics.weight, stored.metrics.weight);

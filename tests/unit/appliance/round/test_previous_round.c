@@ -70,8 +70,8 @@ static void test_a_record_says_whose(void **state)
 static void test_a_record_without_ids(void **state)
 {
     static const char *const bad[] = {"", "{}", "{\"state\": \"void\"}",
-                                      "{\"state\": \"void\", \"committed\": 3}",
-                                      "{\"state\": \"void\", \"committed\": [3]}"};
+                                      "{\"state\": \"void\", \"uploads\": 3}",
+                                      "{\"state\": \"void\", \"uploads\": [3]}"};
     struct mr_record_uploads uploads;
     char *text = record_of(*state, "published", NULL); /* as a helper writes it */
     assert_int_equal(mr_record_uploads(&uploads, text), -1);

@@ -54,7 +54,7 @@ static void test_published(void **state)
     assert_true(end.published && !end.voided);
     assert_memory_equal(end.model_hash, model_hash, MR_HASH_BYTES);
     json_t *object = parsed(text);
-    json_t *list = json_object_get(object, "included");
+    json_t *list = json_object_get(object, "uploads");
     assert_int_equal(json_array_size(list), 2);
     assert_true(is_text(json_array_get(list, 0), "client_id", "01000000000000000000000000000000"));
     assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "attempt")), 3);
@@ -88,8 +88,60 @@ static void test_void(void **state)
     assert_null(json_object_get(object, "set_hash"));
     assert_null(json_object_get(object, "model_hash"));
     assert_null(json_object_get(object, "metrics"));
-    assert_int_equal(json_array_size(json_object_get(object, "included")), 0);
+    assert_int_equal(json_integer_value(json_object_get(object, "included")), 0);
+    assert_int_equal(json_array_size(json_object_get(object, "uploads")), 0);
     json_decref(object);
+    world_close(world);
+}
+
+/* An operator's answer and the store's record have one schema: what the one says the other says. */
+static void test_one_schema(void **state)
+{
+    (void)state;
+    static const uint8_t hash[MR_HASH_BYTES] = {1};
+    struct mr_round_summary summary = {.round = 7,
+                                       .lead = true,
+                                       .state = "published",
+                                       .opened_unix_ms = 1000,
+                                       .closed_unix_ms = 3000,
+                                       .ended_unix_ms = 3500,
+                                       .quorum = 2,
+                                       .cohort_min = 2,
+                                       .cohort_max = 9,
+                                       .admitted = 5,
+                                       .staged = 4,
+                                       .committed = 3,
+                                       .included = 2,
+                                       .set_hash = {1},
+                                       .model_hash = {1},
+                                       .has_metrics = true,
+                                       .metrics = {.weight = 20, .loss_mean = 0.5}};
+    const struct mr_included included[2] = {{.attempt = 0}, {.attempt = 3}};
+    struct world *world = world_open(&plain);
+    const struct mr_record record = {.task = "digits",
+                                     .summary = &summary,
+                                     .terms = &world->terms,
+                                     .state = "published",
+                                     .included = included,
+                                     .included_count = 2,
+                                     .set_hash = hash,
+                                     .model_hash = hash,
+                                     .metrics = &summary.metrics};
+    summary.round = world->announcement.round;
+    memcpy(summary.announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    memcpy(summary.parent_hash, world->announcement.model_hash, MR_HASH_BYTES);
+    json_t *answer = mr_round_summary_json(&summary, "digits", true);
+    json_t *stored = parsed(mr_record_round(&record)), *value;
+    const char *name;
+    json_object_foreach(answer, name, value) {
+        if (!json_equal(value, json_object_get(stored, name))) {
+            fail_msg("member %s", name);
+        }
+    }
+    assert_int_equal(json_integer_value(json_object_get(stored, "publish_ms")), 500);
+    assert_int_equal(json_integer_value(json_object_get(stored, "committed")), 3);
+    json_decref(answer);
+    json_decref(stored);
     world_close(world);
 }
 
@@ -124,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published),
         cmocka_unit_test(test_void),
+        cmocka_unit_test(test_one_schema),
         cmocka_unit_test(test_what_ends_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
