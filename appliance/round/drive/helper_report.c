@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/wall_clock.h"
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
@@ -107,12 +108,11 @@ const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_d
 static void states(const struct mr_helper_driver *run, struct mr_metrics *metrics)
 {
     struct mr_helper_report report;
-    char labels[MR_ROUND_LABELS_MAX];
     mr_helper_report(run->core, &report);
     for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
-                 mr_helper_state_name(state));
-        mr_metrics_sample(metrics, "millrace_helper_state", labels, report.state == state);
+        const struct mr_round_label label = {run->context.task, "state",
+                                             mr_helper_state_name(state)};
+        mr_round_sample(metrics, "millrace_helper_state", &label, report.state == state);
     }
 }
 
@@ -125,11 +125,9 @@ static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metr
                 {"revealed", run->revealed_total},
                 {"void", run->void_total},
                 {"lead_gone", run->lead_gone_total}};
-    char labels[MR_ROUND_LABELS_MAX];
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",outcome=\"%s\"", run->context.task,
-                 rows[i].name);
-        mr_metrics_sample(metrics, "millrace_helper_rounds_total", labels, (double)rows[i].count);
+        const struct mr_round_label label = {run->context.task, "outcome", rows[i].name};
+        mr_round_sample(metrics, "millrace_helper_rounds_total", &label, (double)rows[i].count);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/bytes.h"
 
@@ -199,22 +200,18 @@ static const struct {
 static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
     struct mr_lead_report report;
-    char labels[MR_ROUND_LABELS_MAX];
     mr_lead_report(run->core, &report);
     for (unsigned state = 0; state <= MR_LEAD_VOID; state++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",state=\"%s\"", run->context.task,
-                 mr_lead_state_name(state));
-        mr_metrics_sample(metrics, "millrace_round_state", labels, report.state == state);
+        const struct mr_round_label label = {run->context.task, "state", mr_lead_state_name(state)};
+        mr_round_sample(metrics, "millrace_round_state", &label, report.state == state);
     }
 }
 
 static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
-    char labels[MR_ROUND_LABELS_MAX];
     for (unsigned kind = 0; kind < MR_VOID_KINDS; kind++) {
-        snprintf(labels, sizeof labels, "task=\"%s\",reason=\"%s\"", run->context.task,
-                 mr_void_kind_name(kind));
-        mr_metrics_sample(metrics, "millrace_rounds_void_total", labels, (double)run->voids[kind]);
+        const struct mr_round_label label = {run->context.task, "reason", mr_void_kind_name(kind)};
+        mr_round_sample(metrics, "millrace_rounds_void_total", &label, (double)run->voids[kind]);
     }
 }
 
@@ -222,7 +219,6 @@ void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                             struct mr_metrics *metrics)
 {
     struct mr_lead_report report;
-    char labels[MR_ROUND_LABELS_MAX];
     mr_metrics_family(metrics, "millrace_round_state", "gauge",
                       "State of the lead's current round: 1 for the state it is in.");
     for (unsigned i = 0; i < count; i++) {
@@ -238,9 +234,9 @@ void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                           families[family].help);
         for (unsigned i = 0; i < count; i++) {
             mr_lead_report(runs[i]->core, &report);
-            snprintf(labels, sizeof labels, "task=\"%s\"", runs[i]->context.task);
-            mr_metrics_sample(metrics, families[family].name, labels,
-                              families[family].value(runs[i], &report));
+            const struct mr_round_label label = {.task = runs[i]->context.task};
+            mr_round_sample(metrics, families[family].name, &label,
+                            families[family].value(runs[i], &report));
         }
     }
 }

@@ -19,9 +19,6 @@
 struct mr_config_round;
 struct mr_upload_plane;
 
-/* Room for the labels of a metric: the task and one more. */
-#define MR_ROUND_LABELS_MAX 96
-
 struct mr_round_context {
     const char *task;     /* its name, in logs and as a label of metrics */
     const char *data_dir; /* the task's folder: the store's, and that of the log or the journal */
