@@ -129,15 +129,7 @@ static void source_close(struct mr_packet_source *base)
     source->port->ops->close(source->port);
 }
 
-static const struct mr_packet_source_ops source_ops = {
-    .name = "bench",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops source_ops = MR_PACKET_SOURCE_OPS("bench");
 
 struct mr_packet_source *mr_port_source_open(struct mr_port_source *source,
                                              struct mr_dpdk_port *port, struct mr_error *error)

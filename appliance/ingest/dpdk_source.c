@@ -342,15 +342,7 @@ static void source_close(struct mr_packet_source *base)
     free(source);
 }
 
-static const struct mr_packet_source_ops dpdk_ops = {
-    .name = "dpdk",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops dpdk_ops = MR_PACKET_SOURCE_OPS("dpdk");
 
 struct mr_packet_source *mr_dpdk_source_open(struct mr_dpdk_port *port, unsigned worker,
                                              struct mr_error *error)

@@ -53,6 +53,13 @@ struct mr_packet_source_ops {
     void (*close)(struct mr_packet_source *source);
 };
 
+/* The table of a source whose functions are called source_poll, source_release, and so on. */
+#define MR_PACKET_SOURCE_OPS(text)                                                                 \
+    {                                                                                              \
+        .name = text, .poll = source_poll, .release = source_release, .send = source_send,         \
+        .flush = source_flush, .wake = source_wake, .close = source_close,                         \
+    }
+
 struct mr_packet_source {
     const struct mr_packet_source_ops *ops;
     uint16_t port;                 /* bound UDP port, host order; 0 for replay */

@@ -162,15 +162,7 @@ static void source_close(struct mr_packet_source *base)
     free(source);
 }
 
-static const struct mr_packet_source_ops recvmmsg_ops = {
-    .name = "recvmmsg",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops recvmmsg_ops = MR_PACKET_SOURCE_OPS("recvmmsg");
 
 static void bank_init(struct bank *bank, uint8_t *payloads)
 {

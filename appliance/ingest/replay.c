@@ -107,15 +107,7 @@ static void source_close(struct mr_packet_source *base)
     free(source);
 }
 
-static const struct mr_packet_source_ops replay_ops = {
-    .name = "replay",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops replay_ops = MR_PACKET_SOURCE_OPS("replay");
 
 struct mr_packet_source *mr_replay_source_open(const struct mr_replay *replay,
                                                struct mr_error *error)

@@ -234,15 +234,7 @@ static void source_close(struct mr_packet_source *base)
     free(source);
 }
 
-static const struct mr_packet_source_ops uring_ops = {
-    .name = "io_uring",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops uring_ops = MR_PACKET_SOURCE_OPS("io_uring");
 
 static int open_ring(struct uring_source *source, struct mr_error *error)
 {

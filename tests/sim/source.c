@@ -108,15 +108,7 @@ static void source_close(struct mr_packet_source *base)
     free(source);
 }
 
-static const struct mr_packet_source_ops source_ops = {
-    .name = "simulated",
-    .poll = source_poll,
-    .release = source_release,
-    .send = source_send,
-    .flush = source_flush,
-    .wake = source_wake,
-    .close = source_close,
-};
+static const struct mr_packet_source_ops source_ops = MR_PACKET_SOURCE_OPS("simulated");
 
 /* In place of appliance/ingest/packet_source.c. */
 struct mr_packet_source *mr_packet_source_open(const struct mr_packet_source_config *config,
