@@ -49,6 +49,19 @@ class Task:
         self.model = model  # None: the model that the hubs are started with
 
 
+def start_hub(program, config, log_path):
+    """Starts a hub and waits until it says that it listens; its process."""
+    ready, told = os.pipe()
+    with open(log_path, "a", encoding="utf-8") as log:
+        hub = subprocess.Popen([program, "--config", config, "--ready-fd", str(told)],
+                               stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(told,))
+    os.close(told)
+    with os.fdopen(ready, "rb") as f:
+        if not f.readline().startswith(b"READY"):
+            raise Failure(f"{config}: the hub did not start: see {log_path}")
+    return hub
+
+
 class Federation:
     """Programs from `build`, files under `work`."""
 

@@ -17,14 +17,13 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "demo"))
 import sums  # noqa: E402
-from federation import Failure, Federation, Task  # noqa: E402
+from federation import Failure, Federation, Task, start_hub  # noqa: E402
 
 LAYERS = {"narrow": "64,4,10", "wide": "64,9,10"}
 TRAINING = {
@@ -60,18 +59,8 @@ class CrashFederation(Federation):
                 f.write(self.hub_yaml(index, QUORUM, COHORT_MIN, None))
 
     def start_hub(self, index):
-        """Starts it and waits until it says that it listens."""
-        path = f"{self.work}/hub-{index}.log"
-        ready, told = os.pipe()
-        with open(path, "a", encoding="utf-8") as log:
-            self.hubs[index] = subprocess.Popen(
-                [self.program("appliance", "millrace-hub"), "--config",
-                 f"{self.work}/hub-{index}.yaml", "--ready-fd", str(told)],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(told,))
-        os.close(told)
-        with os.fdopen(ready, "rb") as f:
-            if not f.readline().startswith(b"READY"):
-                raise Failure(f"hub {index} did not start again: see {path}")
+        self.hubs[index] = start_hub(self.program("appliance", "millrace-hub"),
+                                     f"{self.work}/hub-{index}.yaml", f"{self.work}/hub-{index}.log")
 
     def kill_hub(self, index):
         self.hubs[index].kill()

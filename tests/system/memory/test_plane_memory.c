@@ -13,6 +13,7 @@
 #include "appliance/upload/plane.h"
 #include "appliance/upload/session.h"
 #include "tests/system/memory/failing.h"
+#include "tests/unit/appliance/upload/small_plane.h"
 
 static bool mailbox(void *context)
 {
@@ -89,17 +90,7 @@ static bool sessions(void *context)
 
 static bool plane(void *context)
 {
-    const struct mr_upload_plane_config config = {
-        .workers = 2,
-        .slots_per_worker = 4,
-        .share_bytes_max = 4096,
-        .source = "recvmmsg",
-        .listen_host = "127.0.0.1",
-        .advertise_host = "127.0.0.1",
-        .window_max = 64,
-        .window_total = 1024,
-        .idle_timeout_ms = 60000,
-    };
+    const struct mr_upload_plane_config config = small_plane("recvmmsg", 2);
     struct mr_error error = {.text = ""};
     struct mr_upload_plane *made;
     struct mr_loop *loop = context;

@@ -14,7 +14,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
-from federation import Failure, free_ports  # noqa: E402 pylint: disable=wrong-import-position
+from federation import Failure, free_ports, start_hub  # noqa: E402 pylint: disable=wrong-import-position
 
 HOST = "127.0.0.1"
 HUBS = 3
@@ -173,17 +173,9 @@ hubs:
     # --- hubs ------------------------------------------------------------------------------------
 
     def start_hub(self, index):
-        """Starts it and waits until it says that it listens."""
-        ready, told = os.pipe()
-        with open(f"{self.work}/hub-{index}.log", "a", encoding="utf-8") as log:
-            self.processes[index] = subprocess.Popen(
-                [os.path.join(self.build, "appliance", "millrace-hub"), "--config",
-                 f"{self.work}/hub-{index}.yaml", "--ready-fd", str(told)],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(told,))
-        os.close(told)
-        with os.fdopen(ready, "rb") as f:
-            if not f.readline().startswith(b"READY"):
-                raise Failure(f"hub {index} did not start: see {self.work}/hub-{index}.log")
+        self.processes[index] = start_hub(os.path.join(self.build, "appliance", "millrace-hub"),
+                                          f"{self.work}/hub-{index}.yaml",
+                                          f"{self.work}/hub-{index}.log")
 
     def kill_hub(self, index):
         self.processes[index].kill()

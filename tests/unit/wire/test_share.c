@@ -1,22 +1,5 @@
 /* test_share.c - every lane of a share is masked; the seeds' scope matters. */
-#include "wire_test.h"
-
-#include "wire/share.h"
-
-static void *aligned(size_t bytes)
-{
-    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    assert_non_null(p);
-    return p;
-}
-
-static void mask_of(struct mr_mask_stream *mask, unsigned client, unsigned helper)
-{
-    uint8_t seed[MR_SEED_BYTES] = {1, (uint8_t)client, (uint8_t)(client >> 8), (uint8_t)helper};
-    uint8_t hash[32] = {5}, id[16] = {(uint8_t)client};
-    struct mr_key_scope scope = {"default", hash, id, (uint16_t)(helper + 1), 0};
-    assert_int_equal(mr_mask_derive(mask, seed, &scope), 0);
-}
+#include "shares.h"
 
 /* No share byte is left as it was: each lane, the trailer's too, is masked. */
 static void test_share_is_masked(void **state)

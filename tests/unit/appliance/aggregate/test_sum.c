@@ -1,9 +1,8 @@
 /* test_sum.c - what is split comes together again: every ring, several hubs, up to the ring's last
  * device. */
-#include "tests/unit/wire/wire_test.h"
+#include "tests/unit/wire/shares.h"
 
 #include "appliance/aggregate/sum.h"
-#include "wire/share.h"
 
 struct vectors {
     struct mr_layout layout;
@@ -12,21 +11,6 @@ struct vectors {
     int64_t *total;   /* lanes */
     uint8_t **shares; /* aligned */
 };
-
-static void *aligned(size_t bytes)
-{
-    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    assert_non_null(p);
-    return p;
-}
-
-static void mask_of(struct mr_mask_stream *mask, unsigned client, unsigned helper)
-{
-    uint8_t seed[MR_SEED_BYTES] = {1, (uint8_t)client, (uint8_t)(client >> 8), (uint8_t)helper};
-    uint8_t hash[32] = {5}, id[16] = {(uint8_t)client};
-    struct mr_key_scope scope = {"default", hash, id, (uint16_t)(helper + 1), 0};
-    assert_int_equal(mr_mask_derive(mask, seed, &scope), 0);
-}
 
 static void split(struct vectors *v, const struct mr_kernels *kernels, int8_t fixed)
 {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/unit/appliance/storage/scratch.h"
+#include "tests/unit/appliance/upload/small_plane.h"
 
 #define PATIENCE_MS 30000u
 
@@ -63,19 +64,9 @@ static void configure(struct room *room, unsigned position)
 
 static void open_plane(struct room *room)
 {
-    const struct mr_upload_plane_config config = {
-        .workers = 1,
-        .slots_per_worker = 4,
-        .share_bytes_max = 4096,
-        .source = "recvmmsg",
-        .listen_host = "127.0.0.1",
-        .advertise_host = "127.0.0.1",
-        .receive_buffer_bytes = 65536,
-        .window_max = 64,
-        .window_total = 1024,
-        .idle_timeout_ms = 60000,
-    };
+    struct mr_upload_plane_config config = small_plane("recvmmsg", 1);
     struct mr_error error = {.text = ""};
+    config.receive_buffer_bytes = 65536;
     if (mr_upload_plane_open(&room->shared.plane, room->shared.loop, &config, room->shared.kernels,
                              room->shared.log, &error) != 0) {
         fail_msg("%s", error.text);

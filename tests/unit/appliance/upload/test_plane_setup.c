@@ -6,18 +6,12 @@
 #include "appliance/ingest/packet_source.h"
 #include "appliance/upload/drops.h"
 #include "plane_fixture.h"
+#include "small_plane.h"
 
-static const struct mr_upload_plane_config good = {
-    .workers = 2,
-    .slots_per_worker = 4,
-    .share_bytes_max = 4096,
-    .source = "auto",
-    .listen_host = "127.0.0.1",
-    .advertise_host = "127.0.0.1",
-    .window_max = 64,
-    .window_total = 1024,
-    .idle_timeout_ms = 60000,
-};
+static struct mr_upload_plane_config good(void)
+{
+    return small_plane("auto", 2);
+}
 
 static void ignore(void *context, const struct mr_plane_event *event)
 {
@@ -56,39 +50,39 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const int cpus[] = {0, 1023};
-    struct mr_upload_plane_config config = good;
+    struct mr_upload_plane_config config = good();
 
     assert_string_equal(try_open(&config), "");
     config.workers = 0;
     refused(&config, "workers");
     config.workers = 65;
     refused(&config, "workers");
-    config = good;
+    config = good();
     config.slots_per_worker = 0;
     refused(&config, "slots_per_worker");
     config.slots_per_worker = 1u << 23;
     refused(&config, "slots_per_worker");
-    config = good;
+    config = good();
     config.share_bytes_max = 64;
     refused(&config, "share_bytes_max");
     config.share_bytes_max = UINT64_C(1) << 60; /* more than any machine has */
     refused(&config, "share_bytes_max");
-    config = good;
+    config = good();
     config.window_max = 0;
     refused(&config, "window_max");
-    config = good;
+    config = good();
     config.idle_timeout_ms = 0;
     refused(&config, "idle_timeout_ms");
-    config = good;
+    config = good();
     config.port_base = UINT16_MAX;
     refused(&config, "port_base");
-    config = good;
+    config = good();
     config.source = "tin-can";
     refused(&config, "tin-can");
-    config = good;
+    config = good();
     config.listen_host = "no-number.example";
     refused(&config, "listen_host");
-    config = good;
+    config = good();
     config.worker_cpus = cpus;
     refused(&config, "worker 1: ");
 }

@@ -9,6 +9,7 @@
 #include "appliance/ingest/replay.h"
 #include "appliance/upload/plane_sources.h"
 #include "forbidden_calls.h"
+#include "small_plane.h"
 #include "upload_kit.h"
 
 #define WORKERS 2
@@ -110,17 +111,12 @@ static void on_timer(void *context)
 static void open_scene(struct scene *scene)
 {
     const struct mr_plane_sources sources = {.make = make_source, .context = scene};
-    const struct mr_upload_plane_config config = {.workers = WORKERS,
-                                                  .slots_per_worker = DEVICES / WORKERS,
-                                                  .share_bytes_max = 40000,
-                                                  .source = "replay",
-                                                  .listen_host = "",
-                                                  .advertise_host = "192.0.2.1",
-                                                  .window_max = 64,
-                                                  .window_total = 1024,
-                                                  .idle_timeout_ms = 600000};
+    struct mr_upload_plane_config config = small_plane("replay", WORKERS);
     struct mr_error error = {0};
 
+    config.slots_per_worker = DEVICES / WORKERS;
+    config.share_bytes_max = 40000;
+    config.idle_timeout_ms = 600000;
     memset(scene, 0, sizeof *scene);
     kit_terms(&scene->terms, 24, 10000, 1408);
     for (unsigned w = 0; w < WORKERS; w++) {
