@@ -3,23 +3,28 @@
 A thread's whole time is exact (nanoseconds, from schedstat). Its split into user and system time is
 the kernel's own, which samples at its tick (CONFIG_HZ) and is read here in ticks of the clock: good
 over seconds, not over one round. So a series of rounds is measured exactly as a whole, and split by
-what the kernel says of the whole series.
+what the kernel says of the whole series. A thread that the tick met a few times only is split as
+its whole process is: its own split would be a toss of a coin (0 or all of it).
 """
 
 import os
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# What each thread of a hub is for (docs/architecture.md); the control thread has the program's name.
-ROLES = {"millrace-hub": "control", "lead": "compute", "helper": "compute"}
+TICKS_LEAST = 20  # of a role's own, for a split of its own
+
+# What each thread of a hub is for (docs/architecture.md), by the beginning of its name; the control
+# thread has the program's name. "endings" waits for the threads of tasks that were removed. The
+# kernel names io_uring's own threads.
+ROLES = {"millrace-hub": "control", "endings": "control", "lead": "compute", "helper": "compute",
+         "peer-": "peers", "mr-": "workers", "iou-": "workers"}
 
 
 def role_of(name):
-    if name.startswith("mr-upload"):
-        return "workers"
-    if name.startswith("peer"):
-        return "peers"
-    return ROLES.get(name, "other")
+    for start, role in ROLES.items():
+        if name.startswith(start):
+            return role
+    raise ValueError(f"what is a hub's thread \"{name}\" for? Add it to ROLES in perf/hub_cpu.py")
 
 
 class Reading:
@@ -29,7 +34,10 @@ class Reading:
         self.threads = {}
         for number, pid in enumerate(pids):
             for tid in os.listdir(f"/proc/{pid}/task"):
-                self.read(number, f"/proc/{pid}/task/{tid}", tid)
+                try:
+                    self.read(number, f"/proc/{pid}/task/{tid}", tid)
+                except (FileNotFoundError, ProcessLookupError):
+                    pass  # it ended in this moment
 
     def read(self, number, path, tid):
         with open(f"{path}/schedstat", encoding="ascii") as f:
@@ -59,10 +67,15 @@ class Cost:
 
 def user_shares(costs):
     """The user part of each (process, role)'s time, over a whole series of costs."""
+    ticks = {}  # (user, system) by (process, role), and by process
+    for cost in costs:
+        for key in cost.whole:
+            for of in (key, key[0]):
+                user, system = ticks.get(of, (0, 0))
+                ticks[of] = (user + cost.user.get(key, 0), system + cost.system.get(key, 0))
     shares = {}
     for key in {key for cost in costs for key in cost.whole}:
-        user = sum(cost.user.get(key, 0) for cost in costs)
-        system = sum(cost.system.get(key, 0) for cost in costs)
+        user, system = ticks[key] if sum(ticks[key]) * TICKS >= TICKS_LEAST else ticks[key[0]]
         shares[key] = user / (user + system) if user + system > 0 else 1.0
     return shares
 
