@@ -48,7 +48,7 @@ static size_t plain_sum(const struct sim_task *task, uint64_t members, uint64_t 
 static uint64_t members_of(struct sim *sim, const struct sim_task *task, const json_t *record,
                            uint64_t round)
 {
-    const json_t *list = json_object_get(record, "included");
+    const json_t *list = json_object_get(record, "uploads");
     uint64_t members = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint8_t id[MR_CLIENT_ID_BYTES];
