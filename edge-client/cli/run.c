@@ -196,6 +196,8 @@ static int run_task(const struct mr_edge_arguments *arguments, const struct mr_e
         } else if (mre_mlp_open(&mlp, task->data, &outcome)) {
             fprintf(stderr, "millrace-edge: %s\n", outcome.text);
             code = mr_edge_exit_of(outcome.result);
+        } else if (outcome.text[0]) {
+            fprintf(stderr, "millrace-edge: WARNING: %s\n", outcome.text);
         }
         run.trainer = mlp;
     }

@@ -177,7 +177,8 @@ MRE_API enum mre_result mre_client_reach(struct mre_client *client, unsigned pos
 /* The built-in trainer: a multi-layer perceptron (ReLU, softmax cross-entropy) by SGD, on a CSV
  * file with the features and then the class in each line. The model's tensors are NAME.weight [out,
  * in] and NAME.bias [out], layers in file order. Pass mre_mlp_train with the opened data as
- * context. */
+ * context. All of the file is read, or it is MRE_BAD_CONFIG with a text that names the line. With
+ * MRE_OK outcome->text may hold a warning. */
 MRE_API enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
                                      struct mre_outcome *outcome);
 MRE_API enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float *vector,

@@ -37,6 +37,13 @@ enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
         mre_mlp_close(m);
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
+    if (m->dataset.unended) {
+        mr_outcome_set(
+            outcome, MRE_OK,
+            "%s: the last line has no line end. It is used; if the file was cut off, its "
+            "last number is wrong",
+            csv_file);
+    }
     *mlp = m;
     return MRE_OK;
 }

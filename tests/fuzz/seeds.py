@@ -216,8 +216,20 @@ def sessions():
     yield bytes([2, admit, 3, 15, 3, 9, 2, 255, 2, 255, 2, 255, 2, 255, 2, 255, 8, 3, 9, 14, 1, 3, 1, 2, 3, 6, 0])
 
 
+def tables():
+    """In the form of fuzz_csv.c: bytes a read, where one fails, the file."""
+    row, other = b"1.0,-2.5,7", b"3e2,0.0,0"
+    for end in (b"\n", b"\r\n", b"\r", b"\n\r"):
+        yield b"\2\xff\xff" + row + end + other + end
+    yield b"\0\0\3" + b"\xef\xbb\xbf" + b'"1","2","3"\r\n" 4 ", +5.,06'
+    yield b"\3\0\x0c" + row + b"\n\n" + other
+    for bad in (b"x,y,class\n", b"1;2;3\n", b"1,2\n1,2,3\n", b"1,nan,3\n", b"1,0x1p3,3", b"1,1e39,3", b"1,2,65536", b'1,"2\n",3',
+                b'1,"2"3,4', b'1,2"3"', b"\xff\xfe1\0", b"1,2\0", b",,\n", b"1,2,\n", b"1_0,2", b"1,2\n\x1a"):
+        yield b"\7\xff\xff" + bad
+
+
 MAKERS = {
-    "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "datagram": datagrams,
+    "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "csv": tables, "datagram": datagrams,
     "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "messages": messages,
     "safetensors": models, "sessions": sessions,
 }

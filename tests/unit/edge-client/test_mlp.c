@@ -160,26 +160,6 @@ static void test_bad_options(void **state)
     assert_int_equal(config.epochs, 5);
 }
 
-static void test_bad_shards(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text, *says;
-    } bad[] = {{"", "no examples"},        {"1,2,3\n1,2\n", ":2:"},  {"1,x,3\n", "column 2"},
-               {"1,2,-3\n", "class"},      {"1,2,70000\n", "class"}, {"1,2,3.5\n", "class"},
-               {"5\n", "columns"},         {"1,,3\n", "column 2"},   {"1,nan,3\n", "column 2"},
-               {"1,2,3\n4,5,6,7\n", ":2:"}};
-    struct mr_dataset dataset;
-    struct mr_error error;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char *path = write_csv(bad[i].text);
-        assert_int_equal(mr_dataset_read(&dataset, path, 1, &error), -1);
-        assert_non_null(strstr(error.text, bad[i].says));
-        unlink(path);
-    }
-    assert_int_equal(mr_dataset_read(&dataset, "/nonexistent/x.csv", 1, &error), -1);
-}
-
 static void test_models_that_do_not_fit(void **state)
 {
     (void)state;
@@ -213,7 +193,6 @@ int main(void)
         cmocka_unit_test(test_training_learns_and_repeats),
         cmocka_unit_test(test_seeds_differ),
         cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_bad_shards),
         cmocka_unit_test(test_models_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
