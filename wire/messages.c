@@ -13,6 +13,7 @@
 
 static const char *const transport_names[] = {"udp", "http2"};
 static const char *const state_names[] = {"receiving", "staged", "committed", "refused"};
+static const char *const end_names[] = {"under_way", "published", "void"};
 static const char *const reason_names[] = {"none", "closed", "superseded", "void", "idle"};
 
 const char *mr_upload_state_name(enum mr_upload_state state)
@@ -171,6 +172,37 @@ int mr_upload_status_decode(struct mr_upload_status *message, const char *text, 
                                                                  COUNT(reason_names));
     if ((message->state == MR_UPLOAD_REFUSED) != (message->reason != MR_REASON_NONE)) {
         mr_json_reader_fail(&reader, "a refused upload has a reason, any other has \"none\"");
+    }
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_round_end_encode(const struct mr_round_end *message)
+{
+    struct mr_round_end plain = *message;
+    MR_ASSERT((message->state == MR_ROUND_PUBLISHED) == (message->model[0] != '\0'));
+    mr_plain_text(plain.reason);
+    return dump(json_pack("{s:s, s:s, s:s}", "state", end_names[plain.state], "model", plain.model,
+                          "reason", plain.reason));
+}
+
+int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t length,
+                        struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    message->state =
+        (enum mr_round_end_state)mr_json_take_choice(&reader, "state", end_names, COUNT(end_names));
+    mr_json_take_text(&reader, "model", message->model, sizeof message->model);
+    mr_json_take_text(&reader, "reason", message->reason, sizeof message->reason);
+    const size_t digits = strspn(message->model, "0123456789abcdef");
+    if (digits != strlen(message->model) ||
+        digits != (message->state == MR_ROUND_PUBLISHED ? 2 * MR_HASH_BYTES : 0)) {
+        mr_json_reader_fail(&reader, "member \"model\" must be 64 lower-case hex digits when "
+                                     "published, else empty");
+    }
+    if ((message->state == MR_ROUND_VOID) != (message->reason[0] != '\0')) {
+        mr_json_reader_fail(&reader, "a void round has a reason, any other has none");
     }
     return mr_json_reader_close(&reader);
 }

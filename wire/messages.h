@@ -60,6 +60,20 @@ struct mr_upload_status {
     enum mr_upload_reason reason; /* MR_REASON_NONE unless refused, and only then */
 };
 
+enum mr_round_end_state {
+    MR_ROUND_UNDER_WAY = 0,
+    MR_ROUND_PUBLISHED = 1,
+    MR_ROUND_VOID = 2,
+};
+#define MR_ROUND_REASON_BYTES 300
+
+/* GET /v1/tasks/{task}/rounds/{round}?wait_ms=N, device to lead: how a round ended. */
+struct mr_round_end {
+    enum mr_round_end_state state;
+    char model[2 * MR_HASH_BYTES + 1];  /* the new model's hash in hex when published, else "" */
+    char reason[MR_ROUND_REASON_BYTES]; /* when void, else "" */
+};
+
 /* Answer to POST /v1/tasks/{task}/peer/rounds: the helper's signature of the proposed announcement.
  */
 struct mr_peer_signature {
@@ -90,6 +104,7 @@ MR_MESSAGE_CODEC(receipt)
 MR_MESSAGE_CODEC(upload_request)
 MR_MESSAGE_CODEC(upload_grant)
 MR_MESSAGE_CODEC(upload_status)
+MR_MESSAGE_CODEC(round_end)
 MR_MESSAGE_CODEC(peer_signature)
 MR_MESSAGE_CODEC(peer_model)
 MR_MESSAGE_CODEC(refusal)

@@ -29,6 +29,7 @@ static const struct {
     mr_handler_fn handler, progress;
 } table[] = {
     {"GET", "/v1/tasks/{task}/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
+    {"GET", "/v1/tasks/{task}/rounds/{round}", DEVICE, BOUND_NONE, mr_route_round_end},
     {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
     {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE,
      mr_route_upload_request},

@@ -1,5 +1,6 @@
 /* routes_device.c - what a device asks the lead (and, for models, any hub). */
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,56 @@ void mr_route_current(void *context, struct mr_request *request)
     struct mr_api_task *task = mr_routes_led_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_current);
+    }
+}
+
+/* --- how a round ended ----------------------------------------------------------------------- */
+
+static void tell_end(struct mr_request *request, const struct mr_round_summary *summary)
+{
+    struct mr_round_end end = {.state = MR_ROUND_UNDER_WAY};
+    if (mr_round_summary_ended(summary) && strcmp(summary->state, "void") == 0) {
+        end.state = MR_ROUND_VOID;
+        snprintf(end.reason, sizeof end.reason, "%s",
+                 summary->reason[0] ? summary->reason : "no reason is on record");
+    } else if (mr_round_summary_ended(summary)) {
+        end.state = MR_ROUND_PUBLISHED;
+        mr_hex_encode(end.model, summary->model_hash, MR_HASH_BYTES);
+    }
+    mr_routes_answer_text(request, 200, mr_round_end_encode(&end));
+}
+
+static bool try_end(void *context, struct mr_request *request, bool expired)
+{
+    const struct mr_api_task *task = context;
+    struct mr_round_summary stored;
+    struct mr_error error;
+    uint64_t round;
+    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
+        return true;
+    }
+    const struct mr_round_summary *known =
+        mr_round_history_find(mr_lead_driver_history(task->lead), round);
+    if (known && !expired && !mr_round_summary_ended(known)) {
+        return false;
+    }
+    const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
+    if (found == 0) {
+        tell_end(request, known ? known : &stored);
+    } else if (found < 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    } else {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "no record of round %llu",
+                            (unsigned long long)round);
+    }
+    return true;
+}
+
+void mr_route_round_end(void *context, struct mr_request *request)
+{
+    struct mr_api_task *task = mr_routes_led_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_end);
     }
 }
 

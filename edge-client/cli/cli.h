@@ -14,7 +14,8 @@
     EXIT(UNREACHABLE, 5, "a hub could not be reached within --patience-ms")                        \
     EXIT(UNTRUSTED, 6, "the announcement is not signed by every pinned hub")                       \
     EXIT(NOT_COUNTED, 7, "a round ended without this device: closed, void or refused")             \
-    EXIT(TRAINING, 8, "the trainer failed, or its delta holds NaN or infinity")
+    EXIT(TRAINING, 8, "the trainer failed, or its delta holds NaN or infinity")                    \
+    EXIT(END_UNKNOWN, 9, "committed, but the round's end was not heard within --end-wait-ms")
 
 enum mr_edge_exit {
 #define MR_EDGE_EXIT_ENUM(name, value, sentence) MR_EDGE_EXIT_##name = value,
@@ -42,6 +43,7 @@ struct mr_edge_arguments {
     const char *cpu_mask;
     unsigned rounds;      /* 0 = for ever */
     unsigned patience_ms; /* 0 = for ever */
+    unsigned end_wait_ms; /* after a round's deadline, for its end; 0 = do not wait at all */
     unsigned stop_after_chunks;
     unsigned json;
 };

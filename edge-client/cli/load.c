@@ -10,6 +10,7 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
     case MRE_COMMITTED:
     case MRE_ALREADY_COUNTED:
     case MRE_NO_ROUND:
+    case MRE_PUBLISHED:
         return MR_EDGE_EXIT_OK;
     case MRE_CLOSED:
     case MRE_VOID:

@@ -41,6 +41,10 @@ static const struct {
      "how the share travels (default: as device.json says)"},
     {"patience-ms", NUMBER, AT(patience_ms), "N",
      "give up after N ms without the lead (default: never)"},
+    {"end-wait-ms", NUMBER, AT(end_wait_ms), "N",
+     "after \"committed\", wait for the round's end up to N ms beyond its deadline (default: "
+     "60000; 0: "
+     "do not wait)"},
     {"cpu-mask", TEXT, AT(cpu_mask), "LEVELS", "CPU levels to use: all, scalar, -avx512, ..."},
     {"dump-dir", TEXT, AT(dump_dir), "DIR", "AUDITS ONLY: write each vector BEFORE it is masked"},
     {"stop-after-chunks", NUMBER, AT(stop_after_chunks), "N",
@@ -158,7 +162,7 @@ static void spare_memory(void)
 
 int main(int argc, char **argv)
 {
-    struct mr_edge_arguments arguments = {.task_count = 0};
+    struct mr_edge_arguments arguments = {.end_wait_ms = 60000};
     const char *name = argc > 1 ? argv[1] : "";
     for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
         arguments.tasks[i].trainer = "builtin";

@@ -25,6 +25,7 @@ struct run {
     unsigned retry_ms;
     unsigned waited_ms; /* without the lead, in a row */
     bool said_waiting;  /* that no round is open: once each time */
+    bool end_owed;      /* a round was committed whose end was not heard yet */
     int code;
 };
 
@@ -65,6 +66,23 @@ static void print_round(const struct run *run, const struct mre_outcome *o)
     }
 }
 
+/* How a round ended in which this device was counted. */
+static void print_end(const struct run *run, const struct mre_outcome *o)
+{
+    if (!run->arguments->json) {
+        printf("%s round %llu: %s: %s\n", run->name, (unsigned long long)o->round,
+               mre_result_name(o->result), o->text);
+        return;
+    }
+    json_t *line = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s}", "task", run->name, "round",
+                             (json_int_t)o->round, "result", mre_result_name(o->result), "code",
+                             o->code, "text", o->text, "model", o->model);
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    printf("%s\n", text ? text : "{}");
+    free(text);
+    json_decref(line);
+}
+
 static void pause_ms(unsigned ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -96,6 +114,13 @@ static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
     return true;
 }
 
+static void lead_is_back(struct run *run)
+{
+    run->waited_ms = 0;
+    run->said_waiting = false;
+    run->retry_ms = RETRY_FIRST_MS;
+}
+
 static bool ends_the_command(enum mre_result result)
 {
     return result == MRE_CERTIFICATE_REFUSED || result == MRE_BAD_CONFIG || result == MRE_FAILED;
@@ -108,6 +133,78 @@ static bool is_worth_waiting(const struct run *run, const struct mre_outcome *o)
         return run->arguments->rounds == 0;
     }
     return o->result == MRE_UNREACHABLE || (o->round == 0 && !ends_the_command(o->result));
+}
+
+static void note_code(struct run *run, enum mr_edge_exit code)
+{
+    if (run->code == MR_EDGE_EXIT_OK) {
+        run->code = (int)code;
+    }
+}
+
+/* Whether the end of the round was told, and printed. */
+static bool hear_end(struct run *run, unsigned wait_ms, struct mre_outcome *end)
+{
+    enum mre_result result = mre_client_end(run->client, wait_ms, end);
+    if (result != MRE_PUBLISHED && result != MRE_VOID) {
+        return false;
+    }
+    run->end_owed = false;
+    print_end(run, end);
+    note_code(run, mr_edge_exit_of(result));
+    return true;
+}
+
+/* A hub that is away or busy may still tell; anything else it says of this round is its last word.
+ */
+static bool may_tell_later(const struct mre_outcome *end)
+{
+    return end->result == MRE_OK || end->result == MRE_UNREACHABLE || end->retry_after_ms;
+}
+
+/* Waits for the end of a round that this device is counted in. False: patience is over. */
+static bool await_end(struct run *run, const struct mre_outcome *committed)
+{
+    struct mre_outcome end;
+    uint64_t left_ms = (uint64_t)committed->deadline_left_ms + run->arguments->end_wait_ms;
+    if (!run->arguments->end_wait_ms) {
+        return true;
+    }
+    run->end_owed = true;
+    fprintf(stderr, "millrace-edge: %s: waiting for the end of round %llu\n", run->name,
+            (unsigned long long)committed->round);
+    while (left_ms > 0) {
+        const unsigned wait_ms = left_ms < WAIT_MS ? (unsigned)left_ms : WAIT_MS;
+        const unsigned before_ms = run->waited_ms;
+        if (hear_end(run, wait_ms, &end)) {
+            break;
+        }
+        if (!may_tell_later(&end)) {
+            break;
+        }
+        if (end.result != MRE_OK && !wait_and_retry(run, &end)) {
+            run->code = mr_edge_exit_of(end.result);
+            return false;
+        }
+        const unsigned spent_ms = end.result == MRE_OK ? wait_ms : run->waited_ms - before_ms;
+        left_ms -= spent_ms < left_ms ? spent_ms : left_ms;
+    }
+    lead_is_back(run);
+    if (run->end_owed) {
+        fprintf(stderr, "millrace-edge: %s: round %llu: committed, but its end is not known: %s\n",
+                run->name, (unsigned long long)committed->round, end.text);
+    }
+    return true;
+}
+
+/* A round's own end goes before the line of a newer one. */
+static void hear_owed_end(struct run *run)
+{
+    struct mre_outcome end;
+    if (run->end_owed && !hear_end(run, 0, &end)) {
+        note_code(run, MR_EDGE_EXIT_END_UNKNOWN);
+    }
+    run->end_owed = false;
 }
 
 /* True while there is more to do. */
@@ -133,10 +230,9 @@ static bool one_round(struct run *run)
         }
         return more;
     }
-    run->waited_ms = 0;
-    run->said_waiting = false;
-    run->retry_ms = RETRY_FIRST_MS;
+    lead_is_back(run);
     if (outcome.round) {
+        hear_owed_end(run);
         print_round(run, &outcome);
     }
     if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
@@ -145,8 +241,10 @@ static bool one_round(struct run *run)
         run->code = mr_edge_exit_of(result);
         return false;
     }
-    if (run->code == MR_EDGE_EXIT_OK) {
-        run->code = mr_edge_exit_of(result);
+    note_code(run, mr_edge_exit_of(result));
+    const bool counted = result == MRE_COMMITTED || result == MRE_ALREADY_COUNTED;
+    if (counted && !await_end(run, &outcome)) {
+        return false;
     }
     return run->arguments->rounds == 0 || ++run->ended < run->arguments->rounds;
 }
@@ -165,6 +263,9 @@ static int run_client(struct run *run, const struct mre_options *options)
     }
     while (one_round(run)) {
         ;
+    }
+    if (run->end_owed) {
+        note_code(run, MR_EDGE_EXIT_END_UNKNOWN);
     }
     mre_client_close(run->client);
     return run->code;

@@ -30,7 +30,7 @@ struct mre_mlp;    /* opaque: the built-in trainer's data */
 /* How a call ended. Values are stable. */
 enum mre_result {
     MRE_OK = 0,                     /* the call did what it was asked; no round has ended */
-    MRE_COMMITTED = 1,              /* in the sum, durably */
+    MRE_COMMITTED = 1,              /* in the sum, durably, if the round is published */
     MRE_ALREADY_COUNTED = 2,        /* an earlier attempt of this device is in the sum: done */
     MRE_NO_ROUND = 3,               /* no newer round opened within the wait */
     MRE_CLOSED = 4,                 /* the round closed before the upload was complete */
@@ -44,8 +44,9 @@ enum mre_result {
     MRE_TRAINER_FAILED = 12,        /* the training function said so */
     MRE_BAD_CONFIG = 13,            /* options, files or the data folder */
     MRE_FAILED = 14,                /* this device: out of memory, or a library call failed */
+    MRE_PUBLISHED = 15,             /* the round that this device was counted in made a model */
 };
-#define MRE_RESULTS 15
+#define MRE_RESULTS 16
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -137,6 +138,8 @@ struct mre_outcome {
     uint32_t upload_ms; /* from the first seed to committed */
     char code[40];      /* a hub's refusal code, or "" */
     char text[MRE_TEXT_BYTES];
+    uint32_t deadline_left_ms; /* of the round, when the call returned; 0: it has passed */
+    char model[65];          /* MRE_PUBLISHED: SHA-256 of the model it made, in hex; "": not told */
     uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
 };
 
@@ -168,6 +171,14 @@ MRE_API const char *mre_client_id(const struct mre_client *client);
 MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms,
                                          mre_train_fn train, void *context,
                                          struct mre_outcome *outcome);
+
+/* How the round ended in which this client was counted last (MRE_COMMITTED, MRE_ALREADY_COUNTED).
+ * Waits up to wait_ms for that. MRE_PUBLISHED or MRE_VOID, with outcome->text; both are the lead's
+ * word (docs/security.md). MRE_OK: it is not over yet. MRE_NO_ROUND: there is none to hear of, or
+ * its end was told. Any other result, such as MRE_UNREACHABLE: pause, call again. Later, too, the
+ * end can be had: once a newer round was announced, that round's model tells it. */
+MRE_API enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
+                                       struct mre_outcome *outcome);
 
 /* Connects to hub `position` (0 = lead) with mutual TLS and asks one harmless question. 0 if it
  * answered, else MRE_CERTIFICATE_REFUSED or MRE_UNREACHABLE. */

@@ -33,6 +33,14 @@ struct mre_client {
     unsigned silence_ms;
     unsigned stop_after_chunks;
 
+    /* The round that this device was counted in last, until it has heard how it ended. */
+    struct {
+        uint64_t round;                    /* 0: none */
+        uint8_t model_hash[MR_HASH_BYTES]; /* that it started from */
+        bool known;                        /* `end` holds */
+        struct mr_round_end end;
+    } owed;
+
     int lock; /* of data_dir; -1 = none */
     struct mr_ledger ledger;
     void *lead;                   /* control connection, or NULL */

@@ -195,6 +195,20 @@ static enum mre_result nonsense(struct mre_outcome *outcome, const char *path,
 
 /* --- the lead's announcement ----------------------------------------------------------------- */
 
+/* A connection that was kept from an earlier round may have gone stale: then once more, afresh. */
+static enum mre_result ask_lead(struct mre_client *client, const struct mr_question *question,
+                                struct mr_h2_response *response, struct mre_outcome *outcome)
+{
+    if (client->lead) {
+        enum mre_result result = mr_control_ask(client, &client->lead, question, response, outcome);
+        if (result != MRE_UNREACHABLE) {
+            return result;
+        }
+    }
+    enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
+    return result ? result : mr_control_ask(client, &client->lead, question, response, outcome);
+}
+
 static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
                                    struct mr_h2_response *response, struct mre_outcome *outcome)
 {
@@ -205,16 +219,7 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
                                    .wait_ms = wait_ms};
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/current?after=%" PRIu64 "&wait_ms=%u",
              client->task, client->ledger.finished, wait_ms);
-    if (client->lead) {
-        enum mre_result result =
-            mr_control_ask(client, &client->lead, &question, response, outcome);
-        if (result != MRE_UNREACHABLE) {
-            return result;
-        }
-        /* The connection was kept from an earlier round and went stale: once more, afresh. */
-    }
-    enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
-    return result ? result : mr_control_ask(client, &client->lead, &question, response, outcome);
+    return ask_lead(client, &question, response, outcome);
 }
 
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
@@ -374,4 +379,26 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/uploads/%016" PRIx64 "?wait_ms=%u",
              client->task, terms->announcement.round, upload_id, wait_ms);
     return ask_status(client, &question, status, outcome);
+}
+
+enum mre_result mr_control_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
+                               struct mr_round_end *end, struct mre_outcome *outcome)
+{
+    char path[PATH_BYTES];
+    struct mr_h2_response response = {0};
+    struct mr_error error;
+    const unsigned wait = wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX;
+    struct mr_question question = {
+        .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX, .wait_ms = wait};
+    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "?wait_ms=%u", client->task, round,
+             wait);
+    enum mre_result result = ask_lead(client, &question, &response, outcome);
+    if (result) {
+        return result;
+    }
+    if (mr_round_end_decode(end, (const char *)response.body, response.length, &error)) {
+        result = nonsense(outcome, path, &error);
+    }
+    mr_h2_response_fini(&response);
+    return result;
 }

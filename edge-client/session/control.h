@@ -80,4 +80,8 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
                                   uint64_t upload_id, unsigned wait_ms,
                                   struct mr_upload_status *status, struct mre_outcome *outcome);
 
+/* GETs how a round ended, waiting up to wait_ms at the lead. */
+enum mre_result mr_control_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
+                               struct mr_round_end *end, struct mre_outcome *outcome);
+
 #endif

@@ -35,6 +35,7 @@ const char *mre_result_name(enum mre_result result)
         [MRE_TRAINER_FAILED] = "trainer-failed",
         [MRE_BAD_CONFIG] = "bad-config",
         [MRE_FAILED] = "failed",
+        [MRE_PUBLISHED] = "published",
     };
     return (unsigned)result < MRE_RESULTS ? names[result] : "unknown";
 }

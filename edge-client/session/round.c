@@ -6,6 +6,7 @@
 
 #include "edge-client/session/attempt.h"
 #include "edge-client/session/control.h"
+#include "edge-client/session/end.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/share/prepare.h"
@@ -170,11 +171,16 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     if (result) {
         return result;
     }
+    mr_end_seen(client, &work.terms.announcement);
     outcome->round = work.terms.announcement.round;
     outcome->share_bytes = work.terms.layout.share_bytes;
     result = take_part(client, &work, train, context, outcome);
     mr_pages_give(work.vector, work.terms.layout.lanes * sizeof *work.vector);
     free(work.delta);
+    outcome->deadline_left_ms = mr_end_left_ms(client, work.terms.announcement.deadline_unix_ms);
+    if (result == MRE_COMMITTED || result == MRE_ALREADY_COUNTED) {
+        mr_end_owe(client, &work.terms.announcement);
+    }
     if (!leaves_open(result) && mr_ledger_finish(&client->ledger, outcome->round, &error)) {
         result = mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }

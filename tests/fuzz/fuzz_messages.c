@@ -30,6 +30,7 @@ ROUND_TRIP(receipt)
 ROUND_TRIP(upload_request)
 ROUND_TRIP(upload_grant)
 ROUND_TRIP(upload_status)
+ROUND_TRIP(round_end)
 ROUND_TRIP(peer_signature)
 ROUND_TRIP(peer_model)
 ROUND_TRIP(refusal)
@@ -66,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const tries[])(const char *, size_t) = {
         try_seed_request,    try_receipt,        try_upload_request, try_upload_grant,
         try_upload_status,   try_peer_signature, try_peer_model,     try_refusal,
-        seed_leaves_nothing, upload_id,
+        seed_leaves_nothing, upload_id,          try_round_end,
     };
     if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]]((const char *)data + 1, size - 1);

@@ -101,6 +101,8 @@ def messages():
     for kind, body in enumerate(bodies):
         yield bytes([kind]) + json.dumps(body, separators=(",", ":")).encode()
     yield b"\x090300000100000007"
+    for state, model, reason in (("published", "ab" * 32, ""), ("void", "", "below cohort minimum"), ("under_way", "", "")):
+        yield b"\x0a" + json.dumps({"state": state, "model": model, "reason": reason}, separators=(",", ":")).encode()
 
 
 def exchanges():

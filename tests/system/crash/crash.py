@@ -228,6 +228,11 @@ class Crash:
     def check_outcome(self, records, client, outcome):
         """What the device heard must be what the round's record says."""
         self.counts[f"device: {outcome['result']}"] += 1
+        if outcome["result"] == "published" or (outcome["result"] == "void" and "model" in outcome):
+            record = records[outcome["task"]].get(outcome["round"])
+            if record is None or record["state"] != outcome["result"] or (
+                    outcome["model"] and outcome["model"] != record["model_hash"]):
+                self.problems.append(f"{client} heard {outcome['result']} of {outcome['task']} round {outcome['round']}")
         if outcome["result"] != "committed":
             return
         name, number, attempt = outcome["task"], outcome["round"], outcome["attempt"]

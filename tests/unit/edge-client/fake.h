@@ -47,8 +47,13 @@ struct fake {
     const char *refuse_grant;            /* code, or NULL */
     enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */
     bool hold_staged;                    /* never commits */
+    struct mr_round_end end;             /* how the round ends */
+    unsigned end_polls;                  /* so many questions for it find it under way */
+    unsigned break_ends;                 /* so many of its answers are lost */
+    const char *refuse_end;              /* code, or NULL */
 
     /* --- what happened --- */
+    unsigned ends; /* questions for the round's end */
     unsigned connects, seeds_posted, grants, puts, models_sent, attempts, statuses;
     unsigned models_whole_ms, puts_whole_ms; /* that the newest of these might take in all */
     unsigned others_extended;                /* other questions that might take two timeouts */

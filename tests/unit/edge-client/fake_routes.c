@@ -95,6 +95,29 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
     return answer(response, 200, fake->envelope, fake->envelope_bytes);
 }
 
+static int round_end(struct fake *fake, const char *path, struct mr_h2_response *response,
+                     struct mr_error *error)
+{
+    uint64_t round;
+    unsigned wait_ms;
+    CHECK(sscanf(path, "/v1/tasks/default/rounds/%" SCNu64 "?wait_ms=%u", &round, &wait_ms) == 2);
+    fake->ends++;
+    if (fake->break_ends) {
+        fake->break_ends--;
+        return lost_connection(error);
+    }
+    if (fake->refuse_end) {
+        return refuse(response, fake->refuse_end, 0);
+    }
+    struct mr_round_end end = fake->end;
+    if (fake->end_polls) {
+        fake->end_polls--;
+        fake->now_us += (uint64_t)wait_ms * 1000;
+        end = (struct mr_round_end){.state = MR_ROUND_UNDER_WAY};
+    }
+    return answer_text(response, 200, mr_round_end_encode(&end));
+}
+
 static int model(struct fake *fake, const char *path, struct mr_h2_response *response,
                  struct mr_error *error)
 {
@@ -300,6 +323,9 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
     }
     if (get && strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         return model(fake, path, response, error);
+    }
+    if (get && !strstr(path, "/uploads")) {
+        return round_end(fake, path, response, error);
     }
     CHECK(strstr(path, "/uploads"));
     if (post) {

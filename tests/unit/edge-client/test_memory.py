@@ -53,7 +53,8 @@ def measure(build, work, layers, ring_bits):
             done = subprocess.run(
                 [fed.program("tests", "unit", "edge-client", "peak_rss"),
                  fed.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
-                 data, "--rounds", "1", "--patience-ms", "20000", "--transport", transport],
+                 data, "--rounds", "1", "--patience-ms", "20000", "--end-wait-ms", "0", "--transport",
+                 transport],
                 capture_output=True, text=True, timeout=90)
             peak = int(re.search(r"peak_rss_kib (\d+)", done.stderr).group(1)) * 1024
             fits = done.returncode == 0 and "committed" in done.stdout and peak < limit

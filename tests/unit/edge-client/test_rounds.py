@@ -37,11 +37,11 @@ class Hubs(Federation):
 class Scene:
     """One federation with an open round, and devices that are tried one after the other."""
 
-    def __init__(self, build, work, blackhole):
+    def __init__(self, build, work, name):
         os.mkdir(work)
         self.work = work
         self.fed = Hubs(build, work, DEVICES, TRAINING)
-        self.fed.blackhole = blackhole
+        self.fed.blackhole = name == "blackhole"
         self.fed.make_identities()
         self.data = f"{work}/data.csv"
         with open(self.data, "w", encoding="ascii") as f:
@@ -51,14 +51,16 @@ class Scene:
         self.fed.run(self.fed.program("demo", "digits-tool"), "init", "--layers",
                      "64,64,10", "--seed", "1", "--out", model)
         self.fed.start_hubs(DEVICES, 2, model)
-        self.fed.operator(0, "round", "open")
+        if name != "ends":
+            self.fed.operator(0, "round", "open")
         self.failures = 0
 
-    def device(self, number, *words, config=None, wait=True):
+    def device(self, number, *words, config=None, wait=True, wait_end=None):
         config = config or self.fed.device_json(f"{number:03d}", self.fed.pki, 0, number)
         process = subprocess.Popen(
             [self.fed.program("edge-client", "millrace-edge"), "run", "--config", config, "--data",
-             self.data, "--rounds", "1", "--json", "--patience-ms", "20000", *words],
+             self.data, "--rounds", "1", "--json", "--patience-ms", "20000",
+             "--end-wait-ms", "0" if wait_end is None else str(wait_end), *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if not wait:
             return process
@@ -144,12 +146,34 @@ def blocked(scene):
     print(f"     after {time.monotonic() - began:.1f} s")
 
 
+def hears_the_end(scene):
+    """Two devices are enough for the round, one is not; both rounds close at their deadline."""
+    def play(devices):
+        playing = [scene.device(number, wait=False, wait_end=30000) for number in devices]
+        answers = []
+        for process in playing:
+            out, err = process.communicate(timeout=90)
+            answers.append((process.returncode, [json.loads(line) for line in out.splitlines()], err))
+        return answers
+
+    number = scene.fed.operator(0, "round", "open", "--deadline-ms", "3000")["round"]
+    for code, lines, err in play((0, 1)):
+        scene.expect("committed, then published", (code, lines[0], err), 0, round=number, result="committed")
+        model = scene.fed.operator(0, "round", "show", str(number))["model_hash"]
+        scene.expect("and with which model", (code, lines[1], err), 0, round=number, result="published", model=model)
+    number = scene.fed.operator(0, "round", "open", "--deadline-ms", "2000")["round"]
+    for code, lines, err in play((2,)):
+        scene.expect("committed, then void", (code, lines[0], err), 7, round=number, result="committed")
+        scene.expect("and why", (code, lines[1], err), 7, round=number, result="void", model="")
+        scene.expect("with the reason", (int("below cohort minimum" in lines[1]["text"]), {}, lines), 1)
+
+
 def main():
     failures = 0
     with tempfile.TemporaryDirectory(prefix="millrace-rounds-") as folder:
-        for blackhole, acts in ((False, (ways_in, killed_and_back, bad_training, trust,
-                                         hub_comes_late)), (True, (blocked,))):
-            scene = Scene(sys.argv[1], f"{folder}/{blackhole}", blackhole)
+        for name, acts in (("ways", (ways_in, killed_and_back, bad_training, trust, hub_comes_late)),
+                           ("blackhole", (blocked,)), ("ends", (hears_the_end,))):
+            scene = Scene(sys.argv[1], f"{folder}/{name}", name)
             try:
                 for act in acts:
                     act(scene)

@@ -19,7 +19,17 @@ struct told {
     unsigned pause_ms; /* that is due after it, at least */
 };
 
+/* Of the end of the rounds. */
+struct told_end {
+    enum mre_result result;
+    uint64_t round;
+    uint32_t retry_after_ms;
+};
+
 static const struct told *script;
+static const struct told_end *ends;
+static unsigned end_wait_ms, ends_length, ends_asked;
+static uint64_t end_waited_ms; /* in long polls that ended without news */
 static unsigned script_length, asked;
 static uint64_t slept_ms, due_ms;
 static struct mre_options options;
@@ -70,10 +80,23 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     assert_true(slept_ms >= due_ms);
     assert_true(asked < script_length);
     const struct told *told = &script[asked++];
-    *outcome = (struct mre_outcome){.round = told->round};
+    *outcome = (struct mre_outcome){.round = told->round, .deadline_left_ms = 5000};
     mr_outcome_set(outcome, told->result, "as the test says");
     outcome->retry_after_ms = told->retry_after_ms;
     due_ms = slept_ms + told->pause_ms;
+    return told->result;
+}
+
+enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
+                               struct mre_outcome *outcome)
+{
+    (void)client;
+    assert_true(ends_asked < ends_length);
+    const struct told_end *told = &ends[ends_asked++];
+    *outcome = (struct mre_outcome){.round = told->round};
+    mr_outcome_set(outcome, told->result, "as the test says");
+    outcome->retry_after_ms = told->retry_after_ms;
+    end_waited_ms += told->result == MRE_OK ? wait_ms : 0;
     return told->result;
 }
 
@@ -91,7 +114,8 @@ static int run(const struct told *told, unsigned length, unsigned rounds, unsign
     const struct mr_edge_arguments arguments = {.tasks = {{.config = "none", .trainer = "none"}},
                                                 .task_count = 1,
                                                 .rounds = rounds,
-                                                .patience_ms = patience_ms};
+                                                .patience_ms = patience_ms,
+                                                .end_wait_ms = end_wait_ms};
     options.task = "digits";
     script = told;
     script_length = length;
@@ -154,6 +178,67 @@ static void test_absurd_retry_after(void **state)
     assert_int_equal(slept_ms, 300000);
 }
 
+/* --- the end of a round ---------------------------------------------------------------------- */
+
+static int run_to_end(const struct told_end *told, unsigned length, unsigned wait_ms,
+                      const struct told *rounds, unsigned count)
+{
+    ends = told;
+    ends_length = length;
+    ends_asked = 0;
+    end_waited_ms = 0;
+    end_wait_ms = wait_ms;
+    const int code = run(rounds, count, count, 60000);
+    end_wait_ms = 0;
+    assert_int_equal(ends_asked, length);
+    return code;
+}
+
+static const struct told committed = {MRE_COMMITTED, 1, 0, 0};
+
+static void test_the_exit_code_is_the_rounds_end(void **state)
+{
+    static const struct told_end published = {MRE_PUBLISHED, 1, 0}, gone = {MRE_VOID, 1, 0};
+    static const struct told counted = {MRE_ALREADY_COUNTED, 1, 0, 0};
+    (void)state;
+    assert_int_equal(run_to_end(&published, 1, 1000, &committed, 1), MR_EDGE_EXIT_OK);
+    assert_int_equal(run_to_end(&gone, 1, 1000, &committed, 1), MR_EDGE_EXIT_NOT_COUNTED);
+    assert_int_equal(run_to_end(&gone, 1, 1000, &counted, 1), MR_EDGE_EXIT_NOT_COUNTED);
+    assert_int_equal(run_to_end(NULL, 0, 0, &committed, 1), MR_EDGE_EXIT_OK); /* not asked for */
+}
+
+/* Up to the deadline, 5 s from then, and the time allowed after it. */
+static void test_the_wait_for_the_end_is_bounded(void **state)
+{
+    static const struct told_end never[] = {{MRE_OK, 1, 0}, {MRE_OK, 1, 0}, {MRE_OK, 1, 0}};
+    (void)state;
+    assert_int_equal(run_to_end(never, 3, 50000, &committed, 1), MR_EDGE_EXIT_END_UNKNOWN);
+    assert_int_equal(end_waited_ms, 55000);
+}
+
+static void test_a_lead_away_at_the_end(void **state)
+{
+    static const struct told_end back[] = {{MRE_UNREACHABLE, 1, 0},
+                                           {MRE_UNREACHABLE, 1, 0},
+                                           {MRE_REFUSED, 1, 3000},
+                                           {MRE_PUBLISHED, 1, 0}};
+    static const struct told_end forgets = {MRE_REFUSED, 1, 0};
+    (void)state;
+    assert_int_equal(run_to_end(back, 4, 60000, &committed, 1), MR_EDGE_EXIT_OK);
+    assert_int_equal(slept_ms, 200 + 400 + 3000);
+    assert_int_equal(run_to_end(&forgets, 1, 60000, &committed, 1), MR_EDGE_EXIT_END_UNKNOWN);
+}
+
+/* What the lead did not tell in time, the next announcement tells. */
+static void test_an_end_that_comes_late(void **state)
+{
+    static const struct told_end late[] = {
+        {MRE_REFUSED, 1, 0}, {MRE_VOID, 1, 0}, {MRE_PUBLISHED, 2, 0}};
+    static const struct told rounds[] = {{MRE_COMMITTED, 1, 0, 0}, {MRE_COMMITTED, 2, 0, 0}};
+    (void)state;
+    assert_int_equal(run_to_end(late, 3, 1000, rounds, 2), MR_EDGE_EXIT_NOT_COUNTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +247,10 @@ int main(void)
         cmocka_unit_test(test_pauses_grow),
         cmocka_unit_test(test_patience_ends),
         cmocka_unit_test(test_absurd_retry_after),
+        cmocka_unit_test(test_the_exit_code_is_the_rounds_end),
+        cmocka_unit_test(test_the_wait_for_the_end_is_bounded),
+        cmocka_unit_test(test_a_lead_away_at_the_end),
+        cmocka_unit_test(test_an_end_that_comes_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,14 @@ static void test_round_trips(void **state)
         struct mr_upload_status status = {(enum mr_upload_state)s, MR_REASON_NONE};
         ROUND_TRIP(upload_status, status);
     }
+    struct mr_round_end end = {.state = MR_ROUND_UNDER_WAY};
+    ROUND_TRIP(round_end, end);
+    end = (struct mr_round_end){.state = MR_ROUND_VOID, .reason = "below cohort minimum"};
+    ROUND_TRIP(round_end, end);
+    end = (struct mr_round_end){.state = MR_ROUND_PUBLISHED};
+    memset(end.model, 'a', 2 * MR_HASH_BYTES);
+    ROUND_TRIP(round_end, end);
+
     for (int r = MR_REASON_CLOSED; r <= MR_REASON_IDLE; r++) {
         struct mr_upload_status status = {MR_UPLOAD_REFUSED, (enum mr_upload_reason)r};
         ROUND_TRIP(upload_status, status);
@@ -145,6 +153,10 @@ static void test_wrong_bodies(void **state)
     REFUSED(upload_status, "{\"state\":\"done\",\"reason\":\"none\"}", "\"state\"");
     REFUSED(upload_status, "{\"state\":\"committed\",\"reason\":\"idle\"}", "reason");
     REFUSED(upload_status, "{\"state\":\"refused\",\"reason\":\"none\"}", "reason");
+    REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\"}", "\"state\"");
+    REFUSED(round_end, "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\"}", "\"model\"");
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\"}", "has a reason");
+    REFUSED(round_end, "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"x\"}", "has none");
     REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");

@@ -1,0 +1,94 @@
+#include "edge-client/session/end.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "edge-client/session/control.h"
+#include "edge-client/session/outcome.h"
+
+void mr_end_owe(struct mre_client *client, const struct mr_announcement *round)
+{
+    memset(&client->owed, 0, sizeof client->owed);
+    client->owed.round = round->round;
+    memcpy(client->owed.model_hash, round->model_hash, MR_HASH_BYTES);
+}
+
+void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer)
+{
+    struct mr_round_end *end = &client->owed.end;
+    if (!client->owed.round || client->owed.known || newer->round <= client->owed.round) {
+        return;
+    }
+    client->owed.known = true;
+    if (memcmp(newer->model_hash, client->owed.model_hash, MR_HASH_BYTES) == 0) {
+        end->state = MR_ROUND_VOID;
+        snprintf(end->reason, sizeof end->reason,
+                 "round %" PRIu64 " starts from the same model as this one did", newer->round);
+    } else {
+        end->state = MR_ROUND_PUBLISHED; /* others may lie between: which model is not known */
+    }
+}
+
+uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms)
+{
+    const uint64_t now = client->env.unix_ms(client->env.context);
+    const uint64_t left = deadline_unix_ms > now ? deadline_unix_ms - now : 0;
+    return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
+/* The owed end as the caller gets it, once. */
+static enum mre_result tell(struct mre_client *client, struct mre_outcome *outcome)
+{
+    const struct mr_round_end *end = &client->owed.end;
+    client->owed.round = 0;
+    if (end->state == MR_ROUND_VOID) {
+        return mr_outcome_set(outcome, MRE_VOID,
+                              "the hubs gave the round up after this device was counted, and "
+                              "released nothing of it: %s",
+                              end->reason);
+    }
+    snprintf(outcome->model, sizeof outcome->model, "%s", end->model);
+    return mr_outcome_set(outcome, MRE_PUBLISHED, "the round made a model%s%s",
+                          end->model[0] ? ", " : "", end->model);
+}
+
+/* Waits at the lead, again where it answers early, until the time is up. */
+static enum mre_result ask(struct mre_client *client, unsigned wait_ms, struct mre_outcome *outcome)
+{
+    const uint64_t until_us = client->env.now_us(client->env.context) + (uint64_t)wait_ms * 1000;
+    unsigned left_ms = wait_ms;
+    for (;;) {
+        enum mre_result result =
+            mr_control_end(client, client->owed.round, left_ms, &client->owed.end, outcome);
+        const uint64_t now_us = client->env.now_us(client->env.context);
+        client->owed.known = !result && client->owed.end.state != MR_ROUND_UNDER_WAY;
+        if (result || client->owed.known || now_us >= until_us) {
+            return result;
+        }
+        mr_client_pause(client, MR_CONTROL_AGAIN_MS); /* a lead may answer early */
+        left_ms = (unsigned)((until_us - now_us) / 1000);
+    }
+}
+
+enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
+                               struct mre_outcome *outcome)
+{
+    memset(outcome, 0, sizeof *outcome);
+    if (!client->owed.round) {
+        return mr_outcome_set(outcome, MRE_NO_ROUND, "there is no round whose end is to be told");
+    }
+    outcome->round = client->owed.round;
+    enum mre_result result = client->owed.known ? MRE_OK : ask(client, wait_ms, outcome);
+    if (result && result != MRE_UNREACHABLE && result != MRE_CERTIFICATE_REFUSED) {
+        outcome->result = MRE_REFUSED; /* whatever the code would mean to an upload */
+    }
+    if (result) {
+        return outcome->result;
+    }
+    if (client->owed.known) {
+        return tell(client, outcome);
+    }
+    return mr_outcome_set(outcome, MRE_OK, "round %" PRIu64 " is not over yet", outcome->round);
+}
