@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/bytes.h"
 #include "base/json_reader.h"
+#include "base/json_text.h"
 
 #define COUNT(list) ((unsigned)(sizeof(list) / sizeof *(list)))
 
@@ -45,7 +46,7 @@ static json_t *binary(const uint8_t *data, size_t bytes)
 {
     char text[MR_BASE64_LENGTH(MR_BASE64_BYTES_MAX) + 1];
     mr_base64_encode(text, data, bytes);
-    return json_string(text);
+    return mr_json_text(text);
 }
 
 /* Frees the object; NULL in, NULL out. */
@@ -93,10 +94,10 @@ char *mr_upload_request_encode(const struct mr_upload_request *message)
             return NULL;
         }
     }
-    return dump(json_pack("{s:o, s:I, s:s, s:o}", "announcement",
+    return dump(json_pack("{s:o, s:I, s:o, s:o}", "announcement",
                           binary(message->announcement_hash, MR_HASH_BYTES), "attempt",
                           (json_int_t)message->attempt, "transport",
-                          transport_names[message->transport], "receipts", receipts));
+                          mr_json_text(transport_names[message->transport]), "receipts", receipts));
 }
 
 int mr_upload_request_decode(struct mr_upload_request *message, const char *text, size_t length,
@@ -129,8 +130,9 @@ char *mr_upload_grant_encode(const struct mr_upload_grant *message)
 {
     char id[17];
     mr_upload_id_format(id, message->upload_id);
-    return dump(json_pack("{s:s, s:s, s:i, s:I}", "upload", id, "udp_host", message->udp_host,
-                          "udp_port", message->udp_port, "window", (json_int_t)message->window));
+    return dump(json_pack("{s:o, s:o, s:i, s:I}", "upload", mr_json_text(id), "udp_host",
+                          mr_json_text(message->udp_host), "udp_port", message->udp_port, "window",
+                          (json_int_t)message->window));
 }
 
 int mr_upload_grant_decode(struct mr_upload_grant *message, const char *text, size_t length,
@@ -156,8 +158,8 @@ int mr_upload_grant_decode(struct mr_upload_grant *message, const char *text, si
 char *mr_upload_status_encode(const struct mr_upload_status *message)
 {
     MR_ASSERT((message->state == MR_UPLOAD_REFUSED) == (message->reason != MR_REASON_NONE));
-    return dump(json_pack("{s:s, s:s}", "state", mr_upload_state_name(message->state), "reason",
-                          mr_upload_reason_name(message->reason)));
+    return dump(json_pack("{s:o, s:o}", "state", mr_json_text(mr_upload_state_name(message->state)),
+                          "reason", mr_json_text(mr_upload_reason_name(message->reason))));
 }
 
 int mr_upload_status_decode(struct mr_upload_status *message, const char *text, size_t length,
@@ -181,8 +183,8 @@ char *mr_round_end_encode(const struct mr_round_end *message)
     struct mr_round_end plain = *message;
     MR_ASSERT((message->state == MR_ROUND_PUBLISHED) == (message->model[0] != '\0'));
     mr_plain_text(plain.reason);
-    return dump(json_pack("{s:s, s:s, s:s}", "state", end_names[plain.state], "model", plain.model,
-                          "reason", plain.reason));
+    return dump(json_pack("{s:o, s:o, s:o}", "state", mr_json_text(end_names[plain.state]), "model",
+                          mr_json_text(plain.model), "reason", mr_json_text(plain.reason)));
 }
 
 int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t length,
@@ -252,10 +254,11 @@ char *mr_refusal_encode(const struct mr_refusal *message)
         text[i] = message->text[i] >= 0x20 && message->text[i] <= 0x7e ? message->text[i] : '?';
     }
     text[length] = '\0';
-    return dump(json_pack("{s:s, s:s, s:I}", "code",
-                          message->code == MR_REFUSAL_UNKNOWN ? message->name
-                                                              : mr_refusal_name(message->code),
-                          "message", text, "retry_after_ms", (json_int_t)message->retry_after_ms));
+    return dump(json_pack(
+        "{s:o, s:o, s:I}", "code",
+        mr_json_text(message->code == MR_REFUSAL_UNKNOWN ? message->name
+                                                         : mr_refusal_name(message->code)),
+        "message", mr_json_text(text), "retry_after_ms", (json_int_t)message->retry_after_ms));
 }
 
 int mr_refusal_decode(struct mr_refusal *message, const char *text, size_t length,

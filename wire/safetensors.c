@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "wire/layout.h"
+#include "base/json_text.h"
 
 #define LENGTH_BYTES   8
 #define DATA_ALIGNMENT 64
@@ -226,8 +227,8 @@ static json_t *tensor_entry(const struct mr_tensor *tensor, uint64_t *offset)
     }
     uint64_t begin = *offset;
     *offset += count * FLOAT_BYTES;
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)*offset);
+    return json_pack("{s:o, s:o, s:[I, I]}", "dtype", json_string("F32"), "shape", shape,
+                     "data_offsets", (json_int_t)begin, (json_int_t)*offset);
 }
 
 static char *header_text(const struct mr_tensor *tensors, unsigned tensor_count)

@@ -8,6 +8,7 @@
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
 #include "base/bytes.h"
+#include "base/json_text.h"
 
 #ifndef MR_VERSION
 #define MR_VERSION "unknown"
@@ -75,7 +76,7 @@ static void put_round(json_t *object, const struct mr_api_task *task)
         struct mr_lead_report report;
         mr_lead_report(mr_lead_driver_core(task->lead), &report);
         json_object_set_new(object, "round", json_integer((json_int_t)report.round));
-        json_object_set_new(object, "state", json_string(mr_lead_state_name(report.state)));
+        json_object_set_new(object, "state", mr_json_text(mr_lead_state_name(report.state)));
         devices = json_pack("{s:I, s:I, s:I, s:I}", "admitted", (json_int_t)report.admitted,
                             "staged", (json_int_t)report.staged, "committed",
                             (json_int_t)report.committed, "included", (json_int_t)report.included);
@@ -83,7 +84,7 @@ static void put_round(json_t *object, const struct mr_api_task *task)
         struct mr_helper_report report;
         mr_helper_report(mr_helper_driver_core(task->helper), &report);
         json_object_set_new(object, "round", json_integer((json_int_t)report.round));
-        json_object_set_new(object, "state", json_string(mr_helper_state_name(report.state)));
+        json_object_set_new(object, "state", mr_json_text(mr_helper_state_name(report.state)));
         devices = json_pack("{s:I, s:I}", "admitted", (json_int_t)report.admitted, "included",
                             (json_int_t)report.included);
     }
@@ -98,11 +99,11 @@ static json_t *task_json(const struct mr_api_task *task)
         json_array_append_new(hubs, json_integer(task->task.hubs[i].index));
     }
     mr_hex_encode(model, mr_store_current(task->task.store), MR_HASH_BYTES);
-    json_object_set_new(object, "task", json_string(task->task.config->name));
-    json_object_set_new(object, "role", json_string(task->lead ? "lead" : "helper"));
+    json_object_set_new(object, "task", mr_json_text(task->task.config->name));
+    json_object_set_new(object, "role", mr_json_text(task->lead ? "lead" : "helper"));
     json_object_set_new(object, "hubs", hubs);
     put_round(object, task);
-    json_object_set_new(object, "model_hash", json_string(model));
+    json_object_set_new(object, "model_hash", mr_json_text(model));
     return object;
 }
 
@@ -119,7 +120,7 @@ static json_t *policy_json(const struct mr_config_round *round)
             const bool quoted = rows[i].kind == MR_OPTION_TEXT || rows[i].kind == MR_OPTION_CHOICE;
             mr_option_value_text(text, &rows[i], (const char *)round + rows[i].offset);
             json_object_set_new(policy, rows[i].name,
-                                quoted ? json_string(text)
+                                quoted ? mr_json_text(text)
                                        : json_loads(text, JSON_DECODE_ANY, NULL));
         }
     }
@@ -167,9 +168,10 @@ void mr_route_status(void *context, struct mr_request *request)
 {
     const struct mr_api *api = context;
     mr_routes_answer_json(
-        request, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:o}", "hub", api->hub_index, "role",
-                           role_of(api), "version", MR_VERSION, "cpu_level", api->cpu_level,
-                           "packet_source", api->packet_source, "uptime_ms",
-                           (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
-                           tasks_json(api)));
+        request,
+        json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:o}", "hub", api->hub_index, "role",
+                  mr_json_text(role_of(api)), "version", mr_json_text(MR_VERSION), "cpu_level",
+                  mr_json_text(api->cpu_level), "packet_source", mr_json_text(api->packet_source),
+                  "uptime_ms", (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
+                  tasks_json(api)));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "wire/messages.h"
+#include "base/json_text.h"
 
 #define ANSWER_BYTES_MAX (64u << 20)
 
@@ -72,7 +73,7 @@ static json_t *answer_of(const struct mr_h2_response *response)
 {
     const char *text = response->body ? (const char *)response->body : "";
     json_t *json = json_loadb(text, response->length, JSON_DECODE_ANY, NULL);
-    return json ? json : json_stringn(text, response->length);
+    return json ? json : mr_json_text_n(text, response->length);
 }
 
 static int ask_below(struct mr_ask *ask, const char *method, const char *path, const char *body,

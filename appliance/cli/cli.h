@@ -73,8 +73,7 @@ int mr_cli_fail(const struct mr_cli *cli, int code, const char *format, ...)
  * terminal. */
 void mr_cli_print(const struct mr_cli *cli, const json_t *value);
 
-/* The text as a JSON string. A path or a message may hold bytes that are no UTF-8, which JSON
- * cannot hold: then each byte beyond ASCII becomes '?'. */
+/* The text as a JSON string, as mr_json_text makes it. */
 json_t *mr_cli_string(const char *text);
 
 /* Help of the command, or of all when NULL. */

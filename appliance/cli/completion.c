@@ -5,6 +5,7 @@
 
 #include "appliance/cli/cli.h"
 #include "appliance/config/options.h"
+#include "base/json_text.h"
 
 static int first_length(const struct mr_cli_command *command)
 {
@@ -147,7 +148,8 @@ int mr_command_completion(struct mr_cli *cli)
     script(memory);
     fclose(memory);
     if (cli->json) {
-        json_t *whole = json_pack("{s:s, s:s}", "shell", "bash", "script", text);
+        json_t *whole =
+            json_pack("{s:o, s:o}", "shell", json_string("bash"), "script", mr_json_text(text));
         mr_cli_print(cli, whole);
         json_decref(whole);
     } else {

@@ -2,6 +2,7 @@
 #include "appliance/cli/federation_files.h"
 
 #include "appliance/hub/hub_check.h"
+#include "base/json_text.h"
 
 int mr_command_config_check(struct mr_cli *cli)
 {
@@ -48,10 +49,11 @@ int mr_command_config_init(struct mr_cli *cli)
     if (mr_federation_write(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *made = json_pack("{s:o, s:i, s:i, s:s}", "dir", mr_cli_string(plan.dir), "hubs",
-                             (int)hubs, "devices", (int)devices, "next",
-                             "start each hub with millrace-hub --config hub-N.yaml, then ask it: "
-                             "millrace status --config operator.json");
+    json_t *made =
+        json_pack("{s:o, s:i, s:i, s:o}", "dir", mr_cli_string(plan.dir), "hubs", (int)hubs,
+                  "devices", (int)devices, "next",
+                  mr_json_text("start each hub with millrace-hub --config hub-N.yaml, then ask it: "
+                               "millrace status --config operator.json"));
     mr_cli_print(cli, made);
     json_decref(made);
     return MR_EXIT_OK;

@@ -7,6 +7,7 @@
 #include "appliance/config/config_text.h"
 #include "appliance/config/fill.h"
 #include "appliance/config/option_value.h"
+#include "base/json_text.h"
 
 /* The option's value in entry `entry` of its section. */
 static json_t *value_of(const struct mr_hub_config *config, const struct mr_option *option,
@@ -20,7 +21,7 @@ static json_t *value_of(const struct mr_hub_config *config, const struct mr_opti
     case MR_OPTION_LIST:
         return json_loads(text, JSON_DECODE_ANY, NULL); /* written alike in YAML and JSON */
     case MR_OPTION_FLOAT:
-        return json_real(strtod(text, NULL));
+        return mr_json_real(strtod(text, NULL));
     default:
         return mr_cli_string(text);
     }

@@ -4,6 +4,7 @@
 #include "appliance/cli/cli.h"
 #include "appliance/config/nearest.h"
 #include "appliance/config/options.h"
+#include "base/json_text.h"
 
 #define KEY_BYTES 96
 #define KEYS_MAX  256
@@ -27,7 +28,7 @@ static json_t *values_of(const struct mr_option *option)
     case MR_OPTION_BOOL:
         return json_string("true|false");
     case MR_OPTION_CHOICE:
-        return json_string(option->choices);
+        return mr_json_text(option->choices);
     case MR_OPTION_ADDRESS:
         return json_string("numeric address");
     case MR_OPTION_FILE:
@@ -47,10 +48,11 @@ static json_t *row_of(const struct mr_option *option)
 {
     char key[KEY_BYTES];
     const char *otherwise = option->otherwise ? option->otherwise : "required";
-    return json_pack("{s:s, s:s, s:o, s:s, s:s}", "key", key_of(option, key), "default",
-                     *otherwise != '\0' ? otherwise : "empty", "values", values_of(option),
-                     "change", option->change == MR_OPTION_LIVE ? "SIGHUP" : "restart", "text",
-                     option->text);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "key", mr_json_text(key_of(option, key)),
+                     "default", mr_json_text(*otherwise != '\0' ? otherwise : "empty"), "values",
+                     values_of(option), "change",
+                     mr_json_text(option->change == MR_OPTION_LIVE ? "SIGHUP" : "restart"), "text",
+                     mr_json_text(option->text));
 }
 
 static int unknown_key(const struct mr_cli *cli)

@@ -1,5 +1,6 @@
 /* doctor.c - asks every question of the table and prints the findings. */
 #include "appliance/cli/doctor.h"
+#include "base/json_text.h"
 
 static const struct {
     const char *name;
@@ -48,8 +49,9 @@ int mr_command_doctor(struct mr_cli *cli)
             print_finding(cli, questions[i].name, &finding);
             fflush(cli->out);
         }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "name", questions[i].name,
-                                              "level", level_names[finding.level], "detail",
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "name",
+                                              mr_json_text(questions[i].name), "level",
+                                              mr_json_text(level_names[finding.level]), "detail",
                                               mr_cli_string(finding.detail), "remedy",
                                               mr_cli_string(finding.remedy)));
     }

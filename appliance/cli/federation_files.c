@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "appliance/cli/pki.h"
+#include "base/json_text.h"
 
 #define PATH_BYTES 4096
 
@@ -155,15 +156,16 @@ static json_t *hub_list(const struct mr_federation *plan, bool keys, struct mr_e
     for (unsigned i = 0; i < plan->hubs; i++) {
         char name[16], key[65];
         snprintf(name, sizeof name, "hub-%u", i);
-        json_t *hub = json_pack("{s:i, s:s, s:s, s:i}", "index", (int)i, "name", name, "host",
-                                "127.0.0.1", "port", (int)(plan->base_port + i));
+        json_t *hub =
+            json_pack("{s:i, s:o, s:o, s:i}", "index", (int)i, "name", mr_json_text(name), "host",
+                      json_string("127.0.0.1"), "port", (int)(plan->base_port + i));
         if (keys) {
             if (read_public_key(plan, i, key, error) != 0) {
                 json_decref(hub);
                 json_decref(list);
                 return NULL;
             }
-            json_object_set_new(hub, "public_key", json_string(key));
+            json_object_set_new(hub, "public_key", mr_json_text(key));
         }
         json_array_append_new(list, hub);
     }
@@ -183,17 +185,19 @@ static int write_device(const struct mr_federation *plan, unsigned device, struc
     snprintf(certificate, sizeof certificate, "pki/%s.pem", stem);
     snprintf(key, sizeof key, "pki/%s.key", stem);
     return write_json(plan, name,
-                      json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:s}", "task", "default", "device",
-                                "ca", "pki/ca.pem", "certificate", certificate, "key", key, "hubs",
-                                hubs, "data_dir", data),
+                      json_pack("{s:o, s:{s:o, s:o, s:o}, s:o, s:o}", "task",
+                                json_string("default"), "device", "ca", json_string("pki/ca.pem"),
+                                "certificate", mr_json_text(certificate), "key", mr_json_text(key),
+                                "hubs", hubs, "data_dir", mr_json_text(data)),
                       error);
 }
 
 static int write_operator(const struct mr_federation *plan, struct mr_error *error)
 {
     return write_json(plan, "operator.json",
-                      json_pack("{s:s, s:s, s:s, s:o}", "ca", "pki/ca.pem", "certificate",
-                                "pki/operator.pem", "key", "pki/operator.key", "hubs",
+                      json_pack("{s:o, s:o, s:o, s:o}", "ca", json_string("pki/ca.pem"),
+                                "certificate", json_string("pki/operator.pem"), "key",
+                                json_string("pki/operator.key"), "hubs",
                                 hub_list(plan, false, error)),
                       error);
 }

@@ -1,5 +1,6 @@
 /* help.c - help and version, from the tables. */
 #include "appliance/cli/cli.h"
+#include "base/json_text.h"
 
 #include <string.h>
 
@@ -53,7 +54,7 @@ static json_t *option_list(const struct mr_cli_command *command)
     json_t *list = json_array();
     for (int i = 0; i < MR_CLI_OPTION_COUNT; i++) {
         if (mr_cli_takes(command, (enum mr_cli_option_id)i)) {
-            json_array_append_new(list, json_string(mr_cli_options()[i].word));
+            json_array_append_new(list, mr_json_text(mr_cli_options()[i].word));
         }
     }
     return list;
@@ -66,14 +67,14 @@ static json_t *tables(void)
     const struct mr_cli_command *commands = mr_cli_commands(&count);
     json_t *list = json_array(), *exits = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:s, s:o}", "command", commands[i].words,
-                                        "argument", commands[i].argument, "text", commands[i].text,
-                                        "options", option_list(&commands[i])));
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o}", "command", mr_json_text(commands[i].words),
+                            "argument", mr_json_text(commands[i].argument), "text",
+                            mr_json_text(commands[i].text), "options", option_list(&commands[i])));
     }
     for (size_t i = 0; i < sizeof exit_texts / sizeof *exit_texts; i++) {
-        json_array_append_new(exits,
-                              json_pack("{s:i, s:s}", "code", (int)i, "text", exit_texts[i]));
+        json_array_append_new(
+            exits, json_pack("{s:i, s:o}", "code", (int)i, "text", mr_json_text(exit_texts[i])));
     }
     return json_pack("{s:o, s:o}", "commands", list, "exit_codes", exits);
 }
@@ -96,7 +97,7 @@ int mr_command_version(struct mr_cli *cli)
         fputs("millrace " MR_VERSION "\n", cli->out);
         return MR_EXIT_OK;
     }
-    json_t *version = json_pack("{s:s}", "version", MR_VERSION);
+    json_t *version = json_pack("{s:o}", "version", mr_json_text(MR_VERSION));
     mr_cli_print(cli, version);
     json_decref(version);
     return MR_EXIT_OK;

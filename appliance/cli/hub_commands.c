@@ -4,6 +4,7 @@
 
 #include "appliance/cli/ask.h"
 #include "appliance/cli/cell.h"
+#include "base/json_text.h"
 
 static int status(struct mr_ask *ask, void *context)
 {
@@ -34,7 +35,7 @@ static json_t *samples_of(const char *text)
         }
         if (*text != '#' && split > 1) {
             char *name = strndup(text, split - 1);
-            json_t *value = json_real(strtod(text + split, NULL));
+            json_t *value = mr_json_real(strtod(text + split, NULL));
             if (name) {
                 json_object_set_new(samples, name, value ? value : json_null());
             }

@@ -3,6 +3,7 @@
 
 #include "appliance/cli/cli.h"
 #include "appliance/cli/pki.h"
+#include "base/json_text.h"
 
 int mr_command_pki_init(struct mr_cli *cli)
 {
@@ -56,8 +57,8 @@ int mr_command_pki_revoke(struct mr_cli *cli)
     if (mr_pki_revoke(dir, cli->argument, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *done =
-        json_pack("{s:o, s:s}", "revoked", mr_cli_string(cli->argument), "list", "revoked.pem");
+    json_t *done = json_pack("{s:o, s:o}", "revoked", mr_cli_string(cli->argument), "list",
+                             json_string("revoked.pem"));
     mr_cli_print(cli, done);
     json_decref(done);
     return MR_EXIT_OK;

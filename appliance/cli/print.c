@@ -7,6 +7,7 @@
 
 #include "appliance/cli/cell.h"
 #include "appliance/cli/table.h"
+#include "base/json_text.h"
 
 static bool is_scalar(const json_t *value)
 {
@@ -74,14 +75,7 @@ static void put_object(const struct mr_cli *cli, const json_t *object, int inden
 
 json_t *mr_cli_string(const char *text)
 {
-    json_t *string = json_string(text);
-    char *clean = string ? NULL : strdup(text);
-    for (char *at = clean; at && *at != '\0'; at++) {
-        *at = (unsigned char)*at < 0x80 ? *at : '?';
-    }
-    string = clean ? json_string(clean) : string;
-    free(clean);
-    return string;
+    return mr_json_text(text);
 }
 
 void mr_cli_print(const struct mr_cli *cli, const json_t *value)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/cli/task.h"
+#include "base/json_text.h"
 
 /* One long poll; the hub answers earlier when the round ends. */
 #define WAIT_MS 20000
@@ -124,7 +125,7 @@ static bool add_training(const struct mr_cli *cli, json_t *body)
                     "--training must be a JSON object, such as '{\"epochs\": 2}', not '%s'",
                     training);
     } else if (training) {
-        json_object_set_new(body, "training", json_string(training));
+        json_object_set_new(body, "training", mr_json_text(training));
     }
     return good;
 }

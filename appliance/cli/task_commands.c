@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "appliance/cli/task.h"
+#include "base/json_text.h"
 
 /* "0 1 2" */
 static json_t *hubs_text(const json_t *hubs)
@@ -16,7 +17,7 @@ static json_t *hubs_text(const json_t *hubs)
             break;
         }
     }
-    return json_string(text);
+    return mr_json_text(text);
 }
 
 /* One line of the table: the hub's object with its lists and objects made flat. */

@@ -1,9 +1,9 @@
 /* check.c - millrace-edge check: every answer a person needs before the first round. */
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "edge-client/cli/cli.h"
+#include "edge-client/cli/line.h"
+#include "base/json_text.h"
 
 static void say(const struct mr_edge_arguments *arguments, const char *task, const char *what,
                 int good, const char *text)
@@ -12,12 +12,9 @@ static void say(const struct mr_edge_arguments *arguments, const char *task, con
         printf("%-4s %s: %-8s %s\n", good ? "ok" : "FAIL", task, what, text);
         return;
     }
-    json_t *line =
-        json_pack("{s:s, s:s, s:b, s:s}", "task", task, "check", what, "ok", good, "text", text);
-    char *dumped = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    printf("%s\n", dumped ? dumped : "{}");
-    free(dumped);
-    json_decref(line);
+    json_t *line = json_pack("{s:o, s:o, s:b, s:o}", "task", mr_json_text(task), "check",
+                             mr_json_text(what), "ok", good, "text", mr_json_text(text));
+    mr_edge_print_json(line);
 }
 
 static int check_task(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task)

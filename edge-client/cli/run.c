@@ -1,6 +1,5 @@
 /* run.c - millrace-edge run: round after round, one line each. Several tasks run side by side, each
  * with a client and a thread of its own. */
-#include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "edge-client/cli/cli.h"
+#include "edge-client/cli/line.h"
 
 #define WAIT_MS        20000
 #define RETRY_FIRST_MS 200
@@ -28,60 +28,6 @@ struct run {
     bool end_owed;      /* a round was committed whose end was not heard yet */
     int code;
 };
-
-static const char *transport_name(enum mre_transport transport)
-{
-    return transport == MRE_TRANSPORT_HTTP2 ? "http2" : "udp";
-}
-
-static void print_json(const struct run *run, const struct mre_outcome *o)
-{
-    json_t *line = json_pack(
-        "{s:s, s:I, s:s, s:s, s:s, s:i, s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "task",
-        run->name, "round", (json_int_t)o->round, "result", mre_result_name(o->result), "code",
-        o->code, "text", o->text, "attempt", (int)o->attempt, "transport",
-        transport_name(o->transport), "examples", (json_int_t)o->examples, "loss", (double)o->loss,
-        "clipped", (json_int_t)o->clipped, "share_bytes", (json_int_t)o->share_bytes, "datagrams",
-        (json_int_t)o->datagrams, "retransmitted", (json_int_t)o->retransmitted, "train_ms",
-        (json_int_t)o->train_ms, "upload_ms", (json_int_t)o->upload_ms);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    printf("%s\n", text ? text : "{}");
-    free(text);
-    json_decref(line);
-}
-
-static void print_round(const struct run *run, const struct mre_outcome *o)
-{
-    if (run->arguments->json) {
-        print_json(run, o);
-    } else if (o->result == MRE_COMMITTED) {
-        printf("%s round %llu: committed (attempt %u, %s): %u examples, loss %.4f, %llu bytes, "
-               "%llu datagrams, %u again, trained %u ms, uploaded %u ms\n",
-               run->name, (unsigned long long)o->round, o->attempt, transport_name(o->transport),
-               o->examples, (double)o->loss, (unsigned long long)o->share_bytes,
-               (unsigned long long)o->datagrams, o->retransmitted, o->train_ms, o->upload_ms);
-    } else {
-        printf("%s round %llu: %s: %s\n", run->name, (unsigned long long)o->round,
-               mre_result_name(o->result), o->text);
-    }
-}
-
-/* How a round ended in which this device was counted. */
-static void print_end(const struct run *run, const struct mre_outcome *o)
-{
-    if (!run->arguments->json) {
-        printf("%s round %llu: %s: %s\n", run->name, (unsigned long long)o->round,
-               mre_result_name(o->result), o->text);
-        return;
-    }
-    json_t *line = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s}", "task", run->name, "round",
-                             (json_int_t)o->round, "result", mre_result_name(o->result), "code",
-                             o->code, "text", o->text, "model", o->model);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    printf("%s\n", text ? text : "{}");
-    free(text);
-    json_decref(line);
-}
 
 static void pause_ms(unsigned ms)
 {
@@ -150,7 +96,7 @@ static bool hear_end(struct run *run, unsigned wait_ms, struct mre_outcome *end)
         return false;
     }
     run->end_owed = false;
-    print_end(run, end);
+    mr_edge_print_end(run->arguments->json, run->name, end);
     note_code(run, mr_edge_exit_of(result));
     return true;
 }
@@ -233,7 +179,7 @@ static bool one_round(struct run *run)
     lead_is_back(run);
     if (outcome.round) {
         hear_owed_end(run);
-        print_round(run, &outcome);
+        mr_edge_print_round(run->arguments->json, run->name, &outcome);
     }
     if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
         fprintf(stderr, "millrace-edge: %s: %s: %s\n", run->name, mre_result_name(result),

@@ -7,12 +7,13 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/json_text.h"
 
 static json_t *hex(const uint8_t *bytes, size_t count)
 {
     char text[2 * MR_SIGNATURE_BYTES + 1];
     mr_hex_encode(text, bytes, count);
-    return json_string(text);
+    return mr_json_text(text);
 }
 
 static json_t *uploads_json(const struct mr_record *record)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/json_text.h"
 
 bool mr_round_summary_ended(const struct mr_round_summary *summary)
 {
@@ -28,7 +29,7 @@ static void put_hash(json_t *object, const char *name, const uint8_t hash[MR_HAS
     char hex[2 * MR_HASH_BYTES + 1];
     if (memcmp(hash, none, sizeof none) != 0) {
         mr_hex_encode(hex, hash, MR_HASH_BYTES);
-        json_object_set_new(object, name, json_string(hex));
+        json_object_set_new(object, name, mr_json_text(hex));
     }
 }
 
@@ -42,7 +43,7 @@ static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_
 /* A mean of nothing is no number. */
 static json_t *number_or_null(double value)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    return mr_json_real(value);
 }
 
 static json_t *metrics_json(const struct mr_round_metrics *metrics)
@@ -73,10 +74,10 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
     json_t *object = json_object();
     put_number(object, "round", summary->round);
     if (task) {
-        json_object_set_new(object, "task", json_string(task));
+        json_object_set_new(object, "task", mr_json_text(task));
     }
-    json_object_set_new(object, "role", json_string(summary->lead ? "lead" : "helper"));
-    json_object_set_new(object, "state", json_string(summary->state));
+    json_object_set_new(object, "role", mr_json_text(summary->lead ? "lead" : "helper"));
+    json_object_set_new(object, "state", mr_json_text(summary->state));
     put_number(object, "opened_unix_ms", summary->opened_unix_ms);
     put_number(object, "quorum", summary->quorum);
     put_number(object, "admitted", summary->admitted);
@@ -88,7 +89,7 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
         put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);
         put_span(object, "publish_ms", summary->closed_unix_ms, summary->ended_unix_ms);
     } else {
-        json_object_set_new(object, "reason", json_string(summary->reason));
+        json_object_set_new(object, "reason", mr_json_text(summary->reason));
     }
     if (whole) {
         put_whole(object, summary);

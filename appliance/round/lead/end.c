@@ -8,6 +8,7 @@
 
 #include "appliance/round/lead/lead_internal.h"
 #include "base/assert.h"
+#include "base/json_text.h"
 
 /* Lets go of what belonged to one round only, but for its registry. */
 void mr_lead_drop_round(struct mr_lead *lead)
@@ -28,7 +29,7 @@ void mr_lead_drop_round(struct mr_lead *lead)
 
 void mr_lead_tell_void(struct mr_lead *lead)
 {
-    json_t *object = json_pack("{s:s}", "reason", lead->reason);
+    json_t *object = json_pack("{s:o}", "reason", mr_json_text(lead->reason));
     char *text = json_dumps(object, JSON_COMPACT);
     MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
     json_decref(object);

@@ -175,5 +175,25 @@ def dead_tests(tree):
                     f"{found.group(1)} is in no list of tests"
 
 
+# What jansson makes nothing of where the bytes are no UTF-8, or the number is not finite.
+JSON_VALUE = re.compile(r"(?<!\w)json_(string\(\s*[^\s\"]|stringn\(|real\()")
+JSON_PACK = re.compile(r"(?<!\w)json_(?:v?pack(?:_ex)?)\(\s*((?:\"[^\"]*\"\s*)+)")
+JSON_PACKED = re.compile(r":\s*[sf]|\[\s*[sf]|^\s*[sf]")
+
+
+def json_values(tree):
+    """Texts and numbers get into JSON through base/json_text.h, or the whole object is lost with them."""
+    for name in tree.with_end(".c", ".h", under=C_ROOMS):
+        text = tree.text(name)
+        if name.startswith("base/json_text."):
+            continue
+        for found in JSON_VALUE.finditer(text):
+            yield name, text.count("\n", 0, found.start()) + 1, "may be NULL for what it is given: mr_json_text, mr_json_real"
+        for found in JSON_PACK.finditer(text):
+            if JSON_PACKED.search(found.group(1).replace('"', "")):
+                yield name, text.count("\n", 0, found.start()) + 1, \
+                    "a value of \"s\" or \"f\" may lose the whole object: \"o\" with mr_json_text, mr_json_real"
+
+
 RULES = (file_length, file_lengths, function_length, architecture, globals_, exported_names, banned_calls,
-         contracts, unfinished, dead_tests)
+         contracts, unfinished, dead_tests, json_values)

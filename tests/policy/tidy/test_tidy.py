@@ -53,6 +53,9 @@ CASES = {
     "dead_tests": ({"tests/unit/wire/test_a.c": "/* cmocka_unit_test(test_b), */\n"},
                    {"tests/unit/wire/test_a.c": "/* a test */\n",
                     "tests/unit/wire/meson.build": "'test_a.c'\n"}),
+    "json_values": ({"wire/a.c": 'json_t *mr_a(char *x)\n{\n    return json_pack("{s:I, "\n "s:s}", "a", 1, "b", x);\n}\n'},
+                    {"wire/a.c": 'json_t *mr_a(char *x)\n{\n    return json_pack("{s:o, s:[I, I], s:o}", "a",\n'
+                                 '        mr_json_text(x), "b", 1, 2, "c", json_string("constant"));\n}\n'}),
     "braces": ({"wire/a.c": "void mr_a(int x)\n{\n    if (x)\n        x++;\n}\n"},
                {"wire/a.c": "void mr_a(int x)\n{\n    if (x && (x < 3)) {\n        x++;\n    } else if (x < 9) {\n"
                             "        x--;\n    } else {\n        x = 0;\n    }\n    do {\n        x++;\n"
@@ -116,6 +119,9 @@ BAD = [
     ("null_tests", "wire/a.c", "bool mr_a(char *x)\n{\n    const bool y = x != NULL;\n    return y;\n}\n"),
     ("private_headers", "wire/a.c", '#include "appliance/http/server_internal.h"\n'),
     ("parameters", "wire/a.c", "static void a(int b, int c, int d, int e,\n              int f, int g, int h, int i)\n{\n}\n"),
+    ("json_values", "wire/a.c", "json_t *mr_a(double x)\n{\n    return json_pack(\"{s:f}\", \"a\", x);\n}\n"),
+    ("json_values", "wire/a.c", "json_t *mr_a(double x)\n{\n    return json_real(x);\n}\n"),
+    ("json_values", "wire/a.c", "json_t *mr_a(char *x)\n{\n    return json_string(x);\n}\n"),
     ("banned_calls", "wire/a.c", "#include <assert.h>\n"),
     ("includes", "wire/a.c", '#include "gone.h"\n'),
     ("includes", "wire/a.c", "#include <sys/socket.h>\n"),
