@@ -14,7 +14,7 @@
     EXIT(UNREACHABLE, 5, "a hub could not be reached within --patience-ms")                        \
     EXIT(UNTRUSTED, 6, "the announcement is not signed by every pinned hub")                       \
     EXIT(NOT_COUNTED, 7, "a round ended without this device: closed, void or refused")             \
-    EXIT(TRAINING, 8, "the trainer failed, or its delta holds NaN or infinity")                    \
+    EXIT(TRAINING, 8, "the trainer failed, or its delta or loss is NaN or infinite")               \
     EXIT(END_UNKNOWN, 9, "committed, but the round's end was not heard within --end-wait-ms")
 
 enum mr_edge_exit {

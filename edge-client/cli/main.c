@@ -1,5 +1,6 @@
 /* main.c - millrace-edge: command line, help, exit codes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <openssl/ssl.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "edge-client/cli/cli.h"
 #include "base/json_memory.h"
@@ -160,8 +162,29 @@ static void spare_memory(void)
                      NULL);
 }
 
+/* Else the first file or socket would be the standard output or error that a parent has closed. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            _exit(MR_EDGE_EXIT_FAILED); /* nobody could be told why */
+        }
+    }
+}
+
+/* A full disk or a reader that has gone loses lines: that is no success. */
+static int flushed(int code)
+{
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "millrace-edge: lines of standard output were lost: %s\n", strerror(errno));
+        return code ? code : MR_EDGE_EXIT_FAILED;
+    }
+    return code;
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     struct mr_edge_arguments arguments = {.end_wait_ms = 60000};
     const char *name = argc > 1 ? argv[1] : "";
     for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
@@ -183,7 +206,7 @@ int main(int argc, char **argv)
                 return MR_EDGE_EXIT_USAGE;
             }
             spare_memory();
-            return commands[i].run(&arguments);
+            return flushed(commands[i].run(&arguments));
         }
     }
     print_help(stderr);

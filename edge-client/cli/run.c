@@ -1,5 +1,6 @@
 /* run.c - millrace-edge run: round after round, one line each. Several tasks run side by side, each
  * with a client and a thread of its own. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,7 +33,9 @@ struct run {
 static void pause_ms(unsigned ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
+    while (nanosleep(&t, &t) && errno == EINTR) {
+        ;
+    }
 }
 
 static unsigned next_pause_ms(const struct run *run, const struct mre_outcome *o)

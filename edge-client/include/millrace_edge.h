@@ -40,7 +40,7 @@ enum mre_result {
     MRE_CERTIFICATE_REFUSED = 8,    /* TLS: the hub refused our certificate, or we refused its */
     MRE_UNREACHABLE = 9,            /* no connection, or it broke, within the bounds */
     MRE_BAD_MODEL = 10,             /* the model is not what the announcement names */
-    MRE_BAD_DELTA = 11,             /* the trained change holds NaN or infinity */
+    MRE_BAD_DELTA = 11,             /* the trained change, or its loss, is NaN or infinite */
     MRE_TRAINER_FAILED = 12,        /* the training function said so */
     MRE_BAD_CONFIG = 13,            /* options, files or the data folder */
     MRE_FAILED = 14,                /* this device: out of memory, or a library call failed */

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "edge-client/files/files.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
 
@@ -95,6 +97,13 @@ static int keep(char **kept, const char *text)
     return text && !*kept;
 }
 
+/* The host may change its working directory later. */
+static int keep_path(char **kept, const char *path)
+{
+    *kept = mr_path_absolute(path);
+    return path && !*kept;
+}
+
 static enum mre_result take_hubs(struct mre_client *client, const struct mre_options *options,
                                  struct mre_outcome *outcome)
 {
@@ -155,11 +164,12 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     client->silence_ms = options->silence_ms ? options->silence_ms : SILENCE_MS;
     client->stop_after_chunks = options->stop_after_chunks;
-    if (keep(&client->certificate_file, options->certificate_file) ||
-        keep(&client->private_key_file, options->private_key_file) ||
-        keep(&client->ca_file, options->ca_file) || keep(&client->data_dir, options->data_dir) ||
-        keep(&client->dump_dir, options->dump_dir) || keep(&client->task, options->task)) {
-        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    if (keep_path(&client->certificate_file, options->certificate_file) ||
+        keep_path(&client->private_key_file, options->private_key_file) ||
+        keep_path(&client->ca_file, options->ca_file) ||
+        keep_path(&client->data_dir, options->data_dir) ||
+        keep_path(&client->dump_dir, options->dump_dir) || keep(&client->task, options->task)) {
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
     }
     return take_hubs(client, options, outcome);
 }
@@ -169,8 +179,8 @@ static enum mre_result lock_folder(struct mre_client *client, struct mre_outcome
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/lock", client->data_dir);
-    client->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (client->lock < 0) {
+    client->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (client->lock < 0 || fchmod(client->lock, 0600)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "data_dir %s: %s; make a folder that this device can write to",
                               client->data_dir, strerror(errno));

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "edge-client/files/files.h"
+
 #define HEADER_BYTES 80
 
 static void put(uint8_t *out, uint64_t value, unsigned bytes)
@@ -32,7 +34,7 @@ int mr_dump_write(const struct mre_client *client, const struct mr_round_work *w
     memcpy(header + 32, client->identity.client_id, MR_CLIENT_ID_BYTES);
     memcpy(header + 48, work->terms.hash, MR_HASH_BYTES);
 
-    FILE *file = fopen(fresh, "we");
+    FILE *file = mr_file_create_stream(fresh);
     if (!file) {
         return mr_error_set(error, "--dump-dir: %s: %s", fresh, strerror(errno));
     }

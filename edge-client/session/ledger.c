@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "edge-client/files/files.h"
+
 #define LEDGER_BYTES_MAX 4096
 
 static int take(const json_t *object, const char *name, uint64_t *value)
@@ -80,7 +82,7 @@ static int save(const struct mr_ledger *ledger, struct mr_error *error)
         text, sizeof text, "{\"finished\": %llu, \"round\": %llu, \"attempts\": %u}\n",
         (unsigned long long)ledger->finished, (unsigned long long)ledger->round, ledger->attempts);
     snprintf(fresh, sizeof fresh, "%s.new", ledger->path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = mr_file_create(fresh);
     int bad = fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd);
     if (fd >= 0) {
         bad |= close(fd);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "edge-client/files/files.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
@@ -76,7 +77,7 @@ static enum mre_result save(const struct mr_model *model, const struct mr_h2_res
 {
     char fresh[sizeof model->path + 4];
     snprintf(fresh, sizeof fresh, "%s.new", model->path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = mr_file_create(fresh);
     size_t done = 0;
     while (fd >= 0 && done < response->length) {
         ssize_t n = write(fd, response->body + done, response->length - done);

@@ -1,5 +1,6 @@
 /* round.c - one round of a device: announcement, model, training, attempts. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,12 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     struct mr_training_report told = {.examples = report.examples, .loss = report.loss};
     outcome->examples = report.examples;
     outcome->loss = report.loss;
+    if (!isfinite(report.loss)) {
+        return mr_outcome_set(outcome, MRE_BAD_DELTA,
+                              "the training loss is %f: training diverged, and nothing is sent. "
+                              "Lower the learning rate, or look for such values in the data",
+                              (double)report.loss);
+    }
     if (mr_prepare_delta(work->vector, work->trailer, &work->terms, &told, client->kernels,
                          &error)) {
         return mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", error.text);

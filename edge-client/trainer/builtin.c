@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge-client/files/files.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/trainer/sgd.h"
 
@@ -29,7 +30,7 @@ enum mre_result mre_mlp_open(struct mre_mlp **mlp, const char *csv_file,
     memset(outcome, 0, sizeof *outcome);
     *mlp = NULL;
     struct mre_mlp *m = calloc(1, sizeof *m);
-    if (!m || !(m->path = strdup(csv_file))) {
+    if (!m || !(m->path = mr_path_absolute(csv_file))) {
         free(m);
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
     }

@@ -6,37 +6,41 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "edge-client/files/files.h"
 #include "edge-client/include/millrace_edge.h"
+#include "edge-client/trainer/child.h"
 #include "base/error.h"
+#include "base/json_text.h"
 #include "wire/safetensors.h"
 
-#define POLL_MS 10
-
-extern char **environ;
-
+/* In a folder of their own that nobody else may enter: the delta is the device's bare update, and
+ * the program creates it with whatever umask it has. */
 struct files {
-    char delta[4096];
-    char report[4096];
-    char task[4096];
+    char folder[4096];
+    char delta[4096 + 32];
+    char report[4096 + 32];
+    char task[4096 + 32];
 };
 
-static void name_files(struct files *files, const struct mre_task *task)
+static int name_files(struct files *files, const struct mre_task *task, struct mr_error *error)
 {
-    snprintf(files->delta, sizeof files->delta, "%s/train-delta.safetensors", task->work_dir);
-    snprintf(files->report, sizeof files->report, "%s/train-report.json", task->work_dir);
-    snprintf(files->task, sizeof files->task, "%s/train-task.json", task->work_dir);
+    const int length = snprintf(files->folder, sizeof files->folder, "%s/training", task->work_dir);
+    if (length < 0 || (size_t)length >= sizeof files->folder) {
+        return mr_error_set(error, "data_dir: the path is too long");
+    }
+    snprintf(files->delta, sizeof files->delta, "%s/train-delta.safetensors", files->folder);
+    snprintf(files->report, sizeof files->report, "%s/train-report.json", files->folder);
+    snprintf(files->task, sizeof files->task, "%s/train-task.json", files->folder);
+    return 0;
 }
 
 static void remove_files(const struct files *files)
@@ -44,6 +48,19 @@ static void remove_files(const struct files *files)
     unlink(files->delta);
     unlink(files->report);
     unlink(files->task);
+    rmdir(files->folder);
+}
+
+/* --- the task file --------------------------------------------------------------------------- */
+
+static int save_task(const struct files *files, const json_t *root, struct mr_error *error)
+{
+    FILE *file = mr_folder_private(files->folder) ? NULL : mr_file_create_stream(files->task);
+    int bad = !file || json_dumpf(root, file, JSON_INDENT(1));
+    if (file) {
+        bad |= fclose(file);
+    }
+    return bad ? mr_error_set(error, "%s cannot be written: %s", files->task, strerror(errno)) : 0;
 }
 
 static int write_task(const struct files *files, const struct mre_task *task,
@@ -51,18 +68,25 @@ static int write_task(const struct files *files, const struct mre_task *task,
 {
     json_error_t why;
     json_t *training = json_null();
-    if (task->training[0] && !(training = json_loads(task->training, JSON_DECODE_ANY, &why))) {
+    if (program->data_file && !mr_json_holds(program->data_file)) {
+        return mr_error_set(error,
+                            "the path of --data, %s, is not in UTF-8, which the task file has to "
+                            "be: give the file another name",
+                            program->data_file);
+    }
+    if (task->training[0] &&
+        !(training = json_loads(task->training, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why))) {
         return mr_error_set(error, "the round's training text is no JSON: %s", why.text);
     }
     /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
-    json_t *root =
-        json_pack("{s:I, s:I, s:I, s:I, s:s?, s:o}", "round", (json_int_t)task->round,
-                  "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
-                  (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
-                  (json_int_t)task->dimension, "data", program->data_file, "training", training);
-    int bad = !root || json_dump_file(root, files->task, JSON_INDENT(1));
+    json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "round", (json_int_t)task->round,
+                             "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
+                             (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
+                             (json_int_t)task->dimension, "data", mr_json_text(program->data_file),
+                             "training", training);
+    const int bad = root ? save_task(files, root, error) : mr_error_set(error, "out of memory");
     json_decref(root);
-    return bad ? mr_error_set(error, "%s cannot be written: %s", files->task, strerror(errno)) : 0;
+    return bad;
 }
 
 /* --- the process ----------------------------------------------------------------------------- */
@@ -74,63 +98,37 @@ static int64_t clock_ms(clockid_t id)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int start(pid_t *pid, const struct mre_program *program, const struct mre_task *task,
-                 const struct files *files, struct mr_error *error)
+static int run(const struct mre_program *program, const struct mre_task *task,
+               const struct files *files, int64_t limit_ms, struct mr_error *error)
 {
     char *const arguments[] = {
         (char *)(uintptr_t)program->path, (char *)(uintptr_t)task->model_file,
         (char *)(uintptr_t)files->delta,  (char *)(uintptr_t)files->report,
         (char *)(uintptr_t)files->task,   NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, 2, 1); /* our standard output carries results only */
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    int why = posix_spawn(pid, program->path, &actions, &attributes, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (why) {
+    struct mr_child child;
+    int value;
+    if (mr_child_start(&child, arguments, error)) {
+        return -1;
+    }
+    switch (mr_child_await(&child, limit_ms, &value)) {
+    case MR_CHILD_EXITED:
+        return value ? mr_error_set(error, "%s ended with exit code %d; its own output says why",
+                                    program->path, value)
+                     : 0;
+    case MR_CHILD_KILLED:
+        return mr_error_set(error, "%s was killed by signal %d", program->path, value);
+    case MR_CHILD_NOT_RUN:
         return mr_error_set(error, "%s cannot be run: %s; give the path of an executable file",
-                            program->path, strerror(why));
+                            program->path, strerror(value));
+    case MR_CHILD_LATE:
+        return mr_error_set(error,
+                            "%s did not end in time and was killed; train less, or ask "
+                            "the operator for a later deadline",
+                            program->path);
+    case MR_CHILD_LOST:
+        break;
     }
-    return 0;
-}
-
-static int await(pid_t pid, int64_t limit_ms, const char *path, struct mr_error *error)
-{
-    int status;
-    for (;;) {
-        pid_t ended = waitpid(pid, &status, WNOHANG);
-        if (ended == pid) {
-            break;
-        }
-        if (ended < 0 && errno != EINTR) {
-            return mr_error_set(error, "%s: cannot be waited for: %s", path, strerror(errno));
-        }
-        if (clock_ms(CLOCK_MONOTONIC) >= limit_ms) {
-            kill(-pid, SIGKILL);
-            while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-                ;
-            }
-            return mr_error_set(error,
-                                "%s did not end in time and was killed; train less, or ask "
-                                "the operator for a later deadline",
-                                path);
-        }
-        struct timespec t = {.tv_nsec = POLL_MS * 1000000};
-        nanosleep(&t, NULL);
-    }
-    if (WIFSIGNALED(status)) {
-        return mr_error_set(error, "%s was killed by signal %d", path, WTERMSIG(status));
-    }
-    if (WEXITSTATUS(status)) {
-        return mr_error_set(error, "%s ended with exit code %d; its own output says why", path,
-                            WEXITSTATUS(status));
-    }
-    return 0;
+    return mr_error_set(error, "%s: the process that watched it was killed", program->path);
 }
 
 /* --- its answers ----------------------------------------------------------------------------- */
@@ -227,17 +225,18 @@ enum mre_trained mre_program_train(void *context, const struct mre_task *task, f
     const struct mre_program *program = context;
     struct files files;
     struct mr_error error = {.text = ""};
-    pid_t pid = 0;
     int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
     int64_t left_ms = (int64_t)task->deadline_unix_ms - clock_ms(CLOCK_REALTIME);
     int64_t limit_ms = now_ms + (program->timeout_ms ? (int64_t)program->timeout_ms : left_ms);
-    name_files(&files, task);
-    remove_files(&files); /* of a run that was cut off */
-    int bad =
-        write_task(&files, task, program, &error) || start(&pid, program, task, &files, &error) ||
-        await(pid, limit_ms, program->path, &error) || read_report(files.report, report, &error) ||
-        read_delta(files.delta, task, vector, &error);
-    remove_files(&files);
+    int bad = name_files(&files, task, &error);
+    if (!bad) {
+        remove_files(&files); /* of a run that was cut off */
+        bad = write_task(&files, task, program, &error) ||
+              run(program, task, &files, limit_ms, &error) ||
+              read_report(files.report, report, &error) ||
+              read_delta(files.delta, task, vector, &error);
+        remove_files(&files);
+    }
     if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
     }

@@ -100,6 +100,20 @@ def identity_errors(folder, good):
     return True
 
 
+def odd_parents(good):
+    """Standard descriptors that a parent has closed, or that lead nowhere."""
+    words = [*PROGRAM, "check", "--config", good, "--json"]
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, text=True, timeout=60)
+        lines = done.stdout.splitlines()
+        if done.returncode != 5 or (">&-" not in closed.replace("2>&-", "") and len([json.loads(line) for line in lines]) != 3):
+            FAILURES.append(f"with {closed}: exit {done.returncode}: {done.stdout}{done.stderr}")
+    if os.path.exists("/dev/full"):
+        done = subprocess.run(["sh", "-c", '"$@" >/dev/full', "sh", *words], capture_output=True, text=True, timeout=60)
+        if done.returncode != 5 or "were lost" not in done.stderr:
+            FAILURES.append(f"a full disk: exit {done.returncode}: {done.stderr}")
+
+
 def two_tasks(folder, good, data):
     """Each --config is a task; what follows it is that task's."""
     other = f"{folder}/other.json"
@@ -135,6 +149,7 @@ def good_certificate(folder, good):
         FAILURES.append(f"check --json: {out}")
     expect("patience", 5, "waiting for the lead", "run", "--config", good, "--data", data,
            "--patience-ms", "300")
+    odd_parents(good)
     two_tasks(folder, good, data)
     expect("no data file", 3, "none.csv", "run", "--config", good, "--data", f"{folder}/none.csv")
     expect("cpu mask", 3, "cpu-mask", "run", "--config", good, "--data", data, "--cpu-mask", "mmx")

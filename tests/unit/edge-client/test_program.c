@@ -41,7 +41,7 @@ static enum mre_result play(const char *part, unsigned timeout_ms, struct mre_ou
                          fake.announcement.dimension);
         fclose(file);
     }
-    snprintf(path, sizeof path, "%s/train-delta.safetensors", fake.dir);
+    snprintf(path, sizeof path, "%s/training", fake.dir);
     assert_int_not_equal(access(path, F_OK), 0); /* nothing is left behind */
     mre_client_close(client);
     fake_fini(&fake);

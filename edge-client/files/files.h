@@ -1,0 +1,26 @@
+/* files.h - files of the device, independent of what the host process has set: umask, working
+ * directory, which of its descriptors are open. */
+#ifndef MRE_FILES_FILES_H
+#define MRE_FILES_FILES_H
+
+#include <stdio.h>
+
+/* The descriptor, moved above 0, 1 and 2, close-on-exec; negative stays negative. A host that has
+ * closed its standard error would else write its messages into our file. On failure it is closed
+ * and -1 returned, with errno. */
+int mr_fd_above_standard(int fd);
+
+/* A new or emptied file to write to, of mode 0600 whatever the umask. The descriptor, or -1 with
+ * errno. */
+int mr_file_create(const char *path);
+/* The same as a stream; NULL with errno. */
+FILE *mr_file_create_stream(const char *path);
+
+/* A folder of mode 0700, made where there is none. 0, or -1 with errno. */
+int mr_folder_private(const char *path);
+
+/* The path from the root, seen from the working directory of now; malloc'd. NULL: out of memory, or
+ * there is no working directory. NULL in, NULL out. */
+char *mr_path_absolute(const char *path);
+
+#endif
