@@ -10,10 +10,10 @@
 
 #include "edge-client/cli/cli.h"
 #include "edge-client/cli/line.h"
+#include "edge-client/cli/wait.h"
 
 #define WAIT_MS        20000
 #define RETRY_FIRST_MS 200
-#define RETRY_MAX_MS   5000
 #define ASKED_MAX_MS   300000 /* no hub silences a device for longer */
 
 struct run {
@@ -24,9 +24,10 @@ struct run {
     void *trainer;
     unsigned ended; /* rounds that came to an end, counted or not */
     unsigned retry_ms;
-    unsigned waited_ms; /* without the lead, in a row */
-    bool said_waiting;  /* that no round is open: once each time */
-    bool end_owed;      /* a round was committed whose end was not heard yet */
+    unsigned waited_ms;   /* without the lead, in a row */
+    enum mre_result said; /* why it waits, as it was said last; MRE_OK: it does not */
+    bool said_waiting;    /* that no round is open: once each time */
+    bool end_owed;        /* a round was committed whose end was not heard yet */
     int code;
 };
 
@@ -44,14 +45,15 @@ static unsigned next_pause_ms(const struct run *run, const struct mre_outcome *o
     return asked > run->retry_ms ? asked : run->retry_ms;
 }
 
-/* The lead is away, refuses to tell of a round, or tells nonsense: says so when that begins, and
- * waits longer each time, and not less than it was asked to. */
+/* Says so when the waiting begins, and when its reason changes. Waits longer each time, and not
+ * less than it was asked to. */
 static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
 {
     unsigned patience = run->arguments->patience_ms;
-    if (run->waited_ms == 0) {
-        fprintf(stderr, "millrace-edge: %s: waiting for the lead: %s: %s\n", run->name,
-                mre_result_name(o->result), o->text);
+    if (run->said != o->result) {
+        fprintf(stderr, "millrace-edge: %s: waiting for %s: %s: %s\n", run->name,
+                mr_edge_waits_for(o->result), mre_result_name(o->result), o->text);
+        run->said = o->result;
     }
     if (patience && run->waited_ms >= patience) {
         return false;
@@ -59,29 +61,16 @@ static bool wait_and_retry(struct run *run, const struct mre_outcome *o)
     const unsigned ms = next_pause_ms(run, o);
     pause_ms(ms);
     run->waited_ms += ms;
-    run->retry_ms = 2 * run->retry_ms < RETRY_MAX_MS ? 2 * run->retry_ms : RETRY_MAX_MS;
+    const unsigned most = mr_edge_pause_max_ms(o->result);
+    run->retry_ms = 2 * run->retry_ms < most ? 2 * run->retry_ms : most;
     return true;
 }
 
 static void lead_is_back(struct run *run)
 {
     run->waited_ms = 0;
-    run->said_waiting = false;
+    run->said = MRE_OK;
     run->retry_ms = RETRY_FIRST_MS;
-}
-
-static bool ends_the_command(enum mre_result result)
-{
-    return result == MRE_CERTIFICATE_REFUSED || result == MRE_BAD_CONFIG || result == MRE_FAILED;
-}
-
-/* Results that tell nothing of a round: it is asked for again. */
-static bool is_worth_waiting(const struct run *run, const struct mre_outcome *o)
-{
-    if (o->result == MRE_UNTRUSTED_ANNOUNCEMENT) {
-        return run->arguments->rounds == 0;
-    }
-    return o->result == MRE_UNREACHABLE || (o->round == 0 && !ends_the_command(o->result));
 }
 
 static void note_code(struct run *run, enum mr_edge_exit code)
@@ -108,7 +97,8 @@ static bool hear_end(struct run *run, unsigned wait_ms, struct mre_outcome *end)
  */
 static bool may_tell_later(const struct mre_outcome *end)
 {
-    return end->result == MRE_OK || end->result == MRE_UNREACHABLE || end->retry_after_ms;
+    return end->result == MRE_OK || end->result == MRE_UNREACHABLE ||
+           end->result == MRE_CERTIFICATE_REFUSED || end->retry_after_ms;
 }
 
 /* Waits for the end of a round that this device is counted in. False: patience is over. */
@@ -168,11 +158,11 @@ static bool one_round(struct run *run)
                     outcome.text);
         }
         run->said_waiting = true;
-        run->waited_ms = 0;
-        run->retry_ms = RETRY_FIRST_MS;
+        lead_is_back(run);
         return true;
     }
-    if (is_worth_waiting(run, &outcome)) {
+    const enum mr_edge_next next = mr_edge_next(&outcome, run->arguments->rounds == 0);
+    if (next == MR_EDGE_WAIT) {
         bool more = wait_and_retry(run, &outcome);
         if (!more) {
             run->code = mr_edge_exit_of(result);
@@ -180,11 +170,12 @@ static bool one_round(struct run *run)
         return more;
     }
     lead_is_back(run);
+    run->said_waiting = false;
     if (outcome.round) {
         hear_owed_end(run);
         mr_edge_print_round(run->arguments->json, run->name, &outcome);
     }
-    if (ends_the_command(result) || result == MRE_UNTRUSTED_ANNOUNCEMENT) {
+    if (next == MR_EDGE_END) {
         fprintf(stderr, "millrace-edge: %s: %s: %s\n", run->name, mre_result_name(result),
                 outcome.text);
         run->code = mr_edge_exit_of(result);

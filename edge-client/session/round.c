@@ -97,9 +97,9 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     outcome->loss = report.loss;
     if (!isfinite(report.loss)) {
         return mr_outcome_set(outcome, MRE_BAD_DELTA,
-                              "the training loss is %f: training diverged, and nothing is sent. "
+                              "the training loss is %s: training diverged, and nothing is sent. "
                               "Lower the learning rate, or look for such values in the data",
-                              (double)report.loss);
+                              isnan(report.loss) ? "NaN" : "infinite");
     }
     if (mr_prepare_delta(work->vector, work->trailer, &work->terms, &told, client->kernels,
                          &error)) {

@@ -250,7 +250,7 @@ static void test_locale(void **state)
 static void test_a_loss_that_is_not_finite(void **state)
 {
     static const struct host host = {"big-loss", NULL, NULL, MRE_BAD_DELTA,
-                                     "the training loss is inf"};
+                                     "the training loss is infinite"};
     (void)state;
     check(&host);
 }

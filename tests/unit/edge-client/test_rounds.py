@@ -125,7 +125,7 @@ def trust(scene):
         json.dump(config, f)
     scene.expect("a hub that is not the pinned one", scene.device(7, config=path), 6)
     foreign = scene.fed.device_json("foreign", scene.fed.foreign, 0, 0)
-    scene.expect("a certificate of a foreign CA", scene.device(7, config=foreign), 4)
+    scene.expect("a certificate of a foreign CA", scene.device(7, "--patience-ms", "1000", config=foreign), 4)
 
 
 def hub_comes_late(scene):

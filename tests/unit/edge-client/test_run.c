@@ -178,6 +178,54 @@ static void test_absurd_retry_after(void **state)
     assert_int_equal(slept_ms, 300000);
 }
 
+/* A captive portal: what it shows is no hub's certificate, and in a while it is gone. Also in the
+ * middle of a round. Rarely asked: each try is a handshake. */
+static void test_a_foreign_certificate_is_waited_out(void **state)
+{
+    static const struct told told[] = {
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 200},   {MRE_CERTIFICATE_REFUSED, 0, 0, 400},
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 800},   {MRE_CERTIFICATE_REFUSED, 0, 0, 1600},
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 3200},  {MRE_CERTIFICATE_REFUSED, 0, 0, 6400},
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 12800}, {MRE_CERTIFICATE_REFUSED, 0, 0, 25600},
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 51200}, {MRE_CERTIFICATE_REFUSED, 0, 0, 60000},
+        {MRE_CERTIFICATE_REFUSED, 0, 0, 60000}, {MRE_NO_ROUND, 0, 0, 0},
+        {MRE_CERTIFICATE_REFUSED, 1, 0, 200},   {MRE_COMMITTED, 1, 0, 0}};
+    const unsigned length = sizeof told / sizeof *told;
+    (void)state;
+    assert_int_equal(run(told, length, 1, 0), MR_EDGE_EXIT_OK);
+    assert_int_equal(asked, length);
+    assert_int_equal(run(told, 3, 1, 600),
+                     MR_EDGE_EXIT_CERTIFICATE); /* as long as patience lasts */
+}
+
+/* What no waiting mends. */
+static void test_what_ends_the_command(void **state)
+{
+    static const struct {
+        struct told told;
+        int code;
+    } ends_it[] = {{{MRE_BAD_CONFIG, 0, 0, 0}, MR_EDGE_EXIT_CONFIG},
+                   {{MRE_BAD_CONFIG, 1, 0, 0}, MR_EDGE_EXIT_CONFIG},
+                   {{MRE_FAILED, 0, 0, 0}, MR_EDGE_EXIT_FAILED},
+                   {{MRE_FAILED, 1, 0, 0}, MR_EDGE_EXIT_FAILED},
+                   {{MRE_UNTRUSTED_ANNOUNCEMENT, 0, 0, 0}, MR_EDGE_EXIT_UNTRUSTED}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof ends_it / sizeof *ends_it; i++) {
+        assert_int_equal(run(&ends_it[i].told, 1, 2, 0), ends_it[i].code);
+    }
+}
+
+/* Without --rounds an announcement of others is waited out, too. */
+static void test_endless_waits_for_the_pinned_hubs(void **state)
+{
+    static const struct told told[] = {{MRE_UNTRUSTED_ANNOUNCEMENT, 0, 0, 200},
+                                       {MRE_UNTRUSTED_ANNOUNCEMENT, 0, 0, 400},
+                                       {MRE_COMMITTED, 1, 0, 0},
+                                       {MRE_FAILED, 0, 0, 0}};
+    (void)state;
+    assert_int_equal(run(told, 4, 0, 0), MR_EDGE_EXIT_FAILED);
+}
+
 /* --- the end of a round ---------------------------------------------------------------------- */
 
 static int run_to_end(const struct told_end *told, unsigned length, unsigned wait_ms,
@@ -247,6 +295,9 @@ int main(void)
         cmocka_unit_test(test_pauses_grow),
         cmocka_unit_test(test_patience_ends),
         cmocka_unit_test(test_absurd_retry_after),
+        cmocka_unit_test(test_a_foreign_certificate_is_waited_out),
+        cmocka_unit_test(test_what_ends_the_command),
+        cmocka_unit_test(test_endless_waits_for_the_pinned_hubs),
         cmocka_unit_test(test_the_exit_code_is_the_rounds_end),
         cmocka_unit_test(test_the_wait_for_the_end_is_bounded),
         cmocka_unit_test(test_a_lead_away_at_the_end),
