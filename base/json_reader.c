@@ -22,6 +22,19 @@ void mr_json_reader_fail(struct mr_json_reader *reader, const char *format, ...)
     mr_error_set(reader->error, "%s", text);
 }
 
+const char *mr_json_why(char out[MR_JSON_WHY_BYTES], const json_error_t *why)
+{
+    const char *near = strstr(why->text, " near ");
+    const bool is_key = json_error_code(why) == json_error_duplicate_key;
+    const int shown = near && !is_key ? (int)(near - why->text) : (int)strlen(why->text);
+    snprintf(out, MR_JSON_WHY_BYTES, "line %d, byte %d: %.*s", why->line, why->position, shown,
+             why->text);
+    for (char *at = out; *at; at++) {
+        *at = *at >= 0x20 && *at <= 0x7e ? *at : '?';
+    }
+    return out;
+}
+
 void mr_json_reader_open(struct mr_json_reader *reader, const char *text, size_t length,
                          struct mr_error *error)
 {
@@ -29,7 +42,8 @@ void mr_json_reader_open(struct mr_json_reader *reader, const char *text, size_t
     *reader = (struct mr_json_reader){.error = error};
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
     if (!value) {
-        mr_json_reader_fail(reader, "not JSON from byte %d on", why.position);
+        char text_of_why[MR_JSON_WHY_BYTES];
+        mr_json_reader_fail(reader, "not JSON: %s", mr_json_why(text_of_why, &why));
     } else {
         mr_json_reader_wrap(reader, value, error);
     }

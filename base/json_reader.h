@@ -1,5 +1,4 @@
-/* json_reader.h - taking the members of one JSON object strictly, one after another (inside wire/
- * only).
+/* json_reader.h - taking the members of one JSON object strictly, one after another.
  *
  * Every take removes its member, so that what is left at the end is unknown. The first failure sets
  * the error's text and makes every later take a no-op: check only mr_json_reader_close. */
@@ -13,6 +12,12 @@
 #include <jansson.h>
 
 #include "base/error.h"
+
+#define MR_JSON_WHY_BYTES 160
+
+/* What jansson found wrong, and where, in printable ASCII: "line 1, byte 60: duplicate object key
+ * near '"a"'". Of what is not a key nothing is quoted: it may be secret. Returns out. */
+const char *mr_json_why(char out[MR_JSON_WHY_BYTES], const json_error_t *why);
 
 struct mr_json_reader {
     json_t *object; /* owned */

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "wire/layout.h"
+#include "base/json_reader.h"
 #include "base/json_text.h"
 
 #define LENGTH_BYTES   8
@@ -189,8 +190,9 @@ int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, siz
     json_t *header = json_loadb((const char *)bytes + LENGTH_BYTES, (size_t)header_bytes,
                                 JSON_REJECT_DUPLICATES, &why);
     if (!header) {
-        return mr_error_set(error, "the safetensors header is not JSON from byte %d on",
-                            why.position);
+        char text[MR_JSON_WHY_BYTES];
+        return mr_error_set(error, "the safetensors header is not JSON: %s",
+                            mr_json_why(text, &why));
     }
     int status = read_tensors(model, header, error);
     json_decref(header);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/api/routes_internal.h"
+#include "base/json_reader.h"
 
 /* --- look ------------------------------------------------------------------------------------ */
 
@@ -134,9 +135,12 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
     if (length == 0) {
         return true;
     }
-    json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t why;
+    char text[MR_JSON_WHY_BYTES];
+    json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(object)) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "the body is no JSON object");
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "the body is no JSON object: %s",
+                            object ? "another kind of value" : mr_json_why(text, &why));
         json_decref(object);
         return false;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/cli/task.h"
+#include "base/json_reader.h"
 #include "base/json_text.h"
 
 /* One long poll; the hub answers earlier when the round ends. */
@@ -117,16 +118,18 @@ static bool add_numbers(const struct mr_cli *cli, json_t *body)
 static bool add_training(const struct mr_cli *cli, json_t *body)
 {
     const char *training = cli->values[MR_CLI_TRAINING];
-    json_t *object = training ? json_loads(training, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_error_t why;
+    char text[MR_JSON_WHY_BYTES];
+    json_t *object = training ? json_loads(training, JSON_REJECT_DUPLICATES, &why) : NULL;
     const bool good = !training || json_is_object(object);
-    json_decref(object);
     if (!good) {
         mr_cli_fail(cli, MR_EXIT_USAGE,
-                    "--training must be a JSON object, such as '{\"epochs\": 2}', not '%s'",
-                    training);
+                    "--training must be a JSON object, such as '{\"epochs\": 2}', not '%s' (%s)",
+                    training, object ? "another kind of value" : mr_json_why(text, &why));
     } else if (training) {
         json_object_set_new(body, "training", mr_json_text(training));
     }
+    json_decref(object);
     return good;
 }
 

@@ -2,36 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_reader.h"
 #include "edge-client/files/files.h"
 
 #define LEDGER_BYTES_MAX 4096
 
-static int take(const json_t *object, const char *name, uint64_t *value)
+static int parse(struct mr_ledger *ledger, const char *text, size_t length, struct mr_error *error)
 {
-    const json_t *member = json_object_get(object, name);
-    json_int_t v = json_integer_value(member);
-    if (!json_is_integer(member) || v < 0) {
-        return -1;
-    }
-    *value = (uint64_t)v;
-    return 0;
-}
-
-static int parse(struct mr_ledger *ledger, const char *text, size_t length)
-{
-    uint64_t attempts = 0;
-    json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    int bad = !object || take(object, "finished", &ledger->finished) ||
-              take(object, "round", &ledger->round) || take(object, "attempts", &attempts) ||
-              attempts > UINT32_MAX;
-    ledger->attempts = (uint32_t)attempts;
-    json_decref(object);
-    return bad ? -1 : 0;
+    struct mr_json_reader reader;
+    mr_json_reader_open(&reader, text, length, error);
+    ledger->finished = mr_json_take_integer(&reader, "finished", 0, INT64_MAX);
+    ledger->round = mr_json_take_integer(&reader, "round", 0, INT64_MAX);
+    ledger->attempts = (uint32_t)mr_json_take_integer(&reader, "attempts", 0, UINT32_MAX);
+    return mr_json_reader_close(&reader);
 }
 
 int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_error *error)
@@ -49,14 +36,22 @@ int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_err
     if (fd < 0) {
         return mr_error_set(error, "%s: %s", ledger->path, strerror(errno));
     }
-    ssize_t got = read(fd, text, sizeof text);
+    ssize_t got;
+    do {
+        got = read(fd, text, sizeof text);
+    } while (got < 0 && errno == EINTR);
+    const int why = errno;
     close(fd);
+    if (got < 0) {
+        return mr_error_set(error, "%s: %s", ledger->path, strerror(why));
+    }
+    struct mr_error cause = {.text = "it is empty"};
     /* Never guessed: starting again at attempt 0 could use a number twice. */
-    if (got <= 0 || parse(ledger, text, (size_t)got)) {
+    if (got == 0 || parse(ledger, text, (size_t)got, &cause)) {
         return mr_error_set(error,
-                            "%s: damaged; it says which attempts were made. Remove it only if this "
-                            "device's current round is over",
-                            ledger->path);
+                            "%s: damaged (%.200s); it says which attempts were made. Remove it "
+                            "only if this device's current round is over",
+                            ledger->path, cause.text);
     }
     return 0;
 }

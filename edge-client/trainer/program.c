@@ -19,6 +19,7 @@
 #include "edge-client/include/millrace_edge.h"
 #include "edge-client/trainer/child.h"
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/json_text.h"
 #include "wire/safetensors.h"
 
@@ -76,7 +77,9 @@ static int write_task(const struct files *files, const struct mre_task *task,
     }
     if (task->training[0] &&
         !(training = json_loads(task->training, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why))) {
-        return mr_error_set(error, "the round's training text is no JSON: %s", why.text);
+        char text[MR_JSON_WHY_BYTES];
+        return mr_error_set(error, "the round's training text is no JSON: %s",
+                            mr_json_why(text, &why));
     }
     /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
     json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "round", (json_int_t)task->round,
@@ -138,7 +141,9 @@ static int read_report(const char *path, struct mre_report *report, struct mr_er
     json_error_t why;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (!root) {
-        return mr_error_set(error, "the trainer's report %s: %s", path, why.text);
+        char text[MR_JSON_WHY_BYTES];
+        return mr_error_set(error, "the trainer's report %s: %s", path,
+                            why.line < 1 ? why.text : mr_json_why(text, &why));
     }
     json_t *examples = json_object_get(root, "examples");
     json_t *loss = json_object_get(root, "loss");

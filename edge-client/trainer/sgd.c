@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/json_reader.h"
 
 /* --- training JSON --------------------------------------------------------------------------- */
 
@@ -51,9 +52,10 @@ int mr_sgd_config_parse(struct mr_sgd_config *config, const char *json, struct m
         json_error_t why;
         json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &why);
         if (!json_is_object(object)) {
+            char text[MR_JSON_WHY_BYTES];
             json_decref(object);
             return mr_error_set(error, "the round's training text is no JSON object: %s",
-                                object ? "another kind of value" : why.text);
+                                object ? "another kind of value" : mr_json_why(text, &why));
         }
         const char *name;
         json_t *value;

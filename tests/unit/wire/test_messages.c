@@ -153,6 +153,12 @@ static void test_wrong_bodies(void **state)
     REFUSED(upload_status, "{\"state\":\"done\",\"reason\":\"none\"}", "\"state\"");
     REFUSED(upload_status, "{\"state\":\"committed\",\"reason\":\"idle\"}", "reason");
     REFUSED(upload_status, "{\"state\":\"refused\",\"reason\":\"none\"}", "reason");
+    /* A cause is told, but of the body no more than a key that stands twice. */
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\n\"state\":\"void\"}",
+            "line 2, byte 35: duplicate object key near '\"state\"'");
+    REFUSED(round_end, "{\"state\" \"void\"}", "line 1, byte 15: ':' expected");
+    REFUSED(round_end, "{\"state\":\"void\"", "'}' expected");
+    assert_null(strstr(error.text, "void"));
     REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\"}", "\"state\"");
     REFUSED(round_end, "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\"}", "\"model\"");
     REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\"}", "has a reason");
