@@ -152,6 +152,9 @@ static int read_included(struct plain *p, unsigned round)
             p->devices[i].included = 1;
         }
     }
+    if (!bad && ferror(file)) {
+        bad = mr_error_set(p->error, "%s: cannot be read to its end", path);
+    }
     fclose(file);
     return bad;
 }

@@ -22,7 +22,8 @@ int mr_fd_above_standard(int fd)
 int mr_file_create(const char *path)
 {
     const int fd = mr_fd_above_standard(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (fd >= 0 && fchmod(fd, 0600)) { /* the umask may have taken bits; an old file, had more */
+    struct stat st; /* the umask may have taken bits; an old file may have had more */
+    if (fd >= 0 && (fstat(fd, &st) || ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600)))) {
         const int why = errno;
         close(fd);
         errno = why;
@@ -39,6 +40,45 @@ FILE *mr_file_create_stream(const char *path)
         close(fd);
     }
     return file;
+}
+
+/* Fills the buffer, whose size is capacity, or stops at the end. 0, or errno. */
+static int read_all(int fd, char *out, size_t capacity, size_t *length)
+{
+    *length = 0;
+    while (*length < capacity) {
+        const ssize_t got = read(fd, out + *length, capacity - *length);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return got < 0 ? errno : 0;
+        }
+        *length += (size_t)got;
+    }
+    return 0;
+}
+
+char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_error *error)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        mr_error_set(error, "%s", strerror(errno));
+        return NULL;
+    }
+    char *text = malloc(most + 1);
+    const int why = text ? read_all(fd, text, most + 1, length) : ENOMEM;
+    close(fd);
+    if (why) {
+        mr_error_set(error, "%s", strerror(why));
+    } else if (*length > most) {
+        mr_error_set(error, "it has more than %zu bytes", most);
+    } else {
+        text[*length] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
 }
 
 int mr_folder_private(const char *path)

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/error.h"
+
 /* The descriptor, moved above 0, 1 and 2, close-on-exec; negative stays negative. A host that has
  * closed its standard error would else write its messages into our file. On failure it is closed
  * and -1 returned, with errno. */
@@ -15,6 +17,10 @@ int mr_fd_above_standard(int fd);
 int mr_file_create(const char *path);
 /* The same as a stream; NULL with errno. */
 FILE *mr_file_create_stream(const char *path);
+
+/* All of a file, malloc'd, with a NUL behind it; NULL with an error that says why not (without the
+ * path): it cannot be opened, a read fails, it has more than `most` bytes. */
+char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_error *error);
 
 /* A folder of mode 0700, made where there is none. 0, or -1 with errno. */
 int mr_folder_private(const char *path);

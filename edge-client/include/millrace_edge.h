@@ -176,7 +176,8 @@ MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wai
  * Waits up to wait_ms for that. MRE_PUBLISHED or MRE_VOID, with outcome->text; both are the lead's
  * word (docs/security.md). MRE_OK: it is not over yet. MRE_NO_ROUND: there is none to hear of, or
  * its end was told. Any other result, such as MRE_UNREACHABLE: pause, call again. Later, too, the
- * end can be had: once a newer round was announced, that round's model tells it. */
+ * end can be had: once a newer round was announced, that round's model tells it; such an end is
+ * told before that of a newer round, and outcome->round says whose it is. */
 MRE_API enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                        struct mre_outcome *outcome);
 

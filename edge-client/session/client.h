@@ -12,6 +12,14 @@
 #include "wire/identity.h"
 #include "wire/messages.h"
 
+/* The end of a round that is to be told. */
+struct mr_end_owed {
+    uint64_t round;                    /* 0: none */
+    uint8_t model_hash[MR_HASH_BYTES]; /* that it started from */
+    bool known;                        /* `end` holds */
+    struct mr_round_end end;
+};
+
 struct mre_client {
     struct mr_device_env env;
     const struct mr_kernels *kernels;
@@ -33,13 +41,8 @@ struct mre_client {
     unsigned silence_ms;
     unsigned stop_after_chunks;
 
-    /* The round that this device was counted in last, until it has heard how it ended. */
-    struct {
-        uint64_t round;                    /* 0: none */
-        uint8_t model_hash[MR_HASH_BYTES]; /* that it started from */
-        bool known;                        /* `end` holds */
-        struct mr_round_end end;
-    } owed;
+    struct mr_end_owed owed;  /* of the round that this device was counted in last */
+    struct mr_end_owed older; /* known, and not told when it was counted again */
 
     int lock; /* of data_dir; -1 = none */
     struct mr_ledger ledger;

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge-client/files/files.h"
 #include "edge-client/session/outcome.h"
 #include "base/error.h"
 #include "wire/task.h"
+
+#define CONFIG_BYTES_MAX (1 << 20)
 
 struct mre_config {
     struct mre_options options;
@@ -177,15 +180,15 @@ enum mre_result mre_config_load(struct mre_config **config, const char *path,
     if (!r.config) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
     }
-    r.config->root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    int bad = 0;
-    if (!r.config->root && why.line > 0) {
-        bad = mr_error_set(&r.error, "line %d: %s", why.line, why.text);
-    } else if (!r.config->root) {
-        bad = mr_error_set(&r.error, "%s", why.text);
-    } else {
-        bad = take_root(&r);
+    size_t length;
+    char *text = mr_file_text(path, CONFIG_BYTES_MAX, &length, &r.error);
+    int bad = text ? 0 : -1;
+    if (text) {
+        r.config->root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+        bad = r.config->root ? take_root(&r)
+                             : mr_error_set(&r.error, "line %d: %s", why.line, why.text);
     }
+    free(text);
     if (bad) {
         mre_config_free(r.config);
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s: %s (layout: docs/edge-client.md)", path,

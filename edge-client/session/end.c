@@ -10,6 +10,9 @@
 
 void mr_end_owe(struct mre_client *client, const struct mr_announcement *round)
 {
+    if (client->owed.round && client->owed.known) {
+        client->older = client->owed;
+    }
     memset(&client->owed, 0, sizeof client->owed);
     client->owed.round = round->round;
     memcpy(client->owed.model_hash, round->model_hash, MR_HASH_BYTES);
@@ -38,11 +41,12 @@ uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_
     return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 }
 
-/* The owed end as the caller gets it, once. */
-static enum mre_result tell(struct mre_client *client, struct mre_outcome *outcome)
+/* A known end as the caller gets it, once. */
+static enum mre_result tell(struct mr_end_owed *owed, struct mre_outcome *outcome)
 {
-    const struct mr_round_end *end = &client->owed.end;
-    client->owed.round = 0;
+    const struct mr_round_end *end = &owed->end;
+    outcome->round = owed->round;
+    owed->round = 0;
     if (end->state == MR_ROUND_VOID) {
         return mr_outcome_set(outcome, MRE_VOID,
                               "the hubs gave the round up after this device was counted, and "
@@ -76,6 +80,9 @@ enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                struct mre_outcome *outcome)
 {
     memset(outcome, 0, sizeof *outcome);
+    if (client->older.round) {
+        return tell(&client->older, outcome);
+    }
     if (!client->owed.round) {
         return mr_outcome_set(outcome, MRE_NO_ROUND, "there is no round whose end is to be told");
     }
@@ -88,7 +95,7 @@ enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
         return outcome->result;
     }
     if (client->owed.known) {
-        return tell(client, outcome);
+        return tell(&client->owed, outcome);
     }
     return mr_outcome_set(outcome, MRE_OK, "round %" PRIu64 " is not over yet", outcome->round);
 }

@@ -23,6 +23,8 @@
 #include "base/json_text.h"
 #include "wire/safetensors.h"
 
+#define REPORT_BYTES_MAX 65536
+
 /* In a folder of their own that nobody else may enter: the delta is the device's bare update, and
  * the program creates it with whatever umask it has. */
 struct files {
@@ -139,11 +141,16 @@ static int run(const struct mre_program *program, const struct mre_task *task,
 static int read_report(const char *path, struct mre_report *report, struct mr_error *error)
 {
     json_error_t why;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    char cause[MR_JSON_WHY_BYTES];
+    size_t length;
+    char *text = mr_file_text(path, REPORT_BYTES_MAX, &length, error);
+    if (!text) {
+        return mr_error_prefix(error, "the trainer's report %s", path);
+    }
+    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+    free(text);
     if (!root) {
-        char text[MR_JSON_WHY_BYTES];
-        return mr_error_set(error, "the trainer's report %s: %s", path,
-                            why.line < 1 ? why.text : mr_json_why(text, &why));
+        return mr_error_set(error, "the trainer's report %s: %s", path, mr_json_why(cause, &why));
     }
     json_t *examples = json_object_get(root, "examples");
     json_t *loss = json_object_get(root, "loss");
@@ -201,8 +208,8 @@ static int read_delta(const char *path, const struct mre_task *task, float *vect
 {
     struct stat st;
     struct mr_safetensors delta;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) || st.st_size <= 0) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would hold us */
+    if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0) {
         if (fd >= 0) {
             close(fd);
         }

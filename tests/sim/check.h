@@ -24,6 +24,9 @@ void sim_check_hub_up(struct sim_node *node);
 void sim_check_signed(struct sim *sim, const struct sim_task *task, uint64_t round);
 void sim_check_outcome(struct sim_node *device, const struct sim_task *task,
                        const struct mre_outcome *outcome);
+/* How a round ended, as a device heard it. */
+void sim_check_heard(struct sim_node *device, const struct sim_task *task,
+                     const struct mre_outcome *end);
 /* The lead said that this device's upload is durable. */
 void sim_check_told(struct sim *sim, const struct sim_task *task, uint64_t round, unsigned device);
 /* Whether a round that was opened in the fault-free phase has been published. */

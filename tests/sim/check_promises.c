@@ -43,6 +43,23 @@ void sim_check_outcome(struct sim_node *node, const struct sim_task *task,
     }
 }
 
+void sim_check_heard(struct sim_node *node, const struct sim_task *task,
+                     const struct mre_outcome *end)
+{
+    struct sim *sim = node->sim;
+    if (end->result != MRE_PUBLISHED && end->result != MRE_VOID) {
+        return;
+    }
+    const struct round *round = check_round(sim, task, end->round);
+    sim_note(sim, node, "round %" PRIu64 " of %s has ended: %s (%s)", end->round, task->name,
+             mre_result_name(end->result), end->text);
+    sim->result.totals.ends_heard++;
+    if (end->result == MRE_PUBLISHED ? !round->published : round->published) {
+        sim_broken(sim, "%s heard that round %" PRIu64 " of %s is %s, and it is not", node->name,
+                   end->round, task->name, mre_result_name(end->result));
+    }
+}
+
 static void end_round(struct sim *sim, const struct sim_task *task, const struct round *round,
                       unsigned number)
 {

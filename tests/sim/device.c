@@ -196,6 +196,16 @@ static struct mre_client *open_client(struct member *member)
     return client;
 }
 
+/* From the lead, or, where it does not wait for that, from the next announcement. */
+static void hear_end(struct member *member, struct mre_client *client)
+{
+    struct mre_outcome end;
+    mre_client_end(client, sim_chance(member->node->sim, 500) ? 3000 : 0, &end);
+    if (!member->node->dead) {
+        sim_check_heard(member->node, member->task, &end);
+    }
+}
+
 static void run(void *argument)
 {
     struct member *member = argument;
@@ -207,6 +217,7 @@ static void run(void *argument)
         mre_client_round(client, 4000, train, member, &outcome);
         if (!node->dead) {
             sim_check_outcome(node, member->task, &outcome);
+            hear_end(member, client);
             env_sleep_ms(member, (unsigned)sim_between(sim, 20, 800));
         }
     }

@@ -38,10 +38,11 @@ static void print_totals(const struct sim_totals *totals, double seconds)
            " never on the lead's disk; %" PRIu64 " devices included\n",
            totals->tasks, totals->rounds_published, totals->rounds_void, totals->rounds_unknown,
            totals->included);
-    printf("devices: %" PRIu64 " rounds committed, %" PRIu64 " ended otherwise; %" PRIu64
-           " events, %" PRIu64 " datagrams, %.1f hours of virtual time\n",
-           totals->committed, totals->outcomes_other, totals->events, totals->datagrams,
-           (double)totals->virtual_ms / 3600e3);
+    printf("devices: %" PRIu64 " rounds committed, the end of %" PRIu64 " heard, %" PRIu64
+           " ended otherwise; %" PRIu64 " events, %" PRIu64
+           " datagrams, %.1f hours of virtual time\n",
+           totals->committed, totals->ends_heard, totals->outcomes_other, totals->events,
+           totals->datagrams, (double)totals->virtual_ms / 3600e3);
     printf("faults:");
     for (unsigned i = 0; i < SIM_FAULTS; i++) {
         printf(" %s %" PRIu64, sim_fault_label((enum sim_fault)i), totals->faults[i]);

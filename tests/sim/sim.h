@@ -60,7 +60,7 @@ struct sim_options {
 /* What happened, over one seed or many. */
 struct sim_totals {
     uint64_t seeds, tasks, failed, events, datagrams, rounds_published, rounds_void, rounds_unknown;
-    uint64_t committed, outcomes_other, included;
+    uint64_t committed, ends_heard, outcomes_other, included;
     uint64_t virtual_ms;
     uint64_t faults[SIM_FAULTS];
 };

@@ -84,6 +84,11 @@ def config_errors(folder):
     with open(f"{folder}/broken.json", "w", encoding="utf-8") as f:
         f.write('{"device": {},\n "hubs" [')
     expect("broken JSON", 3, "line 2", "check", "--config", f"{folder}/broken.json")
+    expect("a folder", 3, "Is a directory", "check", "--config", folder)
+    with open(f"{folder}/twice.json", "w", encoding="utf-8") as f:
+        f.write('{"task": "a",\n "task": "b"}')
+    expect("a key that stands twice", 3, "line 2: duplicate object key near '\"task\"'", "check", "--config",
+           f"{folder}/twice.json")
     expect("no file", 3, "none.json", "check", "--config", f"{folder}/none.json")
 
 
@@ -154,9 +159,11 @@ def good_certificate(folder, good):
     expect("no data file", 3, "none.csv", "run", "--config", good, "--data", f"{folder}/none.csv")
     expect("cpu mask", 3, "cpu-mask", "run", "--config", good, "--data", data, "--cpu-mask", "mmx")
     expect("transport", 2, "transport", "run", "--config", good, "--data", data, "--transport", "x")
-    with open(f"{folder}/data/state.json", "w", encoding="utf-8") as f:
-        f.write("{")
-    expect("damaged ledger", 3, "state.json", "check", "--config", good)
+    for text, says in (("{", "line 1"), ("", "it is empty"), ('{"finished":1,"round":1,"attempts":0,"attempts":0}', "duplicate"),
+                       ('{"finished":1,"round":1}', '"attempts" is missing'), ('{"finished":-1}', '"finished" must be')):
+        with open(f"{folder}/data/state.json", "w", encoding="utf-8") as f:
+            f.write(text)
+        expect(f"damaged ledger: {text}", 3, says, "check", "--config", good)
 
 
 def main():

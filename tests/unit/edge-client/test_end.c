@@ -141,6 +141,23 @@ static void test_the_next_announcement_tells(void **state)
     }
 }
 
+/* Nor is it lost where the device is counted in the next round before anybody has asked. */
+static void test_an_older_end_is_told_first(void **state)
+{
+    struct mre_outcome outcome;
+    struct fake fake;
+    (void)state;
+    struct mre_client *client = counted(&fake, &published);
+    announce_next(&fake, false);
+    assert_int_equal(mre_client_round(client, 1000, scene_train, NULL, &outcome), MRE_COMMITTED);
+    assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_VOID);
+    assert_int_equal(outcome.round, 1);
+    assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_PUBLISHED);
+    assert_int_equal(outcome.round, 2);
+    assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_NO_ROUND);
+    finish(&fake, client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_a_lead_that_is_away),
         cmocka_unit_test(test_a_lead_that_does_not_tell),
         cmocka_unit_test(test_the_next_announcement_tells),
+        cmocka_unit_test(test_an_older_end_is_told_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
