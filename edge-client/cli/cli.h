@@ -13,7 +13,8 @@
     EXIT(CERTIFICATE, 4, "a hub refused our certificate, or we refused its")                       \
     EXIT(UNREACHABLE, 5, "a hub could not be reached within --patience-ms")                        \
     EXIT(UNTRUSTED, 6, "the announcement is not signed by every pinned hub")                       \
-    EXIT(NOT_COUNTED, 7, "a round ended without this device: closed, void or refused")             \
+    EXIT(NOT_COUNTED, 7,                                                                           \
+         "a round ended without this device, or was given up: closed, void, refused")              \
     EXIT(TRAINING, 8, "the trainer failed, or its delta or loss is NaN or infinite")               \
     EXIT(END_UNKNOWN, 9, "committed, but the round's end was not heard within --end-wait-ms")
 

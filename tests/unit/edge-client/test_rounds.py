@@ -8,9 +8,12 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -168,11 +171,66 @@ def hears_the_end(scene):
         scene.expect("with the reason", (int("below cohort minimum" in lines[1]["text"]), {}, lines), 1)
 
 
+class Portal:
+    """Between a device and its lead: shows a foreign certificate until it lets the device through."""
+
+    def __init__(self, pki, lead_port):
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(f"{pki}/hub-0.pem", f"{pki}/hub-0.key")
+        self.lead_port = lead_port
+        self.through = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            threading.Thread(target=self.meet, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def meet(self, device):
+        try:
+            if self.through.is_set():
+                lead = socket.create_connection(("127.0.0.1", self.lead_port))
+                threading.Thread(target=self.carry, args=(lead, device), daemon=True).start()
+                self.carry(device, lead)
+            else:
+                self.tls.wrap_socket(device, server_side=True).close()
+        except OSError: # the device has hung up
+            device.close()
+
+    @staticmethod
+    def carry(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def captive_portal(scene):
+    portal = Portal(scene.fed.foreign, scene.fed.ports[0])
+    path = scene.fed.device_json("003", scene.fed.pki, 0, 3)
+    with open(path, encoding="utf-8") as f:
+        config = json.load(f)
+    config["hubs"][0]["port"] = portal.port
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(config, f)
+    process = scene.device(3, config=path, wait=False)
+    said = process.stderr.readline()
+    portal.through.set()
+    scene.fed.operator(0, "round", "open", "--deadline-ms", "20000")
+    out, err = process.communicate(timeout=60)
+    scene.expect("a captive portal is waited out", (process.returncode, json.loads(out) if out else {}, said + err), 0,
+                 result="committed")
+    scene.expect("and named", (int("captive portal" in said and "certificate" in said), {}, said), 1)
+
+
 def main():
     failures = 0
     with tempfile.TemporaryDirectory(prefix="millrace-rounds-") as folder:
         for name, acts in (("ways", (ways_in, killed_and_back, bad_training, trust, hub_comes_late)),
-                           ("blackhole", (blocked,)), ("ends", (hears_the_end,))):
+                           ("blackhole", (blocked,)), ("ends", (hears_the_end, captive_portal))):
             scene = Scene(sys.argv[1], f"{folder}/{name}", name)
             try:
                 for act in acts:
