@@ -92,6 +92,8 @@ int mr_command_config_check(struct mr_cli *cli);
 int mr_command_config_show(struct mr_cli *cli);
 int mr_command_config_explain(struct mr_cli *cli);
 int mr_command_config_init(struct mr_cli *cli);
+int mr_command_key_new(struct mr_cli *cli);
+int mr_command_key_public(struct mr_cli *cli);
 int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
