@@ -156,8 +156,9 @@ static void check_void(struct sim *sim, const struct sim_task *task,
         const size_t length = strlen(innocent[i]);
         excused |= strncmp(refused + 9, innocent[i], length) == 0 && refused[9 + length] == ':';
     }
-    if (!excused || (report->void_kind != MR_VOID_COHORT && report->void_kind != MR_VOID_PEER &&
-                     report->void_kind != MR_VOID_LOST)) {
+    const enum mr_void_kind kind = report->void_kind;
+    if (!excused || (kind != MR_VOID_COHORT && kind != MR_VOID_PEER && kind != MR_VOID_TERMS &&
+                     kind != MR_VOID_GONE && kind != MR_VOID_LOST)) {
         sim_broken(sim, "round %" PRIu64 " of %s was given up among honest hubs: %.200s",
                    report->round, task->name, report->reason);
     }

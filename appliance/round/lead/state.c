@@ -19,17 +19,6 @@ const char *mr_lead_state_name(enum mr_lead_state state)
     return state_names[state];
 }
 
-static const char *const void_names[] = {
-#define X(name, label) [MR_VOID_##name] = label,
-#include "appliance/round/voids.def"
-#undef X
-};
-
-const char *mr_void_kind_name(enum mr_void_kind kind)
-{
-    return void_names[kind];
-}
-
 void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state)
 {
     lead->state = state;

@@ -191,7 +191,7 @@ static void test_restart_without_the_model(void **state)
     do { /* busy until it has expanded */
         played_ask(played, MR_PEER_REVEAL, body, length, &reply);
     } while (reply.code == MR_REFUSAL_BUSY);
-    played_expect(&reply, MR_REFUSAL_BAD_OPENING);
+    played_expect(&reply, MR_REFUSAL_INTERNAL);
     assert_string_not_equal(reply.text, "");
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     free(body);

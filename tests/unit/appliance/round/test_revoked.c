@@ -83,7 +83,7 @@ static void helper_knows(struct world *world, bool killed)
     world->taken_back = 1u << 2;
     world->list_at = HELPER;
     close_round(world);
-    expect_void(world, MR_VOID_PEER, "revoked: entry");
+    expect_void(world, MR_VOID_REVOKED, "revoked: entry");
 }
 
 static void test_a_helper(void **state)
@@ -126,7 +126,7 @@ static void test_a_renewed_certificate(void **state)
     world->taken_back = 1u << 1;
     world->list_at = HELPER;
     close_round(world);
-    expect_void(world, MR_VOID_PEER, "revoked: entry");
+    expect_void(world, MR_VOID_REVOKED, "revoked: entry");
 }
 
 /* Files of the version before name no certificates. */
