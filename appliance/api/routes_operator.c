@@ -7,6 +7,7 @@
 #include "appliance/api/routes_internal.h"
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
+#include "appliance/round/drive/terms_differ.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -127,6 +128,22 @@ static json_t *policy_json(const struct mr_config_round *round)
     return policy;
 }
 
+/* What the lead asked for that this hub would not; the helper's last round. */
+static json_t *differences_json(const struct mr_api_task *task)
+{
+    struct mr_terms_difference list[MR_TERMS_DIFFERENCES_MAX];
+    const struct mr_round_terms *terms = mr_helper_terms(mr_helper_driver_core(task->helper));
+    const unsigned count =
+        terms ? mr_terms_differ(list, &terms->announcement, &task->task.config->round, UINT64_MAX)
+              : 0;
+    json_t *array = json_array();
+    for (unsigned i = 0; i < count; i++) {
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "key", list[i].key, "lead",
+                                               list[i].asked, "here", list[i].own));
+    }
+    return array;
+}
+
 static json_t *tasks_json(const struct mr_api *api)
 {
     json_t *tasks = json_array();
@@ -148,6 +165,9 @@ void mr_route_task(void *context, struct mr_request *request)
     if (task) {
         json_t *object = task_json(task);
         json_object_set_new(object, "policy", policy_json(&task->task.config->round));
+        if (task->helper) {
+            json_object_set_new(object, "terms_that_differ", differences_json(task));
+        }
         mr_routes_answer_json(request, object);
     } else {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %.40s", name);

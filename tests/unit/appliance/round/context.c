@@ -181,13 +181,22 @@ void room_drain(struct room *room)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-bool room_logged(const struct room *room, const char *words)
+unsigned room_times_logged(const struct room *room, const char *words)
 {
     static char text[1 << 16];
+    unsigned times = 0;
     const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
     assert_true(length >= 0);
     text[length] = '\0';
-    return strstr(text, words);
+    for (const char *at = text; (at = strstr(at, words)); at++) {
+        times++;
+    }
+    return times;
+}
+
+bool room_logged(const struct room *room, const char *words)
+{
+    return room_times_logged(room, words) > 0;
 }
 
 char *room_path(const struct room *room, const char *name)

@@ -84,6 +84,7 @@ static void test_a_round_and_its_end(void **state)
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
     free(record);
     expect_summary(played, "revealed");
+    assert_false(room_logged(room, "weight_max"));
     reply_fini(&reply);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
@@ -100,6 +101,27 @@ static void test_a_round_and_its_end(void **state)
     assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), -1);
     room_restart(room); /* and that is durable */
     assert_true(is_back(room));
+}
+
+/* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
+static void test_terms_that_differ(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    room->policy.weight_max = 7;
+    room->policy.clip_norm = 0.25f;
+    room->policy.training = "{\"epochs\": 1}";
+    played_start(played);
+    played_admit(played);
+    assert_int_equal(room_times_logged(room, "helper.terms task=default round=7 differ=\""), 1);
+    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 1 (here 0.25), training "));
+    assert_false(room_logged(room, "scale "));
+    played_ask_same(played, MR_PEER_PROPOSE, &reply); /* the same terms again */
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    assert_int_equal(room_times_logged(room, "helper.terms"), 1);
+    played_end(played);
 }
 
 /* In the files. */
@@ -423,17 +445,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
-        T(test_a_round_and_its_end),
-        T(test_void_while_revealing),
-        T(test_void_while_expanding),
-        T(test_restart_without_the_model),
-        T(test_void_after_a_reveal_of_another_life),
-        T(test_killed_while_it_forgets),
-        T(test_journal_of_another_round),
-        T(test_what_it_cannot_start_with),
-        T(test_files_that_are_not_durable),
-        T(test_model_that_is_not_durable),
-        T(test_model_before_that_is_not_durable),
+        T(test_a_round_and_its_end),       T(test_terms_that_differ),
+        T(test_void_while_revealing),      T(test_void_while_expanding),
+        T(test_restart_without_the_model), T(test_void_after_a_reveal_of_another_life),
+        T(test_killed_while_it_forgets),   T(test_journal_of_another_round),
+        T(test_what_it_cannot_start_with), T(test_files_that_are_not_durable),
+        T(test_model_that_is_not_durable), T(test_model_before_that_is_not_durable),
         T(test_questions_while_stopping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
