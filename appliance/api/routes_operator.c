@@ -138,8 +138,9 @@ static json_t *differences_json(const struct mr_api_task *task)
               : 0;
     json_t *array = json_array();
     for (unsigned i = 0; i < count; i++) {
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "key", list[i].key, "lead",
-                                               list[i].asked, "here", list[i].own));
+        json_array_append_new(array, json_pack("{s:s, s:o, s:o}", "key", list[i].key, "lead",
+                                               mr_json_text(list[i].asked), "here",
+                                               mr_json_text(list[i].own)));
     }
     return array;
 }
@@ -174,24 +175,31 @@ void mr_route_task(void *context, struct mr_request *request)
     }
 }
 
-/* Over all tasks: "lead", "helper" or "both". */
-static const char *role_of(const struct mr_api *api)
+static unsigned tasks_led(const struct mr_api *api)
 {
     unsigned led = 0;
     for (unsigned i = 0; i < api->tasks_count; i++) {
         led += api->tasks[i]->lead ? 1 : 0;
     }
+    return led;
+}
+
+/* Over all tasks: "lead", "helper" or "both". */
+static const char *role_of(const struct mr_api *api)
+{
+    const unsigned led = tasks_led(api);
     return led == 0 ? "helper" : led == api->tasks_count ? "lead" : "both";
 }
 
 void mr_route_status(void *context, struct mr_request *request)
 {
     const struct mr_api *api = context;
+    const char *source = tasks_led(api) > 0 ? mr_upload_plane_source(api->plane) : "none";
     mr_routes_answer_json(
         request,
         json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:o}", "hub", api->hub_index, "role",
                   mr_json_text(role_of(api)), "version", mr_json_text(MR_VERSION), "cpu_level",
-                  mr_json_text(api->cpu_level), "packet_source", mr_json_text(api->packet_source),
-                  "uptime_ms", (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
+                  mr_json_text(api->cpu_level), "packet_source", mr_json_text(source), "uptime_ms",
+                  (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
                   tasks_json(api)));
 }

@@ -178,7 +178,6 @@ static void list_tasks(const struct reload *reload)
         hub->api.tasks[i] = served;
     }
     hub->api.tasks_count = fresh->tasks_count;
-    hub->api.packet_source = mr_hub_tasks_led(fresh) > 0 ? fresh->upload.source : "none";
 }
 
 static void use_certificates(struct reload *reload)

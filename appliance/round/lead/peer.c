@@ -18,10 +18,26 @@ static unsigned hub_count(const struct mr_lead *lead)
     return lead_announcement(lead)->hub_count;
 }
 
+/* Below HTTP the text names the hub, as "hub 1: " or "hub 1 (address)": once is enough. */
+static const char *without_hub(const char *text, uint16_t index)
+{
+    char name[16];
+    const int length = snprintf(name, sizeof name, "hub %u", index);
+    if (strncmp(text, name, (size_t)length) != 0 || !strchr(": ", text[length])) {
+        return text;
+    }
+    const char *rest = text + length;
+    if (strncmp(rest, " (", 2) == 0 && strchr(rest, ')')) {
+        rest = strchr(rest, ')') + 1;
+    }
+    return rest + strspn(rest, ": ");
+}
+
 static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned peer, const char *why,
                        uint64_t now_ms)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
+    why = without_hub(why, hub->index);
     mr_lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
                  step_names[lead->step], why);
 }

@@ -52,6 +52,9 @@ static void test_types(void **state)
         {"  # scale: 1000", "  scale: 1e39", "scale: 1e39", "finite number above 0"},
         {"  # scale: 1000", "  scale: 0", "scale: 0", "finite number above 0"},
         {"  # clip_norm: 1", "  clip_norm: -1", "clip_norm: -1", "finite number above 0"},
+        {"  # clip_norm: 1", "  clip_norm: 1e-40", "clip_norm: 1e-40", "(1.2e-38 to 3.4e38)"},
+        {"  # weight_max: 1000", "  weight_max: 4000000000", "weight_max: 4",
+         "room for 1 devices (their weights add up to less than 2^32), but cohort_min and quorum"},
         {"# log_level: info", "log_level: loud", "log_level", "one of error|warn|info|debug"},
         {"# cpu_mask: all", "cpu_mask: mmx", "cpu_mask", "not 'mmx'"},
         {"  # listen_host: 0.0.0.0", "  listen_host: localhost", "localhost", "numeric address"},
@@ -203,7 +206,8 @@ static void test_open_secret(void **state)
 {
     const struct sample *sample = *state;
     static const struct sample_wrong wrong[] = {
-        {"data_dir: /var/lib/millrace", "data_dir: /var/lib/millrace", "private_key_file", "(mode 640): chmod 600"},
+        {"data_dir: /var/lib/millrace", "data_dir: /var/lib/millrace", "private_key_file",
+         "(mode 640): chmod 600"},
     };
     sample_write(sample, "pki/hub-0.key", "x", 0640);
     sample_expect_wrong(sample, wrong, 1);
