@@ -56,7 +56,6 @@ class Federation(unittest.TestCase):
         cls.dir = tempfile.mkdtemp(prefix="millrace-docs-")
         cls.addClassCleanup(shutil.rmtree, cls.dir)
         cls.book = Book(os.path.join(ROOT, "docs", "operations.md"))
-        cls.used = {"settings"}
         shared = f"{cls.dir}/shared"
         port, upload = free_ports(2)
         cls.common = {"SHARED": shared, "HUB_0": HUBS[0], "HUB_1": HUBS[1], "PORT": port, "UPLOAD_PORT": upload,
@@ -77,7 +76,6 @@ class Federation(unittest.TestCase):
 
     @classmethod
     def do(cls, machine, name, **changes):
-        cls.used.add(name)
         return machine.must(name, **changes)
 
     @classmethod
@@ -102,7 +100,6 @@ class Federation(unittest.TestCase):
 
     @classmethod
     def start(cls, i):
-        cls.used.add("start")
         cls.running[i] = cls.hubs[i].start("start")
         if not cls.running[i].until("hub.ready"):
             raise AssertionError(cls.running[i].said)
@@ -123,7 +120,6 @@ class Federation(unittest.TestCase):
 
     def play(self):
         """A round with every device; what the operator and the devices hear."""
-        self.used.update(("join", "round"))
         joined = [self.office.start("join", I=i) for i in range(DEVICES)]
         for device in joined:
             self.addCleanup(device.end, signal.SIGKILL)
@@ -134,14 +130,15 @@ class Federation(unittest.TestCase):
 
     def test_a_round(self):
         self.assertRegex(self.play(), r"(?m)^state +published$")
-        self.assertRegex(self.do(self.office, "list"), r"published")
+        listed = self.do(self.office, "list")
+        self.assertRegex(listed, r"(?m)^ *\d+ .* published ")
+        self.assertRegex(listed, r"(?m)^  quorum +3$")
 
     def test_the_trial(self):
         home = self.machine("trial", N=0, ADDRESS=HUBS[0])
         self.do(home, "install")
         shutil.copy(f"{self.dir}/shared/model.safetensors", home.home)
         [port] = free_ports(1)
-        self.used.update(("trial-hub", "trial-device", "trial-round"))
         self.do(home, "trial", PORT=port)
         running = [home.start("trial-hub", N=i) for i in range(2)]
         for hub in running:
@@ -154,10 +151,148 @@ class Federation(unittest.TestCase):
         self.assertRegex(self.do(home, "trial-round"), r"(?m)^state +published$")
         self.assertEqual([device.end() for device in running[2:]], [0] * DEVICES)
 
-    def test_zz_every_block_was_run(self):
-        """The last of them by its name."""
+    def test_every_block_is_run(self):
         self.assertEqual(self.book.loose, [], "blocks without a mark")
-        self.assertEqual(set(self.book.blocks), self.used)
+        with open(__file__, encoding="utf-8") as f:
+            source = f.read()
+        self.assertEqual([name for name in self.book.blocks
+                          if name != "settings" and f'"{name}"' not in source], [])
+
+    def test_the_unit_and_the_sample_fit(self):
+        root = f"{self.hubs[0].home}/root"
+        with open(f"{root}/usr/local/lib/systemd/system/millrace-hub.service", encoding="utf-8") as f:
+            unit = dict(line.strip().split("=", 1) for line in f if "=" in line and not line.startswith("#"))
+        with open(f"{root}/usr/local/share/doc/millrace/hub.yaml", encoding="utf-8") as f:
+            sample = f.read()
+        with open(f"{root}/usr/local/lib/sysusers.d/millrace.conf", encoding="utf-8") as f:
+            users = [line.split()[1] for line in f if line.startswith("u ")]
+        program, option, path = unit["ExecStart"].split()
+        self.assertTrue(os.access(root + program, os.X_OK), program)
+        self.assertEqual((option, path), ("--config", "/etc/millrace/hub.yaml"))
+        self.assertTrue(os.path.exists(root + path), "the page puts it elsewhere")
+        self.assertIn(f"\ndata_dir: /var/lib/{unit['StateDirectory']}\n", sample)
+        self.assertEqual([unit["User"], unit["Group"]], 2 * users)
+
+    # --- what goes wrong most often ------------------------------------------------------------
+
+    def explained(self, said, about):
+        """The page has the message: in a row that speaks of it."""
+        rows = self.book.explained(TROUBLE, said)
+        self.assertTrue(rows, f"not in the page: {said}")
+        self.assertIn(about, " ".join(row[0] for row in rows), said)
+
+    def fails(self, machine, name, expected, about, **changes):
+        """The block ends with that exit code, and what it says is explained."""
+        code, said = machine.run(name, **changes)
+        self.assertEqual(code, expected, said)
+        self.explained(said, about)
+
+    def edited(self, path, old, new):
+        """A text replaced in a file, until the end of the test."""
+        with open(path, encoding="utf-8") as f:
+            before = f.read()
+        self.assertIn(old, before)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(before.replace(old, new))
+        self.addCleanup(self.put, path, before)
+
+    @staticmethod
+    def put(path, text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def at_hub(self, i, file):
+        return f"{self.hubs[i].home}/root/etc/millrace/{file}"
+
+    def replaced(self, path, other):
+        """A file with another's contents, until the end of the test."""
+        shutil.copy2(path, path + ".right")
+        self.addCleanup(os.replace, path + ".right", path)
+        shutil.copyfile(other, path)
+
+    def test_a_misspelt_key(self):
+        self.edited(self.at_hub(0, "hub.yaml"), "quorum:", "quorom:")
+        self.fails(self.hubs[0], "check", 5, "unknown key")
+
+    def test_a_secret_that_others_may_read(self):
+        path = self.at_hub(0, "pki/hub-0.sign.key")
+        os.chmod(path, 0o644)
+        self.addCleanup(os.chmod, path, 0o600)
+        self.fails(self.hubs[0], "check", 5, "others may read the secret")
+
+    def test_another_signing_key(self):
+        self.replaced(self.at_hub(0, "pki/hub-0.sign.key"), self.at_hub(1, "pki/hub-1.sign.key"))
+        self.fails(self.hubs[0], "check", 5, "is not the public half of identity.signing_key_file")
+
+    def test_the_certificate_of_another_hub(self):
+        self.replaced(self.at_hub(0, "pki/hub-0.pem"), f"{self.dir}/shared/hub-1.pem")
+        self.fails(self.hubs[0], "check", 5, "private_key_file")
+
+    def test_a_port_that_is_taken(self):
+        second = self.hubs[0].start("start")
+        self.assertFalse(second.until("hub.ready"))
+        self.assertNotEqual(second.end(), 0)
+        self.explained(second.said, "cannot bind")
+
+    def test_a_hub_that_is_down(self):
+        self.stop(1)
+        self.addCleanup(self.start, 1)
+        self.fails(self.office, "status", 3, "is it running", N=1)
+        # No sum opens without it: the round is given up.
+        self.edited(self.at_hub(0, "hub.yaml"), "# peer_timeout_ms: 30000", "peer_timeout_ms: 1000")
+        self.stop(0)
+        self.start(0)
+        code, said = self.office.run("round")
+        self.assertEqual(code, 6, said)
+        self.assertIn("other_hub: hub 1 (south.example), propose: ", said)
+        self.void_reason(said, "other_hub")
+
+    def void_reason(self, said, cause):
+        """The table of reasons has it."""
+        self.assertIn(f"\n| `{cause}` | ", self.book.text)
+        self.assertRegex(said, rf"(?m)^reason +{cause}: ")
+
+    def test_no_device(self):
+        code, said = self.office.run("short-round")
+        self.assertEqual(code, 6, said)
+        self.void_reason(said, "below_cohort_minimum")
+
+    def test_too_small_a_cohort(self):
+        self.fails(self.office, "small-round", 4, "below this hub's own")
+
+    def test_the_wrong_hub(self):
+        self.fails(self.office, "round-at", 4, "leads no rounds of", N=1)
+
+    def test_an_operator_without_a_configuration(self):
+        self.fails(self.office, "status", 2, "--ca is missing", MILLRACE_CONFIG="")
+
+    def test_a_certificate_of_another_ca(self):
+        foreign = self.machine("foreign", N=0, ADDRESS=HUBS[0])
+        self.do(foreign, "install")
+        self.do(foreign, "trial-ca")
+        for name in ("operator.pem", "operator.key"):
+            self.replaced(f"{self.office.home}/{name}", f"{foreign.home}/trial-ca/{name}")
+        self.fails(self.office, "status", 4, "refused us")
+
+    def test_another_key_pinned(self):
+        path = f"{self.office.home}/device-0/device.json"
+        with open(self.at_hub(0, "pki/hub-1.sign.pub"), encoding="ascii") as f:
+            right = f.read().strip()
+        with open(self.at_hub(0, "pki/hub-0.sign.pub"), encoding="ascii") as f:
+            self.edited(path, right, f.read().strip()[::-1])
+        device = self.office.start("join")
+        self.addCleanup(device.end, signal.SIGKILL)
+        self.office.run("short-round")
+        self.assertNotEqual(device.end(), 0)
+        self.explained(device.said, "is not the trusted one")
+
+    def test_a_row_that_is_no_numbers(self):
+        self.edited(f"{self.office.home}/device-0/shard.csv", "4.0,", "four,")
+        device = self.office.start("join")
+        self.addCleanup(device.end, signal.SIGKILL)
+        self.office.run("short-round")
+        self.assertNotEqual(device.end(), 0)
+        self.explained(device.said, "shard.csv")
 
 
 if __name__ == "__main__":
