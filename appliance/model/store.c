@@ -27,7 +27,11 @@ static int read_signed(struct mr_store *store, struct mr_error *error)
         sscanf((char *)bytes, "%" SCNu64 " %64[0-9a-f]", &store->signed_round, hex) == 2 &&
         mr_hex_decode(store->signed_hash, MR_HASH_BYTES, hex) == 0;
     free(bytes);
-    return good ? 0 : mr_error_set(error, "%s is damaged: restore it from a backup", path);
+    return good ? 0
+                : mr_error_set(error,
+                               "%s is damaged: take it away and give this hub a new signing "
+                               "key; an older copy could make it sign one round twice",
+                               path);
 }
 
 /* The file's bytes, malloc'd, when it is a model. 0 or -1. */
@@ -87,7 +91,11 @@ static int read_current(struct mr_store *store, const char *initial, struct mr_e
     }
     const int bad = mr_hex_decode(store->current, MR_HASH_BYTES, (char *)bytes);
     free(bytes);
-    return bad ? mr_error_set(error, "%s does not hold a model's hash", path) : 0;
+    return bad ? mr_error_set(error,
+                              "%s does not hold a model's hash: write the name of the newest file "
+                              "of models/ into it, without .safetensors",
+                              path)
+               : 0;
 }
 
 /* An empty store's first model is only looked at; a store with a model is read as at a start. */

@@ -46,7 +46,7 @@ class Machine:
         os.makedirs(home, exist_ok=True)
         if not os.path.lexists(f"{home}/build"):
             os.symlink(build, f"{home}/build")
-        self.settings = {"DESTDIR": f"{home}/root", **settings}
+        self.settings = {"DESTDIR": f"{home}/dest", **settings}
 
     def script(self, name, **changes):
         values = "\n".join(f"{key}='{value}'" for key, value in {**self.settings, **changes}.items())

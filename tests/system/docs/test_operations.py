@@ -159,7 +159,7 @@ class Federation(unittest.TestCase):
                           if name != "settings" and f'"{name}"' not in source], [])
 
     def test_the_unit_and_the_sample_fit(self):
-        root = f"{self.hubs[0].home}/root"
+        root = f"{self.hubs[0].home}/dest"
         with open(f"{root}/usr/local/lib/systemd/system/millrace-hub.service", encoding="utf-8") as f:
             unit = dict(line.strip().split("=", 1) for line in f if "=" in line and not line.startswith("#"))
         with open(f"{root}/usr/local/share/doc/millrace/hub.yaml", encoding="utf-8") as f:
@@ -202,7 +202,7 @@ class Federation(unittest.TestCase):
             f.write(text)
 
     def at_hub(self, i, file):
-        return f"{self.hubs[i].home}/root/etc/millrace/{file}"
+        return f"{self.hubs[i].home}/dest/etc/millrace/{file}"
 
     def replaced(self, path, other):
         """A file with another's contents, until the end of the test."""
