@@ -295,7 +295,7 @@ class Federation(unittest.TestCase):
         self.addCleanup(device.end, signal.SIGKILL)
         self.office.run("short-round")
         self.assertNotEqual(device.end(), 0)
-        self.explained(device.said, "is not the trusted one")
+        self.explained(device.said, "is not the one pinned here")
 
     def test_a_row_that_is_no_numbers(self):
         self.edited(f"{self.office.home}/device-0/shard.csv", "4.0,", "four,")
