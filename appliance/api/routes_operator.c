@@ -138,8 +138,8 @@ static json_t *differences_json(const struct mr_api_task *task)
               : 0;
     json_t *array = json_array();
     for (unsigned i = 0; i < count; i++) {
-        json_array_append_new(array, json_pack("{s:s, s:o, s:o}", "key", list[i].key, "lead",
-                                               mr_json_text(list[i].asked), "here",
+        json_array_append_new(array, json_pack("{s:o, s:o, s:o}", "key", mr_json_text(list[i].key),
+                                               "lead", mr_json_text(list[i].asked), "here",
                                                mr_json_text(list[i].own)));
     }
     return array;

@@ -13,6 +13,7 @@
 #include "appliance/cli/pki_file.h"
 #include "appliance/config/signing_key.h"
 #include "base/bytes.h"
+#include "base/json_text.h"
 
 static void print_public(const struct mr_cli *cli, const uint8_t public_key[MR_SIGNING_KEY_BYTES])
 {
@@ -22,7 +23,8 @@ static void print_public(const struct mr_cli *cli, const uint8_t public_key[MR_S
         fprintf(cli->out, "%s\n", hex);
         return;
     }
-    json_t *made = json_pack("{s:o, s:s}", "file", mr_cli_string(cli->argument), "public_key", hex);
+    json_t *made = json_pack("{s:o, s:o}", "file", mr_json_text(cli->argument), "public_key",
+                             mr_json_text(hex));
     mr_cli_print(cli, made);
     json_decref(made);
 }
