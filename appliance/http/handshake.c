@@ -11,6 +11,7 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "untrusted_certificate",
     "expired_certificate",
     "revoked_certificate",
+    "no_revocation_list",
     "no_certificate",
     "no_identity",
     "protocol",
@@ -24,11 +25,14 @@ static enum mr_handshake_failure failure_of(const struct mr_connection *connecti
     const unsigned long code = ERR_peek_last_error();
     switch (connection->peer.refusal) {
     case MR_TLS_UNTRUSTED:
+    case MR_TLS_WRONG_USE:
         return MR_HANDSHAKE_UNTRUSTED;
     case MR_TLS_EXPIRED:
         return MR_HANDSHAKE_EXPIRED;
     case MR_TLS_REVOKED:
         return MR_HANDSHAKE_REVOKED;
+    case MR_TLS_NO_LIST:
+        return MR_HANDSHAKE_NO_LIST;
     case MR_TLS_NO_IDENTITY:
     case MR_TLS_WRONG_HUB:
         return MR_HANDSHAKE_NO_IDENTITY;

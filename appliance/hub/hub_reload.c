@@ -6,6 +6,7 @@
 #include "appliance/api/routes.h"
 #include "appliance/config/config_change.h"
 #include "appliance/hub/hub_check.h"
+#include "transport/certificate.h"
 #include "transport/tls.h"
 
 struct reload {
@@ -184,8 +185,8 @@ static void list_tasks(const struct reload *reload)
 static void use_certificates(struct reload *reload)
 {
     struct mr_hub *hub = reload->hub;
-    char expiry[MR_TLS_EXPIRY_BYTES];
-    mr_tls_expiry(reload->tls, expiry);
+    char expiry[MR_CERTIFICATE_TIME_MAX];
+    mr_certificate_time(expiry, mr_tls_ends(reload->tls, MR_TLS_TERM_OWN));
     mr_server_renew(hub->server, reload->tls);
     mr_log_event(hub->log, MR_LOG_INFO, "certificate.loaded", "expires=%s", expiry);
 }

@@ -2,6 +2,7 @@
  * changed, and told to the round. */
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "appliance/hub/hub.h"
 
@@ -31,7 +32,7 @@ static bool has_changed(struct mr_hub *hub)
 static void tell(const struct mr_hub *hub)
 {
     const struct mr_revocations *revocations = mr_server_revocations(hub->server);
-    const bool expired = mr_revocations_expired(revocations);
+    const bool expired = mr_revocations_ends(revocations) < (int64_t)time(NULL);
     mr_log_event(hub->log, expired ? MR_LOG_WARN : MR_LOG_INFO, "revocation.loaded",
                  "certificates=%zu expired=%s", mr_revocations_count(revocations),
                  expired ? "yes" : "no");
