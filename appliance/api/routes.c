@@ -37,6 +37,7 @@ static const struct {
      mr_route_share, mr_route_share_progress},
     {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE,
      mr_route_upload_status},
+    {"GET", "/v1/tasks/{task}/hubs", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_hubs},
     {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
     {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
