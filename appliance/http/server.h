@@ -35,8 +35,11 @@ typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
 struct mr_route {
     const char *method;
     const char *path;
-    uint32_t roles;  /* MR_ROLE_BIT(…) | … */
-    size_t body_max; /* larger: 413 body_too_large */
+    uint32_t roles; /* MR_ROLE_BIT(…) | … */
+    /* Members that its query may have, each once, a decimal number: "after wait_ms". NULL: none. */
+    const char *query;
+    const char *content_type; /* of its body, where there is one; NULL: any */
+    size_t body_max;          /* larger: 413 body_too_large */
     mr_handler_fn handler;
     /* NULL, or told that more of the body has come, before the handler has the request: may look at
      * the request, but not answer or keep it. */
@@ -106,7 +109,7 @@ const struct mr_identity *mr_request_identity(const struct mr_request *request);
 const struct mr_serial *mr_request_serial(const struct mr_request *request);
 /* Parameter i of the path (NUL-terminated), or "" . */
 const char *mr_request_param(const struct mr_request *request, unsigned i);
-/* Value of a query parameter as a decimal number, or `otherwise` where absent or malformed. */
+/* Value of a member of the query that the row names, or `otherwise` where it is absent. */
 uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise);
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length);
 /* The peer's numeric address. */
