@@ -85,6 +85,27 @@ static void demand_lists(const struct mr_tls *tls)
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
+/* Nothing that a CA signed is taken without its list. */
+static int check_lists(const struct mr_tls *tls, const struct mr_revocations *lists,
+                       struct mr_error *error)
+{
+    for (int i = 0; i < sk_X509_num(tls->cas); i++) {
+        const X509 *ca = sk_X509_value(tls->cas, i);
+        STACK_OF(X509_CRL) *own = mr_revocations_of(lists, ca);
+        char name[MR_CERTIFICATE_NAME_MAX];
+        if (!own) {
+            mr_certificate_name(name, X509_get_subject_name(ca));
+            return mr_error_set(error,
+                                "%s: holds no list of certificate %d of ca_file (%s), so that "
+                                "nobody of that CA would be let in: add its list (an empty one: "
+                                "millrace pki crl), or take the CA out of ca_file",
+                                tls->revocation_file, i + 1, name);
+        }
+        sk_X509_CRL_pop_free(own, X509_CRL_free);
+    }
+    return 0;
+}
+
 /* A list may also be of a CA between our own certificate and the root. */
 static struct mr_revocations *read_revocations(const struct mr_tls *tls, struct mr_error *error)
 {
@@ -96,10 +117,13 @@ static struct mr_revocations *read_revocations(const struct mr_tls *tls, struct 
         good = sk_X509_push(cas, sk_X509_value(chain, i)) > 0;
     }
     struct mr_revocations *fresh = NULL;
+    if (good && (fresh = mr_revocations_read(tls->revocation_file, cas, error)) != NULL &&
+        check_lists(tls, fresh, error) != 0) {
+        mr_revocations_free(fresh);
+        fresh = NULL;
+    }
     if (!good) {
         mr_error_set(error, "out of memory");
-    } else {
-        fresh = mr_revocations_read(tls->revocation_file, cas, error);
     }
     sk_X509_free(cas);
     return fresh;

@@ -39,10 +39,14 @@ static int refuse(struct mr_tls_peer *peer, enum mr_tls_refusal refusal, const c
     return 0;
 }
 
+/* Goes on: that a CA further up was taken back is the better reason. judge() refuses in the end. */
 static int refuse_unlisted(struct mr_tls_peer *peer, const X509 *certificate, int problem)
 {
     char issuer[MR_CERTIFICATE_NAME_MAX];
     mr_certificate_name(issuer, X509_get_issuer_name(certificate));
+    if (peer->refusal == MR_TLS_NO_LIST) {
+        return 1; /* the first of several */
+    }
     peer->refusal = MR_TLS_NO_LIST;
     if (problem == X509_V_ERR_UNABLE_TO_GET_CRL) {
         snprintf(peer->reason, sizeof peer->reason,
@@ -53,7 +57,7 @@ static int refuse_unlisted(struct mr_tls_peer *peer, const X509 *certificate, in
         snprintf(peer->reason, sizeof peer->reason, "the revocation list of its CA (%s): %s",
                  issuer, X509_verify_cert_error_string(problem));
     }
-    return 0;
+    return 1;
 }
 
 static int refuse_term(struct mr_tls_peer *peer, const X509 *certificate, bool over)
@@ -109,10 +113,14 @@ static bool is_about_a_lists_age(int problem)
     return problem == X509_V_ERR_CRL_HAS_EXPIRED || problem == X509_V_ERR_CRL_NOT_YET_VALID;
 }
 
-/* The chain is good: the one that it begins with. */
+/* The chain is whole: the certificate that it begins with. */
 static int judge(struct mr_tls_peer *peer, X509_STORE_CTX *store)
 {
     X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+    if (peer->refusal != MR_TLS_ACCEPTED) { /* refuse_unlisted() */
+        X509_STORE_CTX_set_error(store, X509_V_ERR_UNABLE_TO_GET_CRL);
+        return 0;
+    }
     mr_certificate_serial(&peer->serial, X509_STORE_CTX_get0_chain(store));
     if (mr_certificate_identity(&peer->identity, certificate) != 0) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED); /* alert bad_certificate */

@@ -82,6 +82,9 @@ struct mre_options {
     const char *dump_dir;
     /* Tests only: after so many chunks say so on stderr and halt for ever. 0 = off. */
     unsigned stop_after_chunks;
+    /* PEM: the lists of hubs' certificates that their CAs took back, one of each CA; read at each
+     * connection. NULL = none. */
+    const char *revocation_file;
 };
 
 struct mre_tensor {

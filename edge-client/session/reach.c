@@ -11,7 +11,8 @@ enum mre_result mre_client_check(struct mre_client *client, struct mre_outcome *
 {
     const struct mr_tls_files files = {.ca_file = client->ca_file,
                                        .certificate_file = client->certificate_file,
-                                       .private_key_file = client->private_key_file};
+                                       .private_key_file = client->private_key_file,
+                                       .revocation_file = client->revocation_file};
     const struct mr_tls_purpose purpose = {.dials = true, .role = MR_ROLE_DEVICE};
     struct mr_error error;
     memset(outcome, 0, sizeof *outcome);
