@@ -37,23 +37,31 @@ static void print_finding(const struct mr_cli *cli, const char *name,
     }
 }
 
+static void ask(struct mr_cli *cli, const char *name, mr_doctor_fn question, const char *about,
+                unsigned counts[3], json_t *list)
+{
+    struct mr_finding finding = {0};
+    question(&finding, about);
+    counts[finding.level]++;
+    if (!cli->json) {
+        print_finding(cli, name, &finding);
+        fflush(cli->out);
+    }
+    json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "name", mr_json_text(name),
+                                          "level", mr_json_text(level_names[finding.level]),
+                                          "detail", mr_cli_string(finding.detail), "remedy",
+                                          mr_cli_string(finding.remedy)));
+}
+
 int mr_command_doctor(struct mr_cli *cli)
 {
     unsigned counts[3] = {0};
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        struct mr_finding finding = {0};
-        questions[i].ask(&finding, cli->values[MR_CLI_DIR]);
-        counts[finding.level]++;
-        if (!cli->json) {
-            print_finding(cli, questions[i].name, &finding);
-            fflush(cli->out);
-        }
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "name",
-                                              mr_json_text(questions[i].name), "level",
-                                              mr_json_text(level_names[finding.level]), "detail",
-                                              mr_cli_string(finding.detail), "remedy",
-                                              mr_cli_string(finding.remedy)));
+        ask(cli, questions[i].name, questions[i].ask, cli->values[MR_CLI_DIR], counts, list);
+    }
+    if (cli->argument) {
+        ask(cli, "certificates", mr_doctor_certificates, cli->argument, counts, list);
     }
     json_t *all =
         json_pack("{s:o, s:i, s:i, s:i}", "checks", list, "ok", (int)counts[MR_FINDING_OK], "warn",

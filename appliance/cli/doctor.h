@@ -43,6 +43,9 @@ void mr_doctor_gro(struct mr_finding *finding, const char *dir);
 void mr_doctor_gso(struct mr_finding *finding, const char *dir);
 void mr_doctor_dpdk(struct mr_finding *finding, const char *dir);
 
+/* doctor_certificates.c: of the hub.yaml at that path. */
+void mr_doctor_certificates(struct mr_finding *finding, const char *hub_yaml);
+
 /* doctor_build.c */
 void mr_doctor_tls(struct mr_finding *finding, const char *dir);
 void mr_doctor_opener(struct mr_finding *finding, const char *dir);

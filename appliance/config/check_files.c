@@ -114,11 +114,9 @@ static int read_key(const struct file_check *check, uint8_t key[KEY_BYTES])
     }
     int bad = -1;
     if (length > 0) {
-        text[length] = '\0';
-        if (text[length - 1] == '\n') {
-            text[length - 1] = '\0';
-        }
-        bad = mr_hex_decode(key, KEY_BYTES, text);
+        const size_t digits = (size_t)length - (text[length - 1] == '\n');
+        text[digits] = '\0';
+        bad = strlen(text) == digits ? mr_hex_decode(key, KEY_BYTES, text) : -1;
     }
     OPENSSL_cleanse(text, sizeof text);
     if (bad != 0) {

@@ -12,6 +12,7 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "expired_certificate",
     "revoked_certificate",
     "no_revocation_list",
+    "refused_by_peer",
     "no_certificate",
     "no_identity",
     "protocol",
@@ -38,6 +39,12 @@ static enum mr_handshake_failure failure_of(const struct mr_connection *connecti
         return MR_HANDSHAKE_NO_IDENTITY;
     case MR_TLS_ACCEPTED:
         break;
+    }
+    if (mr_tls_refused_by_peer()) {
+        /* Either side's: what expires is one thing to look for. */
+        return ERR_GET_REASON(code) == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED
+                   ? MR_HANDSHAKE_EXPIRED
+                   : MR_HANDSHAKE_REFUSED_BY_PEER;
     }
     if (ERR_GET_LIB(code) != ERR_LIB_SSL ||
         ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -115,7 +122,9 @@ static bool shake_hands(struct mr_connection *connection)
         mr_connection_watch(connection, want == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT);
         return false;
     }
-    const char *detail = mr_tls_reason(problem ? strerror(problem) : "the peer went away");
+    const char *by_peer = mr_tls_refused_by_peer();
+    const char *detail =
+        by_peer ? by_peer : mr_tls_reason(problem ? strerror(problem) : "the peer went away");
     mr_handshake_fail(connection, failure_of(connection),
                       connection->peer.refusal ? connection->peer.reason : detail);
     return false;

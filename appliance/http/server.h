@@ -14,12 +14,12 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
 #include "transport/revocation.h"
+#include "transport/tls.h"
 #include "base/error.h"
 #include "wire/identity.h"
 #include "wire/refusal.h"
 
 struct mr_server;
-struct mr_tls;
 struct mr_request; /* owned by the server until answered */
 
 #define MR_ROLE_BIT(role)     (1u << (role))
@@ -100,6 +100,8 @@ int mr_server_reload_revocations(struct mr_server *server, struct mr_error *erro
  */
 void mr_server_renew(struct mr_server *server, struct mr_tls *fresh);
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
+/* When something of its files runs out, as mr_tls_ends. */
+int64_t mr_server_ends(const struct mr_server *server, enum mr_tls_term term);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);
 

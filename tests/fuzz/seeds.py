@@ -38,7 +38,7 @@ def commit_logs():
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
         entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
-        head = b"MRCOMMT3" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        head = b"MRCOMMT4" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
         yield b"\0" + head + bytes(32) + terms + entries + total
 
 
