@@ -291,7 +291,8 @@ bool mr_revocations_has(const struct mr_revocations *revocations, const struct m
     return false;
 }
 
-STACK_OF(X509_CRL) * mr_revocations_of(const struct mr_revocations *revocations, const X509 *issuer)
+struct stack_st_X509_CRL *mr_revocations_of(const struct mr_revocations *revocations,
+                                            const X509 *issuer)
 {
     uint8_t key_hash[MR_KEY_HASH_BYTES];
     mr_certificate_key_hash(key_hash, issuer);

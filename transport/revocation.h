@@ -39,7 +39,7 @@ int64_t mr_revocations_ends(const struct mr_revocations *revocations);
 bool mr_revocations_has(const struct mr_revocations *revocations, const struct mr_serial *serial);
 
 /* The lists of that CA, each with a reference of the caller's; NULL: there is none. */
-STACK_OF(X509_CRL) *
-    mr_revocations_of(const struct mr_revocations *revocations, const X509 *issuer);
+struct stack_st_X509_CRL *mr_revocations_of(const struct mr_revocations *revocations,
+                                            const X509 *issuer);
 
 #endif

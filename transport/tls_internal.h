@@ -19,6 +19,6 @@ int mr_tls_load_files(struct mr_tls *tls, const struct mr_tls_files *files, stru
 
 /* tls_peer.c: OpenSSL's callbacks. */
 int mr_tls_verify(int trusted, X509_STORE_CTX *store);
-STACK_OF(X509_CRL) * mr_tls_lists(const X509_STORE_CTX *store, const X509_NAME *name);
+struct stack_st_X509_CRL *mr_tls_lists(const X509_STORE_CTX *store, const X509_NAME *name);
 
 #endif

@@ -20,7 +20,7 @@ static const struct mr_tls *tls_of(const X509_STORE_CTX *store)
 }
 
 /* OpenSSL would look by the CA's name alone, and two CAs may have the same one. */
-STACK_OF(X509_CRL) * mr_tls_lists(const X509_STORE_CTX *store, const X509_NAME *name)
+struct stack_st_X509_CRL *mr_tls_lists(const X509_STORE_CTX *store, const X509_NAME *name)
 {
     (void)name;
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
