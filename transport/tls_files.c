@@ -178,6 +178,53 @@ static int check_key_mode(const char *path, struct mr_error *error)
     return 0;
 }
 
+/* OpenSSL takes the first key of the file and passes over the rest. */
+static int check_one_key(const char *path, struct mr_error *error)
+{
+    static const char kind[] = "PRIVATE KEY";
+    BIO *file = BIO_new_file(path, "r");
+    char *name, *header;
+    unsigned char *data;
+    long length;
+    unsigned keys = 0;
+    while (file && PEM_read_bio(file, &name, &header, &data, &length) == 1) {
+        const size_t end = strlen(name);
+        keys += end >= sizeof kind - 1 && strcmp(name + end - (sizeof kind - 1), kind) == 0;
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_clear_free(data, (size_t)length);
+    }
+    BIO_free(file);
+    ERR_clear_error();
+    return keys <= 1 ? 0
+                     : mr_error_set(error,
+                                    "private_key_file %s: %u keys are in it: leave the one of the "
+                                    "certificate alone there",
+                                    path, keys);
+}
+
+/* Each certificate of the file is the CA of the one before it. OpenSSL would pass over others. */
+static int check_order(SSL_CTX *context, const char *path, struct mr_error *error)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509 *below = SSL_CTX_get0_certificate(context);
+    SSL_CTX_get0_chain_certs(context, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *ca = sk_X509_value(chain, i);
+        if (X509_check_issued(ca, below) != X509_V_OK ||
+            X509_verify(below, X509_get0_pubkey(ca)) != 1) {
+            char name[MR_CERTIFICATE_NAME_MAX];
+            mr_certificate_name(name, X509_get_subject_name(ca));
+            return mr_error_set(error,
+                                "certificate_file %s: certificate %d in it (%s) did not sign the "
+                                "one before it: our own stands first, then its CA, then that CA's",
+                                path, i + 2, name);
+        }
+        below = ca;
+    }
+    return 0;
+}
+
 /* What we send behind our own certificate is settled here, once. Left alone, OpenSSL builds and
  * verifies our own chain anew in every handshake and sends the CA's certificate along, which the
  * peer must parse although it believes only its own. A chain that cannot be completed is sent as
@@ -197,7 +244,9 @@ static int load_own(struct mr_tls *tls, const struct mr_tls_files *files, struct
         return mr_error_set(error, "certificate_file %s: %s (a certificate in PEM is expected)",
                             files->certificate_file, file_reason());
     }
-    if (check_key_mode(files->private_key_file, error) != 0) {
+    if (check_order(tls->context, files->certificate_file, error) != 0 ||
+        check_key_mode(files->private_key_file, error) != 0 ||
+        check_one_key(files->private_key_file, error) != 0) {
         return -1;
     }
     if (SSL_CTX_use_PrivateKey_file(tls->context, files->private_key_file, SSL_FILETYPE_PEM) != 1) {

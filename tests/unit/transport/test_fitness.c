@@ -153,6 +153,31 @@ static void a_key_of_another_certificate(void **state)
                  "the key of");
 }
 
+static void join_files(const char *name, const char *first, const char *second)
+{
+    char command[320];
+    snprintf(command, sizeof command, "cd '%s' && cat %s %s > %s && chmod 600 %s", dir, first,
+             second, name, name);
+    assert_int_equal(system(command), 0);
+}
+
+/* What would be passed over in silence. */
+static void files_with_more_than_belongs_there(void **state)
+{
+    (void)state;
+    struct paths paths;
+    struct mr_error error = {.text = ""};
+    join_files("two-keys.key", "hub-0.key", "hub-1.key");
+    assert_unfit(files_of(&paths, dir, "hub-0", "two-keys"), &as_hub_0, "2 keys are in it",
+                 "leave the one");
+    join_files("more.pem", "hub-0.pem", "hub-1.pem");
+    assert_unfit(files_of(&paths, dir, "more", "hub-0"), &as_hub_0,
+                 "certificate 2 in it (CN=hub-1) did not sign", "our own stands first");
+    join_files("more.pem", "hub-0.pem", "ca.pem");
+    assert_int_equal(
+        mr_tls_check_fitness(files_of(&paths, dir, "more", "hub-0"), &as_hub_0, &error), 0);
+}
+
 /* Its own CA took it back. */
 static void a_certificate_on_the_list(void **state)
 {
@@ -176,6 +201,7 @@ int main(void)
         cmocka_unit_test(an_identity_that_is_not_its_own),
         cmocka_unit_test(a_ca_that_did_not_sign_it),
         cmocka_unit_test(a_key_of_another_certificate),
+        cmocka_unit_test(files_with_more_than_belongs_there),
         cmocka_unit_test(a_certificate_on_the_list),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
