@@ -9,21 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "transport/certificate.h"
-
-#define LISTS_MAX 64 /* far more CAs than a federation has */
-
-struct list {
-    X509_CRL *crl;
-    uint8_t signer[MR_KEY_HASH_BYTES];
-};
-
-struct mr_revocations {
-    struct list lists[LISTS_MAX];
-    unsigned list_count;
-    uint8_t (*tags)[MR_SERIAL_OWN_BYTES]; /* sorted */
-    size_t count;
-};
+#include "transport/revocation_internal.h"
 
 /* --- one list -------------------------------------------------------------------------------- */
 
@@ -63,7 +49,7 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, MR_SERIAL_OWN_BYTES);
 }
 
-static int add_tags(struct mr_revocations *revocations, const struct list *list)
+static int add_tags(struct mr_revocations *revocations, const struct mr_revocation_list *list)
 {
     STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(list->crl);
     const int more = entries ? sk_X509_REVOKED_num(entries) : 0;
@@ -87,8 +73,8 @@ static int take(struct mr_revocations *revocations, X509_CRL *crl, STACK_OF(X509
     const unsigned number = revocations->list_count + 1;
     char name[MR_CERTIFICATE_NAME_MAX];
     mr_certificate_name(name, X509_CRL_get_issuer(crl));
-    if (number > LISTS_MAX) {
-        return mr_error_set(error, "more than %d lists", LISTS_MAX);
+    if (number > MR_REVOCATION_LISTS_MAX) {
+        return mr_error_set(error, "more than %d lists", MR_REVOCATION_LISTS_MAX);
     }
     if (!is_whole(crl)) {
         return mr_error_set(error,
@@ -103,7 +89,7 @@ static int take(struct mr_revocations *revocations, X509_CRL *crl, STACK_OF(X509
                             "CA's certificate (with the right to sign lists) into ca_file",
                             number, name);
     }
-    struct list *list = &revocations->lists[revocations->list_count];
+    struct mr_revocation_list *list = &revocations->lists[revocations->list_count];
     mr_certificate_key_hash(list->signer, signer);
     for (unsigned i = 0; i < revocations->list_count; i++) {
         if (memcmp(revocations->lists[i].signer, list->signer, MR_KEY_HASH_BYTES) == 0) {
@@ -195,54 +181,6 @@ void mr_revocations_free(struct mr_revocations *revocations)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-/* Below 0 where a is older than b: by the lists' numbers where both have one, else by their dates.
- */
-static int compare_age(const X509_CRL *a, const X509_CRL *b)
-{
-    ASN1_INTEGER *number_a = X509_CRL_get_ext_d2i(a, NID_crl_number, NULL, NULL);
-    ASN1_INTEGER *number_b = X509_CRL_get_ext_d2i(b, NID_crl_number, NULL, NULL);
-    const int64_t time_a = mr_certificate_seconds(X509_CRL_get0_lastUpdate(a));
-    const int64_t time_b = mr_certificate_seconds(X509_CRL_get0_lastUpdate(b));
-    const int order = number_a && number_b ? ASN1_INTEGER_cmp(number_a, number_b)
-                                           : (time_a > time_b) - (time_a < time_b);
-    ASN1_INTEGER_free(number_a);
-    ASN1_INTEGER_free(number_b);
-    return order;
-}
-
-static const struct list *list_of(const struct mr_revocations *revocations,
-                                  const uint8_t signer[MR_KEY_HASH_BYTES])
-{
-    for (unsigned i = 0; i < revocations->list_count; i++) {
-        if (memcmp(revocations->lists[i].signer, signer, MR_KEY_HASH_BYTES) == 0) {
-            return &revocations->lists[i];
-        }
-    }
-    return NULL;
-}
-
-int mr_revocations_follow(const struct mr_revocations *fresh, const struct mr_revocations *seen,
-                          struct mr_error *error)
-{
-    for (unsigned i = 0; fresh && seen && i < fresh->list_count; i++) {
-        const struct list *list = &fresh->lists[i], *before = list_of(seen, list->signer);
-        if (before && compare_age(list->crl, before->crl) < 0) {
-            char name[MR_CERTIFICATE_NAME_MAX], now[MR_CERTIFICATE_TIME_MAX];
-            char then[MR_CERTIFICATE_TIME_MAX];
-            mr_certificate_name(name, X509_CRL_get_issuer(list->crl));
-            mr_certificate_time(now, mr_certificate_seconds(X509_CRL_get0_lastUpdate(list->crl)));
-            mr_certificate_time(then,
-                                mr_certificate_seconds(X509_CRL_get0_lastUpdate(before->crl)));
-            return mr_error_set(error,
-                                "list %u, of %s, is of %s and older than the one in force, of %s: "
-                                "get the CA's newest (to take a certificate back in again, the CA "
-                                "signs a newer list without it)",
-                                i + 1, name, now, then);
-        }
-    }
-    return 0;
-}
-
 size_t mr_revocations_count(const struct mr_revocations *revocations)
 {
     return revocations->count;
@@ -296,7 +234,7 @@ struct stack_st_X509_CRL *mr_revocations_of(const struct mr_revocations *revocat
 {
     uint8_t key_hash[MR_KEY_HASH_BYTES];
     mr_certificate_key_hash(key_hash, issuer);
-    const struct list *list = list_of(revocations, key_hash);
+    const struct mr_revocation_list *list = mr_revocation_list_of(revocations, key_hash);
     STACK_OF(X509_CRL) *found = list ? sk_X509_CRL_new_null() : NULL;
     if (found && sk_X509_CRL_push(found, list->crl)) {
         X509_CRL_up_ref(list->crl);

@@ -31,6 +31,12 @@ void mr_revocations_free(struct mr_revocations *revocations); /* NULL allowed */
 int mr_revocations_follow(const struct mr_revocations *fresh, const struct mr_revocations *seen,
                           struct mr_error *error);
 
+/* How old the lists are, as text (malloc'd; NULL: out of memory), to be kept over a restart; and
+ * mr_revocations_follow of what was seen then. A text that is damaged is an error. */
+char *mr_revocations_note(const struct mr_revocations *revocations);
+int mr_revocations_follow_note(const struct mr_revocations *fresh, const char *note,
+                               struct mr_error *error);
+
 /* Certificates that are named, over all lists. */
 size_t mr_revocations_count(const struct mr_revocations *revocations);
 /* When the first of the lists runs out, in seconds since 1970; INT64_MAX: none says. */

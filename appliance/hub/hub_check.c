@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "appliance/hub/hub_lists.h"
 #include "appliance/model/store.h"
 #include "appliance/runtime/sandbox.h"
 #include "transport/fitness.h"
@@ -19,6 +20,22 @@ static bool leads_any(const struct mr_hub_config *config)
     return false;
 }
 
+/* Against what this hub has seen before. */
+static int check_lists(const struct mr_hub_config *config, const struct mr_tls_files *files,
+                       struct mr_error *error)
+{
+    struct mr_tls *tls;
+    if (*files->revocation_file == '\0') {
+        return 0;
+    }
+    if (mr_tls_open(&tls, MR_TLS_SERVER, files, error) != 0) {
+        return -1;
+    }
+    const int older = mr_hub_lists_check(config->data_dir, mr_tls_revocations(tls), error);
+    mr_tls_close(tls);
+    return older;
+}
+
 /* Every hub serves; one that leads also dials the others, with the same certificate. */
 static int check_certificates(const struct mr_hub_config *config, struct mr_error *error)
 {
@@ -31,7 +48,7 @@ static int check_certificates(const struct mr_hub_config *config, struct mr_erro
                                            .dials = leads_any(config),
                                            .role = MR_ROLE_HUB,
                                            .hub_index = identity->index};
-    return mr_tls_check_fitness(&files, &purpose, error) == 0 ? 0
+    return mr_tls_check_fitness(&files, &purpose, error) == 0 ? check_lists(config, &files, error)
                                                               : mr_error_prefix(error, "identity");
 }
 

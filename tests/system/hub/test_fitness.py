@@ -76,6 +76,8 @@ class Federation(unittest.TestCase):
         return hub, int(line.split(b"=")[1])
 
     def stop(self, hub):
+        if hub.returncode is not None:
+            return
         hub.send_signal(signal.SIGTERM)
         self.assertEqual(hub.wait(LONG_S), 0)
 
@@ -200,8 +202,16 @@ class Soon(Federation):
         shutil.copy(f"{self.folder}/kept/0.pem", f"{self.folder}/pki/older")
         os.replace(f"{self.folder}/pki/older", f"{self.folder}/pki/revoked.pem")
         self.await_log(0, "revocation.failed")
-        self.assertIn("older than the one in force", self.log(0))
+        self.assertIn("older than the one that was in force", self.log(0))
         self.assert_check(4, "FAIL default: hub 0")
+        self.hubs[0][0].send_signal(signal.SIGTERM)
+        self.assertEqual(self.hubs[0][0].wait(LONG_S), 0)
+        for command in ([MILLRACE, "config", "check", f"{self.folder}/hub-0.yaml"],
+                        [HUB, "--config", f"{self.folder}/hub-0.yaml"]):
+            done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=LONG_S)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("older than the one that was in force", done.stdout)
 
 
 if __name__ == "__main__":

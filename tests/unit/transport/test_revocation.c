@@ -256,7 +256,7 @@ static void assert_older(struct mr_tls *tls, const char *ca, const char *stem)
     struct mr_error error = {.text = ""};
     struct mr_tls_peer seen;
     assert_int_equal(mr_tls_reload(tls, &error), -1);
-    assert_non_null(strstr(error.text, "older than the one in force"));
+    assert_non_null(strstr(error.text, "older than the one that was in force"));
     assert_int_equal(judge(tls, ca, stem, &seen), MR_TLS_REVOKED);
 }
 
@@ -281,6 +281,40 @@ static void an_older_list_is_noticed(void **state)
     mr_tls_close(tls);
 }
 
+static int follow(const struct mr_tls *tls, const char *note, struct mr_error *error)
+{
+    return mr_revocations_follow_note(mr_tls_revocations(tls), note, error);
+}
+
+/* Over a restart. */
+static void an_older_list_is_noticed_by_its_note(void **state)
+{
+    (void)state;
+    struct mr_error error = {.text = ""};
+    list(true, &old, 10, 60, nobody); /* which is more than 9, as text less */
+    list(false, &new, 0, 60, nobody);
+    struct mr_tls *tls = open_judge("roll.pem", "new");
+    char *note = mr_revocations_note(mr_tls_revocations(tls));
+    assert_non_null(note);
+    assert_int_equal(follow(tls, note, &error), 0);
+    assert_int_equal(follow(tls, "", &error), 0);
+    assert_int_equal(follow(tls, "nonsense\n", &error), -1);
+    mr_tls_close(tls);
+    list(true, &old, 9, 0, nobody);
+    list(false, &new, 0, 60, nobody);
+    tls = open_judge("roll.pem", "new");
+    assert_int_equal(follow(tls, note, &error), -1);
+    assert_non_null(strstr(error.text, "number 9 of"));
+    mr_tls_close(tls);
+    list(true, &old, 11, 0, nobody);
+    list(false, &new, 0, 120, nobody);
+    tls = open_judge("roll.pem", "new");
+    assert_int_equal(follow(tls, note, &error), -1);
+    assert_non_null(strstr(error.text, "list 2"));
+    mr_tls_close(tls);
+    free(note);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +325,7 @@ int main(void)
         cmocka_unit_test(lists_that_would_fool_are_refused),
         cmocka_unit_test(a_ca_may_stand_beside_its_list),
         cmocka_unit_test(an_older_list_is_noticed),
+        cmocka_unit_test(an_older_list_is_noticed_by_its_note),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
