@@ -74,7 +74,7 @@ int mr_command_pki_crl(struct mr_cli *cli)
     if (mr_pki_revoke(dir, NULL, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *done = json_pack("{s:s}", "list", "revoked.pem");
+    json_t *done = json_pack("{s:o}", "list", json_string("revoked.pem"));
     mr_cli_print(cli, done);
     json_decref(done);
     return MR_EXIT_OK;

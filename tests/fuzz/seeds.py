@@ -103,6 +103,8 @@ def messages():
     yield b"\x090300000100000007"
     for state, model, reason in (("published", "ab" * 32, ""), ("void", "", "below cohort minimum"), ("under_way", "", "")):
         yield b"\x0a" + json.dumps({"state": state, "model": model, "reason": reason}, separators=(",", ":")).encode()
+    hubs = [{"index": i, "name": f"hub-{i}", "public_key": b64(32)} for i in range(2)]
+    yield b"\x0b" + json.dumps({"hub": 1, "hubs": hubs}, separators=(",", ":")).encode()
 
 
 def exchanges():
