@@ -96,6 +96,7 @@ int mr_command_key_new(struct mr_cli *cli);
 int mr_command_key_public(struct mr_cli *cli);
 int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);
+int mr_command_pki_crl(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
 int mr_command_completion(struct mr_cli *cli);
 int mr_command_version(struct mr_cli *cli);

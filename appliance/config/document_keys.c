@@ -131,6 +131,13 @@ static int check_scalar(const struct mr_document *document, const struct mr_opti
                             mr_node_line(at), option->section, dot, option->name, shape(value),
                             quotes);
     }
+    if (strcmp((const char *)value->tag, YAML_STR_TAG) != 0) { /* what libyaml gives to untagged */
+        return mr_error_set(error,
+                            "%s:%u: %s%s%s carries the tag %.60s, which says nothing here: "
+                            "leave it out",
+                            document->path, mr_node_line(at), option->section, dot, option->name,
+                            (const char *)value->tag);
+    }
     if (strlen(mr_node_text(value)) != value->data.scalar.length) {
         return mr_error_set(error, "%s:%u: %s%s%s holds a NUL byte", document->path,
                             mr_node_line(at), option->section, dot, option->name);

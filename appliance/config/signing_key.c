@@ -26,7 +26,7 @@ int mr_signing_key_read(uint8_t key[MR_SIGNING_KEY_BYTES], const char *path, str
     }
     text[length] = '\0';
     const size_t digits = strspn(text, "0123456789abcdefABCDEF");
-    const bool ended = text[digits + strspn(text + digits, "\r\n")] == '\0';
+    const bool ended = digits + strspn(text + digits, "\r\n") == (size_t)length; /* no NUL either */
     text[digits] = '\0';
     const int bad = ended ? mr_hex_decode(key, MR_SIGNING_KEY_BYTES, text) : -1;
     OPENSSL_cleanse(text, sizeof text);

@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "appliance/http/query.h"
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
 #include "wire/messages.h"
@@ -123,7 +124,7 @@ const char *mr_request_param(const struct mr_request *request, unsigned i)
 
 uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise)
 {
-    return mr_route_query(request->match.query, name, otherwise);
+    return mr_query_number(request->match.query, name, otherwise);
 }
 
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)
@@ -168,24 +169,33 @@ static nghttp2_nv field(const char *name, const char *value)
                         NGHTTP2_NV_FLAG_NONE};
 }
 
+/* RFC 9110: a 204 has no length (8.6), a 405 says what is allowed (15.5.6), an answer to HEAD has
+ * the length of the body that it leaves out (9.3.2). */
 static int submit(struct mr_request *request, int status, const char *content_type)
 {
-    char status_text[16], length_text[24];
-    nghttp2_nv fields[4];
+    char status_text[16], length_text[24], seconds_text[16];
+    nghttp2_nv fields[5];
     size_t count = 0;
     snprintf(status_text, sizeof status_text, "%d", status);
     snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
+    snprintf(seconds_text, sizeof seconds_text, "%" PRIu64,
+             ((uint64_t)request->retry_after_ms + 999) / 1000);
     fields[count++] = field(":status", status_text);
     if (content_type) {
         fields[count++] = field("content-type", content_type);
     }
-    fields[count++] = field("content-length", length_text);
+    if (status != 204) {
+        fields[count++] = field("content-length", length_text);
+    }
     if (status == 405) {
         fields[count++] = field("allow", request->match.allow);
     }
+    if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
+        fields[count++] = field("retry-after", seconds_text); /* whole seconds, rounded up */
+    }
     const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_answer};
     return nghttp2_submit_response(request->connection->session, request->stream, fields, count,
-                                   request->answer.length ? &body : NULL);
+                                   request->answer.length && !request->is_head ? &body : NULL);
 }
 
 static void answer(struct mr_request *request, int status, const char *content_type,
@@ -250,6 +260,7 @@ void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
     vsnprintf(refusal.text, sizeof refusal.text, format, args);
     va_end(args);
     char *text = mr_refusal_encode(&refusal);
+    request->retry_after_ms = retry_after_ms;
     mr_request_answer_owned(request, mr_refusal_status(code), text ? "application/json" : NULL,
                             text, text ? strlen(text) : 0);
 }

@@ -34,7 +34,8 @@ static int check_task(const struct mr_edge_arguments *arguments, const struct mr
     }
     char text[128];
     snprintf(text, sizeof text, "device %s", mre_client_id(client));
-    say(arguments, options->task, "config", 1, text);
+    code = mr_edge_exit_of(mre_client_check(client, &outcome));
+    say(arguments, options->task, "config", !code, code ? outcome.text : text);
     for (unsigned i = 0; i < options->hub_count; i++) {
         char name[32];
         snprintf(name, sizeof name, "hub %u", options->hubs[i].index);

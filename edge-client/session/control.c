@@ -35,7 +35,8 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .hub_index = client->pinned[position].index,
                                       .ca_file = client->ca_file,
                                       .certificate_file = client->certificate_file,
-                                      .private_key_file = client->private_key_file};
+                                      .private_key_file = client->private_key_file,
+                                      .revocation_file = client->revocation_file};
     *connection = NULL;
     int failure = client->env.connect(client->env.context, &endpoint, client->request_timeout_ms,
                                       connection, &error);

@@ -222,7 +222,12 @@ static void test_not_yaml(void **state)
          "anchors (&) and aliases (*) are not allowed"},
         {"data_dir: /var/lib/millrace", "<<: data", "<<", "unknown key '<<'"},
         {"data_dir: /var/lib/millrace", "[a]: data", "[a]", "a key must be a single word"},
-        {"# A hub's", "---\na: 1\n---\n# A hub's", "a: 1", "unknown key 'a'"},
+        {"# A hub's", "---\na: 1\n---\n# A hub's", NULL, "a second document begins here"},
+        {"hubs:\n", "---\nhubs:\n", NULL, "a second document begins here"},
+        {"hubs:\n", "...\nhubs:\n", NULL, "not YAML"},
+        {"data_dir: /var/lib/millrace", "data_dir: !!binary data", "data_dir: !!", "carries the tag"},
+        {"  port: 8443", "  port: !!int 8443", "port: !!int", "leave it out"},
+        {"  port: 8443", "\tport: 8443", NULL, "not YAML"},
     };
     sample_expect_wrong(sample, wrong, sizeof wrong / sizeof *wrong);
     struct mr_hub_config *c;
