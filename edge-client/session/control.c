@@ -18,12 +18,13 @@
 
 /* --- connections ----------------------------------------------------------------------------- */
 
-static enum mre_result failed(struct mre_outcome *outcome, int failure, const char *hub,
+/* The text names the hub; `question` is "" where none was asked yet. */
+static enum mre_result failed(struct mre_outcome *outcome, int failure, const char *question,
                               const struct mr_error *error)
 {
     return mr_outcome_set(outcome,
                           failure == MR_H2_REFUSED ? MRE_CERTIFICATE_REFUSED : MRE_UNREACHABLE,
-                          "%s: %s", hub, error->text);
+                          "%s%s%s", question, *question != '\0' ? ": " : "", error->text);
 }
 
 enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
@@ -44,7 +45,7 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
         return MRE_OK;
     }
     *connection = NULL;
-    return failed(outcome, failure, client->pinned[position].name, &error);
+    return failed(outcome, failure, "", &error);
 }
 
 /* Up to half as long again, so that devices that were cut off together do not return together. */

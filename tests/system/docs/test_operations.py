@@ -249,6 +249,9 @@ class Federation(unittest.TestCase):
         self.stop(1)
         self.addCleanup(self.start, 1)
         self.fails(self.office, "status", 3, "is it running", N=1)
+        code, said = self.office.run("device")
+        self.assertNotEqual(code, 0)
+        self.assertRegex(said, rf"(?m)^FAIL default: hub 1 +{HUBS[1]}:\d+: Connection refused$") # named once
         # No sum opens without it: the round is given up.
         self.edited(self.at_hub(0, "hub.yaml"), "# peer_timeout_ms: 30000", "peer_timeout_ms: 1000")
         self.stop(0)
