@@ -183,8 +183,7 @@ static void check_lead(struct sim_node *node, const struct sim_task *task, const
     }
 }
 
-/* A lead that was killed right after it had written how the round ended could not say so. */
-static void take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number)
+void check_take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number)
 {
     json_t *record = check_record(lead, task, number);
     const char *state = json_string_value(json_object_get(record, "state"));
@@ -235,7 +234,7 @@ static void check_lead_up(struct sim_node *node, const struct sim_task *task)
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
         struct round *round = check_round(sim, task, i);
         if (round->opened && !round->published && !round->given_up) {
-            take_record(node, task, i);
+            check_take_record(node, task, i);
         }
         if (!round->opened || round->published || round->given_up || i == report.round) {
             continue;
