@@ -69,6 +69,10 @@ int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
         free(served);
         return -1;
     }
+    if (*served->task.hubs_before != '\0') {
+        mr_log_event(hub->log, MR_LOG_WARN, "task.hubs_changed", "task=%s before=%s",
+                     task_config->name, served->task.hubs_before);
+    }
     served->polls = mr_long_polls_open(hub->loop, served);
     if (!served->polls) {
         mr_error_set(error, "out of memory");

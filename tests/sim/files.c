@@ -10,6 +10,7 @@
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/loop.h"
 #include "tests/sim/seams.h"
+#include "appliance/storage/folder_lock.h"
 #include "base/assert.h"
 
 #define ROOT       "/sim/"
@@ -376,6 +377,21 @@ int __wrap_fsync(int fd)
         return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fsync(fd);
     }
     return sync_simulated(descriptor);
+}
+
+/* In place of appliance/storage/folder_lock.c: a simulated disk has one machine, and that one runs
+ * its hub once. */
+int mr_folder_lock(struct mr_folder_lock **lock, const char *folder, struct mr_error *error)
+{
+    (void)folder;
+    (void)error;
+    *lock = NULL;
+    return 0;
+}
+
+void mr_folder_unlock(struct mr_folder_lock *lock)
+{
+    MR_ASSERT(!lock);
 }
 
 /* --- folders --------------------------------------------------------------------------------- */
