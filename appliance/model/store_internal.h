@@ -32,6 +32,12 @@ struct mr_store {
 
 #define MR_STORE_PATH_BYTES (PATH_MAX + 128)
 
+/* store_rounds.c. "rounds/{round}.{suffix}" */
+void mr_store_round_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                         uint64_t round, const char *suffix);
+/* store_models.c. "models/{hash}.{suffix}" */
+void mr_store_model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                         const uint8_t hash[MR_HASH_BYTES], const char *suffix);
 /* store_models.c. A model that nobody borrows; its place is free then. */
 void mr_store_unmap(struct mr_model *model);
 

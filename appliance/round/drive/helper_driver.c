@@ -92,17 +92,32 @@ static int store_files(struct helper_job *job, const struct mr_next_model_answer
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
     char *manifest = mr_record_manifest(&record);
-    char *text = mr_record_round(&record);
-    int result = -1;
-    if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
-                             manifest, &job->error) == 0 &&
-        mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
-        result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
-                                      (size_t)job->terms->layout.share_bytes, &job->error);
-    }
+    const int written = mr_store_write_model(store, answer->model_hash, answer->model,
+                                             answer->model_bytes, manifest, &job->error);
     free(manifest);
+    if (written < 0 || mr_store_write_current(store, answer->model_hash, &job->error) != 0) {
+        return -1;
+    }
+    record.model_known = job->summary.model_known = written > 0;
+    char *text = mr_record_round(&record);
+    const int result =
+        mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
+                             (size_t)job->terms->layout.share_bytes, &job->error);
     free(text);
     return result;
+}
+
+/* Of two lives that came to this end the first one's record stays, with its time: the list of
+ * rounds says what the record says. */
+static int read_back(struct helper_job *job)
+{
+    struct mr_round_summary stored;
+    const uint64_t round = job->terms->announcement.round;
+    const int found = mr_round_record_read(job->run->context.store, round, &stored, &job->error);
+    if (found == 0) {
+        job->summary = stored;
+    }
+    return found < 0 ? -1 : 0;
 }
 
 static void reveal_work(void *context)
@@ -127,6 +142,9 @@ static void reveal_work(void *context)
     }
     memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
     job->result = store_files(job, &answer);
+    if (job->result == 0) {
+        job->result = read_back(job);
+    }
     job->disk = job->result != 0;
     job->metrics = answer.metrics;
     mr_next_model_answer_fini(&answer);
@@ -142,6 +160,7 @@ static void keep_summary(const struct helper_job *job)
     }
     summary->has_metrics = true;
     summary->metrics = job->metrics;
+    summary->model_known = job->summary.model_known;
     summary->ended_unix_ms = job->summary.ended_unix_ms;
     memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
 }

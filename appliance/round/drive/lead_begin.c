@@ -1,6 +1,7 @@
 /* lead_begin.c - a round is opened: its announcement, and the rules that it goes by. */
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
@@ -50,6 +51,25 @@ static void fill_announcement(struct mr_announcement *announcement,
            run->context.hubs_count * sizeof run->context.hubs[0]);
 }
 
+/* A record of a round that was not signed yet, says signed-round: it has gone back, as after a
+ * backup that was put back. */
+static enum mr_refusal_code check_number(const struct mr_lead_driver *run, uint64_t round,
+                                         struct mr_refusal *refusal)
+{
+    struct mr_error error = {.text = ""};
+    char *text = NULL;
+    const int found = mr_store_read_round(run->context.store, round, &text, &error);
+    free(text);
+    if (found < 0) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    }
+    return found > 0 ? MR_REFUSAL_NONE
+                     : mr_refuse(refusal, MR_REFUSAL_INTERNAL,
+                                 "round %llu has a record already, but signed-round in data_dir "
+                                 "says that it was never signed: put the newer signed-round back",
+                                 (unsigned long long)round);
+}
+
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal)
@@ -81,6 +101,9 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
+    if (check_number(run, *round, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
+    }
     const enum mr_refusal_code code =
         mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
     if (code == MR_REFUSAL_NONE) {

@@ -64,8 +64,9 @@ struct mr_helper_ops {
     /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
      * take effect in order; mr_helper_durable says how far that has come. */
     void (*append)(void *context, const uint8_t *record, size_t length);
-    /* Makes durable that the round is void (mr_helper_report says why) and that nothing of its
-     * result is left, then overwrites and removes the journal. */
+    /* Makes durable that the round is void (mr_helper_report says why, and whether this hub may
+     * have opened), then overwrites and removes the journal. What the round has on record stays;
+     * the set (mr_helper_included) is there during the call. */
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
@@ -165,6 +166,7 @@ struct mr_helper_report {
     uint64_t round;    /* 0: none yet */
     uint32_t admitted; /* devices whose seed is here */
     uint32_t included; /* in the frozen set; 0 before */
+    bool opened;       /* this hub has opened its result, or was about to: also when void */
     char reason[300];  /* when void */
 };
 void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);

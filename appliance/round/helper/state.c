@@ -161,6 +161,7 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
         .round = helper->round_known ? helper->terms.announcement.round : 0,
         .admitted = helper->admitted_count,
         .included = helper->included_count,
+        .opened = helper->opened,
     };
     memcpy(report->reason, helper->reason, sizeof report->reason);
 }
