@@ -53,6 +53,7 @@ static void server_metrics(void *context, struct mr_metrics *metrics)
 static void fill_api(struct mr_hub *hub)
 {
     hub->api = (struct mr_api){.hub_index = hub->config->identity.index,
+                               .data_dir = hub->config->data_dir,
                                .cpu_level = hub->kernels->name,
                                .started_ms = mr_loop_now_ms(hub->loop),
                                .loop = hub->loop,

@@ -27,7 +27,8 @@ struct mr_store {
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MR_STORE_MAPPED];
     uint64_t borrowings;
-    bool closed; /* what is lent is not back yet */
+    const struct mr_survey *condemned; /* nobody can borrow these; NULL: none */
+    bool closed;                       /* what is lent is not back yet */
 };
 
 #define MR_STORE_PATH_BYTES (PATH_MAX + 128)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/model/retention.h"
 #include "appliance/model/store_internal.h"
 #include "appliance/storage/files.h"
 #include "base/assert.h"
@@ -139,10 +140,26 @@ static struct mr_model *find_mapped(struct mr_store *store, const uint8_t *hash)
     return NULL;
 }
 
+/* It is being removed. */
+static bool is_condemned(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    for (unsigned i = 0; store->condemned && i < store->condemned->doomed_count; i++) {
+        const struct mr_doomed *doomed = &store->condemned->doomed[i];
+        if (doomed->kind == MR_STORED_MODELS && memcmp(doomed->hash, hash, MR_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error)
 {
     struct mr_model *model = find_mapped(store, hash);
+    if (memcmp(hash, store->current, MR_HASH_BYTES) != 0 && is_condemned(store, hash)) {
+        mr_error_set(error, "the model is being removed (tasks.keep)");
+        return NULL;
+    }
     if (!model) {
         model = free_place(store);
         if (!model) {

@@ -205,7 +205,9 @@ static void tell_kept(struct mr_helper_driver *run, uint64_t round)
     struct mr_helper_report report;
     struct mr_error error;
     mr_helper_report(run->core, &report);
-    run->records_kept_total++;
+    if (run->keeper) {
+        mr_keeper_count_kept(run->keeper);
+    }
     if (mr_round_record_read(run->context.store, round, &stored, &error) == 0) {
         *mr_round_history_current(&run->history, round) = stored;
     }

@@ -279,6 +279,31 @@ static void on_changed(void *context)
     }
 }
 
+/* A set has no more devices than a hub counts: the announced cohort_max may be what the ring holds.
+ */
+#define ROOM_DEVICES_MAX 65536u
+
+static bool on_has_room(void *context, const struct mr_round_terms *terms,
+                        struct mr_refusal *refusal)
+{
+    struct mr_helper_driver *run = context;
+    const uint32_t most = terms->announcement.cohort_max;
+    size_t model_bytes = 0;
+    struct mr_model *model =
+        run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
+                    : NULL;
+    if (!model) {
+        return true;
+    }
+    (void)mr_model_bytes(model, &model_bytes);
+    mr_store_return(run->context.store, model);
+    return mr_keeper_has_room(
+        run->keeper,
+        mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes,
+                              most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX),
+        refusal);
+}
+
 static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_helper_driver *run = context;
@@ -303,6 +328,7 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
+    .has_room = on_has_room,
     .revoked = on_revoked,
     .unix_ms = on_unix_ms,
 };
@@ -325,6 +351,36 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
     const struct mr_helper_policy policy = policy_of(run, round);
     run->context.round = round;
     mr_helper_set_policy(run->core, &policy);
+}
+
+void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep)
+{
+    run->context.keep = keep;
+    if (run->keeper) {
+        mr_keeper_kick(run->keeper);
+    }
+}
+
+struct mr_keeper *mr_helper_driver_keeper(struct mr_helper_driver *run)
+{
+    return run->keeper;
+}
+
+static const uint8_t *parent_of(void *context)
+{
+    return mr_helper_parent(((struct mr_helper_driver *)context)->core);
+}
+
+/* After the boot: what it takes up is needed. Its journal goes by its own rules. */
+static int open_keeper(struct mr_helper_driver *run, struct mr_error *error)
+{
+    const struct mr_keeper_config config = {.context = &run->context,
+                                            .jobs = run->jobs,
+                                            .history = &run->history,
+                                            .parent = parent_of,
+                                            .driver = run};
+    run->keeper = run->context.keep ? mr_keeper_open(&config) : NULL;
+    return run->keeper || !run->context.keep ? 0 : mr_error_set(error, "out of memory");
 }
 
 int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_context *context,
@@ -353,7 +409,7 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     if (mr_round_history_init(&run->history, context->store, error) != 0 ||
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        mr_helper_driver_boot(run, error) != 0) {
+        mr_helper_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;
@@ -365,6 +421,9 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
 void mr_helper_driver_halt(struct mr_helper_driver *run)
 {
     run->stopping = true;
+    if (run->keeper) {
+        mr_keeper_halt(run->keeper);
+    }
 }
 
 void mr_helper_driver_join(struct mr_helper_driver *run)
@@ -386,6 +445,7 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     if (!run) {
         return;
     }
+    mr_keeper_close(run->keeper);
     mr_helper_free(run->core);
     if (run->timer) {
         mr_timer_close(run->timer);

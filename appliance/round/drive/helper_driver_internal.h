@@ -17,15 +17,15 @@ struct mr_helper_driver {
     struct mr_helper_listener listener;
     struct mr_helper *core;
     struct mr_job_thread *jobs;
+    struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
     enum mr_helper_state last_state;
     uint64_t last_round;
     uint64_t last_terms;   /* the round whose terms were looked at */
     char differences[512]; /* of the terms signed last and this hub's own, as logged */
     uint64_t signed_total, revealed_total, void_total, lead_gone_total;
-    uint64_t records_kept_total; /* ends that were not written over another */
-    struct mr_timer *timer;      /* to look whether the lead counts as gone … */
-    uint64_t not_before_ms;      /* … not before that, whatever the wall clock says */
+    struct mr_timer *timer; /* to look whether the lead counts as gone … */
+    uint64_t not_before_ms; /* … not before that, whatever the wall clock says */
     struct mr_helper_last
         last_life; /* the round that was given up, as found when the hub started */
 

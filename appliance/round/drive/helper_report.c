@@ -121,6 +121,9 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     run->last_state = report.state;
     run->last_round = report.round;
     log_state(run, &report);
+    if (run->keeper && report.state >= MR_HELPER_DONE) {
+        mr_keeper_kick(run->keeper);
+    }
 }
 
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)

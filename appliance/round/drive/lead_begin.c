@@ -8,6 +8,9 @@
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
+/* Of a share beyond its lanes: the trailer, and the end of a chunk. */
+#define SHARE_EXTRA_BYTES 16384u
+
 void mr_lead_driver_take_rules(struct mr_lead_driver *run)
 {
     run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
@@ -70,6 +73,19 @@ static enum mr_refusal_code check_number(const struct mr_lead_driver *run, uint6
                                  (unsigned long long)round);
 }
 
+/* Asked before anybody takes part: a disk that is full in the middle stops the hub. */
+static enum mr_refusal_code check_room(struct mr_lead_driver *run,
+                                       const struct mr_announcement *announcement, uint32_t quorum,
+                                       size_t model_bytes, struct mr_refusal *refusal)
+{
+    /* The padding of a rotation is less than a sixteenth. */
+    const uint64_t lanes_bytes = (uint64_t)announcement->dimension * announcement->ring_bits / 8;
+    const uint64_t share_bytes = lanes_bytes + lanes_bytes / 16 + SHARE_EXTRA_BYTES;
+    const uint64_t bytes = mr_keeper_round_bytes(model_bytes, share_bytes, quorum);
+    return !run->keeper || mr_keeper_has_room(run->keeper, bytes, refusal) ? MR_REFUSAL_NONE
+                                                                           : refusal->code;
+}
+
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal)
@@ -98,10 +114,13 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     if (!model) {
         return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     }
+    size_t model_bytes;
+    (void)mr_model_bytes(model, &model_bytes);
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    if (check_number(run, *round, refusal) != MR_REFUSAL_NONE) {
+    if (check_number(run, *round, refusal) != MR_REFUSAL_NONE ||
+        check_room(run, &announcement, params->quorum, model_bytes, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;
     }
     const enum mr_refusal_code code =

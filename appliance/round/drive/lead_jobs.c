@@ -1,5 +1,6 @@
 /* lead_jobs.c - what the lead does on its job thread: syncing files, merging, computing the model.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static void remember_done(void *context)
 
 void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
+    ((struct mr_lead_driver *)context)->log_dropped = false;
     const struct lead_job job = {.state = *state};
     start(context, &job, remember_work, remember_done);
 }
@@ -309,4 +311,36 @@ void mr_lead_driver_end(void *context)
         return;
     }
     start(run, &job, end_work, end_done);
+}
+
+/* --- a log that nobody needs any more -------------------------------------------------------- */
+
+static void drop_work(void *context)
+{
+    struct lead_job *job = context;
+    job->result = mr_commit_log_wipe(job->run->log, &job->error);
+}
+
+static void drop_done(void *context)
+{
+    struct lead_job *job = context;
+    (void)finish(job, "cannot remove the commit log");
+}
+
+void mr_lead_driver_drop_log(void *context, uint64_t ended_before_unix_ms)
+{
+    struct mr_lead_driver *run = context;
+    struct mr_lead_report report;
+    const struct lead_job job = {.result = 0};
+    mr_lead_report(run->core, &report);
+    const struct mr_round_summary *ended = mr_round_history_find(&run->history, report.round);
+    if (run->log_dropped || run->stopping || !ended || !ended->ended_unix_ms ||
+        ended->ended_unix_ms >= ended_before_unix_ms ||
+        (report.state != MR_LEAD_PUBLISHED && report.state != MR_LEAD_VOID)) {
+        return;
+    }
+    run->log_dropped = true;
+    mr_log_event(run->context.log, MR_LOG_INFO, "retention.log_removed", "task=%s round=%" PRIu64,
+                 run->context.task, report.round);
+    start(run, &job, drop_work, drop_done);
 }

@@ -146,6 +146,13 @@ const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper)
     return helper->round_known ? &helper->terms : NULL;
 }
 
+const uint8_t *mr_helper_parent(const struct mr_helper *helper)
+{
+    return helper->state == MR_HELPER_SIGNING ? helper->proposed.announcement.model_hash
+           : helper->round_known              ? helper->terms.announcement.model_hash
+                                              : NULL;
+}
+
 const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
                                              const uint8_t **set_hash)
 {

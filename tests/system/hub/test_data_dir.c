@@ -88,12 +88,57 @@ static void test_the_folder_of_another(void **state)
     federation_start(federation, 0);
 }
 
+static int open_frugal(void **state)
+{
+    struct federation *federation =
+        federation_open("    keep:\n      models: 1\n      sums: 1\n      rounds: 3\n");
+    federation_run(federation);
+    *state = federation;
+    return 0;
+}
+
+static void play(struct federation *federation)
+{
+    struct device devices[4];
+    const uint64_t round = devices_begin(devices, 4, federation);
+    devices_upload(devices, 0, 4);
+    devices_expect_published(devices, 4, round);
+    devices_close(devices, 4);
+}
+
+/* The folders of both hubs stop growing, and nothing that a hub needs is gone: neither for the next
+ * round nor for a start. */
+static void test_folders_stop_growing(void **state)
+{
+    struct federation *federation = *state;
+    char name[40];
+    for (unsigned round = 1; round <= 6; round++) {
+        play(federation);
+    }
+    for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
+        /* What the newest two rounds began with and led to, and the first model. */
+        federation_await_metric(federation, hub,
+                                "millrace_stored_files{task=\"default\",kind=\"models\"} 4");
+        federation_await_metric(federation, hub,
+                                "millrace_stored_files{task=\"default\",kind=\"sums\"} 2");
+        for (unsigned round = 1; round <= 6; round++) {
+            snprintf(name, sizeof name, "rounds/%u.json", round);
+            assert_int_equal(federation_has_file(federation, hub, name), round > 3);
+        }
+        assert_int_equal(federation_stop(federation, hub, SIGKILL), -1);
+    }
+    federation_run(federation);
+    play(federation);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, federation_setup, federation_teardown)
     const struct CMUnitTest tests[] = {
         T(test_two_processes),
         T(test_the_folder_of_another),
+        cmocka_unit_test_setup_teardown(test_folders_stop_growing, open_frugal,
+                                        federation_teardown),
     };
     if (!federation_program(argc, argv)) {
         return 2;
