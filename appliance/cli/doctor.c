@@ -8,15 +8,25 @@ static const struct {
     const char *name;
     mr_doctor_fn ask;
 } questions[] = {
-    {"user", mr_doctor_user},           {"config", mr_doctor_config},
-    {"memory", mr_doctor_memory},       {"cpu", mr_doctor_cpu},
-    {"io_uring", mr_doctor_io_uring},   {"receive_buffer", mr_doctor_receive_buffer},
-    {"udp_gro", mr_doctor_gro},         {"udp_gso", mr_doctor_gso},
-    {"hugepages", mr_doctor_hugepages}, {"memlock", mr_doctor_memlock},
-    {"open_files", mr_doctor_files},    {"capabilities", mr_doctor_capabilities},
-    {"sandbox", mr_doctor_sandbox},     {"clock", mr_doctor_clock},
-    {"disk", mr_doctor_disk},           {"tls", mr_doctor_tls},
-    {"opener", mr_doctor_opener},       {"dpdk", mr_doctor_dpdk},
+    {"user", mr_doctor_user},
+    {"config", mr_doctor_config},
+    {"memory", mr_doctor_memory},
+    {"cpu", mr_doctor_cpu},
+    {"io_uring", mr_doctor_io_uring},
+    {"receive_buffer", mr_doctor_receive_buffer},
+    {"udp_gro", mr_doctor_gro},
+    {"udp_gso", mr_doctor_gso},
+    {"hugepages", mr_doctor_hugepages},
+    {"memlock", mr_doctor_memlock},
+    {"open_files", mr_doctor_files},
+    {"capabilities", mr_doctor_capabilities},
+    {"sandbox", mr_doctor_sandbox},
+    {"clock", mr_doctor_clock},
+    {"disk", mr_doctor_disk},
+    {"disk_space", mr_doctor_space},
+    {"tls", mr_doctor_tls},
+    {"opener", mr_doctor_opener},
+    {"dpdk", mr_doctor_dpdk},
 };
 
 static const char *const level_names[] = {"ok", "warn", "missing"};
