@@ -8,6 +8,7 @@
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
 #include "appliance/round/drive/terms_differ.h"
+#include "appliance/storage/folder.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -26,6 +27,29 @@ static void build_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     mr_metrics_family(metrics, "millrace_uptime_seconds", "gauge", "Time since the hub started.");
     mr_metrics_sample(metrics, "millrace_uptime_seconds", "",
                       (double)(mr_loop_now_ms(api->loop) - api->started_ms) / 1000.0);
+}
+
+/* One file system for all tasks. */
+static void disk_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    struct mr_keeper *keepers[MR_TASKS_MAX];
+    uint64_t free_bytes, size_bytes;
+    unsigned count = 0;
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        keepers[count] = api->tasks[i]->lead ? mr_lead_driver_keeper(api->tasks[i]->lead)
+                                             : mr_helper_driver_keeper(api->tasks[i]->helper);
+        count += keepers[count] ? 1 : 0;
+    }
+    mr_keeper_metrics(keepers, count, metrics);
+    if (mr_folder_space(api->data_dir, &free_bytes, &size_bytes, NULL) != 0) {
+        return;
+    }
+    mr_metrics_family(metrics, "millrace_disk_free_bytes", "gauge",
+                      "Bytes that the hub may still write in data_dir.");
+    mr_metrics_sample(metrics, "millrace_disk_free_bytes", "", (double)free_bytes);
+    mr_metrics_family(metrics, "millrace_disk_size_bytes", "gauge",
+                      "Size of the file system that data_dir is on.");
+    mr_metrics_sample(metrics, "millrace_disk_size_bytes", "", (double)size_bytes);
 }
 
 /* One family over all tasks of a role, so the drivers write them together. */
@@ -59,6 +83,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_heap_metrics(&metrics);
     api->metrics(api->metrics_context, &metrics);
     tasks_metrics(api, &metrics);
+    disk_metrics(api, &metrics);
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {

@@ -24,6 +24,7 @@ static const struct {
     {"sandbox", mr_doctor_sandbox},
     {"clock", mr_doctor_clock},
     {"disk", mr_doctor_disk},
+    {"disk_space", mr_doctor_space},
     {"tls", mr_doctor_tls},
     {"opener", mr_doctor_opener},
     {"dpdk", mr_doctor_dpdk},

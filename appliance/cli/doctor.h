@@ -53,6 +53,9 @@ void mr_doctor_sandbox(struct mr_finding *finding, const struct mr_doctor_subjec
 void mr_doctor_clock(struct mr_finding *finding, const struct mr_doctor_subject *subject);
 void mr_doctor_disk(struct mr_finding *finding, const struct mr_doctor_subject *subject);
 
+/* doctor_space.c */
+void mr_doctor_space(struct mr_finding *finding, const struct mr_doctor_subject *subject);
+
 /* doctor_network.c */
 void mr_doctor_io_uring(struct mr_finding *finding, const struct mr_doctor_subject *subject);
 void mr_doctor_receive_buffer(struct mr_finding *finding, const struct mr_doctor_subject *subject);

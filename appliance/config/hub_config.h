@@ -84,12 +84,24 @@ struct mr_config_round {
     bool automatic;              /* false: rounds are opened by the operator */
 };
 
+/* How much of a task stays in data_dir; 0: no limit of that kind (model/retention.h). */
+struct mr_config_keep {
+    uint32_t models;      /* 16: the newest, so many */
+    uint32_t models_days; /* 90: and none older */
+    uint32_t sums;        /* 16 */
+    uint32_t sums_days;   /* 90 */
+    uint32_t rounds;      /* 10000 */
+    uint32_t rounds_days; /* 1825 */
+    uint32_t logs_days;   /* 7 */
+};
+
 struct mr_config_task {
     char *name;     /* mr_task_name_valid */
     uint16_t *hubs; /* indices: the first leads, the others help, strictly rising (required) */
     unsigned hubs_count;
     char *initial_model_file; /* the first model, for an empty store (lead and helper alike) */
     struct mr_config_round round;
+    struct mr_config_keep keep;
 };
 
 struct mr_config_hub {

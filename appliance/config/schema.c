@@ -20,6 +20,7 @@ struct schema {
     cyaml_schema_field_t control[FIELDS_MAX];
     cyaml_schema_field_t upload[FIELDS_MAX];
     cyaml_schema_field_t round[FIELDS_MAX];
+    cyaml_schema_field_t keep[FIELDS_MAX];
     cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
     cyaml_schema_value_t number; /* of a LIST */
@@ -125,6 +126,7 @@ static void add_options(struct schema *schema)
                     {"upload", schema->upload},
                     {"tasks", schema->tasks},
                     {"tasks.round", schema->round},
+                    {"tasks.keep", schema->keep},
                     {"hubs", schema->hubs}};
     size_t count;
     const struct mr_option *rows = mr_options(&count);
@@ -160,6 +162,8 @@ static void schema_init(struct schema *schema)
                 schema->upload);
     add_section(schema->tasks, "round", offsetof(struct mr_config_task, round),
                 sizeof(struct mr_config_round), schema->round);
+    add_section(schema->tasks, "keep", offsetof(struct mr_config_task, keep),
+                sizeof(struct mr_config_keep), schema->keep);
     add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),
              &schema->task);
     add_list(schema, "hubs", offsetof(config, hubs), offsetof(config, hubs_count), &schema->hub);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "appliance/api/routes.h"
+#include "appliance/storage/files.h"
+#include "appliance/task/owner.h"
 #include "base/secret.h"
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
@@ -51,6 +53,7 @@ static void server_metrics(void *context, struct mr_metrics *metrics)
 static void fill_api(struct mr_hub *hub)
 {
     hub->api = (struct mr_api){.hub_index = hub->config->identity.index,
+                               .data_dir = hub->config->data_dir,
                                .cpu_level = hub->kernels->name,
                                .started_ms = mr_loop_now_ms(hub->loop),
                                .loop = hub->loop,
@@ -59,9 +62,36 @@ static void fill_api(struct mr_hub *hub)
                                .metrics_context = hub};
 }
 
+/* Nobody else writes there, and it is this hub's. */
+static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
+{
+    const struct mr_hub_config *config = hub->config;
+    struct mr_owner owner = {.hub = config->identity.index};
+    for (unsigned i = 0; i < config->hubs_count; i++) {
+        if (hub->book[i].index == owner.hub) {
+            owner.public_key = hub->book[i].public_key;
+        }
+    }
+    if (mr_dir_make(config->data_dir, error) != 0) {
+        return mr_error_prefix(error, "data_dir");
+    }
+    const int locked = mr_folder_lock(&hub->lock, config->data_dir, error);
+    if (locked != 0) {
+        return locked > 0 ? MR_HUB_DATA_DIR_IN_USE : -1;
+    }
+    return mr_owner_claim(config->data_dir, &owner, error);
+}
+
 static int open_parts(struct mr_hub *hub, struct mr_error *error)
 {
-    if (mr_hub_read_keys(hub, error) != 0 || mr_hub_open_tasks(hub, error) != 0) {
+    if (mr_hub_read_keys(hub, error) != 0) {
+        return -1;
+    }
+    const int taken = take_data_dir(hub, error);
+    if (taken != 0) {
+        return taken;
+    }
+    if (mr_hub_open_tasks(hub, error) != 0) {
         return -1;
     }
     return open_server(hub, error) != 0 || mr_hub_watch_revocations(hub, error) != 0
@@ -82,9 +112,10 @@ int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
     hub->loop = loop;
     hub->log = log;
     fill_api(hub);
-    if (open_parts(hub, error) != 0) {
+    const int result = open_parts(hub, error);
+    if (result != 0) {
         mr_hub_close(hub);
-        return -1;
+        return result;
     }
     *out = hub;
     return 0;
@@ -110,5 +141,6 @@ void mr_hub_close(struct mr_hub *hub)
     for (unsigned i = 0; i < hub->reloads_count; i++) {
         mr_hub_config_free(hub->reloads[i]);
     }
+    mr_folder_unlock(hub->lock);
     mr_secret_free(hub);
 }

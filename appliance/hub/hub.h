@@ -6,6 +6,7 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/http/server.h"
 #include "appliance/runtime/job.h"
+#include "appliance/storage/folder_lock.h"
 
 /* Removed tasks whose threads have not ended yet. */
 #define MR_HUB_LEAVING_MAX (2 * MR_TASKS_MAX)
@@ -34,11 +35,16 @@ struct mr_hub {
     unsigned terms_said[MR_TLS_TERMS]; /* how near its end each was when the log was told */
     struct mr_hub_config *reloads[MR_HUB_RELOADS_MAX];
     unsigned reloads_count;
-    bool failed; /* stopped by something it must not go on without */
+    bool failed;                 /* stopped by something it must not go on without */
+    struct mr_folder_lock *lock; /* of data_dir; the first to be taken, the last to be let go */
 };
 
-/* keys → upload plane (where it leads) → each task's store and driver → server. config, log and
- * loop are the caller's and outlive it. 0, or -1 with an error that names option and remedy. */
+/* mr_hub_open: another process has data_dir. */
+#define MR_HUB_DATA_DIR_IN_USE 1
+
+/* keys → data_dir, which is this process's alone from then on → upload plane (where it leads) →
+ * each task's store and driver → server. config, log and loop are the caller's and outlive it. 0,
+ * or -1 or MR_HUB_DATA_DIR_IN_USE with an error that names option and remedy. */
 int mr_hub_open(struct mr_hub **hub, const struct mr_hub_config *config,
                 const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
                 struct mr_error *error);

@@ -2,11 +2,15 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/hub/hub_lists.h"
 #include "appliance/model/store.h"
 #include "appliance/runtime/sandbox.h"
+#include "appliance/storage/files.h"
+#include "appliance/task/owner.h"
+#include "base/bytes.h"
 #include "transport/fitness.h"
 #include "wire/layout.h"
 
@@ -100,13 +104,40 @@ static int check_tasks(const struct mr_hub_config *config, struct mr_error *erro
         if (length < 0 || (size_t)length >= sizeof folder) {
             return mr_error_set(error, "data_dir: the path is too long");
         }
+        const struct mr_task_owner owner = {.task = task->name};
         uint32_t dimension;
-        if (mr_store_check(folder, task->initial_model_file, &dimension, error) != 0 ||
+        if (mr_owner_check_task(folder, &owner, error) != 0 ||
+            mr_store_check(folder, task->initial_model_file, &dimension, error) != 0 ||
             check_room(config, task, dimension, error) != 0) {
             return mr_error_prefix(error, "task %s", task->name);
         }
     }
     return 0;
+}
+
+/* The public half of this hub's signing key, from the address book. NULL: it is not there to read,
+ * which the start says in its own words. */
+static const uint8_t *public_key_of(const struct mr_hub_config *config, uint8_t key[32])
+{
+    const struct mr_config_hub *own = mr_hub_config_address(config, config->identity.index);
+    struct mr_error ignored;
+    uint8_t *text = NULL;
+    size_t length = 0;
+    if (!own || mr_file_read(own->public_key_file, &text, &length, &ignored) != 0) {
+        return NULL;
+    }
+    text[length < 64 ? length : 64] = '\0';
+    const int bad = mr_hex_decode(key, 32, (const char *)text);
+    free(text);
+    return bad ? NULL : key;
+}
+
+static int check_owner(const struct mr_hub_config *config, struct mr_error *error)
+{
+    uint8_t key[32];
+    const struct mr_owner owner = {.hub = config->identity.index,
+                                   .public_key = public_key_of(config, key)};
+    return mr_owner_check(config->data_dir, &owner, error);
 }
 
 static int check(struct mr_hub_config **out, const char *path, bool user, struct mr_error *error)
@@ -118,8 +149,8 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     }
     const struct mr_config_sandbox *sandbox = &config->sandbox;
     if ((user && mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0) ||
-        check_certificates(config, error) != 0 || check_tasks(config, error) != 0 ||
-        (user && check_user(config, error) != 0)) {
+        check_certificates(config, error) != 0 || check_owner(config, error) != 0 ||
+        check_tasks(config, error) != 0 || (user && check_user(config, error) != 0)) {
         mr_hub_config_free(config);
         return -1;
     }

@@ -27,6 +27,7 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
         .data_dir = task->data_dir,
         .hub_index = config->identity.index,
         .round = &task->config->round,
+        .keep = &task->config->keep,
         .hubs = task->hubs,
         .hubs_count = task->hubs_count,
         .endpoints = task->endpoints,
@@ -68,6 +69,10 @@ int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
     if (mr_task_open(&served->task, config, task_config, hub->book, error) != 0) {
         free(served);
         return -1;
+    }
+    if (*served->task.hubs_before != '\0') {
+        mr_log_event(hub->log, MR_LOG_WARN, "task.hubs_changed", "task=%s before=%s",
+                     task_config->name, served->task.hubs_before);
     }
     served->polls = mr_long_polls_open(hub->loop, served);
     if (!served->polls) {

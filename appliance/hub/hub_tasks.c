@@ -51,7 +51,9 @@ void mr_hub_close_tasks(struct mr_hub *hub)
             mr_helper_driver_stop(api->tasks[i]->helper);
         }
     }
-    mr_job_thread_close(hub->endings);
+    if (hub->endings) {
+        mr_job_thread_close(hub->endings);
+    }
     hub->endings = NULL;
     mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
     mr_loop_run(hub->loop);

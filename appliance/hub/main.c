@@ -21,10 +21,12 @@
 #define MR_VERSION "unknown"
 #endif
 
-/* Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong use or configuration. */
+/* Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong use or configuration, 4 another
+ * process has data_dir. */
 enum {
     EXIT_RUNNING = 1,
     EXIT_SET_UP = 2,
+    EXIT_IN_USE = 4,
 };
 
 struct options {
@@ -171,13 +173,14 @@ static int run(const struct mr_hub_config *config, const struct options *options
     struct listener listener = {.config_file = options->config_file};
     struct mr_confinement confinement;
     struct mr_error error = {.text = "cannot watch for signals"};
-    int code = EXIT_SET_UP;
+    int code = EXIT_SET_UP, opened = 0;
     if (mr_confinement_begin(&confinement, config, options->config_file, &error) != 0 ||
         open_loop(&loop, &confinement, &error) != 0 ||
-        mr_hub_open(&hub, config, kernels, loop, log, &error) != 0 ||
+        (opened = mr_hub_open(&hub, config, kernels, loop, log, &error)) != 0 ||
         mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {
         fprintf(stderr, "millrace-hub: %s\n", error.text);
+        code = opened == MR_HUB_DATA_DIR_IN_USE ? EXIT_IN_USE : EXIT_SET_UP;
     } else {
         listener.hub = hub;
         tell_ready(hub, options->ready_fd);

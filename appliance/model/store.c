@@ -99,8 +99,9 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
         return -1;
     }
     SHA256(bytes, length, hash);
+    /* Also a model of an earlier round, imported again: that round stays its origin. */
     int result = mr_store_write_model(store, hash, bytes, length, "{\"parent\": null}\n", error);
-    if (result == 0) {
+    if (result >= 0) {
         result = mr_store_write_current(store, hash, error);
         mr_store_adopt(store, hash);
     }

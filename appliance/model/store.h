@@ -51,7 +51,9 @@ void mr_store_return(struct mr_store *store, struct mr_model *model);
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length);
 uint32_t mr_model_dimension(const struct mr_model *model);
 
-/* Adds a model and its manifest (JSON text). Any thread. 0 or -1. */
+/* Adds a model and its manifest (JSON text). A model that is there already keeps the manifest of
+ * where it came from first, though another round led to the same bytes. Any thread. 0: the manifest
+ * is this one, or one of the same announcement; 1: it is another's, which stays; -1. */
 int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error);
@@ -62,10 +64,22 @@ int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_H
 void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
 
 /* --- rounds ---------------------------------------------------------------------------------- */
+/* How a record says that its round ended. */
+enum mr_stored_end {
+    MR_STORED_END_NONE,    /* there is no record */
+    MR_STORED_END_VOID,    /* "void" */
+    MR_STORED_END_OPENED,  /* "published" at the lead, "revealed" at a helper */
+    MR_STORED_END_UNKNOWN, /* neither */
+};
+/* Of a record's JSON text; NULL: there is none. */
+enum mr_stored_end mr_stored_end_of(const char *record);
+
+/* A round's record is written once, whoever asks: the record that is there stays for ever. With it
+ * goes the sum (NULL: none), and of a void round there is none afterwards. 0: it is on the disk, or
+ * was with the same end of the same announcement (and was made durable anew; times may differ); 1
+ * with an error: the record there says otherwise, and nothing was changed; -1. */
 int mr_store_write_round(const struct mr_store *store, uint64_t round, const char *json,
                          const uint8_t *sum, size_t sum_bytes, struct mr_error *error);
-/* The sum of a round that was given up is on the disk no longer, if it was; durable. */
-int mr_store_drop_sum(const struct mr_store *store, uint64_t round, struct mr_error *error);
 /* The JSON text of a past round (malloc'd). 0; 1 if there is none; -1 if it cannot be read. *text
  * is NULL then. */
 int mr_store_read_round(const struct mr_store *store, uint64_t round, char **text,

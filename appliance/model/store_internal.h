@@ -27,11 +27,18 @@ struct mr_store {
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MR_STORE_MAPPED];
     uint64_t borrowings;
-    bool closed; /* what is lent is not back yet */
+    const struct mr_survey *condemned; /* nobody can borrow these; NULL: none */
+    bool closed;                       /* what is lent is not back yet */
 };
 
 #define MR_STORE_PATH_BYTES (PATH_MAX + 128)
 
+/* store_rounds.c. "rounds/{round}.{suffix}" */
+void mr_store_round_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                         uint64_t round, const char *suffix);
+/* store_models.c. "models/{hash}.{suffix}" */
+void mr_store_model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                         const uint8_t hash[MR_HASH_BYTES], const char *suffix);
 /* store_models.c. A model that nobody borrows; its place is free then. */
 void mr_store_unmap(struct mr_model *model);
 

@@ -1,5 +1,6 @@
 /* store_models.c - models: written, mapped, lent, and which of them is the current one. */
 #include <fcntl.h>
+#include <jansson.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/model/retention.h"
 #include "appliance/model/store_internal.h"
 #include "appliance/storage/files.h"
 #include "base/assert.h"
@@ -23,8 +25,8 @@
  * that neither a round nor a late device pays for checking its file again. */
 #define MODELS_KEPT 2
 
-static void model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
-                       const uint8_t *hash, const char *suffix)
+void mr_store_model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
+                         const uint8_t hash[MR_HASH_BYTES], const char *suffix)
 {
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(hex, hash, MR_HASH_BYTES);
@@ -67,7 +69,7 @@ static int load(struct mr_store *store, struct mr_model *model, const uint8_t *h
     char path[MR_STORE_PATH_BYTES];
     uint8_t actual[MR_HASH_BYTES];
     struct mr_safetensors parsed;
-    model_path(path, store, hash, "safetensors");
+    mr_store_model_path(path, store, hash, "safetensors");
     if (map_file(model, path, error) != 0) {
         return -1;
     }
@@ -138,10 +140,26 @@ static struct mr_model *find_mapped(struct mr_store *store, const uint8_t *hash)
     return NULL;
 }
 
+/* It is being removed. */
+static bool is_condemned(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    for (unsigned i = 0; store->condemned && i < store->condemned->doomed_count; i++) {
+        const struct mr_doomed *doomed = &store->condemned->doomed[i];
+        if (doomed->kind == MR_STORED_MODELS && memcmp(doomed->hash, hash, MR_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                                  struct mr_error *error)
 {
     struct mr_model *model = find_mapped(store, hash);
+    if (memcmp(hash, store->current, MR_HASH_BYTES) != 0 && is_condemned(store, hash)) {
+        mr_error_set(error, "the model is being removed (tasks.keep)");
+        return NULL;
+    }
     if (!model) {
         model = free_place(store);
         if (!model) {
@@ -233,17 +251,48 @@ uint32_t mr_model_dimension(const struct mr_model *model)
     return model->dimension;
 }
 
+/* Whether two manifests are of one origin: the same text, or the same round's. A lead and a helper
+ * that are killed and come to their end again write other times and signatures. */
+static bool same_origin(const char *before, const char *now)
+{
+    json_t *a = json_loads(before, JSON_REJECT_DUPLICATES, NULL);
+    json_t *b = json_loads(now, JSON_REJECT_DUPLICATES, NULL);
+    const char *x = json_string_value(json_object_get(a, "announcement_hash"));
+    const char *y = json_string_value(json_object_get(b, "announcement_hash"));
+    const bool same = strcmp(before, now) == 0 || (x && y && strcmp(x, y) == 0);
+    json_decref(a);
+    json_decref(b);
+    return same;
+}
+
+/* The first origin of a model stands, also where only its manifest is left. 0, 1 or -1 as
+ * mr_store_write_model. */
+static int write_origin(const char *path, const char *manifest, struct mr_error *error)
+{
+    uint8_t *before = NULL;
+    size_t length = 0;
+    const int found = mr_file_read(path, &before, &length, error);
+    if (found < 0) {
+        return -1;
+    }
+    const char *first = found == 0 ? (const char *)before : manifest;
+    const bool same = found > 0 || same_origin(first, manifest);
+    const int result = mr_file_replace(path, first, strlen(first), error);
+    free(before);
+    return result != 0 ? -1 : same ? 0 : 1;
+}
+
 int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    model_path(path, store, hash, "safetensors");
+    mr_store_model_path(path, store, hash, "safetensors");
     if (mr_file_replace(path, bytes, length, error) != 0) {
         return -1;
     }
-    model_path(path, store, hash, "json");
-    return mr_file_replace(path, manifest, strlen(manifest), error);
+    mr_store_model_path(path, store, hash, "json");
+    return write_origin(path, manifest, error);
 }
 
 const uint8_t *mr_store_current(const struct mr_store *store)

@@ -147,6 +147,15 @@ int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error)
     return 0;
 }
 
+int mr_commit_log_wipe(struct mr_commit_log *log, struct mr_error *error)
+{
+    const struct mr_disk *disk = log->disk;
+    return disk->wipe(disk->context, names[0], error) != 0 ||
+                   disk->wipe(disk->context, names[1], error) != 0
+               ? -1
+               : 0;
+}
+
 uint64_t mr_commit_log_generation(const struct mr_commit_log *log)
 {
     return log->generation;

@@ -26,6 +26,9 @@ uint8_t *mr_commit_log_reserve(struct mr_commit_log *log, size_t length, struct 
  * committed any more. */
 int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error);
 
+/* Overwrites and removes both files; the next write is a generation more all the same. */
+int mr_commit_log_wipe(struct mr_commit_log *log, struct mr_error *error);
+
 /* Of the newest write, or of what was read; 0: none. */
 uint64_t mr_commit_log_generation(const struct mr_commit_log *log);
 

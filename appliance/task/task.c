@@ -64,7 +64,11 @@ int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
         (struct mr_task){.config = task_config, .leads = mr_hub_config_leads(config, task_config)};
     pin_hubs(task, book, config->hubs_count);
     mr_task_set_endpoints(task, config);
+    const struct mr_task_owner owner = {.task = task_config->name,
+                                        .hubs = task_config->hubs,
+                                        .hubs_count = task_config->hubs_count};
     if (make_folder(task, config->data_dir, error) != 0 ||
+        mr_owner_claim_task(task->data_dir, &owner, task->hubs_before, error) != 0 ||
         mr_store_open(&task->store, task->data_dir, task_config->initial_model_file, error) != 0) {
         return mr_error_prefix(error, "task %s", task_config->name);
     }

@@ -11,6 +11,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/model/store.h"
+#include "appliance/task/owner.h"
 #include "base/error.h"
 #include "transport/h2_client.h"
 #include "wire/announcement.h"
@@ -21,13 +22,14 @@ struct mr_task {
     struct mr_announced_hub hubs[MR_HUBS_MAX]; /* pinned, in list order */
     struct mr_h2_endpoint endpoints[MR_HUBS_MAX];
     unsigned hubs_count;
-    char data_dir[PATH_MAX]; /* data_dir/tasks/{task} */
+    char data_dir[PATH_MAX];              /* data_dir/tasks/{task} */
+    char hubs_before[MR_OWNER_HUBS_TEXT]; /* those of an earlier process, where they were others */
     struct mr_store *store;
 };
 
 /* `book` holds the pinned keys of config->hubs, as many, in any order. config is the caller's and
- * outlives the task. Makes the task's folder and opens its store. 0, or -1 with an error that names
- * the task; then mr_task_close is not owed. */
+ * outlives the task. Makes the task's folder, which must be this task's, and opens its store. 0, or
+ * -1 with an error that names the task; then mr_task_close is not owed. */
 int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
                  const struct mr_config_task *task_config, const struct mr_announced_hub *book,
                  struct mr_error *error);

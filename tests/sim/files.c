@@ -10,6 +10,8 @@
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/loop.h"
 #include "tests/sim/seams.h"
+#include "appliance/storage/folder.h"
+#include "appliance/storage/folder_lock.h"
 #include "base/assert.h"
 
 #define ROOT       "/sim/"
@@ -376,6 +378,53 @@ int __wrap_fsync(int fd)
         return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fsync(fd);
     }
     return sync_simulated(descriptor);
+}
+
+/* In place of appliance/storage/folder_lock.c: a simulated disk has one machine, and that one runs
+ * its hub once. */
+int mr_folder_lock(struct mr_folder_lock **lock, const char *folder, struct mr_error *error)
+{
+    (void)folder;
+    (void)error;
+    *lock = NULL;
+    return 0;
+}
+
+void mr_folder_unlock(struct mr_folder_lock *lock)
+{
+    MR_ASSERT(!lock);
+}
+
+/* In place of appliance/storage/folder.c. */
+int mr_folder_list(const char *path, mr_folder_fn fn, void *context, struct mr_error *error)
+{
+    const char *folder;
+    struct sim_disk *disk = disk_of(path, &folder);
+    const size_t length = strlen(folder);
+    if (disk->node->dead) {
+        return mr_error_set(error, "%s: the machine is off", path);
+    }
+    for (unsigned i = 0; i < disk->entry_count; i++) {
+        const struct entry *entry = &disk->entries[i];
+        const char *name = entry->name + length + (length > 0);
+        if (entry->cached && strncmp(entry->name, folder, length) == 0 &&
+            (length == 0 || entry->name[length] == '/') && !strchr(name, '/')) {
+            const struct mr_folder_file file = {.name = name,
+                                                .bytes = entry->cached->cached.length};
+            fn(context, &file);
+        }
+    }
+    return 0;
+}
+
+/* A disk that fills does so when it is written to. */
+int mr_folder_space(const char *path, uint64_t *free_bytes, uint64_t *size_bytes,
+                    struct mr_error *error)
+{
+    (void)path;
+    *free_bytes = *size_bytes = UINT64_C(1) << 40;
+    (void)error;
+    return 0;
 }
 
 /* --- folders --------------------------------------------------------------------------------- */

@@ -26,13 +26,25 @@ static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms
     return true;
 }
 
+/* The record that is there, once more: durable, and of a void round without a sum. */
+static int write_anew(const struct mr_store *store, uint64_t round, struct mr_error *error)
+{
+    char *text = NULL;
+    if (mr_store_read_round(store, round, &text, error) != 0) {
+        return -1;
+    }
+    const int result = mr_store_write_round(store, round, text, NULL, 0, error);
+    free(text);
+    return result;
+}
+
 /* The round was given up, and this hub killed before all that was left of it was gone. */
 static int forget_again(struct mr_helper_driver *run, const struct mr_announcement *announcement,
                         struct mr_error *error)
 {
     struct mr_store *store = run->context.store;
     if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
-        mr_store_drop_sum(store, announcement->round, error) != 0) {
+        write_anew(store, announcement->round, error) != 0) {
         return -1;
     }
     mr_store_adopt(store, announcement->model_hash);

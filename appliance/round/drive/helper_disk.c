@@ -22,6 +22,7 @@ struct disk_job {
     char *record; /* owned: of a void round */
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
     bool sign; /* the round is new to signed-round */
+    bool kept; /* the round has another record, which stayed */
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
 };
@@ -176,9 +177,10 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
 
 /* --- forget ---------------------------------------------------------------------------------- */
 
-/* What a reveal may have left on the disk, whether or not this process knows of it, goes as well:
- * the next model is current no longer, and the sum of a void round is nowhere. Reveals are jobs of
- * the same thread, so none comes after this.
+/* The next model is current no longer, whether or not this process knows of one. But a round whose
+ * model this hub has computed stays on record with its model and its sum: the lead may have
+ * published it, and what this hub opened is not for the lead to take back. Reveals are jobs of the
+ * same thread, so none comes after this.
  *
  * The record before the journal goes: a hub that crashes between the two finds both, and does the
  * rest then. One that crashes before hears from the lead once more that the round is void. */
@@ -186,12 +188,32 @@ static void forget_work(void *context)
 {
     struct disk_job *job = context;
     const struct mr_store *store = job->run->context.store;
-    job->result = -1;
-    if (mr_store_write_current(store, job->hash, &job->error) == 0 &&
-        mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error) == 0 &&
-        mr_store_drop_sum(store, job->round, &job->error) == 0) {
+    job->result = mr_store_write_current(store, job->hash, &job->error);
+    if (job->result == 0) {
+        job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
+        job->kept = job->result > 0;
+    }
+    if (job->result >= 0) {
         job->result = mr_journal_wipe(job->run->journal, &job->error);
     }
+}
+
+/* The list of rounds says what the record says. */
+static void tell_kept(struct mr_helper_driver *run, uint64_t round)
+{
+    struct mr_round_summary stored;
+    struct mr_helper_report report;
+    struct mr_error error;
+    mr_helper_report(run->core, &report);
+    if (run->keeper) {
+        mr_keeper_count_kept(run->keeper);
+    }
+    if (mr_round_record_read(run->context.store, round, &stored, &error) == 0) {
+        *mr_round_history_current(&run->history, round) = stored;
+    }
+    mr_log_event(run->context.log, MR_LOG_WARN, "helper.record_kept",
+                 "task=%s round=%" PRIu64 " refused=void why=%s", run->context.task, round,
+                 report.reason);
 }
 
 static void forget_done(void *context)
@@ -200,6 +222,9 @@ static void forget_done(void *context)
     job->asked = 0; /* nothing is durable by it */
     if (job->result == 0) {
         mr_store_adopt(job->run->context.store, job->hash);
+    }
+    if (job->result == 0 && job->kept) {
+        tell_kept(job->run, job->round);
     }
     finish(job, "cannot make durable that the round is void, and wipe its journal");
 }
@@ -213,12 +238,17 @@ void mr_helper_driver_forget(void *context)
     if (!run->stopping) {
         struct mr_round_summary summary;
         mr_helper_driver_summarise(run, &summary);
+        struct mr_record record = {.task = run->context.task,
+                                   .summary = &summary,
+                                   .terms = mr_helper_terms(run->core),
+                                   .state = "void",
+                                   .reason = report.reason,
+                                   .opened = report.opened};
+        if (report.opened) {
+            record.included =
+                mr_helper_included(run->core, &record.included_count, &record.set_hash);
+        }
         *mr_round_history_current(&run->history, report.round) = summary; /* as the record says */
-        const struct mr_record record = {.task = run->context.task,
-                                         .summary = &summary,
-                                         .terms = mr_helper_terms(run->core),
-                                         .state = "void",
-                                         .reason = report.reason};
         struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
         MR_ASSERT(job.record);
         memcpy(job.hash, record.terms->announcement.model_hash, MR_HASH_BYTES);

@@ -92,17 +92,32 @@ static int store_files(struct helper_job *job, const struct mr_next_model_answer
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
     char *manifest = mr_record_manifest(&record);
-    char *text = mr_record_round(&record);
-    int result = -1;
-    if (mr_store_write_model(store, answer->model_hash, answer->model, answer->model_bytes,
-                             manifest, &job->error) == 0 &&
-        mr_store_write_current(store, answer->model_hash, &job->error) == 0) {
-        result = mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
-                                      (size_t)job->terms->layout.share_bytes, &job->error);
-    }
+    const int written = mr_store_write_model(store, answer->model_hash, answer->model,
+                                             answer->model_bytes, manifest, &job->error);
     free(manifest);
+    if (written < 0 || mr_store_write_current(store, answer->model_hash, &job->error) != 0) {
+        return -1;
+    }
+    record.model_known = job->summary.model_known = written > 0;
+    char *text = mr_record_round(&record);
+    const int result =
+        mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
+                             (size_t)job->terms->layout.share_bytes, &job->error);
     free(text);
     return result;
+}
+
+/* Of two lives that came to this end the first one's record stays, with its time: the list of
+ * rounds says what the record says. */
+static int read_back(struct helper_job *job)
+{
+    struct mr_round_summary stored;
+    const uint64_t round = job->terms->announcement.round;
+    const int found = mr_round_record_read(job->run->context.store, round, &stored, &job->error);
+    if (found == 0) {
+        job->summary = stored;
+    }
+    return found < 0 ? -1 : 0;
 }
 
 static void reveal_work(void *context)
@@ -127,6 +142,9 @@ static void reveal_work(void *context)
     }
     memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
     job->result = store_files(job, &answer);
+    if (job->result == 0) {
+        job->result = read_back(job);
+    }
     job->disk = job->result != 0;
     job->metrics = answer.metrics;
     mr_next_model_answer_fini(&answer);
@@ -142,6 +160,7 @@ static void keep_summary(const struct helper_job *job)
     }
     summary->has_metrics = true;
     summary->metrics = job->metrics;
+    summary->model_known = job->summary.model_known;
     summary->ended_unix_ms = job->summary.ended_unix_ms;
     memcpy(summary->model_hash, job->hash, MR_HASH_BYTES);
 }
@@ -260,6 +279,31 @@ static void on_changed(void *context)
     }
 }
 
+/* A set has no more devices than a hub counts: the announced cohort_max may be what the ring holds.
+ */
+#define ROOM_DEVICES_MAX 65536u
+
+static bool on_has_room(void *context, const struct mr_round_terms *terms,
+                        struct mr_refusal *refusal)
+{
+    struct mr_helper_driver *run = context;
+    const uint32_t most = terms->announcement.cohort_max;
+    size_t model_bytes = 0;
+    struct mr_model *model =
+        run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
+                    : NULL;
+    if (!model) {
+        return true;
+    }
+    (void)mr_model_bytes(model, &model_bytes);
+    mr_store_return(run->context.store, model);
+    return mr_keeper_has_room(
+        run->keeper,
+        mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes,
+                              most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX),
+        refusal);
+}
+
 static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_helper_driver *run = context;
@@ -284,6 +328,7 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
+    .has_room = on_has_room,
     .revoked = on_revoked,
     .unix_ms = on_unix_ms,
 };
@@ -306,6 +351,36 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
     const struct mr_helper_policy policy = policy_of(run, round);
     run->context.round = round;
     mr_helper_set_policy(run->core, &policy);
+}
+
+void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep)
+{
+    run->context.keep = keep;
+    if (run->keeper) {
+        mr_keeper_kick(run->keeper);
+    }
+}
+
+struct mr_keeper *mr_helper_driver_keeper(struct mr_helper_driver *run)
+{
+    return run->keeper;
+}
+
+static const uint8_t *parent_of(void *context)
+{
+    return mr_helper_parent(((struct mr_helper_driver *)context)->core);
+}
+
+/* After the boot: what it takes up is needed. Its journal goes by its own rules. */
+static int open_keeper(struct mr_helper_driver *run, struct mr_error *error)
+{
+    const struct mr_keeper_config config = {.context = &run->context,
+                                            .jobs = run->jobs,
+                                            .history = &run->history,
+                                            .parent = parent_of,
+                                            .driver = run};
+    run->keeper = run->context.keep ? mr_keeper_open(&config) : NULL;
+    return run->keeper || !run->context.keep ? 0 : mr_error_set(error, "out of memory");
 }
 
 int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_context *context,
@@ -334,7 +409,7 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     if (mr_round_history_init(&run->history, context->store, error) != 0 ||
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        mr_helper_driver_boot(run, error) != 0) {
+        mr_helper_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;
@@ -346,6 +421,9 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
 void mr_helper_driver_halt(struct mr_helper_driver *run)
 {
     run->stopping = true;
+    if (run->keeper) {
+        mr_keeper_halt(run->keeper);
+    }
 }
 
 void mr_helper_driver_join(struct mr_helper_driver *run)
@@ -367,6 +445,7 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     if (!run) {
         return;
     }
+    mr_keeper_close(run->keeper);
     mr_helper_free(run->core);
     if (run->timer) {
         mr_timer_close(run->timer);

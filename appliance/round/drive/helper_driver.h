@@ -5,6 +5,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
+#include "appliance/round/drive/keeper.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
@@ -29,6 +30,10 @@ void mr_helper_driver_close(struct mr_helper_driver *run);
 
 /* As mr_lead_driver_set_policy: from the next round that it signs. */
 void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round);
+
+/* As mr_lead_driver_set_keep and mr_lead_driver_keeper. */
+void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);
+struct mr_keeper *mr_helper_driver_keeper(struct mr_helper_driver *run);
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
 /* As mr_lead_driver_history. */

@@ -17,6 +17,7 @@ struct mr_helper_driver {
     struct mr_helper_listener listener;
     struct mr_helper *core;
     struct mr_job_thread *jobs;
+    struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
     enum mr_helper_state last_state;
     uint64_t last_round;

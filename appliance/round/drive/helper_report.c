@@ -80,19 +80,19 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
     *summary = *mr_round_history_current(&run->history, report.round);
     const char *state =
         report.state == MR_HELPER_DONE ? "revealed" : mr_helper_state_name(report.state);
-    if (strcmp(state, summary->state) == 0 && mr_round_summary_ended(summary)) {
-        return; /* as its record says, also after a restart */
+    if (mr_round_summary_ended(summary)) {
+        return; /* as its record says, also after a restart, and whatever the lead says afterwards
+                 */
     }
     fill_terms(summary, mr_helper_terms(run->core));
     fill_times(summary, report.state);
     snprintf(summary->state, sizeof summary->state, "%s", state);
     summary->admitted = report.admitted;
-    summary->included = report.state == MR_HELPER_VOID ? 0 : report.included;
-    if (report.state == MR_HELPER_VOID) { /* also of a round that this hub had revealed */
-        summary->has_metrics = false;
-        summary->metrics = (struct mr_round_metrics){.weight = 0};
+    const bool gone = report.state == MR_HELPER_VOID && !report.opened;
+    summary->opened = report.state == MR_HELPER_VOID && report.opened;
+    summary->included = gone ? 0 : report.included;
+    if (gone) {
         memset(summary->set_hash, 0, MR_HASH_BYTES);
-        memset(summary->model_hash, 0, MR_HASH_BYTES);
     } else if (mr_helper_included(run->core, &count, &set_hash)) {
         memcpy(summary->set_hash, set_hash, MR_HASH_BYTES);
     }
@@ -121,6 +121,9 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     run->last_state = report.state;
     run->last_round = report.round;
     log_state(run, &report);
+    if (run->keeper && report.state >= MR_HELPER_DONE) {
+        mr_keeper_kick(run->keeper);
+    }
 }
 
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)

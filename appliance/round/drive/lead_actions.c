@@ -159,6 +159,9 @@ static void on_round_changed(void *context)
     run->last_state = report.state;
     if (report.state != before) {
         plan_next(run, report.state);
+        if (run->keeper && (report.state == MR_LEAD_PUBLISHED || report.state == MR_LEAD_VOID)) {
+            mr_keeper_kick(run->keeper);
+        }
     }
     run->listener.changed(run->listener.context);
 }

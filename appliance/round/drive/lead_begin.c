@@ -1,11 +1,15 @@
 /* lead_begin.c - a round is opened: its announcement, and the rules that it goes by. */
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
+
+/* Of a share beyond its lanes: the trailer, and the end of a chunk. */
+#define SHARE_EXTRA_BYTES 16384u
 
 void mr_lead_driver_take_rules(struct mr_lead_driver *run)
 {
@@ -50,6 +54,38 @@ static void fill_announcement(struct mr_announcement *announcement,
            run->context.hubs_count * sizeof run->context.hubs[0]);
 }
 
+/* A record of a round that was not signed yet, says signed-round: it has gone back, as after a
+ * backup that was put back. */
+static enum mr_refusal_code check_number(const struct mr_lead_driver *run, uint64_t round,
+                                         struct mr_refusal *refusal)
+{
+    struct mr_error error = {.text = ""};
+    char *text = NULL;
+    const int found = mr_store_read_round(run->context.store, round, &text, &error);
+    free(text);
+    if (found < 0) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    }
+    return found > 0 ? MR_REFUSAL_NONE
+                     : mr_refuse(refusal, MR_REFUSAL_INTERNAL,
+                                 "round %llu has a record already, but signed-round in data_dir "
+                                 "says that it was never signed: put the newer signed-round back",
+                                 (unsigned long long)round);
+}
+
+/* Asked before anybody takes part: a disk that is full in the middle stops the hub. */
+static enum mr_refusal_code check_room(struct mr_lead_driver *run,
+                                       const struct mr_announcement *announcement, uint32_t quorum,
+                                       size_t model_bytes, struct mr_refusal *refusal)
+{
+    /* The padding of a rotation is less than a sixteenth. */
+    const uint64_t lanes_bytes = (uint64_t)announcement->dimension * announcement->ring_bits / 8;
+    const uint64_t share_bytes = lanes_bytes + lanes_bytes / 16 + SHARE_EXTRA_BYTES;
+    const uint64_t bytes = mr_keeper_round_bytes(model_bytes, share_bytes, quorum);
+    return !run->keeper || mr_keeper_has_room(run->keeper, bytes, refusal) ? MR_REFUSAL_NONE
+                                                                           : refusal->code;
+}
+
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal)
@@ -78,9 +114,15 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     if (!model) {
         return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     }
+    size_t model_bytes;
+    (void)mr_model_bytes(model, &model_bytes);
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
+    if (check_number(run, *round, refusal) != MR_REFUSAL_NONE ||
+        check_room(run, &announcement, params->quorum, model_bytes, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
+    }
     const enum mr_refusal_code code =
         mr_lead_open(run->core, &announcement, &limits, mr_lead_driver_now_ms(run), refusal);
     if (code == MR_REFUSAL_NONE) {

@@ -74,6 +74,39 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
     }
 }
 
+void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep)
+{
+    run->context.keep = keep;
+    if (run->keeper) {
+        mr_keeper_kick(run->keeper);
+    }
+}
+
+struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run)
+{
+    return run->keeper;
+}
+
+static const uint8_t *parent_of(void *context)
+{
+    const struct mr_lead_driver *run = context;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    return terms ? terms->announcement.model_hash : NULL;
+}
+
+/* After the boot: what it takes up is needed. */
+static int open_keeper(struct mr_lead_driver *run, struct mr_error *error)
+{
+    const struct mr_keeper_config config = {.context = &run->context,
+                                            .jobs = run->jobs,
+                                            .history = &run->history,
+                                            .parent = parent_of,
+                                            .drop_logs = mr_lead_driver_drop_log,
+                                            .driver = run};
+    run->keeper = run->context.keep ? mr_keeper_open(&config) : NULL;
+    return run->keeper || !run->context.keep ? 0 : mr_error_set(error, "out of memory");
+}
+
 void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
                                   const struct mr_h2_endpoint *endpoints)
 {
@@ -101,7 +134,8 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     }
     if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
         mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || mr_lead_driver_boot(run, error) != 0) {
+        open_links(run, error) != 0 || mr_lead_driver_boot(run, error) != 0 ||
+        open_keeper(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -129,6 +163,9 @@ int mr_lead_driver_open(struct mr_lead_driver **out, const struct mr_round_conte
 void mr_lead_driver_halt(struct mr_lead_driver *run)
 {
     run->stopping = true;
+    if (run->keeper) {
+        mr_keeper_halt(run->keeper);
+    }
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
         if (run->links[i]) {
             mr_peer_link_halt(run->links[i]);
@@ -163,6 +200,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
         mr_peer_link_close(run->links[i]);
     }
+    mr_keeper_close(run->keeper);
     mr_lead_free(run->core);
     mr_lead_driver_end_plane_round(run);
     if (run->timer) {

@@ -5,6 +5,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
+#include "appliance/round/drive/keeper.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/summary.h"
@@ -35,6 +36,9 @@ void mr_lead_driver_close(struct mr_lead_driver *run);
  * began with. Kept by the caller until the next call. */
 void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round);
 
+/* How much of the task stays on the disk, from now on; kept by the caller until the next call. */
+void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep);
+
 /* Where the other hubs are and with which files they are dialled, for connections from now on; kept
  * by the caller. By position, as round_context.h's. */
 void mr_lead_driver_set_endpoints(struct mr_lead_driver *run,
@@ -47,6 +51,9 @@ uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal);
+
+/* NULL: the context has no limits. */
+struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);
 
 /* --- reports --------------------------------------------------------------------------------- */
 /* The newest rounds, also of earlier processes; the newest last, the current one among them. */

@@ -20,6 +20,7 @@ struct mr_lead_driver {
     struct mr_timer *timer;
     struct mr_timer *automatic; /* opens the next round */
     struct mr_job_thread *jobs;
+    struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
     struct {
         uint32_t peer_timeout_ms;
@@ -29,6 +30,7 @@ struct mr_lead_driver {
     /* The round's sum: the job thread's while a job runs, else the loop's. */
     struct mr_disk_file *disk;
     struct mr_commit_log *log;
+    bool log_dropped; /* of a round that ended long ago */
     struct mr_vector_sum sum;
     uint8_t *packed;                      /* share bytes; after the last commit this hub's result */
     struct mr_collection *collection;     /* held between collect and return */
@@ -54,6 +56,8 @@ void mr_lead_driver_commit(void *context, const struct mr_commit_state *state);
 void mr_lead_driver_end(void *context);
 void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count);
 void mr_lead_driver_store(void *context, const struct mr_publication *publication);
+/* The log of a round that ended before that goes, overwritten. The context is a driver. */
+void mr_lead_driver_drop_log(void *context, uint64_t ended_before_unix_ms);
 /* Zeroed memory for a round's sum. 0 or -1. */
 int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *layout);
 

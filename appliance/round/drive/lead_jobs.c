@@ -1,5 +1,6 @@
 /* lead_jobs.c - what the lead does on its job thread: syncing files, merging, computing the model.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static void remember_done(void *context)
 
 void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
+    ((struct mr_lead_driver *)context)->log_dropped = false;
     const struct lead_job job = {.state = *state};
     start(context, &job, remember_work, remember_done);
 }
@@ -195,27 +197,33 @@ void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_
 
 /* --- store ----------------------------------------------------------------------------------- */
 
-static int store_files(struct lead_job *job, const char *manifest, const char *record)
+static int store_files(struct lead_job *job, struct mr_record *record)
 {
     const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
     const struct mr_store *store = run->context.store;
-    if (mr_store_write_model(store, publication->model_hash, run->revealed.model,
-                             run->revealed.model_bytes, manifest, &job->error) != 0 ||
-        mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
+    char *manifest = mr_record_manifest(record);
+    const int written = mr_store_write_model(store, publication->model_hash, run->revealed.model,
+                                             run->revealed.model_bytes, manifest, &job->error);
+    free(manifest);
+    if (written < 0 || mr_store_write_current(store, publication->model_hash, &job->error) != 0) {
         return -1;
     }
+    record->model_known = job->summary.model_known = written > 0;
+    char *text = mr_record_round(record);
     /* Last: with this record the round has ended, also for a hub that restarts. */
-    return mr_store_write_round(store, publication->terms->announcement.round, record,
-                                run->revealed.sum, (size_t)publication->terms->layout.share_bytes,
-                                &job->error);
+    const int result =
+        mr_store_write_round(store, publication->terms->announcement.round, text, run->revealed.sum,
+                             (size_t)publication->terms->layout.share_bytes, &job->error);
+    free(text);
+    return result;
 }
 
 static void store_work(void *context)
 {
     struct lead_job *job = context;
     const struct mr_publication *publication = &job->publication;
-    const struct mr_record record = {
+    struct mr_record record = {
         .task = job->run->context.task,
         .summary = &job->summary,
         .terms = publication->terms,
@@ -228,11 +236,7 @@ static void store_work(void *context)
         .metrics = &job->run->revealed.metrics,
         .signatures = publication->signatures,
     };
-    char *manifest = mr_record_manifest(&record);
-    char *text = mr_record_round(&record);
-    job->result = store_files(job, manifest, text);
-    free(manifest);
-    free(text);
+    job->result = store_files(job, &record);
 }
 
 static void store_done(void *context)
@@ -245,6 +249,7 @@ static void store_done(void *context)
         mr_store_adopt(run->context.store, job->publication.model_hash);
         summary->has_metrics = true;
         summary->metrics = run->revealed.metrics;
+        summary->model_known = job->summary.model_known;
         memcpy(summary->set_hash, job->publication.set_hash, MR_HASH_BYTES);
         summary->ended_unix_ms = job->summary.ended_unix_ms;
     }
@@ -265,16 +270,15 @@ void mr_lead_driver_store(void *context, const struct mr_publication *publicatio
 
 /* --- a void round's record ------------------------------------------------------------------- */
 
-/* A process before this one may have written the sum, and crashed before the record. */
+/* A process before this one may have written the sum, and crashed before the record: the store
+ * drops it. A record that says otherwise stays, and then this process does not know what the folder
+ * does: it stops, and the next start goes on from that record. */
 static void end_work(void *context)
 {
     struct lead_job *job = context;
-    const struct mr_store *store = job->run->context.store;
     const uint64_t round = mr_lead_terms(job->run->core)->announcement.round;
-    job->result = mr_store_drop_sum(store, round, &job->error);
-    if (job->result == 0) {
-        job->result = mr_store_write_round(store, round, job->text, NULL, 0, &job->error);
-    }
+    job->result =
+        mr_store_write_round(job->run->context.store, round, job->text, NULL, 0, &job->error);
 }
 
 static void end_done(void *context)
@@ -307,4 +311,36 @@ void mr_lead_driver_end(void *context)
         return;
     }
     start(run, &job, end_work, end_done);
+}
+
+/* --- a log that nobody needs any more -------------------------------------------------------- */
+
+static void drop_work(void *context)
+{
+    struct lead_job *job = context;
+    job->result = mr_commit_log_wipe(job->run->log, &job->error);
+}
+
+static void drop_done(void *context)
+{
+    struct lead_job *job = context;
+    (void)finish(job, "cannot remove the commit log");
+}
+
+void mr_lead_driver_drop_log(void *context, uint64_t ended_before_unix_ms)
+{
+    struct mr_lead_driver *run = context;
+    struct mr_lead_report report;
+    const struct lead_job job = {.result = 0};
+    mr_lead_report(run->core, &report);
+    const struct mr_round_summary *ended = mr_round_history_find(&run->history, report.round);
+    if (run->log_dropped || run->stopping || !ended || !ended->ended_unix_ms ||
+        ended->ended_unix_ms >= ended_before_unix_ms ||
+        (report.state != MR_LEAD_PUBLISHED && report.state != MR_LEAD_VOID)) {
+        return;
+    }
+    run->log_dropped = true;
+    mr_log_event(run->context.log, MR_LOG_INFO, "retention.log_removed", "task=%s round=%" PRIu64,
+                 run->context.task, report.round);
+    start(run, &job, drop_work, drop_done);
 }

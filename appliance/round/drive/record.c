@@ -67,6 +67,8 @@ static json_t *common(const struct mr_record *record)
     }
     summary.round = announcement->round;
     summary.included = record->set_hash ? record->included_count : 0;
+    summary.opened = record->opened;
+    summary.model_known = record->model_known;
     memcpy(summary.announcement_hash, record->terms->hash, MR_HASH_BYTES);
     memcpy(summary.parent_hash, announcement->model_hash, MR_HASH_BYTES);
     snprintf(summary.state, sizeof summary.state, "%s", record->state);

@@ -16,6 +16,7 @@
 #include "wire/announcement.h"
 #include "wire/identity.h"
 
+struct mr_config_keep;
 struct mr_config_round;
 struct mr_upload_plane;
 
@@ -26,6 +27,9 @@ struct mr_round_context {
     /* The task's policy. The driver reads it when a round is opened or signed, and when it starts;
      * mr_lead_driver_set_policy and mr_helper_driver_set_policy put another one in its place. */
     const struct mr_config_round *round;
+    /* How much of the task stays on the disk; NULL: all, and nobody looks how full the disk is.
+     * Another comes by mr_lead_driver_set_keep and mr_helper_driver_set_keep. */
+    const struct mr_config_keep *keep;
     const struct mr_announced_hub *hubs; /* the task's, pinned, in list order: the first leads */
     unsigned hubs_count;
     const struct mr_h2_endpoint *endpoints; /* by position in `hubs`; a lead dials all but itself */

@@ -64,6 +64,12 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
     put_hash(object, "announcement_hash", summary->announcement_hash);
     put_hash(object, "parent", summary->parent_hash);
     put_hash(object, "set_hash", summary->set_hash);
+    if (summary->opened) {
+        json_object_set_new(object, "opened", json_true());
+    }
+    if (summary->model_known) {
+        json_object_set_new(object, "model_known", json_true());
+    }
     if (summary->has_metrics) {
         json_object_set_new(object, "metrics", metrics_json(&summary->metrics));
     }
@@ -155,6 +161,8 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .staged = (uint32_t)number(object, "staged"),
         .committed = (uint32_t)number(object, "committed"),
         .included = (uint32_t)number(object, "included"),
+        .opened = json_is_true(json_object_get(object, "opened")),
+        .model_known = json_is_true(json_object_get(object, "model_known")),
     };
     text_member(summary->state, sizeof summary->state, object, "state");
     text_member(summary->reason, sizeof summary->reason, object, "reason");

@@ -14,10 +14,10 @@ void mr_helper_set_void(struct mr_helper *helper, const char *reason)
     helper->waiter_count = 0;
     mr_helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
     mr_seeds_wipe(&helper->seeds);
-    if (!helper->working) { /* else the work's answer drops them */
+    helper->ops->forget(helper->context); /* while the set that may have been opened is known */
+    if (!helper->working) {               /* else the work's answer drops them */
         mr_helper_drop_round(helper);
     }
-    helper->ops->forget(helper->context);
     helper->ops->changed(helper->context);
 }
 

@@ -64,8 +64,9 @@ struct mr_helper_ops {
     /* Adds a record to the journal (secret; copied). Many may share one sync. Saves and appends
      * take effect in order; mr_helper_durable says how far that has come. */
     void (*append)(void *context, const uint8_t *record, size_t length);
-    /* Makes durable that the round is void (mr_helper_report says why) and that nothing of its
-     * result is left, then overwrites and removes the journal. */
+    /* Makes durable that the round is void (mr_helper_report says why, and whether this hub may
+     * have opened), then overwrites and removes the journal. What the round has on record stays;
+     * the set (mr_helper_included) is there during the call. */
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
@@ -81,6 +82,9 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* mr_helper_report has news */
+    /* Whether there is room for the files of such a round, asked before it is signed: false with
+     * the refusal filled. NULL: there is. */
+    bool (*has_room)(void *context, const struct mr_round_terms *terms, struct mr_refusal *refusal);
     /* The wall clock, when a round is proposed; NULL: any deadline will do. */
     uint64_t (*unix_ms)(void *context);
     /* Whether the CA has taken a certificate back; NULL: never. */
@@ -156,6 +160,8 @@ void mr_helper_not_revealed(struct mr_helper *helper, enum mr_void_kind kind, co
 /* --- reports --------------------------------------------------------------------------------- */
 /* The terms of the current or last round; NULL before the first. */
 const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper);
+/* The model that the round which is signed, or being signed, begins with; NULL: there is none. */
+const uint8_t *mr_helper_parent(const struct mr_helper *helper);
 /* The frozen set and its hash; NULL before the freeze. */
 const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
                                              const uint8_t **set_hash);
@@ -165,6 +171,7 @@ struct mr_helper_report {
     uint64_t round;    /* 0: none yet */
     uint32_t admitted; /* devices whose seed is here */
     uint32_t included; /* in the frozen set; 0 before */
+    bool opened;       /* this hub has opened its result, or was about to: also when void */
     char reason[300];  /* when void */
 };
 void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);

@@ -178,7 +178,8 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round before is being worked on");
         return;
     }
-    if (check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE) {
+    if (check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE ||
+        (helper->ops->has_room && !helper->ops->has_room(helper->context, &terms, &refusal))) {
         helper->ops->refuse(helper->context, token, &refusal);
         return;
     }

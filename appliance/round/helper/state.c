@@ -146,6 +146,13 @@ const struct mr_round_terms *mr_helper_terms(const struct mr_helper *helper)
     return helper->round_known ? &helper->terms : NULL;
 }
 
+const uint8_t *mr_helper_parent(const struct mr_helper *helper)
+{
+    return helper->state == MR_HELPER_SIGNING ? helper->proposed.announcement.model_hash
+           : helper->round_known              ? helper->terms.announcement.model_hash
+                                              : NULL;
+}
+
 const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
                                              const uint8_t **set_hash)
 {
@@ -161,6 +168,7 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
         .round = helper->round_known ? helper->terms.announcement.round : 0,
         .admitted = helper->admitted_count,
         .included = helper->included_count,
+        .opened = helper->opened,
     };
     memcpy(report->reason, helper->reason, sizeof report->reason);
 }

@@ -210,6 +210,23 @@ void federation_start(struct federation *federation, unsigned hub)
     }
 }
 
+int federation_try(const struct federation *federation, const char *config, char *said,
+                   size_t said_bytes)
+{
+    char command[9000];
+    size_t length = 0;
+    snprintf(command, sizeof command, "timeout 60 '%s' --config '%s/%s' 2>&1", program,
+             federation->dir, config);
+    FILE *output = popen(command, "re");
+    assert_non_null(output);
+    for (size_t n = 1; n > 0 && length + 1 < said_bytes; length += n) {
+        n = fread(said + length, 1, said_bytes - 1 - length, output);
+    }
+    said[length] = '\0';
+    const int status = pclose(output);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 int federation_stop(struct federation *federation, unsigned hub, int signal)
 {
     kill(federation->hubs[hub], signal);

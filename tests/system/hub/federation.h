@@ -54,6 +54,11 @@ int federation_wait(struct federation *federation, unsigned hub); /* for its own
 int federation_stop(struct federation *federation, unsigned hub, int signal);
 void federation_restart(struct federation *federation, unsigned hub); /* after a SIGKILL */
 
+/* Runs a hub that cannot start, with that configuration of the federation's folder: its exit code,
+ * and what it said. */
+int federation_try(const struct federation *federation, const char *config, char *said,
+                   size_t said_bytes);
+
 struct federation_paths {
     char ca[4096], certificate[4096], key[4096];
 };

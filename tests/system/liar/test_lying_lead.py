@@ -5,6 +5,7 @@ code, and no sum and no model appears on the helper's disk.
 usage: test_lying_lead.py MILLRACE MILLRACE-HUB
 """
 
+import json
 import sys
 import tempfile
 import unittest
@@ -265,7 +266,80 @@ class LyingLead(unittest.TestCase):
         self.refused("wrong_round", current.step("reveal", b"\2" + own + helpers))
 
 
+class LeadThatTakesBack(unittest.TestCase):
+    """What the helper has opened and computed stays, whatever its lead says of the round afterwards."""
+
+    def setUp(self):
+        self.work = tempfile.TemporaryDirectory(prefix="millrace-liar-")
+        self.addCleanup(self.work.cleanup)
+        self.stage = Stage(*PROGRAMS, self.work.name, HELPER)
+        self.current = Round(self.stage, 1)
+        self.folder = f"{self.work.name}/data/tasks/default"
+
+    def read(self, name):
+        with open(f"{self.folder}/{name}", "rb") as f:
+            return f.read()
+
+    def restart(self):
+        self.current.lead.close()
+        self.assertEqual(self.stage.stop(), 0)
+        with open(self.stage.log, encoding="utf-8") as log:
+            self.said = log.read()
+        self.stage.start(PROGRAMS[1])
+        self.current.lead = self.stage.client("hub-0")
+
+    def lie(self):
+        """Twice, and once more to the process after it."""
+        for reason in ("tired", "it never happened"):
+            self.current.step("void", {"reason": reason})
+        self.restart()
+        self.current.step("void", {"reason": "whatever"})
+        self.current.lead.close()
+        self.assertEqual(self.stage.stop(), 0)
+
+    def test_void_after_the_opening(self):
+        self.current.opened()
+        self.lie()
+        record = json.loads(self.read("rounds/1.json"))
+        self.assertEqual((record["state"], record["reason"]), ("void", "tired"))
+        self.assertIs(record["opened"], True)
+        expected = oracle.included_encode(self.current.entries(range(4)))
+        self.assertEqual(record["set_hash"], oracle.included_hash(self.current.hash, expected).hex())
+        self.assertEqual([entry["client_id"] for entry in record["uploads"]],
+                         sorted(self.stage.devices[d].hex() for d in range(4)))
+
+    def test_void_after_the_model(self):
+        own, helpers = self.current.opened()
+        self.assertEqual(self.current.step("reveal", b"\2" + own + helpers).status, 200)
+        released = self.stage.released()
+        kept = {name: self.read(name) for name in ("rounds/1.json", "rounds/1.sum")}
+        self.assertEqual(json.loads(kept["rounds/1.json"])["state"], "revealed")
+        self.lie()
+        self.assertEqual({name: self.read(name) for name in kept}, kept)
+        self.assertEqual(self.stage.released(), released)
+        self.assertIn("helper.record_kept task=default round=1 refused=void why=tired", self.said)
+
+
 class HonestLead(unittest.TestCase):
+    def test_a_sum_that_changes_nothing(self):
+        """The model is its own next one, and does not become its own parent."""
+        with tempfile.TemporaryDirectory(prefix="millrace-liar-") as work:
+            stage = Stage(*PROGRAMS, work, HELPER)
+            current = Round(stage, 1)
+            for update in current.updates.values():
+                update.q = [0] * len(update.q)
+            own, helpers = current.opened()
+            self.assertEqual(current.step("reveal", b"\2" + own + helpers).status, 200)
+            model = oracle.sha256(stage.model).hex()
+            with open(f"{work}/data/tasks/default/models/{model}.json", encoding="utf-8") as f:
+                self.assertEqual(json.load(f), {"parent": None})
+            with open(f"{work}/data/tasks/default/rounds/1.json", encoding="utf-8") as f:
+                record = json.load(f)
+            self.assertEqual((record["parent"], record["model_hash"]), (model, model))
+            self.assertIs(record["model_known"], True)
+            current.lead.close()
+            self.assertEqual(stage.stop(), 0)
+
     def test_the_same_steps_without_a_lie(self):
         """Or the refusals above would prove nothing."""
         with tempfile.TemporaryDirectory(prefix="millrace-liar-") as work:

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -349,7 +350,7 @@ class Doctor(fixture.WithFolder):
         self.assertEqual(code, 1 if found["missing"] else 0)
         names = [c["name"] for c in found["checks"]]
         self.assertEqual(len(names), len(set(names)))
-        self.assertTrue({"cpu", "io_uring", "udp_gro", "clock", "disk"} <= set(names))
+        self.assertTrue({"cpu", "io_uring", "udp_gro", "clock", "disk", "disk_space"} <= set(names))
         for c in found["checks"]:
             self.assertIn(c["level"], ("ok", "warn", "missing"))
             self.assertTrue(c["detail"])
@@ -361,9 +362,20 @@ class Doctor(fixture.WithFolder):
 
     def test_a_folder_that_is_not_there(self):
         _, out, _ = run("doctor", "--json", "--dir", self.path("none"))
-        disk = next(c for c in json.loads(out)["checks"] if c["name"] == "disk")
-        self.assertEqual(disk["level"], "warn")
-        self.assertIn("none", disk["detail"])
+        for name in ("disk", "disk_space"):
+            disk = next(c for c in json.loads(out)["checks"] if c["name"] == name)
+            self.assertEqual(disk["level"], "warn")
+            self.assertIn("none", disk["detail"])
+
+    def test_room(self):
+        """What is free is what the file system says; little is a warning."""
+        _, out, _ = run("doctor", "--json", "--dir", self.dir)
+        found = next(c for c in json.loads(out)["checks"] if c["name"] == "disk_space")
+        said, size = map(int, re.search(r": (\d+) MiB of (\d+) MiB are free$", found["detail"]).groups())
+        about = os.statvfs(self.dir)
+        self.assertEqual(size, about.f_blocks * about.f_frsize >> 20)
+        self.assertLess(abs(said - (about.f_bavail * about.f_frsize >> 20)), 1 + size // 10)
+        self.assertEqual(found["level"], "warn" if said < max(1024, size // 20) else "ok")
 
 
 if __name__ == "__main__":

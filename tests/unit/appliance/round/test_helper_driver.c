@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "played_lead.h"
+#include "appliance/storage/files.h"
 #include "base/bytes.h"
 
 static int open_played(void **state)
@@ -62,7 +63,34 @@ static void expect_summary(const struct played *played, const char *state)
     assert_true(live->ended_unix_ms && stored.ended_unix_ms);
 }
 
-/* The same model as the world's hubs made; given up afterwards, the model before is current. */
+static bool has_kept(void *context)
+{
+    return room_logged(context, "helper.record_kept task=default round=7 refused=void");
+}
+
+/* A file of the data folder, malloc'd and ended by a NUL. */
+static char *read_text(const struct room *room, const char *name, size_t *length)
+{
+    uint8_t *bytes;
+    struct mr_error error = {.text = ""};
+    if (mr_file_read(room_path(room, name), &bytes, length, &error) != 0) {
+        fail_msg("%s: %s", name, error.text);
+    }
+    return (char *)bytes;
+}
+
+/* The same bytes as before. */
+static void expect_file(const struct room *room, const char *name, const char *before, size_t bytes)
+{
+    size_t length;
+    char *now = read_text(room, name, &length);
+    assert_int_equal(length, bytes);
+    assert_memory_equal(now, before, length);
+    free(now);
+}
+
+/* The same model as the world's hubs made. Given up afterwards by its lead, the model before is
+ * current; what this hub opened and computed stays on record, with model and sum. */
 static void test_a_round_and_its_end(void **state)
 {
     struct played *played = *state;
@@ -82,25 +110,68 @@ static void test_a_round_and_its_end(void **state)
                                          &record, &error),
                      0);
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
-    free(record);
     expect_summary(played, "revealed");
     assert_false(room_logged(room, "weight_max"));
     reply_fini(&reply);
+    char *sum = read_text(room, "rounds/7.sum", &length);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     assert_true(room_logged(room, "reason=\"the lead says so\""));
-    room_run_until(room, is_back, room);
-    expect_summary(played, "void");
+    room_run_until(room, has_kept, room);
+    assert_true(is_back(room));
+    expect_summary(played, "revealed");
     reply_fini(&reply);
     free(body);
     played_end(played);
     assert_int_equal(room->fatals, 0);
     assert_int_equal(access(room_path(room, "journal-0"), F_OK), -1);
     assert_int_equal(access(room_path(room, "journal-1"), F_OK), -1);
-    assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), -1);
     room_restart(room); /* and that is durable */
     assert_true(is_back(room));
+    played_start(played);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply); /* the second lie finds nothing to change */
+    played_expect(&reply, MR_REFUSAL_ROUND_LOST);
+    reply_fini(&reply);
+    expect_file(room, "rounds/7.json", record, strlen(record));
+    expect_file(room, "rounds/7.sum", sum, length);
+    free(record);
+    free(sum);
+    played_end(played);
+}
+
+/* Its lead has this hub's opening and says that the round is void: that it was opened, and for
+ * whom, stays on record, whatever the lead says next. */
+static void test_void_after_the_opening(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct mr_error error;
+    struct reply reply;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    played_end(played);
+    char *record;
+    assert_int_equal(mr_store_read_round(room->shared.store, 7, &record, &error), 0);
+    assert_int_equal(mr_stored_end_of(record), MR_STORED_END_VOID);
+    assert_non_null(strstr(record, "\"opened\": true"));
+    assert_non_null(strstr(record, "\"set_hash\""));
+    assert_non_null(strstr(record, "\"included\": 4"));
+    assert_non_null(strstr(record, "\"client_id\""));
+    room_restart(room);
+    played_start(played);
+    assert_int_equal(played_state(played), MR_HELPER_IDLE);
+    for (enum mr_peer_step step = MR_PEER_PROPOSE; step <= MR_PEER_VOID; step++) {
+        played_ask(played, step, played->asked[step].body, played->asked[step].length, &reply);
+        assert_int_not_equal(reply.code, MR_REFUSAL_NONE);
+        reply_fini(&reply);
+    }
+    expect_file(room, "rounds/7.json", record, strlen(record));
+    free(record);
+    played_end(played);
 }
 
 /* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
@@ -156,7 +227,9 @@ static void test_void_while_revealing(void **state)
     played_expect(&reveal, MR_REFUSAL_VOID);
     reply_fini(&reply);
     free(body);
-    room_run_until(room, was_stored_and_is_back, room);
+    room_run_until(room, has_kept, room);
+    assert_true(was_stored_and_is_back(room));
+    expect_summary(played, "revealed");
     played_end(played);
     room_restart(room);
     assert_true(is_back(room));
@@ -221,7 +294,7 @@ static void test_restart_without_the_model(void **state)
     assert_int_equal(room->fatals, 0);
 }
 
-/* As a reveal leaves it, when the hub is killed before its journal says so. */
+/* As a reveal leaves it, when the hub is killed before the round's record. */
 static void store_next(const struct room *room)
 {
     const struct mr_next_model_answer *next = &room->world->revealed;
@@ -232,10 +305,7 @@ static void store_next(const struct room *room)
         mr_store_write_model(store, next->model_hash, next->model, next->model_bytes, "{}", &error),
         0);
     assert_int_equal(mr_store_write_current(store, next->model_hash, &error), 0);
-    assert_int_equal(mr_store_write_round(store, terms->announcement.round,
-                                          "{\"state\": \"revealed\"}", next->sum,
-                                          (size_t)terms->layout.share_bytes, &error),
-                     0);
+    room_put(room, "rounds/7.sum", next->sum, (size_t)terms->layout.share_bytes);
 }
 
 static void expect_nothing_left(struct room *room)
@@ -251,7 +321,7 @@ static void expect_nothing_left(struct room *room)
     assert_int_equal(room->fatals, 0);
 }
 
-/* Killed when the next model was current and the journal did not say so; then the round is void. */
+/* Killed when the next model was current and no record said so; then the round is void. */
 static void test_void_after_a_reveal_of_another_life(void **state)
 {
     struct played *played = *state;
@@ -283,11 +353,11 @@ static void test_killed_while_it_forgets(void **state)
     size_t length;
     free(played_until_reveal(played, &length));
     played_end(played);
-    store_next(room);
     assert_int_equal(mr_store_write_round(room->shared.store, 7,
                                           "{\"state\": \"void\", \"reason\": \"so it was\"}", NULL,
                                           0, &error),
                      0);
+    store_next(room);
     room_restart(room);
     played_start(played);
     assert_int_equal(played_state(played), MR_HELPER_IDLE);
@@ -446,6 +516,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
         T(test_a_round_and_its_end),       T(test_terms_that_differ),
+        T(test_a_round_and_its_end),       T(test_void_after_the_opening),
         T(test_void_while_revealing),      T(test_void_while_expanding),
         T(test_restart_without_the_model), T(test_void_after_a_reveal_of_another_life),
         T(test_killed_while_it_forgets),   T(test_journal_of_another_round),

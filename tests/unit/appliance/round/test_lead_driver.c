@@ -361,9 +361,9 @@ static void test_end_that_is_not_durable(void **state)
     struct mr_round_params params;
     struct mr_refusal refusal;
     start(room);
-    assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
     mr_round_params_init(&params, &room->policy);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    assert_int_equal(mkdir(room_path(room, "rounds/1.json"), 0700), 0);
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot store the round's record"));
     end(room);
