@@ -7,13 +7,14 @@
 #include "base/assert.h"
 #include "base/base64.h"
 #include "base/json_reader.h"
+#include "base/json_text.h"
 
 static json_t *hub_object(const struct mr_announced_hub *hub)
 {
     char key[MR_BASE64_LENGTH(MR_PUBLIC_KEY_BYTES) + 1];
     mr_base64_encode(key, hub->public_key, MR_PUBLIC_KEY_BYTES);
-    return json_pack("{s:i, s:o, s:o}", "index", hub->index, "name", json_string(hub->name),
-                     "public_key", json_string(key));
+    return json_pack("{s:i, s:o, s:o}", "index", hub->index, "name", mr_json_text(hub->name),
+                     "public_key", mr_json_text(key));
 }
 
 char *mr_task_hubs_encode(const struct mr_task_hubs *message)
