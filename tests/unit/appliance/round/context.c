@@ -105,6 +105,7 @@ struct room *room_open(unsigned position)
         .fatal = on_fatal,
         .fatal_context = room,
     };
+    assert_int_equal(mr_log_start(room->shared.log, NULL, NULL), 0);
     assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
     open_store(room);
     if (position == 0) { /* the lead */
@@ -184,6 +185,7 @@ void room_drain(struct room *room)
 bool room_logged(const struct room *room, const char *words)
 {
     static char text[1 << 16];
+    assert_true(mr_log_flush(room->shared.log, 10000));
     const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
     assert_true(length >= 0);
     text[length] = '\0';
