@@ -30,6 +30,11 @@ void mr_helper_driver_close(struct mr_helper_driver *run);
 /* As mr_lead_driver_set_policy: from the next round that it signs. */
 void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round);
 
+/* Another hub's question about a round was refused, which mostly ends the round: it is logged and
+ * counted here too, so that not the lead's operator alone hears why. */
+void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
+                              const struct mr_refusal *refusal);
+
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
 /* As mr_lead_driver_history. */
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run);

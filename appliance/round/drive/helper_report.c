@@ -26,6 +26,17 @@ static void log_state(struct mr_helper_driver *run, const struct mr_helper_repor
     }
 }
 
+void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
+                              const struct mr_refusal *refusal)
+{
+    run->refused[refusal->code]++;
+    if (refusal->code != MR_REFUSAL_BUSY) { /* it comes back */
+        mr_log_strangers(run->context.log, MR_LOG_WARN, "helper.refused",
+                         "task=%s hub=%u code=%s why=%s", run->context.task, hub_index,
+                         mr_refusal_name(refusal->code), refusal->text);
+    }
+}
+
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
 static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
@@ -131,6 +142,20 @@ static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metr
     }
 }
 
+/* Codes that were given at least once: a row for each would be many. */
+static void refusals(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    char labels[MR_ROUND_LABELS_MAX];
+    for (unsigned code = MR_REFUSAL_NONE + 1; code < MR_REFUSAL_UNKNOWN; code++) {
+        if (run->refused[code]) {
+            snprintf(labels, sizeof labels, "task=\"%s\",code=\"%s\"", run->context.task,
+                     mr_refusal_name((enum mr_refusal_code)code));
+            mr_metrics_sample(metrics, "millrace_helper_refusals_total", labels,
+                              (double)run->refused[code]);
+        }
+    }
+}
+
 void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
                               struct mr_metrics *metrics)
 {
@@ -145,5 +170,10 @@ void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned cou
         "itself because the lead was gone.");
     for (unsigned i = 0; i < count; i++) {
         outcomes(runs[i], metrics);
+    }
+    mr_metrics_family(metrics, "millrace_helper_refusals_total", "counter",
+                      "What this hub refused to a lead, by the refusal's code.");
+    for (unsigned i = 0; i < count; i++) {
+        refusals(runs[i], metrics);
     }
 }

@@ -37,6 +37,19 @@ static void log_published(struct mr_lead_driver *run, const struct mr_lead_repor
                  report->ended_ms - report->closed_ms, hex);
 }
 
+/* The same reason again and again is no news: its lines are told apart by a count. */
+static void log_void(struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    const bool same = strcmp(run->void_reason, report->reason) == 0;
+    run->void_repeats = same ? run->void_repeats + 1 : 0;
+    memcpy(run->void_reason, report->reason, sizeof run->void_reason);
+    run->voids[report->void_kind]++;
+    mr_log_event(run->context.log, same ? MR_LOG_INFO : MR_LOG_WARN, "round.void",
+                 "task=%s round=%" PRIu64 " kind=%s reason=%s repeats=%u", run->context.task,
+                 report->round, mr_void_kind_name(report->void_kind), report->reason,
+                 run->void_repeats);
+}
+
 static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     struct mr_log *log = run->context.log;
@@ -54,13 +67,12 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
                      report->closed_ms - report->opened_ms);
         break;
     case MR_LEAD_PUBLISHED:
+        run->void_reason[0] = '\0';
         count_published(run, report);
         log_published(run, report);
         break;
     case MR_LEAD_VOID:
-        run->voids[report->void_kind]++;
-        mr_log_event(log, MR_LOG_WARN, "round.void", "task=%s round=%" PRIu64 " kind=%s reason=%s",
-                     task, report->round, mr_void_kind_name(report->void_kind), report->reason);
+        log_void(run, report);
         break;
     default:
         mr_log_event(log, MR_LOG_DEBUG, "round.step", "task=%s round=%" PRIu64 " state=%s", task,
@@ -179,6 +191,12 @@ static double publish_sum(const struct mr_lead_driver *run, const struct mr_lead
     return run->publish_seconds_sum;
 }
 
+static double pause_seconds(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->automatic_pause_ms / 1000.0;
+}
+
 /* Families with one sample a task. */
 static const struct {
     const char *name, *type, *help;
@@ -195,6 +213,8 @@ static const struct {
      "From quorum or deadline to the published model, last round.", publish_last},
     {"millrace_publish_seconds_total", "counter", "The same, summed over all published rounds.",
      publish_sum},
+    {"millrace_round_pause_seconds", "gauge",
+     "Pause before the next automatic round, longer with each that fails; 0: none.", pause_seconds},
 };
 
 static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)

@@ -26,6 +26,7 @@ struct exchange {
     uint8_t *body;
     struct mr_h2_response response;
     struct mr_error error;
+    int failure; /* enum mr_h2_failure */
 };
 
 static const char *const paths[] = {
@@ -84,8 +85,9 @@ static void work(void *context)
         mr_error_set(&exchange->error, "the hub is stopping");
         return;
     }
-    if (send_once(exchange, &fresh) == MR_H2_BROKEN && !fresh) {
-        send_once(exchange, &fresh);
+    exchange->failure = send_once(exchange, &fresh);
+    if (exchange->failure == MR_H2_BROKEN && !fresh) {
+        exchange->failure = send_once(exchange, &fresh);
     }
 }
 
@@ -101,6 +103,7 @@ static void done(void *context)
         .body = exchange->response.body,
         .length = exchange->response.length,
         .text = exchange->error.text,
+        .unacceptable = exchange->failure == MR_H2_REFUSED,
     };
     link->answered(link->context, &answer);
     mr_h2_response_fini(&exchange->response);

@@ -1,5 +1,6 @@
 /* state.c - where the lead stands: its state, its one timer, what is to be made durable, reports.
  * Only mr_lead_enter sets the state. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,16 @@ static const char *const void_names[] = {
 const char *mr_void_kind_name(enum mr_void_kind kind)
 {
     return void_names[kind];
+}
+
+static const char *const step_names[] = {
+    [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
+    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",
+};
+
+const char *mr_lead_step_name(enum mr_peer_step step)
+{
+    return step_names[step];
 }
 
 void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state)
@@ -134,6 +145,20 @@ const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
     return lead->included;
 }
 
+static void tell_waits_for(const struct mr_lead *lead, char *text, size_t bytes)
+{
+    for (unsigned i = 1; lead->asking && i < lead_announcement(lead)->hub_count; i++) {
+        const struct lead_peer *peer = &lead->peers[i];
+        const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[i];
+        if (!peer->done) {
+            snprintf(text, bytes, "hub %u (%s), %s%s%s%s", hub->index, hub->name,
+                     mr_lead_step_name(lead->step), peer->why[0] ? ": " : "", peer->why,
+                     peer->why[0] ? " (it is asked again)" : "");
+            return;
+        }
+    }
+}
+
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
 {
     *report = (struct mr_lead_report){
@@ -155,4 +180,5 @@ void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
         memcpy(report->model_hash, lead->model_hash, MR_HASH_BYTES);
     }
     memcpy(report->reason, lead->reason, sizeof report->reason);
+    tell_waits_for(lead, report->waits_for, sizeof report->waits_for);
 }
