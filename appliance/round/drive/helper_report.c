@@ -12,6 +12,20 @@ struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
     return run->core;
 }
 
+/* A round that is signed after its deadline: one of the two clocks is wrong. */
+static void look_at_clock(const struct mr_helper_driver *run, uint64_t round)
+{
+    const uint64_t unix_ms = mr_round_unix_ms();
+    const uint64_t deadline = mr_helper_terms(run->core)->announcement.deadline_unix_ms;
+    if (unix_ms > deadline) {
+        mr_log_event(run->context.log, MR_LOG_WARN, "helper.clock",
+                     "task=%s round=%" PRIu64 " late_ms=%" PRIu64
+                     " why=the round was signed after its deadline by this hub's clock: the lead's "
+                     "is behind, or this one ahead",
+                     run->context.task, round, unix_ms - deadline);
+    }
+}
+
 static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
@@ -103,6 +117,9 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     }
     if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
         run->void_total++;
+    }
+    if (report.state == MR_HELPER_ADMITTING && run->last_state == MR_HELPER_SIGNING) {
+        look_at_clock(run, report.round);
     }
     run->last_state = report.state;
     run->last_round = report.round;

@@ -20,6 +20,7 @@ static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
     if (run->stopping) {
         return; /* a hub that did not answer in time now ends no round either */
     }
+    mr_lead_driver_look_at_clock(run, answer->peer);
     mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
 }
 

@@ -13,6 +13,9 @@
 #define MR_LEAD_PAUSE_MS      1000u
 #define MR_LEAD_PAUSE_MOST_MS 300000u
 
+/* Further apart, two hubs' clocks are worth a line in the log. */
+#define MR_CLOCK_MS_MAX 5000
+
 struct mr_lead_driver {
     struct mr_round_context context;
     struct mr_lead_listener listener;
@@ -41,8 +44,9 @@ struct mr_lead_driver {
 
     /* For reports. */
     enum mr_lead_state last_state;
-    char void_reason[300]; /* of the last void round; "": the last one was none */
-    unsigned void_repeats; /* void rounds in a row for that reason, after the first */
+    char void_reason[300];           /* of the last void round; "": the last one was none */
+    bool clock_differs[MR_HUBS_MAX]; /* that is said of the hub at that position */
+    unsigned void_repeats;           /* void rounds in a row for that reason, after the first */
     struct mr_round_history history;
     uint32_t committed_seen; /* of the current round, counted already */
     uint64_t published, voids[MR_VOID_KINDS], committed, included;
@@ -53,6 +57,8 @@ struct mr_lead_driver {
  *
  * lead_report.c: the core has news; the round's summary as it is now. */
 void mr_lead_driver_note(struct mr_lead_driver *run);
+/* Whether a hub's clock is far from this one's: said when that changes. */
+void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer);
 void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary);
 
 /* lead_jobs.c: actions of the core that take long. */

@@ -81,6 +81,22 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
     }
 }
 
+void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer)
+{
+    int64_t ahead_ms;
+    if (peer >= MR_HUBS_MAX || !run->links[peer] ||
+        !mr_peer_link_clock(run->links[peer], &ahead_ms)) {
+        return;
+    }
+    const bool differs = ahead_ms > MR_CLOCK_MS_MAX || ahead_ms < -MR_CLOCK_MS_MAX;
+    if (differs != run->clock_differs[peer]) {
+        mr_log_event(run->context.log, differs ? MR_LOG_WARN : MR_LOG_INFO, "round.peer_clock",
+                     "task=%s hub=%u ahead_ms=%" PRId64 " differs=%s", run->context.task,
+                     run->context.hubs[peer].index, ahead_ms, differs ? "yes" : "no");
+        run->clock_differs[peer] = differs;
+    }
+}
+
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
 static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
@@ -235,6 +251,20 @@ static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
     }
 }
 
+static void clocks(const struct mr_lead_driver *run, struct mr_metrics *metrics)
+{
+    char labels[MR_ROUND_LABELS_MAX];
+    int64_t ahead_ms;
+    for (unsigned peer = 1; peer < run->context.hubs_count; peer++) {
+        if (mr_peer_link_clock(run->links[peer], &ahead_ms)) {
+            snprintf(labels, sizeof labels, "task=\"%s\",hub=\"%u\"", run->context.task,
+                     run->context.hubs[peer].index);
+            mr_metrics_sample(metrics, "millrace_peer_clock_ahead_seconds", labels,
+                              (double)ahead_ms / 1000.0);
+        }
+    }
+}
+
 void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                             struct mr_metrics *metrics)
 {
@@ -248,6 +278,13 @@ void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                       "Rounds that were given up, by reason.");
     for (unsigned i = 0; i < count; i++) {
         voids(runs[i], metrics);
+    }
+    mr_metrics_family(
+        metrics, "millrace_peer_clock_ahead_seconds", "gauge",
+        "How far another hub's clock is ahead of this hub's, below 0 behind; 0 within "
+        "what its answers tell.");
+    for (unsigned i = 0; i < count; i++) {
+        clocks(runs[i], metrics);
     }
     for (unsigned family = 0; family < sizeof families / sizeof families[0]; family++) {
         mr_metrics_family(metrics, families[family].name, families[family].type,

@@ -181,6 +181,8 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
 const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
+/* How long the open round still takes uploads; 0: none is open, or it is over. */
+uint64_t mr_lead_left_ms(const struct mr_lead *lead, uint64_t now_ms);
 /* The terms of the current or last round; NULL before the first. */
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
 /* Its uploads that are committed, and their ids. */

@@ -132,6 +132,12 @@ const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length)
     return lead->state == MR_LEAD_OPEN ? lead->envelope : NULL;
 }
 
+uint64_t mr_lead_left_ms(const struct mr_lead *lead, uint64_t now_ms)
+{
+    return lead->state == MR_LEAD_OPEN && lead->deadline_ms > now_ms ? lead->deadline_ms - now_ms
+                                                                     : 0;
+}
+
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)
 {
     return lead->round_known ? &lead->terms : NULL;
