@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -149,4 +150,35 @@ enum mr_hub_wait mr_hub_wait_for_clock(const struct mr_hub_waiting *waiting,
                                        const char *certificate_file, struct mr_error *error)
 {
     return wait_for(waiting, "clock", look_at_clock, certificate_file, error);
+}
+
+/* --- the disk -------------------------------------------------------------------------------- */
+
+static int look_at_disk(const void *context, struct mr_error *error)
+{
+    const char *data_dir = context;
+    char folder[PATH_MAX];
+    size_t length = strlen(data_dir);
+    while (length > 1 && data_dir[length - 1] == '/') {
+        length--;
+    }
+    while (length > 0 && data_dir[length - 1] != '/') {
+        length--;
+    }
+    if (length == 0 || length >= sizeof folder) {
+        return 0; /* the working directory; or a path that nothing mends */
+    }
+    memcpy(folder, data_dir, length);
+    folder[length] = '\0';
+    if (access(folder, F_OK) == 0 || errno != ENOENT) {
+        return 0;
+    }
+    return mr_error_set(
+        error, "data_dir %.300s: the folder above it is not there; is its disk mounted?", data_dir);
+}
+
+enum mr_hub_wait mr_hub_wait_for_disk(const struct mr_hub_waiting *waiting, const char *data_dir,
+                                      struct mr_error *error)
+{
+    return wait_for(waiting, "disk", look_at_disk, data_dir, error);
 }

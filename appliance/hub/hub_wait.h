@@ -1,4 +1,5 @@
-/* hub_wait.h - what a start waits for: addresses and ports that are not there yet, and the clock.
+/* hub_wait.h - what a start waits for: addresses, ports and a disk that are not there yet, and the
+ * clock.
  *
  * A machine that boots gets its addresses and its time a little later than its services, and a port
  * may be held by the process before. Waiting is bounded, and said in the log (`hub.waiting`). */
@@ -28,6 +29,11 @@ struct mr_hub_waiting {
 enum mr_hub_wait mr_hub_wait_for_addresses(const struct mr_hub_waiting *waiting,
                                            const struct mr_hub_config *config,
                                            struct mr_error *error);
+
+/* Until the folder is there that data_dir lies in: a disk that is mounted late. (An empty folder
+ * under a mount point cannot be told from a new hub's.) */
+enum mr_hub_wait mr_hub_wait_for_disk(const struct mr_hub_waiting *waiting, const char *data_dir,
+                                      struct mr_error *error);
 
 /* Until the hub's own certificate holds by the clock. */
 enum mr_hub_wait mr_hub_wait_for_clock(const struct mr_hub_waiting *waiting,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,8 +161,11 @@ static void tell_ready(const struct mr_hub *hub, int ready_fd)
     mr_log_event(hub->log, MR_LOG_INFO, "hub.ready", "hub=%u tasks=%u control_port=%u",
                  hub->config->identity.index, hub->api.tasks_count, port);
     if (ready_fd >= 0) {
+        struct pollfd reader = {.fd = ready_fd, .events = POLLOUT};
         (void)mr_log_flush(hub->log, READY_FLUSH_MS);
-        dprintf(ready_fd, "READY control=%u\n", port);
+        if (poll(&reader, 1, READY_FLUSH_MS) == 1) { /* else nobody reads, and nobody waits */
+            dprintf(ready_fd, "READY control=%u\n", port);
+        }
         close(ready_fd);
     }
 }
@@ -219,21 +223,23 @@ static enum mr_hub_exit run(const struct boot *boot)
 
 /* --- starting -------------------------------------------------------------------------------- */
 
-/* The configuration, checked. What is wrong because the clock is, is looked at again when the clock
- * was set. */
+/* The configuration, checked. What would be wrong because a disk is not mounted yet or the clock
+ * not set is waited for first. */
 static enum mr_hub_wait load(struct boot *boot, struct mr_error *error)
 {
     const struct mr_hub_waiting waiting = {boot->log, boot->signals, MR_HUB_PATIENCE_MS};
     const char *path = boot->options->config_file;
     struct mr_hub_config *form;
     struct mr_error unused;
-    if (mr_hub_config_load(&form, path, &unused) == 0) {
+    if (mr_hub_config_read(&form, path, &unused) == 0) {
         mr_log_set_level(boot->log, mr_log_level_named(form->log_level));
-        const enum mr_hub_wait clock =
-            mr_hub_wait_for_clock(&waiting, form->identity.certificate_file, error);
+        enum mr_hub_wait waited = mr_hub_wait_for_disk(&waiting, form->data_dir, error);
+        if (waited == MR_HUB_WAIT_READY) {
+            waited = mr_hub_wait_for_clock(&waiting, form->identity.certificate_file, error);
+        }
         mr_hub_config_free(form);
-        if (clock != MR_HUB_WAIT_READY) {
-            return clock;
+        if (waited != MR_HUB_WAIT_READY) {
+            return waited;
         }
     }
     if (mr_hub_check(&boot->config, path, error) != 0) {

@@ -230,6 +230,26 @@ class Start(unittest.TestCase):
                         (begin + datetime.timedelta(days=9)).strftime("%Y%m%d%H%M%SZ")], **quiet)
         os.rename(f"{pki}/later.pem", f"{pki}/hub-0.pem")
 
+    def test_disk_that_is_not_mounted(self):
+        self.change("data_dir: .*", f"data_dir: {self.folder}/mount/hub")
+        self.start()
+        self.assertEqual(self.hub.wait(LONG_S), 3)
+        self.assertIn("/mount/hub", self.await_line("hub.not_started"))
+
+    def test_other_hubs_that_are_not_there(self):
+        """Neither their names nor their machines: a hub starts alone."""
+        self.change("host: 127.0.0.1\n    port: 8444", "host: no-such-hub.invalid\n    port: 8444")
+        self.await_ready(self.start())
+        self.stop()
+
+    def change(self, pattern, text):
+        with open(self.file, encoding="utf-8") as f:
+            before = f.read()
+        after = re.sub(pattern, text, before, count=1)
+        self.assertNotEqual(before, after)
+        with open(self.file, "w", encoding="utf-8") as f:
+            f.write(after)
+
     # --- the unit and the page ---------------------------------------------------------------------
 
     def test_unit_and_page_know_the_codes(self):
