@@ -162,13 +162,12 @@ static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metr
 /* Codes that were given at least once: a row for each would be many. */
 static void refusals(const struct mr_helper_driver *run, struct mr_metrics *metrics)
 {
-    char labels[MR_ROUND_LABELS_MAX];
     for (unsigned code = MR_REFUSAL_NONE + 1; code < MR_REFUSAL_UNKNOWN; code++) {
         if (run->refused[code]) {
-            snprintf(labels, sizeof labels, "task=\"%s\",code=\"%s\"", run->context.task,
-                     mr_refusal_name((enum mr_refusal_code)code));
-            mr_metrics_sample(metrics, "millrace_helper_refusals_total", labels,
-                              (double)run->refused[code]);
+            const struct mr_round_label label = {run->context.task, "code",
+                                                 mr_refusal_name((enum mr_refusal_code)code)};
+            mr_round_sample(metrics, "millrace_helper_refusals_total", &label,
+                            (double)run->refused[code]);
         }
     }
 }

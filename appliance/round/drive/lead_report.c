@@ -253,14 +253,14 @@ static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 
 static void clocks(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
-    char labels[MR_ROUND_LABELS_MAX];
+    char hub[8];
     int64_t ahead_ms;
     for (unsigned peer = 1; peer < run->context.hubs_count; peer++) {
         if (mr_peer_link_clock(run->links[peer], &ahead_ms)) {
-            snprintf(labels, sizeof labels, "task=\"%s\",hub=\"%u\"", run->context.task,
-                     run->context.hubs[peer].index);
-            mr_metrics_sample(metrics, "millrace_peer_clock_ahead_seconds", labels,
-                              (double)ahead_ms / 1000.0);
+            snprintf(hub, sizeof hub, "%u", run->context.hubs[peer].index);
+            const struct mr_round_label label = {run->context.task, "hub", hub};
+            mr_round_sample(metrics, "millrace_peer_clock_ahead_seconds", &label,
+                            (double)ahead_ms / 1000.0);
         }
     }
 }
