@@ -29,8 +29,8 @@ struct mr_metrics;
 /* `fd` stays the caller's; it is not made non-blocking. NULL: out of memory. Lines wait until the
  * log is started, or closed. */
 struct mr_log *mr_log_open(enum mr_log_level level, int fd);
-/* Starts the thread that writes. `settle`, where given, is called on it first: it gives up what it
- * needs no more. 0, or -1 (errno). */
+/* Starts the thread that writes. `settle`, where given, is called on it first, and has returned
+ * when this call does: the thread gives up what it needs no more. 0, or -1 (errno). */
 int mr_log_start(struct mr_log *log, void (*settle)(void *context), void *context);
 /* Waits until all lines so far are written, wait_ms at most. False: they are not. Before the start
  * it is this call that writes, where the descriptor takes lines. */

@@ -26,7 +26,7 @@ struct mr_log_queue {
     pthread_mutex_t lock;   /* guards what follows */
     pthread_cond_t changed; /* for the thread: a line, or the end */
     pthread_cond_t written; /* from the thread: all is out, or it has ended */
-    bool started, closing, ended;
+    bool started, settled, closing, ended;
     bool left_behind;    /* nobody waits for the thread any more: it frees the queue */
     bool writing;        /* a line is taken out and not written yet */
     uint64_t head, tail; /* bytes ever taken out and put in; their places are modulo QUEUE_BYTES */
@@ -226,6 +226,10 @@ static void *run(void *argument)
         start->settle(start->context);
     }
     free(start);
+    pthread_mutex_lock(&queue->lock);
+    queue->settled = true;
+    pthread_cond_broadcast(&queue->written);
+    pthread_mutex_unlock(&queue->lock);
     work(queue);
     return NULL;
 }
@@ -272,7 +276,12 @@ int mr_log_queue_start(struct mr_log_queue *queue, void (*settle)(void *context)
         errno = failed;
         return -1;
     }
+    pthread_mutex_lock(&queue->lock);
     queue->started = true;
+    while (!queue->settled) { /* the context is the caller's */
+        pthread_cond_wait(&queue->written, &queue->lock);
+    }
+    pthread_mutex_unlock(&queue->lock);
     return 0;
 }
 

@@ -18,7 +18,8 @@ struct mr_log_queue;
  * _start. */
 struct mr_log_queue *mr_log_queue_open(int fd, bool priority);
 
-/* Starts the thread; `settle`, where given, is called on it first. 0, or -1 (errno). */
+/* Starts the thread; `settle`, where given, is called on it first, and has returned when this call
+ * does. 0, or -1 (errno). */
 int mr_log_queue_start(struct mr_log_queue *queue, void (*settle)(void *context), void *context);
 
 /* Any thread; never waits for the descriptor. False: there was no room, the line is lost. */
