@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/api/routes_internal.h"
+#include "base/json_text.h"
 #include "base/json_reader.h"
 
 /* --- look ------------------------------------------------------------------------------------ */
@@ -21,7 +22,7 @@ static void put_waits_for(json_t *object, const struct mr_api_task *task, uint64
     if (task->lead) {
         mr_lead_report(mr_lead_driver_core(task->lead), &report);
         if (report.round == round && report.waits_for[0]) {
-            json_object_set_new(object, "waits_for", json_string(report.waits_for));
+            json_object_set_new(object, "waits_for", mr_json_text(report.waits_for));
         }
     }
 }
