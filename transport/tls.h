@@ -15,8 +15,6 @@
 #include "base/error.h"
 #include "wire/identity.h"
 
-#define MR_TLS_EXPIRY_BYTES 32
-
 struct mr_tls;
 
 enum mr_tls_side {
@@ -25,37 +23,50 @@ enum mr_tls_side {
 };
 
 struct mr_tls_files {
-    const char *ca_file;
-    const char *certificate_file;
+    const char *ca_file;          /* roots, and issuing CAs that peers need not send then */
+    const char *certificate_file; /* our own, then the CAs between it and the root */
     const char *private_key_file; /* refused when anybody but its owner may read it */
-    const char *revocation_file;  /* NULL or "": none */
+    const char *revocation_file;  /* NULL or "": none. Else each CA must have a list in it */
 };
 
 /* 0, or -1 with an error that names the file and the remedy. */
 int mr_tls_open(struct mr_tls **tls, enum mr_tls_side side, const struct mr_tls_files *files,
                 struct mr_error *error);
-/* Reads the revocation file again; handshakes go by it from now on. On failure the old list holds.
- * The list itself is for counting and asking, until the next reload. */
+/* Reads the revocation file again; handshakes go by it from now on. On failure, and where a list is
+ * older than the one that is there, the old ones hold. They are for counting and asking, until the
+ * next reload. */
 int mr_tls_reload(struct mr_tls *tls, struct mr_error *error);
 const struct mr_revocations *mr_tls_revocations(const struct mr_tls *tls); /* NULL: none */
 /* From the next handshake on the files of `fresh` count, of the same side and never used for a
  * connection; connections that are there go on. `fresh` is gone afterwards. */
 void mr_tls_renew(struct mr_tls *tls, struct mr_tls *fresh);
-/* When our own certificate runs out, as "2026-07-01T12:00:00Z". */
-void mr_tls_expiry(const struct mr_tls *tls, char text[MR_TLS_EXPIRY_BYTES]);
+
+/* What runs out, the earliest of its kind. */
+enum mr_tls_term {
+    MR_TLS_TERM_OWN,   /* our certificate */
+    MR_TLS_TERM_CA,    /* a CA above it, the root included */
+    MR_TLS_TERM_LISTS, /* a revocation list */
+    MR_TLS_TERMS,
+};
+extern const char *const mr_tls_term_names[MR_TLS_TERMS]; /* "own", "ca", "revocation_list" */
+/* When, in seconds since 1970; INT64_MAX: never, or there is none. */
+int64_t mr_tls_ends(const struct mr_tls *tls, enum mr_tls_term term);
 void mr_tls_close(struct mr_tls *tls); /* NULL allowed; its connections must be freed before */
 
 /* Why we do not take the peer's certificate. */
 enum mr_tls_refusal {
     MR_TLS_ACCEPTED = 0,
-    MR_TLS_UNTRUSTED,   /* not of our CA, or not fit for its use */
+    MR_TLS_UNTRUSTED,   /* not of our CA */
+    MR_TLS_WRONG_USE,   /* not issued for what it is shown for */
     MR_TLS_EXPIRED,     /* or not valid yet */
     MR_TLS_NO_IDENTITY, /* none, two, or a malformed one */
     MR_TLS_WRONG_HUB,   /* another hub than expected, or no hub */
-    MR_TLS_REVOKED,     /* taken back by our CA */
+    MR_TLS_REVOKED,     /* it, or a CA above it, was taken back */
+    MR_TLS_NO_LIST,     /* there are revocation lists, but none (that is good) of its CA */
 };
 
-#define MR_TLS_ANY_PEER (-1)
+#define MR_TLS_ANY_PEER   (-1)
+#define MR_TLS_REASON_MAX 256
 
 /* What the handshake finds out of the peer. Belongs to the connection's owner and outlives the SSL.
  */
@@ -64,7 +75,7 @@ struct mr_tls_peer {
     struct mr_identity identity;
     struct mr_serial serial; /* of its certificate */
     enum mr_tls_refusal refusal;
-    const char *reason; /* of the refusal, in words; static */
+    char reason[MR_TLS_REASON_MAX]; /* of the refusal, in words: printable ASCII */
 };
 
 /* A connection over a non-blocking socket, which stays the caller's. NULL: out of memory. */

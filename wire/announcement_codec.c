@@ -81,10 +81,10 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
         return mr_error_set(error, "noise_kind is %u: not known", a->noise_kind);
     }
     if (!positive(a->scale)) {
-        return mr_error_set(error, "scale must be a finite, normal number above 0");
+        return mr_error_set(error, "scale must be a finite number above 0 (1.2e-38 to 3.4e38)");
     }
     if (!positive(a->clip_norm)) {
-        return mr_error_set(error, "clip_norm must be a finite, normal number above 0");
+        return mr_error_set(error, "clip_norm must be a finite number above 0 (1.2e-38 to 3.4e38)");
     }
     return 0;
 }

@@ -12,7 +12,11 @@
 
 #define MR_CLIENT_ID_BYTES  16
 #define MR_IDENTITY_URI_MAX 64 /* with NUL */
-#define MR_SERIAL_BYTES     20 /* RFC 5280 4.1.2.2: at most */
+/* See struct mr_serial. */
+#define MR_SERIAL_OWN_BYTES   8
+#define MR_SERIAL_ABOVE_BYTES 6
+#define MR_SERIAL_ABOVE       2
+#define MR_SERIAL_BYTES       (MR_SERIAL_OWN_BYTES + MR_SERIAL_ABOVE * MR_SERIAL_ABOVE_BYTES)
 
 enum mr_role {
     MR_ROLE_NONE = 0,
@@ -28,7 +32,10 @@ struct mr_identity {
     char operator_name[33];                /* operator */
 };
 
-/* Of the certificate: big-endian, zeros in front. What a CA takes back is named by it. */
+/* What a certificate is taken back by: a hash of its CA's key and the number that this CA gave it,
+ * cut to 8 bytes; then the same of that CA's own certificate and of the one above, 6 bytes each,
+ * zeros where there is none. A number alone would name a certificate of every CA. The root's own
+ * certificate is not in it: whoever no longer trusts a root takes it out of the CA file. */
 struct mr_serial {
     uint8_t bytes[MR_SERIAL_BYTES];
 };

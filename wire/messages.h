@@ -89,6 +89,13 @@ struct mr_peer_model {
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 
+/* Answer to GET /v1/tasks/{task}/hubs: the task's hubs as that hub would announce them. */
+struct mr_task_hubs {
+    uint16_t hub_index; /* who says so */
+    unsigned hub_count;
+    struct mr_announced_hub hubs[MR_HUBS_MAX]; /* the lead first */
+};
+
 /* Any refusal is an HTTP status of 4xx or 5xx with struct mr_refusal as its body. The encoder
  * writes
  * '?' for what is not printable ASCII; the decoder takes any code of [a-z_], so that an old device
@@ -107,6 +114,7 @@ MR_MESSAGE_CODEC(upload_status)
 MR_MESSAGE_CODEC(round_end)
 MR_MESSAGE_CODEC(peer_signature)
 MR_MESSAGE_CODEC(peer_model)
+MR_MESSAGE_CODEC(task_hubs)
 MR_MESSAGE_CODEC(refusal)
 
 /* "receiving", "staged", "committed", "refused"; "none", "closed", "superseded", … */

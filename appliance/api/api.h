@@ -29,7 +29,6 @@ struct mr_api {
     struct mr_api_task *tasks[MR_TASKS_MAX]; /* in the order of the configuration */
     unsigned tasks_count;
     uint16_t hub_index;
-    const char *packet_source; /* "none" where it leads nothing */
     const char *cpu_level;
     uint64_t started_ms;
     struct mr_loop *loop;

@@ -9,6 +9,9 @@
 #define HUB      MR_ROLE_BIT(MR_ROLE_HUB)
 #define OPERATOR MR_ROLE_BIT(MR_ROLE_OPERATOR)
 
+#define JSON   "application/json"
+#define OCTETS "application/octet-stream"
+
 #define SEED_REQUEST_MAX 512
 
 /* Body bounds that depend on the configuration. */
@@ -26,30 +29,43 @@ static const struct {
     const char *method, *path;
     uint32_t roles;
     enum bound bound;
+    const char *content_type; /* NULL: no body */
+    const char *query;        /* NULL: none */
     mr_handler_fn handler, progress;
 } table[] = {
-    {"GET", "/v1/tasks/{task}/rounds/current", DEVICE, BOUND_NONE, mr_route_current},
-    {"GET", "/v1/tasks/{task}/rounds/{round}", DEVICE, BOUND_NONE, mr_route_round_end},
-    {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, mr_route_model},
-    {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE,
+    {"GET", "/v1/tasks/{task}/rounds/current", DEVICE, BOUND_NONE, NULL, "after wait_ms",
+     mr_route_current},
+    {"GET", "/v1/tasks/{task}/rounds/{round}", DEVICE, BOUND_NONE, NULL, "wait_ms",
+     mr_route_round_end},
+    {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_model},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, JSON, NULL,
      mr_route_upload_request},
-    {"PUT", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE,
-     mr_route_share, mr_route_share_progress},
-    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE,
+    {"PUT", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}/share", DEVICE, BOUND_SHARE, OCTETS,
+     NULL, mr_route_share, mr_route_share_progress},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE, NULL, "wait_ms",
      mr_route_upload_status},
-    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, mr_route_seed},
-    {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, mr_route_propose},
-    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, mr_route_freeze},
-    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, mr_route_open},
-    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, mr_route_reveal},
-    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, mr_route_void},
-    {"GET", "/metrics", OPERATOR, BOUND_NONE, mr_route_metrics},
-    {"GET", "/v1/status", OPERATOR, BOUND_NONE, mr_route_status},
-    {"GET", "/v1/tasks", OPERATOR, BOUND_NONE, mr_route_tasks},
-    {"GET", "/v1/tasks/{task}", OPERATOR, BOUND_NONE, mr_route_task},
-    {"GET", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_NONE, mr_route_admin_list},
-    {"GET", "/v1/tasks/{task}/admin/rounds/{round}", OPERATOR, BOUND_NONE, mr_route_admin_round},
-    {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, mr_route_admin_open},
+    {"GET", "/v1/tasks/{task}/hubs", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_hubs},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, JSON, NULL, mr_route_seed},
+    {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, OCTETS, NULL, mr_route_propose},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, OCTETS, NULL,
+     mr_route_freeze},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, OCTETS, NULL,
+     mr_route_open},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/reveal", HUB, BOUND_OPENINGS, OCTETS, NULL,
+     mr_route_reveal},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, JSON, NULL,
+     mr_route_void},
+    {"GET", "/metrics", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_metrics},
+    {"GET", "/v1/status", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_status},
+    {"GET", "/v1/tasks", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_tasks},
+    {"GET", "/v1/tasks/{task}", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_task},
+    {"GET", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_admin_list},
+    {"GET", "/v1/tasks/{task}/admin/rounds/{round}", OPERATOR, BOUND_NONE, NULL, "wait_ms",
+     mr_route_admin_round},
+    {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_admin_open},
 };
 
 /* The largest cohort over all tasks; one task's own is its round's business. */
@@ -96,6 +112,8 @@ struct mr_route *mr_routes_new(const struct mr_hub_config *config, unsigned *cou
         routes[i] = (struct mr_route){.method = table[i].method,
                                       .path = table[i].path,
                                       .roles = table[i].roles,
+                                      .query = table[i].query,
+                                      .content_type = table[i].content_type,
                                       .body_max = bytes_of(table[i].bound, config),
                                       .handler = table[i].handler,
                                       .progress = table[i].progress};

@@ -124,22 +124,25 @@ static bool set_number(struct mr_round_params *params, unsigned row, const json_
     return true;
 }
 
-/* One member of the body; false: unknown, or of a wrong type or range. */
-static bool set_override(struct mr_round_params *params, const char *name, const json_t *value)
+/* "" or what is wrong with one member of the body. */
+static const char *set_override(struct mr_round_params *params, const char *name,
+                                const json_t *value)
 {
     for (unsigned i = 0; i < sizeof overrides / sizeof overrides[0]; i++) {
         if (strcmp(name, overrides[i].name) == 0) {
-            return set_number(params, i, value);
+            return set_number(params, i, value) ? "" : "is no number that can stand there";
         }
     }
-    if (strcmp(name, "training") != 0 || !json_is_string(value) ||
-        json_string_length(value) > MR_TRAINING_MAX ||
+    if (strcmp(name, "training") != 0) {
+        return "is none that a round has";
+    }
+    if (!json_is_string(value) || json_string_length(value) > MR_TRAINING_MAX ||
         strlen(json_string_value(value)) != json_string_length(value)) {
-        return false;
+        return "is no text, or a text that is too long";
     }
     memset(params->training, 0, sizeof params->training);
     memcpy(params->training, json_string_value(value), json_string_length(value));
-    return true;
+    return "";
 }
 
 /* False with the request refused. */
@@ -163,10 +166,11 @@ static bool read_wish(struct mr_round_params *params, struct mr_request *request
     }
     bool good = true;
     json_object_foreach(object, name, value) {
-        if (good && !set_override(params, name, value)) {
+        const char *wrong = good ? set_override(params, name, value) : "";
+        if (*wrong != '\0') {
             good = false;
-            mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
-                                "member \"%.40s\" is unknown, or its value is out of range", name);
+            mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "member \"%.40s\" %s", name,
+                                wrong);
         }
     }
     json_decref(object);

@@ -135,6 +135,20 @@ void mr_route_model(void *context, struct mr_request *request)
                                loan);
 }
 
+/* --- the task's hubs ------------------------------------------------------------------------- */
+
+void mr_route_hubs(void *context, struct mr_request *request)
+{
+    struct mr_api *api = context;
+    const struct mr_api_task *task = mr_routes_task(api, request);
+    if (task) {
+        struct mr_task_hubs hubs = {.hub_index = api->hub_index,
+                                    .hub_count = task->task.hubs_count};
+        memcpy(hubs.hubs, task->task.hubs, sizeof hubs.hubs[0] * hubs.hub_count);
+        mr_routes_answer_text(request, 200, mr_task_hubs_encode(&hubs));
+    }
+}
+
 /* --- uploads --------------------------------------------------------------------------------- */
 
 /* The keys of an upload come from the connection that asks for it. */

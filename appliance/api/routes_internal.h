@@ -43,6 +43,7 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
 MR_HANDLER(mr_route_current);
 MR_HANDLER(mr_route_round_end);
 MR_HANDLER(mr_route_model);
+MR_HANDLER(mr_route_hubs);
 MR_HANDLER(mr_route_upload_request);
 MR_HANDLER(mr_route_share);
 MR_HANDLER(mr_route_share_progress);

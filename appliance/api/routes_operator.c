@@ -7,6 +7,7 @@
 #include "appliance/api/routes_internal.h"
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
+#include "appliance/round/drive/terms_differ.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -127,6 +128,23 @@ static json_t *policy_json(const struct mr_config_round *round)
     return policy;
 }
 
+/* What the lead asked for that this hub would not; the helper's last round. */
+static json_t *differences_json(const struct mr_api_task *task)
+{
+    struct mr_terms_difference list[MR_TERMS_DIFFERENCES_MAX];
+    const struct mr_round_terms *terms = mr_helper_terms(mr_helper_driver_core(task->helper));
+    const unsigned count =
+        terms ? mr_terms_differ(list, &terms->announcement, &task->task.config->round, UINT64_MAX)
+              : 0;
+    json_t *array = json_array();
+    for (unsigned i = 0; i < count; i++) {
+        json_array_append_new(array, json_pack("{s:o, s:o, s:o}", "key", mr_json_text(list[i].key),
+                                               "lead", mr_json_text(list[i].asked), "here",
+                                               mr_json_text(list[i].own)));
+    }
+    return array;
+}
+
 static json_t *tasks_json(const struct mr_api *api)
 {
     json_t *tasks = json_array();
@@ -148,30 +166,40 @@ void mr_route_task(void *context, struct mr_request *request)
     if (task) {
         json_t *object = task_json(task);
         json_object_set_new(object, "policy", policy_json(&task->task.config->round));
+        if (task->helper) {
+            json_object_set_new(object, "terms_that_differ", differences_json(task));
+        }
         mr_routes_answer_json(request, object);
     } else {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_TASK, "this hub serves no task %.40s", name);
     }
 }
 
-/* Over all tasks: "lead", "helper" or "both". */
-static const char *role_of(const struct mr_api *api)
+static unsigned tasks_led(const struct mr_api *api)
 {
     unsigned led = 0;
     for (unsigned i = 0; i < api->tasks_count; i++) {
         led += api->tasks[i]->lead ? 1 : 0;
     }
+    return led;
+}
+
+/* Over all tasks: "lead", "helper" or "both". */
+static const char *role_of(const struct mr_api *api)
+{
+    const unsigned led = tasks_led(api);
     return led == 0 ? "helper" : led == api->tasks_count ? "lead" : "both";
 }
 
 void mr_route_status(void *context, struct mr_request *request)
 {
     const struct mr_api *api = context;
+    const char *source = tasks_led(api) > 0 ? mr_upload_plane_source(api->plane) : "none";
     mr_routes_answer_json(
         request,
         json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:o}", "hub", api->hub_index, "role",
                   mr_json_text(role_of(api)), "version", mr_json_text(MR_VERSION), "cpu_level",
-                  mr_json_text(api->cpu_level), "packet_source", mr_json_text(api->packet_source),
-                  "uptime_ms", (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
+                  mr_json_text(api->cpu_level), "packet_source", mr_json_text(source), "uptime_ms",
+                  (json_int_t)(mr_loop_now_ms(api->loop) - api->started_ms), "tasks",
                   tasks_json(api)));
 }

@@ -33,6 +33,9 @@ int mr_cell_label(const char *key)
 static const char *string_text(const json_t *value, bool narrow, char buffer[MR_CELL_BYTES])
 {
     const char *text = json_string_value(value);
+    if (*text == '\0') {
+        return "-"; /* or a table's reader takes the next column for this one */
+    }
     if (!narrow || strlen(text) != HASH_DIGITS || strspn(text, "0123456789abcdef") != HASH_DIGITS) {
         return text;
     }

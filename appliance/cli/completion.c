@@ -80,7 +80,7 @@ static void command_words(FILE *out)
                 fprintf(out, "%s ", mr_cli_options()[o].word);
             }
         }
-        fprintf(out, "'%s ;;\n", strcmp(commands[i].argument, "FILE") == 0 ? "; files=1" : "");
+        fprintf(out, "'%s ;;\n", strstr(commands[i].argument, "FILE") ? "; files=1" : "");
     }
 }
 

@@ -2,10 +2,16 @@
 #include "appliance/cli/doctor.h"
 #include "base/json_text.h"
 
+#include "appliance/hub/hub_check.h"
+
 static const struct {
     const char *name;
     mr_doctor_fn ask;
 } questions[] = {
+    {"user", mr_doctor_user},
+    {"config", mr_doctor_config},
+    {"certificates", mr_doctor_certificates},
+    {"memory", mr_doctor_memory},
     {"cpu", mr_doctor_cpu},
     {"io_uring", mr_doctor_io_uring},
     {"receive_buffer", mr_doctor_receive_buffer},
@@ -37,13 +43,17 @@ static void print_finding(const struct mr_cli *cli, const char *name,
     }
 }
 
-int mr_command_doctor(struct mr_cli *cli)
+/* Asks them all; how many there are of each level. */
+static json_t *ask_all(struct mr_cli *cli, const struct mr_doctor_subject *subject,
+                       unsigned counts[3])
 {
-    unsigned counts[3] = {0};
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         struct mr_finding finding = {0};
-        questions[i].ask(&finding, cli->values[MR_CLI_DIR]);
+        questions[i].ask(&finding, subject);
+        if (*finding.detail == '\0') {
+            continue;
+        }
         counts[finding.level]++;
         if (!cli->json) {
             print_finding(cli, questions[i].name, &finding);
@@ -55,6 +65,26 @@ int mr_command_doctor(struct mr_cli *cli)
                                               mr_cli_string(finding.detail), "remedy",
                                               mr_cli_string(finding.remedy)));
     }
+    return list;
+}
+
+int mr_command_doctor(struct mr_cli *cli)
+{
+    unsigned counts[3] = {0};
+    struct mr_hub_config *config = NULL;
+    struct mr_error error = {""};
+    const char *dir = cli->values[MR_CLI_DIR];
+    struct mr_doctor_subject subject = {.file = cli->argument, .user = cli->values[MR_CLI_USER]};
+    if (subject.user && mr_doctor_become(subject.user, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE, "%s", error.text);
+    }
+    if (subject.file) {
+        mr_hub_check(&config, subject.file, &error);
+    }
+    subject.config = config;
+    subject.wrong = error.text;
+    subject.dir = dir ? dir : config ? config->data_dir : ".";
+    json_t *list = ask_all(cli, &subject, counts);
     json_t *all =
         json_pack("{s:o, s:i, s:i, s:i}", "checks", list, "ok", (int)counts[MR_FINDING_OK], "warn",
                   (int)counts[MR_FINDING_WARN], "missing", (int)counts[MR_FINDING_MISSING]);
@@ -62,5 +92,6 @@ int mr_command_doctor(struct mr_cli *cli)
         mr_cli_print(cli, all);
     }
     json_decref(all);
+    mr_hub_config_free(config);
     return counts[MR_FINDING_MISSING] == 0 ? MR_EXIT_OK : MR_EXIT_FAILED;
 }

@@ -6,9 +6,9 @@
 
 #include "appliance/upload/open.h"
 
-void mr_doctor_tls(struct mr_finding *finding, const char *dir)
+void mr_doctor_tls(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     EVP_CIPHER *aead = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     EVP_PKEY_CTX *signature = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
     const bool good = aead && signature;
@@ -22,9 +22,9 @@ void mr_doctor_tls(struct mr_finding *finding, const char *dir)
 }
 
 /* The very opener a worker would take. */
-void mr_doctor_opener(struct mr_finding *finding, const char *dir)
+void mr_doctor_opener(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     struct mr_error error = {""};
     struct mr_opener *opener = mr_opener_open(MR_OPENER_AUTO, 1, &error);
     if (!opener) {

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,7 +17,8 @@
 #include "kernels/kernels.h"
 
 #define MEMLOCK_BYTES     (64u << 20)
-#define OPEN_FILES        8192 /* connections_max and some more */
+#define CONNECTIONS       4096 /* the default of control.connections_max */
+#define FILES_BESIDE      512  /* workers, peers, files of the store */
 #define SYNC_WRITES       16
 #define SYNC_BYTES        65536
 #define SYNC_SLOW_MS      100.0
@@ -23,9 +26,9 @@
 #define CAP_IPC_LOCK_BIT  14
 #define CAP_SYS_NICE_BIT  23
 
-void mr_doctor_cpu(struct mr_finding *finding, const char *dir)
+void mr_doctor_cpu(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     static const enum mr_cpu_level levels[] = {MR_CPU_AVX2, MR_CPU_AVX512, MR_CPU_NEON};
     char have[64] = "";
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
@@ -62,9 +65,9 @@ long long mr_doctor_number(const char *path, const char *name, int base)
     return found;
 }
 
-void mr_doctor_hugepages(struct mr_finding *finding, const char *dir)
+void mr_doctor_hugepages(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     const long long total = mr_doctor_number("/proc/meminfo", "HugePages_Total:", 10);
     const long long kib = mr_doctor_number("/proc/meminfo", "Hugepagesize:", 10);
     if (total <= 0) {
@@ -90,10 +93,10 @@ static bool counts_rings_as_locked(void)
     return major < 5 || (major == 5 && minor < 12);
 }
 
-void mr_doctor_memlock(struct mr_finding *finding, const char *dir)
+void mr_doctor_memlock(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
     struct rlimit limit;
-    (void)dir;
+    (void)subject;
     getrlimit(RLIMIT_MEMLOCK, &limit);
     if (limit.rlim_cur == RLIM_INFINITY) {
         mr_finding_set(finding, MR_FINDING_OK, NULL, "unlimited");
@@ -108,19 +111,21 @@ void mr_doctor_memlock(struct mr_finding *finding, const char *dir)
     }
 }
 
-void mr_doctor_files(struct mr_finding *finding, const char *dir)
+void mr_doctor_files(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
     struct rlimit limit;
-    (void)dir;
     getrlimit(RLIMIT_NOFILE, &limit);
-    const bool enough = limit.rlim_cur >= OPEN_FILES;
+    const unsigned connections =
+        subject->config ? subject->config->control.connections_max : CONNECTIONS;
+    const bool enough = limit.rlim_cur >= connections + FILES_BESIDE;
     mr_finding_set(finding, enough ? MR_FINDING_OK : MR_FINDING_WARN,
                    enough ? NULL
                           : "LimitNOFILE=16384 in the unit, or a smaller control.connections_max",
-                   "%llu files and connections", (unsigned long long)limit.rlim_cur);
+                   "%llu files and connections here, for control.connections_max %u",
+                   (unsigned long long)limit.rlim_cur, connections);
 }
 
-void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
+void mr_doctor_capabilities(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
     static const struct {
         int bit;
@@ -128,7 +133,7 @@ void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
     } useful[] = {{CAP_NET_ADMIN_BIT, " net_admin (larger receive buffers)"},
                   {CAP_IPC_LOCK_BIT, " ipc_lock"},
                   {CAP_SYS_NICE_BIT, " sys_nice"}};
-    (void)dir;
+    (void)subject;
     const long long effective = mr_doctor_number("/proc/self/status", "CapEff:", 16);
     char have[128] = "";
     for (size_t i = 0; effective > 0 && i < sizeof useful / sizeof *useful; i++) {
@@ -141,9 +146,9 @@ void mr_doctor_capabilities(struct mr_finding *finding, const char *dir)
 }
 
 /* What a hub could give up here (sandbox.mode). */
-void mr_doctor_sandbox(struct mr_finding *finding, const char *dir)
+void mr_doctor_sandbox(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     const int version = mr_sandbox_landlock_version();
     const bool filters = mr_sandbox_has_seccomp();
     if (filters && version >= 4) {
@@ -158,9 +163,9 @@ void mr_doctor_sandbox(struct mr_finding *finding, const char *dir)
         version == 0 ? "no Landlock" : "Landlock for files, not for ports");
 }
 
-void mr_doctor_clock(struct mr_finding *finding, const char *dir)
+void mr_doctor_clock(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     struct timex state = {0};
     if (time(NULL) < 1704067200) { /* 2024-01-01: the clock was never set */
         mr_finding_set(finding, MR_FINDING_MISSING,
@@ -207,9 +212,15 @@ static double time_syncs(int fd)
     return took[SYNC_WRITES / 2];
 }
 
-void mr_doctor_disk(struct mr_finding *finding, const char *dir)
+void mr_doctor_disk(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    dir = dir ? dir : ".";
+    char above[PATH_MAX];
+    const char *dir = subject->dir;
+    if (subject->config && access(dir, F_OK) != 0 && strrchr(dir, '/') > dir) {
+        /* The hub makes it at its first start. */
+        snprintf(above, sizeof above, "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+        dir = above;
+    }
     const int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     const double median = fd < 0 ? -1 : time_syncs(fd);
     const int failed = errno;
@@ -217,7 +228,10 @@ void mr_doctor_disk(struct mr_finding *finding, const char *dir)
         close(fd);
     }
     if (median < 0) {
-        mr_finding_set(finding, MR_FINDING_WARN, "give the hub's data_dir with --dir",
+        const bool denied = failed == EACCES || failed == EPERM || failed == EROFS;
+        mr_finding_set(finding, denied && subject->file ? MR_FINDING_MISSING : MR_FINDING_WARN,
+                       denied ? "the hub's user must be able to write there: chown it to that user"
+                              : "give the hub's data_dir with --dir, or its configuration",
                        "cannot try %s: %s", dir, strerror(failed));
         return;
     }

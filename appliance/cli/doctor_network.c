@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,9 +15,9 @@
 #define RECEIVE_BUFFER_BYTES (8 << 20) /* the default of upload.receive_buffer_bytes */
 
 /* The very source a worker would open, on a free port of the loopback. */
-void mr_doctor_io_uring(struct mr_finding *finding, const char *dir)
+void mr_doctor_io_uring(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     const struct mr_packet_source_config config = {
         .kind = "io_uring",
         .listen_host = "127.0.0.1",
@@ -37,13 +38,14 @@ void mr_doctor_io_uring(struct mr_finding *finding, const char *dir)
     mr_finding_set(finding, MR_FINDING_OK, NULL, "a ring receives datagrams");
 }
 
-void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir)
+void mr_doctor_receive_buffer(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    const uint32_t wanted =
+        subject->config ? subject->config->upload.receive_buffer_bytes : RECEIVE_BUFFER_BYTES;
     const struct mr_packet_source_config config = {
         .kind = "recvmmsg",
         .listen_host = "127.0.0.1",
-        .receive_buffer_bytes = RECEIVE_BUFFER_BYTES,
+        .receive_buffer_bytes = wanted,
     };
     char why[160] = "";
     struct mr_error error = {""};
@@ -57,11 +59,12 @@ void mr_doctor_receive_buffer(struct mr_finding *finding, const char *dir)
     }
     const uint32_t granted = source->receive_buffer_bytes;
     source->ops->close(source);
-    if (granted < RECEIVE_BUFFER_BYTES) {
-        mr_finding_set(finding, MR_FINDING_WARN,
-                       "sysctl -w net.core.rmem_max=8388608, or give the hub CAP_NET_ADMIN",
-                       "the kernel grants %u bytes of %d: bursts are lost", granted,
-                       RECEIVE_BUFFER_BYTES);
+    if (granted < wanted) {
+        char remedy[96];
+        snprintf(remedy, sizeof remedy,
+                 "sysctl -w net.core.rmem_max=%u, or give the hub CAP_NET_ADMIN", wanted);
+        mr_finding_set(finding, MR_FINDING_WARN, remedy,
+                       "the kernel grants %u bytes of %u: bursts are lost", granted, wanted);
         return;
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "%u bytes granted", granted);
@@ -79,9 +82,9 @@ static int try_udp_option(int option, int value)
     return failed;
 }
 
-void mr_doctor_gro(struct mr_finding *finding, const char *dir)
+void mr_doctor_gro(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     const int failed = try_udp_option(UDP_GRO, 1);
     if (failed != 0) {
         mr_finding_set(finding, MR_FINDING_WARN,
@@ -93,9 +96,9 @@ void mr_doctor_gro(struct mr_finding *finding, const char *dir)
     mr_finding_set(finding, MR_FINDING_OK, NULL, "datagrams are received in trains");
 }
 
-void mr_doctor_gso(struct mr_finding *finding, const char *dir)
+void mr_doctor_gso(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     const int failed = try_udp_option(UDP_SEGMENT, 1400);
     if (failed != 0) {
         mr_finding_set(finding, MR_FINDING_WARN,
@@ -107,9 +110,9 @@ void mr_doctor_gso(struct mr_finding *finding, const char *dir)
 }
 
 /* Optional: nothing that is missing for it is amiss, so its remedies stand with what was found. */
-void mr_doctor_dpdk(struct mr_finding *finding, const char *dir)
+void mr_doctor_dpdk(struct mr_finding *finding, const struct mr_doctor_subject *subject)
 {
-    (void)dir;
+    (void)subject;
     struct mr_error error = {""};
     const int xdp = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
     const int refused = xdp < 0 ? errno : 0;

@@ -91,7 +91,7 @@ static int write_hub(const struct mr_federation *plan, unsigned hub, const char 
     const unsigned port = plan->base_port + hub;
     const unsigned cohort_min = plan->devices < 20 ? plan->devices : 20;
     fprintf(file,
-            "# Hub %u of a federation on one machine. Every key is explained in config/hub.yaml.\n"
+            "# Hub %u of a federation on one machine. What a key is: `millrace config explain KEY`.\n"
             "data_dir: data-%u\n"
             "identity:\n"
             "  index: %u\n"

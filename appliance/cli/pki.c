@@ -12,7 +12,7 @@
 #include "appliance/cli/pki_file.h"
 
 #define DAY_S        (24 * 60 * 60)
-#define DAYS_DEFAULT 30
+#define DAYS_DEFAULT 90
 #define EARLY_S      (-5 * 60) /* clocks of devices are not all right */
 
 static const char *const local_names[] = {"localhost", "127.0.0.1", "::1"};

@@ -30,7 +30,7 @@ struct mr_pki_plan {
     unsigned operators;
     const char *const *host_names; /* names and addresses put into every hub's certificate */
     unsigned host_name_count;      /* 0: localhost, 127.0.0.1 and ::1 */
-    unsigned days;                 /* validity; 0: 30 */
+    unsigned days;                 /* validity; 0: 90 */
     bool
         random_ids; /* client ids at random; otherwise a hash of "device-000", the same each time */
     bool force;     /* overwrite what is there */
@@ -59,7 +59,8 @@ struct mr_pki_leaf {
 };
 int mr_pki_issue(const char *dir, const struct mr_pki_leaf *leaf, struct mr_error *error);
 
-/* Takes <stem>.pem back: adds it to revoked.pem (a CRL in PEM), which is made where missing. */
+/* Takes <stem>.pem back: adds it to revoked.pem (a CRL in PEM), which is made where missing. NULL:
+ * none; the list is signed anew, an empty one where there was none. */
 int mr_pki_revoke(const char *dir, const char *stem, struct mr_error *error);
 
 #endif

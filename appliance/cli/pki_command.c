@@ -1,4 +1,4 @@
-/* pki_command.c - pki init, pki revoke. */
+/* pki_command.c - pki init, pki revoke, pki crl. */
 #include <string.h>
 
 #include "appliance/cli/cli.h"
@@ -59,6 +59,22 @@ int mr_command_pki_revoke(struct mr_cli *cli)
     }
     json_t *done = json_pack("{s:o, s:o}", "revoked", mr_cli_string(cli->argument), "list",
                              json_string("revoked.pem"));
+    mr_cli_print(cli, done);
+    json_decref(done);
+    return MR_EXIT_OK;
+}
+
+int mr_command_pki_crl(struct mr_cli *cli)
+{
+    struct mr_error error = {""};
+    const char *dir = cli->values[MR_CLI_DIR];
+    if (!dir) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE, "--dir is missing: the folder of `pki init`");
+    }
+    if (mr_pki_revoke(dir, NULL, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    json_t *done = json_pack("{s:o}", "list", json_string("revoked.pem"));
     mr_cli_print(cli, done);
     json_decref(done);
     return MR_EXIT_OK;

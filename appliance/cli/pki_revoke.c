@@ -64,6 +64,35 @@ static int add_entry(X509_CRL *list, X509 *certificate)
     return -1;
 }
 
+/* One more than the list before, so that whoever has seen that one takes no older. */
+static int count_up(X509_CRL *list)
+{
+    ASN1_INTEGER *number = X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
+    BIGNUM *value = number ? ASN1_INTEGER_to_BN(number, NULL) : BN_new();
+    ASN1_INTEGER_free(number);
+    number = value && BN_add_word(value, 1) == 1 ? BN_to_ASN1_INTEGER(value, NULL) : NULL;
+    const int done =
+        number && X509_CRL_add1_ext_i2d(list, NID_crl_number, number, 0, X509V3_ADD_REPLACE) == 1;
+    ASN1_INTEGER_free(number);
+    BN_free(value);
+    return done ? 0 : -1;
+}
+
+/* Which of the CA's keys signed it. */
+static int name_key(X509_CRL *list, X509 *ca)
+{
+    AUTHORITY_KEYID *id = AUTHORITY_KEYID_new();
+    const ASN1_OCTET_STRING *key_id = X509_get0_subject_key_id(ca);
+    int done = id && key_id;
+    if (done) {
+        id->keyid = ASN1_OCTET_STRING_dup(key_id);
+        done = id->keyid && X509_CRL_add1_ext_i2d(list, NID_authority_key_identifier, id, 0,
+                                                  X509V3_ADD_REPLACE) == 1;
+    }
+    AUTHORITY_KEYID_free(id);
+    return done ? 0 : -1;
+}
+
 static int sign(X509_CRL *list, X509 *ca, EVP_PKEY *key)
 {
     ASN1_TIME *from = X509_gmtime_adj(NULL, EARLY_S), *until = X509_gmtime_adj(NULL, VALID_S);
@@ -71,6 +100,7 @@ static int sign(X509_CRL *list, X509 *ca, EVP_PKEY *key)
                      X509_CRL_set_issuer_name(list, X509_get_subject_name(ca)) == 1 &&
                      X509_CRL_set1_lastUpdate(list, from) == 1 &&
                      X509_CRL_set1_nextUpdate(list, until) == 1 && X509_CRL_sort(list) == 1 &&
+                     count_up(list) == 0 && name_key(list, ca) == 0 &&
                      X509_CRL_sign(list, key, EVP_sha256()) > 0;
     ASN1_TIME_free(from);
     ASN1_TIME_free(until);
@@ -122,8 +152,8 @@ static int take_back(const char *dir, X509_CRL *list, const char *path, const ch
     EVP_PKEY *key = NULL;
     int status = -1;
     if (mr_pki_read(dir, "ca", &ca, &key, error) == 0 &&
-        (certificate = read_certificate(dir, stem, error)) != NULL) {
-        status = add_entry(list, certificate) == 0 && sign(list, ca, key) == 0
+        (!stem || (certificate = read_certificate(dir, stem, error)) != NULL)) {
+        status = (!certificate || add_entry(list, certificate) == 0) && sign(list, ca, key) == 0
                      ? replace(path, list, error)
                      : fail(error, path);
     }

@@ -3,17 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "appliance/config/fill.h"
-#include "base/bytes.h"
-
-#define KEY_BYTES    32
-#define KEY_TEXT_MAX 128
+#include "appliance/config/signing_key.h"
 
 struct file_check {
     struct mr_document *document;
@@ -103,48 +99,20 @@ static int check_option(const struct mr_option *option, const struct file_check 
 
 /* --- keys ----------------------------------------------------------------------------------- */
 
-/* Reads 64 hex digits and an optional newline. */
-static int read_key(const struct file_check *check, uint8_t key[KEY_BYTES])
+static int read_key(const struct file_check *check, uint8_t key[MR_SIGNING_KEY_BYTES])
 {
-    char text[KEY_TEXT_MAX];
-    const int fd = open(check->path, O_RDONLY | O_CLOEXEC);
-    const ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0) {
-        close(fd);
-    }
-    int bad = -1;
-    if (length > 0) {
-        text[length] = '\0';
-        if (text[length - 1] == '\n') {
-            text[length - 1] = '\0';
-        }
-        bad = mr_hex_decode(key, KEY_BYTES, text);
-    }
-    OPENSSL_cleanse(text, sizeof text);
-    if (bad != 0) {
-        mr_error_set(check->error, "%s must hold 64 hex digits and nothing else", check->path);
-        return complain(check);
-    }
-    return 0;
-}
-
-static int derive_public(uint8_t public_key[KEY_BYTES], const uint8_t seed[KEY_BYTES])
-{
-    size_t length = KEY_BYTES;
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, KEY_BYTES);
-    const int good = key && EVP_PKEY_get_raw_public_key(key, public_key, &length) == 1;
-    EVP_PKEY_free(key);
-    return good ? 0 : -1;
+    return mr_signing_key_read(key, check->path, check->error) == 0 ? 0 : complain(check);
 }
 
 static int check_keys(const struct mr_hub_config *config, struct mr_document *document,
                       struct mr_error *error)
 {
-    uint8_t own[KEY_BYTES], seed[KEY_BYTES], keys[MR_ADDRESSES_MAX][KEY_BYTES];
+    uint8_t own[MR_SIGNING_KEY_BYTES], seed[MR_SIGNING_KEY_BYTES],
+        keys[MR_ADDRESSES_MAX][MR_SIGNING_KEY_BYTES];
     struct file_check check = {
         document, error, "identity", 0, "signing_key_file", config->identity.signing_key_file};
     int bad = read_key(&check, seed);
-    if (bad == 0 && derive_public(own, seed) != 0) {
+    if (bad == 0 && mr_signing_key_public(own, seed) != 0) {
         bad = mr_error_set(error, "OpenSSL has no Ed25519");
     }
     OPENSSL_cleanse(seed, sizeof seed);
@@ -154,14 +122,14 @@ static int check_keys(const struct mr_hub_config *config, struct mr_document *do
             document, error, "hubs", i, "public_key_file", hub->public_key_file};
         bad = read_key(&check, keys[i]);
         for (unsigned j = 0; bad == 0 && j < i; j++) {
-            if (memcmp(keys[i], keys[j], KEY_BYTES) == 0) {
+            if (memcmp(keys[i], keys[j], MR_SIGNING_KEY_BYTES) == 0) {
                 mr_error_set(error, "is the key of hub %u too: every hub has its own",
                              config->hubs[j].index);
                 bad = complain(&check);
             }
         }
         if (bad == 0 && hub->index == config->identity.index &&
-            memcmp(keys[i], own, KEY_BYTES) != 0) {
+            memcmp(keys[i], own, MR_SIGNING_KEY_BYTES) != 0) {
             mr_error_set(error, "is not the public half of identity.signing_key_file");
             bad = complain(&check);
         }

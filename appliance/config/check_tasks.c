@@ -68,6 +68,21 @@ static int check_grace(const struct mr_config_round *round, unsigned task,
     return 0;
 }
 
+/* Where the most devices are left to what fits, weight_max is what leaves no room for them. */
+static int check_weights(const struct mr_config_round *round, unsigned task, uint32_t weights,
+                         const struct mr_place *place)
+{
+    const uint32_t wanted = round->quorum > round->cohort_min ? round->quorum : round->cohort_min;
+    if (round->cohort_max == 0 && wanted > weights) {
+        mr_error_set(place->error,
+                     "%u leaves room for %u devices (their weights add up to less than 2^32), but "
+                     "cohort_min and quorum ask for %u: at most %u",
+                     round->weight_max, weights, wanted, UINT32_MAX / wanted);
+        return at(place, "tasks.round", task, "weight_max");
+    }
+    return 0;
+}
+
 static int check_cohort(struct mr_config_round *round, unsigned task, const struct mr_place *place)
 {
     const uint32_t ring = mr_ring_clients_max(round->ring_bits, 0);
@@ -87,12 +102,17 @@ static int check_cohort(struct mr_config_round *round, unsigned task, const stru
                      round->cohort_max, round->weight_max, weights);
         return at(place, "tasks.round", task, "cohort_max");
     }
+    if (check_weights(round, task, weights, place) != 0) {
+        return -1;
+    }
     if (round->cohort_max == 0) {
         round->cohort_max = holds;
     }
     if (round->cohort_min > round->cohort_max) {
-        mr_error_set(place->error, "%u is above the most devices of a round (%u)",
-                     round->cohort_min, round->cohort_max);
+        mr_error_set(place->error,
+                     "%u is above the most devices of a round: cohort_max is %u, or the ring of "
+                     "ring_bits %u holds no more",
+                     round->cohort_min, round->cohort_max, round->ring_bits);
         return at(place, "tasks.round", task, "cohort_min");
     }
     if (round->quorum < round->cohort_min || round->quorum > round->cohort_max) {

@@ -33,6 +33,32 @@ static int read_whole(struct mr_document *document, struct mr_error *error)
     return 0;
 }
 
+static int not_yaml(const struct mr_document *document, const yaml_parser_t *parser,
+                    struct mr_error *error)
+{
+    return mr_error_set(error, "%s:%zu: not YAML: %s", document->path,
+                        parser->problem_mark.line + 1,
+                        parser->problem ? parser->problem : "out of memory");
+}
+
+/* What stands behind the first document would be read by nobody. */
+static int check_end(const struct mr_document *document, yaml_parser_t *parser,
+                     struct mr_error *error)
+{
+    yaml_document_t next;
+    if (!yaml_parser_load(parser, &next)) {
+        return not_yaml(document, parser, error);
+    }
+    const bool more = yaml_document_get_root_node(&next);
+    const size_t line = next.start_mark.line + 1;
+    yaml_document_delete(&next);
+    return more ? mr_error_set(error,
+                               "%s:%zu: a second document begins here ('---'): a configuration is "
+                               "one document, put the keys together",
+                               document->path, line)
+                : 0;
+}
+
 static int parse(struct mr_document *document, struct mr_error *error)
 {
     yaml_parser_t parser;
@@ -42,9 +68,11 @@ static int parse(struct mr_document *document, struct mr_error *error)
     yaml_parser_set_input_string(&parser, (const unsigned char *)document->text, document->length);
     int bad = 0;
     if (!yaml_parser_load(&parser, &document->yaml)) {
-        bad = mr_error_set(error, "%s:%zu: not YAML: %s", document->path,
-                           parser.problem_mark.line + 1,
-                           parser.problem ? parser.problem : "out of memory");
+        bad = not_yaml(document, &parser, error);
+    } else if (yaml_document_get_root_node(&document->yaml) &&
+               check_end(document, &parser, error) != 0) {
+        yaml_document_delete(&document->yaml);
+        bad = -1;
     }
     yaml_parser_delete(&parser);
     return bad;

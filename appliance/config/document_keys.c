@@ -131,6 +131,13 @@ static int check_scalar(const struct mr_document *document, const struct mr_opti
                             mr_node_line(at), option->section, dot, option->name, shape(value),
                             quotes);
     }
+    if (strcmp((const char *)value->tag, YAML_STR_TAG) != 0) { /* what libyaml gives to untagged */
+        return mr_error_set(error,
+                            "%s:%u: %s%s%s carries the tag %.60s, which says nothing here: "
+                            "leave it out",
+                            document->path, mr_node_line(at), option->section, dot, option->name,
+                            (const char *)value->tag);
+    }
     if (strlen(mr_node_text(value)) != value->data.scalar.length) {
         return mr_error_set(error, "%s:%u: %s%s%s holds a NUL byte", document->path,
                             mr_node_line(at), option->section, dot, option->name);
@@ -272,7 +279,7 @@ int mr_document_check_keys(struct mr_document *document, struct mr_error *error)
     static const char *const needed[] = {"identity", "tasks", "hubs"};
     yaml_node_t *root = yaml_document_get_root_node(&document->yaml), *key;
     if (!root) {
-        return mr_error_set(error, "%s:1: the file is empty; config/hub.yaml is a sample",
+        return mr_error_set(error, "%s:1: the file is empty; the sample hub.yaml shows what belongs into it",
                             document->path);
     }
     if (check_section(document, "", root, root, error) != 0) {
@@ -280,7 +287,7 @@ int mr_document_check_keys(struct mr_document *document, struct mr_error *error)
     }
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         if (!mr_node_value(document, root, needed[i], &key)) {
-            return mr_error_set(error, "%s:1: section '%s' is missing; config/hub.yaml is a sample",
+            return mr_error_set(error, "%s:1: section '%s' is missing; the sample hub.yaml shows it",
                                 document->path, needed[i]);
         }
     }

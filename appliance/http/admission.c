@@ -1,7 +1,9 @@
 /* admission.c - from a request's headers to its handler: rate limits, the route table, roles, and
  * whether there is room now. */
 #include <string.h>
+#include <strings.h>
 
+#include "appliance/http/query.h"
 #include "appliance/http/server_internal.h"
 
 /* Takes a token; refuses the request where there is none. */
@@ -42,10 +44,37 @@ static bool is_crowded(struct mr_request *request)
             !mr_request_make_room(request, (size_t)request->content_length));
 }
 
+/* "application/json", whatever its case and the parameters behind it. */
+static bool is_type(const char *given, const char *wanted)
+{
+    const size_t length = strlen(wanted);
+    return strncasecmp(given, wanted, length) == 0 && strchr("; \t", given[length]);
+}
+
+/* Of a body that is there, or announced. */
+static bool has_wrong_type(struct mr_request *request)
+{
+    const char *wanted = request->match.route->content_type;
+    if (request->is_encoded) {
+        mr_request_refuse(request, MR_REFUSAL_BAD_REQUEST, 0,
+                          "a body is taken as it is, without content-encoding");
+        return true;
+    }
+    if (!wanted || (!request->is_doubled_type && is_type(request->content_type, wanted))) {
+        return false;
+    }
+    mr_request_refuse(request, MR_REFUSAL_BAD_REQUEST, 0,
+                      "the body's content-type must be %s, not '%.63s'%s", wanted,
+                      request->content_type, request->is_doubled_type ? " and another one" : "");
+    return true;
+}
+
 /* All headers are there: refuses at once what will never be handled, body or not. */
 void mr_request_admit(struct mr_request *request)
 {
     struct mr_server *server = request->server;
+    struct mr_error error;
+    request->is_head = strcmp(request->method, "HEAD") == 0;
     if (is_rate_limited(request)) {
         return;
     }
@@ -60,9 +89,14 @@ void mr_request_admit(struct mr_request *request)
     } else if (!(route->roles & MR_ROLE_BIT(request->identity.role))) {
         mr_request_refuse(request, MR_REFUSAL_UNAUTHORISED_ROLE, 0,
                           "the certificate's role may not do this");
+    } else if (mr_query_check(request->match.query, route->query, &error) != 0) {
+        mr_request_refuse(request, MR_REFUSAL_BAD_REQUEST, 0, "%s", error.text);
     } else if (request->content_length != UINT64_MAX && request->content_length > route->body_max) {
         mr_request_refuse(request, MR_REFUSAL_BODY_TOO_LARGE, 0,
                           "a body here has at most %zu bytes", route->body_max);
+    } else if (request->content_length != UINT64_MAX && request->content_length > 0 &&
+               has_wrong_type(request)) {
+        return;
     } else if (is_crowded(request)) {
         mr_request_refuse(request, MR_REFUSAL_BUSY, 1000, "too many requests are under way");
     }
@@ -71,7 +105,8 @@ void mr_request_admit(struct mr_request *request)
 void mr_request_complete(struct mr_request *request)
 {
     request->whole = true;
-    if (request->state == MR_REQUEST_RECEIVING && request->match.route) {
+    if (request->state == MR_REQUEST_RECEIVING && request->match.route &&
+        (request->body_length == 0 || !has_wrong_type(request))) {
         mr_request_move(request, MR_REQUEST_HANDED);
         request->match.route->handler(request->server->context, request);
     }

@@ -11,6 +11,8 @@ const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES] = {
     "untrusted_certificate",
     "expired_certificate",
     "revoked_certificate",
+    "no_revocation_list",
+    "refused_by_peer",
     "no_certificate",
     "no_identity",
     "protocol",
@@ -24,16 +26,25 @@ static enum mr_handshake_failure failure_of(const struct mr_connection *connecti
     const unsigned long code = ERR_peek_last_error();
     switch (connection->peer.refusal) {
     case MR_TLS_UNTRUSTED:
+    case MR_TLS_WRONG_USE:
         return MR_HANDSHAKE_UNTRUSTED;
     case MR_TLS_EXPIRED:
         return MR_HANDSHAKE_EXPIRED;
     case MR_TLS_REVOKED:
         return MR_HANDSHAKE_REVOKED;
+    case MR_TLS_NO_LIST:
+        return MR_HANDSHAKE_NO_LIST;
     case MR_TLS_NO_IDENTITY:
     case MR_TLS_WRONG_HUB:
         return MR_HANDSHAKE_NO_IDENTITY;
     case MR_TLS_ACCEPTED:
         break;
+    }
+    if (mr_tls_refused_by_peer()) {
+        /* Either side's: what expires is one thing to look for. */
+        return ERR_GET_REASON(code) == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED
+                   ? MR_HANDSHAKE_EXPIRED
+                   : MR_HANDSHAKE_REFUSED_BY_PEER;
     }
     if (ERR_GET_LIB(code) != ERR_LIB_SSL ||
         ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -111,7 +122,9 @@ static bool shake_hands(struct mr_connection *connection)
         mr_connection_watch(connection, want == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT);
         return false;
     }
-    const char *detail = mr_tls_reason(problem ? strerror(problem) : "the peer went away");
+    const char *by_peer = mr_tls_refused_by_peer();
+    const char *detail =
+        by_peer ? by_peer : mr_tls_reason(problem ? strerror(problem) : "the peer went away");
     mr_handshake_fail(connection, failure_of(connection),
                       connection->peer.refusal ? connection->peer.reason : detail);
     return false;

@@ -1,5 +1,6 @@
 /* metrics.c - the counters as text. */
 #include <stdio.h>
+#include <time.h>
 
 #include "appliance/http/server_internal.h"
 
@@ -23,6 +24,24 @@ static void labelled(struct mr_metrics *metrics, const char *name, const char *h
         char labels[64];
         snprintf(labels, sizeof labels, "%s=\"%s\"", label, values[i]);
         mr_metrics_sample(metrics, name, labels, (double)counts[i]);
+    }
+}
+
+/* What never runs out has no sample. */
+static void terms(const struct mr_server *server, struct mr_metrics *metrics)
+{
+    static const char name[] = "millrace_certificate_expiry_seconds";
+    const int64_t now_s = (int64_t)time(NULL);
+    mr_metrics_family(metrics, name, "gauge",
+                      "Time until this hub's own certificate, a CA above it or a revocation list "
+                      "runs out; below 0: it has.");
+    for (int term = 0; term < MR_TLS_TERMS; term++) {
+        const int64_t ends = mr_tls_ends(server->tls, (enum mr_tls_term)term);
+        char labels[64];
+        if (ends != INT64_MAX) {
+            snprintf(labels, sizeof labels, "certificate=\"%s\"", mr_tls_term_names[term]);
+            mr_metrics_sample(metrics, name, labels, (double)(ends - now_s));
+        }
     }
 }
 
@@ -50,6 +69,7 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
            mr_tls_revocations(server->tls)
                ? (double)mr_revocations_count(mr_tls_revocations(server->tls))
                : 0);
+    terms(server, metrics);
     single(metrics, "millrace_control_handshakes_total", "counter",
            "TLS handshakes that succeeded.", (double)counters->handshakes);
     labelled(metrics, "millrace_control_handshake_failures_total",

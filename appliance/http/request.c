@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "appliance/http/query.h"
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
 #include "transport/h2_date.h"
@@ -126,7 +127,7 @@ const char *mr_request_param(const struct mr_request *request, unsigned i)
 
 uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise)
 {
-    return mr_route_query(request->match.query, name, otherwise);
+    return mr_query_number(request->match.query, name, otherwise);
 }
 
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)
@@ -171,18 +172,25 @@ static nghttp2_nv field(const char *name, const char *value)
                         NGHTTP2_NV_FLAG_NONE};
 }
 
+/* RFC 9110: a 204 has no length (8.6), a 405 says what is allowed (15.5.6), an answer to HEAD has
+ * the length of the body that it leaves out (9.3.2). */
 static int submit(struct mr_request *request, int status, const char *content_type)
 {
-    char status_text[16], length_text[24], date_text[MR_H2_DATE_BYTES], left_text[24];
-    nghttp2_nv fields[6];
+    char status_text[16], length_text[24], seconds_text[16];
+    char date_text[MR_H2_DATE_BYTES], left_text[24];
+    nghttp2_nv fields[7];
     size_t count = 0;
     snprintf(status_text, sizeof status_text, "%d", status);
     snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
+    snprintf(seconds_text, sizeof seconds_text, "%" PRIu64,
+             ((uint64_t)request->retry_after_ms + 999) / 1000);
     fields[count++] = field(":status", status_text);
     if (content_type) {
         fields[count++] = field("content-type", content_type);
     }
-    fields[count++] = field("content-length", length_text);
+    if (status != 204) {
+        fields[count++] = field("content-length", length_text);
+    }
     if (status == 405) {
         fields[count++] = field("allow", request->match.allow);
     }
@@ -192,9 +200,12 @@ static int submit(struct mr_request *request, int status, const char *content_ty
         snprintf(left_text, sizeof left_text, "%" PRIu64, request->time_left_ms);
         fields[count++] = field(MR_H2_TIME_LEFT, left_text);
     }
+    if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
+        fields[count++] = field("retry-after", seconds_text); /* whole seconds, rounded up */
+    }
     const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_answer};
     return nghttp2_submit_response(request->connection->session, request->stream, fields, count,
-                                   request->answer.length ? &body : NULL);
+                                   request->answer.length && !request->is_head ? &body : NULL);
 }
 
 static void answer(struct mr_request *request, int status, const char *content_type,
@@ -265,6 +276,7 @@ void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
     vsnprintf(refusal.text, sizeof refusal.text, format, args);
     va_end(args);
     char *text = mr_refusal_encode(&refusal);
+    request->retry_after_ms = retry_after_ms;
     mr_request_answer_owned(request, mr_refusal_status(code), text ? "application/json" : NULL,
                             text, text ? strlen(text) : 0);
 }

@@ -1,5 +1,6 @@
 #include "appliance/http/route.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +44,15 @@ static int fits(const char *pattern, char *path, struct span *params)
 static void allow(struct mr_route_match *match, const char *method)
 {
     const size_t used = strlen(match->allow);
-    snprintf(match->allow + used, sizeof match->allow - used, used ? ", %s" : "%s", method);
+    snprintf(match->allow + used, sizeof match->allow - used, used ? ", %s%s" : "%s%s", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+/* HEAD is GET without the body (RFC 9110, 9.3.2). */
+static bool takes(const char *row_method, const char *method)
+{
+    return strcmp(row_method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(row_method, "GET") == 0);
 }
 
 enum mr_route_result mr_route_find(struct mr_route_match *match, const struct mr_route *routes,
@@ -61,7 +70,7 @@ enum mr_route_result mr_route_find(struct mr_route_match *match, const struct mr
         if (count < 0) {
             continue;
         }
-        if (strcmp(routes[i].method, method) != 0) {
+        if (!takes(routes[i].method, method)) {
             allow(match, routes[i].method);
             continue;
         }
@@ -73,34 +82,4 @@ enum mr_route_result mr_route_find(struct mr_route_match *match, const struct mr
         return MR_ROUTE_FOUND;
     }
     return *match->allow ? MR_ROUTE_NO_METHOD : MR_ROUTE_NO_PATH;
-}
-
-static int decimal(const char *text, size_t length, uint64_t *value)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < length; i++) {
-        const unsigned digit = (unsigned)(text[i] - '0');
-        if (digit > 9 || sum > (UINT64_MAX - digit) / 10) {
-            return -1;
-        }
-        sum = sum * 10 + digit;
-    }
-    *value = sum;
-    return length > 0 ? 0 : -1;
-}
-
-uint64_t mr_route_query(const char *query, const char *name, uint64_t otherwise)
-{
-    const size_t name_length = strlen(name);
-    while (*query) {
-        const size_t length = strcspn(query, "&");
-        uint64_t value;
-        if (length > name_length && query[name_length] == '=' &&
-            memcmp(query, name, name_length) == 0) {
-            const char *digits = query + name_length + 1;
-            return decimal(digits, length - name_length - 1, &value) == 0 ? value : otherwise;
-        }
-        query += length + (query[length] == '&');
-    }
-    return otherwise;
 }

@@ -16,15 +16,12 @@ struct mr_route_match {
     const struct mr_route *route;
     const char *params[MR_REQUEST_PARAMS_MAX]; /* into the path; NULL where there are fewer */
     const char *query;                         /* behind the '?', or "" */
-    char allow[MR_ROUTE_ALLOW_MAX];            /* "GET, POST" */
+    char allow[MR_ROUTE_ALLOW_MAX];            /* "GET, HEAD, POST" */
 };
 
-/* The first row that fits. Cuts the path into its pieces (NULs are written into it), and the match
- * points there. Parameters are one or more of A-Z a-z 0-9 . _ ~ - ; nothing is percent-decoded. */
+/* The first row that fits; HEAD fits where GET does. Cuts the path into its pieces (NULs are
+ * written into it), and the match points there. Parameters are one or more of A-Z a-z 0-9 . _ ~ - ;
+ * nothing is percent-decoded. */
 enum mr_route_result mr_route_find(struct mr_route_match *match, const struct mr_route *routes,
                                    unsigned route_count, const char *method, char *path);
-
-/* The decimal value of name in "a=1&b=2", or `otherwise` where absent or malformed. */
-uint64_t mr_route_query(const char *query, const char *name, uint64_t otherwise);
-
 #endif

@@ -319,6 +319,11 @@ const struct mr_revocations *mr_server_revocations(const struct mr_server *serve
     return mr_tls_revocations(server->tls);
 }
 
+int64_t mr_server_ends(const struct mr_server *server, enum mr_tls_term term)
+{
+    return mr_tls_ends(server->tls, term);
+}
+
 uint16_t mr_server_port(const struct mr_server *server)
 {
     return server->port;

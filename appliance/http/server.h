@@ -14,12 +14,12 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/runtime/loop.h"
 #include "transport/revocation.h"
+#include "transport/tls.h"
 #include "base/error.h"
 #include "wire/identity.h"
 #include "wire/refusal.h"
 
 struct mr_server;
-struct mr_tls;
 struct mr_request; /* owned by the server until answered */
 
 #define MR_ROLE_BIT(role)     (1u << (role))
@@ -35,8 +35,11 @@ typedef void (*mr_handler_fn)(void *context, struct mr_request *request);
 struct mr_route {
     const char *method;
     const char *path;
-    uint32_t roles;  /* MR_ROLE_BIT(…) | … */
-    size_t body_max; /* larger: 413 body_too_large */
+    uint32_t roles; /* MR_ROLE_BIT(…) | … */
+    /* Members that its query may have, each once, a decimal number: "after wait_ms". NULL: none. */
+    const char *query;
+    const char *content_type; /* of its body, where there is one; NULL: any */
+    size_t body_max;          /* larger: 413 body_too_large */
     mr_handler_fn handler;
     /* NULL, or told that more of the body has come, before the handler has the request: may look at
      * the request, but not answer or keep it. */
@@ -97,6 +100,8 @@ int mr_server_reload_revocations(struct mr_server *server, struct mr_error *erro
  */
 void mr_server_renew(struct mr_server *server, struct mr_tls *fresh);
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server);
+/* When something of its files runs out, as mr_tls_ends. */
+int64_t mr_server_ends(const struct mr_server *server, enum mr_tls_term term);
 uint16_t mr_server_port(const struct mr_server *server);
 void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metrics);
 
@@ -106,7 +111,7 @@ const struct mr_identity *mr_request_identity(const struct mr_request *request);
 const struct mr_serial *mr_request_serial(const struct mr_request *request);
 /* Parameter i of the path (NUL-terminated), or "" . */
 const char *mr_request_param(const struct mr_request *request, unsigned i);
-/* Value of a query parameter as a decimal number, or `otherwise` where absent or malformed. */
+/* Value of a member of the query that the row names, or `otherwise` where it is absent. */
 uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise);
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length);
 /* The peer's numeric address. */

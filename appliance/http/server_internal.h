@@ -4,6 +4,7 @@
  *   token_buckets.c    rates
  *   identity_quota.c   what one identity holds: its connections, the bodies of its requests
  *   route.c            the route table
+ *   query.c            a request's query
  *   request.c          the life of a request, what handlers call: looking at it, answering it
  *   request_body.c     a body while it comes in
  *   admission.c        from a request's headers to its handler
@@ -34,6 +35,7 @@
 
 #define MR_REQUEST_PATH_MAX   512
 #define MR_REQUEST_METHOD_MAX 8
+#define MR_REQUEST_TYPE_MAX   64
 #define MR_HEADER_LIST_MAX    16384 /* RFC 9113 6.5.2: names, values and 32 bytes each */
 /* Bytes that one connection may move before the others get their turn. */
 #define MR_CONNECTION_TURN_BYTES ((size_t)256 * 1024)
@@ -81,8 +83,12 @@ struct mr_request {
     struct mr_serial serial;
     char peer_host[INET6_ADDRSTRLEN];
 
-    char method[MR_REQUEST_METHOD_MAX]; /* "" where it was longer */
-    char path[MR_REQUEST_PATH_MAX];     /* "" where it was longer */
+    char method[MR_REQUEST_METHOD_MAX];     /* "" where it was longer */
+    char path[MR_REQUEST_PATH_MAX];         /* "" where it was longer */
+    char content_type[MR_REQUEST_TYPE_MAX]; /* "" where it was not told or was longer */
+    bool is_doubled_type, is_encoded; /* content-type stood twice; content-encoding was there */
+    bool is_head;                     /* the answer goes without its body */
+    uint32_t retry_after_ms;          /* of a refusal; 0: none */
     size_t header_bytes;
     uint64_t content_length; /* UINT64_MAX: not told */
     bool whole;              /* the peer's side of the stream has ended */
@@ -110,6 +116,8 @@ enum mr_handshake_failure {
     MR_HANDSHAKE_UNTRUSTED,
     MR_HANDSHAKE_EXPIRED,
     MR_HANDSHAKE_REVOKED,
+    MR_HANDSHAKE_NO_LIST,
+    MR_HANDSHAKE_REFUSED_BY_PEER, /* it does not take our certificate */
     MR_HANDSHAKE_NO_CERTIFICATE,
     MR_HANDSHAKE_NO_IDENTITY,
     MR_HANDSHAKE_PROTOCOL,

@@ -119,6 +119,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         keep(request->method, sizeof request->method, value, value_length);
     } else if (is_named(":path", name, name_length)) {
         keep(request->path, sizeof request->path, value, value_length);
+    } else if (is_named("content-type", name, name_length)) {
+        request->is_doubled_type = request->is_doubled_type || request->content_type[0] != '\0';
+        keep(request->content_type, sizeof request->content_type, value, value_length);
+    } else if (is_named("content-encoding", name, name_length)) {
+        request->is_encoded = true;
     } else if (is_named("content-length", name, name_length)) {
         uint64_t length = 0; /* nghttp2 lets one decimal number through, below 2^63 */
         for (size_t i = 0; i < value_length; i++) {

@@ -52,7 +52,6 @@ static void server_metrics(void *context, struct mr_metrics *metrics)
 static void fill_api(struct mr_hub *hub)
 {
     hub->api = (struct mr_api){.hub_index = hub->config->identity.index,
-                               .packet_source = "none",
                                .cpu_level = hub->kernels->name,
                                .started_ms = mr_loop_now_ms(hub->loop),
                                .loop = hub->loop,
@@ -66,7 +65,9 @@ static int open_parts(struct mr_hub *hub, struct mr_error *error)
     if (mr_hub_read_keys(hub, error) != 0 || mr_hub_open_tasks(hub, error) != 0) {
         return -1;
     }
-    return open_server(hub, error) == 0 ? mr_hub_watch_revocations(hub, error) : -1;
+    return open_server(hub, error) != 0 || mr_hub_watch_revocations(hub, error) != 0
+               ? -1
+               : mr_hub_watch_terms(hub, error);
 }
 
 int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
@@ -101,6 +102,9 @@ void mr_hub_close(struct mr_hub *hub)
     }
     if (hub->revocation_timer) {
         mr_timer_close(hub->revocation_timer);
+    }
+    if (hub->terms_timer) {
+        mr_timer_close(hub->terms_timer);
     }
     mr_hub_free_tasks(hub);
     free(hub->routes);

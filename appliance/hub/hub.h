@@ -30,6 +30,8 @@ struct mr_hub {
     struct mr_timer *revocation_timer; /* NULL: no list */
     int64_t revocation_seen[4];        /* what the file looked like; zeros: look again */
     struct mr_error revocation_why;    /* what was logged of the last failure; "" where none is */
+    struct mr_timer *terms_timer;      /* NULL: nothing runs out */
+    unsigned terms_said[MR_TLS_TERMS]; /* how near its end each was when the log was told */
     struct mr_hub_config *reloads[MR_HUB_RELOADS_MAX];
     unsigned reloads_count;
     bool failed; /* stopped by something it must not go on without */
@@ -63,6 +65,10 @@ void mr_hub_task_leave(struct mr_hub *hub, struct mr_api_task *task);
 int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error);
 void mr_hub_reload_revocations(struct mr_hub *hub);
 bool mr_hub_revoked(void *hub, const struct mr_serial *serial);
+
+/* hub_terms.c: certificates and lists that run out, told at the start, at a reload and in time. */
+int mr_hub_watch_terms(struct mr_hub *hub, struct mr_error *error);
+void mr_hub_tell_terms(struct mr_hub *hub);
 
 /* hub_plane.c: the plane for rounds of so many tasks that this hub leads at once (1 or more). */
 int mr_hub_open_plane(struct mr_hub *hub, unsigned tasks_led, struct mr_error *error);

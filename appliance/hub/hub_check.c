@@ -4,22 +4,76 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "appliance/hub/hub_lists.h"
 #include "appliance/model/store.h"
 #include "appliance/runtime/sandbox.h"
-#include "transport/tls.h"
+#include "transport/fitness.h"
+#include "wire/layout.h"
 
-static int check_certificates(const struct mr_config_identity *identity, struct mr_error *error)
+static bool leads_any(const struct mr_hub_config *config)
 {
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        if (mr_hub_config_leads(config, &config->tasks[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Against what this hub has seen before. */
+static int check_lists(const struct mr_hub_config *config, const struct mr_tls_files *files,
+                       struct mr_error *error)
+{
+    struct mr_tls *tls;
+    if (*files->revocation_file == '\0') {
+        return 0;
+    }
+    if (mr_tls_open(&tls, MR_TLS_SERVER, files, error) != 0) {
+        return -1;
+    }
+    const int older = mr_hub_lists_check(config->data_dir, mr_tls_revocations(tls), error);
+    mr_tls_close(tls);
+    return older;
+}
+
+/* Every hub serves; one that leads also dials the others, with the same certificate. */
+static int check_certificates(const struct mr_hub_config *config, struct mr_error *error)
+{
+    const struct mr_config_identity *identity = &config->identity;
     const struct mr_tls_files files = {.ca_file = identity->ca_file,
                                        .certificate_file = identity->certificate_file,
                                        .private_key_file = identity->private_key_file,
                                        .revocation_file = identity->revocation_file};
-    struct mr_tls *tls;
-    if (mr_tls_open(&tls, MR_TLS_SERVER, &files, error) != 0) {
-        return -1;
+    const struct mr_tls_purpose purpose = {.serves = true,
+                                           .dials = leads_any(config),
+                                           .role = MR_ROLE_HUB,
+                                           .hub_index = identity->index};
+    return mr_tls_check_fitness(&files, &purpose, error) == 0 ? check_lists(config, &files, error)
+                                                              : mr_error_prefix(error, "identity");
+}
+
+/* A share of the model has to fit where shares are staged, and where a helper expands its masks. */
+static int check_room(const struct mr_hub_config *config, const struct mr_config_task *task,
+                      uint32_t dimension, struct mr_error *error)
+{
+    const struct mr_config_round *round = &task->round;
+    struct mr_layout layout;
+    if (mr_layout_init(&layout, round->ring_bits, dimension, round->rotation_log2,
+                       round->chunk_bytes) != 0) {
+        return mr_error_set(error,
+                            "its model's %u values make more chunks than a round can number: "
+                            "raise tasks.round.chunk_bytes",
+                            dimension);
     }
-    mr_tls_close(tls);
-    return 0;
+    return layout.share_bytes <= config->upload.share_bytes_max
+               ? 0
+               : mr_error_set(error,
+                              "a share of its model (%u values of %u bits) has %llu bytes, more "
+                              "than upload.share_bytes_max: %llu; raise that to %llu on every hub "
+                              "of the task",
+                              dimension, round->ring_bits, (unsigned long long)layout.share_bytes,
+                              (unsigned long long)config->upload.share_bytes_max,
+                              (unsigned long long)layout.share_bytes);
 }
 
 /* A new connection to another hub reads them, and so does a change of the list. */
@@ -46,7 +100,9 @@ static int check_tasks(const struct mr_hub_config *config, struct mr_error *erro
         if (length < 0 || (size_t)length >= sizeof folder) {
             return mr_error_set(error, "data_dir: the path is too long");
         }
-        if (mr_store_check(folder, task->initial_model_file, error) != 0) {
+        uint32_t dimension;
+        if (mr_store_check(folder, task->initial_model_file, &dimension, error) != 0 ||
+            check_room(config, task, dimension, error) != 0) {
             return mr_error_prefix(error, "task %s", task->name);
         }
     }
@@ -62,7 +118,7 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     }
     const struct mr_config_sandbox *sandbox = &config->sandbox;
     if ((user && mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0) ||
-        check_certificates(&config->identity, error) != 0 || check_tasks(config, error) != 0 ||
+        check_certificates(config, error) != 0 || check_tasks(config, error) != 0 ||
         (user && check_user(config, error) != 0)) {
         mr_hub_config_free(config);
         return -1;

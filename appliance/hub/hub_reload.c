@@ -6,6 +6,7 @@
 #include "appliance/api/routes.h"
 #include "appliance/config/config_change.h"
 #include "appliance/hub/hub_check.h"
+#include "transport/certificate.h"
 #include "transport/tls.h"
 
 struct reload {
@@ -106,7 +107,16 @@ static int read_certificates(struct reload *reload, struct mr_error *error)
                                        .certificate_file = identity->certificate_file,
                                        .private_key_file = identity->private_key_file,
                                        .revocation_file = identity->revocation_file};
-    return mr_tls_open(&reload->tls, MR_TLS_SERVER, &files, error);
+    if (mr_tls_open(&reload->tls, MR_TLS_SERVER, &files, error) != 0) {
+        return -1;
+    }
+    const struct mr_revocations *fresh = mr_tls_revocations(reload->tls);
+    if (mr_revocations_follow(fresh, mr_server_revocations(reload->hub->server), error) != 0) {
+        mr_tls_close(reload->tls);
+        reload->tls = NULL;
+        return mr_error_prefix(error, "identity.revocation_file");
+    }
+    return 0;
 }
 
 /* An added task is at work from here on, but nobody can reach it yet. */
@@ -178,16 +188,16 @@ static void list_tasks(const struct reload *reload)
         hub->api.tasks[i] = served;
     }
     hub->api.tasks_count = fresh->tasks_count;
-    hub->api.packet_source = mr_hub_tasks_led(fresh) > 0 ? fresh->upload.source : "none";
 }
 
 static void use_certificates(struct reload *reload)
 {
     struct mr_hub *hub = reload->hub;
-    char expiry[MR_TLS_EXPIRY_BYTES];
-    mr_tls_expiry(reload->tls, expiry);
+    char expiry[MR_CERTIFICATE_TIME_MAX];
+    mr_certificate_time(expiry, mr_tls_ends(reload->tls, MR_TLS_TERM_OWN));
     mr_server_renew(hub->server, reload->tls);
     mr_log_event(hub->log, MR_LOG_INFO, "certificate.loaded", "expires=%s", expiry);
+    mr_hub_tell_terms(hub);
 }
 
 static void apply(struct reload *reload)

@@ -2,8 +2,10 @@
  * changed, and told to the round. */
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "appliance/hub/hub.h"
+#include "appliance/hub/hub_lists.h"
 
 #define LOOK_MS 5000
 
@@ -31,7 +33,7 @@ static bool has_changed(struct mr_hub *hub)
 static void tell(const struct mr_hub *hub)
 {
     const struct mr_revocations *revocations = mr_server_revocations(hub->server);
-    const bool expired = mr_revocations_expired(revocations);
+    const bool expired = mr_revocations_ends(revocations) < (int64_t)time(NULL);
     mr_log_event(hub->log, expired ? MR_LOG_WARN : MR_LOG_INFO, "revocation.loaded",
                  "certificates=%zu expired=%s", mr_revocations_count(revocations),
                  expired ? "yes" : "no");
@@ -48,6 +50,15 @@ static void note_failure(struct mr_hub *hub, const struct mr_error *error)
     }
 }
 
+/* They hold all the same where that cannot be written. */
+static void note_lists(struct mr_hub *hub)
+{
+    struct mr_error error;
+    if (mr_hub_lists_note(hub->config->data_dir, mr_server_revocations(hub->server), &error) != 0) {
+        mr_log_event(hub->log, MR_LOG_ERROR, "revocation.failed", "why=%s", error.text);
+    }
+}
+
 static void read_again(struct mr_hub *hub)
 {
     struct mr_error error = {.text = ""};
@@ -57,6 +68,7 @@ static void read_again(struct mr_hub *hub)
     }
     hub->revocation_why.text[0] = '\0';
     tell(hub);
+    note_lists(hub);
     for (unsigned i = 0; i < hub->api.tasks_count; i++) {
         if (hub->api.tasks[i]->lead) {
             mr_lead_revocation(mr_lead_driver_core(hub->api.tasks[i]->lead));
@@ -93,6 +105,7 @@ int mr_hub_watch_revocations(struct mr_hub *hub, struct mr_error *error)
     }
     (void)has_changed(hub);
     tell(hub);
+    note_lists(hub);
     mr_timer_arm(hub->revocation_timer, mr_loop_now_ms(hub->loop) + LOOK_MS);
     return 0;
 }

@@ -23,7 +23,6 @@ int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
     if (led > 0 && mr_hub_open_plane(hub, hub->tasks_led_max, error) != 0) {
         return -1;
     }
-    hub->api.packet_source = led > 0 ? config->upload.source : "none";
     if (mr_job_thread_open(&hub->endings, hub->loop, "endings", error) != 0) {
         return -1;
     }

@@ -80,7 +80,8 @@ static int make_model(struct mr_next_model_answer *answer,
     memcpy(answer->model + offset, values, count * sizeof *values);
     free(values);
     if (!finite) {
-        return mr_error_set(error, "range: the next model would not be finite");
+        mr_error_set(error, "range: the next model would not be finite");
+        return MR_NEXT_MODEL_UNSOUND;
     }
     SHA256(answer->model, answer->model_bytes, answer->model_hash);
     return 0;
@@ -93,7 +94,7 @@ static int make_into(struct mr_next_model_answer *answer,
     const struct mr_layout *layout = &question->terms->layout;
     if (mr_opened_sum_add(sum, question->terms, question->results, question->included_count,
                           question->kernels, error) != 0) {
-        return -1;
+        return MR_NEXT_MODEL_UNSOUND;
     }
     mr_sum_pack(answer->sum, layout, sum, question->kernels);
     mr_round_metrics_read(&answer->metrics, sum, question->included_count);
@@ -112,7 +113,7 @@ int mr_next_model(struct mr_next_model_answer *answer,
         .lanes = aligned_alloc(64, round_up_64(mr_layout_accumulator_bytes(layout)))};
     float *update = aligned_alloc(64, round_up_64((uint64_t)layout->lanes * sizeof *update));
     answer->sum = aligned_alloc(64, round_up_64(layout->share_bytes));
-    int result = -1;
+    int result = MR_NEXT_MODEL_FAILED;
     if (sum.lanes && update && answer->sum) {
         result = make_into(answer, question, &sum, update, error);
     } else {

@@ -27,10 +27,15 @@ struct mr_next_model_answer {
     struct mr_round_metrics metrics;
 };
 
-/* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. Refuses (-1) a
+/* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. UNSOUND: a
  * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), or a model
  * that is no longer finite. On success mr_next_model_answer_fini is owed. */
+enum mr_next_model_result {
+    MR_NEXT_MODEL_FAILED = -1, /* here: no memory, a parent that is none */
+    MR_NEXT_MODEL_MADE = 0,
+    MR_NEXT_MODEL_UNSOUND = 1, /* the openings are to blame */
+};
 int mr_next_model(struct mr_next_model_answer *answer,
                   const struct mr_next_model_question *question, struct mr_error *error);
 void mr_next_model_answer_fini(struct mr_next_model_answer *answer);

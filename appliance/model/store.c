@@ -1,6 +1,7 @@
 #include "appliance/model/store.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +28,50 @@ static int read_signed(struct mr_store *store, struct mr_error *error)
         sscanf((char *)bytes, "%" SCNu64 " %64[0-9a-f]", &store->signed_round, hex) == 2 &&
         mr_hex_decode(store->signed_hash, MR_HASH_BYTES, hex) == 0;
     free(bytes);
-    return good ? 0 : mr_error_set(error, "%s is damaged: restore it from a backup", path);
+    return good ? 0
+                : mr_error_set(error,
+                               "%s is damaged: take it away and give this hub a new signing "
+                               "key; an older copy could make it sign one round twice",
+                               path);
+}
+
+/* A round that starts from a NaN ends in one, after everybody's work. */
+static int check_values(const uint8_t *bytes, size_t length, uint32_t *dimension,
+                        struct mr_error *error)
+{
+    struct mr_safetensors model;
+    if (mr_safetensors_parse(&model, bytes, length, error) != 0) {
+        return -1;
+    }
+    int bad = 0;
+    if (model.count == 0 || model.count > MR_DIMENSION_MAX) {
+        bad = mr_error_set(error, "it has %zu values; 1 to %u are possible", model.count,
+                           MR_DIMENSION_MAX);
+    }
+    unsigned tensor = 0;
+    for (size_t i = 0; bad == 0 && i < model.count; i++) {
+        float value;
+        memcpy(&value, bytes + model.data_offset + i * sizeof value, sizeof value);
+        while (i >= model.tensors[tensor].offset + model.tensors[tensor].count) {
+            tensor++;
+        }
+        if (!isfinite(value)) {
+            bad = mr_error_set(error,
+                               "value %zu of tensor %.80s is %s: no round can start from it; give "
+                               "a model whose values are all finite",
+                               i - model.tensors[tensor].offset, model.tensors[tensor].name,
+                               isnan(value) ? "NaN" : "infinite");
+        }
+    }
+    *dimension = (uint32_t)model.count;
+    mr_safetensors_fini(&model);
+    return bad;
 }
 
 /* The file's bytes, malloc'd, when it is a model. 0 or -1. */
 static int read_initial(const struct mr_store *store, const char *file, uint8_t **bytes,
-                        size_t *length, struct mr_error *error)
+                        size_t *length, uint32_t *dimension, struct mr_error *error)
 {
-    struct mr_safetensors parsed;
     if (!file || !file[0]) {
         return mr_error_set(error,
                             "%s has no model yet: set tasks.initial_model_file to a safetensors "
@@ -46,12 +83,10 @@ static int read_initial(const struct mr_store *store, const char *file, uint8_t 
         return got < 0 ? -1
                        : mr_error_set(error, "tasks.initial_model_file: %s does not exist", file);
     }
-    if (mr_safetensors_parse(&parsed, *bytes, *length, error) != 0) {
+    if (check_values(*bytes, *length, dimension, error) != 0) {
         free(*bytes);
-        mr_error_prefix(error, "tasks.initial_model_file: %s", file);
-        return -1;
+        return mr_error_prefix(error, "tasks.initial_model_file: %s", file);
     }
-    mr_safetensors_fini(&parsed);
     return 0;
 }
 
@@ -59,7 +94,8 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
 {
     uint8_t *bytes = NULL, hash[MR_HASH_BYTES];
     size_t length = 0;
-    if (read_initial(store, file, &bytes, &length, error) != 0) {
+    uint32_t dimension;
+    if (read_initial(store, file, &bytes, &length, &dimension, error) != 0) {
         return -1;
     }
     SHA256(bytes, length, hash);
@@ -87,18 +123,23 @@ static int read_current(struct mr_store *store, const char *initial, struct mr_e
     }
     const int bad = mr_hex_decode(store->current, MR_HASH_BYTES, (char *)bytes);
     free(bytes);
-    return bad ? mr_error_set(error, "%s does not hold a model's hash", path) : 0;
+    return bad ? mr_error_set(error,
+                              "%s does not hold a model's hash: write the name of the newest file "
+                              "of models/ into it, without .safetensors",
+                              path)
+               : 0;
 }
 
 /* An empty store's first model is only looked at; a store with a model is read as at a start. */
-static int check_store(struct mr_store *store, const char *initial, struct mr_error *error)
+static int check_store(struct mr_store *store, const char *initial, uint32_t *dimension,
+                       struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
     uint8_t *bytes = NULL;
     size_t length = 0;
     snprintf(path, sizeof path, "%s/current", store->data_dir);
     if (access(path, F_OK) != 0) {
-        if (read_initial(store, initial, &bytes, &length, error) != 0) {
+        if (read_initial(store, initial, &bytes, &length, dimension, error) != 0) {
             return -1;
         }
         free(bytes);
@@ -111,18 +152,23 @@ static int check_store(struct mr_store *store, const char *initial, struct mr_er
     if (!model) {
         return -1;
     }
+    int bad = check_values(model->bytes, model->length, dimension, error);
+    if (bad != 0) {
+        bad = mr_error_prefix(error, "%s: the model that it names", path);
+    }
     mr_store_return(store, model);
-    return 0;
+    return bad;
 }
 
-int mr_store_check(const char *data_dir, const char *initial_model_file, struct mr_error *error)
+int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_t *dimension,
+                   struct mr_error *error)
 {
     struct mr_store *store = calloc(1, sizeof *store);
     if (!store) {
         return mr_error_set(error, "out of memory");
     }
     snprintf(store->data_dir, sizeof store->data_dir, "%s", data_dir);
-    const int result = check_store(store, initial_model_file, error);
+    const int result = check_store(store, initial_model_file, dimension, error);
     mr_store_close(store);
     return result;
 }

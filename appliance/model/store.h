@@ -28,8 +28,10 @@ struct mr_model; /* a mapped model */
  * none is an error then). 0 or -1. */
 int mr_store_open(struct mr_store **store, const char *data_dir, const char *initial_model_file,
                   struct mr_error *error);
-/* Whether _open would find a model to start from, without making or writing anything. 0 or -1. */
-int mr_store_check(const char *data_dir, const char *initial_model_file, struct mr_error *error);
+/* Whether _open would find a model to start from, and rounds could go on from it: its form, how
+ * many values it has (*dimension), and that all are finite. Makes and writes nothing. 0 or -1. */
+int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_t *dimension,
+                   struct mr_error *error);
 /* Models that are lent stay good: the last one that comes back (mr_store_return) ends the rest.
  * Until then nothing else may be asked of the store. NULL allowed. */
 void mr_store_close(struct mr_store *store);

@@ -17,7 +17,7 @@ struct mr_commit_log {
     size_t capacity, length;
 };
 
-static const char magic[8] = "MRCOMMT3"; /* 2: without serials of certificates */
+static const char magic[8] = "MRCOMMT4"; /* 3: with serials that name no CA */
 static const char *const names[2] = {"commit-0", "commit-1"};
 
 static void le64_put(uint8_t *at, uint64_t v)

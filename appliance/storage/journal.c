@@ -20,7 +20,7 @@ struct mr_journal {
     bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
-static const char magic[8] = "MRJOURN2"; /* 1: without serials of certificates */
+static const char magic[8] = "MRJOURN3"; /* 2: with serials that name no CA */
 static const char *const names[2] = {"journal-0", "journal-1"};
 
 #define SALT_AT 16

@@ -1,5 +1,6 @@
 /* What the upload plane shows on /metrics: counts of packets, ACKs and folds; nothing of a sum. */
 #include <stdio.h>
+#include <string.h>
 
 #include "appliance/upload/plane_internal.h"
 
@@ -91,6 +92,13 @@ static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metri
     mr_metrics_family(metrics, "millrace_upload_opener_info", "gauge",
                       "What opens the seals of uploads, by name.");
     mr_metrics_sample(metrics, "millrace_upload_opener_info", labels, 1);
+    mr_metrics_family(metrics, "millrace_upload_source_info", "gauge",
+                      "How a worker receives datagrams, by name.");
+    for (unsigned i = 0; i < plane->config.workers; i++) {
+        snprintf(labels, sizeof labels, "name=\"%s\",worker=\"%u\"",
+                 mr_worker_source(plane->workers[i]), i);
+        mr_metrics_sample(metrics, "millrace_upload_source_info", labels, 1);
+    }
     mr_metrics_family(metrics, "millrace_upload_receiving", "gauge", "Uploads under way.");
     for (unsigned i = 0; i < plane->config.workers; i++) {
         snprintf(labels, sizeof labels, "worker=\"%u\"", i);
@@ -103,6 +111,17 @@ static void gauges(const struct mr_upload_plane *plane, struct mr_metrics *metri
         mr_metrics_sample(metrics, "millrace_upload_slots_free", labels,
                           plane->views[i].slots_free);
     }
+}
+
+const char *mr_upload_plane_source(const struct mr_upload_plane *plane)
+{
+    const char *first = mr_worker_source(plane->workers[0]);
+    for (unsigned i = 1; i < plane->config.workers; i++) {
+        if (strcmp(mr_worker_source(plane->workers[i]), first) != 0) {
+            return "mixed";
+        }
+    }
+    return first;
 }
 
 void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics)

@@ -1,5 +1,7 @@
 /* check.c - millrace-edge check: every answer a person needs before the first round. */
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "edge-client/cli/cli.h"
 #include "edge-client/cli/line.h"
@@ -34,12 +36,18 @@ static int check_task(const struct mr_edge_arguments *arguments, const struct mr
     }
     char text[128];
     snprintf(text, sizeof text, "device %s", mre_client_id(client));
-    say(arguments, options->task, "config", 1, text);
+    code = mr_edge_exit_of(mre_client_check(client, &outcome));
+    say(arguments, options->task, "config", !code, code ? outcome.text : text);
     for (unsigned i = 0; i < options->hub_count; i++) {
         char name[32];
         snprintf(name, sizeof name, "hub %u", options->hubs[i].index);
         enum mre_result result = mre_client_reach(client, i, &outcome);
-        say(arguments, options->task, name, result == MRE_OK, outcome.text);
+        /* Which hub it is stands before it: once is enough. */
+        const size_t again = strlen(name);
+        const bool twice =
+            strncmp(outcome.text, name, again) == 0 && strncmp(outcome.text + again, ": ", 2) == 0;
+        say(arguments, options->task, name, result == MRE_OK,
+            outcome.text + (twice ? again + 2 : 0));
         if (result && !code) {
             code = mr_edge_exit_of(result);
         }

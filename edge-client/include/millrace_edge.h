@@ -82,6 +82,9 @@ struct mre_options {
     const char *dump_dir;
     /* Tests only: after so many chunks say so on stderr and halt for ever. 0 = off. */
     unsigned stop_after_chunks;
+    /* PEM: the lists of hubs' certificates that their CAs took back, one of each CA; read at each
+     * connection. NULL = none. */
+    const char *revocation_file;
 };
 
 struct mre_tensor {
@@ -184,8 +187,14 @@ MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wai
 MRE_API enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                        struct mre_outcome *outcome);
 
-/* Connects to hub `position` (0 = lead) with mutual TLS and asks one harmless question. 0 if it
- * answered, else MRE_CERTIFICATE_REFUSED or MRE_UNREACHABLE. */
+/* Whether hubs will take this device's certificate: its time, its CA, its identity, its key. No
+ * network. 0, or MRE_BAD_CONFIG with outcome->text. */
+MRE_API enum mre_result mre_client_check(struct mre_client *client, struct mre_outcome *outcome);
+
+/* Connects to hub `position` (0 = lead) with mutual TLS and asks which hubs the task has. 0 if they
+ * are those of the options, in that order and with those keys; else MRE_UNTRUSTED_ANNOUNCEMENT,
+ * which is what a round would end with, MRE_BAD_CONFIG (no such task), MRE_CERTIFICATE_REFUSED or
+ * MRE_UNREACHABLE, or MRE_REFUSED. */
 MRE_API enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                                          struct mre_outcome *outcome);
 

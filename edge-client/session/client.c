@@ -196,6 +196,7 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
     if (keep_path(&client->certificate_file, options->certificate_file) ||
         keep_path(&client->private_key_file, options->private_key_file) ||
         keep_path(&client->ca_file, options->ca_file) ||
+        keep_path(&client->revocation_file, options->revocation_file) ||
         keep_path(&client->data_dir, options->data_dir) ||
         keep_path(&client->dump_dir, options->dump_dir) || keep(&client->task, options->task)) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
@@ -277,6 +278,7 @@ void mre_client_close(struct mre_client *client)
     free(client->certificate_file);
     free(client->private_key_file);
     free(client->ca_file);
+    free(client->revocation_file);
     free(client->data_dir);
     free(client->task);
     free(client->dump_dir);

@@ -29,6 +29,7 @@ struct mre_client {
     char *certificate_file;
     char *private_key_file;
     char *ca_file;
+    char *revocation_file; /* NULL: none */
     char *data_dir;
     char *task;
     char *dump_dir; /* NULL = off */

@@ -1,6 +1,6 @@
-/* config.c - device.json: {"task", "device": {certificate, key, ca}, "hubs": [{index, name, host,
- * port, public_key}], "data_dir", "transport"}. Strict: an unknown member is an error. Relative
- * paths are relative to the file's folder. */
+/* config.c - device.json: {"task", "device": {certificate, key, ca, revocation}, "hubs": [{index,
+ * name, host, port, public_key}], "data_dir", "transport"}. Strict: an unknown member is an error.
+ * Relative paths are relative to the file's folder. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct mre_config {
     struct mre_options options;
     struct mre_hub hubs[MRE_HUBS_MAX];
     json_t *root;   /* owns the strings that are not paths */
-    char *paths[4]; /* certificate, key, ca, data_dir: made relative to the file */
+    char *paths[5]; /* certificate, key, ca, revocation, data_dir: made relative to the file */
     unsigned path_count;
 };
 
@@ -152,7 +152,7 @@ static int take_task(struct reader *r, json_t *root)
 static int take_root(struct reader *r)
 {
     static const char *const names[] = {"task", "device", "hubs", "data_dir", "transport", NULL};
-    static const char *const device_names[] = {"certificate", "key", "ca", NULL};
+    static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
     json_t *device = json_object_get(root, "device");
@@ -161,6 +161,8 @@ static int take_root(struct reader *r)
                    path_of(r, device, "device", "certificate", &options->certificate_file) ||
                    path_of(r, device, "device", "key", &options->private_key_file) ||
                    path_of(r, device, "device", "ca", &options->ca_file) ||
+                   (json_object_get(device, "revocation") &&
+                    path_of(r, device, "device", "revocation", &options->revocation_file)) ||
                    path_of(r, root, "the file", "data_dir", &options->data_dir) ||
                    take_hubs(r, json_object_get(root, "hubs")) ||
                    take_transport(r, json_object_get(root, "transport"))

@@ -29,29 +29,30 @@ static bool is_clock_behind(const struct mre_client *client, const struct mr_err
            mr_certificate_begins_in_s(client->certificate_file) > 0;
 }
 
+/* The text names the hub; `question` is "" where none was asked yet. */
 static enum mre_result clock_behind(struct mre_client *client, struct mre_outcome *outcome,
-                                    const char *hub, const struct mr_error *error)
+                                    const struct mr_error *error)
 {
     const uint64_t unix_ms = client->env.unix_ms(client->env.context);
     char now[MR_H2_DATE_BYTES];
     mr_h2_date_format(now, (int64_t)(unix_ms / 1000));
     mr_outcome_set(outcome, MRE_UNREACHABLE,
-                   "%s: %s. This device's clock says %s, when certificates do not hold yet: it is "
+                   "%s. This device's clock says %s, when certificates do not hold yet: it is "
                    "behind, and waited for; set it (NTP)",
-                   hub, error->text, now);
+                   error->text, now);
     snprintf(outcome->code, sizeof outcome->code, "clock");
     return outcome->result;
 }
 
 static enum mre_result failed(struct mre_client *client, struct mre_outcome *outcome, int failure,
-                              const char *hub, const struct mr_error *error)
+                              const char *question, const struct mr_error *error)
 {
     if (failure == MR_H2_REFUSED && is_clock_behind(client, error)) {
-        return clock_behind(client, outcome, hub, error);
+        return clock_behind(client, outcome, error);
     }
     return mr_outcome_set(outcome,
                           failure == MR_H2_REFUSED ? MRE_CERTIFICATE_REFUSED : MRE_UNREACHABLE,
-                          "%s: %s", hub, error->text);
+                          "%s%s%s", question, *question != '\0' ? ": " : "", error->text);
 }
 
 enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
@@ -63,7 +64,8 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .hub_index = client->pinned[position].index,
                                       .ca_file = client->ca_file,
                                       .certificate_file = client->certificate_file,
-                                      .private_key_file = client->private_key_file};
+                                      .private_key_file = client->private_key_file,
+                                      .revocation_file = client->revocation_file};
     *connection = NULL;
     int failure = client->env.connect(client->env.context, &endpoint, client->request_timeout_ms,
                                       connection, &error);
@@ -71,7 +73,7 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
         return MRE_OK;
     }
     *connection = NULL;
-    return failed(client, outcome, failure, client->pinned[position].name, &error);
+    return failed(client, outcome, failure, "", &error);
 }
 
 /* Up to half as long again, so that devices that were cut off together do not return together. */

@@ -201,39 +201,3 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     }
     return result;
 }
-
-enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
-                                 struct mre_outcome *outcome)
-{
-    void *connection = NULL;
-    struct mr_h2_response response = {0};
-    char path[80 + MR_TASK_NAME_MAX];
-    struct mr_question question = {
-        .method = "GET", .path = path, .answer_max = MR_ANNOUNCEMENT_SIGNED_MAX};
-    memset(outcome, 0, sizeof *outcome);
-    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/current?after=9223372036854775807&wait_ms=0",
-             client->task);
-    if (position >= client->hub_count) {
-        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
-    }
-    enum mre_result result = mr_control_connect(client, position, &connection, outcome);
-    if (!result) {
-        result = mr_control_ask(client, &connection, &question, &response, outcome);
-    }
-    if (!result) {
-        mr_h2_response_fini(&response);
-    }
-    mr_control_drop(client, &connection);
-    if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NO_TASK) {
-        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
-                              "hub %u serves no task %s: compare task in device.json with the "
-                              "hub's configuration",
-                              client->pinned[position].index, client->task);
-    }
-    /* A helper has no current round to tell of: its refusal, too, came over mutual TLS. */
-    if (result != MRE_CERTIFICATE_REFUSED && result != MRE_UNREACHABLE) {
-        outcome->code[0] = 0;
-        result = mr_outcome_set(outcome, MRE_OK, "answered over mutual TLS");
-    }
-    return result;
-}

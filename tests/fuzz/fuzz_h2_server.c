@@ -70,12 +70,13 @@ static void on_borrow(void *context, struct mr_request *request)
 #define DEVICE MR_ROLE_BIT(MR_ROLE_DEVICE)
 
 static const struct mr_route routes[] = {
-    {"POST", "/e", DEVICE, LARGE_BYTES, on_echo},
-    {"PUT", "/e", DEVICE, SMALL_BYTES, on_echo},
-    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, 0, on_look},
-    {"GET", "/h", DEVICE, 0, on_hold},
-    {"GET", "/b", DEVICE, 0, on_borrow},
-    {"POST", "/o", MR_ROLE_BIT(MR_ROLE_OPERATOR), LARGE_BYTES, on_echo},
+    {"POST", "/e", DEVICE, NULL, NULL, LARGE_BYTES, on_echo},
+    {"PUT", "/e", DEVICE, NULL, NULL, SMALL_BYTES, on_echo},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, "wait_ms", NULL, 0,
+     on_look},
+    {"GET", "/h", DEVICE, NULL, NULL, 0, on_hold},
+    {"GET", "/b", DEVICE, NULL, NULL, 0, on_borrow},
+    {"POST", "/o", MR_ROLE_BIT(MR_ROLE_OPERATOR), NULL, NULL, LARGE_BYTES, on_echo},
 };
 
 /* --- a connection ---------------------------------------------------------------------------- */

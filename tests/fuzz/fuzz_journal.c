@@ -85,7 +85,7 @@ static void sealed(struct fuzz_input *input)
     uint8_t key[MR_JOURNAL_KEY_BYTES];
     size_t length = MR_JOURNAL_HEAD_BYTES;
     memset(file, 0, MR_JOURNAL_HEAD_BYTES);
-    memcpy(file, "MRJOURN2", 8);
+    memcpy(file, "MRJOURN3", 8);
     file[15] = 1;
     MR_ASSERT(mr_journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES) == 0);
     for (uint64_t number = 0; input->left > 2; number++) {

@@ -34,6 +34,7 @@ ROUND_TRIP(round_end)
 ROUND_TRIP(peer_signature)
 ROUND_TRIP(peer_model)
 ROUND_TRIP(refusal)
+ROUND_TRIP(task_hubs)
 ROUND_TRIP(seed_request)
 
 /* Of a seed request that is refused nothing stays. */
@@ -67,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const tries[])(const char *, size_t) = {
         try_seed_request,    try_receipt,        try_upload_request, try_upload_grant,
         try_upload_status,   try_peer_signature, try_peer_model,     try_refusal,
-        seed_leaves_nothing, upload_id,          try_round_end,
+        seed_leaves_nothing, upload_id,          try_round_end,      try_task_hubs,
     };
     if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]]((const char *)data + 1, size - 1);

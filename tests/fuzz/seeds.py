@@ -38,7 +38,7 @@ def commit_logs():
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
         entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
-        head = b"MRCOMMT3" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        head = b"MRCOMMT4" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
         yield b"\0" + head + bytes(32) + terms + entries + total
 
 
@@ -103,6 +103,8 @@ def messages():
     yield b"\x090300000100000007"
     for state, model, reason in (("published", "ab" * 32, ""), ("void", "", "below cohort minimum"), ("under_way", "", "")):
         yield b"\x0a" + json.dumps({"state": state, "model": model, "reason": reason}, separators=(",", ":")).encode()
+    hubs = [{"index": i, "name": f"hub-{i}", "public_key": b64(32)} for i in range(2)]
+    yield b"\x0b" + json.dumps({"hub": 1, "hubs": hubs}, separators=(",", ":")).encode()
 
 
 def exchanges():

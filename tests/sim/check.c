@@ -156,8 +156,9 @@ static void check_void(struct sim *sim, const struct sim_task *task,
         const size_t length = strlen(innocent[i]);
         excused |= strncmp(refused + 9, innocent[i], length) == 0 && refused[9 + length] == ':';
     }
-    if (!excused || (report->void_kind != MR_VOID_COHORT && report->void_kind != MR_VOID_PEER &&
-                     report->void_kind != MR_VOID_LOST)) {
+    const enum mr_void_kind kind = report->void_kind;
+    if (!excused || (kind != MR_VOID_COHORT && kind != MR_VOID_PEER && kind != MR_VOID_TERMS &&
+                     kind != MR_VOID_GONE && kind != MR_VOID_LOST)) {
         sim_broken(sim, "round %" PRIu64 " of %s was given up among honest hubs: %.200s",
                    report->round, task->name, report->reason);
     }
@@ -182,8 +183,7 @@ static void check_lead(struct sim_node *node, const struct sim_task *task, const
     }
 }
 
-/* A lead that was killed right after it had written how the round ended could not say so. */
-static void take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number)
+void check_take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number)
 {
     json_t *record = check_record(lead, task, number);
     const char *state = json_string_value(json_object_get(record, "state"));
@@ -234,7 +234,7 @@ static void check_lead_up(struct sim_node *node, const struct sim_task *task)
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
         struct round *round = check_round(sim, task, i);
         if (round->opened && !round->published && !round->given_up) {
-            take_record(node, task, i);
+            check_take_record(node, task, i);
         }
         if (!round->opened || round->published || round->given_up || i == report.round) {
             continue;

@@ -33,6 +33,9 @@ struct sim_check {
 };
 
 struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t round);
+/* How the round ended, as the lead's disk has it: one that stops, or was killed right after it had
+ * written that, could not say so. */
+void check_take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number);
 
 /* --- check_sum.c ----------------------------------------------------------------------------- */
 /* The record of a round on a hub's disk; NULL: none. */

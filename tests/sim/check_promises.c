@@ -54,6 +54,9 @@ void sim_check_heard(struct sim_node *node, const struct sim_task *task,
     sim_note(sim, node, "round %" PRIu64 " of %s has ended: %s (%s)", end->round, task->name,
              mre_result_name(end->result), end->text);
     sim->result.totals.ends_heard++;
+    if (!round->published && !round->given_up) {
+        check_take_record(sim_hub_node(sim, task->hubs[0]), task, end->round);
+    }
     if (end->result == MRE_PUBLISHED ? !round->published : round->published) {
         sim_broken(sim, "%s heard that round %" PRIu64 " of %s is %s, and it is not", node->name,
                    end->round, task->name, mre_result_name(end->result));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/http/query.h"
 #include "appliance/http/route.h"
 #include "tests/sim/check.h"
 #include "tests/sim/control_internal.h"
@@ -89,6 +90,13 @@ const struct mr_revocations *mr_server_revocations(const struct mr_server *serve
     return NULL;
 }
 
+/* Nor does one run out. */
+int64_t mr_server_ends(const struct mr_server *server, enum mr_tls_term term)
+{
+    (void)server, (void)term;
+    return INT64_MAX;
+}
+
 const struct mr_serial *mr_request_serial(const struct mr_request *request)
 {
     return &request->serial;
@@ -161,7 +169,7 @@ const char *mr_request_param(const struct mr_request *request, unsigned i)
 
 uint64_t mr_request_query(const struct mr_request *request, const char *name, uint64_t otherwise)
 {
-    return mr_route_query(request->match.query, name, otherwise);
+    return mr_query_number(request->match.query, name, otherwise);
 }
 
 const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)

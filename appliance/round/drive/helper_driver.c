@@ -116,12 +116,13 @@ static void reveal_work(void *context)
         .server_learning_rate = job->server_learning_rate,
         .kernels = job->run->context.kernels,
     };
-    job->result = -1;
+    job->result = MR_NEXT_MODEL_FAILED;
     if (!job->parent) {
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
-    if (mr_next_model(&answer, &question, &job->error) != 0) {
+    job->result = mr_next_model(&answer, &question, &job->error);
+    if (job->result != 0) {
         return;
     }
     memcpy(job->hash, answer.model_hash, MR_HASH_BYTES);
@@ -158,9 +159,11 @@ static void reveal_done(void *context)
         mr_store_adopt(run->context.store, job->hash);
         run->revealed_total++;
         keep_summary(job);
-        mr_helper_revealed(run->core, job->hash, NULL);
+        mr_helper_revealed(run->core, job->hash);
     } else {
-        mr_helper_revealed(run->core, NULL, job->error.text);
+        const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
+        mr_helper_not_revealed(run->core, unsound ? MR_VOID_SUM : MR_VOID_INTERNAL,
+                               job->error.text);
     }
     free(job);
 }

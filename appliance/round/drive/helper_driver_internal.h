@@ -20,6 +20,8 @@ struct mr_helper_driver {
     bool stopping;
     enum mr_helper_state last_state;
     uint64_t last_round;
+    uint64_t last_terms;   /* the round whose terms were looked at */
+    char differences[512]; /* of the terms signed last and this hub's own, as logged */
     uint64_t signed_total, revealed_total, void_total, lead_gone_total;
     struct mr_timer *timer; /* to look whether the lead counts as gone … */
     uint64_t not_before_ms; /* … not before that, whatever the wall clock says */

@@ -5,6 +5,7 @@
 
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
+#include "appliance/round/drive/terms_differ.h"
 #include "appliance/round/drive/wall_clock.h"
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
@@ -49,6 +50,26 @@ void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
                          "task=%s hub=%u code=%s why=%s", run->context.task, hub_index,
                          mr_refusal_name(refusal->code), refusal->text);
     }
+}
+
+/* The round is sound all the same; told once, and again when something else differs. */
+static void log_terms(struct mr_helper_driver *run, uint64_t round)
+{
+    struct mr_terms_difference list[MR_TERMS_DIFFERENCES_MAX];
+    char text[sizeof run->differences];
+    const struct mr_announcement *asked = &mr_helper_terms(run->core)->announcement;
+    const uint64_t unix_ms = mr_round_unix_ms();
+    const uint64_t left_ms =
+        asked->deadline_unix_ms > unix_ms ? asked->deadline_unix_ms - unix_ms : 0;
+    const unsigned count = mr_terms_differ(list, asked, run->context.round, left_ms);
+    mr_terms_differences_text(text, sizeof text, list, count);
+    if (strcmp(text, run->differences) == 0) {
+        return;
+    }
+    memcpy(run->differences, text, sizeof text);
+    mr_log_event(run->context.log, count > 0 ? MR_LOG_WARN : MR_LOG_INFO, "helper.terms",
+                 "task=%s round=%" PRIu64 " differ=%s", run->context.task, round,
+                 count > 0 ? text : "none");
 }
 
 /* --- the list of rounds ---------------------------------------------------------------------- */
@@ -120,6 +141,10 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     }
     if (report.state == MR_HELPER_ADMITTING && run->last_state == MR_HELPER_SIGNING) {
         look_at_clock(run, report.round);
+    }
+    if (report.state == MR_HELPER_ADMITTING && report.round != run->last_terms) {
+        run->last_terms = report.round;
+        log_terms(run, report.round);
     }
     run->last_state = report.state;
     run->last_round = report.round;

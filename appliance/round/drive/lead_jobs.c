@@ -153,7 +153,7 @@ static void reveal_work(void *context)
         .kernels = run->context.kernels,
     };
     if (!job->parent) {
-        job->result = -1;
+        job->result = MR_NEXT_MODEL_FAILED;
         return;
     }
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
@@ -169,9 +169,11 @@ static void reveal_done(void *context)
         mr_store_return(run->context.store, job->parent);
     }
     if (job->result == 0) {
-        mr_lead_revealed(run->core, run->revealed.model_hash, NULL, now_ms);
+        mr_lead_revealed(run->core, run->revealed.model_hash, now_ms);
     } else {
-        mr_lead_revealed(run->core, NULL, job->error.text, now_ms);
+        const bool unsound = job->result == MR_NEXT_MODEL_UNSOUND;
+        mr_lead_not_revealed(run->core, unsound ? MR_VOID_SUM : MR_VOID_INTERNAL, job->error.text,
+                             now_ms);
     }
     free(job);
 }

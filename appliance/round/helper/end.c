@@ -21,6 +21,13 @@ void mr_helper_set_void(struct mr_helper *helper, const char *reason)
     helper->ops->changed(helper->context);
 }
 
+void mr_helper_give_up(struct mr_helper *helper, enum mr_void_kind kind, const char *why)
+{
+    char reason[sizeof helper->reason];
+    snprintf(reason, sizeof reason, "%s: %s", mr_void_kind_name(kind), why);
+    mr_helper_set_void(helper, reason);
+}
+
 bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
 {
     if (!helper->round_known || helper->state == MR_HELPER_SIGNING) {
@@ -67,7 +74,8 @@ uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
 void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms)
 {
     if (unix_ms >= mr_helper_due_unix_ms(helper)) {
-        mr_helper_set_void(helper, "lead gone: it did not end the round within this hub's "
-                                   "lead_grace_ms after the deadline");
+        mr_helper_give_up(helper, MR_VOID_GONE,
+                          "the lead did not end the round within this hub's lead_grace_ms after "
+                          "the deadline");
     }
 }

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/round/void_kind.h"
 #include "wire/refusal.h"
 #include "wire/exchange.h"
 #include "wire/messages.h"
@@ -73,7 +74,7 @@ struct mr_helper_ops {
     void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
                    uint32_t count);
     /* Computes the next model from the results (64-byte aligned, kept until answered); answered by
-     * mr_helper_revealed. */
+     * mr_helper_revealed or mr_helper_not_revealed. */
     void (*reveal)(void *context, const struct mr_round_terms *terms, const uint8_t *const *results,
                    uint32_t included_count);
     /* content: JSON text if `json`, else octets; copied. NULL body: 204. */
@@ -149,8 +150,10 @@ uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper);
 void mr_helper_durable(struct mr_helper *helper, uint64_t count);
 /* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */
 void mr_helper_expanded(struct mr_helper *helper, uint8_t *result);
-/* The next model's hash, or NULL and why there is none. */
-void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why);
+void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash);
+/* There is no next model: MR_VOID_SUM where the openings are to blame, MR_VOID_INTERNAL where this
+ * hub failed. */
+void mr_helper_not_revealed(struct mr_helper *helper, enum mr_void_kind kind, const char *why);
 
 /* --- reports --------------------------------------------------------------------------------- */
 /* The terms of the current or last round; NULL before the first. */

@@ -21,5 +21,6 @@ enum mr_refusal_code mr_helper_unknown(const struct mr_helper *helper, uint64_t 
     if (last.round == round && helper->state != MR_HELPER_SIGNING) {
         return mr_helper_not_kept(&last, refusal);
     }
-    return mr_refuse(refusal, MR_REFUSAL_NO_ROUND, "no round of that number is known here");
+    return mr_refuse(refusal, MR_REFUSAL_NO_ROUND, "round %llu is not known here",
+                     (unsigned long long)round);
 }

@@ -59,7 +59,8 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
     if (dimension != announcement->dimension) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          dimension ? "dimension %u is not that of the model (%u)"
-                                   : "the model is not in this hub's store",
+                                   : "this hub has not the model that the round starts from: "
+                                     "another first model, or a store that was not kept",
                          announcement->dimension, dimension);
     }
     return MR_REFUSAL_NONE;

@@ -195,7 +195,7 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
                               (size_t)helper->terms.layout.share_bytes) != 0 ||
         mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
         (helper->opened && !same_commitment(own, &earlier))) {
-        mr_helper_set_void(helper, "this hub could not expand the set");
+        mr_helper_give_up(helper, MR_VOID_INTERNAL, "this hub could not expand the set");
         return;
     }
     uint8_t bytes[MR_COMMITMENT_BYTES];

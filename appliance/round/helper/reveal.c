@@ -133,22 +133,45 @@ static int attest(struct mr_helper *helper, const uint8_t *model_hash)
     return save_done(helper);
 }
 
-void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash, const char *why)
+/* Whoever waits hears of this end by a code of its own: the lead goes by it. */
+static void give_up(struct mr_helper *helper, enum mr_void_kind kind, const char *why)
+{
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        mr_helper_refuse(helper, helper->waiters[i],
+                         kind == MR_VOID_SUM ? MR_REFUSAL_UNSOUND_SUM : MR_REFUSAL_INTERNAL,
+                         "%.250s", why);
+    }
+    helper->waiter_count = 0;
+    mr_helper_give_up(helper, kind, why);
+}
+
+/* The work is over. False, with everything let go of: the round is void in the meantime. */
+static bool goes_on(struct mr_helper *helper)
 {
     MR_ASSERT(helper->working);
     helper->working = false;
     mr_helper_drop_results(helper);
-    if (helper->state != MR_HELPER_REVEALING) { /* void in the meantime */
+    if (helper->state != MR_HELPER_REVEALING) {
         mr_helper_drop_round(helper);
+        return false;
+    }
+    return true;
+}
+
+void mr_helper_not_revealed(struct mr_helper *helper, enum mr_void_kind kind, const char *why)
+{
+    if (goes_on(helper)) {
+        give_up(helper, kind, why);
+    }
+}
+
+void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash)
+{
+    if (!goes_on(helper)) {
         return;
     }
-    if (!model_hash || attest(helper, model_hash) != 0) {
-        for (unsigned i = 0; i < helper->waiter_count; i++) {
-            mr_helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BAD_OPENING, "%.250s",
-                             model_hash ? "the model could not be signed" : why);
-        }
-        helper->waiter_count = 0;
-        mr_helper_set_void(helper, model_hash ? "the model could not be signed" : why);
+    if (attest(helper, model_hash) != 0) {
+        give_up(helper, MR_VOID_INTERNAL, "the model could not be signed");
         return;
     }
     mr_helper_enter(helper, MR_HELPER_DONE);

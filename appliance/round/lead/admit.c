@@ -288,7 +288,8 @@ enum mr_refusal_code mr_lead_upload_status(const struct mr_lead *lead, uint64_t 
 {
     const struct mr_registry *registry = registry_of(lead, round);
     if (!registry) {
-        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "round %llu is not known here",
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND,
+                         "round %llu is not the current one nor the one before",
                          (unsigned long long)round);
     }
     const struct mr_device *device = mr_registry_upload(registry, upload_id);

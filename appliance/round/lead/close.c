@@ -102,8 +102,7 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
         mr_lead_end_uploads(lead, MR_REASON_CLOSED);
         if (lead->included_count < least) {
             char why[120];
-            snprintf(why, sizeof why,
-                     "below cohort minimum: %u uploads when the round closed, %u needed",
+            snprintf(why, sizeof why, "%u uploads when the round closed, %u needed",
                      lead->included_count, least);
             give_up(lead, MR_VOID_COHORT, now_ms, why);
             return;

@@ -43,8 +43,9 @@ void mr_lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms,
                   ...)
 {
     va_list arguments;
+    const int cause = snprintf(lead->reason, sizeof lead->reason, "%s: ", mr_void_kind_name(kind));
     va_start(arguments, format);
-    vsnprintf(lead->reason, sizeof lead->reason, format, arguments);
+    vsnprintf(lead->reason + cause, sizeof lead->reason - (size_t)cause, format, arguments);
     va_end(arguments);
     mr_plain_text(lead->reason);
     MR_ASSERT(!lead->collecting || lead->held);

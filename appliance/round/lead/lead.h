@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/round/void_kind.h"
 #include "wire/refusal.h"
 #include "wire/exchange.h"
 #include "wire/messages.h"
@@ -43,13 +44,6 @@ enum mr_lead_state {
     MR_LEAD_STORING,    /* the next model is being made durable */
     MR_LEAD_PUBLISHED,
     MR_LEAD_VOID,
-};
-
-enum mr_void_kind {
-#define X(name, label) MR_VOID_##name,
-#include "appliance/round/voids.def"
-#undef X
-    MR_VOID_KINDS,
 };
 
 /* A question to another hub; each is idempotent on the other side. */
@@ -108,7 +102,7 @@ struct mr_lead_ops {
     void (*ask)(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                 size_t length);
     /* Computes the next model from the hubs' results (64-byte aligned, kept until answered);
-     * answered by mr_lead_revealed. */
+     * answered by mr_lead_revealed or mr_lead_not_revealed. */
     void (*reveal)(void *context, const uint8_t *const *results, uint32_t included_count);
     /* Answered by mr_lead_stored. Everything pointed at stays until then. */
     void (*store)(void *context, const struct mr_publication *publication);
@@ -230,9 +224,11 @@ void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_
 void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now_ms);
 void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            uint64_t now_ms);
-/* The next model's hash, or NULL and why there is none. */
-void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const char *why,
-                      uint64_t now_ms);
+void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, uint64_t now_ms);
+/* There is no next model: MR_VOID_SUM where the openings are to blame, MR_VOID_INTERNAL where this
+ * hub failed. */
+void mr_lead_not_revealed(struct mr_lead *lead, enum mr_void_kind kind, const char *why,
+                          uint64_t now_ms);
 void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms);
 
@@ -253,6 +249,5 @@ struct mr_lead_report {
 };
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report);
 const char *mr_lead_state_name(enum mr_lead_state state);
-const char *mr_void_kind_name(enum mr_void_kind kind);
 
 #endif

@@ -13,10 +13,26 @@ static unsigned hub_count(const struct mr_lead *lead)
     return lead_announcement(lead)->hub_count;
 }
 
+/* Below HTTP the text names the hub, as "hub 1: " or "hub 1 (address)": once is enough. */
+static const char *without_hub(const char *text, uint16_t index)
+{
+    char name[16];
+    const int length = snprintf(name, sizeof name, "hub %u", index);
+    if (strncmp(text, name, (size_t)length) != 0 || !strchr(": ", text[length])) {
+        return text;
+    }
+    const char *rest = text + length;
+    if (strncmp(rest, " (", 2) == 0 && strchr(rest, ')')) {
+        rest = strchr(rest, ')') + 1;
+    }
+    return rest + strspn(rest, ": ");
+}
+
 static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned peer, const char *why,
                        uint64_t now_ms)
 {
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
+    why = without_hub(why, hub->index);
     mr_lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
                  mr_lead_step_name(lead->step), why);
 }
@@ -26,11 +42,28 @@ static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64
     give_up_as(lead, MR_VOID_PEER, peer, why, now_ms);
 }
 
-/* A hub that signed the round and does not know it any more has lost its disk. */
-static bool says_lost(const struct mr_lead *lead, const struct mr_refusal *refusal)
+/* What is to blame, by another hub's refusal: the same cause as where this hub finds it first. */
+static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_refusal *refusal)
 {
-    return refusal->code == MR_REFUSAL_ROUND_LOST ||
-           (lead->step != MR_PEER_PROPOSE && refusal->code == MR_REFUSAL_NO_ROUND);
+    const bool proposed = lead->step == MR_PEER_PROPOSE;
+    switch (refusal->code) {
+    case MR_REFUSAL_WRONG_ANNOUNCEMENT:
+        return proposed ? MR_VOID_TERMS : MR_VOID_PEER;
+    case MR_REFUSAL_BELOW_COHORT_MINIMUM: /* the announced one, or too few in the set */
+        return proposed ? MR_VOID_TERMS : MR_VOID_COHORT;
+    case MR_REFUSAL_NO_ROUND: /* which it has signed */
+        return proposed ? MR_VOID_PEER : MR_VOID_LOST;
+    case MR_REFUSAL_ROUND_LOST:
+        return MR_VOID_LOST;
+    case MR_REFUSAL_REVOKED:
+        return MR_VOID_REVOKED;
+    case MR_REFUSAL_UNSOUND_SUM:
+        return MR_VOID_SUM;
+    case MR_REFUSAL_VOID: /* it gave the round up before */
+        return mr_void_kind_said(refusal->text, MR_VOID_PEER);
+    default:
+        return MR_VOID_PEER;
+    }
 }
 
 void mr_lead_retry(struct mr_lead *lead, uint64_t now_ms)
@@ -71,7 +104,7 @@ static void take_refusal(struct mr_lead *lead, const struct mr_peer_answer *answ
     enum mr_void_kind kind = MR_VOID_PEER;
     if (mr_refusal_decode(&refusal, (const char *)answer->body, answer->length, &error) == 0) {
         snprintf(why, sizeof why, "refused, %s: %s", refusal.name, refusal.text);
-        kind = says_lost(lead, &refusal) ? MR_VOID_LOST : MR_VOID_PEER;
+        kind = cause_of(lead, &refusal);
     } else {
         snprintf(why, sizeof why, "refused with status %d", answer->status);
     }

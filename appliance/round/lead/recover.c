@@ -113,7 +113,7 @@ static void resume_ended(struct mr_lead *lead, const struct mr_lead_end *end, ui
     if (end->voided) {
         snprintf(lead->reason, sizeof lead->reason, "%s", end->reason);
         mr_plain_text(lead->reason);
-        lead->void_kind = MR_VOID_INTERNAL;
+        lead->void_kind = mr_void_kind_said(lead->reason, MR_VOID_INTERNAL);
         mr_lead_tell_void(lead);
     }
     mr_lead_set_timer(lead);

@@ -161,10 +161,9 @@ void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms)
 {
     for (unsigned i = 1; i < hub_count(lead); i++) {
         if (memcmp(lead->model_hashes[i], lead->model_hash, MR_HASH_BYTES) != 0) {
-            mr_lead_void(
-                lead, MR_VOID_MISMATCH, now_ms,
-                "model mismatch: hub %u computed another next model from the same openings",
-                lead_announcement(lead)->hubs[i].index);
+            mr_lead_void(lead, MR_VOID_MISMATCH, now_ms,
+                         "hub %u computed another next model from the same openings",
+                         lead_announcement(lead)->hubs[i].index);
             return;
         }
     }
@@ -183,17 +182,22 @@ void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms)
     lead->ops->round_changed(lead->context);
 }
 
-void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, const char *why,
-                      uint64_t now_ms)
+void mr_lead_not_revealed(struct mr_lead *lead, enum mr_void_kind kind, const char *why,
+                          uint64_t now_ms)
+{
+    MR_ASSERT(lead->working);
+    lead->working = false;
+    if (lead->state == MR_LEAD_REVEALING) { /* else void in the meantime */
+        mr_lead_void(lead, kind, now_ms, "%s", why);
+    }
+}
+
+void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, uint64_t now_ms)
 {
     MR_ASSERT(lead->working);
     lead->working = false;
     if (lead->state != MR_LEAD_REVEALING) {
         return; /* void in the meantime */
-    }
-    if (!model_hash) {
-        mr_lead_void(lead, MR_VOID_SUM, now_ms, "%s", why);
-        return;
     }
     memcpy(lead->model_hash, model_hash, MR_HASH_BYTES);
     lead->revealed = true;

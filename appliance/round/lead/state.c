@@ -20,17 +20,6 @@ const char *mr_lead_state_name(enum mr_lead_state state)
     return state_names[state];
 }
 
-static const char *const void_names[] = {
-#define X(name, label) [MR_VOID_##name] = label,
-#include "appliance/round/voids.def"
-#undef X
-};
-
-const char *mr_void_kind_name(enum mr_void_kind kind)
-{
-    return void_names[kind];
-}
-
 static const char *const step_names[] = {
     [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
     [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",

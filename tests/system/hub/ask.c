@@ -58,21 +58,27 @@ static uint32_t come_back_after_ms(const struct mr_h2_response *response)
     return refusal.retry_after_ms;
 }
 
+/* Shares, and what hubs ask each other but for voids, are octets. */
+static const char *type_of(const char *path, const void *body)
+{
+    const bool octets = strstr(path, "/share") || (strstr(path, "/peer/") && !strstr(path, "/void"));
+    return !body ? NULL : octets ? "application/octet-stream" : "application/json";
+}
+
 int federation_ask(struct mr_h2_client *client, const char *method, const char *path,
                    const void *body, size_t length, struct mr_h2_response *response)
 {
     struct mr_error error = {.text = ""};
     for (uint32_t waited_ms = 0;;) {
-        if (mr_h2_client_request(
-                client,
-                &(struct mr_h2_request){.method = method,
-                                        .path = path,
-                                        .content_type = body ? "application/octet-stream" : NULL,
-                                        .body = body,
-                                        .length = length,
-                                        .answer_max = 1 << 20,
-                                        .timeout_ms = ASK_MS},
-                response, &error) != MR_H2_OK) {
+        if (mr_h2_client_request(client,
+                                 &(struct mr_h2_request){.method = method,
+                                                         .path = path,
+                                                         .content_type = type_of(path, body),
+                                                         .body = body,
+                                                         .length = length,
+                                                         .answer_max = 1 << 20,
+                                                         .timeout_ms = ASK_MS},
+                                 response, &error) != MR_H2_OK) {
             fail_msg("%s %s: %s", method, path, error.text);
         }
         const uint32_t after_ms = come_back_after_ms(response);

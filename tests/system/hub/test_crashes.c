@@ -344,7 +344,7 @@ static void test_lead_gone_for_too_long(void **state)
     federation_start(federation, 0);
     json_t *outcome = federation_await(federation, round);
     assert_string_equal(json_string_value(json_object_get(outcome, "state")), "void");
-    assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "lead gone"));
+    assert_non_null(strstr(json_string_value(json_object_get(outcome, "reason")), "lead_gone: "));
     json_decref(outcome);
     round = devices_begin(devices, 4, federation);
     devices_upload(devices, 0, 4);

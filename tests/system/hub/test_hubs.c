@@ -91,7 +91,7 @@ static void test_one_short_releases_nothing_anywhere(void **state)
         device_open(&devices[i], federation, i, 0);
         device_upload(&devices[i], 0);
     }
-    federation_expect(federation, round, "void", "below cohort minimum");
+    federation_expect(federation, round, "void", "below_cohort_minimum: ");
     for (unsigned hub = 0; hub < FEDERATION_HUBS; hub++) {
         assert_false(federation_has_file(federation, hub, "rounds/1.sum"));
     }

@@ -30,8 +30,9 @@ def tls(side, pki, stem):
 
 
 class Answer:
-    def __init__(self, status, body):
-        self.status = status
+    def __init__(self, headers, body):
+        self.headers = {name.decode(): value.decode() for name, value in headers}
+        self.status = int(self.headers[":status"])
         self.body = body
 
     def json(self):
@@ -61,15 +62,17 @@ class Client:
     def close(self):
         self.socket.close()
 
-    def ask(self, method, path, body=b"", kind="application/octet-stream"):
+    def ask(self, method, path, body=b"", kind="application/octet-stream", more=()):
+        """`more`: further headers."""
         if isinstance(body, dict):
             body, kind = json.dumps(body).encode(), "application/json"
         stream = self.h2.get_next_available_stream_id()
         headers = [(":method", method), (":scheme", "https"), (":authority", "hub"), (":path", path)]
         if body:
-            headers += [("content-type", kind), ("content-length", str(len(body)))]
+            headers += [("content-length", str(len(body)))] + ([("content-type", kind)] if kind else [])
+        headers += more
         self.h2.send_headers(stream, headers, end_stream=not body)
-        status, parts = 0, []
+        received, parts = [], []
         while True:
             body = self.send_what_fits(stream, body)
             self.flush()
@@ -78,7 +81,7 @@ class Client:
                 raise ConnectionError("the hub closed the connection")
             for event in self.h2.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
-                    status = int(dict(event.headers)[b":status"])
+                    received = event.headers
                 elif isinstance(event, h2.events.DataReceived):
                     parts.append(event.data)
                     self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
@@ -86,7 +89,7 @@ class Client:
                     raise ConnectionError(f"stream reset: {event.error_code}")
                 elif isinstance(event, h2.events.StreamEnded):
                     self.flush()
-                    return Answer(status, b"".join(parts))
+                    return Answer(received, b"".join(parts))
 
     def send_what_fits(self, stream, body):
         while body:

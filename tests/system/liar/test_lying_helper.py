@@ -236,6 +236,34 @@ class LyingHelper(Scene, unittest.TestCase):
             self.assertRegex(end["reason"], "count lane|weight lane|range")
         self.assertEqual(self.count("unsound_sum"), before + 3)
 
+    def test_one_cause_whoever_finds_it_first(self):
+        """A lie that both hubs can see has one name: found here, by the other hub, or by it before it was asked again."""
+        helper = self.helper
+
+        def spoilt(honest):
+            return 200, helper.commit(oracle.ctr_stream(bytes(16), bytes(16), 0, helper.layout.share_bytes))
+
+        def refusal(status, code, message):
+            return lambda honest: (status, {"code": code, "message": message, "retry_after_ms": 0})
+
+        before = self.count("unsound_sum")
+        for by_the_helper in (refusal(409, "unsound_sum", "count lane: 3 of 4"),
+                              refusal(410, "void", "unsound_sum: count lane: 3 of 4")):
+            self.assertRegex(self.voids("count lane: 3 of 4", reveal=by_the_helper), "^unsound_sum: hub 1 ")
+        helper.lies.clear()
+        for step, answer, cause in (
+                ("freeze", refusal(403, "revoked", "entry 1"), "revoked_device"),
+                ("freeze", refusal(409, "below_cohort_minimum", "4 of 9"), "below_cohort_minimum"),
+                ("propose", refusal(409, "below_cohort_minimum", "3 is below 9"), "terms_refused"),
+                ("propose", refusal(409, "wrong_announcement", "no model"), "terms_refused"),
+                ("freeze", refusal(410, "void", "lead_gone: over"), "lead_gone"),
+                ("freeze", refusal(410, "void", "tired"), "other_hub")):
+            self.assertRegex(self.voids("refused, ", **{step: answer}), f"^{cause}: hub 1 ")
+            helper.lies.clear()
+        self.assertRegex(self.voids("", freeze=spoilt, reveal=lambda honest: None), # the lead alone sees it
+                         "^unsound_sum: (count lane|weight lane|range)")
+        self.assertEqual(self.count("unsound_sum"), before + 3)
+
     def test_a_sum_without_one_device(self):
         helper = self.helper
 
@@ -250,7 +278,7 @@ class LyingHelper(Scene, unittest.TestCase):
     def test_another_model(self):
         helper = self.helper
         before = self.count("model_mismatch")
-        self.voids("model mismatch", reveal=lambda honest: (200, helper.model(bytes([5]) * 32)))
+        self.voids("model_mismatch: hub 1 computed", reveal=lambda honest: (200, helper.model(bytes([5]) * 32)))
         self.assertEqual(self.count("model_mismatch"), before + 1)
         self.voids("bad model attestation",
                    reveal=lambda honest: (200, helper.model(bytes(32), key=2)))

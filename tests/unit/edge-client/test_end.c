@@ -36,10 +36,10 @@ static void finish(struct fake *fake, struct mre_client *client)
     fake_fini(fake);
 }
 
-/* The next round, from that model or from round 1's own. */
-static void announce_next(struct fake *fake, bool other_model)
+/* Another round, from another model or from round 1's own. */
+static void announce(struct fake *fake, uint64_t round, bool other_model)
 {
-    fake->announcement.round = 2;
+    fake->announcement.round = round;
     if (other_model) {
         fake->model[fake->model_bytes - 1] ^= 0x10;
     }
@@ -129,14 +129,31 @@ static void test_the_next_announcement_tells(void **state)
     (void)state;
     for (unsigned other_model = 0; other_model < 2; other_model++) {
         struct mre_client *client = counted(&fake, &published);
-        announce_next(&fake, other_model);
+        announce(&fake, 2, other_model);
         fake.refuse_grant = "closed"; /* this round's own end is of no interest */
         assert_int_equal(mre_client_round(client, 1000, scene_train, NULL, &outcome), MRE_CLOSED);
         assert_int_equal(mre_client_end(client, 0, &outcome),
                          other_model ? MRE_PUBLISHED : MRE_VOID);
         assert_int_equal(outcome.round, 1);
-        assert_string_equal(outcome.model, "");
+        assert_int_equal(strlen(outcome.model), other_model ? 64 : 0);
         assert_int_equal(fake.ends, 0);
+        finish(&fake, client);
+    }
+}
+
+/* A model that a round in between may have made says nothing of this one: the lead is asked. */
+static void test_a_later_announcement_may_not_tell(void **state)
+{
+    struct mre_outcome outcome;
+    struct fake fake;
+    (void)state;
+    for (unsigned other_model = 0; other_model < 2; other_model++) {
+        struct mre_client *client = counted(&fake, &gone);
+        announce(&fake, 3, other_model);
+        fake.refuse_grant = "closed";
+        assert_int_equal(mre_client_round(client, 1000, scene_train, NULL, &outcome), MRE_CLOSED);
+        assert_int_equal(mre_client_end(client, 0, &outcome), MRE_VOID);
+        assert_int_equal(fake.ends, other_model);
         finish(&fake, client);
     }
 }
@@ -148,7 +165,7 @@ static void test_an_older_end_is_told_first(void **state)
     struct fake fake;
     (void)state;
     struct mre_client *client = counted(&fake, &published);
-    announce_next(&fake, false);
+    announce(&fake, 2, false);
     assert_int_equal(mre_client_round(client, 1000, scene_train, NULL, &outcome), MRE_COMMITTED);
     assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_VOID);
     assert_int_equal(outcome.round, 1);
@@ -167,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_a_lead_that_is_away),
         cmocka_unit_test(test_a_lead_that_does_not_tell),
         cmocka_unit_test(test_the_next_announcement_tells),
+        cmocka_unit_test(test_a_later_announcement_may_not_tell),
         cmocka_unit_test(test_an_older_end_is_told_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,7 +168,7 @@ def hears_the_end(scene):
     for code, lines, err in play((2,)):
         scene.expect("committed, then void", (code, lines[0], err), 7, round=number, result="committed")
         scene.expect("and why", (code, lines[1], err), 7, round=number, result="void", model="")
-        scene.expect("with the reason", (int("below cohort minimum" in lines[1]["text"]), {}, lines), 1)
+        scene.expect("with the reason", (int("below_cohort_minimum: " in lines[1]["text"]), {}, lines), 1)
 
 
 class Portal:

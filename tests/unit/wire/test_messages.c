@@ -74,6 +74,13 @@ static void test_round_trips(void **state)
     struct mr_peer_model model = {.hub_index = 2};
     fill_bytes(model.model_hash, sizeof model.model_hash, 9);
     ROUND_TRIP(peer_model, model);
+    struct mr_task_hubs hubs = {.hub_index = 9, .hub_count = MR_HUBS_MAX};
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
+        hubs.hubs[i].index = (uint16_t)(i * 13000);
+        snprintf(hubs.hubs[i].name, sizeof hubs.hubs[i].name, "hub-%u.example", i);
+        fill_bytes(hubs.hubs[i].public_key, MR_PUBLIC_KEY_BYTES, (uint8_t)i);
+    }
+    ROUND_TRIP(task_hubs, hubs);
     struct mr_refusal refusal = {MR_REFUSAL_BUSY, 250, "busy", "no slot is free \"now\""};
     ROUND_TRIP(refusal, refusal);
 }
@@ -141,7 +148,8 @@ static void test_wrong_bodies(void **state)
     REFUSED(receipt, "{\"hub\":1}", "\"signature\" is missing");
     REFUSED(receipt, "{\"signature\":\"" SIG "\"}", "\"hub\" is missing");
     REFUSED(receipt, "{\"hub\":1,\"signature\":\"" SIG "\",\"x\":0}", "\"x\" is unknown");
-    REFUSED(receipt, "{\"hub\":1,\"hub\":1,\"signature\":\"" SIG "\"}", "JSON");
+    REFUSED(receipt, "{\"hub\":1,\"hub\":1,\"signature\":\"" SIG "\"}",
+            "duplicate object key near '\"hub\"'");
     REFUSED(receipt, "{\"hub\":\"1\",\"signature\":\"" SIG "\"}", "\"hub\"");
     REFUSED(receipt, "{\"hub\":1.0,\"signature\":\"" SIG "\"}", "\"hub\"");
     REFUSED(receipt, "{\"hub\":-1,\"signature\":\"" SIG "\"}", "\"hub\"");

@@ -254,6 +254,94 @@ class Config(WithFederation):
         self.assertEqual(json.loads(out)["exit"], 3)
 
 
+class Key(fixture.WithFolder):
+    def test_new_and_public(self):
+        path = self.path("hub.sign.key")
+        code, public, err = run("key", "new", path)
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(public, r"\A[0-9a-f]{64}\n\Z") # as a public_key_file wants it
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        with open(path, encoding="ascii") as f:
+            secret = f.read()
+        self.assertRegex(secret, r"\A[0-9a-f]{64}\n\Z")
+        self.assertEqual(run("key", "public", path), (0, public, ""))
+        self.assertEqual(json.loads(run("key", "public", path, "--json")[1]), {"file": path, "public_key": public.strip()})
+
+    def test_nothing_is_overwritten_unasked(self):
+        path = self.path("hub.sign.key")
+        first = run("key", "new", path)[1]
+        code, out, err = run("key", "new", path)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("exists, and is left as it is", err)
+        self.assertEqual(run("key", "public", path)[1], first)
+        self.assertNotEqual(run("key", "new", path, "--force")[1], first)
+
+    def test_the_public_half_is_the_right_one(self):
+        """RFC 8032, section 7.1, test 1."""
+        path = self.path("key")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\r\n")
+        self.assertEqual(run("key", "public", path)[1],
+                         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\n")
+
+    def test_what_is_no_key(self):
+        for text in ("", "ab", "g" * 64, "a" * 63, "a" * 65, "a" * 64 + " ", "a" * 64 + "\nb\n",
+                     "-----BEGIN PRIVATE KEY-----\n"):
+            with open(self.path("key"), "w", encoding="ascii") as f:
+                f.write(text)
+            code, out, err = run("key", "public", self.path("key"))
+            self.assertEqual((code, out), (5, ""), text)
+            self.assertIn("64 hex digits", err)
+        self.assertEqual(run("key", "public", self.path("none"))[0], 5)
+        code, _, err = run("key", "new", self.path("none", "key"))
+        self.assertEqual(code, 1)
+        self.assertIn("No such file", err)
+
+
+class DoctorOfAHub(WithFederation):
+    def ask(self, *words):
+        self.assertEqual(self.init()[0], 0)
+        code, out, err = run("doctor", "--json", self.path("fed", "hub-0.yaml"), *words)
+        self.assertEqual(err, "")
+        return code, {c["name"]: c for c in json.loads(out)["checks"]}
+
+    def test_it_reads_the_configuration(self):
+        code, found = self.ask()
+        self.assertEqual(found["config"]["level"], "ok")
+        self.assertIn("hub 0, 1 tasks, leads 1", found["config"]["detail"])
+        self.assertIn("of staging", found["memory"]["detail"])
+        self.assertIn(self.path("fed") + ": 64 KiB written", found["disk"]["detail"]) # where data_dir will be
+        self.assertEqual(code, 1 if any(c["level"] == "missing" for c in found.values()) else 0)
+
+    def test_limits_and_buffers_are_the_configured_ones(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "control:\n", "control:\n  connections_max: 999999\n")
+        self.edit("hub-0.yaml", "upload:\n", "upload:\n  receive_buffer_bytes: 70000\n")
+        found = {c["name"]: c for c in json.loads(run("doctor", "--json", path)[1])["checks"]}
+        self.assertIn("control.connections_max 999999", found["open_files"]["detail"])
+        self.assertEqual(found["receive_buffer"]["level"], "ok")
+
+    def test_a_hub_that_would_not_start(self):
+        self.assertEqual(self.init()[0], 0)
+        path, _ = self.edit("hub-0.yaml", "  quorum:", "  quorom:")
+        code, out, _ = run("doctor", "--json", path)
+        found = {c["name"]: c for c in json.loads(out)["checks"]}
+        self.assertEqual((code, found["config"]["level"]), (1, "missing"))
+        self.assertIn("unknown key 'quorom'", found["config"]["detail"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can judge as another user")
+    def test_it_judges_as_the_hubs_user(self):
+        os.chmod(self.dir, 0o755)
+        self.assertEqual(self.init()[0], 0)
+        os.chmod(self.path("fed", "pki"), 0o755)
+        for user, level in (("nobody", "missing"), ("root", "ok")):
+            code, out, _ = run("doctor", "--json", "--user", user, self.path("fed", "hub-0.yaml"))
+            found = {c["name"]: c for c in json.loads(out)["checks"]}
+            self.assertEqual(found["config"]["level"], level, found["config"])
+            self.assertEqual(code, 1 if user == "nobody" else code)
+        self.assertEqual(run("doctor", "--user", "no-such-user")[0], 2)
+
+
 class Doctor(fixture.WithFolder):
     def test_every_finding_is_whole(self):
         code, out, _ = run("doctor", "--json", "--dir", self.dir)

@@ -121,6 +121,8 @@ class AgainstHubs(unittest.TestCase):
             self.assertEqual(code, 0, err)
             found = json.loads(out)
             self.assertEqual((found["hub"], found["role"]), (hub, role))
+            # What runs, not what was asked for ("auto").
+            self.assertIn(found["packet_source"], ("io_uring", "recvmmsg") if role == "lead" else ("none",))
         code, out, _ = self.call("status")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"(?m)^role +lead$")
@@ -131,7 +133,10 @@ class AgainstHubs(unittest.TestCase):
         self.assertIn("# TYPE millrace_build_info gauge\n", out)
         code, out, _ = self.call("metrics", "--json")
         self.assertEqual(code, 0)
-        self.assertGreaterEqual(json.loads(out)["millrace_control_connections"], 1)
+        samples = json.loads(out)
+        self.assertGreaterEqual(samples["millrace_control_connections"], 1)
+        source = json.loads(self.call("status", "--json")[1])["packet_source"]
+        self.assertEqual(samples[f'millrace_upload_source_info{{name="{source}",worker="0"}}'], 1)
 
     def test_a_round_without_devices(self):
         number = self.void_round()

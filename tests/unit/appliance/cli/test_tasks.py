@@ -103,6 +103,18 @@ class SeveralTasks(WithHub):
         self.assertEqual(len(self.json("round", "list", "--task", "digits")["rounds"]), 0)
 
 
+    def test_rows_of_a_lead_and_of_a_helper(self):
+        """Their members differ: what one has not is "-", in its own column."""
+        del self.hub.tasks["digits"]["devices"]["committed"]
+        self.hub.tasks["digits"].update(role="helper", state="")
+        self.hub.tasks["faces"]["note"] = None
+        head, digits, faces, voices = (line.split() for line in self.call("task", "list")[1].splitlines())
+        self.assertEqual(head, ["task", "role", "hubs", "round", "state", "model", "admitted", "note", "committed"])
+        self.assertEqual(digits[:2] + digits[5:], ["helper" if w == "role" else w for w in
+                                                   ["digits", "role", "-", "ab" * 6, "3", "-", "-"]])
+        self.assertEqual([faces[-2:], voices[-2:]], [["-", "2"], ["-", "2"]])
+
+
 class NoTask(WithHub):
     tasks = ()
 

@@ -21,12 +21,12 @@ static void test_keys(void **state)
          "unknown key 'quorom' in section 'tasks.round'; did you mean 'quorum'?"},
         {"  # quorum: 30", "  volume: 11", "volume",
          "unknown key 'volume' in section 'tasks.round'; known:"},
-        {"data_dir: data", "data_dri: data", "data_dri", "did you mean 'data_dir'?"},
+        {"data_dir: /var/lib/millrace", "data_dri: data", "data_dri", "did you mean 'data_dir'?"},
         {"control:", "contrl:\n  port: 1\ncontrol:", "contrl", "did you mean 'control'?"},
         {"    name: south.example", "    nmae: south.example", "nmae",
          "in section 'hubs'; did you mean 'name'?"},
         {"  index: 0\n", "  index: 0\n  index: 0\n", "  index: 0\n  # Ed", "stands here again"},
-        {"data_dir: data", "", NULL, "'data_dir' is missing"},
+        {"data_dir: /var/lib/millrace", "", NULL, "'data_dir' is missing"},
         {"  ca_file: pki/ca.pem", "", "identity:", "'ca_file' is missing in section 'identity'"},
         {"    port: 8443\n", "", "- index: 0", "'port' is missing in section 'hubs'"},
         {"hubs:\n", "hubs: 3\nx:\n", "hubs: 3", "must be a list"},
@@ -52,6 +52,9 @@ static void test_types(void **state)
         {"  # scale: 1000", "  scale: 1e39", "scale: 1e39", "finite number above 0"},
         {"  # scale: 1000", "  scale: 0", "scale: 0", "finite number above 0"},
         {"  # clip_norm: 1", "  clip_norm: -1", "clip_norm: -1", "finite number above 0"},
+        {"  # clip_norm: 1", "  clip_norm: 1e-40", "clip_norm: 1e-40", "(1.2e-38 to 3.4e38)"},
+        {"  # weight_max: 1000", "  weight_max: 4000000000", "weight_max: 4",
+         "room for 1 devices (their weights add up to less than 2^32), but cohort_min and quorum"},
         {"# log_level: info", "log_level: loud", "log_level", "one of error|warn|info|debug"},
         {"# cpu_mask: all", "cpu_mask: mmx", "cpu_mask", "not 'mmx'"},
         {"  # listen_host: 0.0.0.0", "  listen_host: localhost", "localhost", "numeric address"},
@@ -180,8 +183,8 @@ static void test_files(void **state)
     static const struct sample_wrong wrong[] = {
         {"pki/ca.pem", "pki/none.pem", "ca_file", "cannot read"},
         {"pki/ca.pem", "pki", "ca_file", "is not a file"},
-        {"data_dir: data", "data_dir: none/data", "data_dir", "neither"},
-        {"data_dir: data", "data_dir: hub.yaml", "data_dir", "is not a folder"},
+        {"data_dir: /var/lib/millrace", "data_dir: none/data", "data_dir", "neither"},
+        {"data_dir: /var/lib/millrace", "data_dir: hub.yaml", "data_dir", "is not a folder"},
         {"model.safetensors", "other.safetensors", "initial_model_file", "cannot read"},
         {"public_key_file: pki/hub-1.sign.pub", "public_key_file: pki/hub-0.sign.pub",
          "pki/hub-0.sign.pub\n  ", "is the key of hub 0 too"},
@@ -203,7 +206,8 @@ static void test_open_secret(void **state)
 {
     const struct sample *sample = *state;
     static const struct sample_wrong wrong[] = {
-        {"data_dir: data", "data_dir: data", "private_key_file", "(mode 640): chmod 600"},
+        {"data_dir: /var/lib/millrace", "data_dir: /var/lib/millrace", "private_key_file",
+         "(mode 640): chmod 600"},
     };
     sample_write(sample, "pki/hub-0.key", "x", 0640);
     sample_expect_wrong(sample, wrong, 1);
@@ -213,12 +217,17 @@ static void test_not_yaml(void **state)
 {
     const struct sample *sample = *state;
     static const struct sample_wrong wrong[] = {
-        {"data_dir: data", "data_dir: [data", NULL, "not YAML"},
-        {"data_dir: data", "data_dir: &a info\nlog_level: *a", NULL,
+        {"data_dir: /var/lib/millrace", "data_dir: [data", NULL, "not YAML"},
+        {"data_dir: /var/lib/millrace", "data_dir: &a info\nlog_level: *a", NULL,
          "anchors (&) and aliases (*) are not allowed"},
-        {"data_dir: data", "<<: data", "<<", "unknown key '<<'"},
-        {"data_dir: data", "[a]: data", "[a]", "a key must be a single word"},
-        {"# A hub's", "---\na: 1\n---\n# A hub's", "a: 1", "unknown key 'a'"},
+        {"data_dir: /var/lib/millrace", "<<: data", "<<", "unknown key '<<'"},
+        {"data_dir: /var/lib/millrace", "[a]: data", "[a]", "a key must be a single word"},
+        {"# A hub's", "---\na: 1\n---\n# A hub's", NULL, "a second document begins here"},
+        {"hubs:\n", "---\nhubs:\n", NULL, "a second document begins here"},
+        {"hubs:\n", "...\nhubs:\n", NULL, "not YAML"},
+        {"data_dir: /var/lib/millrace", "data_dir: !!binary data", "data_dir: !!", "carries the tag"},
+        {"  port: 8443", "  port: !!int 8443", "port: !!int", "leave it out"},
+        {"  port: 8443", "\tport: 8443", NULL, "not YAML"},
     };
     sample_expect_wrong(sample, wrong, sizeof wrong / sizeof *wrong);
     struct mr_hub_config *c;

@@ -150,17 +150,18 @@ static void on_nothing(void *context, struct mr_request *request)
     (MR_ROLE_BIT(MR_ROLE_DEVICE) | MR_ROLE_BIT(MR_ROLE_HUB) | MR_ROLE_BIT(MR_ROLE_OPERATOR))
 
 static const struct mr_route routes[] = {
-    {"POST", "/echo", ANYBODY, LARGE_BYTES, on_echo},
-    {"POST", "/slow/{name}", ANYBODY, LARGE_BYTES, on_echo, on_progress},
-    {"POST", "/small", ANYBODY, SMALL_BYTES, on_echo},
-    {"GET", "/who/{a}/and/{b}", ANYBODY, 0, on_who},
-    {"GET", "/hold", ANYBODY, 0, on_hold},
-    {"GET", "/big", ANYBODY, 0, on_big},
-    {"POST", "/export", ANYBODY, 256, on_export},
-    {"GET", "/refuse", ANYBODY, 0, on_refuse},
-    {"GET", "/nothing", ANYBODY, 0, on_nothing},
-    {"GET", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), 0, on_nothing},
-    {"POST", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), LARGE_BYTES, on_echo},
+    {"POST", "/echo", ANYBODY, NULL, NULL, LARGE_BYTES, on_echo},
+    {"POST", "/slow/{name}", ANYBODY, NULL, NULL, LARGE_BYTES, on_echo, on_progress},
+    {"POST", "/small", ANYBODY, NULL, NULL, SMALL_BYTES, on_echo},
+    {"POST", "/json", ANYBODY, NULL, "application/json", SMALL_BYTES, on_echo},
+    {"GET", "/who/{a}/and/{b}", ANYBODY, "m n", NULL, 0, on_who},
+    {"GET", "/hold", ANYBODY, NULL, NULL, 0, on_hold},
+    {"GET", "/big", ANYBODY, NULL, NULL, 0, on_big},
+    {"POST", "/export", ANYBODY, NULL, NULL, 256, on_export},
+    {"GET", "/refuse", ANYBODY, NULL, NULL, 0, on_refuse},
+    {"GET", "/nothing", ANYBODY, NULL, NULL, 0, on_nothing},
+    {"GET", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), NULL, NULL, 0, on_nothing},
+    {"POST", "/operators", MR_ROLE_BIT(MR_ROLE_OPERATOR), NULL, NULL, LARGE_BYTES, on_echo},
 };
 
 /* --- the server's thread */

@@ -41,14 +41,18 @@ static void a_request_reaches_its_handler_with_all_it_brings(void **state)
     assert_string_equal((const char *)response.body, expected);
     mr_h2_response_fini(&response);
 
-    static const char *const malformed[] = {"?n=", "?n=1x", "?n=18446744073709551616", "?nn=1", ""};
+    harness_ask(client, "GET", "/who/a/and/b", NULL, 0, &response);
+    assert_non_null(strstr((const char *)response.body, "n=99"));
+    mr_h2_response_fini(&response);
+    static const char *const malformed[] = {"?n=",   "?n=1x", "?n=18446744073709551616",
+                                            "?nn=1", "?n=1&", "?n=1&m=1&n=1",
+                                            "?n=-1", "?&n=1", "?n"};
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
         char path[64];
         snprintf(path, sizeof path, "/who/a/and/b%s", malformed[i]);
-        harness_ask(client, "GET", path, NULL, 0, &response);
-        assert_non_null(strstr((const char *)response.body, "n=99"));
-        mr_h2_response_fini(&response);
+        assert_refused(client, "GET", path, NULL, 0, 400, "bad_request");
     }
+    assert_refused(client, "GET", "/nothing?n=1", NULL, 0, 400, "bad_request");
     mr_h2_client_close(client);
 }
 
@@ -98,6 +102,41 @@ static void a_borrowed_body_is_given_back(void **state)
     assert_int_equal(response.time_left_ms, HARNESS_TIME_LEFT_MS);
     mr_h2_response_fini(&response);
     harness_await(&rig.released, 1);
+    mr_h2_client_close(client);
+}
+
+/* The harness sends octets. */
+static void a_body_of_another_type_is_refused(void **state)
+{
+    (void)state;
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
+    struct mr_h2_response response;
+    assert_refused(client, "POST", "/json", "{}", 2, 400, "bad_request");
+    assert_int_equal(atomic_load(&rig.handled), 0);
+    harness_ask(client, "POST", "/json", NULL, 0, &response);
+    assert_int_equal(response.status, 200);
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(client);
+}
+
+static void head_is_get_without_the_body(void **state)
+{
+    (void)state;
+    struct mr_h2_client *client = harness_client(&rig, "device-000");
+    struct mr_h2_response response;
+    harness_ask(client, "HEAD", "/who/a/and/b", NULL, 0, &response);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.length, 0);
+    mr_h2_response_fini(&response);
+    harness_ask(client, "HEAD", "/big", NULL, 0, &response);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.length, 0);
+    mr_h2_response_fini(&response);
+    harness_await(&rig.released, 1);
+    harness_ask(client, "HEAD", "/nowhere", NULL, 0, &response);
+    assert_int_equal(response.status, 404);
+    assert_int_equal(response.length, 0);
+    mr_h2_response_fini(&response);
     mr_h2_client_close(client);
 }
 
@@ -347,6 +386,8 @@ int main(void)
         HARNESS_TEST(a_body_on_its_way_is_told),
         HARNESS_TEST(a_borrowed_body_is_given_back),
         HARNESS_TEST(an_answer_without_body),
+        HARNESS_TEST(a_body_of_another_type_is_refused),
+        HARNESS_TEST(head_is_get_without_the_body),
         HARNESS_TEST(what_does_not_fit_is_refused_in_words),
         HARNESS_TEST(a_body_above_the_bound_is_refused),
         HARNESS_TEST_WITH(all_bodies_together_are_bounded, .bodies_bytes_max = 1000),

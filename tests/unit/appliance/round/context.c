@@ -182,19 +182,34 @@ void room_drain(struct room *room)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-bool room_logged(const struct room *room, const char *words)
-{
-    return room_log_at(room, words);
-}
-
-const char *room_log_at(const struct room *room, const char *words)
+/* All that was logged. Until the next call. */
+static const char *log_text(const struct room *room)
 {
     static char text[1 << 16];
     assert_true(mr_log_flush(room->shared.log, 10000));
     const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
     assert_true(length >= 0);
     text[length] = '\0';
-    return strstr(text, words);
+    return text;
+}
+
+const char *room_log_at(const struct room *room, const char *words)
+{
+    return strstr(log_text(room), words);
+}
+
+bool room_logged(const struct room *room, const char *words)
+{
+    return room_log_at(room, words);
+}
+
+unsigned room_times_logged(const struct room *room, const char *words)
+{
+    unsigned times = 0;
+    for (const char *at = log_text(room); (at = strstr(at, words)); at++) {
+        times++;
+    }
+    return times;
 }
 
 char *room_path(const struct room *room, const char *name)

@@ -124,10 +124,10 @@ static void helper_revealed(struct world *world, struct world_event *event)
     struct mr_error error;
     if (world_compute(world, event->results, event->count, &answer, &error) == 0) {
         memcpy(helper->model_hash, answer.model_hash, MR_HASH_BYTES);
-        mr_helper_revealed(helper->core, answer.model_hash, NULL);
+        mr_helper_revealed(helper->core, answer.model_hash);
         mr_next_model_answer_fini(&answer);
     } else {
-        mr_helper_revealed(helper->core, NULL, error.text);
+        mr_helper_not_revealed(helper->core, MR_VOID_SUM, error.text);
     }
 }
 

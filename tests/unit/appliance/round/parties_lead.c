@@ -213,9 +213,9 @@ static void lead_revealed(struct world *world, struct world_event *event)
     struct mr_error error;
     world->reveals++;
     if (world_compute(world, event->results, event->count, &world->revealed, &error) == 0) {
-        mr_lead_revealed(world->lead, world->revealed.model_hash, NULL, world->now_ms);
+        mr_lead_revealed(world->lead, world->revealed.model_hash, world->now_ms);
     } else {
-        mr_lead_revealed(world->lead, NULL, error.text, world->now_ms);
+        mr_lead_not_revealed(world->lead, MR_VOID_SUM, error.text, world->now_ms);
     }
 }
 

@@ -84,6 +84,7 @@ static void test_a_round_and_its_end(void **state)
     assert_non_null(strstr(record, "\"state\": \"revealed\""));
     free(record);
     expect_summary(played, "revealed");
+    assert_false(room_logged(room, "weight_max"));
     reply_fini(&reply);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
@@ -100,6 +101,27 @@ static void test_a_round_and_its_end(void **state)
     assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), -1);
     room_restart(room); /* and that is durable */
     assert_true(is_back(room));
+}
+
+/* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
+static void test_terms_that_differ(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    room->policy.weight_max = 7;
+    room->policy.clip_norm = 0.25f;
+    room->policy.training = "{\"epochs\": 1}";
+    played_start(played);
+    played_admit(played);
+    assert_int_equal(room_times_logged(room, "helper.terms task=default round=7 differ=\""), 1);
+    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 1 (here 0.25), training "));
+    assert_false(room_logged(room, "scale "));
+    played_ask_same(played, MR_PEER_PROPOSE, &reply); /* the same terms again */
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    assert_int_equal(room_times_logged(room, "helper.terms"), 1);
+    played_end(played);
 }
 
 /* In the files. */
@@ -191,7 +213,7 @@ static void test_restart_without_the_model(void **state)
     do { /* busy until it has expanded */
         played_ask(played, MR_PEER_REVEAL, body, length, &reply);
     } while (reply.code == MR_REFUSAL_BUSY);
-    played_expect(&reply, MR_REFUSAL_BAD_OPENING);
+    played_expect(&reply, MR_REFUSAL_INTERNAL);
     assert_string_not_equal(reply.text, "");
     assert_int_equal(played_state(played), MR_HELPER_VOID);
     free(body);
@@ -466,6 +488,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
         T(test_a_round_and_its_end),
+        T(test_terms_that_differ),
         T(test_void_while_revealing),
         T(test_void_while_expanding),
         T(test_restart_without_the_model),

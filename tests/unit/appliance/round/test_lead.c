@@ -88,7 +88,7 @@ static void test_one_short_of_the_cohort_releases_nothing(void **state)
     world_advance(world, 20000);
     assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
     assert_int_equal(report.void_kind, MR_VOID_COHORT);
-    assert_non_null(strstr(report.reason, "below cohort minimum"));
+    assert_non_null(strstr(report.reason, "below_cohort_minimum: "));
     assert_int_equal(world->asked[MR_PEER_FREEZE], 0);
     assert_int_equal(world->asked[MR_PEER_OPEN], 0);
     assert_int_equal(world->asked[MR_PEER_REVEAL], 0);

@@ -129,7 +129,7 @@ static void test_wishes(void **state)
     assert_int_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.cohort_max, 5);
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_BUSY);
     room_run_until(room, is_void, NULL); /* nobody signs */
-    assert_true(room_logged(room, "kind=other_hub reason=\"hub 11 (hub-1), propose: "));
+    assert_true(room_logged(room, "kind=other_hub reason=\"other_hub: hub 11 (hub-1), propose: "));
     params.weight_max = 1;
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     assert_int_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.cohort_max,

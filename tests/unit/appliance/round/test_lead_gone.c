@@ -36,7 +36,7 @@ static void expect_refused(struct world *world, enum mr_peer_step step, const ui
     world_run(world);
     assert_true(reply.done);
     assert_int_equal(reply.code, MR_REFUSAL_VOID);
-    assert_non_null(strstr(reply.text, "lead gone"));
+    assert_non_null(strstr(reply.text, "lead_gone"));
     reply_fini(&reply);
 }
 
@@ -51,7 +51,7 @@ static void expect_no_seed(struct world *world)
                    &world->devices[9].serial, &seed, &reply);
     assert_true(reply.done);
     assert_int_equal(reply.code, MR_REFUSAL_VOID);
-    assert_non_null(strstr(reply.text, "lead gone"));
+    assert_non_null(strstr(reply.text, "lead_gone"));
     reply_fini(&reply);
 }
 
@@ -89,8 +89,8 @@ static void gone_at(enum mr_peer_step step, enum mr_helper_state state, bool kil
     world_kill_lead(world);
     world_advance(world, 1000);
     assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
-    assert_int_equal(report.void_kind, MR_VOID_PEER);
-    assert_non_null(strstr(report.reason, "lead gone"));
+    assert_int_equal(report.void_kind, MR_VOID_GONE);
+    assert_non_null(strstr(report.reason, "lead_gone"));
     assert_int_equal(world->stores, 0);
     world_close(world);
 }

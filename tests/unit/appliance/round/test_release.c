@@ -190,7 +190,7 @@ static void test_model_mismatch(void **state)
     world->tamper = other_model;
     world_begin(world, NULL);
     world_fill(world, 6);
-    expect_void(world, MR_VOID_MISMATCH, "model mismatch");
+    expect_void(world, MR_VOID_MISMATCH, "model_mismatch: hub ");
 }
 
 static void refuse_terms(struct world *world, struct passage *passage)
@@ -242,11 +242,7 @@ static void unsound(unsigned lane, uint32_t value, const char *word)
     world->devices[2].trailer[lane] = value;
     world_begin(world, NULL);
     world_fill(world, 6);
-    struct mr_lead_report report;
-    assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
-    if (!strstr(report.reason, word)) {
-        fail_msg("the reason is \"%s\", expected \"%s\" in it", report.reason, word);
-    }
+    expect_void(world, MR_VOID_SUM, word);
     assert_int_equal(world->stores, 0);
     world_close(world);
 }

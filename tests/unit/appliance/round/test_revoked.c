@@ -83,7 +83,7 @@ static void helper_knows(struct world *world, bool killed)
     world->taken_back = 1u << 2;
     world->list_at = HELPER;
     close_round(world);
-    expect_void(world, MR_VOID_PEER, "revoked: entry");
+    expect_void(world, MR_VOID_REVOKED, "revoked: entry");
 }
 
 static void test_a_helper(void **state)
@@ -126,18 +126,18 @@ static void test_a_renewed_certificate(void **state)
     world->taken_back = 1u << 1;
     world->list_at = HELPER;
     close_round(world);
-    expect_void(world, MR_VOID_PEER, "revoked: entry");
+    expect_void(world, MR_VOID_REVOKED, "revoked: entry");
 }
 
-/* Files of the version before name no certificates. */
-static void test_logs_without_certificates(void **state)
+/* Files of the version before name certificates by a number alone. */
+static void test_logs_with_bare_numbers(void **state)
 {
     struct world *world = *state;
     struct mr_journal_content journal;
     struct mr_error error;
     uint64_t generation;
-    uint8_t file[200] = "MRJOURN1";
-    const uint8_t log[200] = "MRCOMMT2", *content;
+    uint8_t file[200] = "MRJOURN2";
+    const uint8_t log[200] = "MRCOMMT3", *content;
     size_t content_length;
     begin(world);
     assert_int_equal(
@@ -159,7 +159,7 @@ int main(void)
         T(test_a_helper_after_a_crash),
         T(test_outside_the_set),
         T(test_a_renewed_certificate),
-        T(test_logs_without_certificates),
+        T(test_logs_with_bare_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

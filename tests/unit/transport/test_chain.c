@@ -1,32 +1,19 @@
 /* test_chain.c - which certificates an end sends behind its own, and that the peer judges them:
  * a root, an intermediate CA below it and a device's certificate below that. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/unit/transport/party.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include "transport/tls.h"
 
-#define LIFE_S   3600
-#define TURNS    50 /* of both ends; a handshake needs a few */
-#define DEVICE   "URI:urn:millrace:device:00000000000000000000000000000001"
-#define CA_TRUE  "critical,CA:TRUE"
-#define CA_FALSE "critical,CA:FALSE"
-
-struct party {
-    EVP_PKEY *key;
-    X509 *certificate;
-};
+#define LIFE_S PARTY_LIFE_S
+#define TURNS  50 /* of both ends; a handshake needs a few */
+#define DEVICE "URI:urn:millrace:device:00000000000000000000000000000001"
 
 static struct fixture {
     char dir[64];
@@ -35,73 +22,22 @@ static struct fixture {
 
 /* --- certificates ---------------------------------------------------------------------------- */
 
-static void extend(X509 *certificate, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX context;
-    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    assert_non_null(extension);
-    assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-/* `issuer` NULL: signs itself. */
-static struct party certify(const char *name, const struct party *issuer, const char *basic,
-                            long until_s)
-{
-    static long serial;
-    struct party party = {EVP_EC_gen("P-256"), X509_new()};
-    X509 *c = party.certificate;
-    assert_non_null(party.key);
-    assert_int_equal(X509_set_version(c, X509_VERSION_3), 1);
-    assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(c), ++serial), 1);
-    X509_gmtime_adj(X509_getm_notBefore(c), -2L * LIFE_S);
-    X509_gmtime_adj(X509_getm_notAfter(c), until_s);
-    X509_set_pubkey(c, party.key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC, (const uint8_t *)name,
-                               -1, -1, 0);
-    X509_set_issuer_name(c, X509_get_subject_name(issuer ? issuer->certificate : c));
-    extend(c, c, NID_basic_constraints, basic);
-    extend(c, c, NID_subject_key_identifier, "hash");
-    if (strcmp(basic, CA_FALSE) == 0) {
-        extend(c, c, NID_subject_alt_name, DEVICE);
-    }
-    assert_true(X509_sign(c, issuer ? issuer->key : party.key, EVP_sha256()) > 0);
-    return party;
-}
-
-static void forget(struct party *party)
-{
-    EVP_PKEY_free(party->key);
-    X509_free(party->certificate);
-}
-
 static const char *path_of(char path[96], const char *name)
 {
     snprintf(path, 96, "%s/%s", all.dir, name);
     return path;
 }
 
-/* A PEM file of these certificates, in this order. */
 static void write_chain(const char *name, unsigned count, const struct party *const *parties)
 {
     char path[96];
-    FILE *file = fopen(path_of(path, name), "w");
-    assert_non_null(file);
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(PEM_write_X509(file, parties[i]->certificate), 1);
-    }
-    assert_int_equal(fclose(file), 0);
+    party_write(path_of(path, name), count, parties);
 }
 
 static void write_key(const char *name, const struct party *party)
 {
     char path[96];
-    FILE *file = fopen(path_of(path, name), "w");
-    assert_non_null(file);
-    assert_int_equal(fchmod(fileno(file), 0600), 0);
-    assert_int_equal(PEM_write_PrivateKey(file, party->key, NULL, NULL, 0, NULL, NULL), 1);
-    assert_int_equal(fclose(file), 0);
+    party_write_key(path_of(path, name), party);
 }
 
 static int set_up(void **state)
@@ -109,11 +45,11 @@ static int set_up(void **state)
     (void)state;
     strcpy(all.dir, "/tmp/mr-test-chain-XXXXXX");
     assert_non_null(mkdtemp(all.dir));
-    all.root = certify("root", NULL, CA_TRUE, LIFE_S);
-    all.middle = certify("middle", &all.root, CA_TRUE, LIFE_S);
-    all.stale = certify("stale", &all.root, CA_TRUE, -LIFE_S);
-    all.leaf = certify("leaf", &all.middle, CA_FALSE, LIFE_S);
-    all.stale_leaf = certify("stale leaf", &all.stale, CA_FALSE, LIFE_S);
+    all.root = certify("root", NULL, 1, NULL, LIFE_S);
+    all.middle = certify("middle", &all.root, 2, NULL, LIFE_S);
+    all.stale = certify("stale", &all.root, 3, NULL, -LIFE_S);
+    all.leaf = certify("leaf", &all.middle, 4, DEVICE, LIFE_S);
+    all.stale_leaf = certify("stale leaf", &all.stale, 5, DEVICE, LIFE_S);
     write_key("leaf.key", &all.leaf);
     write_key("stale.key", &all.stale_leaf);
     write_chain("root.pem", 1, (const struct party *[]){&all.root});
@@ -130,11 +66,11 @@ static int tear_down(void **state)
 {
     char command[96];
     (void)state;
-    forget(&all.root);
-    forget(&all.middle);
-    forget(&all.stale);
-    forget(&all.leaf);
-    forget(&all.stale_leaf);
+    party_forget(&all.root);
+    party_forget(&all.middle);
+    party_forget(&all.stale);
+    party_forget(&all.leaf);
+    party_forget(&all.stale_leaf);
     snprintf(command, sizeof command, "rm -rf '%s'", all.dir);
     return system(command);
 }
