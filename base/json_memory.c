@@ -1,15 +1,17 @@
 #include "base/json_memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <jansson.h>
+
+#include "base/last_words.h"
 
 static void *take(size_t bytes)
 {
     void *memory = malloc(bytes);
     if (!memory) {
-        fprintf(stderr, "millrace: out of memory for JSON: give the process more\n");
+        static const char text[] = "millrace: out of memory for JSON: give the process more\n";
+        mr_last_words(text, sizeof text - 1);
         abort();
     }
     return memory;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/h2_date.h"
+
 /* What one stream and the connection may have in flight towards us: a model in one go. */
 #define STREAM_WINDOW     (4 * 1024 * 1024)
 #define CONNECTION_WINDOW (8 * 1024 * 1024)
@@ -54,6 +56,25 @@ static void take_length(struct mr_h2_exchange *exchange, const uint8_t *digits, 
     }
 }
 
+/* A number that is none, or has more than 18 digits, is as good as absent. */
+static void take_time_left(struct mr_h2_response *answer, const uint8_t *digits, size_t count)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (digits[i] < '0' || digits[i] > '9') {
+            return;
+        }
+        value = value * 10 + (uint64_t)(digits[i] - '0');
+    }
+    answer->has_time_left = count > 0;
+    answer->time_left_ms = value;
+}
+
+static bool is_named(const uint8_t *name, size_t length, const char *wanted)
+{
+    return length == strlen(wanted) && memcmp(name, wanted, length) == 0;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *context)
@@ -70,6 +91,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         }
     } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
         take_length(exchange, value, value_length);
+    } else if (is_named(name, name_length, MR_H2_TIME_LEFT) && value_length <= 18) {
+        take_time_left(&exchange->answer, value, value_length);
+    } else if (is_named(name, name_length, "date")) {
+        exchange->answer.date_unix_s = mr_h2_date_parse((const char *)value, value_length);
     }
     return 0;
 }

@@ -3,8 +3,14 @@
 #ifndef MR_TRANSPORT_H2_MESSAGE_H
 #define MR_TRANSPORT_H2_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* How long an announced round still takes uploads, in milliseconds from the answer on: a decimal
+ * number in a header, beside an announcement whose signed deadline is a time of the hubs' clocks.
+ */
+#define MR_H2_TIME_LEFT "millrace-time-left-ms"
 
 /* What a client asks, and how long it waits. Everything pointed at is the caller's and must stay
  * until the request has ended. */
@@ -26,6 +32,9 @@ struct mr_h2_response {
     int status;
     uint8_t *body; /* malloc'd, NUL behind it; mr_h2_response_fini frees (wiping nothing) */
     size_t length;
+    int64_t date_unix_s;   /* the server's clock when it answered (`date`); 0: it did not say */
+    bool has_time_left;    /* … */
+    uint64_t time_left_ms; /* MR_H2_TIME_LEFT of a round's announcement */
 };
 /* Frees the body and zeroes the struct; one that is zero already is allowed. */
 void mr_h2_response_fini(struct mr_h2_response *response);

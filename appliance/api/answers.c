@@ -48,7 +48,11 @@ void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant
 
 void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal)
 {
-    (void)context;
+    const struct mr_api_task *task = context;
+    const struct mr_identity *identity = mr_request_identity(token);
+    if (task->helper && identity->role == MR_ROLE_HUB) {
+        mr_helper_driver_refused(task->helper, identity->hub_index, refusal);
+    }
     mr_routes_refuse(token, refusal);
 }
 

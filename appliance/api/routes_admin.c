@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/api/routes_internal.h"
+#include "base/json_text.h"
 #include "base/json_reader.h"
 
 /* --- look ------------------------------------------------------------------------------------ */
@@ -14,10 +15,26 @@ static const struct mr_round_history *history_of(const struct mr_api_task *task)
     return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
 }
 
+/* Of a round that is under way at its lead: the hub that it waits for. */
+static void put_waits_for(json_t *object, const struct mr_api_task *task, uint64_t round)
+{
+    struct mr_lead_report report;
+    if (task->lead) {
+        mr_lead_report(mr_lead_driver_core(task->lead), &report);
+        if (report.round == round && report.waits_for[0]) {
+            json_object_set_new(object, "waits_for", mr_json_text(report.waits_for));
+        }
+    }
+}
+
 static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary,
                           bool whole)
 {
-    return mr_round_summary_json(summary, task->task.config->name, whole);
+    json_t *object = mr_round_summary_json(summary, task->task.config->name, whole);
+    if (whole) {
+        put_waits_for(object, task, summary->round);
+    }
+    return object;
 }
 
 void mr_route_admin_list(void *context, struct mr_request *request)

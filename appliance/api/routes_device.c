@@ -18,6 +18,8 @@ static bool try_current(void *context, struct mr_request *request, bool expired)
     const uint8_t *envelope = mr_lead_envelope(lead, &length);
     const uint64_t after = mr_request_query(request, "after", 0);
     if (envelope && mr_lead_terms(lead)->announcement.round > after) {
+        /* The signed deadline is a time of this hub's clock, which the device's need not be. */
+        mr_request_time_left(request, mr_lead_left_ms(lead, mr_lead_driver_now_ms(task->lead)));
         mr_request_answer(request, 200, "application/octet-stream", envelope, length);
         return true;
     }

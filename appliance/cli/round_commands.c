@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/cli/patience.h"
 #include "appliance/cli/task.h"
 #include "base/json_reader.h"
 #include "base/json_text.h"
 
-/* One long poll; the hub answers earlier when the round ends. */
-#define WAIT_MS 20000
+/* One long poll: the hub answers earlier when the round ends, and what it waits for is looked at
+ * this often. */
+#define WAIT_MS 1000
 
 static int list(struct mr_ask *ask, void *context)
 {
@@ -41,33 +43,81 @@ int mr_command_round_list(struct mr_cli *cli)
 
 /* --- one round ------------------------------------------------------------------------------- */
 
+/* Where the waiting stands; said when it changes. */
+struct progress {
+    char task[MR_CLI_TASK_BYTES];
+    uint64_t round;
+    char said[600];
+};
+
+static void say_progress(const struct mr_ask *ask, struct progress *progress, const json_t *round)
+{
+    const char *state = json_string_value(json_object_get(round, "state"));
+    const char *waits_for = json_string_value(json_object_get(round, "waits_for"));
+    char now[sizeof progress->said];
+    snprintf(now, sizeof now, "round %llu is %.40s%s%.400s", (unsigned long long)progress->round,
+             state ? state : "-", waits_for ? ", waiting for " : "", waits_for ? waits_for : "");
+    if (strcmp(now, progress->said) != 0) {
+        mr_patience_say(ask, now, "");
+        memcpy(progress->said, now, sizeof now);
+    }
+}
+
+static void say_begin(const struct mr_ask *ask, const struct progress *progress)
+{
+    char text[400];
+    const struct mr_h2_endpoint *hub = &ask->operator_.endpoint;
+    snprintf(text, sizeof text,
+             "waiting for the end of round %llu of task %.40s, asking hub %u at %.200s:%u",
+             (unsigned long long)progress->round, progress->task, hub->hub_index, hub->host,
+             hub->port);
+    mr_patience_say(ask, text, "");
+}
+
+/* Waits for the round's end, over restarts of the hub, and prints the round then. */
+static int await_end(struct mr_ask *ask, struct progress *progress)
+{
+    say_begin(ask, progress);
+    for (;;) {
+        char path[MR_CLI_PATH_BYTES];
+        json_t *answer;
+        bool is_void = false;
+        mr_task_path(path, progress->task, "admin/rounds/%llu?wait_ms=%d",
+                     (unsigned long long)progress->round, WAIT_MS);
+        const int code = mr_patience_get(ask, path, WAIT_MS, &answer);
+        if (code != MR_EXIT_OK) {
+            return mr_cli_fail(ask->cli, code, "%s", ask->error.text);
+        }
+        const bool ended = mr_task_round_ended(answer, &is_void);
+        if (ended) {
+            mr_cli_print(ask->cli, answer);
+        } else {
+            say_progress(ask, progress, answer);
+        }
+        json_decref(answer);
+        if (ended) {
+            return is_void ? MR_EXIT_VOID : MR_EXIT_OK;
+        }
+    }
+}
+
 /* Prints the round, waiting for its end where --wait asks for it. */
 static int show_round(struct mr_ask *ask, const char *task, uint64_t round)
 {
-    const bool wait = ask->cli->values[MR_CLI_WAIT];
     char path[MR_CLI_PATH_BYTES];
+    json_t *answer;
+    if (ask->cli->values[MR_CLI_WAIT]) {
+        struct progress progress = {.round = round};
+        snprintf(progress.task, sizeof progress.task, "%s", task);
+        return await_end(ask, &progress);
+    }
     mr_task_path(path, task, "admin/rounds/%llu", (unsigned long long)round);
-    if (wait) {
-        snprintf(path + strlen(path), sizeof path - strlen(path), "?wait_ms=%d", WAIT_MS);
+    const int code = mr_ask(ask, "GET", path, NULL, 0, &answer);
+    if (code == MR_EXIT_OK) {
+        mr_cli_print(ask->cli, answer);
     }
-    for (;;) {
-        json_t *answer;
-        bool is_void = false;
-        int code = mr_ask(ask, "GET", path, NULL, wait ? WAIT_MS : 0, &answer);
-        const bool again = code == MR_EXIT_OK && wait && !mr_task_round_ended(answer, &is_void);
-        if (code == MR_EXIT_OK && !again) {
-            mr_cli_print(ask->cli, answer);
-            code = wait && is_void ? MR_EXIT_VOID : MR_EXIT_OK;
-        }
-        json_decref(answer);
-        if (!again) {
-            return code;
-        }
-        if (!ask->cli->json) {
-            fprintf(ask->cli->err, "millrace: waiting for round %llu to end\n",
-                    (unsigned long long)round);
-        }
-    }
+    json_decref(answer);
+    return code;
 }
 
 static int show(struct mr_ask *ask, void *context)

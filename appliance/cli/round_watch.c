@@ -3,9 +3,8 @@
  * It ends when it is interrupted, or with the round under --once. A hub that goes away is waited
  * for: the round goes on when the hub is back. */
 #include <string.h>
-#include <time.h>
 
-#include "appliance/cli/cell.h"
+#include "appliance/cli/patience.h"
 #include "appliance/cli/round_line.h"
 #include "appliance/cli/task.h"
 
@@ -13,7 +12,7 @@
 #define POLL_MS 1000
 /* A hub is never asked more often than this. */
 #define PAUSE_MS 100
-/* A hub that is away is tried this often, and a round that is not there yet looked for. */
+/* A round that is not there yet is looked for this often. */
 #define RETRY_MS 500
 
 struct watch {
@@ -23,56 +22,7 @@ struct watch {
     json_t *shown;  /* what the last line about it said; NULL: none yet */
 };
 
-static void pause_ms(uint32_t ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&time, NULL);
-}
-
-/* What happens beside the rounds is said on standard error, so that standard output has nothing but
- * rounds. */
-static void say(const struct watch *watch, const char *what, const char *why)
-{
-    FILE *err = watch->ask->cli->err;
-    fprintf(err, "millrace: %s%s", what, *why != '\0' ? ": " : "");
-    mr_cell_put_clean(err, why, "");
-    fputc('\n', err);
-}
-
 /* --- asking ---------------------------------------------------------------------------------- */
-
-/* Whether it is worth asking again, after a pause. */
-static bool passes_by(const struct mr_ask *ask, int code)
-{
-    return code == MR_EXIT_UNREACHABLE ||
-           (code == MR_EXIT_REFUSED &&
-            (ask->refusal.code == MR_REFUSAL_BUSY || ask->refusal.code == MR_REFUSAL_RATE_LIMITED));
-}
-
-/* A GET that outlives a restart of the hub. enum mr_exit; other failures are noted in `ask`. */
-static int get(struct watch *watch, const char *path, unsigned wait_ms, json_t **answer)
-{
-    struct mr_ask *ask = watch->ask;
-    bool waits = false;
-    for (;;) {
-        *answer = NULL;
-        int code = ask->client ? MR_EXIT_OK : mr_ask_reconnect(ask);
-        if (code == MR_EXIT_OK) {
-            code = mr_ask_quietly(ask, path, wait_ms, answer);
-        }
-        if (!passes_by(ask, code)) {
-            if (waits && code == MR_EXIT_OK) {
-                say(watch, "the hub answers again", "");
-            }
-            return code;
-        }
-        if (!waits) {
-            say(watch, "waiting for the hub", ask->error.text);
-            waits = true;
-        }
-        pause_ms(RETRY_MS);
-    }
-}
 
 /* Finds the newest round, or the first one after `watch->round`; leaves it alone where there is
  * none. */
@@ -83,7 +33,7 @@ static int find_round(struct watch *watch)
     uint64_t found = 0;
     size_t i;
     mr_task_path(path, watch->task, "admin/rounds");
-    const int code = get(watch, path, 0, &answer);
+    const int code = mr_patience_get(watch->ask, path, 0, &answer);
     const json_t *rounds = mr_task_rounds(answer);
     json_array_foreach(rounds, i, entry) {
         const uint64_t number = (uint64_t)json_integer_value(json_object_get(entry, "round"));
@@ -113,12 +63,13 @@ static int await_round(struct watch *watch)
             return code;
         }
         if (!said) {
-            say(watch,
-                before == 0 ? "no round yet: waiting for the first" : "waiting for the next round",
-                "");
+            mr_patience_say(watch->ask,
+                            before == 0 ? "no round yet: waiting for the first"
+                                        : "waiting for the next round",
+                            "");
             said = true;
         }
-        pause_ms(RETRY_MS);
+        mr_patience_pause(RETRY_MS);
     }
 }
 
@@ -156,7 +107,7 @@ static int follow(struct watch *watch, bool *is_void)
         char path[MR_CLI_PATH_BYTES];
         json_t *round;
         round_path(watch, path);
-        const int code = get(watch, path, POLL_MS, &round);
+        const int code = mr_patience_get(watch->ask, path, POLL_MS, &round);
         if (code != MR_EXIT_OK) {
             return code;
         }
@@ -170,7 +121,7 @@ static int follow(struct watch *watch, bool *is_void)
         if (ended) {
             return MR_EXIT_OK;
         }
-        pause_ms(PAUSE_MS);
+        mr_patience_pause(PAUSE_MS);
     }
 }
 
@@ -189,7 +140,7 @@ static int watch_rounds(struct watch *watch)
         bool is_void = false;
         code = follow(watch, &is_void);
         if (is_lost(watch, code)) {
-            say(watch, "going on with the next round", watch->ask->error.text);
+            mr_patience_say(watch->ask, "going on with the next round", watch->ask->error.text);
             code = MR_EXIT_OK;
         } else if (code == MR_EXIT_OK && once) {
             return is_void ? MR_EXIT_VOID : MR_EXIT_OK;

@@ -3,7 +3,7 @@
 #include "appliance/config/fill.h"
 #include "appliance/config/hub_check.h"
 
-int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct mr_error *error)
+static int load(struct mr_hub_config **config, const char *path, bool files, struct mr_error *error)
 {
     struct mr_document document;
     struct mr_hub_config *made = NULL;
@@ -15,7 +15,7 @@ int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct m
     if (bad == 0) {
         bad = mr_config_check_rules(made, &document, error);
     }
-    if (bad == 0) {
+    if (bad == 0 && files) {
         bad = mr_config_check_files(made, &document, error);
     }
     mr_document_close(&document);
@@ -25,6 +25,16 @@ int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct m
     }
     *config = made;
     return 0;
+}
+
+int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct mr_error *error)
+{
+    return load(config, path, true, error);
+}
+
+int mr_hub_config_read(struct mr_hub_config **config, const char *path, struct mr_error *error)
+{
+    return load(config, path, false, error);
 }
 
 void mr_hub_config_free(struct mr_hub_config *config)

@@ -138,6 +138,8 @@ bool mr_hub_config_leads(const struct mr_hub_config *config, const struct mr_con
 /* Reads and checks a file. 0, or -1 with an error of the form "hub.yaml:12: …". On success
  * mr_hub_config_free is owed. */
 int mr_hub_config_load(struct mr_hub_config **config, const char *path, struct mr_error *error);
+/* The same without a look at the files that it names. */
+int mr_hub_config_read(struct mr_hub_config **config, const char *path, struct mr_error *error);
 void mr_hub_config_free(struct mr_hub_config *config);
 
 #endif

@@ -107,9 +107,9 @@ static void note_end(const struct mr_connection *connection, enum mr_end_cause w
 {
     struct mr_server *server = connection->server;
     server->counters.ends[why]++;
-    mr_log_event(server->log, why <= MR_END_IDLE ? MR_LOG_DEBUG : MR_LOG_WARN,
-                 "control.connection_ended", "peer=%s:%u why=%s", connection->host,
-                 connection->port, mr_end_names[why]);
+    mr_log_strangers(server->log, why <= MR_END_IDLE ? MR_LOG_DEBUG : MR_LOG_WARN,
+                     "control.connection_ended", "peer=%s:%u why=%s", connection->host,
+                     connection->port, mr_end_names[why]);
 }
 
 void mr_connection_end(struct mr_connection *connection, enum mr_end_cause why, uint32_t code)

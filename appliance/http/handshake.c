@@ -60,9 +60,9 @@ static void note_failure(const struct mr_connection *connection, enum mr_handsha
 {
     struct mr_server *server = connection->server;
     server->counters.handshake_failures[failure]++;
-    mr_log_event(server->log, MR_LOG_WARN, "control.handshake_failed",
-                 "peer=%s:%u reason=%s detail=%s", connection->host, connection->port,
-                 mr_handshake_names[failure], detail);
+    mr_log_strangers(server->log, MR_LOG_WARN, "control.handshake_failed",
+                     "peer=%s:%u reason=%s detail=%s", connection->host, connection->port,
+                     mr_handshake_names[failure], detail);
 }
 
 void mr_handshake_fail(struct mr_connection *connection, enum mr_handshake_failure failure,

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/crypto.h>
 
 #include "appliance/http/query.h"
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
+#include "transport/h2_date.h"
+#include "transport/h2_message.h"
 #include "wire/messages.h"
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -174,7 +177,8 @@ static nghttp2_nv field(const char *name, const char *value)
 static int submit(struct mr_request *request, int status, const char *content_type)
 {
     char status_text[16], length_text[24], seconds_text[16];
-    nghttp2_nv fields[5];
+    char date_text[MR_H2_DATE_BYTES], left_text[24];
+    nghttp2_nv fields[7];
     size_t count = 0;
     snprintf(status_text, sizeof status_text, "%d", status);
     snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
@@ -189,6 +193,12 @@ static int submit(struct mr_request *request, int status, const char *content_ty
     }
     if (status == 405) {
         fields[count++] = field("allow", request->match.allow);
+    }
+    mr_h2_date_format(date_text, (int64_t)time(NULL));
+    fields[count++] = field("date", date_text);
+    if (request->has_time_left) {
+        snprintf(left_text, sizeof left_text, "%" PRIu64, request->time_left_ms);
+        fields[count++] = field(MR_H2_TIME_LEFT, left_text);
     }
     if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
         fields[count++] = field("retry-after", seconds_text); /* whole seconds, rounded up */
@@ -219,6 +229,12 @@ static void answer(struct mr_request *request, int status, const char *content_t
                                   NGHTTP2_INTERNAL_ERROR);
     }
     mr_queue_flush(connection);
+}
+
+void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms)
+{
+    request->has_time_left = true;
+    request->time_left_ms = time_left_ms;
 }
 
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,

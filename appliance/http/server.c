@@ -130,9 +130,9 @@ static void take_in(struct mr_server *server, int fd, const struct sockaddr_stor
     }
     if (!make_room(server)) {
         server->counters.over_limit++;
-        mr_log_event(server->log, MR_LOG_WARN, "control.over_limit",
-                     "connections_max=%u remedy=raise control.connections_max",
-                     server->config.connections_max);
+        mr_log_strangers(server->log, MR_LOG_WARN, "control.over_limit",
+                         "connections_max=%u remedy=raise control.connections_max",
+                         server->config.connections_max);
         close(fd);
     } else if (!mr_connection_open(server, fd, peer, &source)) {
         server->counters.over_limit++;
@@ -153,9 +153,9 @@ static void on_accept(void *context, int fd, uint32_t events)
             take_in(server, accepted, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The socket stays readable: without a pause this would spin. */
-            mr_log_event(server->log, MR_LOG_ERROR, "control.accept_failed",
-                         "error=%s remedy=raise `ulimit -n` above control.connections_max",
-                         strerror(errno));
+            mr_log_strangers(server->log, MR_LOG_ERROR, "control.accept_failed",
+                             "error=%s remedy=raise `ulimit -n` above control.connections_max",
+                             strerror(errno));
             mr_loop_fd_change(server->loop, fd, 0);
             mr_timer_arm(server->accept_timer, mr_loop_now_ms(server->loop) + ACCEPT_PAUSE_MS);
             return;

@@ -120,6 +120,9 @@ const char *mr_request_peer_host(const struct mr_request *request);
 int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
                       size_t context_bytes, uint8_t *out, size_t out_bytes);
 
+/* Before the answer: it says how much time is left (transport/h2_message.h). */
+void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms);
+
 /* Answers; copies the body (or, for _owned, takes the malloc'd one). After it the request is gone.
  * A request whose connection died in the meantime is answered into the void: always answer exactly
  * once. `content_type` NULL for no body. */

@@ -99,6 +99,8 @@ struct mr_request {
     size_t moved_then;             /* bytes that had come at the last look at its progress */
     unsigned strikes;              /* looks in a row without progress */
     struct mr_answer answer;
+    bool has_time_left; /* told with the answer */
+    uint64_t time_left_ms;
 };
 
 /* --- connections ----------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ static void server_metrics(void *context, struct mr_metrics *metrics)
 {
     const struct mr_hub *hub = context;
     mr_server_metrics(hub->server, metrics);
+    mr_log_metrics(hub->log, metrics);
 }
 
 static void fill_api(struct mr_hub *hub)

@@ -128,16 +128,20 @@ static void free_task(void *context)
 
 void mr_hub_task_leave(struct mr_hub *hub, struct mr_api_task *served)
 {
+    static const char removed[] = "this hub serves the task no longer";
     struct ending *ending = malloc(sizeof *ending);
     MR_ASSERT(ending && hub->leaving_count < MR_HUB_LEAVING_MAX);
     *ending = (struct ending){hub, served};
     hub->leaving[hub->leaving_count++] = served;
+    /* Nobody waits for threads that may wait for another hub. */
     if (served->lead) {
         mr_lead_driver_halt(served->lead);
+        mr_lead_dismiss(mr_lead_driver_core(served->lead), MR_REFUSAL_NO_TASK, removed);
     }
     if (served->helper) {
         mr_helper_driver_halt(served->helper);
+        mr_helper_dismiss(mr_helper_driver_core(served->helper), MR_REFUSAL_NO_TASK, removed);
     }
-    mr_long_polls_refuse(served->polls, MR_REFUSAL_NO_TASK, "this hub serves the task no longer");
+    mr_long_polls_refuse(served->polls, MR_REFUSAL_NO_TASK, removed);
     mr_job_run(hub->endings, wait_for_threads, free_task, ending);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,21 +14,18 @@
 
 #include "appliance/hub/hub.h"
 #include "appliance/hub/hub_check.h"
+#include "appliance/hub/hub_exits.h"
 #include "appliance/hub/hub_reload.h"
+#include "appliance/hub/hub_wait.h"
 #include "appliance/hub/sandbox_plan.h"
+#include "appliance/runtime/standard_fds.h"
 #include "base/json_memory.h"
 
 #ifndef MR_VERSION
 #define MR_VERSION "unknown"
 #endif
 
-/* Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong use or configuration, 4 another
- * process has data_dir. */
-enum {
-    EXIT_RUNNING = 1,
-    EXIT_SET_UP = 2,
-    EXIT_IN_USE = 4,
-};
+#define READY_FLUSH_MS 1000u
 
 struct options {
     const char *config_file;
@@ -89,14 +87,16 @@ static int parse(struct options *options, int argc, char **argv)
 }
 
 /* The kernels, or NULL for a mask that means nothing. */
-static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *log)
+static const struct mr_kernels *choose_kernels(const char *text, struct mr_log *log,
+                                               struct mr_error *error)
 {
     uint32_t mask;
     if (mr_cpu_mask_parse(text, &mask) != 0) {
-        fprintf(stderr,
-                "millrace-hub: --cpu-mask %s: must be \"all\", names to keep (\"avx2\") or "
-                "names to take away (\"-avx512\")\n",
-                text);
+        mr_error_set(
+            error,
+            "--cpu-mask %.200s: must be \"all\", names to keep (\"avx2\") or names to take "
+            "away (\"-avx512\")",
+            text);
         return NULL;
     }
     const struct mr_kernels *kernels = mr_kernels_select(mask);
@@ -144,49 +144,77 @@ static int block_signals(void)
 
 /* --- running --------------------------------------------------------------------------------- */
 
+/* What a start is made of. */
+struct boot {
+    const struct options *options;
+    struct mr_log *log;
+    int signals; /* a signalfd */
+    struct mr_hub_config *config;
+    const struct mr_kernels *kernels;
+};
+
+/* Not a word of the start is still on its way when somebody hears that the hub is ready; unless
+ * nobody reads them. */
 static void tell_ready(const struct mr_hub *hub, int ready_fd)
 {
     const unsigned port = mr_server_port(hub->server);
     mr_log_event(hub->log, MR_LOG_INFO, "hub.ready", "hub=%u tasks=%u control_port=%u",
                  hub->config->identity.index, hub->api.tasks_count, port);
     if (ready_fd >= 0) {
-        dprintf(ready_fd, "READY control=%u\n", port);
+        struct pollfd reader = {.fd = ready_fd, .events = POLLOUT};
+        (void)mr_log_flush(hub->log, READY_FLUSH_MS);
+        if (poll(&reader, 1, READY_FLUSH_MS) == 1) { /* else nobody reads, and nobody waits */
+            dprintf(ready_fd, "READY control=%u\n", port);
+        }
         close(ready_fd);
     }
 }
 
-static int open_loop(struct mr_loop **loop, struct mr_confinement *confinement,
-                     struct mr_error *error)
+static enum mr_hub_exit not_started(const struct boot *boot, enum mr_hub_exit code, const char *why)
 {
+    mr_log_event(boot->log, MR_LOG_ERROR, "hub.not_started", "code=%d why=%s", code, why);
+    return code;
+}
+
+/* What has threads: they are born confined. Until now the log's lines were waiting. */
+static int start_threads(const struct boot *boot, struct mr_confinement *confinement,
+                         struct mr_loop **loop, struct mr_error *error)
+{
+    struct mr_sandbox *sandbox = &confinement->sandbox;
+    if (mr_log_start(boot->log, mr_sandbox_confine_job, sandbox) != 0) {
+        return mr_error_set(error, "the log's thread: %s (see `ulimit -u`)", strerror(errno));
+    }
     if (mr_loop_open(loop, error) != 0) {
         return -1;
     }
-    mr_loop_on_thread(*loop, mr_sandbox_confine_job, &confinement->sandbox);
+    mr_loop_on_thread(*loop, mr_sandbox_confine_job, sandbox);
     return 0;
 }
 
-static int run(const struct mr_hub_config *config, const struct options *options,
-               const struct mr_kernels *kernels, struct mr_log *log, int signals)
+static enum mr_hub_exit run(const struct boot *boot)
 {
+    const struct mr_hub_config *config = boot->config;
     struct mr_loop *loop = NULL;
     struct mr_hub *hub = NULL;
-    struct listener listener = {.config_file = options->config_file};
+    struct listener listener = {.config_file = boot->options->config_file};
     struct mr_confinement confinement;
     struct mr_error error = {.text = "cannot watch for signals"};
-    int code = EXIT_SET_UP, opened = 0;
-    if (mr_confinement_begin(&confinement, config, options->config_file, &error) != 0 ||
-        open_loop(&loop, &confinement, &error) != 0 ||
-        (opened = mr_hub_open(&hub, config, kernels, loop, log, &error)) != 0 ||
-        mr_loop_fd_add(loop, signals, EPOLLIN, on_signal, &listener) != 0 ||
+    enum mr_hub_exit code;
+    int opened = 0;
+    if (mr_confinement_begin(&confinement, config, boot->options->config_file, &error) != 0 ||
+        start_threads(boot, &confinement, &loop, &error) != 0 ||
+        (opened = mr_hub_open(&hub, config, boot->kernels, loop, boot->log, &error)) != 0 ||
+        mr_loop_fd_add(loop, boot->signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {
-        fprintf(stderr, "millrace-hub: %s\n", error.text);
-        code = opened == MR_HUB_DATA_DIR_IN_USE ? EXIT_IN_USE : EXIT_SET_UP;
+        code = not_started(
+            boot, opened == MR_HUB_DATA_DIR_IN_USE ? MR_HUB_EXIT_IN_USE : MR_HUB_EXIT_NOT_YET,
+            error.text);
     } else {
         listener.hub = hub;
-        tell_ready(hub, options->ready_fd);
+        tell_ready(hub, boot->options->ready_fd);
         mr_loop_run(loop);
-        mr_loop_fd_remove(loop, signals);
-        code = hub->failed ? EXIT_RUNNING : 0;
+        mr_loop_fd_remove(loop, boot->signals);
+        code = hub->failed ? MR_HUB_EXIT_FAILED : MR_HUB_EXIT_STOPPED;
     }
     mr_confinement_end(&confinement);
     mr_hub_close(hub);
@@ -196,32 +224,89 @@ static int run(const struct mr_hub_config *config, const struct options *options
     return code;
 }
 
+/* --- starting -------------------------------------------------------------------------------- */
+
+/* The configuration, checked. What would be wrong because a disk is not mounted yet or the clock
+ * not set is waited for first. */
+static enum mr_hub_wait load(struct boot *boot, struct mr_error *error)
+{
+    const struct mr_hub_waiting waiting = {boot->log, boot->signals, MR_HUB_PATIENCE_MS};
+    const char *path = boot->options->config_file;
+    struct mr_hub_config *form;
+    struct mr_error unused;
+    if (mr_hub_config_read(&form, path, &unused) == 0) {
+        mr_log_set_level(boot->log, mr_log_level_named(form->log_level));
+        enum mr_hub_wait waited = mr_hub_wait_for_disk(&waiting, form->data_dir, error);
+        if (waited == MR_HUB_WAIT_READY) {
+            waited = mr_hub_wait_for_clock(&waiting, form->identity.certificate_file, error);
+        }
+        mr_hub_config_free(form);
+        if (waited != MR_HUB_WAIT_READY) {
+            return waited;
+        }
+    }
+    if (mr_hub_check(&boot->config, path, error) != 0) {
+        return MR_HUB_WAIT_READY; /* and no configuration */
+    }
+    return mr_hub_wait_for_addresses(&waiting, boot->config, error);
+}
+
+static enum mr_hub_exit start(struct boot *boot)
+{
+    struct mr_error error = {.text = ""};
+    const enum mr_hub_wait waited = load(boot, &error);
+    if (waited == MR_HUB_WAIT_STOPPED) {
+        return MR_HUB_EXIT_STOPPED;
+    }
+    if (waited == MR_HUB_WAIT_TOO_LONG) {
+        return not_started(boot, MR_HUB_EXIT_NOT_YET, error.text);
+    }
+    if (!boot->config) {
+        return not_started(boot, MR_HUB_EXIT_WRONG, error.text);
+    }
+    const char *mask = boot->options->cpu_mask;
+    boot->kernels = choose_kernels(mask ? mask : boot->config->cpu_mask, boot->log, &error);
+    if (!boot->kernels) {
+        return not_started(boot, MR_HUB_EXIT_WRONG, error.text);
+    }
+    return run(boot);
+}
+
+/* For a person: plain text. */
+static enum mr_hub_exit check(const char *config_file)
+{
+    struct mr_hub_config *config;
+    struct mr_error error;
+    if (mr_hub_check(&config, config_file, &error) != 0) {
+        fprintf(stderr, "millrace-hub: %s\n", error.text);
+        return MR_HUB_EXIT_WRONG;
+    }
+    printf("%s: good\n", config_file);
+    mr_hub_config_free(config);
+    return MR_HUB_EXIT_STOPPED;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
-    struct mr_hub_config *config;
-    struct mr_error error;
+    (void)mr_standard_fds_open(); /* without a /dev/null there is nobody to tell */
     mr_json_stop_without_memory();
     if (parse(&options, argc, argv) != 0) {
-        return EXIT_SET_UP;
-    }
-    if (mr_hub_check(&config, options.config_file, &error) != 0) {
-        fprintf(stderr, "millrace-hub: %s\n", error.text);
-        return EXIT_SET_UP;
+        return MR_HUB_EXIT_WRONG;
     }
     if (options.check) {
-        printf("%s: good\n", options.config_file);
-        mr_hub_config_free(config);
-        return 0;
+        return check(options.config_file);
     }
-    const int signals = block_signals();
-    struct mr_log *log = mr_log_open(mr_log_level_named(config->log_level), STDERR_FILENO);
-    const struct mr_kernels *kernels =
-        choose_kernels(options.cpu_mask ? options.cpu_mask : config->cpu_mask, log);
-    const int code = kernels ? run(config, &options, kernels, log, signals) : EXIT_SET_UP;
-    mr_log_event(log, MR_LOG_INFO, "hub.stopped", "code=%d", code);
-    mr_log_close(log);
-    close(signals);
-    mr_hub_config_free(config);
+    struct boot boot = {.options = &options, .signals = block_signals()};
+    boot.log = mr_log_open(MR_LOG_INFO, STDERR_FILENO);
+    if (!boot.log) {
+        fputs("millrace-hub: out of memory\n", stderr);
+        return MR_HUB_EXIT_NOT_YET;
+    }
+    const enum mr_hub_exit code = start(&boot);
+    mr_log_event(boot.log, MR_LOG_INFO, "hub.stopped", "code=%d", code);
+    mr_log_close(boot.log);
+    close(boot.signals);
+    mr_hub_config_free(boot.config);
     return code;
 }

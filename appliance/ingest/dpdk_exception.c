@@ -98,7 +98,7 @@ static int open_device(struct mr_dpdk_exception *exception, const char *device,
     char name[RTE_MEMPOOL_NAMESIZE], why[160];
 
     if (mr_dpdk_env_attach(device, &exception->id, error) != 0) {
-        return mr_error_prefix(error, "upload.dpdk_exception: ");
+        return mr_error_prefix(error, "upload.dpdk_exception");
     }
     snprintf(name, sizeof name, "mr_x%u", port->id);
     port->kernel_pool = mr_dpdk_pool(port, name, exception->id, POOL_BUFFERS, error);

@@ -14,6 +14,7 @@
 
 #include "appliance/runtime/sandbox_internal.h"
 #include "base/assert.h"
+#include "base/last_words.h"
 
 #define BOTH   1u
 #define HUB    2u
@@ -62,8 +63,7 @@ static void on_violation(int signal_number, siginfo_t *info, void *context)
     at = put_text(line, at, " thread=");
     at = put_number(line, at, (unsigned)syscall(SYS_gettid));
     at = put_text(line, at, ": not allowed after set-up, the hub dies (sandbox.mode)\n");
-    const ssize_t told = write(STDERR_FILENO, line, at);
-    (void)told; /* else the signal has to say it alone */
+    mr_last_words(line, at); /* else the signal has to say it alone */
     signal(signal_number, SIG_DFL);
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal_number);
 }

@@ -124,7 +124,7 @@ int mr_worker_open(struct mr_worker **opened, const struct mr_worker_config *con
     }
     if (start_thread(worker, error) != 0) {
         mr_worker_close(worker);
-        return mr_error_prefix(error, "worker %u: ", config->index);
+        return mr_error_prefix(error, "upload worker %u", config->index);
     }
     *opened = worker;
     return 0;

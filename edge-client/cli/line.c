@@ -24,16 +24,16 @@ static const char *transport_name(enum mre_transport transport)
 
 static void print_json(const char *task, const struct mre_outcome *o)
 {
-    json_t *line =
-        json_pack("{s:o, s:I, s:o, s:o, s:o, s:i, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
-                  "task", mr_json_text(task), "round", (json_int_t)o->round, "result",
-                  mr_json_text(mre_result_name(o->result)), "code", mr_json_text(o->code), "text",
-                  mr_json_text(o->text), "attempt", (int)o->attempt, "transport",
-                  mr_json_text(transport_name(o->transport)), "examples", (json_int_t)o->examples,
-                  "loss", mr_json_real(o->loss), "clipped", (json_int_t)o->clipped, "share_bytes",
-                  (json_int_t)o->share_bytes, "datagrams", (json_int_t)o->datagrams,
-                  "retransmitted", (json_int_t)o->retransmitted, "train_ms",
-                  (json_int_t)o->train_ms, "upload_ms", (json_int_t)o->upload_ms);
+    json_t *line = json_pack(
+        "{s:o, s:I, s:o, s:o, s:o, s:i, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "task",
+        mr_json_text(task), "round", (json_int_t)o->round, "result",
+        mr_json_text(mre_result_name(o->result)), "code", mr_json_text(o->code), "text",
+        mr_json_text(o->text), "attempt", (int)o->attempt, "transport",
+        mr_json_text(transport_name(o->transport)), "examples", (json_int_t)o->examples, "loss",
+        mr_json_real(o->loss), "clipped", (json_int_t)o->clipped, "share_bytes",
+        (json_int_t)o->share_bytes, "datagrams", (json_int_t)o->datagrams, "retransmitted",
+        (json_int_t)o->retransmitted, "train_ms", (json_int_t)o->train_ms, "upload_ms",
+        (json_int_t)o->upload_ms, "clock_ahead_ms", (json_int_t)o->clock_ahead_ms);
     mr_edge_print_json(line);
 }
 

@@ -14,6 +14,7 @@
 
 #define WAIT_MS        20000
 #define RETRY_FIRST_MS 200
+#define CLOCK_MS_MAX   5000   /* further from the lead's, it is told */
 #define ASKED_MAX_MS   300000 /* no hub silences a device for longer */
 
 struct run {
@@ -27,9 +28,25 @@ struct run {
     unsigned waited_ms;   /* without the lead, in a row */
     enum mre_result said; /* why it waits, as it was said last; MRE_OK: it does not */
     bool said_waiting;    /* that no round is open: once each time */
+    bool said_clock;      /* that this device's clock is wrong */
     bool end_owed;        /* a round was committed whose end was not heard yet */
     int code;
 };
+
+/* Once, as long as it stays so. */
+static void say_clock(struct run *run, const struct mre_outcome *o)
+{
+    const bool wrong = o->clock_ahead_ms > CLOCK_MS_MAX || o->clock_ahead_ms < -CLOCK_MS_MAX;
+    if (wrong && !run->said_clock) {
+        const int64_t off_ms = o->clock_ahead_ms < 0 ? -o->clock_ahead_ms : o->clock_ahead_ms;
+        fprintf(stderr,
+                "millrace-edge: %s: WARNING: this device's clock is %lld.%lld s %s the lead's; "
+                "rounds go by the lead's, certificates by this one: set it (NTP)\n",
+                run->name, (long long)(off_ms / 1000), (long long)(off_ms % 1000 / 100),
+                o->clock_ahead_ms < 0 ? "behind" : "ahead of");
+    }
+    run->said_clock = wrong;
+}
 
 static void pause_ms(unsigned ms)
 {
@@ -172,6 +189,7 @@ static bool one_round(struct run *run)
     lead_is_back(run);
     run->said_waiting = false;
     if (outcome.round) {
+        say_clock(run, &outcome);
         hear_owed_end(run);
         mr_edge_print_round(run->arguments->json, run->name, &outcome);
     }

@@ -99,7 +99,7 @@ struct mre_tensor {
 struct mre_task {
     const char *name; /* of the task, as in the options */
     uint64_t round;
-    uint64_t deadline_unix_ms;
+    uint64_t deadline_unix_ms; /* by this device's clock */
     uint64_t seed;          /* the same for a device and round: training can be repeated */
     size_t dimension;       /* D: floats in the vector */
     const float *model;     /* read-only, D floats, in file order */
@@ -139,10 +139,13 @@ struct mre_outcome {
     uint32_t retransmitted;
     uint32_t train_ms;
     uint32_t upload_ms; /* from the first seed to committed */
-    char code[40];      /* a hub's refusal code, or "" */
+    char code[40];      /* a hub's refusal code; "clock": this device's clock is behind; or "" */
     char text[MRE_TEXT_BYTES];
     uint32_t deadline_left_ms; /* of the round, when the call returned; 0: it has passed */
     char model[65];          /* MRE_PUBLISHED: SHA-256 of the model it made, in hex; "": not told */
+    /* So far was this device's clock ahead of the lead's when the round was announced (below 0:
+     * behind). Deadlines are kept all the same; certificates go by this device's clock. */
+    int64_t clock_ahead_ms;
     uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
 };
 

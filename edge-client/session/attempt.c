@@ -26,14 +26,22 @@ struct attempt {
     bool cut; /* the connection was lost between the grant and its keys */
 };
 
-static uint64_t unix_ms(const struct attempt *a)
+static uint64_t lead_ms(const struct attempt *a)
 {
-    return a->client->env.unix_ms(a->client->env.context);
+    return mr_client_lead_ms(a->client);
 }
 
 static uint64_t deadline(const struct attempt *a)
 {
     return a->work->terms.announcement.deadline_unix_ms;
+}
+
+/* The same by env.now_us. */
+static uint64_t deadline_us(const struct attempt *a)
+{
+    const struct mr_device_env *env = &a->client->env;
+    const uint64_t now = lead_ms(a), until = deadline(a);
+    return env->now_us(env->context) + (until > now ? until - now : 0) * 1000;
 }
 
 /* --- the share ------------------------------------------------------------------------------- */
@@ -195,7 +203,7 @@ static enum mre_result send_datagrams(struct attempt *a)
         result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
     } else if (!sender ||
                mr_drive(env, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
-                        deadline(a), a->client->stop_after_chunks)) {
+                        deadline_us(a), a->client->stop_after_chunks)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
     }
     if (udp) {
@@ -261,7 +269,7 @@ static enum mre_result await_end(struct attempt *a)
                                       ? ": UDP seems blocked on the way; transport http2 avoids it"
                                       : "");
         }
-        if (a->status.state == MR_UPLOAD_STAGED && unix_ms(a) >= deadline(a) + GRACE_MS) {
+        if (a->status.state == MR_UPLOAD_STAGED && lead_ms(a) >= deadline(a) + GRACE_MS) {
             return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
                                   "the lead has the upload but did not commit it in time");
         }

@@ -17,6 +17,9 @@
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
 
+/* No round takes uploads for longer (a week): what a lead says is not believed beyond. */
+#define LEFT_MS_MAX 604800000u
+
 #define REQUEST_TIMEOUT_MS 10000
 #define SILENCE_MS         3000
 
@@ -31,6 +34,32 @@ void mr_pages_give(void *pages, size_t bytes)
     if (pages) {
         munmap(pages, bytes);
     }
+}
+
+uint64_t mr_client_lead_ms(const struct mre_client *client)
+{
+    const struct mr_device_env *env = &client->env;
+    if (!client->lead_clock.known) {
+        return env->unix_ms(env->context);
+    }
+    return client->lead_clock.unix_ms +
+           (env->now_us(env->context) - client->lead_clock.at_us) / 1000;
+}
+
+void mr_client_set_lead_clock(struct mre_client *client, uint64_t deadline_unix_ms,
+                              const uint64_t *left_ms)
+{
+    const struct mr_device_env *env = &client->env;
+    const uint64_t own_ms = env->unix_ms(env->context);
+    uint64_t lead_ms = own_ms;
+    if (left_ms) {
+        const uint64_t left = *left_ms < LEFT_MS_MAX ? *left_ms : LEFT_MS_MAX;
+        lead_ms = deadline_unix_ms > left ? deadline_unix_ms - left : 0;
+    }
+    client->lead_clock.known = true;
+    client->lead_clock.unix_ms = lead_ms;
+    client->lead_clock.at_us = env->now_us(env->context);
+    client->lead_clock.ahead_ms = (int64_t)(own_ms - lead_ms);
 }
 
 void mr_client_pause(struct mre_client *client, unsigned ms)

@@ -45,6 +45,14 @@ struct mre_client {
     struct mr_end_owed owed;  /* of the round that this device was counted in last */
     struct mr_end_owed older; /* known, and not told when it was counted again */
 
+    /* The lead's clock, as it told with the announcement: deadlines are times of it. */
+    struct {
+        bool known;
+        uint64_t unix_ms; /* it said so … */
+        uint64_t at_us;   /* … at this time of env.now_us */
+        int64_t ahead_ms; /* so far was this device's wall clock ahead of it */
+    } lead_clock;
+
     int lock; /* of data_dir; -1 = none */
     struct mr_ledger ledger;
     void *lead;                   /* control connection, or NULL */
@@ -54,6 +62,15 @@ struct mre_client {
 /* As mre_client_open, in a env of the caller's (tests, simulator). */
 enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
                                   const struct mr_device_env *env, struct mre_outcome *outcome);
+
+/* The wall clock of the lead: what deadlines are compared with. It goes on by this device's
+ * monotonic clock, so a wall clock that is wrong, or set in the middle of a round, changes nothing.
+ * Before the first announcement: this device's own. */
+uint64_t mr_client_lead_ms(const struct mre_client *client);
+/* `left_ms`: as the lead said with an announcement of that deadline; NULL: it said nothing, and the
+ * device's own clock has to do. */
+void mr_client_set_lead_clock(struct mre_client *client, uint64_t deadline_unix_ms,
+                              const uint64_t *left_ms);
 
 /* Waits, at least 1 ms. */
 void mr_client_pause(struct mre_client *client, unsigned ms);

@@ -3,11 +3,14 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "edge-client/session/outcome.h"
+#include "transport/certificate_time.h"
+#include "transport/h2_date.h"
 #include "wire/exchange.h"
 
 #define PATH_BYTES     160 /* of any question */
@@ -18,10 +21,35 @@
 
 /* --- connections ----------------------------------------------------------------------------- */
 
-/* The text names the hub; `question` is "" where none was asked yet. */
-static enum mre_result failed(struct mre_outcome *outcome, int failure, const char *question,
-                              const struct mr_error *error)
+/* Certificates that hold later only, the hub's or this device's: its clock is behind, as that of a
+ * board that was just switched on. It is set sooner or later: something to wait for. */
+static bool is_clock_behind(const struct mre_client *client, const struct mr_error *error)
 {
+    return strstr(error->text, X509_verify_cert_error_string(X509_V_ERR_CERT_NOT_YET_VALID)) ||
+           mr_certificate_begins_in_s(client->certificate_file) > 0;
+}
+
+/* The text names the hub; `question` is "" where none was asked yet. */
+static enum mre_result clock_behind(struct mre_client *client, struct mre_outcome *outcome,
+                                    const struct mr_error *error)
+{
+    const uint64_t unix_ms = client->env.unix_ms(client->env.context);
+    char now[MR_H2_DATE_BYTES];
+    mr_h2_date_format(now, (int64_t)(unix_ms / 1000));
+    mr_outcome_set(outcome, MRE_UNREACHABLE,
+                   "%s. This device's clock says %s, when certificates do not hold yet: it is "
+                   "behind, and waited for; set it (NTP)",
+                   error->text, now);
+    snprintf(outcome->code, sizeof outcome->code, "clock");
+    return outcome->result;
+}
+
+static enum mre_result failed(struct mre_client *client, struct mre_outcome *outcome, int failure,
+                              const char *question, const struct mr_error *error)
+{
+    if (failure == MR_H2_REFUSED && is_clock_behind(client, error)) {
+        return clock_behind(client, outcome, error);
+    }
     return mr_outcome_set(outcome,
                           failure == MR_H2_REFUSED ? MRE_CERTIFICATE_REFUSED : MRE_UNREACHABLE,
                           "%s%s%s", question, *question != '\0' ? ": " : "", error->text);
@@ -45,7 +73,7 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
         return MRE_OK;
     }
     *connection = NULL;
-    return failed(outcome, failure, "", &error);
+    return failed(client, outcome, failure, "", &error);
 }
 
 /* Up to half as long again, so that devices that were cut off together do not return together. */
@@ -67,8 +95,7 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
     }
     for (;;) {
         enum mre_result result = mr_control_connect(client, position, connection, outcome);
-        if (result != MRE_UNREACHABLE ||
-            client->env.unix_ms(client->env.context) + pause >= deadline_unix_ms) {
+        if (result != MRE_UNREACHABLE || mr_client_lead_ms(client) + pause >= deadline_unix_ms) {
             return result;
         }
         mr_client_pause(client, jittered(client, pause));
@@ -93,7 +120,7 @@ bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_
                       unsigned *times, const struct mre_outcome *outcome)
 {
     const bool busy = result == MRE_REFUSED && is_busy(client->refusal);
-    const uint64_t now = client->env.unix_ms(client->env.context);
+    const uint64_t now = mr_client_lead_ms(client);
     if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms) {
         return false;
     }
@@ -151,7 +178,7 @@ static enum mre_result refused(struct mre_client *client, struct mre_outcome *ou
 static unsigned whole_ms(const struct mre_client *client, const struct mr_question *question,
                          unsigned timeout_ms)
 {
-    const uint64_t now = client->env.unix_ms(client->env.context);
+    const uint64_t now = mr_client_lead_ms(client);
     const uint64_t left = question->until_unix_ms > now ? question->until_unix_ms - now : 0;
     const unsigned whole = left < UINT_MAX ? (unsigned)left : UINT_MAX;
     return whole > timeout_ms ? whole : timeout_ms;
@@ -177,7 +204,7 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
         client->env.request(client->env.context, *connection, &request, response, &error);
     if (failure) {
         mr_control_drop(client, connection);
-        return failed(outcome, failure, question->path, &error);
+        return failed(client, outcome, failure, question->path, &error);
     }
     if (response->status >= 200 && response->status < 300) {
         return MRE_OK;
@@ -253,6 +280,10 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the lead announced round %" PRIu64 " again, which is finished",
                                 terms->announcement.round);
+    }
+    if (!result) {
+        mr_client_set_lead_clock(client, terms->announcement.deadline_unix_ms,
+                                 response.has_time_left ? &response.time_left_ms : NULL);
     }
     mr_h2_response_fini(&response);
     return result;

@@ -38,7 +38,7 @@ void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer)
 
 uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms)
 {
-    const uint64_t now = client->env.unix_ms(client->env.context);
+    const uint64_t now = mr_client_lead_ms(client);
     const uint64_t left = deadline_unix_ms > now ? deadline_unix_ms - now : 0;
     return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 }

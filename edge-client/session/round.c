@@ -20,6 +20,13 @@
 
 /* --- training -------------------------------------------------------------------------------- */
 
+/* The deadline by this device's own clock, which is the trainer's. */
+static uint64_t own_deadline(struct mre_client *client, const struct mr_announcement *round)
+{
+    const uint64_t now = mr_client_lead_ms(client), until = round->deadline_unix_ms;
+    return client->env.unix_ms(client->env.context) + (until > now ? until - now : 0);
+}
+
 static enum mre_result run_trainer(struct mre_client *client, struct mr_round_work *work,
                                    const struct mr_model *model, mre_train_fn train, void *context,
                                    struct mre_report *report, struct mre_outcome *outcome)
@@ -27,7 +34,7 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
     const struct mr_announcement *round = &work->terms.announcement;
     struct mre_task task = {.name = client->task,
                             .round = round->round,
-                            .deadline_unix_ms = round->deadline_unix_ms,
+                            .deadline_unix_ms = own_deadline(client, round),
                             .seed = mr_sgd_seed(client->identity.client_id, round->round),
                             .dimension = round->dimension,
                             .model = model->values,
@@ -121,7 +128,7 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
     bool made = false;
     for (;;) {
         uint32_t attempt;
-        if (client->env.unix_ms(client->env.context) >= work->terms.announcement.deadline_unix_ms) {
+        if (mr_client_lead_ms(client) >= work->terms.announcement.deadline_unix_ms) {
             return made && outcome->result != MRE_OK && outcome->result != MRE_UNREACHABLE
                        ? outcome->result
                        : mr_outcome_set(outcome, MRE_CLOSED,
@@ -161,7 +168,7 @@ static bool leaves_open(enum mre_result result)
 static enum mre_result take_part(struct mre_client *client, struct mr_round_work *work,
                                  mre_train_fn train, void *context, struct mre_outcome *outcome)
 {
-    if (client->env.unix_ms(client->env.context) >= work->terms.announcement.deadline_unix_ms) {
+    if (mr_client_lead_ms(client) >= work->terms.announcement.deadline_unix_ms) {
         return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
     }
     enum mre_result result = make_vector(client, work, train, context, outcome);
@@ -180,6 +187,7 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     }
     mr_end_seen(client, &work.terms.announcement);
     outcome->round = work.terms.announcement.round;
+    outcome->clock_ahead_ms = client->lead_clock.ahead_ms;
     outcome->share_bytes = work.terms.layout.share_bytes;
     result = take_part(client, &work, train, context, outcome);
     mr_pages_give(work.vector, work.terms.layout.lanes * sizeof *work.vector);

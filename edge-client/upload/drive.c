@@ -63,14 +63,13 @@ static void hear(const struct mr_device_env *env, void *udp, struct mr_sender *s
 }
 
 int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
-             size_t datagram_bytes_max, uint64_t deadline_unix_ms, unsigned stop_after_chunks)
+             size_t datagram_bytes_max, uint64_t until_us, unsigned stop_after_chunks)
 {
     uint8_t *buffer = malloc(MR_WORLD_BATCH * datagram_bytes_max);
     if (!buffer) {
         return -1;
     }
-    while (mr_sender_phase(sender) == MR_SENDER_SENDING &&
-           env->unix_ms(env->context) < deadline_unix_ms) {
+    while (mr_sender_phase(sender) == MR_SENDER_SENDING && env->now_us(env->context) < until_us) {
         send_due(env, udp, sender, buffer, datagram_bytes_max, stop_after_chunks);
         if (mr_sender_phase(sender) == MR_SENDER_SENDING) {
             hear(env, udp, sender);

@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "wire/messages.h"
 
-#define DEAD_UNIX_MS (UINT64_MAX / 4) /* past every deadline, so that whatever runs ends */
+#define DEAD_UNIX_MS (UINT64_MAX / 4000) /* past every deadline, so that whatever runs ends */
 
 /* A device in one of its tasks. */
 struct member {
@@ -36,7 +36,7 @@ struct sim_device {
 static uint64_t env_now_us(void *context)
 {
     const struct member *member = context;
-    return sim_monotonic_us(member->node);
+    return member->node->dead ? 1000 * DEAD_UNIX_MS : sim_monotonic_us(member->node);
 }
 
 static uint64_t env_unix_ms(void *context)

@@ -33,6 +33,8 @@ struct mr_request {
     struct mr_serial serial; /* zero: all certificates are the same to the hub */
     struct mr_route_match match;
     char path[160];
+    bool has_time_left;
+    uint64_t time_left_ms;
 };
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
@@ -199,11 +201,19 @@ static bool is_repeated(const struct sim_exchange *exchange)
     return false;
 }
 
+void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms)
+{
+    request->has_time_left = true;
+    request->time_left_ms = time_left_ms;
+}
+
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,
                              void *body, size_t length)
 {
     struct sim_exchange *exchange = request->exchange;
     struct sim_node *node = exchange->to;
+    const bool has_time_left = request->has_time_left;
+    const uint64_t time_left_ms = request->time_left_ms;
     (void)content_type;
     free(request);
     if (node->dead) { /* the process is gone: so is its connection */
@@ -221,7 +231,13 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
         sim_check_answer(node, exchange->from, exchange->path, exchange->body, exchange->length,
                          body, length);
     }
-    exchange->response = (struct mr_h2_response){status, body, length};
+    exchange->response =
+        (struct mr_h2_response){.status = status,
+                                .body = body,
+                                .length = length,
+                                .date_unix_s = (int64_t)(sim_wall_us(node) / SIM_S),
+                                .has_time_left = has_time_left,
+                                .time_left_ms = time_left_ms};
     if (!sim_net_open(node, exchange->from)) {
         sim_exchange_let_go(exchange);
     } else if (sim_net_breaks(exchange->from)) { /* after the hub has acted on it */

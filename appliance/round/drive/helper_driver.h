@@ -35,6 +35,11 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);
 struct mr_keeper *mr_helper_driver_keeper(struct mr_helper_driver *run);
 
+/* Another hub's question about a round was refused, which mostly ends the round: it is logged and
+ * counted here too, so that not the lead's operator alone hears why. */
+void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
+                              const struct mr_refusal *refusal);
+
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
 /* As mr_lead_driver_history. */
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run);

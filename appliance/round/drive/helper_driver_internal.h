@@ -31,6 +31,7 @@ struct mr_helper_driver {
 
     float server_learning_rate; /* of the policy that the round was signed under */
 
+    uint64_t refused[MR_REFUSAL_UNKNOWN + 1]; /* to other hubs, by code */
     struct mr_round_history history;
 
     struct mr_disk_file *disk;

@@ -13,6 +13,20 @@ struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
     return run->core;
 }
 
+/* A round that is signed after its deadline: one of the two clocks is wrong. */
+static void look_at_clock(const struct mr_helper_driver *run, uint64_t round)
+{
+    const uint64_t unix_ms = mr_round_unix_ms();
+    const uint64_t deadline = mr_helper_terms(run->core)->announcement.deadline_unix_ms;
+    if (unix_ms > deadline) {
+        mr_log_event(run->context.log, MR_LOG_WARN, "helper.clock",
+                     "task=%s round=%" PRIu64 " late_ms=%" PRIu64
+                     " why=the round was signed after its deadline by this hub's clock: the lead's "
+                     "is behind, or this one ahead",
+                     run->context.task, round, unix_ms - deadline);
+    }
+}
+
 static void log_state(struct mr_helper_driver *run, const struct mr_helper_report *report)
 {
     if (report->state == MR_HELPER_VOID) {
@@ -24,6 +38,17 @@ static void log_state(struct mr_helper_driver *run, const struct mr_helper_repor
         mr_log_event(run->context.log, known ? MR_LOG_INFO : MR_LOG_DEBUG, "helper.step",
                      "task=%s round=%" PRIu64 " state=%s included=%u", run->context.task,
                      report->round, mr_helper_state_name(report->state), report->included);
+    }
+}
+
+void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
+                              const struct mr_refusal *refusal)
+{
+    run->refused[refusal->code]++;
+    if (refusal->code != MR_REFUSAL_BUSY) { /* it comes back */
+        mr_log_strangers(run->context.log, MR_LOG_WARN, "helper.refused",
+                         "task=%s hub=%u code=%s why=%s", run->context.task, hub_index,
+                         mr_refusal_name(refusal->code), refusal->text);
     }
 }
 
@@ -114,6 +139,9 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     if (report.state == MR_HELPER_VOID && run->last_state != MR_HELPER_VOID) {
         run->void_total++;
     }
+    if (report.state == MR_HELPER_ADMITTING && run->last_state == MR_HELPER_SIGNING) {
+        look_at_clock(run, report.round);
+    }
     if (report.state == MR_HELPER_ADMITTING && report.round != run->last_terms) {
         run->last_terms = report.round;
         log_terms(run, report.round);
@@ -159,6 +187,19 @@ static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metr
     }
 }
 
+/* Codes that were given at least once: a row for each would be many. */
+static void refusals(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    for (unsigned code = MR_REFUSAL_NONE + 1; code < MR_REFUSAL_UNKNOWN; code++) {
+        if (run->refused[code]) {
+            const struct mr_round_label label = {run->context.task, "code",
+                                                 mr_refusal_name((enum mr_refusal_code)code)};
+            mr_round_sample(metrics, "millrace_helper_refusals_total", &label,
+                            (double)run->refused[code]);
+        }
+    }
+}
+
 void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
                               struct mr_metrics *metrics)
 {
@@ -173,5 +214,10 @@ void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned cou
         "itself because the lead was gone.");
     for (unsigned i = 0; i < count; i++) {
         outcomes(runs[i], metrics);
+    }
+    mr_metrics_family(metrics, "millrace_helper_refusals_total", "counter",
+                      "What this hub refused to a lead, by the refusal's code.");
+    for (unsigned i = 0; i < count; i++) {
+        refusals(runs[i], metrics);
     }
 }

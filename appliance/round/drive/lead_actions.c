@@ -138,17 +138,6 @@ static void on_upload_changed(void *context, uint64_t upload_id)
     run->listener.changed(run->listener.context);
 }
 
-static void plan_next(struct mr_lead_driver *run, enum mr_lead_state state)
-{
-    if (!run->context.round->automatic || run->stopping) {
-        return;
-    }
-    if (state == MR_LEAD_PUBLISHED || state == MR_LEAD_VOID) {
-        const uint64_t pause = state == MR_LEAD_VOID ? MR_LEAD_PAUSE_MS : 0;
-        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + pause);
-    }
-}
-
 static void on_round_changed(void *context)
 {
     struct mr_lead_driver *run = context;
@@ -158,7 +147,7 @@ static void on_round_changed(void *context)
     mr_lead_driver_note(run);
     run->last_state = report.state;
     if (report.state != before) {
-        plan_next(run, report.state);
+        mr_lead_driver_plan_next(run, &report);
         if (run->keeper && (report.state == MR_LEAD_PUBLISHED || report.state == MR_LEAD_VOID)) {
             mr_keeper_kick(run->keeper);
         }

@@ -20,21 +20,8 @@ static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
     if (run->stopping) {
         return; /* a hub that did not answer in time now ends no round either */
     }
+    mr_lead_driver_look_at_clock(run, answer->peer);
     mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
-}
-
-static void on_automatic(void *context)
-{
-    struct mr_lead_driver *run = context;
-    struct mr_round_params params;
-    struct mr_refusal refusal;
-    uint64_t round;
-    mr_round_params_init(&params, run->context.round);
-    if (mr_lead_driver_begin(run, &params, &round, &refusal) != MR_REFUSAL_NONE && !run->stopping) {
-        mr_log_event(run->context.log, MR_LOG_WARN, "round.not_opened", "task=%s why=%s",
-                     run->context.task, refusal.text);
-        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run) + MR_LEAD_PAUSE_MS);
-    }
 }
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -70,7 +57,7 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
     if (!round->automatic) {
         mr_timer_disarm(run->automatic);
     } else if (between_rounds(run)) {
-        mr_timer_arm(run->automatic, mr_lead_driver_now_ms(run));
+        mr_lead_driver_plan_now(run);
     }
 }
 
@@ -127,7 +114,7 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     };
     mr_lead_driver_take_rules(run);
     run->timer = mr_timer_open(run->context.loop, on_tick, run);
-    run->automatic = mr_timer_open(run->context.loop, on_automatic, run);
+    run->automatic = mr_timer_open(run->context.loop, mr_lead_driver_on_automatic, run);
     run->core = mr_lead_new(&config, &mr_lead_driver_ops, run);
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");

@@ -8,8 +8,13 @@
 #include "appliance/model/next_model.h"
 #include "appliance/runtime/job.h"
 
-/* A round that was given up is not followed by the next one at once. */
-#define MR_LEAD_PAUSE_MS 1000u
+/* A round that was given up is not followed by the next one at once; where one after the other is,
+ * because of this hub or another, the pause doubles. */
+#define MR_LEAD_PAUSE_MS      1000u
+#define MR_LEAD_PAUSE_MOST_MS 300000u
+
+/* Further apart, two hubs' clocks are worth a line in the log. */
+#define MR_CLOCK_MS_MAX 5000
 
 struct mr_lead_driver {
     struct mr_round_context context;
@@ -18,7 +23,10 @@ struct mr_lead_driver {
     struct mr_plane_round *round;            /* of context.plane; NULL before the first round */
     struct mr_peer_link *links[MR_HUBS_MAX]; /* by position; 0 unused */
     struct mr_timer *timer;
-    struct mr_timer *automatic; /* opens the next round */
+    struct mr_timer *automatic;  /* opens the next round */
+    unsigned automatic_failures; /* rounds in a row that failed, or were not opened */
+    uint64_t automatic_pause_ms; /* before the next round; 0: none */
+    char not_opened[400];        /* why, the last time */
     struct mr_job_thread *jobs;
     struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
@@ -38,6 +46,9 @@ struct mr_lead_driver {
 
     /* For reports. */
     enum mr_lead_state last_state;
+    char void_reason[300];           /* of the last void round; "": the last one was none */
+    bool clock_differs[MR_HUBS_MAX]; /* that is said of the hub at that position */
+    unsigned void_repeats;           /* void rounds in a row for that reason, after the first */
     struct mr_round_history history;
     uint32_t committed_seen; /* of the current round, counted already */
     uint64_t published, voids[MR_VOID_KINDS], committed, included;
@@ -48,6 +59,8 @@ struct mr_lead_driver {
  *
  * lead_report.c: the core has news; the round's summary as it is now. */
 void mr_lead_driver_note(struct mr_lead_driver *run);
+/* Whether a hub's clock is far from this one's: said when that changes. */
+void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer);
 void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary);
 
 /* lead_jobs.c: actions of the core that take long. */
@@ -66,6 +79,11 @@ int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
 
 /* lead_begin.c: what the round goes by until it ends, whatever the policy becomes meanwhile. */
 void mr_lead_driver_take_rules(struct mr_lead_driver *run);
+
+/* lead_automatic.c: the next round, after a change of state; now, as of a new policy; the timer. */
+void mr_lead_driver_plan_next(struct mr_lead_driver *run, const struct mr_lead_report *report);
+void mr_lead_driver_plan_now(struct mr_lead_driver *run);
+void mr_lead_driver_on_automatic(void *context);
 
 /* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. */
 extern const struct mr_lead_ops mr_lead_driver_ops;

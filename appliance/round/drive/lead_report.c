@@ -37,6 +37,19 @@ static void log_published(struct mr_lead_driver *run, const struct mr_lead_repor
                  report->ended_ms - report->closed_ms, hex);
 }
 
+/* The same reason again and again is no news: its lines are told apart by a count. */
+static void log_void(struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    const bool same = strcmp(run->void_reason, report->reason) == 0;
+    run->void_repeats = same ? run->void_repeats + 1 : 0;
+    memcpy(run->void_reason, report->reason, sizeof run->void_reason);
+    run->voids[report->void_kind]++;
+    mr_log_event(run->context.log, same ? MR_LOG_INFO : MR_LOG_WARN, "round.void",
+                 "task=%s round=%" PRIu64 " kind=%s reason=%s repeats=%u", run->context.task,
+                 report->round, mr_void_kind_name(report->void_kind), report->reason,
+                 run->void_repeats);
+}
+
 static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     struct mr_log *log = run->context.log;
@@ -54,18 +67,33 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
                      report->closed_ms - report->opened_ms);
         break;
     case MR_LEAD_PUBLISHED:
+        run->void_reason[0] = '\0';
         count_published(run, report);
         log_published(run, report);
         break;
     case MR_LEAD_VOID:
-        run->voids[report->void_kind]++;
-        mr_log_event(log, MR_LOG_WARN, "round.void", "task=%s round=%" PRIu64 " kind=%s reason=%s",
-                     task, report->round, mr_void_kind_name(report->void_kind), report->reason);
+        log_void(run, report);
         break;
     default:
         mr_log_event(log, MR_LOG_DEBUG, "round.step", "task=%s round=%" PRIu64 " state=%s", task,
                      report->round, mr_lead_state_name(report->state));
         break;
+    }
+}
+
+void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer)
+{
+    int64_t ahead_ms;
+    if (peer >= MR_HUBS_MAX || !run->links[peer] ||
+        !mr_peer_link_clock(run->links[peer], &ahead_ms)) {
+        return;
+    }
+    const bool differs = ahead_ms > MR_CLOCK_MS_MAX || ahead_ms < -MR_CLOCK_MS_MAX;
+    if (differs != run->clock_differs[peer]) {
+        mr_log_event(run->context.log, differs ? MR_LOG_WARN : MR_LOG_INFO, "round.peer_clock",
+                     "task=%s hub=%u ahead_ms=%" PRId64 " differs=%s", run->context.task,
+                     run->context.hubs[peer].index, ahead_ms, differs ? "yes" : "no");
+        run->clock_differs[peer] = differs;
     }
 }
 
@@ -179,6 +207,12 @@ static double publish_sum(const struct mr_lead_driver *run, const struct mr_lead
     return run->publish_seconds_sum;
 }
 
+static double pause_seconds(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->automatic_pause_ms / 1000.0;
+}
+
 /* Families with one sample a task. */
 static const struct {
     const char *name, *type, *help;
@@ -195,6 +229,8 @@ static const struct {
      "From quorum or deadline to the published model, last round.", publish_last},
     {"millrace_publish_seconds_total", "counter", "The same, summed over all published rounds.",
      publish_sum},
+    {"millrace_round_pause_seconds", "gauge",
+     "Pause before the next automatic round, longer with each that fails; 0: none.", pause_seconds},
 };
 
 static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)
@@ -215,6 +251,20 @@ static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
     }
 }
 
+static void clocks(const struct mr_lead_driver *run, struct mr_metrics *metrics)
+{
+    char hub[8];
+    int64_t ahead_ms;
+    for (unsigned peer = 1; peer < run->context.hubs_count; peer++) {
+        if (mr_peer_link_clock(run->links[peer], &ahead_ms)) {
+            snprintf(hub, sizeof hub, "%u", run->context.hubs[peer].index);
+            const struct mr_round_label label = {run->context.task, "hub", hub};
+            mr_round_sample(metrics, "millrace_peer_clock_ahead_seconds", &label,
+                            (double)ahead_ms / 1000.0);
+        }
+    }
+}
+
 void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                             struct mr_metrics *metrics)
 {
@@ -228,6 +278,13 @@ void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                       "Rounds that were given up, by reason.");
     for (unsigned i = 0; i < count; i++) {
         voids(runs[i], metrics);
+    }
+    mr_metrics_family(
+        metrics, "millrace_peer_clock_ahead_seconds", "gauge",
+        "How far another hub's clock is ahead of this hub's, below 0 behind; 0 within "
+        "what its answers tell.");
+    for (unsigned i = 0; i < count; i++) {
+        clocks(runs[i], metrics);
     }
     for (unsigned family = 0; family < sizeof families / sizeof families[0]; family++) {
         mr_metrics_family(metrics, families[family].name, families[family].type,

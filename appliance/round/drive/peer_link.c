@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/round/drive/wall_clock.h"
 #include "appliance/runtime/job.h"
 #include "base/assert.h"
 
@@ -16,6 +17,8 @@ struct mr_peer_link {
     struct mr_job_thread *thread; /* NULL once stopped */
     atomic_bool stopping;
     struct mr_h2_client *client; /* the thread's own; NULL: not connected */
+    bool clock_known;            /* the loop's */
+    int64_t clock_ahead_ms;
 };
 
 /* A question on its way: its own copy of the body, then the answer. */
@@ -26,6 +29,8 @@ struct exchange {
     uint8_t *body;
     struct mr_h2_response response;
     struct mr_error error;
+    int failure;                    /* enum mr_h2_failure */
+    uint64_t asked_ms, answered_ms; /* by this hub's wall clock */
 };
 
 static const char *const paths[] = {
@@ -66,8 +71,10 @@ static int send_once(struct exchange *exchange, bool *fresh)
         .answer_max = question->answer_bytes_max,
         .timeout_ms = timeout_ms,
     };
+    exchange->asked_ms = mr_round_unix_ms();
     const int failure =
         mr_h2_client_request(link->client, &request, &exchange->response, &exchange->error);
+    exchange->answered_ms = mr_round_unix_ms();
     if (failure != MR_H2_OK) {
         mr_h2_client_close(link->client);
         link->client = NULL;
@@ -84,15 +91,39 @@ static void work(void *context)
         mr_error_set(&exchange->error, "the hub is stopping");
         return;
     }
-    if (send_once(exchange, &fresh) == MR_H2_BROKEN && !fresh) {
-        send_once(exchange, &fresh);
+    exchange->failure = send_once(exchange, &fresh);
+    if (exchange->failure == MR_H2_BROKEN && !fresh) {
+        exchange->failure = send_once(exchange, &fresh);
     }
+}
+
+/* Its clock showed that second at some time between question and answer; a question that took long
+ * tells only what is beyond doubt. */
+static void take_clock(struct mr_peer_link *link, const struct exchange *exchange)
+{
+    const int64_t from_ms = exchange->response.date_unix_s * 1000, until_ms = from_ms + 1000;
+    const int64_t asked_ms = (int64_t)exchange->asked_ms;
+    const int64_t answered_ms = (int64_t)exchange->answered_ms;
+    if (from_ms == 0) {
+        return;
+    }
+    link->clock_known = true;
+    link->clock_ahead_ms = from_ms > answered_ms ? from_ms - answered_ms
+                           : until_ms < asked_ms ? until_ms - asked_ms
+                                                 : 0;
+}
+
+bool mr_peer_link_clock(const struct mr_peer_link *link, int64_t *ahead_ms)
+{
+    *ahead_ms = link->clock_ahead_ms;
+    return link->clock_known;
 }
 
 static void done(void *context)
 {
     struct exchange *exchange = context;
     struct mr_peer_link *link = exchange->link;
+    take_clock(link, exchange);
     const struct mr_peer_answer answer = {
         .round = exchange->question.round,
         .peer = link->config.peer,
@@ -101,6 +132,7 @@ static void done(void *context)
         .body = exchange->response.body,
         .length = exchange->response.length,
         .text = exchange->error.text,
+        .unacceptable = exchange->failure == MR_H2_REFUSED,
     };
     link->answered(link->context, &answer);
     mr_h2_response_fini(&exchange->response);

@@ -32,6 +32,10 @@ void mr_peer_link_halt(struct mr_peer_link *link);
 void mr_peer_link_stop(struct mr_peer_link *link);
 void mr_peer_link_close(struct mr_peer_link *link); /* stopped, and its answers have come */
 
+/* How far the other hub's clock is ahead of this hub's, in milliseconds (below 0: behind), as its
+ * newest answer told, to a second. False: it has told nothing. */
+bool mr_peer_link_clock(const struct mr_peer_link *link, int64_t *ahead_ms);
+
 struct mr_peer_question {
     uint64_t round;
     enum mr_peer_step step;

@@ -21,15 +21,21 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
     return helper;
 }
 
+void mr_helper_dismiss(struct mr_helper *helper, enum mr_refusal_code code, const char *why)
+{
+    for (unsigned i = 0; i < helper->waiter_count; i++) {
+        mr_helper_refuse(helper, helper->waiters[i], code, "%s", why);
+    }
+    helper->waiter_count = 0;
+    mr_helper_refuse_receipts(helper, code, why);
+}
+
 void mr_helper_free(struct mr_helper *helper)
 {
     if (!helper) {
         return;
     }
-    for (unsigned i = 0; i < helper->waiter_count; i++) {
-        mr_helper_refuse(helper, helper->waiters[i], MR_REFUSAL_BUSY, "the hub is stopping");
-    }
-    mr_helper_refuse_receipts(helper, MR_REFUSAL_BUSY, "the hub is stopping");
+    mr_helper_dismiss(helper, MR_REFUSAL_BUSY, "the hub is stopping");
     free(helper->receipts.list);
     mr_helper_drop_round(helper);
     mr_secret_free(helper);

@@ -114,6 +114,8 @@ struct mr_helper *mr_helper_new(const struct mr_helper_config *config,
                                 const struct mr_helper_ops *ops, void *context);
 /* Refuses what still waits; wipes. Nothing may be under way outside any more. */
 void mr_helper_free(struct mr_helper *helper);
+/* Refuses every request that waits for an answer, now: the round will not go on here. */
+void mr_helper_dismiss(struct mr_helper *helper, enum mr_refusal_code code, const char *why);
 
 /* The policy of rounds that are proposed from now on; the round that is signed keeps its own. */
 void mr_helper_set_policy(struct mr_helper *helper, const struct mr_helper_policy *policy);

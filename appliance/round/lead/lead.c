@@ -19,6 +19,11 @@ struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr
     return lead;
 }
 
+void mr_lead_dismiss(struct mr_lead *lead, enum mr_refusal_code code, const char *why)
+{
+    mr_lead_refuse_waiting(lead, code, why);
+}
+
 void mr_lead_free(struct mr_lead *lead)
 {
     if (!lead) {

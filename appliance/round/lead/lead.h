@@ -64,6 +64,7 @@ struct mr_peer_answer {
     const uint8_t *body;
     size_t length;
     const char *text;
+    bool unacceptable; /* with status 0: one side does not take the other's certificate */
 };
 
 /* Everything that goes into the store when a round is published. */
@@ -133,6 +134,9 @@ struct mr_lead *mr_lead_new(const struct mr_lead_config *config, const struct mr
 /* Refuses what still waits. Nothing may be under way outside any more. */
 void mr_lead_free(struct mr_lead *lead);
 
+/* Refuses every request that waits for an answer, now: the round will not go on here. */
+void mr_lead_dismiss(struct mr_lead *lead, enum mr_refusal_code code, const char *why);
+
 /* Opens a round with these terms (the caller has filled every field, round number included).
  * Refuses while another one is under way. Returns a refusal code. */
 enum mr_refusal_code mr_lead_open(struct mr_lead *lead, const struct mr_announcement *announcement,
@@ -171,6 +175,8 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
 const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
+/* How long the open round still takes uploads; 0: none is open, or it is over. */
+uint64_t mr_lead_left_ms(const struct mr_lead *lead, uint64_t now_ms);
 /* The terms of the current or last round; NULL before the first. */
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead);
 /* Its uploads that are committed, and their ids. */
@@ -239,6 +245,7 @@ struct mr_lead_report {
     uint8_t model_hash[MR_HASH_BYTES];       /* of the next model, when published */
     enum mr_void_kind void_kind;             /* when void */
     char reason[300];                        /* when void */
+    char waits_for[300]; /* the other hub that it waits for, and what came last; "": none */
 };
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report);
 const char *mr_lead_state_name(enum mr_lead_state state);

@@ -13,6 +13,7 @@ struct lead_peer {
     bool done;            /* answered as it should be */
     unsigned tries;       /* of this step */
     uint64_t retry_at_ms; /* LEAD_NEVER: no retry planned */
+    char why[160];        /* why the last try had no answer; "": none has come back */
 };
 
 struct mr_lead {
@@ -85,6 +86,7 @@ static inline const struct mr_announcement *lead_announcement(const struct mr_le
  * state.c: the only one that sets the state. */
 void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state);
 void mr_lead_set_timer(struct mr_lead *lead);
+const char *mr_lead_step_name(enum mr_peer_step step);
 /* Memory for `more` entries of the included set. 0 or -1. */
 int mr_lead_reserve(struct mr_lead *lead, uint32_t more);
 /* Sorts the set, which is durable, and its ids with it. */

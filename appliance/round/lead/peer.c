@@ -8,11 +8,6 @@
 #define RETRY_FIRST_MS 100u
 #define RETRY_MOST_MS  2000u
 
-static const char *const step_names[] = {
-    [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
-    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",
-};
-
 static unsigned hub_count(const struct mr_lead *lead)
 {
     return lead_announcement(lead)->hub_count;
@@ -39,7 +34,7 @@ static void give_up_as(struct mr_lead *lead, enum mr_void_kind kind, unsigned pe
     const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
     why = without_hub(why, hub->index);
     mr_lead_void(lead, kind, now_ms, "hub %u (%s), %s: %s", hub->index, hub->name,
-                 step_names[lead->step], why);
+                 mr_lead_step_name(lead->step), why);
 }
 
 static void give_up(struct mr_lead *lead, unsigned peer, const char *why, uint64_t now_ms)
@@ -88,10 +83,14 @@ static void plan_retry(struct mr_lead *lead, const struct mr_peer_answer *answer
     struct lead_peer *peer = &lead->peers[answer->peer];
     const unsigned shift = peer->tries < 6 ? peer->tries - 1 : 5;
     const uint64_t wait = RETRY_FIRST_MS << shift;
+    const char *why = answer->text && answer->text[0] ? answer->text : "busy";
+    snprintf(peer->why, sizeof peer->why, "%s", why);
+    mr_plain_text(peer->why);
     peer->retry_at_ms = now_ms + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
-    if (peer->retry_at_ms >= lead->step_deadline_ms) {
-        give_up(lead, answer->peer, answer->text && answer->text[0] ? answer->text : "busy",
-                now_ms);
+    /* Nothing of the round is lost yet, and certificates are not mended within its time. */
+    const bool hopeless = answer->unacceptable && lead->step == MR_PEER_PROPOSE;
+    if (hopeless || peer->retry_at_ms >= lead->step_deadline_ms) {
+        give_up(lead, answer->peer, why, now_ms);
         return;
     }
     mr_lead_set_timer(lead);

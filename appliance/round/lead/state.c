@@ -1,5 +1,6 @@
 /* state.c - where the lead stands: its state, its one timer, what is to be made durable, reports.
  * Only mr_lead_enter sets the state. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,16 @@ static const char *const state_names[] = {
 const char *mr_lead_state_name(enum mr_lead_state state)
 {
     return state_names[state];
+}
+
+static const char *const step_names[] = {
+    [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
+    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",
+};
+
+const char *mr_lead_step_name(enum mr_peer_step step)
+{
+    return step_names[step];
 }
 
 void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state)
@@ -110,6 +121,12 @@ const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length)
     return lead->state == MR_LEAD_OPEN ? lead->envelope : NULL;
 }
 
+uint64_t mr_lead_left_ms(const struct mr_lead *lead, uint64_t now_ms)
+{
+    return lead->state == MR_LEAD_OPEN && lead->deadline_ms > now_ms ? lead->deadline_ms - now_ms
+                                                                     : 0;
+}
+
 const struct mr_round_terms *mr_lead_terms(const struct mr_lead *lead)
 {
     return lead->round_known ? &lead->terms : NULL;
@@ -121,6 +138,20 @@ const struct mr_included *mr_lead_committed_uploads(const struct mr_lead *lead,
     *upload_ids = lead->upload_ids;
     *count = lead->committed_count;
     return lead->included;
+}
+
+static void tell_waits_for(const struct mr_lead *lead, char *text, size_t bytes)
+{
+    for (unsigned i = 1; lead->asking && i < lead_announcement(lead)->hub_count; i++) {
+        const struct lead_peer *peer = &lead->peers[i];
+        const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[i];
+        if (!peer->done) {
+            snprintf(text, bytes, "hub %u (%s), %s%s%s%s", hub->index, hub->name,
+                     mr_lead_step_name(lead->step), peer->why[0] ? ": " : "", peer->why,
+                     peer->why[0] ? " (it is asked again)" : "");
+            return;
+        }
+    }
 }
 
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
@@ -144,4 +175,5 @@ void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
         memcpy(report->model_hash, lead->model_hash, MR_HASH_BYTES);
     }
     memcpy(report->reason, lead->reason, sizeof report->reason);
+    tell_waits_for(lead, report->waits_for, sizeof report->waits_for);
 }

@@ -239,7 +239,14 @@ class Federation(unittest.TestCase):
         self.replaced(self.at_hub(0, "pki/hub-0.pem"), f"{self.dir}/shared/hub-1.pem")
         self.fails(self.hubs[0], "check", 5, "private_key_file")
 
+    def test_a_hub_that_runs_already(self):
+        second = self.hubs[0].start("start")
+        self.assertFalse(second.until("hub.ready"))
+        self.assertNotEqual(second.end(), 0)
+        self.explained(second.said, "is in use by another hub")
+
     def test_a_port_that_is_taken(self):
+        self.edited(self.at_hub(0, "hub.yaml"), "/var/lib/millrace", "/var/lib/another")
         second = self.hubs[0].start("start")
         self.assertFalse(second.until("hub.ready"))
         self.assertNotEqual(second.end(), 0)

@@ -157,10 +157,15 @@ static uint64_t now_us(void *context)
     return ((struct fake *)context)->now_us;
 }
 
+uint64_t fake_hubs_ms(const struct fake *fake)
+{
+    return fake->unix_start_ms + fake->now_us / 1000 - 5000;
+}
+
 static uint64_t unix_ms(void *context)
 {
     struct fake *fake = context;
-    return fake->unix_start_ms + fake->now_us / 1000 - 5000;
+    return fake_hubs_ms(fake) + (uint64_t)fake->clock_ahead_ms;
 }
 
 static void sleep_ms(void *context, unsigned ms)
@@ -191,7 +196,9 @@ static int connect_hub(void *context, const struct mr_h2_endpoint *endpoint, uns
     (void)timeout_ms;
     fake->now_us += 2000;
     if (fake->refuse_certificate) {
-        return mr_error_set(error, "the certificate is not trusted"), MR_H2_REFUSED;
+        mr_error_set(error, "%s",
+                     fake->refuse_why ? fake->refuse_why : "the certificate is not trusted");
+        return MR_H2_REFUSED;
     }
     if (fake->refuse_connects) {
         fake->refuse_connects--;

@@ -51,6 +51,10 @@ struct fake {
     unsigned end_polls;                  /* so many questions for it find it under way */
     unsigned break_ends;                 /* so many of its answers are lost */
     const char *refuse_end;              /* code, or NULL */
+    bool tells_time_left;                /* with the announcement */
+    uint64_t time_left_ms;               /* … what it says; 0: the truth */
+    int64_t clock_ahead_ms;              /* of the device, before the lead's */
+    const char *refuse_why;              /* refuse_certificate: in other words than its own */
 
     /* --- what happened --- */
     unsigned ends; /* questions for the round's end */
@@ -76,6 +80,8 @@ struct fake {
 /* Makes the folder, keys, a model of layers 8-4-3 and an announcement of round 1. */
 void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits);
 void fake_fini(struct fake *fake);
+/* The hubs' wall clock. */
+uint64_t fake_hubs_ms(const struct fake *fake);
 /* Signs the announcement again after a change. */
 void fake_announce(struct fake *fake);
 void fake_world(struct fake *fake, struct mr_device_env *env);

@@ -92,7 +92,13 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
         fake->now_us += (uint64_t)wait_ms * 1000;
         return answer(response, 204, NULL, 0);
     }
-    return answer(response, 200, fake->envelope, fake->envelope_bytes);
+    const uint64_t now_ms = fake_hubs_ms(fake), deadline_ms = fake->announcement.deadline_unix_ms;
+    const int failure = answer(response, 200, fake->envelope, fake->envelope_bytes);
+    response->has_time_left = fake->tells_time_left;
+    response->time_left_ms = fake->time_left_ms     ? fake->time_left_ms
+                             : deadline_ms > now_ms ? deadline_ms - now_ms
+                                                    : 0;
+    return failure;
 }
 
 static int round_end(struct fake *fake, const char *path, struct mr_h2_response *response,

@@ -178,6 +178,26 @@ class AgainstHubs(unittest.TestCase):
         self.assertEqual(json.loads(once.until("{"))["round"], number)
         self.assertEqual(once.end(), 6)
 
+    def test_open_waits_aloud(self):
+        """It says whom it asks and what for, outlives a restart of the hub, and ends with the round."""
+        self.hubs[1].kill()
+        self.hubs[1].wait()
+        opened = fixture.Follower(*self.command("round", "open", "--deadline-ms", "200", "--wait",
+                                                "--json"))
+        self.addCleanup(opened.end, signal.SIGKILL)
+        begin = opened.until("waiting for the end of round", "stderr")
+        self.assertRegex(begin, r"of task default, asking hub 0 at 127\.0\.0\.1:\d+$")
+        self.assertRegex(opened.until(" is proposed, waiting for hub 1 (", "stderr"),
+                         r"propose: .*Connection refused.* \(it is asked again\)$")
+        self.hubs[0].kill()
+        self.hubs[0].wait()
+        opened.until("waiting for the hub", "stderr")
+        self.start(0)
+        opened.until("the hub answers again", "stderr")
+        self.start(1)
+        self.assertEqual(opened.end(), 6)
+        self.assertEqual(json.loads("".join(opened.rest()))["state"], "void")
+
     def test_refusals(self):
         foreign = ["--cert", self.dir + "/foreign/operator.pem",
                    "--key", self.dir + "/foreign/operator.key"]

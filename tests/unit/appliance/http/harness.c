@@ -118,6 +118,7 @@ static void on_big(void *context, struct mr_request *request)
 {
     struct harness *harness = context;
     atomic_fetch_add(&harness->handled, 1);
+    mr_request_time_left(request, HARNESS_TIME_LEFT_MS);
     mr_request_answer_borrowed(request, 200, "application/octet-stream", harness->big, BIG_BYTES,
                                on_released, harness);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "wire/messages.h"
 
@@ -97,6 +98,8 @@ static void a_borrowed_body_is_given_back(void **state)
     harness_ask(client, "GET", "/big", NULL, 0, &response);
     assert_int_equal(response.length, BIG_BYTES);
     assert_memory_equal(response.body, rig.big, BIG_BYTES);
+    assert_true(response.has_time_left);
+    assert_int_equal(response.time_left_ms, HARNESS_TIME_LEFT_MS);
     mr_h2_response_fini(&response);
     harness_await(&rig.released, 1);
     mr_h2_client_close(client);
@@ -142,7 +145,10 @@ static void an_answer_without_body(void **state)
     (void)state;
     struct mr_h2_client *client = harness_client(&rig, "device-000");
     struct mr_h2_response response;
+    const int64_t before_s = (int64_t)time(NULL);
     harness_ask(client, "GET", "/nothing", NULL, 0, &response);
+    assert_in_range(response.date_unix_s, before_s, (int64_t)time(NULL));
+    assert_false(response.has_time_left);
     assert_int_equal(response.status, 204);
     assert_int_equal(response.length, 0);
     assert_string_equal((const char *)response.body, "");

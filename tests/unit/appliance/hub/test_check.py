@@ -6,6 +6,7 @@ and the start, over a table of broken configurations.
 """
 import hashlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -109,8 +110,13 @@ def current(folder, text):
 def run(*command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    said = [line.partition(": ")[2] for line in done.stderr.splitlines()
-            if line.startswith(("millrace: ", "millrace-hub: "))]
+    said = []
+    for line in done.stderr.splitlines():
+        logged = re.search(r' error hub\.not_started code=2 why="(.*)"$', line)
+        if logged:
+            said.append(re.sub(r"\\(.)", r"\1", logged.group(1)))
+        elif line.startswith(("millrace: ", "millrace-hub: ")):
+            said.append(line.partition(": ")[2])
     return done.returncode, said
 
 

@@ -105,6 +105,7 @@ struct room *room_open(unsigned position)
         .fatal = on_fatal,
         .fatal_context = room,
     };
+    assert_int_equal(mr_log_start(room->shared.log, NULL, NULL), 0);
     assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
     open_store(room);
     if (position == 0) { /* the lead */
@@ -181,22 +182,34 @@ void room_drain(struct room *room)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-unsigned room_times_logged(const struct room *room, const char *words)
+/* All that was logged. Until the next call. */
+static const char *log_text(const struct room *room)
 {
     static char text[1 << 16];
-    unsigned times = 0;
+    assert_true(mr_log_flush(room->shared.log, 10000));
     const ssize_t length = pread(room->log_fd, text, sizeof text - 1, 0);
     assert_true(length >= 0);
     text[length] = '\0';
-    for (const char *at = text; (at = strstr(at, words)); at++) {
-        times++;
-    }
-    return times;
+    return text;
+}
+
+const char *room_log_at(const struct room *room, const char *words)
+{
+    return strstr(log_text(room), words);
 }
 
 bool room_logged(const struct room *room, const char *words)
 {
-    return room_times_logged(room, words) > 0;
+    return room_log_at(room, words);
+}
+
+unsigned room_times_logged(const struct room *room, const char *words)
+{
+    unsigned times = 0;
+    for (const char *at = log_text(room); (at = strstr(at, words)); at++) {
+        times++;
+    }
+    return times;
 }
 
 char *room_path(const struct room *room, const char *name)

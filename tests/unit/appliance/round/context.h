@@ -32,6 +32,8 @@ void room_drain(struct room *room);
 /* Whether the log has that. */
 bool room_logged(const struct room *room, const char *words);
 unsigned room_times_logged(const struct room *room, const char *words);
+/* From there on; NULL: it was not logged. Until the next call. */
+const char *room_log_at(const struct room *room, const char *words);
 /* The path of a file in data_dir (a static buffer). */
 char *room_path(const struct room *room, const char *name);
 void room_put(const struct room *room, const char *name, const void *bytes, size_t length);

@@ -476,6 +476,48 @@ static void test_model_before_that_is_not_durable(void **state)
 
 /* --- stopping -------------------------------------------------------------------------------- */
 
+/* A task that is removed: who waits hears it at once, not when its threads have ended. */
+static void test_dismissed(void **state)
+{
+    struct played *played = *state;
+    struct reply reveal;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    mr_helper_driver_halt(played->run);
+    played_put(played, MR_PEER_REVEAL, body, length, &reveal);
+    assert_false(reveal.done);
+    mr_helper_dismiss(mr_helper_driver_core(played->run), MR_REFUSAL_NO_TASK, "not served");
+    assert_true(reveal.done);
+    played_expect(&reveal, MR_REFUSAL_NO_TASK);
+    reply_fini(&reveal);
+    free(body);
+    played_end(played);
+}
+
+/* What a lead is refused is told here as well, and counted; that it comes back later is not news.
+ */
+static void test_refusals_are_told(void **state)
+{
+    struct played *played = *state;
+    struct mr_refusal refusal;
+    struct mr_metrics metrics;
+    played_start(played);
+    mr_refuse(&refusal, MR_REFUSAL_BUSY, "the same question is being worked on");
+    mr_helper_driver_refused(played->run, 10, &refusal);
+    mr_refuse(&refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM, "cohort_min 3 is below this hub's own 4");
+    mr_helper_driver_refused(played->run, 10, &refusal);
+    mr_helper_driver_refused(played->run, 10, &refusal);
+    assert_true(room_logged(played->room, " warn helper.refused task=default hub=10 "
+                                          "code=below_cohort_minimum why=\"cohort_min 3 is below"));
+    assert_false(room_logged(played->room, "code=busy"));
+    mr_metrics_init(&metrics);
+    mr_helper_driver_metrics(&played->run, 1, &metrics);
+    assert_non_null(strstr(metrics.text, "\nmillrace_helper_refusals_total{task=\"default\","
+                                         "code=\"below_cohort_minimum\"} 2\n"));
+    mr_metrics_fini(&metrics);
+    played_end(played);
+}
+
 /* Questions that come while the hub stops find nobody: busy at the end, nothing written. */
 static void test_questions_while_stopping(void **state)
 {
@@ -515,13 +557,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
-        T(test_a_round_and_its_end),       T(test_terms_that_differ),
-        T(test_a_round_and_its_end),       T(test_void_after_the_opening),
-        T(test_void_while_revealing),      T(test_void_while_expanding),
-        T(test_restart_without_the_model), T(test_void_after_a_reveal_of_another_life),
-        T(test_killed_while_it_forgets),   T(test_journal_of_another_round),
-        T(test_what_it_cannot_start_with), T(test_files_that_are_not_durable),
-        T(test_model_that_is_not_durable), T(test_model_before_that_is_not_durable),
+        T(test_a_round_and_its_end),
+        T(test_terms_that_differ),
+        T(test_void_after_the_opening),
+        T(test_void_while_revealing),
+        T(test_void_while_expanding),
+        T(test_restart_without_the_model),
+        T(test_void_after_a_reveal_of_another_life),
+        T(test_killed_while_it_forgets),
+        T(test_journal_of_another_round),
+        T(test_what_it_cannot_start_with),
+        T(test_files_that_are_not_durable),
+        T(test_model_that_is_not_durable),
+        T(test_model_before_that_is_not_durable),
+        T(test_dismissed),
+        T(test_refusals_are_told),
         T(test_questions_while_stopping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,46 @@ static void test_automatic(void **state)
     end(room);
 }
 
+/* Milliseconds of the pause after so many failures, as logged. */
+static unsigned long pause_logged(struct room *room, unsigned failures)
+{
+    char words[80];
+    snprintf(words, sizeof words, " info round.pause task=default failures=%u pause_ms=", failures);
+    const char *at = room_log_at(room, words);
+    return at ? strtoul(at + strlen(words), NULL, 10) : 0;
+}
+
+static bool has_paused(void *context)
+{
+    return pause_logged(context, 3) > 0;
+}
+
+/* A hub that does not answer will not answer the next round either. */
+static void test_pauses_grow(void **state)
+{
+    struct room *room = *state;
+    struct mr_metrics metrics;
+    room->policy.automatic = true;
+    start(room);
+    room_run_until(room, has_paused, room);
+    assert_in_range(pause_logged(room, 2), 1000, 2000);
+    assert_in_range(pause_logged(room, 3), 2000, 4000);
+    assert_true(room_logged(room, " warn round.void task=default round=1 kind=other_hub "));
+    assert_true(room_logged(room, " info round.void task=default round=2 kind=other_hub "));
+    assert_true(room_logged(room, " repeats=2\n"));
+    mr_metrics_init(&metrics);
+    mr_lead_driver_metrics(&run, 1, &metrics);
+    const char *pause = strstr(metrics.text, "\nmillrace_round_pause_seconds{task=\"default\"} ");
+    assert_non_null(pause);
+    assert_true(strtod(strchr(pause, '}') + 1, NULL) >= 2);
+    mr_metrics_fini(&metrics);
+    mr_lead_driver_set_policy(run, &room->policy); /* an operator who has mended it need not wait */
+    uint64_t fourth = 4;
+    room_run_until(room, is_known, &fourth);
+    end(room);
+    assert_int_equal(pause_logged(room, 4), 0); /* and it begins anew */
+}
+
 /* A policy that is put in a driver's place holds from the next round on. */
 static void test_another_policy(void **state)
 {
@@ -380,6 +420,7 @@ int main(void)
         T(test_wishes),
         T(test_no_model_no_round),
         T(test_automatic),
+        T(test_pauses_grow),
         T(test_another_policy),
         T(test_automatic_that_cannot_open),
         T(test_what_it_cannot_start_with),

@@ -151,6 +151,58 @@ static void test_answers_to_nothing(void **state)
     world_close(world);
 }
 
+/* Whom the lead waits for and why, while it does. */
+static void test_whom_it_waits_for(void **state)
+{
+    (void)state;
+    struct world *world = world_open(&world_plain);
+    struct mr_lead_report report;
+    const uint64_t round = world->terms.announcement.round;
+    world->hold[MR_PEER_PROPOSE] = true;
+    mr_lead_report(world->lead, &report);
+    assert_string_equal(report.waits_for, "");
+    world_begin(world, NULL);
+    mr_lead_report(world->lead, &report);
+    assert_string_equal(report.waits_for, "hub 11 (hub-1), propose");
+    const struct mr_peer_answer away = {
+        .round = round, .peer = 1, .step = MR_PEER_PROPOSE, .text = "connection \"refused\""};
+    mr_lead_peer_answered(world->lead, &away, world->now_ms);
+    mr_lead_report(world->lead, &report);
+    assert_string_equal(report.waits_for,
+                        "hub 11 (hub-1), propose: connection 'refused' (it is asked again)");
+    const struct mr_peer_answer refused = {
+        .round = round, .peer = 2, .step = MR_PEER_PROPOSE, .status = 409};
+    mr_lead_peer_answered(world->lead, &refused, world->now_ms);
+    mr_lead_report(world->lead, &report);
+    assert_string_equal(report.waits_for, "");
+    world_run(world);
+    world_close(world);
+}
+
+/* A certificate is not mended within a step's time; later steps wait, as there is more to lose. */
+static void test_unacceptable_certificates(void **state)
+{
+    (void)state;
+    for (unsigned unacceptable = 0; unacceptable < 2; unacceptable++) {
+        struct world *world = world_open(&world_plain);
+        world->hold[MR_PEER_PROPOSE] = true;
+        world_begin(world, NULL);
+        const struct mr_peer_answer answer = {.round = world->terms.announcement.round,
+                                              .peer = 1,
+                                              .step = MR_PEER_PROPOSE,
+                                              .text = "its certificate is of another CA",
+                                              .unacceptable = unacceptable};
+        mr_lead_peer_answered(world->lead, &answer, world->now_ms);
+        assert_int_equal(world_state(world, NULL), unacceptable ? MR_LEAD_VOID : MR_LEAD_PROPOSED);
+        if (unacceptable) {
+            world_run(world);
+            world_expect_void(world, MR_VOID_PEER,
+                              "hub 11 (hub-1), propose: its certificate is of another CA");
+        }
+        world_close(world);
+    }
+}
+
 /* A link that does not even say why, until the step's time is up. */
 static void test_silent_links(void **state)
 {
@@ -361,6 +413,8 @@ int main(void)
         cmocka_unit_test(test_plane_that_refuses_after_a_restart),
         cmocka_unit_test(test_models_that_are_not_attested),
         cmocka_unit_test(test_answers_to_nothing),
+        cmocka_unit_test(test_whom_it_waits_for),
+        cmocka_unit_test(test_unacceptable_certificates),
         cmocka_unit_test(test_silent_links),
         cmocka_unit_test(test_rounds_that_are_not_for_it),
         cmocka_unit_test(test_journals_that_are_not_for_it),

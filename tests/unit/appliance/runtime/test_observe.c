@@ -32,6 +32,7 @@ static void lines_are_logfmt(void **state)
     char text[4096];
     assert_int_equal(pipe(fds), 0);
     struct mr_log *log = mr_log_open(MR_LOG_INFO, fds[1]);
+    assert_int_equal(mr_log_start(log, NULL, NULL), 0);
     assert_non_null(log);
 
     mr_log_event(log, MR_LOG_INFO, "round.open", "round=%u devices=%d", 7u, 30);
@@ -79,6 +80,7 @@ static void repeats_are_suppressed_and_counted(void **state)
     char text[65536];
     assert_int_equal(pipe(fds), 0);
     struct mr_log *log = mr_log_open(MR_LOG_INFO, fds[1]);
+    assert_int_equal(mr_log_start(log, NULL, NULL), 0);
     for (unsigned i = 0; i < 500; i++) {
         mr_log_event(log, MR_LOG_INFO, "flood", "i=%u", i);
     }
