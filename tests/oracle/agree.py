@@ -44,8 +44,10 @@ def random_task(rng):
 def random_announcement(rng, signing):
     ring_bits = rng.choice([16, 24, 32])
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
-    ring_max = oracle.ring_clients_max(ring_bits)
+    levels = rng.choice([127, 127, 1, rng.randint(1, 127)])
+    ring_max = oracle.ring_clients_max(ring_bits, levels)
     cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
+    weight_most = (2**32 - 1) // cohort_max
     helpers = sorted(rng.sample(range(65536), len(signing) - 1))
     lead = rng.choice([i for i in (0, 65535, rng.randrange(65536), 7) if i not in helpers])
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.-"
@@ -56,11 +58,12 @@ def random_announcement(rng, signing):
         "dimension": rng.choice([1, 63, 64, 65, rng.randint(1, 300), rng.randint(1, 900)]),
         "ring_bits": ring_bits,
         "rotation_log2": rotation,
+        "levels": levels,
         "noise_kind": 0,
         "chunk_bytes": rng.choice([64, 128, 1216, 1408, 8896, 64 * rng.randint(1, 139)]),
         "cohort_min": rng.choice([2, cohort_max, rng.randint(2, cohort_max)]),
         "cohort_max": cohort_max,
-        "weight_max": rng.choice([1, (2**32 - 1) // cohort_max, rng.randint(1, 100)]),
+        "weight_max": rng.choice([1, weight_most, rng.randint(1, min(100, weight_most))]),
         "scale_bits": float_bits(rng),
         "clip_norm_bits": float_bits(rng),
         "model_hash": rng.randbytes(32),

@@ -76,6 +76,9 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->lead = true;
     summary->cohort_min = terms->announcement.cohort_min;
     summary->cohort_max = terms->announcement.cohort_max;
+    summary->levels = terms->announcement.levels;
+    summary->scale = terms->announcement.scale;
+    summary->clip_norm = terms->announcement.clip_norm;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }

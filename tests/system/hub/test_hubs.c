@@ -225,6 +225,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                                            .deadline_unix_ms = 1,
                                            .dimension = DIMENSION,
                                            .ring_bits = 16,
+                                           .levels = 127,
                                            .chunk_bytes = 1408,
                                            .cohort_min = 3,
                                            .cohort_max = 6,

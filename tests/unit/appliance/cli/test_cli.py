@@ -202,6 +202,7 @@ class Config(WithFederation):
         policy = values["tasks"][0]["round"]
         self.assertEqual(policy["training"], '{"note": "it\'s # one: word"}')
         self.assertAlmostEqual(policy["scale"], 0.00012345678, 10)
+        self.assertEqual(policy["rotation_log2"], "auto")
         self.assertEqual((policy["automatic"], policy["peer_timeout_ms"]), (False, 30000)) # defaults
         for row in json.loads(run("config", "explain", "--json")[1])["keys"]:
             place = values

@@ -30,6 +30,7 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
         .dimension = D,
         .ring_bits = ring_bits,
         .rotation_log2 = rotation_log2,
+        .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = 2,
         .cohort_max = 200,
