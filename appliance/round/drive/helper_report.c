@@ -6,6 +6,7 @@
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/terms_differ.h"
+#include "appliance/round/drive/rounding_report.h"
 #include "appliance/round/drive/wall_clock.h"
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
@@ -45,6 +46,20 @@ static void log_terms(struct mr_helper_driver *run, uint64_t round)
     mr_log_event(run->context.log, count > 0 ? MR_LOG_WARN : MR_LOG_INFO, "helper.terms",
                  "task=%s round=%" PRIu64 " differ=%s", run->context.task, round,
                  count > 0 ? text : "none");
+}
+
+/* What the round's step is worth: when it is signed, and when its sum is opened. */
+static void log_rounding(struct mr_helper_driver *run, const struct mr_helper_report *report)
+{
+    const struct mr_round_context *context = &run->context;
+    const struct mr_round_summary *summary = mr_round_history_find(&run->history, report->round);
+    if (report->state == MR_HELPER_ADMITTING) {
+        mr_rounding_report_terms(context->log, context->task, mr_helper_terms(run->core),
+                                 mr_round_history_norms(&run->history, report->round),
+                                 context->round->headroom);
+    } else if (report->state == MR_HELPER_DONE && summary && summary->has_metrics) {
+        mr_rounding_report(context->log, context->task, summary, mr_helper_terms(run->core));
+    }
 }
 
 /* --- the list of rounds ---------------------------------------------------------------------- */
@@ -124,6 +139,7 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     run->last_state = report.state;
     run->last_round = report.round;
     log_state(run, &report);
+    log_rounding(run, &report);
 }
 
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)

@@ -251,16 +251,22 @@ const struct mr_round_summary *mr_round_history_find(const struct mr_round_histo
     return NULL;
 }
 
+const struct mr_round_summary *mr_round_history_opened(const struct mr_round_history *history,
+                                                       uint64_t before)
+{
+    for (unsigned i = 1; i <= kept(history); i++) {
+        const struct mr_round_summary *summary = at(history, history->count - i);
+        if (summary->round < before && summary->has_metrics) {
+            return summary;
+        }
+    }
+    return NULL;
+}
+
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
                                                     uint64_t before)
 {
     static const struct mr_norm_memory nothing = {.devices = 0};
-    for (unsigned i = 1; i <= kept(history); i++) {
-        const struct mr_round_summary *summary = at(history, history->count - i);
-        if (summary->round < before && summary->has_metrics &&
-            summary->metrics.memory.devices > 0) {
-            return &summary->metrics.memory;
-        }
-    }
-    return &nothing;
+    const struct mr_round_summary *opened = mr_round_history_opened(history, before);
+    return opened ? &opened->metrics.memory : &nothing;
 }

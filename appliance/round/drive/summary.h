@@ -63,6 +63,9 @@ void mr_round_history_fini(struct mr_round_history *history);
 struct mr_round_summary *mr_round_history_current(struct mr_round_history *history, uint64_t round);
 unsigned mr_round_history_list(const struct mr_round_history *history,
                                struct mr_round_summary *list, unsigned list_max);
+/* The newest round before that one whose sum is opened. NULL: none. Valid likewise. */
+const struct mr_round_summary *mr_round_history_opened(const struct mr_round_history *history,
+                                                       uint64_t before);
 /* What the newest round before that one told of the devices' norms; devices 0: none of them did.
  * Valid likewise. */
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
