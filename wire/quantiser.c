@@ -153,6 +153,20 @@ bool mr_quantiser_agrees(float announced, float computed)
     return ratio < 1.19 && ratio > 1 / 1.19; /* 2^(1/4) is 1.1892 */
 }
 
+double mr_quantiser_best_error(uint8_t levels, uint32_t devices)
+{
+    const double weights[MR_NORM_BINS] = {devices};
+    double norms[MR_NORM_BINS], best = DBL_MAX;
+    for (unsigned i = 0; i < MR_NORM_BINS; i++) {
+        norms[i] = 1;
+    }
+    for (unsigned j = 0; j <= 16; j++) { /* two octaves to either side of the norm */
+        const double error = predicted(4 * quarter_octaves(j), weights, norms, levels);
+        best = error < best ? error : best;
+    }
+    return mr_rounding_error_usual(sqrt(best / devices), devices);
+}
+
 /* --- the memory --------------------------------------------------------------------------------
  */
 

@@ -62,6 +62,10 @@ float mr_quantiser_scale(const struct mr_quantiser *quantiser, const struct mr_n
 /* Whether an announced scale is the rule's, up to one step of the grid of M. */
 bool mr_quantiser_agrees(float announced, float computed);
 
+/* The relative error of an update by rounding that the best step leaves, of so many devices of one
+ * norm with a cosine of 0.2 between them. */
+double mr_quantiser_best_error(uint8_t levels, uint32_t devices);
+
 /* The bin of a norm: 0..MR_NORM_BINS - 1. */
 unsigned mr_norm_bin(double norm, float clip_norm);
 /* An opened round's counts: the older ones decay, and go where they are of another clip_norm. */

@@ -148,6 +148,22 @@ static void test_agreement(void **state)
     assert_false(mr_quantiser_agrees(800, 1000));
 }
 
+/* As the study's part 5, at a cosine of 0.2. */
+static void test_best_error(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t levels;
+        uint32_t devices;
+        double error;
+    } rows[] = {
+        {127, 4, 0.0103}, {127, 30, 0.005}, {31, 4, 0.036}, {4, 30, 0.112}, {2, 250, 0.0872}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double error = mr_quantiser_best_error(rows[i].levels, rows[i].devices);
+        assert_true(fabs(error - rows[i].error) < 0.2 * rows[i].error);
+    }
+}
+
 /* No sum of a whole cohort leaves its lane. */
 static void test_lanes_hold(void **state)
 {
@@ -175,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_one_word_is_not_heard),
         cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_best_error),
         cmocka_unit_test(test_lanes_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
