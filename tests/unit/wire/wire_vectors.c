@@ -16,6 +16,7 @@
 #include "wire/datagram.h"
 #include "wire/exchange.h"
 #include "appliance/aggregate/sum.h"
+#include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
 
 #define CLIENTS_MAX 16
@@ -428,6 +429,20 @@ static void do_exchange(struct test_case *c)
     put_hex(c, "model_signature", signature, sizeof signature);
 }
 
+static void do_quantiser(struct test_case *c)
+{
+    size_t bytes;
+    uint8_t *vector = hex_any(&bytes, get(c->in, "vector"));
+    float *x = aligned(bytes);
+    MR_ASSERT(bytes == c->terms.layout.lanes * sizeof *x);
+    memcpy(x, vector, bytes);
+    wire_vectors_rotate(x, &c->terms, c->kernels);
+    put_hex(c, "rotated", x, bytes);
+    json_object_set_new(c->out, "quantiser", wire_vectors_quantiser(get(c->in, "quantiser")));
+    free(x);
+    free(vector);
+}
+
 static void do_case(const char *line)
 {
     static struct test_case c;
@@ -448,6 +463,7 @@ static void do_case(const char *line)
     do_datagram_mutants(&c);
     do_receipts(&c);
     do_exchange(&c);
+    do_quantiser(&c);
     json_dumpf(c.out, stdout, JSON_COMPACT);
     putchar('\n');
     fflush(stdout);
