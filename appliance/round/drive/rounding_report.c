@@ -43,8 +43,9 @@ void mr_rounding_report(struct mr_log *log, const char *task,
     const struct mr_round_metrics *metrics = &summary->metrics;
     const bool lossy =
         !(metrics->error <= MR_ROUNDING_ERROR_WARN) || !(metrics->saturated <= MR_SATURATED_WARN);
+    const char *event = summary->lead ? "round.rounding" : "helper.rounding";
     if (lossy) {
-        mr_log_event(log, MR_LOG_WARN, "round.rounding",
+        mr_log_event(log, MR_LOG_WARN, event,
                      "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
                      "resolution=%.3g scale=%.6g levels=%u remedy=%s",
                      task, summary->round, 100 * metrics->error, 100 * metrics->saturated,
@@ -52,7 +53,7 @@ void mr_rounding_report(struct mr_log *log, const char *task,
                      terms->announcement.levels, remedy(summary, terms));
         return;
     }
-    mr_log_event(log, MR_LOG_INFO, "round.rounding",
+    mr_log_event(log, MR_LOG_INFO, event,
                  "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
                  "resolution=%.3g scale=%.6g levels=%u",
                  task, summary->round, 100 * metrics->error, 100 * metrics->saturated,

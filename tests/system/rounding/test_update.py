@@ -151,8 +151,9 @@ def play(scene, before, number, error, by):
                 all(near(x, 2 * lost, 0.1 * lost) for x in own), own)
     for hub in range(2):
         level = "warn" if error > 0.05 else "info"
+        event = "helper.rounding" if hub else "round.rounding"
         scene.check(f"round {number}: hub {hub} logs it ({level})",
-                    any(f" {level} round.rounding " in line and f" round={number} " in line
+                    any(f" {level} {event} " in line and f" round={number} " in line
                         for line in scene.read(f"hub-{hub}.err").splitlines()))
     return after
 
