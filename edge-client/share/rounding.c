@@ -65,8 +65,9 @@ int mr_rounding_judge(const struct mr_rounding *rounding, const struct mr_round_
     }
     if (usual > MR_ROUNDING_ERROR_WARN) {
         too_coarse(rounding, usual, terms, report);
-        /* Even the sum of equal vectors would be more noise than signal. */
-        return mr_rounding_error_alike(rounding->error, devices) > 1 ? -1 : 0;
+        /* Even the sum of equal vectors would be more noise than signal. In a first round that is
+         * how the hubs learn of the norms: nobody could ever begin otherwise. */
+        return mr_rounding_error_alike(rounding->error, devices) > 1 && !is_first(terms) ? -1 : 0;
     }
     return 0;
 }

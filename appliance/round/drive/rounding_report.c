@@ -69,7 +69,7 @@ void mr_rounding_report_terms(struct mr_log *log, const char *task,
     const struct mr_quantiser quantiser = quantiser_of(terms);
     const float own = mr_quantiser_scale(&quantiser, memory);
     if (!mr_quantiser_agrees(round->scale, own)) {
-        mr_log_event(log, MR_LOG_WARN, "helper.scale",
+        mr_log_event(log, MR_LOG_WARN, "helper.rule",
                      "task=%s round=%" PRIu64 " scale=%.6g by_the_rule=%.6g why=%s", task,
                      round->round, (double)round->scale, (double)own,
                      "the lead has a fixed scale, or another memory of the norms; devices and the "

@@ -60,6 +60,7 @@ static void test_judgement(void **state)
     assert_int_equal(judge(0, 2.01, 20, 50, "rounding alone"), 0);
     /* The step of a first round, 127 * 32 / 4: the remedy is another one. */
     assert_int_equal(judge(0, 0.5, 4, 1016, "clip_norm of about 0.2"), 0);
+    assert_int_equal(judge(0, 50, 4, 1016, "clip_norm of about 0.2"), 0); /* so that one begins */
 }
 
 /* What is told of a vector is what rounding did to it, lanes of the trailer included. */
