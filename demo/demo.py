@@ -23,8 +23,8 @@ from report import write_report
 # Why these: docs/decisions/0008-demo-parameters.md.
 TRAINING = {
     "layers": "64,64,10",
-    "rotation_log2": 10,
-    "scale": 400.0,
+    "rotation_log2": "auto",
+    "scale": "auto",
     "clip_norm": 4.0,
     "weight_max": 100,
     "trainer": {"epochs": 10, "batch": 8, "learning_rate": 0.2},
@@ -139,6 +139,9 @@ class Demo:
             "bytes": received - before,
             "publish_ms": outcome["publish_ms"],
             "match": check.equal and other.equal, "detail": check.detail,
+            "resolution": outcome["metrics"]["resolution"],
+            "saturated": outcome["metrics"]["saturated"],
+            "rounding_error": outcome["metrics"]["rounding_error"],
         }
 
     def evaluate(self, model):
@@ -177,6 +180,9 @@ class Demo:
             "rejected_devices": 1 if self.refused else 0,
             "dropped_uploads": sum(r["dropped"] for r in self.rounds),
             "round_ms_median": statistics.median(r["publish_ms"] for r in self.rounds),
+            "resolution": last["resolution"], "saturated": last["saturated"],
+            "rounding_error": last["rounding_error"],
+            "rounding_error_first": self.rounds[0]["rounding_error"],
             "seconds": round(seconds, 1),
         }
 
@@ -186,12 +192,14 @@ class Demo:
         self.prepare()
         self.start()
         self.say(f"{'round':>5} {'joined':>6} {'dropped':>7} {'accuracy':>8} {'bytes':>9}"
-                 f" {'ms to model':>11}  sum")
+                 f" {'ms to model':>11} {'resolution':>10} {'saturated':>9} {'rounding':>8}  sum")
         for number in range(1, self.options.rounds + 1):
             row = self.round(number)
             self.rounds.append(row)
             self.say(f"{row['round']:5d} {row['joined']:6d} {row['dropped']:7d}"
                      f" {row['accuracy']:8.4f} {row['bytes']:9,d} {row['publish_ms']:11.1f}"
+                     f" {row['resolution']:10.2f} {100 * row['saturated']:7.3f} %"
+                     f" {100 * row['rounding_error']:6.2f} %"
                      f"  {'equals plaintext' if row['match'] else 'DIFFERS: ' + row['detail']}")
         self.refused = self.foreign_refused()
         codes = self.fed.stop()
@@ -212,6 +220,8 @@ class Demo:
             ("the device killed mid-upload was left out whole, and came back",
              summary["dropped_uploads"] == expected_drop and came_back),
             ("both hubs stopped cleanly", codes == [0, 0]),
+            ("the last update lost at most 5 % to rounding, nothing saturated to speak of",
+             summary["rounding_error"] <= 0.05 and summary["saturated"] < 0.01),
         ]
         if len(self.rounds) >= 20:
             checks.insert(1, ("accuracy at least 0.93", summary["accuracy"] >= 0.93))

@@ -181,8 +181,9 @@ static int add_device(struct plain *p, const struct device *device, uint64_t rou
         for (size_t i = 0; i < sizeof random; i += 8) {
             mr_be64_put(random + i, mr_sgd_random_next(&noise));
         }
-        mr_prepare_quantise(p->q, trailer, p->vector, &p->terms, random, p->kernels);
-        p->saturated += trailer[MR_TRAILER_CLIPPED];
+        struct mr_rounding rounding;
+        mr_prepare_quantise(p->q, trailer, &rounding, p->vector, &p->terms, random, p->kernels);
+        p->saturated += rounding.clipped;
         for (size_t i = 0; i < lanes; i++) {
             p->vector[i] = (float)p->q[i] / p->terms.announcement.scale;
         }
@@ -260,6 +261,9 @@ static int prepare(struct plain *p)
     terms->weight_max = (uint32_t)o->weight_max;
     terms->clip_norm = (float)o->clip_norm;
     terms->scale = (float)o->scale;
+    terms->levels = MR_LEVELS_MAX;
+    terms->cohort_min = 2;
+    terms->cohort_max = mr_quantiser_cohort_max(16, MR_LEVELS_MAX, 1);
     uint8_t rotation = o->scale > 0 ? (uint8_t)o->rotation_log2 : 0;
     if (mr_layout_init(&p->terms.layout, 16, p->model.parsed.count, rotation, 1408)) {
         return mr_error_set(p->error, "--rotation-log2: at most 16");

@@ -1,4 +1,4 @@
-/* hadamard_avx2.c - blockwise Hadamard transform. */
+/* hadamard_avx2.c - interleaved Hadamard transform. */
 #define VEC_BYTES 32
 #include "kernels/hadamard_vec.h"
 #include "kernels/levels.h"
@@ -16,7 +16,7 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
 
 void mr_hadamard_avx2(float *x, size_t n, size_t block)
 {
-    if (block < BASE) {
+    if (n == block && block < BASE) {
         mr_hadamard_scalar(x, n, block);
     } else {
         vec_hadamard(x, n, block);

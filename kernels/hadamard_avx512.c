@@ -1,4 +1,4 @@
-/* hadamard_avx512.c - blockwise Hadamard transform. */
+/* hadamard_avx512.c - interleaved Hadamard transform. */
 #define VEC_BYTES 64
 #include "kernels/hadamard_vec.h"
 #include "kernels/levels.h"
@@ -22,7 +22,7 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
 
 void mr_hadamard_avx512(float *x, size_t n, size_t block)
 {
-    if (block < BASE) {
+    if (n == block && block < BASE) {
         mr_hadamard_avx2(x, n, block);
     } else {
         vec_hadamard(x, n, block);

@@ -1,4 +1,4 @@
-/* hadamard_neon.c - blockwise Hadamard transform. */
+/* hadamard_neon.c - interleaved Hadamard transform. */
 #define VEC_BYTES 16
 #include "kernels/hadamard_vec.h"
 #include "kernels/levels.h"
@@ -14,7 +14,7 @@ VEC_INLINE vec_f32 vec_butterflies(vec_f32 v)
 
 void mr_hadamard_neon(float *x, size_t n, size_t block)
 {
-    if (block < BASE) {
+    if (n == block && block < BASE) {
         mr_hadamard_scalar(x, n, block);
     } else {
         vec_hadamard(x, n, block);

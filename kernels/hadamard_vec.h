@@ -1,9 +1,10 @@
-/* hadamard_vec.h - inside kernels/ only: the Hadamard transform at any vector width.
+/* hadamard_vec.h - inside kernels/ only: the interleaved Hadamard transform at any vector width.
  *
  * Every element goes through the same additions and subtractions as in the stage-by-stage
- * reference, only the schedule differs, so the result is the same to the bit: the first stages run
- * inside registers, the others three (or what is left) at a time across eight (four, two) of them;
- * a block beyond L1 is first finished in pieces that fit.
+ * reference, only the schedule differs, so the result is the same to the bit: the stages run three
+ * (or what is left) at a time across eight (four, two) registers; those of a single block whose
+ * distance is below a register's width run inside registers; what is beyond L1 is first finished in
+ * pieces that fit.
  *
  * The including file defines vec_butterflies(v): the stages h = 1 .. VEC_F32 / 2 of one vector.
  */
@@ -35,11 +36,33 @@ VEC_INLINE void across(vec_f32 *v, unsigned radix)
     }
 }
 
+/* The same of one element each: where a distance is no multiple of a register's width. */
+VEC_INLINE void across_one(float *x, size_t h, unsigned radix, float factor)
+{
+    float v[8];
+    for (unsigned r = 0; r < radix; r++) {
+        v[r] = x[r * h];
+    }
+    for (unsigned d = 1; d < radix; d *= 2) {
+        for (unsigned i = 0; i < radix; i++) {
+            if ((i & d) == 0) {
+                const float a = v[i], b = v[i + d];
+                v[i] = a + b;
+                v[i + d] = a - b;
+            }
+        }
+    }
+    for (unsigned r = 0; r < radix; r++) {
+        x[r * h] = v[r] * factor;
+    }
+}
+
 /* log2(radix) stages starting at distance h, then one multiplication by factor. */
 VEC_INLINE void pass(float *x, size_t n, size_t h, unsigned radix, float factor)
 {
     for (size_t at = 0; at < n; at += radix * h) {
-        for (size_t i = at; i < at + h; i += VEC_F32) {
+        size_t i = at;
+        for (; i + VEC_F32 <= at + h; i += VEC_F32) {
             vec_f32 v[8];
             VEC_UNROLL
             for (unsigned r = 0; r < radix; r++) {
@@ -51,9 +74,13 @@ VEC_INLINE void pass(float *x, size_t n, size_t h, unsigned radix, float factor)
                 vec_store_f32(x + i + r * h, v[r] * factor);
             }
         }
+        for (; i < at + h; i++) {
+            across_one(x + i, h, radix, factor);
+        }
     }
 }
 
+/* The first stages of a single block: log2(BASE) of them. */
 VEC_INLINE void base_pass(float *x, size_t n, float factor)
 {
     for (size_t at = 0; at < n; at += BASE) {
@@ -88,24 +115,32 @@ VEC_INLINE void passes(float *x, size_t n, size_t h, float factor)
     }
 }
 
-VEC_INLINE void transform_block(float *x, size_t block)
+/* Elements that are worked on at once: whole places of all blocks, in L1 where one of them is. */
+VEC_INLINE size_t piece_of(size_t n, size_t blocks)
 {
-    const float factor = (float)(1.0 / sqrt((double)block));
-    const size_t piece = block < PIECE ? block : PIECE;
-    const float piece_factor = piece == block ? factor : 1.0f;
-    for (size_t at = 0; at < block; at += piece) {
-        base_pass(x + at, piece, piece == BASE ? piece_factor : 1.0f);
-        passes(x + at, piece, BASE, piece_factor);
+    size_t piece = blocks;
+    while (2 * piece <= PIECE && piece < n) {
+        piece *= 2;
     }
-    passes(x, block, piece, factor);
+    return piece;
 }
 
-/* block >= BASE, n a multiple of block. */
+/* n >= BASE where it is a single block. */
 VEC_INLINE void vec_hadamard(float *x, size_t n, size_t block)
 {
-    for (size_t at = 0; at < n; at += block) {
-        transform_block(x + at, block);
+    const float factor = (float)(1.0 / sqrt((double)block));
+    const size_t blocks = n / block;
+    const size_t piece = piece_of(n, blocks);
+    const float piece_factor = piece == n ? factor : 1.0f;
+    for (size_t at = 0; at < n; at += piece) {
+        size_t first = blocks;
+        if (blocks == 1) {
+            base_pass(x + at, piece, piece == BASE ? piece_factor : 1.0f);
+            first = BASE;
+        }
+        passes(x + at, piece, first, piece_factor);
     }
+    passes(x, n, piece, factor);
 }
 
 #endif

@@ -88,19 +88,21 @@ struct mr_kernels {
     void (*scale)(float *x, float factor, size_t n);
     /* y[i] += a * x[i]: one float multiply, then one float add (never fused). */
     void (*axpy)(float *y, float a, const float *x, size_t n);
-    /* Blockwise Hadamard transform in place: n is a multiple of block, block a power of two in
-     * [1, 65536]. Per block: stages h = 1, 2, 4, … block/2, each the butterfly
-     * (a, b) -> (a + b, a - b) on elements h apart; then every element is multiplied by
-     * (float)(1 / sqrt(block)), computed in double. Orthonormal and its own inverse up to rounding.
+    /* Interleaved Hadamard transform in place: n is a multiple of block, block a power of two in
+     * [1, 65536]. With m = n / block, block b is made of the elements b, b + m, b + 2m, … Per
+     * block: stages h = 1, 2, 4, … block/2, each the butterfly (a, b) -> (a + b, a - b) on the
+     * block's elements h apart (h * m apart in x); then every element is multiplied by (float)(1 /
+     * sqrt(block)), computed in double. Orthonormal and its own inverse up to rounding.
      */
     void (*hadamard)(float *x, size_t n, size_t block);
     /* x[i] = -x[i] (the sign bit turns) where bit i of `bits` is set; bit i is bit i % 8 of byte
      * i / 8, (n + 7) / 8 bytes are read, the bits past n are ignored. */
     void (*flip_signs)(float *x, const uint8_t *bits, size_t n);
     /* Stochastic rounding: y = x[i] * scale; f = floorf(y); q = f + (rnd[i] * 2^-16 < y - f);
-     * q saturates to [-127, 127]. Returns how many lanes saturated. x must be finite (x * scale
-     * need not be: an infinity saturates). */
-    size_t (*round_i8)(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n);
+     * q saturates to [-levels, levels], 1 <= levels <= 127. Returns how many lanes saturated. x
+     * must be finite (x * scale need not be: an infinity saturates). */
+    size_t (*round_i8)(int8_t *out, const float *x, float scale, uint8_t levels,
+                       const uint16_t *rnd, size_t n);
     /* Sign-extends int8 into the ring (w24 is packed). */
     void (*lift_w16)(uint16_t *out, const int8_t *q, size_t lanes);
     void (*lift_w24)(uint8_t *packed, const int8_t *q, size_t lanes);

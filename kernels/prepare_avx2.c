@@ -54,9 +54,10 @@ void mr_flip_signs_avx2(float *x, const uint8_t *bits, size_t n)
 }
 
 /* Eight rounded lanes as int32; adds to *saturated how many were out of range. */
-static inline __m256i round8(const float *x, __m256 scale, const uint16_t *rnd, size_t *saturated)
+static inline __m256i round8(const float *x, __m256 scale, __m256 most, const uint16_t *rnd,
+                             size_t *saturated)
 {
-    const __m256 most = _mm256_set1_ps(127.0f), least = _mm256_set1_ps(-127.0f);
+    const __m256 least = _mm256_sub_ps(_mm256_setzero_ps(), most);
     const __m256 y = _mm256_mul_ps(_mm256_loadu_ps(x), scale);
     const __m256 down = _mm256_floor_ps(y);
     const __m256i r = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)rnd));
@@ -69,9 +70,10 @@ static inline __m256i round8(const float *x, __m256 scale, const uint16_t *rnd, 
     return _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(q, most), least));
 }
 
-size_t mr_round_i8_avx2(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n)
+size_t mr_round_i8_avx2(int8_t *out, const float *x, float scale, uint8_t levels,
+                        const uint16_t *rnd, size_t n)
 {
-    const __m256 factor = _mm256_set1_ps(scale);
+    const __m256 factor = _mm256_set1_ps(scale), most = _mm256_set1_ps(levels);
     /* The two packs work within halves: their four dword groups come out interleaved. */
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     size_t saturated = 0, i = 0;
@@ -79,13 +81,13 @@ size_t mr_round_i8_avx2(int8_t *out, const float *x, float scale, const uint16_t
         __m256i q[4];
         VEC_UNROLL
         for (unsigned v = 0; v < 4; v++) {
-            q[v] = round8(x + i + 8 * v, factor, rnd + i + 8 * v, &saturated);
+            q[v] = round8(x + i + 8 * v, factor, most, rnd + i + 8 * v, &saturated);
         }
         const __m256i bytes =
             _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
         _mm256_storeu_si256((__m256i *)(out + i), _mm256_permutevar8x32_epi32(bytes, order));
     }
-    return saturated + mr_round_i8_scalar(out + i, x + i, scale, rnd + i, n - i);
+    return saturated + mr_round_i8_scalar(out + i, x + i, scale, levels, rnd + i, n - i);
 }
 
 void mr_lift_w16_avx2(uint16_t *out, const int8_t *q, size_t lanes)

@@ -19,9 +19,10 @@ void mr_flip_signs_avx512(float *x, const uint8_t *bits, size_t n)
     }
 }
 
-size_t mr_round_i8_avx512(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n)
+size_t mr_round_i8_avx512(int8_t *out, const float *x, float scale, uint8_t levels,
+                          const uint16_t *rnd, size_t n)
 {
-    const __m512 most = _mm512_set1_ps(127.0f), least = _mm512_set1_ps(-127.0f);
+    const __m512 most = _mm512_set1_ps(levels), least = _mm512_sub_ps(_mm512_setzero_ps(), most);
     const __m512 factor = _mm512_set1_ps(scale), one = _mm512_set1_ps(1.0f);
     const __m512 unit = _mm512_set1_ps(0x1p-16f);
     size_t inside = 0, i = 0;
@@ -38,7 +39,7 @@ size_t mr_round_i8_avx512(int8_t *out, const float *x, float scale, const uint16
         const __m512 clamped = _mm512_max_ps(_mm512_min_ps(q, most), least);
         _mm_storeu_si128((__m128i *)(out + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(clamped)));
     }
-    return i - inside + mr_round_i8_scalar(out + i, x + i, scale, rnd + i, n - i);
+    return i - inside + mr_round_i8_scalar(out + i, x + i, scale, levels, rnd + i, n - i);
 }
 
 void mr_lift_w16_avx512(uint16_t *out, const int8_t *q, size_t lanes)

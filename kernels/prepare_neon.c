@@ -64,9 +64,10 @@ void mr_flip_signs_neon(float *x, const uint8_t *bits, size_t n)
 }
 
 /* Four rounded lanes as int32; counts the lanes in range, each in its place of *inside. */
-static inline int32x4_t round4(float32x4_t x, float scale, uint16x4_t rnd, uint32x4_t *inside)
+static inline int32x4_t round4(float32x4_t x, float scale, float32x4_t most, uint16x4_t rnd,
+                               uint32x4_t *inside)
 {
-    const float32x4_t most = vdupq_n_f32(127.0f), least = vdupq_n_f32(-127.0f);
+    const float32x4_t least = vnegq_f32(most);
     const float32x4_t y = vmulq_n_f32(x, scale);
     const float32x4_t down = vrndmq_f32(y);
     const float32x4_t dice = vmulq_n_f32(vcvtq_f32_u32(vmovl_u16(rnd)), 0x1p-16f);
@@ -79,8 +80,10 @@ static inline int32x4_t round4(float32x4_t x, float scale, uint16x4_t rnd, uint3
     return vcvtq_s32_f32(vbslq_f32(vcgtq_f32(low, least), low, least));
 }
 
-size_t mr_round_i8_neon(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n)
+size_t mr_round_i8_neon(int8_t *out, const float *x, float scale, uint8_t levels,
+                        const uint16_t *rnd, size_t n)
 {
+    const float32x4_t most = vdupq_n_f32(levels);
     size_t saturated = 0, i = 0;
     for (; i + 16 <= n; i += 16) {
         uint32x4_t inside = vdupq_n_u32(0);
@@ -88,13 +91,13 @@ size_t mr_round_i8_neon(int8_t *out, const float *x, float scale, const uint16_t
         VEC_UNROLL
         for (unsigned v = 0; v < 4; v++) {
             const size_t at = i + 4 * v;
-            q[v] = vmovn_s32(round4(vld1q_f32(x + at), scale, vld1_u16(rnd + at), &inside));
+            q[v] = vmovn_s32(round4(vld1q_f32(x + at), scale, most, vld1_u16(rnd + at), &inside));
         }
         vst1_s8(out + i, vmovn_s16(vcombine_s16(q[0], q[1])));
         vst1_s8(out + i + 8, vmovn_s16(vcombine_s16(q[2], q[3])));
         saturated += 16 - vaddvq_u32(inside);
     }
-    return saturated + mr_round_i8_scalar(out + i, x + i, scale, rnd + i, n - i);
+    return saturated + mr_round_i8_scalar(out + i, x + i, scale, levels, rnd + i, n - i);
 }
 
 void mr_lift_w16_neon(uint16_t *out, const int8_t *q, size_t lanes)

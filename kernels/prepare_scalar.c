@@ -36,17 +36,19 @@ void mr_flip_signs_scalar(float *x, const uint8_t *bits, size_t n)
     }
 }
 
-size_t mr_round_i8_scalar(int8_t *out, const float *x, float scale, const uint16_t *rnd, size_t n)
+size_t mr_round_i8_scalar(int8_t *out, const float *x, float scale, uint8_t levels,
+                          const uint16_t *rnd, size_t n)
 {
+    const float most = levels, least = -most;
     size_t saturated = 0;
     for (size_t i = 0; i < n; i++) {
         const float y = x[i] * scale;
         const float down = floorf(y);
         const float up = (float)rnd[i] * 0x1p-16f < y - down ? 1.0f : 0.0f;
         float q = down + up;
-        saturated += !(q >= -127.0f && q <= 127.0f);
-        q = q < 127.0f ? q : 127.0f;
-        q = q > -127.0f ? q : -127.0f;
+        saturated += !(q >= least && q <= most);
+        q = q < most ? q : most;
+        q = q > least ? q : least;
         out[i] = (int8_t)q;
     }
     return saturated;

@@ -184,8 +184,8 @@ static void run_hadamard_64k(struct bench *b)
 
 static void run_round_i8(struct bench *b)
 {
-    b->k->round_i8((int8_t *)b->acc, (const float *)b->src[0], 1.0f, (const uint16_t *)b->src[1],
-                   b->bytes / 4);
+    b->k->round_i8((int8_t *)b->acc, (const float *)b->src[0], 1.0f, 127,
+                   (const uint16_t *)b->src[1], b->bytes / 4);
 }
 
 static void run_centre_w16(struct bench *b)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "wire/layout.h"
+#include "wire/quantiser.h"
 #include "wire/task.h"
 
 #define MR_HUBS_MAX         5
@@ -43,7 +44,8 @@ struct mr_announcement {
     uint8_t noise_kind;        /* enum mr_noise_kind */
     uint16_t chunk_bytes;
     uint32_t cohort_min;                  /* >= 2 */
-    uint32_t cohort_max;                  /* within mr_ring_clients_max */
+    uint8_t levels;                       /* a lane is -levels..levels; 1..MR_LEVELS_MAX */
+    uint32_t cohort_max;                  /* cohort_max * levels < 2^(ring_bits - 1) */
     uint32_t weight_max;                  /* ω_max >= 1, cohort_max * weight_max < 2^32 */
     float scale;                          /* quantisation steps per unit; finite, normal, > 0 */
     float clip_norm;                      /* C; finite, normal, > 0 */

@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define VERSION 1
+#define VERSION 2
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
@@ -38,7 +38,10 @@ static int check_layout(const struct mr_announcement *a, struct mr_error *error)
 
 static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
 {
-    uint32_t clients_max = mr_ring_clients_max(a->ring_bits, 0);
+    if (a->levels < 1 || a->levels > MR_LEVELS_MAX) {
+        return mr_error_set(error, "levels is %u: must be 1 to %d", a->levels, MR_LEVELS_MAX);
+    }
+    const uint32_t clients_max = mr_quantiser_cohort_max(a->ring_bits, a->levels, 1);
     if (a->cohort_min < 2) {
         return mr_error_set(error, "cohort_min is %u: must be at least 2", a->cohort_min);
     }
@@ -48,9 +51,9 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
     }
     if (a->cohort_max > clients_max) {
         return mr_error_set(error,
-                            "cohort_max is %u: ring_bits %u holds the sum of %u devices; lower "
-                            "cohort_max or take a wider ring",
-                            a->cohort_max, a->ring_bits, clients_max);
+                            "cohort_max is %u: ring_bits %u holds the sum of %u devices of %u "
+                            "levels; lower cohort_max or take a wider ring",
+                            a->cohort_max, a->ring_bits, clients_max, a->levels);
     }
     if (a->weight_max < 1) {
         return mr_error_set(error, "weight_max is 0: must be at least 1");
@@ -190,7 +193,8 @@ enum {
     AT_CLIP_NORM = 47,
     AT_MODEL_HASH = 51,
     AT_ROTATION_SEED = 83,
-    FIXED_BYTES = 115,
+    AT_LEVELS = 115,
+    FIXED_BYTES = 116,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -211,6 +215,7 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     float_put(out + AT_CLIP_NORM, a->clip_norm);
     memcpy(out + AT_MODEL_HASH, a->model_hash, MR_HASH_BYTES);
     memcpy(out + AT_ROTATION_SEED, a->rotation_seed, MR_HASH_BYTES);
+    out[AT_LEVELS] = a->levels;
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -229,6 +234,7 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     a->clip_norm = float_get(in + AT_CLIP_NORM);
     memcpy(a->model_hash, in + AT_MODEL_HASH, MR_HASH_BYTES);
     memcpy(a->rotation_seed, in + AT_ROTATION_SEED, MR_HASH_BYTES);
+    a->levels = in[AT_LEVELS];
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

@@ -2,9 +2,6 @@
 
 #include <stdbool.h>
 
-/* Largest magnitude of one device's lane. */
-#define LANE_MAX 127
-
 static bool ring_known(uint8_t ring_bits)
 {
     return ring_bits == 16 || ring_bits == 24 || ring_bits == 32;
@@ -42,16 +39,4 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
         .share_bytes = share_bytes,
     };
     return 0;
-}
-
-uint32_t mr_ring_clients_max(uint8_t ring_bits, uint64_t noise_tail)
-{
-    if (!ring_known(ring_bits)) {
-        return 0;
-    }
-    uint64_t positive_max = (UINT64_C(1) << (ring_bits - 1)) - 1;
-    if (noise_tail >= positive_max) {
-        return 0;
-    }
-    return (uint32_t)((positive_max - noise_tail) / LANE_MAX);
 }

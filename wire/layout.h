@@ -18,18 +18,21 @@
 #define MR_CHUNK_BYTES_MAX      8896 /* jumbo frames of 9,000 bytes: 139 * 64 */
 #define MR_DIMENSION_MAX        (1u << 30)
 
-/* What each trailer lane sums (units in the name). Lanes from MR_TRAILER_USED on are zero. */
+/* What each trailer lane sums (units in the name, or of quantiser.h). */
 enum mr_trailer_lane {
     MR_TRAILER_COUNT = 0,       /* always 1 */
     MR_TRAILER_WEIGHT = 1,      /* ω, 1..weight_max */
     MR_TRAILER_EXAMPLES = 2,    /* examples trained on, at most MR_TRAILER_VALUE_MAX */
     MR_TRAILER_LOSS_MILLI = 3,  /* mean training loss × 1000, likewise */
     MR_TRAILER_DRIFT_MILLI = 4, /* L2 norm of the delta before clipping × 1000, likewise */
-    MR_TRAILER_CLIPPED = 5,     /* lanes that saturated at ±127, likewise */
-    MR_TRAILER_USED = 6,
+    MR_TRAILER_SATURATED = 5,   /* share of lanes that saturated × mr_lane_share_unit */
+    MR_TRAILER_NOISE = 6,       /* mean over lanes of (q − y)² × mr_lane_mean_unit */
+    MR_TRAILER_RESOLUTION = 7,  /* mean over lanes of |q| × mr_lane_mean_unit */
+    MR_TRAILER_NORMS =
+        8, /* and the 7 after it: 1 in the bin of the weighted norm; none: last bin */
 };
-/* A device caps each metric so that sums of 2^32 / 2^20 = 4,096 devices cannot wrap; with larger
- * cohorts the metrics (never count or weight) may wrap, and are then reported as unknown. */
+/* A device caps lanes 2 to 4 so that sums of 2^32 / 2^20 = 4,096 devices cannot wrap; with larger
+ * cohorts they may wrap, and are then reported as unknown. The others never wrap. */
 #define MR_TRAILER_VALUE_MAX ((1u << 20) - 1)
 
 struct mr_layout {
@@ -62,9 +65,5 @@ static inline uint64_t mr_layout_accumulator_bytes(const struct mr_layout *layou
 {
     return (uint64_t)layout->lanes * (layout->ring_bits == 16 ? 2 : 4);
 }
-
-/* Most clients whose int8 sum stays inside the ring: floor((2^(w-1) - 1 - noise_tail) / 127).
- * 258 for w=16, 66,052 for w=24, 16,909,320 for w=32 without noise. */
-uint32_t mr_ring_clients_max(uint8_t ring_bits, uint64_t noise_tail);
 
 #endif

@@ -1,6 +1,8 @@
 #include "appliance/aggregate/opened_sum.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 /* The trailer's metrics stay below 2^32 for so many devices at most. */
 #define METRICS_COHORT_MAX 4096u
@@ -50,7 +52,7 @@ static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *t
                             count, announcement->weight_max);
     }
     const uint32_t peak = peak_of(sum, &terms->layout);
-    if (peak > (uint64_t)count * 127) {
+    if (peak > (uint64_t)count * announcement->levels) {
         return mr_error_set(error, "range: a lane of %u is beyond what %u vectors can reach", peak,
                             count);
     }
@@ -66,13 +68,50 @@ int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *te
     return check(sum, terms, included_count, error);
 }
 
-void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
-                           uint32_t count)
+/* The counts of the devices' norms. False, and zeros, where no devices could have made them. */
+static bool read_norms(uint32_t norms[MR_NORM_BINS], const struct mr_vector_sum *sum)
 {
+    const uint32_t count = sum->trailer[MR_TRAILER_COUNT];
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < MR_NORM_BINS - 1; i++) {
+        norms[i] = sum->trailer[MR_TRAILER_NORMS + i];
+        seen += norms[i];
+    }
+    if (seen > count) {
+        memset(norms, 0, MR_NORM_BINS * sizeof *norms);
+        return false;
+    }
+    norms[MR_NORM_BINS - 1] = count - (uint32_t)seen;
+    return true;
+}
+
+void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
+                           const struct mr_round_terms *terms, const struct mr_norm_memory *memory)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const uint32_t count = sum->trailer[MR_TRAILER_COUNT];
     const double n = count <= METRICS_COHORT_MAX ? count : NAN;
-    metrics->weight = sum->trailer[MR_TRAILER_WEIGHT];
-    metrics->examples_mean = sum->trailer[MR_TRAILER_EXAMPLES] / n;
-    metrics->loss_mean = sum->trailer[MR_TRAILER_LOSS_MILLI] / 1000.0 / n;
-    metrics->drift_mean = sum->trailer[MR_TRAILER_DRIFT_MILLI] / 1000.0 / n;
-    metrics->clipped_mean = sum->trailer[MR_TRAILER_CLIPPED] / n;
+    const double mean_unit = mr_lane_mean_unit(round->cohort_max, round->levels);
+    *metrics = (struct mr_round_metrics){
+        .weight = sum->trailer[MR_TRAILER_WEIGHT],
+        .examples_mean = sum->trailer[MR_TRAILER_EXAMPLES] / n,
+        .loss_mean = sum->trailer[MR_TRAILER_LOSS_MILLI] / 1000.0 / n,
+        .drift_mean = sum->trailer[MR_TRAILER_DRIFT_MILLI] / 1000.0 / n,
+        .saturated = sum->trailer[MR_TRAILER_SATURATED] /
+                     (double)mr_lane_share_unit(round->cohort_max) / count,
+        .resolution = sum->trailer[MR_TRAILER_RESOLUTION] / mean_unit / count,
+        .noise = sum->trailer[MR_TRAILER_NOISE] / mean_unit,
+        .error = NAN,
+        .memory = *memory,
+    };
+    if (read_norms(metrics->norms, sum)) {
+        mr_norm_memory_add(&metrics->memory, metrics->norms, round->clip_norm, round->round);
+    }
+}
+
+void mr_round_metrics_judge(struct mr_round_metrics *metrics, double mean_square)
+{
+    const double signal = mean_square - metrics->noise, least = metrics->noise / 100;
+    metrics->error =
+        metrics->noise > 0 ? sqrt(metrics->noise / (signal > least ? signal : least)) : 0;
 }

@@ -15,7 +15,12 @@ struct mr_round_metrics {
     double examples_mean;
     double loss_mean;
     double drift_mean;
-    double clipped_mean;
+    double saturated;  /* share of the lanes, mean over the devices */
+    double resolution; /* |q| in steps, mean over lanes and devices */
+    double noise;      /* Σ over the devices of the mean squared rounding error, steps^2 */
+    double error; /* of the update by rounding, relative: estimated, at most 10; NaN: unknown */
+    uint32_t norms[MR_NORM_BINS]; /* devices by weighted norm; all 0: the lanes made no sense */
+    struct mr_norm_memory memory; /* for the next round's step, with this round's norms */
 };
 
 /* Adds one result a hub (in list order: share_bytes each, 64-byte aligned) into `sum`, whose lanes
@@ -26,7 +31,13 @@ int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *te
                       const uint8_t *const *results, uint32_t included_count,
                       const struct mr_kernels *kernels, struct mr_error *error);
 
+/* What the trailer says; `memory` is that of the opened round before (zeros: none). error is NaN:
+ * it needs mr_round_metrics_judge. */
 void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
-                           uint32_t included_count);
+                           const struct mr_round_terms *terms, const struct mr_norm_memory *memory);
+
+/* Estimates the update's error, sqrt(noise / (P - noise)), with P the mean square of the sum's
+ * lanes in steps: what is not rounding noise in it is the update. */
+void mr_round_metrics_judge(struct mr_round_metrics *metrics, double mean_square);
 
 #endif

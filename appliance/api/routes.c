@@ -75,7 +75,7 @@ static uint32_t cohort_max(const struct mr_hub_config *config)
     for (unsigned i = 0; i < config->tasks_count; i++) {
         const uint32_t cohort = config->tasks[i].round.cohort_max;
         if (cohort == 0) {
-            return mr_ring_clients_max(32, 0);
+            return mr_quantiser_cohort_max(32, MR_LEVELS_MAX, 1);
         }
         most = cohort > most ? cohort : most;
     }

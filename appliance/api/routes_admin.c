@@ -94,18 +94,32 @@ static const struct {
     const char *name;
     size_t offset;
     unsigned bytes; /* of an integer; 0: a float */
+    bool may_be_auto;
 } overrides[] = {
-    {"quorum", offsetof(struct mr_round_params, quorum), 4},
-    {"deadline_ms", offsetof(struct mr_round_params, deadline_ms), 4},
-    {"cohort_min", offsetof(struct mr_round_params, cohort_min), 4},
-    {"cohort_max", offsetof(struct mr_round_params, cohort_max), 4},
-    {"weight_max", offsetof(struct mr_round_params, weight_max), 4},
-    {"ring_bits", offsetof(struct mr_round_params, ring_bits), 1},
-    {"rotation_log2", offsetof(struct mr_round_params, rotation_log2), 1},
-    {"chunk_bytes", offsetof(struct mr_round_params, chunk_bytes), 2},
-    {"scale", offsetof(struct mr_round_params, scale), 0},
-    {"clip_norm", offsetof(struct mr_round_params, clip_norm), 0},
+    {"quorum", offsetof(struct mr_round_params, quorum), 4, false},
+    {"deadline_ms", offsetof(struct mr_round_params, deadline_ms), 4, false},
+    {"cohort_min", offsetof(struct mr_round_params, cohort_min), 4, false},
+    {"cohort_max", offsetof(struct mr_round_params, cohort_max), 4, false},
+    {"weight_max", offsetof(struct mr_round_params, weight_max), 4, false},
+    {"ring_bits", offsetof(struct mr_round_params, ring_bits), 1, false},
+    {"rotation_log2", offsetof(struct mr_round_params, rotation_log2), 1, true},
+    {"chunk_bytes", offsetof(struct mr_round_params, chunk_bytes), 2, false},
+    {"scale", offsetof(struct mr_round_params, scale), 0, true},
+    {"clip_norm", offsetof(struct mr_round_params, clip_norm), 0, false},
 };
+
+/* "auto", where it may be: 0 of a float, the largest value of an integer. */
+static bool set_auto(struct mr_round_params *params, unsigned row, const json_t *value)
+{
+    const bool integer = overrides[row].bytes > 0;
+    const char *text = json_string_value(value);
+    if (!overrides[row].may_be_auto || !text || strcmp(text, "auto") != 0) {
+        return false;
+    }
+    memset((uint8_t *)params + overrides[row].offset, integer ? 0xff : 0,
+           integer ? overrides[row].bytes : sizeof(float));
+    return true;
+}
 
 static bool set_number(struct mr_round_params *params, unsigned row, const json_t *value)
 {
@@ -113,10 +127,11 @@ static bool set_number(struct mr_round_params *params, unsigned row, const json_
     if (overrides[row].bytes == 0) {
         const float number = (float)json_number_value(value);
         memcpy(at, &number, sizeof number);
-        return json_is_number(value) && isfinite(number);
+        return json_is_number(value) && isfinite(number) && number > 0;
     }
     const json_int_t number = json_integer_value(value);
-    const uint64_t most = (UINT64_C(1) << (8 * overrides[row].bytes)) - 1;
+    const uint64_t most =
+        (UINT64_C(1) << (8 * overrides[row].bytes)) - 1 - overrides[row].may_be_auto;
     if (!json_is_integer(value) || number < 0 || (uint64_t)number > most) {
         return false;
     }
@@ -130,7 +145,9 @@ static const char *set_override(struct mr_round_params *params, const char *name
 {
     for (unsigned i = 0; i < sizeof overrides / sizeof overrides[0]; i++) {
         if (strcmp(name, overrides[i].name) == 0) {
-            return set_number(params, i, value) ? "" : "is no number that can stand there";
+            return set_auto(params, i, value) || set_number(params, i, value)
+                       ? ""
+                       : "is no number that can stand there";
         }
     }
     if (strcmp(name, "training") != 0) {

@@ -143,8 +143,10 @@ static json_t *policy_json(const struct mr_config_round *round)
     for (size_t i = 0; i < count; i++) {
         char text[MR_OPTION_VALUE_MAX];
         if (strcmp(rows[i].section, section) == 0) {
-            const bool quoted = rows[i].kind == MR_OPTION_TEXT || rows[i].kind == MR_OPTION_CHOICE;
             mr_option_value_text(text, &rows[i], (const char *)round + rows[i].offset);
+            const bool quoted = rows[i].kind == MR_OPTION_TEXT ||
+                                rows[i].kind == MR_OPTION_CHOICE ||
+                                mr_option_is_auto(&rows[i], text);
             json_object_set_new(policy, rows[i].name,
                                 quoted ? mr_json_text(text)
                                        : json_loads(text, JSON_DECODE_ANY, NULL));

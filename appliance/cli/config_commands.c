@@ -1,8 +1,28 @@
 /* config_commands.c - config check, config init. */
 #include "appliance/cli/federation_files.h"
 
+#include "appliance/config/round_warnings.h"
 #include "appliance/hub/hub_check.h"
 #include "base/json_text.h"
+
+/* What is valid and not wise, of the tasks that this hub leads: to standard error, and as a list.
+ */
+static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const struct mr_config_task *task = &config->tasks[i];
+        struct mr_error warnings[MR_ROUND_WARNINGS_MAX];
+        const unsigned count =
+            mr_hub_config_leads(config, task) ? mr_round_warnings(warnings, &task->round) : 0;
+        for (unsigned k = 0; k < count; k++) {
+            mr_error_prefix(&warnings[k], "task %s: round", task->name);
+            fprintf(cli->err, "millrace: warning: %s\n", warnings[k].text);
+            json_array_append_new(list, mr_cli_string(warnings[k].text));
+        }
+    }
+    return list;
+}
 
 int mr_command_config_check(struct mr_cli *cli)
 {
@@ -18,7 +38,12 @@ int mr_command_config_check(struct mr_cli *cli)
         json_pack("{s:o, s:b, s:i, s:i, s:i, s:I}", "file", mr_cli_string(cli->argument), "valid",
                   1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
                   (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
+    json_t *warnings = warn(cli, config);
+    if (cli->json) {
+        json_object_set(found, "warnings", warnings);
+    }
     mr_cli_print(cli, found);
+    json_decref(warnings);
     json_decref(found);
     mr_hub_config_free(config);
     return MR_EXIT_OK;

@@ -15,6 +15,9 @@ static json_t *value_of(const struct mr_hub_config *config, const struct mr_opti
 {
     char text[MR_OPTION_VALUE_MAX];
     mr_option_value_text(text, option, mr_config_option_at(config, option, entry));
+    if (mr_option_is_auto(option, text)) {
+        return mr_json_text(text);
+    }
     switch (option->kind) {
     case MR_OPTION_UINT:
     case MR_OPTION_BOOL:

@@ -19,12 +19,13 @@ static const char *key_of(const struct mr_option *option, char key[KEY_BYTES])
 /* What a value may be, in words. */
 static json_t *values_of(const struct mr_option *option)
 {
+    const char *or_auto = mr_option_takes_auto(option) ? "auto, or " : "";
     switch (option->kind) {
     case MR_OPTION_UINT:
-        return json_sprintf("%llu to %llu", (unsigned long long)option->min,
+        return json_sprintf("%s%llu to %llu", or_auto, (unsigned long long)option->min,
                             (unsigned long long)option->max);
     case MR_OPTION_FLOAT:
-        return json_string("a number above 0");
+        return json_sprintf("%sa number above 0", or_auto);
     case MR_OPTION_BOOL:
         return json_string("true|false");
     case MR_OPTION_CHOICE:

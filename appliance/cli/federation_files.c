@@ -70,13 +70,14 @@ static void put_quoted(FILE *file, const char *text)
     fputc('\'', file);
 }
 
-/* A share of 32-bit lanes is no larger than the model file, but for its padding and trailer. */
+/* A share of 32-bit lanes is no larger than the model file, but for its padding (a sixteenth, or 64
+ * lanes) and its trailer. */
 static unsigned long long share_bytes_max(const char *model)
 {
     struct stat status;
     const unsigned long long bytes =
         stat(model, &status) == 0 ? (unsigned long long)status.st_size : 0;
-    return (bytes + 65536) / 65536 * 65536 + 65536;
+    return (bytes + bytes / 16 + 65536) / 65536 * 65536 + 65536;
 }
 
 static int write_hub(const struct mr_federation *plan, unsigned hub, const char *model,

@@ -4,7 +4,7 @@
 
 #include "appliance/config/hub_check_internal.h"
 #include "wire/announcement.h"
-#include "wire/layout.h"
+#include "wire/quantiser.h"
 #include "wire/task.h"
 
 static int at(const struct mr_place *place, const char *section, unsigned entry, const char *name)
@@ -85,14 +85,15 @@ static int check_weights(const struct mr_config_round *round, unsigned task, uin
 
 static int check_cohort(struct mr_config_round *round, unsigned task, const struct mr_place *place)
 {
-    const uint32_t ring = mr_ring_clients_max(round->ring_bits, 0);
+    const uint32_t ring = mr_quantiser_cohort_max(round->ring_bits, 1, round->headroom);
+    const uint32_t full = mr_quantiser_cohort_max(round->ring_bits, MR_LEVELS_MAX, round->headroom);
     const uint32_t weights = UINT32_MAX / round->weight_max;
-    const uint32_t holds = ring < weights ? ring : weights;
+    const uint32_t holds = full < weights ? full : weights;
     if (round->cohort_max > ring) {
         mr_error_set(place->error,
-                     "%u devices do not fit into a ring of %u bits, which holds %u: choose a wider "
-                     "ring_bits",
-                     round->cohort_max, round->ring_bits, ring);
+                     "%u devices do not fit into a ring of %u bits with headroom %u, which holds "
+                     "%u of a single level and %u of all 127: choose a wider ring_bits",
+                     round->cohort_max, round->ring_bits, round->headroom, ring, full);
         return at(place, "tasks.round", task, "cohort_max");
     }
     if (round->cohort_max > weights) {

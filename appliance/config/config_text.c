@@ -219,6 +219,7 @@ static void put_values(FILE *out, const struct mr_option *option)
         [MR_OPTION_SECRET] = "file, mode 0600",  [MR_OPTION_FOLDER] = "folder",
         [MR_OPTION_LIST] = "list of numbers",
     };
+    fputs(mr_option_takes_auto(option) ? "auto, " : "", out);
     switch (option->kind) {
     case MR_OPTION_UINT:
         put_range(out, option);

@@ -116,11 +116,11 @@ static yaml_node_t *enter(struct mr_document *document, yaml_node_t *mapping, co
     return below;
 }
 
-/* The key's node, or NULL with *above at the nearest thing above it that is there. */
-static yaml_node_t *find_key(struct mr_document *document, const char *section, unsigned entry,
-                             const char *name, yaml_node_t **above)
+/* The mapping of a section, or NULL; *above is the nearest thing above that is there. */
+static yaml_node_t *find_section(struct mr_document *document, const char *section, unsigned entry,
+                                 yaml_node_t **above)
 {
-    yaml_node_t *mapping = yaml_document_get_root_node(&document->yaml), *key = NULL;
+    yaml_node_t *mapping = yaml_document_get_root_node(&document->yaml);
     char step[32];
     *above = mapping;
     for (const char *at = section; mapping && *at != '\0';) {
@@ -129,7 +129,23 @@ static yaml_node_t *find_key(struct mr_document *document, const char *section, 
         mapping = enter(document, mapping, step, entry, above);
         at += length + (at[length] == '.');
     }
+    return mapping;
+}
+
+/* The key's node, or NULL with *above at the nearest thing above it that is there. */
+static yaml_node_t *find_key(struct mr_document *document, const char *section, unsigned entry,
+                             const char *name, yaml_node_t **above)
+{
+    yaml_node_t *key = NULL, *mapping = find_section(document, section, entry, above);
     return mr_node_value(document, mapping, name, &key) ? key : NULL;
+}
+
+const char *mr_document_text(struct mr_document *document, const char *section, unsigned entry,
+                             const char *name)
+{
+    yaml_node_t *above, *key = NULL, *mapping = find_section(document, section, entry, &above);
+    const yaml_node_t *value = mr_node_value(document, mapping, name, &key);
+    return value && value->type == YAML_SCALAR_NODE ? mr_node_text(value) : NULL;
 }
 
 unsigned mr_document_line(struct mr_document *document, const char *section, unsigned entry,

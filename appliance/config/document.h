@@ -32,6 +32,10 @@ unsigned mr_document_line(struct mr_document *document, const char *section, uns
 bool mr_document_has(struct mr_document *document, const char *section, unsigned entry,
                      const char *name);
 
+/* The text of a single value as it stands in the file; NULL: the key is absent. */
+const char *mr_document_text(struct mr_document *document, const char *section, unsigned entry,
+                             const char *name);
+
 /* Puts "path:line: section.name" of the key in front of the error's text; returns -1. */
 int mr_document_blame(struct mr_document *document, const char *section, unsigned entry,
                       const char *name, struct mr_error *error);

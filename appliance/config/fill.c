@@ -25,20 +25,35 @@ static void set_uint(void *at, size_t bytes, uint64_t value)
     }
 }
 
-static int set_default(void *at, const struct mr_option *option)
+/* What stands for "auto" in the struct. */
+static void set_auto(void *at, const struct mr_option *option)
 {
+    if (option->kind == MR_OPTION_FLOAT) {
+        *(float *)at = 0;
+    } else {
+        set_uint(at, option->bytes, UINT64_MAX);
+    }
+}
+
+/* A value as text, checked before. 0, or -1 when out of memory. */
+static int set_text(void *at, const struct mr_option *option, const char *text)
+{
+    if (mr_option_is_auto(option, text)) {
+        set_auto(at, option);
+        return 0;
+    }
     switch (option->kind) {
     case MR_OPTION_UINT:
-        set_uint(at, option->bytes, strtoull(option->otherwise, NULL, 10));
+        set_uint(at, option->bytes, strtoull(text, NULL, 10));
         return 0;
     case MR_OPTION_FLOAT:
-        *(float *)at = strtof(option->otherwise, NULL);
+        *(float *)at = strtof(text, NULL);
         return 0;
     case MR_OPTION_BOOL:
-        *(bool *)at = strcmp(option->otherwise, "true") == 0;
+        *(bool *)at = strcmp(text, "true") == 0;
         return 0;
     default:
-        *(char **)at = strdup(option->otherwise);
+        *(char **)at = strdup(text);
         return *(char **)at ? 0 : -1;
     }
 }
@@ -89,6 +104,19 @@ unsigned mr_config_entries(const struct mr_hub_config *config, const char *secti
                                           : config->tasks_count;
 }
 
+/* What the struct has not got from libcyaml: the default of a key that is absent, and a number that
+ * may be "auto". NULL: it has it. */
+static const char *text_of(struct mr_document *document, const struct mr_option *option,
+                           unsigned entry)
+{
+    if (!mr_document_has(document, option->section, entry, option->name)) {
+        return option->otherwise;
+    }
+    return mr_option_takes_auto(option)
+               ? mr_document_text(document, option->section, entry, option->name)
+               : NULL;
+}
+
 /* Defaults and paths of every option; 0, or -1 when out of memory. */
 static int complete(struct mr_hub_config *config, struct mr_document *document, const char *folder)
 {
@@ -98,8 +126,8 @@ static int complete(struct mr_hub_config *config, struct mr_document *document, 
         const unsigned entries = mr_config_entries(config, rows[i].section);
         for (unsigned entry = 0; entry < entries; entry++) {
             void *at = mr_config_option_at(config, &rows[i], entry);
-            if (!mr_document_has(document, rows[i].section, entry, rows[i].name) &&
-                set_default(at, &rows[i]) != 0) {
+            const char *text = text_of(document, &rows[i], entry);
+            if (text && set_text(at, &rows[i], text) != 0) {
                 return -1;
             }
             if (mr_option_is_path(&rows[i]) && make_absolute(at, folder) != 0) {

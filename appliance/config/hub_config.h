@@ -64,6 +64,8 @@ struct mr_config_upload {
     char *dpdk_eal;                /* "" */
 };
 
+#define MR_ROTATION_AUTO 255
+
 /* What this hub asks of a task's round as its lead, and insists on as a helper. */
 struct mr_config_round {
     uint32_t cohort_min;         /* 20: smaller sets are never released by this hub */
@@ -71,10 +73,11 @@ struct mr_config_round {
     uint32_t quorum;             /* 30: close at so many committed uploads */
     uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
     uint8_t ring_bits;           /* 16 */
-    uint8_t rotation_log2;       /* 0 */
+    uint32_t headroom;           /* 2: the ring holds so many times the largest sum */
+    uint8_t rotation_log2;       /* MR_ROTATION_AUTO */
     uint16_t chunk_bytes;        /* 1408 */
     uint32_t weight_max;         /* 1000 */
-    float scale;                 /* 1000 */
+    float scale;                 /* 0: auto */
     float clip_norm;             /* 1 */
     float server_learning_rate;  /* 1: next = model + rate * average */
     char *training;              /* JSON handed to trainers, "" */

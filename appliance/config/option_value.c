@@ -35,9 +35,24 @@ static void list_text(char text[MR_OPTION_VALUE_MAX], const void *at)
     snprintf(text + used, MR_OPTION_VALUE_MAX - used, "]");
 }
 
+/* As fill.c sets it. */
+static bool is_auto(const struct mr_option *option, const void *at)
+{
+    if (!mr_option_takes_auto(option)) {
+        return false;
+    }
+    return option->kind == MR_OPTION_FLOAT
+               ? *(const float *)at == 0
+               : uint_at(at, option->bytes) == UINT64_MAX >> (64 - 8 * option->bytes);
+}
+
 void mr_option_value_text(char text[MR_OPTION_VALUE_MAX], const struct mr_option *option,
                           const void *at)
 {
+    if (is_auto(option, at)) {
+        snprintf(text, MR_OPTION_VALUE_MAX, "auto");
+        return;
+    }
     switch (option->kind) {
     case MR_OPTION_UINT:
         snprintf(text, MR_OPTION_VALUE_MAX, "%" PRIu64, uint_at(at, option->bytes));

@@ -126,24 +126,39 @@ static bool is_text(const char *text, uint64_t min, uint64_t max)
     return length >= min && length <= max;
 }
 
+bool mr_option_takes_auto(const struct mr_option *option)
+{
+    return option->choices && option->kind != MR_OPTION_CHOICE;
+}
+
+bool mr_option_is_auto(const struct mr_option *option, const char *text)
+{
+    return mr_option_takes_auto(option) && strcmp(text, option->choices) == 0;
+}
+
 int mr_option_check(const struct mr_option *option, const char *text, struct mr_error *error)
 {
     const unsigned long long min = option->min, max = option->max;
     if (*text == '\0' && option->otherwise && *option->otherwise == '\0') {
         return 0;
     }
+    if (mr_option_is_auto(option, text)) {
+        return 0;
+    }
+    const char *or_auto = mr_option_takes_auto(option) ? "auto or " : "";
     switch (option->kind) {
     case MR_OPTION_UINT:
     case MR_OPTION_LIST:
         return is_uint(text, min, max)
                    ? 0
-                   : mr_error_set(error, "must be a whole number from %llu to %llu, not '%s'", min,
-                                  max, text);
+                   : mr_error_set(error, "must be %sa whole number from %llu to %llu, not '%s'",
+                                  or_auto, min, max, text);
     case MR_OPTION_FLOAT:
         return is_positive_float(text)
                    ? 0
-                   : mr_error_set(error,
-                                  "must be a finite number above 0 (1.2e-38 to 3.4e38), not '%s'",
+                   : mr_error_set(
+                         error, "must be %sa finite number above 0 (1.2e-38 to 3.4e38), not '%s'",
+                         or_auto,
                                   text);
     case MR_OPTION_BOOL:
         return is_choice(text, "true|false")

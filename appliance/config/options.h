@@ -13,8 +13,8 @@
 #include "base/error.h"
 
 enum mr_option_kind {
-    MR_OPTION_UINT,    /* decimal */
-    MR_OPTION_FLOAT,   /* finite, normal, > 0 */
+    MR_OPTION_UINT,    /* decimal; "auto", where it may be, is the largest value of the type */
+    MR_OPTION_FLOAT,   /* finite, normal, > 0; "auto" is 0 */
     MR_OPTION_BOOL,    /* true or false */
     MR_OPTION_TEXT,    /* any text of min..max bytes */
     MR_OPTION_CHOICE,  /* one of `choices` */
@@ -37,7 +37,7 @@ struct mr_option {
     enum mr_option_change change;
     const char *otherwise; /* default as text; NULL = required */
     uint64_t min, max;     /* of the number, of each number of a LIST, or of the text's length */
-    const char *choices;   /* "a|b", CHOICE only */
+    const char *choices;   /* "a|b" of a CHOICE; "auto": a number that may be left to the hub */
     const char *sample; /* what config/hub.yaml shows, "a|b" for a list's entries; NULL: default */
     const char *text;   /* one sentence for people */
     size_t offset, bytes; /* where, in the section's struct */
@@ -58,6 +58,9 @@ const struct mr_option *mr_option_find(const char *section, const char *name);
 /* "tasks" and "hubs": the section's keys stand in the entries of a list. "tasks.round" is inside
  * such an entry, so it has as many. */
 bool mr_option_in_list(const char *section);
+/* A number that may be left to the hub ("auto"); and whether this text does so. */
+bool mr_option_takes_auto(const struct mr_option *option);
+bool mr_option_is_auto(const struct mr_option *option, const char *text);
 /* A path of a file, a secret or a folder. */
 bool mr_option_is_path(const struct mr_option *option);
 

@@ -63,6 +63,10 @@ static void add_option(cyaml_schema_field_t *fields, const struct schema *schema
         .data_offset = (uint32_t)option->offset,
         .value = {.flags = CYAML_FLAG_OPTIONAL, .data_size = (uint32_t)option->bytes},
     };
+    if (mr_option_takes_auto(option)) {
+        field->value.type = CYAML_IGNORE; /* fill.c takes it from the document */
+        return;
+    }
     switch (option->kind) {
     case MR_OPTION_UINT:
         field->value.type = CYAML_UINT;

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "transport/fitness.h"
 #include "wire/layout.h"
+#include "wire/quantiser.h"
 
 static bool leads_any(const struct mr_hub_config *config)
 {
@@ -62,8 +63,11 @@ static int check_room(const struct mr_hub_config *config, const struct mr_config
 {
     const struct mr_config_round *round = &task->round;
     struct mr_layout layout;
-    if (mr_layout_init(&layout, round->ring_bits, dimension, round->rotation_log2,
-                       round->chunk_bytes) != 0) {
+    const uint8_t rotation_log2 = round->rotation_log2 == MR_ROTATION_AUTO
+                                      ? mr_quantiser_rotation_log2(dimension)
+                                      : round->rotation_log2;
+    if (mr_layout_init(&layout, round->ring_bits, dimension, rotation_log2, round->chunk_bytes) !=
+        0) {
         return mr_error_set(error,
                             "its model's %u values make more chunks than a round can number: "
                             "raise tasks.round.chunk_bytes",

@@ -16,6 +16,7 @@ struct mr_next_model_question {
     const uint8_t *parent; /* the model the round started from, a whole safetensors file */
     size_t parent_bytes;
     float server_learning_rate;
+    struct mr_norm_memory memory; /* of the opened round before; zeros: none */
     const struct mr_kernels *kernels;
 };
 

@@ -40,7 +40,8 @@ enum mre_result {
     MRE_CERTIFICATE_REFUSED = 8,    /* TLS: the hub refused our certificate, or we refused its */
     MRE_UNREACHABLE = 9,            /* no connection, or it broke, within the bounds */
     MRE_BAD_MODEL = 10,             /* the model is not what the announcement names */
-    MRE_BAD_DELTA = 11,             /* the trained change, or its loss, is NaN or infinite */
+    MRE_BAD_DELTA = 11,             /* the trained change, or its loss, is NaN or infinite; or the
+                                       round's rounding would leave too little of the change */
     MRE_TRAINER_FAILED = 12,        /* the training function said so */
     MRE_BAD_CONFIG = 13,            /* options, files or the data folder */
     MRE_FAILED = 14,                /* this device: out of memory, or a library call failed */
@@ -134,6 +135,10 @@ struct mre_outcome {
     uint32_t examples;
     float loss;
     uint32_t clipped; /* values that saturated */
+    /* What rounding to the round's levels cost. */
+    double saturated;      /* share of the values that saturated, 0..1 */
+    double resolution;     /* mean magnitude of a value, in steps */
+    double rounding_error; /* of this device's own vector, relative to its norm */
     uint64_t share_bytes;
     uint64_t datagrams; /* sent, retransmissions included */
     uint32_t retransmitted;
@@ -147,6 +152,7 @@ struct mre_outcome {
      * behind). Deadlines are kept all the same; certificates go by this device's clock. */
     int64_t clock_ahead_ms;
     uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
+    char warning[MRE_TEXT_BYTES]; /* the round took part, and lost more than it should; or "" */
 };
 
 MRE_API const char *mre_version(void);

@@ -46,6 +46,25 @@ static uint64_t deadline_us(const struct attempt *a)
 
 /* --- the share ------------------------------------------------------------------------------- */
 
+/* Rounds, and says what that cost: too much, and the share is not sent. */
+static enum mre_result quantise(struct attempt *a, int8_t *q,
+                                const uint8_t random[MR_PREPARE_RANDOM_BYTES])
+{
+    struct mr_round_work *work = a->work;
+    struct mre_outcome *outcome = a->outcome;
+    struct mr_rounding rounding;
+    struct mr_error report;
+    mr_prepare_quantise(q, work->trailer, &rounding, work->vector, &work->terms, random,
+                        a->client->kernels);
+    outcome->clipped = rounding.clipped;
+    outcome->saturated = rounding.saturated;
+    outcome->resolution = rounding.resolution;
+    outcome->rounding_error = rounding.error;
+    const int refused = mr_rounding_judge(&rounding, &work->terms, &report);
+    snprintf(outcome->warning, sizeof outcome->warning, "%s", report.text);
+    return refused ? mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", report.text) : MRE_OK;
+}
+
 /* Rounds, lifts and masks with randomness that serves this attempt only. */
 static enum mre_result make_share(struct attempt *a)
 {
@@ -62,9 +81,9 @@ static enum mre_result make_share(struct attempt *a)
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory or of random numbers");
     }
     if (!result) {
-        mr_prepare_quantise(q, work->trailer, work->vector, &work->terms, random,
-                            a->client->kernels);
-        a->outcome->clipped = work->trailer[MR_TRAILER_CLIPPED];
+        result = quantise(a, q, random);
+    }
+    if (!result) {
         if (a->client->dump_dir &&
             mr_dump_write(a->client, work, a->request.attempt, q, work->trailer, &error)) {
             result = mr_outcome_set(a->outcome, MRE_BAD_CONFIG, "%s", error.text);

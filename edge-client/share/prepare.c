@@ -9,6 +9,10 @@
 
 /* Lanes handled per pass through a small buffer: 8 KiB of random numbers, 512 bytes of signs. */
 #define STRIDE 4096u
+/* Lanes whose errors are squared at once: the device's memory is small. */
+#define STEP 512u
+/* A relative error beyond this is told as this. */
+#define ERROR_MAX 1e6
 
 static uint32_t capped(double value)
 {
@@ -61,6 +65,7 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
     double norm = sqrt(kernels->sum_squares(vector, dimension));
     if (norm > round->clip_norm) {
         kernels->scale(vector, (float)(round->clip_norm / norm), dimension);
+        norm = round->clip_norm;
     }
     memset(vector + dimension, 0, (terms->layout.lanes - dimension) * sizeof *vector);
     if (terms->layout.rotation_block > 1 && rotate(vector, terms, kernels, error)) {
@@ -73,29 +78,103 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
     trailer[MR_TRAILER_EXAMPLES] = capped(report->examples);
     trailer[MR_TRAILER_LOSS_MILLI] = capped((double)report->loss * 1000);
     trailer[MR_TRAILER_DRIFT_MILLI] = capped(drift * 1000);
+    const unsigned bin = mr_norm_bin(norm, round->clip_norm);
+    if (bin < MR_NORM_BINS - 1) { /* the last bin's count follows from the others */
+        trailer[MR_TRAILER_NORMS + bin] = 1;
+    }
     return 0;
 }
 
-void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const float *vector,
+/* --- rounding --------------------------------------------------------------------------------- */
+
+/* What the lanes of one attempt add up to. */
+struct tally {
+    size_t saturated;
+    uint64_t magnitude; /* Σ |q| */
+    double noise;       /* Σ (q − y)² */
+};
+
+static void count_loss(struct tally *tally, const int8_t *q, const float *x, float scale, size_t n,
+                       const struct mr_kernels *kernels)
+{
+    float error[STEP];
+    uint32_t magnitude = 0;
+    for (size_t at = 0; at < n; at += STEP) {
+        const size_t count = n - at < STEP ? n - at : STEP;
+        for (size_t i = 0; i < count; i++) {
+            error[i] = (float)q[at + i] - x[at + i] * scale;
+            magnitude += (uint32_t)(q[at + i] < 0 ? -q[at + i] : q[at + i]);
+        }
+        tally->noise += kernels->sum_squares(error, count);
+    }
+    tally->magnitude += magnitude;
+}
+
+/* In units of the lane, rounded by chance: the sum of many has no bias, however coarse the unit. */
+static uint32_t lane_value(double value, double most, uint32_t unit, uint16_t dice)
+{
+    const double exact = (value < most ? value : most) * unit; /* an infinity is cut off as well */
+    const double down = floor(exact);
+    return (uint32_t)(down + (exact - down > dice * 0x1p-16 ? 1 : 0));
+}
+
+static void fill_lanes(uint32_t trailer[MR_TRAILER_LANES], const struct tally *tally,
+                       const struct mr_round_terms *terms, const uint16_t dice[3])
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const double lanes = terms->layout.lanes;
+    const uint32_t share = mr_lane_share_unit(round->cohort_max);
+    const uint32_t mean = mr_lane_mean_unit(round->cohort_max, round->levels);
+    trailer[MR_TRAILER_SATURATED] = lane_value((double)tally->saturated / lanes, 1, share, dice[0]);
+    trailer[MR_TRAILER_NOISE] = lane_value(tally->noise / lanes, round->levels, mean, dice[1]);
+    trailer[MR_TRAILER_RESOLUTION] =
+        lane_value((double)tally->magnitude / lanes, round->levels, mean, dice[2]);
+}
+
+static void tell(struct mr_rounding *rounding, const struct tally *tally, const float *vector,
+                 const struct mr_round_terms *terms, const struct mr_kernels *kernels)
+{
+    const size_t lanes = terms->layout.lanes;
+    const double scale = (double)terms->announcement.scale;
+    const double square = kernels->sum_squares(vector, lanes), whole = square * scale * scale;
+    const double error = whole > 0 ? sqrt(tally->noise / whole) : 0;
+    *rounding = (struct mr_rounding){
+        .clipped = (uint32_t)tally->saturated,
+        .saturated = (double)tally->saturated / (double)lanes,
+        .resolution = (double)tally->magnitude / (double)lanes,
+        .error = error < ERROR_MAX ? error : ERROR_MAX, /* a value beyond float gives none */
+        .norm = sqrt(square),
+    };
+}
+
+void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
+                         struct mr_rounding *rounding, const float *vector,
                          const struct mr_round_terms *terms,
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels)
 {
+    const struct mr_announcement *round = &terms->announcement;
+    const size_t lanes = terms->layout.lanes;
     struct mr_mask_stream stream;
+    struct tally tally = {.saturated = 0};
     uint16_t numbers[STRIDE];
-    size_t saturated = 0;
     mr_mask_stream_init(&stream, random, random + 16);
-    for (size_t at = 0; at < terms->layout.lanes; at += STRIDE) {
-        size_t left = terms->layout.lanes - at;
-        size_t n = left < STRIDE ? left : STRIDE;
+    for (size_t at = 0; at < lanes; at += STRIDE) {
+        const size_t n = lanes - at < STRIDE ? lanes - at : STRIDE;
         kernels->mask_expand((uint8_t *)numbers, &stream, at * sizeof *numbers,
                              n * sizeof *numbers);
-        saturated += kernels->round_i8(q + at, vector + at, terms->announcement.scale, numbers, n);
+        tally.saturated +=
+            kernels->round_i8(q + at, vector + at, round->scale, round->levels, numbers, n);
+        count_loss(&tally, q + at, vector + at, round->scale, n, kernels);
     }
-    trailer[MR_TRAILER_CLIPPED] = capped((double)saturated);
+    kernels->mask_expand((uint8_t *)numbers, &stream, lanes * sizeof *numbers, 16);
+    fill_lanes(trailer, &tally, terms, numbers);
+    tell(rounding, &tally, vector, terms, kernels);
     OPENSSL_cleanse(&stream, sizeof stream);
     OPENSSL_cleanse(numbers, sizeof numbers);
 }
+
+/* --- the share -------------------------------------------------------------------------------- */
 
 int mr_prepare_share(uint8_t *share, const struct mr_share_parts *parts,
                      const struct mr_kernels *kernels)

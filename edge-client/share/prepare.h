@@ -7,6 +7,7 @@
 #define MR_SHARE_PREPARE_H
 
 #include "kernels/kernels.h"
+#include "edge-client/share/rounding.h"
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/keys.h"
@@ -21,16 +22,18 @@ struct mr_training_report {
 
 /* Weights by ω / ω_max with ω = min(examples, weight_max), clips to L2 norm C, pads with zeros to
  * `lanes`, flips signs and transforms where the round rotates; all in place in vector[lanes], whose
- * first D floats are the delta. Fills the trailer (MR_TRAILER_CLIPPED is set later). Returns 0, or
- * -1 with an error if the delta holds NaN or infinity or examples is 0 (vector is then
+ * first D floats are the delta. Fills the trailer but for what mr_prepare_quantise sets. Returns 0,
+ * or -1 with an error if the delta holds NaN or infinity or examples is 0 (vector is then
  * unspecified). */
 int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
                      const struct mr_round_terms *terms, const struct mr_training_report *report,
                      const struct mr_kernels *kernels, struct mr_error *error);
 
 /* Stochastic rounding of vector[lanes] into q[lanes] with 16-bit numbers expanded from `random`
- * (AES-CTR). Sets trailer[MR_TRAILER_CLIPPED] to the lanes that saturated, capped. */
-void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES], const float *vector,
+ * (AES-CTR). Sets the trailer's lanes MR_TRAILER_SATURATED, _NOISE and _RESOLUTION, and tells in
+ * `rounding` what it cost. */
+void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
+                         struct mr_rounding *rounding, const float *vector,
                          const struct mr_round_terms *terms,
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels);

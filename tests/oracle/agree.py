@@ -19,6 +19,7 @@ import sys
 
 try:
     import millrace_oracle as oracle
+    import quantiser_oracle as quantiser
 except ImportError as missing:
     print(f"skipped: {missing}; install python3-cryptography")
     sys.exit(77)
@@ -44,8 +45,10 @@ def random_task(rng):
 def random_announcement(rng, signing):
     ring_bits = rng.choice([16, 24, 32])
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
-    ring_max = oracle.ring_clients_max(ring_bits)
+    levels = rng.choice([127, 127, 1, rng.randint(1, 127)])
+    ring_max = oracle.ring_clients_max(ring_bits, levels)
     cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
+    weight_most = (2**32 - 1) // cohort_max
     helpers = sorted(rng.sample(range(65536), len(signing) - 1))
     lead = rng.choice([i for i in (0, 65535, rng.randrange(65536), 7) if i not in helpers])
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.-"
@@ -56,11 +59,12 @@ def random_announcement(rng, signing):
         "dimension": rng.choice([1, 63, 64, 65, rng.randint(1, 300), rng.randint(1, 900)]),
         "ring_bits": ring_bits,
         "rotation_log2": rotation,
+        "levels": levels,
         "noise_kind": 0,
         "chunk_bytes": rng.choice([64, 128, 1216, 1408, 8896, 64 * rng.randint(1, 139)]),
         "cohort_min": rng.choice([2, cohort_max, rng.randint(2, cohort_max)]),
         "cohort_max": cohort_max,
-        "weight_max": rng.choice([1, (2**32 - 1) // cohort_max, rng.randint(1, 100)]),
+        "weight_max": rng.choice([1, weight_most, rng.randint(1, min(100, weight_most))]),
         "scale_bits": float_bits(rng),
         "clip_norm_bits": float_bits(rng),
         "model_hash": rng.randbytes(32),
@@ -234,6 +238,48 @@ def answer_shares(case, out, a, layout, announcement_hash):
         raise Disagreement("the oracle's own trailer is wrong")
 
 
+def random_quantiser(rng):
+    def clip():
+        return quantiser.f32(rng.choice([1.0, 0.5, 4.0, rng.uniform(0.001, 100)]))
+
+    def counts():
+        some = [rng.choice([0, 0, 1, rng.randint(0, 300)]) for _ in range(quantiser.BINS)]
+        return some if sum(some) else [1] + some[1:]
+
+    clips = [clip()] * 3 if rng.random() < 0.7 else [clip() for _ in range(3)]
+    rounds = [(counts(), clips[i % 3]) for i in range(rng.randint(0, 5))]
+    ring_bits = rng.choice([16, 24, 32])
+    clip_norm = rng.choice([clips[0], rounds[-1][1] if rounds else clips[0]])
+    return {
+        "ring_bits": ring_bits, "cohort_max": rng.choice([2, 30, 258, rng.randint(2, 40000)]),
+        "headroom": rng.choice([1, 2, rng.randint(1, 64)]), "lanes": 64 * rng.randint(1, 2**20),
+        "dimension": rng.choice([1, 64, 1000, rng.randint(1, 2**20), rng.randint(1, 2**30)]),
+        "clip_norm": clip_norm, "rounds": rounds, "silent": rng.choice([0, 0, 1, rng.randint(0, 9)]),
+        "norm": rng.choice([0.0, clip_norm * 2.0 ** -rng.randint(0, 9), rng.uniform(0, clip_norm)]),
+    }
+
+
+def answer_quantiser(rng, case, out, layout):
+    case["vector"] = struct.pack(
+        f"<{layout.lanes}f", *(rng.gauss(0, 1) for _ in range(layout.lanes)))
+    out["rotated"] = quantiser.rotated_bytes(case["announcement"], case["vector"])
+    q = case["quantiser"] = random_quantiser(rng)
+    levels = quantiser.levels(q["ring_bits"], q["cohort_max"], q["headroom"])
+    out["quantiser"] = {
+        "levels": levels, "rotation_log2": quantiser.rotation_log2(q["dimension"]),
+        "bin": quantiser.norm_bin(q["norm"], q["clip_norm"]),
+        "scale": quantiser.scale(levels, q["lanes"], q["cohort_max"], q["clip_norm"], q["rounds"],
+                                 q["silent"]) if levels else 0.0,
+    }
+
+
+def agrees(want, got):
+    """The rule's scale is a matter of libm's last bit; the other numbers are exact."""
+    return want == got or (
+        set(want) == set(got) and all(want[k] == got[k] for k in want if k != "scale")
+        and abs(want["scale"] - got["scale"]) <= 1e-6 * want["scale"])
+
+
 def verdicts(function, mutants):
     taken = []
     for data in mutants:
@@ -273,6 +319,7 @@ def answer(rng, case):
     answer_shares(case, out, a, layout, out["hash"])
     keys = answer_uploads(case, out, a, layout, out["hash"])
     answer_exchange(case, out, a, out["hash"])
+    answer_quantiser(rng, case, out, layout)
     case["announcement_mutants"] = [mutant(rng, out["announcement"]) for _ in range(6)]
     case["announcement_mutants"] += [edge(rng, out["announcement"]) for _ in range(12)]
     case["envelope_mutants"] = [mutant(rng, out["envelope"]) for _ in range(3)]
@@ -309,6 +356,8 @@ def compare(want, got):
     if set(want) != set(got):
         return f"members {sorted(set(want) ^ set(got))} on one side only"
     for name, value in want.items():
+        if name == "quantiser" and agrees(value, got[name]):
+            continue
         if got[name] != value:
             return f"{name}:\n  oracle {json.dumps(value)[:2000]}\n  C      {json.dumps(got[name])[:2000]}"
     return None

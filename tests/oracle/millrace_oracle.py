@@ -83,10 +83,10 @@ def verify(public, signature, text):
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
 TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32s")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sB")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
-    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed"
+    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels"
 ).split()
 
 
@@ -95,8 +95,11 @@ def positive_normal(bits):
     return bits >> 31 == 0 and 0 < exponent < 255
 
 
-def ring_clients_max(ring_bits):
-    return (2 ** (ring_bits - 1) - 1) // 127
+LEVELS_MAX = 127
+
+
+def ring_clients_max(ring_bits, levels=LEVELS_MAX):
+    return (2 ** (ring_bits - 1) - 1) // levels
 
 
 def task_check(task):
@@ -114,7 +117,8 @@ def announcement_check(a):
     require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
     require(a["cohort_min"] >= 2, "cohort_min")
     require(a["cohort_min"] <= a["cohort_max"], "cohort_max")
-    require(a["cohort_max"] <= ring_clients_max(a["ring_bits"]), "cohort_max")
+    require(1 <= a["levels"] <= LEVELS_MAX, "levels")
+    require(a["cohort_max"] <= ring_clients_max(a["ring_bits"], a["levels"]), "cohort_max")
     require(a["weight_max"] >= 1, "weight_max")
     require(a["cohort_max"] * a["weight_max"] < 2**32, "weight_max")
     require(positive_normal(a["scale_bits"]), "scale")
@@ -135,7 +139,7 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=1)
+    values = dict(a, magic=b"MRAN", version=2)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"]
@@ -161,7 +165,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 1, "version")
+    require(a.pop("version") == 2, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["hubs"] = []

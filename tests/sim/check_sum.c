@@ -9,6 +9,7 @@
 #include "tests/sim/device.h"
 #include "tests/sim/disk.h"
 #include "base/bytes.h"
+#include "wire/quantiser.h"
 
 /* Puts a lane of w bits at its place, little-endian. */
 static void put_lane(uint8_t *share, unsigned bits, unsigned lane, uint32_t value)
@@ -37,6 +38,11 @@ static size_t plain_sum(const struct sim_task *task, uint64_t members, uint64_t 
         trailer[MR_TRAILER_EXAMPLES] += sim_device_examples(i);
         trailer[MR_TRAILER_LOSS_MILLI] += (uint32_t)(SIM_LOSS * 1000);
         trailer[MR_TRAILER_DRIFT_MILLI] += (uint32_t)abs(value) * 1000;
+        /* Whole steps: nothing is rounded, and the dimensions divide the unit. */
+        trailer[MR_TRAILER_RESOLUTION] +=
+            (uint32_t)abs(value) *
+            (mr_lane_mean_unit(SIM_DEVICES, MR_LEVELS_MAX) / task->dimension);
+        trailer[MR_TRAILER_NORMS + mr_norm_bin(abs(value), SIM_CLIP_NORM)]++;
     }
     for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         put_lane(share + main_bytes, 32, i, trailer[i]);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/sim/control.h"
+#include "tests/sim/device.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 
@@ -36,10 +37,11 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
         .quorum = task->quorum,
         .deadline_ms = task->deadline_ms,
         .ring_bits = task->ring_bits,
+        .headroom = 1,
         .chunk_bytes = task->chunk_bytes,
         .weight_max = 1,
         .scale = 1.0f,
-        .clip_norm = 100.0f,
+        .clip_norm = SIM_CLIP_NORM,
         .server_learning_rate = 1.0f,
         .training = none,
         .commit_interval_ms = plan->commit_interval_ms,

@@ -31,6 +31,7 @@ struct helper_job {
     const uint8_t *const *results;
     struct mr_model *parent;
     float server_learning_rate;
+    struct mr_norm_memory memory;    /* of the opened round before */
     struct mr_round_summary summary; /* of the round when it is revealed */
     struct mr_round_metrics metrics;
 };
@@ -129,6 +130,7 @@ static void reveal_work(void *context)
         .results = job->results,
         .included_count = job->count,
         .server_learning_rate = job->server_learning_rate,
+        .memory = job->memory,
         .kernels = job->run->context.kernels,
     };
     job->result = MR_NEXT_MODEL_FAILED;
@@ -197,6 +199,7 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
                              .server_learning_rate = run->server_learning_rate};
     if (!run->stopping) {
         mr_helper_driver_summarise(run, &job.summary);
+        job.memory = *mr_round_history_norms(&run->history, terms->announcement.round);
         job.parent =
             mr_store_borrow(run->context.store, terms->announcement.model_hash, &job.error);
         start(run, &job, reveal_work, reveal_done);

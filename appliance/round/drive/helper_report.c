@@ -6,6 +6,7 @@
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/terms_differ.h"
+#include "appliance/round/drive/rounding_report.h"
 #include "appliance/round/drive/wall_clock.h"
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
@@ -72,12 +73,29 @@ static void log_terms(struct mr_helper_driver *run, uint64_t round)
                  count > 0 ? text : "none");
 }
 
+/* What the round's step is worth: when it is signed, and when its sum is opened. */
+static void log_rounding(struct mr_helper_driver *run, const struct mr_helper_report *report)
+{
+    const struct mr_round_context *context = &run->context;
+    const struct mr_round_summary *summary = mr_round_history_find(&run->history, report->round);
+    if (report->state == MR_HELPER_ADMITTING) {
+        mr_rounding_report_terms(context->log, context->task, mr_helper_terms(run->core),
+                                 mr_round_history_norms(&run->history, report->round),
+                                 context->round->headroom);
+    } else if (report->state == MR_HELPER_DONE && summary && summary->has_metrics) {
+        mr_rounding_report(context->log, context->task, summary, mr_helper_terms(run->core));
+    }
+}
+
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
 static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
 {
     summary->cohort_min = terms->announcement.cohort_min;
     summary->cohort_max = terms->announcement.cohort_max;
+    summary->levels = terms->announcement.levels;
+    summary->scale = terms->announcement.scale;
+    summary->clip_norm = terms->announcement.clip_norm;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }
@@ -152,6 +170,7 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
     if (run->keeper && report.state >= MR_HELPER_DONE) {
         mr_keeper_kick(run->keeper);
     }
+    log_rounding(run, &report);
 }
 
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)

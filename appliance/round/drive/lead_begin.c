@@ -1,4 +1,5 @@
 /* lead_begin.c - a round is opened: its announcement, and the rules that it goes by. */
+#include <math.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +18,32 @@ void mr_lead_driver_take_rules(struct mr_lead_driver *run)
     run->rules.server_learning_rate = run->context.round->server_learning_rate;
 }
 
-/* As many as the ring and the weight lane hold. */
+/* As many of all levels as the ring and the weight lane hold. */
 static uint32_t cohort_max_of(const struct mr_round_params *params)
 {
-    const uint32_t ring = mr_ring_clients_max(params->ring_bits, 0);
+    const uint32_t ring =
+        mr_quantiser_cohort_max(params->ring_bits, MR_LEVELS_MAX, params->headroom);
     const uint32_t weights = UINT32_MAX / (params->weight_max ? params->weight_max : 1);
     return params->cohort_max ? params->cohort_max : ring < weights ? ring : weights;
+}
+
+/* The step: a fixed one, or by the rule from what the rounds before opened. */
+static float scale_of(const struct mr_lead_driver *run, const struct mr_round_params *params,
+                      const struct mr_announcement *announcement)
+{
+    struct mr_layout layout;
+    if (params->scale > 0 ||
+        mr_layout_init(&layout, announcement->ring_bits, announcement->dimension,
+                       announcement->rotation_log2, announcement->chunk_bytes) != 0) {
+        return params->scale; /* else the announcement is refused, and says why */
+    }
+    const struct mr_quantiser quantiser = {.levels = announcement->levels,
+                                           .lanes = layout.lanes,
+                                           .cohort_max = announcement->cohort_max,
+                                           .clip_norm = announcement->clip_norm,
+                                           .round = announcement->round};
+    return mr_quantiser_scale(&quantiser,
+                              mr_round_history_norms(&run->history, announcement->round));
 }
 
 static void fill_announcement(struct mr_announcement *announcement,
@@ -35,16 +56,20 @@ static void fill_announcement(struct mr_announcement *announcement,
         .deadline_unix_ms = mr_round_unix_ms() + params->deadline_ms,
         .dimension = dimension,
         .ring_bits = params->ring_bits,
-        .rotation_log2 = params->rotation_log2,
+        .rotation_log2 = params->rotation_log2 == MR_ROTATION_AUTO
+                             ? mr_quantiser_rotation_log2(dimension)
+                             : params->rotation_log2,
         .noise_kind = MR_NOISE_NONE,
         .chunk_bytes = params->chunk_bytes,
         .cohort_min = params->cohort_min,
         .cohort_max = cohort_max_of(params),
         .weight_max = params->weight_max,
-        .scale = params->scale,
         .clip_norm = params->clip_norm,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
+    announcement->levels =
+        mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
+    announcement->scale = scale_of(run, params, announcement);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
@@ -86,6 +111,28 @@ static enum mr_refusal_code check_room(struct mr_lead_driver *run,
                                                                            : refusal->code;
 }
 
+/* The rule asks for a ring that there is, and for one level at least. */
+static enum mr_refusal_code check_ring(const struct mr_round_params *params,
+                                       struct mr_refusal *refusal)
+{
+    if (params->ring_bits != 16 && params->ring_bits != 24 && params->ring_bits != 32) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "ring_bits is %u: only 16, 24 and 32 exist", params->ring_bits);
+    }
+    const uint32_t cohort_max = cohort_max_of(params);
+    if (!isnormal(params->clip_norm) || params->clip_norm < 0) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "clip_norm must be a finite, normal number above 0");
+    }
+    if (mr_quantiser_levels(params->ring_bits, cohort_max, params->headroom) == 0) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "cohort_max %u leaves no level in a ring of %u bits with headroom %u: "
+                         "choose a wider ring_bits or a smaller cohort_max",
+                         cohort_max, params->ring_bits, params->headroom);
+    }
+    return MR_REFUSAL_NONE;
+}
+
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal)
@@ -108,6 +155,9 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
                          params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    }
+    if (check_ring(params, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
     }
     struct mr_model *model =
         mr_store_borrow(run->context.store, mr_store_current(run->context.store), &error);

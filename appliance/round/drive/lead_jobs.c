@@ -25,6 +25,7 @@ struct lead_job {
     const uint8_t *const *results;
     struct mr_model *parent;
     float server_learning_rate;
+    struct mr_norm_memory memory; /* of the opened round before */
     struct mr_publication publication;
     struct mr_round_summary summary; /* of a round that ends */
     char *text;                      /* owned */
@@ -152,6 +153,7 @@ static void reveal_work(void *context)
         .results = job->results,
         .included_count = job->included_count,
         .server_learning_rate = job->server_learning_rate,
+        .memory = job->memory,
         .kernels = run->context.kernels,
     };
     if (!job->parent) {
@@ -189,9 +191,10 @@ void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_
     if (run->stopping) {
         return;
     }
+    const struct mr_announcement *announcement = &mr_lead_terms(run->core)->announcement;
     mr_next_model_answer_fini(&run->revealed);
-    job.parent = mr_store_borrow(run->context.store,
-                                 mr_lead_terms(run->core)->announcement.model_hash, &job.error);
+    job.memory = *mr_round_history_norms(&run->history, announcement->round);
+    job.parent = mr_store_borrow(run->context.store, announcement->model_hash, &job.error);
     start(run, &job, reveal_work, reveal_done);
 }
 

@@ -1,10 +1,12 @@
 /* lead_report.c - what others see of the lead: log lines, the list of rounds, metrics. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
+#include "appliance/round/drive/rounding_report.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/bytes.h"
 
@@ -70,6 +72,8 @@ static void log_state(struct mr_lead_driver *run, const struct mr_lead_report *r
         run->void_reason[0] = '\0';
         count_published(run, report);
         log_published(run, report);
+        mr_rounding_report(log, task, mr_round_history_current(&run->history, report->round),
+                           mr_lead_terms(run->core));
         break;
     case MR_LEAD_VOID:
         log_void(run, report);
@@ -104,6 +108,9 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->lead = true;
     summary->cohort_min = terms->announcement.cohort_min;
     summary->cohort_max = terms->announcement.cohort_max;
+    summary->levels = terms->announcement.levels;
+    summary->scale = terms->announcement.scale;
+    summary->clip_norm = terms->announcement.clip_norm;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }
@@ -213,6 +220,32 @@ static double pause_seconds(const struct mr_lead_driver *run, const struct mr_le
     return (double)run->automatic_pause_ms / 1000.0;
 }
 
+/* Of the last round that was published, also by an earlier process; NaN: none was, or unknown. */
+static struct mr_round_metrics last_metrics(const struct mr_lead_driver *run)
+{
+    const struct mr_round_summary *last = mr_round_history_opened(&run->history, UINT64_MAX);
+    return last ? last->metrics
+                : (struct mr_round_metrics){.error = NAN, .saturated = NAN, .resolution = NAN};
+}
+
+static double rounding_error(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return last_metrics(run).error;
+}
+
+static double saturated(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return last_metrics(run).saturated;
+}
+
+static double resolution(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return last_metrics(run).resolution;
+}
+
 /* Families with one sample a task. */
 static const struct {
     const char *name, *type, *help;
@@ -231,6 +264,17 @@ static const struct {
      publish_sum},
     {"millrace_round_pause_seconds", "gauge",
      "Pause before the next automatic round, longer with each that fails; 0: none.", pause_seconds},
+    {"millrace_update_rounding_error", "gauge",
+     "Relative error of the last published update by rounding, estimated from its sum; above 0.05 "
+     "the hub warns.",
+     rounding_error},
+    {"millrace_update_saturated", "gauge",
+     "Share of the values that devices had to cut off in the last published round; above 0.01 the "
+     "hub warns.",
+     saturated},
+    {"millrace_update_resolution", "gauge",
+     "Mean magnitude of a device's values in the last published round, in quantisation steps.",
+     resolution},
 };
 
 static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)

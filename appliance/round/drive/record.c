@@ -69,6 +69,9 @@ static json_t *common(const struct mr_record *record)
     summary.included = record->set_hash ? record->included_count : 0;
     summary.opened = record->opened;
     summary.model_known = record->model_known;
+    summary.levels = announcement->levels;
+    summary.scale = announcement->scale;
+    summary.clip_norm = announcement->clip_norm;
     memcpy(summary.announcement_hash, record->terms->hash, MR_HASH_BYTES);
     memcpy(summary.parent_hash, announcement->model_hash, MR_HASH_BYTES);
     snprintf(summary.state, sizeof summary.state, "%s", record->state);
@@ -96,6 +99,7 @@ char *mr_record_round(const struct mr_record *record)
     const struct mr_round_terms *terms = record->terms;
     json_t *object = common(record);
     json_object_set_new(object, "ring_bits", json_integer(terms->announcement.ring_bits));
+    json_object_set_new(object, "rotation_log2", json_integer(terms->announcement.rotation_log2));
     json_object_set_new(object, "dimension", json_integer(terms->layout.dimension));
     json_object_set_new(object, "share_bytes", json_integer((json_int_t)terms->layout.share_bytes));
     json_object_set_new(object, "uploads", uploads_json(record));

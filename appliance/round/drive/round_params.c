@@ -12,6 +12,7 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
         .weight_max = policy->weight_max,
         .ring_bits = policy->ring_bits,
         .rotation_log2 = policy->rotation_log2,
+        .headroom = policy->headroom,
         .chunk_bytes = policy->chunk_bytes,
         .scale = policy->scale,
         .clip_norm = policy->clip_norm,

@@ -7,9 +7,12 @@
 
 struct mr_round_params {
     uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;
-    uint8_t ring_bits, rotation_log2;
+    uint8_t ring_bits;
+    uint8_t rotation_log2; /* MR_ROTATION_AUTO: by the model */
+    uint32_t headroom;
     uint16_t chunk_bytes;
-    float scale, clip_norm;
+    float scale; /* 0: by the rule (wire/quantiser.h) */
+    float clip_norm;
     char training[MR_TRAINING_MAX + 1];
 };
 

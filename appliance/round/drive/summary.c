@@ -1,11 +1,11 @@
 #include "appliance/round/drive/summary.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/round/drive/metrics_json.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -40,27 +40,15 @@ static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_
     }
 }
 
-/* A mean of nothing is no number. */
-static json_t *number_or_null(double value)
-{
-    return mr_json_real(value);
-}
-
-static json_t *metrics_json(const struct mr_round_metrics *metrics)
-{
-    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
-                     "examples_mean", number_or_null(metrics->examples_mean), "loss_mean",
-                     number_or_null(metrics->loss_mean), "drift_mean",
-                     number_or_null(metrics->drift_mean), "clipped_mean",
-                     number_or_null(metrics->clipped_mean));
-}
-
 static void put_whole(json_t *object, const struct mr_round_summary *summary)
 {
     put_number(object, "closed_unix_ms", summary->closed_unix_ms);
     put_number(object, "ended_unix_ms", summary->ended_unix_ms);
     put_number(object, "cohort_min", summary->cohort_min);
     put_number(object, "cohort_max", summary->cohort_max);
+    put_number(object, "levels", summary->levels);
+    json_object_set_new(object, "scale", mr_json_real((double)summary->scale));
+    json_object_set_new(object, "clip_norm", mr_json_real((double)summary->clip_norm));
     put_hash(object, "announcement_hash", summary->announcement_hash);
     put_hash(object, "parent", summary->parent_hash);
     put_hash(object, "set_hash", summary->set_hash);
@@ -71,7 +59,7 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
         json_object_set_new(object, "model_known", json_true());
     }
     if (summary->has_metrics) {
-        json_object_set_new(object, "metrics", metrics_json(&summary->metrics));
+        json_object_set_new(object, "metrics", mr_round_metrics_json(&summary->metrics));
     }
 }
 
@@ -125,24 +113,16 @@ static void hash_member(uint8_t out[MR_HASH_BYTES], const json_t *object, const 
     }
 }
 
-/* A mean of nothing is null in JSON. */
-static double mean(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static void metrics_member(struct mr_round_summary *summary, const json_t *object)
 {
     const json_t *metrics = json_object_get(object, "metrics");
     summary->has_metrics = json_is_object(metrics);
-    summary->metrics = (struct mr_round_metrics){
-        .weight = (uint32_t)number(metrics, "weight"),
-        .examples_mean = mean(metrics, "examples_mean"),
-        .loss_mean = mean(metrics, "loss_mean"),
-        .drift_mean = mean(metrics, "drift_mean"),
-        .clipped_mean = mean(metrics, "clipped_mean"),
-    };
+    mr_round_metrics_from_json(&summary->metrics, metrics);
+}
+
+static float real(const json_t *object, const char *name)
+{
+    return (float)json_number_value(json_object_get(object, name));
 }
 
 static int take(struct mr_round_summary *summary, const json_t *object, uint64_t round)
@@ -163,6 +143,9 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .included = (uint32_t)number(object, "included"),
         .opened = json_is_true(json_object_get(object, "opened")),
         .model_known = json_is_true(json_object_get(object, "model_known")),
+        .levels = (uint8_t)number(object, "levels"),
+        .scale = real(object, "scale"),
+        .clip_norm = real(object, "clip_norm"),
     };
     text_member(summary->state, sizeof summary->state, object, "state");
     text_member(summary->reason, sizeof summary->reason, object, "reason");
@@ -274,4 +257,24 @@ const struct mr_round_summary *mr_round_history_find(const struct mr_round_histo
         }
     }
     return NULL;
+}
+
+const struct mr_round_summary *mr_round_history_opened(const struct mr_round_history *history,
+                                                       uint64_t before)
+{
+    for (unsigned i = 1; i <= kept(history); i++) {
+        const struct mr_round_summary *summary = at(history, history->count - i);
+        if (summary->round < before && summary->has_metrics) {
+            return summary;
+        }
+    }
+    return NULL;
+}
+
+const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
+                                                    uint64_t before)
+{
+    static const struct mr_norm_memory nothing = {.devices = 0};
+    const struct mr_round_summary *opened = mr_round_history_opened(history, before);
+    return opened ? &opened->metrics.memory : &nothing;
 }

@@ -19,6 +19,8 @@ struct mr_round_summary {
     uint64_t opened_unix_ms, closed_unix_ms, ended_unix_ms; /* 0: not yet, or not known any more */
     uint32_t quorum;                                        /* 0 at a helper, which is not told */
     uint32_t cohort_min, cohort_max;
+    uint8_t levels; /* these three as announced */
+    float scale, clip_norm;
     uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
     uint32_t included;                    /* in the frozen set; 0 before, and when void */
     uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
@@ -63,6 +65,13 @@ void mr_round_history_fini(struct mr_round_history *history);
 struct mr_round_summary *mr_round_history_current(struct mr_round_history *history, uint64_t round);
 unsigned mr_round_history_list(const struct mr_round_history *history,
                                struct mr_round_summary *list, unsigned list_max);
+/* The newest round before that one whose sum is opened. NULL: none. Valid likewise. */
+const struct mr_round_summary *mr_round_history_opened(const struct mr_round_history *history,
+                                                       uint64_t before);
+/* What the newest round before that one told of the devices' norms; devices 0: none of them did.
+ * Valid likewise. */
+const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
+                                                    uint64_t before);
 /* NULL: not one of them. Valid until the next call that changes the history. */
 const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
                                                      uint64_t round);

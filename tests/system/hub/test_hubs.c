@@ -225,6 +225,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                                            .deadline_unix_ms = 1,
                                            .dimension = DIMENSION,
                                            .ring_bits = 16,
+                                           .levels = 127,
                                            .chunk_bytes = 1408,
                                            .cohort_min = 3,
                                            .cohort_max = 6,
@@ -384,9 +385,10 @@ static void test_refusals(void **state)
         federation_refused(f, &request, "unauthorised_role");
     }
     static const char *const bad[] = {
-        "{\"quorum\": \"many\"}",   "{\"quorums\": 4}",   "[]",
-        "{\"quorum\": 4294967296}", "{\"ring_bits\": 8}", "{\"quorum\": 2}",
-        "{\"cohort_max\": 1000}"};
+        "{\"quorum\": \"many\"}",   "{\"quorums\": 4}",      "[]",
+        "{\"quorum\": 4294967296}", "{\"ring_bits\": 8}",    "{\"quorum\": 2}",
+        "{\"cohort_max\": 100000}", "{\"scale\": 0}",        "{\"scale\": \"best\"}",
+        "{\"rotation_log2\": 255}", "{\"quorum\": \"auto\"}"};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const struct federation_request request = {.stem = "operator",
                                                    .method = "POST",

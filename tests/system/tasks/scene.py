@@ -117,6 +117,7 @@ class Scene:
       ring_bits: {task.ring_bits}
       chunk_bytes: {task.chunk_bytes}
       scale: {SCALE}
+      rotation_log2: 0
       clip_norm: 100000
       weight_max: 100
       commit_interval_ms: 50

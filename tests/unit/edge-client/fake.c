@@ -115,6 +115,7 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
                                   .deadline_unix_ms = fake->unix_start_ms + 60000,
                                   .ring_bits = ring_bits,
                                   .rotation_log2 = 6,
+                                  .levels = 127,
                                   .chunk_bytes = 64,
                                   .cohort_min = 2,
                                   .cohort_max = 100,

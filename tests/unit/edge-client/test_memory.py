@@ -14,7 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "demo"))
 from federation import Federation  # noqa: E402
 
-TRAINING = {"rotation_log2": 9, "scale": 400.0, "clip_norm": 3.0, "weight_max": 100,
+TRAINING = {"rotation_log2": "auto", "scale": "auto", "clip_norm": 3.0, "weight_max": 100,
             "trainer": {"epochs": 1, "batch": 16, "learning_rate": 0.05}}
 LAYERS = ["64,1000,920,10", "64,64,10"]
 

@@ -26,6 +26,9 @@ static void make_terms(struct mr_round_terms *terms, uint8_t ring_bits, uint32_t
     a->dimension = dimension;
     a->ring_bits = ring_bits;
     a->rotation_log2 = rotation_log2;
+    a->levels = 127;
+    a->cohort_min = 2;
+    a->cohort_max = 100;
     a->weight_max = 10;
     a->scale = 50;
     a->clip_norm = 1e6f;
@@ -84,8 +87,8 @@ static void test_weight_and_trailer(void **state)
     assert_int_equal(trailer[MR_TRAILER_EXAMPLES], 4);
     assert_int_equal(trailer[MR_TRAILER_LOSS_MILLI], 1235); /* 1234.5 in float is above the half */
     assert_int_equal(trailer[MR_TRAILER_DRIFT_MILLI], (uint32_t)nearbyint(drift * 1000));
-    for (unsigned i = MR_TRAILER_USED; i < MR_TRAILER_LANES; i++) {
-        assert_int_equal(trailer[i], 0);
+    for (unsigned i = MR_TRAILER_SATURATED; i < MR_TRAILER_LANES; i++) {
+        assert_int_equal(trailer[i], i == MR_TRAILER_NORMS); /* far below this clip_norm */
     }
 
     memcpy(x, before, 100 * sizeof *x); /* more examples than weight_max: whole weight, no more */
@@ -158,6 +161,7 @@ static void test_rounding_is_unbiased(void **state)
     uint32_t trailer[MR_TRAILER_LANES] = {0};
     make_terms(&terms, 16, D, 0, 2);
     float *x = make_delta(&terms, 1);
+    struct mr_rounding rounding;
     int8_t q[D];
     double sum[D] = {0}, all = 0;
     struct mr_sgd_random random = {.state = 99};
@@ -166,7 +170,7 @@ static void test_rounding_is_unbiased(void **state)
         for (size_t i = 0; i < sizeof seed; i++) {
             seed[i] = (uint8_t)mr_sgd_random_next(&random);
         }
-        mr_prepare_quantise(q, trailer, x, &terms, seed, best());
+        mr_prepare_quantise(q, trailer, &rounding, x, &terms, seed, best());
         for (unsigned i = 0; i < D; i++) {
             double exact = (double)(x[i] * terms.announcement.scale);
             assert_true(fabs(q[i] - exact) < 1);
@@ -178,7 +182,8 @@ static void test_rounding_is_unbiased(void **state)
         all += sum[i];
     }
     assert_true(fabs(all) < 5 * 0.5 * sqrt((double)RUNS * D));
-    assert_int_equal(trailer[MR_TRAILER_CLIPPED], 0);
+    assert_int_equal(trailer[MR_TRAILER_SATURATED], 0);
+    assert_int_equal(rounding.clipped, 0);
     free(x);
 }
 
@@ -190,17 +195,18 @@ static void test_saturation_is_counted(void **state)
     uint8_t seed[MR_PREPARE_RANDOM_BYTES] = {1};
     make_terms(&terms, 16, 70, 0, 2); /* lanes 70..127 are padding */
     float *x = aligned_alloc(64, terms.layout.lanes * sizeof *x);
+    struct mr_rounding rounding;
     int8_t q[128];
     memset(q, 0x55, sizeof q);
     for (uint32_t i = 0; i < terms.layout.lanes; i++) {
         x[i] = 0;
     }
     x[3] = 3, x[4] = -3, x[5] = 2.54f, x[69] = 100; /* scale 50: 150, -150, 127, 5000 */
-    mr_prepare_quantise(q, trailer, x, &terms, seed, best());
+    mr_prepare_quantise(q, trailer, &rounding, x, &terms, seed, best());
     assert_int_equal(q[3], 127);
     assert_int_equal(q[4], -127);
     assert_int_equal(q[69], 127);
-    assert_in_range(trailer[MR_TRAILER_CLIPPED], 3, 4); /* 2.54f * 50 is 127 or just above */
+    assert_in_range(rounding.clipped, 3, 4); /* 2.54f * 50 is 127 or just above */
     for (uint32_t i = 70; i < 128; i++) {
         assert_int_equal(q[i], 0);
     }

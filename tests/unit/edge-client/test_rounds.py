@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
 from federation import Federation  # noqa: E402
 
-TRAINING = {"rotation_log2": 0, "scale": 400.0, "clip_norm": 3.0, "weight_max": 100,
+TRAINING = {"rotation_log2": "auto", "scale": "auto", "clip_norm": 3.0, "weight_max": 100,
             "trainer": {"epochs": 1, "batch": 16, "learning_rate": 0.05}}
 DEVICES = 8
 

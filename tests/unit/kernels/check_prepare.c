@@ -72,8 +72,9 @@ static void round_i8(struct check *c)
     const struct check_pair out = check_place(c, CHECK_BYTES, c->lanes);
     const struct check_pair x = check_place(c, CHECK_F32, c->lanes);
     const struct check_pair rnd = check_place(c, CHECK_U16, c->lanes);
-    const size_t want = c->ref->round_i8(out.want, x.want, factor, rnd.want, c->lanes);
-    const size_t got = c->level->round_i8(out.got, x.got, factor, rnd.got, c->lanes);
+    const uint8_t levels = check_random(c) & 1 ? 127 : (uint8_t)(1 + check_random(c) % 127);
+    const size_t want = c->ref->round_i8(out.want, x.want, factor, levels, rnd.want, c->lanes);
+    const size_t got = c->level->round_i8(out.got, x.got, factor, levels, rnd.got, c->lanes);
     check_finish(c, want, got);
 }
 
@@ -90,13 +91,14 @@ static void transform(struct check *c, size_t n, size_t block)
 static void hadamard(struct check *c)
 {
     const size_t block = (size_t)1 << (c->lanes % 13);
-    transform(c, block * (check_random(c) % 3), block);
+    transform(c, block * (check_random(c) % 38), block);
 }
 
 static void hadamard_large(struct check *c)
 {
     if (c->lanes % 64 == 1) {
-        transform(c, (size_t)1 << (13 + c->lanes / 64 % 4), (size_t)1 << (13 + c->lanes / 64 % 4));
+        const size_t block = (size_t)1 << (13 + c->lanes / 64 % 4);
+        transform(c, block * (1 + c->lanes / 256 % 3), block);
     }
 }
 

@@ -248,12 +248,13 @@ static void test_hadamard(void **state)
         const size_t hot = block * 5 / 7;
         /* The transform of an impulse is the row of the Hadamard matrix, (-1)^popcount(i & hot). */
         memset(x, 0, sizeof x);
-        x[block + hot] = 1.0f;
+        /* Of three blocks, interleaved, the second. */
+        x[3 * hot + 1] = 1.0f;
         k->hadamard(x, 3 * block, block);
         for (size_t i = 0; i < block; i++) {
-            assert_true(x[i] == 0.0f);
-            assert_true(x[block + i] == (__builtin_popcountll(i & hot) & 1 ? -unit : unit));
-            assert_true(x[2 * block + i] == 0.0f);
+            assert_true(x[3 * i] == 0.0f);
+            assert_true(x[3 * i + 1] == (__builtin_popcountll(i & hot) & 1 ? -unit : unit));
+            assert_true(x[3 * i + 2] == 0.0f);
         }
     }
     for (size_t i = 0; i < 1024; i++) {
@@ -294,15 +295,21 @@ static void test_round(void **state)
             x[i] = cases[c].y / 2;
             rnd[i] = cases[c].rnd;
         }
-        assert_int_equal(k->round_i8(q, x, 2.0f, rnd, N), cases[c].saturated * N);
+        assert_int_equal(k->round_i8(q, x, 2.0f, 127, rnd, N), cases[c].saturated * N);
         for (unsigned i = 0; i < N; i++) {
             assert_int_equal(q[i], cases[c].q);
         }
     }
+    /* Fewer levels. */
+    const float few[3] = {7.0f, 7.5f, -9.0f};
+    int8_t out[3];
+    assert_int_equal(k->round_i8(out, few, 1.0f, 7, (const uint16_t[3]){0}, 3), 2);
+    assert_int_equal(out[0], 7);
+    assert_int_equal(out[1], 7);
+    assert_int_equal(out[2], -7);
     /* Beyond float after scaling: an infinity, which saturates. */
     const float huge[1] = {-3e38f};
-    int8_t out[1];
-    assert_int_equal(k->round_i8(out, huge, 10.0f, (const uint16_t[1]){0}, 1), 1);
+    assert_int_equal(k->round_i8(out, huge, 10.0f, 127, (const uint16_t[1]){0}, 1), 1);
     assert_int_equal(out[0], -127);
 }
 

@@ -192,6 +192,8 @@ static void test_rules_of_numbers(void **state)
     REFUSED(a.chunk_bytes = 8960, "chunk_bytes");
     REFUSED(a.cohort_min = 1, "cohort_min");
     REFUSED(a.cohort_min = 259, "cohort_max");
+    REFUSED(a.levels = 0, "levels");
+    REFUSED(a.levels = 128, "levels");
     REFUSED(a.weight_max = 0, "weight_max");
     REFUSED(a.weight_max = UINT32_MAX / 258 + 1, "weight_max");
     const float bad[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f, 1e-40f};
@@ -206,12 +208,14 @@ static void test_ring_bound(void **state)
     (void)state;
     struct mr_announcement a;
     static const struct {
-        uint8_t ring_bits;
+        uint8_t ring_bits, levels;
         uint32_t cohort_max;
-    } bounds[] = {{16, 258}, {24, 66052}, {32, 16909320}};
-    for (size_t i = 0; i < 3; i++) {
+    } bounds[] = {{16, 127, 258},   {16, 1, 32767},      {16, 8, 4095},     {24, 127, 66052},
+                  {24, 3, 2796202}, {32, 127, 16909320}, {32, 1, INT32_MAX}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         test_announcement(&a, private_keys, 2);
         a.ring_bits = bounds[i].ring_bits;
+        a.levels = bounds[i].levels;
         a.weight_max = 1;
         a.cohort_max = bounds[i].cohort_max;
         assert_int_equal(mr_announcement_check(&a, &error), 0);

@@ -128,13 +128,10 @@ static void test_upload_keys_and_seal(void **state)
 static void test_ring(void **state)
 {
     (void)state;
-    assert_int_equal(mr_ring_clients_max(16, 0), number_of("ring", "w16_max_clients_int8"));
-    assert_int_equal(mr_ring_clients_max(24, 0), number_of("ring", "w24"));
-    assert_int_equal(mr_ring_clients_max(32, 0), number_of("ring", "w32"));
-    assert_int_equal(mr_ring_clients_max(16, 127), 257);
-    assert_int_equal(mr_ring_clients_max(16, 32767), 0);
-    assert_int_equal(mr_ring_clients_max(16, UINT64_MAX), 0);
-    assert_int_equal(mr_ring_clients_max(8, 0), 0);
+    assert_int_equal(mr_quantiser_cohort_max(16, 127, 1),
+                     number_of("ring", "w16_max_clients_int8"));
+    assert_int_equal(mr_quantiser_cohort_max(24, 127, 1), number_of("ring", "w24"));
+    assert_int_equal(mr_quantiser_cohort_max(32, 127, 1), number_of("ring", "w32"));
 }
 
 int main(int argc, char **argv)

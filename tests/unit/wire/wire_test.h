@@ -53,6 +53,7 @@ static inline void test_announcement(struct mr_announcement *a, uint8_t (*privat
     a->dimension = 1000;
     a->ring_bits = 16;
     a->rotation_log2 = 0;
+    a->levels = 127;
     a->chunk_bytes = MR_CHUNK_BYTES_DEFAULT;
     a->cohort_min = 2;
     a->cohort_max = 258;

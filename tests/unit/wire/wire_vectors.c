@@ -16,6 +16,7 @@
 #include "wire/datagram.h"
 #include "wire/exchange.h"
 #include "appliance/aggregate/sum.h"
+#include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
 
 #define CLIENTS_MAX 16
@@ -110,7 +111,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s}",
+        "s:I, s:s, s:i}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -120,7 +121,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
         "rotation_seed", to_hex(a->rotation_seed, 32), "training", a->training, "hubs", hubs,
         "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
         (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
-        a->task);
+        a->task, "levels", a->levels);
 }
 
 static void do_announcement(struct test_case *c)
@@ -428,6 +429,20 @@ static void do_exchange(struct test_case *c)
     put_hex(c, "model_signature", signature, sizeof signature);
 }
 
+static void do_quantiser(struct test_case *c)
+{
+    size_t bytes;
+    uint8_t *vector = hex_any(&bytes, get(c->in, "vector"));
+    float *x = aligned(bytes);
+    MR_ASSERT(bytes == c->terms.layout.lanes * sizeof *x);
+    memcpy(x, vector, bytes);
+    wire_vectors_rotate(x, &c->terms, c->kernels);
+    put_hex(c, "rotated", x, bytes);
+    json_object_set_new(c->out, "quantiser", wire_vectors_quantiser(get(c->in, "quantiser")));
+    free(x);
+    free(vector);
+}
+
 static void do_case(const char *line)
 {
     static struct test_case c;
@@ -448,6 +463,7 @@ static void do_case(const char *line)
     do_datagram_mutants(&c);
     do_receipts(&c);
     do_exchange(&c);
+    do_quantiser(&c);
     json_dumpf(c.out, stdout, JSON_COMPACT);
     putchar('\n');
     fflush(stdout);

@@ -92,7 +92,7 @@ static void check(uint8_t ring_bits, unsigned clients, unsigned helpers, int8_t 
     }
     assert_int_equal(sum.trailer[MR_TRAILER_COUNT], clients);
     assert_int_equal(sum.trailer[MR_TRAILER_WEIGHT], clients * (clients + 1) / 2);
-    for (unsigned lane = MR_TRAILER_USED; lane < MR_TRAILER_LANES; lane++) {
+    for (unsigned lane = MR_TRAILER_SATURATED; lane < MR_TRAILER_LANES; lane++) {
         assert_int_equal(sum.trailer[lane], 0);
     }
     for (unsigned c = 0; c < clients; c++) {

@@ -186,6 +186,18 @@ class Config(WithFederation):
         self.assertIn(f"hub-0.yaml:{before + 1}: unknown key 'quorom' in section 'tasks.round';"
                       " did you mean 'quorum'?", err)
 
+    def test_what_is_valid_and_not_wise_is_said(self):
+        self.assertEqual(self.init()[0], 0)
+        path = self.path("fed", "hub-0.yaml")
+        self.assertEqual(json.loads(run("config", "check", path, "--json")[1])["warnings"], [])
+        for extra, word in (("scale: 300000", "scale 300000 is fixed"),
+                            ("cohort_max: 4000", "leaves 4 levels in a ring of 16 bits")):
+            path, _ = self.edit("hub-0.yaml", "      cohort_min:", f"      {extra}\n      cohort_min:")
+            code, out, err = run("config", "check", path, "--json")
+            self.assertEqual(code, 0)
+            self.assertTrue(any(word in x for x in json.loads(out)["warnings"]), out)
+            self.assertRegex(err, rf"millrace: warning: task default: round: .*{word}")
+
     def test_what_is_in_force_is_a_configuration(self):
         self.assertEqual(self.init()[0], 0)
         path, _ = self.edit("hub-0.yaml", "      cohort_min:",
@@ -203,6 +215,7 @@ class Config(WithFederation):
         policy = values["tasks"][0]["round"]
         self.assertEqual(policy["training"], '{"note": "it\'s # one: word"}')
         self.assertAlmostEqual(policy["scale"], 0.00012345678, 10)
+        self.assertEqual(policy["rotation_log2"], "auto")
         self.assertEqual((policy["automatic"], policy["peer_timeout_ms"]), (False, 30000)) # defaults
         for row in json.loads(run("config", "explain", "--json")[1])["keys"]:
             place = values

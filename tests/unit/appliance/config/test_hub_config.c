@@ -64,14 +64,15 @@ static void test_sample_round(void **state)
     assert_int_equal(mr_hub_config_load(&c, sample->path, NULL), 0);
     const struct mr_config_round *round = &c->tasks[0].round;
     assert_int_equal(round->cohort_min, 20);
-    assert_int_equal(round->cohort_max, 258); /* 0 in the file: what 16 bits hold */
+    assert_int_equal(round->cohort_max, 129); /* 0 in the file: what 16 bits hold of 127 levels */
     assert_int_equal(round->quorum, 30);
     assert_int_equal(round->deadline_ms, 60000);
     assert_int_equal(round->ring_bits, 16);
-    assert_int_equal(round->rotation_log2, 0);
+    assert_int_equal(round->rotation_log2, MR_ROTATION_AUTO);
+    assert_int_equal(round->headroom, 2);
     assert_int_equal(round->chunk_bytes, 1408);
     assert_int_equal(round->weight_max, 1000);
-    assert_true(round->scale == 1000.0f);
+    assert_true(round->scale == 0); /* auto */
     assert_true(round->clip_norm == 1.0f);
     assert_true(round->server_learning_rate == 1.0f);
     assert_string_equal(round->training, "{\"epochs\": 5, \"batch\": 16, \"learning_rate\": 0.05}");
@@ -92,7 +93,11 @@ static void test_accepts(void **state)
         {"  # ring_bits: 16", "  ring_bits: 24\n      cohort_max: 66052"},
         {"  # quorum: 30", "  quorum: 20"},
         {"  # automatic: false", "  automatic: true"},
-        {"  # scale: 1000", "  scale: 1.5e+3"},
+        {"  # scale: auto", "  scale: 1.5e+3"},
+        {"  # scale: auto", "  scale: auto"},
+        {"  # rotation_log2: auto", "  rotation_log2: auto"},
+        {"  # rotation_log2: auto", "  rotation_log2: 0"},
+        {"  # headroom: 2", "  headroom: 1"},
         {"  initial_model_file: model.safetensors\n", ""},
         {"  # worker_cpus: \"\"", "  worker_cpus: \"0,1\"\n  workers: 2"},
         {"  advertise_host: 192.0.2.10", "  listen_host: 127.0.0.1"},

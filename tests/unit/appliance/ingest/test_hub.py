@@ -30,7 +30,7 @@ SKIPPED = 77
 CLONE_NEWNET = 0x40000000
 CONTROL, UPLOADS = "198.18.3", "198.18.2"  # the hub is .1, the devices are .2
 DEVICES = 4
-TRAINING = {"rotation_log2": 0, "scale": 400.0, "clip_norm": 3.0, "weight_max": 100,
+TRAINING = {"rotation_log2": "auto", "scale": "auto", "clip_norm": 3.0, "weight_max": 100,
             "trainer": {"epochs": 1, "batch": 16, "learning_rate": 0.05}}
 
 

@@ -30,6 +30,7 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
         .dimension = D,
         .ring_bits = ring_bits,
         .rotation_log2 = rotation_log2,
+        .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = 2,
         .cohort_max = 200,
@@ -242,10 +243,51 @@ static void test_refusals(void **state)
         scene->results[1][bits / 8 - 1] ^= 0x40;
         refused(scene, COUNT, "range");
         scene->results[1][bits / 8 - 1] ^= 0x40;
+        /* Fewer levels reach less far. */
+        scene->terms.announcement.levels = 5;
+        refused(scene, COUNT, "range");
+        scene->terms.announcement.levels = 127;
         scene->model_bytes -= 4;
         refused_as(scene, COUNT, MR_NEXT_MODEL_FAILED, "parent model");
         destroy(scene);
     }
+}
+
+static void add_to_lane(struct scene *scene, unsigned lane, uint32_t value)
+{
+    uint8_t *at = scene->results[0] + scene->terms.layout.main_bytes + 4 * (size_t)lane;
+    uint32_t sum;
+    memcpy(&sum, at, sizeof sum);
+    sum += value;
+    memcpy(at, &sum, sizeof sum);
+}
+
+/* The counts of the norms, and what becomes of the memory: a liar's make no sense, and are no news.
+ */
+static void test_norms(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 6);
+    struct mr_next_model_answer answer;
+    struct mr_error error = {.text = ""};
+    add_to_lane(scene, MR_TRAILER_NORMS + 3, 3);
+    add_to_lane(scene, MR_TRAILER_NOISE, 4096);
+    add_to_lane(scene, MR_TRAILER_RESOLUTION, 5 * 4096);
+    assert_int_equal(reveal(scene, COUNT, scene->kernels, &answer, &error), 0);
+    assert_int_equal(answer.metrics.norms[3], 3);
+    assert_int_equal(answer.metrics.norms[8], COUNT - 3);
+    assert_true(answer.metrics.memory.counts[3] == 3);
+    assert_int_equal(answer.metrics.memory.devices, COUNT);
+    assert_int_equal(answer.metrics.memory.round, 3);
+    assert_true(answer.metrics.noise == 1 && answer.metrics.resolution == 1);
+    assert_true(answer.metrics.error > 0 && answer.metrics.error < 10);
+    mr_next_model_answer_fini(&answer);
+    add_to_lane(scene, MR_TRAILER_NORMS + 4, 3); /* six norms of five devices */
+    assert_int_equal(reveal(scene, COUNT, scene->kernels, &answer, &error), 0);
+    assert_int_equal(answer.metrics.norms[3] + answer.metrics.norms[8], 0);
+    assert_int_equal(answer.metrics.memory.devices, 0);
+    mr_next_model_answer_fini(&answer);
+    destroy(scene);
 }
 
 int main(void)
@@ -254,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_every_cpu_level_makes_the_same_bytes),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_norms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ static void make_terms(struct world *world)
         .dimension = world->options.dimension,
         .ring_bits = world->options.ring_bits,
         .rotation_log2 = world->options.rotation_log2,
+        .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = world->options.cohort_min,
         .cohort_max = WORLD_DEVICES,

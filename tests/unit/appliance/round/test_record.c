@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "appliance/round/drive/metrics_json.h"
 #include "appliance/round/drive/record.h"
 #include "base/bytes.h"
 #include "parties.h"
@@ -128,6 +129,9 @@ static void test_one_schema(void **state)
                                      .model_hash = hash,
                                      .metrics = &summary.metrics};
     summary.round = world->announcement.round;
+    summary.levels = world->announcement.levels;
+    summary.scale = world->announcement.scale;
+    summary.clip_norm = world->announcement.clip_norm;
     memcpy(summary.announcement_hash, world->terms.hash, MR_HASH_BYTES);
     memcpy(summary.parent_hash, world->announcement.model_hash, MR_HASH_BYTES);
     json_t *answer = mr_round_summary_json(&summary, "digits", true);
@@ -143,6 +147,34 @@ static void test_one_schema(void **state)
     json_decref(answer);
     json_decref(stored);
     world_close(world);
+}
+
+/* The next round's step rests on it: a hub that starts anew has it from its newest record. */
+static void test_norms_are_kept(void **state)
+{
+    (void)state;
+    struct mr_round_metrics metrics = {.saturated = 0.001,
+                                       .resolution = 24.5,
+                                       .noise = 0.7,
+                                       .error = 0.007,
+                                       .norms = {0, 3, 0, 1}};
+    struct mr_round_metrics read;
+    metrics.memory = (struct mr_norm_memory){
+        .counts = {0, 3.7, 0, 1.49}, .clip_norm = 0.3f, .devices = 4, .round = 9};
+    json_t *object = mr_round_metrics_json(&metrics);
+    char *text = json_dumps(object, JSON_REAL_PRECISION(9)); /* as a record has it */
+    json_decref(object);
+    object = json_loads(text, 0, NULL);
+    mr_round_metrics_from_json(&read, object);
+    assert_memory_equal(read.norms, metrics.norms, sizeof read.norms);
+    assert_memory_equal(&read.memory, &metrics.memory, sizeof read.memory);
+    assert_true(read.error == 0.007 && read.saturated == 0.001 && read.resolution == 24.5);
+    json_decref(object);
+    free(text);
+    /* A record of an older hub tells of no norms. */
+    mr_round_metrics_from_json(&read, NULL);
+    assert_int_equal(read.memory.devices, 0);
+    assert_true(isnan(read.error));
 }
 
 /* Only what says how the round ended ends it: a restarted lead goes on with it otherwise. */
@@ -174,9 +206,8 @@ static void test_what_ends_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),
-        cmocka_unit_test(test_void),
-        cmocka_unit_test(test_one_schema),
+        cmocka_unit_test(test_published),         cmocka_unit_test(test_void),
+        cmocka_unit_test(test_one_schema),        cmocka_unit_test(test_norms_are_kept),
         cmocka_unit_test(test_what_ends_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

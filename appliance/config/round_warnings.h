@@ -1,0 +1,13 @@
+/* round_warnings.h - what is valid in a task's round: section, and still not wise. Pure. */
+#ifndef MR_CONFIG_ROUND_WARNINGS_H
+#define MR_CONFIG_ROUND_WARNINGS_H
+
+#include "appliance/config/hub_config.h"
+
+#define MR_ROUND_WARNINGS_MAX 2
+
+/* Of a checked configuration: the texts say what, why and the remedy. Returns how many. */
+unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
+                           const struct mr_config_round *round);
+
+#endif

@@ -1,0 +1,87 @@
+#include "appliance/round/drive/rounding_report.h"
+
+#include <inttypes.h>
+
+static struct mr_quantiser quantiser_of(const struct mr_round_terms *terms)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    return (struct mr_quantiser){.levels = round->levels,
+                                 .lanes = terms->layout.lanes,
+                                 .cohort_max = round->cohort_max,
+                                 .clip_norm = round->clip_norm,
+                                 .round = round->round};
+}
+
+/* Whether the step is that of a round before which nothing was known. */
+static bool is_first(const struct mr_round_terms *terms)
+{
+    static const struct mr_norm_memory nothing = {.devices = 0};
+    const struct mr_quantiser quantiser = quantiser_of(terms);
+    return mr_quantiser_agrees(terms->announcement.scale, mr_quantiser_scale(&quantiser, &nothing));
+}
+
+static const char *remedy(const struct mr_round_summary *summary,
+                          const struct mr_round_terms *terms)
+{
+    if (summary->metrics.saturated > MR_SATURATED_WARN) {
+        return "scale is too large for the norms: tasks.round.scale auto follows them";
+    }
+    if (is_first(terms)) {
+        return "no round had told the norms: the next one's step follows this one's; a clip_norm "
+               "nearer to the weighted norms makes the first step finer";
+    }
+    if (terms->announcement.levels < 32) {
+        return "few levels: a wider ring_bits, a smaller cohort_max or less headroom makes more";
+    }
+    return "scale is small for the norms: tasks.round.scale auto follows them; where it does, the "
+           "devices' weights differ much for so few of them: a smaller weight_max evens them";
+}
+
+void mr_rounding_report(struct mr_log *log, const char *task,
+                        const struct mr_round_summary *summary, const struct mr_round_terms *terms)
+{
+    const struct mr_round_metrics *metrics = &summary->metrics;
+    const bool lossy =
+        !(metrics->error <= MR_ROUNDING_ERROR_WARN) || !(metrics->saturated <= MR_SATURATED_WARN);
+    const char *event = summary->lead ? "round.rounding" : "helper.rounding";
+    if (lossy) {
+        mr_log_event(log, MR_LOG_WARN, event,
+                     "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
+                     "resolution=%.3g scale=%.6g levels=%u remedy=%s",
+                     task, summary->round, 100 * metrics->error, 100 * metrics->saturated,
+                     metrics->resolution, (double)terms->announcement.scale,
+                     terms->announcement.levels, remedy(summary, terms));
+        return;
+    }
+    mr_log_event(log, MR_LOG_INFO, event,
+                 "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
+                 "resolution=%.3g scale=%.6g levels=%u",
+                 task, summary->round, 100 * metrics->error, 100 * metrics->saturated,
+                 metrics->resolution, (double)terms->announcement.scale,
+                 terms->announcement.levels);
+}
+
+void mr_rounding_report_terms(struct mr_log *log, const char *task,
+                              const struct mr_round_terms *terms,
+                              const struct mr_norm_memory *memory, uint32_t headroom)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const struct mr_quantiser quantiser = quantiser_of(terms);
+    const float own = mr_quantiser_scale(&quantiser, memory);
+    if (!mr_quantiser_agrees(round->scale, own)) {
+        mr_log_event(log, MR_LOG_WARN, "helper.rule",
+                     "task=%s round=%" PRIu64 " scale=%.6g by_the_rule=%.6g why=%s", task,
+                     round->round, (double)round->scale, (double)own,
+                     "the lead has a fixed scale, or another memory of the norms; devices and the "
+                     "opened sum tell what it costs");
+    }
+    if (round->levels > mr_quantiser_levels(round->ring_bits, round->cohort_max, headroom)) {
+        mr_log_event(log, MR_LOG_WARN, "helper.headroom",
+                     "task=%s round=%" PRIu64 " levels=%u cohort_max=%u ring_bits=%u headroom=%u "
+                     "why=%s",
+                     task, round->round, round->levels, round->cohort_max, round->ring_bits,
+                     headroom,
+                     "the lead leaves less headroom than this hub's configuration asks "
+                     "for");
+    }
+}
