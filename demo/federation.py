@@ -133,7 +133,9 @@ class Federation:
     hubs: {list(task.hubs)}
     initial_model_file: {task.model or model}
     round:
-{yaml_lines(options["round"], 6)}""" for task in self.tasks)
+{yaml_lines(options["round"], 6)}    keep:
+      sums: 0 # all: whoever asks for these files compares them later
+""" for task in self.tasks)
         return f"""data_dir: {self.work}/hub-{index}
 log_level: info
 cpu_mask: all

@@ -240,6 +240,8 @@ class Federation(unittest.TestCase):
         self.fails(self.hubs[0], "check", 5, "private_key_file")
 
     def test_a_hub_that_runs_already(self):
+        for key, common in (("port: ", "PORT"), ("port_base: ", "UPLOAD_PORT")):
+            self.edited(self.at_hub(0, "hub.yaml"), f"{key}{self.common[common]}", f"{key}{free_port()}")
         second = self.hubs[0].start("start")
         self.assertFalse(second.until("hub.ready"))
         self.assertNotEqual(second.end(), 0)

@@ -173,8 +173,11 @@ class Watch(WithHub):
         self.assertEqual(watch.rest(), [])
 
     def test_a_void_round(self):
-        self.hub.change("digits", 7, state="void", reason="below_cohort_minimum")
+        """It is over when its state says so: the lead knows the time before it has written down the reason."""
+        self.hub.change("digits", 7, state="closing", opened_unix_ms=1000, ended_unix_ms=1500)
         watch = self.follow("--once")
+        watch.until("closing")
+        self.hub.change("digits", 7, state="void", reason="below_cohort_minimum")
         self.assertIn("reason below_cohort_minimum", watch.until("void"))
         self.assertEqual(watch.end(), 6)
 
