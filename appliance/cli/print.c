@@ -20,6 +20,36 @@ static void put_scalar(const struct mr_cli *cli, const char *key, const json_t *
     mr_cell_put(cli, key, mr_cell_text(key, value, false, buffer), 0);
 }
 
+/* Such as a histogram's counts: they stand on their label's line. */
+static bool is_numbers(const json_t *list)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach((json_t *)list, i, value) {
+        if (!json_is_number(value)) {
+            return false;
+        }
+    }
+    return json_array_size(list) > 0;
+}
+
+/* Whether it is put on the line of its label. */
+static bool stands_behind(const json_t *value)
+{
+    return is_scalar(value) || is_numbers(value);
+}
+
+static void put_numbers(const struct mr_cli *cli, const json_t *list)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach((json_t *)list, i, value) {
+        fputs(i ? " " : "", cli->out);
+        put_scalar(cli, "", value);
+    }
+    fputc('\n', cli->out);
+}
+
 static void put_object(const struct mr_cli *cli, const json_t *object, int indent);
 
 static void put_list(const struct mr_cli *cli, const json_t *list, int indent)
@@ -57,16 +87,18 @@ static void put_object(const struct mr_cli *cli, const json_t *object, int inden
     int width = 0;
     json_object_foreach((json_t *)object, key, value) {
         const int length = mr_cell_label(key);
-        width = is_scalar(value) && length > width ? length : width;
+        width = stands_behind(value) && length > width ? length : width;
     }
     json_object_foreach((json_t *)object, key, value) {
         char label[64];
         snprintf(label, sizeof label, "%.*s", mr_cell_label(key), key);
         fprintf(cli->out, "%*s", indent, "");
-        mr_cell_put(cli, "", label, is_scalar(value) ? width + 2 : 0);
+        mr_cell_put(cli, "", label, stands_behind(value) ? width + 2 : 0);
         if (is_scalar(value)) {
             put_scalar(cli, key, value);
             fputc('\n', cli->out);
+        } else if (is_numbers(value)) {
+            put_numbers(cli, value);
         } else {
             put_nested(cli, value, indent);
         }

@@ -155,6 +155,12 @@ class Tables(WithHub):
         self.assertEqual(out.count("\n"), 2)
         self.assertIn("\u00fc", out)
 
+    def test_numbers_on_one_line(self):
+        self.hub.change("digits", 7, state="published", metrics={"weight": 9, "norms": [0, 2, 1.5], "none": []})
+        code, out, _ = self.call("round", "show", "7")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"(?m)^  norms +0 2 1\.5\n  none")
+
     def test_no_rounds(self):
         self.assertEqual(self.call("round", "list")[:2], (0, "no round yet\n"))
 
