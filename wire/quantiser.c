@@ -132,7 +132,7 @@ double mr_quantiser_reach(const struct mr_quantiser *quantiser, const struct mr_
         }
     }
     for (uint64_t i = silent_rounds(quantiser->round, memory); i > 0 && reach < clip_norm; i--) {
-        reach *= 4;
+        reach *= 2;
     }
     return reach < clip_norm ? reach : clip_norm;
 }

@@ -54,7 +54,7 @@ uint8_t mr_quantiser_rotation_log2(uint32_t dimension);
 /* k: the range of a lane in standard deviations, while the norms are not known. */
 double mr_quantiser_first_range(uint8_t levels, uint32_t cohort_max);
 /* M, at most C. Of a memory with devices > 0. Each round since `memory->round` that opened nothing
- * widens it by four: devices that saturate refuse, and then no round tells of the new norms. */
+ * doubles it: devices that saturate refuse, and then no round tells of the new norms. */
 double mr_quantiser_reach(const struct mr_quantiser *quantiser,
                           const struct mr_norm_memory *memory);
 /* Steps per unit. `memory` with devices 0: no round has been opened. */

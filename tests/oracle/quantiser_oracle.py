@@ -70,7 +70,7 @@ def reach(levels_, clip_norm, rounds, silent):
     norms = [min(edge * 2.0 ** (j - 8) * 2**-0.25, clip_norm) for j in range(BINS)]
     grid = [clip_norm * 2.0 ** (-i / 4) for i in range(40, -1, -1)]
     best = min(grid, key=lambda m: expected_error(m, scaled, norms, levels_))
-    return min(clip_norm, best * 4.0 ** min(silent, 100))
+    return min(clip_norm, best * 2.0 ** min(silent, 100))
 
 
 def scale(levels_, lanes, cohort_max, clip_norm, rounds, silent):
