@@ -165,6 +165,7 @@ static void test_wrong_bodies(void **state)
     REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\n\"state\":\"void\"}",
             "line 2, byte 35: duplicate object key near '\"state\"'");
     REFUSED(round_end, "{\"state\" \"void\"}", "line 1, byte 15: ':' expected");
+    assert_null(strstr(error.text, "void"));
     REFUSED(round_end, "{\"state\":\"void\"", "'}' expected");
     assert_null(strstr(error.text, "void"));
     REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\"}", "\"state\"");

@@ -1,6 +1,7 @@
 /* test_keeper.c - the disk of a lead and of a helper: no round without room for it, a warning
  * before that, old files and logs that go and needed ones that stay. Free space and clock are the
  * test's. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,10 +18,17 @@
 #define DAY_MS UINT64_C(86400000)
 
 static struct {
-    uint64_t free_bytes;
-    bool unknown;
-    uint64_t ahead_ms; /* of the real clock */
+    _Atomic uint64_t free_bytes; /* job threads read them */
+    atomic_bool unknown;
+    _Atomic uint64_t ahead_ms; /* of the real clock */
 } world_outside;
+
+static void begin_with_room(void)
+{
+    world_outside.free_bytes = 50 * GIB;
+    world_outside.unknown = false;
+    world_outside.ahead_ms = 0;
+}
 
 int __wrap_mr_folder_space(const char *path, uint64_t *free_bytes, uint64_t *size_bytes,
                            struct mr_error *error);
@@ -99,8 +107,7 @@ static struct mr_config_keep limits; /* of the running test */
 static int open_lead(void **state)
 {
     struct room *room = room_open(0);
-    memset(&world_outside, 0, sizeof world_outside);
-    world_outside.free_bytes = 50 * GIB;
+    begin_with_room();
     limits = (struct mr_config_keep){.models = 2, .sums = 1, .rounds = 3};
     room->shared.keep = &limits;
     start(room);
@@ -257,8 +264,7 @@ static void test_logs_go(void **state)
 static int open_helper(void **state)
 {
     struct played *played = played_open();
-    memset(&world_outside, 0, sizeof world_outside);
-    world_outside.free_bytes = 50 * GIB;
+    begin_with_room();
     limits = (struct mr_config_keep){.models = 1, .sums = 1, .rounds = 1};
     played->room->shared.keep = &limits;
     *state = played;
