@@ -16,6 +16,7 @@ import io
 import os
 import random
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -174,7 +175,8 @@ def run_batch(program, files):
         for data, chunk, fail_at, _ in files:
             source.write(struct.pack("<IIi", len(data), chunk, fail_at) + data)
         source.seek(0)
-        subprocess.run(program, stdin=source, stdout=target, check=True)
+        wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) # another machine's program
+        subprocess.run(wrapper + [program], stdin=source, stdout=target, check=True)
         target.seek(0)
         return [read_answer(target) for _ in files]
 
