@@ -2,7 +2,7 @@
  *
  * Two reasons not to call the C library's: a device then trains to the same bits on every CPU and
  * with every libm, and libm (half a MiB of resident pages) is not loaded at all, which counts on a
- * device that has 8 MiB for everything but the model.
+ * device that has 9 MiB for everything but the model.
  *
  * Range reduction by ln 2 in two parts, then a polynomial (exp: Taylor; log: the series of atanh),
  * as in J.-M. Muller, "Elementary Functions", 3rd ed., chapters 11 and 5. */
