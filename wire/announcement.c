@@ -84,12 +84,11 @@ int mr_announcement_trusts(const struct mr_announcement *announcement,
     for (unsigned i = 0; i < pinned_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
         if (hub->index != pinned[i].index) {
-            return mr_error_set(error, "hub %u stands where hub %u is pinned",
-                                hub->index, pinned[i].index);
+            return mr_error_set(error, "hub %u stands where hub %u is pinned", hub->index,
+                                pinned[i].index);
         }
         if (memcmp(hub->public_key, pinned[i].public_key, MR_PUBLIC_KEY_BYTES) != 0) {
-            return mr_error_set(error,
-                                "the key of hub %u (%s) is not the one pinned here",
+            return mr_error_set(error, "the key of hub %u (%s) is not the one pinned here",
                                 hub->index, hub->name);
         }
     }

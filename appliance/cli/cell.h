@@ -10,9 +10,9 @@
 /* Writes the text with '?' for each control character but those in `keep` ("" for none). */
 void mr_cell_put_clean(FILE *out, const char *text, const char *keep);
 
-/* A scalar, or "-" for null, for an empty text, for what is absent (NULL) and for objects and lists. The answer is in
- * `buffer` or in the value. Members that end in _unix_ms are shown as times; `narrow` shortens
- * hashes to their first twelve digits. */
+/* A scalar, or "-" for null, for an empty text, for what is absent (NULL) and for objects and
+ * lists. The answer is in `buffer` or in the value. Members that end in _unix_ms are shown as
+ * times; `narrow` shortens hashes to their first twelve digits. */
 const char *mr_cell_text(const char *key, const json_t *value, bool narrow,
                          char buffer[MR_CELL_BYTES]);
 

@@ -91,28 +91,29 @@ static int write_hub(const struct mr_federation *plan, unsigned hub, const char 
     }
     const unsigned port = plan->base_port + hub;
     const unsigned cohort_min = plan->devices < 20 ? plan->devices : 20;
-    fprintf(file,
-            "# Hub %u of a federation on one machine. What a key is: `millrace config explain KEY`.\n"
-            "data_dir: data-%u\n"
-            "identity:\n"
-            "  index: %u\n"
-            "  signing_key_file: pki/hub-%u.sign.key\n"
-            "  ca_file: pki/ca.pem\n"
-            "  certificate_file: pki/hub-%u.pem\n"
-            "  private_key_file: pki/hub-%u.key\n"
-            "control:\n"
-            "  listen_host: 127.0.0.1\n"
-            "  port: %u\n"
-            "upload:\n"
-            "  listen_host: 127.0.0.1\n"
-            "  port_base: %u\n"
-            "  slots_per_worker: %u\n"
-            "  share_bytes_max: %llu\n"
-            "tasks:\n"
-            "  - name: default\n"
-            "    hubs: [",
-            hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, plan->devices + 2,
-            share_bytes_max(model));
+    fprintf(
+        file,
+        "# Hub %u of a federation on one machine. What a key is: `millrace config explain KEY`.\n"
+        "data_dir: data-%u\n"
+        "identity:\n"
+        "  index: %u\n"
+        "  signing_key_file: pki/hub-%u.sign.key\n"
+        "  ca_file: pki/ca.pem\n"
+        "  certificate_file: pki/hub-%u.pem\n"
+        "  private_key_file: pki/hub-%u.key\n"
+        "control:\n"
+        "  listen_host: 127.0.0.1\n"
+        "  port: %u\n"
+        "upload:\n"
+        "  listen_host: 127.0.0.1\n"
+        "  port_base: %u\n"
+        "  slots_per_worker: %u\n"
+        "  share_bytes_max: %llu\n"
+        "tasks:\n"
+        "  - name: default\n"
+        "    hubs: [",
+        hub, hub, hub, hub, hub, hub, port, port + MR_FEDERATION_UDP_OFFSET, plan->devices + 2,
+        share_bytes_max(model));
     for (unsigned i = 0; i < plan->hubs; i++) {
         fprintf(file, i == 0 ? "%u" : ", %u", i);
     }

@@ -279,15 +279,17 @@ int mr_document_check_keys(struct mr_document *document, struct mr_error *error)
     static const char *const needed[] = {"identity", "tasks", "hubs"};
     yaml_node_t *root = yaml_document_get_root_node(&document->yaml), *key;
     if (!root) {
-        return mr_error_set(error, "%s:1: the file is empty; the sample hub.yaml shows what belongs into it",
-                            document->path);
+        return mr_error_set(
+            error, "%s:1: the file is empty; the sample hub.yaml shows what belongs into it",
+            document->path);
     }
     if (check_section(document, "", root, root, error) != 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         if (!mr_node_value(document, root, needed[i], &key)) {
-            return mr_error_set(error, "%s:1: section '%s' is missing; the sample hub.yaml shows it",
+            return mr_error_set(error,
+                                "%s:1: section '%s' is missing; the sample hub.yaml shows it",
                                 document->path, needed[i]);
         }
     }

@@ -156,10 +156,9 @@ int mr_option_check(const struct mr_option *option, const char *text, struct mr_
     case MR_OPTION_FLOAT:
         return is_positive_float(text)
                    ? 0
-                   : mr_error_set(
-                         error, "must be %sa finite number above 0 (1.2e-38 to 3.4e38), not '%s'",
-                         or_auto,
-                                  text);
+                   : mr_error_set(error,
+                                  "must be %sa finite number above 0 (1.2e-38 to 3.4e38), not '%s'",
+                                  or_auto, text);
     case MR_OPTION_BOOL:
         return is_choice(text, "true|false")
                    ? 0

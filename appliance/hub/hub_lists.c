@@ -40,7 +40,10 @@ int mr_hub_lists_note(const char *data_dir, const struct mr_revocations *lists,
 {
     char path[PATH_MAX];
     char *note = mr_revocations_note(lists);
-    int status = note ? path_of(path, data_dir, error) : mr_error_set(error, "out of memory");
+    if (!note) {
+        return mr_error_set(error, "out of memory");
+    }
+    int status = path_of(path, data_dir, error);
     if (status == 0) {
         status = mr_file_replace(path, note, strlen(note), error);
     }

@@ -85,7 +85,8 @@ static int read_initial(const struct mr_store *store, const char *file, uint8_t 
     }
     if (check_values(*bytes, *length, dimension, error) != 0) {
         free(*bytes);
-        return mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+        mr_error_prefix(error, "tasks.initial_model_file: %s", file);
+        return -1;
     }
     return 0;
 }

@@ -1,8 +1,8 @@
 /* void_kind.h - why a round was given up: one cause, whichever hub noticed it.
  *
  * Every reason text begins with the cause and a colon ("unsound_sum: count lane: ..."), so that a
- * hub that hears of a round's end by another's words, or by its own after a restart, knows the cause
- * too. What the other hub says is its word only: it names a counter, and decides nothing. */
+ * hub that hears of a round's end by another's words, or by its own after a restart, knows the
+ * cause too. What the other hub says is its word only: it names a counter, and decides nothing. */
 #ifndef MR_ROUND_VOID_KIND_H
 #define MR_ROUND_VOID_KIND_H
 

@@ -101,11 +101,11 @@ struct mre_task {
     const char *name; /* of the task, as in the options */
     uint64_t round;
     uint64_t deadline_unix_ms; /* by this device's clock */
-    uint64_t seed;          /* the same for a device and round: training can be repeated */
-    size_t dimension;       /* D: floats in the vector */
-    const float *model;     /* read-only, D floats, in file order */
-    const char *model_file; /* the same as a safetensors file */
-    const char *training;   /* the round's JSON for trainers; may be "" */
+    uint64_t seed;             /* the same for a device and round: training can be repeated */
+    size_t dimension;          /* D: floats in the vector */
+    const float *model;        /* read-only, D floats, in file order */
+    const char *model_file;    /* the same as a safetensors file */
+    const char *training;      /* the round's JSON for trainers; may be "" */
     const struct mre_tensor *tensors;
     unsigned tensor_count;
     const char *work_dir; /* a place for temporary files */
@@ -147,7 +147,7 @@ struct mre_outcome {
     char code[40];      /* a hub's refusal code; "clock": this device's clock is behind; or "" */
     char text[MRE_TEXT_BYTES];
     uint32_t deadline_left_ms; /* of the round, when the call returned; 0: it has passed */
-    char model[65];          /* MRE_PUBLISHED: SHA-256 of the model it made, in hex; "": not told */
+    char model[65]; /* MRE_PUBLISHED: SHA-256 of the model it made, in hex; "": not told */
     /* So far was this device's clock ahead of the lead's when the round was announced (below 0:
      * behind). Deadlines are kept all the same; certificates go by this device's clock. */
     int64_t clock_ahead_ms;

@@ -378,9 +378,8 @@ void mr_keeper_metrics(struct mr_keeper *const *keepers, unsigned count, struct 
     mr_metrics_family(metrics, "millrace_disk_rounds_left", "gauge",
                       "Rounds of the task that the free space would hold if nothing were removed.");
     for (unsigned i = 0; i < count; i++) {
-        const uint64_t bytes = one_round(keepers[i]);
-        of_task(keepers[i], "millrace_disk_rounds_left", (double)(keepers[i]->free_bytes / bytes),
-                metrics);
+        const uint64_t rounds = keepers[i]->free_bytes / one_round(keepers[i]);
+        of_task(keepers[i], "millrace_disk_rounds_left", (double)rounds, metrics);
     }
     mr_metrics_family(metrics, "millrace_records_kept_total", "counter",
                       "Ends of rounds that were not written because the round has another on "

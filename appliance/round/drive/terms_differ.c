@@ -29,7 +29,7 @@ static void whole(struct list *list, const char *key, uint64_t asked, uint64_t o
 
 static void real(struct list *list, const char *key, float asked, float own)
 {
-    if (memcmp(&asked, &own, sizeof own) != 0) {
+    if (asked < own || asked > own) {
         struct mr_terms_difference *entry = add(list, key);
         snprintf(entry->asked, sizeof entry->asked, "%.6g", (double)asked);
         snprintf(entry->own, sizeof entry->own, "%.6g", (double)own);

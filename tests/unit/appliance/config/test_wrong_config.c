@@ -233,7 +233,8 @@ static void test_not_yaml(void **state)
         {"# A hub's", "---\na: 1\n---\n# A hub's", NULL, "a second document begins here"},
         {"hubs:\n", "---\nhubs:\n", NULL, "a second document begins here"},
         {"hubs:\n", "...\nhubs:\n", NULL, "not YAML"},
-        {"data_dir: /var/lib/millrace", "data_dir: !!binary data", "data_dir: !!", "carries the tag"},
+        {"data_dir: /var/lib/millrace", "data_dir: !!binary data", "data_dir: !!",
+         "carries the tag"},
         {"  port: 8443", "  port: !!int 8443", "port: !!int", "leave it out"},
         {"  port: 8443", "\tport: 8443", NULL, "not YAML"},
     };
