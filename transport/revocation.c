@@ -164,7 +164,9 @@ struct mr_revocations *mr_revocations_read(const char *file, STACK_OF(X509) * ca
         mr_revocations_free(revocations);
         return NULL;
     }
-    qsort(revocations->tags, revocations->count, sizeof *revocations->tags, by_bytes);
+    if (revocations->tags) {
+        qsort(revocations->tags, revocations->count, sizeof *revocations->tags, by_bytes);
+    }
     return revocations;
 }
 
