@@ -85,3 +85,36 @@ bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_i
     }
     return true;
 }
+
+/* --- a round's parameter, and the round ------------------------------------------------------- */
+
+const struct mr_round_history *mr_routes_history(const struct mr_api_task *task)
+{
+    return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
+}
+
+enum mr_routes_seen mr_routes_see_round(const struct mr_api_task *task, struct mr_request *request,
+                                        bool expired, struct mr_round_summary *summary)
+{
+    struct mr_error error;
+    uint64_t round;
+    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
+        return MR_ROUTES_REFUSED;
+    }
+    const struct mr_round_summary *known = mr_round_history_find(mr_routes_history(task), round);
+    if (known) {
+        *summary = *known;
+        return expired || mr_round_summary_ended(known) ? MR_ROUTES_ROUND : MR_ROUTES_WAIT;
+    }
+    const int found = mr_round_record_read(task->task.store, round, summary, &error);
+    if (found == 0) {
+        return MR_ROUTES_ROUND;
+    }
+    if (found < 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    } else {
+        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "no record of round %llu",
+                            (unsigned long long)round);
+    }
+    return MR_ROUTES_REFUSED;
+}

@@ -10,11 +10,6 @@
 
 /* --- look ------------------------------------------------------------------------------------ */
 
-static const struct mr_round_history *history_of(const struct mr_api_task *task)
-{
-    return task->lead ? mr_lead_driver_history(task->lead) : mr_helper_driver_history(task->helper);
-}
-
 /* Of a round that is under way at its lead: the hub that it waits for. */
 static void put_waits_for(json_t *object, const struct mr_api_task *task, uint64_t round)
 {
@@ -46,7 +41,7 @@ void mr_route_admin_list(void *context, struct mr_request *request)
     struct mr_round_summary *list = calloc(MR_ROUND_HISTORY_MAX, sizeof *list);
     json_t *rounds = json_array();
     const unsigned count =
-        list ? mr_round_history_list(history_of(task), list, MR_ROUND_HISTORY_MAX) : 0;
+        list ? mr_round_history_list(mr_routes_history(task), list, MR_ROUND_HISTORY_MAX) : 0;
     for (unsigned i = 0; i < count; i++) {
         json_array_append_new(rounds, round_json(task, &list[i], false));
     }
@@ -57,26 +52,12 @@ void mr_route_admin_list(void *context, struct mr_request *request)
 static bool try_round(void *context, struct mr_request *request, bool expired)
 {
     const struct mr_api_task *task = context;
-    struct mr_round_summary stored;
-    struct mr_error error;
-    uint64_t round;
-    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
-        return true;
+    struct mr_round_summary summary;
+    const enum mr_routes_seen seen = mr_routes_see_round(task, request, expired, &summary);
+    if (seen == MR_ROUTES_ROUND) {
+        mr_routes_answer_json(request, round_json(task, &summary, true));
     }
-    const struct mr_round_summary *known = mr_round_history_find(history_of(task), round);
-    if (known && !expired && !mr_round_summary_ended(known)) {
-        return false;
-    }
-    const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
-    if (found == 0) {
-        mr_routes_answer_json(request, round_json(task, known ? known : &stored, true));
-    } else if (found < 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
-    } else {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "no record of round %llu",
-                            (unsigned long long)round);
-    }
-    return true;
+    return seen != MR_ROUTES_WAIT;
 }
 
 void mr_route_admin_round(void *context, struct mr_request *request)

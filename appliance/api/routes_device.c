@@ -56,27 +56,12 @@ static void tell_end(struct mr_request *request, const struct mr_round_summary *
 static bool try_end(void *context, struct mr_request *request, bool expired)
 {
     const struct mr_api_task *task = context;
-    struct mr_round_summary stored;
-    struct mr_error error;
-    uint64_t round;
-    if (!mr_routes_round(request, MR_PARAM_ROUND, &round)) {
-        return true;
+    struct mr_round_summary summary;
+    const enum mr_routes_seen seen = mr_routes_see_round(task, request, expired, &summary);
+    if (seen == MR_ROUTES_ROUND) {
+        tell_end(request, &summary);
     }
-    const struct mr_round_summary *known =
-        mr_round_history_find(mr_lead_driver_history(task->lead), round);
-    if (known && !expired && !mr_round_summary_ended(known)) {
-        return false;
-    }
-    const int found = known ? 0 : mr_round_record_read(task->task.store, round, &stored, &error);
-    if (found == 0) {
-        tell_end(request, known ? known : &stored);
-    } else if (found < 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "%.250s", error.text);
-    } else {
-        mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "no record of round %llu",
-                            (unsigned long long)round);
-    }
-    return true;
+    return seen != MR_ROUTES_WAIT;
 }
 
 void mr_route_round_end(void *context, struct mr_request *request)

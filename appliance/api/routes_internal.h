@@ -33,6 +33,18 @@ struct mr_api_task *mr_routes_led_task(struct mr_api *api, struct mr_request *re
 /* Path parameter i as a number without leading zeros, or as 16 hex digits. Refuses and returns
  * false if it is none. */
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round);
+
+/* The rounds that the task's driver, lead or helper, has in mind. */
+const struct mr_round_history *mr_routes_history(const struct mr_api_task *task);
+enum mr_routes_seen {
+    MR_ROUTES_ROUND,   /* *summary is the round's */
+    MR_ROUTES_WAIT,    /* it is under way, and the request may wait longer */
+    MR_ROUTES_REFUSED, /* nobody knows of it; the request is answered */
+};
+/* The round that the path names, from memory or from its record, once it has ended or the waiting
+ * is over (`expired`). */
+enum mr_routes_seen mr_routes_see_round(const struct mr_api_task *task, struct mr_request *request,
+                                        bool expired, struct mr_round_summary *summary);
 bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id);
 /* The same, refusing nothing. */
 bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round);
