@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "appliance/cli/doctor.h"
+#include "appliance/hub/hub_check.h"
 #include "transport/certificate.h"
 #include "transport/tls.h"
 
@@ -13,10 +14,7 @@
 
 static struct mr_tls *open_files(const struct mr_config_identity *identity, struct mr_error *error)
 {
-    const struct mr_tls_files files = {.ca_file = identity->ca_file,
-                                       .certificate_file = identity->certificate_file,
-                                       .private_key_file = identity->private_key_file,
-                                       .revocation_file = identity->revocation_file};
+    const struct mr_tls_files files = mr_hub_tls_files(identity);
     struct mr_tls *tls = NULL;
     return mr_tls_open(&tls, MR_TLS_SERVER, &files, error) == 0 ? tls : NULL;
 }

@@ -41,14 +41,19 @@ static int check_lists(const struct mr_hub_config *config, const struct mr_tls_f
     return older;
 }
 
+struct mr_tls_files mr_hub_tls_files(const struct mr_config_identity *identity)
+{
+    return (struct mr_tls_files){.ca_file = identity->ca_file,
+                                 .certificate_file = identity->certificate_file,
+                                 .private_key_file = identity->private_key_file,
+                                 .revocation_file = identity->revocation_file};
+}
+
 /* Every hub serves; one that leads also dials the others, with the same certificate. */
 static int check_certificates(const struct mr_hub_config *config, struct mr_error *error)
 {
     const struct mr_config_identity *identity = &config->identity;
-    const struct mr_tls_files files = {.ca_file = identity->ca_file,
-                                       .certificate_file = identity->certificate_file,
-                                       .private_key_file = identity->private_key_file,
-                                       .revocation_file = identity->revocation_file};
+    const struct mr_tls_files files = mr_hub_tls_files(identity);
     const struct mr_tls_purpose purpose = {.serves = true,
                                            .dials = leads_any(config),
                                            .role = MR_ROLE_HUB,

@@ -6,6 +6,7 @@
 #define MR_HUB_HUB_CHECK_H
 
 #include "appliance/config/hub_config.h"
+#include "transport/tls.h"
 
 /* Reads the file and checks it: keys and rules (hub_config.h), the files that it names, the
  * certificate with its key and the CA, each task's model, the user and, as root, whether that user
@@ -15,5 +16,8 @@ int mr_hub_check(struct mr_hub_config **config, const char *path, struct mr_erro
 /* The same for a hub that runs. It has given up looking users up, and a change of sandbox.user
  * needs a restart, which asks. */
 int mr_hub_check_again(struct mr_hub_config **config, const char *path, struct mr_error *error);
+
+/* The files of a hub's TLS; borrowed from the configuration. */
+struct mr_tls_files mr_hub_tls_files(const struct mr_config_identity *identity);
 
 #endif

@@ -103,10 +103,7 @@ static void judge_tasks(struct reload *reload)
 static int read_certificates(struct reload *reload, struct mr_error *error)
 {
     const struct mr_config_identity *identity = &reload->fresh->identity;
-    const struct mr_tls_files files = {.ca_file = identity->ca_file,
-                                       .certificate_file = identity->certificate_file,
-                                       .private_key_file = identity->private_key_file,
-                                       .revocation_file = identity->revocation_file};
+    const struct mr_tls_files files = mr_hub_tls_files(identity);
     if (mr_tls_open(&reload->tls, MR_TLS_SERVER, &files, error) != 0) {
         return -1;
     }
