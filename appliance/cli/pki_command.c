@@ -41,41 +41,39 @@ int mr_command_pki_init(struct mr_cli *cli)
     return MR_EXIT_OK;
 }
 
-int mr_command_pki_revoke(struct mr_cli *cli)
+/* Writes the list anew, with the certificate of that name on it; NULL: with none more. */
+static int write_list(struct mr_cli *cli, const char *name)
 {
     struct mr_error error = {""};
     const char *dir = cli->values[MR_CLI_DIR];
     if (!dir) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--dir is missing: the folder of `pki init`");
     }
-    if (strpbrk(cli->argument, "/")) {
+    if (name && strpbrk(name, "/")) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
                            "NAME must be the name of a certificate in --dir, such as device-003, "
                            "not '%s'",
-                           cli->argument);
+                           name);
     }
-    if (mr_pki_revoke(dir, cli->argument, &error) != 0) {
+    if (mr_pki_revoke(dir, name, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *done = json_pack("{s:o, s:o}", "revoked", mr_cli_string(cli->argument), "list",
-                             json_string("revoked.pem"));
+    json_t *done = json_object();
+    if (name) {
+        json_object_set_new(done, "revoked", mr_cli_string(name));
+    }
+    json_object_set_new(done, "list", json_string("revoked.pem"));
     mr_cli_print(cli, done);
     json_decref(done);
     return MR_EXIT_OK;
 }
 
+int mr_command_pki_revoke(struct mr_cli *cli)
+{
+    return write_list(cli, cli->argument);
+}
+
 int mr_command_pki_crl(struct mr_cli *cli)
 {
-    struct mr_error error = {""};
-    const char *dir = cli->values[MR_CLI_DIR];
-    if (!dir) {
-        return mr_cli_fail(cli, MR_EXIT_USAGE, "--dir is missing: the folder of `pki init`");
-    }
-    if (mr_pki_revoke(dir, NULL, &error) != 0) {
-        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
-    }
-    json_t *done = json_pack("{s:o}", "list", json_string("revoked.pem"));
-    mr_cli_print(cli, done);
-    json_decref(done);
-    return MR_EXIT_OK;
+    return write_list(cli, NULL);
 }
