@@ -40,10 +40,16 @@ static void put_span(json_t *object, const char *name, uint64_t from_ms, uint64_
     }
 }
 
+/* A lead knows the time before it has written down how the round ended: until then it has not. */
+static uint64_t ended_ms(const struct mr_round_summary *summary)
+{
+    return summary->lead && !mr_round_summary_ended(summary) ? 0 : summary->ended_unix_ms;
+}
+
 static void put_whole(json_t *object, const struct mr_round_summary *summary)
 {
     put_number(object, "closed_unix_ms", summary->closed_unix_ms);
-    put_number(object, "ended_unix_ms", summary->ended_unix_ms);
+    put_number(object, "ended_unix_ms", ended_ms(summary));
     put_number(object, "cohort_min", summary->cohort_min);
     put_number(object, "cohort_max", summary->cohort_max);
     put_number(object, "levels", summary->levels);
@@ -81,7 +87,7 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
     put_hash(object, "model_hash", summary->model_hash);
     if (strcmp(summary->state, "void") != 0) {
         put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);
-        put_span(object, "publish_ms", summary->closed_unix_ms, summary->ended_unix_ms);
+        put_span(object, "publish_ms", summary->closed_unix_ms, ended_ms(summary));
     } else {
         json_object_set_new(object, "reason", mr_json_text(summary->reason));
     }
