@@ -34,14 +34,6 @@ void mr_id_table_fini(struct mr_id_table *map)
     map->capacity = map->used = 0;
 }
 
-void mr_id_table_clear(struct mr_id_table *map)
-{
-    for (uint32_t i = 0; i < map->capacity; i++) {
-        map->cells[i].number = MR_IDMAP_NONE;
-    }
-    map->used = 0;
-}
-
 /* The cell of the key, or the free cell where it belongs. */
 static struct mr_id_table_cell *cell_of(const struct mr_id_table *map, const uint8_t *key)
 {

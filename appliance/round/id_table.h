@@ -21,7 +21,6 @@ struct mr_id_table {
 
 void mr_id_table_init(struct mr_id_table *map, uint64_t salt);
 void mr_id_table_fini(struct mr_id_table *map);
-void mr_id_table_clear(struct mr_id_table *map);
 
 /* The number stored under the key, or MR_IDMAP_NONE. */
 uint32_t mr_id_table_find(const struct mr_id_table *map, const uint8_t key[MR_IDMAP_KEY_BYTES]);

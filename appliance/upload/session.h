@@ -86,9 +86,6 @@ void mr_sessions_close(struct mr_sessions *sessions); /* NULL allowed */
 /* What opens the chunks. */
 const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions);
 
-/* Bytes that _open maps for slots. */
-uint64_t mr_sessions_bytes(const struct mr_sessions_config *config);
-
 /* Begins a round at that index (what was there is ended first); `number` is what its datagrams
  * carry. The layout must fit a slot. All receiving sessions of all rounds together are granted
  * window_total chunks in flight; while there are more of them than that suffices for, some have a

@@ -10,11 +10,6 @@ const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions)
     return sessions->opener;
 }
 
-uint64_t mr_sessions_bytes(const struct mr_sessions_config *config)
-{
-    return mr_staging_bytes(config->slots, config->share_bytes_max);
-}
-
 /* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys.
  */
 static int open_table(struct mr_sessions *sessions)
