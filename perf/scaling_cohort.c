@@ -14,6 +14,7 @@
 #include "wire/aead.h"
 #include "wire/keys.h"
 
+#define TASK        "default"
 #define ROUND       3
 #define ATTEMPT     1
 #define HUB_INDEX   1
@@ -236,7 +237,7 @@ static void open_seeds(struct mr_cohort *cohort)
         fill(entry->seed, sizeof entry->seed, 1000 + i);
         memcpy(entry->included.client_id, &i, sizeof i);
         entry->included.attempt = ATTEMPT;
-        const struct mr_key_scope scope = {.task = "default",
+        const struct mr_key_scope scope = {.task = TASK,
                                            .announcement_hash = cohort->terms.hash,
                                            .client_id = entry->included.client_id,
                                            .hub_index = HUB_INDEX,
@@ -288,6 +289,7 @@ struct mr_cohort *mr_cohort_open(const struct mr_cohort_config *config)
     cohort->config = *config;
     cohort->kernels = mr_kernels_select(UINT32_MAX);
     cohort->terms.announcement.round = ROUND;
+    snprintf(cohort->terms.announcement.task, sizeof cohort->terms.announcement.task, "%s", TASK);
     if (mr_layout_init(&cohort->terms.layout, config->ring_bits, config->dimension, 0,
                        MR_CHUNK_BYTES_DEFAULT) != 0) {
         fail("no layout of that size");
