@@ -263,7 +263,7 @@ static int prepare(struct plain *p)
     terms->scale = (float)o->scale;
     terms->levels = MR_LEVELS_MAX;
     terms->cohort_min = 2;
-    terms->cohort_max = mr_quantiser_cohort_max(16, MR_LEVELS_MAX, 1);
+    terms->cohort_max = mr_quantiser_cohort_max(16, MR_LEVELS_MAX, MR_HEADROOM_MIN);
     uint8_t rotation = o->scale > 0 ? (uint8_t)o->rotation_log2 : 0;
     if (mr_layout_init(&p->terms.layout, 16, p->model.parsed.count, rotation, 1408)) {
         return mr_error_set(p->error, "--rotation-log2: at most 16");

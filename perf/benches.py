@@ -100,7 +100,7 @@ BENCHES = (
         "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
         "by the session core as a worker runs it) and of the helper (`mr_expand` of the seeds). "
-        "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 258 devices). "
+        "*devices*: 10 to 10,000 devices of 10,000 values, w = 32 (w = 16 holds 64 devices of all levels). "
         "*dimension*: 2 devices of 10,000 to 100,000,000 values, w = 16, so that at the helper "
         "what a round costs once weighs most: the pages of its result, which are huge where the kernel "
         "gives such (`madvise`). *workers*: 64 devices of "

@@ -20,12 +20,21 @@
 #define MR_HASH_BYTES       32
 #define MR_PUBLIC_KEY_BYTES 32
 #define MR_SIGNATURE_BYTES  64
+#define MR_ROUND_MAX        ((UINT64_C(1) << 53) - 1) /* exact in a double, as JSON has them */
+#define MR_HEADROOM_MIN     4 /* a wrap of the ring cannot be small by accident */
+#define MR_HEADROOM_MAX     64
 #define MR_ANNOUNCEMENT_MAX 2048 /* canonical bytes */
 #define MR_ANNOUNCEMENT_SIGNED_MAX                                                                 \
     (2 + MR_ANNOUNCEMENT_MAX + MR_HUBS_MAX * MR_SIGNATURE_BYTES) /* signed envelope */
 
 enum mr_noise_kind {
     MR_NOISE_NONE = 0,
+};
+
+/* How a device's seeds travel to their helpers. */
+enum mr_seal_kind {
+    MR_SEAL_HPKE =
+        1, /* RFC 9180, base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM */
 };
 
 struct mr_announced_hub {
@@ -36,19 +45,23 @@ struct mr_announced_hub {
 };
 
 struct mr_announcement {
-    uint64_t round;            /* >= 1, rising */
+    uint64_t round;            /* 1..MR_ROUND_MAX, rising */
     uint64_t deadline_unix_ms; /* >= 1; uploads complete by then, or are left out */
     uint32_t dimension;        /* D */
     uint8_t ring_bits;         /* 16, 24, 32 */
     uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
     uint8_t noise_kind;        /* enum mr_noise_kind */
     uint16_t chunk_bytes;
-    uint32_t cohort_min;                  /* >= 2 */
-    uint8_t levels;                       /* a lane is -levels..levels; 1..MR_LEVELS_MAX */
-    uint32_t cohort_max;                  /* cohort_max * levels < 2^(ring_bits - 1) */
-    uint32_t weight_max;                  /* ω_max >= 1, cohort_max * weight_max < 2^32 */
-    float scale;                          /* quantisation steps per unit; finite, normal, > 0 */
-    float clip_norm;                      /* C; finite, normal, > 0 */
+    uint32_t cohort_min; /* >= 2 */
+    uint8_t levels;      /* a lane is -levels..levels; 1..MR_LEVELS_MAX */
+    uint8_t headroom;    /* MR_HEADROOM_MIN..MR_HEADROOM_MAX: the ring holds so many largest sums */
+    uint8_t seal;        /* enum mr_seal_kind */
+    uint32_t cohort_max; /* headroom * cohort_max * levels < 2^(ring_bits - 1) */
+    uint32_t weight_max; /* ω_max >= 1, cohort_max * weight_max < 2^32 */
+    float scale;         /* quantisation steps per unit; finite, normal, > 0 */
+    float clip_norm;     /* C; finite, normal, > 0 */
+    float
+        step_max; /* L2 norm of the largest step of the model that is taken; finite, normal, > 0 */
     uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
     char task[MR_TASK_NAME_MAX + 1];      /* mr_task_name_valid */

@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define VERSION 2
+#define VERSION 3
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
@@ -41,7 +41,11 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
     if (a->levels < 1 || a->levels > MR_LEVELS_MAX) {
         return mr_error_set(error, "levels is %u: must be 1 to %d", a->levels, MR_LEVELS_MAX);
     }
-    const uint32_t clients_max = mr_quantiser_cohort_max(a->ring_bits, a->levels, 1);
+    if (a->headroom < MR_HEADROOM_MIN || a->headroom > MR_HEADROOM_MAX) {
+        return mr_error_set(error, "headroom is %u: must be %d to %d", a->headroom, MR_HEADROOM_MIN,
+                            MR_HEADROOM_MAX);
+    }
+    const uint32_t clients_max = mr_quantiser_cohort_max(a->ring_bits, a->levels, a->headroom);
     if (a->cohort_min < 2) {
         return mr_error_set(error, "cohort_min is %u: must be at least 2", a->cohort_min);
     }
@@ -51,9 +55,9 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
     }
     if (a->cohort_max > clients_max) {
         return mr_error_set(error,
-                            "cohort_max is %u: ring_bits %u holds the sum of %u devices of %u "
-                            "levels; lower cohort_max or take a wider ring",
-                            a->cohort_max, a->ring_bits, clients_max, a->levels);
+                            "cohort_max is %u: ring_bits %u with headroom %u holds the sum of %u "
+                            "devices of %u levels; lower cohort_max or take a wider ring",
+                            a->cohort_max, a->ring_bits, a->headroom, clients_max, a->levels);
     }
     if (a->weight_max < 1) {
         return mr_error_set(error, "weight_max is 0: must be at least 1");
@@ -74,8 +78,9 @@ static bool positive(float value)
 
 static int check_numbers(const struct mr_announcement *a, struct mr_error *error)
 {
-    if (a->round == 0) {
-        return mr_error_set(error, "round is 0: rounds count from 1");
+    if (a->round == 0 || a->round > MR_ROUND_MAX) {
+        return mr_error_set(error, "round is %llu: must be 1 to 2^53 - 1",
+                            (unsigned long long)a->round);
     }
     if (a->deadline_unix_ms == 0) {
         return mr_error_set(error, "deadline_unix_ms is 0: a round needs a deadline");
@@ -83,11 +88,17 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
     if (a->noise_kind != MR_NOISE_NONE) {
         return mr_error_set(error, "noise_kind is %u: not known", a->noise_kind);
     }
+    if (a->seal != MR_SEAL_HPKE) {
+        return mr_error_set(error, "seal is %u: only %d is known", a->seal, MR_SEAL_HPKE);
+    }
     if (!positive(a->scale)) {
         return mr_error_set(error, "scale must be a finite number above 0 (1.2e-38 to 3.4e38)");
     }
     if (!positive(a->clip_norm)) {
         return mr_error_set(error, "clip_norm must be a finite number above 0 (1.2e-38 to 3.4e38)");
+    }
+    if (!positive(a->step_max)) {
+        return mr_error_set(error, "step_max must be a finite number above 0 (1.2e-38 to 3.4e38)");
     }
     return 0;
 }
@@ -194,7 +205,10 @@ enum {
     AT_MODEL_HASH = 51,
     AT_ROTATION_SEED = 83,
     AT_LEVELS = 115,
-    FIXED_BYTES = 116,
+    AT_HEADROOM = 116,
+    AT_SEAL = 117,
+    AT_STEP_MAX = 118,
+    FIXED_BYTES = 122,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -216,6 +230,9 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     memcpy(out + AT_MODEL_HASH, a->model_hash, MR_HASH_BYTES);
     memcpy(out + AT_ROTATION_SEED, a->rotation_seed, MR_HASH_BYTES);
     out[AT_LEVELS] = a->levels;
+    out[AT_HEADROOM] = a->headroom;
+    out[AT_SEAL] = a->seal;
+    float_put(out + AT_STEP_MAX, a->step_max);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -235,6 +252,9 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     memcpy(a->model_hash, in + AT_MODEL_HASH, MR_HASH_BYTES);
     memcpy(a->rotation_seed, in + AT_ROTATION_SEED, MR_HASH_BYTES);
     a->levels = in[AT_LEVELS];
+    a->headroom = in[AT_HEADROOM];
+    a->seal = in[AT_SEAL];
+    a->step_max = float_get(in + AT_STEP_MAX);
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

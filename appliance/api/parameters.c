@@ -4,6 +4,7 @@
 
 #include "appliance/api/routes_internal.h"
 #include "base/bytes.h"
+#include "wire/announcement.h"
 #include "wire/task.h"
 
 struct mr_api_task *mr_api_task_find(const struct mr_api *api, const char *name)
@@ -48,11 +49,11 @@ bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_
 {
     const char *text = mr_request_param(request, i);
     const size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 19 || text[digits] != '\0' || text[0] == '0') {
+    if (digits == 0 || digits > 16 || text[digits] != '\0' || text[0] == '0') {
         return false;
     }
     *round = strtoull(text, NULL, 10);
-    return true;
+    return *round <= MR_ROUND_MAX;
 }
 
 bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id)
@@ -69,8 +70,9 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
 {
     if (!mr_routes_parse_round(request, i, round)) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
-                            "a round is a decimal number from 1 on, without leading zeros");
+        mr_routes_refuse_as(
+            request, MR_REFUSAL_BAD_REQUEST,
+            "a round is a decimal number from 1 to 2^53 - 1, without leading zeros");
         return false;
     }
     return true;

@@ -83,10 +83,12 @@ static const struct {
     {"cohort_max", offsetof(struct mr_round_params, cohort_max), 4, false},
     {"weight_max", offsetof(struct mr_round_params, weight_max), 4, false},
     {"ring_bits", offsetof(struct mr_round_params, ring_bits), 1, false},
+    {"headroom", offsetof(struct mr_round_params, headroom), 4, false},
     {"rotation_log2", offsetof(struct mr_round_params, rotation_log2), 1, true},
     {"chunk_bytes", offsetof(struct mr_round_params, chunk_bytes), 2, false},
     {"scale", offsetof(struct mr_round_params, scale), 0, true},
     {"clip_norm", offsetof(struct mr_round_params, clip_norm), 0, false},
+    {"step_max", offsetof(struct mr_round_params, step_max), 0, true},
 };
 
 /* "auto", where it may be: 0 of a float, the largest value of an integer. */

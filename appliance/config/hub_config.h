@@ -73,12 +73,13 @@ struct mr_config_round {
     uint32_t quorum;             /* 30: close at so many committed uploads */
     uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
     uint8_t ring_bits;           /* 16 */
-    uint32_t headroom;           /* 2: the ring holds so many times the largest sum */
+    uint32_t headroom;           /* 4: the ring holds so many times the largest sum */
     uint8_t rotation_log2;       /* MR_ROTATION_AUTO */
     uint16_t chunk_bytes;        /* 1408 */
     uint32_t weight_max;         /* 1000 */
     float scale;                 /* 0: auto */
     float clip_norm;             /* 1 */
+    float step_max;              /* 0: auto */
     float server_learning_rate;  /* 1: next = model + rate * average */
     char *training;              /* JSON handed to trainers, "" */
     uint32_t commit_interval_ms; /* 300 */

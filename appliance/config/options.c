@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "appliance/config/hub_config.h"
-#include "wire/task.h"
+#include "wire/announcement.h"
 
 #define MR_SECTION(name_, text_)
 #define MR_OPTION(tag, section_, name_, kind_, change_, default_, min_, max_, choices_, sample_,   \

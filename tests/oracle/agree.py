@@ -46,7 +46,10 @@ def random_announcement(rng, signing):
     ring_bits = rng.choice([16, 24, 32])
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
     levels = rng.choice([127, 127, 1, rng.randint(1, 127)])
-    ring_max = oracle.ring_clients_max(ring_bits, levels)
+    headroom = rng.choice([4, 4, 64, rng.randint(4, 64)])
+    ring_max = oracle.ring_clients_max(ring_bits, levels, headroom)
+    if ring_max < 2:
+        levels, ring_max = 1, oracle.ring_clients_max(ring_bits, 1, headroom)
     cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
     weight_most = (2**32 - 1) // cohort_max
     helpers = sorted(rng.sample(range(65536), len(signing) - 1))
@@ -54,12 +57,14 @@ def random_announcement(rng, signing):
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.-"
     training = rng.choice(["", '{"epochs":1}', "x" * 1023, '{"a":"%s"}' % ("~ " * rng.randint(0, 99))])
     return {
-        "round": rng.choice([1, 2**64 - 1 - 2**63, rng.randint(1, 2**62)]),
+        "round": rng.choice([1, 2**53 - 1, rng.randint(1, 2**53 - 1)]),
         "deadline_unix_ms": rng.choice([1, 1900000000000, rng.randint(1, 2**62)]),
         "dimension": rng.choice([1, 63, 64, 65, rng.randint(1, 300), rng.randint(1, 900)]),
         "ring_bits": ring_bits,
         "rotation_log2": rotation,
         "levels": levels,
+        "headroom": headroom,
+        "seal": 1,
         "noise_kind": 0,
         "chunk_bytes": rng.choice([64, 128, 1216, 1408, 8896, 64 * rng.randint(1, 139)]),
         "cohort_min": rng.choice([2, cohort_max, rng.randint(2, cohort_max)]),
@@ -67,6 +72,7 @@ def random_announcement(rng, signing):
         "weight_max": rng.choice([1, weight_most, rng.randint(1, min(100, weight_most))]),
         "scale_bits": float_bits(rng),
         "clip_norm_bits": float_bits(rng),
+        "step_max_bits": float_bits(rng),
         "model_hash": rng.randbytes(32),
         "rotation_seed": rng.randbytes(32),
         "task": random_task(rng),
@@ -103,15 +109,15 @@ def mutant(rng, data):
 
 # (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
 NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
-           (39, 4), (43, 4), (47, 4), (115, 1)]
-EDGES = [0, 1, 2, 3, 8, 16, 17, 24, 25, 32, 64, 258, 259, 1023, 1024, 8896, 8960, 66052, 66053,
-         16909320, 16909321, 2**30, 2**30 + 1, 2**32 - 1, 2**64 - 1,
+           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4)]
+EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 8896, 8960, 16513, 16514,
+         4227330, 4227331, 2**30, 2**30 + 1, 2**32 - 1, 2**53 - 1, 2**53, 2**64 - 1,
          0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
 
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
-    training_length = (116 + canonical[115], 2)
+    training_length = (123 + canonical[122], 2)
     at, size = rng.choice(NUMBERS + [training_length])
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]

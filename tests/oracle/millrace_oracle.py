@@ -83,10 +83,11 @@ def verify(public, signature, text):
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
 TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sB")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBI")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
-    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels"
+    "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
+    "headroom seal step_max_bits"
 ).split()
 
 
@@ -98,8 +99,8 @@ def positive_normal(bits):
 LEVELS_MAX = 127
 
 
-def ring_clients_max(ring_bits, levels=LEVELS_MAX):
-    return (2 ** (ring_bits - 1) - 1) // levels
+def ring_clients_max(ring_bits, levels=LEVELS_MAX, headroom=4):
+    return (2 ** (ring_bits - 1) - 1) // (headroom * levels)
 
 
 def task_check(task):
@@ -108,7 +109,7 @@ def task_check(task):
 
 
 def announcement_check(a):
-    require(1 <= a["round"] < 2**64, "round")
+    require(1 <= a["round"] < 2**53, "round")
     require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
     require(1 <= a["dimension"] <= 2**30, "dimension")
     require(a["ring_bits"] in (16, 24, 32), "ring_bits")
@@ -118,11 +119,15 @@ def announcement_check(a):
     require(a["cohort_min"] >= 2, "cohort_min")
     require(a["cohort_min"] <= a["cohort_max"], "cohort_max")
     require(1 <= a["levels"] <= LEVELS_MAX, "levels")
-    require(a["cohort_max"] <= ring_clients_max(a["ring_bits"], a["levels"]), "cohort_max")
+    require(4 <= a["headroom"] <= 64, "headroom")
+    most = ring_clients_max(a["ring_bits"], a["levels"], a["headroom"])
+    require(a["cohort_max"] <= most, "cohort_max")
+    require(a["seal"] == 1, "seal")
     require(a["weight_max"] >= 1, "weight_max")
     require(a["cohort_max"] * a["weight_max"] < 2**32, "weight_max")
     require(positive_normal(a["scale_bits"]), "scale")
     require(positive_normal(a["clip_norm_bits"]), "clip_norm")
+    require(positive_normal(a["step_max_bits"]), "step_max")
     require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
     task_check(a["task"])
     require(len(a["training"]) <= 1023, "training")
@@ -139,7 +144,7 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=2)
+    values = dict(a, magic=b"MRAN", version=3)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"]
@@ -165,7 +170,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 2, "version")
+    require(a.pop("version") == 3, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["hubs"] = []

@@ -85,9 +85,9 @@ def vectors():
         "ctr_carry_64bit": counter_carry(),
         "upload_aead": upload_aead(),
         "ring": {
-            "w16_max_clients_int8": oracle.ring_clients_max(16),
-            "w24": oracle.ring_clients_max(24),
-            "w32": oracle.ring_clients_max(32),
+            "w16_max_clients_int8": oracle.ring_clients_max(16, headroom=1),
+            "w24": oracle.ring_clients_max(24, headroom=1),
+            "w32": oracle.ring_clients_max(32, headroom=1),
         },
     }
 

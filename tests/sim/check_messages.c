@@ -115,8 +115,9 @@ static void check_terms(const struct answer *answer, const struct mr_announcemen
         sim_broken(answer->sim, "%s has signed a round of %s for task %s", hub, announcement->task,
                    task->name);
     }
-    if (announcement->cohort_max >
-        mr_quantiser_cohort_max(announcement->ring_bits, announcement->levels, 1)) {
+    if (announcement->cohort_max > mr_quantiser_cohort_max(announcement->ring_bits,
+                                                           announcement->levels,
+                                                           announcement->headroom)) {
         sim_broken(answer->sim, "%s has signed a round that its ring does not hold", hub);
     }
 }

@@ -37,7 +37,7 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
         .quorum = task->quorum,
         .deadline_ms = task->deadline_ms,
         .ring_bits = task->ring_bits,
-        .headroom = 1,
+        .headroom = 4,
         .chunk_bytes = task->chunk_bytes,
         .weight_max = 1,
         .scale = 1.0f,

@@ -80,8 +80,7 @@ static void log_rounding(struct mr_helper_driver *run, const struct mr_helper_re
     const struct mr_round_summary *summary = mr_round_history_find(&run->history, report->round);
     if (report->state == MR_HELPER_ADMITTING) {
         mr_rounding_report_terms(context->log, context->task, mr_helper_terms(run->core),
-                                 mr_round_history_norms(&run->history, report->round),
-                                 context->round->headroom);
+                                 mr_round_history_norms(&run->history, report->round));
     } else if (report->state == MR_HELPER_DONE && summary && summary->has_metrics) {
         mr_rounding_report(context->log, context->task, summary, mr_helper_terms(run->core));
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/step_bound.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
 
@@ -46,6 +47,20 @@ static float scale_of(const struct mr_lead_driver *run, const struct mr_round_pa
                               mr_round_history_norms(&run->history, announcement->round));
 }
 
+/* The largest step: a fixed one, or by the rule. */
+static float step_max_of(const struct mr_lead_driver *run, const struct mr_round_params *params,
+                         const struct mr_announcement *announcement)
+{
+    struct mr_layout layout;
+    if (params->step_max > 0 ||
+        mr_layout_init(&layout, announcement->ring_bits, announcement->dimension,
+                       announcement->rotation_log2, announcement->chunk_bytes) != 0) {
+        return params->step_max; /* else the announcement is refused, and says why */
+    }
+    return mr_step_bound_honest(announcement, layout.lanes,
+                                run->context.round->server_learning_rate);
+}
+
 static void fill_announcement(struct mr_announcement *announcement,
                               const struct mr_lead_driver *run,
                               const struct mr_round_params *params, uint32_t dimension)
@@ -63,6 +78,8 @@ static void fill_announcement(struct mr_announcement *announcement,
         .chunk_bytes = params->chunk_bytes,
         .cohort_min = params->cohort_min,
         .cohort_max = cohort_max_of(params),
+        .headroom = (uint8_t)params->headroom,
+        .seal = MR_SEAL_HPKE,
         .weight_max = params->weight_max,
         .clip_norm = params->clip_norm,
         .hub_count = (uint8_t)run->context.hubs_count,
@@ -70,6 +87,7 @@ static void fill_announcement(struct mr_announcement *announcement,
     announcement->levels =
         mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
     announcement->scale = scale_of(run, params, announcement);
+    announcement->step_max = step_max_of(run, params, announcement);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
@@ -118,6 +136,10 @@ static enum mr_refusal_code check_ring(const struct mr_round_params *params,
     if (params->ring_bits != 16 && params->ring_bits != 24 && params->ring_bits != 32) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
                          "ring_bits is %u: only 16, 24 and 32 exist", params->ring_bits);
+    }
+    if (params->headroom < MR_HEADROOM_MIN || params->headroom > MR_HEADROOM_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "headroom is %u: must be %d to %d",
+                         params->headroom, MR_HEADROOM_MIN, MR_HEADROOM_MAX);
     }
     const uint32_t cohort_max = cohort_max_of(params);
     if (!isnormal(params->clip_norm) || params->clip_norm < 0) {

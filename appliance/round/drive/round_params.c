@@ -16,6 +16,7 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
         .chunk_bytes = policy->chunk_bytes,
         .scale = policy->scale,
         .clip_norm = policy->clip_norm,
+        .step_max = policy->step_max,
     };
     if (policy->training) {
         memccpy(params->training, policy->training, '\0', MR_TRAINING_MAX);

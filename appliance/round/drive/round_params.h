@@ -13,6 +13,7 @@ struct mr_round_params {
     uint16_t chunk_bytes;
     float scale; /* 0: by the rule (wire/quantiser.h) */
     float clip_norm;
+    float step_max; /* 0: by the rule */
     char training[MR_TRAINING_MAX + 1];
 };
 

@@ -63,7 +63,7 @@ void mr_rounding_report(struct mr_log *log, const char *task,
 
 void mr_rounding_report_terms(struct mr_log *log, const char *task,
                               const struct mr_round_terms *terms,
-                              const struct mr_norm_memory *memory, uint32_t headroom)
+                              const struct mr_norm_memory *memory)
 {
     const struct mr_announcement *round = &terms->announcement;
     const struct mr_quantiser quantiser = quantiser_of(terms);
@@ -74,14 +74,5 @@ void mr_rounding_report_terms(struct mr_log *log, const char *task,
                      round->round, (double)round->scale, (double)own,
                      "the lead has a fixed scale, or another memory of the norms; devices and the "
                      "opened sum tell what it costs");
-    }
-    if (round->levels > mr_quantiser_levels(round->ring_bits, round->cohort_max, headroom)) {
-        mr_log_event(log, MR_LOG_WARN, "helper.headroom",
-                     "task=%s round=%" PRIu64 " levels=%u cohort_max=%u ring_bits=%u headroom=%u "
-                     "why=%s",
-                     task, round->round, round->levels, round->cohort_max, round->ring_bits,
-                     headroom,
-                     "the lead leaves less headroom than this hub's configuration asks "
-                     "for");
     }
 }

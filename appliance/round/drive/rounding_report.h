@@ -12,10 +12,9 @@
 void mr_rounding_report(struct mr_log *log, const char *task,
                         const struct mr_round_summary *summary, const struct mr_round_terms *terms);
 
-/* A round that this hub has signed: says so where it would have taken another step, or less
- * headroom is left than its own configuration asks for. Neither is refused. */
+/* A round that this hub has signed: says so where it would have taken another step. */
 void mr_rounding_report_terms(struct mr_log *log, const char *task,
                               const struct mr_round_terms *terms,
-                              const struct mr_norm_memory *memory, uint32_t headroom);
+                              const struct mr_norm_memory *memory);
 
 #endif

@@ -61,6 +61,7 @@ unsigned mr_terms_differ(struct mr_terms_difference out[MR_TERMS_DIFFERENCES_MAX
     }
     deadline(&list, left_ms, own->deadline_ms);
     whole(&list, "ring_bits", asked->ring_bits, own->ring_bits);
+    whole(&list, "headroom", asked->headroom, own->headroom);
     if (own->rotation_log2 <= ROTATION_MOST) {
         whole(&list, "rotation_log2", asked->rotation_log2, own->rotation_log2);
     }
@@ -70,6 +71,9 @@ unsigned mr_terms_differ(struct mr_terms_difference out[MR_TERMS_DIFFERENCES_MAX
         real(&list, "scale", asked->scale, own->scale);
     }
     real(&list, "clip_norm", asked->clip_norm, own->clip_norm);
+    if (own->step_max > 0) {
+        real(&list, "step_max", asked->step_max, own->step_max);
+    }
     if (strcmp(asked->training, training) != 0) {
         struct mr_terms_difference *entry = add(&list, "training");
         snprintf(entry->asked, sizeof entry->asked, "%s", "another text");

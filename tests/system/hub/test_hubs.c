@@ -226,12 +226,15 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                                            .dimension = DIMENSION,
                                            .ring_bits = 16,
                                            .levels = 127,
+                                           .headroom = 4,
+                                           .seal = MR_SEAL_HPKE,
                                            .chunk_bytes = 1408,
                                            .cohort_min = 3,
                                            .cohort_max = 6,
                                            .weight_max = 10,
                                            .scale = scale,
                                            .clip_norm = 1.0f,
+                                           .step_max = 1000,
                                            .hub_count = FEDERATION_HUBS};
     struct mr_error error = {.text = ""};
     memcpy(announcement.model_hash, federation->model_hash, MR_HASH_BYTES);

@@ -101,7 +101,7 @@ class Helper(Hub):
         changed = "log_level: debug\n" + self.good.replace("quorum: 4", "quorum: 5\n      cohort_max: 9")
         self.assertEqual(self.reload(changed, 3), [
             "config.reloaded key=log_level before=info after=debug",
-            "config.reloaded key=tasks.default.round.cohort_max before=129 after=9",
+            "config.reloaded key=tasks.default.round.cohort_max before=64 after=9",
             "config.reloaded key=tasks.default.round.quorum before=4 after=5"])
 
         restart = changed.replace("quorum: 5", "quorum: 6").replace("slots_per_worker: 6",

@@ -22,8 +22,8 @@ static const struct cohort_plan four = {.deltas = COHORT_GAUSS,
                                         .norm = 0.5,
                                         .common = 1,
                                         .ring_bits = 16,
-                                        .cohort_max = 129,
-                                        .headroom = 2,
+                                        .cohort_max = 64,
+                                        .headroom = 4,
                                         .clip_norm = 1};
 
 static void near(double got, double want, double by, const char *what)
@@ -149,7 +149,7 @@ static void test_levels_pay(void **state)
     struct cohort_plan plan = four;
     struct cohort_result result;
     plan.dimension = 100000;
-    plan.cohort_max = 4000; /* 4 levels */
+    plan.cohort_max = 2000; /* 4 levels */
     plan.devices = 30;
     struct cohort *cohort = cohort_open(&plan, 40);
     cohort_round(cohort, &result);

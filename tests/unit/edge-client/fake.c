@@ -116,12 +116,15 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
                                   .ring_bits = ring_bits,
                                   .rotation_log2 = 6,
                                   .levels = 127,
+                                  .headroom = 4,
+                                  .seal = MR_SEAL_HPKE,
                                   .chunk_bytes = 64,
                                   .cohort_min = 2,
-                                  .cohort_max = 100,
+                                  .cohort_max = 64,
                                   .weight_max = 10,
                                   .scale = 100,
                                   .clip_norm = 1,
+                                  .step_max = 1000,
                                   .hub_count = (uint8_t)hub_count};
     snprintf(a->training, sizeof a->training, "{\"epochs\": 2, \"batch\": 3}");
     for (unsigned i = 0; i < hub_count; i++) {

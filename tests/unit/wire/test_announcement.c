@@ -179,6 +179,8 @@ static void test_rules_of_numbers(void **state)
 {
     (void)state;
     REFUSED(a.round = 0, "round");
+    REFUSED(a.round = UINT64_C(1) << 53, "round");
+    REFUSED(a.round = UINT64_MAX, "round");
     REFUSED(a.deadline_unix_ms = 0, "deadline");
     REFUSED(a.dimension = 0, "dimension");
     REFUSED(a.dimension = MR_DIMENSION_MAX + 1, "dimension");
@@ -191,15 +193,21 @@ static void test_rules_of_numbers(void **state)
     REFUSED(a.chunk_bytes = 1400, "chunk_bytes");
     REFUSED(a.chunk_bytes = 8960, "chunk_bytes");
     REFUSED(a.cohort_min = 1, "cohort_min");
-    REFUSED(a.cohort_min = 259, "cohort_max");
+    REFUSED(a.cohort_min = 65, "cohort_max");
     REFUSED(a.levels = 0, "levels");
     REFUSED(a.levels = 128, "levels");
+    REFUSED(a.headroom = 3, "headroom");
+    REFUSED(a.headroom = 65, "headroom");
+    REFUSED(a.headroom = 5, "cohort_max");
+    REFUSED(a.seal = 0, "seal");
+    REFUSED(a.seal = 2, "seal");
     REFUSED(a.weight_max = 0, "weight_max");
-    REFUSED(a.weight_max = UINT32_MAX / 258 + 1, "weight_max");
+    REFUSED(a.weight_max = UINT32_MAX / 64 + 1, "weight_max");
     const float bad[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f, 1e-40f};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         REFUSED(a.scale = bad[i], "scale");
         REFUSED(a.clip_norm = bad[i], "clip_norm");
+        REFUSED(a.step_max = bad[i], "step_max");
     }
 }
 
@@ -208,14 +216,16 @@ static void test_ring_bound(void **state)
     (void)state;
     struct mr_announcement a;
     static const struct {
-        uint8_t ring_bits, levels;
+        uint8_t ring_bits, levels, headroom;
         uint32_t cohort_max;
-    } bounds[] = {{16, 127, 258},   {16, 1, 32767},      {16, 8, 4095},     {24, 127, 66052},
-                  {24, 3, 2796202}, {32, 127, 16909320}, {32, 1, INT32_MAX}};
+    } bounds[] = {{16, 127, 4, 64},      {16, 1, 4, 8191},      {16, 8, 4, 1023},
+                  {16, 8, 64, 63},       {24, 127, 4, 16513},   {24, 3, 4, 699050},
+                  {32, 127, 4, 4227330}, {32, 1, 4, 536870911}, {32, 127, 64, 264208}};
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         test_announcement(&a, private_keys, 2);
         a.ring_bits = bounds[i].ring_bits;
         a.levels = bounds[i].levels;
+        a.headroom = bounds[i].headroom;
         a.weight_max = 1;
         a.cohort_max = bounds[i].cohort_max;
         assert_int_equal(mr_announcement_check(&a, &error), 0);

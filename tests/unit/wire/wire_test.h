@@ -56,10 +56,13 @@ static inline void test_announcement(struct mr_announcement *a, uint8_t (*privat
     a->levels = 127;
     a->chunk_bytes = MR_CHUNK_BYTES_DEFAULT;
     a->cohort_min = 2;
-    a->cohort_max = 258;
+    a->headroom = 4;
+    a->seal = MR_SEAL_HPKE;
+    a->cohort_max = 64;
     a->weight_max = 1000;
     a->scale = 64.0f;
     a->clip_norm = 1.5f;
+    a->step_max = 3.0f;
     memset(a->model_hash, 0x11, sizeof a->model_hash);
     memset(a->rotation_seed, 0x22, sizeof a->rotation_seed);
     strcpy(a->task, "digits-1");

@@ -111,7 +111,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i}",
+        "s:I, s:s, s:i, s:i, s:i, s:I}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -121,7 +121,8 @@ static json_t *fields_of(const struct mr_round_terms *terms)
         "rotation_seed", to_hex(a->rotation_seed, 32), "training", a->training, "hubs", hubs,
         "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
         (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
-        a->task, "levels", a->levels);
+        a->task, "levels", a->levels, "headroom", a->headroom, "seal", a->seal, "step_max_bits",
+        (json_int_t)float_bits(a->step_max));
 }
 
 static void do_announcement(struct test_case *c)

@@ -191,7 +191,7 @@ class Config(WithFederation):
         path = self.path("fed", "hub-0.yaml")
         self.assertEqual(json.loads(run("config", "check", path, "--json")[1])["warnings"], [])
         for extra, word in (("scale: 300000", "scale 300000 is fixed"),
-                            ("cohort_max: 4000", "leaves 4 levels in a ring of 16 bits")):
+                            ("cohort_max: 2000", "leaves 4 levels in a ring of 16 bits")):
             path, _ = self.edit("hub-0.yaml", "      cohort_min:", f"      {extra}\n      cohort_min:")
             code, out, err = run("config", "check", path, "--json")
             self.assertEqual(code, 0)

@@ -64,16 +64,17 @@ static void test_sample_round(void **state)
     assert_int_equal(mr_hub_config_load(&c, sample->path, NULL), 0);
     const struct mr_config_round *round = &c->tasks[0].round;
     assert_int_equal(round->cohort_min, 20);
-    assert_int_equal(round->cohort_max, 129); /* 0 in the file: what 16 bits hold of 127 levels */
+    assert_int_equal(round->cohort_max, 64); /* 0 in the file: what 16 bits hold of 127 levels */
     assert_int_equal(round->quorum, 30);
     assert_int_equal(round->deadline_ms, 60000);
     assert_int_equal(round->ring_bits, 16);
     assert_int_equal(round->rotation_log2, MR_ROTATION_AUTO);
-    assert_int_equal(round->headroom, 2);
+    assert_int_equal(round->headroom, 4);
     assert_int_equal(round->chunk_bytes, 1408);
     assert_int_equal(round->weight_max, 1000);
     assert_true(round->scale == 0); /* auto */
     assert_true(round->clip_norm == 1.0f);
+    assert_true(round->step_max == 0); /* auto */
     assert_true(round->server_learning_rate == 1.0f);
     assert_string_equal(round->training, "{\"epochs\": 5, \"batch\": 16, \"learning_rate\": 0.05}");
     assert_int_equal(round->commit_interval_ms, 300);
@@ -97,7 +98,9 @@ static void test_accepts(void **state)
         {"  # scale: auto", "  scale: auto"},
         {"  # rotation_log2: auto", "  rotation_log2: auto"},
         {"  # rotation_log2: auto", "  rotation_log2: 0"},
-        {"  # headroom: 2", "  headroom: 1"},
+        {"  # headroom: 4", "  headroom: 64\n      cohort_min: 2\n      quorum: 4"},
+        {"  # step_max: auto", "  step_max: 2.5"},
+        {"  # step_max: auto", "  step_max: auto"},
         {"  initial_model_file: model.safetensors\n", ""},
         {"  # worker_cpus: \"\"", "  worker_cpus: \"0,1\"\n  workers: 2"},
         {"  advertise_host: 192.0.2.10", "  listen_host: 127.0.0.1"},

@@ -52,7 +52,7 @@ static void configure(struct room *room, unsigned position)
                                             .quorum = 4,
                                             .deadline_ms = 60000,
                                             .ring_bits = 16,
-                                            .headroom = 1,
+                                            .headroom = 4,
                                             .chunk_bytes = 1408,
                                             .weight_max = 100,
                                             .scale = 500.0f,

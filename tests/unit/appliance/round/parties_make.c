@@ -54,10 +54,13 @@ static void make_terms(struct world *world)
         .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = world->options.cohort_min,
+        .headroom = 4,
+        .seal = MR_SEAL_HPKE,
         .cohort_max = WORLD_DEVICES,
         .weight_max = 100,
         .scale = 500.0f,
         .clip_norm = 1.0f,
+        .step_max = 1e6f,
         .hub_count = (uint8_t)world->options.hubs,
     };
     memcpy(announcement->model_hash, world->model_hash, MR_HASH_BYTES);

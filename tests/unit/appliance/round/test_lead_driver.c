@@ -133,7 +133,7 @@ static void test_wishes(void **state)
     params.weight_max = 1;
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
     assert_int_equal(mr_lead_terms(mr_lead_driver_core(run))->announcement.cohort_max,
-                     mr_quantiser_cohort_max(16, 127, 1));
+                     mr_quantiser_cohort_max(16, 127, 4));
     mr_lead_driver_stop(run); /* and once more below */
     assert_int_equal(begin(&params, &refusal), MR_REFUSAL_BUSY);
     assert_string_equal(refusal.text, "the hub is stopping");
