@@ -9,6 +9,8 @@
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
 #define IDENTITY_CONNECTIONS_MAX 8
+/* Tasks that a running hub may come to lead beside those that its file names at the start. */
+#define TASKS_LED_SPARE 1u
 
 static int open_server(struct mr_hub *hub, struct mr_error *error)
 {
@@ -83,11 +85,8 @@ static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
     return mr_owner_claim(config->data_dir, &owner, error);
 }
 
-static int open_parts(struct mr_hub *hub, struct mr_error *error)
+int mr_hub_open(struct mr_hub *hub, struct mr_error *error)
 {
-    if (mr_hub_read_keys(hub, error) != 0) {
-        return -1;
-    }
     const int taken = take_data_dir(hub, error);
     if (taken != 0) {
         return taken;
@@ -100,9 +99,16 @@ static int open_parts(struct mr_hub *hub, struct mr_error *error)
                : mr_hub_watch_terms(hub, error);
 }
 
-int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
-                const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
-                struct mr_error *error)
+static int open_plane(struct mr_hub *hub, struct mr_error *error)
+{
+    const unsigned led = mr_hub_tasks_led(hub->config);
+    hub->tasks_led_max = led > 0 ? led + TASKS_LED_SPARE : 0;
+    return led > 0 ? mr_hub_open_plane(hub, hub->tasks_led_max, error) : 0;
+}
+
+int mr_hub_prepare(struct mr_hub **out, const struct mr_hub_config *config,
+                   const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
+                   struct mr_error *error)
 {
     struct mr_hub *hub = mr_secret_new(sizeof *hub); /* the signing key is in it */
     if (!hub) {
@@ -113,10 +119,9 @@ int mr_hub_open(struct mr_hub **out, const struct mr_hub_config *config,
     hub->loop = loop;
     hub->log = log;
     fill_api(hub);
-    const int result = open_parts(hub, error);
-    if (result != 0) {
+    if (mr_hub_read_keys(hub, error) != 0 || open_plane(hub, error) != 0) {
         mr_hub_close(hub);
-        return result;
+        return -1;
     }
     *out = hub;
     return 0;

@@ -42,12 +42,15 @@ struct mr_hub {
 /* mr_hub_open: another process has data_dir. */
 #define MR_HUB_DATA_DIR_IN_USE 1
 
-/* keys → data_dir, which is this process's alone from then on → upload plane (where it leads) →
- * each task's store and driver → server. config, log and loop are the caller's and outlive it. 0,
- * or -1 or MR_HUB_DATA_DIR_IN_USE with an error that names option and remedy. */
-int mr_hub_open(struct mr_hub **hub, const struct mr_hub_config *config,
-                const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
-                struct mr_error *error);
+/* keys → upload plane (where it leads): what a hub that starts as root does before it becomes
+ * another user, and nothing in data_dir. config, log and loop are the caller's and outlive it. 0,
+ * or -1 with an error that names option and remedy. */
+int mr_hub_prepare(struct mr_hub **hub, const struct mr_hub_config *config,
+                   const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
+                   struct mr_error *error);
+/* data_dir, which is this process's alone from then on → each task's store and driver → server. 0,
+ * or -1 or MR_HUB_DATA_DIR_IN_USE with an error; mr_hub_close is owed in either case. */
+int mr_hub_open(struct mr_hub *hub, struct mr_error *error);
 /* Runs the loop for a moment to take what its threads still have to say. */
 void mr_hub_close(struct mr_hub *hub);
 

@@ -25,22 +25,6 @@ static bool leads_any(const struct mr_hub_config *config)
     return false;
 }
 
-/* Against what this hub has seen before. */
-static int check_lists(const struct mr_hub_config *config, const struct mr_tls_files *files,
-                       struct mr_error *error)
-{
-    struct mr_tls *tls;
-    if (*files->revocation_file == '\0') {
-        return 0;
-    }
-    if (mr_tls_open(&tls, MR_TLS_SERVER, files, error) != 0) {
-        return -1;
-    }
-    const int older = mr_hub_lists_check(config->data_dir, mr_tls_revocations(tls), error);
-    mr_tls_close(tls);
-    return older;
-}
-
 struct mr_tls_files mr_hub_tls_files(const struct mr_config_identity *identity)
 {
     return (struct mr_tls_files){.ca_file = identity->ca_file,
@@ -58,7 +42,7 @@ static int check_certificates(const struct mr_hub_config *config, struct mr_erro
                                            .dials = leads_any(config),
                                            .role = MR_ROLE_HUB,
                                            .hub_index = identity->index};
-    return mr_tls_check_fitness(&files, &purpose, error) == 0 ? check_lists(config, &files, error)
+    return mr_tls_check_fitness(&files, &purpose, error) == 0 ? 0
                                                               : mr_error_prefix(error, "identity");
 }
 
@@ -89,18 +73,20 @@ static int check_room(const struct mr_hub_config *config, const struct mr_config
                               (unsigned long long)layout.share_bytes);
 }
 
-/* A new connection to another hub reads them, and so does a change of the list. */
-static int check_user(const struct mr_hub_config *config, struct mr_error *error)
+/* Against what this hub has seen before. */
+static int check_lists(const struct mr_hub_config *config, struct mr_error *error)
 {
-    const struct mr_config_identity *identity = &config->identity;
-    const struct mr_config_sandbox *sandbox = &config->sandbox;
-    const char *const files[] = {identity->ca_file, identity->certificate_file,
-                                 identity->private_key_file, identity->revocation_file};
-    if (strcmp(sandbox->mode, "off") == 0) {
+    const struct mr_tls_files files = mr_hub_tls_files(&config->identity);
+    struct mr_tls *tls;
+    if (*files.revocation_file == '\0') {
         return 0;
     }
-    return mr_sandbox_check_files(sandbox->user, sandbox->group, files,
-                                  sizeof files / sizeof files[0], error);
+    if (mr_tls_open(&tls, MR_TLS_SERVER, &files, error) != 0) {
+        return -1;
+    }
+    const int older = mr_hub_lists_check(config->data_dir, mr_tls_revocations(tls), error);
+    mr_tls_close(tls);
+    return older;
 }
 
 static int check_tasks(const struct mr_hub_config *config, struct mr_error *error)
@@ -149,6 +135,45 @@ static int check_owner(const struct mr_hub_config *config, struct mr_error *erro
     return mr_owner_check(config->data_dir, &owner, error);
 }
 
+/* All that is read in data_dir, which may be a folder that the user can change. */
+static int check_data(void *context, struct mr_error *error)
+{
+    const struct mr_hub_config *config = context;
+    return check_lists(config, error) != 0 || check_owner(config, error) != 0 ||
+                   check_tasks(config, error) != 0
+               ? -1
+               : 0;
+}
+
+/* Whom the hub will be; "": who started it. */
+static const char *user_of(const struct mr_hub_config *config)
+{
+    return strcmp(config->sandbox.mode, "off") == 0 ? "" : config->sandbox.user;
+}
+
+/* A new connection to another hub reads them, and so does a change of the list. */
+static int check_user(const struct mr_hub_config *config, struct mr_error *error)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    const struct mr_config_sandbox *sandbox = &config->sandbox;
+    const char *const files[] = {identity->ca_file, identity->certificate_file,
+                                 identity->private_key_file, identity->revocation_file};
+    return mr_sandbox_check_files(user_of(config), sandbox->group, files,
+                                  sizeof files / sizeof files[0], error);
+}
+
+/* As at a start: root asks as the user that it will become. */
+static int check_as_user(struct mr_hub_config *config, struct mr_error *error)
+{
+    const struct mr_config_sandbox *sandbox = &config->sandbox;
+    return mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0 ||
+                   check_certificates(config, error) != 0 || check_user(config, error) != 0 ||
+                   mr_sandbox_as_user(user_of(config), sandbox->group, check_data, config, error) !=
+                       0
+               ? -1
+               : 0;
+}
+
 static int check(struct mr_hub_config **out, const char *path, bool user, struct mr_error *error)
 {
     struct mr_hub_config *config;
@@ -156,10 +181,10 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     if (mr_hub_config_load(&config, path, error) != 0) {
         return -1;
     }
-    const struct mr_config_sandbox *sandbox = &config->sandbox;
-    if ((user && mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0) ||
-        check_certificates(config, error) != 0 || check_owner(config, error) != 0 ||
-        check_tasks(config, error) != 0 || (user && check_user(config, error) != 0)) {
+    const int failed =
+        user ? check_as_user(config, error)
+             : check_certificates(config, error) != 0 || check_data(config, error) != 0;
+    if (failed) {
         mr_hub_config_free(config);
         return -1;
     }

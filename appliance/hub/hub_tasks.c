@@ -3,9 +3,6 @@
 
 #include "appliance/hub/hub.h"
 
-/* Tasks that a running hub may come to lead beside those that its file names at the start. */
-#define TASKS_LED_SPARE 1u
-
 unsigned mr_hub_tasks_led(const struct mr_hub_config *config)
 {
     unsigned led = 0;
@@ -18,11 +15,6 @@ unsigned mr_hub_tasks_led(const struct mr_hub_config *config)
 int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
-    const unsigned led = mr_hub_tasks_led(config);
-    hub->tasks_led_max = led > 0 ? led + TASKS_LED_SPARE : 0;
-    if (led > 0 && mr_hub_open_plane(hub, hub->tasks_led_max, error) != 0) {
-        return -1;
-    }
     if (mr_job_thread_open(&hub->endings, hub->loop, "endings", error) != 0) {
         return -1;
     }

@@ -203,7 +203,9 @@ static enum mr_hub_exit run(const struct boot *boot)
     int opened = 0;
     if (mr_confinement_begin(&confinement, config, boot->options->config_file, &error) != 0 ||
         start_threads(boot, &confinement, &loop, &error) != 0 ||
-        (opened = mr_hub_open(&hub, config, boot->kernels, loop, boot->log, &error)) != 0 ||
+        mr_hub_prepare(&hub, config, boot->kernels, loop, boot->log, &error) != 0 ||
+        mr_sandbox_become_user(&confinement.sandbox, &error) != 0 ||
+        (opened = mr_hub_open(hub, &error)) != 0 ||
         mr_loop_fd_add(loop, boot->signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {
         code = not_started(

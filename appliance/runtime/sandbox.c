@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "appliance/runtime/sandbox_internal.h"
 
@@ -30,16 +29,6 @@ static int insist(const struct mr_sandbox *sandbox, enum mr_sandbox_part first,
                                 "what there is)",
                                 mr_sandbox_part_name(i), sandbox->parts[i].why);
         }
-    }
-    return 0;
-}
-
-/* Made now, so that there is something for the rules on files to speak of. */
-static int make_data_dir(const struct mr_sandbox *sandbox, struct mr_error *error)
-{
-    const char *path = sandbox->plan.data_dir;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return mr_error_set(error, "data_dir %s: %s", path, strerror(errno));
     }
     return 0;
 }
@@ -82,7 +71,8 @@ int mr_sandbox_begin(struct mr_sandbox *sandbox, const struct mr_sandbox_plan *p
         }
         return 0;
     }
-    if (mr_sandbox_find_user(sandbox, error) != 0 || make_data_dir(sandbox, error) != 0) {
+    if (mr_sandbox_find_user(sandbox, error) != 0 ||
+        mr_sandbox_make_data_dir(sandbox, error) != 0) {
         return -1;
     }
     const bool kept = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;

@@ -177,8 +177,11 @@ static void boot(void *argument)
     struct sim_node *node = hub->node;
     struct sim *sim = node->sim;
     struct mr_error error = {.text = ""};
-    const int result = mr_hub_open(&hub->hub, &hub->made.config, mr_kernels_select(UINT32_MAX),
-                                   hub->loop, NULL, &error);
+    int result = mr_hub_prepare(&hub->hub, &hub->made.config, mr_kernels_select(UINT32_MAX),
+                                hub->loop, NULL, &error);
+    if (result == 0) {
+        result = mr_hub_open(hub->hub, &error);
+    }
     if (node->dead) {
         return;
     }

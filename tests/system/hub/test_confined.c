@@ -162,6 +162,40 @@ static void test_another_user(void **state)
     devices_close(devices, DEVICES);
 }
 
+/* The user made data_dir before, with links to a file of root's in the place of what a hub writes.
+ */
+static void test_links_of_that_user(void **state)
+{
+    static const char *const names[] = {"owner.json.tmp", "revocations-seen.tmp", "lock"};
+    char command[8800], said[4096], precious[4200], text[16] = "";
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    struct federation *federation = *state = federation_of_nobody();
+    snprintf(precious, sizeof precious, "%s/precious", federation->dir);
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(command, sizeof command,
+                 "cd '%s' && rm -rf data-1 && mkdir -m 700 data-1 && echo precious >precious && "
+                 "chmod 600 precious && ln -s ../precious data-1/%s && chown -hR nobody data-1",
+                 federation->dir, names[i]);
+        assert_int_equal(system(command), 0);
+        if (strcmp(names[i], "lock") == 0) { /* it does not go on without a lock of its own */
+            assert_int_not_equal(federation_try(federation, "hub-1.yaml", said, sizeof said), 0);
+        } else {
+            federation_start(federation, 1);
+            assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
+        }
+        FILE *file = fopen(precious, "r");
+        assert_non_null(file);
+        assert_non_null(fgets(text, sizeof text, file));
+        fclose(file);
+        if (strcmp(text, "precious\n") != 0) {
+            fail_msg("%s: root has written through the link: %s", names[i], text);
+        }
+    }
+}
+
 static int close_if_open(void **state)
 {
     return *state ? federation_teardown(state) : 0;
@@ -262,6 +296,7 @@ int main(int argc, char **argv)
         T(test_every_thread),
         T(test_the_log_says_so),
         cmocka_unit_test_teardown(test_another_user, close_if_open),
+        cmocka_unit_test_teardown(test_links_of_that_user, close_if_open),
         T(test_seeds_go),
         T(test_signing_keys),
     };
