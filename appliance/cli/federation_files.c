@@ -22,8 +22,11 @@ static FILE *create(const struct mr_federation *plan, const char *name, struct m
         mr_error_set(error, "%s: the path is too long", plan->dir);
         return NULL;
     }
-    const int fd =
-        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (plan->force ? O_TRUNC : O_EXCL), 0644);
+    if (plan->force && unlink(path) != 0 && errno != ENOENT) {
+        mr_error_set(error, "cannot replace %s: %s", path, strerror(errno));
+        return NULL;
+    }
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file) {
         mr_error_set(error, "cannot write %s: %s%s", path, strerror(errno),

@@ -1,6 +1,7 @@
 /* pki_revoke.c - the throw-away CA takes a certificate back: one more entry of its revocation list.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +115,10 @@ static int replace(const char *path, X509_CRL *list, struct mr_error *error)
     if (snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh) {
         return mr_error_set(error, "the path of the folder is too long: %.64s…", path);
     }
-    FILE *file = fopen(fresh, "we");
+    const int fd = unlink(fresh) == 0 || errno == ENOENT
+                       ? open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)
+                       : -1;
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     int done = file && PEM_write_X509_CRL(file, list) == 1;
     done = file && fclose(file) == 0 && done;
     if (!done || rename(fresh, path) != 0) {

@@ -65,7 +65,7 @@ static struct open_file *open_one(struct mr_disk_file *disk, const char *name,
     MR_ASSERT(disk->count < FILES_MAX && strlen(name) <= MR_DISK_NAME_MAX);
     path_of(path, disk, name);
     file = &disk->files[disk->count];
-    *file = (struct open_file){.fd = open(path, O_RDWR | O_CLOEXEC)};
+    *file = (struct open_file){.fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
     if (file->fd < 0 && errno == ENOENT) {
         file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         file->fresh = true;

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Somebody who makes the temporary file again that often does it on purpose. */
+#define CREATE_TRIES_MAX 4
+
 static int read_all(int fd, uint8_t *bytes, size_t length)
 {
     for (size_t at = 0; at < length;) {
@@ -67,6 +70,23 @@ static int write_all(int fd, const uint8_t *bytes, size_t length)
     return fsync(fd);
 }
 
+/* What an interrupted one left is taken away, and so is a link that somebody put there: it is never
+ * written through. */
+static int create_anew(const char *path)
+{
+    int fd = -1;
+    for (unsigned tries = 0; fd < 0 && tries < CREATE_TRIES_MAX; tries++) {
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return -1;
+        }
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0 && errno != EEXIST) {
+            return -1;
+        }
+    }
+    return fd;
+}
+
 int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error)
 {
     char temporary[PATH_MAX], folder[PATH_MAX];
@@ -76,7 +96,7 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
     if (slash) {
         *slash = '\0';
     }
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const int fd = create_anew(temporary);
     if (fd < 0) {
         const int why = errno;
         return mr_error_set(error, "%s: %s%s", temporary, strerror(why), mr_error_disk_hint(why));

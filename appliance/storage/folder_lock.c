@@ -70,7 +70,7 @@ static int refuse_held(int fd, const char *folder, struct mr_error *error)
 static int lock_once(int *fd, const char *path, const char *folder, struct mr_error *error)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*fd < 0) {
         return mr_error_set(error, "data_dir: cannot open %s: %s%s", path, strerror(errno),
                             mr_error_disk_hint(errno));

@@ -21,8 +21,12 @@ int mr_fd_above_standard(int fd)
 
 int mr_file_create(const char *path)
 {
-    const int fd = mr_fd_above_standard(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    struct stat st; /* the umask may have taken bits; an old file may have had more */
+    if (unlink(path) && errno != ENOENT) { /* what is left over, and never through a link */
+        return -1;
+    }
+    const int fd = mr_fd_above_standard(
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    struct stat st; /* the umask may have taken bits */
     if (fd >= 0 && (fstat(fd, &st) || ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600)))) {
         const int why = errno;
         close(fd);
@@ -83,10 +87,23 @@ char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_erro
 
 int mr_folder_private(const char *path)
 {
+    struct stat st;
     if (mkdir(path, 0700) && errno != EEXIST) {
         return -1;
     }
-    return chmod(path, 0700);
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || fstat(fd, &st);
+    if (!bad && st.st_uid != geteuid()) { /* its owner could have us write anywhere */
+        errno = EPERM;
+        bad = 1;
+    }
+    bad = bad || ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700));
+    const int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = why;
+    return bad ? -1 : 0;
 }
 
 char *mr_path_absolute(const char *path)

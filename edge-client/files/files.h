@@ -12,8 +12,8 @@
  * and -1 returned, with errno. */
 int mr_fd_above_standard(int fd);
 
-/* A new or emptied file to write to, of mode 0600 whatever the umask. The descriptor, or -1 with
- * errno. */
+/* A new file in the place of what was there (a link is removed, not followed), of mode 0600
+ * whatever the umask. The descriptor, or -1 with errno. */
 int mr_file_create(const char *path);
 /* The same as a stream; NULL with errno. */
 FILE *mr_file_create_stream(const char *path);
@@ -22,7 +22,8 @@ FILE *mr_file_create_stream(const char *path);
  * path): it cannot be opened, a read fails, it has more than `most` bytes. */
 char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_error *error);
 
-/* A folder of mode 0700, made where there is none. 0, or -1 with errno. */
+/* A folder of mode 0700, made where there is none. 0, or -1 with errno: EPERM where it belongs to
+ * another user. */
 int mr_folder_private(const char *path);
 
 /* The path from the root, seen from the working directory of now; malloc'd. NULL: out of memory, or

@@ -209,7 +209,7 @@ static enum mre_result lock_folder(struct mre_client *client, struct mre_outcome
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/lock", client->data_dir);
-    client->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    client->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (client->lock < 0 || fchmod(client->lock, 0600)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "data_dir %s: %s; make a folder that this device can write to",

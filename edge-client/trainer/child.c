@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -82,6 +83,7 @@ static void tell(enum mr_child_end end, int value)
 _Noreturn static void run_program(char *const argv[])
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    umask(S_IRWXG | S_IRWXO); /* what it writes tells of this device's data */
     execve(argv[0], argv, environ);
     tell(MR_CHILD_NOT_RUN, errno);
     _exit(127);

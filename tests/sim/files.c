@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/loop.h"
@@ -244,6 +245,7 @@ int __wrap_fstat64(int fd, struct stat *about)
         return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_fstat64(fd, about);
     }
     memset(about, 0, sizeof *about);
+    about->st_uid = geteuid();
     about->st_mode = descriptor->file ? S_IFREG | 0600 : S_IFDIR | 0700;
     about->st_size = descriptor->file ? (off_t)descriptor->file->cached.length : 0;
     return 0;
