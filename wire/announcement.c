@@ -30,6 +30,17 @@ int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
     return mr_transcript_verify(signature, &transcript, public_key);
 }
 
+int mr_proposal_decode(struct mr_round_terms *terms, const uint8_t **signature,
+                       const uint8_t *bytes, size_t length, struct mr_error *error)
+{
+    if (length <= MR_SIGNATURE_BYTES) {
+        return mr_error_set(error, "%zu bytes are no announcement with its lead's signature",
+                            length);
+    }
+    *signature = bytes + length - MR_SIGNATURE_BYTES;
+    return mr_round_terms_decode(terms, bytes, length - MR_SIGNATURE_BYTES, error);
+}
+
 int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
                          struct mr_error *error)
 {

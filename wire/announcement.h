@@ -96,6 +96,13 @@ int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
                            const uint8_t hash[MR_HASH_BYTES],
                            const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
+/* Proposal, as the lead puts it to a helper = canonical bytes ‖ the lead's signature. Decodes only:
+ * *signature points into the bytes, and is for the caller to verify with a key that it trusts. 0 or
+ * -1. */
+#define MR_PROPOSAL_MAX (MR_ANNOUNCEMENT_MAX + MR_SIGNATURE_BYTES)
+int mr_proposal_decode(struct mr_round_terms *terms, const uint8_t **signature,
+                       const uint8_t *bytes, size_t length, struct mr_error *error);
+
 /* Signed envelope = be16(length) ‖ canonical bytes ‖ one signature per hub in list order. Decodes,
  * then verifies every signature against the keys *in the announcement*; the caller must still
  * compare the hub list with the keys it trusts (mr_announcement_trusts). 0 or -1. */

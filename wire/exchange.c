@@ -207,3 +207,56 @@ int mr_model_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t h
     model_text(&transcript, hash, set_hash, model_hash);
     return mr_transcript_verify(signature, &transcript, public_key);
 }
+
+static int void_text(struct mr_transcript *transcript, const uint8_t *hash, const char *reason)
+{
+    uint8_t said[MR_HASH_BYTES];
+    mr_transcript_init(transcript, "millrace void");
+    mr_transcript_add(transcript, hash, MR_HASH_BYTES);
+    if (EVP_Digest(reason, strlen(reason), said, NULL, EVP_sha256(), NULL) != 1) {
+        return -1;
+    }
+    mr_transcript_add(transcript, said, MR_HASH_BYTES);
+    return 0;
+}
+
+int mr_void_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                 const char *reason, const uint8_t private_key[32])
+{
+    struct mr_transcript transcript;
+    return void_text(&transcript, hash, reason) == 0
+               ? mr_transcript_sign(signature, &transcript, private_key)
+               : -1;
+}
+
+int mr_void_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                   const char *reason, const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
+{
+    struct mr_transcript transcript;
+    return void_text(&transcript, hash, reason) == 0
+               ? mr_transcript_verify(signature, &transcript, public_key)
+               : -1;
+}
+
+static void unopened_text(struct mr_transcript *transcript, const uint8_t *hash)
+{
+    mr_transcript_init(transcript, "millrace unopened");
+    mr_transcript_add(transcript, hash, MR_HASH_BYTES);
+}
+
+int mr_unopened_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                     const uint8_t private_key[32])
+{
+    struct mr_transcript transcript;
+    unopened_text(&transcript, hash);
+    return mr_transcript_sign(signature, &transcript, private_key);
+}
+
+int mr_unopened_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
+                       const uint8_t hash[MR_HASH_BYTES],
+                       const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
+{
+    struct mr_transcript transcript;
+    unopened_text(&transcript, hash);
+    return mr_transcript_verify(signature, &transcript, public_key);
+}

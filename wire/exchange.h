@@ -75,4 +75,19 @@ int mr_model_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t h
                     const uint8_t set_hash[MR_HASH_BYTES], const uint8_t model_hash[MR_HASH_BYTES],
                     const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
+/* What a lead's order to give a round up carries: Ed25519 over len8 ‖ "millrace void" ‖
+ * announcement_hash ‖ SHA-256 of the reason's bytes (without a NUL). 0 or -1. */
+int mr_void_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                 const char *reason, const uint8_t private_key[32]);
+int mr_void_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                   const char *reason, const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
+
+/* A hub's word that it has not opened its result of a round and never will: Ed25519 over len8 ‖
+ * "millrace unopened" ‖ announcement_hash. 0 or -1. */
+int mr_unopened_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                     const uint8_t private_key[32]);
+int mr_unopened_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
+                       const uint8_t hash[MR_HASH_BYTES],
+                       const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
+
 #endif

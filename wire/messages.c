@@ -183,20 +183,32 @@ char *mr_round_end_encode(const struct mr_round_end *message)
     struct mr_round_end plain = *message;
     MR_ASSERT((message->state == MR_ROUND_PUBLISHED) == (message->model[0] != '\0'));
     mr_plain_text(plain.reason);
-    return dump(json_pack("{s:o, s:o, s:o}", "state", mr_json_text(end_names[plain.state]), "model",
-                          mr_json_text(plain.model), "reason", mr_json_text(plain.reason)));
+    MR_ASSERT(!message->unopened || message->state == MR_ROUND_VOID);
+    json_t *unopened =
+        message->unopened ? binary(message->signature, MR_SIGNATURE_BYTES) : mr_json_text("");
+    return dump(json_pack("{s:o, s:o, s:o, s:o}", "state", mr_json_text(end_names[plain.state]),
+                          "model", mr_json_text(plain.model), "reason", mr_json_text(plain.reason),
+                          "unopened", unopened));
 }
 
 int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t length,
                         struct mr_error *error)
 {
     struct mr_json_reader reader;
+    char statement[MR_BASE64_LENGTH(MR_SIGNATURE_BYTES) + 1] = "";
     memset(message, 0, sizeof *message);
     open_message(&reader, text, length, error);
     message->state =
         (enum mr_round_end_state)mr_json_take_choice(&reader, "state", end_names, COUNT(end_names));
     mr_json_take_text(&reader, "model", message->model, sizeof message->model);
     mr_json_take_text(&reader, "reason", message->reason, sizeof message->reason);
+    mr_json_take_text(&reader, "unopened", statement, sizeof statement);
+    message->unopened = statement[0] != '\0';
+    if (message->unopened && mr_base64_decode(message->signature, MR_SIGNATURE_BYTES, statement,
+                                              strlen(statement)) != 0) {
+        mr_json_reader_fail(&reader, "member \"unopened\" must be %d bytes in base64, or empty",
+                            MR_SIGNATURE_BYTES);
+    }
     const size_t digits = strspn(message->model, "0123456789abcdef");
     if (digits != strlen(message->model) ||
         digits != (message->state == MR_ROUND_PUBLISHED ? 2 * MR_HASH_BYTES : 0)) {
@@ -205,6 +217,9 @@ int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t l
     }
     if ((message->state == MR_ROUND_VOID) != (message->reason[0] != '\0')) {
         mr_json_reader_fail(&reader, "a void round has a reason, any other has none");
+    }
+    if (message->unopened && message->state != MR_ROUND_VOID) {
+        mr_json_reader_fail(&reader, "only a void round may be unopened");
     }
     return mr_json_reader_close(&reader);
 }
@@ -222,6 +237,25 @@ int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text
     memset(message, 0, sizeof *message);
     open_message(&reader, text, length, error);
     message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
+    mr_json_take_binary(&reader, "signature", message->signature, MR_SIGNATURE_BYTES);
+    return mr_json_reader_close(&reader);
+}
+
+char *mr_peer_void_encode(const struct mr_peer_void *message)
+{
+    return dump(json_pack("{s:o, s:o, s:o}", "reason", mr_json_text(message->reason),
+                          "announcement", binary(message->announcement_hash, MR_HASH_BYTES),
+                          "signature", binary(message->signature, MR_SIGNATURE_BYTES)));
+}
+
+int mr_peer_void_decode(struct mr_peer_void *message, const char *text, size_t length,
+                        struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    memset(message, 0, sizeof *message);
+    open_message(&reader, text, length, error);
+    mr_json_take_text(&reader, "reason", message->reason, sizeof message->reason);
+    mr_json_take_binary(&reader, "announcement", message->announcement_hash, MR_HASH_BYTES);
     mr_json_take_binary(&reader, "signature", message->signature, MR_SIGNATURE_BYTES);
     return mr_json_reader_close(&reader);
 }

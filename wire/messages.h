@@ -67,11 +67,14 @@ enum mr_round_end_state {
 };
 #define MR_ROUND_REASON_BYTES 300
 
-/* GET /v1/tasks/{task}/rounds/{round}?wait_ms=N, device to lead: how a round ended. */
+/* GET /v1/tasks/{task}/rounds/{round}?wait_ms=N, device to any hub: how a round ended. */
 struct mr_round_end {
     enum mr_round_end_state state;
     char model[2 * MR_HASH_BYTES + 1];  /* the new model's hash in hex when published, else "" */
     char reason[MR_ROUND_REASON_BYTES]; /* when void, else "" */
+    /* When void: this hub has not opened the round and never will (mr_unopened_sign). */
+    bool unopened;
+    uint8_t signature[MR_SIGNATURE_BYTES]; /* of that, where `unopened` */
 };
 
 /* Answer to POST /v1/tasks/{task}/peer/rounds: the helper's signature of the proposed announcement.
@@ -79,6 +82,13 @@ struct mr_round_end {
 struct mr_peer_signature {
     uint16_t hub_index;
     uint8_t signature[MR_SIGNATURE_BYTES];
+};
+
+/* POST /v1/tasks/{task}/peer/rounds/{round}/void, lead to helper: give the round up. */
+struct mr_peer_void {
+    char reason[MR_ROUND_REASON_BYTES]; /* printable ASCII, not empty; begins with its cause */
+    uint8_t announcement_hash[MR_HASH_BYTES];
+    uint8_t signature[MR_SIGNATURE_BYTES]; /* mr_void_sign */
 };
 
 /* Answer to POST /v1/tasks/{task}/peer/rounds/{round}/reveal: the next model's hash, signed
@@ -113,6 +123,7 @@ MR_MESSAGE_CODEC(upload_grant)
 MR_MESSAGE_CODEC(upload_status)
 MR_MESSAGE_CODEC(round_end)
 MR_MESSAGE_CODEC(peer_signature)
+MR_MESSAGE_CODEC(peer_void)
 MR_MESSAGE_CODEC(peer_model)
 MR_MESSAGE_CODEC(task_hubs)
 MR_MESSAGE_CODEC(refusal)

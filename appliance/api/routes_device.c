@@ -1,4 +1,4 @@
-/* routes_device.c - what a device asks the lead (and, for models, any hub). */
+/* routes_device.c - what a device asks the lead (and, for models and a round's end, any hub). */
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,13 +39,16 @@ void mr_route_current(void *context, struct mr_request *request)
 
 /* --- how a round ended ----------------------------------------------------------------------- */
 
-static void tell_end(struct mr_request *request, const struct mr_round_summary *summary)
+static void tell_end(const struct mr_api_task *task, struct mr_request *request,
+                     const struct mr_round_summary *summary)
 {
     struct mr_round_end end = {.state = MR_ROUND_UNDER_WAY};
     if (mr_round_summary_ended(summary) && strcmp(summary->state, "void") == 0) {
         end.state = MR_ROUND_VOID;
         snprintf(end.reason, sizeof end.reason, "%s",
                  summary->reason[0] ? summary->reason : "no reason is on record");
+        end.unopened = task->lead ? mr_lead_driver_unopened(task->lead, summary, end.signature)
+                                  : mr_helper_driver_unopened(task->helper, summary, end.signature);
     } else if (mr_round_summary_ended(summary)) {
         end.state = MR_ROUND_PUBLISHED;
         mr_hex_encode(end.model, summary->model_hash, MR_HASH_BYTES);
@@ -59,14 +62,14 @@ static bool try_end(void *context, struct mr_request *request, bool expired)
     struct mr_round_summary summary;
     const enum mr_routes_seen seen = mr_routes_see_round(task, request, expired, &summary);
     if (seen == MR_ROUTES_ROUND) {
-        tell_end(request, &summary);
+        tell_end(task, request, &summary);
     }
     return seen != MR_ROUTES_WAIT;
 }
 
 void mr_route_round_end(void *context, struct mr_request *request)
 {
-    struct mr_api_task *task = mr_routes_led_task(context, request);
+    struct mr_api_task *task = mr_routes_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_end);
     }

@@ -1,9 +1,7 @@
 /* routes_peer.c - what devices and leads ask this hub as a helper. */
-#include <jansson.h>
 #include <openssl/crypto.h>
 
 #include "appliance/api/routes_internal.h"
-#include "base/json_reader.h"
 
 /* The helper's state machine, or NULL with the request refused. */
 static struct mr_helper *helper_of(struct mr_api *api, struct mr_request *request)
@@ -85,16 +83,11 @@ void mr_route_void(void *context, struct mr_request *request)
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
-    json_error_t why;
-    char text[MR_JSON_WHY_BYTES];
-    json_t *object = json_loadb((const char *)body, length, JSON_REJECT_DUPLICATES, &why);
-    const char *reason = json_string_value(json_object_get(object, "reason"));
-    if (!reason || json_object_size(object) != 1) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
-                            "the body must be {\"reason\": text}%s%s",
-                            object ? "" : "; not JSON: ", object ? "" : mr_json_why(text, &why));
+    struct mr_peer_void message;
+    struct mr_error error;
+    if (mr_peer_void_decode(&message, (const char *)body, length, &error) != 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     } else {
-        mr_helper_void(helper, mr_request_identity(request)->hub_index, round, reason, request);
+        mr_helper_void(helper, mr_request_identity(request)->hub_index, round, &message, request);
     }
-    json_decref(object);
 }

@@ -33,6 +33,7 @@ ROUND_TRIP(upload_status)
 ROUND_TRIP(round_end)
 ROUND_TRIP(peer_signature)
 ROUND_TRIP(peer_model)
+ROUND_TRIP(peer_void)
 ROUND_TRIP(refusal)
 ROUND_TRIP(task_hubs)
 ROUND_TRIP(seed_request)
@@ -69,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_seed_request,    try_receipt,        try_upload_request, try_upload_grant,
         try_upload_status,   try_peer_signature, try_peer_model,     try_refusal,
         seed_leaves_nothing, upload_id,          try_round_end,      try_task_hubs,
+        try_peer_void,
     };
     if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]]((const char *)data + 1, size - 1);

@@ -103,10 +103,14 @@ def messages():
     for kind, body in enumerate(bodies):
         yield bytes([kind]) + json.dumps(body, separators=(",", ":")).encode()
     yield b"\x090300000100000007"
-    for state, model, reason in (("published", "ab" * 32, ""), ("void", "", "below cohort minimum"), ("under_way", "", "")):
-        yield b"\x0a" + json.dumps({"state": state, "model": model, "reason": reason}, separators=(",", ":")).encode()
+    for state, model, reason, unopened in (("published", "ab" * 32, "", ""), ("void", "", "below cohort minimum", ""),
+                                           ("void", "", "below cohort minimum", b64(64)), ("under_way", "", "", "")):
+        end = {"state": state, "model": model, "reason": reason, "unopened": unopened}
+        yield b"\x0a" + json.dumps(end, separators=(",", ":")).encode()
     hubs = [{"index": i, "name": f"hub-{i}", "public_key": b64(32)} for i in range(2)]
     yield b"\x0b" + json.dumps({"hub": 1, "hubs": hubs}, separators=(",", ":")).encode()
+    order = {"reason": "lead_gone: tired", "announcement": b64(32), "signature": b64(64)}
+    yield b"\x0c" + json.dumps(order, separators=(",", ":")).encode()
 
 
 def exchanges():

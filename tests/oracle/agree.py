@@ -193,6 +193,8 @@ def answer_exchange(case, out, a, announcement_hash):
         )
     text = oracle.model_text(announcement_hash, out["set_hash"], case["model_hash"])
     out["model_signature"] = oracle.sign(signing[0], text)
+    out["void_signature"] = oracle.sign(signing[0], oracle.void_text(announcement_hash, "lead_gone: tired"))
+    out["unopened_signature"] = oracle.sign(signing[0], oracle.unopened_text(announcement_hash))
 
 
 def answer_uploads(case, out, a, layout, announcement_hash):

@@ -186,6 +186,11 @@ def announcement_text(announcement_hash):
     return label("millrace announcement") + announcement_hash
 
 
+def proposal(canonical, lead_private):
+    """What a lead asks a helper to sign."""
+    return canonical + sign(lead_private, announcement_text(sha256(canonical)))
+
+
 def envelope(canonical, signatures):
     return be16(len(canonical)) + canonical + b"".join(signatures)
 
@@ -394,3 +399,13 @@ def commitment(announcement_hash, hub, value, private):
 
 def model_text(announcement_hash, set_hash, model_hash):
     return label("millrace model") + announcement_hash + set_hash + model_hash
+
+
+def void_text(announcement_hash, reason):
+    """What a lead's order to give a round up is signed over; the reason is text."""
+    return label("millrace void") + announcement_hash + sha256(reason.encode())
+
+
+def unopened_text(announcement_hash):
+    """A hub's word that it has not opened the round and never will."""
+    return label("millrace unopened") + announcement_hash

@@ -126,7 +126,9 @@ static void check_proposal(const struct answer *answer)
 {
     struct mr_round_terms terms;
     struct mr_error error;
-    if (mr_round_terms_decode(&terms, answer->question, answer->question_bytes, &error) != 0) {
+    const uint8_t *signature;
+    if (mr_proposal_decode(&terms, &signature, answer->question, answer->question_bytes, &error) !=
+        0) {
         sim_broken(answer->sim, "%s has signed what cannot be read", answer->hub->name);
         return;
     }

@@ -222,6 +222,7 @@ static void forget_done(void *context)
     job->asked = 0; /* nothing is durable by it */
     if (job->result == 0) {
         mr_store_adopt(job->run->context.store, job->hash);
+        job->run->ending = job->run->ending == job->round ? 0 : job->run->ending;
     }
     if (job->result == 0 && job->kept) {
         tell_kept(job->run, job->round);
@@ -235,6 +236,7 @@ void mr_helper_driver_forget(void *context)
     struct mr_helper_report report;
     mr_helper_report(run->core, &report);
     drop_records(run);
+    run->ending = report.round;
     if (!run->stopping) {
         struct mr_round_summary summary;
         mr_helper_driver_summarise(run, &summary);

@@ -40,6 +40,11 @@ struct mr_keeper *mr_helper_driver_keeper(struct mr_helper_driver *run);
 void mr_helper_driver_refused(struct mr_helper_driver *run, uint16_t hub_index,
                               const struct mr_refusal *refusal);
 
+/* As mr_lead_driver_unopened; not while the round's end is still on its way to the disk. */
+bool mr_helper_driver_unopened(const struct mr_helper_driver *run,
+                               const struct mr_round_summary *summary,
+                               uint8_t signature[MR_SIGNATURE_BYTES]);
+
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run);
 /* As mr_lead_driver_history. */
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run);

@@ -39,6 +39,8 @@ struct mr_helper_driver {
     struct helper_records records;
     bool appending;
     uint64_t asked; /* saves and appends of the core so far */
+
+    uint64_t ending; /* the round whose end is not durable yet; 0: none */
 };
 
 /* Files of the helper driver, from the ground up; each uses only those above it in this list.

@@ -7,6 +7,7 @@
 #include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/terms_differ.h"
 #include "appliance/round/drive/rounding_report.h"
+#include "appliance/round/drive/unopened.h"
 #include "appliance/round/drive/wall_clock.h"
 
 struct mr_helper *mr_helper_driver_core(struct mr_helper_driver *run)
@@ -170,6 +171,13 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
         mr_keeper_kick(run->keeper);
     }
     log_rounding(run, &report);
+}
+
+bool mr_helper_driver_unopened(const struct mr_helper_driver *run,
+                               const struct mr_round_summary *summary,
+                               uint8_t signature[MR_SIGNATURE_BYTES])
+{
+    return summary->round != run->ending && mr_round_unopened(&run->context, summary, signature);
 }
 
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)

@@ -55,6 +55,12 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
 /* NULL: the context has no limits. */
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);
 
+/* Whether this hub has not opened the round and never will, signed. The summary is one of the
+ * history, or of the round's record: either says `void` only once that is durable. */
+bool mr_lead_driver_unopened(const struct mr_lead_driver *run,
+                             const struct mr_round_summary *summary,
+                             uint8_t signature[MR_SIGNATURE_BYTES]);
+
 /* --- reports --------------------------------------------------------------------------------- */
 /* The newest rounds, also of earlier processes; the newest last, the current one among them. */
 const struct mr_round_history *mr_lead_driver_history(const struct mr_lead_driver *run);

@@ -305,7 +305,8 @@ void mr_lead_driver_end(void *context)
                                .summary = &summary,
                                .terms = mr_lead_terms(run->core),
                                .state = "void",
-                               .reason = report.reason};
+                               .reason = report.reason,
+                               .opened = report.opened};
     record.included =
         mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
     const struct lead_job job = {.text = mr_record_round(&record)};

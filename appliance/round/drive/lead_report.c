@@ -7,6 +7,7 @@
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/rounding_report.h"
+#include "appliance/round/drive/unopened.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/bytes.h"
 
@@ -141,6 +142,7 @@ void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summar
     summary->staged = report.staged;
     summary->committed = report.committed;
     summary->included = report.included;
+    summary->opened = report.state == MR_LEAD_VOID && report.opened;
     memcpy(summary->model_hash, report.model_hash, MR_HASH_BYTES);
     memcpy(summary->reason, report.reason, sizeof summary->reason);
 }
@@ -161,6 +163,13 @@ void mr_lead_driver_note(struct mr_lead_driver *run)
     if (report.state != run->last_state) {
         log_state(run, &report);
     }
+}
+
+bool mr_lead_driver_unopened(const struct mr_lead_driver *run,
+                             const struct mr_round_summary *summary,
+                             uint8_t signature[MR_SIGNATURE_BYTES])
+{
+    return mr_round_unopened(&run->context, summary, signature);
 }
 
 const struct mr_round_history *mr_lead_driver_history(const struct mr_lead_driver *run)

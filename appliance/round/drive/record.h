@@ -15,7 +15,7 @@ struct mr_record {
     const struct mr_included *included; /* sorted; of a void round those that were told committed */
     const uint64_t *upload_ids;         /* of them, at the lead; else NULL */
     uint32_t included_count;
-    bool opened;             /* of a void round: this hub may have opened its result for that set */
+    bool opened;             /* of a void round: this hub may have opened, or asked other hubs to */
     bool model_known;        /* the store had that model before, with an origin of its own */
     const uint8_t *set_hash; /* NULL when void and not opened */
     const uint8_t *model_hash;                       /* of the next model; NULL when void */

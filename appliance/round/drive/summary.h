@@ -25,7 +25,7 @@ struct mr_round_summary {
     uint32_t included;                    /* in the frozen set; 0 before, and when void */
     uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
     uint8_t set_hash[MR_HASH_BYTES], model_hash[MR_HASH_BYTES]; /* zeros: none */
-    bool opened;      /* void at a helper, which may have opened its result for that set */
+    bool opened;      /* void, and this hub may have opened its result, or asked others to */
     bool model_known; /* the store had that model before, with an origin of its own */
     bool has_metrics;
     struct mr_round_metrics metrics;

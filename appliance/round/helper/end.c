@@ -1,5 +1,6 @@
 /* end.c - a round that is given up: because the lead says so, or because the lead is gone. */
 #include <stdio.h>
+#include <string.h>
 
 #include "appliance/round/helper/helper_internal.h"
 
@@ -49,14 +50,35 @@ bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, 
     return true;
 }
 
-void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, const char *reason,
-                    void *token)
+/* A certificate authority, or whoever has the lead's TLS key, cannot end a round: the signing key
+ * can, which devices and hubs have pinned. */
+static bool is_order(struct mr_helper *helper, const struct mr_peer_void *message, void *token)
 {
-    if (!mr_helper_accepts(helper, from, round, token)) {
+    const struct mr_round_terms *terms = &helper->terms;
+    if (memcmp(message->announcement_hash, terms->hash, MR_HASH_BYTES) != 0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "this hub signed another announcement of the round");
+        return false;
+    }
+    if (mr_void_verify(message->signature, terms->hash, message->reason,
+                       terms->announcement.hubs[0].public_key) != 0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BAD_SIGNATURE,
+                         "the order to give the round up is not signed with the key of hub %u, "
+                         "its lead",
+                         terms->announcement.hubs[0].index);
+        return false;
+    }
+    return true;
+}
+
+void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
+                    const struct mr_peer_void *message, void *token)
+{
+    if (!mr_helper_accepts(helper, from, round, token) || !is_order(helper, message, token)) {
         return;
     }
     if (helper->state != MR_HELPER_VOID) {
-        mr_helper_set_void(helper, reason);
+        mr_helper_set_void(helper, message->reason);
     }
     helper->ops->answer(helper->context, token, false, NULL, 0);
 }

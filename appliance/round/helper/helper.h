@@ -131,7 +131,9 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
                     const uint8_t client_id[MR_CLIENT_ID_BYTES], const struct mr_serial *serial,
                     const struct mr_seed_request *request, void *token);
-/* `from` is the hub index in the asker's certificate. */
+/* `from` is the hub index in the asker's certificate, which alone is believed nothing: a proposal
+ * and the order to give a round up carry the signature of the lead's pinned key. The body is
+ * mr_proposal_decode's. */
 void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
                        void *token);
 void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
@@ -140,9 +142,9 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
                     size_t length, void *token);
 void mr_helper_reveal(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
                       size_t length, void *token);
-/* `reason` is the lead's word, for the report. */
-void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round, const char *reason,
-                    void *token);
+/* The message's reason is the lead's word, for the report. */
+void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
+                    const struct mr_peer_void *message, void *token);
 
 /* --- events ---------------------------------------------------------------------------------- */
 /* The round is given up if its lead counts as gone by the wall clock. Due at the time that _due

@@ -1,4 +1,5 @@
 /* propose.c - a lead proposes a round: this hub's own policy, and its signature. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,21 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
     return MR_REFUSAL_NONE;
 }
 
+/* With the key that is pinned: the certificate that the proposal came with is no more than a way
+ * in.
+ */
+static enum mr_refusal_code check_signature(const struct mr_helper *helper,
+                                            const struct mr_round_terms *terms,
+                                            const uint8_t *signature, struct mr_refusal *refusal)
+{
+    const struct mr_announced_hub *lead = &helper->config.hubs[0];
+    return mr_announcement_verify(signature, terms->hash, lead->public_key) == 0
+               ? MR_REFUSAL_NONE
+               : mr_refuse(refusal, MR_REFUSAL_BAD_SIGNATURE,
+                           "the proposal is not signed with the key of hub %u, the lead of %s",
+                           lead->index, helper->config.task);
+}
+
 /* Whether a lead that vanishes now would be found gone in a sensible time. */
 static enum mr_refusal_code check_deadline(const struct mr_helper *helper,
                                            const struct mr_announcement *announcement,
@@ -81,6 +97,25 @@ static enum mr_refusal_code check_deadline(const struct mr_helper *helper,
                      "its deadline is %llu s ahead of this hub's clock, %llu s are the most",
                      (unsigned long long)(announcement->deadline_unix_ms - unix_ms) / 1000,
                      (unsigned long long)ahead / 1000);
+}
+
+/* How far a lead's number may run ahead of the last one that this hub signed: numbers are used up
+ * without this hub only by proposals that it did not sign. At one a second, which no lead does for
+ * long, it may have been away for twelve days; and no number that a lead makes up shuts the rest of
+ * the numbers (up to 2^53) to this hub in less than 2^33 signed rounds. */
+#define JUMP_MAX (UINT64_C(1) << 20)
+
+static enum mr_refusal_code check_jump(uint64_t round, uint64_t last, struct mr_refusal *refusal)
+{
+    if (round <= last || round - last <= JUMP_MAX) {
+        return MR_REFUSAL_NONE;
+    }
+    return mr_refuse(
+        refusal, MR_REFUSAL_WRONG_ROUND,
+        "round %llu is more than %llu above round %llu, the last that this hub signed. "
+        "If this hub's data_dir was emptied, put its file signed-round back; if the "
+        "lead's was damaged, go on as a task of another name, whose rounds begin at 1",
+        (unsigned long long)round, (unsigned long long)JUMP_MAX, (unsigned long long)last);
 }
 
 /* One announcement a round number; and a hub that signed a round and does not have its journal any
@@ -106,7 +141,7 @@ static enum mr_refusal_code check_number(const struct mr_helper *helper,
     if (round == last.round && !is_current(helper, terms->hash)) {
         return mr_helper_not_kept(&last, refusal);
     }
-    return MR_REFUSAL_NONE;
+    return check_jump(round, last.round, refusal);
 }
 
 static void answer_signature(struct mr_helper *helper, const struct mr_round_terms *terms,
@@ -155,17 +190,31 @@ static void sign(struct mr_helper *helper, const struct mr_round_terms *terms, v
     helper->ops->changed(helper->context);
 }
 
+/* A lead that goes on to another round has given this one up, whether or not it said so. That is
+ * written down first: devices may ask how it ended, and this hub never opens it from now on. */
+static void end_unfinished(struct mr_helper *helper, uint64_t next)
+{
+    char why[80];
+    if (helper->state >= MR_HELPER_ADMITTING && helper->state < MR_HELPER_DONE) {
+        snprintf(why, sizeof why, "the lead went on to round %llu without ending this one",
+                 (unsigned long long)next);
+        mr_helper_give_up(helper, MR_VOID_GONE, why);
+    }
+}
+
 void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
                        void *token)
 {
     struct mr_round_terms terms;
     struct mr_refusal refusal;
     struct mr_error error;
-    if (mr_round_terms_decode(&terms, body, length, &error) != 0) {
+    const uint8_t *signature;
+    if (mr_proposal_decode(&terms, &signature, body, length, &error) != 0) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
         return;
     }
     if (check_policy(helper, from, &terms, &refusal) != MR_REFUSAL_NONE ||
+        check_signature(helper, &terms, signature, &refusal) != MR_REFUSAL_NONE ||
         check_number(helper, &terms, &refusal) != MR_REFUSAL_NONE) {
         helper->ops->refuse(helper->context, token, &refusal);
         return;
@@ -183,6 +232,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
+    end_unfinished(helper, terms.announcement.round);
     sign(helper, &terms, token);
 }
 

@@ -1,5 +1,4 @@
 /* end.c - a round that ends without a result, and what is let go of when a round is over. */
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +7,6 @@
 
 #include "appliance/round/lead/lead_internal.h"
 #include "base/assert.h"
-#include "base/json_text.h"
 
 /* Lets go of what belonged to one round only, but for its registry. */
 void mr_lead_drop_round(struct mr_lead *lead)
@@ -23,16 +21,19 @@ void mr_lead_drop_round(struct mr_lead *lead)
     lead->admitted_count = 0;
     lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
     lead->envelope_bytes = 0;
-    lead->revealed = lead->freezing = lead->held = lead->recovered = false;
+    lead->opened = lead->revealed = lead->freezing = lead->held = lead->recovered = false;
     lead->reason[0] = '\0';
 }
 
 void mr_lead_tell_void(struct mr_lead *lead)
 {
-    json_t *object = json_pack("{s:o}", "reason", mr_json_text(lead->reason));
-    char *text = json_dumps(object, JSON_COMPACT);
-    MR_ASSERT(text); /* a hub stops when there is no memory for JSON */
-    json_decref(object);
+    struct mr_peer_void message;
+    memcpy(message.reason, lead->reason, sizeof message.reason);
+    memcpy(message.announcement_hash, lead->terms.hash, MR_HASH_BYTES);
+    const int bad =
+        mr_void_sign(message.signature, lead->terms.hash, message.reason, lead->private_key);
+    char *text = mr_peer_void_encode(&message);
+    MR_ASSERT(!bad && text); /* it has signed before; a hub stops without memory for JSON */
     for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {
         lead->ops->ask(lead->context, i, MR_PEER_VOID, (const uint8_t *)text, strlen(text));
     }

@@ -245,6 +245,7 @@ struct mr_lead_report {
     uint8_t model_hash[MR_HASH_BYTES];       /* of the next model, when published */
     enum mr_void_kind void_kind;             /* when void */
     char reason[300];                        /* when void */
+    bool opened;         /* openings were asked for, or may have been: also when void */
     char waits_for[300]; /* the other hub that it waits for, and what came last; "": none */
 };
 void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report);

@@ -108,7 +108,8 @@ void mr_lead_remembered(struct mr_lead *lead, uint64_t now_ms)
 
 void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms)
 {
-    uint8_t *body = malloc(lead->canonical_bytes);
+    const size_t length = lead->canonical_bytes + MR_SIGNATURE_BYTES;
+    uint8_t *body = malloc(length);
     mr_lead_enter(lead, MR_LEAD_PROPOSED);
     if (!body ||
         mr_announcement_sign(lead->signatures[0], lead->terms.hash, lead->private_key) != 0) {
@@ -117,8 +118,9 @@ void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms)
         return;
     }
     memcpy(body, lead->canonical, lead->canonical_bytes);
+    memcpy(body + lead->canonical_bytes, lead->signatures[0], MR_SIGNATURE_BYTES);
     lead->ops->round_changed(lead->context);
-    mr_lead_ask_all(lead, MR_PEER_PROPOSE, body, lead->canonical_bytes, now_ms);
+    mr_lead_ask_all(lead, MR_PEER_PROPOSE, body, length, now_ms);
 }
 
 int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,

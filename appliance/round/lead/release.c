@@ -77,6 +77,7 @@ void mr_lead_begin_open(struct mr_lead *lead, uint64_t now_ms)
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the commitments");
         return;
     }
+    lead->opened = true;
     body[0] = (uint8_t)hub_count(lead);
     for (unsigned i = 0; i < hub_count(lead); i++) {
         mr_commitment_encode(body + 1 + (size_t)i * MR_COMMITMENT_BYTES, &lead->commitments[i]);

@@ -237,6 +237,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                                            .step_max = 1000,
                                            .hub_count = FEDERATION_HUBS};
     struct mr_error error = {.text = ""};
+    uint8_t key[32];
     memcpy(announcement.model_hash, federation->model_hash, MR_HASH_BYTES);
     for (unsigned i = 0; i < FEDERATION_HUBS; i++) {
         announcement.hubs[i].index = (uint16_t)i;
@@ -245,7 +246,9 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
     }
     const size_t length = mr_announcement_encode(bytes, &announcement);
     assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
-    return length;
+    federation_private_key(federation, 0, key);
+    assert_int_equal(mr_announcement_sign(bytes + length, terms->hash, key), 0);
+    return length + MR_SIGNATURE_BYTES;
 }
 
 static size_t freeze_body(struct federation *federation, uint8_t *body,
@@ -280,7 +283,7 @@ static void test_helper_is_asked_twice(void **state)
     struct federation *federation = *state;
     struct mr_round_terms terms;
     struct mr_h2_response answers[2];
-    uint8_t bytes[MR_ANNOUNCEMENT_MAX], body[1024];
+    uint8_t bytes[MR_PROPOSAL_MAX], body[1024];
     struct mr_h2_client *lead = federation_client(federation, "hub-0", 1);
     size_t length = propose(federation, bytes, 40, 100.0f, &terms);
     assert_int_equal(

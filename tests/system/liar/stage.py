@@ -157,6 +157,11 @@ hubs:
                     rotation_seed=bytes(32), task=TASK, training=b"", hubs=hubs) | changes
 
 
+    def proposal(self, terms, key=0):
+        """The terms as the body that a lead puts to a helper, signed with the key of hub `key`."""
+        return oracle.proposal(oracle.announcement_encode(terms), self.keys[key])
+
+
 class Update:
     """What a device prepared: its vector, its trailer, its seed for the one helper."""
 

@@ -35,7 +35,7 @@ class Helper:
     def answer(self, path, body):
         step = path.rpartition("/")[2]
         if path == "/v1/tasks/default/peer/rounds":
-            step, number = "propose", oracle.announcement_decode(body)["round"]
+            step, number = "propose", oracle.announcement_decode(body[:-64])["round"]
         else:
             number = int(path.split("/")[6])
         self.asked.append((number, step))
@@ -44,8 +44,10 @@ class Helper:
         return lie(honest) if lie else honest
 
     def propose(self, body):
-        self.terms = oracle.announcement_decode(body)
-        self.hash = oracle.sha256(body)
+        canonical = body[:-64]
+        self.terms = oracle.announcement_decode(canonical)
+        self.hash = oracle.sha256(canonical)
+        assert oracle.verify(self.stage.publics[0], body[-64:], oracle.announcement_text(self.hash))
         self.layout = oracle.Layout(self.terms)
         signature = oracle.sign(self.stage.keys[1], oracle.announcement_text(self.hash))
         return 200, {"hub": 1, "signature": b64(signature)}

@@ -5,12 +5,13 @@ code, and no sum and no model appears on the helper's disk.
 usage: test_lying_lead.py MILLRACE MILLRACE-HUB
 """
 
+import base64
 import json
 import sys
 import tempfile
 import unittest
 
-from stage import COHORT_MIN, DEVICES, Stage, Update
+from stage import COHORT_MIN, DEVICES, Stage, Update, b64
 
 import millrace_oracle as oracle
 
@@ -28,7 +29,7 @@ class Round:
         self.hash = oracle.sha256(self.canonical)
         self.layout = oracle.Layout(self.terms)
         self.lead = stage.client("hub-0")
-        answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", self.canonical)
+        answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", stage.proposal(self.terms))
         assert answer.status == 200, answer.body
         self.updates = {}
         for device in devices:
@@ -54,6 +55,13 @@ class Round:
         set_hash = oracle.included_hash(self.hash, oracle.included_encode(self.entries(devices)))
         value = oracle.commitment_value(self.hash, set_hash, 0, random32, result)
         return oracle.commitment(self.hash, 0, value, self.stage.keys[0])
+
+    def give_up(self, reason, key=0, announcement=None, said=None):
+        """The order to end it, signed with the key of hub `key` over `said`."""
+        announcement = announcement or self.hash
+        text = oracle.void_text(announcement, reason if said is None else said)
+        return self.step("void", {"reason": reason, "announcement": b64(announcement),
+                                  "signature": b64(oracle.sign(self.stage.keys[key], text))})
 
     def step(self, name, body):
         return self.lead.ask("POST", f"/v1/tasks/default/peer/rounds/{self.number}/{name}", body)
@@ -106,7 +114,7 @@ class LyingLead(unittest.TestCase):
 
     def propose(self, stem="hub-0", **changes):
         terms = self.stage.announcement(self.number + 1000, **changes)
-        return self.stage.ask(stem, "POST", "/v1/tasks/default/peer/rounds", oracle.announcement_encode(terms))
+        return self.stage.ask(stem, "POST", "/v1/tasks/default/peer/rounds", self.stage.proposal(terms))
 
     def test_terms_that_this_helper_would_not_sign(self):
         self.refused("unauthorised_role", self.propose(stem="hub-2"))
@@ -119,11 +127,36 @@ class LyingLead(unittest.TestCase):
         self.refused("wrong_announcement", self.propose(hubs=stranger))
         self.refused("bad_request", self.stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", b"MRAN" + bytes(200)))
 
+    def test_a_certificate_is_not_the_lead(self):
+        """Whoever has hub 0's TLS key, or a CA that issues another, has not its signing key."""
+        terms = self.stage.announcement(self.number + 1000)
+        canonical = oracle.announcement_encode(terms)
+        honest = self.stage.proposal(terms)
+        by_another = self.stage.proposal(self.stage.announcement(self.number + 1001))
+        for body in (self.stage.proposal(terms, key=1), self.stage.proposal(terms, key=2), canonical + bytes(64),
+                     canonical + by_another[-64:], honest[:-1] + bytes([honest[-1] ^ 1])):
+            self.refused("bad_signature", self.stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", body))
+        for body in (canonical, canonical[:-1], bytes(64), b""):
+            self.refused("bad_request", self.stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", body))
+        self.round() # nothing was kept of any of them
+
+    def test_numbers_that_run_away(self):
+        """One signed round of a huge number would shut all others to this helper."""
+        canonical = oracle.announcement_encode(self.stage.announcement(self.number + 1))
+        for number in (2**20 + self.number + 1, 2**52, 2**53, 2**63 - 1, 2**63, 2**64 - 1):
+            far = canonical[:6] + oracle.be64(number) + canonical[14:]
+            signed = oracle.proposal(far, self.stage.keys[0])
+            answer = self.stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", signed)
+            self.assertIn(answer.code, ("wrong_round", "bad_request"), number)
+            if answer.code == "wrong_round":
+                self.assertIn("signed-round", answer.json()["message"])
+        self.round()
+
     def test_two_announcements_of_one_round(self):
         current = self.round()
-        other = oracle.announcement_encode(current.terms | {"scale_bits": 0x43480000})
+        other = self.stage.proposal(current.terms | {"scale_bits": 0x43480000})
         self.refused("wrong_announcement", current.lead.ask("POST", "/v1/tasks/default/peer/rounds", other))
-        older = oracle.announcement_encode(current.terms | {"round": self.number - 1 or 1})
+        older = self.stage.proposal(current.terms | {"round": self.number - 1 or 1})
         self.assertIn(current.lead.ask("POST", "/v1/tasks/default/peer/rounds", older).code,
                       ("wrong_round", "wrong_announcement"))
 
@@ -249,16 +282,61 @@ class LyingLead(unittest.TestCase):
 
     def test_a_round_that_was_given_up(self):
         current = self.round()
+        order = {"reason": "x", "announcement": b64(current.hash),
+                 "signature": b64(oracle.sign(self.stage.keys[0], oracle.void_text(current.hash, "x")))}
         self.refused("unauthorised_role", self.stage.ask(
-            "hub-2", "POST", f"/v1/tasks/default/peer/rounds/{self.number}/void", {"reason": "x"}))
-        self.assertEqual(current.step("void", {"reason": "tired"}).code, "ok")
+            "hub-2", "POST", f"/v1/tasks/default/peer/rounds/{self.number}/void", order))
+        self.assertEqual(current.give_up("tired").code, "ok")
         self.refused("void", current.seed(current.updates[0]))
         self.refused("void", current.freeze(range(4)))
+
+    def ended(self, current):
+        """(state, reason, whether it says under its key that it has not opened) as a device hears it."""
+        answer = self.stage.ask("device-000", "GET", f"/v1/tasks/default/rounds/{current.number}")
+        self.assertEqual(answer.status, 200, answer.body)
+        end = answer.json()
+        unopened = end["unopened"] != ""
+        if unopened:
+            statement = base64.b64decode(end["unopened"])
+            self.assertTrue(oracle.verify(self.stage.publics[HELPER], statement, oracle.unopened_text(current.hash)))
+        return end["state"], end["reason"], unopened
+
+    def test_what_it_says_of_a_round_that_it_has_not_opened(self):
+        left = self.round()
+        left.frozen()
+        self.assertEqual(self.ended(left), ("under_way", "", False))
+        current = self.round() # without a word about the one before
+        state, reason, unopened = self.ended(left)
+        self.assertEqual((state, reason[:10], unopened), ("void", "lead_gone:", True))
+        self.refused("wrong_round", left.freeze(range(4)))
+        current.give_up("tired")
+        self.assertEqual(self.ended(current), ("void", "tired", True))
+        current.number += 1000
+        self.refused("no_round", self.stage.ask("device-000", "GET", f"/v1/tasks/default/rounds/{current.number}"))
+
+    def test_what_it_says_of_a_round_that_it_has_opened(self):
+        left = self.round()
+        left.opened()
+        current = self.round()
+        self.assertEqual(self.ended(left)[2], False)
+        current.opened()
+        current.give_up("tired")
+        self.assertEqual(self.ended(current), ("void", "tired", False))
+
+    def test_an_order_that_the_lead_did_not_sign(self):
+        before = self.round()
+        current = self.round()
+        self.refused("bad_signature", current.give_up("tired", key=2))
+        self.refused("bad_signature", current.give_up("tired", key=1))
+        self.refused("bad_signature", current.give_up("tired", said="something else"))
+        self.refused("wrong_announcement", current.give_up("tired", announcement=before.hash))
+        self.refused("bad_request", current.step("void", {"reason": "tired"}))
+        current.frozen() # it goes on
 
     def test_openings_that_come_too_late(self):
         current = self.round()
         own, helpers = current.frozen()
-        self.assertEqual(current.step("void", {"reason": "tired"}).code, "ok")
+        self.assertEqual(current.give_up("tired").code, "ok")
         self.refused("void", current.step("open", b"\2" + own + helpers))
         current = self.round()
         own, helpers = current.opened()
@@ -291,9 +369,9 @@ class LeadThatTakesBack(unittest.TestCase):
     def lie(self):
         """Twice, and once more to the process after it."""
         for reason in ("tired", "it never happened"):
-            self.current.step("void", {"reason": reason})
+            self.current.give_up(reason)
         self.restart()
-        self.current.step("void", {"reason": "whatever"})
+        self.current.give_up("whatever")
         self.current.lead.close()
         self.assertEqual(self.stage.stop(), 0)
 

@@ -177,6 +177,8 @@ BODY(upload_grant, .upload_id = 5, .udp_host = "127.0.0.1", .udp_port = 9)
 BODY(upload_status, .state = MR_UPLOAD_STAGED)
 BODY(peer_signature, .hub_index = 1)
 BODY(peer_model, .hub_index = 1)
+BODY(peer_void, .reason = "void")
+BODY(round_end, .state = MR_ROUND_VOID, .reason = "void", .unopened = true)
 BODY(refusal, .code = MR_REFUSAL_BUSY, .text = "not now")
 
 static void test_bodies(void **state)
@@ -189,6 +191,8 @@ static void test_bodies(void **state)
     failing_each(body_upload_status, NULL, "upload status");
     failing_each(body_peer_signature, NULL, "peer signature");
     failing_each(body_peer_model, NULL, "peer model");
+    failing_each(body_peer_void, NULL, "peer void");
+    failing_each(body_round_end, NULL, "round end");
     failing_each(body_refusal, NULL, "refusal");
 }
 

@@ -61,6 +61,9 @@ static void test_round_trips(void **state)
     ROUND_TRIP(round_end, end);
     end = (struct mr_round_end){.state = MR_ROUND_VOID, .reason = "below cohort minimum"};
     ROUND_TRIP(round_end, end);
+    end.unopened = true;
+    fill_bytes(end.signature, sizeof end.signature, 5);
+    ROUND_TRIP(round_end, end);
     end = (struct mr_round_end){.state = MR_ROUND_PUBLISHED};
     memset(end.model, 'a', 2 * MR_HASH_BYTES);
     ROUND_TRIP(round_end, end);
@@ -71,6 +74,10 @@ static void test_round_trips(void **state)
     }
     struct mr_peer_signature signature = {.hub_index = 2};
     ROUND_TRIP(peer_signature, signature);
+    struct mr_peer_void order = {.reason = "below cohort minimum"};
+    fill_bytes(order.announcement_hash, sizeof order.announcement_hash, 3);
+    fill_bytes(order.signature, sizeof order.signature, 4);
+    ROUND_TRIP(peer_void, order);
     struct mr_peer_model model = {.hub_index = 2};
     fill_bytes(model.model_hash, sizeof model.model_hash, 9);
     ROUND_TRIP(peer_model, model);
@@ -168,10 +175,25 @@ static void test_wrong_bodies(void **state)
     assert_null(strstr(error.text, "void"));
     REFUSED(round_end, "{\"state\":\"void\"", "'}' expected");
     assert_null(strstr(error.text, "void"));
-    REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\"}", "\"state\"");
-    REFUSED(round_end, "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\"}", "\"model\"");
-    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\"}", "has a reason");
-    REFUSED(round_end, "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"x\"}", "has none");
+    REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\"}",
+            "\"state\"");
+    REFUSED(round_end,
+            "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\",\"unopened\":\"\"}",
+            "\"model\"");
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\"}",
+            "has a reason");
+    REFUSED(round_end,
+            "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\"}",
+            "has none");
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\"}", "\"unopened\"");
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"AAAA\"}",
+            "64 bytes");
+    char early[256], signature[MR_BASE64_LENGTH(MR_SIGNATURE_BYTES) + 1];
+    mr_base64_encode(signature, (const uint8_t[MR_SIGNATURE_BYTES]){1}, MR_SIGNATURE_BYTES);
+    snprintf(early, sizeof early,
+             "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"%s\"}",
+             signature);
+    REFUSED(round_end, early, "only a void round");
     REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");

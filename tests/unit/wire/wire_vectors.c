@@ -428,6 +428,10 @@ static void do_exchange(struct test_case *c)
     hex_exact(model, sizeof model, get(c->in, "model_hash"));
     MR_ASSERT(mr_model_sign(signature, c->terms.hash, set_hash, model, c->signing[0]) == 0);
     put_hex(c, "model_signature", signature, sizeof signature);
+    MR_ASSERT(mr_void_sign(signature, c->terms.hash, "lead_gone: tired", c->signing[0]) == 0);
+    put_hex(c, "void_signature", signature, sizeof signature);
+    MR_ASSERT(mr_unopened_sign(signature, c->terms.hash, c->signing[0]) == 0);
+    put_hex(c, "unopened_signature", signature, sizeof signature);
 }
 
 static void do_quantiser(struct test_case *c)

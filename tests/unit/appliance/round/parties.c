@@ -194,6 +194,39 @@ static void deliver_answer(struct world *world, struct world_event *event)
     mr_lead_peer_answered(world->lead, &answer, world->now_ms);
 }
 
+size_t world_proposal(const struct world *world, const struct mr_announcement *announcement,
+                      uint8_t out[MR_PROPOSAL_MAX])
+{
+    struct mr_round_terms terms;
+    struct mr_error error;
+    const size_t length = mr_announcement_encode(out, announcement);
+    assert_int_equal(mr_round_terms_decode(&terms, out, length, &error), 0);
+    assert_int_equal(mr_announcement_sign(out + length, terms.hash, world->private_keys[0]), 0);
+    return length + MR_SIGNATURE_BYTES;
+}
+
+void world_void(const struct world *world, const char *reason, struct mr_peer_void *message)
+{
+    memset(message, 0, sizeof *message);
+    snprintf(message->reason, sizeof message->reason, "%s", reason);
+    memcpy(message->announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    assert_int_equal(
+        mr_void_sign(message->signature, world->terms.hash, reason, world->private_keys[0]), 0);
+}
+
+/* NULL: an order that the lead signed. */
+static void order_void(struct world *world, struct mr_helper *core, const uint8_t *body,
+                       size_t length, struct reply *reply)
+{
+    struct mr_peer_void message;
+    struct mr_error error;
+    world_void(world, "the lead says so", &message);
+    if (body) {
+        assert_int_equal(mr_peer_void_decode(&message, (const char *)body, length, &error), 0);
+    }
+    mr_helper_void(core, world->hubs[0].index, world->terms.announcement.round, &message, reply);
+}
+
 void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
                     const uint8_t *body, size_t length, struct reply *reply)
 {
@@ -213,7 +246,7 @@ void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_st
         mr_helper_reveal(core, from, round, body, length, reply);
         break;
     case MR_PEER_VOID:
-        mr_helper_void(core, from, round, "the lead says so", reply);
+        order_void(world, core, body, length, reply);
         break;
     }
 }

@@ -200,6 +200,11 @@ void world_ask(struct world *world, unsigned helper, enum mr_peer_step step, con
 /* … who need not be one of the world's. */
 void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_step step,
                     const uint8_t *body, size_t length, struct reply *reply);
+/* A proposal as the lead would put it, signed with its key; the length. */
+size_t world_proposal(const struct world *world, const struct mr_announcement *announcement,
+                      uint8_t out[MR_PROPOSAL_MAX]);
+/* The lead's order to give the world's round up. */
+void world_void(const struct world *world, const char *reason, struct mr_peer_void *message);
 /* A freeze body for these devices (attempts as joined), with a commitment of the lead's key. */
 size_t world_freeze_body(struct world *world, uint8_t *out, const unsigned *devices, unsigned count,
                          uint8_t commitment_fill);

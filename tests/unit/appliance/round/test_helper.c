@@ -24,9 +24,9 @@ static struct mr_helper *helper(struct world *world)
 static void propose(struct world *world, const struct mr_announcement *announcement, uint16_t from,
                     enum mr_refusal_code expected)
 {
-    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    uint8_t bytes[MR_PROPOSAL_MAX];
     struct reply reply = {.done = false};
-    const size_t length = mr_announcement_encode(bytes, announcement);
+    const size_t length = world_proposal(world, announcement, bytes);
     mr_helper_propose(helper(world), from, bytes, length, &reply);
     world_run(world);
     assert_true(reply.done);
@@ -81,6 +81,53 @@ static void test_one_announcement_a_round_across_restarts(void **state)
     other.round = 8;
     propose(again, &other, lead, MR_REFUSAL_NONE);
     world_close(again);
+}
+
+/* Signed by another key than the lead's, whatever the certificate it came with: nothing is kept. */
+static void test_only_the_lead_proposes(void **state)
+{
+    struct world *world = *state;
+    uint8_t bytes[MR_PROPOSAL_MAX];
+    const size_t length = world_proposal(world, &world->announcement, bytes);
+    bytes[length - 1] ^= 1;
+    ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
+    assert_int_equal(mr_announcement_sign(bytes + length - MR_SIGNATURE_BYTES, world->terms.hash,
+                                          world->private_keys[1]),
+                     0);
+    ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
+    ask(world, MR_PEER_PROPOSE, bytes, length - MR_SIGNATURE_BYTES, MR_REFUSAL_BAD_REQUEST);
+    assert_int_equal(world->helpers[1].saves, 0);
+}
+
+static void test_numbers_do_not_run_away(void **state)
+{
+    struct world *world = *state;
+    const uint16_t lead = world->hubs[0].index;
+    const uint64_t jump = UINT64_C(1) << 20;
+    struct mr_announcement next = world->announcement;
+    next.round = jump + 1;
+    propose(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
+    assert_int_equal(world->helpers[1].saves, 0);
+    next.round = jump;
+    propose(world, &next, lead, MR_REFUSAL_NONE);
+    next.round = 2 * jump + 1;
+    propose(world, &next, lead, MR_REFUSAL_WRONG_ROUND);
+    next.round = 2 * jump;
+    propose(world, &next, lead, MR_REFUSAL_NONE);
+}
+
+/* Given up by the lead without a word: that is on record before the next round is signed. */
+static void test_a_round_that_the_lead_left(void **state)
+{
+    struct world *world = *state;
+    const uint16_t lead = world->hubs[0].index;
+    struct mr_announcement next = world->announcement;
+    propose(world, &world->announcement, lead, MR_REFUSAL_NONE);
+    assert_int_equal(world->helpers[1].forgets, 0);
+    next.round++;
+    propose(world, &next, lead, MR_REFUSAL_NONE);
+    assert_int_equal(world->helpers[1].forgets, 1);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_ADMITTING);
 }
 
 /* --- seeds ----------------------------------------------------------------------------------- */
@@ -360,12 +407,44 @@ static void test_void_ends_everything(void **state)
     propose(world, &world->announcement, world->hubs[0].index, MR_REFUSAL_VOID);
 }
 
+static void order(struct world *world, const struct mr_peer_void *message,
+                  enum mr_refusal_code expected)
+{
+    struct reply reply = {.done = false};
+    mr_helper_void(helper(world), world->hubs[0].index, 7, message, &reply);
+    assert_true(reply.done);
+    assert_int_equal(reply.code, expected);
+    reply_fini(&reply);
+}
+
+static void test_only_the_lead_gives_up(void **state)
+{
+    struct world *world = admitted(state);
+    struct mr_peer_void message;
+    world_void(world, "tired", &message);
+    message.announcement_hash[0] ^= 1;
+    order(world, &message, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    world_void(world, "tired", &message);
+    message.reason[0] = 'w';
+    order(world, &message, MR_REFUSAL_BAD_SIGNATURE);
+    world_void(world, "tired", &message);
+    assert_int_equal(
+        mr_void_sign(message.signature, world->terms.hash, "tired", world->private_keys[1]), 0);
+    order(world, &message, MR_REFUSAL_BAD_SIGNATURE);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_ADMITTING);
+    world_void(world, "tired", &message);
+    order(world, &message, MR_REFUSAL_NONE);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_VOID);
+}
+
 static void test_reasons_are_fit_for_a_log(void **state)
 {
     struct world *world = admitted(state);
     struct mr_helper_report report;
     struct reply reply = {.done = false};
-    mr_helper_void(helper(world), world->hubs[0].index, 7, "a\"\n2026 error \xc3\xa4", &reply);
+    struct mr_peer_void message;
+    world_void(world, "a\"\n2026 error \xc3\xa4", &message);
+    mr_helper_void(helper(world), world->hubs[0].index, 7, &message, &reply);
     mr_helper_report(helper(world), &report);
     assert_string_equal(report.reason, "a'?2026 error ??");
     reply_fini(&reply);
@@ -377,6 +456,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_policy),
         T(test_one_announcement_a_round_across_restarts),
+        T(test_only_the_lead_proposes),
+        T(test_numbers_do_not_run_away),
+        T(test_a_round_that_the_lead_left),
         T(test_seeds),
         T(test_freeze_checks_the_set),
         T(test_policy_of_the_next_round),
@@ -386,6 +468,7 @@ int main(void)
         T(test_open),
         T(test_reveal_checks_the_openings),
         T(test_void_ends_everything),
+        T(test_only_the_lead_gives_up),
         T(test_reasons_are_fit_for_a_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

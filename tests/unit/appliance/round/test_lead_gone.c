@@ -109,18 +109,18 @@ static void test_gone_after_the_freeze(void **state)
 static void test_the_next_round(void **state)
 {
     struct world *world = *state;
-    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    uint8_t bytes[MR_PROPOSAL_MAX];
     world_begin(world, NULL);
     tick(world, due_of(world));
     for (unsigned kill = 0; kill < 2; kill++) {
         expect_refused(world, MR_PEER_PROPOSE, bytes,
-                       mr_announcement_encode(bytes, &world->announcement));
+                       world_proposal(world, &world->announcement, bytes));
         world_kill_helper(world, 1);
     }
     struct mr_announcement next = world->announcement;
     struct reply reply = {.done = false};
     next.round++;
-    world_ask(world, 1, MR_PEER_PROPOSE, bytes, mr_announcement_encode(bytes, &next), &reply);
+    world_ask(world, 1, MR_PEER_PROPOSE, bytes, world_proposal(world, &next, bytes), &reply);
     world_run(world);
     assert_true(reply.done);
     assert_int_equal(reply.code, MR_REFUSAL_NONE);
@@ -182,12 +182,12 @@ static void test_a_deadline_far_ahead(void **state)
     (void)state;
     static struct mr_helper_ops ops;
     struct world_options options = plain;
-    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    uint8_t bytes[MR_PROPOSAL_MAX];
     ops = world_helper_ops;
     ops.unix_ms = its_clock;
     options.helper_ops = &ops;
     struct world *world = world_open(&options);
-    const size_t length = mr_announcement_encode(bytes, &world->announcement);
+    const size_t length = world_proposal(world, &world->announcement, bytes);
     const uint64_t earliest = world->announcement.deadline_unix_ms - WORLD_AHEAD_MS;
     for (unsigned late = 0; late < 2; late++) {
         struct reply reply = {.done = false};

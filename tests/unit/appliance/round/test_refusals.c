@@ -248,10 +248,10 @@ static struct mr_helper_config config_of(const struct world *world)
 static void expect_refusal(struct world *world, const struct mr_helper_config *config,
                            enum mr_refusal_code code, const char *word)
 {
-    uint8_t body[MR_ANNOUNCEMENT_MAX];
+    uint8_t body[MR_PROPOSAL_MAX];
     struct reply reply = {.done = false};
     helper_with(world, config);
-    const size_t length = mr_announcement_encode(body, &world->announcement);
+    const size_t length = world_proposal(world, &world->announcement, body);
     world_ask(world, 1, MR_PEER_PROPOSE, body, length, &reply);
     assert_true(reply.done);
     assert_int_equal(reply.code, code);

@@ -1,0 +1,15 @@
+#include "appliance/round/drive/unopened.h"
+
+#include <string.h>
+
+#include "wire/exchange.h"
+
+bool mr_round_unopened(const struct mr_round_context *context,
+                       const struct mr_round_summary *summary,
+                       uint8_t signature[MR_SIGNATURE_BYTES])
+{
+    static const uint8_t unknown[MR_HASH_BYTES];
+    return strcmp(summary->state, "void") == 0 && !summary->opened &&
+           memcmp(summary->announcement_hash, unknown, sizeof unknown) != 0 &&
+           mr_unopened_sign(signature, summary->announcement_hash, context->private_key) == 0;
+}
