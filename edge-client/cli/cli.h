@@ -47,10 +47,13 @@ struct mr_edge_arguments {
     unsigned end_wait_ms; /* after a round's deadline, for its end; 0 = do not wait at all */
     unsigned stop_after_chunks;
     unsigned json;
+    const char *finished; /* state-reset: the last finished round; NULL: as it is */
 };
 
 int mr_edge_run(const struct mr_edge_arguments *arguments);
 int mr_edge_check(const struct mr_edge_arguments *arguments);
+int mr_edge_state(const struct mr_edge_arguments *arguments);
+int mr_edge_state_reset(const struct mr_edge_arguments *arguments);
 
 /* Loads a task's config and applies the command line's overrides. 0 or an exit code (text printed).
  */

@@ -15,6 +15,7 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
     case MRE_CLOSED:
     case MRE_VOID:
     case MRE_REFUSED:
+    case MRE_AWAITS_MODEL:
         return MR_EDGE_EXIT_NOT_COUNTED;
     case MRE_UNTRUSTED_ANNOUNCEMENT:
         return MR_EDGE_EXIT_UNTRUSTED;

@@ -51,6 +51,8 @@ static const struct {
     {"dump-dir", TEXT, AT(dump_dir), "DIR", "AUDITS ONLY: write each vector BEFORE it is masked"},
     {"stop-after-chunks", NUMBER, AT(stop_after_chunks), "N",
      "TESTS ONLY: halt after N chunks of an upload"},
+    {"finished", TEXT, AT(finished), "N",
+     "state-reset: go on after round N; 0 where the hubs' stores were emptied"},
     {"json", FLAG, AT(json), "", "one JSON object a line"},
 };
 #define OPTIONS (sizeof table / sizeof *table)
@@ -63,6 +65,9 @@ static const struct {
     {"run", "take part in rounds; one line a round (needs --config, --data)", mr_edge_run},
     {"check", "check configuration and certificates, reach every hub (needs --config)",
      mr_edge_check},
+    {"state", "what the device remembers of its rounds (needs --config)", mr_edge_state},
+    {"state-reset", "mend a damaged state, and say what that costs (needs --config)",
+     mr_edge_state_reset},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
@@ -70,9 +75,9 @@ static void print_help(FILE *out)
 {
     fprintf(out, "usage: millrace-edge COMMAND [options]\n\ncommands:\n");
     for (size_t i = 0; i < COMMANDS; i++) {
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
     }
-    fprintf(out, "  %-10s print the version\n  %-10s print this\n\noptions:\n", "version", "help");
+    fprintf(out, "  %-12s print the version\n  %-12s print this\n\noptions:\n", "version", "help");
     for (size_t i = 0; i < OPTIONS; i++) {
         fprintf(out, "  --%s %s\n        %s\n", table[i].name, table[i].value, table[i].help);
     }

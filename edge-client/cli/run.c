@@ -229,9 +229,40 @@ static int run_client(struct run *run, const struct mre_options *options)
     return run->code;
 }
 
-/* Loads, runs and lets go of one task. */
-static int run_task(const struct mr_edge_arguments *arguments, const struct mr_edge_task *task)
+/* The data_dirs of all tasks of the command: one device, which is counted once on one model. */
+struct folders {
+    char *dirs[MR_EDGE_TASKS_MAX]; /* NULL: its configuration is wrong, as its own task will say */
+};
+
+static void find_folders(struct folders *folders, const struct mr_edge_arguments *arguments)
 {
+    struct mre_config *config;
+    struct mre_outcome outcome;
+    for (unsigned i = 0; arguments->task_count > 1 && i < arguments->task_count; i++) {
+        if (mre_config_load(&config, arguments->tasks[i].config, &outcome) == MRE_OK) {
+            folders->dirs[i] = strdup(mre_config_options(config)->data_dir);
+            mre_config_free(config);
+        }
+    }
+}
+
+static void name_siblings(const struct folders *folders, unsigned own, const char **siblings,
+                          struct mre_options *options)
+{
+    for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
+        if (folders->dirs[i] && i != own) {
+            siblings[options->sibling_count++] = folders->dirs[i];
+        }
+    }
+    options->siblings = siblings;
+}
+
+/* Loads, runs and lets go of one task. */
+static int run_task(const struct mr_edge_arguments *arguments, const struct folders *folders,
+                    unsigned number)
+{
+    const struct mr_edge_task *task = &arguments->tasks[number];
+    const char *siblings[MR_EDGE_TASKS_MAX];
     struct mre_config *config;
     struct mre_mlp *mlp = NULL;
     struct mre_outcome outcome;
@@ -245,6 +276,7 @@ static int run_task(const struct mr_edge_arguments *arguments, const struct mr_e
     if (code) {
         return code;
     }
+    name_siblings(folders, number, siblings, mre_config_options(config));
     run.name = mre_config_options(config)->task;
     if (strcmp(task->trainer, "builtin") == 0) {
         run.train = mre_mlp_train;
@@ -270,7 +302,8 @@ static int run_task(const struct mr_edge_arguments *arguments, const struct mr_e
 
 struct task_thread {
     const struct mr_edge_arguments *arguments;
-    const struct mr_edge_task *task;
+    const struct folders *folders;
+    unsigned number;
     pthread_t thread;
     bool started;
     int code;
@@ -279,28 +312,33 @@ struct task_thread {
 static void *task_main(void *context)
 {
     struct task_thread *own = context;
-    own->code = run_task(own->arguments, own->task);
+    own->code = run_task(own->arguments, own->folders, own->number);
     return NULL;
 }
 
 int mr_edge_run(const struct mr_edge_arguments *arguments)
 {
     struct task_thread others[MR_EDGE_TASKS_MAX] = {{.started = false}};
+    struct folders folders = {.dirs = {NULL}};
+    find_folders(&folders, arguments);
     for (unsigned i = 1; i < arguments->task_count; i++) {
         others[i] = (struct task_thread){
-            .arguments = arguments, .task = &arguments->tasks[i], .code = MR_EDGE_EXIT_FAILED};
+            .arguments = arguments, .folders = &folders, .number = i, .code = MR_EDGE_EXIT_FAILED};
         others[i].started = pthread_create(&others[i].thread, NULL, task_main, &others[i]) == 0;
         if (!others[i].started) {
             fprintf(stderr, "millrace-edge: %s: no thread could be started\n",
                     arguments->tasks[i].config);
         }
     }
-    int worst = run_task(arguments, &arguments->tasks[0]);
+    int worst = run_task(arguments, &folders, 0);
     for (unsigned i = 1; i < arguments->task_count; i++) {
         if (others[i].started) {
             pthread_join(others[i].thread, NULL);
         }
         worst = others[i].code > worst ? others[i].code : worst;
+    }
+    for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
+        free(folders.dirs[i]);
     }
     return worst;
 }

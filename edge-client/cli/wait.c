@@ -6,7 +6,8 @@
 #define LEAD "the lead"
 #define CERTIFICATE                                                                                \
     "a hub whose certificate holds and that takes ours (is a captive portal between?)"
-#define PINNED "an announcement that the pinned hubs have signed"
+#define NEXT_MODEL "the next model"
+#define PINNED     "an announcement that the pinned hubs have signed"
 
 /* The one table (docs/edge-client.md has it in words). A result with two columns differs by whether
  * a round was announced. */
@@ -23,6 +24,8 @@ static const struct rule {
     [MRE_VOID] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},
     [MRE_REFUSED] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},
     [MRE_PUBLISHED] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},
+    /* The round is over for this device, and no round of its own: the next one may be. */
+    [MRE_AWAITS_MODEL] = {MR_EDGE_WAIT, MR_EDGE_WAIT, SOON_MS, NEXT_MODEL},
     [MRE_UNREACHABLE] = {MR_EDGE_WAIT, MR_EDGE_WAIT, SOON_MS, LEAD},
     /* A captive portal, a proxy that opens TLS, a certificate that is renewed in its place. */
     [MRE_CERTIFICATE_REFUSED] = {MR_EDGE_WAIT, MR_EDGE_WAIT, RARE_MS, CERTIFICATE},

@@ -20,8 +20,9 @@ extern "C" {
 
 #define MRE_API __attribute__((visibility("default")))
 
-#define MRE_HUBS_MAX   5
-#define MRE_TEXT_BYTES 512
+#define MRE_HUBS_MAX     5
+#define MRE_SIBLINGS_MAX 15
+#define MRE_TEXT_BYTES   512
 
 struct mre_client; /* opaque */
 struct mre_config; /* opaque: a device.json that was read */
@@ -46,8 +47,10 @@ enum mre_result {
     MRE_BAD_CONFIG = 13,            /* options, files or the data folder */
     MRE_FAILED = 14,                /* this device: out of memory, or a library call failed */
     MRE_PUBLISHED = 15,             /* the round that this device was counted in made a model */
+    MRE_AWAITS_MODEL = 16,          /* the round starts from a model on which this device may have
+                                       been counted: the next model is waited for */
 };
-#define MRE_RESULTS 16
+#define MRE_RESULTS 17
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -86,6 +89,9 @@ struct mre_options {
     /* PEM: the lists of hubs' certificates that their CAs took back, one of each CA; read at each
      * connection. NULL = none. */
     const char *revocation_file;
+    /* data_dirs of this device's other tasks: no two of them count it on one model. */
+    const char *const *siblings;
+    unsigned sibling_count;
 };
 
 struct mre_tensor {
@@ -203,6 +209,31 @@ MRE_API enum mre_result mre_client_check(struct mre_client *client, struct mre_o
  * MRE_UNREACHABLE, or MRE_REFUSED. */
 MRE_API enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                                          struct mre_outcome *outcome);
+
+#define MRE_COUNTED_MAX 64
+
+/* What a device remembers in data_dir (docs/edge-client.md). */
+struct mre_state {
+    uint64_t finished; /* last round that it is done with */
+    uint64_t round;    /* of the attempts below */
+    uint32_t attempts; /* begun in it */
+    int models_lost;   /* earlier entries of the list below were lost */
+    unsigned counted_count;
+    struct {
+        char model[65]; /* SHA-256 in hex: on it the device may have been counted … */
+        uint64_t round; /* … in that round; 0: not known */
+    } counted[MRE_COUNTED_MAX];
+};
+
+/* Reads it, also while a client uses it. 0, or MRE_BAD_CONFIG with outcome->text: it is damaged. */
+MRE_API enum mre_result mre_state_read(const struct mre_options *options, struct mre_state *state,
+                                       struct mre_outcome *outcome);
+/* Puts a damaged state right, in the safe way: the device goes on after the highest round that the
+ * file names plausibly, or after *finished (NULL: not asked for), and takes part again with the
+ * model after the one that it sees first. A state that is whole keeps all but *finished. 0, or
+ * MRE_BAD_CONFIG, also where a client uses data_dir. */
+MRE_API enum mre_result mre_state_reset(const struct mre_options *options, const uint64_t *finished,
+                                        struct mre_state *state, struct mre_outcome *outcome);
 
 /* The built-in trainer: a multi-layer perceptron (ReLU, softmax cross-entropy) by SGD, on a CSV
  * file with the features and then the class in each line. The model's tensors are NAME.weight [out,

@@ -6,6 +6,7 @@
 
 #include "edge-client/session/control.h"
 #include "edge-client/session/dump.h"
+#include "edge-client/session/lineage.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/share/prepare.h"
 #include "edge-client/upload/drive.h"
@@ -383,6 +384,9 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     enum mre_result result = make_share(&a);
     if (!result) {
         result = send_seeds(&a);
+    }
+    if (!result) {
+        result = mr_lineage_claim(client, &work->terms, outcome);
     }
     if (!result) {
         result = bring_over(&a);

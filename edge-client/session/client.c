@@ -164,6 +164,17 @@ static enum mre_result take_hubs(struct mre_client *client, const struct mre_opt
     return MRE_OK;
 }
 
+static int take_siblings(struct mre_client *client, const struct mre_options *options)
+{
+    for (unsigned i = 0; i < options->sibling_count; i++) {
+        if (i == MRE_SIBLINGS_MAX || keep_path(&client->siblings[i], options->siblings[i])) {
+            return -1;
+        }
+        client->sibling_count++;
+    }
+    return 0;
+}
+
 static enum mre_result take_options(struct mre_client *client, const struct mre_options *options,
                                     struct mre_outcome *outcome)
 {
@@ -201,30 +212,47 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         keep_path(&client->dump_dir, options->dump_dir) || keep(&client->task, options->task)) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
     }
+    if (take_siblings(client, options)) {
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or more than %d siblings",
+                              MRE_SIBLINGS_MAX);
+    }
     return take_hubs(client, options, outcome);
 }
 
-/* Two processes with one data_dir could use one attempt's number for two messages. */
-static enum mre_result lock_folder(struct mre_client *client, struct mre_outcome *outcome)
+enum mre_result mr_client_lock_folder(const char *data_dir, int *lock, struct mre_outcome *outcome)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/lock", client->data_dir);
-    client->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (client->lock < 0 || fchmod(client->lock, 0600)) {
-        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
-                              "data_dir %s: %s; make a folder that this device can write to",
-                              client->data_dir, strerror(errno));
-    }
-    if (flock(client->lock, LOCK_EX | LOCK_NB)) {
-        return mr_outcome_set(
+    enum mre_result result = MRE_OK;
+    snprintf(path, sizeof path, "%s/lock", data_dir);
+    *lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (*lock < 0 || fchmod(*lock, 0600)) {
+        result = mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                                "data_dir %s: %s; make a folder that this device can write to",
+                                data_dir, strerror(errno));
+    } else if (flock(*lock, LOCK_EX | LOCK_NB)) {
+        result = mr_outcome_set(
             outcome, MRE_BAD_CONFIG,
-            "data_dir %s is in use already: give each device and each task its own",
-            client->data_dir);
+            "data_dir %s is in use already: give each device and each task its own", data_dir);
     }
+    if (result && *lock >= 0) {
+        close(*lock);
+        *lock = -1;
+    }
+    return result;
+}
+
+static enum mre_result open_folder(struct mre_client *client, struct mre_outcome *outcome)
+{
     struct mr_error error;
+    const enum mre_result result = mr_client_lock_folder(client->data_dir, &client->lock, outcome);
+    if (result) {
+        return result;
+    }
     if (mr_ledger_open(&client->ledger, client->data_dir, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
+    client->ledger.siblings = client->siblings;
+    client->ledger.sibling_count = client->sibling_count;
     return MRE_OK;
 }
 
@@ -246,7 +274,7 @@ enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_o
         result = read_identity(c, outcome);
     }
     if (!result) {
-        result = lock_folder(c, outcome);
+        result = open_folder(c, outcome);
     }
     if (result) {
         mre_client_close(c);
@@ -284,6 +312,9 @@ void mre_client_close(struct mre_client *client)
     free(client->dump_dir);
     for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         free(client->hosts[i]);
+    }
+    for (unsigned i = 0; i < client->sibling_count; i++) {
+        free(client->siblings[i]);
     }
     free(client);
 }

@@ -33,6 +33,8 @@ struct mre_client {
     char *data_dir;
     char *task;
     char *dump_dir; /* NULL = off */
+    char *siblings[MRE_SIBLINGS_MAX];
+    unsigned sibling_count;
     unsigned hub_count;
     char *hosts[MRE_HUBS_MAX];
     uint16_t ports[MRE_HUBS_MAX];
@@ -62,6 +64,10 @@ struct mre_client {
 /* As mre_client_open, in a env of the caller's (tests, simulator). */
 enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
                                   const struct mr_device_env *env, struct mre_outcome *outcome);
+
+/* Two processes with one data_dir could use one attempt's number for two messages: the lock's
+ * descriptor, for the caller to close; or MRE_BAD_CONFIG, and -1. */
+enum mre_result mr_client_lock_folder(const char *data_dir, int *lock, struct mre_outcome *outcome);
 
 /* The wall clock of the lead: what deadlines are compared with. It goes on by this device's
  * monotonic clock, so a wall clock that is wrong, or set in the middle of a round, changes nothing.

@@ -149,6 +149,8 @@ static enum mre_result result_of_code(enum mr_refusal_code code)
     case MR_REFUSAL_WRONG_ROUND:
     case MR_REFUSAL_NO_ROUND:
         return MRE_CLOSED;
+    case MR_REFUSAL_RELEASED:
+        return MRE_AWAITS_MODEL;
     default:
         return MRE_REFUSED;
     }
@@ -414,24 +416,47 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
     return ask_status(client, &question, status, outcome);
 }
 
-enum mre_result mr_control_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
-                               struct mr_round_end *end, struct mre_outcome *outcome)
+/* The question, whose path has PATH_BYTES. */
+static struct mr_question end_question(const struct mre_client *client, char *path, uint64_t round,
+                                       unsigned wait_ms)
+{
+    const unsigned wait = wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX;
+    snprintf(path, PATH_BYTES, "/v1/tasks/%s/rounds/%" PRIu64 "?wait_ms=%u", client->task, round,
+             wait);
+    return (struct mr_question){
+        .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX, .wait_ms = wait};
+}
+
+static enum mre_result take_end(const char *path, struct mr_h2_response *response,
+                                struct mr_round_end *end, struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    enum mre_result result = MRE_OK;
+    if (mr_round_end_decode(end, (const char *)response->body, response->length, &error)) {
+        result = nonsense(outcome, path, &error);
+    }
+    mr_h2_response_fini(response);
+    return result;
+}
+
+enum mre_result mr_control_end(struct mre_client *client, void **connection, uint64_t round,
+                               unsigned wait_ms, struct mr_round_end *end,
+                               struct mre_outcome *outcome)
 {
     char path[PATH_BYTES];
     struct mr_h2_response response = {0};
-    struct mr_error error;
-    const unsigned wait = wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX;
-    struct mr_question question = {
-        .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX, .wait_ms = wait};
-    snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "?wait_ms=%u", client->task, round,
-             wait);
-    enum mre_result result = ask_lead(client, &question, &response, outcome);
-    if (result) {
-        return result;
-    }
-    if (mr_round_end_decode(end, (const char *)response.body, response.length, &error)) {
-        result = nonsense(outcome, path, &error);
-    }
-    mr_h2_response_fini(&response);
-    return result;
+    const struct mr_question question = end_question(client, path, round, wait_ms);
+    const enum mre_result result =
+        mr_control_ask(client, connection, &question, &response, outcome);
+    return result ? result : take_end(path, &response, end, outcome);
+}
+
+enum mre_result mr_control_lead_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
+                                    struct mr_round_end *end, struct mre_outcome *outcome)
+{
+    char path[PATH_BYTES];
+    struct mr_h2_response response = {0};
+    const struct mr_question question = end_question(client, path, round, wait_ms);
+    const enum mre_result result = ask_lead(client, &question, &response, outcome);
+    return result ? result : take_end(path, &response, end, outcome);
 }

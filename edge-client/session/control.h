@@ -80,8 +80,14 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
                                   uint64_t upload_id, unsigned wait_ms,
                                   struct mr_upload_status *status, struct mre_outcome *outcome);
 
-/* GETs how a round ended, waiting up to wait_ms at the lead. */
-enum mre_result mr_control_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
-                               struct mr_round_end *end, struct mre_outcome *outcome);
+/* GETs how a round ended, as the hub at the other end of the connection has it, waiting up to
+ * wait_ms there. */
+enum mre_result mr_control_end(struct mre_client *client, void **connection, uint64_t round,
+                               unsigned wait_ms, struct mr_round_end *end,
+                               struct mre_outcome *outcome);
+/* Likewise from the lead, over a new connection where there is none or the one that is there has
+ * gone stale. */
+enum mre_result mr_control_lead_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
+                                    struct mr_round_end *end, struct mre_outcome *outcome);
 
 #endif

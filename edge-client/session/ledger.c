@@ -3,57 +3,65 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
-#include "base/json_reader.h"
 #include "edge-client/files/files.h"
+#include "edge-client/session/ledger_text.h"
 
-#define LEDGER_BYTES_MAX 4096
+/* --- the file -------------------------------------------------------------------------------- */
 
-static int parse(struct mr_ledger *ledger, const char *text, size_t length, struct mr_error *error)
+static int name_file(char path[4096], const char *data_dir, const char *name,
+                     struct mr_error *error)
 {
-    struct mr_json_reader reader;
-    mr_json_reader_open(&reader, text, length, error);
-    ledger->finished = mr_json_take_integer(&reader, "finished", 0, INT64_MAX);
-    ledger->round = mr_json_take_integer(&reader, "round", 0, INT64_MAX);
-    ledger->attempts = (uint32_t)mr_json_take_integer(&reader, "attempts", 0, UINT32_MAX);
-    return mr_json_reader_close(&reader);
+    const int n = snprintf(path, 4096, "%s/%s", data_dir, name);
+    return n < 0 || n + 16 >= 4096 ? mr_error_set(error, "data_dir: the path is too long") : 0;
+}
+
+/* Its text, malloc'd; NULL where there is none yet (0), or with an error (-1). */
+static int load(const char *path, char **text, size_t *length, struct mr_error *error)
+{
+    *text = NULL;
+    *length = 0;
+    if (access(path, F_OK) && errno == ENOENT) {
+        return 0;
+    }
+    struct mr_error cause = {.text = ""};
+    *text = mr_file_text(path, MR_LEDGER_BYTES_MAX, length, &cause);
+    return *text ? 0 : mr_error_set(error, "%s: %s", path, cause.text);
+}
+
+/* Never guessed: starting again at attempt 0 could use a number twice, and a model that is
+ * forgotten could count this device twice. */
+static int damaged(const char *path, const struct mr_error *cause, struct mr_error *error)
+{
+    return mr_error_set(error,
+                        "%s: damaged (%.200s); it says which attempts were made, and on which "
+                        "models this device was counted. `millrace-edge state-reset --config FILE` "
+                        "mends it and says what that costs",
+                        path, cause->text);
+}
+
+static int read_state(struct mr_ledger *ledger, struct mr_error *error)
+{
+    struct mr_error cause = {.text = "it is empty"};
+    char *text;
+    size_t length;
+    if (load(ledger->path, &text, &length, error)) {
+        return -1;
+    }
+    const int bad = text && (length == 0 || mr_ledger_parse(ledger, text, length, &cause));
+    free(text);
+    return bad ? damaged(ledger->path, &cause, error) : 0;
 }
 
 int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_error *error)
 {
-    char text[LEDGER_BYTES_MAX];
     memset(ledger, 0, sizeof *ledger);
-    int n = snprintf(ledger->path, sizeof ledger->path, "%s/state.json", data_dir);
-    if (n < 0 || (size_t)n + 4 >= sizeof ledger->path) {
-        return mr_error_set(error, "data_dir: the path is too long");
-    }
-    int fd = open(ledger->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        return 0;
-    }
-    if (fd < 0) {
-        return mr_error_set(error, "%s: %s", ledger->path, strerror(errno));
-    }
-    ssize_t got;
-    do {
-        got = read(fd, text, sizeof text);
-    } while (got < 0 && errno == EINTR);
-    const int why = errno;
-    close(fd);
-    if (got < 0) {
-        return mr_error_set(error, "%s: %s", ledger->path, strerror(why));
-    }
-    struct mr_error cause = {.text = "it is empty"};
-    /* Never guessed: starting again at attempt 0 could use a number twice. */
-    if (got == 0 || parse(ledger, text, (size_t)got, &cause)) {
-        return mr_error_set(error,
-                            "%s: damaged (%.200s); it says which attempts were made. Remove it "
-                            "only if this device's current round is over",
-                            ledger->path, cause.text);
-    }
-    return 0;
+    return name_file(ledger->path, data_dir, "state.json", error) || read_state(ledger, error) ? -1
+                                                                                               : 0;
 }
 
 static int sync_folder(const char *path)
@@ -69,16 +77,33 @@ static int sync_folder(const char *path)
     return bad;
 }
 
+static int write_whole(int fd, const char *text, size_t length)
+{
+    while (length > 0) {
+        const ssize_t n = write(fd, text, length);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return -1;
+        }
+        text += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
 static int save(const struct mr_ledger *ledger, struct mr_error *error)
 {
-    char text[160];
     char fresh[sizeof ledger->path + 4];
-    int length = snprintf(
-        text, sizeof text, "{\"finished\": %llu, \"round\": %llu, \"attempts\": %u}\n",
-        (unsigned long long)ledger->finished, (unsigned long long)ledger->round, ledger->attempts);
+    char *text = mr_ledger_text(ledger);
+    if (!text) {
+        return mr_error_set(error, "out of memory for %s", ledger->path);
+    }
     snprintf(fresh, sizeof fresh, "%s.new", ledger->path);
     int fd = mr_file_create(fresh);
-    int bad = fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd);
+    int bad = fd < 0 || write_whole(fd, text, strlen(text)) || fsync(fd);
+    free(text);
     if (fd >= 0) {
         bad |= close(fd);
     }
@@ -90,6 +115,8 @@ static int save(const struct mr_ledger *ledger, struct mr_error *error)
     }
     return 0;
 }
+
+/* --- attempts -------------------------------------------------------------------------------- */
 
 int mr_ledger_attempt(struct mr_ledger *ledger, uint64_t round, uint32_t *attempt,
                       struct mr_error *error)
@@ -105,5 +132,183 @@ int mr_ledger_attempt(struct mr_ledger *ledger, uint64_t round, uint32_t *attemp
 int mr_ledger_finish(struct mr_ledger *ledger, uint64_t round, struct mr_error *error)
 {
     ledger->finished = round;
+    return save(ledger, error);
+}
+
+/* --- models ---------------------------------------------------------------------------------- */
+
+static bool same_round(const struct mr_counted *a, const struct mr_counted *b)
+{
+    return memcmp(a->parent, b->parent, MR_HASH_BYTES) == 0 &&
+           memcmp(a->announcement, b->announcement, MR_HASH_BYTES) == 0;
+}
+
+/* Another round on that parent; NULL: none. */
+static const struct mr_counted *find(const struct mr_ledger *ledger,
+                                     const struct mr_counted *wanted)
+{
+    for (unsigned i = 0; i < ledger->counted_count; i++) {
+        const struct mr_counted *entry = &ledger->counted[i];
+        if (memcmp(entry->parent, wanted->parent, MR_HASH_BYTES) == 0 &&
+            !same_round(entry, wanted)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static void add(struct mr_ledger *ledger, const struct mr_counted *entry)
+{
+    if (ledger->counted_count == MR_LEDGER_COUNTED_MAX) {
+        memmove(ledger->counted, ledger->counted + 1,
+                (MR_LEDGER_COUNTED_MAX - 1) * sizeof *ledger->counted);
+        ledger->counted_count--;
+    }
+    ledger->counted[ledger->counted_count++] = *entry;
+}
+
+/* The first model after a loss stands for those that were lost with it. */
+static int settle_unknown(struct mr_ledger *ledger, const struct mr_counted *wanted,
+                          struct mr_error *error)
+{
+    struct mr_counted lost = {.round = 0};
+    if (!ledger->unknown) {
+        return 0;
+    }
+    memcpy(lost.parent, wanted->parent, MR_HASH_BYTES);
+    memcpy(lost.task, wanted->task, sizeof lost.task);
+    add(ledger, &lost);
+    ledger->unknown = false;
+    return save(ledger, error);
+}
+
+/* 1 with the obstacle where a sibling remembers one; a sibling that lost its memory stands against
+ * nothing: it does so in its own task. */
+static int ask_siblings(const struct mr_ledger *ledger, const struct mr_counted *wanted,
+                        struct mr_ledger_obstacle *obstacle, struct mr_error *error)
+{
+    for (unsigned i = 0; i < ledger->sibling_count; i++) {
+        struct mr_ledger sibling;
+        if (mr_ledger_open(&sibling, ledger->siblings[i], error)) {
+            return -1;
+        }
+        const struct mr_counted *entry = find(&sibling, wanted);
+        if (entry) {
+            *obstacle = (struct mr_ledger_obstacle){.counted = *entry, .own = false};
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int mr_ledger_obstacle(struct mr_ledger *ledger, const struct mr_counted *wanted,
+                       struct mr_ledger_obstacle *obstacle, struct mr_error *error)
+{
+    if (settle_unknown(ledger, wanted, error)) {
+        return -1;
+    }
+    const struct mr_counted *entry = find(ledger, wanted);
+    if (entry) {
+        *obstacle = (struct mr_ledger_obstacle){.counted = *entry, .own = true};
+        return 1;
+    }
+    return ask_siblings(ledger, wanted, obstacle, error);
+}
+
+/* Between two tasks of one device, both of which ask first and remember then: whichever folder's
+ * name comes first has the lock of all. -1: there is none to take. */
+static int lock_siblings(const struct mr_ledger *ledger, struct mr_error *error)
+{
+    char own[4096], path[4096];
+    const char *first = own;
+    snprintf(own, sizeof own, "%s", ledger->path);
+    *strrchr(own, '/') = 0;
+    for (unsigned i = 0; i < ledger->sibling_count; i++) {
+        first = strcmp(ledger->siblings[i], first) < 0 ? ledger->siblings[i] : first;
+    }
+    if (name_file(path, first, "counted.lock", error)) {
+        return -1;
+    }
+    const int fd = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (fd < 0 || flock(fd, LOCK_EX)) {
+        mr_error_set(error, "%s: %s", path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+static int claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
+                 struct mr_ledger_obstacle *obstacle, struct mr_error *error)
+{
+    const int found = mr_ledger_obstacle(ledger, wanted, obstacle, error);
+    if (found) {
+        return found;
+    }
+    for (unsigned i = 0; i < ledger->counted_count; i++) {
+        if (same_round(&ledger->counted[i], wanted)) {
+            return 0;
+        }
+    }
+    add(ledger, wanted);
+    return save(ledger, error);
+}
+
+int mr_ledger_claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
+                    struct mr_ledger_obstacle *obstacle, struct mr_error *error)
+{
+    if (!ledger->sibling_count) {
+        return claim(ledger, wanted, obstacle, error);
+    }
+    const int lock = lock_siblings(ledger, error);
+    if (lock < 0) {
+        return -1;
+    }
+    const int result = claim(ledger, wanted, obstacle, error);
+    close(lock);
+    return result;
+}
+
+int mr_ledger_clear(struct mr_ledger *ledger, const struct mr_counted *counted,
+                    struct mr_error *error)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < ledger->counted_count; i++) {
+        if (!same_round(&ledger->counted[i], counted)) {
+            ledger->counted[kept++] = ledger->counted[i];
+        }
+    }
+    ledger->counted_count = kept;
+    return save(ledger, error);
+}
+
+/* --- the way back ---------------------------------------------------------------------------- */
+
+int mr_ledger_reset(struct mr_ledger *ledger, const char *data_dir, const uint64_t *finished,
+                    struct mr_error *error)
+{
+    struct mr_ledger fresh = {.unknown = true};
+    struct mr_error why;
+    char aside[4096 + 16], *text = NULL;
+    size_t length;
+    if (mr_ledger_open(ledger, data_dir, &why) == 0) { /* whole: only what was asked for changes */
+        ledger->finished = finished ? *finished : ledger->finished;
+        return finished ? save(ledger, error) : 0;
+    }
+    if (name_file(fresh.path, data_dir, "state.json", error)) {
+        return -1;
+    }
+    if (load(fresh.path, &text, &length, &why) == 0 && text) {
+        fresh.finished = mr_ledger_salvage(text);
+    }
+    free(text);
+    fresh.finished = finished ? *finished : fresh.finished;
+    snprintf(aside, sizeof aside, "%s.damaged", fresh.path);
+    if (rename(fresh.path, aside)) {
+        return mr_error_set(error, "%s: %s", fresh.path, strerror(errno));
+    }
+    *ledger = fresh;
     return save(ledger, error);
 }

@@ -36,6 +36,7 @@ const char *mre_result_name(enum mre_result result)
         [MRE_BAD_CONFIG] = "bad-config",
         [MRE_FAILED] = "failed",
         [MRE_PUBLISHED] = "published",
+        [MRE_AWAITS_MODEL] = "awaits-model",
     };
     return (unsigned)result < MRE_RESULTS ? names[result] : "unknown";
 }

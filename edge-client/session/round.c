@@ -8,6 +8,7 @@
 #include "edge-client/session/attempt.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/end.h"
+#include "edge-client/session/lineage.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/share/prepare.h"
@@ -171,8 +172,20 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
     if (mr_client_lead_ms(client) >= work->terms.announcement.deadline_unix_ms) {
         return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
     }
-    enum mre_result result = make_vector(client, work, train, context, outcome);
-    return result ? result : run_attempts(client, work, outcome);
+    enum mre_result result = mr_lineage_check(client, &work->terms, outcome);
+    if (!result) {
+        result = make_vector(client, work, train, context, outcome);
+    }
+    if (!result) {
+        result = run_attempts(client, work, outcome);
+    }
+    /* A hub knows better than this device's memory: it trains no more on this model. What cannot be
+     * remembered is found by the hub again. */
+    struct mre_outcome ignored;
+    if (result == MRE_AWAITS_MODEL && client->refusal == MR_REFUSAL_RELEASED) {
+        (void)mr_lineage_claim(client, &work->terms, &ignored);
+    }
+    return result;
 }
 
 enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,

@@ -5,6 +5,8 @@ its reason or is refused with its code, and no sum and no new model appears on t
 usage: test_lying_helper.py MILLRACE MILLRACE-HUB
 """
 
+import base64
+import json
 import ssl
 import struct
 import sys
@@ -85,6 +87,10 @@ class Helper:
         return {"hub": 1, "model": b64(model_hash), "signature": b64(oracle.sign(self.stage.keys[key], text))}
 
     def void(self, body):
+        order = json.loads(body)
+        assert base64.b64decode(order["announcement"]) == self.hash
+        assert oracle.verify(self.stage.publics[0], base64.b64decode(order["signature"]),
+                             oracle.void_text(self.hash, order["reason"]))
         return 204, b""
 
 
@@ -170,7 +176,16 @@ class Scene:
         end = self.run_round(**lies)
         self.assertEqual(end["state"], "void")
         self.assertIn(reason, end["reason"])
+        self.check_statement()
         return end["reason"]
+
+    def check_statement(self):
+        """What the lead tells devices under its key: that nothing was opened, exactly where it asked for no opening."""
+        end = self.stage.ask("device-000", "GET", f"/v1/tasks/default/rounds/{self.number}").json()
+        self.assertEqual(end["unopened"] == "", (self.number, "open") in self.helper.asked)
+        if end["unopened"]:
+            self.assertTrue(oracle.verify(self.stage.publics[0], base64.b64decode(end["unopened"]),
+                                          oracle.unopened_text(self.helper.hash)))
 
     def count(self, label):
         text = self.stage.ask("operator", "GET", "/metrics").body.decode()

@@ -81,6 +81,10 @@ void fake_announce(struct fake *fake)
     }
     size_t length = mr_announcement_encode(canonical, &fake->announcement);
     CHECK(!mr_round_terms_decode(&fake->terms, canonical, length, &error));
+    CHECK(fake->announcement.round < FAKE_ROUNDS || !fake->unopened);
+    if (fake->announcement.round < FAKE_ROUNDS) {
+        memcpy(fake->hashes[fake->announcement.round], fake->terms.hash, MR_HASH_BYTES);
+    }
     for (unsigned i = 0; i < fake->hub_count; i++) {
         CHECK(!mr_announcement_sign(signatures[i], fake->terms.hash, fake->private_keys[i]));
     }

@@ -10,6 +10,8 @@
 #include "wire/share.h"
 
 #define FAKE_ATTEMPTS 16
+#define FAKE_ROUNDS   80
+#define FAKE_ALL_HUBS 0xffu
 
 struct fake {
     char dir[64]; /* data_dir, certificates, CSV; removed by fake_fini */
@@ -51,13 +53,20 @@ struct fake {
     unsigned end_polls;                  /* so many questions for it find it under way */
     unsigned break_ends;                 /* so many of its answers are lost */
     const char *refuse_end;              /* code, or NULL */
-    bool tells_time_left;                /* with the announcement */
-    uint64_t time_left_ms;               /* … what it says; 0: the truth */
-    int64_t clock_ahead_ms;              /* of the device, before the lead's */
-    const char *refuse_why;              /* refuse_certificate: in other words than its own */
+    /* Bit per hub: it signs of every earlier round that it did not open it … */
+    unsigned unopened;
+    unsigned forge_hub; /* … this one, if not 0, … */
+    void (*forge)(struct fake *fake, uint64_t round,
+                  uint8_t signature[MR_SIGNATURE_BYTES]); /* … so */
+    bool tells_time_left;                                 /* with the announcement */
+    uint64_t time_left_ms;                                /* … what it says; 0: the truth */
+    int64_t clock_ahead_ms;                               /* of the device, before the lead's */
+    const char *refuse_why; /* refuse_certificate: in other words than its own */
 
     /* --- what happened --- */
-    unsigned ends; /* questions for the round's end */
+    unsigned ends;       /* questions for the round's end, to the lead */
+    unsigned statements; /* … to any hub, of a round before the one that is announced */
+    uint8_t hashes[FAKE_ROUNDS][MR_HASH_BYTES]; /* of the announcements, by round */
     unsigned connects, seeds_posted, grants, puts, models_sent, attempts, statuses;
     unsigned models_whole_ms, puts_whole_ms; /* that the newest of these might take in all */
     unsigned others_extended;                /* other questions that might take two timeouts */

@@ -101,13 +101,32 @@ static int current(struct fake *fake, const char *path, struct mr_h2_response *r
     return failure;
 }
 
-static int round_end(struct fake *fake, const char *path, struct mr_h2_response *response,
-                     struct mr_error *error)
+/* A round that was given up, and what the hub signs of it. */
+static int statement(struct fake *fake, unsigned hub, uint64_t round,
+                     struct mr_h2_response *response)
+{
+    struct mr_round_end end = {
+        .state = MR_ROUND_VOID, .reason = "below cohort minimum", .unopened = true};
+    CHECK(round < FAKE_ROUNDS);
+    CHECK(!mr_unopened_sign(end.signature, fake->hashes[round], fake->private_keys[hub]));
+    if (fake->forge && fake->forge_hub == hub) {
+        fake->forge(fake, round, end.signature);
+    }
+    return answer_text(response, 200, mr_round_end_encode(&end));
+}
+
+static int round_end(struct fake *fake, unsigned hub, const char *path,
+                     struct mr_h2_response *response, struct mr_error *error)
 {
     uint64_t round;
     unsigned wait_ms;
     CHECK(sscanf(path, "/v1/tasks/default/rounds/%" SCNu64 "?wait_ms=%u", &round, &wait_ms) == 2);
-    fake->ends++;
+    fake->statements += round < fake->announcement.round;
+    if (round < fake->announcement.round && fake->unopened >> hub & 1) {
+        return fake->break_ends && fake->break_ends-- ? lost_connection(error)
+                                                      : statement(fake, hub, round, response);
+    }
+    fake->ends += hub == 0;
     if (fake->break_ends) {
         fake->break_ends--;
         return lost_connection(error);
@@ -323,15 +342,17 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
         CHECK(hub > 0 && post);
         return seed(fake, hub, body, length, response, error);
     }
+    const bool end = get && strncmp(path, "/v1/tasks/default/rounds/", 25) == 0 &&
+                     !strstr(path, "/current") && !strstr(path, "/uploads");
+    if (end) {
+        return round_end(fake, hub, path, response, error);
+    }
     CHECK(hub == 0);
     if (get && strncmp(path, "/v1/tasks/default/rounds/current", 32) == 0) {
         return current(fake, path, response);
     }
     if (get && strncmp(path, "/v1/tasks/default/models/", 25) == 0) {
         return model(fake, path, response, error);
-    }
-    if (get && !strstr(path, "/uploads")) {
-        return round_end(fake, path, response, error);
     }
     CHECK(strstr(path, "/uploads"));
     if (post) {

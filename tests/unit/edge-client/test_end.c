@@ -40,6 +40,7 @@ static void finish(struct fake *fake, struct mre_client *client)
 static void announce(struct fake *fake, uint64_t round, bool other_model)
 {
     fake->announcement.round = round;
+    fake->unopened = other_model ? 0 : FAKE_ALL_HUBS;
     if (other_model) {
         fake->model[fake->model_bytes - 1] ^= 0x10;
     }

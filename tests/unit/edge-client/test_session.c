@@ -241,6 +241,7 @@ static void test_model_is_fetched_once(void **state)
 {
     SCENE(s);
     struct mre_client *client = fake_client(&s.fake, MRE_TRANSPORT_AUTO, NULL);
+    s.fake.unopened = FAKE_ALL_HUBS; /* or it would not take part again on one model */
     for (uint64_t round = 1; round <= 3; round++) {
         s.fake.announcement.round = round;
         fake_announce(&s.fake);

@@ -1,0 +1,161 @@
+#include "edge-client/session/lineage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "edge-client/session/control.h"
+#include "edge-client/session/outcome.h"
+#include "wire/exchange.h"
+
+#define WHY_BYTES 240
+
+static struct mr_counted counted_in(const struct mr_announcement *round, const uint8_t *hash)
+{
+    struct mr_counted counted = {.round = round->round};
+    memcpy(counted.parent, round->model_hash, MR_HASH_BYTES);
+    memcpy(counted.announcement, hash, MR_HASH_BYTES);
+    memcpy(counted.task, round->task, sizeof counted.task);
+    return counted;
+}
+
+/* --- words ----------------------------------------------------------------------------------- */
+
+static enum mre_result awaits(struct mre_outcome *outcome, const struct mr_counted *wanted,
+                              const struct mr_counted *before, const char *why)
+{
+    char parent[2 * MR_HASH_BYTES + 1], which[64] = "an earlier round";
+    mr_hex_encode(parent, wanted->parent, MR_HASH_BYTES);
+    if (before->round) {
+        snprintf(which, sizeof which, "round %" PRIu64 " of %s", before->round, before->task);
+    }
+    snprintf(outcome->code, sizeof outcome->code, "lineage");
+    return mr_outcome_set(outcome, MRE_AWAITS_MODEL,
+                          "this device may have been counted in %s on the model %.16s, which round "
+                          "%" PRIu64 " starts from again: %s. The next model is waited for",
+                          which, parent, wanted->round, why);
+}
+
+/* What a hub said in place of the statement. */
+static void tell_lack(char why[WHY_BYTES], const struct mr_announced_hub *hub,
+                      const struct mr_round_end *end)
+{
+    static const char *const states[] = {[MR_ROUND_UNDER_WAY] = "it is under way",
+                                         [MR_ROUND_PUBLISHED] = "it was published",
+                                         [MR_ROUND_VOID] = "it was given up"};
+    snprintf(why, WHY_BYTES, "hub %u has not signed that it did not open that round (%s%s)",
+             hub->index, states[end->state],
+             end->unopened ? ", and the signature does not hold" : "");
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+/* Asks hub `position`, again and again until the deadline where it is away or busy. 0: it has said
+ * so. MRE_AWAITS_MODEL with `why`: it says otherwise. */
+static enum mre_result ask_hub(struct mre_client *client, unsigned position,
+                               const struct mr_counted *before, uint64_t deadline_unix_ms,
+                               char why[WHY_BYTES], struct mre_outcome *outcome)
+{
+    const struct mr_announced_hub *hub = &client->pinned[position];
+    struct mr_round_end end;
+    void *own = NULL, **connection = position ? &own : &client->lead;
+    unsigned times = 0;
+    enum mre_result result;
+    do {
+        result = mr_control_reach(client, position, connection, deadline_unix_ms, outcome);
+        if (!result) {
+            result = mr_control_end(client, connection, before->round, 0, &end, outcome);
+        }
+    } while (mr_control_again(client, result, deadline_unix_ms, &times, outcome));
+    mr_control_drop(client, &own);
+    if (result == MRE_UNREACHABLE || result == MRE_CERTIFICATE_REFUSED) {
+        return result;
+    }
+    if (result) {
+        snprintf(why, WHY_BYTES, "hub %u has not signed that it did not open that round (%.150s)",
+                 hub->index, outcome->text);
+        return MRE_AWAITS_MODEL;
+    }
+    if (end.unopened &&
+        mr_unopened_verify(end.signature, before->announcement, hub->public_key) == 0) {
+        return MRE_OK;
+    }
+    tell_lack(why, hub, &end);
+    return MRE_AWAITS_MODEL;
+}
+
+static enum mre_result ask_all(struct mre_client *client, const struct mr_counted *wanted,
+                               const struct mr_counted *before, uint64_t deadline_unix_ms,
+                               struct mre_outcome *outcome)
+{
+    char why[WHY_BYTES];
+    for (unsigned i = 0; i < client->hub_count; i++) {
+        const enum mre_result result = ask_hub(client, i, before, deadline_unix_ms, why, outcome);
+        if (result == MRE_AWAITS_MODEL) {
+            return awaits(outcome, wanted, before, why);
+        }
+        if (result) {
+            return result;
+        }
+    }
+    return MRE_OK;
+}
+
+/* Only the hubs of its own task can be asked, whose keys this client has. */
+static enum mre_result judge(struct mre_client *client, const struct mr_counted *wanted,
+                             const struct mr_ledger_obstacle *obstacle, uint64_t deadline_unix_ms,
+                             struct mre_outcome *outcome)
+{
+    const struct mr_counted *before = &obstacle->counted;
+    struct mr_error error;
+    if (!before->round) {
+        return awaits(outcome, wanted, before, "what this device knew of that was lost");
+    }
+    if (!obstacle->own) {
+        return awaits(outcome, wanted, before, "two tasks on one model count as one");
+    }
+    const enum mre_result result = ask_all(client, wanted, before, deadline_unix_ms, outcome);
+    if (!result && mr_ledger_clear(&client->ledger, before, &error)) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
+    return result;
+}
+
+enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_round_terms *terms,
+                                 struct mre_outcome *outcome)
+{
+    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash);
+    struct mr_ledger_obstacle obstacle;
+    struct mr_error error;
+    for (;;) {
+        const int found = mr_ledger_obstacle(&client->ledger, &wanted, &obstacle, &error);
+        if (found < 0) {
+            return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+        }
+        if (!found) {
+            outcome->code[0] = 0; /* of a hub that was busy */
+            return MRE_OK;
+        }
+        const enum mre_result result =
+            judge(client, &wanted, &obstacle, terms->announcement.deadline_unix_ms, outcome);
+        if (result) {
+            return result;
+        }
+    }
+}
+
+enum mre_result mr_lineage_claim(struct mre_client *client, const struct mr_round_terms *terms,
+                                 struct mre_outcome *outcome)
+{
+    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash);
+    struct mr_ledger_obstacle obstacle;
+    struct mr_error error;
+    const int found = mr_ledger_claim(&client->ledger, &wanted, &obstacle, &error);
+    if (found < 0) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
+    return found ? awaits(outcome, &wanted, &obstacle.counted,
+                          "another task of this device took part meanwhile")
+                 : MRE_OK;
+}
