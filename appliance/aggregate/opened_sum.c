@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Of the norm's bound, relative: a device computes with floats. */
+#define NORM_SLACK 0x1p-10
+
 /* The trailer's metrics stay below 2^32 for so many devices at most. */
 #define METRICS_COHORT_MAX 4096u
 
@@ -53,8 +56,10 @@ static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *t
     }
     const uint32_t peak = peak_of(sum, &terms->layout);
     if (peak > (uint64_t)count * announcement->levels) {
-        return mr_error_set(error, "range: a lane of %u is beyond what %u vectors can reach", peak,
-                            count);
+        return mr_error_set(error,
+                            "range: a lane of %u is beyond the %u that %u devices of %u levels "
+                            "reach",
+                            peak, count * announcement->levels, count, announcement->levels);
     }
     return 0;
 }
@@ -66,6 +71,33 @@ int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *te
     mr_sum_zero(sum, &terms->layout);
     mr_sum_fold(sum, &terms->layout, results, terms->announcement.hub_count, kernels);
     return check(sum, terms, included_count, error);
+}
+
+double mr_opened_sum_norm_max(const struct mr_round_terms *terms, uint32_t included_count)
+{
+    const struct mr_announcement *announcement = &terms->announcement;
+    const double own =
+        (double)announcement->clip_norm * (double)announcement->scale + sqrt(terms->layout.lanes);
+    return included_count * own * (1 + NORM_SLACK);
+}
+
+/* Written so that a NaN is refused. */
+int mr_opened_sum_check_reach(const struct mr_sum_reach *reach, const struct mr_round_terms *terms,
+                              uint32_t included_count, struct mr_error *error)
+{
+    const double norm_max = mr_opened_sum_norm_max(terms, included_count);
+    if (!(reach->norm <= norm_max)) {
+        return mr_error_set(error,
+                            "norm: the sum has %.6g, beyond the %.6g that %u devices of clip_norm "
+                            "%.6g reach",
+                            reach->norm, norm_max, included_count,
+                            (double)terms->announcement.clip_norm);
+    }
+    if (!(reach->step <= (double)terms->announcement.step_max)) {
+        return mr_error_set(error, "step: the model would move by %.6g, step_max is %.6g",
+                            reach->step, (double)terms->announcement.step_max);
+    }
+    return 0;
 }
 
 /* The counts of the devices' norms. False, and zeros, where no devices could have made them. */

@@ -21,6 +21,13 @@ struct mr_round_metrics {
     double error; /* of the update by rounding, relative: estimated, at most 10; NaN: unknown */
     uint32_t norms[MR_NORM_BINS]; /* devices by weighted norm; all 0: the lanes made no sense */
     struct mr_norm_memory memory; /* for the next round's step, with this round's norms */
+    double step;                  /* L2 norm of the step to the next model; 0: not known */
+};
+
+/* How far a sum reaches. */
+struct mr_sum_reach {
+    double norm; /* L2 norm of its main lanes, in quantisation steps */
+    double step; /* L2 norm of the step to the next model that it makes, padding included */
 };
 
 /* Adds one result a hub (in list order: share_bytes each, 64-byte aligned) into `sum`, whose lanes
@@ -30,6 +37,15 @@ struct mr_round_metrics {
 int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
                       const uint8_t *const *results, uint32_t included_count,
                       const struct mr_kernels *kernels, struct mr_error *error);
+
+/* The largest norm that the sums of so many honest devices have, N (C scale + sqrt(L)), with a
+ * slack of 2^-10 for the floats of the devices. */
+double mr_opened_sum_norm_max(const struct mr_round_terms *terms, uint32_t included_count);
+
+/* Refuses (-1) a sum of a larger norm ("norm"), or that takes a larger step than the announced
+ * step_max ("step"). */
+int mr_opened_sum_check_reach(const struct mr_sum_reach *reach, const struct mr_round_terms *terms,
+                              uint32_t included_count, struct mr_error *error);
 
 /* What the trailer says; `memory` is that of the opened round before (zeros: none). error is NaN:
  * it needs mr_round_metrics_judge. */

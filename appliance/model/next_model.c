@@ -15,10 +15,10 @@ static size_t round_up_64(uint64_t bytes)
     return (size_t)((bytes + 63) & ~(uint64_t)63);
 }
 
-/* update[lanes] = inverse rotation of the centred, un-scaled sum; *mean_square is that of the sum's
- * lanes, in steps. */
-static int read_update(float *update, double *mean_square, const struct mr_vector_sum *sum,
-                       const struct mr_next_model_question *question)
+/* update[lanes] = the centred, un-scaled sum, rotated as it is. Returns how far it reaches: the
+ * rotation back changes no norm. */
+static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *sum,
+                                   const struct mr_next_model_question *question)
 {
     const struct mr_announcement *announcement = &question->terms->announcement;
     const struct mr_layout *layout = &question->terms->layout;
@@ -34,8 +34,15 @@ static int read_update(float *update, double *mean_square, const struct mr_vecto
     } else {
         kernels->centre_w32(update, sum->lanes, factor, layout->lanes);
     }
-    *mean_square = kernels->sum_squares(update, layout->lanes) / layout->lanes /
-                   ((double)factor * (double)factor);
+    const double step = sqrt(kernels->sum_squares(update, layout->lanes));
+    return (struct mr_sum_reach){.norm = step / (double)factor, .step = step};
+}
+
+static int rotate_back(float *update, const struct mr_next_model_question *question)
+{
+    const struct mr_announcement *announcement = &question->terms->announcement;
+    const struct mr_layout *layout = &question->terms->layout;
+    const struct mr_kernels *kernels = question->kernels;
     if (announcement->rotation_log2 == 0) {
         return 0;
     }
@@ -95,17 +102,21 @@ static int make_into(struct mr_next_model_answer *answer,
                      float *update, struct mr_error *error)
 {
     const struct mr_layout *layout = &question->terms->layout;
-    double mean_square;
     if (mr_opened_sum_add(sum, question->terms, question->results, question->included_count,
                           question->kernels, error) != 0) {
         return MR_NEXT_MODEL_UNSOUND;
     }
+    const struct mr_sum_reach reach = unscale(update, sum, question);
+    if (mr_opened_sum_check_reach(&reach, question->terms, question->included_count, error) != 0) {
+        return MR_NEXT_MODEL_UNSOUND;
+    }
     mr_sum_pack(answer->sum, layout, sum, question->kernels);
     mr_round_metrics_read(&answer->metrics, sum, question->terms, &question->memory);
-    if (read_update(update, &mean_square, sum, question) != 0) {
+    mr_round_metrics_judge(&answer->metrics, reach.norm * reach.norm / layout->lanes);
+    answer->metrics.step = reach.step;
+    if (rotate_back(update, question) != 0) {
         return mr_error_set(error, "out of memory for the rotation");
     }
-    mr_round_metrics_judge(&answer->metrics, mean_square);
     return make_model(answer, question, update, error);
 }
 

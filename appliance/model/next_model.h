@@ -30,8 +30,9 @@ struct mr_next_model_answer {
 
 /* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. UNSOUND: a
  * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
- * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), or a model
- * that is no longer finite. On success mr_next_model_answer_fini is owed. */
+ * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), whose norm is
+ * beyond what clip_norm allows ("norm"), that takes a larger step than step_max ("step"), or a
+ * model that is no longer finite. On success mr_next_model_answer_fini is owed. */
 enum mr_next_model_result {
     MR_NEXT_MODEL_FAILED = -1, /* here: no memory, a parent that is none */
     MR_NEXT_MODEL_MADE = 0,

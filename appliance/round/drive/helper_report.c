@@ -96,6 +96,7 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->levels = terms->announcement.levels;
     summary->scale = terms->announcement.scale;
     summary->clip_norm = terms->announcement.clip_norm;
+    summary->step_max = terms->announcement.step_max;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }

@@ -57,8 +57,12 @@ static float step_max_of(const struct mr_lead_driver *run, const struct mr_round
                        announcement->rotation_log2, announcement->chunk_bytes) != 0) {
         return params->step_max; /* else the announcement is refused, and says why */
     }
-    return mr_step_bound_honest(announcement, layout.lanes,
-                                run->context.round->server_learning_rate);
+    const struct mr_step_rule rule = {.announcement = announcement,
+                                      .lanes = layout.lanes,
+                                      .server_learning_rate =
+                                          run->context.round->server_learning_rate,
+                                      .history = &run->history};
+    return mr_step_bound(&rule);
 }
 
 static void fill_announcement(struct mr_announcement *announcement,

@@ -112,6 +112,7 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->levels = terms->announcement.levels;
     summary->scale = terms->announcement.scale;
     summary->clip_norm = terms->announcement.clip_norm;
+    summary->step_max = terms->announcement.step_max;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }
@@ -234,7 +235,8 @@ static struct mr_round_metrics last_metrics(const struct mr_lead_driver *run)
 {
     const struct mr_round_summary *last = mr_round_history_opened(&run->history, UINT64_MAX);
     return last ? last->metrics
-                : (struct mr_round_metrics){.error = NAN, .saturated = NAN, .resolution = NAN};
+                : (struct mr_round_metrics){
+                      .error = NAN, .saturated = NAN, .resolution = NAN, .step = NAN};
 }
 
 static double rounding_error(const struct mr_lead_driver *run, const struct mr_lead_report *report)
@@ -253,6 +255,19 @@ static double resolution(const struct mr_lead_driver *run, const struct mr_lead_
 {
     (void)report;
     return last_metrics(run).resolution;
+}
+
+static double step(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return last_metrics(run).step;
+}
+
+static double step_max(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    const struct mr_round_summary *last = mr_round_history_opened(&run->history, UINT64_MAX);
+    return last ? (double)last->step_max : NAN;
 }
 
 /* Families with one sample a task. */
@@ -284,6 +299,10 @@ static const struct {
     {"millrace_update_resolution", "gauge",
      "Mean magnitude of a device's values in the last published round, in quantisation steps.",
      resolution},
+    {"millrace_update_step", "gauge", "L2 norm of the last step from one model to the next.", step},
+    {"millrace_update_step_max", "gauge",
+     "The largest step that hubs would have taken in that round; one above it voids the round.",
+     step_max},
 };
 
 static void states(const struct mr_lead_driver *run, struct mr_metrics *metrics)

@@ -27,13 +27,14 @@ static json_t *memory_json(const struct mr_norm_memory *memory)
 json_t *mr_round_metrics_json(const struct mr_round_metrics *metrics)
 {
     return json_pack(
-        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "weight", (json_int_t)metrics->weight,
-        "examples_mean", mr_json_real(metrics->examples_mean), "loss_mean",
-        mr_json_real(metrics->loss_mean), "drift_mean", mr_json_real(metrics->drift_mean),
-        "saturated", mr_json_real(metrics->saturated), "resolution",
-        mr_json_real(metrics->resolution), "rounding_noise", mr_json_real(metrics->noise),
-        "rounding_error", mr_json_real(metrics->error), "norms", norms_json(metrics->norms),
-        "norm_memory", memory_json(&metrics->memory));
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "weight",
+        (json_int_t)metrics->weight, "examples_mean", mr_json_real(metrics->examples_mean),
+        "loss_mean", mr_json_real(metrics->loss_mean), "drift_mean",
+        mr_json_real(metrics->drift_mean), "saturated", mr_json_real(metrics->saturated),
+        "resolution", mr_json_real(metrics->resolution), "rounding_noise",
+        mr_json_real(metrics->noise), "rounding_error", mr_json_real(metrics->error), "norms",
+        norms_json(metrics->norms), "norm_memory", memory_json(&metrics->memory), "step",
+        mr_json_real(metrics->step));
 }
 
 static double number(const json_t *object, const char *name)
@@ -82,5 +83,7 @@ void mr_round_metrics_from_json(struct mr_round_metrics *metrics, const json_t *
     for (unsigned i = 0; i < MR_NORM_BINS; i++) {
         metrics->norms[i] = (uint32_t)whole(json_array_get(norms, i));
     }
+    const double step = number(object, "step");
+    metrics->step = step > 0 && isfinite(step) ? step : 0;
     read_memory(&metrics->memory, json_object_get(object, "norm_memory"));
 }

@@ -47,18 +47,19 @@ void mr_rounding_report(struct mr_log *log, const char *task,
     if (lossy) {
         mr_log_event(log, MR_LOG_WARN, event,
                      "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
-                     "resolution=%.3g scale=%.6g levels=%u remedy=%s",
+                     "resolution=%.3g scale=%.6g levels=%u step=%.6g step_max=%.6g remedy=%s",
                      task, summary->round, 100 * metrics->error, 100 * metrics->saturated,
                      metrics->resolution, (double)terms->announcement.scale,
-                     terms->announcement.levels, remedy(summary, terms));
+                     terms->announcement.levels, metrics->step,
+                     (double)terms->announcement.step_max, remedy(summary, terms));
         return;
     }
     mr_log_event(log, MR_LOG_INFO, event,
                  "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
-                 "resolution=%.3g scale=%.6g levels=%u",
+                 "resolution=%.3g scale=%.6g levels=%u step=%.6g step_max=%.6g",
                  task, summary->round, 100 * metrics->error, 100 * metrics->saturated,
-                 metrics->resolution, (double)terms->announcement.scale,
-                 terms->announcement.levels);
+                 metrics->resolution, (double)terms->announcement.scale, terms->announcement.levels,
+                 metrics->step, (double)terms->announcement.step_max);
 }
 
 void mr_rounding_report_terms(struct mr_log *log, const char *task,

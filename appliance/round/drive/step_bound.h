@@ -3,11 +3,21 @@
 #ifndef MR_ROUND_DRIVE_STEP_BOUND_H
 #define MR_ROUND_DRIVE_STEP_BOUND_H
 
+#include "appliance/round/drive/summary.h"
 #include "wire/announcement.h"
 
-/* The largest step that honest devices can make: rate * ω_max * (C + sqrt(L) / scale). Of an
- * announcement whose other numbers are filled; a finite, normal number above 0. */
-float mr_step_bound_honest(const struct mr_announcement *announcement, uint32_t lanes,
-                           float server_learning_rate);
+/* What the rule goes by. */
+struct mr_step_rule {
+    const struct mr_announcement *announcement; /* all of it but step_max */
+    uint32_t lanes;                             /* L */
+    float server_learning_rate;
+    const struct mr_round_history *history;
+};
+
+/* A finite, normal number above 0. With no round opened before: what honest devices can make at
+ * most, rate * ω_max * (C + sqrt(L) / scale). Else four times the median of the last eight opened
+ * rounds' steps, at least rate * C / 1024; doubled for each round since that opened nothing, up to
+ * rate * C. */
+float mr_step_bound(const struct mr_step_rule *rule);
 
 #endif

@@ -55,6 +55,7 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
     put_number(object, "levels", summary->levels);
     json_object_set_new(object, "scale", mr_json_real((double)summary->scale));
     json_object_set_new(object, "clip_norm", mr_json_real((double)summary->clip_norm));
+    json_object_set_new(object, "step_max", mr_json_real((double)summary->step_max));
     put_hash(object, "announcement_hash", summary->announcement_hash);
     put_hash(object, "parent", summary->parent_hash);
     put_hash(object, "set_hash", summary->set_hash);
@@ -152,6 +153,7 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .levels = (uint8_t)number(object, "levels"),
         .scale = real(object, "scale"),
         .clip_norm = real(object, "clip_norm"),
+        .step_max = real(object, "step_max"),
     };
     text_member(summary->state, sizeof summary->state, object, "state");
     text_member(summary->reason, sizeof summary->reason, object, "reason");
@@ -283,4 +285,17 @@ const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_histor
     static const struct mr_norm_memory nothing = {.devices = 0};
     const struct mr_round_summary *opened = mr_round_history_opened(history, before);
     return opened ? &opened->metrics.memory : &nothing;
+}
+
+unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t before,
+                                double *steps, unsigned most)
+{
+    unsigned count = 0;
+    for (unsigned i = 1; i <= kept(history) && count < most; i++) {
+        const struct mr_round_summary *summary = at(history, history->count - i);
+        if (summary->round < before && summary->has_metrics) {
+            steps[count++] = summary->metrics.step;
+        }
+    }
+    return count;
 }

@@ -19,8 +19,8 @@ struct mr_round_summary {
     uint64_t opened_unix_ms, closed_unix_ms, ended_unix_ms; /* 0: not yet, or not known any more */
     uint32_t quorum;                                        /* 0 at a helper, which is not told */
     uint32_t cohort_min, cohort_max;
-    uint8_t levels; /* these three as announced */
-    float scale, clip_norm;
+    uint8_t levels; /* these four as announced */
+    float scale, clip_norm, step_max;
     uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
     uint32_t included;                    /* in the frozen set; 0 before, and when void */
     uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
@@ -72,6 +72,10 @@ const struct mr_round_summary *mr_round_history_opened(const struct mr_round_his
  * Valid likewise. */
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
                                                     uint64_t before);
+/* The steps to the next model of the newest rounds before that one whose sum is opened, the newest
+ * first. Returns how many there are, at most `most`. */
+unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t before,
+                                double *steps, unsigned most);
 /* NULL: not one of them. Valid until the next call that changes the history. */
 const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
                                                      uint64_t round);

@@ -104,6 +104,7 @@ tasks:
       deadline_ms: 60000
       weight_max: 10
       scale: 100
+      clip_norm: 100
       rotation_log2: 0
       commit_interval_ms: 20
       peer_timeout_ms: {PEER_TIMEOUT_MS}
@@ -153,7 +154,7 @@ hubs:
         return dict(round=number, deadline_unix_ms=1 + int(time.time() * 1000), dimension=DIMENSION,
                     ring_bits=16, rotation_log2=0, levels=127, headroom=4, seal=1, step_max_bits=0x447A0000, noise_kind=0, chunk_bytes=1408,
                     cohort_min=COHORT_MIN, cohort_max=DEVICES, weight_max=10, scale_bits=0x42C80000,
-                    clip_norm_bits=0x3F800000, model_hash=oracle.sha256(self.model),
+                    clip_norm_bits=0x42C80000, model_hash=oracle.sha256(self.model),
                     rotation_seed=bytes(32), task=TASK, training=b"", hubs=hubs) | changes
 
 

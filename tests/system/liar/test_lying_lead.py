@@ -7,6 +7,8 @@ usage: test_lying_lead.py MILLRACE MILLRACE-HUB
 
 import base64
 import json
+import math
+import struct
 import sys
 import tempfile
 import unittest
@@ -17,6 +19,10 @@ import millrace_oracle as oracle
 
 PROGRAMS = []
 HELPER = 1
+
+
+def float_bits(value):
+    return int.from_bytes(struct.pack(">f", value), "big")
 
 
 class Round:
@@ -244,7 +250,7 @@ class LyingLead(unittest.TestCase):
             self.refused("unsound_sum", current.step("reveal", b"\2" + own + helpers))
             again = current.step("reveal", b"\2" + own + helpers) # asked once more, as after a lost connection
             self.refused("void", again)
-            self.assertRegex(again.json()["message"], "^unsound_sum: (count lane|weight lane|range)")
+            self.assertRegex(again.json()["message"], "^unsound_sum: (count lane|weight lane|range|norm)")
 
     def test_a_sum_that_leaves_a_device_out(self):
         """The set names four, the lead's result is of three: the count lane is masked noise then."""
@@ -261,6 +267,50 @@ class LyingLead(unittest.TestCase):
                     update.trailer = trailer
             own, helpers = current.opened()
             self.refused("unsound_sum", current.step("reveal", b"\2" + own + helpers))
+
+    # --- a device that reaches too far -------------------------------------------------------
+
+    def unsound(self, words, liar, **terms):
+        """Three honest devices and a liar, in a round of an honest lead; `liar` changes its update."""
+        current = self.round(range(3), **terms)
+        update = Update(self.stage, current.layout, 3)
+        liar(update, [current.updates[d] for d in range(3)])
+        current.admit(update)
+        own, helpers = current.opened()
+        answer = current.step("reveal", b"\2" + own + helpers)
+        self.refused("unsound_sum", answer)
+        self.assertRegex(answer.json()["message"], words)
+
+    def honest_step(self):
+        layout = oracle.Layout(self.stage.announcement(1))
+        updates = [Update(self.stage, layout, d) for d in range(4)]
+        squares = sum(sum(column) ** 2 for column in zip(*(u.q for u in updates)))
+        return 10 / (100 * 10) * math.sqrt(squares) # weight_max / (scale * sum of weights)
+
+    def test_a_weight_below_zero(self):
+        """The step is divided by the sum of weights: it would be two and a half times as long."""
+        def liar(update, others):
+            update.trailer[1] = 2**32 - sum(o.trailer[1] for o in others) + 4
+        self.unsound("^step: the model would move by [0-9.]+, step_max is ", liar,
+                     step_max_bits=float_bits(1.5 * self.honest_step()))
+
+    def test_one_lane(self):
+        """What four devices reach, and one more."""
+        def liar(update, others):
+            update.q[5] = 127 * 4 + 1 - sum(o.q[5] for o in others)
+        self.unsound("^range: a lane of 509 is beyond the 508 that 4 devices", liar)
+
+    def test_a_lane_around_the_ring(self):
+        def liar(update, others):
+            update.q[5] = 2**15 + 7
+        self.unsound("^range: a lane of ", liar)
+
+    def test_a_vector_beyond_the_clip(self):
+        """Within the range in every lane; the others are what clip_norm 15 and scale 100 allow."""
+        def liar(update, others):
+            update.q = [4 * 127 - sum(column) for column in zip(*(o.q for o in others))]
+        self.unsound("^norm: the sum has [0-9.]+, beyond the [0-9.]+ that 4 devices of clip_norm 15 ", liar,
+                     clip_norm_bits=float_bits(15.0))
 
     # --- devices -----------------------------------------------------------------------------
 

@@ -265,6 +265,109 @@ static void add_to_lane(struct scene *scene, unsigned lane, uint32_t value)
     memcpy(at, &sum, sizeof sum);
 }
 
+/* Onto main lane `lane` of what a device shared; of w=16. */
+static void add_to_main(struct scene *scene, unsigned lane, int value)
+{
+    uint8_t *at = scene->results[0] + 2 * (size_t)lane;
+    uint16_t sum;
+    memcpy(&sum, at, sizeof sum);
+    sum = (uint16_t)(sum + value);
+    memcpy(at, &sum, sizeof sum);
+}
+
+/* What the hubs' results add up to in a main lane; of w=16. */
+static int main_lane(const struct scene *scene, unsigned lane)
+{
+    uint16_t a, b;
+    memcpy(&a, scene->results[0] + 2 * (size_t)lane, sizeof a);
+    memcpy(&b, scene->results[1] + 2 * (size_t)lane, sizeof b);
+    return (int16_t)(a + b);
+}
+
+static double step_of(struct scene *scene)
+{
+    struct mr_next_model_answer answer;
+    struct mr_error error = {.text = ""};
+    if (reveal(scene, COUNT, scene->kernels, &answer, &error) != 0) {
+        fail_msg("refused: %s", error.text);
+    }
+    const double step = answer.metrics.step;
+    mr_next_model_answer_fini(&answer);
+    return step;
+}
+
+/* A device takes the others' weights out of the sum: the step would be thirty times too large. */
+static void test_weight_below_zero(void **state)
+{
+    (void)state;
+    for (unsigned rotation = 0; rotation <= 6; rotation += 6) {
+        struct scene *scene = make(16, (uint8_t)rotation);
+        const double honest = step_of(scene);
+        scene->terms.announcement.step_max = (float)(4 * honest);
+        add_to_lane(scene, MR_TRAILER_WEIGHT, COUNT - 150u); /* all weights add up to 150 */
+        refused(scene, COUNT, "step: the model would move by");
+        scene->terms.announcement.step_max = 1e6f; /* no other bound sees it */
+        assert_true(fabs(step_of(scene) / honest - 30) < 1e-3);
+        add_to_lane(scene, MR_TRAILER_WEIGHT, -1u);
+        refused(scene, COUNT, "weight lane");
+        destroy(scene);
+    }
+}
+
+/* The step's bound is met exactly: one float less refuses. */
+static void test_step_bound(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 6);
+    const float step = (float)step_of(scene);
+    scene->terms.announcement.step_max = nextafterf(step, INFINITY);
+    (void)step_of(scene);
+    scene->terms.announcement.step_max = nextafterf(step, 0);
+    refused(scene, COUNT, "step_max is");
+    destroy(scene);
+}
+
+/* A device fills every lane to what the range allows: far more than clip_norm lets five have. */
+static void test_norm_bound(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 6);
+    const uint32_t lanes = scene->terms.layout.lanes;
+    const double most = mr_opened_sum_norm_max(&scene->terms, COUNT);
+    assert_true(fabs(most / (COUNT * (1.0 * 800 + sqrt(lanes))) - 1) < 0.001);
+    const int each = (int)(most / sqrt(lanes)); /* as many in every lane are just within it */
+    for (uint32_t i = 0; i < lanes; i++) {
+        add_to_main(scene, i, (i % 2 ? each : -each) - main_lane(scene, i));
+    }
+    (void)step_of(scene);
+    for (uint32_t i = 0; i < lanes; i++) {
+        add_to_main(scene, i, i % 2 ? 1 : -1);
+    }
+    refused(scene, COUNT, "norm: the sum has");
+    destroy(scene);
+}
+
+/* One lane: to what five devices' levels reach and no further, whichever way round the ring. */
+static void test_one_lane(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 0);
+    const int rest = main_lane(scene, 7), most = 127 * COUNT;
+    add_to_main(scene, 7, most - rest);
+    (void)step_of(scene);
+    add_to_main(scene, 7, 1);
+    refused(scene, COUNT, "range: a lane of 636 is beyond the 635");
+    for (int turn = 2 * most; turn < 65536 - 2 * most; turn += 997) { /* three quarters and more */
+        add_to_main(scene, 7, turn - main_lane(scene, 7));
+        refused(scene, COUNT, "range: a lane of");
+    }
+    add_to_main(scene, 7, -most - main_lane(scene, 7));
+    (void)step_of(scene);
+    add_to_main(scene, 7, -1);
+    refused(scene, COUNT, "range: a lane of");
+    destroy(scene);
+}
+
 /* The counts of the norms, and what becomes of the memory: a liar's make no sense, and are no news.
  */
 static void test_norms(void **state)
@@ -299,6 +402,10 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_every_cpu_level_makes_the_same_bytes),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_weight_below_zero),
+        cmocka_unit_test(test_step_bound),
+        cmocka_unit_test(test_norm_bound),
+        cmocka_unit_test(test_one_lane),
         cmocka_unit_test(test_norms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

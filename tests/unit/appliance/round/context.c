@@ -56,7 +56,7 @@ static void configure(struct room *room, unsigned position)
                                             .chunk_bytes = 1408,
                                             .weight_max = 100,
                                             .scale = 500.0f,
-                                            .clip_norm = 1.0f,
+                                            .clip_norm = 100.0f,
                                             .server_learning_rate = 1.0f,
                                             .commit_interval_ms = 20,
                                             .peer_timeout_ms = 200,

@@ -59,7 +59,7 @@ static void make_terms(struct world *world)
         .cohort_max = WORLD_DEVICES,
         .weight_max = 100,
         .scale = 500.0f,
-        .clip_norm = 1.0f,
+        .clip_norm = 100.0f,
         .step_max = 1e6f,
         .hub_count = (uint8_t)world->options.hubs,
     };

@@ -186,7 +186,7 @@ static void test_terms_that_differ(void **state)
     played_start(played);
     played_admit(played);
     assert_int_equal(room_times_logged(room, "helper.terms task=default round=7 differ=\""), 1);
-    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 1 (here 0.25), training "));
+    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 100 (here 0.25), training "));
     assert_false(room_logged(room, "scale "));
     played_ask_same(played, MR_PEER_PROPOSE, &reply); /* the same terms again */
     played_expect(&reply, MR_REFUSAL_NONE);

@@ -132,6 +132,7 @@ static void test_one_schema(void **state)
     summary.levels = world->announcement.levels;
     summary.scale = world->announcement.scale;
     summary.clip_norm = world->announcement.clip_norm;
+    summary.step_max = world->announcement.step_max;
     memcpy(summary.announcement_hash, world->terms.hash, MR_HASH_BYTES);
     memcpy(summary.parent_hash, world->announcement.model_hash, MR_HASH_BYTES);
     json_t *answer = mr_round_summary_json(&summary, "digits", true);
@@ -157,6 +158,7 @@ static void test_norms_are_kept(void **state)
                                        .resolution = 24.5,
                                        .noise = 0.7,
                                        .error = 0.007,
+                                       .step = 0.25,
                                        .norms = {0, 3, 0, 1}};
     struct mr_round_metrics read;
     metrics.memory = (struct mr_norm_memory){
@@ -168,12 +170,14 @@ static void test_norms_are_kept(void **state)
     mr_round_metrics_from_json(&read, object);
     assert_memory_equal(read.norms, metrics.norms, sizeof read.norms);
     assert_memory_equal(&read.memory, &metrics.memory, sizeof read.memory);
+    assert_true(read.step == 0.25);
     assert_true(read.error == 0.007 && read.saturated == 0.001 && read.resolution == 24.5);
     json_decref(object);
     free(text);
     /* A record of an older hub tells of no norms. */
     mr_round_metrics_from_json(&read, NULL);
     assert_int_equal(read.memory.devices, 0);
+    assert_true(read.step == 0);
     assert_true(isnan(read.error));
 }
 
