@@ -376,28 +376,38 @@ static void test_places(void **state)
     fixture_close(fixture);
 }
 
-/* Memory for three of the largest rounds takes the third, wherever a small one lies: small ones
- * never lie across the end of a large one's place. */
+/* Memory for four of the largest rounds takes three beside a small one, wherever small ones lay:
+ * they never lie across the end of a large one's place. The fifth would: the smallest gap that is
+ * large enough for it, were there no such ends, is what the first left and what lies before it. */
 static void test_small_rounds_leave_whole_places(void **state)
 {
     (void)state;
-    fixture_rounds = 3;
+    fixture_rounds = 4; /* one is the fixture's own */
     struct fixture *fixture = fixture_open(24, 1000000, 1, 4, 60000);
     const struct mr_round_terms large = fixture->terms;
-    struct mr_plane_round *small[3], *round;
+    struct mr_plane_round *small[5], *round;
     struct mr_error error = {0};
 
     fixture_rounds = 0;
     kit_terms(&fixture->terms, 24, 400000, 256);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(begin(fixture, 1, &small[i], &error), 0);
     }
     mr_upload_plane_end(small[0]);
-    mr_upload_plane_end(small[1]);
+    fixture_run(fixture, all_places_are_free);
+    kit_terms(&fixture->terms, 24, 500000, 256);
+    if (begin(fixture, 1, &small[4], &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        mr_upload_plane_end(small[i]);
+    }
     fixture_run(fixture, all_places_are_free);
     fixture->terms = large;
-    if (begin(fixture, UINT32_MAX, &round, &error) != 0) {
-        fail_msg("%s", error.text);
+    for (unsigned i = 0; i < 2; i++) {
+        if (begin(fixture, UINT32_MAX, &round, &error) != 0) {
+            fail_msg("%s", error.text);
+        }
     }
     fixture_close(fixture);
 }
