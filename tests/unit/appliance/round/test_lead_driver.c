@@ -413,6 +413,33 @@ static void test_end_that_is_not_durable(void **state)
     assert_false(room_logged(room, "round.lost"));
 }
 
+static ino_t record_inode(struct room *room)
+{
+    struct stat found;
+    assert_int_equal(stat(room_path(room, "rounds/1.json"), &found), 0);
+    return found.st_ino;
+}
+
+/* What a restart reads of an end, a power loss may still undo: it is written once more, by another
+ * file in its place, before anybody is told. */
+static void test_end_is_written_anew(void **state)
+{
+    struct room *room = *state;
+    struct mr_round_params params;
+    struct mr_refusal refusal;
+    start(room);
+    mr_round_params_init(&params, &room->policy);
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_NONE);
+    room_run_until(room, is_void, NULL);
+    end(room);
+    const ino_t before = record_inode(room);
+    room_restart(room);
+    start(room);
+    assert_int_equal(state_now(), MR_LEAD_VOID);
+    assert_true(record_inode(room) != before);
+    end(room);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_room, close_room)
@@ -429,6 +456,7 @@ int main(void)
         T(test_model_without_a_record),
         T(test_terms_that_are_not_durable),
         T(test_end_that_is_not_durable),
+        T(test_end_is_written_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
