@@ -1,0 +1,233 @@
+/* RFC 9180, sections 4.1 (DHKEM), 5.1 (key schedule) and 6.1 (one message). */
+#include "wire/hpke.h"
+
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "base/assert.h"
+#include "wire/aead.h"
+#include "wire/transcript.h"
+
+#define SECRET_BYTES 32 /* Nsecret, Nh and Ndh of this suite */
+
+static const uint8_t kem_suite[] = {'K', 'E', 'M', 0x00, 0x20};
+static const uint8_t hpke_suite[] = {'H', 'P', 'K', 'E', 0x00, 0x20, 0x00, 0x01, 0x00, 0x01};
+/* HMAC fills a short key up with zeros, so an empty salt is as good as this one. */
+static const uint8_t no_salt[SECRET_BYTES];
+
+struct suite {
+    const uint8_t *id;
+    size_t bytes;
+};
+static const struct suite kem = {kem_suite, sizeof kem_suite};
+static const struct suite hpke = {hpke_suite, sizeof hpke_suite};
+
+struct bytes {
+    const uint8_t *at;
+    size_t length;
+};
+
+/* --- HKDF with labels (section 4) ------------------------------------------------------------- */
+
+static void add_label(struct mr_transcript *text, const struct suite *suite, const char *label)
+{
+    mr_transcript_add(text, (const uint8_t *)"HPKE-v1", 7);
+    mr_transcript_add(text, suite->id, suite->bytes);
+    mr_transcript_add(text, (const uint8_t *)label, strlen(label));
+}
+
+/* LabeledExtract. The key material may be secret, so the text is wiped. */
+static int extract(uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
+                   const struct suite *suite, const char *label, struct bytes material)
+{
+    struct mr_transcript text = {.length = 0};
+    add_label(&text, suite, label);
+    if (material.length > 0) {
+        mr_transcript_add(&text, material.at, material.length);
+    }
+    const int status = mr_transcript_hmac(out, salt, &text);
+    OPENSSL_cleanse(&text, sizeof text);
+    return status;
+}
+
+/* LabeledExpand to at most one block of SHA-256. */
+static int expand(uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
+                  const struct suite *suite, const char *label, struct bytes info)
+{
+    struct mr_transcript text = {.length = 0};
+    uint8_t block[SECRET_BYTES];
+    const uint8_t counter = 1;
+    MR_ASSERT(bytes <= sizeof block);
+    mr_transcript_add16(&text, (uint16_t)bytes);
+    add_label(&text, suite, label);
+    mr_transcript_add(&text, info.at, info.length);
+    mr_transcript_add(&text, &counter, 1);
+    const int status = mr_transcript_hmac(block, key, &text);
+    memcpy(out, block, bytes);
+    OPENSSL_cleanse(block, sizeof block);
+    return status;
+}
+
+/* --- X25519 ----------------------------------------------------------------------------------- */
+
+int mr_hpke_pair_derive(struct mr_hpke_pair *pair, const uint8_t private_key[MR_HPKE_KEY_BYTES])
+{
+    size_t length = sizeof pair->public_key;
+    EVP_PKEY *key =
+        EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key, MR_HPKE_KEY_BYTES);
+    const int good = key && EVP_PKEY_get_raw_public_key(key, pair->public_key, &length) == 1;
+    EVP_PKEY_free(key);
+    memcpy(pair->private_key, private_key, sizeof pair->private_key);
+    return good ? 0 : -1;
+}
+
+/* Without deriving the public half again, which costs as much as the exchange itself. */
+static EVP_PKEY *own_key(const struct mr_hpke_pair *pair)
+{
+    const OSSL_PARAM halves[] = {
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)pair->public_key,
+                                MR_HPKE_KEY_BYTES),
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)pair->private_key,
+                                MR_HPKE_KEY_BYTES),
+        OSSL_PARAM_END};
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+    if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)(uintptr_t)halves) != 1) {
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+/* DH(own, peer). OpenSSL refuses an all-zero result, as section 7.1.4 asks for: CLOSED then. */
+static enum mr_hpke_result exchange(uint8_t shared[SECRET_BYTES], const struct mr_hpke_pair *pair,
+                                    const uint8_t peer[MR_HPKE_KEY_BYTES])
+{
+    size_t length = SECRET_BYTES;
+    EVP_PKEY *own = own_key(pair);
+    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, MR_HPKE_KEY_BYTES);
+    EVP_PKEY_CTX *context = own ? EVP_PKEY_CTX_new(own, NULL) : NULL;
+    enum mr_hpke_result result = MR_HPKE_FAILED;
+    if (context && other && EVP_PKEY_derive_init(context) == 1 &&
+        EVP_PKEY_derive_set_peer(context, other) == 1) {
+        const int derived = EVP_PKEY_derive(context, shared, &length);
+        result = derived == 1 && length == SECRET_BYTES ? MR_HPKE_OPEN : MR_HPKE_CLOSED;
+    }
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(own);
+    return result;
+}
+
+/* --- the key schedule ------------------------------------------------------------------------- */
+
+/* Whose key `own` is. */
+enum role {
+    SENDER,
+    RECIPIENT,
+};
+
+/* ExtractAndExpand of the DHKEM: from the exchange to its shared secret. */
+static enum mr_hpke_result kem_secret(uint8_t secret[SECRET_BYTES], const struct mr_hpke_pair *own,
+                                      const uint8_t peer[MR_HPKE_KEY_BYTES], enum role role)
+{
+    uint8_t dh[SECRET_BYTES], prk[SECRET_BYTES], both[MR_HPKE_ENC_BYTES + MR_HPKE_KEY_BYTES];
+    memcpy(both, role == SENDER ? own->public_key : peer, MR_HPKE_ENC_BYTES);
+    memcpy(both + MR_HPKE_ENC_BYTES, role == SENDER ? peer : own->public_key, MR_HPKE_KEY_BYTES);
+    enum mr_hpke_result result = exchange(dh, own, peer);
+    if (result == MR_HPKE_OPEN &&
+        (extract(prk, no_salt, &kem, "eae_prk", (struct bytes){dh, sizeof dh}) != 0 ||
+         expand(secret, SECRET_BYTES, prk, &kem, "shared_secret",
+                (struct bytes){both, sizeof both}) != 0)) {
+        result = MR_HPKE_FAILED;
+    }
+    OPENSSL_cleanse(dh, sizeof dh);
+    OPENSSL_cleanse(prk, sizeof prk);
+    return result;
+}
+
+/* KeySchedule of mode_base: the AEAD's key and base nonce; no PSK, and no exporter. */
+static int key_schedule(struct mr_aead_key *key, const uint8_t shared[SECRET_BYTES],
+                        const struct mr_hpke_context *context)
+{
+    uint8_t secret[SECRET_BYTES], about[1 + 2 * SECRET_BYTES] = {0}; /* mode_base is 0 */
+    const struct bytes nothing = {NULL, 0}, covered = {about, sizeof about};
+    MR_ASSERT(context->info_bytes <= MR_HPKE_INFO_MAX);
+    int bad = extract(about + 1, no_salt, &hpke, "psk_id_hash", nothing);
+    bad |= extract(about + 1 + SECRET_BYTES, no_salt, &hpke, "info_hash",
+                   (struct bytes){context->info, context->info_bytes});
+    bad |= extract(secret, shared, &hpke, "secret", nothing);
+    bad |= expand(key->key, sizeof key->key, secret, &hpke, "key", covered);
+    bad |= expand(key->iv, sizeof key->iv, secret, &hpke, "base_nonce", covered);
+    OPENSSL_cleanse(secret, sizeof secret);
+    return bad != 0 ? -1 : 0;
+}
+
+/* The AEAD of one message, to be closed whatever is returned; CLOSED: the peer's key is of low
+ * order. */
+static enum mr_hpke_result message_aead(struct mr_aead **aead, const struct mr_hpke_pair *own,
+                                        const uint8_t *peer, enum role role,
+                                        const struct mr_hpke_context *context)
+{
+    uint8_t shared[SECRET_BYTES];
+    struct mr_aead_key key;
+    *aead = NULL;
+    enum mr_hpke_result result = kem_secret(shared, own, peer, role);
+    if (result == MR_HPKE_OPEN) {
+        *aead = mr_aead_open();
+        result =
+            *aead && key_schedule(&key, shared, context) == 0 && mr_aead_rekey(*aead, &key) == 0
+                ? MR_HPKE_OPEN
+                : MR_HPKE_FAILED;
+    }
+    OPENSSL_cleanse(shared, sizeof shared);
+    OPENSSL_cleanse(&key, sizeof key);
+    return result;
+}
+
+/* --- one message ------------------------------------------------------------------------------ */
+
+int mr_hpke_seal(uint8_t enc[MR_HPKE_ENC_BYTES], uint8_t *sealed,
+                 const uint8_t ephemeral[MR_HPKE_KEY_BYTES],
+                 const uint8_t recipient[MR_HPKE_KEY_BYTES], const struct mr_hpke_context *context,
+                 const uint8_t *plain, size_t bytes)
+{
+    struct mr_hpke_pair own;
+    struct mr_aead *aead = NULL;
+    const struct mr_aead_message message = {
+        .aad = context->aad, .aad_bytes = context->aad_bytes, .text = plain, .bytes = bytes};
+    MR_ASSERT(bytes <= MR_HPKE_PLAIN_MAX);
+    const int good = mr_hpke_pair_derive(&own, ephemeral) == 0 &&
+                     message_aead(&aead, &own, recipient, SENDER, context) == MR_HPKE_OPEN &&
+                     mr_aead_seal(aead, &message, sealed, sealed + bytes) == 0;
+    memcpy(enc, own.public_key, MR_HPKE_ENC_BYTES);
+    mr_aead_close(aead);
+    OPENSSL_cleanse(&own, sizeof own);
+    return good ? 0 : -1;
+}
+
+enum mr_hpke_result mr_hpke_open(uint8_t *plain, const struct mr_hpke_pair *pair,
+                                 const uint8_t enc[MR_HPKE_ENC_BYTES],
+                                 const struct mr_hpke_context *context, const uint8_t *sealed,
+                                 size_t sealed_bytes)
+{
+    MR_ASSERT(sealed_bytes >= MR_HPKE_TAG_BYTES);
+    const size_t bytes = sealed_bytes - MR_HPKE_TAG_BYTES;
+    struct mr_aead *aead;
+    const struct mr_aead_message message = {
+        .aad = context->aad, .aad_bytes = context->aad_bytes, .text = sealed, .bytes = bytes};
+    enum mr_hpke_result result = message_aead(&aead, pair, enc, RECIPIENT, context);
+    if (result == MR_HPKE_OPEN && mr_aead_unseal(aead, &message, sealed + bytes, plain) != 0) {
+        result = MR_HPKE_CLOSED;
+    }
+    mr_aead_close(aead);
+    if (result != MR_HPKE_OPEN) {
+        OPENSSL_cleanse(plain, bytes);
+    }
+    return result;
+}
