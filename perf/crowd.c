@@ -13,6 +13,7 @@
 #include "appliance/upload/plane.h"
 #include "edge-client/upload/sender.h"
 #include "edge-client/upload/udp_link.h"
+#include "wire/share.h"
 
 #define ROUND      11
 #define ATTEMPT    0
@@ -254,8 +255,11 @@ static void open_plane(struct crowd *crowd)
 
 static void admit(struct crowd *crowd, struct device *device)
 {
-    const struct mr_admission admission = {
-        .attempt = ATTEMPT, .transport = MR_TRANSPORT_UDP, .keys = &device->keys};
+    const struct mr_admission admission = {.attempt = ATTEMPT,
+                                           .transport = MR_TRANSPORT_UDP,
+                                           .count_lane =
+                                               mr_share_count(device->share, &crowd->layout),
+                                           .keys = &device->keys};
     struct mr_upload_grant grant;
     struct mr_error error = {""};
 

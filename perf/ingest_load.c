@@ -146,10 +146,27 @@ static void expect(struct mr_load *load, uint32_t chunk, const uint8_t *plain, u
     }
 }
 
+/* The plaintext of a chunk: somewhere in the pool; in the last one, made in `last`, the count lane
+ * is set. */
+static const uint8_t *plaintext(struct mr_load *load, uint32_t chunk, uint32_t bytes,
+                                uint8_t last[MR_CHUNK_BYTES_MAX])
+{
+    const uint8_t *plain = load->pool + draw(&load->seed) % (POOL_BYTES / 64) * 64;
+    const uint32_t count_lane = MR_LOAD_COUNT_LANE;
+
+    if (chunk + 1 < load->layout.chunks) {
+        return plain;
+    }
+    memcpy(last, plain, bytes);
+    memcpy(last + bytes - MR_TRAILER_BYTES, &count_lane, sizeof count_lane);
+    return last;
+}
+
 static void seal(struct mr_load *load, uint32_t place, uint32_t device, uint32_t chunk)
 {
     const uint32_t bytes = mr_layout_chunk_length(&load->layout, chunk);
-    const uint8_t *plain = load->pool + draw(&load->seed) % (POOL_BYTES / 64) * 64;
+    _Alignas(64) uint8_t last[MR_CHUNK_BYTES_MAX];
+    const uint8_t *plain = plaintext(load, chunk, bytes, last);
     const struct mr_datagram header = {.type = MR_DATAGRAM_CHUNK,
                                        .length = (uint16_t)bytes,
                                        .upload_id = mr_load_upload_id(device),

@@ -19,6 +19,7 @@
 
 #define MR_LOAD_ROUND          9
 #define MR_LOAD_ATTEMPT        1
+#define MR_LOAD_COUNT_LANE     1      /* of every share: what its admission says */
 #define MR_LOAD_RING_PACKETS   16384u /* more than 16 MiB of distinct sealed packets */
 #define MR_LOAD_PACKET_ROOM    1536u /* a packet's buffer, and its first bytes aligned as received */
 #define MR_LOAD_PACKET_LEAD    42u   /* before it: Ethernet, IPv4 and UDP headers fit */

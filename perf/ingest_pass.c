@@ -129,9 +129,12 @@ static void begin(struct mr_ingest *ingest)
     mr_shard_clear(&ingest->shard, layout);
     mr_shard_clear(&ingest->other, layout);
     for (uint32_t i = 0; i < DEVICES; i++) {
-        if (mr_sessions_admit(ingest->sessions, 0, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
-                              mr_load_keys(&ingest->load, i),
-                              (uint64_t)(ingest->now_s * 1e3)) != 0) {
+        const struct mr_session_admission admission = {.upload_id = mr_load_upload_id(i),
+                                                       .attempt = MR_LOAD_ATTEMPT,
+                                                       .count_lane = MR_LOAD_COUNT_LANE,
+                                                       .keys = mr_load_keys(&ingest->load, i)};
+        if (mr_sessions_admit(ingest->sessions, 0, &admission, (uint64_t)(ingest->now_s * 1e3)) !=
+            0) {
             fail("a session was refused");
         }
     }

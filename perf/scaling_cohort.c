@@ -18,6 +18,7 @@
 #define ROUND       3
 #define ATTEMPT     1
 #define HUB_INDEX   1
+#define COUNT_LANE  1          /* of every share: what its admission says */
 #define POOL_BYTES  (1u << 20) /* random bytes that shares are taken from */
 #define PACKET_ROOM 1536u
 #define PACKET_LEAD 42u    /* Ethernet, IPv4 and UDP headers before the payload */
@@ -146,10 +147,22 @@ static uint64_t upload_id(const struct worker *worker, uint32_t place)
     return mr_upload_id_make((uint8_t)worker->number, place, (uint32_t)mix(place) | 1);
 }
 
-/* The chunk's plaintext: somewhere in the pool, at a multiple of 64. */
-static const uint8_t *plaintext(const struct mr_cohort *cohort, uint32_t device, uint32_t chunk)
+/* The chunk's plaintext: somewhere in the pool, at a multiple of 64; in the last one the count lane
+ * is set. */
+static const uint8_t *plaintext(const struct mr_cohort *cohort, uint32_t device, uint32_t chunk,
+                                uint8_t last[MR_CHUNK_BYTES_MAX])
 {
-    return cohort->pool + mix((uint64_t)device << 32 | chunk) % (POOL_BYTES / 64) * 64;
+    const struct mr_layout *layout = &cohort->terms.layout;
+    const uint32_t bytes = mr_layout_chunk_length(layout, chunk), count_lane = COUNT_LANE;
+    const uint8_t *plain =
+        cohort->pool + mix((uint64_t)device << 32 | chunk) % (POOL_BYTES / 64) * 64;
+
+    if (chunk + 1 < layout->chunks) {
+        return plain;
+    }
+    memcpy(last, plain, bytes);
+    memcpy(last + bytes - MR_TRAILER_BYTES, &count_lane, sizeof count_lane);
+    return last;
 }
 
 static void seal(struct worker *worker, struct mr_aead *aead, uint32_t place, uint32_t chunk)
@@ -157,7 +170,8 @@ static void seal(struct worker *worker, struct mr_aead *aead, uint32_t place, ui
     struct mr_cohort *cohort = worker->cohort;
     const struct mr_layout *layout = &cohort->terms.layout;
     const uint32_t bytes = mr_layout_chunk_length(layout, chunk);
-    const uint8_t *plain = plaintext(cohort, worker->first + place, chunk);
+    uint8_t last[MR_CHUNK_BYTES_MAX];
+    const uint8_t *plain = plaintext(cohort, worker->first + place, chunk, last);
     /* Chunk by chunk, neighbours in another order each time: the packets of devices interleave. */
     const uint64_t slot =
         (uint64_t)chunk * worker->devices + (place + 7ull * chunk) % worker->devices;
@@ -351,8 +365,11 @@ static void *work(void *context)
     mr_shard_clear(&worker->shard, &cohort->terms.layout);
     mr_sessions_begin(worker->sessions, 0, ROUND, &cohort->terms.layout, worker->devices * 64);
     for (uint32_t i = 0; i < worker->devices; i++) {
-        if (mr_sessions_admit(worker->sessions, 0, upload_id(worker, i), ATTEMPT,
-                              &cohort->keys[worker->first + i], 1) != 0) {
+        const struct mr_session_admission admission = {.upload_id = upload_id(worker, i),
+                                                       .attempt = ATTEMPT,
+                                                       .count_lane = COUNT_LANE,
+                                                       .keys = &cohort->keys[worker->first + i]};
+        if (mr_sessions_admit(worker->sessions, 0, &admission, 1) != 0) {
             fail("a session was refused");
         }
     }

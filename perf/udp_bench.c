@@ -126,8 +126,11 @@ static void admit_all(struct bench *bench)
     mr_sessions_begin(bench->sessions, 0, MR_LOAD_ROUND, &bench->load.layout, DEVICES * 64);
     mr_shard_clear(&bench->shard, &bench->load.layout);
     for (uint32_t i = 0; i < DEVICES; i++) {
-        if (mr_sessions_admit(bench->sessions, 0, mr_load_upload_id(i), MR_LOAD_ATTEMPT,
-                              mr_load_keys(&bench->load, i), 1) != 0) {
+        const struct mr_session_admission admission = {.upload_id = mr_load_upload_id(i),
+                                                       .attempt = MR_LOAD_ATTEMPT,
+                                                       .count_lane = MR_LOAD_COUNT_LANE,
+                                                       .keys = mr_load_keys(&bench->load, i)};
+        if (mr_sessions_admit(bench->sessions, 0, &admission, 1) != 0) {
             fail("a session was refused");
         }
     }

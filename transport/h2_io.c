@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #define OUT_BYTES ((size_t)32 * 1024)
@@ -16,7 +15,7 @@ void mr_h2_io_init(struct mr_h2_io *io, SSL *ssl, nghttp2_session *session)
 
 static void drop_out(struct mr_h2_io *io)
 {
-    OPENSSL_clear_free(io->out, io->out ? OUT_BYTES : 0); /* may hold a seed */
+    free(io->out);
     io->out = NULL;
     io->out_length = io->out_at = 0;
 }
@@ -113,7 +112,6 @@ enum mr_h2_io_result mr_h2_io_read(struct mr_h2_io *io, uint8_t *buffer, size_t 
             return result == MR_H2_IO_WAIT ? MR_H2_IO_DONE : result;
         }
         const ssize_t taken = nghttp2_session_mem_recv(io->session, buffer, (size_t)n);
-        OPENSSL_cleanse(buffer, (size_t)n);
         if (taken < 0) {
             *http2_error = (int)taken;
             return MR_H2_IO_HTTP2;

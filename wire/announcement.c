@@ -7,26 +7,30 @@
 #include "base/bytes.h"
 #include "wire/transcript.h"
 
-static void signed_text(struct mr_transcript *transcript, const uint8_t hash[MR_HASH_BYTES])
+static void signed_text(struct mr_transcript *transcript, const uint8_t hash[MR_HASH_BYTES],
+                        const uint8_t *seal_key)
 {
     mr_transcript_init(transcript, "millrace announcement");
     mr_transcript_add(transcript, hash, MR_HASH_BYTES);
+    if (seal_key) {
+        mr_transcript_add(transcript, seal_key, MR_SEAL_KEY_BYTES);
+    }
 }
 
 int mr_announcement_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                         const uint8_t private_key[32])
+                         const uint8_t *seal_key, const uint8_t private_key[32])
 {
     struct mr_transcript transcript;
-    signed_text(&transcript, hash);
+    signed_text(&transcript, hash, seal_key);
     return mr_transcript_sign(signature, &transcript, private_key);
 }
 
 int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
-                           const uint8_t hash[MR_HASH_BYTES],
+                           const uint8_t hash[MR_HASH_BYTES], const uint8_t *seal_key,
                            const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
 {
     struct mr_transcript transcript;
-    signed_text(&transcript, hash);
+    signed_text(&transcript, hash, seal_key);
     return mr_transcript_verify(signature, &transcript, public_key);
 }
 
@@ -39,6 +43,31 @@ int mr_proposal_decode(struct mr_round_terms *terms, const uint8_t **signature,
     }
     *signature = bytes + length - MR_SIGNATURE_BYTES;
     return mr_round_terms_decode(terms, bytes, length - MR_SIGNATURE_BYTES, error);
+}
+
+/* Of hubs in list order. */
+static size_t signatures_bytes(unsigned hub_count)
+{
+    return (size_t)hub_count * MR_SIGNATURE_BYTES + (hub_count - 1) * (size_t)MR_SEAL_KEY_BYTES;
+}
+
+/* Takes the keys that hold. */
+static int check_signatures(struct mr_round_terms *terms, const uint8_t *at, struct mr_error *error)
+{
+    const struct mr_announcement *a = &terms->announcement;
+    for (unsigned i = 0; i < a->hub_count; i++) {
+        const uint8_t *seal_key = i == 0 ? NULL : at;
+        const uint8_t *signature = i == 0 ? at : at + MR_SEAL_KEY_BYTES;
+        if (mr_announcement_verify(signature, terms->hash, seal_key, a->hubs[i].public_key) != 0) {
+            return mr_error_set(error, "the signature of hub %u (%s) does not hold",
+                                a->hubs[i].index, a->hubs[i].name);
+        }
+        if (seal_key) {
+            memcpy(terms->seal_keys[i], seal_key, MR_SEAL_KEY_BYTES);
+        }
+        at = signature + MR_SIGNATURE_BYTES;
+    }
+    return 0;
 }
 
 int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
@@ -55,33 +84,34 @@ int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, siz
     if (mr_round_terms_decode(terms, bytes + 2, canonical, error) != 0) {
         return -1;
     }
-    const struct mr_announcement *a = &terms->announcement;
-    const uint8_t *signatures = bytes + 2 + canonical;
-    size_t left = length - 2 - canonical;
-    if (left != (size_t)a->hub_count * MR_SIGNATURE_BYTES) {
+    const size_t left = length - 2 - canonical;
+    const size_t needed = signatures_bytes(terms->announcement.hub_count);
+    if (left != needed) {
         return mr_error_set(error,
-                            "signed announcement carries %zu bytes of signatures, not %u × %d",
-                            left, a->hub_count, MR_SIGNATURE_BYTES);
+                            "signed announcement carries %zu bytes of signatures and keys, not the "
+                            "%zu of %u hubs",
+                            left, needed, terms->announcement.hub_count);
     }
-    for (unsigned i = 0; i < a->hub_count; i++) {
-        const uint8_t *signature = signatures + (size_t)i * MR_SIGNATURE_BYTES;
-        if (mr_announcement_verify(signature, terms->hash, a->hubs[i].public_key) != 0) {
-            return mr_error_set(error, "the signature of hub %u (%s) does not hold",
-                                a->hubs[i].index, a->hubs[i].name);
-        }
-    }
-    return 0;
+    return check_signatures(terms, bytes + 2 + canonical, error);
 }
 
 size_t mr_announcement_seal(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const uint8_t *canonical,
-                            size_t length, const uint8_t (*signatures)[MR_SIGNATURE_BYTES],
+                            size_t length, const struct mr_hub_signature *signatures,
                             unsigned hub_count)
 {
     MR_ASSERT(length <= MR_ANNOUNCEMENT_MAX && hub_count <= MR_HUBS_MAX);
     mr_be16_put(out, (uint16_t)length);
     memcpy(out + 2, canonical, length);
-    memcpy(out + 2 + length, signatures, (size_t)hub_count * MR_SIGNATURE_BYTES);
-    return 2 + length + (size_t)hub_count * MR_SIGNATURE_BYTES;
+    uint8_t *at = out + 2 + length;
+    for (unsigned i = 0; i < hub_count; i++) {
+        if (i > 0) {
+            memcpy(at, signatures[i].seal_key, MR_SEAL_KEY_BYTES);
+            at += MR_SEAL_KEY_BYTES;
+        }
+        memcpy(at, signatures[i].bytes, MR_SIGNATURE_BYTES);
+        at += MR_SIGNATURE_BYTES;
+    }
+    return (size_t)(at - out);
 }
 
 int mr_announcement_trusts(const struct mr_announcement *announcement,

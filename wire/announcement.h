@@ -24,8 +24,10 @@
 #define MR_HEADROOM_MIN     4 /* a wrap of the ring cannot be small by accident */
 #define MR_HEADROOM_MAX     64
 #define MR_ANNOUNCEMENT_MAX 2048 /* canonical bytes */
+#define MR_SEAL_KEY_BYTES   32   /* X25519 */
 #define MR_ANNOUNCEMENT_SIGNED_MAX                                                                 \
-    (2 + MR_ANNOUNCEMENT_MAX + MR_HUBS_MAX * MR_SIGNATURE_BYTES) /* signed envelope */
+    (2 + MR_ANNOUNCEMENT_MAX +                                                                     \
+     MR_HUBS_MAX * (MR_SEAL_KEY_BYTES + MR_SIGNATURE_BYTES)) /* signed envelope */
 
 enum mr_noise_kind {
     MR_NOISE_NONE = 0,
@@ -75,6 +77,15 @@ struct mr_round_terms {
     struct mr_announcement announcement;
     struct mr_layout layout;
     uint8_t hash[MR_HASH_BYTES]; /* announcement_hash = SHA-256(canonical bytes) */
+    /* Of the helpers, by position in the list: what seeds of this round are sealed to. Only a
+     * signed envelope brings them (mr_announcement_open); zeros else. */
+    uint8_t seal_keys[MR_HUBS_MAX][MR_SEAL_KEY_BYTES];
+};
+
+/* A hub's word for an announcement. */
+struct mr_hub_signature {
+    uint8_t seal_key[MR_SEAL_KEY_BYTES]; /* a helper's, fresh for the round; the lead has none */
+    uint8_t bytes[MR_SIGNATURE_BYTES];
 };
 
 /* Checks every rule stated above, ring bound included; the error names the field. 0 or -1. */
@@ -88,12 +99,13 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
 int mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
                           struct mr_error *error);
 
-/* Ed25519 over label "millrace announcement" (len8 ‖ label) ‖ announcement_hash. `private_key` is
- * the raw 32-byte seed. 0, or -1 when OpenSSL fails. */
+/* Ed25519 over label "millrace announcement" (len8 ‖ label) ‖ announcement_hash ‖ the helper's seal
+ * key; NULL: the signer is the lead, which has none. The two texts differ in length, so no
+ * signature is ever both. `private_key` is the raw 32-byte seed. 0, or -1 when OpenSSL fails. */
 int mr_announcement_sign(uint8_t signature[MR_SIGNATURE_BYTES], const uint8_t hash[MR_HASH_BYTES],
-                         const uint8_t private_key[32]);
+                         const uint8_t *seal_key, const uint8_t private_key[32]);
 int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
-                           const uint8_t hash[MR_HASH_BYTES],
+                           const uint8_t hash[MR_HASH_BYTES], const uint8_t *seal_key,
                            const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
 /* Proposal, as the lead puts it to a helper = canonical bytes ‖ the lead's signature. Decodes only:
@@ -103,13 +115,14 @@ int mr_announcement_verify(const uint8_t signature[MR_SIGNATURE_BYTES],
 int mr_proposal_decode(struct mr_round_terms *terms, const uint8_t **signature,
                        const uint8_t *bytes, size_t length, struct mr_error *error);
 
-/* Signed envelope = be16(length) ‖ canonical bytes ‖ one signature per hub in list order. Decodes,
- * then verifies every signature against the keys *in the announcement*; the caller must still
- * compare the hub list with the keys it trusts (mr_announcement_trusts). 0 or -1. */
+/* Signed envelope = be16(length) ‖ canonical bytes ‖ the lead's signature ‖ for each helper in list
+ * order its seal key ‖ its signature. Decodes, then verifies every signature against the keys *in
+ * the announcement*; the caller must still compare the hub list with the keys it trusts
+ * (mr_announcement_trusts). 0 or -1. */
 int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, size_t length,
                          struct mr_error *error);
 size_t mr_announcement_seal(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const uint8_t *canonical,
-                            size_t length, const uint8_t (*signatures)[MR_SIGNATURE_BYTES],
+                            size_t length, const struct mr_hub_signature *signatures,
                             unsigned hub_count);
 
 /* 0 if the announcement's hubs are exactly the pinned ones (index and key, same order), else -1

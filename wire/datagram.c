@@ -85,7 +85,7 @@ int mr_ack_decode(struct mr_ack *ack, const uint8_t *bytes, size_t length)
     if (bytes[0] < MR_UPLOAD_RECEIVING || bytes[0] > MR_UPLOAD_REFUSED) {
         return -1;
     }
-    if (bytes[1] > MR_REASON_IDLE || mr_be16_get(bytes + 2) != 0) {
+    if (bytes[1] > MR_REASON_UNSOUND || mr_be16_get(bytes + 2) != 0) {
         return -1;
     }
     ack->state = bytes[0];

@@ -62,6 +62,7 @@ enum mr_upload_reason {
     MR_REASON_SUPERSEDED = 2, /* a later attempt of the same device took its place */
     MR_REASON_VOID = 3,       /* the round was given up */
     MR_REASON_IDLE = 4,       /* nothing arrived for too long; the slot went to another device */
+    MR_REASON_UNSOUND = 5,    /* its count lane does not open to 1: seed and share do not match */
 };
 
 #define MR_ACK_BITMAP_BYTES 32 /* 256 chunks */

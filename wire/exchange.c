@@ -19,29 +19,6 @@ int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_k
     return good ? 0 : -1;
 }
 
-static void receipt_text(struct mr_transcript *transcript, const struct mr_key_scope *scope)
-{
-    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
-    mr_transcript_init(transcript, "millrace receipt");
-    mr_transcript_add(transcript, covered, mr_key_scope_encode(covered, scope));
-}
-
-int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
-                    const struct mr_signing_pair *pair)
-{
-    struct mr_transcript transcript;
-    receipt_text(&transcript, scope);
-    return mr_transcript_sign_pair(signature, &transcript, pair);
-}
-
-int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
-                      const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
-{
-    struct mr_transcript transcript;
-    receipt_text(&transcript, scope);
-    return mr_transcript_verify(signature, &transcript, public_key);
-}
-
 static int compare_client(const void *a, const void *b)
 {
     const struct mr_included *left = a, *right = b;

@@ -1,4 +1,4 @@
-/* exchange.h - what hubs say to each other about a closed round: receipts, the included set,
+/* exchange.h - what hubs say to each other about a closed round: the included set,
  * commitments and openings. Byte layouts: docs/wire-format.md, "Between hubs". */
 #ifndef MR_WIRE_EXCHANGE_H
 #define MR_WIRE_EXCHANGE_H
@@ -6,7 +6,6 @@
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/identity.h"
-#include "wire/keys.h"
 
 /* Both halves of an Ed25519 key. The public one must be the private one's (mr_signing_pair_derive):
  * a signature with another would give the private key away. */
@@ -16,13 +15,6 @@ struct mr_signing_pair {
 };
 /* 0, or -1 when OpenSSL fails. */
 int mr_signing_pair_derive(struct mr_signing_pair *pair, const uint8_t private_key[32]);
-
-/* Receipt: the helper's Ed25519 over len8 ‖ "millrace receipt" ‖ scope (mr_key_scope_encode), whose
- * hub is the helper. Deterministic: the same question gets the same bytes. 0 or -1. */
-int mr_receipt_sign(uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
-                    const struct mr_signing_pair *pair);
-int mr_receipt_verify(const uint8_t signature[MR_SIGNATURE_BYTES], const struct mr_key_scope *scope,
-                      const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
 /* One counted upload. */
 struct mr_included {

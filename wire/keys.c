@@ -50,6 +50,17 @@ int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES
     return derive_stream(mask, seed, &transcript);
 }
 
+uint32_t mr_mask_count(const struct mr_mask_stream *mask, const struct mr_layout *layout)
+{
+    uint8_t block[16]; /* the trailer starts at a multiple of 64 */
+    uint32_t value;
+    _Static_assert(MR_TRAILER_COUNT == 0, "the first lane of the trailer");
+    mr_kernels_at(MR_CPU_SCALAR)->mask_expand(block, mask, layout->main_bytes, sizeof block);
+    memcpy(&value, block, sizeof value); /* lanes are little-endian, and so are hosts */
+    OPENSSL_cleanse(block, sizeof block);
+    return value;
+}
+
 int mr_rotation_derive(struct mr_mask_stream *signs, const uint8_t rotation_seed[32],
                        uint64_t round)
 {

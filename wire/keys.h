@@ -8,14 +8,15 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "wire/layout.h"
 #include "wire/task.h"
 
 #define MR_SEED_BYTES     32
 #define MR_EKM_BYTES      32
 #define MR_EXPORTER_LABEL "EXPORTER-Millrace-upload"
 
-/* Names one use of a seed, of an upload key or of a receipt: task, round by its hash, device, hub,
- * attempt. */
+/* Names one use of a seed, of its seal, of an upload key or of a receipt: task, round by its hash,
+ * device, hub, attempt. */
 struct mr_key_scope {
     const char *task;                 /* mr_task_name_valid */
     const uint8_t *announcement_hash; /* 32 bytes */
@@ -24,8 +25,9 @@ struct mr_key_scope {
     uint32_t attempt;
 };
 
-/* len8(task) ‖ task ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt): what masks and
- * receipts cover, and the context of the TLS exporter for upload keys. Returns the length. */
+/* len8(task) ‖ task ‖ announcement_hash ‖ client16 ‖ be16(hub) ‖ be32(attempt): what masks, sealed
+ * seeds and receipts cover, and the context of the TLS exporter for upload keys. Returns the
+ * length. */
 #define MR_KEY_SCOPE_BYTES_MAX (1 + MR_TASK_NAME_MAX + 54)
 size_t mr_key_scope_encode(uint8_t out[MR_KEY_SCOPE_BYTES_MAX], const struct mr_key_scope *scope);
 
@@ -33,6 +35,9 @@ size_t mr_key_scope_encode(uint8_t out[MR_KEY_SCOPE_BYTES_MAX], const struct mr_
  * 0, or -1 when OpenSSL fails. */
 int mr_mask_derive(struct mr_mask_stream *mask, const uint8_t seed[MR_SEED_BYTES],
                    const struct mr_key_scope *scope);
+
+/* The mask's value in the trailer's lane MR_TRAILER_COUNT. */
+uint32_t mr_mask_count(const struct mr_mask_stream *mask, const struct mr_layout *layout);
 
 /* HMAC-SHA256(rotation_seed, len8(label) ‖ "millrace rotation" ‖ be64(round)) = key ‖ counter. Bit
  * i of the stream (bit i % 8 of byte i / 8) is set where lane i changes its sign: the caller

@@ -15,7 +15,8 @@
 static const char *const transport_names[] = {"udp", "http2"};
 static const char *const state_names[] = {"receiving", "staged", "committed", "refused"};
 static const char *const end_names[] = {"under_way", "published", "void"};
-static const char *const reason_names[] = {"none", "closed", "superseded", "void", "idle"};
+static const char *const reason_names[] = {"none", "closed", "superseded",
+                                           "void", "idle",   "unsound"};
 
 const char *mr_upload_state_name(enum mr_upload_state state)
 {
@@ -57,31 +58,18 @@ static char *dump(json_t *object)
     return text;
 }
 
-static json_t *receipt_object(const struct mr_receipt *receipt)
+/* Fails the reader where the text is no receipt's bytes in base64. */
+static void receipt_take(struct mr_receipt *receipt, struct mr_json_reader *reader,
+                         const json_t *value, unsigned i)
 {
-    return json_pack("{s:i, s:o}", "hub", receipt->hub_index, "signature",
-                     binary(receipt->signature, MR_SIGNATURE_BYTES));
-}
-
-static void receipt_take(struct mr_receipt *receipt, struct mr_json_reader *reader)
-{
-    receipt->hub_index = (uint16_t)mr_json_take_integer(reader, "hub", 0, UINT16_MAX);
-    mr_json_take_binary(reader, "signature", receipt->signature, MR_SIGNATURE_BYTES);
-}
-
-char *mr_receipt_encode(const struct mr_receipt *message)
-{
-    return dump(receipt_object(message));
-}
-
-int mr_receipt_decode(struct mr_receipt *message, const char *text, size_t length,
-                      struct mr_error *error)
-{
-    struct mr_json_reader reader;
-    memset(message, 0, sizeof *message);
-    open_message(&reader, text, length, error);
-    receipt_take(message, &reader);
-    return mr_json_reader_close(&reader);
+    uint8_t bytes[MR_RECEIPT_BYTES];
+    const char *text = json_string_value(value);
+    if (!text || mr_base64_decode(bytes, sizeof bytes, text, strlen(text)) != 0) {
+        mr_json_reader_fail(reader, "receipts[%u] must be %d bytes in base64", i,
+                            (int)sizeof bytes);
+        return;
+    }
+    mr_receipt_decode(receipt, bytes);
 }
 
 char *mr_upload_request_encode(const struct mr_upload_request *message)
@@ -89,7 +77,9 @@ char *mr_upload_request_encode(const struct mr_upload_request *message)
     MR_ASSERT(message->receipt_count < MR_HUBS_MAX);
     json_t *receipts = json_array();
     for (unsigned i = 0; i < message->receipt_count; i++) {
-        if (json_array_append_new(receipts, receipt_object(&message->receipts[i])) != 0) {
+        uint8_t bytes[MR_RECEIPT_BYTES];
+        mr_receipt_encode(bytes, &message->receipts[i]);
+        if (json_array_append_new(receipts, binary(bytes, sizeof bytes)) != 0) {
             json_decref(receipts);
             return NULL;
         }
@@ -113,14 +103,7 @@ int mr_upload_request_decode(struct mr_upload_request *message, const char *text
     json_t *receipts = mr_json_take_array(&reader, "receipts", 1, MR_HUBS_MAX - 1);
     message->receipt_count = (unsigned)json_array_size(receipts);
     for (unsigned i = 0; i < message->receipt_count; i++) {
-        struct mr_json_reader entry;
-        mr_json_reader_wrap(&entry, json_incref(json_array_get(receipts, i)), error);
-        receipt_take(&message->receipts[i], &entry);
-        if (mr_json_reader_close(&entry) != 0) {
-            mr_error_prefix(error, "receipts[%u]", i);
-            reader.failed = true;
-            break;
-        }
+        receipt_take(&message->receipts[i], &reader, json_array_get(receipts, i), i);
     }
     json_decref(receipts);
     return mr_json_reader_close(&reader);
@@ -226,8 +209,10 @@ int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t l
 
 char *mr_peer_signature_encode(const struct mr_peer_signature *message)
 {
-    return dump(json_pack("{s:i, s:o}", "hub", message->hub_index, "signature",
-                          binary(message->signature, MR_SIGNATURE_BYTES)));
+    const struct mr_hub_signature *signature = &message->signature;
+    return dump(json_pack("{s:i, s:o, s:o}", "hub", message->hub_index, "seal_key",
+                          binary(signature->seal_key, MR_SEAL_KEY_BYTES), "signature",
+                          binary(signature->bytes, MR_SIGNATURE_BYTES)));
 }
 
 int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text, size_t length,
@@ -237,7 +222,8 @@ int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text
     memset(message, 0, sizeof *message);
     open_message(&reader, text, length, error);
     message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
-    mr_json_take_binary(&reader, "signature", message->signature, MR_SIGNATURE_BYTES);
+    mr_json_take_binary(&reader, "seal_key", message->signature.seal_key, MR_SEAL_KEY_BYTES);
+    mr_json_take_binary(&reader, "signature", message->signature.bytes, MR_SIGNATURE_BYTES);
     return mr_json_reader_close(&reader);
 }
 

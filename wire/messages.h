@@ -3,9 +3,8 @@
  *
  * Decoders are strict: wrong type, missing or unknown member, value out of range is refused with a
  * text that names the member. Encoders return a malloc'd NUL-terminated string (caller frees), or
- * NULL when out of memory. Binary members are base64 (standard alphabet, padded). The text of an
- * encoded seed request is secret: wipe it before freeing. Its decoder leaves no copy of the seed
- * but the one in the struct. */
+ * NULL when out of memory. Binary members are base64 (standard alphabet, padded). Seed requests and
+ * their answers are octets: sealed_seed.h, receipt.h. */
 #ifndef MR_WIRE_MESSAGES_H
 #define MR_WIRE_MESSAGES_H
 
@@ -15,22 +14,10 @@
 #include "wire/datagram.h"
 #include "base/error.h"
 #include "wire/keys.h"
+#include "wire/receipt.h"
 #include "wire/refusal.h"
 
-#define MR_MESSAGE_MAX  8192 /* bytes of a body; a longer one is refused unread */
-#define MR_ATTEMPTS_MAX 8    /* attempts 0..7 a device and round */
-
-/* POST /v1/tasks/{task}/rounds/{round}/seed, device to helper. Secret: wipe the body after use. */
-struct mr_seed_request {
-    uint8_t announcement_hash[MR_HASH_BYTES];
-    uint32_t attempt;
-    uint8_t seed[MR_SEED_BYTES];
-};
-/* … its answer */
-struct mr_receipt {
-    uint16_t hub_index;
-    uint8_t signature[MR_SIGNATURE_BYTES];
-};
+#define MR_MESSAGE_MAX 8192 /* bytes of a body; a longer one is refused unread */
 
 enum mr_transport {
     MR_TRANSPORT_UDP = 0,
@@ -81,7 +68,7 @@ struct mr_round_end {
  */
 struct mr_peer_signature {
     uint16_t hub_index;
-    uint8_t signature[MR_SIGNATURE_BYTES];
+    struct mr_hub_signature signature; /* with the helper's seal key */
 };
 
 /* POST /v1/tasks/{task}/peer/rounds/{round}/void, lead to helper: give the round up. */
@@ -116,8 +103,6 @@ struct mr_task_hubs {
     int mr_##name##_decode(struct mr_##name *message, const char *text, size_t length,             \
                            struct mr_error *error);
 
-MR_MESSAGE_CODEC(seed_request)
-MR_MESSAGE_CODEC(receipt)
 MR_MESSAGE_CODEC(upload_request)
 MR_MESSAGE_CODEC(upload_grant)
 MR_MESSAGE_CODEC(upload_status)

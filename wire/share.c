@@ -11,6 +11,13 @@ static uint32_t *trailer_of(uint8_t *share, const struct mr_layout *layout)
     return (uint32_t *)(void *)(share + layout->main_bytes);
 }
 
+uint32_t mr_share_count(const uint8_t *share, const struct mr_layout *layout)
+{
+    uint32_t count;
+    memcpy(&count, share + layout->main_bytes + MR_TRAILER_COUNT * sizeof count, sizeof count);
+    return count;
+}
+
 static void require_aligned(const void *p)
 {
     MR_ASSERT((uintptr_t)p % 64 == 0);

@@ -15,6 +15,9 @@
 void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t *q,
                    const uint32_t trailer[MR_TRAILER_LANES], const struct mr_kernels *kernels);
 
+/* The share's lane MR_TRAILER_COUNT; any alignment. */
+uint32_t mr_share_count(const uint8_t *share, const struct mr_layout *layout);
+
 /* Subtracts one helper's mask from the share in place. */
 void mr_share_mask(uint8_t *share, const struct mr_layout *layout,
                    const struct mr_mask_stream *mask, const struct mr_kernels *kernels);

@@ -12,8 +12,6 @@
 #define JSON   "application/json"
 #define OCTETS "application/octet-stream"
 
-#define SEED_REQUEST_MAX 512
-
 /* Body bounds that depend on the configuration. */
 enum bound {
     BOUND_NONE,
@@ -47,7 +45,8 @@ static const struct {
      mr_route_upload_status},
     {"GET", "/v1/tasks/{task}/hubs", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
      mr_route_hubs},
-    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, JSON, NULL, mr_route_seed},
+    {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, OCTETS, NULL,
+     mr_route_seed},
     {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, OCTETS, NULL, mr_route_propose},
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, OCTETS, NULL,
      mr_route_freeze},
@@ -91,7 +90,7 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
     case BOUND_MESSAGE:
         return MR_MESSAGE_MAX;
     case BOUND_SEED:
-        return SEED_REQUEST_MAX;
+        return MR_SEED_REQUEST_BYTES;
     case BOUND_SHARE:
         return share;
     case BOUND_SET:

@@ -215,12 +215,19 @@ void mr_route_share(void *context, struct mr_request *request)
                             (unsigned long long)needed);
         return;
     }
-    if (mr_upload_plane_put(task->api->plane, upload_id, body, length) != 0) {
+    static const struct mr_upload_status staged = {MR_UPLOAD_STAGED, MR_REASON_NONE};
+    static const struct mr_upload_status unsound = {MR_UPLOAD_REFUSED, MR_REASON_UNSOUND};
+    switch (mr_upload_plane_put(task->api->plane, upload_id, body, length)) {
+    case MR_PLANE_PUT_NONE:
         mr_routes_refuse_as(request, MR_REFUSAL_CLOSED, "the upload was ended");
         return;
+    case MR_PLANE_PUT_STAGED:
+        mr_routes_answer_text(request, 202, mr_upload_status_encode(&staged));
+        return;
+    case MR_PLANE_PUT_UNSOUND:
+        mr_routes_answer_text(request, 200, mr_upload_status_encode(&unsound));
+        return;
     }
-    const struct mr_upload_status status = {MR_UPLOAD_STAGED, MR_REASON_NONE};
-    mr_routes_answer_text(request, 202, mr_upload_status_encode(&status));
 }
 
 void mr_route_share_progress(void *context, struct mr_request *request)

@@ -1,5 +1,4 @@
 /* routes_peer.c - what devices and leads ask this hub as a helper. */
-#include <openssl/crypto.h>
 
 #include "appliance/api/routes_internal.h"
 
@@ -26,13 +25,12 @@ void mr_route_seed(void *context, struct mr_request *request)
         return;
     }
     const uint8_t *body = mr_request_body(request, &length);
-    if (mr_seed_request_decode(&asked, (const char *)body, length, &error) != 0) {
+    if (mr_seed_request_decode(&asked, body, length, &error) != 0) {
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     } else {
         mr_helper_seed(helper, round, mr_request_identity(request)->client_id,
                        mr_request_serial(request), &asked, request);
     }
-    OPENSSL_cleanse(&asked, sizeof asked);
 }
 
 void mr_route_propose(void *context, struct mr_request *request)

@@ -52,7 +52,7 @@ void mr_request_move(struct mr_request *request, enum mr_request_state state)
 
 static void drop_body(struct mr_request *request)
 {
-    OPENSSL_clear_free(request->body, request->body_room); /* seeds come this way */
+    free(request->body);
     if (request->server) {
         mr_identity_quota_uncount(request, request->body_room);
     }

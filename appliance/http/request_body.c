@@ -1,8 +1,7 @@
 /* request_body.c - the body of a request while it comes in: room for it within its identity's and
  * the server's bounds, and whether it gets on. */
+#include <stdlib.h>
 #include <string.h>
-
-#include <openssl/crypto.h>
 
 #include "appliance/http/server_internal.h"
 
@@ -45,7 +44,7 @@ static int grow(struct mr_request *request, size_t room)
     if (!mr_request_make_room(request, more)) {
         return -1;
     }
-    uint8_t *body = OPENSSL_clear_realloc(request->body, request->body_room, room);
+    uint8_t *body = realloc(request->body, room);
     if (!body) {
         return -1;
     }

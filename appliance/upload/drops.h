@@ -25,6 +25,7 @@ enum mr_upload_count {
     MR_UPLOAD_COUNT_rebound,     /* sessions that moved to another address */
     MR_UPLOAD_COUNT_staged,      /* uploads that became complete */
     MR_UPLOAD_COUNT_expired,     /* uploads dropped for idleness */
+    MR_UPLOAD_COUNT_unsound,     /* uploads dropped for their count lane */
     MR_UPLOAD_COUNT_folds,       /* passes over an accumulator */
     MR_UPLOAD_COUNTS
 };

@@ -1,14 +1,19 @@
 #include "appliance/upload/http_upload.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "appliance/upload/session.h"
 #include "base/assert.h"
+#include "wire/share.h"
 
 int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32_t slots,
                  uint64_t share_bytes_max, uint64_t accumulator_bytes, struct mr_error *error)
 {
     memset(lane, 0, sizeof *lane);
-    if (mr_worker_view_open(&lane->view, number, sessions, slots) != 0) {
+    lane->count_lanes = calloc(sessions, sizeof *lane->count_lanes);
+    if (!lane->count_lanes || mr_worker_view_open(&lane->view, number, sessions, slots) != 0) {
+        mr_lane_close(lane);
         return mr_error_set(error, "out of memory for HTTP/2 uploads");
     }
     if (mr_pages_map(&lane->aligned, share_bytes_max, "HTTP/2 uploads", error) != 0 ||
@@ -22,6 +27,8 @@ int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32
 void mr_lane_close(struct mr_lane *lane)
 {
     mr_worker_view_close(&lane->view);
+    free(lane->count_lanes);
+    lane->count_lanes = NULL;
     mr_pages_unmap(&lane->accumulators);
     mr_pages_unmap(&lane->aligned);
 }
@@ -47,23 +54,37 @@ void mr_lane_end(struct mr_lane *lane, uint8_t round)
     lane->view.slots_free += receiving - lane->view.receiving;
 }
 
-int mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
-                size_t length, const struct mr_kernels *kernels)
+void mr_lane_expect(struct mr_lane *lane, uint64_t upload_id, uint32_t count_lane)
+{
+    lane->count_lanes[mr_upload_id_index(upload_id)] = count_lane;
+}
+
+bool mr_lane_takes(const struct mr_lane *lane, const struct mr_worker_view_entry *entry,
+                   size_t length)
+{
+    return entry->state == MR_VIEW_RECEIVING &&
+           length == lane->rounds[entry->round].layout.share_bytes;
+}
+
+bool mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
+                 const struct mr_kernels *kernels)
 {
     struct mr_lane_round *of = &lane->rounds[entry->round];
 
-    if (entry->state != MR_VIEW_RECEIVING || length != of->layout.share_bytes) {
-        return -1;
+    if (mr_share_count(share, &of->layout) !=
+        lane->count_lanes[mr_upload_id_index(entry->upload_id)]) {
+        lane->unsound_total++;
+        return false;
     }
     if ((uintptr_t)share % 64 != 0) {
-        memcpy(lane->aligned.base, share, length);
+        memcpy(lane->aligned.base, share, of->layout.share_bytes);
         share = lane->aligned.base;
     }
     mr_shard_fold(&of->shards[of->active], &of->layout, &share, &entry->upload_id, 1, kernels);
     mr_worker_view_staged(&lane->view, entry);
     lane->view.slots_free++;
     lane->staged_total++;
-    return 0;
+    return true;
 }
 
 bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry)

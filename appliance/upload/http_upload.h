@@ -19,7 +19,9 @@ struct mr_lane {
     struct mr_lane_round rounds[MR_PLANE_ROUNDS_MAX];
     struct mr_pages accumulators; /* of all rounds */
     struct mr_pages aligned;      /* one share, for bodies that are not 64-byte aligned */
+    uint32_t *count_lanes;        /* expected, by the index in the upload's id */
     uint64_t staged_total;        /* for metrics */
+    uint64_t unsound_total;       /* likewise */
 };
 
 int mr_lane_open(struct mr_lane *lane, uint8_t number, uint32_t sessions, uint32_t slots,
@@ -31,10 +33,15 @@ void mr_lane_begin(struct mr_lane *lane, uint8_t round, const struct mr_layout *
 /* The round's uploads are forgotten, and those that were receiving give their slots back. */
 void mr_lane_end(struct mr_lane *lane, uint8_t round);
 
-/* Folds the share of a receiving upload. 0, or -1 where it is not receiving or has another length.
- */
-int mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
-                size_t length, const struct mr_kernels *kernels);
+/* What the count lane of an upload's share has to be; said when it is admitted. */
+void mr_lane_expect(struct mr_lane *lane, uint64_t upload_id, uint32_t count_lane);
+/* Whether the upload is receiving and its share has that length. */
+bool mr_lane_takes(const struct mr_lane *lane, const struct mr_worker_view_entry *entry,
+                   size_t length);
+/* Folds the share of an upload that takes it, if its count lane is as expected; false: it is not,
+ * and nothing has changed. */
+bool mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
+                 const struct mr_kernels *kernels);
 /* Ends a receiving upload; false if it is not receiving. */
 bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry);
 

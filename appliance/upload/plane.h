@@ -11,7 +11,7 @@
  *
  * Life of an upload: admit → RECEIVING → (all chunks opened and staged) → STAGED, folded into the
  * worker's shard → collected → the round syncs it → returned → COMMITTED. Revoked or timed out
- * before STAGED: never folded. */
+ * before STAGED, or with a count lane that is not the one announced at admission: never folded. */
 #ifndef MR_UPLOAD_PLANE_H
 #define MR_UPLOAD_PLANE_H
 
@@ -56,6 +56,7 @@ enum mr_plane_event_kind {
     MR_PLANE_REVOKED,     /* answer to revoke: it will never be folded */
     MR_PLANE_NOT_REVOKED, /* answer to revoke: too late, it is staged (or unknown) */
     MR_PLANE_EXPIRED,     /* idle for too long: dropped, will never be folded */
+    MR_PLANE_UNSOUND,     /* complete, but its count lane is wrong: will never be folded */
 };
 
 struct mr_plane_event {
@@ -108,6 +109,7 @@ void mr_upload_plane_end(struct mr_plane_round *round);
 struct mr_admission {
     uint32_t attempt;
     enum mr_transport transport;
+    uint32_t count_lane;               /* what the share's lane MR_TRAILER_COUNT has to be */
     const struct mr_upload_keys *keys; /* copied; NULL for HTTP/2 */
 };
 
@@ -120,10 +122,15 @@ struct mr_admission {
 int mr_upload_plane_admit(struct mr_plane_round *round, const struct mr_admission *admission,
                           struct mr_upload_grant *grant);
 
-/* A whole share that came over HTTP/2 for an upload admitted that way (share_bytes exactly). 0, or
- * -1 if there is no such upload or the length differs. MR_PLANE_STAGED follows. */
-int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const uint8_t *share,
-                        size_t length);
+/* A whole share that came over HTTP/2 for an upload admitted that way (share_bytes exactly). */
+enum mr_plane_put {
+    MR_PLANE_PUT_NONE = -1,  /* there is no such upload, or the length differs */
+    MR_PLANE_PUT_STAGED = 0, /* MR_PLANE_STAGED follows */
+    MR_PLANE_PUT_UNSOUND =
+        1, /* its count lane is wrong, and it has ended; MR_PLANE_UNSOUND follows */
+};
+enum mr_plane_put mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id,
+                                      const uint8_t *share, size_t length);
 
 /* More of that share has come over HTTP/2: the upload is not idle. Nothing if there is no such. */
 void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id);

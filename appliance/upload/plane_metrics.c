@@ -39,6 +39,9 @@ static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metri
                                     "Uploads that became complete."},
         [MR_UPLOAD_COUNT_expired] = {"millrace_upload_expired_total",
                                      "Uploads dropped because nothing more arrived."},
+        [MR_UPLOAD_COUNT_unsound] = {"millrace_upload_unsound_total",
+                                     "Uploads dropped because their count lane does not open to "
+                                     "1."},
         [MR_UPLOAD_COUNT_folds] = {"millrace_upload_folds_total",
                                    "Passes over an accumulator shard."},
     };
@@ -57,6 +60,10 @@ static void counts(const struct mr_upload_plane *plane, struct mr_metrics *metri
                       "Uploads that came whole over HTTP/2.");
     mr_metrics_sample(metrics, "millrace_upload_http2_staged_total", "",
                       (double)plane->lane.staged_total);
+    mr_metrics_family(metrics, "millrace_upload_http2_unsound_total", "counter",
+                      "Uploads over HTTP/2 whose count lane does not open to 1.");
+    mr_metrics_sample(metrics, "millrace_upload_http2_unsound_total", "",
+                      (double)plane->lane.unsound_total);
 }
 
 /* rate(busy) / (rate(busy) + rate(idle)) is how loaded a worker is, whatever its CPU seems to do.

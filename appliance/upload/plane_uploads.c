@@ -60,7 +60,8 @@ static uint64_t take(struct mr_plane_round *round, struct mr_worker_view *view, 
     return upload_id;
 }
 
-static int admit_http2(struct mr_plane_round *round, struct mr_upload_grant *grant)
+static int admit_http2(struct mr_plane_round *round, const struct mr_admission *admission,
+                       struct mr_upload_grant *grant)
 {
     struct mr_upload_plane *plane = round->plane;
     const unsigned which = plane->config.workers;
@@ -69,7 +70,11 @@ static int admit_http2(struct mr_plane_round *round, struct mr_upload_grant *gra
         return -1;
     }
     grant->upload_id = take(round, &plane->lane.view, which);
-    return grant->upload_id == 0 ? -1 : 0;
+    if (grant->upload_id == 0) {
+        return -1;
+    }
+    mr_lane_expect(&plane->lane, grant->upload_id, admission->count_lane);
+    return 0;
 }
 
 static int admit_udp(struct mr_plane_round *round, const struct mr_admission *admission,
@@ -91,6 +96,7 @@ static int admit_udp(struct mr_plane_round *round, const struct mr_admission *ad
     order->round = round->index;
     order->admit.upload_id = upload_id;
     order->admit.attempt = admission->attempt;
+    order->admit.count_lane = admission->count_lane;
     order->admit.keys = *admission->keys;
     mr_worker_send(plane->workers[worker]);
     grant->upload_id = upload_id;
@@ -111,7 +117,7 @@ int mr_upload_plane_admit(struct mr_plane_round *round, const struct mr_admissio
         return -1;
     }
     const int failed = admission->transport == MR_TRANSPORT_HTTP2
-                           ? admit_http2(round, grant)
+                           ? admit_http2(round, admission, grant)
                            : admit_udp(round, admission, grant);
     if (failed != 0) {
         round->hungry_until_ms = mr_loop_now_ms(plane->loop) + plane->config.idle_timeout_ms;
@@ -129,29 +135,6 @@ static struct mr_worker_view_entry *find_http2(const struct mr_upload_plane *pla
                : NULL;
 }
 
-int mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id, const uint8_t *share,
-                        size_t length)
-{
-    struct mr_worker_view_entry *entry = find_http2(plane, upload_id);
-
-    if (!entry || mr_lane_put(&plane->lane, entry, share, length, plane->kernels) != 0) {
-        return -1;
-    }
-    struct mr_plane_round *round = plane->rounds[entry->round];
-    round->held[plane->config.workers]--;
-    mr_plane_raise(round, MR_PLANE_STAGED, upload_id);
-    return 0;
-}
-
-void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id)
-{
-    struct mr_worker_view_entry *entry = find_http2(plane, upload_id);
-
-    if (entry) {
-        entry->since_ms = mr_loop_now_ms(plane->loop);
-    }
-}
-
 /* Ends an upload that has not come; false if it has, or ended before. */
 static bool drop_http2(struct mr_upload_plane *plane, struct mr_worker_view_entry *entry)
 {
@@ -163,6 +146,34 @@ static bool drop_http2(struct mr_upload_plane *plane, struct mr_worker_view_entr
     round->held[plane->config.workers]--;
     round->uploads--;
     return true;
+}
+
+enum mr_plane_put mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id,
+                                      const uint8_t *share, size_t length)
+{
+    struct mr_worker_view_entry *entry = find_http2(plane, upload_id);
+
+    if (!entry || !mr_lane_takes(&plane->lane, entry, length)) {
+        return MR_PLANE_PUT_NONE;
+    }
+    struct mr_plane_round *round = plane->rounds[entry->round];
+    const bool sound = mr_lane_put(&plane->lane, entry, share, plane->kernels);
+    if (sound) {
+        round->held[plane->config.workers]--;
+    } else {
+        (void)drop_http2(plane, entry);
+    }
+    mr_plane_raise(round, sound ? MR_PLANE_STAGED : MR_PLANE_UNSOUND, upload_id);
+    return sound ? MR_PLANE_PUT_STAGED : MR_PLANE_PUT_UNSOUND;
+}
+
+void mr_upload_plane_touch(struct mr_upload_plane *plane, uint64_t upload_id)
+{
+    struct mr_worker_view_entry *entry = find_http2(plane, upload_id);
+
+    if (entry) {
+        entry->since_ms = mr_loop_now_ms(plane->loop);
+    }
 }
 
 void mr_plane_on_lane_timer(void *context)

@@ -11,8 +11,11 @@ static void event_push(struct mr_sessions *sessions, const struct mr_session *se
 {
     MR_ASSERT(sessions->event_count < sessions->event_capacity);
     const uint32_t at = (sessions->event_head + sessions->event_count++) % sessions->event_capacity;
-    sessions->events[at] = (struct mr_session_event){
-        .upload_id = session->upload_id, .state = state, .round = session->round};
+    sessions->events[at] =
+        (struct mr_session_event){.upload_id = session->upload_id,
+                                  .state = state,
+                                  .reason = (enum mr_upload_reason)session->reason,
+                                  .round = session->round};
 }
 
 bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *event)
@@ -106,9 +109,10 @@ void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t wind
 
 /* --- uploads ---------------------------------------------------------------------------------- */
 
-int mr_sessions_admit(struct mr_sessions *sessions, unsigned round, uint64_t upload_id,
-                      uint32_t attempt, const struct mr_upload_keys *keys, uint64_t now_ms)
+int mr_sessions_admit(struct mr_sessions *sessions, unsigned round,
+                      const struct mr_session_admission *admission, uint64_t now_ms)
 {
+    const uint64_t upload_id = admission->upload_id;
     const uint32_t index = mr_upload_id_index(upload_id);
     struct mr_session_round *in = &sessions->rounds[round];
 
@@ -118,15 +122,16 @@ int mr_sessions_admit(struct mr_sessions *sessions, unsigned round, uint64_t upl
     struct mr_session *session = &sessions->table[index];
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     forget(sessions, session);
-    if (mr_opener_key(sessions->opener, index, &keys->up) != 0 ||
-        mr_aead_rekey(session->down, &keys->down) != 0) {
+    if (mr_opener_key(sessions->opener, index, &admission->keys->up) != 0 ||
+        mr_aead_rekey(session->down, &admission->keys->down) != 0) {
         return -1;
     }
     session->upload_id = upload_id;
-    session->attempt = attempt;
+    session->attempt = admission->attempt;
     session->state = MR_UPLOAD_RECEIVING;
     session->round = (uint8_t)round;
     session->slot = mr_staging_take(&sessions->staging, index, &in->layout);
+    sessions->staging.slots[session->slot].count_lane = admission->count_lane;
     in->held++;
     in->receiving++;
     session->progress_ms = now_ms;
@@ -148,20 +153,6 @@ struct mr_session *mr_session_find(const struct mr_sessions *sessions, uint64_t 
     return &sessions->table[index];
 }
 
-void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session)
-{
-    struct mr_session_round *round = mr_session_round_of(sessions, session);
-
-    session->state = MR_UPLOAD_STAGED;
-    sessions->receiving--;
-    round->receiving--;
-    mr_session_credit_return(sessions, session);
-    mr_session_stage(sessions, round, session->slot);
-    event_push(sessions, session, MR_UPLOAD_STAGED);
-    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
-    mr_session_ack_urgent(sessions, session);
-}
-
 static void refuse(struct mr_sessions *sessions, struct mr_session *session,
                    enum mr_upload_reason reason)
 {
@@ -172,6 +163,26 @@ static void refuse(struct mr_sessions *sessions, struct mr_session *session,
     mr_session_round_of(sessions, session)->receiving--;
     mr_session_credit_return(sessions, session);
     mr_session_free_slot(sessions, session);
+    mr_session_ack_urgent(sessions, session);
+}
+
+void mr_session_complete(struct mr_sessions *sessions, struct mr_session *session)
+{
+    struct mr_session_round *round = mr_session_round_of(sessions, session);
+
+    if (!mr_slot_sound(&sessions->staging.slots[session->slot], &round->layout)) {
+        refuse(sessions, session, MR_REASON_UNSOUND);
+        event_push(sessions, session, MR_UPLOAD_REFUSED);
+        mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_unsound], 1);
+        return;
+    }
+    session->state = MR_UPLOAD_STAGED;
+    sessions->receiving--;
+    round->receiving--;
+    mr_session_credit_return(sessions, session);
+    mr_session_stage(sessions, round, session->slot);
+    event_push(sessions, session, MR_UPLOAD_STAGED);
+    mr_counter_add(&sessions->counters->counts[MR_UPLOAD_COUNT_staged], 1);
     mr_session_ack_urgent(sessions, session);
 }
 

@@ -10,6 +10,7 @@
  *
  * RECEIVING (has a slot) → STAGED (slot waits for the fold, then is free) → COMMITTED
  *          ↘ REFUSED (slot freed)            ↘ REFUSED (its collection was void)
+ * A share that is whole is staged only if its count lane is what the admission said.
  * Ended sessions stay as tombstones, so that a retransmission gets the final answer, until their
  * index is admitted again or their round is ended. */
 #ifndef MR_UPLOAD_SESSION_H
@@ -95,10 +96,18 @@ void mr_sessions_begin(struct mr_sessions *sessions, unsigned round, uint64_t nu
 /* Forgets every session of that round and frees its slots; nothing where there is no round. */
 void mr_sessions_end(struct mr_sessions *sessions, unsigned round, uint32_t window_total);
 
-/* Opens a session of a round that was begun. A free slot must exist. The keys are copied and
- * expanded; the caller wipes them. -1 when the AEAD refuses the key (there is no session then). */
-int mr_sessions_admit(struct mr_sessions *sessions, unsigned round, uint64_t upload_id,
-                      uint32_t attempt, const struct mr_upload_keys *keys, uint64_t now_ms);
+/* An upload that is to be received. */
+struct mr_session_admission {
+    uint64_t upload_id;
+    uint32_t attempt;
+    uint32_t count_lane;               /* what lane MR_TRAILER_COUNT of the whole share has to be */
+    const struct mr_upload_keys *keys; /* copied and expanded; the caller wipes them */
+};
+
+/* Opens a session of a round that was begun. A free slot must exist. -1 when the AEAD refuses the
+ * key (there is no session then). */
+int mr_sessions_admit(struct mr_sessions *sessions, unsigned round,
+                      const struct mr_session_admission *admission, uint64_t now_ms);
 
 /* Judges a burst (at most MR_BURST_MAX); a new chunk is in its slot afterwards. reasons[count] may
  * be NULL; everything is counted. Packet bytes are not changed and not kept. */
@@ -125,10 +134,12 @@ unsigned mr_sessions_staged(const struct mr_sessions *sessions, unsigned round,
 void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned count);
 
 /* What happened by itself, in order: MR_UPLOAD_STAGED, or MR_UPLOAD_REFUSED for an upload that
- * idled. false when there is nothing more. To be emptied after every _receive and _expire. */
+ * idled or is unsound. false when there is nothing more. To be emptied after every _receive and
+ * _expire. */
 struct mr_session_event {
     uint64_t upload_id;
     enum mr_upload_state state;
+    enum mr_upload_reason reason; /* when refused */
     unsigned round;
 };
 bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *event);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/share.h"
 
 #define CHUNK_BYTES_MIN 64u /* wire/layout.h: chunk_bytes is a multiple of 64 */
 
@@ -83,6 +84,11 @@ void mr_staging_give(struct mr_staging *staging, uint32_t slot, uint64_t share_b
     staging->slots[slot].owner = MR_SLOT_NONE;
     staging->free[staging->free_count++] = slot;
     staging->bytes_used -= share_bytes;
+}
+
+bool mr_slot_sound(const struct mr_slot *slot, const struct mr_layout *layout)
+{
+    return mr_share_count(slot->bytes, layout) == slot->count_lane;
 }
 
 uint32_t mr_slot_missing(const struct mr_slot *slot, uint32_t from, uint32_t chunks)

@@ -17,10 +17,11 @@
 #define MR_SLOT_NONE UINT32_MAX
 
 struct mr_slot {
-    uint8_t *bytes;   /* 64-byte aligned */
-    uint64_t *bitmap; /* bit c % 64 of word c / 64: chunk c is there */
-    uint32_t owner;   /* the session's index; MR_SLOT_NONE while free */
-    uint32_t next;    /* its owner's, for a list */
+    uint8_t *bytes;      /* 64-byte aligned */
+    uint64_t *bitmap;    /* bit c % 64 of word c / 64: chunk c is there */
+    uint32_t owner;      /* the session's index; MR_SLOT_NONE while free */
+    uint32_t next;       /* its owner's, for a list */
+    uint32_t count_lane; /* its owner's: what the share's count lane has to be */
 };
 
 struct mr_staging {
@@ -46,6 +47,10 @@ void mr_staging_close(struct mr_staging *staging); /* safe on a zeroed struct */
 uint32_t mr_staging_take(struct mr_staging *staging, uint32_t owner,
                          const struct mr_layout *layout);
 void mr_staging_give(struct mr_staging *staging, uint32_t slot, uint64_t share_bytes);
+
+/* Whether the count lane of a share that is whole is its owner's. No other lane is looked at: an
+ * honest device's is 1, whatever its update. */
+bool mr_slot_sound(const struct mr_slot *slot, const struct mr_layout *layout);
 
 static inline bool mr_slot_has(const struct mr_slot *slot, uint32_t chunk)
 {

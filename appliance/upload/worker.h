@@ -40,6 +40,7 @@ struct mr_worker_order {
         struct {
             uint64_t upload_id;
             uint32_t attempt;
+            uint32_t count_lane;
             struct mr_upload_keys keys; /* wiped by the worker */
         } admit;
         struct {

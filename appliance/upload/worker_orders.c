@@ -37,15 +37,17 @@ static void on_end(struct mr_worker *worker, const struct mr_worker_order *order
 
 static void on_admit(struct mr_worker *worker, struct mr_worker_order *order, uint64_t now)
 {
-    const uint64_t upload_id = order->admit.upload_id;
+    const struct mr_session_admission admission = {.upload_id = order->admit.upload_id,
+                                                   .attempt = order->admit.attempt,
+                                                   .count_lane = order->admit.count_lane,
+                                                   .keys = &order->admit.keys};
     const unsigned round = order->round;
-    const int failed = mr_sessions_admit(worker->sessions, round, upload_id, order->admit.attempt,
-                                         &order->admit.keys, now);
+    const int failed = mr_sessions_admit(worker->sessions, round, &admission, now);
 
     OPENSSL_cleanse(&order->admit, sizeof order->admit);
     worker->rounds[round].held_told++; /* the control thread counted it when it admitted */
     if (failed != 0) {
-        mr_worker_tell_event(worker, round, MR_PLANE_EXPIRED, upload_id);
+        mr_worker_tell_event(worker, round, MR_PLANE_EXPIRED, admission.upload_id);
     }
 }
 

@@ -15,14 +15,20 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static enum mr_plane_event_kind kind_of(const struct mr_session_event *event)
+{
+    if (event->state == MR_UPLOAD_STAGED) {
+        return MR_PLANE_STAGED;
+    }
+    return event->reason == MR_REASON_UNSOUND ? MR_PLANE_UNSOUND : MR_PLANE_EXPIRED;
+}
+
 static void report_session_events(struct mr_worker *worker)
 {
     struct mr_session_event event;
 
     while (mr_sessions_event(worker->sessions, &event)) {
-        mr_worker_tell_event(worker, event.round,
-                             event.state == MR_UPLOAD_STAGED ? MR_PLANE_STAGED : MR_PLANE_EXPIRED,
-                             event.upload_id);
+        mr_worker_tell_event(worker, event.round, kind_of(&event), event.upload_id);
     }
 }
 

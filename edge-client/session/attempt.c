@@ -19,8 +19,9 @@ struct attempt {
     struct mre_client *client;
     struct mr_round_work *work;
     struct mre_outcome *outcome;
-    struct mr_upload_request request; /* its number, transport, receipts */
-    uint8_t seeds[MR_HUBS_MAX - 1][MR_SEED_BYTES];
+    struct mr_upload_request request;              /* its number, transport, receipts */
+    uint8_t seeds[MR_HUBS_MAX - 1][MR_SEED_BYTES]; /* until they are sealed */
+    struct mr_seed_request sealed[MR_HUBS_MAX - 1];
     uint8_t *share; /* pages; frozen from before the first send */
     struct mr_upload_grant grant;
     struct mr_upload_status status;
@@ -109,18 +110,56 @@ static enum mre_result make_share(struct attempt *a)
 
 /* --- seeds, then the grant ------------------------------------------------------------------- */
 
+/* One helper's seed, sealed to the key that it signed with the announcement, and what its receipt
+ * has to say. */
+static int seal_seed(struct attempt *a, unsigned helper)
+{
+    const struct mr_device_env *env = &a->client->env;
+    const struct mr_round_terms *terms = &a->work->terms;
+    const uint8_t *seed = a->seeds[helper - 1];
+    struct mr_seed_request *sealed = &a->sealed[helper - 1];
+    struct mr_receipt *receipt = &a->request.receipts[helper - 1];
+    uint8_t ephemeral[MR_HPKE_KEY_BYTES], sealed_hash[MR_HASH_BYTES];
+    const struct mr_key_scope scope = {.task = terms->announcement.task,
+                                       .announcement_hash = terms->hash,
+                                       .client_id = a->client->identity.client_id,
+                                       .hub_index = terms->announcement.hubs[helper].index,
+                                       .attempt = a->request.attempt};
+    const int bad = env->random(env->context, ephemeral, sizeof ephemeral) ||
+                    mr_seed_seal(sealed, seed, &scope, terms->seal_keys[helper], ephemeral) ||
+                    mr_sealed_hash(sealed_hash, sealed) ||
+                    mr_receipt_fill(receipt, seed, sealed_hash, &scope, &terms->layout);
+    OPENSSL_cleanse(ephemeral, sizeof ephemeral);
+    return bad ? -1 : 0;
+}
+
+/* The seeds themselves are needed no more: nothing that is sent is secret. */
+static enum mre_result seal_seeds(struct attempt *a)
+{
+    enum mre_result result = MRE_OK;
+    for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
+        if (seal_seed(a, i)) {
+            result = mr_outcome_set(a->outcome, MRE_FAILED,
+                                    "the seed of hub %u could not be sealed: its key of the round "
+                                    "is none, or OpenSSL failed",
+                                    a->work->terms.announcement.hubs[i].index);
+        }
+    }
+    OPENSSL_cleanse(a->seeds, sizeof a->seeds);
+    return result;
+}
+
 static bool again(struct attempt *a, enum mre_result result, unsigned *times)
 {
     return mr_control_again(a->client, result, deadline(a), times, a->outcome);
 }
 
-/* The same seed for the same attempt as often as it takes: the helper gives the same receipt. */
+/* The same sealed bytes for the same attempt as often as it takes: the helper gives the same
+ * receipt. */
 static enum mre_result send_seed(struct attempt *a, unsigned helper)
 {
-    const struct mr_seed_for_helper sent = {.terms = &a->work->terms,
-                                            .position = helper,
-                                            .attempt = a->request.attempt,
-                                            .seed = a->seeds[helper - 1]};
+    const struct mr_seed_for_helper sent = {
+        .terms = &a->work->terms, .position = helper, .request = &a->sealed[helper - 1]};
     enum mre_result result;
     void *connection = NULL;
     unsigned times = 0;
@@ -137,11 +176,10 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
 
 static enum mre_result send_seeds(struct attempt *a)
 {
-    enum mre_result result = MRE_OK;
+    enum mre_result result = seal_seeds(a);
     for (unsigned i = 1; !result && i < a->work->terms.announcement.hub_count; i++) {
         result = send_seed(a, i);
     }
-    OPENSSL_cleanse(a->seeds, sizeof a->seeds);
     return result;
 }
 
@@ -340,6 +378,10 @@ static enum mre_result judge(struct attempt *a)
                               "open to this device");
     case MR_REASON_VOID:
         return mr_outcome_set(a->outcome, MRE_VOID, "the hubs gave the round up");
+    case MR_REASON_UNSOUND:
+        return mr_outcome_set(a->outcome, MRE_REFUSED,
+                              "the upload was refused (unsound): the lead says that this device's "
+                              "share does not match its seeds");
     default:
         return mr_outcome_set(a->outcome, MRE_REFUSED, "the upload was refused (%s)",
                               a->outcome->code);

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #define PATH_BYTES     160 /* of any question */
 #define JSON_TYPE      "application/json"
+#define OCTETS_TYPE    "application/octet-stream"
 #define WAIT_MS_MAX    30000
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS   3000
@@ -293,23 +293,26 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
 
 /* --- seeds, grants, shares ------------------------------------------------------------------- */
 
-static enum mre_result post(struct mre_client *client, void **connection, const char *path,
-                            char *text, struct mr_h2_response *response,
-                            struct mre_outcome *outcome)
+/* What the helper says is what this device knows of its own seed, and the pinned key signed it:
+ * else its seed did not arrive, whoever answered. */
+static int check_receipt(struct mr_receipt *receipt, const struct mr_h2_response *response,
+                         const struct mr_key_scope *scope, const struct mr_announced_hub *hub,
+                         struct mr_error *error)
 {
-    if (!text) {
-        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    struct mr_receipt said = *receipt;
+    if (mr_receipt_answer_decode(&said, response->body, response->length, error)) {
+        return -1;
     }
-    struct mr_question question = {.method = "POST",
-                                   .path = path,
-                                   .content_type = JSON_TYPE,
-                                   .body = text,
-                                   .length = strlen(text),
-                                   .answer_max = MR_MESSAGE_MAX};
-    enum mre_result result = mr_control_ask(client, connection, &question, response, outcome);
-    OPENSSL_cleanse(text, question.length);
-    free(text);
-    return result;
+    if (said.count_mask != receipt->count_mask || said.hub_index != hub->index) {
+        return mr_error_set(error, "its receipt is not for the seed that was sent to hub %u",
+                            hub->index);
+    }
+    if (mr_receipt_verify(&said, scope, hub->public_key)) {
+        return mr_error_set(error, "its receipt is not signed with the key pinned for hub %u",
+                            hub->index);
+    }
+    *receipt = said;
+    return 0;
 }
 
 enum mre_result mr_control_seed(struct mre_client *client, void **connection,
@@ -317,32 +320,30 @@ enum mre_result mr_control_seed(struct mre_client *client, void **connection,
                                 struct mre_outcome *outcome)
 {
     const struct mr_round_terms *terms = sent->terms;
-    char path[PATH_BYTES];
-    struct mr_h2_response response = {0};
-    struct mr_error error;
     const struct mr_announced_hub *hub = &terms->announcement.hubs[sent->position];
     const struct mr_key_scope scope = {.task = terms->announcement.task,
                                        .announcement_hash = terms->hash,
                                        .client_id = client->identity.client_id,
                                        .hub_index = hub->index,
-                                       .attempt = sent->attempt};
-    struct mr_seed_request request = {.attempt = sent->attempt};
-    memcpy(request.announcement_hash, terms->hash, sizeof request.announcement_hash);
-    memcpy(request.seed, sent->seed, sizeof request.seed);
+                                       .attempt = sent->request->attempt};
+    char path[PATH_BYTES];
+    uint8_t body[MR_SEED_REQUEST_BYTES];
+    struct mr_h2_response response = {0};
+    struct mr_error error;
+    const struct mr_question question = {.method = "POST",
+                                         .path = path,
+                                         .content_type = OCTETS_TYPE,
+                                         .body = body,
+                                         .length = sizeof body,
+                                         .answer_max = MR_MESSAGE_MAX};
+    mr_seed_request_encode(body, sent->request);
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/seed", client->task,
              terms->announcement.round);
-    enum mre_result result =
-        post(client, connection, path, mr_seed_request_encode(&request), &response, outcome);
-    OPENSSL_cleanse(&request, sizeof request);
+    enum mre_result result = mr_control_ask(client, connection, &question, &response, outcome);
     if (result) {
         return result;
     }
-    if (mr_receipt_decode(receipt, (const char *)response.body, response.length, &error)) {
-        result = nonsense(outcome, path, &error);
-    } else if (receipt->hub_index != hub->index ||
-               mr_receipt_verify(receipt->signature, &scope, hub->public_key)) {
-        mr_error_set(&error, "its receipt is not signed with the key pinned for hub %u",
-                     hub->index);
+    if (check_receipt(receipt, &response, &scope, hub, &error)) {
         result = nonsense(outcome, path, &error);
     }
     mr_h2_response_fini(&response);
@@ -358,8 +359,18 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
     struct mr_error error;
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/uploads", client->task,
              terms->announcement.round);
-    enum mre_result result =
-        post(client, &client->lead, path, mr_upload_request_encode(request), &response, outcome);
+    char *text = mr_upload_request_encode(request);
+    if (!text) {
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
+    const struct mr_question question = {.method = "POST",
+                                         .path = path,
+                                         .content_type = JSON_TYPE,
+                                         .body = text,
+                                         .length = strlen(text),
+                                         .answer_max = MR_MESSAGE_MAX};
+    enum mre_result result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+    free(text);
     if (result) {
         return result;
     }
@@ -393,7 +404,7 @@ enum mre_result mr_control_put(struct mre_client *client, const struct mr_round_
     char path[PATH_BYTES];
     struct mr_question question = {.method = "PUT",
                                    .path = path,
-                                   .content_type = "application/octet-stream",
+                                   .content_type = OCTETS_TYPE,
                                    .body = share,
                                    .length = terms->layout.share_bytes,
                                    .answer_max = MR_MESSAGE_MAX,

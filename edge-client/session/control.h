@@ -52,15 +52,15 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
                                         struct mr_round_terms *terms, struct mre_outcome *outcome);
 
-/* A seed for one helper; the pointers are the caller's. */
+/* A sealed seed for one helper; the pointers are the caller's. */
 struct mr_seed_for_helper {
     const struct mr_round_terms *terms;
-    unsigned position; /* of the helper in the terms' list of hubs: >= 1 */
-    uint32_t attempt;
-    const uint8_t *seed; /* MR_SEED_BYTES; always the same one for an attempt */
+    unsigned position;                     /* of the helper in the terms' list of hubs: >= 1 */
+    const struct mr_seed_request *request; /* the same bytes for an attempt, however often */
 };
 
-/* POSTs a seed over a connection to that helper; checks its receipt. */
+/* POSTs a sealed seed over a connection to that helper. `receipt` comes filled as the device
+ * computes it itself; the helper's has to say the same, and gives the signature. */
 enum mre_result mr_control_seed(struct mre_client *client, void **connection,
                                 const struct mr_seed_for_helper *sent, struct mr_receipt *receipt,
                                 struct mre_outcome *outcome);

@@ -57,7 +57,8 @@ static void open_signed(const uint8_t *bytes, size_t length, unsigned spoiled)
     struct mr_round_terms terms, opened;
     struct mr_error error = {.text = ""};
     uint8_t canonical[MR_ANNOUNCEMENT_MAX], sealed[MR_ANNOUNCEMENT_SIGNED_MAX];
-    uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES], key[32];
+    struct mr_hub_signature signatures[MR_HUBS_MAX];
+    uint8_t key[32];
     if (decode(&terms, bytes, length) != 0) {
         return;
     }
@@ -69,13 +70,14 @@ static void open_signed(const uint8_t *bytes, size_t length, unsigned spoiled)
     MR_ASSERT(decode(&terms, canonical, length) == 0);
     for (unsigned i = 0; i < a->hub_count; i++) {
         private_key(key, i);
-        MR_ASSERT(mr_announcement_sign(signatures[i], terms.hash, key) == 0);
+        memset(signatures[i].seal_key, (int)i, MR_SEAL_KEY_BYTES);
+        MR_ASSERT(mr_announcement_sign(signatures[i].bytes, terms.hash,
+                                       i ? signatures[i].seal_key : NULL, key) == 0);
         if (i == spoiled) {
-            signatures[i][i] ^= 1;
+            signatures[i].bytes[i] ^= 1;
         }
     }
-    length = mr_announcement_seal(sealed, canonical, length,
-                                  (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, a->hub_count);
+    length = mr_announcement_seal(sealed, canonical, length, signatures, a->hub_count);
     const int opens = mr_announcement_open(&opened, sealed, length, &error) == 0;
     MR_ASSERT(opens == (spoiled >= a->hub_count));
     MR_ASSERT(!opens || memcmp(opened.hash, terms.hash, MR_HASH_BYTES) == 0);

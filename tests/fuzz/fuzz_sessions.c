@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "tests/fuzz/sessions_model.h"
+#include "wire/share.h"
 
 #define STEPS_MAX    400
 #define DATAGRAM_MAX (MODEL_CHUNK_BYTES + MR_DATAGRAM_OVERHEAD)
@@ -262,8 +263,12 @@ static void admit(struct bench *bench, uint32_t index)
         return;
     }
     model_admit(&bench->model, index);
-    MR_ASSERT(mr_sessions_admit(bench->sessions, bench->place, device->upload_id, device->attempt,
-                                &device->keys, bench->now_ms) == 0);
+    const struct mr_session_admission admission = {
+        .upload_id = device->upload_id,
+        .attempt = device->attempt,
+        .count_lane = mr_share_count(device->share, &bench->model.layout),
+        .keys = &device->keys};
+    MR_ASSERT(mr_sessions_admit(bench->sessions, bench->place, &admission, bench->now_ms) == 0);
 }
 
 static void revoke(struct bench *bench, uint32_t index)

@@ -17,6 +17,13 @@ sys.path.insert(0, os.path.join(HERE, "..", "oracle"))
 import millrace_oracle as oracle
 
 
+def signed(canonical, keys):
+    """The envelope that the lead and one helper signed."""
+    hash32, seal_key = oracle.sha256(canonical), oracle.x25519_public(bytes([9]) * 32)
+    lead = oracle.sign(keys[0], oracle.announcement_text(hash32))
+    return oracle.envelope(canonical, lead, [(seal_key, oracle.sign(keys[1], oracle.announcement_text(hash32, seal_key)))])
+
+
 def signed_terms():
     """(canonical bytes, signed envelope) of a round of two hubs."""
     keys = [bytes([i + 1]) * 32 for i in range(2)]
@@ -28,14 +35,13 @@ def signed_terms():
         headroom=4, seal=1, step_max_bits=0x3F800000,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"", hubs=hubs))
-    text = oracle.announcement_text(oracle.sha256(canonical))
-    return canonical, oracle.envelope(canonical, [oracle.sign(key, text) for key in keys])
+    return canonical, signed(canonical, keys)
 
 
 def commit_logs():
     """In the layout of appliance/round/lead/commit_state.h; the target adds the checksum."""
     canonical, envelope = signed_terms()
-    proposed = oracle.envelope(canonical, [])
+    proposed = oracle.envelope(canonical, b"", [])
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
         entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
@@ -46,12 +52,13 @@ def commit_logs():
 def journals():
     """In the layout of appliance/round/helper/journal_state.h."""
     canonical, _ = signed_terms()
-    entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([9]) * 20, bytes([2]) * 32])
-    other = bytes([3]) * 16 + oracle.be32(1) + bytes([8]) * 20 + bytes([4]) * 32
+    entry = b"".join([bytes([1]) * 16, oracle.be32(0), bytes([9]) * 20, bytes([2]) * 32, bytes([5]) * 32])
+    other = bytes([3]) * 16 + oracle.be32(1) + bytes([8]) * 20 + bytes([4]) * 32 + bytes([6]) * 32
     both = [oracle.commitment(oracle.sha256(canonical), i, bytes(32), bytes([i + 1]) * 32) for i in range(2)]
 
     def snapshot(phase, entries, tail=b""):
-        return (bytes([phase]) + oracle.be16(len(canonical)) + canonical +
+        seal = bytes([7]) * 32 + (bytes([8]) * 32 if phase == 1 else b"")
+        return (bytes([phase]) + oracle.be16(len(canonical)) + canonical + seal +
                 oracle.be32(len(entries)) + b"".join(entries) + tail)
 
     admitting, frozen = snapshot(1, [entry]), snapshot(2, [entry, other], both[0] + bytes(32))
@@ -80,28 +87,28 @@ def announcements():
     keys = [bytes([i + 1]) * 32 for i in range(2)]
     pair = [dict(hub, public_key=oracle.public_key(key)) for hub, key in zip(hubs, keys)]
     canonical = oracle.announcement_encode(dict(terms, hubs=pair))
-    text = oracle.announcement_text(oracle.sha256(canonical))
-    yield b"\1" + oracle.envelope(canonical, [oracle.sign(key, text) for key in keys])
+    yield b"\1" + signed(canonical, keys)
 
 
 def messages():
     def b64(count):
         return base64.b64encode(bytes(range(count))).decode()
 
-    receipt = {"hub": 1, "signature": b64(64)}
+    seed_request = bytes(range(32)) + oracle.be32(1) + bytes(range(80))
     bodies = (
-        {"announcement": b64(32), "attempt": 1, "seed": b64(32)},
-        receipt,
-        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [receipt]},
+        seed_request,
+        bytes(range(70)),
+        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(134)]},
         {"upload": "0300000100000007", "udp_host": "127.0.0.1", "udp_port": 9443, "window": 64},
         {"state": "refused", "reason": "idle"},
-        receipt,
+        {"hub": 1, "seal_key": b64(32), "signature": b64(64)},
         {"hub": 1, "model": b64(32), "signature": b64(64)},
         {"code": "busy", "message": "come back", "retry_after_ms": 1000},
-        {"announcement": b64(32), "attempt": 1, "seed": b64(32)},
+        seed_request,
     )
     for kind, body in enumerate(bodies):
-        yield bytes([kind]) + json.dumps(body, separators=(",", ":")).encode()
+        text = body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
+        yield bytes([kind]) + text
     yield b"\x090300000100000007"
     for state, model, reason, unopened in (("published", "ab" * 32, "", ""), ("void", "", "below cohort minimum", ""),
                                            ("void", "", "below cohort minimum", b64(64)), ("under_way", "", "", "")):

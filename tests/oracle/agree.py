@@ -132,6 +132,7 @@ def random_client(rng, layout, helpers, weight_max):
         "q": q,
         "trailer": trailer + [0] * 10,
         "seeds": [rng.randbytes(32) for _ in range(helpers)],
+        "ephemerals": [rng.randbytes(32) for _ in range(helpers)],
     }
 
 
@@ -146,6 +147,7 @@ def random_case(rng):
     return {
         "cpu_mask": rng.choice(["all", "all", "scalar"]),
         "signing": signing,
+        "seals": [rng.randbytes(32) for _ in signing],
         "announcement": a,
         "clients": clients,
         "ekm": rng.randbytes(32),
@@ -154,7 +156,7 @@ def random_case(rng):
         "model_hash": rng.randbytes(32),
         "ack": {
             "state": rng.randint(1, 4),
-            "reason": rng.randint(0, 4),
+            "reason": rng.randint(0, 5),
             "received": rng.getrandbits(32),
             "window": rng.getrandbits(32),
             "base": rng.getrandbits(32),
@@ -170,17 +172,30 @@ def scope_of(a, announcement_hash, client, hub):
     )
 
 
-def answer_exchange(case, out, a, announcement_hash):
-    """Sections 10 to 12."""
+def answer_seeds(case, out, a, layout, announcement_hash):
+    """The first client's seeds and their receipts."""
     first = case["clients"][0]
-    signing = case["signing"]
-    out["receipts"] = [
-        oracle.sign(
-            private,
-            oracle.receipt_text(scope_of(a, announcement_hash, first, hub)),
+    out["seed_requests"], out["receipts"] = [], []
+    helpers = list(zip(a["hubs"], case["signing"], case["seals"]))[1:]
+    for (hub, private, seal), seed, ephemeral in zip(helpers, first["seeds"], first["ephemerals"]):
+        covered = scope_of(a, announcement_hash, first, hub)
+        request = oracle.seed_request(
+            announcement_hash, first["attempt"], covered, seed, oracle.x25519_public(seal), ephemeral
         )
-        for hub, private in list(zip(a["hubs"], signing))[1:]
-    ]
+        parts = oracle.receipt_parts(layout, request, seed, covered)
+        signature = oracle.sign(private, oracle.receipt_text(covered, parts))
+        out["seed_requests"].append(request)
+        out["receipts"].append(oracle.receipt(hub["index"], parts, signature))
+    # The count lane opens to 1 with the masks that the receipts say.
+    masks = sum(int.from_bytes(receipt[2:6], "big") for receipt in out["receipts"])
+    if (layout.read(out["shares"][0])[1][0] + masks) % 2**32 != 1:
+        raise Disagreement("the oracle's own count lane is wrong")
+
+
+def answer_exchange(case, out, a, layout, announcement_hash):
+    """Sections 10 to 12."""
+    signing = case["signing"]
+    answer_seeds(case, out, a, layout, announcement_hash)
     out["set"] = oracle.included_encode({c["id"]: c["attempt"] for c in case["clients"]})
     out["set_hash"] = oracle.included_hash(announcement_hash, out["set"])
     out["commitments"] = []
@@ -309,6 +324,31 @@ def opened(key, mutants):
     return payloads
 
 
+def opened_seeds(case, a, announcement_hash):
+    first = case["clients"][0]
+    covered = scope_of(a, announcement_hash, first, a["hubs"][1])
+    seeds = []
+    for data in case["sealed"]:
+        try:
+            seeds.append(oracle.seed_request_open(data, covered, case["seals"][1]))
+        except oracle.Refused:
+            seeds.append(None)
+    if seeds[0] != first["seeds"][0]:
+        raise Disagreement("the oracle does not open what it sealed")
+    return seeds
+
+
+def signed_envelope(case, out):
+    lead, *helpers = case["signing"]
+    signed = []
+    for private, seal in zip(helpers, case["seals"][1:]):
+        seal_key = oracle.x25519_public(seal)
+        text = oracle.announcement_text(out["hash"], seal_key)
+        signed.append((seal_key, oracle.sign(private, text)))
+    lead_signature = oracle.sign(lead, oracle.announcement_text(out["hash"]))
+    return oracle.envelope(out["announcement"], lead_signature, signed)
+
+
 def answer(rng, case):
     """What the oracle says; adds the mutants, which depend on it, to the case."""
     a = case["announcement"]
@@ -320,22 +360,22 @@ def answer(rng, case):
     out["fields"] = dict(
         a, lanes=layout.lanes, share_bytes=layout.share_bytes, chunks=layout.chunks
     )
-    text = oracle.announcement_text(out["hash"])
-    out["envelope"] = oracle.envelope(
-        out["announcement"], [oracle.sign(private, text) for private in case["signing"]]
-    )
+    out["envelope"] = signed_envelope(case, out)
     answer_shares(case, out, a, layout, out["hash"])
     keys = answer_uploads(case, out, a, layout, out["hash"])
-    answer_exchange(case, out, a, out["hash"])
+    answer_exchange(case, out, a, layout, out["hash"])
     answer_quantiser(rng, case, out, layout)
     case["announcement_mutants"] = [mutant(rng, out["announcement"]) for _ in range(6)]
     case["announcement_mutants"] += [edge(rng, out["announcement"]) for _ in range(12)]
     case["envelope_mutants"] = [mutant(rng, out["envelope"]) for _ in range(3)]
     sealed = rng.choice(out["datagrams"])
     case["datagram_mutants"] = [mutant(rng, sealed) for _ in range(4)]
+    first_request = out["seed_requests"][0]
+    case["sealed"] = [first_request] + [mutant(rng, first_request) for _ in range(4)]
     out["announcement_mutants"] = verdicts(oracle.announcement_decode, case["announcement_mutants"])
     out["envelope_mutants"] = verdicts(oracle.envelope_open, case["envelope_mutants"])
     out["datagram_mutants"] = opened(keys["up"], case["datagram_mutants"])
+    out["sealed"] = opened_seeds(case, a, out["hash"])
     return out
 
 
@@ -385,7 +425,7 @@ def run(arguments):
     if arguments.spec:
         check_refusals(arguments.spec, arguments.refusals)
     rng = random.Random(arguments.seed)
-    taken = {"announcement_mutants": 0, "envelope_mutants": 0, "datagram_mutants": 0}
+    taken = {"announcement_mutants": 0, "envelope_mutants": 0, "datagram_mutants": 0, "sealed": 0}
     # In a cross build meson names the emulator.
     command = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + [arguments.wire_vectors]
     with subprocess.Popen(

@@ -10,6 +10,7 @@ import struct
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -182,8 +183,9 @@ def announcement_decode(data):
     return a
 
 
-def announcement_text(announcement_hash):
-    return label("millrace announcement") + announcement_hash
+def announcement_text(announcement_hash, seal_key=b""):
+    """What a hub signs: the lead the hash, a helper its seal key behind it."""
+    return label("millrace announcement") + announcement_hash + seal_key
 
 
 def proposal(canonical, lead_private):
@@ -191,22 +193,26 @@ def proposal(canonical, lead_private):
     return canonical + sign(lead_private, announcement_text(sha256(canonical)))
 
 
-def envelope(canonical, signatures):
-    return be16(len(canonical)) + canonical + b"".join(signatures)
+def envelope(canonical, lead_signature, helpers):
+    """helpers: (seal key, signature) in list order."""
+    return be16(len(canonical)) + canonical + lead_signature + b"".join(k + s for k, s in helpers)
 
 
 def envelope_open(data):
-    """(announcement, hash) of an envelope whose every signature holds."""
+    """(announcement, hash, seal keys of the helpers) of an envelope whose every signature holds."""
     rest = Rest(data)
     canonical = rest.take(int.from_bytes(rest.take(2), "big"))
     a = announcement_decode(canonical)
     announcement_hash = sha256(canonical)
-    for hub in a["hubs"]:
+    seal_keys = []
+    for position, hub in enumerate(a["hubs"]):
+        seal_key = rest.take(32) if position else b""
         signature = rest.take(64)
-        text = announcement_text(announcement_hash)
+        text = announcement_text(announcement_hash, seal_key)
         require(verify(hub["public_key"], signature, text), "signature")
+        seal_keys += [seal_key] if position else []
     require(not rest.data, "bytes left over")
-    return a, announcement_hash
+    return a, announcement_hash, seal_keys
 
 
 # --- 4 sign stream, 5 share bytes, 6 masks -------------------------------------------------------
@@ -354,15 +360,108 @@ def ack_encode(state, reason, received, window, base, bitmap):
 def ack_decode(data):
     require(len(data) == 48, "length")
     state, reason, zero, received, window, base = ACK_FIXED.unpack(data[:16])
-    require(1 <= state <= 4 and reason <= 4 and zero == 0, "ack")
+    require(1 <= state <= 4 and reason <= 5 and zero == 0, "ack")
     return state, reason, received, window, base, data[16:]
 
 
-# --- 10 receipts, 11 between hubs, 12 model signature --------------------------------------------
+# --- HPKE: RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM --------------
+
+KEM_SUITE = b"KEM" + be16(0x0020)
+HPKE_SUITE = b"HPKE" + be16(0x0020) + be16(0x0001) + be16(0x0001)
 
 
-def receipt_text(covered):
-    return label("millrace receipt") + covered
+def labeled_extract(suite, salt, name, ikm):
+    return hmac_sha256(salt or bytes(32), b"HPKE-v1" + suite + name + ikm)
+
+
+def labeled_expand(suite, prk, name, info, length):
+    return HKDFExpand(SHA256(), length, be16(length) + b"HPKE-v1" + suite + name + info).derive(prk)
+
+
+def x25519_public(private):
+    key = X25519PrivateKey.from_private_bytes(private).public_key()
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def x25519(private, public):
+    try:
+        peer = X25519PublicKey.from_public_bytes(public)
+        return X25519PrivateKey.from_private_bytes(private).exchange(peer)
+    except ValueError:
+        raise Refused("low order") from None
+
+
+def kem_secret(dh, enc, recipient):
+    prk = labeled_extract(KEM_SUITE, b"", b"eae_prk", dh)
+    return labeled_expand(KEM_SUITE, prk, b"shared_secret", enc + recipient, 32)
+
+
+def hpke_key(shared, info):
+    """(key, base nonce)"""
+    context = b"\x00" + labeled_extract(HPKE_SUITE, b"", b"psk_id_hash", b"")
+    context += labeled_extract(HPKE_SUITE, b"", b"info_hash", info)
+    secret = labeled_extract(HPKE_SUITE, shared, b"secret", b"")
+    return (
+        labeled_expand(HPKE_SUITE, secret, b"key", context, 16),
+        labeled_expand(HPKE_SUITE, secret, b"base_nonce", context, 12),
+    )
+
+
+def hpke_seal(ephemeral, recipient, info, plain, aad=b""):
+    """(enc, sealed)"""
+    enc = x25519_public(ephemeral)
+    key, iv = hpke_key(kem_secret(x25519(ephemeral, recipient), enc, recipient), info)
+    return enc, AESGCM(key).encrypt(iv, plain, aad)
+
+
+def hpke_open(private, enc, info, sealed, aad=b""):
+    secret = kem_secret(x25519(private, enc), enc, x25519_public(private))
+    key, iv = hpke_key(secret, info)
+    try:
+        return AESGCM(key).decrypt(iv, sealed, aad)
+    except InvalidTag:
+        raise Refused("seed") from None
+
+
+# --- 10 sealed seeds and receipts, 11 between hubs, 12 model signature ---------------------------
+
+
+def seed_request(announcement_hash, attempt, covered, seed, seal_key, ephemeral):
+    """`covered` is the scope of the seed's one use."""
+    enc, sealed = hpke_seal(ephemeral, seal_key, label("millrace seed") + covered, seed)
+    return announcement_hash + be32(attempt) + enc + sealed
+
+
+def seed_request_open(data, covered, private):
+    require(len(data) == 116, "length")
+    require(int.from_bytes(data[32:36], "big") <= 7, "attempt")
+    return hpke_open(private, data[36:68], label("millrace seed") + covered, data[68:])
+
+
+def count_mask(layout, seed, covered):
+    """The mask's value in the first lane of the trailer."""
+    key, counter = mask_key(seed, covered)
+    return int.from_bytes(ctr_stream(key, counter, layout.main_bytes, 4), "little")
+
+
+def receipt_parts(layout, request, seed, covered):
+    """(count mask, seed hash, sealed hash) as device and helper compute them."""
+    seed_hash = sha256(label("millrace seed hash") + covered + seed)
+    return count_mask(layout, seed, covered), seed_hash, sha256(request[36:])
+
+
+def receipt_text(covered, parts):
+    mask, seed_hash, sealed_hash = parts
+    return label("millrace receipt") + covered + seed_hash + sealed_hash + be32(mask)
+
+
+def receipt_answer(hub, parts, signature):
+    return be16(hub) + be32(parts[0]) + signature
+
+
+def receipt(hub, parts, signature):
+    """As it stands in an upload request."""
+    return receipt_answer(hub, parts, signature) + parts[1] + parts[2]
 
 
 def included_encode(entries):

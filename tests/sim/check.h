@@ -35,8 +35,11 @@ bool sim_check_calm_round(struct sim *sim, const struct sim_task *task);
 void sim_check_end(struct sim *sim);
 
 /* --- messages (check_messages.c) ------------------------------------------------------------- */
-void sim_check_question(struct sim_node *from, struct sim_node *to, const char *path,
-                        const uint8_t *body, size_t length);
+/* The device whose code runs seals it: a seed serves one scope. */
+void sim_check_seed(struct sim *sim, const uint8_t seed[MR_SEED_BYTES],
+                    const struct mr_key_scope *scope);
+void sim_check_question(struct sim_node *from, const char *path, const uint8_t *body,
+                        size_t length);
 /* The answer was given with status 200. */
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
                       const uint8_t *question, size_t question_bytes, const uint8_t *body,

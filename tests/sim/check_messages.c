@@ -25,32 +25,26 @@ static uint64_t round_in(const char *path)
 /* --- seeds ----------------------------------------------------------------------------------- */
 
 /* A seed serves one (device, round, attempt, hub). */
-static void check_seed(struct sim_node *from, struct sim_node *to, const uint8_t *body,
-                       size_t length)
+void sim_check_seed(struct sim *sim, const uint8_t seed[MR_SEED_BYTES],
+                    const struct mr_key_scope *scope)
 {
-    struct sim *sim = from->sim;
-    struct mr_seed_request request;
-    struct mr_error error;
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
     bool fresh;
-    if (mr_seed_request_decode(&request, (const char *)body, length, &error) != 0) {
-        sim_broken(sim, "%s sent a seed that cannot be read: %s", from->name, error.text);
-        return;
-    }
-    const uint64_t use = check_hash(sim_hash(request.announcement_hash, MR_HASH_BYTES, 5),
-                                    from->index, to->index, request.attempt);
-    uint64_t *known = map_at(&sim->check->seeds, sim_hash(request.seed, MR_SEED_BYTES, 6), &fresh);
+    const uint64_t use = sim_hash(covered, mr_key_scope_encode(covered, scope), 5);
+    uint64_t *known = map_at(&sim->check->seeds, sim_hash(seed, MR_SEED_BYTES, 6), &fresh);
     if (!fresh && *known != use) {
-        sim_broken(sim, "%s uses a seed twice, now in attempt %u for %s", from->name,
-                   request.attempt, to->name);
+        sim_broken(sim, "%s uses a seed twice, now in attempt %u for hub %u", sim->current->name,
+                   scope->attempt, scope->hub_index);
     }
     *known = use;
 }
 
-void sim_check_question(struct sim_node *from, struct sim_node *to, const char *path,
-                        const uint8_t *body, size_t length)
+void sim_check_question(struct sim_node *from, const char *path, const uint8_t *body, size_t length)
 {
-    if (ends_with(path, "/seed")) {
-        check_seed(from, to, body, length);
+    struct mr_seed_request request;
+    struct mr_error error;
+    if (ends_with(path, "/seed") && mr_seed_request_decode(&request, body, length, &error) != 0) {
+        sim_broken(from->sim, "%s sent a seed that cannot be read: %s", from->name, error.text);
     }
 }
 

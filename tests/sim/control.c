@@ -200,7 +200,7 @@ int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request
     struct sim_exchange **argument = malloc(sizeof *argument);
     MR_ASSERT(argument);
     *argument = exchange;
-    sim_check_question(client->from, client->to, request->path, exchange->body, request->length);
+    sim_check_question(client->from, request->path, exchange->body, request->length);
     const uint64_t travel_us = sim_net_delay_us(client->from, client->to);
     if (sim_net_breaks(client->from)) { /* before the hub has heard of it */
         sim_at_owned(sim, sim->now_us + travel_us, NULL, answer_arrives, argument);

@@ -26,12 +26,38 @@ int __wrap_mr_aead_rekey(struct mr_aead *aead, const struct mr_aead_key *key)
     return __real_mr_aead_rekey(aead, key);
 }
 
+static int seal_seed(struct mr_aead *aead, const struct mr_aead_message *message, uint8_t *cipher,
+                     uint8_t tag[MR_TAG_BYTES])
+{
+    static const uint8_t no_header[MR_DATAGRAM_HEADER_BYTES];
+    struct sim *sim = sim_active();
+    const int result = __real_mr_aead_seal(aead, message, cipher, tag);
+    if (sim && result == 0 && !sim->current->dead) {
+        sim_check_sealed(sim, aead, message->sequence, no_header, cipher, message->bytes, tag);
+    }
+    return result;
+}
+
+int __wrap_mr_seed_seal(struct mr_seed_request *request, const uint8_t seed[MR_SEED_BYTES],
+                        const struct mr_key_scope *scope, const uint8_t seal_key[MR_HPKE_KEY_BYTES],
+                        const uint8_t ephemeral[MR_HPKE_KEY_BYTES])
+{
+    struct sim *sim = sim_active();
+    if (sim && !sim->current->dead) {
+        sim_check_seed(sim, seed, scope);
+    }
+    return __real_mr_seed_seal(request, seed, scope, seal_key, ephemeral);
+}
+
 int __wrap_mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message,
                         uint8_t *cipher, uint8_t tag[MR_TAG_BYTES])
 {
     struct sim *sim = sim_active();
     struct mr_aead_message sealed = *message;
     uint8_t first[MR_CHUNK_BYTES_MAX];
+    if (sealed.aad_bytes == 0) { /* a seed, in HPKE */
+        return seal_seed(aead, message, cipher, tag);
+    }
     MR_ASSERT(sealed.bytes <= sizeof first && sealed.bytes > 0);
     memcpy(first, message->text, sealed.bytes); /* the caller may seal in place */
     sealed.text = first;

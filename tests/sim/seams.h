@@ -16,6 +16,7 @@
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
 #include "wire/exchange.h"
+#include "wire/sealed_seed.h"
 #include "wire/transcript.h"
 
 #define SIM_WRAP(type, name, arguments)                                                            \
@@ -52,6 +53,10 @@ SIM_WRAP(int, mr_aead_rekey, (struct mr_aead * aead, const struct mr_aead_key *k
 SIM_WRAP(int, mr_aead_seal,
          (struct mr_aead * aead, const struct mr_aead_message *message, uint8_t *cipher,
           uint8_t tag[MR_TAG_BYTES]))
+SIM_WRAP(int, mr_seed_seal,
+         (struct mr_seed_request * request, const uint8_t seed[MR_SEED_BYTES],
+          const struct mr_key_scope *scope, const uint8_t seal_key[MR_HPKE_KEY_BYTES],
+          const uint8_t ephemeral[MR_HPKE_KEY_BYTES]))
 SIM_WRAP(int, mr_transcript_sign,
          (uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t private_key[32]))

@@ -32,6 +32,8 @@ struct mr_helper_driver {
     float server_learning_rate; /* of the policy that the round was signed under */
 
     uint64_t refused[MR_REFUSAL_UNKNOWN + 1]; /* to other hubs, by code */
+    uint64_t bad_seeds;                       /* of devices */
+    uint32_t bad_seeds_seen;                  /* of the current round, counted already */
     struct mr_round_history history;
 
     struct mr_disk_file *disk;

@@ -132,6 +132,7 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
     fill_times(summary, report.state);
     snprintf(summary->state, sizeof summary->state, "%s", state);
     summary->admitted = report.admitted;
+    summary->bad_seeds = report.bad_seeds;
     const bool gone = report.state == MR_HELPER_VOID && !report.opened;
     summary->opened = report.state == MR_HELPER_VOID && report.opened;
     summary->included = gone ? 0 : report.included;
@@ -143,6 +144,20 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
     memcpy(summary->reason, report.reason, sizeof summary->reason);
 }
 
+/* Somebody changed it on the way, or the device sealed it to another key. */
+static void note_bad_seeds(struct mr_helper_driver *run, const struct mr_helper_report *report)
+{
+    const uint32_t seen = report->round == run->last_round ? run->bad_seeds_seen : 0;
+    if (report->bad_seeds > seen) {
+        run->bad_seeds += report->bad_seeds - seen;
+        mr_log_strangers(run->context.log, MR_LOG_WARN, "helper.bad_seed",
+                         "task=%s round=%" PRIu64 " refused=%u why=a seed does not open with this "
+                         "hub's key of the round: changed on the way, or sealed to another key",
+                         run->context.task, report->round, report->bad_seeds);
+    }
+    run->bad_seeds_seen = report->bad_seeds;
+}
+
 void mr_helper_driver_note(struct mr_helper_driver *run)
 {
     struct mr_helper_report report;
@@ -152,6 +167,7 @@ void mr_helper_driver_note(struct mr_helper_driver *run)
         mr_helper_driver_summarise(run, &summary);
         *mr_round_history_current(&run->history, report.round) = summary;
     }
+    note_bad_seeds(run, &report);
     if (report.state == run->last_state && report.round == run->last_round) {
         return;
     }
@@ -246,5 +262,12 @@ void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned cou
                       "What this hub refused to a lead, by the refusal's code.");
     for (unsigned i = 0; i < count; i++) {
         refusals(runs[i], metrics);
+    }
+    mr_metrics_family(metrics, "millrace_helper_bad_seeds_total", "counter",
+                      "Seeds of devices that did not open with this hub's key of the round.");
+    for (unsigned i = 0; i < count; i++) {
+        const struct mr_round_label label = {.task = runs[i]->context.task};
+        mr_round_sample(metrics, "millrace_helper_bad_seeds_total", &label,
+                        (double)runs[i]->bad_seeds);
     }
 }

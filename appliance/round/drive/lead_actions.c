@@ -40,6 +40,9 @@ static void on_plane_event(void *context, const struct mr_plane_event *event)
     case MR_PLANE_EXPIRED:
         mr_lead_expired(run->core, event->upload_id, now_ms);
         break;
+    case MR_PLANE_UNSOUND:
+        mr_lead_unsound(run->core, event->upload_id, now_ms);
+        break;
     }
 }
 

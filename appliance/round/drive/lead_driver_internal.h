@@ -50,8 +50,8 @@ struct mr_lead_driver {
     bool clock_differs[MR_HUBS_MAX]; /* that is said of the hub at that position */
     unsigned void_repeats;           /* void rounds in a row for that reason, after the first */
     struct mr_round_history history;
-    uint32_t committed_seen; /* of the current round, counted already */
-    uint64_t published, voids[MR_VOID_KINDS], committed, included;
+    uint32_t committed_seen, unsound_seen; /* of the current round, counted already */
+    uint64_t published, voids[MR_VOID_KINDS], committed, unsound, included;
     double publish_seconds_last, publish_seconds_sum;
 };
 

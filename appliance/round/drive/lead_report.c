@@ -140,12 +140,26 @@ void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summar
     note_time(&summary->ended_unix_ms, report.ended_ms);
     summary->quorum = report.quorum;
     summary->admitted = report.admitted;
+    summary->unsound = report.unsound;
     summary->staged = report.staged;
     summary->committed = report.committed;
     summary->included = report.included;
     summary->opened = report.state == MR_LEAD_VOID && report.opened;
     memcpy(summary->model_hash, report.model_hash, MR_HASH_BYTES);
     memcpy(summary->reason, report.reason, sizeof summary->reason);
+}
+
+/* A device's own fault, or its memory's: the round goes on without it. */
+static void note_unsound(struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    if (report->unsound > run->unsound_seen) {
+        run->unsound += report->unsound - run->unsound_seen;
+        mr_log_strangers(run->context.log, MR_LOG_WARN, "round.unsound",
+                         "task=%s round=%" PRIu64 " uploads=%u why=an upload's count lane does not "
+                         "open to 1: its share does not match its seeds; it is left out",
+                         run->context.task, report->round, report->unsound);
+    }
+    run->unsound_seen = report->unsound;
 }
 
 void mr_lead_driver_note(struct mr_lead_driver *run)
@@ -155,12 +169,14 @@ void mr_lead_driver_note(struct mr_lead_driver *run)
     const struct mr_round_history *history = &run->history;
     if (!mr_round_history_find(history, report.round)) {
         run->committed_seen = 0;
+        run->unsound_seen = 0;
     }
     struct mr_round_summary summary;
     mr_lead_driver_summarise(run, &summary);
     *mr_round_history_current(&run->history, report.round) = summary;
     run->committed += report.committed - run->committed_seen;
     run->committed_seen = report.committed;
+    note_unsound(run, &report);
     if (report.state != run->last_state) {
         log_state(run, &report);
     }
@@ -204,6 +220,12 @@ static double committed(const struct mr_lead_driver *run, const struct mr_lead_r
 {
     (void)report;
     return (double)run->committed;
+}
+
+static double unsound(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)report;
+    return (double)run->unsound;
 }
 
 static double included(const struct mr_lead_driver *run, const struct mr_lead_report *report)
@@ -280,6 +302,8 @@ static const struct {
      "Devices that were granted an upload in the current round.", admitted},
     {"millrace_rounds_published_total", "counter", "Rounds that made a model.", published},
     {"millrace_uploads_committed_total", "counter", "Uploads that were made durable.", committed},
+    {"millrace_uploads_unsound_total", "counter",
+     "Uploads that were left out because their count lane does not open to 1.", unsound},
     {"millrace_uploads_included_total", "counter", "Uploads in the sums of published rounds.",
      included},
     {"millrace_publish_seconds", "gauge",

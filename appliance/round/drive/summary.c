@@ -50,6 +50,8 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
 {
     put_number(object, "closed_unix_ms", summary->closed_unix_ms);
     put_number(object, "ended_unix_ms", ended_ms(summary));
+    put_number(object, summary->lead ? "unsound" : "bad_seeds",
+               summary->lead ? summary->unsound : summary->bad_seeds);
     put_number(object, "cohort_min", summary->cohort_min);
     put_number(object, "cohort_max", summary->cohort_max);
     put_number(object, "levels", summary->levels);
@@ -148,6 +150,8 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .staged = (uint32_t)number(object, "staged"),
         .committed = (uint32_t)number(object, "committed"),
         .included = (uint32_t)number(object, "included"),
+        .unsound = (uint32_t)number(object, "unsound"),
+        .bad_seeds = (uint32_t)number(object, "bad_seeds"),
         .opened = json_is_true(json_object_get(object, "opened")),
         .model_known = json_is_true(json_object_get(object, "model_known")),
         .levels = (uint8_t)number(object, "levels"),

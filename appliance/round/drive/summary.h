@@ -22,6 +22,8 @@ struct mr_round_summary {
     uint8_t levels; /* these four as announced */
     float scale, clip_norm, step_max;
     uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
+    uint32_t unsound;                     /* uploads refused for their count lane, at the lead */
+    uint32_t bad_seeds;                   /* that did not open, at a helper */
     uint32_t included;                    /* in the frozen set; 0 before, and when void */
     uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
     uint8_t set_hash[MR_HASH_BYTES], model_hash[MR_HASH_BYTES]; /* zeros: none */

@@ -35,30 +35,31 @@ static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t 
     return MR_REFUSAL_NONE;
 }
 
-static void answer_receipt(struct mr_helper *helper, const uint8_t *client_id, uint32_t attempt,
-                           void *token)
+static struct mr_key_scope scope_of(const struct mr_helper *helper, const struct mr_included *of)
 {
-    struct mr_receipt receipt = {.hub_index = helper->config.index};
-    const struct mr_key_scope scope = {.task = helper->terms.announcement.task,
-                                       .announcement_hash = helper->terms.hash,
-                                       .client_id = client_id,
-                                       .hub_index = helper->config.index,
-                                       .attempt = attempt};
-    char *text = NULL;
-    if (mr_receipt_sign(receipt.signature, &scope, &helper->keys) == 0) {
-        text = mr_receipt_encode(&receipt);
-    }
-    if (!text) {
+    return (struct mr_key_scope){.task = helper->terms.announcement.task,
+                                 .announcement_hash = helper->terms.hash,
+                                 .client_id = of->client_id,
+                                 .hub_index = helper->config.index,
+                                 .attempt = of->attempt};
+}
+
+static void answer_receipt(struct mr_helper *helper, const struct mr_included *of,
+                           struct mr_receipt *receipt, void *token)
+{
+    uint8_t bytes[MR_RECEIPT_ANSWER_BYTES];
+    const struct mr_key_scope scope = scope_of(helper, of);
+    if (mr_receipt_sign(receipt, &scope, &helper->keys) != 0) {
         mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
         return;
     }
-    helper->ops->answer(helper->context, token, true, text, strlen(text));
-    free(text);
+    mr_receipt_answer_encode(bytes, receipt);
+    helper->ops->answer(helper->context, token, false, bytes, sizeof bytes);
 }
 
 /* The seed is in the table; its receipt is given when everything asked for so far is durable. */
-static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, uint32_t attempt,
-                          void *token)
+static void wait_for_disk(struct mr_helper *helper, const struct mr_included *of,
+                          const struct mr_receipt *unsigned_receipt, void *token)
 {
     struct helper_receipts *receipts = &helper->receipts;
     if (receipts->count == receipts->capacity) {
@@ -71,9 +72,8 @@ static void wait_for_disk(struct mr_helper *helper, const uint8_t *client_id, ui
         receipts->list = list;
         receipts->capacity = capacity;
     }
-    struct helper_receipt *receipt = &receipts->list[receipts->count++];
-    *receipt = (struct helper_receipt){.token = token, .attempt = attempt, .needed = helper->asked};
-    memcpy(receipt->client_id, client_id, MR_CLIENT_ID_BYTES);
+    receipts->list[receipts->count++] = (struct helper_receipt){
+        .token = token, .of = *of, .receipt = *unsigned_receipt, .needed = helper->asked};
 }
 
 void mr_helper_answer_receipts(struct mr_helper *helper)
@@ -81,8 +81,8 @@ void mr_helper_answer_receipts(struct mr_helper *helper)
     struct helper_receipts *receipts = &helper->receipts;
     uint32_t done = 0;
     while (done < receipts->count && receipts->list[done].needed <= helper->durable) {
-        const struct helper_receipt *receipt = &receipts->list[done++];
-        answer_receipt(helper, receipt->client_id, receipt->attempt, receipt->token);
+        struct helper_receipt *receipt = &receipts->list[done++];
+        answer_receipt(helper, &receipt->of, &receipt->receipt, receipt->token);
     }
     if (done) {
         receipts->count -= done;
@@ -98,16 +98,59 @@ void mr_helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code co
     helper->receipts.count = 0;
 }
 
-static void keep_seed(struct mr_helper *helper, const uint8_t *client_id,
-                      const struct mr_serial *serial, const struct mr_seed_request *request)
+static void keep_seed(struct mr_helper *helper, const struct mr_included *of,
+                      const struct mr_seed *seed)
 {
     uint8_t record[MR_JOURNAL_SEED_BYTES];
-    struct mr_expansion entry = {.included = {.attempt = request->attempt}, .serial = *serial};
-    memcpy(entry.included.client_id, client_id, MR_CLIENT_ID_BYTES);
-    memcpy(entry.seed, request->seed, MR_SEED_BYTES);
+    struct mr_expansion entry = {.included = *of, .serial = seed->serial};
+    memcpy(entry.seed, seed->bytes, MR_SEED_BYTES);
+    memcpy(entry.sealed_hash, seed->sealed_hash, MR_HASH_BYTES);
     mr_helper_append(helper, record, mr_journal_seed_encode(record, &entry));
     OPENSSL_cleanse(&entry, sizeof entry);
     OPENSSL_cleanse(record, sizeof record);
+}
+
+/* The receipt of a seed that is in the table, now or when it is durable. */
+static void give_receipt(struct mr_helper *helper, const struct mr_included *of,
+                         const struct mr_seed *seed, void *token)
+{
+    struct mr_receipt receipt;
+    const struct mr_key_scope scope = scope_of(helper, of);
+    if (mr_receipt_fill(&receipt, seed->bytes, seed->sealed_hash, &scope, &helper->terms.layout) !=
+        0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be made");
+    } else if (helper->durable == helper->asked) {
+        answer_receipt(helper, of, &receipt, token);
+    } else {
+        wait_for_disk(helper, of, &receipt, token);
+    }
+}
+
+static void open_seed(struct mr_helper *helper, const struct mr_included *of,
+                      const struct mr_seed_request *request, struct mr_seed *seed, void *token)
+{
+    const struct mr_key_scope scope = scope_of(helper, of);
+    const enum mr_hpke_result opened = mr_seed_open(seed->bytes, request, &scope, &helper->seal);
+    if (opened == MR_HPKE_FAILED) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory to open the seed");
+        return;
+    }
+    if (opened == MR_HPKE_CLOSED) {
+        helper->bad_seeds++;
+        mr_helper_refuse(helper, token, MR_REFUSAL_BAD_SEED,
+                         "the seed does not open with this hub's key of the round: it was sealed "
+                         "to another key, or changed on the way");
+        helper->ops->changed(helper->context);
+        return;
+    }
+    if (mr_seeds_admit(&helper->seeds, of, seed) != MR_SEED_ADMITTED) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY,
+                         "the round has all the devices it can hold");
+        return;
+    }
+    helper->admitted_count = helper->seeds.count;
+    keep_seed(helper, of, seed);
+    give_receipt(helper, of, seed, token);
 }
 
 void mr_helper_seed(struct mr_helper *helper, uint64_t round,
@@ -115,30 +158,25 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
                     const struct mr_seed_request *request, void *token)
 {
     struct mr_refusal refusal;
+    struct mr_included of = {.attempt = request->attempt};
+    struct mr_seed seed = {.serial = *serial};
     if (check_seed(helper, round, request, &refusal) != MR_REFUSAL_NONE) {
         helper->ops->refuse(helper->context, token, &refusal);
         return;
     }
-    switch (mr_seeds_admit(&helper->seeds, client_id, request->attempt, request->seed, serial)) {
-    case MR_SEED_ADMITTED:
-        helper->admitted_count = helper->seeds.count;
-        keep_seed(helper, client_id, serial, request);
-        wait_for_disk(helper, client_id, request->attempt, token);
-        return;
-    case MR_SEED_REPEATED:
-        if (helper->durable == helper->asked) {
-            answer_receipt(helper, client_id, request->attempt, token);
-        } else {
-            wait_for_disk(helper, client_id, request->attempt, token);
-        }
-        return;
-    case MR_SEED_CONFLICT:
-        mr_helper_refuse(helper, token, MR_REFUSAL_SEED_CONFLICT,
-                         "another seed is on record for attempt %u", request->attempt);
-        return;
-    case MR_SEED_FULL:
-        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY,
-                         "the round has all the devices it can hold");
+    memcpy(of.client_id, client_id, MR_CLIENT_ID_BYTES);
+    if (mr_sealed_hash(seed.sealed_hash, request) != 0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the seed could not be hashed");
         return;
     }
+    const struct mr_seed *known = mr_seeds_find(&helper->seeds, &of);
+    if (!known) {
+        open_seed(helper, &of, request, &seed, token);
+    } else if (memcmp(known->sealed_hash, seed.sealed_hash, MR_HASH_BYTES) == 0) {
+        give_receipt(helper, &of, known, token);
+    } else {
+        mr_helper_refuse(helper, token, MR_REFUSAL_SEED_CONFLICT,
+                         "another seed is on record for attempt %u", request->attempt);
+    }
+    OPENSSL_cleanse(&seed, sizeof seed);
 }

@@ -14,7 +14,7 @@ void mr_helper_set_void(struct mr_helper *helper, const char *reason)
     }
     helper->waiter_count = 0;
     mr_helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
-    mr_seeds_wipe(&helper->seeds);
+    mr_helper_drop_seeds(helper);
     helper->ops->forget(helper->context); /* while the set that may have been opened is known */
     if (!helper->working) {               /* else the work's answer drops them */
         mr_helper_drop_round(helper);

@@ -3,7 +3,8 @@
  *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
  *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
  *
- * What it promises is durable before it is said: a seed before its receipt, the set and the nonce
+ * What it promises is durable before it is said: a seed before its receipt, the
+ * round's seal key before the signature that names it, the set and the nonce
  * before the commitment, every hub's commitment before the opening. So a hub that restarts takes up
  * the same round (mr_helper_recover) and answers the same question with the same bytes.
  *
@@ -46,6 +47,7 @@ struct mr_expansion {
     struct mr_included included;
     struct mr_serial serial; /* of the certificate that the seed came with */
     uint8_t seed[MR_SEED_BYTES];
+    uint8_t sealed_hash[MR_HASH_BYTES]; /* of the sealed bytes that brought it */
 };
 
 /* The highest round that this hub ever signed, as its disk says; round 0: none. */
@@ -172,11 +174,12 @@ const struct mr_included *mr_helper_included(const struct mr_helper *helper, uin
 
 struct mr_helper_report {
     enum mr_helper_state state;
-    uint64_t round;    /* 0: none yet */
-    uint32_t admitted; /* devices whose seed is here */
-    uint32_t included; /* in the frozen set; 0 before */
-    bool opened;       /* this hub has opened its result, or was about to: also when void */
-    char reason[300];  /* when void */
+    uint64_t round;     /* 0: none yet */
+    uint32_t admitted;  /* devices whose seed is here */
+    uint32_t bad_seeds; /* seed requests that did not open */
+    uint32_t included;  /* in the frozen set; 0 before */
+    bool opened;        /* this hub has opened its result, or was about to: also when void */
+    char reason[300];   /* when void */
 };
 void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);
 const char *mr_helper_state_name(enum mr_helper_state state);

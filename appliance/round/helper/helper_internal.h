@@ -16,8 +16,8 @@ struct helper_receipts {
 };
 struct helper_receipt {
     void *token;
-    uint8_t client_id[MR_CLIENT_ID_BYTES];
-    uint32_t attempt;
+    struct mr_included of; /* whose seed */
+    struct mr_receipt receipt;
     uint64_t needed;
 };
 
@@ -37,10 +37,15 @@ struct mr_helper {
 
     struct mr_round_terms terms;    /* valid once round_known */
     struct mr_round_terms proposed; /* while signing */
+    struct mr_hpke_pair proposed_seal;
     bool round_known;
     unsigned position; /* of this hub in the list */
+    /* What seeds of the round are sealed to. The private half is zero from the freeze on, since no
+     * seed comes after it. */
+    struct mr_hpke_pair seal;
     struct mr_seeds seeds;
     uint32_t admitted_count; /* devices whose seeds were here; stays when seeds are wiped */
+    uint32_t bad_seeds;
 
     void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
     unsigned waiter_count;
@@ -63,8 +68,11 @@ struct mr_helper {
  *
  * state.c: the only one that sets the state. */
 void mr_helper_enter(struct mr_helper *helper, enum mr_helper_state state);
-/* The round's terms, and everything else of it as new. */
-void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms);
+/* The round's terms and seal key, and everything else of it as new. */
+void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms,
+                          const struct mr_hpke_pair *seal);
+/* Seeds and the key that opens more of them: wiped. */
+void mr_helper_drop_seeds(struct mr_helper *helper);
 /* Lets go of everything of the round but its terms; wipes. */
 void mr_helper_drop_round(struct mr_helper *helper);
 void mr_helper_drop_list(struct mr_helper *helper);

@@ -9,11 +9,17 @@
 
 #define SEED_RECORD   1
 #define OPENED_RECORD 2
-#define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES)
+#define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES + MR_HASH_BYTES)
 
 static size_t entry_bytes(enum mr_journal_phase phase)
 {
     return phase == MR_JOURNAL_DONE ? MR_INCLUDED_BYTES : ENTRY_BYTES;
+}
+
+/* Of the seal key: the private half is wiped with the freeze, and never written again. */
+static size_t seal_bytes(enum mr_journal_phase phase)
+{
+    return phase == MR_JOURNAL_ADMITTING ? 2 * MR_HPKE_KEY_BYTES : MR_HPKE_KEY_BYTES;
 }
 
 static unsigned commitment_count(enum mr_journal_phase phase, const struct mr_round_terms *terms)
@@ -44,8 +50,9 @@ static uint8_t *put_entry(uint8_t *at, const struct mr_expansion *entry, size_t 
     memcpy(at, entry->included.client_id, MR_CLIENT_ID_BYTES);
     mr_be32_put(at + MR_CLIENT_ID_BYTES, entry->included.attempt);
     if (bytes == ENTRY_BYTES) {
-        memcpy(at + MR_INCLUDED_BYTES, entry->serial.bytes, MR_SERIAL_BYTES);
-        memcpy(at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, entry->seed, MR_SEED_BYTES);
+        uint8_t *rest = put(at + MR_INCLUDED_BYTES, entry->serial.bytes, MR_SERIAL_BYTES);
+        rest = put(rest, entry->seed, MR_SEED_BYTES);
+        put(rest, entry->sealed_hash, MR_HASH_BYTES);
     }
     return at + bytes;
 }
@@ -79,8 +86,8 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     const size_t canonical_bytes = mr_announcement_encode(canonical, &state->terms->announcement);
     const size_t each = entry_bytes(state->phase);
-    *length =
-        1 + 2 + canonical_bytes + 4 + state->count * each + tail_bytes(state->phase, state->terms);
+    *length = 1 + 2 + canonical_bytes + seal_bytes(state->phase) + 4 + state->count * each +
+              tail_bytes(state->phase, state->terms);
     uint8_t *bytes = mr_secret_new(*length);
     if (!bytes) {
         return NULL;
@@ -88,6 +95,10 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     bytes[0] = (uint8_t)state->phase;
     mr_be16_put(bytes + 1, (uint16_t)canonical_bytes);
     uint8_t *at = put(bytes + 3, canonical, canonical_bytes);
+    at = put(at, state->seal->public_key, MR_HPKE_KEY_BYTES);
+    if (state->phase == MR_JOURNAL_ADMITTING) {
+        at = put(at, state->seal->private_key, MR_HPKE_KEY_BYTES);
+    }
     mr_be32_put(at, state->count);
     at += 4;
     for (uint32_t i = 0; i < state->count; i++) {
@@ -143,6 +154,7 @@ static int add_entry(struct mr_journal_read *read, const uint8_t *at, size_t byt
     if (bytes == ENTRY_BYTES) {
         memcpy(entry->serial.bytes, at + MR_INCLUDED_BYTES, MR_SERIAL_BYTES);
         memcpy(entry->seed, at + MR_INCLUDED_BYTES + MR_SERIAL_BYTES, MR_SEED_BYTES);
+        memcpy(entry->sealed_hash, at + ENTRY_BYTES - MR_HASH_BYTES, MR_HASH_BYTES);
     }
     if (entry->included.attempt >= MR_ATTEMPTS_MAX) {
         return mr_error_set(error, "an entry has an impossible attempt");
@@ -187,6 +199,16 @@ static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr
     return 0;
 }
 
+static const uint8_t *get_seal(struct mr_journal_read *read, const uint8_t *at)
+{
+    memcpy(read->seal.public_key, at, MR_HPKE_KEY_BYTES);
+    if (read->state.phase == MR_JOURNAL_ADMITTING) {
+        memcpy(read->seal.private_key, at + MR_HPKE_KEY_BYTES, MR_HPKE_KEY_BYTES);
+    }
+    read->state.seal = &read->seal;
+    return at + seal_bytes(read->state.phase);
+}
+
 static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
                  struct mr_error *error)
 {
@@ -195,18 +217,20 @@ static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t leng
         return mr_error_set(error, "no journal state of this version");
     }
     const size_t canonical_bytes = mr_be16_get(bytes + 1);
-    if (length < 3 + canonical_bytes + 4) {
+    const enum mr_journal_phase phase = (enum mr_journal_phase)bytes[0];
+    const size_t head = 3 + canonical_bytes + seal_bytes(phase) + 4;
+    if (length < head) {
         return mr_error_set(error, "the journal state is cut off");
     }
     if (mr_round_terms_decode(&read->terms, bytes + 3, canonical_bytes, error) != 0) {
         return -1;
     }
-    state->phase = (enum mr_journal_phase)bytes[0];
+    state->phase = phase;
     state->terms = &read->terms;
-    const uint8_t *at = bytes + 3 + canonical_bytes;
+    const uint8_t *at = get_seal(read, bytes + 3 + canonical_bytes);
     const uint32_t count = mr_be32_get(at);
     const size_t each = entry_bytes(state->phase);
-    const size_t left = length - 7 - canonical_bytes;
+    const size_t left = length - head;
     const size_t tail = tail_bytes(state->phase, &read->terms);
     at += 4;
     if (left < tail || left - tail != count * each) {

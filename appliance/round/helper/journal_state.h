@@ -1,13 +1,14 @@
 /* journal_state.h - what a helper's journal says, as plain bytes (journal.h seals them): everything
  * that a restarted helper needs to take up the same round. Sans-IO: bytes in, state out.
  *
- * Snapshot, big-endian: phase u8 | canonical length u16 | canonical bytes | count u32 | entries |
+ * Snapshot, big-endian: phase u8 | canonical length u16 | canonical bytes | seal's public key 32 |
+ *   seal's private key 32, in ADMITTING only | count u32 | entries |
  *   FROZEN: the lead's commitment | nonce 32
  *   OPENED: every hub's commitment in list order | nonce 32
  *   DONE:   every hub's commitment | nonce 32 | model_hash 32 | own result
- * An entry is client16 ‖ be32(attempt), followed by serial20 ‖ seed32 but in DONE. From FROZEN on
- * entries rise strictly by client. Behind a snapshot come records: 1 | entry (ADMITTING), or 2 |
- * every hub's commitment (FROZEN: it is OPENED then).
+ * An entry is client16 ‖ be32(attempt), followed by serial20 ‖ seed32 ‖ sealed hash 32 but in
+ * DONE. From FROZEN on entries rise strictly by client. Behind a snapshot come records: 1 | entry
+ * (ADMITTING), or 2 | every hub's commitment (FROZEN: it is OPENED then).
  *
  * Secret, all of it: whoever holds such bytes wipes them. */
 #ifndef MR_ROUND_HELPER_JOURNAL_STATE_H
@@ -25,6 +26,7 @@ enum mr_journal_phase {
 struct mr_journal_state {
     enum mr_journal_phase phase;
     const struct mr_round_terms *terms;
+    const struct mr_hpke_pair *seal; /* its private half in ADMITTING only */
     const struct mr_expansion *entries;
     uint32_t count;
     struct mr_commitment commitments[MR_HUBS_MAX]; /* FROZEN: the lead's; then everybody's */
@@ -36,7 +38,8 @@ struct mr_journal_state {
 /* From mr_secret_new; NULL when out of memory. */
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length);
 
-#define MR_JOURNAL_SEED_BYTES       (1 + MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES)
+#define MR_JOURNAL_SEED_BYTES                                                                      \
+    (1 + MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES + MR_HASH_BYTES)
 #define MR_JOURNAL_OPENED_BYTES     (1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES) /* at most */
 #define MR_JOURNAL_RECORD_BYTES_MAX MR_JOURNAL_OPENED_BYTES
 /* Both return the record's length. */
@@ -48,6 +51,7 @@ size_t mr_journal_opened_encode(uint8_t out[MR_JOURNAL_OPENED_BYTES],
 struct mr_journal_read {
     struct mr_journal_state state;
     struct mr_round_terms terms;
+    struct mr_hpke_pair seal;
     struct mr_expansion *entries;
     uint32_t capacity;
     uint8_t *result; /* 64-byte aligned */

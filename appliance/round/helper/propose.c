@@ -1,4 +1,5 @@
 /* propose.c - a lead proposes a round: this hub's own policy, and its signature. */
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,7 @@ static enum mr_refusal_code check_signature(const struct mr_helper *helper,
                                             const uint8_t *signature, struct mr_refusal *refusal)
 {
     const struct mr_announced_hub *lead = &helper->config.hubs[0];
-    return mr_announcement_verify(signature, terms->hash, lead->public_key) == 0
+    return mr_announcement_verify(signature, terms->hash, NULL, lead->public_key) == 0
                ? MR_REFUSAL_NONE
                : mr_refuse(refusal, MR_REFUSAL_BAD_SIGNATURE,
                            "the proposal is not signed with the key of hub %u, the lead of %s",
@@ -144,12 +145,14 @@ static enum mr_refusal_code check_number(const struct mr_helper *helper,
     return check_jump(round, last.round, refusal);
 }
 
-static void answer_signature(struct mr_helper *helper, const struct mr_round_terms *terms,
-                             void *token)
+/* Only of the current round: it names the seal key, which is in the journal by now. */
+static void answer_signature(struct mr_helper *helper, void *token)
 {
     struct mr_peer_signature message = {.hub_index = helper->config.index};
     char *text = NULL;
-    if (mr_announcement_sign(message.signature, terms->hash, helper->keys.private_key) == 0) {
+    memcpy(message.signature.seal_key, helper->seal.public_key, MR_SEAL_KEY_BYTES);
+    if (mr_announcement_sign(message.signature.bytes, helper->terms.hash,
+                             message.signature.seal_key, helper->keys.private_key) == 0) {
         text = mr_peer_signature_encode(&message);
     }
     if (!text) {
@@ -162,7 +165,7 @@ static void answer_signature(struct mr_helper *helper, const struct mr_round_ter
 }
 
 /* The round is signed, or being: the same question again. */
-static void propose_again(struct mr_helper *helper, const struct mr_round_terms *terms, void *token)
+static void propose_again(struct mr_helper *helper, void *token)
 {
     if (helper->state == MR_HELPER_SIGNING) {
         mr_helper_wait(helper, token);
@@ -171,20 +174,34 @@ static void propose_again(struct mr_helper *helper, const struct mr_round_terms 
     } else if (helper->state == MR_HELPER_ADMITTING && helper->durable < helper->needed) {
         mr_helper_wait(helper, token); /* recovered a moment ago */
     } else {
-        answer_signature(helper, terms, token);
+        answer_signature(helper, token);
     }
 }
 
-/* Answered as soon as the terms are durable. */
+/* A key for this round only, so that nothing that is taken later opens its seeds. */
+static int make_seal(struct mr_helper *helper)
+{
+    uint8_t private_key[MR_HPKE_KEY_BYTES];
+    helper->ops->random(helper->context, private_key, sizeof private_key);
+    const int status = mr_hpke_pair_derive(&helper->proposed_seal, private_key);
+    OPENSSL_cleanse(private_key, sizeof private_key);
+    return status;
+}
+
+/* Answered as soon as terms and seal key are durable. */
 static void sign(struct mr_helper *helper, const struct mr_round_terms *terms, void *token)
 {
+    if (make_seal(helper) != 0) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "no key to seal seeds to was made");
+        return;
+    }
     helper->proposed = *terms;
     helper->config.policy = helper->next_policy;
     mr_helper_enter(helper, MR_HELPER_SIGNING);
     helper->working = true;
     mr_helper_wait(helper, token);
-    const struct mr_journal_state fresh = {.phase = MR_JOURNAL_ADMITTING,
-                                           .terms = &helper->proposed};
+    const struct mr_journal_state fresh = {
+        .phase = MR_JOURNAL_ADMITTING, .terms = &helper->proposed, .seal = &helper->proposed_seal};
     mr_helper_save(helper, &fresh);
     helper->needed = helper->asked;
     helper->ops->changed(helper->context);
@@ -220,7 +237,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         return;
     }
     if (is_current(helper, terms.hash)) {
-        propose_again(helper, &terms, token);
+        propose_again(helper, token);
         return;
     }
     if (helper->working) {
@@ -239,7 +256,8 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
 void mr_helper_signed(struct mr_helper *helper)
 {
     helper->working = false;
-    mr_helper_take_terms(helper, &helper->proposed);
+    mr_helper_take_terms(helper, &helper->proposed, &helper->proposed_seal);
+    OPENSSL_cleanse(&helper->proposed_seal, sizeof helper->proposed_seal);
     mr_helper_enter(helper, MR_HELPER_ADMITTING);
     helper->ops->changed(helper->context);
 }
@@ -247,7 +265,7 @@ void mr_helper_signed(struct mr_helper *helper)
 void mr_helper_answer_signatures(struct mr_helper *helper)
 {
     for (unsigned i = 0; i < helper->waiter_count; i++) {
-        answer_signature(helper, &helper->terms, helper->waiters[i]);
+        answer_signature(helper, helper->waiters[i]);
     }
     helper->waiter_count = 0;
 }

@@ -1,4 +1,5 @@
 /* recover.c - a helper takes up the round of its journal. */
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +39,12 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
 {
     for (uint32_t i = 0; i < state->count; i++) {
         const struct mr_expansion *entry = &state->entries[i];
+        struct mr_seed seed = {.serial = entry->serial};
+        memcpy(seed.bytes, entry->seed, MR_SEED_BYTES);
+        memcpy(seed.sealed_hash, entry->sealed_hash, MR_HASH_BYTES);
         const enum mr_seed_outcome outcome =
-            mr_seeds_admit(&helper->seeds, entry->included.client_id, entry->included.attempt,
-                           entry->seed, &entry->serial);
+            mr_seeds_admit(&helper->seeds, &entry->included, &seed);
+        OPENSSL_cleanse(&seed, sizeof seed);
         if (outcome == MR_SEED_FULL && helper->seeds.count < helper->seeds.clients_max) {
             return mr_error_set(error, "out of memory for seed %u of %u", i, state->count);
         }
@@ -122,7 +126,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
     if (result != 0) {
         return result;
     }
-    mr_helper_take_terms(helper, state->terms);
+    mr_helper_take_terms(helper, state->terms, state->seal);
     switch (state->phase) {
     case MR_JOURNAL_ADMITTING:
         result = admit_all(helper, state, error);

@@ -82,7 +82,7 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
 }
 
 /* The set is this one from here on, and so is the nonce; seeds of it go out to be expanded as soon
- * as that is durable, all others are wiped. */
+ * as that is durable; all others are wiped, and so is the key that would open more. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
     struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
@@ -95,8 +95,9 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
         list[i].included = freeze->entries[i];
         list[i].serial = seed->serial;
         memcpy(list[i].seed, seed->bytes, MR_SEED_BYTES);
+        memcpy(list[i].sealed_hash, seed->sealed_hash, MR_HASH_BYTES);
     }
-    mr_seeds_wipe(&helper->seeds);
+    mr_helper_drop_seeds(helper);
     helper->included = freeze->entries;
     freeze->entries = NULL;
     helper->included_count = freeze->count;

@@ -1,6 +1,5 @@
 #include "appliance/round/helper/seeds.h"
 
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -56,23 +55,19 @@ static struct mr_seed_client *client_of(struct mr_seeds *seeds, const uint8_t *c
     return &seeds->clients[seeds->count++];
 }
 
-enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
-                                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
-                                    const uint8_t seed[MR_SEED_BYTES],
-                                    const struct mr_serial *serial)
+enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds, const struct mr_included *included,
+                                    const struct mr_seed *seed)
 {
+    const uint32_t attempt = included->attempt;
     MR_ASSERT(attempt < MR_ATTEMPTS_MAX);
-    struct mr_seed_client *client = client_of(seeds, client_id);
+    struct mr_seed_client *client = client_of(seeds, included->client_id);
     if (!client) {
         return MR_SEED_FULL;
     }
     if (client->present >> attempt & 1) {
-        return CRYPTO_memcmp(client->seeds[attempt].bytes, seed, MR_SEED_BYTES) == 0
-                   ? MR_SEED_REPEATED
-                   : MR_SEED_CONFLICT;
+        return MR_SEED_KNOWN;
     }
-    memcpy(client->seeds[attempt].bytes, seed, MR_SEED_BYTES);
-    client->seeds[attempt].serial = *serial;
+    client->seeds[attempt] = *seed;
     client->present |= 1u << attempt;
     return MR_SEED_ADMITTED;
 }

@@ -16,7 +16,8 @@ struct mr_seed_client;
 
 struct mr_seed {
     uint8_t bytes[MR_SEED_BYTES];
-    struct mr_serial serial; /* of the certificate that it came with */
+    uint8_t sealed_hash[MR_HASH_BYTES]; /* of the sealed bytes that brought it: public */
+    struct mr_serial serial;            /* of the certificate that it came with */
 };
 
 struct mr_seeds {
@@ -29,21 +30,18 @@ struct mr_seeds {
 
 enum mr_seed_outcome {
     MR_SEED_ADMITTED,
-    MR_SEED_REPEATED, /* the same seed again */
-    MR_SEED_CONFLICT, /* another seed for that attempt */
-    MR_SEED_FULL,     /* no room for another device, or out of memory */
+    MR_SEED_KNOWN, /* that attempt has a seed, which stays */
+    MR_SEED_FULL,  /* no room for another device, or out of memory */
 };
 
 void mr_seeds_init(struct mr_seeds *seeds, uint32_t clients_max, uint64_t salt);
 void mr_seeds_wipe(struct mr_seeds *seeds); /* forgets and wipes everything; may be called again */
 
-/* attempt < MR_ATTEMPTS_MAX. The serial of an admitted seed stays, also when it is repeated. */
-enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds,
-                                    const uint8_t client_id[MR_CLIENT_ID_BYTES], uint32_t attempt,
-                                    const uint8_t seed[MR_SEED_BYTES],
-                                    const struct mr_serial *serial);
+/* Copied; included->attempt < MR_ATTEMPTS_MAX. */
+enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds, const struct mr_included *included,
+                                    const struct mr_seed *seed);
 
-/* The seed of a counted upload, or NULL if this hub never admitted it. */
+/* The seed of a device's attempt, or NULL if this hub never admitted it. */
 const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
                                     const struct mr_included *included);
 

@@ -30,18 +30,27 @@ void mr_helper_enter(struct mr_helper *helper, enum mr_helper_state state)
 /* --- a round ------------------------------------------------------------------------------------
  */
 
-void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms)
+void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms *terms,
+                          const struct mr_hpke_pair *seal)
 {
     uint64_t salt;
     mr_helper_drop_round(helper);
     helper->terms = *terms;
+    helper->seal = *seal;
     helper->round_known = true;
     helper->reason[0] = '\0';
     helper->admitted_count = 0;
+    helper->bad_seeds = 0;
     const struct mr_announcement *announcement = &helper->terms.announcement;
     helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
     helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
     mr_seeds_init(&helper->seeds, announcement->cohort_max, salt);
+}
+
+void mr_helper_drop_seeds(struct mr_helper *helper)
+{
+    mr_seeds_wipe(&helper->seeds);
+    OPENSSL_cleanse(helper->seal.private_key, sizeof helper->seal.private_key);
 }
 
 void mr_helper_drop_results(struct mr_helper *helper)
@@ -61,7 +70,7 @@ void mr_helper_drop_list(struct mr_helper *helper)
 /* Lets go of everything of the round but its terms. */
 void mr_helper_drop_round(struct mr_helper *helper)
 {
-    mr_seeds_wipe(&helper->seeds);
+    mr_helper_drop_seeds(helper);
     mr_helper_drop_list(helper);
     mr_helper_drop_results(helper);
     if (helper->result) {
@@ -131,6 +140,7 @@ void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_st
     *state = (struct mr_journal_state){
         .phase = MR_JOURNAL_FROZEN,
         .terms = &helper->terms,
+        .seal = &helper->seal,
         .entries = entries,
         .count = helper->included_count,
     };
@@ -167,6 +177,7 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
         .state = helper->state,
         .round = helper->round_known ? helper->terms.announcement.round : 0,
         .admitted = helper->admitted_count,
+        .bad_seeds = helper->bad_seeds,
         .included = helper->included_count,
         .opened = helper->opened,
     };

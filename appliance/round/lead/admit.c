@@ -52,7 +52,7 @@ static enum mr_refusal_code check_receipts(const struct mr_lead *lead, const uin
                                            .client_id = client_id,
                                            .hub_index = receipt->hub_index,
                                            .attempt = request->attempt};
-        if (mr_receipt_verify(receipt->signature, &scope, announcement->hubs[at].public_key) != 0) {
+        if (mr_receipt_verify(receipt, &scope, announcement->hubs[at].public_key) != 0) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_RECEIPT, "the receipt of hub %u does not hold",
                              receipt->hub_index);
         }
@@ -114,15 +114,12 @@ static void refuse(struct mr_lead *lead, void *token, const struct mr_refusal *r
 }
 
 /* Takes a slot for the attempt and answers the token either way. */
-static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attempt,
-                  enum mr_transport transport, const struct mr_serial *serial,
-                  const struct mr_upload_keys *keys, void *token)
+static void grant(struct mr_lead *lead, struct mr_device *device,
+                  const struct mr_admission *admission, const struct mr_serial *serial, void *token)
 {
     struct mr_upload_grant given;
     struct mr_refusal refusal;
-    const struct mr_admission admission = {
-        .attempt = attempt, .transport = transport, .keys = keys};
-    if (lead->ops->plane_admit(lead->context, &admission, &given) != 0) {
+    if (lead->ops->plane_admit(lead->context, admission, &given) != 0) {
         mr_refuse(&refusal, MR_REFUSAL_BUSY, "every upload slot is taken");
         refuse(lead, token, &refusal);
         return;
@@ -134,8 +131,8 @@ static void grant(struct mr_lead *lead, struct mr_device *device, uint32_t attem
         refuse(lead, token, &refusal);
         return;
     }
-    device->attempt = attempt;
-    device->transport = transport;
+    device->attempt = admission->attempt;
+    device->transport = admission->transport;
     device->serial = *serial;
     device->state = MR_UPLOAD_RECEIVING;
     device->reason = MR_REASON_NONE;
@@ -157,14 +154,19 @@ void mr_lead_admit(struct mr_lead *lead, const struct mr_applicant *applicant, u
         refuse(lead, token, &refusal);
         return;
     }
+    const struct mr_admission admission = {
+        .attempt = request->attempt,
+        .transport = request->transport,
+        .count_lane = mr_receipts_count_lane(request->receipts, request->receipt_count),
+        .keys = applicant->keys,
+    };
     struct mr_device *device = mr_registry_client(&lead->registry, applicant->client_id);
     if (device && check_device(device, request->attempt, &refusal) != MR_REFUSAL_NONE) {
         refuse(lead, token, &refusal);
         return;
     }
     if (device && device->state == MR_UPLOAD_RECEIVING) {
-        device->pending = mr_pending_new(token, request->attempt, request->transport,
-                                         applicant->serial, applicant->keys);
+        device->pending = mr_pending_new(token, &admission, applicant->serial);
         if (device->pending) {
             lead->ops->plane_revoke(lead->context, device->upload_id, MR_REASON_SUPERSEDED);
             return;
@@ -178,8 +180,7 @@ void mr_lead_admit(struct mr_lead *lead, const struct mr_applicant *applicant, u
         refuse(lead, token, &refusal);
         return;
     }
-    grant(lead, device, request->attempt, request->transport, applicant->serial, applicant->keys,
-          token);
+    grant(lead, device, &admission, applicant->serial, token);
 }
 
 /* Ends an upload of which nothing will be folded. */
@@ -209,8 +210,7 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
     struct mr_pending *pending = device->pending;
     device->pending = NULL;
     if (pending && (revoked || device->state == MR_UPLOAD_REFUSED)) {
-        grant(lead, device, pending->attempt, pending->transport, &pending->serial,
-              pending->transport == MR_TRANSPORT_UDP ? &pending->keys : NULL, pending->token);
+        grant(lead, device, &pending->admission, &pending->serial, pending->token);
     } else if (pending) {
         struct mr_refusal refusal;
         staged(device, &refusal);
@@ -236,6 +236,17 @@ void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
     struct mr_device *device = live_device(lead, upload_id);
     if (device && device->state == MR_UPLOAD_RECEIVING) {
         end_upload(lead, device, MR_REASON_IDLE);
+    }
+}
+
+void mr_lead_unsound(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct mr_device *device = live_device(lead, upload_id);
+    if (device && device->state == MR_UPLOAD_RECEIVING) {
+        lead->unsound_count++;
+        end_upload(lead, device, MR_REASON_UNSOUND);
+        lead->ops->round_changed(lead->context);
     }
 }
 

@@ -18,7 +18,7 @@ void mr_lead_drop_round(struct mr_lead *lead)
     mr_lead_stop_asking(lead);
     OPENSSL_cleanse(lead->nonces, sizeof lead->nonces);
     lead->included_count = lead->committed_count = lead->staged_count = 0;
-    lead->admitted_count = 0;
+    lead->admitted_count = lead->unsound_count = 0;
     lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
     lead->envelope_bytes = 0;
     lead->opened = lead->revealed = lead->freezing = lead->held = lead->recovered = false;

@@ -217,6 +217,8 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
  * folded cannot be: then the round is void when it closes. */
 void mr_lead_revocation(struct mr_lead *lead);
 void mr_lead_expired(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
+/* The whole share came, and its count lane does not open to 1: it is not folded. */
+void mr_lead_unsound(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms);
 void mr_lead_collected(struct mr_lead *lead, const uint64_t *upload_ids, uint32_t count,
                        uint64_t now_ms);
 /* `result`: after the commit of a frozen set this hub's packed result, kept until the next round
@@ -238,6 +240,7 @@ struct mr_lead_report {
     uint64_t round; /* 0: none yet */
     uint32_t quorum;
     uint32_t admitted;                       /* devices that were ever granted an upload */
+    uint32_t unsound;                        /* uploads refused for their count lane */
     uint32_t staged;                         /* complete, not yet durable */
     uint32_t committed;                      /* durable */
     uint32_t included;                       /* in the frozen set; 0 before */

@@ -27,7 +27,7 @@ struct mr_lead {
     bool round_known;
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     size_t canonical_bytes;
-    uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    struct mr_hub_signature signatures[MR_HUBS_MAX];
     uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
     size_t envelope_bytes;
     uint32_t quorum;
@@ -72,6 +72,7 @@ struct mr_lead {
     bool working;  /* a reveal or store is under way outside */
 
     uint32_t admitted_count;
+    uint32_t unsound_count; /* uploads refused for their count lane */
     uint64_t opened_ms, closed_ms, ended_ms;
     enum mr_void_kind void_kind;
     char reason[300];

@@ -111,14 +111,14 @@ void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms)
     const size_t length = lead->canonical_bytes + MR_SIGNATURE_BYTES;
     uint8_t *body = malloc(length);
     mr_lead_enter(lead, MR_LEAD_PROPOSED);
-    if (!body ||
-        mr_announcement_sign(lead->signatures[0], lead->terms.hash, lead->private_key) != 0) {
+    if (!body || mr_announcement_sign(lead->signatures[0].bytes, lead->terms.hash, NULL,
+                                      lead->private_key) != 0) {
         free(body);
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "the announcement could not be signed");
         return;
     }
     memcpy(body, lead->canonical, lead->canonical_bytes);
-    memcpy(body + lead->canonical_bytes, lead->signatures[0], MR_SIGNATURE_BYTES);
+    memcpy(body + lead->canonical_bytes, lead->signatures[0].bytes, MR_SIGNATURE_BYTES);
     lead->ops->round_changed(lead->context);
     mr_lead_ask_all(lead, MR_PEER_PROPOSE, body, length, now_ms);
 }
@@ -133,10 +133,11 @@ int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *an
         return -1;
     }
     if (signature.hub_index != hub->index ||
-        mr_announcement_verify(signature.signature, lead->terms.hash, hub->public_key) != 0) {
+        mr_announcement_verify(signature.signature.bytes, lead->terms.hash,
+                               signature.signature.seal_key, hub->public_key) != 0) {
         return mr_error_set(error, "its signature of the announcement does not hold");
     }
-    memcpy(lead->signatures[answer->peer], signature.signature, MR_SIGNATURE_BYTES);
+    lead->signatures[answer->peer] = signature.signature;
     return 0;
 }
 
@@ -148,9 +149,9 @@ void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms)
                      error.text);
         return;
     }
-    lead->envelope_bytes = mr_announcement_seal(
-        lead->envelope, lead->canonical, lead->canonical_bytes,
-        (const uint8_t(*)[MR_SIGNATURE_BYTES])lead->signatures, lead_announcement(lead)->hub_count);
+    lead->envelope_bytes =
+        mr_announcement_seal(lead->envelope, lead->canonical, lead->canonical_bytes,
+                             lead->signatures, lead_announcement(lead)->hub_count);
     struct mr_commit_state state;
     mr_lead_commit_state(lead, MR_COMMIT_OPEN, &state);
     lead->ops->commit(lead->context, &state);

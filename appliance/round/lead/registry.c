@@ -87,17 +87,17 @@ int mr_registry_grant(struct mr_registry *registry, struct mr_device *device, ui
     return 0;
 }
 
-struct mr_pending *mr_pending_new(void *token, uint32_t attempt, enum mr_transport transport,
-                                  const struct mr_serial *serial, const struct mr_upload_keys *keys)
+struct mr_pending *mr_pending_new(void *token, const struct mr_admission *admission,
+                                  const struct mr_serial *serial)
 {
     struct mr_pending *pending = calloc(1, sizeof *pending);
     if (pending) {
         pending->token = token;
-        pending->attempt = attempt;
-        pending->transport = transport;
+        pending->admission = *admission;
         pending->serial = *serial;
-        if (keys) {
-            pending->keys = *keys;
+        if (admission->keys) {
+            pending->keys = *admission->keys;
+            pending->admission.keys = &pending->keys;
         }
     }
     return pending;

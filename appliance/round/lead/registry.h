@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "appliance/round/id_table.h"
+#include "appliance/upload/plane.h"
 #include "wire/exchange.h"
 #include "wire/messages.h"
 
@@ -25,9 +26,8 @@ struct mr_device {
 
 /* A newer attempt; keys are wiped when it is let go. */
 struct mr_pending {
-    void *token; /* the request to answer */
-    uint32_t attempt;
-    enum mr_transport transport;
+    void *token;                   /* the request to answer */
+    struct mr_admission admission; /* its keys, if any, are those below */
     struct mr_serial serial;
     struct mr_upload_keys keys;
 };
@@ -58,9 +58,9 @@ struct mr_device *mr_registry_add(struct mr_registry *registry,
  * this round). */
 int mr_registry_grant(struct mr_registry *registry, struct mr_device *device, uint64_t upload_id);
 
-struct mr_pending *mr_pending_new(void *token, uint32_t attempt, enum mr_transport transport,
-                                  const struct mr_serial *serial,
-                                  const struct mr_upload_keys *keys);
+/* The keys are copied. NULL when out of memory. */
+struct mr_pending *mr_pending_new(void *token, const struct mr_admission *admission,
+                                  const struct mr_serial *serial);
 void mr_pending_free(struct mr_pending *pending);
 
 #endif

@@ -161,6 +161,7 @@ void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
         .round = lead->round_known ? lead_announcement(lead)->round : 0,
         .quorum = lead->quorum,
         .admitted = lead->admitted_count,
+        .unsound = lead->unsound_count,
         .staged = lead->staged_count + lead->included_count - lead->committed_count,
         .committed = lead->committed_count,
         .included = lead->state >= MR_LEAD_COMMITTING && lead->state <= MR_LEAD_PUBLISHED

@@ -58,11 +58,11 @@ static uint32_t come_back_after_ms(const struct mr_h2_response *response)
     return refusal.retry_after_ms;
 }
 
-/* Shares, and what hubs ask each other but for voids, are octets. */
+/* Shares, seeds, and what hubs ask each other but for voids, are octets. */
 static const char *type_of(const char *path, const void *body)
 {
-    const bool octets =
-        strstr(path, "/share") || (strstr(path, "/peer/") && !strstr(path, "/void"));
+    const bool octets = strstr(path, "/share") || strstr(path, "/seed") ||
+                        (strstr(path, "/peer/") && !strstr(path, "/void"));
     return !body ? NULL : octets ? "application/octet-stream" : "application/json";
 }
 

@@ -51,44 +51,61 @@ void device_reconnect(struct device *device)
     device->lead = federation_client(device->federation, device->stem, 0);
 }
 
+static struct mr_key_scope scope_of(const struct device *device, uint32_t attempt)
+{
+    return (struct mr_key_scope){.task = device->terms.announcement.task,
+                                 .announcement_hash = device->terms.hash,
+                                 .client_id = device->client_id,
+                                 .hub_index = 1,
+                                 .attempt = attempt};
+}
+
 static void make_share(struct device *device, uint32_t attempt, const uint8_t *seed)
 {
     const struct mr_layout *layout = &device->terms.layout;
     const uint32_t trailer[MR_TRAILER_LANES] = {1, device->number + 1, 10, 500, 0, 0};
     struct mr_mask_stream mask;
-    const struct mr_key_scope scope = {.task = device->terms.announcement.task,
-                                       .announcement_hash = device->terms.hash,
-                                       .client_id = device->client_id,
-                                       .hub_index = 1,
-                                       .attempt = attempt};
+    const struct mr_key_scope scope = scope_of(device, attempt);
     mr_share_lift(device->share, layout, device->q, trailer, device->federation->kernels);
     assert_int_equal(mr_mask_derive(&mask, seed, &scope), 0);
     mr_share_mask(device->share, layout, &mask, device->federation->kernels);
 }
 
+void device_seed_request(const struct device *device, uint32_t attempt,
+                         uint8_t body[MR_SEED_REQUEST_BYTES], struct mr_receipt *receipt)
+{
+    struct mr_seed_request request;
+    uint8_t seed[MR_SEED_BYTES], ephemeral[MR_HPKE_KEY_BYTES], sealed_hash[MR_HASH_BYTES];
+    const struct mr_key_scope scope = scope_of(device, attempt);
+    memset(seed, (int)(device->number * 8 + attempt + 1), sizeof seed);
+    memset(ephemeral, (int)(device->number * 8 + attempt + 2), sizeof ephemeral);
+    assert_int_equal(mr_seed_seal(&request, seed, &scope, device->terms.seal_keys[1], ephemeral),
+                     0);
+    assert_int_equal(mr_sealed_hash(sealed_hash, &request), 0);
+    assert_int_equal(mr_receipt_fill(receipt, seed, sealed_hash, &scope, &device->terms.layout), 0);
+    mr_seed_request_encode(body, &request);
+}
+
 void device_seed(struct device *device, uint32_t attempt, struct mr_upload_request *request)
 {
-    struct mr_seed_request seed = {.attempt = attempt};
     struct mr_h2_response response;
     struct mr_error error = {.text = ""};
+    uint8_t body[MR_SEED_REQUEST_BYTES], seed[MR_SEED_BYTES];
     char path[120];
-    memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
-    memset(seed.seed, (int)(device->number * 8 + attempt + 1), MR_SEED_BYTES);
-    make_share(device, attempt, seed.seed);
-    char *text = mr_seed_request_encode(&seed);
-    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
-    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
-             (unsigned long long)device->terms.announcement.round);
-    assert_int_equal(federation_ask(helper, "POST", path, text, strlen(text), &response), 200);
+    memset(seed, (int)(device->number * 8 + attempt + 1), sizeof seed);
+    make_share(device, attempt, seed);
     *request = (struct mr_upload_request){
         .attempt = attempt, .transport = MR_TRANSPORT_HTTP2, .receipt_count = 1};
     memcpy(request->announcement_hash, device->terms.hash, MR_HASH_BYTES);
+    device_seed_request(device, attempt, body, &request->receipts[0]);
+    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
+             (unsigned long long)device->terms.announcement.round);
+    assert_int_equal(federation_ask(helper, "POST", path, body, sizeof body, &response), 200);
     assert_int_equal(
-        mr_receipt_decode(&request->receipts[0], (char *)response.body, response.length, &error),
-        0);
+        mr_receipt_answer_decode(&request->receipts[0], response.body, response.length, &error), 0);
     mr_h2_response_fini(&response);
     mr_h2_client_close(helper);
-    free(text);
 }
 
 int device_request(struct device *device, const struct mr_upload_request *request, char code[40])

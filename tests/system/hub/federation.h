@@ -139,6 +139,10 @@ void devices_expect_published(struct device *devices, unsigned count, uint64_t r
 /* The round's sum, on every hub, is that of these devices. */
 void devices_check_sum(const struct device *devices, unsigned count, uint64_t round);
 /* Sends its seed to the helper and fills the request with the receipt. */
+/* Its seed of that attempt as it goes to the helper, always the same bytes, and what the receipt
+ * has to say. */
+void device_seed_request(const struct device *device, uint32_t attempt,
+                         uint8_t body[MR_SEED_REQUEST_BYTES], struct mr_receipt *receipt);
 void device_seed(struct device *device, uint32_t attempt, struct mr_upload_request *request);
 /* Asks for an upload; returns the status of the answer, with the code of a refusal. */
 int device_request(struct device *device, const struct mr_upload_request *request, char code[40]);

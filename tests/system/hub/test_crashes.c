@@ -169,17 +169,17 @@ static void test_helper_without_its_journal(void **state)
     federation_remove_file(federation, 1, "journal-0");
     federation_remove_file(federation, 1, "journal-1");
     federation_start(federation, 1);
-    struct mr_seed_request seed = {.attempt = 0};
-    char *body = mr_seed_request_encode(&seed);
+    uint8_t body[MR_SEED_REQUEST_BYTES];
+    struct mr_receipt receipt;
+    device_seed_request(&lost[4], 0, body, &receipt);
     federation_refused(federation,
                        &(struct federation_request){.stem = "device-005",
                                                     .hub = 1,
                                                     .method = "POST",
                                                     .path = "/v1/tasks/default/rounds/1/seed",
                                                     .body = body,
-                                                    .length = strlen(body)},
+                                                    .length = sizeof body},
                        "round_lost");
-    free(body);
     assert_int_equal(device_request(&lost[3], &request, NULL), 200);
     assert_int_equal(device_put(&lost[3]), 202);
     federation_expect(federation, round, "void", "round_lost");
@@ -236,13 +236,12 @@ static void test_lead_killed_before_the_record(void **state)
 /* A seed's request as it stands; whether a receipt came. */
 static bool gets_receipt(struct device *device)
 {
-    struct mr_seed_request seed = {.attempt = 0};
     struct mr_h2_response response = {.status = 0};
+    struct mr_receipt receipt;
     struct mr_error error;
+    uint8_t body[MR_SEED_REQUEST_BYTES];
     char path[120];
-    memcpy(seed.announcement_hash, device->terms.hash, MR_HASH_BYTES);
-    memset(seed.seed, (int)(device->number * 8 + 1), MR_SEED_BYTES); /* as device_seed's */
-    char *text = mr_seed_request_encode(&seed);
+    device_seed_request(device, 0, body, &receipt);
     struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
     snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
              (unsigned long long)device->terms.announcement.round);
@@ -250,16 +249,15 @@ static bool gets_receipt(struct device *device)
         mr_h2_client_request(helper,
                              &(struct mr_h2_request){.method = "POST",
                                                      .path = path,
-                                                     .content_type = "application/json",
-                                                     .body = text,
-                                                     .length = strlen(text),
+                                                     .content_type = "application/octet-stream",
+                                                     .body = body,
+                                                     .length = sizeof body,
                                                      .answer_max = 1000,
                                                      .timeout_ms = 20000},
                              &response, &error) == MR_H2_OK &&
         response.status == 200;
     mr_h2_response_fini(&response);
     mr_h2_client_close(helper);
-    free(text);
     return got;
 }
 

@@ -174,8 +174,15 @@ class Update:
         self.trailer = trailer or [1, number + 1, 10, 500, 0, 0] + [0] * 10
         self.seed = bytes([16 * number + attempt + 1]) * 32
 
-    def seed_request(self, announcement_hash):
-        return {"announcement": b64(announcement_hash), "attempt": self.attempt, "seed": b64(self.seed)}
+    def seed_request(self, hash32, seal_key, ephemeral=None, **changes):
+        """Sealed to the helper's key of the round; `changes` are of the scope that it is sealed for."""
+        words = {"task": TASK, "announcement_hash": hash32, "client": self.client, "hub": 1,
+                 "attempt": self.attempt} | changes
+        return oracle.seed_request(hash32, self.attempt, oracle.scope(**words), self.seed, seal_key,
+                                   ephemeral or bytes([self.number + 1]) * 32)
+
+    def receipt_parts(self, layout, announcement_hash, request):
+        return oracle.receipt_parts(layout, request, self.seed, self.scope(announcement_hash))
 
     def scope(self, announcement_hash):
         """Of the one use of its seed, and of the helper's receipt."""

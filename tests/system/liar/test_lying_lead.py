@@ -11,6 +11,7 @@ import math
 import struct
 import sys
 import tempfile
+import time
 import unittest
 
 from stage import COHORT_MIN, DEVICES, Stage, Update, b64
@@ -37,17 +38,24 @@ class Round:
         self.lead = stage.client("hub-0")
         answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", stage.proposal(self.terms))
         assert answer.status == 200, answer.body
+        self.signature = answer.json()
+        self.seal_key = base64.b64decode(self.signature["seal_key"])
         self.updates = {}
         for device in devices:
             self.admit(Update(stage, self.layout, device))
 
     def admit(self, update):
-        answer = self.seed(update)
+        request = update.seed_request(self.hash, self.seal_key)
+        answer = self.seed(update, request)
         assert answer.status == 200, answer.body
+        parts = update.receipt_parts(self.layout, self.hash, request)
+        text = oracle.receipt_text(update.scope(self.hash), parts)
+        assert answer.body[:6] == oracle.receipt_answer(HELPER, parts, b""), answer.body
+        assert oracle.verify(self.stage.publics[HELPER], answer.body[6:], text)
         self.updates[update.number] = update
 
-    def seed(self, update, **changes):
-        body = update.seed_request(self.hash) | changes
+    def seed(self, update, body=None):
+        body = body or update.seed_request(self.hash, self.seal_key)
         return self.stage.ask(f"device-{update.number:03d}", "POST", f"/v1/tasks/default/rounds/{self.number}/seed", body)
 
     def entries(self, devices):
@@ -318,17 +326,56 @@ class LyingLead(unittest.TestCase):
         current = self.round(range(3))
         update = current.updates[0]
         self.assertEqual(current.seed(update).status, 200) # the same again
-        self.refused("seed_conflict", current.seed(update, seed="A" * 43 + "="))
-        self.refused("wrong_announcement", current.seed(update, announcement="A" * 43 + "="))
-        self.refused("bad_request", current.seed(update, attempt=8))
-        self.refused("bad_request", current.seed(update, more=1))
+        good = update.seed_request(current.hash, current.seal_key)
+        self.assertEqual(current.seed(update, good).body, current.seed(update, good).body)
+        again = update.seed_request(current.hash, current.seal_key, ephemeral=bytes([77]) * 32)
+        self.refused("seed_conflict", current.seed(update, again))
+        self.refused("wrong_announcement", current.seed(update, bytes(32) + good[32:]))
+        self.refused("bad_request", current.seed(update, good[:35] + b"\x08" + good[36:]))
+        self.refused("body_too_large", current.seed(update, good + b"\0"))
+        self.refused("bad_request", current.seed(update, good[:-1]))
         self.refused("unauthorised_role", self.stage.ask(
-            "hub-0", "POST", f"/v1/tasks/default/rounds/{self.number}/seed", update.seed_request(current.hash)))
+            "hub-0", "POST", f"/v1/tasks/default/rounds/{self.number}/seed", good))
         current.number += 1
         self.refused("wrong_round", current.seed(update))
         current.number -= 1
         current.frozen(range(3))
         self.refused("closed", current.seed(Update(self.stage, current.layout, 3)))
+
+    def test_seeds_that_do_not_open(self):
+        """Sealed to another key, for another scope, changed on the way: refused by name, and counted."""
+        before = self.round(range(3))
+        current = self.round(range(3))
+        self.assertNotEqual(before.seal_key, current.seal_key)
+        update = Update(self.stage, current.layout, 3)
+        good = update.seed_request(current.hash, current.seal_key)
+        stranger = oracle.x25519_public(bytes([3]) * 32)
+        wrong = [update.seed_request(current.hash, before.seal_key), update.seed_request(current.hash, stranger),
+                 update.seed_request(current.hash, current.seal_key, client=self.stage.devices[4]),
+                 update.seed_request(current.hash, current.seal_key, announcement_hash=before.hash),
+                 update.seed_request(current.hash, current.seal_key, hub=2),
+                 update.seed_request(current.hash, current.seal_key, attempt=1), good[:36] + bytes(32) + good[68:]]
+        wrong += [good[:at] + bytes([good[at] ^ 1]) + good[at + 1:] for at in (36, 68, 115)]
+        for body in wrong:
+            answer = current.seed(update, body)
+            self.refused("bad_seed", answer)
+            self.assertIn("does not open with this hub's key of the round", answer.json()["message"])
+        self.assertEqual(current.seed(update, good).status, 200)
+        told = self.stage.ask("operator", "GET", f"/v1/tasks/default/admin/rounds/{self.number}").json()
+        self.assertEqual(told["bad_seeds"], len(wrong))
+        metrics = self.stage.ask("operator", "GET", "/metrics").body.decode()
+        self.assertIn(f'millrace_helper_bad_seeds_total{{task="default"}} {len(wrong)}\n', metrics)
+
+    def test_one_key_a_round(self):
+        """The same question gets the same bytes; the key of a round that is frozen opens nothing any more."""
+        current = self.round(range(4))
+        again = current.lead.ask("POST", "/v1/tasks/default/peer/rounds", self.stage.proposal(current.terms))
+        self.assertEqual(again.json(), current.signature)
+        text = oracle.announcement_text(current.hash, current.seal_key)
+        self.assertTrue(oracle.verify(self.stage.publics[HELPER], base64.b64decode(current.signature["signature"]), text))
+        current.frozen()
+        again = current.lead.ask("POST", "/v1/tasks/default/peer/rounds", self.stage.proposal(current.terms))
+        self.assertEqual(again.json(), current.signature)
 
     def test_a_round_that_was_given_up(self):
         current = self.round()
@@ -360,6 +407,9 @@ class LyingLead(unittest.TestCase):
         self.assertEqual((state, reason[:10], unopened), ("void", "lead_gone:", True))
         self.refused("wrong_round", left.freeze(range(4)))
         current.give_up("tired")
+        limit = time.monotonic() + 20 # it says so when the end is on its disk
+        while not self.ended(current)[2] and time.monotonic() < limit:
+            time.sleep(0.05)
         self.assertEqual(self.ended(current), ("void", "tired", True))
         current.number += 1000
         self.refused("no_round", self.stage.ask("device-000", "GET", f"/v1/tasks/default/rounds/{current.number}"))

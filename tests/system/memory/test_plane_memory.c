@@ -80,7 +80,9 @@ static bool sessions(void *context)
     }
     assert_int_equal(mr_layout_init(&layout, 16, 1000, 0, 256), 0);
     mr_sessions_begin(made, 0, 7, &layout, 128);
-    const bool good = mr_sessions_admit(made, 0, mr_upload_id_make(1, 0, 5), 0, &keys, 0) == 0;
+    const struct mr_session_admission admission = {.upload_id = mr_upload_id_make(1, 0, 5),
+                                                   .keys = &keys};
+    const bool good = mr_sessions_admit(made, 0, &admission, 0) == 0;
     if (!good) { /* no session then, and no slot taken */
         assert_int_equal(mr_sessions_slots_free(made), 3);
     }

@@ -62,23 +62,21 @@ static struct world *open_world(tamper_fn tamper)
 /* Its seed to the helper; false when that was refused. */
 static bool seed(struct world *world, unsigned device, struct mr_upload_request *request)
 {
-    struct mr_seed_request seed = {.attempt = 0};
+    struct mr_seed_request seed;
     struct reply reply = {.done = false};
-    struct mr_error error;
+    const bool spared = failing_spare(true);
+    world_seed_request(world, device, 0, 1, &seed);
+    failing_spare(spared);
     *request = (struct mr_upload_request){.transport = MR_TRANSPORT_UDP};
     memcpy(request->announcement_hash, world->terms.hash, MR_HASH_BYTES);
-    memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-    world_seed(seed.seed, device, 0, 1);
     mr_helper_seed(world->helpers[1].core, world->terms.announcement.round,
                    world->devices[device].client_id, &world->devices[device].serial, &seed, &reply);
     world_run(world);
     assert_true(reply.done);
     if (reply.code == MR_REFUSAL_NONE) {
         const bool before = failing_spare(true);
-        if (mr_receipt_decode(&request->receipts[request->receipt_count++], (char *)reply.body,
-                              reply.length, &error) != 0) {
-            fail_msg("%s in %s", error.text, (char *)reply.body);
-        }
+        world_take_receipt(world, device, 0, 1, &reply,
+                           &request->receipts[request->receipt_count++]);
         failing_spare(before);
     }
     const bool good = reply.code == MR_REFUSAL_NONE;

@@ -71,7 +71,7 @@ static void make_model(struct fake *fake)
 void fake_announce(struct fake *fake)
 {
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
-    uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    struct mr_hub_signature signatures[MR_HUBS_MAX];
     struct mr_error error;
     EVP_Digest(fake->model, fake->model_bytes, fake->announcement.model_hash, NULL, EVP_sha256(),
                NULL);
@@ -86,11 +86,14 @@ void fake_announce(struct fake *fake)
         memcpy(fake->hashes[fake->announcement.round], fake->terms.hash, MR_HASH_BYTES);
     }
     for (unsigned i = 0; i < fake->hub_count; i++) {
-        CHECK(!mr_announcement_sign(signatures[i], fake->terms.hash, fake->private_keys[i]));
+        const uint8_t private_key[MR_HPKE_KEY_BYTES] = {1, (uint8_t)i};
+        CHECK(!mr_hpke_pair_derive(&fake->seals[i], private_key));
+        memcpy(signatures[i].seal_key, fake->seals[i].public_key, MR_SEAL_KEY_BYTES);
+        CHECK(!mr_announcement_sign(signatures[i].bytes, fake->terms.hash,
+                                    i ? signatures[i].seal_key : NULL, fake->private_keys[i]));
     }
     fake->envelope_bytes =
-        mr_announcement_seal(fake->envelope, canonical, length,
-                             (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, fake->hub_count);
+        mr_announcement_seal(fake->envelope, canonical, length, signatures, fake->hub_count);
 }
 
 static void write_text(const struct fake *fake, const char *name, const char *text)

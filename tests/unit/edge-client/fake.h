@@ -20,6 +20,7 @@ struct fake {
 
     unsigned hub_count;
     uint8_t private_keys[MR_HUBS_MAX][32];
+    struct mr_hpke_pair seals[MR_HUBS_MAX]; /* the helpers', for every round */
     struct mr_announcement announcement;
     struct mr_round_terms terms;
     uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
@@ -46,6 +47,7 @@ struct fake {
     bool refuse_certificate;
     bool corrupt_model;
     bool bad_receipts;
+    bool other_masks;                    /* receipts are well signed, for another count mask */
     const char *refuse_grant;            /* code, or NULL */
     enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */
     bool hold_staged;                    /* never commits */
@@ -76,6 +78,8 @@ struct fake {
     bool receipt_lost;        /* the newest */
     unsigned last_connection; /* of the newest grant */
     uint8_t seeds[FAKE_ATTEMPTS][MR_HUBS_MAX][MR_SEED_BYTES];
+    struct mr_seed_request sealed[FAKE_ATTEMPTS][MR_HUBS_MAX];
+    uint32_t count_lane; /* what the share's has to be, by the newest grant's receipts */
     uint8_t first_share[FAKE_ATTEMPTS][64]; /* start of each attempt's share as it arrived */
     bool receiving;
     struct receiver receiver;

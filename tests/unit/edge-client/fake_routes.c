@@ -189,7 +189,7 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     CHECK(request.receipt_count == fake->hub_count - 1 && request.attempt < FAKE_ATTEMPTS);
     for (unsigned i = 0; i < request.receipt_count; i++) {
         struct mr_key_scope scope = scope_of(fake, (uint16_t)(5 + i), request.attempt);
-        CHECK(!mr_receipt_verify(request.receipts[i].signature, &scope,
+        CHECK(!mr_receipt_verify(&request.receipts[i], &scope,
                                  fake->announcement.hubs[i + 1].public_key));
     }
     if (is_busy(fake, &fake->busy, 0, response)) {
@@ -205,6 +205,7 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     CHECK(fake->last_connection != connection || fake->last_attempt != request.attempt);
     fake->last_connection = connection;
     begin(fake, connection, &request);
+    fake->count_lane = mr_receipts_count_lane(request.receipts, request.receipt_count);
     if (fake->break_grants) {
         fake->break_grants--;
         return lost_connection(error);
@@ -240,6 +241,7 @@ static void settle(struct fake *fake)
     if (fake->state != MR_UPLOAD_STAGED) {
         return;
     }
+    CHECK(mr_share_count(fake->receiver.share, &fake->terms.layout) == fake->count_lane);
     memcpy(fake->first_share[fake->last_attempt], fake->receiver.share, 64);
     if (fake->hold_staged) {
         return;
@@ -301,31 +303,38 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
 {
     struct mr_seed_request request;
     struct mr_signing_pair pair;
-    struct mr_receipt receipt = {.hub_index = (uint16_t)(4 + hub)};
+    struct mr_receipt receipt;
+    uint8_t seed[MR_SEED_BYTES], sealed_hash[MR_HASH_BYTES], bytes[MR_RECEIPT_ANSWER_BYTES];
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);
     CHECK(request.attempt < FAKE_ATTEMPTS);
     if (is_busy(fake, &fake->busy_seeds, hub, response)) {
         return MR_H2_OK;
     }
-    uint8_t *known = fake->seeds[request.attempt][hub];
+    struct mr_seed_request *known = &fake->sealed[request.attempt][hub];
     if (fake->receipt_lost) {
-        CHECK(memcmp(known, request.seed, MR_SEED_BYTES) == 0); /* the same seed again */
+        CHECK(memcmp(known, &request, sizeof request) == 0); /* the same bytes again */
     }
     fake->receipt_lost = fake->break_seeds > 0;
-    memcpy(known, request.seed, MR_SEED_BYTES);
+    *known = request;
+    const struct mr_key_scope scope = scope_of(fake, (uint16_t)(4 + hub), request.attempt);
+    CHECK(mr_seed_open(seed, &request, &scope, &fake->seals[hub]) == MR_HPKE_OPEN);
+    memcpy(fake->seeds[request.attempt][hub], seed, MR_SEED_BYTES);
     fake->seeds_posted++;
     if (fake->break_seeds) {
         fake->break_seeds--;
         return lost_connection(error);
     }
     CHECK(!mr_signing_pair_derive(&pair, fake->private_keys[hub]));
-    struct mr_key_scope scope = scope_of(fake, receipt.hub_index, request.attempt);
-    CHECK(!mr_receipt_sign(receipt.signature, &scope, &pair));
+    CHECK(!mr_sealed_hash(sealed_hash, &request));
+    CHECK(!mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &fake->terms.layout));
+    receipt.count_mask += fake->other_masks;
+    CHECK(!mr_receipt_sign(&receipt, &scope, &pair));
     if (fake->bad_receipts) {
         receipt.signature[5] ^= 1;
     }
-    return answer_text(response, 200, mr_receipt_encode(&receipt));
+    mr_receipt_answer_encode(bytes, &receipt);
+    return answer(response, 200, bytes, sizeof bytes);
 }
 
 int fake_route(struct fake *fake, unsigned hub, unsigned connection,

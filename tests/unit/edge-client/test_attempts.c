@@ -39,6 +39,8 @@ static void check_attempts_differ(const struct fake *fake, unsigned attempts)
                 for (unsigned other = 1; other < fake->hub_count; other++) {
                     assert_memory_not_equal(fake->seeds[a][hub], fake->seeds[b][other],
                                             MR_SEED_BYTES);
+                    assert_memory_not_equal(fake->sealed[a][hub].enc, fake->sealed[b][other].enc,
+                                            MR_HPKE_ENC_BYTES);
                 }
             }
         }

@@ -145,8 +145,8 @@ static void of_another_round(struct fake *fake, uint64_t round,
 static void of_another_kind(struct fake *fake, uint64_t round,
                             uint8_t signature[MR_SIGNATURE_BYTES])
 {
-    assert_int_equal(mr_announcement_sign(signature, fake->hashes[round], fake->private_keys[2]),
-                     0);
+    assert_int_equal(
+        mr_announcement_sign(signature, fake->hashes[round], NULL, fake->private_keys[2]), 0);
 }
 
 static void with_a_wrong_bit(struct fake *fake, uint64_t round,

@@ -179,6 +179,17 @@ static void test_forged_receipt(void **state)
     fake_fini(&s.fake);
 }
 
+/* A helper that signs another count mask: the device would be thrown out as unsound by the lead. */
+static void test_receipt_for_another_mask(void **state)
+{
+    SCENE(s);
+    s.fake.other_masks = true;
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_REFUSED);
+    assert_non_null(strstr(s.outcome.text, "not for the seed that was sent to hub"));
+    assert_int_equal(s.fake.grants, 0);
+    fake_fini(&s.fake);
+}
+
 static void test_refusals_have_their_results(void **state)
 {
     static const struct {
@@ -283,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_nan_in_the_delta),
         cmocka_unit_test(test_trainer_failed),
         cmocka_unit_test(test_forged_receipt),
+        cmocka_unit_test(test_receipt_for_another_mask),
         cmocka_unit_test(test_refusals_have_their_results),
         cmocka_unit_test(test_refused_upload),
         cmocka_unit_test(test_never_committed_is_not_called_committed),

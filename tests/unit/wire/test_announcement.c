@@ -9,15 +9,18 @@ static struct mr_error error;
 /* Encodes a, signs with the right keys, seals. */
 static size_t sealed(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const struct mr_announcement *a)
 {
-    uint8_t canonical[MR_ANNOUNCEMENT_MAX], signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    uint8_t canonical[MR_ANNOUNCEMENT_MAX];
+    struct mr_hub_signature signatures[MR_HUBS_MAX];
     struct mr_round_terms terms;
     size_t length = mr_announcement_encode(canonical, a);
     assert_int_equal(mr_round_terms_decode(&terms, canonical, length, &error), 0);
     for (unsigned i = 0; i < a->hub_count; i++) {
-        assert_int_equal(mr_announcement_sign(signatures[i], terms.hash, private_keys[i]), 0);
+        memset(signatures[i].seal_key, (int)(0x70 + i), MR_SEAL_KEY_BYTES);
+        assert_int_equal(mr_announcement_sign(signatures[i].bytes, terms.hash,
+                                              i ? signatures[i].seal_key : NULL, private_keys[i]),
+                         0);
     }
-    return mr_announcement_seal(out, canonical, length,
-                                (const uint8_t(*)[MR_SIGNATURE_BYTES])signatures, a->hub_count);
+    return mr_announcement_seal(out, canonical, length, signatures, a->hub_count);
 }
 
 static void test_round_trip(void **state)
@@ -113,32 +116,73 @@ static void test_every_bit(void **state)
     }
 }
 
+/* An envelope of three hubs, opened by nobody. */
+static void expect_untrusted(const uint8_t *bytes, size_t length, const char *word)
+{
+    struct mr_round_terms terms;
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
+    assert_non_null(strstr(error.text, word));
+}
+
 static void test_signatures(void **state)
 {
     (void)state;
     uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
     struct mr_announcement a;
     struct mr_round_terms terms;
+    struct mr_hub_signature one = {.seal_key = {0}};
     test_announcement(&a, private_keys, 3);
     size_t length = sealed(bytes, &a);
-    /* one signature short, the last doubled in its place, one of zeros, one of another signer */
-    assert_int_equal(mr_announcement_open(&terms, bytes, length - MR_SIGNATURE_BYTES, &error), -1);
-    assert_non_null(strstr(error.text, "signatures"));
-    uint8_t *last = bytes + length - MR_SIGNATURE_BYTES;
-    memcpy(last, last - MR_SIGNATURE_BYTES, MR_SIGNATURE_BYTES);
-    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
-    assert_non_null(strstr(error.text, "signature of hub 3"));
-    memset(last, 0, MR_SIGNATURE_BYTES);
-    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
-    uint8_t foreign[32] = {9};
-    assert_int_equal(mr_announcement_sign(last, terms.hash, foreign), 0);
-    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), -1);
-    assert_int_equal(mr_announcement_sign(last, terms.hash, private_keys[2]), 0);
     assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
-    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[2].public_key), 0);
-    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[1].public_key), -1);
+    /* one signature short, the last doubled in its place, one of zeros, one of another signer */
+    expect_untrusted(bytes, length - MR_SIGNATURE_BYTES, "signatures");
+    uint8_t *last = bytes + length - MR_SIGNATURE_BYTES;
+    memcpy(last, last - MR_SEAL_KEY_BYTES - MR_SIGNATURE_BYTES, MR_SIGNATURE_BYTES);
+    expect_untrusted(bytes, length, "signature of hub 3");
+    memset(last, 0, MR_SIGNATURE_BYTES);
+    expect_untrusted(bytes, length, "signature of hub 3");
+    uint8_t foreign[32] = {9};
+    memset(one.seal_key, 0x72, MR_SEAL_KEY_BYTES);
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, foreign), 0);
+    memcpy(last, one.bytes, MR_SIGNATURE_BYTES);
+    expect_untrusted(bytes, length, "signature of hub 3");
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, private_keys[2]), 0);
+    memcpy(last, one.bytes, MR_SIGNATURE_BYTES);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
+    const uint8_t *third = a.hubs[2].public_key;
+    assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, one.seal_key, third), 0);
+    assert_int_equal(
+        mr_announcement_verify(one.bytes, terms.hash, one.seal_key, a.hubs[1].public_key), -1);
     terms.hash[0] ^= 1;
-    assert_int_equal(mr_announcement_verify(last, terms.hash, a.hubs[2].public_key), -1);
+    assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, one.seal_key, third), -1);
+}
+
+/* The key that seeds are sealed to is the helper's own word: nobody between can put in another. */
+static void test_seal_keys(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    struct mr_hub_signature one = {.seal_key = {0}};
+    test_announcement(&a, private_keys, 3);
+    const size_t length = sealed(bytes, &a);
+    assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(terms.seal_keys[i][31], i ? 0x70 + i : 0); /* the lead has none */
+    }
+    uint8_t *key = bytes + length - MR_SIGNATURE_BYTES - MR_SEAL_KEY_BYTES;
+    memcpy(key, terms.seal_keys[1], MR_SEAL_KEY_BYTES); /* another helper's */
+    expect_untrusted(bytes, length, "signature of hub 3");
+    memset(key, 0x55, MR_SEAL_KEY_BYTES);
+    expect_untrusted(bytes, length, "signature of hub 3");
+    /* a signature as a lead's is none of a helper's, and the other way round */
+    const uint8_t *third = a.hubs[2].public_key;
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, NULL, private_keys[2]), 0);
+    assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, NULL, third), 0);
+    assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, one.seal_key, third), -1);
+    assert_int_equal(mr_announcement_sign(one.bytes, terms.hash, one.seal_key, private_keys[2]), 0);
+    assert_int_equal(mr_announcement_verify(one.bytes, terms.hash, NULL, third), -1);
 }
 
 static void test_trust(void **state)
@@ -293,11 +337,17 @@ static void test_task_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_largest_fits),
-        cmocka_unit_test(test_truncated_and_longer), cmocka_unit_test(test_every_bit),
-        cmocka_unit_test(test_signatures),           cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_rules_of_numbers),     cmocka_unit_test(test_ring_bound),
-        cmocka_unit_test(test_rules_of_texts),       cmocka_unit_test(test_task_names),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_largest_fits),
+        cmocka_unit_test(test_truncated_and_longer),
+        cmocka_unit_test(test_every_bit),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_seal_keys),
+        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_rules_of_numbers),
+        cmocka_unit_test(test_ring_bound),
+        cmocka_unit_test(test_rules_of_texts),
+        cmocka_unit_test(test_task_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,7 +234,7 @@ static void test_ack(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 5}, {1, 5}, {2, 1}, {3, 1}};
+    } bad[] = {{0, 0}, {0, 5}, {1, 6}, {2, 1}, {3, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t saved = bytes[bad[i].at];
         bytes[bad[i].at] = bad[i].value;

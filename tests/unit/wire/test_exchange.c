@@ -1,4 +1,4 @@
-/* test_exchange.c - receipts, included sets, commitments, model attestations. */
+/* test_exchange.c - included sets, commitments, model attestations. */
 #include "wire_test.h"
 
 #include "base/bytes.h"
@@ -8,7 +8,7 @@ static struct mr_error error;
 
 struct world {
     uint8_t private_key[32], public_key[32], other_public[32];
-    uint8_t hash[32], set_hash[32], client[16];
+    uint8_t hash[32], set_hash[32];
 };
 
 static void world_init(struct world *w)
@@ -17,46 +17,8 @@ static void world_init(struct world *w)
     memset(w->private_key, 3, 32);
     memset(w->hash, 4, 32);
     memset(w->set_hash, 5, 32);
-    memset(w->client, 6, 16);
     test_public_key(w->public_key, w->private_key);
     test_public_key(w->other_public, other);
-}
-
-/* Every part of what is signed matters. */
-static void test_receipt(void **state)
-{
-    (void)state;
-    struct world w;
-    uint8_t s[MR_SIGNATURE_BYTES], again[MR_SIGNATURE_BYTES];
-    world_init(&w);
-    struct mr_signing_pair pair;
-    assert_int_equal(mr_signing_pair_derive(&pair, w.private_key), 0);
-    assert_memory_equal(pair.public_key, w.public_key, sizeof pair.public_key);
-    struct mr_key_scope scope = {"digits", w.hash, w.client, 2, 5};
-    assert_int_equal(mr_receipt_sign(s, &scope, &pair), 0);
-    assert_int_equal(mr_receipt_sign(again, &scope, &pair), 0);
-    assert_memory_equal(s, again, sizeof s);
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), 0);
-    assert_int_equal(mr_receipt_verify(s, &scope, w.other_public), -1);
-    scope.task = "digit";
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    scope.task = "digitz";
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    scope.task = "digits";
-    scope.hub_index = 3;
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    scope.hub_index = 2;
-    scope.attempt = 4;
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    scope.attempt = 5;
-    w.client[15] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    w.client[15] ^= 1;
-    w.hash[0] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
-    w.hash[0] ^= 1;
-    s[0] ^= 1;
-    assert_int_equal(mr_receipt_verify(s, &scope, w.public_key), -1);
 }
 
 static void test_included_round_trip(void **state)
@@ -197,9 +159,11 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_receipt),        cmocka_unit_test(test_included_round_trip),
-        cmocka_unit_test(test_included_wrong), cmocka_unit_test(test_set_hash),
-        cmocka_unit_test(test_commitment),     cmocka_unit_test(test_model),
+        cmocka_unit_test(test_included_round_trip),
+        cmocka_unit_test(test_included_wrong),
+        cmocka_unit_test(test_set_hash),
+        cmocka_unit_test(test_commitment),
+        cmocka_unit_test(test_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

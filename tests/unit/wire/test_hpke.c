@@ -1,8 +1,10 @@
-/* test_hpke.c - HPKE against RFC 9180, and against those who change a bit of it. */
+/* test_hpke.c - HPKE against RFC 9180, and against those who change a bit of it; sealed seeds. */
 #include "wire_test.h"
 
 #include "base/bytes.h"
-#include "wire/hpke.h"
+#include "wire/sealed_seed.h"
+
+static struct mr_error error;
 
 /* RFC 9180, appendix A.1.1: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, base mode. The
  * encryption of sequence number 0. */
@@ -125,12 +127,72 @@ static void test_low_order(void **state)
     }
 }
 
+/* --- seeds ------------------------------------------------------------------------------------ */
+
+static void test_request_bytes(void **state)
+{
+    (void)state;
+    struct mr_seed_request request, back;
+    uint8_t bytes[MR_SEED_REQUEST_BYTES + 1] = {0}, again[MR_SEED_REQUEST_BYTES];
+    uint64_t seed = 5;
+    test_fill(&seed, (uint8_t *)&request, sizeof request);
+    request.attempt = 7;
+    assert_int_equal(MR_SEED_REQUEST_BYTES, 116);
+    mr_seed_request_encode(bytes, &request);
+    assert_int_equal(mr_seed_request_decode(&back, bytes, MR_SEED_REQUEST_BYTES, &error), 0);
+    assert_memory_equal(back.enc, request.enc, sizeof back.enc);
+    assert_memory_equal(back.sealed, request.sealed, sizeof back.sealed);
+    assert_memory_equal(back.announcement_hash, request.announcement_hash, MR_HASH_BYTES);
+    assert_int_equal(back.attempt, 7);
+    mr_seed_request_encode(again, &back);
+    assert_memory_equal(again, bytes, sizeof again);
+    for (size_t length = 0; length < MR_SEED_REQUEST_BYTES; length++) {
+        assert_int_equal(mr_seed_request_decode(&back, bytes, length, &error), -1);
+    }
+    assert_int_equal(mr_seed_request_decode(&back, bytes, MR_SEED_REQUEST_BYTES + 1, &error), -1);
+    assert_non_null(strstr(error.text, "116 bytes"));
+    bytes[MR_HASH_BYTES + 3] = MR_ATTEMPTS_MAX;
+    assert_int_equal(mr_seed_request_decode(&back, bytes, MR_SEED_REQUEST_BYTES, &error), -1);
+    assert_non_null(strstr(error.text, "attempt 8"));
+}
+
+/* Sealed bytes serve one task, round, device, helper and attempt. */
+static void test_one_scope(void **state)
+{
+    (void)state;
+    uint8_t hash[32] = {1}, client[16] = {2}, private_key[32] = {3}, ephemeral[32] = {4};
+    uint8_t seed[MR_SEED_BYTES] = {5}, out[MR_SEED_BYTES];
+    struct mr_hpke_pair pair;
+    struct mr_seed_request request;
+    const struct mr_key_scope good = {"digits", hash, client, 2, 5};
+    struct mr_key_scope other = good;
+    assert_int_equal(mr_hpke_pair_derive(&pair, private_key), 0);
+    assert_int_equal(mr_seed_seal(&request, seed, &good, pair.public_key, ephemeral), 0);
+    assert_int_equal(request.attempt, 5);
+    assert_memory_equal(request.announcement_hash, hash, sizeof hash);
+    assert_int_equal(mr_seed_open(out, &request, &good, &pair), MR_HPKE_OPEN);
+    assert_memory_equal(out, seed, sizeof seed);
+    other.task = "digit";
+    assert_int_equal(mr_seed_open(out, &request, &other, &pair), MR_HPKE_CLOSED);
+    other = good;
+    other.hub_index = 3;
+    assert_int_equal(mr_seed_open(out, &request, &other, &pair), MR_HPKE_CLOSED);
+    other = good;
+    other.attempt = 4;
+    assert_int_equal(mr_seed_open(out, &request, &other, &pair), MR_HPKE_CLOSED);
+    client[0] ^= 1;
+    assert_int_equal(mr_seed_open(out, &request, &good, &pair), MR_HPKE_CLOSED);
+    client[0] ^= 1;
+    hash[0] ^= 1;
+    assert_int_equal(mr_seed_open(out, &request, &good, &pair), MR_HPKE_CLOSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rfc),
-        cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_low_order),
+        cmocka_unit_test(test_rfc),       cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_low_order), cmocka_unit_test(test_request_bytes),
+        cmocka_unit_test(test_one_scope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

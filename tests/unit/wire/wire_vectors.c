@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "wire/datagram.h"
 #include "wire/exchange.h"
+#include "wire/receipt.h"
 #include "appliance/aggregate/sum.h"
 #include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
@@ -33,6 +34,7 @@ struct test_case {
     const struct mr_kernels *kernels;
     struct mr_round_terms terms;
     uint8_t signing[MR_HUBS_MAX][32];
+    struct mr_hpke_pair seals[MR_HUBS_MAX];
     struct test_client clients[CLIENTS_MAX];
     unsigned client_count;
     uint8_t *results[MR_HUBS_MAX]; /* aligned */
@@ -128,7 +130,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
 static void do_announcement(struct test_case *c)
 {
     uint8_t again[MR_ANNOUNCEMENT_MAX], signed_bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
-    uint8_t signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    struct mr_hub_signature signatures[MR_HUBS_MAX];
     struct mr_round_terms opened;
     struct mr_error error;
     size_t length;
@@ -145,7 +147,12 @@ static void do_announcement(struct test_case *c)
     json_object_set_new(c->out, "fields", fields_of(&c->terms));
     for (unsigned i = 0; i < a->hub_count; i++) {
         hex_exact(c->signing[i], 32, json_array_get(get(c->in, "signing"), i));
-        MR_ASSERT(mr_announcement_sign(signatures[i], c->terms.hash, c->signing[i]) == 0);
+        uint8_t seal[MR_HPKE_KEY_BYTES];
+        hex_exact(seal, sizeof seal, json_array_get(get(c->in, "seals"), i));
+        MR_ASSERT(mr_hpke_pair_derive(&c->seals[i], seal) == 0);
+        memcpy(signatures[i].seal_key, c->seals[i].public_key, MR_SEAL_KEY_BYTES);
+        MR_ASSERT(mr_announcement_sign(signatures[i].bytes, c->terms.hash,
+                                       i ? signatures[i].seal_key : NULL, c->signing[i]) == 0);
     }
     size_t total = mr_announcement_seal(signed_bytes, again, length, signatures, a->hub_count);
     put_hex(c, "envelope", signed_bytes, total);
@@ -379,19 +386,52 @@ static void do_datagram_mutants(struct test_case *c)
 
 /* --- exchange -------------------------------------------------------------------------------- */
 
+/* What the oracle sealed, or something changed of it: the seed, or null. */
+static void do_sealed(struct test_case *c, json_t *opened)
+{
+    const struct test_client *client = &c->clients[0];
+    const struct mr_key_scope scope = scope_of(c, client, 1);
+    json_t *entry;
+    size_t i, length;
+    json_array_foreach(get(c->in, "sealed"), i, entry) {
+        uint8_t *bytes = hex_any(&length, entry), seed[MR_SEED_BYTES];
+        struct mr_seed_request request;
+        const bool held = mr_seed_request_decode(&request, bytes, length, NULL) == 0 &&
+                          mr_seed_open(seed, &request, &scope, &c->seals[1]) == MR_HPKE_OPEN;
+        json_array_append_new(opened, held ? to_hex(seed, sizeof seed) : json_null());
+        free(bytes);
+    }
+}
+
+/* The first client's seeds, sealed here to each helper, and opened here from the oracle's bytes. */
 static void do_receipts(struct test_case *c)
 {
-    json_t *receipts = json_array();
+    json_t *receipts = json_array(), *requests = json_array(), *opened = json_array();
     const struct test_client *client = &c->clients[0];
+    const json_t *from = json_array_get(get(c->in, "clients"), 0);
     for (unsigned hub = 1; hub < c->terms.announcement.hub_count; hub++) {
-        uint8_t signature[MR_SIGNATURE_BYTES];
-        struct mr_signing_pair pair;
-        MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
         const struct mr_key_scope scope = scope_of(c, client, hub);
-        MR_ASSERT(mr_receipt_sign(signature, &scope, &pair) == 0);
-        json_array_append_new(receipts, to_hex(signature, sizeof signature));
+        struct mr_signing_pair pair;
+        struct mr_seed_request request;
+        struct mr_receipt receipt;
+        uint8_t seed[MR_SEED_BYTES], ephemeral[32], sealed_hash[MR_HASH_BYTES];
+        uint8_t bytes[MR_SEED_REQUEST_BYTES], text[MR_RECEIPT_BYTES];
+        hex_exact(seed, sizeof seed, json_array_get(get(from, "seeds"), hub - 1));
+        hex_exact(ephemeral, sizeof ephemeral, json_array_get(get(from, "ephemerals"), hub - 1));
+        MR_ASSERT(mr_seed_seal(&request, seed, &scope, c->seals[hub].public_key, ephemeral) == 0);
+        mr_seed_request_encode(bytes, &request);
+        json_array_append_new(requests, to_hex(bytes, sizeof bytes));
+        MR_ASSERT(mr_sealed_hash(sealed_hash, &request) == 0);
+        MR_ASSERT(mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &c->terms.layout) == 0);
+        MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
+        MR_ASSERT(mr_receipt_sign(&receipt, &scope, &pair) == 0);
+        mr_receipt_encode(text, &receipt);
+        json_array_append_new(receipts, to_hex(text, sizeof text));
     }
     json_object_set_new(c->out, "receipts", receipts);
+    json_object_set_new(c->out, "seed_requests", requests);
+    do_sealed(c, opened);
+    json_object_set_new(c->out, "sealed", opened);
 }
 
 static void do_commitments(struct test_case *c, const uint8_t *set_hash)

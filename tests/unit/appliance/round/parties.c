@@ -142,6 +142,19 @@ void world_changed(void *context)
 
 /* --- between the hubs ------------------------------------------------------------------------ */
 
+/* What devices would hear of in the signed envelope. */
+static void keep_seal_key(struct world *world, const struct passage *passage)
+{
+    struct mr_peer_signature signed_by;
+    struct mr_error error;
+    if (passage->step == MR_PEER_PROPOSE && passage->status == 200 &&
+        mr_peer_signature_decode(&signed_by, (const char *)passage->body, passage->length,
+                                 &error) == 0) {
+        memcpy(world->terms.seal_keys[passage->peer], signed_by.signature.seal_key,
+               MR_SEAL_KEY_BYTES);
+    }
+}
+
 static void deliver_answer(struct world *world, struct world_event *event)
 {
     struct passage *passage = &event->passage;
@@ -179,6 +192,7 @@ static void deliver_answer(struct world *world, struct world_event *event)
         free(reply);
     }
     passage->answer = true;
+    keep_seal_key(world, passage);
     if (world->tamper) {
         world->tamper(world, passage);
     }
@@ -201,7 +215,8 @@ size_t world_proposal(const struct world *world, const struct mr_announcement *a
     struct mr_error error;
     const size_t length = mr_announcement_encode(out, announcement);
     assert_int_equal(mr_round_terms_decode(&terms, out, length, &error), 0);
-    assert_int_equal(mr_announcement_sign(out + length, terms.hash, world->private_keys[0]), 0);
+    assert_int_equal(mr_announcement_sign(out + length, terms.hash, NULL, world->private_keys[0]),
+                     0);
     return length + MR_SIGNATURE_BYTES;
 }
 

@@ -53,7 +53,7 @@ struct world_device {
 struct world_upload {
     uint64_t id;
     unsigned device;
-    uint32_t attempt;
+    uint32_t attempt, count_lane;
     enum { UPLOAD_LIVE, UPLOAD_STAGED, UPLOAD_COLLECTED, UPLOAD_GONE } state;
 };
 
@@ -177,6 +177,13 @@ enum mr_refusal_code world_begin(struct world *world, struct mr_refusal *refusal
 bool world_revoked(const struct world *world, unsigned hub, const struct mr_serial *serial);
 /* Draws the seeds of an attempt (always the same for the same device, attempt and helper). */
 void world_seed(uint8_t seed[MR_SEED_BYTES], unsigned device, uint32_t attempt, unsigned helper);
+/* That seed as it goes to the helper, sealed always to the same bytes; before the helper has signed
+ * the round there is no key, and nothing is sealed. */
+void world_seed_request(struct world *world, unsigned device, uint32_t attempt, unsigned helper,
+                        struct mr_seed_request *request);
+/* Takes the receipt that came for it. */
+void world_take_receipt(struct world *world, unsigned device, uint32_t attempt, unsigned helper,
+                        const struct reply *reply, struct mr_receipt *receipt);
 /* Sends the seeds of an attempt to all helpers and fills the request with their receipts. */
 void world_receipts(struct world *world, unsigned device, uint32_t attempt,
                     struct mr_upload_request *request);

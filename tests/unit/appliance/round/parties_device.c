@@ -17,26 +17,70 @@ void world_seed(uint8_t seed[MR_SEED_BYTES], unsigned device, uint32_t attempt, 
     }
 }
 
+static struct mr_key_scope scope_of(const struct world *world, unsigned device, uint32_t attempt,
+                                    unsigned helper)
+{
+    return (struct mr_key_scope){.task = world->terms.announcement.task,
+                                 .announcement_hash = world->terms.hash,
+                                 .client_id = world->devices[device].client_id,
+                                 .hub_index = world->hubs[helper].index,
+                                 .attempt = attempt};
+}
+
+void world_seed_request(struct world *world, unsigned device, uint32_t attempt, unsigned helper,
+                        struct mr_seed_request *request)
+{
+    static const uint8_t none[MR_SEAL_KEY_BYTES];
+    const struct mr_key_scope scope = scope_of(world, device, attempt, helper);
+    uint8_t seed[MR_SEED_BYTES], ephemeral[MR_HPKE_KEY_BYTES];
+    *request = (struct mr_seed_request){.attempt = attempt};
+    memcpy(request->announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    if (memcmp(world->terms.seal_keys[helper], none, sizeof none) == 0) {
+        return;
+    }
+    world_seed(seed, device, attempt, helper);
+    memset(ephemeral, (int)(1 + device), sizeof ephemeral);
+    assert_int_equal(mr_seed_seal(request, seed, &scope, world->terms.seal_keys[helper], ephemeral),
+                     0);
+}
+
+void world_take_receipt(struct world *world, unsigned device, uint32_t attempt, unsigned helper,
+                        const struct reply *reply, struct mr_receipt *receipt)
+{
+    const struct mr_key_scope scope = scope_of(world, device, attempt, helper);
+    struct mr_seed_request request;
+    uint8_t seed[MR_SEED_BYTES], sealed_hash[MR_HASH_BYTES];
+    struct mr_receipt said;
+    struct mr_error error;
+    world_seed(seed, device, attempt, helper);
+    world_seed_request(world, device, attempt, helper, &request);
+    assert_int_equal(mr_sealed_hash(sealed_hash, &request), 0);
+    assert_int_equal(mr_receipt_fill(receipt, seed, sealed_hash, &scope, &world->terms.layout), 0);
+    said = *receipt;
+    assert_int_equal(mr_receipt_answer_decode(&said, reply->body, reply->length, &error), 0);
+    assert_int_equal(said.count_mask, receipt->count_mask);
+    assert_int_equal(said.hub_index, receipt->hub_index);
+    assert_int_equal(mr_receipt_verify(&said, &scope, world->hubs[helper].public_key), 0);
+    *receipt = said;
+}
+
 void world_receipts(struct world *world, unsigned device, uint32_t attempt,
                     struct mr_upload_request *request)
 {
     *request = (struct mr_upload_request){.attempt = attempt, .transport = MR_TRANSPORT_UDP};
     memcpy(request->announcement_hash, world->terms.hash, MR_HASH_BYTES);
     for (unsigned i = 1; i < world->options.hubs; i++) {
-        struct mr_seed_request seed = {.attempt = attempt};
+        struct mr_seed_request seed;
         struct reply reply = {.done = false};
-        struct mr_error error;
-        memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-        world_seed(seed.seed, device, attempt, i);
+        world_seed_request(world, device, attempt, i, &seed);
         mr_helper_seed(world->helpers[i].core, world->terms.announcement.round,
                        world->devices[device].client_id, &world->devices[device].serial, &seed,
                        &reply);
         world_run(world);
         assert_true(reply.done);
         assert_int_equal(reply.code, MR_REFUSAL_NONE);
-        assert_int_equal(mr_receipt_decode(&request->receipts[request->receipt_count++],
-                                           (char *)reply.body, reply.length, &error),
-                         0);
+        world_take_receipt(world, device, attempt, i, &reply,
+                           &request->receipts[request->receipt_count++]);
         reply_fini(&reply);
     }
 }
@@ -66,7 +110,10 @@ void world_join(struct world *world, unsigned device, uint32_t attempt)
     assert_int_equal(reply.code, MR_REFUSAL_NONE);
     world->devices[device].attempt = attempt;
     world->devices[device].upload_id = reply.grant.upload_id;
-    world_find_upload(world, reply.grant.upload_id)->device = device;
+    struct world_upload *upload = world_find_upload(world, reply.grant.upload_id);
+    upload->device = device;
+    assert_int_equal(upload->count_lane,
+                     mr_receipts_count_lane(request.receipts, request.receipt_count));
     reply_fini(&reply);
 }
 

@@ -53,8 +53,10 @@ static int plane_admit(void *context, const struct mr_admission *admission,
         return -1;
     }
     struct world_upload *upload = &world->uploads[world->upload_count++];
-    *upload = (struct world_upload){
-        .id = 1000 + ++world->upload_ids, .attempt = admission->attempt, .state = UPLOAD_LIVE};
+    *upload = (struct world_upload){.id = 1000 + ++world->upload_ids,
+                                    .attempt = admission->attempt,
+                                    .count_lane = admission->count_lane,
+                                    .state = UPLOAD_LIVE};
     *grant = (struct mr_upload_grant){.upload_id = upload->id, .window = 8};
     return 0;
 }

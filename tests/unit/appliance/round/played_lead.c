@@ -129,17 +129,27 @@ void played_ask_same(struct played *played, enum mr_peer_step step, struct reply
     played_ask(played, step, played->asked[step].body, played->asked[step].length, reply);
 }
 
+/* This helper's, in place of the one's that the round was played with. */
+static void take_seal_key(struct world *world, const struct reply *reply)
+{
+    struct mr_peer_signature signed_by;
+    struct mr_error error;
+    assert_int_equal(
+        mr_peer_signature_decode(&signed_by, (const char *)reply->body, reply->length, &error), 0);
+    memcpy(world->terms.seal_keys[1], signed_by.signature.seal_key, MR_SEAL_KEY_BYTES);
+}
+
 void played_admit(struct played *played)
 {
     struct world *world = played->room->world;
     struct reply reply;
     played_ask_same(played, MR_PEER_PROPOSE, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
+    take_seal_key(world, &reply);
     reply_fini(&reply);
     for (unsigned i = 0; i < DEVICES; i++) {
-        struct mr_seed_request request = {.attempt = 0};
-        memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-        world_seed(request.seed, i, 0, 1);
+        struct mr_seed_request request;
+        world_seed_request(world, i, 0, 1, &request);
         mr_helper_seed(mr_helper_driver_core(played->run), world->terms.announcement.round,
                        world->devices[i].client_id, &world->devices[i].serial, &request, &reply);
         room_run_until(played->room, is_done, &reply);

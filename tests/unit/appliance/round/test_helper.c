@@ -1,6 +1,7 @@
 /* test_helper.c - a helper against leads and devices that ask for too much. */
 #include <stdlib.h>
 
+#include "appliance/round/helper/helper_internal.h"
 #include "parties.h"
 
 static void ask(struct world *world, enum mr_peer_step step, const uint8_t *body, size_t length,
@@ -92,7 +93,7 @@ static void test_only_the_lead_proposes(void **state)
     bytes[length - 1] ^= 1;
     ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
     assert_int_equal(mr_announcement_sign(bytes + length - MR_SIGNATURE_BYTES, world->terms.hash,
-                                          world->private_keys[1]),
+                                          NULL, world->private_keys[1]),
                      0);
     ask(world, MR_PEER_PROPOSE, bytes, length, MR_REFUSAL_BAD_SIGNATURE);
     ask(world, MR_PEER_PROPOSE, bytes, length - MR_SIGNATURE_BYTES, MR_REFUSAL_BAD_REQUEST);
@@ -135,15 +136,25 @@ static void test_a_round_that_the_lead_left(void **state)
 static void seed(struct world *world, unsigned device, uint32_t attempt, uint8_t change,
                  struct reply *reply)
 {
-    struct mr_seed_request request = {.attempt = attempt};
-    memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-    world_seed(request.seed, device, attempt, 1);
-    request.seed[0] ^= change;
+    struct mr_seed_request request;
+    world_seed_request(world, device, attempt, 1, &request);
+    request.sealed[0] ^= change;
     *reply = (struct reply){.done = false};
     mr_helper_seed(helper(world), 7, world->devices[device].client_id,
                    &world->devices[device].serial, &request, reply);
     world_run(world);
     assert_true(reply->done);
+}
+
+static void seal_for_stranger(const struct world *world, const uint8_t *client_id,
+                              struct mr_seed_request *request)
+{
+    const struct mr_key_scope scope = {.task = world->terms.announcement.task,
+                                       .announcement_hash = world->terms.hash,
+                                       .client_id = client_id,
+                                       .hub_index = world->hubs[1].index};
+    const uint8_t some[32] = {5};
+    assert_int_equal(mr_seed_seal(request, some, &scope, world->terms.seal_keys[1], some), 0);
 }
 
 static void test_seeds(void **state)
@@ -176,13 +187,114 @@ static void test_seeds(void **state)
     struct reply reply = {.done = false};
     mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_REFUSAL_WRONG_ANNOUNCEMENT);
-    memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
+    seal_for_stranger(world, stranger, &request);
     reply.done = false;
     mr_helper_seed(helper(world), 7, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_REFUSAL_BUSY); /* cohort_max devices are there */
     reply.done = false;
     mr_helper_seed(helper(world), 8, stranger, &serial, &request, &reply);
     assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
+}
+
+static struct mr_hpke_pair journal_seal(const struct world *world)
+{
+    const struct world_helper *own = &world->helpers[1];
+    struct mr_journal_read read;
+    struct mr_error error;
+    assert_int_equal(mr_journal_state_parse(&read, own->journal, own->snapshot_bytes, &error), 0);
+    const struct mr_hpke_pair seal = read.seal;
+    mr_journal_read_fini(&read);
+    return seal;
+}
+
+static void expect_seal_key(struct world *world, const uint8_t *key)
+{
+    uint8_t bytes[MR_PROPOSAL_MAX];
+    struct reply reply = {.done = false};
+    struct mr_peer_signature signature;
+    struct mr_error error;
+    const size_t length = world_proposal(world, &world->announcement, bytes);
+    world_ask(world, 1, MR_PEER_PROPOSE, bytes, length, &reply);
+    world_run(world);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
+    assert_int_equal(
+        mr_peer_signature_decode(&signature, (const char *)reply.body, reply.length, &error), 0);
+    assert_memory_equal(signature.signature.seal_key, key, MR_SEAL_KEY_BYTES);
+    assert_int_equal(mr_announcement_verify(signature.signature.bytes, world->terms.hash,
+                                            signature.signature.seal_key,
+                                            world->hubs[1].public_key),
+                     0);
+    reply_fini(&reply);
+}
+
+/* Made for the round, kept over a restart, and gone for good with the freeze: who takes the hub's
+ * disk and memory afterwards opens no seed that he recorded. */
+static void test_seal_key(void **state)
+{
+    static const uint8_t none[MR_HPKE_KEY_BYTES];
+    struct world *world = *state;
+    struct reply reply;
+    world_begin(world, NULL);
+    const struct mr_hpke_pair first = journal_seal(world);
+    assert_memory_not_equal(first.private_key, none, sizeof none);
+    expect_seal_key(world, first.public_key);
+    seed(world, 0, 0, 0, &reply);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    world_kill_helper(world, 1);
+    world_run(world);
+    expect_seal_key(world, first.public_key);
+    seed(world, 1, 0, 0, &reply); /* sealed before it was killed */
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    world_fill(world, 6);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_DONE);
+    expect_seal_key(world, first.public_key);
+    const struct world_helper *own = &world->helpers[1];
+    assert_null(memmem(own->journal, own->journal_bytes, first.private_key, sizeof none));
+    assert_memory_equal(own->core->seal.private_key, none, sizeof none);
+    world->announcement.round = 8;
+    assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
+    const struct mr_hpke_pair second = journal_seal(world);
+    assert_memory_not_equal(second.private_key, first.private_key, sizeof none);
+    assert_memory_not_equal(second.private_key, own->core->keys.private_key, sizeof none);
+}
+
+/* As long as the set is expanded, and before: also in a journal that only says which set it is. */
+static void test_seal_key_is_gone_with_the_freeze(void **state)
+{
+    struct world *world = *state;
+    world->hold[MR_PEER_OPEN] = true;
+    world_begin(world, NULL);
+    const struct mr_hpke_pair seal = journal_seal(world);
+    world_fill(world, 6);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_COMMITTED);
+    const struct world_helper *own = &world->helpers[1];
+    assert_null(memmem(own->journal, own->journal_bytes, seal.private_key, MR_HPKE_KEY_BYTES));
+    assert_null(memmem(own->core, sizeof *own->core, seal.private_key, MR_HPKE_KEY_BYTES));
+}
+
+static void test_bad_seeds(void **state)
+{
+    struct world *world = *state;
+    struct mr_helper_report report;
+    struct reply reply;
+    world_begin(world, NULL);
+    seed(world, 0, 0, 1, &reply); /* a bit of it changed */
+    assert_int_equal(reply.code, MR_REFUSAL_BAD_SEED);
+    assert_non_null(strstr(reply.text, "does not open"));
+    struct mr_seed_request of_another;
+    world_seed_request(world, 1, 0, 1, &of_another);
+    reply.done = false;
+    mr_helper_seed(helper(world), 7, world->devices[0].client_id, &world->devices[0].serial,
+                   &of_another, &reply);
+    assert_int_equal(reply.code, MR_REFUSAL_BAD_SEED);
+    mr_helper_report(helper(world), &report);
+    assert_int_equal(report.bad_seeds, 2);
+    assert_int_equal(report.admitted, 0);
+    seed(world, 0, 0, 0, &reply);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
+    reply_fini(&reply);
 }
 
 /* --- freezing -------------------------------------------------------------------------------- */
@@ -460,6 +572,9 @@ int main(void)
         T(test_numbers_do_not_run_away),
         T(test_a_round_that_the_lead_left),
         T(test_seeds),
+        T(test_seal_key),
+        T(test_seal_key_is_gone_with_the_freeze),
+        T(test_bad_seeds),
         T(test_freeze_checks_the_set),
         T(test_policy_of_the_next_round),
         T(test_freeze_refuses_a_device_twice),

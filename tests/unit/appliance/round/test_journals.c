@@ -22,6 +22,7 @@
 /* --- the journal ----------------------------------------------------------------------------- */
 
 static struct mr_expansion seeds[WORLD_DEVICES];
+static const struct mr_hpke_pair seal = {.private_key = {11, 12}, .public_key = {13, 14}};
 
 static uint8_t *snapshot(const struct world *world, enum mr_journal_phase phase, uint32_t count,
                          size_t *length)
@@ -29,6 +30,7 @@ static uint8_t *snapshot(const struct world *world, enum mr_journal_phase phase,
     struct mr_included sorted[WORLD_DEVICES];
     struct mr_journal_state state = {.phase = phase,
                                      .terms = &world->terms,
+                                     .seal = &seal,
                                      .entries = seeds,
                                      .count = count,
                                      .nonce = {1, 2, 3},
@@ -42,6 +44,7 @@ static uint8_t *snapshot(const struct world *world, enum mr_journal_phase phase,
     for (uint32_t i = 0; i < count; i++) {
         seeds[i].included = sorted[i];
         memset(seeds[i].seed, (int)i + 1, MR_SEED_BYTES);
+        memset(seeds[i].sealed_hash, (int)i + 40, MR_HASH_BYTES);
         memset(seeds[i].serial.bytes, (int)i + 20, MR_SERIAL_BYTES);
     }
     for (unsigned i = 0; i < world->options.hubs; i++) {
@@ -65,7 +68,11 @@ static void test_snapshots(void **state)
         assert_int_equal(read.state.phase, phase);
         assert_int_equal(read.state.count, 5);
         assert_memory_equal(read.terms.hash, place->world->terms.hash, MR_HASH_BYTES);
+        assert_memory_equal(read.state.seal->public_key, seal.public_key, MR_HPKE_KEY_BYTES);
+        assert_int_equal(read.state.seal->private_key[1], phase == MR_JOURNAL_ADMITTING ? 12 : 0);
         for (unsigned i = 0; i < 5; i++) {
+            assert_int_equal(read.entries[i].sealed_hash[MR_HASH_BYTES - 1],
+                             phase == MR_JOURNAL_DONE ? 0 : i + 40);
             assert_memory_equal(&read.entries[i].included, &seeds[i].included,
                                 sizeof seeds[i].included);
             assert_int_equal(read.entries[i].seed[7], phase == MR_JOURNAL_DONE ? 0 : i + 1);

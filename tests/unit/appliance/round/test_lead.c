@@ -1,4 +1,6 @@
 /* test_lead.c - whole rounds over the cores, and how the lead treats devices. */
+#include <stdlib.h>
+
 #include "parties.h"
 
 /* --- whole rounds ---------------------------------------------------------------------------- */
@@ -247,6 +249,51 @@ static void test_already_counted(void **state)
     expect_refusal(world, 0, &request, MR_REFUSAL_ALREADY_COUNTED);
 }
 
+/* One device with a wrong seed: it is told, and the round is published without it. */
+static void test_unsound_upload_is_left_out(void **state)
+{
+    struct world *world = *state;
+    struct mr_lead_report report;
+    world_begin(world, NULL);
+    world_join(world, 6, 0);
+    const uint64_t spoilt = world->devices[6].upload_id;
+    world->uploads[0].state = UPLOAD_GONE;
+    mr_lead_unsound(world->lead, spoilt, world->now_ms);
+    assert_int_equal(world_status(world, 6, spoilt).state, MR_UPLOAD_REFUSED);
+    assert_int_equal(world_status(world, 6, spoilt).reason, MR_REASON_UNSOUND);
+    mr_lead_unsound(world->lead, spoilt, world->now_ms); /* told once, counted once */
+    world_fill(world, 6);
+    assert_int_equal(world_state(world, &report), MR_LEAD_PUBLISHED);
+    assert_int_equal(report.unsound, 1);
+    assert_int_equal(report.included, 6);
+    world_check_sum(world, 0x3f, world->revealed.sum);
+}
+
+static void other_seal_key(struct world *world, struct passage *passage)
+{
+    struct mr_peer_signature signature;
+    struct mr_error error;
+    (void)world;
+    if (!passage->answer || passage->step != MR_PEER_PROPOSE || passage->peer != 2) {
+        return;
+    }
+    assert_int_equal(
+        mr_peer_signature_decode(&signature, (const char *)passage->body, passage->length, &error),
+        0);
+    signature.signature.seal_key[0] ^= 1;
+    free(passage->body);
+    passage->body = (uint8_t *)mr_peer_signature_encode(&signature);
+}
+
+/* Whoever sits between the hubs cannot put in a key of his own. */
+static void test_seal_key_is_signed(void **state)
+{
+    struct world *world = *state;
+    world->tamper = other_seal_key;
+    world_begin(world, NULL);
+    world_expect_void(world, MR_VOID_PEER, "signature of the announcement does not hold");
+}
+
 static void test_expired_upload_may_come_again(void **state)
 {
     struct world *world = *state;
@@ -336,6 +383,8 @@ int main(void)
         T(test_new_attempt_supersedes),
         T(test_already_counted),
         T(test_expired_upload_may_come_again),
+        T(test_unsound_upload_is_left_out),
+        T(test_seal_key_is_signed),
         T(test_pending_attempt_at_the_close),
         T(test_status_is_the_owners_business),
         T(test_full_round_is_busy),

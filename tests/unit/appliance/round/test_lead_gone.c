@@ -43,10 +43,9 @@ static void expect_refused(struct world *world, enum mr_peer_step step, const ui
 /* No seed for the round any more, from nobody. */
 static void expect_no_seed(struct world *world)
 {
-    struct mr_seed_request seed = {.attempt = 0};
+    struct mr_seed_request seed;
     struct reply reply = {.done = false};
-    memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-    world_seed(seed.seed, 9, 0, 1);
+    world_seed_request(world, 9, 0, 1, &seed);
     mr_helper_seed(helper(world), world->announcement.round, world->devices[9].client_id,
                    &world->devices[9].serial, &seed, &reply);
     assert_true(reply.done);

@@ -21,11 +21,9 @@ static bool get_receipts(struct world *world, unsigned device, struct mr_upload_
     *request = (struct mr_upload_request){.transport = MR_TRANSPORT_UDP};
     memcpy(request->announcement_hash, world->terms.hash, MR_HASH_BYTES);
     for (unsigned i = 1; i < world->options.hubs; i++) {
-        struct mr_seed_request seed = {.attempt = 0};
+        struct mr_seed_request seed;
         struct reply reply = {.done = false};
-        struct mr_error error;
-        memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-        world_seed(seed.seed, device, 0, i);
+        world_seed_request(world, device, 0, i, &seed);
         mr_helper_seed(world->helpers[i].core, world->terms.announcement.round,
                        world->devices[device].client_id, &world->devices[device].serial, &seed,
                        &reply);
@@ -34,9 +32,8 @@ static bool get_receipts(struct world *world, unsigned device, struct mr_upload_
         if (reply.code != MR_REFUSAL_NONE) {
             return false; /* killed meanwhile: the same seed again, later */
         }
-        assert_int_equal(mr_receipt_decode(&request->receipts[request->receipt_count++],
-                                           (char *)reply.body, reply.length, &error),
-                         0);
+        world_take_receipt(world, device, 0, i, &reply,
+                           &request->receipts[request->receipt_count++]);
         reply_fini(&reply);
     }
     return true;
@@ -255,9 +252,8 @@ static void test_receipts_wait_for_the_disk(void **state)
     world_begin(world, NULL);
     world->helpers[1].slow_disk = true;
     for (unsigned i = 0; i < 3; i++) {
-        struct mr_seed_request seed = {.attempt = 0};
-        memcpy(seed.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-        world_seed(seed.seed, i % 2, 0, 1); /* the third is the first again */
+        struct mr_seed_request seed;
+        world_seed_request(world, i % 2, 0, 1, &seed); /* the third is the first again */
         mr_helper_seed(world->helpers[1].core, 7, world->devices[i % 2].client_id,
                        &world->devices[i % 2].serial, &seed, &replies[i]);
         world_run(world);

@@ -29,6 +29,7 @@ static void on_event(void *context, const struct mr_plane_event *event)
     upload->revoked |= event->kind == MR_PLANE_REVOKED;
     upload->not_revoked |= event->kind == MR_PLANE_NOT_REVOKED;
     upload->expired |= event->kind == MR_PLANE_EXPIRED;
+    upload->unsound |= event->kind == MR_PLANE_UNSOUND;
 }
 
 static void on_collected(void *context, struct mr_collection *collection)
@@ -253,6 +254,7 @@ struct upload *fixture_admit(struct fixture *fixture, enum mr_transport transpor
     upload->fd = -1;
     const struct mr_admission admission = {
         .transport = transport,
+        .count_lane = mr_share_count(upload->device.share, &fixture->terms.layout),
         .keys = transport == MR_TRANSPORT_UDP ? &upload->device.keys : NULL};
     if (mr_upload_plane_admit(fixture->round, &admission, &grant) != 0) {
         kit_device_fini(&upload->device);

@@ -15,7 +15,7 @@
 struct upload {
     struct kit_device device;
     int fd; /* connected to its worker; -1 for HTTP/2 */
-    bool staged, revoked, not_revoked, expired, included;
+    bool unsound, staged, revoked, not_revoked, expired, included;
     bool stopped;               /* sends no more by itself */
     enum mr_upload_state heard; /* the last state an ACK told */
     enum mr_upload_reason reason;

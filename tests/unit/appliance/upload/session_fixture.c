@@ -74,9 +74,12 @@ struct kit_device *bench_admit(struct bench *bench, uint32_t index)
     kit_device_init(device, &bench->terms.layout, &bench->seed);
     device->upload_id = mr_upload_id_make(LANE, index, (uint32_t)kit_random(&bench->seed) | 1);
     device->attempt = 2;
-    assert_int_equal(mr_sessions_admit(bench->sessions, 0, device->upload_id, device->attempt,
-                                       &device->keys, bench->now_ms),
-                     0);
+    const struct mr_session_admission admission = {
+        .upload_id = device->upload_id,
+        .attempt = device->attempt,
+        .count_lane = mr_share_count(device->share, device->layout),
+        .keys = &device->keys};
+    assert_int_equal(mr_sessions_admit(bench->sessions, 0, &admission, bench->now_ms), 0);
     return device;
 }
 
@@ -86,7 +89,8 @@ void bench_take_events(struct bench *bench)
 
     while (mr_sessions_event(bench->sessions, &event)) {
         bench->staged += event.state == MR_UPLOAD_STAGED;
-        bench->expired += event.state == MR_UPLOAD_REFUSED;
+        bench->expired += event.reason == MR_REASON_IDLE;
+        bench->unsound += event.reason == MR_REASON_UNSOUND;
     }
 }
 

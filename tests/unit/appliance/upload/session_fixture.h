@@ -20,7 +20,7 @@ struct bench {
     struct kit_device devices[SESSIONS];
     uint64_t now_ms;
     uint64_t seed;
-    uint32_t expired, staged; /* events seen */
+    uint32_t expired, staged, unsound; /* events seen */
 };
 
 extern const struct mr_peer_address bench_home; /* where packets come from unless told otherwise */

@@ -148,6 +148,48 @@ static void test_http2(void **state)
     fixture_close(fixture);
 }
 
+static bool until_unsound(struct fixture *fixture)
+{
+    (void)until_staged(fixture); /* devices send */
+    return fixture->uploads[0].unsound && fixture->uploads[1].unsound;
+}
+
+/* By either way in: what does not open to 1 is told, holds no slot, and is in no sum. */
+static void test_unsound(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_open(24, 3000, 1, 4, 60000);
+    const uint64_t main_bytes = fixture->terms.layout.main_bytes;
+    const size_t bytes = fixture->terms.layout.share_bytes;
+    struct upload *udp = fixture_admit(fixture, MR_TRANSPORT_UDP);
+    struct upload *whole = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+
+    udp->device.share[main_bytes] ^= 1;
+    whole->device.share[main_bytes] ^= 1;
+    assert_int_equal(
+        mr_upload_plane_put(fixture->plane, whole->device.upload_id, whole->device.share, bytes),
+        MR_PLANE_PUT_UNSOUND);
+    assert_int_equal(
+        mr_upload_plane_put(fixture->plane, whole->device.upload_id, whole->device.share, bytes),
+        MR_PLANE_PUT_NONE);
+    fixture_run(fixture, until_unsound);
+    assert_false(udp->staged || whole->staged);
+    udp->stopped = whole->stopped = true;
+    for (unsigned i = 0; i < 4; i++) { /* every slot is there again */
+        assert_non_null(fixture_admit(fixture, MR_TRANSPORT_UDP));
+    }
+    const struct upload *last = fixture_admit(fixture, MR_TRANSPORT_HTTP2);
+    assert_int_equal(
+        mr_upload_plane_put(fixture->plane, last->device.upload_id, last->device.share, bytes),
+        MR_PLANE_PUT_STAGED);
+    fixture_run(fixture, until_staged);
+    fixture_collect(fixture, true);
+    assert_int_equal(fixture->collection->upload_count, 5);
+    fixture_check_sum(fixture);
+    fixture_return(fixture, true, MR_REASON_NONE);
+    fixture_close(fixture);
+}
+
 /* A round given up, then another: nothing of the first is in the second. */
 static void test_next_round(void **state)
 {
@@ -258,6 +300,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_collections_overlap),
         cmocka_unit_test(test_many_through_few_slots),
         cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_unsound),
         cmocka_unit_test(test_next_round),
         cmocka_unit_test(test_strangers_hear_nothing),
         cmocka_unit_test(test_rebinding),

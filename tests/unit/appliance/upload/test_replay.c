@@ -189,7 +189,9 @@ static void test_replay(void **state)
         struct kit_device *device = &scene.devices[i];
         struct mr_upload_grant grant;
         kit_device_init(device, &scene.terms.layout, &scene.seed);
-        const struct mr_admission admission = {.keys = &device->keys};
+        const struct mr_admission admission = {
+            .count_lane = mr_share_count(device->share, &scene.terms.layout),
+            .keys = &device->keys};
         assert_int_equal(mr_upload_plane_admit(scene.round, &admission, &grant), 0);
         device->upload_id = grant.upload_id;
         kit_sum_share(&plain, device->share);

@@ -148,6 +148,37 @@ static void test_void_collection(void **state)
     assert_true(mr_sessions_revoke(bench->sessions, device->upload_id, MR_REASON_VOID));
 }
 
+/* Whole, well sealed, and its count lane is not what the receipts say: never folded, told at once.
+ */
+static void test_unsound(void **state)
+{
+    struct bench *bench = *state;
+    struct kit_device *wrong = bench_admit(bench, 0), *right = bench_admit(bench, 1);
+    const uint8_t *shares[MR_FOLD_MAX];
+    uint64_t ids[MR_FOLD_MAX];
+    struct mr_ack ack = {0};
+
+    wrong->share[wrong->layout->main_bytes] ^= 1;
+    right->share[right->layout->main_bytes + 4] ^= 1; /* the weight is nobody's business */
+    for (uint32_t chunk = 0; chunk + 1 < wrong->layout->chunks; chunk++) {
+        bench_chunk(bench, wrong, chunk);
+    }
+    bench_drain_acks(bench);
+    assert_int_equal(bench_chunk(bench, wrong, wrong->layout->chunks - 1), MR_UPLOAD_ACCEPTED);
+    assert_int_equal(bench_state(bench, wrong), MR_UPLOAD_REFUSED);
+    assert_true(bench_ack(bench, wrong, &ack, NULL));
+    assert_int_equal(ack.state, MR_UPLOAD_REFUSED);
+    assert_int_equal(ack.reason, MR_REASON_UNSOUND);
+    assert_int_equal(bench->unsound, 1);
+    assert_int_equal(mr_counter_get(&bench->counters->counts[MR_UPLOAD_COUNT_unsound]), 1);
+    assert_int_equal(mr_sessions_staged_count(bench->sessions, 0), 0);
+    assert_int_equal(mr_sessions_slots_free(bench->sessions), SLOTS - 1);
+    assert_true(mr_sessions_revoke(bench->sessions, wrong->upload_id, MR_REASON_SUPERSEDED));
+    bench_all_chunks(bench, right);
+    assert_int_equal(mr_sessions_staged(bench->sessions, 0, shares, ids), 1);
+    assert_int_equal(ids[0], right->upload_id);
+}
+
 static void test_idle(void **state)
 {
     struct bench *bench = *state;
@@ -227,6 +258,7 @@ int main(void)
         TEST(test_freed_slots_serve_again),
         TEST(test_revoke),
         TEST(test_void_collection),
+        TEST(test_unsound),
         TEST(test_idle),
         TEST(test_next_round_forgets),
         TEST(test_recycled_index),

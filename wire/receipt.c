@@ -1,0 +1,110 @@
+#include "wire/receipt.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "wire/transcript.h"
+
+/* SHA-256(len8 ‖ "millrace seed hash" ‖ scope ‖ seed): tells nothing of 32 random bytes. */
+static int seed_hash(uint8_t hash[MR_HASH_BYTES], const uint8_t seed[MR_SEED_BYTES],
+                     const struct mr_key_scope *scope)
+{
+    struct mr_transcript transcript;
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
+    mr_transcript_init(&transcript, "millrace seed hash");
+    mr_transcript_add(&transcript, covered, mr_key_scope_encode(covered, scope));
+    return mr_transcript_hash(hash, &transcript, seed, MR_SEED_BYTES);
+}
+
+int mr_receipt_fill(struct mr_receipt *receipt, const uint8_t seed[MR_SEED_BYTES],
+                    const uint8_t sealed_hash[MR_HASH_BYTES], const struct mr_key_scope *scope,
+                    const struct mr_layout *layout)
+{
+    struct mr_mask_stream mask;
+    receipt->hub_index = scope->hub_index;
+    memcpy(receipt->sealed_hash, sealed_hash, MR_HASH_BYTES);
+    if (seed_hash(receipt->seed_hash, seed, scope) != 0 ||
+        mr_mask_derive(&mask, seed, scope) != 0) {
+        return -1;
+    }
+    receipt->count_mask = mr_mask_count(&mask, layout);
+    OPENSSL_cleanse(&mask, sizeof mask);
+    return 0;
+}
+
+static void receipt_text(struct mr_transcript *transcript, const struct mr_receipt *receipt,
+                         const struct mr_key_scope *scope)
+{
+    uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
+    mr_transcript_init(transcript, "millrace receipt");
+    mr_transcript_add(transcript, covered, mr_key_scope_encode(covered, scope));
+    mr_transcript_add(transcript, receipt->seed_hash, MR_HASH_BYTES);
+    mr_transcript_add(transcript, receipt->sealed_hash, MR_HASH_BYTES);
+    mr_transcript_add32(transcript, receipt->count_mask);
+}
+
+int mr_receipt_sign(struct mr_receipt *receipt, const struct mr_key_scope *scope,
+                    const struct mr_signing_pair *pair)
+{
+    struct mr_transcript transcript;
+    receipt_text(&transcript, receipt, scope);
+    return mr_transcript_sign_pair(receipt->signature, &transcript, pair);
+}
+
+int mr_receipt_verify(const struct mr_receipt *receipt, const struct mr_key_scope *scope,
+                      const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
+{
+    struct mr_transcript transcript;
+    receipt_text(&transcript, receipt, scope);
+    return mr_transcript_verify(receipt->signature, &transcript, public_key);
+}
+
+void mr_receipt_answer_encode(uint8_t out[MR_RECEIPT_ANSWER_BYTES],
+                              const struct mr_receipt *receipt)
+{
+    mr_be16_put(out, receipt->hub_index);
+    mr_be32_put(out + 2, receipt->count_mask);
+    memcpy(out + 6, receipt->signature, MR_SIGNATURE_BYTES);
+}
+
+static void take_answer(struct mr_receipt *receipt, const uint8_t *bytes)
+{
+    receipt->hub_index = mr_be16_get(bytes);
+    receipt->count_mask = mr_be32_get(bytes + 2);
+    memcpy(receipt->signature, bytes + 6, MR_SIGNATURE_BYTES);
+}
+
+int mr_receipt_answer_decode(struct mr_receipt *receipt, const uint8_t *bytes, size_t length,
+                             struct mr_error *error)
+{
+    if (length != MR_RECEIPT_ANSWER_BYTES) {
+        return mr_error_set(error, "a receipt has %d bytes, not %zu", MR_RECEIPT_ANSWER_BYTES,
+                            length);
+    }
+    take_answer(receipt, bytes);
+    return 0;
+}
+
+void mr_receipt_encode(uint8_t out[MR_RECEIPT_BYTES], const struct mr_receipt *receipt)
+{
+    mr_receipt_answer_encode(out, receipt);
+    memcpy(out + MR_RECEIPT_ANSWER_BYTES, receipt->seed_hash, MR_HASH_BYTES);
+    memcpy(out + MR_RECEIPT_ANSWER_BYTES + MR_HASH_BYTES, receipt->sealed_hash, MR_HASH_BYTES);
+}
+
+void mr_receipt_decode(struct mr_receipt *receipt, const uint8_t in[MR_RECEIPT_BYTES])
+{
+    take_answer(receipt, in);
+    memcpy(receipt->seed_hash, in + MR_RECEIPT_ANSWER_BYTES, MR_HASH_BYTES);
+    memcpy(receipt->sealed_hash, in + MR_RECEIPT_ANSWER_BYTES + MR_HASH_BYTES, MR_HASH_BYTES);
+}
+
+uint32_t mr_receipts_count_lane(const struct mr_receipt *receipts, unsigned count)
+{
+    uint32_t lane = 1;
+    for (unsigned i = 0; i < count; i++) {
+        lane -= receipts[i].count_mask;
+    }
+    return lane;
+}
