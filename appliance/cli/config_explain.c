@@ -38,6 +38,9 @@ static json_t *values_of(const struct mr_option *option)
         return json_string("file, mode 0600");
     case MR_OPTION_FOLDER:
         return json_string("folder");
+    case MR_OPTION_RANGE:
+        return json_sprintf("any%s%s, a number, or a range such as 2..10, 2.. or ..10",
+                            option->choices ? ", " : "", option->choices ? option->choices : "");
     case MR_OPTION_LIST:
         return json_string("list of numbers");
     default:

@@ -132,7 +132,8 @@ int mr_config_check_rules(struct mr_hub_config *config, struct mr_document *docu
         return -1;
     }
     for (unsigned i = 0; i < config->tasks_count; i++) {
-        if (mr_config_check_task(config, i, &place) != 0) {
+        if (mr_config_check_task(config, i, &place) != 0 ||
+            mr_config_check_accept(config, i, &place) != 0) {
             return -1;
         }
     }

@@ -217,9 +217,12 @@ static void put_values(FILE *out, const struct mr_option *option)
         [MR_OPTION_FLOAT] = "above 0",           [MR_OPTION_BOOL] = "true, false",
         [MR_OPTION_ADDRESS] = "numeric address", [MR_OPTION_FILE] = "file",
         [MR_OPTION_SECRET] = "file, mode 0600",  [MR_OPTION_FOLDER] = "folder",
-        [MR_OPTION_LIST] = "list of numbers",
+        [MR_OPTION_LIST] = "list of numbers",    [MR_OPTION_RANGE] = "any, or a range",
     };
     fputs(mr_option_takes_auto(option) ? "auto, " : "", out);
+    if (option->kind == MR_OPTION_RANGE && option->choices) {
+        fprintf(out, "%s, ", option->choices);
+    }
     switch (option->kind) {
     case MR_OPTION_UINT:
         put_range(out, option);

@@ -86,6 +86,7 @@ void *mr_config_option_at(const struct mr_hub_config *config, const struct mr_op
         {"upload", &config->upload},
         {"tasks", config->tasks + entry},
         {"tasks.round", &config->tasks[entry].round},
+        {"tasks.accept", &config->tasks[entry].accept},
         {"tasks.keep", &config->tasks[entry].keep},
         {"hubs", config->hubs + entry},
     };

@@ -88,6 +88,15 @@ struct mr_config_round {
     bool automatic;              /* false: rounds are opened by the operator */
 };
 
+/* What this hub accepts of a round's terms before it signs them: ranges as text, each checked
+ * (wire/acceptance.h); NULL, as in a config made by hand: any. */
+struct mr_config_accept {
+    char *cohort_min, *cohort_max, *weight_max, *ring_bits, *headroom, *levels, *noise_kind;
+    char *deadline_ms, *scale, *clip_norm, *step_max;
+    char *training;         /* any, or JSON by key */
+    uint32_t share_percent; /* 0: of the devices that a helper admitted, so many are in the set */
+};
+
 /* How much of a task stays in data_dir; 0: no limit of that kind (model/retention.h). */
 struct mr_config_keep {
     uint32_t models;      /* 16: the newest, so many */
@@ -105,6 +114,7 @@ struct mr_config_task {
     unsigned hubs_count;
     char *initial_model_file; /* the first model, for an empty store (lead and helper alike) */
     struct mr_config_round round;
+    struct mr_config_accept accept;
     struct mr_config_keep keep;
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "appliance/config/hub_config.h"
-#include "wire/announcement.h"
+#include "wire/acceptance.h"
 
 #define MR_SECTION(name_, text_)
 #define MR_OPTION(tag, section_, name_, kind_, change_, default_, min_, max_, choices_, sample_,   \
@@ -128,7 +128,20 @@ static bool is_text(const char *text, uint64_t min, uint64_t max)
 
 bool mr_option_takes_auto(const struct mr_option *option)
 {
-    return option->choices && option->kind != MR_OPTION_CHOICE;
+    return option->choices && option->kind != MR_OPTION_CHOICE && option->kind != MR_OPTION_RANGE;
+}
+
+static int check_range(const struct mr_option *option, const char *text, struct mr_error *error)
+{
+    struct mr_range range;
+    if ((option->choices && strcmp(text, option->choices) == 0) ||
+        mr_range_parse(&range, text) == 0) {
+        return 0;
+    }
+    return mr_error_set(error,
+                        "must be any, %s%sa number, or a range such as 2..10, 2.. or ..10, not "
+                        "'%s'",
+                        option->choices ? option->choices : "", option->choices ? ", " : "", text);
 }
 
 bool mr_option_is_auto(const struct mr_option *option, const char *text)
@@ -172,6 +185,8 @@ int mr_option_check(const struct mr_option *option, const char *text, struct mr_
                    ? 0
                    : mr_error_set(
                          error, "must be a numeric address such as 0.0.0.0 or ::, not '%s'", text);
+    case MR_OPTION_RANGE:
+        return check_range(option, text, error);
     case MR_OPTION_TEXT:
     case MR_OPTION_FILE:
     case MR_OPTION_SECRET:

@@ -22,6 +22,7 @@ enum mr_option_kind {
     MR_OPTION_FILE,    /* a path, relative to the configuration file; must be readable */
     MR_OPTION_SECRET,  /* likewise, and neither group nor others may read it */
     MR_OPTION_FOLDER,  /* a path; made by the hub if its parent is there */
+    MR_OPTION_RANGE,   /* any, A, A..B, A.., ..B (wire/acceptance.h), or the word in `choices` */
     MR_OPTION_LIST,    /* [1, 2]: decimals. In the struct: uint16_t *, then its count (unsigned) */
 };
 
@@ -37,9 +38,10 @@ struct mr_option {
     enum mr_option_change change;
     const char *otherwise; /* default as text; NULL = required */
     uint64_t min, max;     /* of the number, of each number of a LIST, or of the text's length */
-    const char *choices;   /* "a|b" of a CHOICE; "auto": a number that may be left to the hub */
-    const char *sample; /* what config/hub.yaml shows, "a|b" for a list's entries; NULL: default */
-    const char *text;   /* one sentence for people */
+    const char *choices; /* "a|b" of a CHOICE; "auto": a number that may be left to the hub; a word
+                            that may stand for a RANGE */
+    const char *sample;  /* what config/hub.yaml shows, "a|b" for a list's entries; NULL: default */
+    const char *text;    /* one sentence for people */
     size_t offset, bytes; /* where, in the section's struct */
 };
 

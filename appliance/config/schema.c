@@ -20,6 +20,7 @@ struct schema {
     cyaml_schema_field_t control[FIELDS_MAX];
     cyaml_schema_field_t upload[FIELDS_MAX];
     cyaml_schema_field_t round[FIELDS_MAX];
+    cyaml_schema_field_t accept[FIELDS_MAX];
     cyaml_schema_field_t keep[FIELDS_MAX];
     cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
@@ -130,6 +131,7 @@ static void add_options(struct schema *schema)
                     {"upload", schema->upload},
                     {"tasks", schema->tasks},
                     {"tasks.round", schema->round},
+                    {"tasks.accept", schema->accept},
                     {"tasks.keep", schema->keep},
                     {"hubs", schema->hubs}};
     size_t count;
@@ -166,6 +168,8 @@ static void schema_init(struct schema *schema)
                 schema->upload);
     add_section(schema->tasks, "round", offsetof(struct mr_config_task, round),
                 sizeof(struct mr_config_round), schema->round);
+    add_section(schema->tasks, "accept", offsetof(struct mr_config_task, accept),
+                sizeof(struct mr_config_accept), schema->accept);
     add_section(schema->tasks, "keep", offsetof(struct mr_config_task, keep),
                 sizeof(struct mr_config_keep), schema->keep);
     add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),

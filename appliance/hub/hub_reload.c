@@ -150,11 +150,12 @@ static void update_task(struct mr_api_task *served, const struct mr_hub_config *
     mr_task_set_endpoints(&served->task, fresh);
     if (served->lead) {
         mr_lead_driver_set_policy(served->lead, &task->round);
+        mr_lead_driver_set_accept(served->lead, &task->accept);
         mr_lead_driver_set_keep(served->lead, &task->keep);
         mr_lead_driver_set_endpoints(served->lead, served->task.endpoints);
     }
     if (served->helper) {
-        mr_helper_driver_set_policy(served->helper, &task->round);
+        mr_helper_driver_set_policy(served->helper, &task->round, &task->accept);
         mr_helper_driver_set_keep(served->helper, &task->keep);
     }
 }

@@ -16,6 +16,7 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
     case MRE_VOID:
     case MRE_REFUSED:
     case MRE_AWAITS_MODEL:
+    case MRE_NOT_ACCEPTED:
         return MR_EDGE_EXIT_NOT_COUNTED;
     case MRE_UNTRUSTED_ANNOUNCEMENT:
         return MR_EDGE_EXIT_UNTRUSTED;

@@ -7,6 +7,7 @@
 #define CERTIFICATE                                                                                \
     "a hub whose certificate holds and that takes ours (is a captive portal between?)"
 #define NEXT_MODEL "the next model"
+#define ACCEPTED   "a round within what this device accepts (accept in device.json)"
 #define PINNED     "an announcement that the pinned hubs have signed"
 
 /* The one table (docs/edge-client.md has it in words). A result with two columns differs by whether
@@ -31,6 +32,7 @@ static const struct rule {
     [MRE_CERTIFICATE_REFUSED] = {MR_EDGE_WAIT, MR_EDGE_WAIT, RARE_MS, CERTIFICATE},
     /* With --rounds somebody is there who has to compare keys. */
     [MRE_UNTRUSTED_ANNOUNCEMENT] = {MR_EDGE_END, MR_EDGE_END, RARE_MS, PINNED},
+    [MRE_NOT_ACCEPTED] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, ACCEPTED},
     [MRE_BAD_MODEL] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},
     [MRE_BAD_DELTA] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},
     [MRE_TRAINER_FAILED] = {MR_EDGE_WAIT, MR_EDGE_ROUND_OVER, SOON_MS, LEAD},

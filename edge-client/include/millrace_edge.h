@@ -49,8 +49,9 @@ enum mre_result {
     MRE_PUBLISHED = 15,             /* the round that this device was counted in made a model */
     MRE_AWAITS_MODEL = 16,          /* the round starts from a model on which this device may have
                                        been counted: the next model is waited for */
+    MRE_NOT_ACCEPTED = 17,          /* the round's terms are outside what this device accepts */
 };
-#define MRE_RESULTS 17
+#define MRE_RESULTS 18
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -86,6 +87,9 @@ struct mre_options {
     const char *dump_dir;
     /* Tests only: after so many chunks say so on stderr and halt for ever. 0 = off. */
     unsigned stop_after_chunks;
+    /* Which announced terms this device accepts, checked before it trains: a JSON object, as
+     * "accept" of device.json (docs/edge-client.md). NULL = any. */
+    const char *accept;
     /* PEM: the lists of hubs' certificates that their CAs took back, one of each CA; read at each
      * connection. NULL = none. */
     const char *revocation_file;

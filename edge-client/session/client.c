@@ -204,6 +204,10 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     client->silence_ms = options->silence_ms ? options->silence_ms : SILENCE_MS;
     client->stop_after_chunks = options->stop_after_chunks;
+    struct mr_error error;
+    if (mr_accept_read(&client->accept, options->accept, &error) != 0) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
     if (keep_path(&client->certificate_file, options->certificate_file) ||
         keep_path(&client->private_key_file, options->private_key_file) ||
         keep_path(&client->ca_file, options->ca_file) ||
@@ -310,6 +314,7 @@ void mre_client_close(struct mre_client *client)
     free(client->data_dir);
     free(client->task);
     free(client->dump_dir);
+    mr_accept_free(&client->accept);
     for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         free(client->hosts[i]);
     }

@@ -7,6 +7,7 @@
 #include "edge-client/include/millrace_edge.h"
 #include "edge-client/session/ledger.h"
 #include "edge-client/session/device_env.h"
+#include "edge-client/session/accept.h"
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
 #include "wire/identity.h"
@@ -43,6 +44,7 @@ struct mre_client {
     unsigned request_timeout_ms;
     unsigned silence_ms;
     unsigned stop_after_chunks;
+    struct mr_acceptance accept;
 
     struct mr_end_owed owed;  /* of the round that this device was counted in last */
     struct mr_end_owed older; /* known, and not told when it was counted again */

@@ -1,6 +1,6 @@
 /* config.c - device.json: {"task", "device": {certificate, key, ca, revocation}, "hubs": [{index,
- * name, host, port, public_key}], "data_dir", "transport"}. Strict: an unknown member is an error.
- * Relative paths are relative to the file's folder. */
+ * name, host, port, public_key}], "data_dir", "transport", "accept"}. Strict: an unknown member is
+ * an error. Relative paths are relative to the file's folder. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@ struct mre_config {
     struct mre_options options;
     struct mre_hub hubs[MRE_HUBS_MAX];
     json_t *root;   /* owns the strings that are not paths */
+    char *accept;   /* as text */
     char *paths[5]; /* certificate, key, ca, revocation, data_dir: made relative to the file */
     unsigned path_count;
 };
@@ -135,6 +136,20 @@ static int take_transport(struct reader *r, json_t *value)
     return mr_error_set(&r->error, "transport must be auto, udp or http2");
 }
 
+/* What may stand in it is said when the client is opened. */
+static int take_accept(struct reader *r, const json_t *value)
+{
+    if (!value) {
+        return 0;
+    }
+    if (!json_is_object(value)) {
+        return mr_error_set(&r->error, "accept must be an object");
+    }
+    r->config->accept = json_dumps(value, JSON_COMPACT);
+    r->config->options.accept = r->config->accept;
+    return r->config->accept ? 0 : mr_error_set(&r->error, "out of memory");
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -151,7 +166,8 @@ static int take_task(struct reader *r, json_t *root)
 
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {"task", "device", "hubs", "data_dir", "transport", NULL};
+    static const char *const names[] = {"task",      "device", "hubs", "data_dir",
+                                        "transport", "accept", NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -165,7 +181,8 @@ static int take_root(struct reader *r)
                     path_of(r, device, "device", "revocation", &options->revocation_file)) ||
                    path_of(r, root, "the file", "data_dir", &options->data_dir) ||
                    take_hubs(r, json_object_get(root, "hubs")) ||
-                   take_transport(r, json_object_get(root, "transport"))
+                   take_transport(r, json_object_get(root, "transport")) ||
+                   take_accept(r, json_object_get(root, "accept"))
                ? -1
                : 0;
 }
@@ -214,5 +231,6 @@ void mre_config_free(struct mre_config *config)
         free(config->paths[i]);
     }
     json_decref(config->root);
+    free(config->accept);
     free(config);
 }

@@ -37,6 +37,7 @@ const char *mre_result_name(enum mre_result result)
         [MRE_FAILED] = "failed",
         [MRE_PUBLISHED] = "published",
         [MRE_AWAITS_MODEL] = "awaits-model",
+        [MRE_NOT_ACCEPTED] = "not-accepted",
     };
     return (unsigned)result < MRE_RESULTS ? names[result] : "unknown";
 }

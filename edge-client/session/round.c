@@ -169,8 +169,16 @@ static bool leaves_open(enum mre_result result)
 static enum mre_result take_part(struct mre_client *client, struct mr_round_work *work,
                                  mre_train_fn train, void *context, struct mre_outcome *outcome)
 {
-    if (mr_client_lead_ms(client) >= work->terms.announcement.deadline_unix_ms) {
+    const uint64_t deadline = work->terms.announcement.deadline_unix_ms;
+    const uint64_t lead_ms = mr_client_lead_ms(client);
+    struct mr_error error;
+    if (lead_ms >= deadline) {
         return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
+    }
+    if (mr_acceptance_check(&client->accept, &work->terms.announcement, deadline - lead_ms,
+                            &error) != 0) {
+        return mr_outcome_set(outcome, MRE_NOT_ACCEPTED, "%s; nothing was trained or sent",
+                              error.text);
     }
     enum mre_result result = mr_lineage_check(client, &work->terms, outcome);
     if (!result) {

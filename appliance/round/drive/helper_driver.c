@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
@@ -282,6 +283,22 @@ static void on_changed(void *context)
     }
 }
 
+static bool on_accepts(void *context, const struct mr_round_terms *terms,
+                       struct mr_refusal *refusal)
+{
+    const struct mr_helper_driver *run = context;
+    const uint64_t unix_ms = mr_round_unix_ms(), until = terms->announcement.deadline_unix_ms;
+    const struct mr_accept_question question = {
+        .accept = run->context.accept,
+        .announcement = &terms->announcement,
+        .lanes = terms->layout.lanes,
+        .left_ms = until > unix_ms ? until - unix_ms : 0,
+        .server_learning_rate = run->context.round->server_learning_rate,
+        .history = &run->history,
+    };
+    return mr_accept_terms(&question, refusal);
+}
+
 /* A set has no more devices than a hub counts: the announced cohort_max may be what the ring holds.
  */
 #define ROOM_DEVICES_MAX 65536u
@@ -331,6 +348,7 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
+    .accepts = on_accepts,
     .has_room = on_has_room,
     .revoked = on_revoked,
     .unix_ms = on_unix_ms,
@@ -343,14 +361,17 @@ static struct mr_helper_policy policy_of(const struct mr_helper_driver *run,
 {
     return (struct mr_helper_policy){
         .cohort_min = round->cohort_min,
+        .share_percent = run->context.accept ? run->context.accept->share_percent : 0,
         .share_bytes_max = run->context.share_bytes_max,
         .lead_grace_ms = round->lead_grace_ms,
         .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)round->lead_grace_ms,
     };
 }
 
-void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round)
+void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round,
+                                 const struct mr_config_accept *accept)
 {
+    run->context.accept = accept;
     const struct mr_helper_policy policy = policy_of(run, round);
     run->context.round = round;
     mr_helper_set_policy(run->core, &policy);

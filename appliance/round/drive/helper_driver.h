@@ -28,8 +28,9 @@ void mr_helper_driver_join(struct mr_helper_driver *run);
 void mr_helper_driver_stop(struct mr_helper_driver *run);
 void mr_helper_driver_close(struct mr_helper_driver *run);
 
-/* As mr_lead_driver_set_policy: from the next round that it signs. */
-void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round);
+/* As mr_lead_driver_set_policy and _set_accept: from the next round that it signs. */
+void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round,
+                                 const struct mr_config_accept *accept);
 
 /* As mr_lead_driver_set_keep and mr_lead_driver_keeper. */
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);

@@ -230,6 +230,17 @@ static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metr
     }
 }
 
+/* Of the newest round that has a set. */
+static void left_out(const struct mr_helper_driver *run, struct mr_metrics *metrics)
+{
+    const struct mr_round_label label = {.task = run->context.task};
+    struct mr_helper_report report;
+    mr_helper_report(run->core, &report);
+    const bool frozen = report.included > 0 && report.admitted >= report.included;
+    mr_round_sample(metrics, "millrace_helper_left_out", &label,
+                    frozen ? report.admitted - report.included : 0);
+}
+
 /* Codes that were given at least once: a row for each would be many. */
 static void refusals(const struct mr_helper_driver *run, struct mr_metrics *metrics)
 {
@@ -269,5 +280,10 @@ void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned cou
         const struct mr_round_label label = {.task = runs[i]->context.task};
         mr_round_sample(metrics, "millrace_helper_bad_seeds_total", &label,
                         (double)runs[i]->bad_seeds);
+    }
+    mr_metrics_family(metrics, "millrace_helper_left_out", "gauge",
+                      "Devices that this hub admitted and the last frozen set leaves out.");
+    for (unsigned i = 0; i < count; i++) {
+        left_out(runs[i], metrics);
     }
 }

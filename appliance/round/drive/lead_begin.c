@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/step_bound.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -133,6 +134,28 @@ static enum mr_refusal_code check_room(struct mr_lead_driver *run,
                                                                            : refusal->code;
 }
 
+/* This hub's own terms are accepted by the rules that it has for others'. What is no valid
+ * announcement is refused later, and says why. */
+static enum mr_refusal_code check_accepted(const struct mr_lead_driver *run,
+                                           const struct mr_announcement *announcement,
+                                           uint32_t deadline_ms, struct mr_refusal *refusal)
+{
+    struct mr_layout layout;
+    if (mr_layout_init(&layout, announcement->ring_bits, announcement->dimension,
+                       announcement->rotation_log2, announcement->chunk_bytes) != 0) {
+        return MR_REFUSAL_NONE;
+    }
+    const struct mr_accept_question question = {
+        .accept = run->context.accept,
+        .announcement = announcement,
+        .lanes = layout.lanes,
+        .left_ms = deadline_ms,
+        .server_learning_rate = run->context.round->server_learning_rate,
+        .history = &run->history,
+    };
+    return mr_accept_terms(&question, refusal) ? MR_REFUSAL_NONE : refusal->code;
+}
+
 /* The rule asks for a ring that there is, and for one level at least. */
 static enum mr_refusal_code check_ring(const struct mr_round_params *params,
                                        struct mr_refusal *refusal)
@@ -195,7 +218,8 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    if (check_number(run, *round, refusal) != MR_REFUSAL_NONE ||
+    if (check_accepted(run, &announcement, params->deadline_ms, refusal) != MR_REFUSAL_NONE ||
+        check_number(run, *round, refusal) != MR_REFUSAL_NONE ||
         check_room(run, &announcement, params->quorum, model_bytes, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;
     }

@@ -61,6 +61,11 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
     }
 }
 
+void mr_lead_driver_set_accept(struct mr_lead_driver *run, const struct mr_config_accept *accept)
+{
+    run->context.accept = accept;
+}
+
 void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep)
 {
     run->context.keep = keep;

@@ -36,6 +36,10 @@ void mr_lead_driver_close(struct mr_lead_driver *run);
  * began with. Kept by the caller until the next call. */
 void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round);
 
+/* Which terms this hub accepts, its own too, from the next round on; kept by the caller until the
+ * next call. */
+void mr_lead_driver_set_accept(struct mr_lead_driver *run, const struct mr_config_accept *accept);
+
 /* How much of the task stays on the disk, from now on; kept by the caller until the next call. */
 void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep);
 

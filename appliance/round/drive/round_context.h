@@ -27,6 +27,9 @@ struct mr_round_context {
     /* The task's policy. The driver reads it when a round is opened or signed, and when it starts;
      * mr_lead_driver_set_policy and mr_helper_driver_set_policy put another one in its place. */
     const struct mr_config_round *round;
+    /* Which terms are accepted; NULL: all. The driver reads it when a round is opened or signed;
+     * mr_lead_driver_set_accept and mr_helper_driver_set_accept put another one in its place. */
+    const struct mr_config_accept *accept;
     /* How much of the task stays on the disk; NULL: all, and nobody looks how full the disk is.
      * Another comes by mr_lead_driver_set_keep and mr_helper_driver_set_keep. */
     const struct mr_config_keep *keep;

@@ -87,6 +87,9 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
     put_number(object, "staged", summary->staged);
     put_number(object, "committed", summary->committed);
     put_number(object, "included", summary->included);
+    if (!summary->lead && summary->included > 0 && summary->admitted >= summary->included) {
+        put_number(object, "left_out", summary->admitted - summary->included);
+    }
     put_hash(object, "model_hash", summary->model_hash);
     if (strcmp(summary->state, "void") != 0) {
         put_span(object, "open_ms", summary->opened_unix_ms, summary->closed_unix_ms);

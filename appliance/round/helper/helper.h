@@ -84,6 +84,9 @@ struct mr_helper_ops {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* mr_helper_report has news */
+    /* Whether this hub's operator accepts the terms, asked before they are signed: false with the
+     * refusal filled. NULL: all of them. */
+    bool (*accepts)(void *context, const struct mr_round_terms *terms, struct mr_refusal *refusal);
     /* Whether there is room for the files of such a round, asked before it is signed: false with
      * the refusal filled. NULL: there is. */
     bool (*has_room)(void *context, const struct mr_round_terms *terms, struct mr_refusal *refusal);
@@ -96,6 +99,7 @@ struct mr_helper_ops {
 /* What this hub insists on. */
 struct mr_helper_policy {
     uint32_t cohort_min;        /* this hub's own minimum */
+    uint32_t share_percent;     /* so many of those it admitted must be in a set; 0: any number */
     uint64_t share_bytes_max;   /* larger rounds are not signed */
     uint32_t lead_grace_ms;     /* a lead that has not ended a round so long after its deadline is
                                    gone: the round is given up */

@@ -245,6 +245,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         return;
     }
     if (check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE ||
+        (helper->ops->accepts && !helper->ops->accepts(helper->context, &terms, &refusal)) ||
         (helper->ops->has_room && !helper->ops->has_room(helper->context, &terms, &refusal))) {
         helper->ops->refuse(helper->context, token, &refusal);
         return;

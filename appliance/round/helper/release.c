@@ -78,6 +78,13 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "the set has %u devices, at least %u are needed", freeze->count, least);
     }
+    const uint32_t share = helper->config.policy.share_percent, admitted = helper->seeds.count;
+    if ((uint64_t)freeze->count * 100 < (uint64_t)share * admitted) {
+        return mr_refuse(refusal, MR_REFUSAL_SET_LEAVES_OUT,
+                         "the set has %u of the %u devices that were admitted here, %u %% are the "
+                         "least (accept.share_percent)",
+                         freeze->count, admitted, share);
+    }
     return MR_REFUSAL_NONE;
 }
 

@@ -51,6 +51,8 @@ static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_re
         return proposed ? MR_VOID_TERMS : MR_VOID_PEER;
     case MR_REFUSAL_BELOW_COHORT_MINIMUM: /* the announced one, or too few in the set */
         return proposed ? MR_VOID_TERMS : MR_VOID_COHORT;
+    case MR_REFUSAL_SET_LEAVES_OUT:
+        return MR_VOID_TERMS;
     case MR_REFUSAL_NO_ROUND: /* which it has signed */
         return proposed ? MR_VOID_PEER : MR_VOID_LOST;
     case MR_REFUSAL_ROUND_LOST:

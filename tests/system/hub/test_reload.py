@@ -99,10 +99,12 @@ class Helper(Hub):
     def test_reload(self):
         self.assertEqual(self.reload(self.good, 1), ["config.reloaded key=none"])
         changed = "log_level: debug\n" + self.good.replace("quorum: 4", "quorum: 5\n      cohort_max: 9")
-        self.assertEqual(self.reload(changed, 3), [
+        changed = changed.replace("    round:\n", "    accept:\n      clip_norm: 0.5..2\n    round:\n")
+        self.assertEqual(self.reload(changed, 4), [
             "config.reloaded key=log_level before=info after=debug",
             "config.reloaded key=tasks.default.round.cohort_max before=64 after=9",
-            "config.reloaded key=tasks.default.round.quorum before=4 after=5"])
+            "config.reloaded key=tasks.default.round.quorum before=4 after=5",
+            "config.reloaded key=tasks.default.accept.clip_norm before=any after=0.5..2"])
 
         restart = changed.replace("quorum: 5", "quorum: 6").replace("slots_per_worker: 6",
                                                                     "slots_per_worker: 7")

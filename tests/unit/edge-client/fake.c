@@ -361,7 +361,8 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                   .hubs = hubs,
                                   .hub_count = fake->hub_count,
                                   .transport = transport,
-                                  .dump_dir = dump_dir};
+                                  .dump_dir = dump_dir,
+                                  .accept = fake->accept};
     fake_world(fake, &env);
     if (mr_client_open_in(&client, &options, &env, &outcome)) {
         fprintf(stderr, "%s\n", outcome.text);

@@ -36,6 +36,7 @@ struct fake {
     unsigned busy_puts;       /* so many whole shares */
     unsigned busy_statuses;   /* so many questions for an upload's status */
     const char *busy_code;    /* "busy" */
+    const char *accept;       /* of the client's options; NULL */
     uint32_t busy_ms;         /* retry_after_ms of these refusals */
     unsigned break_grants;    /* so many grants are lost on the way back */
     unsigned break_seeds;     /* so many receipts are lost on the way back */

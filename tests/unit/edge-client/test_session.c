@@ -154,6 +154,51 @@ static void test_model_of_another_hash(void **state)
     fake_fini(&s.fake);
 }
 
+/* What this device does not accept is named before it trains. */
+static void test_terms_that_are_not_accepted(void **state)
+{
+    static const struct {
+        const char *accept, *words; /* NULL: it takes part */
+    } cases[] = {
+        {"{\"cohort_min\": \"3..\"}", "cohort_min 2 is not accepted here: at least 3 is"},
+        {"{\"weight_max\": 9}", "weight_max 10"},
+        {"{\"clip_norm\": \"..0.5\"}", "clip_norm 1 is"},
+        {"{\"deadline_ms\": \"..1000\"}", "deadline_ms"},
+        {"{\"training\": {\"epochs\": \"..1\", \"batch\": 3}}", "epochs 2"},
+        {"{\"training\": {\"epochs\": 2, \"batch\": [3, 4]}, \"cohort_min\": \"2..\"}", NULL},
+        {"{}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        SCENE(s);
+        s.fake.accept = cases[i].accept;
+        const enum mre_result result = scene_play(&s, MRE_TRANSPORT_AUTO, scene_train);
+        assert_int_equal(result, cases[i].words ? MRE_NOT_ACCEPTED : MRE_COMMITTED);
+        if (cases[i].words) {
+            assert_non_null(strstr(s.outcome.text, cases[i].words));
+            assert_int_equal(s.trained + s.fake.seeds_posted, 0);
+            assert_int_equal(s.outcome.round, 1);
+        }
+        fake_fini(&s.fake);
+    }
+}
+
+static void test_accept_that_is_none(void **state)
+{
+    static const char *const bad[] = {"[]",
+                                      "{\"cohort_min\": \"x\"}",
+                                      "{\"cohort_mim\": 2}",
+                                      "{\"training\": [1]}",
+                                      "{\"clip_norm\": -1}",
+                                      "{"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct mr_acceptance acceptance;
+        struct mr_error error = {.text = ""};
+        (void)state;
+        assert_int_equal(mr_accept_read(&acceptance, bad[i], &error), -1);
+        assert_non_null(strstr(error.text, "accept"));
+    }
+}
+
 static void test_nan_in_the_delta(void **state)
 {
     SCENE(s);
@@ -292,6 +337,8 @@ int main(void)
         cmocka_unit_test(test_certificate_refused),
         cmocka_unit_test(test_model_of_another_hash),
         cmocka_unit_test(test_nan_in_the_delta),
+        cmocka_unit_test(test_terms_that_are_not_accepted),
+        cmocka_unit_test(test_accept_that_is_none),
         cmocka_unit_test(test_trainer_failed),
         cmocka_unit_test(test_forged_receipt),
         cmocka_unit_test(test_receipt_for_another_mask),

@@ -96,6 +96,7 @@ struct room *room_open(unsigned position)
         .data_dir = room->dir,
         .hub_index = room->config.identity.index,
         .round = &room->policy,
+        .accept = &room->accept,
         .endpoints = room->endpoints,
         .share_bytes_max = 4096,
         .hubs = room->world->hubs,

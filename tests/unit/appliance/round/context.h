@@ -12,6 +12,7 @@ struct room {
     char *dir;
     struct mr_hub_config config;
     struct mr_config_round policy;
+    struct mr_config_accept accept; /* nothing set: everything is accepted */
     struct mr_h2_endpoint endpoints[2];
     struct mr_round_context shared; /* for _open */
     int log_fd;

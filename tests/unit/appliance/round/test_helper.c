@@ -357,6 +357,25 @@ static void test_policy_of_the_next_round(void **state)
     propose(world, &next, lead, MR_REFUSAL_BELOW_COHORT_MINIMUM);
 }
 
+/* A lead that leaves out more than this hub's operator accepts. */
+static void test_share_of_the_admitted(void **state)
+{
+    struct world *world = *state;
+    const struct mr_helper_policy fair = {.cohort_min = 3,
+                                          .share_percent = 80,
+                                          .share_bytes_max = 1 << 20,
+                                          .lead_grace_ms = WORLD_GRACE_MS,
+                                          .deadline_ahead_ms = WORLD_AHEAD_MS};
+    uint8_t body[1024];
+    mr_helper_set_policy(helper(world), &fair);
+    (void)admitted(state); /* six devices */
+    size_t length = world_freeze_body(world, body, FIVE, 4, 1);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_SET_LEAVES_OUT);
+    assert_int_equal(world->helpers[1].expansions, 0);
+    length = world_freeze_body(world, body, FIVE, 5, 1);
+    ask(world, MR_PEER_FREEZE, body, length, MR_REFUSAL_NONE);
+}
+
 /* Duplicates cannot be encoded: the decoder wants rising identities. */
 static void test_freeze_refuses_a_device_twice(void **state)
 {
@@ -576,6 +595,7 @@ int main(void)
         T(test_seal_key_is_gone_with_the_freeze),
         T(test_bad_seeds),
         T(test_freeze_checks_the_set),
+        T(test_share_of_the_admitted),
         T(test_policy_of_the_next_round),
         T(test_freeze_refuses_a_device_twice),
         T(test_one_set_a_round),

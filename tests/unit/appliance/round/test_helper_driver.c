@@ -174,27 +174,6 @@ static void test_void_after_the_opening(void **state)
     played_end(played);
 }
 
-/* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
-static void test_terms_that_differ(void **state)
-{
-    struct played *played = *state;
-    struct room *room = played->room;
-    struct reply reply;
-    room->policy.weight_max = 7;
-    room->policy.clip_norm = 0.25f;
-    room->policy.training = "{\"epochs\": 1}";
-    played_start(played);
-    played_admit(played);
-    assert_int_equal(room_times_logged(room, "helper.terms task=default round=7 differ=\""), 1);
-    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 100 (here 0.25), training "));
-    assert_false(room_logged(room, "scale "));
-    played_ask_same(played, MR_PEER_PROPOSE, &reply); /* the same terms again */
-    played_expect(&reply, MR_REFUSAL_NONE);
-    reply_fini(&reply);
-    assert_int_equal(room_times_logged(room, "helper.terms"), 1);
-    played_end(played);
-}
-
 /* In the files. */
 static bool was_stored_and_is_back(void *context)
 {
@@ -558,7 +537,6 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
         T(test_a_round_and_its_end),
-        T(test_terms_that_differ),
         T(test_void_after_the_opening),
         T(test_void_while_revealing),
         T(test_void_while_expanding),

@@ -119,6 +119,11 @@ static void test_wishes(void **state)
     bad.deadline_ms = 604800001; /* seven days, as the configuration has it */
     assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);
     assert_non_null(strstr(refusal.text, "deadline_ms"));
+    static char weights[] = "..99";
+    room->accept.weight_max = weights; /* its own rules hold for itself */
+    assert_int_equal(begin(&params, &refusal), MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    assert_non_null(strstr(refusal.text, "weight_max 100 is not accepted here: 0 to 99 is"));
+    room->accept.weight_max = NULL;
     bad = params;
     bad.quorum = 100000;
     assert_int_equal(begin(&bad, &refusal), MR_REFUSAL_BAD_REQUEST);

@@ -150,6 +150,26 @@ static void test_one_schema(void **state)
     world_close(world);
 }
 
+/* Of whom a helper admitted, how many the set leaves out; a lead knows no such thing. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    struct mr_round_summary summary = {
+        .round = 7, .state = "revealed", .admitted = 5, .included = 3};
+    json_t *object = mr_round_summary_json(&summary, NULL, false);
+    assert_int_equal(json_integer_value(json_object_get(object, "left_out")), 2);
+    json_decref(object);
+    summary.included = 0; /* no set yet */
+    object = mr_round_summary_json(&summary, NULL, false);
+    assert_null(json_object_get(object, "left_out"));
+    json_decref(object);
+    summary.lead = true;
+    summary.included = 3;
+    object = mr_round_summary_json(&summary, NULL, false);
+    assert_null(json_object_get(object, "left_out"));
+    json_decref(object);
+}
+
 /* The next round's step rests on it: a hub that starts anew has it from its newest record. */
 static void test_norms_are_kept(void **state)
 {
@@ -210,9 +230,9 @@ static void test_what_ends_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),         cmocka_unit_test(test_void),
-        cmocka_unit_test(test_one_schema),        cmocka_unit_test(test_norms_are_kept),
-        cmocka_unit_test(test_what_ends_nothing),
+        cmocka_unit_test(test_published),  cmocka_unit_test(test_void),
+        cmocka_unit_test(test_one_schema), cmocka_unit_test(test_norms_are_kept),
+        cmocka_unit_test(test_left_out),   cmocka_unit_test(test_what_ends_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

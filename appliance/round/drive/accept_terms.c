@@ -1,0 +1,57 @@
+#include "appliance/round/drive/accept_terms.h"
+
+#include "appliance/config/accept.h"
+#include "appliance/round/drive/step_bound.h"
+#include "wire/quantiser.h"
+
+static bool refused(struct mr_refusal *refusal, const char *name, float announced, const char *how,
+                    float computed)
+{
+    mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+              "%s %.7g is not accepted here: %s%.7g is, by the rule (accept.%s)", name,
+              (double)announced, how, (double)computed, name);
+    return false;
+}
+
+static bool scale_holds(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    const struct mr_announcement *round = question->announcement;
+    const struct mr_quantiser quantiser = {.levels = round->levels,
+                                           .lanes = question->lanes,
+                                           .cohort_max = round->cohort_max,
+                                           .clip_norm = round->clip_norm,
+                                           .round = round->round};
+    const float computed =
+        mr_quantiser_scale(&quantiser, mr_round_history_norms(question->history, round->round));
+    return mr_quantiser_agrees(round->scale, computed) ||
+           refused(refusal, "scale", round->scale, "about ", computed);
+}
+
+static bool step_max_holds(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    const struct mr_announcement *round = question->announcement;
+    const struct mr_step_rule rule = {.announcement = round,
+                                      .lanes = question->lanes,
+                                      .server_learning_rate = question->server_learning_rate,
+                                      .history = question->history};
+    const float computed = mr_step_bound(&rule);
+    return round->step_max <= computed ||
+           refused(refusal, "step_max", round->step_max, "at most ", computed);
+}
+
+bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    struct mr_accept accept;
+    struct mr_error error;
+    if (!question->accept) {
+        return true;
+    }
+    mr_config_accept_read(&accept, question->accept);
+    if (mr_acceptance_check(&accept.announced, question->announcement, question->left_ms, &error) !=
+        0) {
+        mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.350s", error.text);
+        return false;
+    }
+    return (!accept.scale_by_rule || scale_holds(question, refusal)) &&
+           (!accept.step_max_by_rule || step_max_holds(question, refusal));
+}

@@ -1,0 +1,84 @@
+/* test_terms.c - what a helper says of a lead's terms that are not its own, and which it refuses.
+ */
+#include <string.h>
+
+#include "played_lead.h"
+
+static int open_played(void **state)
+{
+    *state = played_open();
+    return 0;
+}
+
+static int close_played(void **state)
+{
+    played_close(*state);
+    return 0;
+}
+
+/* The lead's terms are signed, whatever this hub would ask for; but its operator is told, once. */
+static void test_terms_that_differ(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    room->policy.weight_max = 7;
+    room->policy.clip_norm = 0.25f;
+    room->policy.training = "{\"epochs\": 1}";
+    played_start(played);
+    played_admit(played);
+    assert_int_equal(room_times_logged(room, "helper.terms task=default round=7 differ=\""), 1);
+    assert_true(room_logged(room, "weight_max 100 (here 7), clip_norm 100 (here 0.25), training "));
+    assert_false(room_logged(room, "scale "));
+    played_ask_same(played, MR_PEER_PROPOSE, &reply); /* the same terms again */
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    assert_int_equal(room_times_logged(room, "helper.terms"), 1);
+    played_end(played);
+}
+
+/* What this hub's operator does not accept is refused by name, and nothing is signed. */
+static void test_terms_that_are_not_accepted(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    static char most[] = "..50", clip[] = "0.5..1000", rule[] = "rule", any[] = "any";
+    const struct {
+        char **option;
+        char *value;
+        const char *words;
+    } rows[] = {
+        {&room->accept.clip_norm, most, "clip_norm 100 is not accepted here: 0 to 50 is"},
+        {&room->accept.clip_norm, clip, NULL},
+        {&room->accept.scale, rule, "scale 500 is not accepted here: about "},
+        {&room->accept.scale, any, NULL},
+        {&room->accept.step_max, rule, "step_max 1000000 is not accepted here: at most "},
+    };
+    played_start(played);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        *rows[i].option = rows[i].value;
+        if (rows[i].words) {
+            played_ask_same(played, MR_PEER_PROPOSE, &reply);
+            played_expect(&reply, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+            assert_non_null(strstr(reply.text, rows[i].words));
+            reply_fini(&reply);
+        }
+        assert_int_equal(played_state(played), MR_HELPER_IDLE);
+    }
+    room->accept.step_max = any;
+    played_ask_same(played, MR_PEER_PROPOSE, &reply);
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    played_end(played);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
+    const struct CMUnitTest tests[] = {
+        T(test_terms_that_differ),
+        T(test_terms_that_are_not_accepted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
