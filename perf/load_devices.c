@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "edge-client/include/millrace_edge.h"
-#include "wire/layout.h"
+#include "wire/announcement.h"
 
 #define WAIT_MS 120000
 /* A device whose hub is away comes back, as millrace-edge does. */
@@ -335,8 +335,10 @@ static void open_devices(struct load *load, char **paths, unsigned count)
     if (!load->devices || !load->pool) {
         fail("out of memory");
     }
+    /* As many levels as a round of these devices has. */
+    const unsigned levels = mr_quantiser_levels((uint8_t)load->ring_bits, count, MR_HEADROOM_MIN);
     for (size_t i = 0; i < load->dimension + OFFSETS; i++) {
-        load->pool[i] = (int8_t)((int)(mix(i) % 255) - 127);
+        load->pool[i] = (int8_t)((int)(mix(i) % (2 * levels + 1)) - (int)levels);
     }
     for (load->count = 0; load->count < count; load->count++) {
         struct device *device = &load->devices[load->count];

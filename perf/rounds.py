@@ -56,7 +56,8 @@ class Rounds(Federation):
         self.load = None
 
     def round_options(self):
-        return {"weight_max": 100, "scale": SCALE, "rotation_log2": 0, "clip_norm": 1e9}
+        return {"weight_max": 100, "scale": SCALE, "rotation_log2": 0, "clip_norm": 1e9,
+                "cohort_max": self.devices}
 
     def start(self):
         model = os.path.join(self.work, "initial.safetensors")
