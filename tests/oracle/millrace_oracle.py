@@ -6,6 +6,7 @@ and plain on purpose. Section numbers refer to docs/wire-format.md.
 
 import hashlib
 import hmac
+import math
 import struct
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -484,6 +485,32 @@ def included_decode(data):
 
 def included_hash(announcement_hash, set_bytes):
     return sha256(label("millrace included set") + announcement_hash + set_bytes)
+
+
+def f32_of(bits):
+    return struct.unpack(">f", bits.to_bytes(4, "big"))[0]
+
+
+def f32(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def sum_unsound(a, layout, main, trailer, count, rate=1.0):
+    """Section 11, "The sum": the first bound that a sum of `count` devices breaks, or None. `main` is
+    centred."""
+    scale = f32_of(a["scale_bits"])
+    if trailer[0] != count:
+        return "count lane"
+    if not count <= trailer[1] <= count * a["weight_max"]:
+        return "weight lane"
+    if max(map(abs, main)) > a["levels"] * count:
+        return "range"
+    factor = f32(rate * a["weight_max"] / (scale * trailer[1]))
+    step = math.sqrt(sum(f32(f32(lane) * factor) ** 2 for lane in main))
+    own = f32_of(a["clip_norm_bits"]) * scale + math.sqrt(layout.lanes)
+    if step / factor > count * own * (1 + 2**-10):
+        return "norm"
+    return "step" if step > f32_of(a["step_max_bits"]) else None
 
 
 def commitment_value(announcement_hash, set_hash, hub, random32, result):

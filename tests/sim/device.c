@@ -169,6 +169,7 @@ static struct mre_client *open_client(struct member *member)
     char dir[64], host[16];
     MR_ASSERT(client);
     client->env = env;
+    mr_acceptance_init(&client->accept);
     client->env.context = member;
     client->kernels = mr_kernels_select(UINT32_MAX);
     client->identity.role = MR_ROLE_DEVICE;

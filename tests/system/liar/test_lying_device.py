@@ -43,6 +43,13 @@ class LyingDevice(lying_helper.Scene):
         with open(f"{self.work.name}/data/tasks/default/current", encoding="ascii") as f:
             return f.read().strip()
 
+    def unsound(self, terms, updates):
+        """What the oracle says of their sum."""
+        half = 2**15
+        main = [(sum(column) + half) % 2**16 - half for column in zip(*(u.q for u in updates))]
+        trailer = [sum(column) % 2**32 for column in zip(*(u.trailer for u in updates))]
+        return oracle.sum_unsound(terms, self.helper.layout, main, trailer, QUORUM)
+
     def lie(self, update):
         raise NotImplementedError
 
@@ -53,15 +60,16 @@ class LyingDevice(lying_helper.Scene):
         model, released = self.current_model(), self.stage.released()
         self.assertNotEqual(model, oracle.sha256(self.stage.model).hex())
         self.open_round()
-        self.current()
-        for number in range(QUORUM):
-            update = self.update(number)
-            if number == QUORUM - 1:
-                self.lie(update)
+        terms, _ = self.current()
+        updates = [self.update(number) for number in range(QUORUM)]
+        self.assertIsNone(self.unsound(terms, updates))
+        self.lie(updates[-1])
+        for update in updates:
             self.upload(update)
         end = self.outcome()
         self.assertEqual(end["state"], "void", end)
         self.assertRegex(end["reason"], "^unsound_sum: " + self.words)
+        self.assertEqual(self.unsound(terms, updates), self.words.partition(":")[0])
         self.assertEqual(self.current_model(), model)
         self.assertEqual(self.stage.released(), released)
 
