@@ -6,7 +6,7 @@
 
 #define ROUNDS 8
 #define FACTOR 4.0
-#define LEAST  0x1p-10 /* of rate * C: where the steps before were none */
+#define RANGE  4.0 /* of a lane, in standard deviations: wire/quantiser.h */
 
 static float normal(double value)
 {
@@ -19,6 +19,14 @@ static int by_size(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
+/* What such devices make of the smallest set where their updates have nothing in common: the sum of
+ * N such grows with sqrt(N), their mean shrinks with it. */
+static double in_the_smallest_set(const struct mr_past_step *past, uint32_t cohort_min)
+{
+    return past->devices > cohort_min ? past->step * sqrt((double)past->devices / cohort_min)
+                                      : past->step;
+}
+
 /* The upper one of the two in the middle: of two rounds the larger step. */
 static double median(double *values, unsigned count)
 {
@@ -26,21 +34,29 @@ static double median(double *values, unsigned count)
     return values[count / 2];
 }
 
+/* The step of devices of full weight and of the norm that the announced scale is made for. It
+ * follows the norms as the scale does, also where rounds opened nothing. */
+static double least(const struct mr_step_rule *rule)
+{
+    const struct mr_announcement *round = rule->announcement;
+    const double clip_norm = (double)round->clip_norm;
+    const double reach = round->levels * sqrt(rule->lanes) / (RANGE * (double)round->scale);
+    return (double)rule->server_learning_rate * (reach < clip_norm ? reach : clip_norm);
+}
+
 float mr_step_bound(const struct mr_step_rule *rule)
 {
     const struct mr_announcement *round = rule->announcement;
-    const double rate = (double)rule->server_learning_rate, clip_norm = (double)round->clip_norm;
-    const struct mr_round_summary *opened = mr_round_history_opened(rule->history, round->round);
+    struct mr_past_step past[ROUNDS];
     double steps[ROUNDS];
-    const unsigned count = mr_round_history_steps(rule->history, round->round, steps, ROUNDS);
+    const unsigned count = mr_round_history_steps(rule->history, round->round, past, ROUNDS);
     if (count == 0) {
-        const double norm = clip_norm + sqrt(rule->lanes) / (double)round->scale;
-        return normal(rate * round->weight_max * norm);
+        const double norm = (double)round->clip_norm + sqrt(rule->lanes) / (double)round->scale;
+        return normal((double)rule->server_learning_rate * round->weight_max * norm);
     }
-    double most = FACTOR * median(steps, count);
-    most = most > LEAST * rate * clip_norm ? most : LEAST * rate * clip_norm;
-    for (uint64_t i = opened->round + 1; i < round->round && most < rate * clip_norm; i++) {
-        most = 2 * most < rate * clip_norm ? 2 * most : rate * clip_norm;
+    for (unsigned i = 0; i < count; i++) {
+        steps[i] = in_the_smallest_set(&past[i], round->cohort_min);
     }
-    return normal(most);
+    const double usual = FACTOR * median(steps, count);
+    return normal(usual > least(rule) ? usual : least(rule));
 }

@@ -16,8 +16,8 @@ struct mr_step_rule {
 
 /* A finite, normal number above 0. With no round opened before: what honest devices can make at
  * most, rate * ω_max * (C + sqrt(L) / scale). Else four times the median of the last eight opened
- * rounds' steps, at least rate * C / 1024; doubled for each round since that opened nothing, up to
- * rate * C. */
+ * rounds' steps, each times sqrt(N / cohort_min) of its set of N devices; at least rate * M, with M
+ * the norm that the announced scale is made for, q sqrt(L) / (4 scale), and at most C. */
 float mr_step_bound(const struct mr_step_rule *rule);
 
 #endif

@@ -295,13 +295,13 @@ const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_histor
 }
 
 unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t before,
-                                double *steps, unsigned most)
+                                struct mr_past_step *steps, unsigned most)
 {
     unsigned count = 0;
     for (unsigned i = 1; i <= kept(history) && count < most; i++) {
         const struct mr_round_summary *summary = at(history, history->count - i);
         if (summary->round < before && summary->has_metrics) {
-            steps[count++] = summary->metrics.step;
+            steps[count++] = (struct mr_past_step){summary->metrics.step, summary->included};
         }
     }
     return count;

@@ -74,10 +74,15 @@ const struct mr_round_summary *mr_round_history_opened(const struct mr_round_his
  * Valid likewise. */
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
                                                     uint64_t before);
-/* The steps to the next model of the newest rounds before that one whose sum is opened, the newest
- * first. Returns how many there are, at most `most`. */
+/* The step to the next model that a set of devices made. */
+struct mr_past_step {
+    double step;
+    uint32_t devices;
+};
+/* Those of the newest rounds before that one whose sum is opened, the newest first. Returns how
+ * many there are, at most `most`. */
 unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t before,
-                                double *steps, unsigned most);
+                                struct mr_past_step *steps, unsigned most);
 /* NULL: not one of them. Valid until the next call that changes the history. */
 const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
                                                      uint64_t round);

@@ -89,42 +89,45 @@ static void test_four_times_the_median(void **state)
     free(scene.history.list);
 }
 
-static void test_rounds_that_opened_nothing(void **state)
+/* Updates that have nothing in common make longer steps where they are fewer. */
+static void test_a_small_set_after_large_ones(void **state)
 {
     (void)state;
     struct scene scene;
     scene_open(&scene);
-    opened(&scene, 0.05);
-    assert_true(fabs(bound(&scene) - 0.2) < 1e-6);
-    voided(&scene);
-    assert_true(fabs(bound(&scene) - 0.4) < 1e-6);
-    voided(&scene);
-    assert_true(fabs(bound(&scene) - 0.8) < 1e-6);
-    for (unsigned i = 0; i < 300; i++) {
-        voided(&scene);
-    }
-    opened(&scene, 0.05); /* the history is a ring: the old one is gone */
-    for (unsigned i = 0; i < 9; i++) {
-        voided(&scene);
-    }
-    assert_true(bound(&scene) == 1); /* rate * C and no further */
-    opened(&scene, 5);
-    opened(&scene, 5);
-    voided(&scene);
-    assert_true(bound(&scene) == 20); /* nor back to it */
+    scene.announcement.cohort_min = 4;
+    opened(&scene, 6);
+    mr_round_history_current(&scene.history, scene.round)->included = 64;
+    assert_true(bound(&scene) == 4 * 6 * 4);
+    mr_round_history_current(&scene.history, scene.round)->included = 4;
+    assert_true(bound(&scene) == 24);
+    mr_round_history_current(&scene.history, scene.round)->included = 3; /* of another cohort_min */
+    assert_true(bound(&scene) == 24);
     free(scene.history.list);
 }
 
-/* A model that stood still may move again. */
-static void test_steps_of_nothing(void **state)
+/* Whatever the steps before: the norms that the scale is made for may make a step, up to C. */
+static void test_the_scale_has_its_step(void **state)
 {
     (void)state;
     struct scene scene;
     scene_open(&scene);
-    opened(&scene, 0);
-    assert_true(bound(&scene) == 0.5 * 2 / 1024);
+    opened(&scene, 0); /* a model that stood still may move again */
+    scene.announcement.scale = 127 * 100 / 4.0f;
+    assert_true(bound(&scene) == 0.5 * 1);
+    scene.announcement.scale /= 1.5f; /* the norms rise, and the scale follows */
+    assert_true(fabs(bound(&scene) - 0.5 * 1.5) < 1e-6);
+    scene.announcement.scale /= 1000;
+    assert_true(bound(&scene) == 0.5 * 2);
     voided(&scene);
-    assert_true(bound(&scene) == 0.5 * 2 / 512);
+    assert_true(bound(&scene) == 0.5 * 2);
+    opened(&scene, 5);
+    assert_true(bound(&scene) == 20);
+    for (unsigned i = 0; i < 300; i++) { /* the history is a ring */
+        voided(&scene);
+    }
+    opened(&scene, 3);
+    assert_true(bound(&scene) == 12);
     free(scene.history.list);
 }
 
@@ -133,8 +136,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_round),
         cmocka_unit_test(test_four_times_the_median),
-        cmocka_unit_test(test_rounds_that_opened_nothing),
-        cmocka_unit_test(test_steps_of_nothing),
+        cmocka_unit_test(test_a_small_set_after_large_ones),
+        cmocka_unit_test(test_the_scale_has_its_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
