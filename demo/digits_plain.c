@@ -22,6 +22,8 @@ struct device {
     int included;
 };
 
+#define EXPERIMENT 1 /* training_seed of the devices (demo/federation.py) */
+
 struct plain {
     const struct digits_options *options;
     const struct mr_kernels *kernels;
@@ -169,7 +171,7 @@ static int add_device(struct plain *p, const struct device *device, uint64_t rou
     size_t dimension = p->model.parsed.count, lanes = p->terms.layout.lanes;
     memcpy(p->vector, p->model.parameters, dimension * sizeof *p->vector);
     if (mr_sgd_train(&p->model.shape, p->vector, &device->dataset, &p->sgd,
-                     mr_sgd_seed(device->id, round), p->kernels, &report.loss)) {
+                     mr_sgd_seed(device->id, round, EXPERIMENT), p->kernels, &report.loss)) {
         return mr_error_set(p->error, "out of memory");
     }
     p->kernels->axpy(p->vector, -1.0f, p->model.parameters, dimension);
@@ -177,7 +179,7 @@ static int add_device(struct plain *p, const struct device *device, uint64_t rou
         return -1;
     }
     if (p->options->scale > 0) {
-        struct mr_sgd_random noise = {.state = mr_sgd_seed(device->id, round) + 1};
+        struct mr_sgd_random noise = {.state = mr_sgd_seed(device->id, round, EXPERIMENT) + 1};
         for (size_t i = 0; i < sizeof random; i += 8) {
             mr_be64_put(random + i, mr_sgd_random_next(&noise));
         }

@@ -124,10 +124,14 @@ class Federation:
             "commit_interval_ms": 100,
         }
 
+    def hub_name(self, index):
+        """In announcements. Devices send datagrams to the lead's address, or to one that is its name."""
+        return f"hub-{index}"
+
     def hub_yaml(self, index, quorum, cohort_min, model):
         options = self.hub_options(index, quorum, cohort_min)
         hubs = "".join(
-            f"  - index: {i}\n    name: hub-{i}\n    host: {self.host}\n    port: {self.ports[i]}\n"
+            f"  - index: {i}\n    name: {self.hub_name(i)}\n    host: {self.host}\n    port: {self.ports[i]}\n"
             f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
         tasks = "".join(f"""  - name: {task.name}
     hubs: {list(task.hubs)}
@@ -169,6 +173,7 @@ control:
             "hubs": hubs,
             "data_dir": os.path.join(self.work, f"device-{name}"),
             "transport": "http2" if number == 1 else "udp",
+            "training_seed": 1, # so that the plain training can repeat it
         }
         os.makedirs(config["data_dir"], exist_ok=True)
         with open(path, "w", encoding="utf-8") as f:

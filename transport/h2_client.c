@@ -2,12 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -306,4 +308,15 @@ int mr_h2_client_export(struct mr_h2_client *client, const char *label, const ui
                         size_t context_bytes, uint8_t *out, size_t out_bytes)
 {
     return mr_tls_export(client->ssl, label, context, context_bytes, out, out_bytes);
+}
+
+int mr_h2_client_peer(const struct mr_h2_client *client, char *host, size_t room)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    return getpeername(client->fd, (struct sockaddr *)&address, &length) == 0 &&
+                   getnameinfo((struct sockaddr *)&address, length, host, (socklen_t)room, NULL, 0,
+                               NI_NUMERICHOST) == 0
+               ? 0
+               : -1;
 }

@@ -49,6 +49,9 @@ void mr_h2_client_close(struct mr_h2_client *client); /* NULL allowed */
 int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request *request,
                          struct mr_h2_response *response, struct mr_error *error);
 
+/* The numeric address of the other end; at least 64 bytes of room. 0 or -1. */
+int mr_h2_client_peer(const struct mr_h2_client *client, char *host, size_t room);
+
 /* TLS exporter of this connection. 0 or -1. */
 int mr_h2_client_export(struct mr_h2_client *client, const char *label, const uint8_t *context,
                         size_t context_bytes, uint8_t *out, size_t out_bytes);

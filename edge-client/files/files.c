@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,6 +99,29 @@ int mr_folder_private(const char *path)
         bad = 1;
     }
     bad = bad || ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700));
+    const int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+static int remove_one(const char *path, const struct stat *about, int type, struct FTW *place)
+{
+    (void)about, (void)type, (void)place;
+    return remove(path);
+}
+
+int mr_folder_remove(const char *path)
+{
+    return nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) && errno != ENOENT ? -1 : 0;
+}
+
+int mr_folder_sync(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int bad = fd < 0 || fsync(fd);
     const int why = errno;
     if (fd >= 0) {
         close(fd);

@@ -26,6 +26,13 @@ char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_erro
  * another user. */
 int mr_folder_private(const char *path);
 
+/* Removes a folder with all that is in it, following no link and no mount; one that is not there is
+ * fine. 0, or -1 with errno. */
+int mr_folder_remove(const char *path);
+
+/* Makes names in the folder durable. 0, or -1 with errno. */
+int mr_folder_sync(const char *path);
+
 /* The path from the root, seen from the working directory of now; malloc'd. NULL: out of memory, or
  * there is no working directory. NULL in, NULL out. */
 char *mr_path_absolute(const char *path);

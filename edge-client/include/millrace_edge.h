@@ -96,6 +96,9 @@ struct mre_options {
     /* data_dirs of this device's other tasks: no two of them count it on one model. */
     const char *const *siblings;
     unsigned sibling_count;
+    /* Experiments only: trainers' seeds follow from this number, the device and the round, so that
+     * everybody can repeat them. 0: from a secret of this device. */
+    uint64_t training_seed;
 };
 
 struct mre_tensor {
@@ -111,11 +114,11 @@ struct mre_task {
     const char *name; /* of the task, as in the options */
     uint64_t round;
     uint64_t deadline_unix_ms; /* by this device's clock */
-    uint64_t seed;             /* the same for a device and round: training can be repeated */
-    size_t dimension;          /* D: floats in the vector */
-    const float *model;        /* read-only, D floats, in file order */
-    const char *model_file;    /* the same as a safetensors file */
-    const char *training;      /* the round's JSON for trainers; may be "" */
+    uint64_t seed;          /* the same for a device, task and round, and nobody else's to know */
+    size_t dimension;       /* D: floats in the vector */
+    const float *model;     /* read-only, D floats, in file order */
+    const char *model_file; /* the same as a safetensors file */
+    const char *training;   /* the round's JSON for trainers; may be "" */
     const struct mre_tensor *tensors;
     unsigned tensor_count;
     const char *work_dir; /* a place for temporary files */

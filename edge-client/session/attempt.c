@@ -10,9 +10,13 @@
 #include "edge-client/session/outcome.h"
 #include "edge-client/share/prepare.h"
 #include "edge-client/upload/drive.h"
+#include "edge-client/upload/udp_host.h"
 
 #define STATUS_WAIT_MS 10000
 #define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
+
+_Static_assert(sizeof((struct mre_outcome *)0)->warning == sizeof((struct mr_error *)0)->text,
+               "a warning is an error's text");
 
 /* One attempt's own state. */
 struct attempt {
@@ -55,7 +59,7 @@ static enum mre_result quantise(struct attempt *a, int8_t *q,
     struct mr_round_work *work = a->work;
     struct mre_outcome *outcome = a->outcome;
     struct mr_rounding rounding;
-    struct mr_error report;
+    struct mr_error report, said;
     mr_prepare_quantise(q, work->trailer, &rounding, work->vector, &work->terms, random,
                         a->client->kernels);
     outcome->clipped = rounding.clipped;
@@ -63,7 +67,9 @@ static enum mre_result quantise(struct attempt *a, int8_t *q,
     outcome->resolution = rounding.resolution;
     outcome->rounding_error = rounding.error;
     const int refused = mr_rounding_judge(&rounding, &work->terms, &report);
-    snprintf(outcome->warning, sizeof outcome->warning, "%s", report.text);
+    mr_error_set(&said, "%s%s%s", work->note.text, work->note.text[0] && report.text[0] ? "; " : "",
+                 report.text);
+    memcpy(outcome->warning, said.text, sizeof outcome->warning);
     return refused ? mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", report.text) : MRE_OK;
 }
 
@@ -237,12 +243,41 @@ static void take_phase(struct attempt *a, const struct mr_sender *sender)
     a->status.reason = mr_sender_reason(sender);
 }
 
+/* The share goes to the lead, whatever address the grant names: a foreign one gets nothing, and the
+ * share travels over the control connection's own address, where the transport leaves the choice.
+ */
+static enum mre_result check_host(struct attempt *a)
+{
+    const struct mr_device_env *env = &a->client->env;
+    const struct mr_announced_hub *lead = &a->work->terms.announcement.hubs[0];
+    struct mre_outcome *outcome = a->outcome;
+    char peer[64] = "unknown";
+    if (a->client->lead) {
+        (void)env->peer(env->context, a->client->lead, peer, sizeof peer);
+    }
+    if (mr_udp_host_allowed(a->grant.udp_host, peer, lead->name)) {
+        return MRE_OK;
+    }
+    const bool choice = a->client->transport == MRE_TRANSPORT_AUTO;
+    mr_outcome_set(outcome, choice ? MRE_UNREACHABLE : MRE_REFUSED,
+                   "the lead asks for datagrams to %s, which is neither its own address %s nor the "
+                   "name that all hubs signed for it (%s): nothing is sent there%s. Its operator "
+                   "can name the hub by that address",
+                   a->grant.udp_host, peer, lead->name, choice ? ", HTTP/2 is used instead" : "");
+    snprintf(outcome->code, sizeof outcome->code, "udp_host");
+    mr_error_set(&a->work->note, "%s", outcome->text);
+    return outcome->result;
+}
+
 static enum mre_result send_datagrams(struct attempt *a)
 {
     struct mr_upload_keys keys;
     struct mr_error error;
     const struct mr_device_env *env = &a->client->env;
-    enum mre_result result = derive_keys(a, &keys);
+    enum mre_result result = check_host(a);
+    if (!result) {
+        result = derive_keys(a, &keys);
+    }
     if (result) {
         return result;
     }

@@ -11,6 +11,7 @@ struct mr_round_work {
     float *vector; /* lanes floats: weighted, clipped, rotated */
     float *delta;  /* D floats as trained, only where vectors are dumped; else NULL */
     uint32_t trailer[MR_TRAILER_LANES];
+    struct mr_error note; /* for the outcome's warning, beside that of the rounding; or "" */
 };
 
 /* What to do after an attempt that did not commit. */

@@ -204,6 +204,7 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     client->silence_ms = options->silence_ms ? options->silence_ms : SILENCE_MS;
     client->stop_after_chunks = options->stop_after_chunks;
+    client->training_seed = options->training_seed;
     struct mr_error error;
     if (mr_accept_read(&client->accept, options->accept, &error) != 0) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);

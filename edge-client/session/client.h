@@ -45,6 +45,7 @@ struct mre_client {
     unsigned silence_ms;
     unsigned stop_after_chunks;
     struct mr_acceptance accept;
+    uint64_t training_seed; /* 0: from the secret */
 
     struct mr_end_owed owed;  /* of the round that this device was counted in last */
     struct mr_end_owed older; /* known, and not told when it was counted again */

@@ -1,6 +1,6 @@
 /* config.c - device.json: {"task", "device": {certificate, key, ca, revocation}, "hubs": [{index,
- * name, host, port, public_key}], "data_dir", "transport", "accept"}. Strict: an unknown member is
- * an error. Relative paths are relative to the file's folder. */
+ * name, host, port, public_key}], "data_dir", "transport", "accept", "training_seed"}. Strict: an
+ * unknown member is an error. Relative paths are relative to the file's folder. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "edge-client/files/files.h"
 #include "edge-client/session/outcome.h"
 #include "base/error.h"
+#include "wire/announcement.h"
 #include "wire/task.h"
 
 #define CONFIG_BYTES_MAX (1 << 20)
@@ -150,6 +151,18 @@ static int take_accept(struct reader *r, const json_t *value)
     return r->config->accept ? 0 : mr_error_set(&r->error, "out of memory");
 }
 
+static int take_training_seed(struct reader *r, json_t *value)
+{
+    const json_int_t seed = json_integer_value(value);
+    if (value && (!json_is_integer(value) || seed < 1 || (uint64_t)seed > MR_ROUND_MAX)) {
+        return mr_error_set(&r->error,
+                            "training_seed: a whole number from 1 to 2^53 - 1 is needed, "
+                            "or none at all outside experiments");
+    }
+    r->config->options.training_seed = (uint64_t)seed;
+    return 0;
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -166,8 +179,8 @@ static int take_task(struct reader *r, json_t *root)
 
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {"task",      "device", "hubs", "data_dir",
-                                        "transport", "accept", NULL};
+    static const char *const names[] = {"task",      "device", "hubs",          "data_dir",
+                                        "transport", "accept", "training_seed", NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -182,7 +195,8 @@ static int take_root(struct reader *r)
                    path_of(r, root, "the file", "data_dir", &options->data_dir) ||
                    take_hubs(r, json_object_get(root, "hubs")) ||
                    take_transport(r, json_object_get(root, "transport")) ||
-                   take_accept(r, json_object_get(root, "accept"))
+                   take_accept(r, json_object_get(root, "accept")) ||
+                   take_training_seed(r, json_object_get(root, "training_seed"))
                ? -1
                : 0;
 }

@@ -40,6 +40,9 @@ struct mr_device_env {
                     const uint8_t *label_context, size_t context_bytes, uint8_t *out,
                     size_t out_bytes);
 
+    /* The numeric address of a control connection's other end. 0 or -1. */
+    int (*peer)(void *context, void *connection, char *host, size_t room);
+
     /* A UDP socket connected to host:port. NULL with an error when the address is unusable. A
      * datagram that cannot be sent counts as lost. receive waits up to timeout_us for one datagram
      * and returns its length (0 = none). */

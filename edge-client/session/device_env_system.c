@@ -71,6 +71,12 @@ static int h2_exporter(void *context, void *connection, const char *label,
     return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
 }
 
+static int h2_peer(void *context, void *connection, char *host, size_t room)
+{
+    (void)context;
+    return mr_h2_client_peer(connection, host, room);
+}
+
 /* --- datagrams ------------------------------------------------------------------------------- */
 
 static void *udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
@@ -121,6 +127,7 @@ void mr_device_env_system(struct mr_device_env *env)
                                   .disconnect = h2_disconnect,
                                   .request = h2_request,
                                   .exporter = h2_exporter,
+                                  .peer = h2_peer,
                                   .udp_open = udp_open,
                                   .udp_close = udp_close,
                                   .udp_send = udp_send,

@@ -69,12 +69,7 @@ static int sync_folder(const char *path)
     char folder[4096];
     snprintf(folder, sizeof folder, "%s", path);
     *strrchr(folder, '/') = 0;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 || fsync(fd);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return bad;
+    return mr_folder_sync(folder);
 }
 
 static int write_whole(int fd, const char *text, size_t length)
@@ -229,7 +224,8 @@ static int lock_siblings(const struct mr_ledger *ledger, struct mr_error *error)
     if (name_file(path, first, "counted.lock", error)) {
         return -1;
     }
-    const int fd = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    const int fd =
+        mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (fd < 0 || flock(fd, LOCK_EX)) {
         mr_error_set(error, "%s: %s", path, strerror(errno));
         if (fd >= 0) {

@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "wire/announcement.h"
 
-#define MR_LEDGER_NUMBER_MAX  ((UINT64_C(1) << 53) - 1) /* of a round */
 #define MR_LEDGER_COUNTED_MAX 64
 
 /* A round that this device may have been counted in. */

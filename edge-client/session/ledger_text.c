@@ -46,7 +46,7 @@ static int take_counted(struct mr_counted *entry, json_t *value, struct mr_error
     mr_json_take_binary(&reader, "parent", entry->parent, MR_HASH_BYTES);
     mr_json_take_binary(&reader, "announcement", entry->announcement, MR_HASH_BYTES);
     mr_json_take_text(&reader, "task", entry->task, sizeof entry->task);
-    entry->round = mr_json_take_integer(&reader, "round", 0, MR_LEDGER_NUMBER_MAX);
+    entry->round = mr_json_take_integer(&reader, "round", 0, MR_ROUND_MAX);
     if (!mr_task_name_valid(entry->task)) {
         mr_json_reader_fail(&reader, "member \"task\" is no task's name");
     }
@@ -58,8 +58,8 @@ int mr_ledger_parse(struct mr_ledger *ledger, const char *text, size_t length,
 {
     struct mr_json_reader reader;
     mr_json_reader_open(&reader, text, length, error);
-    ledger->finished = mr_json_take_integer(&reader, "finished", 0, MR_LEDGER_NUMBER_MAX);
-    ledger->round = mr_json_take_integer(&reader, "round", 0, MR_LEDGER_NUMBER_MAX);
+    ledger->finished = mr_json_take_integer(&reader, "finished", 0, MR_ROUND_MAX);
+    ledger->round = mr_json_take_integer(&reader, "round", 0, MR_ROUND_MAX);
     ledger->attempts = (uint32_t)mr_json_take_integer(&reader, "attempts", 0, UINT32_MAX);
     ledger->unknown = mr_json_take_integer(&reader, "unknown", 0, 1) != 0;
     json_t *list = mr_json_take_array(&reader, "counted", 0, MR_LEDGER_COUNTED_MAX);
@@ -85,7 +85,7 @@ static uint64_t highest(const char *text, const char *member)
         at += strspn(at, " \t\r\n:");
         const size_t digits = strspn(at, "0123456789");
         const uint64_t number = digits > 0 && digits <= 16 ? strtoull(at, NULL, 10) : 0;
-        most = number > most && number <= MR_LEDGER_NUMBER_MAX ? number : most;
+        most = number > most && number <= MR_ROUND_MAX ? number : most;
     }
     return most;
 }

@@ -11,8 +11,8 @@
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/training_seed.h"
 #include "edge-client/share/prepare.h"
-#include "edge-client/trainer/sgd.h"
 
 #define AGAIN_MS 150 /* between attempts */
 /* Training up to so long keeps the connection to the lead: well within what hubs (60 s as a rule)
@@ -33,10 +33,15 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
                                    struct mre_report *report, struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
+    struct mr_error error;
+    uint64_t seed;
+    if (mr_training_seed(client, round, &seed, &error)) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
     struct mre_task task = {.name = client->task,
                             .round = round->round,
                             .deadline_unix_ms = own_deadline(client, round),
-                            .seed = mr_sgd_seed(client->identity.client_id, round->round),
+                            .seed = seed,
                             .dimension = round->dimension,
                             .model = model->values,
                             .model_file = model->path,

@@ -44,7 +44,7 @@ enum mre_result mre_state_reset(const struct mre_options *options, const uint64_
     struct mr_error error;
     int lock;
     memset(outcome, 0, sizeof *outcome);
-    if (finished && *finished > MR_LEDGER_NUMBER_MAX) {
+    if (finished && *finished > MR_ROUND_MAX) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "no round has a number of 2^53 or more");
     }
     const enum mre_result result = mr_client_lock_folder(options->data_dir, &lock, outcome);

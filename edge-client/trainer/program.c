@@ -18,6 +18,7 @@
 #include "edge-client/files/files.h"
 #include "edge-client/include/millrace_edge.h"
 #include "edge-client/trainer/child.h"
+#include "edge-client/trainer/trainer_lock.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/json_text.h"
@@ -32,6 +33,8 @@ struct files {
     char delta[4096 + 32];
     char report[4096 + 32];
     char task[4096 + 32];
+    char *program; /* absolute, as is the data: the program runs in the folder */
+    char *data;    /* NULL: none */
 };
 
 static int name_files(struct files *files, const struct mre_task *task, struct mr_error *error)
@@ -46,12 +49,14 @@ static int name_files(struct files *files, const struct mre_task *task, struct m
     return 0;
 }
 
-static void remove_files(const struct files *files)
+static int name_inputs(struct files *files, const struct mre_program *program,
+                       struct mr_error *error)
 {
-    unlink(files->delta);
-    unlink(files->report);
-    unlink(files->task);
-    rmdir(files->folder);
+    files->program = mr_path_absolute(program->path);
+    files->data = mr_path_absolute(program->data_file);
+    return !files->program || (program->data_file && !files->data)
+               ? mr_error_set(error, "out of memory, or no working directory")
+               : 0;
 }
 
 /* --- the task file --------------------------------------------------------------------------- */
@@ -87,7 +92,7 @@ static int write_task(const struct files *files, const struct mre_task *task,
     json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "round", (json_int_t)task->round,
                              "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
                              (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
-                             (json_int_t)task->dimension, "data", mr_json_text(program->data_file),
+                             (json_int_t)task->dimension, "data", mr_json_text(files->data),
                              "training", training);
     const int bad = root ? save_task(files, root, error) : mr_error_set(error, "out of memory");
     json_decref(root);
@@ -104,15 +109,18 @@ static int64_t clock_ms(clockid_t id)
 }
 
 static int run(const struct mre_program *program, const struct mre_task *task,
-               const struct files *files, int64_t limit_ms, struct mr_error *error)
+               const struct files *files, int lock, int64_t limit_ms, struct mr_error *error)
 {
-    char *const arguments[] = {
-        (char *)(uintptr_t)program->path, (char *)(uintptr_t)task->model_file,
-        (char *)(uintptr_t)files->delta,  (char *)(uintptr_t)files->report,
-        (char *)(uintptr_t)files->task,   NULL};
+    char *const arguments[] = {files->program,
+                               (char *)(uintptr_t)task->model_file,
+                               (char *)(uintptr_t)files->delta,
+                               (char *)(uintptr_t)files->report,
+                               (char *)(uintptr_t)files->task,
+                               NULL};
     struct mr_child child;
     int value;
-    if (mr_child_start(&child, arguments, error)) {
+    const struct mr_child_setup setup = {.argv = arguments, .folder = files->folder, .lock = lock};
+    if (mr_child_start(&child, &setup, error)) {
         return -1;
     }
     switch (mr_child_await(&child, limit_ms, &value)) {
@@ -231,24 +239,41 @@ static int read_delta(const char *path, const struct mre_task *task, float *vect
     return bad;
 }
 
+/* Under the lock: nobody else's files are in the folder. */
+static int train_in_folder(const struct mre_program *program, const struct mre_task *task,
+                           const struct files *files, int lock, float *vector,
+                           struct mre_report *report, struct mr_error *error)
+{
+    const int64_t left_ms = (int64_t)task->deadline_unix_ms - clock_ms(CLOCK_REALTIME);
+    const int64_t limit_ms =
+        clock_ms(CLOCK_MONOTONIC) + (program->timeout_ms ? (int64_t)program->timeout_ms : left_ms);
+    if (mr_folder_remove(files->folder)) { /* of a run that was cut off */
+        return mr_error_set(error, "%s cannot be removed: %s", files->folder, strerror(errno));
+    }
+    const int bad = write_task(files, task, program, error) ||
+                    run(program, task, files, lock, limit_ms, error) ||
+                    read_report(files->report, report, error) ||
+                    read_delta(files->delta, task, vector, error);
+    (void)mr_folder_remove(
+        files->folder); /* what is left is removed by the next run, or it fails */
+    return bad;
+}
+
 enum mre_trained mre_program_train(void *context, const struct mre_task *task, float *vector,
                                    struct mre_report *report)
 {
     const struct mre_program *program = context;
-    struct files files;
+    struct files files = {.program = NULL};
     struct mr_error error = {.text = ""};
-    int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
-    int64_t left_ms = (int64_t)task->deadline_unix_ms - clock_ms(CLOCK_REALTIME);
-    int64_t limit_ms = now_ms + (program->timeout_ms ? (int64_t)program->timeout_ms : left_ms);
-    int bad = name_files(&files, task, &error);
-    if (!bad) {
-        remove_files(&files); /* of a run that was cut off */
-        bad = write_task(&files, task, program, &error) ||
-              run(program, task, &files, limit_ms, &error) ||
-              read_report(files.report, report, &error) ||
-              read_delta(files.delta, task, vector, &error);
-        remove_files(&files);
+    int lock = -1;
+    int bad = name_files(&files, task, &error) || name_inputs(&files, program, &error) ||
+              (lock = mr_trainer_lock(task->work_dir, &error)) < 0 ||
+              train_in_folder(program, task, &files, lock, vector, report, &error);
+    if (lock >= 0) {
+        close(lock);
     }
+    free(files.program);
+    free(files.data);
     if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
     }

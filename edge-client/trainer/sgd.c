@@ -98,9 +98,9 @@ uint32_t mr_sgd_random_below(struct mr_sgd_random *random, uint32_t bound)
     }
 }
 
-uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round)
+uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round, uint64_t experiment)
 {
-    struct mr_sgd_random mix = {.state = mr_be64_get(client_id)};
+    struct mr_sgd_random mix = {.state = mr_be64_get(client_id) ^ experiment};
     mix.state = mr_sgd_random_next(&mix) ^ round;
     return mr_sgd_random_next(&mix);
 }

@@ -24,9 +24,9 @@ uint64_t mr_sgd_random_next(struct mr_sgd_random *random);
 /* Uniform in [0, bound), bound > 0. */
 uint32_t mr_sgd_random_below(struct mr_sgd_random *random, uint32_t bound);
 
-/* The seed of a device's training in a round: the first 8 bytes of its id, big-endian, mixed with
- * the round. */
-uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round);
+/* A seed that everybody can compute: the first 8 bytes of the device's id, big-endian, mixed with
+ * the experiment's number and the round. */
+uint64_t mr_sgd_seed(const uint8_t client_id[16], uint64_t round, uint64_t experiment);
 
 /* Checks that dataset and model fit each other. 0 or -1. */
 int mr_sgd_check(const struct mr_mlp_shape *shape, const struct mr_dataset *dataset,

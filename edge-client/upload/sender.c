@@ -63,7 +63,7 @@ struct mr_sender *mr_sender_open(const struct mr_sender_config *config, uint64_t
         mr_sender_close(s);
         return NULL;
     }
-    s->window = window_bound(config->window);
+    s->window = config->window < MR_SENDER_WINDOW_FIRST ? config->window : MR_SENDER_WINDOW_FIRST;
     s->limit = MR_SENDER_WINDOW_MAX;
     s->last_ack = -1;
     s->heard_us = now_us;

@@ -13,8 +13,9 @@
 #include "wire/keys.h"
 #include "wire/layout.h"
 
-#define MR_SENDER_WINDOW_MAX 1024 /* a larger grant is not used in full */
-#define MR_SENDER_REORDER    8    /* sent so many after it were heard of: the chunk is lost */
+#define MR_SENDER_WINDOW_MAX   1024 /* a larger grant is not used in full */
+#define MR_SENDER_WINDOW_FIRST 64   /* nor more than this of the first, until the hub was heard */
+#define MR_SENDER_REORDER      8    /* sent so many after it were heard of: the chunk is lost */
 
 /* Retransmission timeout: before the first round trip is known; bounds of the estimate; and what
  * doubling after timeouts stops at (the window shrinks as well), so that silence is a sure sign. */

@@ -101,6 +101,11 @@ int mr_h2_client_export(struct mr_h2_client *client, const char *label, const ui
     return sim_export(client->secret, label, context, context_bytes, out, out_bytes);
 }
 
+int mr_h2_client_peer(const struct mr_h2_client *client, char *host, size_t room)
+{
+    return snprintf(host, room, SIM_HOST, client->to->index + 1) > 0 ? 0 : -1;
+}
+
 /* --- asking ---------------------------------------------------------------------------------- */
 
 static void answer_arrives(struct sim *sim, void *argument)

@@ -101,6 +101,12 @@ static int env_exporter(void *context, void *connection, const char *label,
     return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
 }
 
+static int env_peer(void *context, void *connection, char *host, size_t room)
+{
+    (void)context;
+    return mr_h2_client_peer(connection, host, room);
+}
+
 static void *env_udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
     struct member *member = context;
@@ -136,6 +142,7 @@ static const struct mr_device_env env = {
     .disconnect = env_disconnect,
     .request = env_request,
     .exporter = env_exporter,
+    .peer = env_peer,
     .udp_open = env_udp_open,
     .udp_close = env_udp_close,
     .udp_send = env_udp_send,

@@ -166,6 +166,9 @@ class NetRounds(Rounds):
         self.relay = None
         self.headers = os.path.join(work, "headers")
 
+    def hub_name(self, index):
+        return DEVICES if index == 0 else super().hub_name(index) # the relay, as all hubs sign
+
     def hub_options(self, *arguments):
         options = super().hub_options(*arguments)
         settings = {"control.listen_host": "0.0.0.0", "upload.listen_host": "0.0.0.0",

@@ -46,6 +46,32 @@ def look_around(path, folder):
                    "input": names["0"], "same": names["1"] == names["2"], "folder": os.stat(folder).st_mode & 0o777}, f)
 
 
+def leave_a_daemon(path):
+    """Starts a process that leaves this one's group and session and outlives it, if it may."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open(path + ".new", "w", encoding="ascii") as f:
+                f.write(str(os.getpid()))
+            os.rename(path + ".new", path)
+            time.sleep(600)
+        os._exit(0)
+    os.waitpid(child, 0)
+    while not os.path.exists(path):
+        time.sleep(0.005)
+
+
+def write_pids(path):
+    """The watcher's, this process's and the daemon's."""
+    leave_a_daemon(path + ".daemon")
+    with open(path + ".daemon", encoding="ascii") as f:
+        daemon = f.read()
+    with open(path + ".new", "w", encoding="ascii") as f:
+        f.write(f"{os.getppid()} {os.getpid()} {daemon}\n")
+    os.rename(path + ".new", path)
+
+
 def main():
     model, delta, report, task_path = sys.argv[1:]
     with open(task_path, encoding="utf-8") as f:
@@ -58,6 +84,10 @@ def main():
         == 4 * task["dimension"]
     if part == "host":
         look_around(task["data"] + ".seen", os.path.dirname(task_path))
+    if part in ("family", "leaves"):
+        write_pids(task["data"] + ".pids")
+    if part == "family":
+        time.sleep(600)
     if part == "slow":
         time.sleep(60)
     if part == "dies":

@@ -263,6 +263,12 @@ static int exporter(void *context, void *connection, const char *label,
     return 0;
 }
 
+static int peer(void *context, void *connection, char *host, size_t room)
+{
+    (void)context, (void)connection;
+    return snprintf(host, room, "%s", "::ffff:127.0.0.1") > 0 ? 0 : -1;
+}
+
 static bool lost(struct fake *fake)
 {
     return mr_sgd_random_below(&fake->random, 100) < fake->loss;
@@ -270,8 +276,10 @@ static bool lost(struct fake *fake)
 
 static void *udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
+    const char *expected = ((struct fake *)context)->udp_host;
     (void)error;
-    CHECK(strcmp(host, "127.0.0.1") == 0 && port == 9443);
+    CHECK(strcmp(host, expected ? expected : "127.0.0.1") == 0 && port == 9443);
+    ((struct fake *)context)->udp_opened++;
     return context;
 }
 
@@ -326,6 +334,7 @@ void fake_world(struct fake *fake, struct mr_device_env *env)
                                   .disconnect = disconnect,
                                   .request = request,
                                   .exporter = exporter,
+                                  .peer = peer,
                                   .udp_open = udp_open,
                                   .udp_close = udp_close,
                                   .udp_send = udp_send,

@@ -49,7 +49,8 @@ struct fake {
     bool corrupt_model;
     bool bad_receipts;
     bool other_masks;                    /* receipts are well signed, for another count mask */
-    const char *refuse_grant;            /* code, or NULL */
+    const char *udp_host;     /* of the grants; NULL: 127.0.0.1, where the connections go */
+    const char *refuse_grant; /* code, or NULL */
     enum mr_upload_reason refuse_upload; /* not NONE: ACKs and status say refused */
     bool hold_staged;                    /* never commits */
     struct mr_round_end end;             /* how the round ends */
@@ -76,6 +77,7 @@ struct fake {
     unsigned impatient;                      /* questions before a hub's retry_after_ms was over */
     uint64_t quiet_until_us[MR_HUBS_MAX];    /* each hub's */
     uint32_t last_attempt;
+    unsigned udp_opened;      /* sockets */
     bool receipt_lost;        /* the newest */
     unsigned last_connection; /* of the newest grant */
     uint8_t seeds[FAKE_ATTEMPTS][MR_HUBS_MAX][MR_SEED_BYTES];

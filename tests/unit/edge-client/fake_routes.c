@@ -212,7 +212,8 @@ static int grant(struct fake *fake, unsigned connection, const void *body, size_
     }
     struct mr_upload_grant given = {.upload_id = UPLOAD_ID + request.attempt, .window = 4};
     if (request.transport == MR_TRANSPORT_UDP) {
-        snprintf(given.udp_host, sizeof given.udp_host, "127.0.0.1");
+        snprintf(given.udp_host, sizeof given.udp_host, "%s",
+                 fake->udp_host ? fake->udp_host : "127.0.0.1");
         given.udp_port = 9443;
     }
     return answer_text(response, 200, mr_upload_grant_encode(&given));

@@ -1,11 +1,14 @@
 /* test_attempts.c - a device whose hubs, connections and answers are lost: what it sends again, and
  * what it never sends twice. */
+#include <stdio.h>
+#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
+#include "edge-client/upload/udp_host.h"
 #include "tests/unit/edge-client/scene.h"
 
 static void test_busy_is_waited_for(void **state)
@@ -79,6 +82,59 @@ static void test_blocked_udp_without_fallback_ends_with_the_round(void **state)
     assert_int_equal(s.fake.puts, 0);
     assert_true(s.fake.attempts <= MR_ATTEMPTS_MAX);
     fake_fini(&s.fake);
+}
+
+/* --- where the datagrams go ------------------------------------------------------------------- */
+
+/* A grant that points at somebody else: nothing goes there, not even a socket is made. */
+static void test_a_grant_that_points_elsewhere(void **state)
+{
+    static const char *const hosts[] = {"192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1", "127.0.0.2"};
+    for (unsigned i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        SCENE(s);
+        s.fake.udp_host = hosts[i];
+        assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_COMMITTED);
+        assert_int_equal(s.outcome.transport, MRE_TRANSPORT_HTTP2);
+        assert_non_null(strstr(s.outcome.warning, hosts[i]));
+        assert_int_equal(s.fake.udp_opened, 0);
+        assert_int_equal(s.outcome.datagrams, 0);
+        fake_fini(&s.fake);
+    }
+    SCENE(s);
+    s.fake.udp_host = hosts[0];
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_UDP, scene_train), MRE_REFUSED);
+    assert_string_equal(s.outcome.code, "udp_host");
+    assert_int_equal(s.fake.udp_opened, 0);
+    assert_int_equal(s.fake.attempts, 1);
+    fake_fini(&s.fake);
+}
+
+/* All hubs have signed that the lead is there. */
+static void test_an_address_that_is_announced(void **state)
+{
+    SCENE(s);
+    s.fake.udp_host = "192.0.2.1";
+    snprintf(s.fake.announcement.hubs[0].name, sizeof s.fake.announcement.hubs[0].name,
+             "192.0.2.1");
+    fake_announce(&s.fake);
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_COMMITTED);
+    assert_int_equal(s.outcome.transport, MRE_TRANSPORT_UDP);
+    assert_int_equal(s.fake.udp_opened, 1);
+    fake_fini(&s.fake);
+}
+
+static void test_hosts(void **state)
+{
+    (void)state;
+    assert_true(mr_udp_host_allowed("192.0.2.1", "192.0.2.1", "hub-0"));
+    assert_true(mr_udp_host_allowed("::ffff:192.0.2.1", "192.0.2.1", "hub-0"));
+    assert_true(mr_udp_host_allowed("fe80::1", "fe80::1%eth0", "hub-0"));
+    assert_true(mr_udp_host_allowed("2001:DB8:0::1", "2001:db8::1", ""));
+    assert_true(mr_udp_host_allowed("192.0.2.1", "", "192.0.2.1"));
+    assert_false(mr_udp_host_allowed("192.0.2.1", "192.0.2.10", "192.0.2.11"));
+    assert_false(mr_udp_host_allowed("hub-0", "hub-0", "hub-0")); /* no name is looked up */
+    assert_false(mr_udp_host_allowed("", "", ""));
+    assert_false(mr_udp_host_allowed("0.0.0.0", "unknown", "hub-0"));
 }
 
 /* A device that was cut off in a round starts again with the next number, never with an old one. */
@@ -220,6 +276,9 @@ static void test_lead_that_never_remembers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_grant_that_points_elsewhere),
+        cmocka_unit_test(test_an_address_that_is_announced),
+        cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_busy_is_waited_for),
         cmocka_unit_test(test_unreachable_for_a_while),
         cmocka_unit_test(test_lost_grant_makes_a_new_attempt),

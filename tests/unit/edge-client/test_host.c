@@ -43,7 +43,7 @@ static void check_start(const struct fake *fake)
     const json_int_t ignored = json_integer_value(json_object_get(seen, "ignored"));
     CHECK(json_integer_value(json_object_get(seen, "blocked")) == 0);
     CHECK((ignored & (1 << (SIGCHLD - 1))) == 0 && (ignored & (1 << (SIGTERM - 1))) == 0);
-    CHECK(json_array_size(json_object_get(seen, "fds")) == 3);
+    CHECK(json_array_size(json_object_get(seen, "fds")) == 4); /* the lock */
     CHECK(strcmp(json_string_value(json_object_get(seen, "input")), "/dev/null") == 0);
     CHECK(json_is_true(json_object_get(seen, "same")));
     CHECK(json_integer_value(json_object_get(seen, "folder")) == 0700);

@@ -134,9 +134,10 @@ static void test_seeds_differ(void **state)
 {
     (void)state;
     uint8_t a[16] = {1}, b[16] = {2};
-    assert_true(mr_sgd_seed(a, 1) == mr_sgd_seed(a, 1));
-    assert_true(mr_sgd_seed(a, 1) != mr_sgd_seed(a, 2));
-    assert_true(mr_sgd_seed(a, 1) != mr_sgd_seed(b, 1));
+    assert_true(mr_sgd_seed(a, 1, 7) == mr_sgd_seed(a, 1, 7));
+    assert_true(mr_sgd_seed(a, 1, 7) != mr_sgd_seed(a, 2, 7));
+    assert_true(mr_sgd_seed(a, 1, 7) != mr_sgd_seed(a, 1, 8));
+    assert_true(mr_sgd_seed(a, 1, 7) != mr_sgd_seed(b, 1, 7));
 }
 
 static void test_bad_options(void **state)

@@ -188,6 +188,21 @@ static void test_never_more_in_flight_than_the_window(void **state)
     env_fini(&w);
 }
 
+/* Whatever the grant says: the address may not be the hub's. */
+static void test_the_first_window_is_capped(void **state)
+{
+    struct env w;
+    uint8_t out[2048];
+    unsigned sent = 0;
+    (void)state;
+    env_init(&w, 5, 200000, 100000);
+    while (mr_sender_next(w.sender, w.now_us, out)) {
+        sent++;
+    }
+    assert_int_equal(sent, MR_SENDER_WINDOW_FIRST);
+    env_fini(&w);
+}
+
 static void test_closed_window_is_probed(void **state)
 {
     (void)state;
@@ -313,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_clean_path_sends_each_chunk_once),
         cmocka_unit_test(test_bad_networks),
         cmocka_unit_test(test_never_more_in_flight_than_the_window),
+        cmocka_unit_test(test_the_first_window_is_capped),
         cmocka_unit_test(test_closed_window_is_probed),
         cmocka_unit_test(test_waiting_is_no_round_trip),
         cmocka_unit_test(test_silence_ends_it),

@@ -143,6 +143,9 @@ class Hubs(Federation):
     def at_control(self, text):
         return text.replace("127.0.0.1", self.control)
 
+    def hub_name(self, index):
+        return self.uploads if index == 0 else super().hub_name(index) # where its datagrams go
+
     def hub_yaml(self, index, *rest):
         text = self.at_control(super().hub_yaml(index, *rest))
         text = re.sub(r"\bdeadline_ms: \d+", "deadline_ms: 60000", text)
