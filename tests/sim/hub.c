@@ -187,6 +187,7 @@ static void boot(void *argument)
     }
     hub->boot = NULL;
     if (result != 0) {
+        mr_hub_close(hub->hub);
         hub->hub = NULL;
         sim_note(sim, node, "cannot start: %s", error.text);
         sim_at(sim, sim->now_us, node, starts_again, node);

@@ -69,6 +69,9 @@ def config_errors(folder):
         ("device.passphrase", "x", "passphrase"),
         ("data_dir", 5, "data_dir"),
         ("transport", "carrier-pigeon", "transport"),
+        ("training_seed", 0, "training_seed"),
+        ("training_seed", "1", "training_seed"),
+        ("training_seed", 2**53, "training_seed"),
         ("hubs", [], "hubs"),
         ("hubs.0.port", 70000, "hubs[0].port"),
         ("hubs.1.index", "one", "hubs[1].index"),
@@ -166,6 +169,28 @@ def good_certificate(folder, good):
         with open(f"{folder}/data/state.json", "w", encoding="utf-8") as f:
             f.write(text)
         expect(f"damaged ledger: {text}", 3, says, "check", "--config", good)
+    a_state_that_is_mended(folder, good)
+
+
+def a_state_that_is_mended(folder, good):
+    state = f"{folder}/data/state.json"
+    with open(state, "w", encoding="utf-8") as f:
+        f.write('{"finished": 41, "round": 9223372036854775808, "attempts": 1, "unknown": 0, "counted": []}')
+    expect("a round that there is none of", 3, "state-reset", "run", "--config", good, "--data", f"{folder}/data.csv")
+    expect("it is shown as damaged", 3, "damaged", "state", "--config", good)
+    expect("finished is no number", 2, "--finished", "state-reset", "--config", good, "--finished", "many")
+    code, out, _ = run("state-reset", "--config", good, "--json")
+    line = json.loads(out)
+    if code or line["finished"] != 41 or not line["models_lost"] or "damaged" not in line["text"]:
+        FAILURES.append(f"state-reset: {out}")
+    if not os.path.exists(f"{state}.damaged"):
+        FAILURES.append("the damaged state was not kept")
+    expect("whole", 0, "nothing was changed", "state-reset", "--config", good)
+    expect("set back", 0, "finished round 0", "state-reset", "--config", good, "--finished", "0")
+    expect("beyond", 3, "2^53", "state-reset", "--config", good, "--finished", str(2**53))
+    with open(f"{folder}/data/lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        expect("in use", 3, "in use", "state-reset", "--config", good)
 
 
 def main():

@@ -25,6 +25,9 @@ TRAINING = {"rotation_log2": "auto", "scale": "auto", "clip_norm": 3.0, "weight_
 DEVICES = 8
 
 
+NOBODY = "127.66.66.66"
+
+
 class Hubs(Federation):
     """Rounds that stay open for long; datagrams may be sent where nobody listens."""
 
@@ -33,8 +36,12 @@ class Hubs(Federation):
     def hub_yaml(self, *arguments):
         text = re.sub(r"\bdeadline_ms: \d+", "deadline_ms: 60000", super().hub_yaml(*arguments))
         if self.blackhole:
-            text = text.replace("advertise_host: 127.0.0.1", "advertise_host: 127.66.66.66")
+            text = text.replace("advertise_host: 127.0.0.1", f"advertise_host: {NOBODY}")
         return text
+
+    def hub_name(self, index):
+        """All hubs sign that the lead's datagrams go there, or devices would send none."""
+        return NOBODY if self.blackhole and index == 0 else super().hub_name(index)
 
 
 class Scene:
@@ -50,11 +57,11 @@ class Scene:
         with open(self.data, "w", encoding="ascii") as f:
             for i in range(20):
                 f.write(",".join(str((i * 7 + j) % 17) for j in range(64)) + f",{i % 10}\n")
-        model = f"{work}/initial.safetensors"
+        self.model = f"{work}/initial.safetensors"
         self.fed.run(self.fed.program("demo", "digits-tool"), "init", "--layers",
-                     "64,64,10", "--seed", "1", "--out", model)
-        self.fed.start_hubs(DEVICES, 2, model)
-        if name != "ends":
+                     "64,64,10", "--seed", "1", "--out", self.model)
+        self.fed.start_hubs(DEVICES, 2, self.model)
+        if name not in ("ends", "back"):
             self.fed.operator(0, "round", "open")
         self.failures = 0
 
@@ -149,26 +156,62 @@ def blocked(scene):
     print(f"     after {time.monotonic() - began:.1f} s")
 
 
+def play(scene, devices):
+    """(exit code, lines, standard error) of each, once the round has ended for all."""
+    playing = [scene.device(number, wait=False, wait_end=30000) for number in devices]
+    answers = []
+    for process in playing:
+        out, err = process.communicate(timeout=90)
+        answers.append((process.returncode, [json.loads(line) for line in out.splitlines()], err))
+    return answers
+
+
 def hears_the_end(scene):
     """Two devices are enough for the round, one is not; both rounds close at their deadline."""
-    def play(devices):
-        playing = [scene.device(number, wait=False, wait_end=30000) for number in devices]
-        answers = []
-        for process in playing:
-            out, err = process.communicate(timeout=90)
-            answers.append((process.returncode, [json.loads(line) for line in out.splitlines()], err))
-        return answers
-
     number = scene.fed.operator(0, "round", "open", "--deadline-ms", "3000")["round"]
-    for code, lines, err in play((0, 1)):
+    for code, lines, err in play(scene, (0, 1)):
         scene.expect("committed, then published", (code, lines[0], err), 0, round=number, result="committed")
         model = scene.fed.operator(0, "round", "show", str(number))["model_hash"]
         scene.expect("and with which model", (code, lines[1], err), 0, round=number, result="published", model=model)
     number = scene.fed.operator(0, "round", "open", "--deadline-ms", "2000")["round"]
-    for code, lines, err in play((2,)):
+    for code, lines, err in play(scene, (2,)):
         scene.expect("committed, then void", (code, lines[0], err), 7, round=number, result="committed")
         scene.expect("and why", (code, lines[1], err), 7, round=number, result="void", model="")
         scene.expect("with the reason", (int("below_cohort_minimum: " in lines[1]["text"]), {}, lines), 1)
+
+
+def comes_again(scene):
+    """The round before was given up before anything was opened, as both hubs sign: so device 2 is counted on the same model."""
+    number = scene.fed.operator(0, "round", "open", "--deadline-ms", "4000")["round"]
+    for code, lines, err in play(scene, (2, 4)):
+        scene.expect("committed on the model of a void round", (code, lines[0], err), 0, round=number, result="committed")
+        scene.expect("and published", (code, lines[-1], err), 0, round=number, result="published")
+
+
+def set_back(scene):
+    """Both hubs' operators put back the model that a published round began with: its devices stay away."""
+    folders = [f"{scene.work}/hub-{hub}/tasks/{scene.fed.tasks[0].name}" for hub in range(2)]
+    before = []
+    for folder in folders:
+        with open(f"{folder}/current", "rb") as f:
+            before.append(f.read())
+    number = scene.fed.operator(0, "round", "open", "--deadline-ms", "4000")["round"]
+    for code, lines, err in play(scene, (5, 6)):
+        scene.expect("counted", (code, lines[-1], err), 0, round=number, result="published")
+    scene.fed.stop()
+    for folder, current in zip(folders, before):
+        with open(f"{folder}/current", "wb") as f:
+            f.write(current)
+    scene.fed.start_hubs(DEVICES, 2, scene.model)
+    scene.fed.operator(0, "round", "open")
+    process = scene.device(5, wait=False)
+    said = ""
+    while "waiting for the next model" not in said and process.poll() is None:
+        said += process.stderr.readline()
+    process.kill()
+    out, _ = process.communicate(timeout=60)
+    good = "hub 0 has not signed" in said and not out
+    scene.expect("a model that was set back is waited out", (int(good), {}, said + out), 1)
 
 
 class Portal:
@@ -230,7 +273,8 @@ def main():
     failures = 0
     with tempfile.TemporaryDirectory(prefix="millrace-rounds-") as folder:
         for name, acts in (("ways", (ways_in, killed_and_back, bad_training, trust, hub_comes_late)),
-                           ("blackhole", (blocked,)), ("ends", (hears_the_end, captive_portal))):
+                           ("blackhole", (blocked,)), ("ends", (hears_the_end, comes_again, captive_portal)),
+                           ("back", (set_back,))):
             scene = Scene(sys.argv[1], f"{folder}/{name}", name)
             try:
                 for act in acts:
