@@ -118,41 +118,48 @@ static bool kill_children(void)
     return true;
 }
 
-/* Until nobody is left. */
-static void end_all(pid_t program)
+/* Until nobody is left. The program itself was not waited for yet, so that its number and its
+ * group's are still its own. */
+static void end_all(pid_t program, int *status)
 {
     kill(-program, SIGKILL);
     kill(program, SIGKILL);
+    while (waitpid(program, status, 0) < 0 && errno == EINTR) {
+        ;
+    }
     for (;;) {
         const bool listed = kill_children();
         const pid_t gone = waitpid(-1, NULL, listed ? 0 : WNOHANG);
-        if ((gone < 0 && errno != EINTR) || (gone == 0 && !listed)) {
+        if ((gone < 0 && errno != EINTR) || gone == 0) {
             return;
         }
     }
 }
 
-/* Whether the program has ended; other children that have are waited for too. */
-static bool has_ended(pid_t program, int *status)
+/* Whether the program has ended, which is left as it is; other children that have are waited for.
+ */
+static bool has_ended(pid_t program)
 {
-    int other;
-    for (pid_t pid; (pid = waitpid(-1, &other, WNOHANG)) > 0;) {
-        if (pid == program) {
-            *status = other;
+    for (;;) {
+        siginfo_t child = {.si_pid = 0};
+        if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) != 0 || child.si_pid == 0) {
+            return false;
+        }
+        if (child.si_pid == program) {
             return true;
         }
+        (void)waitpid(child.si_pid, NULL, WNOHANG);
     }
-    return false;
 }
 
 /* Until the program ends (true) or it is to be ended: the host has gone, or waits no longer. */
-static bool await_program(pid_t program, int signals, int *status)
+static bool await_program(pid_t program, int signals)
 {
     struct pollfd events[2] = {{.fd = TELL_FD, .events = POLLIN | POLLHUP},
                                {.fd = signals, .events = POLLIN}};
     for (;;) {
         struct signalfd_siginfo signal;
-        if (has_ended(program, status)) {
+        if (has_ended(program)) {
             return true;
         }
         if (poll(events, 2, -1) < 0 && errno != EINTR) {
@@ -201,8 +208,8 @@ _Noreturn void mr_watcher_main(const struct mr_watcher_setup *setup)
         _exit(0);
     }
     setpgid(program, program); /* here too: whoever of the two comes first */
-    const bool ended = await_program(program, signals, &status);
-    end_all(program);
+    const bool ended = await_program(program, signals);
+    end_all(program, &status);
     if (ended && WIFSIGNALED(status)) {
         tell(MR_CHILD_KILLED, WTERMSIG(status));
     } else if (ended) {
