@@ -100,6 +100,19 @@ class Start(unittest.TestCase):
             with context.wrap_socket(raw) as tls:
                 self.assertEqual(tls.selected_alpn_protocol(), "h2")
 
+    # --- where devices send their datagrams -------------------------------------------------------
+
+    def test_an_address_that_no_device_takes(self):
+        self.change("port_base: 0", "port_base: 0\n  advertise_host: 127.0.0.2")
+        self.await_ready(self.start())
+        self.assertIn("advertise_host=127.0.0.2 host=127.0.0.1 name=hub-0", self.await_line(" upload.address "))
+        self.stop()
+        os.remove(self.log)
+        self.change("name: hub-0", "name: 127.0.0.2")
+        self.await_ready(self.start())
+        self.stop()
+        self.assertFalse([line for line in self.lines() if " upload.address " in line])
+
     # --- whoever reads the log -------------------------------------------------------------------
 
     def test_log_that_nobody_reads(self):
