@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <isa-l/crc64.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +13,13 @@
 
 struct mr_commit_log {
     const struct mr_disk *disk;
+    char names[2][MR_DISK_NAME_MAX + 1];
     uint64_t generation; /* of the newest write, or of what was read */
     uint8_t *buffer;     /* a file: head, content, checksum */
     size_t capacity, length;
 };
 
 static const char magic[8] = "MRCOMMT4"; /* 3: with serials that name no CA */
-static const char *const names[2] = {"commit-0", "commit-1"};
 
 static void le64_put(uint8_t *at, uint64_t v)
 {
@@ -78,8 +79,8 @@ static int read_one(struct mr_commit_log *log, const char *name, uint8_t **conte
     return 0;
 }
 
-int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, uint8_t **content,
-                       size_t *length, struct mr_error *error)
+int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, const char *name,
+                       uint8_t **content, size_t *length, struct mr_error *error)
 {
     struct mr_commit_log *log = calloc(1, sizeof *log);
     *content = NULL;
@@ -88,11 +89,15 @@ int mr_commit_log_open(struct mr_commit_log **out, const struct mr_disk *disk, u
         return mr_error_set(error, "out of memory");
     }
     log->disk = disk;
+    MR_ASSERT(strlen(name) <= MR_DISK_NAME_MAX - 2);
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(log->names[i], sizeof log->names[i], "%s-%u", name, i);
+    }
     /* The next write takes the place of the generation before the newest: the newest has to hold.
      */
-    if (read_one(log, names[0], content, length, error) != 0 ||
-        read_one(log, names[1], content, length, error) != 0 ||
-        (log->generation && mr_disk_settle(disk, names[log->generation % 2], error) != 0)) {
+    if (read_one(log, log->names[0], content, length, error) != 0 ||
+        read_one(log, log->names[1], content, length, error) != 0 ||
+        (log->generation && mr_disk_settle(disk, log->names[log->generation % 2], error) != 0)) {
         free(*content);
         *content = NULL;
         free(log);
@@ -133,7 +138,7 @@ int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error)
 {
     const struct mr_disk *disk = log->disk;
     const uint64_t generation = log->generation + 1;
-    const char *name = names[generation % 2];
+    const char *name = log->names[generation % 2];
     MR_ASSERT(log->length > 0);
     memcpy(log->buffer, magic, sizeof magic);
     le64_put(log->buffer + 8, generation);
@@ -150,8 +155,8 @@ int mr_commit_log_write(struct mr_commit_log *log, struct mr_error *error)
 int mr_commit_log_wipe(struct mr_commit_log *log, struct mr_error *error)
 {
     const struct mr_disk *disk = log->disk;
-    return disk->wipe(disk->context, names[0], error) != 0 ||
-                   disk->wipe(disk->context, names[1], error) != 0
+    return disk->wipe(disk->context, log->names[0], error) != 0 ||
+                   disk->wipe(disk->context, log->names[1], error) != 0
                ? -1
                : 0;
 }

@@ -1,9 +1,9 @@
 /* commit_log.h - a log that keeps only its newest entry: bytes of its owner, replaced whole.
  *
- * Two files, commit-0 and commit-1, are written in turn, so that a torn write leaves the generation
- * before whole. A file, little-endian: "MRCOMMT4" | generation u64 | content | CRC-64/XZ (ECMA-182,
- * reflected) of all that. The first eight bytes change with the content's layout as well. One
- * thread at a time. */
+ * Two files, NAME-0 and NAME-1 (a lead's are commit-0 and commit-1), are written in turn, so that a
+ * torn write leaves the generation before whole. A file, little-endian: "MRCOMMT4" | generation u64
+ * | content | CRC-64/XZ (ECMA-182, reflected) of all that. The first eight bytes change with the
+ * content's layout as well. One thread at a time. */
 #ifndef MR_STORAGE_COMMIT_LOG_H
 #define MR_STORAGE_COMMIT_LOG_H
 
@@ -15,8 +15,8 @@ struct mr_commit_log;
  * is none (with a text if there is a file, but not a whole one of this version); -1 on a disk that
  * cannot be read, or without memory. *content is NULL unless it returns 0. What was read may never
  * have been synced: whoever goes on from it writes it anew first. */
-int mr_commit_log_open(struct mr_commit_log **log, const struct mr_disk *disk, uint8_t **content,
-                       size_t *length, struct mr_error *error);
+int mr_commit_log_open(struct mr_commit_log **log, const struct mr_disk *disk, const char *name,
+                       uint8_t **content, size_t *length, struct mr_error *error);
 void mr_commit_log_close(struct mr_commit_log *log); /* NULL allowed */
 
 /* Where the next generation's content is to be put, without a copy; the log's own, until the next

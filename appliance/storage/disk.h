@@ -25,6 +25,14 @@ struct mr_disk {
     /* Puts them at the end of a file that was written before. */
     int (*append)(void *context, const char *name, const uint8_t *bytes, size_t length,
                   struct mr_error *error);
+    /* Reads up to *length bytes from `offset` on; *length is how many there were, 0 where the file
+     * does not exist. */
+    int (*read_at)(void *context, const char *name, uint64_t offset, uint8_t *bytes, size_t *length,
+                   struct mr_error *error);
+    /* Puts bytes at `offset`, at most the file's end (creating it), and cuts off what lies behind
+     * them. What lies before stays; the same bytes once more are safe over a crash. */
+    int (*put_at)(void *context, const char *name, uint64_t offset, const uint8_t *bytes,
+                  size_t length, struct mr_error *error);
     int (*sync)(void *context, const char *name, struct mr_error *error);
     /* Overwrites the bytes, then removes the file, durably; one that is not there is fine. */
     int (*wipe)(void *context, const char *name, struct mr_error *error);

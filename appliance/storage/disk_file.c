@@ -132,6 +132,49 @@ static int disk_append(void *context, const char *name, const uint8_t *bytes, si
     return 0;
 }
 
+static int disk_read_at(void *context, const char *name, uint64_t offset, uint8_t *bytes,
+                        size_t *length, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    size_t at = 0;
+    path_of(path, context, name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        *length = 0;
+        return 0;
+    }
+    while (fd >= 0 && at < *length) {
+        const ssize_t n = pread(fd, bytes + at, *length - at, (off_t)(offset + at));
+        if (n == 0) {
+            break;
+        }
+        if (n < 0 && errno != EINTR) {
+            failed(name, "read", errno, error);
+            close(fd);
+            return -1;
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    *length = at;
+    return fd < 0 ? failed(name, "open", errno, error) : close(fd);
+}
+
+static int disk_put_at(void *context, const char *name, uint64_t offset, const uint8_t *bytes,
+                       size_t length, struct mr_error *error)
+{
+    const struct open_file *file = open_one(context, name, error);
+    const off_t end = (off_t)(offset + length);
+    struct stat about;
+    if (!file) {
+        return -1;
+    }
+    if (fstat(file->fd, &about) != 0 || put(file->fd, bytes, length, (off_t)offset) != 0 ||
+        (about.st_size > end && ftruncate(file->fd, end) != 0)) {
+        return failed(name, "write", errno, error);
+    }
+    return 0;
+}
+
 static int disk_sync(void *context, const char *name, struct mr_error *error)
 {
     struct mr_disk_file *disk = context;
@@ -193,6 +236,8 @@ int mr_disk_file_open(struct mr_disk_file **out, const char *dir, struct mr_erro
                                  .read = disk_read,
                                  .write = disk_write,
                                  .append = disk_append,
+                                 .read_at = disk_read_at,
+                                 .put_at = disk_put_at,
                                  .sync = disk_sync,
                                  .wipe = disk_wipe};
     snprintf(disk->dir, sizeof disk->dir, "%s", dir);

@@ -8,7 +8,7 @@ int mr_lead_log_open(struct mr_commit_log **log, const struct mr_disk *disk,
     uint8_t *content;
     size_t length;
     *newest = (struct mr_commit_read){.bytes = NULL};
-    const int found = mr_commit_log_open(log, disk, &content, &length, error);
+    const int found = mr_commit_log_open(log, disk, "commit", &content, &length, error);
     if (found != 0) {
         return found;
     }
