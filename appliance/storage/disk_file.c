@@ -135,28 +135,30 @@ static int disk_append(void *context, const char *name, const uint8_t *bytes, si
 static int disk_read_at(void *context, const char *name, uint64_t offset, uint8_t *bytes,
                         size_t *length, struct mr_error *error)
 {
+    struct mr_disk_file *disk = context;
+    const size_t wanted = *length;
     char path[PATH_BYTES];
-    size_t at = 0;
-    path_of(path, context, name);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        *length = 0;
+    path_of(path, disk, name);
+    *length = 0;
+    if (!find(disk, name) && access(path, F_OK) != 0 && errno == ENOENT) {
         return 0;
     }
-    while (fd >= 0 && at < *length) {
-        const ssize_t n = pread(fd, bytes + at, *length - at, (off_t)(offset + at));
+    const struct open_file *file = open_one(disk, name, error);
+    if (!file) {
+        return -1;
+    }
+    while (*length < wanted) {
+        const ssize_t n =
+            pread(file->fd, bytes + *length, wanted - *length, (off_t)(offset + *length));
         if (n == 0) {
             break;
         }
         if (n < 0 && errno != EINTR) {
-            failed(name, "read", errno, error);
-            close(fd);
-            return -1;
+            return failed(name, "read", errno, error);
         }
-        at += n > 0 ? (size_t)n : 0;
+        *length += n > 0 ? (size_t)n : 0;
     }
-    *length = at;
-    return fd < 0 ? failed(name, "open", errno, error) : close(fd);
+    return 0;
 }
 
 static int disk_put_at(void *context, const char *name, uint64_t offset, const uint8_t *bytes,

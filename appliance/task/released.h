@@ -1,0 +1,95 @@
+/* released.h - the ledger of released sets: which devices' sums this hub has opened, or was about
+ * to, on which model. One for the whole hub: two tasks whose rounds begin with one model are one
+ * lineage. docs/decisions/0036-released-sets.md says why it is as it is.
+ *
+ * The rule: on one model a device is in one released set at most. Of sums over sets that have no
+ * device in common, no combination is about fewer devices than the smallest set has.
+ *
+ *   data_dir/released, released-0, released-1 (storage/chain.h). A record, big-endian:
+ *   version u8 = 1 | model hash 32 | round u64 | announcement hash 32 | set hash 32 |
+ *   task length u8 | task | count u32 | client ids (16 each), rising strictly
+ *
+ * A set is claimed when it is frozen, and added before an opening leaves this hub. A claim is
+ * memory only; what is added stays for ever, whatever becomes of the round.
+ *
+ * Memory: 32 bytes a record, and the client ids of the models that were asked about last. Loop's
+ * thread only, but for the appending, which has a thread of its own. */
+#ifndef MR_TASK_RELEASED_H
+#define MR_TASK_RELEASED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appliance/runtime/loop.h"
+#include "base/error.h"
+#include "wire/exchange.h"
+#include "wire/task.h"
+
+struct mr_released;
+
+/* A set that was frozen; what is pointed at is copied. `included` rises strictly by client. */
+struct mr_released_set {
+    const char *task;
+    uint64_t round;
+    const uint8_t *parent; /* hash of the model that the round began with */
+    const uint8_t *announcement_hash;
+    const uint8_t *set_hash;
+    const struct mr_included *included;
+    uint32_t count;
+};
+
+/* A set that a device is in. */
+struct mr_released_place {
+    char task[MR_TASK_NAME_MAX + 1];
+    uint64_t round;
+    bool released; /* else it is claimed only: its round is under way */
+};
+
+enum mr_released_claim {
+    MR_CLAIM_REFUSED,  /* a device of it is in another set */
+    MR_CLAIM_TAKEN,    /* … none is, and none can come to be */
+    MR_CLAIM_RELEASED, /* it is this set that was added before */
+};
+
+/* Reads the ledger of the folder; makes one if `may_be_new`. A missing or damaged one is an error
+ * that says what to do. 0 or -1. */
+int mr_released_open(struct mr_released **ledger, const char *data_dir, bool may_be_new,
+                     struct mr_loop *loop, struct mr_error *error);
+/* Waits for what is being added; the answers come with the loop's next run. */
+void mr_released_stop(struct mr_released *ledger);
+void mr_released_close(struct mr_released *ledger); /* stopped before; NULL allowed */
+
+/* Whether a round of that announcement may count the device on that model: no other round's set
+ * has it. False: *place says where it is. -1 with an error if the ledger cannot be read any more,
+ * else 0 or 1. */
+int mr_released_may_count(struct mr_released *ledger, const uint8_t parent[MR_HASH_BYTES],
+                          const uint8_t announcement_hash[MR_HASH_BYTES],
+                          const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                          struct mr_released_place *place, struct mr_error *error);
+
+/* Takes the set for its task, in place of the one that the task had claimed before. With _REFUSED
+ * *place says why, or error->text where the ledger cannot be read. */
+enum mr_released_claim mr_released_claim(struct mr_released *ledger,
+                                         const struct mr_released_set *set,
+                                         struct mr_released_place *place, struct mr_error *error);
+/* The task's claim is void; what was added stays. */
+void mr_released_unclaim(struct mr_released *ledger, const char *task);
+
+/* The set is durable in the ledger, or result is -1: the hub must not go on. */
+typedef void (*mr_released_fn)(void *context, int result, const struct mr_error *error);
+/* Adds the set that the task has claimed; answered by fn in a later turn of the loop, also where it
+ * was added before. */
+void mr_released_add(struct mr_released *ledger, const char *task, mr_released_fn fn,
+                     void *context);
+/* No answer goes to that context any more, and its task has no claim. */
+void mr_released_leave(struct mr_released *ledger, const char *task, void *context);
+
+/* Whether a set of that announcement was released. 0, 1, or -1 with an error. */
+int mr_released_has(struct mr_released *ledger, const uint8_t announcement_hash[MR_HASH_BYTES],
+                    struct mr_error *error);
+/* Devices that are in released sets on that model; 0 also where it cannot be read. */
+uint32_t mr_released_devices(struct mr_released *ledger, const uint8_t parent[MR_HASH_BYTES]);
+/* Sets in the ledger, and its bytes in the file. */
+uint64_t mr_released_sets(const struct mr_released *ledger);
+
+#endif
