@@ -12,7 +12,6 @@
 #include "base/json_text.h"
 
 #define LENGTH_BYTES   8
-#define DATA_ALIGNMENT 64
 #define RANK_MAX       8
 #define FLOAT_BYTES    4
 #define DATA_BYTES_MAX ((uint64_t)MR_DIMENSION_MAX * FLOAT_BYTES)
@@ -213,62 +212,4 @@ void mr_safetensors_fini(struct mr_safetensors *model)
     }
     free(model->tensors);
     memset(model, 0, sizeof *model);
-}
-
-/* One entry; *offset moves on by the tensor's bytes. NULL when out of memory. */
-static json_t *tensor_entry(const struct mr_tensor *tensor, uint64_t *offset)
-{
-    json_t *shape = json_array();
-    uint64_t count = 1;
-    for (unsigned i = 0; i < tensor->rank; i++) {
-        count *= tensor->dims[i];
-        if (json_array_append_new(shape, json_integer((json_int_t)tensor->dims[i])) != 0) {
-            json_decref(shape);
-            return NULL;
-        }
-    }
-    uint64_t begin = *offset;
-    *offset += count * FLOAT_BYTES;
-    return json_pack("{s:o, s:o, s:[I, I]}", "dtype", json_string("F32"), "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)*offset);
-}
-
-static char *header_text(const struct mr_tensor *tensors, unsigned tensor_count)
-{
-    json_t *header = json_object();
-    uint64_t offset = 0;
-    char *text = NULL;
-    bool good = header;
-    for (unsigned i = 0; good && i < tensor_count; i++) {
-        good =
-            json_object_set_new(header, tensors[i].name, tensor_entry(&tensors[i], &offset)) == 0;
-    }
-    if (good) {
-        text = json_dumps(header, JSON_COMPACT); /* in the order of insertion */
-    }
-    json_decref(header);
-    return text;
-}
-
-uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_count,
-                               size_t *length)
-{
-    char *text = header_text(tensors, tensor_count);
-    if (!text) {
-        return NULL;
-    }
-    size_t used = strlen(text);
-    size_t total = (LENGTH_BYTES + used + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
-    uint8_t *out = total - LENGTH_BYTES <= MR_SAFETENSORS_HEADER_MAX ? malloc(total) : NULL;
-    if (out) {
-        uint64_t header_bytes = htole64(total - LENGTH_BYTES);
-        memset(out, ' ', total);
-        memcpy(out, &header_bytes, sizeof header_bytes);
-        for (size_t i = 0; i < used; i++) { /* text without its terminator */
-            out[LENGTH_BYTES + i] = (uint8_t)text[i];
-        }
-        *length = total;
-    }
-    free(text);
-    return out;
 }

@@ -16,6 +16,7 @@
 #include "appliance/task/task.h"
 
 struct mr_api;
+struct mr_released;
 
 struct mr_api_task {
     struct mr_api *api;
@@ -35,6 +36,7 @@ struct mr_api {
     struct mr_loop *loop;
     struct mr_log *log;
     struct mr_upload_plane *plane; /* NULL where it leads nothing */
+    struct mr_released *released;  /* which sets this hub has opened, in all tasks */
     /* Metrics of the hub's other parts, its server's. */
     void (*metrics)(void *context, struct mr_metrics *metrics);
     void *metrics_context;

@@ -65,6 +65,10 @@ static const struct {
      mr_route_admin_round},
     {"POST", "/v1/tasks/{task}/admin/rounds", OPERATOR, BOUND_MESSAGE, JSON, NULL,
      mr_route_admin_open},
+    {"POST", "/v1/tasks/{task}/admin/rounds/{round}/void", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_admin_void},
+    {"POST", "/v1/tasks/{task}/admin/resume", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_admin_resume},
 };
 
 /* The largest cohort over all tasks; one task's own is its round's business. */

@@ -19,5 +19,6 @@ void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant
 void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal);
 void mr_routes_answered(void *context, void *token, bool json, const void *body, size_t length);
 void mr_routes_changed(void *context);
+void mr_routes_resumed(void *context, void *token, const uint8_t *model_hash);
 
 #endif

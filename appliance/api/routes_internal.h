@@ -73,5 +73,7 @@ MR_HANDLER(mr_route_task);
 MR_HANDLER(mr_route_admin_list);
 MR_HANDLER(mr_route_admin_round);
 MR_HANDLER(mr_route_admin_open);
+MR_HANDLER(mr_route_admin_void);
+MR_HANDLER(mr_route_admin_resume);
 
 #endif

@@ -9,6 +9,7 @@
 #include "appliance/observe/heap.h"
 #include "appliance/round/drive/terms_differ.h"
 #include "appliance/storage/folder.h"
+#include "appliance/task/released.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -27,6 +28,15 @@ static void build_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     mr_metrics_family(metrics, "millrace_uptime_seconds", "gauge", "Time since the hub started.");
     mr_metrics_sample(metrics, "millrace_uptime_seconds", "",
                       (double)(mr_loop_now_ms(api->loop) - api->started_ms) / 1000.0);
+}
+
+/* What it has opened, over all its tasks and for ever. */
+static void released_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    mr_metrics_family(metrics, "millrace_released_sets", "gauge",
+                      "Sets in this hub's ledger of released sets, of all tasks.");
+    mr_metrics_sample(metrics, "millrace_released_sets", "",
+                      (double)mr_released_sets(api->released));
 }
 
 /* One file system for all tasks. */
@@ -84,6 +94,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     api->metrics(api->metrics_context, &metrics);
     tasks_metrics(api, &metrics);
     disk_metrics(api, &metrics);
+    released_metrics(api, &metrics);
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {
@@ -130,6 +141,9 @@ static json_t *task_json(const struct mr_api_task *task)
     json_object_set_new(object, "hubs", hubs);
     put_round(object, task);
     json_object_set_new(object, "model_hash", mr_json_text(model));
+    json_object_set_new(
+        object, "released_devices",
+        json_integer(mr_released_devices(task->api->released, mr_store_current(task->task.store))));
     return object;
 }
 

@@ -1,10 +1,14 @@
 #include "appliance/hub/hub.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "appliance/api/routes.h"
 #include "appliance/storage/files.h"
 #include "appliance/task/owner.h"
+#include "appliance/task/released.h"
 #include "base/secret.h"
 
 /* A device has one or two; what a lost network left behind is closed by the time of the next. */
@@ -81,6 +85,14 @@ static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
     const int locked = mr_folder_lock(&hub->lock, config->data_dir, error);
     if (locked != 0) {
         return locked > 0 ? MR_HUB_DATA_DIR_IN_USE : -1;
+    }
+    /* A folder that was a hub's before has a ledger: one that is gone is not made anew. */
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/owner.json", config->data_dir);
+    const bool is_new = access(path, F_OK) != 0;
+    if (mr_owner_check(config->data_dir, &owner, error) != 0 ||
+        mr_released_open(&hub->api.released, config->data_dir, is_new, hub->loop, error) != 0) {
+        return -1;
     }
     return mr_owner_claim(config->data_dir, &owner, error);
 }

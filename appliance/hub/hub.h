@@ -59,6 +59,8 @@ void mr_hub_close(struct mr_hub *hub);
 /* How many of the configuration's tasks this hub leads. */
 unsigned mr_hub_tasks_led(const struct mr_hub_config *config);
 int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error);
+/* Warns of tasks that begin with one model: they are one lineage (task/released.h). */
+void mr_hub_tell_shared_models(const struct mr_hub *hub);
 void mr_hub_close_tasks(struct mr_hub *hub);
 void mr_hub_free_tasks(struct mr_hub *hub);
 /* hub_task.c: one task, which is not in the API's list yet. */

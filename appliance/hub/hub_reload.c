@@ -188,6 +188,7 @@ static void list_tasks(const struct reload *reload)
         hub->api.tasks[i] = served;
     }
     hub->api.tasks_count = fresh->tasks_count;
+    mr_hub_tell_shared_models(hub);
 }
 
 static void use_certificates(struct reload *reload)

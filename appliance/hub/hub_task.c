@@ -37,6 +37,7 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
         .loop = hub->loop,
         .log = hub->log,
         .store = task->store,
+        .released = hub->api.released,
         .kernels = hub->kernels,
         .plane = hub->api.plane,
         .fatal = on_fatal,
@@ -47,10 +48,12 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
     const struct mr_lead_listener lead = {.admitted = mr_routes_admitted,
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,
+                                          .resumed = mr_routes_resumed,
                                           .context = served};
     const struct mr_helper_listener helper = {.answer = mr_routes_answered,
                                               .refuse = mr_routes_refused,
                                               .changed = mr_routes_changed,
+                                              .resumed = mr_routes_resumed,
                                               .context = served};
     const int failed = task->leads
                            ? mr_lead_driver_open(&served->lead, &context, &lead, error)

@@ -1,7 +1,9 @@
 /* hub_tasks.c - all tasks of a hub, when it starts and when it ends. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "appliance/hub/hub.h"
+#include "appliance/task/released.h"
 
 unsigned mr_hub_tasks_led(const struct mr_hub_config *config)
 {
@@ -10,6 +12,22 @@ unsigned mr_hub_tasks_led(const struct mr_hub_config *config)
         led += mr_hub_config_leads(config, &config->tasks[i]);
     }
     return led;
+}
+
+void mr_hub_tell_shared_models(const struct mr_hub *hub)
+{
+    const struct mr_api *api = &hub->api;
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        for (unsigned j = i + 1; j < api->tasks_count; j++) {
+            if (memcmp(mr_store_current(api->tasks[i]->task.store),
+                       mr_store_current(api->tasks[j]->task.store), MR_HASH_BYTES) == 0) {
+                mr_log_event(hub->log, MR_LOG_WARN, "hub.shared_model",
+                             "task=%s other=%s why=their current models are one: a device that is "
+                             "counted on it in one of them is not counted on it in the other",
+                             api->tasks[i]->task.config->name, api->tasks[j]->task.config->name);
+            }
+        }
+    }
 }
 
 int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
@@ -24,6 +42,7 @@ int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
         }
         hub->api.tasks_count++;
     }
+    mr_hub_tell_shared_models(hub);
     return 0;
 }
 
@@ -47,6 +66,9 @@ void mr_hub_close_tasks(struct mr_hub *hub)
         mr_job_thread_close(hub->endings);
     }
     hub->endings = NULL;
+    if (hub->api.released) {
+        mr_released_stop(hub->api.released);
+    }
     mr_loop_post(hub->loop, stop_loop, hub->loop); /* after all that the threads posted */
     mr_loop_run(hub->loop);
     for (unsigned i = 0; i < api->tasks_count; i++) {
@@ -57,6 +79,8 @@ void mr_hub_close_tasks(struct mr_hub *hub)
         mr_helper_driver_close(served->helper);
         mr_lead_driver_close(served->lead);
     }
+    mr_released_close(hub->api.released);
+    hub->api.released = NULL;
     mr_upload_plane_close(api->plane);
     api->plane = NULL;
 }

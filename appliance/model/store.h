@@ -39,6 +39,10 @@ void mr_store_close(struct mr_store *store);
 /* --- models ---------------------------------------------------------------------------------- */
 const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */
 
+/* The model that this one was made from, as its manifest says. 0; 1: none, or nobody knows. */
+int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                    uint8_t parent[MR_HASH_BYTES]);
+
 /* Borrows a model for the hub's own work; NULL with an error if the store does not have it or it is
  * damaged. */
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],

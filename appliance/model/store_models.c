@@ -295,6 +295,24 @@ int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HAS
     return write_origin(path, manifest, error);
 }
 
+int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                    uint8_t parent[MR_HASH_BYTES])
+{
+    char path[MR_STORE_PATH_BYTES];
+    uint8_t *text = NULL;
+    size_t length = 0;
+    mr_store_model_path(path, store, hash, "json");
+    if (mr_file_read(path, &text, &length, NULL) != 0) {
+        return 1;
+    }
+    json_t *object = json_loads((const char *)text, JSON_REJECT_DUPLICATES, NULL);
+    const char *hex = json_string_value(json_object_get(object, "parent"));
+    const int found = hex && mr_hex_decode(parent, MR_HASH_BYTES, hex) == 0 ? 0 : 1;
+    json_decref(object);
+    free(text);
+    return found;
+}
+
 const uint8_t *mr_store_current(const struct mr_store *store)
 {
     return store->current;

@@ -29,11 +29,7 @@ void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer)
         end->state = MR_ROUND_VOID;
         snprintf(end->reason, sizeof end->reason,
                  "round %" PRIu64 " starts from the same model as this one did", newer->round);
-    } else if (newer->round == client->owed.round + 1) {
-        client->owed.known = true;
-        end->state = MR_ROUND_PUBLISHED;
-        mr_hex_encode(end->model, newer->model_hash, MR_HASH_BYTES);
-    } /* else it may be the work of a round in between, which this device missed */
+    } /* else it is the work of this round, of one in between, or of the hubs' operators */
 }
 
 uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms)

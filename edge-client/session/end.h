@@ -8,9 +8,8 @@
 void mr_end_owe(struct mre_client *client, const struct mr_announcement *round);
 
 /* A newer round is announced. All hubs signed which model it starts from: if it is the owed round's
- * own, that round made none; if it is the very next one and starts from another, that is what it
- * made.
- */
+ * own, that round made none. Another one may be that round's work, one's in between, or the hubs'
+ * operators'. */
 void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer);
 
 uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms);

@@ -6,6 +6,7 @@ and plain on purpose. Section numbers refer to docs/wire-format.md.
 
 import hashlib
 import hmac
+import json
 import math
 import struct
 
@@ -535,3 +536,13 @@ def void_text(announcement_hash, reason):
 def unopened_text(announcement_hash):
     """A hub's word that it has not opened the round and never will."""
     return label("millrace unopened") + announcement_hash
+
+
+def resumed_version(model):
+    """The version without a round: the same data under another header."""
+    length = int.from_bytes(model[:8], "little")
+    header = json.loads(model[8:8 + length])
+    header.setdefault("__metadata__", {})["millrace.resumed_from"] = sha256(model).hex()
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return len(text).to_bytes(8, "little") + text + model[8 + length:]

@@ -6,21 +6,45 @@
 
 #include "tests/sim/check.h"
 #include "tests/sim/map.h"
+#include "wire/exchange.h"
 
 #define ROUNDS_MAX 2048
 
 struct round {
     bool opened, calm, published, given_up;
-    bool seen;         /* a helper has signed it */
-    bool unknown;      /* the lead crashed before it had it on its disk */
-    uint64_t told;     /* bit per device: it was promised that it counts */
-    uint64_t included; /* … it does, in the published round */
-    uint64_t set;      /* hash of the set that some hub has revealed; 0: none */
+    bool seen;                 /* a helper has signed it */
+    uint64_t parent;           /* hash of the model that it begins with */
+    uint64_t frozen[SIM_HUBS]; /* bit per device: the set that the hub has committed to */
+    bool unknown;              /* the lead crashed before it had it on its disk */
+    uint64_t told;             /* bit per device: it was promised that it counts */
+    uint64_t included;         /* … it does, in the published round */
+    uint64_t set;              /* hash of the set that some hub has revealed; 0: none */
     uint64_t set_members;
+};
+
+/* Versions without a round between them: from, to. */
+#define RESUMED_MAX 64
+struct resumed {
+    uint8_t pairs[RESUMED_MAX][2][MR_HASH_BYTES];
+    unsigned count;
+};
+
+/* What a hub has opened on one model, whatever the task: a row for each set, a number for each
+ * device, in echelon form. */
+#define OPENED_MAX 64
+struct opened {
+    uint64_t hub, model;                           /* 0: the place is free */
+    uint64_t sets[OPENED_MAX], rounds[OPENED_MAX]; /* bit per device; task << 32 | round */
+    unsigned count;
+    uint32_t rows[OPENED_MAX][SIM_DEVICES];
+    unsigned rank;
 };
 
 struct sim_check {
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
+    struct resumed resumed[SIM_TASKS];
+    struct opened *opened; /* grows */
+    size_t opened_count;
     struct map seeds;     /* seed → who may use it */
     struct map chunks;    /* (device, lead, upload, chunk) → datagram */
     struct map nonces;    /* (key, nonce) → message */
@@ -46,6 +70,15 @@ const uint8_t *check_kept_sum(struct sim_node *node, const struct sim_task *task
 /* A hub has computed a round's result: the sum is right, the set is large enough and everybody's.
  */
 void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t round);
+
+/* --- check_opened.c -------------------------------------------------------------------------- */
+/* Whether one is the other's next version without a round, or the next but one, … */
+bool check_is_resumed(const struct sim *sim, const struct sim_task *task, const uint8_t *from,
+                      const uint8_t *to);
+/* A helper has committed to this set; has opened it. */
+void check_frozen(struct sim_node *hub, const struct sim_task *task, uint64_t round,
+                  const uint8_t *body, size_t length);
+void check_opening(struct sim_node *hub, const struct sim_task *task, uint64_t round);
 
 /* --- check_datagrams.c ----------------------------------------------------------------------- */
 uint64_t check_hash(uint64_t a, uint64_t b, uint64_t c, uint64_t d);

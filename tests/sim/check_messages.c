@@ -128,6 +128,8 @@ static void check_proposal(const struct answer *answer)
     }
     check_terms(answer, &terms.announcement);
     sim_check_signed(answer->sim, answer->task, terms.announcement.round);
+    check_round(answer->sim, answer->task, terms.announcement.round)->parent =
+        sim_hash(terms.announcement.model_hash, MR_HASH_BYTES, 11);
     check_immutable(answer, terms.announcement.round, 0);
 }
 
@@ -172,6 +174,10 @@ static void check_steps(const struct answer *answer)
     }
     if (ends_with(answer->path, steps[0])) {
         check_cohort(answer);
+        check_frozen(answer->hub, answer->task, round_in(answer->path), answer->question,
+                     answer->question_bytes);
+    } else if (ends_with(answer->path, steps[1])) {
+        check_opening(answer->hub, answer->task, round_in(answer->path));
     }
 }
 

@@ -192,18 +192,34 @@ void sim_note(struct sim *sim, const struct sim_node *node, const char *format, 
     keep(sim, record, sim_hash(record->text, strlen(record->text), 3));
 }
 
-void sim_broken(struct sim *sim, const char *format, ...)
+static void fail(struct sim *sim, const char *format, va_list arguments)
 {
     if (sim->result.failed) {
         return;
     }
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(sim->result.why, sizeof sim->result.why, format, arguments);
-    va_end(arguments);
     sim->result.failed = true;
     sim->over = true;
     sim_note(sim, sim->current, "BROKEN: %s", sim->result.why);
+}
+
+/* Among honest hubs: of what a liar is told nothing else is promised. */
+void sim_broken(struct sim *sim, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!sim->options.malicious) {
+        fail(sim, format, arguments);
+    }
+    va_end(arguments);
+}
+
+void sim_breach(struct sim *sim, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail(sim, format, arguments);
+    va_end(arguments);
 }
 
 void sim_count(struct sim *sim, enum sim_fault fault)

@@ -145,6 +145,7 @@ static bool lose_disk(struct sim *sim)
         sim_disk_wipe(node->disk);
         sim_hub_set_up(node);
         node->new_disk = true;
+        node->disks++;
     } else {
         sim_device_kill(node, again_us);
         sim_disk_wipe(node->disk);

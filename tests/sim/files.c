@@ -238,6 +238,25 @@ ssize_t __wrap___read_chk(int fd, void *out, size_t bytes, size_t room)
     return __wrap_read(fd, out, bytes);
 }
 
+ssize_t __wrap_pread64(int fd, void *out, size_t bytes, off_t at)
+{
+    struct descriptor *descriptor = descriptor_of(fd);
+    if (!descriptor) {
+        return fd >= FIRST_FD && sim_active() ? failed(EBADF) : __real_pread64(fd, out, bytes, at);
+    }
+    const size_t before = descriptor->at;
+    descriptor->at = (size_t)at;
+    const ssize_t n = __wrap_read(fd, out, bytes);
+    descriptor->at = before;
+    return n;
+}
+
+ssize_t __wrap___pread64_chk(int fd, void *out, size_t bytes, off_t at, size_t room)
+{
+    MR_ASSERT(bytes <= room);
+    return __wrap_pread64(fd, out, bytes, at);
+}
+
 int __wrap_fstat64(int fd, struct stat *about)
 {
     const struct descriptor *descriptor = descriptor_of(fd);

@@ -48,7 +48,8 @@ static void put_initial(struct sim_node *node, const struct sim_task *task)
     bytes = realloc(bytes, header + 4 * d);
     MR_ASSERT(bytes);
     for (size_t i = 0; i < d; i++) {
-        const float value = (float)(i + task->index) / 64.0f - 1.0f;
+        const float value =
+            (float)(i + (node->sim->options.malicious ? 0 : task->index)) / 64.0f - 1.0f;
         memcpy(bytes + header + 4 * i, &value, 4);
     }
     snprintf(name, sizeof name, "initial-%s", task->name);

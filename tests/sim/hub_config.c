@@ -42,6 +42,7 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
         .weight_max = 1,
         .scale = 1.0f,
         .clip_norm = SIM_CLIP_NORM,
+        .step_max = 1e6f, /* one-hot vectors jump as no training does */
         .server_learning_rate = 1.0f,
         .training = none,
         .commit_interval_ms = plan->commit_interval_ms,

@@ -13,20 +13,21 @@
 struct params {
     uint64_t from, count;
     unsigned jobs;
-    bool trace, twice;
+    bool trace, twice, malicious;
     enum sim_mutant mutant;
     bool keep_going;
 };
 
 static const char usage[] =
     "usage: simulate [--seed N] [--from N] [--seeds COUNT] [--jobs J] [--trace] [--twice]\n"
-    "                [--mutant NAME] [--mutants]\n"
+    "                [--malicious] [--mutant NAME] [--mutants]\n"
     "  --seed N       one seed; the line it prints names its trace by a hash\n"
     "  --from N       the first seed of many (0)\n"
     "  --seeds COUNT  how many (100)\n"
     "  --jobs J       processes at once (1)\n"
     "  --trace        every event, with --seed\n"
     "  --twice        each seed twice: the traces must be the same\n"
+    "  --malicious    a lead lies, to have a device in two sums on one model\n"
     "  --mutant NAME  with that defect planted\n"
     "  --mutants      the defects that can be planted, one a line\n";
 
@@ -52,8 +53,11 @@ static void print_totals(const struct sim_totals *totals, double seconds)
 
 static void run_one(const struct params *params, uint64_t seed, struct sim_result *result)
 {
-    const struct sim_options options = {
-        .seed = seed, .print = params->trace, .mutant = params->mutant};
+    const struct sim_options options = {.seed = seed,
+                                        .print = params->trace,
+                                        .malicious = params->malicious ||
+                                                     params->mutant == SIM_MUTANT_LEDGER_IGNORED,
+                                        .mutant = params->mutant};
     sim_run(&options, result);
     if (params->twice && !result->failed) {
         struct sim_result again;
@@ -145,6 +149,8 @@ static bool take_flag(struct params *params, const char *word)
         params->trace = true;
     } else if (strcmp(word, "--twice") == 0) {
         params->twice = true;
+    } else if (strcmp(word, "--malicious") == 0) {
+        params->malicious = true;
     } else {
         return false;
     }

@@ -2,12 +2,17 @@
 #include "tests/sim/operator.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/check.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
+#include "tests/sim/malice.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/seams.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 
 #define OPERATOR_US (250 * SIM_MS)
 #define CALM_MAX_US (240 * SIM_S)
@@ -35,17 +40,102 @@ static void open_round(struct sim *sim, const struct sim_task *task)
     sim->current = NULL;
 }
 
+/* The lead's current model is the helper's. */
+static void make_current(struct sim_node *node, const struct sim_task *task, const uint8_t *hash)
+{
+    char name[64], hex[2 * MR_HASH_BYTES + 1];
+    snprintf(name, sizeof name, "tasks/%s/current", task->name);
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    sim_disk_put(node->disk, name, hex, strlen(hex));
+    mr_store_adopt(mr_api_task_find(&sim_hub_of(node)->api, task->name)->task.store, hash);
+}
+
 /* A helper whose disk is new lacks the models that came before: its operator fetches them. */
 static void copy_models(struct sim *sim, const struct sim_task *task)
 {
+    const uint8_t *hash = mr_store_current(served_by(sim_task_lead(sim, task), task)->task.store);
     char folder[64];
     snprintf(folder, sizeof folder, "tasks/%s/models", task->name);
     for (unsigned i = 1; i < task->hubs_count; i++) {
         struct sim_node *node = sim_hub_node(sim, task->hubs[i]);
         if (node->new_disk && node->up) {
             sim_disk_copy(node->disk, sim_task_lead(sim, task)->disk, folder);
+            make_current(node, task, hash);
         }
     }
+}
+
+/* --- where every device is in a set that made no model ---------------------------------------- */
+
+struct resuming {
+    struct sim *sim;
+    struct sim_task *task;
+    unsigned place; /* of the hub in the task's list */
+};
+
+/* In place of the route's answer to the operator. */
+void __wrap_mr_routes_resumed(void *context, void *token, const uint8_t *model_hash)
+{
+    struct resuming *resuming = token;
+    (void)context;
+    struct sim_task *task = resuming->task;
+    sim_check_resumed(resuming->sim, task, task->resume.from, model_hash);
+    task->resume.hubs |= 1u << resuming->place;
+    sim_note(resuming->sim, sim_hub_node(resuming->sim, task->hubs[resuming->place]),
+             "%s goes on with another version", task->name);
+    free(resuming);
+}
+
+static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
+{
+    struct sim_node *node = sim_hub_node(sim, task->hubs[place]);
+    const struct mr_resume_wish wish = {.model_hash = task->resume.from, .accepted = true};
+    struct mr_refusal refusal;
+    struct resuming *resuming = malloc(sizeof *resuming);
+    MR_ASSERT(resuming);
+    *resuming = (struct resuming){sim, task, place};
+    struct mr_api_task *served = mr_api_task_find(&sim_hub_of(node)->api, task->name);
+    sim->current = node;
+    const enum mr_refusal_code code =
+        place ? mr_helper_driver_resume(served->helper, &wish, resuming, &refusal)
+              : mr_lead_driver_resume(served->lead, &wish, resuming, &refusal);
+    sim->current = NULL;
+    if (code != MR_REFUSAL_NONE) {
+        sim_note(sim, node, "cannot resume %s: %.150s", task->name, refusal.text);
+        free(resuming);
+    }
+}
+
+/* The helpers first: then a lead that has the next version is never alone with it. True: the
+ * operators are at it, and no round is opened. */
+static bool resume(struct sim *sim, const struct sim_task *asked)
+{
+    struct sim_task *task = &sim->plan.tasks[asked->index];
+    struct sim_node *lead = sim_task_lead(sim, task);
+    const struct mr_api_task *served = served_by(lead, task);
+    const uint8_t *current = mr_store_current(served->task.store);
+    struct mr_lead_report report;
+    mr_lead_report(mr_lead_driver_core(served->lead), &report);
+    sim->current = lead;
+    const uint32_t released = mr_released_devices(sim_hub_of(lead)->api.released, current);
+    sim->current = NULL;
+    if (report.state != MR_LEAD_VOID || released == 0) {
+        return false;
+    }
+    if (memcmp(task->resume.from, current, MR_HASH_BYTES) != 0) {
+        memcpy(task->resume.from, current, MR_HASH_BYTES);
+        task->resume.hubs = 0;
+    }
+    const unsigned helpers = (1u << task->hubs_count) - 2;
+    for (unsigned i = 1; i < task->hubs_count; i++) {
+        if (!(task->resume.hubs >> i & 1) && sim_hub_node(sim, task->hubs[i])->up) {
+            resume_at(sim, task, i);
+        }
+    }
+    if ((task->resume.hubs & helpers) == helpers) {
+        resume_at(sim, task, 0);
+    }
+    return true;
 }
 
 /* The task's lead runs and is in no round. */
@@ -81,13 +171,18 @@ static void operate(struct sim *sim, void *argument)
 {
     const struct sim_task *task = argument;
     const bool wanted = !sim->calm || !sim_check_calm_round(sim, task);
-    if (all_have_ended(sim)) {
+    if (all_have_ended(sim) || (sim->options.malicious && sim->calm)) {
         sim->over = true;
         return;
     }
+    if (sim->options.malicious) {
+        sim_malice(sim, task);
+    }
     if (wanted && is_idle(sim, task)) {
         copy_models(sim, task);
-        open_round(sim, task);
+        if (!sim->calm || !resume(sim, task)) {
+            open_round(sim, task);
+        }
     }
     if (sim->now_us > sim->plan.faults_end_us + CALM_MAX_US && !has_ended(sim, task)) {
         sim_broken(sim, "the fault-free phase did not end: %s of %s",

@@ -13,6 +13,7 @@
 
 #include "appliance/aggregate/shard.h"
 #include "appliance/storage/journal_seal.h"
+#include "appliance/task/released.h"
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
 #include "wire/exchange.h"
@@ -36,6 +37,8 @@ SIM_WRAP(int, open64, (const char *path, int flags, ...))
 SIM_WRAP(ssize_t, read, (int fd, void *out, size_t bytes))
 SIM_WRAP(ssize_t, __read_chk, (int fd, void *out, size_t bytes, size_t room))
 SIM_WRAP(ssize_t, write, (int fd, const void *bytes, size_t length))
+SIM_WRAP(ssize_t, pread64, (int fd, void *out, size_t bytes, off_t at))
+SIM_WRAP(ssize_t, __pread64_chk, (int fd, void *out, size_t bytes, off_t at, size_t room))
 SIM_WRAP(ssize_t, pwrite64, (int fd, const void *bytes, size_t length, off_t at))
 SIM_WRAP(int, ftruncate64, (int fd, off_t length))
 SIM_WRAP(int, fdatasync, (int fd))
@@ -77,5 +80,15 @@ SIM_WRAP(void, mr_shard_fold,
 SIM_WRAP(void, mr_sum_pack,
          (uint8_t * share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
           const struct mr_kernels *kernels))
+
+SIM_WRAP(void, mr_routes_resumed, (void *context, void *token, const uint8_t *model_hash))
+SIM_WRAP(int, mr_released_may_count,
+         (struct mr_released * ledger, const uint8_t parent[MR_HASH_BYTES],
+          const uint8_t announcement_hash[MR_HASH_BYTES],
+          const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_released_place *place,
+          struct mr_error *error))
+SIM_WRAP(enum mr_released_claim, mr_released_claim,
+         (struct mr_released * ledger, const struct mr_released_set *set,
+          struct mr_released_place *place, struct mr_error *error))
 
 #endif

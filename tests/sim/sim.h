@@ -42,6 +42,7 @@ struct sim_node {
     char name[8];   /* "h0", "d7" */
     bool up;        /* its process runs */
     bool new_disk;  /* it lost its disk: models may be missing on the one it has */
+    unsigned disks; /* … so many times */
     bool dead; /* it was killed: whatever its code still does to let go of memory has no effect */
     uint32_t life;         /* counts processes: what was meant for an earlier one does not arrive */
     int64_t wall_us;       /* how wrong its wall clock is */
@@ -53,7 +54,8 @@ struct sim_node {
 
 struct sim_options {
     uint64_t seed;
-    bool print; /* every record of the trace, as it happens */
+    bool print;     /* every record of the trace, as it happens */
+    bool malicious; /* leads do all they can to have a device in two sums (malice.c) */
     enum sim_mutant mutant;
 };
 
@@ -82,6 +84,11 @@ struct sim_task {
     uint32_t cohort_min, quorum, dimension, deadline_ms;
     uint8_t ring_bits;
     uint16_t chunk_bytes;
+    /* The operators' way on where every device is in a set that was opened and made no model. */
+    struct sim_resume {
+        uint8_t from[32]; /* the version before, by its hash */
+        unsigned hubs;    /* a bit for each that has the next one, by its place in the list */
+    } resume;
 };
 
 /* What a seed decides before anything runs. */
@@ -129,6 +136,12 @@ void sim_totals_add(struct sim_totals *totals, const struct sim_totals *more);
 /* The simulation that runs, for what is called without a context; NULL: none. */
 struct sim *sim_active(void);
 
+/* What a hub has opened it knows from its disk only. */
+static inline uint64_t sim_hub_life(const struct sim_node *node)
+{
+    return node->disks;
+}
+
 static inline struct sim_node *sim_hub_node(struct sim *sim, unsigned i)
 {
     return &sim->nodes[i];
@@ -166,6 +179,8 @@ void sim_note(struct sim *sim, const struct sim_node *node, const char *format, 
     __attribute__((format(printf, 3, 4)));
 /* An invariant is broken. The first one counts. */
 void sim_broken(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what must hold whatever an adversary does. */
+void sim_breach(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_count(struct sim *sim, enum sim_fault fault);
 void sim_print_tail(const struct sim *sim, unsigned records);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/claims.h"
 #include "appliance/round/drive/record.h"
 
 static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
@@ -60,7 +61,13 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
     if (run->last_life.round == round) {
         return forget_again(run, &read->terms.announcement, error);
     }
-    const int taken = fits(run, &read->terms, &why) ? mr_helper_recover(run->core, read, &why) : 1;
+    if (read->state.phase == MR_JOURNAL_ADMITTING &&
+        mr_claims_released(&run->context, &read->terms)) {
+        mr_error_set(&why, "a set of it was opened, and the journal is from before that");
+    }
+    const int taken = !why.text[0] && fits(run, &read->terms, &why)
+                          ? mr_helper_recover(run->core, read, &why)
+                          : 1;
     if (taken < 0) {
         return mr_error_set(error, "round %" PRIu64 " cannot be taken up: %.300s", round, why.text);
     }

@@ -8,6 +8,7 @@
 
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
+#include "appliance/task/released.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
@@ -93,6 +94,7 @@ static void save_done(void *context)
     struct mr_helper_driver *run = job->run;
     if (job->result == 0 && job->sign) {
         mr_store_adopt_signed(run->context.store, job->round, job->hash);
+        mr_released_unclaim(run->context.released, run->context.task); /* the round before's */
         run->signed_total++;
         run->server_learning_rate = run->context.round->server_learning_rate;
         mr_helper_driver_wait_for_lead(run, false);
@@ -178,20 +180,20 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
 /* --- forget ---------------------------------------------------------------------------------- */
 
 /* The next model is current no longer, whether or not this process knows of one. But a round whose
- * model this hub has computed stays on record with its model and its sum: the lead may have
- * published it, and what this hub opened is not for the lead to take back. Reveals are jobs of the
- * same thread, so none comes after this.
+ * model this hub has computed stays on record with its model and its sum, and that model current:
+ * the lead may have published it, and what this hub opened is not for the lead to take back.
+ * Reveals are jobs of the same thread, so none comes after this.
  *
- * The record before the journal goes: a hub that crashes between the two finds both, and does the
+ * The record before the rest: a hub that crashes between finds record and journal, and does the
  * rest then. One that crashes before hears from the lead once more that the round is void. */
 static void forget_work(void *context)
 {
     struct disk_job *job = context;
     const struct mr_store *store = job->run->context.store;
-    job->result = mr_store_write_current(store, job->hash, &job->error);
+    job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
+    job->kept = job->result > 0;
     if (job->result == 0) {
-        job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
-        job->kept = job->result > 0;
+        job->result = mr_store_write_current(store, job->hash, &job->error);
     }
     if (job->result >= 0) {
         job->result = mr_journal_wipe(job->run->journal, &job->error);
@@ -219,15 +221,22 @@ static void tell_kept(struct mr_helper_driver *run, uint64_t round)
 static void forget_done(void *context)
 {
     struct disk_job *job = context;
+    struct mr_helper_driver *run = job->run;
+    const bool good = job->result == 0;
     job->asked = 0; /* nothing is durable by it */
-    if (job->result == 0) {
-        mr_store_adopt(job->run->context.store, job->hash);
-        job->run->ending = job->run->ending == job->round ? 0 : job->run->ending;
+    if (good) {
+        run->ending = run->ending == job->round ? 0 : run->ending;
+        mr_released_unclaim(run->context.released, run->context.task);
     }
-    if (job->result == 0 && job->kept) {
-        tell_kept(job->run, job->round);
+    if (good && job->kept) {
+        tell_kept(run, job->round);
+    } else if (good) {
+        mr_store_adopt(run->context.store, job->hash);
     }
     finish(job, "cannot make durable that the round is void, and wipe its journal");
+    if (good) {
+        mr_helper_forgotten(run->core);
+    }
 }
 
 void mr_helper_driver_forget(void *context)

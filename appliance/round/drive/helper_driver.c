@@ -9,10 +9,13 @@
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/claims.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/model/next_model.h"
+#include "appliance/task/released.h"
+#include "base/bytes.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
@@ -236,6 +239,60 @@ static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
     return dimension;
 }
 
+/* A round on an older model would be about devices that are in its sums already. */
+static bool on_may_begin_with(void *context, const uint8_t *model_hash, struct mr_refusal *refusal)
+{
+    const struct mr_helper_driver *run = context;
+    const uint8_t *current = mr_store_current(run->context.store);
+    uint8_t parent[MR_HASH_BYTES];
+    char asked[2 * MR_HASH_BYTES + 1], own[2 * MR_HASH_BYTES + 1];
+    if (memcmp(model_hash, current, MR_HASH_BYTES) == 0 ||
+        (mr_store_parent(run->context.store, current, parent) == 0 &&
+         memcmp(model_hash, parent, MR_HASH_BYTES) == 0)) {
+        return true;
+    }
+    mr_hex_encode(asked, model_hash, MR_HASH_BYTES);
+    mr_hex_encode(own, current, MR_HASH_BYTES);
+    mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+              "the round begins with model %.16s..., but this hub's current model is %.16s...: "
+              "the lead's current has gone back, or this hub's; compare millrace task show on "
+              "both, and put the newer one back",
+              asked, own);
+    return false;
+}
+
+static bool on_may_count(void *context, const struct mr_round_terms *terms,
+                         const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_refusal *refusal)
+{
+    const struct mr_helper_driver *run = context;
+    return mr_claims_may_count(&run->context, terms, client_id, refusal);
+}
+
+static enum mr_set_claim on_claim(void *context, const struct mr_frozen_set *set,
+                                  struct mr_refusal *refusal)
+{
+    const struct mr_helper_driver *run = context;
+    return mr_claims_take(&run->context, set, refusal);
+}
+
+static void on_released(void *context, int result, const struct mr_error *error)
+{
+    struct mr_helper_driver *run = context;
+    if (result != 0) {
+        mr_helper_driver_fatal(run, "cannot write down which set is opened", error);
+    } else {
+        mr_helper_released(run->core);
+    }
+}
+
+static void on_release(void *context)
+{
+    struct mr_helper_driver *run = context;
+    if (!run->stopping) {
+        mr_released_add(run->context.released, run->context.task, on_released, run);
+    }
+}
+
 static void on_answer(void *context, void *token, bool json, const void *body, size_t length)
 {
     struct mr_helper_driver *run = context;
@@ -343,6 +400,10 @@ static const struct mr_helper_ops ops = {
     .append = mr_helper_driver_append,
     .forget = mr_helper_driver_forget,
     .model_dimension = on_model_dimension,
+    .may_begin_with = on_may_begin_with,
+    .may_count = on_may_count,
+    .claim = on_claim,
+    .release = on_release,
     .expand = on_expand,
     .reveal = on_reveal,
     .answer = on_answer,
@@ -375,6 +436,34 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
     const struct mr_helper_policy policy = policy_of(run, round);
     run->context.round = round;
     mr_helper_set_policy(run->core, &policy);
+}
+
+static void on_resumed(void *context, void *token, int result, const uint8_t *model_hash,
+                       const struct mr_error *error)
+{
+    struct mr_helper_driver *run = context;
+    if (result != 0) {
+        mr_helper_driver_fatal(run, "cannot make the next version", error);
+    } else {
+        run->listener.resumed(run->listener.context, token, model_hash);
+    }
+}
+
+/* A round whose end this hub has not heard of ends with it: its lead has to have given it up. */
+enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
+                                             const struct mr_resume_wish *wish, void *token,
+                                             struct mr_refusal *refusal)
+{
+    if (run->stopping) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
+    }
+    if (mr_resume_check(&run->context, wish, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
+    }
+    if (!mr_helper_leave(run->core, "this hub's operator went on to the next version")) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the round is being worked on");
+    }
+    return mr_resume(&run->context, run->jobs, wish, on_resumed, run, token, refusal);
 }
 
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep)
@@ -469,6 +558,7 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     if (!run) {
         return;
     }
+    mr_released_leave(run->context.released, run->context.task, run);
     mr_keeper_close(run->keeper);
     mr_helper_free(run->core);
     if (run->timer) {

@@ -6,6 +6,7 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/keeper.h"
+#include "appliance/round/drive/resume.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
@@ -17,6 +18,7 @@ struct mr_helper_listener {
     void (*answer)(void *context, void *token, bool json, const void *body, size_t length);
     void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* the round: look again, but not from inside; NULL allowed */
+    void (*resumed)(void *context, void *token, const uint8_t *model_hash);
     void *context;
 };
 
@@ -31,6 +33,11 @@ void mr_helper_driver_close(struct mr_helper_driver *run);
 /* As mr_lead_driver_set_policy and _set_accept: from the next round that it signs. */
 void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round,
                                  const struct mr_config_accept *accept);
+
+/* As mr_lead_driver_resume. */
+enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
+                                             const struct mr_resume_wish *wish, void *token,
+                                             struct mr_refusal *refusal);
 
 /* As mr_lead_driver_set_keep and mr_lead_driver_keeper. */
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);

@@ -1,7 +1,10 @@
 /* lead_actions.c - what the core asks for: done at once here, or begun as a job (lead_jobs.c). */
 #include <openssl/rand.h>
+#include <stdio.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/claims.h"
+#include "appliance/task/released.h"
 #include "base/assert.h"
 
 /* Answers longer than what the step needs: a refusal's body. */
@@ -103,6 +106,40 @@ static void on_plane_return(void *context, bool committed, enum mr_upload_reason
     mr_upload_plane_return(run->round, collection, committed, reason);
 }
 
+static bool on_may_count(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                         struct mr_refusal *refusal)
+{
+    const struct mr_lead_driver *run = context;
+    return mr_claims_may_count(&run->context, mr_lead_terms(run->core), client_id, refusal);
+}
+
+static enum mr_set_claim on_claim(void *context, const struct mr_frozen_set *set,
+                                  struct mr_refusal *refusal)
+{
+    const struct mr_lead_driver *run = context;
+    return mr_claims_take(&run->context, set, refusal);
+}
+
+static void on_released(void *context, int result, const struct mr_error *error)
+{
+    struct mr_lead_driver *run = context;
+    if (result != 0) {
+        char text[sizeof error->text + 80];
+        snprintf(text, sizeof text, "cannot write down which set is opened: %s", error->text);
+        run->context.fatal(run->context.fatal_context, text);
+    } else {
+        mr_lead_released(run->core, mr_lead_driver_now_ms(run));
+    }
+}
+
+static void on_release(void *context)
+{
+    struct mr_lead_driver *run = context;
+    if (!run->stopping) {
+        mr_released_add(run->context.released, run->context.task, on_released, run);
+    }
+}
+
 static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                    size_t length)
 {
@@ -175,6 +212,9 @@ const struct mr_lead_ops mr_lead_driver_ops = {
     .plane_return = on_plane_return,
     .commit = mr_lead_driver_commit,
     .end = mr_lead_driver_end,
+    .may_count = on_may_count,
+    .claim = on_claim,
+    .release = on_release,
     .ask = on_ask,
     .reveal = mr_lead_driver_reveal,
     .store = mr_lead_driver_store,

@@ -193,8 +193,9 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           .peer_timeout_ms = run->context.round->peer_timeout_ms,
                                           .commit_interval_ms =
                                               run->context.round->commit_interval_ms};
-    if (run->stopping) {
-        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
+    if (run->stopping || run->resuming) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY,
+                         run->stopping ? "the hub is stopping" : "the task is being resumed");
     }
     if (params->cohort_min < run->context.round->cohort_min) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/task/released.h"
 
 /* --- events ---------------------------------------------------------------------------------- */
 
@@ -22,6 +23,7 @@ static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
     }
     mr_lead_driver_look_at_clock(run, answer->peer);
     mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
+    mr_lead_driver_tell_waiting(run);
 }
 
 /* --- opening and closing --------------------------------------------------------------------- */
@@ -64,6 +66,34 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
 void mr_lead_driver_set_accept(struct mr_lead_driver *run, const struct mr_config_accept *accept)
 {
     run->context.accept = accept;
+}
+
+static void on_resumed(void *context, void *token, int result, const uint8_t *model_hash,
+                       const struct mr_error *error)
+{
+    struct mr_lead_driver *run = context;
+    run->resuming = false;
+    if (result != 0) {
+        run->context.fatal(run->context.fatal_context, error->text);
+        return;
+    }
+    run->listener.resumed(run->listener.context, token, model_hash);
+    if (run->context.round->automatic && !run->stopping) {
+        mr_lead_driver_plan_now(run);
+    }
+}
+
+enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
+                                           const struct mr_resume_wish *wish, void *token,
+                                           struct mr_refusal *refusal)
+{
+    if (run->stopping || run->resuming || !between_rounds(run)) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "a round is under way, or the hub stops");
+    }
+    const enum mr_refusal_code code =
+        mr_resume(&run->context, run->jobs, wish, on_resumed, run, token, refusal);
+    run->resuming = code == MR_REFUSAL_NONE;
+    return code;
 }
 
 void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep)
@@ -192,6 +222,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
         mr_peer_link_close(run->links[i]);
     }
+    mr_released_leave(run->context.released, run->context.task, run);
     mr_keeper_close(run->keeper);
     mr_lead_free(run->core);
     mr_lead_driver_end_plane_round(run);

@@ -7,6 +7,7 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/keeper.h"
 #include "appliance/round/drive/round_context.h"
+#include "appliance/round/drive/resume.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/lead/lead.h"
@@ -19,6 +20,7 @@ struct mr_lead_listener {
     void (*admitted)(void *context, void *token, const struct mr_upload_grant *grant);
     void (*refused)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* a round or an upload: look again, but not from inside */
+    void (*resumed)(void *context, void *token, const uint8_t *model_hash);
     void *context;
 };
 
@@ -55,6 +57,11 @@ uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run);
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal);
+
+/* Makes the next version from the one before (resume.h); answered by the listener's `resumed`. */
+enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
+                                           const struct mr_resume_wish *wish, void *token,
+                                           struct mr_refusal *refusal);
 
 /* NULL: the context has no limits. */
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);

@@ -30,6 +30,7 @@ struct mr_lead_driver {
     struct mr_job_thread *jobs;
     struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
+    bool resuming; /* the next version is being made: no round begins */
     struct {
         uint32_t peer_timeout_ms;
         float server_learning_rate;
@@ -47,6 +48,7 @@ struct mr_lead_driver {
     /* For reports. */
     enum mr_lead_state last_state;
     char void_reason[300];           /* of the last void round; "": the last one was none */
+    char waits_said[300];            /* for which hub, and why, as logged; "": for none */
     bool clock_differs[MR_HUBS_MAX]; /* that is said of the hub at that position */
     unsigned void_repeats;           /* void rounds in a row for that reason, after the first */
     struct mr_round_history history;
@@ -61,6 +63,9 @@ struct mr_lead_driver {
 void mr_lead_driver_note(struct mr_lead_driver *run);
 /* Whether a hub's clock is far from this one's: said when that changes. */
 void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer);
+/* A round that waits for a hub for as long as it takes says so: when that begins, and when the
+ * reason is another. */
+void mr_lead_driver_tell_waiting(struct mr_lead_driver *run);
 void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summary *summary);
 
 /* lead_jobs.c: actions of the core that take long. */

@@ -8,6 +8,7 @@
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
+#include "appliance/task/released.h"
 #include "base/assert.h"
 
 static size_t round_up_64(uint64_t bytes)
@@ -289,6 +290,7 @@ static void end_done(void *context)
     struct lead_job *job = context;
     struct mr_lead_driver *run = job->run;
     if (finish(job, "cannot store the round's record")) {
+        mr_released_unclaim(run->context.released, run->context.task);
         mr_lead_ended(run->core, mr_lead_driver_now_ms(run));
     }
 }

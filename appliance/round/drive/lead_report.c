@@ -102,6 +102,28 @@ void mr_lead_driver_look_at_clock(struct mr_lead_driver *run, unsigned peer)
     }
 }
 
+static bool waits(const struct mr_lead_report *report)
+{
+    return report->opened && report->state < MR_LEAD_STORING && report->waits_for[0];
+}
+
+void mr_lead_driver_tell_waiting(struct mr_lead_driver *run)
+{
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    const char *now =
+        waits(&report) && strstr(report.waits_for, "it is asked again") ? report.waits_for : "";
+    if (*now != '\0' && strcmp(now, run->waits_said) != 0) {
+        mr_log_event(
+            run->context.log, MR_LOG_WARN, "round.waits",
+            "task=%s round=%" PRIu64
+            " for=%s why=openings were asked for: only that hub's answer ends the round, or "
+            "millrace round void",
+            run->context.task, report.round, now);
+    }
+    snprintf(run->waits_said, sizeof run->waits_said, "%s", now);
+}
+
 /* --- the list of rounds ---------------------------------------------------------------------- */
 
 static void fill_terms(struct mr_round_summary *summary, const struct mr_round_terms *terms)
@@ -246,6 +268,12 @@ static double publish_sum(const struct mr_lead_driver *run, const struct mr_lead
     return run->publish_seconds_sum;
 }
 
+static double waiting(const struct mr_lead_driver *run, const struct mr_lead_report *report)
+{
+    (void)run;
+    return waits(report);
+}
+
 static double pause_seconds(const struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     (void)report;
@@ -310,6 +338,9 @@ static const struct {
      "From quorum or deadline to the published model, last round.", publish_last},
     {"millrace_publish_seconds_total", "counter", "The same, summed over all published rounds.",
      publish_sum},
+    {"millrace_round_waiting", "gauge",
+     "1 while openings were asked for and another hub's answer is out: no time ends the round.",
+     waiting},
     {"millrace_round_pause_seconds", "gauge",
      "Pause before the next automatic round, longer with each that fails; 0: none.", pause_seconds},
     {"millrace_update_rounding_error", "gauge",

@@ -18,6 +18,7 @@
 
 struct mr_config_keep;
 struct mr_config_round;
+struct mr_released;
 struct mr_upload_plane;
 
 struct mr_round_context {
@@ -42,6 +43,7 @@ struct mr_round_context {
     struct mr_loop *loop;
     struct mr_log *log;
     struct mr_store *store;
+    struct mr_released *released; /* the hub's, of all its tasks */
     const struct mr_kernels *kernels;
     /* Something without which the hub must not go on (a disk that does not sync). */
     void (*fatal)(void *context, const char *text);

@@ -6,6 +6,7 @@
 #include "appliance/round/helper/helper_internal.h"
 
 static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t round,
+                                       const uint8_t *client_id,
                                        const struct mr_seed_request *request,
                                        struct mr_refusal *refusal)
 {
@@ -32,7 +33,10 @@ static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t 
         return mr_refuse(refusal, MR_REFUSAL_BAD_ATTEMPT, "attempts are 0 to %d",
                          MR_ATTEMPTS_MAX - 1);
     }
-    return MR_REFUSAL_NONE;
+    /* A device that could not be in the set must not make it void either. */
+    return helper->ops->may_count(helper->context, &helper->terms, client_id, refusal)
+               ? MR_REFUSAL_NONE
+               : refusal->code;
 }
 
 static struct mr_key_scope scope_of(const struct mr_helper *helper, const struct mr_included *of)
@@ -160,7 +164,7 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
     struct mr_refusal refusal;
     struct mr_included of = {.attempt = request->attempt};
     struct mr_seed seed = {.serial = *serial};
-    if (check_seed(helper, round, request, &refusal) != MR_REFUSAL_NONE) {
+    if (check_seed(helper, round, client_id, request, &refusal) != MR_REFUSAL_NONE) {
         helper->ops->refuse(helper->context, token, &refusal);
         return;
     }

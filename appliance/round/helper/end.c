@@ -15,11 +15,21 @@ void mr_helper_set_void(struct mr_helper *helper, const char *reason)
     helper->waiter_count = 0;
     mr_helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
     mr_helper_drop_seeds(helper);
+    helper->forgetting = true;
     helper->ops->forget(helper->context); /* while the set that may have been opened is known */
     if (!helper->working) {               /* else the work's answer drops them */
         mr_helper_drop_round(helper);
     }
     helper->ops->changed(helper->context);
+}
+
+void mr_helper_forgotten(struct mr_helper *helper)
+{
+    helper->forgetting = false;
+    for (unsigned i = 0; i < helper->mourner_count; i++) {
+        helper->ops->answer(helper->context, helper->mourners[i], false, NULL, 0);
+    }
+    helper->mourner_count = 0;
 }
 
 void mr_helper_give_up(struct mr_helper *helper, enum mr_void_kind kind, const char *why)
@@ -77,16 +87,42 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
     if (!mr_helper_accepts(helper, from, round, token) || !is_order(helper, message, token)) {
         return;
     }
+    if (helper->state == MR_HELPER_DONE) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND,
+                         "round %llu is not to be taken back: this hub has opened it, computed its "
+                         "model and signed that",
+                         (unsigned long long)round);
+        return;
+    }
+    if (helper->mourner_count == HELPER_WAITERS_MAX) {
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round is being given up");
+        return;
+    }
     if (helper->state != MR_HELPER_VOID) {
         mr_helper_set_void(helper, message->reason);
     }
-    helper->ops->answer(helper->context, token, false, NULL, 0);
+    helper->mourners[helper->mourner_count++] = token;
+    if (!helper->forgetting) {
+        mr_helper_forgotten(helper);
+    }
+}
+
+bool mr_helper_leave(struct mr_helper *helper, const char *why)
+{
+    const bool ended = helper->state == MR_HELPER_IDLE || helper->state >= MR_HELPER_DONE;
+    if (helper->working || helper->releasing || helper->forgetting) {
+        return false;
+    }
+    if (!ended) {
+        mr_helper_give_up(helper, MR_VOID_OPERATOR, why);
+    }
+    return true;
 }
 
 uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper)
 {
     const uint64_t grace = helper->config.policy.lead_grace_ms;
-    if (helper->state < MR_HELPER_ADMITTING || helper->state >= MR_HELPER_DONE) {
+    if (helper->state < MR_HELPER_ADMITTING || helper->state >= MR_HELPER_DONE || helper->opened) {
         return UINT64_MAX;
     }
     const uint64_t deadline = helper->terms.announcement.deadline_unix_ms;

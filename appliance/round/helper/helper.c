@@ -26,7 +26,10 @@ void mr_helper_dismiss(struct mr_helper *helper, enum mr_refusal_code code, cons
     for (unsigned i = 0; i < helper->waiter_count; i++) {
         mr_helper_refuse(helper, helper->waiters[i], code, "%s", why);
     }
-    helper->waiter_count = 0;
+    for (unsigned i = 0; i < helper->mourner_count; i++) {
+        mr_helper_refuse(helper, helper->mourners[i], code, "%s", why);
+    }
+    helper->waiter_count = helper->mourner_count = 0;
     mr_helper_refuse_receipts(helper, code, why);
 }
 
@@ -56,7 +59,17 @@ void mr_helper_durable(struct mr_helper *helper, uint64_t count)
         mr_helper_answer_signatures(helper);
     } else if (helper->list) {
         mr_helper_set_durable(helper);
-    } else if (helper->opened && helper->state == MR_HELPER_COMMITTED) {
+    } else if (helper->opened && helper->state == MR_HELPER_COMMITTED && !helper->releasing) {
+        mr_helper_opening_durable(helper);
+    }
+}
+
+void mr_helper_released(struct mr_helper *helper)
+{
+    MR_ASSERT(helper->releasing);
+    helper->releasing = false;
+    if (helper->opened && helper->state == MR_HELPER_COMMITTED &&
+        helper->durable >= helper->needed) {
         mr_helper_opening_durable(helper);
     }
 }

@@ -3,14 +3,15 @@
  *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
  *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
  *
- * What it promises is durable before it is said: a seed before its receipt, the
- * round's seal key before the signature that names it, the set and the nonce
- * before the commitment, every hub's commitment before the opening. So a hub that restarts takes up
+ * What it promises is durable before it is said: a seed before its receipt, the round's seal key
+ * before the signature that names it, the set and the nonce before the commitment, every hub's
+ * commitment and the set in this hub's ledger before the opening. So a hub that restarts takes up
  * the same round (mr_helper_recover) and answers the same question with the same bytes.
  *
- * It trusts the lead with nothing: it checks the terms against its own policy, counts the devices
- * that it authenticated itself, answers one set a round and that one always with the same bytes,
- * opens only when every hub has committed, and computes the next model by itself.
+ * It trusts the lead with nothing: it checks the terms against its own policy, signs on the model
+ * that is current here, counts the devices that it authenticated itself and has released on that
+ * model in no other set, answers one set a round and that one always with the same bytes, opens
+ * only when every hub has committed, and computes the next model by itself.
  *
  * Questions come in with a token; ops->answer or ops->refuse answers it, at once or later, exactly
  * once. Other actions are answered in a later call, never from inside. Single-threaded. */
@@ -21,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/round/frozen_set.h"
 #include "appliance/round/void_kind.h"
 #include "wire/refusal.h"
 #include "wire/exchange.h"
@@ -67,11 +69,24 @@ struct mr_helper_ops {
      * take effect in order; mr_helper_durable says how far that has come. */
     void (*append)(void *context, const uint8_t *record, size_t length);
     /* Makes durable that the round is void (mr_helper_report says why, and whether this hub may
-     * have opened), then overwrites and removes the journal. What the round has on record stays;
-     * the set (mr_helper_included) is there during the call. */
+     * have opened), then overwrites and removes the journal; answered by mr_helper_forgotten. What
+     * the round has on record stays; the set (mr_helper_included) is there during the call. */
     void (*forget)(void *context);
     /* The number of values of a model this hub has, or 0. */
     uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
+    /* Whether a new round may begin with a model that this hub has: the current one, or its direct
+     * parent, where the lead gave a round up after this hub had computed. False with the refusal
+     * filled. */
+    bool (*may_begin_with)(void *context, const uint8_t *model_hash, struct mr_refusal *refusal);
+    /* The ledger of released sets (task/released.h), for the round of these terms. Whether it may
+     * count the device: false with the refusal filled. */
+    bool (*may_count)(void *context, const struct mr_round_terms *terms,
+                      const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_refusal *refusal);
+    /* Takes the frozen set for the round's model: _REFUSED with the refusal filled. */
+    enum mr_set_claim (*claim)(void *context, const struct mr_frozen_set *set,
+                               struct mr_refusal *refusal);
+    /* Makes durable that the claimed set is released; answered by mr_helper_released. */
+    void (*release)(void *context);
     /* Sums the masks of these seeds (runtime/secret.h, passes to the callee, which frees);
      * answered by mr_helper_expanded. `terms` stay until then. */
     void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,
@@ -154,18 +169,25 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
 
 /* --- events ---------------------------------------------------------------------------------- */
 /* The round is given up if its lead counts as gone by the wall clock. Due at the time that _due
- * says, which changes with ops->changed; UINT64_MAX: never. A round whose model is computed is not:
- * it has no seeds any more, and the lead may have published it. */
+ * says, which changes with ops->changed; UINT64_MAX: never. A round that this hub has opened is
+ * not: its devices could not be counted again before the next model, and its lead asks until it has
+ * an answer. */
 void mr_helper_tick(struct mr_helper *helper, uint64_t unix_ms);
 uint64_t mr_helper_due_unix_ms(const struct mr_helper *helper);
 /* The first `count` of all saves and appends that this helper asked for are durable. */
 void mr_helper_durable(struct mr_helper *helper, uint64_t count);
+void mr_helper_released(struct mr_helper *helper);
+void mr_helper_forgotten(struct mr_helper *helper);
 /* The packed result (64-byte aligned, malloc'd, passes to the helper), or NULL: out of memory. */
 void mr_helper_expanded(struct mr_helper *helper, uint8_t *result);
 void mr_helper_revealed(struct mr_helper *helper, const uint8_t *model_hash);
 /* There is no next model: MR_VOID_SUM where the openings are to blame, MR_VOID_INTERNAL where this
  * hub failed. */
 void mr_helper_not_revealed(struct mr_helper *helper, enum mr_void_kind kind, const char *why);
+
+/* This hub's operator leaves the current round, if it has not ended: it is void. False: not while
+ * it is being worked on. */
+bool mr_helper_leave(struct mr_helper *helper, const char *why);
 
 /* --- reports --------------------------------------------------------------------------------- */
 /* The terms of the current or last round; NULL before the first. */

@@ -49,14 +49,19 @@ struct mr_helper {
 
     void *waiters[HELPER_WAITERS_MAX]; /* for the step that is being worked on */
     unsigned waiter_count;
+    bool forgetting;                    /* void, and that is not durable yet … */
+    void *mourners[HELPER_WAITERS_MAX]; /* … whoever said so waits for that */
+    unsigned mourner_count;
 
     struct mr_included *included;
     uint32_t included_count;
     struct mr_expansion *list; /* its seeds, while the set is being made durable */
     uint8_t set_hash[MR_HASH_BYTES];
     uint8_t nonce[MR_NONCE_BYTES];
-    uint8_t *result;                               /* own, packed */
-    bool opened;                                   /* commitments[] are all known and fixed */
+    uint8_t *result; /* own, packed */
+    bool opened;     /* commitments[] are all known and fixed */
+    bool releasing;  /* the ledger is asked for, and has not answered */
+    bool released;   /* … it has the set, or is asked to have it: also when the round is void */
     struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
     uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
     uint8_t model_hash[MR_HASH_BYTES];
@@ -115,5 +120,8 @@ void mr_helper_answer_signatures(struct mr_helper *helper);
  * helper.c stand beside and above it. */
 void mr_helper_set_durable(struct mr_helper *helper);
 void mr_helper_opening_durable(struct mr_helper *helper);
+/* What this hub goes by once the ledger knows of the set: asks for it to be released. */
+enum mr_set_claim mr_helper_claim(struct mr_helper *helper, struct mr_refusal *refusal);
+void mr_helper_release(struct mr_helper *helper);
 
 #endif

@@ -240,11 +240,12 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         propose_again(helper, token);
         return;
     }
-    if (helper->working) {
+    if (helper->working || helper->releasing || helper->forgetting) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the round before is being worked on");
         return;
     }
-    if (check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE ||
+    if (!helper->ops->may_begin_with(helper->context, terms.announcement.model_hash, &refusal) ||
+        check_deadline(helper, &terms.announcement, &refusal) != MR_REFUSAL_NONE ||
         (helper->ops->accepts && !helper->ops->accepts(helper->context, &terms, &refusal)) ||
         (helper->ops->has_room && !helper->ops->has_room(helper->context, &terms, &refusal))) {
         helper->ops->refuse(helper->context, token, &refusal);

@@ -77,6 +77,11 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     memcpy(helper->commitments, state->commitments, sizeof helper->commitments);
     memcpy(helper->nonce, state->nonce, MR_NONCE_BYTES);
     helper->opened = state->phase >= MR_JOURNAL_OPENED;
+    struct mr_refusal refusal;
+    if (mr_helper_claim(helper, &refusal) == MR_SET_REFUSED) {
+        mr_error_set(error, "%s", refusal.text);
+        return 1;
+    }
     return 0;
 }
 
@@ -85,8 +90,9 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
 static int take_frozen(struct mr_helper *helper, const struct mr_journal_state *state,
                        struct mr_error *error)
 {
-    if (take_set(helper, state, error) != 0) {
-        return -1;
+    const int taken = take_set(helper, state, error);
+    if (taken != 0) {
+        return taken;
     }
     helper->list = mr_secret_new((size_t)state->count * sizeof *helper->list);
     if (!helper->list) {
@@ -102,8 +108,9 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
                      struct mr_error *error)
 {
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
-    if (take_set(helper, state, error) != 0) {
-        return -1;
+    const int taken = take_set(helper, state, error);
+    if (taken != 0) {
+        return taken;
     }
     helper->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     memcpy(helper->model_hash, state->model_hash, MR_HASH_BYTES);
@@ -146,6 +153,9 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
     }
     mr_helper_save(helper, state);
     helper->needed = helper->asked;
+    if (helper->opened) { /* a crash may have come between the two files */
+        mr_helper_release(helper);
+    }
     helper->ops->changed(helper->context);
     return 0;
 }

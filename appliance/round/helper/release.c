@@ -88,10 +88,30 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
     return MR_REFUSAL_NONE;
 }
 
+/* No device of it was, or can come to be, in another released set of the round's model. */
+static bool claim(struct mr_helper *helper, const struct freeze *freeze, void *token)
+{
+    struct mr_refusal refusal;
+    const struct mr_frozen_set set = {.terms = &helper->terms,
+                                      .included = freeze->entries,
+                                      .count = freeze->count,
+                                      .set_hash = freeze->set_hash};
+    const enum mr_set_claim claim = helper->ops->claim(helper->context, &set, &refusal);
+    if (claim == MR_SET_REFUSED) {
+        helper->ops->refuse(helper->context, token, &refusal);
+        return false;
+    }
+    helper->released = claim == MR_SET_RELEASED;
+    return true;
+}
+
 /* The set is this one from here on, and so is the nonce; seeds of it go out to be expanded as soon
  * as that is durable; all others are wiped, and so is the key that would open more. */
 static void start_expansion(struct mr_helper *helper, struct freeze *freeze, void *token)
 {
+    if (!claim(helper, freeze, token)) {
+        return;
+    }
     struct mr_expansion *list = mr_secret_new((size_t)freeze->count * sizeof *list);
     if (!list) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "no memory for the expansion");
@@ -260,7 +280,8 @@ static void answer_opening(struct mr_helper *helper, void *token)
     free(bytes);
 }
 
-/* Nobody's commitment may change any more, not even across a crash: durable before the opening. */
+/* Nobody's commitment may change any more, not even across a crash, and no device of the set may be
+ * in another released one: durable before the opening. */
 static void fix_commitments(struct mr_helper *helper, const struct mr_commitment *list)
 {
     uint8_t record[MR_JOURNAL_OPENED_BYTES];
@@ -269,6 +290,7 @@ static void fix_commitments(struct mr_helper *helper, const struct mr_commitment
     helper->opened = true;
     mr_helper_append(helper, record, mr_journal_opened_encode(record, list, count));
     helper->needed = helper->asked;
+    mr_helper_release(helper);
 }
 
 void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
@@ -289,6 +311,10 @@ void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, con
     }
     if (helper->state < MR_HELPER_COMMITTED) {
         mr_helper_refuse(helper, token, MR_REFUSAL_WRONG_ROUND, "the set is not frozen yet");
+        return;
+    }
+    if (helper->state > MR_HELPER_COMMITTED && helper->releasing) { /* likewise */
+        mr_helper_refuse(helper, token, MR_REFUSAL_BUSY, "the set is being written down");
         return;
     }
     if (check_commitments(helper, list, body, length, &refusal) != MR_REFUSAL_NONE) {

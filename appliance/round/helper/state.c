@@ -41,6 +41,7 @@ void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms 
     helper->reason[0] = '\0';
     helper->admitted_count = 0;
     helper->bad_seeds = 0;
+    helper->released = false;
     const struct mr_announcement *announcement = &helper->terms.announcement;
     helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
     helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
@@ -148,6 +149,26 @@ void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_st
     memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
 }
 
+/* --- the ledger ---------------------------------------------------------------------------------
+ */
+
+enum mr_set_claim mr_helper_claim(struct mr_helper *helper, struct mr_refusal *refusal)
+{
+    const struct mr_frozen_set set = {.terms = &helper->terms,
+                                      .included = helper->included,
+                                      .count = helper->included_count,
+                                      .set_hash = helper->set_hash};
+    const enum mr_set_claim claim = helper->ops->claim(helper->context, &set, refusal);
+    helper->released = claim == MR_SET_RELEASED;
+    return claim;
+}
+
+void mr_helper_release(struct mr_helper *helper)
+{
+    helper->releasing = helper->released = true;
+    helper->ops->release(helper->context);
+}
+
 /* --- reports ------------------------------------------------------------------------------------
  */
 
@@ -179,7 +200,7 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
         .admitted = helper->admitted_count,
         .bad_seeds = helper->bad_seeds,
         .included = helper->included_count,
-        .opened = helper->opened,
+        .opened = helper->released,
     };
     memcpy(report->reason, helper->reason, sizeof report->reason);
 }

@@ -77,6 +77,9 @@ static enum mr_refusal_code check_request(const struct mr_lead *lead, uint64_t r
         return mr_refuse(refusal, MR_REFUSAL_BAD_ATTEMPT, "attempts are 0 to %d",
                          MR_ATTEMPTS_MAX - 1);
     }
+    if (!lead->ops->may_count(lead->context, client_id, refusal)) {
+        return refusal->code;
+    }
     return check_receipts(lead, client_id, request, refusal);
 }
 

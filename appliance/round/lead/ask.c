@@ -26,7 +26,7 @@ void mr_lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body
     mr_lead_stop_asking(lead);
     lead->asking = true;
     lead->step = step;
-    lead->step_deadline_ms = now_ms + lead->config.peer_timeout_ms;
+    lead->step_deadline_ms = lead->opened ? LEAD_NEVER : now_ms + lead->config.peer_timeout_ms;
     lead->body = body;
     lead->body_bytes = length;
     for (unsigned i = 1; i < lead_announcement(lead)->hub_count; i++) {

@@ -59,6 +59,44 @@ void mr_lead_void(struct mr_lead *lead, enum mr_void_kind kind, uint64_t now_ms,
     lead->ops->end(lead->context);
 }
 
+static enum mr_refusal_code check_give_up(const struct mr_lead *lead, uint64_t round, bool accepted,
+                                          struct mr_refusal *refusal)
+{
+    if (!lead->round_known || lead_announcement(lead)->round != round) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "round %llu is not the current one",
+                         (unsigned long long)round);
+    }
+    if (lead->state == MR_LEAD_PUBLISHED || lead->state == MR_LEAD_VOID) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND, "round %llu has ended: it is %s",
+                         (unsigned long long)round, mr_lead_state_name(lead->state));
+    }
+    if (lead->opened && !accepted) {
+        return mr_refuse(
+            refusal, MR_REFUSAL_RELEASED,
+            "openings of round %llu were asked for, so that a hub may have opened its sum: its %u "
+            "devices cannot be counted on this model again, and if none are left for a round the "
+            "task stands still until its operators make the next model (millrace task resume)",
+            (unsigned long long)round, lead->included_count);
+    }
+    if (lead->collecting || lead->state == MR_LEAD_SIGNING || lead->state == MR_LEAD_STORING ||
+        (lead->state == MR_LEAD_PROPOSED && !lead->asking)) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "round %llu is being written down",
+                         (unsigned long long)round);
+    }
+    return MR_REFUSAL_NONE;
+}
+
+enum mr_refusal_code mr_lead_give_up(struct mr_lead *lead, uint64_t round, bool accepted,
+                                     uint64_t now_ms, struct mr_refusal *refusal)
+{
+    const enum mr_refusal_code code = check_give_up(lead, round, accepted, refusal);
+    if (code == MR_REFUSAL_NONE) {
+        mr_lead_void(lead, MR_VOID_OPERATOR, now_ms, "this hub's operator gave the round up");
+        lead->ops->round_changed(lead->context);
+    }
+    return code;
+}
+
 /* Only now: a hub that restarted before would go on with the round. */
 void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms)
 {

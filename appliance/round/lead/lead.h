@@ -14,7 +14,10 @@
  * lead that restarts (mr_lead_recover) takes up the same round and asks the same questions again.
  *
  * Nothing that could be combined into a sum leaves this hub before the set is frozen, has at least
- * cohort_min devices, and every hub has committed to its result over that very set. */
+ * cohort_min devices, and every hub has committed to its result over that very set; and openings
+ * are asked for only when this hub's ledger of released sets has it. From then on some hub may have
+ * opened, and the devices of the set are counted again on the next model only: so the round is not
+ * given up for time any more, by nobody but a hub's answer or the operator's word. */
 #ifndef MR_ROUND_LEAD_LEAD_H
 #define MR_ROUND_LEAD_LEAD_H
 
@@ -22,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/round/frozen_set.h"
 #include "appliance/round/void_kind.h"
 #include "wire/refusal.h"
 #include "wire/exchange.h"
@@ -98,6 +102,15 @@ struct mr_lead_ops {
     void (*commit)(void *context, const struct mr_commit_state *state);
     /* Makes durable that the round is void (mr_lead_report says why); answered by mr_lead_ended. */
     void (*end)(void *context);
+    /* The ledger of released sets (task/released.h), for the round of mr_lead_terms. Whether it may
+     * count the device: false with the refusal filled. */
+    bool (*may_count)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                      struct mr_refusal *refusal);
+    /* Takes the frozen set for the round's model: _REFUSED with the refusal filled. */
+    enum mr_set_claim (*claim)(void *context, const struct mr_frozen_set *set,
+                               struct mr_refusal *refusal);
+    /* Makes durable that the claimed set is released; answered by mr_lead_released. */
+    void (*release)(void *context);
     /* Asks another hub (the body is copied); answered by mr_lead_peer_answered, except _VOID. */
     void (*ask)(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                 size_t length);
@@ -172,6 +185,12 @@ struct mr_previous_round {
  * the next. 0, or -1 out of memory: then it does not know the round. */
 int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
 
+/* The operator gives the current round up. Refused while it is being made durable, and once it has
+ * ended. Where openings were asked for, only with `accepted`: the devices of the set are counted
+ * again on the next model only, and if there is none the task stands still. */
+enum mr_refusal_code mr_lead_give_up(struct mr_lead *lead, uint64_t round, bool accepted,
+                                     uint64_t now_ms, struct mr_refusal *refusal);
+
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */
 const uint8_t *mr_lead_envelope(const struct mr_lead *lead, size_t *length);
@@ -232,6 +251,7 @@ void mr_lead_revealed(struct mr_lead *lead, const uint8_t *model_hash, uint64_t 
 void mr_lead_not_revealed(struct mr_lead *lead, enum mr_void_kind kind, const char *why,
                           uint64_t now_ms);
 void mr_lead_stored(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_released(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_ended(struct mr_lead *lead, uint64_t now_ms);
 
 /* --- reports --------------------------------------------------------------------------------- */

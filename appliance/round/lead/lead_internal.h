@@ -67,9 +67,10 @@ struct mr_lead {
     uint8_t model_hash[MR_HASH_BYTES];
     uint8_t model_hashes[MR_HUBS_MAX][MR_HASH_BYTES];
     uint8_t model_signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
-    bool opened;   /* a helper may have opened: it was asked to, in this life or the one before */
-    bool revealed; /* by this hub */
-    bool working;  /* a reveal or store is under way outside */
+    bool releasing; /* the ledger is asked for the set, and has not answered */
+    bool opened;    /* … has it, or is asked to have it: a helper may have opened */
+    bool revealed;  /* by this hub */
+    bool working;   /* a reveal or store is under way outside */
 
     uint32_t admitted_count;
     uint32_t unsound_count; /* uploads refused for their count lane */

@@ -14,7 +14,7 @@ static enum mr_refusal_code check_open(const struct mr_lead *lead,
     struct mr_error error;
     const bool free_for_one = lead->state == MR_LEAD_IDLE || lead->state == MR_LEAD_PUBLISHED ||
                               lead->state == MR_LEAD_VOID;
-    if (!free_for_one || lead->working || lead->collecting || lead->ending) {
+    if (!free_for_one || lead->working || lead->collecting || lead->ending || lead->releasing) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "round %llu is still %s",
                          (unsigned long long)lead_announcement(lead)->round,
                          mr_lead_state_name(lead->state));

@@ -7,6 +7,8 @@
 
 #define RETRY_FIRST_MS 100u
 #define RETRY_MOST_MS  2000u
+/* Where the round waits for as long as it takes. */
+#define RETRY_PATIENT_MS 30000u
 
 static unsigned hub_count(const struct mr_lead *lead)
 {
@@ -59,6 +61,8 @@ static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_re
         return MR_VOID_LOST;
     case MR_REFUSAL_REVOKED:
         return MR_VOID_REVOKED;
+    case MR_REFUSAL_RELEASED:
+        return MR_VOID_RELEASED;
     case MR_REFUSAL_UNSOUND_SUM:
         return MR_VOID_SUM;
     case MR_REFUSAL_VOID: /* it gave the round up before */
@@ -83,12 +87,13 @@ void mr_lead_retry(struct mr_lead *lead, uint64_t now_ms)
 static void plan_retry(struct mr_lead *lead, const struct mr_peer_answer *answer, uint64_t now_ms)
 {
     struct lead_peer *peer = &lead->peers[answer->peer];
-    const unsigned shift = peer->tries < 6 ? peer->tries - 1 : 5;
+    const uint64_t most = lead->opened ? RETRY_PATIENT_MS : RETRY_MOST_MS;
+    const unsigned shift = peer->tries < 10 ? peer->tries - 1 : 9;
     const uint64_t wait = RETRY_FIRST_MS << shift;
     const char *why = answer->text && answer->text[0] ? answer->text : "busy";
     snprintf(peer->why, sizeof peer->why, "%s", why);
     mr_plain_text(peer->why);
-    peer->retry_at_ms = now_ms + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
+    peer->retry_at_ms = now_ms + (wait < most ? wait : most);
     /* Nothing of the round is lost yet, and certificates are not mended within its time. */
     const bool hopeless = answer->unacceptable && lead->step == MR_PEER_PROPOSE;
     if (hopeless || peer->retry_at_ms >= lead->step_deadline_ms) {

@@ -98,7 +98,6 @@ static void resume_frozen(struct mr_lead *lead, const struct mr_commit_state *st
 {
     lead->opened_ms = lead->closed_ms = now_ms;
     lead->freezing = true;
-    lead->opened = true; /* the log does not say how far the process before it came */
     memcpy(lead->nonces[0], state->nonce, MR_NONCE_BYTES);
     lead->results[0] = result;
     mr_lead_sort_set(lead);

@@ -34,6 +34,23 @@ static int commit_own(struct mr_lead *lead)
     return mr_commitment_sign(own, lead->terms.hash, lead->private_key);
 }
 
+/* No device of the set was, or can come to be, in another released set of the round's model. */
+static bool claim(struct mr_lead *lead, uint64_t now_ms)
+{
+    struct mr_refusal refusal;
+    const struct mr_frozen_set set = {.terms = &lead->terms,
+                                      .included = lead->included,
+                                      .count = lead->included_count,
+                                      .set_hash = lead->set_hash};
+    const enum mr_set_claim claim = lead->ops->claim(lead->context, &set, &refusal);
+    if (claim == MR_SET_REFUSED) {
+        mr_lead_void(lead, MR_VOID_RELEASED, now_ms, "%s", refusal.text);
+        return false;
+    }
+    lead->opened = claim == MR_SET_RELEASED; /* by this hub before it restarted */
+    return true;
+}
+
 void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
 {
     const size_t set_bytes = 4 + (size_t)lead->included_count * MR_INCLUDED_BYTES;
@@ -42,6 +59,10 @@ void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
     if (!body || commit_own(lead) != 0) {
         free(body);
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
+        return;
+    }
+    if (!claim(lead, now_ms)) {
+        free(body);
         return;
     }
     mr_included_encode(body, lead->included, lead->included_count);
@@ -70,19 +91,31 @@ int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *a
 
 void mr_lead_begin_open(struct mr_lead *lead, uint64_t now_ms)
 {
-    const size_t length = 1 + (size_t)hub_count(lead) * MR_COMMITMENT_BYTES;
-    uint8_t *body = malloc(length);
+    (void)now_ms;
     mr_lead_enter(lead, MR_LEAD_OPENING);
+    lead->releasing = lead->opened = true;
+    lead->ops->release(lead->context);
+    lead->ops->round_changed(lead->context);
+}
+
+/* Only now may anybody open. */
+void mr_lead_released(struct mr_lead *lead, uint64_t now_ms)
+{
+    const size_t length = 1 + (size_t)hub_count(lead) * MR_COMMITMENT_BYTES;
+    MR_ASSERT(lead->releasing);
+    lead->releasing = false;
+    if (lead->state != MR_LEAD_OPENING) {
+        return; /* void in the meantime */
+    }
+    uint8_t *body = malloc(length);
     if (!body) {
         mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "out of memory for the commitments");
         return;
     }
-    lead->opened = true;
     body[0] = (uint8_t)hub_count(lead);
     for (unsigned i = 0; i < hub_count(lead); i++) {
         mr_commitment_encode(body + 1 + (size_t)i * MR_COMMITMENT_BYTES, &lead->commitments[i]);
     }
-    lead->ops->round_changed(lead->context);
     mr_lead_ask_all(lead, MR_PEER_OPEN, body, length, now_ms);
 }
 

@@ -199,6 +199,34 @@ static void test_helper_without_its_journal(void **state)
     devices_close(devices, 4);
 }
 
+/* A seed's request as it stands; whether a receipt came. */
+static bool gets_receipt(struct device *device)
+{
+    struct mr_h2_response response = {.status = 0};
+    struct mr_receipt receipt;
+    struct mr_error error;
+    uint8_t body[MR_SEED_REQUEST_BYTES];
+    char path[120];
+    device_seed_request(device, 0, body, &receipt);
+    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
+    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
+             (unsigned long long)device->terms.announcement.round);
+    const bool got =
+        mr_h2_client_request(helper,
+                             &(struct mr_h2_request){.method = "POST",
+                                                     .path = path,
+                                                     .content_type = "application/octet-stream",
+                                                     .body = body,
+                                                     .length = sizeof body,
+                                                     .answer_max = 1000,
+                                                     .timeout_ms = 20000},
+                             &response, &error) == MR_H2_OK &&
+        response.status == 200;
+    mr_h2_response_fini(&response);
+    mr_h2_client_close(helper);
+    return got;
+}
+
 /* Killed when the next model is current and the round has no record yet, and then the helper cannot
  * go on: the void round's model is nobody's parent. */
 static void test_lead_killed_before_the_record(void **state)
@@ -228,37 +256,10 @@ static void test_lead_killed_before_the_record(void **state)
     round = devices_begin(devices, 4, federation);
     assert_memory_equal(devices[0].terms.announcement.model_hash, federation->model_hash,
                         MR_HASH_BYTES);
-    devices_upload(devices, 0, 4);
-    devices_expect_published(devices, 4, round);
+    for (unsigned i = 0; i < 4; i++) { /* its sum was opened: not on that model again */
+        assert_false(gets_receipt(&devices[i]));
+    }
     devices_close(devices, 4);
-}
-
-/* A seed's request as it stands; whether a receipt came. */
-static bool gets_receipt(struct device *device)
-{
-    struct mr_h2_response response = {.status = 0};
-    struct mr_receipt receipt;
-    struct mr_error error;
-    uint8_t body[MR_SEED_REQUEST_BYTES];
-    char path[120];
-    device_seed_request(device, 0, body, &receipt);
-    struct mr_h2_client *helper = federation_client(device->federation, device->stem, 1);
-    snprintf(path, sizeof path, "/v1/tasks/default/rounds/%llu/seed",
-             (unsigned long long)device->terms.announcement.round);
-    const bool got =
-        mr_h2_client_request(helper,
-                             &(struct mr_h2_request){.method = "POST",
-                                                     .path = path,
-                                                     .content_type = "application/octet-stream",
-                                                     .body = body,
-                                                     .length = sizeof body,
-                                                     .answer_max = 1000,
-                                                     .timeout_ms = 20000},
-                             &response, &error) == MR_H2_OK &&
-        response.status == 200;
-    mr_h2_response_fini(&response);
-    mr_h2_client_close(helper);
-    return got;
 }
 
 /* A helper that cannot write a seed down gives no receipt for it: it stops. */

@@ -47,8 +47,8 @@ def make_identities(millrace, folder, hubs, devices):
 class Stage:
     """Two hubs by their certificates; `real` of them is a process, the other one is ours."""
 
-    def __init__(self, millrace, hub, work, real):
-        self.work, self.real = work, real
+    def __init__(self, millrace, hub, work, real, tasks=("default",)):
+        self.work, self.real, self.tasks = work, real, tasks
         self.pki = f"{work}/pki"
         self.ports = free_ports(2)
         make_identities(millrace, self.pki, 3, DEVICES)
@@ -95,20 +95,7 @@ upload:
   share_bytes_max: 65536
   receive_buffer_bytes: 262144
 tasks:
-  - name: default
-    hubs: [0, 1]
-    initial_model_file: {self.work}/initial.safetensors
-    round:
-      cohort_min: {COHORT_MIN}
-      quorum: 4
-      deadline_ms: 60000
-      weight_max: 10
-      scale: 100
-      clip_norm: 100
-      rotation_log2: 0
-      commit_interval_ms: 20
-      peer_timeout_ms: {PEER_TIMEOUT_MS}
-hubs:
+{self.tasks_yaml()}hubs:
 {hubs}""")
         read_end, write_end = os.pipe()
         self.log = f"{self.work}/hub.log"
@@ -121,6 +108,32 @@ hubs:
             if not ready.readline().startswith(b"READY"):
                 with open(self.log, encoding="utf-8", errors="replace") as log:
                     raise RuntimeError("the hub did not start:\n" + log.read())
+        self.initial = self.released()
+
+    def tasks_yaml(self):
+        return "".join(f"""  - name: {task}
+    hubs: [0, 1]
+    initial_model_file: {self.work}/initial.safetensors
+    round:
+      cohort_min: {COHORT_MIN}
+      quorum: 4
+      deadline_ms: 60000
+      weight_max: 10
+      scale: 100
+      clip_norm: 100
+      rotation_log2: 0
+      commit_interval_ms: 20
+      peer_timeout_ms: {PEER_TIMEOUT_MS}
+""" for task in self.tasks)
+
+    def resume(self):
+        """The operator's way on: the next version with the same values."""
+        answer = self.ask("operator", "POST", "/v1/tasks/default/admin/resume", {"accepted": True})
+        assert answer.status == 200, answer.body
+        name = answer.json()["model_hash"]
+        assert name == oracle.sha256(oracle.resumed_version(self.model)).hex()
+        with open(f"{self.work}/data/tasks/default/models/{name}.safetensors", "rb") as f:
+            self.model = f.read()
         self.initial = self.released()
 
     def stop(self):

@@ -35,6 +35,7 @@ class Round:
         self.canonical = oracle.announcement_encode(self.terms)
         self.hash = oracle.sha256(self.canonical)
         self.layout = oracle.Layout(self.terms)
+        self.was_opened = False
         self.lead = stage.client("hub-0")
         answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", stage.proposal(self.terms))
         assert answer.status == 200, answer.body
@@ -95,6 +96,7 @@ class Round:
         """(own opening, the helper's)."""
         own, helpers = self.frozen(devices, result)
         answer = self.step("open", b"\2" + own + helpers)
+        self.was_opened = True
         assert answer.status == 200, answer.body
         return bytes(32) + (result or self.result(devices)), answer.body
 
@@ -105,6 +107,7 @@ class LyingLead(unittest.TestCase):
         cls.work = tempfile.TemporaryDirectory(prefix="millrace-liar-")
         cls.stage = Stage(*PROGRAMS, cls.work.name, HELPER)
         cls.number = 0
+        cls.before = None
 
     @classmethod
     def tearDownClass(cls):
@@ -114,7 +117,9 @@ class LyingLead(unittest.TestCase):
 
     def round(self, *arguments, **terms):
         type(self).number += 1
-        current = Round(self.stage, self.number, *arguments, **terms)
+        if self.before and self.before.was_opened: # its devices are counted on the next model only
+            self.stage.resume()
+        current = type(self).before = Round(self.stage, self.number, *arguments, **terms)
         self.addCleanup(current.lead.close)
         return current
 
@@ -495,7 +500,7 @@ class LeadThatTakesBack(unittest.TestCase):
         self.lie()
         self.assertEqual({name: self.read(name) for name in kept}, kept)
         self.assertEqual(self.stage.released(), released)
-        self.assertIn("helper.record_kept task=default round=1 refused=void why=tired", self.said)
+        self.assertIn("is not to be taken back: this hub has opened it", self.said)
 
 
 class HonestLead(unittest.TestCase):

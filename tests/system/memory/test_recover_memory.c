@@ -70,10 +70,18 @@ static void nothing(void *context)
     (void)context;
 }
 
+static enum mr_set_claim any_claim(void *context, const struct mr_frozen_set *set,
+                                   struct mr_refusal *refusal)
+{
+    (void)context, (void)set, (void)refusal;
+    return MR_SET_CLAIMED;
+}
+
 static const struct mr_lead_ops lead_ops = {.random = no_random,
                                             .timer = no_timer,
                                             .plane_begin = plane_begin,
                                             .plane_collect = plane_collect,
+                                            .claim = any_claim,
                                             .ask = no_ask,
                                             .end = nothing,
                                             .round_changed = nothing};
@@ -85,8 +93,11 @@ static void no_save(void *context, const struct mr_journal_state *state)
     ++*saves;
 }
 
-static const struct mr_helper_ops helper_ops = {
-    .random = no_random, .save = no_save, .changed = nothing};
+static const struct mr_helper_ops helper_ops = {.random = no_random,
+                                                .save = no_save,
+                                                .changed = nothing,
+                                                .claim = any_claim,
+                                                .release = nothing};
 
 /* --- the lead -------------------------------------------------------------------------------- */
 

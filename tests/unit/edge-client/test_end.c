@@ -122,7 +122,8 @@ static void test_a_lead_that_does_not_tell(void **state)
     }
 }
 
-/* All hubs sign which model the next round starts from. */
+/* All hubs sign which model the next round starts from: the same one, and nothing came of this
+ * round. Another one may be its work, or its operators' (task resume): the lead is asked. */
 static void test_the_next_announcement_tells(void **state)
 {
     struct mre_outcome outcome;
@@ -136,8 +137,7 @@ static void test_the_next_announcement_tells(void **state)
         assert_int_equal(mre_client_end(client, 0, &outcome),
                          other_model ? MRE_PUBLISHED : MRE_VOID);
         assert_int_equal(outcome.round, 1);
-        assert_int_equal(strlen(outcome.model), other_model ? 64 : 0);
-        assert_int_equal(fake.ends, 0);
+        assert_int_equal(fake.ends, other_model);
         finish(&fake, client);
     }
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/task/released.h"
 #include "tests/unit/appliance/storage/scratch.h"
 #include "tests/unit/appliance/upload/small_plane.h"
 
@@ -26,6 +27,22 @@ static void open_store(struct room *room)
     if (mr_store_open(&room->shared.store, room->config.data_dir, initial, &error) != 0) {
         fail_msg("%s", error.text);
     }
+}
+
+static void open_ledger(struct room *room, bool may_be_new)
+{
+    struct mr_error error = {.text = ""};
+    if (mr_released_open(&room->shared.released, room->dir, may_be_new, room->shared.loop,
+                         &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void close_ledger(struct room *room)
+{
+    mr_released_stop(room->shared.released);
+    room_drain(room);
+    mr_released_close(room->shared.released);
 }
 
 static void configure(struct room *room, unsigned position)
@@ -110,6 +127,7 @@ struct room *room_open(unsigned position)
     assert_int_equal(mr_log_start(room->shared.log, NULL, NULL), 0);
     assert_int_equal(mr_loop_open(&room->shared.loop, &error), 0);
     open_store(room);
+    open_ledger(room, true);
     if (position == 0) { /* the lead */
         open_plane(room);
     }
@@ -118,6 +136,7 @@ struct room *room_open(unsigned position)
 
 void room_close(struct room *room)
 {
+    close_ledger(room);
     mr_store_close(room->shared.store);
     mr_upload_plane_close(room->shared.plane);
     mr_loop_close(room->shared.loop);
@@ -130,8 +149,10 @@ void room_close(struct room *room)
 
 void room_restart(struct room *room)
 {
+    close_ledger(room);
     mr_store_close(room->shared.store);
     open_store(room);
+    open_ledger(room, false);
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */

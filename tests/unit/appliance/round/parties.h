@@ -70,6 +70,18 @@ struct passage {
 };
 typedef void (*tamper_fn)(struct world *world, struct passage *passage);
 
+/* A hub's ledger of released sets, as on its disk; and the claim, which is in its memory. */
+#define WORLD_SETS 16
+struct world_set {
+    uint8_t parent[MR_HASH_BYTES], announcement_hash[MR_HASH_BYTES], set_hash[MR_HASH_BYTES];
+    uint8_t clients[WORLD_DEVICES][MR_CLIENT_ID_BYTES];
+    unsigned count;
+};
+struct world_ledger {
+    struct world_set sets[WORLD_SETS], claim;
+    unsigned count;
+};
+
 struct world_event;
 struct world_helper {
     struct world *world;
@@ -82,6 +94,7 @@ struct world_helper {
     unsigned life;  /* events of an earlier one mean nothing */
     unsigned saves, forgets;
     unsigned expansions;
+    struct world_ledger ledger;
     uint8_t model_hash[MR_HASH_BYTES]; /* of its reveal */
 };
 
@@ -105,6 +118,7 @@ struct world {
     uint8_t *model;
     size_t model_bytes;
     uint8_t model_hash[MR_HASH_BYTES];
+    const uint8_t *also_known; /* a model that helpers have, which is not current; NULL: none */
     struct mr_announcement announcement;
     struct mr_round_terms terms;
 
@@ -113,6 +127,7 @@ struct world {
     uint8_t *log;  /* its commit log's newest generation */
     size_t log_bytes;
     struct mr_lead_end end;                  /* the round's record */
+    struct world_ledger ledger;              /* the lead's */
     struct world_helper helpers[WORLD_HUBS]; /* by position; 0 unused */
     struct world_device devices[WORLD_DEVICES];
 

@@ -75,6 +75,11 @@ static void helper_append(void *context, const uint8_t *record, size_t length)
     sync_later(helper);
 }
 
+static void forgotten(struct world *world, struct world_event *event)
+{
+    mr_helper_forgotten(world->helpers[event->helper].core);
+}
+
 static void helper_forget(void *context)
 {
     struct world_helper *helper = context;
@@ -85,12 +90,52 @@ static void helper_forget(void *context)
     helper->journal = NULL;
     helper->journal_bytes = helper->snapshot_bytes = 0;
     helper->forgets++;
+    helper->ledger.claim.count = 0;
+    world_post_helper(helper, forgotten);
 }
 
 static uint32_t helper_dimension(void *context, const uint8_t *model_hash)
 {
     const struct world *world = ((struct world_helper *)context)->world;
-    return memcmp(model_hash, world->model_hash, MR_HASH_BYTES) == 0 ? world->options.dimension : 0;
+    const bool known =
+        memcmp(model_hash, world->model_hash, MR_HASH_BYTES) == 0 ||
+        (world->also_known && memcmp(model_hash, world->also_known, MR_HASH_BYTES) == 0);
+    return known ? world->options.dimension : 0;
+}
+
+static bool helper_may_begin_with(void *context, const uint8_t *model_hash,
+                                  struct mr_refusal *refusal)
+{
+    const struct world *world = ((struct world_helper *)context)->world;
+    const bool current = memcmp(model_hash, world->model_hash, MR_HASH_BYTES) == 0;
+    if (!current) {
+        mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "another model is current");
+    }
+    return current;
+}
+
+static bool helper_may_count(void *context, const struct mr_round_terms *terms,
+                             const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                             struct mr_refusal *refusal)
+{
+    return world_may_count(&((struct world_helper *)context)->ledger, terms, client_id, refusal);
+}
+
+static enum mr_set_claim helper_claim(void *context, const struct mr_frozen_set *set,
+                                      struct mr_refusal *refusal)
+{
+    return world_claim(&((struct world_helper *)context)->ledger, set, refusal);
+}
+
+static void released(struct world *world, struct world_event *event)
+{
+    world_release(&world->helpers[event->helper].ledger);
+    mr_helper_released(world->helpers[event->helper].core);
+}
+
+static void helper_release(void *context)
+{
+    world_post_helper(context, released);
 }
 
 static void expanded(struct world *world, struct world_event *event)
@@ -162,6 +207,10 @@ const struct mr_helper_ops world_helper_ops = {
     .append = helper_append,
     .forget = helper_forget,
     .model_dimension = helper_dimension,
+    .may_begin_with = helper_may_begin_with,
+    .may_count = helper_may_count,
+    .claim = helper_claim,
+    .release = helper_release,
     .expand = helper_expand,
     .reveal = helper_reveal,
     .answer = helper_answer,

@@ -43,6 +43,18 @@ void world_lead_ask(void *context, unsigned peer, enum mr_peer_step step, const 
 void world_plane_tell(struct world *world, enum mr_plane_event_kind kind, uint64_t upload_id);
 struct world_upload *world_find_upload(struct world *world, uint64_t upload_id);
 
+/* parties_ledger.c: what the actions of lead and helper come down to. */
+bool world_may_count(const struct world_ledger *ledger, const struct mr_round_terms *terms,
+                     const uint8_t *client_id, struct mr_refusal *refusal);
+enum mr_set_claim world_claim(struct world_ledger *ledger, const struct mr_frozen_set *set,
+                              struct mr_refusal *refusal);
+void world_release(struct world_ledger *ledger); /* the claim is durable */
+bool world_lead_may_count(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                          struct mr_refusal *refusal);
+enum mr_set_claim world_lead_claim(void *context, const struct mr_frozen_set *set,
+                                   struct mr_refusal *refusal);
+void world_lead_release(void *context);
+
 extern const struct mr_lead_ops world_lead_ops;
 extern const struct mr_helper_ops world_helper_ops;
 

@@ -543,6 +543,7 @@ static void order(struct world *world, const struct mr_peer_void *message,
 {
     struct reply reply = {.done = false};
     mr_helper_void(helper(world), world->hubs[0].index, 7, message, &reply);
+    world_run(world);
     assert_true(reply.done);
     assert_int_equal(reply.code, expected);
     reply_fini(&reply);
@@ -576,6 +577,9 @@ static void test_reasons_are_fit_for_a_log(void **state)
     struct mr_peer_void message;
     world_void(world, "a\"\n2026 error \xc3\xa4", &message);
     mr_helper_void(helper(world), world->hubs[0].index, 7, &message, &reply);
+    assert_false(reply.done); /* not before it is durable */
+    world_run(world);
+    assert_int_equal(reply.code, MR_REFUSAL_NONE);
     mr_helper_report(helper(world), &report);
     assert_string_equal(report.reason, "a'?2026 error ??");
     reply_fini(&reply);

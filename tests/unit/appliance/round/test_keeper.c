@@ -340,10 +340,23 @@ static void test_helper_keeps_what_it_signed(void **state)
         assert_non_null(model);
         mr_store_return(room->shared.store, model);
     }
-    /* Given up by its lead: what was not written is counted. */
+    played_end(played);
+    assert_int_equal(room->fatals, 0);
+}
+
+/* Given up by its lead while it was computed: what was not written is counted. */
+static void test_an_end_that_is_not_written(void **state)
+{
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reveal, reply;
+    size_t length;
+    uint8_t *body = played_until_reveal(played, &length);
+    played_put(played, MR_PEER_REVEAL, body, length, &reveal);
     played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
+    free(body);
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_records_kept_total{task=\"default\"} 1\n");
     played_end(played);
@@ -361,6 +374,7 @@ int main(void)
         LEAD(test_logs_go),
         HELPER(test_helper_without_room),
         HELPER(test_helper_keeps_what_it_signed),
+        HELPER(test_an_end_that_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,9 +118,12 @@ static void test_rounds_follow_each_other(void **state)
     mr_round_terms_decode(&world->terms, bytes, length, &error);
     mr_next_model_answer_fini(&world->revealed);
     assert_int_equal(world_begin(world, NULL), MR_REFUSAL_NONE);
-    world_fill(world, 6);
+    for (unsigned i = 6; i < 12; i++) { /* on the same model: other devices */
+        world_join(world, i, 0);
+        world_stage(world, i);
+    }
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
-    world_check_sum(world, 0x3f, world->revealed.sum);
+    world_check_sum(world, 0xfc0, world->revealed.sum);
     struct mr_upload_status status;
     assert_int_equal(mr_lead_upload_status(world->lead, 7, world->devices[0].client_id, before,
                                            &status, &refusal),

@@ -282,6 +282,19 @@ static void test_seeds_are_gone_when_the_round_is(void **state)
             assert_null(memmem(helper->journal, helper->journal_bytes, seed, MR_SEED_BYTES));
         }
     }
+    /* Its model is computed: that is not for the lead to take back. */
+    ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_WRONG_ROUND, &reply);
+    reply_fini(&reply);
+    assert_int_equal(world_helper_state(world, 1), MR_HELPER_DONE);
+    assert_non_null(world->helpers[1].journal);
+}
+
+static void test_nothing_is_left_of_a_void_round(void **state)
+{
+    struct world *world = *state;
+    struct reply reply;
+    world_begin(world, NULL);
+    world_join(world, 0, 0);
     ask(world, MR_PEER_VOID, NULL, 0, MR_REFUSAL_NONE, &reply);
     reply_fini(&reply);
     assert_null(world->helpers[1].journal);
@@ -380,6 +393,7 @@ int main(void)
         T(test_killed_before_the_answer),
         T(test_receipts_wait_for_the_disk),
         T(test_seeds_are_gone_when_the_round_is),
+        T(test_nothing_is_left_of_a_void_round),
         T(test_helper_that_lost_its_disk),
         T(test_deadline_survives),
         T(test_deadline_passed_while_away),

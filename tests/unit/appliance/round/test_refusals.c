@@ -349,6 +349,7 @@ static void test_results_that_come_too_late(void **state)
         world_run(world);
         assert_int_equal(world_helper_state(world, i), MR_HELPER_EXPANDING);
         world_ask(world, i, MR_PEER_VOID, NULL, 0, &over);
+        world_run(world);
         assert_true(over.done && freeze.done);
         assert_int_equal(freeze.code, MR_REFUSAL_VOID);
         mr_helper_expanded(core,

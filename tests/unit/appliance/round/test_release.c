@@ -50,14 +50,15 @@ static void test_no_answer_at_all(void **state)
 {
     struct world *world = *state;
     struct mr_lead_report report;
-    world->hold[MR_PEER_OPEN] = true;
+    world->hold[MR_PEER_FREEZE] = true;
     world_begin(world, NULL);
     world_fill(world, 6);
     world_advance(world, 4999);
-    assert_int_equal(world_state(world, NULL), MR_LEAD_OPENING);
+    assert_int_equal(world_state(world, NULL), MR_LEAD_COMMITTING);
     world_advance(world, 1);
     assert_int_equal(world_state(world, &report), MR_LEAD_VOID);
     assert_non_null(strstr(report.reason, "no answer in time"));
+    assert_false(report.opened);
 }
 
 /* --- hubs that refuse or lie ----------------------------------------------------------------- */
@@ -190,7 +191,10 @@ static void test_model_mismatch(void **state)
     world->tamper = other_model;
     world_begin(world, NULL);
     world_fill(world, 6);
-    expect_void(world, MR_VOID_MISMATCH, "model_mismatch: hub ");
+    world_expect_void(world, MR_VOID_MISMATCH, "model_mismatch: hub ");
+    for (unsigned i = 1; i < world->options.hubs; i++) { /* what they computed stays */
+        assert_int_equal(world_helper_state(world, i), MR_HELPER_DONE);
+    }
 }
 
 static void refuse_terms(struct world *world, struct passage *passage)

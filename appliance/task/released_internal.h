@@ -1,0 +1,78 @@
+/* released_internal.h - the ledger's inside, shared by released.c and released_claims.c. */
+#ifndef MR_TASK_RELEASED_INTERNAL_H
+#define MR_TASK_RELEASED_INTERNAL_H
+
+#include "appliance/runtime/job.h"
+#include "appliance/storage/chain.h"
+#include "appliance/storage/disk.h"
+#include "appliance/task/lineage.h"
+#include "appliance/task/released_record.h"
+
+#define MR_RELEASED_NAME "released"
+/* Models whose sets are in memory: those of the rounds under way, and a few that were before. */
+#define LINEAGES_MAX 80u
+
+/* Where a record is, and enough of its hashes to find it. */
+struct entry {
+    uint64_t parent, announcement; /* their first eight bytes */
+    uint64_t offset;
+    uint32_t length, count;
+};
+
+struct claim {
+    struct claim *next;
+    char task[MR_TASK_NAME_MAX + 1];
+    uint64_t round;
+    uint8_t parent[MR_HASH_BYTES], announcement_hash[MR_HASH_BYTES], set_hash[MR_HASH_BYTES];
+    uint8_t *clients; /* count × MR_CLIENT_ID_BYTES, rising */
+    uint32_t count;
+    bool known;  /* the ledger has it */
+    bool adding; /* it becomes a record, whatever its task wants by now */
+};
+
+/* A claim on its way into the file. */
+struct adding {
+    struct adding *next;
+    struct mr_released *ledger;
+    struct claim *claim;
+    mr_released_fn fn; /* NULL: nobody wants to know any more */
+    void *context;
+    uint8_t *bytes;
+    size_t length;
+    uint64_t offset;
+    int result;
+    struct mr_error error;
+};
+
+struct mr_released {
+    struct mr_disk_file *written, *read; /* the job thread's; the loop's */
+    struct mr_chain *chain;              /* the job thread's once that runs */
+    struct mr_job_thread *jobs;
+    struct entry *entries;
+    size_t count, capacity;
+    struct mr_lineage lineages[LINEAGES_MAX];
+    uint64_t uses;
+    struct claim *claims;
+    struct adding *adding;
+};
+
+/* Files of the ledger, from the ground up; each uses only those above it in this list.
+ *
+ * released.c: the index, the sets of a model, questions. NULL with an error: the ledger cannot be
+ * read, so that nothing may be counted. */
+struct mr_lineage *mr_released_lineage(struct mr_released *ledger, const uint8_t *parent,
+                                       struct mr_error *error);
+/* A record is in the file: what is there is in the index, or nobody may go on. */
+int mr_released_note(struct mr_released *ledger, const struct mr_released_record *record,
+                     uint64_t offset, size_t length, struct mr_error *error);
+void mr_released_say(struct mr_released_place *place, const struct mr_lineage_set *set);
+void mr_released_say_claimed(struct mr_released_place *place, const struct claim *claim);
+
+/* A record of the file, as mr_chain_fn. */
+int mr_released_on_record(void *context, uint64_t offset, const uint8_t *bytes, size_t length,
+                          struct mr_error *error);
+
+/* released_claims.c: claims, and what becomes a record. released_open.c is above all. */
+void mr_released_free_claims(struct mr_released *ledger);
+
+#endif
