@@ -105,18 +105,34 @@ int mr_included_hash(uint8_t set_hash[MR_HASH_BYTES], const uint8_t hash[MR_HASH
     return ok ? 0 : -1;
 }
 
-int mr_commitment_compute(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HASH_BYTES],
+int mr_result_hash(uint8_t result_hash[MR_HASH_BYTES], const uint8_t *result, size_t result_bytes)
+{
+    return EVP_Digest(result, result_bytes, result_hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
+}
+
+int mr_commitment_of_seal(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HASH_BYTES],
                           const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
-                          const uint8_t nonce[MR_NONCE_BYTES], const uint8_t *result,
-                          size_t result_bytes)
+                          const struct mr_opening_seal *seal)
 {
     struct mr_transcript transcript;
     mr_transcript_init(&transcript, "millrace commitment");
     mr_transcript_add(&transcript, hash, MR_HASH_BYTES);
     mr_transcript_add(&transcript, set_hash, MR_HASH_BYTES);
     mr_transcript_add16(&transcript, hub_index);
-    mr_transcript_add(&transcript, nonce, MR_NONCE_BYTES);
-    return mr_transcript_hash(value, &transcript, result, result_bytes);
+    mr_transcript_add(&transcript, seal->nonce, MR_NONCE_BYTES);
+    return mr_transcript_hash(value, &transcript, seal->result_hash, MR_HASH_BYTES);
+}
+
+int mr_commitment_compute(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                          const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
+                          const uint8_t nonce[MR_NONCE_BYTES], const uint8_t *result,
+                          size_t result_bytes)
+{
+    struct mr_opening_seal seal;
+    memcpy(seal.nonce, nonce, MR_NONCE_BYTES);
+    return mr_result_hash(seal.result_hash, result, result_bytes) != 0
+               ? -1
+               : mr_commitment_of_seal(value, hash, set_hash, hub_index, &seal);
 }
 
 static void committed_text(struct mr_transcript *transcript, const struct mr_commitment *commitment,

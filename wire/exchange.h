@@ -37,7 +37,7 @@ int mr_included_hash(uint8_t set_hash[MR_HASH_BYTES], const uint8_t hash[MR_HASH
                      const struct mr_included *entries, uint32_t count);
 
 /* commitment = SHA-256(len8 ‖ "millrace commitment" ‖ announcement_hash ‖ set_hash ‖ be16(hub) ‖
- * nonce32 ‖ result bytes), signed by its hub: Ed25519 over len8 ‖ "millrace committed" ‖
+ * nonce32 ‖ SHA-256(result bytes)), signed by its hub: Ed25519 over len8 ‖ "millrace committed" ‖
  * announcement_hash ‖ be16(hub) ‖ commitment. Result bytes are mr_sum_pack's. */
 struct mr_commitment {
     uint16_t hub_index;
@@ -51,6 +51,15 @@ int mr_commitment_compute(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HA
                           const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
                           const uint8_t nonce[MR_NONCE_BYTES], const uint8_t *result,
                           size_t result_bytes);
+/* The same from what a transcript keeps of an opening: the nonce and the result's hash. */
+struct mr_opening_seal {
+    uint8_t nonce[MR_NONCE_BYTES];
+    uint8_t result_hash[MR_HASH_BYTES];
+};
+int mr_result_hash(uint8_t result_hash[MR_HASH_BYTES], const uint8_t *result, size_t result_bytes);
+int mr_commitment_of_seal(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HASH_BYTES],
+                          const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
+                          const struct mr_opening_seal *seal);
 int mr_commitment_sign(struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
                        const uint8_t private_key[32]);
 int mr_commitment_verify(const struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],

@@ -21,6 +21,7 @@ struct open_file {
     char name[MR_DISK_NAME_MAX + 1];
     int fd;
     bool fresh; /* made by this process: the folder's entry is not synced yet */
+    bool dirty; /* written to since the last sync */
 };
 
 struct mr_disk_file {
@@ -53,6 +54,19 @@ static struct open_file *find(struct mr_disk_file *disk, const char *name)
     return NULL;
 }
 
+/* Room for one more. A file that is synced has no error left to report. */
+static struct open_file *take_slot(struct mr_disk_file *disk)
+{
+    for (unsigned i = 0; disk->count == FILES_MAX && i < FILES_MAX; i++) {
+        if (!disk->files[i].dirty && !disk->files[i].fresh) {
+            close(disk->files[i].fd);
+            disk->files[i] = disk->files[--disk->count];
+        }
+    }
+    MR_ASSERT(disk->count < FILES_MAX);
+    return &disk->files[disk->count];
+}
+
 /* The open file of that name, made if need be; NULL with an error. */
 static struct open_file *open_one(struct mr_disk_file *disk, const char *name,
                                   struct mr_error *error)
@@ -62,9 +76,9 @@ static struct open_file *open_one(struct mr_disk_file *disk, const char *name,
     if (file) {
         return file;
     }
-    MR_ASSERT(disk->count < FILES_MAX && strlen(name) <= MR_DISK_NAME_MAX);
+    MR_ASSERT(strlen(name) <= MR_DISK_NAME_MAX);
     path_of(path, disk, name);
-    file = &disk->files[disk->count];
+    file = take_slot(disk);
     *file = (struct open_file){.fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
     if (file->fd < 0 && errno == ENOENT) {
         file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -106,11 +120,12 @@ static int disk_read(void *context, const char *name, uint8_t **bytes, size_t *l
 static int disk_write(void *context, const char *name, const uint8_t *bytes, size_t length,
                       struct mr_error *error)
 {
-    const struct open_file *file = open_one(context, name, error);
+    struct open_file *file = open_one(context, name, error);
     struct stat about;
     if (!file) {
         return -1;
     }
+    file->dirty = true;
     if (put(file->fd, bytes, length, 0) != 0 || fstat(file->fd, &about) != 0 ||
         ((size_t)about.st_size != length && ftruncate(file->fd, (off_t)length) != 0)) {
         return failed(name, "write", errno, error);
@@ -121,11 +136,12 @@ static int disk_write(void *context, const char *name, const uint8_t *bytes, siz
 static int disk_append(void *context, const char *name, const uint8_t *bytes, size_t length,
                        struct mr_error *error)
 {
-    const struct open_file *file = open_one(context, name, error);
+    struct open_file *file = open_one(context, name, error);
     struct stat about;
     if (!file) {
         return -1;
     }
+    file->dirty = true;
     if (fstat(file->fd, &about) != 0 || put(file->fd, bytes, length, about.st_size) != 0) {
         return failed(name, "append", errno, error);
     }
@@ -190,7 +206,7 @@ static int disk_sync(void *context, const char *name, struct mr_error *error)
     if (file->fresh && mr_dir_sync(disk->dir, error) != 0) {
         return -1;
     }
-    file->fresh = false;
+    file->fresh = file->dirty = false;
     return 0;
 }
 

@@ -516,7 +516,7 @@ def sum_unsound(a, layout, main, trailer, count, rate=1.0):
 
 def commitment_value(announcement_hash, set_hash, hub, random32, result):
     head = label("millrace commitment") + announcement_hash + set_hash + be16(hub)
-    return sha256(head + random32 + result)
+    return sha256(head + random32 + sha256(result))
 
 
 def commitment(announcement_hash, hub, value, private):

@@ -178,10 +178,16 @@ static void boot(void *argument)
     struct sim_node *node = hub->node;
     struct sim *sim = node->sim;
     struct mr_error error = {.text = ""};
-    int result = mr_hub_prepare(&hub->hub, &hub->made.config, mr_kernels_select(UINT32_MAX),
+    struct mr_hub *prepared = NULL;
+    int result = mr_hub_prepare(&prepared, &hub->made.config, mr_kernels_select(UINT32_MAX),
                                 hub->loop, NULL, &error);
     if (result == 0) {
-        result = mr_hub_open(hub->hub, &error);
+        result = mr_hub_open(prepared, &error);
+    }
+    if (result == 0) {
+        hub->hub = prepared;
+    } else if (prepared) {
+        mr_hub_close(prepared);
     }
     if (node->dead) {
         return;

@@ -40,11 +40,17 @@ static int write_anew(const struct mr_store *store, uint64_t round, struct mr_er
 }
 
 /* The round was given up, and this hub killed before all that was left of it was gone. */
-static int forget_again(struct mr_helper_driver *run, const struct mr_announcement *announcement,
+static int forget_again(struct mr_helper_driver *run, const struct mr_journal_read *read,
                         struct mr_error *error)
 {
+    const struct mr_announcement *announcement = &read->terms.announcement;
+    const struct mr_round_facts end = {.terms = &read->terms,
+                                       .end = MR_FACTS_VOID,
+                                       .opened = read->state.phase >= MR_JOURNAL_OPENED,
+                                       .reason = run->last_life.given_up};
     struct mr_store *store = run->context.store;
-    if (mr_store_write_current(store, announcement->model_hash, error) != 0 ||
+    if (mr_evidence_complete(run->desk, &end, error) != 0 ||
+        mr_store_write_current(store, announcement->model_hash, error) != 0 ||
         write_anew(store, announcement->round, error) != 0) {
         return -1;
     }
@@ -59,7 +65,7 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
     struct mr_error why = {.text = ""};
     const uint64_t round = read->terms.announcement.round;
     if (run->last_life.round == round) {
-        return forget_again(run, &read->terms.announcement, error);
+        return forget_again(run, read, error);
     }
     if (read->state.phase == MR_JOURNAL_ADMITTING &&
         mr_claims_released(&run->context, &read->terms)) {

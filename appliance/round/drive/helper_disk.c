@@ -24,6 +24,8 @@ struct disk_job {
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
     bool sign; /* the round is new to signed-round */
     bool kept; /* the round has another record, which stayed */
+    bool done; /* the snapshot says that the model is computed */
+    struct mr_evidence_slip slip;
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
 };
@@ -36,6 +38,7 @@ static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_
     *job = *with;
     job->run = run;
     job->asked = run->asked;
+    mr_evidence_take(run->desk, &job->slip);
     mr_job_run(run->jobs, work, done, job);
 }
 
@@ -63,9 +66,13 @@ static void finish(struct disk_job *job, const char *what)
     mr_secret_free(job->bytes);
     free(job->record);
     if (job->result != 0) {
+        mr_evidence_lost(&job->slip);
         mr_helper_driver_fatal(run, what, &job->error);
-    } else if (job->asked) {
-        mr_helper_durable(run->core, job->asked);
+    } else {
+        mr_evidence_written(run->desk, &job->slip);
+        if (job->asked) {
+            mr_helper_durable(run->core, job->asked);
+        }
     }
     free(job);
 }
@@ -82,9 +89,17 @@ static void save_work(void *context)
 {
     struct disk_job *job = context;
     struct mr_helper_driver *run = job->run;
+    /* The journal of a computed model has the openings no more. */
+    if (job->done && mr_evidence_write(run->desk, &job->slip, &job->error) != 0) {
+        job->result = -1;
+        return;
+    }
     job->result = mr_journal_save(run->journal, job->salt, job->bytes, job->length, &job->error);
     if (job->result == 0 && job->sign) {
         job->result = mr_store_write_signed(run->context.store, job->round, job->hash, &job->error);
+    }
+    if (job->result == 0 && !job->done) {
+        job->result = mr_evidence_write(run->desk, &job->slip, &job->error);
     }
 }
 
@@ -105,7 +120,8 @@ static void save_done(void *context)
 void mr_helper_driver_save(void *context, const struct mr_journal_state *state)
 {
     struct mr_helper_driver *run = context;
-    struct disk_job job = {.round = state->terms->announcement.round};
+    struct disk_job job = {.round = state->terms->announcement.round,
+                           .done = state->phase == MR_JOURNAL_DONE};
     uint8_t last[MR_HASH_BYTES];
     run->asked++;
     if (run->stopping) {
@@ -125,6 +141,9 @@ static void append_work(void *context)
 {
     struct disk_job *job = context;
     job->result = mr_journal_append(job->run->journal, job->bytes, job->length, &job->error);
+    if (job->result == 0) {
+        job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
+    }
 }
 
 static void append_done(void *context);
@@ -184,8 +203,9 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
  * the lead may have published it, and what this hub opened is not for the lead to take back.
  * Reveals are jobs of the same thread, so none comes after this.
  *
- * The record before the rest: a hub that crashes between finds record and journal, and does the
- * rest then. One that crashes before hears from the lead once more that the round is void. */
+ * The record, and the transcript's, before the rest: a hub that crashes between finds record and
+ * journal, and does the rest then. One that crashes before hears from the lead once more that the
+ * round is void. */
 static void forget_work(void *context)
 {
     struct disk_job *job = context;
@@ -196,6 +216,9 @@ static void forget_work(void *context)
         job->result = mr_store_write_current(store, job->hash, &job->error);
     }
     if (job->result >= 0) {
+        job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
+    }
+    if (job->result == 0) {
         job->result = mr_journal_wipe(job->run->journal, &job->error);
     }
 }
@@ -270,6 +293,7 @@ void mr_helper_driver_forget(void *context)
 void mr_helper_driver_disk_close(struct mr_helper_driver *run)
 {
     drop_records(run);
+    mr_evidence_desk_close(run->desk);
     mr_journal_close(run->journal);
     mr_disk_file_close(run->disk);
 }

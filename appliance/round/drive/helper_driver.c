@@ -293,10 +293,43 @@ static void on_release(void *context)
     }
 }
 
+/* Leaves when all that this hub knows by now is in its transcript. */
 static void on_answer(void *context, void *token, bool json, const void *body, size_t length)
 {
-    struct mr_helper_driver *run = context;
-    run->listener.answer(run->listener.context, token, json, body, length);
+    const struct mr_helper_driver *run = context;
+    const struct mr_evidence_held held = {
+        .token = token, .json = json, .body = body, .length = length};
+    mr_evidence_pass(run->desk, &held);
+}
+
+static void let_answer_go(void *context, const struct mr_evidence_held *held)
+{
+    const struct mr_helper_driver *run = context;
+    run->listener.answer(run->listener.context, held->token, held->json, held->body, held->length);
+}
+
+static void drop_answer(void *context, const struct mr_evidence_held *held)
+{
+    const struct mr_helper_driver *run = context;
+    struct mr_refusal refusal;
+    mr_refuse(&refusal, MR_REFUSAL_BUSY, "the hub is stopping");
+    run->listener.refuse(run->listener.context, held->token, &refusal);
+}
+
+static void tell_facts(void *context, struct mr_round_facts *facts)
+{
+    mr_helper_facts(((const struct mr_helper_driver *)context)->core, facts);
+}
+
+static int open_desk(struct mr_helper_driver *run, struct mr_error *error)
+{
+    const struct mr_evidence_desk_config config = {.context = &run->context,
+                                                   .jobs = run->jobs,
+                                                   .facts = tell_facts,
+                                                   .let_go = let_answer_go,
+                                                   .drop = drop_answer,
+                                                   .driver = run};
+    return mr_evidence_desk_open(&run->desk, &config, error);
 }
 
 static void on_refuse(void *context, void *token, const struct mr_refusal *refusal)
@@ -522,7 +555,8 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     if (mr_round_history_init(&run->history, context->store, error) != 0 ||
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        mr_helper_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
+        open_desk(run, error) != 0 || mr_helper_driver_boot(run, error) != 0 ||
+        open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;
@@ -534,6 +568,9 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
 void mr_helper_driver_halt(struct mr_helper_driver *run)
 {
     run->stopping = true;
+    if (run->desk) {
+        mr_evidence_desk_halt(run->desk);
+    }
     if (run->keeper) {
         mr_keeper_halt(run->keeper);
     }
@@ -560,6 +597,9 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     }
     mr_released_leave(run->context.released, run->context.task, run);
     mr_keeper_close(run->keeper);
+    if (run->desk) {
+        mr_evidence_desk_halt(run->desk);
+    }
     mr_helper_free(run->core);
     if (run->timer) {
         mr_timer_close(run->timer);

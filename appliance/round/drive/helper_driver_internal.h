@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 
+#include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "appliance/round/drive/helper_journal.h"
 #include "appliance/runtime/job.h"
@@ -36,6 +37,7 @@ struct mr_helper_driver {
     uint32_t bad_seeds_seen;                  /* of the current round, counted already */
     struct mr_round_history history;
 
+    struct mr_evidence_desk *desk;
     struct mr_disk_file *disk;
     struct mr_journal *journal; /* the job thread's while a job runs */
     struct helper_records records;

@@ -140,23 +140,60 @@ static void on_release(void *context)
     }
 }
 
+/* Leaves when all that this hub knows by now is in its transcript. */
 static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const uint8_t *body,
                    size_t length)
 {
+    const struct mr_lead_driver *run = context;
+    const struct mr_evidence_held held = {.peer = peer,
+                                          .step = (int)step,
+                                          .round = mr_lead_terms(run->core)->announcement.round,
+                                          .body = body,
+                                          .length = length};
+    if (!run->stopping) {
+        mr_evidence_pass(run->desk, &held);
+    }
+}
+
+static void let_question_go(void *context, const struct mr_evidence_held *held)
+{
     struct mr_lead_driver *run = context;
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    const enum mr_peer_step step = (enum mr_peer_step)held->step;
     const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
-    if (!run->stopping) {
-        const struct mr_peer_question question = {
-            .round = terms->announcement.round,
-            .step = step,
-            .body = body,
-            .length = length,
-            .answer_bytes_max = most + REFUSAL_BYTES_MAX,
-            .timeout_ms = run->rules.peer_timeout_ms,
-        };
-        mr_peer_link_ask(run->links[peer], &question);
+    const struct mr_peer_question question = {
+        .round = held->round,
+        .step = step,
+        .body = held->body,
+        .length = held->length,
+        .answer_bytes_max = most + REFUSAL_BYTES_MAX,
+        .timeout_ms = run->rules.peer_timeout_ms,
+    };
+    if (!run->stopping && (step == MR_PEER_VOID || mr_lead_asks(run->core, held->round, step))) {
+        mr_peer_link_ask(run->links[held->peer], &question);
     }
+}
+
+static void drop_question(void *context, const struct mr_evidence_held *held)
+{
+    (void)context;
+    (void)held;
+}
+
+static void tell_facts(void *context, struct mr_round_facts *facts)
+{
+    mr_lead_facts(((const struct mr_lead_driver *)context)->core, facts);
+}
+
+int mr_lead_driver_open_desk(struct mr_lead_driver *run, struct mr_error *error)
+{
+    const struct mr_evidence_desk_config config = {.context = &run->context,
+                                                   .jobs = run->jobs,
+                                                   .facts = tell_facts,
+                                                   .let_go = let_question_go,
+                                                   .drop = drop_question,
+                                                   .driver = run};
+    return mr_evidence_desk_open(&run->desk, &config, error);
 }
 
 static void on_admitted(void *context, void *token, const struct mr_upload_grant *grant)

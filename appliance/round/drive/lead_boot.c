@@ -116,6 +116,29 @@ static void restore_sum(struct mr_lead_driver *run, const struct mr_commit_read 
     mr_sum_fold(&run->sum, layout, shares, 1, run->context.kernels);
 }
 
+/* The hub may have been killed between the round's record and the transcript's. */
+static int complete_transcript(struct mr_lead_driver *run, const struct mr_commit_read *read,
+                               const struct mr_lead_end *end, struct mr_error *error)
+{
+    uint8_t set_hash[MR_HASH_BYTES] = {0};
+    const uint32_t count = read->state.included_count;
+    const struct mr_round_facts facts = {.terms = &read->terms,
+                                         .end = end->published ? MR_FACTS_MODEL : MR_FACTS_VOID,
+                                         .set_hash = set_hash,
+                                         .model_hash = end->model_hash,
+                                         .reason = end->reason};
+    struct mr_included *set = malloc(((size_t)count + 1) * sizeof *set);
+    if (!set) {
+        return mr_error_set(error, "out of memory for a set of %u devices", count);
+    }
+    memcpy(set, read->state.included, (size_t)count * sizeof *set);
+    mr_included_sort(set, count);
+    const int failed = mr_included_hash(set_hash, read->terms.hash, set, count);
+    free(set);
+    return failed ? mr_error_set(error, "the set could not be hashed")
+                  : mr_evidence_complete(run->desk, &facts, error);
+}
+
 static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read,
                    struct mr_error *error)
 {
@@ -125,6 +148,9 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
     struct mr_lead_report report;
     struct mr_error why = {.text = ""};
     if (read_end(run, round, &end, error) != 0 || try_to_recall(run, round - 1, error) != 0) {
+        return -1;
+    }
+    if (has_ended(&end) && complete_transcript(run, read, &end, error) != 0) {
         return -1;
     }
     if (has_ended(&end)) {

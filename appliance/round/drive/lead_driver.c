@@ -156,8 +156,8 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     }
     if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
         mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
-        open_links(run, error) != 0 || mr_lead_driver_boot(run, error) != 0 ||
-        open_keeper(run, error) != 0) {
+        open_links(run, error) != 0 || mr_lead_driver_open_desk(run, error) != 0 ||
+        mr_lead_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -185,6 +185,9 @@ int mr_lead_driver_open(struct mr_lead_driver **out, const struct mr_round_conte
 void mr_lead_driver_halt(struct mr_lead_driver *run)
 {
     run->stopping = true;
+    if (run->desk) {
+        mr_evidence_desk_halt(run->desk);
+    }
     if (run->keeper) {
         mr_keeper_halt(run->keeper);
     }
@@ -233,6 +236,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
         mr_timer_close(run->automatic);
     }
     mr_round_history_fini(&run->history);
+    mr_evidence_desk_close(run->desk);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
     mr_next_model_answer_fini(&run->revealed);

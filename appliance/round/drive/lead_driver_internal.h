@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 
+#include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
@@ -37,6 +38,7 @@ struct mr_lead_driver {
     } rules; /* of the policy that the round was opened under */
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */
+    struct mr_evidence_desk *desk;
     struct mr_disk_file *disk;
     struct mr_commit_log *log;
     bool log_dropped; /* of a round that ended long ago */
@@ -90,7 +92,9 @@ void mr_lead_driver_plan_next(struct mr_lead_driver *run, const struct mr_lead_r
 void mr_lead_driver_plan_now(struct mr_lead_driver *run);
 void mr_lead_driver_on_automatic(void *context);
 
-/* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. */
+/* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. The desk that
+ * its questions pass. */
+int mr_lead_driver_open_desk(struct mr_lead_driver *run, struct mr_error *error);
 extern const struct mr_lead_ops mr_lead_driver_ops;
 /* The devices of the round before have had until now to hear how it ended. */
 void mr_lead_driver_end_plane_round(struct mr_lead_driver *run);

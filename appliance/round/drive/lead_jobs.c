@@ -30,6 +30,7 @@ struct lead_job {
     struct mr_publication publication;
     struct mr_round_summary summary; /* of a round that ends */
     char *text;                      /* owned */
+    struct mr_evidence_slip slip;    /* of jobs that `finish` ends */
 };
 
 static void start(struct mr_lead_driver *run, const struct lead_job *with, mr_loop_fn work,
@@ -45,12 +46,26 @@ static void start(struct mr_lead_driver *run, const struct lead_job *with, mr_lo
     mr_job_run(run->jobs, work, done, job);
 }
 
+/* … and writes what the core knows by now into the transcript. */
+static void start_noting(struct mr_lead_driver *run, const struct lead_job *with, mr_loop_fn work,
+                         mr_loop_fn done)
+{
+    struct lead_job job = *with;
+    if (!run->stopping) {
+        mr_evidence_take(run->desk, &job.slip);
+        start(run, &job, work, done);
+    }
+}
+
 /* Frees the job; on failure the hub must not go on. */
 static bool finish(struct lead_job *job, const char *what)
 {
     const bool good = job->result == 0;
     struct mr_lead_driver *run = job->run;
-    if (!good) {
+    if (good) {
+        mr_evidence_written(run->desk, &job->slip);
+    } else {
+        mr_evidence_lost(&job->slip);
         char text[sizeof job->error.text + 80];
         snprintf(text, sizeof text, "%s: %s", what, job->error.text);
         run->context.fatal(run->context.fatal_context, text);
@@ -71,6 +86,9 @@ static void remember_work(void *context)
         job->result = mr_store_write_signed(job->run->context.store, terms->announcement.round,
                                             terms->hash, &job->error);
     }
+    if (job->result == 0) { /* after the number: no other terms are signed for it any more */
+        job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
+    }
 }
 
 static void remember_done(void *context)
@@ -90,7 +108,7 @@ void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
     ((struct mr_lead_driver *)context)->log_dropped = false;
     const struct lead_job job = {.state = *state};
-    start(context, &job, remember_work, remember_done);
+    start_noting(context, &job, remember_work, remember_done);
 }
 
 /* --- commit ---------------------------------------------------------------------------------- */
@@ -124,7 +142,9 @@ static void commit_work(void *context)
         job->state.sum = run->packed;
         job->state.share_bytes = layout->share_bytes;
     }
-    job->result = mr_lead_log_write(run->log, &job->state, &job->error);
+    job->result = mr_evidence_write(run->desk, &job->slip, &job->error) != 0
+                      ? -1
+                      : mr_lead_log_write(run->log, &job->state, &job->error);
 }
 
 static void commit_done(void *context)
@@ -140,7 +160,7 @@ static void commit_done(void *context)
 void mr_lead_driver_commit(void *context, const struct mr_commit_state *state)
 {
     const struct lead_job job = {.state = *state};
-    start(context, &job, commit_work, commit_done);
+    start_noting(context, &job, commit_work, commit_done);
 }
 
 /* --- reveal ---------------------------------------------------------------------------------- */
@@ -241,6 +261,9 @@ static void store_work(void *context)
         .signatures = publication->signatures,
     };
     job->result = store_files(job, &record);
+    if (job->result == 0) { /* after the record, with which the round has ended */
+        job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
+    }
 }
 
 static void store_done(void *context)
@@ -269,7 +292,7 @@ void mr_lead_driver_store(void *context, const struct mr_publication *publicatio
     struct lead_job job = {.publication = *publication};
     mr_lead_driver_summarise(run, &job.summary);
     job.summary.ended_unix_ms = mr_round_unix_ms();
-    start(context, &job, store_work, store_done);
+    start_noting(context, &job, store_work, store_done);
 }
 
 /* --- a void round's record ------------------------------------------------------------------- */
@@ -283,6 +306,9 @@ static void end_work(void *context)
     const uint64_t round = mr_lead_terms(job->run->core)->announcement.round;
     job->result =
         mr_store_write_round(job->run->context.store, round, job->text, NULL, 0, &job->error);
+    if (job->result == 0) {
+        job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
+    }
 }
 
 static void end_done(void *context)
@@ -316,7 +342,7 @@ void mr_lead_driver_end(void *context)
         free(job.text);
         return;
     }
-    start(run, &job, end_work, end_done);
+    start_noting(run, &job, end_work, end_done);
 }
 
 /* --- a log that nobody needs any more -------------------------------------------------------- */

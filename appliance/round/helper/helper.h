@@ -31,6 +31,7 @@
 struct mr_helper; /* opaque */
 struct mr_journal_state;
 struct mr_journal_read;
+struct mr_round_facts;
 
 enum mr_helper_state {
     MR_HELPER_IDLE = 0,
@@ -197,6 +198,10 @@ const uint8_t *mr_helper_parent(const struct mr_helper *helper);
 /* The frozen set and its hash; NULL before the freeze. */
 const struct mr_included *mr_helper_included(const struct mr_helper *helper, uint32_t *count,
                                              const uint8_t **set_hash);
+
+/* What it knows of that round, for the transcript; pointers stay until the next call that changes
+ * the helper. */
+void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *facts);
 
 struct mr_helper_report {
     enum mr_helper_state state;

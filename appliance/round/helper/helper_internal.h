@@ -58,14 +58,20 @@ struct mr_helper {
     struct mr_expansion *list; /* its seeds, while the set is being made durable */
     uint8_t set_hash[MR_HASH_BYTES];
     uint8_t nonce[MR_NONCE_BYTES];
+    bool admitted_known; /* from the freeze on */
+    uint32_t admitted_seeds;
+    uint8_t admitted_root[MR_HASH_BYTES];
     uint8_t *result; /* own, packed */
     bool opened;     /* commitments[] are all known and fixed */
     bool releasing;  /* the ledger is asked for, and has not answered */
     bool released;   /* … it has the set, or is asked to have it: also when the round is void */
     struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
     uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
+    struct mr_opening_seal seals[MR_HUBS_MAX];     /* of the openings that are known */
+    unsigned seals_known;                          /* bits of positions; the own one once opened */
     uint8_t model_hash[MR_HASH_BYTES];
     uint8_t model_signature[MR_SIGNATURE_BYTES];
+    bool attested; /* … are there */
     char reason[300];
 };
 
@@ -117,6 +123,7 @@ void mr_helper_signed(struct mr_helper *helper);
 void mr_helper_answer_signatures(struct mr_helper *helper);
 
 /* release.c: the set, or the commitments before the opening, are durable. reveal.c, recover.c and
+ * facts.c,
  * helper.c stand beside and above it. */
 void mr_helper_set_durable(struct mr_helper *helper);
 void mr_helper_opening_durable(struct mr_helper *helper);

@@ -10,6 +10,8 @@
 #define SEED_RECORD   1
 #define OPENED_RECORD 2
 #define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES + MR_HASH_BYTES)
+/* Behind the commitments: nonce and what was admitted. */
+#define FROZEN_BYTES (MR_NONCE_BYTES + 4 + MR_HASH_BYTES)
 
 static size_t entry_bytes(enum mr_journal_phase phase)
 {
@@ -33,7 +35,7 @@ static size_t tail_bytes(enum mr_journal_phase phase, const struct mr_round_term
     if (phase == MR_JOURNAL_ADMITTING) {
         return 0;
     }
-    return commitment_count(phase, terms) * (size_t)MR_COMMITMENT_BYTES + MR_NONCE_BYTES +
+    return commitment_count(phase, terms) * (size_t)MR_COMMITMENT_BYTES + FROZEN_BYTES +
            (phase == MR_JOURNAL_DONE ? MR_HASH_BYTES + (size_t)terms->layout.share_bytes : 0);
 }
 
@@ -74,6 +76,8 @@ static uint8_t *put_tail(uint8_t *at, const struct mr_journal_state *state)
     }
     at = put_commitments(at, state->commitments, commitment_count(state->phase, state->terms));
     at = put(at, state->nonce, MR_NONCE_BYTES);
+    mr_be32_put(at, state->admitted);
+    at = put(at + 4, state->admitted_root, MR_HASH_BYTES);
     if (done) {
         at = put(at, state->model_hash, MR_HASH_BYTES);
         at = put(at, state->result, (size_t)state->terms->layout.share_bytes);
@@ -186,15 +190,18 @@ static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr
     }
     at = get_commitments(state, at, commitment_count(state->phase, &read->terms));
     memcpy(state->nonce, at, MR_NONCE_BYTES);
+    state->admitted = mr_be32_get(at + MR_NONCE_BYTES);
+    memcpy(state->admitted_root, at + MR_NONCE_BYTES + 4, MR_HASH_BYTES);
+    at += FROZEN_BYTES;
     if (!done) {
         return 0;
     }
-    memcpy(state->model_hash, at + MR_NONCE_BYTES, MR_HASH_BYTES);
+    memcpy(state->model_hash, at, MR_HASH_BYTES);
     read->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     if (!read->result) {
         return mr_error_set(error, "out of memory for a result of %zu bytes", share_bytes);
     }
-    memcpy(read->result, at + MR_NONCE_BYTES + MR_HASH_BYTES, share_bytes);
+    memcpy(read->result, at + MR_HASH_BYTES, share_bytes);
     state->result = read->result;
     return 0;
 }

@@ -3,9 +3,10 @@
  *
  * Snapshot, big-endian: phase u8 | canonical length u16 | canonical bytes | seal's public key 32 |
  *   seal's private key 32, in ADMITTING only | count u32 | entries |
- *   FROZEN: the lead's commitment | nonce 32
- *   OPENED: every hub's commitment in list order | nonce 32
- *   DONE:   every hub's commitment | nonce 32 | model_hash 32 | own result
+ *   FROZEN: the lead's commitment | nonce 32 | admitted
+ *   OPENED: every hub's commitment in list order | nonce 32 | admitted
+ *   DONE:   every hub's commitment | nonce 32 | admitted | model_hash 32 | own result
+ * admitted: what was admitted when the set was frozen, count u32 | root 32 (wire/evidence.h).
  * An entry is client16 ‖ be32(attempt), followed by serial20 ‖ seed32 ‖ sealed hash 32 but in
  * DONE. From FROZEN on entries rise strictly by client. Behind a snapshot come records: 1 | entry
  * (ADMITTING), or 2 | every hub's commitment (FROZEN: it is OPENED then).
@@ -31,8 +32,10 @@ struct mr_journal_state {
     uint32_t count;
     struct mr_commitment commitments[MR_HUBS_MAX]; /* FROZEN: the lead's; then everybody's */
     uint8_t nonce[MR_NONCE_BYTES];
-    uint8_t model_hash[MR_HASH_BYTES]; /* DONE */
-    const uint8_t *result;             /* DONE: share_bytes of them */
+    uint32_t admitted;                    /* from FROZEN on */
+    uint8_t admitted_root[MR_HASH_BYTES]; /* likewise */
+    uint8_t model_hash[MR_HASH_BYTES];    /* DONE */
+    const uint8_t *result;                /* DONE: share_bytes of them */
 };
 
 /* From mr_secret_new; NULL when out of memory. */

@@ -77,6 +77,9 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     memcpy(helper->commitments, state->commitments, sizeof helper->commitments);
     memcpy(helper->nonce, state->nonce, MR_NONCE_BYTES);
     helper->opened = state->phase >= MR_JOURNAL_OPENED;
+    helper->admitted_known = true;
+    helper->admitted_seeds = state->admitted;
+    memcpy(helper->admitted_root, state->admitted_root, MR_HASH_BYTES);
     struct mr_refusal refusal;
     if (mr_helper_claim(helper, &refusal) == MR_SET_REFUSED) {
         mr_error_set(error, "%s", refusal.text);
@@ -120,6 +123,7 @@ static int take_done(struct mr_helper *helper, const struct mr_journal_state *st
         return mr_error_set(error, "out of memory, or the model could not be signed");
     }
     memcpy(helper->result, state->result, share_bytes);
+    helper->attested = true;
     mr_helper_enter(helper, MR_HELPER_DONE);
     return 0;
 }

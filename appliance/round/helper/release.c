@@ -124,6 +124,8 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
         memcpy(list[i].seed, seed->bytes, MR_SEED_BYTES);
         memcpy(list[i].sealed_hash, seed->sealed_hash, MR_HASH_BYTES);
     }
+    helper->admitted_known =
+        mr_seeds_root(&helper->seeds, helper->admitted_root, &helper->admitted_seeds) == 0;
     mr_helper_drop_seeds(helper);
     helper->included = freeze->entries;
     freeze->entries = NULL;
@@ -216,11 +218,13 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
     }
     helper->result = result;
     const struct mr_commitment earlier = *own; /* of an earlier life, if everybody's are known */
+    struct mr_opening_seal *seal = &helper->seals[helper->position];
     own->hub_index = helper->config.index;
+    memcpy(seal->nonce, helper->nonce, MR_NONCE_BYTES);
     if (!result ||
-        mr_commitment_compute(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
-                              helper->nonce, result,
-                              (size_t)helper->terms.layout.share_bytes) != 0 ||
+        mr_result_hash(seal->result_hash, result, (size_t)helper->terms.layout.share_bytes) != 0 ||
+        mr_commitment_of_seal(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
+                              seal) != 0 ||
         mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
         (helper->opened && !same_commitment(own, &earlier))) {
         mr_helper_give_up(helper, MR_VOID_INTERNAL, "this hub could not expand the set");

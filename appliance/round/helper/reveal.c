@@ -5,9 +5,10 @@
 #include "appliance/round/helper/helper_internal.h"
 #include "base/assert.h"
 
-static enum mr_refusal_code check_openings(const struct mr_helper *helper, const uint8_t *body,
+static enum mr_refusal_code check_openings(struct mr_helper *helper, const uint8_t *body,
                                            size_t length, struct mr_refusal *refusal)
 {
+    struct mr_opening_seal seals[MR_HUBS_MAX];
     const unsigned count = helper->terms.announcement.hub_count;
     const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
     const size_t each = MR_NONCE_BYTES + share_bytes;
@@ -18,15 +19,18 @@ static enum mr_refusal_code check_openings(const struct mr_helper *helper, const
     }
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *opening = body + 1 + i * each;
-        if (mr_commitment_compute(value, helper->terms.hash, helper->set_hash,
-                                  helper->commitments[i].hub_index, opening,
-                                  opening + MR_NONCE_BYTES, share_bytes) != 0 ||
+        memcpy(seals[i].nonce, opening, MR_NONCE_BYTES);
+        if (mr_result_hash(seals[i].result_hash, opening + MR_NONCE_BYTES, share_bytes) != 0 ||
+            mr_commitment_of_seal(value, helper->terms.hash, helper->set_hash,
+                                  helper->commitments[i].hub_index, &seals[i]) != 0 ||
             memcmp(value, helper->commitments[i].value, MR_HASH_BYTES) != 0) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
                              "the opening of hub %u does not match its commitment",
                              helper->commitments[i].hub_index);
         }
     }
+    memcpy(helper->seals, seals, count * sizeof seals[0]);
+    helper->seals_known = (1u << count) - 1;
     return MR_REFUSAL_NONE;
 }
 
@@ -130,6 +134,7 @@ static int attest(struct mr_helper *helper, const uint8_t *model_hash)
         return -1;
     }
     memcpy(helper->model_hash, model_hash, MR_HASH_BYTES);
+    helper->attested = true;
     return save_done(helper);
 }
 

@@ -1,11 +1,14 @@
 #include "appliance/round/helper/seeds.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "wire/evidence.h"
 #include "base/secret.h"
 #include "base/assert.h"
 
 struct mr_seed_client {
+    uint8_t client_id[MR_CLIENT_ID_BYTES];
     uint32_t present; /* bit a: attempt a has a seed */
     struct mr_seed seeds[MR_ATTEMPTS_MAX];
 };
@@ -52,7 +55,9 @@ static struct mr_seed_client *client_of(struct mr_seeds *seeds, const uint8_t *c
         mr_id_table_add(&seeds->map, client_id, seeds->count) != 0) {
         return NULL;
     }
-    return &seeds->clients[seeds->count++];
+    struct mr_seed_client *client = &seeds->clients[seeds->count++];
+    memcpy(client->client_id, client_id, MR_CLIENT_ID_BYTES);
+    return client;
 }
 
 enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds, const struct mr_included *included,
@@ -81,4 +86,50 @@ const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
         return NULL;
     }
     return &seeds->clients[at].seeds[included->attempt];
+}
+
+static int compare_client(const void *a, const void *b)
+{
+    const struct mr_seed_client *const *left = a, *const *right = b;
+    return memcmp((*left)->client_id, (*right)->client_id, MR_CLIENT_ID_BYTES);
+}
+
+/* A leaf for each seed. How many, or UINT32_MAX when OpenSSL fails. */
+static uint32_t put_leaves(uint8_t (*leaves)[MR_HASH_BYTES],
+                           const struct mr_seed_client *const *sorted, uint32_t clients)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < clients; i++) {
+        struct mr_included one = {.attempt = 0};
+        memcpy(one.client_id, sorted[i]->client_id, MR_CLIENT_ID_BYTES);
+        for (; one.attempt < MR_ATTEMPTS_MAX; one.attempt++) {
+            if (sorted[i]->present >> one.attempt & 1 &&
+                mr_evidence_leaf(leaves[count++], &one, sorted[i]->seeds[one.attempt].bytes) != 0) {
+                return UINT32_MAX;
+            }
+        }
+    }
+    return count;
+}
+
+int mr_seeds_root(const struct mr_seeds *seeds, uint8_t root[MR_HASH_BYTES], uint32_t *count)
+{
+    size_t all = 0;
+    for (uint32_t i = 0; i < seeds->count; i++) {
+        all += (size_t)__builtin_popcount(seeds->clients[i].present);
+    }
+    const struct mr_seed_client **sorted = malloc((seeds->count + 1) * sizeof(void *));
+    uint8_t(*leaves)[MR_HASH_BYTES] = malloc((all + 1) * MR_HASH_BYTES);
+    int result = -1;
+    if (sorted && leaves) {
+        for (uint32_t i = 0; i < seeds->count; i++) {
+            sorted[i] = &seeds->clients[i];
+        }
+        qsort(sorted, seeds->count, sizeof(void *), compare_client);
+        *count = put_leaves(leaves, sorted, seeds->count);
+        result = *count == UINT32_MAX ? -1 : mr_evidence_root(root, leaves, *count);
+    }
+    free(sorted);
+    free(leaves);
+    return result;
 }

@@ -45,4 +45,8 @@ enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds, const struct mr_incl
 const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
                                     const struct mr_included *included);
 
+/* What was admitted, as the root of a tree (wire/evidence.h), and of how many seeds. 0, or -1
+ * without memory. */
+int mr_seeds_root(const struct mr_seeds *seeds, uint8_t root[MR_HASH_BYTES], uint32_t *count);
+
 #endif

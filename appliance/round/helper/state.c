@@ -82,7 +82,9 @@ void mr_helper_drop_round(struct mr_helper *helper)
     free(helper->included);
     helper->included = NULL;
     helper->included_count = 0;
-    helper->opened = false;
+    helper->opened = helper->admitted_known = helper->attested = false;
+    helper->seals_known = 0;
+    OPENSSL_cleanse(helper->seals, sizeof helper->seals);
     OPENSSL_cleanse(helper->nonce, sizeof helper->nonce);
     memset(helper->commitments, 0, sizeof helper->commitments);
 }
@@ -147,6 +149,8 @@ void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_st
     };
     memcpy(state->commitments, helper->commitments, sizeof state->commitments);
     memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
+    state->admitted = helper->admitted_seeds;
+    memcpy(state->admitted_root, helper->admitted_root, MR_HASH_BYTES);
 }
 
 /* --- the ledger ---------------------------------------------------------------------------------

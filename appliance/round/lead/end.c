@@ -21,6 +21,8 @@ void mr_lead_drop_round(struct mr_lead *lead)
     lead->admitted_count = lead->unsound_count = 0;
     lead->opened_ms = lead->closed_ms = lead->ended_ms = 0;
     lead->envelope_bytes = 0;
+    lead->commitments_known = lead->openings_known = 0;
+    lead->all_signed = lead->set_fixed = false;
     lead->opened = lead->revealed = lead->freezing = lead->held = lead->recovered = false;
     lead->reason[0] = '\0';
 }

@@ -35,6 +35,7 @@ struct mr_lead; /* opaque */
 struct mr_admission;
 struct mr_commit_state;
 struct mr_commit_read;
+struct mr_round_facts;
 
 enum mr_lead_state {
     MR_LEAD_IDLE = 0,
@@ -190,6 +191,11 @@ int mr_lead_recall(struct mr_lead *lead, const struct mr_previous_round *past);
  * again on the next model only, and if there is none the task stands still. */
 enum mr_refusal_code mr_lead_give_up(struct mr_lead *lead, uint64_t round, bool accepted,
                                      uint64_t now_ms, struct mr_refusal *refusal);
+/* What it knows of the current or last round, for the transcript; pointers stay until the next call
+ * that changes the lead. Nothing of a round that had ended when this process started. */
+void mr_lead_facts(const struct mr_lead *lead, struct mr_round_facts *facts);
+/* Whether it still wants an answer to that question. */
+bool mr_lead_asks(const struct mr_lead *lead, uint64_t round, enum mr_peer_step step);
 
 /* --- devices --------------------------------------------------------------------------------- */
 /* The signed envelope while the round is open, else NULL. */

@@ -67,6 +67,11 @@ struct mr_lead {
     uint8_t model_hash[MR_HASH_BYTES];
     uint8_t model_hashes[MR_HUBS_MAX][MR_HASH_BYTES];
     uint8_t model_signatures[MR_HUBS_MAX][MR_SIGNATURE_BYTES];
+    struct mr_opening_seal seals[MR_HUBS_MAX];  /* of the openings; [0] from the freeze on */
+    unsigned commitments_known, openings_known; /* bits of positions, for the transcript */
+    bool all_signed;                            /* the signatures are there */
+    bool set_fixed;                             /* the set is sorted and hashed */
+    uint8_t admitted_root[MR_HASH_BYTES];       /* once set_fixed */
     bool releasing; /* the ledger is asked for the set, and has not answered */
     bool opened;    /* … has it, or is asked to have it: a helper may have opened */
     bool revealed;  /* by this hub */
@@ -136,6 +141,9 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
                          struct mr_error *error);
 int mr_lead_take_model(struct mr_lead *lead, const struct mr_peer_answer *answer,
                        struct mr_error *error);
+
+/* facts.c: what was admitted, as the set is fixed. 0, or -1 without memory. */
+int mr_lead_admitted_root(const struct mr_lead *lead, uint8_t root[MR_HASH_BYTES]);
 
 /* close.c */
 void mr_lead_close(struct mr_lead *lead, uint64_t now_ms);

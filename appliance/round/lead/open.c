@@ -144,6 +144,7 @@ int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *an
 void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms)
 {
     struct mr_error error = {.text = ""};
+    lead->all_signed = true;
     if (lead->ops->plane_begin(lead->context, &lead->terms, &error) != 0) {
         mr_lead_void(lead, MR_VOID_PLANE, now_ms, "the upload plane refused the round: %s",
                      error.text);

@@ -23,15 +23,22 @@ static size_t opening_bytes(const struct mr_lead *lead)
 static int commit_own(struct mr_lead *lead)
 {
     struct mr_commitment *own = &lead->commitments[0];
+    struct mr_opening_seal *seal = &lead->seals[0];
     own->hub_index = lead->config.index;
+    memcpy(seal->nonce, lead->nonces[0], MR_NONCE_BYTES);
     if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
             0 ||
-        mr_commitment_compute(own->value, lead->terms.hash, lead->set_hash, own->hub_index,
-                              lead->nonces[0], lead->results[0],
-                              (size_t)lead->terms.layout.share_bytes) != 0) {
+        mr_lead_admitted_root(lead, lead->admitted_root) != 0 ||
+        mr_result_hash(seal->result_hash, lead->results[0],
+                       (size_t)lead->terms.layout.share_bytes) != 0 ||
+        mr_commitment_of_seal(own->value, lead->terms.hash, lead->set_hash, own->hub_index, seal) !=
+            0 ||
+        mr_commitment_sign(own, lead->terms.hash, lead->private_key) != 0) {
         return -1;
     }
-    return mr_commitment_sign(own, lead->terms.hash, lead->private_key);
+    lead->set_fixed = true;
+    lead->commitments_known = 1;
+    return 0;
 }
 
 /* No device of the set was, or can come to be, in another released set of the round's model. */
@@ -84,6 +91,7 @@ int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *a
         mr_commitment_verify(commitment, lead->terms.hash, hub->public_key) != 0) {
         return mr_error_set(error, "bad commitment: not signed by that hub");
     }
+    lead->commitments_known |= 1u << answer->peer;
     return 0;
 }
 
@@ -124,15 +132,17 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
 {
     const unsigned peer = answer->peer;
     const size_t share_bytes = (size_t)lead->terms.layout.share_bytes;
+    struct mr_opening_seal *seal = &lead->seals[peer];
     uint8_t value[MR_HASH_BYTES];
     if (answer->length != opening_bytes(lead)) {
         return mr_error_set(error, "bad opening: %zu bytes where %zu belong", answer->length,
                             opening_bytes(lead));
     }
     const uint8_t *result = answer->body + MR_NONCE_BYTES;
-    if (mr_commitment_compute(value, lead->terms.hash, lead->set_hash,
-                              lead->commitments[peer].hub_index, answer->body, result,
-                              share_bytes) != 0 ||
+    memcpy(seal->nonce, answer->body, MR_NONCE_BYTES);
+    if (mr_result_hash(seal->result_hash, result, share_bytes) != 0 ||
+        mr_commitment_of_seal(value, lead->terms.hash, lead->set_hash,
+                              lead->commitments[peer].hub_index, seal) != 0 ||
         memcmp(value, lead->commitments[peer].value, MR_HASH_BYTES) != 0) {
         return mr_error_set(error, "bad opening: it is not what the hub committed to");
     }
@@ -144,6 +154,7 @@ int mr_lead_take_opening(struct mr_lead *lead, const struct mr_peer_answer *answ
     memcpy(kept, result, share_bytes);
     MR_ASSERT(!lead->results[peer]);
     lead->results[peer] = kept;
+    lead->openings_known |= 1u << peer;
     return 0;
 }
 
@@ -167,6 +178,7 @@ void mr_lead_begin_reveal(struct mr_lead *lead, uint64_t now_ms)
         at += opening_bytes(lead);
     }
     lead->working = true;
+    lead->openings_known |= 1;
     lead->ops->round_changed(lead->context);
     mr_lead_ask_all(lead, MR_PEER_REVEAL, body, length, now_ms);
     lead->ops->reveal(lead->context, lead->results, lead->included_count);

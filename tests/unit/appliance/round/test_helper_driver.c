@@ -426,7 +426,8 @@ static void test_model_before_that_is_not_durable(void **state)
     room_run_until(room, has_stopped, room);
     assert_non_null(strstr(room->fatal, "cannot make durable that the round is void"));
     assert_non_null(strstr(room->fatal, "current"));
-    assert_false(reply.done); /* the lead must not believe it */
+    assert_false(reply.done); /* what is not durable is not said */
+    free(body);
     played_end(played);
     played_expect(&reply, MR_REFUSAL_BUSY);
 }

@@ -1,0 +1,305 @@
+/* audit.c - the hubs' chains against each other, and the released sets of all rounds. */
+#include "appliance/privacy/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/privacy/audit_internal.h"
+
+#define SAME(a, b) (memcmp(a, b, MR_HASH_BYTES) == 0)
+
+/* --- one round, two hubs --------------------------------------------------------------------- */
+
+struct pair {
+    struct audit *audit;
+    const struct audit_chain *left, *right;
+    const struct audit_round *a, *b; /* what each says of the round */
+};
+
+static int differ(const struct pair *pair, const struct audit_record *record, const char *what)
+{
+    return audit_wrong(pair->audit, pair->right, record, "hub %u and hub %u %s in round %llu",
+                       pair->left->owner.hub, pair->right->owner.hub, what,
+                       (unsigned long long)pair->a->round);
+}
+
+static int compare_hub(const struct pair *pair, unsigned i)
+{
+    const struct audit_round *a = pair->a, *b = pair->b;
+    const unsigned hub = a->terms.announcement.hubs[i].index;
+    if (a->committed[i] && b->committed[i] &&
+        !SAME(a->commitments[i].value, b->commitments[i].value)) {
+        return audit_wrong(pair->audit, pair->right, b->committed[i],
+                           "hub %u signed two commitments in round %llu: hub %u has the one, hub "
+                           "%u the other",
+                           hub, (unsigned long long)a->round, pair->left->owner.hub,
+                           pair->right->owner.hub);
+    }
+    if (a->opened[i] && b->opened[i] && !SAME(a->seals[i].result_hash, b->seals[i].result_hash)) {
+        return audit_wrong(pair->audit, pair->right, b->opened[i],
+                           "hub %u opened another result to hub %u than to hub %u", hub,
+                           pair->left->owner.hub, pair->right->owner.hub);
+    }
+    return 0;
+}
+
+static int compare_ends(const struct pair *pair)
+{
+    const struct audit_round *a = pair->a, *b = pair->b;
+    if (a->model && b->model && !SAME(a->model_hash, b->model_hash)) {
+        return differ(pair, b->model, "signed different models");
+    }
+    const uint16_t lead = a->terms.announcement.hubs[0].index;
+    const struct audit_round *leads = pair->left->owner.hub == lead    ? a
+                                      : pair->right->owner.hub == lead ? b
+                                                                       : NULL;
+    const struct audit_round *helps = leads == a ? b : a;
+    if (leads && leads->model && helps->voided) {
+        return audit_wrong(pair->audit, leads == a ? pair->left : pair->right, leads->model,
+                           "hub %u published round %llu, and hub %u was told that it is void", lead,
+                           (unsigned long long)a->round,
+                           (leads == a ? pair->right : pair->left)->owner.hub);
+    }
+    return 0;
+}
+
+static int compare(const struct pair *pair)
+{
+    const struct audit_round *a = pair->a, *b = pair->b;
+    if (!SAME(a->terms.hash, b->terms.hash)) {
+        return differ(pair, b->announced, "signed different announcements");
+    }
+    if (a->counted && b->counted && !SAME(a->set_hash, b->set_hash)) {
+        return differ(pair, b->counted, "have different sets");
+    }
+    for (unsigned i = 0; i < a->terms.announcement.hub_count; i++) {
+        if (compare_hub(pair, i) != 0) {
+            return -1;
+        }
+    }
+    return compare_ends(pair);
+}
+
+/* What one hub has of the other's signing, the other's own transcript must say as well. */
+static int check_told(struct audit *audit, const struct audit_chain *chain,
+                      const struct audit_round *round, const struct audit_chain *other)
+{
+    const struct mr_announcement *announcement = &round->terms.announcement;
+    unsigned position = 0;
+    while (position < announcement->hub_count &&
+           announcement->hubs[position].index != other->owner.hub) {
+        position++;
+    }
+    if (position == announcement->hub_count ||
+        (!other->from_start &&
+         (other->rounds_count == 0 || round->round < other->rounds[0]->round))) {
+        return 0; /* not one of the round's, or before what was given of it */
+    }
+    const struct audit_round *own = audit_find(other, round->round);
+    const char *missing = round->committed[position] && (!own || !own->committed[position])
+                              ? "its commitment"
+                          : round->opened[position] && !own->opened[position]   ? "its opening"
+                          : round->model_signed & 1u << position && !own->model ? "its model"
+                                                                                : NULL;
+    return missing
+               ? audit_wrong(audit, other, NULL,
+                             "hub %u has %s of round %llu on record with hub %u's signature, and "
+                             "hub %u's own transcript does not: it is an older copy, or records "
+                             "were left out",
+                             chain->owner.hub, missing, (unsigned long long)round->round,
+                             other->owner.hub, other->owner.hub)
+               : 0;
+}
+
+static int compare_chains(struct audit *audit, const struct audit_chain *left,
+                          const struct audit_chain *right)
+{
+    if (strcmp(left->owner.task, right->owner.task) != 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < left->rounds_count; i++) {
+        const struct audit_round *a = left->rounds[i];
+        const struct audit_round *b = audit_find(right, a->round);
+        const struct pair pair = {audit, left, right, a, b};
+        if ((b && compare(&pair) != 0) || check_told(audit, left, a, right) != 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < right->rounds_count; i++) {
+        if (check_told(audit, right, right->rounds[i], left) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* --- all released sets ----------------------------------------------------------------------- */
+
+struct released {
+    const struct audit_chain *chain;
+    const struct audit_round *round;
+};
+
+static int compare_released(const void *a, const void *b)
+{
+    const struct audit_round *left = ((const struct released *)a)->round;
+    const struct audit_round *right = ((const struct released *)b)->round;
+    const int parent = memcmp(left->terms.announcement.model_hash,
+                              right->terms.announcement.model_hash, MR_HASH_BYTES);
+    return parent != 0 ? parent : (left->round > right->round) - (left->round < right->round);
+}
+
+/* Devices of the first set that are not in the second; both rise. */
+static uint32_t only_in(const struct audit_round *a, const struct audit_round *b)
+{
+    uint32_t count = 0, at = 0;
+    for (uint32_t i = 0; i < a->set_count; i++) {
+        int order = -1;
+        while (at < b->set_count && (order = memcmp(b->set[at].client_id, a->set[i].client_id,
+                                                    MR_CLIENT_ID_BYTES)) < 0) {
+            at++;
+        }
+        count += at == b->set_count || order != 0;
+    }
+    return count;
+}
+
+/* Two sums over nearly the same devices, from one model, give away those in whom they differ. */
+static int check_overlap(struct audit *audit, const struct released *first,
+                         const struct released *second)
+{
+    const struct audit_round *a = first->round, *b = second->round;
+    const uint32_t least = a->terms.announcement.cohort_min > b->terms.announcement.cohort_min
+                               ? a->terms.announcement.cohort_min
+                               : b->terms.announcement.cohort_min;
+    const uint32_t gone = only_in(a, b), come = only_in(b, a);
+    if ((gone == 0 && come == 0) || (gone >= least && come >= least)) {
+        return 0;
+    }
+    return audit_wrong(audit, second->chain, b->counted,
+                       "rounds %llu and %llu were opened on one model, over sets that differ in %u "
+                       "and %u devices: their difference is a sum over fewer than %u",
+                       (unsigned long long)a->round, (unsigned long long)b->round, gone, come,
+                       least);
+}
+
+static int check_released(struct audit *audit, struct released *list, size_t count)
+{
+    qsort(list, count, sizeof *list, compare_released);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *parent = list[i].round->terms.announcement.model_hash;
+        for (size_t j = i + 1;
+             j < count && SAME(parent, list[j].round->terms.announcement.model_hash); j++) {
+            if (check_overlap(audit, &list[i], &list[j]) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Each round once: by the first chain that has a set of it which may have been opened. */
+static bool is_first(const struct audit *audit, unsigned chain, const struct audit_round *round,
+                     bool opened)
+{
+    for (unsigned i = 0; i < chain; i++) {
+        const struct audit_chain *other = &audit->chains[i];
+        const struct audit_round *same =
+            strcmp(other->owner.task, audit->chains[chain].owner.task) == 0
+                ? audit_find(other, round->round)
+                : NULL;
+        if (same && (!opened || same->may_have_opened)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check_all_released(struct audit *audit)
+{
+    size_t most = 0, count = 0;
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        most += audit->chains[i].rounds_count;
+    }
+    struct released *list = malloc((most + 1) * sizeof *list);
+    if (!list) {
+        return audit_no_memory(audit);
+    }
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        const struct audit_chain *chain = &audit->chains[i];
+        for (size_t j = 0; j < chain->rounds_count; j++) {
+            const struct audit_round *round = chain->rounds[j];
+            audit->result->rounds += is_first(audit, i, round, false);
+            if (round->may_have_opened && round->counted && is_first(audit, i, round, true)) {
+                list[count++] = (struct released){chain, round};
+                audit->result->released += round->model != NULL;
+            }
+        }
+    }
+    const int result = check_released(audit, list, count);
+    free(list);
+    return result;
+}
+
+/* --- all ------------------------------------------------------------------------------------- */
+
+static int check_all(struct audit *audit, const struct mr_audit_file *files, unsigned count)
+{
+    struct mr_audit_result *result = audit->result;
+    if (audit_read(audit, files, count) != 0) {
+        return -1;
+    }
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        struct audit_chain *chain = &audit->chains[i];
+        result->records += chain->records_count;
+        result->torn += chain->torn;
+        result->tasks += i == 0 || strcmp(chain[-1].owner.task, chain->owner.task) != 0;
+        result->hubs += 1;
+        for (unsigned j = 0; j < i; j++) {
+            if (audit->chains[j].owner.hub == chain->owner.hub) {
+                result->hubs -= 1;
+                break;
+            }
+        }
+        if (audit_rounds(audit, chain) != 0) {
+            return -1;
+        }
+    }
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        for (unsigned j = i + 1; j < audit->chains_count; j++) {
+            if (compare_chains(audit, &audit->chains[i], &audit->chains[j]) != 0) {
+                return -1;
+            }
+        }
+    }
+    return check_all_released(audit);
+}
+
+static void free_all(struct audit *audit)
+{
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        struct audit_chain *chain = &audit->chains[i];
+        for (size_t j = 0; j < chain->rounds_count; j++) {
+            free(chain->rounds[j]->set);
+            free(chain->rounds[j]);
+        }
+        free(chain->rounds);
+        free(chain->records);
+    }
+    free(audit->chains);
+}
+
+int mr_audit(struct mr_audit_result *result, const struct mr_audit_file *files,
+             unsigned files_count, const struct mr_audit_key *keys, unsigned keys_count,
+             struct mr_error *error)
+{
+    struct audit audit = {.result = result, .keys = keys, .keys_count = keys_count, .error = error};
+    *result = (struct mr_audit_result){.hub = -1};
+    const int checked = check_all(&audit, files, files_count);
+    free_all(&audit);
+    result->good = checked == 0;
+    if (result->good) {
+        result->file = NULL;
+    }
+    return checked == 0 || *result->what != '\0' ? 0 : -1;
+}

@@ -1,0 +1,65 @@
+/* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
+ * audit_file.c (a chain by itself), audit_round.c (what a record says, and whether it may say it
+ * there), audit.c (chains against each other). All return 0, or -1 once something is wrong or there
+ * is no memory. */
+#ifndef MR_PRIVACY_AUDIT_INTERNAL_H
+#define MR_PRIVACY_AUDIT_INTERNAL_H
+
+#include "appliance/privacy/audit.h"
+
+struct audit_record {
+    struct mr_evidence_record at;
+    const char *file;
+};
+
+/* What one chain says of one round. Records are NULL where there is none. */
+struct audit_round {
+    uint64_t round;
+    struct mr_round_terms terms;
+    const struct audit_record *announced, *admitted, *counted, *model, *voided;
+    uint32_t admitted_seeds;
+    struct mr_included *set; /* owned */
+    uint32_t set_count;
+    uint8_t set_hash[MR_HASH_BYTES];
+    const struct audit_record *committed[MR_HUBS_MAX], *opened[MR_HUBS_MAX];
+    struct mr_commitment commitments[MR_HUBS_MAX];
+    struct mr_opening_seal seals[MR_HUBS_MAX];
+    uint8_t model_hash[MR_HASH_BYTES];
+    unsigned model_signed; /* bits of positions */
+    bool may_have_opened;  /* by an opening, or by what a void says */
+};
+
+/* All files of one hub in one task; what it points at is owned. */
+struct audit_chain {
+    struct mr_evidence_owner owner;
+    struct audit_record *records;
+    size_t records_count, records_room;
+    struct audit_round **rounds; /* rising */
+    size_t rounds_count, rounds_room;
+    bool torn, from_start; /* its first file is the chain's first */
+};
+
+struct audit {
+    struct mr_audit_result *result;
+    const struct mr_audit_key *keys;
+    unsigned keys_count;
+    struct audit_chain *chains; /* by task and hub */
+    unsigned chains_count;
+    struct mr_error *error; /* memory */
+};
+
+/* audit_file.c. Says what is wrong at that record (NULL: at the file of that name); returns -1. */
+int audit_wrong(struct audit *audit, const struct audit_chain *chain,
+                const struct audit_record *record, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int audit_no_memory(struct audit *audit);
+const uint8_t *audit_key(const struct audit *audit, uint16_t hub); /* NULL: not given */
+/* Sorts the files into chains and reads them: signed, and each record behind the one before. */
+int audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count);
+
+/* audit_round.c */
+int audit_rounds(struct audit *audit, struct audit_chain *chain);
+/* The chain's word on that round; NULL: none. */
+const struct audit_round *audit_find(const struct audit_chain *chain, uint64_t round);
+
+#endif

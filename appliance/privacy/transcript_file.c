@@ -1,0 +1,266 @@
+#include "appliance/privacy/transcript_file.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/storage/append_log.h"
+#include "base/assert.h"
+#include "base/secret.h"
+
+/* Of one round: announced, signed, admitted, set, both ends, a commitment and an opening of each
+ * hub; and as many again of a hub that has said something twice. */
+#define KNOWN_MAX (2 * (6 + 2 * MR_HUBS_MAX))
+
+struct mr_transcript_file {
+    struct mr_append_log *log;
+    struct mr_evidence_owner owner;
+    struct mr_signing_pair keys; /* the file is in locked memory */
+    uint64_t file_bytes;
+    struct mr_transcript_head head;
+    /* The newest round's records, by hash of kind and body. */
+    uint8_t known[KNOWN_MAX][MR_HASH_BYTES];
+    unsigned known_count, kinds;
+};
+
+/* --- what is on record ----------------------------------------------------------------------- */
+
+/* The kind in place of the hash's first byte: 248 bits tell bodies apart. */
+static int identify(uint8_t id[MR_HASH_BYTES], const struct mr_evidence_record *record,
+                    struct mr_error *error)
+{
+    if (EVP_Digest(record->body, record->body_bytes, id, NULL, EVP_sha256(), NULL) != 1) {
+        return mr_error_set(error, "out of memory for a hash");
+    }
+    id[0] = (uint8_t)record->kind;
+    return 0;
+}
+
+/* Who was admitted is counted once: a hub that has restarted knows fewer. */
+static bool is_known(const struct mr_transcript_file *file, const struct mr_evidence_record *record,
+                     const uint8_t id[MR_HASH_BYTES])
+{
+    if (record->round != file->head.round) {
+        return false;
+    }
+    if (record->kind == MR_EVIDENCE_ADMITTED) {
+        return (file->kinds & 1u << MR_EVIDENCE_ADMITTED) != 0;
+    }
+    for (unsigned i = 0; i < file->known_count; i++) {
+        if (memcmp(file->known[i], id, MR_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remember(struct mr_transcript_file *file, const struct mr_evidence_record *record,
+                     const uint8_t id[MR_HASH_BYTES])
+{
+    if (record->round != file->head.round) {
+        file->known_count = file->kinds = 0;
+    }
+    file->head.round = record->round;
+    file->head.sequence = record->sequence;
+    memcpy(file->head.head, record->head, MR_HASH_BYTES);
+    file->kinds |= 1u << record->kind;
+    if (file->known_count < KNOWN_MAX) { /* beyond: said once more at the worst */
+        memcpy(file->known[file->known_count++], id, MR_HASH_BYTES);
+    }
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static int check_header(const struct mr_transcript_file *file,
+                        const struct mr_evidence_header *header, struct mr_error *error)
+{
+    const struct mr_evidence_owner *owner = &header->owner;
+    if (owner->hub == file->owner.hub && strcmp(owner->task, file->owner.task) == 0 &&
+        memcmp(owner->public_key, file->owner.public_key, MR_PUBLIC_KEY_BYTES) == 0) {
+        return 0;
+    }
+    return mr_error_set(error,
+                        "it is the transcript of hub %u in task %s, perhaps under another signing "
+                        "key: put this folder's transcripts aside where the key was changed on "
+                        "purpose",
+                        owner->hub, owner->task);
+}
+
+static int take_record(struct mr_transcript_file *file, const uint8_t *entry, size_t length,
+                       struct mr_error *error)
+{
+    struct mr_evidence_record record;
+    uint8_t id[MR_HASH_BYTES];
+    if (mr_evidence_record_decode(&record, entry, length, error) != 0) {
+        return -1;
+    }
+    if (record.sequence != file->head.sequence + 1 ||
+        memcmp(record.before, file->head.head, MR_HASH_BYTES) != 0) {
+        return mr_error_set(error, "record %llu does not follow the one before",
+                            (unsigned long long)record.sequence);
+    }
+    if (identify(id, &record, error) != 0) {
+        return -1;
+    }
+    remember(file, &record, id);
+    return mr_evidence_record_verify(&record, file->owner.public_key) == 0
+               ? 0
+               : mr_error_set(error, "record %llu is not signed by this hub, or there is no memory",
+                              (unsigned long long)record.sequence);
+}
+
+/* A file that has not even its head was being made when the hub was killed: the one before it is
+ * the newest that counts, and it is not read twice for that. */
+static int read_file(struct mr_transcript_file *file, const uint8_t *bytes, size_t length,
+                     struct mr_error *error)
+{
+    struct mr_evidence_header header;
+    const uint8_t *entry;
+    size_t at = 0, entry_bytes;
+    if (mr_append_log_next(bytes, length, &at, &entry, &entry_bytes) <= 0) {
+        return 1;
+    }
+    if (mr_evidence_header_decode(&header, entry, entry_bytes, error) != 0 ||
+        check_header(file, &header, error) != 0) {
+        return -1;
+    }
+    file->head.sequence = header.sequence - 1;
+    memcpy(file->head.head, header.before, MR_HASH_BYTES);
+    int result = 0;
+    while (result == 0 && mr_append_log_next(bytes, length, &at, &entry, &entry_bytes) > 0) {
+        result = take_record(file, entry, entry_bytes, error);
+    }
+    return result;
+}
+
+static int open_newest(struct mr_transcript_file *file, const struct mr_transcript_config *config,
+                       struct mr_error *error)
+{
+    int result = 1;
+    unsigned newest = config->newest;
+    for (; result > 0 && newest > 0; newest -= result > 0) {
+        uint8_t *bytes;
+        size_t length;
+        mr_append_log_close(file->log);
+        file->log = NULL;
+        if (mr_append_log_open(&file->log, config->disk, newest, &bytes, &length, error) != 0) {
+            return -1;
+        }
+        result = read_file(file, bytes, length, error);
+        free(bytes);
+        if (result < 0) {
+            return mr_error_prefix(error, "transcript/%06u.log", newest);
+        }
+    }
+    if (result > 0) {
+        uint8_t *none;
+        size_t length;
+        mr_append_log_close(file->log);
+        file->log = NULL;
+        return mr_append_log_open(&file->log, config->disk, 0, &none, &length, error);
+    }
+    return 0;
+}
+
+int mr_transcript_file_open(struct mr_transcript_file **out,
+                            const struct mr_transcript_config *config, struct mr_error *error)
+{
+    struct mr_transcript_file *file = mr_secret_new(sizeof *file);
+    if (!file) {
+        return mr_error_set(error, "out of memory");
+    }
+    file->owner.hub = config->hub;
+    file->file_bytes = config->file_bytes ? config->file_bytes : MR_TRANSCRIPT_FILE_BYTES;
+    memccpy(file->owner.task, config->task, '\0', sizeof file->owner.task);
+    if (mr_signing_pair_derive(&file->keys, config->private_key) != 0) {
+        mr_transcript_file_close(file);
+        return mr_error_set(error, "OpenSSL has no Ed25519");
+    }
+    memcpy(file->owner.public_key, file->keys.public_key, MR_PUBLIC_KEY_BYTES);
+    mr_error_set(error, "OpenSSL cannot hash");
+    if (mr_evidence_begin(file->head.head, &file->owner) != 0 ||
+        open_newest(file, config, error) != 0) {
+        mr_transcript_file_close(file);
+        return -1;
+    }
+    *out = file;
+    return 0;
+}
+
+void mr_transcript_file_close(struct mr_transcript_file *file)
+{
+    if (file) {
+        mr_append_log_close(file->log);
+    }
+    mr_secret_free(file);
+}
+
+/* --- adding ---------------------------------------------------------------------------------- */
+
+/* In a file of its own, where there is none, the last is full, or its end is torn. */
+static int begin_file(struct mr_transcript_file *file, struct mr_error *error)
+{
+    uint8_t bytes[MR_EVIDENCE_HEADER_MAX];
+    mr_append_log_roll(file->log);
+    struct mr_evidence_header header = {.owner = file->owner,
+                                        .number = mr_append_log_number(file->log),
+                                        .sequence = file->head.sequence + 1};
+    memcpy(header.before, file->head.head, MR_HASH_BYTES);
+    const size_t length = mr_evidence_header_encode(bytes, &header, &file->keys);
+    return length == 0 ? mr_error_set(error, "the transcript could not be signed")
+                       : mr_append_log_add(file->log, bytes, length, error);
+}
+
+static int add_record(struct mr_transcript_file *file, struct mr_evidence_record *record,
+                      struct mr_error *error)
+{
+    uint8_t id[MR_HASH_BYTES];
+    if (identify(id, record, error) != 0) {
+        return -1;
+    }
+    if (is_known(file, record, id)) {
+        return 0;
+    }
+    record->sequence = file->head.sequence + 1;
+    memcpy(record->before, file->head.head, MR_HASH_BYTES);
+    uint8_t *bytes = malloc(MR_EVIDENCE_RECORD_BYTES + record->body_bytes);
+    const size_t length = bytes ? mr_evidence_record_encode(bytes, record, &file->keys) : 0;
+    const int result = length == 0
+                           ? mr_error_set(error, "the transcript's record could not be signed")
+                           : mr_append_log_add(file->log, bytes, length, error);
+    free(bytes);
+    if (result == 0) {
+        remember(file, record, id);
+    }
+    return result;
+}
+
+int mr_transcript_file_add(struct mr_transcript_file *file, const struct mr_facts_batch *batch,
+                           uint64_t unix_ms, struct mr_error *error)
+{
+    struct mr_evidence_record record;
+    if (batch->length > 0 &&
+        (mr_append_log_number(file->log) == 0 || mr_append_log_is_torn(file->log) ||
+         mr_append_log_bytes(file->log) >= file->file_bytes) &&
+        begin_file(file, error) != 0) {
+        return -1;
+    }
+    for (size_t at = 0; mr_facts_batch_next(batch, &at, &record);) {
+        record.unix_ms = unix_ms;
+        if (add_record(file, &record, error) != 0) {
+            return -1;
+        }
+    }
+    return mr_append_log_write(file->log, error);
+}
+
+void mr_transcript_file_head(const struct mr_transcript_file *file, struct mr_transcript_head *head)
+{
+    *head = file->head;
+}
+
+bool mr_transcript_file_ended(const struct mr_transcript_file *file, uint64_t round)
+{
+    return file->head.round == round &&
+           (file->kinds & (1u << MR_EVIDENCE_MODEL | 1u << MR_EVIDENCE_VOID)) != 0;
+}
