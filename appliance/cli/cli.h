@@ -23,6 +23,7 @@ enum mr_cli_option_id {
 };
 
 #define MR_CLI_HOSTS_MAX 16
+#define MR_CLI_MORE_MAX  1023
 
 struct mr_cli_option {
     const char *word;      /* with its hyphens */
@@ -33,7 +34,8 @@ struct mr_cli_option {
 
 struct mr_cli_command {
     const char *words;    /* "round open" */
-    const char *argument; /* "", the name of its one argument, or "[NAME]": it may be left out */
+    const char *argument; /* "", the name of its one argument, "[NAME]": it may be left out, or
+                             "NAME...": more may follow */
     const char *text;
     const char *options; /* names separated by blanks; @hub, @task: as in commands.def */
 };
@@ -41,7 +43,9 @@ struct mr_cli_command {
 /* A command line that has been understood. Strings are borrowed from argv. */
 struct mr_cli {
     const struct mr_cli_command *command;
-    const char *argument;                    /* NULL: none was given */
+    const char *argument;              /* NULL: none was given */
+    const char *more[MR_CLI_MORE_MAX]; /* the others, where a command takes more */
+    unsigned more_count;
     const char *values[MR_CLI_OPTION_COUNT]; /* as given, "" for a flag, else default or NULL */
     const char *hosts[MR_CLI_HOSTS_MAX];     /* every --host */
     unsigned host_count;
@@ -99,6 +103,7 @@ int mr_command_key_public(struct mr_cli *cli);
 int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);
 int mr_command_pki_crl(struct mr_cli *cli);
+int mr_command_audit_verify(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
 int mr_command_completion(struct mr_cli *cli);
 int mr_command_version(struct mr_cli *cli);

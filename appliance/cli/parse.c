@@ -154,6 +154,8 @@ static int take_words(struct mr_cli *cli, int argc, char **argv)
             bad = take_option(cli, argc, argv, &at);
         } else if (*cli->command->argument != '\0' && !cli->argument) {
             cli->argument = argv[at++];
+        } else if (strstr(cli->command->argument, "...") && cli->more_count < MR_CLI_MORE_MAX) {
+            cli->more[cli->more_count++] = argv[at++];
         } else {
             bad = usage_error(cli, "%s does not take '%s'", cli->command->words, argv[at]);
         }
