@@ -23,24 +23,28 @@ static int differ(const struct pair *pair, const struct audit_record *record, co
                        (unsigned long long)pair->a->round);
 }
 
+/* It is that hub's doing, whoever has it on record. */
+static int blame(const struct pair *pair, uint16_t hub, const struct audit_record *record,
+                 const char *what)
+{
+    audit_wrong(pair->audit, pair->right, record,
+                "hub %u %s in round %llu: hub %u has the one, hub %u the other", hub, what,
+                (unsigned long long)pair->a->round, pair->left->owner.hub, pair->right->owner.hub);
+    pair->audit->result->hub = hub;
+    return -1;
+}
+
 static int compare_hub(const struct pair *pair, unsigned i)
 {
     const struct audit_round *a = pair->a, *b = pair->b;
-    const unsigned hub = a->terms.announcement.hubs[i].index;
+    const uint16_t hub = a->terms.announcement.hubs[i].index;
     if (a->committed[i] && b->committed[i] &&
         !SAME(a->commitments[i].value, b->commitments[i].value)) {
-        return audit_wrong(pair->audit, pair->right, b->committed[i],
-                           "hub %u signed two commitments in round %llu: hub %u has the one, hub "
-                           "%u the other",
-                           hub, (unsigned long long)a->round, pair->left->owner.hub,
-                           pair->right->owner.hub);
+        return blame(pair, hub, b->committed[i], "signed two commitments");
     }
-    if (a->opened[i] && b->opened[i] && !SAME(a->seals[i].result_hash, b->seals[i].result_hash)) {
-        return audit_wrong(pair->audit, pair->right, b->opened[i],
-                           "hub %u opened another result to hub %u than to hub %u", hub,
-                           pair->left->owner.hub, pair->right->owner.hub);
-    }
-    return 0;
+    return a->opened[i] && b->opened[i] && !SAME(a->seals[i].result_hash, b->seals[i].result_hash)
+               ? blame(pair, hub, b->opened[i], "opened two results")
+               : 0;
 }
 
 static int compare_ends(const struct pair *pair)

@@ -117,27 +117,42 @@ static int add_record(struct audit *audit, struct audit_chain *chain, const char
     return 0;
 }
 
-static int check_record(struct audit *audit, const struct audit_chain *chain,
-                        const struct audit_record *record, uint64_t sequence,
-                        const uint8_t head[MR_HASH_BYTES])
+/* A link does not hold, or the signature at the end: the first record that was changed, if one was.
+ */
+static int find_changed(struct audit *audit, const struct audit_chain *chain)
 {
-    if (mr_evidence_record_verify(&record->at, chain->owner.public_key) != 0) {
-        return audit_wrong(audit, chain, record,
-                           "the record was changed: its signature by hub %u does not hold",
-                           chain->owner.hub);
+    for (size_t i = 0; i < chain->records_count; i++) {
+        if (mr_evidence_record_verify(&chain->records[i].at, chain->owner.public_key) != 0) {
+            return audit_wrong(audit, chain, &chain->records[i],
+                               "the record was changed: its signature by hub %u does not hold",
+                               chain->owner.hub);
+        }
     }
-    if (record->at.sequence != sequence) {
-        return audit_wrong(
-            audit, chain, record,
-            "record %llu stands where record %llu belongs: taken out, doubled or moved",
-            (unsigned long long)record->at.sequence, (unsigned long long)sequence);
+    return 0;
+}
+
+/* Every head covers all before it: where the links hold, one signature at the end is all that is
+ * needed. */
+static int check_link(struct audit *audit, const struct audit_chain *chain, uint64_t sequence,
+                      const uint8_t head[MR_HASH_BYTES])
+{
+    const struct audit_record *record = &chain->records[chain->records_count - 1];
+    const bool follows = record->at.sequence == sequence;
+    if (follows && memcmp(record->at.before, head, MR_HASH_BYTES) == 0) {
+        return 0;
     }
-    return memcmp(record->at.before, head, MR_HASH_BYTES) == 0
-               ? 0
-               : audit_wrong(audit, chain, record,
+    if (find_changed(audit, chain) != 0) {
+        return -1;
+    }
+    return follows
+               ? audit_wrong(audit, chain, record,
                              "it follows another record than the one before it here: hub %u has "
                              "signed two chains",
-                             chain->owner.hub);
+                             chain->owner.hub)
+               : audit_wrong(audit, chain, record,
+                             "record %llu stands where record %llu belongs: taken out, doubled "
+                             "or moved",
+                             (unsigned long long)record->at.sequence, (unsigned long long)sequence);
 }
 
 /* All records of one file; what follows the last whole one is a torn end. */
@@ -150,18 +165,24 @@ static int read_records(struct audit *audit, struct audit_chain *chain, const st
     uint64_t sequence = from->header.sequence;
     int got;
     while ((got = mr_append_log_next(file->bytes, file->length, &at, &entry, &entry_bytes)) > 0) {
-        if (add_record(audit, chain, file->name, entry, entry_bytes) != 0) {
+        if (add_record(audit, chain, file->name, entry, entry_bytes) != 0 ||
+            check_link(audit, chain, sequence, head) != 0) {
             return -1;
         }
-        const struct audit_record *record = &chain->records[chain->records_count - 1];
-        if (check_record(audit, chain, record, sequence, head) != 0) {
-            return -1;
-        }
-        memcpy(head, record->at.head, MR_HASH_BYTES);
+        memcpy(head, chain->records[chain->records_count - 1].at.head, MR_HASH_BYTES);
         sequence++;
     }
     chain->torn = got < 0;
     return 0;
+}
+
+static int check_end(struct audit *audit, const struct audit_chain *chain)
+{
+    const struct audit_record *last = &chain->records[chain->records_count - 1];
+    return chain->records_count == 0 ||
+                   mr_evidence_record_verify(&last->at, chain->owner.public_key) == 0
+               ? 0
+               : find_changed(audit, chain);
 }
 
 /* The chain may begin anywhere: older files may be elsewhere. From there on none may be missing. */
@@ -191,6 +212,9 @@ static int read_chain(struct audit *audit, struct audit_chain *chain, const stru
                                    : "one in between is missing");
         }
         if (header->sequence != next || memcmp(header->before, head, MR_HASH_BYTES) != 0) {
+            if (find_changed(audit, chain) != 0) {
+                return -1;
+            }
             return audit_wrong(audit, chain, NULL,
                                "file %u does not go on where file %u ends: the end of that one was "
                                "cut off or changed",
@@ -200,7 +224,7 @@ static int read_chain(struct audit *audit, struct audit_chain *chain, const stru
             return -1;
         }
     }
-    return 0;
+    return check_end(audit, chain);
 }
 
 int audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count)

@@ -256,8 +256,10 @@ static int read_committed(struct reading *reading)
     }
     const bool again = round->committed[position] != NULL;
     if (again && memcmp(round->commitments[position].value, commitment.value, MR_HASH_BYTES) != 0) {
-        return WRONG(reading, "hub %u signed two commitments in round %llu", commitment.hub_index,
-                     (unsigned long long)round->round);
+        (void)WRONG(reading, "hub %u signed two commitments in round %llu", commitment.hub_index,
+                    (unsigned long long)round->round);
+        reading->audit->result->hub = commitment.hub_index;
+        return -1;
     }
     round->commitments[position] = commitment;
     round->committed[position] = reading->record;
