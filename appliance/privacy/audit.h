@@ -24,7 +24,8 @@ struct mr_audit_result {
     bool good;
     /* Where they were looked at to the end: */
     unsigned hubs, tasks;
-    unsigned torn;     /* chains whose last file ends in a record that is not whole */
+    unsigned torn;     /* chains whose last file ends in a record that is not whole, and files that
+                          were only begun */
     uint64_t records;  /* all */
     uint64_t rounds;   /* of all tasks, each once */
     uint64_t released; /* of them, with a model */

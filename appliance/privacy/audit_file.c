@@ -44,6 +44,15 @@ const uint8_t *audit_key(const struct audit *audit, uint16_t hub)
 
 /* --- heads of files -------------------------------------------------------------------------- */
 
+/* The hub was killed while it began the file: nothing in it was ever spoken of. */
+static bool is_begun_only(const struct mr_audit_file *file)
+{
+    const uint8_t *entry;
+    size_t at = 0, entry_bytes;
+    return file->length < MR_EVIDENCE_HEADER_MAX &&
+           mr_append_log_next(file->bytes, file->length, &at, &entry, &entry_bytes) <= 0;
+}
+
 static int read_head(struct audit *audit, const struct mr_audit_file *file,
                      struct mr_evidence_header *header, size_t *at)
 {
@@ -232,9 +241,16 @@ int audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned 
     struct headed *list = calloc((size_t)count + 1, sizeof *list);
     audit->chains = calloc((size_t)count + 1, sizeof *audit->chains);
     int result = list && audit->chains ? 0 : audit_no_memory(audit);
-    for (unsigned i = 0; result == 0 && i < count; i++) {
-        list[i].file = &files[i];
-        result = read_head(audit, &files[i], &list[i].header, &list[i].at);
+    unsigned given = count;
+    count = 0;
+    for (unsigned i = 0; result == 0 && i < given; i++) {
+        if (is_begun_only(&files[i])) {
+            audit->result->torn++;
+            continue;
+        }
+        list[count].file = &files[i];
+        result = read_head(audit, &files[i], &list[count].header, &list[count].at);
+        count++;
     }
     if (result == 0) {
         qsort(list, count, sizeof *list, compare_headed);

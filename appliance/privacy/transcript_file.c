@@ -21,6 +21,7 @@ struct mr_transcript_file {
     /* The newest round's records, by hash of kind and body. */
     uint8_t known[KNOWN_MAX][MR_HASH_BYTES];
     unsigned known_count, kinds;
+    bool begins_next; /* the next file was being made when the hub was killed */
 };
 
 /* --- what is on record ----------------------------------------------------------------------- */
@@ -151,6 +152,7 @@ static int open_newest(struct mr_transcript_file *file, const struct mr_transcri
         if (result < 0) {
             return mr_error_prefix(error, "transcript/%06u.log", newest);
         }
+        file->begins_next = file->begins_next || result > 0;
     }
     if (result > 0) {
         uint8_t *none;
@@ -202,6 +204,7 @@ static int begin_file(struct mr_transcript_file *file, struct mr_error *error)
 {
     uint8_t bytes[MR_EVIDENCE_HEADER_MAX];
     mr_append_log_roll(file->log);
+    file->begins_next = false;
     struct mr_evidence_header header = {.owner = file->owner,
                                         .number = mr_append_log_number(file->log),
                                         .sequence = file->head.sequence + 1};
@@ -240,8 +243,8 @@ int mr_transcript_file_add(struct mr_transcript_file *file, const struct mr_fact
 {
     struct mr_evidence_record record;
     if (batch->length > 0 &&
-        (mr_append_log_number(file->log) == 0 || mr_append_log_is_torn(file->log) ||
-         mr_append_log_bytes(file->log) >= file->file_bytes) &&
+        (file->begins_next || mr_append_log_number(file->log) == 0 ||
+         mr_append_log_is_torn(file->log) || mr_append_log_bytes(file->log) >= file->file_bytes) &&
         begin_file(file, error) != 0) {
         return -1;
     }
