@@ -18,7 +18,9 @@ enum mr_evidence_kind {
     MR_EVIDENCE_COMMITTED, /* one hub's commitment: hash ‖ commitment bytes */
     MR_EVIDENCE_OPENED,    /* one hub's opening: hash ‖ be16 hub ‖ nonce ‖ result hash */
     MR_EVIDENCE_MODEL, /* the end: hash ‖ set hash ‖ model hash ‖ u8 count ‖ signatures */
-    MR_EVIDENCE_VOID,  /* the end: hash ‖ u8 opened ‖ reason (to the record's end) */
+    /* The end: hash ‖ u8 opened ‖ u8 ordered ‖ where ordered the lead's signature of that ‖ reason,
+     * to the record's end. */
+    MR_EVIDENCE_VOID,
 };
 #define MR_EVIDENCE_KINDS 9
 

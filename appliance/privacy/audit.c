@@ -59,10 +59,17 @@ static int compare_ends(const struct pair *pair)
                                                                        : NULL;
     const struct audit_round *helps = leads == a ? b : a;
     if (leads && leads->model && helps->voided) {
-        return audit_wrong(pair->audit, leads == a ? pair->left : pair->right, leads->model,
-                           "hub %u published round %llu, and hub %u was told that it is void", lead,
-                           (unsigned long long)a->round,
-                           (leads == a ? pair->right : pair->left)->owner.hub);
+        const struct audit_chain *lead_chain = leads == a ? pair->left : pair->right;
+        const struct audit_chain *help_chain = leads == a ? pair->right : pair->left;
+        return helps->void_ordered
+                   ? audit_wrong(pair->audit, lead_chain, leads->model,
+                                 "hub %u published round %llu, and signed for hub %u that it is "
+                                 "void",
+                                 lead, (unsigned long long)a->round, help_chain->owner.hub)
+                   : audit_wrong(pair->audit, help_chain, helps->voided,
+                                 "hub %u gave round %llu up, which hub %u published with its "
+                                 "signature",
+                                 help_chain->owner.hub, (unsigned long long)a->round, lead);
     }
     return 0;
 }

@@ -26,6 +26,7 @@ struct audit_round {
     struct mr_opening_seal seals[MR_HUBS_MAX];
     uint8_t model_hash[MR_HASH_BYTES];
     unsigned model_signed; /* bits of positions */
+    bool void_ordered;     /* by the lead, which signed that */
     bool may_have_opened;  /* by an opening, or by what a void says */
 };
 

@@ -5,8 +5,6 @@
 #include "appliance/privacy/audit_internal.h"
 #include "base/bytes.h"
 
-#define SIGNATURE_ENTRY (2 + MR_SIGNATURE_BYTES)
-
 /* A record being read: the round it belongs to, and what is left of its body. */
 struct reading {
     struct audit *audit;
@@ -130,24 +128,26 @@ static int read_announced(struct reading *reading, struct audit_chain *chain)
     return check_hubs(reading);
 }
 
-/* A list of signatures to the body's end. `verify` says whether one holds. */
-typedef int (*verify_fn)(const struct reading *reading, const uint8_t *signature,
-                         const uint8_t *public_key);
+/* A list of signatures to the body's end, each `more` bytes behind its hub's index. `verify` says
+ * whether one holds. */
+typedef int (*verify_fn)(const struct reading *reading, const uint8_t *entry, unsigned position);
 
-static int read_signatures(struct reading *reading, verify_fn verify, unsigned *signed_by)
+static int read_signatures(struct reading *reading, size_t more, verify_fn verify,
+                           unsigned *signed_by)
 {
+    const size_t each = 2 + more + MR_SIGNATURE_BYTES;
     const uint8_t *count = take(reading, 1);
-    if (!count || reading->left != (size_t)*count * SIGNATURE_ENTRY) {
+    if (!count || reading->left != *count * each) {
         return cut_off(reading);
     }
     for (unsigned i = 0; i < *count; i++) {
-        const uint8_t *entry = take(reading, SIGNATURE_ENTRY);
+        const uint8_t *entry = take(reading, each);
         const uint16_t hub = mr_be16_get(entry);
         const int position = position_of(reading, hub);
         if (position < 0) {
             return -1;
         }
-        if (verify(reading, entry + 2, terms_of(reading)->hubs[position].public_key) != 0) {
+        if (verify(reading, entry + 2, (unsigned)position) != 0) {
             return WRONG(reading, "a signature that hub %u has on record as hub %u's does not hold",
                          reading->chain->owner.hub, hub);
         }
@@ -156,16 +156,19 @@ static int read_signatures(struct reading *reading, verify_fn verify, unsigned *
     return 0;
 }
 
-static int verify_announcement(const struct reading *reading, const uint8_t *signature,
-                               const uint8_t *public_key)
+/* The lead has no seal key, and its signature covers none. */
+static int verify_announcement(const struct reading *reading, const uint8_t *entry,
+                               unsigned position)
 {
-    return mr_announcement_verify(signature, reading->round->terms.hash, public_key);
+    return mr_announcement_verify(entry + MR_SEAL_KEY_BYTES, reading->round->terms.hash,
+                                  position == 0 ? NULL : entry,
+                                  terms_of(reading)->hubs[position].public_key);
 }
 
 static int read_signed(struct reading *reading)
 {
     unsigned signed_by = 0;
-    return read_signatures(reading, verify_announcement, &signed_by);
+    return read_signatures(reading, MR_SEAL_KEY_BYTES, verify_announcement, &signed_by);
 }
 
 /* --- admitted, set --------------------------------------------------------------------------- */
@@ -303,12 +306,11 @@ static int read_opened(struct reading *reading)
 
 /* --- ends ------------------------------------------------------------------------------------ */
 
-static int verify_model(const struct reading *reading, const uint8_t *signature,
-                        const uint8_t *public_key)
+static int verify_model(const struct reading *reading, const uint8_t *entry, unsigned position)
 {
     const uint8_t *set_hash = reading->record->at.body + MR_HASH_BYTES;
-    return mr_model_verify(signature, reading->round->terms.hash, set_hash,
-                           set_hash + MR_HASH_BYTES, public_key);
+    return mr_model_verify(entry, reading->round->terms.hash, set_hash, set_hash + MR_HASH_BYTES,
+                           terms_of(reading)->hubs[position].public_key);
 }
 
 static int read_model(struct reading *reading)
@@ -337,15 +339,38 @@ static int read_model(struct reading *reading)
     }
     memcpy(round->model_hash, hashes + MR_HASH_BYTES, MR_HASH_BYTES);
     round->model = reading->record;
-    return read_signatures(reading, verify_model, &round->model_signed);
+    return read_signatures(reading, 0, verify_model, &round->model_signed);
+}
+
+/* The signature covers the reason, which is the rest of the body. */
+static int check_order(struct reading *reading)
+{
+    const struct mr_announced_hub *lead = &terms_of(reading)->hubs[0];
+    const uint8_t *signature = take(reading, MR_SIGNATURE_BYTES);
+    char reason[400];
+    if (!signature || reading->left >= sizeof reason) {
+        return cut_off(reading);
+    }
+    memcpy(reason, reading->at, reading->left);
+    reason[reading->left] = '\0';
+    reading->round->void_ordered = true;
+    return mr_void_verify(signature, reading->round->terms.hash, reason, lead->public_key) == 0
+               ? 0
+               : WRONG(reading,
+                       "an order to give the round up, which hub %u has on record as hub %u's, is "
+                       "not signed by it",
+                       reading->chain->owner.hub, lead->index);
 }
 
 static int read_void(struct reading *reading)
 {
     struct audit_round *round = reading->round;
-    const uint8_t *opened = take(reading, 1);
-    if (!opened || *opened > 1) {
+    const uint8_t *opened = take(reading, 2);
+    if (!opened || opened[0] > 1 || opened[1] > 1) {
         return cut_off(reading);
+    }
+    if (opened[1] == 1 && check_order(reading) != 0) {
+        return -1;
     }
     if (round->model && terms_of(reading)->hubs[0].index == reading->chain->owner.hub) {
         return WRONG(reading, "hub %u gave round %llu up after it had published it",

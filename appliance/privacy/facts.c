@@ -168,10 +168,15 @@ static void add_model(struct mr_facts_batch *batch, const struct mr_round_facts 
 static void add_void(struct mr_facts_batch *batch, const struct mr_round_facts *facts)
 {
     const size_t length = strlen(facts->reason);
-    uint8_t *at = add(batch, MR_EVIDENCE_VOID, round_of(facts), MR_HASH_BYTES + 1 + length);
+    const size_t order = facts->void_signature ? MR_SIGNATURE_BYTES : 0;
+    uint8_t *at = add(batch, MR_EVIDENCE_VOID, round_of(facts), MR_HASH_BYTES + 2 + order + length);
     at = put(at, facts->terms->hash, MR_HASH_BYTES);
-    *at = facts->opened;
-    memcpy(at + 1, facts->reason, length);
+    *at++ = facts->opened;
+    *at++ = order > 0;
+    if (order > 0) {
+        at = put(at, facts->void_signature, order);
+    }
+    memcpy(at, facts->reason, length);
 }
 
 /* --- what is new ----------------------------------------------------------------------------- */

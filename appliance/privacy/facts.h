@@ -29,8 +29,9 @@ struct mr_round_facts {
     enum mr_facts_end end;
     const uint8_t *set_hash, *model_hash; /* of a model */
     const uint8_t *model_signatures[MR_HUBS_MAX];
-    bool opened;        /* void: this hub had opened its result, or was about to */
-    const char *reason; /* void */
+    const uint8_t *void_signature; /* the lead's, of that reason; NULL: it was not ordered */
+    bool opened;                   /* void: this hub had opened its result, or was about to */
+    const char *reason;            /* void */
 };
 
 /* Records to come, in order; malloc'd. */

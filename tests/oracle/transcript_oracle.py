@@ -104,9 +104,17 @@ class Round:
             require(holds(self.keys[hub], text, reader.take(SIGNATURE)), "a signature does not hold")
         require(not reader.rest(), "too long")
 
+    def announcement_signatures(self, reader):
+        for _ in range(reader.number(1)):
+            hub, seal_key = reader.number(2), reader.take(32)
+            is_lead = hub == self.terms["hubs"][0]["index"]
+            text = label("millrace announcement") + self.hash + (b"" if is_lead else seal_key)
+            require(holds(self.keys[hub], text, reader.take(SIGNATURE)), "a signature does not hold")
+        require(not reader.rest(), "too long")
+
     def take(self, kind, reader):
         if kind == "signed":
-            self.signatures(reader, label("millrace announcement") + self.hash)
+            self.announcement_signatures(reader)
             return
         require(reader.take(HASH) == self.hash, "of other terms")
         if kind == "set":
@@ -124,6 +132,12 @@ class Round:
             require(reader.take(HASH) == self.set_hash, "of another set")
             model = reader.take(HASH)
             self.signatures(reader, label("millrace model") + self.hash + self.set_hash + model)
+        elif kind == "void":
+            opened, ordered = reader.number(1), reader.number(1)
+            signature = reader.take(SIGNATURE) if ordered else b""
+            text = label("millrace void") + self.hash + sha256(reader.rest())
+            lead = self.terms["hubs"][0]["public_key"]
+            require(opened < 2 and (not ordered or holds(lead, text, signature)), "an order is not signed")
 
 
 def read_record(entry, head, sequence, key):

@@ -99,6 +99,8 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
         return;
     }
     if (helper->state != MR_HELPER_VOID) {
+        memcpy(helper->void_signature, message->signature, MR_SIGNATURE_BYTES);
+        helper->void_ordered = true;
         mr_helper_set_void(helper, message->reason);
     }
     helper->mourners[helper->mourner_count++] = token;

@@ -22,6 +22,7 @@ static unsigned openings_known(const struct mr_helper *helper)
 void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *facts)
 {
     *facts = (struct mr_round_facts){.terms = NULL};
+    facts->signatures[0] = helper->proposal_known ? &helper->proposal : NULL;
     if (helper->state == MR_HELPER_SIGNING) {
         facts->terms = &helper->proposed;
         return;
@@ -44,6 +45,7 @@ void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *fact
         facts->end = MR_FACTS_VOID;
         facts->opened = helper->opened;
         facts->reason = helper->reason;
+        facts->void_signature = helper->void_ordered ? helper->void_signature : NULL;
     } else if (helper->attested) {
         facts->end = MR_FACTS_MODEL;
         facts->model_signatures[helper->position] = helper->model_signature;

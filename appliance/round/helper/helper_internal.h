@@ -71,7 +71,11 @@ struct mr_helper {
     unsigned seals_known;                          /* bits of positions; the own one once opened */
     uint8_t model_hash[MR_HASH_BYTES];
     uint8_t model_signature[MR_SIGNATURE_BYTES];
-    bool attested; /* … are there */
+    bool attested;                              /* … are there */
+    struct mr_hub_signature proposal;           /* the lead's word for what is proposed or signed */
+    bool proposal_known;                        /* … in this life */
+    uint8_t void_signature[MR_SIGNATURE_BYTES]; /* the lead's order that the reason is of */
+    bool void_ordered;
     char reason[300];
 };
 

@@ -189,13 +189,16 @@ static int make_seal(struct mr_helper *helper)
 }
 
 /* Answered as soon as terms and seal key are durable. */
-static void sign(struct mr_helper *helper, const struct mr_round_terms *terms, void *token)
+static void sign(struct mr_helper *helper, const struct mr_round_terms *terms,
+                 const uint8_t *signature, void *token)
 {
     if (make_seal(helper) != 0) {
         mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "no key to seal seeds to was made");
         return;
     }
     helper->proposed = *terms;
+    memcpy(helper->proposal.bytes, signature, MR_SIGNATURE_BYTES);
+    helper->proposal_known = true;
     helper->config.policy = helper->next_policy;
     mr_helper_enter(helper, MR_HELPER_SIGNING);
     helper->working = true;
@@ -252,7 +255,7 @@ void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *b
         return;
     }
     end_unfinished(helper, terms.announcement.round);
-    sign(helper, &terms, token);
+    sign(helper, &terms, signature, token);
 }
 
 void mr_helper_signed(struct mr_helper *helper)

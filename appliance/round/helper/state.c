@@ -39,6 +39,7 @@ void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms 
     helper->seal = *seal;
     helper->round_known = true;
     helper->reason[0] = '\0';
+    helper->void_ordered = false;
     helper->admitted_count = 0;
     helper->bad_seeds = 0;
     helper->released = false;

@@ -71,7 +71,10 @@ void view_sign(const struct played *played, struct view *view)
                                                &view->seals[i]),
                          0);
         assert_int_equal(mr_commitment_sign(&view->commitments[i], hash, key), 0);
-        assert_int_equal(mr_announcement_sign(view->signatures[i], hash, key), 0);
+        view->signatures[i].seal_key[0] = (uint8_t)i; /* of the lead: zeros */
+        assert_int_equal(mr_announcement_sign(view->signatures[i].bytes, hash,
+                                              i == 0 ? NULL : view->signatures[i].seal_key, key),
+                         0);
         assert_int_equal(
             mr_model_sign(view->model_signatures[i], hash, view->set_hash, view->model_hash, key),
             0);
@@ -151,9 +154,9 @@ void round_record(struct played *played, const struct round *round)
                                        .set_hash = view->set_hash,
                                        .model_hash = view->model_hash,
                                        .end = view->has_model ? MR_FACTS_MODEL : MR_FACTS_UNDER_WAY,
-                                       .reason = "test: given up"};
+                                       .reason = VOID_REASON};
         for (unsigned i = 0; i < HUBS; i++) {
-            facts.signatures[i] = hub == 0 ? view->signatures[i] : NULL;
+            facts.signatures[i] = hub == 0 ? &view->signatures[i] : NULL;
             facts.model_signatures[i] = hub == 0 || hub == i ? view->model_signatures[i] : NULL;
         }
         if (!view->silent) {
@@ -161,6 +164,7 @@ void round_record(struct played *played, const struct round *round)
         }
         if (view->has_void) {
             facts.end = MR_FACTS_VOID;
+            facts.void_signature = view->void_ordered ? view->void_signature : NULL;
             record(played->transcripts[hub], &facts, &noted);
         }
     }

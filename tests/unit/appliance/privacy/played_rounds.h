@@ -16,6 +16,7 @@
 #define HUBS        3
 #define DEVICES_MAX 24
 #define COHORT_MIN  4
+#define VOID_REASON "test: given up"
 #define FILES_OF    8 /* of one hub, at most */
 
 /* What one hub has of a round; a lie changes it. */
@@ -28,8 +29,10 @@ struct view {
     struct mr_opening_seal seals[HUBS];
     unsigned commitments_known, openings_known;
     uint8_t model_hash[MR_HASH_BYTES];
-    uint8_t signatures[HUBS][MR_SIGNATURE_BYTES], model_signatures[HUBS][MR_SIGNATURE_BYTES];
-    bool skips_set, has_model, has_void, silent;
+    struct mr_hub_signature signatures[HUBS];
+    uint8_t model_signatures[HUBS][MR_SIGNATURE_BYTES];
+    uint8_t void_signature[MR_SIGNATURE_BYTES];
+    bool skips_set, has_model, has_void, void_ordered, silent;
 };
 
 struct round {

@@ -81,7 +81,7 @@ static void unsigned_model(struct played *played, struct round *round)
 static void unsigned_terms(struct played *played, struct round *round)
 {
     (void)played;
-    round->views[0].signatures[2][0] ^= 1;
+    round->views[0].signatures[2].bytes[0] ^= 1;
 }
 
 static void model_without_openings(struct played *played, struct round *round)
@@ -91,6 +91,21 @@ static void model_without_openings(struct played *played, struct round *round)
 }
 
 static void told_void(struct played *played, struct round *round)
+{
+    struct view *view = &round->views[2];
+    view->has_void = view->void_ordered = true;
+    assert_int_equal(mr_void_sign(view->void_signature, view->terms.hash, VOID_REASON,
+                                  played->keys[0].private_key),
+                     0);
+}
+
+static void says_it_was_told(struct played *played, struct round *round)
+{
+    told_void(played, round);
+    round->views[2].void_signature[0] ^= 1;
+}
+
+static void gives_up_alone(struct played *played, struct round *round)
 {
     (void)played;
     round->views[2].has_void = true;
@@ -172,7 +187,9 @@ static const struct lie {
     {"another model", other_model, 1, 2, "signed different models"},
     {"a model that is not signed", unsigned_model, 0, 2, "as hub 1's does not hold"},
     {"a model without openings", model_without_openings, 2, 2, "without the opening of hub 0"},
-    {"published here, void there", told_void, 0, 2, "hub 0 published round 2, and hub 2 was told"},
+    {"published here, void there", told_void, 0, 2, "and signed for hub 2 that it is void"},
+    {"an order that is not signed", says_it_was_told, 2, 2, "as hub 0's, is not signed by it"},
+    {"given up after its model", gives_up_alone, 2, 2, "hub 2 gave round 2 up, which hub 0"},
     {"void after it was published", void_after_all, 0, 2, "hub 0 gave round 2 up after"},
     {"a round that one hub has not", says_nothing, 2, 0, "hub 2's own transcript does not"},
     {"one device less", one_device_less, 0, 2, "opened on one model, over sets that differ in 1"},
