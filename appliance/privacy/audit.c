@@ -18,18 +18,19 @@ struct pair {
 
 static int differ(const struct pair *pair, const struct audit_record *record, const char *what)
 {
-    return audit_wrong(pair->audit, pair->right, record, "hub %u and hub %u %s in round %llu",
-                       pair->left->owner.hub, pair->right->owner.hub, what,
-                       (unsigned long long)pair->a->round);
+    return mr_audit_wrong(pair->audit, pair->right, record, "hub %u and hub %u %s in round %llu",
+                          pair->left->owner.hub, pair->right->owner.hub, what,
+                          (unsigned long long)pair->a->round);
 }
 
 /* It is that hub's doing, whoever has it on record. */
 static int blame(const struct pair *pair, uint16_t hub, const struct audit_record *record,
                  const char *what)
 {
-    audit_wrong(pair->audit, pair->right, record,
-                "hub %u %s in round %llu: hub %u has the one, hub %u the other", hub, what,
-                (unsigned long long)pair->a->round, pair->left->owner.hub, pair->right->owner.hub);
+    mr_audit_wrong(pair->audit, pair->right, record,
+                   "hub %u %s in round %llu: hub %u has the one, hub %u the other", hub, what,
+                   (unsigned long long)pair->a->round, pair->left->owner.hub,
+                   pair->right->owner.hub);
     pair->audit->result->hub = hub;
     return -1;
 }
@@ -62,14 +63,14 @@ static int compare_ends(const struct pair *pair)
         const struct audit_chain *lead_chain = leads == a ? pair->left : pair->right;
         const struct audit_chain *help_chain = leads == a ? pair->right : pair->left;
         return helps->void_ordered
-                   ? audit_wrong(pair->audit, lead_chain, leads->model,
-                                 "hub %u published round %llu, and signed for hub %u that it is "
-                                 "void",
-                                 lead, (unsigned long long)a->round, help_chain->owner.hub)
-                   : audit_wrong(pair->audit, help_chain, helps->voided,
-                                 "hub %u gave round %llu up, which hub %u published with its "
-                                 "signature",
-                                 help_chain->owner.hub, (unsigned long long)a->round, lead);
+                   ? mr_audit_wrong(pair->audit, lead_chain, leads->model,
+                                    "hub %u published round %llu, and signed for hub %u that it is "
+                                    "void",
+                                    lead, (unsigned long long)a->round, help_chain->owner.hub)
+                   : mr_audit_wrong(pair->audit, help_chain, helps->voided,
+                                    "hub %u gave round %llu up, which hub %u published with its "
+                                    "signature",
+                                    help_chain->owner.hub, (unsigned long long)a->round, lead);
     }
     return 0;
 }
@@ -106,20 +107,20 @@ static int check_told(struct audit *audit, const struct audit_chain *chain,
          (other->rounds_count == 0 || round->round < other->rounds[0]->round))) {
         return 0; /* not one of the round's, or before what was given of it */
     }
-    const struct audit_round *own = audit_find(other, round->round);
+    const struct audit_round *own = mr_audit_find(other, round->round);
     const char *missing = round->committed[position] && (!own || !own->committed[position])
                               ? "its commitment"
                           : round->opened[position] && !own->opened[position]   ? "its opening"
                           : round->model_signed & 1u << position && !own->model ? "its model"
                                                                                 : NULL;
-    return missing
-               ? audit_wrong(audit, other, NULL,
-                             "hub %u has %s of round %llu on record with hub %u's signature, and "
-                             "hub %u's own transcript does not: it is an older copy, or records "
-                             "were left out",
-                             chain->owner.hub, missing, (unsigned long long)round->round,
-                             other->owner.hub, other->owner.hub)
-               : 0;
+    return missing ? mr_audit_wrong(
+                         audit, other, NULL,
+                         "hub %u has %s of round %llu on record with hub %u's signature, and "
+                         "hub %u's own transcript does not: it is an older copy, or records "
+                         "were left out",
+                         chain->owner.hub, missing, (unsigned long long)round->round,
+                         other->owner.hub, other->owner.hub)
+                   : 0;
 }
 
 static int compare_chains(struct audit *audit, const struct audit_chain *left,
@@ -130,7 +131,7 @@ static int compare_chains(struct audit *audit, const struct audit_chain *left,
     }
     for (size_t i = 0; i < left->rounds_count; i++) {
         const struct audit_round *a = left->rounds[i];
-        const struct audit_round *b = audit_find(right, a->round);
+        const struct audit_round *b = mr_audit_find(right, a->round);
         const struct pair pair = {audit, left, right, a, b};
         if ((b && compare(&pair) != 0) || check_told(audit, left, a, right) != 0) {
             return -1;
@@ -187,11 +188,11 @@ static int check_overlap(struct audit *audit, const struct released *first,
     if ((gone == 0 && come == 0) || (gone >= least && come >= least)) {
         return 0;
     }
-    return audit_wrong(audit, second->chain, b->counted,
-                       "rounds %llu and %llu were opened on one model, over sets that differ in %u "
-                       "and %u devices: their difference is a sum over fewer than %u",
-                       (unsigned long long)a->round, (unsigned long long)b->round, gone, come,
-                       least);
+    return mr_audit_wrong(
+        audit, second->chain, b->counted,
+        "rounds %llu and %llu were opened on one model, over sets that differ in %u "
+        "and %u devices: their difference is a sum over fewer than %u",
+        (unsigned long long)a->round, (unsigned long long)b->round, gone, come, least);
 }
 
 static int check_released(struct audit *audit, struct released *list, size_t count)
@@ -217,7 +218,7 @@ static bool is_first(const struct audit *audit, unsigned chain, const struct aud
         const struct audit_chain *other = &audit->chains[i];
         const struct audit_round *same =
             strcmp(other->owner.task, audit->chains[chain].owner.task) == 0
-                ? audit_find(other, round->round)
+                ? mr_audit_find(other, round->round)
                 : NULL;
         if (same && (!opened || same->may_have_opened)) {
             return false;
@@ -234,7 +235,7 @@ static int check_all_released(struct audit *audit)
     }
     struct released *list = malloc((most + 1) * sizeof *list);
     if (!list) {
-        return audit_no_memory(audit);
+        return mr_audit_no_memory(audit);
     }
     for (unsigned i = 0; i < audit->chains_count; i++) {
         const struct audit_chain *chain = &audit->chains[i];
@@ -243,7 +244,7 @@ static int check_all_released(struct audit *audit)
             audit->result->rounds += is_first(audit, i, round, false);
             if (round->may_have_opened && round->counted && is_first(audit, i, round, true)) {
                 list[count++] = (struct released){chain, round};
-                audit->result->released += round->model != NULL;
+                audit->result->released += round->model ? 1 : 0;
             }
         }
     }
@@ -257,7 +258,7 @@ static int check_all_released(struct audit *audit)
 static int check_all(struct audit *audit, const struct mr_audit_file *files, unsigned count)
 {
     struct mr_audit_result *result = audit->result;
-    if (audit_read(audit, files, count) != 0) {
+    if (mr_audit_read(audit, files, count) != 0) {
         return -1;
     }
     for (unsigned i = 0; i < audit->chains_count; i++) {
@@ -272,7 +273,7 @@ static int check_all(struct audit *audit, const struct mr_audit_file *files, uns
                 break;
             }
         }
-        if (audit_rounds(audit, chain) != 0) {
+        if (mr_audit_rounds(audit, chain) != 0) {
             return -1;
         }
     }

@@ -7,8 +7,8 @@
 #include "appliance/privacy/audit_internal.h"
 #include "appliance/storage/append_log.h"
 
-int audit_wrong(struct audit *audit, const struct audit_chain *chain,
-                const struct audit_record *record, const char *format, ...)
+int mr_audit_wrong(struct audit *audit, const struct audit_chain *chain,
+                   const struct audit_record *record, const char *format, ...)
 {
     struct mr_audit_result *result = audit->result;
     va_list arguments;
@@ -27,12 +27,12 @@ int audit_wrong(struct audit *audit, const struct audit_chain *chain,
     return -1;
 }
 
-int audit_no_memory(struct audit *audit)
+int mr_audit_no_memory(struct audit *audit)
 {
     return mr_error_set(audit->error, "out of memory");
 }
 
-const uint8_t *audit_key(const struct audit *audit, uint16_t hub)
+const uint8_t *mr_audit_key_of(const struct audit *audit, uint16_t hub)
 {
     for (unsigned i = 0; i < audit->keys_count; i++) {
         if (audit->keys[i].hub == hub) {
@@ -63,21 +63,21 @@ static int read_head(struct audit *audit, const struct mr_audit_file *file,
     *at = 0;
     if (mr_append_log_next(file->bytes, file->length, at, &entry, &entry_bytes) <= 0 ||
         mr_evidence_header_decode(header, entry, entry_bytes, &why) != 0) {
-        return audit_wrong(audit, NULL, NULL, "%s", why.text);
+        return mr_audit_wrong(audit, NULL, NULL, "%s", why.text);
     }
     const struct audit_chain named = {.owner = header->owner};
-    const uint8_t *key = audit_key(audit, header->owner.hub);
+    const uint8_t *key = mr_audit_key_of(audit, header->owner.hub);
     if (!key) {
-        return audit_wrong(audit, &named, NULL, "no key of hub %u was given", header->owner.hub);
+        return mr_audit_wrong(audit, &named, NULL, "no key of hub %u was given", header->owner.hub);
     }
     if (memcmp(key, header->owner.public_key, MR_PUBLIC_KEY_BYTES) != 0) {
-        return audit_wrong(audit, &named, NULL, "it is made with another key than hub %u's",
-                           header->owner.hub);
+        return mr_audit_wrong(audit, &named, NULL, "it is made with another key than hub %u's",
+                              header->owner.hub);
     }
     return mr_evidence_header_verify(entry, entry_bytes, key) == 0
                ? 0
-               : audit_wrong(audit, &named, NULL, "its head is not signed by hub %u",
-                             header->owner.hub);
+               : mr_audit_wrong(audit, &named, NULL, "its head is not signed by hub %u",
+                                header->owner.hub);
 }
 
 static int compare_owner(const struct mr_evidence_owner *a, const struct mr_evidence_owner *b)
@@ -111,7 +111,7 @@ static int add_record(struct audit *audit, struct audit_chain *chain, const char
         const size_t room = 2 * chain->records_room + 64;
         struct audit_record *records = realloc(chain->records, room * sizeof *records);
         if (!records) {
-            return audit_no_memory(audit);
+            return mr_audit_no_memory(audit);
         }
         chain->records = records;
         chain->records_room = room;
@@ -120,7 +120,7 @@ static int add_record(struct audit *audit, struct audit_chain *chain, const char
     record->file = file;
     if (mr_evidence_record_decode(&record->at, entry, length, &why) != 0) {
         audit->result->file = file;
-        return audit_wrong(audit, chain, NULL, "%s", why.text);
+        return mr_audit_wrong(audit, chain, NULL, "%s", why.text);
     }
     chain->records_count++;
     return 0;
@@ -132,9 +132,9 @@ static int find_changed(struct audit *audit, const struct audit_chain *chain)
 {
     for (size_t i = 0; i < chain->records_count; i++) {
         if (mr_evidence_record_verify(&chain->records[i].at, chain->owner.public_key) != 0) {
-            return audit_wrong(audit, chain, &chain->records[i],
-                               "the record was changed: its signature by hub %u does not hold",
-                               chain->owner.hub);
+            return mr_audit_wrong(audit, chain, &chain->records[i],
+                                  "the record was changed: its signature by hub %u does not hold",
+                                  chain->owner.hub);
         }
     }
     return 0;
@@ -154,14 +154,15 @@ static int check_link(struct audit *audit, const struct audit_chain *chain, uint
         return -1;
     }
     return follows
-               ? audit_wrong(audit, chain, record,
-                             "it follows another record than the one before it here: hub %u has "
-                             "signed two chains",
-                             chain->owner.hub)
-               : audit_wrong(audit, chain, record,
-                             "record %llu stands where record %llu belongs: taken out, doubled "
-                             "or moved",
-                             (unsigned long long)record->at.sequence, (unsigned long long)sequence);
+               ? mr_audit_wrong(audit, chain, record,
+                                "it follows another record than the one before it here: hub %u has "
+                                "signed two chains",
+                                chain->owner.hub)
+               : mr_audit_wrong(audit, chain, record,
+                                "record %llu stands where record %llu belongs: taken out, doubled "
+                                "or moved",
+                                (unsigned long long)record->at.sequence,
+                                (unsigned long long)sequence);
 }
 
 /* All records of one file; what follows the last whole one is a torn end. */
@@ -205,7 +206,7 @@ static int read_chain(struct audit *audit, struct audit_chain *chain, const stru
         audit->result->file = list[0].file->name;
         if (mr_evidence_begin(head, &chain->owner) != 0 || list[0].header.sequence != 1 ||
             memcmp(head, list[0].header.before, MR_HASH_BYTES) != 0) {
-            return audit_wrong(audit, chain, NULL, "the first file does not begin the chain");
+            return mr_audit_wrong(audit, chain, NULL, "the first file does not begin the chain");
         }
     }
     memcpy(head, list[0].header.before, MR_HASH_BYTES);
@@ -214,20 +215,21 @@ static int read_chain(struct audit *audit, struct audit_chain *chain, const stru
         const uint64_t next = list[0].header.sequence + (uint64_t)chain->records_count;
         audit->result->file = list[i].file->name;
         if (i > 0 && header->number != list[i - 1].header.number + 1) {
-            return audit_wrong(audit, chain, NULL, "file %u follows file %u: %s", header->number,
-                               list[i - 1].header.number,
-                               header->number == list[i - 1].header.number
-                                   ? "the same file is there twice"
-                                   : "one in between is missing");
+            return mr_audit_wrong(audit, chain, NULL, "file %u follows file %u: %s", header->number,
+                                  list[i - 1].header.number,
+                                  header->number == list[i - 1].header.number
+                                      ? "the same file is there twice"
+                                      : "one in between is missing");
         }
         if (header->sequence != next || memcmp(header->before, head, MR_HASH_BYTES) != 0) {
             if (find_changed(audit, chain) != 0) {
                 return -1;
             }
-            return audit_wrong(audit, chain, NULL,
-                               "file %u does not go on where file %u ends: the end of that one was "
-                               "cut off or changed",
-                               header->number, header->number - 1);
+            return mr_audit_wrong(
+                audit, chain, NULL,
+                "file %u does not go on where file %u ends: the end of that one was "
+                "cut off or changed",
+                header->number, header->number - 1);
         }
         if (read_records(audit, chain, &list[i], head) != 0) {
             return -1;
@@ -236,11 +238,11 @@ static int read_chain(struct audit *audit, struct audit_chain *chain, const stru
     return check_end(audit, chain);
 }
 
-int audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count)
+int mr_audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count)
 {
     struct headed *list = calloc((size_t)count + 1, sizeof *list);
     audit->chains = calloc((size_t)count + 1, sizeof *audit->chains);
-    int result = list && audit->chains ? 0 : audit_no_memory(audit);
+    int result = list && audit->chains ? 0 : mr_audit_no_memory(audit);
     unsigned given = count;
     count = 0;
     for (unsigned i = 0; result == 0 && i < given; i++) {

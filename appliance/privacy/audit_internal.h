@@ -50,17 +50,17 @@ struct audit {
 };
 
 /* audit_file.c. Says what is wrong at that record (NULL: at the file of that name); returns -1. */
-int audit_wrong(struct audit *audit, const struct audit_chain *chain,
-                const struct audit_record *record, const char *format, ...)
+int mr_audit_wrong(struct audit *audit, const struct audit_chain *chain,
+                   const struct audit_record *record, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-int audit_no_memory(struct audit *audit);
-const uint8_t *audit_key(const struct audit *audit, uint16_t hub); /* NULL: not given */
+int mr_audit_no_memory(struct audit *audit);
+const uint8_t *mr_audit_key_of(const struct audit *audit, uint16_t hub); /* NULL: not given */
 /* Sorts the files into chains and reads them: signed, and each record behind the one before. */
-int audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count);
+int mr_audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count);
 
 /* audit_round.c */
-int audit_rounds(struct audit *audit, struct audit_chain *chain);
+int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);
 /* The chain's word on that round; NULL: none. */
-const struct audit_round *audit_find(const struct audit_chain *chain, uint64_t round);
+const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_t round);
 
 #endif

@@ -16,7 +16,7 @@ struct reading {
 };
 
 #define WRONG(reading, ...)                                                                        \
-    audit_wrong((reading)->audit, (reading)->chain, (reading)->record, __VA_ARGS__)
+    mr_audit_wrong((reading)->audit, (reading)->chain, (reading)->record, __VA_ARGS__)
 
 static const struct mr_announcement *terms_of(const struct reading *reading)
 {
@@ -61,7 +61,7 @@ static int check_hubs(const struct reading *reading)
     bool in_list = false;
     for (unsigned i = 0; i < announcement->hub_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
-        const uint8_t *key = audit_key(reading->audit, hub->index);
+        const uint8_t *key = mr_audit_key_of(reading->audit, hub->index);
         if (key && memcmp(key, hub->public_key, MR_PUBLIC_KEY_BYTES) != 0) {
             return WRONG(reading, "the terms name another key of hub %u", hub->index);
         }
@@ -78,7 +78,7 @@ static struct audit_round *add_round(struct audit *audit, struct audit_chain *ch
         const size_t room = 2 * chain->rounds_room + 16;
         struct audit_round **rounds = realloc(chain->rounds, room * sizeof(void *));
         if (!rounds) {
-            audit_no_memory(audit);
+            mr_audit_no_memory(audit);
             return NULL;
         }
         chain->rounds = rounds;
@@ -86,7 +86,7 @@ static struct audit_round *add_round(struct audit *audit, struct audit_chain *ch
     }
     struct audit_round *round = calloc(1, sizeof *round);
     if (!round) {
-        audit_no_memory(audit);
+        mr_audit_no_memory(audit);
         return NULL;
     }
     chain->rounds[chain->rounds_count++] = round;
@@ -213,7 +213,7 @@ static int read_set(struct reading *reading)
     const uint32_t room = (uint32_t)(reading->left / MR_INCLUDED_BYTES + 1);
     struct mr_included *set = malloc((size_t)room * sizeof *set);
     if (!set) {
-        return audit_no_memory(reading->audit);
+        return mr_audit_no_memory(reading->audit);
     }
     const bool good =
         mr_included_decode(set, room, &count, reading->at, reading->left, &used, &why) == 0 &&
@@ -257,7 +257,7 @@ static int read_committed(struct reading *reading)
     if (!round->counted) {
         return WRONG(reading, "a commitment before the set");
     }
-    const bool again = round->committed[position] != NULL;
+    const bool again = round->committed[position];
     if (again && memcmp(round->commitments[position].value, commitment.value, MR_HASH_BYTES) != 0) {
         (void)WRONG(reading, "hub %u signed two commitments in round %llu", commitment.hub_index,
                     (unsigned long long)round->round);
@@ -432,7 +432,7 @@ static int read_record(struct reading *reading, struct audit_chain *chain)
     return read_body(reading);
 }
 
-int audit_rounds(struct audit *audit, struct audit_chain *chain)
+int mr_audit_rounds(struct audit *audit, struct audit_chain *chain)
 {
     struct reading reading = {.audit = audit, .chain = chain};
     for (size_t i = 0; i < chain->records_count; i++) {
@@ -444,7 +444,7 @@ int audit_rounds(struct audit *audit, struct audit_chain *chain)
     return 0;
 }
 
-const struct audit_round *audit_find(const struct audit_chain *chain, uint64_t round)
+const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_t round)
 {
     size_t low = 0, high = chain->rounds_count;
     while (low < high) {
