@@ -210,7 +210,7 @@ static int check_released(struct audit *audit, struct released *list, size_t cou
     return 0;
 }
 
-/* Each round once: by the first chain that has a set of it which may have been opened. */
+/* Each round once: by the first chain that has an opening of it. */
 static bool is_first(const struct audit *audit, unsigned chain, const struct audit_round *round,
                      bool opened)
 {
@@ -220,7 +220,7 @@ static bool is_first(const struct audit *audit, unsigned chain, const struct aud
             strcmp(other->owner.task, audit->chains[chain].owner.task) == 0
                 ? mr_audit_find(other, round->round)
                 : NULL;
-        if (same && (!opened || same->may_have_opened)) {
+        if (same && (!opened || same->was_opened)) {
             return false;
         }
     }
@@ -242,7 +242,7 @@ static int check_all_released(struct audit *audit)
         for (size_t j = 0; j < chain->rounds_count; j++) {
             const struct audit_round *round = chain->rounds[j];
             audit->result->rounds += is_first(audit, i, round, false);
-            if (round->may_have_opened && round->counted && is_first(audit, i, round, true)) {
+            if (round->was_opened && round->counted && is_first(audit, i, round, true)) {
                 list[count++] = (struct released){chain, round};
                 audit->result->released += round->model ? 1 : 0;
             }

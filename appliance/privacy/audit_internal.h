@@ -27,7 +27,7 @@ struct audit_round {
     uint8_t model_hash[MR_HASH_BYTES];
     unsigned model_signed; /* bits of positions */
     bool void_ordered;     /* by the lead, which signed that */
-    bool may_have_opened;  /* by an opening, or by what a void says */
+    bool was_opened;       /* by some hub, to this one or by this one */
 };
 
 /* All files of one hub in one task; what it points at is owned. */

@@ -300,7 +300,7 @@ static int read_opened(struct reading *reading)
     }
     round->seals[position] = seal;
     round->opened[position] = reading->record;
-    round->may_have_opened = true;
+    round->was_opened = true;
     return 0;
 }
 
@@ -376,7 +376,6 @@ static int read_void(struct reading *reading)
         return WRONG(reading, "hub %u gave round %llu up after it had published it",
                      reading->chain->owner.hub, (unsigned long long)round->round);
     }
-    round->may_have_opened = round->may_have_opened || *opened != 0;
     round->voided = reading->record;
     return 0;
 }

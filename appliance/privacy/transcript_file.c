@@ -21,6 +21,7 @@ struct mr_transcript_file {
     /* The newest round's records, by hash of kind and body. */
     uint8_t known[KNOWN_MAX][MR_HASH_BYTES];
     unsigned known_count, kinds;
+    bool older_seen;  /* it has a round before the newest */
     bool begins_next; /* the next file was being made when the hub was killed */
 };
 
@@ -55,19 +56,26 @@ static bool is_known(const struct mr_transcript_file *file, const struct mr_evid
     return false;
 }
 
+static void know(struct mr_transcript_file *file, const struct mr_evidence_record *record,
+                 const uint8_t id[MR_HASH_BYTES])
+{
+    file->kinds |= 1u << record->kind;
+    if (file->known_count < KNOWN_MAX) { /* beyond: said once more at the worst */
+        memcpy(file->known[file->known_count++], id, MR_HASH_BYTES);
+    }
+}
+
 static void remember(struct mr_transcript_file *file, const struct mr_evidence_record *record,
                      const uint8_t id[MR_HASH_BYTES])
 {
     if (record->round != file->head.round) {
+        file->older_seen = file->older_seen || file->head.round != 0;
         file->known_count = file->kinds = 0;
     }
     file->head.round = record->round;
     file->head.sequence = record->sequence;
     memcpy(file->head.head, record->head, MR_HASH_BYTES);
-    file->kinds |= 1u << record->kind;
-    if (file->known_count < KNOWN_MAX) { /* beyond: said once more at the worst */
-        memcpy(file->known[file->known_count++], id, MR_HASH_BYTES);
-    }
+    know(file, record, id);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -134,14 +142,63 @@ static int read_file(struct mr_transcript_file *file, const uint8_t *bytes, size
     return result;
 }
 
+/* What a file before the newest says of the newest round, which is that of its last record where
+ * the newest has only a head. 1: it says something of an older one too, so that there is no more to
+ * be found; 0, or -1 with an error. */
+static int recall_file(struct mr_transcript_file *file, const uint8_t *bytes, size_t length,
+                       struct mr_error *error)
+{
+    const bool found = file->head.round != 0;
+    struct mr_evidence_record record;
+    const uint8_t *entry;
+    size_t at = 0, entry_bytes;
+    uint8_t id[MR_HASH_BYTES];
+    bool older = false;
+    if (mr_append_log_next(bytes, length, &at, &entry, &entry_bytes) <= 0) {
+        return 0;
+    }
+    while (mr_append_log_next(bytes, length, &at, &entry, &entry_bytes) > 0) {
+        if (mr_evidence_record_decode(&record, entry, entry_bytes, error) != 0 ||
+            identify(id, &record, error) != 0) {
+            return -1;
+        }
+        older = older || (file->head.round != 0 && record.round != file->head.round);
+        if (!found && record.round != file->head.round) {
+            file->head.round = record.round;
+            file->known_count = file->kinds = 0;
+        }
+        if (record.round == file->head.round) {
+            know(file, &record, id);
+        }
+    }
+    return older;
+}
+
+/* The newest round may have begun in a file before the newest. */
+static int recall(struct mr_transcript_file *file, const struct mr_disk *disk, unsigned number,
+                  struct mr_error *error)
+{
+    int result = 0;
+    for (; result == 0 && number > 0; number--) {
+        uint8_t *bytes = NULL;
+        size_t length;
+        result = mr_append_log_read(disk, number, &bytes, &length, error);
+        if (result == 0) {
+            result = recall_file(file, bytes, length, error);
+        }
+        free(bytes);
+    }
+    return result < 0 ? -1 : 0;
+}
+
 static int open_newest(struct mr_transcript_file *file, const struct mr_transcript_config *config,
                        struct mr_error *error)
 {
     int result = 1;
     unsigned newest = config->newest;
+    uint8_t *bytes;
+    size_t length;
     for (; result > 0 && newest > 0; newest -= result > 0) {
-        uint8_t *bytes;
-        size_t length;
         mr_append_log_close(file->log);
         file->log = NULL;
         if (mr_append_log_open(&file->log, config->disk, newest, &bytes, &length, error) != 0) {
@@ -154,14 +211,12 @@ static int open_newest(struct mr_transcript_file *file, const struct mr_transcri
         }
         file->begins_next = file->begins_next || result > 0;
     }
-    if (result > 0) {
-        uint8_t *none;
-        size_t length;
-        mr_append_log_close(file->log);
-        file->log = NULL;
-        return mr_append_log_open(&file->log, config->disk, 0, &none, &length, error);
+    if (result == 0) {
+        return file->older_seen ? 0 : recall(file, config->disk, newest - 1, error);
     }
-    return 0;
+    mr_append_log_close(file->log);
+    file->log = NULL;
+    return mr_append_log_open(&file->log, config->disk, 0, &bytes, &length, error);
 }
 
 int mr_transcript_file_open(struct mr_transcript_file **out,

@@ -94,6 +94,14 @@ int mr_append_log_open(struct mr_append_log **out, const struct mr_disk *disk, u
     return 0;
 }
 
+int mr_append_log_read(const struct mr_disk *disk, unsigned number, uint8_t **bytes, size_t *length,
+                       struct mr_error *error)
+{
+    char name[MR_DISK_NAME_MAX + 1];
+    name_of(name, number);
+    return disk->read(disk->context, name, bytes, length, error);
+}
+
 void mr_append_log_close(struct mr_append_log *log)
 {
     if (log) {

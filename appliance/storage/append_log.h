@@ -23,6 +23,10 @@ int mr_append_log_open(struct mr_append_log **log, const struct mr_disk *disk, u
                        uint8_t **bytes, size_t *length, struct mr_error *error);
 void mr_append_log_close(struct mr_append_log *log); /* NULL allowed */
 
+/* An older file's bytes, malloc'd; nothing of it is changed. 0; 1 if it is not there; -1. */
+int mr_append_log_read(const struct mr_disk *disk, unsigned number, uint8_t **bytes, size_t *length,
+                       struct mr_error *error);
+
 /* Takes the entries of one file's bytes one by one: *at is 0 before the first. 1 with an entry
  * inside the bytes; 0 behind the last; -1 where the rest is no whole entry, or these are not such
  * bytes. */

@@ -120,6 +120,7 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     while (!sim->over && sim_step(sim)) {
     }
     sim_check_end(sim);
+    sim_check_transcripts(sim);
     sim->result.totals.seeds = 1;
     sim->result.totals.failed = sim->result.failed;
     sim->result.totals.virtual_ms = sim->now_us / 1000;

@@ -270,7 +270,7 @@ static void test_helper_with_a_full_disk(void **state)
     uint64_t round;
     unsigned receipts = 0;
     assert_int_equal(federation_stop(federation, 1, SIGTERM), 0);
-    federation->file_limit = 700; /* enough for the terms and a few seeds */
+    federation->file_limit = 800; /* enough for the terms and a few seeds */
     federation_start(federation, 1);
     round = devices_begin(devices, FEDERATION_DEVICES, federation);
     while (receipts < FEDERATION_DEVICES && gets_receipt(&devices[receipts])) {

@@ -108,6 +108,38 @@ static void test_torn(void **state)
     played_close(&played);
 }
 
+/* A round whose records lie in three files, since its hub was killed twice in the middle of a
+ * write: still nothing is recorded twice. */
+static void test_round_over_files(void **state)
+{
+    static const uint8_t half[40] = {0, 0, 1, 0, 7};
+    struct played played;
+    struct round round;
+    struct mr_error error;
+    (void)state;
+    played_open(&played, 0);
+    play(&played, 1);
+    for (unsigned part = 0; part < 4; part++) {
+        uint8_t model[MR_HASH_BYTES];
+        memset(model, 2, sizeof model);
+        round_make(&played, &round, 2, model, 0, 6);
+        round.views[0].silent = round.views[2].silent = part < 3;
+        round.views[1].has_model = part == 3;
+        round.views[1].openings_known = part >= 2 ? 7 : 0;
+        round.views[1].commitments_known = part >= 1 ? 7 : 0;
+        round_record(&played, &round);
+        if (part < 2) {
+            change_file(&played, 2 * part + 1, -1, half, sizeof half);
+            assert_int_equal(restart(&played, 2 * part + 1, &error), 0);
+            round_record(&played, &round); /* nothing new: a file with a head and no record */
+            change_file(&played, 2 * part + 2, -1, half, sizeof half);
+        }
+        assert_int_equal(restart(&played, part < 2 ? 2 * part + 2 : 5, &error), 0);
+    }
+    expect_good(&played, 2 * (OF_LEAD - 1) + 4 * OF_HELPER);
+    played_close(&played);
+}
+
 static void test_not_ours(void **state)
 {
     struct played played;
@@ -152,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once),
         cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_round_over_files),
         cmocka_unit_test(test_not_ours),
         cmocka_unit_test(test_disk_fails),
     };
