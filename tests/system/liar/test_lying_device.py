@@ -60,7 +60,7 @@ class LyingDevice(lying_helper.Scene):
         model, released = self.current_model(), self.stage.released()
         self.assertNotEqual(model, oracle.sha256(self.stage.model).hex())
         self.open_round()
-        terms, _ = self.current()
+        terms = self.current()[0]
         updates = [self.update(number) for number in range(QUORUM)]
         self.assertIsNone(self.unsound(terms, updates))
         self.lie(updates[-1])
