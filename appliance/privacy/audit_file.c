@@ -242,8 +242,12 @@ int mr_audit_read(struct audit *audit, const struct mr_audit_file *files, unsign
 {
     struct headed *list = calloc((size_t)count + 1, sizeof *list);
     audit->chains = calloc((size_t)count + 1, sizeof *audit->chains);
-    int result = list && audit->chains ? 0 : mr_audit_no_memory(audit);
-    unsigned given = count;
+    const unsigned given = count;
+    int result = 0;
+    if (!list || !audit->chains) {
+        free(list);
+        return mr_audit_no_memory(audit);
+    }
     count = 0;
     for (unsigned i = 0; result == 0 && i < given; i++) {
         if (is_begun_only(&files[i])) {
