@@ -427,7 +427,6 @@ static void test_model_before_that_is_not_durable(void **state)
     assert_non_null(strstr(room->fatal, "cannot make durable that the round is void"));
     assert_non_null(strstr(room->fatal, "current"));
     assert_false(reply.done); /* what is not durable is not said */
-    free(body);
     played_end(played);
     played_expect(&reply, MR_REFUSAL_BUSY);
 }

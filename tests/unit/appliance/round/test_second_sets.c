@@ -145,10 +145,9 @@ static void next_round(struct world *world)
 
 static enum mr_refusal_code seed(struct world *world, unsigned device)
 {
-    struct mr_seed_request request = {.attempt = 0};
+    struct mr_seed_request request;
     struct reply reply = {.done = false};
-    memcpy(request.announcement_hash, world->terms.hash, MR_HASH_BYTES);
-    world_seed(request.seed, device, 0, 1);
+    world_seed_request(world, device, 0, 1, &request);
     mr_helper_seed(world->helpers[1].core, world->announcement.round,
                    world->devices[device].client_id, &world->devices[device].serial, &request,
                    &reply);
