@@ -37,7 +37,10 @@ class Round:
         self.layout = oracle.Layout(self.terms)
         self.was_opened = False
         self.lead = stage.client("hub-0")
-        answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", stage.proposal(self.terms))
+        proposal = stage.proposal(self.terms)
+        answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", proposal)
+        if answer.status == 503: # it has started a moment ago: once more, until it has time
+            answer = stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", proposal)
         assert answer.status == 200, answer.body
         self.signature = answer.json()
         self.seal_key = base64.b64decode(self.signature["seal_key"])

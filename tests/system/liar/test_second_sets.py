@@ -179,13 +179,14 @@ class TwoTasks(Case):
     tasks = ("default", "other")
 
     def propose(self, number):
+        """(its hash, the helper's seal key)"""
         terms = self.stage.announcement(number, task=b"other")
         answer = self.first.lead.ask("POST", "/v1/tasks/other/peer/rounds", self.stage.proposal(terms))
         self.assertEqual(answer.status, 200, answer.body)
-        return oracle.sha256(oracle.announcement_encode(terms))
+        return oracle.sha256(oracle.announcement_encode(terms)), base64.b64decode(answer.json()["seal_key"])
 
-    def seed(self, number, announcement_hash, device):
-        body = Update(self.stage, self.first.layout, device).seed_request(announcement_hash)
+    def seed(self, number, signed, device):
+        body = Update(self.stage, self.first.layout, device).seed_request(*signed, task=b"other")
         return self.stage.ask(f"device-{device:03d}", "POST", f"/v1/tasks/other/rounds/{number}/seed", body)
 
     def test_the_other_task(self):
