@@ -1,7 +1,7 @@
 /* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
  * audit_file.c (a chain by itself), audit_round.c (what a record says, and whether it may say it
- * there), audit.c (chains against each other). All return 0, or -1 once something is wrong or there
- * is no memory. */
+ * there), audit_released.c (opened sets), audit.c (chains against each other). All return 0, or -1
+ * once something is wrong or there is no memory. */
 #ifndef MR_PRIVACY_AUDIT_INTERNAL_H
 #define MR_PRIVACY_AUDIT_INTERNAL_H
 
@@ -62,5 +62,9 @@ int mr_audit_read(struct audit *audit, const struct mr_audit_file *files, unsign
 int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);
 /* The chain's word on that round; NULL: none. */
 const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_t round);
+
+/* audit_released.c: no two opened sets on one model differ in too few devices; counts the rounds.
+ */
+int mr_audit_released(struct audit *audit);
 
 #endif

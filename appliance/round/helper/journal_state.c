@@ -10,8 +10,7 @@
 #define SEED_RECORD   1
 #define OPENED_RECORD 2
 #define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES + MR_HASH_BYTES)
-/* Behind the commitments: nonce and what was admitted. */
-#define FROZEN_BYTES (MR_NONCE_BYTES + 4 + MR_HASH_BYTES)
+#define FROZEN_BYTES  (MR_NONCE_BYTES + 4 + MR_HASH_BYTES) /* the nonce, and what was admitted */
 
 static size_t entry_bytes(enum mr_journal_phase phase)
 {
@@ -192,16 +191,15 @@ static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr
     memcpy(state->nonce, at, MR_NONCE_BYTES);
     state->admitted = mr_be32_get(at + MR_NONCE_BYTES);
     memcpy(state->admitted_root, at + MR_NONCE_BYTES + 4, MR_HASH_BYTES);
-    at += FROZEN_BYTES;
     if (!done) {
         return 0;
     }
-    memcpy(state->model_hash, at, MR_HASH_BYTES);
+    memcpy(state->model_hash, at + FROZEN_BYTES, MR_HASH_BYTES);
     read->result = aligned_alloc(64, (share_bytes + 63) & ~(size_t)63);
     if (!read->result) {
         return mr_error_set(error, "out of memory for a result of %zu bytes", share_bytes);
     }
-    memcpy(read->result, at + MR_HASH_BYTES, share_bytes);
+    memcpy(read->result, at + FROZEN_BYTES + MR_HASH_BYTES, share_bytes);
     state->result = read->result;
     return 0;
 }
