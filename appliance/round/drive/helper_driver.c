@@ -302,36 +302,6 @@ static void on_answer(void *context, void *token, bool json, const void *body, s
     mr_evidence_pass(run->desk, &held);
 }
 
-static void let_answer_go(void *context, const struct mr_evidence_held *held)
-{
-    const struct mr_helper_driver *run = context;
-    run->listener.answer(run->listener.context, held->token, held->json, held->body, held->length);
-}
-
-static void drop_answer(void *context, const struct mr_evidence_held *held)
-{
-    const struct mr_helper_driver *run = context;
-    struct mr_refusal refusal;
-    mr_refuse(&refusal, MR_REFUSAL_BUSY, "the hub is stopping");
-    run->listener.refuse(run->listener.context, held->token, &refusal);
-}
-
-static void tell_facts(void *context, struct mr_round_facts *facts)
-{
-    mr_helper_facts(((const struct mr_helper_driver *)context)->core, facts);
-}
-
-static int open_desk(struct mr_helper_driver *run, struct mr_error *error)
-{
-    const struct mr_evidence_desk_config config = {.context = &run->context,
-                                                   .jobs = run->jobs,
-                                                   .facts = tell_facts,
-                                                   .let_go = let_answer_go,
-                                                   .drop = drop_answer,
-                                                   .driver = run};
-    return mr_evidence_desk_open(&run->desk, &config, error);
-}
-
 static void on_refuse(void *context, void *token, const struct mr_refusal *refusal)
 {
     struct mr_helper_driver *run = context;
@@ -555,7 +525,7 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     if (mr_round_history_init(&run->history, context->store, error) != 0 ||
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        open_desk(run, error) != 0 || mr_helper_driver_boot(run, error) != 0 ||
+        mr_helper_driver_open_desk(run, error) != 0 || mr_helper_driver_boot(run, error) != 0 ||
         open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);

@@ -63,6 +63,9 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
 void mr_helper_driver_forget(void *context);
 void mr_helper_driver_disk_close(struct mr_helper_driver *run);
 
+/* helper_evidence.c: the desk that answers pass. */
+int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error);
+
 /* helper_boot.c: opens the journal and takes up the round that is in it. helper_driver.c is above
  * all. */
 int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error);

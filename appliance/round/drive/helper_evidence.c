@@ -1,0 +1,32 @@
+/* helper_evidence.c - the desk that a helper's answers pass. */
+#include "appliance/round/drive/helper_driver_internal.h"
+
+static void let_answer_go(void *context, const struct mr_evidence_held *held)
+{
+    const struct mr_helper_driver *run = context;
+    run->listener.answer(run->listener.context, held->token, held->json, held->body, held->length);
+}
+
+static void drop_answer(void *context, const struct mr_evidence_held *held)
+{
+    const struct mr_helper_driver *run = context;
+    struct mr_refusal refusal;
+    mr_refuse(&refusal, MR_REFUSAL_BUSY, "the hub is stopping");
+    run->listener.refuse(run->listener.context, held->token, &refusal);
+}
+
+static void tell_facts(void *context, struct mr_round_facts *facts)
+{
+    mr_helper_facts(((const struct mr_helper_driver *)context)->core, facts);
+}
+
+int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error)
+{
+    const struct mr_evidence_desk_config config = {.context = &run->context,
+                                                   .jobs = run->jobs,
+                                                   .facts = tell_facts,
+                                                   .let_go = let_answer_go,
+                                                   .drop = drop_answer,
+                                                   .driver = run};
+    return mr_evidence_desk_open(&run->desk, &config, error);
+}
