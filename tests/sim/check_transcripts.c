@@ -51,9 +51,7 @@ void sim_check_transcripts(struct sim *sim)
     }
     if (whole &&
         mr_audit(&result, all.files, all.files_count, all.keys, all.keys_count, &error) == 0) {
-        /* Two releases on one model are no lie: who must not make them is the released sets'
-         * affair. */
-        if (!result.good && !strstr(result.what, "were opened on one model")) {
+        if (!result.good) {
             sim_broken(sim,
                        "an audit accuses hub %d (%s, record %" PRIu64 ", round %" PRIu64 "): %s",
                        result.hub, result.file ? result.file : "", result.sequence, result.round,
