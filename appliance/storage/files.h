@@ -10,7 +10,8 @@
 /* Reads a file whole (malloc'd, a NUL behind it). 0; 1 if it does not exist; -1 with an error. */
 int mr_file_read(const char *path, uint8_t **bytes, size_t *length, struct mr_error *error);
 
-/* Writes path.tmp (new, of mode 0600, through no link), syncs, renames over `path`, syncs the folder. 0 or -1. */
+/* Writes path.tmp (new, of mode 0600, through no link), syncs, renames over `path`, syncs the
+ * folder. 0 or -1. */
 int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error);
 
 /* Makes renames and creations in a folder durable. */

@@ -36,7 +36,8 @@ void sim_check_told(struct sim *sim, const struct sim_task *task, uint64_t round
 bool sim_check_calm_round(struct sim *sim, const struct sim_task *task);
 /* Nothing runs any more: has every promise been kept? */
 void sim_check_end(struct sim *sim);
-/* check_transcripts.c: nothing runs any more; whoever reads the hubs' transcripts accuses nobody. */
+/* check_transcripts.c: nothing runs any more; whoever reads the hubs' transcripts accuses nobody.
+ */
 void sim_check_transcripts(struct sim *sim);
 
 /* --- messages (check_messages.c) ------------------------------------------------------------- */
