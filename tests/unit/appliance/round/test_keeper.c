@@ -1,6 +1,7 @@
 /* test_keeper.c - the disk of a lead and of a helper: no round without room for it, a warning
  * before that, old files and logs that go and needed ones that stay. Free space and clock are the
  * test's. */
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,6 +299,24 @@ static void test_helper_without_room(void **state)
     played_end(played);
 }
 
+/* A model of that hash that is an hour older than all others. */
+static void put_old_model(struct room *room, const uint8_t *hash, const uint8_t *bytes,
+                          size_t length)
+{
+    static const char *const suffixes[] = {"json", "safetensors"};
+    const struct timespec when = {.tv_sec = (time_t)(__real_mr_round_unix_ms() / 1000) - 3600};
+    const struct timespec times[2] = {when, when};
+    char hex[2 * MR_HASH_BYTES + 1], name[sizeof hex + 32];
+    struct mr_error error;
+    assert_int_equal(mr_store_write_model(room->shared.store, hash, bytes, length, "{}", &error),
+                     0);
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "models/%s.%s", hex, suffixes[i]);
+        assert_int_equal(utimensat(AT_FDCWD, room_path(room, name), times, 0), 0);
+    }
+}
+
 /* Whatever is kept of the rest, the model that a signed round begins with stays, and so do the
  * round's own files. */
 static void test_helper_keeps_what_it_signed(void **state)
@@ -313,14 +332,13 @@ static void test_helper_keeps_what_it_signed(void **state)
     room_put(room, name, "{\"parent\": \"ff\"}", 16);
     uint8_t *body = played_until_reveal(played, &length);
     const struct mr_next_model_answer *next = &room->world->revealed;
-    uint8_t *newer = malloc(next->model_bytes);
-    assert_non_null(newer);
-    memcpy(newer, next->model, next->model_bytes);
-    newer[next->model_bytes - 1] ^= 1;
-    uint8_t hash[MR_HASH_BYTES] = {1};
-    assert_int_equal(
-        mr_store_write_model(room->shared.store, hash, newer, next->model_bytes, "{}", &error), 0);
-    free(newer);
+    uint8_t *other = malloc(next->model_bytes);
+    assert_non_null(other);
+    memcpy(other, next->model, next->model_bytes);
+    other[next->model_bytes - 1] ^= 1;
+    const uint8_t hash[MR_HASH_BYTES] = {1};
+    put_old_model(room, hash, other, next->model_bytes);
+    free(other);
     mr_helper_driver_set_keep(played->run, &limits);
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_stored_files{task=\"default\",kind=\"models\"} 2\n");
@@ -328,7 +346,7 @@ static void test_helper_keeps_what_it_signed(void **state)
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     free(body);
-    /* Parent and child of the newest round stay; the third goes. */
+    /* Parent and child of the newest round stay; the third, which is older, goes. */
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_retention_removed_total{task=\"default\",kind=\"models\"} 1\n");
     assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), 0);
