@@ -77,7 +77,7 @@ static int read_keys(struct keys *keys, const char *path, struct mr_error *error
 
 static int map(struct mr_audit_file *file, const char *path, struct mr_error *error)
 {
-    struct stat about;
+    struct stat about = {.st_size = 0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int problem = fd < 0 || fstat(fd, &about) != 0 ? errno : 0;
     if (problem == 0 && !S_ISREG(about.st_mode)) {
@@ -167,7 +167,7 @@ int mr_command_audit_verify(struct mr_cli *cli)
     const unsigned count = 1 + cli->more_count;
     struct mr_audit_file *files = calloc(count, sizeof *files);
     int failed = files ? 0 : mr_error_set(&error, "out of memory");
-    for (unsigned i = 0; failed == 0 && i < count; i++) {
+    for (unsigned i = 0; files && failed == 0 && i < count; i++) {
         failed = map(&files[i], i == 0 ? cli->argument : cli->more[i - 1], &error);
     }
     if (failed == 0) {

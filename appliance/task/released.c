@@ -73,6 +73,7 @@ int mr_released_has(struct mr_released *ledger, const uint8_t announcement_hash[
             if (read_entry(ledger, &ledger->entries[i], &record, &bytes, error) != 0) {
                 return -1;
             }
+            MR_ASSERT(record.announcement_hash);
             found = memcmp(record.announcement_hash, announcement_hash, MR_HASH_BYTES) == 0;
             free(bytes);
         }
@@ -119,6 +120,7 @@ static int load(struct mr_released *ledger, struct mr_lineage *lineage, struct m
         if (read_entry(ledger, &ledger->entries[i], &record, &bytes, error) != 0) {
             return -1;
         }
+        MR_ASSERT(record.parent);
         const bool mine = memcmp(record.parent, lineage->parent, MR_HASH_BYTES) == 0;
         const int added = mine ? mr_lineage_add(lineage, &record) : 0;
         free(bytes);
