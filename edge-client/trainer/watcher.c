@@ -129,9 +129,12 @@ static void end_all(pid_t program, int *status)
     }
     for (;;) {
         const bool listed = kill_children();
-        const pid_t gone = waitpid(-1, NULL, listed ? 0 : WNOHANG);
-        if ((gone < 0 && errno != EINTR) || gone == 0) {
+        const pid_t gone = waitpid(-1, NULL, WNOHANG);
+        if ((gone < 0 && errno != EINTR) || (gone == 0 && !listed)) {
             return;
+        }
+        if (gone == 0) { /* the list may have left one out that ends only when it is killed */
+            (void)poll(NULL, 0, 1);
         }
     }
 }
