@@ -208,7 +208,10 @@ bool mr_lead_driver_unopened(const struct mr_lead_driver *run,
                              const struct mr_round_summary *summary,
                              uint8_t signature[MR_SIGNATURE_BYTES])
 {
-    return mr_round_unopened(&run->context, summary, signature);
+    struct mr_lead_report report;
+    mr_lead_report(run->core, &report);
+    return !(report.ending && report.round == summary->round) &&
+           mr_round_unopened(&run->context, summary, signature);
 }
 
 const struct mr_round_history *mr_lead_driver_history(const struct mr_lead_driver *run)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "appliance/task/released.h"
 #include "wire/exchange.h"
 
 bool mr_round_unopened(const struct mr_round_context *context,
@@ -9,6 +10,11 @@ bool mr_round_unopened(const struct mr_round_context *context,
                        uint8_t signature[MR_SIGNATURE_BYTES])
 {
     static const uint8_t unknown[MR_HASH_BYTES];
+    struct mr_error error;
+    /* The record may be of a life that did not know of the opening: the ledger does. */
+    if (mr_released_has(context->released, summary->announcement_hash, &error) != 0) {
+        return false;
+    }
     return strcmp(summary->state, "void") == 0 && !summary->opened &&
            memcmp(summary->announcement_hash, unknown, sizeof unknown) != 0 &&
            mr_unopened_sign(signature, summary->announcement_hash, context->private_key) == 0;

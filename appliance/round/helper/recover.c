@@ -83,7 +83,7 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     struct mr_refusal refusal;
     if (mr_helper_claim(helper, &refusal) == MR_SET_REFUSED) {
         mr_error_set(error, "%s", refusal.text);
-        return 1;
+        return refusal.code == MR_REFUSAL_INTERNAL ? -1 : 1; /* not known, or not allowed */
     }
     return 0;
 }

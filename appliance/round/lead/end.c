@@ -94,7 +94,6 @@ enum mr_refusal_code mr_lead_give_up(struct mr_lead *lead, uint64_t round, bool 
     const enum mr_refusal_code code = check_give_up(lead, round, accepted, refusal);
     if (code == MR_REFUSAL_NONE) {
         mr_lead_void(lead, MR_VOID_OPERATOR, now_ms, "this hub's operator gave the round up");
-        lead->ops->round_changed(lead->context);
     }
     return code;
 }

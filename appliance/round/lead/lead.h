@@ -273,6 +273,7 @@ struct mr_lead_report {
     uint64_t opened_ms, closed_ms, ended_ms; /* monotonic; 0 = not yet */
     uint8_t model_hash[MR_HASH_BYTES];       /* of the next model, when published */
     enum mr_void_kind void_kind;             /* when void */
+    bool ending;                             /* void, and that is not durable yet */
     char reason[300];                        /* when void */
     bool opened;         /* openings were asked for, or may have been: also when void */
     char waits_for[300]; /* the other hub that it waits for, and what came last; "": none */

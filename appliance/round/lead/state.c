@@ -171,6 +171,7 @@ void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
         .closed_ms = lead->closed_ms,
         .ended_ms = lead->ended_ms,
         .void_kind = lead->void_kind,
+        .ending = lead->ending,
         .opened = lead->opened,
     };
     if (lead->state == MR_LEAD_PUBLISHED) {
