@@ -212,7 +212,11 @@ void mr_lead_revoked(struct mr_lead *lead, uint64_t upload_id, bool revoked, uin
     }
     struct mr_pending *pending = device->pending;
     device->pending = NULL;
-    if (pending && (revoked || device->state == MR_UPLOAD_REFUSED)) {
+    if (pending && lead->ops->revoked && lead->ops->revoked(lead->context, &pending->serial)) {
+        struct mr_refusal refusal;
+        mr_refuse(&refusal, MR_REFUSAL_REVOKED, "the certificate was revoked in the meantime");
+        refuse(lead, pending->token, &refusal);
+    } else if (pending && (revoked || device->state == MR_UPLOAD_REFUSED)) {
         grant(lead, device, &pending->admission, &pending->serial, pending->token);
     } else if (pending) {
         struct mr_refusal refusal;
