@@ -43,6 +43,10 @@ const uint8_t *mr_store_current(const struct mr_store *store); /* its hash */
 int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                     uint8_t parent[MR_HASH_BYTES]);
 
+/* Whether the manifest of a model names that announcement as the round which made it first. */
+bool mr_store_made_by(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                      const uint8_t announcement_hash[MR_HASH_BYTES]);
+
 /* Borrows a model for the hub's own work; NULL with an error if the store does not have it or it is
  * damaged. */
 struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],

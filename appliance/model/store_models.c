@@ -295,8 +295,9 @@ int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HAS
     return write_origin(path, manifest, error);
 }
 
-int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
-                    uint8_t parent[MR_HASH_BYTES])
+/* A member of a model's manifest that is a hash: 0; 1: there is none. */
+static int hash_in_manifest(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                            const char *member, uint8_t found[MR_HASH_BYTES])
 {
     char path[MR_STORE_PATH_BYTES];
     uint8_t *text = NULL;
@@ -306,11 +307,25 @@ int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYT
         return 1;
     }
     json_t *object = json_loads((const char *)text, JSON_REJECT_DUPLICATES, NULL);
-    const char *hex = json_string_value(json_object_get(object, "parent"));
-    const int found = hex && mr_hex_decode(parent, MR_HASH_BYTES, hex) == 0 ? 0 : 1;
+    const char *hex = json_string_value(json_object_get(object, member));
+    const int result = hex && mr_hex_decode(found, MR_HASH_BYTES, hex) == 0 ? 0 : 1;
     json_decref(object);
     free(text);
-    return found;
+    return result;
+}
+
+int mr_store_parent(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                    uint8_t parent[MR_HASH_BYTES])
+{
+    return hash_in_manifest(store, hash, "parent", parent);
+}
+
+bool mr_store_made_by(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                      const uint8_t announcement_hash[MR_HASH_BYTES])
+{
+    uint8_t maker[MR_HASH_BYTES];
+    return hash_in_manifest(store, hash, "announcement_hash", maker) == 0 &&
+           memcmp(maker, announcement_hash, MR_HASH_BYTES) == 0;
 }
 
 const uint8_t *mr_store_current(const struct mr_store *store)

@@ -49,12 +49,15 @@ static int forget_again(struct mr_helper_driver *run, const struct mr_journal_re
                                        .opened = read->state.phase >= MR_JOURNAL_OPENED,
                                        .reason = run->last_life.given_up};
     struct mr_store *store = run->context.store;
+    const bool goes_back = mr_store_made_by(store, mr_store_current(store), read->terms.hash);
     if (mr_evidence_complete(run->desk, &end, error) != 0 ||
-        mr_store_write_current(store, announcement->model_hash, error) != 0 ||
+        (goes_back && mr_store_write_current(store, announcement->model_hash, error) != 0) ||
         write_anew(store, announcement->round, error) != 0) {
         return -1;
     }
-    mr_store_adopt(store, announcement->model_hash);
+    if (goes_back) {
+        mr_store_adopt(store, announcement->model_hash);
+    }
     return mr_journal_wipe(run->journal, error);
 }
 

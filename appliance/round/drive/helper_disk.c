@@ -22,9 +22,10 @@ struct disk_job {
     size_t length;
     char *record; /* owned: of a void round */
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
-    bool sign; /* the round is new to signed-round */
-    bool kept; /* the round has another record, which stayed */
-    bool done; /* the snapshot says that the model is computed */
+    bool sign;      /* the round is new to signed-round */
+    bool kept;      /* the round has another record, which stayed */
+    bool goes_back; /* the current model is one that this void round had made */
+    bool done;      /* the snapshot says that the model is computed */
     struct mr_evidence_slip slip;
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
@@ -198,10 +199,11 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
 
 /* --- forget ---------------------------------------------------------------------------------- */
 
-/* The next model is current no longer, whether or not this process knows of one. But a round whose
- * model this hub has computed stays on record with its model and its sum, and that model current:
- * the lead may have published it, and what this hub opened is not for the lead to take back.
- * Reveals are jobs of the same thread, so none comes after this.
+/* A next model that a crash left current without a record of its round is current no longer; any
+ * other stays, or a lead could set this hub back a model with each round that it voids. A round
+ * whose model this hub has computed stays on record with its model and its sum, and that model
+ * current: the lead may have published it, and what this hub opened is not for the lead to take
+ * back. Reveals are jobs of the same thread, so none comes after this.
  *
  * The record, and the transcript's, before the rest: a hub that crashes between finds record and
  * journal, and does the rest then. One that crashes before hears from the lead once more that the
@@ -212,7 +214,7 @@ static void forget_work(void *context)
     const struct mr_store *store = job->run->context.store;
     job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
     job->kept = job->result > 0;
-    if (job->result == 0) {
+    if (job->result == 0 && job->goes_back) {
         job->result = mr_store_write_current(store, job->hash, &job->error);
     }
     if (job->result >= 0) {
@@ -253,7 +255,7 @@ static void forget_done(void *context)
     }
     if (good && job->kept) {
         tell_kept(run, job->round);
-    } else if (good) {
+    } else if (good && job->goes_back) {
         mr_store_adopt(run->context.store, job->hash);
     }
     finish(job, "cannot make durable that the round is void, and wipe its journal");
@@ -283,7 +285,11 @@ void mr_helper_driver_forget(void *context)
                 mr_helper_included(run->core, &record.included_count, &record.set_hash);
         }
         *mr_round_history_current(&run->history, report.round) = summary; /* as the record says */
-        struct disk_job job = {.round = report.round, .record = mr_record_round(&record)};
+        const struct mr_store *store = run->context.store;
+        struct disk_job job = {
+            .round = report.round,
+            .record = mr_record_round(&record),
+            .goes_back = mr_store_made_by(store, mr_store_current(store), record.terms->hash)};
         MR_ASSERT(job.record);
         memcpy(job.hash, record.terms->announcement.model_hash, MR_HASH_BYTES);
         start(run, &job, forget_work, forget_done);

@@ -254,16 +254,20 @@ static void test_restart_without_the_model(void **state)
     assert_int_equal(room->fatals, 0);
 }
 
-/* As a reveal leaves it, when the hub is killed before the round's record. */
-static void store_next(const struct room *room)
+/* As a reveal leaves it, when the hub is killed before the round's record; the model was made first
+ * by a round of that announcement. */
+static void store_next(const struct room *room, const uint8_t *announcement_hash)
 {
+    char hex[2 * MR_HASH_BYTES + 1], manifest[sizeof hex + 32];
     const struct mr_next_model_answer *next = &room->world->revealed;
     const struct mr_round_terms *terms = &room->world->terms;
     struct mr_store *store = room->shared.store;
     struct mr_error error;
-    assert_int_equal(
-        mr_store_write_model(store, next->model_hash, next->model, next->model_bytes, "{}", &error),
-        0);
+    mr_hex_encode(hex, announcement_hash, MR_HASH_BYTES);
+    snprintf(manifest, sizeof manifest, "{\"announcement_hash\": \"%s\"}", hex);
+    assert_int_equal(mr_store_write_model(store, next->model_hash, next->model, next->model_bytes,
+                                          manifest, &error),
+                     0);
     assert_int_equal(mr_store_write_current(store, next->model_hash, &error), 0);
     room_put(room, "rounds/7.sum", next->sum, (size_t)terms->layout.share_bytes);
 }
@@ -290,7 +294,7 @@ static void test_void_after_a_reveal_of_another_life(void **state)
     size_t length;
     free(played_until_reveal(played, &length));
     played_end(played);
-    store_next(room);
+    store_next(room, room->world->terms.hash);
     room_put(room, "rounds/7.sum.tmp", "half", 4);
     room_restart(room);
     assert_false(is_back(room));
@@ -302,6 +306,29 @@ static void test_void_after_a_reveal_of_another_life(void **state)
     room_run_until(room, is_back, room);
     played_end(played);
     expect_nothing_left(room);
+}
+
+/* A model that is current, and that another round made, is not the lead's to take back. */
+static void test_void_leaves_another_rounds_model(void **state)
+{
+    const uint8_t another[MR_HASH_BYTES] = {7};
+    struct played *played = *state;
+    struct room *room = played->room;
+    struct reply reply;
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room, another);
+    room_restart(room);
+    played_start(played);
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    played_end(played);
+    room_restart(room);
+    assert_memory_equal(mr_store_current(room->shared.store), room->world->revealed.model_hash,
+                        MR_HASH_BYTES);
+    assert_int_equal(room->fatals, 0);
 }
 
 /* Killed when the record said void, and the rest was still there. */
@@ -317,7 +344,7 @@ static void test_killed_while_it_forgets(void **state)
                                           "{\"state\": \"void\", \"reason\": \"so it was\"}", NULL,
                                           0, &error),
                      0);
-    store_next(room);
+    store_next(room, room->world->terms.hash);
     room_restart(room);
     played_start(played);
     assert_int_equal(played_state(played), MR_HELPER_IDLE);
@@ -420,6 +447,10 @@ static void test_model_before_that_is_not_durable(void **state)
     struct reply reply;
     size_t length;
     free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(room, room->world->terms.hash);
+    room_restart(room);
+    played_start(played);
     unlink(room_path(room, "current"));
     assert_int_equal(mkdir(room_path(room, "current"), 0700), 0);
     played_put(played, MR_PEER_VOID, NULL, 0, &reply);
@@ -521,6 +552,7 @@ int main(void)
         T(test_void_while_expanding),
         T(test_restart_without_the_model),
         T(test_void_after_a_reveal_of_another_life),
+        T(test_void_leaves_another_rounds_model),
         T(test_killed_while_it_forgets),
         T(test_journal_of_another_round),
         T(test_what_it_cannot_start_with),
