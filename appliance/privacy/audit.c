@@ -62,6 +62,11 @@ static int compare_ends(const struct pair *pair)
     if (leads && leads->model && helps->voided) {
         const struct audit_chain *lead_chain = leads == a ? pair->left : pair->right;
         const struct audit_chain *help_chain = leads == a ? pair->right : pair->left;
+        const int position = mr_announcement_hub(&helps->terms.announcement, help_chain->owner.hub);
+        /* A lead can say of any round that it was published: the helper's signature shows it. */
+        if (!helps->void_ordered && (position < 0 || !(leads->model_signed & 1u << position))) {
+            return 0;
+        }
         return helps->void_ordered
                    ? mr_audit_wrong(pair->audit, lead_chain, leads->model,
                                     "hub %u published round %llu, and signed for hub %u that it is "

@@ -163,6 +163,11 @@ static void one_device_less(struct played *played, struct round *round)
     round_make(played, round, 2, parent, 0, 6);
 }
 
+static void the_same_devices(struct played *played, struct round *round)
+{
+    round_make(played, round, 2, parent, 0, 6);
+}
+
 static const struct lie {
     const char *name;
     void (*tell)(struct played *played, struct round *round);
@@ -192,7 +197,8 @@ static const struct lie {
     {"given up after its model", gives_up_alone, 2, 2, "hub 2 gave round 2 up, which hub 0"},
     {"void after it was published", void_after_all, 0, 2, "hub 0 gave round 2 up after"},
     {"a round that one hub has not", says_nothing, 2, 0, "hub 2's own transcript does not"},
-    {"one device less", one_device_less, 0, 2, "opened on one model, over sets that differ in 1"},
+    {"one device less", one_device_less, 0, 2, "opened on one model, with 6 devices in both, 1"},
+    {"the same devices once more", the_same_devices, 0, 2, "6 devices in both, 0 in the first"},
 };
 
 static void expect(const struct played *played, const char *name, int hub, uint64_t round,
