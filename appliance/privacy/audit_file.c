@@ -188,9 +188,11 @@ static int read_records(struct audit *audit, struct audit_chain *chain, const st
 
 static int check_end(struct audit *audit, const struct audit_chain *chain)
 {
+    if (chain->records_count == 0) {
+        return 0;
+    }
     const struct audit_record *last = &chain->records[chain->records_count - 1];
-    return chain->records_count == 0 ||
-                   mr_evidence_record_verify(&last->at, chain->owner.public_key) == 0
+    return mr_evidence_record_verify(&last->at, chain->owner.public_key) == 0
                ? 0
                : find_changed(audit, chain);
 }
