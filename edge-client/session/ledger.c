@@ -44,6 +44,35 @@ static int damaged(const char *path, const struct mr_error *cause, struct mr_err
                         path, cause->text);
 }
 
+static void name_aside(char aside[4096 + 16], const char *path)
+{
+    snprintf(aside, 4096 + 16, "%s.damaged", path);
+}
+
+/* The highest plausible round that the file names; 0: none, or it cannot be read. */
+static uint64_t salvage(const char *path)
+{
+    struct mr_error ignored;
+    char *text;
+    size_t length;
+    const bool read = load(path, &text, &length, &ignored) == 0 && text;
+    const uint64_t finished = read ? mr_ledger_salvage(text) : 0;
+    free(text);
+    return finished;
+}
+
+/* A new device; or one whose state went while it was being mended, and which forgot as much as one
+ * that was mended. */
+static void begin(struct mr_ledger *ledger)
+{
+    char aside[4096 + 16];
+    name_aside(aside, ledger->path);
+    if (access(aside, F_OK) == 0 || errno != ENOENT) {
+        ledger->unknown = true;
+        ledger->finished = salvage(aside);
+    }
+}
+
 static int read_state(struct mr_ledger *ledger, struct mr_error *error)
 {
     struct mr_error cause = {.text = "it is empty"};
@@ -52,7 +81,11 @@ static int read_state(struct mr_ledger *ledger, struct mr_error *error)
     if (load(ledger->path, &text, &length, error)) {
         return -1;
     }
-    const int bad = text && (length == 0 || mr_ledger_parse(ledger, text, length, &cause));
+    if (!text) {
+        begin(ledger);
+        return 0;
+    }
+    const int bad = length == 0 || mr_ledger_parse(ledger, text, length, &cause);
     free(text);
     return bad ? damaged(ledger->path, &cause, error) : 0;
 }
@@ -282,13 +315,48 @@ int mr_ledger_clear(struct mr_ledger *ledger, const struct mr_counted *counted,
 
 /* --- the way back ---------------------------------------------------------------------------- */
 
+/* For folders without hard links. 0, or -1 with errno. */
+static int copy_file(const char *from, const char *to)
+{
+    char block[4096];
+    const int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int out = in < 0 ? -1 : mr_file_create(to);
+    ssize_t got = out < 0 ? -1 : 0;
+    while (out >= 0 && (got = read(in, block, sizeof block)) != 0) {
+        if ((got < 0 && errno != EINTR) || (got > 0 && write_whole(out, block, (size_t)got))) {
+            got = -1;
+            break;
+        }
+    }
+    int bad = got != 0 || fsync(out);
+    const int why = errno;
+    if (in >= 0) {
+        close(in);
+    }
+    if (out >= 0) {
+        close(out);
+    }
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+/* A second name for the damaged file. It keeps its first one until a whole file has replaced it: a
+ * name that is missing would be a new device's, which remembers nothing. */
+static int set_aside(const char *path, struct mr_error *error)
+{
+    char aside[4096 + 16];
+    name_aside(aside, path);
+    if ((unlink(aside) && errno != ENOENT) || (link(path, aside) && copy_file(path, aside))) {
+        return mr_error_set(error, "%s: %s", aside, strerror(errno));
+    }
+    return 0;
+}
+
 int mr_ledger_reset(struct mr_ledger *ledger, const char *data_dir, const uint64_t *finished,
                     struct mr_error *error)
 {
     struct mr_ledger fresh = {.unknown = true};
     struct mr_error why;
-    char aside[4096 + 16], *text = NULL;
-    size_t length;
     if (mr_ledger_open(ledger, data_dir, &why) == 0) { /* whole: only what was asked for changes */
         ledger->finished = finished ? *finished : ledger->finished;
         return finished ? save(ledger, error) : 0;
@@ -296,14 +364,9 @@ int mr_ledger_reset(struct mr_ledger *ledger, const char *data_dir, const uint64
     if (name_file(fresh.path, data_dir, "state.json", error)) {
         return -1;
     }
-    if (load(fresh.path, &text, &length, &why) == 0 && text) {
-        fresh.finished = mr_ledger_salvage(text);
-    }
-    free(text);
-    fresh.finished = finished ? *finished : fresh.finished;
-    snprintf(aside, sizeof aside, "%s.damaged", fresh.path);
-    if (rename(fresh.path, aside)) {
-        return mr_error_set(error, "%s: %s", fresh.path, strerror(errno));
+    fresh.finished = finished ? *finished : salvage(fresh.path);
+    if (set_aside(fresh.path, error)) {
+        return -1;
     }
     *ledger = fresh;
     return save(ledger, error);

@@ -42,7 +42,9 @@ struct mr_ledger {
     unsigned sibling_count;
 };
 
-/* Reads the file; none yet is fine. 0 or -1. No siblings. */
+/* Reads the file; none yet is fine. One that is missing beside state.json.damaged was lost:
+ * `unknown` then, after the highest plausible round that the damaged one names. 0 or -1. No
+ * siblings. */
 int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_error *error);
 
 /* Reserves the next attempt's number of that round, durably. 0 or -1. */
@@ -73,7 +75,8 @@ int mr_ledger_clear(struct mr_ledger *ledger, const struct mr_counted *counted,
 /* In place of a file that is damaged, or whose numbers the hubs have forgotten. `finished`: the
  * round to go on after; NULL: the highest plausible one that the file names. Where the file was
  * damaged, what was remembered of models is lost (`unknown`), and the old file stays beside the new
- * one as state.json.damaged. The folder must be locked. 0 or -1. */
+ * one as state.json.damaged. At no moment is there no state.json. The folder must be locked. 0 or
+ * -1. */
 int mr_ledger_reset(struct mr_ledger *ledger, const char *data_dir, const uint64_t *finished,
                     struct mr_error *error);
 

@@ -3,6 +3,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +311,79 @@ static void test_a_state_that_was_damaged(void **state)
     }
 }
 
+/* --- a reset that is cut off -------------------------------------------------------------------
+ */
+
+static bool no_links; /* as on FAT */
+
+int link(const char *from, const char *to)
+{
+    if (no_links) {
+        errno = EPERM;
+        return -1;
+    }
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static void expect_text(const struct fake *fake, const char *name, const char *text)
+{
+    char path[128], got[256] = "";
+    snprintf(path, sizeof path, "%s/%s", fake->dir, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(got, 1, sizeof got - 1, file) > 0);
+    fclose(file);
+    assert_string_equal(got, text);
+}
+
+/* The new state cannot be written: the damaged one stays where it was, and stops the device. */
+static void test_a_reset_that_fails_half_way(void **state)
+{
+    static const char damaged[] = "{\"finished\": 3, \"round\": 7";
+    for (int links = 0; links < 2; links++) {
+        SCENE(s);
+        struct mre_state now;
+        struct mre_outcome outcome;
+        char blocked[96];
+        const struct mre_options options = {.data_dir = s.fake.dir};
+        no_links = !links;
+        write_state(&s.fake, damaged);
+        snprintf(blocked, sizeof blocked, "%s/state.json.new", s.fake.dir);
+        assert_int_equal(mkdir(blocked, 0700), 0); /* in the new file's place */
+        assert_int_equal(mre_state_reset(&options, NULL, &now, &outcome), MRE_BAD_CONFIG);
+        expect_text(&s.fake, "state.json", damaged);
+        assert_int_equal(mre_state_read(&options, &now, &outcome), MRE_BAD_CONFIG);
+        assert_int_equal(rmdir(blocked), 0);
+        assert_int_equal(mre_state_reset(&options, NULL, &now, &outcome), MRE_OK);
+        expect_text(&s.fake, "state.json.damaged", damaged);
+        assert_int_equal(now.finished, 7);
+        assert_true(now.models_lost);
+        no_links = false;
+        fake_fini(&s.fake);
+    }
+}
+
+/* Only the damaged one is there: no new device. */
+static void test_a_state_that_went_missing(void **state)
+{
+    SCENE(s);
+    struct mre_state now;
+    struct mre_outcome outcome;
+    char from[96], to[112];
+    const struct mre_options options = {.data_dir = s.fake.dir};
+    counted(&s);
+    write_state(&s.fake, "{\"finished\": 3, \"round\": 3");
+    snprintf(from, sizeof from, "%s/state.json", s.fake.dir);
+    snprintf(to, sizeof to, "%s.damaged", from);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(mre_state_read(&options, &now, &outcome), MRE_OK);
+    assert_int_equal(now.finished, 3);
+    assert_true(now.models_lost);
+    announce(&s.fake, 4);
+    expect_waits(&s, "was lost");
+    fake_fini(&s.fake);
+}
+
 static void test_a_state_that_is_whole(void **state)
 {
     SCENE(s);
@@ -341,6 +416,8 @@ int main(void)
         cmocka_unit_test(test_the_oldest_goes),
         cmocka_unit_test(test_siblings),
         cmocka_unit_test(test_a_state_that_was_damaged),
+        cmocka_unit_test(test_a_reset_that_fails_half_way),
+        cmocka_unit_test(test_a_state_that_went_missing),
         cmocka_unit_test(test_a_state_that_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
