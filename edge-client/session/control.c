@@ -282,6 +282,12 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the lead announced round %" PRIu64 " again, which is finished",
                                 terms->announcement.round);
+    } else if (terms->announcement.round < client->ledger.round) {
+        result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
+                                "the lead announced round %" PRIu64 " after round %" PRIu64
+                                ", in which this device has made attempts. Where the hubs began "
+                                "afresh, `millrace-edge state-reset --finished` says so here",
+                                terms->announcement.round, client->ledger.round);
     }
     if (!result) {
         mr_client_set_lead_clock(client, terms->announcement.deadline_unix_ms,

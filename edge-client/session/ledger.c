@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,12 @@ static int save(const struct mr_ledger *ledger, struct mr_error *error)
 int mr_ledger_attempt(struct mr_ledger *ledger, uint64_t round, uint32_t *attempt,
                       struct mr_error *error)
 {
+    if (round < ledger->round) {
+        return mr_error_set(error,
+                            "round %" PRIu64 " is older than round %" PRIu64
+                            ", in which attempts were made: their numbers would come back",
+                            round, ledger->round);
+    }
     if (ledger->round != round) {
         ledger->round = round;
         ledger->attempts = 0;
@@ -195,24 +202,42 @@ static void add(struct mr_ledger *ledger, const struct mr_counted *entry)
     ledger->counted[ledger->counted_count++] = *entry;
 }
 
+/* That model may be one of those that were lost. */
+static struct mr_counted lost_with(const struct mr_counted *wanted)
+{
+    struct mr_counted lost = {.round = 0};
+    memcpy(lost.parent, wanted->parent, MR_HASH_BYTES);
+    memcpy(lost.task, wanted->task, sizeof lost.task);
+    return lost;
+}
+
 /* The first model after a loss stands for those that were lost with it. */
 static int settle_unknown(struct mr_ledger *ledger, const struct mr_counted *wanted,
                           struct mr_error *error)
 {
-    struct mr_counted lost = {.round = 0};
     if (!ledger->unknown) {
         return 0;
     }
-    memcpy(lost.parent, wanted->parent, MR_HASH_BYTES);
-    memcpy(lost.task, wanted->task, sizeof lost.task);
+    const struct mr_counted lost = lost_with(wanted);
     add(ledger, &lost);
     ledger->unknown = false;
     return save(ledger, error);
 }
 
-/* 1 with the obstacle where a sibling remembers one; a sibling that lost its memory stands against
- * nothing: it does so in its own task. */
-static int ask_siblings(const struct mr_ledger *ledger, const struct mr_counted *wanted,
+/* What a sibling lost stands against every model, until that sibling's task has seen one. It may
+ * settle on another than this: so this one is written down here, and stays refused after that. 1
+ * with the obstacle, or -1. */
+static int lost_by_sibling(struct mr_ledger *ledger, const struct mr_counted *wanted,
+                           struct mr_ledger_obstacle *obstacle, struct mr_error *error)
+{
+    const struct mr_counted lost = lost_with(wanted);
+    add(ledger, &lost);
+    *obstacle = (struct mr_ledger_obstacle){.counted = lost, .own = false};
+    return save(ledger, error) ? -1 : 1;
+}
+
+/* 1 with the obstacle where a sibling remembers one, or may have forgotten one. */
+static int ask_siblings(struct mr_ledger *ledger, const struct mr_counted *wanted,
                         struct mr_ledger_obstacle *obstacle, struct mr_error *error)
 {
     for (unsigned i = 0; i < ledger->sibling_count; i++) {
@@ -224,6 +249,9 @@ static int ask_siblings(const struct mr_ledger *ledger, const struct mr_counted 
         if (entry) {
             *obstacle = (struct mr_ledger_obstacle){.counted = *entry, .own = false};
             return 1;
+        }
+        if (sibling.unknown) {
+            return lost_by_sibling(ledger, wanted, obstacle, error);
         }
     }
     return 0;
@@ -352,14 +380,24 @@ static int set_aside(const char *path, struct mr_error *error)
     return 0;
 }
 
+/* Attempts of a later round than the next would refuse the next. */
+static int go_on_after(struct mr_ledger *ledger, uint64_t finished, struct mr_error *error)
+{
+    ledger->finished = finished;
+    if (ledger->round > finished + 1) {
+        ledger->round = 0;
+        ledger->attempts = 0;
+    }
+    return save(ledger, error);
+}
+
 int mr_ledger_reset(struct mr_ledger *ledger, const char *data_dir, const uint64_t *finished,
                     struct mr_error *error)
 {
     struct mr_ledger fresh = {.unknown = true};
     struct mr_error why;
     if (mr_ledger_open(ledger, data_dir, &why) == 0) { /* whole: only what was asked for changes */
-        ledger->finished = finished ? *finished : ledger->finished;
-        return finished ? save(ledger, error) : 0;
+        return finished ? go_on_after(ledger, *finished, error) : 0;
     }
     if (name_file(fresh.path, data_dir, "state.json", error)) {
         return -1;

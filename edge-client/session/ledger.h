@@ -47,7 +47,8 @@ struct mr_ledger {
  * siblings. */
 int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_error *error);
 
-/* Reserves the next attempt's number of that round, durably. 0 or -1. */
+/* Reserves the next attempt's number of that round, durably. 0 or -1, also for a round before the
+ * newest that attempts were made in. */
 int mr_ledger_attempt(struct mr_ledger *ledger, uint64_t round, uint32_t *attempt,
                       struct mr_error *error);
 
@@ -60,8 +61,9 @@ struct mr_ledger_obstacle {
     bool own;                  /* of this task, so that its hubs can clear it; else a sibling's */
 };
 
-/* Whether another round on the parent of `wanted` is remembered, here or by a sibling: 1 with the
- * obstacle, 0 if none is, or -1. */
+/* Whether another round on the parent of `wanted` is remembered, here or by a sibling, or may have
+ * been forgotten (round 0): 1 with the obstacle, 0 if none is, or -1. Where a sibling is `unknown`,
+ * the parent is remembered here too. */
 int mr_ledger_obstacle(struct mr_ledger *ledger, const struct mr_counted *wanted,
                        struct mr_ledger_obstacle *obstacle, struct mr_error *error);
 /* Remembers `wanted`, durably, unless there is an obstacle: both under one lock for all siblings.

@@ -37,6 +37,13 @@ static enum mre_result awaits(struct mre_outcome *outcome, const struct mr_count
                           which, parent, wanted->round, why);
 }
 
+static const char *lost(const struct mr_ledger_obstacle *obstacle)
+{
+    return obstacle->own ? "what this device knew of that was lost"
+                         : "what another task of this device knew of that was lost, and that task "
+                           "has seen no model since";
+}
+
 /* What a hub said in place of the statement. */
 static void tell_lack(char why[WHY_BYTES], const struct mr_announced_hub *hub,
                       const struct mr_round_end *end)
@@ -110,7 +117,7 @@ static enum mre_result judge(struct mre_client *client, const struct mr_counted 
     const struct mr_counted *before = &obstacle->counted;
     struct mr_error error;
     if (!before->round) {
-        return awaits(outcome, wanted, before, "what this device knew of that was lost");
+        return awaits(outcome, wanted, before, lost(obstacle));
     }
     if (!obstacle->own) {
         return awaits(outcome, wanted, before, "two tasks on one model count as one");
@@ -156,6 +163,7 @@ enum mre_result mr_lineage_claim(struct mre_client *client, const struct mr_roun
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
     return found ? awaits(outcome, &wanted, &obstacle.counted,
-                          "another task of this device took part meanwhile")
+                          obstacle.counted.round ? "another task of this device took part meanwhile"
+                                                 : lost(&obstacle))
                  : MRE_OK;
 }

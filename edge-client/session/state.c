@@ -67,6 +67,8 @@ enum mre_result mre_state_reset(const struct mre_options *options, const uint64_
             ledger.path);
     }
     return mr_outcome_set(outcome, MRE_OK,
-                          finished ? "the last finished round is set; the rest is as it was"
-                                   : "the state is whole: nothing was changed");
+                          finished
+                              ? "the last finished round is set; attempts of rounds after the next "
+                                "are forgotten, the rest is as it was"
+                              : "the state is whole: nothing was changed");
 }

@@ -271,9 +271,6 @@ static void test_siblings(void **state)
     fake_fini(&s.fake);
 }
 
-/* --- a state that is damaged -------------------------------------------------------------------
- */
-
 static void write_state(const struct fake *fake, const char *text)
 {
     char path[96];
@@ -282,6 +279,67 @@ static void write_state(const struct fake *fake, const char *text)
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
 }
+
+/* One lost its memory, and the other waits until the first has settled on a model. */
+static void test_a_sibling_that_lost_its_memory(void **state)
+{
+    SCENE(s);
+    struct mr_ledger one, two;
+    struct mr_ledger_obstacle obstacle;
+    struct mr_error error;
+    char other[96], *dirs[2] = {s.fake.dir, other};
+    const struct mr_counted all[] = {entry(0), entry(1), entry(2), entry(3), entry(4)};
+    snprintf(other, sizeof other, "%s/other", s.fake.dir);
+    assert_int_equal(mkdir(other, 0700), 0);
+    write_state(&s.fake, "{");
+    assert_int_equal(mr_ledger_reset(&one, dirs[0], NULL, &error), 0);
+    assert_int_equal(mr_ledger_open(&two, dirs[1], &error), 0);
+    two.siblings = &dirs[0];
+    two.sibling_count = 1;
+    assert_int_equal(mr_ledger_obstacle(&two, &all[1], &obstacle, &error), 1);
+    assert_true(!obstacle.own && obstacle.counted.round == 0);
+    assert_int_equal(mr_ledger_claim(&two, &all[1], &obstacle, &error), 1);
+    assert_int_equal(mr_ledger_claim(&two, &all[2], &obstacle, &error), 1);
+    assert_int_equal(mr_ledger_obstacle(&one, &all[4], &obstacle, &error), 1); /* it settles */
+    assert_int_equal(mr_ledger_open(&two, dirs[1], &error), 0); /* as the disk has it */
+    two.siblings = &dirs[0];
+    two.sibling_count = 1;
+    assert_int_equal(mr_ledger_claim(&two, &all[1], &obstacle, &error), 1);
+    assert_int_equal(mr_ledger_claim(&two, &all[2], &obstacle, &error), 1);
+    assert_int_equal(mr_ledger_claim(&two, &all[3], &obstacle, &error), 0);
+    assert_int_equal(mr_ledger_claim(&two, &all[4], &obstacle, &error), 1);
+    fake_fini(&s.fake);
+}
+
+/* A round before the one that attempts were made in: their numbers would be given again. */
+static void test_an_older_round(void **state)
+{
+    SCENE(s);
+    struct mr_ledger ledger;
+    struct mr_error error;
+    struct mre_state now;
+    uint32_t attempt;
+    const struct mre_options options = {.data_dir = s.fake.dir};
+    const uint64_t none = 0, before = 4;
+    assert_int_equal(mr_ledger_open(&ledger, s.fake.dir, &error), 0);
+    assert_int_equal(mr_ledger_attempt(&ledger, 5, &attempt, &error), 0);
+    assert_int_equal(mr_ledger_attempt(&ledger, 4, &attempt, &error), -1);
+    announce(&s.fake, 4);
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_UNTRUSTED_ANNOUNCEMENT);
+    assert_int_equal(s.trained, 0);
+    assert_int_equal(mre_state_reset(&options, &before, &now, &s.outcome), MRE_OK);
+    announce(&s.fake, 5);
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_COMMITTED);
+    assert_int_equal(s.outcome.attempt, 1);
+    /* The hubs began afresh, and its operator says so. */
+    assert_int_equal(mre_state_reset(&options, &none, &now, &s.outcome), MRE_OK);
+    other_model(&s.fake, 1);
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_AUTO, scene_train), MRE_COMMITTED);
+    fake_fini(&s.fake);
+}
+
+/* --- a state that is damaged -------------------------------------------------------------------
+ */
 
 /* A number that no round has is refused, and mended: the device goes on, and is not counted on the
  * model that it sees first. */
@@ -415,6 +473,8 @@ int main(void)
         cmocka_unit_test(test_a_hub_says_released),
         cmocka_unit_test(test_the_oldest_goes),
         cmocka_unit_test(test_siblings),
+        cmocka_unit_test(test_a_sibling_that_lost_its_memory),
+        cmocka_unit_test(test_an_older_round),
         cmocka_unit_test(test_a_state_that_was_damaged),
         cmocka_unit_test(test_a_reset_that_fails_half_way),
         cmocka_unit_test(test_a_state_that_went_missing),
