@@ -14,8 +14,7 @@
 
 #define WAIT_MS        20000
 #define RETRY_FIRST_MS 200
-#define CLOCK_MS_MAX   5000   /* further from the lead's, it is told */
-#define ASKED_MAX_MS   300000 /* no hub silences a device for longer */
+#define CLOCK_MS_MAX   5000 /* further from the lead's, it is told */
 
 struct run {
     const struct mr_edge_arguments *arguments;
@@ -58,7 +57,8 @@ static void pause_ms(unsigned ms)
 
 static unsigned next_pause_ms(const struct run *run, const struct mre_outcome *o)
 {
-    const unsigned asked = o->retry_after_ms < ASKED_MAX_MS ? o->retry_after_ms : ASKED_MAX_MS;
+    const unsigned asked =
+        o->retry_after_ms < MRE_RETRY_AFTER_MAX_MS ? o->retry_after_ms : MRE_RETRY_AFTER_MAX_MS;
     return asked > run->retry_ms ? asked : run->retry_ms;
 }
 
@@ -231,18 +231,34 @@ static int run_client(struct run *run, const struct mre_options *options)
 
 /* The data_dirs of all tasks of the command: one device, which is counted once on one model. */
 struct folders {
-    char *dirs[MR_EDGE_TASKS_MAX]; /* NULL: its configuration is wrong, as its own task will say */
+    char *dirs[MR_EDGE_TASKS_MAX]; /* NULL: no such task, or the only one */
 };
 
-static void find_folders(struct folders *folders, const struct mr_edge_arguments *arguments)
+/* All or none: without the folder of one, the others would not know what it was counted on. An exit
+ * code, with the text printed. */
+static int find_folders(struct folders *folders, const struct mr_edge_arguments *arguments)
 {
     struct mre_config *config;
     struct mre_outcome outcome;
     for (unsigned i = 0; arguments->task_count > 1 && i < arguments->task_count; i++) {
-        if (mre_config_load(&config, arguments->tasks[i].config, &outcome) == MRE_OK) {
-            folders->dirs[i] = strdup(mre_config_options(config)->data_dir);
-            mre_config_free(config);
+        if (mre_config_load(&config, arguments->tasks[i].config, &outcome)) {
+            fprintf(stderr, "millrace-edge: %s; none of the tasks is started\n", outcome.text);
+            return mr_edge_exit_of(outcome.result);
         }
+        folders->dirs[i] = strdup(mre_config_options(config)->data_dir);
+        mre_config_free(config);
+        if (!folders->dirs[i]) {
+            fprintf(stderr, "millrace-edge: out of memory\n");
+            return MR_EDGE_EXIT_FAILED;
+        }
+    }
+    return MR_EDGE_EXIT_OK;
+}
+
+static void free_folders(struct folders *folders)
+{
+    for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
+        free(folders->dirs[i]);
     }
 }
 
@@ -320,7 +336,11 @@ int mr_edge_run(const struct mr_edge_arguments *arguments)
 {
     struct task_thread others[MR_EDGE_TASKS_MAX] = {{.started = false}};
     struct folders folders = {.dirs = {NULL}};
-    find_folders(&folders, arguments);
+    const int code = find_folders(&folders, arguments);
+    if (code) {
+        free_folders(&folders);
+        return code;
+    }
     for (unsigned i = 1; i < arguments->task_count; i++) {
         others[i] = (struct task_thread){
             .arguments = arguments, .folders = &folders, .number = i, .code = MR_EDGE_EXIT_FAILED};
@@ -337,8 +357,6 @@ int mr_edge_run(const struct mr_edge_arguments *arguments)
         }
         worst = others[i].code > worst ? others[i].code : worst;
     }
-    for (unsigned i = 0; i < MR_EDGE_TASKS_MAX; i++) {
-        free(folders.dirs[i]);
-    }
+    free_folders(&folders);
     return worst;
 }

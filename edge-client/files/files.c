@@ -64,11 +64,28 @@ static int read_all(int fd, char *out, size_t capacity, size_t *length)
     return 0;
 }
 
+/* Nothing that could keep us waiting: a pipe whose other end nobody has would, for ever. */
+static int open_regular(const char *path, struct mr_error *error)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st)) {
+        mr_error_set(error, "%s", strerror(errno));
+    } else if (S_ISREG(st.st_mode)) {
+        return fd;
+    } else {
+        mr_error_set(error, "%s", S_ISDIR(st.st_mode) ? strerror(EISDIR) : "it is no regular file");
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
 char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_error *error)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open_regular(path, error);
     if (fd < 0) {
-        mr_error_set(error, "%s", strerror(errno));
         return NULL;
     }
     char *text = malloc(most + 1);

@@ -19,7 +19,8 @@ int mr_file_create(const char *path);
 FILE *mr_file_create_stream(const char *path);
 
 /* All of a file, malloc'd, with a NUL behind it; NULL with an error that says why not (without the
- * path): it cannot be opened, a read fails, it has more than `most` bytes. */
+ * path): it cannot be opened, it is no regular file, a read fails, it has more than `most` bytes.
+ * Never waits, as a pipe would have it. */
 char *mr_file_text(const char *path, size_t most, size_t *length, struct mr_error *error);
 
 /* A folder of mode 0700, made where there is none. 0, or -1 with errno: EPERM where it belongs to

@@ -24,6 +24,8 @@ extern "C" {
 #define MRE_SIBLINGS_MAX 15
 #define MRE_TEXT_BYTES   512
 
+#define MRE_RETRY_AFTER_MAX_MS 300000 /* no hub silences a device for longer */
+
 struct mre_client; /* opaque */
 struct mre_config; /* opaque: a device.json that was read */
 struct mre_mlp;    /* opaque: the built-in trainer's data */
@@ -164,7 +166,9 @@ struct mre_outcome {
     /* So far was this device's clock ahead of the lead's when the round was announced (below 0:
      * behind). Deadlines are kept all the same; certificates go by this device's clock. */
     int64_t clock_ahead_ms;
-    uint32_t retry_after_ms; /* a hub that refused wants to be left alone for so long; 0: no word */
+    /* A hub that refused wants to be left alone for so long, MRE_RETRY_AFTER_MAX_MS at most; 0: no
+     * word. */
+    uint32_t retry_after_ms;
     char warning[MRE_TEXT_BYTES]; /* the round took part, and lost more than it should; or "" */
 };
 

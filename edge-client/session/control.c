@@ -172,7 +172,9 @@ static enum mre_result refused(struct mre_client *client, struct mre_outcome *ou
     snprintf(outcome->code, sizeof outcome->code, "%s", refusal.name);
     mr_outcome_set(outcome, result_of_code(refusal.code), "refused (%s): %s", refusal.name,
                    refusal.text);
-    outcome->retry_after_ms = refusal.retry_after_ms;
+    outcome->retry_after_ms = refusal.retry_after_ms < MRE_RETRY_AFTER_MAX_MS
+                                  ? refusal.retry_after_ms
+                                  : MRE_RETRY_AFTER_MAX_MS;
     return outcome->result;
 }
 

@@ -105,7 +105,9 @@ def main():
     if part == "rubbish":
         with open(delta, "wb") as f:
             f.write(b"\xff" * 100)
-    if part != "no-report":
+    if part == "pipe":
+        os.mkfifo(report)
+    elif part != "no-report":
         examples = 0 if part == "empty" else 6
         with open(report, "w", encoding="utf-8") as f:
             json.dump({"examples": examples, "loss": 1e300 if part == "big-loss" else 0.25}, f)

@@ -97,6 +97,25 @@ static void test_status_never_told(void **state)
     }
 }
 
+/* No hub silences a device until the deadline. */
+static void test_absurd_pause(void **state)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    (void)state;
+    fake_init(&fake, 3, 16);
+    fake.announcement.deadline_unix_ms = fake.unix_start_ms + 3600000;
+    fake_announce(&fake);
+    fake.busy_code = codes[0];
+    fake.busy = 1;
+    fake.busy_ms = UINT32_MAX;
+    const uint64_t began_us = fake.now_us;
+    assert_int_equal(play(&fake, MRE_TRANSPORT_AUTO, &outcome), MRE_COMMITTED);
+    assert_true(fake.now_us - began_us >= UINT64_C(300000000));
+    assert_true(fake.now_us - began_us < UINT64_C(330000000));
+    fake_fini(&fake);
+}
+
 /* No round was announced, so none has ended: the same client gets it when it asks again. */
 static void test_announcement(void **state)
 {
@@ -152,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_whole_share),
         cmocka_unit_test(test_status_of_what_was_sent),
         cmocka_unit_test(test_status_never_told),
+        cmocka_unit_test(test_absurd_pause),
         cmocka_unit_test(test_announcement),
         cmocka_unit_test(test_large_bodies_have_time),
     };

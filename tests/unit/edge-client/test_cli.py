@@ -139,6 +139,11 @@ def two_tasks(folder, good, data):
         FAILURES.append(f"check of two tasks: {out}")
     expect("data of the second task is missing", 5, "other.json: --data FILE", "run", "--config", good,
            "--data", data, "--patience-ms", "1", "--config", other)
+    broken = f"{folder}/broken.json"
+    for words in (["--config", good, "--data", data, "--config", broken], ["--config", broken, "--config", good, "--data", data]):
+        expect("one of two cannot be read", 3, "broken.json", "run", *words, "--patience-ms", "1")
+        if "waiting for" in run("run", *words, "--patience-ms", "1")[2]:
+            FAILURES.append("a task was started without the other's folder")
     expect("too many tasks", 2, "at most 16", "check", *(["--config", good] * 17))
     with open(f"{folder}/data-other/lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

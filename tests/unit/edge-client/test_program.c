@@ -68,10 +68,11 @@ static void test_bad_trainers(void **state)
         const char *part, *says;
         enum mre_result result;
     } cases[] = {
-        {"dies", "exit code 3", MRE_TRAINER_FAILED},   {"nan", "NaN", MRE_BAD_DELTA},
-        {"misnamed", "no tensor", MRE_TRAINER_FAILED}, {"short", "tensors", MRE_TRAINER_FAILED},
-        {"no-delta", "no delta", MRE_TRAINER_FAILED},  {"rubbish", "delta", MRE_TRAINER_FAILED},
-        {"no-report", "report", MRE_TRAINER_FAILED},   {"empty", "examples", MRE_TRAINER_FAILED},
+        {"dies", "exit code 3", MRE_TRAINER_FAILED},     {"nan", "NaN", MRE_BAD_DELTA},
+        {"misnamed", "no tensor", MRE_TRAINER_FAILED},   {"short", "tensors", MRE_TRAINER_FAILED},
+        {"no-delta", "no delta", MRE_TRAINER_FAILED},    {"rubbish", "delta", MRE_TRAINER_FAILED},
+        {"no-report", "report", MRE_TRAINER_FAILED},     {"empty", "examples", MRE_TRAINER_FAILED},
+        {"pipe", "no regular file", MRE_TRAINER_FAILED},
     };
     struct mre_outcome outcome;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
