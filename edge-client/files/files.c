@@ -5,6 +5,7 @@
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,12 @@ int mr_fd_above_standard(int fd)
     close(fd);
     errno = why;
     return moved;
+}
+
+void mr_lock_release(int fd)
+{
+    (void)flock(fd, LOCK_UN);
+    close(fd);
 }
 
 int mr_file_create(const char *path)

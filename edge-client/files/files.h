@@ -12,6 +12,10 @@
  * and -1 returned, with errno. */
 int mr_fd_above_standard(int fd);
 
+/* Gives a flock up and closes its descriptor. Closing alone does not where the host has forked
+ * meanwhile: its child has the same open file. */
+void mr_lock_release(int fd);
+
 /* A new file in the place of what was there (a link is removed, not followed), of mode 0600
  * whatever the umask. The descriptor, or -1 with errno. */
 int mr_file_create(const char *path);

@@ -274,6 +274,7 @@ enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_o
     }
     c->env = *env;
     c->lock = -1;
+    c->lock_owner = getpid();
     enum mre_result result = take_options(c, options, outcome);
     if (!result) {
         result = read_identity(c, outcome);
@@ -305,7 +306,9 @@ void mre_client_close(struct mre_client *client)
     if (client->lead) {
         client->env.disconnect(client->env.context, client->lead);
     }
-    if (client->lock >= 0) {
+    if (client->lock >= 0 && client->lock_owner == getpid()) {
+        mr_lock_release(client->lock);
+    } else if (client->lock >= 0) { /* a child's copy: the client may live on in its parent */
         close(client->lock);
     }
     free(client->certificate_file);

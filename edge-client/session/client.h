@@ -58,7 +58,8 @@ struct mre_client {
         int64_t ahead_ms; /* so far was this device's wall clock ahead of it */
     } lead_clock;
 
-    int lock; /* of data_dir; -1 = none */
+    int lock;         /* of data_dir; -1 = none */
+    pid_t lock_owner; /* process that took it */
     struct mr_ledger ledger;
     void *lead;                   /* control connection, or NULL */
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
@@ -69,7 +70,7 @@ enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_o
                                   const struct mr_device_env *env, struct mre_outcome *outcome);
 
 /* Two processes with one data_dir could use one attempt's number for two messages: the lock's
- * descriptor, for the caller to close; or MRE_BAD_CONFIG, and -1. */
+ * descriptor, for mr_lock_release; or MRE_BAD_CONFIG, and -1. */
 enum mre_result mr_client_lock_folder(const char *data_dir, int *lock, struct mre_outcome *outcome);
 
 /* The wall clock of the lead: what deadlines are compared with. It goes on by this device's

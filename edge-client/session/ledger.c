@@ -324,7 +324,7 @@ int mr_ledger_claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
         return -1;
     }
     const int result = claim(ledger, wanted, obstacle, error);
-    close(lock);
+    mr_lock_release(lock);
     return result;
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "edge-client/files/files.h"
 #include "edge-client/session/client.h"
 #include "edge-client/session/outcome.h"
 
@@ -53,7 +54,7 @@ enum mre_result mre_state_reset(const struct mre_options *options, const uint64_
     }
     const bool whole = mr_ledger_open(&ledger, options->data_dir, &error) == 0;
     const int bad = mr_ledger_reset(&ledger, options->data_dir, finished, &error);
-    close(lock);
+    mr_lock_release(lock);
     if (bad) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }

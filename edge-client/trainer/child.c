@@ -120,29 +120,38 @@ static bool is_told(int fd, int64_t limit_ms)
     }
 }
 
-/* Until the watcher has closed its end: then everybody whom it watched is gone. */
-static void await_close(int fd)
+/* Until the watcher has closed its end: then everybody whom it watched is gone, as far as it could
+ * do that. What it tells of those that are left is taken. */
+static void await_close(struct mr_child *child)
 {
-    char byte;
-    shutdown(fd, SHUT_WR); /* what it waits for */
-    while (recv(fd, &byte, 1, 0) > 0 || errno == EINTR) {
+    shutdown(child->socket, SHUT_WR); /* what it waits for */
+    for (;;) {
+        struct mr_watcher_told told;
+        const ssize_t got = recv(child->socket, &told, sizeof told, 0);
+        if (got <= 0 && errno != EINTR) {
+            return;
+        }
+        if (got == (ssize_t)sizeof told) {
+            child->none_left = told.none_left;
+        }
         errno = 0;
     }
 }
 
 enum mr_child_end mr_child_await(struct mr_child *child, int64_t limit_ms, int *value)
 {
-    struct mr_watcher_told told = {MR_CHILD_LATE, 0};
+    struct mr_watcher_told told = {MR_CHILD_LATE, 0, false};
     if (is_told(child->socket, limit_ms)) {
         ssize_t got;
         do {
             got = recv(child->socket, &told, sizeof told, 0);
         } while (got < 0 && errno == EINTR);
         if (got != (ssize_t)sizeof told) {
-            told = (struct mr_watcher_told){MR_CHILD_LOST, 0};
+            told = (struct mr_watcher_told){MR_CHILD_LOST, 0, false};
         }
     }
-    await_close(child->socket);
+    child->none_left = told.none_left;
+    await_close(child);
     /* Where the host has taken it from us, there is none to wait for any more. */
     while (waitpid(child->watcher, NULL, 0) < 0 && errno == EINTR) {
         ;

@@ -17,6 +17,7 @@
 #ifndef MRE_TRAINER_CHILD_H
 #define MRE_TRAINER_CHILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,7 +25,8 @@
 
 struct mr_child {
     pid_t watcher;
-    int socket; /* the watcher tells here, and hears that it closes */
+    int socket;     /* the watcher tells here, and hears that it closes */
+    bool none_left; /* after mr_child_await: the watcher said that all are gone */
 };
 
 enum mr_child_end {

@@ -35,6 +35,7 @@ struct files {
     char task[4096 + 32];
     char *program; /* absolute, as is the data: the program runs in the folder */
     char *data;    /* NULL: none */
+    bool left;     /* somebody may have outlived the trainer, and has the lock */
 };
 
 static int name_files(struct files *files, const struct mre_task *task, struct mr_error *error)
@@ -108,8 +109,8 @@ static int64_t clock_ms(clockid_t id)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int run(const struct mre_program *program, const struct mre_task *task,
-               const struct files *files, int lock, int64_t limit_ms, struct mr_error *error)
+static int run(const struct mre_program *program, const struct mre_task *task, struct files *files,
+               int lock, int64_t limit_ms, struct mr_error *error)
 {
     char *const arguments[] = {files->program,
                                (char *)(uintptr_t)task->model_file,
@@ -123,7 +124,9 @@ static int run(const struct mre_program *program, const struct mre_task *task,
     if (mr_child_start(&child, &setup, error)) {
         return -1;
     }
-    switch (mr_child_await(&child, limit_ms, &value)) {
+    const enum mr_child_end end = mr_child_await(&child, limit_ms, &value);
+    files->left = !child.none_left;
+    switch (end) {
     case MR_CHILD_EXITED:
         return value ? mr_error_set(error, "%s ended with exit code %d; its own output says why",
                                     program->path, value)
@@ -241,8 +244,8 @@ static int read_delta(const char *path, const struct mre_task *task, float *vect
 
 /* Under the lock: nobody else's files are in the folder. */
 static int train_in_folder(const struct mre_program *program, const struct mre_task *task,
-                           const struct files *files, int lock, float *vector,
-                           struct mre_report *report, struct mr_error *error)
+                           struct files *files, int lock, float *vector, struct mre_report *report,
+                           struct mr_error *error)
 {
     const int64_t left_ms = (int64_t)task->deadline_unix_ms - clock_ms(CLOCK_REALTIME);
     const int64_t limit_ms =
@@ -269,8 +272,10 @@ enum mre_trained mre_program_train(void *context, const struct mre_task *task, f
     int bad = name_files(&files, task, &error) || name_inputs(&files, program, &error) ||
               (lock = mr_trainer_lock(task->work_dir, &error)) < 0 ||
               train_in_folder(program, task, &files, lock, vector, report, &error);
-    if (lock >= 0) {
+    if (lock >= 0 && files.left) {
         close(lock);
+    } else if (lock >= 0) {
+        mr_lock_release(lock);
     }
     free(files.program);
     free(files.data);

@@ -10,7 +10,8 @@
 
 #include "base/error.h"
 
-/* The lock of that data_dir, for the caller to close; or -1: somebody has it whom this device
+/* The lock of that data_dir, for the caller to give up by mr_lock_release, or to close where some
+ * that inherited it may be left; or -1: somebody has it whom this device
  * cannot kill. Blocks for some seconds at most. */
 int mr_trainer_lock(const char *data_dir, struct mr_error *error);
 

@@ -68,9 +68,9 @@ static void set_descriptors(const struct mr_watcher_setup *setup)
     dup2(2, 1); /* our standard output carries results only */
 }
 
-static void tell(enum mr_child_end end, int value)
+static void tell(enum mr_child_end end, int value, bool none_left)
 {
-    const struct mr_watcher_told told = {(int)end, value};
+    const struct mr_watcher_told told = {(int)end, value, none_left};
     const ssize_t written = send(TELL_FD, &told, sizeof told, MSG_NOSIGNAL);
     (void)written; /* nobody listens any more: nothing is left to be done */
 }
@@ -86,7 +86,7 @@ _Noreturn static void run_program(const struct mr_watcher_setup *setup, pid_t wa
     if (getppid() == watcher && chdir(setup->folder) == 0) {
         execve(setup->argv[0], setup->argv, setup->environment);
     }
-    tell(MR_CHILD_NOT_RUN, errno);
+    tell(MR_CHILD_NOT_RUN, errno, true);
     _exit(127);
 }
 
@@ -118,9 +118,9 @@ static bool kill_children(void)
     return true;
 }
 
-/* Until nobody is left. The program itself was not waited for yet, so that its number and its
- * group's are still its own. */
-static void end_all(pid_t program, int *status)
+/* Until nobody is left (true), or none that can be found. The program itself was not waited for
+ * yet, so that its number and its group's are still its own. */
+static bool end_all(pid_t program, int *status)
 {
     kill(-program, SIGKILL);
     kill(program, SIGKILL);
@@ -130,8 +130,11 @@ static void end_all(pid_t program, int *status)
     for (;;) {
         const bool listed = kill_children();
         const pid_t gone = waitpid(-1, NULL, WNOHANG);
-        if ((gone < 0 && errno != EINTR) || (gone == 0 && !listed)) {
-            return;
+        if (gone < 0 && errno != EINTR) {
+            return true;
+        }
+        if (gone == 0 && !listed) {
+            return false;
         }
         if (gone == 0) { /* the list may have left one out that ends only when it is killed */
             (void)poll(NULL, 0, 1);
@@ -207,16 +210,18 @@ _Noreturn void mr_watcher_main(const struct mr_watcher_setup *setup)
         run_program(setup, own);
     }
     if (program < 0) {
-        tell(MR_CHILD_NOT_RUN, errno);
+        tell(MR_CHILD_NOT_RUN, errno, true);
         _exit(0);
     }
     setpgid(program, program); /* here too: whoever of the two comes first */
     const bool ended = await_program(program, signals);
-    end_all(program, &status);
-    if (ended && WIFSIGNALED(status)) {
-        tell(MR_CHILD_KILLED, WTERMSIG(status));
-    } else if (ended) {
-        tell(MR_CHILD_EXITED, WEXITSTATUS(status));
+    const bool none_left = end_all(program, &status);
+    if (!ended) {
+        tell(MR_CHILD_LATE, 0, none_left);
+    } else if (WIFSIGNALED(status)) {
+        tell(MR_CHILD_KILLED, WTERMSIG(status), none_left);
+    } else {
+        tell(MR_CHILD_EXITED, WEXITSTATUS(status), none_left);
     }
     _exit(0);
 }

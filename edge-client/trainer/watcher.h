@@ -17,6 +17,7 @@ struct mr_watcher_setup {
 struct mr_watcher_told {
     int end; /* enum mr_child_end */
     int value;
+    int none_left; /* whoever the program had started is gone, too */
 };
 
 _Noreturn void mr_watcher_main(const struct mr_watcher_setup *setup);

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -280,6 +282,43 @@ static void write_state(const struct fake *fake, const char *text)
     assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
+static bool forks;
+static int shared = -1; /* a host's child has the newest lock's open file, too */
+
+int flock(int fd, int operation)
+{
+    const int bad = (int)syscall(SYS_flock, fd, operation);
+    if (!bad && forks && operation == LOCK_EX) {
+        shared = dup(fd);
+    }
+    return bad;
+}
+
+static void test_the_siblings_lock_in_a_host_that_forks(void **state)
+{
+    SCENE(s);
+    struct mr_ledger ledger;
+    struct mr_ledger_obstacle obstacle;
+    struct mr_error error;
+    char other[96], path[128], *dirs[1] = {other};
+    const struct mr_counted wanted = entry(1);
+    snprintf(other, sizeof other, "%s/other", s.fake.dir);
+    assert_int_equal(mr_ledger_open(&ledger, s.fake.dir, &error), 0);
+    ledger.siblings = dirs;
+    ledger.sibling_count = 1;
+    forks = true;
+    assert_int_equal(mr_ledger_claim(&ledger, &wanted, &obstacle, &error), 0);
+    forks = false;
+    assert_true(shared >= 0);
+    snprintf(path, sizeof path, "%s/counted.lock", s.fake.dir);
+    const int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    close(fd);
+    close(shared);
+    fake_fini(&s.fake);
+}
+
 /* One lost its memory, and the other waits until the first has settled on a model. */
 static void test_a_sibling_that_lost_its_memory(void **state)
 {
@@ -473,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_a_hub_says_released),
         cmocka_unit_test(test_the_oldest_goes),
         cmocka_unit_test(test_siblings),
+        cmocka_unit_test(test_the_siblings_lock_in_a_host_that_forks),
         cmocka_unit_test(test_a_sibling_that_lost_its_memory),
         cmocka_unit_test(test_an_older_round),
         cmocka_unit_test(test_a_state_that_was_damaged),
