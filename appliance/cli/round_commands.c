@@ -129,13 +129,9 @@ static int show(struct mr_ask *ask, void *context)
 
 int mr_command_round_show(struct mr_cli *cli)
 {
-    const char *text = cli->argument;
-    const size_t length = strlen(text);
-    if (length == 0 || length > 18 || strspn(text, "0123456789") != length) {
-        return mr_cli_fail(cli, MR_EXIT_USAGE, "ROUND must be a number, not '%s'", text);
-    }
-    uint64_t round = strtoull(text, NULL, 10);
-    return mr_ask_run(cli, show, &round);
+    uint64_t round;
+    const int code = mr_task_round_number(cli, &round);
+    return code == MR_EXIT_OK ? mr_ask_run(cli, show, &round) : code;
 }
 
 /* --- open ------------------------------------------------------------------------------------ */

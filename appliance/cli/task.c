@@ -1,6 +1,7 @@
 #include "appliance/cli/task.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 int mr_task_take(const struct mr_cli *cli, const char *given, char name[MR_CLI_TASK_BYTES])
@@ -79,6 +80,17 @@ void mr_task_path(char path[MR_CLI_PATH_BYTES], const char *name, const char *fo
     va_start(arguments, format);
     vsnprintf(path + used, MR_CLI_PATH_BYTES - (size_t)used, format, arguments);
     va_end(arguments);
+}
+
+int mr_task_round_number(const struct mr_cli *cli, uint64_t *round)
+{
+    const char *text = cli->argument;
+    const size_t length = strlen(text);
+    if (length == 0 || length > 18 || strspn(text, "0123456789") != length) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE, "ROUND must be a number, not '%s'", text);
+    }
+    *round = strtoull(text, NULL, 10);
+    return MR_EXIT_OK;
 }
 
 json_t *mr_task_rounds(json_t *answer)

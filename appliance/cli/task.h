@@ -19,6 +19,10 @@ int mr_task_take(const struct mr_cli *cli, const char *given, char name[MR_CLI_T
 void mr_task_path(char path[MR_CLI_PATH_BYTES], const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The command's argument as a round's number. enum mr_exit; the reason of a failure has been
+ * written. */
+int mr_task_round_number(const struct mr_cli *cli, uint64_t *round);
+
 /* The list in the hub's answer to a GET of a task's rounds, newest last; borrowed. */
 json_t *mr_task_rounds(json_t *answer);
 

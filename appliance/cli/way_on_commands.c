@@ -1,6 +1,5 @@
 /* way_on_commands.c - round void, task resume: what an operator decides where a round or a task
  * cannot go on by itself. The hub says what it costs; --yes accepts that. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/cli/task.h"
@@ -38,13 +37,9 @@ static int give_up(struct mr_ask *ask, void *context)
 
 int mr_command_round_void(struct mr_cli *cli)
 {
-    const char *text = cli->argument;
-    const size_t length = strlen(text);
-    if (length == 0 || length > 18 || strspn(text, "0123456789") != length) {
-        return mr_cli_fail(cli, MR_EXIT_USAGE, "ROUND must be a number, not '%s'", text);
-    }
-    uint64_t round = strtoull(text, NULL, 10);
-    return mr_ask_run(cli, give_up, &round);
+    uint64_t round;
+    const int code = mr_task_round_number(cli, &round);
+    return code == MR_EXIT_OK ? mr_ask_run(cli, give_up, &round) : code;
 }
 
 static int resume(struct mr_ask *ask, void *context)
