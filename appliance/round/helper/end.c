@@ -4,7 +4,8 @@
 
 #include "appliance/round/helper/helper_internal.h"
 
-void mr_helper_set_void(struct mr_helper *helper, const char *reason)
+/* The round is void; a reason begins with its cause. */
+static void set_void(struct mr_helper *helper, const char *reason)
 {
     snprintf(helper->reason, sizeof helper->reason, "%s", reason);
     mr_plain_text(helper->reason);
@@ -36,7 +37,7 @@ void mr_helper_give_up(struct mr_helper *helper, enum mr_void_kind kind, const c
 {
     char reason[sizeof helper->reason];
     snprintf(reason, sizeof reason, "%s: %s", mr_void_kind_name(kind), why);
-    mr_helper_set_void(helper, reason);
+    set_void(helper, reason);
 }
 
 bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token)
@@ -101,7 +102,7 @@ void mr_helper_void(struct mr_helper *helper, uint16_t from, uint64_t round,
     if (helper->state != MR_HELPER_VOID) {
         memcpy(helper->void_signature, message->signature, MR_SIGNATURE_BYTES);
         helper->void_ordered = true;
-        mr_helper_set_void(helper, message->reason);
+        set_void(helper, message->reason);
     }
     helper->mourners[helper->mourner_count++] = token;
     if (!helper->forgetting) {

@@ -116,8 +116,7 @@ void mr_helper_answer_receipts(struct mr_helper *helper);
 void mr_helper_refuse_receipts(struct mr_helper *helper, enum mr_refusal_code code,
                                const char *why);
 
-/* end.c: the round is void; a reason begins with its cause. */
-void mr_helper_set_void(struct mr_helper *helper, const char *reason);
+/* end.c: the round is void. */
 void mr_helper_give_up(struct mr_helper *helper, enum mr_void_kind kind, const char *why);
 /* Whether `from` leads the current round and the round is that one; refuses the token if not. */
 bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, void *token);
