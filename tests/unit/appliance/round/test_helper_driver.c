@@ -272,6 +272,25 @@ static void store_next(const struct room *room, const uint8_t *announcement_hash
     room_put(room, "rounds/7.sum", next->sum, (size_t)terms->layout.share_bytes);
 }
 
+/* Another life of the hub, which finds that. */
+static void restart_with_next(struct played *played, const uint8_t *announcement_hash)
+{
+    size_t length;
+    free(played_until_reveal(played, &length));
+    played_end(played);
+    store_next(played->room, announcement_hash);
+    room_restart(played->room);
+    played_start(played);
+}
+
+static void give_up(struct played *played)
+{
+    struct reply reply;
+    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+}
+
 static void expect_nothing_left(struct room *room)
 {
     static const char *const gone[] = {"rounds/7.sum", "rounds/7.sum.tmp", "journal-0",
@@ -290,19 +309,11 @@ static void test_void_after_a_reveal_of_another_life(void **state)
 {
     struct played *played = *state;
     struct room *room = played->room;
-    struct reply reply;
-    size_t length;
-    free(played_until_reveal(played, &length));
-    played_end(played);
-    store_next(room, room->world->terms.hash);
+    restart_with_next(played, room->world->terms.hash);
     room_put(room, "rounds/7.sum.tmp", "half", 4);
-    room_restart(room);
     assert_false(is_back(room));
-    played_start(played);
     assert_int_equal(played_state(played), MR_HELPER_EXPANDING);
-    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_REFUSAL_NONE);
-    reply_fini(&reply);
+    give_up(played);
     room_run_until(room, is_back, room);
     played_end(played);
     expect_nothing_left(room);
@@ -314,16 +325,8 @@ static void test_void_leaves_another_rounds_model(void **state)
     const uint8_t another[MR_HASH_BYTES] = {7};
     struct played *played = *state;
     struct room *room = played->room;
-    struct reply reply;
-    size_t length;
-    free(played_until_reveal(played, &length));
-    played_end(played);
-    store_next(room, another);
-    room_restart(room);
-    played_start(played);
-    played_ask(played, MR_PEER_VOID, NULL, 0, &reply);
-    played_expect(&reply, MR_REFUSAL_NONE);
-    reply_fini(&reply);
+    restart_with_next(played, another);
+    give_up(played);
     played_end(played);
     room_restart(room);
     assert_memory_equal(mr_store_current(room->shared.store), room->world->revealed.model_hash,
@@ -445,12 +448,7 @@ static void test_model_before_that_is_not_durable(void **state)
     struct played *played = *state;
     struct room *room = played->room;
     struct reply reply;
-    size_t length;
-    free(played_until_reveal(played, &length));
-    played_end(played);
-    store_next(room, room->world->terms.hash);
-    room_restart(room);
-    played_start(played);
+    restart_with_next(played, room->world->terms.hash);
     unlink(room_path(room, "current"));
     assert_int_equal(mkdir(room_path(room, "current"), 0700), 0);
     played_put(played, MR_PEER_VOID, NULL, 0, &reply);
