@@ -109,7 +109,9 @@ enum mr_refusal_code mr_resume_check(const struct mr_round_context *context,
             refusal, MR_REFUSAL_RELEASED,
             "%u devices are in an opened set on that model and would be counted again, on the same "
             "values: whoever holds the sum that was lost sees in its difference to the next one "
-            "how these devices' updates changed, and of one device alone where only that one's did",
+            "how these devices' updates changed: of one device alone where only that one's did, "
+            "and a "
+            "device's whole update where it is left out and the others train to the same again",
             devices);
     }
     return MR_REFUSAL_NONE;
