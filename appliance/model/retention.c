@@ -13,7 +13,8 @@
 #include "appliance/storage/folder.h"
 #include "base/bytes.h"
 
-#define DAY_S 86400
+#define DAY_S     86400
+#define SECOND_NS INT64_C(1000000000)
 
 const char *mr_stored_kind_name(enum mr_stored_kind kind)
 {
@@ -30,7 +31,7 @@ struct found {
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES];
     uint64_t bytes;
-    int64_t changed_s;
+    int64_t changed_ns; /* rounds may follow each other within a second */
 };
 
 struct list {
@@ -90,7 +91,7 @@ static bool is_left_over(const struct look *look, const char *name)
 static void take_model_file(void *context, const struct mr_folder_file *file)
 {
     struct look *look = context;
-    struct found found = {.bytes = file->bytes, .changed_s = file->changed_s};
+    struct found found = {.bytes = file->bytes, .changed_ns = file->changed_ns};
     char hex[2 * MR_HASH_BYTES + 1] = "";
     if (is_left_over(look, file->name)) {
         return;
@@ -114,7 +115,7 @@ static void take_model_file(void *context, const struct mr_folder_file *file)
 static void take_round_file(void *context, const struct mr_folder_file *file)
 {
     struct look *look = context;
-    struct found found = {.bytes = file->bytes, .changed_s = file->changed_s};
+    struct found found = {.bytes = file->bytes, .changed_ns = file->changed_ns};
     char *end;
     if (is_left_over(look, file->name)) {
         return;
@@ -158,8 +159,8 @@ static int newest_first(const void *a, const void *b)
     if (x->round != y->round) {
         return x->round > y->round ? -1 : 1;
     }
-    if (x->changed_s != y->changed_s) {
-        return x->changed_s > y->changed_s ? -1 : 1;
+    if (x->changed_ns != y->changed_ns) {
+        return x->changed_ns > y->changed_ns ? -1 : 1;
     }
     return memcmp(x->hash, y->hash, MR_HASH_BYTES);
 }
@@ -193,7 +194,8 @@ static void doom(struct look *look, const struct mr_store *store, const struct m
     for (size_t i = list->count; i-- > 0;) {
         const struct found *one = &list->all[i];
         const bool over = limit->count && i >= limit->count;
-        const bool old = limit->days && unix_s - one->changed_s > (int64_t)limit->days * DAY_S;
+        const bool old =
+            limit->days && unix_s - one->changed_ns / SECOND_NS > (int64_t)limit->days * DAY_S;
         if ((!over && !old) || (kind == MR_STORED_MODELS && is_first_model(store, one->hash))) {
             continue;
         }

@@ -18,9 +18,10 @@ int mr_folder_list(const char *path, mr_folder_fn fn, void *context, struct mr_e
         struct stat about;
         if (fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(about.st_mode)) {
-            const struct mr_folder_file file = {.name = entry->d_name,
-                                                .bytes = (uint64_t)about.st_size,
-                                                .changed_s = about.st_mtim.tv_sec};
+            const struct mr_folder_file file = {
+                .name = entry->d_name,
+                .bytes = (uint64_t)about.st_size,
+                .changed_ns = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec};
             fn(context, &file);
         }
     }

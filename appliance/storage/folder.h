@@ -9,7 +9,7 @@
 struct mr_folder_file {
     const char *name; /* valid during the call */
     uint64_t bytes;
-    int64_t changed_s; /* of its content, Unix time */
+    int64_t changed_ns; /* of its content, Unix time */
 };
 
 typedef void (*mr_folder_fn)(void *context, const struct mr_folder_file *file);

@@ -201,6 +201,28 @@ static void test_by_count(void **state)
         removed[MR_STORED_MODELS] + removed[MR_STORED_SUMS] + removed[MR_STORED_ROUNDS], 0);
 }
 
+/* Rounds that follow each other within a second are in their order all the same. */
+static void test_within_a_second(void **state)
+{
+    struct place *place = *state;
+    unsigned removed[MR_STORED_KINDS];
+    const struct mr_keep keep = {.limits = {[MR_STORED_MODELS] = {.count = 2}}};
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        char hex[2 * MR_HASH_BYTES + 1], name[100], path[4400];
+        const struct timespec when = {.tv_sec = place->now_s, .tv_nsec = (long)round * 1000000};
+        const struct timespec times[2] = {when, when};
+        mr_hex_encode(hex, place->hashes[round], MR_HASH_BYTES);
+        snprintf(name, sizeof name, "models/%s.safetensors", hex);
+        path_of(place, path, name);
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    pass(place, &keep, &nothing, removed);
+    assert_int_equal(removed[MR_STORED_MODELS], ROUNDS - 2);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        assert_int_equal(has_model(place, round, "safetensors"), round > ROUNDS - 2);
+    }
+}
+
 static void test_by_age(void **state)
 {
     struct place *place = *state;
@@ -382,15 +404,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
     const struct CMUnitTest tests[] = {
-        T(test_by_count),
-        T(test_by_age),
-        T(test_without_limits),
-        T(test_what_is_needed),
-        T(test_current_meanwhile),
-        T(test_condemned),
-        T(test_many),
-        T(test_left_overs),
-        T(test_killed_in_the_middle),
+        T(test_by_count),       T(test_within_a_second),
+        T(test_by_age),         T(test_without_limits),
+        T(test_what_is_needed), T(test_current_meanwhile),
+        T(test_condemned),      T(test_many),
+        T(test_left_overs),     T(test_killed_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

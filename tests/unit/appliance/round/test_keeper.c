@@ -299,22 +299,30 @@ static void test_helper_without_room(void **state)
     played_end(played);
 }
 
-/* A model of that hash that is an hour older than all others. */
-static void put_old_model(struct room *room, const uint8_t *hash, const uint8_t *bytes,
-                          size_t length)
+static void set_model_age(struct room *room, const uint8_t *hash, int hours)
 {
-    static const char *const suffixes[] = {"json", "safetensors"};
-    const struct timespec when = {.tv_sec = (time_t)(__real_mr_round_unix_ms() / 1000) - 3600};
+    const struct timespec when = {.tv_sec =
+                                      (time_t)(__real_mr_round_unix_ms() / 1000) - hours * 3600};
     const struct timespec times[2] = {when, when};
     char hex[2 * MR_HASH_BYTES + 1], name[sizeof hex + 32];
-    struct mr_error error;
-    assert_int_equal(mr_store_write_model(room->shared.store, hash, bytes, length, "{}", &error),
-                     0);
     mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    for (unsigned i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "models/%s.%s", hex, suffixes[i]);
-        assert_int_equal(utimensat(AT_FDCWD, room_path(room, name), times, 0), 0);
-    }
+    snprintf(name, sizeof name, "models/%s.safetensors", hex);
+    assert_int_equal(utimensat(AT_FDCWD, room_path(room, name), times, 0), 0);
+}
+
+/* A model that no round knows. */
+static void put_stray_model(struct room *room, const uint8_t *hash, int hours)
+{
+    const struct mr_next_model_answer *next = &room->world->revealed;
+    struct mr_error error;
+    uint8_t *bytes = malloc(next->model_bytes);
+    assert_non_null(bytes);
+    memcpy(bytes, next->model, next->model_bytes);
+    bytes[next->model_bytes - 1] ^= 1;
+    assert_int_equal(
+        mr_store_write_model(room->shared.store, hash, bytes, next->model_bytes, "{}", &error), 0);
+    free(bytes);
+    set_model_age(room, hash, hours);
 }
 
 /* Whatever is kept of the rest, the model that a signed round begins with stays, and so do the
@@ -327,26 +335,22 @@ static void test_helper_keeps_what_it_signed(void **state)
     char name[8 + 2 * MR_HASH_BYTES + 16] = "models/";
     size_t length;
     struct mr_error error;
+    const uint8_t stray[MR_HASH_BYTES] = {1};
     mr_hex_encode(name + 7, room->world->model_hash, MR_HASH_BYTES);
     strcat(name, ".json"); /* not the first model of this store: nothing but the round holds it */
     room_put(room, name, "{\"parent\": \"ff\"}", 16);
     uint8_t *body = played_until_reveal(played, &length);
     const struct mr_next_model_answer *next = &room->world->revealed;
-    uint8_t *other = malloc(next->model_bytes);
-    assert_non_null(other);
-    memcpy(other, next->model, next->model_bytes);
-    other[next->model_bytes - 1] ^= 1;
-    const uint8_t hash[MR_HASH_BYTES] = {1};
-    put_old_model(room, hash, other, next->model_bytes);
-    free(other);
+    put_stray_model(room, stray, -1); /* the newest, so the parent's place is gone */
     mr_helper_driver_set_keep(played->run, &limits);
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_stored_files{task=\"default\",kind=\"models\"} 2\n");
+    set_model_age(room, stray, 1); /* now the oldest */
     played_ask(played, MR_PEER_REVEAL, body, length, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     free(body);
-    /* Parent and child of the newest round stay; the third, which is older, goes. */
+    /* Parent and child of the newest round stay; the stray one goes. */
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_retention_removed_total{task=\"default\",kind=\"models\"} 1\n");
     assert_int_equal(access(room_path(room, "rounds/7.sum"), F_OK), 0);
