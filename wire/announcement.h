@@ -31,6 +31,8 @@
 
 enum mr_noise_kind {
     MR_NOISE_NONE = 0,
+    MR_NOISE_HUB = 1,    /* each hub adds noise of the full scale to its result */
+    MR_NOISE_DEVICE = 2, /* each device adds its part to its vector */
 };
 
 /* How a device's seeds travel to their helpers. */

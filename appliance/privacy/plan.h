@@ -1,0 +1,74 @@
+/* plan.h - from what an operator wants (epsilon, delta, how many rounds) to the numbers of a
+ * private round, or the bound that does not hold. docs/privacy.md, "From epsilon to a round".
+ *
+ *   budget   = the largest rho that is in force for (epsilon, delta)     (wire/epsilon.h)
+ *   rounds of one device k = ceil(rounds * participation)
+ *   rho      = floor(budget / k), of one round: norms and weights (where weight_max > 1) get a part
+ *              of it each, the model what is left of it
+ *   levels   = the most in LEVELS_MIN..127 with
+ *              headroom * (cohort_max * levels + tail of the model's noise) < 2^(ring_bits - 1)
+ *   scale    = levels * sqrt(L) / (4 * clip_norm): no honest vector is cut off. The norms that
+ *              opened rounds told are not asked: the noise hides what a finer step would show.
+ *
+ * A round's noise, scale and levels follow from the question alone, nothing opened goes into them.
+ * Pure, any thread. */
+#ifndef MR_PRIVACY_PLAN_H
+#define MR_PRIVACY_PLAN_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "wire/announcement.h"
+#include "wire/epsilon.h"
+#include "wire/noise.h"
+
+#define MR_PLAN_LEVELS_MIN 4
+
+struct mr_plan_question {
+    enum mr_noise_kind noise; /* HUB or DEVICE */
+    double epsilon, delta;
+    uint32_t rounds;      /* the budget is for so many */
+    double participation; /* of which one device is in so many at most; (0, 1] */
+    uint32_t devices;     /* of a round, as expected; only the errors go by it */
+    uint32_t cohort_min, cohort_max;
+    uint32_t colluders; /* DEVICE: of cohort_min, so many may tell or leave out their noise */
+    uint32_t hubs;
+    uint32_t dimension;
+    uint8_t ring_bits;     /* 16, 24, 32; 0: the narrowest that holds the noise */
+    uint8_t rotation_log2; /* as announced */
+    uint32_t chunk_bytes;
+    uint32_t headroom;
+    uint32_t weight_max;
+    float clip_norm;
+};
+
+struct mr_plan_release {
+    uint64_t sensitivity2; /* squared steps */
+    uint64_t sigma2;       /* of one adder's noise, squared steps; 0: no such release */
+    mr_rho rho;            /* what it costs, of a round */
+};
+
+struct mr_plan {
+    mr_rho budget; /* for (epsilon, delta) */
+    mr_rho round;  /* what one round costs: the sum of the releases */
+    uint32_t device_rounds;
+    struct mr_plan_release releases[MR_NOISE_GROUPS];
+    double z; /* standard deviation of one hub's noise (DEVICE: of all honest devices') over the
+                 sensitivity of the model's lanes */
+    double epsilon; /* in force after device_rounds rounds: at most the one asked for */
+    float scale;
+    uint8_t levels, ring_bits;
+    struct mr_layout layout; /* its share_bytes are what a device sends */
+    uint32_t adders;         /* whose noise is in a sum at most: hubs, or cohort_max devices */
+    /* Expected, of an update of `devices` devices of full weight: */
+    double error_lane;   /* standard deviation of one value of the model's step */
+    double error_update; /* L2 norm of the step's error, of all lanes */
+    double error_weight; /* relative, of the sum of weights, where all have half of weight_max */
+    double wrap;         /* chance that any lane leaves the ring, at most */
+};
+
+/* 0, or -1 with an error that names the bound that broke, its figures and the remedy. */
+int mr_plan_make(struct mr_plan *plan, const struct mr_plan_question *question,
+                 struct mr_error *error);
+
+#endif
