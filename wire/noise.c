@@ -4,6 +4,7 @@
 
 /* The largest double below 2^64 in steps that matter here. */
 #define NORM2_MAX 0x1p63
+#define TERMS     4096u /* of tau, one by one */
 
 uint64_t mr_noise_rounded_norm2(double clip, uint32_t lanes)
 {
@@ -51,10 +52,14 @@ double mr_noise_norm_max(uint64_t sigma2, uint32_t adders, uint32_t lanes)
 
 double mr_noise_tau(double sigma2, uint32_t devices)
 {
+    const uint32_t one_by_one = devices < TERMS ? devices : TERMS;
     double sum = 0;
-    for (uint32_t k = 1; k < devices; k++) {
+    for (uint32_t k = 1; k < one_by_one; k++) {
         sum += exp(-2 * M_PI * M_PI * sigma2 * k / (k + 1.0));
     }
+    /* The terms fall: what is left is at most so many of the next. */
+    sum +=
+        (devices - one_by_one) * exp(-2 * M_PI * M_PI * sigma2 * one_by_one / (one_by_one + 1.0));
     return 10 * sum;
 }
 

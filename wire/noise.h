@@ -50,12 +50,12 @@ uint64_t mr_noise_tail(uint64_t sigma2, uint32_t adders);
  * deviation times (√lanes + MR_NOISE_TAIL). */
 double mr_noise_norm_max(uint64_t sigma2, uint32_t adders, uint32_t lanes);
 
-/* The least variance of each device's noise, times devices, is what counts: rho of the distributed
- * discrete Gaussian (arXiv 2102.06387, proposition 14) of `devices` honest devices that each add
- * noise of variance sigma2 to `lanes` lanes. Rounded up by more than libm may be off. */
+/* rho of the distributed discrete Gaussian (arXiv 2102.06387, proposition 14): `devices` honest
+ * devices each add noise of variance sigma2 to `lanes` lanes. Rounded up by more than libm may be
+ * off. */
 mr_rho mr_noise_distributed_rho(uint64_t sensitivity2, uint64_t sigma2, uint32_t devices,
                                 uint32_t lanes);
-/* τ of it: 10 Σ_{k<n} exp(-2π²σ² k/(k+1)). */
+/* τ of it: 10 Σ_{k<n} exp(-2π²σ² k/(k+1)); above 4,096 devices not below that. */
 double mr_noise_tau(double sigma2, uint32_t devices);
 
 #endif

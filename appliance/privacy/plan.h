@@ -15,6 +15,7 @@
 #ifndef MR_PRIVACY_PLAN_H
 #define MR_PRIVACY_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -22,7 +23,11 @@
 #include "wire/epsilon.h"
 #include "wire/noise.h"
 
-#define MR_PLAN_LEVELS_MIN 4
+#define MR_PLAN_EPSILON_MAX   64
+#define MR_PLAN_DELTA_MIN     1e-15
+#define MR_PLAN_ROUND_MIN     (MR_RHO_ONE >> 24) /* rho of a round */
+#define MR_PLAN_LEVELS_MIN    4  /* rounding makes the noise longer by sqrt(1 + 4 / levels^2) */
+#define MR_PLAN_LEVELS_ENOUGH 16 /* less than a hundredth: no wider ring is chosen for more */
 
 struct mr_plan_question {
     enum mr_noise_kind noise; /* HUB or DEVICE */
@@ -34,7 +39,8 @@ struct mr_plan_question {
     uint32_t colluders; /* DEVICE: of cohort_min, so many may tell or leave out their noise */
     uint32_t hubs;
     uint32_t dimension;
-    uint8_t ring_bits;     /* 16, 24, 32; 0: the narrowest that holds the noise */
+    uint8_t ring_bits;     /* 16, 24, 32; 0: the narrowest that leaves
+                              MR_PLAN_LEVELS_ENOUGH, or the widest */
     uint8_t rotation_log2; /* as announced */
     uint32_t chunk_bytes;
     uint32_t headroom;
@@ -57,14 +63,15 @@ struct mr_plan {
                  sensitivity of the model's lanes */
     double epsilon; /* in force after device_rounds rounds: at most the one asked for */
     float scale;
-    uint8_t levels, ring_bits;
-    struct mr_layout layout; /* its share_bytes are what a device sends */
+    uint8_t levels;
+    struct mr_layout layout; /* ring_bits as asked for or chosen; share_bytes: a device's upload */
     uint32_t adders;         /* whose noise is in a sum at most: hubs, or cohort_max devices */
     /* Expected, of an update of `devices` devices of full weight: */
     double error_lane;   /* standard deviation of one value of the model's step */
-    double error_update; /* L2 norm of the step's error, of all lanes */
+    double error_update; /* L2 norm of the step's error, of all values */
     double error_weight; /* relative, of the sum of weights, where all have half of weight_max */
-    double wrap;         /* chance that any lane leaves the ring, at most */
+    double tail; /* chance that any lane's noise is beyond its tail: an honest round is void */
+    double wrap; /* chance that any lane leaves the ring, at most */
 };
 
 /* 0, or -1 with an error that names the bound that broke, its figures and the remedy. */
