@@ -24,17 +24,20 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-#define TERMS  18   /* of exp's series: the argument is below 1/2 */
+#define TERMS  15   /* of exp's series: the argument is below 0.45, what is left out below 2^-57 */
 #define UNSURE 4096 /* units of 2^-64: start is off by 2^11 at most, the series by 2^8 */
+#define ONE    (UINT64_C(1) << 63)
 
-static const uint64_t ONE = UINT64_C(1) << 63;
-
-/* 2^63 exp(-d / 2^63), d below 2^62. */
+/* 2^63 exp(-d / 2^63), d below 0.45 * 2^63. */
 static uint64_t exp_below(uint64_t d)
 {
+    static const uint64_t part[TERMS + 1] = {
+        0,       ONE,     ONE / 2,  ONE / 3,  ONE / 4,  ONE / 5,  ONE / 6,  ONE / 7,
+        ONE / 8, ONE / 9, ONE / 10, ONE / 11, ONE / 12, ONE / 13, ONE / 14, ONE / 15};
     uint64_t value = ONE;
     for (unsigned i = TERMS; i > 0; i--) {
-        value = ONE - (uint64_t)((wide)d * value >> 63) / i;
+        const uint64_t term = (uint64_t)((wide)d * value >> 63);
+        value = ONE - (uint64_t)((wide)term * part[i] >> 63);
     }
     return value;
 }
@@ -128,25 +131,40 @@ static int judge(struct mr_gauss *gauss, unsigned cell, uint64_t *x, uint64_t u)
     return mr_gauss_judge_exactly(table, &draw, more_bits, gauss);
 }
 
+/* What a draw's first 64 bits choose. */
+struct choice {
+    uint64_t x;
+    unsigned cell;
+    uint32_t negative; /* 0 or 1 */
+};
+
+/* 8 bits column, 24 share, 1 sign, the rest the place in the cell. No branch: all are as good as
+ * random. */
+static inline struct choice choose(const struct mr_gauss_table *table, uint64_t bits)
+{
+    const unsigned own = (unsigned)(bits & (MR_GAUSS_CELLS - 1));
+    const struct mr_gauss_column column = table->columns[own];
+    const uint32_t mine = -(uint32_t)((bits >> 8 & 0xffffff) < column.share);
+    const unsigned cell = (own & mine) | (column.other & ~mine);
+    const uint64_t place = bits >> 33 & ((UINT64_C(1) << table->block_log2) - 1);
+    return (struct choice){.x = ((uint64_t)cell << table->block_log2) + place,
+                           .cell = cell,
+                           .negative = (uint32_t)(bits >> 32 & 1)};
+}
+
 int mr_gauss_fill(struct mr_gauss *gauss, int32_t *out, size_t count)
 {
     const struct mr_gauss_table *table = gauss->table;
-    const uint64_t block = UINT64_C(1) << table->block_log2;
     size_t done = 0;
     while (done < count) {
         if (gauss->at == sizeof gauss->random / sizeof *gauss->random) {
             refill(gauss);
         }
-        /* 8 bits column, 24 share, 1 sign, the rest for the place in the cell. */
-        const uint64_t bits = gauss->random[gauss->at], u = gauss->random[gauss->at + 1];
+        struct choice choice = choose(table, gauss->random[gauss->at]);
+        const uint64_t u = gauss->random[gauss->at + 1];
         gauss->at += 2;
-        const struct mr_gauss_column *column = &table->columns[bits & 255];
-        const unsigned cell =
-            (bits >> 8 & 0xffffff) < column->share ? (unsigned)(bits & 255) : column->other;
-        const bool negative = bits >> 32 & 1;
-        uint64_t x = ((uint64_t)cell << table->block_log2) + (bits >> 33 & (block - 1));
-        if (__builtin_expect(u >= table->accept[cell], 0)) {
-            const int taken = judge(gauss, cell, &x, u);
+        if (u >= table->accept[choice.cell]) {
+            const int taken = judge(gauss, choice.cell, &choice.x, u);
             if (taken < 0) {
                 return -1;
             }
@@ -154,10 +172,10 @@ int mr_gauss_fill(struct mr_gauss *gauss, int32_t *out, size_t count)
                 continue;
             }
         }
-        if (x == 0 && negative && block > 1) {
-            continue;
+        if (choice.x == 0 && choice.negative != 0 && table->block_log2 != 0) {
+            continue; /* one of two zeros */
         }
-        out[done++] = negative ? -(int32_t)x : (int32_t)x;
+        out[done++] = (int32_t)(((uint32_t)choice.x ^ -choice.negative) + choice.negative);
     }
     return 0;
 }
