@@ -20,7 +20,9 @@ struct mr_journal {
     bool failed; /* a write has: what the disk holds is unknown, and nobody may go on */
 };
 
-static const char magic[8] = "MRJOURN3"; /* 2: with serials that name no CA */
+#define KEY_LABEL "millrace journal"
+
+static const char magic[8] = "MRJOURN4"; /* 3: with commitments without a root */
 static const char *const names[2] = {"journal-0", "journal-1"};
 
 #define SALT_AT 16
@@ -83,7 +85,8 @@ int mr_journal_parse(struct mr_journal_content *content, uint64_t *generation, u
         return 1;
     }
     *generation = mr_be64_get(bytes + 8);
-    if (mr_journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES) != 0) {
+    if (mr_journal_key_derive(key, private_key, bytes + SALT_AT, MR_JOURNAL_SALT_BYTES,
+                              KEY_LABEL) != 0) {
         return mr_error_set(error, "the journal's key could not be derived");
     }
     const int result = parse_units(content, bytes, bytes + MR_JOURNAL_HEAD_BYTES,
@@ -186,8 +189,8 @@ int mr_journal_save(struct mr_journal *journal, const uint8_t salt[MR_JOURNAL_SA
     memcpy(journal->head, magic, sizeof magic);
     mr_be64_put(journal->head + 8, journal->generation);
     memcpy(journal->head + SALT_AT, salt, MR_JOURNAL_SALT_BYTES);
-    if (mr_journal_key_derive(journal->key, journal->private_key, salt, MR_JOURNAL_SALT_BYTES) !=
-        0) {
+    if (mr_journal_key_derive(journal->key, journal->private_key, salt, MR_JOURNAL_SALT_BYTES,
+                              KEY_LABEL) != 0) {
         return mr_error_set(error, "the journal's key could not be derived");
     }
     const char *name = names[journal->generation % 2];

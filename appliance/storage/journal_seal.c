@@ -14,14 +14,15 @@
 #define STEP_BYTES ((size_t)1 << 30) /* OpenSSL counts in int */
 
 int mr_journal_key_derive(uint8_t key[MR_JOURNAL_KEY_BYTES], const uint8_t private_key[32],
-                          const uint8_t *salt, size_t salt_bytes)
+                          const uint8_t *salt, size_t salt_bytes, const char *label)
 {
-    char digest[] = "SHA256", info[] = "millrace journal";
+    char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)private_key, 32),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, salt_bytes),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof info - 1),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)label,
+                                          strlen(label)),
         OSSL_PARAM_construct_end(),
     };
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);

@@ -1,4 +1,5 @@
-/* journal_seal.h - the seals of a journal's units (journal*.c only). */
+/* journal_seal.h - the seals of the units of journals and of sealed files (journal*.c,
+ * sealed_file.c only). */
 #ifndef MR_STORAGE_JOURNAL_SEAL_H
 #define MR_STORAGE_JOURNAL_SEAL_H
 
@@ -9,9 +10,10 @@
 #define MR_JOURNAL_HEAD_BYTES 48 /* of a file: all of it is authenticated with every unit */
 #define MR_JOURNAL_UNIT_EXTRA (8 + 16)
 
-/* The key of the file with that salt. 0, or -1 when OpenSSL fails. */
+/* The key of the file with that salt; `label` says of what kind the file is. 0, or -1 when OpenSSL
+ * fails. */
 int mr_journal_key_derive(uint8_t key[MR_JOURNAL_KEY_BYTES], const uint8_t private_key[32],
-                          const uint8_t *salt, size_t salt_bytes);
+                          const uint8_t *salt, size_t salt_bytes, const char *label);
 /* Writes length + MR_JOURNAL_UNIT_EXTRA bytes. 0, or -1 when OpenSSL fails. */
 int mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
                     const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,

@@ -85,9 +85,10 @@ static void sealed(struct fuzz_input *input)
     uint8_t key[MR_JOURNAL_KEY_BYTES];
     size_t length = MR_JOURNAL_HEAD_BYTES;
     memset(file, 0, MR_JOURNAL_HEAD_BYTES);
-    memcpy(file, "MRJOURN3", 8);
+    memcpy(file, "MRJOURN4", 8);
     file[15] = 1;
-    MR_ASSERT(mr_journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES) == 0);
+    MR_ASSERT(mr_journal_key_derive(key, private_key, file + 16, MR_JOURNAL_SALT_BYTES,
+                                    "millrace journal") == 0);
     for (uint64_t number = 0; input->left > 2; number++) {
         size_t count, most = (size_t)fuzz_byte(input) << 8;
         most |= fuzz_byte(input);
