@@ -25,6 +25,7 @@
 #define MR_HEADROOM_MAX     64
 #define MR_ANNOUNCEMENT_MAX 2048 /* canonical bytes */
 #define MR_SEAL_KEY_BYTES   32   /* X25519 */
+#define MR_AUDIT_HOURS_MAX  2160 /* 90 days */
 #define MR_ANNOUNCEMENT_SIGNED_MAX                                                                 \
     (2 + MR_ANNOUNCEMENT_MAX +                                                                     \
      MR_HUBS_MAX * (MR_SEAL_KEY_BYTES + MR_SIGNATURE_BYTES)) /* signed envelope */
@@ -66,6 +67,8 @@ struct mr_announcement {
     float clip_norm;     /* C; finite, normal, > 0 */
     float
         step_max; /* L2 norm of the largest step of the model that is taken; finite, normal, > 0 */
+    uint16_t audit_hours; /* so long after the deadline each hub keeps what it counted, and commits
+                             to its tree (audit.h); 0: nothing of it. At most MR_AUDIT_HOURS_MAX */
     uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
     char task[MR_TASK_NAME_MAX + 1];      /* mr_task_name_valid */

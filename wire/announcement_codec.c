@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define VERSION 3
+#define VERSION 4
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
@@ -99,6 +99,10 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
     }
     if (!positive(a->step_max)) {
         return mr_error_set(error, "step_max must be a finite number above 0 (1.2e-38 to 3.4e38)");
+    }
+    if (a->audit_hours > MR_AUDIT_HOURS_MAX) {
+        return mr_error_set(error, "audit_hours is %u: must be 0 to %d", a->audit_hours,
+                            MR_AUDIT_HOURS_MAX);
     }
     return 0;
 }
@@ -208,7 +212,8 @@ enum {
     AT_HEADROOM = 116,
     AT_SEAL = 117,
     AT_STEP_MAX = 118,
-    FIXED_BYTES = 122,
+    AT_AUDIT_HOURS = 122,
+    FIXED_BYTES = 124,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -233,6 +238,7 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     out[AT_HEADROOM] = a->headroom;
     out[AT_SEAL] = a->seal;
     float_put(out + AT_STEP_MAX, a->step_max);
+    mr_be16_put(out + AT_AUDIT_HOURS, a->audit_hours);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -255,6 +261,7 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     a->headroom = in[AT_HEADROOM];
     a->seal = in[AT_SEAL];
     a->step_max = float_get(in + AT_STEP_MAX);
+    a->audit_hours = mr_be16_get(in + AT_AUDIT_HOURS);
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

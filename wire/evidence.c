@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "wire/transcript.h"
 
-#define VERSION 1u
+#define VERSION 2u
 
 static const uint8_t magic[4] = {'M', 'R', 'T', 'R'};
 

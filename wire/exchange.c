@@ -142,6 +142,7 @@ static void committed_text(struct mr_transcript *transcript, const struct mr_com
     mr_transcript_add(transcript, hash, MR_HASH_BYTES);
     mr_transcript_add16(transcript, commitment->hub_index);
     mr_transcript_add(transcript, commitment->value, MR_HASH_BYTES);
+    mr_transcript_add(transcript, commitment->root, MR_HASH_BYTES);
 }
 
 int mr_commitment_sign(struct mr_commitment *commitment, const uint8_t hash[MR_HASH_BYTES],
@@ -164,14 +165,29 @@ void mr_commitment_encode(uint8_t out[MR_COMMITMENT_BYTES], const struct mr_comm
 {
     mr_be16_put(out, commitment->hub_index);
     memcpy(out + 2, commitment->value, MR_HASH_BYTES);
-    memcpy(out + 2 + MR_HASH_BYTES, commitment->signature, MR_SIGNATURE_BYTES);
+    memcpy(out + 2 + MR_HASH_BYTES, commitment->root, MR_HASH_BYTES);
+    memcpy(out + 2 + 2 * MR_HASH_BYTES, commitment->signature, MR_SIGNATURE_BYTES);
 }
 
 void mr_commitment_decode(struct mr_commitment *commitment, const uint8_t in[MR_COMMITMENT_BYTES])
 {
     commitment->hub_index = mr_be16_get(in);
     memcpy(commitment->value, in + 2, MR_HASH_BYTES);
-    memcpy(commitment->signature, in + 2 + MR_HASH_BYTES, MR_SIGNATURE_BYTES);
+    memcpy(commitment->root, in + 2 + MR_HASH_BYTES, MR_HASH_BYTES);
+    memcpy(commitment->signature, in + 2 + 2 * MR_HASH_BYTES, MR_SIGNATURE_BYTES);
+}
+
+bool mr_commitment_same(const struct mr_commitment *a, const struct mr_commitment *b)
+{
+    return a->hub_index == b->hub_index && memcmp(a->value, b->value, MR_HASH_BYTES) == 0 &&
+           memcmp(a->root, b->root, MR_HASH_BYTES) == 0;
+}
+
+bool mr_commitment_fits(const struct mr_commitment *commitment,
+                        const struct mr_announcement *announcement)
+{
+    static const uint8_t none[MR_HASH_BYTES];
+    return (memcmp(commitment->root, none, MR_HASH_BYTES) != 0) == (announcement->audit_hours > 0);
 }
 
 static void model_text(struct mr_transcript *transcript, const uint8_t *hash,

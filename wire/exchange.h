@@ -3,6 +3,8 @@
 #ifndef MR_WIRE_EXCHANGE_H
 #define MR_WIRE_EXCHANGE_H
 
+#include <stdbool.h>
+
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/identity.h"
@@ -38,14 +40,15 @@ int mr_included_hash(uint8_t set_hash[MR_HASH_BYTES], const uint8_t hash[MR_HASH
 
 /* commitment = SHA-256(len8 ‖ "millrace commitment" ‖ announcement_hash ‖ set_hash ‖ be16(hub) ‖
  * nonce32 ‖ SHA-256(result bytes)), signed by its hub: Ed25519 over len8 ‖ "millrace committed" ‖
- * announcement_hash ‖ be16(hub) ‖ commitment. Result bytes are mr_sum_pack's. */
+ * announcement_hash ‖ be16(hub) ‖ commitment ‖ root. Result bytes are mr_sum_pack's. */
 struct mr_commitment {
     uint16_t hub_index;
     uint8_t value[MR_HASH_BYTES];
+    uint8_t root[MR_HASH_BYTES]; /* of what it counted (audit.h); zeros where audit_hours is 0 */
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 #define MR_NONCE_BYTES      32
-#define MR_COMMITMENT_BYTES (2 + MR_HASH_BYTES + MR_SIGNATURE_BYTES)
+#define MR_COMMITMENT_BYTES (2 + 2 * MR_HASH_BYTES + MR_SIGNATURE_BYTES)
 
 int mr_commitment_compute(uint8_t value[MR_HASH_BYTES], const uint8_t hash[MR_HASH_BYTES],
                           const uint8_t set_hash[MR_HASH_BYTES], uint16_t hub_index,
@@ -66,6 +69,11 @@ int mr_commitment_verify(const struct mr_commitment *commitment, const uint8_t h
                          const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 void mr_commitment_encode(uint8_t out[MR_COMMITMENT_BYTES], const struct mr_commitment *commitment);
 void mr_commitment_decode(struct mr_commitment *commitment, const uint8_t in[MR_COMMITMENT_BYTES]);
+/* Whether they say the same, whatever signed it. */
+bool mr_commitment_same(const struct mr_commitment *a, const struct mr_commitment *b);
+/* Whether it has a root exactly where the terms ask for one. */
+bool mr_commitment_fits(const struct mr_commitment *commitment,
+                        const struct mr_announcement *announcement);
 
 /* Model attestation: Ed25519 over len8 ‖ "millrace model" ‖ announcement_hash ‖ set_hash ‖
  * model_hash of the *next* model. */

@@ -6,9 +6,8 @@
 #include "base/bytes.h"
 #include "wire/transcript.h"
 
-/* SHA-256(len8 ‖ "millrace seed hash" ‖ scope ‖ seed): tells nothing of 32 random bytes. */
-static int seed_hash(uint8_t hash[MR_HASH_BYTES], const uint8_t seed[MR_SEED_BYTES],
-                     const struct mr_key_scope *scope)
+int mr_seed_hash(uint8_t hash[MR_HASH_BYTES], const uint8_t seed[MR_SEED_BYTES],
+                 const struct mr_key_scope *scope)
 {
     struct mr_transcript transcript;
     uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
@@ -24,7 +23,7 @@ int mr_receipt_fill(struct mr_receipt *receipt, const uint8_t seed[MR_SEED_BYTES
     struct mr_mask_stream mask;
     receipt->hub_index = scope->hub_index;
     memcpy(receipt->sealed_hash, sealed_hash, MR_HASH_BYTES);
-    if (seed_hash(receipt->seed_hash, seed, scope) != 0 ||
+    if (mr_seed_hash(receipt->seed_hash, seed, scope) != 0 ||
         mr_mask_derive(&mask, seed, scope) != 0) {
         return -1;
     }

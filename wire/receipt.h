@@ -19,6 +19,11 @@ struct mr_receipt {
     uint8_t signature[MR_SIGNATURE_BYTES];
 };
 
+/* SHA-256(len8 ‖ "millrace seed hash" ‖ scope ‖ seed): tells nothing of 32 random bytes. 0, or -1
+ * when OpenSSL fails. */
+int mr_seed_hash(uint8_t hash[MR_HASH_BYTES], const uint8_t seed[MR_SEED_BYTES],
+                 const struct mr_key_scope *scope);
+
 /* Everything but the signature, from the seed of that scope; device and helper compute the same.
  * 0, or -1 when OpenSSL fails. */
 int mr_receipt_fill(struct mr_receipt *receipt, const uint8_t seed[MR_SEED_BYTES],

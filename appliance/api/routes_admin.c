@@ -89,6 +89,7 @@ static const struct {
     {"scale", offsetof(struct mr_round_params, scale), 0, true},
     {"clip_norm", offsetof(struct mr_round_params, clip_norm), 0, false},
     {"step_max", offsetof(struct mr_round_params, step_max), 0, true},
+    {"audit_hours", offsetof(struct mr_round_params, audit_hours), 4, false},
 };
 
 /* "auto", where it may be: 0 of a float, the largest value of an integer. */

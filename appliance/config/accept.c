@@ -23,6 +23,7 @@ void mr_config_accept_read(struct mr_accept *accept, const struct mr_config_acce
         [MR_ACCEPTED_SCALE] = config->scale,
         [MR_ACCEPTED_CLIP_NORM] = config->clip_norm,
         [MR_ACCEPTED_STEP_MAX] = config->step_max,
+        [MR_ACCEPTED_AUDIT_HOURS] = config->audit_hours,
     };
     mr_acceptance_init(&accept->announced);
     accept->announced.training = config->training;

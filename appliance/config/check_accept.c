@@ -37,6 +37,7 @@ static int check_own(const struct mr_config_task *task, unsigned entry,
         .scale = round->scale,
         .clip_norm = round->clip_norm,
         .step_max = round->step_max,
+        .audit_hours = (uint16_t)round->audit_hours,
     };
     snprintf(own.training, sizeof own.training, "%s", round->training);
     mr_config_accept_read(&accept, &task->accept);

@@ -85,6 +85,7 @@ struct mr_config_round {
     uint32_t commit_interval_ms; /* 300 */
     uint32_t peer_timeout_ms;    /* 30000 */
     uint32_t lead_grace_ms;      /* 86400000: a helper waits so long beyond the deadline */
+    uint32_t audit_hours;        /* 0: nothing is kept for audits */
     bool automatic;              /* false: rounds are opened by the operator */
 };
 
@@ -92,7 +93,7 @@ struct mr_config_round {
  * (wire/acceptance.h); NULL, as in a config made by hand: any. */
 struct mr_config_accept {
     char *cohort_min, *cohort_max, *weight_max, *ring_bits, *headroom, *levels, *noise_kind;
-    char *deadline_ms, *scale, *clip_norm, *step_max;
+    char *deadline_ms, *scale, *clip_norm, *step_max, *audit_hours;
     char *training;         /* any, or JSON by key */
     uint32_t share_percent; /* 0: of the devices that a helper admitted, so many are in the set */
 };

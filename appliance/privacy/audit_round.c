@@ -257,8 +257,15 @@ static int read_committed(struct reading *reading)
     if (!round->counted) {
         return WRONG(reading, "a commitment before the set");
     }
+    if (!mr_commitment_fits(&commitment, terms_of(reading))) {
+        return WRONG(reading,
+                     "hub %u signed a commitment %s a root of what it counted, and "
+                     "audit_hours is %u",
+                     commitment.hub_index, terms_of(reading)->audit_hours ? "without" : "with",
+                     terms_of(reading)->audit_hours);
+    }
     const bool again = round->committed[position];
-    if (again && memcmp(round->commitments[position].value, commitment.value, MR_HASH_BYTES) != 0) {
+    if (again && !mr_commitment_same(&round->commitments[position], &commitment)) {
         (void)WRONG(reading, "hub %u signed two commitments in round %llu", commitment.hub_index,
                     (unsigned long long)round->round);
         reading->audit->result->hub = commitment.hub_index;

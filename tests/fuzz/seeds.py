@@ -32,7 +32,7 @@ def signed_terms():
     canonical = oracle.announcement_encode(dict(
         round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
-        headroom=4, seal=1, step_max_bits=0x3F800000,
+        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"", hubs=hubs))
     return canonical, signed(canonical, keys)
@@ -76,7 +76,7 @@ def announcements():
     terms = dict(
         round=7, deadline_unix_ms=1, dimension=1000, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
-        headroom=4, seal=1, step_max_bits=0x3F800000,
+        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=0,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"{}", hubs=hubs)
     for change in ({}, {"ring_bits": 24, "rotation_log2": 6}, {"ring_bits": 32, "hubs": hubs[:2]}):

@@ -73,6 +73,7 @@ def random_announcement(rng, signing):
         "scale_bits": float_bits(rng),
         "clip_norm_bits": float_bits(rng),
         "step_max_bits": float_bits(rng),
+        "audit_hours": rng.choice([0, 1, 168, 2160, rng.randint(0, 2160)]),
         "model_hash": rng.randbytes(32),
         "rotation_seed": rng.randbytes(32),
         "task": random_task(rng),
@@ -109,15 +110,15 @@ def mutant(rng, data):
 
 # (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
 NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
-           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4)]
-EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 8896, 8960, 16513, 16514,
+           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2)]
+EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8896, 8960, 16513, 16514,
          4227330, 4227331, 2**30, 2**30 + 1, 2**32 - 1, 2**53 - 1, 2**53, 2**64 - 1,
          0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
 
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
-    training_length = (123 + canonical[122], 2)
+    training_length = (125 + canonical[124], 2)
     at, size = rng.choice(NUMBERS + [training_length])
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]
@@ -153,6 +154,7 @@ def random_case(rng):
         "ekm": rng.randbytes(32),
         "upload_id": rng.randbytes(8),
         "nonces": [rng.randbytes(32) for _ in signing],
+        "salts": [rng.randbytes(32) for _ in clients],
         "model_hash": rng.randbytes(32),
         "ack": {
             "state": rng.randint(1, 4),
@@ -192,19 +194,36 @@ def answer_seeds(case, out, a, layout, announcement_hash):
         raise Disagreement("the oracle's own count lane is wrong")
 
 
+def counted_leaves(case, out, a, announcement_hash, at):
+    """Section 16: (client, leaf) of the hub at that position, in order."""
+    leaves = []
+    for client, share, salt in zip(case["clients"], out["shares"], case["salts"]):
+        covered = scope_of(a, announcement_hash, client, a["hubs"][at])
+        if at == 0:
+            counted = oracle.share_hash(covered, share)
+        else:
+            counted, salt = oracle.seed_hash(covered, client["seeds"][at - 1]), bytes(32)
+        leaves.append((client["id"], oracle.counted_leaf(client["id"], client["attempt"], salt, counted)))
+    return sorted(leaves)
+
+
 def answer_exchange(case, out, a, layout, announcement_hash):
     """Sections 10 to 12."""
     signing = case["signing"]
     answer_seeds(case, out, a, layout, announcement_hash)
     out["set"] = oracle.included_encode({c["id"]: c["attempt"] for c in case["clients"]})
     out["set_hash"] = oracle.included_hash(announcement_hash, out["set"])
-    out["commitments"] = []
-    for hub, private, nonce, result in zip(a["hubs"], signing, case["nonces"], out["results"]):
+    out["commitments"], out["paths"] = [], []
+    for at, (hub, private, nonce, result) in enumerate(zip(a["hubs"], signing, case["nonces"], out["results"])):
+        leaves = counted_leaves(case, out, a, announcement_hash, at)
+        order = [client for client, _ in leaves].index(case["clients"][0]["id"])
+        leaves = [leaf for _, leaf in leaves]
+        out["paths"].append(b"".join(oracle.tree_path(order, leaves)))
         value = oracle.commitment_value(
             announcement_hash, out["set_hash"], hub["index"], nonce, result
         )
         out["commitments"].append(
-            oracle.commitment(announcement_hash, hub["index"], value, private)
+            oracle.commitment(announcement_hash, hub["index"], value, oracle.tree_root(leaves), private)
         )
     text = oracle.model_text(announcement_hash, out["set_hash"], case["model_hash"])
     out["model_signature"] = oracle.sign(signing[0], text)

@@ -86,11 +86,11 @@ def verify(public, signature, text):
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
 TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBI")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIH")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
-    "headroom seal step_max_bits"
+    "headroom seal step_max_bits audit_hours"
 ).split()
 
 
@@ -131,6 +131,7 @@ def announcement_check(a):
     require(positive_normal(a["scale_bits"]), "scale")
     require(positive_normal(a["clip_norm_bits"]), "clip_norm")
     require(positive_normal(a["step_max_bits"]), "step_max")
+    require(0 <= a["audit_hours"] <= 2160, "audit_hours")
     require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
     task_check(a["task"])
     require(len(a["training"]) <= 1023, "training")
@@ -147,7 +148,7 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=3)
+    values = dict(a, magic=b"MRAN", version=4)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"]
@@ -173,7 +174,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 3, "version")
+    require(a.pop("version") == 4, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["hubs"] = []
@@ -519,9 +520,44 @@ def commitment_value(announcement_hash, set_hash, hub, random32, result):
     return sha256(head + random32 + sha256(result))
 
 
-def commitment(announcement_hash, hub, value, private):
-    text = label("millrace committed") + announcement_hash + be16(hub) + value
-    return be16(hub) + value + sign(private, text)
+def commitment(announcement_hash, hub, value, root, private):
+    text = label("millrace committed") + announcement_hash + be16(hub) + value + root
+    return be16(hub) + value + root + sign(private, text)
+
+
+# --- 16 audits -----------------------------------------------------------------------------------
+
+
+def share_hash(covered, share):
+    """covered: the scope with the lead's index."""
+    return sha256(label("millrace share hash") + covered + share)
+
+
+def seed_hash(covered, seed):
+    return sha256(label("millrace seed hash") + covered + seed)
+
+
+def counted_leaf(client, attempt, salt, counted_hash):
+    salted = sha256(label("millrace counted") + salt + counted_hash)
+    return sha256(b"\0" + client + be32(attempt) + salted)
+
+
+def tree_root(leaves):
+    """RFC 6962, section 2.1, as it is written there."""
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\1" + tree_root(leaves[:k]) + tree_root(leaves[k:]))
+
+
+def tree_path(index, leaves):
+    """RFC 6962, section 2.1.1."""
+    if len(leaves) == 1:
+        return []
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < k:
+        return tree_path(index, leaves[:k]) + [tree_root(leaves[k:])]
+    return tree_path(index - k, leaves[k:]) + [tree_root(leaves[:k])]
 
 
 def model_text(announcement_hash, set_hash, model_hash):

@@ -76,7 +76,7 @@ def owner_bytes(hub, key, task):
 
 def read_header(entry, keys):
     reader = Reader(entry)
-    require(reader.take(4) == b"MRTR" and reader.number(2) == 1, "no transcript of this version")
+    require(reader.take(4) == b"MRTR" and reader.number(2) == 2, "no transcript of this version")
     hub, key = reader.number(2), reader.take(KEY)
     task = reader.take(reader.number(1))
     number, sequence, before = reader.number(4), reader.number(8), reader.take(HASH)
@@ -120,8 +120,10 @@ class Round:
         if kind == "set":
             self.set_hash = sha256(label("millrace included set") + self.hash + reader.rest())
         elif kind == "committed":
-            hub, value, signature = reader.number(2), reader.take(HASH), reader.take(SIGNATURE)
-            text = label("millrace committed") + self.hash + be16(hub) + value
+            hub, value, root = reader.number(2), reader.take(HASH), reader.take(HASH)
+            signature = reader.take(SIGNATURE)
+            require(self.terms["audit_hours"] or root == bytes(HASH), "a root where nothing is kept")
+            text = label("millrace committed") + self.hash + be16(hub) + value + root
             require(holds(self.keys[hub], text, signature), "a commitment is not signed")
             require(self.commitments.setdefault(hub, value) == value, "two commitments")
         elif kind == "opened":

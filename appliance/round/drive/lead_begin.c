@@ -87,6 +87,7 @@ static void fill_announcement(struct mr_announcement *announcement,
         .seal = MR_SEAL_HPKE,
         .weight_max = params->weight_max,
         .clip_norm = params->clip_norm,
+        .audit_hours = (uint16_t)params->audit_hours,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
     announcement->levels =
@@ -205,6 +206,10 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
                          params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    }
+    if (params->audit_hours > MR_AUDIT_HOURS_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "audit_hours %u is above %d",
+                         params->audit_hours, MR_AUDIT_HOURS_MAX);
     }
     if (check_ring(params, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;

@@ -17,6 +17,7 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
         .scale = policy->scale,
         .clip_norm = policy->clip_norm,
         .step_max = policy->step_max,
+        .audit_hours = policy->audit_hours,
     };
     if (policy->training) {
         memccpy(params->training, policy->training, '\0', MR_TRAINING_MAX);

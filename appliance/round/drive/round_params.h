@@ -13,7 +13,8 @@ struct mr_round_params {
     uint16_t chunk_bytes;
     float scale; /* 0: by the rule (wire/quantiser.h) */
     float clip_norm;
-    float step_max; /* 0: by the rule */
+    float step_max;       /* 0: by the rule */
+    uint32_t audit_hours; /* 0: nothing is kept */
     char training[MR_TRAINING_MAX + 1];
 };
 

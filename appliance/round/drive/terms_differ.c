@@ -74,6 +74,7 @@ unsigned mr_terms_differ(struct mr_terms_difference out[MR_TERMS_DIFFERENCES_MAX
     if (own->step_max > 0) {
         real(&list, "step_max", asked->step_max, own->step_max);
     }
+    whole(&list, "audit_hours", asked->audit_hours, own->audit_hours);
     if (strcmp(asked->training, training) != 0) {
         struct mr_terms_difference *entry = add(&list, "training");
         snprintf(entry->asked, sizeof entry->asked, "%s", "another text");

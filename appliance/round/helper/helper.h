@@ -88,6 +88,11 @@ struct mr_helper_ops {
                                struct mr_refusal *refusal);
     /* Makes durable that the claimed set is released; answered by mr_helper_released. */
     void (*release)(void *context);
+    /* Where the terms have audit_hours: the root of the tree of what this hub counted of the set,
+     * which is kept and durable by now. 0, or -1: not all of it is here, or no memory. NULL: no
+     * such round can be committed to. */
+    int (*counted_root)(void *context, const struct mr_included *set, uint32_t count,
+                        uint8_t root[MR_HASH_BYTES]);
     /* Sums the masks of these seeds (runtime/secret.h, passes to the callee, which frees);
      * answered by mr_helper_expanded. `terms` stay until then. */
     void (*expand)(void *context, const struct mr_round_terms *terms, struct mr_expansion *list,

@@ -7,12 +7,10 @@
 #include "base/secret.h"
 #include "base/assert.h"
 
-static bool same_commitment(const struct mr_commitment *a, const struct mr_commitment *b)
-{
-    return a->hub_index == b->hub_index && memcmp(a->value, b->value, MR_HASH_BYTES) == 0;
-}
-
 /* --- freeze ---------------------------------------------------------------------------------- */
+
+static const char no_root[] =
+    "a root of what was counted belongs to rounds with audit_hours, and to no others";
 
 struct freeze {
     struct mr_included *entries; /* malloc'd */
@@ -48,6 +46,9 @@ static enum mr_refusal_code parse_freeze(const struct mr_helper *helper, struct 
         mr_commitment_verify(&freeze->lead, helper->terms.hash, lead->public_key) != 0) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
                          "the lead's commitment is not signed by the lead");
+    }
+    if (!mr_commitment_fits(&freeze->lead, &helper->terms.announcement)) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT, no_root);
     }
     if (mr_included_hash(freeze->set_hash, helper->terms.hash, freeze->entries, freeze->count) !=
         0) {
@@ -169,7 +170,7 @@ static void repeat_freeze(struct mr_helper *helper, const struct freeze *freeze,
     if (memcmp(freeze->set_hash, helper->set_hash, MR_HASH_BYTES) != 0) {
         mr_helper_refuse(helper, token, MR_REFUSAL_SET_CONFLICT,
                          "another set was answered in this round");
-    } else if (memcmp(freeze->lead.value, helper->commitments[0].value, MR_HASH_BYTES) != 0) {
+    } else if (!mr_commitment_same(&freeze->lead, &helper->commitments[0])) {
         mr_helper_refuse(helper, token, MR_REFUSAL_BAD_COMMITMENT,
                          "the lead changed its commitment");
     } else if (helper->state == MR_HELPER_EXPANDING) {
@@ -203,6 +204,27 @@ void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, c
     free(freeze.entries);
 }
 
+/* This hub's commitment to its result. */
+static int commit_own(struct mr_helper *helper, struct mr_commitment *own)
+{
+    const struct mr_helper_ops *ops = helper->ops;
+    struct mr_opening_seal *seal = &helper->seals[helper->position];
+    *own = (struct mr_commitment){.hub_index = helper->config.index};
+    memcpy(seal->nonce, helper->nonce, MR_NONCE_BYTES);
+    if (helper->terms.announcement.audit_hours > 0 &&
+        (!ops->counted_root || ops->counted_root(helper->context, helper->included,
+                                                 helper->included_count, own->root) != 0)) {
+        return -1;
+    }
+    return mr_result_hash(seal->result_hash, helper->result,
+                          (size_t)helper->terms.layout.share_bytes) == 0 &&
+                   mr_commitment_of_seal(own->value, helper->terms.hash, helper->set_hash,
+                                         own->hub_index, seal) == 0 &&
+                   mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) == 0
+               ? 0
+               : -1;
+}
+
 void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
 {
     struct mr_commitment *own = &helper->commitments[helper->position];
@@ -218,15 +240,8 @@ void mr_helper_expanded(struct mr_helper *helper, uint8_t *result)
     }
     helper->result = result;
     const struct mr_commitment earlier = *own; /* of an earlier life, if everybody's are known */
-    struct mr_opening_seal *seal = &helper->seals[helper->position];
-    own->hub_index = helper->config.index;
-    memcpy(seal->nonce, helper->nonce, MR_NONCE_BYTES);
-    if (!result ||
-        mr_result_hash(seal->result_hash, result, (size_t)helper->terms.layout.share_bytes) != 0 ||
-        mr_commitment_of_seal(own->value, helper->terms.hash, helper->set_hash, own->hub_index,
-                              seal) != 0 ||
-        mr_commitment_sign(own, helper->terms.hash, helper->keys.private_key) != 0 ||
-        (helper->opened && !same_commitment(own, &earlier))) {
+    if (!result || commit_own(helper, own) != 0 ||
+        (helper->opened && !mr_commitment_same(own, &earlier))) {
         mr_helper_give_up(helper, MR_VOID_INTERNAL, "this hub could not expand the set");
         return;
     }
@@ -259,9 +274,12 @@ static enum mr_refusal_code check_commitments(const struct mr_helper *helper,
                              "the commitment of hub %u is not signed by it",
                              announcement->hubs[i].index);
         }
+        if (!mr_commitment_fits(&list[i], announcement)) {
+            return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT, no_root);
+        }
         /* From the first opening on, nobody's commitment may change any more. */
         const bool fixed = helper->opened || i == 0 || i == helper->position;
-        if (fixed && !same_commitment(&list[i], &helper->commitments[i])) {
+        if (fixed && !mr_commitment_same(&list[i], &helper->commitments[i])) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_COMMITMENT,
                              "the commitment of hub %u is not the earlier one",
                              announcement->hubs[i].index);

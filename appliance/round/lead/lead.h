@@ -81,6 +81,7 @@ struct mr_publication {
     const uint8_t *set_hash;
     const uint8_t *model_hash;
     const uint8_t (*signatures)[MR_SIGNATURE_BYTES]; /* model attestations in hub-list order */
+    const struct mr_commitment *commitments;         /* likewise */
 };
 
 struct mr_lead_ops {
@@ -110,6 +111,11 @@ struct mr_lead_ops {
     /* Takes the frozen set for the round's model: _REFUSED with the refusal filled. */
     enum mr_set_claim (*claim)(void *context, const struct mr_frozen_set *set,
                                struct mr_refusal *refusal);
+    /* Where the terms have audit_hours: the root of the tree of what this hub counted of the set,
+     * which is kept and durable by now. 0, or -1: not all of it is here, or no memory. NULL: no
+     * such round can be released. */
+    int (*counted_root)(void *context, const struct mr_included *set, uint32_t count,
+                        uint8_t root[MR_HASH_BYTES]);
     /* Makes durable that the claimed set is released; answered by mr_lead_released. */
     void (*release)(void *context);
     /* Asks another hub (the body is copied); answered by mr_lead_peer_answered, except _VOID. */

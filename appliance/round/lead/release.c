@@ -20,6 +20,18 @@ static size_t opening_bytes(const struct mr_lead *lead)
 
 /* --- freeze ---------------------------------------------------------------------------------- */
 
+/* The root of what was counted, or zeros. */
+static int root_own(const struct mr_lead *lead, uint8_t root[MR_HASH_BYTES])
+{
+    memset(root, 0, MR_HASH_BYTES);
+    if (lead_announcement(lead)->audit_hours == 0) {
+        return 0;
+    }
+    return lead->ops->counted_root
+               ? lead->ops->counted_root(lead->context, lead->included, lead->included_count, root)
+               : -1;
+}
+
 static int commit_own(struct mr_lead *lead)
 {
     struct mr_commitment *own = &lead->commitments[0];
@@ -28,7 +40,7 @@ static int commit_own(struct mr_lead *lead)
     memcpy(seal->nonce, lead->nonces[0], MR_NONCE_BYTES);
     if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
             0 ||
-        mr_lead_admitted_root(lead, lead->admitted_root) != 0 ||
+        mr_lead_admitted_root(lead, lead->admitted_root) != 0 || root_own(lead, own->root) != 0 ||
         mr_result_hash(seal->result_hash, lead->results[0],
                        (size_t)lead->terms.layout.share_bytes) != 0 ||
         mr_commitment_of_seal(own->value, lead->terms.hash, lead->set_hash, own->hub_index, seal) !=
@@ -90,6 +102,10 @@ int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *a
     if (commitment->hub_index != hub->index ||
         mr_commitment_verify(commitment, lead->terms.hash, hub->public_key) != 0) {
         return mr_error_set(error, "bad commitment: not signed by that hub");
+    }
+    if (!mr_commitment_fits(commitment, lead_announcement(lead))) {
+        return mr_error_set(error, "bad commitment: a root of what was counted belongs to rounds "
+                                   "with audit_hours, and to no others");
     }
     lead->commitments_known |= 1u << answer->peer;
     return 0;
@@ -221,6 +237,7 @@ void mr_lead_publish(struct mr_lead *lead, uint64_t now_ms)
         .set_hash = lead->set_hash,
         .model_hash = lead->model_hash,
         .signatures = (const uint8_t(*)[MR_SIGNATURE_BYTES])lead->model_signatures,
+        .commitments = lead->commitments,
     };
     mr_lead_enter(lead, MR_LEAD_STORING);
     lead->working = true;

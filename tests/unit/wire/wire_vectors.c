@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "wire/announcement.h"
+#include "wire/audit.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/datagram.h"
@@ -113,7 +114,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I}",
+        "s:I, s:s, s:i, s:i, s:i, s:I, s:i}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -124,7 +125,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
         "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
         (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
         a->task, "levels", a->levels, "headroom", a->headroom, "seal", a->seal, "step_max_bits",
-        (json_int_t)float_bits(a->step_max));
+        (json_int_t)float_bits(a->step_max), "audit_hours", a->audit_hours);
 }
 
 static void do_announcement(struct test_case *c)
@@ -434,9 +435,50 @@ static void do_receipts(struct test_case *c)
     json_object_set_new(c->out, "sealed", opened);
 }
 
+static int by_client(const void *a, const void *b)
+{
+    return memcmp(a, b, MR_CLIENT_ID_BYTES); /* a mr_counted begins with it */
+}
+
+/* The tree of what that hub counted, and the first client's path in it. */
+static void count_all(struct test_case *c, unsigned hub, uint8_t root[MR_HASH_BYTES], json_t *paths)
+{
+    struct mr_audit_entry list[CLIENTS_MAX] = {{.hash = {0}}};
+    struct mr_audit_proof proof;
+    struct mr_audit_tree tree;
+    uint32_t first = 0;
+    for (unsigned i = 0; i < c->client_count; i++) {
+        const struct test_client *client = &c->clients[i];
+        const struct mr_key_scope scope = scope_of(c, client, hub);
+        const json_t *from = json_array_get(get(c->in, "clients"), i);
+        struct mr_receipt receipt;
+        uint8_t seed[MR_SEED_BYTES];
+        memcpy(list[i].of.client_id, client->id, MR_CLIENT_ID_BYTES);
+        list[i].of.attempt = client->attempt;
+        if (hub == 0) {
+            hex_exact(list[i].salt, sizeof list[i].salt, json_array_get(get(c->in, "salts"), i));
+            MR_ASSERT(mr_share_hash(list[i].hash, client->share, c->terms.layout.share_bytes,
+                                    &scope) == 0);
+        } else {
+            hex_exact(seed, sizeof seed, json_array_get(get(from, "seeds"), hub - 1));
+            MR_ASSERT(mr_receipt_fill(&receipt, seed, seed, &scope, &c->terms.layout) == 0);
+            memcpy(list[i].hash, receipt.seed_hash, MR_HASH_BYTES);
+        }
+    }
+    qsort(list, c->client_count, sizeof list[0], by_client);
+    while (memcmp(list[first].of.client_id, c->clients[0].id, MR_CLIENT_ID_BYTES) != 0) {
+        first++;
+    }
+    MR_ASSERT(mr_audit_tree_build(&tree, list, c->client_count) == 0);
+    memcpy(root, mr_audit_tree_root(&tree), MR_HASH_BYTES);
+    mr_audit_proof_path(&proof, &tree, first);
+    mr_audit_tree_fini(&tree);
+    json_array_append_new(paths, to_hex(proof.path, (size_t)proof.path_count * MR_HASH_BYTES));
+}
+
 static void do_commitments(struct test_case *c, const uint8_t *set_hash)
 {
-    json_t *commitments = json_array();
+    json_t *commitments = json_array(), *paths = json_array();
     for (unsigned hub = 0; hub < c->terms.announcement.hub_count; hub++) {
         struct mr_commitment commitment = {.hub_index = c->terms.announcement.hubs[hub].index};
         uint8_t random[MR_NONCE_BYTES], bytes[MR_COMMITMENT_BYTES];
@@ -444,11 +486,13 @@ static void do_commitments(struct test_case *c, const uint8_t *set_hash)
         MR_ASSERT(mr_commitment_compute(commitment.value, c->terms.hash, set_hash,
                                         commitment.hub_index, random, c->results[hub],
                                         c->terms.layout.share_bytes) == 0);
+        count_all(c, hub, commitment.root, paths);
         MR_ASSERT(mr_commitment_sign(&commitment, c->terms.hash, c->signing[hub]) == 0);
         mr_commitment_encode(bytes, &commitment);
         json_array_append_new(commitments, to_hex(bytes, sizeof bytes));
     }
     json_object_set_new(c->out, "commitments", commitments);
+    json_object_set_new(c->out, "paths", paths);
 }
 
 static void do_exchange(struct test_case *c)
