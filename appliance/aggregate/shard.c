@@ -11,11 +11,17 @@ uint64_t mr_shard_bytes(uint64_t share_bytes_max)
     return share_bytes_max + share_bytes_max / 3 + 64;
 }
 
+uint64_t mr_shard_list_bytes(uint32_t capacity)
+{
+    const uint64_t each = sizeof(uint64_t) + sizeof(const uint8_t *);
+
+    return (capacity * each + 63) / 64 * 64;
+}
+
 uint64_t mr_shard_block_bytes(const struct mr_layout *layout, uint32_t capacity)
 {
-    const uint64_t ids = ((uint64_t)capacity * sizeof(uint64_t) + 63) / 64 * 64;
-
-    return mr_layout_accumulator_bytes(layout) + ids; /* lanes come in multiples of 64 */
+    /* Lanes come in multiples of 64. */
+    return mr_layout_accumulator_bytes(layout) + mr_shard_list_bytes(capacity);
 }
 
 void mr_shard_init(struct mr_shard *shard, void *memory, const struct mr_layout *layout,
@@ -25,6 +31,7 @@ void mr_shard_init(struct mr_shard *shard, void *memory, const struct mr_layout 
     *shard = (struct mr_shard){.capacity = capacity, .sum.lanes = memory};
     shard->upload_ids =
         (uint64_t *)(void *)((uint8_t *)memory + mr_layout_accumulator_bytes(layout));
+    shard->shares = (const uint8_t **)(void *)(shard->upload_ids + capacity);
     mr_sum_zero(&shard->sum, layout);
 }
 
@@ -69,4 +76,12 @@ void mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
     mr_sum_fold(&shard->sum, layout, shares, count, kernels);
     memcpy(shard->upload_ids + shard->count, upload_ids, count * sizeof *upload_ids);
     shard->count += count;
+}
+
+void mr_shard_note(struct mr_shard *shard, const uint8_t *const *shares, unsigned count)
+{
+    MR_ASSERT(shard->shares && count <= shard->count);
+    for (unsigned i = 0; i < count; i++) {
+        shard->shares[shard->count - count + i] = shares[i];
+    }
 }

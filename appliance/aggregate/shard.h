@@ -12,11 +12,16 @@
 struct mr_shard {
     struct mr_vector_sum sum;
     uint64_t *upload_ids;
+    /* The shares themselves, for whoever keeps them until the shard is cleared; only over the
+     * caller's memory, and only filled by who folds (mr_shard_note). */
+    const uint8_t **shares;
     uint32_t count;
     uint32_t capacity;
     struct mr_pages lanes; /* of mr_shard_open; zeros over the caller's memory */
 };
 
+/* Bytes of the lists of `capacity` uploads. */
+uint64_t mr_shard_list_bytes(uint32_t capacity);
 /* Bytes of memory that a shard takes for `capacity` uploads of that layout. */
 uint64_t mr_shard_block_bytes(const struct mr_layout *layout, uint32_t capacity);
 /* An empty shard over the caller's memory, so many bytes, 64-byte aligned. Not to be closed. */
@@ -40,5 +45,8 @@ void mr_shard_clear(struct mr_shard *shard, const struct mr_layout *layout);
 void mr_shard_fold(struct mr_shard *shard, const struct mr_layout *layout,
                    const uint8_t *const *shares, const uint64_t *upload_ids, unsigned count,
                    const struct mr_kernels *kernels);
+
+/* Notes where the newest `count` of the shard's shares are. */
+void mr_shard_note(struct mr_shard *shard, const uint8_t *const *shares, unsigned count);
 
 #endif

@@ -224,6 +224,9 @@ void mr_route_share(void *context, struct mr_request *request)
     case MR_PLANE_PUT_STAGED:
         mr_routes_answer_text(request, 202, mr_upload_status_encode(&staged));
         return;
+    case MR_PLANE_PUT_NO_MEMORY:
+        mr_routes_refuse_as(request, MR_REFUSAL_BUSY, "out of memory for the share");
+        return;
     case MR_PLANE_PUT_UNSOUND:
         mr_routes_answer_text(request, 200, mr_upload_status_encode(&unsound));
         return;

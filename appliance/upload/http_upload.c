@@ -34,21 +34,40 @@ void mr_lane_close(struct mr_lane *lane)
 }
 
 void mr_lane_begin(struct mr_lane *lane, uint8_t round, const struct mr_layout *layout,
-                   uint64_t accumulators_at, uint32_t capacity)
+                   uint64_t accumulators_at, uint32_t capacity, bool keep)
 {
     struct mr_lane_round *of = &lane->rounds[round];
     uint8_t *memory = (uint8_t *)lane->accumulators.base + accumulators_at;
 
     of->layout = *layout;
     of->active = 0;
+    of->keep = keep;
     mr_shard_init(&of->shards[0], memory, layout, capacity);
     mr_shard_init(&of->shards[1], memory + mr_shard_block_bytes(layout, capacity), layout,
                   capacity);
 }
 
+/* Lets go of the shares that the shard's uploads left here; how many there were. */
+static uint32_t drop_kept(struct mr_lane *lane, struct mr_lane_round *of, struct mr_shard *shard)
+{
+    const uint32_t kept = of->keep ? shard->count : 0;
+
+    for (uint32_t i = 0; i < kept; i++) {
+        free((void *)(uintptr_t)shard->shares[i]);
+    }
+    lane->view.slots_free += kept;
+    return kept;
+}
+
 void mr_lane_end(struct mr_lane *lane, uint8_t round)
 {
     const uint32_t receiving = lane->view.receiving;
+    struct mr_lane_round *of = &lane->rounds[round];
+
+    for (unsigned i = 0; i < 2; i++) {
+        (void)drop_kept(lane, of, &of->shards[i]);
+        of->shards[i].count = 0;
+    }
 
     mr_worker_view_end_round(&lane->view, round);
     lane->view.slots_free += receiving - lane->view.receiving;
@@ -66,25 +85,48 @@ bool mr_lane_takes(const struct mr_lane *lane, const struct mr_worker_view_entry
            length == lane->rounds[entry->round].layout.share_bytes;
 }
 
-bool mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry, const uint8_t *share,
-                 const struct mr_kernels *kernels)
+/* The share where it may be folded from, and stays if it is kept; NULL: no memory. */
+static const uint8_t *place_of(const struct mr_lane *lane, const struct mr_lane_round *of,
+                               const uint8_t *share)
+{
+    const size_t bytes = (size_t)of->layout.share_bytes;
+    uint8_t *copy = lane->aligned.base;
+
+    if (!of->keep && (uintptr_t)share % 64 == 0) {
+        return share;
+    }
+    if (of->keep) {
+        copy = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    }
+    if (copy) {
+        memcpy(copy, share, bytes);
+    }
+    return copy;
+}
+
+enum mr_lane_put mr_lane_put(struct mr_lane *lane, struct mr_worker_view_entry *entry,
+                             const uint8_t *share, const struct mr_kernels *kernels)
 {
     struct mr_lane_round *of = &lane->rounds[entry->round];
 
     if (mr_share_count(share, &of->layout) !=
         lane->count_lanes[mr_upload_id_index(entry->upload_id)]) {
         lane->unsound_total++;
-        return false;
+        return MR_LANE_UNSOUND;
     }
-    if ((uintptr_t)share % 64 != 0) {
-        memcpy(lane->aligned.base, share, of->layout.share_bytes);
-        share = lane->aligned.base;
+    share = place_of(lane, of, share);
+    if (!share) {
+        return MR_LANE_NO_MEMORY;
     }
     mr_shard_fold(&of->shards[of->active], &of->layout, &share, &entry->upload_id, 1, kernels);
+    if (of->keep) {
+        mr_shard_note(&of->shards[of->active], &share, 1);
+    } else {
+        lane->view.slots_free++;
+    }
     mr_worker_view_staged(&lane->view, entry);
-    lane->view.slots_free++;
     lane->staged_total++;
-    return true;
+    return MR_LANE_FOLDED;
 }
 
 bool mr_lane_drop(struct mr_lane *lane, struct mr_worker_view_entry *entry)
@@ -114,12 +156,14 @@ uint32_t mr_lane_freeze(struct mr_lane *lane, uint8_t round)
     return ended;
 }
 
-void mr_lane_return(struct mr_lane *lane, uint8_t round)
+uint32_t mr_lane_return(struct mr_lane *lane, uint8_t round)
 {
     struct mr_lane_round *of = &lane->rounds[round];
     struct mr_shard *shard = &of->shards[of->active ^ 1u];
+    const uint32_t freed = drop_kept(lane, of, shard);
 
     if (shard->count > 0) {
         mr_shard_clear(shard, &of->layout);
     }
+    return freed;
 }

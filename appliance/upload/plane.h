@@ -128,6 +128,7 @@ enum mr_plane_put {
     MR_PLANE_PUT_STAGED = 0, /* MR_PLANE_STAGED follows */
     MR_PLANE_PUT_UNSOUND =
         1, /* its count lane is wrong, and it has ended; MR_PLANE_UNSOUND follows */
+    MR_PLANE_PUT_NO_MEMORY = 2, /* it may be put again */
 };
 enum mr_plane_put mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t upload_id,
                                       const uint8_t *share, size_t length);
@@ -144,6 +145,9 @@ struct mr_collection {
     struct mr_vector_sum *parts; /* one per worker and one for HTTP/2; NULL lanes = nothing there */
     unsigned part_count;
     const uint64_t *upload_ids;
+    /* In a round with audit_hours each one's whole share, 64-byte aligned, which stays there until
+     * the collection is returned and holds its slot until then; else NULL. */
+    const uint8_t *const *shares;
     uint32_t upload_count;
 };
 typedef void (*mr_collected_fn)(void *context, struct mr_collection *collection);

@@ -52,6 +52,7 @@ void mr_plane_finish_collection(struct mr_plane_round *round)
     }
     collection->upload_count = 0;
     collection->upload_ids = collecting->upload_ids;
+    collection->shares = round->keep ? collecting->shares : NULL;
     for (unsigned i = 0; i < collection->part_count; i++) {
         const struct mr_shard *shard = collecting->shards[i];
         collection->parts[i] = shard->sum;
@@ -61,6 +62,10 @@ void mr_plane_finish_collection(struct mr_plane_round *round)
         MR_ASSERT(shard->count <= round->uploads_max - collection->upload_count);
         memcpy(collecting->upload_ids + collection->upload_count, shard->upload_ids,
                shard->count * sizeof *shard->upload_ids);
+        if (round->keep) {
+            memcpy(collecting->shares + collection->upload_count, shard->shares,
+                   shard->count * sizeof *shard->shares);
+        }
         collection->upload_count += shard->count;
     }
     collecting->running = false;
@@ -101,7 +106,7 @@ void mr_upload_plane_return(struct mr_plane_round *round, struct mr_collection *
         order->give_back.reason = reason;
         mr_worker_send(plane->workers[i]);
     }
-    mr_lane_return(&plane->lane, round->index);
+    round->held[plane->config.workers] -= mr_lane_return(&plane->lane, round->index);
     collecting->out = false;
     if (!round->open) {
         /* Nothing is folded any more. Whoever gets the memory is told to the workers after this. */

@@ -40,6 +40,7 @@ struct mr_plane_collecting {
     struct mr_collection collection;
     struct mr_shard **shards; /* one a worker, then the lane's */
     uint64_t *upload_ids;     /* room for all that can be staged at once */
+    const uint8_t **shares;   /* likewise, where they are kept */
 };
 
 struct mr_plane_round {
@@ -49,6 +50,7 @@ struct mr_plane_round {
     uint32_t generation; /* no other round of this plane has it */
     uint8_t index;       /* its place */
     bool open;           /* between begin and freeze */
+    bool keep;           /* collections bring the shares themselves too */
     uint32_t uploads_max;
     uint32_t uploads; /* receiving, or staged and not returned yet */
     uint32_t *held;   /* slots, one a worker, then the lane's */

@@ -66,9 +66,9 @@ uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config
                                      uint64_t share_bytes, uint32_t uploads_max)
 {
     const uint32_t sessions = mr_plane_sessions_per_worker(config);
-    const uint64_t uploads = uploads_max < sessions ? uploads_max : sessions;
+    const uint32_t uploads = uploads_max < sessions ? uploads_max : sessions;
 
-    return 2 * (whole_lines(mr_shard_bytes(share_bytes)) + whole_lines(uploads * sizeof(uint64_t)));
+    return 2 * (whole_lines(mr_shard_bytes(share_bytes)) + mr_shard_list_bytes(uploads));
 }
 
 static uint64_t cell_bytes(const struct mr_upload_plane *plane)

@@ -103,9 +103,10 @@ static int open_tables(struct mr_plane_round *round, struct mr_error *error)
     round->held = calloc(parts, sizeof *round->held);
     collecting->shards = calloc(parts, sizeof(struct mr_shard *));
     collecting->upload_ids = calloc(round->uploads_max, sizeof *collecting->upload_ids);
+    collecting->shares = calloc(round->uploads_max, sizeof *collecting->shares);
     collecting->collection.parts = calloc(parts, sizeof *collecting->collection.parts);
     collecting->collection.part_count = parts;
-    if (!round->held || !collecting->shards || !collecting->upload_ids ||
+    if (!round->held || !collecting->shards || !collecting->upload_ids || !collecting->shares ||
         !collecting->collection.parts) {
         return mr_error_set(error, "out of memory for a round of %u uploads", round->uploads_max);
     }
@@ -124,13 +125,14 @@ static void tell_begin(struct mr_plane_round *round, uint64_t number)
         order->begin.generation = round->generation;
         order->begin.window_total = plane->window_totals[i];
         order->begin.capacity = capacity_of(round);
+        order->begin.keep = round->keep;
         order->begin.number = number;
         order->begin.accumulators_at = round->accumulators_at;
         order->begin.layout = round->layout;
         mr_worker_send(plane->workers[i]);
     }
     mr_lane_begin(&plane->lane, round->index, &round->layout, round->accumulators_at,
-                  capacity_of(round));
+                  capacity_of(round), round->keep);
 }
 
 int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_terms *terms,
@@ -146,6 +148,7 @@ int mr_upload_plane_begin(struct mr_upload_plane *plane, const struct mr_round_t
     round->listener = *listener;
     round->layout = terms->layout;
     round->uploads_max = uploads_max;
+    round->keep = terms->announcement.audit_hours > 0;
     if (find_place(plane, &round->index, error) != 0 || open_tables(round, error) != 0 ||
         find_memory(round, error) != 0) {
         mr_plane_round_free(round);
@@ -166,6 +169,7 @@ void mr_plane_round_free(struct mr_plane_round *round)
     free(round->held);
     free(round->collecting.shards);
     free(round->collecting.upload_ids);
+    free(round->collecting.shares);
     free(round->collecting.collection.parts);
     free(round);
 }

@@ -157,11 +157,15 @@ enum mr_plane_put mr_upload_plane_put(struct mr_upload_plane *plane, uint64_t up
         return MR_PLANE_PUT_NONE;
     }
     struct mr_plane_round *round = plane->rounds[entry->round];
-    const bool sound = mr_lane_put(&plane->lane, entry, share, plane->kernels);
-    if (sound) {
-        round->held[plane->config.workers]--;
-    } else {
+    const enum mr_lane_put put = mr_lane_put(&plane->lane, entry, share, plane->kernels);
+    const bool sound = put == MR_LANE_FOLDED;
+    if (put == MR_LANE_NO_MEMORY) {
+        return MR_PLANE_PUT_NO_MEMORY;
+    }
+    if (!sound) {
         (void)drop_http2(plane, entry);
+    } else if (!round->keep) {
+        round->held[plane->config.workers]--;
     }
     mr_plane_raise(round, sound ? MR_PLANE_STAGED : MR_PLANE_UNSOUND, upload_id);
     return sound ? MR_PLANE_PUT_STAGED : MR_PLANE_PUT_UNSOUND;

@@ -132,6 +132,10 @@ uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t no
 unsigned mr_sessions_staged(const struct mr_sessions *sessions, unsigned round,
                             const uint8_t *shares[MR_FOLD_MAX], uint64_t upload_ids[MR_FOLD_MAX]);
 void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned count);
+/* Instead of _folded: the first `count` are folded, and their shares stay where they are until
+ * _take_back, which frees the slots of all that are lent. */
+void mr_sessions_lend(struct mr_sessions *sessions, unsigned round, unsigned count);
+void mr_sessions_take_back(struct mr_sessions *sessions, unsigned round);
 
 /* What happened by itself, in order: MR_UPLOAD_STAGED, or MR_UPLOAD_REFUSED for an upload that
  * idled or is unsound. false when there is nothing more. To be emptied after every _receive and

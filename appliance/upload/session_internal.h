@@ -58,6 +58,7 @@ struct mr_session_round {
     uint32_t receiving;    /* sessions */
     uint32_t staged_count; /* slots that wait for the fold, a list: */
     uint32_t staged_first, staged_last;
+    uint32_t lent_count, lent_first; /* slots that are folded and lent, a list in front of it */
 };
 
 struct mr_sessions {

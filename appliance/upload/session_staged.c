@@ -53,6 +53,32 @@ void mr_sessions_folded(struct mr_sessions *sessions, unsigned round, unsigned c
     of->staged_count -= count;
 }
 
+void mr_sessions_lend(struct mr_sessions *sessions, unsigned round, unsigned count)
+{
+    struct mr_session_round *of = &sessions->rounds[round];
+
+    MR_ASSERT(count <= of->staged_count);
+    if (of->lent_count == 0) {
+        of->lent_first = of->staged_first;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        of->staged_first = sessions->staging.slots[of->staged_first].next;
+    }
+    of->staged_count -= count;
+    of->lent_count += count;
+}
+
+void mr_sessions_take_back(struct mr_sessions *sessions, unsigned round)
+{
+    struct mr_session_round *of = &sessions->rounds[round];
+
+    for (; of->lent_count > 0; of->lent_count--) {
+        const struct mr_slot *slot = &sessions->staging.slots[of->lent_first];
+        of->lent_first = slot->next;
+        mr_session_free_slot(sessions, &sessions->table[slot->owner]);
+    }
+}
+
 uint32_t mr_sessions_staged_count(const struct mr_sessions *sessions, unsigned round)
 {
     return sessions->rounds[round].staged_count;

@@ -30,6 +30,7 @@ struct mr_worker_order {
             uint32_t generation; /* put into every report about the round */
             uint32_t window_total;
             uint32_t capacity; /* of a shard: uploads */
+            bool keep;         /* shares stay in their slots until the shard is returned */
             uint64_t number;
             uint64_t accumulators_at; /* offset of its two shards */
             struct mr_layout layout;

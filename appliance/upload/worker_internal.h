@@ -19,6 +19,7 @@ struct mr_worker_round {
     struct mr_shard shards[MR_WORKER_SHARDS]; /* their memory is in the accumulators */
     unsigned active; /* the shard that is folded into; the other may be with the control thread */
     bool lent;
+    bool keep; /* only folded when it is collected, and shares stay until the shard is back */
     struct mr_layout layout;
     uint32_t generation;
     uint32_t held_told; /* slots that the control thread thinks it holds */

@@ -12,7 +12,8 @@ static void on_begin(struct mr_worker *worker, const struct mr_worker_order *ord
     const uint32_t capacity = order->begin.capacity;
     uint8_t *memory = (uint8_t *)worker->accumulators.base + order->begin.accumulators_at;
 
-    *of = (struct mr_worker_round){.generation = order->begin.generation, .layout = *layout};
+    *of = (struct mr_worker_round){
+        .generation = order->begin.generation, .layout = *layout, .keep = order->begin.keep};
     for (unsigned i = 0; i < MR_WORKER_SHARDS; i++) {
         mr_shard_init(&of->shards[i], memory + i * mr_shard_block_bytes(layout, capacity), layout,
                       capacity);
@@ -82,6 +83,7 @@ static void on_return(struct mr_worker *worker, const struct mr_worker_order *or
 
     MR_ASSERT(of->lent);
     struct mr_shard *shard = &of->shards[(of->active + 1) % MR_WORKER_SHARDS];
+    mr_sessions_take_back(worker->sessions, order->round);
     for (uint32_t i = 0; i < shard->count; i++) {
         mr_sessions_settle(worker->sessions, shard->upload_ids[i], order->give_back.committed,
                            order->give_back.reason);

@@ -37,7 +37,12 @@ void mr_worker_fold(struct mr_worker *worker, unsigned round, bool everything)
         const unsigned n = mr_sessions_staged(worker->sessions, round, shares, upload_ids);
         mr_shard_fold(&of->shards[of->active], &of->layout, shares, upload_ids, n,
                       worker->config.kernels);
-        mr_sessions_folded(worker->sessions, round, n);
+        if (of->keep) {
+            mr_shard_note(&of->shards[of->active], shares, n);
+            mr_sessions_lend(worker->sessions, round, n);
+        } else {
+            mr_sessions_folded(worker->sessions, round, n);
+        }
         mr_counter_add(&worker->counters->counts[MR_UPLOAD_COUNT_folds], 1);
     }
 }

@@ -35,7 +35,9 @@ static void report_session_events(struct mr_worker *worker)
 static void fold(struct mr_worker *worker, bool everything)
 {
     for (unsigned i = 0; i < worker->live_count; i++) {
-        mr_worker_fold(worker, worker->live[i], everything);
+        if (!worker->rounds[worker->live[i]].keep) { /* else when it is collected */
+            mr_worker_fold(worker, worker->live[i], everything);
+        }
     }
 }
 
