@@ -35,6 +35,8 @@ static const struct {
      mr_route_current},
     {"GET", "/v1/tasks/{task}/rounds/{round}", DEVICE, BOUND_NONE, NULL, "wait_ms",
      mr_route_round_end},
+    {"GET", "/v1/tasks/{task}/rounds/{round}/proof", DEVICE, BOUND_NONE, NULL, NULL,
+     mr_route_proof},
     {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
      mr_route_model},
     {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, JSON, NULL,

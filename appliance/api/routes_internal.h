@@ -54,6 +54,7 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
 #define MR_HANDLER(name) void name(void *context, struct mr_request *request)
 MR_HANDLER(mr_route_current);
 MR_HANDLER(mr_route_round_end);
+MR_HANDLER(mr_route_proof);
 MR_HANDLER(mr_route_model);
 MR_HANDLER(mr_route_hubs);
 MR_HANDLER(mr_route_upload_request);

@@ -58,7 +58,11 @@ static int forget_again(struct mr_helper_driver *run, const struct mr_journal_re
     if (goes_back) {
         mr_store_adopt(store, announcement->model_hash);
     }
-    return mr_journal_wipe(run->journal, error);
+    return mr_journal_wipe(run->journal, error) != 0 ||
+                   (!end.opened &&
+                    mr_audit_shelf_destroy(run->shelf, announcement->round, error) != 0)
+               ? -1
+               : 0;
 }
 
 static int recover(struct mr_helper_driver *run, const struct mr_journal_read *read,
@@ -73,6 +77,10 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
     if (read->state.phase == MR_JOURNAL_ADMITTING &&
         mr_claims_released(&run->context, &read->terms)) {
         mr_error_set(&why, "a set of it was opened, and the journal is from before that");
+    }
+    if (read->terms.announcement.audit_hours > 0 &&
+        mr_audit_shelf_recover(run->shelf, round, error) != 0) {
+        return -1;
     }
     const int taken = !why.text[0] && fits(run, &read->terms, &why)
                           ? mr_helper_recover(run->core, read, &why)
@@ -125,7 +133,7 @@ int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
         lose(run, mr_store_signed_round(run->context.store, hash), error->text);
     }
     if (found != 0) {
-        return found < 0 ? -1 : 0;
+        return found < 0 ? -1 : mr_audit_shelf_recover(run->shelf, 0, error);
     }
     const int result = recover(run, &read, error);
     mr_journal_read_fini(&read);

@@ -22,13 +22,24 @@ struct disk_job {
     size_t length;
     char *record; /* owned: of a void round */
     uint8_t salt[MR_JOURNAL_SALT_BYTES];
-    bool sign;      /* the round is new to signed-round */
-    bool kept;      /* the round has another record, which stayed */
-    bool goes_back; /* the current model is one that this void round had made */
-    bool done;      /* the snapshot says that the model is computed */
+    bool sign;        /* the round is new to signed-round */
+    bool kept_record; /* the round has another record, which stayed */
+    bool goes_back;   /* the current model is one that this void round had made */
+    bool done;        /* the snapshot says that the model is computed */
     struct mr_evidence_slip slip;
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
+    struct helper_kept *kept;    /* owned; NULL: nothing is kept for audits by this job */
+    bool opened;                 /* of a void round: this hub has opened its result */
+};
+
+/* What is kept for audits, in a round with audit_hours: with the frozen set its seeds, with the
+ * model the commitments. */
+struct helper_kept {
+    struct mr_round_terms terms;
+    struct mr_expansion *entries; /* secret; NULL with the model */
+    uint32_t count;
+    struct mr_commitment commitments[MR_HUBS_MAX];
 };
 
 static void start(struct mr_helper_driver *run, const struct disk_job *with, mr_loop_fn work,
@@ -60,12 +71,21 @@ void mr_helper_driver_wait_for_lead(struct mr_helper_driver *run, bool found)
                          (found ? UINT64_C(4) * round->peer_timeout_ms : round->lead_grace_ms);
 }
 
+static void drop_kept(struct helper_kept *kept)
+{
+    if (kept) {
+        mr_secret_free(kept->entries);
+    }
+    free(kept);
+}
+
 /* Frees the job; tells the core unless the disk failed. */
 static void finish(struct disk_job *job, const char *what)
 {
     struct mr_helper_driver *run = job->run;
     mr_secret_free(job->bytes);
     free(job->record);
+    drop_kept(job->kept);
     if (job->result != 0) {
         mr_evidence_lost(&job->slip);
         mr_helper_driver_fatal(run, what, &job->error);
@@ -86,10 +106,59 @@ static void drop_records(struct mr_helper_driver *run)
 
 /* --- save ------------------------------------------------------------------------------------ */
 
+/* Nothing where the round has no audit_hours, or is not so far. */
+static struct helper_kept *copy_kept(const struct mr_journal_state *state)
+{
+    const bool done = state->phase == MR_JOURNAL_DONE;
+    if (state->terms->announcement.audit_hours == 0 || state->phase == MR_JOURNAL_ADMITTING) {
+        return NULL;
+    }
+    struct helper_kept *kept = calloc(1, sizeof *kept);
+    MR_ASSERT(kept);
+    kept->terms = *state->terms;
+    kept->count = state->count;
+    memcpy(kept->commitments, state->commitments, sizeof kept->commitments);
+    if (!done) {
+        kept->entries = mr_secret_new((size_t)state->count * sizeof *kept->entries);
+        MR_ASSERT(kept->entries);
+        memcpy(kept->entries, state->entries, (size_t)state->count * sizeof *kept->entries);
+    }
+    return kept;
+}
+
+/* Durable before the journal says that the set is this one, or that the model is computed. */
+static int keep(struct mr_helper_driver *run, const struct helper_kept *kept,
+                struct mr_error *error)
+{
+    if (!kept->entries) {
+        return mr_audit_shelf_keep_commitments(run->shelf, &kept->terms, kept->commitments, error);
+    }
+    struct mr_included *set = malloc(((size_t)kept->count + 1) * sizeof *set);
+    struct mr_audit_item *items = malloc(((size_t)kept->count + 1) * sizeof *items);
+    int result = set && items ? 0 : mr_error_set(error, "out of memory for what is kept");
+    for (uint32_t i = 0; result == 0 && i < kept->count; i++) {
+        set[i] = kept->entries[i].included;
+        items[i] = (struct mr_audit_item){.of = set[i], .material = kept->entries[i].seed};
+    }
+    if (result == 0) {
+        result = mr_audit_shelf_keep(run->shelf, &kept->terms, items, kept->count, error);
+    }
+    if (result == 0) {
+        result = mr_audit_shelf_keep_set(run->shelf, &kept->terms, set, kept->count, error);
+    }
+    free(set);
+    free(items);
+    return result == 0 ? mr_audit_shelf_sync(run->shelf, error) : -1;
+}
+
 static void save_work(void *context)
 {
     struct disk_job *job = context;
     struct mr_helper_driver *run = job->run;
+    if (job->kept && keep(run, job->kept, &job->error) != 0) {
+        job->result = -1;
+        return;
+    }
     /* The journal of a computed model has the openings no more. */
     if (job->done && mr_evidence_write(run->desk, &job->slip, &job->error) != 0) {
         job->result = -1;
@@ -115,6 +184,10 @@ static void save_done(void *context)
         run->server_learning_rate = run->context.round->server_learning_rate;
         mr_helper_driver_wait_for_lead(run, false);
     }
+    if (job->result == 0 && job->done && job->kept) {
+        mr_audit_shelf_publish(run->shelf, job->round, job->kept->commitments,
+                               job->kept->terms.announcement.hub_count);
+    }
     finish(job, "cannot make the round's journal durable");
 }
 
@@ -131,6 +204,10 @@ void mr_helper_driver_save(void *context, const struct mr_journal_state *state)
     drop_records(run); /* the snapshot says all that they say */
     memcpy(job.hash, state->terms->hash, MR_HASH_BYTES);
     job.sign = mr_store_signed_round(run->context.store, last) != job.round;
+    job.kept = copy_kept(state);
+    if (job.kept && job.kept->entries) {
+        mr_audit_shelf_begin(run->shelf, state->terms);
+    }
     job.bytes = mr_journal_state_encode(state, &job.length);
     MR_ASSERT(job.bytes && RAND_bytes(job.salt, sizeof job.salt) == 1);
     start(run, &job, save_work, save_done);
@@ -213,7 +290,7 @@ static void forget_work(void *context)
     struct disk_job *job = context;
     const struct mr_store *store = job->run->context.store;
     job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
-    job->kept = job->result > 0;
+    job->kept_record = job->result > 0;
     if (job->result == 0 && job->goes_back) {
         job->result = mr_store_write_current(store, job->hash, &job->error);
     }
@@ -222,6 +299,9 @@ static void forget_work(void *context)
     }
     if (job->result == 0) {
         job->result = mr_journal_wipe(job->run->journal, &job->error);
+    }
+    if (job->result == 0 && !job->opened && !job->kept_record) {
+        job->result = mr_audit_shelf_destroy(job->run->shelf, job->round, &job->error);
     }
 }
 
@@ -253,7 +333,7 @@ static void forget_done(void *context)
         run->ending = run->ending == job->round ? 0 : run->ending;
         mr_released_unclaim(run->context.released, run->context.task);
     }
-    if (good && job->kept) {
+    if (good && job->kept_record) {
         tell_kept(run, job->round);
     } else if (good && job->goes_back) {
         mr_store_adopt(run->context.store, job->hash);
@@ -289,6 +369,7 @@ void mr_helper_driver_forget(void *context)
         struct disk_job job = {
             .round = report.round,
             .record = mr_record_round(&record),
+            .opened = report.opened,
             .goes_back = mr_store_made_by(store, mr_store_current(store), record.terms->hash)};
         MR_ASSERT(job.record);
         memcpy(job.hash, record.terms->announcement.model_hash, MR_HASH_BYTES);
@@ -300,6 +381,7 @@ void mr_helper_driver_disk_close(struct mr_helper_driver *run)
 {
     drop_records(run);
     mr_evidence_desk_close(run->desk);
+    mr_audit_shelf_close(run->shelf);
     mr_journal_close(run->journal);
     mr_disk_file_close(run->disk);
 }

@@ -275,6 +275,13 @@ static enum mr_set_claim on_claim(void *context, const struct mr_frozen_set *set
     return mr_claims_take(&run->context, set, refusal);
 }
 
+static int on_counted_root(void *context, const struct mr_included *set, uint32_t count,
+                           uint8_t root[MR_HASH_BYTES])
+{
+    const struct mr_helper_driver *run = context;
+    return mr_audit_shelf_root(run->shelf, set, count, root);
+}
+
 static void on_released(void *context, int result, const struct mr_error *error)
 {
     struct mr_helper_driver *run = context;
@@ -406,6 +413,7 @@ static const struct mr_helper_ops ops = {
     .may_begin_with = on_may_begin_with,
     .may_count = on_may_count,
     .claim = on_claim,
+    .counted_root = on_counted_root,
     .release = on_release,
     .expand = on_expand,
     .reveal = on_reveal,
@@ -494,6 +502,8 @@ static int open_keeper(struct mr_helper_driver *run, struct mr_error *error)
                                             .jobs = run->jobs,
                                             .history = &run->history,
                                             .parent = parent_of,
+                                            .shelf = run->shelf,
+                                            .under_way = mr_helper_driver_round_under_way,
                                             .driver = run};
     run->keeper = run->context.keep ? mr_keeper_open(&config) : NULL;
     return run->keeper || !run->context.keep ? 0 : mr_error_set(error, "out of memory");
@@ -525,8 +535,9 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     if (mr_round_history_init(&run->history, context->store, error) != 0 ||
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
-        mr_helper_driver_open_desk(run, error) != 0 || mr_helper_driver_boot(run, error) != 0 ||
-        open_keeper(run, error) != 0) {
+        mr_helper_driver_open_desk(run, error) != 0 ||
+        mr_audit_shelf_open(&run->shelf, &run->context, error) != 0 ||
+        mr_helper_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;

@@ -11,6 +11,7 @@
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
 
+struct mr_audit_shelf;
 struct mr_helper_driver;
 
 /* To the control plane: answers of kept requests, and news that waiting requests may want. */
@@ -38,6 +39,9 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
 enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
                                              const struct mr_resume_wish *wish, void *token,
                                              struct mr_refusal *refusal);
+
+/* As mr_lead_driver_shelf. */
+const struct mr_audit_shelf *mr_helper_driver_shelf(const struct mr_helper_driver *run);
 
 /* As mr_lead_driver_set_keep and mr_lead_driver_keeper. */
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);

@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 
+#include "appliance/round/drive/audit_shelf.h"
 #include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "appliance/round/drive/helper_journal.h"
@@ -38,6 +39,7 @@ struct mr_helper_driver {
     struct mr_round_history history;
 
     struct mr_evidence_desk *desk;
+    struct mr_audit_shelf *shelf;
     struct mr_disk_file *disk;
     struct mr_journal *journal; /* the job thread's while a job runs */
     struct helper_records records;
@@ -63,7 +65,8 @@ void mr_helper_driver_append(void *context, const uint8_t *record, size_t length
 void mr_helper_driver_forget(void *context);
 void mr_helper_driver_disk_close(struct mr_helper_driver *run);
 
-/* helper_evidence.c: the desk that answers pass. */
+/* helper_evidence.c: the desk that answers pass; the round that has not ended, 0: none. */
+uint64_t mr_helper_driver_round_under_way(void *context);
 int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error);
 
 /* helper_boot.c: opens the journal and takes up the round that is in it. helper_driver.c is above

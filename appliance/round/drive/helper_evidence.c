@@ -1,4 +1,4 @@
-/* helper_evidence.c - the desk that a helper's answers pass. */
+/* helper_evidence.c - the desk that a helper's answers pass, and what it has for audits. */
 #include "appliance/round/drive/helper_driver_internal.h"
 
 static void let_answer_go(void *context, const struct mr_evidence_held *held)
@@ -29,4 +29,19 @@ int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *er
                                                    .drop = drop_answer,
                                                    .driver = run};
     return mr_evidence_desk_open(&run->desk, &config, error);
+}
+
+const struct mr_audit_shelf *mr_helper_driver_shelf(const struct mr_helper_driver *run)
+{
+    return run->shelf;
+}
+
+uint64_t mr_helper_driver_round_under_way(void *context)
+{
+    struct mr_helper_report report;
+    mr_helper_report(((const struct mr_helper_driver *)context)->core, &report);
+    return report.state == MR_HELPER_IDLE || report.state == MR_HELPER_DONE ||
+                   report.state == MR_HELPER_VOID
+               ? 0
+               : report.round;
 }

@@ -44,6 +44,8 @@ struct keeper_job {
     struct mr_keep keep;
     struct mr_survey survey;
     uint64_t free_bytes, size_bytes;
+    uint64_t under_way;      /* no audit of it is over */
+    unsigned audits_removed; /* files */
 };
 
 static const struct mr_config_keep *limits_of(const struct mr_keeper *keeper)
@@ -239,8 +241,13 @@ static void what_is_needed(const struct mr_keeper *keeper, struct mr_needed *nee
 static void survey_work(void *context)
 {
     struct keeper_job *job = context;
+    const uint64_t unix_ms = mr_round_unix_ms();
     job->result = mr_store_survey(job->keeper->config.context->store, &job->keep,
-                                  (int64_t)(mr_round_unix_ms() / 1000), &job->survey, &job->error);
+                                  (int64_t)(unix_ms / 1000), &job->survey, &job->error);
+    if (job->result == 0) {
+        job->result = mr_audit_shelf_sweep(job->keeper->config.shelf, unix_ms, job->under_way,
+                                           &job->audits_removed, &job->error);
+    }
     look_at_space(job);
 }
 
@@ -251,6 +258,11 @@ static void survey_done(void *context)
     struct mr_needed needed;
     keeper->free_bytes = job->free_bytes;
     keeper->size_bytes = job->size_bytes;
+    if (job->audits_removed > 0) {
+        mr_log_event(keeper->config.context->log, MR_LOG_INFO, "audit.destroyed",
+                     "task=%s files=%u why=%s", keeper->config.context->task, job->audits_removed,
+                     "their audit_hours are over");
+    }
     if (job->result != 0 || keeper->stopping) {
         end_pass(job);
         return;
@@ -280,6 +292,7 @@ static void on_timer(void *context)
         (struct mr_keep){.limits = {[MR_STORED_MODELS] = {keep->models, keep->models_days},
                                     [MR_STORED_SUMS] = {keep->sums, keep->sums_days},
                                     [MR_STORED_ROUNDS] = {keep->rounds, keep->rounds_days}}};
+    job->under_way = keeper->config.under_way(keeper->config.driver);
     keeper->running = true;
     if (keeper->config.drop_logs && keep->logs_days) {
         const uint64_t age_ms = keep->logs_days * DAY_MS, now_ms = mr_round_unix_ms();

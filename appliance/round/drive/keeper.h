@@ -7,6 +7,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
+#include "appliance/round/drive/audit_shelf.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/runtime/job.h"
@@ -24,6 +25,10 @@ struct mr_keeper_config {
     /* Asked now and then: the logs of a round that has ended may go, if it ended before that. NULL:
      * they stay. */
     void (*drop_logs)(void *driver, uint64_t ended_before_unix_ms);
+    /* What is kept for audits, of which all goes that is over but a round's that has not ended (0:
+     * there is none). */
+    struct mr_audit_shelf *shelf;
+    uint64_t (*under_way)(void *driver);
     void *driver;
 };
 

@@ -120,6 +120,13 @@ static enum mr_set_claim on_claim(void *context, const struct mr_frozen_set *set
     return mr_claims_take(&run->context, set, refusal);
 }
 
+static int on_counted_root(void *context, const struct mr_included *set, uint32_t count,
+                           uint8_t root[MR_HASH_BYTES])
+{
+    const struct mr_lead_driver *run = context;
+    return mr_audit_shelf_root(run->shelf, set, count, root);
+}
+
 static void on_released(void *context, int result, const struct mr_error *error)
 {
     struct mr_lead_driver *run = context;
@@ -251,6 +258,7 @@ const struct mr_lead_ops mr_lead_driver_ops = {
     .end = mr_lead_driver_end,
     .may_count = on_may_count,
     .claim = on_claim,
+    .counted_root = on_counted_root,
     .release = on_release,
     .ask = on_ask,
     .reveal = mr_lead_driver_reveal,

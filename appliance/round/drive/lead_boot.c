@@ -169,6 +169,10 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
         mr_round_history_current(&run->history, round)->opened_unix_ms =
             terms->announcement.deadline_unix_ms - read->state.deadline_ms;
     }
+    if (terms->announcement.audit_hours > 0 &&
+        mr_audit_shelf_recover(run->shelf, round, error) != 0) {
+        return -1;
+    }
     const int taken = mr_lead_recover(run->core, read, run->packed, &end,
                                       mr_lead_driver_now_ms(run), mr_round_unix_ms(), &why);
     if (taken < 0) {
@@ -223,6 +227,9 @@ int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error)
         return -1;
     }
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    if (!terms && mr_audit_shelf_recover(run->shelf, 0, error) != 0) {
+        return -1;
+    }
     return recall(run,
                   terms ? terms->announcement.round - 1
                         : mr_store_signed_round(run->context.store, hash),

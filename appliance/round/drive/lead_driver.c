@@ -104,6 +104,11 @@ void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_
     }
 }
 
+const struct mr_audit_shelf *mr_lead_driver_shelf(const struct mr_lead_driver *run)
+{
+    return run->shelf;
+}
+
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run)
 {
     return run->keeper;
@@ -116,6 +121,13 @@ static const uint8_t *parent_of(void *context)
     return terms ? terms->announcement.model_hash : NULL;
 }
 
+static uint64_t round_under_way(void *context)
+{
+    const struct mr_lead_driver *run = context;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    return terms && !between_rounds(run) ? terms->announcement.round : 0;
+}
+
 /* After the boot: what it takes up is needed. */
 static int open_keeper(struct mr_lead_driver *run, struct mr_error *error)
 {
@@ -124,6 +136,8 @@ static int open_keeper(struct mr_lead_driver *run, struct mr_error *error)
                                             .history = &run->history,
                                             .parent = parent_of,
                                             .drop_logs = mr_lead_driver_drop_log,
+                                            .shelf = run->shelf,
+                                            .under_way = round_under_way,
                                             .driver = run};
     run->keeper = run->context.keep ? mr_keeper_open(&config) : NULL;
     return run->keeper || !run->context.keep ? 0 : mr_error_set(error, "out of memory");
@@ -157,6 +171,7 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
         mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
         open_links(run, error) != 0 || mr_lead_driver_open_desk(run, error) != 0 ||
+        mr_audit_shelf_open(&run->shelf, &run->context, error) != 0 ||
         mr_lead_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
         return -1;
     }
@@ -237,6 +252,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     }
     mr_round_history_fini(&run->history);
     mr_evidence_desk_close(run->desk);
+    mr_audit_shelf_close(run->shelf);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
     mr_next_model_answer_fini(&run->revealed);

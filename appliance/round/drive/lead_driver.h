@@ -13,6 +13,7 @@
 #include "appliance/round/lead/lead.h"
 #include "appliance/upload/plane.h"
 
+struct mr_audit_shelf;
 struct mr_lead_driver;
 
 /* To the control plane: answers of kept requests, and news that waiting requests may want. */
@@ -62,6 +63,9 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
 enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
                                            const struct mr_resume_wish *wish, void *token,
                                            struct mr_refusal *refusal);
+
+/* What proofs come from. */
+const struct mr_audit_shelf *mr_lead_driver_shelf(const struct mr_lead_driver *run);
 
 /* NULL: the context has no limits. */
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);

@@ -2,6 +2,7 @@
 #ifndef MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 #define MR_ROUND_DRIVE_LEAD_DRIVER_INTERNAL_H
 
+#include "appliance/round/drive/audit_shelf.h"
 #include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
@@ -39,6 +40,7 @@ struct mr_lead_driver {
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */
     struct mr_evidence_desk *desk;
+    struct mr_audit_shelf *shelf;
     struct mr_disk_file *disk;
     struct mr_commit_log *log;
     bool log_dropped; /* of a round that ended long ago */

@@ -30,6 +30,7 @@ struct lead_job {
     struct mr_publication publication;
     struct mr_round_summary summary; /* of a round that ends */
     char *text;                      /* owned */
+    bool opened;                     /* of a void round: some hub may have opened it */
     struct mr_evidence_slip slip;    /* of jobs that `finish` ends */
 };
 
@@ -106,7 +107,9 @@ static void remember_done(void *context)
 
 void mr_lead_driver_remember(void *context, const struct mr_commit_state *state)
 {
-    ((struct mr_lead_driver *)context)->log_dropped = false;
+    struct mr_lead_driver *run = context;
+    run->log_dropped = false;
+    mr_audit_shelf_begin(run->shelf, mr_lead_terms(run->core));
     const struct lead_job job = {.state = *state};
     start_noting(context, &job, remember_work, remember_done);
 }
@@ -126,6 +129,35 @@ int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *l
     return 0;
 }
 
+/* In a round with audit_hours: durable before the log says that they are committed. */
+static int keep_shares(struct lead_job *job)
+{
+    const struct mr_lead_driver *run = job->run;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    const struct mr_collection *collection = run->collection;
+    const uint32_t count = collection ? collection->upload_count : 0;
+    const struct mr_included *newest = job->state.included + job->state.included_count - count;
+    if (terms->announcement.audit_hours == 0) {
+        return 0;
+    }
+    struct mr_audit_item *items = malloc(((size_t)count + 1) * sizeof *items);
+    if (!items) {
+        return mr_error_set(&job->error, "out of memory for %u shares that are kept", count);
+    }
+    for (uint32_t i = 0; i < count; i++) { /* the core lists them in the collection's order */
+        MR_ASSERT(job->state.upload_ids[job->state.included_count - count + i] ==
+                  collection->upload_ids[i]);
+        items[i] = (struct mr_audit_item){.of = newest[i], .material = collection->shares[i]};
+    }
+    int result = mr_audit_shelf_keep(run->shelf, terms, items, count, &job->error);
+    free(items);
+    if (result == 0 && job->state.phase == MR_COMMIT_FROZEN) {
+        result = mr_audit_shelf_keep_set(run->shelf, terms, job->state.included,
+                                         job->state.included_count, &job->error);
+    }
+    return result == 0 ? mr_audit_shelf_sync(run->shelf, &job->error) : -1;
+}
+
 static void commit_work(void *context)
 {
     struct lead_job *job = context;
@@ -142,9 +174,10 @@ static void commit_work(void *context)
         job->state.sum = run->packed;
         job->state.share_bytes = layout->share_bytes;
     }
-    job->result = mr_evidence_write(run->desk, &job->slip, &job->error) != 0
-                      ? -1
-                      : mr_lead_log_write(run->log, &job->state, &job->error);
+    job->result =
+        keep_shares(job) != 0 || mr_evidence_write(run->desk, &job->slip, &job->error) != 0
+            ? -1
+            : mr_lead_log_write(run->log, &job->state, &job->error);
 }
 
 static void commit_done(void *context)
@@ -260,7 +293,14 @@ static void store_work(void *context)
         .metrics = &job->run->revealed.metrics,
         .signatures = publication->signatures,
     };
-    job->result = store_files(job, &record);
+    job->result = 0;
+    if (publication->terms->announcement.audit_hours > 0) { /* before the round has ended */
+        job->result = mr_audit_shelf_keep_commitments(job->run->shelf, publication->terms,
+                                                      publication->commitments, &job->error);
+    }
+    if (job->result == 0) {
+        job->result = store_files(job, &record);
+    }
     if (job->result == 0) { /* after the record, with which the round has ended */
         job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
     }
@@ -273,7 +313,10 @@ static void store_done(void *context)
     if (job->result == 0) {
         struct mr_round_summary *summary =
             mr_round_history_current(&run->history, job->summary.round);
-        mr_store_adopt(run->context.store, job->publication.model_hash);
+        const struct mr_publication *publication = &job->publication;
+        mr_store_adopt(run->context.store, publication->model_hash);
+        mr_audit_shelf_publish(run->shelf, job->summary.round, publication->commitments,
+                               publication->terms->announcement.hub_count);
         summary->has_metrics = true;
         summary->metrics = run->revealed.metrics;
         summary->model_known = job->summary.model_known;
@@ -309,6 +352,9 @@ static void end_work(void *context)
     if (job->result == 0) {
         job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);
     }
+    if (job->result == 0 && !job->opened) { /* nothing of it can ever be audited */
+        job->result = mr_audit_shelf_destroy(job->run->shelf, round, &job->error);
+    }
 }
 
 static void end_done(void *context)
@@ -337,7 +383,7 @@ void mr_lead_driver_end(void *context)
                                .opened = report.opened};
     record.included =
         mr_lead_committed_uploads(run->core, &record.upload_ids, &record.included_count);
-    const struct lead_job job = {.text = mr_record_round(&record)};
+    const struct lead_job job = {.text = mr_record_round(&record), .opened = report.opened};
     if (run->stopping) {
         free(job.text);
         return;
