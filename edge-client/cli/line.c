@@ -40,6 +40,14 @@ static void print_json(const char *task, const struct mre_outcome *o)
     mr_edge_print_json(line);
 }
 
+static void warn_of(const char *task, const struct mre_outcome *o)
+{
+    if (o->warning[0]) {
+        fprintf(stderr, "millrace-edge: %s: round %llu: WARNING: %s\n", task,
+                (unsigned long long)o->round, o->warning);
+    }
+}
+
 void mr_edge_print_round(bool json, const char *task, const struct mre_outcome *o)
 {
     if (json) {
@@ -56,9 +64,8 @@ void mr_edge_print_round(bool json, const char *task, const struct mre_outcome *
         printf("%s round %llu: %s: %s\n", task, (unsigned long long)o->round,
                mre_result_name(o->result), o->text);
     }
-    if (o->warning[0] && o->result != MRE_BAD_DELTA) { /* else it is the text */
-        fprintf(stderr, "millrace-edge: %s: round %llu: WARNING: %s\n", task,
-                (unsigned long long)o->round, o->warning);
+    if (o->result != MRE_BAD_DELTA) { /* else it is the text */
+        warn_of(task, o);
     }
 }
 
@@ -67,11 +74,14 @@ void mr_edge_print_end(bool json, const char *task, const struct mre_outcome *o)
     if (!json) {
         printf("%s round %llu: %s: %s\n", task, (unsigned long long)o->round,
                mre_result_name(o->result), o->text);
+        warn_of(task, o);
         return;
     }
-    json_t *line = json_pack(
-        "{s:o, s:I, s:o, s:o, s:o, s:o}", "task", mr_json_text(task), "round", (json_int_t)o->round,
-        "result", mr_json_text(mre_result_name(o->result)), "code", mr_json_text(o->code), "text",
-        mr_json_text(o->text), "model", mr_json_text(o->model));
+    json_t *line =
+        json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "task", mr_json_text(task), "round",
+                  (json_int_t)o->round, "result", mr_json_text(mre_result_name(o->result)), "code",
+                  mr_json_text(o->code), "text", mr_json_text(o->text), "model",
+                  mr_json_text(o->model), "warning", mr_json_text(o->warning));
     mr_edge_print_json(line);
+    warn_of(task, o);
 }

@@ -206,7 +206,10 @@ MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wai
  * word (docs/security.md). MRE_OK: it is not over yet. MRE_NO_ROUND: there is none to hear of, or
  * its end was told. Any other result, such as MRE_UNREACHABLE: pause, call again. Later, too, the
  * end can be had: once a newer round was announced, that round's model tells it; such an end is
- * told before that of a newer round, and outcome->round says whose it is. */
+ * told before that of a newer round, and outcome->round says whose it is. Where the round had
+ * audit_hours and this client was counted in it, every hub is asked for its proof: outcome->text
+ * says that all have given it, or outcome->warning which hub has not. That may take as long as
+ * requests do. */
 MRE_API enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                        struct mre_outcome *outcome);
 

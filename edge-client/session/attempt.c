@@ -8,6 +8,7 @@
 #include "edge-client/session/dump.h"
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/proof.h"
 #include "edge-client/share/prepare.h"
 #include "edge-client/upload/drive.h"
 #include "edge-client/upload/udp_host.h"
@@ -466,6 +467,7 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
         result = mr_lineage_claim(client, &work->terms, outcome);
     }
     if (!result) {
+        mr_proof_note(client, &work->terms, &a.request, a.share);
         result = bring_over(&a);
     }
     if (!result) {

@@ -21,6 +21,17 @@ struct mr_end_owed {
     struct mr_round_end end;
 };
 
+/* What may have been counted of this device in a round with audit_hours, for the hubs' proofs. */
+struct mr_proof_note {
+    bool known;
+    uint8_t counted[MR_HUBS_MAX][MR_HASH_BYTES]; /* by position: of the share, then of the seeds */
+};
+struct mr_proof_notes {
+    uint64_t round; /* 0: none */
+    uint8_t announcement_hash[MR_HASH_BYTES];
+    struct mr_proof_note attempts[MR_ATTEMPTS_MAX];
+};
+
 struct mre_client {
     struct mr_device_env env;
     const struct mr_kernels *kernels;
@@ -47,7 +58,8 @@ struct mre_client {
     struct mr_acceptance accept;
     uint64_t training_seed; /* 0: from the secret */
 
-    struct mr_end_owed owed;  /* of the round that this device was counted in last */
+    struct mr_end_owed owed; /* of the round that this device was counted in last */
+    struct mr_proof_notes notes;
     struct mr_end_owed older; /* known, and not told when it was counted again */
 
     /* The lead's clock, as it told with the announcement: deadlines are times of it. */

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/proof.h"
 
 void mr_end_owe(struct mre_client *client, const struct mr_announcement *round)
 {
@@ -93,7 +94,12 @@ enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
         return outcome->result;
     }
     if (client->owed.known) {
-        return tell(&client->owed, outcome);
+        const uint64_t round = client->owed.round;
+        result = tell(&client->owed, outcome);
+        if (result == MRE_PUBLISHED) {
+            mr_proof_check(client, round, outcome);
+        }
+        return result;
     }
     return mr_outcome_set(outcome, MRE_OK, "round %" PRIu64 " is not over yet", outcome->round);
 }

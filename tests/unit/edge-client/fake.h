@@ -7,6 +7,7 @@
 #include "edge-client/trainer/sgd.h"
 #include "tests/unit/edge-client/receiver.h"
 #include "appliance/aggregate/sum.h"
+#include "wire/audit.h"
 #include "wire/share.h"
 
 #define FAKE_ATTEMPTS 16
@@ -62,12 +63,16 @@ struct fake {
     unsigned forge_hub; /* … this one, if not 0, … */
     void (*forge)(struct fake *fake, uint64_t round,
                   uint8_t signature[MR_SIGNATURE_BYTES]); /* … so */
-    bool tells_time_left;                                 /* with the announcement */
-    uint64_t time_left_ms;                                /* … what it says; 0: the truth */
-    int64_t clock_ahead_ms;                               /* of the device, before the lead's */
+    /* Changes the proof of that hub, which is honest; true: it gives none. NULL: they stay honest.
+     */
+    bool (*forge_proof)(struct fake *fake, unsigned hub, struct mr_audit_proof *proof);
+    bool tells_time_left;   /* with the announcement */
+    uint64_t time_left_ms;  /* … what it says; 0: the truth */
+    int64_t clock_ahead_ms; /* of the device, before the lead's */
     const char *refuse_why; /* refuse_certificate: in other words than its own */
 
     /* --- what happened --- */
+    unsigned proofs;     /* questions for a proof, to any hub */
     unsigned ends;       /* questions for the round's end, to the lead */
     unsigned statements; /* … to any hub, of a round before the one that is announced */
     uint8_t hashes[FAKE_ROUNDS][MR_HASH_BYTES]; /* of the announcements, by round */

@@ -338,6 +338,16 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
     return answer(response, 200, bytes, sizeof bytes);
 }
 
+static int proof(struct fake *fake, unsigned hub, struct mr_h2_response *response)
+{
+    struct mr_audit_proof said;
+    fake->proofs++;
+    fake_prove(fake, hub, &said);
+    return fake->forge_proof && fake->forge_proof(fake, hub, &said)
+               ? refuse(response, "not_found", 0)
+               : answer_text(response, 200, mr_audit_proof_encode(&said));
+}
+
 int fake_route(struct fake *fake, unsigned hub, unsigned connection,
                const struct mr_h2_request *request, struct mr_h2_response *response,
                struct mr_error *error)
@@ -351,6 +361,9 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
     if (strstr(path, "/seed")) {
         CHECK(hub > 0 && post);
         return seed(fake, hub, body, length, response, error);
+    }
+    if (get && strstr(path, "/proof")) {
+        return proof(fake, hub, response);
     }
     const bool end = get && strncmp(path, "/v1/tasks/default/rounds/", 25) == 0 &&
                      !strstr(path, "/current") && !strstr(path, "/uploads");

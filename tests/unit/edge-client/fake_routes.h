@@ -13,4 +13,7 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
 void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t *context,
                    size_t context_bytes);
 
+/* What the hub counted, in a tree with two neighbours, and all hubs' commitments. */
+void fake_prove(struct fake *fake, unsigned hub, struct mr_audit_proof *proof);
+
 #endif

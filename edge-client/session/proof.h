@@ -1,0 +1,18 @@
+/* proof.h - what this device sent in a round with audit_hours, and whether every hub proves that it
+ * counted exactly that (inside session/ only). */
+#ifndef MR_SESSION_PROOF_H
+#define MR_SESSION_PROOF_H
+
+#include "edge-client/session/client.h"
+
+/* An attempt's share is frozen, and its seeds are with the helpers: from now on it may be counted.
+ * Nothing where the terms have no audit_hours. Hashes are remembered, in memory only. */
+void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms,
+                   const struct mr_upload_request *request, const uint8_t *share);
+
+/* The round made a model: asks every hub for its proof. Adds to the outcome's text that all prove
+ * it, or sets its warning, which names the hub that does not. Nothing where none of that round is
+ * noted. */
+void mr_proof_check(struct mre_client *client, uint64_t round, struct mre_outcome *outcome);
+
+#endif
