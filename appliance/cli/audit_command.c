@@ -1,5 +1,6 @@
-/* audit_command.c - audit verify: transcripts of hubs, checked against each other. Reads the files
- * that it is given and the public keys, asks nobody. */
+/* audit_command.c - audit verify and audit recompute: transcripts of hubs, checked against each
+ * other, and hubs' parts of rounds, checked against them. Reads the files that it is given and the
+ * public keys, asks nobody. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/config/signing_key.h"
 #include "appliance/privacy/audit.h"
+#include "appliance/privacy/part.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
+#include "kernels/kernels.h"
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
@@ -110,10 +113,11 @@ static void unmap(struct mr_audit_file *files, unsigned count)
 
 static json_t *result_json(const struct mr_audit_result *result)
 {
-    json_t *object = json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:i}", "good", result->good, "hubs",
-                               (int)result->hubs, "tasks", (int)result->tasks, "records",
+    json_t *object = json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i}", "good", result->good,
+                               "hubs", (int)result->hubs, "tasks", (int)result->tasks, "records",
                                (json_int_t)result->records, "rounds", (json_int_t)result->rounds,
-                               "released", (json_int_t)result->released, "torn", (int)result->torn);
+                               "released", (json_int_t)result->released, "torn", (int)result->torn,
+                               "parts", (int)result->parts);
     if (!result->good) {
         json_object_set_new(object, "what", mr_json_text(result->what));
         json_object_set_new(object, "file", mr_json_text(result->file ? result->file : ""));
@@ -151,9 +155,54 @@ static int tell(struct mr_cli *cli, const struct mr_audit_result *result)
     return result->good ? MR_EXIT_OK : MR_EXIT_INVALID;
 }
 
-int mr_command_audit_verify(struct mr_cli *cli)
+/* What the arguments name. */
+struct given {
+    struct mr_audit_file *files; /* transcripts */
+    struct mr_part *parts;
+    unsigned files_count, parts_count;
+};
+
+/* A part is read once, and not kept; a transcript stays mapped. */
+static int take_file(struct given *given, const char *path, bool parts_too, struct mr_error *error)
+{
+    struct mr_audit_file *file = &given->files[given->files_count];
+    uint32_t levels;
+    if (map(file, path, error) != 0) {
+        return -1;
+    }
+    if (!parts_too || !mr_part_is(file->bytes, file->length)) {
+        given->files_count++;
+        return 0;
+    }
+    munmap((void *)(uintptr_t)file->bytes, file->length);
+    *file = (struct mr_audit_file){.name = NULL};
+    if (mr_cpu_mask_parse("all", &levels) != 0) {
+        return mr_error_set(error, "no instruction level is known here");
+    }
+    return mr_part_recompute(&given->parts[given->parts_count++], path, mr_kernels_select(levels),
+                             error);
+}
+
+static int take_files(struct given *given, const struct mr_cli *cli, bool parts_too,
+                      struct mr_error *error)
+{
+    const unsigned count = 1 + cli->more_count;
+    given->files = calloc(count, sizeof *given->files);
+    given->parts = calloc(count, sizeof *given->parts);
+    int failed = given->files && given->parts ? 0 : mr_error_set(error, "out of memory");
+    for (unsigned i = 0; failed == 0 && i < count; i++) {
+        failed = take_file(given, i == 0 ? cli->argument : cli->more[i - 1], parts_too, error);
+    }
+    if (failed == 0 && parts_too && (given->parts_count == 0 || given->files_count == 0)) {
+        failed = mr_error_set(error, "at least one exported part and one transcript are needed");
+    }
+    return failed;
+}
+
+static int audit(struct mr_cli *cli, bool parts_too)
 {
     struct keys keys = {.count = 0};
+    struct given given = {.files = NULL};
     struct mr_audit_result result;
     struct mr_error error = {.text = ""};
     if (!cli->values[MR_CLI_KEYS]) {
@@ -164,19 +213,31 @@ int mr_command_audit_verify(struct mr_cli *cli)
     if (read_keys(&keys, cli->values[MR_CLI_KEYS], &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
     }
-    const unsigned count = 1 + cli->more_count;
-    struct mr_audit_file *files = calloc(count, sizeof *files);
-    int failed = files ? 0 : mr_error_set(&error, "out of memory");
-    for (unsigned i = 0; files && failed == 0 && i < count; i++) {
-        failed = map(&files[i], i == 0 ? cli->argument : cli->more[i - 1], &error);
-    }
+    int failed = take_files(&given, cli, parts_too, &error);
     if (failed == 0) {
-        failed = mr_audit(&result, files, count, keys.list, keys.count, &error);
+        const struct mr_audit_input input = {.files = given.files,
+                                             .files_count = given.files_count,
+                                             .keys = keys.list,
+                                             .keys_count = keys.count,
+                                             .parts = given.parts,
+                                             .parts_count = given.parts_count};
+        failed = mr_audit_parts(&result, &input, &error);
     }
     const int code =
         failed == 0 ? tell(cli, &result) : mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
-    if (files) {
-        unmap(files, count);
+    if (given.files) {
+        unmap(given.files, given.files_count);
     }
+    free(given.parts);
     return code;
+}
+
+int mr_command_audit_verify(struct mr_cli *cli)
+{
+    return audit(cli, false);
+}
+
+int mr_command_audit_recompute(struct mr_cli *cli)
+{
+    return audit(cli, true);
 }

@@ -104,6 +104,8 @@ int mr_command_pki_init(struct mr_cli *cli);
 int mr_command_pki_revoke(struct mr_cli *cli);
 int mr_command_pki_crl(struct mr_cli *cli);
 int mr_command_audit_verify(struct mr_cli *cli);
+int mr_command_audit_export(struct mr_cli *cli);
+int mr_command_audit_recompute(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
 int mr_command_completion(struct mr_cli *cli);
 int mr_command_version(struct mr_cli *cli);

@@ -6,6 +6,7 @@
 #include "appliance/cli/task.h"
 #include "base/json_reader.h"
 #include "base/json_text.h"
+#include "wire/announcement.h"
 
 /* One long poll: the hub answers earlier when the round ends, and what it waits for is looked at
  * this often. */
@@ -147,6 +148,7 @@ static bool add_numbers(const struct mr_cli *cli, json_t *body)
         {MR_CLI_QUORUM, "quorum", 2, UINT32_MAX},
         {MR_CLI_DEADLINE_MS, "deadline_ms", 1, UINT32_MAX},
         {MR_CLI_COHORT_MIN, "cohort_min", 2, UINT32_MAX},
+        {MR_CLI_AUDIT_HOURS, "audit_hours", 0, MR_AUDIT_HOURS_MAX},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uint64_t value = 0;

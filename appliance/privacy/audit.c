@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/privacy/audit_internal.h"
+#include "appliance/privacy/part.h"
 
 #define SAME(a, b) (memcmp(a, b, MR_HASH_BYTES) == 0)
 
@@ -40,7 +41,7 @@ static int compare_hub(const struct pair *pair, unsigned i)
     const struct audit_round *a = pair->a, *b = pair->b;
     const uint16_t hub = a->terms.announcement.hubs[i].index;
     if (a->committed[i] && b->committed[i] &&
-        !SAME(a->commitments[i].value, b->commitments[i].value)) {
+        !mr_commitment_same(&a->commitments[i], &b->commitments[i])) {
         return blame(pair, hub, b->committed[i], "signed two commitments");
     }
     return a->opened[i] && b->opened[i] && !SAME(a->seals[i].result_hash, b->seals[i].result_hash)
@@ -202,9 +203,21 @@ int mr_audit(struct mr_audit_result *result, const struct mr_audit_file *files,
              unsigned files_count, const struct mr_audit_key *keys, unsigned keys_count,
              struct mr_error *error)
 {
-    struct audit audit = {.result = result, .keys = keys, .keys_count = keys_count, .error = error};
+    const struct mr_audit_input input = {
+        .files = files, .files_count = files_count, .keys = keys, .keys_count = keys_count};
+    return mr_audit_parts(result, &input, error);
+}
+
+int mr_audit_parts(struct mr_audit_result *result, const struct mr_audit_input *input,
+                   struct mr_error *error)
+{
+    struct audit audit = {
+        .result = result, .keys = input->keys, .keys_count = input->keys_count, .error = error};
     *result = (struct mr_audit_result){.hub = -1};
-    const int checked = check_all(&audit, files, files_count);
+    int checked = check_all(&audit, input->files, input->files_count);
+    for (unsigned i = 0; checked == 0 && i < input->parts_count; i++) {
+        checked = mr_audit_part(&audit, &input->parts[i]);
+    }
     free_all(&audit);
     result->good = checked == 0;
     if (result->good) {

@@ -29,6 +29,7 @@ struct mr_audit_result {
     uint64_t records;  /* all */
     uint64_t rounds;   /* of all tasks, each once */
     uint64_t released; /* of them, with a model */
+    unsigned parts;    /* that were recomputed and are right */
     /* The first thing wrong: */
     const char *file; /* its name; NULL: none */
     int hub;          /* who signed it; -1: nobody that is known */
@@ -42,5 +43,20 @@ struct mr_audit_result {
 int mr_audit(struct mr_audit_result *result, const struct mr_audit_file *files,
              unsigned files_count, const struct mr_audit_key *keys, unsigned keys_count,
              struct mr_error *error);
+
+/* The same, and then the parts of hubs (part.h) against it: that each is of the set, that its hub
+ * committed to its tree and opened its sum. A part that no transcript has a word of is not good
+ * either; result->parts counts those that are right. */
+struct mr_part;
+struct mr_audit_input {
+    const struct mr_audit_file *files;
+    unsigned files_count;
+    const struct mr_audit_key *keys;
+    unsigned keys_count;
+    const struct mr_part *parts;
+    unsigned parts_count;
+};
+int mr_audit_parts(struct mr_audit_result *result, const struct mr_audit_input *input,
+                   struct mr_error *error);
 
 #endif

@@ -67,4 +67,7 @@ const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_
  */
 int mr_audit_released(struct audit *audit);
 
+/* audit_part.c: whether the part is what its hub committed to and opened. */
+int mr_audit_part(struct audit *audit, const struct mr_part *part);
+
 #endif
