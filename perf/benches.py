@@ -83,8 +83,9 @@ BENCHES = (
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
         "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "
         "client over mutual TLS and UDP on the same machine, with connections of its own in every "
-        "round. Rounds of two kinds alternate: in *held* rounds the devices have the model already, "
-        "in *pull* rounds (`rounds.pull`) each downloads 4 MB over TLS first. The hubs' time is that "
+        "round. Rounds of three kinds alternate: in *held* rounds the devices have the model already, "
+        "in *pull* rounds (`rounds.pull`) each downloads 4 MB over TLS first, in *audit* rounds "
+        "(`rounds.audit`) they have it and the hubs keep what they count (audit_hours). The hubs' time is that "
         "of all their threads, as the kernel accounts it to the nanosecond; its split into user and "
         "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
         "compared in every round with the plain sum of the devices' vectors."),

@@ -2,11 +2,12 @@
 """Whole rounds: two hub processes, 100 devices, 1,000,000 values each, w = 16, mutual TLS.
 
 Every device is a real client with connections of its own in every round: it waits in a long poll
-for the round, verifies it, uploads over UDP, and hears "committed". Two kinds of round alternate:
+for the round, verifies it, uploads over UDP, and hears "committed". Three kinds of round alternate:
 
   held   the devices hold the round's model already: what a round of aggregation costs by itself, and
          what a secure peer's cost can be compared with (none of them distributes a model)
   pull   the devices have no model and each downloads 4 bytes a value over TLS first
+  audit  as held, and the hubs keep what they count (audit_hours)
 
 Both hubs' sums are compared in every round with the plain sum of the devices' vectors.
 
@@ -35,6 +36,11 @@ SCALE = 64.0  # a power of two: the load's deltas are whole steps of it
 CONNECT_S = 0.7  # long enough for every device to stand in its long poll before the round opens
 SETTLE_S = 0.3  # after the last device: connections are closed, files are synced
 REACHES = 7  # series of connections, for the price of a handshake
+
+
+PREFIXES = {"held": "rounds", "pull": "rounds.pull", "audit": "rounds.audit"}
+MORE = {"held": "", "pull": ", each device downloading the model as well",
+        "audit": ", what was counted kept for an audit as well"}
 
 
 def write_model(path, dimension):
@@ -94,15 +100,16 @@ class Rounds(Federation):
     def pids(self):
         return [hub.pid for hub in self.hubs]
 
-    def round(self, pull):
+    def round(self, kind):
         """One round; (what it cost the hubs, the lead's account, the load's account, counters)."""
-        self.hold_model(None if pull else self.operator(0, "status")["tasks"][0]["model_hash"])
+        self.hold_model(None if kind == "pull" else self.operator(0, "status")["tasks"][0]["model_hash"])
+        hours = ["--audit-hours", "1"] if kind == "audit" else []
         counters = self.metrics(0)
         before = Reading(self.pids())
         self.load.stdin.write("round\n")
         self.load.stdin.flush()
         time.sleep(CONNECT_S)
-        opened = self.operator(0, "round", "open")["round"]
+        opened = self.operator(0, "round", "open", *hours)["round"]
         account = self.operator(0, "round", "show", str(opened), "--wait")
         load = self.hear_load()
         time.sleep(SETTLE_S)
@@ -141,10 +148,9 @@ def note_hub(figures, kind, cost, shares, devices):
     user, system = split(cost, shares)
     scale = 1000 / devices
     held = kind == "held"
-    prefix = "rounds" if held else "rounds.pull"
+    prefix = PREFIXES[kind]
     figures.sample(f"{prefix}.hub_cpu_ms_per_device", "ms", scale * sum(user.values()), "lower",
-                   2 if held else None, "user time of both hubs"
-                   + ("" if held else ", each device downloading the model as well"))
+                   2 if held else None, "user time of both hubs" + MORE[kind])
     figures.sample(f"{prefix}.hub_kernel_ms_per_device", "ms", scale * sum(system.values()), "lower",
                    None, "system time of both hubs: sockets and files")
     for (hub, role), seconds in sorted(user.items()):
@@ -153,7 +159,7 @@ def note_hub(figures, kind, cost, shares, devices):
 
 
 def note_round(figures, kind, account, load, counters, devices):
-    prefix = "rounds" if kind == "held" else "rounds.pull"
+    prefix = PREFIXES[kind]
     device_s = load["user_s"] + load["system_s"] - load["trainer_s"]
     figures.sample(f"{prefix}.publish_ms", "ms", account["publish_ms"], "lower", None,
                    "from quorum to the published model, on the wall")
@@ -169,12 +175,12 @@ def note_round(figures, kind, account, load, counters, devices):
 
 
 def measure(fed, figures, samples):
-    kinds = ["held", "pull"]
-    fed.round(False)  # not counted: first touch of slots, files and code
+    kinds = ["held", "pull", "audit"]
+    fed.round("held")  # not counted: first touch of slots, files and code
     series = {kind: [] for kind in kinds}
     for _ in range(samples):
         for kind in kinds:
-            series[kind].append(fed.round(kind == "pull"))
+            series[kind].append(fed.round(kind))
     reaches = [fed.reach() for _ in range(REACHES)]
     for kind in kinds:
         shares = user_shares([cost for cost, *_ in series[kind]])
