@@ -223,7 +223,7 @@ def answer_exchange(case, out, a, layout, announcement_hash):
             announcement_hash, out["set_hash"], hub["index"], nonce, result
         )
         out["commitments"].append(
-            oracle.commitment(announcement_hash, hub["index"], value, oracle.tree_root(leaves), private)
+            oracle.commitment(announcement_hash, hub["index"], value, private, oracle.tree_root(leaves))
         )
     text = oracle.model_text(announcement_hash, out["set_hash"], case["model_hash"])
     out["model_signature"] = oracle.sign(signing[0], text)

@@ -520,7 +520,8 @@ def commitment_value(announcement_hash, set_hash, hub, random32, result):
     return sha256(head + random32 + sha256(result))
 
 
-def commitment(announcement_hash, hub, value, root, private):
+def commitment(announcement_hash, hub, value, private, root=bytes(32)):
+    """root: zeros in a round without audit_hours."""
     text = label("millrace committed") + announcement_hash + be16(hub) + value + root
     return be16(hub) + value + root + sign(private, text)
 

@@ -233,7 +233,7 @@ class LyingHelper(Scene, unittest.TestCase):
                    freeze=lambda honest: (200, helper.commit(helper.result, hub=0)))
         replayed = helper.past[self.number]
         self.voids("bad commitment: not signed", freeze=lambda honest: (200, replayed))
-        self.voids("bad commitment: 97 bytes", freeze=lambda honest: (200, honest[1][:97]))
+        self.voids("bad commitment: 129 bytes", freeze=lambda honest: (200, honest[1][:129]))
         self.assertNotIn("open", self.asked())
 
     def test_openings(self):

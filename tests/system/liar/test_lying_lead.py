@@ -223,7 +223,7 @@ class LyingLead(unittest.TestCase):
         self.refused("bad_commitment", current.freeze(range(4), by_another))
         as_helper = oracle.commitment(current.hash, 1, good[2:34], self.stage.keys[0])
         self.refused("bad_commitment", current.freeze(range(4), as_helper))
-        self.refused("bad_request", current.freeze(range(4), good[:97]))
+        self.refused("bad_request", current.freeze(range(4), good[:129]))
         self.refused("unauthorised_role", self.stage.ask(
             "hub-2", "POST", f"/v1/tasks/default/peer/rounds/{self.number}/freeze",
             oracle.included_encode(current.entries(range(4))) + good))
