@@ -1,7 +1,7 @@
 /* gauss.c - how a sample comes about.
  *
- * The integers from 0 on are cut into cells of 2^b, 16 to 32 of them to a standard deviation (b =
- * 0, one integer each, below sigma = 32). A cell's weight is an integer that its integers' exact
+ * The integers from 0 on are cut into cells of 2^b, 32 to 64 of them to a standard deviation (b =
+ * 0, one integer each, below sigma = 64). A cell's weight is an integer that its integers' exact
  * weights, A exp(-x^2 / (2 sigma^2)), do not exceed. A draw of 128 random bits
  *
  *   1. takes a cell with a chance of its weight (alias table: integers, exact),
@@ -9,11 +9,11 @@
  *   3. keeps x with the chance exact weight / cell's weight: U < that, U uniform in [0, 1).
  *
  * What is kept has the exact distribution, whatever A and the weights are. For nearly all draws the
- * 64 bits of U are below what the cell's last integer allows; for a few in a hundred exp is worked
- * out to 64 bits with a bound on the error; where U is within that bound, once in 2^50 or less,
- * further bits of U and of exp decide (gauss_exact.c). The last cell is the tail: eight cells of
- * weight 1, then eight of weight 1/2, and so on for ever; its draws, once in 2^28, are decided
- * exactly at once. */
+ * 64 bits of U are below what the cell's last integer allows; for most others the first terms of
+ * exp's series say it; for one in thousands exp is worked out to 64 bits with a bound on the error;
+ * where U is within that bound, once in 2^50 or less, further bits of U and of exp decide
+ * (gauss_exact.c). The last cell is the tail: eight cells of weight 1, then eight of weight 1/2,
+ * and so on for ever; its draws, once in 2^28, are decided exactly at once. */
 #include "wire/gauss.h"
 
 #include <stdbool.h>
@@ -24,11 +24,11 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-#define TERMS  15   /* of exp's series: the argument is below 0.45, what is left out below 2^-57 */
+#define TERMS  15   /* of exp's series: the argument is below 0.22, what is left out below 2^-57 */
 #define UNSURE 4096 /* units of 2^-64: start is off by 2^11 at most, the series by 2^8 */
 #define ONE    (UINT64_C(1) << 63)
 
-/* 2^63 exp(-d / 2^63), d below 0.45 * 2^63. */
+/* 2^63 exp(-d / 2^63), d below 0.22 * 2^63. */
 static uint64_t exp_below(uint64_t d)
 {
     static const uint64_t part[TERMS + 1] = {
@@ -42,15 +42,34 @@ static uint64_t exp_below(uint64_t d)
     return value;
 }
 
+/* 1 - d <= exp(-d) <= 1 - d + d^2 / 2: in steps of 2^-63, the chance of the cell's first integer
+ * being `start`. */
+static enum mr_gauss_word judge_roughly(uint64_t start, uint64_t d, uint64_t u)
+{
+    const uint64_t less = (uint64_t)((wide)start * d >> 63);
+    const uint64_t more = (uint64_t)((wide)less * d >> 64); /* less * d / 2 */
+    if (u + UNSURE < start - less) {
+        return MR_GAUSS_YES;
+    }
+    return u > start - less + more + UNSURE ? MR_GAUSS_NO : MR_GAUSS_UNCLEAR;
+}
+
 enum mr_gauss_word mr_gauss_judge(const struct mr_gauss_table *table, unsigned cell,
                                   uint64_t within, uint64_t u)
 {
     uint64_t chance = table->start[cell];
+    if (u >= UINT64_MAX - 2 * UNSURE) {
+        return MR_GAUSS_UNCLEAR; /* so that no sum below wraps */
+    }
     if (within != 0) {
         /* x^2 - first^2 */
         const uint64_t squares = within * (((uint64_t)cell << (table->block_log2 + 1)) + within);
-        const wide exponent = (wide)squares * table->slope >> (table->slope_shift - 63);
-        chance = (uint64_t)((wide)chance * exp_below((uint64_t)exponent) >> 63);
+        const uint64_t d = (uint64_t)((wide)squares * table->slope >> (table->slope_shift - 63));
+        const enum mr_gauss_word word = judge_roughly(chance, d, u);
+        if (word != MR_GAUSS_UNCLEAR) {
+            return word;
+        }
+        chance = (uint64_t)((wide)chance * exp_below(d) >> 63);
     }
     if (u < chance && chance - u > UNSURE) {
         return MR_GAUSS_YES;
@@ -94,8 +113,13 @@ void mr_gauss_init(struct mr_gauss *gauss, const struct mr_gauss_table *table,
 /* --- samples ------------------------------------------------------------------------------------
  */
 
-/* A draw of the tail: x in *x. 1, 0 or -1. */
-static int judge_tail(struct mr_gauss *gauss, uint64_t *x)
+/* Whether a draw is taken (1, 0, or -1 when out of memory), and as which integer. */
+struct verdict {
+    uint64_t x;
+    int taken;
+};
+
+static struct verdict judge_tail(struct mr_gauss *gauss)
 {
     const struct mr_gauss_table *table = gauss->table;
     unsigned halvings = 0;
@@ -105,77 +129,89 @@ static int judge_tail(struct mr_gauss *gauss, uint64_t *x)
         bits = halvings % 64 == 0 ? more_bits(gauss) : bits >> 1;
     }
     const uint64_t place = more_bits(gauss) & ((UINT64_C(8) << table->block_log2) - 1);
-    *x = (((uint64_t)table->cells + 8 * halvings) << table->block_log2) + place;
+    const uint64_t x = (((uint64_t)table->cells + 8 * halvings) << table->block_log2) + place;
     const struct mr_gauss_draw draw = {
-        .x = *x, .weight = 1, .doublings = halvings, .u = more_bits(gauss)};
+        .x = x, .weight = 1, .doublings = halvings, .u = more_bits(gauss)};
     /* Beyond 64 standard deviations: a chance of 2^-2900. */
-    return *x > INT32_MAX ? 0 : mr_gauss_judge_exactly(table, &draw, more_bits, gauss);
+    const int taken = x > INT32_MAX ? 0 : mr_gauss_judge_exactly(table, &draw, more_bits, gauss);
+    return (struct verdict){.x = x, .taken = taken};
 }
 
-/* A draw that the cell's last integer does not take. 1, 0 or -1. */
-static int judge(struct mr_gauss *gauss, unsigned cell, uint64_t *x, uint64_t u)
+/* A draw that the cell's last integer does not take. */
+static __attribute__((noinline)) struct verdict judge(struct mr_gauss *gauss, unsigned cell,
+                                                      uint64_t x, uint64_t u)
 {
     const struct mr_gauss_table *table = gauss->table;
     if (cell >= table->cells) {
-        return cell == table->cells ? judge_tail(gauss, x) : 0;
+        return cell == table->cells ? judge_tail(gauss) : (struct verdict){.taken = 0};
     }
-    if (*x == 0 && table->block_log2 == 0) {
-        return 1; /* its weight is exact */
+    if (x == 0 && table->block_log2 == 0) {
+        return (struct verdict){.taken = 1}; /* its weight is exact */
     }
-    const uint64_t within = *x & ((UINT64_C(1) << table->block_log2) - 1);
+    const uint64_t within = x & ((UINT64_C(1) << table->block_log2) - 1);
     const enum mr_gauss_word word = mr_gauss_judge(table, cell, within, u);
     if (word != MR_GAUSS_UNCLEAR) {
-        return word == MR_GAUSS_YES;
+        return (struct verdict){.x = x, .taken = word == MR_GAUSS_YES};
     }
-    const struct mr_gauss_draw draw = {.x = *x, .weight = table->weight[cell], .u = u};
-    return mr_gauss_judge_exactly(table, &draw, more_bits, gauss);
+    const struct mr_gauss_draw draw = {.x = x, .weight = table->weight[cell], .u = u};
+    return (struct verdict){.x = x,
+                            .taken = mr_gauss_judge_exactly(table, &draw, more_bits, gauss)};
 }
 
-/* What a draw's first 64 bits choose. */
-struct choice {
-    uint64_t x;
-    unsigned cell;
-    uint32_t negative; /* 0 or 1 */
-};
-
-/* 8 bits column, 24 share, 1 sign, the rest the place in the cell. No branch: all are as good as
- * random. */
-static inline struct choice choose(const struct mr_gauss_table *table, uint64_t bits)
+/* The draws of `random` from gauss->at on, until it is empty or `count` samples are there: how
+ * many, or -1. What the loop needs is in locals: the compiler has to think that `out` changes the
+ * rest. */
+static ptrdiff_t take_draws(struct mr_gauss *gauss, int32_t *out, size_t count)
 {
-    const unsigned own = (unsigned)(bits & (MR_GAUSS_CELLS - 1));
-    const struct mr_gauss_column column = table->columns[own];
-    const uint32_t mine = -(uint32_t)((bits >> 8 & 0xffffff) < column.share);
-    const unsigned cell = (own & mine) | (column.other & ~mine);
-    const uint64_t place = bits >> 33 & ((UINT64_C(1) << table->block_log2) - 1);
-    return (struct choice){.x = ((uint64_t)cell << table->block_log2) + place,
-                           .cell = cell,
-                           .negative = (uint32_t)(bits >> 32 & 1)};
+    const struct mr_gauss_table *table = gauss->table;
+    const unsigned block_log2 = table->block_log2;
+    const uint64_t place_mask = (UINT64_C(1) << block_log2) - 1;
+    const uint64_t one_zero = block_log2 == 0; /* a cell of its own, of half the weight */
+    const unsigned end = sizeof gauss->random / sizeof *gauss->random;
+    unsigned at = gauss->at;
+    size_t done = 0;
+    while (at < end && done < count) {
+        /* 9 bits column, 23 share, 1 sign, the rest the place in the cell. No branch: all are as
+         * good as random. */
+        const uint64_t bits = gauss->random[at], u = gauss->random[at + 1];
+        at += 2;
+        const unsigned own = (unsigned)(bits & (MR_GAUSS_CELLS - 1));
+        const struct mr_gauss_column *column = &table->columns[own];
+        const uint32_t mine = -(uint32_t)((bits >> 9 & 0x7fffff) < column->share);
+        const unsigned cell = (own & mine) | (column->other & ~mine);
+        const uint32_t negative = -(uint32_t)(bits >> 32 & 1);
+        uint64_t x = ((uint64_t)cell << block_log2) + (bits >> 33 & place_mask);
+        if (__builtin_expect(u >= table->accept[cell], 0)) {
+            const struct verdict verdict = judge(gauss, cell, x, u);
+            if (verdict.taken < 0) {
+                return -1;
+            }
+            if (verdict.taken == 0) {
+                continue;
+            }
+            x = verdict.x;
+        }
+        if ((x | (uint32_t)~negative | one_zero) == 0) {
+            continue; /* the second zero; one comparison, so that no branch asks for the sign */
+        }
+        out[done++] = (int32_t)(((uint32_t)x ^ negative) - negative);
+    }
+    gauss->at = at;
+    return (ptrdiff_t)done;
 }
 
 int mr_gauss_fill(struct mr_gauss *gauss, int32_t *out, size_t count)
 {
-    const struct mr_gauss_table *table = gauss->table;
-    size_t done = 0;
-    while (done < count) {
+    while (count > 0) {
         if (gauss->at == sizeof gauss->random / sizeof *gauss->random) {
             refill(gauss);
         }
-        struct choice choice = choose(table, gauss->random[gauss->at]);
-        const uint64_t u = gauss->random[gauss->at + 1];
-        gauss->at += 2;
-        if (u >= table->accept[choice.cell]) {
-            const int taken = judge(gauss, choice.cell, &choice.x, u);
-            if (taken < 0) {
-                return -1;
-            }
-            if (taken == 0) {
-                continue;
-            }
+        const ptrdiff_t done = take_draws(gauss, out, count);
+        if (done < 0) {
+            return -1;
         }
-        if (choice.x == 0 && choice.negative != 0 && table->block_log2 != 0) {
-            continue; /* one of two zeros */
-        }
-        out[done++] = (int32_t)(((uint32_t)choice.x ^ -choice.negative) + choice.negative);
+        out += done;
+        count -= (size_t)done;
     }
     return 0;
 }

@@ -23,10 +23,10 @@
 #define MR_GAUSS_SIGMA2_MAX (UINT64_C(1) << 50) /* num / den; sigma 2^25, in units of the lattice  \
                                                  */
 #define MR_GAUSS_DEN_MAX (UINT64_C(1) << 12)
-#define MR_GAUSS_CELLS   256 /* of the proposal; a power of two */
+#define MR_GAUSS_CELLS   512 /* of the proposal; a power of two */
 #define MR_GAUSS_DRAWS   256 /* attempts whose random bytes are made at once */
 
-/* A column of the alias table: of 2^24 draws the first `share` give the cell of its own number, the
+/* A column of the alias table: of 2^23 draws the first `share` give the cell of its own number, the
  * rest `other`. */
 struct mr_gauss_column {
     uint32_t share;

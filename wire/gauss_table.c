@@ -11,7 +11,7 @@ __extension__ typedef unsigned __int128 wide;
 #define BITS        88u /* of exp(…) here: times a peak below 2^34 it fits 128 */
 #define REACH       33u /* the cells go on until exp(…) is 2^-33: the peak is at most 2^33 */
 #define TAIL_WEIGHT 16u /* eight cells of weight 1, eight of 1/2, eight of 1/4, … */
-#define COLUMN      (1u << 24)
+#define COLUMN      (1u << 23)
 
 /* Works out exp(-(x^2) den / (2 num)) of one variance. */
 struct curve {
@@ -56,11 +56,11 @@ static int curve_at(wide *low, const struct curve *curve, const struct mr_gauss_
     return 0;
 }
 
-/* Widest cells of which a standard deviation has at least 16. */
+/* Widest cells of which a standard deviation has at least 32. */
 static unsigned block_log2(uint64_t num, uint64_t den)
 {
     unsigned b = 0;
-    while (num / den >> (2 * (b + 1)) >= 256) {
+    while (num / den >> (2 * (b + 1)) >= 1024) {
         b++;
     }
     return b;
@@ -79,7 +79,7 @@ static int first_integers(wide firsts[MR_GAUSS_CELLS], struct mr_gauss_table *ta
 {
     unsigned cell = 0;
     for (;; cell++) {
-        MR_ASSERT(cell + 2 < MR_GAUSS_CELLS); /* 32 of a standard deviation, 6.8 of these */
+        MR_ASSERT(cell + 2 < MR_GAUSS_CELLS); /* 64 of a standard deviation, 6.8 of these */
         if (curve_at(&firsts[cell], curve, table, (uint64_t)cell << table->block_log2) != 0) {
             return -1;
         }
