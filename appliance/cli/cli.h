@@ -22,6 +22,7 @@ enum mr_cli_option_id {
     MR_CLI_OPTION_COUNT
 };
 
+#define MR_CLI_DEVICES_OTHERWISE 3 /* of a federation on this machine */
 #define MR_CLI_HOSTS_MAX 16
 #define MR_CLI_MORE_MAX  1023
 
@@ -106,6 +107,7 @@ int mr_command_pki_crl(struct mr_cli *cli);
 int mr_command_audit_verify(struct mr_cli *cli);
 int mr_command_audit_export(struct mr_cli *cli);
 int mr_command_audit_recompute(struct mr_cli *cli);
+int mr_command_dp_plan(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
 int mr_command_completion(struct mr_cli *cli);
 int mr_command_version(struct mr_cli *cli);

@@ -1,8 +1,10 @@
 /* config_commands.c - config check, config init. */
 #include "appliance/cli/federation_files.h"
 
+#include "appliance/cli/dp_plan.h"
 #include "appliance/config/round_warnings.h"
 #include "appliance/hub/hub_check.h"
+#include "appliance/privacy/task_plan.h"
 #include "base/json_text.h"
 
 /* What is valid and not wise, of the tasks that this hub leads: to standard error, and as a list.
@@ -14,7 +16,7 @@ static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config
         const struct mr_config_task *task = &config->tasks[i];
         struct mr_error warnings[MR_ROUND_WARNINGS_MAX];
         const unsigned count =
-            mr_hub_config_leads(config, task) ? mr_round_warnings(warnings, &task->round) : 0;
+            mr_hub_config_leads(config, task) ? mr_round_warnings(warnings, task) : 0;
         for (unsigned k = 0; k < count; k++) {
             mr_error_prefix(&warnings[k], "task %s: round", task->name);
             fprintf(cli->err, "millrace: warning: %s\n", warnings[k].text);
@@ -22,6 +24,25 @@ static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config
         }
     }
     return list;
+}
+
+/* What the noise of its tasks comes to. */
+static void add_plans(json_t *found, const struct mr_hub_config *config)
+{
+    json_t *plans = json_object();
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const struct mr_config_task *task = &config->tasks[i];
+        const struct mr_plan_question question = mr_task_plan_question(task, task->dimension);
+        struct mr_plan plan;
+        struct mr_error ignored; /* mr_hub_check has made it before */
+        if (question.noise != MR_NOISE_NONE && mr_plan_make(&plan, &question, &ignored) == 0) {
+            json_object_set_new(plans, task->name, mr_cli_plan_json(&question, &plan));
+        }
+    }
+    if (json_object_size(plans) > 0) {
+        json_object_set(found, "privacy", plans);
+    }
+    json_decref(plans);
 }
 
 int mr_command_config_check(struct mr_cli *cli)
@@ -38,6 +59,7 @@ int mr_command_config_check(struct mr_cli *cli)
         json_pack("{s:o, s:b, s:i, s:i, s:i, s:I}", "file", mr_cli_string(cli->argument), "valid",
                   1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
                   (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
+    add_plans(found, config);
     json_t *warnings = warn(cli, config);
     if (cli->json) {
         json_object_set(found, "warnings", warnings);
@@ -51,7 +73,7 @@ int mr_command_config_check(struct mr_cli *cli)
 
 int mr_command_config_init(struct mr_cli *cli)
 {
-    uint64_t hubs = 0, devices = 0, base_port = 0;
+    uint64_t hubs = 0, devices = MR_CLI_DEVICES_OTHERWISE, base_port = 0;
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_DIR] || !cli->values[MR_CLI_MODEL]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,

@@ -7,7 +7,7 @@
 
 int mr_command_pki_init(struct mr_cli *cli)
 {
-    uint64_t hubs = 0, devices = 0, operators = 0, days = 0;
+    uint64_t hubs = 0, devices = MR_CLI_DEVICES_OTHERWISE, operators = 0, days = 0;
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_DIR]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,

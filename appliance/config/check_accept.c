@@ -7,6 +7,7 @@
 
 #include "appliance/config/accept.h"
 #include "appliance/config/hub_check_internal.h"
+#include "appliance/config/noise.h"
 #include "wire/quantiser.h"
 
 static int at(const struct mr_place *place, unsigned task, const char *name)
@@ -38,11 +39,13 @@ static int check_own(const struct mr_config_task *task, unsigned entry,
         .clip_norm = round->clip_norm,
         .step_max = round->step_max,
         .audit_hours = (uint16_t)round->audit_hours,
+        .noise_kind = (uint8_t)mr_config_noise(&task->privacy),
     };
     snprintf(own.training, sizeof own.training, "%s", round->training);
     mr_config_accept_read(&accept, &task->accept);
     spare(&accept.announced, MR_ACCEPTED_SCALE, !(round->scale > 0));
     spare(&accept.announced, MR_ACCEPTED_STEP_MAX, !(round->step_max > 0));
+    spare(&accept.announced, MR_ACCEPTED_LEVELS, own.noise_kind != MR_NOISE_NONE);
     for (enum mr_accepted i = 0; i < MR_ACCEPTED_COUNT; i++) { /* one by one: which is it? */
         struct mr_acceptance one;
         mr_acceptance_init(&one);

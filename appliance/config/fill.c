@@ -25,11 +25,20 @@ static void set_uint(void *at, size_t bytes, uint64_t value)
     }
 }
 
+static void set_float(void *at, size_t bytes, const char *text)
+{
+    if (bytes == sizeof(double)) {
+        *(double *)at = strtod(text, NULL);
+    } else {
+        *(float *)at = strtof(text, NULL);
+    }
+}
+
 /* What stands for "auto" in the struct. */
 static void set_auto(void *at, const struct mr_option *option)
 {
     if (option->kind == MR_OPTION_FLOAT) {
-        *(float *)at = 0;
+        set_float(at, option->bytes, "0");
     } else {
         set_uint(at, option->bytes, UINT64_MAX);
     }
@@ -47,7 +56,7 @@ static int set_text(void *at, const struct mr_option *option, const char *text)
         set_uint(at, option->bytes, strtoull(text, NULL, 10));
         return 0;
     case MR_OPTION_FLOAT:
-        *(float *)at = strtof(text, NULL);
+        set_float(at, option->bytes, text);
         return 0;
     case MR_OPTION_BOOL:
         *(bool *)at = strcmp(text, "true") == 0;
@@ -87,6 +96,7 @@ void *mr_config_option_at(const struct mr_hub_config *config, const struct mr_op
         {"tasks", config->tasks + entry},
         {"tasks.round", &config->tasks[entry].round},
         {"tasks.accept", &config->tasks[entry].accept},
+        {"tasks.privacy", &config->tasks[entry].privacy},
         {"tasks.keep", &config->tasks[entry].keep},
         {"hubs", config->hubs + entry},
     };

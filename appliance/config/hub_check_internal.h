@@ -14,6 +14,10 @@ struct mr_place {
 /* The rules of tasks[entry]; also resolves its cohort_max 0. 0, or -1 with an error. */
 int mr_config_check_task(struct mr_hub_config *config, unsigned entry,
                          const struct mr_place *place);
+/* The rules of its `privacy`, as far as they need no model (privacy/task_plan.h). After
+ * mr_config_check_task. */
+int mr_config_check_privacy(const struct mr_hub_config *config, unsigned entry,
+                            const struct mr_place *place);
 /* The rules of its `accept`; a task that this hub leads has to accept its own round. After
  * mr_config_check_task. */
 int mr_config_check_accept(const struct mr_hub_config *config, unsigned entry,

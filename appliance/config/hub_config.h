@@ -98,6 +98,17 @@ struct mr_config_accept {
     uint32_t share_percent; /* 0: of the devices that a helper admitted, so many are in the set */
 };
 
+/* Differential privacy of the task (docs/privacy.md); the numbers count where there is noise. */
+struct mr_config_privacy {
+    char *noise;           /* none | hub | device */
+    double epsilon, delta; /* 8, 1e-6: of one device, over `rounds` */
+    uint32_t rounds;       /* 100 */
+    double participation;  /* 1: a device is in so much of these rounds at most */
+    uint32_t colluders;    /* 0: of noise: device */
+    char *pool;            /* "": the task's own budget */
+    uint32_t returns_days; /* 0: what is spent counts for ever */
+};
+
 /* How much of a task stays in data_dir; 0: no limit of that kind (model/retention.h). */
 struct mr_config_keep {
     uint32_t models;      /* 16: the newest, so many */
@@ -116,7 +127,9 @@ struct mr_config_task {
     char *initial_model_file; /* the first model, for an empty store (lead and helper alike) */
     struct mr_config_round round;
     struct mr_config_accept accept;
+    struct mr_config_privacy privacy;
     struct mr_config_keep keep;
+    uint32_t dimension; /* of its model, as hub/hub_check.h found it; 0: nobody has looked */
 };
 
 struct mr_config_hub {

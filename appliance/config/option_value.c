@@ -22,6 +22,11 @@ static uint64_t uint_at(const void *at, size_t bytes)
     }
 }
 
+static double float_at(const void *at, size_t bytes)
+{
+    return bytes == sizeof(double) ? *(const double *)at : (double)*(const float *)at;
+}
+
 /* A LIST: the numbers, and how many there are right behind the pointer. */
 static void list_text(char text[MR_OPTION_VALUE_MAX], const void *at)
 {
@@ -42,7 +47,7 @@ static bool is_auto(const struct mr_option *option, const void *at)
         return false;
     }
     return option->kind == MR_OPTION_FLOAT
-               ? *(const float *)at == 0
+               ? float_at(at, option->bytes) == 0
                : uint_at(at, option->bytes) == UINT64_MAX >> (64 - 8 * option->bytes);
 }
 
@@ -58,7 +63,8 @@ void mr_option_value_text(char text[MR_OPTION_VALUE_MAX], const struct mr_option
         snprintf(text, MR_OPTION_VALUE_MAX, "%" PRIu64, uint_at(at, option->bytes));
         break;
     case MR_OPTION_FLOAT:
-        snprintf(text, MR_OPTION_VALUE_MAX, "%.9g", (double)*(const float *)at);
+        snprintf(text, MR_OPTION_VALUE_MAX, option->bytes == sizeof(double) ? "%.15g" : "%.9g",
+                 float_at(at, option->bytes));
         break;
     case MR_OPTION_BOOL:
         snprintf(text, MR_OPTION_VALUE_MAX, "%s", *(const bool *)at ? "true" : "false");

@@ -1,11 +1,16 @@
 #include "appliance/config/round_warnings.h"
 
+#include "appliance/config/noise.h"
 #include "wire/quantiser.h"
 
 unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
-                           const struct mr_config_round *round)
+                           const struct mr_config_task *task)
 {
+    const struct mr_config_round *round = &task->round;
     unsigned count = 0;
+    if (mr_config_noise(&task->privacy) != MR_NOISE_NONE) {
+        return 0; /* the noise is above the rounding, and its plan has rules of its own */
+    }
     if (round->scale > 0) {
         mr_error_set(&warnings[count++],
                      "scale %g is fixed: it follows neither the model nor the norms of the deltas, "

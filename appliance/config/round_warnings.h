@@ -8,6 +8,6 @@
 
 /* Of a checked configuration: the texts say what, why and the remedy. Returns how many. */
 unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
-                           const struct mr_config_round *round);
+                           const struct mr_config_task *task);
 
 #endif

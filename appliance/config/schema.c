@@ -21,6 +21,7 @@ struct schema {
     cyaml_schema_field_t upload[FIELDS_MAX];
     cyaml_schema_field_t round[FIELDS_MAX];
     cyaml_schema_field_t accept[FIELDS_MAX];
+    cyaml_schema_field_t privacy[FIELDS_MAX];
     cyaml_schema_field_t keep[FIELDS_MAX];
     cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
@@ -132,6 +133,7 @@ static void add_options(struct schema *schema)
                     {"tasks", schema->tasks},
                     {"tasks.round", schema->round},
                     {"tasks.accept", schema->accept},
+                    {"tasks.privacy", schema->privacy},
                     {"tasks.keep", schema->keep},
                     {"hubs", schema->hubs}};
     size_t count;
@@ -170,6 +172,8 @@ static void schema_init(struct schema *schema)
                 sizeof(struct mr_config_round), schema->round);
     add_section(schema->tasks, "accept", offsetof(struct mr_config_task, accept),
                 sizeof(struct mr_config_accept), schema->accept);
+    add_section(schema->tasks, "privacy", offsetof(struct mr_config_task, privacy),
+                sizeof(struct mr_config_privacy), schema->privacy);
     add_section(schema->tasks, "keep", offsetof(struct mr_config_task, keep),
                 sizeof(struct mr_config_keep), schema->keep);
     add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "appliance/hub/hub_lists.h"
 #include "appliance/model/store.h"
+#include "appliance/privacy/task_plan.h"
 #include "appliance/runtime/sandbox.h"
 #include "appliance/storage/files.h"
 #include "appliance/task/owner.h"
@@ -89,8 +91,15 @@ static int check_lists(const struct mr_hub_config *config, struct mr_error *erro
     return older;
 }
 
-static int check_tasks(const struct mr_hub_config *config, struct mr_error *error)
+/* What is read in data_dir comes back from the child that may have read it. */
+struct data_check {
+    const struct mr_hub_config *config;
+    uint32_t *dimensions; /* shared; one a task */
+};
+
+static int check_tasks(const struct data_check *check, struct mr_error *error)
 {
+    const struct mr_hub_config *config = check->config;
     for (unsigned i = 0; i < config->tasks_count; i++) {
         const struct mr_config_task *task = &config->tasks[i];
         char folder[PATH_MAX];
@@ -100,10 +109,10 @@ static int check_tasks(const struct mr_hub_config *config, struct mr_error *erro
             return mr_error_set(error, "data_dir: the path is too long");
         }
         const struct mr_task_owner owner = {.task = task->name};
-        uint32_t dimension;
+        uint32_t *dimension = &check->dimensions[i];
         if (mr_owner_check_task(folder, &owner, error) != 0 ||
-            mr_store_check(folder, task->initial_model_file, &dimension, error) != 0 ||
-            check_room(config, task, dimension, error) != 0) {
+            mr_store_check(folder, task->initial_model_file, dimension, error) != 0 ||
+            check_room(config, task, *dimension, error) != 0) {
             return mr_error_prefix(error, "task %s", task->name);
         }
     }
@@ -138,11 +147,28 @@ static int check_owner(const struct mr_hub_config *config, struct mr_error *erro
 /* All that is read in data_dir, which may be a folder that the user can change. */
 static int check_data(void *context, struct mr_error *error)
 {
-    const struct mr_hub_config *config = context;
-    return check_lists(config, error) != 0 || check_owner(config, error) != 0 ||
-                   check_tasks(config, error) != 0
+    const struct data_check *check = context;
+    return check_lists(check->config, error) != 0 || check_owner(check->config, error) != 0 ||
+                   check_tasks(check, error) != 0
                ? -1
                : 0;
+}
+
+/* Rounds with noise have to be possible with this model. */
+static int check_plans(struct mr_hub_config *config, const uint32_t *dimensions,
+                       struct mr_error *error)
+{
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        struct mr_config_task *task = &config->tasks[i];
+        struct mr_plan plan;
+        task->dimension = dimensions[i];
+        const struct mr_plan_question question = mr_task_plan_question(task, dimensions[i]);
+        if (question.noise != MR_NOISE_NONE && mr_plan_make(&plan, &question, error) != 0) {
+            mr_error_prefix(error, "task %s: privacy", task->name);
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* Whom the hub will be; "": who started it. */
@@ -163,12 +189,13 @@ static int check_user(const struct mr_hub_config *config, struct mr_error *error
 }
 
 /* As at a start: root asks as the user that it will become. */
-static int check_as_user(struct mr_hub_config *config, struct mr_error *error)
+static int check_as_user(struct data_check *check, struct mr_error *error)
 {
+    const struct mr_hub_config *config = check->config;
     const struct mr_config_sandbox *sandbox = &config->sandbox;
     return mr_sandbox_check_user(sandbox->user, sandbox->group, error) != 0 ||
                    check_certificates(config, error) != 0 || check_user(config, error) != 0 ||
-                   mr_sandbox_as_user(user_of(config), sandbox->group, check_data, config, error) !=
+                   mr_sandbox_as_user(user_of(config), sandbox->group, check_data, check, error) !=
                        0
                ? -1
                : 0;
@@ -181,9 +208,19 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     if (mr_hub_config_load(&config, path, error) != 0) {
         return -1;
     }
+    const size_t bytes = config->tasks_count * sizeof(uint32_t);
+    uint32_t *dimensions =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (dimensions == MAP_FAILED) {
+        mr_hub_config_free(config);
+        return mr_error_set(error, "out of memory");
+    }
+    struct data_check data = {config, dimensions};
     const int failed =
-        user ? check_as_user(config, error)
-             : check_certificates(config, error) != 0 || check_data(config, error) != 0;
+        (user ? check_as_user(&data, error)
+              : check_certificates(config, error) != 0 || check_data(&data, error) != 0) ||
+        check_plans(config, dimensions, error) != 0;
+    munmap(dimensions, bytes);
     if (failed) {
         mr_hub_config_free(config);
         return -1;

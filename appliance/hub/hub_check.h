@@ -9,7 +9,8 @@
 #include "transport/tls.h"
 
 /* Reads the file and checks it: keys and rules (hub_config.h), the files that it names, the
- * certificate with its key and the CA, each task's model, the user and, as root, whether that user
+ * certificate with its key and the CA, each task's model (and sets its `dimension`), whether its
+ * `privacy` can hold, the user and, as root, whether that user
  * can read what a hub reads again while it runs. 0, or -1 with an error and *config NULL. On
  * success mr_hub_config_free is owed. */
 int mr_hub_check(struct mr_hub_config **config, const char *path, struct mr_error *error);

@@ -10,6 +10,8 @@
 #define WEIGHT_PART 16
 /* Standard deviations of a lane, at clip_norm, that the levels reach. */
 #define RANGE 4
+/* Bins whose noise is more than this part of the devices tell nothing: they are left out. */
+#define NORMS_ERROR_MAX 0.25
 /* A sum of weights that is off by more makes the length of a step a matter of chance. */
 #define WEIGHT_ERROR_MAX 0.25
 
@@ -127,7 +129,11 @@ static int plan_trailer(struct mr_plan *plan, const struct mr_plan_question *q, 
         .sensitivity2 = mr_noise_sensitivity2(MR_NOISE_WEIGHT, 0, 0, 0, q->weight_max),
         .lanes = 1,
         .rho = round / WEIGHT_PART};
-    plan->releases[MR_NOISE_NORMS] = release_of(q, &norms);
+    const struct mr_plan_release bins = release_of(q, &norms);
+    if (bins.sigma2 > 0 &&
+        sqrt((double)bins.sigma2 * plan->adders) < q->devices * NORMS_ERROR_MAX) {
+        plan->releases[MR_NOISE_NORMS] = bins;
+    }
     if (weight.sensitivity2 > 0) {
         plan->releases[MR_NOISE_WEIGHT] = release_of(q, &weight);
     }

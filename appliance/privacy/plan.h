@@ -4,7 +4,8 @@
  *   budget   = the largest rho that is in force for (epsilon, delta)     (wire/epsilon.h)
  *   rounds of one device k = ceil(rounds * participation)
  *   rho      = floor(budget / k), of one round: norms and weights (where weight_max > 1) get a part
- *              of it each, the model what is left of it
+ *              of it each, the model what is left of it; norms whose noise would be more than a
+ *              quarter of the devices are not sent, and cost nothing
  *   levels   = the most in LEVELS_MIN..127 with
  *              headroom * (cohort_max * levels + tail of the model's noise) < 2^(ring_bits - 1)
  *   scale    = levels * sqrt(L) / (4 * clip_norm): no honest vector is cut off. The norms that

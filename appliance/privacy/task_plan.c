@@ -1,0 +1,30 @@
+#include "appliance/privacy/task_plan.h"
+
+#include "appliance/config/noise.h"
+
+struct mr_plan_question mr_task_plan_question(const struct mr_config_task *task, uint32_t dimension)
+{
+    const struct mr_config_round *round = &task->round;
+    const struct mr_config_privacy *privacy = &task->privacy;
+    return (struct mr_plan_question){
+        .noise = mr_config_noise(privacy),
+        .epsilon = privacy->epsilon,
+        .delta = privacy->delta,
+        .rounds = privacy->rounds,
+        .participation = privacy->participation,
+        .devices = round->quorum,
+        .cohort_min = round->cohort_min,
+        .cohort_max = round->cohort_max,
+        .colluders = privacy->colluders,
+        .hubs = task->hubs_count,
+        .dimension = dimension,
+        .ring_bits = round->ring_bits,
+        .rotation_log2 = round->rotation_log2 == MR_ROTATION_AUTO
+                             ? mr_quantiser_rotation_log2(dimension)
+                             : round->rotation_log2,
+        .chunk_bytes = round->chunk_bytes,
+        .headroom = round->headroom,
+        .weight_max = round->weight_max,
+        .clip_norm = round->clip_norm,
+    };
+}
