@@ -45,6 +45,21 @@ static void add_plans(json_t *found, const struct mr_hub_config *config)
     json_decref(plans);
 }
 
+/* Of each task the least devices of a set, and what they are made of. */
+static json_t *cohorts(const struct mr_hub_config *config)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const struct mr_config_round *round = &config->tasks[i].round;
+        json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I}", "task",
+                                              mr_cli_string(config->tasks[i].name), "set_min",
+                                              (json_int_t)mr_config_set_min(round), "honest",
+                                              (json_int_t)round->cohort_min, "colluders",
+                                              (json_int_t)round->colluders));
+    }
+    return list;
+}
+
 int mr_command_config_check(struct mr_cli *cli)
 {
     struct mr_hub_config *config;
@@ -60,6 +75,7 @@ int mr_command_config_check(struct mr_cli *cli)
                   1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
                   (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
     add_plans(found, config);
+    json_object_set_new(found, "cohorts", cohorts(config));
     json_t *warnings = warn(cli, config);
     if (cli->json) {
         json_object_set(found, "warnings", warnings);

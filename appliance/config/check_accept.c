@@ -29,7 +29,7 @@ static int check_own(const struct mr_config_task *task, unsigned entry,
     const struct mr_config_round *round = &task->round;
     struct mr_accept accept;
     struct mr_announcement own = {
-        .cohort_min = round->cohort_min,
+        .cohort_min = mr_config_set_min(round),
         .cohort_max = round->cohort_max,
         .weight_max = round->weight_max,
         .ring_bits = round->ring_bits,

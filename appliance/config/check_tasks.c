@@ -72,13 +72,36 @@ static int check_grace(const struct mr_config_round *round, unsigned task,
 static int check_weights(const struct mr_config_round *round, unsigned task, uint32_t weights,
                          const struct mr_place *place)
 {
-    const uint32_t wanted = round->quorum > round->cohort_min ? round->quorum : round->cohort_min;
+    const uint32_t least = mr_config_set_min(round);
+    const uint32_t wanted = round->quorum > least ? round->quorum : least;
     if (round->cohort_max == 0 && wanted > weights) {
         mr_error_set(place->error,
                      "%u leaves room for %u devices (their weights add up to less than 2^32), but "
                      "cohort_min and quorum ask for %u: at most %u",
                      round->weight_max, weights, wanted, UINT32_MAX / wanted);
         return at(place, "tasks.round", task, "weight_max");
+    }
+    return 0;
+}
+
+/* The honest ones and the colluders fit into a round, and its quorum is no smaller. */
+static int check_least(const struct mr_config_round *round, unsigned task,
+                       const struct mr_place *place)
+{
+    const uint32_t least = mr_config_set_min(round);
+    if (least > round->cohort_max) {
+        mr_error_set(place->error,
+                     "%u is above the most devices of a round, with %u colluders: cohort_max is "
+                     "%u, or the ring of ring_bits %u holds no more",
+                     round->cohort_min, round->colluders, round->cohort_max, round->ring_bits);
+        return at(place, "tasks.round", task, "cohort_min");
+    }
+    if (round->quorum < least || round->quorum > round->cohort_max) {
+        mr_error_set(place->error,
+                     "must be from cohort_min with colluders (%u) to the most devices of a round "
+                     "(%u), not %u",
+                     least, round->cohort_max, round->quorum);
+        return at(place, "tasks.round", task, "quorum");
     }
     return 0;
 }
@@ -109,20 +132,7 @@ static int check_cohort(struct mr_config_round *round, unsigned task, const stru
     if (round->cohort_max == 0) {
         round->cohort_max = holds;
     }
-    if (round->cohort_min > round->cohort_max) {
-        mr_error_set(place->error,
-                     "%u is above the most devices of a round: cohort_max is %u, or the ring of "
-                     "ring_bits %u holds no more",
-                     round->cohort_min, round->cohort_max, round->ring_bits);
-        return at(place, "tasks.round", task, "cohort_min");
-    }
-    if (round->quorum < round->cohort_min || round->quorum > round->cohort_max) {
-        mr_error_set(place->error,
-                     "must be from cohort_min (%u) to the most devices of a round (%u), not %u",
-                     round->cohort_min, round->cohort_max, round->quorum);
-        return at(place, "tasks.round", task, "quorum");
-    }
-    return 0;
+    return check_least(round, task, place);
 }
 
 /* --- the tasks ------------------------------------------------------------------------------ */

@@ -30,3 +30,8 @@ bool mr_hub_config_leads(const struct mr_hub_config *config, const struct mr_con
 {
     return task->hubs[0] == config->identity.index;
 }
+
+uint32_t mr_config_set_min(const struct mr_config_round *round)
+{
+    return round->cohort_min + round->colluders;
+}

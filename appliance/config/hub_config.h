@@ -68,7 +68,8 @@ struct mr_config_upload {
 
 /* What this hub asks of a task's round as its lead, and insists on as a helper. */
 struct mr_config_round {
-    uint32_t cohort_min;         /* 20: smaller sets are never released by this hub */
+    uint32_t cohort_min;         /* 20: honest devices of a set, at least */
+    uint32_t colluders;          /* 0: and so many that may belong to one adversary */
     uint32_t cohort_max;         /* 0 = what the ring holds */
     uint32_t quorum;             /* 30: close at so many committed uploads */
     uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
@@ -108,6 +109,10 @@ struct mr_config_privacy {
     char *pool;            /* "": the task's own budget */
     uint32_t returns_days; /* 0: what is spent counts for ever */
 };
+
+/* The least devices of a set that this hub asks for as a lead and insists on as a helper: the
+ * honest ones and the colluders that are borne. */
+uint32_t mr_config_set_min(const struct mr_config_round *round);
 
 /* How much of a task stays in data_dir; 0: no limit of that kind (model/retention.h). */
 struct mr_config_keep {

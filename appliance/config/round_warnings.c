@@ -19,14 +19,14 @@ unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
     }
     const uint8_t levels =
         mr_quantiser_levels(round->ring_bits, round->cohort_max, round->headroom);
-    const double error = mr_quantiser_best_error(levels, round->cohort_min);
+    const double error = mr_quantiser_best_error(levels, mr_config_set_min(round));
     if (error > MR_ROUNDING_ERROR_WARN) {
         mr_error_set(&warnings[count++],
                      "cohort_max %u leaves %u levels in a ring of %u bits with headroom %u: an "
                      "update of %u devices is off by about %.0f %% at best; choose a wider "
                      "ring_bits, a smaller cohort_max or a larger cohort_min",
                      round->cohort_max, levels, round->ring_bits, round->headroom,
-                     round->cohort_min, 100 * error);
+                     mr_config_set_min(round), 100 * error);
     }
     return count;
 }

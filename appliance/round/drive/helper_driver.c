@@ -432,7 +432,7 @@ static struct mr_helper_policy policy_of(const struct mr_helper_driver *run,
                                          const struct mr_config_round *round)
 {
     return (struct mr_helper_policy){
-        .cohort_min = round->cohort_min,
+        .cohort_min = mr_config_set_min(round),
         .share_percent = run->context.accept ? run->context.accept->share_percent : 0,
         .share_bytes_max = run->context.share_bytes_max,
         .lead_grace_ms = round->lead_grace_ms,

@@ -198,10 +198,10 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
         return mr_refuse(refusal, MR_REFUSAL_BUSY,
                          run->stopping ? "the hub is stopping" : "the task is being resumed");
     }
-    if (params->cohort_min < run->context.round->cohort_min) {
+    const uint32_t least = mr_config_set_min(run->context.round);
+    if (params->cohort_min < least) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
-                         "cohort_min %u is below this hub's own %u", params->cohort_min,
-                         run->context.round->cohort_min);
+                         "cohort_min %u is below this hub's own %u", params->cohort_min, least);
     }
     if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",

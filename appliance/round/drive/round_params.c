@@ -7,7 +7,7 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
     *params = (struct mr_round_params){
         .quorum = policy->quorum,
         .deadline_ms = policy->deadline_ms,
-        .cohort_min = policy->cohort_min,
+        .cohort_min = mr_config_set_min(policy),
         .cohort_max = policy->cohort_max,
         .weight_max = policy->weight_max,
         .ring_bits = policy->ring_bits,

@@ -55,7 +55,7 @@ unsigned mr_terms_differ(struct mr_terms_difference out[MR_TERMS_DIFFERENCES_MAX
 {
     struct list list = {.out = out};
     const char *training = own->training ? own->training : "";
-    whole(&list, "cohort_min", asked->cohort_min, own->cohort_min);
+    whole(&list, "cohort_min", asked->cohort_min, mr_config_set_min(own));
     if (own->cohort_max != 0) {
         whole(&list, "cohort_max", asked->cohort_max, own->cohort_max);
     }
