@@ -6,6 +6,7 @@
 #ifndef MR_WIRE_ANNOUNCEMENT_H
 #define MR_WIRE_ANNOUNCEMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,11 @@ struct mr_announcement {
     uint32_t weight_max; /* ω_max >= 1, cohort_max * weight_max < 2^32 */
     float scale;         /* quantisation steps per unit; finite, normal, > 0 */
     float clip_norm;     /* C; finite, normal, > 0 */
+    uint32_t
+        quorum; /* 0: none is said; else the round may close at so many, cohort_min..cohort_max */
+    /* 0: the set is whoever comes first. Else above cohort_max: so many may be admitted, and the
+     * hubs draw cohort_max of those that are ready (wire/draw.h). */
+    uint32_t admitted_max;
     float
         step_max; /* L2 norm of the largest step of the model that is taken; finite, normal, > 0 */
     uint16_t audit_hours; /* so long after the deadline each hub keeps what it counted, and commits
@@ -129,6 +135,16 @@ int mr_announcement_open(struct mr_round_terms *terms, const uint8_t *bytes, siz
 size_t mr_announcement_seal(uint8_t out[MR_ANNOUNCEMENT_SIGNED_MAX], const uint8_t *canonical,
                             size_t length, const struct mr_hub_signature *signatures,
                             unsigned hub_count);
+
+/* Whether the set of such a round is drawn, and how many devices may be admitted to it. */
+static inline bool mr_announcement_draws(const struct mr_announcement *announcement)
+{
+    return announcement->admitted_max != 0;
+}
+static inline uint32_t mr_announcement_admits(const struct mr_announcement *announcement)
+{
+    return announcement->admitted_max ? announcement->admitted_max : announcement->cohort_max;
+}
 
 /* 0 if the announcement's hubs are exactly the pinned ones (index and key, same order), else -1
  * with an error that names the hub that differs. */

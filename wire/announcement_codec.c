@@ -59,6 +59,16 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
                             "devices of %u levels; lower cohort_max or take a wider ring",
                             a->cohort_max, a->ring_bits, a->headroom, clients_max, a->levels);
     }
+    if (a->quorum != 0 && (a->quorum < a->cohort_min || a->quorum > a->cohort_max)) {
+        return mr_error_set(error,
+                            "quorum is %u: must be 0, or from cohort_min (%u) to cohort_max "
+                            "(%u)",
+                            a->quorum, a->cohort_min, a->cohort_max);
+    }
+    if (a->admitted_max != 0 && a->admitted_max <= a->cohort_max) {
+        return mr_error_set(error, "admitted_max is %u: must be 0, or above cohort_max (%u)",
+                            a->admitted_max, a->cohort_max);
+    }
     if (a->weight_max < 1) {
         return mr_error_set(error, "weight_max is 0: must be at least 1");
     }
@@ -213,7 +223,9 @@ enum {
     AT_SEAL = 117,
     AT_STEP_MAX = 118,
     AT_AUDIT_HOURS = 122,
-    FIXED_BYTES = 124,
+    AT_QUORUM = 124,
+    AT_ADMITTED_MAX = 128,
+    FIXED_BYTES = 132,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -239,6 +251,8 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     out[AT_SEAL] = a->seal;
     float_put(out + AT_STEP_MAX, a->step_max);
     mr_be16_put(out + AT_AUDIT_HOURS, a->audit_hours);
+    mr_be32_put(out + AT_QUORUM, a->quorum);
+    mr_be32_put(out + AT_ADMITTED_MAX, a->admitted_max);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -262,6 +276,8 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     a->seal = in[AT_SEAL];
     a->step_max = float_get(in + AT_STEP_MAX);
     a->audit_hours = mr_be16_get(in + AT_AUDIT_HOURS);
+    a->quorum = mr_be32_get(in + AT_QUORUM);
+    a->admitted_max = mr_be32_get(in + AT_ADMITTED_MAX);
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

@@ -21,8 +21,10 @@ enum mr_evidence_kind {
     /* The end: hash ‖ u8 opened ‖ u8 ordered ‖ where ordered the lead's signature of that ‖ reason,
      * to the record's end. */
     MR_EVIDENCE_VOID,
+    MR_EVIDENCE_LISTED, /* who the set is drawn from: hash ‖ the list as its lead signed it */
+    MR_EVIDENCE_DRAWN,  /* hash ‖ every hub's value of the draw, in list order */
 };
-#define MR_EVIDENCE_KINDS 9
+#define MR_EVIDENCE_KINDS 11
 
 const char *mr_evidence_kind_name(enum mr_evidence_kind kind); /* "announced" …; "?" */
 

@@ -210,9 +210,31 @@ int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t l
 char *mr_peer_signature_encode(const struct mr_peer_signature *message)
 {
     const struct mr_hub_signature *signature = &message->signature;
-    return dump(json_pack("{s:i, s:o, s:o}", "hub", message->hub_index, "seal_key",
+    uint8_t pledge[MR_DRAW_PLEDGE_BYTES];
+    memcpy(pledge, message->pledge.hash, MR_HASH_BYTES);
+    memcpy(pledge + MR_HASH_BYTES, message->pledge.signature, MR_SIGNATURE_BYTES);
+    return dump(json_pack("{s:i, s:o, s:o, s:o}", "hub", message->hub_index, "seal_key",
                           binary(signature->seal_key, MR_SEAL_KEY_BYTES), "signature",
-                          binary(signature->bytes, MR_SIGNATURE_BYTES)));
+                          binary(signature->bytes, MR_SIGNATURE_BYTES), "pledge",
+                          message->pledged ? binary(pledge, sizeof pledge) : mr_json_text("")));
+}
+
+static void take_pledge(struct mr_json_reader *reader, struct mr_peer_signature *message)
+{
+    char text[MR_BASE64_LENGTH(MR_DRAW_PLEDGE_BYTES) + 1] = "";
+    uint8_t pledge[MR_DRAW_PLEDGE_BYTES];
+    mr_json_take_text(reader, "pledge", text, sizeof text);
+    message->pledged = text[0] != '\0';
+    if (!message->pledged) {
+        return;
+    }
+    if (mr_base64_decode(pledge, sizeof pledge, text, strlen(text)) != 0) {
+        mr_json_reader_fail(reader, "member \"pledge\" must be %d bytes in base64, or empty",
+                            (int)sizeof pledge);
+        return;
+    }
+    memcpy(message->pledge.hash, pledge, MR_HASH_BYTES);
+    memcpy(message->pledge.signature, pledge + MR_HASH_BYTES, MR_SIGNATURE_BYTES);
 }
 
 int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text, size_t length,
@@ -224,6 +246,7 @@ int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text
     message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
     mr_json_take_binary(&reader, "seal_key", message->signature.seal_key, MR_SEAL_KEY_BYTES);
     mr_json_take_binary(&reader, "signature", message->signature.bytes, MR_SIGNATURE_BYTES);
+    take_pledge(&reader, message);
     return mr_json_reader_close(&reader);
 }
 

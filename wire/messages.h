@@ -13,6 +13,7 @@
 #include "wire/announcement.h"
 #include "wire/datagram.h"
 #include "base/error.h"
+#include "wire/draw.h"
 #include "wire/keys.h"
 #include "wire/receipt.h"
 #include "wire/refusal.h"
@@ -69,6 +70,8 @@ struct mr_round_end {
 struct mr_peer_signature {
     uint16_t hub_index;
     struct mr_hub_signature signature; /* with the helper's seal key */
+    bool pledged;                      /* in a round whose set is drawn (wire/draw.h) */
+    struct mr_draw_pledge pledge;      /* where `pledged` */
 };
 
 /* POST /v1/tasks/{task}/peer/rounds/{round}/void, lead to helper: give the round up. */

@@ -18,6 +18,7 @@ import subprocess
 import sys
 
 try:
+    import draw_oracle as draw
     import millrace_oracle as oracle
     import quantiser_oracle as quantiser
 except ImportError as missing:
@@ -51,6 +52,7 @@ def random_announcement(rng, signing):
     if ring_max < 2:
         levels, ring_max = 1, oracle.ring_clients_max(ring_bits, 1, headroom)
     cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
+    cohort_min = rng.choice([2, cohort_max, rng.randint(2, cohort_max)])
     weight_most = (2**32 - 1) // cohort_max
     helpers = sorted(rng.sample(range(65536), len(signing) - 1))
     lead = rng.choice([i for i in (0, 65535, rng.randrange(65536), 7) if i not in helpers])
@@ -67,8 +69,10 @@ def random_announcement(rng, signing):
         "seal": 1,
         "noise_kind": 0,
         "chunk_bytes": rng.choice([64, 128, 1216, 1408, 8896, 64 * rng.randint(1, 139)]),
-        "cohort_min": rng.choice([2, cohort_max, rng.randint(2, cohort_max)]),
+        "cohort_min": cohort_min,
         "cohort_max": cohort_max,
+        "quorum": rng.choice([0, cohort_min, cohort_max, rng.randint(cohort_min, cohort_max)]),
+        "admitted_max": rng.choice([0, cohort_max + 1, cohort_max + rng.randint(1, 99), 2**32 - 1]),
         "weight_max": rng.choice([1, weight_most, rng.randint(1, min(100, weight_most))]),
         "scale_bits": float_bits(rng),
         "clip_norm_bits": float_bits(rng),
@@ -110,7 +114,7 @@ def mutant(rng, data):
 
 # (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
 NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
-           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2)]
+           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2), (124, 4), (128, 4)]
 EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8896, 8960, 16513, 16514,
          4227330, 4227331, 2**30, 2**30 + 1, 2**32 - 1, 2**53 - 1, 2**53, 2**64 - 1,
          0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
@@ -118,7 +122,7 @@ EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
-    training_length = (125 + canonical[124], 2)
+    training_length = (133 + canonical[132], 2)
     at, size = rng.choice(NUMBERS + [training_length])
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]
@@ -135,6 +139,10 @@ def random_client(rng, layout, helpers, weight_max):
         "seeds": [rng.randbytes(32) for _ in range(helpers)],
         "ephemerals": [rng.randbytes(32) for _ in range(helpers)],
     }
+
+
+def most_listed(a):
+    return min(30, a["admitted_max"] or a["cohort_max"])
 
 
 def random_case(rng):
@@ -156,6 +164,9 @@ def random_case(rng):
         "nonces": [rng.randbytes(32) for _ in signing],
         "salts": [rng.randbytes(32) for _ in clients],
         "model_hash": rng.randbytes(32),
+        "draw_values": [rng.randbytes(32) for _ in signing],
+        "draw_clients": sorted(rng.randbytes(16) for _ in range(rng.randint(1, most_listed(a)))),
+        "draw_places": rng.randint(1, 40),
         "ack": {
             "state": rng.randint(1, 4),
             "reason": rng.randint(0, 5),
@@ -229,6 +240,20 @@ def answer_exchange(case, out, a, layout, announcement_hash):
     out["model_signature"] = oracle.sign(signing[0], text)
     out["void_signature"] = oracle.sign(signing[0], oracle.void_text(announcement_hash, "lead_gone: tired"))
     out["unopened_signature"] = oracle.sign(signing[0], oracle.unopened_text(announcement_hash))
+
+
+def answer_draw(rng, case, out, a, announcement_hash):
+    """The draw of section 11; adds changed lists to the case."""
+    values, clients = case["draw_values"], case["draw_clients"]
+    out["pledges"] = [draw.pledge(announcement_hash, hub["index"], value, private)
+                      for hub, value, private in zip(a["hubs"], values, case["signing"])]
+    out["list"] = draw.list_encode(announcement_hash, out["pledges"], clients, case["signing"][0])
+    pledges, listed, hashed = draw.list_decode(out["list"], a, announcement_hash)
+    if pledges != out["pledges"] or listed != clients:
+        raise Disagreement("the oracle does not read the list that it wrote")
+    out["drawn"] = draw.drawn(hashed, values, clients, case["draw_places"])
+    case["list_mutants"] = [mutant(rng, out["list"]) for _ in range(4)]
+    out["list_mutants"] = verdicts(lambda data: draw.list_decode(data, a, announcement_hash), case["list_mutants"])
 
 
 def answer_uploads(case, out, a, layout, announcement_hash):
@@ -383,6 +408,7 @@ def answer(rng, case):
     answer_shares(case, out, a, layout, out["hash"])
     keys = answer_uploads(case, out, a, layout, out["hash"])
     answer_exchange(case, out, a, layout, out["hash"])
+    answer_draw(rng, case, out, a, out["hash"])
     answer_quantiser(rng, case, out, layout)
     case["announcement_mutants"] = [mutant(rng, out["announcement"]) for _ in range(6)]
     case["announcement_mutants"] += [edge(rng, out["announcement"]) for _ in range(12)]

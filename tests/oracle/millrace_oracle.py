@@ -86,11 +86,11 @@ def verify(public, signature, text):
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
 TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIH")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHII")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
-    "headroom seal step_max_bits audit_hours"
+    "headroom seal step_max_bits audit_hours quorum admitted_max"
 ).split()
 
 
@@ -125,6 +125,8 @@ def announcement_check(a):
     require(4 <= a["headroom"] <= 64, "headroom")
     most = ring_clients_max(a["ring_bits"], a["levels"], a["headroom"])
     require(a["cohort_max"] <= most, "cohort_max")
+    require(a["quorum"] == 0 or a["cohort_min"] <= a["quorum"] <= a["cohort_max"], "quorum")
+    require(a["admitted_max"] == 0 or a["admitted_max"] > a["cohort_max"], "admitted_max")
     require(a["seal"] == 1, "seal")
     require(a["weight_max"] >= 1, "weight_max")
     require(a["cohort_max"] * a["weight_max"] < 2**32, "weight_max")

@@ -9,10 +9,11 @@ line of JSON: how many records of each kind there are, by hub. Exit 0 only if al
 import json
 import sys
 
+import draw_oracle as draw
 import millrace_oracle as oracle
 from millrace_oracle import be16, be32, be64, label, require, sha256
 
-KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void"]
+KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void", "listed", "drawn"]
 HASH, SIGNATURE, KEY = 32, 64, 32
 
 
@@ -97,6 +98,7 @@ class Round:
         self.keys = {hub["index"]: hub["public_key"] for hub in self.terms["hubs"]}
         self.set_hash = None
         self.commitments = {}
+        self.listed = self.drawn = None
 
     def signatures(self, reader, text):
         for _ in range(reader.number(1)):
@@ -118,7 +120,20 @@ class Round:
             return
         require(reader.take(HASH) == self.hash, "of other terms")
         if kind == "set":
-            self.set_hash = sha256(label("millrace included set") + self.hash + reader.rest())
+            data = reader.rest()
+            self.set_hash = sha256(label("millrace included set") + self.hash + data)
+            if self.terms["admitted_max"]:
+                members = [data[at:at + 16] for at in range(4, len(data), 20)]
+                require(self.drawn is not None and set(members) <= set(self.drawn), "a set that was not drawn")
+        elif kind == "listed":
+            self.listed = draw.list_decode(reader.rest(), self.terms, self.hash)
+        elif kind == "drawn":
+            pledges, clients, hashed = self.listed
+            values = [reader.take(32) for _ in pledges]
+            require(not reader.rest(), "too long")
+            for hub, pledge, value in zip(self.terms["hubs"], pledges, values):
+                require(draw.value_hash(self.hash, hub["index"], value) == pledge[:32], "another value")
+            self.drawn = draw.drawn(hashed, values, clients, self.terms["cohort_max"])
         elif kind == "committed":
             hub, value, root = reader.number(2), reader.take(HASH), reader.take(HASH)
             signature = reader.take(SIGNATURE)

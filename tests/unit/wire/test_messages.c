@@ -79,6 +79,10 @@ static void test_round_trips(void **state)
     fill_bytes(signature.signature.bytes, MR_SIGNATURE_BYTES, 4);
     fill_bytes(signature.signature.seal_key, MR_SEAL_KEY_BYTES, 77);
     ROUND_TRIP(peer_signature, signature);
+    signature.pledged = true;
+    fill_bytes(signature.pledge.hash, MR_HASH_BYTES, 5);
+    fill_bytes(signature.pledge.signature, MR_SIGNATURE_BYTES, 6);
+    ROUND_TRIP(peer_signature, signature);
     struct mr_peer_model model = {.hub_index = 2};
     fill_bytes(model.model_hash, sizeof model.model_hash, 9);
     ROUND_TRIP(peer_model, model);
@@ -133,7 +137,16 @@ static void test_refusal_text_is_made_printable(void **state)
             fail_msg("%s: expected \"%s\" in \"%s\"", #name, (word), error.text);                  \
     } while (0)
 
-#define KEY "\"seal_key\":\"" HASH "\""
+#define KEY "\"seal_key\":\"" HASH "\",\"pledge\":\"\""
+
+static void test_wrong_pledge(void **state)
+{
+    (void)state;
+    REFUSED(peer_signature,
+            "{\"hub\":1,\"seal_key\":\"" HASH "\",\"pledge\":\"" SIG "\",\"signature\":\"" SIG
+            "\"}",
+            "96 bytes in base64, or empty");
+}
 
 static void test_wrong_bodies(void **state)
 {
@@ -269,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_values_arrive),
         cmocka_unit_test(test_refusal_text_is_made_printable),
+        cmocka_unit_test(test_wrong_pledge),
         cmocka_unit_test(test_wrong_bodies),
         cmocka_unit_test(test_wrong_grants_and_requests),
         cmocka_unit_test(test_bytes_of_a_helper),

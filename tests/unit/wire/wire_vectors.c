@@ -12,6 +12,7 @@
 
 #include "wire/announcement.h"
 #include "wire/audit.h"
+#include "wire/draw.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/datagram.h"
@@ -114,7 +115,7 @@ static json_t *fields_of(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I, s:i}",
+        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -125,7 +126,8 @@ static json_t *fields_of(const struct mr_round_terms *terms)
         "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
         (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
         a->task, "levels", a->levels, "headroom", a->headroom, "seal", a->seal, "step_max_bits",
-        (json_int_t)float_bits(a->step_max), "audit_hours", a->audit_hours);
+        (json_int_t)float_bits(a->step_max), "audit_hours", a->audit_hours,
+        "quorum", (json_int_t)a->quorum, "admitted_max", (json_int_t)a->admitted_max);
 }
 
 static void do_announcement(struct test_case *c)
@@ -518,6 +520,55 @@ static void do_exchange(struct test_case *c)
     put_hex(c, "unopened_signature", signature, sizeof signature);
 }
 
+/* The draw, from every hub's value. */
+static void do_draw(struct test_case *c)
+{
+    const json_t *from = get(c->in, "draw_clients");
+    const uint16_t hubs = c->terms.announcement.hub_count;
+    static uint8_t clients[64][MR_CLIENT_ID_BYTES], values[MR_HUBS_MAX][MR_DRAW_VALUE_BYTES];
+    uint8_t drawn[64], bytes[2048], pledge[MR_DRAW_PLEDGE_BYTES];
+    struct mr_draw_list list = {.count = (uint32_t)json_array_size(from)};
+    json_t *pledges = json_array(), *ids = json_array();
+    for (uint32_t i = 0; i < list.count; i++) {
+        hex_exact(clients[i], MR_CLIENT_ID_BYTES, json_array_get(from, i));
+    }
+    list.clients = (const uint8_t(*)[MR_CLIENT_ID_BYTES])clients;
+    for (unsigned i = 0; i < hubs; i++) {
+        hex_exact(values[i], sizeof values[i], json_array_get(get(c->in, "draw_values"), i));
+        MR_ASSERT(mr_draw_pledge_make(&list.pledges[i], c->terms.hash,
+                                      c->terms.announcement.hubs[i].index, values[i],
+                                      c->signing[i]) == 0);
+        memcpy(pledge, list.pledges[i].hash, MR_HASH_BYTES);
+        memcpy(pledge + MR_HASH_BYTES, list.pledges[i].signature, MR_SIGNATURE_BYTES);
+        json_array_append_new(pledges, to_hex(pledge, sizeof pledge));
+    }
+    MR_ASSERT(mr_draw_list_encode(bytes, &list, &c->terms, c->signing[0]) == 0);
+    put_hex(c, "list", bytes, mr_draw_list_bytes(hubs, list.count));
+    MR_ASSERT(mr_draw(drawn, &list, (const uint8_t(*)[MR_DRAW_VALUE_BYTES])values, hubs,
+                      (uint32_t)json_integer_value(get(c->in, "draw_places"))) == 0);
+    for (uint32_t i = 0; i < list.count; i++) {
+        if (drawn[i]) {
+            json_array_append_new(ids, to_hex(clients[i], MR_CLIENT_ID_BYTES));
+        }
+    }
+    json_object_set_new(c->out, "pledges", pledges);
+    json_object_set_new(c->out, "drawn", ids);
+}
+
+static void do_list_mutants(struct test_case *c)
+{
+    json_t *verdicts = json_array(), *entry;
+    size_t i, length;
+    json_array_foreach(get(c->in, "list_mutants"), i, entry) {
+        struct mr_draw_list list;
+        uint8_t *bytes = hex_any(&length, entry);
+        json_array_append_new(verdicts, json_boolean(mr_draw_list_decode(&list, bytes, length,
+                                                                         &c->terms, NULL) == 0));
+        free(bytes);
+    }
+    json_object_set_new(c->out, "list_mutants", verdicts);
+}
+
 static void do_quantiser(struct test_case *c)
 {
     size_t bytes;
@@ -552,6 +603,8 @@ static void do_case(const char *line)
     do_datagram_mutants(&c);
     do_receipts(&c);
     do_exchange(&c);
+    do_draw(&c);
+    do_list_mutants(&c);
     do_quantiser(&c);
     json_dumpf(c.out, stdout, JSON_COMPACT);
     putchar('\n');
