@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "appliance/api/routes_internal.h"
+#include "wire/draw.h"
 #include "wire/exchange.h"
 
 #define DEVICE   MR_ROLE_BIT(MR_ROLE_DEVICE)
@@ -18,6 +19,7 @@ enum bound {
     BOUND_MESSAGE,
     BOUND_SEED,
     BOUND_SHARE,
+    BOUND_LIST,
     BOUND_SET,
     BOUND_COMMITMENTS,
     BOUND_OPENINGS,
@@ -50,6 +52,8 @@ static const struct {
     {"POST", "/v1/tasks/{task}/rounds/{round}/seed", DEVICE, BOUND_SEED, OCTETS, NULL,
      mr_route_seed},
     {"POST", "/v1/tasks/{task}/peer/rounds", HUB, BOUND_MESSAGE, OCTETS, NULL, mr_route_propose},
+    {"POST", "/v1/tasks/{task}/peer/rounds/{round}/draw", HUB, BOUND_LIST, OCTETS, NULL,
+     mr_route_draw},
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/freeze", HUB, BOUND_SET, OCTETS, NULL,
      mr_route_freeze},
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/open", HUB, BOUND_COMMITMENTS, OCTETS, NULL,
@@ -87,6 +91,17 @@ static uint32_t cohort_max(const struct mr_hub_config *config)
     return most;
 }
 
+/* The most devices that a round of any task admits, as far as its configuration says. */
+static uint32_t admitted_max(const struct mr_hub_config *config)
+{
+    uint32_t most = cohort_max(config);
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        const uint32_t admitted = config->tasks[i].round.admitted_max;
+        most = admitted > most ? admitted : most;
+    }
+    return most;
+}
+
 static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
 {
     const size_t share = (size_t)config->upload.share_bytes_max;
@@ -99,8 +114,11 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
         return MR_SEED_REQUEST_BYTES;
     case BOUND_SHARE:
         return share;
+    case BOUND_LIST:
+        return mr_draw_list_bytes(MR_HUBS_MAX, admitted_max(config));
     case BOUND_SET:
-        return 4 + (size_t)cohort_max(config) * MR_INCLUDED_BYTES + MR_COMMITMENT_BYTES;
+        return 4 + (size_t)cohort_max(config) * MR_INCLUDED_BYTES + MR_COMMITMENT_BYTES +
+               MR_HUBS_MAX * (size_t)MR_DRAW_VALUE_BYTES;
     case BOUND_COMMITMENTS:
         return 1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES;
     case BOUND_OPENINGS:

@@ -81,6 +81,7 @@ static const struct {
     {"deadline_ms", offsetof(struct mr_round_params, deadline_ms), 4, false},
     {"cohort_min", offsetof(struct mr_round_params, cohort_min), 4, false},
     {"cohort_max", offsetof(struct mr_round_params, cohort_max), 4, false},
+    {"admitted_max", offsetof(struct mr_round_params, admitted_max), 4, false},
     {"weight_max", offsetof(struct mr_round_params, weight_max), 4, false},
     {"ring_bits", offsetof(struct mr_round_params, ring_bits), 1, false},
     {"headroom", offsetof(struct mr_round_params, headroom), 4, false},

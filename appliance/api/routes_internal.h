@@ -63,6 +63,7 @@ MR_HANDLER(mr_route_share_progress);
 MR_HANDLER(mr_route_upload_status);
 MR_HANDLER(mr_route_seed);
 MR_HANDLER(mr_route_propose);
+MR_HANDLER(mr_route_draw);
 MR_HANDLER(mr_route_freeze);
 MR_HANDLER(mr_route_open);
 MR_HANDLER(mr_route_reveal);

@@ -57,6 +57,11 @@ static void hand(struct mr_api *api, struct mr_request *request, peer_fn fn)
     }
 }
 
+void mr_route_draw(void *context, struct mr_request *request)
+{
+    hand(context, request, mr_helper_draw);
+}
+
 void mr_route_freeze(void *context, struct mr_request *request)
 {
     hand(context, request, mr_helper_freeze);

@@ -14,6 +14,8 @@ void mr_config_accept_read(struct mr_accept *accept, const struct mr_config_acce
     const char *const texts[MR_ACCEPTED_COUNT] = {
         [MR_ACCEPTED_COHORT_MIN] = config->cohort_min,
         [MR_ACCEPTED_COHORT_MAX] = config->cohort_max,
+        [MR_ACCEPTED_QUORUM] = config->quorum,
+        [MR_ACCEPTED_ADMITTED_MAX] = config->admitted_max,
         [MR_ACCEPTED_WEIGHT_MAX] = config->weight_max,
         [MR_ACCEPTED_RING_BITS] = config->ring_bits,
         [MR_ACCEPTED_HEADROOM] = config->headroom,

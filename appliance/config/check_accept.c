@@ -31,6 +31,8 @@ static int check_own(const struct mr_config_task *task, unsigned entry,
     struct mr_announcement own = {
         .cohort_min = mr_config_set_min(round),
         .cohort_max = round->cohort_max,
+        .quorum = round->quorum,
+        .admitted_max = round->admitted_max,
         .weight_max = round->weight_max,
         .ring_bits = round->ring_bits,
         .headroom = (uint8_t)round->headroom,

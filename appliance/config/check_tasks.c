@@ -103,6 +103,12 @@ static int check_least(const struct mr_config_round *round, unsigned task,
                      least, round->cohort_max, round->quorum);
         return at(place, "tasks.round", task, "quorum");
     }
+    if (round->admitted_max != 0 && round->admitted_max <= round->cohort_max) {
+        mr_error_set(place->error,
+                     "must be 0, or above the most devices of a round (cohort_max, %u), not %u",
+                     round->cohort_max, round->admitted_max);
+        return at(place, "tasks.round", task, "admitted_max");
+    }
     return 0;
 }
 

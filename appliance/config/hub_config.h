@@ -71,6 +71,8 @@ struct mr_config_round {
     uint32_t cohort_min;         /* 20: honest devices of a set, at least */
     uint32_t colluders;          /* 0: and so many that may belong to one adversary */
     uint32_t cohort_max;         /* 0 = what the ring holds */
+    uint32_t admitted_max;       /* 0: no draw; else above cohort_max */
+    uint32_t draw_ms;            /* 0: half of deadline_ms */
     uint32_t quorum;             /* 30: close at so many committed uploads */
     uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
     uint8_t ring_bits;           /* 16 */
@@ -93,10 +95,13 @@ struct mr_config_round {
 /* What this hub accepts of a round's terms before it signs them: ranges as text, each checked
  * (wire/acceptance.h); NULL, as in a config made by hand: any. */
 struct mr_config_accept {
-    char *cohort_min, *cohort_max, *weight_max, *ring_bits, *headroom, *levels, *noise_kind;
+    char *cohort_min, *cohort_max, *quorum, *admitted_max, *weight_max, *ring_bits, *headroom,
+        *levels, *noise_kind;
     char *deadline_ms, *scale, *clip_norm, *step_max, *audit_hours;
-    char *training;         /* any, or JSON by key */
-    uint32_t share_percent; /* 0: of the devices that a helper admitted, so many are in the set */
+    char *training;               /* any, or JSON by key */
+    uint32_t share_percent;       /* of the devices that could be in a set so many are; 0: any */
+    uint32_t passed_over_percent; /* of the early ones at most so many are not; 0: any number */
+    uint32_t draw_voids; /* no draw after so many in a row that made no model; 0: any number */
 };
 
 /* Differential privacy of the task (docs/privacy.md); the numbers count where there is noise. */

@@ -13,4 +13,8 @@
  * nothing longer. Seven days. */
 #define MR_ROUND_DEADLINE_MS_MAX UINT32_C(604800000)
 
+/* Of rounds in a row that a helper remembers as drawn without a model, at most (its list of rounds
+ * has no more). */
+#define MR_DRAW_VOIDS_MAX 200
+
 #endif

@@ -87,6 +87,10 @@ static int compare(const struct pair *pair)
     if (!SAME(a->terms.hash, b->terms.hash)) {
         return differ(pair, b->announced, "signed different announcements");
     }
+    if (a->listed && b->listed && !SAME(a->list.hash, b->list.hash)) {
+        return blame(pair, a->terms.announcement.hubs[0].index, b->listed,
+                     "signed two lists to draw from");
+    }
     if (a->counted && b->counted && !SAME(a->set_hash, b->set_hash)) {
         return differ(pair, b->counted, "have different sets");
     }

@@ -1,11 +1,12 @@
 /* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
- * audit_file.c (a chain by itself), audit_round.c (what a record says, and whether it may say it
- * there), audit_released.c (opened sets), audit.c (chains against each other). All return 0, or -1
- * once something is wrong or there is no memory. */
+ * audit_file.c (a chain by itself), audit_draw.c (who was drawn), audit_round.c (what a record
+ * says, and whether it may say it there), audit_released.c (opened sets), audit.c (chains against
+ * each other). All return 0, or -1 once something is wrong or there is no memory. */
 #ifndef MR_PRIVACY_AUDIT_INTERNAL_H
 #define MR_PRIVACY_AUDIT_INTERNAL_H
 
 #include "appliance/privacy/audit.h"
+#include "wire/draw.h"
 
 struct audit_record {
     struct mr_evidence_record at;
@@ -17,6 +18,9 @@ struct audit_round {
     uint64_t round;
     struct mr_round_terms terms;
     const struct audit_record *announced, *admitted, *counted, *model, *voided;
+    const struct audit_record *listed, *drawn; /* of a round whose set is drawn */
+    struct mr_draw_list list;                  /* points into the record */
+    const uint8_t *draw_values;                /* likewise */
     uint32_t admitted_seeds;
     struct mr_included *set; /* owned */
     uint32_t set_count;
@@ -57,6 +61,15 @@ int mr_audit_no_memory(struct audit *audit);
 const uint8_t *mr_audit_key_of(const struct audit *audit, uint16_t hub); /* NULL: not given */
 /* Sorts the files into chains and reads them: signed, and each record behind the one before. */
 int mr_audit_read(struct audit *audit, const struct mr_audit_file *files, unsigned count);
+
+/* audit_draw.c: what stands in a record behind the announcement's hash; and whether the set that
+ * the record fixed is of the devices that were drawn. */
+int mr_audit_listed(struct audit *audit, const struct audit_chain *chain, struct audit_round *round,
+                    const struct audit_record *record);
+int mr_audit_drawn(struct audit *audit, const struct audit_chain *chain, struct audit_round *round,
+                   const struct audit_record *record);
+int mr_audit_set_drawn(struct audit *audit, const struct audit_chain *chain,
+                       const struct audit_round *round, const struct audit_record *record);
 
 /* audit_round.c */
 int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);

@@ -230,7 +230,9 @@ static int read_set(struct reading *reading)
     round->set_count = count;
     memcpy(round->set_hash, hash, MR_HASH_BYTES);
     round->counted = reading->record;
-    return check_set(reading);
+    return check_set(reading) != 0
+               ? -1
+               : mr_audit_set_drawn(reading->audit, reading->chain, round, reading->record);
 }
 
 /* --- committed, opened ----------------------------------------------------------------------- */
@@ -404,6 +406,10 @@ static int read_body(struct reading *reading)
         return read_opened(reading);
     case MR_EVIDENCE_MODEL:
         return read_model(reading);
+    case MR_EVIDENCE_LISTED:
+        return mr_audit_listed(reading->audit, reading->chain, reading->round, reading->record);
+    case MR_EVIDENCE_DRAWN:
+        return mr_audit_drawn(reading->audit, reading->chain, reading->round, reading->record);
     default:
         return read_void(reading);
     }

@@ -117,6 +117,20 @@ static void add_signed(struct mr_facts_batch *batch, const struct mr_round_facts
     }
 }
 
+static void add_listed(struct mr_facts_batch *batch, const struct mr_round_facts *facts)
+{
+    uint8_t *at =
+        add(batch, MR_EVIDENCE_LISTED, round_of(facts), MR_HASH_BYTES + facts->list_bytes);
+    put(put(at, facts->terms->hash, MR_HASH_BYTES), facts->list, facts->list_bytes);
+}
+
+static void add_drawn(struct mr_facts_batch *batch, const struct mr_round_facts *facts)
+{
+    const size_t bytes = facts->terms->announcement.hub_count * (size_t)MR_DRAW_VALUE_BYTES;
+    uint8_t *at = add(batch, MR_EVIDENCE_DRAWN, round_of(facts), MR_HASH_BYTES + bytes);
+    put(put(at, facts->terms->hash, MR_HASH_BYTES), facts->draw_values, bytes);
+}
+
 static void add_admitted(struct mr_facts_batch *batch, const struct mr_round_facts *facts)
 {
     uint8_t *at =
@@ -223,6 +237,12 @@ bool mr_facts_collect(struct mr_facts_batch *batch, struct mr_facts_noted *noted
     }
     if (is_new(noted, MR_EVIDENCE_SIGNED, signatures_known(facts) > 0)) {
         add_signed(batch, facts);
+    }
+    if (is_new(noted, MR_EVIDENCE_LISTED, facts->list != NULL)) {
+        add_listed(batch, facts);
+    }
+    if (is_new(noted, MR_EVIDENCE_DRAWN, facts->draw_values != NULL)) {
+        add_drawn(batch, facts);
     }
     if (is_new(noted, MR_EVIDENCE_ADMITTED, facts->admitted_root != NULL)) {
         add_admitted(batch, facts);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "wire/draw.h"
 #include "wire/evidence.h"
 
 enum mr_facts_end {
@@ -18,7 +19,10 @@ enum mr_facts_end {
 struct mr_round_facts {
     const struct mr_round_terms *terms; /* NULL: no round, and nothing else counts */
     const struct mr_hub_signature *signatures[MR_HUBS_MAX]; /* of the announcement; NULL: unknown */
-    const uint8_t *admitted_root;                           /* NULL: not known, or not yet */
+    const uint8_t *list; /* to draw from, as the lead signed it; NULL: none, or not yet */
+    size_t list_bytes;
+    const uint8_t *draw_values;   /* every hub's, MR_DRAW_VALUE_BYTES each; NULL: not all known */
+    const uint8_t *admitted_root; /* NULL: not known, or not yet */
     uint32_t admitted;
     const struct mr_included *included; /* sorted; NULL before the freeze */
     uint32_t included_count;

@@ -32,7 +32,7 @@ def signed_terms():
     canonical = oracle.announcement_encode(dict(
         round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
-        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168,
+        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168, quorum=0, admitted_max=0,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"", hubs=hubs))
     return canonical, signed(canonical, keys)
@@ -45,7 +45,7 @@ def commit_logs():
     for phase, terms, count in ((1, proposed, 0), (2, envelope, 0), (2, envelope, 3), (3, envelope, 2)):
         entries = b"".join(bytes([i]) * 16 + oracle.be32(i) + oracle.be64(77 + i) + bytes([i + 9]) * 20 for i in range(count))
         total = bytes(192) if count else b""
-        head = b"MRCOMMT4" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
+        head = b"MRCOMMT5" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
         yield b"\0" + head + bytes(32) + terms + entries + total
 
 
@@ -57,13 +57,13 @@ def journals():
     both = [oracle.commitment(oracle.sha256(canonical), i, bytes(32), bytes([i + 1]) * 32) for i in range(2)]
 
     def snapshot(phase, entries, tail=b""):
-        seal = bytes([7]) * 32 + (bytes([8]) * 32 if phase == 1 else b"")
+        seal = bytes([7]) * 32 + (bytes([8]) * 64 if phase == 1 else b"") + oracle.be32(0)
         return (bytes([phase]) + oracle.be16(len(canonical)) + canonical + seal +
                 oracle.be32(len(entries)) + b"".join(entries) + tail)
 
-    admitting, frozen = snapshot(1, [entry]), snapshot(2, [entry, other], both[0] + bytes(32))
-    opened = snapshot(3, [entry, other], b"".join(both) + bytes(32))
-    done = snapshot(4, [entry[:20], other[:20]], b"".join(both) + bytes(64) + bytes(192))
+    admitting, frozen = snapshot(1, [entry]), snapshot(2, [entry, other], both[0] + bytes(68))
+    opened = snapshot(3, [entry, other], b"".join(both) + bytes(68))
+    done = snapshot(4, [entry[:20], other[:20]], b"".join(both) + bytes(100) + bytes(192))
     seed, commitments = b"\1" + other, b"\2" + b"".join(both)
     for plain, records in ((admitting, b""), (admitting, seed), (frozen, commitments), (opened, b""), (done, b"")):
         yield b"\0" + oracle.be16(len(records)) + plain + records
@@ -76,7 +76,7 @@ def announcements():
     terms = dict(
         round=7, deadline_unix_ms=1, dimension=1000, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
-        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=0,
+        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=0, quorum=0, admitted_max=0,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"{}", hubs=hubs)
     for change in ({}, {"ring_bits": 24, "rotation_log2": 6}, {"ring_bits": 32, "hubs": hubs[:2]}):
@@ -101,7 +101,7 @@ def messages():
         {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(134)]},
         {"upload": "0300000100000007", "udp_host": "127.0.0.1", "udp_port": 9443, "window": 64},
         {"state": "refused", "reason": "idle"},
-        {"hub": 1, "seal_key": b64(32), "signature": b64(64)},
+        {"hub": 1, "seal_key": b64(32), "signature": b64(64), "pledge": ""},
         {"hub": 1, "model": b64(32), "signature": b64(64)},
         {"code": "busy", "message": "come back", "retry_after_ms": 1000},
         seed_request,

@@ -39,6 +39,22 @@ static bool step_max_holds(const struct mr_accept_question *question, struct mr_
            refused(refusal, "step_max", round->step_max, "at most ", computed);
 }
 
+/* Whoever gives a round up when the draw is known, and draws again, chooses among draws. */
+static bool draws_end(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    const uint32_t most = question->accept->draw_voids;
+    const unsigned voids = mr_round_history_draw_voids(question->history);
+    if (!mr_announcement_draws(question->announcement) || most == 0 || voids < most) {
+        return true;
+    }
+    mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+              "the last %u rounds whose set was drawn made no model: a lead that draws again until "
+              "it likes the set looks like that. Ask its operator why they ended; a round whose "
+              "set is not drawn, or accept.draw_voids 0 until one has made a model, ends it",
+              voids);
+    return false;
+}
+
 bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusal *refusal)
 {
     struct mr_accept accept;
@@ -52,6 +68,7 @@ bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusa
         mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.350s", error.text);
         return false;
     }
-    return (!accept.scale_by_rule || scale_holds(question, refusal)) &&
+    return draws_end(question, refusal) &&
+           (!accept.scale_by_rule || scale_holds(question, refusal)) &&
            (!accept.step_max_by_rule || step_max_holds(question, refusal));
 }

@@ -374,7 +374,7 @@ static bool on_has_room(void *context, const struct mr_round_terms *terms,
                         struct mr_refusal *refusal)
 {
     struct mr_helper_driver *run = context;
-    const uint32_t most = terms->announcement.cohort_max;
+    const uint32_t most = mr_announcement_admits(&terms->announcement);
     size_t model_bytes = 0;
     struct mr_model *model =
         run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
@@ -431,9 +431,11 @@ static const struct mr_helper_ops ops = {
 static struct mr_helper_policy policy_of(const struct mr_helper_driver *run,
                                          const struct mr_config_round *round)
 {
+    const struct mr_config_accept *accept = run->context.accept;
     return (struct mr_helper_policy){
         .cohort_min = mr_config_set_min(round),
-        .share_percent = run->context.accept ? run->context.accept->share_percent : 0,
+        .share_percent = accept ? accept->share_percent : 0,
+        .passed_over_percent = accept ? accept->passed_over_percent : 0,
         .share_bytes_max = run->context.share_bytes_max,
         .lead_grace_ms = round->lead_grace_ms,
         .deadline_ahead_ms = MR_ROUND_DEADLINE_MS_MAX + (uint64_t)round->lead_grace_ms,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "appliance/round/drive/helper_driver_internal.h"
-#include "appliance/round/drive/round_sample.h"
 #include "appliance/round/drive/terms_differ.h"
 #include "appliance/round/drive/rounding_report.h"
 #include "appliance/round/drive/unopened.h"
@@ -133,6 +132,9 @@ void mr_helper_driver_summarise(struct mr_helper_driver *run, struct mr_round_su
     snprintf(summary->state, sizeof summary->state, "%s", state);
     summary->admitted = report.admitted;
     summary->bad_seeds = report.bad_seeds;
+    summary->left_out = report.left_out;
+    summary->passed_over = report.passed_over;
+    summary->drawn = report.listed;
     const bool gone = report.state == MR_HELPER_VOID && !report.opened;
     summary->opened = report.state == MR_HELPER_VOID && report.opened;
     summary->included = gone ? 0 : report.included;
@@ -200,90 +202,4 @@ bool mr_helper_driver_unopened(const struct mr_helper_driver *run,
 const struct mr_round_history *mr_helper_driver_history(const struct mr_helper_driver *run)
 {
     return &run->history;
-}
-
-/* --- metrics --------------------------------------------------------------------------------- */
-
-static void states(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    struct mr_helper_report report;
-    mr_helper_report(run->core, &report);
-    for (unsigned state = 0; state <= MR_HELPER_VOID; state++) {
-        const struct mr_round_label label = {run->context.task, "state",
-                                             mr_helper_state_name(state)};
-        mr_round_sample(metrics, "millrace_helper_state", &label, report.state == state);
-    }
-}
-
-static void outcomes(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    const struct {
-        const char *name;
-        uint64_t count;
-    } rows[] = {{"signed", run->signed_total},
-                {"revealed", run->revealed_total},
-                {"void", run->void_total},
-                {"lead_gone", run->lead_gone_total}};
-    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const struct mr_round_label label = {run->context.task, "outcome", rows[i].name};
-        mr_round_sample(metrics, "millrace_helper_rounds_total", &label, (double)rows[i].count);
-    }
-}
-
-/* Of the newest round that has a set. */
-static void left_out(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    const struct mr_round_label label = {.task = run->context.task};
-    struct mr_helper_report report;
-    mr_helper_report(run->core, &report);
-    const bool frozen = report.included > 0 && report.admitted >= report.included;
-    mr_round_sample(metrics, "millrace_helper_left_out", &label,
-                    frozen ? report.admitted - report.included : 0);
-}
-
-/* Codes that were given at least once: a row for each would be many. */
-static void refusals(const struct mr_helper_driver *run, struct mr_metrics *metrics)
-{
-    for (unsigned code = MR_REFUSAL_NONE + 1; code < MR_REFUSAL_UNKNOWN; code++) {
-        if (run->refused[code]) {
-            const struct mr_round_label label = {run->context.task, "code",
-                                                 mr_refusal_name((enum mr_refusal_code)code)};
-            mr_round_sample(metrics, "millrace_helper_refusals_total", &label,
-                            (double)run->refused[code]);
-        }
-    }
-}
-
-void mr_helper_driver_metrics(struct mr_helper_driver *const *runs, unsigned count,
-                              struct mr_metrics *metrics)
-{
-    mr_metrics_family(metrics, "millrace_helper_state", "gauge",
-                      "State of the round this hub helps in: 1 for the state it is in.");
-    for (unsigned i = 0; i < count; i++) {
-        states(runs[i], metrics);
-    }
-    mr_metrics_family(
-        metrics, "millrace_helper_rounds_total", "counter",
-        "Rounds of other hubs that this hub signed, revealed, or saw given up; of those, by "
-        "itself because the lead was gone.");
-    for (unsigned i = 0; i < count; i++) {
-        outcomes(runs[i], metrics);
-    }
-    mr_metrics_family(metrics, "millrace_helper_refusals_total", "counter",
-                      "What this hub refused to a lead, by the refusal's code.");
-    for (unsigned i = 0; i < count; i++) {
-        refusals(runs[i], metrics);
-    }
-    mr_metrics_family(metrics, "millrace_helper_bad_seeds_total", "counter",
-                      "Seeds of devices that did not open with this hub's key of the round.");
-    for (unsigned i = 0; i < count; i++) {
-        const struct mr_round_label label = {.task = runs[i]->context.task};
-        mr_round_sample(metrics, "millrace_helper_bad_seeds_total", &label,
-                        (double)runs[i]->bad_seeds);
-    }
-    mr_metrics_family(metrics, "millrace_helper_left_out", "gauge",
-                      "Devices that this hub admitted and the last frozen set leaves out.");
-    for (unsigned i = 0; i < count; i++) {
-        left_out(runs[i], metrics);
-    }
 }

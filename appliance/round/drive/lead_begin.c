@@ -83,6 +83,8 @@ static void fill_announcement(struct mr_announcement *announcement,
         .chunk_bytes = params->chunk_bytes,
         .cohort_min = params->cohort_min,
         .cohort_max = cohort_max_of(params),
+        .quorum = params->quorum,
+        .admitted_max = params->admitted_max,
         .headroom = (uint8_t)params->headroom,
         .seal = MR_SEAL_HPKE,
         .weight_max = params->weight_max,
@@ -191,6 +193,7 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     struct mr_error error;
     const struct mr_lead_limits limits = {.quorum = params->quorum,
                                           .deadline_ms = params->deadline_ms,
+                                          .draw_ms = run->context.round->draw_ms,
                                           .peer_timeout_ms = run->context.round->peer_timeout_ms,
                                           .commit_interval_ms =
                                               run->context.round->commit_interval_ms};

@@ -34,10 +34,8 @@ struct exchange {
 };
 
 static const char *const paths[] = {
-    [MR_PEER_FREEZE] = "/freeze",
-    [MR_PEER_OPEN] = "/open",
-    [MR_PEER_REVEAL] = "/reveal",
-    [MR_PEER_VOID] = "/void",
+    [MR_PEER_FREEZE] = "/freeze", [MR_PEER_OPEN] = "/open", [MR_PEER_REVEAL] = "/reveal",
+    [MR_PEER_VOID] = "/void",     [MR_PEER_DRAW] = "/draw",
 };
 
 static int send_once(struct exchange *exchange, bool *fresh)

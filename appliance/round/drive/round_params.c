@@ -9,6 +9,7 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
         .deadline_ms = policy->deadline_ms,
         .cohort_min = mr_config_set_min(policy),
         .cohort_max = policy->cohort_max,
+        .admitted_max = policy->admitted_max,
         .weight_max = policy->weight_max,
         .ring_bits = policy->ring_bits,
         .rotation_log2 = policy->rotation_log2,

@@ -7,6 +7,7 @@
 
 struct mr_round_params {
     uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;
+    uint32_t admitted_max; /* 0: the set is not drawn */
     uint8_t ring_bits;
     uint8_t rotation_log2; /* MR_ROTATION_AUTO: by the model */
     uint32_t headroom;

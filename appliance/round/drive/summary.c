@@ -61,6 +61,9 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
     put_hash(object, "announcement_hash", summary->announcement_hash);
     put_hash(object, "parent", summary->parent_hash);
     put_hash(object, "set_hash", summary->set_hash);
+    if (summary->drawn) {
+        json_object_set_new(object, "drawn", json_true());
+    }
     if (summary->opened) {
         json_object_set_new(object, "opened", json_true());
     }
@@ -87,8 +90,9 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
     put_number(object, "staged", summary->staged);
     put_number(object, "committed", summary->committed);
     put_number(object, "included", summary->included);
-    if (!summary->lead && summary->included > 0 && summary->admitted >= summary->included) {
-        put_number(object, "left_out", summary->admitted - summary->included);
+    if (!summary->lead && summary->included > 0) {
+        put_number(object, "left_out", summary->left_out);
+        put_number(object, "passed_over", summary->passed_over);
     }
     put_hash(object, "model_hash", summary->model_hash);
     if (strcmp(summary->state, "void") != 0) {
@@ -155,6 +159,9 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .included = (uint32_t)number(object, "included"),
         .unsound = (uint32_t)number(object, "unsound"),
         .bad_seeds = (uint32_t)number(object, "bad_seeds"),
+        .left_out = (uint32_t)number(object, "left_out"),
+        .passed_over = (uint32_t)number(object, "passed_over"),
+        .drawn = json_is_true(json_object_get(object, "drawn")),
         .opened = json_is_true(json_object_get(object, "opened")),
         .model_known = json_is_true(json_object_get(object, "model_known")),
         .levels = (uint8_t)number(object, "levels"),
@@ -303,6 +310,19 @@ unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t
         if (summary->round < before && summary->has_metrics) {
             steps[count++] = (struct mr_past_step){summary->metrics.step, summary->included};
         }
+    }
+    return count;
+}
+
+unsigned mr_round_history_draw_voids(const struct mr_round_history *history)
+{
+    unsigned count = 0;
+    for (unsigned i = 1; i <= kept(history); i++) {
+        const struct mr_round_summary *summary = at(history, history->count - i);
+        if (summary->has_metrics) {
+            break;
+        }
+        count += summary->drawn;
     }
     return count;
 }

@@ -27,8 +27,11 @@ struct mr_round_summary {
     uint32_t included;                    /* in the frozen set; 0 before, and when void */
     uint8_t announcement_hash[MR_HASH_BYTES], parent_hash[MR_HASH_BYTES];
     uint8_t set_hash[MR_HASH_BYTES], model_hash[MR_HASH_BYTES]; /* zeros: none */
-    bool opened;      /* void, and this hub may have opened its result, or asked others to */
-    bool model_known; /* the store had that model before, with an origin of its own */
+    uint32_t left_out;    /* of the set, at a helper: devices that it could have had … */
+    uint32_t passed_over; /* … and those of them that came before its middle */
+    bool drawn;           /* the set is drawn, and this hub has told its value, or was about to */
+    bool opened;          /* void, and this hub may have opened its result, or asked others to */
+    bool model_known;     /* the store had that model before, with an origin of its own */
     bool has_metrics;
     struct mr_round_metrics metrics;
     char reason[300]; /* when void */
@@ -83,6 +86,9 @@ struct mr_past_step {
  * many there are, at most `most`. */
 unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t before,
                                 struct mr_past_step *steps, unsigned most);
+/* Rounds in a row, the newest first, whose set was drawn and that made no model here; rounds that
+ * got no further than before a draw do not count either way. */
+unsigned mr_round_history_draw_voids(const struct mr_round_history *history);
 /* NULL: not one of them. Valid until the next call that changes the history. */
 const struct mr_round_summary *mr_round_history_find(const struct mr_round_history *history,
                                                      uint64_t round);

@@ -24,6 +24,11 @@ static enum mr_refusal_code check_seed(const struct mr_helper *helper, uint64_t 
     if (helper->state != MR_HELPER_ADMITTING) {
         return mr_refuse(refusal, MR_REFUSAL_CLOSED, "the round takes no more seeds");
     }
+    if (!mr_helper_on_list(helper, client_id)) {
+        return mr_refuse(refusal, MR_REFUSAL_CLOSED,
+                         "the round's set is drawn from devices that were ready before this one; "
+                         "the next round is open to it");
+    }
     if (memcmp(request->announcement_hash, helper->terms.hash, MR_HASH_BYTES) != 0) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          "the request names another announcement of round %llu",

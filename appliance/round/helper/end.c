@@ -15,6 +15,7 @@ static void set_void(struct mr_helper *helper, const char *reason)
     }
     helper->waiter_count = 0;
     mr_helper_refuse_receipts(helper, MR_REFUSAL_VOID, reason);
+    mr_helper_refuse_values(helper, MR_REFUSAL_VOID, reason);
     mr_helper_drop_seeds(helper);
     helper->forgetting = true;
     helper->ops->forget(helper->context); /* while the set that may have been opened is known */

@@ -31,6 +31,9 @@ void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *fact
         return;
     }
     facts->terms = &helper->terms;
+    facts->list = helper->draw.bytes;
+    facts->list_bytes = helper->draw.length;
+    facts->draw_values = helper->draw.values_known ? helper->draw.values[0] : NULL;
     facts->admitted_root = helper->admitted_known ? helper->admitted_root : NULL;
     facts->admitted = helper->admitted_seeds;
     facts->included = helper->included;

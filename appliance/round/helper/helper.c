@@ -31,6 +31,7 @@ void mr_helper_dismiss(struct mr_helper *helper, enum mr_refusal_code code, cons
     }
     helper->waiter_count = helper->mourner_count = 0;
     mr_helper_refuse_receipts(helper, code, why);
+    mr_helper_refuse_values(helper, code, why);
 }
 
 void mr_helper_free(struct mr_helper *helper)
@@ -49,6 +50,7 @@ void mr_helper_durable(struct mr_helper *helper, uint64_t count)
     MR_ASSERT(count <= helper->asked && count >= helper->durable);
     helper->durable = count;
     mr_helper_answer_receipts(helper);
+    mr_helper_answer_values(helper);
     if (count < helper->needed) {
         return;
     }

@@ -1,7 +1,7 @@
 /* helper.h - the helper's side of a round as a state machine, sans-IO.
  *
- *   idle ─propose→ signing ─▸ admitting ─freeze→ expanding ─▸ committed ─open→ opened
- *        ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
+ *   idle ─propose→ signing ─▸ admitting [─draw→ admitting] ─freeze→ expanding ─▸ committed ─open→
+ * opened ─reveal→ revealing ─▸ done                          (any of them ─▸ void)
  *
  * What it promises is durable before it is said: a seed before its receipt, the round's seal key
  * before the signature that names it, the set and the nonce before the commitment, every hub's
@@ -119,8 +119,11 @@ struct mr_helper_ops {
 
 /* What this hub insists on. */
 struct mr_helper_policy {
-    uint32_t cohort_min;        /* this hub's own minimum */
-    uint32_t share_percent;     /* so many of those it admitted must be in a set; 0: any number */
+    uint32_t cohort_min;    /* this hub's own minimum */
+    uint32_t share_percent; /* so many of those it admitted must be in a set; 0: any number */
+    /* Of the devices that came before the middle of the set at most so many are left out (shape.h);
+     * 0: any number. */
+    uint32_t passed_over_percent;
     uint64_t share_bytes_max;   /* larger rounds are not signed */
     uint32_t lead_grace_ms;     /* a lead that has not ended a round so long after its deadline is
                                    gone: the round is given up */
@@ -163,6 +166,10 @@ void mr_helper_seed(struct mr_helper *helper, uint64_t round,
  * mr_proposal_decode's. */
 void mr_helper_propose(struct mr_helper *helper, uint16_t from, const uint8_t *body, size_t length,
                        void *token);
+/* The list that the set is drawn from (wire/draw.h), answered with this hub's value once the list
+ * is durable: from then on no other list is taken, nor a seed of a device that is not on it. */
+void mr_helper_draw(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
+                    size_t length, void *token);
 void mr_helper_freeze(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
                       size_t length, void *token);
 void mr_helper_open(struct mr_helper *helper, uint16_t from, uint64_t round, const uint8_t *body,
@@ -210,12 +217,15 @@ void mr_helper_facts(const struct mr_helper *helper, struct mr_round_facts *fact
 
 struct mr_helper_report {
     enum mr_helper_state state;
-    uint64_t round;     /* 0: none yet */
-    uint32_t admitted;  /* devices whose seed is here */
-    uint32_t bad_seeds; /* seed requests that did not open */
-    uint32_t included;  /* in the frozen set; 0 before */
-    bool opened;        /* this hub has opened its result, or was about to: also when void */
-    char reason[300];   /* when void */
+    uint64_t round;       /* 0: none yet */
+    uint32_t admitted;    /* devices whose seed is here */
+    uint32_t bad_seeds;   /* seed requests that did not open */
+    uint32_t included;    /* in the frozen set; 0 before */
+    uint32_t left_out;    /* of it: devices that it could have had, likewise … */
+    uint32_t passed_over; /* … and of those the ones before its middle (shape.h) */
+    bool listed;          /* this hub has told its value of the draw, or was about to: likewise */
+    bool opened;          /* this hub has opened its result, or was about to: also when void */
+    char reason[300];     /* when void */
 };
 void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report);
 const char *mr_helper_state_name(enum mr_helper_state state);

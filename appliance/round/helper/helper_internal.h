@@ -5,6 +5,7 @@
 #include "appliance/round/helper/helper.h"
 #include "appliance/round/helper/journal_state.h"
 #include "appliance/round/helper/seeds.h"
+#include "appliance/round/helper/shape.h"
 
 /* Repeats of one question that may wait for the same answer. */
 #define HELPER_WAITERS_MAX 4
@@ -19,6 +20,19 @@ struct helper_receipt {
     struct mr_included of; /* whose seed */
     struct mr_receipt receipt;
     uint64_t needed;
+};
+
+/* Of a round whose set is drawn. */
+struct helper_draw {
+    uint8_t value[MR_DRAW_VALUE_BYTES]; /* this hub's: leaves when the list is durable */
+    uint8_t *bytes;                     /* the list as it came; NULL: none has */
+    size_t length;
+    struct mr_draw_list list;          /* of it */
+    uint64_t needed;                   /* so many durable, and the list is */
+    void *waiters[HELPER_WAITERS_MAX]; /* for the value */
+    unsigned waiter_count;
+    uint8_t values[MR_HUBS_MAX][MR_DRAW_VALUE_BYTES]; /* every hub's, with the set */
+    bool values_known;
 };
 
 struct mr_helper {
@@ -38,11 +52,14 @@ struct mr_helper {
     struct mr_round_terms terms;    /* valid once round_known */
     struct mr_round_terms proposed; /* while signing */
     struct mr_hpke_pair proposed_seal;
+    uint8_t proposed_value[MR_DRAW_VALUE_BYTES];
     bool round_known;
     unsigned position; /* of this hub in the list */
     /* What seeds of the round are sealed to. The private half is zero from the freeze on, since no
      * seed comes after it. */
     struct mr_hpke_pair seal;
+    struct helper_draw draw;
+    bool listed; /* a list was taken: this hub's value has left, or was about to; also when void */
     struct mr_seeds seeds;
     uint32_t admitted_count; /* devices whose seeds were here; stays when seeds are wiped */
     uint32_t bad_seeds;
@@ -61,10 +78,11 @@ struct mr_helper {
     bool admitted_known; /* from the freeze on */
     uint32_t admitted_seeds;
     uint8_t admitted_root[MR_HASH_BYTES];
-    uint8_t *result; /* own, packed */
-    bool opened;     /* commitments[] are all known and fixed */
-    bool releasing;  /* the ledger is asked for, and has not answered */
-    bool released;   /* … it has the set, or is asked to have it: also when the round is void */
+    struct mr_shape shape; /* of the set, in this life */
+    uint8_t *result;       /* own, packed */
+    bool opened;           /* commitments[] are all known and fixed */
+    bool releasing;        /* the ledger is asked for, and has not answered */
+    bool released; /* … it has the set, or is asked to have it: also when the round is void */
     struct mr_commitment commitments[MR_HUBS_MAX]; /* own and the lead's from the freeze on */
     uint8_t *results[MR_HUBS_MAX];                 /* copies of the openings, while revealing */
     struct mr_opening_seal seals[MR_HUBS_MAX];     /* of the openings that are known */
@@ -91,6 +109,13 @@ void mr_helper_drop_seeds(struct mr_helper *helper);
 /* Lets go of everything of the round but its terms; wipes. */
 void mr_helper_drop_round(struct mr_helper *helper);
 void mr_helper_drop_list(struct mr_helper *helper);
+void mr_helper_drop_list_to_draw(struct mr_helper *helper);
+/* Whether the device may still bring seeds: there is no list to draw from yet, or it is on it. */
+bool mr_helper_on_list(const struct mr_helper *helper, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+/* Refuses who waits for this hub's value of the draw. */
+void mr_helper_refuse_values(struct mr_helper *helper, enum mr_refusal_code code, const char *why);
+/* The least devices of a set: as announced, and as this hub's operator says. */
+uint32_t mr_helper_set_min(const struct mr_helper *helper);
 void mr_helper_drop_results(struct mr_helper *helper);
 void mr_helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_code code,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -124,6 +149,30 @@ bool mr_helper_accepts(struct mr_helper *helper, uint16_t from, uint64_t round, 
 /* propose.c: the terms are durable. */
 void mr_helper_signed(struct mr_helper *helper);
 void mr_helper_answer_signatures(struct mr_helper *helper);
+
+/* shape_rule.c: whether this hub's operator takes a set, or a list to draw it from, of that shape.
+ * Where the round may close at `quorum` devices and has that many, those that were late do not
+ * count; 0: it may not. */
+enum mr_refusal_code mr_helper_check_shape(const struct mr_helper *helper,
+                                           const struct mr_shape *shape, uint32_t quorum,
+                                           struct mr_refusal *refusal);
+
+/* draw.c: takes a copy of a list, with every signature of it. 0; 1: it is not sound; -1: no memory.
+ */
+int mr_helper_take_list(struct mr_helper *helper, const uint8_t *bytes, size_t length,
+                        struct mr_error *error);
+void mr_helper_answer_values(struct mr_helper *helper); /* as far as the list is durable */
+/* The devices that the hubs drew, rising; `values` are every hub's. The caller frees .clients. */
+struct helper_drawn {
+    uint8_t (*clients)[MR_CLIENT_ID_BYTES];
+    uint32_t count;
+};
+enum mr_refusal_code mr_helper_drawn(const struct mr_helper *helper,
+                                     const uint8_t (*values)[MR_DRAW_VALUE_BYTES],
+                                     struct helper_drawn *drawn, struct mr_refusal *refusal);
+enum mr_refusal_code mr_helper_check_drawn(const struct helper_drawn *drawn,
+                                           const struct mr_included *set, uint32_t count,
+                                           struct mr_refusal *refusal);
 
 /* release.c: the set, or the commitments before the opening, are durable. reveal.c, recover.c and
  * facts.c,

@@ -1,6 +1,7 @@
 #include "appliance/round/helper/journal_state.h"
 
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 
 #define SEED_RECORD   1
 #define OPENED_RECORD 2
+#define LIST_RECORD   3
 #define ENTRY_BYTES   (MR_INCLUDED_BYTES + MR_SERIAL_BYTES + MR_SEED_BYTES + MR_HASH_BYTES)
 #define FROZEN_BYTES  (MR_NONCE_BYTES + 4 + MR_HASH_BYTES) /* the nonce, and what was admitted */
 
@@ -17,10 +19,21 @@ static size_t entry_bytes(enum mr_journal_phase phase)
     return phase == MR_JOURNAL_DONE ? MR_INCLUDED_BYTES : ENTRY_BYTES;
 }
 
-/* Of the seal key: the private half is wiped with the freeze, and never written again. */
-static size_t seal_bytes(enum mr_journal_phase phase)
+/* What stands between the terms and the list. Of the seal key the private half is wiped with the
+ * freeze, and never written again; this hub's value of the draw has left by then. */
+static size_t keys_bytes(enum mr_journal_phase phase)
 {
-    return phase == MR_JOURNAL_ADMITTING ? 2 * MR_HPKE_KEY_BYTES : MR_HPKE_KEY_BYTES;
+    return phase == MR_JOURNAL_ADMITTING ? 2 * MR_HPKE_KEY_BYTES + MR_DRAW_VALUE_BYTES + 4
+                                         : MR_HPKE_KEY_BYTES + 4;
+}
+
+/* The list, and what stands behind it. */
+static size_t list_section(enum mr_journal_phase phase, const struct mr_round_terms *terms,
+                           uint32_t list_bytes)
+{
+    return list_bytes && phase != MR_JOURNAL_ADMITTING
+               ? list_bytes + terms->announcement.hub_count * (size_t)MR_DRAW_VALUE_BYTES
+               : list_bytes;
 }
 
 static unsigned commitment_count(enum mr_journal_phase phase, const struct mr_round_terms *terms)
@@ -84,13 +97,34 @@ static uint8_t *put_tail(uint8_t *at, const struct mr_journal_state *state)
     return at;
 }
 
+static uint8_t *put_keys(uint8_t *at, const struct mr_journal_state *state)
+{
+    const bool admitting = state->phase == MR_JOURNAL_ADMITTING;
+    at = put(at, state->seal->public_key, MR_HPKE_KEY_BYTES);
+    if (admitting) {
+        at = put(at, state->seal->private_key, MR_HPKE_KEY_BYTES);
+        at = put(at, state->draw_value, MR_DRAW_VALUE_BYTES);
+    }
+    mr_be32_put(at, state->list_bytes);
+    at += 4;
+    if (state->list_bytes == 0) {
+        return at;
+    }
+    at = put(at, state->list, state->list_bytes);
+    return admitting ? at
+                     : put(at, state->draw_values,
+                           list_section(state->phase, state->terms, state->list_bytes) -
+                               state->list_bytes);
+}
+
 uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *length)
 {
     uint8_t canonical[MR_ANNOUNCEMENT_MAX];
     const size_t canonical_bytes = mr_announcement_encode(canonical, &state->terms->announcement);
     const size_t each = entry_bytes(state->phase);
-    *length = 1 + 2 + canonical_bytes + seal_bytes(state->phase) + 4 + state->count * each +
-              tail_bytes(state->phase, state->terms);
+    *length = 1 + 2 + canonical_bytes + keys_bytes(state->phase) +
+              list_section(state->phase, state->terms, state->list_bytes) + 4 +
+              state->count * each + tail_bytes(state->phase, state->terms);
     uint8_t *bytes = mr_secret_new(*length);
     if (!bytes) {
         return NULL;
@@ -98,10 +132,7 @@ uint8_t *mr_journal_state_encode(const struct mr_journal_state *state, size_t *l
     bytes[0] = (uint8_t)state->phase;
     mr_be16_put(bytes + 1, (uint16_t)canonical_bytes);
     uint8_t *at = put(bytes + 3, canonical, canonical_bytes);
-    at = put(at, state->seal->public_key, MR_HPKE_KEY_BYTES);
-    if (state->phase == MR_JOURNAL_ADMITTING) {
-        at = put(at, state->seal->private_key, MR_HPKE_KEY_BYTES);
-    }
+    at = put_keys(at, state);
     mr_be32_put(at, state->count);
     at += 4;
     for (uint32_t i = 0; i < state->count; i++) {
@@ -123,6 +154,13 @@ size_t mr_journal_opened_encode(uint8_t out[MR_JOURNAL_OPENED_BYTES],
 {
     out[0] = OPENED_RECORD;
     return (size_t)(put_commitments(out + 1, commitments, count) - out);
+}
+
+size_t mr_journal_list_encode(uint8_t *out, const uint8_t *list, uint32_t list_bytes)
+{
+    out[0] = LIST_RECORD;
+    mr_be32_put(out + 1, list_bytes);
+    return (size_t)(put(out + 5, list, list_bytes) - out);
 }
 
 /* --- parsing --------------------------------------------------------------------------------- */
@@ -204,14 +242,45 @@ static int parse_tail(struct mr_journal_read *read, const uint8_t *at, struct mr
     return 0;
 }
 
-static const uint8_t *get_seal(struct mr_journal_read *read, const uint8_t *at)
+/* A list, and from FROZEN on the values behind it. */
+static int take_list(struct mr_journal_read *read, const uint8_t *bytes, uint32_t list_bytes,
+                     struct mr_error *error)
 {
+    const size_t length = list_section(read->state.phase, &read->terms, list_bytes);
+    if (length == 0) {
+        return 0;
+    }
+    read->list = malloc(length);
+    if (!read->list) {
+        return mr_error_set(error, "out of memory for a list of %zu bytes", length);
+    }
+    memcpy(read->list, bytes, length);
+    read->state.list = read->list;
+    read->state.list_bytes = list_bytes;
+    read->state.draw_values = length > list_bytes ? read->list + list_bytes : NULL;
+    return 0;
+}
+
+/* What put_keys wrote, of `left` bytes, which are enough but for the list. NULL: they are not. */
+static const uint8_t *get_keys(struct mr_journal_read *read, const uint8_t *at, size_t left,
+                               struct mr_error *error)
+{
+    const enum mr_journal_phase phase = read->state.phase;
+    const size_t fixed = keys_bytes(phase);
+    const uint32_t list_bytes = mr_be32_get(at + fixed - 4);
+    const size_t section = list_section(phase, &read->terms, list_bytes);
     memcpy(read->seal.public_key, at, MR_HPKE_KEY_BYTES);
-    if (read->state.phase == MR_JOURNAL_ADMITTING) {
+    if (phase == MR_JOURNAL_ADMITTING) {
         memcpy(read->seal.private_key, at + MR_HPKE_KEY_BYTES, MR_HPKE_KEY_BYTES);
+        memcpy(read->draw_value, at + 2 * (size_t)MR_HPKE_KEY_BYTES, MR_DRAW_VALUE_BYTES);
     }
     read->state.seal = &read->seal;
-    return at + seal_bytes(read->state.phase);
+    read->state.draw_value = read->draw_value;
+    if (section > left - fixed) {
+        mr_error_set(error, "the journal state is cut off in its list");
+        return NULL;
+    }
+    return take_list(read, at + fixed, list_bytes, error) == 0 ? at + fixed + section : NULL;
 }
 
 static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
@@ -223,7 +292,7 @@ static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t leng
     }
     const size_t canonical_bytes = mr_be16_get(bytes + 1);
     const enum mr_journal_phase phase = (enum mr_journal_phase)bytes[0];
-    const size_t head = 3 + canonical_bytes + seal_bytes(phase) + 4;
+    const size_t head = 3 + canonical_bytes + keys_bytes(phase) + 4;
     if (length < head) {
         return mr_error_set(error, "the journal state is cut off");
     }
@@ -232,10 +301,14 @@ static int parse(struct mr_journal_read *read, const uint8_t *bytes, size_t leng
     }
     state->phase = phase;
     state->terms = &read->terms;
-    const uint8_t *at = get_seal(read, bytes + 3 + canonical_bytes);
+    const uint8_t *at =
+        get_keys(read, bytes + 3 + canonical_bytes, length - 3 - canonical_bytes - 4, error);
+    if (!at) {
+        return -1;
+    }
     const uint32_t count = mr_be32_get(at);
     const size_t each = entry_bytes(state->phase);
-    const size_t left = length - head;
+    const size_t left = length - head - list_section(phase, &read->terms, state->list_bytes);
     const size_t tail = tail_bytes(state->phase, &read->terms);
     at += 4;
     if (left < tail || left - tail != count * each) {
@@ -263,24 +336,42 @@ int mr_journal_state_parse(struct mr_journal_read *read, const uint8_t *bytes, s
     return 0;
 }
 
+/* The bytes of the record that begins there; 0: none that belongs there does. */
+static size_t record_bytes(const struct mr_journal_read *read, const uint8_t *bytes, size_t length)
+{
+    const enum mr_journal_phase phase = read->state.phase;
+    switch (bytes[0]) {
+    case SEED_RECORD:
+        return phase == MR_JOURNAL_ADMITTING ? MR_JOURNAL_SEED_BYTES : 0;
+    case OPENED_RECORD:
+        return phase == MR_JOURNAL_FROZEN
+                   ? 1 + read->terms.announcement.hub_count * (size_t)MR_COMMITMENT_BYTES
+                   : 0;
+    case LIST_RECORD:
+        return phase == MR_JOURNAL_ADMITTING && !read->list && length > 5
+                   ? MR_JOURNAL_LIST_BYTES(mr_be32_get(bytes + 1))
+                   : 0;
+    default:
+        return 0;
+    }
+}
+
 int mr_journal_records_parse(struct mr_journal_read *read, const uint8_t *bytes, size_t length,
                              struct mr_error *error)
 {
     struct mr_journal_state *state = &read->state;
-    const unsigned hubs = read->terms.announcement.hub_count;
-    const size_t opened_bytes = 1 + hubs * (size_t)MR_COMMITMENT_BYTES;
     while (length) {
-        const bool seed = bytes[0] == SEED_RECORD && state->phase == MR_JOURNAL_ADMITTING;
-        const bool opened = bytes[0] == OPENED_RECORD && state->phase == MR_JOURNAL_FROZEN;
-        const size_t used = seed ? MR_JOURNAL_SEED_BYTES : opened_bytes;
-        if ((!seed && !opened) || used > length) {
+        const size_t used = record_bytes(read, bytes, length);
+        if (used == 0 || used > length) {
             return mr_error_set(error, "a record of kind %u does not belong there", bytes[0]);
         }
-        if (seed && add_entry(read, bytes + 1, ENTRY_BYTES, error) != 0) {
+        if ((bytes[0] == SEED_RECORD && add_entry(read, bytes + 1, ENTRY_BYTES, error) != 0) ||
+            (bytes[0] == LIST_RECORD &&
+             take_list(read, bytes + 5, (uint32_t)(used - 5), error) != 0)) {
             return -1;
         }
-        if (opened) {
-            get_commitments(state, bytes + 1, hubs);
+        if (bytes[0] == OPENED_RECORD) {
+            get_commitments(state, bytes + 1, read->terms.announcement.hub_count);
             state->phase = MR_JOURNAL_OPENED;
         }
         bytes += used;
@@ -296,5 +387,6 @@ void mr_journal_read_fini(struct mr_journal_read *read)
         OPENSSL_cleanse(read->result, (size_t)read->terms.layout.share_bytes);
     }
     free(read->result);
+    free(read->list);
     OPENSSL_cleanse(read, sizeof *read);
 }

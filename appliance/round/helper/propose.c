@@ -151,7 +151,11 @@ static void answer_signature(struct mr_helper *helper, void *token)
     struct mr_peer_signature message = {.hub_index = helper->config.index};
     char *text = NULL;
     memcpy(message.signature.seal_key, helper->seal.public_key, MR_SEAL_KEY_BYTES);
-    if (mr_announcement_sign(message.signature.bytes, helper->terms.hash,
+    message.pledged = mr_announcement_draws(&helper->terms.announcement);
+    if ((!message.pledged ||
+         mr_draw_pledge_make(&message.pledge, helper->terms.hash, helper->config.index,
+                             helper->draw.value, helper->keys.private_key) == 0) &&
+        mr_announcement_sign(message.signature.bytes, helper->terms.hash,
                              message.signature.seal_key, helper->keys.private_key) == 0) {
         text = mr_peer_signature_encode(&message);
     }
@@ -200,11 +204,14 @@ static void sign(struct mr_helper *helper, const struct mr_round_terms *terms,
     memcpy(helper->proposal.bytes, signature, MR_SIGNATURE_BYTES);
     helper->proposal_known = true;
     helper->config.policy = helper->next_policy;
+    helper->ops->random(helper->context, helper->proposed_value, MR_DRAW_VALUE_BYTES);
     mr_helper_enter(helper, MR_HELPER_SIGNING);
     helper->working = true;
     mr_helper_wait(helper, token);
-    const struct mr_journal_state fresh = {
-        .phase = MR_JOURNAL_ADMITTING, .terms = &helper->proposed, .seal = &helper->proposed_seal};
+    const struct mr_journal_state fresh = {.phase = MR_JOURNAL_ADMITTING,
+                                           .terms = &helper->proposed,
+                                           .seal = &helper->proposed_seal,
+                                           .draw_value = helper->proposed_value};
     mr_helper_save(helper, &fresh);
     helper->needed = helper->asked;
     helper->ops->changed(helper->context);
@@ -263,6 +270,8 @@ void mr_helper_signed(struct mr_helper *helper)
     helper->working = false;
     mr_helper_take_terms(helper, &helper->proposed, &helper->proposed_seal);
     OPENSSL_cleanse(&helper->proposed_seal, sizeof helper->proposed_seal);
+    memcpy(helper->draw.value, helper->proposed_value, MR_DRAW_VALUE_BYTES);
+    OPENSSL_cleanse(helper->proposed_value, MR_DRAW_VALUE_BYTES);
     mr_helper_enter(helper, MR_HELPER_ADMITTING);
     helper->ops->changed(helper->context);
 }

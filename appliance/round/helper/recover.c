@@ -34,6 +34,22 @@ static int check(const struct mr_helper *helper, const struct mr_journal_state *
     return 0;
 }
 
+/* The list to draw from, if it had come; with the set every hub's value. */
+static int take_draw(struct mr_helper *helper, const struct mr_journal_state *state,
+                     struct mr_error *error)
+{
+    if (!state->list) {
+        return 0;
+    }
+    if (state->draw_values) {
+        memcpy(helper->draw.values, state->draw_values,
+               state->terms->announcement.hub_count * (size_t)MR_DRAW_VALUE_BYTES);
+        helper->draw.values_known = true;
+    }
+    helper->listed = true;
+    return mr_helper_take_list(helper, state->list, state->list_bytes, error);
+}
+
 static int admit_all(struct mr_helper *helper, const struct mr_journal_state *state,
                      struct mr_error *error)
 {
@@ -55,7 +71,8 @@ static int admit_all(struct mr_helper *helper, const struct mr_journal_state *st
     }
     helper->admitted_count = helper->seeds.count;
     mr_helper_enter(helper, MR_HELPER_ADMITTING);
-    return 0;
+    memcpy(helper->draw.value, state->draw_value, MR_DRAW_VALUE_BYTES);
+    return take_draw(helper, state, error);
 }
 
 /* What the set's answers follow from. */
@@ -73,6 +90,10 @@ static int take_set(struct mr_helper *helper, const struct mr_journal_state *sta
     if (mr_included_hash(helper->set_hash, helper->terms.hash, helper->included, state->count) !=
         0) {
         return mr_error_set(error, "the set could not be hashed");
+    }
+    const int drawn = take_draw(helper, state, error);
+    if (drawn != 0) {
+        return drawn;
     }
     memcpy(helper->commitments, state->commitments, sizeof helper->commitments);
     memcpy(helper->nonce, state->nonce, MR_NONCE_BYTES);
@@ -156,7 +177,7 @@ int mr_helper_recover(struct mr_helper *helper, const struct mr_journal_read *re
         return result;
     }
     mr_helper_save(helper, state);
-    helper->needed = helper->asked;
+    helper->needed = helper->draw.needed = helper->asked;
     if (helper->opened) { /* a crash may have come between the two files */
         mr_helper_release(helper);
     }

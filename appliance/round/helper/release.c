@@ -17,7 +17,17 @@ struct freeze {
     uint32_t count;
     uint8_t set_hash[MR_HASH_BYTES];
     struct mr_commitment lead;
+    struct mr_shape shape;
+    uint8_t values[MR_HUBS_MAX][MR_DRAW_VALUE_BYTES]; /* where the set is drawn */
 };
+
+/* What follows the lead's commitment: every hub's value, where the set is drawn. */
+static size_t values_bytes(const struct mr_announcement *announcement)
+{
+    return mr_announcement_draws(announcement)
+               ? announcement->hub_count * (size_t)MR_DRAW_VALUE_BYTES
+               : 0;
+}
 
 static enum mr_refusal_code parse_freeze(const struct mr_helper *helper, struct freeze *freeze,
                                          const uint8_t *body, size_t length,
@@ -36,10 +46,13 @@ static enum mr_refusal_code parse_freeze(const struct mr_helper *helper, struct 
         0) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     }
-    if (length - used != MR_COMMITMENT_BYTES) {
+    const size_t values = values_bytes(&helper->terms.announcement);
+    if (length - used != MR_COMMITMENT_BYTES + values) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
-                         "the lead's commitment does not follow the set");
+                         "the lead's commitment does not follow the set%s",
+                         values ? ", and every hub's value of the draw" : "");
     }
+    memcpy(freeze->values, body + used + MR_COMMITMENT_BYTES, values);
     const struct mr_announced_hub *lead = &helper->terms.announcement.hubs[0];
     mr_commitment_decode(&freeze->lead, body + used);
     if (freeze->lead.hub_index != lead->index ||
@@ -57,13 +70,10 @@ static enum mr_refusal_code parse_freeze(const struct mr_helper *helper, struct 
     return MR_REFUSAL_NONE;
 }
 
-/* Identities that this hub authenticated itself, and enough of them. */
-static enum mr_refusal_code check_set(const struct mr_helper *helper, const struct freeze *freeze,
-                                      struct mr_refusal *refusal)
+/* Identities that this hub authenticated itself. */
+static enum mr_refusal_code check_admitted(const struct mr_helper *helper,
+                                           const struct freeze *freeze, struct mr_refusal *refusal)
 {
-    const uint32_t announced = helper->terms.announcement.cohort_min;
-    const uint32_t least =
-        announced > helper->config.policy.cohort_min ? announced : helper->config.policy.cohort_min;
     for (uint32_t i = 0; i < freeze->count; i++) {
         const struct mr_seed *seed = mr_seeds_find(&helper->seeds, &freeze->entries[i]);
         if (!seed) {
@@ -75,18 +85,50 @@ static enum mr_refusal_code check_set(const struct mr_helper *helper, const stru
                              "entry %u of the set was revoked after its admission", i);
         }
     }
+    return MR_REFUSAL_NONE;
+}
+
+/* How the set lies in what was admitted here, or in what was drawn of that. */
+static enum mr_refusal_code check_shape(const struct mr_helper *helper, struct freeze *freeze,
+                                        const struct helper_drawn *drawn,
+                                        struct mr_refusal *refusal)
+{
+    const uint32_t quorum = helper->terms.announcement.quorum;
+    const struct mr_shape_question question = {
+        .seeds = &helper->seeds,
+        .included = freeze->entries[0].client_id,
+        .count = freeze->count,
+        .stride = sizeof freeze->entries[0],
+        .eligible = (const uint8_t(*)[MR_CLIENT_ID_BYTES])drawn->clients,
+        .eligible_count = drawn->count};
+    if (mr_shape_of(&freeze->shape, &question) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "no memory to look at the set");
+    }
+    return mr_helper_check_shape(helper, &freeze->shape, quorum, refusal);
+}
+
+/* Enough of them, and not the lead's choice. */
+static enum mr_refusal_code check_set(const struct mr_helper *helper, struct freeze *freeze,
+                                      struct mr_refusal *refusal)
+{
+    struct helper_drawn drawn = {.clients = NULL};
+    const uint32_t least = mr_helper_set_min(helper);
+    if (check_admitted(helper, freeze, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
+    }
     if (freeze->count < least) {
         return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
                          "the set has %u devices, at least %u are needed", freeze->count, least);
     }
-    const uint32_t share = helper->config.policy.share_percent, admitted = helper->seeds.count;
-    if ((uint64_t)freeze->count * 100 < (uint64_t)share * admitted) {
-        return mr_refuse(refusal, MR_REFUSAL_SET_LEAVES_OUT,
-                         "the set has %u of the %u devices that were admitted here, %u %% are the "
-                         "least (accept.share_percent)",
-                         freeze->count, admitted, share);
+    enum mr_refusal_code code = MR_REFUSAL_NONE;
+    if (mr_announcement_draws(&helper->terms.announcement)) {
+        code = mr_helper_drawn(helper, (const uint8_t(*)[MR_DRAW_VALUE_BYTES])freeze->values,
+                               &drawn, refusal);
+        code = code ? code : mr_helper_check_drawn(&drawn, freeze->entries, freeze->count, refusal);
     }
-    return MR_REFUSAL_NONE;
+    code = code ? code : check_shape(helper, freeze, &drawn, refusal);
+    free(drawn.clients);
+    return code;
 }
 
 /* No device of it was, or can come to be, in another released set of the round's model. */
@@ -132,6 +174,9 @@ static void start_expansion(struct mr_helper *helper, struct freeze *freeze, voi
     freeze->entries = NULL;
     helper->included_count = freeze->count;
     memcpy(helper->set_hash, freeze->set_hash, MR_HASH_BYTES);
+    helper->shape = freeze->shape;
+    memcpy(helper->draw.values, freeze->values, sizeof freeze->values);
+    helper->draw.values_known = mr_announcement_draws(&helper->terms.announcement);
     helper->commitments[0] = freeze->lead;
     helper->list = list;
     helper->ops->random(helper->context, helper->nonce, sizeof helper->nonce);

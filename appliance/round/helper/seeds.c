@@ -88,6 +88,12 @@ const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
     return &seeds->clients[at].seeds[included->attempt];
 }
 
+/* MR_IDMAP_NONE is UINT32_MAX. */
+uint32_t mr_seeds_place(const struct mr_seeds *seeds, const uint8_t client_id[MR_CLIENT_ID_BYTES])
+{
+    return mr_id_table_find(&seeds->map, client_id);
+}
+
 static int compare_client(const void *a, const void *b)
 {
     const struct mr_seed_client *const *left = a, *const *right = b;

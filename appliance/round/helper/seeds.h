@@ -45,6 +45,9 @@ enum mr_seed_outcome mr_seeds_admit(struct mr_seeds *seeds, const struct mr_incl
 const struct mr_seed *mr_seeds_find(const struct mr_seeds *seeds,
                                     const struct mr_included *included);
 
+/* The device's place in the order in which first seeds came, from 0; UINT32_MAX: none has. */
+uint32_t mr_seeds_place(const struct mr_seeds *seeds, const uint8_t client_id[MR_CLIENT_ID_BYTES]);
+
 /* What was admitted, as the root of a tree (wire/evidence.h), and of how many seeds. 0, or -1
  * without memory. */
 int mr_seeds_root(const struct mr_seeds *seeds, uint8_t root[MR_HASH_BYTES], uint32_t *count);

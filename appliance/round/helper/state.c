@@ -43,10 +43,12 @@ void mr_helper_take_terms(struct mr_helper *helper, const struct mr_round_terms 
     helper->admitted_count = 0;
     helper->bad_seeds = 0;
     helper->released = false;
+    helper->shape = (struct mr_shape){.included = 0};
+    helper->listed = false;
     const struct mr_announcement *announcement = &helper->terms.announcement;
     helper->position = (unsigned)mr_announcement_hub(announcement, helper->config.index);
     helper->ops->random(helper->context, (uint8_t *)&salt, sizeof salt);
-    mr_seeds_init(&helper->seeds, announcement->cohort_max, salt);
+    mr_seeds_init(&helper->seeds, mr_announcement_admits(announcement), salt);
 }
 
 void mr_helper_drop_seeds(struct mr_helper *helper)
@@ -69,12 +71,33 @@ void mr_helper_drop_list(struct mr_helper *helper)
     helper->list = NULL;
 }
 
+void mr_helper_drop_list_to_draw(struct mr_helper *helper)
+{
+    free(helper->draw.bytes);
+    helper->draw.bytes = NULL;
+    helper->draw.values_known = false;
+}
+
+uint32_t mr_helper_set_min(const struct mr_helper *helper)
+{
+    const uint32_t announced = helper->terms.announcement.cohort_min;
+    const uint32_t own = helper->config.policy.cohort_min;
+    return announced > own ? announced : own;
+}
+
+bool mr_helper_on_list(const struct mr_helper *helper, const uint8_t client_id[MR_CLIENT_ID_BYTES])
+{
+    return !helper->draw.bytes || mr_draw_list_find(&helper->draw.list, client_id) >= 0;
+}
+
 /* Lets go of everything of the round but its terms. */
 void mr_helper_drop_round(struct mr_helper *helper)
 {
     mr_helper_drop_seeds(helper);
     mr_helper_drop_list(helper);
+    mr_helper_drop_list_to_draw(helper);
     mr_helper_drop_results(helper);
+    OPENSSL_cleanse(helper->draw.value, sizeof helper->draw.value);
     if (helper->result) {
         OPENSSL_cleanse(helper->result, (size_t)helper->terms.layout.share_bytes);
     }
@@ -104,6 +127,14 @@ void mr_helper_refuse(struct mr_helper *helper, void *token, enum mr_refusal_cod
     va_end(arguments);
     mr_refuse(&refusal, code, "%s", text);
     helper->ops->refuse(helper->context, token, &refusal);
+}
+
+void mr_helper_refuse_values(struct mr_helper *helper, enum mr_refusal_code code, const char *why)
+{
+    for (unsigned i = 0; i < helper->draw.waiter_count; i++) {
+        mr_helper_refuse(helper, helper->draw.waiters[i], code, "%s", why);
+    }
+    helper->draw.waiter_count = 0;
 }
 
 void mr_helper_wait(struct mr_helper *helper, void *token)
@@ -148,6 +179,11 @@ void mr_helper_frozen_state(const struct mr_helper *helper, struct mr_journal_st
         .entries = entries,
         .count = helper->included_count,
     };
+    if (helper->draw.bytes) {
+        state->list = helper->draw.bytes;
+        state->list_bytes = (uint32_t)helper->draw.length;
+        state->draw_values = helper->draw.values[0];
+    }
     memcpy(state->commitments, helper->commitments, sizeof state->commitments);
     memcpy(state->nonce, helper->nonce, MR_NONCE_BYTES);
     state->admitted = helper->admitted_seeds;
@@ -197,6 +233,17 @@ const struct mr_included *mr_helper_included(const struct mr_helper *helper, uin
     return helper->included;
 }
 
+/* Of a set that was taken up after a restart only the counts are known. */
+static uint32_t left_out(const struct mr_helper *helper)
+{
+    const struct mr_shape *shape = &helper->shape;
+    if (shape->included) {
+        return shape->eligible - shape->included;
+    }
+    const uint32_t admitted = helper->admitted_count, included = helper->included_count;
+    return included && admitted > included ? admitted - included : 0;
+}
+
 void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *report)
 {
     *report = (struct mr_helper_report){
@@ -205,6 +252,9 @@ void mr_helper_report(const struct mr_helper *helper, struct mr_helper_report *r
         .admitted = helper->admitted_count,
         .bad_seeds = helper->bad_seeds,
         .included = helper->included_count,
+        .left_out = left_out(helper),
+        .passed_over = helper->shape.passed_over,
+        .listed = helper->listed,
         .opened = helper->released,
     };
     memcpy(report->reason, helper->reason, sizeof report->reason);

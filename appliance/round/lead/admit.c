@@ -22,6 +22,9 @@ static enum mr_refusal_code check_state(const struct mr_lead *lead, uint64_t rou
     if (lead->state == MR_LEAD_VOID) {
         return mr_refuse(refusal, MR_REFUSAL_VOID, "the round was given up: %s", lead->reason);
     }
+    if (lead->state == MR_LEAD_DRAWING) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hubs draw the set");
+    }
     if (lead->state != MR_LEAD_OPEN) {
         return mr_refuse(refusal, MR_REFUSAL_CLOSED, "the round takes no more uploads");
     }
@@ -148,12 +151,14 @@ static void grant(struct mr_lead *lead, struct mr_device *device,
 
 void mr_lead_admit(struct mr_lead *lead, const struct mr_applicant *applicant, uint64_t now_ms)
 {
-    (void)now_ms;
     const struct mr_upload_request *request = applicant->request;
     void *const token = applicant->token;
     struct mr_refusal refusal;
     if (check_request(lead, applicant->round, applicant->client_id, request, &refusal) !=
-        MR_REFUSAL_NONE) {
+            MR_REFUSAL_NONE ||
+        (mr_lead_registers(lead) &&
+         mr_lead_register(lead, applicant, now_ms, &refusal) != MR_REFUSAL_NONE) ||
+        mr_lead_check_drawn(lead, applicant->client_id, &refusal) != MR_REFUSAL_NONE) {
         refuse(lead, token, &refusal);
         return;
     }

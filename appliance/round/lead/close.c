@@ -10,7 +10,9 @@
  * commit of its own before the freeze. */
 bool mr_lead_quorum(const struct mr_lead *lead)
 {
-    return lead->included_count + lead->staged_count >= lead->quorum;
+    const uint32_t drawn = lead->draw.drawn_count; /* no more can come, where the set is drawn */
+    const uint32_t quorum = drawn && drawn < lead->quorum ? drawn : lead->quorum;
+    return lead->included_count + lead->staged_count >= quorum;
 }
 
 void mr_lead_staged(struct mr_lead *lead, uint64_t upload_id, uint64_t now_ms)
@@ -125,6 +127,10 @@ void mr_lead_committed(struct mr_lead *lead, const uint8_t *result, uint64_t now
 {
     if (lead->state == MR_LEAD_PROPOSED) {
         mr_lead_opened(lead, now_ms);
+        return;
+    }
+    if (lead->state == MR_LEAD_DRAWING) {
+        mr_lead_begin_draw(lead, now_ms);
         return;
     }
     MR_ASSERT(lead->collecting);

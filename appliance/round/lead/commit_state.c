@@ -1,6 +1,7 @@
 #include "appliance/round/lead/commit_state.h"
 
 #include <endian.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +39,43 @@ static uint64_t le64_get(const uint8_t *at)
     return le64toh(v);
 }
 
+#define DRAW_HUB_BYTES (MR_DRAW_PLEDGE_BYTES + MR_DRAW_VALUE_BYTES)
+
+static size_t draw_bytes(const struct mr_commit_state *state)
+{
+    const struct mr_commit_draw *draw = state->draw;
+    return draw ? state->hub_count * (size_t)DRAW_HUB_BYTES + 8 +
+                      (size_t)draw->count * MR_CLIENT_ID_BYTES
+                : 0;
+}
+
 size_t mr_commit_state_bytes(const struct mr_commit_state *state)
 {
-    return HEADER_BYTES + state->envelope_bytes + (size_t)state->included_count * ENTRY_BYTES +
-           (size_t)state->share_bytes;
+    return HEADER_BYTES + state->envelope_bytes + draw_bytes(state) +
+           (size_t)state->included_count * ENTRY_BYTES + (size_t)state->share_bytes;
+}
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t length)
+{
+    memcpy(at, bytes, length);
+    return at + length;
+}
+
+static uint8_t *put_draw(uint8_t *at, const struct mr_commit_state *state)
+{
+    const struct mr_commit_draw *draw = state->draw;
+    if (!draw) {
+        return at;
+    }
+    for (unsigned i = 0; i < state->hub_count; i++) {
+        at = put(at, draw->pledges[i].hash, MR_HASH_BYTES);
+        at = put(at, draw->pledges[i].signature, MR_SIGNATURE_BYTES);
+        at = put(at, draw->values[i], MR_DRAW_VALUE_BYTES);
+    }
+    mr_be32_put(at, draw->known);
+    mr_be32_put(at + 4, draw->count);
+    return draw->count ? put(at + 8, draw->clients, (size_t)draw->count * MR_CLIENT_ID_BYTES)
+                       : at + 8;
 }
 
 void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
@@ -51,12 +85,11 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state)
     le32_put(out + 8, state->deadline_ms);
     le32_put(out + 12, state->envelope_bytes);
     le32_put(out + 16, state->included_count);
-    le32_put(out + 20, 0);
+    le32_put(out + 20, state->draw_ms);
     le64_put(out + 24, state->share_bytes);
     memcpy(out + 32, state->nonce, MR_NONCE_BYTES);
     uint8_t *at = out + HEADER_BYTES;
-    memcpy(at, state->envelope, state->envelope_bytes);
-    at += state->envelope_bytes;
+    at = put_draw(put(at, state->envelope, state->envelope_bytes), state);
     for (uint32_t i = 0; i < state->included_count; i++, at += ENTRY_BYTES) {
         memcpy(at, state->included[i].client_id, MR_CLIENT_ID_BYTES);
         mr_be32_put(at + MR_CLIENT_ID_BYTES, state->included[i].attempt);
@@ -83,12 +116,12 @@ static int parse_header(struct mr_commit_state *state, const uint8_t *bytes, siz
         .envelope = bytes + HEADER_BYTES,
         .envelope_bytes = le32_get(bytes + 12),
         .included_count = le32_get(bytes + 16),
+        .draw_ms = le32_get(bytes + 20),
         .share_bytes = le64_get(bytes + 24),
     };
     memcpy(state->nonce, bytes + 32, MR_NONCE_BYTES);
-    if (le32_get(bytes + 20) != 0 || state->phase < MR_COMMIT_PROPOSED ||
-        state->phase > MR_COMMIT_FROZEN || state->share_bytes > length ||
-        mr_commit_state_bytes(state) != length) {
+    if (state->phase < MR_COMMIT_PROPOSED || state->phase > MR_COMMIT_FROZEN ||
+        state->share_bytes > length || mr_commit_state_bytes(state) > length) {
         return mr_error_set(error, "the header does not fit the commit state");
     }
     return 0;
@@ -106,6 +139,68 @@ static int parse_terms(struct mr_commit_read *read, struct mr_error *error)
         return mr_error_set(error, "the terms have another length than they say");
     }
     return mr_round_terms_decode(&read->terms, envelope + 2, state->envelope_bytes - 2, error);
+}
+
+static int check_list(const struct mr_commit_draw *draw, const struct mr_announcement *announcement,
+                      struct mr_error *error)
+{
+    const unsigned all = (1u << announcement->hub_count) - 1;
+    if (draw->count > mr_announcement_admits(announcement) || (draw->known & ~all) != 0) {
+        return mr_error_set(error, "the draw does not fit the terms");
+    }
+    for (uint32_t i = 1; i < draw->count; i++) {
+        if (memcmp(draw->clients[i - 1], draw->clients[i], MR_CLIENT_ID_BYTES) >= 0) {
+            return mr_error_set(error, "the list to draw from does not rise strictly");
+        }
+    }
+    return 0;
+}
+
+/* `left` bytes from `at` on: what put_draw wrote, and the rest. */
+static int get_draw(struct mr_commit_read *read, const uint8_t *at, size_t left,
+                    struct mr_error *error)
+{
+    struct mr_commit_draw *draw = &read->draw;
+    const unsigned hubs = read->terms.announcement.hub_count;
+    for (unsigned i = 0; i < hubs; i++, at += DRAW_HUB_BYTES) {
+        memcpy(draw->pledges[i].hash, at, MR_HASH_BYTES);
+        memcpy(draw->pledges[i].signature, at + MR_HASH_BYTES, MR_SIGNATURE_BYTES);
+        memcpy(draw->values[i], at + MR_DRAW_PLEDGE_BYTES, MR_DRAW_VALUE_BYTES);
+    }
+    draw->known = mr_be32_get(at);
+    const size_t clients_bytes = (size_t)mr_be32_get(at + 4) * MR_CLIENT_ID_BYTES;
+    if (clients_bytes > left - hubs * (size_t)DRAW_HUB_BYTES - 8) {
+        return mr_error_set(error, "the list to draw from is cut off");
+    }
+    draw->count = mr_be32_get(at + 4);
+    draw->clients = draw->count ? malloc(clients_bytes) : NULL;
+    if (draw->count && !draw->clients) {
+        return mr_error_set(error, "out of memory for a list of %u devices", draw->count);
+    }
+    if (draw->count) {
+        memcpy(draw->clients, at + 8, clients_bytes);
+    }
+    return check_list(draw, &read->terms.announcement, error);
+}
+
+static int parse_draw(struct mr_commit_read *read, size_t length, struct mr_error *error)
+{
+    struct mr_commit_state *state = &read->state;
+    const struct mr_announcement *announcement = &read->terms.announcement;
+    const size_t before = HEADER_BYTES + (size_t)state->envelope_bytes;
+    if (mr_announcement_draws(announcement) && state->phase != MR_COMMIT_PROPOSED) {
+        state->draw = &read->draw;
+        state->hub_count = announcement->hub_count;
+        if (mr_commit_state_bytes(state) > length) {
+            return mr_error_set(error, "the commit state is cut off in its draw");
+        }
+        if (get_draw(read, state->envelope + state->envelope_bytes, length - before, error) != 0) {
+            return -1;
+        }
+    }
+    return mr_commit_state_bytes(state) == length
+               ? 0
+               : mr_error_set(error, "the header does not fit the commit state");
 }
 
 static int compare_clients(const void *a, const void *b)
@@ -135,7 +230,7 @@ static int parse_entries(struct mr_commit_read *read, struct mr_error *error)
 {
     struct mr_commit_state *state = &read->state;
     const uint32_t count = state->included_count;
-    const uint8_t *at = state->envelope + state->envelope_bytes;
+    const uint8_t *at = state->envelope + state->envelope_bytes + draw_bytes(state);
     const uint64_t share_bytes = count ? read->terms.layout.share_bytes : 0;
     if (count > read->terms.announcement.cohort_max || state->share_bytes != share_bytes) {
         return mr_error_set(error, "set or sum do not fit the terms");
@@ -167,7 +262,7 @@ int mr_commit_state_parse(struct mr_commit_read *read, const uint8_t *bytes, siz
 {
     *read = (struct mr_commit_read){.bytes = NULL};
     if (parse_header(&read->state, bytes, length, error) != 0 || parse_terms(read, error) != 0 ||
-        parse_entries(read, error) != 0) {
+        parse_draw(read, length, error) != 0 || parse_entries(read, error) != 0) {
         mr_commit_read_fini(read);
         return -1;
     }
@@ -180,5 +275,7 @@ void mr_commit_read_fini(struct mr_commit_read *read)
     free(read->upload_ids);
     free(read->serials);
     free(read->bytes);
+    free(read->draw.clients);
+    OPENSSL_cleanse(&read->draw, sizeof read->draw);
     *read = (struct mr_commit_read){.bytes = NULL};
 }

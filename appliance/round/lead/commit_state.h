@@ -3,14 +3,19 @@
  * it was. Sans-IO: bytes in, state out.
  *
  * Layout, little-endian: phase u32 | quorum u32 | deadline_ms u32 | envelope_bytes u32 | included
- * count u32 | zero u32 | share_bytes u64 | nonce 32 | envelope | entries (client16 ‖ be32(attempt)
- * ‖ be64(upload id) ‖ serial20) | sum as share bytes.
+ * count u32 | draw_ms u32 | share_bytes u64 | nonce 32 | envelope | the draw | entries (client16 ‖
+ * be32(attempt) ‖ be64(upload id) ‖ serial20) | sum as share bytes.
+ *
+ * The draw, of terms whose set is drawn and from OPEN on: for each hub in list order its pledge 96
+ * ‖ its value 32; known u32 | count u32 | clients 16 each (big-endian). This hub's value is secret
+ * until the set is frozen.
  *
  * The sum is of masked shares: by itself it is uniformly random. */
 #ifndef MR_ROUND_LEAD_COMMIT_STATE_H
 #define MR_ROUND_LEAD_COMMIT_STATE_H
 
 #include "base/error.h"
+#include "wire/draw.h"
 #include "wire/exchange.h"
 
 enum mr_commit_phase {
@@ -19,9 +24,20 @@ enum mr_commit_phase {
     MR_COMMIT_FROZEN,       /* the set is final, and the nonce of this hub's commitment */
 };
 
+/* What the hubs have said of a draw, in hub-list order. */
+struct mr_commit_draw {
+    struct mr_draw_pledge pledges[MR_HUBS_MAX]; /* the lead's: once there is a list */
+    uint8_t values[MR_HUBS_MAX][MR_DRAW_VALUE_BYTES];
+    unsigned known;                         /* bits of positions: whose value is there */
+    uint8_t (*clients)[MR_CLIENT_ID_BYTES]; /* the list, rising strictly; NULL: none yet */
+    uint32_t count;
+};
+
 struct mr_commit_state {
     enum mr_commit_phase phase;
-    uint32_t quorum, deadline_ms;
+    uint32_t quorum, deadline_ms, draw_ms;
+    const struct mr_commit_draw *draw; /* NULL: the set is not drawn, or the round not signed */
+    unsigned hub_count;                /* where there is a draw */
     /* be16(length) ‖ canonical bytes; from OPEN on with every signature: the signed envelope. */
     const uint8_t *envelope;
     uint32_t envelope_bytes;
@@ -41,6 +57,7 @@ void mr_commit_state_encode(uint8_t *out, const struct mr_commit_state *state);
 struct mr_commit_read {
     struct mr_commit_state state;
     struct mr_round_terms terms;
+    struct mr_commit_draw draw;   /* its clients are malloc'd */
     struct mr_included *included; /* malloc'd */
     uint64_t *upload_ids;         /* malloc'd */
     struct mr_serial *serials;    /* malloc'd */

@@ -16,6 +16,7 @@ void mr_lead_drop_round(struct mr_lead *lead)
     }
     memset(lead->results, 0, sizeof lead->results);
     mr_lead_stop_asking(lead);
+    mr_lead_drop_draw(lead);
     OPENSSL_cleanse(lead->nonces, sizeof lead->nonces);
     lead->included_count = lead->committed_count = lead->staged_count = 0;
     lead->admitted_count = lead->unsound_count = 0;
@@ -81,7 +82,7 @@ static enum mr_refusal_code check_give_up(const struct mr_lead *lead, uint64_t r
             (unsigned long long)round, lead->included_count);
     }
     if (lead->collecting || lead->state == MR_LEAD_SIGNING || lead->state == MR_LEAD_STORING ||
-        (lead->state == MR_LEAD_PROPOSED && !lead->asking)) {
+        lead->draw.writing || (lead->state == MR_LEAD_PROPOSED && !lead->asking)) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "round %llu is being written down",
                          (unsigned long long)round);
     }

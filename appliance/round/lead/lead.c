@@ -46,6 +46,7 @@ void mr_lead_tick(struct mr_lead *lead, uint64_t now_ms)
             mr_lead_close(lead, now_ms);
             return;
         }
+        mr_lead_look_at_list(lead, now_ms);
         if (lead->staged_count && !lead->collecting && now_ms >= lead->next_commit_ms) {
             mr_lead_collect(lead, false, now_ms);
         }

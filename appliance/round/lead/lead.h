@@ -1,7 +1,8 @@
 /* lead.h - the lead's side of a round as a state machine, sans-IO.
  *
- *   idle ─open→ signing ─▸ proposed ─▸ open ─quorum|deadline→ closing ─▸ committing ─▸ opening
- *        ─▸ revealing ─▸ storing ─▸ published            (any of them ─▸ void, with a reason)
+ *   idle ─open→ signing ─▸ proposed ─▸ open [─▸ drawing ─▸ open] ─quorum|deadline→ closing ─▸
+ * committing ─▸ opening ─▸ revealing ─▸ storing ─▸ published            (any of them ─▸ void, with
+ * a reason)
  *
  * Events come in through the calls below, each with the time (monotonic milliseconds); actions go
  * out through struct mr_lead_ops. No clock, socket, file, thread or randomness of its own, so that
@@ -42,6 +43,7 @@ enum mr_lead_state {
     MR_LEAD_SIGNING,    /* the round's terms are being made durable */
     MR_LEAD_PROPOSED,   /* collecting every hub's signature, then making them durable */
     MR_LEAD_OPEN,       /* admitting devices */
+    MR_LEAD_DRAWING,    /* the list of ready devices is closed, hubs say their values; open then */
     MR_LEAD_CLOSING,    /* the set is being frozen and made durable */
     MR_LEAD_COMMITTING, /* helpers expand and commit */
     MR_LEAD_OPENING,    /* helpers open */
@@ -58,6 +60,7 @@ enum mr_peer_step {
     MR_PEER_OPEN,
     MR_PEER_REVEAL,
     MR_PEER_VOID,
+    MR_PEER_DRAW, /* between _PROPOSE and _FREEZE, where the set is drawn */
 };
 
 /* How a question to another hub ended. status 0: no HTTP answer, `text` says why. */
@@ -146,6 +149,7 @@ struct mr_lead_config {
 struct mr_lead_limits {
     uint32_t quorum;      /* close at so many committed uploads; >= cohort_min */
     uint32_t deadline_ms; /* from now */
+    uint32_t draw_ms;     /* from the opening: where the set is drawn, the list is closed then */
     uint32_t peer_timeout_ms, commit_interval_ms; /* 0: as for the round before */
 };
 
@@ -272,6 +276,7 @@ struct mr_lead_report {
     uint64_t round; /* 0: none yet */
     uint32_t quorum;
     uint32_t admitted;                       /* devices that were ever granted an upload */
+    uint32_t listed, drawn;                  /* where the set is drawn: of so many so many */
     uint32_t unsound;                        /* uploads refused for their count lane */
     uint32_t staged;                         /* complete, not yet durable */
     uint32_t committed;                      /* durable */

@@ -16,6 +16,18 @@ struct lead_peer {
     char why[160];        /* why the last try had no answer; "": none has come back */
 };
 
+/* Of a round whose set is drawn. */
+struct lead_draw {
+    struct mr_commit_draw said; /* its own value from the start on */
+    uint64_t due_ms;            /* the list is made then, if enough are ready */
+    bool writing;               /* the list is being made durable */
+    uint8_t *list;              /* as every helper is asked; NULL: none yet */
+    size_t list_bytes;
+    uint8_t hash[MR_HASH_BYTES]; /* of the list */
+    uint8_t *drawn;              /* 1 for each client of the list that is; NULL: not drawn yet */
+    uint32_t drawn_count;
+};
+
 struct mr_lead {
     struct mr_lead_config config;
     uint8_t private_key[32];
@@ -31,7 +43,7 @@ struct mr_lead {
     uint8_t envelope[MR_ANNOUNCEMENT_SIGNED_MAX];
     size_t envelope_bytes;
     uint32_t quorum;
-    uint32_t open_for_ms; /* as the round was opened with */
+    uint32_t open_for_ms, draw_ms; /* as the round was opened with */
     uint64_t deadline_ms;
 
     struct mr_registry registry;
@@ -52,6 +64,8 @@ struct mr_lead {
     bool held;                /* … and goes back unused as soon as the end is durable */
     bool ending;              /* void, but that is not durable yet: nobody is told */
     uint64_t next_commit_ms;
+
+    struct lead_draw draw;
 
     struct lead_peer peers[MR_HUBS_MAX]; /* by position; 0 is this hub */
     bool asking;
@@ -94,6 +108,11 @@ static inline const struct mr_announcement *lead_announcement(const struct mr_le
  * state.c: the only one that sets the state. */
 void mr_lead_enter(struct mr_lead *lead, enum mr_lead_state state);
 void mr_lead_set_timer(struct mr_lead *lead);
+/* Where the set is drawn: whether devices that are ready are only listed yet; when the list of them
+ * is closed, LEAD_NEVER: not with so few of them; lets go of the draw. */
+bool mr_lead_registers(const struct mr_lead *lead);
+uint64_t mr_lead_list_due_ms(const struct mr_lead *lead);
+void mr_lead_drop_draw(struct mr_lead *lead);
 const char *mr_lead_step_name(enum mr_peer_step step);
 /* Memory for `more` entries of the included set. 0 or -1. */
 int mr_lead_reserve(struct mr_lead *lead, uint32_t more);
@@ -108,6 +127,13 @@ void mr_lead_ask_all(struct mr_lead *lead, enum mr_peer_step step, uint8_t *body
                      uint64_t now_ms);
 void mr_lead_ask(struct mr_lead *lead, unsigned peer); /* one of them, once more */
 void mr_lead_stop_asking(struct mr_lead *lead);
+
+/* register.c, where the set is drawn: lists a device that is ready, and refuses it for now. */
+enum mr_refusal_code mr_lead_register(struct mr_lead *lead, const struct mr_applicant *applicant,
+                                      uint64_t now_ms, struct mr_refusal *refusal);
+/* … refuses one that is not drawn. */
+enum mr_refusal_code mr_lead_check_drawn(const struct mr_lead *lead, const uint8_t *client_id,
+                                         struct mr_refusal *refusal);
 
 /* admit.c: ends every upload that is not durable and every request that waits. */
 void mr_lead_refuse_waiting(struct mr_lead *lead, enum mr_refusal_code code, const char *text);
@@ -128,6 +154,17 @@ void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms);
 void mr_lead_opened(struct mr_lead *lead, uint64_t now_ms); /* … and that is durable */
 int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            struct mr_error *error);
+
+/* draw.c, where the set is drawn: closes the list if it is due; … it is durable; … every hub has
+ * said its value. _take_ as below. */
+void mr_lead_look_at_list(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_begin_draw(struct mr_lead *lead, uint64_t now_ms);
+void mr_lead_drawn(struct mr_lead *lead, uint64_t now_ms);
+int mr_lead_take_value(struct mr_lead *lead, const struct mr_peer_answer *answer,
+                       struct mr_error *error);
+int mr_lead_recover_draw(struct mr_lead *lead, const struct mr_commit_draw *said); /* 0 or -1 */
+/* Goes on with a draw that a restart cut off; false: there is none. */
+bool mr_lead_draws_again(struct mr_lead *lead, uint64_t now_ms);
 
 /* release.c: what the hubs say to each other about the frozen set. _take_* check one hub's answer:
  * -1 with a text, and the round is void. */

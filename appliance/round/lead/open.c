@@ -56,13 +56,16 @@ static void take_terms(struct mr_lead *lead, const struct mr_round_terms *terms,
     lead->envelope_bytes = 2 + length;
     lead->round_known = true;
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
-    mr_registry_init(&lead->registry, terms->announcement.cohort_max, salt);
+    mr_registry_init(&lead->registry, mr_announcement_admits(&terms->announcement), salt);
+    lead->ops->random(lead->context, lead->draw.said.values[0], MR_DRAW_VALUE_BYTES);
+    lead->draw.said.known = 1;
 }
 
 static void take_limits(struct mr_lead *lead, const struct mr_lead_limits *limits, uint64_t now_ms)
 {
     lead->quorum = limits->quorum;
     lead->open_for_ms = limits->deadline_ms;
+    lead->draw_ms = limits->draw_ms;
     if (limits->peer_timeout_ms) {
         lead->config.peer_timeout_ms = limits->peer_timeout_ms;
     }
@@ -123,6 +126,22 @@ void mr_lead_propose(struct mr_lead *lead, uint64_t now_ms)
     mr_lead_ask_all(lead, MR_PEER_PROPOSE, body, length, now_ms);
 }
 
+/* What a helper will say in the draw is fixed before anybody says anything. */
+static int take_pledge(struct mr_lead *lead, unsigned peer,
+                       const struct mr_peer_signature *signature, struct mr_error *error)
+{
+    const struct mr_announced_hub *hub = &lead_announcement(lead)->hubs[peer];
+    if (!mr_announcement_draws(lead_announcement(lead))) {
+        return 0;
+    }
+    if (!signature->pledged || mr_draw_pledge_verify(&signature->pledge, lead->terms.hash,
+                                                     hub->index, hub->public_key) != 0) {
+        return mr_error_set(error, "it has pledged no value for the draw");
+    }
+    lead->draw.said.pledges[peer] = signature->pledge;
+    return 0;
+}
+
 int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *answer,
                            struct mr_error *error)
 {
@@ -138,7 +157,7 @@ int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *an
         return mr_error_set(error, "its signature of the announcement does not hold");
     }
     lead->signatures[answer->peer] = signature.signature;
-    return 0;
+    return take_pledge(lead, answer->peer, &signature, error);
 }
 
 void mr_lead_all_signed(struct mr_lead *lead, uint64_t now_ms)
@@ -163,6 +182,9 @@ void mr_lead_opened(struct mr_lead *lead, uint64_t now_ms)
     mr_lead_enter(lead, MR_LEAD_OPEN);
     lead->opened_ms = now_ms;
     lead->next_commit_ms = now_ms;
+    const uint64_t half_ms = mr_lead_left_ms(lead, now_ms) / 2;
+    lead->draw.due_ms =
+        now_ms + (lead->draw_ms && lead->draw_ms < half_ms ? lead->draw_ms : half_ms);
     mr_lead_set_timer(lead);
     lead->ops->round_changed(lead->context);
 }

@@ -55,6 +55,9 @@ static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_re
         return proposed ? MR_VOID_TERMS : MR_VOID_COHORT;
     case MR_REFUSAL_SET_LEAVES_OUT:
         return MR_VOID_TERMS;
+    case MR_REFUSAL_SET_NOT_DRAWN:
+    case MR_REFUSAL_BAD_DRAW:
+        return MR_VOID_DRAW;
     case MR_REFUSAL_NO_ROUND: /* which it has signed */
         return proposed ? MR_VOID_PEER : MR_VOID_LOST;
     case MR_REFUSAL_ROUND_LOST:
@@ -130,6 +133,8 @@ static int take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer
         return mr_lead_take_opening(lead, answer, error);
     case MR_PEER_REVEAL:
         return mr_lead_take_model(lead, answer, error);
+    case MR_PEER_DRAW:
+        return mr_lead_take_value(lead, answer, error);
     case MR_PEER_VOID:
         break;
     }
@@ -141,6 +146,9 @@ static void step_done(struct mr_lead *lead, uint64_t now_ms)
     switch (lead->step) {
     case MR_PEER_PROPOSE:
         mr_lead_all_signed(lead, now_ms);
+        break;
+    case MR_PEER_DRAW:
+        mr_lead_drawn(lead, now_ms);
         break;
     case MR_PEER_FREEZE:
         mr_lead_begin_open(lead, now_ms);
@@ -177,7 +185,8 @@ void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *an
         return;
     }
     if (take_answer(lead, answer, &error) != 0) {
-        give_up(lead, answer->peer, error.text, now_ms);
+        give_up_as(lead, lead->step == MR_PEER_DRAW ? MR_VOID_DRAW : MR_VOID_PEER, answer->peer,
+                   error.text, now_ms);
         return;
     }
     lead->peers[answer->peer].done = true;

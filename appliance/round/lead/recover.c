@@ -24,9 +24,14 @@ static int take_terms(struct mr_lead *lead, const struct mr_commit_read *read,
     lead->envelope_bytes = state->envelope_bytes;
     lead->quorum = state->quorum;
     lead->open_for_ms = state->deadline_ms;
+    lead->draw_ms = state->draw_ms;
     lead->ops->random(lead->context, (uint8_t *)&salt, sizeof salt);
-    mr_registry_init(&lead->registry, announcement->cohort_max, salt);
-    return 0;
+    mr_registry_init(&lead->registry, mr_announcement_admits(announcement), salt);
+    lead->ops->random(lead->context, lead->draw.said.values[0], MR_DRAW_VALUE_BYTES);
+    lead->draw.said.known = 1;
+    return !state->draw || mr_lead_recover_draw(lead, state->draw) == 0
+               ? 0
+               : mr_error_set(error, "out of memory for the draw");
 }
 
 static struct mr_device *add_committed(struct mr_registry *registry,
@@ -88,6 +93,9 @@ static void resume_open(struct mr_lead *lead, uint64_t now_ms)
         return;
     }
     mr_lead_opened(lead, now_ms);
+    if (mr_lead_draws_again(lead, now_ms)) {
+        return;
+    }
     if (mr_lead_quorum(lead)) {
         mr_lead_close(lead, now_ms);
     }

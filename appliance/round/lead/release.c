@@ -73,7 +73,10 @@ static bool claim(struct mr_lead *lead, uint64_t now_ms)
 void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
 {
     const size_t set_bytes = 4 + (size_t)lead->included_count * MR_INCLUDED_BYTES;
-    uint8_t *body = malloc(set_bytes + MR_COMMITMENT_BYTES);
+    const size_t values_bytes = mr_announcement_draws(lead_announcement(lead))
+                                    ? hub_count(lead) * (size_t)MR_DRAW_VALUE_BYTES
+                                    : 0;
+    uint8_t *body = malloc(set_bytes + MR_COMMITMENT_BYTES + values_bytes);
     mr_lead_enter(lead, MR_LEAD_COMMITTING);
     if (!body || commit_own(lead) != 0) {
         free(body);
@@ -86,8 +89,10 @@ void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
     }
     mr_included_encode(body, lead->included, lead->included_count);
     mr_commitment_encode(body + set_bytes, &lead->commitments[0]);
+    memcpy(body + set_bytes + MR_COMMITMENT_BYTES, lead->draw.said.values, values_bytes);
     lead->ops->round_changed(lead->context);
-    mr_lead_ask_all(lead, MR_PEER_FREEZE, body, set_bytes + MR_COMMITMENT_BYTES, now_ms);
+    mr_lead_ask_all(lead, MR_PEER_FREEZE, body, set_bytes + MR_COMMITMENT_BYTES + values_bytes,
+                    now_ms);
 }
 
 int mr_lead_take_commitment(struct mr_lead *lead, const struct mr_peer_answer *answer,

@@ -1,5 +1,6 @@
 /* state.c - where the lead stands: its state, its one timer, what is to be made durable, reports.
  * Only mr_lead_enter sets the state. */
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static const char *const state_names[] = {
     [MR_LEAD_CLOSING] = "closing",   [MR_LEAD_COMMITTING] = "committing",
     [MR_LEAD_OPENING] = "opening",   [MR_LEAD_REVEALING] = "revealing",
     [MR_LEAD_STORING] = "storing",   [MR_LEAD_PUBLISHED] = "published",
-    [MR_LEAD_VOID] = "void",
+    [MR_LEAD_VOID] = "void",         [MR_LEAD_DRAWING] = "drawing",
 };
 
 const char *mr_lead_state_name(enum mr_lead_state state)
@@ -22,7 +23,7 @@ const char *mr_lead_state_name(enum mr_lead_state state)
 
 static const char *const step_names[] = {
     [MR_PEER_PROPOSE] = "propose", [MR_PEER_FREEZE] = "freeze", [MR_PEER_OPEN] = "open",
-    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",
+    [MR_PEER_REVEAL] = "reveal",   [MR_PEER_VOID] = "void",     [MR_PEER_DRAW] = "draw",
 };
 
 const char *mr_lead_step_name(enum mr_peer_step step)
@@ -44,11 +45,26 @@ static uint64_t peer_due_ms(const struct mr_lead *lead)
     return due;
 }
 
+bool mr_lead_registers(const struct mr_lead *lead)
+{
+    return mr_announcement_draws(lead_announcement(lead)) && !lead->draw.said.clients;
+}
+
+uint64_t mr_lead_list_due_ms(const struct mr_lead *lead)
+{
+    const uint32_t ready = lead->registry.count;
+    if (!mr_lead_registers(lead) || ready < lead_announcement(lead)->cohort_min) {
+        return LEAD_NEVER;
+    }
+    return ready == lead->registry.devices_max ? 0 : lead->draw.due_ms;
+}
+
 void mr_lead_set_timer(struct mr_lead *lead)
 {
     uint64_t due = LEAD_NEVER;
     if (lead->state == MR_LEAD_OPEN) {
-        due = lead->deadline_ms;
+        const uint64_t list_due = mr_lead_list_due_ms(lead);
+        due = lead->deadline_ms < list_due ? lead->deadline_ms : list_due;
         if (lead->staged_count && !lead->collecting && lead->next_commit_ms < due) {
             due = lead->next_commit_ms;
         }
@@ -68,6 +84,7 @@ void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase
         .phase = phase,
         .quorum = lead->quorum,
         .deadline_ms = lead->open_for_ms,
+        .draw_ms = lead->draw_ms,
         .envelope = lead->envelope,
         .envelope_bytes = (uint32_t)lead->envelope_bytes,
         .included = lead->included,
@@ -75,6 +92,10 @@ void mr_lead_commit_state(const struct mr_lead *lead, enum mr_commit_phase phase
         .serials = lead->serials,
         .included_count = lead->included_count,
     };
+    if (phase != MR_COMMIT_PROPOSED && mr_announcement_draws(lead_announcement(lead))) {
+        state->draw = &lead->draw.said;
+        state->hub_count = lead_announcement(lead)->hub_count;
+    }
     if (phase == MR_COMMIT_FROZEN) {
         memcpy(state->nonce, lead->nonces[0], MR_NONCE_BYTES);
     }
@@ -110,6 +131,15 @@ void mr_lead_sort_set(struct mr_lead *lead)
         lead->upload_ids[i] = device->upload_id;
         lead->serials[i] = device->serial;
     }
+}
+
+void mr_lead_drop_draw(struct mr_lead *lead)
+{
+    struct lead_draw *draw = &lead->draw;
+    free(draw->said.clients);
+    free(draw->list);
+    free(draw->drawn);
+    OPENSSL_cleanse(draw, sizeof *draw);
 }
 
 /* --- reports ------------------------------------------------------------------------------------
@@ -161,6 +191,8 @@ void mr_lead_report(const struct mr_lead *lead, struct mr_lead_report *report)
         .round = lead->round_known ? lead_announcement(lead)->round : 0,
         .quorum = lead->quorum,
         .admitted = lead->admitted_count,
+        .listed = lead->draw.said.count,
+        .drawn = lead->draw.drawn_count,
         .unsound = lead->unsound_count,
         .staged = lead->staged_count + lead->included_count - lead->committed_count,
         .committed = lead->committed_count,

@@ -111,10 +111,9 @@ static void test_cross_checks(void **state)
         {"# training: any", "training: '{\"epochs\": \"..3\"}'", "training: '{\"epochs\": \"",
          "training: epochs 5 is not accepted here"},
         {"# training: any", "training: some", "training: some", "must be any, or a JSON object"},
-        {"share_percent: 0", "share_percent: 101", "share_percent: 101", "from 0 to 100"},
+        {"share_percent: 25", "share_percent: 101", "share_percent: 101", "from 0 to 100"},
         {"  # cohort_max: 0", "  cohort_max: 19", "round:", "20 is above the most devices"},
-        {"  # quorum: 30", "  quorum: 19", "quorum: 19",
-         "from cohort_min with colluders (20)"},
+        {"  # quorum: 30", "  quorum: 19", "quorum: 19", "from cohort_min with colluders (20)"},
         {"  # colluders: 0", "  colluders: 11", "round:", "from cohort_min with colluders (31)"},
         {"  # colluders: 0", "  colluders: 50", "round:", "20 is above the most devices"},
 

@@ -143,6 +143,9 @@ void round_record(struct played *played, const struct round *round)
         const struct view *view = &round->views[hub];
         struct mr_facts_noted noted = {.round = 0};
         struct mr_round_facts facts = {.terms = &view->terms,
+                                       .list = view->list_bytes ? view->list : NULL,
+                                       .list_bytes = view->list_bytes,
+                                       .draw_values = view->has_values ? view->values[0] : NULL,
                                        .admitted_root = root,
                                        .admitted = view->admitted,
                                        .included = view->skips_set ? NULL : view->set,

@@ -12,6 +12,7 @@
 
 #include "appliance/privacy/audit.h"
 #include "appliance/privacy/transcript_file.h"
+#include "wire/draw.h"
 
 #define HUBS        3
 #define DEVICES_MAX 24
@@ -32,6 +33,10 @@ struct view {
     struct mr_hub_signature signatures[HUBS];
     uint8_t model_signatures[HUBS][MR_SIGNATURE_BYTES];
     uint8_t void_signature[MR_SIGNATURE_BYTES];
+    uint8_t list[1024]; /* to draw from, where there is one */
+    size_t list_bytes;
+    uint8_t values[HUBS][MR_DRAW_VALUE_BYTES];
+    bool has_values;
     bool skips_set, has_model, has_void, void_ordered, silent;
 };
 

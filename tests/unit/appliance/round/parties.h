@@ -24,7 +24,7 @@
 
 #define WORLD_DEVICES  16
 #define WORLD_HUBS     3
-#define WORLD_STEPS    5
+#define WORLD_STEPS    6
 #define WORLD_BEGIN_MS 5000u
 #define WORLD_GRACE_MS 70000u
 #define WORLD_AHEAD_MS 900000u
@@ -104,6 +104,10 @@ struct world_options {
     unsigned hubs;
     uint32_t cohort_min, quorum;
     uint32_t deadline_ms;
+    uint32_t cohort_max;   /* 0: WORLD_DEVICES */
+    uint32_t admitted_max; /* 0: the set is not drawn */
+    uint32_t draw_ms;
+    bool quorum_announced;
     const struct mr_lead_ops *lead_ops; /* NULL: the world's own */
     const struct mr_helper_ops *helper_ops;
 };
@@ -163,6 +167,8 @@ void world_close(struct world *world);
 
 /* Three hubs, 100 values, six devices until the quorum. */
 extern const struct world_options world_plain;
+/* The same, and the hubs draw eight of up to sixteen devices a second after the opening. */
+extern const struct world_options world_drawing;
 /* A row of a list of tests: `function` gets a world with these options as its state. */
 #define WORLD_TEST(function, options)                                                              \
     cmocka_unit_test_prestate_setup_teardown(function, world_setup, world_teardown,                \

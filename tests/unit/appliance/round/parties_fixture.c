@@ -8,6 +8,16 @@ const struct world_options world_plain = {.ring_bits = 16,
                                           .quorum = 6,
                                           .deadline_ms = 10000};
 
+const struct world_options world_drawing = {.ring_bits = 16,
+                                            .dimension = 100,
+                                            .hubs = WORLD_HUBS,
+                                            .cohort_min = 4,
+                                            .cohort_max = 8,
+                                            .admitted_max = WORLD_DEVICES,
+                                            .quorum = 8,
+                                            .deadline_ms = 10000,
+                                            .draw_ms = 1000};
+
 int world_setup(void **state)
 {
     *state = world_open(*state);

@@ -56,7 +56,9 @@ static void make_terms(struct world *world)
         .cohort_min = world->options.cohort_min,
         .headroom = 4,
         .seal = MR_SEAL_HPKE,
-        .cohort_max = WORLD_DEVICES,
+        .cohort_max = world->options.cohort_max ? world->options.cohort_max : WORLD_DEVICES,
+        .quorum = world->options.quorum_announced ? world->options.quorum : 0,
+        .admitted_max = world->options.admitted_max,
         .weight_max = 100,
         .scale = 500.0f,
         .clip_norm = 100.0f,
@@ -172,7 +174,8 @@ enum mr_refusal_code world_begin(struct world *world, struct mr_refusal *refusal
 {
     struct mr_refusal own;
     const struct mr_lead_limits limits = {.quorum = world->options.quorum,
-                                          .deadline_ms = world->options.deadline_ms};
+                                          .deadline_ms = world->options.deadline_ms,
+                                          .draw_ms = world->options.draw_ms};
     const enum mr_refusal_code code = mr_lead_open(world->lead, &world->announcement, &limits,
                                                    world->now_ms, refusal ? refusal : &own);
     world_run(world);

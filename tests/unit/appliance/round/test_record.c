@@ -155,7 +155,7 @@ static void test_left_out(void **state)
 {
     (void)state;
     struct mr_round_summary summary = {
-        .round = 7, .state = "revealed", .admitted = 5, .included = 3};
+        .round = 7, .state = "revealed", .admitted = 5, .included = 3, .left_out = 2};
     json_t *object = mr_round_summary_json(&summary, NULL, false);
     assert_int_equal(json_integer_value(json_object_get(object, "left_out")), 2);
     json_decref(object);

@@ -136,8 +136,8 @@ static void test_logs_with_bare_numbers(void **state)
     struct mr_journal_content journal;
     struct mr_error error;
     uint64_t generation;
-    uint8_t file[200] = "MRJOURN2";
-    const uint8_t log[200] = "MRCOMMT3", *content;
+    uint8_t file[200] = "MRJOURN3";
+    const uint8_t log[200] = "MRCOMMT4", *content;
     size_t content_length;
     begin(world);
     assert_int_equal(

@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "appliance/round/drive/accept_terms.h"
 #include "played_lead.h"
 
 static int open_played(void **state)
@@ -73,12 +74,46 @@ static void test_terms_that_are_not_accepted(void **state)
     played_end(played);
 }
 
+/* Drawn rounds in a row that made no model: they end with one that has, or is not counted. */
+static void test_draw_voids(void **state)
+{
+    struct played *played = *state;
+    struct mr_announcement terms = played->room->world->announcement;
+    struct mr_round_summary list[MR_ROUND_HISTORY_MAX] = {{.round = 0}};
+    struct mr_round_history history = {.list = list};
+    struct mr_config_accept accept = {.draw_voids = 2};
+    struct mr_refusal refusal;
+    const struct mr_accept_question question = {
+        .accept = &accept, .announcement = &terms, .left_ms = UINT64_MAX, .history = &history};
+    terms.cohort_max = 8;
+    terms.admitted_max = 16;
+    mr_round_history_current(&history, 1)->drawn = true;
+    mr_round_history_current(&history, 2); /* it did not come to a draw */
+    assert_true(mr_accept_terms(&question, &refusal));
+    mr_round_history_current(&history, 3)->drawn = true;
+    assert_int_equal(mr_round_history_draw_voids(&history), 2);
+    assert_false(mr_accept_terms(&question, &refusal));
+    assert_int_equal(refusal.code, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    assert_non_null(strstr(refusal.text, "the last 2 rounds whose set was drawn made no model"));
+    terms.admitted_max = 0; /* a round whose set is not drawn */
+    assert_true(mr_accept_terms(&question, &refusal));
+    terms.admitted_max = 16;
+    accept.draw_voids = 0;
+    assert_true(mr_accept_terms(&question, &refusal));
+    accept.draw_voids = 2;
+    mr_round_history_current(&history, 4)->has_metrics = true;
+    mr_round_history_current(&history, 5)->drawn = true;
+    assert_int_equal(mr_round_history_draw_voids(&history), 1);
+    assert_true(mr_accept_terms(&question, &refusal));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
         T(test_terms_that_differ),
         T(test_terms_that_are_not_accepted),
+        T(test_draw_voids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
