@@ -40,7 +40,21 @@ struct opened {
     unsigned rank;
 };
 
+/* What a helper has taken in its round of a task. */
+struct fair {
+    uint64_t round, disks;
+    uint32_t life; /* the process in which the round began */
+    uint8_t announcement_hash[MR_HASH_BYTES];
+    uint8_t order[SIM_DEVICES]; /* devices in the order of their first receipts */
+    unsigned count;
+    uint64_t admitted; /* bit per device */
+    uint8_t list[SIM_DEVICES * MR_CLIENT_ID_BYTES + 4 + MR_HUBS_MAX * 96 + MR_SIGNATURE_BYTES];
+    size_t list_bytes; /* 0: no list */
+    unsigned draws;    /* in a row without a model, this one too */
+};
+
 struct sim_check {
+    struct fair fair[SIM_HUBS][SIM_TASKS];
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
     struct resumed resumed[SIM_TASKS];
     struct opened *opened; /* grows */
@@ -79,6 +93,19 @@ bool check_is_resumed(const struct sim *sim, const struct sim_task *task, const 
 void check_frozen(struct sim_node *hub, const struct sim_task *task, uint64_t round,
                   const uint8_t *body, size_t length);
 void check_opening(struct sim_node *hub, const struct sim_task *task, uint64_t round);
+
+/* --- check_fair.c ---------------------------------------------------------------------------- */
+/* A helper has signed the round; given its first receipt to a device, maybe; said its value for
+ * this list; committed to this set; made its model. */
+void check_terms_signed(struct sim_node *hub, const struct sim_task *task, uint64_t round,
+                        const uint8_t hash[MR_HASH_BYTES]);
+void check_seed_taken(struct sim_node *hub, const struct sim_task *task, uint64_t round,
+                      unsigned device);
+void check_list(struct sim_node *hub, const struct sim_task *task, uint64_t round,
+                const uint8_t *body, size_t length);
+void check_fair_set(struct sim_node *hub, const struct sim_task *task, uint64_t round,
+                    const uint8_t *body, size_t length);
+void check_model_made(struct sim_node *hub, const struct sim_task *task, uint64_t round);
 
 /* --- check_datagrams.c ----------------------------------------------------------------------- */
 uint64_t check_hash(uint64_t a, uint64_t b, uint64_t c, uint64_t d);

@@ -132,6 +132,7 @@ static void check_proposal(const struct answer *answer)
     sim_check_signed(answer->sim, answer->task, terms.announcement.round);
     check_round(answer->sim, answer->task, terms.announcement.round)->parent =
         sim_hash(terms.announcement.model_hash, MR_HASH_BYTES, 11);
+    check_terms_signed(answer->hub, answer->task, terms.announcement.round, terms.hash);
     check_immutable(answer, terms.announcement.round, 0);
 }
 
@@ -168,7 +169,7 @@ static void check_status(const struct answer *answer)
 
 static void check_steps(const struct answer *answer)
 {
-    static const char *const steps[] = {"/freeze", "/open", "/reveal"};
+    static const char *const steps[] = {"/freeze", "/open", "/reveal", "/draw"};
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         if (ends_with(answer->path, steps[i])) {
             check_immutable(answer, round_in(answer->path), i + 1);
@@ -178,8 +179,15 @@ static void check_steps(const struct answer *answer)
         check_cohort(answer);
         check_frozen(answer->hub, answer->task, round_in(answer->path), answer->question,
                      answer->question_bytes);
+        check_fair_set(answer->hub, answer->task, round_in(answer->path), answer->question,
+                       answer->question_bytes);
     } else if (ends_with(answer->path, steps[1])) {
         check_opening(answer->hub, answer->task, round_in(answer->path));
+    } else if (ends_with(answer->path, steps[2])) {
+        check_model_made(answer->hub, answer->task, round_in(answer->path));
+    } else if (ends_with(answer->path, steps[3])) {
+        check_list(answer->hub, answer->task, round_in(answer->path), answer->question,
+                   answer->question_bytes);
     }
 }
 
@@ -202,6 +210,8 @@ void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *
         check_proposal(&answer);
     } else if (ends_with(path, "/uploads")) {
         check_grant(&answer);
+    } else if (ends_with(path, "/seed")) {
+        check_seed_taken(hub, answer.task, round_in(path), asker->index - SIM_HUBS);
     } else if (strstr(path, "/uploads/")) {
         check_status(&answer);
     } else {

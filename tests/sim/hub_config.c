@@ -33,7 +33,9 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
     const bool careless = sim->options.mutant == SIM_MUTANT_COHORT_IGNORED;
     return (struct mr_config_round){
         .cohort_min = careless ? 2 : task->cohort_min,
-        .cohort_max = (uint32_t)__builtin_popcountll(task->devices),
+        .cohort_max = task->cohort_max,
+        .admitted_max = task->admitted_max,
+        .draw_ms = task->draw_ms,
         .quorum = task->quorum,
         .deadline_ms = task->deadline_ms,
         .ring_bits = task->ring_bits,
@@ -51,6 +53,15 @@ static struct mr_config_round policy(const struct sim *sim, const struct sim_tas
     };
 }
 
+/* Among honest hubs everything that goes wrong may void any number of drawn rounds. */
+static struct mr_config_accept accepted(const struct sim *sim)
+{
+    const bool counts = sim->options.malicious && sim->options.mutant != SIM_MUTANT_DRAWN_AGAIN;
+    return (struct mr_config_accept){.share_percent = SIM_SHARE_PERCENT,
+                                     .passed_over_percent = SIM_PASSED_OVER_PERCENT,
+                                     .draw_voids = counts ? SIM_DRAW_VOIDS : 0};
+}
+
 static void add_task(const struct sim *sim, struct sim_hub_config *made,
                      const struct sim_node *node, const struct sim_task *task)
 {
@@ -66,6 +77,7 @@ static void add_task(const struct sim *sim, struct sim_hub_config *made,
                                                  .hubs_count = task->hubs_count,
                                                  .initial_model_file = own->initial,
                                                  .round = policy(sim, task),
+                                                 .accept = accepted(sim),
                                                  /* The harshest that leaves the records, which
                                                   * the checks read at the end. */
                                                  .keep = {.models = 1, .sums = 1}};

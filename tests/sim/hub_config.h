@@ -5,6 +5,12 @@
 #include "appliance/config/hub_config.h"
 #include "tests/sim/sim.h"
 
+/* What the operators of the simulator's hubs accept: the defaults, and where leads lie fewer draws.
+ */
+#define SIM_SHARE_PERCENT       25u
+#define SIM_PASSED_OVER_PERCENT 75u
+#define SIM_DRAW_VOIDS          2u
+
 /* A task as the configuration has it, with what that points at. */
 struct sim_config_task {
     char name[MR_TASK_NAME_MAX + 1], initial[64];

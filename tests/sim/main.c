@@ -56,8 +56,8 @@ static void run_one(const struct params *params, uint64_t seed, struct sim_resul
 {
     const struct sim_options options = {.seed = seed,
                                         .print = params->trace,
-                                        .malicious = params->malicious ||
-                                                     params->mutant == SIM_MUTANT_LEDGER_IGNORED,
+                                        .malicious =
+                                            params->malicious || sim_mutant_lies(params->mutant),
                                         .mutant = params->mutant};
     sim_run(&options, result);
     if (params->twice && !result->failed) {

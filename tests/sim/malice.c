@@ -76,7 +76,9 @@ void sim_malice(struct sim *sim, const struct sim_task *task)
     if (sim_chance(sim, 400)) {
         set_back(lead, task, served->task.store);
     }
-    if (report.round && sim_chance(sim, 300) &&
+    /* With the draw known and not to its liking it gives the round up, and draws again. */
+    const bool drawn = report.state == MR_LEAD_OPEN && report.drawn > 0;
+    if (report.round && sim_chance(sim, drawn ? 900 : 300) &&
         mr_lead_give_up(core, report.round, true, mr_lead_driver_now_ms(served->lead), &refusal) ==
             MR_REFUSAL_NONE) {
         sim_note(sim, lead, "lies: round %llu of %s is given up when it was %s",

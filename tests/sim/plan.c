@@ -106,6 +106,15 @@ static void draw_cohort(struct sim *sim, struct sim_task *task)
     task->quorum = (uint32_t)sim_between(sim, task->cohort_min, devices);
     task->deadline_ms =
         (uint32_t)sim_between(sim, 3000, 9000) + 2000 * (uint32_t)(task->hubs_count - 2);
+    task->cohort_max = devices;
+    const bool lies = sim->options.malicious && task->index == 0;
+    if (devices > task->cohort_min && sim_chance(sim, lies ? 700 : 350)) { /* the set is drawn */
+        task->cohort_max = (uint32_t)sim_between(sim, task->cohort_min, devices - 1);
+        task->admitted_max = devices;
+        task->quorum = (uint32_t)sim_between(sim, task->cohort_min, task->cohort_max);
+        task->deadline_ms += 2000;
+        task->draw_ms = (uint32_t)sim_between(sim, 500, task->deadline_ms / 2);
+    }
 }
 
 /* Each device takes part in one task at least, each task has two devices at least. */
@@ -149,6 +158,24 @@ static void draw_tasks(struct sim *sim)
     }
 }
 
+/* In some a device lies, where its tasks can do without it. */
+static void draw_liar(struct sim *sim)
+{
+    struct sim_plan *plan = &sim->plan;
+    const uint64_t liar = UINT64_C(1) << sim_below(sim, plan->devices);
+    bool spared = sim_chance(sim, 200);
+    for (unsigned i = 0; i < plan->tasks_count; i++) {
+        const struct sim_task *task = &plan->tasks[i];
+        const uint32_t places = task->admitted_max ? task->cohort_max
+                                                   : (uint32_t)__builtin_popcountll(task->devices);
+        spared = spared && (!(task->devices & liar) || places > task->cohort_min);
+    }
+    plan->liars = spared ? liar : 0;
+    if (plan->liars) {
+        sim_note(sim, NULL, "d%d lies about its seeds", __builtin_ctzll(liar));
+    }
+}
+
 static void tell_tasks(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->plan.tasks_count; i++) {
@@ -158,10 +185,11 @@ static void tell_tasks(struct sim *sim)
             snprintf(hubs + strlen(hubs), sizeof hubs - strlen(hubs), " h%u", task->hubs[h]);
         }
         sim_note(sim, NULL,
-                 "task %s: hubs%s, devices %llx, cohort %u, quorum %u, %u values of %u bits in "
-                 "chunks of %u",
+                 "task %s: hubs%s, devices %llx, cohort %u to %u of %u, quorum %u, %u values of "
+                 "%u bits in chunks of %u",
                  task->name, hubs, (unsigned long long)task->devices, task->cohort_min,
-                 task->quorum, task->dimension, task->ring_bits, task->chunk_bytes);
+                 task->cohort_max, task->admitted_max, task->quorum, task->dimension,
+                 task->ring_bits, task->chunk_bytes);
     }
 }
 
@@ -191,6 +219,7 @@ void sim_plan_draw(struct sim *sim)
     plan->devices = (unsigned)(sim_chance(sim, 100) ? sim_between(sim, 13, SIM_DEVICES)
                                                     : sim_between(sim, 2, 12));
     draw_tasks(sim);
+    draw_liar(sim);
     plan->commit_interval_ms = (uint32_t)sim_between(sim, 20, 500);
     plan->peer_timeout_ms = (uint32_t)sim_between(sim, 1500, 6000);
     plan->idle_timeout_ms = (uint32_t)sim_between(sim, 800, 4000);

@@ -38,6 +38,27 @@ static int seal_seed(struct mr_aead *aead, const struct mr_aead_message *message
     return result;
 }
 
+/* What a device that lies says of its seed, to the helper and to itself; its share is made with the
+ * true one. */
+static const uint8_t *said_seed(uint8_t said[MR_SEED_BYTES], const uint8_t seed[MR_SEED_BYTES])
+{
+    const struct sim *sim = sim_active();
+    const struct sim_node *node = sim ? sim->current : NULL;
+    memcpy(said, seed, MR_SEED_BYTES);
+    if (node && node->index >= SIM_HUBS && sim->plan.liars >> (node->index - SIM_HUBS) & 1) {
+        said[0] ^= 1;
+    }
+    return said;
+}
+
+int __wrap_mr_receipt_fill(struct mr_receipt *receipt, const uint8_t seed[MR_SEED_BYTES],
+                           const uint8_t sealed_hash[MR_HASH_BYTES],
+                           const struct mr_key_scope *scope, const struct mr_layout *layout)
+{
+    uint8_t said[MR_SEED_BYTES];
+    return __real_mr_receipt_fill(receipt, said_seed(said, seed), sealed_hash, scope, layout);
+}
+
 int __wrap_mr_seed_seal(struct mr_seed_request *request, const uint8_t seed[MR_SEED_BYTES],
                         const struct mr_key_scope *scope, const uint8_t seal_key[MR_HPKE_KEY_BYTES],
                         const uint8_t ephemeral[MR_HPKE_KEY_BYTES])
@@ -46,7 +67,8 @@ int __wrap_mr_seed_seal(struct mr_seed_request *request, const uint8_t seed[MR_S
     if (sim && !sim->current->dead) {
         sim_check_seed(sim, seed, scope);
     }
-    return __real_mr_seed_seal(request, seed, scope, seal_key, ephemeral);
+    uint8_t said[MR_SEED_BYTES];
+    return __real_mr_seed_seal(request, said_seed(said, seed), scope, seal_key, ephemeral);
 }
 
 int __wrap_mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *message,

@@ -17,6 +17,7 @@
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
 #include "wire/exchange.h"
+#include "wire/receipt.h"
 #include "wire/sealed_seed.h"
 #include "wire/transcript.h"
 
@@ -60,6 +61,10 @@ SIM_WRAP(int, mr_seed_seal,
          (struct mr_seed_request * request, const uint8_t seed[MR_SEED_BYTES],
           const struct mr_key_scope *scope, const uint8_t seal_key[MR_HPKE_KEY_BYTES],
           const uint8_t ephemeral[MR_HPKE_KEY_BYTES]))
+SIM_WRAP(int, mr_receipt_fill,
+         (struct mr_receipt * receipt, const uint8_t seed[MR_SEED_BYTES],
+          const uint8_t sealed_hash[MR_HASH_BYTES], const struct mr_key_scope *scope,
+          const struct mr_layout *layout))
 SIM_WRAP(int, mr_transcript_sign,
          (uint8_t signature[64], const struct mr_transcript *transcript,
           const uint8_t private_key[32]))

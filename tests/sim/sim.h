@@ -82,7 +82,8 @@ struct sim_task {
     unsigned hubs[SIM_HUBS]; /* their numbers: the first leads, the others help, rising */
     unsigned hubs_count;
     uint64_t devices; /* bit per device */
-    uint32_t cohort_min, quorum, dimension, deadline_ms;
+    uint32_t cohort_min, cohort_max, quorum, dimension, deadline_ms;
+    uint32_t admitted_max, draw_ms; /* 0: the set is not drawn */
     uint8_t ring_bits;
     uint16_t chunk_bytes;
     /* The operators' way on where every device is in a set that was opened and made no model. */
@@ -95,6 +96,7 @@ struct sim_task {
 /* What a seed decides before anything runs. */
 struct sim_plan {
     unsigned hubs, devices;
+    uint64_t liars; /* bit per device: its seeds are not those that it shares with */
     struct sim_task tasks[SIM_TASKS];
     unsigned tasks_count;
     uint32_t share_bytes_max; /* of any task */
