@@ -24,7 +24,7 @@ def signed(canonical, keys):
     return oracle.envelope(canonical, lead, [(seal_key, oracle.sign(keys[1], oracle.announcement_text(hash32, seal_key)))])
 
 
-def signed_terms():
+def signed_terms(admitted_max=0):
     """(canonical bytes, signed envelope) of a round of two hubs."""
     keys = [bytes([i + 1]) * 32 for i in range(2)]
     hubs = [{"index": i, "public_key": oracle.public_key(key), "name": b"h%d" % i}
@@ -32,7 +32,7 @@ def signed_terms():
     canonical = oracle.announcement_encode(dict(
         round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
-        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168, quorum=0, admitted_max=0,
+        headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168, quorum=0, admitted_max=admitted_max,
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"", hubs=hubs))
     return canonical, signed(canonical, keys)
@@ -47,6 +47,12 @@ def commit_logs():
         total = bytes(192) if count else b""
         head = b"MRCOMMT5" + struct.pack("<QIIIIIIQ", 5, phase, 4, 1000, len(terms), count, 0, len(total))
         yield b"\0" + head + bytes(32) + terms + entries + total
+    _, envelope = signed_terms(admitted_max=70) # whose set is drawn
+    for known, listed in ((1, 0), (1, 3), (3, 3)):
+        clients = b"".join(bytes([i]) * 16 for i in range(listed))
+        said = bytes(128) * 2 + oracle.be32(known) + oracle.be32(listed) + clients
+        head = b"MRCOMMT5" + struct.pack("<QIIIIIIQ", 5, 2, 4, 1000, len(envelope), 0, 500, 0)
+        yield b"\0" + head + bytes(32) + envelope + said
 
 
 def journals():
@@ -56,8 +62,9 @@ def journals():
     other = bytes([3]) * 16 + oracle.be32(1) + bytes([8]) * 20 + bytes([4]) * 32 + bytes([6]) * 32
     both = [oracle.commitment(oracle.sha256(canonical), i, bytes(32), bytes([i + 1]) * 32) for i in range(2)]
 
-    def snapshot(phase, entries, tail=b""):
-        seal = bytes([7]) * 32 + (bytes([8]) * 64 if phase == 1 else b"") + oracle.be32(0)
+    def snapshot(phase, entries, tail=b"", listed=b""):
+        seal = bytes([7]) * 32 + (bytes([8]) * 64 if phase == 1 else b"") + oracle.be32(len(listed)) + listed
+        seal += bytes([9]) * 64 if listed and phase > 1 else b""
         return (bytes([phase]) + oracle.be16(len(canonical)) + canonical + seal +
                 oracle.be32(len(entries)) + b"".join(entries) + tail)
 
@@ -65,7 +72,8 @@ def journals():
     opened = snapshot(3, [entry, other], b"".join(both) + bytes(68))
     done = snapshot(4, [entry[:20], other[:20]], b"".join(both) + bytes(100) + bytes(192))
     seed, commitments = b"\1" + other, b"\2" + b"".join(both)
-    for plain, records in ((admitting, b""), (admitting, seed), (frozen, commitments), (opened, b""), (done, b"")):
+    listed, drawn = b"\3" + oracle.be32(7) + b"the one", snapshot(2, [entry, other], both[0] + bytes(68), b"the one")
+    for plain, records in ((admitting, seed + listed), (snapshot(1, [entry], b"", b"the one"), seed), (drawn, commitments), (admitting, b""), (admitting, seed), (frozen, commitments), (opened, b""), (done, b"")):
         yield b"\0" + oracle.be16(len(records)) + plain + records
         units = b"".join(oracle.be16(len(unit)) + unit for unit in (plain, records) if unit)
         yield b"\2" + units
