@@ -186,6 +186,13 @@ class Config(WithFederation):
         self.assertIn(f"hub-0.yaml:{before + 1}: unknown key 'quorom' in section 'tasks.round';"
                       " did you mean 'quorum'?", err)
 
+    def test_the_minimum_of_a_set_is_two_numbers(self):
+        self.assertEqual(self.init("--devices", "24")[0], 0)
+        path, _ = self.edit("hub-0.yaml", "      cohort_min:", "      colluders: 3\n      cohort_min:")
+        code, out, err = run("config", "check", path, "--json")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(json.loads(out)["cohorts"], [{"task": "default", "set_min": 23, "honest": 20, "colluders": 3}])
+
     def test_what_is_valid_and_not_wise_is_said(self):
         self.assertEqual(self.init()[0], 0)
         path = self.path("fed", "hub-0.yaml")
