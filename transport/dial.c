@@ -21,7 +21,7 @@ uint64_t mr_monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-int mr_wait_fd(int fd, short events, uint64_t deadline_ms)
+int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd)
 {
     for (;;) {
         const uint64_t now_ms = mr_monotonic_ms();
@@ -29,8 +29,14 @@ int mr_wait_fd(int fd, short events, uint64_t deadline_ms)
             return 0;
         }
         const uint64_t left_ms = deadline_ms - now_ms;
-        struct pollfd entry = {.fd = fd, .events = events};
-        const int ready = poll(&entry, 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+        struct pollfd entries[2] = {{.fd = fd, .events = events},
+                                    {.fd = wake_fd, .events = POLLIN}};
+        const int ready =
+            poll(entries, wake_fd > 0 ? 2 : 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+        if (ready > 0 && entries[1].revents) {
+            errno = ECANCELED;
+            return -1;
+        }
         if (ready > 0) {
             return 1;
         }
@@ -41,7 +47,7 @@ int mr_wait_fd(int fd, short events, uint64_t deadline_ms)
 }
 
 /* 0 connected, 1 too late, -1 failed (errno). */
-static int connect_within(int fd, const struct addrinfo *address, uint64_t deadline_ms)
+static int connect_within(int fd, const struct addrinfo *address, uint64_t deadline_ms, int wake_fd)
 {
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
         return 0;
@@ -49,7 +55,7 @@ static int connect_within(int fd, const struct addrinfo *address, uint64_t deadl
     if (errno != EINPROGRESS) {
         return -1;
     }
-    const int ready = mr_wait_fd(fd, POLLOUT, deadline_ms);
+    const int ready = mr_wait_fd(fd, POLLOUT, deadline_ms, wake_fd);
     if (ready <= 0) {
         return ready < 0 ? -1 : 1;
     }
@@ -62,7 +68,8 @@ static int connect_within(int fd, const struct addrinfo *address, uint64_t deadl
     return problem ? -1 : 0;
 }
 
-int mr_dial(const char *host, uint16_t port, uint64_t deadline_ms, struct mr_error *error)
+int mr_dial(const char *host, uint16_t port, uint64_t deadline_ms, int wake_fd,
+            struct mr_error *error)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
@@ -77,7 +84,7 @@ int mr_dial(const char *host, uint16_t port, uint64_t deadline_ms, struct mr_err
     for (const struct addrinfo *at = found; at && result < 0; at = at->ai_next) {
         const int fd =
             socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at->ai_protocol);
-        const int status = fd < 0 ? -1 : connect_within(fd, at, deadline_ms);
+        const int status = fd < 0 ? -1 : connect_within(fd, at, deadline_ms, wake_fd);
         if (status == 0) {
             const int one = 1;
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

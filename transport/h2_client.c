@@ -27,6 +27,7 @@ struct mr_h2_client {
     SSL *ssl;
     struct mr_tls_peer peer;
     int fd;
+    int wake_fd; /* the endpoint's */
     nghttp2_session *session;
     struct mr_h2_io io;
     struct mr_h2_exchange exchange; /* the request under way */
@@ -83,7 +84,7 @@ static int shake_hands(struct mr_h2_client *client, uint64_t deadline_ms, struct
             return fail_tls(client, problem, error);
         }
         const short events = want == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
-        const int ready = mr_wait_fd(client->fd, events, deadline_ms);
+        const int ready = mr_wait_fd(client->fd, events, deadline_ms, client->wake_fd);
         if (ready <= 0) {
             return ready < 0 ? fail(client, MR_H2_BROKEN, error, strerror(errno))
                              : fail_in_time(client, error);
@@ -103,7 +104,7 @@ static int start(struct mr_h2_client *client, const struct mr_h2_endpoint *endpo
     if (mr_tls_open(&client->tls, MR_TLS_CLIENT, &files, error) != 0) {
         return MR_H2_REFUSED; /* nobody can accept a certificate that we cannot show */
     }
-    client->fd = mr_dial(endpoint->host, endpoint->port, deadline_ms, error);
+    client->fd = mr_dial(endpoint->host, endpoint->port, deadline_ms, client->wake_fd, error);
     if (client->fd < 0) {
         mr_error_prefix(error, "hub %u", endpoint->hub_index);
         return client->fd;
@@ -134,6 +135,7 @@ int mr_h2_client_open(struct mr_h2_client **out, const struct mr_h2_endpoint *en
     }
     const int v6 = strchr(endpoint->host, ':') ? 1 : 0;
     client->fd = -1;
+    client->wake_fd = endpoint->wake_fd;
     snprintf(client->authority, sizeof client->authority, v6 ? "[%.64s]:%u" : "%.64s:%u",
              endpoint->host, endpoint->port);
     snprintf(client->hub, sizeof client->hub, "hub %u (%.80s)", endpoint->hub_index,
@@ -274,7 +276,7 @@ static int run(struct mr_h2_client *client, struct patience *patience, struct mr
         if (events == 0 && mr_monotonic_ms() < patience->deadline_ms) {
             continue;
         }
-        const int ready = mr_wait_fd(client->fd, events, patience->deadline_ms);
+        const int ready = mr_wait_fd(client->fd, events, patience->deadline_ms, client->wake_fd);
         if (ready < 0 || (ready == 0 && !extend(client, patience))) {
             return ready < 0 ? fail(client, MR_H2_BROKEN, error, strerror(errno))
                              : fail_in_time(client, error);

@@ -22,6 +22,7 @@ struct mr_h2_endpoint {
     const char *certificate_file;
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
+    int wake_fd; /* > 0: as soon as it can be read from, waits end with MR_H2_BROKEN */
 };
 
 /* How a request failed below HTTP. */

@@ -31,6 +31,7 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
     case MRE_BAD_CONFIG:
         return MR_EDGE_EXIT_CONFIG;
     case MRE_FAILED:
+    case MRE_CANCELLED:
         break;
     }
     return MR_EDGE_EXIT_FAILED;

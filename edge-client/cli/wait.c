@@ -39,6 +39,7 @@ static const struct rule {
     /* This device's own: whoever watches over the command starts it again. */
     [MRE_BAD_CONFIG] = {MR_EDGE_END, MR_EDGE_END, SOON_MS, LEAD},
     [MRE_FAILED] = {MR_EDGE_END, MR_EDGE_END, SOON_MS, LEAD},
+    [MRE_CANCELLED] = {MR_EDGE_END, MR_EDGE_END, SOON_MS, LEAD}, /* the command asks nobody to */
 };
 
 enum mr_edge_next mr_edge_next(const struct mre_outcome *outcome, bool endless)

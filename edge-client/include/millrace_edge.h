@@ -52,8 +52,9 @@ enum mre_result {
     MRE_AWAITS_MODEL = 16,          /* the round starts from a model on which this device may have
                                        been counted: the next model is waited for */
     MRE_NOT_ACCEPTED = 17,          /* the round's terms are outside what this device accepts */
+    MRE_CANCELLED = 18,             /* by mre_client_cancel, before anything was decided */
 };
-#define MRE_RESULTS 18
+#define MRE_RESULTS 19
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -124,6 +125,9 @@ struct mre_task {
     const struct mre_tensor *tensors;
     unsigned tensor_count;
     const char *work_dir; /* a place for temporary files */
+    /* Can be read from (poll, never read) once mre_client_cancel was called; 0: none. A training
+     * function that looks at it now and then can end early, with MRE_TRAINED_NOT. */
+    int cancel_fd;
 };
 
 struct mre_report {
@@ -175,6 +179,8 @@ struct mre_outcome {
 MRE_API const char *mre_version(void);
 /* "committed", "already-counted", "no-round", … */
 MRE_API const char *mre_result_name(enum mre_result result);
+/* What to do about it, a sentence; "" where nothing is. outcome->text says what and why. */
+MRE_API const char *mre_result_remedy(enum mre_result result);
 
 /* Reads device.json (docs/edge-client.md). MRE_OK (0), or MRE_BAD_CONFIG with outcome->text.
  * mre_config_options gives the options inside, which the caller may change before opening a client;
@@ -201,6 +207,38 @@ MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wai
                                          mre_train_fn train, void *context,
                                          struct mre_outcome *outcome);
 
+/* What a call is doing. */
+enum mre_phase {
+    MRE_PHASE_WAITING = 0,    /* for a round to open */
+    MRE_PHASE_PULLING = 1,    /* the model; from data_dir or from the lead */
+    MRE_PHASE_TRAINING = 2,   /* the training function has it */
+    MRE_PHASE_SHARING = 3,    /* rounds, masks, gives each helper its seed */
+    MRE_PHASE_UPLOADING = 4,  /* the share goes to the lead */
+    MRE_PHASE_COMMITTING = 5, /* the lead has the share, and makes it durable */
+    MRE_PHASE_ENDING = 6,     /* waits for the round's end */
+};
+#define MRE_PHASES 7
+
+/* Valid during the call of the function only. */
+struct mre_progress {
+    enum mre_phase phase;
+    uint32_t attempt;     /* of the round; counts from 0 */
+    uint64_t round;       /* 0: none was announced yet */
+    uint64_t bytes_done;  /* of bytes_total: in UPLOADING what the lead has acknowledged */
+    uint64_t bytes_total; /* 0: not known, or nothing is moved */
+    uint32_t left_ms;     /* until the round's deadline; 0: no round, or it has passed */
+    const char *text;     /* why something is tried again; "" */
+};
+
+typedef void (*mre_progress_fn)(void *context, const struct mre_progress *progress);
+
+/* From now on `progress` is called (NULL: nobody) on the thread that is in a call of this client:
+ * as each phase begins, some twenty times in an upload, and before a question is put again, with
+ * the reason. It must not call the client, save mre_client_cancel. */
+MRE_API void mre_client_watch(struct mre_client *client, mre_progress_fn progress, void *context);
+/* "waiting", "pulling", … */
+MRE_API const char *mre_phase_name(enum mre_phase phase);
+
 /* How the round ended in which this client was counted last (MRE_COMMITTED, MRE_ALREADY_COUNTED).
  * Waits up to wait_ms for that. MRE_PUBLISHED or MRE_VOID, with outcome->text; both are the lead's
  * word (docs/security.md). MRE_OK: it is not over yet. MRE_NO_ROUND: there is none to hear of, or
@@ -212,6 +250,14 @@ MRE_API enum mre_result mre_client_round(struct mre_client *client, unsigned wai
  * requests do. */
 MRE_API enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                        struct mre_outcome *outcome);
+
+/* Ends the call of this client that is under way within a second, or the next one at once: it
+ * returns MRE_CANCELLED, unless the round was decided already; then the call after it does. What
+ * was cancelled leaves the round open: the next mre_client_round takes part in it again. A training
+ * function is not interrupted, only not followed by an upload (task->cancel_fd; mre_program_train
+ * kills its program); nor is the system's look-up of a name. From any thread and any signal
+ * handler; not after mre_client_close has begun. */
+MRE_API void mre_client_cancel(struct mre_client *client);
 
 /* Whether hubs will take this device's certificate: its time, its CA, its identity, its key. No
  * network. 0, or MRE_BAD_CONFIG with outcome->text. */

@@ -9,6 +9,7 @@
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/session/proof.h"
+#include "edge-client/session/progress.h"
 #include "edge-client/share/prepare.h"
 #include "edge-client/upload/drive.h"
 #include "edge-client/upload/udp_host.h"
@@ -270,6 +271,19 @@ static enum mre_result check_host(struct attempt *a)
     return outcome->result;
 }
 
+/* Told in twentieths. */
+static void show_moved(void *context, const struct mr_sender *sender)
+{
+    const struct attempt *a = context;
+    const struct mr_layout *layout = &a->work->terms.layout;
+    const uint64_t heard = mr_sender_heard(sender);
+    const uint64_t done =
+        heard < layout->chunks ? heard * layout->chunk_bytes : layout->share_bytes;
+    if (done >= a->client->shown.bytes_done + layout->share_bytes / 20 + 1) {
+        mr_progress_moved(a->client, done);
+    }
+}
+
 static enum mre_result send_datagrams(struct attempt *a)
 {
     struct mr_upload_keys keys;
@@ -290,14 +304,18 @@ static enum mre_result send_datagrams(struct attempt *a)
                                       .keys = &keys,
                                       .window = a->grant.window,
                                       .silence_us = (uint64_t)a->client->silence_ms * 1000};
+    const struct mr_drive_plan plan = {.datagram_bytes_max =
+                                           a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
+                                       .until_us = deadline_us(a),
+                                       .stop_after_chunks = a->client->stop_after_chunks,
+                                       .moved = show_moved,
+                                       .context = a};
     struct mr_sender *sender = mr_sender_open(&config, env->now_us(env->context));
     OPENSSL_cleanse(&keys, sizeof keys);
     void *udp = env->udp_open(env->context, a->grant.udp_host, a->grant.udp_port, &error);
     if (!udp) {
         result = mr_outcome_set(a->outcome, MRE_UNREACHABLE, "%s", error.text);
-    } else if (!sender ||
-               mr_drive(env, udp, sender, a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
-                        deadline_us(a), a->client->stop_after_chunks)) {
+    } else if (!sender || mr_drive(env, udp, sender, &plan)) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory for the upload");
     }
     if (udp) {
@@ -333,6 +351,7 @@ static enum mre_result put_share(struct attempt *a)
 static enum mre_result upload(struct attempt *a)
 {
     a->status = (struct mr_upload_status){.state = MR_UPLOAD_RECEIVING};
+    mr_progress_phase(a->client, MRE_PHASE_UPLOADING, a->work->terms.layout.share_bytes);
     return a->request.transport == MR_TRANSPORT_UDP ? send_datagrams(a) : put_share(a);
 }
 
@@ -342,6 +361,7 @@ static enum mre_result upload(struct attempt *a)
  * still receiving although sending has ended is given up: the datagrams did not get through. */
 static enum mre_result await_end(struct attempt *a)
 {
+    mr_progress_phase(a->client, MRE_PHASE_COMMITTING, 0);
     while (a->status.state == MR_UPLOAD_RECEIVING || a->status.state == MR_UPLOAD_STAGED) {
         bool sent = a->status.state == MR_UPLOAD_STAGED;
         enum mre_result result =
@@ -456,6 +476,8 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     a.request.transport = transport;
     a.request.receipt_count = work->terms.announcement.hub_count - 1u;
     outcome->attempt = attempt;
+    client->shown.attempt = attempt;
+    mr_progress_phase(client, MRE_PHASE_SHARING, 0);
     outcome->transport = transport == MR_TRANSPORT_UDP ? MRE_TRANSPORT_UDP : MRE_TRANSPORT_HTTP2;
     outcome->code[0] = 0;
 

@@ -62,6 +62,44 @@ void mr_client_set_lead_clock(struct mre_client *client, uint64_t deadline_unix_
     client->lead_clock.ahead_ms = (int64_t)(own_ms - lead_ms);
 }
 
+uint32_t mr_client_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms)
+{
+    const uint64_t now = mr_client_lead_ms(client);
+    const uint64_t left = deadline_unix_ms > now ? deadline_unix_ms - now : 0;
+    return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
+bool mr_client_cancelled(const struct mre_client *client)
+{
+    return mr_cancel_asked(client->env.cancel);
+}
+
+enum mre_result mr_client_begin(struct mre_client *client, struct mre_outcome *outcome)
+{
+    memset(outcome, 0, sizeof *outcome);
+    return mr_cancel_take(client->env.cancel)
+               ? mr_outcome_set(outcome, MRE_CANCELLED, "cancelled before it began")
+               : MRE_OK;
+}
+
+/* What a call that was cut short may come back with: nothing of the round is decided. */
+static bool is_cut_short(enum mre_result result)
+{
+    return result == MRE_OK || result == MRE_NO_ROUND || result == MRE_UNREACHABLE ||
+           result == MRE_TRAINER_FAILED || result == MRE_CANCELLED;
+}
+
+enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *outcome)
+{
+    if (!is_cut_short(outcome->result) || !mr_cancel_take(client->env.cancel)) {
+        return outcome->result;
+    }
+    return mr_outcome_set(outcome, MRE_CANCELLED,
+                          outcome->round ? "cancelled; the round goes on, and the next call takes "
+                                           "part in it again while it is open"
+                                         : "cancelled");
+}
+
 void mr_client_pause(struct mre_client *client, unsigned ms)
 {
     client->env.sleep_ms(client->env.context, ms ? ms : 1);
@@ -263,16 +301,10 @@ static enum mre_result open_folder(struct mre_client *client, struct mre_outcome
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
-                                  const struct mr_device_env *env, struct mre_outcome *outcome)
+/* In c->env. Gives `c` away or closes it. */
+static enum mre_result open_client(struct mre_client **client, struct mre_client *c,
+                                   const struct mre_options *options, struct mre_outcome *outcome)
 {
-    *client = NULL;
-    memset(outcome, 0, sizeof *outcome);
-    struct mre_client *c = calloc(1, sizeof *c);
-    if (!c) {
-        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
-    }
-    c->env = *env;
     c->lock = -1;
     c->lock_owner = getpid();
     enum mre_result result = take_options(c, options, outcome);
@@ -290,12 +322,42 @@ enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_o
     return result;
 }
 
+static struct mre_client *make_client(struct mre_client **client, struct mre_outcome *outcome)
+{
+    *client = NULL;
+    memset(outcome, 0, sizeof *outcome);
+    struct mre_client *c = calloc(1, sizeof *c);
+    if (!c) {
+        mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
+    return c;
+}
+
+enum mre_result mr_client_open_in(struct mre_client **client, const struct mre_options *options,
+                                  const struct mr_device_env *env, struct mre_outcome *outcome)
+{
+    struct mre_client *c = make_client(client, outcome);
+    if (!c) {
+        return outcome->result;
+    }
+    c->env = *env;
+    return open_client(client, c, options, outcome);
+}
+
 enum mre_result mre_client_open(struct mre_client **client, const struct mre_options *options,
                                 struct mre_outcome *outcome)
 {
-    struct mr_device_env env;
-    mr_device_env_system(&env);
-    return mr_client_open_in(client, options, &env, outcome);
+    struct mre_client *c = make_client(client, outcome);
+    if (!c) {
+        return outcome->result;
+    }
+    if (mr_cancel_init(&c->cancel)) {
+        free(c);
+        return mr_outcome_set(outcome, MRE_FAILED, "no descriptor is left: %s; raise LimitNOFILE",
+                              strerror(errno));
+    }
+    mr_device_env_system(&c->env, &c->cancel);
+    return open_client(client, c, options, outcome);
 }
 
 void mre_client_close(struct mre_client *client)
@@ -325,7 +387,15 @@ void mre_client_close(struct mre_client *client)
     for (unsigned i = 0; i < client->sibling_count; i++) {
         free(client->siblings[i]);
     }
+    mr_cancel_fini(&client->cancel);
     free(client);
+}
+
+void mre_client_cancel(struct mre_client *client)
+{
+    if (client->env.cancel) {
+        mr_cancel_ask(client->env.cancel);
+    }
 }
 
 const char *mre_client_id(const struct mre_client *client)

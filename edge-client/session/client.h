@@ -34,6 +34,7 @@ struct mr_proof_notes {
 
 struct mre_client {
     struct mr_device_env env;
+    struct mr_cancel cancel; /* of the system's env; unused in one of the caller's */
     const struct mr_kernels *kernels;
     struct mr_identity identity;
     char id[2 * MR_CLIENT_ID_BYTES + 1];
@@ -73,6 +74,10 @@ struct mre_client {
     int lock;         /* of data_dir; -1 = none */
     pid_t lock_owner; /* process that took it */
     struct mr_ledger ledger;
+    mre_progress_fn progress; /* NULL: nobody watches */
+    void *progress_context;
+    struct mre_progress shown;    /* as it was told last */
+    uint64_t deadline_unix_ms;    /* of shown.round, by the lead's clock */
     void *lead;                   /* control connection, or NULL */
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
@@ -93,6 +98,18 @@ uint64_t mr_client_lead_ms(const struct mre_client *client);
  * device's own clock has to do. */
 void mr_client_set_lead_clock(struct mre_client *client, uint64_t deadline_unix_ms,
                               const uint64_t *left_ms);
+
+/* Until that time of the lead's clock; 0: it has passed. */
+uint32_t mr_client_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms);
+
+/* Whether the call that is under way was asked to come to its end. */
+bool mr_client_cancelled(const struct mre_client *client);
+/* The first of a call: clears *outcome. MRE_OK, or MRE_CANCELLED with outcome->text: it was asked
+ * to end since the last one. */
+enum mre_result mr_client_begin(struct mre_client *client, struct mre_outcome *outcome);
+/* The last of a call: makes MRE_CANCELLED of a result that decides nothing, if it was asked to. Any
+ * other stands, and the asking is for the next call. Returns outcome->result. */
+enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *outcome);
 
 /* Waits, at least 1 ms. */
 void mr_client_pause(struct mre_client *client, unsigned ms);

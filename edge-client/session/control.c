@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/progress.h"
 #include "transport/certificate_time.h"
 #include "transport/h2_date.h"
 #include "wire/exchange.h"
@@ -95,9 +96,11 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
     }
     for (;;) {
         enum mre_result result = mr_control_connect(client, position, connection, outcome);
-        if (result != MRE_UNREACHABLE || mr_client_lead_ms(client) + pause >= deadline_unix_ms) {
+        if (result != MRE_UNREACHABLE || mr_client_cancelled(client) ||
+            mr_client_lead_ms(client) + pause >= deadline_unix_ms) {
             return result;
         }
+        mr_progress_again(client, outcome->text);
         mr_client_pause(client, jittered(client, pause));
         pause = 2 * pause < RETRY_MAX_MS ? 2 * pause : RETRY_MAX_MS;
     }
@@ -121,7 +124,8 @@ bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_
 {
     const bool busy = result == MRE_REFUSED && is_busy(client->refusal);
     const uint64_t now = mr_client_lead_ms(client);
-    if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms) {
+    if ((result != MRE_UNREACHABLE && !busy) || now >= deadline_unix_ms ||
+        mr_client_cancelled(client)) {
         return false;
     }
     if (!busy && times && ++*times > MR_CONTROL_AGAIN_MAX) {
@@ -130,6 +134,7 @@ bool mr_control_again(struct mre_client *client, enum mre_result result, uint64_
     const unsigned asked = busy ? outcome->retry_after_ms : 0;
     const unsigned pause = asked ? asked : MR_CONTROL_AGAIN_MS;
     const uint64_t left = deadline_unix_ms - now;
+    mr_progress_again(client, outcome->text);
     mr_client_pause(client, pause < left ? pause : (unsigned)left);
     return true;
 }
@@ -234,7 +239,7 @@ static enum mre_result ask_lead(struct mre_client *client, const struct mr_quest
 {
     if (client->lead) {
         enum mre_result result = mr_control_ask(client, &client->lead, question, response, outcome);
-        if (result != MRE_UNREACHABLE) {
+        if (result != MRE_UNREACHABLE || mr_client_cancelled(client)) {
             return result;
         }
     }

@@ -2,7 +2,8 @@
  * connections, datagrams. One table of functions, so that a test or a simulator can stand in for
  * it.
  *
- * mr_device_env_system fills the real one. Functions may block up to the timeout they are given. */
+ * mr_device_env_system fills the real one. Functions may block up to the timeout they are given,
+ * but not once the env's cancel was asked. */
 #ifndef MRE_SESSION_DEVICE_ENV_H
 #define MRE_SESSION_DEVICE_ENV_H
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "edge-client/session/cancel.h"
 #include "transport/h2_client.h"
 #include "base/error.h"
 
@@ -23,6 +25,7 @@ struct mr_device_env_datagrams {
 
 struct mr_device_env {
     void *context;
+    struct mr_cancel *cancel; /* NULL: cannot be asked */
 
     uint64_t (*now_us)(void *context);  /* monotonic */
     uint64_t (*unix_ms)(void *context); /* wall clock, for deadlines */
@@ -53,6 +56,7 @@ struct mr_device_env {
                           uint64_t timeout_us);
 };
 
-void mr_device_env_system(struct mr_device_env *env);
+/* Waits end where `cancel`, which must outlive it, is asked. */
+void mr_device_env_system(struct mr_device_env *env, struct mr_cancel *cancel);
 
 #endif

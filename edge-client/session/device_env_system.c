@@ -1,10 +1,10 @@
-#include <errno.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "edge-client/session/device_env.h"
 #include "edge-client/upload/udp_link.h"
+#include "transport/dial.h"
 
 static uint64_t clock_us(clockid_t id)
 {
@@ -25,13 +25,14 @@ static uint64_t unix_ms(void *context)
     return clock_us(CLOCK_REALTIME) / 1000;
 }
 
+static int wake_fd(void *context)
+{
+    return ((const struct mr_cancel *)context)->fd;
+}
+
 static void sleep_ms(void *context, unsigned ms)
 {
-    (void)context;
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&t, &t) && errno == EINTR) {
-        ;
-    }
+    (void)mr_wait_fd(-1, 0, mr_monotonic_ms() + ms, wake_fd(context));
 }
 
 static int random_bytes(void *context, uint8_t *out, size_t bytes)
@@ -43,9 +44,10 @@ static int random_bytes(void *context, uint8_t *out, size_t bytes)
 static int h2_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
                       void **connection, struct mr_error *error)
 {
-    (void)context;
     struct mr_h2_client *client = NULL;
-    int failure = mr_h2_client_open(&client, endpoint, timeout_ms, error);
+    struct mr_h2_endpoint woken = *endpoint;
+    woken.wake_fd = wake_fd(context);
+    int failure = mr_h2_client_open(&client, &woken, timeout_ms, error);
     *connection = client;
     return failure;
 }
@@ -81,13 +83,14 @@ static int h2_peer(void *context, void *connection, char *host, size_t room)
 
 static void *udp_open(void *context, const char *host, uint16_t port, struct mr_error *error)
 {
-    (void)context;
     struct mr_udp_link *link = malloc(sizeof *link);
     if (!link) {
         mr_error_set(error, "out of memory for a UDP socket");
     } else if (mr_udp_link_open(link, host, port, error)) {
         free(link);
         link = NULL;
+    } else {
+        link->wake_fd = wake_fd(context);
     }
     return link;
 }
@@ -117,9 +120,11 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
     return mr_udp_link_receive(udp, out, capacity, timeout_us);
 }
 
-void mr_device_env_system(struct mr_device_env *env)
+void mr_device_env_system(struct mr_device_env *env, struct mr_cancel *cancel)
 {
-    *env = (struct mr_device_env){.now_us = now_us,
+    *env = (struct mr_device_env){.context = cancel,
+                                  .cancel = cancel,
+                                  .now_us = now_us,
                                   .unix_ms = unix_ms,
                                   .sleep_ms = sleep_ms,
                                   .random = random_bytes,

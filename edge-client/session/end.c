@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/progress.h"
 #include "edge-client/session/proof.h"
 
 void mr_end_owe(struct mre_client *client, const struct mr_announcement *round)
@@ -31,13 +32,6 @@ void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer)
         snprintf(end->reason, sizeof end->reason,
                  "round %" PRIu64 " starts from the same model as this one did", newer->round);
     } /* else it is the work of this round, of one in between, or of the hubs' operators */
-}
-
-uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms)
-{
-    const uint64_t now = mr_client_lead_ms(client);
-    const uint64_t left = deadline_unix_ms > now ? deadline_unix_ms - now : 0;
-    return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 }
 
 /* A known end as the caller gets it, once. */
@@ -67,7 +61,7 @@ static enum mre_result ask(struct mre_client *client, unsigned wait_ms, struct m
             mr_control_lead_end(client, client->owed.round, left_ms, &client->owed.end, outcome);
         const uint64_t now_us = client->env.now_us(client->env.context);
         client->owed.known = !result && client->owed.end.state != MR_ROUND_UNDER_WAY;
-        if (result || client->owed.known || now_us >= until_us) {
+        if (result || client->owed.known || now_us >= until_us || mr_client_cancelled(client)) {
             return result;
         }
         mr_client_pause(client, MR_CONTROL_AGAIN_MS); /* a lead may answer early */
@@ -75,31 +69,38 @@ static enum mre_result ask(struct mre_client *client, unsigned wait_ms, struct m
     }
 }
 
+/* outcome->result is set. */
+static void hear(struct mre_client *client, unsigned wait_ms, struct mre_outcome *outcome)
+{
+    if (client->older.round) {
+        tell(&client->older, outcome);
+        return;
+    }
+    if (!client->owed.round) {
+        mr_outcome_set(outcome, MRE_NO_ROUND, "there is no round whose end is to be told");
+        return;
+    }
+    outcome->round = client->owed.round;
+    mr_progress_phase(client, MRE_PHASE_ENDING, 0);
+    const enum mre_result result = client->owed.known ? MRE_OK : ask(client, wait_ms, outcome);
+    if (result && result != MRE_UNREACHABLE && result != MRE_CERTIFICATE_REFUSED) {
+        outcome->result = MRE_REFUSED; /* whatever the code would mean to an upload */
+    } else if (!result && client->owed.known) {
+        const uint64_t round = client->owed.round;
+        if (tell(&client->owed, outcome) == MRE_PUBLISHED) {
+            mr_proof_check(client, round, outcome);
+        }
+    } else if (!result) {
+        mr_outcome_set(outcome, MRE_OK, "round %" PRIu64 " is not over yet", outcome->round);
+    }
+}
+
 enum mre_result mre_client_end(struct mre_client *client, unsigned wait_ms,
                                struct mre_outcome *outcome)
 {
-    memset(outcome, 0, sizeof *outcome);
-    if (client->older.round) {
-        return tell(&client->older, outcome);
-    }
-    if (!client->owed.round) {
-        return mr_outcome_set(outcome, MRE_NO_ROUND, "there is no round whose end is to be told");
-    }
-    outcome->round = client->owed.round;
-    enum mre_result result = client->owed.known ? MRE_OK : ask(client, wait_ms, outcome);
-    if (result && result != MRE_UNREACHABLE && result != MRE_CERTIFICATE_REFUSED) {
-        outcome->result = MRE_REFUSED; /* whatever the code would mean to an upload */
-    }
-    if (result) {
+    if (mr_client_begin(client, outcome)) {
         return outcome->result;
     }
-    if (client->owed.known) {
-        const uint64_t round = client->owed.round;
-        result = tell(&client->owed, outcome);
-        if (result == MRE_PUBLISHED) {
-            mr_proof_check(client, round, outcome);
-        }
-        return result;
-    }
-    return mr_outcome_set(outcome, MRE_OK, "round %" PRIu64 " is not over yet", outcome->round);
+    hear(client, wait_ms, outcome);
+    return mr_client_settle(client, outcome);
 }

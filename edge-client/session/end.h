@@ -12,6 +12,4 @@ void mr_end_owe(struct mre_client *client, const struct mr_announcement *round);
  * operators'. */
 void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer);
 
-uint32_t mr_end_left_ms(const struct mre_client *client, uint64_t deadline_unix_ms);
-
 #endif

@@ -79,7 +79,9 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
     struct mr_h2_response response = {0};
     char path[80 + MR_TASK_NAME_MAX];
     struct mr_question question = {.method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX};
-    memset(outcome, 0, sizeof *outcome);
+    if (mr_client_begin(client, outcome)) {
+        return outcome->result;
+    }
     snprintf(path, sizeof path, "/v1/tasks/%s/hubs", client->task);
     if (position >= client->hub_count) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
@@ -99,5 +101,5 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                               "hub's configuration",
                               client->pinned[position].index, client->task);
     }
-    return result;
+    return result == MRE_UNREACHABLE ? mr_client_settle(client, outcome) : result;
 }

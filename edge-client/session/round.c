@@ -11,6 +11,7 @@
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/progress.h"
 #include "edge-client/session/training_seed.h"
 #include "edge-client/share/prepare.h"
 
@@ -48,8 +49,10 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
                             .training = round->training,
                             .tensors = model->tensors,
                             .tensor_count = model->parsed.tensor_count,
-                            .work_dir = client->data_dir};
+                            .work_dir = client->data_dir,
+                            .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0};
     memcpy(work->vector, model->values, round->dimension * sizeof *work->vector);
+    mr_progress_phase(client, MRE_PHASE_TRAINING, 0);
     enum mre_trained trained = train(context, &task, work->vector, report);
     report->why[sizeof report->why - 1] = 0;
     if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA) {
@@ -86,14 +89,20 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     struct mr_model model;
     struct mr_error error;
     struct mre_report report = {.why = ""};
+    mr_progress_phase(client, MRE_PHASE_PULLING, 0);
     enum mre_result result = mr_model_load(&model, client, &work->terms, outcome);
     if (result) {
         return result;
     }
     uint64_t began_us = client->env.now_us(client->env.context);
     work->vector = mr_pages_take(work->terms.layout.lanes * sizeof *work->vector);
-    result = work->vector ? run_trainer(client, work, &model, train, context, &report, outcome)
-                          : mr_outcome_set(outcome, MRE_FAILED, "out of memory for the delta");
+    if (!work->vector) {
+        result = mr_outcome_set(outcome, MRE_FAILED, "out of memory for the delta");
+    } else if (mr_client_cancelled(client)) {
+        result = mr_outcome_set(outcome, MRE_CANCELLED, "cancelled before the training");
+    } else {
+        result = run_trainer(client, work, &model, train, context, &report, outcome);
+    }
     mr_model_unload(&model);
     outcome->train_ms = (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);
     if (outcome->train_ms > REST_MAX_MS) {
@@ -134,6 +143,9 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
     bool made = false;
     for (;;) {
         uint32_t attempt;
+        if (mr_client_cancelled(client)) {
+            return mr_outcome_set(outcome, MRE_CANCELLED, "cancelled");
+        }
         if (mr_client_lead_ms(client) >= work->terms.announcement.deadline_unix_ms) {
             return made && outcome->result != MRE_OK && outcome->result != MRE_UNREACHABLE
                        ? outcome->result
@@ -168,7 +180,7 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
 static bool leaves_open(enum mre_result result)
 {
     return result == MRE_UNREACHABLE || result == MRE_CERTIFICATE_REFUSED ||
-           result == MRE_BAD_CONFIG || result == MRE_FAILED;
+           result == MRE_BAD_CONFIG || result == MRE_FAILED || result == MRE_CANCELLED;
 }
 
 static enum mre_result take_part(struct mre_client *client, struct mr_round_work *work,
@@ -186,7 +198,7 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
                               error.text);
     }
     enum mre_result result = mr_lineage_check(client, &work->terms, outcome);
-    if (!result) {
+    if (!result && !mr_client_cancelled(client)) {
         result = make_vector(client, work, train, context, outcome);
     }
     if (!result) {
@@ -206,19 +218,25 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
 {
     struct mr_round_work work = {.vector = NULL};
     struct mr_error error;
-    memset(outcome, 0, sizeof *outcome);
-    enum mre_result result = mr_control_announcement(client, wait_ms, &work.terms, outcome);
+    enum mre_result result = mr_client_begin(client, outcome);
     if (result) {
         return result;
     }
+    mr_progress_round(client, NULL);
+    mr_progress_phase(client, MRE_PHASE_WAITING, 0);
+    if (mr_control_announcement(client, wait_ms, &work.terms, outcome)) {
+        return mr_client_settle(client, outcome);
+    }
+    mr_progress_round(client, &work.terms.announcement);
     mr_end_seen(client, &work.terms.announcement);
     outcome->round = work.terms.announcement.round;
     outcome->clock_ahead_ms = client->lead_clock.ahead_ms;
     outcome->share_bytes = work.terms.layout.share_bytes;
-    result = take_part(client, &work, train, context, outcome);
+    take_part(client, &work, train, context, outcome);
+    result = mr_client_settle(client, outcome);
     mr_pages_give(work.vector, work.terms.layout.lanes * sizeof *work.vector);
     free(work.delta);
-    outcome->deadline_left_ms = mr_end_left_ms(client, work.terms.announcement.deadline_unix_ms);
+    outcome->deadline_left_ms = mr_client_left_ms(client, work.terms.announcement.deadline_unix_ms);
     if (result == MRE_COMMITTED || result == MRE_ALREADY_COUNTED) {
         mr_end_owe(client, &work.terms.announcement);
     }

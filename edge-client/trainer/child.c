@@ -101,18 +101,19 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Whether the socket has something to say in time. */
-static bool is_told(int fd, int64_t limit_ms)
+/* Whether the socket has something to say in time, and before the wake_fd has. */
+static bool is_told(int fd, int64_t limit_ms, int wake_fd)
 {
     for (;;) {
-        struct pollfd entry = {.fd = fd, .events = POLLIN};
+        struct pollfd entries[2] = {{.fd = fd, .events = POLLIN},
+                                    {.fd = wake_fd, .events = POLLIN}};
         const int64_t left_ms = limit_ms - now_ms();
-        const int ready = poll(&entry, 1,
+        const int ready = poll(entries, wake_fd > 0 ? 2 : 1,
                                left_ms > INT_MAX ? INT_MAX
                                : left_ms > 0     ? (int)left_ms
                                                  : 0);
         if (ready > 0) {
-            return true;
+            return entries[0].revents != 0;
         }
         if (ready == 0 && left_ms <= INT_MAX) {
             return false;
@@ -138,10 +139,10 @@ static void await_close(struct mr_child *child)
     }
 }
 
-enum mr_child_end mr_child_await(struct mr_child *child, int64_t limit_ms, int *value)
+enum mr_child_end mr_child_await(struct mr_child *child, int64_t limit_ms, int wake_fd, int *value)
 {
     struct mr_watcher_told told = {MR_CHILD_LATE, 0, false};
-    if (is_told(child->socket, limit_ms)) {
+    if (is_told(child->socket, limit_ms, wake_fd)) {
         ssize_t got;
         do {
             got = recv(child->socket, &told, sizeof told, 0);

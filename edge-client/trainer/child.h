@@ -33,7 +33,8 @@ enum mr_child_end {
     MR_CHILD_EXITED,  /* value: its exit code */
     MR_CHILD_KILLED,  /* value: the signal */
     MR_CHILD_NOT_RUN, /* value: errno of exec */
-    MR_CHILD_LATE,    /* it did not end in time, and was killed with all that it had started */
+    MR_CHILD_LATE,    /* it did not end in time, or in time for the wake_fd, and was killed with all
+                         that it had started */
     MR_CHILD_LOST,    /* the watcher was killed: nobody knows */
 };
 
@@ -46,7 +47,8 @@ struct mr_child_setup {
 /* 0, or -1 with an error. */
 int mr_child_start(struct mr_child *child, const struct mr_child_setup *setup,
                    struct mr_error *error);
-/* Waits until the monotonic clock shows limit_ms; afterwards the child is gone. */
-enum mr_child_end mr_child_await(struct mr_child *child, int64_t limit_ms, int *value);
+/* Waits until the monotonic clock shows limit_ms, or wake_fd (0: none) can be read from; afterwards
+ * the child is gone. */
+enum mr_child_end mr_child_await(struct mr_child *child, int64_t limit_ms, int wake_fd, int *value);
 
 #endif

@@ -124,7 +124,7 @@ static int run(const struct mre_program *program, const struct mre_task *task, s
     if (mr_child_start(&child, &setup, error)) {
         return -1;
     }
-    const enum mr_child_end end = mr_child_await(&child, limit_ms, &value);
+    const enum mr_child_end end = mr_child_await(&child, limit_ms, task->cancel_fd, &value);
     files->left = !child.none_left;
     switch (end) {
     case MR_CHILD_EXITED:

@@ -63,16 +63,21 @@ static void hear(const struct mr_device_env *env, void *udp, struct mr_sender *s
 }
 
 int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
-             size_t datagram_bytes_max, uint64_t until_us, unsigned stop_after_chunks)
+             const struct mr_drive_plan *plan)
 {
-    uint8_t *buffer = malloc(MR_WORLD_BATCH * datagram_bytes_max);
+    const size_t stride = plan->datagram_bytes_max;
+    uint8_t *buffer = malloc(MR_WORLD_BATCH * stride);
     if (!buffer) {
         return -1;
     }
-    while (mr_sender_phase(sender) == MR_SENDER_SENDING && env->now_us(env->context) < until_us) {
-        send_due(env, udp, sender, buffer, datagram_bytes_max, stop_after_chunks);
+    while (mr_sender_phase(sender) == MR_SENDER_SENDING &&
+           env->now_us(env->context) < plan->until_us && !mr_cancel_asked(env->cancel)) {
+        send_due(env, udp, sender, buffer, stride, plan->stop_after_chunks);
         if (mr_sender_phase(sender) == MR_SENDER_SENDING) {
             hear(env, udp, sender);
+        }
+        if (plan->moved) {
+            plan->moved(plan->context, sender);
         }
     }
     free(buffer);

@@ -5,11 +5,19 @@
 #include "edge-client/session/device_env.h"
 #include "edge-client/upload/sender.h"
 
+struct mr_drive_plan {
+    size_t datagram_bytes_max;
+    uint64_t until_us; /* by the env's now_us */
+    unsigned stop_after_chunks;
+    void (*moved)(void *context, const struct mr_sender *sender); /* now and then; NULL: nobody */
+    void *context;
+};
+
 /* Sends and hears until the sender leaves MR_SENDER_SENDING or now_us passes until_us.
  * stop_after_chunks > 0 is the hook of tests and of the demo: after so many datagrams the process
- * says so on stderr and halts for ever. 0, or -1 when out of memory. Returns the phase in *phase.
- */
+ * says so on stderr and halts for ever. Ends too once the env's cancel was asked. 0, or -1 when out
+ * of memory. */
 int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
-             size_t datagram_bytes_max, uint64_t until_us, unsigned stop_after_chunks);
+             const struct mr_drive_plan *plan);
 
 #endif

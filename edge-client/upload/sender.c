@@ -367,6 +367,11 @@ int mr_sender_receive(struct mr_sender *sender, uint64_t now_us, const uint8_t *
     return 0;
 }
 
+uint32_t mr_sender_heard(const struct mr_sender *sender)
+{
+    return sender->next - sender->flying - sender->lost;
+}
+
 enum mr_sender_phase mr_sender_phase(const struct mr_sender *sender)
 {
     return sender->phase;

@@ -69,6 +69,9 @@ int mr_sender_receive(struct mr_sender *sender, uint64_t now_us, const uint8_t *
  * SENDING: UINT64_MAX. */
 uint64_t mr_sender_wake_us(const struct mr_sender *sender, uint64_t now_us);
 
+/* Chunks that the hub is known to have. */
+uint32_t mr_sender_heard(const struct mr_sender *sender);
+
 enum mr_sender_phase mr_sender_phase(const struct mr_sender *sender);
 enum mr_upload_reason mr_sender_reason(const struct mr_sender *sender);
 const struct mr_sender_counts *mr_sender_counts(const struct mr_sender *sender);

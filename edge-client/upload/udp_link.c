@@ -44,6 +44,7 @@ int mr_udp_link_open(struct mr_udp_link *link, const char *host, uint16_t port,
     }
     freeaddrinfo(found);
     link->way = best_way(link->fd);
+    link->wake_fd = 0;
     return 0;
 }
 
@@ -155,10 +156,11 @@ size_t mr_udp_link_receive(struct mr_udp_link *link, uint8_t *out, size_t capaci
     if (got > 0 || timeout_us == 0) {
         return got > 0 ? (size_t)got : 0;
     }
-    struct pollfd wait = {.fd = link->fd, .events = POLLIN};
+    struct pollfd waits[2] = {{.fd = link->fd, .events = POLLIN},
+                              {.fd = link->wake_fd, .events = POLLIN}};
     const struct timespec t = {.tv_sec = (time_t)(timeout_us / 1000000),
                                .tv_nsec = (long)(timeout_us % 1000000) * 1000};
-    if (ppoll(&wait, 1, &t, NULL) <= 0) {
+    if (ppoll(waits, link->wake_fd > 0 ? 2 : 1, &t, NULL) <= 0) {
         return 0;
     }
     got = recv(link->fd, out, capacity, MSG_DONTWAIT);

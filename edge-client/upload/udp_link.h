@@ -23,6 +23,8 @@ enum mr_udp_way { MR_UDP_ONE_BY_ONE, MR_UDP_BATCHES, MR_UDP_TRAINS };
 struct mr_udp_link {
     int fd;
     enum mr_udp_way way; /* the best that has not been refused yet */
+    int wake_fd; /* > 0: as soon as it can be read from, a wait for a datagram ends; 0 after _open
+                  */
 };
 
 /* Connects to a numeric address. 0 or -1. */

@@ -326,6 +326,7 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
 void fake_world(struct fake *fake, struct mr_device_env *env)
 {
     *env = (struct mr_device_env){.context = fake,
+                                  .cancel = &fake->cancel,
                                   .now_us = now_us,
                                   .unix_ms = unix_ms,
                                   .sleep_ms = sleep_ms,
