@@ -20,6 +20,11 @@ extern "C" {
 
 #define MRE_API __attribute__((visibility("default")))
 
+/* Of this header (semver.org): a program runs with a library of the same major number and the same
+ * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
+#define MRE_API_MAJOR 0
+#define MRE_API_MINOR 2
+
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
 #define MRE_TEXT_BYTES   512

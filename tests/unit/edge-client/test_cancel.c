@@ -64,6 +64,12 @@ static enum mre_result play(struct scene *s, struct mre_client *client)
     return mre_client_round(client, 1000, scene_train, &s->trained, &s->outcome);
 }
 
+static void leave(struct scene *s, struct mre_client *client)
+{
+    mre_client_close(client);
+    fake_fini(&s->fake);
+}
+
 /* --- at every moment ------------------------------------------------------------------------- */
 
 /* Cancelled before anything was decided: the same round is taken part in by the next call. */
@@ -85,8 +91,7 @@ static void test_each_phase(void **state)
                 assert_int_equal(play(&s, client), MRE_COMMITTED);
                 assert_int_equal(s.trained, phase < MRE_PHASE_TRAINING ? 1 : 2);
             }
-            mre_client_close(client);
-            fake_fini(&s.fake);
+            leave(&s, client);
         }
     }
 }
@@ -102,8 +107,7 @@ static void test_too_late(void **state)
     w.phase = -1;
     assert_int_equal(mre_client_end(client, 0, &s.outcome), MRE_CANCELLED);
     assert_int_equal(mre_client_end(client, 0, &s.outcome), MRE_PUBLISHED);
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 static void test_between_calls(void **state)
@@ -118,8 +122,7 @@ static void test_between_calls(void **state)
     assert_int_equal(s.outcome.round, 0);
     assert_int_equal(s.fake.connects, 0);
     assert_int_equal(play(&s, client), MRE_COMMITTED);
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 static void test_busy_hubs(void **state)
@@ -132,8 +135,7 @@ static void test_busy_hubs(void **state)
     const enum mre_result result = play(&s, client);
     assert_true(result == MRE_CANCELLED || result == MRE_REFUSED);
     assert_true(w.again <= 2);
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 static void test_waiting_for_the_end(void **state)
@@ -147,8 +149,7 @@ static void test_waiting_for_the_end(void **state)
     assert_int_equal(mre_client_end(client, FOR_EVER_MS, &s.outcome), MRE_CANCELLED);
     w.phase = -1;
     assert_int_equal(mre_client_end(client, FOR_EVER_MS, &s.outcome), MRE_PUBLISHED);
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 /* --- progress -------------------------------------------------------------------------------- */
@@ -173,8 +174,7 @@ static void test_phases(void **state)
         assert_string_not_equal(mre_phase_name((enum mre_phase)i), "unknown");
     }
     assert_string_equal(mre_phase_name((enum mre_phase)MRE_PHASES), "unknown");
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 static void test_says_why_again(void **state)
@@ -185,8 +185,7 @@ static void test_says_why_again(void **state)
     struct mre_client *client = watched(&s, &w, MRE_TRANSPORT_UDP);
     assert_int_equal(play(&s, client), MRE_COMMITTED);
     assert_int_equal(w.again, 2);
-    mre_client_close(client);
-    fake_fini(&s.fake);
+    leave(&s, client);
 }
 
 /* --- in the kernel: without the wake-up each of these would last for an hour ------------------ */
