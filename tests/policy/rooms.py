@@ -25,6 +25,7 @@ ORDER = (
     "appliance/api",
     "appliance/hub",
     "appliance/cli",
+    "bindings/python",
 )
 
 # Rooms of one level: neither side of a pair uses the other.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The order of the rooms, proved from what was built: link.py BUILD ROOT
 
-An #include shows what a file could use; the linker's symbols show what it does use. Four rules:
+An #include shows what a file could use; the linker's symbols show what it does use. Five rules:
   circles   no object needs a symbol of an object that, directly or through others, needs one of it
   upward    no object needs a symbol of a room below its own (tests/policy/rooms.py has the order)
   prefixes  every symbol that another object can see starts with mr_ or mre_, hidden ones too
+  bindings  no object of bindings/ needs of the library what millrace_edge.h does not declare (mre_)
   links     a library links only rooms above its own, and each one that its objects need
 Exit code 1 if there is a complaint.
 """
@@ -17,6 +18,8 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 from objects import read_objects, read_targets
 from rooms import ORDER, room_of, why_not
+
+KNOWN = ("main", "PyInit__core") # the names that a loader looks up
 
 TOPS = {room.split("/")[0] for room in ORDER}
 
@@ -85,10 +88,18 @@ def upward(graph):
                 yield f"{user}: needs {' '.join(symbols)} of {used}: {why} [upward]"
 
 
+def bindings(graph):
+    for user, rows in sorted(graph.items()):
+        for used, symbols in sorted(rows.items()):
+            inner = sorted(s for s in symbols if not s.startswith("mre_"))
+            if user.startswith("bindings/") and not used.startswith("bindings/") and inner:
+                yield f"{user}: needs {' '.join(inner)} of {used}: bindings have the installed header alone [bindings]"
+
+
 def prefixes(objects):
     for one in objects:
         for symbol in sorted(one.defines):
-            if symbol != "main" and not symbol.startswith(("mr_", "mre_")):
+            if symbol not in KNOWN and not symbol.startswith(("mr_", "mre_")):
                 yield f"{one.source}: {symbol} starts neither with mr_ nor with mre_ [prefixes]"
 
 
@@ -127,6 +138,7 @@ def complaints(build, root):
     graph = uses(objects)
     yield from circles(graph)
     yield from upward(graph)
+    yield from bindings(graph)
     yield from prefixes(objects)
     yield from links(graph, read_targets(build))
 

@@ -36,6 +36,7 @@ SOUND = {
     "appliance/round/helper/g.c": function("mr_g", "mr_e"),
     "appliance/round/drive/h.c": function("mr_h", "mr_f", "mr_g"),
     "appliance/hub/main.c": program("mr_h"),
+    "bindings/python/p.c": function("mr_p", "mre_d"),
 }
 LIBRARIES = {
     "base": [],
@@ -44,6 +45,7 @@ LIBRARIES = {
     "appliance/observe": [],
     "appliance/storage": ["wire"],
     "appliance/round": ["appliance/storage"],
+    "bindings/python": ["edge-client"],
 }
 
 
@@ -137,6 +139,11 @@ class Faults(unittest.TestCase):
         self.assertEqual(found, [
             f"edge-client/d.c: needs mr_e of appliance/storage/e.c: {apart} [upward]",
             f"edge-client/meson.build: mr_edge_client links mr_appliance_storage: {apart} [links]"])
+
+    def test_bindings_have_the_installed_header_alone(self):
+        found = self.found({"bindings/python/p.c": function("mr_p", "mr_c")})
+        self.assertEqual(found, ["bindings/python/p.c: needs mr_c of wire/c.c: bindings have the installed header alone "
+                                 "[bindings]"])
 
     def test_a_library_that_links_downwards_and_uses_nothing(self):
         found = self.found({}, {"appliance/observe": ["appliance/storage"]})

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-C_ROOMS = ("base/", "kernels/", "wire/", "transport/", "edge-client/", "appliance/")
+C_ROOMS = ("base/", "kernels/", "wire/", "transport/", "edge-client/", "appliance/", "bindings/")
 
 
 class Tree:

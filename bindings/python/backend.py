@@ -1,0 +1,127 @@
+"""Builds the wheel (PEP 517): the tree's own Meson build for the module, and Python's zipfile for the wheel.
+
+    pip wheel --no-build-isolation --no-deps bindings/python
+
+Not meson-python, since that of Debian 12 (0.12, with Meson 1.0) cannot tag a module of the limited API: it would make a
+wheel of one Python only, and put the whole tree's libraries and programs into it. What a wheel is takes less to write
+down than to turn off. Needs what ./run build needs, and python3-dev.
+"""
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sysconfig
+import tempfile
+import tomllib
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+MODULE = "bindings/python/millrace/_core.abi3.so"
+MESON = ("--buildtype=release", "-Dappliance=disabled", "-Dtests=false", "-Dpython=enabled")
+WHEN = (1980, 1, 1, 0, 0, 0)  # of every file: the same sources make the same wheel
+
+
+def project():
+    with open(os.path.join(HERE, "pyproject.toml"), "rb") as f:
+        return tomllib.load(f)["project"]
+
+
+def version():
+    with open(os.path.join(ROOT, "meson.build"), encoding="utf-8") as f:
+        return re.search(r"version: '([^']+)'", f.read()).group(1)
+
+
+def tag():
+    return "cp311-abi3-" + re.sub(r"\W", "_", sysconfig.get_platform())
+
+
+def metadata():
+    about = project()
+    with open(os.path.join(HERE, about["readme"]), encoding="utf-8") as f:
+        text = f.read()
+    needs = "".join(f"Requires-Dist: {one}\n" for one in about["dependencies"])
+    return (f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {version()}\nSummary: {about['description']}\n"
+            f"License: {about['license']['text']}\nRequires-Python: {about['requires-python']}\n{needs}"
+            f"Description-Content-Type: text/markdown\n\n{text}")
+
+
+def about_wheel():
+    return f"Wheel-Version: 1.0\nGenerator: millrace\nRoot-Is-Purelib: false\nTag: {tag()}\n"
+
+
+def run(*command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-4000:]}")
+
+
+def built_module(build):
+    """The module's bytes, built there and stripped."""
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        run("meson", "setup", build, ROOT, *MESON)
+    run("ninja", "-C", build, MODULE)
+    stripped = os.path.join(build, "stripped.so")
+    run("strip", "-o", stripped, os.path.join(build, MODULE))
+    with open(stripped, "rb") as f:
+        return f.read()
+
+
+def contents(build):
+    """{name in the wheel: bytes}."""
+    files = {}
+    package = os.path.join(HERE, "millrace")
+    for name in sorted(os.listdir(package)):
+        if name.endswith((".py", ".pyi", ".typed")):
+            with open(os.path.join(package, name), "rb") as f:
+                files[f"millrace/{name}"] = f.read()
+    files["millrace/_core.abi3.so"] = built_module(build)
+    return files
+
+
+def digest(data):
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def write_wheel(path, files):
+    info = f"millrace-{version()}.dist-info"
+    files = {**files, f"{info}/METADATA": metadata().encode(), f"{info}/WHEEL": about_wheel().encode()}
+    record = "".join(f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items())
+    files[f"{info}/RECORD"] = (record + f"{info}/RECORD,,\n").encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as wheel:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, WHEN)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o755 if name.endswith(".so") else 0o644) << 16
+            wheel.writestr(entry, data)
+
+
+# --- the hooks that pip calls ----------------------------------------------------------------------
+
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    info = f"millrace-{version()}.dist-info"
+    os.makedirs(os.path.join(metadata_directory, info))
+    for name, text in (("METADATA", metadata()), ("WHEEL", about_wheel())):
+        with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return info
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    """`--config-settings build=FOLDER`: builds there, and finds there what it built before."""
+    name = f"millrace-{version()}-{tag()}.whl"
+    with tempfile.TemporaryDirectory(prefix="millrace-wheel-") as scratch:
+        build = (config_settings or {}).get("build", os.path.join(scratch, "build"))
+        write_wheel(os.path.join(wheel_directory, name), contents(os.path.abspath(build)))
+    return name
+
+
+def build_sdist(sdist_directory, config_settings=None):
+    raise RuntimeError("there is no sdist of the package alone: the module is built from the whole source tree")

@@ -1,0 +1,32 @@
+"""Millrace for Python: any training script becomes a device of secure-aggregation rounds.
+
+    import millrace
+
+    def train(weights, task):
+        ...                                   # weights: dict of numpy arrays, yours to change
+        return weights, examples, {"loss": loss}
+
+    with millrace.Client("device.json") as client:
+        client.run(train, rounds=1)
+
+Guide: docs/python.md. What a device is: docs/edge-client.md.
+"""
+
+from __future__ import annotations
+
+from ._client import Client, Progress, Task
+from ._core import VERSION as __version__
+from ._outcome import (BadDelta, BadModel, Cancelled, CertificateRefused, ConfigError, DeviceFailed, Error, NotAccepted,
+                       Outcome, Refused, TrainerFailed, Unreachable, Untrusted)
+from ._tensors import load, save
+
+__all__ = ["AsyncClient", "BadDelta", "BadModel", "Cancelled", "CertificateRefused", "Client", "ConfigError",
+           "DeviceFailed", "Error", "NotAccepted", "Outcome", "Progress", "Refused", "Task", "TrainerFailed",
+           "Unreachable", "Untrusted", "__version__", "load", "save"]
+
+
+def __getattr__(name: str):
+    if name == "AsyncClient": # asyncio is not imported for those who do without
+        from ._aio import AsyncClient
+        return AsyncClient
+    raise AttributeError(f"module 'millrace' has no attribute {name!r}")

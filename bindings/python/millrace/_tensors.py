@@ -1,0 +1,84 @@
+"""Dicts of arrays to flat vectors and back, and safetensors files. numpy is imported as it is needed."""
+
+from __future__ import annotations
+
+import typing
+
+if typing.TYPE_CHECKING:
+    import os
+    import numpy
+
+    Weights = dict[str, numpy.ndarray]
+
+LISTED_MAX = 5  # names that a message shows
+
+
+def unflatten(tensors: list[tuple], values: bytearray) -> Weights:
+    """{name: array}, each a writable view of `values`, which the arrays keep alive."""
+    import numpy
+    flat = numpy.frombuffer(values, dtype=numpy.float32)
+    return {name: flat[offset:offset + count].reshape(shape) for name, shape, offset, count in tensors}
+
+
+def listed(names) -> str:
+    names = sorted(names)
+    more = len(names) - LISTED_MAX
+    return ", ".join(names[:LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+def flatten(tensors: list[tuple], weights: Weights) -> list[tuple]:
+    """[(offset, array of float32)] of what a training function returned; says what does not fit the model."""
+    import numpy
+    if not hasattr(weights, "keys"):
+        raise TypeError(f"train has to return its weights as a dict of arrays, not {type(weights).__name__}")
+    wanted = {name for name, _, _, _ in tensors}
+    missing, foreign = wanted - weights.keys(), weights.keys() - wanted
+    if missing or foreign:
+        raise ValueError("the weights are not those of the model: "
+                         + "; ".join(part for part in (missing and f"missing {listed(missing)}",
+                                                       foreign and f"not in the model {listed(foreign)}") if part))
+    parts = []
+    for name, shape, offset, _ in tensors:
+        array = numpy.asarray(weights[name])
+        if array.shape != shape:
+            raise ValueError(f"{name}: the model has the shape {shape}, train returned {array.shape}")
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"{name}: numbers are needed, not {array.dtype}")
+        parts.append((offset, numpy.ascontiguousarray(array, dtype="<f4").reshape(-1)))
+    return parts
+
+
+def save(weights: Weights, path: str | os.PathLike) -> None:
+    """Writes a model as hubs take it: safetensors, F32, tensors in the order of the dict. Arrays of other number types
+    are converted. A federation's first model is made so."""
+    import json
+    import numpy
+    header, arrays, at = {}, [], 0
+    for name, value in weights.items():
+        array = numpy.ascontiguousarray(value, dtype="<f4")
+        header[name] = {"dtype": "F32", "shape": list(numpy.shape(value)), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+        arrays.append(array)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays:
+            f.write(array.tobytes())
+
+
+def load(path: str | os.PathLike) -> Weights:
+    """Reads a model that is safetensors in F32, such as one that a round has made."""
+    import json
+    import numpy
+    with open(path, "rb") as f:
+        header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        values = numpy.fromfile(f, dtype="<f4")
+    header.pop("__metadata__", None)
+    weights = {}
+    for name, entry in header.items():
+        if entry["dtype"] != "F32":
+            raise ValueError(f"{path}: {name} is {entry['dtype']}, only F32 is read")
+        begin, end = entry["data_offsets"]
+        weights[name] = values[begin // 4:end // 4].reshape(entry["shape"])
+    return weights

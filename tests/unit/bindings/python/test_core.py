@@ -1,0 +1,302 @@
+#!/usr/bin/python3
+"""The package against a fake federation: what goes in, what comes out, and what is said when something is wrong.
+
+    test_core.py PACKAGE EXTENSION
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import tempfile
+import threading
+import unittest
+
+import fixture
+
+try:
+    import numpy
+except ImportError:
+    print("skipped: no numpy; install python3-numpy")
+    sys.exit(77)
+
+millrace, fake = fixture.load(*sys.argv[1:3])
+
+
+def nudge(weights, task):
+    """Trains, so to speak."""
+    del task
+    for values in weights.values():
+        values += 0.01
+    return weights, 10, {"loss": 0.5, "accuracy": 0.75}
+
+
+class WithFederation(unittest.TestCase):
+    def setUp(self):
+        self.config = fixture.device_json(fake.begin(3, 16, 1))
+        self.addCleanup(fake.end)
+
+    def client(self, **options):
+        client = millrace.Client(self.config, **options)
+        self.addCleanup(client.close)
+        return client
+
+
+class Rounds(WithFederation):
+    def test_a_round(self):
+        seen = {}
+
+        def train(weights, task):
+            seen.update(weights=weights, task=task, thread=threading.get_ident())
+            return nudge(weights, task)
+
+        outcome = self.client().round(train, 1)
+        task = seen["task"]
+        self.assertEqual((outcome.result, outcome.round, outcome.examples, outcome.loss), ("committed", 1, 10, 0.5))
+        self.assertTrue(outcome.counted)
+        self.assertEqual(outcome.metrics, {"loss": 0.5, "accuracy": 0.75})
+        self.assertEqual((task.name, task.round, task.training), ("default", 1, {"epochs": 2, "batch": 3}))
+        self.assertEqual(seen["thread"], threading.get_ident())
+        self.assertEqual([w.shape for w in seen["weights"].values()], [(4, 8), (4,), (3, 4), (3,)])
+        self.assertTrue(all(w.dtype == numpy.float32 for w in seen["weights"].values()))
+        self.assertGreaterEqual(task.left_s, 0)
+        self.assertFalse(task.cancelled)
+        self.assertIn("round 1", repr(outcome))
+        # What was handed out is the function's own: it lives on, whatever becomes of the round.
+        gc.collect()
+        seen["weights"][next(iter(seen["weights"]))][...] = 1
+
+    def test_weights_are_the_model(self):
+        path = {}
+
+        def train(weights, task):
+            path["file"] = millrace.load(task.model_file)
+            for name, values in path["file"].items():
+                numpy.testing.assert_array_equal(values, weights[name])
+            self.assertEqual(list(path["file"]), list(weights))
+            return nudge(weights, task)
+
+        self.client().round(train, 1)
+        self.assertEqual(len(path["file"]), 4)
+
+    def test_no_second_time(self):
+        client = self.client()
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+        self.assertEqual(client.round(nudge, 1).result, "no-round")
+
+    def test_other_number_types(self):
+        def train(weights, task):
+            given = {name: values.astype(kind) for (name, values), kind in
+                     zip(weights.items(), ("float64", "float16", ">f4", "float32"))}
+            first = next(iter(given))
+            given[first] = numpy.asfortranarray(given[first])
+            return given, numpy.int64(10), {"loss": numpy.float32(0.5)}
+        self.assertEqual(self.client().round(train, 1).result, "committed")
+
+    def test_progress(self):
+        seen = []
+        self.client(on_progress=seen.append).round(nudge, 1)
+        self.assertEqual(list(dict.fromkeys(p.phase for p in seen)),
+                         ["waiting", "pulling", "training", "sharing", "uploading", "committing"])
+        self.assertTrue(all(0 <= p.bytes_done <= p.bytes_total for p in seen))
+
+    def test_says_why_again(self):
+        fake.set("busy_seeds", 2)
+        seen = []
+        self.client(on_progress=seen.append).round(nudge, 1)
+        self.assertEqual(sum("busy" in p.text for p in seen), 2)
+
+    def test_asyncio(self):
+        async def play():
+            async with millrace.AsyncClient(self.config) as client:
+                return await client.round(nudge, 1)
+        self.assertEqual(asyncio.run(play()).result, "committed")
+
+
+class Wrong(WithFederation):
+    def fails(self, kind, text, train=nudge, **knobs):
+        for name, number in knobs.items():
+            fake.set(name, number)
+        with self.assertRaisesRegex(kind, text) as caught:
+            self.client().round(train, 1)
+        return caught.exception
+
+    def test_training_functions(self):
+        for kind, text, answer in (
+                (TypeError, "dict of arrays, not list", lambda w: ([], 1, {"loss": 0})),
+                (ValueError, "missing", lambda w: ({}, 1, {"loss": 0})),
+                (ValueError, "not in the model other", lambda w: ({**w, "other": 1}, 1, {"loss": 0})),
+                (ValueError, "has the shape", lambda w: ({**w, list(w)[0]: numpy.zeros(3)}, 1, {"loss": 0})),
+                (TypeError, "numbers are needed", lambda w: ({**w, list(w)[1]: numpy.array(["a"] * 4)}, 1, {"loss": 0})),
+                (ValueError, "no \"loss\"", lambda w: (w, 1, {})),
+                (ValueError, "examples", lambda w: (w, 0, {"loss": 0})),
+                (ValueError, "examples", lambda w: (w, -1, {"loss": 0})),
+                (OverflowError, "", lambda w: (w, 1 << 64, {"loss": 0})),
+                (TypeError, "", lambda w: None),
+                (ZeroDivisionError, "", lambda w: 1 / 0)):
+            with self.subTest(text=text, kind=kind):
+                self.config = fixture.device_json(fake.begin(3, 16, 1))
+                with self.assertRaisesRegex(kind, text):
+                    self.client().round(lambda w, task, answer=answer: answer(w), 1)
+                self.assertIsNone(fake.arrived())
+
+    def test_not_finite(self):
+        error = self.fails(millrace.BadDelta, "infinite", lambda w, task: (w, 1, {"loss": float("inf")}))
+        self.assertEqual(error.code, "bad-delta")
+        self.assertIn("Lower the learning rate", error.reason)
+        self.assertTrue(error.remedy)
+        self.assertEqual(error.outcome.round, 1)
+
+    def test_hubs(self):
+        self.fails(millrace.BadModel, "announced hash", corrupt_model=1)
+
+    def test_unreachable(self):
+        error = self.fails(millrace.Unreachable, "", refuse_connects=1)
+        self.assertEqual((error.code, error.outcome.round), ("unreachable", 0))
+
+    def test_certificate(self):
+        self.fails(millrace.CertificateRefused, "", refuse_certificate=1)
+
+    def test_refused(self):
+        self.assertEqual(self.fails(millrace.Refused, "revoked", refuse_grant=1).code, "revoked")
+
+    def test_files(self):
+        with self.assertRaisesRegex(millrace.ConfigError, "No such file") as caught:
+            millrace.Client("/nowhere/device.json")
+        self.assertIn("device.json", caught.exception.remedy)
+        with self.assertRaisesRegex(ValueError, "transport"):
+            millrace.Client(self.config, transport="pigeon")
+
+    def test_closed(self):
+        client = self.client()
+        client.close()
+        client.close()
+        with self.assertRaisesRegex(ValueError, "closed"):
+            client.round(nudge, 1)
+
+    def test_one_thread_at_a_time(self):
+        client = self.client()
+
+        def train(weights, task):
+            for call in (lambda: client.round(nudge, 1), client.close, lambda: client.on_progress(None)):
+                with self.assertRaises(RuntimeError):
+                    call()
+            return nudge(weights, task)
+
+        self.assertEqual(client.round(train, 1).result, "committed")
+
+
+class Cancelled(WithFederation):
+    def test_between_calls(self):
+        client = self.client()
+        client.cancel()
+        with self.assertRaises(millrace.Cancelled):
+            client.round(nudge, 1)
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+
+    def test_in_training(self):
+        client = self.client()
+
+        def train(weights, task):
+            client.cancel()
+            return nudge(weights, task)
+
+        with self.assertRaises(millrace.Cancelled):
+            client.round(train, 1)
+        self.assertIsNone(fake.arrived())
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+
+    def test_run_ends(self):
+        client = self.client()
+        self.assertEqual(client.run(lambda w, t: (client.cancel(), nudge(w, t))[1], None), [])
+        client.cancel()
+        with self.assertRaises(millrace.Cancelled):
+            client.run(nudge, 1)
+
+    def interrupt(self, number=signal.SIGINT):
+        """In the middle of a call, seen from Python: progress is told while the library has the thread."""
+        def tell(progress):
+            if progress.phase == "sharing":
+                os.kill(os.getpid(), number)
+        return tell
+
+    def test_ctrl_c(self):
+        before = signal.getsignal(signal.SIGINT)
+        client = self.client(on_progress=self.interrupt(), transport="udp")
+        with self.assertRaises(KeyboardInterrupt):
+            client.round(nudge, 1)
+        self.assertIs(signal.getsignal(signal.SIGINT), before)
+        client.on_progress(None)
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+
+    def test_ctrl_c_in_training(self):
+        client = self.client()
+
+        def train(weights, task):
+            os.kill(os.getpid(), signal.SIGINT)
+            return nudge(weights, task)
+
+        with self.assertRaises(KeyboardInterrupt):
+            client.round(train, 1)
+        self.assertIsNone(fake.arrived())
+        self.assertEqual(client.round(nudge, 1).result, "committed") # the same round: it was left open
+
+    def test_handler_that_raises_nothing(self):
+        """As Python's own waits, the call goes on."""
+        seen = []
+        before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        client = self.client(on_progress=lambda p: p.attempt == 0 and not seen and self.interrupt(signal.SIGTERM)(p))
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+        self.assertEqual(seen, [signal.SIGTERM])
+
+    def test_progress_that_raises(self):
+        def tell(progress):
+            if progress.phase == "pulling":
+                raise LookupError("enough")
+        client = self.client(on_progress=tell)
+        with self.assertRaisesRegex(LookupError, "enough"):
+            client.round(nudge, 1)
+        client.on_progress(None)
+        self.assertEqual(client.round(nudge, 1).result, "committed")
+
+
+class Files(unittest.TestCase):
+    def test_save_and_load(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.safetensors")
+            given = {"a": numpy.arange(6).reshape(2, 3), "b": numpy.float64(2.5), "c": numpy.zeros((2, 0))}
+            millrace.save(given, path)
+            read = millrace.load(path)
+        self.assertEqual(list(read), list(given))
+        for name, values in given.items():
+            numpy.testing.assert_array_equal(read[name], values)
+            self.assertEqual(read[name].shape, numpy.shape(values))
+
+
+class References(WithFederation):
+    def test_none_is_lost(self):
+        """As many blocks after twenty rounds as after one."""
+        def play():
+            config = fixture.device_json(fake.begin(3, 16, 1))
+            with millrace.Client(config, on_progress=lambda p: None) as client:
+                client.round(nudge, 1)
+            with millrace.Client(config) as client:
+                try:
+                    client.round(lambda w, t: 1 / 0, 1)
+                except (ZeroDivisionError, millrace.Error):
+                    pass
+            gc.collect()
+            return sys.getallocatedblocks()
+
+        for _ in range(3):
+            play()
+        before = play()
+        for _ in range(20):
+            after = play()
+        self.assertLess(after - before, 20)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
