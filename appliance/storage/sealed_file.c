@@ -16,7 +16,7 @@ struct mr_sealed_file {
     uint64_t at, number; /* of the next unit */
     uint8_t key[MR_JOURNAL_KEY_BYTES];
     uint8_t head[SEALED_HEAD_BYTES];
-    struct sealed_buffer plain, sealed;
+    struct sealed_buffer sealed;
 };
 
 static int write_all(int fd, const uint8_t *bytes, size_t length, uint64_t at)
@@ -72,16 +72,16 @@ int mr_sealed_file_add(struct mr_sealed_file *file, const uint8_t *head, size_t 
                        const uint8_t *body, size_t body_bytes, struct mr_error *error)
 {
     const size_t length = head_bytes + body_bytes;
-    if (mr_sealed_buffer_reserve(&file->plain, length, error) != 0 ||
-        mr_sealed_buffer_reserve(&file->sealed, length + MR_JOURNAL_UNIT_EXTRA, error) != 0) {
+    if (mr_sealed_buffer_reserve(&file->sealed, length + MR_JOURNAL_UNIT_EXTRA, error) != 0) {
         return -1;
     }
-    memcpy(file->plain.bytes, head, head_bytes);
+    uint8_t *plain = file->sealed.bytes + 8; /* sealed in place: no other copy of it is made */
+    memcpy(plain, head, head_bytes);
     if (body_bytes > 0) {
-        memcpy(file->plain.bytes + head_bytes, body, body_bytes);
+        memcpy(plain + head_bytes, body, body_bytes);
     }
-    if (mr_journal_seal(file->sealed.bytes, file->key, file->head, file->number, file->plain.bytes,
-                        length) != 0) {
+    if (mr_journal_seal(file->sealed.bytes, file->key, file->head, file->number, plain, length) !=
+        0) {
         return mr_error_set(error, "OpenSSL seals nothing");
     }
     if (write_all(file->fd, file->sealed.bytes, length + MR_JOURNAL_UNIT_EXTRA, file->at) != 0) {
@@ -103,7 +103,6 @@ void mr_sealed_file_close(struct mr_sealed_file *file)
         return;
     }
     close(file->fd);
-    mr_sealed_buffer_free(&file->plain);
     mr_sealed_buffer_free(&file->sealed);
     OPENSSL_cleanse(file, sizeof *file);
     free(file);

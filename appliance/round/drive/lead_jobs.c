@@ -136,7 +136,6 @@ static int keep_shares(struct lead_job *job)
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const struct mr_collection *collection = run->collection;
     const uint32_t count = collection ? collection->upload_count : 0;
-    const struct mr_included *newest = job->state.included + job->state.included_count - count;
     if (terms->announcement.audit_hours == 0) {
         return 0;
     }
@@ -145,9 +144,10 @@ static int keep_shares(struct lead_job *job)
         return mr_error_set(&job->error, "out of memory for %u shares that are kept", count);
     }
     for (uint32_t i = 0; i < count; i++) { /* the core lists them in the collection's order */
-        MR_ASSERT(job->state.upload_ids[job->state.included_count - count + i] ==
-                  collection->upload_ids[i]);
-        items[i] = (struct mr_audit_item){.of = newest[i], .material = collection->shares[i]};
+        const uint32_t at = job->state.included_count - count + i;
+        MR_ASSERT(job->state.upload_ids[at] == collection->upload_ids[i]);
+        items[i] = (struct mr_audit_item){.of = job->state.included[at],
+                                          .material = collection->shares[i]};
     }
     int result = mr_audit_shelf_keep(run->shelf, terms, items, count, &job->error);
     free(items);
