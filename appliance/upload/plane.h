@@ -86,6 +86,8 @@ uint64_t mr_upload_plane_round_bytes(const struct mr_upload_plane_config *config
 /* Set-up of the process is over: the workers give up what their loops do not need
  * (runtime/sandbox.h, after _finish). */
 void mr_upload_plane_confine(struct mr_upload_plane *plane);
+/* Uploads that can be under way or staged at once. */
+uint32_t mr_upload_plane_slots(const struct mr_upload_plane *plane);
 /* How its workers receive datagrams, "mixed" where they differ: not "auto". Static. */
 const char *mr_upload_plane_source(const struct mr_upload_plane *plane);
 void mr_upload_plane_metrics(const struct mr_upload_plane *plane, struct mr_metrics *metrics);

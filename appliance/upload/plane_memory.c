@@ -140,3 +140,8 @@ int mr_plane_accumulators_find(const struct mr_upload_plane *plane, uint64_t byt
                         "share_bytes_max or lower the dimension",
                         bytes, search.largest);
 }
+
+uint32_t mr_upload_plane_slots(const struct mr_upload_plane *plane)
+{
+    return (plane->config.workers + 1) * plane->config.slots_per_worker; /* HTTP/2 has as many */
+}

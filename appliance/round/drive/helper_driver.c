@@ -375,6 +375,7 @@ static bool on_has_room(void *context, const struct mr_round_terms *terms,
 {
     struct mr_helper_driver *run = context;
     const uint32_t most = mr_announcement_admits(&terms->announcement);
+    const uint32_t devices = most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX;
     size_t model_bytes = 0;
     struct mr_model *model =
         run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
@@ -384,11 +385,9 @@ static bool on_has_room(void *context, const struct mr_round_terms *terms,
     }
     (void)mr_model_bytes(model, &model_bytes);
     mr_store_return(run->context.store, model);
-    return mr_keeper_has_room(
-        run->keeper,
-        mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes,
-                              most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX),
-        refusal);
+    uint64_t bytes = mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes, devices);
+    bytes += terms->announcement.audit_hours ? mr_keeper_audit_bytes(MR_SEED_BYTES, devices) : 0;
+    return mr_keeper_has_room(run->keeper, bytes, refusal);
 }
 
 static bool on_revoked(void *context, const struct mr_serial *serial)

@@ -22,6 +22,8 @@
 /* What a record, a manifest and the folders' own growth take, and a device in set and logs. */
 #define ROUND_EXTRA_BYTES  65536u
 #define ROUND_DEVICE_BYTES 256u
+/* Of what is kept for audits, beside the share or the seed: the unit, and the set. */
+#define AUDIT_DEVICE_BYTES 192u
 
 struct mr_keeper {
     struct mr_keeper_config config;
@@ -67,6 +69,11 @@ uint64_t mr_keeper_round_bytes(uint64_t model_bytes, uint64_t share_bytes, uint3
            ROUND_EXTRA_BYTES;
 }
 
+uint64_t mr_keeper_audit_bytes(uint64_t material_bytes, uint32_t devices)
+{
+    return devices * (material_bytes + AUDIT_DEVICE_BYTES);
+}
+
 bool mr_keeper_has_room(struct mr_keeper *keeper, uint64_t bytes, struct mr_refusal *refusal)
 {
     uint64_t free_bytes, size_bytes;
@@ -77,7 +84,7 @@ bool mr_keeper_has_room(struct mr_keeper *keeper, uint64_t bytes, struct mr_refu
     }
     mr_refuse(refusal, MR_REFUSAL_NO_ROOM,
               "the disk of data_dir has %" PRIu64 " bytes left, and a round may take %" PRIu64
-              ": make room, or keep less (tasks.keep)",
+              ": make room, or keep less (tasks.keep, tasks.round.audit_hours)",
               free_bytes, bytes);
     return false;
 }

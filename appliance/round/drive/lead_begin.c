@@ -132,7 +132,14 @@ static enum mr_refusal_code check_room(struct mr_lead_driver *run,
     /* The padding of a rotation is less than a sixteenth. */
     const uint64_t lanes_bytes = (uint64_t)announcement->dimension * announcement->ring_bits / 8;
     const uint64_t share_bytes = lanes_bytes + lanes_bytes / 16 + SHARE_EXTRA_BYTES;
-    const uint64_t bytes = mr_keeper_round_bytes(model_bytes, share_bytes, quorum);
+    const struct mr_upload_plane *plane = run->context.plane;
+    uint64_t bytes = mr_keeper_round_bytes(model_bytes, share_bytes, quorum);
+    if (announcement->audit_hours > 0) { /* all that is complete when the quorum is there counts */
+        const uint64_t most = (uint64_t)quorum + (plane ? mr_upload_plane_slots(plane) : 0);
+        const uint32_t devices =
+            most < announcement->cohort_max ? (uint32_t)most : announcement->cohort_max;
+        bytes += mr_keeper_audit_bytes(share_bytes, devices);
+    }
     return !run->keeper || mr_keeper_has_room(run->keeper, bytes, refusal) ? MR_REFUSAL_NONE
                                                                            : refusal->code;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "appliance/round/drive/keeper.h"
+#include "appliance/privacy/kept.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/storage/folder.h"
@@ -176,6 +177,52 @@ static void test_no_room_for_a_round(void **state)
 }
 
 /* Before it is too late, and once. */
+/* Each share is kept, if the round is to be audited. */
+static void test_no_room_for_what_is_kept(void **state)
+{
+    struct room *room = *state;
+    struct mr_refusal refusal;
+    world_outside.free_bytes = 150000;
+    room->policy.audit_hours = 1;
+    assert_int_equal(begin(room, &refusal), MR_REFUSAL_NO_ROOM);
+    assert_non_null(strstr(refusal.text, "tasks.round.audit_hours"));
+    room->policy.audit_hours = 0;
+    assert_int_equal(begin(room, &refusal), MR_REFUSAL_NONE);
+    room_run_until(room, is_void, NULL);
+    assert_int_equal(room->fatals, 0);
+}
+
+static bool says_destroyed(void *context)
+{
+    return room_logged(context, "info audit.destroyed task=default files=2 ");
+}
+
+/* What is kept for audits goes when its hours are over, and no sooner. */
+static void test_audits_are_destroyed(void **state)
+{
+    struct room *room = *state;
+    struct mr_announcement announcement = room->world->announcement;
+    struct mr_error error;
+    struct mr_kept *kept;
+    char folder[200];
+    snprintf(folder, sizeof folder, "%s", room_path(room, "audit"));
+    announcement.deadline_unix_ms = __real_mr_round_unix_ms();
+    for (unsigned i = 0; i < 3; i++) {
+        const struct mr_kept_place place = {
+            .folder = folder, .round = 5 + i / 2, .private_key = room->shared.private_key};
+        announcement.audit_hours = i < 2 ? 1 : 3;
+        assert_int_equal(mr_kept_begin(&kept, &place, 0, &announcement, &error), 0);
+        mr_kept_close(kept);
+    }
+    world_outside.ahead_ms = 2 * 3600000;
+    mr_lead_driver_set_keep(run, &limits);
+    room_run_until(room, says_destroyed, room);
+    assert_int_equal(access(room_path(room, "audit/5-1.kept"), F_OK), -1);
+    assert_int_equal(access(room_path(room, "audit/5-2.kept"), F_OK), -1);
+    assert_int_equal(access(room_path(room, "audit/6-1.kept"), F_OK), 0);
+    assert_int_equal(room->fatals, 0);
+}
+
 static void test_warning(void **state)
 {
     struct room *room = *state;
@@ -391,6 +438,8 @@ int main(void)
 #define HELPER(name) cmocka_unit_test_setup_teardown(name, open_helper, close_helper)
     const struct CMUnitTest tests[] = {
         LEAD(test_no_room_for_a_round),
+        LEAD(test_no_room_for_what_is_kept),
+        LEAD(test_audits_are_destroyed),
         LEAD(test_warning),
         LEAD(test_records_go),
         LEAD(test_logs_go),
