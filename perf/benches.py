@@ -97,6 +97,13 @@ BENCHES = (
         "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
         "each secure peer. The table says what was measured on fewer devices."),
     Bench(
+        "released", "perf/released_bench", "The ledger of released sets",
+        "the option `appliance` is off",
+        "10,000 released sets of 20 devices, all on one model, in a ledger on a disk, as a hub has it after "
+        "years. *start*: opening it, every record's hash checked. *first check*: a set of 1,000 devices, of "
+        "which none is in a released one, against all of them, the first question after the start; *check*: the "
+        "next. On the wall; every sample is of a ledger that was opened anew, and then asked for devices that it has."),
+    Bench(
         "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
         "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "

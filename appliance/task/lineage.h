@@ -29,6 +29,8 @@ struct mr_lineage {
  * before the next _find. */
 int mr_lineage_add(struct mr_lineage *lineage, const struct mr_released_record *record);
 void mr_lineage_sort(struct mr_lineage *lineage);
+/* The same into a lineage that is sorted, and stays so: one pass, whatever is there. */
+int mr_lineage_insert(struct mr_lineage *lineage, const struct mr_released_record *record);
 /* The set that the device is in; NULL: in none. */
 const struct mr_lineage_set *mr_lineage_find(const struct mr_lineage *lineage,
                                              const uint8_t client_id[MR_CLIENT_ID_BYTES]);

@@ -159,10 +159,42 @@ int mr_released_note(struct mr_released *ledger, const struct mr_released_record
     if (add_entry(ledger, record, offset, length, error) != 0) {
         return -1;
     }
-    if (lineage && mr_lineage_add(lineage, record) != 0) {
+    if (lineage && mr_lineage_insert(lineage, record) != 0) {
         mr_lineage_fini(lineage); /* it is read again when it is asked about */
-    } else if (lineage) {
-        mr_lineage_sort(lineage);
+    }
+    return 0;
+}
+
+/* The newest entries of different models, the newest first; how many. */
+static unsigned newest_models(const struct mr_released *ledger, size_t found[WARM_MAX])
+{
+    unsigned count = 0;
+    for (size_t i = ledger->count; i-- > 0 && count < WARM_MAX;) {
+        bool seen = false;
+        for (unsigned j = 0; j < count && !seen; j++) {
+            seen = ledger->entries[found[j]].parent == ledger->entries[i].parent;
+        }
+        if (!seen) {
+            found[count++] = i;
+        }
+    }
+    return count;
+}
+
+int mr_released_warm(struct mr_released *ledger, struct mr_error *error)
+{
+    size_t newest[WARM_MAX];
+    for (unsigned i = newest_models(ledger, newest); i-- > 0;) {
+        struct mr_released_record record = {.count = 0};
+        uint8_t *bytes = NULL;
+        if (read_entry(ledger, &ledger->entries[newest[i]], &record, &bytes, error) != 0) {
+            return -1;
+        }
+        const struct mr_lineage *lineage = mr_released_lineage(ledger, record.parent, error);
+        free(bytes);
+        if (!lineage) {
+            return -1;
+        }
     }
     return 0;
 }

@@ -11,6 +11,9 @@
 #define MR_RELEASED_NAME "released"
 /* Models whose sets are in memory: those of the rounds under way, and a few that were before. */
 #define LINEAGES_MAX 80u
+/* Of them, so many are read at the start, the newest: a look at the sets of a model takes a tenth
+ * of a second where there are thousands, and the first one is when a round has begun. */
+#define WARM_MAX 40u
 
 /* Where a record is, and enough of its hashes to find it. */
 struct entry {
@@ -62,6 +65,8 @@ struct mr_released {
  * read, so that nothing may be counted. */
 struct mr_lineage *mr_released_lineage(struct mr_released *ledger, const uint8_t *parent,
                                        struct mr_error *error);
+/* Reads the sets of the newest models, so that nobody waits for them later. 0 or -1. */
+int mr_released_warm(struct mr_released *ledger, struct mr_error *error);
 /* A record is in the file: what is there is in the index, or nobody may go on. */
 int mr_released_note(struct mr_released *ledger, const struct mr_released_record *record,
                      uint64_t offset, size_t length, struct mr_error *error);

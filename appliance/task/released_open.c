@@ -31,7 +31,9 @@ int mr_released_open(struct mr_released **out, const char *data_dir, bool may_be
     if (!ledger) {
         return mr_error_set(error, "out of memory");
     }
-    if (open_parts(ledger, data_dir, may_be_new, loop, error) != 0) {
+    if (open_parts(ledger, data_dir, may_be_new, loop, error) != 0 ||
+        mr_released_warm(ledger, error) != 0) {
+        mr_released_stop(ledger);
         mr_released_close(ledger);
         return -1;
     }
