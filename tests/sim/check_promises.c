@@ -1,5 +1,6 @@
 /* check_promises.c - what devices were promised, and whether everything has ended. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "tests/sim/check_internal.h"
 
@@ -54,6 +55,10 @@ void sim_check_heard(struct sim_node *node, const struct sim_task *task,
     sim_note(sim, node, "round %" PRIu64 " of %s has ended: %s (%s)", end->round, task->name,
              mre_result_name(end->result), end->text);
     sim->result.totals.ends_heard++;
+    sim->result.totals.proved += strstr(end->text, "hubs prove") != NULL;
+    if (strstr(end->warning, "does not prove") || strstr(end->warning, "two commitments")) {
+        sim_broken(sim, "round %" PRIu64 " of %s: %s", end->round, task->name, end->warning);
+    }
     if (!round->published && !round->given_up) {
         check_take_record(sim_hub_node(sim, task->hubs[0]), task, end->round);
     }

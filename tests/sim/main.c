@@ -37,9 +37,9 @@ static void print_totals(const struct sim_totals *totals, double seconds)
            totals->failed);
     printf("tasks: %" PRIu64 "; rounds: %" PRIu64 " published, %" PRIu64 " void, %" PRIu64
            " never on the lead's disk; %" PRIu64 " devices included; the transcripts of %" PRIu64
-           " seeds audited\n",
+           " seeds audited, %" PRIu64 " times proved\n",
            totals->tasks, totals->rounds_published, totals->rounds_void, totals->rounds_unknown,
-           totals->included, totals->audited);
+           totals->included, totals->audited, totals->proved);
     printf("devices: %" PRIu64 " rounds committed, the end of %" PRIu64 " heard, %" PRIu64
            " ended otherwise; %" PRIu64 " events, %" PRIu64
            " datagrams, %.1f hours of virtual time\n",

@@ -64,6 +64,7 @@ struct sim_totals {
     uint64_t seeds, tasks, failed, events, datagrams, rounds_published, rounds_void, rounds_unknown;
     uint64_t committed, ends_heard, outcomes_other, included;
     uint64_t audited; /* seeds whose hubs' transcripts an audit found whole */
+    uint64_t proved;  /* devices to whom every hub proved that it counted them */
     uint64_t virtual_ms;
     uint64_t faults[SIM_FAULTS];
 };
