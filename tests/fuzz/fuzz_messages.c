@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "wire/audit.h"
 #include "wire/messages.h"
 
 /* Decodes, encodes, decodes, encodes: both texts must be the same. */
@@ -35,6 +36,7 @@ ROUND_TRIP(peer_model)
 ROUND_TRIP(peer_void)
 ROUND_TRIP(refusal)
 ROUND_TRIP(task_hubs)
+ROUND_TRIP(audit_proof)
 
 /* The two that are octets: one encoding each. */
 static void seed_request(const char *text, size_t length)
@@ -100,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const tries[])(const char *, size_t) = {
         seed_request,       receipt_answer, try_upload_request, try_upload_grant, try_upload_status,
         try_peer_signature, try_peer_model, try_refusal,        sealed_seed,      upload_id,
-        try_round_end,      try_task_hubs,  try_peer_void,
+        try_round_end,      try_task_hubs,  try_peer_void,      try_audit_proof,
     };
     if (size > 0 && data[0] < sizeof tries / sizeof *tries) {
         tries[data[0]]((const char *)data + 1, size - 1);

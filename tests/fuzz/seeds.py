@@ -126,6 +126,8 @@ def messages():
     yield b"\x0b" + json.dumps({"hub": 1, "hubs": hubs}, separators=(",", ":")).encode()
     order = {"reason": "lead_gone: tired", "announcement": b64(32), "signature": b64(64)}
     yield b"\x0c" + json.dumps(order, separators=(",", ":")).encode()
+    proof = {"hub": 1, "index": 2, "count": 5, "salt": b64(32), "path": [b64(32)] * 3, "commitments": [b64(130)] * 2}
+    yield b"\x0d" + json.dumps(proof, separators=(",", ":")).encode()
 
 
 def exchanges():

@@ -74,7 +74,8 @@ class Scene(Federation):
         self.wait_for("the lead is back", lambda: self.operator("status").returncode == 0)
         self.start_device(DEVICES - 1)
         shown = self.operator("round", "show", "1", "--wait")
-        self.check("the round is published", shown.returncode == 0, shown.stdout + shown.stderr)
+        if shown.returncode != 0:
+            raise SystemExit(f"the round is not published: {shown.stdout}{shown.stderr}")
         proved = "all 2 hubs prove that they counted this device"
         self.wait_for("every device has its proofs", lambda: self.said().count(proved) == DEVICES)
         self.check("no device warns of a proof", not re.search("gives no proof|does not prove", self.said()))
