@@ -70,6 +70,9 @@ static int check_cohort(const struct mr_plan_question *q, struct mr_error *error
                             "least both",
                             q->devices, q->cohort_min, q->cohort_max);
     }
+    if (q->ring_bits != 0 && q->ring_bits != 16 && q->ring_bits != 24 && q->ring_bits != 32) {
+        return mr_error_set(error, "ring_bits: %u must be 16, 24 or 32", q->ring_bits);
+    }
     if (!(q->clip_norm > 0 && isfinite(q->clip_norm)) || q->weight_max == 0 || q->headroom == 0) {
         return mr_error_set(error, "clip_norm, weight_max and headroom must be above 0");
     }
@@ -247,6 +250,13 @@ static void expect(struct mr_plan *plan, const struct mr_plan_question *q)
                       plan->layout.lanes);
 }
 
+/* A product that is a whole number but for its last bits is that number. */
+static uint32_t device_rounds(const struct mr_plan_question *q)
+{
+    const double product = ceil(q->rounds * q->participation - 0x1p-20);
+    return product < 1 ? 1 : (uint32_t)product;
+}
+
 int mr_plan_make(struct mr_plan *plan, const struct mr_plan_question *question,
                  struct mr_error *error)
 {
@@ -255,7 +265,7 @@ int mr_plan_make(struct mr_plan *plan, const struct mr_plan_question *question,
         return -1;
     }
     plan->adders = question->noise == MR_NOISE_HUB ? question->hubs : question->cohort_max;
-    plan->device_rounds = (uint32_t)ceil(question->rounds * question->participation);
+    plan->device_rounds = device_rounds(question);
     plan->budget = mr_epsilon_budget(question->epsilon, question->delta, question->noise);
     const mr_rho round = plan->budget / plan->device_rounds;
     if (round < MR_PLAN_ROUND_MIN) {
