@@ -22,7 +22,7 @@
 #include "base/assert.h"
 #include "wire/gauss_internal.h"
 
-__extension__ typedef unsigned __int128 wide;
+typedef unsigned __int128 wide;
 
 #define TERMS  15   /* of exp's series: the argument is below 0.22, what is left out below 2^-57 */
 #define UNSURE 4096 /* units of 2^-64: start is off by 2^11 at most, the series by 2^8 */

@@ -6,7 +6,7 @@
 #include "wire/gauss_exp.h"
 #include "wire/gauss_internal.h"
 
-__extension__ typedef unsigned __int128 wide;
+typedef unsigned __int128 wide;
 
 #define BITS        88u /* of exp(…) here: times a peak below 2^34 it fits 128 */
 #define REACH       33u /* the cells go on until exp(…) is 2^-33: the peak is at most 2^33 */

@@ -3,7 +3,7 @@
 #include <math.h>
 
 /* Products of two 64-bit numbers. */
-__extension__ typedef unsigned __int128 wide;
+typedef unsigned __int128 wide;
 
 mr_rho mr_rho_add(mr_rho a, mr_rho b)
 {

@@ -36,7 +36,11 @@ static void add_plans(json_t *found, const struct mr_hub_config *config)
         struct mr_plan plan;
         struct mr_error ignored; /* mr_hub_check has made it before */
         if (question.noise != MR_NOISE_NONE && mr_plan_make(&plan, &question, &ignored) == 0) {
-            json_object_set_new(plans, task->name, mr_cli_plan_json(&question, &plan));
+            json_t *row = mr_cli_plan_json(&question, &plan);
+            const char *pool = task->privacy.pool;
+            json_object_set_new(row, "pool", mr_cli_string(*pool != '\0' ? pool : task->name));
+            json_object_set_new(row, "returns_days", json_integer(task->privacy.returns_days));
+            json_object_set_new(plans, task->name, row);
         }
     }
     if (json_object_size(plans) > 0) {

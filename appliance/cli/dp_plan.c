@@ -22,7 +22,7 @@ json_t *mr_cli_plan_json(const struct mr_plan_question *question, const struct m
 {
     const bool hub = question->noise == MR_NOISE_HUB;
     json_t *found = json_object();
-    json_object_set_new(found, "noise", json_string(hub ? "hub" : "device"));
+    json_object_set_new(found, "noise", mr_json_text(hub ? "hub" : "device"));
     put(found, "epsilon", plan->epsilon);
     put(found, "delta", question->delta);
     put_number(found, "rounds", question->rounds);

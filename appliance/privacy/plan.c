@@ -110,7 +110,7 @@ static uint64_t least_sigma2(const struct mr_plan_question *q, const struct targ
             low = middle;
         }
     }
-    return q->noise == MR_NOISE_HUB && high < MR_NOISE_SIGMA2_MIN ? MR_NOISE_SIGMA2_MIN : high;
+    return high < MR_NOISE_SIGMA2_MIN ? MR_NOISE_SIGMA2_MIN : high;
 }
 
 static struct mr_plan_release release_of(const struct mr_plan_question *q,
