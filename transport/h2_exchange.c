@@ -93,6 +93,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         take_length(exchange, value, value_length);
     } else if (is_named(name, name_length, MR_H2_TIME_LEFT) && value_length <= 18) {
         take_time_left(&exchange->answer, value, value_length);
+    } else if (is_named(name, name_length, MR_H2_WORD) && value_length < MR_H2_WORD_BYTES &&
+               !memchr(value, 0, value_length)) {
+        memcpy(exchange->answer.word, value, value_length);
+        exchange->answer.word[value_length] = '\0';
     } else if (is_named(name, name_length, "date")) {
         exchange->answer.date_unix_s = mr_h2_date_parse((const char *)value, value_length);
     }
@@ -186,7 +190,7 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
 
     char length[24];
     size_t count = 0;
-    nghttp2_nv fields[6];
+    nghttp2_nv fields[7];
     snprintf(length, sizeof length, "%zu", request->length);
     fields[count++] = field(":method", request->method);
     fields[count++] = field(":scheme", "https");
@@ -195,6 +199,9 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
     if (request->content_type) {
         fields[count++] = field("content-type", request->content_type);
         fields[count++] = field("content-length", length);
+    }
+    if (request->word && request->word[0]) {
+        fields[count++] = field(MR_H2_WORD, request->word);
     }
     const nghttp2_data_provider body = {.read_callback = read_body};
     exchange->stream = nghttp2_submit_request(session, NULL, fields, count,

@@ -12,6 +12,10 @@
  */
 #define MR_H2_TIME_LEFT "millrace-time-left-ms"
 
+/* A word of one hub to another beside a question or an answer, which is its owner's to read. */
+#define MR_H2_WORD       "millrace-standing"
+#define MR_H2_WORD_BYTES 400 /* the NUL counted; a longer one is as good as absent */
+
 /* What a client asks, and how long it waits. Everything pointed at is the caller's and must stay
  * until the request has ended. */
 struct mr_h2_request {
@@ -20,6 +24,7 @@ struct mr_h2_request {
     const char *content_type; /* NULL: no body */
     const void *body;
     size_t length;       /* of the body, bytes */
+    const char *word;    /* MR_H2_WORD; NULL or "": none */
     size_t answer_max;   /* an answer whose body has more bytes is a failure */
     unsigned timeout_ms; /* to the whole answer */
     /* For a body or an answer that may be large on a path that may be slow: a timeout in which it
@@ -35,6 +40,7 @@ struct mr_h2_response {
     int64_t date_unix_s;   /* the server's clock when it answered (`date`); 0: it did not say */
     bool has_time_left;    /* … */
     uint64_t time_left_ms; /* MR_H2_TIME_LEFT of a round's announcement */
+    char word[MR_H2_WORD_BYTES]; /* MR_H2_WORD; "": none */
 };
 /* Frees the body and zeroes the struct; one that is zero already is allowed. */
 void mr_h2_response_fini(struct mr_h2_response *response);

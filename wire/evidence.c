@@ -19,6 +19,7 @@ const char *mr_evidence_kind_name(enum mr_evidence_kind kind)
         [MR_EVIDENCE_COMMITTED] = "committed", [MR_EVIDENCE_OPENED] = "opened",
         [MR_EVIDENCE_MODEL] = "model",         [MR_EVIDENCE_VOID] = "void",
         [MR_EVIDENCE_LISTED] = "listed",       [MR_EVIDENCE_DRAWN] = "drawn",
+        [MR_EVIDENCE_RECOVERED] = "recovered", [MR_EVIDENCE_HEARD] = "heard",
     };
     return kind > 0 && kind < MR_EVIDENCE_KINDS ? names[kind] : "?";
 }

@@ -23,8 +23,15 @@ enum mr_evidence_kind {
     MR_EVIDENCE_VOID,
     MR_EVIDENCE_LISTED, /* who the set is drawn from: hash ‖ the list as its lead signed it */
     MR_EVIDENCE_DRAWN,  /* hash ‖ every hub's value of the draw, in list order */
+    /* Of the hub and not of a round, whose number is that of the record before: the hub was older
+     * than itself, and its operator recovered: be64 epoch ‖ be64 sequence ‖ be64 round (the
+     * furthest that was shown of its own promises; 0: nothing was) ‖ why, to the record's end. */
+    MR_EVIDENCE_RECOVERED,
+    /* Likewise: another hub's word on where its transcript stands (standing.h). */
+    MR_EVIDENCE_HEARD,
 };
-#define MR_EVIDENCE_KINDS 11
+#define MR_EVIDENCE_KINDS           13
+#define MR_EVIDENCE_RECOVERED_BYTES 24 /* of its body, without the text */
 
 const char *mr_evidence_kind_name(enum mr_evidence_kind kind); /* "announced" …; "?" */
 

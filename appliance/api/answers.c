@@ -46,6 +46,17 @@ void mr_routes_admitted(void *context, void *token, const struct mr_upload_grant
     mr_routes_answer_text(token, 200, mr_upload_grant_encode(grant));
 }
 
+/* Beside whatever another hub is told. */
+static void say_standing(const struct mr_api_task *task, struct mr_request *request)
+{
+    char word[MR_STANDINGS_TEXT];
+    const struct mr_identity *identity = mr_request_identity(request);
+    if (task->helper && identity->role == MR_ROLE_HUB) {
+        mr_helper_driver_say(task->helper, identity->hub_index, word);
+        mr_request_answer_word(request, word);
+    }
+}
+
 void mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal)
 {
     const struct mr_api_task *task = context;
@@ -53,12 +64,13 @@ void mr_routes_refused(void *context, void *token, const struct mr_refusal *refu
     if (task->helper && identity->role == MR_ROLE_HUB) {
         mr_helper_driver_refused(task->helper, identity->hub_index, refusal);
     }
+    say_standing(task, token);
     mr_routes_refuse(token, refusal);
 }
 
 void mr_routes_answered(void *context, void *token, bool json, const void *body, size_t length)
 {
-    (void)context;
+    say_standing(context, token);
     if (body) {
         mr_request_answer(token, 200, json ? "application/json" : "application/octet-stream", body,
                           length);

@@ -42,6 +42,11 @@ struct mr_api_task *mr_routes_led_task(struct mr_api *api, struct mr_request *re
                             task->task.hubs[0].index);
         return NULL;
     }
+    struct mr_refusal refusal;
+    if (task && mr_lead_driver_older(task->lead, &refusal)) {
+        mr_routes_refuse(request, &refusal);
+        return NULL;
+    }
     return task;
 }
 

@@ -62,6 +62,7 @@ static const struct {
      mr_route_reveal},
     {"POST", "/v1/tasks/{task}/peer/rounds/{round}/void", HUB, BOUND_MESSAGE, JSON, NULL,
      mr_route_void},
+    {"GET", "/v1/tasks/{task}/peer/standing", HUB, BOUND_NONE, NULL, NULL, mr_route_standing},
     {"GET", "/metrics", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_metrics},
     {"GET", "/v1/status", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_status},
     {"GET", "/v1/tasks", OPERATOR, BOUND_NONE, NULL, NULL, mr_route_tasks},
@@ -75,6 +76,8 @@ static const struct {
      mr_route_admin_void},
     {"POST", "/v1/tasks/{task}/admin/resume", OPERATOR, BOUND_MESSAGE, JSON, NULL,
      mr_route_admin_resume},
+    {"POST", "/v1/tasks/{task}/admin/recover", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_admin_recover},
 };
 
 /* The largest cohort over all tasks; one task's own is its round's business. */

@@ -20,5 +20,7 @@ void mr_routes_refused(void *context, void *token, const struct mr_refusal *refu
 void mr_routes_answered(void *context, void *token, bool json, const void *body, size_t length);
 void mr_routes_changed(void *context);
 void mr_routes_resumed(void *context, void *token, const uint8_t *model_hash);
+void mr_routes_recovered(void *context, void *token, const struct mr_recovered *recovered,
+                         bool halted);
 
 #endif

@@ -28,7 +28,7 @@ enum {
 };
 /* The task that the path names; refuses and returns NULL if this hub serves none of that name. */
 struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *request);
-/* Likewise, and also where this hub does not lead it. */
+/* Likewise, and also where this hub does not lead it, or is older than itself in it. */
 struct mr_api_task *mr_routes_led_task(struct mr_api *api, struct mr_request *request);
 /* Path parameter i as a number without leading zeros, or as 16 hex digits. Refuses and returns
  * false if it is none. */
@@ -68,6 +68,7 @@ MR_HANDLER(mr_route_freeze);
 MR_HANDLER(mr_route_open);
 MR_HANDLER(mr_route_reveal);
 MR_HANDLER(mr_route_void);
+MR_HANDLER(mr_route_standing);
 MR_HANDLER(mr_route_metrics);
 MR_HANDLER(mr_route_status);
 MR_HANDLER(mr_route_tasks);
@@ -77,5 +78,6 @@ MR_HANDLER(mr_route_admin_round);
 MR_HANDLER(mr_route_admin_open);
 MR_HANDLER(mr_route_admin_void);
 MR_HANDLER(mr_route_admin_resume);
+MR_HANDLER(mr_route_admin_recover);
 
 #endif

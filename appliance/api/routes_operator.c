@@ -39,6 +39,19 @@ static void released_metrics(const struct mr_api *api, struct mr_metrics *metric
                       (double)mr_released_sets(api->released));
 }
 
+/* Where a hub is older than itself it takes no part until its operator recovers the task. */
+static void age_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    mr_metrics_family(metrics, "millrace_task_older", "gauge",
+                      "1 where this hub has found that it is older than itself in the task.");
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        const struct mr_task *task = &api->tasks[i]->task;
+        char labels[16 + MR_TASK_NAME_MAX];
+        snprintf(labels, sizeof labels, "task=\"%s\"", task->config->name);
+        mr_metrics_sample(metrics, "millrace_task_older", labels, task->age.is_older);
+    }
+}
+
 /* One file system for all tasks. */
 static void disk_metrics(const struct mr_api *api, struct mr_metrics *metrics)
 {
@@ -95,6 +108,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     tasks_metrics(api, &metrics);
     disk_metrics(api, &metrics);
     released_metrics(api, &metrics);
+    age_metrics(api, &metrics);
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {
@@ -128,6 +142,17 @@ static void put_round(json_t *object, const struct mr_api_task *task)
     json_object_set_new(object, "devices", devices);
 }
 
+/* Why the task stands still, where this hub is older than itself or has recovered. */
+static void put_age(json_t *object, const struct mr_task_age *age)
+{
+    const struct mr_recovered *recovered = &age->recovered;
+    if (age->is_older) {
+        json_object_set_new(object, "older", mr_json_text(age->older.why));
+    } else if (recovered->epoch && !recovered->has_fresh) {
+        json_object_set_new(object, "recovery_code", mr_json_text(recovered->code));
+    }
+}
+
 static json_t *task_json(const struct mr_api_task *task)
 {
     char model[2 * MR_HASH_BYTES + 1];
@@ -144,6 +169,7 @@ static json_t *task_json(const struct mr_api_task *task)
     json_object_set_new(
         object, "released_devices",
         json_integer(mr_released_devices(task->api->released, mr_store_current(task->task.store))));
+    put_age(object, &task->task.age);
     return object;
 }
 

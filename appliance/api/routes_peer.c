@@ -1,5 +1,6 @@
 /* routes_peer.c - what devices and leads ask this hub as a helper. */
 
+#include "appliance/api/routes.h"
 #include "appliance/api/routes_internal.h"
 
 /* The helper's state machine, or NULL with the request refused. */
@@ -9,6 +10,15 @@ static struct mr_helper *helper_of(struct mr_api *api, struct mr_request *reques
     if (task && !task->helper) {
         mr_routes_refuse_as(request, MR_REFUSAL_NO_ROUND, "this hub helps in no rounds of %s",
                             task->task.config->name);
+        return NULL;
+    }
+    struct mr_refusal refusal;
+    const struct mr_identity *from = mr_request_identity(request);
+    if (task && from->role == MR_ROLE_HUB) {
+        mr_helper_driver_hear(task->helper, from->hub_index, mr_request_word(request));
+    }
+    if (task && mr_helper_driver_older(task->helper, &refusal)) {
+        mr_routes_refused(task, request, &refusal);
         return NULL;
     }
     return task ? mr_helper_driver_core(task->helper) : NULL;
@@ -92,5 +102,14 @@ void mr_route_void(void *context, struct mr_request *request)
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "%.250s", error.text);
     } else {
         mr_helper_void(helper, mr_request_identity(request)->hub_index, round, &message, request);
+    }
+}
+
+/* What is asked is beside the answer, as always. */
+void mr_route_standing(void *context, struct mr_request *request)
+{
+    if (helper_of(context, request)) {
+        const struct mr_api_task *task = mr_routes_task(context, request);
+        mr_helper_driver_stand(task->helper, request);
     }
 }

@@ -1,6 +1,8 @@
 /* routes_way_on.c - what an operator decides where a round or a task cannot go on by itself: each
  * says what it costs, and is done when that was accepted. */
 #include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "appliance/api/routes.h"
 #include "appliance/api/routes_internal.h"
@@ -12,7 +14,23 @@ struct wish {
     bool accepted;
     bool has_model;
     uint8_t model_hash[MR_HASH_BYTES];
+    char codes[MR_RESUME_CODES_MAX + 1];
 };
+
+/* Codes of recoveries: 16 hex digits each, with commas between. */
+static bool are_codes(const char *text)
+{
+    while (strspn(text, "0123456789abcdef") == 16) {
+        text += 16;
+        if (*text == '\0') {
+            return true;
+        }
+        if (*text++ != ',') {
+            return false;
+        }
+    }
+    return false;
+}
 
 static bool set_member(struct wish *wish, const char *name, const json_t *value, bool model)
 {
@@ -20,13 +38,21 @@ static bool set_member(struct wish *wish, const char *name, const json_t *value,
         wish->accepted = json_is_true(value);
         return json_is_boolean(value);
     }
-    const char *hex = json_string_value(value);
-    wish->has_model = model && strcmp(name, "model") == 0 && hex &&
-                      mr_hex_decode(wish->model_hash, MR_HASH_BYTES, hex) == 0;
+    const char *text = json_string_value(value);
+    if (!model || !text) {
+        return false;
+    }
+    if (strcmp(name, "codes") == 0) {
+        snprintf(wish->codes, sizeof wish->codes, "%s", text);
+        return strlen(text) <= MR_RESUME_CODES_MAX && are_codes(text);
+    }
+    wish->has_model =
+        strcmp(name, "model") == 0 && mr_hex_decode(wish->model_hash, MR_HASH_BYTES, text) == 0;
     return wish->has_model;
 }
 
-/* {"accepted": bool, "model": hash}, both may be left out. False with the request refused. */
+/* {"accepted": bool, "model": hash, "codes": text}, each may be left out. False with the request
+ * refused. */
 static bool read_wish(struct wish *wish, struct mr_request *request, bool model)
 {
     size_t length;
@@ -44,7 +70,7 @@ static bool read_wish(struct wish *wish, struct mr_request *request, bool model)
     if (!good) {
         mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
                             "the body must be {\"accepted\": bool%s}",
-                            model ? ", \"model\": hash" : "");
+                            model ? ", \"model\": hash, \"codes\": text" : "");
     }
     return good;
 }
@@ -76,6 +102,7 @@ void mr_route_admin_resume(void *context, struct mr_request *request)
         return;
     }
     const struct mr_resume_wish asked = {.accepted = wish.accepted,
+                                         .codes = wish.codes,
                                          .model_hash = wish.has_model ? wish.model_hash : NULL};
     const enum mr_refusal_code code =
         task->lead ? mr_lead_driver_resume(task->lead, &asked, request, &refusal)
@@ -91,4 +118,31 @@ void mr_routes_resumed(void *context, void *token, const uint8_t *model_hash)
     (void)context;
     mr_hex_encode(hex, model_hash, MR_HASH_BYTES);
     mr_routes_answer_json(token, json_pack("{s:o}", "model_hash", mr_json_text(hex)));
+}
+
+void mr_route_admin_recover(void *context, struct mr_request *request)
+{
+    struct mr_api_task *task = mr_routes_task(context, request);
+    struct mr_refusal refusal;
+    struct wish wish;
+    if (!task || !read_wish(&wish, request, false)) {
+        return;
+    }
+    const enum mr_refusal_code code =
+        task->lead ? mr_lead_driver_recover(task->lead, wish.accepted, request, &refusal)
+                   : mr_helper_driver_recover(task->helper, wish.accepted, request, &refusal);
+    if (code != MR_REFUSAL_NONE) {
+        mr_routes_refuse(request, &refusal);
+    }
+}
+
+void mr_routes_recovered(void *context, void *token, const struct mr_recovered *recovered,
+                         bool halted)
+{
+    const struct mr_api_task *task = context;
+    mr_routes_answer_json(token, json_pack("{s:o, s:o, s:I, s:I, s:b}", "task",
+                                           mr_json_text(task->task.config->name), "recovery_code",
+                                           mr_json_text(recovered->code), "epoch",
+                                           (json_int_t)recovered->epoch, "round",
+                                           (json_int_t)recovered->round, "needs_restart", halted));
 }

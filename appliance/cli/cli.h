@@ -90,6 +90,7 @@ int mr_command_metrics(struct mr_cli *cli);
 int mr_command_task_list(struct mr_cli *cli);
 int mr_command_task_show(struct mr_cli *cli);
 int mr_command_task_resume(struct mr_cli *cli);
+int mr_command_recover(struct mr_cli *cli);
 int mr_command_round_list(struct mr_cli *cli);
 int mr_command_round_show(struct mr_cli *cli);
 int mr_command_round_open(struct mr_cli *cli);

@@ -20,6 +20,7 @@ struct mr_config_identity {
     char *certificate_file; /* (required) */
     char *private_key_file; /* (required) */
     char *revocation_file;  /* a CRL of the CA; "" */
+    char *generation_file;  /* a witness of where the hub is (task/age.h); "" */
 };
 
 /* What the hub gives up once it is set up (runtime/sandbox.h). */

@@ -96,6 +96,8 @@ static void request_free(struct mr_request *request)
     }
     mr_identity_quota_release(request->quota);
     release_answer(request);
+    free(request->word);
+    free(request->answer_word);
     free(request);
 }
 
@@ -105,6 +107,13 @@ void mr_request_stream_gone(struct mr_request *request)
         leave_connection(request); /* the handler will answer into the void */
     } else {
         request_free(request);
+    }
+}
+
+void mr_request_keep_word(struct mr_request *request, const uint8_t *value, size_t length)
+{
+    if (request->identity.role == MR_ROLE_HUB && length < MR_H2_WORD_BYTES && !request->word) {
+        request->word = strndup((const char *)value, length);
     }
 }
 
@@ -134,6 +143,11 @@ const uint8_t *mr_request_body(const struct mr_request *request, size_t *length)
 {
     *length = request->body_length;
     return request->body ? request->body : (const uint8_t *)"";
+}
+
+const char *mr_request_word(const struct mr_request *request)
+{
+    return request->word ? request->word : "";
 }
 
 const char *mr_request_peer_host(const struct mr_request *request)
@@ -178,7 +192,7 @@ static int submit(struct mr_request *request, int status, const char *content_ty
 {
     char status_text[16], length_text[24], seconds_text[16];
     char date_text[MR_H2_DATE_BYTES], left_text[24];
-    nghttp2_nv fields[7];
+    nghttp2_nv fields[8];
     size_t count = 0;
     snprintf(status_text, sizeof status_text, "%d", status);
     snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
@@ -199,6 +213,9 @@ static int submit(struct mr_request *request, int status, const char *content_ty
     if (request->has_time_left) {
         snprintf(left_text, sizeof left_text, "%" PRIu64, request->time_left_ms);
         fields[count++] = field(MR_H2_TIME_LEFT, left_text);
+    }
+    if (request->answer_word) {
+        fields[count++] = field(MR_H2_WORD, request->answer_word);
     }
     if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
         fields[count++] = field("retry-after", seconds_text); /* whole seconds, rounded up */
@@ -235,6 +252,12 @@ void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms)
 {
     request->has_time_left = true;
     request->time_left_ms = time_left_ms;
+}
+
+void mr_request_answer_word(struct mr_request *request, const char *word)
+{
+    free(request->answer_word);
+    request->answer_word = *word == '\0' ? NULL : strdup(word);
 }
 
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,

@@ -120,6 +120,10 @@ const char *mr_request_peer_host(const struct mr_request *request);
 int mr_request_export(const struct mr_request *request, const char *label, const uint8_t *context,
                       size_t context_bytes, uint8_t *out, size_t out_bytes);
 
+/* What another hub says beside its question (transport/h2_message.h, MR_H2_WORD); "": nothing. */
+const char *mr_request_word(const struct mr_request *request);
+/* Before the answer to another hub: what is said beside it; copied. */
+void mr_request_answer_word(struct mr_request *request, const char *word);
 /* Before the answer: it says how much time is left (transport/h2_message.h). */
 void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms);
 

@@ -99,7 +99,8 @@ struct mr_request {
     size_t moved_then;             /* bytes that had come at the last look at its progress */
     unsigned strikes;              /* looks in a row without progress */
     struct mr_answer answer;
-    bool has_time_left; /* told with the answer */
+    char *word, *answer_word; /* of another hub, and to it (transport/h2_message.h); NULL: none */
+    bool has_time_left;       /* told with the answer */
     uint64_t time_left_ms;
 };
 
@@ -265,6 +266,9 @@ void mr_identity_quota_count(struct mr_request *request, size_t more);
 void mr_identity_quota_uncount(struct mr_request *request, size_t less);
 
 /* request.c */
+/* Another hub's word beside its question; of others, and without memory, it is as good as absent.
+ */
+void mr_request_keep_word(struct mr_request *request, const uint8_t *value, size_t length);
 struct mr_request *mr_request_new(struct mr_connection *connection, int32_t stream);
 void mr_request_move(struct mr_request *request, enum mr_request_state state);
 /* The stream is gone: frees the request, unless its handler still has it. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "appliance/http/server_internal.h"
+#include "transport/h2_message.h"
 #include "base/assert.h"
 
 /* What one stream and one connection may have in flight towards us: a share in one go. */
@@ -122,6 +123,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     } else if (is_named("content-type", name, name_length)) {
         request->is_doubled_type = request->is_doubled_type || request->content_type[0] != '\0';
         keep(request->content_type, sizeof request->content_type, value, value_length);
+    } else if (is_named(MR_H2_WORD, name, name_length)) {
+        mr_request_keep_word(request, value, value_length);
     } else if (is_named("content-encoding", name, name_length)) {
         request->is_encoded = true;
     } else if (is_named("content-length", name, name_length)) {

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "appliance/api/routes.h"
@@ -69,6 +70,23 @@ static void fill_api(struct mr_hub *hub)
                                .metrics_context = hub};
 }
 
+/* Whether data_dir is what this hub left. A task's folder says so by itself; here it is about those
+ * that the copy does not have. */
+static int look_at_age(struct mr_hub *hub, bool is_new, struct mr_error *error)
+{
+    const char *data_dir = hub->config->data_dir;
+    char why[MR_AGE_WHY_BYTES];
+    if (mr_age_place_read(&hub->place, hub->config->identity.generation_file, error) != 0) {
+        return -1;
+    }
+    const int look = mr_age_look(data_dir, &hub->place, is_new, why, error);
+    if (look == MR_AGE_COPY) {
+        memcpy(hub->copied, why, sizeof why);
+        mr_log_event(hub->log, MR_LOG_ERROR, "hub.copied", "data_dir=%s why=%s", data_dir, why);
+    }
+    return look < 0 ? -1 : 0;
+}
+
 /* Nobody else writes there, and it is this hub's. */
 static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
 {
@@ -91,10 +109,20 @@ static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
     snprintf(path, sizeof path, "%s/owner.json", config->data_dir);
     const bool is_new = access(path, F_OK) != 0;
     if (mr_owner_check(config->data_dir, &owner, error) != 0 ||
+        look_at_age(hub, is_new, error) != 0 ||
         mr_released_open(&hub->api.released, config->data_dir, is_new, hub->loop, error) != 0) {
         return -1;
     }
+    if (is_new && mr_age_bind(config->data_dir, &hub->place, error) != 0) {
+        return -1;
+    }
     return mr_owner_claim(config->data_dir, &owner, error);
+}
+
+/* After the tasks: a hub that is killed before finds the copy again. */
+static int settle(struct mr_hub *hub, struct mr_error *error)
+{
+    return mr_age_bind(hub->config->data_dir, &hub->place, error);
 }
 
 int mr_hub_open(struct mr_hub *hub, struct mr_error *error)
@@ -106,7 +134,8 @@ int mr_hub_open(struct mr_hub *hub, struct mr_error *error)
     if (mr_hub_open_tasks(hub, error) != 0) {
         return -1;
     }
-    return open_server(hub, error) != 0 || mr_hub_watch_revocations(hub, error) != 0
+    return settle(hub, error) != 0 || open_server(hub, error) != 0 ||
+                   mr_hub_watch_revocations(hub, error) != 0
                ? -1
                : mr_hub_watch_terms(hub, error);
 }

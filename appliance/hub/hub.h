@@ -21,6 +21,8 @@ struct mr_hub {
 
     uint8_t private_key[32];                         /* Ed25519 seed; wiped at the end */
     struct mr_announced_hub book[MR_ADDRESSES_MAX];  /* pinned keys of config->hubs */
+    struct mr_age_place place;                       /* what its folders are bound to */
+    char copied[MR_AGE_WHY_BYTES];                   /* why data_dir is a copy; "": it is none */
     struct mr_api api;                               /* the tasks are in it */
     unsigned tasks_led_max;                          /* the plane is planned for so many */
     struct mr_api_task *leaving[MR_HUB_LEAVING_MAX]; /* removed, their threads have not ended yet */

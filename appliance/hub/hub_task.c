@@ -38,6 +38,7 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
         .log = hub->log,
         .store = task->store,
         .released = hub->api.released,
+        .age = &served->task.age,
         .kernels = hub->kernels,
         .plane = hub->api.plane,
         .fatal = on_fatal,
@@ -49,11 +50,13 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
                                           .refused = mr_routes_refused,
                                           .changed = mr_routes_changed,
                                           .resumed = mr_routes_resumed,
+                                          .recovered = mr_routes_recovered,
                                           .context = served};
     const struct mr_helper_listener helper = {.answer = mr_routes_answered,
                                               .refuse = mr_routes_refused,
                                               .changed = mr_routes_changed,
                                               .resumed = mr_routes_resumed,
+                                              .recovered = mr_routes_recovered,
                                               .context = served};
     const int failed = task->leads
                            ? mr_lead_driver_open(&served->lead, &context, &lead, error)
@@ -70,9 +73,15 @@ int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
         return mr_error_set(error, "out of memory");
     }
     served->api = &hub->api;
-    if (mr_task_open(&served->task, config, task_config, hub->book, error) != 0) {
+    const struct mr_task_setting setting = {
+        .book = hub->book, .place = &hub->place, .copied = *hub->copied ? hub->copied : NULL};
+    if (mr_task_open(&served->task, config, task_config, &setting, error) != 0) {
         free(served);
         return -1;
+    }
+    if (served->task.age.is_older) {
+        mr_log_event(hub->log, MR_LOG_ERROR, "task.older", "task=%s why=%s", task_config->name,
+                     served->task.age.older.why);
     }
     if (*served->task.hubs_before != '\0') {
         mr_log_event(hub->log, MR_LOG_WARN, "task.hubs_changed", "task=%s before=%s",

@@ -63,6 +63,7 @@ static int allow_folders(struct mr_confinement *confinement, const struct mr_hub
         identity->certificate_file,
         identity->private_key_file,
         identity->revocation_file,
+        identity->generation_file,
     };
     int failed = 0;
     for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {

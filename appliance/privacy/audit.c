@@ -64,6 +64,9 @@ static int compare_ends(const struct pair *pair)
         const struct audit_chain *lead_chain = leads == a ? pair->left : pair->right;
         const struct audit_chain *help_chain = leads == a ? pair->right : pair->left;
         const int position = mr_announcement_hub(&helps->terms.announcement, help_chain->owner.hub);
+        if (mr_audit_was_lost(help_chain, a->round)) {
+            return 0; /* it gave up what it could not go on with */
+        }
         /* A lead can say of any round that it was published: the helper's signature shows it. */
         if (!helps->void_ordered && (position < 0 || !(leads->model_signed & 1u << position))) {
             return 0;
@@ -123,14 +126,15 @@ static int check_told(struct audit *audit, const struct audit_chain *chain,
                           : round->opened[position] && !own->opened[position]   ? "its opening"
                           : round->model_signed & 1u << position && !own->model ? "its model"
                                                                                 : NULL;
-    return missing ? mr_audit_wrong(
-                         audit, other, NULL,
-                         "hub %u has %s of round %llu on record with hub %u's signature, and "
-                         "hub %u's own transcript does not: it is an older copy, or records "
-                         "were left out",
-                         chain->owner.hub, missing, (unsigned long long)round->round,
-                         other->owner.hub, other->owner.hub)
-                   : 0;
+    return missing && !mr_audit_was_lost(other, round->round)
+               ? mr_audit_wrong(
+                     audit, other, NULL,
+                     "hub %u has %s of round %llu on record with hub %u's signature, and "
+                     "hub %u's own transcript does not: it is an older copy, or records "
+                     "were left out",
+                     chain->owner.hub, missing, (unsigned long long)round->round, other->owner.hub,
+                     other->owner.hub)
+               : 0;
 }
 
 static int compare_chains(struct audit *audit, const struct audit_chain *left,
@@ -186,7 +190,7 @@ static int check_all(struct audit *audit, const struct mr_audit_file *files, uns
             }
         }
     }
-    return mr_audit_released(audit);
+    return mr_audit_ages(audit) != 0 ? -1 : mr_audit_released(audit);
 }
 
 static void free_all(struct audit *audit)

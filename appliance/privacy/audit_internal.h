@@ -1,7 +1,8 @@
 /* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
- * audit_file.c (a chain by itself), audit_draw.c (who was drawn), audit_round.c (what a record
- * says, and whether it may say it there), audit_released.c (opened sets), audit.c (chains against
- * each other). All return 0, or -1 once something is wrong or there is no memory. */
+ * audit_file.c (a chain by itself), audit_draw.c (who was drawn), audit_age.c (hubs that went
+ * back), audit_round.c (what a record says, and whether it may say it there), audit_released.c
+ * (opened sets), audit.c (chains against each other). All return 0, or -1 once something is wrong
+ * or there is no memory. */
 #ifndef MR_PRIVACY_AUDIT_INTERNAL_H
 #define MR_PRIVACY_AUDIT_INTERNAL_H
 
@@ -70,6 +71,14 @@ int mr_audit_drawn(struct audit *audit, const struct audit_chain *chain, struct 
                    const struct audit_record *record);
 int mr_audit_set_drawn(struct audit *audit, const struct audit_chain *chain,
                        const struct audit_round *round, const struct audit_record *record);
+
+/* audit_age.c. A record that is of the hub and of no round. */
+int mr_audit_of_hub(struct audit *audit, const struct audit_chain *chain,
+                    const struct audit_record *record);
+/* Whether the chain says by a recovery that it has lost what it knew of that round. */
+bool mr_audit_was_lost(const struct audit_chain *chain, uint64_t round);
+/* What each hub has heard of the others' chains stands in them, or they say that they recovered. */
+int mr_audit_ages(struct audit *audit);
 
 /* audit_round.c */
 int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);

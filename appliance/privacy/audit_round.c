@@ -421,6 +421,9 @@ static int read_record(struct reading *reading, struct audit_chain *chain)
     const struct mr_evidence_record *record = &reading->record->at;
     reading->at = record->body;
     reading->left = record->body_bytes;
+    if (record->kind >= MR_EVIDENCE_RECOVERED) {
+        return mr_audit_of_hub(reading->audit, chain, reading->record);
+    }
     if (record->kind == MR_EVIDENCE_ANNOUNCED) {
         return read_announced(reading, chain);
     }

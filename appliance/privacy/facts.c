@@ -28,6 +28,12 @@ static uint8_t *add(struct mr_facts_batch *batch, enum mr_evidence_kind kind, ui
     return at + HEAD_BYTES;
 }
 
+void mr_facts_add(struct mr_facts_batch *batch, enum mr_evidence_kind kind, const uint8_t *body,
+                  size_t body_bytes)
+{
+    memcpy(add(batch, kind, 0, body_bytes), body, body_bytes);
+}
+
 void mr_facts_batch_fini(struct mr_facts_batch *batch)
 {
     free(batch->bytes);

@@ -48,6 +48,10 @@ void mr_facts_batch_fini(struct mr_facts_batch *batch);
 bool mr_facts_batch_next(const struct mr_facts_batch *batch, size_t *at,
                          struct mr_evidence_record *record);
 
+/* A record of the hub itself, which is no fact of a round. */
+void mr_facts_add(struct mr_facts_batch *batch, enum mr_evidence_kind kind, const uint8_t *body,
+                  size_t body_bytes);
+
 /* What of a round is in a batch already, by this process. */
 struct mr_facts_noted {
     uint8_t hash[MR_HASH_BYTES];

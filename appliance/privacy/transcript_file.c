@@ -21,7 +21,9 @@ struct mr_transcript_file {
     /* The newest round's records, by hash of kind and body. */
     uint8_t known[KNOWN_MAX][MR_HASH_BYTES];
     unsigned known_count, kinds;
-    bool older_seen;  /* it has a round before the newest */
+    struct mr_transcript_past past;
+    struct mr_standing heard[MR_HUBS_MAX]; /* of other hubs; sequence 0: the place is free */
+    bool older_seen;                       /* it has a round before the newest */
     bool begins_next; /* the next file was being made when the hub was killed */
 };
 
@@ -38,11 +40,17 @@ static int identify(uint8_t id[MR_HASH_BYTES], const struct mr_evidence_record *
     return 0;
 }
 
+/* Such a record is no part of a round, and never said twice by accident. */
+static bool is_of_hub(const struct mr_evidence_record *record)
+{
+    return record->kind >= MR_EVIDENCE_RECOVERED;
+}
+
 /* Who was admitted is counted once: a hub that has restarted knows fewer. */
 static bool is_known(const struct mr_transcript_file *file, const struct mr_evidence_record *record,
                      const uint8_t id[MR_HASH_BYTES])
 {
-    if (record->round != file->head.round) {
+    if (record->round != file->head.round || is_of_hub(record)) {
         return false;
     }
     if (record->kind == MR_EVIDENCE_ADMITTED) {
@@ -65,6 +73,38 @@ static void know(struct mr_transcript_file *file, const struct mr_evidence_recor
     }
 }
 
+static void remember_head(struct mr_transcript_past *past, uint64_t sequence,
+                          const uint8_t head[MR_HASH_BYTES])
+{
+    past->newest = sequence;
+    past->count += past->count < MR_TRANSCRIPT_PAST;
+    memcpy(past->heads[sequence % MR_TRANSCRIPT_PAST], head, MR_HASH_BYTES);
+}
+
+/* Keeps the furthest of each hub. */
+static void remember_heard(struct mr_transcript_file *file, const struct mr_evidence_record *record)
+{
+    struct mr_standing standing;
+    if (record->kind != MR_EVIDENCE_HEARD || record->body_bytes != MR_STANDING_BYTES) {
+        return;
+    }
+    mr_standing_decode(&standing, record->body);
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
+        struct mr_standing *place = &file->heard[i];
+        if (place->sequence == 0 || place->hub == standing.hub) {
+            if (place->sequence == 0 || mr_standing_is_further(&standing, place)) {
+                *place = standing;
+            }
+            return;
+        }
+    }
+}
+
+static bool has_heard(const struct mr_transcript_file *file)
+{
+    return file->heard[0].sequence != 0;
+}
+
 static void remember(struct mr_transcript_file *file, const struct mr_evidence_record *record,
                      const uint8_t id[MR_HASH_BYTES])
 {
@@ -75,7 +115,11 @@ static void remember(struct mr_transcript_file *file, const struct mr_evidence_r
     file->head.round = record->round;
     file->head.sequence = record->sequence;
     memcpy(file->head.head, record->head, MR_HASH_BYTES);
-    know(file, record, id);
+    remember_head(&file->past, record->sequence, record->head);
+    remember_heard(file, record);
+    if (!is_of_hub(record)) {
+        know(file, record, id);
+    }
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -135,6 +179,10 @@ static int read_file(struct mr_transcript_file *file, const uint8_t *bytes, size
     }
     file->head.sequence = header.sequence - 1;
     memcpy(file->head.head, header.before, MR_HASH_BYTES);
+    file->past = (struct mr_transcript_past){.newest = 0};
+    if (header.sequence > 1) { /* of the record before nothing else may be known */
+        remember_head(&file->past, header.sequence - 1, header.before);
+    }
     int result = 0;
     while (result == 0 && mr_append_log_next(bytes, length, &at, &entry, &entry_bytes) > 0) {
         result = take_record(file, entry, entry_bytes, error);
@@ -162,19 +210,21 @@ static int recall_file(struct mr_transcript_file *file, const uint8_t *bytes, si
             identify(id, &record, error) != 0) {
             return -1;
         }
+        remember_heard(file, &record);
         older = older || (file->head.round != 0 && record.round != file->head.round);
         if (!found && record.round != file->head.round) {
             file->head.round = record.round;
             file->known_count = file->kinds = 0;
         }
-        if (record.round == file->head.round) {
+        if (record.round == file->head.round && !is_of_hub(&record)) {
             know(file, &record, id);
         }
     }
-    return older;
+    return older && has_heard(file);
 }
 
-/* The newest round may have begun in a file before the newest. */
+/* The newest round may have begun in a file before the newest, and what other hubs have said may be
+ * there. */
 static int recall(struct mr_transcript_file *file, const struct mr_disk *disk, unsigned number,
                   struct mr_error *error)
 {
@@ -212,7 +262,8 @@ static int open_newest(struct mr_transcript_file *file, const struct mr_transcri
         file->begins_next = file->begins_next || result > 0;
     }
     if (result == 0) {
-        return file->older_seen ? 0 : recall(file, config->disk, newest - 1, error);
+        return file->older_seen && has_heard(file) ? 0
+                                                   : recall(file, config->disk, newest - 1, error);
     }
     mr_append_log_close(file->log);
     file->log = NULL;
@@ -273,6 +324,7 @@ static int add_record(struct mr_transcript_file *file, struct mr_evidence_record
                       struct mr_error *error)
 {
     uint8_t id[MR_HASH_BYTES];
+    record->round = is_of_hub(record) ? file->head.round : record->round;
     if (identify(id, record, error) != 0) {
         return -1;
     }
@@ -317,8 +369,41 @@ void mr_transcript_file_head(const struct mr_transcript_file *file, struct mr_tr
     *head = file->head;
 }
 
+bool mr_transcript_file_has(const struct mr_transcript_file *file, uint64_t round,
+                            enum mr_evidence_kind kind)
+{
+    return file->head.round == round && (file->kinds & 1u << kind) != 0;
+}
+
 bool mr_transcript_file_ended(const struct mr_transcript_file *file, uint64_t round)
 {
     return file->head.round == round &&
            (file->kinds & (1u << MR_EVIDENCE_MODEL | 1u << MR_EVIDENCE_VOID)) != 0;
+}
+
+const struct mr_transcript_past *mr_transcript_file_past(const struct mr_transcript_file *file)
+{
+    return &file->past;
+}
+
+int mr_transcript_past_has(const struct mr_transcript_past *past, uint64_t sequence,
+                           const uint8_t head[MR_HASH_BYTES])
+{
+    if (sequence > past->newest || sequence == 0) {
+        return 0;
+    }
+    return past->newest - sequence >= past->count
+               ? -1
+               : memcmp(past->heads[sequence % MR_TRANSCRIPT_PAST], head, MR_HASH_BYTES) == 0;
+}
+
+const struct mr_standing *mr_transcript_file_heard(const struct mr_transcript_file *file,
+                                                   uint16_t hub)
+{
+    for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
+        if (file->heard[i].sequence != 0 && file->heard[i].hub == hub) {
+            return &file->heard[i];
+        }
+    }
+    return NULL;
 }

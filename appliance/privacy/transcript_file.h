@@ -6,6 +6,7 @@
 
 #include "appliance/privacy/facts.h"
 #include "appliance/storage/disk.h"
+#include "wire/standing.h"
 
 /* A file that is larger is followed by the next. */
 #define MR_TRANSCRIPT_FILE_BYTES (16u << 20)
@@ -40,7 +41,28 @@ struct mr_transcript_head {
 };
 void mr_transcript_file_head(const struct mr_transcript_file *file,
                              struct mr_transcript_head *head);
+/* Whether such a record of the round is there, and it is the newest round. */
+bool mr_transcript_file_has(const struct mr_transcript_file *file, uint64_t round,
+                            enum mr_evidence_kind kind);
 /* Whether the round's end is on record, and it is the newest round. */
 bool mr_transcript_file_ended(const struct mr_transcript_file *file, uint64_t round);
+
+/* What is kept of the newest records, to tell a head that this chain has from one that it has not.
+ */
+#define MR_TRANSCRIPT_PAST 64
+struct mr_transcript_past {
+    uint64_t newest; /* sequence; 0: there is no record */
+    unsigned count;  /* of heads that are known, the newest first of all */
+    uint8_t heads[MR_TRANSCRIPT_PAST][MR_HASH_BYTES]; /* by sequence, modulo the size */
+};
+const struct mr_transcript_past *mr_transcript_file_past(const struct mr_transcript_file *file);
+/* Whether the chain has that head at that place: 1, 0, or -1 where it is not known any more. */
+int mr_transcript_past_has(const struct mr_transcript_past *past, uint64_t sequence,
+                           const uint8_t head[MR_HASH_BYTES]);
+
+/* The furthest that another hub has said of its own transcript, as this one has it on record. NULL:
+ * nothing. */
+const struct mr_standing *mr_transcript_file_heard(const struct mr_transcript_file *file,
+                                                   uint16_t hub);
 
 #endif

@@ -51,6 +51,7 @@ static const char *const of_libraries[] = {
     "/etc/services",
     "/etc/nsswitch.conf",
     "/etc/localtime",
+    "/etc/machine-id",
     "/sys/devices/system",
     "/dev/null",
     "/dev/urandom",

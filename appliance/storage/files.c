@@ -87,21 +87,23 @@ static int create_anew(const char *path)
     return fd;
 }
 
-int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error)
+/* The folder that the path lies in. */
+static void folder_of(char folder[PATH_MAX], const char *path)
 {
-    char temporary[PATH_MAX], folder[PATH_MAX];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    snprintf(folder, sizeof folder, "%s", path);
+    snprintf(folder, PATH_MAX, "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash) {
         *slash = '\0';
+    } else {
+        snprintf(folder, PATH_MAX, ".");
     }
-    const int fd = create_anew(temporary);
-    if (fd < 0) {
-        const int why = errno;
-        return mr_error_set(error, "%s: %s%s", temporary, strerror(why), mr_error_disk_hint(why));
-    }
-    int failed = write_all(fd, bytes, length) != 0 ? errno : 0;
+}
+
+/* Closes the descriptor; renames where nothing has failed so far. */
+static int put_in_place(int fd, int failed, const char *temporary, const char *path,
+                        struct mr_error *error)
+{
+    char folder[PATH_MAX];
     if (close(fd) != 0 && !failed) {
         failed = errno;
     }
@@ -112,7 +114,57 @@ int mr_file_replace(const char *path, const void *bytes, size_t length, struct m
         unlink(temporary);
         return mr_error_set(error, "%s: %s%s", path, strerror(failed), mr_error_disk_hint(failed));
     }
-    return mr_dir_sync(slash ? folder : ".", error);
+    folder_of(folder, path);
+    return mr_dir_sync(folder, error);
+}
+
+static int begin(char temporary[PATH_MAX], const char *path, struct mr_error *error)
+{
+    snprintf(temporary, PATH_MAX, "%s.tmp", path);
+    const int fd = create_anew(temporary);
+    if (fd < 0) {
+        const int why = errno;
+        return mr_error_set(error, "%s: %s%s", temporary, strerror(why), mr_error_disk_hint(why));
+    }
+    return fd;
+}
+
+int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error)
+{
+    char temporary[PATH_MAX];
+    const int fd = begin(temporary, path, error);
+    if (fd < 0) {
+        return -1;
+    }
+    const int failed = write_all(fd, bytes, length) != 0 ? errno : 0;
+    return put_in_place(fd, failed, temporary, path, error);
+}
+
+int mr_file_replace_told(const char *path, mr_file_tell_fn tell, void *context,
+                         struct mr_error *error)
+{
+    char temporary[PATH_MAX], text[MR_FILE_TOLD_MAX];
+    const int fd = begin(temporary, path, error);
+    if (fd < 0) {
+        return -1;
+    }
+    if (tell(context, fd, text, sizeof text, error) != 0) {
+        close(fd);
+        unlink(temporary);
+        return -1;
+    }
+    const int failed = write_all(fd, (const uint8_t *)text, strlen(text)) != 0 ? errno : 0;
+    return put_in_place(fd, failed, temporary, path, error);
+}
+
+int mr_file_remove(const char *path, struct mr_error *error)
+{
+    char folder[PATH_MAX];
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return mr_error_set(error, "%s: %s", path, strerror(errno));
+    }
+    folder_of(folder, path);
+    return mr_dir_sync(folder, error);
 }
 
 int mr_dir_sync(const char *path, struct mr_error *error)

@@ -14,6 +14,18 @@ int mr_file_read(const char *path, uint8_t **bytes, size_t *length, struct mr_er
  * folder. 0 or -1. */
 int mr_file_replace(const char *path, const void *bytes, size_t length, struct mr_error *error);
 
+/* What goes into a file that says something of itself: fills `text` (a string), knowing the new
+ * file's descriptor. 0 or -1. */
+typedef int (*mr_file_tell_fn)(void *context, int fd, char *text, size_t room,
+                               struct mr_error *error);
+#define MR_FILE_TOLD_MAX 2048 /* bytes of that text, the NUL counted */
+/* The same as mr_file_replace, with what `tell` says of the new file. 0 or -1. */
+int mr_file_replace_told(const char *path, mr_file_tell_fn tell, void *context,
+                         struct mr_error *error);
+
+/* Removes a file, durably; one that is not there is fine. 0 or -1. */
+int mr_file_remove(const char *path, struct mr_error *error);
+
 /* Makes renames and creations in a folder durable. */
 int mr_dir_sync(const char *path, struct mr_error *error);
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "appliance/storage/files.h"
 #include "base/assert.h"
@@ -56,18 +57,29 @@ static int make_folder(struct mr_task *task, const char *data_dir, struct mr_err
     return 0;
 }
 
+/* Before the folder has an owner: it is new as long as it has none. */
+static int open_age(struct mr_task *task, const struct mr_task_setting *setting,
+                    struct mr_error *error)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/owner.json", task->data_dir);
+    const bool is_new = access(path, F_OK) != 0;
+    return mr_task_age_open(&task->age, task->data_dir, setting->place, is_new, setting->copied,
+                            error);
+}
+
 int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
-                 const struct mr_config_task *task_config, const struct mr_announced_hub *book,
+                 const struct mr_config_task *task_config, const struct mr_task_setting *setting,
                  struct mr_error *error)
 {
     *task =
         (struct mr_task){.config = task_config, .leads = mr_hub_config_leads(config, task_config)};
-    pin_hubs(task, book, config->hubs_count);
+    pin_hubs(task, setting->book, config->hubs_count);
     mr_task_set_endpoints(task, config);
     const struct mr_task_owner owner = {.task = task_config->name,
                                         .hubs = task_config->hubs,
                                         .hubs_count = task_config->hubs_count};
-    if (make_folder(task, config->data_dir, error) != 0 ||
+    if (make_folder(task, config->data_dir, error) != 0 || open_age(task, setting, error) != 0 ||
         mr_owner_claim_task(task->data_dir, &owner, task->hubs_before, error) != 0 ||
         mr_store_open(&task->store, task->data_dir, task_config->initial_model_file, error) != 0) {
         return mr_error_prefix(error, "task %s", task_config->name);

@@ -11,6 +11,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/model/store.h"
+#include "appliance/task/age.h"
 #include "appliance/task/owner.h"
 #include "base/error.h"
 #include "transport/h2_client.h"
@@ -25,13 +26,21 @@ struct mr_task {
     char data_dir[PATH_MAX];              /* data_dir/tasks/{task} */
     char hubs_before[MR_OWNER_HUBS_TEXT]; /* those of an earlier process, where they were others */
     struct mr_store *store;
+    struct mr_task_age age; /* whether this hub is older than itself in it */
 };
 
-/* `book` holds the pinned keys of config->hubs, as many, in any order. config is the caller's and
- * outlives the task. Makes the task's folder, which must be this task's, and opens its store. 0, or
- * -1 with an error that names the task; then mr_task_close is not owed. */
+/* Where a task is opened. */
+struct mr_task_setting {
+    const struct mr_announced_hub *book; /* pinned keys of config->hubs, as many, in any order */
+    const struct mr_age_place *place;    /* outlives the task */
+    const char *copied; /* why data_dir was found to be a copy when the hub started; NULL: not */
+};
+
+/* config is the caller's and outlives the task. Makes the task's folder, which must be this task's,
+ * and opens its store. 0, or -1 with an error that names the task; then mr_task_close is not owed.
+ */
 int mr_task_open(struct mr_task *task, const struct mr_hub_config *config,
-                 const struct mr_config_task *task_config, const struct mr_announced_hub *book,
+                 const struct mr_config_task *task_config, const struct mr_task_setting *setting,
                  struct mr_error *error);
 /* Takes addresses and file names from another configuration of the same hubs, which outlives the
  * task. */

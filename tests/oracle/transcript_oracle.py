@@ -13,7 +13,7 @@ import draw_oracle as draw
 import millrace_oracle as oracle
 from millrace_oracle import be16, be32, be64, label, require, sha256
 
-KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void", "listed", "drawn"]
+KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void", "listed", "drawn", "recovered", "heard"]
 HASH, SIGNATURE, KEY = 32, 64, 32
 
 
@@ -167,7 +167,17 @@ def read_record(entry, head, sequence, key):
     return KINDS[kind], number, entry[reader.at:-SIGNATURE], head
 
 
-def read_chain(files):
+def take_of_hub(kind, reader, task, keys):
+    """A record of the hub itself and of no round."""
+    if kind == "recovered":
+        reader.take(24)
+        return
+    hub, rest = reader.number(2), reader.take(3 * 8 + HASH)
+    text = label("millrace transcript stands") + bytes([len(task)]) + task + be16(hub) + rest
+    require(holds(keys[hub], text, reader.take(SIGNATURE)) and not reader.rest(), "a standing is not signed")
+
+
+def read_chain(files, keys):
     counts, current = {}, None
     head, sequence = files[0][0]["before"], files[0][0]["sequence"]
     for header, records in files:
@@ -176,6 +186,9 @@ def read_chain(files):
             kind, number, body, head = read_record(entry, head, sequence, header["key"])
             sequence += 1
             counts[kind] = counts.get(kind, 0) + 1
+            if kind in ("recovered", "heard"):
+                take_of_hub(kind, Reader(body), header["task"], keys)
+                continue
             if kind == "announced":
                 current = Round(body)
             else:
@@ -196,7 +209,7 @@ def main():
     told = {}
     for (_, hub), files in sorted(chains.items()):
         files.sort(key=lambda file: file[0]["number"])
-        told[hub] = read_chain(files)
+        told[hub] = read_chain(files, keys)
     print(json.dumps(told, sort_keys=True))
 
 

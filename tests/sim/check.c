@@ -160,7 +160,7 @@ static void check_void(struct sim *sim, const struct sim_task *task,
     }
     const enum mr_void_kind kind = report->void_kind;
     if (!excused || (kind != MR_VOID_COHORT && kind != MR_VOID_PEER && kind != MR_VOID_TERMS &&
-                     kind != MR_VOID_GONE && kind != MR_VOID_LOST)) {
+                     kind != MR_VOID_GONE && kind != MR_VOID_LOST && kind != MR_VOID_OLDER)) {
         sim_broken(sim, "round %" PRIu64 " of %s was given up among honest hubs: %.200s",
                    report->round, task->name, report->reason);
     }

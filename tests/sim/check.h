@@ -17,9 +17,8 @@ void sim_check_free(struct sim *sim);
 /* The lead opens it with this model's hash. */
 void sim_check_opened(struct sim *sim, const struct sim_task *task, uint64_t round,
                       const uint8_t *parent);
-/* Its operators have made another version of that model, with the same values. */
-void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8_t *from,
-                       const uint8_t *to);
+/* Its operators have made another version of task->resume's model, with the same values. */
+void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8_t *to);
 /* A hub logged this event with these details. */
 void sim_check_event(struct sim_node *node, const char *event, const char *text);
 void sim_check_hub_up(struct sim_node *node);

@@ -26,6 +26,7 @@ struct round {
 #define RESUMED_MAX 64
 struct resumed {
     uint8_t pairs[RESUMED_MAX][2][MR_HASH_BYTES];
+    char codes[RESUMED_MAX][SIM_CODES_BYTES]; /* of the recoveries that it ended */
     unsigned count;
 };
 

@@ -139,12 +139,13 @@ void check_opening(struct sim_node *hub, const struct sim_task *task, uint64_t n
 /* --- versions without a round ------------------------------------------------------------------
  */
 
-void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8_t *from,
-                       const uint8_t *to)
+void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8_t *to)
 {
     struct resumed *resumed = &sim->check->resumed[task->index];
+    const uint8_t *from = task->resume.from;
     for (unsigned i = 0; i < resumed->count; i++) {
-        if (memcmp(resumed->pairs[i][0], from, MR_HASH_BYTES) == 0) {
+        if (memcmp(resumed->pairs[i][0], from, MR_HASH_BYTES) == 0 &&
+            strcmp(resumed->codes[i], task->resume.codes) == 0) {
             if (memcmp(resumed->pairs[i][1], to, MR_HASH_BYTES) != 0) {
                 sim_broken(sim, "two hubs of %s go on from one model with different ones",
                            task->name);
@@ -153,6 +154,7 @@ void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8
         }
     }
     MR_ASSERT(resumed->count < RESUMED_MAX);
+    memcpy(resumed->codes[resumed->count], task->resume.codes, SIM_CODES_BYTES);
     memcpy(resumed->pairs[resumed->count][0], from, MR_HASH_BYTES);
     memcpy(resumed->pairs[resumed->count++][1], to, MR_HASH_BYTES);
 }
@@ -162,11 +164,17 @@ bool check_is_resumed(const struct sim *sim, const struct sim_task *task, const 
                       const uint8_t *to)
 {
     const struct resumed *resumed = &sim->check->resumed[task->index];
+    bool reached[RESUMED_MAX] = {false};
+    if (memcmp(from, to, MR_HASH_BYTES) == 0) {
+        return resumed->count > 0;
+    }
     for (unsigned i = 0; i < resumed->count; i++) { /* in the order in which they were made */
-        if (memcmp(resumed->pairs[i][0], from, MR_HASH_BYTES) == 0) {
-            from = resumed->pairs[i][1];
+        const uint8_t *before = resumed->pairs[i][0];
+        reached[i] = memcmp(before, from, MR_HASH_BYTES) == 0;
+        for (unsigned j = 0; j < i && !reached[i]; j++) {
+            reached[i] = reached[j] && memcmp(resumed->pairs[j][1], before, MR_HASH_BYTES) == 0;
         }
-        if (memcmp(from, to, MR_HASH_BYTES) == 0) {
+        if (reached[i] && memcmp(resumed->pairs[i][1], to, MR_HASH_BYTES) == 0) {
             return true;
         }
     }

@@ -179,6 +179,7 @@ static struct sim_exchange *exchange_new(const struct mr_h2_client *client,
         memcpy(exchange->body, request->body, request->length);
     }
     exchange->length = request->length;
+    snprintf(exchange->word, sizeof exchange->word, "%s", request->word ? request->word : "");
     struct sim *sim = client->from->sim;
     exchange->waiting = sim->running;
     exchange->next = sim->exchanges;

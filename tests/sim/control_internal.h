@@ -16,6 +16,7 @@ struct sim_exchange {
     char method[8], path[160];
     uint8_t *body;
     size_t length;
+    char word[MR_H2_WORD_BYTES];
     struct sim_co *waiting; /* NULL: the client has gone */
     bool over;
     int failure; /* enum mr_h2_failure */

@@ -47,6 +47,7 @@ struct sim_disk {
     uint64_t slow_us; /* a sync takes up to so long */
     unsigned kill_at; /* 0: not */
     bool full, fail_write, fail_sync;
+    unsigned copies; /* how often all of it was put back from a copy of its files */
 };
 
 struct entry *disk_entry(struct sim_disk *disk, const char *name, bool make);

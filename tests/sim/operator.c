@@ -79,7 +79,7 @@ void __wrap_mr_routes_resumed(void *context, void *token, const uint8_t *model_h
     struct resuming *resuming = token;
     (void)context;
     struct sim_task *task = resuming->task;
-    sim_check_resumed(resuming->sim, task, task->resume.from, model_hash);
+    sim_check_resumed(resuming->sim, task, model_hash);
     task->resume.hubs |= 1u << resuming->place;
     sim_note(resuming->sim, sim_hub_node(resuming->sim, task->hubs[resuming->place]),
              "%s goes on with another version", task->name);
@@ -89,7 +89,8 @@ void __wrap_mr_routes_resumed(void *context, void *token, const uint8_t *model_h
 static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
 {
     struct sim_node *node = sim_hub_node(sim, task->hubs[place]);
-    const struct mr_resume_wish wish = {.model_hash = task->resume.from, .accepted = true};
+    const struct mr_resume_wish wish = {
+        .model_hash = task->resume.from, .accepted = true, .codes = task->resume.codes};
     struct mr_refusal refusal;
     struct resuming *resuming = malloc(sizeof *resuming);
     MR_ASSERT(resuming);
@@ -106,8 +107,21 @@ static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
     }
 }
 
-/* The helpers first: then a lead that has the next version is never alone with it. True: the
- * operators are at it, and no round is opened. */
+/* The helpers first: then a lead that has the next version is never alone with it. */
+static void resume_all(struct sim *sim, struct sim_task *task)
+{
+    const unsigned helpers = (1u << task->hubs_count) - 2;
+    for (unsigned i = 1; i < task->hubs_count; i++) {
+        if (!(task->resume.hubs >> i & 1) && sim_hub_node(sim, task->hubs[i])->up) {
+            resume_at(sim, task, i);
+        }
+    }
+    if ((task->resume.hubs & helpers) == helpers) {
+        resume_at(sim, task, 0);
+    }
+}
+
+/* True: the operators are at it, and no round is opened. */
 static bool resume(struct sim *sim, const struct sim_task *asked)
 {
     struct sim_task *task = &sim->plan.tasks[asked->index];
@@ -125,16 +139,9 @@ static bool resume(struct sim *sim, const struct sim_task *asked)
     if (memcmp(task->resume.from, current, MR_HASH_BYTES) != 0) {
         memcpy(task->resume.from, current, MR_HASH_BYTES);
         task->resume.hubs = 0;
+        task->resume.codes[0] = '\0';
     }
-    const unsigned helpers = (1u << task->hubs_count) - 2;
-    for (unsigned i = 1; i < task->hubs_count; i++) {
-        if (!(task->resume.hubs >> i & 1) && sim_hub_node(sim, task->hubs[i])->up) {
-            resume_at(sim, task, i);
-        }
-    }
-    if ((task->resume.hubs & helpers) == helpers) {
-        resume_at(sim, task, 0);
-    }
+    resume_all(sim, task);
     return true;
 }
 
@@ -151,6 +158,17 @@ static bool is_idle(struct sim *sim, const struct sim_task *task)
            report.state == MR_LEAD_VOID;
 }
 
+/* Where a hub has found that it is older than itself. True likewise. */
+static bool recover(struct sim *sim, const struct sim_task *asked)
+{
+    struct sim_task *task = &sim->plan.tasks[asked->index];
+    const enum sim_recovering recovering = sim_recover(sim, task);
+    if (recovering == SIM_RESUMES && is_idle(sim, task)) {
+        copy_models(sim, task);
+        resume_all(sim, task);
+    }
+    return recovering != SIM_RECOVERED;
+}
 /* Nothing more is wanted of it. */
 static bool has_ended(struct sim *sim, const struct sim_task *task)
 {
@@ -178,7 +196,9 @@ static void operate(struct sim *sim, void *argument)
     if (sim->options.malicious) {
         sim_malice(sim, task);
     }
-    if (wanted && is_idle(sim, task)) {
+    if (wanted && recover(sim, task)) {
+        sim_mark(sim, NULL, "recovers", task->index, 0);
+    } else if (wanted && is_idle(sim, task)) {
         copy_models(sim, task);
         if (!sim->calm || !resume(sim, task)) {
             open_round(sim, task);

@@ -8,4 +8,12 @@
 /* Everything is over when each task has published a round of the fault-free phase. */
 void sim_operators_begin(struct sim *sim);
 
+/* Hubs of the task that are older than themselves recover. */
+enum sim_recovering {
+    SIM_RECOVERED,  /* there is none */
+    SIM_RECOVERING, /* no round is opened meanwhile */
+    SIM_RESUMES,    /* all go on with the version of task->resume */
+};
+enum sim_recovering sim_recover(struct sim *sim, struct sim_task *task);
+
 #endif

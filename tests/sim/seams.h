@@ -13,6 +13,7 @@
 
 #include "appliance/aggregate/shard.h"
 #include "appliance/storage/journal_seal.h"
+#include "appliance/task/age.h"
 #include "appliance/task/released.h"
 #include "appliance/upload/open.h"
 #include "wire/aead.h"
@@ -87,6 +88,8 @@ SIM_WRAP(void, mr_sum_pack,
           const struct mr_kernels *kernels))
 
 SIM_WRAP(void, mr_routes_resumed, (void *context, void *token, const uint8_t *model_hash))
+SIM_WRAP(void, mr_routes_recovered,
+         (void *context, void *token, const struct mr_recovered *recovered, bool halted))
 SIM_WRAP(int, mr_released_may_count,
          (struct mr_released * ledger, const uint8_t parent[MR_HASH_BYTES],
           const uint8_t announcement_hash[MR_HASH_BYTES],

@@ -33,6 +33,7 @@ struct mr_request {
     struct mr_serial serial; /* zero: all certificates are the same to the hub */
     struct mr_route_match match;
     char path[160];
+    char word[MR_H2_WORD_BYTES]; /* to the asker */
     bool has_time_left;
     uint64_t time_left_ms;
 };
@@ -201,6 +202,16 @@ static bool is_repeated(const struct sim_exchange *exchange)
     return false;
 }
 
+const char *mr_request_word(const struct mr_request *request)
+{
+    return request->exchange->word;
+}
+
+void mr_request_answer_word(struct mr_request *request, const char *word)
+{
+    snprintf(request->word, sizeof request->word, "%s", word);
+}
+
 void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms)
 {
     request->has_time_left = true;
@@ -214,6 +225,8 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
     struct sim_node *node = exchange->to;
     const bool has_time_left = request->has_time_left;
     const uint64_t time_left_ms = request->time_left_ms;
+    char word[MR_H2_WORD_BYTES];
+    memcpy(word, request->word, sizeof word);
     (void)content_type;
     free(request);
     if (node->dead) { /* the process is gone: so is its connection */
@@ -238,6 +251,7 @@ void mr_request_answer_owned(struct mr_request *request, int status, const char 
                                 .date_unix_s = (int64_t)(sim_wall_us(node) / SIM_S),
                                 .has_time_left = has_time_left,
                                 .time_left_ms = time_left_ms};
+    memcpy(exchange->response.word, word, sizeof word);
     if (!sim_net_open(node, exchange->from)) {
         sim_exchange_let_go(exchange);
     } else if (sim_net_breaks(exchange->from)) { /* after the hub has acted on it */

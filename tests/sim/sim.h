@@ -88,9 +88,11 @@ struct sim_task {
     uint8_t ring_bits;
     uint16_t chunk_bytes;
     /* The operators' way on where every device is in a set that was opened and made no model. */
+#define SIM_CODES_BYTES 152
     struct sim_resume {
-        uint8_t from[32]; /* the version before, by its hash */
-        unsigned hubs;    /* a bit for each that has the next one, by its place in the list */
+        char codes[SIM_CODES_BYTES]; /* of recoveries that it ends; "": none */
+        uint8_t from[32];            /* the version before, by its hash */
+        unsigned hubs; /* a bit for each that has the next one, by its place in the list */
     } resume;
 };
 

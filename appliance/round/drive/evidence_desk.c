@@ -23,7 +23,12 @@ struct mr_evidence_desk {
     struct mr_disk_file *disk;
     struct mr_transcript_file *file; /* the job thread's while a job runs */
     struct mr_facts_noted noted;
-    uint64_t taken, durable; /* slips that had something in them */
+    uint64_t taken, durable;           /* slips that had something in them */
+    struct mr_facts_batch heard_batch; /* other hubs' words, to be recorded with the next slip */
+    struct mr_standing heard[MR_HUBS_MAX]; /* the furthest of each; sequence 0: the place is free */
+    unsigned heard_now;                    /* recorded while the transcript was in one round */
+    struct mr_transcript_head head;
+    struct mr_transcript_past past;
     struct waiting *first, **last;
     bool halted;
 };
@@ -55,7 +60,19 @@ static int open_file(struct mr_evidence_desk *desk, struct mr_error *error)
         return -1;
     }
     config.disk = mr_disk_file_ops(desk->disk);
-    return mr_transcript_file_open(&desk->file, &config, error);
+    if (mr_transcript_file_open(&desk->file, &config, error) != 0) {
+        return -1;
+    }
+    mr_transcript_file_head(desk->file, &desk->head);
+    desk->past = *mr_transcript_file_past(desk->file);
+    for (unsigned i = 0; i < context->hubs_count; i++) {
+        const struct mr_standing *heard =
+            mr_transcript_file_heard(desk->file, context->hubs[i].index);
+        if (heard) {
+            desk->heard[i] = *heard;
+        }
+    }
+    return 0;
 }
 
 int mr_evidence_desk_open(struct mr_evidence_desk **out,
@@ -93,6 +110,7 @@ void mr_evidence_desk_close(struct mr_evidence_desk *desk)
         return;
     }
     mr_evidence_desk_halt(desk);
+    mr_facts_batch_fini(&desk->heard_batch);
     mr_transcript_file_close(desk->file);
     mr_disk_file_close(desk->disk);
     free(desk);
@@ -105,18 +123,26 @@ void mr_evidence_take(struct mr_evidence_desk *desk, struct mr_evidence_slip *sl
     struct mr_round_facts facts;
     *slip = (struct mr_evidence_slip){.unix_ms = mr_round_unix_ms()};
     desk->config.facts(desk->config.driver, &facts);
-    if (mr_facts_collect(&slip->batch, &desk->noted, &facts)) {
+    slip->batch = desk->heard_batch;
+    desk->heard_batch = (struct mr_facts_batch){.bytes = NULL};
+    (void)mr_facts_collect(&slip->batch, &desk->noted, &facts);
+    if (slip->batch.length > 0) {
         slip->number = ++desk->taken;
     }
 }
 
-int mr_evidence_write(struct mr_evidence_desk *desk, const struct mr_evidence_slip *slip,
+int mr_evidence_write(struct mr_evidence_desk *desk, struct mr_evidence_slip *slip,
                       struct mr_error *error)
 {
-    return slip->number == 0 ||
-                   mr_transcript_file_add(desk->file, &slip->batch, slip->unix_ms, error) == 0
-               ? 0
-               : mr_error_prefix(error, "transcript");
+    if (slip->number == 0) {
+        return 0;
+    }
+    if (mr_transcript_file_add(desk->file, &slip->batch, slip->unix_ms, error) != 0) {
+        return mr_error_prefix(error, "transcript");
+    }
+    mr_transcript_file_head(desk->file, &slip->head);
+    slip->past = *mr_transcript_file_past(desk->file);
+    return 0;
 }
 
 void mr_evidence_lost(struct mr_evidence_slip *slip)
@@ -129,6 +155,9 @@ void mr_evidence_written(struct mr_evidence_desk *desk, struct mr_evidence_slip 
     mr_facts_batch_fini(&slip->batch);
     if (slip->number > desk->durable) {
         desk->durable = slip->number;
+        desk->heard_now = slip->head.round == desk->head.round ? desk->heard_now : 0;
+        desk->head = slip->head;
+        desk->past = slip->past;
     }
     while (desk->first && desk->first->needed <= desk->durable) {
         struct waiting *one = desk->first;
@@ -221,4 +250,65 @@ int mr_evidence_complete(struct mr_evidence_desk *desk, const struct mr_round_fa
     const int result = mr_transcript_file_add(desk->file, &batch, mr_round_unix_ms(), error);
     mr_facts_batch_fini(&batch);
     return result == 0 ? 0 : mr_error_prefix(error, "transcript");
+}
+
+bool mr_evidence_has_set(const struct mr_evidence_desk *desk, uint64_t round)
+{
+    return mr_transcript_file_has(desk->file, round, MR_EVIDENCE_SET);
+}
+
+int mr_evidence_add(struct mr_evidence_desk *desk, enum mr_evidence_kind kind, const uint8_t *body,
+                    size_t length, struct mr_error *error)
+{
+    struct mr_facts_batch batch = {.bytes = NULL};
+    mr_facts_add(&batch, kind, body, length);
+    const int result = mr_transcript_file_add(desk->file, &batch, mr_round_unix_ms(), error);
+    mr_facts_batch_fini(&batch);
+    return result == 0 ? 0 : mr_error_prefix(error, "transcript");
+}
+
+/* --- where the hubs stand -------------------------------------------------------------------- */
+
+/* Of one round; a hub that asks more often has its newest word on record later. */
+#define HEARD_MAX 256u
+
+const struct mr_transcript_head *mr_evidence_head(const struct mr_evidence_desk *desk)
+{
+    return &desk->head;
+}
+
+const struct mr_transcript_past *mr_evidence_past(const struct mr_evidence_desk *desk)
+{
+    return &desk->past;
+}
+
+static int place_of(const struct mr_evidence_desk *desk, uint16_t hub)
+{
+    const struct mr_round_context *context = desk->config.context;
+    for (unsigned i = 0; i < context->hubs_count; i++) {
+        if (context->hubs[i].index == hub) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void mr_evidence_hear(struct mr_evidence_desk *desk, const struct mr_standing *standing)
+{
+    uint8_t body[MR_STANDING_BYTES];
+    const int place = place_of(desk, standing->hub);
+    if (place < 0 || standing->sequence == 0 || desk->heard_now >= HEARD_MAX ||
+        (desk->heard[place].sequence && !mr_standing_is_further(standing, &desk->heard[place]))) {
+        return;
+    }
+    desk->heard_now++;
+    desk->heard[place] = *standing;
+    mr_standing_encode(body, standing);
+    mr_facts_add(&desk->heard_batch, MR_EVIDENCE_HEARD, body, sizeof body);
+}
+
+const struct mr_standing *mr_evidence_heard(const struct mr_evidence_desk *desk, uint16_t hub)
+{
+    const int place = place_of(desk, hub);
+    return place >= 0 && desk->heard[place].sequence ? &desk->heard[place] : NULL;
 }

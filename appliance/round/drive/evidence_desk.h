@@ -44,12 +44,14 @@ void mr_evidence_desk_close(struct mr_evidence_desk *desk); /* the jobs have end
 
 struct mr_evidence_slip {
     struct mr_facts_batch batch;
-    uint64_t number, unix_ms; /* number 0: there was nothing new */
+    uint64_t number, unix_ms;       /* number 0: there was nothing new */
+    struct mr_transcript_head head; /* once it is written: where the transcript stands */
+    struct mr_transcript_past past;
 };
 /* What is new. _written is owed, or _lost where the job is not run or has failed. */
 void mr_evidence_take(struct mr_evidence_desk *desk, struct mr_evidence_slip *slip);
 /* On the job thread. 0 or -1: the hub must not go on. */
-int mr_evidence_write(struct mr_evidence_desk *desk, const struct mr_evidence_slip *slip,
+int mr_evidence_write(struct mr_evidence_desk *desk, struct mr_evidence_slip *slip,
                       struct mr_error *error);
 /* It is durable: lets go of what waited for it. */
 void mr_evidence_written(struct mr_evidence_desk *desk, struct mr_evidence_slip *slip);
@@ -59,9 +61,25 @@ void mr_evidence_lost(struct mr_evidence_slip *slip);
  * missing written. */
 void mr_evidence_pass(struct mr_evidence_desk *desk, const struct mr_evidence_held *held);
 
-/* Before the first job: the end of a round that an earlier process brought to its end, if the
- * transcript has none of it. 0 or -1. */
+/* Where the transcript stands, as far as it is durable. */
+const struct mr_transcript_head *mr_evidence_head(const struct mr_evidence_desk *desk);
+const struct mr_transcript_past *mr_evidence_past(const struct mr_evidence_desk *desk);
+/* Another hub's word on where its own stands, verified: it is recorded, if it is further than what
+ * is, before anything leaves that comes after this. */
+void mr_evidence_hear(struct mr_evidence_desk *desk, const struct mr_standing *standing);
+/* The furthest that hub has said. NULL: nothing. */
+const struct mr_standing *mr_evidence_heard(const struct mr_evidence_desk *desk, uint16_t hub);
+
+/* Before the first job, or on its thread: the end of a round that an earlier process brought to its
+ * end, if the transcript has none of it. 0 or -1. */
 int mr_evidence_complete(struct mr_evidence_desk *desk, const struct mr_round_facts *facts,
                          struct mr_error *error);
+
+/* Before the first job. Whether the transcript has this hub's word for a set of the round, the
+ * newest one. */
+bool mr_evidence_has_set(const struct mr_evidence_desk *desk, uint64_t round);
+/* On the job thread: adds a record of the hub itself, durably. 0 or -1. */
+int mr_evidence_add(struct mr_evidence_desk *desk, enum mr_evidence_kind kind, const uint8_t *body,
+                    size_t length, struct mr_error *error);
 
 #endif

@@ -6,7 +6,9 @@
 
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
+#include "appliance/round/drive/wall_clock.h"
 
 static void lose(const struct mr_helper_driver *run, uint64_t round, const char *why)
 {
@@ -117,6 +119,22 @@ static int read_last_life(struct mr_helper_driver *run, struct mr_error *error)
     return 0;
 }
 
+/* A journal is written before the transcript, so that one which knows less of its round than the
+ * transcript does is an older one. */
+static void look_at_age(struct mr_helper_driver *run, const struct mr_journal_read *read)
+{
+    struct mr_older older = {.unix_ms = mr_round_unix_ms(),
+                             .round = read->terms.announcement.round};
+    if (run->context.age && !mr_older(&run->context) && read->state.phase == MR_JOURNAL_ADMITTING &&
+        mr_evidence_has_set(run->desk, read->terms.announcement.round)) {
+        snprintf(older.why, sizeof older.why,
+                 "its journal has no set of round %" PRIu64 ", for which its transcript has one: "
+                 "the journal is an older copy",
+                 older.round);
+        mr_older_found(&run->context, NULL, &older);
+    }
+}
+
 int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
 {
     struct mr_journal_read read;
@@ -135,7 +153,14 @@ int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
     if (found != 0) {
         return found < 0 ? -1 : mr_audit_shelf_recover(run->shelf, 0, error);
     }
-    const int result = recover(run, &read, error);
+    look_at_age(run, &read);
+    int result = 0;
+    if (mr_older(&run->context)) { /* nothing of it is ever answered again */
+        run->left = read.terms;
+        run->has_left = run->last_life.round != read.terms.announcement.round;
+    } else {
+        result = recover(run, &read, error);
+    }
     mr_journal_read_fini(&read);
     return result;
 }

@@ -165,6 +165,9 @@ static void save_work(void *context)
         return;
     }
     job->result = mr_journal_save(run->journal, job->salt, job->bytes, job->length, &job->error);
+    if (job->result == 0 && run->context.age) {
+        job->result = mr_task_age_move(run->context.age, &job->error);
+    }
     if (job->result == 0 && job->sign) {
         job->result = mr_store_write_signed(run->context.store, job->round, job->hash, &job->error);
     }

@@ -10,6 +10,7 @@
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -246,10 +247,12 @@ static bool on_may_begin_with(void *context, const uint8_t *model_hash, struct m
     const uint8_t *current = mr_store_current(run->context.store);
     uint8_t parent[MR_HASH_BYTES];
     char asked[2 * MR_HASH_BYTES + 1], own[2 * MR_HASH_BYTES + 1];
-    if (memcmp(model_hash, current, MR_HASH_BYTES) == 0 ||
-        (mr_store_parent(run->context.store, current, parent) == 0 &&
-         memcmp(model_hash, parent, MR_HASH_BYTES) == 0)) {
-        return true;
+    if (memcmp(model_hash, current, MR_HASH_BYTES) == 0) {
+        return mr_older_may_begin(&run->context, false, refusal);
+    }
+    if (mr_store_parent(run->context.store, current, parent) == 0 &&
+        memcmp(model_hash, parent, MR_HASH_BYTES) == 0) {
+        return mr_older_may_begin(&run->context, true, refusal);
     }
     mr_hex_encode(asked, model_hash, MR_HASH_BYTES);
     mr_hex_encode(own, current, MR_HASH_BYTES);
@@ -466,6 +469,9 @@ enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
                                              const struct mr_resume_wish *wish, void *token,
                                              struct mr_refusal *refusal)
 {
+    if (mr_helper_driver_older(run, refusal)) {
+        return refusal->code;
+    }
     if (run->stopping) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
     }
@@ -545,17 +551,6 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
     }
     *out = run;
     return 0;
-}
-
-void mr_helper_driver_halt(struct mr_helper_driver *run)
-{
-    run->stopping = true;
-    if (run->desk) {
-        mr_evidence_desk_halt(run->desk);
-    }
-    if (run->keeper) {
-        mr_keeper_halt(run->keeper);
-    }
 }
 
 void mr_helper_driver_join(struct mr_helper_driver *run)

@@ -10,9 +10,11 @@
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
+#include "wire/standing.h"
 
 struct mr_audit_shelf;
 struct mr_helper_driver;
+struct mr_recovered;
 
 /* To the control plane: answers of kept requests, and news that waiting requests may want. */
 struct mr_helper_listener {
@@ -20,6 +22,8 @@ struct mr_helper_listener {
     void (*refuse)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* the round: look again, but not from inside; NULL allowed */
     void (*resumed)(void *context, void *token, const uint8_t *model_hash);
+    void (*recovered)(void *context, void *token, const struct mr_recovered *recovered,
+                      bool halted);
     void *context;
 };
 
@@ -42,6 +46,19 @@ enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
 
 /* As mr_lead_driver_shelf. */
 const struct mr_audit_shelf *mr_helper_driver_shelf(const struct mr_helper_driver *run);
+
+/* What another hub says beside its question (standings.h), before it is answered: it may show that
+ * this hub is older than itself. What this hub says beside its answer. */
+void mr_helper_driver_hear(struct mr_helper_driver *run, uint16_t from, const char *word);
+void mr_helper_driver_say(const struct mr_helper_driver *run, uint16_t to,
+                          char word[MR_STANDINGS_TEXT]);
+/* Answers with nothing, once all that was heard is on record. */
+void mr_helper_driver_stand(struct mr_helper_driver *run, void *token);
+
+/* As mr_lead_driver_older and mr_lead_driver_recover. */
+bool mr_helper_driver_older(const struct mr_helper_driver *run, struct mr_refusal *refusal);
+enum mr_refusal_code mr_helper_driver_recover(struct mr_helper_driver *run, bool accepted,
+                                              void *token, struct mr_refusal *refusal);
 
 /* As mr_lead_driver_set_keep and mr_lead_driver_keeper. */
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep);

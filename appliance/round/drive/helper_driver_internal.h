@@ -6,6 +6,7 @@
 #include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "appliance/round/drive/helper_journal.h"
+#include "appliance/round/drive/recovery.h"
 #include "appliance/runtime/job.h"
 
 /* Records that wait for the next sync: while one is under way, all that come share the next. */
@@ -46,6 +47,10 @@ struct mr_helper_driver {
     bool appending;
     uint64_t asked; /* saves and appends of the core so far */
 
+    /* Of a hub that is older than itself: the round in its files, which it does not take up. */
+    struct mr_round_terms left;
+    bool has_left, recovering;
+
     uint64_t ending; /* the round whose end is not durable yet; 0: none */
 };
 
@@ -68,6 +73,8 @@ void mr_helper_driver_disk_close(struct mr_helper_driver *run);
 /* helper_evidence.c: the desk that answers pass; the round that has not ended, 0: none. */
 uint64_t mr_helper_driver_round_under_way(void *context);
 int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error);
+
+/* helper_older.c: halting; what the hub does that is older than itself. */
 
 /* helper_boot.c: opens the journal and takes up the round that is in it. helper_driver.c is above
  * all. */

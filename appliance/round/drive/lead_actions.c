@@ -1,9 +1,12 @@
 /* lead_actions.c - what the core asks for: done at once here, or begun as a job (lead_jobs.c). */
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/standings.h"
 #include "appliance/task/released.h"
 #include "base/assert.h"
 
@@ -162,21 +165,53 @@ static void on_ask(void *context, unsigned peer, enum mr_peer_step step, const u
     }
 }
 
+/* Before the first proposal since the start: where the hub stands, and where it has heard that this
+ * one does. The proposal waits. */
+static void ask_to_stand(struct mr_lead_driver *run, const struct mr_evidence_held *held)
+{
+    free(run->proposals[held->peer].body);
+    run->proposals[held->peer].body = malloc(held->length);
+    MR_ASSERT(run->proposals[held->peer].body);
+    memcpy(run->proposals[held->peer].body, held->body, held->length);
+    run->proposals[held->peer].length = held->length;
+    run->proposals[held->peer].round = held->round;
+}
+
+void mr_lead_driver_propose(struct mr_lead_driver *run, unsigned peer)
+{
+    const struct mr_evidence_held held = {.peer = peer,
+                                          .step = MR_PEER_PROPOSE,
+                                          .round = run->proposals[peer].round,
+                                          .body = run->proposals[peer].body,
+                                          .length = run->proposals[peer].length};
+    if (mr_lead_asks(run->core, held.round, MR_PEER_PROPOSE)) {
+        mr_evidence_pass(run->desk, &held);
+    }
+}
+
 static void let_question_go(void *context, const struct mr_evidence_held *held)
 {
     struct mr_lead_driver *run = context;
+    char word[MR_STANDINGS_TEXT];
+    const bool stands =
+        held->step != MR_PEER_PROPOSE || run->stood[held->peer] || !run->context.age;
+    mr_standings_say(run->desk, &run->context, run->context.hubs[held->peer].index, word);
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const enum mr_peer_step step = (enum mr_peer_step)held->step;
     const size_t most = step == MR_PEER_OPEN ? (size_t)terms->layout.share_bytes : 0;
     const struct mr_peer_question question = {
         .round = held->round,
-        .step = step,
-        .body = held->body,
-        .length = held->length,
+        .step = stands ? step : MR_PEER_STAND,
+        .body = stands ? held->body : NULL,
+        .length = stands ? held->length : 0,
+        .word = word,
         .answer_bytes_max = most + REFUSAL_BYTES_MAX,
         .timeout_ms = run->rules.peer_timeout_ms,
     };
     if (!run->stopping && (step == MR_PEER_VOID || mr_lead_asks(run->core, held->round, step))) {
+        if (!stands) {
+            ask_to_stand(run, held);
+        }
         mr_peer_link_ask(run->links[held->peer], &question);
     }
 }

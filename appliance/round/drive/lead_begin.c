@@ -7,6 +7,7 @@
 
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/older.h"
 #include "appliance/round/drive/step_bound.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
@@ -204,6 +205,9 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           .peer_timeout_ms = run->context.round->peer_timeout_ms,
                                           .commit_interval_ms =
                                               run->context.round->commit_interval_ms};
+    if (mr_lead_driver_older(run, refusal) || !mr_older_may_begin(&run->context, false, refusal)) {
+        return refusal->code;
+    }
     if (run->stopping || run->resuming) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY,
                          run->stopping ? "the hub is stopping" : "the task is being resumed");

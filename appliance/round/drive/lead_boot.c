@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
 
@@ -210,7 +211,13 @@ static int read_log(struct mr_lead_driver *run, struct mr_error *error)
         return lose(run, last, *why.text ? why.text : "there is no commit log of it", error);
     }
     const uint64_t round = read.terms.announcement.round;
-    if (round < last || (round == last && memcmp(hash, read.terms.hash, MR_HASH_BYTES) != 0)) {
+    if (mr_older(&run->context)) { /* nothing of it is ever asked or answered again */
+        struct mr_lead_end end;
+        result = read_end(run, round, &end, error);
+        run->left = read.terms;
+        run->has_left = !has_ended(&end);
+    } else if (round < last ||
+               (round == last && memcmp(hash, read.terms.hash, MR_HASH_BYTES) != 0)) {
         result = lose(run, last, "the commit log is of another round", error);
     } else {
         result = recover(run, &read, error);

@@ -15,6 +15,21 @@ static void on_tick(void *context)
     }
 }
 
+/* A hub that does not answer has not answered the proposal either; what one says that refuses, it
+ * says to that once more. */
+static void on_stood(struct mr_lead_driver *run, const struct mr_peer_answer *answer)
+{
+    if (answer->status == 0 || answer->status == 503) {
+        struct mr_peer_answer failed = *answer;
+        failed.step = MR_PEER_PROPOSE;
+        mr_lead_peer_answered(run->core, &failed, mr_lead_driver_now_ms(run));
+        mr_lead_driver_tell_waiting(run);
+        return;
+    }
+    run->stood[answer->peer] = true;
+    mr_lead_driver_propose(run, answer->peer);
+}
+
 static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
 {
     struct mr_lead_driver *run = context;
@@ -22,6 +37,13 @@ static void on_peer_answered(void *context, const struct mr_peer_answer *answer)
         return; /* a hub that did not answer in time now ends no round either */
     }
     mr_lead_driver_look_at_clock(run, answer->peer);
+    if (!mr_lead_driver_hear(run, answer)) {
+        return;
+    }
+    if (answer->step == MR_PEER_STAND) {
+        on_stood(run, answer);
+        return;
+    }
     mr_lead_peer_answered(run->core, answer, mr_lead_driver_now_ms(run));
     mr_lead_driver_tell_waiting(run);
 }
@@ -87,6 +109,9 @@ enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
                                            const struct mr_resume_wish *wish, void *token,
                                            struct mr_refusal *refusal)
 {
+    if (mr_lead_driver_older(run, refusal)) {
+        return refusal->code;
+    }
     if (run->stopping || run->resuming || !between_rounds(run)) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "a round is under way, or the hub stops");
     }
@@ -197,22 +222,6 @@ int mr_lead_driver_open(struct mr_lead_driver **out, const struct mr_round_conte
     return 0;
 }
 
-void mr_lead_driver_halt(struct mr_lead_driver *run)
-{
-    run->stopping = true;
-    if (run->desk) {
-        mr_evidence_desk_halt(run->desk);
-    }
-    if (run->keeper) {
-        mr_keeper_halt(run->keeper);
-    }
-    for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
-        if (run->links[i]) {
-            mr_peer_link_halt(run->links[i]);
-        }
-    }
-}
-
 void mr_lead_driver_join(struct mr_lead_driver *run)
 {
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
@@ -239,6 +248,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     }
     for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
         mr_peer_link_close(run->links[i]);
+        free(run->proposals[i].body);
     }
     mr_released_leave(run->context.released, run->context.task, run);
     mr_keeper_close(run->keeper);

@@ -15,6 +15,7 @@
 
 struct mr_audit_shelf;
 struct mr_lead_driver;
+struct mr_recovered;
 
 /* To the control plane: answers of kept requests, and news that waiting requests may want. */
 struct mr_lead_listener {
@@ -22,6 +23,9 @@ struct mr_lead_listener {
     void (*refused)(void *context, void *token, const struct mr_refusal *refusal);
     void (*changed)(void *context); /* a round or an upload: look again, but not from inside */
     void (*resumed)(void *context, void *token, const uint8_t *model_hash);
+    /* The task goes on, or (`halted`) does so with the hub's next start. */
+    void (*recovered)(void *context, void *token, const struct mr_recovered *recovered,
+                      bool halted);
     void *context;
 };
 
@@ -66,6 +70,14 @@ enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
 
 /* What proofs come from. */
 const struct mr_audit_shelf *mr_lead_driver_shelf(const struct mr_lead_driver *run);
+
+/* Whether this hub is older than itself in the task: nothing else may be asked of the driver then,
+ * but reports, to recover, and its end. True with the refusal filled. */
+bool mr_lead_driver_older(const struct mr_lead_driver *run, struct mr_refusal *refusal);
+/* Refuses with what it costs where that was not accepted (recovery.h); answered by the listener's
+ * `recovered`. */
+enum mr_refusal_code mr_lead_driver_recover(struct mr_lead_driver *run, bool accepted, void *token,
+                                            struct mr_refusal *refusal);
 
 /* NULL: the context has no limits. */
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);

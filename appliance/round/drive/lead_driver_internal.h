@@ -8,6 +8,7 @@
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
 #include "appliance/model/next_model.h"
+#include "appliance/round/drive/recovery.h"
 #include "appliance/runtime/job.h"
 
 /* A round that was given up is not followed by the next one at once; where one after the other is,
@@ -24,6 +25,14 @@ struct mr_lead_driver {
     struct mr_lead *core;
     struct mr_plane_round *round;            /* of context.plane; NULL before the first round */
     struct mr_peer_link *links[MR_HUBS_MAX]; /* by position; 0 unused */
+    /* By position: whether the hub has said, since this one started, where they stand; and the
+     * proposal that waits for that. */
+    bool stood[MR_HUBS_MAX];
+    struct {
+        uint64_t round;
+        uint8_t *body; /* owned */
+        size_t length;
+    } proposals[MR_HUBS_MAX];
     struct mr_timer *timer;
     struct mr_timer *automatic;  /* opens the next round */
     unsigned automatic_failures; /* rounds in a row that failed, or were not opened */
@@ -32,6 +41,9 @@ struct mr_lead_driver {
     struct mr_job_thread *jobs;
     struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;
+    /* Of a hub that is older than itself: the round in its files, which it does not take up. */
+    struct mr_round_terms left;
+    bool has_left, recovering;
     bool resuming; /* the next version is being made: no round begins */
     struct {
         uint32_t peer_timeout_ms;
@@ -86,6 +98,10 @@ int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *l
 /* lead_boot.c: opens the commit log and takes up the round that is in it. */
 int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
 
+/* lead_older.c: halting; what another hub says beside its answer, which may show that this hub is
+ * older than itself: then false, and nothing goes on. */
+bool mr_lead_driver_hear(struct mr_lead_driver *run, const struct mr_peer_answer *answer);
+
 /* lead_begin.c: what the round goes by until it ends, whatever the policy becomes meanwhile. */
 void mr_lead_driver_take_rules(struct mr_lead_driver *run);
 
@@ -97,6 +113,8 @@ void mr_lead_driver_on_automatic(void *context);
 /* lead_actions.c: all that the core asks for; the context is a struct mr_lead_driver. The desk that
  * its questions pass. */
 int mr_lead_driver_open_desk(struct mr_lead_driver *run, struct mr_error *error);
+/* The proposal that waited until the hub had said where it stands. */
+void mr_lead_driver_propose(struct mr_lead_driver *run, unsigned peer);
 extern const struct mr_lead_ops mr_lead_driver_ops;
 /* The devices of the round before have had until now to hear how it ended. */
 void mr_lead_driver_end_plane_round(struct mr_lead_driver *run);

@@ -83,6 +83,9 @@ static void remember_work(void *context)
     struct lead_job *job = context;
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
     job->result = mr_lead_log_write(job->run->log, &job->state, &job->error);
+    if (job->result == 0 && job->run->context.age) {
+        job->result = mr_task_age_move(job->run->context.age, &job->error);
+    }
     if (job->result == 0) {
         job->result = mr_store_write_signed(job->run->context.store, terms->announcement.round,
                                             terms->hash, &job->error);
@@ -178,6 +181,9 @@ static void commit_work(void *context)
         keep_shares(job) != 0 || mr_evidence_write(run->desk, &job->slip, &job->error) != 0
             ? -1
             : mr_lead_log_write(run->log, &job->state, &job->error);
+    if (job->result == 0 && run->context.age && job->state.phase == MR_COMMIT_FROZEN) {
+        job->result = mr_task_age_move(run->context.age, &job->error);
+    }
 }
 
 static void commit_done(void *context)

@@ -27,6 +27,7 @@ struct exchange {
     struct mr_h2_endpoint endpoint; /* as it was when the question was asked */
     struct mr_peer_question question;
     uint8_t *body;
+    char word[MR_H2_WORD_BYTES];
     struct mr_h2_response response;
     struct mr_error error;
     int failure;                    /* enum mr_h2_failure */
@@ -37,6 +38,14 @@ static const char *const paths[] = {
     [MR_PEER_FREEZE] = "/freeze", [MR_PEER_OPEN] = "/open", [MR_PEER_REVEAL] = "/reveal",
     [MR_PEER_VOID] = "/void",     [MR_PEER_DRAW] = "/draw",
 };
+
+/* NULL: it has no body. */
+static const char *content_type_of(enum mr_peer_step step)
+{
+    return step == MR_PEER_STAND  ? NULL
+           : step == MR_PEER_VOID ? "application/json"
+                                  : "application/octet-stream";
+}
 
 static int send_once(struct exchange *exchange, bool *fresh)
 {
@@ -53,17 +62,19 @@ static int send_once(struct exchange *exchange, bool *fresh)
             return failure;
         }
     }
-    if (question->step == MR_PEER_PROPOSE) {
+    if (question->step == MR_PEER_STAND) {
+        snprintf(path, sizeof path, "/v1/tasks/%s/peer/standing", link->config.task);
+    } else if (question->step == MR_PEER_PROPOSE) {
         snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds", link->config.task);
     } else {
         snprintf(path, sizeof path, "/v1/tasks/%s/peer/rounds/%" PRIu64 "%s", link->config.task,
                  question->round, paths[question->step]);
     }
     const struct mr_h2_request request = {
-        .method = "POST",
+        .method = question->step == MR_PEER_STAND ? "GET" : "POST",
         .path = path,
-        .content_type =
-            question->step == MR_PEER_VOID ? "application/json" : "application/octet-stream",
+        .content_type = content_type_of(question->step),
+        .word = exchange->word,
         .body = exchange->body,
         .length = question->length,
         .answer_max = question->answer_bytes_max,
@@ -130,6 +141,7 @@ static void done(void *context)
         .body = exchange->response.body,
         .length = exchange->response.length,
         .text = exchange->error.text,
+        .word = exchange->response.word,
         .unacceptable = exchange->failure == MR_H2_REFUSED,
     };
     link->answered(link->context, &answer);
@@ -191,9 +203,12 @@ void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *
     struct exchange *exchange = calloc(1, sizeof *exchange);
     uint8_t *copy = malloc(question->length ? question->length : 1);
     MR_ASSERT(exchange && copy && link->thread);
-    memcpy(copy, question->body, question->length);
+    if (question->length) {
+        memcpy(copy, question->body, question->length);
+    }
     *exchange = (struct exchange){
         .link = link, .endpoint = link->config.endpoint, .question = *question, .body = copy};
     exchange->question.body = copy;
+    snprintf(exchange->word, sizeof exchange->word, "%s", question->word ? question->word : "");
     mr_job_run(link->thread, work, done, exchange);
 }

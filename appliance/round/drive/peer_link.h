@@ -43,6 +43,7 @@ struct mr_peer_question {
     size_t length;
     size_t answer_bytes_max; /* a longer answer is not taken */
     unsigned timeout_ms;
+    const char *word; /* said beside it; copied */
 };
 void mr_peer_link_ask(struct mr_peer_link *link, const struct mr_peer_question *question);
 

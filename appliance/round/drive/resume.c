@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "appliance/round/drive/claims.h"
+#include "appliance/task/age.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/safetensors.h"
 
-/* In the header's metadata: the hash of the version whose values these are. */
+/* In the header's metadata: the hash of the version whose values these are, and the codes of the
+ * recoveries that it ends, with commas between. */
 #define NAME "millrace.resumed_from"
 
 struct resume_job {
@@ -19,9 +21,31 @@ struct resume_job {
     void *fn_context, *token;
     struct mr_model *base;
     uint8_t base_hash[MR_HASH_BYTES], hash[MR_HASH_BYTES];
+    char codes[MR_RESUME_CODES_MAX + 1];
     int result;
     struct mr_error error;
 };
+
+/* After a recovery, until the version is there that goes on from it. */
+static bool waits_for_code(const struct mr_round_context *context)
+{
+    return context->age && context->age->recovered.epoch && !context->age->recovered.has_fresh;
+}
+
+/* Any version that is made after a recovery: nothing before it is signed on. */
+static bool has_recovered(const struct mr_round_context *context)
+{
+    return context->age && context->age->recovered.epoch;
+}
+
+static void adopt_fresh(const struct resume_job *job)
+{
+    if (has_recovered(job->context)) {
+        struct mr_recovered *recovered = &job->context->age->recovered;
+        recovered->has_fresh = true;
+        memcpy(recovered->fresh, job->hash, MR_HASH_BYTES);
+    }
+}
 
 static int store(struct resume_job *job, const uint8_t *bytes, size_t length, const char *from)
 {
@@ -37,13 +61,17 @@ static int store(struct resume_job *job, const uint8_t *bytes, size_t length, co
 static void resume_work(void *context)
 {
     struct resume_job *job = context;
-    char from[2 * MR_HASH_BYTES + 1];
+    char from[2 * MR_HASH_BYTES + 1], name[sizeof from + sizeof job->codes];
     size_t length, renamed_length = 0;
     const uint8_t *bytes = mr_model_bytes(job->base, &length);
     mr_hex_encode(from, job->base_hash, MR_HASH_BYTES);
+    snprintf(name, sizeof name, "%s%s%s", from, *job->codes ? "," : "", job->codes);
     uint8_t *renamed =
-        mr_safetensors_rename(bytes, length, NAME, from, &renamed_length, &job->error);
+        mr_safetensors_rename(bytes, length, NAME, name, &renamed_length, &job->error);
     job->result = renamed ? store(job, renamed, renamed_length, from) : -1;
+    if (job->result == 0 && has_recovered(job->context)) { /* the last: then rounds may begin */
+        job->result = mr_task_age_write_fresh(job->context->age, job->hash, &job->error);
+    }
     free(renamed);
 }
 
@@ -54,6 +82,7 @@ static void resume_done(void *context)
     mr_store_return(job->context->store, job->base);
     if (job->result == 0) {
         mr_store_adopt(job->context->store, job->hash);
+        adopt_fresh(job);
         mr_hex_encode(from, job->base_hash, MR_HASH_BYTES);
         mr_hex_encode(hash, job->hash, MR_HASH_BYTES);
         mr_log_event(job->context->log, MR_LOG_WARN, "task.resumed", "task=%s from=%s model=%s",
@@ -69,18 +98,15 @@ static bool same(const uint8_t *a, const uint8_t *b)
 }
 
 /* The current model, its parent (where another hub made the next one and this one did not), or a
- * version that was resumed before: then the same one is made again. */
-static bool fits(const struct mr_store *store, const uint8_t *base)
+ * version that was resumed before: then the same one is made again. A hub that goes on from a
+ * recovery takes any that it has: what its operator puts there, the newest of the other hubs'. */
+static bool fits(const struct mr_round_context *context, const uint8_t *base)
 {
     uint8_t parent[MR_HASH_BYTES];
+    const struct mr_store *store = context->store;
     const uint8_t *current = mr_store_current(store);
-    return same(base, current) ||
+    return waits_for_code(context) || same(base, current) ||
            (mr_store_parent(store, current, parent) == 0 && same(base, parent));
-}
-
-static bool leads(const struct mr_round_context *context)
-{
-    return context->hubs[0].index == context->hub_index;
 }
 
 static const uint8_t *base_of(const struct mr_round_context *context,
@@ -94,15 +120,24 @@ enum mr_refusal_code mr_resume_check(const struct mr_round_context *context,
 {
     const uint8_t *base = base_of(context, wish);
     const uint32_t devices = mr_claims_devices(context, base);
-    if (!fits(context->store, base)) {
+    if (waits_for_code(context) && !strstr(wish->codes, context->age->recovered.code)) {
+        return mr_refuse(refusal, MR_REFUSAL_OLDER,
+                         "this hub has recovered: the task goes on with a version of which every "
+                         "hub knows the code, --recovery-code %s",
+                         context->age->recovered.code);
+    }
+    if (!fits(context, base)) {
         return mr_refuse(refusal, MR_REFUSAL_NOT_FOUND,
                          "the model to go on from is neither this hub's current one nor the one "
                          "before: see millrace task show on every hub");
     }
-    if (devices == 0 && leads(context)) { /* a helper may not have opened what its lead asked for */
+    if (!wish->accepted && devices == 0) { /* another hub may have opened what this one lost */
         return mr_refuse(
-            refusal, MR_REFUSAL_WRONG_ROUND,
-            "no device is in an opened set on that model: the task is not paused here");
+            refusal, MR_REFUSAL_RELEASED,
+            "no device is in a set on that model that this hub opened: the task stands still only "
+            "where another hub lost a round, or does not say that it opened none. The next version "
+            "has the same values: whoever opened a set on this one after all sees in the "
+            "difference of the two sums how its devices' updates changed");
     }
     if (!wish->accepted) {
         return mr_refuse(
@@ -131,6 +166,7 @@ enum mr_refusal_code mr_resume(const struct mr_round_context *context, struct mr
     *job =
         (struct resume_job){.context = context, .fn = fn, .fn_context = fn_context, .token = token};
     memcpy(job->base_hash, base, MR_HASH_BYTES);
+    snprintf(job->codes, sizeof job->codes, "%s", wish->codes);
     job->base = mr_store_borrow(context->store, base, &error);
     if (!job->base) {
         free(job);

@@ -8,9 +8,12 @@
 #include "appliance/runtime/job.h"
 #include "wire/refusal.h"
 
+#define MR_RESUME_CODES_MAX 152 /* characters: nine codes */
 struct mr_resume_wish {
     const uint8_t *model_hash; /* of the version before; NULL: the current one */
     bool accepted;             /* the operator knows what it costs */
+    const char
+        *codes; /* of recoveries that this ends (recovery.h), with commas between; "": none */
 };
 
 /* The version is made and current, or result is -1: the hub must not go on. */

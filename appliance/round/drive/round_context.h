@@ -18,6 +18,7 @@
 
 struct mr_config_keep;
 struct mr_config_round;
+struct mr_task_age;
 struct mr_released;
 struct mr_upload_plane;
 
@@ -44,6 +45,7 @@ struct mr_round_context {
     struct mr_log *log;
     struct mr_store *store;
     struct mr_released *released; /* the hub's, of all its tasks */
+    struct mr_task_age *age;      /* whether this hub is older than itself; NULL: nobody knows */
     const struct mr_kernels *kernels;
     /* Something without which the hub must not go on (a disk that does not sync). */
     void (*fatal)(void *context, const char *text);

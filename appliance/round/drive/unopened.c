@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "appliance/round/drive/older.h"
 #include "appliance/task/released.h"
 #include "wire/exchange.h"
 
@@ -11,6 +12,9 @@ bool mr_round_unopened(const struct mr_round_context *context,
 {
     static const uint8_t unknown[MR_HASH_BYTES];
     struct mr_error error;
+    if (mr_older(context)) {
+        return false;
+    }
     /* The record may be of a life that did not know of the opening: the ledger does. */
     if (mr_released_has(context->released, summary->announcement_hash, &error) != 0) {
         return false;

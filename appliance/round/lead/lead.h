@@ -60,7 +60,8 @@ enum mr_peer_step {
     MR_PEER_OPEN,
     MR_PEER_REVEAL,
     MR_PEER_VOID,
-    MR_PEER_DRAW, /* between _PROPOSE and _FREEZE, where the set is drawn */
+    MR_PEER_DRAW,  /* between _PROPOSE and _FREEZE, where the set is drawn */
+    MR_PEER_STAND, /* where it stands: its driver's question, not the core's */
 };
 
 /* How a question to another hub ended. status 0: no HTTP answer, `text` says why. */
@@ -72,6 +73,7 @@ struct mr_peer_answer {
     const uint8_t *body;
     size_t length;
     const char *text;
+    const char *word;  /* said beside it (transport/h2_message.h); NULL or "": nothing */
     bool unacceptable; /* with status 0: one side does not take the other's certificate */
 };
 

@@ -62,6 +62,8 @@ static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_re
         return proposed ? MR_VOID_PEER : MR_VOID_LOST;
     case MR_REFUSAL_ROUND_LOST:
         return MR_VOID_LOST;
+    case MR_REFUSAL_OLDER:
+        return MR_VOID_OLDER;
     case MR_REFUSAL_REVOKED:
         return MR_VOID_REVOKED;
     case MR_REFUSAL_RELEASED:
@@ -136,6 +138,7 @@ static int take_answer(struct mr_lead *lead, const struct mr_peer_answer *answer
     case MR_PEER_DRAW:
         return mr_lead_take_value(lead, answer, error);
     case MR_PEER_VOID:
+    case MR_PEER_STAND:
         break;
     }
     return mr_error_set(error, "an answer to no question");
@@ -162,6 +165,7 @@ static void step_done(struct mr_lead *lead, uint64_t now_ms)
         }
         break;
     case MR_PEER_VOID:
+    case MR_PEER_STAND:
         break;
     }
 }

@@ -126,12 +126,13 @@ tasks:
       peer_timeout_ms: {PEER_TIMEOUT_MS}
 """ for task in self.tasks)
 
-    def resume(self):
-        """The operator's way on: the next version with the same values."""
-        answer = self.ask("operator", "POST", "/v1/tasks/default/admin/resume", {"accepted": True})
+    def resume(self, *codes):
+        """The operator's way on: the next version with the same values; codes of recoveries that it ends."""
+        wish = {"accepted": True} | ({"codes": ",".join(codes)} if codes else {})
+        answer = self.ask("operator", "POST", "/v1/tasks/default/admin/resume", wish)
         assert answer.status == 200, answer.body
         name = answer.json()["model_hash"]
-        assert name == oracle.sha256(oracle.resumed_version(self.model)).hex()
+        assert name == oracle.sha256(oracle.resumed_version(self.model, codes)).hex()
         with open(f"{self.work}/data/tasks/default/models/{name}.safetensors", "rb") as f:
             self.model = f.read()
         self.initial = self.released()

@@ -38,6 +38,8 @@ class Helper:
 
     def answer(self, path, body):
         step = path.rpartition("/")[2]
+        if step == "standing": # this one says nothing of it
+            return 200, b""
         if path == "/v1/tasks/default/peer/rounds":
             step, number = "propose", oracle.announcement_decode(body[:-64])["round"]
         else:

@@ -263,6 +263,7 @@ void world_ask_core(struct world *world, struct mr_helper *core, enum mr_peer_st
     case MR_PEER_DRAW:
         mr_helper_draw(core, from, round, body, length, reply);
         break;
+    case MR_PEER_STAND: /* a driver asks it */
     case MR_PEER_VOID:
         order_void(world, core, body, length, reply);
         break;

@@ -1,0 +1,104 @@
+/* lead_older.c - a lead that does nothing any more, because the hub stops or is older than itself;
+ * and how it recovers. */
+#include <stdio.h>
+
+#include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/older.h"
+#include "appliance/round/drive/standings.h"
+
+void mr_lead_driver_halt(struct mr_lead_driver *run)
+{
+    run->stopping = true;
+    if (run->desk) {
+        mr_evidence_desk_halt(run->desk);
+    }
+    if (run->keeper) {
+        mr_keeper_halt(run->keeper);
+    }
+    for (unsigned i = 1; i < MR_HUBS_MAX; i++) {
+        if (run->links[i]) {
+            mr_peer_link_halt(run->links[i]);
+        }
+    }
+}
+
+bool mr_lead_driver_older(const struct mr_lead_driver *run, struct mr_refusal *refusal)
+{
+    return mr_older(&run->context) && mr_older_refuse(&run->context, refusal) != MR_REFUSAL_NONE;
+}
+
+/* What the round waits for is answered by nobody any more: not in this process. */
+static void find_older(struct mr_lead_driver *run, const struct mr_older *older)
+{
+    struct mr_refusal refusal;
+    mr_older_found(&run->context, run->jobs, older);
+    mr_lead_driver_halt(run);
+    mr_older_refuse(&run->context, &refusal);
+    mr_lead_dismiss(run->core, refusal.code, refusal.text);
+}
+
+bool mr_lead_driver_hear(struct mr_lead_driver *run, const struct mr_peer_answer *answer)
+{
+    struct mr_older older;
+    const uint16_t from = run->context.hubs[answer->peer].index;
+    if (answer->word && mr_standings_take(run->desk, &run->context, from, answer->word, &older)) {
+        find_older(run, &older);
+        return false;
+    }
+    return true;
+}
+
+static int wipe(void *driver, struct mr_error *error)
+{
+    struct mr_lead_driver *run = driver;
+    return mr_commit_log_wipe(run->log, error);
+}
+
+/* The round that was left is void, as its record says. */
+static void on_recovered(void *driver, const struct mr_recovered *recovered)
+{
+    struct mr_lead_driver *run = driver;
+    struct mr_round_summary stored;
+    struct mr_error error;
+    const uint64_t round = run->left.announcement.round;
+    (void)recovered;
+    if (run->has_left && mr_round_record_read(run->context.store, round, &stored, &error) == 0) {
+        *mr_round_history_current(&run->history, round) = stored;
+    }
+    run->has_left = false;
+}
+
+static void answer(void *context, void *token, int result, const struct mr_recovered *recovered,
+                   bool halted, const struct mr_error *error)
+{
+    struct mr_lead_driver *run = context;
+    run->recovering = false;
+    if (result != 0) {
+        char text[sizeof error->text + 80];
+        snprintf(text, sizeof text, "cannot recover: %s", error->text);
+        run->context.fatal(run->context.fatal_context, text);
+    } else {
+        run->listener.recovered(run->listener.context, token, recovered, halted);
+    }
+}
+
+enum mr_refusal_code mr_lead_driver_recover(struct mr_lead_driver *run, bool accepted, void *token,
+                                            struct mr_refusal *refusal)
+{
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    const struct mr_recovery_config config = {.context = &run->context,
+                                              .desk = run->desk,
+                                              .jobs = run->jobs,
+                                              .jump = MR_RECOVERY_LEAD_JUMP,
+                                              .terms = run->has_left ? &run->left : terms,
+                                              .halted = run->stopping,
+                                              .wipe = wipe,
+                                              .recovered = on_recovered,
+                                              .driver = run};
+    if (run->recovering || !run->jobs) {
+        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the task is being recovered, or the hub stops");
+    }
+    const enum mr_refusal_code code = mr_recovery(&config, accepted, answer, run, token, refusal);
+    run->recovering = code == MR_REFUSAL_NONE;
+    return code;
+}

@@ -1,0 +1,44 @@
+/* recovery.h - what `millrace recover` does at a hub that has found itself older (task/age.h), once
+ * its operator knows what it costs. The round that its files have is void, and counts as opened;
+ * its transcript says that it recovered; and no model that the hub has is signed on again: the task
+ * goes on with a version whose name has the recovery's code in it, which nobody can have opened a
+ * set on. */
+#ifndef MR_ROUND_DRIVE_RECOVERY_H
+#define MR_ROUND_DRIVE_RECOVERY_H
+
+#include "appliance/round/drive/evidence_desk.h"
+#include "appliance/task/age.h"
+#include "wire/refusal.h"
+
+/* A helper's numbers follow the lead's; a lead cannot know how many it has used up, and goes on
+ * beyond what it may have signed. */
+#define MR_RECOVERY_LEAD_JUMP (UINT64_C(1) << 16)
+
+struct mr_recovery_config {
+    const struct mr_round_context *context;
+    struct mr_evidence_desk *desk;
+    struct mr_job_thread *jobs;
+    const struct mr_round_terms *terms; /* of the round in this hub's files; NULL: none */
+    uint64_t jump;                      /* round numbers that are left out */
+    bool halted;                        /* the task goes on with the next start of the hub only */
+    int (*wipe)(void *driver, struct mr_error *error); /* on the job thread: journal or log */
+    void (*recovered)(void *driver, const struct mr_recovered *recovered);
+    void *driver;
+};
+
+#define MR_RECOVERY_REASON_BYTES 200
+/* Why a round that was left is void. */
+void mr_recovery_reason(char reason[MR_RECOVERY_REASON_BYTES]);
+
+/* The operator's answer: result -1: the hub must not go on. */
+typedef void (*mr_recovery_fn)(void *context, void *token, int result,
+                               const struct mr_recovered *recovered, bool halted,
+                               const struct mr_error *error);
+
+/* Refuses where there is nothing to recover, and with what it costs where that was not accepted;
+ * else fn answers in a later turn of the loop. */
+enum mr_refusal_code mr_recovery(const struct mr_recovery_config *config, bool accepted,
+                                 mr_recovery_fn fn, void *fn_context, void *token,
+                                 struct mr_refusal *refusal);
+
+#endif
