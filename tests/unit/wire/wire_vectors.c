@@ -19,6 +19,7 @@
 #include "wire/exchange.h"
 #include "wire/receipt.h"
 #include "appliance/aggregate/sum.h"
+#include "tests/unit/wire/wire_vectors_fields.h"
 #include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
 
@@ -96,40 +97,6 @@ static void *aligned(size_t bytes)
 
 /* --- announcement ---------------------------------------------------------------------------- */
 
-static uint32_t float_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static json_t *fields_of(const struct mr_round_terms *terms)
-{
-    const struct mr_announcement *a = &terms->announcement;
-    json_t *hubs = json_array();
-    for (unsigned i = 0; i < a->hub_count; i++) {
-        json_array_append_new(hubs, json_pack("{s:i, s:o, s:s}", "index", a->hubs[i].index,
-                                              "public_key", to_hex(a->hubs[i].public_key, 32),
-                                              "name", a->hubs[i].name));
-    }
-    return json_pack(
-        "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
-        "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I}",
-        "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
-        "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
-        a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
-        (json_int_t)a->cohort_min, "cohort_max", (json_int_t)a->cohort_max, "weight_max",
-        (json_int_t)a->weight_max, "scale_bits", (json_int_t)float_bits(a->scale), "clip_norm_bits",
-        (json_int_t)float_bits(a->clip_norm), "model_hash", to_hex(a->model_hash, 32),
-        "rotation_seed", to_hex(a->rotation_seed, 32), "training", a->training, "hubs", hubs,
-        "lanes", (json_int_t)terms->layout.lanes, "share_bytes",
-        (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
-        a->task, "levels", a->levels, "headroom", a->headroom, "seal", a->seal, "step_max_bits",
-        (json_int_t)float_bits(a->step_max), "audit_hours", a->audit_hours,
-        "quorum", (json_int_t)a->quorum, "admitted_max", (json_int_t)a->admitted_max);
-}
-
 static void do_announcement(struct test_case *c)
 {
     uint8_t again[MR_ANNOUNCEMENT_MAX], signed_bytes[MR_ANNOUNCEMENT_SIGNED_MAX];
@@ -147,7 +114,7 @@ static void do_announcement(struct test_case *c)
     length = mr_announcement_encode(again, a);
     put_hex(c, "announcement", again, length);
     put_hex(c, "hash", c->terms.hash, MR_HASH_BYTES);
-    json_object_set_new(c->out, "fields", fields_of(&c->terms));
+    json_object_set_new(c->out, "fields", wire_vectors_fields(&c->terms));
     for (unsigned i = 0; i < a->hub_count; i++) {
         hex_exact(c->signing[i], 32, json_array_get(get(c->in, "signing"), i));
         uint8_t seal[MR_HPKE_KEY_BYTES];
