@@ -59,7 +59,8 @@ void mr_lead_facts(const struct mr_lead *lead, struct mr_round_facts *facts)
     for (unsigned i = 0; lead->all_signed && i < lead_announcement(lead)->hub_count; i++) {
         facts->signatures[i] = &lead->signatures[i];
     }
-    facts->list = lead->draw.list;
+    /* One that is not durable yet may be another after a crash: nobody has it. */
+    facts->list = lead->draw.writing ? NULL : lead->draw.list;
     facts->list_bytes = lead->draw.list_bytes;
     facts->draw_values = lead->set_fixed && lead->draw.drawn ? lead->draw.said.values[0] : NULL;
     if (lead->set_fixed) {

@@ -1,7 +1,25 @@
 /* The draw among honest hubs, over crashes between any two steps. */
+#include <string.h>
+
+#include "appliance/privacy/facts.h"
 #include "parties_drawing.h"
 
 static const struct world_options *const drawing = &world_drawing;
+
+/* The first eight of the list, a bit for each. */
+static uint32_t first_eight(const struct world *world)
+{
+    uint32_t first = 0;
+    for (unsigned i = 0; i < 12; i++) {
+        unsigned before = 0;
+        for (unsigned j = 0; j < 12; j++) {
+            before += memcmp(world->devices[j].client_id, world->devices[i].client_id,
+                             MR_CLIENT_ID_BYTES) < 0;
+        }
+        first |= before < 8 ? 1u << i : 0;
+    }
+    return first;
+}
 
 static void test_eight_of_twelve(void **state)
 {
@@ -19,9 +37,28 @@ static void test_eight_of_twelve(void **state)
     const uint32_t members = drawing_let_in(world, 12);
     assert_int_equal(__builtin_popcount(members), 8);
     assert_int_not_equal(members, 0xff); /* not the first that came, with these values */
+    assert_int_not_equal(members, first_eight(world));
     drawing_stage(world, members);
     drawing_expect_published(world, 8);
     world_check_sum(world, members, world->revealed.sum);
+}
+
+/* A crash before the list is durable lets the lead make another: till then nobody hears of it, its
+ * own transcript included. */
+static void test_list_is_told_when_durable(void **state)
+{
+    struct world *world = drawing_begin(state, 12);
+    struct mr_round_facts facts;
+    world->now_ms += 1000;
+    mr_lead_tick(world->lead, world->now_ms);
+    assert_int_equal(world_state(world, NULL), MR_LEAD_DRAWING);
+    assert_int_equal(world->asked[MR_PEER_DRAW], 0);
+    mr_lead_facts(world->lead, &facts);
+    assert_null(facts.list);
+    world_run(world);
+    assert_int_equal(world->asked[MR_PEER_DRAW], 2);
+    mr_lead_facts(world->lead, &facts);
+    assert_non_null(facts.list);
 }
 
 /* As many as there is room for: nobody waits for more. */
@@ -160,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_eight_of_twelve, drawing),
+        WORLD_TEST(test_list_is_told_when_durable, drawing),
         WORLD_TEST(test_full_list, drawing),
         WORLD_TEST(test_fewer_than_places, drawing),
         WORLD_TEST(test_too_few, drawing),
