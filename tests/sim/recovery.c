@@ -89,7 +89,11 @@ enum sim_recovering sim_recover(struct sim *sim, struct sim_task *task)
             add_code(codes, served->task.age.recovered.code);
         }
     }
-    const bool begun = task->resume.codes[0] && !(task->resume.hubs & 1);
+    /* A round that was under way may have made the next model since. */
+    const bool begun =
+        task->resume.codes[0] && !(task->resume.hubs & 1) && all_up &&
+        memcmp(task->resume.from, mr_store_current(served_at(sim, task, 0)->task.store),
+               MR_HASH_BYTES) == 0;
     if (older || !all_up || (!codes[0] && !begun)) {
         return older || codes[0] ? SIM_RECOVERING : SIM_RECOVERED;
     }
