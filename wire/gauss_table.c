@@ -100,6 +100,7 @@ static uint64_t peak_of(const struct mr_gauss_table *table, const wide *firsts)
     if (table->block_log2 == 0) {
         sum -= firsts[0] / 2; /* zero has one sign where all others have two */
     }
+    MR_ASSERT(sum >= (wide)1 << (BITS - 1)); /* zero alone is as much */
     const uint64_t room = (UINT64_C(1) << 32) - TAIL_WEIGHT - table->cells - 2;
     const wide peak = ((wide)room << (BITS - 1)) / (sum >> 1);
     const uint64_t most = (UINT64_C(1) << REACH) - 2;

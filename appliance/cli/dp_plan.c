@@ -135,7 +135,7 @@ int mr_command_dp_plan(struct mr_cli *cli)
         return MR_EXIT_USAGE;
     }
     if (mr_plan_make(&plan, &question, &error) != 0) {
-        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
     json_t *found = mr_cli_plan_json(&question, &plan);
     mr_cli_print(cli, found);

@@ -111,6 +111,26 @@ class Usage(unittest.TestCase):
             self.assertEqual(json.loads(out)["exit"], code, words)
             self.assertIn("millrace: ", err)
 
+    def test_dp_plan(self):
+        asked = ("dp", "plan", "--epsilon", "8", "--delta", "1e-6", "--rounds", "100", "--devices", "600",
+                 "--dimension", "20000", "--participation", "0.1")
+        code, out, err = run(*asked, "--json")
+        self.assertEqual((code, err), (0, ""))
+        plan = json.loads(out)
+        self.assertEqual((plan["rounds_of_a_device"], plan["ring_bits"], plan["levels"]), (10, 24, 127))
+        self.assertTrue(7.8 < plan["epsilon"] <= 8)
+        self.assertAlmostEqual(plan["noise_multiplier"], 2.0892, 3)  # docs/privacy.md's example
+        self.assertAlmostEqual(plan["error_of_the_update"], 0.6966, 3)
+        for words, wanted, says in [(("--ring-bits", "16", "--dimension", "1000000"), 1, "ring: 16 bits hold"),
+                                    (("--delta", "0.01"), 1, "delta: 0.01 allows one of 600"),
+                                    (("--noise", "both"), 2, "hub or device"),
+                                    (("--epsilon", "much"), 2, "must be a number above 0"),
+                                    (("--weight-max", "1000", "--devices", "20"), 1, "weight: ")]:
+            code, _, err = run(*asked, *words)
+            self.assertEqual(code, wanted, words)
+            self.assertIn(says, err)
+        self.assertIn("--dimension is missing", run(*asked[:10])[2])
+
     def test_completion(self):
         code, script, _ = run("completion", "bash")
         self.assertEqual(code, 0)
