@@ -81,6 +81,21 @@ static int take_buffer(float *vector, size_t dimension, size_t offset, PyObject 
     return bad;
 }
 
+/* (offset, buffer). */
+static int take_part(float *vector, size_t dimension, PyObject *part)
+{
+    PyObject *buffer;
+    Py_ssize_t offset;
+    if (!PyTuple_Check(part)) {
+        PyErr_SetString(PyExc_TypeError, "a part of the parameters is (offset, buffer)");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(part, "nO", &offset, &buffer)) {
+        return -1;
+    }
+    return take_buffer(vector, dimension, (size_t)offset, buffer); /* below 0: beyond any model */
+}
+
 static int take_parts(float *vector, size_t dimension, PyObject *parts)
 {
     const Py_ssize_t count = PySequence_Size(parts);
@@ -88,10 +103,8 @@ static int take_parts(float *vector, size_t dimension, PyObject *parts)
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *part = PySequence_GetItem(parts, i), *buffer;
-        Py_ssize_t offset;
-        const int bad = !part || !PyArg_ParseTuple(part, "nO", &offset, &buffer) || offset < 0 ||
-                        take_buffer(vector, dimension, (size_t)offset, buffer);
+        PyObject *part = PySequence_GetItem(parts, i);
+        const int bad = !part || take_part(vector, dimension, part);
         Py_XDECREF(part);
         if (bad) {
             return -1;

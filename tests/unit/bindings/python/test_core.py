@@ -141,6 +141,21 @@ class Wrong(WithFederation):
                     self.client().round(lambda w, task, answer=answer: answer(w), 1)
                 self.assertIsNone(fake.arrived())
 
+    def test_buffers_that_do_not_fit(self):
+        """The module by itself: whatever the Python above it would let through."""
+        dimension = 51
+        for kind, parts in ((ValueError, [(0, numpy.zeros(dimension + 1, "<f4"))]),
+                            (ValueError, [(dimension, numpy.zeros(1, "<f4"))]),
+                            (ValueError, [(sys.maxsize, numpy.zeros(1, "<f4"))]),
+                            (TypeError, [(0, numpy.zeros(4, "<f8"))]), (TypeError, [(0, numpy.zeros(4, ">f4"))]),
+                            (TypeError, [(0, bytes(16))]), (TypeError, [(0, None)]), (TypeError, [0]),
+                            (ValueError, [(-1, numpy.zeros(1, "<f4"))]), (ValueError, [(0, numpy.zeros((4, 4), "<f4")[:, :2])])):
+            with self.subTest(parts=parts):
+                self.config = fixture.device_json(fake.begin(3, 16, 1))
+                with self.assertRaises(kind):
+                    self.client()._core.round(1, lambda task, values, parts=parts: (parts, 1, 0.0))
+                self.assertIsNone(fake.arrived())
+
     def test_not_finite(self):
         error = self.fails(millrace.BadDelta, "infinite", lambda w, task: (w, 1, {"loss": float("inf")}))
         self.assertEqual(error.code, "bad-delta")
