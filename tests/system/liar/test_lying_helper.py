@@ -62,7 +62,7 @@ class Helper:
         own = oracle.x25519_public(self.seal)
         text = oracle.announcement_text(announcement_hash or self.hash, own if signed_key is None else signed_key)
         return {"hub": 1, "seal_key": b64(said_key or own),
-                "signature": b64(oracle.sign(self.stage.keys[key], text))}
+                "signature": b64(oracle.sign(self.stage.keys[key], text)), "pledge": ""}
 
     def receipt(self, update, key=1, hub=1, mask=0, **scope):
         """Takes a device's seed; with another key, hub, scope, or a mask that is so much more, it lies."""

@@ -20,6 +20,7 @@ from test_older import RECOVER, shell
 from test_second_sets import SET
 
 import millrace_oracle as oracle
+import standing_oracle as standings
 
 
 class Snapshot(test_older.PutBack):
@@ -27,7 +28,7 @@ class Snapshot(test_older.PutBack):
         """What the helper said beside that answer, verified: its own standing, and what it has heard of ours."""
         own, _, echo = answer.headers["millrace-standing"].partition(",")
         own = base64.b64decode(own)
-        return own, oracle.standing_open(TASK, self.stage.publics[1], own), base64.b64decode(echo)
+        return own, standings.standing_open(TASK, self.stage.publics[1], own), base64.b64decode(echo)
 
     def ask_standing(self, *words):
         header = ",".join(base64.b64encode(word).decode() for word in words)
@@ -48,7 +49,7 @@ class Snapshot(test_older.PutBack):
 
     def test_a_snapshot_and_an_honest_lead(self):
         """Its files show nothing; its own signature, of a record that it does not have, does."""
-        lead = oracle.standing_sign(TASK, self.stage.keys[0], 0, 0, 3, 1, bytes(32))
+        lead = standings.standing_sign(TASK, self.stage.keys[0], 0, 0, 3, 1, bytes(32))
         self.keep_a_copy()
         answer = self.ask_standing(lead)
         self.assertEqual(answer.status, 204)
@@ -65,7 +66,7 @@ class Snapshot(test_older.PutBack):
         self.assertEqual(self.stands(self.ask_standing())[2], lead)
         self.put_a_snapshot_back()
         forged = late[:-1] + bytes([late[-1] ^ 1])
-        other = oracle.standing_sign(b"other", self.stage.keys[1], 1, 0, later, 1, bytes(32))
+        other = standings.standing_sign(b"other", self.stage.keys[1], 1, 0, later, 1, bytes(32))
         for word in (forged, other, lead): # none of it is its own word
             self.assertEqual(self.ask_standing(lead, word).status, 204)
         self.refused("older", self.ask_standing(lead, late))
