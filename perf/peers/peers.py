@@ -148,6 +148,24 @@ def millrace_rows(build, samples):
     return rows, parts
 
 
+GAUSS_SIGMA, GAUSS_SAMPLES, GAUSS_TARGET = 1000, 20000, 20
+
+
+def note_noise(build, samples, figures):
+    """libprio-rs's discrete Gaussian beside wire/gauss.h, in turns; both check their variance."""
+    theirs = os.path.join(os.path.dirname(prio3_program()), "prio3-gauss")
+    for _ in range(samples):
+        peer = lines_of([theirs, GAUSS_SIGMA, GAUSS_SAMPLES, 1])[0]["ns"]
+        with tempfile.NamedTemporaryFile(suffix=".json") as document:
+            subprocess.run([os.path.join(build, "perf", "noise_bench"), "--quick", "--json", document.name],
+                           stdout=subprocess.DEVNULL, check=True)
+            own = min(min(f["samples"]) for f in json.load(document)["figures"]
+                      if f["name"] == f"noise.sigma_{GAUSS_SIGMA}")
+        figures.sample("peers.prio3_gauss.ns", "ns", peer, "neither", None, "a sample at sigma 1,000")
+        figures.sample("peers.prio3_gauss_ratio", "ratio", peer / own, "higher", GAUSS_TARGET,
+                       "libprio-rs's time for a sample of the discrete Gaussian / ours")
+
+
 # --- the figures -------------------------------------------------------------------------------
 
 HUB_OF = {"millrace": "user time of both hubs, with TLS and control", "prio3": "both aggregators",
@@ -197,6 +215,8 @@ def measure(build, samples, figures):
         figures.sample("peers.millrace.aggregation_ms", "ms", aggregation_ms, "neither", None,
                        "user time of both hubs without TLS and control")
     note_ratios(figures, {name: rows[name] for name in order}, [ms for _, ms in parts])
+    if "prio3" in rows:
+        note_noise(build, samples, figures)
     figures.checked()
 
 
