@@ -51,7 +51,8 @@ class Tutorial(unittest.TestCase):
     def setUp(self):
         self.home = self.enterContext(tempfile.TemporaryDirectory(prefix="millrace-tutorial-"))
         self.book = Book(os.path.join(ROOT, "docs", "tutorial.md"))
-        self.machine = Machine(self.book, self.home, BUILD, SOURCE=ROOT, BUILD=BUILD, PORT=free_base_port())
+        self.machine = Machine(self.book, self.home, BUILD, SOURCE=ROOT, BUILD=BUILD, PORT=free_base_port(),
+                               PATH=f"{BUILD}/appliance:{BUILD}/appliance/cli:/usr/bin:/bin")
 
     def start_hub(self, number):
         hub = self.machine.start("hub", N=number)

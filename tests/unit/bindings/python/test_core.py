@@ -291,26 +291,37 @@ class Files(unittest.TestCase):
 
 
 class References(WithFederation):
-    def test_none_is_lost(self):
-        """As many blocks after twenty rounds as after one."""
-        def play():
-            config = fixture.device_json(fake.begin(3, 16, 1))
-            with millrace.Client(config, on_progress=lambda p: None) as client:
-                client.round(nudge, 1)
-            with millrace.Client(config) as client:
-                try:
-                    client.round(lambda w, t: 1 / 0, 1)
-                except (ZeroDivisionError, millrace.Error):
-                    pass
-            gc.collect()
-            return sys.getallocatedblocks()
+    TIMES = 20
 
+    @staticmethod
+    def play():
+        config = fixture.device_json(fake.begin(3, 16, 1))
+        with millrace.Client(config, on_progress=lambda p: None) as client:
+            client.round(nudge, 1)
+        with millrace.Client(config) as client:
+            try:
+                client.round(lambda w, t: 1 / 0, 1)
+            except (ZeroDivisionError, millrace.Error):
+                pass
+
+    @staticmethod
+    def prepare():
+        fixture.device_json(fake.begin(3, 16, 1))
+
+    def growth(self, function):
+        """Blocks of memory that so many calls leave behind."""
         for _ in range(3):
-            play()
-        before = play()
-        for _ in range(20):
-            after = play()
-        self.assertLess(after - before, 20)
+            function()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(self.TIMES):
+            function()
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    def test_none_is_lost(self):
+        """A round leaves behind what the preparation of one does, and no more."""
+        self.assertLess(self.growth(self.play) - self.growth(self.prepare), self.TIMES // 2)
 
 
 if __name__ == "__main__":
