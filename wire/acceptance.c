@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/announcement_privacy.h"
+
 #define NUMBER_MAX 32 /* characters of one end of a range */
 
 /* --- ranges ---------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "wire/layout.h"
+#include "wire/privacy_terms.h"
 #include "wire/quantiser.h"
 #include "wire/task.h"
 
@@ -62,7 +63,7 @@ struct mr_announcement {
     uint8_t levels;      /* a lane is -levels..levels; 1..MR_LEVELS_MAX */
     uint8_t headroom;    /* MR_HEADROOM_MIN..MR_HEADROOM_MAX: the ring holds so many largest sums */
     uint8_t seal;        /* enum mr_seal_kind */
-    uint32_t cohort_max; /* headroom * cohort_max * levels < 2^(ring_bits - 1) */
+    uint32_t cohort_max; /* headroom * (cohort_max * levels + noise's tail) < 2^(ring_bits - 1) */
     uint32_t weight_max; /* ω_max >= 1, cohort_max * weight_max < 2^32 */
     float scale;         /* quantisation steps per unit; finite, normal, > 0 */
     float clip_norm;     /* C; finite, normal, > 0 */
@@ -75,6 +76,7 @@ struct mr_announcement {
         step_max; /* L2 norm of the largest step of the model that is taken; finite, normal, > 0 */
     uint16_t audit_hours; /* so long after the deadline each hub keeps what it counted, and commits
                              to its tree (audit.h); 0: nothing of it. At most MR_AUDIT_HOURS_MAX */
+    struct mr_privacy_terms privacy;
     uint8_t model_hash[MR_HASH_BYTES];    /* SHA-256 of the model file to start from */
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
     char task[MR_TASK_NAME_MAX + 1];      /* mr_task_name_valid */

@@ -9,15 +9,16 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "wire/announcement_privacy.h"
 
-#define VERSION 4
+#define VERSION 5
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
 
-static int check_layout(const struct mr_announcement *a, struct mr_error *error)
+static int check_layout(const struct mr_announcement *a, struct mr_layout *layout,
+                        struct mr_error *error)
 {
-    struct mr_layout layout;
     if (a->ring_bits != 16 && a->ring_bits != 24 && a->ring_bits != 32) {
         return mr_error_set(error, "ring_bits is %u: only 16, 24 and 32 exist", a->ring_bits);
     }
@@ -28,10 +29,32 @@ static int check_layout(const struct mr_announcement *a, struct mr_error *error)
     if (a->rotation_log2 > 16) {
         return mr_error_set(error, "rotation_log2 is %u: must be 0 to 16", a->rotation_log2);
     }
-    if (mr_layout_init(&layout, a->ring_bits, a->dimension, a->rotation_log2, a->chunk_bytes) !=
-        0) {
+    if (mr_layout_init(layout, a->ring_bits, a->dimension, a->rotation_log2, a->chunk_bytes) != 0) {
         return mr_error_set(error, "chunk_bytes is %u: must be a multiple of 64, 64 to %u",
                             a->chunk_bytes, MR_CHUNK_BYTES_MAX);
+    }
+    return 0;
+}
+
+/* headroom (N levels + noise tail) < 2^(w - 1). */
+static uint32_t clients_max(const struct mr_announcement *a)
+{
+    const uint64_t room = mr_quantiser_cohort_max(a->ring_bits, 1, a->headroom);
+    const uint64_t tail = mr_announcement_tail(a, MR_NOISE_MODEL);
+    return tail < room ? (uint32_t)((room - tail) / a->levels) : 0;
+}
+
+static int check_weight(const struct mr_announcement *a, struct mr_error *error)
+{
+    if (a->weight_max < 1) {
+        return mr_error_set(error, "weight_max is 0: must be at least 1");
+    }
+    const uint64_t most = (uint64_t)a->cohort_max * a->weight_max;
+    const uint64_t tail = mr_announcement_tail(a, MR_NOISE_WEIGHT);
+    if (most > UINT32_MAX || tail > (UINT32_MAX - most) / 2) {
+        return mr_error_set(
+            error, "weight_max is %u: times cohort_max (%u)%s it must stay below 2^32",
+            a->weight_max, a->cohort_max, tail > 0 ? " and with its noise to either side" : "");
     }
     return 0;
 }
@@ -45,7 +68,7 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
         return mr_error_set(error, "headroom is %u: must be %d to %d", a->headroom, MR_HEADROOM_MIN,
                             MR_HEADROOM_MAX);
     }
-    const uint32_t clients_max = mr_quantiser_cohort_max(a->ring_bits, a->levels, a->headroom);
+    const uint32_t most = clients_max(a);
     if (a->cohort_min < 2) {
         return mr_error_set(error, "cohort_min is %u: must be at least 2", a->cohort_min);
     }
@@ -53,11 +76,12 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
         return mr_error_set(error, "cohort_max is %u: must not be below cohort_min (%u)",
                             a->cohort_max, a->cohort_min);
     }
-    if (a->cohort_max > clients_max) {
+    if (a->cohort_max > most) {
         return mr_error_set(error,
                             "cohort_max is %u: ring_bits %u with headroom %u holds the sum of %u "
-                            "devices of %u levels; lower cohort_max or take a wider ring",
-                            a->cohort_max, a->ring_bits, a->headroom, clients_max, a->levels);
+                            "devices of %u levels%s; lower cohort_max or take a wider ring",
+                            a->cohort_max, a->ring_bits, a->headroom, most, a->levels,
+                            a->noise_kind != MR_NOISE_NONE ? " with the noise" : "");
     }
     if (a->quorum != 0 && (a->quorum < a->cohort_min || a->quorum > a->cohort_max)) {
         return mr_error_set(error,
@@ -69,15 +93,7 @@ static int check_cohort(const struct mr_announcement *a, struct mr_error *error)
         return mr_error_set(error, "admitted_max is %u: must be 0, or above cohort_max (%u)",
                             a->admitted_max, a->cohort_max);
     }
-    if (a->weight_max < 1) {
-        return mr_error_set(error, "weight_max is 0: must be at least 1");
-    }
-    if ((uint64_t)a->cohort_max * a->weight_max > UINT32_MAX) {
-        return mr_error_set(error,
-                            "weight_max is %u: times cohort_max (%u) it must stay below 2^32",
-                            a->weight_max, a->cohort_max);
-    }
-    return 0;
+    return check_weight(a, error);
 }
 
 /* Subnormal numbers are refused too: their reciprocal may be infinite. */
@@ -94,9 +110,6 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
     }
     if (a->deadline_unix_ms == 0) {
         return mr_error_set(error, "deadline_unix_ms is 0: a round needs a deadline");
-    }
-    if (a->noise_kind != MR_NOISE_NONE) {
-        return mr_error_set(error, "noise_kind is %u: not known", a->noise_kind);
     }
     if (a->seal != MR_SEAL_HPKE) {
         return mr_error_set(error, "seal is %u: only %d is known", a->seal, MR_SEAL_HPKE);
@@ -169,7 +182,10 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
-    if (check_numbers(announcement, error) != 0 || check_layout(announcement, error) != 0 ||
+    struct mr_layout layout;
+    if (check_numbers(announcement, error) != 0 ||
+        check_layout(announcement, &layout, error) != 0 ||
+        mr_announcement_privacy_check(announcement, layout.lanes, error) != 0 ||
         check_cohort(announcement, error) != 0 || check_task(announcement, error) != 0 ||
         check_training(announcement, error) != 0) {
         return -1;
@@ -199,6 +215,35 @@ static float float_get(const uint8_t *p)
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+/* Offsets of the terms of noise, which a round without noise has none of; the pool follows. */
+enum {
+    AT_MODEL_SIGMA2 = 0,
+    AT_NORMS_SIGMA2 = 8,
+    AT_WEIGHT_SIGMA2 = 16,
+    AT_RHO = 24,
+    AT_BUDGET = 32,
+    AT_HORIZON = 40,
+    AT_DELTA = 44,
+    AT_POOL_LENGTH = 48,
+    PRIVACY_BYTES = 49,
+};
+
+/* Returns what is behind. */
+static uint8_t *privacy_put(uint8_t *out, const struct mr_privacy_terms *privacy)
+{
+    const size_t pool_length = strlen(privacy->pool);
+    mr_be64_put(out + AT_MODEL_SIGMA2, privacy->model_sigma2);
+    mr_be64_put(out + AT_NORMS_SIGMA2, privacy->norms_sigma2);
+    mr_be64_put(out + AT_WEIGHT_SIGMA2, privacy->weight_sigma2);
+    mr_be64_put(out + AT_RHO, privacy->rho);
+    mr_be64_put(out + AT_BUDGET, privacy->budget);
+    mr_be32_put(out + AT_HORIZON, privacy->horizon_s);
+    float_put(out + AT_DELTA, privacy->delta);
+    out[AT_POOL_LENGTH] = (uint8_t)pool_length;
+    memcpy(out + PRIVACY_BYTES, privacy->pool, pool_length);
+    return out + PRIVACY_BYTES + pool_length;
 }
 
 /* Offsets of the fixed part. */
@@ -294,6 +339,9 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
     mr_be16_put(p, (uint16_t)training_length);
     memcpy(p + 2, announcement->training, training_length);
     p += 2 + training_length;
+    if (announcement->noise_kind != MR_NOISE_NONE) {
+        p = privacy_put(p, &announcement->privacy);
+    }
     *p++ = announcement->hub_count;
     for (unsigned i = 0; i < announcement->hub_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
@@ -348,6 +396,22 @@ static int hub_get(struct mr_announced_hub *hub, struct rest *rest)
     return text_get(hub->name, MR_HUB_NAME_MAX, rest, p[2 + MR_PUBLIC_KEY_BYTES]);
 }
 
+static int privacy_get(struct mr_privacy_terms *privacy, struct rest *rest)
+{
+    const uint8_t *p = take(rest, PRIVACY_BYTES);
+    if (!p) {
+        return -1;
+    }
+    privacy->model_sigma2 = mr_be64_get(p + AT_MODEL_SIGMA2);
+    privacy->norms_sigma2 = mr_be64_get(p + AT_NORMS_SIGMA2);
+    privacy->weight_sigma2 = mr_be64_get(p + AT_WEIGHT_SIGMA2);
+    privacy->rho = mr_be64_get(p + AT_RHO);
+    privacy->budget = mr_be64_get(p + AT_BUDGET);
+    privacy->horizon_s = mr_be32_get(p + AT_HORIZON);
+    privacy->delta = float_get(p + AT_DELTA);
+    return text_get(privacy->pool, MR_TASK_NAME_MAX, rest, p[AT_POOL_LENGTH]);
+}
+
 static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, size_t length,
                             struct mr_error *error)
 {
@@ -372,6 +436,9 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
     if (!training_length ||
         text_get(a->training, MR_TRAINING_MAX, &rest, mr_be16_get(training_length)) != 0) {
         return mr_error_set(error, "training is cut short, too long, or holds a NUL");
+    }
+    if (a->noise_kind != MR_NOISE_NONE && privacy_get(&a->privacy, &rest) != 0) {
+        return mr_error_set(error, "the terms of noise are cut short, or the pool's name too long");
     }
     const uint8_t *count = take(&rest, 1);
     if (!count || *count > MR_HUBS_MAX) {

@@ -20,6 +20,7 @@ const char *mr_evidence_kind_name(enum mr_evidence_kind kind)
         [MR_EVIDENCE_MODEL] = "model",         [MR_EVIDENCE_VOID] = "void",
         [MR_EVIDENCE_LISTED] = "listed",       [MR_EVIDENCE_DRAWN] = "drawn",
         [MR_EVIDENCE_RECOVERED] = "recovered", [MR_EVIDENCE_HEARD] = "heard",
+        [MR_EVIDENCE_DEBITED] = "debited",
     };
     return kind > 0 && kind < MR_EVIDENCE_KINDS ? names[kind] : "?";
 }

@@ -23,6 +23,9 @@ enum mr_evidence_kind {
     MR_EVIDENCE_VOID,
     MR_EVIDENCE_LISTED, /* who the set is drawn from: hash ‖ the list as its lead signed it */
     MR_EVIDENCE_DRAWN,  /* hash ‖ every hub's value of the draw, in list order */
+    /* What the release cost each device of its set: hash ‖ set hash ‖ be64 rho ‖ be64 records of
+     * the ledger, this one included ‖ the ledger's head ‖ hash of this hub's seed of noise. */
+    MR_EVIDENCE_DEBITED,
     /* Of the hub and not of a round, whose number is that of the record before: the hub was older
      * than itself, and its operator recovered: be64 epoch ‖ be64 sequence ‖ be64 round (the
      * furthest that was shown of its own promises; 0: nothing was) ‖ why, to the record's end. */
@@ -30,8 +33,9 @@ enum mr_evidence_kind {
     /* Likewise: another hub's word on where its transcript stands (standing.h). */
     MR_EVIDENCE_HEARD,
 };
-#define MR_EVIDENCE_KINDS           13
+#define MR_EVIDENCE_KINDS           14
 #define MR_EVIDENCE_RECOVERED_BYTES 24 /* of its body, without the text */
+#define MR_EVIDENCE_DEBITED_BYTES   (MR_HASH_BYTES + 8 + 8 + 2 * MR_HASH_BYTES) /* but its hash */
 
 const char *mr_evidence_kind_name(enum mr_evidence_kind kind); /* "announced" …; "?" */
 

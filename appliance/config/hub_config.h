@@ -98,7 +98,7 @@ struct mr_config_round {
 struct mr_config_accept {
     char *cohort_min, *cohort_max, *quorum, *admitted_max, *weight_max, *ring_bits, *headroom,
         *levels, *noise_kind;
-    char *deadline_ms, *scale, *clip_norm, *step_max, *audit_hours;
+    char *epsilon, *deadline_ms, *scale, *clip_norm, *step_max, *audit_hours;
     char *training;               /* any, or JSON by key */
     uint32_t share_percent;       /* of the devices that could be in a set so many are; 0: any */
     uint32_t passed_over_percent; /* of the early ones at most so many are not; 0: any number */

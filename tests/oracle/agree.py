@@ -58,7 +58,7 @@ def random_announcement(rng, signing):
     lead = rng.choice([i for i in (0, 65535, rng.randrange(65536), 7) if i not in helpers])
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.-"
     training = rng.choice(["", '{"epochs":1}', "x" * 1023, '{"a":"%s"}' % ("~ " * rng.randint(0, 99))])
-    return {
+    a = {
         "round": rng.choice([1, 2**53 - 1, rng.randint(1, 2**53 - 1)]),
         "deadline_unix_ms": rng.choice([1, 1900000000000, rng.randint(1, 2**62)]),
         "dimension": rng.choice([1, 63, 64, 65, rng.randint(1, 300), rng.randint(1, 900)]),
@@ -92,7 +92,36 @@ def random_announcement(rng, signing):
             }
             for index, private in zip([lead] + helpers, signing)
         ],
+        "privacy": None,
     }
+    return with_noise(rng, a) if rng.random() < 0.4 else a
+
+
+def with_noise(rng, a):
+    """The same round with noise; as it was where the ring or the budget holds none."""
+    least, most = 64, 2**50
+    privacy = {
+        "model_sigma2": rng.choice([64, rng.randint(64, 10**6), rng.randint(64, 2**40)]),
+        "norms_sigma2": rng.choice([0, least, rng.randint(least, most)]),
+        "weight_sigma2": rng.choice([least, rng.randint(least, 2**20)]) if a["weight_max"] > 1 else 0,
+        "budget": 2**52,
+        "horizon_s": rng.choice([0, 2592000, 2**32 - 1]),
+        "delta_bits": rng.choice([0x00800000, 0x358637BD, 0x3F000000]),
+        "pool": random_task(rng),
+    }
+    noised = dict(a, noise_kind=1, privacy=privacy, scale_bits=rng.choice([0x3F800000, 0x42C80000]),
+                  clip_norm_bits=0x3F800000, cohort_max=max(2, a["cohort_max"] // rng.choice([2, 100])))
+    noised["cohort_min"] = min(noised["cohort_min"], noised["cohort_max"])
+    noised["weight_max"] = min(noised["weight_max"], 2**20)
+    if noised["weight_max"] == 1:
+        privacy["weight_sigma2"] = 0
+    privacy["rho"] = oracle.rho_of(noised, oracle.Layout(noised).lanes)
+    privacy["budget"] = rng.choice([min(privacy["rho"], 2**52), 2**52])
+    try:
+        oracle.announcement_check(noised)
+    except oracle.Refused:
+        return a
+    return noised
 
 
 def mutant(rng, data):
@@ -117,13 +146,19 @@ NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2),
            (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2), (124, 4), (128, 4)]
 EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8896, 8960, 16513, 16514,
          4227330, 4227331, 2**30, 2**30 + 1, 2**32 - 1, 2**53 - 1, 2**53, 2**64 - 1,
-         0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
+         63, 2**40, 2**50, 2**50 + 1, 2**52, 0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
 
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
     training_length = (133 + canonical[132], 2)
-    at, size = rng.choice(NUMBERS + [training_length])
+    places = NUMBERS + [training_length]
+    if canonical[28]:
+        training = int.from_bytes(canonical[training_length[0]:][:2], "big")
+        noise = training_length[0] + 2 + training
+        places = places + 2 * [(noise + 8 * i, 8) for i in range(5)]
+        places = places + 2 * [(noise + 40, 4), (noise + 44, 4), (noise + 48, 1)]
+    at, size = rng.choice(places)
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]
 
@@ -224,6 +259,13 @@ def answer_exchange(case, out, a, layout, announcement_hash):
     answer_seeds(case, out, a, layout, announcement_hash)
     out["set"] = oracle.included_encode({c["id"]: c["attempt"] for c in case["clients"]})
     out["set_hash"] = oracle.included_hash(announcement_hash, out["set"])
+    out["noise"] = [
+        b"".join([seed, hashed, *keys])
+        for seed, hashed, keys in (
+            oracle.noise_seed(private, announcement_hash, out["set_hash"], hub["index"])
+            for hub, private in zip(a["hubs"], signing)
+        )
+    ]
     out["commitments"], out["paths"] = [], []
     for at, (hub, private, nonce, result) in enumerate(zip(a["hubs"], signing, case["nonces"], out["results"])):
         leaves = counted_leaves(case, out, a, announcement_hash, at)
@@ -430,7 +472,7 @@ def plain(value):
         return value.hex()
     if isinstance(value, dict):
         return {
-            k: v.decode() if k in ("name", "task", "training") else plain(v) for k, v in value.items()
+            k: v.decode() if k in ("name", "task", "training", "pool") else plain(v) for k, v in value.items()
         }
     if isinstance(value, list):
         return [plain(v) for v in value]

@@ -4,99 +4,34 @@ Written from that page alone. Python integers for every lane, `cryptography` for
 and plain on purpose. Section numbers refer to docs/wire-format.md.
 """
 
-import hashlib
-import hmac
 import json
 import math
 import struct
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
-class Refused(Exception):
-    """The bytes are not what the format allows; the text says why."""
+from conventions import (Refused, be16, be32, be64, ctr_stream, f32, f32_of, hmac_sha256, label, positive_normal,
+                         public_key, require, sha256, sign, task_check, verify)
+from noise_oracle import noise_seed, noise_tail, privacy_check, privacy_decode, privacy_encode, rho_of
 
-
-def require(condition, why):
-    if not condition:
-        raise Refused(why)
-
-
-# --- 1 conventions -------------------------------------------------------------------------------
-
-
-def be16(x):
-    return struct.pack(">H", x)
-
-
-def be32(x):
-    return struct.pack(">I", x)
-
-
-def be64(x):
-    return struct.pack(">Q", x)
-
-
-def label(text):
-    raw = text.encode("ascii")
-    return bytes([len(raw)]) + raw
-
-
-def sha256(data):
-    return hashlib.sha256(data).digest()
-
-
-def hmac_sha256(key, data):
-    return hmac.new(key, data, hashlib.sha256).digest()
-
-
-def ctr_stream(key, counter, start, length):
-    """Bytes [start, start + length) of the AES-CTR stream; start is a multiple of 16."""
-    assert start % 16 == 0
-    block = (int.from_bytes(counter, "big") + start // 16) % 2**128
-    encryptor = Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(16, "big"))).encryptor()
-    return encryptor.update(bytes(length))
-
-
-def public_key(private):
-    key = Ed25519PrivateKey.from_private_bytes(private).public_key()
-    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def sign(private, text):
-    return Ed25519PrivateKey.from_private_bytes(private).sign(text)
-
-
-def verify(public, signature, text):
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, text)
-        return True
-    except (InvalidSignature, ValueError):
-        return False
-
+# For whoever imports this module alone.
+__all__ = ["Refused", "noise_seed", "public_key", "rho_of", "verify"]
 
 # --- 3 announcement ------------------------------------------------------------------------------
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
-TASK_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
 FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHII")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
     "headroom seal step_max_bits audit_hours quorum admitted_max"
 ).split()
-
-
-def positive_normal(bits):
-    exponent = bits >> 23 & 0xFF
-    return bits >> 31 == 0 and 0 < exponent < 255
 
 
 LEVELS_MAX = 127
@@ -106,32 +41,30 @@ def ring_clients_max(ring_bits, levels=LEVELS_MAX, headroom=4):
     return (2 ** (ring_bits - 1) - 1) // (headroom * levels)
 
 
-def task_check(task):
-    """A task's name, as bytes."""
-    require(1 <= len(task) <= 32 and TASK_ALPHABET.issuperset(task) and task[:1] != b"-", "task")
-
-
 def announcement_check(a):
+    """Leaves out the key "privacy" where it says None."""
+    a = {"privacy": None} | a
     require(1 <= a["round"] < 2**53, "round")
     require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
     require(1 <= a["dimension"] <= 2**30, "dimension")
     require(a["ring_bits"] in (16, 24, 32), "ring_bits")
     require(0 <= a["rotation_log2"] <= 16, "rotation_log2")
-    require(a["noise_kind"] == 0, "noise_kind")
     require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
     require(a["cohort_min"] >= 2, "cohort_min")
     require(a["cohort_min"] <= a["cohort_max"], "cohort_max")
     require(1 <= a["levels"] <= LEVELS_MAX, "levels")
     require(4 <= a["headroom"] <= 64, "headroom")
-    most = ring_clients_max(a["ring_bits"], a["levels"], a["headroom"])
-    require(a["cohort_max"] <= most, "cohort_max")
     require(a["quorum"] == 0 or a["cohort_min"] <= a["quorum"] <= a["cohort_max"], "quorum")
     require(a["admitted_max"] == 0 or a["admitted_max"] > a["cohort_max"], "admitted_max")
-    require(a["seal"] == 1, "seal")
-    require(a["weight_max"] >= 1, "weight_max")
-    require(a["cohort_max"] * a["weight_max"] < 2**32, "weight_max")
     require(positive_normal(a["scale_bits"]), "scale")
     require(positive_normal(a["clip_norm_bits"]), "clip_norm")
+    require(a["weight_max"] >= 1, "weight_max")
+    privacy_check(a, Layout(a).lanes)
+    room = ring_clients_max(a["ring_bits"], 1, a["headroom"]) - noise_tail(a, "model_sigma2")
+    require(a["cohort_max"] * a["levels"] <= room, "cohort_max")
+    require(a["seal"] == 1, "seal")
+    weights = a["cohort_max"] * a["weight_max"] + 2 * noise_tail(a, "weight_sigma2")
+    require(weights < 2**32, "weight_max")
     require(positive_normal(a["step_max_bits"]), "step_max")
     require(0 <= a["audit_hours"] <= 2160, "audit_hours")
     require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
@@ -150,10 +83,10 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=4)
+    values = dict(a, magic=b"MRAN", version=5)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
-    out += be16(len(a["training"])) + a["training"]
+    out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
     out += bytes([len(a["hubs"])])
     for hub in a["hubs"]:
         out += be16(hub["index"]) + hub["public_key"] + bytes([len(hub["name"])]) + hub["name"]
@@ -176,9 +109,10 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 4, "version")
+    require(a.pop("version") == 5, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
+    a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None
     a["hubs"] = []
     for _ in range(rest.take(1)[0]):
         index, key, n = struct.unpack(">H32sB", rest.take(35))
@@ -491,28 +425,25 @@ def included_hash(announcement_hash, set_bytes):
     return sha256(label("millrace included set") + announcement_hash + set_bytes)
 
 
-def f32_of(bits):
-    return struct.unpack(">f", bits.to_bytes(4, "big"))[0]
-
-
-def f32(value):
-    return struct.unpack("<f", struct.pack("<f", value))[0]
-
-
 def sum_unsound(a, layout, main, trailer, count, rate=1.0):
     """Section 11, "The sum": the first bound that a sum of `count` devices breaks, or None. `main` is
     centred."""
     scale = f32_of(a["scale_bits"])
     if trailer[0] != count:
         return "count lane"
-    if not count <= trailer[1] <= count * a["weight_max"]:
+    tail, most = noise_tail(a, "weight_sigma2"), count * a["weight_max"]
+    weight = trailer[1] - 2**32 if trailer[1] >= 2**32 - tail else trailer[1]
+    if not count - tail <= weight <= most + tail:
         return "weight lane"
-    if max(map(abs, main)) > a["levels"] * count:
+    if max(map(abs, main)) > a["levels"] * count + noise_tail(a, "model_sigma2"):
         return "range"
-    factor = f32(rate * a["weight_max"] / (scale * trailer[1]))
+    factor = f32(rate * a["weight_max"] / (scale * min(max(weight, count), most)))
     step = math.sqrt(sum(f32(f32(lane) * factor) ** 2 for lane in main))
     own = f32_of(a["clip_norm_bits"]) * scale + math.sqrt(layout.lanes)
-    if step / factor > count * own * (1 + 2**-10):
+    noise = 0.0
+    if a["noise_kind"]:
+        noise = math.sqrt(a["privacy"]["model_sigma2"] * len(a["hubs"])) * (math.sqrt(layout.lanes) + 10)
+    if step / factor > count * own * (1 + 2**-10) + noise:
         return "norm"
     return "step" if step > f32_of(a["step_max_bits"]) else None
 

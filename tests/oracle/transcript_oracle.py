@@ -13,7 +13,8 @@ import draw_oracle as draw
 import millrace_oracle as oracle
 from millrace_oracle import be16, be32, be64, label, require, sha256
 
-KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void", "listed", "drawn", "recovered", "heard"]
+KINDS = ["", "announced", "signed", "admitted", "set", "committed", "opened", "model", "void", "listed", "drawn", "debited",
+         "recovered", "heard"]
 HASH, SIGNATURE, KEY = 32, 64, 32
 
 
@@ -99,6 +100,7 @@ class Round:
         self.set_hash = None
         self.commitments = {}
         self.listed = self.drawn = None
+        self.noise = None
 
     def signatures(self, reader, text):
         for _ in range(reader.number(1)):
@@ -114,7 +116,7 @@ class Round:
             require(holds(self.keys[hub], text, reader.take(SIGNATURE)), "a signature does not hold")
         require(not reader.rest(), "too long")
 
-    def take(self, kind, reader):
+    def take(self, kind, reader, owner):
         if kind == "signed":
             self.announcement_signatures(reader)
             return
@@ -143,8 +145,18 @@ class Round:
             require(self.commitments.setdefault(hub, value) == value, "two commitments")
         elif kind == "opened":
             hub, nonce, result_hash = reader.number(2), reader.take(32), reader.take(HASH)
+            paid = self.terms["noise_kind"] == 0 or self.noise is not None
+            require(paid or hub != owner, "opened before the debit")
             value = sha256(label("millrace commitment") + self.hash + self.set_hash + be16(hub) + nonce + result_hash)
             require(self.commitments[hub] == value, "an opening of something else")
+        elif kind == "debited":
+            require(self.terms["noise_kind"] == 1, "a debit of a round without noise")
+            require(reader.take(HASH) == self.set_hash, "a debit for another set")
+            require(reader.number(8) == self.terms["privacy"]["rho"], "a debit of something else")
+            require(reader.number(8) >= 1 and len(reader.take(HASH)) == HASH, "no ledger")
+            noise = reader.take(HASH)
+            require(self.noise in (None, noise) and not reader.rest(), "noise drawn twice")
+            self.noise = noise
         elif kind == "model":
             require(reader.take(HASH) == self.set_hash, "of another set")
             model = reader.take(HASH)
@@ -192,7 +204,7 @@ def read_chain(files, keys):
             if kind == "announced":
                 current = Round(body)
             else:
-                current.take(kind, Reader(body))
+                current.take(kind, Reader(body), header["hub"])
             require(current.terms["round"] == number, "a record of another round")
     return counts
 

@@ -1,4 +1,5 @@
 /* test_announcement.c - the announcement's one encoding, its rules, its signatures. */
+#include "wire/announcement_privacy.h"
 #include "wire_test.h"
 
 #include <math.h>
@@ -85,6 +86,88 @@ static void test_truncated_and_longer(void **state)
         free(copy);
     }
     assert_int_equal(mr_announcement_open(&terms, bytes, length + 1, &error), -1);
+}
+
+/* --- noise ----------------------------------------------------------------------------------- */
+
+static void noised(struct mr_announcement *a)
+{
+    test_announcement(a, private_keys, 2);
+    a->noise_kind = MR_NOISE_HUB;
+    a->cohort_max = 20;
+    a->privacy = (struct mr_privacy_terms){.model_sigma2 = 40000,
+                                           .norms_sigma2 = 5000,
+                                           .weight_sigma2 = 1000000,
+                                           .budget = MR_PRIVACY_RHO_MAX,
+                                           .horizon_s = 86400,
+                                           .delta = 1e-6f,
+                                           .pool = "ward"};
+    a->privacy.rho = mr_announcement_rho(a, 1024);
+}
+
+static void refused_terms(struct mr_announcement *a, const char *words)
+{
+    assert_int_equal(mr_announcement_check(a, &error), -1);
+    if (!strstr(error.text, words)) {
+        fail_msg("'%s' lacks '%s'", error.text, words);
+    }
+    noised(a);
+}
+
+static void test_noise_round_trip(void **state)
+{
+    (void)state;
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    struct mr_announcement a;
+    struct mr_round_terms terms;
+    noised(&a);
+    const size_t length = mr_announcement_encode(bytes, &a);
+    assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), 0);
+    assert_memory_equal(&terms.announcement, &a, sizeof a);
+    for (size_t cut = 0; cut < length; cut++) {
+        assert_int_equal(mr_round_terms_decode(&terms, bytes, cut, &error), -1);
+    }
+}
+
+/* What a round costs follows from its noise; no announcement says less, or has none to pay it from.
+ */
+static void test_noise_rules(void **state)
+{
+    (void)state;
+    struct mr_announcement a;
+    noised(&a);
+    assert_int_equal(mr_announcement_check(&a, &error), 0);
+    a.privacy.rho--;
+    refused_terms(&a, "rho is");
+    a.privacy.model_sigma2++;
+    refused_terms(&a, "rho is");
+    a.scale *= 2;
+    refused_terms(&a, "rho is");
+    a.privacy.budget = a.privacy.rho - 1;
+    refused_terms(&a, "budget is");
+    a.privacy.budget = MR_PRIVACY_RHO_MAX + 1;
+    refused_terms(&a, "budget is");
+    a.privacy.model_sigma2 = MR_NOISE_SIGMA2_MIN - 1;
+    refused_terms(&a, "model_sigma2 is");
+    a.privacy.norms_sigma2 = 1;
+    refused_terms(&a, "norms_sigma2 is");
+    a.privacy.weight_sigma2 = 0; /* the weights would be opened without any */
+    refused_terms(&a, "weight_sigma2 is 0");
+    a.weight_max = 1;
+    refused_terms(&a, "must be 0 where weight_max is 1");
+    a.privacy.delta = 0;
+    refused_terms(&a, "delta");
+    a.privacy.pool[0] = '\0';
+    refused_terms(&a, "pool");
+    a.cohort_max = 60; /* what the ring holds without noise */
+    refused_terms(&a, "with the noise");
+    a.noise_kind = MR_NOISE_NONE;
+    refused_terms(&a, "terms of noise");
+    a.noise_kind = 3;
+    refused_terms(&a, "noise_kind is 3");
+    a.privacy.norms_sigma2 = 0; /* devices leave these lanes empty then */
+    a.privacy.rho = mr_announcement_rho(&a, 1024);
+    assert_int_equal(mr_announcement_check(&a, &error), 0);
 }
 
 /* Every changed bit is refused, or names another round; never opened under the old signatures. */
@@ -232,7 +315,7 @@ static void test_rules_of_numbers(void **state)
     REFUSED(a.ring_bits = 0, "ring_bits");
     REFUSED(a.ring_bits = 64, "ring_bits");
     REFUSED(a.rotation_log2 = 17, "rotation");
-    REFUSED(a.noise_kind = 1, "noise");
+    REFUSED(a.noise_kind = 3, "noise");
     REFUSED(a.chunk_bytes = 0, "chunk_bytes");
     REFUSED(a.chunk_bytes = 1400, "chunk_bytes");
     REFUSED(a.chunk_bytes = 8960, "chunk_bytes");
@@ -338,6 +421,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_noise_round_trip),
+        cmocka_unit_test(test_noise_rules),
         cmocka_unit_test(test_largest_fits),
         cmocka_unit_test(test_truncated_and_longer),
         cmocka_unit_test(test_every_bit),

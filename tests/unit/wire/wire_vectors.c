@@ -20,6 +20,7 @@
 #include "wire/receipt.h"
 #include "appliance/aggregate/sum.h"
 #include "tests/unit/wire/wire_vectors_fields.h"
+#include "tests/unit/wire/wire_vectors_noise.h"
 #include "tests/unit/wire/wire_vectors_quantiser.h"
 #include "wire/share.h"
 
@@ -477,6 +478,7 @@ static void do_exchange(struct test_case *c)
     put_hex(c, "set", set, mr_included_encode(set, entries, c->client_count));
     MR_ASSERT(mr_included_hash(set_hash, c->terms.hash, entries, c->client_count) == 0);
     put_hex(c, "set_hash", set_hash, sizeof set_hash);
+    json_object_set_new(c->out, "noise", wire_vectors_noise(&c->terms, c->signing, set_hash));
     do_commitments(c, set_hash);
     hex_exact(model, sizeof model, get(c->in, "model_hash"));
     MR_ASSERT(mr_model_sign(signature, c->terms.hash, set_hash, model, c->signing[0]) == 0);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "tests/unit/wire/wire_vectors_noise.h"
 
 static json_t *to_hex(const uint8_t *data, size_t bytes)
 {
@@ -30,7 +31,7 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I}",
+        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -42,5 +43,6 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
         (json_int_t)terms->layout.share_bytes, "chunks", (json_int_t)terms->layout.chunks, "task",
         a->task, "levels", a->levels, "headroom", a->headroom, "seal", a->seal, "step_max_bits",
         (json_int_t)float_bits(a->step_max), "audit_hours", a->audit_hours, "quorum",
-        (json_int_t)a->quorum, "admitted_max", (json_int_t)a->admitted_max);
+        (json_int_t)a->quorum, "admitted_max", (json_int_t)a->admitted_max, "privacy",
+        wire_vectors_privacy(a));
 }

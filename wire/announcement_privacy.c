@@ -1,0 +1,131 @@
+#include "wire/announcement_privacy.h"
+
+#include <math.h>
+
+#include "wire/epsilon.h"
+#include "wire/gauss.h"
+
+uint64_t mr_announcement_sigma2(const struct mr_announcement *announcement,
+                                enum mr_noise_group group)
+{
+    const struct mr_privacy_terms *privacy = &announcement->privacy;
+    return group == MR_NOISE_MODEL   ? privacy->model_sigma2
+           : group == MR_NOISE_NORMS ? privacy->norms_sigma2
+                                     : privacy->weight_sigma2;
+}
+
+uint64_t mr_announcement_sensitivity2(const struct mr_announcement *announcement, uint32_t lanes,
+                                      enum mr_noise_group group)
+{
+    return mr_announcement_sigma2(announcement, group) > 0
+               ? mr_noise_sensitivity2(group, announcement->scale, announcement->clip_norm, lanes,
+                                       announcement->weight_max)
+               : 0;
+}
+
+mr_rho mr_announcement_rho(const struct mr_announcement *announcement, uint32_t lanes)
+{
+    mr_rho rho = 0;
+    for (enum mr_noise_group group = 0; group < MR_NOISE_GROUPS; group++) {
+        rho = mr_rho_add(rho,
+                         mr_rho_of_release(mr_announcement_sensitivity2(announcement, lanes, group),
+                                           mr_announcement_sigma2(announcement, group)));
+    }
+    return rho;
+}
+
+uint64_t mr_announcement_tail(const struct mr_announcement *announcement, enum mr_noise_group group)
+{
+    return mr_noise_tail(mr_announcement_sigma2(announcement, group), announcement->hub_count);
+}
+
+double mr_announcement_noise_norm(const struct mr_announcement *announcement, uint32_t lanes)
+{
+    return mr_noise_norm_max(announcement->privacy.model_sigma2, announcement->hub_count, lanes);
+}
+
+double mr_announcement_epsilon(const struct mr_announcement *announcement)
+{
+    const struct mr_privacy_terms *privacy = &announcement->privacy;
+    return announcement->noise_kind == MR_NOISE_NONE
+               ? INFINITY
+               : mr_epsilon_of(privacy->budget, (double)privacy->delta, announcement->noise_kind);
+}
+
+/* --- rules ----------------------------------------------------------------------------------- */
+
+static int check_none(const struct mr_privacy_terms *privacy, struct mr_error *error)
+{
+    const bool none = privacy->model_sigma2 == 0 && privacy->norms_sigma2 == 0 &&
+                      privacy->weight_sigma2 == 0 && privacy->rho == 0 && privacy->budget == 0 &&
+                      privacy->horizon_s == 0 && !(privacy->delta > 0 || privacy->delta < 0) &&
+                      privacy->pool[0] == '\0';
+    return none ? 0 : mr_error_set(error, "a round without noise has terms of noise");
+}
+
+static int check_sigma2(const char *name, uint64_t sigma2, struct mr_error *error)
+{
+    if (sigma2 < MR_NOISE_SIGMA2_MIN || sigma2 > MR_GAUSS_SIGMA2_MAX) {
+        return mr_error_set(error, "%s is %llu: must be %d to %llu", name,
+                            (unsigned long long)sigma2, MR_NOISE_SIGMA2_MIN,
+                            (unsigned long long)MR_GAUSS_SIGMA2_MAX);
+    }
+    return 0;
+}
+
+static int check_variances(const struct mr_announcement *announcement, struct mr_error *error)
+{
+    const struct mr_privacy_terms *privacy = &announcement->privacy;
+    if (check_sigma2("model_sigma2", privacy->model_sigma2, error) != 0 ||
+        (privacy->norms_sigma2 &&
+         check_sigma2("norms_sigma2", privacy->norms_sigma2, error) != 0)) {
+        return -1;
+    }
+    if (announcement->weight_max > 1) {
+        return check_sigma2("weight_sigma2", privacy->weight_sigma2, error);
+    }
+    return privacy->weight_sigma2 == 0
+               ? 0
+               : mr_error_set(error, "weight_sigma2 is %llu: must be 0 where weight_max is 1",
+                              (unsigned long long)privacy->weight_sigma2);
+}
+
+static int check_cost(const struct mr_announcement *announcement, uint32_t lanes,
+                      struct mr_error *error)
+{
+    const struct mr_privacy_terms *privacy = &announcement->privacy;
+    const mr_rho rho = mr_announcement_rho(announcement, lanes);
+    if (privacy->rho != rho) {
+        return mr_error_set(error, "rho is %llu: the noise makes it %llu (in 2^-%d)",
+                            (unsigned long long)privacy->rho, (unsigned long long)rho, MR_RHO_BITS);
+    }
+    if (privacy->budget < rho || privacy->budget > MR_PRIVACY_RHO_MAX) {
+        return mr_error_set(error, "budget is %llu: must be rho (%llu) to %llu (in 2^-%d)",
+                            (unsigned long long)privacy->budget, (unsigned long long)rho,
+                            (unsigned long long)MR_PRIVACY_RHO_MAX, MR_RHO_BITS);
+    }
+    return 0;
+}
+
+int mr_announcement_privacy_check(const struct mr_announcement *announcement, uint32_t lanes,
+                                  struct mr_error *error)
+{
+    const struct mr_privacy_terms *privacy = &announcement->privacy;
+    if (announcement->noise_kind == MR_NOISE_NONE) {
+        return check_none(privacy, error);
+    }
+    if (announcement->noise_kind != MR_NOISE_HUB) {
+        return mr_error_set(error, "noise_kind is %u: not known", announcement->noise_kind);
+    }
+    if (check_variances(announcement, error) != 0) {
+        return -1;
+    }
+    if (!isnormal(privacy->delta) || privacy->delta < 0 || privacy->delta > MR_PRIVACY_DELTA_MAX) {
+        return mr_error_set(error, "delta must be a number above 0, at most %g",
+                            (double)MR_PRIVACY_DELTA_MAX);
+    }
+    if (!mr_task_name_valid(privacy->pool)) {
+        return mr_error_set(error, "pool must be 1 to %d of [a-z0-9-]", MR_TASK_NAME_MAX);
+    }
+    return check_cost(announcement, lanes, error);
+}
