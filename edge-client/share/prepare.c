@@ -2,15 +2,20 @@
 
 #include <math.h>
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/announcement_privacy.h"
 #include "wire/share.h"
 
 /* Lanes handled per pass through a small buffer: 8 KiB of random numbers, 512 bytes of signs. */
 #define STRIDE 4096u
 /* Lanes whose errors are squared at once: the device's memory is small. */
 #define STEP 512u
+/* A vector that is longer after rounding than the round with noise allows is rounded anew, so often
+ * at most; then toward zero, which makes no vector longer. */
+#define TRIES 64u
 /* A relative error beyond this is told as this. */
 #define ERROR_MAX 1e6
 
@@ -44,6 +49,12 @@ static int rotate(float *vector, const struct mr_round_terms *terms,
     return 0;
 }
 
+/* What no noise is added to is not told in a round with noise. */
+static bool tells_all(const struct mr_announcement *round)
+{
+    return round->noise_kind == MR_NOISE_NONE;
+}
+
 int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
                      const struct mr_round_terms *terms, const struct mr_training_report *report,
                      const struct mr_kernels *kernels, struct mr_error *error)
@@ -75,11 +86,14 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
     memset(trailer, 0, MR_TRAILER_LANES * sizeof *trailer);
     trailer[MR_TRAILER_COUNT] = 1;
     trailer[MR_TRAILER_WEIGHT] = weight;
-    trailer[MR_TRAILER_EXAMPLES] = capped(report->examples);
-    trailer[MR_TRAILER_LOSS_MILLI] = capped((double)report->loss * 1000);
-    trailer[MR_TRAILER_DRIFT_MILLI] = capped(drift * 1000);
+    if (tells_all(round)) {
+        trailer[MR_TRAILER_EXAMPLES] = capped(report->examples);
+        trailer[MR_TRAILER_LOSS_MILLI] = capped((double)report->loss * 1000);
+        trailer[MR_TRAILER_DRIFT_MILLI] = capped(drift * 1000);
+    }
     const unsigned bin = mr_norm_bin(norm, round->clip_norm);
-    if (bin < MR_NORM_BINS - 1) { /* the last bin's count follows from the others */
+    const bool tells_bin = tells_all(round) || round->privacy.norms_sigma2 > 0;
+    if (tells_bin && bin < MR_NORM_BINS - 1) { /* the last bin's count follows from the others */
         trailer[MR_TRAILER_NORMS + bin] = 1;
     }
     return 0;
@@ -91,6 +105,7 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
 struct tally {
     size_t saturated;
     uint64_t magnitude; /* Σ |q| */
+    uint64_t norm2;     /* Σ q² */
     double noise;       /* Σ (q − y)² */
 };
 
@@ -98,16 +113,18 @@ static void count_loss(struct tally *tally, const int8_t *q, const float *x, flo
                        const struct mr_kernels *kernels)
 {
     float error[STEP];
-    uint32_t magnitude = 0;
+    uint32_t magnitude = 0, norm2 = 0;
     for (size_t at = 0; at < n; at += STEP) {
         const size_t count = n - at < STEP ? n - at : STEP;
         for (size_t i = 0; i < count; i++) {
             error[i] = (float)q[at + i] - x[at + i] * scale;
             magnitude += (uint32_t)(q[at + i] < 0 ? -q[at + i] : q[at + i]);
+            norm2 += (uint32_t)(q[at + i] * q[at + i]); /* of STRIDE lanes below 2^27 */
         }
         tally->noise += kernels->sum_squares(error, count);
     }
     tally->magnitude += magnitude;
+    tally->norm2 += norm2;
 }
 
 /* In units of the lane, rounded by chance: the sum of many has no bias, however coarse the unit. */
@@ -144,7 +161,64 @@ static void tell(struct mr_rounding *rounding, const struct tally *tally, const 
         .resolution = (double)tally->magnitude / (double)lanes,
         .error = error < ERROR_MAX ? error : ERROR_MAX, /* a value beyond float gives none */
         .norm = sqrt(square),
+        .norm2 = tally->norm2,
     };
+}
+
+/* By chance, with the numbers of the stream's byte `start` on. */
+static void round_by_chance(int8_t *q, struct tally *tally, const float *vector,
+                            const struct mr_round_terms *terms, const struct mr_mask_stream *stream,
+                            uint64_t start, const struct mr_kernels *kernels)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const size_t lanes = terms->layout.lanes;
+    uint16_t numbers[STRIDE];
+    *tally = (struct tally){.saturated = 0};
+    for (size_t at = 0; at < lanes; at += STRIDE) {
+        const size_t n = lanes - at < STRIDE ? lanes - at : STRIDE;
+        kernels->mask_expand((uint8_t *)numbers, stream, start + at * sizeof *numbers,
+                             n * sizeof *numbers);
+        tally->saturated +=
+            kernels->round_i8(q + at, vector + at, round->scale, round->levels, numbers, n);
+        count_loss(tally, q + at, vector + at, round->scale, n, kernels);
+    }
+    OPENSSL_cleanse(numbers, sizeof numbers);
+}
+
+static void round_toward_zero(int8_t *q, struct tally *tally, const float *vector,
+                              const struct mr_round_terms *terms, const struct mr_kernels *kernels)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const float most = round->levels;
+    *tally = (struct tally){.saturated = 0};
+    for (size_t at = 0; at < terms->layout.lanes; at += STRIDE) {
+        const size_t left = terms->layout.lanes - at, n = left < STRIDE ? left : STRIDE;
+        for (size_t i = 0; i < n; i++) {
+            const float y = vector[at + i] * round->scale;
+            tally->saturated += y > most || y < -most;
+            q[at + i] = (int8_t)(y > most ? most : y < -most ? -most : y);
+        }
+        count_loss(tally, q + at, vector + at, round->scale, n, kernels);
+    }
+}
+
+/* Each try has numbers of its own: which of them was kept says nothing more than its result. */
+static void round_lanes(int8_t *q, struct tally *tally, const float *vector,
+                        const struct mr_round_terms *terms, const struct mr_mask_stream *stream,
+                        const struct mr_kernels *kernels)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const uint64_t most =
+        tells_all(round) ? UINT64_MAX
+                         : mr_announcement_sensitivity2(round, terms->layout.lanes, MR_NOISE_MODEL);
+    const uint64_t each = terms->layout.lanes * (uint64_t)sizeof(uint16_t) + 64;
+    for (unsigned i = 0; i < TRIES; i++) {
+        round_by_chance(q, tally, vector, terms, stream, i * each, kernels);
+        if (tally->norm2 <= most) {
+            return;
+        }
+    }
+    round_toward_zero(q, tally, vector, terms, kernels);
 }
 
 void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
@@ -153,25 +227,19 @@ void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels)
 {
-    const struct mr_announcement *round = &terms->announcement;
-    const size_t lanes = terms->layout.lanes;
+    const uint64_t dice_at = terms->layout.lanes * (uint64_t)sizeof(uint16_t);
     struct mr_mask_stream stream;
-    struct tally tally = {.saturated = 0};
-    uint16_t numbers[STRIDE];
+    struct tally tally;
+    uint16_t dice[8];
     mr_mask_stream_init(&stream, random, random + 16);
-    for (size_t at = 0; at < lanes; at += STRIDE) {
-        const size_t n = lanes - at < STRIDE ? lanes - at : STRIDE;
-        kernels->mask_expand((uint8_t *)numbers, &stream, at * sizeof *numbers,
-                             n * sizeof *numbers);
-        tally.saturated +=
-            kernels->round_i8(q + at, vector + at, round->scale, round->levels, numbers, n);
-        count_loss(&tally, q + at, vector + at, round->scale, n, kernels);
+    round_lanes(q, &tally, vector, terms, &stream, kernels);
+    if (tells_all(&terms->announcement)) {
+        kernels->mask_expand((uint8_t *)dice, &stream, dice_at, sizeof dice);
+        fill_lanes(trailer, &tally, terms, dice);
+        OPENSSL_cleanse(dice, sizeof dice);
     }
-    kernels->mask_expand((uint8_t *)numbers, &stream, lanes * sizeof *numbers, 16);
-    fill_lanes(trailer, &tally, terms, numbers);
     tell(rounding, &tally, vector, terms, kernels);
     OPENSSL_cleanse(&stream, sizeof stream);
-    OPENSSL_cleanse(numbers, sizeof numbers);
 }
 
 /* --- the share -------------------------------------------------------------------------------- */

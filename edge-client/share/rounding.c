@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "wire/announcement_privacy.h"
+
 /* Whether the hubs chose the step without knowing any norm: the step is that of clip_norm. */
 static bool is_first(const struct mr_round_terms *terms)
 {
@@ -53,17 +55,38 @@ static int too_coarse(const struct mr_rounding *rounding, double update,
     return -1;
 }
 
+static uint64_t norm2_max(const struct mr_round_terms *terms)
+{
+    return mr_announcement_sensitivity2(&terms->announcement, terms->layout.lanes, MR_NOISE_MODEL);
+}
+
+/* Even toward zero: the announced numbers do not go together. */
+static int too_long(const struct mr_rounding *rounding, const struct mr_round_terms *terms,
+                    struct mr_error *report)
+{
+    return mr_error_set(report,
+                        "the rounded vector's squared norm is %llu, above the %llu that the "
+                        "round's noise is made for (scale %g, clip_norm %g): nothing is sent",
+                        (unsigned long long)rounding->norm2, (unsigned long long)norm2_max(terms),
+                        (double)terms->announcement.scale, (double)terms->announcement.clip_norm);
+}
+
 int mr_rounding_judge(const struct mr_rounding *rounding, const struct mr_round_terms *terms,
                       struct mr_error *report)
 {
     const uint32_t devices = terms->announcement.cohort_min;
     const double usual = mr_rounding_error_usual(rounding->error, devices);
+    const bool noised = terms->announcement.noise_kind != MR_NOISE_NONE;
     report->text[0] = '\0';
+    if (noised && rounding->norm2 > norm2_max(terms)) {
+        return too_long(rounding, terms, report);
+    }
     if (rounding->saturated > MR_SATURATED_WARN) {
         too_fine(rounding, terms, report);
         return rounding->saturated > MR_SATURATED_REFUSE ? -1 : 0;
     }
-    if (usual > MR_ROUNDING_ERROR_WARN) {
+    /* The noise is more than the rounding, and the step is chosen for it. */
+    if (!noised && usual > MR_ROUNDING_ERROR_WARN) {
         too_coarse(rounding, usual, terms, report);
         /* Even the sum of equal vectors would be more noise than signal. In a first round that is
          * how the hubs learn of the norms: nobody could ever begin otherwise. */

@@ -11,8 +11,9 @@ struct mr_rounding {
     uint32_t clipped;  /* lanes beyond the levels */
     double saturated;  /* their share */
     double resolution; /* mean |q|, steps */
-    double error; /* ‖q − y‖ / ‖y‖ with y = scale * vector; 0 for a vector of zeros */
-    double norm;  /* of the weighted and clipped vector */
+    double error;   /* ‖q − y‖ / ‖y‖ with y = scale * vector; 0 for a vector of zeros */
+    double norm;    /* of the weighted and clipped vector */
+    uint64_t norm2; /* of q, squared: in a round with noise at most what its terms go by */
 };
 
 /* Whether a vector that was rounded like this may go into the sum: 0, or -1. `report` gets what,

@@ -12,6 +12,7 @@
 #include "edge-client/share/prepare.h"
 #include "edge-client/trainer/sgd.h"
 #include "appliance/aggregate/sum.h"
+#include "wire/announcement_privacy.h"
 #include "wire/share.h"
 
 static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512, MR_CPU_NEON};
@@ -214,6 +215,101 @@ static void test_saturation_is_counted(void **state)
 }
 
 /* The rotation must be undone by transforming and then flipping with the same stream. */
+/* A round whose noise hides a vector of clip_norm, at a step so coarse that rounding lengthens it.
+ */
+static void add_noise(struct mr_round_terms *terms, uint64_t norms_sigma2)
+{
+    terms->announcement.noise_kind = MR_NOISE_HUB;
+    terms->announcement.privacy = (struct mr_privacy_terms){
+        .model_sigma2 = 1000, .norms_sigma2 = norms_sigma2, .weight_sigma2 = 1000};
+}
+
+/* Whatever the randomness, no vector is longer than its noise is made for; where chance does not
+ * help, rounding toward zero does. */
+static void test_never_longer_than_the_noise(void **state)
+{
+    (void)state;
+    enum { LANES = 4096 };
+    static int8_t q[LANES];
+    const struct mr_kernels *kernels = mr_kernels_select(MR_CPU_SCALAR);
+    uint32_t trailer[MR_TRAILER_LANES] = {0};
+    struct mr_round_terms terms;
+    struct mr_rounding rounding;
+    struct mr_error report;
+    make_terms(&terms, 16, LANES, 0, 2);
+    terms.announcement.scale = 1;
+    terms.announcement.clip_norm = 40;
+    add_noise(&terms, 0);
+    const uint64_t most = mr_announcement_sensitivity2(&terms.announcement, LANES, MR_NOISE_MODEL);
+    float *x = make_delta(&terms, 1);
+    /* Of many halves each rounds up or down: the squares are up to twice what they should be. */
+    for (unsigned half = 0; half < 2; half++) {
+        uint64_t longest = 0;
+        for (size_t i = 0; i < LANES; i++) {
+            x[i] = half ? 0.5f : (float)(40 / sqrt(LANES)) * (i % 2 ? 1.0f : -1.0f);
+        }
+        for (unsigned i = 0; i < 200; i++) {
+            uint8_t random[MR_PREPARE_RANDOM_BYTES] = {(uint8_t)i, (uint8_t)half};
+            mr_prepare_quantise(q, trailer, &rounding, x, &terms, random, kernels);
+            uint64_t norm2 = 0;
+            for (size_t lane = 0; lane < LANES; lane++) {
+                norm2 += (uint64_t)(q[lane] * q[lane]);
+            }
+            assert_int_equal(norm2, rounding.norm2);
+            assert_true(norm2 <= most);
+            assert_int_equal(mr_rounding_judge(&rounding, &terms, &report), 0);
+            longest = norm2 > longest ? norm2 : longest;
+        }
+        assert_true(longest > most / 2); /* by chance, not toward zero */
+    }
+    for (size_t i = 0; i < LANES; i++) {
+        x[i] = 0.999f; /* nearly all round up */
+    }
+    const uint8_t random[MR_PREPARE_RANDOM_BYTES] = {7};
+    mr_prepare_quantise(q, trailer, &rounding, x, &terms, random, kernels);
+    assert_int_equal(rounding.norm2, 0);
+    for (size_t i = 0; i < LANES; i++) {
+        x[i] = i % 2 ? 1.9f : -1.9f; /* such a vector is none that was clipped */
+    }
+    mr_prepare_quantise(q, trailer, &rounding, x, &terms, random, kernels);
+    assert_true(rounding.norm2 == LANES && most < LANES);
+    assert_int_equal(mr_rounding_judge(&rounding, &terms, &report), -1);
+    assert_non_null(strstr(report.text, "nothing is sent"));
+    free(x);
+}
+
+/* What no noise hides is not told. */
+static void test_what_is_told_with_noise(void **state)
+{
+    (void)state;
+    const struct mr_kernels *kernels = mr_kernels_select(MR_CPU_SCALAR);
+    const struct mr_training_report report = {.examples = 5, .loss = 0.5f};
+    for (unsigned bins = 0; bins < 2; bins++) {
+        uint32_t trailer[MR_TRAILER_LANES], told = 0;
+        static int8_t q[128];
+        struct mr_round_terms terms;
+        struct mr_rounding rounding;
+        struct mr_error error;
+        const uint8_t random[MR_PREPARE_RANDOM_BYTES] = {0};
+        make_terms(&terms, 16, 100, 0, 2);
+        terms.announcement.clip_norm = 100;
+        add_noise(&terms, bins ? 1000 : 0);
+        float *x = make_delta(&terms, 0.1f);
+        assert_int_equal(mr_prepare_delta(x, trailer, &terms, &report, kernels, &error), 0);
+        mr_prepare_quantise(q, trailer, &rounding, x, &terms, random, kernels);
+        assert_int_equal(trailer[MR_TRAILER_COUNT], 1);
+        assert_int_equal(trailer[MR_TRAILER_WEIGHT], 5);
+        for (unsigned lane = MR_TRAILER_EXAMPLES; lane < MR_TRAILER_NORMS; lane++) {
+            assert_int_equal(trailer[lane], 0);
+        }
+        for (unsigned lane = MR_TRAILER_NORMS; lane < MR_TRAILER_LANES; lane++) {
+            told += trailer[lane];
+        }
+        assert_int_equal(told, bins);
+        free(x);
+    }
+}
+
 static void test_rotation_is_undone(void **state)
 {
     (void)state;
@@ -305,10 +401,15 @@ static void test_sum_of_shares(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weight_and_trailer),    cmocka_unit_test(test_clip),
-        cmocka_unit_test(test_not_finite_is_refused), cmocka_unit_test(test_rounding_is_unbiased),
-        cmocka_unit_test(test_saturation_is_counted), cmocka_unit_test(test_rotation_is_undone),
+        cmocka_unit_test(test_weight_and_trailer),
+        cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_not_finite_is_refused),
+        cmocka_unit_test(test_rounding_is_unbiased),
+        cmocka_unit_test(test_saturation_is_counted),
+        cmocka_unit_test(test_rotation_is_undone),
         cmocka_unit_test(test_sum_of_shares),
+        cmocka_unit_test(test_never_longer_than_the_noise),
+        cmocka_unit_test(test_what_is_told_with_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
