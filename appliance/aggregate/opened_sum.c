@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "wire/announcement_privacy.h"
+
 /* Of the norm's bound, relative: a device computes with floats. */
 #define NORM_SLACK 0x1p-10
 
@@ -41,6 +43,51 @@ static uint32_t peak_of(const struct mr_vector_sum *sum, const struct mr_layout 
                : peak_w32(sum->lanes, layout->lanes, layout->ring_bits == 24 ? 8 : 0);
 }
 
+/* A lane of the trailer with noise may have gone below zero. */
+static int64_t noised(uint32_t lane, uint64_t tail)
+{
+    return lane > UINT32_MAX - tail ? (int64_t)lane - ((int64_t)UINT32_MAX + 1) : lane;
+}
+
+uint32_t mr_opened_sum_weight(const struct mr_vector_sum *sum, const struct mr_round_terms *terms)
+{
+    const struct mr_announcement *announcement = &terms->announcement;
+    const uint32_t count = sum->trailer[MR_TRAILER_COUNT];
+    const uint64_t tail = mr_announcement_tail(announcement, MR_NOISE_WEIGHT);
+    const int64_t weight = noised(sum->trailer[MR_TRAILER_WEIGHT], tail);
+    const int64_t most = (int64_t)((uint64_t)count * announcement->weight_max);
+    return (uint32_t)(weight < count ? count : weight > most ? most : weight);
+}
+
+static int check_weight(uint32_t lane, const struct mr_announcement *announcement, uint32_t count,
+                        struct mr_error *error)
+{
+    const uint64_t tail = mr_announcement_tail(announcement, MR_NOISE_WEIGHT);
+    const int64_t weight = noised(lane, tail);
+    const uint64_t most = (uint64_t)count * announcement->weight_max;
+    if (weight < (int64_t)count - (int64_t)tail || weight > (int64_t)(most + tail)) {
+        return mr_error_set(error, "weight lane: %lld is no sum of %u weights of 1 to %u%s",
+                            (long long)weight, count, announcement->weight_max,
+                            tail > 0 ? " with the noise" : "");
+    }
+    return 0;
+}
+
+static int check_range(uint32_t peak, const struct mr_announcement *announcement, uint32_t count,
+                       struct mr_error *error)
+{
+    const uint64_t tail = mr_announcement_tail(announcement, MR_NOISE_MODEL);
+    const uint64_t most = (uint64_t)count * announcement->levels + tail;
+    if (peak > most) {
+        return mr_error_set(error,
+                            "range: a lane of %u is beyond the %llu that %u devices of %u levels "
+                            "reach%s",
+                            peak, (unsigned long long)most, count, announcement->levels,
+                            tail > 0 ? " with the noise" : "");
+    }
+    return 0;
+}
+
 static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *terms,
                  uint32_t count, struct mr_error *error)
 {
@@ -49,19 +96,10 @@ static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *t
         return mr_error_set(error, "count lane: the sum counts %u uploads, the set has %u",
                             sum->trailer[MR_TRAILER_COUNT], count);
     }
-    const uint32_t weight = sum->trailer[MR_TRAILER_WEIGHT];
-    if (weight < count || weight > (uint64_t)count * announcement->weight_max) {
-        return mr_error_set(error, "weight lane: %u is no sum of %u weights of 1 to %u", weight,
-                            count, announcement->weight_max);
+    if (check_weight(sum->trailer[MR_TRAILER_WEIGHT], announcement, count, error) != 0) {
+        return -1;
     }
-    const uint32_t peak = peak_of(sum, &terms->layout);
-    if (peak > (uint64_t)count * announcement->levels) {
-        return mr_error_set(error,
-                            "range: a lane of %u is beyond the %u that %u devices of %u levels "
-                            "reach",
-                            peak, count * announcement->levels, count, announcement->levels);
-    }
-    return 0;
+    return check_range(peak_of(sum, &terms->layout), announcement, count, error);
 }
 
 int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
@@ -78,7 +116,8 @@ double mr_opened_sum_norm_max(const struct mr_round_terms *terms, uint32_t inclu
     const struct mr_announcement *announcement = &terms->announcement;
     const double own =
         (double)announcement->clip_norm * (double)announcement->scale + sqrt(terms->layout.lanes);
-    return included_count * own * (1 + NORM_SLACK);
+    return included_count * own * (1 + NORM_SLACK) +
+           mr_announcement_noise_norm(announcement, terms->layout.lanes);
 }
 
 /* Written so that a NaN is refused. */
@@ -100,6 +139,23 @@ int mr_opened_sum_check_reach(const struct mr_sum_reach *reach, const struct mr_
     return 0;
 }
 
+/* A lane's count is itself and the noise: what is below zero is no device. */
+static uint32_t noised_count(uint32_t lane)
+{
+    return (int32_t)lane > 0 ? lane : 0;
+}
+
+static bool read_noised_norms(uint32_t norms[MR_NORM_BINS], const struct mr_vector_sum *sum)
+{
+    int64_t left = sum->trailer[MR_TRAILER_COUNT];
+    for (unsigned i = 0; i < MR_NORM_BINS - 1; i++) {
+        norms[i] = noised_count(sum->trailer[MR_TRAILER_NORMS + i]);
+        left -= (int32_t)sum->trailer[MR_TRAILER_NORMS + i];
+    }
+    norms[MR_NORM_BINS - 1] = left > 0 && left <= UINT32_MAX ? (uint32_t)left : 0;
+    return true;
+}
+
 /* The counts of the devices' norms. False, and zeros, where no devices could have made them. */
 static bool read_norms(uint32_t norms[MR_NORM_BINS], const struct mr_vector_sum *sum)
 {
@@ -117,6 +173,13 @@ static bool read_norms(uint32_t norms[MR_NORM_BINS], const struct mr_vector_sum 
     return true;
 }
 
+/* What the devices of a round with noise do not tell. */
+static void forget_untold(struct mr_round_metrics *metrics)
+{
+    metrics->examples_mean = metrics->loss_mean = metrics->drift_mean = NAN;
+    metrics->saturated = metrics->resolution = metrics->noise = NAN;
+}
+
 void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
                            const struct mr_round_terms *terms, const struct mr_norm_memory *memory)
 {
@@ -125,7 +188,7 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
     const double n = count <= METRICS_COHORT_MAX ? count : NAN;
     const double mean_unit = mr_lane_mean_unit(round->cohort_max, round->levels);
     *metrics = (struct mr_round_metrics){
-        .weight = sum->trailer[MR_TRAILER_WEIGHT],
+        .weight = mr_opened_sum_weight(sum, terms),
         .examples_mean = sum->trailer[MR_TRAILER_EXAMPLES] / n,
         .loss_mean = sum->trailer[MR_TRAILER_LOSS_MILLI] / 1000.0 / n,
         .drift_mean = sum->trailer[MR_TRAILER_DRIFT_MILLI] / 1000.0 / n,
@@ -136,7 +199,12 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
         .error = NAN,
         .memory = *memory,
     };
-    if (read_norms(metrics->norms, sum)) {
+    const bool noised = round->noise_kind != MR_NOISE_NONE;
+    if (noised) {
+        forget_untold(metrics);
+    }
+    if (noised ? round->privacy.norms_sigma2 > 0 && read_noised_norms(metrics->norms, sum)
+               : read_norms(metrics->norms, sum)) {
         mr_norm_memory_add(&metrics->memory, metrics->norms, round->clip_norm, round->round);
     }
 }
@@ -144,6 +212,7 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
 void mr_round_metrics_judge(struct mr_round_metrics *metrics, double mean_square)
 {
     const double signal = mean_square - metrics->noise, least = metrics->noise / 100;
-    metrics->error =
-        metrics->noise > 0 ? sqrt(metrics->noise / (signal > least ? signal : least)) : 0;
+    metrics->error = isnan(metrics->noise) ? NAN
+                     : metrics->noise > 0 ? sqrt(metrics->noise / (signal > least ? signal : least))
+                                          : 0;
 }

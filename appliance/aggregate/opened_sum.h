@@ -15,7 +15,8 @@ struct mr_round_metrics {
     double examples_mean;
     double loss_mean;
     double drift_mean;
-    double saturated;  /* share of the lanes, mean over the devices */
+    double
+        saturated; /* share of the lanes, mean over the devices; NaN, as the next two, with noise */
     double resolution; /* |q| in steps, mean over lanes and devices */
     double noise;      /* Σ over the devices of the mean squared rounding error, steps^2 */
     double error; /* of the update by rounding, relative: estimated, at most 10; NaN: unknown */
@@ -38,8 +39,12 @@ int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *te
                       const uint8_t *const *results, uint32_t included_count,
                       const struct mr_kernels *kernels, struct mr_error *error);
 
+/* Σ ω of a sum that was not refused: its lane, kept within what its devices can have where that has
+ * noise. */
+uint32_t mr_opened_sum_weight(const struct mr_vector_sum *sum, const struct mr_round_terms *terms);
+
 /* The largest norm that the sums of so many honest devices have, N (C scale + sqrt(L)), with a
- * slack of 2^-10 for the floats of the devices. */
+ * slack of 2^-10 for the floats of the devices, and that of the hubs' noise. */
 double mr_opened_sum_norm_max(const struct mr_round_terms *terms, uint32_t included_count);
 
 /* Refuses (-1) a sum of a larger norm ("norm"), or that takes a larger step than the announced

@@ -23,7 +23,7 @@ static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *su
     const struct mr_announcement *announcement = &question->terms->announcement;
     const struct mr_layout *layout = &question->terms->layout;
     const struct mr_kernels *kernels = question->kernels;
-    const double weight = sum->trailer[MR_TRAILER_WEIGHT];
+    const double weight = mr_opened_sum_weight(sum, question->terms);
     const float factor =
         (float)((double)question->server_learning_rate * (double)announcement->weight_max /
                 ((double)announcement->scale * weight));

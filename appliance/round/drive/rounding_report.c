@@ -37,6 +37,19 @@ static const char *remedy(const struct mr_round_summary *summary,
            "devices' weights differ much for so few of them: a smaller weight_max evens them";
 }
 
+/* Nobody tells what its rounding cost: what is lost to the noise is more. */
+static void report_noise(struct mr_log *log, const char *task,
+                         const struct mr_round_summary *summary, const struct mr_round_terms *terms)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    mr_log_event(log, MR_LOG_INFO, summary->lead ? "round.noise" : "helper.noise",
+                 "task=%s round=%" PRIu64 " sigma2=%" PRIu64 " rho=%.6g pool=%s scale=%.6g "
+                 "levels=%u step=%.6g step_max=%.6g",
+                 task, summary->round, round->privacy.model_sigma2,
+                 mr_rho_value(round->privacy.rho), round->privacy.pool, (double)round->scale,
+                 round->levels, summary->metrics.step, (double)round->step_max);
+}
+
 void mr_rounding_report(struct mr_log *log, const char *task,
                         const struct mr_round_summary *summary, const struct mr_round_terms *terms)
 {
@@ -44,6 +57,10 @@ void mr_rounding_report(struct mr_log *log, const char *task,
     const bool lossy =
         !(metrics->error <= MR_ROUNDING_ERROR_WARN) || !(metrics->saturated <= MR_SATURATED_WARN);
     const char *event = summary->lead ? "round.rounding" : "helper.rounding";
+    if (terms->announcement.noise_kind != MR_NOISE_NONE) {
+        report_noise(log, task, summary, terms);
+        return;
+    }
     if (lossy) {
         mr_log_event(log, MR_LOG_WARN, event,
                      "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
@@ -69,7 +86,7 @@ void mr_rounding_report_terms(struct mr_log *log, const char *task,
     const struct mr_announcement *round = &terms->announcement;
     const struct mr_quantiser quantiser = quantiser_of(terms);
     const float own = mr_quantiser_scale(&quantiser, memory);
-    if (!mr_quantiser_agrees(round->scale, own)) {
+    if (round->noise_kind == MR_NOISE_NONE && !mr_quantiser_agrees(round->scale, own)) {
         mr_log_event(log, MR_LOG_WARN, "helper.rule",
                      "task=%s round=%" PRIu64 " scale=%.6g by_the_rule=%.6g why=%s", task,
                      round->round, (double)round->scale, (double)own,

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "wire/announcement_privacy.h"
+
 #define ROUNDS 8
 #define FACTOR 4.0
 #define RANGE  4.0 /* of a lane, in standard deviations: wire/quantiser.h */
@@ -44,6 +46,18 @@ static double least(const struct mr_step_rule *rule)
     return (double)rule->server_learning_rate * (reach < clip_norm ? reach : clip_norm);
 }
 
+/* What the hubs' noise alone makes of the smallest set. */
+static double noise_step(const struct mr_step_rule *rule)
+{
+    const struct mr_announcement *round = rule->announcement;
+    if (round->noise_kind == MR_NOISE_NONE) {
+        return 0;
+    }
+    return (double)rule->server_learning_rate * round->weight_max *
+           mr_announcement_noise_norm(round, rule->lanes) /
+           ((double)round->scale * round->cohort_min);
+}
+
 float mr_step_bound(const struct mr_step_rule *rule)
 {
     const struct mr_announcement *round = rule->announcement;
@@ -52,11 +66,13 @@ float mr_step_bound(const struct mr_step_rule *rule)
     const unsigned count = mr_round_history_steps(rule->history, round->round, past, ROUNDS);
     if (count == 0) {
         const double norm = (double)round->clip_norm + sqrt(rule->lanes) / (double)round->scale;
-        return normal((double)rule->server_learning_rate * round->weight_max * norm);
+        return normal((double)rule->server_learning_rate * round->weight_max * norm +
+                      noise_step(rule));
     }
     for (unsigned i = 0; i < count; i++) {
         steps[i] = in_the_smallest_set(&past[i], round->cohort_min);
     }
     const double usual = FACTOR * median(steps, count);
-    return normal(usual > least(rule) ? usual : least(rule));
+    const double lowest = least(rule) + noise_step(rule);
+    return normal(usual > lowest ? usual : lowest);
 }

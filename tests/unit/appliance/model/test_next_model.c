@@ -368,6 +368,66 @@ static void test_one_lane(void **state)
     destroy(scene);
 }
 
+/* Two hubs' noise: a lane reaches as far beyond as ten of its standard deviations, and no further;
+ * the sum of weights goes into the step within what its devices can have. */
+static void test_noise(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 0);
+    struct mr_announcement *round = &scene->terms.announcement;
+    const double honest = step_of(scene), without = mr_opened_sum_norm_max(&scene->terms, COUNT);
+    round->noise_kind = MR_NOISE_HUB;
+    round->privacy =
+        (struct mr_privacy_terms){.model_sigma2 = 10000, .norms_sigma2 = 100, .weight_sigma2 = 400};
+    const double sigmas = sqrt(2 * 10000.0), lanes = scene->terms.layout.lanes;
+    assert_true(fabs(mr_opened_sum_norm_max(&scene->terms, COUNT) - without -
+                     sigmas * (sqrt(lanes) + 10)) < 1e-6);
+    const int most = 127 * COUNT + (int)ceil(10 * sigmas);
+    add_to_main(scene, 7, -most - main_lane(scene, 7));
+    (void)step_of(scene);
+    add_to_main(scene, 7, -1);
+    refused(scene, COUNT, "with the noise");
+    destroy(scene);
+
+    scene = make(16, 0);
+    scene->terms.announcement.noise_kind = MR_NOISE_HUB;
+    scene->terms.announcement.privacy =
+        (struct mr_privacy_terms){.model_sigma2 = 10000, .norms_sigma2 = 100, .weight_sigma2 = 400};
+    const uint32_t tail = 283; /* ten times the root of 800, rounded up; all weights are 150 */
+    add_to_lane(scene, MR_TRAILER_WEIGHT, COUNT - tail - 150u);
+    assert_true(fabs(step_of(scene) / honest - 30) < 1e-3); /* as if all were 1 */
+    add_to_lane(scene, MR_TRAILER_WEIGHT, -1u);
+    refused(scene, COUNT, "weight lane: -279 is no sum of");
+    add_to_lane(scene, MR_TRAILER_WEIGHT, 1 + tail - COUNT + COUNT * 50 + tail);
+    assert_true(fabs(step_of(scene) / honest - 0.6) < 1e-3); /* as if all were 50 */
+    add_to_lane(scene, MR_TRAILER_WEIGHT, 1);
+    refused(scene, COUNT, "weight lane: 534 is no sum of");
+    destroy(scene);
+}
+
+/* What devices do not tell is unknown; a bin that the noise took below zero has nobody in it. */
+static void test_metrics_with_noise(void **state)
+{
+    (void)state;
+    struct scene *scene = make(16, 0);
+    struct mr_next_model_answer answer;
+    struct mr_error error = {.text = ""};
+    scene->terms.announcement.noise_kind = MR_NOISE_HUB;
+    scene->terms.announcement.privacy =
+        (struct mr_privacy_terms){.model_sigma2 = 10000, .norms_sigma2 = 100, .weight_sigma2 = 400};
+    add_to_lane(scene, MR_TRAILER_NORMS + 2, -7u);
+    add_to_lane(scene, MR_TRAILER_NORMS + 4, 9);
+    assert_int_equal(reveal(scene, COUNT, scene->kernels, &answer, &error), 0);
+    const struct mr_round_metrics *metrics = &answer.metrics;
+    assert_true(isnan(metrics->loss_mean) && isnan(metrics->examples_mean));
+    assert_true(isnan(metrics->saturated) && isnan(metrics->error));
+    assert_int_equal(metrics->norms[2], 0);
+    assert_int_equal(metrics->norms[4], 9);
+    assert_int_equal(metrics->norms[MR_NORM_BINS - 1], COUNT + 7 - 9);
+    mr_next_model_answer_fini(&answer);
+    destroy(scene);
+}
+
 /* The counts of the norms, and what becomes of the memory: a liar's make no sense, and are no news.
  */
 static void test_norms(void **state)
@@ -406,6 +466,8 @@ int main(void)
         cmocka_unit_test(test_step_bound),
         cmocka_unit_test(test_norm_bound),
         cmocka_unit_test(test_one_lane),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_metrics_with_noise),
         cmocka_unit_test(test_norms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
