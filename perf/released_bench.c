@@ -72,8 +72,8 @@ static void write_ledger(const char *dir)
                                                   .clients = clients,
                                                   .count = EACH};
         mr_released_record_encode(bytes, &record);
-        MR_ASSERT(mr_chain_append(chain, bytes, mr_released_record_bytes("digits", EACH), &offset,
-                                  &error) == 0);
+        MR_ASSERT(mr_chain_append(chain, bytes, mr_released_record_bytes("digits", "", EACH),
+                                  &offset, &error) == 0);
     }
     mr_chain_close(chain);
     mr_disk_file_close(file);

@@ -40,9 +40,10 @@ int mr_released_on_record(void *context, uint64_t offset, const uint8_t *bytes, 
                           struct mr_error *error)
 {
     struct mr_released_record record = {.count = 0};
-    return mr_released_record_parse(&record, bytes, length, error) != 0
+    return mr_released_record_parse(&record, bytes, length, error) != 0 ||
+                   add_entry(context, &record, offset, length, error) != 0
                ? -1
-               : add_entry(context, &record, offset, length, error);
+               : mr_released_debit(context, &record, offset, length, error);
 }
 
 /* The record of an entry; *bytes is malloc'd. */
@@ -84,6 +85,11 @@ int mr_released_has(struct mr_released *ledger, const uint8_t announcement_hash[
 uint64_t mr_released_sets(const struct mr_released *ledger)
 {
     return ledger->count;
+}
+
+void mr_released_head(const struct mr_released *ledger, struct mr_released_head *head)
+{
+    *head = ledger->head;
 }
 
 /* --- the sets of a model --------------------------------------------------------------------- */
@@ -156,7 +162,8 @@ int mr_released_note(struct mr_released *ledger, const struct mr_released_record
                      uint64_t offset, size_t length, struct mr_error *error)
 {
     struct mr_lineage *lineage = loaded(ledger, record->parent);
-    if (add_entry(ledger, record, offset, length, error) != 0) {
+    if (add_entry(ledger, record, offset, length, error) != 0 ||
+        mr_released_debit(ledger, record, offset, length, error) != 0) {
         return -1;
     }
     if (lineage && mr_lineage_insert(lineage, record) != 0) {

@@ -6,13 +6,20 @@
  * device in common, no combination is about fewer devices than the smallest set has.
  *
  *   data_dir/released, released-0, released-1 (storage/chain.h). A record, big-endian:
- *   version u8 = 1 | model hash 32 | round u64 | announcement hash 32 | set hash 32 |
- *   task length u8 | task | count u32 | client ids (16 each), rising strictly
+ *   version u8 = 2 | model hash 32 | round u64 | announcement hash 32 | set hash 32 |
+ *   unix time in ms u64 | rho u64 | budget u64 | horizon in seconds u32 | delta f32 |
+ *   kind of noise u8 | task length u8 | task | pool length u8 | pool | count u32 |
+ *   client ids (16 each), rising strictly
+ *
+ * It is the ledger of privacy budgets too: a record says what its release costs each of its devices
+ * (rho, in a pool), so that no release is durable without its debit, and no debit without its
+ * release (docs/decisions/0046-budget-in-the-released-sets.md).
  *
  * A set is claimed when it is frozen, and added before an opening leaves this hub. A claim is
  * memory only; what is added stays for ever, whatever becomes of the round.
  *
- * Memory: 32 bytes a record, and the client ids of the models that were asked about last. Loop's
+ * Memory: 32 bytes a record, the client ids of the models that were asked about last, and what
+ * each device has spent (budget.h). Loop's
  * thread only, but for the appending, which has a thread of its own. */
 #ifndef MR_TASK_RELEASED_H
 #define MR_TASK_RELEASED_H
@@ -25,6 +32,8 @@
 #include "wire/exchange.h"
 #include "wire/task.h"
 
+struct mr_budget_debit;
+struct mr_budget_pool;
 struct mr_released;
 
 /* A set that was frozen; what is pointed at is copied. `included` rises strictly by client. */
@@ -36,6 +45,7 @@ struct mr_released_set {
     const uint8_t *set_hash;
     const struct mr_included *included;
     uint32_t count;
+    const struct mr_budget_debit *debit; /* NULL: it costs nothing */
 };
 
 /* A set that a device is in. */
@@ -43,6 +53,9 @@ struct mr_released_place {
     char task[MR_TASK_NAME_MAX + 1];
     uint64_t round;
     bool released; /* else it is claimed only: its round is under way */
+    bool broke;    /* a device of the set has not enough left in the pool … */
+    uint64_t left; /* … but that */
+    uint8_t client_id[MR_CLIENT_ID_BYTES]; /* that device */
 };
 
 enum mr_released_claim {
@@ -66,6 +79,13 @@ int mr_released_may_count(struct mr_released *ledger, const uint8_t parent[MR_HA
                           const uint8_t announcement_hash[MR_HASH_BYTES],
                           const uint8_t client_id[MR_CLIENT_ID_BYTES],
                           struct mr_released_place *place, struct mr_error *error);
+
+/* Whether the device has enough left in the pool for that debit, the rounds under way that have
+ * claimed it included; *left is what there is before it. 0 or 1, or -1 with an error if the ledger
+ * cannot be read any more. */
+int mr_released_may_spend(struct mr_released *ledger, const struct mr_budget_debit *debit,
+                          const char *task, const uint8_t client_id[MR_CLIENT_ID_BYTES],
+                          uint64_t *left, struct mr_error *error);
 
 /* Takes the set for its task, in place of the one that the task had claimed before. With _REFUSED
  * *place says why, or error->text where the ledger cannot be read. */
@@ -91,5 +111,17 @@ int mr_released_has(struct mr_released *ledger, const uint8_t announcement_hash[
 uint32_t mr_released_devices(struct mr_released *ledger, const uint8_t parent[MR_HASH_BYTES]);
 /* Sets in the ledger, and its bytes in the file. */
 uint64_t mr_released_sets(const struct mr_released *ledger);
+/* The file's newest record: how many there are, and the hash that all of them go into. */
+struct mr_released_head {
+    uint64_t records;
+    uint8_t hash[MR_HASH_BYTES];
+};
+/* As of the last answer of mr_released_add. */
+void mr_released_head(const struct mr_released *ledger, struct mr_released_head *head);
+
+/* The pools that were ever spent from, as of that wall clock. The list is valid until the next call
+ * on the ledger. The count, or -1 with an error if the ledger cannot be read any more. */
+int mr_released_pools(struct mr_released *ledger, uint64_t unix_ms,
+                      const struct mr_budget_pool **pools, struct mr_error *error);
 
 #endif

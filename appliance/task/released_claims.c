@@ -58,6 +58,24 @@ static bool is_free(const struct mr_released *ledger, const struct claim *claim,
     return true;
 }
 
+/* Whether each device can pay. What the ledger has already is paid for. False with *place. */
+static bool is_paid(const struct mr_released *ledger, const struct claim *claim,
+                    struct mr_released_place *place)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; claim->debit.pool[0] != '\0' && !claim->known && i < claim->count; i++) {
+        const uint8_t *client_id = claim->clients + (size_t)i * MR_CLIENT_ID_BYTES;
+        const uint64_t left = mr_released_left(ledger, &claim->debit, claim->task, client_id, &at);
+        if (claim->debit.rho > left) {
+            place->broke = true;
+            place->left = left;
+            memcpy(place->client_id, client_id, MR_CLIENT_ID_BYTES);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- claims ---------------------------------------------------------------------------------- */
 
 static void claim_free(struct claim *claim)
@@ -82,6 +100,9 @@ static struct claim *claim_new(const struct mr_released_set *set)
     memcpy(claim->parent, set->parent, MR_HASH_BYTES);
     memcpy(claim->announcement_hash, set->announcement_hash, MR_HASH_BYTES);
     memcpy(claim->set_hash, set->set_hash, MR_HASH_BYTES);
+    if (set->debit) {
+        claim->debit = *set->debit;
+    }
     claim->clients = clients;
     claim->count = set->count;
     for (uint32_t i = 0; i < set->count; i++) {
@@ -125,13 +146,18 @@ enum mr_released_claim mr_released_claim(struct mr_released *ledger,
     const struct mr_lineage *lineage = mr_released_lineage(ledger, set->parent, error);
     struct claim *claim = lineage ? claim_new(set) : NULL;
     *place = (struct mr_released_place){.round = 0};
+    if (claim && set->debit && mr_released_expire(ledger, set->debit->unix_ms, error) != 0) {
+        claim_free(claim);
+        return MR_CLAIM_REFUSED;
+    }
     if (!claim) {
         if (lineage) {
             mr_error_set(error, "out of memory for a set of %u", set->count);
         }
         return MR_CLAIM_REFUSED;
     }
-    if (!is_apart(lineage, claim, place) || !is_free(ledger, claim, place)) {
+    if (!is_apart(lineage, claim, place) || !is_free(ledger, claim, place) ||
+        !is_paid(ledger, claim, place)) {
         claim_free(claim);
         return MR_CLAIM_REFUSED;
     }
@@ -160,12 +186,18 @@ static void encode(struct adding *adding)
                                         .announcement_hash = claim->announcement_hash,
                                         .set_hash = claim->set_hash,
                                         .clients = claim->clients,
-                                        .count = claim->count};
+                                        .count = claim->count,
+                                        .debit = claim->debit};
     memcpy(record.task, claim->task, sizeof record.task);
-    adding->length = mr_released_record_bytes(record.task, record.count);
+    adding->length = mr_released_record_bytes(record.task, record.debit.pool, record.count);
     adding->bytes = malloc(adding->length);
     MR_ASSERT(adding->bytes);
     mr_released_record_encode(adding->bytes, &record);
+}
+
+void mr_released_take_head(const struct mr_released *ledger, struct mr_released_head *head)
+{
+    memcpy(head->hash, mr_chain_head(ledger->chain, &head->records), MR_HASH_BYTES);
 }
 
 static void add_work(void *context)
@@ -175,6 +207,7 @@ static void add_work(void *context)
         adding->result = mr_chain_append(adding->ledger->chain, adding->bytes, adding->length,
                                          &adding->offset, &adding->error);
     }
+    mr_released_take_head(adding->ledger, &adding->head);
 }
 
 static int note(struct adding *adding)
@@ -195,6 +228,7 @@ static void add_done(void *context)
         at = &(*at)->next;
     }
     *at = adding->next;
+    ledger->head = adding->head;
     if (adding->result == 0 && !adding->claim->known) {
         adding->result = note(adding);
     }

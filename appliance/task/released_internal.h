@@ -5,6 +5,7 @@
 #include "appliance/runtime/job.h"
 #include "appliance/storage/chain.h"
 #include "appliance/storage/disk.h"
+#include "appliance/task/budget.h"
 #include "appliance/task/lineage.h"
 #include "appliance/task/released_record.h"
 
@@ -22,6 +23,12 @@ struct entry {
     uint32_t length, count;
 };
 
+/* A debit that counts until then. */
+struct expiring {
+    uint64_t until_ms, offset;
+    uint32_t length;
+};
+
 struct claim {
     struct claim *next;
     char task[MR_TASK_NAME_MAX + 1];
@@ -29,8 +36,9 @@ struct claim {
     uint8_t parent[MR_HASH_BYTES], announcement_hash[MR_HASH_BYTES], set_hash[MR_HASH_BYTES];
     uint8_t *clients; /* count × MR_CLIENT_ID_BYTES, rising */
     uint32_t count;
-    bool known;  /* the ledger has it */
-    bool adding; /* it becomes a record, whatever its task wants by now */
+    struct mr_budget_debit debit; /* the pool is empty: it costs nothing */
+    bool known;                   /* the ledger has it */
+    bool adding;                  /* it becomes a record, whatever its task wants by now */
 };
 
 /* A claim on its way into the file. */
@@ -43,6 +51,7 @@ struct adding {
     uint8_t *bytes;
     size_t length;
     uint64_t offset;
+    struct mr_released_head head;
     int result;
     struct mr_error error;
 };
@@ -55,13 +64,27 @@ struct mr_released {
     size_t count, capacity;
     struct mr_lineage lineages[LINEAGES_MAX];
     uint64_t uses;
+    struct mr_released_head head; /* the loop's word; the chain's own is the job thread's */
+    struct mr_budget budget;
+    struct expiring *expiring;
+    size_t expiring_count, expiring_capacity;
     struct claim *claims;
     struct adding *adding;
 };
 
 /* Files of the ledger, from the ground up; each uses only those above it in this list.
  *
- * released.c: the index, the sets of a model, questions. NULL with an error: the ledger cannot be
+ * released_budget.c: what is spent. Takes up a record's debit; gives back what is past its horizon.
+ * 0 or -1. */
+int mr_released_debit(struct mr_released *ledger, const struct mr_released_record *record,
+                      uint64_t offset, size_t length, struct mr_error *error);
+int mr_released_expire(struct mr_released *ledger, uint64_t unix_ms, struct mr_error *error);
+/* What the device has left for that debit, beside what rounds of other tasks have claimed. For
+ * devices that rise: *at is 0 before the first. */
+uint64_t mr_released_left(const struct mr_released *ledger, const struct mr_budget_debit *debit,
+                          const char *task, const uint8_t *client_id, uint32_t *at);
+
+/* released.c: the index, the sets of a model, questions. NULL with an error: the ledger cannot be
  * read, so that nothing may be counted. */
 struct mr_lineage *mr_released_lineage(struct mr_released *ledger, const uint8_t *parent,
                                        struct mr_error *error);
@@ -79,5 +102,7 @@ int mr_released_on_record(void *context, uint64_t offset, const uint8_t *bytes, 
 
 /* released_claims.c: claims, and what becomes a record. released_open.c is above all. */
 void mr_released_free_claims(struct mr_released *ledger);
+/* The chain's own, on its thread. */
+void mr_released_take_head(const struct mr_released *ledger, struct mr_released_head *head);
 
 #endif

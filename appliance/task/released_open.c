@@ -21,6 +21,7 @@ static int open_parts(struct mr_released *ledger, const char *data_dir, bool may
                             "anew with an empty data_dir and a new signing key",
                             why.text);
     }
+    mr_released_take_head(ledger, &ledger->head);
     return mr_job_thread_open(&ledger->jobs, loop, "released", error);
 }
 
@@ -62,6 +63,8 @@ void mr_released_close(struct mr_released *ledger)
     mr_chain_close(ledger->chain);
     mr_disk_file_close(ledger->written);
     mr_disk_file_close(ledger->read);
+    mr_budget_fini(&ledger->budget);
+    free(ledger->expiring);
     free(ledger->entries);
     free(ledger);
 }
