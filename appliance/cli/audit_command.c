@@ -113,11 +113,11 @@ static void unmap(struct mr_audit_file *files, unsigned count)
 
 static json_t *result_json(const struct mr_audit_result *result)
 {
-    json_t *object = json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i}", "good", result->good,
-                               "hubs", (int)result->hubs, "tasks", (int)result->tasks, "records",
-                               (json_int_t)result->records, "rounds", (json_int_t)result->rounds,
-                               "released", (json_int_t)result->released, "torn", (int)result->torn,
-                               "parts", (int)result->parts);
+    json_t *object = json_pack(
+        "{s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:I}", "good", result->good, "hubs",
+        (int)result->hubs, "tasks", (int)result->tasks, "records", (json_int_t)result->records,
+        "rounds", (json_int_t)result->rounds, "released", (json_int_t)result->released, "torn",
+        (int)result->torn, "parts", (int)result->parts, "debits", (json_int_t)result->debits);
     if (!result->good) {
         json_object_set_new(object, "what", mr_json_text(result->what));
         json_object_set_new(object, "file", mr_json_text(result->file ? result->file : ""));

@@ -12,7 +12,8 @@
 static const char warning[] =
     "this file is one hub's part of the round, in the clear. Whoever also has the parts of all "
     "other "
-    "hubs has every device's update: hand over no more than one hub's part of a round";
+    "hubs has every device's update: hand over no more than one hub's part of a round. In a round "
+    "with noise it also takes this hub's noise off what was opened: only the other hubs' is left";
 
 static int export(const struct mr_cli *cli, const struct mr_hub_config *config, uint64_t round,
                   uint32_t *count, struct mr_error *error)

@@ -30,6 +30,7 @@ struct mr_audit_result {
     uint64_t rounds;   /* of all tasks, each once */
     uint64_t released; /* of them, with a model */
     unsigned parts;    /* that were recomputed and are right */
+    uint64_t debits;   /* of all hubs */
     /* The first thing wrong: */
     const char *file; /* its name; NULL: none */
     int hub;          /* who signed it; -1: nobody that is known */

@@ -1,8 +1,8 @@
 /* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
  * audit_file.c (a chain by itself), audit_draw.c (who was drawn), audit_age.c (hubs that went
- * back), audit_round.c (what a record says, and whether it may say it there), audit_released.c
- * (opened sets), audit.c (chains against each other). All return 0, or -1 once something is wrong
- * or there is no memory. */
+ * back), audit_round.c (what a record says, and whether it may say it there), audit_debits.c
+ * (a hub's debits, over its tasks), audit_released.c (opened sets), audit.c (chains against each
+ * other). All return 0, or -1 once something is wrong or there is no memory. */
 #ifndef MR_PRIVACY_AUDIT_INTERNAL_H
 #define MR_PRIVACY_AUDIT_INTERNAL_H
 
@@ -27,6 +27,9 @@ struct audit_round {
     uint32_t set_count;
     uint8_t set_hash[MR_HASH_BYTES];
     const struct audit_record *committed[MR_HUBS_MAX], *opened[MR_HUBS_MAX];
+    const struct audit_record *debited; /* the last one */
+    uint64_t ledger_records;            /* by then */
+    uint8_t ledger_head[MR_HASH_BYTES], noise_hash[MR_HASH_BYTES];
     struct mr_commitment commitments[MR_HUBS_MAX];
     struct mr_opening_seal seals[MR_HUBS_MAX];
     uint8_t model_hash[MR_HASH_BYTES];
@@ -84,6 +87,9 @@ int mr_audit_ages(struct audit *audit);
 int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);
 /* The chain's word on that round; NULL: none. */
 const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_t round);
+
+/* audit_debits.c: each hub's ledger only ever grew, over all its chains; counts the debits. */
+int mr_audit_debits(struct audit *audit);
 
 /* audit_released.c: no two opened sets on one model differ in too few devices; counts the rounds.
  */

@@ -11,7 +11,7 @@
  * audit would have ended before. */
 struct witness {
     const struct audit_chain *chain;
-    const struct audit_round *set, *committed, *opened;
+    const struct audit_round *set, *committed, *opened, *debited;
     unsigned position;
 };
 
@@ -29,6 +29,8 @@ static void look(const struct audit *audit, const struct mr_part *part, struct w
         witness->chain = chain;
         witness->set = round->counted ? round : witness->set;
         witness->committed = round->committed[witness->position] ? round : witness->committed;
+        witness->debited =
+            chain->owner.hub == part->hub && round->debited ? round : witness->debited;
         witness->opened = round->opened[witness->position] ? round : witness->opened;
     }
 }
@@ -65,6 +67,14 @@ int mr_audit_part(struct audit *audit, const struct mr_part *part)
                      part->hub);
         return wrong(audit, part, &witness, true, text.text);
     }
+    if (witness.debited && !SAME(part->noise_hash, witness.debited->noise_hash)) {
+        mr_error_set(
+            &text,
+            "hub %u lied: the seed of noise that it has handed over is not the one that it "
+            "had on record before it opened",
+            part->hub);
+        return wrong(audit, part, &witness, true, text.text);
+    }
     if (!witness.opened) {
         return wrong(audit, part, &witness, false,
                      "no transcript that was given has this hub's opening: the tree is right, and "
@@ -72,8 +82,12 @@ int mr_audit_part(struct audit *audit, const struct mr_part *part)
     }
     if (!SAME(part->result_hash, witness.opened->seals[witness.position].result_hash)) {
         mr_error_set(&text,
-                     "hub %u lied: what it opened is not the sum of the %u %s that it committed to",
-                     part->hub, part->count, witness.position == 0 ? "shares" : "seeds");
+                     "hub %u lied: what it opened is not the sum of the %u %s that it committed "
+                     "to%s",
+                     part->hub, part->count, witness.position == 0 ? "shares" : "seeds",
+                     part->terms.announcement.noise_kind == MR_NOISE_HUB
+                         ? ", with the noise that it owes"
+                         : "");
         return wrong(audit, part, &witness, true, text.text);
     }
     audit->result->parts++;

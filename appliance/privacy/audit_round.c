@@ -278,6 +278,35 @@ static int read_committed(struct reading *reading)
     return 0;
 }
 
+/* Behind the set and before the own opening; what is said again after a restart is the same. */
+static int read_debited(struct reading *reading)
+{
+    struct audit_round *round = reading->round;
+    const uint16_t own = reading->chain->owner.hub;
+    const uint8_t *body = take(reading, MR_EVIDENCE_DEBITED_BYTES);
+    if (!body || reading->left != 0) {
+        return cut_off(reading);
+    }
+    const uint64_t rho = mr_be64_get(body + MR_HASH_BYTES);
+    const uint8_t *ledger = body + MR_HASH_BYTES + 8, *noise = ledger + 8 + MR_HASH_BYTES;
+    if (!round->counted || memcmp(body, round->set_hash, MR_HASH_BYTES) != 0) {
+        return WRONG(reading, "a debit for another set than the round's");
+    }
+    if (rho != terms_of(reading)->privacy.rho) {
+        return WRONG(reading, "hub %u debited %llu, the round costs %llu", own,
+                     (unsigned long long)rho, (unsigned long long)terms_of(reading)->privacy.rho);
+    }
+    if (round->debited && memcmp(noise, round->noise_hash, MR_HASH_BYTES) != 0) {
+        return WRONG(reading, "hub %u drew its noise of round %llu twice", own,
+                     (unsigned long long)round->round);
+    }
+    round->debited = reading->record;
+    round->ledger_records = mr_be64_get(ledger);
+    memcpy(round->ledger_head, ledger + 8, MR_HASH_BYTES);
+    memcpy(round->noise_hash, noise, MR_HASH_BYTES);
+    return 0;
+}
+
 static int read_opened(struct reading *reading)
 {
     struct audit_round *round = reading->round;
@@ -297,6 +326,10 @@ static int read_opened(struct reading *reading)
             return WRONG(reading, "hub %u opened, or took an opening, before hub %u had committed",
                          reading->chain->owner.hub, terms_of(reading)->hubs[i].index);
         }
+    }
+    if (hub == reading->chain->owner.hub && !round->debited &&
+        terms_of(reading)->noise_kind != MR_NOISE_NONE) {
+        return WRONG(reading, "hub %u opened before it had debited the devices", hub);
     }
     memcpy(seal.nonce, body + 2, MR_NONCE_BYTES);
     memcpy(seal.result_hash, body + 2 + MR_NONCE_BYTES, MR_HASH_BYTES);
@@ -402,6 +435,8 @@ static int read_body(struct reading *reading)
         return read_set(reading);
     case MR_EVIDENCE_COMMITTED:
         return read_committed(reading);
+    case MR_EVIDENCE_DEBITED:
+        return read_debited(reading);
     case MR_EVIDENCE_OPENED:
         return read_opened(reading);
     case MR_EVIDENCE_MODEL:

@@ -162,6 +162,19 @@ static void add_commitment(struct mr_facts_batch *batch, const struct mr_round_f
     mr_commitment_encode(put(at, facts->terms->hash, MR_HASH_BYTES), &facts->commitments[position]);
 }
 
+static void add_debit(struct mr_facts_batch *batch, const struct mr_round_facts *facts)
+{
+    const struct mr_facts_debit *debit = facts->debit;
+    uint8_t *at =
+        add(batch, MR_EVIDENCE_DEBITED, round_of(facts), MR_HASH_BYTES + MR_EVIDENCE_DEBITED_BYTES);
+    at = put(at, facts->terms->hash, MR_HASH_BYTES);
+    at = put(at, facts->set_hash, MR_HASH_BYTES);
+    mr_be64_put(at, debit->rho);
+    mr_be64_put(at + 8, debit->records);
+    at = put(at + 16, debit->head, MR_HASH_BYTES);
+    memcpy(at, debit->noise_hash, MR_HASH_BYTES);
+}
+
 static void add_opening(struct mr_facts_batch *batch, const struct mr_round_facts *facts,
                         unsigned position)
 {
@@ -209,6 +222,7 @@ static bool is_new(struct mr_facts_noted *noted, enum mr_evidence_kind kind, boo
     return fresh;
 }
 
+/* A debit stands before the opening that it is for. */
 static void collect_each(struct mr_facts_batch *batch, struct mr_facts_noted *noted,
                          const struct mr_round_facts *facts)
 {
@@ -216,6 +230,9 @@ static void collect_each(struct mr_facts_batch *batch, struct mr_facts_noted *no
         if (facts->commitments_known & ~noted->commitments & 1u << i) {
             add_commitment(batch, facts, i);
         }
+    }
+    if (is_new(noted, MR_EVIDENCE_DEBITED, facts->debit != NULL)) {
+        add_debit(batch, facts);
     }
     for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
         if (facts->openings_known & ~noted->openings & 1u << i) {

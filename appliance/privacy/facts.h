@@ -14,6 +14,14 @@ enum mr_facts_end {
     MR_FACTS_VOID,
 };
 
+/* A release that is paid for, as this hub's ledger has it. */
+struct mr_facts_debit {
+    mr_rho rho;                  /* of each device of the set */
+    uint64_t records;            /* of the ledger by then */
+    uint8_t head[MR_HASH_BYTES]; /* of the ledger by then */
+    uint8_t noise_hash[MR_HASH_BYTES];
+};
+
 /* Of one round, by positions in its hub list; masks have bit i for the hub at position i. What is
  * pointed at is the core's and valid during the call. */
 struct mr_round_facts {
@@ -28,6 +36,7 @@ struct mr_round_facts {
     uint32_t included_count;
     unsigned commitments_known;
     const struct mr_commitment *commitments;
+    const struct mr_facts_debit *debit; /* NULL: none, or not yet; before the own opening */
     unsigned openings_known;
     const struct mr_opening_seal *openings;
     enum mr_facts_end end;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "appliance/aggregate/sum.h"
+#include "appliance/privacy/hub_noise.h"
 #include "appliance/privacy/part_internal.h"
 #include "base/bytes.h"
 #include "wire/evidence.h"
@@ -24,6 +25,8 @@ struct reading {
     uint8_t (*leaves)[MR_HASH_BYTES];
     struct mr_vector_sum sum;
     uint8_t *material, *result; /* 64-byte aligned */
+    uint8_t noise_seed[MR_NOISE_SEED_BYTES];
+    struct mr_noise_tables *tables;
     struct mr_error *error;
 };
 
@@ -54,6 +57,10 @@ static int read_head(struct reading *reading)
         return mr_error_prefix(reading->error, "%s", part->name);
     }
     const struct mr_announcement *a = &part->terms.announcement;
+    if (a->noise_kind == MR_NOISE_HUB &&
+        get(reading, reading->noise_seed, sizeof reading->noise_seed) != 0) {
+        return -1;
+    }
     return mr_announcement_hub(a, part->hub) >= 0 && part->count > 0 && part->count <= a->cohort_max
                ? 0
                : mr_error_set(reading->error, "%s is of no hub, or of no set, of its round",
@@ -129,6 +136,23 @@ static int read_entry(struct reading *reading, uint32_t i)
                : mr_error_set(reading->error, "OpenSSL fails");
 }
 
+/* What the hub says that it added; its set is known by now. */
+static int add_noise(struct reading *reading)
+{
+    struct mr_part *part = reading->part;
+    const struct mr_noise_scope scope = {
+        .announcement_hash = part->terms.hash, .set_hash = part->set_hash, .hub_index = part->hub};
+    if (part->terms.announcement.noise_kind != MR_NOISE_HUB) {
+        return 0;
+    }
+    return mr_noise_tables_prepare(&reading->tables, &part->terms.announcement) != 0 ||
+                   mr_noise_add_seed(reading->result, reading->tables, &part->terms,
+                                     reading->noise_seed, reading->kernels) != 0 ||
+                   mr_noise_seed_hash(part->noise_hash, reading->noise_seed, &scope) != 0
+               ? -1
+               : 0;
+}
+
 static int conclude(struct reading *reading)
 {
     struct mr_part *part = reading->part;
@@ -137,12 +161,13 @@ static int conclude(struct reading *reading)
         return mr_error_set(reading->error, "%s has more than its devices", part->name);
     }
     mr_sum_pack(reading->result, layout, &reading->sum, reading->kernels);
-    return mr_result_hash(part->result_hash, reading->result, (size_t)layout->share_bytes) == 0 &&
-                   mr_included_hash(part->set_hash, part->terms.hash, reading->set, part->count) ==
-                       0 &&
+    return mr_included_hash(part->set_hash, part->terms.hash, reading->set, part->count) == 0 &&
+                   add_noise(reading) == 0 &&
+                   mr_result_hash(part->result_hash, reading->result,
+                                  (size_t)layout->share_bytes) == 0 &&
                    mr_evidence_root(part->root, reading->leaves, part->count) == 0
                ? 0
-               : mr_error_set(reading->error, "OpenSSL fails");
+               : mr_error_set(reading->error, "out of memory, or OpenSSL fails");
 }
 
 int mr_part_recompute(struct mr_part *part, const char *path, const struct mr_kernels *kernels,
@@ -165,6 +190,8 @@ int mr_part_recompute(struct mr_part *part, const char *path, const struct mr_ke
     if (reading.material) { /* a seed, perhaps */
         OPENSSL_cleanse(reading.material, MR_SEED_BYTES);
     }
+    OPENSSL_cleanse(reading.noise_seed, sizeof reading.noise_seed);
+    mr_noise_tables_free(reading.tables);
     free(reading.set);
     free(reading.leaves);
     free(reading.sum.lanes);

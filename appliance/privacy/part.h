@@ -22,7 +22,9 @@ struct mr_part {
     uint32_t count;
     uint8_t set_hash[MR_HASH_BYTES];
     uint8_t root[MR_HASH_BYTES];
-    uint8_t result_hash[MR_HASH_BYTES]; /* of the sum of its shares, or of its seeds' masks */
+    uint8_t result_hash[MR_HASH_BYTES]; /* of the sum of its shares, or of its seeds' masks, with
+                                           the noise of its seed */
+    uint8_t noise_hash[MR_HASH_BYTES];  /* of that seed; zeros in a round without noise */
 };
 
 /* Whether a file begins as a part does. */

@@ -1,12 +1,14 @@
 /* part_export.c - from what a hub keeps to one file: the frozen set's devices in their order. */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "appliance/privacy/part_internal.h"
 #include "base/bytes.h"
+#include "wire/noise_seed.h"
 
 /* What is kept, without its material. */
 struct index_entry {
@@ -145,10 +147,32 @@ static int put_head(struct exporting *exporting, struct mr_error *error)
                : 0;
 }
 
+/* By which the noise in the hub's part can be taken off: without it the sum that it opened is not
+ * to be had from what it counted. */
+static int put_noise_seed(struct exporting *exporting, const struct mr_kept_place *place,
+                          struct mr_error *error)
+{
+    uint8_t set_hash[MR_HASH_BYTES], seed[MR_NOISE_SEED_BYTES];
+    const struct mr_noise_scope scope = {.announcement_hash = exporting->terms.hash,
+                                         .set_hash = set_hash,
+                                         .hub_index = exporting->hub};
+    if (exporting->terms.announcement.noise_kind != MR_NOISE_HUB) {
+        return 0;
+    }
+    const int derived = mr_included_hash(set_hash, exporting->terms.hash, exporting->set,
+                                         exporting->set_count) != 0 ||
+                                mr_noise_seed_derive(seed, place->private_key, &scope) != 0
+                            ? mr_error_set(error, "OpenSSL fails")
+                            : 0;
+    const int result = derived == 0 ? put(exporting->out, seed, sizeof seed, error) : -1;
+    OPENSSL_cleanse(seed, sizeof seed);
+    return result;
+}
+
 static int put_all(struct exporting *exporting, const struct mr_kept_place *place,
                    struct mr_error *error)
 {
-    if (put_head(exporting, error) != 0) {
+    if (put_head(exporting, error) != 0 || put_noise_seed(exporting, place, error) != 0) {
         return -1;
     }
     for (uint32_t i = 0; i < exporting->set_count; i++) {

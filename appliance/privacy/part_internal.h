@@ -6,7 +6,7 @@
 
 #include "appliance/privacy/part.h"
 
-#define PART_MAGIC       "MRPART01"
+#define PART_MAGIC       "MRPART02"
 #define PART_MAGIC_BYTES 8
 /* Of an entry before its material. */
 #define PART_ENTRY_BYTES (MR_INCLUDED_BYTES + MR_AUDIT_SALT_BYTES)

@@ -53,7 +53,7 @@ class AuditedRound(Round):
     def part(self, devices):
         """What an honest lead would hand to an auditor."""
         by_client = {self.stage.devices[d]: d for d in devices}
-        text = b"MRPART01" + oracle.be16(0) + oracle.be16(len(self.canonical)) + self.canonical
+        text = b"MRPART02" + oracle.be16(0) + oracle.be16(len(self.canonical)) + self.canonical
         text += oracle.be32(len(by_client))
         shares = self.shares(devices)
         for client in sorted(by_client):

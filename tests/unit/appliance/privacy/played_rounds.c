@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "appliance/storage/files.h"
+#include "wire/announcement_privacy.h"
 #include "tests/unit/appliance/storage/scratch.h"
 
 static void open_hub(struct played *played, unsigned hub)
@@ -81,6 +82,24 @@ void view_sign(const struct played *played, struct view *view)
     }
 }
 
+/* The ledger has a record of each round, and of other tasks' in between. */
+static void add_noise(struct view *view, uint64_t number)
+{
+    struct mr_announcement *announcement = &view->terms.announcement;
+    announcement->noise_kind = MR_NOISE_HUB;
+    announcement->privacy = (struct mr_privacy_terms){.model_sigma2 = 10000,
+                                                      .norms_sigma2 = 1000,
+                                                      .budget = MR_PRIVACY_RHO_MAX,
+                                                      .delta = 1e-6f,
+                                                      .pool = "ward"};
+    announcement->privacy.rho = mr_announcement_rho(announcement, 128); /* lanes of 100 values */
+    view->pays = true;
+    view->debit.rho = announcement->privacy.rho;
+    view->debit.records = 3 * number;
+    memset(view->debit.head, (int)number + 100, MR_HASH_BYTES);
+    memset(view->debit.noise_hash, (int)number + 50, MR_HASH_BYTES);
+}
+
 void round_make(const struct played *played, struct round *round, uint64_t number,
                 const uint8_t parent[MR_HASH_BYTES], unsigned first, unsigned count)
 {
@@ -118,6 +137,9 @@ void round_make(const struct played *played, struct round *round, uint64_t numbe
         view->set[i].client_id[0] = (uint8_t)(first + i);
     }
     memset(view->model_hash, (int)number, MR_HASH_BYTES);
+    if (played->noised) {
+        add_noise(view, number);
+    }
     view_sign(played, view);
     for (unsigned hub = 1; hub < HUBS; hub++) {
         round->views[hub] = *view;
@@ -154,6 +176,7 @@ void round_record(struct played *played, const struct round *round)
                                        .commitments = view->commitments,
                                        .openings_known = view->openings_known,
                                        .openings = view->seals,
+                                       .debit = view->pays ? &view->debit : NULL,
                                        .set_hash = view->set_hash,
                                        .model_hash = view->model_hash,
                                        .end = view->has_model ? MR_FACTS_MODEL : MR_FACTS_UNDER_WAY,

@@ -37,6 +37,8 @@ struct view {
     size_t list_bytes;
     uint8_t values[HUBS][MR_DRAW_VALUE_BYTES];
     bool has_values;
+    struct mr_facts_debit debit;
+    bool pays; /* in a round with noise */
     bool skips_set, has_model, has_void, void_ordered, silent;
 };
 
@@ -50,6 +52,7 @@ struct played {
     struct mr_disk_file *disks[HUBS];
     struct mr_transcript_file *transcripts[HUBS];
     uint64_t file_bytes;
+    bool noised; /* rounds that are made from now on have noise, and devices pay */
     /* After `played_read`: */
     struct mr_audit_file files[HUBS * FILES_OF];
     char names[HUBS * FILES_OF][160];

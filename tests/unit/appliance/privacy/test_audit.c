@@ -168,13 +168,66 @@ static void the_same_devices(struct played *played, struct round *round)
     round_make(played, round, 2, parent, 0, 6);
 }
 
+/* --- in rounds with noise --- */
+
+static void opens_unpaid(struct played *played, struct round *round)
+{
+    (void)played;
+    round->views[1].pays = false;
+}
+
+static void pays_less(struct played *played, struct round *round)
+{
+    (void)played;
+    round->views[2].debit.rho--;
+}
+
+static void pays_for_others(struct played *played, struct round *round)
+{
+    (void)played;
+    round->views[1].set_hash[3] ^= 1; /* likewise */
+    round->views[1].has_model = false;
+}
+
+/* A copy from before the first round was put back. */
+static void older_ledger(struct played *played, struct round *round)
+{
+    (void)played;
+    round->views[2].debit.records = 3;
+}
+
+/* … after which others' records have come. */
+static void far_older_ledger(struct played *played, struct round *round)
+{
+    (void)played;
+    round->views[2].debit.records = 2;
+}
+
+/* After a restart. */
+static void draws_twice(struct played *played, struct round *round)
+{
+    struct round again = *round;
+    again.views[1].debit.noise_hash[0] ^= 1;
+    again.views[1].openings_known = 0;
+    again.views[1].has_model = false;
+    again.views[0].silent = again.views[2].silent = true;
+    round_record(played, &again);
+}
+
 static const struct lie {
     const char *name;
     void (*tell)(struct played *played, struct round *round);
     int hub;
     uint64_t round;
     const char *words;
+    bool noised;
 } lies[] = {
+    {"release before debit", opens_unpaid, 1, 2, "hub 1 opened before it had debited", true},
+    {"a debit of less", pays_less, 2, 2, "hub 2 debited", true},
+    {"a debit of others", pays_for_others, 1, 2, "a debit for another set", true},
+    {"an older ledger", older_ledger, 2, 2, "hub 2's ledger had 3 records after round 1, 3", true},
+    {"a far older ledger", far_older_ledger, 2, 2, "an older copy was put in its place", true},
+    {"noise drawn twice", draws_twice, 1, 2, "hub 1 drew its noise of round 2 twice", true},
     {"other terms", other_terms, 2, 2, "signed different announcements"},
     {"two announcements", two_announcements, 1, 2, "hub 1 signed two announcements of round 2"},
     {"a round number that falls", falling_round, 1, 2, "hub 1 signed round 2 after round 9"},
@@ -218,6 +271,7 @@ static void play(struct played *played, const struct lie *lie)
     struct round round;
     const bool overlaps = lie && lie->tell == one_device_less;
     played_open(played, 0);
+    played->noised = lie && lie->noised;
     for (uint64_t number = 1; number <= 3; number++) {
         uint8_t model[MR_HASH_BYTES];
         memset(model, (int)number - 1, sizeof model);
@@ -240,6 +294,33 @@ static void test_lies(void **state)
         expect(&played, lies[i].name, lies[i].hub, lies[i].round, lies[i].words);
         played_close(&played);
     }
+}
+
+/* Honest rounds with noise hold, told once or again after a restart that found more records. */
+static void test_debits(void **state)
+{
+    struct played played;
+    struct round round;
+    struct mr_audit_result result;
+    (void)state;
+    played_open(&played, 0);
+    played.noised = true;
+    for (uint64_t number = 1; number <= 3; number++) {
+        uint8_t model[MR_HASH_BYTES];
+        memset(model, (int)number - 1, sizeof model);
+        round_make(&played, &round, number, model, 0, 6);
+        round_record(&played, &round);
+        round.views[0].silent = round.views[2].silent = true;
+        round.views[1].debit.records++;
+        round_record(&played, &round);
+    }
+    played_read(&played);
+    played_audit(&played, &result);
+    if (!result.good) {
+        fail_msg("%s", result.what);
+    }
+    assert_int_equal(result.debits, 9);
+    played_close(&played);
 }
 
 /* --- files that somebody has worked on ------------------------------------------------------- */
@@ -441,9 +522,13 @@ static void test_a_hundred_rounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lies),         cmocka_unit_test(test_changed_files),
-        cmocka_unit_test(test_two_chains),   cmocka_unit_test(test_another_key),
-        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_a_hundred_rounds),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_debits),
+        cmocka_unit_test(test_changed_files),
+        cmocka_unit_test(test_two_chains),
+        cmocka_unit_test(test_another_key),
+        cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_a_hundred_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
