@@ -23,7 +23,8 @@ static bool scale_holds(const struct mr_accept_question *question, struct mr_ref
                                            .round = round->round};
     const float computed =
         mr_quantiser_scale(&quantiser, mr_round_history_norms(question->history, round->round));
-    return mr_quantiser_agrees(round->scale, computed) ||
+    /* The step of a round with noise follows the noise, and costs no privacy. */
+    return round->noise_kind != MR_NOISE_NONE || mr_quantiser_agrees(round->scale, computed) ||
            refused(refusal, "scale", round->scale, "about ", computed);
 }
 

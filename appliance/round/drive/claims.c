@@ -1,8 +1,13 @@
 #include "appliance/round/drive/claims.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "appliance/round/drive/private_terms.h"
+#include "appliance/round/drive/wall_clock.h"
 #include "appliance/task/released.h"
+#include "base/bytes.h"
+#include "wire/epsilon.h"
 
 static enum mr_refusal_code refuse(struct mr_refusal *refusal, const char *who,
                                    const struct mr_released_place *place)
@@ -17,6 +22,42 @@ static enum mr_refusal_code refuse(struct mr_refusal *refusal, const char *who,
                                        "was given up unopened");
 }
 
+/* What is left, in the units that count and as people read it. */
+static enum mr_refusal_code refuse_broke(struct mr_refusal *refusal, const char *who,
+                                         const struct mr_privacy_terms *privacy,
+                                         enum mr_noise_kind kind, uint64_t left)
+{
+    const double delta = (double)privacy->delta;
+    return mr_refuse(refusal, MR_REFUSAL_BUDGET,
+                     "%s has %.6g of its budget of %.6g left in pool %s, and the round costs %.6g "
+                     "(rho): epsilon %.4g of %.4g is spent at delta %.3g; it is counted again %s",
+                     who, mr_rho_value(left), mr_rho_value(privacy->budget), privacy->pool,
+                     mr_rho_value(privacy->rho), mr_epsilon_of(privacy->budget - left, delta, kind),
+                     mr_epsilon_of(privacy->budget, delta, kind), delta,
+                     privacy->horizon_s ? "when some of it is past the horizon" : "no more");
+}
+
+/* Whether the device can pay for the round. */
+static bool may_spend(const struct mr_round_context *context, const struct mr_round_terms *terms,
+                      const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_refusal *refusal)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    struct mr_budget_debit debit;
+    struct mr_error error;
+    uint64_t left = 0;
+    if (!mr_private_terms_debit(&debit, round, mr_round_unix_ms())) {
+        return true;
+    }
+    const int may =
+        mr_released_may_spend(context->released, &debit, context->task, client_id, &left, &error);
+    if (may < 0) {
+        mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    } else if (may == 0) {
+        refuse_broke(refusal, "the device", &round->privacy, round->noise_kind, left);
+    }
+    return may > 0;
+}
+
 bool mr_claims_may_count(const struct mr_round_context *context, const struct mr_round_terms *terms,
                          const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_refusal *refusal)
 {
@@ -29,7 +70,22 @@ bool mr_claims_may_count(const struct mr_round_context *context, const struct mr
     } else if (may == 0) {
         refuse(refusal, "the device", &place);
     }
-    return may > 0;
+    return may > 0 && may_spend(context, terms, client_id, refusal);
+}
+
+/* Why a set was not taken. */
+static void refuse_set(struct mr_refusal *refusal, const struct mr_announcement *round,
+                       const struct mr_released_place *place, const struct mr_error *error)
+{
+    char who[2 * MR_CLIENT_ID_BYTES + 32] = "device ";
+    if (error->text[0]) {
+        mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error->text);
+    } else if (place->broke) {
+        mr_hex_encode(who + strlen(who), place->client_id, MR_CLIENT_ID_BYTES);
+        refuse_broke(refusal, who, &round->privacy, round->noise_kind, place->left);
+    } else {
+        refuse(refusal, "a device of the set", place);
+    }
 }
 
 enum mr_set_claim mr_claims_take(const struct mr_round_context *context,
@@ -38,13 +94,16 @@ enum mr_set_claim mr_claims_take(const struct mr_round_context *context,
     struct mr_released_place place;
     struct mr_error error = {.text = ""};
     const struct mr_announcement *announcement = &set->terms->announcement;
+    struct mr_budget_debit debit;
+    const bool costs = mr_private_terms_debit(&debit, announcement, mr_round_unix_ms());
     const struct mr_released_set asked = {.task = context->task,
                                           .round = announcement->round,
                                           .parent = announcement->model_hash,
                                           .announcement_hash = set->terms->hash,
                                           .set_hash = set->set_hash,
                                           .included = set->included,
-                                          .count = set->count};
+                                          .count = set->count,
+                                          .debit = costs ? &debit : NULL};
     switch (mr_released_claim(context->released, &asked, &place, &error)) {
     case MR_CLAIM_TAKEN:
         return MR_SET_CLAIMED;
@@ -53,11 +112,7 @@ enum mr_set_claim mr_claims_take(const struct mr_round_context *context,
     case MR_CLAIM_REFUSED:
         break;
     }
-    if (error.text[0]) {
-        mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
-    } else {
-        refuse(refusal, "a device of the set", &place);
-    }
+    refuse_set(refusal, announcement, &place, &error);
     return MR_SET_REFUSED;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/privacy/hub_noise.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/task/released.h"
@@ -26,6 +27,7 @@ struct disk_job {
     bool kept_record; /* the round has another record, which stayed */
     bool goes_back;   /* the current model is one that this void round had made */
     bool done;        /* the snapshot says that the model is computed */
+    struct mr_announcement announcement; /* that is signed */
     struct mr_evidence_slip slip;
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES]; /* of its announcement; of a void one: the model it began with */
@@ -171,6 +173,9 @@ static void save_work(void *context)
     if (job->result == 0 && job->sign) {
         job->result = mr_store_write_signed(run->context.store, job->round, job->hash, &job->error);
     }
+    if (job->sign) { /* ahead, if it can be */
+        (void)mr_noise_tables_prepare(&run->noise, &job->announcement);
+    }
     if (job->result == 0 && !job->done) {
         job->result = mr_evidence_write(run->desk, &job->slip, &job->error);
     }
@@ -206,6 +211,7 @@ void mr_helper_driver_save(void *context, const struct mr_journal_state *state)
     }
     drop_records(run); /* the snapshot says all that they say */
     memcpy(job.hash, state->terms->hash, MR_HASH_BYTES);
+    job.announcement = state->terms->announcement;
     job.sign = mr_store_signed_round(run->context.store, last) != job.round;
     job.kept = copy_kept(state);
     if (job.kept && job.kept->entries) {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/claims.h"
@@ -15,6 +14,7 @@
 #include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/model/next_model.h"
+#include "appliance/privacy/hub_noise.h"
 #include "appliance/task/released.h"
 #include "base/bytes.h"
 #include "base/secret.h"
@@ -56,8 +56,15 @@ static void start(struct mr_helper_driver *run, const struct helper_job *with, m
 static void expand_work(void *context)
 {
     struct helper_job *job = context;
-    job->expanded = mr_expand_list(job->terms, job->run->context.hub_index, job->list, job->count,
-                                   job->run->context.kernels);
+    const struct mr_round_context *hub = &job->run->context;
+    struct mr_hub_noise noise = {.terms = job->terms,
+                                 .set_hash = job->hash,
+                                 .hub_index = hub->hub_index,
+                                 .private_key = hub->private_key};
+    if (mr_noise_tables_prepare(&job->run->noise, &job->terms->announcement) == 0) {
+        noise.tables = job->run->noise;
+        job->expanded = mr_expand_noised(&noise, job->list, job->count, hub->kernels);
+    }
 }
 
 static void expand_done(void *context)
@@ -72,11 +79,15 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
                       uint32_t count)
 {
     struct mr_helper_driver *run = context;
-    const struct helper_job job = {.terms = terms, .list = list, .count = count};
+    struct helper_job job = {.terms = terms, .list = list, .count = count};
+    const uint8_t *set_hash;
+    uint32_t included;
     if (run->stopping) {
         mr_secret_free(list);
         return;
     }
+    (void)mr_helper_included(run->core, &included, &set_hash);
+    memcpy(job.hash, set_hash, MR_HASH_BYTES);
     start(run, &job, expand_work, expand_done);
 }
 
@@ -291,6 +302,10 @@ static void on_released(void *context, int result, const struct mr_error *error)
     if (result != 0) {
         mr_helper_driver_fatal(run, "cannot write down which set is opened", error);
     } else {
+        const uint8_t *set_hash;
+        uint32_t count;
+        (void)mr_helper_included(run->core, &count, &set_hash);
+        mr_round_debit_take(&run->debit, &run->context, mr_helper_terms(run->core), set_hash);
         mr_helper_released(run->core);
     }
 }
@@ -353,46 +368,6 @@ static void on_changed(void *context)
     }
 }
 
-static bool on_accepts(void *context, const struct mr_round_terms *terms,
-                       struct mr_refusal *refusal)
-{
-    const struct mr_helper_driver *run = context;
-    const uint64_t unix_ms = mr_round_unix_ms(), until = terms->announcement.deadline_unix_ms;
-    const struct mr_accept_question question = {
-        .accept = run->context.accept,
-        .announcement = &terms->announcement,
-        .lanes = terms->layout.lanes,
-        .left_ms = until > unix_ms ? until - unix_ms : 0,
-        .server_learning_rate = run->context.round->server_learning_rate,
-        .history = &run->history,
-    };
-    return mr_accept_terms(&question, refusal);
-}
-
-/* A set has no more devices than a hub counts: the announced cohort_max may be what the ring holds.
- */
-#define ROOM_DEVICES_MAX 65536u
-
-static bool on_has_room(void *context, const struct mr_round_terms *terms,
-                        struct mr_refusal *refusal)
-{
-    struct mr_helper_driver *run = context;
-    const uint32_t most = mr_announcement_admits(&terms->announcement);
-    const uint32_t devices = most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX;
-    size_t model_bytes = 0;
-    struct mr_model *model =
-        run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
-                    : NULL;
-    if (!model) {
-        return true;
-    }
-    (void)mr_model_bytes(model, &model_bytes);
-    mr_store_return(run->context.store, model);
-    uint64_t bytes = mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes, devices);
-    bytes += terms->announcement.audit_hours ? mr_keeper_audit_bytes(MR_SEED_BYTES, devices) : 0;
-    return mr_keeper_has_room(run->keeper, bytes, refusal);
-}
-
 static bool on_revoked(void *context, const struct mr_serial *serial)
 {
     const struct mr_helper_driver *run = context;
@@ -422,8 +397,8 @@ static const struct mr_helper_ops ops = {
     .answer = on_answer,
     .refuse = on_refuse,
     .changed = on_changed,
-    .accepts = on_accepts,
-    .has_room = on_has_room,
+    .accepts = mr_helper_driver_accepts,
+    .has_room = mr_helper_driver_has_room,
     .revoked = on_revoked,
     .unix_ms = on_unix_ms,
 };
@@ -583,5 +558,6 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
     }
     mr_helper_driver_disk_close(run);
     mr_round_history_fini(&run->history);
+    mr_noise_tables_free(run->noise);
     free(run);
 }

@@ -3,6 +3,7 @@
 #define MR_ROUND_DRIVE_HELPER_DRIVER_INTERNAL_H
 
 #include "appliance/round/drive/audit_shelf.h"
+#include "appliance/round/drive/round_debit.h"
 #include "appliance/round/drive/evidence_desk.h"
 #include "appliance/round/drive/helper_driver.h"
 #include "appliance/round/drive/helper_journal.h"
@@ -39,6 +40,8 @@ struct mr_helper_driver {
     uint32_t bad_seeds_seen;                  /* of the current round, counted already */
     struct mr_round_history history;
 
+    struct mr_noise_tables *noise; /* the job thread's */
+    struct mr_round_debit debit;
     struct mr_evidence_desk *desk;
     struct mr_audit_shelf *shelf;
     struct mr_disk_file *disk;
@@ -69,6 +72,13 @@ void mr_helper_driver_save(void *context, const struct mr_journal_state *state);
 void mr_helper_driver_append(void *context, const uint8_t *record, size_t length);
 void mr_helper_driver_forget(void *context);
 void mr_helper_driver_disk_close(struct mr_helper_driver *run);
+
+/* helper_terms.c: whether this hub signs terms, and has room for such a round; the context is a
+ * driver. */
+bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
+                              struct mr_refusal *refusal);
+bool mr_helper_driver_has_room(void *context, const struct mr_round_terms *terms,
+                               struct mr_refusal *refusal);
 
 /* helper_evidence.c: the desk that answers pass; the round that has not ended, 0: none. */
 uint64_t mr_helper_driver_round_under_way(void *context);

@@ -17,7 +17,9 @@ static void drop_answer(void *context, const struct mr_evidence_held *held)
 
 static void tell_facts(void *context, struct mr_round_facts *facts)
 {
-    mr_helper_facts(((const struct mr_helper_driver *)context)->core, facts);
+    const struct mr_helper_driver *run = context;
+    mr_helper_facts(run->core, facts);
+    mr_round_debit_tell(&run->debit, run->context.hub_index, facts);
 }
 
 int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error)

@@ -138,6 +138,9 @@ static void on_released(void *context, int result, const struct mr_error *error)
         snprintf(text, sizeof text, "cannot write down which set is opened: %s", error->text);
         run->context.fatal(run->context.fatal_context, text);
     } else {
+        struct mr_round_facts facts;
+        mr_lead_facts(run->core, &facts);
+        mr_round_debit_take(&run->debit, &run->context, facts.terms, facts.set_hash);
         mr_lead_released(run->core, mr_lead_driver_now_ms(run));
     }
 }
@@ -224,7 +227,9 @@ static void drop_question(void *context, const struct mr_evidence_held *held)
 
 static void tell_facts(void *context, struct mr_round_facts *facts)
 {
-    mr_lead_facts(((const struct mr_lead_driver *)context)->core, facts);
+    const struct mr_lead_driver *run = context;
+    mr_lead_facts(run->core, facts);
+    mr_round_debit_tell(&run->debit, run->context.hub_index, facts);
 }
 
 int mr_lead_driver_open_desk(struct mr_lead_driver *run, struct mr_error *error)

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/config/noise.h"
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/older.h"
+#include "appliance/round/drive/private_terms.h"
 #include "appliance/round/drive/step_bound.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "base/assert.h"
@@ -67,6 +69,24 @@ static float step_max_of(const struct mr_lead_driver *run, const struct mr_round
     return mr_step_bound(&rule);
 }
 
+/* Levels and scale; with noise those that the ring holds together with it. */
+static enum mr_refusal_code fill_steps(struct mr_announcement *announcement,
+                                       const struct mr_lead_driver *run,
+                                       const struct mr_round_params *params,
+                                       struct mr_refusal *refusal)
+{
+    struct mr_error error;
+    announcement->levels =
+        mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
+    announcement->scale = scale_of(run, params, announcement);
+    if (run->context.privacy && mr_config_noise(run->context.privacy) != MR_NOISE_NONE &&
+        mr_private_terms_fill(announcement, run->context.privacy, params->quorum, &error) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "%.350s", error.text);
+    }
+    announcement->step_max = step_max_of(run, params, announcement);
+    return MR_REFUSAL_NONE;
+}
+
 static void fill_announcement(struct mr_announcement *announcement,
                               const struct mr_lead_driver *run,
                               const struct mr_round_params *params, uint32_t dimension)
@@ -93,10 +113,6 @@ static void fill_announcement(struct mr_announcement *announcement,
         .audit_hours = (uint16_t)params->audit_hours,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
-    announcement->levels =
-        mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
-    announcement->scale = scale_of(run, params, announcement);
-    announcement->step_max = step_max_of(run, params, announcement);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
@@ -238,7 +254,8 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
-    if (check_accepted(run, &announcement, params->deadline_ms, refusal) != MR_REFUSAL_NONE ||
+    if (fill_steps(&announcement, run, params, refusal) != MR_REFUSAL_NONE ||
+        check_accepted(run, &announcement, params->deadline_ms, refusal) != MR_REFUSAL_NONE ||
         check_number(run, *round, refusal) != MR_REFUSAL_NONE ||
         check_room(run, &announcement, params->quorum, model_bytes, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "appliance/privacy/hub_noise.h"
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/task/released.h"
 
@@ -268,5 +269,6 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     mr_next_model_answer_fini(&run->revealed);
     free(run->sum.lanes);
     free(run->packed);
+    mr_noise_tables_free(run->noise);
     free(run);
 }

@@ -4,6 +4,7 @@
 
 #include "appliance/round/drive/audit_shelf.h"
 #include "appliance/round/drive/evidence_desk.h"
+#include "appliance/round/drive/round_debit.h"
 #include "appliance/round/drive/lead_log.h"
 #include "appliance/round/drive/lead_driver.h"
 #include "appliance/round/drive/peer_link.h"
@@ -57,7 +58,9 @@ struct mr_lead_driver {
     struct mr_commit_log *log;
     bool log_dropped; /* of a round that ended long ago */
     struct mr_vector_sum sum;
-    uint8_t *packed;                      /* share bytes; after the last commit this hub's result */
+    uint8_t *packed;               /* share bytes; after the last commit this hub's result */
+    struct mr_noise_tables *noise; /* the job thread's */
+    struct mr_round_debit debit;
     struct mr_collection *collection;     /* held between collect and return */
     struct mr_next_model_answer revealed; /* between reveal and store */
 

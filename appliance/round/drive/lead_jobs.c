@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/round/drive/expand_list.h"
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -82,6 +83,7 @@ static void remember_work(void *context)
 {
     struct lead_job *job = context;
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
+    (void)mr_noise_tables_prepare(&job->run->noise, &terms->announcement); /* ahead, if it can be */
     job->result = mr_lead_log_write(job->run->log, &job->state, &job->error);
     if (job->result == 0 && job->run->context.age) {
         job->result = mr_task_age_move(job->run->context.age, &job->error);
@@ -161,6 +163,22 @@ static int keep_shares(struct lead_job *job)
     return result == 0 ? mr_audit_shelf_sync(run->shelf, &job->error) : -1;
 }
 
+/* Into the packed sum of a frozen set: what the log has is the result that is committed to. */
+static int add_noise(struct lead_job *job)
+{
+    struct mr_lead_driver *run = job->run;
+    const struct mr_round_terms *terms = mr_lead_terms(run->core);
+    if (mr_noise_tables_prepare(&run->noise, &terms->announcement) != 0) {
+        return mr_error_set(&job->error, "out of memory for the round's noise");
+    }
+    const struct mr_hub_noise noise = {.tables = run->noise,
+                                       .terms = terms,
+                                       .hub_index = run->context.hub_index,
+                                       .private_key = run->context.private_key};
+    return mr_sum_noised(run->packed, &noise, job->state.included, job->state.included_count,
+                         run->context.kernels, &job->error);
+}
+
 static void commit_work(void *context)
 {
     struct lead_job *job = context;
@@ -177,11 +195,12 @@ static void commit_work(void *context)
         job->state.sum = run->packed;
         job->state.share_bytes = layout->share_bytes;
     }
-    job->result =
-        keep_shares(job) != 0 || mr_evidence_write(run->desk, &job->slip, &job->error) != 0
-            ? -1
-            : mr_lead_log_write(run->log, &job->state, &job->error);
-    if (job->result == 0 && run->context.age && job->state.phase == MR_COMMIT_FROZEN) {
+    const bool final = job->state.phase == MR_COMMIT_FROZEN;
+    job->result = (final && add_noise(job) != 0) || keep_shares(job) != 0 ||
+                          mr_evidence_write(run->desk, &job->slip, &job->error) != 0
+                      ? -1
+                      : mr_lead_log_write(run->log, &job->state, &job->error);
+    if (job->result == 0 && run->context.age && final) {
         job->result = mr_task_age_move(run->context.age, &job->error);
     }
 }

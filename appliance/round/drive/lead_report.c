@@ -135,6 +135,8 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->scale = terms->announcement.scale;
     summary->clip_norm = terms->announcement.clip_norm;
     summary->step_max = terms->announcement.step_max;
+    summary->noise_kind = terms->announcement.noise_kind;
+    summary->privacy = terms->announcement.privacy;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
     memcpy(summary->parent_hash, terms->announcement.model_hash, MR_HASH_BYTES);
 }

@@ -17,6 +17,7 @@
 #include "wire/identity.h"
 
 struct mr_config_keep;
+struct mr_config_privacy;
 struct mr_config_round;
 struct mr_task_age;
 struct mr_released;
@@ -35,6 +36,9 @@ struct mr_round_context {
     /* How much of the task stays on the disk; NULL: all, and nobody looks how full the disk is.
      * Another comes by mr_lead_driver_set_keep and mr_helper_driver_set_keep. */
     const struct mr_config_keep *keep;
+    /* The noise of its rounds, and the devices' budget; NULL: none, and as a helper whatever
+     * `accept` takes. */
+    const struct mr_config_privacy *privacy;
     const struct mr_announced_hub *hubs; /* the task's, pinned, in list order: the first leads */
     unsigned hubs_count;
     const struct mr_h2_endpoint *endpoints; /* by position in `hubs`; a lead dials all but itself */

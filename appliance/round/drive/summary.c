@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/metrics_json.h"
+#include "appliance/round/drive/noise_json.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -58,6 +59,10 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
     json_object_set_new(object, "scale", mr_json_real((double)summary->scale));
     json_object_set_new(object, "clip_norm", mr_json_real((double)summary->clip_norm));
     json_object_set_new(object, "step_max", mr_json_real((double)summary->step_max));
+    json_t *noise = mr_round_noise_json(summary->noise_kind, &summary->privacy);
+    if (noise) {
+        json_object_set_new(object, "noise", noise);
+    }
     put_hash(object, "announcement_hash", summary->announcement_hash);
     put_hash(object, "parent", summary->parent_hash);
     put_hash(object, "set_hash", summary->set_hash);
@@ -176,6 +181,8 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
     hash_member(summary->set_hash, object, "set_hash");
     hash_member(summary->model_hash, object, "model_hash");
     metrics_member(summary, object);
+    summary->noise_kind =
+        (uint8_t)mr_round_noise_from_json(&summary->privacy, json_object_get(object, "noise"));
     return mr_round_summary_ended(summary) && number(object, "round") == round ? 0 : 1;
 }
 

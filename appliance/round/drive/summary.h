@@ -21,6 +21,8 @@ struct mr_round_summary {
     uint32_t cohort_min, cohort_max;
     uint8_t levels; /* these four as announced */
     float scale, clip_norm, step_max;
+    uint8_t noise_kind; /* enum mr_noise_kind */
+    struct mr_privacy_terms privacy;
     uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
     uint32_t unsound;                     /* uploads refused for their count lane, at the lead */
     uint32_t bad_seeds;                   /* that did not open, at a helper */

@@ -68,6 +68,8 @@ static enum mr_void_kind cause_of(const struct mr_lead *lead, const struct mr_re
         return MR_VOID_REVOKED;
     case MR_REFUSAL_RELEASED:
         return MR_VOID_RELEASED;
+    case MR_REFUSAL_BUDGET:
+        return MR_VOID_BUDGET;
     case MR_REFUSAL_UNSOUND_SUM:
         return MR_VOID_SUM;
     case MR_REFUSAL_VOID: /* it gave the round up before */

@@ -63,7 +63,8 @@ static bool claim(struct mr_lead *lead, uint64_t now_ms)
                                       .set_hash = lead->set_hash};
     const enum mr_set_claim claim = lead->ops->claim(lead->context, &set, &refusal);
     if (claim == MR_SET_REFUSED) {
-        mr_lead_void(lead, MR_VOID_RELEASED, now_ms, "%s", refusal.text);
+        mr_lead_void(lead, refusal.code == MR_REFUSAL_BUDGET ? MR_VOID_BUDGET : MR_VOID_RELEASED,
+                     now_ms, "%s", refusal.text);
         return false;
     }
     lead->opened = claim == MR_SET_RELEASED; /* by this hub before it restarted */

@@ -108,6 +108,7 @@ struct world_options {
     uint32_t admitted_max; /* 0: the set is not drawn */
     uint32_t draw_ms;
     bool quorum_announced;
+    bool noised;                        /* every hub adds noise */
     const struct mr_lead_ops *lead_ops; /* NULL: the world's own */
     const struct mr_helper_ops *helper_ops;
 };

@@ -185,22 +185,45 @@ static uint32_t lane_of(const uint8_t *packed, unsigned ring_bits, size_t lane)
     return value;
 }
 
+/* What all hubs have added to a sum of these devices, as share bytes; zeros without noise. */
+static uint8_t *noise_of(const struct world *world, uint32_t members)
+{
+    struct mr_included entries[WORLD_DEVICES];
+    uint32_t count = 0;
+    uint8_t *noise = aligned_alloc(64, (size_t)world->terms.layout.share_bytes);
+    assert_non_null(noise);
+    memset(noise, 0, (size_t)world->terms.layout.share_bytes);
+    for (unsigned i = 0; i < WORLD_DEVICES; i++) {
+        if (members >> i & 1) {
+            memcpy(entries[count].client_id, world->devices[i].client_id, MR_CLIENT_ID_BYTES);
+            entries[count++].attempt = world->devices[i].attempt;
+        }
+    }
+    for (unsigned i = 0; i < world->options.hubs; i++) {
+        const struct mr_hub_noise own = world_noise(world, i);
+        assert_int_equal(mr_sum_noised(noise, &own, entries, count, world->kernels, NULL), 0);
+    }
+    return noise;
+}
+
 void world_check_sum(struct world *world, uint32_t members, const uint8_t *packed)
 {
     const struct mr_layout *layout = &world->terms.layout;
     const uint32_t mask = layout->ring_bits == 32 ? UINT32_MAX : (1u << layout->ring_bits) - 1;
+    uint8_t *noise = noise_of(world, members);
     for (size_t lane = 0; lane < layout->lanes; lane++) {
-        int32_t sum = 0;
+        int32_t sum = (int32_t)lane_of(noise, layout->ring_bits, lane);
         for (unsigned i = 0; i < WORLD_DEVICES; i++) {
             sum += members >> i & 1 ? world->devices[i].q[lane] : 0;
         }
         assert_int_equal(lane_of(packed, layout->ring_bits, lane), (uint32_t)sum & mask);
     }
     for (unsigned lane = 0; lane < MR_TRAILER_LANES; lane++) {
-        uint32_t sum = 0;
+        uint32_t sum = lane_of(noise + layout->main_bytes, 32, lane);
         for (unsigned i = 0; i < WORLD_DEVICES; i++) {
             sum += members >> i & 1 ? world->devices[i].trailer[lane] : 0;
         }
         assert_int_equal(lane_of(packed + layout->main_bytes, 32, lane), sum);
     }
+    free(noise);
 }

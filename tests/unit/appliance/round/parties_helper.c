@@ -141,8 +141,10 @@ static void helper_release(void *context)
 static void expanded(struct world *world, struct world_event *event)
 {
     struct world_helper *helper = &world->helpers[event->helper];
-    uint8_t *result = mr_expand_list(&world->terms, world->hubs[event->helper].index, event->list,
-                                     event->count, world->kernels);
+    struct mr_hub_noise noise = world_noise(world, event->helper);
+    uint32_t count;
+    (void)mr_helper_included(helper->core, &count, &noise.set_hash);
+    uint8_t *result = mr_expand_noised(&noise, event->list, event->count, world->kernels);
     for (size_t i = 0; i < event->count * sizeof *event->list; i++) {
         assert_int_equal(((uint8_t *)event->list)[i], 0); /* wiped */
     }

@@ -58,4 +58,9 @@ void world_lead_release(void *context);
 extern const struct mr_lead_ops world_lead_ops;
 extern const struct mr_helper_ops world_helper_ops;
 
+/* Of every world in this process that has noise: all announce the same. */
+extern struct mr_noise_tables *world_noise_tables;
+/* Of the hub at that position; the set is the caller's to name. */
+struct mr_hub_noise world_noise(const struct world *world, unsigned hub);
+
 #endif

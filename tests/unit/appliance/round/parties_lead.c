@@ -185,6 +185,12 @@ static void lead_commit(void *context, const struct mr_commit_state *state)
         assert_int_equal(world_status(world, upload->device, upload->id).state, MR_UPLOAD_STAGED);
     }
     mr_sum_pack(world->packed, &world->terms.layout, &world->sum, world->kernels);
+    if (whole.phase == MR_COMMIT_FROZEN) {
+        const struct mr_hub_noise noise = world_noise(world, 0);
+        assert_int_equal(mr_sum_noised(world->packed, &noise, whole.included, whole.included_count,
+                                       world->kernels, NULL),
+                         0);
+    }
     if (whole.included_count) {
         whole.sum = world->packed;
         whole.share_bytes = world->terms.layout.share_bytes;

@@ -4,8 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "wire/announcement_privacy.h"
 #include "wire/safetensors.h"
 #include "parties_internal.h"
+
+struct mr_noise_tables *world_noise_tables;
+
+struct mr_hub_noise world_noise(const struct world *world, unsigned hub)
+{
+    return (struct mr_hub_noise){.tables = world_noise_tables,
+                                 .terms = &world->terms,
+                                 .hub_index = world->hubs[hub].index,
+                                 .private_key = world->private_keys[hub]};
+}
 
 static void make_keys(struct world *world)
 {
@@ -39,6 +50,26 @@ static void make_model(struct world *world)
     SHA256(world->model, world->model_bytes, world->model_hash);
 }
 
+/* So that the ring still holds it. */
+static void add_noise(struct mr_announcement *announcement)
+{
+    struct mr_layout layout;
+    announcement->noise_kind = MR_NOISE_HUB;
+    announcement->scale = 50.0f;
+    announcement->clip_norm = 100.0f;
+    announcement->privacy = (struct mr_privacy_terms){.model_sigma2 = 10000,
+                                                      .norms_sigma2 = 64,
+                                                      .weight_sigma2 = 400,
+                                                      .budget = MR_PRIVACY_RHO_MAX,
+                                                      .delta = 1e-6f,
+                                                      .pool = "ward"};
+    assert_int_equal(mr_layout_init(&layout, announcement->ring_bits, announcement->dimension,
+                                    announcement->rotation_log2, announcement->chunk_bytes),
+                     0);
+    announcement->privacy.rho = mr_announcement_rho(announcement, layout.lanes);
+    assert_int_equal(mr_noise_tables_prepare(&world_noise_tables, announcement), 0);
+}
+
 static void make_terms(struct world *world)
 {
     struct mr_announcement *announcement = &world->announcement;
@@ -68,6 +99,9 @@ static void make_terms(struct world *world)
     memcpy(announcement->model_hash, world->model_hash, MR_HASH_BYTES);
     world_draw(world, announcement->rotation_seed, MR_HASH_BYTES);
     memcpy(announcement->hubs, world->hubs, world->options.hubs * sizeof world->hubs[0]);
+    if (world->options.noised) {
+        add_noise(announcement);
+    }
     assert_int_equal(mr_announcement_check(announcement, &error), 0);
     const size_t length = mr_announcement_encode(bytes, announcement);
     assert_int_equal(mr_round_terms_decode(&world->terms, bytes, length, &error), 0);

@@ -133,9 +133,10 @@ static void compare(struct world *world, struct passage *passage)
 
 /* A whole round with `victim` killed after event `at`, and once more `again` events later (0: no);
  * returns the events it took. */
-static unsigned round_with_kill(unsigned victim, unsigned at, unsigned again)
+static unsigned round_with_kill(const struct world_options *options, unsigned victim, unsigned at,
+                                unsigned again)
 {
-    struct world *world = world_open(&plain);
+    struct world *world = world_open(options);
     bool told[DEVICES] = {false};
     world->tamper = compare;
     world->victim = victim;
@@ -162,8 +163,10 @@ static unsigned round_with_kill(unsigned victim, unsigned at, unsigned again)
     if (world->revealed.sum) { /* else the lead was killed after it had published */
         world_check_sum(world, (1u << DEVICES) - 1, world->revealed.sum);
     }
+    assert_int_equal(world->ledger.count, 1);
     for (unsigned i = 1; i < world->options.hubs; i++) {
         assert_memory_equal(world->helpers[i].model_hash, report.model_hash, MR_HASH_BYTES);
+        assert_int_equal(world->helpers[i].ledger.count, 1);
     }
     const unsigned turns = world->turns;
     world_close(world);
@@ -171,19 +174,39 @@ static unsigned round_with_kill(unsigned victim, unsigned at, unsigned again)
     return turns;
 }
 
-static void test_killed_after_every_event(void **state)
+static unsigned kill_after_every_event(const struct world_options *options, unsigned again_end)
 {
-    (void)state;
-    for (unsigned victim = 0; victim < plain.hubs; victim++) {
-        const unsigned turns = round_with_kill(victim, 0, 0);
+    unsigned kills = 0;
+    for (unsigned victim = 0; victim < options->hubs; victim++) {
+        const unsigned turns = round_with_kill(options, victim, 0, 0);
         print_message("hub %u: killed after each of %u events\n", victim, turns);
         assert_true(turns > 40);
         for (unsigned at = 1; at <= turns; at++) {
-            for (unsigned again = 0; again < 9; again += 1 + again / 3) {
-                round_with_kill(victim, at, again);
+            for (unsigned again = 0; again < again_end; again += 1 + again / 3) {
+                round_with_kill(options, victim, at, again);
+                kills += again > 0 ? 2 : 1;
             }
         }
     }
+    return kills;
+}
+
+static void test_killed_after_every_event(void **state)
+{
+    (void)state;
+    kill_after_every_event(&plain, 9);
+}
+
+/* Between the debit, the draw, the commitment and the answer, of every hub: the same bytes again,
+ * each set is paid for once, and each hub's noise is in the sum once. */
+static void test_noise_is_drawn_once(void **state)
+{
+    (void)state;
+    struct world_options noised = plain;
+    noised.noised = true;
+    const unsigned kills = kill_after_every_event(&noised, 2);
+    print_message("%u kills\n", kills);
+    assert_true(kills >= 500);
 }
 
 /* --- what a killed hub must not do ----------------------------------------------------------- */
@@ -389,6 +412,7 @@ int main(void)
 #define T(name) WORLD_TEST(name, &plain)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_after_every_event),
+        cmocka_unit_test(test_noise_is_drawn_once),
         T(test_another_set_after_a_crash),
         T(test_killed_before_the_answer),
         T(test_receipts_wait_for_the_disk),

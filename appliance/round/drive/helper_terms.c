@@ -1,0 +1,47 @@
+/* helper_terms.c - what a helper looks at before it signs a round. */
+#include "appliance/round/drive/accept_terms.h"
+#include "appliance/round/drive/helper_driver_internal.h"
+#include "appliance/round/drive/private_terms.h"
+#include "appliance/round/drive/wall_clock.h"
+
+bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
+                              struct mr_refusal *refusal)
+{
+    const struct mr_helper_driver *run = context;
+    const uint64_t unix_ms = mr_round_unix_ms(), until = terms->announcement.deadline_unix_ms;
+    const struct mr_accept_question question = {
+        .accept = run->context.accept,
+        .announcement = &terms->announcement,
+        .lanes = terms->layout.lanes,
+        .left_ms = until > unix_ms ? until - unix_ms : 0,
+        .server_learning_rate = run->context.round->server_learning_rate,
+        .history = &run->history,
+    };
+    return (!run->context.privacy ||
+            mr_private_terms_hold(&terms->announcement, run->context.privacy, refusal)) &&
+           mr_accept_terms(&question, refusal);
+}
+
+/* A set has no more devices than a hub counts: the announced cohort_max may be what the ring holds.
+ */
+#define ROOM_DEVICES_MAX 65536u
+
+bool mr_helper_driver_has_room(void *context, const struct mr_round_terms *terms,
+                               struct mr_refusal *refusal)
+{
+    struct mr_helper_driver *run = context;
+    const uint32_t most = mr_announcement_admits(&terms->announcement);
+    const uint32_t devices = most < ROOM_DEVICES_MAX ? most : ROOM_DEVICES_MAX;
+    size_t model_bytes = 0;
+    struct mr_model *model =
+        run->keeper ? mr_store_borrow(run->context.store, terms->announcement.model_hash, NULL)
+                    : NULL;
+    if (!model) {
+        return true;
+    }
+    (void)mr_model_bytes(model, &model_bytes);
+    mr_store_return(run->context.store, model);
+    uint64_t bytes = mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes, devices);
+    bytes += terms->announcement.audit_hours ? mr_keeper_audit_bytes(MR_SEED_BYTES, devices) : 0;
+    return mr_keeper_has_room(run->keeper, bytes, refusal);
+}

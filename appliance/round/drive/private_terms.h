@@ -1,0 +1,31 @@
+/* private_terms.h - the terms of noise of a round: filled in by its lead, judged by every hub.
+ * Pure.
+ */
+#ifndef MR_ROUND_DRIVE_PRIVATE_TERMS_H
+#define MR_ROUND_DRIVE_PRIVATE_TERMS_H
+
+#include <stdbool.h>
+
+#include "appliance/config/hub_config.h"
+#include "appliance/task/budget.h"
+#include "wire/announcement.h"
+#include "wire/refusal.h"
+
+/* Noise, levels, scale, cost and budget, for an announcement that is filled but for these, of a
+ * task whose privacy has noise; `devices` are expected. 0, or -1 with an error that names the bound
+ * that does not hold. */
+int mr_private_terms_fill(struct mr_announcement *announcement,
+                          const struct mr_config_privacy *privacy, uint32_t devices,
+                          struct mr_error *error);
+
+/* Whether a hub whose operator has configured that (without noise: anything) signs such terms:
+ * noise of that kind, no budget above its own, no shorter horizon, the same pool. False with the
+ * refusal filled. */
+bool mr_private_terms_hold(const struct mr_announcement *announcement,
+                           const struct mr_config_privacy *privacy, struct mr_refusal *refusal);
+
+/* What the release of a round costs each device of its set. False: nothing. */
+bool mr_private_terms_debit(struct mr_budget_debit *debit,
+                            const struct mr_announcement *announcement, uint64_t unix_ms);
+
+#endif
