@@ -25,6 +25,8 @@ enum {
     MR_PARAM_ROUND = 1,
     MR_PARAM_MODEL = 1,
     MR_PARAM_UPLOAD = 2,
+    MR_PARAM_POOL = 0, /* of a budget */
+    MR_PARAM_DEVICE = 1,
 };
 /* The task that the path names; refuses and returns NULL if this hub serves none of that name. */
 struct mr_api_task *mr_routes_task(struct mr_api *api, struct mr_request *request);
@@ -50,6 +52,9 @@ bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_i
 bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round);
 bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id);
 
+/* routes_budget.c: of all pools. */
+void mr_routes_budget_metrics(const struct mr_api *api, struct mr_metrics *metrics);
+
 /* --- handlers; the context is a struct mr_api ------------------------------------------------- */
 #define MR_HANDLER(name) void name(void *context, struct mr_request *request)
 MR_HANDLER(mr_route_current);
@@ -69,6 +74,9 @@ MR_HANDLER(mr_route_open);
 MR_HANDLER(mr_route_reveal);
 MR_HANDLER(mr_route_void);
 MR_HANDLER(mr_route_standing);
+MR_HANDLER(mr_route_budgets);
+MR_HANDLER(mr_route_budget);
+MR_HANDLER(mr_route_budget_device);
 MR_HANDLER(mr_route_metrics);
 MR_HANDLER(mr_route_status);
 MR_HANDLER(mr_route_tasks);

@@ -23,8 +23,8 @@ enum mr_cli_option_id {
 };
 
 #define MR_CLI_DEVICES_OTHERWISE 3 /* of a federation on this machine */
-#define MR_CLI_HOSTS_MAX 16
-#define MR_CLI_MORE_MAX  1023
+#define MR_CLI_HOSTS_MAX         16
+#define MR_CLI_MORE_MAX          1023
 
 struct mr_cli_option {
     const char *word;      /* with its hyphens */
@@ -109,6 +109,9 @@ int mr_command_audit_verify(struct mr_cli *cli);
 int mr_command_audit_export(struct mr_cli *cli);
 int mr_command_audit_recompute(struct mr_cli *cli);
 int mr_command_dp_plan(struct mr_cli *cli);
+int mr_command_budget_list(struct mr_cli *cli);
+int mr_command_budget_show(struct mr_cli *cli);
+int mr_command_budget_export(struct mr_cli *cli);
 int mr_command_doctor(struct mr_cli *cli);
 int mr_command_completion(struct mr_cli *cli);
 int mr_command_version(struct mr_cli *cli);
