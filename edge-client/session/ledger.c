@@ -297,6 +297,62 @@ static int lock_siblings(const struct mr_ledger *ledger, struct mr_error *error)
     return fd;
 }
 
+bool mr_ledger_has(const struct mr_ledger *ledger, const struct mr_counted *counted)
+{
+    for (unsigned i = 0; i < ledger->counted_count; i++) {
+        if (same_round(&ledger->counted[i], counted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct mr_spent *spent_of(struct mr_ledger *ledger, const char *pool)
+{
+    for (unsigned i = 0; i < ledger->spent_count; i++) {
+        if (strcmp(ledger->spent[i].pool, pool) == 0) {
+            return &ledger->spent[i];
+        }
+    }
+    return NULL;
+}
+
+static int spend(struct mr_ledger *ledger, const struct mr_counted *counted, struct mr_error *error)
+{
+    if (!counted->pool[0]) {
+        return 0;
+    }
+    struct mr_spent *spent = spent_of(ledger, counted->pool);
+    if (!spent && ledger->spent_count == MR_LEDGER_POOLS_MAX) {
+        return mr_error_set(error, "%s has %d pools of privacy already, none is free for %s",
+                            ledger->path, MR_LEDGER_POOLS_MAX, counted->pool);
+    }
+    if (!spent) {
+        spent = &ledger->spent[ledger->spent_count++];
+        *spent = (struct mr_spent){.rho = 0};
+        memcpy(spent->pool, counted->pool, sizeof spent->pool);
+    }
+    spent->rho = mr_rho_add(spent->rho, counted->rho);
+    return 0;
+}
+
+int mr_ledger_spent(const struct mr_ledger *ledger, const char *pool, mr_rho *spent,
+                    struct mr_error *error)
+{
+    struct mr_ledger own = *ledger;
+    const struct mr_spent *found = spent_of(&own, pool);
+    *spent = found ? found->rho : 0;
+    for (unsigned i = 0; i < ledger->sibling_count; i++) {
+        struct mr_ledger sibling;
+        if (mr_ledger_open(&sibling, ledger->siblings[i], error)) {
+            return -1;
+        }
+        found = spent_of(&sibling, pool);
+        *spent = mr_rho_add(*spent, found ? found->rho : 0);
+    }
+    return 0;
+}
+
 static int claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
                  struct mr_ledger_obstacle *obstacle, struct mr_error *error)
 {
@@ -304,10 +360,11 @@ static int claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
     if (found) {
         return found;
     }
-    for (unsigned i = 0; i < ledger->counted_count; i++) {
-        if (same_round(&ledger->counted[i], wanted)) {
-            return 0;
-        }
+    if (mr_ledger_has(ledger, wanted)) {
+        return 0;
+    }
+    if (spend(ledger, wanted, error)) {
+        return -1;
     }
     add(ledger, wanted);
     return save(ledger, error);
@@ -333,8 +390,14 @@ int mr_ledger_clear(struct mr_ledger *ledger, const struct mr_counted *counted,
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < ledger->counted_count; i++) {
-        if (!same_round(&ledger->counted[i], counted)) {
-            ledger->counted[kept++] = ledger->counted[i];
+        const struct mr_counted entry = ledger->counted[i];
+        if (!same_round(&entry, counted)) {
+            ledger->counted[kept++] = entry;
+            continue;
+        }
+        struct mr_spent *spent = spent_of(ledger, entry.pool);
+        if (spent && spent->rho != MR_RHO_MAX && spent->rho >= entry.rho) {
+            spent->rho -= entry.rho;
         }
     }
     ledger->counted_count = kept;

@@ -4,8 +4,9 @@
  * An attempt's number is written and synced before anything of it is sent, so no number is ever
  * used twice, whatever happens to the process. A round's model is written before the lead is asked
  * for an upload: whoever adds up sums that hold this device twice on one model learns how its
- * update changed, and where all others stay the same, its update. File: data_dir/state.json. One
- * thread. */
+ * update changed, and where all others stay the same, its update. With it stands what the round
+ * costs of the device's privacy: its own count, whatever the hubs' say. File: data_dir/state.json.
+ * One thread. */
 #ifndef MR_SESSION_LEDGER_H
 #define MR_SESSION_LEDGER_H
 
@@ -16,13 +17,23 @@
 #include "wire/announcement.h"
 
 #define MR_LEDGER_COUNTED_MAX 64
+#define MR_LEDGER_POOLS_MAX   16
 
 /* A round that this device may have been counted in. */
 struct mr_counted {
     uint8_t parent[MR_HASH_BYTES]; /* the model that the round began with */
     uint8_t announcement[MR_HASH_BYTES];
     char task[MR_TASK_NAME_MAX + 1];
-    uint64_t round; /* 0: not known which, so that no hub can be asked */
+    uint64_t round;                  /* 0: not known which, so that no hub can be asked */
+    char pool[MR_TASK_NAME_MAX + 1]; /* of the budget that it paid from; empty: it was free */
+    mr_rho rho;                      /* what it paid */
+};
+
+/* What the rounds that this device may have been counted in have cost it, by pool. Never given back
+ * but for a round that every hub has signed to be unopened. */
+struct mr_spent {
+    char pool[MR_TASK_NAME_MAX + 1];
+    mr_rho rho;
 };
 
 struct mr_ledger {
@@ -36,6 +47,8 @@ struct mr_ledger {
     struct mr_counted counted[MR_LEDGER_COUNTED_MAX]; /* the newest last; a new one drives out the
                                                          oldest */
     unsigned counted_count;
+    struct mr_spent spent[MR_LEDGER_POOLS_MAX];
+    unsigned spent_count;
 
     /* data_dirs of this device's other tasks, whose files are read too; the caller's. */
     char *const *siblings;
@@ -66,11 +79,17 @@ struct mr_ledger_obstacle {
  * the parent is remembered here too. */
 int mr_ledger_obstacle(struct mr_ledger *ledger, const struct mr_counted *wanted,
                        struct mr_ledger_obstacle *obstacle, struct mr_error *error);
-/* Remembers `wanted`, durably, unless there is an obstacle: both under one lock for all siblings.
- * 0 (also where it is remembered already), 1 with the obstacle, or -1. */
+/* Remembers `wanted` with what it costs, durably, unless there is an obstacle: both under one lock
+ * for all siblings. 0 (also where it is remembered already), 1 with the obstacle, or -1. */
 int mr_ledger_claim(struct mr_ledger *ledger, const struct mr_counted *wanted,
                     struct mr_ledger_obstacle *obstacle, struct mr_error *error);
-/* Forgets an own entry: every hub of its round has signed that it is unopened. 0 or -1. */
+/* Whether that very round is remembered here, and so was paid for. */
+bool mr_ledger_has(const struct mr_ledger *ledger, const struct mr_counted *counted);
+/* What was spent from the pool, here and by siblings. 0 or -1. */
+int mr_ledger_spent(const struct mr_ledger *ledger, const char *pool, mr_rho *spent,
+                    struct mr_error *error);
+/* Forgets an own entry, and what it cost: every hub of its round has signed that it is unopened. 0
+ * or -1. */
 int mr_ledger_clear(struct mr_ledger *ledger, const struct mr_counted *counted,
                     struct mr_error *error);
 

@@ -16,20 +16,33 @@ static json_t *binary(const uint8_t hash[MR_HASH_BYTES])
     return mr_json_text(text);
 }
 
+static json_t *spent_list(const struct mr_ledger *ledger)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < ledger->spent_count; i++) {
+        json_array_append_new(list,
+                              json_pack("{s:o, s:I}", "pool", mr_json_text(ledger->spent[i].pool),
+                                        "rho", (json_int_t)ledger->spent[i].rho));
+    }
+    return list;
+}
+
 char *mr_ledger_text(const struct mr_ledger *ledger)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < ledger->counted_count; i++) {
         const struct mr_counted *entry = &ledger->counted[i];
-        json_t *object = json_pack("{s:o, s:o, s:o, s:I}", "parent", binary(entry->parent),
-                                   "announcement", binary(entry->announcement), "task",
-                                   mr_json_text(entry->task), "round", (json_int_t)entry->round);
+        json_t *object =
+            json_pack("{s:o, s:o, s:o, s:I, s:o, s:I}", "parent", binary(entry->parent),
+                      "announcement", binary(entry->announcement), "task",
+                      mr_json_text(entry->task), "round", (json_int_t)entry->round, "pool",
+                      mr_json_text(entry->pool), "rho", (json_int_t)entry->rho);
         json_array_append_new(list, object);
     }
     json_t *root =
-        json_pack("{s:I, s:I, s:I, s:i, s:o}", "finished", (json_int_t)ledger->finished, "round",
-                  (json_int_t)ledger->round, "attempts", (json_int_t)ledger->attempts, "unknown",
-                  (int)ledger->unknown, "counted", list);
+        json_pack("{s:I, s:I, s:I, s:i, s:o, s:o}", "finished", (json_int_t)ledger->finished,
+                  "round", (json_int_t)ledger->round, "attempts", (json_int_t)ledger->attempts,
+                  "unknown", (int)ledger->unknown, "counted", list, "spent", spent_list(ledger));
     char *text = root && json_array_size(list) == ledger->counted_count
                      ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS)
                      : NULL;
@@ -47,8 +60,25 @@ static int take_counted(struct mr_counted *entry, json_t *value, struct mr_error
     mr_json_take_binary(&reader, "announcement", entry->announcement, MR_HASH_BYTES);
     mr_json_take_text(&reader, "task", entry->task, sizeof entry->task);
     entry->round = mr_json_take_integer(&reader, "round", 0, MR_ROUND_MAX);
+    mr_json_take_text(&reader, "pool", entry->pool, sizeof entry->pool);
+    entry->rho = mr_json_take_integer(&reader, "rho", 0, INT64_MAX);
     if (!mr_task_name_valid(entry->task)) {
         mr_json_reader_fail(&reader, "member \"task\" is no task's name");
+    }
+    if (entry->pool[0] && !mr_task_name_valid(entry->pool)) {
+        mr_json_reader_fail(&reader, "member \"pool\" is no pool's name");
+    }
+    return mr_json_reader_close(&reader);
+}
+
+static int take_spent(struct mr_spent *entry, json_t *value, struct mr_error *error)
+{
+    struct mr_json_reader reader;
+    mr_json_reader_wrap(&reader, json_incref(value), error);
+    mr_json_take_text(&reader, "pool", entry->pool, sizeof entry->pool);
+    entry->rho = mr_json_take_integer(&reader, "rho", 0, INT64_MAX);
+    if (!mr_task_name_valid(entry->pool)) {
+        mr_json_reader_fail(&reader, "member \"pool\" is no pool's name");
     }
     return mr_json_reader_close(&reader);
 }
@@ -69,6 +99,16 @@ int mr_ledger_parse(struct mr_ledger *ledger, const char *text, size_t length,
         bad = take_counted(&ledger->counted[i], json_array_get(list, i), error);
         if (bad) {
             mr_error_prefix(error, "counted[%u]", i);
+            reader.failed = true;
+        }
+    }
+    json_decref(list);
+    list = mr_json_take_array(&reader, "spent", 0, MR_LEDGER_POOLS_MAX);
+    ledger->spent_count = (unsigned)json_array_size(list);
+    for (unsigned i = 0; i < ledger->spent_count && !bad; i++) {
+        bad = take_spent(&ledger->spent[i], json_array_get(list, i), error);
+        if (bad) {
+            mr_error_prefix(error, "spent[%u]", i);
             reader.failed = true;
         }
     }

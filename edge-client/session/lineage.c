@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
+#include "wire/epsilon.h"
 #include "wire/exchange.h"
 
 #define WHY_BYTES 240
@@ -17,6 +18,8 @@ static struct mr_counted counted_in(const struct mr_announcement *round, const u
     memcpy(counted.parent, round->model_hash, MR_HASH_BYTES);
     memcpy(counted.announcement, hash, MR_HASH_BYTES);
     memcpy(counted.task, round->task, sizeof counted.task);
+    memcpy(counted.pool, round->privacy.pool, sizeof counted.pool);
+    counted.rho = round->privacy.rho;
     return counted;
 }
 
@@ -127,6 +130,38 @@ static enum mre_result judge(struct mre_client *client, const struct mr_counted 
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
     return result;
+}
+
+/* The device's own count, whatever the hubs' say. Where what was spent comes back after a time, the
+ * count here knows nothing of that, and only the hubs' stands. */
+enum mre_result mr_lineage_pay(struct mre_client *client, const struct mr_round_terms *terms,
+                               struct mre_outcome *outcome)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const struct mr_privacy_terms *privacy = &round->privacy;
+    const struct mr_counted wanted = counted_in(round, terms->hash);
+    struct mr_error error;
+    mr_rho spent = 0;
+    if (round->noise_kind == MR_NOISE_NONE || privacy->horizon_s != 0 ||
+        mr_ledger_has(&client->ledger, &wanted)) {
+        return MRE_OK;
+    }
+    if (mr_ledger_spent(&client->ledger, privacy->pool, &spent, &error)) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
+    }
+    if (mr_rho_add(spent, privacy->rho) <= privacy->budget) {
+        return MRE_OK;
+    }
+    snprintf(outcome->code, sizeof outcome->code, "budget");
+    return mr_outcome_set(
+        outcome, MRE_NOT_ACCEPTED,
+        "by this device's own count epsilon %.4g of %.4g is spent in pool %s (delta %.3g), and "
+        "round %" PRIu64 " costs more than what is left: rho %.6g of %.6g; nothing was trained or "
+        "sent",
+        mr_epsilon_of(spent, (double)privacy->delta, round->noise_kind),
+        mr_epsilon_of(privacy->budget, (double)privacy->delta, round->noise_kind), privacy->pool,
+        (double)privacy->delta, round->round, mr_rho_value(privacy->rho),
+        mr_rho_value(spent < privacy->budget ? privacy->budget - spent : 0));
 }
 
 enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_round_terms *terms,

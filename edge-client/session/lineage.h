@@ -16,6 +16,11 @@
 enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_round_terms *terms,
                                  struct mre_outcome *outcome);
 
+/* Whether what the device has left of its privacy is enough for the round; before it trains.
+ * MRE_OK, MRE_NOT_ACCEPTED with the code "budget", or MRE_BAD_CONFIG. */
+enum mre_result mr_lineage_pay(struct mre_client *client, const struct mr_round_terms *terms,
+                               struct mre_outcome *outcome);
+
 /* From now on the device may be counted in that round; durable on return, so before it asks the
  * lead for an upload. MRE_OK, MRE_AWAITS_MODEL (another task of this device was faster), or
  * MRE_BAD_CONFIG. */

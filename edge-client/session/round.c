@@ -198,6 +198,9 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
                               error.text);
     }
     enum mre_result result = mr_lineage_check(client, &work->terms, outcome);
+    if (!result) {
+        result = mr_lineage_pay(client, &work->terms, outcome);
+    }
     if (!result && !mr_client_cancelled(client)) {
         result = make_vector(client, work, train, context, outcome);
     }
