@@ -100,7 +100,7 @@ meson_pass() {
 }
 
 pass_native() {
-    tests/install.sh build test dpdk net python
+    tests/install.sh build test dpdk net
     meson_pass native build '' -Dtests=true
 }
 
