@@ -22,7 +22,9 @@ static uint8_t *put_text(uint8_t *at, const char *text)
 {
     const size_t length = strlen(text);
     *at = (uint8_t)length;
-    memcpy(at + 1, text, length);
+    for (size_t i = 0; i < length; i++) {
+        at[1 + i] = (uint8_t)text[i];
+    }
     return at + 1 + length;
 }
 

@@ -14,11 +14,11 @@ void mr_round_debit_take(struct mr_round_debit *debit, const struct mr_round_con
                                        .set_hash = set_hash,
                                        .hub_index = context->hub_index,
                                        .private_key = context->private_key};
-    *debit =
-        (struct mr_round_debit){.known = terms && terms->announcement.noise_kind != MR_NOISE_NONE};
-    if (!debit->known) {
+    *debit = (struct mr_round_debit){.known = false};
+    if (!terms || terms->announcement.noise_kind == MR_NOISE_NONE) {
         return;
     }
+    debit->known = true;
     memcpy(debit->hash, terms->hash, MR_HASH_BYTES);
     mr_released_head(context->released, &head);
     debit->fact.rho = terms->announcement.privacy.rho;
