@@ -19,9 +19,10 @@
 
 #include "kernels/kernels.h"
 
-#define MR_GAUSS_KEY_BYTES  32
-#define MR_GAUSS_SIGMA2_MAX (UINT64_C(1) << 50) /* num / den; sigma 2^25, in units of the lattice  \
-                                                 */
+#define MR_GAUSS_KEY_BYTES 32
+#define MR_GAUSS_SIGMA2_MAX                                                                        \
+    (UINT64_C(1) << 50) /* num / den; sigma 2^25, in units of the lattice                          \
+                         */
 #define MR_GAUSS_DEN_MAX (UINT64_C(1) << 12)
 #define MR_GAUSS_CELLS   512 /* of the proposal; a power of two */
 #define MR_GAUSS_DRAWS   256 /* attempts whose random bytes are made at once */

@@ -14,7 +14,8 @@
  * fails. */
 int mr_journal_key_derive(uint8_t key[MR_JOURNAL_KEY_BYTES], const uint8_t private_key[32],
                           const uint8_t *salt, size_t salt_bytes, const char *label);
-/* Writes length + MR_JOURNAL_UNIT_EXTRA bytes; `plain` may be out + 8. 0, or -1 when OpenSSL fails. */
+/* Writes length + MR_JOURNAL_UNIT_EXTRA bytes; `plain` may be out + 8. 0, or -1 when OpenSSL fails.
+ */
 int mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
                     const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,
                     const uint8_t *plain, size_t length);

@@ -128,7 +128,8 @@ void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t
     json_decref(record);
     const unsigned count = (unsigned)__builtin_popcountll(members);
     if (members & sim->plan.liars) {
-        sim_broken(sim, "round %" PRIu64 " of %s was revealed with a device that lied about its seeds",
+        sim_broken(sim,
+                   "round %" PRIu64 " of %s was revealed with a device that lied about its seeds",
                    round_number, task->name);
     }
     if (count < task->cohort_min) {

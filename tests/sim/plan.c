@@ -166,8 +166,8 @@ static void draw_liar(struct sim *sim)
     bool spared = sim_chance(sim, 200);
     for (unsigned i = 0; i < plan->tasks_count; i++) {
         const struct sim_task *task = &plan->tasks[i];
-        const uint32_t places = task->admitted_max ? task->cohort_max
-                                                   : (uint32_t)__builtin_popcountll(task->devices);
+        const uint32_t places =
+            task->admitted_max ? task->cohort_max : (uint32_t)__builtin_popcountll(task->devices);
         spared = spared && (!(task->devices & liar) || places > task->cohort_min);
     }
     plan->liars = spared ? liar : 0;

@@ -16,7 +16,7 @@
 
 struct fake {
     struct mr_cancel cancel; /* of its clients; wakes nobody, since nobody waits */
-    char dir[64]; /* data_dir, certificates, CSV; removed by fake_fini */
+    char dir[64];            /* data_dir, certificates, CSV; removed by fake_fini */
     uint64_t now_us;
     struct mr_sgd_random random;
 
