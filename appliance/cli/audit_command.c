@@ -189,7 +189,10 @@ static int take_files(struct given *given, const struct mr_cli *cli, bool parts_
     const unsigned count = 1 + cli->more_count;
     given->files = calloc(count, sizeof *given->files);
     given->parts = calloc(count, sizeof *given->parts);
-    int failed = given->files && given->parts ? 0 : mr_error_set(error, "out of memory");
+    int failed = 0;
+    if (!given->files || !given->parts) {
+        return mr_error_set(error, "out of memory");
+    }
     for (unsigned i = 0; failed == 0 && i < count; i++) {
         failed = take_file(given, i == 0 ? cli->argument : cli->more[i - 1], parts_too, error);
     }
