@@ -67,23 +67,16 @@ static void copy_models(struct sim *sim, const struct sim_task *task)
 
 /* --- where every device is in a set that made no model ---------------------------------------- */
 
-struct resuming {
-    struct sim *sim;
-    struct sim_task *task;
-    unsigned place; /* of the hub in the task's list */
-};
-
 /* In place of the route's answer to the operator. */
 void __wrap_mr_routes_resumed(void *context, void *token, const uint8_t *model_hash)
 {
-    struct resuming *resuming = token;
+    const struct sim_resuming *resuming = token;
     (void)context;
     struct sim_task *task = resuming->task;
     sim_check_resumed(resuming->sim, task, model_hash);
     task->resume.hubs |= 1u << resuming->place;
     sim_note(resuming->sim, sim_hub_node(resuming->sim, task->hubs[resuming->place]),
              "%s goes on with another version", task->name);
-    free(resuming);
 }
 
 static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
@@ -92,9 +85,8 @@ static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
     const struct mr_resume_wish wish = {
         .model_hash = task->resume.from, .accepted = true, .codes = task->resume.codes};
     struct mr_refusal refusal;
-    struct resuming *resuming = malloc(sizeof *resuming);
-    MR_ASSERT(resuming);
-    *resuming = (struct resuming){sim, task, place};
+    struct sim_resuming *resuming = &task->resume.asked[place];
+    *resuming = (struct sim_resuming){sim, task, place};
     struct mr_api_task *served = mr_api_task_find(&sim_hub_of(node)->api, task->name);
     sim->current = node;
     const enum mr_refusal_code code =
@@ -103,7 +95,6 @@ static void resume_at(struct sim *sim, struct sim_task *task, unsigned place)
     sim->current = NULL;
     if (code != MR_REFUSAL_NONE) {
         sim_note(sim, node, "cannot resume %s: %.150s", task->name, refusal.text);
-        free(resuming);
     }
 }
 
@@ -169,6 +160,7 @@ static bool recover(struct sim *sim, const struct sim_task *asked)
     }
     return recovering != SIM_RECOVERED;
 }
+
 /* Nothing more is wanted of it. */
 static bool has_ended(struct sim *sim, const struct sim_task *task)
 {

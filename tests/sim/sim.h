@@ -93,6 +93,12 @@ struct sim_task {
         char codes[SIM_CODES_BYTES]; /* of recoveries that it ends; "": none */
         uint8_t from[32];            /* the version before, by its hash */
         unsigned hubs; /* a bit for each that has the next one, by its place in the list */
+        /* Tokens of what the hubs were asked, by place: one that is killed answers none of it. */
+        struct sim_resuming {
+            struct sim *sim;
+            struct sim_task *task;
+            unsigned place;
+        } asked[SIM_HUBS];
     } resume;
 };
 
