@@ -35,14 +35,15 @@ SETTINGS = """      cohort_max: 3
 
 
 class Private(Scene):
-    def __init__(self, work):
-        super().__init__(work)
-        for hub in range(2):
-            path = f"{work}/fed/hub-{hub}.yaml"
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(text.replace("      quorum: 3\n", "      quorum: 3\n" + SETTINGS))
+    @staticmethod
+    def set_rounds(path):
+        """Here all three devices are in each round, with noise and a budget."""
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        changed = text.replace("      quorum: 3\n", "      quorum: 3\n" + SETTINGS)
+        assert changed != text, text
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(changed)
 
     def ask(self, *words, hub=0):
         """The answer of a command as JSON; it waits for a hub that has just started."""

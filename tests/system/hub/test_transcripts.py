@@ -28,10 +28,10 @@ class Scene(Federation):
         super().__init__(work, 0o077)
         self.failures = 0
         for hub in range(2):
-            self.draw_two(f"{work}/fed/hub-{hub}.yaml")
+            self.set_rounds(f"{work}/fed/hub-{hub}.yaml")
 
     @staticmethod
-    def draw_two(path):
+    def set_rounds(path):
         """Two places for three devices."""
         with open(path, encoding="utf-8") as f:
             text = f.read()
