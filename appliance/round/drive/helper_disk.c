@@ -128,6 +128,19 @@ static struct helper_kept *copy_kept(const struct mr_journal_state *state)
     return kept;
 }
 
+/* `set` and `items` have room for all of it. */
+static int keep_all(struct mr_helper_driver *run, const struct helper_kept *kept,
+                    struct mr_included *set, struct mr_audit_item *items, struct mr_error *error)
+{
+    for (uint32_t i = 0; i < kept->count; i++) {
+        set[i] = kept->entries[i].included;
+        items[i] = (struct mr_audit_item){.of = set[i], .material = kept->entries[i].seed};
+    }
+    const int result = mr_audit_shelf_keep(run->shelf, &kept->terms, items, kept->count, error);
+    return result == 0 ? mr_audit_shelf_keep_set(run->shelf, &kept->terms, set, kept->count, error)
+                       : result;
+}
+
 /* Durable before the journal says that the set is this one, or that the model is computed. */
 static int keep(struct mr_helper_driver *run, const struct helper_kept *kept,
                 struct mr_error *error)
@@ -137,17 +150,8 @@ static int keep(struct mr_helper_driver *run, const struct helper_kept *kept,
     }
     struct mr_included *set = malloc(((size_t)kept->count + 1) * sizeof *set);
     struct mr_audit_item *items = malloc(((size_t)kept->count + 1) * sizeof *items);
-    int result = set && items ? 0 : mr_error_set(error, "out of memory for what is kept");
-    for (uint32_t i = 0; result == 0 && i < kept->count; i++) {
-        set[i] = kept->entries[i].included;
-        items[i] = (struct mr_audit_item){.of = set[i], .material = kept->entries[i].seed};
-    }
-    if (result == 0) {
-        result = mr_audit_shelf_keep(run->shelf, &kept->terms, items, kept->count, error);
-    }
-    if (result == 0) {
-        result = mr_audit_shelf_keep_set(run->shelf, &kept->terms, set, kept->count, error);
-    }
+    const int result = set && items ? keep_all(run, kept, set, items, error)
+                                    : mr_error_set(error, "out of memory for what is kept");
     free(set);
     free(items);
     return result == 0 ? mr_audit_shelf_sync(run->shelf, error) : -1;
