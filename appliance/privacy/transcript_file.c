@@ -14,6 +14,7 @@
 
 struct mr_transcript_file {
     struct mr_append_log *log;
+    bool failed; /* to write: what the file holds is unknown, and nothing is added any more */
     struct mr_evidence_owner owner;
     struct mr_signing_pair keys; /* the file is in locked memory */
     uint64_t file_bytes;
@@ -345,8 +346,8 @@ static int add_record(struct mr_transcript_file *file, struct mr_evidence_record
     return result;
 }
 
-int mr_transcript_file_add(struct mr_transcript_file *file, const struct mr_facts_batch *batch,
-                           uint64_t unix_ms, struct mr_error *error)
+static int add_batch(struct mr_transcript_file *file, const struct mr_facts_batch *batch,
+                     uint64_t unix_ms, struct mr_error *error)
 {
     struct mr_evidence_record record;
     if (batch->length > 0 &&
@@ -362,6 +363,16 @@ int mr_transcript_file_add(struct mr_transcript_file *file, const struct mr_fact
         }
     }
     return mr_append_log_write(file->log, error);
+}
+
+int mr_transcript_file_add(struct mr_transcript_file *file, const struct mr_facts_batch *batch,
+                           uint64_t unix_ms, struct mr_error *error)
+{
+    if (file->failed) { /* a hub that stops for it may be asked once more */
+        return mr_error_set(error, "the transcript could not be written before");
+    }
+    file->failed = add_batch(file, batch, unix_ms, error) != 0;
+    return file->failed ? -1 : 0;
 }
 
 void mr_transcript_file_head(const struct mr_transcript_file *file, struct mr_transcript_head *head)

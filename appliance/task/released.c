@@ -197,6 +197,7 @@ int mr_released_warm(struct mr_released *ledger, struct mr_error *error)
         if (read_entry(ledger, &ledger->entries[newest[i]], &record, &bytes, error) != 0) {
             return -1;
         }
+        MR_ASSERT(record.parent);
         const struct mr_lineage *lineage = mr_released_lineage(ledger, record.parent, error);
         free(bytes);
         if (!lineage) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "appliance/storage/files.h"
@@ -175,6 +176,9 @@ static void test_disk_fails(void **state)
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(mr_transcript_file_add(played.transcripts[1], &batch, 1, &error), -1);
     assert_non_null(strstr(error.text, "000001.log"));
+    assert_int_equal(mkdir(path, 0700), 0); /* there is room again, and it is too late */
+    assert_int_equal(mr_transcript_file_add(played.transcripts[1], &batch, 2, &error), -1);
+    assert_non_null(strstr(error.text, "could not be written before"));
     mr_facts_batch_fini(&batch);
     played_close(&played);
 }
