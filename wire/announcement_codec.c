@@ -182,7 +182,7 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
-    struct mr_layout layout;
+    struct mr_layout layout = {.lanes = 0};
     if (check_numbers(announcement, error) != 0 ||
         check_layout(announcement, &layout, error) != 0 ||
         mr_announcement_privacy_check(announcement, layout.lanes, error) != 0 ||
