@@ -106,6 +106,7 @@ static int store_files(struct helper_job *job, const struct mr_next_model_answer
         .included_count = job->count,
         .model_hash = answer->model_hash,
         .metrics = &answer->metrics,
+        .server_learning_rate = job->server_learning_rate,
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
     char *manifest = mr_record_manifest(&record);

@@ -317,6 +317,7 @@ static void store_work(void *context)
         .model_hash = publication->model_hash,
         .metrics = &job->run->revealed.metrics,
         .signatures = publication->signatures,
+        .server_learning_rate = job->server_learning_rate,
     };
     job->result = 0;
     if (publication->terms->announcement.audit_hours > 0) { /* before the round has ended */
@@ -357,7 +358,8 @@ static void store_done(void *context)
 void mr_lead_driver_store(void *context, const struct mr_publication *publication)
 {
     struct mr_lead_driver *run = context;
-    struct lead_job job = {.publication = *publication};
+    struct lead_job job = {.publication = *publication,
+                           .server_learning_rate = run->rules.server_learning_rate};
     mr_lead_driver_summarise(run, &job.summary);
     job.summary.ended_unix_ms = mr_round_unix_ms();
     start_noting(context, &job, store_work, store_done);
