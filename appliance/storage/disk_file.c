@@ -20,7 +20,9 @@
 struct open_file {
     char name[MR_DISK_NAME_MAX + 1];
     int fd;
-    bool fresh; /* made by this process: the folder's entry is not synced yet */
+    /* The folder's entry was not synced by this process yet: whoever made the file may have been
+     * killed before that. */
+    bool fresh;
     bool dirty; /* written to since the last sync */
 };
 
@@ -58,7 +60,7 @@ static struct open_file *find(struct mr_disk_file *disk, const char *name)
 static struct open_file *take_slot(struct mr_disk_file *disk)
 {
     for (unsigned i = 0; disk->count == FILES_MAX && i < FILES_MAX; i++) {
-        if (!disk->files[i].dirty && !disk->files[i].fresh) {
+        if (!disk->files[i].dirty) {
             close(disk->files[i].fd);
             disk->files[i] = disk->files[--disk->count];
         }
@@ -79,10 +81,9 @@ static struct open_file *open_one(struct mr_disk_file *disk, const char *name,
     MR_ASSERT(strlen(name) <= MR_DISK_NAME_MAX);
     path_of(path, disk, name);
     file = take_slot(disk);
-    *file = (struct open_file){.fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
+    *file = (struct open_file){.fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC), .fresh = true};
     if (file->fd < 0 && errno == ENOENT) {
         file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        file->fresh = true;
     }
     if (file->fd < 0) {
         failed(name, "open", errno, error);

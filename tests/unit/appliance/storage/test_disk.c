@@ -249,6 +249,23 @@ static void test_folder_that_does_not_sync(void **state)
     plan.call = CALL_NONE;
 }
 
+/* A file that is there may have been made by a process that was killed before that sync. */
+static void test_folder_of_a_file_that_was_there(void **state)
+{
+    struct place *place = *state;
+    struct mr_error error;
+    assert_int_equal(put(place, &error), 0); /* and never synced */
+    mr_disk_file_close(place->file);
+    assert_int_equal(mr_disk_file_open(&place->file, place->dir, &error), 0);
+    place->disk = mr_disk_file_ops(place->file);
+    assert_int_equal(put(place, &error), 0);
+    plan.call = CALL_OPEN; /* the folder's */
+    plan.why = EACCES;
+    assert_int_equal(sync_it(place, &error), -1);
+    plan.call = CALL_NONE;
+    assert_int_equal(sync_it(place, &error), 0);
+}
+
 /* --- not refusals ---------------------------------------------------------------------------- */
 
 static void test_interrupted(void **state)
@@ -324,6 +341,7 @@ int main(void)
         T(test_shorter_than_before),
         T(test_files_that_do_not_open),
         T(test_folder_that_does_not_sync),
+        T(test_folder_of_a_file_that_was_there),
         T(test_interrupted),
         T(test_wipe),
         T(test_settle),
