@@ -125,13 +125,13 @@ static int settle(struct mr_hub *hub, struct mr_error *error)
     return mr_age_bind(hub->config->data_dir, &hub->place, error);
 }
 
-int mr_hub_open(struct mr_hub *hub, struct mr_error *error)
+int mr_hub_open(struct mr_hub *hub, bool rebuild, struct mr_error *error)
 {
     const int taken = take_data_dir(hub, error);
     if (taken != 0) {
         return taken;
     }
-    if (mr_hub_open_tasks(hub, error) != 0) {
+    if (mr_hub_open_tasks(hub, rebuild, error) != 0) {
         return -1;
     }
     return settle(hub, error) != 0 || open_server(hub, error) != 0 ||

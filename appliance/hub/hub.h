@@ -50,9 +50,10 @@ struct mr_hub {
 int mr_hub_prepare(struct mr_hub **hub, const struct mr_hub_config *config,
                    const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
                    struct mr_error *error);
-/* data_dir, which is this process's alone from then on → each task's store and driver → server. 0,
- * or -1 or MR_HUB_DATA_DIR_IN_USE with an error; mr_hub_close is owed in either case. */
-int mr_hub_open(struct mr_hub *hub, struct mr_error *error);
+/* data_dir, which is this process's alone from then on → each task's store and driver → server.
+ * `rebuild`: a task whose versions.db is gone gets a new one, with a word in the log. 0, or -1 or
+ * MR_HUB_DATA_DIR_IN_USE with an error; mr_hub_close is owed in either case. */
+int mr_hub_open(struct mr_hub *hub, bool rebuild, struct mr_error *error);
 /* Runs the loop for a moment to take what its threads still have to say. */
 void mr_hub_close(struct mr_hub *hub);
 
@@ -60,7 +61,7 @@ void mr_hub_close(struct mr_hub *hub);
  * when it has given back what it borrowed of the stores, the rest. */
 /* How many of the configuration's tasks this hub leads. */
 unsigned mr_hub_tasks_led(const struct mr_hub_config *config);
-int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error);
+int mr_hub_open_tasks(struct mr_hub *hub, bool rebuild, struct mr_error *error);
 /* Warns of tasks that begin with one model: they are one lineage (task/released.h). */
 void mr_hub_tell_shared_models(const struct mr_hub *hub);
 void mr_hub_close_tasks(struct mr_hub *hub);

@@ -1,8 +1,12 @@
 /* hub_tasks.c - all tasks of a hub, when it starts and when it ends. */
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "appliance/hub/hub.h"
+#include "appliance/model/catalogue.h"
 #include "appliance/task/released.h"
 
 unsigned mr_hub_tasks_led(const struct mr_hub_config *config)
@@ -30,13 +34,41 @@ void mr_hub_tell_shared_models(const struct mr_hub *hub)
     }
 }
 
-int mr_hub_open_tasks(struct mr_hub *hub, struct mr_error *error)
+/* What the operator asked for at this start. 0 or -1. */
+static int rebuild_versions(const struct mr_hub *hub, const char *task, struct mr_error *error)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    uint64_t made;
+    const int length = snprintf(folder, sizeof folder, "%s/tasks/%s", hub->config->data_dir, task);
+    if (length < 0 || (size_t)length + sizeof "/versions.db" > sizeof folder) {
+        return mr_error_set(error, "data_dir: the path is too long");
+    }
+    snprintf(path, sizeof path, "%.*s/versions.db", length, folder);
+    if (access(path, F_OK) == 0) {
+        return 0;
+    }
+    snprintf(path, sizeof path, "%.*s/current", length, folder);
+    if (access(path, F_OK) != 0) {
+        return 0; /* a task that is new */
+    }
+    if (mr_catalogue_rebuild(folder, &made, error) != 0) {
+        return mr_error_prefix(error, "task %s", task);
+    }
+    mr_log_event(hub->log, MR_LOG_WARN, "model.rebuilt", "task=%s versions=%llu", task,
+                 (unsigned long long)made);
+    return 0;
+}
+
+int mr_hub_open_tasks(struct mr_hub *hub, bool rebuild, struct mr_error *error)
 {
     const struct mr_hub_config *config = hub->config;
     if (mr_job_thread_open(&hub->endings, hub->loop, "endings", error) != 0) {
         return -1;
     }
     for (unsigned i = 0; i < config->tasks_count; i++) {
+        if (rebuild && rebuild_versions(hub, config->tasks[i].name, error) != 0) {
+            return -1;
+        }
         if (mr_hub_task_open(hub, &hub->api.tasks[i], config, &config->tasks[i], error) != 0) {
             return -1;
         }

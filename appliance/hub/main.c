@@ -31,15 +31,18 @@ struct options {
     const char *config_file;
     const char *cpu_mask;
     int ready_fd; /* -1: none */
-    bool check;
+    bool check, rebuild_versions;
 };
 
 static const char usage[] =
     "usage: millrace-hub --config FILE [--check] [--cpu-mask LEVELS] [--ready-fd N]\n"
+    "                    [--rebuild-versions]\n"
     "  --config FILE      the hub's YAML configuration\n"
     "  --check            check the configuration and stop\n"
     "  --cpu-mask LEVELS  as cpu_mask in the configuration: \"all\", \"avx2\", \"-avx512\"\n"
     "  --ready-fd N       write \"READY control=PORT\" to this descriptor once the hub listens\n"
+    "  --rebuild-versions where a task's versions.db is gone, make a new one from its models;\n"
+    "                     aliases and tags are lost with the old one\n"
     "  --version          print the version and stop\n";
 
 static int parse(struct options *options, int argc, char **argv)
@@ -49,6 +52,7 @@ static int parse(struct options *options, int argc, char **argv)
         {"check", no_argument, NULL, 'k'},
         {"cpu-mask", required_argument, NULL, 'm'},
         {"ready-fd", required_argument, NULL, 'r'},
+        {"rebuild-versions", no_argument, NULL, 'b'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -61,6 +65,9 @@ static int parse(struct options *options, int argc, char **argv)
             break;
         case 'k':
             options->check = true;
+            break;
+        case 'b':
+            options->rebuild_versions = true;
             break;
         case 'm':
             options->cpu_mask = optarg;
@@ -205,7 +212,7 @@ static enum mr_hub_exit run(const struct boot *boot)
         start_threads(boot, &confinement, &loop, &error) != 0 ||
         mr_hub_prepare(&hub, config, boot->kernels, loop, boot->log, &error) != 0 ||
         mr_sandbox_become_user(&confinement.sandbox, &error) != 0 ||
-        (opened = mr_hub_open(hub, &error)) != 0 ||
+        (opened = mr_hub_open(hub, boot->options->rebuild_versions, &error)) != 0 ||
         mr_loop_fd_add(loop, boot->signals, EPOLLIN, on_signal, &listener) != 0 ||
         mr_confinement_finish(&confinement, hub, &error) != 0) {
         code = not_started(

@@ -182,6 +182,12 @@ static bool is_first_model(const struct mr_store *store, const uint8_t hash[MR_H
     return first;
 }
 
+/* The first, and what an operator gave a name. What cannot be asked stays. */
+static bool stays(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+{
+    return is_first_model(store, hash) || mr_versions_aliased(store->versions, hash, NULL) != 0;
+}
+
 static void doom(struct look *look, const struct mr_store *store, const struct mr_keep *keep,
                  enum mr_stored_kind kind, int64_t unix_s)
 {
@@ -196,7 +202,7 @@ static void doom(struct look *look, const struct mr_store *store, const struct m
         const bool over = limit->count && i >= limit->count;
         const bool old =
             limit->days && unix_s - one->changed_ns / SECOND_NS > (int64_t)limit->days * DAY_S;
-        if ((!over && !old) || (kind == MR_STORED_MODELS && is_first_model(store, one->hash))) {
+        if ((!over && !old) || (kind == MR_STORED_MODELS && stays(store, one->hash))) {
             continue;
         }
         if (survey->doomed_count == MR_DOOMED_MAX) {
@@ -350,20 +356,12 @@ static int remove_round(const struct mr_store *store, const struct mr_doomed *do
     return remove_file(record_path, error);
 }
 
-/* As the files say it: a round may have ended since the loop looked. */
-static bool is_current_file(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
+/* As the versions say it: a round may have ended since the loop looked. */
+static bool is_current_now(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
 {
-    char path[MR_STORE_PATH_BYTES], hex[2 * MR_HASH_BYTES + 1];
-    uint8_t *text = NULL;
-    size_t length = 0;
-    snprintf(path, sizeof path, "%s/current", store->data_dir);
-    if (mr_file_read(path, &text, &length, NULL) != 0) {
-        return true; /* not known: nothing is removed */
-    }
-    mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    const bool same = strncmp((const char *)text, hex, 2 * MR_HASH_BYTES) == 0;
-    free(text);
-    return same;
+    struct mr_version current;
+    return mr_versions_current(store->versions, &current, NULL) != 0 || /* not known */
+           memcmp(current.hash, hash, MR_HASH_BYTES) == 0;
 }
 
 static int remove_one(const struct mr_store *store, struct mr_doomed *doomed,
@@ -373,7 +371,7 @@ static int remove_one(const struct mr_store *store, struct mr_doomed *doomed,
     int result;
     switch (doomed->kind) {
     case MR_STORED_MODELS:
-        if (is_current_file(store, doomed->hash)) {
+        if (is_current_now(store, doomed->hash)) {
             return 0;
         }
         result = remove_model(store, doomed, error);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "appliance/model/store_internal.h"
 #include "appliance/storage/files.h"
@@ -36,8 +35,8 @@ static int read_signed(struct mr_store *store, struct mr_error *error)
 }
 
 /* A round that starts from a NaN ends in one, after everybody's work. */
-static int check_values(const uint8_t *bytes, size_t length, uint32_t *dimension,
-                        struct mr_error *error)
+int mr_store_check_values(const uint8_t *bytes, size_t length, uint32_t *dimension,
+                          struct mr_error *error)
 {
     struct mr_safetensors model;
     if (mr_safetensors_parse(&model, bytes, length, error) != 0) {
@@ -83,7 +82,7 @@ static int read_initial(const struct mr_store *store, const char *file, uint8_t 
         return got < 0 ? -1
                        : mr_error_set(error, "tasks.initial_model_file: %s does not exist", file);
     }
-    if (check_values(*bytes, *length, dimension, error) != 0) {
+    if (mr_store_check_values(*bytes, *length, dimension, error) != 0) {
         free(*bytes);
         mr_error_prefix(error, "tasks.initial_model_file: %s", file);
         return -1;
@@ -100,7 +99,6 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
         return -1;
     }
     SHA256(bytes, length, hash);
-    /* Also a model of an earlier round, imported again: that round stays its origin. */
     int result = mr_store_write_model(store, hash, bytes, length, "{\"parent\": null}\n", error);
     if (result >= 0) {
         result = mr_store_write_current(store, hash, error);
@@ -110,53 +108,33 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
     return result;
 }
 
-static int read_current(struct mr_store *store, const char *initial, struct mr_error *error)
-{
-    char path[MR_STORE_PATH_BYTES];
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    snprintf(path, sizeof path, "%s/current", store->data_dir);
-    const int got = mr_file_read(path, &bytes, &length, error);
-    if (got != 0) {
-        return got < 0 ? -1 : take_initial(store, initial, error);
-    }
-    if (length > 2 * MR_HASH_BYTES) {
-        bytes[2 * MR_HASH_BYTES] = '\0';
-    }
-    const int bad = mr_hex_decode(store->current, MR_HASH_BYTES, (char *)bytes);
-    free(bytes);
-    return bad ? mr_error_set(error,
-                              "%s does not hold a model's hash: write the name of the newest file "
-                              "of models/ into it, without .safetensors",
-                              path)
-               : 0;
-}
-
-/* An empty store's first model is only looked at; a store with a model is read as at a start. */
+/* An empty store's first model is only looked at. Of a store with a model `current` is read: the
+ * database may be a running hub's. */
 static int check_store(struct mr_store *store, const char *initial, uint32_t *dimension,
                        struct mr_error *error)
 {
-    char path[MR_STORE_PATH_BYTES];
+    struct mr_store_witness witness;
     uint8_t *bytes = NULL;
     size_t length = 0;
-    snprintf(path, sizeof path, "%s/current", store->data_dir);
-    if (access(path, F_OK) != 0) {
+    const int found = mr_store_read_witness(&witness, store->data_dir, error);
+    if (found > 0) {
         if (read_initial(store, initial, &bytes, &length, dimension, error) != 0) {
             return -1;
         }
         free(bytes);
         return 0;
     }
-    if (read_signed(store, error) != 0 || read_current(store, initial, error) != 0) {
+    if (found < 0 || read_signed(store, error) != 0) {
         return -1;
     }
+    mr_store_adopt(store, witness.hash);
     struct mr_model *model = mr_store_borrow(store, store->current, error);
     if (!model) {
         return -1;
     }
-    int bad = check_values(model->bytes, model->length, dimension, error);
+    int bad = mr_store_check_values(model->bytes, model->length, dimension, error);
     if (bad != 0) {
-        bad = mr_error_prefix(error, "%s: the model that it names", path);
+        bad = mr_error_prefix(error, "%s/current: the model that it names", store->data_dir);
     }
     mr_store_return(store, model);
     return bad;
@@ -178,7 +156,7 @@ int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_
 static int make_folders(struct mr_store *store, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    static const char *const names[] = {"", "/models", "/rounds"};
+    static const char *const names[] = {"", "/models", "/rounds", "/optimisers"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s%s", store->data_dir, names[i]);
         if (mr_dir_make(path, error) != 0) {
@@ -197,8 +175,14 @@ int mr_store_open(struct mr_store **out, const char *data_dir, const char *initi
     }
     snprintf(store->data_dir, sizeof store->data_dir, "%s", data_dir);
     struct mr_model *model = NULL;
-    if (make_folders(store, error) == 0 && read_signed(store, error) == 0 &&
-        read_current(store, initial_model_file, error) == 0) {
+    int result = -1;
+    if (make_folders(store, error) == 0 && read_signed(store, error) == 0) {
+        result = mr_store_open_versions(store, error);
+    }
+    if (result > 0) {
+        result = take_initial(store, initial_model_file, error);
+    }
+    if (result == 0) {
         model = mr_store_borrow(store, store->current, error);
     }
     if (!model) {

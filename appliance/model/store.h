@@ -2,14 +2,18 @@
  *
  *   models/<hash>.safetensors   a model, by the SHA-256 of the file
  *   models/<hash>.json          where it came from: parent, round, hashes, signatures, means
- *   current                     the hash of the model that the next round starts from
+ *   versions.db                 which models were current, in order, and their names (versions.h):
+ *                               the newest version is the model that the next round starts from
+ *   current                     a copy of that: the model's hash and the highest version's number,
+ *                               so that an older versions.db is noticed
  *   rounds/<round>.json         outcome of a round with its included set
  *   rounds/<round>.sum          the opened ring sum, packed with its trailer (only after the
  *                               reveal, and not of a void round)
  *   signed-round                the highest round this hub signed, and the announcement's hash
  *
- * Every file is written beside its name, synced and renamed. _write_* may be called on a job
- * thread; everything else belongs to the loop's thread. Models are mapped, and stay so while
+ * Every file is written beside its name, synced and renamed; a model is there before its version.
+ * _write_* belong to the one job thread of the task (at boot: before there is one); everything else
+ * to the loop's thread. Models are mapped, and stay so while
  * borrowed; of the others only two do, so that memory does not grow with rounds. */
 #ifndef MR_MODEL_STORE_H
 #define MR_MODEL_STORE_H
@@ -65,10 +69,14 @@ uint32_t mr_model_dimension(const struct mr_model *model);
 int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error);
-/* Makes a model of the store the current one; durable. The file part may run on any thread, _adopt
- * then makes it known. */
+/* Makes a model of the store the current one, as the next version, of the origin that its manifest
+ * says; durable. Nothing changes where it is current already. _adopt then makes it known. */
 int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                            struct mr_error *error);
+/* Makes the model current that a round began with which is given up: the version that it had made
+ * here is withdrawn. Otherwise as _write_current. */
+int mr_store_write_back(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                        struct mr_error *error);
 void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
 
 /* --- rounds ---------------------------------------------------------------------------------- */

@@ -1,12 +1,13 @@
 /* store_internal.h - the inside of store.h: store_models.c and store_rounds.c stand side by side,
- * store.c, which opens and checks, above both. The end of a store stands with the models: the
- * last lent one that comes back brings it about. */
+ * store_versions.c above the models, store.c, which opens and checks, above all three. The end of a
+ * store stands with the models: the last lent one that comes back brings it about. */
 #ifndef MR_MODEL_STORE_INTERNAL_H
 #define MR_MODEL_STORE_INTERNAL_H
 
 #include <limits.h>
 
 #include "appliance/model/store.h"
+#include "appliance/model/versions.h"
 
 /* Mapped at once while borrowed. */
 #define MR_STORE_MAPPED 64
@@ -23,6 +24,7 @@ struct mr_model {
 struct mr_store {
     char data_dir[PATH_MAX];
     uint8_t current[MR_HASH_BYTES];
+    struct mr_versions *versions; /* NULL: a store that is only looked at (mr_store_check) */
     uint64_t signed_round;
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MR_STORE_MAPPED];
@@ -39,6 +41,26 @@ void mr_store_round_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *
 /* store_models.c. "models/{hash}.{suffix}" */
 void mr_store_model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
                          const uint8_t hash[MR_HASH_BYTES], const char *suffix);
+/* store_versions.c. `current`, as the last version left it: 0; 1: there is none; -1. */
+struct mr_store_witness {
+    uint8_t hash[MR_HASH_BYTES];
+    uint64_t highest; /* number of a version at that time */
+};
+int mr_store_read_witness(struct mr_store_witness *witness, const char *data_dir,
+                          struct mr_error *error);
+/* store_versions.c. What the model's manifest says of a version; its number is not given yet. */
+void mr_store_describe(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                       struct mr_version *version);
+/* store_versions.c. Appends it, and then its copy in `current`. 0 or -1. */
+int mr_store_append_version(const struct mr_store *store, struct mr_version *version,
+                            struct mr_error *error);
+int64_t mr_store_now_unix_ms(void);
+/* store.c. Whether rounds can start from the file. 0 or -1. */
+int mr_store_check_values(const uint8_t *bytes, size_t length, uint32_t *dimension,
+                          struct mr_error *error);
+/* store_versions.c. Opens the versions, and holds them against `current`. 0; 1: the store is empty;
+ * -1. */
+int mr_store_open_versions(struct mr_store *store, struct mr_error *error);
 /* store_models.c. A model that nobody borrows; its place is free then. */
 void mr_store_unmap(struct mr_model *model);
 

@@ -222,6 +222,7 @@ void mr_store_close(struct mr_store *store)
     for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
         mr_store_unmap(&store->models[i]);
     }
+    mr_versions_close(store->versions);
     free(store);
 }
 
@@ -331,16 +332,6 @@ bool mr_store_made_by(const struct mr_store *store, const uint8_t hash[MR_HASH_B
 const uint8_t *mr_store_current(const struct mr_store *store)
 {
     return store->current;
-}
-
-int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
-                           struct mr_error *error)
-{
-    char path[MR_STORE_PATH_BYTES], hex[2 * MR_HASH_BYTES + 2];
-    mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    hex[2 * MR_HASH_BYTES] = '\n';
-    snprintf(path, sizeof path, "%s/current", store->data_dir);
-    return mr_file_replace(path, hex, 2 * MR_HASH_BYTES + 1, error);
 }
 
 void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])

@@ -237,18 +237,6 @@ const uint8_t *sim_disk_look(const struct sim_disk *disk, const char *name, size
     return entry->cached->cached.bytes;
 }
 
-void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char *folder)
-{
-    for (unsigned i = 0; i < from->entry_count; i++) {
-        const struct entry *entry = &from->entries[i];
-        const struct entry *there = disk_entry(to, entry->name, false);
-        if (entry->cached && in_folder(entry->name, folder) && (!there || !there->cached)) {
-            sim_disk_put(to, entry->name, entry->cached->cached.bytes,
-                         entry->cached->cached.length);
-        }
-    }
-}
-
 void sim_disk_wipe(struct sim_disk *disk)
 {
     disk->entry_count = disk->change_count = 0; /* the files go when the disk does */

@@ -17,8 +17,6 @@ void sim_disk_close(struct sim_disk *disk);
 void sim_disk_put(struct sim_disk *disk, const char *name, const void *bytes, size_t length);
 /* The bytes as a reader would see them now; NULL: no such file. */
 const uint8_t *sim_disk_look(const struct sim_disk *disk, const char *name, size_t *length);
-/* What a folder of another disk holds and this one lacks, as an operator would copy it. */
-void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char *folder);
 
 void sim_disk_power_loss(struct sim_disk *disk);
 void sim_disk_wipe(struct sim_disk *disk);

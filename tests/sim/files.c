@@ -162,8 +162,8 @@ static bool is_folder(const char *name)
     const char *slash = strrchr(name, '/');
     const char *last = slash ? slash + 1 : name;
     return strcmp(last, "models") == 0 || strcmp(last, "rounds") == 0 ||
-           strcmp(last, "transcript") == 0 || strcmp(name, "tasks") == 0 ||
-           (slash && slash == name + strlen("tasks"));
+           strcmp(last, "transcript") == 0 || strcmp(last, "optimisers") == 0 ||
+           strcmp(name, "tasks") == 0 || (slash && slash == name + strlen("tasks"));
 }
 
 static int open_simulated(struct sim_disk *disk, const char *name, int flags)

@@ -182,7 +182,7 @@ static void boot(void *argument)
     int result = mr_hub_prepare(&prepared, &hub->made.config, mr_kernels_select(UINT32_MAX),
                                 hub->loop, NULL, &error);
     if (result == 0) {
-        result = mr_hub_open(prepared, &error);
+        result = mr_hub_open(prepared, false, &error);
     }
     if (result == 0) {
         hub->hub = prepared;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/sim/sim.h"
+#include "tests/sim/sqlite_vfs.h"
 
 struct params {
     uint64_t from, count;
@@ -187,6 +188,7 @@ int main(int argc, char **argv)
 {
     struct params params = {.count = 100, .jobs = 1};
     struct sim_totals totals = {.seeds = 0};
+    sim_sqlite_register();
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--mutants") == 0) {
             for (unsigned m = 1; m < SIM_MUTANTS; m++) {

@@ -1,13 +1,10 @@
 #include "tests/sim/malice.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/seams.h"
-#include "base/bytes.h"
 
 bool sim_is_malicious(const struct sim_node *node)
 {
@@ -50,13 +47,9 @@ enum mr_released_claim __wrap_mr_released_claim(struct mr_released *ledger,
 static void set_back(struct sim_node *lead, const struct sim_task *task, struct mr_store *store)
 {
     uint8_t parent[MR_HASH_BYTES];
-    char name[64], hex[2 * MR_HASH_BYTES + 1];
     if (mr_store_parent(store, mr_store_current(store), parent) != 0) {
         return;
     }
-    snprintf(name, sizeof name, "tasks/%s/current", task->name);
-    mr_hex_encode(hex, parent, MR_HASH_BYTES);
-    sim_disk_put(lead->disk, name, hex, strlen(hex));
     mr_store_adopt(store, parent);
     sim_note(lead->sim, lead, "lies: its current model of %s is the one before", task->name);
 }

@@ -40,29 +40,72 @@ static void open_round(struct sim *sim, const struct sim_task *task)
     sim->current = NULL;
 }
 
-/* The lead's current model is the helper's. */
-static void make_current(struct sim_node *node, const struct sim_task *task, const uint8_t *hash)
+/* --- a helper whose disk is new ----------------------------------------------------------------
+ */
+
+struct importing {
+    struct sim_node *node;
+    char *task;
+    uint8_t *bytes;
+};
+
+static void on_imported(void *token, const struct mr_refusal *refusal, json_t *answer)
 {
-    char name[64], hex[2 * MR_HASH_BYTES + 1];
-    snprintf(name, sizeof name, "tasks/%s/current", task->name);
-    mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    sim_disk_put(node->disk, name, hex, strlen(hex));
-    mr_store_adopt(mr_api_task_find(&sim_hub_of(node)->api, task->name)->task.store, hash);
+    struct importing *importing = token;
+    sim_note(importing->node->sim, importing->node, "%s: the lead's model is imported%s%.150s",
+             importing->task, refusal ? ", but: " : "", refusal ? refusal->text : "");
+    json_decref(answer);
+    free(importing->task);
+    free(importing->bytes);
+    free(importing);
 }
 
-/* A helper whose disk is new lacks the models that came before: its operator fetches them. */
-static void copy_models(struct sim *sim, const struct sim_task *task)
+/* The lead's current model becomes the helper's, as `millrace model import` does it. False: it was
+ * refused. */
+static bool import_model(struct sim_node *node, const struct sim_node *lead,
+                         const struct sim_task *task, const uint8_t *hash)
 {
-    const uint8_t *hash = mr_store_current(served_by(sim_task_lead(sim, task), task)->task.store);
-    char folder[64];
-    snprintf(folder, sizeof folder, "tasks/%s/models", task->name);
+    char name[160], hex[2 * MR_HASH_BYTES + 1];
+    struct mr_refusal refusal;
+    struct mr_api_task *served = mr_api_task_find(&sim_hub_of(node)->api, task->name);
+    struct mr_store_desk *desk = mr_helper_driver_store_desk(served->helper);
+    struct importing *importing = calloc(1, sizeof *importing);
+    struct mr_store_wish wish = {.kind = MR_STORE_IMPORT, .by = "operator", .accepted = true};
+    mr_hex_encode(hex, hash, MR_HASH_BYTES);
+    snprintf(name, sizeof name, "tasks/%s/models/%s.safetensors", task->name, hex);
+    const uint8_t *bytes = sim_disk_look(lead->disk, name, &wish.length);
+    MR_ASSERT(importing && bytes);
+    *importing = (struct importing){node, strdup(task->name), malloc(wish.length)};
+    MR_ASSERT(importing->task && importing->bytes);
+    memcpy(importing->bytes, bytes, wish.length);
+    wish.bytes = importing->bytes;
+    node->sim->current = node;
+    const bool asked =
+        desk && mr_store_desk_ask(desk, &wish, on_imported, importing, &refusal) == 0;
+    if (!asked) {
+        on_imported(importing, desk ? &refusal : NULL, NULL);
+    }
+    node->sim->current = NULL;
+    return asked;
+}
+
+/* A helper whose disk is new lacks the models that came before: its operator brings the current
+ * one. True: they are at it. */
+static bool bring_models(struct sim *sim, const struct sim_task *task)
+{
+    const struct sim_node *lead = sim_task_lead(sim, task);
+    const uint8_t *hash = mr_store_current(served_by(lead, task)->task.store);
+    bool at_it = false;
     for (unsigned i = 1; i < task->hubs_count; i++) {
         struct sim_node *node = sim_hub_node(sim, task->hubs[i]);
-        if (node->new_disk && node->up) {
-            sim_disk_copy(node->disk, sim_task_lead(sim, task)->disk, folder);
-            make_current(node, task, hash);
+        const struct mr_api_task *served =
+            node->up ? mr_api_task_find(&sim_hub_of(node)->api, task->name) : NULL;
+        if (node->new_disk && served &&
+            memcmp(mr_store_current(served->task.store), hash, MR_HASH_BYTES) != 0) {
+            at_it = import_model(node, lead, task, hash) || at_it;
         }
     }
+    return at_it;
 }
 
 /* --- where every device is in a set that made no model ---------------------------------------- */
@@ -155,8 +198,9 @@ static bool recover(struct sim *sim, const struct sim_task *asked)
     struct sim_task *task = &sim->plan.tasks[asked->index];
     const enum sim_recovering recovering = sim_recover(sim, task);
     if (recovering == SIM_RESUMES && is_idle(sim, task)) {
-        copy_models(sim, task);
-        resume_all(sim, task);
+        if (!bring_models(sim, task)) {
+            resume_all(sim, task);
+        }
     }
     return recovering != SIM_RECOVERED;
 }
@@ -191,8 +235,8 @@ static void operate(struct sim *sim, void *argument)
     if (wanted && recover(sim, task)) {
         sim_mark(sim, NULL, "recovers", task->index, 0);
     } else if (wanted && is_idle(sim, task)) {
-        copy_models(sim, task);
-        if (!sim->calm || !resume(sim, task)) {
+        const bool bringing = bring_models(sim, task);
+        if (!bringing && (!sim->calm || !resume(sim, task))) {
             open_round(sim, task);
         }
     }

@@ -53,7 +53,7 @@ static int forget_again(struct mr_helper_driver *run, const struct mr_journal_re
     struct mr_store *store = run->context.store;
     const bool goes_back = mr_store_made_by(store, mr_store_current(store), read->terms.hash);
     if (mr_evidence_complete(run->desk, &end, error) != 0 ||
-        (goes_back && mr_store_write_current(store, announcement->model_hash, error) != 0) ||
+        (goes_back && mr_store_write_back(store, announcement->model_hash, error) != 0) ||
         write_anew(store, announcement->round, error) != 0) {
         return -1;
     }

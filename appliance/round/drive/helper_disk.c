@@ -305,7 +305,7 @@ static void forget_work(void *context)
     job->result = mr_store_write_round(store, job->round, job->record, NULL, 0, &job->error);
     job->kept_record = job->result > 0;
     if (job->result == 0 && job->goes_back) {
-        job->result = mr_store_write_current(store, job->hash, &job->error);
+        job->result = mr_store_write_back(store, job->hash, &job->error);
     }
     if (job->result >= 0) {
         job->result = mr_evidence_write(job->run->desk, &job->slip, &job->error);

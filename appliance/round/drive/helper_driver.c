@@ -428,37 +428,6 @@ void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_c
     mr_helper_set_policy(run->core, &policy);
 }
 
-static void on_resumed(void *context, void *token, int result, const uint8_t *model_hash,
-                       const struct mr_error *error)
-{
-    struct mr_helper_driver *run = context;
-    if (result != 0) {
-        mr_helper_driver_fatal(run, "cannot make the next version", error);
-    } else {
-        run->listener.resumed(run->listener.context, token, model_hash);
-    }
-}
-
-/* A round whose end this hub has not heard of ends with it: its lead has to have given it up. */
-enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,
-                                             const struct mr_resume_wish *wish, void *token,
-                                             struct mr_refusal *refusal)
-{
-    if (mr_helper_driver_older(run, refusal)) {
-        return refusal->code;
-    }
-    if (run->stopping) {
-        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the hub is stopping");
-    }
-    if (mr_resume_check(&run->context, wish, refusal) != MR_REFUSAL_NONE) {
-        return refusal->code;
-    }
-    if (!mr_helper_leave(run->core, "this hub's operator went on to the next version")) {
-        return mr_refuse(refusal, MR_REFUSAL_BUSY, "the round is being worked on");
-    }
-    return mr_resume(&run->context, run->jobs, wish, on_resumed, run, token, refusal);
-}
-
 void mr_helper_driver_set_keep(struct mr_helper_driver *run, const struct mr_config_keep *keep)
 {
     run->context.keep = keep;
@@ -519,7 +488,8 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
         mr_job_thread_open(&run->jobs, context->loop, "helper", error) != 0 ||
         mr_helper_driver_open_desk(run, error) != 0 ||
         mr_audit_shelf_open(&run->shelf, &run->context, error) != 0 ||
-        mr_helper_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
+        mr_helper_driver_boot(run, error) != 0 ||
+        mr_helper_driver_open_store_desk(run, error) != 0 || open_keeper(run, error) != 0) {
         mr_helper_driver_stop(run);
         mr_helper_driver_close(run);
         return -1;
@@ -557,6 +527,7 @@ void mr_helper_driver_close(struct mr_helper_driver *run)
         mr_timer_close(run->timer);
     }
     mr_helper_driver_disk_close(run);
+    mr_store_desk_close(run->store_desk);
     mr_round_history_fini(&run->history);
     mr_noise_tables_free(run->noise);
     free(run);

@@ -7,6 +7,7 @@
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/keeper.h"
 #include "appliance/round/drive/resume.h"
+#include "appliance/round/drive/store_desk.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/helper/helper.h"
@@ -38,6 +39,9 @@ void mr_helper_driver_close(struct mr_helper_driver *run);
 /* As mr_lead_driver_set_policy and _set_accept: from the next round that it signs. */
 void mr_helper_driver_set_policy(struct mr_helper_driver *run, const struct mr_config_round *round,
                                  const struct mr_config_accept *accept);
+
+/* As mr_lead_driver_store_desk. */
+struct mr_store_desk *mr_helper_driver_store_desk(struct mr_helper_driver *run);
 
 /* As mr_lead_driver_resume. */
 enum mr_refusal_code mr_helper_driver_resume(struct mr_helper_driver *run,

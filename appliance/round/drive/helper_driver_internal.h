@@ -22,6 +22,7 @@ struct mr_helper_driver {
     struct mr_helper *core;
     struct mr_job_thread *jobs;
     struct mr_keeper *keeper; /* NULL: no limits */
+    struct mr_store_desk *store_desk;
     bool stopping;
     enum mr_helper_state last_state;
     uint64_t last_round;
@@ -83,6 +84,9 @@ bool mr_helper_driver_has_room(void *context, const struct mr_round_terms *terms
 /* helper_evidence.c: the desk that answers pass; the round that has not ended, 0: none. */
 uint64_t mr_helper_driver_round_under_way(void *context);
 int mr_helper_driver_open_desk(struct mr_helper_driver *run, struct mr_error *error);
+
+/* helper_store.c */
+int mr_helper_driver_open_store_desk(struct mr_helper_driver *run, struct mr_error *error);
 
 /* helper_older.c: halting; what the hub does that is older than itself. */
 

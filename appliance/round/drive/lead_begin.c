@@ -226,7 +226,8 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     }
     if (run->stopping || run->resuming) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY,
-                         run->stopping ? "the hub is stopping" : "the task is being resumed");
+                         run->stopping ? "the hub is stopping"
+                                       : "another model is being made the current one");
     }
     const uint32_t least = mr_config_set_min(run->context.round);
     if (params->cohort_min < least) {

@@ -100,7 +100,7 @@ static int write_anew(struct mr_lead_driver *run, const struct mr_commit_read *r
     struct mr_store *store = run->context.store;
     if (mr_lead_log_write(run->log, &read->state, error) != 0 ||
         mr_store_write_signed(store, terms->announcement.round, terms->hash, error) != 0 ||
-        mr_store_write_current(store, terms->announcement.model_hash, error) != 0) {
+        mr_store_write_back(store, terms->announcement.model_hash, error) != 0) {
         return -1;
     }
     mr_store_adopt_signed(store, terms->announcement.round, terms->hash);

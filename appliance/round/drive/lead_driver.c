@@ -67,21 +67,12 @@ static int open_links(struct mr_lead_driver *run, struct mr_error *error)
     return 0;
 }
 
-/* No round is under way that would plan the next one when it ends. */
-static bool between_rounds(const struct mr_lead_driver *run)
-{
-    struct mr_lead_report report;
-    mr_lead_report(run->core, &report);
-    return report.state == MR_LEAD_IDLE || report.state == MR_LEAD_PUBLISHED ||
-           report.state == MR_LEAD_VOID;
-}
-
 void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_config_round *round)
 {
     run->context.round = round;
     if (!round->automatic) {
         mr_timer_disarm(run->automatic);
-    } else if (between_rounds(run)) {
+    } else if (mr_lead_driver_between_rounds(run)) {
         mr_lead_driver_plan_now(run);
     }
 }
@@ -89,37 +80,6 @@ void mr_lead_driver_set_policy(struct mr_lead_driver *run, const struct mr_confi
 void mr_lead_driver_set_accept(struct mr_lead_driver *run, const struct mr_config_accept *accept)
 {
     run->context.accept = accept;
-}
-
-static void on_resumed(void *context, void *token, int result, const uint8_t *model_hash,
-                       const struct mr_error *error)
-{
-    struct mr_lead_driver *run = context;
-    run->resuming = false;
-    if (result != 0) {
-        run->context.fatal(run->context.fatal_context, error->text);
-        return;
-    }
-    run->listener.resumed(run->listener.context, token, model_hash);
-    if (run->context.round->automatic && !run->stopping) {
-        mr_lead_driver_plan_now(run);
-    }
-}
-
-enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
-                                           const struct mr_resume_wish *wish, void *token,
-                                           struct mr_refusal *refusal)
-{
-    if (mr_lead_driver_older(run, refusal)) {
-        return refusal->code;
-    }
-    if (run->stopping || run->resuming || !between_rounds(run)) {
-        return mr_refuse(refusal, MR_REFUSAL_BUSY, "a round is under way, or the hub stops");
-    }
-    const enum mr_refusal_code code =
-        mr_resume(&run->context, run->jobs, wish, on_resumed, run, token, refusal);
-    run->resuming = code == MR_REFUSAL_NONE;
-    return code;
 }
 
 void mr_lead_driver_set_keep(struct mr_lead_driver *run, const struct mr_config_keep *keep)
@@ -151,7 +111,7 @@ static uint64_t round_under_way(void *context)
 {
     const struct mr_lead_driver *run = context;
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
-    return terms && !between_rounds(run) ? terms->announcement.round : 0;
+    return terms && !mr_lead_driver_between_rounds(run) ? terms->announcement.round : 0;
 }
 
 /* After the boot: what it takes up is needed. */
@@ -198,7 +158,8 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
         mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
         open_links(run, error) != 0 || mr_lead_driver_open_desk(run, error) != 0 ||
         mr_audit_shelf_open(&run->shelf, &run->context, error) != 0 ||
-        mr_lead_driver_boot(run, error) != 0 || open_keeper(run, error) != 0) {
+        mr_lead_driver_boot(run, error) != 0 || mr_lead_driver_open_store_desk(run, error) != 0 ||
+        open_keeper(run, error) != 0) {
         return -1;
     }
     mr_lead_driver_set_policy(run, round);
@@ -264,6 +225,7 @@ void mr_lead_driver_close(struct mr_lead_driver *run)
     mr_round_history_fini(&run->history);
     mr_evidence_desk_close(run->desk);
     mr_audit_shelf_close(run->shelf);
+    mr_store_desk_close(run->store_desk);
     mr_commit_log_close(run->log);
     mr_disk_file_close(run->disk);
     mr_next_model_answer_fini(&run->revealed);

@@ -9,6 +9,7 @@
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/resume.h"
 #include "appliance/round/drive/round_params.h"
+#include "appliance/round/drive/store_desk.h"
 #include "appliance/round/drive/summary.h"
 #include "appliance/round/lead/lead.h"
 #include "appliance/upload/plane.h"
@@ -78,6 +79,8 @@ bool mr_lead_driver_older(const struct mr_lead_driver *run, struct mr_refusal *r
  * `recovered`. */
 enum mr_refusal_code mr_lead_driver_recover(struct mr_lead_driver *run, bool accepted, void *token,
                                             struct mr_refusal *refusal);
+/* What operators ask of the task's store; NULL: the hub stops. */
+struct mr_store_desk *mr_lead_driver_store_desk(struct mr_lead_driver *run);
 
 /* NULL: the context has no limits. */
 struct mr_keeper *mr_lead_driver_keeper(struct mr_lead_driver *run);

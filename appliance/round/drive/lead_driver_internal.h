@@ -45,7 +45,8 @@ struct mr_lead_driver {
     /* Of a hub that is older than itself: the round in its files, which it does not take up. */
     struct mr_round_terms left;
     bool has_left, recovering;
-    bool resuming; /* the next version is being made: no round begins */
+    struct mr_store_desk *store_desk;
+    bool resuming; /* another model is being made the current one: no round begins */
     struct {
         uint32_t peer_timeout_ms;
         float server_learning_rate;
@@ -123,5 +124,9 @@ extern const struct mr_lead_ops mr_lead_driver_ops;
 void mr_lead_driver_end_plane_round(struct mr_lead_driver *run);
 
 /* lead_driver.c opens and closes, and is above all. */
+
+/* lead_store.c. No round is under way; the desk of what operators ask of the store. */
+bool mr_lead_driver_between_rounds(const struct mr_lead_driver *run);
+int mr_lead_driver_open_store_desk(struct mr_lead_driver *run, struct mr_error *error);
 
 #endif

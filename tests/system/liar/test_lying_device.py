@@ -41,7 +41,7 @@ class LyingDevice(lying_helper.Scene):
 
     def current_model(self):
         with open(f"{self.work.name}/data/tasks/default/current", encoding="ascii") as f:
-            return f.read().strip()
+            return f.read().split()[0]
 
     def unsound(self, terms, updates):
         """What the oracle says of their sum."""
