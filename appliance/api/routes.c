@@ -5,6 +5,7 @@
 #include "appliance/api/routes_internal.h"
 #include "wire/draw.h"
 #include "wire/exchange.h"
+#include "wire/safetensors.h"
 
 #define DEVICE   MR_ROLE_BIT(MR_ROLE_DEVICE)
 #define HUB      MR_ROLE_BIT(MR_ROLE_HUB)
@@ -23,6 +24,7 @@ enum bound {
     BOUND_SET,
     BOUND_COMMITMENTS,
     BOUND_OPENINGS,
+    BOUND_MODEL,
 };
 
 static const struct {
@@ -82,6 +84,23 @@ static const struct {
      mr_route_admin_resume},
     {"POST", "/v1/tasks/{task}/admin/recover", OPERATOR, BOUND_MESSAGE, JSON, NULL,
      mr_route_admin_recover},
+    {"GET", "/v1/tasks/{task}/admin/models", OPERATOR, BOUND_NONE, NULL, "most", mr_route_models},
+    {"POST", "/v1/tasks/{task}/admin/models", OPERATOR, BOUND_MODEL, OCTETS, "accepted",
+     mr_route_model_import},
+    {"GET", "/v1/tasks/{task}/admin/models/{version}", OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_model_show},
+    {"POST", "/v1/tasks/{task}/admin/models/{version}/promote", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_model_promote},
+    {"POST", "/v1/tasks/{task}/admin/models/{version}/tag", OPERATOR, BOUND_MESSAGE, JSON, NULL,
+     mr_route_model_tag},
+    {"POST", "/v1/tasks/{task}/admin/models/{version}/rollback", OPERATOR, BOUND_MESSAGE, JSON,
+     NULL, mr_route_model_rollback},
+    {"POST", "/v1/tasks/{task}/admin/aliases/{alias}/drop", OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_alias_drop},
+    {"POST", "/v1/tasks/{task}/admin/store/verify", OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_model_verify},
+    {"POST", "/v1/tasks/{task}/admin/store/gc", OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_model_gc},
 };
 
 /* The largest cohort over all tasks; one task's own is its round's business. */
@@ -130,6 +149,9 @@ static size_t bytes_of(enum bound bound, const struct mr_hub_config *config)
         return 1 + MR_HUBS_MAX * MR_COMMITMENT_BYTES;
     case BOUND_OPENINGS:
         return 1 + MR_HUBS_MAX * (MR_NONCE_BYTES + share);
+    case BOUND_MODEL: /* a lane has two bytes at least, a value four, and the header its own bound
+                       */
+        return 2 * share + MR_SAFETENSORS_HEADER_MAX + 8;
     }
     return 0;
 }

@@ -87,5 +87,14 @@ MR_HANDLER(mr_route_admin_open);
 MR_HANDLER(mr_route_admin_void);
 MR_HANDLER(mr_route_admin_resume);
 MR_HANDLER(mr_route_admin_recover);
+MR_HANDLER(mr_route_models);
+MR_HANDLER(mr_route_model_show);
+MR_HANDLER(mr_route_model_verify);
+MR_HANDLER(mr_route_model_gc);
+MR_HANDLER(mr_route_model_promote);
+MR_HANDLER(mr_route_model_tag);
+MR_HANDLER(mr_route_alias_drop);
+MR_HANDLER(mr_route_model_rollback);
+MR_HANDLER(mr_route_model_import);
 
 #endif

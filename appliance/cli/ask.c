@@ -7,6 +7,9 @@
 #include "base/json_text.h"
 
 #define ANSWER_BYTES_MAX (64u << 20)
+#define MODEL_BYTES_MAX  ((size_t)8 << 30)
+/* For a model each way, and for the hub's work on it. */
+#define MODEL_WAIT_MS 300000u
 
 /* Notes why a call failed below HTTP; its exit code. The text names the hub already. */
 static int below_http(struct mr_ask *ask, int failure, const struct mr_error *error)
@@ -76,19 +79,13 @@ static json_t *answer_of(const struct mr_h2_response *response)
     return json ? json : mr_json_text_n(text, response->length);
 }
 
-static int ask_below(struct mr_ask *ask, const char *method, const char *path, const char *body,
-                     unsigned wait_ms, struct mr_h2_response *response)
+static int ask_below(struct mr_ask *ask, struct mr_h2_request *request,
+                     struct mr_h2_response *response)
 {
     struct mr_error error = {""};
     ask->refusal.code = MR_REFUSAL_NONE;
-    const struct mr_h2_request request = {.method = method,
-                                          .path = path,
-                                          .content_type = body ? "application/json" : NULL,
-                                          .body = body,
-                                          .length = body ? strlen(body) : 0,
-                                          .answer_max = ANSWER_BYTES_MAX,
-                                          .timeout_ms = ask->timeout_ms + wait_ms};
-    const int failure = mr_h2_client_request(ask->client, &request, response, &error);
+    request->timeout_ms += ask->timeout_ms;
+    const int failure = mr_h2_client_request(ask->client, request, response, &error);
     if (failure == MR_H2_OK) {
         return MR_EXIT_OK;
     }
@@ -103,7 +100,14 @@ static int ask_once(struct mr_ask *ask, const char *method, const char *path, co
     struct mr_h2_response response = {0};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     *answer = NULL;
-    int code = ask_below(ask, method, path, text, wait_ms, &response);
+    struct mr_h2_request request = {.method = method,
+                                    .path = path,
+                                    .content_type = text ? "application/json" : NULL,
+                                    .body = text,
+                                    .length = text ? strlen(text) : 0,
+                                    .answer_max = ANSWER_BYTES_MAX,
+                                    .timeout_ms = wait_ms};
+    int code = ask_below(ask, &request, &response);
     free(text);
     if (code != MR_EXIT_OK) {
         return code;
@@ -130,5 +134,24 @@ int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_
            unsigned wait_ms, json_t **answer)
 {
     const int code = ask_once(ask, method, path, body, wait_ms, answer);
+    return code == MR_EXIT_OK ? code : mr_cli_fail(ask->cli, code, "%s", ask->error.text);
+}
+
+int mr_ask_bytes(struct mr_ask *ask, const char *path, const uint8_t *sent, size_t length,
+                 struct mr_h2_response *answer)
+{
+    const char *method = sent ? "POST" : "GET";
+    struct mr_h2_request request = {.method = method,
+                                    .path = path,
+                                    .content_type = sent ? "application/octet-stream" : NULL,
+                                    .body = sent,
+                                    .length = length,
+                                    .answer_max = MODEL_BYTES_MAX,
+                                    .timeout_ms = MODEL_WAIT_MS};
+    int code = ask_below(ask, &request, answer);
+    if (code == MR_EXIT_OK && (answer->status < 200 || answer->status > 299)) {
+        code = refused(ask, method, path, answer);
+        mr_h2_response_fini(answer);
+    }
     return code == MR_EXIT_OK ? code : mr_cli_fail(ask->cli, code, "%s", ask->error.text);
 }

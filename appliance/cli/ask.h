@@ -27,6 +27,12 @@ int mr_ask_run(const struct mr_cli *cli, int (*body)(struct mr_ask *ask, void *c
 int mr_ask(struct mr_ask *ask, const char *method, const char *path, const json_t *body,
            unsigned wait_ms, json_t **answer);
 
+/* One request whose body, whose answer or both are no JSON: a model. `sent` may be NULL. The answer
+ * of 2xx in *answer (mr_h2_response_fini), else zero. enum mr_exit; the reason of a failure has
+ * been written. */
+int mr_ask_bytes(struct mr_ask *ask, const char *path, const uint8_t *sent, size_t length,
+                 struct mr_h2_response *answer);
+
 /* The same for a GET, but a failure is only noted in `ask`, not written. After
  * MR_EXIT_UNREACHABLE there is no connection: mr_ask_reconnect makes one. */
 int mr_ask_quietly(struct mr_ask *ask, const char *path, unsigned wait_ms, json_t **answer);
