@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "wire/layout.h"
+#include "wire/optimiser.h"
 #include "wire/privacy_terms.h"
 #include "wire/quantiser.h"
 #include "wire/task.h"
@@ -74,6 +75,7 @@ struct mr_announcement {
     uint32_t admitted_max;
     float
         step_max; /* L2 norm of the largest step of the model that is taken; finite, normal, > 0 */
+    struct mr_optimiser optimiser; /* how hubs step from this model to the next */
     uint16_t audit_hours; /* so long after the deadline each hub keeps what it counted, and commits
                              to its tree (audit.h); 0: nothing of it. At most MR_AUDIT_HOURS_MAX */
     struct mr_privacy_terms privacy;

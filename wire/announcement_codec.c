@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "wire/announcement_privacy.h"
 
-#define VERSION 5
+#define VERSION 6
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
@@ -127,7 +127,7 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
         return mr_error_set(error, "audit_hours is %u: must be 0 to %d", a->audit_hours,
                             MR_AUDIT_HOURS_MAX);
     }
-    return 0;
+    return mr_optimiser_check(&a->optimiser, error);
 }
 
 static int check_task(const struct mr_announcement *a, struct mr_error *error)
@@ -270,7 +270,12 @@ enum {
     AT_AUDIT_HOURS = 122,
     AT_QUORUM = 124,
     AT_ADMITTED_MAX = 128,
-    FIXED_BYTES = 132,
+    AT_OPTIMISER = 132,
+    AT_LEARNING_RATE = 133,
+    AT_BETA1 = 137,
+    AT_BETA2 = 141,
+    AT_TAU = 145,
+    FIXED_BYTES = 149,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -298,6 +303,11 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     mr_be16_put(out + AT_AUDIT_HOURS, a->audit_hours);
     mr_be32_put(out + AT_QUORUM, a->quorum);
     mr_be32_put(out + AT_ADMITTED_MAX, a->admitted_max);
+    out[AT_OPTIMISER] = a->optimiser.kind;
+    float_put(out + AT_LEARNING_RATE, a->optimiser.learning_rate);
+    float_put(out + AT_BETA1, a->optimiser.beta1);
+    float_put(out + AT_BETA2, a->optimiser.beta2);
+    float_put(out + AT_TAU, a->optimiser.tau);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -323,6 +333,11 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
     a->audit_hours = mr_be16_get(in + AT_AUDIT_HOURS);
     a->quorum = mr_be32_get(in + AT_QUORUM);
     a->admitted_max = mr_be32_get(in + AT_ADMITTED_MAX);
+    a->optimiser = (struct mr_optimiser){.kind = in[AT_OPTIMISER],
+                                         .learning_rate = float_get(in + AT_LEARNING_RATE),
+                                         .beta1 = float_get(in + AT_BETA1),
+                                         .beta2 = float_get(in + AT_BETA2),
+                                         .tau = float_get(in + AT_TAU)};
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

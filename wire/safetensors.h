@@ -44,9 +44,14 @@ void mr_safetensors_fini(struct mr_safetensors *model);
 uint8_t *mr_safetensors_header(const struct mr_tensor *tensors, unsigned tensor_count,
                                size_t *length);
 
-/* The file once more with a text in its "__metadata__", in place of one of that name: the same
- * tensors and data under another hash. The same file and text give the same bytes everywhere.
- * malloc'd; NULL with an error. */
+/* A text of its "__metadata__", with a NUL. 0; 1: it has none of that name; -1: no such file, or
+ * the text has no room. */
+int mr_safetensors_text(const uint8_t *bytes, size_t length, const char *name, char *out,
+                        size_t room);
+
+/* The file once more with a text in its "__metadata__", in place of one of that name (NULL: without
+ * it): the same tensors and data under another hash. The same file and text give the same bytes
+ * everywhere. malloc'd; NULL with an error. */
 uint8_t *mr_safetensors_rename(const uint8_t *bytes, size_t length, const char *name,
                                const char *text, size_t *renamed_length, struct mr_error *error);
 

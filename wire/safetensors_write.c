@@ -89,11 +89,15 @@ uint8_t *mr_safetensors_rename(const uint8_t *bytes, size_t length, const char *
     json_t *header = json_loadb((const char *)bytes + LENGTH_BYTES, data_at - LENGTH_BYTES,
                                 JSON_REJECT_DUPLICATES, NULL);
     json_t *metadata = json_object_get(header, "__metadata__");
-    if (!metadata) {
+    if (text && !metadata) {
         metadata = json_object();
         json_object_set_new(header, "__metadata__", metadata);
     }
-    json_object_set_new(metadata, name, mr_json_text(text));
+    if (text) {
+        json_object_set_new(metadata, name, mr_json_text(text));
+    } else {
+        json_object_del(metadata, name);
+    }
     char *whole = json_dumps(header, JSON_COMPACT);
     json_decref(header);
     uint8_t *out = whole ? put_header(whole, data_bytes, renamed_length) : NULL;

@@ -4,6 +4,7 @@
 
 #include "appliance/config/hub_check_internal.h"
 #include "wire/announcement.h"
+#include "wire/optimiser.h"
 #include "wire/quantiser.h"
 #include "wire/task.h"
 
@@ -50,6 +51,26 @@ static int check_shape(const struct mr_config_round *round, unsigned task,
         return at(place, "tasks.round", task, "chunk_bytes");
     }
     return 0;
+}
+
+/* The message of the check names the number as the announcement has it: so do the options. */
+static int check_optimiser(const struct mr_config_round *round, unsigned task,
+                           const struct mr_place *place)
+{
+    static const char *const names[] = {"learning_rate", "beta1", "beta2", "tau"};
+    static const char *const options[] = {"server_learning_rate", "server_beta1", "server_beta2",
+                                          "server_tau"};
+    struct mr_optimiser optimiser;
+    unsigned i = 0;
+    mr_optimiser_make(&optimiser, round->server_optimiser, round->server_learning_rate,
+                      round->server_beta1, round->server_beta2, round->server_tau);
+    if (mr_optimiser_check(&optimiser, place->error) == 0) {
+        return 0;
+    }
+    while (i < 3 && strncmp(place->error->text, names[i], strlen(names[i])) != 0) {
+        i++;
+    }
+    return at(place, "tasks.round", task, options[i]);
 }
 
 /* A lead that is there ends a round in four steps after the deadline: its own commit, then freeze,
@@ -203,6 +224,7 @@ int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const str
     struct mr_config_round *round = &config->tasks[entry].round;
     return check_name(config, entry, place) != 0 || check_task_hubs(config, entry, place) != 0 ||
                    check_shape(round, entry, place) != 0 || check_grace(round, entry, place) != 0 ||
+                   check_optimiser(round, entry, place) != 0 ||
                    check_cohort(round, entry, place) != 0 ||
                    check_training(round, entry, place) != 0
                ? -1

@@ -84,7 +84,11 @@ struct mr_config_round {
     float scale;                 /* 0: auto */
     float clip_norm;             /* 1 */
     float step_max;              /* 0: auto */
+    char *server_optimiser;      /* "fedavg"; NULL, as in a config made by hand, likewise */
     float server_learning_rate;  /* 1: next = model + rate * average */
+    float server_beta1;          /* 0.9 */
+    float server_beta2;          /* 0.99 */
+    float server_tau;            /* 0.001 */
     char *training;              /* JSON handed to trainers, "" */
     uint32_t commit_interval_ms; /* 300 */
     uint32_t peer_timeout_ms;    /* 30000 */

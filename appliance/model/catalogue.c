@@ -111,8 +111,14 @@ int mr_catalogue_check(const struct mr_store *store, const uint8_t *bytes, size_
                        struct mr_error *error)
 {
     uint32_t dimension;
-    (void)store;
-    return mr_store_check_values(bytes, length, &dimension, error);
+    uint8_t *state = NULL;
+    size_t state_bytes;
+    if (mr_store_check_values(bytes, length, &dimension, error) != 0 ||
+        mr_store_read_state(store, bytes, length, &state, &state_bytes, error) != 0) {
+        return -1;
+    }
+    free(state);
+    return 0;
 }
 
 /* --- making a version ------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
+#include "base/bytes.h"
 #include "wire/keys.h"
 #include "wire/safetensors.h"
 
@@ -25,8 +25,8 @@ static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *su
     const struct mr_kernels *kernels = question->kernels;
     const double weight = mr_opened_sum_weight(sum, question->terms);
     const float factor =
-        (float)((double)question->server_learning_rate * (double)announcement->weight_max /
-                ((double)announcement->scale * weight));
+        (float)((double)mr_optimiser_mean_rate(&announcement->optimiser) *
+                (double)announcement->weight_max / ((double)announcement->scale * weight));
     if (layout->ring_bits == 16) {
         kernels->centre_w16(update, sum->lanes, factor, layout->lanes);
     } else if (layout->ring_bits == 24) {
@@ -60,21 +60,82 @@ static int rotate_back(float *update, const struct mr_next_model_question *quest
     return 0;
 }
 
-/* The parent's file with `update` added to its values. */
-static int make_model(struct mr_next_model_answer *answer,
-                      const struct mr_next_model_question *question, const float *update,
+/* The state that the step begins with: the parent's, or that of a task that begins. */
+static int take_state(struct mr_next_model_answer *answer,
+                      const struct mr_next_model_question *question, size_t count,
                       struct mr_error *error)
 {
-    struct mr_safetensors parent;
-    if (mr_safetensors_parse(&parent, question->parent, question->parent_bytes, error) != 0) {
-        return mr_error_prefix(error, "parent model");
+    const struct mr_optimiser *optimiser = &question->terms->announcement.optimiser;
+    answer->state_bytes = mr_optimiser_state_bytes(optimiser->kind, count);
+    if (answer->state_bytes == 0) {
+        return 0;
     }
-    const size_t count = parent.count, offset = parent.data_offset;
-    mr_safetensors_fini(&parent);
-    if (count != question->terms->layout.dimension) {
-        return mr_error_set(error, "parent model: %zu values, the round has %u", count,
-                            question->terms->layout.dimension);
+    answer->state = malloc(answer->state_bytes);
+    if (!answer->state) {
+        return mr_error_set(error, "out of memory for the optimiser's state");
     }
+    if (question->state &&
+        mr_optimiser_state_fits(question->state, question->state_bytes, optimiser->kind, count)) {
+        memcpy(answer->state, question->state, answer->state_bytes);
+    } else {
+        mr_optimiser_state_begin(answer->state, optimiser, count);
+    }
+    return 0;
+}
+
+/* From the mean update to the step. An optimiser with a state makes another length of it. */
+static int take_step(struct mr_next_model_answer *answer,
+                     const struct mr_next_model_question *question, float *update, size_t count,
+                     struct mr_error *error)
+{
+    const struct mr_optimiser *optimiser = &question->terms->announcement.optimiser;
+    if (take_state(answer, question, count, error) != 0) {
+        return MR_NEXT_MODEL_FAILED;
+    }
+    if (!answer->state) {
+        return 0;
+    }
+    mr_optimiser_step(optimiser, answer->state, update, count);
+    const struct mr_sum_reach reach = {.step = sqrt(question->kernels->sum_squares(update, count))};
+    answer->metrics.step = reach.step;
+    if (mr_opened_sum_check_reach(&reach, question->terms, question->included_count, error) != 0) {
+        return MR_NEXT_MODEL_UNSOUND;
+    }
+    if (!mr_optimiser_state_fits(answer->state, answer->state_bytes, optimiser->kind, count)) {
+        mr_error_set(error, "range: the optimiser's state would not be finite");
+        return MR_NEXT_MODEL_UNSOUND;
+    }
+    SHA256(answer->state, answer->state_bytes, answer->state_hash);
+    return 0;
+}
+
+/* The model names its state, or none. Nothing changes where it says so already. */
+static int name_state(struct mr_next_model_answer *answer, struct mr_error *error)
+{
+    char hex[2 * MR_HASH_BYTES + 1], before[2 * MR_HASH_BYTES + 1];
+    size_t length;
+    mr_hex_encode(hex, answer->state_hash, MR_HASH_BYTES);
+    if (!answer->state && mr_safetensors_text(answer->model, answer->model_bytes, MR_STATE_MEMBER,
+                                              before, sizeof before) == 1) {
+        return 0;
+    }
+    uint8_t *named = mr_safetensors_rename(answer->model, answer->model_bytes, MR_STATE_MEMBER,
+                                           answer->state ? hex : NULL, &length, error);
+    if (!named) {
+        return MR_NEXT_MODEL_FAILED;
+    }
+    free(answer->model);
+    answer->model = named;
+    answer->model_bytes = length;
+    return 0;
+}
+
+/* The parent's file with `step` added to its values. */
+static int add_step(struct mr_next_model_answer *answer,
+                    const struct mr_next_model_question *question, const float *step, size_t count,
+                    struct mr_error *error)
+{
+    const size_t offset = question->parent_bytes - count * sizeof *step;
     answer->model = malloc(question->parent_bytes);
     float *values = malloc(count * sizeof *values);
     if (!answer->model || !values) {
@@ -85,7 +146,7 @@ static int make_model(struct mr_next_model_answer *answer,
     memcpy(answer->model, question->parent, offset);
     /* By way of an aligned copy: a foreign header need not end on a float's boundary. */
     memcpy(values, question->parent + offset, count * sizeof *values);
-    question->kernels->axpy(values, 1.0f, update, count);
+    question->kernels->axpy(values, 1.0f, step, count);
     const bool finite = isfinite(question->kernels->sum_squares(values, count));
     memcpy(answer->model + offset, values, count * sizeof *values);
     free(values);
@@ -93,8 +154,34 @@ static int make_model(struct mr_next_model_answer *answer,
         mr_error_set(error, "range: the next model would not be finite");
         return MR_NEXT_MODEL_UNSOUND;
     }
-    SHA256(answer->model, answer->model_bytes, answer->model_hash);
     return 0;
+}
+
+static int make_model(struct mr_next_model_answer *answer,
+                      const struct mr_next_model_question *question, float *update,
+                      struct mr_error *error)
+{
+    struct mr_safetensors parent;
+    if (mr_safetensors_parse(&parent, question->parent, question->parent_bytes, error) != 0) {
+        return mr_error_prefix(error, "parent model");
+    }
+    const size_t count = parent.count;
+    mr_safetensors_fini(&parent);
+    if (count != question->terms->layout.dimension) {
+        return mr_error_set(error, "parent model: %zu values, the round has %u", count,
+                            question->terms->layout.dimension);
+    }
+    int result = take_step(answer, question, update, count, error);
+    if (result == 0) {
+        result = add_step(answer, question, update, count, error);
+    }
+    if (result == 0) {
+        result = name_state(answer, error);
+    }
+    if (result == 0) {
+        SHA256(answer->model, answer->model_bytes, answer->model_hash);
+    }
+    return result;
 }
 
 static int make_into(struct mr_next_model_answer *answer,
@@ -106,7 +193,10 @@ static int make_into(struct mr_next_model_answer *answer,
                           question->kernels, error) != 0) {
         return MR_NEXT_MODEL_UNSOUND;
     }
-    const struct mr_sum_reach reach = unscale(update, sum, question);
+    struct mr_sum_reach reach = unscale(update, sum, question);
+    if (mr_optimiser_state_bytes(question->terms->announcement.optimiser.kind, 1) > 0) {
+        reach.step = 0; /* known once the optimiser has made it */
+    }
     if (mr_opened_sum_check_reach(&reach, question->terms, question->included_count, error) != 0) {
         return MR_NEXT_MODEL_UNSOUND;
     }
@@ -147,5 +237,6 @@ void mr_next_model_answer_fini(struct mr_next_model_answer *answer)
 {
     free(answer->sum);
     free(answer->model);
+    free(answer->state);
     *answer = (struct mr_next_model_answer){.model_bytes = 0};
 }

@@ -15,20 +15,31 @@ struct mr_next_model_question {
     uint32_t included_count;
     const uint8_t *parent; /* the model the round started from, a whole safetensors file */
     size_t parent_bytes;
-    float server_learning_rate;
+    const uint8_t *state; /* the optimiser's, that the parent names; NULL: none */
+    size_t state_bytes;
     struct mr_norm_memory memory; /* of the opened round before; zeros: none */
     const struct mr_kernels *kernels;
 };
 
 struct mr_next_model_answer {
     uint8_t *sum;   /* the ring sum, packed as share bytes; 64-byte aligned, malloc'd */
-    uint8_t *model; /* the next model's file: the parent's header, new values; malloc'd */
+    uint8_t *model; /* the next model's file: the parent's header, but for the state's name, new
+                       values; malloc'd */
     size_t model_bytes;
     uint8_t model_hash[MR_HASH_BYTES];
+    uint8_t *state; /* the optimiser's next one, which the model names; malloc'd. NULL: none */
+    size_t state_bytes;
+    uint8_t state_hash[MR_HASH_BYTES];
     struct mr_round_metrics metrics;
 };
 
-/* next = parent + rate * ω_max / (scale * W) * inverse rotation of the centred sum. UNSOUND: a
+/* The member of a model's "__metadata__" that names the optimiser's state which goes with it: so
+ * whoever signs the model's hash has signed the state. */
+#define MR_STATE_MEMBER "millrace.optimiser_state"
+
+/* next = parent + step, with step what the announced optimiser makes of the mean update, ω_max /
+ * (scale * W) * inverse rotation of the centred sum (wire/optimiser.h). A state of another kind or
+ * size is not gone on from: the optimiser begins anew. UNSOUND: a
  * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), whose norm is
  * beyond what clip_norm allows ("norm"), that takes a larger step than step_max ("step"), or a

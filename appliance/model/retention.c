@@ -403,5 +403,10 @@ int mr_store_remove(const struct mr_store *store, struct mr_survey *survey, stru
             return -1;
         }
     }
+    struct mr_error why;
+    if (mr_store_sweep_states(store, &why) != 0) {
+        *error = why;
+        return -1;
+    }
     return result;
 }

@@ -75,5 +75,7 @@ void mr_store_condemn(struct mr_store *store, struct mr_survey *survey,
  * the next pass tries again; -1: a folder could not be synced, and nobody may go on. */
 int mr_store_remove(const struct mr_store *store, struct mr_survey *survey, struct mr_error *error);
 void mr_store_acquit(struct mr_store *store);
+/* Of _remove: states of optimisers go with the last stored model that names them. 0 or -1. */
+int mr_store_sweep_states(const struct mr_store *store, struct mr_error *error);
 
 #endif

@@ -69,6 +69,20 @@ uint32_t mr_model_dimension(const struct mr_model *model);
 int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error);
+/* --- states of the server optimiser (store_states.c) -------------------------------------------
+ *   optimisers/<hash>.state     by the SHA-256 of the file; the model that goes with it names it
+ *
+ * The state that a model's bytes name. 0; 1: none; -1: what it names is no hash. */
+int mr_store_state_of(const uint8_t *model, size_t length, uint8_t hash[MR_HASH_BYTES]);
+/* Whether the state that the model names is there; true where it names none. */
+bool mr_store_has_state(const struct mr_store *store, const struct mr_model *model);
+/* Before the model that names it. 0 or -1. */
+int mr_store_write_state(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                         const uint8_t *bytes, size_t length, struct mr_error *error);
+/* The state that goes with a model, malloc'd; NULL where it names none. Job thread. 0 or -1. */
+int mr_store_read_state(const struct mr_store *store, const uint8_t *model, size_t model_bytes,
+                        uint8_t **bytes, size_t *length, struct mr_error *error);
+
 /* Makes a model of the store the current one, as the next version, of the origin that its manifest
  * says; durable. Nothing changes where it is current already. _adopt then makes it known. */
 int mr_store_write_current(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],

@@ -58,6 +58,20 @@ static void take_metrics(struct mr_version *version, const json_t *manifest)
     free(text);
 }
 
+/* As the model's own header says it. */
+static void take_state(const struct mr_store *store, struct mr_version *version)
+{
+    char path[MR_STORE_PATH_BYTES];
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    mr_store_model_path(path, store, version->hash, "safetensors");
+    if (mr_file_read(path, &bytes, &length, NULL) != 0 ||
+        mr_store_state_of(bytes, length, version->state) != 0) {
+        memset(version->state, 0, MR_HASH_BYTES);
+    }
+    free(bytes);
+}
+
 void mr_store_describe(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                        struct mr_version *version)
 {
@@ -78,7 +92,7 @@ void mr_store_describe(const struct mr_store *store, const uint8_t hash[MR_HASH_
     version->clip_norm = json_number_value(json_object_get(manifest, "clip_norm"));
     version->epsilon = json_number_value(json_object_get(manifest, "epsilon"));
     take_hash(version->parent, manifest, "parent");
-    take_hash(version->state, manifest, "optimiser_state");
+    take_state(store, version);
     take_hash(version->announcement, manifest, "announcement_hash");
     take_text(version->noise, sizeof version->noise, manifest, "noise");
     take_text(version->by, sizeof version->by, manifest, "by");

@@ -43,6 +43,20 @@ def random_task(rng):
     return (rng.choice(first) + "".join(rng.choice(first + "-") for _ in range(length))).encode()
 
 
+def random_optimiser(rng):
+    """Bits of what each kind has; +0 for the rest."""
+    kind = rng.randrange(4)
+    one = 0x3F800000
+    beta1 = 0 if kind == 0 else rng.choice([0, 0x3F666666, one - 1, rng.randrange(0x30000000, one)])
+    beta2 = tau = 0
+    if kind > 1:
+        beta1 = rng.choice([0, 0x3F666666, rng.randrange(0x30000000, 0x3F333333)])
+        beta2 = rng.choice([0x3F7D70A4, one - 1, rng.randrange(0x3F550000, one)])
+        tau = rng.choice([0x3A83126F, 0x20000000, rng.randrange(0x20000000, 0x5F000000)])
+    return {"optimiser": kind, "learning_rate_bits": float_bits(rng), "beta1_bits": beta1, "beta2_bits": beta2,
+            "tau_bits": tau}
+
+
 def random_announcement(rng, signing):
     ring_bits = rng.choice([16, 24, 32])
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
@@ -78,6 +92,7 @@ def random_announcement(rng, signing):
         "clip_norm_bits": float_bits(rng),
         "step_max_bits": float_bits(rng),
         "audit_hours": rng.choice([0, 1, 168, 2160, rng.randint(0, 2160)]),
+        **random_optimiser(rng),
         "model_hash": rng.randbytes(32),
         "rotation_seed": rng.randbytes(32),
         "task": random_task(rng),

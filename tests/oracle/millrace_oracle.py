@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from conventions import (Refused, be16, be32, be64, ctr_stream, f32, f32_of, hmac_sha256, label, positive_normal,
                          public_key, require, sha256, sign, task_check, verify)
+from optimiser_oracle import optimiser_check
 from noise_oracle import noise_seed, noise_tail, privacy_check, privacy_decode, privacy_encode, rho_of
 
 # For whoever imports this module alone.
@@ -26,11 +27,12 @@ __all__ = ["Refused", "noise_seed", "public_key", "rho_of", "verify"]
 # --- 3 announcement ------------------------------------------------------------------------------
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHII")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHIIBIIII")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
-    "headroom seal step_max_bits audit_hours quorum admitted_max"
+    "headroom seal step_max_bits audit_hours quorum admitted_max optimiser "
+    "learning_rate_bits beta1_bits beta2_bits tau_bits"
 ).split()
 
 
@@ -67,6 +69,7 @@ def announcement_check(a):
     require(weights < 2**32, "weight_max")
     require(positive_normal(a["step_max_bits"]), "step_max")
     require(0 <= a["audit_hours"] <= 2160, "audit_hours")
+    optimiser_check(a)
     require(len(a["model_hash"]) == 32 and len(a["rotation_seed"]) == 32, "hashes")
     task_check(a["task"])
     require(len(a["training"]) <= 1023, "training")
@@ -83,7 +86,7 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=5)
+    values = dict(a, magic=b"MRAN", version=6)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
@@ -109,7 +112,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 5, "version")
+    require(a.pop("version") == 6, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None

@@ -1,6 +1,7 @@
 #include "appliance/round/drive/accept_terms.h"
 
 #include "appliance/config/accept.h"
+#include "appliance/round/drive/round_params.h"
 #include "appliance/round/drive/step_bound.h"
 #include "wire/quantiser.h"
 
@@ -31,10 +32,8 @@ static bool scale_holds(const struct mr_accept_question *question, struct mr_ref
 static bool step_max_holds(const struct mr_accept_question *question, struct mr_refusal *refusal)
 {
     const struct mr_announcement *round = question->announcement;
-    const struct mr_step_rule rule = {.announcement = round,
-                                      .lanes = question->lanes,
-                                      .server_learning_rate = question->server_learning_rate,
-                                      .history = question->history};
+    const struct mr_step_rule rule = {
+        .announcement = round, .lanes = question->lanes, .history = question->history};
     const float computed = mr_step_bound(&rule);
     return round->step_max <= computed ||
            refused(refusal, "step_max", round->step_max, "at most ", computed);
@@ -56,10 +55,33 @@ static bool draws_end(const struct mr_accept_question *question, struct mr_refus
     return false;
 }
 
+/* A rate that the lead alone chose could make the step from one model to the next so small that the
+ * sums of both are about the same (docs/decisions/0036-released-sets.md). */
+static bool optimiser_holds(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    const struct mr_optimiser *announced = &question->announcement->optimiser;
+    struct mr_optimiser own;
+    mr_round_optimiser(&own, question->own);
+    if (mr_optimiser_same(announced, &own)) {
+        return true;
+    }
+    mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+              "the server optimiser is %s, rate %.9g, beta %.9g and %.9g, tau %.9g; here it is %s, "
+              "%.9g, %.9g and %.9g, %.9g: tasks.round.server_* has to be the same on every hub",
+              mr_optimiser_name(announced->kind), (double)announced->learning_rate,
+              (double)announced->beta1, (double)announced->beta2, (double)announced->tau,
+              mr_optimiser_name(own.kind), (double)own.learning_rate, (double)own.beta1,
+              (double)own.beta2, (double)own.tau);
+    return false;
+}
+
 bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusal *refusal)
 {
     struct mr_accept accept;
     struct mr_error error;
+    if (!optimiser_holds(question, refusal)) {
+        return false;
+    }
     if (!question->accept) {
         return true;
     }

@@ -1,4 +1,5 @@
-/* accept_terms.h - whether this hub's operator accepts the terms of a round (tasks.accept). */
+/* accept_terms.h - whether this hub's operator accepts the terms of a round (tasks.accept), and
+ * steps from model to model as the announcement says. */
 #ifndef MR_ROUND_DRIVE_ACCEPT_TERMS_H
 #define MR_ROUND_DRIVE_ACCEPT_TERMS_H
 
@@ -13,8 +14,8 @@ struct mr_accept_question {
     const struct mr_config_accept *accept; /* NULL: everything is accepted */
     const struct mr_announcement *announcement;
     uint32_t lanes;
-    uint64_t left_ms; /* until the deadline, by this hub's clock */
-    float server_learning_rate;
+    uint64_t left_ms;                  /* until the deadline, by this hub's clock */
+    const struct mr_config_round *own; /* whose server optimiser has to be the announced one */
     const struct mr_round_history *history;
 };
 

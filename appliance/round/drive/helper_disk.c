@@ -193,7 +193,6 @@ static void save_done(void *context)
         mr_store_adopt_signed(run->context.store, job->round, job->hash);
         mr_released_unclaim(run->context.released, run->context.task); /* the round before's */
         run->signed_total++;
-        run->server_learning_rate = run->context.round->server_learning_rate;
         mr_helper_driver_wait_for_lead(run, false);
     }
     if (job->result == 0 && job->done && job->kept) {

@@ -35,7 +35,6 @@ struct helper_job {
     uint8_t *expanded;
     const uint8_t *const *results;
     struct mr_model *parent;
-    float server_learning_rate;
     struct mr_norm_memory memory;    /* of the opened round before */
     struct mr_round_summary summary; /* of the round when it is revealed */
     struct mr_round_metrics metrics;
@@ -108,6 +107,10 @@ static int store_files(struct helper_job *job, const struct mr_next_model_answer
         .metrics = &answer->metrics,
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
+    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
+                                              answer->state_bytes, &job->error) != 0) {
+        return -1;
+    }
     char *manifest = mr_record_manifest(&record);
     const int written = mr_store_write_model(store, answer->model_hash, answer->model,
                                              answer->model_bytes, manifest, &job->error);
@@ -145,7 +148,6 @@ static void reveal_work(void *context)
         .terms = job->terms,
         .results = job->results,
         .included_count = job->count,
-        .server_learning_rate = job->server_learning_rate,
         .memory = job->memory,
         .kernels = job->run->context.kernels,
     };
@@ -153,8 +155,15 @@ static void reveal_work(void *context)
     if (!job->parent) {
         return;
     }
+    uint8_t *state;
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
+    if (mr_store_read_state(job->run->context.store, question.parent, question.parent_bytes, &state,
+                            &question.state_bytes, &job->error) != 0) {
+        return;
+    }
+    question.state = state;
     job->result = mr_next_model(&answer, &question, &job->error);
+    free(state);
     if (job->result != 0) {
         return;
     }
@@ -209,10 +218,7 @@ static void on_reveal(void *context, const struct mr_round_terms *terms,
                       const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_helper_driver *run = context;
-    struct helper_job job = {.terms = terms,
-                             .results = results,
-                             .count = included_count,
-                             .server_learning_rate = run->server_learning_rate};
+    struct helper_job job = {.terms = terms, .results = results, .count = included_count};
     if (!run->stopping) {
         mr_helper_driver_summarise(run, &job.summary);
         job.memory = *mr_round_history_norms(&run->history, terms->announcement.round);
@@ -477,7 +483,6 @@ int mr_helper_driver_open(struct mr_helper_driver **out, const struct mr_round_c
         .hubs_count = context->hubs_count,
         .policy = policy_of(run, context->round),
     };
-    run->server_learning_rate = context->round->server_learning_rate;
     run->core = mr_helper_new(&config, &ops, run);
     run->timer = mr_timer_open(context->loop, on_tick, run);
     if (!run->core || !run->timer) {

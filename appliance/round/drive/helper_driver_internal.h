@@ -34,8 +34,6 @@ struct mr_helper_driver {
     struct mr_helper_last
         last_life; /* the round that was given up, as found when the hub started */
 
-    float server_learning_rate; /* of the policy that the round was signed under */
-
     uint64_t refused[MR_REFUSAL_UNKNOWN + 1]; /* to other hubs, by code */
     uint64_t bad_seeds;                       /* of devices */
     uint32_t bad_seeds_seen;                  /* of the current round, counted already */

@@ -4,6 +4,20 @@
 #include "appliance/round/drive/private_terms.h"
 #include "appliance/round/drive/wall_clock.h"
 
+/* Without its state this hub could not compute the next model. */
+static bool has_state(const struct mr_helper_driver *run, const struct mr_announcement *round)
+{
+    struct mr_store *store = run->context.store;
+    struct mr_model *model = round->optimiser.kind != MR_OPTIMISER_FEDAVG
+                                 ? mr_store_borrow(store, round->model_hash, NULL)
+                                 : NULL;
+    const bool has = !model || mr_store_has_state(store, model);
+    if (model) {
+        mr_store_return(store, model);
+    }
+    return has;
+}
+
 bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
                               struct mr_refusal *refusal)
 {
@@ -14,9 +28,13 @@ bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
         .announcement = &terms->announcement,
         .lanes = terms->layout.lanes,
         .left_ms = until > unix_ms ? until - unix_ms : 0,
-        .server_learning_rate = run->context.round->server_learning_rate,
+        .own = run->context.round,
         .history = &run->history,
     };
+    if (!has_state(run, &terms->announcement)) {
+        mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%s", MR_NO_STATE);
+        return false;
+    }
     return (!run->context.privacy ||
             mr_private_terms_hold(&terms->announcement, run->context.privacy, refusal)) &&
            mr_accept_terms(&question, refusal);

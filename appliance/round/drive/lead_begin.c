@@ -20,7 +20,6 @@
 void mr_lead_driver_take_rules(struct mr_lead_driver *run)
 {
     run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
-    run->rules.server_learning_rate = run->context.round->server_learning_rate;
 }
 
 /* As many of all levels as the ring and the weight lane hold. */
@@ -61,11 +60,8 @@ static float step_max_of(const struct mr_lead_driver *run, const struct mr_round
                        announcement->rotation_log2, announcement->chunk_bytes) != 0) {
         return params->step_max; /* else the announcement is refused, and says why */
     }
-    const struct mr_step_rule rule = {.announcement = announcement,
-                                      .lanes = layout.lanes,
-                                      .server_learning_rate =
-                                          run->context.round->server_learning_rate,
-                                      .history = &run->history};
+    const struct mr_step_rule rule = {
+        .announcement = announcement, .lanes = layout.lanes, .history = &run->history};
     return mr_step_bound(&rule);
 }
 
@@ -113,6 +109,7 @@ static void fill_announcement(struct mr_announcement *announcement,
         .audit_hours = (uint16_t)params->audit_hours,
         .hub_count = (uint8_t)run->context.hubs_count,
     };
+    mr_round_optimiser(&announcement->optimiser, run->context.round);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
     memcpy(announcement->model_hash, mr_store_current(run->context.store), MR_HASH_BYTES);
@@ -177,7 +174,7 @@ static enum mr_refusal_code check_accepted(const struct mr_lead_driver *run,
         .announcement = announcement,
         .lanes = layout.lanes,
         .left_ms = deadline_ms,
-        .server_learning_rate = run->context.round->server_learning_rate,
+        .own = run->context.round,
         .history = &run->history,
     };
     return mr_accept_terms(&question, refusal) ? MR_REFUSAL_NONE : refusal->code;
@@ -252,9 +249,13 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     }
     size_t model_bytes;
     (void)mr_model_bytes(model, &model_bytes);
+    const bool has_state = mr_store_has_state(run->context.store, model);
     fill_announcement(&announcement, run, params, mr_model_dimension(model));
     mr_store_return(run->context.store, model);
     *round = announcement.round;
+    if (!has_state && announcement.optimiser.kind != MR_OPTIMISER_FEDAVG) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%s", MR_NO_STATE);
+    }
     if (fill_steps(&announcement, run, params, refusal) != MR_REFUSAL_NONE ||
         check_accepted(run, &announcement, params->deadline_ms, refusal) != MR_REFUSAL_NONE ||
         check_number(run, *round, refusal) != MR_REFUSAL_NONE ||

@@ -49,7 +49,6 @@ struct mr_lead_driver {
     bool resuming; /* another model is being made the current one: no round begins */
     struct {
         uint32_t peer_timeout_ms;
-        float server_learning_rate;
     } rules; /* of the policy that the round was opened under */
 
     /* The round's sum: the job thread's while a job runs, else the loop's. */

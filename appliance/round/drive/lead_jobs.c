@@ -26,7 +26,6 @@ struct lead_job {
     uint32_t included_count;
     const uint8_t *const *results;
     struct mr_model *parent;
-    float server_learning_rate;
     struct mr_norm_memory memory; /* of the opened round before */
     struct mr_publication publication;
     struct mr_round_summary summary; /* of a round that ends */
@@ -231,7 +230,6 @@ static void reveal_work(void *context)
         .terms = mr_lead_terms(run->core),
         .results = job->results,
         .included_count = job->included_count,
-        .server_learning_rate = job->server_learning_rate,
         .memory = job->memory,
         .kernels = run->context.kernels,
     };
@@ -239,8 +237,16 @@ static void reveal_work(void *context)
         job->result = MR_NEXT_MODEL_FAILED;
         return;
     }
+    uint8_t *state;
     question.parent = mr_model_bytes(job->parent, &question.parent_bytes);
+    if (mr_store_read_state(run->context.store, question.parent, question.parent_bytes, &state,
+                            &question.state_bytes, &job->error) != 0) {
+        job->result = MR_NEXT_MODEL_FAILED;
+        return;
+    }
+    question.state = state;
     job->result = mr_next_model(&run->revealed, &question, &job->error);
+    free(state);
 }
 
 static void reveal_done(void *context)
@@ -264,9 +270,7 @@ static void reveal_done(void *context)
 void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_t included_count)
 {
     struct mr_lead_driver *run = context;
-    struct lead_job job = {.results = results,
-                           .included_count = included_count,
-                           .server_learning_rate = run->rules.server_learning_rate};
+    struct lead_job job = {.results = results, .included_count = included_count};
     if (run->stopping) {
         return;
     }
@@ -284,6 +288,11 @@ static int store_files(struct lead_job *job, struct mr_record *record)
     const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
     const struct mr_store *store = run->context.store;
+    if (run->revealed.state &&
+        mr_store_write_state(store, run->revealed.state_hash, run->revealed.state,
+                             run->revealed.state_bytes, &job->error) != 0) {
+        return -1;
+    }
     char *manifest = mr_record_manifest(record);
     const int written = mr_store_write_model(store, publication->model_hash, run->revealed.model,
                                              run->revealed.model_bytes, manifest, &job->error);

@@ -23,6 +23,12 @@ struct mr_task_age;
 struct mr_released;
 struct mr_upload_plane;
 
+/* Why a round on a model is not begun, nor signed. */
+#define MR_NO_STATE                                                                                \
+    "the optimiser's state that goes with the model is not in this hub's optimisers/: take it "    \
+    "from "                                                                                        \
+    "another hub"
+
 struct mr_round_context {
     const char *task;     /* its name, in logs and as a label of metrics */
     const char *data_dir; /* the task's folder: the store's, and that of the log or the journal */

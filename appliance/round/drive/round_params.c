@@ -24,3 +24,9 @@ void mr_round_params_init(struct mr_round_params *params, const struct mr_config
         memccpy(params->training, policy->training, '\0', MR_TRAINING_MAX);
     }
 }
+
+void mr_round_optimiser(struct mr_optimiser *optimiser, const struct mr_config_round *policy)
+{
+    mr_optimiser_make(optimiser, policy->server_optimiser, policy->server_learning_rate,
+                      policy->server_beta1, policy->server_beta2, policy->server_tau);
+}

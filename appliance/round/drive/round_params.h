@@ -19,6 +19,9 @@ struct mr_round_params {
     char training[MR_TRAINING_MAX + 1];
 };
 
+/* The server optimiser that a task's options say. */
+void mr_round_optimiser(struct mr_optimiser *optimiser, const struct mr_config_round *policy);
+
 /* As the policy says. */
 void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *policy);
 

@@ -36,6 +36,17 @@ static double median(double *values, unsigned count)
     return values[count / 2];
 }
 
+/* What the hubs' noise alone adds to the mean of the smallest set. */
+static double noise_norm(const struct mr_step_rule *rule)
+{
+    const struct mr_announcement *round = rule->announcement;
+    if (round->noise_kind == MR_NOISE_NONE) {
+        return 0;
+    }
+    return round->weight_max * mr_announcement_noise_norm(round, rule->lanes) /
+           ((double)round->scale * round->cohort_min);
+}
+
 /* The step of devices of full weight and of the norm that the announced scale is made for. It
  * follows the norms as the scale does, also where rounds opened nothing. */
 static double least(const struct mr_step_rule *rule)
@@ -43,19 +54,9 @@ static double least(const struct mr_step_rule *rule)
     const struct mr_announcement *round = rule->announcement;
     const double clip_norm = (double)round->clip_norm;
     const double reach = round->levels * sqrt(rule->lanes) / (RANGE * (double)round->scale);
-    return (double)rule->server_learning_rate * (reach < clip_norm ? reach : clip_norm);
-}
-
-/* What the hubs' noise alone makes of the smallest set. */
-static double noise_step(const struct mr_step_rule *rule)
-{
-    const struct mr_announcement *round = rule->announcement;
-    if (round->noise_kind == MR_NOISE_NONE) {
-        return 0;
-    }
-    return (double)rule->server_learning_rate * round->weight_max *
-           mr_announcement_noise_norm(round, rule->lanes) /
-           ((double)round->scale * round->cohort_min);
+    return mr_optimiser_reach(&round->optimiser,
+                              (reach < clip_norm ? reach : clip_norm) + noise_norm(rule),
+                              round->dimension, true);
 }
 
 float mr_step_bound(const struct mr_step_rule *rule)
@@ -66,13 +67,13 @@ float mr_step_bound(const struct mr_step_rule *rule)
     const unsigned count = mr_round_history_steps(rule->history, round->round, past, ROUNDS);
     if (count == 0) {
         const double norm = (double)round->clip_norm + sqrt(rule->lanes) / (double)round->scale;
-        return normal((double)rule->server_learning_rate * round->weight_max * norm +
-                      noise_step(rule));
+        return normal(mr_optimiser_reach(&round->optimiser,
+                                         round->weight_max * norm + noise_norm(rule),
+                                         round->dimension, false));
     }
     for (unsigned i = 0; i < count; i++) {
         steps[i] = in_the_smallest_set(&past[i], round->cohort_min);
     }
     const double usual = FACTOR * median(steps, count);
-    const double lowest = least(rule) + noise_step(rule);
-    return normal(usual > lowest ? usual : lowest);
+    return normal(usual > least(rule) ? usual : least(rule));
 }

@@ -10,14 +10,15 @@
 struct mr_step_rule {
     const struct mr_announcement *announcement; /* all of it but step_max */
     uint32_t lanes;                             /* L */
-    float server_learning_rate;
     const struct mr_round_history *history;
 };
 
 /* A finite, normal number above 0. With no round opened before: what honest devices can make at
- * most, rate * ω_max * (C + sqrt(L) / scale). Else four times the median of the last eight opened
- * rounds' steps, each times sqrt(N / cohort_min) of its set of N devices; at least rate * M, with M
- * the norm that the announced scale is made for, q sqrt(L) / (4 scale), and at most C. */
+ * most of a first round: what the announced optimiser makes of a mean update of ω_max * (C +
+ * sqrt(L) / scale) (mr_optimiser_reach). Else four times the median of the last eight opened
+ * rounds' steps, each times sqrt(N / cohort_min) of its set of N devices; at least what it usually
+ * makes of M, the norm that the announced scale is made for, q sqrt(L) / (4 scale), and at most C.
+ */
 float mr_step_bound(const struct mr_step_rule *rule);
 
 #endif

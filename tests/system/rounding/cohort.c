@@ -166,6 +166,7 @@ static void announce(struct cohort *cohort, struct mr_round_terms *terms)
         .scale = 1,
         .clip_norm = plan->clip_norm,
         .step_max = 1e9f,
+        .optimiser = {.learning_rate = 1},
         .rotation_seed = {(uint8_t)cohort->round, (uint8_t)plan->deltas},
         .hub_count = 2,
         .hubs = {{.index = 0, .public_key = {1}, .name = "a"},
@@ -254,7 +255,6 @@ void cohort_round(struct cohort *cohort, struct cohort_result *result)
                                                     .included_count = cohort->plan.devices,
                                                     .parent = cohort->model,
                                                     .parent_bytes = cohort->model_bytes,
-                                                    .server_learning_rate = 1,
                                                     .memory = cohort->memory,
                                                     .kernels = cohort->kernels};
     const int made = mr_next_model(&answer, &question, &error);

@@ -132,6 +132,7 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
                                   .scale = 100,
                                   .clip_norm = 1,
                                   .step_max = 1000,
+                                  .optimiser = {.learning_rate = 1},
                                   .hub_count = (uint8_t)hub_count};
     snprintf(a->training, sizeof a->training, "{\"epochs\": 2, \"batch\": 3}");
     for (unsigned i = 0; i < hub_count; i++) {

@@ -63,6 +63,7 @@ static inline void test_announcement(struct mr_announcement *a, uint8_t (*privat
     a->scale = 64.0f;
     a->clip_norm = 1.5f;
     a->step_max = 3.0f;
+    a->optimiser = (struct mr_optimiser){.learning_rate = 1.0f};
     memset(a->model_hash, 0x11, sizeof a->model_hash);
     memset(a->rotation_seed, 0x22, sizeof a->rotation_seed);
     strcpy(a->task, "digits-1");

@@ -124,6 +124,7 @@ void round_make(const struct played *played, struct round *round, uint64_t numbe
                                              .scale = 100,
                                              .clip_norm = 1,
                                              .step_max = 1,
+                                             .optimiser = {.learning_rate = 1},
                                              .task = "digits",
                                              .hub_count = HUBS};
     memcpy(announcement->model_hash, parent, MR_HASH_BYTES);

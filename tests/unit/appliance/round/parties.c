@@ -123,7 +123,6 @@ int world_compute(struct world *world, const uint8_t *const *results, uint32_t c
         .included_count = count,
         .parent = world->model,
         .parent_bytes = world->model_bytes,
-        .server_learning_rate = 1.0f,
         .kernels = world->kernels,
     };
     return mr_next_model(answer, &question, error);

@@ -94,6 +94,7 @@ static void make_terms(struct world *world)
         .scale = 500.0f,
         .clip_norm = 100.0f,
         .step_max = 1e6f,
+        .optimiser = {.learning_rate = 1},
         .hub_count = (uint8_t)world->options.hubs,
     };
     memcpy(announcement->model_hash, world->model_hash, MR_HASH_BYTES);

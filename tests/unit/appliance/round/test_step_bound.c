@@ -39,11 +39,10 @@ static void voided(struct scene *scene)
 
 static double bound(struct scene *scene)
 {
+    scene->announcement.optimiser = (struct mr_optimiser){.learning_rate = 0.5f};
     scene->announcement.round = scene->round + 1;
-    const struct mr_step_rule rule = {.announcement = &scene->announcement,
-                                      .lanes = 10000,
-                                      .server_learning_rate = 0.5f,
-                                      .history = &scene->history};
+    const struct mr_step_rule rule = {
+        .announcement = &scene->announcement, .lanes = 10000, .history = &scene->history};
     return (double)mr_step_bound(&rule);
 }
 

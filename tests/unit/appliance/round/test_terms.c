@@ -83,8 +83,11 @@ static void test_draw_voids(void **state)
     struct mr_round_history history = {.list = list};
     struct mr_config_accept accept = {.draw_voids = 2};
     struct mr_refusal refusal;
-    const struct mr_accept_question question = {
-        .accept = &accept, .announcement = &terms, .left_ms = UINT64_MAX, .history = &history};
+    const struct mr_accept_question question = {.accept = &accept,
+                                                .announcement = &terms,
+                                                .left_ms = UINT64_MAX,
+                                                .own = &played->room->policy,
+                                                .history = &history};
     terms.cohort_max = 8;
     terms.admitted_max = 16;
     mr_round_history_current(&history, 1)->drawn = true;
@@ -107,6 +110,38 @@ static void test_draw_voids(void **state)
     assert_true(mr_accept_terms(&question, &refusal));
 }
 
+/* A lead that chose how far models step alone could make two of them hardly differ. */
+static void test_another_server_optimiser(void **state)
+{
+    struct played *played = *state;
+    struct mr_config_round *policy = &played->room->policy;
+    struct reply reply;
+    static char adam[] = "fedadam";
+    static const struct {
+        char *name;
+        float rate;
+    } rows[] = {{NULL, 0.5f}, {NULL, 1.0000001f}, {adam, 1}};
+    played_start(played);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        policy->server_optimiser = rows[i].name;
+        policy->server_learning_rate = rows[i].rate;
+        policy->server_beta1 = 0.9f;
+        policy->server_beta2 = 0.99f;
+        policy->server_tau = 1e-3f;
+        played_ask_same(played, MR_PEER_PROPOSE, &reply);
+        played_expect(&reply, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+        assert_non_null(strstr(reply.text, "the server optimiser is fedavg, rate 1,"));
+        reply_fini(&reply);
+        assert_int_equal(played_state(played), MR_HELPER_IDLE);
+    }
+    policy->server_optimiser = NULL;
+    policy->server_learning_rate = 1;
+    played_ask_same(played, MR_PEER_PROPOSE, &reply);
+    played_expect(&reply, MR_REFUSAL_NONE);
+    reply_fini(&reply);
+    played_end(played);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
@@ -114,6 +149,7 @@ int main(void)
         T(test_terms_that_differ),
         T(test_terms_that_are_not_accepted),
         T(test_draw_voids),
+        T(test_another_server_optimiser),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
