@@ -61,8 +61,9 @@ static void check_model(void *context, const struct mr_folder_file *file)
     }
     const int got = mr_versions_of(look->store->versions, hash, &version, look->error);
     look->failed = got < 0;
-    if (got > 0) { /* a crash came between the two; it does no harm */
+    if (got > 0) { /* a crash came before it had one, or its manifest; it does no harm */
         fault(look, "no version has it", file->name);
+        return;
     }
     mr_store_model_path(path, look->store, hash, "json");
     if (access(path, F_OK) != 0) {
