@@ -154,6 +154,14 @@ class Federation(unittest.TestCase):
         self.assertRegex(self.do(home, "trial-round"), r"(?m)^state +published$")
         self.assertEqual([device.end() for device in running[2:]], [0] * DEVICES)
 
+    def test_versions(self):
+        self.play()
+        said = self.do(self.office, "versions")
+        self.assertRegex(said, r"(?m)^aliases +champion$")
+        self.assertRegex(said, r"(?m)^aliases +baseline$")
+        self.assertRegex(said, r"(?m)^  site +berlin$")
+        self.assertRegex(said, r"(?m)^faults +none$")
+
     def test_every_block_is_run(self):
         self.assertEqual(self.book.loose, [], "blocks without a mark")
         with open(__file__, encoding="utf-8") as f:

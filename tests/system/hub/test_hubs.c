@@ -235,6 +235,7 @@ static size_t propose(struct federation *federation, uint8_t *bytes, uint64_t ro
                                            .scale = scale,
                                            .clip_norm = 1.0f,
                                            .step_max = 1000,
+                                           .optimiser = {.learning_rate = 1},
                                            .hub_count = FEDERATION_HUBS};
     struct mr_error error = {.text = ""};
     uint8_t key[32];
