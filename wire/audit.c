@@ -177,7 +177,8 @@ int mr_audit_proof_check(const struct mr_audit_proof *proof, const struct mr_aud
     memcpy(counted.salt, proof->salt, MR_AUDIT_SALT_BYTES);
     if (mr_audit_leaf(node, &counted) != 0 || climb(proof, node) != 0 ||
         memcmp(node, proof->commitments[claim->position].root, MR_HASH_BYTES) != 0) {
-        return mr_error_set(error, "what this device sent is not in the tree that it signed");
+        mr_error_set(error, "what this device sent is not in the tree that it signed");
+        return MR_AUDIT_NOT_IN_TREE;
     }
     return 0;
 }

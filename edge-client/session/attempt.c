@@ -410,6 +410,7 @@ static enum mre_result bring_over(struct attempt *a)
         a->cut = false;
         result = get_grant(a);
         if (!result) {
+            mr_proof_note(a->client, &a->work->terms, &a->request, a->share);
             result = upload(a);
         }
         if (!result) {
@@ -481,6 +482,7 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
     outcome->transport = transport == MR_TRANSPORT_UDP ? MRE_TRANSPORT_UDP : MRE_TRANSPORT_HTTP2;
     outcome->code[0] = 0;
 
+    mr_proof_begin(client, &work->terms, attempt);
     enum mre_result result = make_share(&a);
     if (!result) {
         result = send_seeds(&a);
@@ -489,7 +491,6 @@ enum mr_attempt_next mr_attempt_run(struct mre_client *client, struct mr_round_w
         result = mr_lineage_claim(client, &work->terms, outcome);
     }
     if (!result) {
-        mr_proof_note(client, &work->terms, &a.request, a.share);
         result = bring_over(&a);
     }
     if (!result) {

@@ -29,6 +29,7 @@ struct mr_proof_note {
 struct mr_proof_notes {
     uint64_t round; /* 0: none */
     uint8_t announcement_hash[MR_HASH_BYTES];
+    unsigned first; /* attempts below are a former process's, which nobody here remembers */
     struct mr_proof_note attempts[MR_ATTEMPTS_MAX];
 };
 

@@ -11,6 +11,19 @@
 /* For how long a hub that is away or busy is asked again. */
 #define PATIENCE_MS 10000
 
+void mr_proof_begin(struct mre_client *client, const struct mr_round_terms *terms, uint32_t attempt)
+{
+    struct mr_proof_notes *notes = &client->notes;
+    const struct mr_announcement *a = &terms->announcement;
+    if (a->audit_hours == 0 ||
+        (notes->round == a->round &&
+         memcmp(notes->announcement_hash, terms->hash, MR_HASH_BYTES) == 0)) {
+        return;
+    }
+    *notes = (struct mr_proof_notes){.round = a->round, .first = attempt};
+    memcpy(notes->announcement_hash, terms->hash, MR_HASH_BYTES);
+}
+
 void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms,
                    const struct mr_upload_request *request, const uint8_t *share)
 {
@@ -22,14 +35,9 @@ void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms
                                        .client_id = client->identity.client_id,
                                        .hub_index = a->hubs[0].index,
                                        .attempt = request->attempt};
-    if (notes->round != a->round) {
-        memset(notes, 0, sizeof *notes);
-    }
     if (a->audit_hours == 0) {
         return;
     }
-    notes->round = a->round;
-    memcpy(notes->announcement_hash, terms->hash, MR_HASH_BYTES);
     note->known =
         mr_share_hash(note->counted[0], share, (size_t)terms->layout.share_bytes, &scope) == 0;
     for (unsigned i = 0; i < request->receipt_count; i++) {
@@ -67,12 +75,14 @@ static enum mre_result ask(struct mre_client *client, unsigned position, uint64_
     return result;
 }
 
-/* Whether the proof holds for one of the attempts; the error is the newest's. */
+/* Whether the proof holds for one of the attempts, as mr_audit_proof_check; the error is the
+ * newest's. */
 static int holds(const struct mre_client *client, unsigned position,
                  const struct mr_audit_proof *proof, struct mr_error *error)
 {
     const struct mr_proof_notes *notes = &client->notes;
     struct mr_error why;
+    int found = -1;
     bool said = false;
     for (unsigned attempt = MR_ATTEMPTS_MAX; attempt-- > 0;) {
         struct mr_audit_claim claim = {.announcement_hash = notes->announcement_hash,
@@ -85,12 +95,14 @@ static int holds(const struct mre_client *client, unsigned position,
         }
         memcpy(claim.counted.of.client_id, client->identity.client_id, MR_CLIENT_ID_BYTES);
         memcpy(claim.counted.hash, notes->attempts[attempt].counted[position], MR_HASH_BYTES);
-        if (mr_audit_proof_check(proof, &claim, said ? &why : error) == 0) {
+        const int one = mr_audit_proof_check(proof, &claim, said ? &why : error);
+        if (one == 0) {
             return 0;
         }
+        found = said ? found : one;
         said = true;
     }
-    return -1;
+    return found;
 }
 
 /* What one hub says of another's commitment is what all say: else somebody signed two. */
@@ -113,9 +125,18 @@ static void warn(struct mre_outcome *outcome, const struct mr_announced_hub *hub
     snprintf(outcome->warning, sizeof outcome->warning, "%s", text.text);
 }
 
-/* One hub: false with the warning set. */
+static const char not_known[] = "what counts is of a process before this one: which, could not be "
+                                "checked";
+
+static void add_text(struct mre_outcome *outcome, const char *text)
+{
+    const size_t used = strlen(outcome->text);
+    snprintf(outcome->text + used, sizeof outcome->text - used, "; %s", text);
+}
+
+/* One hub: false with the warning set. *unknown: its leaf may be of an attempt not known here. */
 static bool check_hub(struct mre_client *client, unsigned position, uint64_t round,
-                      struct mr_audit_proof *first, struct mre_outcome *outcome)
+                      struct mr_audit_proof *first, bool *unknown, struct mre_outcome *outcome)
 {
     const struct mr_announced_hub *hub = &client->pinned[position];
     struct mr_audit_proof proof;
@@ -126,7 +147,10 @@ static bool check_hub(struct mre_client *client, unsigned position, uint64_t rou
         warn(outcome, hub, "gives no proof that it counted this device", asked.text);
         return false;
     }
-    if (holds(client, position, &proof, &error) != 0) {
+    const int held = holds(client, position, &proof, &error);
+    if (held == MR_AUDIT_NOT_IN_TREE && client->notes.first > 0) {
+        *unknown = true;
+    } else if (held != 0) {
         warn(outcome, hub, "does not prove that it counted what this device sent", error.text);
         return false;
     }
@@ -142,18 +166,34 @@ static bool check_hub(struct mre_client *client, unsigned position, uint64_t rou
     return true;
 }
 
+static bool anything_known(const struct mr_proof_notes *notes)
+{
+    for (unsigned i = 0; i < MR_ATTEMPTS_MAX; i++) {
+        if (notes->attempts[i].known) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mr_proof_check(struct mre_client *client, uint64_t round, struct mre_outcome *outcome)
 {
     struct mr_audit_proof first;
+    bool unknown = false;
     if (client->notes.round != round || round == 0) {
         return;
     }
+    if (!anything_known(&client->notes)) {
+        add_text(outcome, not_known);
+        return;
+    }
     for (unsigned i = 0; i < client->hub_count; i++) {
-        if (!check_hub(client, i, round, &first, outcome)) {
+        if (!check_hub(client, i, round, &first, &unknown, outcome)) {
             return;
         }
     }
-    const size_t used = strlen(outcome->text);
-    snprintf(outcome->text + used, sizeof outcome->text - used,
-             "; all %u hubs prove that they counted this device", client->hub_count);
+    char text[60];
+    snprintf(text, sizeof text, "all %u hubs prove that they counted this device",
+             client->hub_count);
+    add_text(outcome, unknown ? not_known : text);
 }

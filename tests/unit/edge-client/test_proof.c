@@ -168,6 +168,41 @@ static void test_an_earlier_attempt(void **state)
     fake_fini(&fake);
 }
 
+/* After the loss of its memory, and with what it kept of the ledger, a device cannot know what was
+ * counted before: it accuses nobody. Who forges what is signed is named all the same. */
+static void test_an_attempt_of_another_process(void **state)
+{
+    (void)state;
+    for (unsigned forged = 0; forged < 2; forged++) {
+        struct fake fake;
+        struct mre_outcome outcome;
+        fake_init(&fake, HUBS, 16);
+        fake.announcement.audit_hours = 1;
+        fake_announce(&fake);
+        fake.end = published;
+        liar = 1;
+        fake.forge_proof = forged ? unsigned_root : NULL;
+        struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
+        assert_int_equal(mre_client_round(client, 1000, scene_train, NULL, &outcome),
+                         MRE_COMMITTED);
+        struct mr_proof_notes *notes = &client->notes;
+        notes->first = 1; /* as if a process after the one that was counted */
+        notes->attempts[1] = notes->attempts[0];
+        notes->attempts[1].counted[0][0] ^= 1;
+        notes->attempts[0].known = false;
+        assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_PUBLISHED);
+        assert_null(strstr(outcome.text, "hubs prove"));
+        if (forged) {
+            assert_non_null(strstr(outcome.warning, "not signed by that"));
+        } else {
+            assert_string_equal(outcome.warning, "");
+            assert_non_null(strstr(outcome.text, "could not be checked"));
+        }
+        mre_client_close(client);
+        fake_fini(&fake);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_no_hours),
         cmocka_unit_test(test_each_lie_is_named),
         cmocka_unit_test(test_an_earlier_attempt),
+        cmocka_unit_test(test_an_attempt_of_another_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
