@@ -206,6 +206,27 @@ static enum mr_refusal_code check_ring(const struct mr_round_params *params,
     return MR_REFUSAL_NONE;
 }
 
+/* What the operator asks for, against this hub's own bounds. */
+static enum mr_refusal_code check_params(const struct mr_lead_driver *run,
+                                         const struct mr_round_params *params,
+                                         struct mr_refusal *refusal)
+{
+    const uint32_t least = mr_config_set_min(run->context.round);
+    if (params->cohort_min < least) {
+        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
+                         "cohort_min %u is below this hub's own %u", params->cohort_min, least);
+    }
+    if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
+                         params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
+    }
+    if (params->audit_hours > MR_AUDIT_HOURS_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "audit_hours %u is above %d",
+                         params->audit_hours, MR_AUDIT_HOURS_MAX);
+    }
+    return check_ring(params, refusal);
+}
+
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                                           const struct mr_round_params *params, uint64_t *round,
                                           struct mr_refusal *refusal)
@@ -226,20 +247,7 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                          run->stopping ? "the hub is stopping"
                                        : "another model is being made the current one");
     }
-    const uint32_t least = mr_config_set_min(run->context.round);
-    if (params->cohort_min < least) {
-        return mr_refuse(refusal, MR_REFUSAL_BELOW_COHORT_MINIMUM,
-                         "cohort_min %u is below this hub's own %u", params->cohort_min, least);
-    }
-    if (params->deadline_ms > MR_ROUND_DEADLINE_MS_MAX) {
-        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "deadline_ms %u is above %u",
-                         params->deadline_ms, MR_ROUND_DEADLINE_MS_MAX);
-    }
-    if (params->audit_hours > MR_AUDIT_HOURS_MAX) {
-        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "audit_hours %u is above %d",
-                         params->audit_hours, MR_AUDIT_HOURS_MAX);
-    }
-    if (check_ring(params, refusal) != MR_REFUSAL_NONE) {
+    if (check_params(run, params, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;
     }
     struct mr_model *model =
