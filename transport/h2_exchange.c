@@ -1,5 +1,6 @@
 #include "transport/h2_exchange.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,9 +189,9 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
     exchange->body = request->body;
     exchange->body_left = request->content_type ? request->length : 0;
 
-    char length[24];
+    char length[24], range[64];
     size_t count = 0;
-    nghttp2_nv fields[7];
+    nghttp2_nv fields[8];
     snprintf(length, sizeof length, "%zu", request->length);
     fields[count++] = field(":method", request->method);
     fields[count++] = field(":scheme", "https");
@@ -202,6 +203,11 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
     }
     if (request->word && request->word[0]) {
         fields[count++] = field(MR_H2_WORD, request->word);
+    }
+    if (request->range_bytes > 0) {
+        snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, request->range_first,
+                 request->range_first + request->range_bytes - 1);
+        fields[count++] = field("range", range);
     }
     const nghttp2_data_provider body = {.read_callback = read_body};
     exchange->stream = nghttp2_submit_request(session, NULL, fields, count,

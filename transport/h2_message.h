@@ -23,8 +23,12 @@ struct mr_h2_request {
     const char *path;         /* with its query */
     const char *content_type; /* NULL: no body */
     const void *body;
-    size_t length;       /* of the body, bytes */
-    const char *word;    /* MR_H2_WORD; NULL or "": none */
+    size_t length;    /* of the body, bytes */
+    const char *word; /* MR_H2_WORD; NULL or "": none */
+    /* Of a GET: so many bytes of the answer, from there on; 0: all of it. The answer is 206 then.
+     */
+    uint64_t range_first;
+    size_t range_bytes;
     size_t answer_max;   /* an answer whose body has more bytes is a failure */
     unsigned timeout_ms; /* to the whole answer */
     /* For a body or an answer that may be large on a path that may be slow: a timeout in which it

@@ -82,5 +82,8 @@ void mr_routes_answered(void *context, void *token, bool json, const void *body,
 void mr_routes_changed(void *context)
 {
     const struct mr_api_task *task = context;
+    if (task->releases) { /* a round that has ended may have made a model */
+        mr_releases_look(task->releases);
+    }
     mr_long_polls_wake(task->polls);
 }

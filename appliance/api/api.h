@@ -8,6 +8,7 @@
 
 #include "appliance/api/long_poll.h"
 #include "appliance/config/limits.h"
+#include "appliance/model/releases.h"
 #include "appliance/observe/log.h"
 #include "appliance/observe/metrics.h"
 #include "appliance/round/drive/helper_driver.h"
@@ -24,6 +25,7 @@ struct mr_api_task {
     struct mr_lead_driver *lead;     /* NULL where this hub helps */
     struct mr_helper_driver *helper; /* NULL where it leads */
     struct mr_long_polls *polls;     /* of this task alone; their context is this struct */
+    struct mr_releases *releases; /* NULL: none are made (a simulated hub) */
 };
 
 struct mr_api {

@@ -72,6 +72,18 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
     return true;
 }
 
+bool mr_routes_hash(struct mr_request *request, unsigned i, uint8_t hash[MR_HASH_BYTES])
+{
+    const char *text = mr_request_param(request, i);
+    if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
+        mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "a model is named by 64 lower-case hex digits");
+        return false;
+    }
+    return true;
+}
+
 bool mr_routes_round(struct mr_request *request, unsigned i, uint64_t *round)
 {
     if (!mr_routes_parse_round(request, i, round)) {

@@ -94,14 +94,7 @@ void mr_route_model(void *context, struct mr_request *request)
     struct mr_api_task *task = mr_routes_task(context, request);
     struct mr_error error;
     uint8_t hash[MR_HASH_BYTES];
-    const char *text = mr_request_param(request, MR_PARAM_MODEL);
-    if (!task) {
-        return;
-    }
-    if (strspn(text, "0123456789abcdef") != 2 * MR_HASH_BYTES ||
-        mr_hex_decode(hash, MR_HASH_BYTES, text) != 0) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
-                            "a model is named by 64 lower-case hex digits");
+    if (!task || !mr_routes_hash(request, MR_PARAM_MODEL, hash)) {
         return;
     }
     struct loan *loan = malloc(sizeof *loan);
@@ -119,6 +112,7 @@ void mr_route_model(void *context, struct mr_request *request)
     }
     size_t length;
     const uint8_t *bytes = mr_model_bytes(loan->model, &length);
+    mr_request_validator(request, mr_request_param(request, MR_PARAM_MODEL), true);
     mr_request_answer_borrowed(request, 200, "application/octet-stream", bytes, length, give_back,
                                loan);
 }

@@ -24,6 +24,8 @@ enum {
     MR_PARAM_TASK = 0,
     MR_PARAM_ROUND = 1,
     MR_PARAM_MODEL = 1,
+    MR_PARAM_BASE = 1,
+    MR_PARAM_TARGET = 2,
     MR_PARAM_UPLOAD = 2,
     MR_PARAM_POOL = 0, /* of a budget */
     MR_PARAM_DEVICE = 1,
@@ -48,6 +50,8 @@ enum mr_routes_seen {
 enum mr_routes_seen mr_routes_see_round(const struct mr_api_task *task, struct mr_request *request,
                                         bool expired, struct mr_round_summary *summary);
 bool mr_routes_upload(struct mr_request *request, unsigned i, uint64_t *upload_id);
+/* Path parameter i as a model's hash; refuses and returns false likewise. */
+bool mr_routes_hash(struct mr_request *request, unsigned i, uint8_t hash[MR_HASH_BYTES]);
 /* The same, refusing nothing. */
 bool mr_routes_parse_round(const struct mr_request *request, unsigned i, uint64_t *round);
 bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64_t *upload_id);
@@ -62,6 +66,8 @@ MR_HANDLER(mr_route_round_end);
 MR_HANDLER(mr_route_proof);
 MR_HANDLER(mr_route_model);
 MR_HANDLER(mr_route_hubs);
+MR_HANDLER(mr_route_release);
+MR_HANDLER(mr_route_delta);
 MR_HANDLER(mr_route_upload_request);
 MR_HANDLER(mr_route_share);
 MR_HANDLER(mr_route_share_progress);

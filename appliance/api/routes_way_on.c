@@ -115,7 +115,10 @@ void mr_route_admin_resume(void *context, struct mr_request *request)
 void mr_routes_resumed(void *context, void *token, const uint8_t *model_hash)
 {
     char hex[2 * MR_HASH_BYTES + 1];
-    (void)context;
+    const struct mr_api_task *task = context;
+    if (task->releases) {
+        mr_releases_look(task->releases);
+    }
     mr_hex_encode(hex, model_hash, MR_HASH_BYTES);
     mr_routes_answer_json(token, json_pack("{s:o}", "model_hash", mr_json_text(hex)));
 }

@@ -98,6 +98,7 @@ void *mr_config_option_at(const struct mr_hub_config *config, const struct mr_op
         {"tasks.accept", &config->tasks[entry].accept},
         {"tasks.privacy", &config->tasks[entry].privacy},
         {"tasks.keep", &config->tasks[entry].keep},
+        {"tasks.releases", &config->tasks[entry].releases},
         {"hubs", config->hubs + entry},
     };
     size_t i = 0;

@@ -135,6 +135,14 @@ struct mr_config_keep {
     uint32_t logs_days;   /* 7 */
 };
 
+/* What devices are told of the task's models (model/releases.h); 0 stands for the default, as in a
+ * config made by hand. */
+struct mr_config_releases {
+    uint32_t lifetime_days;   /* 90 */
+    uint32_t word_valid_s;    /* 86400 */
+    uint64_t delta_bytes_max; /* 64 MiB */
+};
+
 struct mr_config_task {
     char *name;     /* mr_task_name_valid */
     uint16_t *hubs; /* indices: the first leads, the others help, strictly rising (required) */
@@ -145,6 +153,7 @@ struct mr_config_task {
     struct mr_config_privacy privacy;
     struct mr_config_keep keep;
     uint32_t dimension; /* of its model, as hub/hub_check.h found it; 0: nobody has looked */
+    struct mr_config_releases releases;
 };
 
 struct mr_config_hub {

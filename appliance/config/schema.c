@@ -23,6 +23,7 @@ struct schema {
     cyaml_schema_field_t accept[FIELDS_MAX];
     cyaml_schema_field_t privacy[FIELDS_MAX];
     cyaml_schema_field_t keep[FIELDS_MAX];
+    cyaml_schema_field_t releases[FIELDS_MAX];
     cyaml_schema_field_t tasks[FIELDS_MAX];
     cyaml_schema_field_t hubs[FIELDS_MAX];
     cyaml_schema_value_t number; /* of a LIST */
@@ -135,6 +136,7 @@ static void add_options(struct schema *schema)
                     {"tasks.accept", schema->accept},
                     {"tasks.privacy", schema->privacy},
                     {"tasks.keep", schema->keep},
+                    {"tasks.releases", schema->releases},
                     {"hubs", schema->hubs}};
     size_t count;
     const struct mr_option *rows = mr_options(&count);
@@ -176,6 +178,8 @@ static void schema_init(struct schema *schema)
                 sizeof(struct mr_config_privacy), schema->privacy);
     add_section(schema->tasks, "keep", offsetof(struct mr_config_task, keep),
                 sizeof(struct mr_config_keep), schema->keep);
+    add_section(schema->tasks, "releases", offsetof(struct mr_config_task, releases),
+                sizeof(struct mr_config_releases), schema->releases);
     add_list(schema, "tasks", offsetof(config, tasks), offsetof(config, tasks_count),
              &schema->task);
     add_list(schema, "hubs", offsetof(config, hubs), offsetof(config, hubs_count), &schema->hub);

@@ -1,17 +1,15 @@
 /* request.c - the life of a request, what its handler sees of it, and how it is answered. */
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/crypto.h>
 
 #include "appliance/http/query.h"
+#include "appliance/http/selection.h"
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
-#include "transport/h2_date.h"
 #include "transport/h2_message.h"
 #include "wire/messages.h"
 
@@ -180,49 +178,20 @@ static ssize_t read_answer(nghttp2_session *session, int32_t stream, uint8_t *ou
     return (ssize_t)take;
 }
 
-static nghttp2_nv field(const char *name, const char *value)
+/* The part of the body that was asked for. Returns the status. */
+static int select_part(struct mr_request *request, int status, struct mr_answer *body)
 {
-    return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value),
-                        NGHTTP2_NV_FLAG_NONE};
-}
-
-/* RFC 9110: a 204 has no length (8.6), a 405 says what is allowed (15.5.6), an answer to HEAD has
- * the length of the body that it leaves out (9.3.2). */
-static int submit(struct mr_request *request, int status, const char *content_type)
-{
-    char status_text[16], length_text[24], seconds_text[16];
-    char date_text[MR_H2_DATE_BYTES], left_text[24];
-    nghttp2_nv fields[8];
-    size_t count = 0;
-    snprintf(status_text, sizeof status_text, "%d", status);
-    snprintf(length_text, sizeof length_text, "%zu", request->answer.length);
-    snprintf(seconds_text, sizeof seconds_text, "%" PRIu64,
-             ((uint64_t)request->retry_after_ms + 999) / 1000);
-    fields[count++] = field(":status", status_text);
-    if (content_type) {
-        fields[count++] = field("content-type", content_type);
+    const struct mr_selection_request asked = {.if_none_match = request->if_none_match,
+                                               .if_range = request->if_range,
+                                               .range = request->range,
+                                               .is_head = request->is_head};
+    if (status != 200 || request->etag[0] == '\0') {
+        return status;
     }
-    if (status != 204) {
-        fields[count++] = field("content-length", length_text);
-    }
-    if (status == 405) {
-        fields[count++] = field("allow", request->match.allow);
-    }
-    mr_h2_date_format(date_text, (int64_t)time(NULL));
-    fields[count++] = field("date", date_text);
-    if (request->has_time_left) {
-        snprintf(left_text, sizeof left_text, "%" PRIu64, request->time_left_ms);
-        fields[count++] = field(MR_H2_TIME_LEFT, left_text);
-    }
-    if (request->answer_word) {
-        fields[count++] = field(MR_H2_WORD, request->answer_word);
-    }
-    if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
-        fields[count++] = field("retry-after", seconds_text); /* whole seconds, rounded up */
-    }
-    const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_answer};
-    return nghttp2_submit_response(request->connection->session, request->stream, fields, count,
-                                   request->answer.length && !request->is_head ? &body : NULL);
+    const struct mr_selection selection = mr_select(&asked, request->etag, body->length);
+    body->at = selection.first;
+    body->length = selection.first + selection.length;
+    return selection.status;
 }
 
 static void answer(struct mr_request *request, int status, const char *content_type,
@@ -230,6 +199,8 @@ static void answer(struct mr_request *request, int status, const char *content_t
 {
     MR_ASSERT(request->state != MR_REQUEST_ANSWERING && status >= 200 && status <= 599);
     struct mr_connection *connection = request->connection;
+    const size_t whole = body.length;
+    status = select_part(request, status, &body);
     request->answer = body;
     if (request->server) {
         request->server->counters.answers[status / 100]++;
@@ -241,7 +212,8 @@ static void answer(struct mr_request *request, int status, const char *content_t
     }
     drop_body(request);
     mr_request_move(request, MR_REQUEST_ANSWERING);
-    if (submit(request, status, content_type) != 0) { /* out of memory, or the session is ending */
+    if (mr_answer_submit(request, status, content_type, whole, read_answer) !=
+        0) { /* out of memory, or the session is ending */
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, request->stream,
                                   NGHTTP2_INTERNAL_ERROR);
     }
@@ -258,6 +230,12 @@ void mr_request_answer_word(struct mr_request *request, const char *word)
 {
     free(request->answer_word);
     request->answer_word = *word == '\0' ? NULL : strdup(word);
+}
+
+void mr_request_validator(struct mr_request *request, const char *tag, bool immutable)
+{
+    snprintf(request->etag, sizeof request->etag, "\"%.*s\"", MR_ETAG_MAX - 3, tag);
+    request->is_immutable = immutable;
 }
 
 void mr_request_answer_owned(struct mr_request *request, int status, const char *content_type,
@@ -300,6 +278,7 @@ void mr_request_refuse(struct mr_request *request, enum mr_refusal_code code,
     va_end(args);
     char *text = mr_refusal_encode(&refusal);
     request->retry_after_ms = retry_after_ms;
+    request->etag[0] = '\0';
     mr_request_answer_owned(request, mr_refusal_status(code), text ? "application/json" : NULL,
                             text, text ? strlen(text) : 0);
 }

@@ -7,6 +7,7 @@
 #ifndef MR_HTTP_SERVER_H
 #define MR_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -126,6 +127,13 @@ const char *mr_request_word(const struct mr_request *request);
 void mr_request_answer_word(struct mr_request *request, const char *word);
 /* Before the answer: it says how much time is left (transport/h2_message.h). */
 void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms);
+
+#define MR_ETAG_MAX 80 /* with quotes and NUL */
+/* Before an answer of 200 to a GET: `tag` (characters of base64url and '.', without quotes) names
+ * these bytes and no others. The answer then has `etag` and is 304, 206 or 416 where the request
+ * asks for that (RFC 9110). `immutable`: what the path names never changes, so caches need not ask
+ * again. */
+void mr_request_validator(struct mr_request *request, const char *tag, bool immutable);
 
 /* Answers; copies the body (or, for _owned, takes the malloc'd one). After it the request is gone.
  * A request whose connection died in the meantime is answered into the void: always answer exactly

@@ -5,6 +5,8 @@
  *   identity_quota.c   what one identity holds: its connections, the bodies of its requests
  *   route.c            the route table
  *   query.c            a request's query
+ *   selection.c        preconditions and ranges
+ *   answer_head.c      the fields of an answer
  *   request.c          the life of a request, what handlers call: looking at it, answering it
  *   request_body.c     a body while it comes in
  *   admission.c        from a request's headers to its handler
@@ -36,6 +38,8 @@
 #define MR_REQUEST_PATH_MAX   512
 #define MR_REQUEST_METHOD_MAX 8
 #define MR_REQUEST_TYPE_MAX   64
+#define MR_REQUEST_TAGS_MAX   256
+#define MR_REQUEST_RANGE_MAX  64
 #define MR_HEADER_LIST_MAX    16384 /* RFC 9113 6.5.2: names, values and 32 bytes each */
 /* Bytes that one connection may move before the others get their turn. */
 #define MR_CONNECTION_TURN_BYTES ((size_t)256 * 1024)
@@ -88,7 +92,10 @@ struct mr_request {
     char content_type[MR_REQUEST_TYPE_MAX]; /* "" where it was not told or was longer */
     bool is_doubled_type, is_encoded; /* content-type stood twice; content-encoding was there */
     bool is_head;                     /* the answer goes without its body */
-    uint32_t retry_after_ms;          /* of a refusal; 0: none */
+    /* "" where they were not told or were longer: then they are passed over. */
+    char if_none_match[MR_REQUEST_TAGS_MAX], if_range[MR_REQUEST_TAGS_MAX];
+    char range[MR_REQUEST_RANGE_MAX];
+    uint32_t retry_after_ms; /* of a refusal; 0: none */
     size_t header_bytes;
     uint64_t content_length; /* UINT64_MAX: not told */
     bool whole;              /* the peer's side of the stream has ended */
@@ -102,6 +109,8 @@ struct mr_request {
     char *word, *answer_word; /* of another hub, and to it (transport/h2_message.h); NULL: none */
     bool has_time_left;       /* told with the answer */
     uint64_t time_left_ms;
+    char etag[MR_ETAG_MAX]; /* of the body that is answered, with its quotes; "": none */
+    bool is_immutable;
 };
 
 /* --- connections ----------------------------------------------------------------------------- */
@@ -264,6 +273,12 @@ bool mr_identity_quota_server_has_room(const struct mr_request *request, size_t 
 /* Body bytes that came to be, or ceased to be, in memory: of the identity and of the server. */
 void mr_identity_quota_count(struct mr_request *request, size_t more);
 void mr_identity_quota_uncount(struct mr_request *request, size_t less);
+
+/* answer_head.c */
+/* Queues the answer's fields and, unless it has none, its body, which `read` gives. `whole`: the
+ * length of the body of which request->answer may be a part. 0, or nghttp2's error. */
+int mr_answer_submit(struct mr_request *request, int status, const char *content_type, size_t whole,
+                     nghttp2_data_source_read_callback read);
 
 /* request.c */
 /* Another hub's word beside its question; of others, and without memory, it is as good as absent.

@@ -100,6 +100,35 @@ static bool is_named(const char *name, const uint8_t *given, size_t length)
     return length == strlen(name) && memcmp(given, name, length) == 0;
 }
 
+static void take_header(struct mr_request *request, const uint8_t *name, size_t name_length,
+                        const uint8_t *value, size_t value_length)
+{
+    if (is_named(":method", name, name_length)) {
+        keep(request->method, sizeof request->method, value, value_length);
+    } else if (is_named(":path", name, name_length)) {
+        keep(request->path, sizeof request->path, value, value_length);
+    } else if (is_named("content-type", name, name_length)) {
+        request->is_doubled_type = request->is_doubled_type || request->content_type[0] != '\0';
+        keep(request->content_type, sizeof request->content_type, value, value_length);
+    } else if (is_named(MR_H2_WORD, name, name_length)) {
+        mr_request_keep_word(request, value, value_length);
+    } else if (is_named("if-none-match", name, name_length)) {
+        keep(request->if_none_match, sizeof request->if_none_match, value, value_length);
+    } else if (is_named("if-range", name, name_length)) {
+        keep(request->if_range, sizeof request->if_range, value, value_length);
+    } else if (is_named("range", name, name_length)) {
+        keep(request->range, sizeof request->range, value, value_length);
+    } else if (is_named("content-encoding", name, name_length)) {
+        request->is_encoded = true;
+    } else if (is_named("content-length", name, name_length)) {
+        uint64_t length = 0; /* nghttp2 lets one decimal number through, below 2^63 */
+        for (size_t i = 0; i < value_length; i++) {
+            length = length * 10 + (uint64_t)(value[i] - '0');
+        }
+        request->content_length = length;
+    }
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *context)
@@ -116,24 +145,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0; /* trailers say nothing to us */
     }
-    if (is_named(":method", name, name_length)) {
-        keep(request->method, sizeof request->method, value, value_length);
-    } else if (is_named(":path", name, name_length)) {
-        keep(request->path, sizeof request->path, value, value_length);
-    } else if (is_named("content-type", name, name_length)) {
-        request->is_doubled_type = request->is_doubled_type || request->content_type[0] != '\0';
-        keep(request->content_type, sizeof request->content_type, value, value_length);
-    } else if (is_named(MR_H2_WORD, name, name_length)) {
-        mr_request_keep_word(request, value, value_length);
-    } else if (is_named("content-encoding", name, name_length)) {
-        request->is_encoded = true;
-    } else if (is_named("content-length", name, name_length)) {
-        uint64_t length = 0; /* nghttp2 lets one decimal number through, below 2^63 */
-        for (size_t i = 0; i < value_length; i++) {
-            length = length * 10 + (uint64_t)(value[i] - '0');
-        }
-        request->content_length = length;
-    }
+    take_header(request, name, name_length, value, value_length);
     return 0;
 }
 

@@ -148,6 +148,7 @@ static void update_task(struct mr_api_task *served, const struct mr_hub_config *
 {
     served->task.config = task;
     mr_task_set_endpoints(&served->task, fresh);
+    mr_releases_set_policy(served->releases, &task->releases);
     if (served->lead) {
         mr_lead_driver_set_policy(served->lead, &task->round);
         mr_lead_driver_set_accept(served->lead, &task->accept);

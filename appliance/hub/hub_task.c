@@ -65,6 +65,49 @@ static int open_driver(struct mr_hub *hub, struct mr_api_task *served,
     return failed ? mr_error_prefix(error, "task %s", task->config->name) : 0;
 }
 
+static int open_releases(struct mr_releases **releases, struct mr_hub *hub,
+                         struct mr_api_task *served, struct mr_error *error)
+{
+    const struct mr_task *task = &served->task;
+    const struct mr_releases_config config = {
+        .task = task->config->name,
+        .data_dir = task->data_dir,
+        .hub_index = hub->config->identity.index,
+        .private_key = hub->private_key,
+        .policy = &task->config->releases,
+        .loop = hub->loop,
+        .log = hub->log,
+        .store = task->store,
+        .kernels = hub->kernels,
+        .changed = mr_routes_changed,
+        .context = served,
+    };
+    return mr_releases_open(releases, &config, error) == 0
+               ? 0
+               : mr_error_prefix(error, "task %s", task->config->name);
+}
+
+static int open_parts(struct mr_hub *hub, struct mr_api_task *served,
+                      const struct mr_hub_config *config, struct mr_error *error)
+{
+    served->polls = mr_long_polls_open(hub->loop, served);
+    if (!served->polls) {
+        return mr_error_set(error, "out of memory");
+    }
+    struct mr_releases *releases;
+    if (open_releases(&releases, hub, served, error) != 0) {
+        return -1;
+    }
+    if (open_driver(hub, served, config, error) != 0) {
+        mr_releases_join(releases);
+        mr_releases_close(releases);
+        return -1;
+    }
+    served->releases = releases; /* only now may it have work: the driver has taken its round up */
+    mr_releases_look(releases);
+    return 0;
+}
+
 int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
                      const struct mr_hub_config *config, const struct mr_config_task *task_config,
                      struct mr_error *error)
@@ -88,10 +131,7 @@ int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
         mr_log_event(hub->log, MR_LOG_WARN, "task.hubs_changed", "task=%s before=%s",
                      task_config->name, served->task.hubs_before);
     }
-    served->polls = mr_long_polls_open(hub->loop, served);
-    if (!served->polls) {
-        mr_error_set(error, "out of memory");
-    } else if (open_driver(hub, served, config, error) == 0) {
+    if (open_parts(hub, served, config, error) == 0) {
         *out = served;
         return 0;
     }
@@ -117,6 +157,7 @@ static void wait_for_threads(void *context)
     if (ending->served->helper) {
         mr_helper_driver_join(ending->served->helper);
     }
+    mr_releases_join(ending->served->releases);
 }
 
 /* What those threads had to say has been heard: it was posted before this. */
@@ -133,6 +174,7 @@ static void free_task(void *context)
     hub->leaving[at] = hub->leaving[--hub->leaving_count];
     mr_helper_driver_close(served->helper);
     mr_lead_driver_close(served->lead);
+    mr_releases_close(served->releases);
     mr_long_polls_close(served->polls);
     mr_task_close(&served->task);
     mr_log_event(hub->log, MR_LOG_INFO, "task.ended", "task=%s", served->task.config->name);
@@ -156,6 +198,7 @@ void mr_hub_task_leave(struct mr_hub *hub, struct mr_api_task *served)
         mr_helper_driver_halt(served->helper);
         mr_helper_dismiss(mr_helper_driver_core(served->helper), MR_REFUSAL_NO_TASK, removed);
     }
+    mr_releases_halt(served->releases);
     mr_long_polls_refuse(served->polls, MR_REFUSAL_NO_TASK, removed);
     mr_job_run(hub->endings, wait_for_threads, free_task, ending);
 }

@@ -93,6 +93,8 @@ void mr_hub_close_tasks(struct mr_hub *hub)
         if (api->tasks[i]->helper) {
             mr_helper_driver_stop(api->tasks[i]->helper);
         }
+        mr_releases_halt(api->tasks[i]->releases);
+        mr_releases_join(api->tasks[i]->releases);
     }
     if (hub->endings) {
         mr_job_thread_close(hub->endings);
@@ -110,6 +112,8 @@ void mr_hub_close_tasks(struct mr_hub *hub)
         served->polls = NULL;
         mr_helper_driver_close(served->helper);
         mr_lead_driver_close(served->lead);
+        mr_releases_close(served->releases);
+        served->releases = NULL;
     }
     mr_released_close(hub->api.released);
     hub->api.released = NULL;

@@ -15,6 +15,13 @@ static size_t round_up_64(uint64_t bytes)
     return (size_t)((bytes + 63) & ~(uint64_t)63);
 }
 
+float mr_next_model_factor(const struct mr_announcement *announcement, uint32_t weight)
+{
+    return (float)((double)mr_optimiser_mean_rate(&announcement->optimiser) *
+                   (double)announcement->weight_max /
+                   ((double)announcement->scale * (double)weight));
+}
+
 /* update[lanes] = the centred, un-scaled sum, rotated as it is. Returns how far it reaches: the
  * rotation back changes no norm. */
 static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *sum,
@@ -23,10 +30,8 @@ static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *su
     const struct mr_announcement *announcement = &question->terms->announcement;
     const struct mr_layout *layout = &question->terms->layout;
     const struct mr_kernels *kernels = question->kernels;
-    const double weight = mr_opened_sum_weight(sum, question->terms);
     const float factor =
-        (float)((double)mr_optimiser_mean_rate(&announcement->optimiser) *
-                (double)announcement->weight_max / ((double)announcement->scale * weight));
+        mr_next_model_factor(announcement, mr_opened_sum_weight(sum, question->terms));
     if (layout->ring_bits == 16) {
         kernels->centre_w16(update, sum->lanes, factor, layout->lanes);
     } else if (layout->ring_bits == 24) {

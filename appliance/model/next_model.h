@@ -51,6 +51,9 @@ enum mr_next_model_result {
 };
 int mr_next_model(struct mr_next_model_answer *answer,
                   const struct mr_next_model_question *question, struct mr_error *error);
+/* A lane of the opened sum times this is its part of the update, rotated. weight:
+ * mr_opened_sum_weight's. */
+float mr_next_model_factor(const struct mr_announcement *announcement, uint32_t weight);
 void mr_next_model_answer_fini(struct mr_next_model_answer *answer);
 
 #endif

@@ -16,7 +16,8 @@
     EXIT(NOT_COUNTED, 7,                                                                           \
          "a round ended without this device, or was given up: closed, void, refused")              \
     EXIT(TRAINING, 8, "the trainer failed, or its delta or loss is NaN or infinite")               \
-    EXIT(END_UNKNOWN, 9, "committed, but the round's end was not heard within --end-wait-ms")
+    EXIT(END_UNKNOWN, 9, "committed, but the round's end was not heard within --end-wait-ms")      \
+    EXIT(RELEASE, 10, "a release was not taken, or was put back: the line says by which name")
 
 enum mr_edge_exit {
 #define MR_EDGE_EXIT_ENUM(name, value, sentence) MR_EDGE_EXIT_##name = value,
@@ -47,12 +48,20 @@ struct mr_edge_arguments {
     unsigned end_wait_ms; /* after a round's deadline, for its end; 0 = do not wait at all */
     unsigned stop_after_chunks;
     unsigned json;
+    const char *into;   /* pull, install, status, rollback: what the application opens */
+    const char *health; /* install: the program that judges; NULL: nobody */
+    unsigned health_timeout_ms;
+    unsigned wait_ms;     /* pull, install: for news */
     const char *finished; /* state-reset: the last finished round; NULL: as it is */
 };
 
 int mr_edge_run(const struct mr_edge_arguments *arguments);
 int mr_edge_check(const struct mr_edge_arguments *arguments);
 int mr_edge_state(const struct mr_edge_arguments *arguments);
+int mr_edge_pull(const struct mr_edge_arguments *arguments);
+int mr_edge_install(const struct mr_edge_arguments *arguments);
+int mr_edge_release_status(const struct mr_edge_arguments *arguments);
+int mr_edge_rollback(const struct mr_edge_arguments *arguments);
 int mr_edge_state_reset(const struct mr_edge_arguments *arguments);
 
 /* Loads a task's config and applies the command line's overrides. 0 or an exit code (text printed).

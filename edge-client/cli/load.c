@@ -11,7 +11,10 @@ enum mr_edge_exit mr_edge_exit_of(enum mre_result result)
     case MRE_ALREADY_COUNTED:
     case MRE_NO_ROUND:
     case MRE_PUBLISHED:
+    case MRE_UPDATED:
         return MR_EDGE_EXIT_OK;
+    case MRE_RELEASE_REFUSED:
+        return MR_EDGE_EXIT_RELEASE;
     case MRE_CLOSED:
     case MRE_VOID:
     case MRE_REFUSED:

@@ -53,6 +53,15 @@ static const struct {
      "TESTS ONLY: halt after N chunks of an upload"},
     {"finished", TEXT, AT(finished), "N",
      "state-reset: go on after round N; 0 where the hubs' stores were emptied"},
+    {"into", TEXT, AT(into), "FILE",
+     "pull, install, status, rollback: what the application opens; FILE.millrace is beside it"},
+    {"health", TEXT, AT(health), "PROGRAM",
+     "install: PROGRAM FILE says by exit code 0 that the application is well with the new model; "
+     "else the one before is put back"},
+    {"health-timeout-ms", NUMBER, AT(health_timeout_ms), "N",
+     "install: so long may that take (default: 60000)"},
+    {"wait-ms", NUMBER, AT(wait_ms), "N",
+     "pull, install: wait up to N ms for a newer release, at most 30000 (default: 0)"},
     {"json", FLAG, AT(json), "", "one JSON object a line"},
 };
 #define OPTIONS (sizeof table / sizeof *table)
@@ -65,6 +74,11 @@ static const struct {
     {"run", "take part in rounds; one line a round (needs --config, --data)", mr_edge_run},
     {"check", "check configuration and certificates, reach every hub (needs --config)",
      mr_edge_check},
+    {"pull", "fetch and verify the newest release (needs --config, --into)", mr_edge_pull},
+    {"install", "the same, and install it; without --config only what was pulled (needs --into)",
+     mr_edge_install},
+    {"status", "which releases are here (needs --into)", mr_edge_release_status},
+    {"rollback", "put the model before back (needs --into)", mr_edge_rollback},
     {"state", "what the device remembers of its rounds (needs --config)", mr_edge_state},
     {"state-reset", "mend a damaged state, and say what that costs (needs --config)",
      mr_edge_state_reset},

@@ -23,7 +23,7 @@ extern "C" {
 /* Of this header (semver.org): a program runs with a library of the same major number and the same
  * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
 #define MRE_API_MAJOR 0
-#define MRE_API_MINOR 2
+#define MRE_API_MINOR 3
 
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
@@ -58,8 +58,10 @@ enum mre_result {
                                        been counted: the next model is waited for */
     MRE_NOT_ACCEPTED = 17,          /* the round's terms are outside what this device accepts */
     MRE_CANCELLED = 18,             /* by mre_client_cancel, before anything was decided */
+    MRE_UPDATED = 19,               /* a newer model was pulled, or installed */
+    MRE_RELEASE_REFUSED = 20,       /* a release was not taken; outcome.code is its fault's name */
 };
-#define MRE_RESULTS 19
+#define MRE_RESULTS 21
 
 enum mre_transport {
     MRE_TRANSPORT_AUTO = 0, /* UDP; HTTP/2 as a new attempt where UDP gets no answer */
@@ -107,6 +109,9 @@ struct mre_options {
     /* Experiments only: trainers' seeds follow from this number, the device and the round, so that
      * everybody can repeat them. 0: from a secret of this device. */
     uint64_t training_seed;
+    /* So many hubs must have signed a release, and say that it is the newest; 0: all, which is what
+     * two hubs need. With three or more, one below lets releases go on without one hub. */
+    unsigned release_threshold;
 };
 
 struct mre_tensor {
@@ -299,6 +304,54 @@ MRE_API enum mre_result mre_state_read(const struct mre_options *options, struct
  * MRE_BAD_CONFIG, also where a client uses data_dir. */
 MRE_API enum mre_result mre_state_reset(const struct mre_options *options, const uint64_t *finished,
                                         struct mre_state *state, struct mre_outcome *outcome);
+
+/* --- models for applications -------------------------------------------------------------------
+ * `file` is what an application opens: a link to the newest model that was installed, replaced in
+ * one step. Beside it is the folder `file`.millrace with two copies, so that there is a way back,
+ * and with the newest version that was ever seen: an older one is never taken. One process at a
+ * time. Guide and faults by name: docs/edge-client.md.
+ */
+
+/* Asks every hub for the newest release and judges what they say. One that is taken and not here
+ * yet is fetched, as a delta where there is one, and verified: MRE_UPDATED. MRE_OK: the newest one
+ * is here. MRE_RELEASE_REFUSED: outcome->code says by which name. Waits up to wait_ms for a version
+ * above the installed one. Bound: wait_ms, a request's timeout for each hub, and the model as long
+ * as it moves. */
+MRE_API enum mre_result mre_release_pull(struct mre_client *client, const char *file,
+                                         unsigned wait_ms, struct mre_outcome *outcome);
+
+/* Says whether the application is well with the model that `file` leads to now. 0: it is. */
+typedef int (*mre_healthy_fn)(void *context, const char *file);
+
+/* Installs what was pulled, and asks `healthy` (NULL: it is). Where it is not well the copy before
+ * is put back, and this release is refused from then on: MRE_RELEASE_REFUSED, "unhealthy".
+ * MRE_UPDATED: it is installed; MRE_OK: nothing was waiting. An installation that was cut off is
+ * judged anew. No network. */
+MRE_API enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, void *context,
+                                            struct mre_outcome *outcome);
+
+/* A program as `healthy`, which is run with the file as its only argument: exit code 0 within the
+ * time. `context` is a struct mre_program, whose timeout_ms must not be 0. */
+MRE_API int mre_program_healthy(void *context, const char *file);
+
+/* The copy before is put back, and the release that was installed is refused from then on.
+ * MRE_UPDATED, or MRE_BAD_CONFIG where there is no other copy. No network. */
+MRE_API enum mre_result mre_release_rollback(const char *file, struct mre_outcome *outcome);
+
+struct mre_release_version {
+    uint64_t round;
+    uint32_t step; /* versions since that round that no round made */
+};
+struct mre_release_state {
+    char installed[65], previous[65], pulled[65]; /* SHA-256 of the models in hex; "": none */
+    struct mre_release_version installed_version, previous_version, pulled_version;
+    struct mre_release_version seen; /* nothing below it is taken any more */
+    int trial;                       /* installed, and not judged yet */
+    unsigned refused;                /* releases that were installed and put back */
+};
+/* No network. MRE_OK or MRE_BAD_CONFIG. */
+MRE_API enum mre_result mre_release_status(const char *file, struct mre_release_state *state,
+                                           struct mre_outcome *outcome);
 
 /* The built-in trainer: a multi-layer perceptron (ReLU, softmax cross-entropy) by SGD, on a CSV
  * file with the features and then the class in each line. The model's tensors are NAME.weight [out,

@@ -179,6 +179,12 @@ static enum mre_result take_hubs(struct mre_client *client, const struct mre_opt
                               MRE_HUBS_MAX);
     }
     client->hub_count = options->hub_count;
+    client->release_threshold =
+        options->release_threshold ? options->release_threshold : options->hub_count;
+    if (client->release_threshold < 2 || client->release_threshold > options->hub_count) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                              "release_threshold: 2 to the number of hubs, or leave it out");
+    }
     for (unsigned i = 0; i < options->hub_count; i++) {
         const struct mre_hub *hub = &options->hubs[i];
         struct mr_announced_hub *pinned = &client->pinned[i];

@@ -53,6 +53,7 @@ struct mre_client {
     char *hosts[MRE_HUBS_MAX];
     uint16_t ports[MRE_HUBS_MAX];
     struct mr_announced_hub pinned[MRE_HUBS_MAX];
+    unsigned release_threshold; /* 2 .. hub_count */
     enum mre_transport transport;
     unsigned request_timeout_ms;
     unsigned silence_ms;

@@ -163,6 +163,17 @@ static int take_training_seed(struct reader *r, json_t *value)
     return 0;
 }
 
+static int take_threshold(struct reader *r, json_t *value)
+{
+    const json_int_t threshold = json_integer_value(value);
+    if (value && (!json_is_integer(value) || threshold < 2 || threshold > MRE_HUBS_MAX)) {
+        return mr_error_set(&r->error,
+                            "release_threshold: 2 to the number of hubs, or leave it out");
+    }
+    r->config->options.release_threshold = (unsigned)threshold;
+    return 0;
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -180,7 +191,8 @@ static int take_task(struct reader *r, json_t *root)
 static int take_root(struct reader *r)
 {
     static const char *const names[] = {"task",      "device", "hubs",          "data_dir",
-                                        "transport", "accept", "training_seed", NULL};
+                                        "transport", "accept", "training_seed", "release_threshold",
+                                        NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -196,7 +208,8 @@ static int take_root(struct reader *r)
                    take_hubs(r, json_object_get(root, "hubs")) ||
                    take_transport(r, json_object_get(root, "transport")) ||
                    take_accept(r, json_object_get(root, "accept")) ||
-                   take_training_seed(r, json_object_get(root, "training_seed"))
+                   take_training_seed(r, json_object_get(root, "training_seed")) ||
+                   take_threshold(r, json_object_get(root, "release_threshold"))
                ? -1
                : 0;
 }

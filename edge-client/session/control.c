@@ -206,6 +206,8 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
                                           .content_type = question->content_type,
                                           .body = question->body,
                                           .length = question->length,
+                                          .range_first = question->range_first,
+                                          .range_bytes = question->range_bytes,
                                           .answer_max = question->answer_max,
                                           .timeout_ms = timeout_ms,
                                           .whole_ms = whole_ms(client, question, timeout_ms)};

@@ -34,6 +34,8 @@ struct mr_question {
     const void *body;
     size_t length;
     size_t answer_max;
+    uint64_t range_first; /* as mr_h2_request's */
+    size_t range_bytes;
     unsigned wait_ms; /* how long the hub itself may wait before it answers */
     /* For what is large: as long as it moves it may take until then. 0: no longer than a timeout.
      */

@@ -39,6 +39,8 @@ const char *mre_result_name(enum mre_result result)
         [MRE_AWAITS_MODEL] = "awaits-model",
         [MRE_NOT_ACCEPTED] = "not-accepted",
         [MRE_CANCELLED] = "cancelled",
+        [MRE_UPDATED] = "updated",
+        [MRE_RELEASE_REFUSED] = "release-refused",
     };
     return (unsigned)result < MRE_RESULTS ? names[result] : "unknown";
 }

@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "oracle"))
 
 import millrace_oracle as oracle
+import release_hostile as hostile
 
 
 def signed(canonical, keys):
@@ -257,9 +258,29 @@ def tables():
         yield b"\7\xff\xff" + bad
 
 
+def signed_releases():
+    good = hostile.manifest()
+    yield from hostile.both(good)
+    yield hostile.signed(good, [hostile.word(0, good), hostile.word(1, good)])
+    yield hostile.signed(good, [])
+    yield hostile.signed(hostile.manifest(target_bytes=5, blocks=[bytes(32)], step=3), [])
+
+
+def deltas():
+    """A byte for the kind, then the body for a model of 1,000 values (fuzz_delta.c)."""
+    made = hostile.Deltas(1)
+    for rotation in (0, 6, 10):
+        codes = [i * i % 701 for i in range(1024)]
+        yield b"\0\1" + made.step(rotation, hostile.coded(codes), lanes=1024)
+    yield b"\0\2" + 2 * made.step(6, hostile.plain(range(1024)), lanes=1024)
+    yield b"\1" + hostile.be32(3) + hostile.plain([3, 100, 0]) + hostile.plain([9, 2**31 + 5, 7])
+    yield b"\1" + hostile.be32(40) + b"\0" + hostile.be32(3) + hostile.coded([i * 77 for i in range(40)])
+    yield hostile.coded([i * i * i for i in range(300)])
+
+
 MAKERS = {
-    "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "csv": tables, "datagram": datagrams,
-    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "messages": messages,
+    "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "csv": tables, "datagram": datagrams, "delta": deltas,
+    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "messages": messages, "release": signed_releases,
     "safetensors": models, "sessions": sessions,
 }
 

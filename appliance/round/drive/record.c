@@ -109,9 +109,19 @@ char *mr_record_round(const struct mr_record *record)
     return text_of(object);
 }
 
+/* The round's terms as they were signed. */
+static json_t *announcement_json(const struct mr_announcement *announcement)
+{
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    char text[2 * MR_ANNOUNCEMENT_MAX + 1];
+    mr_hex_encode(text, bytes, mr_announcement_encode(bytes, announcement));
+    return mr_json_text(text);
+}
+
 char *mr_record_manifest(const struct mr_record *record)
 {
     json_t *object = common(record);
+    json_object_set_new(object, "announcement", announcement_json(&record->terms->announcement));
     json_object_set_new(object, "signatures", signatures_json(record));
     return text_of(object);
 }

@@ -26,7 +26,8 @@ struct mr_record {
 /* malloc'd text; there is always memory for it (base/json_memory.h). Both begin with the summary's
  * members (summary.h), as they are with what the record says. The round's record lists under
  * `uploads` the included set, of a void round those that were told committed; the model's manifest
- * says where a model came from. */
+ * says where a model came from, with all that makes it from its parent and the opened sum
+ * (appliance/model/origin.h). */
 char *mr_record_round(const struct mr_record *record);
 char *mr_record_manifest(const struct mr_record *record);
 

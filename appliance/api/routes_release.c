@@ -1,0 +1,88 @@
+/* routes_release.c - releases and deltas, at any hub: what a device that only wants the newest
+ * model asks. */
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "appliance/api/routes_internal.h"
+#include "base/bytes.h"
+
+/* --- the newest release ----------------------------------------------------------------------- */
+
+static void answer_release(struct mr_request *request, const uint8_t *bytes, size_t length)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    char tag[2 * MR_HASH_BYTES + 1];
+    SHA256(bytes, length, hash);
+    mr_hex_encode(tag, hash, sizeof hash);
+    mr_request_validator(request, tag, false);
+    mr_request_answer(request, 200, "application/octet-stream", bytes, length);
+}
+
+/* One above the version that the query names; without that, any. */
+static bool try_release(void *context, struct mr_request *request, bool expired)
+{
+    const struct mr_api_task *task = context;
+    struct mr_release_version version;
+    size_t length;
+    const struct mr_release_version after = {
+        .round = mr_request_query(request, "after_round", 0),
+        .step = (uint32_t)mr_request_query(request, "after_step", 0),
+    };
+    const uint8_t *bytes =
+        task->releases ? mr_releases_latest(task->releases, &length, &version) : NULL;
+    if (bytes && mr_release_version_compare(&version, &after) > 0) {
+        answer_release(request, bytes, length);
+        return true;
+    }
+    if (expired) {
+        mr_request_answer(request, 204, NULL, NULL, 0);
+    }
+    return expired;
+}
+
+void mr_route_release(void *context, struct mr_request *request)
+{
+    struct mr_api_task *task = mr_routes_task(context, request);
+    if (task) {
+        mr_long_poll_try(task->polls, request, try_release);
+    }
+}
+
+/* --- deltas ------------------------------------------------------------------------------------
+ */
+
+static void give_back(void *context)
+{
+    mr_delta_kept_return(context);
+}
+
+static void answer_delta(void *context, void *token, struct mr_delta_kept *kept, const char *why)
+{
+    struct mr_request *request = token;
+    size_t length;
+    (void)context;
+    if (!kept) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NOT_FOUND, "%.200s: take the whole model", why);
+        return;
+    }
+    const uint8_t *bytes = mr_delta_kept_bytes(kept, &length);
+    mr_request_validator(request, mr_delta_kept_tag(kept), true);
+    mr_request_answer_borrowed(request, 200, "application/octet-stream", bytes, length, give_back,
+                               kept);
+}
+
+void mr_route_delta(void *context, struct mr_request *request)
+{
+    const struct mr_api_task *task = mr_routes_task(context, request);
+    uint8_t base[MR_HASH_BYTES], target[MR_HASH_BYTES];
+    if (!task || !mr_routes_hash(request, MR_PARAM_BASE, base) ||
+        !mr_routes_hash(request, MR_PARAM_TARGET, target)) {
+        return;
+    }
+    if (!task->releases) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NOT_FOUND, "this hub makes no deltas");
+    } else {
+        mr_deltas_ask(mr_releases_deltas(task->releases), base, target, answer_delta, NULL,
+                      request);
+    }
+}

@@ -1,0 +1,23 @@
+/* delta_build.h - the smallest delta between two models of the store: by the opened sums of the
+ * rounds in between, by changed values, or none. Takes long: on a job thread. */
+#ifndef MR_MODEL_DELTA_BUILD_H
+#define MR_MODEL_DELTA_BUILD_H
+
+#include "appliance/model/store.h"
+#include "kernels/kernels.h"
+#include "wire/delta.h"
+
+struct mr_delta_wish {
+    const struct mr_store *store;
+    uint8_t base_hash[MR_HASH_BYTES], target_hash[MR_HASH_BYTES];
+    const uint8_t *base, *target; /* whole files, which stay while it is built */
+    size_t base_bytes, target_bytes;
+    const struct mr_kernels *kernels;
+};
+
+/* 0; 1: none is smaller than the target itself; -1 with an error. On 0 free(out->bytes) is owed.
+ * What it makes was applied once, and made the target. */
+int mr_delta_build(struct mr_delta_out *out, const struct mr_delta_wish *wish,
+                   struct mr_error *error);
+
+#endif

@@ -1,0 +1,283 @@
+#include "appliance/model/deltas.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/model/delta_build.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+
+/* Pairs that are remembered, those included of which there is none. */
+#define KEPT_MAX 64
+
+struct waiting {
+    mr_delta_answer_fn fn;
+    void *context, *token;
+};
+
+struct mr_delta_kept {
+    struct mr_deltas *deltas; /* NULL: closed, or no longer kept; the last return frees it */
+    struct mr_delta_wish wish;
+    struct mr_model *base, *target; /* while it is made */
+    bool making;
+    struct mr_delta_out out;
+    char tag[2 * MR_HASH_BYTES + 1];
+    struct mr_error error;
+    int result;
+    unsigned lent;
+    uint64_t used;
+    struct waiting *waiting;
+    size_t waiting_count, waiting_room;
+};
+
+struct mr_deltas {
+    struct mr_deltas_config config;
+    struct mr_delta_kept *kept[KEPT_MAX];
+    unsigned kept_count;
+    uint64_t asked;
+    size_t bytes;
+    bool halted;
+    struct mr_deltas_report report;
+};
+
+static void free_kept(struct mr_delta_kept *kept)
+{
+    free(kept->out.bytes);
+    free(kept->waiting);
+    free(kept);
+}
+
+/* --- what is kept ---------------------------------------------------------------------------- */
+
+static void forget(struct mr_deltas *deltas, unsigned at)
+{
+    struct mr_delta_kept *kept = deltas->kept[at];
+    deltas->bytes -= kept->out.length;
+    deltas->kept[at] = deltas->kept[--deltas->kept_count];
+    kept->deltas = NULL;
+    if (kept->lent == 0) {
+        free_kept(kept);
+    }
+}
+
+/* Forgets the oldest that are not being made until so many bytes and a place are free. */
+static void make_room(struct mr_deltas *deltas, size_t bytes)
+{
+    while (deltas->kept_count > 0 &&
+           (deltas->kept_count == KEPT_MAX || deltas->bytes + bytes > deltas->config.bytes_max)) {
+        unsigned oldest = KEPT_MAX;
+        for (unsigned i = 0; i < deltas->kept_count; i++) {
+            if (!deltas->kept[i]->making &&
+                (oldest == KEPT_MAX || deltas->kept[i]->used < deltas->kept[oldest]->used)) {
+                oldest = i;
+            }
+        }
+        if (oldest == KEPT_MAX) {
+            return;
+        }
+        forget(deltas, oldest);
+    }
+}
+
+static struct mr_delta_kept *find(struct mr_deltas *deltas, const uint8_t *base,
+                                  const uint8_t *target)
+{
+    for (unsigned i = 0; i < deltas->kept_count; i++) {
+        struct mr_delta_kept *kept = deltas->kept[i];
+        if (memcmp(kept->wish.base_hash, base, MR_HASH_BYTES) == 0 &&
+            memcmp(kept->wish.target_hash, target, MR_HASH_BYTES) == 0) {
+            return kept;
+        }
+    }
+    return NULL;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static const char *why_none(const struct mr_delta_kept *kept)
+{
+    return kept->result < 0 ? kept->error.text
+                            : "no delta between these models is smaller than the model";
+}
+
+static void answer(struct mr_delta_kept *kept, const struct waiting *waiting)
+{
+    if (!kept->out.bytes) {
+        waiting->fn(waiting->context, waiting->token, NULL, why_none(kept));
+        return;
+    }
+    kept->lent++;
+    waiting->fn(waiting->context, waiting->token, kept, NULL);
+}
+
+static void answer_all(struct mr_delta_kept *kept)
+{
+    kept->lent++; /* an answer may be over at once */
+    for (size_t i = 0; i < kept->waiting_count; i++) {
+        answer(kept, &kept->waiting[i]);
+    }
+    kept->waiting_count = 0;
+    mr_delta_kept_return(kept);
+}
+
+static void make_work(void *context)
+{
+    struct mr_delta_kept *kept = context;
+    kept->result = mr_delta_build(&kept->out, &kept->wish, &kept->error);
+    if (kept->result == 0) {
+        uint8_t hash[MR_HASH_BYTES];
+        SHA256(kept->out.bytes, kept->out.length, hash);
+        mr_hex_encode(kept->tag, hash, sizeof hash);
+    }
+}
+
+static void make_done(void *context)
+{
+    struct mr_delta_kept *kept = context;
+    struct mr_deltas *deltas = kept->deltas;
+    mr_store_return(deltas->config.store, kept->base);
+    mr_store_return(deltas->config.store, kept->target);
+    deltas->report.made += kept->result == 0;
+    deltas->report.none += kept->result > 0;
+    deltas->report.failed += kept->result < 0;
+    make_room(deltas, kept->out.length);
+    kept->making = false;
+    deltas->bytes += kept->out.length;
+    answer_all(kept);
+    /* What is larger than all that may be kept was made for those who waited. A failure may pass.
+     */
+    for (unsigned i = 0; i < deltas->kept_count; i++) {
+        if (deltas->kept[i] == kept &&
+            (deltas->bytes > deltas->config.bytes_max || kept->result < 0)) {
+            forget(deltas, i);
+            return;
+        }
+    }
+}
+
+static int wait_for(struct mr_delta_kept *kept, const struct waiting *waiting)
+{
+    if (kept->waiting_count == kept->waiting_room) {
+        const size_t room = kept->waiting_room ? 2 * kept->waiting_room : 8;
+        struct waiting *list = realloc(kept->waiting, room * sizeof *list);
+        if (!list) {
+            return -1;
+        }
+        kept->waiting = list;
+        kept->waiting_room = room;
+    }
+    kept->waiting[kept->waiting_count++] = *waiting;
+    return 0;
+}
+
+/* Both models, for as long as it takes. NULL with a reason: one of them is not here. */
+static struct mr_delta_kept *begin(struct mr_deltas *deltas, const uint8_t *base,
+                                   const uint8_t *target, struct mr_error *error)
+{
+    struct mr_store *store = deltas->config.store;
+    struct mr_delta_kept *kept = calloc(1, sizeof *kept);
+    bool busy;
+    if (!kept) {
+        mr_error_set(error, "out of memory");
+        return NULL;
+    }
+    kept->base = mr_store_lend(store, base, &busy, error);
+    kept->target = kept->base ? mr_store_lend(store, target, &busy, error) : NULL;
+    if (!kept->target) {
+        if (kept->base) {
+            mr_store_return(store, kept->base);
+        }
+        free(kept);
+        return NULL;
+    }
+    kept->deltas = deltas;
+    kept->making = true;
+    kept->wish = (struct mr_delta_wish){.store = store, .kernels = deltas->config.kernels};
+    memcpy(kept->wish.base_hash, base, MR_HASH_BYTES);
+    memcpy(kept->wish.target_hash, target, MR_HASH_BYTES);
+    kept->wish.base = mr_model_bytes(kept->base, &kept->wish.base_bytes);
+    kept->wish.target = mr_model_bytes(kept->target, &kept->wish.target_bytes);
+    return kept;
+}
+
+void mr_deltas_ask(struct mr_deltas *deltas, const uint8_t base[MR_HASH_BYTES],
+                   const uint8_t target[MR_HASH_BYTES], mr_delta_answer_fn fn, void *context,
+                   void *token)
+{
+    const struct waiting waiting = {fn, context, token};
+    struct mr_error error = {.text = "the hub stops"};
+    struct mr_delta_kept *kept = find(deltas, base, target);
+    deltas->report.asked++;
+    if (kept && !kept->making) {
+        kept->used = ++deltas->asked;
+        answer(kept, &waiting);
+        return;
+    }
+    if (!kept && !deltas->halted) {
+        make_room(deltas, 0);
+        kept = deltas->kept_count < KEPT_MAX ? begin(deltas, base, target, &error) : NULL;
+        if (kept) {
+            deltas->kept[deltas->kept_count++] = kept;
+            mr_job_run(deltas->config.jobs, make_work, make_done, kept);
+        }
+    }
+    if (!kept || wait_for(kept, &waiting) != 0) {
+        fn(context, token, NULL, kept ? "out of memory" : error.text);
+        return;
+    }
+    kept->used = ++deltas->asked;
+}
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+struct mr_deltas *mr_deltas_open(const struct mr_deltas_config *config)
+{
+    struct mr_deltas *deltas = calloc(1, sizeof *deltas);
+    if (deltas) {
+        deltas->config = *config;
+    }
+    return deltas;
+}
+
+void mr_deltas_halt(struct mr_deltas *deltas)
+{
+    deltas->halted = true;
+}
+
+void mr_deltas_close(struct mr_deltas *deltas)
+{
+    if (!deltas) {
+        return;
+    }
+    while (deltas->kept_count > 0) {
+        MR_ASSERT(!deltas->kept[0]->making);
+        forget(deltas, 0);
+    }
+    free(deltas);
+}
+
+const uint8_t *mr_delta_kept_bytes(const struct mr_delta_kept *kept, size_t *length)
+{
+    *length = kept->out.length;
+    return kept->out.bytes;
+}
+
+const char *mr_delta_kept_tag(const struct mr_delta_kept *kept)
+{
+    return kept->tag;
+}
+
+void mr_delta_kept_return(struct mr_delta_kept *kept)
+{
+    MR_ASSERT(kept->lent > 0);
+    if (--kept->lent == 0 && !kept->deltas) {
+        free_kept(kept);
+    }
+}
+
+void mr_deltas_report(const struct mr_deltas *deltas, struct mr_deltas_report *report)
+{
+    *report = deltas->report;
+    report->bytes = deltas->bytes;
+}

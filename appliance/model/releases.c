@@ -1,0 +1,301 @@
+#include "appliance/model/releases.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliance/model/release_make.h"
+#include "appliance/storage/files.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#define LIFETIME_DAYS 90u
+#define WORD_VALID_S  86400u
+#define DELTA_BYTES   ((size_t)64 << 20)
+/* A word is given anew when so much of its time is over. */
+#define WORD_RENEWED_AT(valid_s) ((valid_s) / 4)
+
+struct mr_releases {
+    struct mr_releases_config config;
+    struct mr_job_thread *jobs;
+    struct mr_deltas *deltas;
+    bool halted, making;
+    uint8_t refused[MR_HASH_BYTES]; /* the model of which none can be made; zeros: none */
+
+    uint8_t *manifest; /* of the newest; NULL: none */
+    size_t manifest_bytes;
+    struct mr_release release; /* decoded from it */
+    uint8_t hash[MR_HASH_BYTES];
+    struct mr_release_word word;
+    uint8_t *signed_bytes;
+    size_t signed_length;
+};
+
+static uint32_t word_valid_s(const struct mr_releases *releases)
+{
+    const uint32_t valid_s = releases->config.policy->word_valid_s;
+    return valid_s ? valid_s : WORD_VALID_S;
+}
+
+/* --- the newest ------------------------------------------------------------------------------ */
+
+/* Takes the bytes over. Only ever upwards. */
+static int adopt(struct mr_releases *releases, uint8_t *manifest, size_t length)
+{
+    struct mr_release release;
+    if (mr_release_decode(&release, manifest, length, NULL) != 0 ||
+        strcmp(release.task, releases->config.task) != 0 ||
+        (releases->manifest &&
+         mr_release_version_compare(&release.version, &releases->release.version) <= 0)) {
+        free(manifest);
+        return -1;
+    }
+    free(releases->manifest);
+    releases->manifest = manifest;
+    releases->manifest_bytes = length;
+    releases->release = release;
+    SHA256(manifest, length, releases->hash);
+    releases->word = (struct mr_release_word){.hub_index = releases->config.hub_index};
+    return mr_release_sign(releases->word.signature, releases->hash, releases->config.private_key);
+}
+
+static int renew_word(struct mr_releases *releases, uint64_t now_s)
+{
+    struct mr_release_word *word = &releases->word;
+    word->issued_s = now_s;
+    word->valid_s = word_valid_s(releases);
+    word->fraction = MR_RELEASE_FRACTION_ALL;
+    if (mr_release_sign_latest(word, releases->hash, releases->config.private_key) != 0) {
+        return -1;
+    }
+    free(releases->signed_bytes);
+    releases->signed_bytes = mr_signed_release_encode(releases->manifest, releases->manifest_bytes,
+                                                      word, 1, &releases->signed_length);
+    return releases->signed_bytes ? 0 : -1;
+}
+
+const uint8_t *mr_releases_latest(struct mr_releases *releases, size_t *length,
+                                  struct mr_release_version *version)
+{
+    const uint64_t now_s = (uint64_t)time(NULL);
+    const struct mr_release_word *word = &releases->word;
+    if (!releases->manifest) {
+        return NULL;
+    }
+    if (!releases->signed_bytes || word->valid_s != word_valid_s(releases) ||
+        now_s < word->issued_s || now_s - word->issued_s >= WORD_RENEWED_AT(word->valid_s)) {
+        if (renew_word(releases, now_s) != 0) {
+            return NULL;
+        }
+    }
+    *length = releases->signed_length;
+    *version = releases->release.version;
+    return releases->signed_bytes;
+}
+
+/* --- making one ------------------------------------------------------------------------------- */
+
+struct making {
+    struct mr_releases *releases;
+    struct mr_model *model;
+    uint8_t model_hash[MR_HASH_BYTES];
+    uint32_t lifetime_days;
+    uint8_t *manifest; /* what came of it */
+    size_t manifest_bytes;
+    int result; /* 0; 1: no round led to this model; -1 */
+    struct mr_error error;
+};
+
+static void make_work(void *context)
+{
+    struct making *making = context;
+    const struct mr_releases_config *config = &making->releases->config;
+    const struct mr_release_making wish = {.store = config->store,
+                                           .task = config->task,
+                                           .data_dir = config->data_dir,
+                                           .model_hash = making->model_hash,
+                                           .model = making->model,
+                                           .lifetime_days = making->lifetime_days};
+    making->result =
+        mr_release_make(&making->manifest, &making->manifest_bytes, &wish, &making->error);
+}
+
+static void make_done(void *context)
+{
+    struct making *making = context;
+    struct mr_releases *releases = making->releases;
+    mr_store_return(releases->config.store, making->model);
+    releases->making = false;
+    if (making->result != 0) {
+        memcpy(releases->refused, making->model_hash, MR_HASH_BYTES);
+        free(making->manifest);
+    }
+    if (making->result < 0) {
+        mr_log_event(releases->config.log, MR_LOG_ERROR, "release.failed", "task=%s why=%s",
+                     releases->config.task, making->error.text);
+    } else if (making->result == 0 &&
+               adopt(releases, making->manifest, making->manifest_bytes) == 0) {
+        char hex[2 * MR_HASH_BYTES + 1];
+        mr_hex_encode(hex, making->model_hash, MR_HASH_BYTES);
+        free(releases->signed_bytes);
+        releases->signed_bytes = NULL;
+        mr_log_event(releases->config.log, MR_LOG_INFO, "release.made",
+                     "task=%s version=%" PRIu64 ".%" PRIu32 " model=%s", releases->config.task,
+                     releases->release.version.round, releases->release.version.step, hex);
+        releases->config.changed(releases->config.context);
+    }
+    free(making);
+    mr_releases_look(releases); /* for what came meanwhile */
+}
+
+void mr_releases_look(struct mr_releases *releases)
+{
+    const uint8_t *current = mr_store_current(releases->config.store);
+    struct mr_error error;
+    if (releases->halted || releases->making ||
+        memcmp(current, releases->refused, MR_HASH_BYTES) == 0 ||
+        (releases->manifest &&
+         memcmp(current, releases->release.target_hash, MR_HASH_BYTES) == 0)) {
+        return;
+    }
+    struct making *making = calloc(1, sizeof *making);
+    struct mr_model *model =
+        making ? mr_store_borrow(releases->config.store, current, &error) : NULL;
+    if (!model) {
+        free(making);
+        return; /* the next look tries again */
+    }
+    making->releases = releases;
+    making->model = model;
+    making->lifetime_days = releases->config.policy->lifetime_days;
+    making->lifetime_days = making->lifetime_days ? making->lifetime_days : LIFETIME_DAYS;
+    memcpy(making->model_hash, current, MR_HASH_BYTES);
+    releases->making = true;
+    mr_job_run(releases->jobs, make_work, make_done, making);
+}
+
+/* --- opening and closing --------------------------------------------------------------------- */
+
+static bool read_version(struct mr_release_version *version, const char *name)
+{
+    char text[64];
+    if (sscanf(name, "%" SCNu64 ".%" SCNu32 ".", &version->round, &version->step) != 2) {
+        return false;
+    }
+    snprintf(text, sizeof text, "%" PRIu64 ".%" PRIu32 ".manifest", version->round, version->step);
+    return strcmp(text, name) == 0;
+}
+
+static int newest_version(const char *folder, struct mr_release_version *newest)
+{
+    DIR *entries = opendir(folder);
+    int found = 1;
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        struct mr_release_version version;
+        if (read_version(&version, entry->d_name) &&
+            (found == 1 || mr_release_version_compare(&version, newest) > 0)) {
+            *newest = version;
+            found = 0;
+        }
+    }
+    if (entries) {
+        closedir(entries);
+    }
+    return found;
+}
+
+static int load_newest(struct mr_releases *releases, struct mr_error *error)
+{
+    char path[MR_RELEASE_PATH_BYTES];
+    struct mr_release_version version;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    snprintf(path, sizeof path, "%s/releases", releases->config.data_dir);
+    if (mr_dir_make(path, error) != 0) {
+        return -1;
+    }
+    if (newest_version(path, &version) != 0) {
+        return 0;
+    }
+    mr_release_path(path, releases->config.data_dir, &version);
+    if (mr_file_read(path, &bytes, &length, error) != 0) {
+        return -1;
+    }
+    if (adopt(releases, bytes, length) != 0) {
+        return mr_error_set(error,
+                            "%s is damaged: it was signed and told to devices, so nothing is "
+                            "released until it is there again; another hub has the same file",
+                            path);
+    }
+    return 0;
+}
+
+int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *config,
+                     struct mr_error *error)
+{
+    struct mr_releases *releases = calloc(1, sizeof *releases);
+    if (!releases) {
+        return mr_error_set(error, "out of memory");
+    }
+    releases->config = *config;
+    if (mr_job_thread_open(&releases->jobs, config->loop, "release", error) != 0 ||
+        load_newest(releases, error) != 0) {
+        mr_releases_join(releases);
+        mr_releases_close(releases);
+        return -1;
+    }
+    const size_t bytes_max = (size_t)config->policy->delta_bytes_max;
+    const struct mr_deltas_config deltas = {.store = config->store,
+                                            .jobs = releases->jobs,
+                                            .kernels = config->kernels,
+                                            .bytes_max = bytes_max ? bytes_max : DELTA_BYTES};
+    releases->deltas = mr_deltas_open(&deltas);
+    if (!releases->deltas) {
+        mr_releases_join(releases);
+        mr_releases_close(releases);
+        return mr_error_set(error, "out of memory");
+    }
+    *out = releases;
+    return 0;
+}
+
+void mr_releases_halt(struct mr_releases *releases)
+{
+    releases->halted = true;
+    if (releases->deltas) {
+        mr_deltas_halt(releases->deltas);
+    }
+}
+
+void mr_releases_join(struct mr_releases *releases)
+{
+    if (releases->jobs) {
+        mr_job_thread_close(releases->jobs);
+    }
+    releases->jobs = NULL;
+}
+
+void mr_releases_close(struct mr_releases *releases)
+{
+    if (!releases) {
+        return;
+    }
+    mr_deltas_close(releases->deltas);
+    free(releases->manifest);
+    free(releases->signed_bytes);
+    free(releases);
+}
+
+void mr_releases_set_policy(struct mr_releases *releases, const struct mr_config_releases *policy)
+{
+    releases->config.policy = policy;
+}
+
+struct mr_deltas *mr_releases_deltas(struct mr_releases *releases)
+{
+    return releases->deltas;
+}

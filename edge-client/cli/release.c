@@ -1,0 +1,145 @@
+/* release.c - millrace-edge pull, install, status, rollback: models for applications. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "edge-client/cli/cli.h"
+#include "edge-client/cli/line.h"
+
+#define HEALTH_TIMEOUT_MS 60000u
+
+static int say(const struct mr_edge_arguments *arguments, const struct mre_outcome *outcome)
+{
+    if (arguments->json) {
+        mr_edge_print_json(json_pack(
+            "{s:o, s:o, s:o, s:o, s:I, s:o}", "result",
+            mr_json_text(mre_result_name(outcome->result)), "code", mr_json_text(outcome->code),
+            "text", mr_json_text(outcome->text), "model", mr_json_text(outcome->model), "round",
+            (json_int_t)outcome->round, "warning", mr_json_text(outcome->warning)));
+    } else {
+        printf("%s%s%s%s: %s%s%s\n", mre_result_name(outcome->result), *outcome->code ? " (" : "",
+               outcome->code, *outcome->code ? ")" : "", outcome->text,
+               *outcome->model ? "; model " : "", outcome->model);
+        if (*outcome->warning) {
+            fprintf(stderr, "millrace-edge: %s\n", outcome->warning);
+        }
+    }
+    return mr_edge_exit_of(outcome->result);
+}
+
+static bool has_file(const struct mr_edge_arguments *arguments)
+{
+    if (!arguments->into) {
+        fprintf(stderr, "millrace-edge: --into FILE is needed: what the application opens\n");
+    }
+    return arguments->into;
+}
+
+/* Pulls; MRE_OK or MRE_UPDATED where all is well. */
+static int pull(const struct mr_edge_arguments *arguments, struct mre_outcome *outcome)
+{
+    struct mre_config *config;
+    struct mre_client *client;
+    const int code = mr_edge_load(arguments, &arguments->tasks[0], &config);
+    if (code) {
+        return code;
+    }
+    if (mre_client_open(&client, mre_config_options(config), outcome) == MRE_OK) {
+        mre_release_pull(client, arguments->into, arguments->wait_ms, outcome);
+        mre_client_close(client);
+    }
+    mre_config_free(config);
+    return MR_EDGE_EXIT_OK;
+}
+
+int mr_edge_pull(const struct mr_edge_arguments *arguments)
+{
+    struct mre_outcome outcome;
+    if (!has_file(arguments)) {
+        return MR_EDGE_EXIT_USAGE;
+    }
+    const int code = pull(arguments, &outcome);
+    return code ? code : say(arguments, &outcome);
+}
+
+static enum mre_result install(const struct mr_edge_arguments *arguments,
+                               struct mre_outcome *outcome)
+{
+    struct mre_program program = {
+        .path = arguments->health,
+        .timeout_ms =
+            arguments->health_timeout_ms ? arguments->health_timeout_ms : HEALTH_TIMEOUT_MS,
+    };
+    return mre_release_install(arguments->into, arguments->health ? mre_program_healthy : NULL,
+                               &program, outcome);
+}
+
+/* What waits first: an installation that was cut off has to be judged before anything is pulled. */
+int mr_edge_install(const struct mr_edge_arguments *arguments)
+{
+    struct mre_outcome outcome;
+    if (!has_file(arguments)) {
+        return MR_EDGE_EXIT_USAGE;
+    }
+    if (install(arguments, &outcome) != MRE_OK || !arguments->tasks[0].config) {
+        return say(arguments, &outcome);
+    }
+    const int code = pull(arguments, &outcome);
+    if (code) {
+        return code;
+    }
+    if (outcome.result == MRE_UPDATED) {
+        install(arguments, &outcome);
+    }
+    return say(arguments, &outcome);
+}
+
+int mr_edge_rollback(const struct mr_edge_arguments *arguments)
+{
+    struct mre_outcome outcome;
+    if (!has_file(arguments)) {
+        return MR_EDGE_EXIT_USAGE;
+    }
+    mre_release_rollback(arguments->into, &outcome);
+    return say(arguments, &outcome);
+}
+
+static void print_copy(const char *what, const char *model,
+                       const struct mre_release_version *version)
+{
+    if (*model) {
+        printf("%-9s version %llu.%u, model %s\n", what, (unsigned long long)version->round,
+               version->step, model);
+    } else {
+        printf("%-9s none\n", what);
+    }
+}
+
+int mr_edge_release_status(const struct mr_edge_arguments *arguments)
+{
+    struct mre_outcome outcome;
+    struct mre_release_state state;
+    if (!has_file(arguments)) {
+        return MR_EDGE_EXIT_USAGE;
+    }
+    if (mre_release_status(arguments->into, &state, &outcome) != MRE_OK) {
+        return say(arguments, &outcome);
+    }
+    if (arguments->json) {
+        mr_edge_print_json(json_pack(
+            "{s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:i}", "installed",
+            mr_json_text(state.installed), "round", (json_int_t)state.installed_version.round,
+            "step", (json_int_t)state.installed_version.step, "previous",
+            mr_json_text(state.previous), "pulled", mr_json_text(state.pulled), "seen_round",
+            (json_int_t)state.seen.round, "seen_step", (json_int_t)state.seen.step, "trial",
+            state.trial, "refused", (int)state.refused));
+        return MR_EDGE_EXIT_OK;
+    }
+    print_copy("installed", state.installed, &state.installed_version);
+    print_copy("previous", state.previous, &state.previous_version);
+    print_copy("pulled", state.pulled, &state.pulled_version);
+    printf("%-9s version %llu.%u; %u releases were put back%s\n", "seen",
+           (unsigned long long)state.seen.round, state.seen.step, state.refused,
+           state.trial ? "; the installed one is on trial" : "");
+    return MR_EDGE_EXIT_OK;
+}

@@ -1,0 +1,157 @@
+#include "edge-client/release/fetch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "edge-client/session/control.h"
+#include "edge-client/session/delta_pull.h"
+#include "edge-client/session/outcome.h"
+
+#define PATH_BYTES          224
+#define PIECE_BLOCKS        4                   /* asked for at once */
+#define PIECE_TRIES         6                   /* of a piece, over all hubs */
+#define MR_RELEASE_MODEL_MS (24u * 3600 * 1000) /* as long as it moves */
+
+static uint64_t now_ms(const struct mre_client *client)
+{
+    return client->env.unix_ms(client->env.context);
+}
+
+/* --- what the hubs say ------------------------------------------------------------------------ */
+
+static enum mre_result ask(struct mr_release_answers *answers, struct mre_client *client,
+                           unsigned position, const char *query, unsigned wait_ms,
+                           struct mr_h2_response *response, struct mre_outcome *outcome)
+{
+    char path[PATH_BYTES];
+    const struct mr_question question = {
+        .method = "GET", .path = path, .answer_max = MR_RELEASE_SIGNED_MAX, .wait_ms = wait_ms};
+    snprintf(path, sizeof path, "/v1/tasks/%s/releases/latest%s", client->task, query);
+    const enum mre_result result = mr_release_reach(answers, client, position, outcome);
+    return result ? result
+                  : mr_control_ask(client, &answers->connections[position], &question, response,
+                                   outcome);
+}
+
+/* Takes the response's body over where it is a release. */
+static void keep(struct mr_release_answers *answers, struct mr_h2_response *response,
+                 struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    struct mr_signed_release *into = &answers->list[answers->count];
+    if (response->status != 200) {
+        return;
+    }
+    if (mr_signed_release_decode(into, response->body, response->length, &error) != 0) {
+        snprintf(outcome->warning, sizeof outcome->warning, "a hub's release is malformed: %.400s",
+                 error.text);
+        return;
+    }
+    answers->bytes[answers->count++] = response->body;
+    response->body = NULL;
+}
+
+/* Until one hub has something newer, or the time is over. */
+static void wait_for_news(struct mr_release_answers *answers, struct mre_client *client,
+                          const struct mr_release_version *after, unsigned wait_ms, unsigned first)
+{
+    char query[96];
+    struct mre_outcome outcome;
+    struct mr_h2_response response = {0};
+    snprintf(query, sizeof query, "?after_round=%" PRIu64 "&after_step=%" PRIu32 "&wait_ms=%u",
+             after->round, after->step, wait_ms);
+    for (unsigned i = 0; i < client->hub_count; i++) {
+        const unsigned position = (first + i) % client->hub_count;
+        if (ask(answers, client, position, query, wait_ms, &response, &outcome) == MRE_OK) {
+            mr_h2_response_fini(&response);
+            return;
+        }
+    }
+}
+
+enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre_client *client,
+                                  const struct mr_release_version *after, unsigned wait_ms,
+                                  struct mre_outcome *outcome)
+{
+    /* Devices begin with different hubs. */
+    const unsigned first = client->identity.client_id[0] % client->hub_count;
+    enum mre_result result = MRE_UNREACHABLE;
+    bool answered = false;
+    *answers = (struct mr_release_answers){.count = 0};
+    if (wait_ms > 0) {
+        wait_for_news(answers, client, after, wait_ms, first);
+    }
+    for (unsigned i = 0; i < client->hub_count; i++) {
+        struct mr_h2_response response = {0};
+        const unsigned position = (first + i) % client->hub_count;
+        const enum mre_result one = ask(answers, client, position, "", 0, &response, outcome);
+        if (one == MRE_OK) {
+            answered = true;
+            keep(answers, &response, outcome);
+            mr_h2_response_fini(&response);
+        } else {
+            result = one;
+        }
+    }
+    return answered ? MRE_OK : result;
+}
+
+void mr_release_answers_fini(struct mr_release_answers *answers, struct mre_client *client)
+{
+    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
+        free(answers->bytes[i]);
+        answers->bytes[i] = NULL;
+        mr_control_drop(client, &answers->connections[i]);
+    }
+    answers->count = 0;
+}
+
+/* --- by delta --------------------------------------------------------------------------------- */
+
+static enum mre_result by_delta(struct mre_client *client, struct mr_release_answers *answers,
+                                const struct mr_release *release, const struct mr_slots *slots,
+                                struct mr_release_fetched *fetched, struct mre_outcome *outcome)
+{
+    char base[MR_SLOTS_PATH_BYTES], part[MR_SLOTS_PATH_BYTES];
+    const struct mr_slot_model *active = mr_slots_active(slots);
+    enum mre_result result = MRE_REFUSED;
+    if (!active) {
+        return result;
+    }
+    mr_slots_path(base, slots, slots->active);
+    mr_slots_path(part, slots, MR_SLOT_PART);
+    struct mr_delta_pull pull = {.base_file = base,
+                                 .target_bytes_max = release->target_bytes,
+                                 .target_file = part,
+                                 .until_unix_ms = now_ms(client) + MR_RELEASE_MODEL_MS};
+    memcpy(pull.base_hash, active->model, MR_HASH_BYTES);
+    memcpy(pull.target_hash, release->target_hash, MR_HASH_BYTES);
+    for (unsigned i = 0; i < client->hub_count && result != MRE_OK && result != MRE_FAILED; i++) {
+        if (mr_release_reach(answers, client, i, outcome) == MRE_OK) {
+            result =
+                mr_delta_pull(client, &answers->connections[i], &pull, &fetched->bytes, outcome);
+        }
+        if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NONE) {
+            snprintf(outcome->warning, sizeof outcome->warning, "hub %u: %.400s",
+                     client->pinned[i].index, outcome->text);
+        }
+    }
+    return result;
+}
+
+enum mre_result mr_release_fetch(struct mre_client *client, struct mr_release_answers *answers,
+                                 const struct mr_release *release, const struct mr_slots *slots,
+                                 struct mr_release_fetched *fetched, struct mre_outcome *outcome)
+{
+    *fetched = (struct mr_release_fetched){.bytes = 0};
+    const enum mre_result result = by_delta(client, answers, release, slots, fetched, outcome);
+    fetched->by_delta = result == MRE_OK;
+    return result == MRE_OK || result == MRE_FAILED
+               ? result
+               : mr_release_whole(client, answers, release, slots, &fetched->bytes, outcome);
+}

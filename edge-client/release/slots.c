@@ -1,0 +1,232 @@
+#include "edge-client/release/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "edge-client/files/files.h"
+#include "edge-client/release/slots_internal.h"
+
+#define SUFFIX ".millrace"
+
+static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "next.safetensors",
+                                            "part.safetensors"};
+
+void mr_slots_path(char path[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots, enum mr_slot which)
+{
+    snprintf(path, MR_SLOTS_PATH_BYTES, "%s/%s", slots->folder, files[which]);
+}
+
+const struct mr_slot_model *mr_slots_active(const struct mr_slots *slots)
+{
+    return slots->active_known ? &slots->models[slots->active] : NULL;
+}
+
+bool mr_slots_refuses(const struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES])
+{
+    for (unsigned i = 0; i < slots->refused_count; i++) {
+        if (memcmp(slots->refused[i], manifest, MR_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum mr_slot other(enum mr_slot slot)
+{
+    return slot == MR_SLOT_A ? MR_SLOT_B : MR_SLOT_A;
+}
+
+/* --- FILE ------------------------------------------------------------------------------------- */
+
+/* What the link has to say: seen from the folder that FILE is in. */
+static void link_text(char text[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots)
+{
+    const char *slash = strrchr(slots->folder, '/');
+    snprintf(text, MR_SLOTS_PATH_BYTES, "%s/%s", slash ? slash + 1 : slots->folder,
+             files[slots->active]);
+}
+
+static bool leads_there(const struct mr_slots *slots)
+{
+    char wanted[MR_SLOTS_PATH_BYTES], found[MR_SLOTS_PATH_BYTES];
+    link_text(wanted, slots);
+    const ssize_t length = readlink(slots->file, found, sizeof found - 1);
+    return length > 0 && (size_t)length == strlen(wanted) &&
+           memcmp(found, wanted, (size_t)length) == 0;
+}
+
+static int sync_above(const struct mr_slots *slots)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(slots->file, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - slots->file) + 1 : 1,
+             slash ? slots->file : ".");
+    return mr_folder_sync(folder);
+}
+
+/* FILE leads to the active copy, in one step. */
+static int lead_to_active(const struct mr_slots *slots, struct mr_error *error)
+{
+    char text[MR_SLOTS_PATH_BYTES], fresh[MR_SLOTS_PATH_BYTES];
+    if (leads_there(slots)) {
+        return 0;
+    }
+    link_text(text, slots);
+    snprintf(fresh, sizeof fresh, "%s/link", slots->folder);
+    if ((unlink(fresh) && errno != ENOENT) || symlink(text, fresh) || rename(fresh, slots->file) ||
+        sync_above(slots)) {
+        return mr_error_set(error, "%s cannot be made to lead to %s: %s", slots->file, text,
+                            strerror(errno));
+    }
+    return 0;
+}
+
+/* Something of somebody else's is not replaced. */
+static int check_file(const struct mr_slots *slots, struct mr_error *error)
+{
+    struct stat about;
+    char found[MR_SLOTS_PATH_BYTES] = "";
+    if (lstat(slots->file, &about) != 0) {
+        return errno == ENOENT ? 0 : mr_error_set(error, "%s: %s", slots->file, strerror(errno));
+    }
+    if (S_ISLNK(about.st_mode) && readlink(slots->file, found, sizeof found - 1) > 0 &&
+        strstr(found, SUFFIX "/")) {
+        return 0;
+    }
+    return mr_error_set(error,
+                        "%s is there already, and no link into %s: move it away, or name another "
+                        "file",
+                        slots->file, slots->folder);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+/* From a state that is on the disk to what it says. Every step may have been done already. */
+static int finish(struct mr_slots *slots, struct mr_error *error)
+{
+    char next[MR_SLOTS_PATH_BYTES], copy[MR_SLOTS_PATH_BYTES];
+    if (!slots->active_known) {
+        return 0;
+    }
+    mr_slots_path(next, slots, MR_SLOT_NEXT);
+    mr_slots_path(copy, slots, slots->active);
+    /* Installed on trial: `next` is described no more, and is still there or in its place. Nothing
+     * is pulled while a trial is on, so it can be no other. */
+    if (slots->trial && access(next, F_OK) == 0 &&
+        (rename(next, copy) || mr_folder_sync(slots->folder))) {
+        return mr_error_set(error, "%s cannot take its place: %s", next, strerror(errno));
+    }
+    if (access(copy, R_OK) != 0) {
+        return mr_error_set(error, "%s: %s; pull again", copy, strerror(errno));
+    }
+    return lead_to_active(slots, error);
+}
+
+int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
+                    struct mr_error *error)
+{
+    char part[MR_SLOTS_PATH_BYTES], next[MR_SLOTS_PATH_BYTES];
+    MR_ASSERT(!slots->trial);
+    mr_slots_path(part, slots, MR_SLOT_PART);
+    mr_slots_path(next, slots, MR_SLOT_NEXT);
+    /* A description never stands beside another model's bytes. */
+    if (slots->models[MR_SLOT_NEXT].known) {
+        slots->models[MR_SLOT_NEXT].known = false;
+        if (mr_slots_save(slots, error) != 0) {
+            return -1;
+        }
+    }
+    if (rename(part, next) || mr_folder_sync(slots->folder)) {
+        return mr_error_set(error, "%s: %s", next, strerror(errno));
+    }
+    slots->models[MR_SLOT_NEXT] = *model;
+    return mr_slots_save(slots, error);
+}
+
+int mr_slots_install(struct mr_slots *slots, struct mr_error *error)
+{
+    const enum mr_slot to = slots->active_known ? other(slots->active) : MR_SLOT_A;
+    slots->models[to] = slots->models[MR_SLOT_NEXT];
+    slots->models[MR_SLOT_NEXT] = (struct mr_slot_model){.known = false};
+    slots->active = to;
+    slots->active_known = slots->trial = true;
+    return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);
+}
+
+int mr_slots_confirm(struct mr_slots *slots, struct mr_error *error)
+{
+    slots->trial = false;
+    return mr_slots_save(slots, error);
+}
+
+int mr_slots_go_back(struct mr_slots *slots, struct mr_error *error)
+{
+    const enum mr_slot back = other(slots->active);
+    const unsigned kept = slots->refused_count < MR_SLOTS_REFUSED_MAX ? slots->refused_count
+                                                                      : MR_SLOTS_REFUSED_MAX - 1;
+    if (!slots->active_known || !slots->models[back].known) {
+        return 1;
+    }
+    memmove(slots->refused[1], slots->refused[0], kept * sizeof slots->refused[0]);
+    memcpy(slots->refused[0], slots->models[slots->active].manifest, MR_HASH_BYTES);
+    slots->refused_count = kept + 1;
+    slots->active = back;
+    slots->trial = false;
+    return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static int take_lock(struct mr_slots *slots, struct mr_error *error)
+{
+    char path[MR_SLOTS_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/lock", slots->folder);
+    slots->lock = mr_fd_above_standard(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (slots->lock < 0 || flock(slots->lock, LOCK_EX | LOCK_NB)) {
+        mr_error_set(error, "%s: %s", path,
+                     errno == EWOULDBLOCK ? "another process pulls or installs here"
+                                          : strerror(errno));
+        if (slots->lock >= 0) {
+            close(slots->lock);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error)
+{
+    *slots = (struct mr_slots){.lock = -1};
+    const int length = snprintf(slots->folder, sizeof slots->folder, "%s" SUFFIX, file);
+    if (length < 0 || (size_t)length >= sizeof slots->folder - 32) {
+        return mr_error_set(error, "the file's path is too long");
+    }
+    snprintf(slots->file, sizeof slots->file, "%s", file);
+    if (mr_folder_private(slots->folder) != 0) {
+        return mr_error_set(error, "%s: %s", slots->folder, strerror(errno));
+    }
+    if (take_lock(slots, error) != 0) {
+        return -1;
+    }
+    if (check_file(slots, error) != 0 || mr_slots_load(slots, error) != 0 ||
+        finish(slots, error) != 0) {
+        mr_slots_close(slots);
+        return -1;
+    }
+    return 0;
+}
+
+void mr_slots_close(struct mr_slots *slots)
+{
+    if (slots->lock >= 0) {
+        mr_lock_release(slots->lock);
+    }
+    slots->lock = -1;
+}

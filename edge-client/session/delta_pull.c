@@ -1,0 +1,168 @@
+#include "edge-client/session/delta_pull.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "edge-client/files/files.h"
+#include "edge-client/session/outcome.h"
+#include "wire/delta.h"
+
+#define PATH_BYTES (40 + MR_TASK_NAME_MAX + 4 * MR_HASH_BYTES)
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+uint8_t *mr_file_map_new(const char *path, size_t bytes, bool keep)
+{
+    void *mapped = MAP_FAILED;
+    int fd = keep ? mr_fd_above_standard(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) : -1;
+    if (fd < 0) {
+        const int made =
+            mr_file_create(path); /* for writing only, which a mapping cannot do with */
+        if (made >= 0) {
+            close(made);
+            fd = mr_fd_above_standard(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+        }
+    }
+    if (fd >= 0 && ftruncate(fd, (off_t)bytes) == 0) {
+        const int why = posix_fallocate(fd, 0, (off_t)bytes);
+        errno = why;
+        mapped = why ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    const int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = why;
+    return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+int mr_file_map_end(uint8_t *bytes, size_t length)
+{
+    const int bad = msync(bytes, length, MS_SYNC);
+    const int why = errno;
+    munmap(bytes, length);
+    errno = why;
+    return bad;
+}
+
+static const uint8_t *map_base(const char *path, size_t *length)
+{
+    struct stat about;
+    void *bytes = MAP_FAILED;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &about) == 0 && about.st_size > 0) {
+        *length = (size_t)about.st_size;
+        bytes = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+/* --- applying -------------------------------------------------------------------------------- */
+
+static enum mre_result fault(struct mre_outcome *outcome, const char *code, const char *text)
+{
+    snprintf(outcome->code, sizeof outcome->code, "%s", code);
+    return mr_outcome_set(outcome, MRE_REFUSED, "the delta: %s", text);
+}
+
+static bool is_target(const uint8_t *bytes, size_t length, const struct mr_delta_pull *pull)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    return EVP_Digest(bytes, length, hash, NULL, EVP_sha256(), NULL) == 1 &&
+           memcmp(hash, pull->target_hash, MR_HASH_BYTES) == 0;
+}
+
+static enum mre_result apply(const struct mre_client *client, const struct mr_delta_pull *pull,
+                             struct mr_delta_job *job, size_t target_bytes,
+                             struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    job->kernels = client->kernels;
+    job->target = mr_file_map_new(pull->target_file, target_bytes, false);
+    if (!job->target) {
+        return mr_outcome_set(outcome, MRE_FAILED, "%s cannot be made: %s%s", pull->target_file,
+                              strerror(errno), mr_error_disk_hint(errno));
+    }
+    enum mre_result result = MRE_OK;
+    if (mr_delta_apply(job, &error) != 0) {
+        result = fault(outcome, "malformed", error.text);
+    } else if (!is_target(job->target, target_bytes, pull)) {
+        result = fault(outcome, "wrong_target", "it does not make the model that was asked for");
+    }
+    if (mr_file_map_end(job->target, target_bytes) && !result) {
+        result = mr_outcome_set(outcome, MRE_FAILED, "%s cannot be written: %s", pull->target_file,
+                                strerror(errno));
+    }
+    return result;
+}
+
+/* What is not for these two models, or for too large a one, is not even begun. */
+static enum mre_result check(const struct mr_delta_pull *pull,
+                             const struct mr_h2_response *response, struct mr_delta_head *head,
+                             struct mre_outcome *outcome)
+{
+    struct mr_error error;
+    if (mr_delta_head_read(head, response->body, response->length, &error) != 0) {
+        return fault(outcome, "malformed", error.text);
+    }
+    if (memcmp(head->base_hash, pull->base_hash, MR_HASH_BYTES) != 0) {
+        return fault(outcome, "wrong_base", "it is for another model than the one here");
+    }
+    if (memcmp(head->target_hash, pull->target_hash, MR_HASH_BYTES) != 0) {
+        return fault(outcome, "wrong_target", "it leads to another model");
+    }
+    return head->target_bytes == 0 || head->target_bytes > pull->target_bytes_max
+               ? fault(outcome, "too_large", "it leads to a model of another size")
+               : MRE_OK;
+}
+
+static enum mre_result take(const struct mre_client *client, const struct mr_delta_pull *pull,
+                            const struct mr_h2_response *response, struct mre_outcome *outcome)
+{
+    struct mr_delta_head head;
+    enum mre_result result = check(pull, response, &head, outcome);
+    if (result) {
+        return result;
+    }
+    struct mr_delta_job job = {.delta = response->body, .delta_bytes = response->length};
+    job.base = map_base(pull->base_file, &job.base_bytes);
+    if (!job.base) {
+        return fault(outcome, "wrong_base", "the model that it is for cannot be read");
+    }
+    result = apply(client, pull, &job, (size_t)head.target_bytes, outcome);
+    munmap((void *)(uintptr_t)job.base, job.base_bytes);
+    return result;
+}
+
+enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
+                              const struct mr_delta_pull *pull, uint64_t *bytes,
+                              struct mre_outcome *outcome)
+{
+    char path[PATH_BYTES], base[2 * MR_HASH_BYTES + 1], target[2 * MR_HASH_BYTES + 1];
+    struct mr_h2_response response = {0};
+    const uint64_t most = pull->target_bytes_max;
+    const struct mr_question question = {.method = "GET",
+                                         .path = path,
+                                         .until_unix_ms = pull->until_unix_ms,
+                                         .answer_max = most < SIZE_MAX ? (size_t)most : SIZE_MAX};
+    mr_hex_encode(base, pull->base_hash, MR_HASH_BYTES);
+    mr_hex_encode(target, pull->target_hash, MR_HASH_BYTES);
+    snprintf(path, sizeof path, "/v1/tasks/%s/deltas/%s/%s", client->task, base, target);
+    enum mre_result result = mr_control_ask(client, connection, &question, &response, outcome);
+    if (!result) {
+        *bytes += response.length;
+        result = take(client, pull, &response, outcome);
+        mr_h2_response_fini(&response);
+    }
+    return result;
+}

@@ -1,0 +1,30 @@
+/* delta_pull.h - a model by what changed since one that is here (inside edge-client/ only). */
+#ifndef MR_SESSION_DELTA_PULL_H
+#define MR_SESSION_DELTA_PULL_H
+
+#include "edge-client/session/control.h"
+
+struct mr_delta_pull {
+    const char *base_file; /* the model that is here */
+    uint8_t base_hash[MR_HASH_BYTES];
+    uint8_t target_hash[MR_HASH_BYTES];
+    uint64_t target_bytes_max;
+    const char *target_file; /* made anew; what is in it after a failure means nothing */
+    uint64_t until_unix_ms;  /* as mr_question's */
+};
+
+/* Asks the hub of that connection for the delta, applies it and compares the file with the target's
+ * hash; the file is synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent makes another
+ * file (outcome->code "wrong_target" or "malformed"): the whole model is the way then.
+ * *bytes: so many came. */
+enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
+                              const struct mr_delta_pull *pull, uint64_t *bytes,
+                              struct mre_outcome *outcome);
+
+/* A file of that size whose blocks are there, mapped for writing and shared. NULL with errno: a
+ * full disk shows here, and not when the pages are written. */
+uint8_t *mr_file_map_new(const char *path, size_t bytes, bool keep);
+/* Synced and unmapped. 0, or -1 with errno. */
+int mr_file_map_end(uint8_t *bytes, size_t length);
+
+#endif

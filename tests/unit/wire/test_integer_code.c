@@ -1,0 +1,174 @@
+/* test_integer_code.c - the coder of integers: both ways, how short it is, and what is damaged. */
+#include "wire_test.h"
+
+#include <math.h>
+
+#include "wire/integer_code.h"
+
+static struct mr_error error;
+
+static uint64_t random_state = 1;
+
+static uint32_t next_random(void)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 32);
+}
+
+/* About normal, of that deviation. */
+static int32_t bell(double deviation)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < 12; i++) {
+        sum += next_random() / 4294967296.0;
+    }
+    return (int32_t)lround((sum - 6) * deviation);
+}
+
+static struct mr_integer_scratch scratch;
+static struct mr_integer_room room;
+
+/* --- integers -------------------------------------------------------------------------------- */
+
+static size_t round_trip(const uint32_t *values, size_t count)
+{
+    uint8_t *bytes = malloc(MR_INTEGER_SEGMENT_BYTES_MAX);
+    MR_ASSERT(bytes);
+    const size_t length = mr_integer_write(bytes, values, count, &scratch);
+    assert_true(length <= 1 + 4 * count || length == 5);
+    bytes = realloc(bytes, length); /* so that a read beyond the end shows */
+    MR_ASSERT(bytes);
+    struct mr_integer_reader reader = {
+        .bytes = bytes, .length = length, .left = count, .room = &room};
+    assert_int_equal(mr_integer_read(&reader, &error), (long)count);
+    assert_int_equal(reader.at, length);
+    assert_int_equal(reader.left, 0);
+    assert_memory_equal(room.values, values, count * sizeof *values);
+    assert_int_equal(mr_integer_read(&reader, &error), 0);
+    free(bytes);
+    return length;
+}
+
+static void test_integers_come_back(void **state)
+{
+    (void)state;
+    static uint32_t values[MR_INTEGER_SEGMENT];
+    static const size_t counts[] = {1, 2, 3, 63, 1000, MR_INTEGER_SEGMENT};
+    for (unsigned shape = 0; shape < 6; shape++) {
+        for (unsigned c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+            for (size_t i = 0; i < counts[c]; i++) {
+                const uint32_t random = next_random();
+                values[i] = shape == 0   ? 7
+                            : shape == 1 ? random
+                            : shape == 2 ? mr_zigzag(bell(90))
+                            : shape == 3 ? random >> (random & 31)
+                            : shape == 4 ? (random % 5000 == 0 ? UINT32_MAX : 0)
+                                         : 16 + random % 4; /* one token, unequal bits */
+            }
+            round_trip(values, counts[c]);
+        }
+    }
+}
+
+static void test_edges_of_tokens(void **state)
+{
+    (void)state;
+    uint32_t values[3 * 32];
+    for (unsigned bit = 0; bit < 32; bit++) {
+        values[3 * bit] = 1u << bit;
+        values[3 * bit + 1] = (1u << bit) - 1;
+        values[3 * bit + 2] = UINT32_MAX >> bit;
+    }
+    round_trip(values, 3 * 32);
+    static const int32_t signs[] = {0, -1, 1, INT32_MAX, INT32_MIN};
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(mr_zigzag(signs[i]), i < 3 ? i : UINT32_MAX - (i == 3));
+        assert_int_equal(mr_unzigzag(mr_zigzag(signs[i])), signs[i]);
+    }
+}
+
+/* Bits a value that the distribution of these has. */
+static double entropy(const uint32_t *values, size_t count)
+{
+    static uint32_t seen[1 << 16];
+    double bits = 0;
+    memset(seen, 0, sizeof seen);
+    for (size_t i = 0; i < count; i++) {
+        MR_ASSERT(values[i] < 1 << 16);
+        seen[values[i]]++;
+    }
+    for (unsigned i = 0; i < 1 << 16; i++) {
+        bits -= seen[i] ? seen[i] * log2((double)seen[i] / (double)count) : 0;
+    }
+    return bits / (double)count;
+}
+
+static void test_near_the_entropy(void **state)
+{
+    (void)state;
+    static uint32_t values[MR_INTEGER_SEGMENT];
+    static const double deviations[] = {0.3, 2, 20, 90, 600};
+    for (unsigned d = 0; d < sizeof deviations / sizeof deviations[0]; d++) {
+        for (size_t i = 0; i < MR_INTEGER_SEGMENT; i++) {
+            values[i] = mr_zigzag(bell(deviations[d]));
+        }
+        const double bits =
+            8.0 * (double)round_trip(values, MR_INTEGER_SEGMENT) / MR_INTEGER_SEGMENT;
+        const double least = entropy(values, MR_INTEGER_SEGMENT);
+        if (bits > 1.05 * least + 0.01) {
+            fail_msg("deviation %g: %g bits a value, the entropy is %g", deviations[d], bits,
+                     least);
+        }
+    }
+}
+
+static void read_damaged(const uint8_t *bytes, size_t length, size_t count)
+{
+    uint8_t *copy = malloc(length + !length);
+    MR_ASSERT(copy);
+    memcpy(copy, bytes, length);
+    struct mr_integer_reader reader = {
+        .bytes = copy, .length = length, .left = count, .room = &room};
+    const long read = mr_integer_read(&reader, &error);
+    assert_true(read == -1 || (size_t)read == count);
+    assert_true(reader.at <= length);
+    free(copy);
+}
+
+static void test_damaged_integers(void **state)
+{
+    (void)state;
+    static uint8_t bytes[MR_INTEGER_SEGMENT_BYTES_MAX];
+    uint32_t values[700];
+    for (unsigned i = 0; i < 700; i++) {
+        values[i] = mr_zigzag(bell(90));
+    }
+    const size_t length = mr_integer_write(bytes, values, 700, &scratch);
+    struct mr_integer_reader reader = {.bytes = bytes, .left = 700, .room = &room};
+    for (size_t cut = 0; cut < length; cut++) {
+        reader.length = cut;
+        reader.at = 0;
+        assert_int_equal(mr_integer_read(&reader, &error), -1);
+        read_damaged(bytes, cut, 700);
+    }
+    for (size_t at = 0; at < length; at++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            bytes[at] ^= (uint8_t)(1u << bit);
+            read_damaged(bytes, length, 700);
+            bytes[at] ^= (uint8_t)(1u << bit);
+        }
+    }
+    read_damaged(bytes, length, 699);
+    read_damaged(bytes, length, 701);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_integers_come_back),
+        cmocka_unit_test(test_edges_of_tokens),
+        cmocka_unit_test(test_near_the_entropy),
+        cmocka_unit_test(test_damaged_integers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

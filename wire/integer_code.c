@@ -1,0 +1,209 @@
+/* integer_code.c - reading: every length and every table is checked before it is used. */
+#include "wire/integer_code.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define STATE_LEAST (1u << 16) /* of a coder's state between two symbols */
+
+static int spoilt(struct mr_error *error)
+{
+    return mr_error_set(error, "a coded segment is damaged");
+}
+
+static int cut_short(struct mr_error *error)
+{
+    return mr_error_set(error, "a segment is cut short");
+}
+
+/* --- the table of frequencies ---------------------------------------------------------------- */
+
+/* A count of tokens, then for each its frequency: one byte below 128, else two. */
+static int read_table(uint16_t frequencies[MR_INTEGER_TOKENS], const uint8_t **at,
+                      const uint8_t *end)
+{
+    uint32_t sum = 0;
+    memset(frequencies, 0, MR_INTEGER_TOKENS * sizeof *frequencies);
+    if (*at == end || **at == 0 || **at > MR_INTEGER_TOKENS) {
+        return -1;
+    }
+    const unsigned count = *(*at)++;
+    for (unsigned i = 0; i < count; i++) {
+        if (*at == end) {
+            return -1;
+        }
+        uint32_t frequency = *(*at)++;
+        if (frequency >= 128) {
+            if (*at == end) {
+                return -1;
+            }
+            frequency = (frequency & 127) << 8 | *(*at)++;
+        }
+        sum += frequency;
+        if (sum > MR_INTEGER_SCALE) {
+            return -1;
+        }
+        frequencies[i] = (uint16_t)frequency;
+    }
+    return sum == MR_INTEGER_SCALE ? 0 : -1;
+}
+
+static void fill_slots(struct mr_integer_slot *slots, const uint16_t *frequencies)
+{
+    for (unsigned token = 0; token < MR_INTEGER_TOKENS; token++) {
+        for (unsigned i = 0; i < frequencies[token]; i++) {
+            *slots++ = (struct mr_integer_slot){
+                .frequency = frequencies[token], .offset = (uint16_t)i, .token = (uint8_t)token};
+        }
+    }
+}
+
+/* --- plain bits ------------------------------------------------------------------------------ */
+
+/* From the lowest bit of the first byte on. */
+struct bits {
+    const uint8_t *at, *end;
+    uint64_t held;
+    unsigned count;
+};
+
+static inline int take_bits(struct bits *bits, unsigned count, uint32_t *value)
+{
+    while (bits->count < count) {
+        if (bits->at == bits->end) {
+            return -1;
+        }
+        bits->held |= (uint64_t)*bits->at++ << bits->count;
+        bits->count += 8;
+    }
+    *value = (uint32_t)(bits->held & ((1u << count) - 1));
+    bits->held >>= count;
+    bits->count -= count;
+    return 0;
+}
+
+/* --- a coded segment ------------------------------------------------------------------------- */
+
+struct coded {
+    uint32_t states[2];
+    const uint8_t *words, *words_end;
+    struct bits bits;
+};
+
+/* words bytes ‖ words ‖ bits; the two states stand before. */
+static int split(struct coded *coded, const uint8_t *at, const uint8_t *end)
+{
+    if (end - at < 12) {
+        return -1;
+    }
+    coded->states[0] = mr_be32_get(at);
+    coded->states[1] = mr_be32_get(at + 4);
+    const uint32_t words = mr_be32_get(at + 8);
+    at += 12;
+    if (words % 2 != 0 || (size_t)(end - at) < words) {
+        return -1;
+    }
+    coded->words = at;
+    coded->words_end = at + words;
+    coded->bits = (struct bits){.at = at + words, .end = end};
+    return 0;
+}
+
+static inline int step(struct coded *coded, const struct mr_integer_slot *slots, unsigned which,
+                       uint32_t *value)
+{
+    uint32_t state = coded->states[which];
+    const struct mr_integer_slot slot = slots[state & (MR_INTEGER_SCALE - 1)];
+    state = slot.frequency * (state >> MR_INTEGER_SCALE_LOG) + slot.offset;
+    if (state < STATE_LEAST) {
+        if (coded->words == coded->words_end) {
+            return -1;
+        }
+        state = state << 16 | mr_be16_get(coded->words);
+        coded->words += 2;
+    }
+    coded->states[which] = state;
+    if (slot.token < 16) {
+        *value = slot.token;
+        return 0;
+    }
+    const unsigned high = 4 + (slot.token - 16u) / 4, bits = high - 2;
+    if (take_bits(&coded->bits, bits, value) != 0) {
+        return -1;
+    }
+    *value |= (4u | (slot.token & 3u)) << bits;
+    return 0;
+}
+
+static int read_coded(struct mr_integer_reader *reader, const uint8_t *at, const uint8_t *end,
+                      size_t count)
+{
+    uint16_t frequencies[MR_INTEGER_TOKENS];
+    struct coded coded;
+    if (read_table(frequencies, &at, end) != 0 || split(&coded, at, end) != 0) {
+        return -1;
+    }
+    fill_slots(reader->room->slots, frequencies);
+    for (size_t i = 0; i < count; i++) {
+        if (step(&coded, reader->room->slots, i & 1, &reader->room->values[i]) != 0) {
+            return -1;
+        }
+    }
+    /* The writer began with these states, and left nothing over. */
+    const struct bits *bits = &coded.bits;
+    return coded.states[0] == STATE_LEAST && coded.states[1] == STATE_LEAST &&
+                   coded.words == coded.words_end && bits->at == bits->end && bits->count < 8 &&
+                   bits->held == 0
+               ? 0
+               : -1;
+}
+
+static int read_kind(struct mr_integer_reader *reader, size_t count, struct mr_error *error)
+{
+    const uint8_t *at = reader->bytes + reader->at + 1;
+    const size_t left = reader->length - reader->at - 1;
+    const enum mr_integer_kind kind = at[-1];
+    const size_t plain = kind == MR_INTEGER_PLAIN ? 4 * count : 4;
+    if (kind > MR_INTEGER_CODED) {
+        return mr_error_set(error, "a segment is of kind %u, which is unknown", at[-1]);
+    }
+    if (left < plain) {
+        return cut_short(error);
+    }
+    size_t used = plain;
+    if (kind == MR_INTEGER_CODED) {
+        const uint32_t length = mr_be32_get(at);
+        if (left - 4 < length) {
+            return cut_short(error);
+        }
+        used += length;
+        if (used >= MR_INTEGER_SEGMENT_BYTES_MAX ||
+            read_coded(reader, at + 4, at + 4 + length, count) != 0) {
+            return spoilt(error);
+        }
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            reader->room->values[i] = mr_be32_get(kind == MR_INTEGER_PLAIN ? at + 4 * i : at);
+        }
+    }
+    reader->at += 1 + used;
+    return 0;
+}
+
+long mr_integer_read(struct mr_integer_reader *reader, struct mr_error *error)
+{
+    const size_t count =
+        reader->left < MR_INTEGER_SEGMENT ? (size_t)reader->left : MR_INTEGER_SEGMENT;
+    if (count == 0) {
+        return 0;
+    }
+    if (reader->at >= reader->length) {
+        return cut_short(error);
+    }
+    if (read_kind(reader, count, error) != 0) {
+        return -1;
+    }
+    reader->left -= count;
+    return (long)count;
+}

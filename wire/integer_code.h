@@ -1,0 +1,83 @@
+/* integer_code.h - a sequence of 32-bit integers in nearly as few bytes as their distribution asks
+ * for: the coder under deltas (delta.h). Format: docs/wire-format.md, "Deltas".
+ *
+ * The sequence is cut into segments, each whole by itself: a kind, and what that kind needs. Coded
+ * is the token of an integer (its magnitude, in quarters of an octave) by range asymmetric numeral
+ * systems with a table of its own; what the token leaves open follows as plain bits. Pure; reads no
+ * byte beside what it is given, whatever the bytes say. */
+#ifndef MR_WIRE_INTEGER_CODE_H
+#define MR_WIRE_INTEGER_CODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define MR_INTEGER_SEGMENT 32768u /* integers of every segment but the last */
+/* A segment's bytes: more than these are never written, and never taken. */
+#define MR_INTEGER_SEGMENT_BYTES_MAX (1 + 4 * MR_INTEGER_SEGMENT)
+
+#define MR_INTEGER_TOKENS    128
+#define MR_INTEGER_SCALE_LOG 12
+#define MR_INTEGER_SCALE     (1u << MR_INTEGER_SCALE_LOG)
+
+enum mr_integer_kind {
+    MR_INTEGER_EQUAL = 0, /* be32: all are this one */
+    MR_INTEGER_PLAIN = 1, /* be32 each */
+    MR_INTEGER_CODED = 2, /* be32 length ‖ table ‖ two states ‖ words ‖ bits */
+};
+
+/* What a coded segment's header is made of, for both directions. Small integers are tokens of their
+ * own; from 16 on a token says the highest bit and the two below it. */
+struct mr_integer_token {
+    uint8_t token;
+    uint8_t bits;  /* that follow as they are */
+    uint32_t rest; /* their value */
+};
+struct mr_integer_token mr_integer_token_of(uint32_t value);
+
+/* Signed numbers as the coder likes them: 0, -1, 1, -2, … become 0, 1, 2, 3, … */
+static inline uint32_t mr_zigzag(int32_t value)
+{
+    return (uint32_t)value << 1 ^ (uint32_t)(value >> 31);
+}
+
+static inline int32_t mr_unzigzag(uint32_t code)
+{
+    return (int32_t)(code >> 1 ^ (0u - (code & 1)));
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+struct mr_integer_slot {
+    uint16_t frequency, offset; /* of the slot within its token */
+    uint8_t token;
+};
+struct mr_integer_room {
+    uint32_t values[MR_INTEGER_SEGMENT];
+    struct mr_integer_slot slots[MR_INTEGER_SCALE];
+};
+
+/* Reads a sequence segment by segment; bytes and room stay the caller's. */
+struct mr_integer_reader {
+    const uint8_t *bytes;
+    size_t length, at;
+    uint64_t left; /* integers of the sequence that were not read yet */
+    struct mr_integer_room *room;
+};
+
+/* The next segment into room->values. Returns how many integers that are, 0 where none are left, or
+ * -1 with an error: cut short, or not what a writer writes. */
+long mr_integer_read(struct mr_integer_reader *reader, struct mr_error *error);
+
+/* --- writing --------------------------------------------------------------------------------- */
+struct mr_integer_scratch {
+    struct mr_integer_token tokens[MR_INTEGER_SEGMENT];
+    uint8_t words[2 * MR_INTEGER_SEGMENT];
+};
+
+/* One segment of `count` integers (1 .. MR_INTEGER_SEGMENT) into `out`, of
+ * MR_INTEGER_SEGMENT_BYTES_MAX bytes. Returns its length. The same integers give the same bytes. */
+size_t mr_integer_write(uint8_t *out, const uint32_t *values, size_t count,
+                        struct mr_integer_scratch *scratch);
+
+#endif
