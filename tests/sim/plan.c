@@ -102,12 +102,15 @@ static void draw_shape(struct sim *sim, struct sim_task *task, bool alike)
 static void draw_cohort(struct sim *sim, struct sim_task *task)
 {
     const unsigned devices = (unsigned)__builtin_popcountll(task->devices);
+    const bool lies = sim->options.malicious && task->index == 0;
     task->cohort_min = (uint32_t)sim_between(sim, 2, 2 + (devices - 2) / 2);
+    if (lies && sim_chance(sim, 500)) {
+        task->cohort_min = 2; /* so that a set may leave out more than an operator accepts */
+    }
     task->quorum = (uint32_t)sim_between(sim, task->cohort_min, devices);
     task->deadline_ms =
         (uint32_t)sim_between(sim, 3000, 9000) + 2000 * (uint32_t)(task->hubs_count - 2);
     task->cohort_max = devices;
-    const bool lies = sim->options.malicious && task->index == 0;
     if (devices > task->cohort_min && sim_chance(sim, lies ? 700 : 350)) { /* the set is drawn */
         task->cohort_max = (uint32_t)sim_between(sim, task->cohort_min, devices - 1);
         task->admitted_max = devices;

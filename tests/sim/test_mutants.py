@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 SEEDS = 300
-FIRST = {"shape-ignored": 250}  # it takes a list that the lead can shape without breaking another rule
+RARE = {"shape-ignored": 1200}  # it takes a list that the lead can shape without breaking another rule
 
 
 def simulate(program, *words):
@@ -18,23 +18,21 @@ def main():
     listed = simulate(program, "--mutants").stdout.splitlines()
     mutants = [line.split("\t") for line in listed]
     assert len(mutants) >= 8, listed
-    missed, ranges = [], {}
+    missed, last = [], 0
     for name, sentence in mutants:
-        first = FIRST.get(name, 0)
-        found = simulate(program, "--from", str(first), "--seeds", str(SEEDS), "--mutant", name)
+        seeds = RARE.get(name, SEEDS)
+        found = simulate(program, "--seeds", str(seeds), "--mutant", name)
         failures = [line for line in found.stdout.splitlines() if " FAILED " in line]
         if found.returncode != 1 or len(failures) != 1:
             missed.append(name)
-            print(f"{name}: {sentence}: NOT FOUND within {SEEDS} seeds")
+            print(f"{name}: {sentence}: NOT FOUND within {seeds} seeds")
             continue
         seed = int(failures[0].split()[1])
-        ranges[first] = max(ranges.get(first, 0), seed)
+        last = max(last, seed)
         print(f"{name}: {sentence}: found at seed {seed}: {failures[0].split(': ', 1)[1]}")
-    sound = True
-    for first, last in ranges.items():
-        done = simulate(program, "--from", str(first), "--seeds", str(last + 1 - first))
-        print(done.stdout)
-        sound = sound and done.returncode == 0
+    done = simulate(program, "--seeds", str(last + 1))
+    print(done.stdout)
+    sound = done.returncode == 0
     if not sound:
         print("the code as it is fails in the same seeds: the defects may have been found by chance")
     return 0 if sound and not missed else 1
