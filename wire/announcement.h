@@ -55,7 +55,8 @@ struct mr_announced_hub {
 struct mr_announcement {
     uint64_t round;            /* 1..MR_ROUND_MAX, rising */
     uint64_t deadline_unix_ms; /* >= 1; uploads complete by then, or are left out */
-    uint32_t dimension;        /* D */
+    uint32_t dimension;        /* D: values that are trained (wire/tensor_parts.h) */
+    uint32_t model_values;     /* of the model file, more than D; 0: D, all of them are trained */
     uint8_t ring_bits;         /* 16, 24, 32 */
     uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
     uint8_t noise_kind;        /* enum mr_noise_kind */

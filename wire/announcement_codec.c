@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "wire/announcement_privacy.h"
 
-#define VERSION 6
+#define VERSION 7
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
@@ -110,6 +110,13 @@ static int check_numbers(const struct mr_announcement *a, struct mr_error *error
     }
     if (a->deadline_unix_ms == 0) {
         return mr_error_set(error, "deadline_unix_ms is 0: a round needs a deadline");
+    }
+    if (a->model_values != 0 &&
+        (a->model_values <= a->dimension || a->model_values > MR_DIMENSION_MAX)) {
+        return mr_error_set(error,
+                            "model_values is %u: must be 0, or above dimension (%u), and %u "
+                            "at most",
+                            a->model_values, a->dimension, MR_DIMENSION_MAX);
     }
     if (a->seal != MR_SEAL_HPKE) {
         return mr_error_set(error, "seal is %u: only %d is known", a->seal, MR_SEAL_HPKE);
@@ -275,7 +282,8 @@ enum {
     AT_BETA1 = 137,
     AT_BETA2 = 141,
     AT_TAU = 145,
-    FIXED_BYTES = 149,
+    AT_MODEL_VALUES = 149,
+    FIXED_BYTES = 153,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -308,6 +316,7 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     float_put(out + AT_BETA1, a->optimiser.beta1);
     float_put(out + AT_BETA2, a->optimiser.beta2);
     float_put(out + AT_TAU, a->optimiser.tau);
+    mr_be32_put(out + AT_MODEL_VALUES, a->model_values);
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -338,6 +347,7 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
                                          .beta1 = float_get(in + AT_BETA1),
                                          .beta2 = float_get(in + AT_BETA2),
                                          .tau = float_get(in + AT_TAU)};
+    a->model_values = mr_be32_get(in + AT_MODEL_VALUES);
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],

@@ -71,7 +71,8 @@ struct mr_audit_claim {
 };
 /* Whether the hub at that position has signed, with its commitment, a tree that has the device's
  * leaf, and every other commitment is its hub's: 0, or an error that says what is wrong, and -1, or
- * MR_AUDIT_NOT_IN_TREE where only that leaf is missing (it may be another attempt's that counts). */
+ * MR_AUDIT_NOT_IN_TREE where only that leaf is missing (it may be another attempt's that counts).
+ */
 #define MR_AUDIT_NOT_IN_TREE 1
 int mr_audit_proof_check(const struct mr_audit_proof *proof, const struct mr_audit_claim *claim,
                          struct mr_error *error);

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "wire/integer_code.h"
 #include "wire/safetensors.h"
+#include "wire/tensor_parts.h"
 
 static int cut_short(struct mr_error *error)
 {
@@ -19,7 +20,7 @@ static int cut_short(struct mr_error *error)
 struct applying {
     const struct mr_delta_job *job;
     uint8_t *values; /* of the target */
-    size_t count;
+    struct mr_safetensors base;
     struct mr_integer_reader reader;
     size_t filled, used;          /* of reader.room->values */
     float *group;                 /* of `sums` */
@@ -57,17 +58,33 @@ static int fill_group(struct applying *applying, size_t count, float factor, str
 
 /* value[lane] += the update of that lane, its sign turned where the stream says so: the same
  * operations as flip_signs and axpy of the whole vector. */
-static void add_row(struct applying *applying, const float *row, size_t lane, size_t count)
+static void add_values(const struct applying *applying, uint8_t *values, const float *row,
+                       size_t lane, size_t count)
 {
-    for (size_t i = 0; i < count && lane + i < applying->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const size_t at = lane + i;
         float update = row[i], value;
         if (applying->signs && (applying->signs[at / 8] >> (at % 8) & 1)) {
             update = -update;
         }
-        memcpy(&value, applying->values + 4 * at, sizeof value);
+        memcpy(&value, values + 4 * i, sizeof value);
         value += update;
-        memcpy(applying->values + 4 * at, &value, sizeof value);
+        memcpy(values + 4 * i, &value, sizeof value);
+    }
+}
+
+/* Lanes behind the last value are padding. */
+static void add_row(struct applying *applying, const float *row, size_t lane, size_t count)
+{
+    const struct mr_safetensors *base = &applying->base;
+    const size_t end = lane + count < base->trained ? lane + count : base->trained;
+    while (lane < end) {
+        const struct mr_tensor_span *span = mr_tensor_parts_span(base, lane);
+        const size_t skipped = lane - span->first, rest = span->count - skipped;
+        const size_t run = end - lane < rest ? end - lane : rest;
+        add_values(applying, applying->values + 4 * (span->at + skipped), row, lane, run);
+        row += run;
+        lane += run;
     }
 }
 
@@ -108,8 +125,8 @@ static int read_step(struct mr_delta_step *step, const struct applying *applying
     memcpy(step->sign_key, at + 9, 16);
     memcpy(step->sign_counter, at + 25, 16);
     struct mr_layout layout;
-    if (mr_layout_init(&layout, 16, applying->count, step->rotation_log2, MR_CHUNK_BYTES_DEFAULT) !=
-            0 ||
+    if (mr_layout_init(&layout, 16, applying->base.trained, step->rotation_log2,
+                       MR_CHUNK_BYTES_DEFAULT) != 0 ||
         step->lanes != layout.lanes) {
         return mr_error_set(error, "the delta's step has lanes of another model");
     }
@@ -193,7 +210,7 @@ static int apply_changes(struct applying *applying, struct mr_error *error)
         }
         for (long i = 0; i < gaps; i++) {
             at += applying->gaps->values[i];
-            if (at >= applying->count) {
+            if (at >= applying->base.count) {
                 return mr_error_set(error, "the delta changes a value beyond the model's last");
             }
             change(applying->values + 4 * at, changes->values[i]);
@@ -211,13 +228,11 @@ static int begin(struct applying *applying, const struct mr_delta_head *head,
                  struct mr_error *error)
 {
     const struct mr_delta_job *job = applying->job;
-    struct mr_safetensors base;
-    if (mr_safetensors_parse(&base, job->base, job->base_bytes, error) != 0) {
+    struct mr_safetensors *base = &applying->base;
+    if (mr_safetensors_parse(base, job->base, job->base_bytes, error) != 0) {
         return mr_error_prefix(error, "the model that the delta is for");
     }
-    const size_t offset = base.data_offset, bytes = 4 * base.count;
-    applying->count = base.count;
-    mr_safetensors_fini(&base);
+    const size_t offset = base->data_offset, bytes = 4 * base->count;
     const size_t header_bytes = head->header ? head->header_bytes : offset;
     if (head->target_bytes != header_bytes + bytes) {
         return mr_error_set(error, "the delta is for a model of another size");
@@ -232,8 +247,11 @@ int mr_delta_apply(const struct mr_delta_job *job, struct mr_error *error)
 {
     struct mr_delta_head head;
     struct applying applying = {.job = job};
-    if (mr_delta_head_read(&head, job->delta, job->delta_bytes, error) != 0 ||
-        begin(&applying, &head, error) != 0) {
+    if (mr_delta_head_read(&head, job->delta, job->delta_bytes, error) != 0) {
+        return -1;
+    }
+    if (begin(&applying, &head, error) != 0) {
+        mr_safetensors_fini(&applying.base);
         return -1;
     }
     applying.reader = (struct mr_integer_reader){
@@ -258,5 +276,6 @@ int mr_delta_apply(const struct mr_delta_job *job, struct mr_error *error)
     free(applying.gaps);
     free(applying.group);
     free(applying.signs);
+    mr_safetensors_fini(&applying.base);
     return result;
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "wire/layout.h"
+#include "wire/tensor_parts.h"
 #include "base/json_reader.h"
 #include "base/json_text.h"
 
@@ -193,12 +194,18 @@ int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, siz
         return mr_error_set(error, "the safetensors header is not JSON: %s",
                             mr_json_why(text, &why));
     }
+    const json_t *metadata = json_object_get(header, "__metadata__");
     int status = read_tensors(model, header, error);
-    json_decref(header);
     model->data_offset = LENGTH_BYTES + (size_t)header_bytes;
     if (status == 0) {
         status = check_tiling(model, length - model->data_offset, error);
     }
+    if (status == 0) {
+        status = mr_tensor_parts_read(
+            model, json_string_value(json_object_get(metadata, MR_FROZEN_MEMBER)),
+            json_string_value(json_object_get(metadata, MR_PERSONAL_MEMBER)), error);
+    }
+    json_decref(header);
     if (status != 0) {
         mr_safetensors_fini(model);
     }
@@ -211,5 +218,6 @@ void mr_safetensors_fini(struct mr_safetensors *model)
         free((void *)(uintptr_t)model->tensors[i].name);
     }
     free(model->tensors);
+    free(model->spans);
     memset(model, 0, sizeof *model);
 }

@@ -1,7 +1,7 @@
 /* safetensors.h - reading and rewriting model files in the safetensors layout.
  *
- * File = le64(header length) ‖ JSON header ‖ tensor data. Only F32 tensors are taken; the model's
- * vector is the data region read as D floats in file order (offsets must tile the region with no
+ * File = le64(header length) ‖ JSON header ‖ tensor data. Only F32 tensors are taken; a model's
+ * values are the data region read as floats in file order (offsets must tile the region with no
  * gap or overlap). Header at most 1 MiB. Format: huggingface.co/docs/safetensors. */
 #ifndef MR_WIRE_SAFETENSORS_H
 #define MR_WIRE_SAFETENSORS_H
@@ -14,25 +14,42 @@
 #define MR_SAFETENSORS_HEADER_MAX  (1u << 20)
 #define MR_SAFETENSORS_TENSORS_MAX 4096
 
+/* Who trains a tensor: wire/tensor_parts.h. */
+enum mr_tensor_part {
+    MR_PART_TRAINED = 0, /* rounds do */
+    MR_PART_FROZEN = 1,
+    MR_PART_PERSONAL = 2,
+};
+
 struct mr_tensor {
     const char *name;
     uint32_t dims[8];
     unsigned rank;
     size_t offset; /* in floats, from the start of the data */
     size_t count;  /* floats */
+    uint8_t part;  /* enum mr_tensor_part */
 };
 
-/* A parsed view; owns only `tensors` and its names, not the bytes. The data of a foreign file may
- * start at any byte: read floats with memcpy. */
+/* Values that are trained and lie one behind the other. */
+struct mr_tensor_span {
+    size_t first; /* of the values that rounds train, its first one's number */
+    size_t at;    /* in floats, from the start of the data */
+    size_t count;
+};
+
+/* A parsed view; owns only `tensors` with their names and `spans`, not the bytes. The data of a
+ * foreign file may start at any byte: read floats with memcpy. */
 struct mr_safetensors {
     size_t data_offset; /* bytes from the start of the file */
-    size_t count;       /* D: floats in all */
-    unsigned tensor_count;
-    struct mr_tensor *tensors; /* by rising offset */
+    size_t count;       /* floats in all */
+    size_t trained;     /* D: of them, that rounds train */
+    unsigned tensor_count, span_count;
+    struct mr_tensor *tensors;    /* by rising offset */
+    struct mr_tensor_span *spans; /* likewise */
 };
 
-/* Parses a whole file in memory; "__metadata__" is passed over. 0 or -1 with an error. On success
- * mr_safetensors_fini is owed. */
+/* Parses a whole file in memory; of "__metadata__" only who trains which tensor is read. 0 or -1
+ * with an error. On success mr_safetensors_fini is owed. */
 int mr_safetensors_parse(struct mr_safetensors *model, const uint8_t *bytes, size_t length,
                          struct mr_error *error);
 void mr_safetensors_fini(struct mr_safetensors *model);

@@ -96,6 +96,7 @@ int mr_command_model_show(struct mr_cli *cli);
 int mr_command_model_import(struct mr_cli *cli);
 int mr_command_model_export(struct mr_cli *cli);
 int mr_command_model_diff(struct mr_cli *cli);
+int mr_command_model_divide(struct mr_cli *cli);
 int mr_command_model_promote(struct mr_cli *cli);
 int mr_command_model_unalias(struct mr_cli *cli);
 int mr_command_model_tag(struct mr_cli *cli);

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "wire/keys.h"
 #include "wire/safetensors.h"
+#include "wire/tensor_parts.h"
 
 static size_t round_up_64(uint64_t bytes)
 {
@@ -135,12 +136,12 @@ static int name_state(struct mr_next_model_answer *answer, struct mr_error *erro
     return 0;
 }
 
-/* The parent's file with `step` added to its values. */
+/* The parent's file with `step` added to the values that rounds train. */
 static int add_step(struct mr_next_model_answer *answer,
-                    const struct mr_next_model_question *question, const float *step, size_t count,
-                    struct mr_error *error)
+                    const struct mr_next_model_question *question,
+                    const struct mr_safetensors *parent, const float *step, struct mr_error *error)
 {
-    const size_t offset = question->parent_bytes - count * sizeof *step;
+    const size_t count = parent->trained;
     answer->model = malloc(question->parent_bytes);
     float *values = malloc(count * sizeof *values);
     if (!answer->model || !values) {
@@ -148,18 +149,31 @@ static int add_step(struct mr_next_model_answer *answer,
         return mr_error_set(error, "out of memory for the next model");
     }
     answer->model_bytes = question->parent_bytes;
-    memcpy(answer->model, question->parent, offset);
+    memcpy(answer->model, question->parent, question->parent_bytes);
+    uint8_t *data = answer->model + parent->data_offset;
     /* By way of an aligned copy: a foreign header need not end on a float's boundary. */
-    memcpy(values, question->parent + offset, count * sizeof *values);
+    mr_tensor_parts_gather(parent, values, data);
     question->kernels->axpy(values, 1.0f, step, count);
     const bool finite = isfinite(question->kernels->sum_squares(values, count));
-    memcpy(answer->model + offset, values, count * sizeof *values);
+    mr_tensor_parts_scatter(parent, data, values);
     free(values);
     if (!finite) {
         mr_error_set(error, "range: the next model would not be finite");
         return MR_NEXT_MODEL_UNSOUND;
     }
     return 0;
+}
+
+static int step_from(struct mr_next_model_answer *answer,
+                     const struct mr_next_model_question *question,
+                     const struct mr_safetensors *parent, float *update, struct mr_error *error)
+{
+    if (parent->trained != question->terms->layout.dimension) {
+        return mr_error_set(error, "parent model: %zu values, the round has %u", parent->trained,
+                            question->terms->layout.dimension);
+    }
+    const int result = take_step(answer, question, update, parent->trained, error);
+    return result == 0 ? add_step(answer, question, parent, update, error) : result;
 }
 
 static int make_model(struct mr_next_model_answer *answer,
@@ -170,16 +184,8 @@ static int make_model(struct mr_next_model_answer *answer,
     if (mr_safetensors_parse(&parent, question->parent, question->parent_bytes, error) != 0) {
         return mr_error_prefix(error, "parent model");
     }
-    const size_t count = parent.count;
+    int result = step_from(answer, question, &parent, update, error);
     mr_safetensors_fini(&parent);
-    if (count != question->terms->layout.dimension) {
-        return mr_error_set(error, "parent model: %zu values, the round has %u", count,
-                            question->terms->layout.dimension);
-    }
-    int result = take_step(answer, question, update, count, error);
-    if (result == 0) {
-        result = add_step(answer, question, update, count, error);
-    }
     if (result == 0) {
         result = name_state(answer, error);
     }

@@ -62,7 +62,7 @@ int mr_store_check_values(const uint8_t *bytes, size_t length, uint32_t *dimensi
                                isnan(value) ? "NaN" : "infinite");
         }
     }
-    *dimension = (uint32_t)model.count;
+    *dimension = (uint32_t)model.trained;
     mr_safetensors_fini(&model);
     return bad;
 }

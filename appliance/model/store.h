@@ -33,7 +33,8 @@ struct mr_model; /* a mapped model */
 int mr_store_open(struct mr_store **store, const char *data_dir, const char *initial_model_file,
                   struct mr_error *error);
 /* Whether _open would find a model to start from, and rounds could go on from it: its form, how
- * many values it has (*dimension), and that all are finite. Makes and writes nothing. 0 or -1. */
+ * many values of it rounds train (*dimension), and that all are finite. Makes and writes nothing. 0
+ * or -1. */
 int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_t *dimension,
                    struct mr_error *error);
 /* Models that are lent stay good: the last one that comes back (mr_store_return) ends the rest.
@@ -61,7 +62,10 @@ struct mr_model *mr_store_lend(struct mr_store *store, const uint8_t hash[MR_HAS
                                bool *busy, struct mr_error *error);
 void mr_store_return(struct mr_store *store, struct mr_model *model);
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length);
+/* How many of its values rounds train. */
 uint32_t mr_model_dimension(const struct mr_model *model);
+/* How many it has, as an announcement says it: 0 where all of them are trained. */
+uint32_t mr_model_values(const struct mr_model *model);
 
 /* Adds a model and its manifest (JSON text). A model that is there already keeps the manifest of
  * where it came from first, though another round led to the same bytes. Any thread. 0: the manifest

@@ -16,7 +16,7 @@ struct mr_model {
     uint8_t hash[MR_HASH_BYTES];
     uint8_t *bytes; /* NULL: the place is free */
     size_t length;
-    uint32_t dimension;
+    uint32_t dimension, values; /* that are trained, of so many */
     unsigned borrowed;
     uint64_t used; /* by the store's count of borrowings */
 };

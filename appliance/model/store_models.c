@@ -81,12 +81,13 @@ static int load(struct mr_store *store, struct mr_model *model, const uint8_t *h
         return mr_error_prefix(error, "%s", path);
     }
     const size_t count = parsed.count;
+    model->dimension = (uint32_t)parsed.trained;
+    model->values = (uint32_t)count;
     mr_safetensors_fini(&parsed);
     if (count == 0 || count > MR_DIMENSION_MAX) {
         return mr_error_set(error, "%s has %zu values; 1 to %u are possible", path, count,
                             MR_DIMENSION_MAX);
     }
-    model->dimension = (uint32_t)count;
     memcpy(model->hash, hash, MR_HASH_BYTES);
     return 0;
 }
@@ -250,6 +251,11 @@ const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length)
 uint32_t mr_model_dimension(const struct mr_model *model)
 {
     return model->dimension;
+}
+
+uint32_t mr_model_values(const struct mr_model *model)
+{
+    return model->values == model->dimension ? 0 : model->values;
 }
 
 /* Whether two manifests are of one origin: the same text, or the same round's. A lead and a helper

@@ -23,7 +23,7 @@ extern "C" {
 /* Of this header (semver.org): a program runs with a library of the same major number and the same
  * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
 #define MRE_API_MAJOR 0
-#define MRE_API_MINOR 3
+#define MRE_API_MINOR 4
 
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
@@ -114,12 +114,20 @@ struct mre_options {
     unsigned release_threshold;
 };
 
+/* Who trains a tensor. */
+enum mre_part {
+    MRE_PART_TRAINED = 0,  /* all devices together: what changes in it is sent, in shares */
+    MRE_PART_FROZEN = 1,   /* nobody: what training makes of it is left out */
+    MRE_PART_PERSONAL = 2, /* this device alone: kept in data_dir, never sent */
+};
+
 struct mre_tensor {
     const char *name;
     const uint32_t *dims;
     unsigned rank;
     size_t offset; /* in floats, into the vector */
     size_t count;
+    enum mre_part part;
 };
 
 /* What the training function is given. Valid during the call only. */
@@ -128,8 +136,8 @@ struct mre_task {
     uint64_t round;
     uint64_t deadline_unix_ms; /* by this device's clock */
     uint64_t seed;          /* the same for a device, task and round, and nobody else's to know */
-    size_t dimension;       /* D: floats in the vector */
-    const float *model;     /* read-only, D floats, in file order */
+    size_t dimension;       /* floats in the vector: all of the model, whoever trains them */
+    const float *model;     /* read-only, so many floats, in file order; personal ones are own */
     const char *model_file; /* the same as a safetensors file */
     const char *training;   /* the round's JSON for trainers; may be "" */
     const struct mre_tensor *tensors;
@@ -152,7 +160,7 @@ enum mre_trained {
     MRE_TRAINED_NOT = -1,       /* failed; report->why says why */
 };
 
-/* Trains. `vector` holds the model's D parameters on entry. */
+/* Trains. `vector` holds the model's parameters on entry, `dimension` of them. */
 typedef enum mre_trained (*mre_train_fn)(void *context, const struct mre_task *task, float *vector,
                                          struct mre_report *report);
 

@@ -101,6 +101,13 @@ static enum mre_result save(const struct mr_model *model, const struct mr_h2_res
     return MRE_OK;
 }
 
+/* Of the model's file, as announced. */
+static size_t values_of(const struct mr_round_terms *terms)
+{
+    const struct mr_announcement *a = &terms->announcement;
+    return a->model_values ? a->model_values : a->dimension;
+}
+
 static enum mre_result download(struct mr_model *model, struct mre_client *client,
                                 const struct mr_round_terms *terms, const char *hash,
                                 struct mre_outcome *outcome)
@@ -111,7 +118,7 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
     struct mr_question question = {.method = "GET",
                                    .path = path,
                                    .until_unix_ms = deadline,
-                                   .answer_max = (size_t)terms->layout.dimension * sizeof(float) +
+                                   .answer_max = values_of(terms) * sizeof(float) +
                                                  MR_SAFETENSORS_HEADER_MAX + 8};
     snprintf(path, sizeof path, "/v1/tasks/%s/models/%s", client->task, hash);
     enum mre_result result;
@@ -145,10 +152,13 @@ static enum mre_result parse(struct mr_model *model, const struct mr_round_terms
     if (mr_safetensors_parse(&model->parsed, model->bytes, model->length, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_MODEL, "the round's model: %s", error.text);
     }
-    if (model->parsed.count != terms->announcement.dimension) {
+    const struct mr_safetensors *parsed = &model->parsed;
+    if (parsed->trained != terms->announcement.dimension || parsed->count != values_of(terms)) {
         return mr_outcome_set(outcome, MRE_BAD_MODEL,
-                              "the model has %zu values, but the round announces %u",
-                              model->parsed.count, terms->announcement.dimension);
+                              "the model has %zu values, %zu of them to train, but the round "
+                              "announces %zu and %u",
+                              parsed->count, parsed->trained, values_of(terms),
+                              terms->announcement.dimension);
     }
     const uint8_t *data = model->bytes + model->parsed.data_offset;
     size_t bytes = model->parsed.count * sizeof(float);
@@ -171,7 +181,8 @@ static enum mre_result parse(struct mr_model *model, const struct mr_round_terms
                                                 .dims = t->dims,
                                                 .rank = t->rank,
                                                 .offset = t->offset,
-                                                .count = t->count};
+                                                .count = t->count,
+                                                .part = (enum mre_part)t->part};
     }
     return MRE_OK;
 }

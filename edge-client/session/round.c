@@ -11,9 +11,11 @@
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
+#include "edge-client/session/personal.h"
 #include "edge-client/session/progress.h"
 #include "edge-client/session/training_seed.h"
 #include "edge-client/share/prepare.h"
+#include "wire/tensor_parts.h"
 
 #define AGAIN_MS 150 /* between attempts */
 /* Training up to so long keeps the connection to the lead: well within what hubs (60 s as a rule)
@@ -29,9 +31,19 @@ static uint64_t own_deadline(struct mre_client *client, const struct mr_announce
     return client->env.unix_ms(client->env.context) + (until > now ? until - now : 0);
 }
 
-static enum mre_result run_trainer(struct mre_client *client, struct mr_round_work *work,
-                                   const struct mr_model *model, mre_train_fn train, void *context,
-                                   struct mre_report *report, struct mre_outcome *outcome)
+/* All of the model, as this device has it, and what it becomes by training. */
+struct whole {
+    const float *model; /* with this device's own values */
+    const char *file;   /* likewise */
+    float *vector;      /* trained; afterwards new minus old */
+    float *taken[2];    /* pages behind these, where they are not the round's own; or NULL */
+    char path[4096];
+};
+
+static enum mre_result run_trainer(struct mre_client *client, const struct mr_round_work *work,
+                                   const struct mr_model *model, const struct whole *whole,
+                                   mre_train_fn train, void *context, struct mre_report *report,
+                                   struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
     struct mr_error error;
@@ -43,26 +55,82 @@ static enum mre_result run_trainer(struct mre_client *client, struct mr_round_wo
                             .round = round->round,
                             .deadline_unix_ms = own_deadline(client, round),
                             .seed = seed,
-                            .dimension = round->dimension,
-                            .model = model->values,
-                            .model_file = model->path,
+                            .dimension = model->parsed.count,
+                            .model = whole->model,
+                            .model_file = whole->file,
                             .training = round->training,
                             .tensors = model->tensors,
                             .tensor_count = model->parsed.tensor_count,
                             .work_dir = client->data_dir,
                             .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0};
-    memcpy(work->vector, model->values, round->dimension * sizeof *work->vector);
+    memcpy(whole->vector, whole->model, model->parsed.count * sizeof *whole->vector);
     mr_progress_phase(client, MRE_PHASE_TRAINING, 0);
-    enum mre_trained trained = train(context, &task, work->vector, report);
+    enum mre_trained trained = train(context, &task, whole->vector, report);
     report->why[sizeof report->why - 1] = 0;
     if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA) {
         return mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s",
                               report->why[0] ? report->why : "it gave no reason");
     }
     if (trained == MRE_TRAINED_PARAMETERS) {
-        client->kernels->axpy(work->vector, -1.0f, model->values, round->dimension);
+        client->kernels->axpy(whole->vector, -1.0f, whole->model, model->parsed.count);
     }
     return MRE_OK;
+}
+
+/* The round's own vector where all of the model is trained; else room for all of it, and a copy of
+ * the model where this device has values of its own. */
+static enum mre_result begin_whole(struct whole *whole, const struct mre_client *client,
+                                   const struct mr_round_work *work, const struct mr_model *model,
+                                   struct mre_outcome *outcome)
+{
+    const size_t bytes = model->parsed.count * sizeof *whole->vector;
+    *whole = (struct whole){.model = model->values, .file = model->path, .vector = work->vector};
+    if (model->parsed.trained == model->parsed.count) {
+        return MRE_OK;
+    }
+    whole->vector = whole->taken[0] = mr_pages_take(bytes);
+    if (mr_personal_has(model)) {
+        whole->model = whole->taken[1] = mr_pages_take(bytes);
+        whole->file = whole->path;
+    }
+    if (!whole->vector || !whole->model) {
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory for the model");
+    }
+    if (!whole->taken[1]) {
+        return MRE_OK;
+    }
+    memcpy(whole->taken[1], model->values, bytes);
+    return mr_personal_load(client, model, whole->taken[1], whole->path, sizeof whole->path,
+                            outcome);
+}
+
+static void end_whole(struct whole *whole, const struct mr_model *model)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        mr_pages_give(whole->taken[i], model->parsed.count * sizeof(float));
+    }
+}
+
+/* Trains all of it; what rounds train becomes the round's vector, and what is this device's own is
+ * kept. */
+static enum mre_result train_whole(struct mre_client *client, const struct mr_round_work *work,
+                                   const struct mr_model *model, mre_train_fn train, void *context,
+                                   struct mre_report *report, struct mre_outcome *outcome)
+{
+    struct whole whole;
+    enum mre_result result = begin_whole(&whole, client, work, model, outcome);
+    if (!result) {
+        result = run_trainer(client, work, model, &whole, train, context, report, outcome);
+    }
+    if (!result && whole.taken[0]) {
+        mr_tensor_parts_gather(&model->parsed, work->vector, (const uint8_t *)whole.vector);
+    }
+    if (!result && whole.taken[1]) {
+        client->kernels->axpy(whole.taken[1], 1.0f, whole.vector, model->parsed.count);
+        result = mr_personal_keep(client, model, whole.taken[1], outcome);
+    }
+    end_whole(&whole, model);
+    return result;
 }
 
 static enum mre_result keep_delta(struct mre_client *client, struct mr_round_work *work,
@@ -101,7 +169,7 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     } else if (mr_client_cancelled(client)) {
         result = mr_outcome_set(outcome, MRE_CANCELLED, "cancelled before the training");
     } else {
-        result = run_trainer(client, work, &model, train, context, &report, outcome);
+        result = train_whole(client, work, &model, train, context, &report, outcome);
     }
     mr_model_unload(&model);
     outcome->train_ms = (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);

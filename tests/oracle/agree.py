@@ -93,6 +93,7 @@ def random_announcement(rng, signing):
         "step_max_bits": float_bits(rng),
         "audit_hours": rng.choice([0, 1, 168, 2160, rng.randint(0, 2160)]),
         **random_optimiser(rng),
+        "model_values": rng.choice([0, 0, 901, 2**30, rng.randint(901, 2**30)]),
         "model_hash": rng.randbytes(32),
         "rotation_seed": rng.randbytes(32),
         "task": random_task(rng),

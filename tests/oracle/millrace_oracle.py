@@ -27,12 +27,12 @@ __all__ = ["Refused", "noise_seed", "public_key", "rho_of", "verify"]
 # --- 3 announcement ------------------------------------------------------------------------------
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHIIBIIII")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHIIBIIIII")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
     "headroom seal step_max_bits audit_hours quorum admitted_max optimiser "
-    "learning_rate_bits beta1_bits beta2_bits tau_bits"
+    "learning_rate_bits beta1_bits beta2_bits tau_bits model_values"
 ).split()
 
 
@@ -49,6 +49,7 @@ def announcement_check(a):
     require(1 <= a["round"] < 2**53, "round")
     require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
     require(1 <= a["dimension"] <= 2**30, "dimension")
+    require(a["model_values"] == 0 or a["dimension"] < a["model_values"] <= 2**30, "model_values")
     require(a["ring_bits"] in (16, 24, 32), "ring_bits")
     require(0 <= a["rotation_log2"] <= 16, "rotation_log2")
     require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
@@ -86,7 +87,7 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=6)
+    values = dict(a, magic=b"MRAN", version=7)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
@@ -112,7 +113,7 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 6, "version")
+    require(a.pop("version") == 7, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None

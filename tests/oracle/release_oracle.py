@@ -241,13 +241,14 @@ def hadamard(block):
     return [f32(x * factor) for x in block]
 
 
-def apply_step(r, values):
+def apply_step(r, values, trained):
+    """trained: the places of the values that rounds train."""
     factor = struct.unpack(">f", r.take(4))[0]
     rotation, lanes = r.number(1), r.number(4)
     key, counter = r.take(16), r.take(16)
     require(rotation <= 16, "rotation")
     block, unit = 2**rotation, max(64, 2**rotation)
-    require(lanes == -(-len(values) // unit) * unit, "lanes of another model")
+    require(lanes == -(-len(trained) // unit) * unit, "lanes of another model")
     columns = lanes // block
     group = min(columns, GROUP_LANES // block)
     codes = read_integers(r, lanes)
@@ -259,9 +260,9 @@ def apply_step(r, values):
             column = [f32(f32(signed_of(c)) * factor) for c in part[b::width]]
             for place, update in enumerate(hadamard(column) if rotation else column):
                 lane = place * columns + first + b
-                if lane < len(values):
-                    sign = signs[lane // 8] >> lane % 8 & 1
-                    values[lane] = f32(values[lane] + (-update if sign else update))
+                if lane < len(trained):
+                    sign, at = signs[lane // 8] >> lane % 8 & 1, trained[lane]
+                    values[at] = f32(values[at] + (-update if sign else update))
 
 
 def rank(bits):
@@ -283,9 +284,22 @@ def apply_changes(r, values):
     return words
 
 
+def trained_of(header):
+    """Section 12, "Who trains a tensor": the places of the others' values, in file order."""
+    names = json.loads(header)
+    texts = names.pop("__metadata__", {})
+    patterns = [p for m in ("frozen", "personal") for p in texts.get(f"millrace.{m}", "").split(",") if p]
+    places = []
+    for name, tensor in sorted(names.items(), key=lambda item: item[1]["data_offsets"][0]):
+        if not any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns):
+            begin, end = tensor["data_offsets"]
+            places += range(begin // 4, end // 4)
+    return places
+
+
 def values_of(base):
     length = 8 + struct.unpack("<Q", base[:8])[0]
-    return length, [v for v, in struct.iter_unpack("<f", base[length:])]
+    return length, [v for v, in struct.iter_unpack("<f", base[length:])], trained_of(base[8:length])
 
 
 def delta_apply(delta, base, case):
@@ -301,14 +315,14 @@ def delta_apply(delta, base, case):
         return "wrong_target"
     if not 0 < size <= case["bytes_max"]:
         return "too_large"
-    length, values = values_of(base)
+    length, values, trained = values_of(base)
     head = head or base[:length]
     require(size == len(head) + 4 * len(values), "size")
     if kind == 1:
         steps = r.number(1)
         require(1 <= steps <= 16, "steps")
         for _ in range(steps):
-            apply_step(r, values)
+            apply_step(r, values, trained)
         body = struct.pack(f"<{len(values)}f", *values)
     else:
         words = apply_changes(r, values)

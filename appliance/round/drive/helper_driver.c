@@ -246,12 +246,13 @@ static void on_recall(void *context, struct mr_helper_last *last)
     }
 }
 
-static uint32_t on_model_dimension(void *context, const uint8_t *model_hash)
+static uint32_t on_model_dimension(void *context, const uint8_t *model_hash, uint32_t *values)
 {
     struct mr_helper_driver *run = context;
     struct mr_model *model = mr_store_borrow(run->context.store, model_hash, NULL);
     const uint32_t dimension = model ? mr_model_dimension(model) : 0;
     if (model) {
+        *values = mr_model_values(model);
         mr_store_return(run->context.store, model);
     }
     return dimension;

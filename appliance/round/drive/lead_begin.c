@@ -85,13 +85,15 @@ static enum mr_refusal_code fill_steps(struct mr_announcement *announcement,
 
 static void fill_announcement(struct mr_announcement *announcement,
                               const struct mr_lead_driver *run,
-                              const struct mr_round_params *params, uint32_t dimension)
+                              const struct mr_round_params *params, const struct mr_model *model)
 {
+    const uint32_t dimension = mr_model_dimension(model);
     uint8_t hash[MR_HASH_BYTES];
     *announcement = (struct mr_announcement){
         .round = mr_store_signed_round(run->context.store, hash) + 1,
         .deadline_unix_ms = mr_round_unix_ms() + params->deadline_ms,
         .dimension = dimension,
+        .model_values = mr_model_values(model),
         .ring_bits = params->ring_bits,
         .rotation_log2 = params->rotation_log2 == MR_ROTATION_AUTO
                              ? mr_quantiser_rotation_log2(dimension)
@@ -258,7 +260,7 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
     size_t model_bytes;
     (void)mr_model_bytes(model, &model_bytes);
     const bool has_state = mr_store_has_state(run->context.store, model);
-    fill_announcement(&announcement, run, params, mr_model_dimension(model));
+    fill_announcement(&announcement, run, params, model);
     mr_store_return(run->context.store, model);
     *round = announcement.round;
     if (!has_state && announcement.optimiser.kind != MR_OPTIMISER_FEDAVG) {

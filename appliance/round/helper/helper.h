@@ -73,8 +73,9 @@ struct mr_helper_ops {
      * have opened), then overwrites and removes the journal; answered by mr_helper_forgotten. What
      * the round has on record stays; the set (mr_helper_included) is there during the call. */
     void (*forget)(void *context);
-    /* The number of values of a model this hub has, or 0. */
-    uint32_t (*model_dimension)(void *context, const uint8_t *model_hash);
+    /* How many values of a model are trained, and *values as an announcement's model_values; 0:
+     * this hub has not that model. */
+    uint32_t (*model_dimension)(void *context, const uint8_t *model_hash, uint32_t *values);
     /* Whether a new round may begin with a model that this hub has: the current one, or its direct
      * parent, where the lead gave a round up after this hub had computed. False with the refusal
      * filled. */

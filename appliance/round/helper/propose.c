@@ -56,8 +56,14 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
                          (unsigned long long)terms->layout.share_bytes,
                          (unsigned long long)policy->share_bytes_max);
     }
+    uint32_t values = 0;
     const uint32_t dimension =
-        helper->ops->model_dimension(helper->context, announcement->model_hash);
+        helper->ops->model_dimension(helper->context, announcement->model_hash, &values);
+    if (dimension == announcement->dimension && values != announcement->model_values) {
+        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+                         "model_values %u is not that of the model (%u)",
+                         announcement->model_values, values);
+    }
     if (dimension != announcement->dimension) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
                          dimension ? "dimension %u is not that of the model (%u)"

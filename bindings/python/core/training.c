@@ -38,17 +38,39 @@ static PyObject *tensors_of(const struct mre_task *task)
     return list;
 }
 
+/* Name to "trained", "frozen" or "personal". */
+static PyObject *parts_of(const struct mre_task *task)
+{
+    static const char *const names[] = {[MRE_PART_TRAINED] = "trained",
+                                        [MRE_PART_FROZEN] = "frozen",
+                                        [MRE_PART_PERSONAL] = "personal"};
+    PyObject *parts = PyDict_New();
+    for (unsigned i = 0; parts && i < task->tensor_count; i++) {
+        PyObject *part = PyUnicode_FromString(names[task->tensors[i].part]);
+        if (!part || PyDict_SetItemString(parts, task->tensors[i].name, part)) {
+            Py_CLEAR(parts);
+        }
+        Py_XDECREF(part);
+    }
+    return parts;
+}
+
 static PyObject *task_of(const struct mre_task *task)
 {
     PyObject *tensors = tensors_of(task);
-    return tensors ? Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N}", "name", task->name,
+    PyObject *parts = tensors ? parts_of(task) : NULL;
+    if (!parts) {
+        Py_XDECREF(tensors);
+        return NULL;
+    }
+    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N}", "name", task->name,
                                    "round", (unsigned long long)task->round, "deadline_unix_ms",
                                    (unsigned long long)task->deadline_unix_ms, "seed",
                                    (unsigned long long)task->seed, "dimension",
                                    (Py_ssize_t)task->dimension, "model_file", task->model_file,
                                    "training", task->training, "work_dir", task->work_dir,
-                                   "cancel_fd", task->cancel_fd, "tensors", tensors)
-                   : NULL;
+                                   "cancel_fd", task->cancel_fd, "tensors", tensors, "parts",
+                                   parts);
 }
 
 /* --- what it returns -------------------------------------------------------------------------- */

@@ -61,6 +61,9 @@ class Task:
     """A place for temporary files."""
     tensors: list[tuple[str, tuple[int, ...], int, int]]
     """Name, shape, offset and count of each tensor, in the order of the file."""
+    parts: dict[str, str]
+    """Of each tensor's name who trains it: "trained" (all devices together), "frozen" (nobody: what becomes of it is
+    left out), "personal" (this device alone: kept in data_dir, never sent)."""
     training_text: str
 
     def __init__(self, fields: dict):

@@ -48,12 +48,19 @@ def flatten(tensors: list[tuple], weights: Weights) -> list[tuple]:
     return parts
 
 
-def save(weights: Weights, path: str | os.PathLike) -> None:
+def save(weights: Weights, path: str | os.PathLike, *, frozen: typing.Iterable[str] = (),
+         personal: typing.Iterable[str] = ()) -> None:
     """Writes a model as hubs take it: safetensors, F32, tensors in the order of the dict. Arrays of other number types
-    are converted. A federation's first model is made so."""
+    are converted. A federation's first model is made so.
+
+    frozen: tensors that nobody trains; personal: tensors of which each device trains its own, which never leaves it.
+    Names, or what they begin with and "*". Neither costs a byte of a round."""
     import json
     import numpy
     header, arrays, at = {}, [], 0
+    texts = {f"millrace.{part}": ",".join(names) for part, names in (("frozen", frozen), ("personal", personal))}
+    if any(texts.values()):
+        header["__metadata__"] = {name: text for name, text in texts.items() if text}
     for name, value in weights.items():
         array = numpy.ascontiguousarray(value, dtype="<f4")
         header[name] = {"dtype": "F32", "shape": list(numpy.shape(value)), "data_offsets": [at, at + array.nbytes]}

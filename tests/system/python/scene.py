@@ -15,9 +15,10 @@ FEATURES, CLASSES = 8, 3
 class Scene(Federation):
     """Hubs that run, with a model of zeros: weight [3, 8] and bias [3]. A context manager."""
 
-    def __init__(self, build, work, devices, quorum):
+    def __init__(self, build, work, devices, quorum, model=None, **parts):
         super().__init__(build, work, devices, TRAINING)
         self.quorum = quorum # 0: no hub runs
+        self.model, self.parts = model, parts
         os.makedirs(work, exist_ok=True)
 
     def round_options(self):
@@ -28,7 +29,8 @@ class Scene(Federation):
         import numpy
         self.make_identities()
         model = f"{self.work}/initial.safetensors"
-        millrace.save({"weight": numpy.zeros((CLASSES, FEATURES)), "bias": numpy.zeros(CLASSES)}, model)
+        zeros = {"weight": numpy.zeros((CLASSES, FEATURES)), "bias": numpy.zeros(CLASSES)}
+        millrace.save(self.model or zeros, model, **self.parts)
         if self.quorum:
             self.start_hubs(self.quorum, 2, model)
         return self

@@ -6,6 +6,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import tempfile
 import unittest
 
 try:
-    import numpy # noqa: F401 pylint: disable=unused-import
+    import numpy
 except ImportError:
     print("skipped: no numpy; install python3-numpy")
     sys.exit(77)
@@ -38,11 +39,13 @@ def has(module):
 
 class WithHubs(unittest.TestCase):
     devices, quorum = 2, 2
+    model, parts = None, {}
 
     @classmethod
     def setUpClass(cls):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="millrace-python-"))
-        cls.scene = cls.enterClassContext(Scene(BUILD, f"{cls.folder}/federation", cls.devices, cls.quorum))
+        cls.scene = cls.enterClassContext(Scene(BUILD, f"{cls.folder}/federation", cls.devices, cls.quorum, cls.model,
+                                               **cls.parts))
         for number in range(cls.devices):
             x, y = rows(number)
             with open(cls.data(number), "w", encoding="ascii") as f:
@@ -113,6 +116,48 @@ class Examples(WithHubs):
         device = self.start("-m", "millrace", "--config", self.scene.device(0), "--check")
         out, err = device.communicate(timeout=WAIT_S)
         self.assertEqual((device.returncode, "hubs and keys are as pinned" in out), (0, True), err)
+
+
+class Divided(WithHubs):
+    """A model of which one tensor is frozen and one is each device's own."""
+
+    model = {"body": numpy.zeros(400), "encoder": numpy.arange(4000) / 4000, "head": numpy.zeros(7)}
+    parts = {"frozen": ["encoder"], "personal": ["head*"]}
+
+    def test_rounds(self):
+        seen = [[], []]
+
+        def trainer(number):
+            def train(weights, task):
+                self.assertEqual(task.parts, {"body": "trained", "encoder": "frozen", "head": "personal"})
+                seen[number].append({name: values.copy() for name, values in weights.items()})
+                return {name: values + (0.01 if name == "body" else number + 1) for name, values in weights.items()}, \
+                    10, {"loss": 1.0}
+            return train
+
+        async def both():
+            async with (millrace.AsyncClient(self.scene.device(0)) as one,
+                        millrace.AsyncClient(self.scene.device(1)) as other):
+                return await asyncio.gather(one.run(trainer(0), 1), other.run(trainer(1), 1))
+        for _ in range(2):
+            number = self.scene.open_round()
+            for (outcome,) in asyncio.run(both()):
+                self.assertEqual((outcome.result, outcome.end.result), ("committed", "published"))
+                self.assertLess(outcome.share_bytes, 0.11 * 2 * 4407 + 256)
+            self.scene.operator(0, "round", "show", str(number), "--wait")
+        for number in range(2):
+            first, second = seen[number]
+            self.assertTrue((second["encoder"] == first["encoder"]).all())
+            self.assertTrue((second["head"] == first["head"] + number + 1).all())
+            self.assertAlmostEqual(float((second["body"] - first["body"]).mean()), 0.01, delta=0.004)
+
+    def test_divide_command(self):
+        path = f"{self.folder}/plain.safetensors"
+        millrace.save(self.model, path)
+        words = ["--frozen", "enc*", "--personal", "head", "--into", f"{self.folder}/divided.safetensors"]
+        said = self.scene.run(self.scene.program("appliance", "cli", "millrace"), "model", "divide", path, *words,
+                              "--json")
+        self.assertEqual(json.loads(said), {"written": words[-1], "trained": 400, "frozen": 4000, "personal": 7})
 
 
 class Silent(WithHubs):

@@ -10,6 +10,7 @@
 #include "wire/keys.h"
 #include "wire/layout.h"
 #include "wire/safetensors.h"
+#include "wire/tensor_parts.h"
 
 static struct mr_error error;
 
@@ -194,6 +195,51 @@ static void test_sums(void **state)
     try_sums(MR_DELTA_GROUP_LANES + 5, 10, 2, 0);
 }
 
+/* The same sums on a model of which the middle is frozen: the others move as without it. */
+static void test_sums_of_some(void **state)
+{
+    (void)state;
+    enum { DIMENSION = 3000, AT = 1111, FROZEN = 77 };
+    struct file plain = model_of(DIMENSION, 0), target = copy_of(&plain);
+    const struct mr_tensor tensors[] = {
+        {.name = "a", .dims = {AT}, .rank = 1},
+        {.name = "rest", .dims = {FROZEN}, .rank = 1},
+        {.name = "b", .dims = {DIMENSION - AT}, .rank = 1},
+    };
+    struct file whole = {.bytes = mr_safetensors_header(tensors, 3, &whole.header)}, base;
+    whole.length = whole.header + 4 * (DIMENSION + FROZEN);
+    whole.bytes = realloc(whole.bytes, whole.length);
+    uint8_t *values = whole.bytes + whole.header;
+    memcpy(values, plain.bytes + plain.header, 4 * AT);
+    memset(values + 4 * AT, 0x42, 4 * FROZEN);
+    memcpy(values + 4 * (AT + FROZEN), plain.bytes + plain.header + 4 * AT, 4 * (DIMENSION - AT));
+    base.bytes = mr_safetensors_rename(whole.bytes, whole.length, MR_FROZEN_MEMBER, "rest",
+                                       &base.length, &error);
+    base.header = base.length - 4 * (DIMENSION + FROZEN);
+    struct round round = round_of(DIMENSION, 6, 1e-4f);
+    add_round(&target, &round, DIMENSION);
+    const struct mr_delta_source source = {round.step, lanes_of, &round};
+    struct file made = copy_of(&base);
+    const struct mr_delta_writing writing = about(&made);
+    struct mr_delta_out delta;
+    assert_int_equal(mr_delta_write_sums(&delta, &writing, &source, 1), 0);
+    if (apply(&delta, &base, &made, mr_kernels_select(UINT32_MAX)) != 0) {
+        fail_msg("%s", error.text);
+    }
+    const uint8_t *got = made.bytes + made.header, *want = target.bytes + target.header;
+    assert_memory_equal(made.bytes, base.bytes, base.header);
+    assert_memory_equal(got, want, 4 * AT);
+    assert_memory_equal(got + 4 * AT, values + 4 * AT, 4 * FROZEN);
+    assert_memory_equal(got + 4 * (AT + FROZEN), want + 4 * AT, 4 * (DIMENSION - AT));
+    free(round.lanes);
+    free(delta.bytes);
+    free(plain.bytes);
+    free(target.bytes);
+    free(whole.bytes);
+    free(base.bytes);
+    free(made.bytes);
+}
+
 /* --- changes --------------------------------------------------------------------------------- */
 
 static void try_changes(uint32_t dimension, uint32_t one_in, bool other_header)
@@ -338,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_of_some),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_damaged),
     };

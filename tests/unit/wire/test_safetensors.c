@@ -2,6 +2,7 @@
 #include "wire_test.h"
 
 #include "wire/safetensors.h"
+#include "wire/tensor_parts.h"
 
 static struct mr_error error;
 
@@ -207,13 +208,67 @@ static void test_deep_and_many(void **state)
     free(header);
 }
 
+/* --- who trains which tensor ------------------------------------------------------------------ */
+
+#define FILE_OF(metadata)                                                                          \
+    "{\"__metadata__\":{" metadata "}," T("a.w", "[2]", 0, 8) "," T("a.b", "[1]", 8, 12) "," T(    \
+        "b", "[3]", 12, 24) "," T("c", "[1]", 24, 28) "}"
+
+static void parts_are(const char *header, const char *parts, unsigned spans)
+{
+    size_t length, trained = 0;
+    struct mr_safetensors model;
+    uint8_t *file = file_of(header, strlen(header), 28, &length);
+    assert_int_equal(mr_safetensors_parse(&model, file, length, &error), 0);
+    uint8_t *data = file + model.data_offset;
+    float in[7], out[7] = {0}, back[7];
+    for (unsigned i = 0; i < 7; i++) {
+        in[i] = (float)(i + 1);
+    }
+    memcpy(data, in, sizeof in);
+    mr_tensor_parts_gather(&model, out, data);
+    for (unsigned i = 0; i < 7; i++) {
+        if (parts[i] == 't') {
+            assert_true(out[trained] == in[i]);
+            const struct mr_tensor_span *span = mr_tensor_parts_span(&model, trained);
+            assert_int_equal(span->at + trained - span->first, i);
+            out[trained++] = -in[i];
+        }
+    }
+    assert_int_equal(model.trained, trained);
+    assert_int_equal(model.span_count, spans);
+    mr_tensor_parts_scatter(&model, data, out);
+    memcpy(back, data, sizeof back);
+    for (unsigned i = 0; i < 7; i++) {
+        assert_true(back[i] == (parts[i] == 't' ? -in[i] : in[i]));
+    }
+    mr_safetensors_fini(&model);
+    free(file);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    parts_are(FILE_OF("\"x\":\"\""), "ttttttt", 1);
+    parts_are(FILE_OF("\"millrace.frozen\":\"\""), "ttttttt", 1);
+    parts_are(FILE_OF("\"millrace.frozen\":\"b\""), "tttffft", 2);
+    parts_are(FILE_OF("\"millrace.frozen\":\"a.*\""), "ffftttt", 1);
+    parts_are(FILE_OF("\"millrace.frozen\":\"a.b,c\""), "ttftttf", 2);
+    parts_are(FILE_OF("\"millrace.frozen\":\"a.b\",\"millrace.personal\":\"c,a.w\""), "ffftttf", 1);
+    refused(FILE_OF("\"millrace.frozen\":\"a\""), 28, "no such tensor");
+    refused(FILE_OF("\"millrace.personal\":\"d*\""), 28, "millrace.personal names \"d*\"");
+    refused(FILE_OF("\"millrace.frozen\":\",b\""), 28, "no such tensor");
+    refused(FILE_OF("\"millrace.frozen\":\"*\""), 28, "none is left");
+    refused(FILE_OF("\"millrace.frozen\":\"a.*\",\"millrace.personal\":\"a.b\""), 28, "both");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_order_is_that_of_the_file),
         cmocka_unit_test(test_lengths),        cmocka_unit_test(test_tiling),
         cmocka_unit_test(test_overflows),      cmocka_unit_test(test_wrong_types),
-        cmocka_unit_test(test_deep_and_many),
+        cmocka_unit_test(test_deep_and_many),  cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o, s:i, s:I, s:I, s:I, s:I}",
+        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o, s:i, s:I, s:I, s:I, s:I, s:I}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -48,5 +48,5 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
         (json_int_t)float_bits(a->optimiser.learning_rate), "beta1_bits",
         (json_int_t)float_bits(a->optimiser.beta1), "beta2_bits",
         (json_int_t)float_bits(a->optimiser.beta2), "tau_bits",
-        (json_int_t)float_bits(a->optimiser.tau));
+        (json_int_t)float_bits(a->optimiser.tau), "model_values", (json_int_t)a->model_values);
 }

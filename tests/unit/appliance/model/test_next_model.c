@@ -2,6 +2,8 @@
  */
 #include "tests/unit/appliance/model/next_model_scene.h"
 
+#include "wire/tensor_parts.h"
+
 /* Weighted mean of the deltas, within what rounding to int8 allows. */
 static void check_numbers(uint8_t ring_bits, uint8_t rotation_log2)
 {
@@ -62,6 +64,68 @@ static void test_every_cpu_level_makes_the_same_bytes(void **state)
             }
         }
         destroy(scene);
+    }
+}
+
+/* --- tensors that rounds do not train ----------------------------------------------------------
+ */
+
+#define BEFORE 300u
+#define REST   50u
+
+/* The scene's model with REST values in the middle that nobody trains. */
+static void divide(struct scene *scene)
+{
+    const struct mr_tensor tensors[] = {
+        {.name = "a", .dims = {BEFORE}, .rank = 1},
+        {.name = "rest", .dims = {REST}, .rank = 1},
+        {.name = "b", .dims = {D - BEFORE}, .rank = 1},
+    };
+    size_t header, length;
+    struct mr_error error;
+    uint8_t *file = mr_safetensors_header(tensors, 3, &header);
+    file = realloc(file, header + 4 * (D + REST));
+    uint8_t *to = file + header;
+    const uint8_t *from = scene->model + scene->header;
+    memcpy(to, from, 4 * BEFORE);
+    memset(to + 4 * BEFORE, 0x41, 4 * REST);
+    memcpy(to + 4 * (BEFORE + REST), from + 4 * BEFORE, 4 * (D - BEFORE));
+    free(scene->model);
+    scene->model = mr_safetensors_rename(file, header + 4 * (D + REST), MR_FROZEN_MEMBER, "rest",
+                                         &length, &error);
+    scene->model_bytes = length;
+    free(file);
+}
+
+/* What is trained moves as in a model without the rest, which stays as it was. */
+static void test_frozen(void **state)
+{
+    (void)state;
+    for (unsigned o = 0; o < 2; o++) {
+        struct mr_next_model_answer answers[2];
+        struct mr_error error = {.text = ""};
+        for (unsigned i = 0; i < 2; i++) {
+            struct scene *scene = make(16, 6);
+            if (o) {
+                scene->terms.announcement.optimiser = (struct mr_optimiser){
+                    .kind = MR_OPTIMISER_FEDAVGM, .learning_rate = 0.5f, .beta1 = 0.9f};
+            }
+            if (i) {
+                divide(scene);
+            }
+            assert_int_equal(reveal(scene, COUNT, scene->kernels, &answers[i], &error), 0);
+            destroy(scene);
+        }
+        const uint8_t *plain = answers[0].model + answers[0].model_bytes - 4 * D;
+        const uint8_t *divided = answers[1].model + answers[1].model_bytes - 4 * (D + REST);
+        assert_memory_equal(divided, plain, 4 * BEFORE);
+        assert_memory_equal(divided + 4 * (BEFORE + REST), plain + 4 * BEFORE, 4 * (D - BEFORE));
+        for (unsigned i = 0; i < 4 * REST; i++) {
+            assert_int_equal(divided[4 * BEFORE + i], 0x41);
+        }
+        assert_int_equal(answers[0].state_bytes, answers[1].state_bytes);
+        mr_next_model_answer_fini(&answers[0]);
+        mr_next_model_answer_fini(&answers[1]);
     }
 }
 
@@ -312,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_every_cpu_level_makes_the_same_bytes),
+        cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_weight_below_zero),
         cmocka_unit_test(test_step_bound),

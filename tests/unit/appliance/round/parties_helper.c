@@ -94,8 +94,9 @@ static void helper_forget(void *context)
     world_post_helper(helper, forgotten);
 }
 
-static uint32_t helper_dimension(void *context, const uint8_t *model_hash)
+static uint32_t helper_dimension(void *context, const uint8_t *model_hash, uint32_t *values)
 {
+    *values = 0;
     const struct world *world = ((struct world_helper *)context)->world;
     const bool known =
         memcmp(model_hash, world->model_hash, MR_HASH_BYTES) == 0 ||

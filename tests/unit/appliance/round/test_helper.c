@@ -50,6 +50,9 @@ static void test_policy(void **state)
     bad.dimension++;
     propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
+    bad.model_values = 1u << 28; /* of which devices would download a gigabyte */
+    propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
+    bad = world->announcement;
     bad.hubs[2].public_key[0] ^= 1;
     propose(world, &bad, lead, MR_REFUSAL_WRONG_ANNOUNCEMENT);
     bad = world->announcement;
