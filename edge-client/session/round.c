@@ -31,6 +31,13 @@ static uint64_t own_deadline(struct mre_client *client, const struct mr_announce
     return client->env.unix_ms(client->env.context) + (until > now ? until - now : 0);
 }
 
+/* The caller's function, and what it says. */
+struct training {
+    mre_train_fn train;
+    void *context;
+    struct mre_report *report;
+};
+
 /* All of the model, as this device has it, and what it becomes by training. */
 struct whole {
     const float *model; /* with this device's own values */
@@ -42,8 +49,7 @@ struct whole {
 
 static enum mre_result run_trainer(struct mre_client *client, const struct mr_round_work *work,
                                    const struct mr_model *model, const struct whole *whole,
-                                   mre_train_fn train, void *context, struct mre_report *report,
-                                   struct mre_outcome *outcome)
+                                   const struct training *training, struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
     struct mr_error error;
@@ -65,7 +71,8 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
                             .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0};
     memcpy(whole->vector, whole->model, model->parsed.count * sizeof *whole->vector);
     mr_progress_phase(client, MRE_PHASE_TRAINING, 0);
-    enum mre_trained trained = train(context, &task, whole->vector, report);
+    struct mre_report *report = training->report;
+    enum mre_trained trained = training->train(training->context, &task, whole->vector, report);
     report->why[sizeof report->why - 1] = 0;
     if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA) {
         return mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s",
@@ -114,13 +121,13 @@ static void end_whole(struct whole *whole, const struct mr_model *model)
 /* Trains all of it; what rounds train becomes the round's vector, and what is this device's own is
  * kept. */
 static enum mre_result train_whole(struct mre_client *client, const struct mr_round_work *work,
-                                   const struct mr_model *model, mre_train_fn train, void *context,
-                                   struct mre_report *report, struct mre_outcome *outcome)
+                                   const struct mr_model *model, const struct training *training,
+                                   struct mre_outcome *outcome)
 {
     struct whole whole;
     enum mre_result result = begin_whole(&whole, client, work, model, outcome);
     if (!result) {
-        result = run_trainer(client, work, model, &whole, train, context, report, outcome);
+        result = run_trainer(client, work, model, &whole, training, outcome);
     }
     if (!result && whole.taken[0]) {
         mr_tensor_parts_gather(&model->parsed, work->vector, (const uint8_t *)whole.vector);
@@ -169,7 +176,8 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     } else if (mr_client_cancelled(client)) {
         result = mr_outcome_set(outcome, MRE_CANCELLED, "cancelled before the training");
     } else {
-        result = train_whole(client, work, &model, train, context, &report, outcome);
+        const struct training training = {train, context, &report};
+        result = train_whole(client, work, &model, &training, outcome);
     }
     mr_model_unload(&model);
     outcome->train_ms = (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);
