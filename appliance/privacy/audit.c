@@ -190,7 +190,9 @@ static int check_all(struct audit *audit, const struct mr_audit_file *files, uns
             }
         }
     }
-    return mr_audit_ages(audit) != 0 || mr_audit_debits(audit) != 0 ? -1 : mr_audit_released(audit);
+    return mr_audit_ages(audit) != 0 || mr_audit_debits(audit) != 0 || mr_audit_spent(audit) != 0
+               ? -1
+               : mr_audit_released(audit);
 }
 
 static void free_all(struct audit *audit)

@@ -78,6 +78,34 @@ bool mr_audit_was_lost(const struct audit_chain *chain, uint64_t round)
     return recovery && round >= recovery->at.round;
 }
 
+/* Whether `record` was written before the recovery: in one chain by its place, over chains of one
+ * hub by the hub's clock. */
+static bool is_before(const struct audit_chain *chain, const struct audit_record *record,
+                      const struct audit_chain *recovered, const struct audit_record *recovery)
+{
+    return chain == recovered ? record < recovery : record->at.unix_ms < recovery->at.unix_ms;
+}
+
+bool mr_audit_recovered_between(const struct audit *audit, const struct audit_place *first,
+                                const struct audit_place *second)
+{
+    for (unsigned i = 0; i < audit->chains_count; i++) {
+        const struct audit_chain *chain = &audit->chains[i];
+        const bool counts = first->chain == second->chain
+                                ? chain == first->chain
+                                : chain->owner.hub == first->chain->owner.hub;
+        for (size_t j = 0; counts && j < chain->records_count; j++) {
+            const struct audit_record *record = &chain->records[j];
+            if (is_recovery(record) &&
+                is_before(first->chain, first->record, chain, record) !=
+                    is_before(second->chain, second->record, chain, record)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Whether the chain says that it left that epoch. */
 static bool has_left(const struct audit_chain *chain, uint64_t epoch)
 {

@@ -1,4 +1,5 @@
-/* audit_debits.c - a hub's ledger, as its debits in all tasks tell of it: it only ever grew. */
+/* audit_debits.c - a hub's ledger, as its debits in all tasks tell of it: it only ever grew,
+ * but where the hub says that it recovered from a copy. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,20 +24,50 @@ static int compare_debits(const void *a, const void *b)
  * back in between. */
 static int check_pair(struct audit *audit, const struct debit *first, const struct debit *second)
 {
-    if (first->chain->owner.hub != second->chain->owner.hub ||
-        first->round->ledger_records != second->round->ledger_records) {
+    const struct audit_place places[2] = {{first->chain, first->round->debited},
+                                          {second->chain, second->round->debited}};
+    if (mr_audit_recovered_between(audit, &places[0], &places[1])) {
         return 0;
     }
     return mr_audit_wrong(audit, second->chain, second->round->debited,
                           "hub %u's ledger had %llu records after round %llu of task %s, and no "
-                          "more after round %llu of task %s: an older copy was put in its place",
+                          "more after round %llu of task %s: an older copy was put in its place, "
+                          "and the hub does not say that it recovered",
                           second->chain->owner.hub,
                           (unsigned long long)second->round->ledger_records,
                           (unsigned long long)first->round->round, first->chain->owner.task,
                           (unsigned long long)second->round->round, second->chain->owner.task);
 }
 
+/* The debits at i and after it with the same number of records, of one hub. */
+static int check_same(struct audit *audit, const struct debit *list, size_t count, size_t i)
+{
+    int result = 0;
+    for (size_t j = i + 1; j < count && result == 0 && compare_debits(&list[i], &list[j]) == 0;
+         j++) {
+        result = check_pair(audit, &list[i], &list[j]);
+    }
+    return result;
+}
+
 /* In one chain the later round has the later record. */
+static int check_order(struct audit *audit, const struct audit_chain *chain,
+                       const struct audit_round *before, const struct audit_round *round)
+{
+    const struct audit_place places[2] = {{chain, before->debited}, {chain, round->debited}};
+    if (round->ledger_records > before->ledger_records ||
+        mr_audit_recovered_between(audit, &places[0], &places[1])) {
+        return 0;
+    }
+    return mr_audit_wrong(
+        audit, chain, round->debited,
+        "hub %u's ledger had %llu records after round %llu, %llu after round %llu: an older copy "
+        "was put in its place, and the hub does not say that it recovered",
+        chain->owner.hub, (unsigned long long)before->ledger_records,
+        (unsigned long long)before->round, (unsigned long long)round->ledger_records,
+        (unsigned long long)round->round);
+}
+
 static int check_chain(struct audit *audit, const struct audit_chain *chain)
 {
     const struct audit_round *before = NULL;
@@ -46,14 +77,8 @@ static int check_chain(struct audit *audit, const struct audit_chain *chain)
             continue;
         }
         audit->result->debits++;
-        if (before && round->ledger_records <= before->ledger_records) {
-            return mr_audit_wrong(audit, chain, round->debited,
-                                  "hub %u's ledger had %llu records after round %llu, %llu after "
-                                  "round %llu: an older copy was put in its place",
-                                  chain->owner.hub, (unsigned long long)before->ledger_records,
-                                  (unsigned long long)before->round,
-                                  (unsigned long long)round->ledger_records,
-                                  (unsigned long long)round->round);
+        if (before && check_order(audit, chain, before, round) != 0) {
+            return -1;
         }
         before = round;
     }
@@ -83,8 +108,8 @@ int mr_audit_debits(struct audit *audit)
     }
     qsort(list, count, sizeof *list, compare_debits);
     int result = 0;
-    for (size_t i = 1; i < count && result == 0; i++) {
-        result = check_pair(audit, &list[i - 1], &list[i]);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = check_same(audit, list, count, i);
     }
     free(list);
     return result;

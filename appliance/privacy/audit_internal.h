@@ -1,8 +1,9 @@
 /* audit_internal.h - an audit under way, shared by the audit*.c files only. From below:
  * audit_file.c (a chain by itself), audit_draw.c (who was drawn), audit_age.c (hubs that went
  * back), audit_round.c (what a record says, and whether it may say it there), audit_debits.c
- * (a hub's debits, over its tasks), audit_released.c (opened sets), audit.c (chains against each
- * other). All return 0, or -1 once something is wrong or there is no memory. */
+ * (a hub's debits, over its tasks), audit_spent.c (what they add up to), audit_released.c (opened
+ * sets), audit.c (chains against each other). All return 0, or -1 once something is wrong or there
+ * is no memory. */
 #ifndef MR_PRIVACY_AUDIT_INTERNAL_H
 #define MR_PRIVACY_AUDIT_INTERNAL_H
 
@@ -80,6 +81,15 @@ int mr_audit_of_hub(struct audit *audit, const struct audit_chain *chain,
                     const struct audit_record *record);
 /* Whether the chain says by a recovery that it has lost what it knew of that round. */
 bool mr_audit_was_lost(const struct audit_chain *chain, uint64_t round);
+/* A record of a hub, in one of its chains. */
+struct audit_place {
+    const struct audit_chain *chain;
+    const struct audit_record *record;
+};
+/* Whether the hub of both places says that it recovered between them: in that chain, where both are
+ * in one; else in any of its chains, since its ledger is one for all its tasks. */
+bool mr_audit_recovered_between(const struct audit *audit, const struct audit_place *first,
+                                const struct audit_place *second);
 /* What each hub has heard of the others' chains stands in them, or they say that they recovered. */
 int mr_audit_ages(struct audit *audit);
 
@@ -88,8 +98,13 @@ int mr_audit_rounds(struct audit *audit, struct audit_chain *chain);
 /* The chain's word on that round; NULL: none. */
 const struct audit_round *mr_audit_find(const struct audit_chain *chain, uint64_t round);
 
-/* audit_debits.c: each hub's ledger only ever grew, over all its chains; counts the debits. */
+/* audit_debits.c: each hub's ledger only ever grew, over all its chains, but for a recovery that it
+ * tells of; counts the debits. */
 int mr_audit_debits(struct audit *audit);
+
+/* audit_spent.c: no device has paid more than the budget, by all that its hub debited: what a
+ * recovery made the hub forget, and another hub has on record, included. */
+int mr_audit_spent(struct audit *audit);
 
 /* audit_released.c: no two opened sets on one model differ in too few devices; counts the rounds.
  */

@@ -29,7 +29,8 @@ static void open_hub(struct played *played, unsigned hub)
 
 void played_open(struct played *played, uint64_t file_bytes)
 {
-    *played = (struct played){.dir = scratch_open(), .file_bytes = file_bytes};
+    *played =
+        (struct played){.dir = scratch_open(), .file_bytes = file_bytes, .unix_ms = 1800000000000};
     for (unsigned hub = 0; hub < HUBS; hub++) {
         open_hub(played, hub);
     }
@@ -147,13 +148,13 @@ void round_make(const struct played *played, struct round *round, uint64_t numbe
     }
 }
 
-static void record(struct mr_transcript_file *transcript, const struct mr_round_facts *facts,
+static void record(struct played *played, unsigned hub, const struct mr_round_facts *facts,
                    struct mr_facts_noted *noted)
 {
     struct mr_facts_batch batch = {.bytes = NULL};
     struct mr_error error = {.text = ""};
     (void)mr_facts_collect(&batch, noted, facts);
-    if (mr_transcript_file_add(transcript, &batch, 1800000000000, &error) != 0) {
+    if (mr_transcript_file_add(played->transcripts[hub], &batch, played->unix_ms, &error) != 0) {
         fail_msg("%s", error.text);
     }
     mr_facts_batch_fini(&batch);
@@ -187,12 +188,12 @@ void round_record(struct played *played, const struct round *round)
             facts.model_signatures[i] = hub == 0 || hub == i ? view->model_signatures[i] : NULL;
         }
         if (!view->silent) {
-            record(played->transcripts[hub], &facts, &noted);
+            record(played, hub, &facts, &noted);
         }
         if (view->has_void) {
             facts.end = MR_FACTS_VOID;
             facts.void_signature = view->void_ordered ? view->void_signature : NULL;
-            record(played->transcripts[hub], &facts, &noted);
+            record(played, hub, &facts, &noted);
         }
     }
 }

@@ -52,7 +52,8 @@ struct played {
     struct mr_disk_file *disks[HUBS];
     struct mr_transcript_file *transcripts[HUBS];
     uint64_t file_bytes;
-    bool noised; /* rounds that are made from now on have noise, and devices pay */
+    uint64_t unix_ms; /* of the records that come */
+    bool noised;      /* rounds that are made from now on have noise, and devices pay */
     /* After `played_read`: */
     struct mr_audit_file files[HUBS * FILES_OF];
     char names[HUBS * FILES_OF][160];

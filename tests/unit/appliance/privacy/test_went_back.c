@@ -235,6 +235,116 @@ static void test_audit_of_two_lives(void **state)
     expect(&played, 1, "not a later one");
 }
 
+/* --- debits ---------------------------------------------------------------------------------- */
+
+/* A round with a budget of so many, of all hubs or, where it is the first, of hub 1 alone: the
+ * others never opened it. */
+static void add_noised(struct played *played, uint64_t number, uint64_t records, uint64_t rounds,
+                       bool only_one)
+{
+    struct round round;
+    uint8_t model[MR_HASH_BYTES];
+    memset(model, (int)number, sizeof model);
+    played->noised = true;
+    round_make(played, &round, number, model, 0, 6);
+    for (unsigned hub = 0; hub < HUBS; hub++) {
+        struct view *view = &round.views[hub];
+        view->terms.announcement.privacy.budget = rounds * view->debit.rho;
+        view_sign(played, view);
+        view->debit.records = hub == 1 ? records : 10 * number;
+        if (number == 1 && only_one) {
+            view->openings_known = hub == 1 ? 1u << hub : 0;
+            view->pays = hub == 1;
+            view->has_model = false;
+        }
+    }
+    round_record(played, &round);
+}
+
+/* Hub 1 debits rounds 1 and 2, goes back to where it was after the first, and takes part in
+ * round 3 when its ledger has one record again. */
+static void ledger_falls(struct played *played, bool says_so, uint64_t rounds, bool only_one)
+{
+    char path[160];
+    uint8_t *bytes;
+    size_t length;
+    struct mr_error error;
+    played_open(played, 0);
+    add_noised(played, 1, 5, rounds, only_one);
+    path_of(path, played);
+    assert_int_equal(mr_file_read(path, &bytes, &length, &error), 0);
+    add_noised(played, 2, 6, rounds, only_one);
+    if (says_so) {
+        assert_int_equal(mr_file_replace(path, bytes, length, &error), 0);
+        restart(played, 1);
+        recovers(played, 4);
+    }
+    free(bytes);
+    add_noised(played, 3, says_so ? 4 : 6, rounds, only_one);
+}
+
+static void test_fallen_ledger(void **state)
+{
+    struct played played;
+    (void)state;
+    ledger_falls(&played, true, 3, false); /* told: 5 records, then 4 */
+    expect(&played, 0, NULL);
+    ledger_falls(&played, false, 3, false);
+    expect(&played, 1, "an older copy was put in its place, and the hub does not say");
+}
+
+/* A recovery excuses the fall before it and none that comes later. */
+static void test_fallen_again(void **state)
+{
+    struct played played;
+    (void)state;
+    ledger_falls(&played, true, 4, false);
+    add_noised(&played, 4, 4, 4, false);
+    expect(&played, 1, "hub 1's ledger had 4 records after round 3, 4 after round 4");
+}
+
+/* Hub 1 debited three rounds, one of which only the others have on record. */
+static void test_debits_are_not_forgotten(void **state)
+{
+    struct played played;
+    (void)state;
+    ledger_falls(&played, true, 3, true);
+    expect(&played, 0, NULL);
+    ledger_falls(&played, true, 2, true);
+    expect(&played, 1, "the rounds included that it forgot by going back to a copy");
+}
+
+/* Every round costs the whole budget, which returns after a day. */
+static void pay_daily(struct played *played, uint64_t between_ms)
+{
+    uint8_t model[MR_HASH_BYTES];
+    struct round round;
+    played_open(played, 0);
+    played->noised = true;
+    for (uint64_t number = 1; number <= 3; number++) {
+        memset(model, (int)number, sizeof model);
+        round_make(played, &round, number, model, 0, 6);
+        for (unsigned hub = 0; hub < HUBS; hub++) {
+            struct mr_privacy_terms *privacy = &round.views[hub].terms.announcement.privacy;
+            privacy->budget = privacy->rho;
+            privacy->horizon_s = 86400;
+            view_sign(played, &round.views[hub]);
+        }
+        round_record(played, &round);
+        played->unix_ms += between_ms;
+    }
+}
+
+static void test_debits_return(void **state)
+{
+    struct played played;
+    (void)state;
+    pay_daily(&played, 86400000);
+    expect(&played, 0, NULL);
+    pay_daily(&played, 86399999);
+    expect(&played, 0, "hub 0 opened round 2 of task digits");
+}
+
 static void test_audit_of_a_forged_word(void **state)
 {
     struct played played;
@@ -257,6 +367,10 @@ int main(void)
         cmocka_unit_test(test_audit_without_a_word),
         cmocka_unit_test(test_audit_of_a_recovery),
         cmocka_unit_test(test_audit_of_two_lives),
+        cmocka_unit_test(test_fallen_ledger),
+        cmocka_unit_test(test_fallen_again),
+        cmocka_unit_test(test_debits_are_not_forgotten),
+        cmocka_unit_test(test_debits_return),
         cmocka_unit_test(test_audit_of_a_forged_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
