@@ -233,8 +233,9 @@ enum {
     AT_BUDGET = 32,
     AT_HORIZON = 40,
     AT_DELTA = 44,
-    AT_POOL_LENGTH = 48,
-    PRIVACY_BYTES = 49,
+    AT_HONEST = 48,
+    AT_POOL_LENGTH = 52,
+    PRIVACY_BYTES = 53,
 };
 
 /* Returns what is behind. */
@@ -248,6 +249,7 @@ static uint8_t *privacy_put(uint8_t *out, const struct mr_privacy_terms *privacy
     mr_be64_put(out + AT_BUDGET, privacy->budget);
     mr_be32_put(out + AT_HORIZON, privacy->horizon_s);
     float_put(out + AT_DELTA, privacy->delta);
+    mr_be32_put(out + AT_HONEST, privacy->honest);
     out[AT_POOL_LENGTH] = (uint8_t)pool_length;
     memcpy(out + PRIVACY_BYTES, privacy->pool, pool_length);
     return out + PRIVACY_BYTES + pool_length;
@@ -434,6 +436,7 @@ static int privacy_get(struct mr_privacy_terms *privacy, struct rest *rest)
     privacy->budget = mr_be64_get(p + AT_BUDGET);
     privacy->horizon_s = mr_be32_get(p + AT_HORIZON);
     privacy->delta = float_get(p + AT_DELTA);
+    privacy->honest = mr_be32_get(p + AT_HONEST);
     return text_get(privacy->pool, MR_TASK_NAME_MAX, rest, p[AT_POOL_LENGTH]);
 }
 

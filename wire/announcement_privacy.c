@@ -23,25 +23,44 @@ uint64_t mr_announcement_sensitivity2(const struct mr_announcement *announcement
                : 0;
 }
 
+/* From MR_NOISE_SIGMA2_MIN on what exp gives is far below the last bit of what it is added to: the
+ * cost is of products, quotients and square roots, which every machine rounds alike. */
+static mr_rho rho_of_group(const struct mr_announcement *announcement, uint32_t lanes,
+                           enum mr_noise_group group)
+{
+    const uint64_t sensitivity2 = mr_announcement_sensitivity2(announcement, lanes, group);
+    const uint64_t sigma2 = mr_announcement_sigma2(announcement, group);
+    return announcement->noise_kind == MR_NOISE_DEVICE
+               ? mr_noise_distributed_rho(sensitivity2, sigma2, announcement->privacy.honest,
+                                          mr_noise_lanes(group, lanes))
+               : mr_rho_of_release(sensitivity2, sigma2);
+}
+
 mr_rho mr_announcement_rho(const struct mr_announcement *announcement, uint32_t lanes)
 {
     mr_rho rho = 0;
     for (enum mr_noise_group group = 0; group < MR_NOISE_GROUPS; group++) {
-        rho = mr_rho_add(rho,
-                         mr_rho_of_release(mr_announcement_sensitivity2(announcement, lanes, group),
-                                           mr_announcement_sigma2(announcement, group)));
+        rho = mr_rho_add(rho, rho_of_group(announcement, lanes, group));
     }
     return rho;
 }
 
+uint32_t mr_announcement_adders(const struct mr_announcement *announcement)
+{
+    return announcement->noise_kind == MR_NOISE_DEVICE ? announcement->cohort_max
+                                                       : announcement->hub_count;
+}
+
 uint64_t mr_announcement_tail(const struct mr_announcement *announcement, enum mr_noise_group group)
 {
-    return mr_noise_tail(mr_announcement_sigma2(announcement, group), announcement->hub_count);
+    return mr_noise_tail(mr_announcement_sigma2(announcement, group),
+                         mr_announcement_adders(announcement));
 }
 
 double mr_announcement_noise_norm(const struct mr_announcement *announcement, uint32_t lanes)
 {
-    return mr_noise_norm_max(announcement->privacy.model_sigma2, announcement->hub_count, lanes);
+    return mr_noise_norm_max(announcement->privacy.model_sigma2,
+                             mr_announcement_adders(announcement), lanes);
 }
 
 double mr_announcement_epsilon(const struct mr_announcement *announcement)
@@ -58,8 +77,8 @@ static int check_none(const struct mr_privacy_terms *privacy, struct mr_error *e
 {
     const bool none = privacy->model_sigma2 == 0 && privacy->norms_sigma2 == 0 &&
                       privacy->weight_sigma2 == 0 && privacy->rho == 0 && privacy->budget == 0 &&
-                      privacy->horizon_s == 0 && !(privacy->delta > 0 || privacy->delta < 0) &&
-                      privacy->pool[0] == '\0';
+                      privacy->horizon_s == 0 && privacy->honest == 0 &&
+                      !(privacy->delta > 0 || privacy->delta < 0) && privacy->pool[0] == '\0';
     return none ? 0 : mr_error_set(error, "a round without noise has terms of noise");
 }
 
@@ -90,6 +109,21 @@ static int check_variances(const struct mr_announcement *announcement, struct mr
                               (unsigned long long)privacy->weight_sigma2);
 }
 
+/* What nobody else's noise hides is hidden by none. */
+static int check_honest(const struct mr_announcement *announcement, struct mr_error *error)
+{
+    const uint32_t honest = announcement->privacy.honest;
+    if (announcement->noise_kind == MR_NOISE_HUB) {
+        return honest == 0
+                   ? 0
+                   : mr_error_set(error, "honest is %u: must be 0 with noise of hubs", honest);
+    }
+    return honest >= 2 && honest <= announcement->cohort_min
+               ? 0
+               : mr_error_set(error, "honest is %u: must be 2 to cohort_min (%u)", honest,
+                              announcement->cohort_min);
+}
+
 static int check_cost(const struct mr_announcement *announcement, uint32_t lanes,
                       struct mr_error *error)
 {
@@ -114,10 +148,10 @@ int mr_announcement_privacy_check(const struct mr_announcement *announcement, ui
     if (announcement->noise_kind == MR_NOISE_NONE) {
         return check_none(privacy, error);
     }
-    if (announcement->noise_kind != MR_NOISE_HUB) {
+    if (announcement->noise_kind > MR_NOISE_DEVICE) {
         return mr_error_set(error, "noise_kind is %u: not known", announcement->noise_kind);
     }
-    if (check_variances(announcement, error) != 0) {
+    if (check_honest(announcement, error) != 0 || check_variances(announcement, error) != 0) {
         return -1;
     }
     if (!isnormal(privacy->delta) || privacy->delta < 0 || privacy->delta > MR_PRIVACY_DELTA_MAX) {

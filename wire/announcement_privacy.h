@@ -14,6 +14,8 @@ uint64_t mr_announcement_sensitivity2(const struct mr_announcement *announcement
                                       enum mr_noise_group group);
 /* What the release costs a device: of all groups together. MR_RHO_MAX: more than there is. */
 mr_rho mr_announcement_rho(const struct mr_announcement *announcement, uint32_t lanes);
+/* Whose noise is in a sum at most: every hub's, or every device's of the largest set. */
+uint32_t mr_announcement_adders(const struct mr_announcement *announcement);
 /* How far all of the noise together moves a lane of the group at most. */
 uint64_t mr_announcement_tail(const struct mr_announcement *announcement,
                               enum mr_noise_group group);

@@ -30,6 +30,13 @@ uint64_t mr_noise_sensitivity2(enum mr_noise_group group, float scale, float cli
     }
 }
 
+uint32_t mr_noise_lanes(enum mr_noise_group group, uint32_t lanes)
+{
+    return group == MR_NOISE_MODEL   ? lanes
+           : group == MR_NOISE_NORMS ? MR_TRAILER_LANES - MR_TRAILER_NORMS
+                                     : 1;
+}
+
 bool mr_noise_vector_holds(const int8_t *q, size_t lanes, uint64_t norm2)
 {
     uint64_t sum = 0;

@@ -40,6 +40,9 @@ uint64_t mr_noise_rounded_norm2(double clip, uint32_t lanes);
 uint64_t mr_noise_sensitivity2(enum mr_noise_group group, float scale, float clip_norm,
                                uint32_t lanes, uint32_t weight_max);
 
+/* How many lanes the group has; `lanes` are the main ones. */
+uint32_t mr_noise_lanes(enum mr_noise_group group, uint32_t lanes);
+
 /* Whether Σ q[i]² <= norm2. */
 bool mr_noise_vector_holds(const int8_t *q, size_t lanes, uint64_t norm2);
 

@@ -26,6 +26,9 @@ struct mr_privacy_terms {
     mr_rho budget;      /* what a device may spend in the pool; rho..MR_PRIVACY_RHO_MAX */
     uint32_t horizon_s; /* what was spent so long ago counts no more; 0: it counts for ever */
     float delta;        /* with which rho is shown as epsilon; normal, up to MR_PRIVACY_DELTA_MAX */
+    /* With noise of devices: so many of cohort_min devices add theirs and tell nobody, by which rho
+     * is reckoned; 2..cohort_min. 0 with noise of hubs. */
+    uint32_t honest;
     char pool[MR_TASK_NAME_MAX + 1]; /* shared by tasks over the same data; mr_task_name_valid */
 };
 

@@ -19,7 +19,7 @@ struct mr_facts_debit {
     mr_rho rho;                  /* of each device of the set */
     uint64_t records;            /* of the ledger by then */
     uint8_t head[MR_HASH_BYTES]; /* of the ledger by then */
-    uint8_t noise_hash[MR_HASH_BYTES];
+    uint8_t noise_hash[MR_HASH_BYTES]; /* of this hub's seed; zeros where devices add the noise */
 };
 
 /* Of one round, by positions in its hub list; masks have bit i for the hub at position i. What is

@@ -6,16 +6,12 @@
 
 #include "base/error.h"
 #include "kernels/kernels.h"
-#include "wire/noise_seed.h"
+#include "wire/noise_add.h"
 
-/* What samples of the announced variances are drawn with; a few milliseconds to make, so it is made
- * when a round begins. */
-struct mr_noise_tables;
-/* Makes *tables (NULL: none yet) those of that announcement, where they are not. 0, or -1 without
- * memory. */
-int mr_noise_tables_prepare(struct mr_noise_tables **tables,
-                            const struct mr_announcement *announcement);
-void mr_noise_tables_free(struct mr_noise_tables *tables); /* NULL allowed */
+/* Makes the tables of that announcement where this hub is to add noise (mr_noise_tables_prepare).
+ */
+int mr_hub_noise_prepare(struct mr_noise_tables **tables,
+                         const struct mr_announcement *announcement);
 
 struct mr_hub_noise {
     const struct mr_noise_tables *tables; /* of the terms' announcement */
@@ -25,17 +21,12 @@ struct mr_hub_noise {
     const uint8_t *private_key; /* Ed25519 seed */
 };
 
-/* Adds it to a packed result (share_bytes of the terms' layout): nothing in a round without noise.
- * Of the same release always the same. How long it takes says next to nothing of the samples
- * (docs/privacy.md). 0, or -1 with an error: the result must not be used. */
+/* Adds it to a packed result (share_bytes of the terms' layout): nothing in a round without noise
+ * of hubs. Of the same release always the same. How long it takes says next to nothing of the
+ * samples (docs/privacy.md). 0, or -1 with an error: the result must not be used. */
 int mr_hub_noise_add(uint8_t *result, const struct mr_hub_noise *noise,
                      const struct mr_kernels *kernels, struct mr_error *error);
 /* The hash of its seed, for the transcript. 0, or -1 when OpenSSL fails. */
 int mr_hub_noise_hash(uint8_t hash[MR_HASH_BYTES], const struct mr_hub_noise *noise);
-
-/* The same noise from its seed, for an auditor to whom a hub has told that. 0, or -1: no memory. */
-int mr_noise_add_seed(uint8_t *result, const struct mr_noise_tables *tables,
-                      const struct mr_round_terms *terms, const uint8_t seed[MR_NOISE_SEED_BYTES],
-                      const struct mr_kernels *kernels);
 
 #endif

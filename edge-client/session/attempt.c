@@ -75,19 +75,35 @@ static enum mre_result quantise(struct attempt *a, int8_t *q,
     return refused ? mr_outcome_set(outcome, MRE_BAD_DELTA, "%s", report.text) : MRE_OK;
 }
 
-/* Rounds, lifts and masks with randomness that serves this attempt only. */
+/* What a device's own noise is drawn with; nothing where hubs or nobody add it. */
+static int prepare_noise(const struct attempt *a, struct mr_noise_tables **tables,
+                         uint8_t seed[MR_NOISE_SEED_BYTES])
+{
+    const struct mr_device_env *env = &a->client->env;
+    const struct mr_announcement *round = &a->work->terms.announcement;
+    if (round->noise_kind != MR_NOISE_DEVICE) {
+        return 0;
+    }
+    return env->random(env->context, seed, MR_NOISE_SEED_BYTES) != 0
+               ? -1
+               : mr_noise_tables_prepare(tables, round);
+}
+
+/* Rounds, lifts, noises and masks with randomness that serves this attempt only. */
 static enum mre_result make_share(struct attempt *a)
 {
     struct mr_round_work *work = a->work;
     const struct mr_device_env *env = &a->client->env;
-    uint8_t random[MR_PREPARE_RANDOM_BYTES];
+    uint8_t random[MR_PREPARE_RANDOM_BYTES], noise_seed[MR_NOISE_SEED_BYTES] = {0};
+    struct mr_noise_tables *noise_tables = NULL;
     struct mr_error error;
     enum mre_result result = MRE_OK;
     size_t lanes = work->terms.layout.lanes;
     int8_t *q = mr_pages_take(lanes);
     a->share = mr_pages_take(work->terms.layout.share_bytes);
     if (!q || !a->share || env->random(env->context, random, sizeof random) ||
-        env->random(env->context, a->seeds[0], sizeof a->seeds)) {
+        env->random(env->context, a->seeds[0], sizeof a->seeds) ||
+        prepare_noise(a, &noise_tables, noise_seed) != 0) {
         result = mr_outcome_set(a->outcome, MRE_FAILED, "out of memory or of random numbers");
     }
     if (!result) {
@@ -104,11 +120,16 @@ static enum mre_result make_share(struct attempt *a)
                                          .terms = &work->terms,
                                          .client_id = a->client->identity.client_id,
                                          .attempt = a->request.attempt,
+                                         .noise_tables = noise_tables,
+                                         .noise_seed = noise_seed,
                                          .seeds = (const uint8_t(*)[MR_SEED_BYTES])a->seeds};
     if (!result && mr_prepare_share(a->share, &parts, a->client->kernels)) {
-        result = mr_outcome_set(a->outcome, MRE_FAILED, "masks cannot be derived: OpenSSL failed");
+        result = mr_outcome_set(a->outcome, MRE_FAILED,
+                                "masks or noise cannot be derived: OpenSSL failed");
     }
     OPENSSL_cleanse(random, sizeof random);
+    OPENSSL_cleanse(noise_seed, sizeof noise_seed);
+    mr_noise_tables_free(noise_tables);
     if (q) {
         OPENSSL_cleanse(q, lanes);
     }

@@ -251,6 +251,11 @@ int mr_prepare_share(uint8_t *share, const struct mr_share_parts *parts,
     const struct mr_announcement *round = &terms->announcement;
     MR_ASSERT(round->hub_count >= 2);
     mr_share_lift(share, &terms->layout, parts->q, parts->trailer, kernels);
+    if (round->noise_kind == MR_NOISE_DEVICE &&
+        mr_noise_add_seed(share, parts->noise_tables, terms, parts->noise_seed, kernels) != 0) {
+        OPENSSL_cleanse(share, terms->layout.share_bytes);
+        return -1;
+    }
     for (unsigned i = 1; i < round->hub_count; i++) {
         struct mr_key_scope scope = {.task = round->task,
                                      .announcement_hash = terms->hash,

@@ -11,6 +11,7 @@
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/keys.h"
+#include "wire/noise_add.h"
 
 #define MR_PREPARE_RANDOM_BYTES 32 /* seed of the stochastic rounding: key ‖ counter */
 
@@ -45,11 +46,16 @@ struct mr_share_parts {
     const struct mr_round_terms *terms;
     const uint8_t *client_id; /* 16 bytes */
     uint32_t attempt;
+    /* With noise of devices: the tables of the announcement, and a seed of this attempt alone. Else
+     * NULL. */
+    const struct mr_noise_tables *noise_tables;
+    const uint8_t *noise_seed;             /* MR_NOISE_SEED_BYTES */
     const uint8_t (*seeds)[MR_SEED_BYTES]; /* [i]: the fresh seed of hub i + 1 of the terms' list */
 };
 
-/* Lifts q and the trailer into share[share_bytes] (64-byte aligned) and subtracts the mask of every
- * helper. 0, or -1 when OpenSSL fails (the share is then wiped). */
+/* Lifts q and the trailer into share[share_bytes] (64-byte aligned), adds this device's noise where
+ * the round has noise of devices, and subtracts the mask of every helper. 0, or -1 when OpenSSL
+ * fails or memory is short (the share is then wiped). */
 int mr_prepare_share(uint8_t *share, const struct mr_share_parts *parts,
                      const struct mr_kernels *kernels);
 

@@ -123,12 +123,15 @@ def with_noise(rng, a):
         "budget": 2**52,
         "horizon_s": rng.choice([0, 2592000, 2**32 - 1]),
         "delta_bits": rng.choice([0x00800000, 0x358637BD, 0x3F000000]),
+        "honest": 0,
         "pool": random_task(rng),
     }
-    noised = dict(a, noise_kind=1, privacy=privacy, scale_bits=rng.choice([0x3F800000, 0x42C80000]),
+    noised = dict(a, noise_kind=rng.choice([1, 2]), privacy=privacy, scale_bits=rng.choice([0x3F800000, 0x42C80000]),
                   clip_norm_bits=0x3F800000, cohort_max=max(2, a["cohort_max"] // rng.choice([2, 100])))
     noised["cohort_min"] = min(noised["cohort_min"], noised["cohort_max"])
     noised["weight_max"] = min(noised["weight_max"], 2**20)
+    if noised["noise_kind"] == 2:
+        privacy["honest"] = rng.randint(2, min(noised["cohort_min"], 5000))
     if noised["weight_max"] == 1:
         privacy["weight_sigma2"] = 0
     privacy["rho"] = oracle.rho_of(noised, oracle.Layout(noised).lanes)
@@ -173,7 +176,7 @@ def edge(rng, canonical):
         training = int.from_bytes(canonical[training_length[0]:][:2], "big")
         noise = training_length[0] + 2 + training
         places = places + 2 * [(noise + 8 * i, 8) for i in range(5)]
-        places = places + 2 * [(noise + 40, 4), (noise + 44, 4), (noise + 48, 1)]
+        places = places + 2 * [(noise + 40, 4), (noise + 44, 4), (noise + 48, 4), (noise + 52, 1)]
     at, size = rng.choice(places)
     value = rng.choice(EDGES) % 2 ** (8 * size)
     return canonical[:at] + value.to_bytes(size, "big") + canonical[at + size :]

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from conventions import (Refused, be16, be32, be64, ctr_stream, f32, f32_of, hmac_sha256, label, positive_normal,
                          public_key, require, sha256, sign, task_check, verify)
 from optimiser_oracle import optimiser_check
-from noise_oracle import noise_seed, noise_tail, privacy_check, privacy_decode, privacy_encode, rho_of
+from noise_oracle import adders, noise_seed, noise_tail, privacy_check, privacy_decode, privacy_encode, rho_of
 
 # For whoever imports this module alone.
 __all__ = ["Refused", "noise_seed", "public_key", "rho_of", "verify"]
@@ -446,7 +446,7 @@ def sum_unsound(a, layout, main, trailer, count, rate=1.0):
     own = f32_of(a["clip_norm_bits"]) * scale + math.sqrt(layout.lanes)
     noise = 0.0
     if a["noise_kind"]:
-        noise = math.sqrt(a["privacy"]["model_sigma2"] * len(a["hubs"])) * (math.sqrt(layout.lanes) + 10)
+        noise = math.sqrt(a["privacy"]["model_sigma2"] * adders(a)) * (math.sqrt(layout.lanes) + 10)
     if step / factor > count * own * (1 + 2**-10) + noise:
         return "norm"
     return "step" if step > f32_of(a["step_max_bits"]) else None

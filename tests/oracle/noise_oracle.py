@@ -5,8 +5,8 @@ import struct
 
 from conventions import be16, f32_of, hmac_sha256, label, positive_normal, require, sha256, task_check
 
-PRIVACY = struct.Struct(">QQQQQII")
-PRIVACY_FIELDS = "model_sigma2 norms_sigma2 weight_sigma2 rho budget horizon_s delta_bits".split()
+PRIVACY = struct.Struct(">QQQQQIII")
+PRIVACY_FIELDS = "model_sigma2 norms_sigma2 weight_sigma2 rho budget horizon_s delta_bits honest".split()
 GROUPS = ("model_sigma2", "norms_sigma2", "weight_sigma2")
 
 
@@ -21,20 +21,38 @@ def sensitivity2(a, lanes, group):
     return int(least) if least < 2.0**63 else 2**64 - 1
 
 
+def distributed_rho(delta2, sigma2, devices, lanes):
+    """Of one release whose noise `devices` devices add, each with variance sigma2 (arXiv 2102.06387, proposition 14)."""
+    far, root, noise = math.sqrt(delta2), math.sqrt(lanes), math.sqrt(sigma2 * devices)
+    l1 = min(far * root, float(delta2))
+    tau = 10 * sum(math.exp(-2 * math.pi**2 * sigma2 * k / (k + 1)) for k in range(1, devices))
+    spread = far * far / (noise * noise) + 2 * tau * l1 / noise + tau * tau * lanes
+    sum_ = far / noise + tau * root
+    return min(math.ceil(min(spread, sum_ * sum_) / 2 * (1 + 2.0**-40) * 2.0**40), 2**64 - 1)
+
+
 def rho_of(a, lanes):
     """What the release costs a device, in 2^-40; 2^64 - 1 is that much or more."""
     privacy, rho = a["privacy"], 0
     for group in GROUPS:
-        if privacy[group]:
+        if privacy[group] and a["noise_kind"] == 2:
+            count = {"model_sigma2": lanes, "norms_sigma2": 8, "weight_sigma2": 1}[group]
+            rho += distributed_rho(sensitivity2(a, lanes, group), privacy[group], privacy["honest"], count)
+        elif privacy[group]:
             rho += min(-(-(sensitivity2(a, lanes, group) << 39) // privacy[group]), 2**64 - 1)
     return min(rho, 2**64 - 1)
 
 
 def noise_tail(a, group):
-    """How far all hubs' noise moves a lane of the group at most."""
+    """How far all noise moves a lane of the group at most."""
     if a["noise_kind"] == 0:
         return 0
-    return math.ceil(10 * math.sqrt(a["privacy"][group] * len(a["hubs"])))
+    return math.ceil(10 * math.sqrt(a["privacy"][group] * adders(a)))
+
+
+def adders(a):
+    """Whose noise is in a sum at most."""
+    return a["cohort_max"] if a["noise_kind"] == 2 else len(a["hubs"])
 
 
 def privacy_check(a, lanes):
@@ -42,7 +60,9 @@ def privacy_check(a, lanes):
     if a["noise_kind"] == 0:
         require(privacy is None, "noise")
         return
-    require(a["noise_kind"] == 1, "noise_kind")
+    require(a["noise_kind"] in (1, 2), "noise_kind")
+    honest = privacy["honest"]
+    require(2 <= honest <= a["cohort_min"] if a["noise_kind"] == 2 else honest == 0, "honest")
     require(64 <= privacy["model_sigma2"] <= 2**50, "model_sigma2")
     require(privacy["norms_sigma2"] == 0 or 64 <= privacy["norms_sigma2"] <= 2**50, "norms_sigma2")
     weight = privacy["weight_sigma2"]

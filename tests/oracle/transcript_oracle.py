@@ -150,7 +150,7 @@ class Round:
             value = sha256(label("millrace commitment") + self.hash + self.set_hash + be16(hub) + nonce + result_hash)
             require(self.commitments[hub] == value, "an opening of something else")
         elif kind == "debited":
-            require(self.terms["noise_kind"] == 1, "a debit of a round without noise")
+            require(self.terms["noise_kind"] != 0, "a debit of a round without noise")
             require(reader.take(HASH) == self.set_hash, "a debit for another set")
             require(reader.number(8) == self.terms["privacy"]["rho"], "a debit of something else")
             require(reader.number(8) >= 1 and len(reader.take(HASH)) == HASH, "no ledger")

@@ -178,7 +178,7 @@ static void save_work(void *context)
         job->result = mr_store_write_signed(run->context.store, job->round, job->hash, &job->error);
     }
     if (job->sign) { /* ahead, if it can be */
-        (void)mr_noise_tables_prepare(&run->noise, &job->announcement);
+        (void)mr_hub_noise_prepare(&run->noise, &job->announcement);
     }
     if (job->result == 0 && !job->done) {
         job->result = mr_evidence_write(run->desk, &job->slip, &job->error);

@@ -60,7 +60,7 @@ static void expand_work(void *context)
                                  .set_hash = job->hash,
                                  .hub_index = hub->hub_index,
                                  .private_key = hub->private_key};
-    if (mr_noise_tables_prepare(&job->run->noise, &job->terms->announcement) == 0) {
+    if (mr_hub_noise_prepare(&job->run->noise, &job->terms->announcement) == 0) {
         noise.tables = job->run->noise;
         job->expanded = mr_expand_noised(&noise, job->list, job->count, hub->kernels);
     }

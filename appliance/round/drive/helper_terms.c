@@ -35,8 +35,8 @@ bool mr_helper_driver_accepts(void *context, const struct mr_round_terms *terms,
         mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%s", MR_NO_STATE);
         return false;
     }
-    return (!run->context.privacy ||
-            mr_private_terms_hold(&terms->announcement, run->context.privacy, refusal)) &&
+    const struct mr_private_policy policy = {run->context.privacy, run->context.round};
+    return (!policy.privacy || mr_private_terms_hold(&terms->announcement, &policy, refusal)) &&
            mr_accept_terms(&question, refusal);
 }
 

@@ -75,8 +75,9 @@ static enum mr_refusal_code fill_steps(struct mr_announcement *announcement,
     announcement->levels =
         mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
     announcement->scale = scale_of(run, params, announcement);
-    if (run->context.privacy && mr_config_noise(run->context.privacy) != MR_NOISE_NONE &&
-        mr_private_terms_fill(announcement, run->context.privacy, params->quorum, &error) != 0) {
+    const struct mr_private_policy policy = {run->context.privacy, run->context.round};
+    if (policy.privacy && mr_config_noise(policy.privacy) != MR_NOISE_NONE &&
+        mr_private_terms_fill(announcement, &policy, params->quorum, &error) != 0) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "%.350s", error.text);
     }
     announcement->step_max = step_max_of(run, params, announcement);

@@ -82,7 +82,7 @@ static void remember_work(void *context)
 {
     struct lead_job *job = context;
     const struct mr_round_terms *terms = mr_lead_terms(job->run->core);
-    (void)mr_noise_tables_prepare(&job->run->noise, &terms->announcement); /* ahead, if it can be */
+    (void)mr_hub_noise_prepare(&job->run->noise, &terms->announcement); /* ahead, if it can be */
     job->result = mr_lead_log_write(job->run->log, &job->state, &job->error);
     if (job->result == 0 && job->run->context.age) {
         job->result = mr_task_age_move(job->run->context.age, &job->error);
@@ -167,7 +167,7 @@ static int add_noise(struct lead_job *job)
 {
     struct mr_lead_driver *run = job->run;
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
-    if (mr_noise_tables_prepare(&run->noise, &terms->announcement) != 0) {
+    if (mr_hub_noise_prepare(&run->noise, &terms->announcement) != 0) {
         return mr_error_set(&job->error, "out of memory for the round's noise");
     }
     const struct mr_hub_noise noise = {.tables = run->noise,

@@ -13,13 +13,13 @@ json_t *mr_round_noise_json(enum mr_noise_kind kind, const struct mr_privacy_ter
         return NULL;
     }
     return json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I}", "kind",
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "kind",
         mr_json_text(kind == MR_NOISE_HUB ? "hub" : "device"), "pool", mr_json_text(privacy->pool),
         "rho", (json_int_t)privacy->rho, "budget", (json_int_t)privacy->budget, "epsilon",
         mr_json_real(mr_epsilon_of(privacy->rho, delta, kind)), "delta", mr_json_real(delta),
         "horizon_s", (json_int_t)privacy->horizon_s, "model_sigma2",
         (json_int_t)privacy->model_sigma2, "norms_sigma2", (json_int_t)privacy->norms_sigma2,
-        "weight_sigma2", (json_int_t)privacy->weight_sigma2);
+        "weight_sigma2", (json_int_t)privacy->weight_sigma2, "honest", (json_int_t)privacy->honest);
 }
 
 static uint64_t number(const json_t *object, const char *name)
@@ -43,6 +43,7 @@ enum mr_noise_kind mr_round_noise_from_json(struct mr_privacy_terms *privacy, co
         .rho = number(object, "rho"),
         .budget = number(object, "budget"),
         .horizon_s = (uint32_t)number(object, "horizon_s"),
+        .honest = (uint32_t)number(object, "honest"),
         .delta = (float)json_number_value(json_object_get(object, "delta")),
     };
     snprintf(privacy->pool, sizeof privacy->pool, "%s", pool ? pool : "");

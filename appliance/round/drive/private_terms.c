@@ -20,9 +20,10 @@ static uint32_t horizon_of(const struct mr_config_privacy *privacy)
 }
 
 int mr_private_terms_fill(struct mr_announcement *announcement,
-                          const struct mr_config_privacy *privacy, uint32_t devices,
+                          const struct mr_private_policy *policy, uint32_t devices,
                           struct mr_error *error)
 {
+    const struct mr_config_privacy *privacy = policy->privacy;
     struct mr_plan plan;
     const enum mr_noise_kind noise = mr_config_noise(privacy);
     const struct mr_plan_question question = {
@@ -34,7 +35,7 @@ int mr_private_terms_fill(struct mr_announcement *announcement,
         .devices = devices,
         .cohort_min = announcement->cohort_min,
         .cohort_max = announcement->cohort_max,
-        .colluders = privacy->colluders,
+        .colluders = policy->round->colluders,
         .hubs = announcement->hub_count,
         .dimension = announcement->dimension,
         .ring_bits = announcement->ring_bits,
@@ -57,6 +58,8 @@ int mr_private_terms_fill(struct mr_announcement *announcement,
         .budget = plan.budget,
         .horizon_s = horizon_of(privacy),
         .delta = (float)privacy->delta,
+        .honest =
+            noise == MR_NOISE_DEVICE ? announcement->cohort_min - policy->round->colluders : 0,
     };
     snprintf(announcement->privacy.pool, sizeof announcement->privacy.pool, "%s",
              pool_of(privacy, announcement->task));
@@ -67,13 +70,14 @@ int mr_private_terms_fill(struct mr_announcement *announcement,
 static bool refused(struct mr_refusal *refusal, const char *what)
 {
     mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
-              "%s: compare tasks.privacy here and at the lead", what);
+              "%s: compare tasks.privacy and tasks.round.colluders here and at the lead", what);
     return false;
 }
 
 bool mr_private_terms_hold(const struct mr_announcement *announcement,
-                           const struct mr_config_privacy *privacy, struct mr_refusal *refusal)
+                           const struct mr_private_policy *policy, struct mr_refusal *refusal)
 {
+    const struct mr_config_privacy *privacy = policy->privacy;
     const struct mr_privacy_terms *asked = &announcement->privacy;
     const enum mr_noise_kind noise = mr_config_noise(privacy);
     const uint32_t horizon_s = horizon_of(privacy);
@@ -83,6 +87,11 @@ bool mr_private_terms_hold(const struct mr_announcement *announcement,
     if (announcement->noise_kind != noise) {
         return refused(refusal, "the round has another kind of noise than this hub's operator asks "
                                 "for");
+    }
+    if ((uint64_t)asked->honest + (noise == MR_NOISE_DEVICE ? policy->round->colluders : 0) >
+        announcement->cohort_min) {
+        return refused(refusal, "the round counts on the noise of more devices than this hub's "
+                                "colluders leave of cohort_min");
     }
     if (asked->budget > mr_epsilon_budget(privacy->epsilon, privacy->delta, noise)) {
         return refused(refusal, "the round's budget is above this hub's own");

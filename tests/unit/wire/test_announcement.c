@@ -170,6 +170,40 @@ static void test_noise_rules(void **state)
     assert_int_equal(mr_announcement_check(&a, &error), 0);
 }
 
+/* Noise of devices: its cost goes by those who are honest, and its reach by all of them. */
+static void test_device_noise(void **state)
+{
+    (void)state;
+    struct mr_announcement a;
+    noised(&a);
+    const mr_rho hubs = a.privacy.rho;
+    const uint64_t tail = mr_announcement_tail(&a, MR_NOISE_MODEL);
+    a.privacy.honest = 2;
+    refused_terms(&a, "must be 0 with noise of hubs");
+    a.noise_kind = MR_NOISE_DEVICE;
+    refused_terms(&a, "honest is 0: must be 2 to cohort_min");
+    a.noise_kind = MR_NOISE_DEVICE;
+    a.privacy.honest = a.cohort_min + 1;
+    refused_terms(&a, "honest is");
+    a.noise_kind = MR_NOISE_DEVICE;
+    a.privacy.honest = 2;
+    refused_terms(&a, "rho is");
+    a.noise_kind = MR_NOISE_DEVICE;
+    a.cohort_max = 8; /* more would be beyond the ring with the noise of each */
+    a.privacy.honest = 2;
+    a.privacy.rho = mr_announcement_rho(&a, 1024);
+    assert_int_equal(mr_announcement_check(&a, &error), 0);
+    assert_true(a.privacy.rho >= hubs / 2 && a.privacy.rho <= hubs / 2 + 3);
+    assert_int_equal(mr_announcement_tail(&a, MR_NOISE_MODEL),
+                     mr_noise_tail(a.privacy.model_sigma2, a.cohort_max));
+    assert_true(mr_announcement_tail(&a, MR_NOISE_MODEL) > tail);
+    uint8_t bytes[MR_ANNOUNCEMENT_MAX];
+    struct mr_round_terms terms;
+    const size_t length = mr_announcement_encode(bytes, &a);
+    assert_int_equal(mr_round_terms_decode(&terms, bytes, length, &error), 0);
+    assert_memory_equal(&terms.announcement, &a, sizeof a);
+}
+
 /* Every changed bit is refused, or names another round; never opened under the old signatures. */
 static void test_every_bit(void **state)
 {
@@ -420,19 +454,13 @@ static void test_task_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_noise_round_trip),
-        cmocka_unit_test(test_noise_rules),
-        cmocka_unit_test(test_largest_fits),
-        cmocka_unit_test(test_truncated_and_longer),
-        cmocka_unit_test(test_every_bit),
-        cmocka_unit_test(test_signatures),
-        cmocka_unit_test(test_seal_keys),
-        cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_rules_of_numbers),
-        cmocka_unit_test(test_ring_bound),
-        cmocka_unit_test(test_rules_of_texts),
-        cmocka_unit_test(test_task_names),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_noise_round_trip),
+        cmocka_unit_test(test_noise_rules),      cmocka_unit_test(test_device_noise),
+        cmocka_unit_test(test_largest_fits),     cmocka_unit_test(test_truncated_and_longer),
+        cmocka_unit_test(test_every_bit),        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_seal_keys),        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_rules_of_numbers), cmocka_unit_test(test_ring_bound),
+        cmocka_unit_test(test_rules_of_texts),   cmocka_unit_test(test_task_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,7 @@ static void test_task(void **state)
     struct mr_config_task task = {
         .hubs_count = 3,
         .round = {.cohort_min = 20,
+                  .colluders = 4,
                   .cohort_max = 64,
                   .quorum = 30,
                   .ring_bits = 16,
@@ -298,15 +299,14 @@ static void test_task(void **state)
                     .epsilon = 3,
                     .delta = 1e-7,
                     .rounds = 50,
-                    .participation = 0.5,
-                    .colluders = 4},
+                    .participation = 0.5},
     };
     const struct mr_plan_question q = mr_task_plan_question(&task, 1000);
     assert_int_equal(q.noise, MR_NOISE_HUB);
     assert_true(q.epsilon == 3 && q.delta == 1e-7 && q.participation == 0.5 && q.clip_norm == 2);
     assert_int_equal(q.rounds, 50);
     assert_int_equal(q.devices, 30);
-    assert_int_equal(q.cohort_min, 20);
+    assert_int_equal(q.cohort_min, 24); /* of these 20 are honest */
     assert_int_equal(q.cohort_max, 64);
     assert_int_equal(q.colluders, 4);
     assert_int_equal(q.hubs, 3);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/accept_terms.h"
+#include "appliance/round/drive/private_terms.h"
 #include "played_lead.h"
 
 static int open_played(void **state)
@@ -72,6 +73,27 @@ static void test_terms_that_are_not_accepted(void **state)
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
     played_end(played);
+}
+
+/* A lead that counts on the noise of more devices than this hub's operator takes for honest. */
+static void test_honest_devices(void **state)
+{
+    char device[] = "device";
+    struct mr_config_privacy privacy = {.noise = device, .epsilon = 8, .delta = 1e-6};
+    struct mr_config_round round = {.colluders = 3};
+    const struct mr_private_policy policy = {&privacy, &round};
+    struct mr_announcement terms = {.noise_kind = MR_NOISE_DEVICE,
+                                    .cohort_min = 10,
+                                    .task = "digits",
+                                    .privacy = {.honest = 8, .budget = 1, .pool = "digits"}};
+    struct mr_refusal refusal;
+    (void)state;
+    assert_false(mr_private_terms_hold(&terms, &policy, &refusal));
+    assert_non_null(strstr(refusal.text, "colluders leave of cohort_min"));
+    terms.privacy.honest = 7;
+    assert_true(mr_private_terms_hold(&terms, &policy, &refusal));
+    terms.noise_kind = MR_NOISE_HUB;
+    assert_false(mr_private_terms_hold(&terms, &policy, &refusal));
 }
 
 /* Drawn rounds in a row that made no model: they end with one that has, or is not counted. */
@@ -150,6 +172,7 @@ int main(void)
         T(test_terms_that_are_not_accepted),
         T(test_draw_voids),
         T(test_another_server_optimiser),
+        cmocka_unit_test(test_honest_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
