@@ -38,11 +38,6 @@ int mr_config_check_privacy(const struct mr_hub_config *config, unsigned entry,
                      MR_TASK_NAME_MAX, privacy->pool);
         return at(place, "tasks.privacy", entry, "pool");
     }
-    if (privacy->colluders > 0 && noise != MR_NOISE_DEVICE) {
-        mr_error_set(place->error,
-                     "counts with noise: device only: with hub noise no device's conduct matters");
-        return at(place, "tasks.privacy", entry, "colluders");
-    }
     if (noise != MR_NOISE_NONE && config->tasks[entry].round.scale > 0) {
         mr_error_set(place->error,
                      "must be auto where tasks.privacy adds noise: the step follows from the ring "

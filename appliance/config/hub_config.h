@@ -115,7 +115,6 @@ struct mr_config_privacy {
     double epsilon, delta; /* 8, 1e-6: of one device, over `rounds` */
     uint32_t rounds;       /* 100 */
     double participation;  /* 1: a device is in so much of these rounds at most */
-    uint32_t colluders;    /* 0: of noise: device */
     char *pool;            /* "": the task's own budget */
     uint32_t returns_days; /* 0: what is spent counts for ever */
 };
