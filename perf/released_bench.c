@@ -128,11 +128,11 @@ static void measure(struct mr_figures *figures, const char *dir, unsigned times)
         MR_ASSERT(claim(ledger, EACH * SETS, DEVICES) == MR_CLAIM_TAKEN);
         sample(figures, "released.first_check_ms", 10, "a set of 1,000, the first after a start",
                now_ms() - begin);
-        mr_released_unclaim(ledger, "digits");
+        mr_released_unclaim(ledger, "digits", UINT64_MAX);
         begin = now_ms();
         MR_ASSERT(claim(ledger, EACH * SETS, DEVICES) == MR_CLAIM_TAKEN);
         sample(figures, "released.check_ms", 10, "a set of 1,000", now_ms() - begin);
-        mr_released_unclaim(ledger, "digits");
+        mr_released_unclaim(ledger, "digits", UINT64_MAX);
         check(ledger);
         mr_released_stop(ledger);
         mr_released_close(ledger);

@@ -18,8 +18,8 @@
  * A set is claimed when it is frozen, and added before an opening leaves this hub. A claim is
  * memory only; what is added stays for ever, whatever becomes of the round.
  *
- * Memory: 32 bytes a record, the client ids of the models that were asked about last, and what
- * each device has spent (budget.h). Loop's
+ * Memory: 32 bytes a record, 16 for each device that a round with noise has admitted, the client
+ * ids of the models that were asked about last, and what each device has spent (budget.h). Loop's
  * thread only, but for the appending, which has a thread of its own. */
 #ifndef MR_TASK_RELEASED_H
 #define MR_TASK_RELEASED_H
@@ -80,20 +80,30 @@ int mr_released_may_count(struct mr_released *ledger, const uint8_t parent[MR_HA
                           const uint8_t client_id[MR_CLIENT_ID_BYTES],
                           struct mr_released_place *place, struct mr_error *error);
 
-/* Whether the device has enough left in the pool for that debit, the rounds under way that have
- * claimed it included; *left is what there is before it. 0 or 1, or -1 with an error if the ledger
- * cannot be read any more. */
+/* Whether the device has enough left in the pool for that debit, beside what rounds of other tasks
+ * that are under way have claimed or keep of it; *left is what there is before it. 0 or 1, or -1
+ * with an error if the ledger cannot be read any more. */
 int mr_released_may_spend(struct mr_released *ledger, const struct mr_budget_debit *debit,
                           const char *task, const uint8_t client_id[MR_CLIENT_ID_BYTES],
                           uint64_t *left, struct mr_error *error);
+
+/* Keeps the price of a round that has admitted the device of its budget: no round of another task
+ * can spend it, until the round's set is claimed or mr_released_unclaim says that it is over. In
+ * memory only; a driver that starts says it again of all that its round has admitted. Once for each
+ * device, however often it is said, and whether or not there is enough (mr_released_may_spend). 0,
+ * or -1 without memory. */
+int mr_released_keep(struct mr_released *ledger, const char *task, uint64_t round,
+                     const struct mr_budget_debit *debit,
+                     const uint8_t client_id[MR_CLIENT_ID_BYTES]);
 
 /* Takes the set for its task, in place of the one that the task had claimed before. With _REFUSED
  * *place says why, or error->text where the ledger cannot be read. */
 enum mr_released_claim mr_released_claim(struct mr_released *ledger,
                                          const struct mr_released_set *set,
                                          struct mr_released_place *place, struct mr_error *error);
-/* The task's claim is void; what was added stays. */
-void mr_released_unclaim(struct mr_released *ledger, const char *task);
+/* The task's claim is void where it is of that round or of one before, and nothing is kept for
+ * those rounds; what was added stays, and so does what a later round has claimed. */
+void mr_released_unclaim(struct mr_released *ledger, const char *task, uint64_t round);
 
 /* The set is durable in the ledger, or result is -1: the hub must not go on. */
 typedef void (*mr_released_fn)(void *context, int result, const struct mr_error *error);
@@ -101,7 +111,7 @@ typedef void (*mr_released_fn)(void *context, int result, const struct mr_error 
  * was added before. */
 void mr_released_add(struct mr_released *ledger, const char *task, mr_released_fn fn,
                      void *context);
-/* No answer goes to that context any more, and its task has no claim. */
+/* No answer goes to that context any more, and its task has no claim and keeps nothing. */
 void mr_released_leave(struct mr_released *ledger, const char *task, void *context);
 
 /* Whether a set of that announcement was released. 0, 1, or -1 with an error. */

@@ -95,7 +95,7 @@ static int compare(const void *a, const void *b)
 static uint64_t claimed(const struct mr_released *ledger, const char *pool, const char *task,
                         const uint8_t *client_id)
 {
-    uint64_t sum = 0;
+    uint64_t sum = mr_released_kept(ledger, pool, task, client_id);
     for (const struct claim *claim = ledger->claims; claim; claim = claim->next) {
         const bool own = strcmp(claim->task, task) == 0 && !claim->adding;
         if (!own && !claim->known && strcmp(claim->debit.pool, pool) == 0 &&

@@ -130,10 +130,11 @@ static struct claim *claim_of(const struct mr_released *ledger, const char *task
     return claim;
 }
 
-void mr_released_unclaim(struct mr_released *ledger, const char *task)
+void mr_released_unclaim(struct mr_released *ledger, const char *task, uint64_t round)
 {
     struct claim *claim = claim_of(ledger, task);
-    if (claim) {
+    mr_released_let_go(ledger, task, round);
+    if (claim && claim->round <= round) {
         take_out(ledger, claim);
         claim_free(claim);
     }
@@ -161,7 +162,7 @@ enum mr_released_claim mr_released_claim(struct mr_released *ledger,
         claim_free(claim);
         return MR_CLAIM_REFUSED;
     }
-    mr_released_unclaim(ledger, set->task);
+    mr_released_unclaim(ledger, set->task, UINT64_MAX); /* the claim has what was kept for it */
     claim->next = ledger->claims;
     ledger->claims = claim;
     return claim->known ? MR_CLAIM_RELEASED : MR_CLAIM_TAKEN;
@@ -169,6 +170,7 @@ enum mr_released_claim mr_released_claim(struct mr_released *ledger,
 
 void mr_released_free_claims(struct mr_released *ledger)
 {
+    mr_released_free_kept(ledger);
     while (ledger->claims) {
         struct claim *claim = ledger->claims;
         ledger->claims = claim->next;
@@ -261,5 +263,5 @@ void mr_released_leave(struct mr_released *ledger, const char *task, void *conte
             adding->fn = NULL;
         }
     }
-    mr_released_unclaim(ledger, task);
+    mr_released_unclaim(ledger, task, UINT64_MAX);
 }

@@ -41,6 +41,16 @@ struct claim {
     bool adding;                  /* it becomes a record, whatever its task wants by now */
 };
 
+/* Devices that a round of a task has admitted, and whose set is not claimed yet. */
+struct kept {
+    struct kept *next;
+    char task[MR_TASK_NAME_MAX + 1];
+    uint64_t round;
+    struct mr_budget_debit debit;
+    uint8_t *clients; /* count × MR_CLIENT_ID_BYTES, rising */
+    uint32_t count, capacity;
+};
+
 /* A claim on its way into the file. */
 struct adding {
     struct adding *next;
@@ -69,17 +79,26 @@ struct mr_released {
     struct expiring *expiring;
     size_t expiring_count, expiring_capacity;
     struct claim *claims;
+    struct kept *kept;
     struct adding *adding;
 };
 
 /* Files of the ledger, from the ground up; each uses only those above it in this list.
  *
- * released_budget.c: what is spent. Takes up a record's debit; gives back what is past its horizon.
- * 0 or -1. */
+ * released_kept.c: what rounds of other tasks keep of the device's budget; and nothing is kept any
+ * more for the task's rounds up to that one. */
+uint64_t mr_released_kept(const struct mr_released *ledger, const char *pool, const char *task,
+                          const uint8_t *client_id);
+void mr_released_let_go(struct mr_released *ledger, const char *task, uint64_t round);
+void mr_released_free_kept(struct mr_released *ledger);
+
+/* released_budget.c: what is spent. Takes up a record's debit; gives back what is past its
+ * horizon. 0 or -1. */
 int mr_released_debit(struct mr_released *ledger, const struct mr_released_record *record,
                       uint64_t offset, size_t length, struct mr_error *error);
 int mr_released_expire(struct mr_released *ledger, uint64_t unix_ms, struct mr_error *error);
-/* What the device has left for that debit, beside what rounds of other tasks have claimed. For
+/* What the device has left for that debit, beside what rounds of other tasks have claimed or
+ * keep. For
  * devices that rise: *at is 0 before the first. */
 uint64_t mr_released_left(const struct mr_released *ledger, const struct mr_budget_debit *debit,
                           const char *task, const uint8_t *client_id, uint32_t *at);

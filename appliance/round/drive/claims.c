@@ -6,6 +6,7 @@
 #include "appliance/round/drive/private_terms.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/task/released.h"
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/epsilon.h"
 
@@ -29,12 +30,16 @@ static enum mr_refusal_code refuse_broke(struct mr_refusal *refusal, const char 
 {
     const double delta = (double)privacy->delta;
     return mr_refuse(refusal, MR_REFUSAL_BUDGET,
-                     "%s has %.6g of its budget of %.6g left in pool %s, and the round costs %.6g "
-                     "(rho): epsilon %.4g of %.4g is spent at delta %.3g; it is counted again %s",
+                     "%s has %.6g of its budget of %.6g left in pool %s beside what rounds "
+                     "under way keep, and the round costs %.6g (rho): epsilon %.4g of %.4g is "
+                     "spent or kept at delta %.3g; it is counted again %s",
                      who, mr_rho_value(left), mr_rho_value(privacy->budget), privacy->pool,
                      mr_rho_value(privacy->rho), mr_epsilon_of(privacy->budget - left, delta, kind),
                      mr_epsilon_of(privacy->budget, delta, kind), delta,
-                     privacy->horizon_s ? "when some of it is past the horizon" : "no more");
+                     privacy->horizon_s
+                         ? "when some of it is past the horizon, or such a round ends "
+                           "without it"
+                         : "when such a round ends without it, else no more");
 }
 
 /* Whether the device can pay for the round. */
@@ -54,8 +59,26 @@ static bool may_spend(const struct mr_round_context *context, const struct mr_ro
         mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else if (may == 0) {
         refuse_broke(refusal, "the device", &round->privacy, round->noise_kind, left);
+    } else if (mr_released_keep(context->released, context->task, round->round, &debit,
+                                client_id) != 0) {
+        mr_refuse(refusal, MR_REFUSAL_BUSY, "no memory to keep the device's budget");
+        return false;
     }
     return may > 0;
+}
+
+void mr_claims_keep(const struct mr_round_context *context, const struct mr_round_terms *terms,
+                    const struct mr_included *admitted, uint32_t count)
+{
+    struct mr_budget_debit debit;
+    if (!mr_private_terms_debit(&debit, &terms->announcement, mr_round_unix_ms())) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const int kept = mr_released_keep(context->released, context->task,
+                                          terms->announcement.round, &debit, admitted[i].client_id);
+        MR_ASSERT(kept == 0);
+    }
 }
 
 bool mr_claims_may_count(const struct mr_round_context *context, const struct mr_round_terms *terms,

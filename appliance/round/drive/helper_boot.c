@@ -95,6 +95,11 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
         return mr_journal_wipe(run->journal, error);
     }
     mr_helper_report(run->core, &report);
+    if (report.state == MR_HELPER_ADMITTING) {
+        for (uint32_t i = 0; i < read->state.count; i++) {
+            mr_claims_keep(&run->context, &read->terms, &read->state.entries[i].included, 1);
+        }
+    }
     mr_log_event(run->context.log, MR_LOG_INFO, "helper.recovered",
                  "task=%s round=%" PRIu64 " state=%s admitted=%u included=%u", run->context.task,
                  round, mr_helper_state_name(report.state), report.admitted, report.included);

@@ -191,7 +191,8 @@ static void save_done(void *context)
     struct mr_helper_driver *run = job->run;
     if (job->result == 0 && job->sign) {
         mr_store_adopt_signed(run->context.store, job->round, job->hash);
-        mr_released_unclaim(run->context.released, run->context.task); /* the round before's */
+        /* Of the rounds before: of this one a set may be claimed by now. */
+        mr_released_unclaim(run->context.released, run->context.task, job->round - 1);
         run->signed_total++;
         mr_helper_driver_wait_for_lead(run, false);
     }
@@ -343,7 +344,7 @@ static void forget_done(void *context)
     job->asked = 0; /* nothing is durable by it */
     if (good) {
         run->ending = run->ending == job->round ? 0 : run->ending;
-        mr_released_unclaim(run->context.released, run->context.task);
+        mr_released_unclaim(run->context.released, run->context.task, job->round);
     }
     if (good && job->kept_record) {
         tell_kept(run, job->round);

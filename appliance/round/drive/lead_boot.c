@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
+#include "appliance/round/drive/claims.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -140,6 +141,15 @@ static int complete_transcript(struct mr_lead_driver *run, const struct mr_commi
                   : mr_evidence_complete(run->desk, &facts, error);
 }
 
+/* What was granted and is not committed is forgotten, and asks again. */
+static void keep_budgets(const struct mr_lead_driver *run)
+{
+    uint32_t count;
+    const uint64_t *upload_ids;
+    const struct mr_included *committed = mr_lead_committed_uploads(run->core, &upload_ids, &count);
+    mr_claims_keep(&run->context, mr_lead_terms(run->core), committed, count);
+}
+
 static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read,
                    struct mr_error *error)
 {
@@ -186,6 +196,9 @@ static int recover(struct mr_lead_driver *run, const struct mr_commit_read *read
         restore_sum(run, read);
     }
     mr_lead_report(run->core, &report);
+    if (report.state == MR_LEAD_OPEN || report.state == MR_LEAD_DRAWING) {
+        keep_budgets(run);
+    }
     run->committed = 0; /* they were counted by the process that committed them */
     run->committed_seen = report.committed;
     mr_log_event(run->context.log, MR_LOG_INFO, "round.recovered",

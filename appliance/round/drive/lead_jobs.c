@@ -396,7 +396,8 @@ static void end_done(void *context)
     struct lead_job *job = context;
     struct mr_lead_driver *run = job->run;
     if (finish(job, "cannot store the round's record")) {
-        mr_released_unclaim(run->context.released, run->context.task);
+        mr_released_unclaim(run->context.released, run->context.task,
+                            mr_lead_terms(run->core)->announcement.round);
         mr_lead_ended(run->core, mr_lead_driver_now_ms(run));
     }
 }

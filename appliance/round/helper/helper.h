@@ -81,7 +81,7 @@ struct mr_helper_ops {
      * filled. */
     bool (*may_begin_with)(void *context, const uint8_t *model_hash, struct mr_refusal *refusal);
     /* The ledger of released sets (task/released.h), for the round of these terms. Whether it may
-     * count the device: false with the refusal filled. */
+     * count the device, of whose budget it keeps its price then: false with the refusal filled. */
     bool (*may_count)(void *context, const struct mr_round_terms *terms,
                       const uint8_t client_id[MR_CLIENT_ID_BYTES], struct mr_refusal *refusal);
     /* Takes the frozen set for the round's model: _REFUSED with the refusal filled. */

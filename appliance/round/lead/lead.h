@@ -110,7 +110,7 @@ struct mr_lead_ops {
     /* Makes durable that the round is void (mr_lead_report says why); answered by mr_lead_ended. */
     void (*end)(void *context);
     /* The ledger of released sets (task/released.h), for the round of mr_lead_terms. Whether it may
-     * count the device: false with the refusal filled. */
+     * count the device, of whose budget it keeps its price then: false with the refusal filled. */
     bool (*may_count)(void *context, const uint8_t client_id[MR_CLIENT_ID_BYTES],
                       struct mr_refusal *refusal);
     /* Takes the frozen set for the round's model: _REFUSED with the refusal filled. */

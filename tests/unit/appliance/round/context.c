@@ -91,14 +91,15 @@ static void open_plane(struct room *room)
     }
 }
 
-struct room *room_open(unsigned position)
+static struct room *open_room(unsigned position, bool noised)
 {
-    static const struct world_options options = {.ring_bits = 16,
-                                                 .dimension = 50,
-                                                 .hubs = 2,
-                                                 .cohort_min = 3,
-                                                 .quorum = 4,
-                                                 .deadline_ms = 600000};
+    const struct world_options options = {.ring_bits = 16,
+                                          .dimension = 50,
+                                          .hubs = 2,
+                                          .cohort_min = 3,
+                                          .quorum = 4,
+                                          .deadline_ms = 600000,
+                                          .noised = noised};
     struct room *room = calloc(1, sizeof *room);
     struct mr_error error;
     assert_non_null(room);
@@ -132,6 +133,16 @@ struct room *room_open(unsigned position)
         open_plane(room);
     }
     return room;
+}
+
+struct room *room_open(unsigned position)
+{
+    return open_room(position, false);
+}
+
+struct room *room_open_noised(unsigned position)
+{
+    return open_room(position, true);
 }
 
 void room_close(struct room *room)

@@ -22,6 +22,8 @@ struct room {
 
 /* For the hub at that position of the world; nothing but the store is open. */
 struct room *room_open(unsigned position);
+/* … in a world whose rounds have noise. */
+struct room *room_open_noised(unsigned position);
 void room_close(struct room *room);
 /* As a process that ends and starts again: the store is read anew. */
 void room_restart(struct room *room);

@@ -19,11 +19,11 @@ static void keep(struct world *world, struct passage *passage)
     }
 }
 
-struct played *played_open(void)
+static struct played *open_in(struct room *room)
 {
     struct played *played = calloc(1, sizeof *played);
     assert_non_null(played);
-    played->room = room_open(1);
+    played->room = room;
     struct world *world = played->room->world;
     asked = played->asked;
     world->tamper = keep;
@@ -32,6 +32,16 @@ struct played *played_open(void)
     world_advance(world, 2000);
     assert_int_equal(world_state(world, NULL), MR_LEAD_PUBLISHED);
     return played;
+}
+
+struct played *played_open(void)
+{
+    return open_in(room_open(1));
+}
+
+struct played *played_open_noised(void)
+{
+    return open_in(room_open_noised(1));
 }
 
 void played_close(struct played *played)

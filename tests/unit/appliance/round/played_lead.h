@@ -14,6 +14,7 @@ struct played {
 extern const struct mr_helper_listener played_listener;
 
 struct played *played_open(void);
+struct played *played_open_noised(void);
 void played_close(struct played *played);
 
 /* The helper opens, and ends as a hub ends it. */

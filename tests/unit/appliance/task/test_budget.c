@@ -73,11 +73,12 @@ static void test_no_refund_and_no_second_debit(void **state)
     struct place *place = *state;
     const struct set set = round_of("digits", 1);
     assert_int_equal(claim_for(place, &set, &price), MR_CLAIM_TAKEN);
-    mr_released_unclaim(place->ledger, "digits"); /* void before anything was opened: free */
+    mr_released_unclaim(place->ledger, "digits",
+                        UINT64_MAX); /* void before anything was opened: free */
     assert_int_equal(left(place, "digits", 100, &price), price.budget);
     release_for(place, &set, &price);
     for (unsigned i = 0; i < 3; i++) {
-        mr_released_unclaim(place->ledger, "digits"); /* void after it */
+        mr_released_unclaim(place->ledger, "digits", UINT64_MAX); /* void after it */
         assert_int_equal(claim_for(place, &set, &price), MR_CLAIM_RELEASED);
         add(place, "digits");
         assert_int_equal(left(place, "digits", 100, &price), price.budget - RHO);
@@ -102,10 +103,68 @@ static void test_tasks_of_one_pool(void **state)
     struct mr_budget_debit elsewhere = narrow;
     snprintf(elsewhere.pool, sizeof elsewhere.pool, "yard");
     assert_int_equal(claim_for(place, &voices, &elsewhere), MR_CLAIM_TAKEN);
-    mr_released_unclaim(place->ledger, "digits");
+    mr_released_unclaim(place->ledger, "digits", UINT64_MAX);
     assert_int_equal(claim_for(place, &voices, &narrow), MR_CLAIM_TAKEN);
     add(place, "voices");
     assert_int_equal(claim_for(place, &digits, &narrow), MR_CLAIM_REFUSED);
+}
+
+static int keep(struct place *place, const char *task, uint64_t round, uint32_t device,
+                const struct mr_budget_debit *debit)
+{
+    uint8_t client[MR_CLIENT_ID_BYTES];
+    client_of(client, device);
+    return mr_released_keep(place->ledger, task, round, debit, client);
+}
+
+/* Who is admitted to a round has its price kept: no round of another task takes it, and that round
+ * can pay when it freezes. */
+static void test_kept_from_admission(void **state)
+{
+    struct place *place = *state;
+    struct mr_budget_debit narrow = price;
+    narrow.budget = RHO;
+    const struct set digits = round_of("digits", 4), voices = round_of("voices", 7);
+    for (uint32_t device = 109; device >= 100; device--) {
+        assert_int_equal(keep(place, "digits", 4, device, &narrow), 0);
+        assert_int_equal(keep(place, "digits", 4, device, &narrow), 0); /* asks once more */
+    }
+    for (uint32_t device = 100; device < 110; device++) {
+        assert_int_equal(left(place, "digits", device, &narrow), RHO);
+        assert_int_equal(left(place, "voices", device, &narrow), 0);
+        assert_int_equal(left(place, "voices", device, &price), price.budget - RHO);
+    }
+    assert_int_equal(left(place, "voices", 110, &narrow), RHO);
+    assert_int_equal(claim_for(place, &voices, &narrow), MR_CLAIM_REFUSED);
+    assert_int_equal(claim_for(place, &digits, &narrow), MR_CLAIM_TAKEN);
+    assert_int_equal(left(place, "voices", 100, &narrow), 0); /* once, by the claim */
+    assert_int_equal(left(place, "voices", 100, &price), price.budget - RHO);
+    mr_released_unclaim(place->ledger, "digits", 3); /* another round's end */
+    assert_int_equal(left(place, "voices", 100, &narrow), 0);
+    mr_released_unclaim(place->ledger, "digits", 4);
+    assert_int_equal(left(place, "voices", 100, &narrow), RHO);
+}
+
+/* Of a round that is over, or froze without the device, nothing is kept. */
+static void test_kept_no_longer(void **state)
+{
+    struct place *place = *state;
+    struct mr_budget_debit narrow = price;
+    narrow.budget = RHO;
+    assert_int_equal(keep(place, "digits", 4, 100, &narrow), 0);
+    assert_int_equal(keep(place, "digits", 4, 200, &narrow), 0); /* never brings its upload */
+    mr_released_unclaim(place->ledger, "digits", 3);
+    assert_int_equal(left(place, "voices", 200, &narrow), 0);
+    const struct set digits = round_of("digits", 4);
+    assert_int_equal(claim_for(place, &digits, &narrow), MR_CLAIM_TAKEN);
+    assert_int_equal(left(place, "voices", 200, &narrow), RHO);
+    assert_int_equal(keep(place, "voices", 5, 200, &narrow), 0);
+    assert_int_equal(left(place, "digits", 200, &narrow), 0);
+    mr_released_unclaim(place->ledger, "voices", 5);
+    assert_int_equal(left(place, "digits", 200, &narrow), RHO);
+    assert_int_equal(keep(place, "voices", 6, 200, &narrow), 0);
+    mr_released_leave(place->ledger, "voices", place);
+    assert_int_equal(left(place, "digits", 200, &narrow), RHO);
 }
 
 /* A release without a price is none of the pool's. */
@@ -243,6 +302,8 @@ int main(void)
         T(test_spent_to_the_end),
         T(test_no_refund_and_no_second_debit),
         T(test_tasks_of_one_pool),
+        T(test_kept_from_admission),
+        T(test_kept_no_longer),
         T(test_free_rounds),
         T(test_budget_comes_back_after_the_horizon),
         T(test_pools),

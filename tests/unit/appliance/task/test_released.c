@@ -47,7 +47,7 @@ static void test_a_device_is_in_one_set(void **state)
         }
         for (unsigned i = 0; i < 2; i++) {
             assert_int_equal(claim(place, &apart[i]), MR_CLAIM_TAKEN);
-            mr_released_unclaim(place->ledger, "digits");
+            mr_released_unclaim(place->ledger, "digits", UINT64_MAX);
         }
         assert_false(may_count(place, &others[0], 100));
         assert_false(may_count(place, &others[5], 109));
@@ -88,8 +88,8 @@ static void test_sets_under_way(void **state)
     assert_string_equal(place->where.task, "voices");
     /* A refused claim leaves the one before in place. */
     assert_false(may_count(place, &other, 108));
-    mr_released_unclaim(place->ledger, "digits");
-    mr_released_unclaim(place->ledger, "digits");
+    mr_released_unclaim(place->ledger, "digits", UINT64_MAX);
+    mr_released_unclaim(place->ledger, "digits", UINT64_MAX);
     assert_true(may_count(place, &other, 108));
     assert_int_equal(mr_released_sets(place->ledger), 0);
 }
@@ -101,7 +101,7 @@ static void test_adding_is_final(void **state)
     static const struct set again = {"digits", 8, 1, 100, 9};
     assert_int_equal(claim(place, &first), MR_CLAIM_TAKEN);
     mr_released_add(place->ledger, "digits", on_added, place);
-    mr_released_unclaim(place->ledger, "digits");
+    mr_released_unclaim(place->ledger, "digits", UINT64_MAX);
     assert_int_equal(claim(place, &again), MR_CLAIM_REFUSED);
     mr_released_leave(place->ledger, "digits", place);
     close_ledger(place);
