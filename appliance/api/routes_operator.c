@@ -154,23 +154,72 @@ static void put_age(json_t *object, const struct mr_task_age *age)
     }
 }
 
+/* Whether the last round found too few devices on a model on which others wait for the next one:
+ * nothing goes on by itself then. */
+static bool is_short(const struct mr_api_task *task)
+{
+    const struct mr_round_terms *terms;
+    bool failed;
+    if (task->lead) {
+        struct mr_lead_report report;
+        mr_lead_report(mr_lead_driver_core(task->lead), &report);
+        terms = mr_lead_terms(mr_lead_driver_core(task->lead));
+        failed = report.state == MR_LEAD_VOID && report.void_kind == MR_VOID_COHORT;
+    } else {
+        struct mr_helper_report report;
+        mr_helper_report(mr_helper_driver_core(task->helper), &report);
+        terms = mr_helper_terms(mr_helper_driver_core(task->helper));
+        failed = report.state == MR_HELPER_VOID &&
+                 mr_void_kind_said(report.reason, MR_VOID_KINDS) == MR_VOID_COHORT;
+    }
+    return terms && failed &&
+           memcmp(terms->announcement.model_hash, mr_store_current(task->task.store),
+                  MR_HASH_BYTES) == 0;
+}
+
+/* Why the task waits for its operator. */
+static void put_paused(json_t *object, const struct mr_api_task *task, uint32_t released)
+{
+    char why[240] = "";
+    const struct mr_task_age *age = &task->task.age;
+    if (age->is_older) {
+        snprintf(why, sizeof why,
+                 "this hub is older than itself: see older, then millrace "
+                 "recover %s",
+                 task->task.config->name);
+    } else if (age->recovered.epoch && !age->recovered.has_fresh) {
+        snprintf(why, sizeof why,
+                 "it was recovered: millrace task resume %s --recovery-code, on every hub",
+                 task->task.config->name);
+    } else if (released > 0 && is_short(task)) {
+        snprintf(why, sizeof why,
+                 "%u devices are in an opened set on the current model, and too few others came: "
+                 "millrace task resume %s, on every hub",
+                 released, task->task.config->name);
+    }
+    if (*why != '\0') {
+        json_object_set_new(object, "paused", mr_json_text(why));
+    }
+}
+
 static json_t *task_json(const struct mr_api_task *task)
 {
     char model[2 * MR_HASH_BYTES + 1];
+    const uint8_t *current = mr_store_current(task->task.store);
+    const uint32_t released = mr_released_devices(task->api->released, current);
     json_t *object = json_object(), *hubs = json_array();
     for (unsigned i = 0; i < task->task.hubs_count; i++) {
         json_array_append_new(hubs, json_integer(task->task.hubs[i].index));
     }
-    mr_hex_encode(model, mr_store_current(task->task.store), MR_HASH_BYTES);
+    mr_hex_encode(model, current, MR_HASH_BYTES);
     json_object_set_new(object, "task", mr_json_text(task->task.config->name));
     json_object_set_new(object, "role", mr_json_text(task->lead ? "lead" : "helper"));
     json_object_set_new(object, "hubs", hubs);
     put_round(object, task);
     json_object_set_new(object, "model_hash", mr_json_text(model));
-    json_object_set_new(
-        object, "released_devices",
-        json_integer(mr_released_devices(task->api->released, mr_store_current(task->task.store))));
+    json_object_set_new(object, "released_devices", json_integer(released));
     put_age(object, &task->task.age);
+    put_paused(object, task, released);
     return object;
 }
 

@@ -7,7 +7,8 @@
 #include "appliance/privacy/task_plan.h"
 #include "base/json_text.h"
 
-/* What is valid and not wise, of the tasks that this hub leads: to standard error, and as a list.
+/* What is valid and not wise, of rounds those of the tasks that this hub leads: to standard error,
+ * and as a list.
  */
 static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config)
 {
@@ -21,6 +22,11 @@ static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config
             mr_error_prefix(&warnings[k], "task %s: round", task->name);
             fprintf(cli->err, "millrace: warning: %s\n", warnings[k].text);
             json_array_append_new(list, mr_cli_string(warnings[k].text));
+        }
+        if (mr_shared_model_warning(&warnings[0], config, i)) {
+            mr_error_prefix(&warnings[0], "task %s", task->name);
+            fprintf(cli->err, "millrace: warning: %s\n", warnings[0].text);
+            json_array_append_new(list, mr_cli_string(warnings[0].text));
         }
     }
     return list;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance/config/round_warnings.h"
+
 #define MIB (1u << 20)
 
 int mr_doctor_become(const char *user, struct mr_error *error)
@@ -65,6 +67,18 @@ void mr_doctor_config(struct mr_finding *finding, const struct mr_doctor_subject
                        "the hub does not start so: mend it, then `millrace config check FILE`",
                        "%s", subject->wrong);
         return;
+    }
+    for (unsigned i = 0; i < subject->config->tasks_count; i++) {
+        struct mr_error shared;
+        if (mr_shared_model_warning(&shared, subject->config, i)) {
+            mr_finding_set(finding, MR_FINDING_WARN,
+                           "give it a first model with a name of its own in the header: "
+                           "`millrace config check FILE` says how",
+                           "task %s begins with the same model file as another: a device in both "
+                           "makes rounds void",
+                           subject->config->tasks[i].name);
+            return;
+        }
     }
     mr_finding_set(finding, MR_FINDING_OK, NULL, "%s: hub %u, %u tasks, leads %u", subject->file,
                    subject->config->identity.index, subject->config->tasks_count,

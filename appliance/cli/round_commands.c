@@ -75,6 +75,21 @@ static void say_begin(const struct mr_ask *ask, const struct progress *progress)
     mr_patience_say(ask, text, "");
 }
 
+/* A task whose round is void may go on by itself or not. */
+static void say_paused(struct mr_ask *ask, const struct progress *progress)
+{
+    char path[MR_CLI_PATH_BYTES], what[120];
+    json_t *task;
+    snprintf(path, sizeof path, "/v1/tasks/%s", progress->task);
+    const int code = mr_patience_get(ask, path, 0, &task);
+    const char *why = json_string_value(json_object_get(task, "paused"));
+    if (code == MR_EXIT_OK && why) {
+        snprintf(what, sizeof what, "task %.60s is paused", progress->task);
+        mr_patience_say(ask, what, why);
+    }
+    json_decref(task);
+}
+
 /* Waits for the round's end, over restarts of the hub, and prints the round then. */
 static int await_end(struct mr_ask *ask, struct progress *progress)
 {
@@ -96,6 +111,9 @@ static int await_end(struct mr_ask *ask, struct progress *progress)
             say_progress(ask, progress, answer);
         }
         json_decref(answer);
+        if (ended && is_void) {
+            say_paused(ask, progress);
+        }
         if (ended) {
             return is_void ? MR_EXIT_VOID : MR_EXIT_OK;
         }

@@ -20,7 +20,8 @@ static json_t *hubs_text(const json_t *hubs)
     return mr_json_text(text);
 }
 
-/* One line of the table: the hub's object with its lists and objects made flat. */
+/* One line of the table: the hub's object with its lists and objects made flat. A task that waits
+ * for its operator is paused, whatever its last round is; `task show` says why. */
 static json_t *row_of(const json_t *task)
 {
     const json_t *devices = json_object_get(task, "devices");
@@ -32,6 +33,10 @@ static json_t *row_of(const json_t *task)
         } else if (!json_is_object(value) && !json_is_array(value)) {
             json_object_set(row, key, value);
         }
+    }
+    if (json_object_get(task, "paused")) {
+        json_object_set_new(row, "state", mr_json_text("paused"));
+        json_object_del(row, "paused");
     }
     json_object_foreach((json_t *)devices, key, value) {
         json_object_set(row, key, value);

@@ -12,6 +12,7 @@
 
 #include "appliance/config/limits.h"
 #include "base/error.h"
+#include "wire/announcement.h"
 
 struct mr_config_identity {
     uint16_t index;         /* this hub (required) */
@@ -151,7 +152,9 @@ struct mr_config_task {
     struct mr_config_accept accept;
     struct mr_config_privacy privacy;
     struct mr_config_keep keep;
-    uint32_t dimension; /* of its model, as hub/hub_check.h found it; 0: nobody has looked */
+    /* Of the model that it starts from, as hub/hub_check.h found it; zeros: nobody has looked. */
+    uint32_t dimension;
+    uint8_t model_hash[MR_HASH_BYTES];
     struct mr_config_releases releases;
 };
 

@@ -1,5 +1,7 @@
 #include "appliance/config/round_warnings.h"
 
+#include <string.h>
+
 #include "appliance/config/noise.h"
 #include "wire/quantiser.h"
 
@@ -29,4 +31,24 @@ unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
                      mr_config_set_min(round), 100 * error);
     }
     return count;
+}
+
+bool mr_shared_model_warning(struct mr_error *warning, const struct mr_hub_config *config,
+                             unsigned task)
+{
+    const struct mr_config_task *own = &config->tasks[task];
+    for (unsigned i = 0; i < task; i++) {
+        const struct mr_config_task *other = &config->tasks[i];
+        if (own->dimension > 0 && other->dimension > 0 &&
+            memcmp(own->model_hash, other->model_hash, MR_HASH_BYTES) == 0) {
+            mr_error_set(warning,
+                         "begins with the same model file as task %s: a device is counted on one "
+                         "model once, so one that is in both makes the other's rounds void; give "
+                         "this task's first model a name of its own in its header, as with "
+                         "save_file(tensors, path, metadata={\"task\": \"%s\"})",
+                         other->name, own->name);
+            return true;
+        }
+    }
+    return false;
 }

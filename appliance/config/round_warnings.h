@@ -10,4 +10,9 @@
 unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
                            const struct mr_config_task *task);
 
+/* Whether the task begins with the same model as one before it in the configuration: the two are
+ * one lineage, and spoil each other's rounds. True with the text. */
+bool mr_shared_model_warning(struct mr_error *warning, const struct mr_hub_config *config,
+                             unsigned task);
+
 #endif

@@ -94,7 +94,7 @@ static int check_lists(const struct mr_hub_config *config, struct mr_error *erro
 /* What is read in data_dir comes back from the child that may have read it. */
 struct data_check {
     const struct mr_hub_config *config;
-    uint32_t *dimensions; /* shared; one a task */
+    struct mr_store_found *found; /* shared; one a task */
 };
 
 static int check_tasks(const struct data_check *check, struct mr_error *error)
@@ -109,10 +109,10 @@ static int check_tasks(const struct data_check *check, struct mr_error *error)
             return mr_error_set(error, "data_dir: the path is too long");
         }
         const struct mr_task_owner owner = {.task = task->name};
-        uint32_t *dimension = &check->dimensions[i];
+        struct mr_store_found *found = &check->found[i];
         if (mr_owner_check_task(folder, &owner, error) != 0 ||
-            mr_store_check(folder, task->initial_model_file, dimension, error) != 0 ||
-            check_room(config, task, *dimension, error) != 0) {
+            mr_store_check(folder, task->initial_model_file, found, error) != 0 ||
+            check_room(config, task, found->dimension, error) != 0) {
             return mr_error_prefix(error, "task %s", task->name);
         }
     }
@@ -155,14 +155,15 @@ static int check_data(void *context, struct mr_error *error)
 }
 
 /* Rounds with noise have to be possible with this model. */
-static int check_plans(struct mr_hub_config *config, const uint32_t *dimensions,
+static int check_plans(struct mr_hub_config *config, const struct mr_store_found *found,
                        struct mr_error *error)
 {
     for (unsigned i = 0; i < config->tasks_count; i++) {
         struct mr_config_task *task = &config->tasks[i];
         struct mr_plan plan;
-        task->dimension = dimensions[i];
-        const struct mr_plan_question question = mr_task_plan_question(task, dimensions[i]);
+        task->dimension = found[i].dimension;
+        memcpy(task->model_hash, found[i].model_hash, MR_HASH_BYTES);
+        const struct mr_plan_question question = mr_task_plan_question(task, task->dimension);
         if (question.noise != MR_NOISE_NONE && mr_plan_make(&plan, &question, error) != 0) {
             mr_error_prefix(error, "task %s: privacy", task->name);
             return -1;
@@ -208,19 +209,19 @@ static int check(struct mr_hub_config **out, const char *path, bool user, struct
     if (mr_hub_config_load(&config, path, error) != 0) {
         return -1;
     }
-    const size_t bytes = config->tasks_count * sizeof(uint32_t);
-    uint32_t *dimensions =
+    const size_t bytes = config->tasks_count * sizeof(struct mr_store_found);
+    struct mr_store_found *found =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (dimensions == MAP_FAILED) {
+    if (found == MAP_FAILED) {
         mr_hub_config_free(config);
         return mr_error_set(error, "out of memory");
     }
-    struct data_check data = {config, dimensions};
+    struct data_check data = {config, found};
     const int failed =
         (user ? check_as_user(&data, error)
               : check_certificates(config, error) != 0 || check_data(&data, error) != 0) ||
-        check_plans(config, dimensions, error) != 0;
-    munmap(dimensions, bytes);
+        check_plans(config, found, error) != 0;
+    munmap(found, bytes);
     if (failed) {
         mr_hub_config_free(config);
         return -1;

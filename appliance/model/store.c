@@ -110,21 +110,22 @@ static int take_initial(struct mr_store *store, const char *file, struct mr_erro
 
 /* An empty store's first model is only looked at. Of a store with a model `current` is read: the
  * database may be a running hub's. */
-static int check_store(struct mr_store *store, const char *initial, uint32_t *dimension,
+static int check_store(struct mr_store *store, const char *initial, struct mr_store_found *found,
                        struct mr_error *error)
 {
     struct mr_store_witness witness;
     uint8_t *bytes = NULL;
     size_t length = 0;
-    const int found = mr_store_read_witness(&witness, store->data_dir, error);
-    if (found > 0) {
-        if (read_initial(store, initial, &bytes, &length, dimension, error) != 0) {
+    const int witnessed = mr_store_read_witness(&witness, store->data_dir, error);
+    if (witnessed > 0) {
+        if (read_initial(store, initial, &bytes, &length, &found->dimension, error) != 0) {
             return -1;
         }
+        SHA256(bytes, length, found->model_hash);
         free(bytes);
         return 0;
     }
-    if (found < 0 || read_signed(store, error) != 0) {
+    if (witnessed < 0 || read_signed(store, error) != 0) {
         return -1;
     }
     mr_store_adopt(store, witness.hash);
@@ -132,7 +133,8 @@ static int check_store(struct mr_store *store, const char *initial, uint32_t *di
     if (!model) {
         return -1;
     }
-    int bad = mr_store_check_values(model->bytes, model->length, dimension, error);
+    memcpy(found->model_hash, store->current, MR_HASH_BYTES);
+    int bad = mr_store_check_values(model->bytes, model->length, &found->dimension, error);
     if (bad != 0) {
         bad = mr_error_prefix(error, "%s/current: the model that it names", store->data_dir);
     }
@@ -140,15 +142,15 @@ static int check_store(struct mr_store *store, const char *initial, uint32_t *di
     return bad;
 }
 
-int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_t *dimension,
-                   struct mr_error *error)
+int mr_store_check(const char *data_dir, const char *initial_model_file,
+                   struct mr_store_found *found, struct mr_error *error)
 {
     struct mr_store *store = calloc(1, sizeof *store);
     if (!store) {
         return mr_error_set(error, "out of memory");
     }
     snprintf(store->data_dir, sizeof store->data_dir, "%s", data_dir);
-    const int result = check_store(store, initial_model_file, dimension, error);
+    const int result = check_store(store, initial_model_file, found, error);
     mr_store_close(store);
     return result;
 }

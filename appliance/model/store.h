@@ -32,11 +32,15 @@ struct mr_model; /* a mapped model */
  * none is an error then). 0 or -1. */
 int mr_store_open(struct mr_store **store, const char *data_dir, const char *initial_model_file,
                   struct mr_error *error);
-/* Whether _open would find a model to start from, and rounds could go on from it: its form, how
- * many values of it rounds train (*dimension), and that all are finite. Makes and writes nothing. 0
- * or -1. */
-int mr_store_check(const char *data_dir, const char *initial_model_file, uint32_t *dimension,
-                   struct mr_error *error);
+/* The model that a store starts from. */
+struct mr_store_found {
+    uint32_t dimension; /* how many values of it rounds train */
+    uint8_t model_hash[MR_HASH_BYTES];
+};
+/* Whether _open would find a model to start from, and rounds could go on from it: its form, and
+ * that all its values are finite. Makes and writes nothing. 0 with *found, or -1. */
+int mr_store_check(const char *data_dir, const char *initial_model_file,
+                   struct mr_store_found *found, struct mr_error *error);
 /* Models that are lent stay good: the last one that comes back (mr_store_return) ends the rest.
  * Until then nothing else may be asked of the store. NULL allowed. */
 void mr_store_close(struct mr_store *store);

@@ -172,6 +172,20 @@ class SecondSets(Case):
         self.addCleanup(second.lead.close)
         self.publish(second, range(3))
 
+    def test_paused_is_said(self):
+        """Four devices wait for the next model, and the others are too few: nothing goes on by itself."""
+        self.first.opened(SET)
+        ask = lambda: self.stage.ask("operator", "GET", "/v1/tasks/default").json()
+        self.assertNotIn("paused", ask())
+        second = Round(self.stage, 2, [4])
+        self.addCleanup(second.lead.close)
+        self.assertNotIn("paused", ask())
+        self.assertEqual(second.give_up("below_cohort_minimum: 1 of 3").status, 204)
+        self.assertIn("4 devices are in an opened set on the current model", ask()["paused"])
+        self.assertIn("millrace task resume default", ask()["paused"])
+        self.stage.resume()
+        self.assertNotIn("paused", ask())
+
 
 class TwoTasks(Case):
     """Two tasks that began with one model are one lineage."""

@@ -213,6 +213,24 @@ class Config(WithFederation):
         self.assertEqual((code, err), (0, ""))
         self.assertEqual(json.loads(out)["cohorts"], [{"task": "default", "set_min": 23, "honest": 20, "colluders": 3}])
 
+    def test_two_tasks_on_one_model_are_told(self):
+        self.assertEqual(self.init()[0], 0)
+        path = self.path("fed", "hub-0.yaml")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        first = text.index("  - name: default")
+        end = first + re.search(r"(?m)^\S|\Z", text[first:]).start()
+        second = text[first:end].replace("name: default", "name: voices")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text[:end] + second + text[end:])
+        code, out, err = run("config", "check", path, "--json")
+        self.assertEqual(code, 0, err)
+        self.assertIn("task voices: begins with the same model file as task default", err)
+        self.assertIn('metadata={"task": "voices"}', json.loads(out)["warnings"][-1])
+        found = {c["name"]: c for c in json.loads(run("doctor", "--json", path)[1])["checks"]}
+        self.assertEqual(found["config"]["level"], "warn", found["config"])
+        self.assertIn("task voices begins with the same model", found["config"]["detail"])
+
     def test_what_is_valid_and_not_wise_is_said(self):
         self.assertEqual(self.init()[0], 0)
         path = self.path("fed", "hub-0.yaml")

@@ -73,6 +73,19 @@ class OneTask(WithHub):
             self.assertEqual(self.json(*words)["policy"]["quorum"], 2)
         self.assertRegex(self.call("task", "show")[1], r"(?m)^  cohort_min +2$")
 
+    def test_a_paused_task_is_called_so(self):
+        self.hub.tasks["digits"]["paused"] = "4 devices wait: millrace task resume digits"
+        self.hub.change("digits", 7, state="void", reason="below_cohort_minimum: x")
+        out = self.call("task", "list")[1].split("\n")
+        self.assertEqual(out[1].split()[:6], ["digits", "lead", "0", "1", "7", "paused"])
+        self.assertNotIn("wait", out[0] + out[1])
+        self.assertIn("4 devices wait", self.call("task", "show")[1])
+        code, _, err = self.call("round", "show", "7", "--wait")
+        self.assertEqual(code, 6)
+        self.assertIn("task digits is paused: 4 devices wait: millrace task resume digits", err)
+        del self.hub.tasks["digits"]["paused"]
+        self.assertNotIn("paused", self.call("round", "show", "7", "--wait")[2])
+
     def test_an_unknown_task(self):
         for words in (["task", "show", "faces"], ["round", "list", "--task", "faces"]):
             code, _, err = self.call(*words)
