@@ -19,6 +19,11 @@
 struct mr_api;
 struct mr_released;
 
+/* A proposal costs a check of its signature, and a good one a write of the journal: its lead may put
+ * so many a second, after a pause so many at once. */
+#define MR_PROPOSALS_PER_S 4u
+#define MR_PROPOSALS_BURST 60u
+
 struct mr_api_task {
     struct mr_api *api;
     struct mr_task task;
@@ -26,6 +31,7 @@ struct mr_api_task {
     struct mr_helper_driver *helper; /* NULL where it leads */
     struct mr_long_polls *polls;     /* of this task alone; their context is this struct */
     struct mr_releases *releases; /* NULL: none are made (a simulated hub) */
+    uint64_t proposals_free_ms;      /* when its lead has all of its proposals again */
 };
 
 struct mr_api {

@@ -43,11 +43,34 @@ void mr_route_seed(void *context, struct mr_request *request)
     }
 }
 
+/* Takes one of the lead's proposals; refuses and counts that where it has none left. Other hubs are
+ * refused before anything is checked that costs. */
+static bool may_propose(struct mr_api *api, struct mr_request *request)
+{
+    const uint64_t now_ms = mr_loop_now_ms(api->loop), each_ms = 1000 / MR_PROPOSALS_PER_S;
+    struct mr_api_task *task = mr_routes_task(api, request);
+    struct mr_refusal refusal;
+    if (mr_request_identity(request)->hub_index != task->task.hubs[0].index) {
+        return true;
+    }
+    const uint64_t free_ms = task->proposals_free_ms > now_ms ? task->proposals_free_ms : now_ms;
+    if (free_ms + each_ms - now_ms > MR_PROPOSALS_BURST * each_ms) {
+        mr_refuse(&refusal, MR_REFUSAL_RATE_LIMITED,
+                  "the lead puts more than %u proposals a second, and has put more than %u at once",
+                  MR_PROPOSALS_PER_S, MR_PROPOSALS_BURST);
+        refusal.retry_after_ms = (uint32_t)each_ms;
+        mr_routes_refused(task, request, &refusal);
+        return false;
+    }
+    task->proposals_free_ms = free_ms + each_ms;
+    return true;
+}
+
 void mr_route_propose(void *context, struct mr_request *request)
 {
     struct mr_helper *helper = helper_of(context, request);
     size_t length;
-    if (helper) {
+    if (helper && may_propose(context, request)) {
         const uint8_t *body = mr_request_body(request, &length);
         mr_helper_propose(helper, mr_request_identity(request)->hub_index, body, length, request);
     }

@@ -182,7 +182,7 @@ void mr_lead_peer_answered(struct mr_lead *lead, const struct mr_peer_answer *an
     }
     struct mr_error error = {.text = ""};
     lead->peers[answer->peer].waiting = false;
-    if (answer->status == 0 || answer->status == 503) {
+    if (answer->status == 0 || answer->status == 503 || answer->status == 429) {
         plan_retry(lead, answer, now_ms);
         return;
     }

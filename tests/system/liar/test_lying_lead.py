@@ -39,7 +39,7 @@ class Round:
         self.lead = stage.client("hub-0")
         proposal = stage.proposal(self.terms)
         answer = self.lead.ask("POST", "/v1/tasks/default/peer/rounds", proposal)
-        if answer.status == 503: # it has started a moment ago: once more, until it has time
+        if answer.status in (429, 503): # it has started a moment ago: once more, until it has time
             answer = stage.ask("hub-0", "POST", "/v1/tasks/default/peer/rounds", proposal)
         assert answer.status == 200, answer.body
         self.signature = answer.json()
@@ -504,6 +504,31 @@ class LeadThatTakesBack(unittest.TestCase):
         self.assertEqual({name: self.read(name) for name in kept}, kept)
         self.assertEqual(self.stage.released(), released)
         self.assertIn("is not to be taken back: this hub has opened it", self.said)
+
+
+class FloodingLead(unittest.TestCase):
+    def test_proposals_without_end(self):
+        """Each costs a check of its signature at least: they run out, that is counted, and they come again."""
+        with tempfile.TemporaryDirectory(prefix="millrace-liar-") as work:
+            stage = Stage(*PROGRAMS, work, HELPER)
+            lead = stage.client("hub-0")
+            other = stage.client("hub-2")
+            path = "/v1/tasks/default/peer/rounds"
+            wrong = stage.proposal(stage.announcement(1), key=2)
+            codes = []
+            while codes.count("rate_limited") < 3 and len(codes) < 5000:
+                answer = lead.ask("POST", path, wrong)
+                codes.append(answer.code)
+                self.assertEqual(other.ask("POST", path, wrong).code, "unauthorised_role") # costs nobody else's
+            self.assertEqual(set(codes), {"bad_signature", "rate_limited"})
+            self.assertGreaterEqual(codes.index("rate_limited"), 60)
+            self.assertGreater(answer.json()["retry_after_ms"], 0)
+            metrics = stage.ask("operator", "GET", "/metrics").body.decode()
+            self.assertRegex(metrics, r'millrace_helper_refusals_total\{[^}]*code="rate_limited"[^}]*\} 3\n')
+            lead.close()
+            other.close()
+            Round(stage, 1).lead.close() # after a while
+            self.assertEqual(stage.stop(), 0)
 
 
 class HonestLead(unittest.TestCase):

@@ -51,6 +51,28 @@ static void test_a_refusal_ends_it(void **state)
     world_expect_void(world, MR_VOID_PEER, "bad_opening");
 }
 
+static unsigned limited;
+
+static void limit_proposals(struct world *world, struct passage *passage)
+{
+    (void)world;
+    if (passage->answer && passage->step == MR_PEER_PROPOSE && limited < 4) {
+        passage->status = 429;
+        limited++;
+    }
+}
+
+/* A helper that takes no more proposals for a moment is asked once more. */
+static void test_too_many_proposals(void **state)
+{
+    struct world *world = *state;
+    world->tamper = limit_proposals;
+    world_begin(world, NULL);
+    world_advance(world, 1000);
+    assert_int_equal(world_state(world, NULL), MR_LEAD_OPEN);
+    assert_int_equal(limited, 4);
+}
+
 /* The operator may end it, who is told what that costs. */
 static void test_the_operator_gives_up(void **state)
 {
@@ -118,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_end_for_time_once_openings_are_asked_for),
         T(test_a_refusal_ends_it),
+        T(test_too_many_proposals),
         cmocka_unit_test(test_the_operator_gives_up),
         T(test_the_operator_of_a_helper),
     };
