@@ -174,6 +174,10 @@ int mr_audit_shelf_root(struct mr_audit_shelf *shelf, const struct mr_included *
 {
     struct mr_counted_table *table = &shelf->now.table;
     if (mr_counted_freeze(table, set, count) != 0) {
+        mr_log_event(shelf->context->log, MR_LOG_ERROR, "audit.lost",
+                     "task=%s round=%" PRIu64 " folder=%s have=%u need=%u why=what was kept of the "
+                     "round is not all there, and so it cannot go on",
+                     shelf->context->task, shelf->now.round, shelf->folder, table->count, count);
         return -1;
     }
     memcpy(root, mr_audit_tree_root(&table->tree), MR_HASH_BYTES);

@@ -32,23 +32,31 @@ static int root_own(const struct mr_lead *lead, uint8_t root[MR_HASH_BYTES])
                : -1;
 }
 
+/* From here on the set is known under its hash. */
+static int fix_set(struct mr_lead *lead)
+{
+    if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
+            0 ||
+        mr_lead_admitted_root(lead, lead->admitted_root) != 0) {
+        return -1;
+    }
+    lead->set_fixed = true;
+    return 0;
+}
+
 static int commit_own(struct mr_lead *lead)
 {
     struct mr_commitment *own = &lead->commitments[0];
     struct mr_opening_seal *seal = &lead->seals[0];
     own->hub_index = lead->config.index;
     memcpy(seal->nonce, lead->nonces[0], MR_NONCE_BYTES);
-    if (mr_included_hash(lead->set_hash, lead->terms.hash, lead->included, lead->included_count) !=
-            0 ||
-        mr_lead_admitted_root(lead, lead->admitted_root) != 0 || root_own(lead, own->root) != 0 ||
-        mr_result_hash(seal->result_hash, lead->results[0],
+    if (mr_result_hash(seal->result_hash, lead->results[0],
                        (size_t)lead->terms.layout.share_bytes) != 0 ||
         mr_commitment_of_seal(own->value, lead->terms.hash, lead->set_hash, own->hub_index, seal) !=
             0 ||
         mr_commitment_sign(own, lead->terms.hash, lead->private_key) != 0) {
         return -1;
     }
-    lead->set_fixed = true;
     lead->commitments_known = 1;
     return 0;
 }
@@ -79,13 +87,23 @@ void mr_lead_begin_freeze(struct mr_lead *lead, uint64_t now_ms)
                                     : 0;
     uint8_t *body = malloc(set_bytes + MR_COMMITMENT_BYTES + values_bytes);
     mr_lead_enter(lead, MR_LEAD_COMMITTING);
-    if (!body || commit_own(lead) != 0) {
+    /* The claim first: it knows whether an earlier life has opened the set, and how this one ends
+     * goes by that. */
+    const bool fixed = body && fix_set(lead) == 0;
+    if (fixed && !claim(lead, now_ms)) {
         free(body);
-        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
         return;
     }
-    if (!claim(lead, now_ms)) {
+    if (fixed && root_own(lead, lead->commitments[0].root) != 0) {
         free(body);
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms,
+                     "what this hub kept of the round for audits (audit in the task's folder) is "
+                     "gone or damaged: it cannot commit to what it counted");
+        return;
+    }
+    if (!fixed || commit_own(lead) != 0) {
+        free(body);
+        mr_lead_void(lead, MR_VOID_INTERNAL, now_ms, "this hub could not commit to its result");
         return;
     }
     mr_included_encode(body, lead->included, lead->included_count);

@@ -7,6 +7,7 @@ usage: test_lying_helper.py MILLRACE MILLRACE-HUB
 
 import base64
 import json
+import shutil
 import ssl
 import struct
 import sys
@@ -84,7 +85,8 @@ class Helper:
         self.random = bytes([9]) * 32
         self.result = result
         value = oracle.commitment_value(self.hash, self.set_hash, hub, self.random, result)
-        self.own = oracle.commitment(self.hash, hub, value, self.stage.keys[key])
+        root = bytes([1]) * 32 if self.terms["audit_hours"] else bytes(32)
+        self.own = oracle.commitment(self.hash, hub, value, self.stage.keys[key], root)
         self.past[self.terms["round"]] = self.own
         return self.own
 
@@ -436,6 +438,48 @@ class LyingHelper(Scene, unittest.TestCase):
         path = f"/v1/tasks/default/rounds/{self.number - 1}/uploads"
         self.assertEqual(self.stage.ask("device-000", "POST", path, old).code, "wrong_round")
         self.give_up()
+
+
+class LostAudit(Scene, unittest.TestCase):
+    """The lead is killed, and what it kept of the round for audits is gone when it starts again."""
+
+    def lose(self, step, state):
+        self.helper.lies[step] = lambda honest: None
+        if self.stage.ask("operator", "GET", "/v1/tasks/default").json()["released_devices"]:
+            self.stage.resume()
+        answer = self.stage.ask("operator", "POST", "/v1/tasks/default/admin/rounds", {"audit_hours": 1})
+        self.assertEqual(answer.status, 200, answer.body)
+        type(self).number = answer.json()["round"]
+        self.current()
+        for number in range(QUORUM):
+            self.upload(self.update(number))
+        limit = time.monotonic() + 60
+        while self.outcome(0)["state"] != state or step not in self.asked():
+            self.assertLess(time.monotonic(), limit)
+            time.sleep(0.05)
+        self.stage.process.kill()
+        self.stage.process.wait()
+        shutil.rmtree(f"{self.work.name}/data/tasks/default/audit")
+        self.helper.lies.clear()
+        self.stage.start(PROGRAMS[1])
+        end = self.outcome()
+        self.assertEqual(end["state"], "void", end)
+        self.assertIn("internal: what this hub kept of the round for audits (audit in the task's folder) is gone",
+                      end["reason"])
+        with open(self.stage.log, encoding="utf-8") as f:
+            self.assertIn("audit.lost task=default round=", f.read())
+        return end
+
+    def test_before_anything_was_opened(self):
+        """The devices are free to come again."""
+        self.assertNotIn("opened", self.lose("freeze", "committing"))
+        self.check_statement()
+
+    def test_once_openings_were_asked_for(self):
+        """No second commitment, and no word that nothing was opened."""
+        for step, state in (("open", "opening"), ("reveal", "revealing")):
+            self.assertIs(self.lose(step, state)["opened"], True)
+            self.check_statement()
 
 
 class Impostor(unittest.TestCase):
