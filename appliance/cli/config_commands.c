@@ -1,11 +1,20 @@
 /* config_commands.c - config check, config init. */
 #include "appliance/cli/federation_files.h"
 
+#include "appliance/cli/audit_plan.h"
 #include "appliance/cli/dp_plan.h"
 #include "appliance/config/round_warnings.h"
 #include "appliance/hub/hub_check.h"
 #include "appliance/privacy/task_plan.h"
 #include "base/json_text.h"
+
+static void put_warning(const struct mr_cli *cli, json_t *list, struct mr_error *warning,
+                        const char *task)
+{
+    mr_error_prefix(warning, "task %s", task);
+    fprintf(cli->err, "millrace: warning: %s\n", warning->text);
+    json_array_append_new(list, mr_cli_string(warning->text));
+}
 
 /* What is valid and not wise, of rounds those of the tasks that this hub leads: to standard error,
  * and as a list.
@@ -19,14 +28,14 @@ static json_t *warn(const struct mr_cli *cli, const struct mr_hub_config *config
         const unsigned count =
             mr_hub_config_leads(config, task) ? mr_round_warnings(warnings, task) : 0;
         for (unsigned k = 0; k < count; k++) {
-            mr_error_prefix(&warnings[k], "task %s: round", task->name);
-            fprintf(cli->err, "millrace: warning: %s\n", warnings[k].text);
-            json_array_append_new(list, mr_cli_string(warnings[k].text));
+            mr_error_prefix(&warnings[k], "round");
+            put_warning(cli, list, &warnings[k], task->name);
         }
         if (mr_shared_model_warning(&warnings[0], config, i)) {
-            mr_error_prefix(&warnings[0], "task %s", task->name);
-            fprintf(cli->err, "millrace: warning: %s\n", warnings[0].text);
-            json_array_append_new(list, mr_cli_string(warnings[0].text));
+            put_warning(cli, list, &warnings[0], task->name);
+        }
+        if (mr_cli_audit_warning(&warnings[0], config, task)) {
+            put_warning(cli, list, &warnings[0], task->name);
         }
     }
     return list;
@@ -51,6 +60,22 @@ static void add_plans(json_t *found, const struct mr_hub_config *config)
     }
     if (json_object_size(plans) > 0) {
         json_object_set(found, "privacy", plans);
+    }
+    json_decref(plans);
+}
+
+/* What rounds with audit_hours keep on the disk. */
+static void add_audits(json_t *found, const struct mr_hub_config *config)
+{
+    json_t *plans = json_object();
+    for (unsigned i = 0; i < config->tasks_count; i++) {
+        json_t *plan = mr_cli_audit_plan(config, &config->tasks[i]);
+        if (plan) {
+            json_object_set_new(plans, config->tasks[i].name, plan);
+        }
+    }
+    if (json_object_size(plans) > 0) {
+        json_object_set(found, "audits", plans);
     }
     json_decref(plans);
 }
@@ -85,6 +110,7 @@ int mr_command_config_check(struct mr_cli *cli)
                   1, "hub", (int)config->identity.index, "tasks", (int)config->tasks_count, "hubs",
                   (int)config->hubs_count, "staging_bytes", (json_int_t)memory);
     add_plans(found, config);
+    add_audits(found, config);
     json_object_set_new(found, "cohorts", cohorts(config));
     json_t *warnings = warn(cli, config);
     if (cli->json) {

@@ -195,3 +195,11 @@ int mr_kept_sweep(const char *folder, uint64_t unix_ms, uint64_t spared, unsigne
     *removed = sweep.removed;
     return sweep.result != 0 ? -1 : sweep.removed > 0 ? mr_dir_sync(folder, error) : 0;
 }
+
+/* Beside the share or the seed: the unit with its tag, and the device's place in the set. */
+#define DEVICE_BYTES 192u
+
+uint64_t mr_kept_bytes(uint64_t material_bytes, uint32_t devices)
+{
+    return devices * (material_bytes + DEVICE_BYTES);
+}

@@ -67,6 +67,10 @@ int mr_kept_path(char path[MR_KEPT_PATH_BYTES], const char *folder, uint64_t rou
 /* Takes one unit's bytes apart. -1: it is none. */
 int mr_kept_unit_parse(struct mr_kept_unit *unit, const uint8_t *bytes, size_t length);
 
+/* What the files of a round have of so many devices, each with that material: the units, the set.
+ * At most, but for terms and commitments, which are some kilobytes. */
+uint64_t mr_kept_bytes(uint64_t material_bytes, uint32_t devices);
+
 /* --- the end --------------------------------------------------------------------------------- */
 /* Destroys what is kept of a round. */
 int mr_kept_destroy(const char *folder, uint64_t round, struct mr_error *error);

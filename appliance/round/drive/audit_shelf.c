@@ -305,3 +305,17 @@ int mr_audit_shelf_sweep(struct mr_audit_shelf *shelf, uint64_t unix_ms, uint64_
 {
     return mr_kept_sweep(shelf->folder, unix_ms, under_way, removed, error);
 }
+
+static void count_file(void *context, const struct mr_folder_file *file)
+{
+    struct mr_audit_kept *kept = context;
+    kept->files++;
+    kept->bytes += file->bytes;
+}
+
+int mr_audit_shelf_measure(struct mr_audit_shelf *shelf, struct mr_audit_kept *kept,
+                           struct mr_error *error)
+{
+    *kept = (struct mr_audit_kept){.files = 0};
+    return mr_folder_list(shelf->folder, count_file, kept, error);
+}

@@ -58,5 +58,11 @@ int mr_audit_shelf_destroy(struct mr_audit_shelf *shelf, uint64_t round, struct 
 /* What is over by the clock goes; `under_way`: a round that has not ended, 0: none. */
 int mr_audit_shelf_sweep(struct mr_audit_shelf *shelf, uint64_t unix_ms, uint64_t under_way,
                          unsigned *removed, struct mr_error *error);
+/* How much is kept, of all rounds. */
+struct mr_audit_kept {
+    uint64_t files, bytes;
+};
+int mr_audit_shelf_measure(struct mr_audit_shelf *shelf, struct mr_audit_kept *kept,
+                           struct mr_error *error);
 
 #endif

@@ -1,4 +1,5 @@
 /* helper_terms.c - what a helper looks at before it signs a round. */
+#include "appliance/privacy/kept.h"
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/private_terms.h"
@@ -60,6 +61,6 @@ bool mr_helper_driver_has_room(void *context, const struct mr_round_terms *terms
     (void)mr_model_bytes(model, &model_bytes);
     mr_store_return(run->context.store, model);
     uint64_t bytes = mr_keeper_round_bytes(model_bytes, terms->layout.share_bytes, devices);
-    bytes += terms->announcement.audit_hours ? mr_keeper_audit_bytes(MR_SEED_BYTES, devices) : 0;
+    bytes += terms->announcement.audit_hours ? mr_kept_bytes(MR_SEED_BYTES, devices) : 0;
     return mr_keeper_has_room(run->keeper, bytes, refusal);
 }

@@ -22,8 +22,6 @@
 /* What a record, a manifest and the folders' own growth take, and a device in set and logs. */
 #define ROUND_EXTRA_BYTES  65536u
 #define ROUND_DEVICE_BYTES 256u
-/* Of what is kept for audits, beside the share or the seed: the unit, and the set. */
-#define AUDIT_DEVICE_BYTES 192u
 
 struct mr_keeper {
     struct mr_keeper_config config;
@@ -35,8 +33,9 @@ struct mr_keeper {
     uint64_t round_bytes;            /* of the last round that room was asked for; 0: none yet */
     uint64_t removed[MR_STORED_KINDS], removed_bytes;
     uint64_t records_kept;
-    bool low;    /* said so */
-    bool failed; /* said so */
+    struct mr_audit_kept audits; /* of the last pass */
+    bool low;                    /* said so */
+    bool failed;                 /* said so */
 };
 
 struct keeper_job {
@@ -48,6 +47,7 @@ struct keeper_job {
     uint64_t free_bytes, size_bytes;
     uint64_t under_way;      /* no audit of it is over */
     unsigned audits_removed; /* files */
+    struct mr_audit_kept audits;
 };
 
 static const struct mr_config_keep *limits_of(const struct mr_keeper *keeper)
@@ -67,11 +67,6 @@ uint64_t mr_keeper_round_bytes(uint64_t model_bytes, uint64_t share_bytes, uint3
 {
     return model_bytes + 3 * share_bytes + (uint64_t)devices * ROUND_DEVICE_BYTES +
            ROUND_EXTRA_BYTES;
-}
-
-uint64_t mr_keeper_audit_bytes(uint64_t material_bytes, uint32_t devices)
-{
-    return devices * (material_bytes + AUDIT_DEVICE_BYTES);
 }
 
 bool mr_keeper_has_room(struct mr_keeper *keeper, uint64_t bytes, struct mr_refusal *refusal)
@@ -255,6 +250,9 @@ static void survey_work(void *context)
         job->result = mr_audit_shelf_sweep(job->keeper->config.shelf, unix_ms, job->under_way,
                                            &job->audits_removed, &job->error);
     }
+    if (job->result == 0) {
+        job->result = mr_audit_shelf_measure(job->keeper->config.shelf, &job->audits, &job->error);
+    }
     look_at_space(job);
 }
 
@@ -274,6 +272,7 @@ static void survey_done(void *context)
         end_pass(job);
         return;
     }
+    keeper->audits = job->audits;
     what_is_needed(keeper, &needed);
     mr_store_condemn(keeper->config.context->store, &job->survey, &needed);
     keeper->survey = job->survey;
@@ -388,6 +387,15 @@ void mr_keeper_metrics(struct mr_keeper *const *keepers, unsigned count, struct 
     for (unsigned i = 0; i < count; i++) {
         by_kind(keepers[i], "millrace_stored_files", keepers[i]->survey.files, MR_STORED_KINDS,
                 metrics);
+    }
+    mr_metrics_family(metrics, "millrace_audit_kept_bytes", "gauge",
+                      "Bytes that a task keeps of its rounds for audits, when it was last looked.");
+    for (unsigned i = 0; i < count; i++) {
+        of_task(keepers[i], "millrace_audit_kept_bytes", (double)keepers[i]->audits.bytes, metrics);
+    }
+    mr_metrics_family(metrics, "millrace_audit_kept_files", "gauge", "Files, likewise.");
+    for (unsigned i = 0; i < count; i++) {
+        of_task(keepers[i], "millrace_audit_kept_files", (double)keepers[i]->audits.files, metrics);
     }
     mr_metrics_family(metrics, "millrace_retention_removed_total", "counter",
                       "Files removed because tasks.keep says so, by kind.");

@@ -45,8 +45,6 @@ void mr_keeper_kick(struct mr_keeper *keeper);
 /* What a round may write until it has ended: the next model, its sum, two generations of the log.
  */
 uint64_t mr_keeper_round_bytes(uint64_t model_bytes, uint64_t share_bytes, uint32_t devices);
-/* What a round with audit_hours may keep of so many devices, each with that material. */
-uint64_t mr_keeper_audit_bytes(uint64_t material_bytes, uint32_t devices);
 /* Whether the disk has room for that. False with the refusal filled. A disk that cannot be asked
  * has room: the write itself will tell. */
 bool mr_keeper_has_room(struct mr_keeper *keeper, uint64_t bytes, struct mr_refusal *refusal);

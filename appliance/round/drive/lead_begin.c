@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/config/noise.h"
+#include "appliance/privacy/kept.h"
 #include "appliance/round/drive/accept_terms.h"
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/older.h"
@@ -155,7 +156,7 @@ static enum mr_refusal_code check_room(struct mr_lead_driver *run,
         const uint64_t most = (uint64_t)quorum + (plane ? mr_upload_plane_slots(plane) : 0);
         const uint32_t devices =
             most < announcement->cohort_max ? (uint32_t)most : announcement->cohort_max;
-        bytes += mr_keeper_audit_bytes(share_bytes, devices);
+        bytes += mr_kept_bytes(share_bytes, devices);
     }
     return !run->keeper || mr_keeper_has_room(run->keeper, bytes, refusal) ? MR_REFUSAL_NONE
                                                                            : refusal->code;

@@ -78,7 +78,18 @@ class Scene(Federation):
             raise SystemExit(f"the round is not published: {shown.stdout}{shown.stderr}")
         proved = "all 2 hubs prove that they counted this device"
         self.wait_for("every device has its proofs", lambda: self.said().count(proved) == DEVICES)
+        self.look_at_disk()
         self.check("no device warns of a proof", not re.search("gives no proof|does not prove", self.said()))
+
+    def look_at_disk(self):
+        """The gauge is what lies there, and no more than `config check` said of a round."""
+        lies = sum(os.stat(path).st_size for path in glob.glob(f"{self.work}/fed/data-0/tasks/default/audit/*"))
+        line = f'millrace_audit_kept_bytes{{task="default"}} {lies}\n'
+        self.wait_for("the gauge is what is kept", lambda: line in self.run(
+            "metrics", "--config", f"{self.work}/fed/operator.json", check=False).stdout)
+        done = self.run("config", "check", f"{self.work}/fed/hub-0.yaml", "--json", check=False)
+        planned = json.loads(done.stdout)["audits"]["default"]["round_bytes"]
+        self.check("a round keeps no more than was planned", DEVICES * 64 < lies <= planned + 2 * 4096, (lies, planned))
 
     def transcripts(self):
         return sorted(glob.glob(f"{self.work}/fed/data-*/tasks/default/transcript/*.log"))

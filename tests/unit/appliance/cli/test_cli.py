@@ -231,6 +231,30 @@ class Config(WithFederation):
         self.assertEqual(found["config"]["level"], "warn", found["config"])
         self.assertIn("task voices begins with the same model", found["config"]["detail"])
 
+    def test_the_disk_that_kept_audits_need(self):
+        self.assertEqual(self.init()[0], 0)
+        path = self.path("fed", "hub-0.yaml")
+        self.assertNotIn("audits", json.loads(run("config", "check", path, "--json")[1]))
+        path, _ = self.edit("hub-0.yaml", "      cohort_min:", "      audit_hours: 24\n      cohort_min:")
+        code, out, err = run("config", "check", path, "--json")
+        self.assertEqual((code, err), (0, ""))
+        lead = json.loads(out)["audits"]["default"]
+        path, _ = self.edit("hub-1.yaml", "      cohort_min:", "      audit_hours: 24\n      cohort_min:")
+        helper = json.loads(run("config", "check", path, "--json")[1])["audits"]["default"]
+        self.assertEqual((lead["audit_hours"], lead["bytes_at_deadline"]),
+                         (24, lead["rounds_at_deadline"] * lead["round_bytes"]))
+        self.assertEqual(helper["round_bytes"] % (32 + 192), 0) # seeds
+        self.assertGreater(lead["round_bytes"], helper["round_bytes"])
+        path, _ = self.edit("hub-0.yaml", "      cohort_min:", "      automatic: true\n      ring_bits: 24\n      cohort_min:")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(re.sub("audit_hours: .*", "audit_hours: 2160\n      deadline_ms: 1000",
+                           re.sub("(quorum): .*", r"\1: 16000", re.sub(" *deadline_ms: .*\n", "", text))))
+        code, out, err = run("config", "check", path, "--json")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(json.loads(out)["warnings"][-1], "task default: audit_hours 2160 keeps .* MiB free: choose fewer")
+
     def test_what_is_valid_and_not_wise_is_said(self):
         self.assertEqual(self.init()[0], 0)
         path = self.path("fed", "hub-0.yaml")

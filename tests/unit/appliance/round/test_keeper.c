@@ -220,6 +220,14 @@ static void test_audits_are_destroyed(void **state)
     assert_int_equal(access(room_path(room, "audit/5-1.kept"), F_OK), -1);
     assert_int_equal(access(room_path(room, "audit/5-2.kept"), F_OK), -1);
     assert_int_equal(access(room_path(room, "audit/6-1.kept"), F_OK), 0);
+    struct stat kept_file;
+    char line[120];
+    assert_int_equal(stat(room_path(room, "audit/6-1.kept"), &kept_file), 0);
+    snprintf(line, sizeof line, "millrace_audit_kept_bytes{task=\"default\"} %lld\n",
+             (long long)kept_file.st_size);
+    assert_true(kept_file.st_size > 0 && has_sample(mr_lead_driver_keeper(run), line));
+    assert_true(
+        has_sample(mr_lead_driver_keeper(run), "millrace_audit_kept_files{task=\"default\"} 1\n"));
     assert_int_equal(room->fatals, 0);
 }
 
