@@ -19,8 +19,8 @@
 struct mr_api;
 struct mr_released;
 
-/* A proposal costs a check of its signature, and a good one a write of the journal: its lead may put
- * so many a second, after a pause so many at once. */
+/* A proposal costs a check of its signature, and a good one a write of the journal: its lead may
+ * put so many a second, after a pause so many at once. */
 #define MR_PROPOSALS_PER_S 4u
 #define MR_PROPOSALS_BURST 60u
 

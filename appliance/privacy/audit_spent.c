@@ -201,13 +201,13 @@ static int pay_all(struct audit *audit, struct spent *spent, const struct paymen
 static void give_back(struct spent *spent, struct payment *payment)
 {
     const struct audit_round *round = payment->round;
-    size_t at = 0;
-    for (uint32_t i = 0; i < round->set_count; i++) {
-        while (memcmp(spent->entries[at].client_id, round->set[i].client_id, MR_CLIENT_ID_BYTES) !=
-               0) {
-            at++;
+    uint32_t i = 0;
+    for (size_t at = 0; at < spent->count && i < round->set_count; at++) {
+        if (memcmp(spent->entries[at].client_id, round->set[i].client_id, MR_CLIENT_ID_BYTES) ==
+            0) {
+            spent->entries[at].rho -= privacy_of(payment)->rho;
+            i++;
         }
-        spent->entries[at].rho -= privacy_of(payment)->rho;
     }
     payment->returned = true;
 }

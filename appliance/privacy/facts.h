@@ -16,9 +16,9 @@ enum mr_facts_end {
 
 /* A release that is paid for, as this hub's ledger has it. */
 struct mr_facts_debit {
-    mr_rho rho;                  /* of each device of the set */
-    uint64_t records;            /* of the ledger by then */
-    uint8_t head[MR_HASH_BYTES]; /* of the ledger by then */
+    mr_rho rho;                        /* of each device of the set */
+    uint64_t records;                  /* of the ledger by then */
+    uint8_t head[MR_HASH_BYTES];       /* of the ledger by then */
     uint8_t noise_hash[MR_HASH_BYTES]; /* of this hub's seed; zeros where devices add the noise */
 };
 

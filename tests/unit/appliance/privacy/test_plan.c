@@ -295,11 +295,7 @@ static void test_task(void **state)
                   .chunk_bytes = 1216,
                   .weight_max = 7,
                   .clip_norm = 2},
-        .privacy = {.noise = hub,
-                    .epsilon = 3,
-                    .delta = 1e-7,
-                    .rounds = 50,
-                    .participation = 0.5},
+        .privacy = {.noise = hub, .epsilon = 3, .delta = 1e-7, .rounds = 50, .participation = 0.5},
     };
     const struct mr_plan_question q = mr_task_plan_question(&task, 1000);
     assert_int_equal(q.noise, MR_NOISE_HUB);
