@@ -1,9 +1,11 @@
-/* test_claims.c - what a helper has claimed and keeps in the hub's ledger of released sets, over
+/* test_claims.c - what a hub has claimed and keeps in the hub's ledger of released sets, over
  * restarts and until its round is over. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance/round/drive/lead_driver.h"
+#include "appliance/round/drive/lead_log.h"
 #include "appliance/task/budget.h"
 #include "appliance/task/released.h"
 #include "played_lead.h"
@@ -83,12 +85,68 @@ static void test_budget_is_kept(void **state)
     played_close(played);
 }
 
+/* --- a lead ---------------------------------------------------------------------------------- */
+
+static void changed(void *context)
+{
+    (void)context;
+}
+
+/* The commit log of the world's lead, as that lead left it, is the room's. */
+static void leave_log(struct room *room)
+{
+    const struct world *world = room->world;
+    struct mr_disk_file *disk;
+    struct mr_commit_log *log;
+    struct mr_commit_read nothing, read;
+    struct mr_error error;
+    assert_int_equal(mr_commit_state_parse(&read, world->log, world->log_bytes, &error), 0);
+    assert_int_equal(read.state.included_count, 3);
+    assert_int_equal(mr_disk_file_open(&disk, room->dir, &error), 0);
+    assert_int_equal(mr_lead_log_open(&log, mr_disk_file_ops(disk), &nothing, &error), 1);
+    assert_int_equal(mr_lead_log_write(log, &read.state, &error), 0);
+    mr_commit_log_close(log);
+    mr_disk_file_close(disk);
+    mr_commit_read_fini(&read);
+    assert_int_equal(mr_store_write_signed(room->shared.store, world->terms.announcement.round,
+                                           world->terms.hash, &error),
+                     0);
+}
+
+/* A lead that starts again keeps the budget of those whose uploads it has committed. */
+static void test_budget_is_kept_by_a_lead(void **state)
+{
+    static const struct mr_lead_listener listener = {.changed = changed};
+    struct played played = {.room = room_open_noised(0)};
+    struct mr_lead_driver *run;
+    struct mr_error error = {.text = ""};
+    (void)state;
+    world_begin(played.room->world, NULL);
+    world_fill(played.room->world, 3);
+    world_advance(played.room->world, 100);
+    leave_log(played.room);
+    room_restart(played.room);
+    assert_true(other_may_spend(&played, 0));
+    if (mr_lead_driver_open(&run, &played.room->shared, &listener, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    assert_true(room_logged(played.room, "round.recovered task=default round=7 state=open"));
+    for (unsigned device = 0; device < 4; device++) {
+        assert_int_equal(other_may_spend(&played, device), device >= 3);
+    }
+    mr_lead_driver_stop(run);
+    room_drain(played.room);
+    mr_lead_driver_close(run);
+    room_close(played.room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_claimed_while_it_signs_again, open_played,
                                         close_played),
         cmocka_unit_test(test_budget_is_kept),
+        cmocka_unit_test(test_budget_is_kept_by_a_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
