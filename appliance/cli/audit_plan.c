@@ -42,12 +42,13 @@ static bool make(struct audit_plan *plan, const struct mr_hub_config *config,
 json_t *mr_cli_audit_plan(const struct mr_hub_config *config, const struct mr_config_task *task)
 {
     struct audit_plan plan;
-    return make(&plan, config, task) ? json_pack("{s:I, s:I, s:I, s:I}", "audit_hours",
-                                                 (json_int_t)task->round.audit_hours, "round_bytes",
-                                                 (json_int_t)plan.round_bytes, "rounds_at_deadline",
-                                                 (json_int_t)plan.rounds, "bytes_at_deadline",
-                                                 (json_int_t)(plan.rounds * plan.round_bytes))
-                                     : NULL;
+    if (!make(&plan, config, task)) {
+        return NULL;
+    }
+    const uint64_t bytes = plan.rounds * plan.round_bytes;
+    return json_pack("{s:I, s:I, s:I, s:I}", "audit_hours", (json_int_t)task->round.audit_hours,
+                     "round_bytes", (json_int_t)plan.round_bytes, "rounds_at_deadline",
+                     (json_int_t)plan.rounds, "bytes_at_deadline", (json_int_t)bytes);
 }
 
 /* The hub makes its folder at the first start: then the one that it will be in. */
