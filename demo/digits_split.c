@@ -13,7 +13,7 @@
 #define LINES_MAX   100000
 #define DEVICES_MAX 1000
 #define CLASSES     10
-#define SHARD_MIN   8 /* examples that every device gets at least */
+#define SHARD_MIN   8 /* examples that every device gets at least, or half of an even part if less */
 
 struct lines {
     char *text[LINES_MAX];
@@ -94,22 +94,21 @@ static void deal(struct lines *lines, const uint32_t *order, uint32_t held_out, 
 }
 
 /* Devices left almost empty get examples of the fullest one. */
-static void fill_up(struct lines *lines, unsigned devices)
+static void fill_up(struct lines *lines, uint32_t held_out, unsigned devices)
 {
     uint32_t size[DEVICES_MAX] = {0};
+    uint32_t least = (lines->count - held_out) / devices / 2;
+    least = least < SHARD_MIN ? least : SHARD_MIN;
     for (uint32_t i = 0; i < lines->count; i++) {
         if (lines->owner[i] >= 0) {
             size[lines->owner[i]]++;
         }
     }
     for (unsigned d = 0; d < devices; d++) {
-        while (size[d] < SHARD_MIN) {
+        while (size[d] < least) {
             unsigned fullest = 0;
             for (unsigned k = 1; k < devices; k++) {
                 fullest = size[k] > size[fullest] ? k : fullest;
-            }
-            if (size[fullest] <= SHARD_MIN) {
-                return;
             }
             uint32_t i = 0;
             while (lines->owner[i] != (int)fullest) {
@@ -159,10 +158,10 @@ static int split(struct lines *lines, const struct digits_options *options, stru
         order[i] = order[j];
         order[j] = i;
     }
-    deal(lines, order, (uint32_t)(lines->count * options->held_out), devices, options->alpha,
-         &random);
+    const uint32_t held_out = (uint32_t)(lines->count * options->held_out);
+    deal(lines, order, held_out, devices, options->alpha, &random);
     free(order);
-    fill_up(lines, devices);
+    fill_up(lines, held_out, devices);
     if (mkdir(options->out, 0777) && errno != EEXIST) {
         return mr_error_set(error, "--out %s: %s", options->out, strerror(errno));
     }
