@@ -4,7 +4,8 @@
 Real processes on loopback, mutual TLS, UDP uploads (one device uses HTTP/2). In one round a device
 is killed in the middle of its upload; one device has a certificate from a foreign CA. Every round's
 secure sum is compared with the plain sum of the same vectors, and the whole training with the same
-training by plain float averaging. Run it through `./run demo`.
+training by plain float averaging. Run it through `./run demo`. With --epsilon it is another one,
+with noise and a budget: private.py.
 """
 
 import argparse
@@ -236,21 +237,45 @@ class Demo:
         return all(good for _, good in checks)
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--build", required=True, help="the build directory")
     parser.add_argument("--data", required=True, help="digits.csv.gz")
     parser.add_argument("--devices", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--report", default="out/demo.html")
+    parser.add_argument("--epsilon", type=float,
+                        help="train with noise and this budget instead (demo/private.py)")
+    parser.add_argument("--draws", type=int, default=20,
+                        help="with --epsilon: how often numpy draws the noise it compares with")
+    parser.add_argument("--report", help="the page (out/demo.html, or out/demo-epsilon-E.html)")
     parser.add_argument("--work", help="keep all files of the run in this folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args()
-    if options.devices < COHORT_MIN + 2:
+    if options.epsilon is None and options.devices < COHORT_MIN + 2:
         parser.error(f"--devices must be at least {COHORT_MIN + 2}: {COHORT_MIN} are the smallest"
                      " cohort, one dies, one is foreign")
+    if options.epsilon is not None and not 8 <= options.devices <= 1000:
+        parser.error("--devices must be 8 to 1000 with --epsilon: three of them are refused in the"
+                     " middle, and the digits are enough for so many")
+    if options.epsilon is not None and (options.rounds < 4 or options.draws < 1):
+        parser.error("--rounds must be at least 4 with --epsilon, for a middle; --draws at least 1")
+    if options.report is None:
+        options.report = ("out/demo.html" if options.epsilon is None
+                          else f"out/demo-epsilon-{options.epsilon:g}.html")
+    return options
+
+
+def demo_of(options):
+    if options.epsilon is None:
+        return Demo(options)
+    from private import PrivateDemo  # needs numpy, which the plain demo does not
+    return PrivateDemo(options)
+
+
+def main():
+    options = parse()
     os.makedirs(os.path.dirname(os.path.abspath(options.report)), exist_ok=True)
-    demo = Demo(options)
+    demo = demo_of(options)
     good = False
     try:
         good = demo.main()

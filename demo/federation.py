@@ -43,10 +43,12 @@ def yaml_lines(options, indent):
 class Task:
     """What the hubs do: the first of them leads, the other helps."""
 
-    def __init__(self, name, hubs, model=None):
+    def __init__(self, name, hubs, model=None, rounds=None, privacy=None):
         self.name = name
         self.hubs = hubs
         self.model = model  # None: the model that the hubs are started with
+        self.rounds = rounds or {}  # options of `round` that differ from the federation's
+        self.privacy = privacy or {}  # the section `privacy`; none: sums are exact
 
 
 def start_hub(program, config, log_path):
@@ -128,18 +130,24 @@ class Federation:
         """In announcements. Devices send datagrams to the lead's address, or to one that is its name."""
         return f"hub-{index}"
 
+    @staticmethod
+    def task_yaml(task, rounds, model):
+        privacy = f"    privacy:\n{yaml_lines(task.privacy, 6)}" if task.privacy else ""
+        return f"""  - name: {task.name}
+    hubs: {list(task.hubs)}
+    initial_model_file: {task.model or model}
+    round:
+{yaml_lines(rounds, 6)}{privacy}    keep:
+      sums: 0 # all: whoever asks for these files compares them later
+"""
+
     def hub_yaml(self, index, quorum, cohort_min, model):
         options = self.hub_options(index, quorum, cohort_min)
         hubs = "".join(
             f"  - index: {i}\n    name: {self.hub_name(i)}\n    host: {self.host}\n    port: {self.ports[i]}\n"
             f"    public_key_file: {self.pki}/hub-{i}.sign.pub\n" for i in range(2))
-        tasks = "".join(f"""  - name: {task.name}
-    hubs: {list(task.hubs)}
-    initial_model_file: {task.model or model}
-    round:
-{yaml_lines(options["round"], 6)}    keep:
-      sums: 0 # all: whoever asks for these files compares them later
-""" for task in self.tasks)
+        tasks = "".join(self.task_yaml(task, {**options["round"], **task.rounds}, model)
+                        for task in self.tasks)
         return f"""data_dir: {self.work}/hub-{index}
 log_level: info
 cpu_mask: all
