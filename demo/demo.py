@@ -242,7 +242,7 @@ def parse():
     parser.add_argument("--build", required=True, help="the build directory")
     parser.add_argument("--data", required=True, help="digits.csv.gz")
     parser.add_argument("--devices", type=int, default=30)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, help="so many (20; with --epsilon 30)")
     parser.add_argument("--epsilon", type=float,
                         help="train with noise and this budget instead (demo/private.py)")
     parser.add_argument("--draws", type=int, default=20,
@@ -251,6 +251,8 @@ def parse():
     parser.add_argument("--work", help="keep all files of the run in this folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args()
+    if options.rounds is None:
+        options.rounds = 20 if options.epsilon is None else 30
     if options.epsilon is None and options.devices < COHORT_MIN + 2:
         parser.error(f"--devices must be at least {COHORT_MIN + 2}: {COHORT_MIN} are the smallest"
                      " cohort, one dies, one is foreign")

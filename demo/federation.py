@@ -163,6 +163,10 @@ control:
 {hubs}tasks:
 {tasks}"""
 
+    def device_stem(self, identity):
+        """How `pki init` names that device's files, among so many."""
+        return f"device-{identity:0{3 if self.devices <= 1000 else 4}d}"
+
     def device_json(self, name, pki, number, identity, task=None):
         """A device's configuration for a task: `identity` is the certificate's number inside `pki`."""
         task = task or self.tasks[0]
@@ -176,8 +180,8 @@ control:
         config = {
             "task": task.name,
             "device": {"ca": f"{self.pki}/ca.pem",
-                       "certificate": f"{pki}/device-{identity:03d}.pem",
-                       "key": f"{pki}/device-{identity:03d}.key"},
+                       "certificate": f"{pki}/{self.device_stem(identity)}.pem",
+                       "key": f"{pki}/{self.device_stem(identity)}.key"},
             "hubs": hubs,
             "data_dir": os.path.join(self.work, f"device-{name}"),
             "transport": "http2" if number == 1 else "udp",
