@@ -37,8 +37,18 @@ void sim_check_free(struct sim *sim)
 
 struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t round)
 {
-    MR_ASSERT(round < ROUNDS_MAX);
-    return &sim->check->rounds[task->index][round];
+    const uint64_t *bases = sim->check->bases[task->index];
+    unsigned life = sim->check->lives[task->index];
+    while (round < bases[life]) {
+        life--;
+    }
+    MR_ASSERT(round - bases[life] < ROUNDS_OF_LIFE);
+    return &sim->check->rounds[task->index][life * ROUNDS_OF_LIFE + round - bases[life]];
+}
+
+uint64_t check_number(const struct sim *sim, const struct sim_task *task, unsigned place)
+{
+    return sim->check->bases[task->index][place / ROUNDS_OF_LIFE] + place % ROUNDS_OF_LIFE;
 }
 
 /* --- what the lead does with its rounds ------------------------------------------------------- */
@@ -54,32 +64,37 @@ static void hash_initial(struct sim_node *lead, const struct sim_task *task,
     SHA256(initial, length, hash);
 }
 
-/* Every round begins with the model of the last published one: a void round's sum is in none. */
+static bool goes_on_from(const struct sim *sim, const struct sim_task *task, const uint8_t *model,
+                         const uint8_t *parent)
+{
+    return memcmp(parent, model, MR_HASH_BYTES) == 0 || check_is_resumed(sim, task, model, parent);
+}
+
+/* Every round begins with the model of the last published one: a void round's sum is in none. Where
+ * the lead's files were put back it may be one before: what the helpers have of it decides. */
 static void check_parent(struct sim *sim, const struct sim_task *task, uint64_t number,
                          const uint8_t *parent)
 {
     struct sim_node *lead = sim_task_lead(sim, task);
-    uint8_t expected[MR_HASH_BYTES] = {0};
-    uint64_t last = number;
-    while (--last && !check_round(sim, task, last)->published) {
+    const struct round *rounds = sim->check->rounds[task->index];
+    uint8_t initial[MR_HASH_BYTES];
+    unsigned last = (unsigned)(check_round(sim, task, number) - rounds);
+    while (--last && !(rounds[last].published && !rounds[last].lost) &&
+           !(rounds[last].made && rounds[last].lost &&
+             goes_on_from(sim, task, rounds[last].model, parent))) {
     }
-    if (last) {
-        json_t *record = check_record(lead, task, last);
-        const char *text = json_string_value(json_object_get(record, "model_hash"));
-        if (!text || mr_hex_decode(expected, sizeof expected, text) != 0) {
-            sim_broken(sim, "the lead has lost the record of round %" PRIu64 " of %s", last,
-                       task->name);
-        }
-        json_decref(record);
-    } else {
-        hash_initial(lead, task, expected);
+    json_t *record = last ? check_record(lead, task, check_number(sim, task, last)) : NULL;
+    if (last && !rounds[last].lost && !record) {
+        sim_broken(sim, "the lead has lost the record of round %" PRIu64 " of %s",
+                   check_number(sim, task, last), task->name);
     }
-    if (memcmp(parent, expected, sizeof expected) != 0 &&
-        !check_is_resumed(sim, task, expected, parent)) {
+    json_decref(record);
+    hash_initial(lead, task, initial);
+    if (!goes_on_from(sim, task, last ? rounds[last].model : initial, parent)) {
         sim_broken(sim,
                    "round %" PRIu64 " of %s does not begin with the model of round %" PRIu64
                    ", the last one published",
-                   number, task->name, last);
+                   number, task->name, check_number(sim, task, last));
     }
 }
 
@@ -88,6 +103,10 @@ void sim_check_opened(struct sim *sim, const struct sim_task *task, uint64_t num
 {
     struct round *round = check_round(sim, task, number);
     check_parent(sim, task, number, parent);
+    if (sim_task_lead(sim, task)->older >> task->index & 1) {
+        sim_broken(sim, "a lead whose files are older than itself opens round %" PRIu64 " of %s",
+                   number, task->name);
+    }
     /* A lead that crashed before its number was durable may take it again: nobody has seen it. */
     if (round->opened && !round->unknown) {
         sim_broken(sim, "round %" PRIu64 " of %s was opened twice", number, task->name);
@@ -136,10 +155,11 @@ static void has_given_up(struct sim_node *lead, const struct sim_task *task, uin
     round->given_up = true;
 }
 
-static bool lost_a_disk(struct sim *sim, const struct sim_task *task)
+static bool lost_files(struct sim *sim, const struct sim_task *task)
 {
     for (unsigned i = 0; i < task->hubs_count; i++) {
-        if (sim_hub_node(sim, task->hubs[i])->new_disk) {
+        const struct sim_node *node = sim_hub_node(sim, task->hubs[i]);
+        if (node->new_disk || node->put_back) {
             return true;
         }
     }
@@ -147,14 +167,14 @@ static bool lost_a_disk(struct sim *sim, const struct sim_task *task)
 }
 
 /* Among honest hubs a sum is sound, and no hub refuses what another asks, but for one with a new
- * disk, a busy one and one that has given the round up; and where so many devices failed that a set
+ * disk or files from a copy, a busy one and one that has given the round up; and where so many devices failed that a set
  * looks as if a lead had left them out. */
 static void check_void(struct sim *sim, const struct sim_task *task,
                        const struct mr_lead_report *report)
 {
     static const char *const innocent[] = {"busy", "void", "no_round", "set_leaves_out"};
     const char *refused = strstr(report->reason, "refused, ");
-    bool excused = !refused || lost_a_disk(sim, task);
+    bool excused = !refused || lost_files(sim, task);
     for (unsigned i = 0; refused && i < sizeof innocent / sizeof innocent[0]; i++) {
         const size_t length = strlen(innocent[i]);
         excused |= strncmp(refused + 9, innocent[i], length) == 0 && refused[9 + length] == ':';
@@ -235,16 +255,19 @@ static void check_lead_up(struct sim_node *node, const struct sim_task *task)
     struct mr_lead_report report;
     mr_lead_report(mr_lead_driver_core(served_at(node, task)->lead), &report);
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
-        struct round *round = check_round(sim, task, i);
+        const uint64_t number = check_number(sim, task, i);
+        struct round *round = &sim->check->rounds[task->index][i];
         if (round->opened && !round->published && !round->given_up) {
-            check_take_record(node, task, i);
+            check_take_record(node, task, number);
         }
-        if (!round->opened || round->published || round->given_up || i == report.round) {
+        if (!round->opened || round->published || round->given_up || number == report.round) {
             continue;
         }
-        if (round->seen) {
-            sim_broken(sim, "the lead has forgotten round %u of %s, which a helper has signed", i,
-                       task->name);
+        if (round->seen && !round->lost) {
+            sim_broken(sim,
+                       "the lead has forgotten round %" PRIu64
+                       " of %s, which a helper has signed",
+                       number, task->name);
         }
         round->unknown = true;
     }
@@ -255,16 +278,61 @@ void sim_check_hub_up(struct sim_node *node)
 {
     struct sim *sim = node->sim;
     for (unsigned i = 0; i < sim->plan.tasks_count; i++) {
-        if (sim_task_leads(&sim->plan.tasks[i], node)) {
-            check_lead_up(node, &sim->plan.tasks[i]);
+        const struct sim_task *task = &sim->plan.tasks[i];
+        if (sim_task_serves(task, node)) { /* it may have been killed before it could say so */
+            sim_check_recovered(node, task, &served_at(node, task)->task.age.recovered);
         }
+        if (sim_task_leads(task, node)) {
+            check_lead_up(node, task);
+        }
+    }
+}
+
+/* What the lead's files do not say of its rounds any more. */
+static void lose_rounds(struct sim_node *lead, const struct sim_task *task)
+{
+    for (unsigned i = 1; i < ROUNDS_MAX; i++) {
+        struct round *round = &lead->sim->check->rounds[task->index][i];
+        json_t *record = round->opened ? check_record(lead, task, check_number(lead->sim, task, i)) : NULL;
+        round->lost |= round->opened && !record;
+        json_decref(record);
+    }
+}
+
+void sim_check_put_back(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    node->put_back++;
+    for (unsigned i = 0; i < sim->plan.tasks_count; i++) {
+        if (sim_task_serves(&sim->plan.tasks[i], node)) {
+            node->older |= 1u << i;
+        }
+        if (sim_task_leads(&sim->plan.tasks[i], node)) {
+            lose_rounds(node, &sim->plan.tasks[i]);
+        }
+    }
+}
+
+void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
+                         const struct mr_recovered *recovered)
+{
+    struct sim_check *check = node->sim->check;
+    uint64_t *epoch = &check->epochs[node->index][task->index];
+    if (recovered->epoch <= *epoch) {
+        return; /* an earlier one, or seen before */
+    }
+    *epoch = recovered->epoch;
+    node->older &= ~(1u << task->index);
+    if (sim_task_leads(task, node)) {
+        MR_ASSERT(check->lives[task->index] < SIM_PUT_BACK_MAX);
+        check->bases[task->index][++check->lives[task->index]] = recovered->round;
     }
 }
 
 bool sim_check_calm_round(struct sim *sim, const struct sim_task *task)
 {
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
-        const struct round *round = check_round(sim, task, i);
+        const struct round *round = &sim->check->rounds[task->index][i];
         if (round->calm && round->published) {
             return true;
         }

@@ -5,6 +5,7 @@
 #define MR_TESTS_SIM_CHECK_H
 
 #include "appliance/ingest/packet_source.h"
+#include "appliance/task/age.h"
 #include "edge-client/include/millrace_edge.h"
 #include "tests/sim/sim.h"
 #include "wire/aead.h"
@@ -22,6 +23,11 @@ void sim_check_resumed(struct sim *sim, const struct sim_task *task, const uint8
 /* A hub logged this event with these details. */
 void sim_check_event(struct sim_node *node, const char *event, const char *text);
 void sim_check_hub_up(struct sim_node *node);
+/* Its files are those of a copy: of each task what it has promised since is lost. */
+void sim_check_put_back(struct sim_node *node);
+/* … and its operator has recovered it. */
+void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
+                         const struct mr_recovered *recovered);
 /* A helper has signed it. */
 void sim_check_signed(struct sim *sim, const struct sim_task *task, uint64_t round);
 void sim_check_outcome(struct sim_node *device, const struct sim_task *task,

@@ -8,7 +8,9 @@
 #include "tests/sim/map.h"
 #include "wire/exchange.h"
 
-#define ROUNDS_MAX 2048
+/* A lead that has recovered goes on from another number. */
+#define ROUNDS_OF_LIFE 2048
+#define ROUNDS_MAX     (ROUNDS_OF_LIFE * (SIM_PUT_BACK_MAX + 1))
 
 struct round {
     bool opened, calm, published, given_up;
@@ -16,6 +18,9 @@ struct round {
     uint64_t parent;           /* hash of the model that it begins with */
     uint64_t frozen[SIM_HUBS]; /* bit per device: the set that the hub has committed to */
     bool unknown;              /* the lead crashed before it had it on its disk */
+    bool lost;                 /* the lead's files were put back from a copy without its end */
+    bool made;                 /* some hub has revealed it … */
+    uint8_t model[MR_HASH_BYTES]; /* … and this is what it led to */
     uint64_t told;             /* bit per device: it was promised that it counts */
     uint64_t included;         /* … it does, in the published round */
     uint64_t set;              /* hash of the set that some hub has revealed; 0: none */
@@ -57,6 +62,9 @@ struct fair {
 struct sim_check {
     struct fair fair[SIM_HUBS][SIM_TASKS];
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
+    uint64_t bases[SIM_TASKS][SIM_PUT_BACK_MAX + 1]; /* that a lead's numbers go on from */
+    unsigned lives[SIM_TASKS];                       /* of them, beside the first, which is 0 */
+    uint64_t epochs[SIM_HUBS][SIM_TASKS];            /* of the newest recovery that was seen */
     struct resumed resumed[SIM_TASKS];
     struct opened *opened; /* grows */
     size_t opened_count;
@@ -72,6 +80,8 @@ struct sim_check {
 };
 
 struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t round);
+/* The number of the round in that place; places rise with their numbers, from 1 on. */
+uint64_t check_number(const struct sim *sim, const struct sim_task *task, unsigned place);
 /* How the round ended, as the lead's disk has it: one that stops, or was killed right after it had
  * written that, could not say so. */
 void check_take_record(struct sim_node *lead, const struct sim_task *task, uint64_t number);

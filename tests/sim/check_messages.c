@@ -191,6 +191,13 @@ static void check_steps(const struct answer *answer)
     }
 }
 
+/* Whether an answer to it promises anything: not how a round ended, what the model is, or where
+ * the hub stands. */
+static bool is_promise(const char *path)
+{
+    return strstr(path, "/peer/rounds") || strstr(path, "/uploads") || ends_with(path, "/seed");
+}
+
 void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *path,
                       const uint8_t *question, size_t question_bytes, const uint8_t *body,
                       size_t length)
@@ -204,6 +211,9 @@ void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *
                                   .question_bytes = question_bytes,
                                   .bytes = body,
                                   .length = length};
+    if (answer.task && hub->older >> answer.task->index & 1 && is_promise(path)) {
+        sim_breach(hub->sim, "%s answers %s, and its files are older than itself", hub->name, path);
+    }
     if (!answer.task || !sim_task_serves(answer.task, hub)) {
         sim_broken(hub->sim, "%s answers for a task that it does not serve: %s", hub->name, path);
     } else if (ends_with(path, "/peer/rounds")) {

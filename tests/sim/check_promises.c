@@ -62,6 +62,9 @@ void sim_check_heard(struct sim_node *node, const struct sim_task *task,
     if (!round->published && !round->given_up) {
         check_take_record(sim_hub_node(sim, task->hubs[0]), task, end->round);
     }
+    if (round->lost) {
+        return; /* the lead has made the round void that it did not know to have ended */
+    }
     if (end->result == MRE_PUBLISHED ? !round->published : round->published) {
         sim_broken(sim, "%s heard that round %" PRIu64 " of %s is %s, and it is not", node->name,
                    end->round, task->name, mre_result_name(end->result));
@@ -69,11 +72,11 @@ void sim_check_heard(struct sim_node *node, const struct sim_task *task,
 }
 
 static void end_round(struct sim *sim, const struct sim_task *task, const struct round *round,
-                      unsigned number)
+                      uint64_t number)
 {
     struct sim_totals *totals = &sim->result.totals;
     if (round->opened && !round->published && !round->given_up && !round->unknown) {
-        sim_broken(sim, "round %u of %s has not ended", number, task->name);
+        sim_broken(sim, "round %" PRIu64 " of %s has not ended", number, task->name);
     }
     totals->rounds_published += round->published;
     totals->rounds_void += round->given_up;
@@ -87,7 +90,7 @@ void sim_check_end(struct sim *sim)
     for (unsigned t = 0; t < sim->plan.tasks_count; t++) {
         const struct sim_task *task = &sim->plan.tasks[t];
         for (unsigned i = 1; i < ROUNDS_MAX; i++) {
-            end_round(sim, task, check_round(sim, task, i), i);
+            end_round(sim, task, &sim->check->rounds[t][i], check_number(sim, task, i));
         }
     }
 }

@@ -125,6 +125,8 @@ void check_revealed(struct sim_node *node, const struct sim_task *task, uint64_t
         return;
     }
     const uint64_t members = members_of(sim, task, record, round_number);
+    const char *model = json_string_value(json_object_get(record, "model_hash"));
+    round->made = model && mr_hex_decode(round->model, MR_HASH_BYTES, model) == 0;
     json_decref(record);
     const unsigned count = (unsigned)__builtin_popcountll(members);
     if (members & sim->plan.liars) {

@@ -18,7 +18,8 @@ struct gathered {
     unsigned files_count, keys_count;
 };
 
-/* False: it has lost a disk, and with it what the others remember. */
+/* False: it has lost a disk, and with it what the others remember, or nobody has recovered it from
+ * a copy. */
 static bool gather(struct gathered *all, struct sim *sim, unsigned hub)
 {
     const struct sim_node *node = sim_hub_node(sim, hub);
@@ -36,7 +37,7 @@ static bool gather(struct gathered *all, struct sim *sim, unsigned hub)
                                        .length = entry->cached->cached.length};
         }
     }
-    return !node->new_disk;
+    return !node->new_disk && !node->older;
 }
 
 void sim_check_transcripts(struct sim *sim)

@@ -237,6 +237,59 @@ const uint8_t *sim_disk_look(const struct sim_disk *disk, const char *name, size
     return entry->cached->cached.bytes;
 }
 
+void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char *folder)
+{
+    for (unsigned i = 0; i < from->entry_count; i++) {
+        const struct entry *entry = &from->entries[i];
+        const struct entry *there = disk_entry(to, entry->name, false);
+        if (entry->cached && in_folder(entry->name, folder) && (!there || !there->cached)) {
+            sim_disk_put(to, entry->name, entry->cached->cached.bytes,
+                         entry->cached->cached.length);
+        }
+    }
+}
+
+static void forget_copy(struct sim_disk *disk)
+{
+    for (unsigned i = 0; i < disk->copy_count; i++) {
+        free(disk->copy[i].content.bytes);
+    }
+    free(disk->copy);
+    disk->copy = NULL;
+    disk->copy_count = 0;
+}
+
+void sim_disk_back_up(struct sim_disk *disk)
+{
+    forget_copy(disk);
+    disk->copy = calloc(disk->entry_count + 1, sizeof *disk->copy);
+    MR_ASSERT(disk->copy);
+    for (unsigned i = 0; i < disk->entry_count; i++) {
+        if (disk->entries[i].cached) {
+            struct copied *copied = &disk->copy[disk->copy_count++];
+            strcpy(copied->name, disk->entries[i].name);
+            content_copy(&copied->content, &disk->entries[i].cached->cached);
+        }
+    }
+}
+
+bool sim_disk_has_copy(const struct sim_disk *disk)
+{
+    return disk->copy;
+}
+
+void sim_disk_put_back(struct sim_disk *disk)
+{
+    MR_ASSERT(disk->copy);
+    sim_disk_wipe(disk);
+    for (unsigned i = 0; i < disk->copy_count; i++) {
+        const struct copied *copied = &disk->copy[i];
+        sim_disk_put(disk, copied->name, copied->content.bytes, copied->content.length);
+    }
+    forget_copy(disk);
+    disk->copies++;
+}
+
 void sim_disk_wipe(struct sim_disk *disk)
 {
     disk->entry_count = disk->change_count = 0; /* the files go when the disk does */
@@ -287,6 +340,7 @@ void sim_disk_close(struct sim_disk *disk)
         free(file->platter.bytes);
         free(file);
     }
+    forget_copy(disk);
     free(disk->entries);
     free(disk);
 }

@@ -17,6 +17,14 @@ void sim_disk_close(struct sim_disk *disk);
 void sim_disk_put(struct sim_disk *disk, const char *name, const void *bytes, size_t length);
 /* The bytes as a reader would see them now; NULL: no such file. */
 const uint8_t *sim_disk_look(const struct sim_disk *disk, const char *name, size_t *length);
+/* What a folder of another disk holds and this one lacks, as an operator would copy it. */
+void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char *folder);
+
+/* A copy of every file, as a program sees them now, in place of the one before. */
+void sim_disk_back_up(struct sim_disk *disk);
+bool sim_disk_has_copy(const struct sim_disk *disk);
+/* Every file is one of that copy, and a new one by its identity. The copy is used up. */
+void sim_disk_put_back(struct sim_disk *disk);
 
 void sim_disk_power_loss(struct sim_disk *disk);
 void sim_disk_wipe(struct sim_disk *disk);

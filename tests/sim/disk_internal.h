@@ -47,6 +47,11 @@ struct sim_disk {
     uint64_t slow_us; /* a sync takes up to so long */
     unsigned kill_at; /* 0: not */
     bool full, fail_write, fail_sync;
+    struct copied {
+        char name[NAME_BYTES];
+        struct content content;
+    } *copy; /* NULL: none */
+    unsigned copy_count;
     unsigned copies; /* how often all of it was put back from a copy of its files */
 };
 

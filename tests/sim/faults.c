@@ -1,9 +1,11 @@
 /* faults.c - what goes wrong, and when. */
 #include "tests/sim/faults.h"
 
+#include "tests/sim/check.h"
 #include "tests/sim/device.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
+#include "tests/sim/malice.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/sim.h"
@@ -146,10 +148,36 @@ static bool lose_disk(struct sim *sim)
         sim_hub_set_up(node);
         node->new_disk = true;
         node->disks++;
+        node->older = 0; /* nothing on it is older: it has nothing */
     } else {
         sim_device_kill(node, again_us);
         sim_disk_wipe(node->disk);
     }
+    return true;
+}
+
+/* An operator's copy of data_dir, and a later day on which it is all that there is of it. A lead
+ * that is put back twice from one copy goes on with the same numbers twice: not tried (0041). */
+static bool put_back(struct sim *sim)
+{
+    struct sim_node *node = some_hub(sim);
+    unsigned before = 0;
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        before += sim_hub_node(sim, i)->put_back;
+    }
+    if (!node->up || node->older || !sim_hub_has_begun(node) || sim_is_malicious(node) ||
+        before == sim->plan.put_back_max) {
+        return false;
+    }
+    if (!sim_disk_has_copy(node->disk) || sim_chance(sim, 300)) {
+        sim_note(sim, node, "its files are copied");
+        sim_disk_back_up(node->disk);
+        return false;
+    }
+    sim_hub_kill(node, sim_between(sim, 100 * SIM_MS, 3 * SIM_S));
+    sim_disk_put_back(node->disk);
+    sim_note(sim, node, "its files are those of the copy");
+    sim_check_put_back(node);
     return true;
 }
 
@@ -189,6 +217,8 @@ static bool happens(struct sim *sim, enum sim_fault fault)
         return false;
     case SIM_FAULT_DISK_LOST:
         return lose_disk(sim);
+    case SIM_FAULT_PUT_BACK:
+        return put_back(sim);
     case SIM_FAULT_FORGED:
     case SIM_FAULT_REPLAY:
         sim_net_stranger(sim, fault == SIM_FAULT_REPLAY);

@@ -237,6 +237,20 @@ void sim_hub_stop(struct sim_node *node)
     hub->boot = sim_co_new(node, stop, hub);
 }
 
+bool sim_hub_has_begun(const struct sim_node *node)
+{
+    const struct sim_plan *plan = &node->sim->plan;
+    for (unsigned i = 0; i < plan->tasks_count; i++) {
+        char name[64];
+        size_t length;
+        snprintf(name, sizeof name, "tasks/%s/identity", plan->tasks[i].name);
+        if (sim_task_serves(&plan->tasks[i], node) && !sim_disk_look(node->disk, name, &length)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool sim_hub_alive(const struct sim_node *node)
 {
     return node->up || hub_of(node)->boot;

@@ -19,6 +19,8 @@ void sim_hub_start(struct sim_node *node);
 void sim_hub_kill(struct sim_node *node, uint64_t again_us);
 /* The process is asked to stop, does so, and starts again. */
 void sim_hub_stop(struct sim_node *node);
+/* Every task that it serves is in its files: it has been up since they were made. */
+bool sim_hub_has_begun(const struct sim_node *node);
 /* Its process runs, or is starting or stopping. */
 bool sim_hub_alive(const struct sim_node *node);
 /* What runs there; NULL: nothing. */

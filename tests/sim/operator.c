@@ -60,25 +60,34 @@ static void on_imported(void *token, const struct mr_refusal *refusal, json_t *a
     free(importing);
 }
 
-/* The lead's current model becomes the helper's, as `millrace model import` does it. False: it was
- * refused. */
-static bool import_model(struct sim_node *node, const struct sim_node *lead,
-                         const struct sim_task *task, const uint8_t *hash)
+/* Whose file of that model it is; NULL: a lead that lies of its current model need not have it. */
+static const uint8_t *find_model(struct sim *sim, const struct sim_task *task, const char *name,
+                                 size_t *length)
+{
+    const uint8_t *bytes = NULL;
+    for (unsigned i = 0; !bytes && i < task->hubs_count; i++) {
+        bytes = sim_disk_look(sim_hub_node(sim, task->hubs[i])->disk, name, length);
+    }
+    MR_ASSERT(bytes || sim_is_malicious(sim_task_lead(sim, task)));
+    return bytes;
+}
+
+/* That model becomes the helper's, as `millrace model import` does it. False: it was refused. */
+static bool import_model(struct sim_node *node, const struct sim_task *task, const uint8_t *hash)
 {
     char name[160], hex[2 * MR_HASH_BYTES + 1];
     struct mr_refusal refusal;
     struct mr_api_task *served = mr_api_task_find(&sim_hub_of(node)->api, task->name);
     struct mr_store_desk *desk = mr_helper_driver_store_desk(served->helper);
-    struct importing *importing = calloc(1, sizeof *importing);
     struct mr_store_wish wish = {.kind = MR_STORE_IMPORT, .by = "operator", .accepted = true};
     mr_hex_encode(hex, hash, MR_HASH_BYTES);
     snprintf(name, sizeof name, "tasks/%s/models/%s.safetensors", task->name, hex);
-    const uint8_t *bytes = sim_disk_look(lead->disk, name, &wish.length);
-    MR_ASSERT(importing && (bytes || sim_is_malicious(lead)));
-    if (!bytes) { /* a lead that lies of its current model need not have it */
-        free(importing);
+    const uint8_t *bytes = find_model(node->sim, task, name, &wish.length);
+    if (!bytes) {
         return false;
     }
+    struct importing *importing = calloc(1, sizeof *importing);
+    MR_ASSERT(importing);
     *importing = (struct importing){node, strdup(task->name), malloc(wish.length)};
     MR_ASSERT(importing->task && importing->bytes);
     memcpy(importing->bytes, bytes, wish.length);
@@ -93,12 +102,10 @@ static bool import_model(struct sim_node *node, const struct sim_node *lead,
     return asked;
 }
 
-/* A helper whose disk is new lacks the models that came before: its operator brings the current
- * one. True: they are at it. */
-static bool bring_models(struct sim *sim, const struct sim_task *task)
+/* A helper whose disk is new lacks the models that came before: its operator brings the one that is
+ * gone on from. True: they are at it. */
+static bool bring_models(struct sim *sim, const struct sim_task *task, const uint8_t *hash)
 {
-    const struct sim_node *lead = sim_task_lead(sim, task);
-    const uint8_t *hash = mr_store_current(served_by(lead, task)->task.store);
     bool at_it = false;
     for (unsigned i = 1; i < task->hubs_count; i++) {
         struct sim_node *node = sim_hub_node(sim, task->hubs[i]);
@@ -106,10 +113,15 @@ static bool bring_models(struct sim *sim, const struct sim_task *task)
             node->up ? mr_api_task_find(&sim_hub_of(node)->api, task->name) : NULL;
         if (node->new_disk && served &&
             memcmp(mr_store_current(served->task.store), hash, MR_HASH_BYTES) != 0) {
-            at_it = import_model(node, lead, task, hash) || at_it;
+            at_it = import_model(node, task, hash) || at_it;
         }
     }
     return at_it;
+}
+
+static const uint8_t *current_of(struct sim *sim, const struct sim_task *task)
+{
+    return mr_store_current(served_by(sim_task_lead(sim, task), task)->task.store);
 }
 
 /* --- where every device is in a set that made no model ---------------------------------------- */
@@ -202,7 +214,7 @@ static bool recover(struct sim *sim, const struct sim_task *asked)
     struct sim_task *task = &sim->plan.tasks[asked->index];
     const enum sim_recovering recovering = sim_recover(sim, task);
     if (recovering == SIM_RESUMES && is_idle(sim, task)) {
-        if (!bring_models(sim, task)) {
+        if (!bring_models(sim, task, task->resume.from)) {
             resume_all(sim, task);
         }
     }
@@ -239,7 +251,7 @@ static void operate(struct sim *sim, void *argument)
     if (wanted && recover(sim, task)) {
         sim_mark(sim, NULL, "recovers", task->index, 0);
     } else if (wanted && is_idle(sim, task)) {
-        const bool bringing = bring_models(sim, task);
+        const bool bringing = bring_models(sim, task, current_of(sim, task));
         if (!bringing && (!sim->calm || !resume(sim, task))) {
             open_round(sim, task);
         }

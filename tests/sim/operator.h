@@ -8,6 +8,9 @@
 /* Everything is over when each task has published a round of the fault-free phase. */
 void sim_operators_begin(struct sim *sim);
 
+/* What models of the task other hubs have and this one lacks. */
+void sim_fetch_models(struct sim_node *node, const struct sim_task *task);
+
 /* Hubs of the task that are older than themselves recover. */
 enum sim_recovering {
     SIM_RECOVERED,  /* there is none */

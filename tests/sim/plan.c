@@ -211,6 +211,7 @@ static void draw_faults(struct sim *sim)
     plan->duplicate_max = sim_chance(sim, 500) ? 100 : 0;
     plan->corrupt_max = sim_chance(sim, 500) ? 60 : 0;
     plan->break_max = sim_chance(sim, 500) ? 40 : 0;
+    plan->put_back_max = (unsigned)sim_between(sim, 1, SIM_PUT_BACK_MAX);
 }
 
 /* A federation small enough for tens of milliseconds, and a handful of kinds of faults: a history

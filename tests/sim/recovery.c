@@ -1,15 +1,18 @@
 /* recovery.c - what the operators of a task do where a hub has found that it is older than itself:
  * it recovers, and all hubs go on with the version of its code. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/check.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/hub.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/seams.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 
 static struct mr_api_task *served_at(struct sim *sim, const struct sim_task *task, unsigned place)
 {
@@ -31,8 +34,12 @@ void __wrap_mr_routes_recovered(void *context, void *token, const struct mr_reco
                                 bool halted)
 {
     struct sim_node *node = token;
-    (void)context;
-    (void)recovered;
+    const struct mr_api_task *served = context;
+    for (unsigned i = 0; i < node->sim->plan.tasks_count; i++) {
+        if (strcmp(node->sim->plan.tasks[i].name, served->task.config->name) == 0) {
+            sim_check_recovered(node, &node->sim->plan.tasks[i], recovered);
+        }
+    }
     sim_note(node->sim, node, "recovered%s", halted ? ", and needs a restart" : "");
     if (halted) {
         sim_at(node->sim, node->sim->now_us, node, restart, node);
@@ -74,6 +81,89 @@ static bool has_all(const char *codes, const char *wanted)
     return true;
 }
 
+/* --- the version to go on from ---------------------------------------------------------------- */
+
+static bool waits_for_code(const struct mr_api_task *served)
+{
+    return served->task.age.recovered.epoch && !served->task.age.recovered.has_fresh;
+}
+
+/* The model that this one was made from, by the hub's files. */
+static bool is_parent(const struct sim_node *node, const struct sim_task *task,
+                      const uint8_t *model, const uint8_t *parent)
+{
+    char name[160], hex[2 * MR_HASH_BYTES + 1];
+    size_t length = 0;
+    mr_hex_encode(hex, model, MR_HASH_BYTES);
+    snprintf(name, sizeof name, "tasks/%s/models/%s.json", task->name, hex);
+    const uint8_t *text = sim_disk_look(node->disk, name, &length);
+    json_t *manifest = text ? json_loadb((const char *)text, length, 0, NULL) : NULL;
+    const char *told = json_string_value(json_object_get(manifest, "parent"));
+    mr_hex_encode(hex, parent, MR_HASH_BYTES);
+    const bool same = told && strcmp(told, hex) == 0;
+    json_decref(manifest);
+    return same;
+}
+
+/* Whether a hub has a say in what all go on from: not one that lacks what came after a copy, or
+ * before its disk. */
+static bool has_say(struct sim *sim, const struct sim_task *task, unsigned place)
+{
+    return !sim_hub_node(sim, task->hubs[place])->new_disk &&
+           !waits_for_code(served_at(sim, task, place));
+}
+
+/* Whether they all go on from that model: it is the hub's own one, or the one before. */
+static bool fits_all(struct sim *sim, const struct sim_task *task, const uint8_t *model)
+{
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_api_task *served = served_at(sim, task, i);
+        const uint8_t *current = mr_store_current(served->task.store);
+        if (has_say(sim, task, i) && memcmp(current, model, MR_HASH_BYTES) != 0 &&
+            !is_parent(sim_hub_node(sim, task->hubs[i]), task, current, model)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The place of the hub whose model all go on from: the lead's, or where the lead has lost what came
+ * after its copy, one that all the others go on from. */
+static unsigned newest(struct sim *sim, const struct sim_task *task)
+{
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        const struct mr_api_task *served = served_at(sim, task, i);
+        if (has_say(sim, task, i) &&
+            (i == 0 || fits_all(sim, task, mr_store_current(served->task.store)))) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+void sim_fetch_models(struct sim_node *node, const struct sim_task *task)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "tasks/%s/models", task->name);
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        if (task->hubs[i] != node->index) {
+            sim_disk_copy(node->disk, sim_hub_node(node->sim, task->hubs[i])->disk, folder);
+        }
+    }
+}
+
+/* What is being made is still what they want: no round has led on since. */
+static bool has_begun(struct sim *sim, const struct sim_task *task)
+{
+    const struct mr_api_task *lead = served_at(sim, task, 0);
+    return task->resume.codes[0] && !(task->resume.hubs & 1) &&
+           (waits_for_code(lead)
+                ? fits_all(sim, task, task->resume.from)
+                : memcmp(task->resume.from, mr_store_current(lead->task.store), MR_HASH_BYTES) == 0);
+}
+
+/* --- all hubs of a task ----------------------------------------------------------------------- */
+
 enum sim_recovering sim_recover(struct sim *sim, struct sim_task *task)
 {
     char codes[SIM_CODES_BYTES] = "";
@@ -84,24 +174,25 @@ enum sim_recovering sim_recover(struct sim *sim, struct sim_task *task)
         if (served && served->task.age.is_older) {
             older = true;
             recover_at(sim, task, i);
-        } else if (served && served->task.age.recovered.epoch &&
-                   !served->task.age.recovered.has_fresh) {
+        } else if (served && waits_for_code(served)) {
             add_code(codes, served->task.age.recovered.code);
         }
     }
-    /* A round that was under way may have made the next model since. */
-    const bool begun =
-        task->resume.codes[0] && !(task->resume.hubs & 1) && all_up &&
-        memcmp(task->resume.from, mr_store_current(served_at(sim, task, 0)->task.store),
-               MR_HASH_BYTES) == 0;
+    const bool begun = all_up && has_begun(sim, task);
     if (older || !all_up || (!codes[0] && !begun)) {
         return older || codes[0] ? SIM_RECOVERING : SIM_RECOVERED;
     }
     if (!begun || !has_all(task->resume.codes, codes)) {
-        memcpy(task->resume.from, mr_store_current(served_at(sim, task, 0)->task.store),
+        const unsigned from = newest(sim, task);
+        memcpy(task->resume.from, mr_store_current(served_at(sim, task, from)->task.store),
                MR_HASH_BYTES);
         memcpy(task->resume.codes, codes, sizeof codes);
         task->resume.hubs = 0;
+    }
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        if (waits_for_code(served_at(sim, task, i))) {
+            sim_fetch_models(sim_hub_node(sim, task->hubs[i]), task);
+        }
     }
     return SIM_RESUMES;
 }

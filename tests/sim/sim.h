@@ -23,6 +23,7 @@
 #define SIM_HUBS    5
 #define SIM_TASKS   3
 #define SIM_DEVICES 40
+#define SIM_PUT_BACK_MAX 3
 #define SIM_NODES   (SIM_HUBS + SIM_DEVICES)
 #define SIM_MS      UINT64_C(1000) /* virtual time counts microseconds */
 #define SIM_S       (1000 * SIM_MS)
@@ -43,6 +44,8 @@ struct sim_node {
     bool up;        /* its process runs */
     bool new_disk;  /* it lost its disk: models may be missing on the one it has */
     unsigned disks; /* … so many times */
+    unsigned older; /* bit per task: its files are older ones, and its operator has not recovered it */
+    unsigned put_back; /* how often its files were put back from a copy */
     bool dead; /* it was killed: whatever its code still does to let go of memory has no effect */
     uint32_t life;         /* counts processes: what was meant for an earlier one does not arrive */
     int64_t wall_us;       /* how wrong its wall clock is */
@@ -116,6 +119,7 @@ struct sim_plan {
     bool allowed[SIM_FAULTS];
     unsigned loss_max, duplicate_max, corrupt_max; /* of datagrams, per thousand */
     unsigned break_max;                            /* of control requests, per thousand */
+    unsigned put_back_max;                         /* so often at most files are put back */
 };
 
 struct sim {
