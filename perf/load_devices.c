@@ -6,18 +6,21 @@
  * steps pass the stochastic rounding unchanged and the norm is far below any clip, so that the
  * plain sum is known here without asking the library what it made of the delta.
  *
- * usage: load_devices --dimension D --scale S [--ring-bits W] DEVICE.json…
+ * usage: load_devices --dimension D --scale S [--ring-bits W] [--at-once N] DEVICE.json…
  *
  * Reads commands from standard input and answers each with one line of JSON:
- *   round        every device takes part in the next round, with fresh connections
+ *   round        every device takes part in the next round, with fresh connections; at most N at
+ *                the same time
  *   reach        every device connects to every hub and asks one small question
  *   check FILE   compares the hub's sum of that round with the plain sum of the devices that heard
  *                "committed"; ends with 1 when they differ */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +46,15 @@ struct load {
     int8_t *pool; /* dimension + OFFSETS steps */
     struct device *devices;
     unsigned count;
+    unsigned at_once;
+    atomic_uint next; /* device that the next free thread takes */
+    void *(*part)(void *device);
 };
 
 struct device {
     struct load *load;
     struct mre_config *config;
     unsigned number;
-    pthread_t thread;
     uint32_t offset;  /* of this round's delta in the pool */
     double trained_s; /* CPU of this harness's own trainer */
     struct mre_outcome outcome;
@@ -152,22 +157,39 @@ static void *reach_hubs(void *context)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-/* Runs `part` for every device, each in a thread of its own, to the end. */
+static void *run_some(void *context)
+{
+    struct load *load = context;
+    for (unsigned i; (i = atomic_fetch_add(&load->next, 1)) < load->count;) {
+        load->part(&load->devices[i]);
+    }
+    return NULL;
+}
+
+/* Runs `part` for every device, each alone in a thread, to the end. */
 static void run_all(struct load *load, void *(*part)(void *device))
 {
+    const unsigned count = load->at_once < load->count ? load->at_once : load->count;
+    pthread_t *threads = calloc(count, sizeof *threads);
     pthread_attr_t attributes;
 
+    if (!threads) {
+        fail("out of memory for %u threads", count);
+    }
+    load->part = part;
+    atomic_store(&load->next, 0);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    for (unsigned i = 0; i < load->count; i++) {
-        if (pthread_create(&load->devices[i].thread, &attributes, part, &load->devices[i]) != 0) {
-            fail("a thread for device %u: %s", i, strerror(errno));
+    for (unsigned i = 0; i < count; i++) {
+        if (pthread_create(&threads[i], &attributes, run_some, load) != 0) {
+            fail("thread %u: %s", i, strerror(errno));
         }
     }
-    for (unsigned i = 0; i < load->count; i++) {
-        pthread_join(load->devices[i].thread, NULL);
+    for (unsigned i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
     }
     pthread_attr_destroy(&attributes);
+    free(threads);
 }
 
 static void report(const struct load *load, double user_s, double system_s)
@@ -299,7 +321,8 @@ static void check(const struct load *load, const char *path)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: load_devices --dimension D --scale S [--ring-bits W] DEVICE.json...\n");
+    fprintf(stderr, "usage: load_devices --dimension D --scale S [--ring-bits W] [--at-once N] "
+                    "DEVICE.json...\n");
     exit(2);
 }
 
@@ -308,6 +331,7 @@ static void parse(struct load *load, int argc, char **argv)
     static const struct option names[] = {{"dimension", required_argument, NULL, 'd'},
                                           {"scale", required_argument, NULL, 's'},
                                           {"ring-bits", required_argument, NULL, 'w'},
+                                          {"at-once", required_argument, NULL, 'n'},
                                           {0}};
     int option;
 
@@ -318,11 +342,13 @@ static void parse(struct load *load, int argc, char **argv)
             load->step = 1 / strtof(optarg, NULL);
         } else if (option == 'w') {
             load->ring_bits = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (option == 'n') {
+            load->at_once = (unsigned)strtoul(optarg, NULL, 10);
         } else {
             usage();
         }
     }
-    if (load->dimension == 0 || !(load->step > 0) || optind == argc ||
+    if (load->dimension == 0 || load->at_once == 0 || !(load->step > 0) || optind == argc ||
         (load->ring_bits != 16 && load->ring_bits != 24 && load->ring_bits != 32)) {
         usage();
     }
@@ -351,7 +377,7 @@ static void open_devices(struct load *load, char **paths, unsigned count)
 
 int main(int argc, char **argv)
 {
-    struct load load = {.ring_bits = 16};
+    struct load load = {.ring_bits = 16, .at_once = UINT_MAX};
     char line[4200];
 
     parse(&load, argc, argv);

@@ -43,12 +43,12 @@ MORE = {"held": "", "pull": ", each device downloading the model as well",
         "audit": ", what was counted kept for an audit as well"}
 
 
-def write_model(path, dimension):
+def write_model(path, dimension, value=0.0):
     header = json.dumps({"w": {"dtype": "F32", "shape": [dimension],
                                "data_offsets": [0, 4 * dimension]}}).encode()
     header += b" " * (-len(header) % 8)
     with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(header)) + header + bytes(4 * dimension))
+        f.write(struct.pack("<Q", len(header)) + header + struct.pack("<f", value) * dimension)
 
 
 class Rounds(Federation):
