@@ -110,6 +110,14 @@ BENCHES = (
         "which none is in a released one, against all of them, the first question after the start; *check*: the "
         "next. On the wall; every sample is of a ledger that was opened anew, and then asked for devices that it has."),
     Bench(
+        "debit", "perf/debit.py", "A debit of 10,000 devices", "the option `appliance` is off",
+        "Two hub processes with two tasks of 10,000 devices and 1,000 values at w = 32, `private` with noise "
+        "and a budget, `plain` without; their rounds alternate, every device a real client over mutual TLS, fifty "
+        "at a time. *publish* is the lead's own account from quorum to the published model. *ledger*: claiming "
+        "such a set and writing it down, with the debit of each device in a pool of a million and without, in turns, "
+        "median of nine; *of_publish* is their difference over the plain round beside it. Both hubs' sums are "
+        "compared in every round, and at the end both ledgers have every device in every private round, once."),
+    Bench(
         "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
         "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
