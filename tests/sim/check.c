@@ -167,8 +167,8 @@ static bool lost_files(struct sim *sim, const struct sim_task *task)
 }
 
 /* Among honest hubs a sum is sound, and no hub refuses what another asks, but for one with a new
- * disk or files from a copy, a busy one and one that has given the round up; and where so many devices failed that a set
- * looks as if a lead had left them out. */
+ * disk or files from a copy, a busy one and one that has given the round up; and where so many
+ * devices failed that a set looks as if a lead had left them out. */
 static void check_void(struct sim *sim, const struct sim_task *task,
                        const struct mr_lead_report *report)
 {
@@ -265,8 +265,7 @@ static void check_lead_up(struct sim_node *node, const struct sim_task *task)
         }
         if (round->seen && !round->lost) {
             sim_broken(sim,
-                       "the lead has forgotten round %" PRIu64
-                       " of %s, which a helper has signed",
+                       "the lead has forgotten round %" PRIu64 " of %s, which a helper has signed",
                        number, task->name);
         }
         round->unknown = true;
@@ -293,7 +292,8 @@ static void lose_rounds(struct sim_node *lead, const struct sim_task *task)
 {
     for (unsigned i = 1; i < ROUNDS_MAX; i++) {
         struct round *round = &lead->sim->check->rounds[task->index][i];
-        json_t *record = round->opened ? check_record(lead, task, check_number(lead->sim, task, i)) : NULL;
+        json_t *record =
+            round->opened ? check_record(lead, task, check_number(lead->sim, task, i)) : NULL;
         round->lost |= round->opened && !record;
         json_decref(record);
     }

@@ -14,16 +14,16 @@
 
 struct round {
     bool opened, calm, published, given_up;
-    bool seen;                 /* a helper has signed it */
-    uint64_t parent;           /* hash of the model that it begins with */
-    uint64_t frozen[SIM_HUBS]; /* bit per device: the set that the hub has committed to */
-    bool unknown;              /* the lead crashed before it had it on its disk */
-    bool lost;                 /* the lead's files were put back from a copy without its end */
-    bool made;                 /* some hub has revealed it … */
+    bool seen;                    /* a helper has signed it */
+    uint64_t parent;              /* hash of the model that it begins with */
+    uint64_t frozen[SIM_HUBS];    /* bit per device: the set that the hub has committed to */
+    bool unknown;                 /* the lead crashed before it had it on its disk */
+    bool lost;                    /* the lead's files were put back from a copy without its end */
+    bool made;                    /* some hub has revealed it … */
     uint8_t model[MR_HASH_BYTES]; /* … and this is what it led to */
-    uint64_t told;             /* bit per device: it was promised that it counts */
-    uint64_t included;         /* … it does, in the published round */
-    uint64_t set;              /* hash of the set that some hub has revealed; 0: none */
+    uint64_t told;                /* bit per device: it was promised that it counts */
+    uint64_t included;            /* … it does, in the published round */
+    uint64_t set;                 /* hash of the set that some hub has revealed; 0: none */
     uint64_t set_members;
 };
 

@@ -50,7 +50,7 @@ struct sim_disk {
     struct copied {
         char name[NAME_BYTES];
         struct content content;
-    } *copy; /* NULL: none */
+    } * copy; /* NULL: none */
     unsigned copy_count;
     unsigned copies; /* how often all of it was put back from a copy of its files */
 };

@@ -157,9 +157,9 @@ static bool has_begun(struct sim *sim, const struct sim_task *task)
 {
     const struct mr_api_task *lead = served_at(sim, task, 0);
     return task->resume.codes[0] && !(task->resume.hubs & 1) &&
-           (waits_for_code(lead)
-                ? fits_all(sim, task, task->resume.from)
-                : memcmp(task->resume.from, mr_store_current(lead->task.store), MR_HASH_BYTES) == 0);
+           (waits_for_code(lead) ? fits_all(sim, task, task->resume.from)
+                                 : memcmp(task->resume.from, mr_store_current(lead->task.store),
+                                          MR_HASH_BYTES) == 0);
 }
 
 /* --- all hubs of a task ----------------------------------------------------------------------- */

@@ -20,13 +20,13 @@
 #include "wire/layout.h"
 #include "wire/task.h"
 
-#define SIM_HUBS    5
-#define SIM_TASKS   3
-#define SIM_DEVICES 40
+#define SIM_HUBS         5
+#define SIM_TASKS        3
+#define SIM_DEVICES      40
 #define SIM_PUT_BACK_MAX 3
-#define SIM_NODES   (SIM_HUBS + SIM_DEVICES)
-#define SIM_MS      UINT64_C(1000) /* virtual time counts microseconds */
-#define SIM_S       (1000 * SIM_MS)
+#define SIM_NODES        (SIM_HUBS + SIM_DEVICES)
+#define SIM_MS           UINT64_C(1000) /* virtual time counts microseconds */
+#define SIM_S            (1000 * SIM_MS)
 
 struct sim;
 struct sim_co;
@@ -44,7 +44,8 @@ struct sim_node {
     bool up;        /* its process runs */
     bool new_disk;  /* it lost its disk: models may be missing on the one it has */
     unsigned disks; /* … so many times */
-    unsigned older; /* bit per task: its files are older ones, and its operator has not recovered it */
+    unsigned
+        older; /* bit per task: its files are older ones, and its operator has not recovered it */
     unsigned put_back; /* how often its files were put back from a copy */
     bool dead; /* it was killed: whatever its code still does to let go of memory has no effect */
     uint32_t life;         /* counts processes: what was meant for an earlier one does not arrive */
