@@ -34,7 +34,8 @@ static void remedy_of(char *text, size_t room, const struct trial *trial,
 {
     static const char *const wanted[] = {[MR_ROLE_NONE] = "of its role",
                                          [MR_ROLE_DEVICE] = "urn:millrace:device:<32 hex digits>",
-                                         [MR_ROLE_OPERATOR] = "urn:millrace:operator:<name>"};
+                                         [MR_ROLE_OPERATOR] = "urn:millrace:operator:<name>",
+                                         [MR_ROLE_READER] = "urn:millrace:reader:<name>"};
     char uri[MR_IDENTITY_URI_MAX], now[MR_CERTIFICATE_TIME_MAX];
     switch (refusal) {
     case MR_TLS_EXPIRED:

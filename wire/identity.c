@@ -9,6 +9,7 @@
 static const char device_prefix[] = "urn:millrace:device:";
 static const char hub_prefix[] = "urn:millrace:hub:";
 static const char operator_prefix[] = "urn:millrace:operator:";
+static const char reader_prefix[] = "urn:millrace:reader:";
 
 /* The text after the prefix, or NULL. */
 static const char *after(const char *uri, const char *prefix)
@@ -50,17 +51,17 @@ static int parse_hub(struct mr_identity *identity, const char *text)
     return 0;
 }
 
-static int parse_operator(struct mr_identity *identity, const char *text)
+static int parse_name(struct mr_identity *identity, enum mr_role role, const char *text)
 {
-    size_t length = strnlen(text, sizeof identity->operator_name);
-    if (length == 0 || length == sizeof identity->operator_name) {
+    size_t length = strnlen(text, sizeof identity->name);
+    if (length == 0 || length == sizeof identity->name) {
         return -1;
     }
     if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) {
         return -1;
     }
-    memcpy(identity->operator_name, text, length + 1);
-    identity->role = MR_ROLE_OPERATOR;
+    memcpy(identity->name, text, length + 1);
+    identity->role = role;
     return 0;
 }
 
@@ -74,7 +75,9 @@ int mr_identity_parse(struct mr_identity *identity, const char *uri)
     } else if ((text = after(uri, hub_prefix)) != NULL) {
         status = parse_hub(identity, text);
     } else if ((text = after(uri, operator_prefix)) != NULL) {
-        status = parse_operator(identity, text);
+        status = parse_name(identity, MR_ROLE_OPERATOR, text);
+    } else if ((text = after(uri, reader_prefix)) != NULL) {
+        status = parse_name(identity, MR_ROLE_READER, text);
     }
     if (status != 0) {
         memset(identity, 0, sizeof *identity); /* MR_ROLE_NONE */
@@ -95,8 +98,10 @@ void mr_identity_format(char *uri, const struct mr_identity *identity)
         length = snprintf(uri, MR_IDENTITY_URI_MAX, "%s%u", hub_prefix, identity->hub_index);
         break;
     case MR_ROLE_OPERATOR:
-        length =
-            snprintf(uri, MR_IDENTITY_URI_MAX, "%s%s", operator_prefix, identity->operator_name);
+        length = snprintf(uri, MR_IDENTITY_URI_MAX, "%s%s", operator_prefix, identity->name);
+        break;
+    case MR_ROLE_READER:
+        length = snprintf(uri, MR_IDENTITY_URI_MAX, "%s%s", reader_prefix, identity->name);
         break;
     case MR_ROLE_NONE:
         break;

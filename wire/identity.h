@@ -4,6 +4,7 @@
  *   urn:millrace:device:<32 lower-case hex digits>   the 16-byte client id
  *   urn:millrace:hub:<index>                         decimal 0..65535, 0 is not special
  *   urn:millrace:operator:<name>                     1..32 of [a-z0-9-]
+ *   urn:millrace:reader:<name>                       likewise: a cache or a dashboard
  * A certificate with none, with two, or with a malformed one has no role and is refused. */
 #ifndef MR_WIRE_IDENTITY_H
 #define MR_WIRE_IDENTITY_H
@@ -23,13 +24,14 @@ enum mr_role {
     MR_ROLE_DEVICE = 1,
     MR_ROLE_HUB = 2,
     MR_ROLE_OPERATOR = 3,
+    MR_ROLE_READER = 4, /* models, releases and deltas, nothing else */
 };
 
 struct mr_identity {
     enum mr_role role;
     uint8_t client_id[MR_CLIENT_ID_BYTES]; /* device */
     uint16_t hub_index;                    /* hub */
-    char operator_name[33];                /* operator */
+    char name[33];                         /* operator, reader */
 };
 
 /* What a certificate is taken back by: a hash of its CA's key and the number that this CA gave it,

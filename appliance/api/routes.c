@@ -10,6 +10,8 @@
 #define DEVICE   MR_ROLE_BIT(MR_ROLE_DEVICE)
 #define HUB      MR_ROLE_BIT(MR_ROLE_HUB)
 #define OPERATOR MR_ROLE_BIT(MR_ROLE_OPERATOR)
+/* Who may have what is released. */
+#define RELEASES (DEVICE | HUB | OPERATOR | MR_ROLE_BIT(MR_ROLE_READER))
 
 #define JSON   "application/json"
 #define OCTETS "application/octet-stream"
@@ -41,7 +43,7 @@ static const struct {
      mr_route_round_end},
     {"GET", "/v1/tasks/{task}/rounds/{round}/proof", DEVICE, BOUND_NONE, NULL, NULL,
      mr_route_proof},
-    {"GET", "/v1/tasks/{task}/models/{hash}", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
+    {"GET", "/v1/tasks/{task}/models/{hash}", RELEASES, BOUND_NONE, NULL, NULL,
      mr_route_model},
     {"POST", "/v1/tasks/{task}/rounds/{round}/uploads", DEVICE, BOUND_MESSAGE, JSON, NULL,
      mr_route_upload_request},
@@ -49,9 +51,9 @@ static const struct {
      NULL, mr_route_share, mr_route_share_progress},
     {"GET", "/v1/tasks/{task}/rounds/{round}/uploads/{upload}", DEVICE, BOUND_NONE, NULL, "wait_ms",
      mr_route_upload_status},
-    {"GET", "/v1/tasks/{task}/releases/latest", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL,
+    {"GET", "/v1/tasks/{task}/releases/latest", RELEASES, BOUND_NONE, NULL,
      "after_round after_step wait_ms", mr_route_release},
-    {"GET", "/v1/tasks/{task}/deltas/{base}/{target}", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL,
+    {"GET", "/v1/tasks/{task}/deltas/{base}/{target}", RELEASES, BOUND_NONE, NULL,
      NULL, mr_route_delta},
     {"GET", "/v1/tasks/{task}/hubs", DEVICE | HUB | OPERATOR, BOUND_NONE, NULL, NULL,
      mr_route_hubs},

@@ -30,7 +30,7 @@ static void ask(const struct mr_api_task *task, struct mr_request *request,
     struct mr_refusal refusal;
     struct mr_store_desk *desk = task->lead ? mr_lead_driver_store_desk(task->lead)
                                             : mr_helper_driver_store_desk(task->helper);
-    snprintf(wish->by, sizeof wish->by, "operator %s", mr_request_identity(request)->operator_name);
+    snprintf(wish->by, sizeof wish->by, "operator %s", mr_request_identity(request)->name);
     if (!desk) {
         mr_routes_refuse_as(request, MR_REFUSAL_BUSY, "the hub is stopping");
     } else if (mr_store_desk_ask(desk, wish, fn, request, &refusal) != MR_REFUSAL_NONE) {

@@ -173,13 +173,14 @@ static int make_devices(const struct authority *authority, const struct mr_pki_p
     return 0;
 }
 
-static int make_operators(const struct authority *authority, const struct mr_pki_plan *plan,
-                          struct mr_error *error)
+/* Certificates named "operator", "operator-1" and so on. */
+static int make_named(const struct authority *authority, enum mr_role role, const char *word,
+                      unsigned count, struct mr_error *error)
 {
-    for (unsigned i = 0; i < plan->operators; i++) {
-        struct mr_identity identity = {.role = MR_ROLE_OPERATOR};
-        char *name = identity.operator_name;
-        snprintf(name, sizeof identity.operator_name, i ? "operator-%u" : "operator", i);
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_identity identity = {.role = role};
+        char *name = identity.name;
+        snprintf(name, sizeof identity.name, i ? "%s-%u" : "%s", word, i);
         if (issue_identity(authority, name, &identity, NULL, 0, error) != 0) {
             return -1;
         }
@@ -198,6 +199,9 @@ static int check_plan(const struct mr_pki_plan *plan, struct mr_error *error)
     if (plan->operators > MR_PKI_OPERATORS_MAX) {
         return mr_error_set(error, "%u operators: at most %d", plan->operators,
                             MR_PKI_OPERATORS_MAX);
+    }
+    if (plan->readers > MR_PKI_OPERATORS_MAX) {
+        return mr_error_set(error, "%u readers: at most %d", plan->readers, MR_PKI_OPERATORS_MAX);
     }
     if (plan->days > 3650) {
         return mr_error_set(error, "%u days: a throw-away CA lives at most 3650", plan->days);
@@ -226,7 +230,10 @@ int mr_pki_init(const struct mr_pki_plan *plan, struct mr_error *error)
         status = make_devices(&authority, plan, error);
     }
     if (status == 0) {
-        status = make_operators(&authority, plan, error);
+        status = make_named(&authority, MR_ROLE_OPERATOR, "operator", plan->operators, error);
+    }
+    if (status == 0) {
+        status = make_named(&authority, MR_ROLE_READER, "reader", plan->readers, error);
     }
     authority_fini(&authority);
     return status;

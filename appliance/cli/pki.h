@@ -1,4 +1,5 @@
-/* pki.h - a throw-away CA with a certificate for every hub, device and operator of a federation.
+/* pki.h - a throw-away CA with a certificate for every hub, device, operator and reader of a
+ * federation.
  *
  * For demos and tests: whoever holds the folder can speak for everybody in it. A real federation
  * has each operator make its own keys, and a CA whose key is never on a hub.
@@ -8,6 +9,7 @@
  *   hub-0.pem hub-0.key hub-0.sign.key hub-0.sign.pub …      sign: Ed25519, 32 bytes in hex
  *   device-000.pem device-000.key …                          three digits, or as many as it takes
  *   operator.pem operator.key (operator-1.pem … for more)
+ *   reader.pem reader.key (likewise)
  *   revoked.pem                                              once a certificate was taken back
  * TLS keys are ECDSA P-256, files are PEM. */
 #ifndef MR_CLI_PKI_H
@@ -28,6 +30,7 @@ struct mr_pki_plan {
     unsigned hubs;
     unsigned devices;
     unsigned operators;
+    unsigned readers; /* caches and dashboards; no more than MR_PKI_OPERATORS_MAX */
     const char *const *host_names; /* names and addresses put into every hub's certificate */
     unsigned host_name_count;      /* 0: localhost, 127.0.0.1 and ::1 */
     unsigned days;                 /* validity; 0: 90 */

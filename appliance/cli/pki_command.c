@@ -7,7 +7,7 @@
 
 int mr_command_pki_init(struct mr_cli *cli)
 {
-    uint64_t hubs = 0, devices = MR_CLI_DEVICES_OTHERWISE, operators = 0, days = 0;
+    uint64_t hubs = 0, devices = MR_CLI_DEVICES_OTHERWISE, operators = 0, readers = 0, days = 0;
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_DIR]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE,
@@ -16,6 +16,7 @@ int mr_command_pki_init(struct mr_cli *cli)
     if (!mr_cli_number(cli, MR_CLI_HUBS, 1, MR_PKI_HUBS_MAX, &hubs) ||
         !mr_cli_number(cli, MR_CLI_DEVICES, 0, MR_PKI_DEVICES_MAX, &devices) ||
         !mr_cli_number(cli, MR_CLI_OPERATORS, 1, MR_PKI_OPERATORS_MAX, &operators) ||
+        !mr_cli_number(cli, MR_CLI_READERS, 0, MR_PKI_OPERATORS_MAX, &readers) ||
         !mr_cli_number(cli, MR_CLI_DAYS, 1, 36500, &days)) {
         return MR_EXIT_USAGE;
     }
@@ -24,6 +25,7 @@ int mr_command_pki_init(struct mr_cli *cli)
         .hubs = (unsigned)hubs,
         .devices = (unsigned)devices,
         .operators = (unsigned)operators,
+        .readers = (unsigned)readers,
         .host_names = cli->hosts,
         .host_name_count = cli->host_count,
         .days = (unsigned)days,
@@ -34,8 +36,9 @@ int mr_command_pki_init(struct mr_cli *cli)
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
     json_t *made =
-        json_pack("{s:o, s:I, s:I, s:I}", "dir", mr_cli_string(plan.dir), "hubs", (json_int_t)hubs,
-                  "devices", (json_int_t)devices, "operators", (json_int_t)operators);
+        json_pack("{s:o, s:I, s:I, s:I, s:I}", "dir", mr_cli_string(plan.dir), "hubs", (json_int_t)hubs,
+                  "devices", (json_int_t)devices, "operators", (json_int_t)operators,
+                  "readers", (json_int_t)readers);
     mr_cli_print(cli, made);
     json_decref(made);
     return MR_EXIT_OK;

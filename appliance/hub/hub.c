@@ -29,7 +29,7 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .revocation_file = hub->config->identity.revocation_file,
         /* A round must not fail for a crowd of devices. */
         .trusted_roles = MR_ROLE_BIT(MR_ROLE_HUB),
-        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE),
+        .yielding_roles = MR_ROLE_BIT(MR_ROLE_DEVICE) | MR_ROLE_BIT(MR_ROLE_READER),
         .connections_max = control->connections_max,
         .identity_connections_max = IDENTITY_CONNECTIONS_MAX,
         .streams_max = control->streams_max,

@@ -14,6 +14,7 @@ static void test_identity(void **state)
         "urn:millrace:hub:0",
         "urn:millrace:hub:65535",
         "urn:millrace:operator:a",
+        "urn:millrace:reader:cache-1",
         "urn:millrace:operator:abcdefghijklmnopqrstuvwxyz-01234",
     };
     static const char *const bad[] = {
@@ -32,6 +33,8 @@ static void test_identity(void **state)
         "urn:millrace:hub:1 ",
         "urn:millrace:operator:",
         "urn:millrace:operator:Anna",
+        "urn:millrace:reader:",
+        "urn:millrace:reader:abcdefghijklmnopqrstuvwxyz-012345",
         "urn:millrace:operator:a b",
         "urn:millrace:operator:abcdefghijklmnopqrstuvwxyz-012345",
         "URN:millrace:hub:1",

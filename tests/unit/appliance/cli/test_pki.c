@@ -86,7 +86,7 @@ static int make_federation(void **state)
     (void)state;
     struct mr_error error = {""};
     const struct mr_pki_plan plan = {
-        .dir = scratch(federation), .hubs = 2, .devices = 3, .operators = 2};
+        .dir = scratch(federation), .hubs = 2, .devices = 3, .operators = 2, .readers = 1};
     return mr_pki_init(&plan, &error);
 }
 
@@ -101,7 +101,7 @@ static void everyone_is_signed_by_the_ca(void **state)
 {
     (void)state;
     static const char *const files[] = {"hub-0.pem", "hub-1.pem", "device-002.pem", "operator.pem",
-                                        "operator-1.pem"};
+                                        "operator-1.pem", "reader.pem"};
     X509 *ca = certificate(federation, "ca.pem");
     EVP_PKEY *ca_key = X509_get_pubkey(ca);
     assert_int_equal(X509_check_ca(ca), 1);
