@@ -78,6 +78,8 @@ int mr_answer_submit(struct mr_request *request, int status, const char *content
     }
     if (request->etag[0] != '\0' && status < 500) {
         describe(&head, request, status, whole);
+    } else { /* a cache may keep a 204 or a 404 by its own judgement (RFC 9110, 15.1) */
+        add(&head, "cache-control", "no-store");
     }
     if (request->retry_after_ms > 0 && (status == 429 || status == 503)) {
         snprintf(head.seconds, sizeof head.seconds, "%" PRIu64,

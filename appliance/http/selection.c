@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #define UNIT "bytes="
 
@@ -36,7 +37,7 @@ static bool read_number(const char **at, uint64_t *value)
 /* "bytes=a-b", "bytes=a-" or "bytes=-n". False: it is none of these. */
 static bool read_range(const char *text, uint64_t length, uint64_t *first, uint64_t *last)
 {
-    if (strncmp(text, UNIT, strlen(UNIT)) != 0) {
+    if (strncasecmp(text, UNIT, strlen(UNIT)) != 0) {
         return false;
     }
     text += strlen(UNIT);
