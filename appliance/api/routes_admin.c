@@ -22,12 +22,30 @@ static void put_waits_for(json_t *object, const struct mr_api_task *task, uint64
     }
 }
 
+/* What this hub did with the round's model afterwards. */
+static void put_release(json_t *object, const struct mr_api_task *task, uint64_t round)
+{
+    const struct mr_release_times *times =
+        task->releases ? mr_releases_times(task->releases) : NULL;
+    if (!times || times->version.round != round || times->version.step != 0) {
+        return;
+    }
+    json_t *stages = json_object();
+    for (unsigned i = 0; i < MR_RELEASE_STAGES; i++) {
+        if (times->us[i] > 0) {
+            json_object_set_new(stages, mr_release_stage_names[i], json_integer(times->us[i]));
+        }
+    }
+    json_object_set_new(object, "release_us", stages);
+}
+
 static json_t *round_json(const struct mr_api_task *task, const struct mr_round_summary *summary,
                           bool whole)
 {
     json_t *object = mr_round_summary_json(summary, task->task.config->name, whole);
     if (whole) {
         put_waits_for(object, task, summary->round);
+        put_release(object, task, summary->round);
     }
     return object;
 }

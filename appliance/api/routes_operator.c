@@ -97,6 +97,19 @@ static void tasks_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     }
 }
 
+static void release_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    mr_metrics_family(metrics, "millrace_release_stage_seconds", "histogram",
+                      "From a model that is current to a release that devices can pull, by stage.");
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        const struct mr_api_task *task = api->tasks[i];
+        if (task->releases) {
+            mr_release_times_metrics(mr_releases_times(task->releases), task->task.config->name,
+                                     metrics);
+        }
+    }
+}
+
 void mr_route_metrics(void *context, struct mr_request *request)
 {
     const struct mr_api *api = context;
@@ -106,6 +119,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_heap_metrics(&metrics);
     api->metrics(api->metrics_context, &metrics);
     tasks_metrics(api, &metrics);
+    release_metrics(api, &metrics);
     disk_metrics(api, &metrics);
     released_metrics(api, &metrics);
     age_metrics(api, &metrics);

@@ -33,6 +33,7 @@ struct mr_releases {
     struct mr_release_word word;
     uint8_t *signed_bytes;
     size_t signed_length;
+    struct mr_release_times times;
 };
 
 static uint32_t word_valid_s(const struct mr_releases *releases)
@@ -124,12 +125,53 @@ static void make_work(void *context)
         mr_release_make(&making->manifest, &making->manifest_bytes, &wish, &making->error);
 }
 
+static void delta_made(void *context, void *token, struct mr_delta_kept *kept, const char *why)
+{
+    struct mr_releases *releases = context;
+    (void)token, (void)why;
+    if (kept) {
+        mr_release_times_end(&releases->times, MR_RELEASE_STAGE_DELTA);
+        mr_delta_kept_return(kept);
+    }
+}
+
+/* Devices hear of it at the same moment, and nearly all of them have the model before: what they
+ * will ask for is there when they do. */
+static void make_first_delta(struct mr_releases *releases)
+{
+    static const uint8_t none[MR_HASH_BYTES];
+    if (!releases->halted && memcmp(releases->release.base_hash, none, sizeof none) != 0) {
+        mr_deltas_ask(releases->deltas, releases->release.base_hash, releases->release.target_hash,
+                      delta_made, releases, NULL);
+    }
+}
+
+static void announce(struct mr_releases *releases, const struct making *making)
+{
+    char hex[2 * MR_HASH_BYTES + 1];
+    mr_hex_encode(hex, making->model_hash, MR_HASH_BYTES);
+    free(releases->signed_bytes);
+    releases->signed_bytes = NULL;
+    mr_log_event(releases->config.log, MR_LOG_INFO, "release.made",
+                 "task=%s version=%" PRIu64 ".%" PRIu32 " model=%s make_ms=%" PRIu32,
+                 releases->config.task, releases->release.version.round,
+                 releases->release.version.step, hex,
+                 releases->times.us[MR_RELEASE_STAGE_MAKE] / 1000);
+    if (renew_word(releases, (uint64_t)time(NULL)) == 0) {
+        mr_release_times_end(&releases->times, MR_RELEASE_STAGE_SIGN);
+    }
+    releases->times.version = releases->release.version;
+    make_first_delta(releases);
+    releases->config.changed(releases->config.context);
+}
+
 static void make_done(void *context)
 {
     struct making *making = context;
     struct mr_releases *releases = making->releases;
     mr_store_return(releases->config.store, making->model);
     releases->making = false;
+    mr_release_times_end(&releases->times, MR_RELEASE_STAGE_MAKE);
     if (making->result != 0) {
         memcpy(releases->refused, making->model_hash, MR_HASH_BYTES);
         free(making->manifest);
@@ -139,14 +181,7 @@ static void make_done(void *context)
                      releases->config.task, making->error.text);
     } else if (making->result == 0 &&
                adopt(releases, making->manifest, making->manifest_bytes) == 0) {
-        char hex[2 * MR_HASH_BYTES + 1];
-        mr_hex_encode(hex, making->model_hash, MR_HASH_BYTES);
-        free(releases->signed_bytes);
-        releases->signed_bytes = NULL;
-        mr_log_event(releases->config.log, MR_LOG_INFO, "release.made",
-                     "task=%s version=%" PRIu64 ".%" PRIu32 " model=%s", releases->config.task,
-                     releases->release.version.round, releases->release.version.step, hex);
-        releases->config.changed(releases->config.context);
+        announce(releases, making);
     }
     free(making);
     mr_releases_look(releases); /* for what came meanwhile */
@@ -175,6 +210,7 @@ void mr_releases_look(struct mr_releases *releases)
     making->lifetime_days = making->lifetime_days ? making->lifetime_days : LIFETIME_DAYS;
     memcpy(making->model_hash, current, MR_HASH_BYTES);
     releases->making = true;
+    mr_release_times_begin(&releases->times);
     mr_job_run(releases->jobs, make_work, make_done, making);
 }
 
@@ -293,6 +329,11 @@ void mr_releases_close(struct mr_releases *releases)
 void mr_releases_set_policy(struct mr_releases *releases, const struct mr_config_releases *policy)
 {
     releases->config.policy = policy;
+}
+
+const struct mr_release_times *mr_releases_times(const struct mr_releases *releases)
+{
+    return &releases->times;
 }
 
 struct mr_deltas *mr_releases_deltas(struct mr_releases *releases)

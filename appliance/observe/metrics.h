@@ -18,7 +18,7 @@ struct mr_metrics {
 void mr_metrics_init(struct mr_metrics *metrics);
 void mr_metrics_fini(struct mr_metrics *metrics);
 
-/* Starts a family: # HELP and # TYPE ("counter", "gauge"). */
+/* Starts a family: # HELP and # TYPE ("counter", "gauge", "histogram"). */
 void mr_metrics_family(struct mr_metrics *metrics, const char *name, const char *type,
                        const char *help);
 /* One sample; `labels` is "" or like `reason="bad_tag",worker="0"` (already escaped). */

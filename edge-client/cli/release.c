@@ -12,10 +12,13 @@ static int say(const struct mr_edge_arguments *arguments, const struct mre_outco
 {
     if (arguments->json) {
         mr_edge_print_json(json_pack(
-            "{s:o, s:o, s:o, s:o, s:I, s:o}", "result",
+            "{s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "result",
             mr_json_text(mre_result_name(outcome->result)), "code", mr_json_text(outcome->code),
             "text", mr_json_text(outcome->text), "model", mr_json_text(outcome->model), "round",
-            (json_int_t)outcome->round, "warning", mr_json_text(outcome->warning)));
+            (json_int_t)outcome->round, "warning", mr_json_text(outcome->warning), "heard_ms",
+            (json_int_t)outcome->heard_ms, "fetched_ms", (json_int_t)outcome->fetched_ms,
+            "verified_ms", (json_int_t)outcome->verified_ms, "kept_ms",
+            (json_int_t)outcome->kept_ms, "fetched_bytes", (json_int_t)outcome->fetched_bytes));
     } else {
         printf("%s%s%s%s: %s%s%s\n", mre_result_name(outcome->result), *outcome->code ? " (" : "",
                outcome->code, *outcome->code ? ")" : "", outcome->text,

@@ -192,6 +192,12 @@ struct mre_outcome {
      * word. */
     uint32_t retry_after_ms;
     char warning[MRE_TEXT_BYTES]; /* the round took part, and lost more than it should; or "" */
+    /* mre_release_pull, MRE_UPDATED: milliseconds from the call's begin until … 0: elsewhere. */
+    uint32_t heard_ms;      /* the hubs had answered */
+    uint32_t fetched_ms;    /* the last byte was here */
+    uint32_t verified_ms;   /* the model was made of it, and its hash compared */
+    uint32_t kept_ms;       /* it was durable */
+    uint64_t fetched_bytes; /* of the delta, or of the blocks that were missing */
 };
 
 MRE_API const char *mre_version(void);

@@ -12,7 +12,9 @@
 #include "edge-client/session/delta_pull.h"
 #include "edge-client/session/outcome.h"
 
-#define PATH_BYTES          224
+#define PATH_BYTES 224
+/* For hubs whose release is a moment behind the first one's. */
+#define OTHERS_MS           2000u
 #define PIECE_BLOCKS        4                   /* asked for at once */
 #define PIECE_TRIES         6                   /* of a piece, over all hubs */
 #define MR_RELEASE_MODEL_MS (24u * 3600 * 1000) /* as long as it moves */
@@ -24,6 +26,7 @@ static uint64_t now_ms(const struct mre_client *client)
 
 /* --- what the hubs say ------------------------------------------------------------------------ */
 
+/* Once more where a connection that was there before has ended meanwhile. */
 static enum mre_result ask(struct mr_release_answers *answers, struct mre_client *client,
                            unsigned position, const char *query, unsigned wait_ms,
                            struct mr_h2_response *response, struct mre_outcome *outcome)
@@ -31,11 +34,16 @@ static enum mre_result ask(struct mr_release_answers *answers, struct mre_client
     char path[PATH_BYTES];
     const struct mr_question question = {
         .method = "GET", .path = path, .answer_max = MR_RELEASE_SIGNED_MAX, .wait_ms = wait_ms};
+    const bool is_old = answers->connections[position] != NULL;
     snprintf(path, sizeof path, "/v1/tasks/%s/releases/latest%s", client->task, query);
-    const enum mre_result result = mr_release_reach(answers, client, position, outcome);
-    return result ? result
-                  : mr_control_ask(client, &answers->connections[position], &question, response,
-                                   outcome);
+    enum mre_result result = mr_release_reach(answers, client, position, outcome);
+    if (!result) {
+        result =
+            mr_control_ask(client, &answers->connections[position], &question, response, outcome);
+    }
+    return result == MRE_UNREACHABLE && is_old && !answers->connections[position]
+               ? ask(answers, client, position, query, wait_ms, response, outcome)
+               : result;
 }
 
 /* Takes the response's body over where it is a release. */
@@ -56,20 +64,53 @@ static void keep(struct mr_release_answers *answers, struct mr_h2_response *resp
     response->body = NULL;
 }
 
-/* Until one hub has something newer, or the time is over. */
-static void wait_for_news(struct mr_release_answers *answers, struct mre_client *client,
-                          const struct mr_release_version *after, unsigned wait_ms, unsigned first)
+/* What every hub has said so far. */
+struct gathering {
+    struct mr_release_answers *answers;
+    struct mre_client *client;
+    const struct mr_release_version *after;
+    struct mre_outcome *outcome;
+    unsigned first; /* devices begin with different hubs */
+    bool told[MRE_HUBS_MAX];
+};
+
+/* Until that hub has something newer, or the time is over. */
+static enum mre_result hear(struct gathering *gathering, unsigned position, unsigned wait_ms)
 {
     char query[96];
-    struct mre_outcome outcome;
     struct mr_h2_response response = {0};
+    const struct mr_release_version *after = gathering->after;
     snprintf(query, sizeof query, "?after_round=%" PRIu64 "&after_step=%" PRIu32 "&wait_ms=%u",
              after->round, after->step, wait_ms);
-    for (unsigned i = 0; i < client->hub_count; i++) {
-        const unsigned position = (first + i) % client->hub_count;
-        if (ask(answers, client, position, query, wait_ms, &response, &outcome) == MRE_OK) {
-            mr_h2_response_fini(&response);
-            return;
+    const enum mre_result result = ask(gathering->answers, gathering->client, position, query,
+                                       wait_ms, &response, gathering->outcome);
+    if (!result) {
+        gathering->told[position] = response.status == 200;
+        keep(gathering->answers, &response, gathering->outcome);
+        mr_h2_response_fini(&response);
+    }
+    return result;
+}
+
+/* Whatever of them is up says first that there is news; the others need a moment longer for it.
+ * Connections are made before, when there is time. */
+static void wait_for_news(struct gathering *gathering, unsigned wait_ms)
+{
+    const unsigned count = gathering->client->hub_count;
+    unsigned heard = 0;
+    for (unsigned i = 0; i < count; i++) {
+        (void)mr_release_reach(gathering->answers, gathering->client, i, gathering->outcome);
+    }
+    while (heard < count &&
+           hear(gathering, (gathering->first + heard) % count, wait_ms) != MRE_OK) {
+        heard++;
+    }
+    if (heard == count || !gathering->told[(gathering->first + heard) % count]) {
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!gathering->told[i]) {
+            (void)hear(gathering, i, wait_ms < OTHERS_MS ? wait_ms : OTHERS_MS);
         }
     }
 }
@@ -78,18 +119,23 @@ enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre
                                   const struct mr_release_version *after, unsigned wait_ms,
                                   struct mre_outcome *outcome)
 {
-    /* Devices begin with different hubs. */
-    const unsigned first = client->identity.client_id[0] % client->hub_count;
+    struct gathering gathering = {.answers = answers,
+                                  .client = client,
+                                  .after = after,
+                                  .outcome = outcome,
+                                  .first = client->identity.client_id[0] % client->hub_count};
     enum mre_result result = MRE_UNREACHABLE;
     bool answered = false;
     *answers = (struct mr_release_answers){.count = 0};
     if (wait_ms > 0) {
-        wait_for_news(answers, client, after, wait_ms, first);
+        wait_for_news(&gathering, wait_ms);
     }
     for (unsigned i = 0; i < client->hub_count; i++) {
         struct mr_h2_response response = {0};
-        const unsigned position = (first + i) % client->hub_count;
-        const enum mre_result one = ask(answers, client, position, "", 0, &response, outcome);
+        const unsigned position = (gathering.first + i) % client->hub_count;
+        const enum mre_result one = gathering.told[position]
+                                        ? MRE_OK
+                                        : ask(answers, client, position, "", 0, &response, outcome);
         if (one == MRE_OK) {
             answered = true;
             keep(answers, &response, outcome);
@@ -132,13 +178,14 @@ static enum mre_result by_delta(struct mre_client *client, struct mr_release_ans
     memcpy(pull.base_hash, active->model, MR_HASH_BYTES);
     memcpy(pull.target_hash, release->target_hash, MR_HASH_BYTES);
     for (unsigned i = 0; i < client->hub_count && result != MRE_OK && result != MRE_FAILED; i++) {
-        if (mr_release_reach(answers, client, i, outcome) == MRE_OK) {
-            result =
-                mr_delta_pull(client, &answers->connections[i], &pull, &fetched->bytes, outcome);
+        const unsigned position = (client->identity.client_id[0] + i) % client->hub_count;
+        void **connection = &answers->connections[position];
+        if (mr_release_reach(answers, client, position, outcome) == MRE_OK) {
+            result = mr_delta_pull(client, connection, &pull, &fetched->bytes, outcome);
         }
         if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NONE) {
             snprintf(outcome->warning, sizeof outcome->warning, "hub %u: %.400s",
-                     client->pinned[i].index, outcome->text);
+                     client->pinned[position].index, outcome->text);
         }
     }
     return result;

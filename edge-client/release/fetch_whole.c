@@ -168,7 +168,9 @@ enum mre_result mr_release_whole(struct mre_client *client, struct mr_release_an
     }
     enum mre_result result = fetch_blocks(&whole, outcome);
     if (!result) {
+        outcome->fetched_ms = mr_client_pull_ms(client);
         result = check_whole(&whole, outcome);
+        outcome->verified_ms = mr_client_pull_ms(client);
     }
     *bytes += whole.came;
     if (mr_file_map_end(whole.bytes, length) && !result) {

@@ -105,8 +105,10 @@ static enum mre_result take(struct mre_client *client, struct mr_release_answers
         return result;
     }
     outcome->code[0] = '\0';
-    return mr_slots_pulled(slots, &model, &error) != 0
-               ? failed(outcome, &error)
+    outcome->fetched_bytes = fetched.bytes;
+    const int bad = mr_slots_pulled(slots, &model, &error);
+    outcome->kept_ms = mr_client_pull_ms(client);
+    return bad ? failed(outcome, &error)
                : mr_outcome_set(outcome, MRE_UPDATED, "version %llu.%u was pulled %s, %llu bytes",
                                 (unsigned long long)release->version.round, release->version.step,
                                 fetched.by_delta ? "by delta" : "whole",
@@ -118,7 +120,9 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
 {
     struct mr_release_answers answers;
     unsigned chosen;
+    client->pull_began_us = client->env.now_us(client->env.context);
     enum mre_result result = mr_release_gather(&answers, client, &slots->floor, wait_ms, outcome);
+    outcome->heard_ms = mr_client_pull_ms(client);
     const struct mr_release_trust trust = trust_of(client, slots);
     if (!result && answers.count == 0) {
         result = mr_outcome_set(outcome, MRE_OK, "no hub has a release yet");

@@ -100,6 +100,12 @@ enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *
                                          : "cancelled");
 }
 
+uint32_t mr_client_pull_ms(const struct mre_client *client)
+{
+    const uint64_t ms = (client->env.now_us(client->env.context) - client->pull_began_us) / 1000;
+    return ms > 0 && ms < UINT32_MAX ? (uint32_t)ms : 1;
+}
+
 void mr_client_pause(struct mre_client *client, unsigned ms)
 {
     client->env.sleep_ms(client->env.context, ms ? ms : 1);

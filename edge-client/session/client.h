@@ -80,6 +80,7 @@ struct mre_client {
     void *progress_context;
     struct mre_progress shown;    /* as it was told last */
     uint64_t deadline_unix_ms;    /* of shown.round, by the lead's clock */
+    uint64_t pull_began_us;       /* by env.now_us; of the pull of a release that is under way */
     void *lead;                   /* control connection, or NULL */
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
@@ -112,6 +113,9 @@ enum mre_result mr_client_begin(struct mre_client *client, struct mre_outcome *o
 /* The last of a call: makes MRE_CANCELLED of a result that decides nothing, if it was asked to. Any
  * other stands, and the asking is for the next call. Returns outcome->result. */
 enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *outcome);
+
+/* Since the pull began; at least 1. */
+uint32_t mr_client_pull_ms(const struct mre_client *client);
 
 /* Waits, at least 1 ms. */
 void mr_client_pause(struct mre_client *client, unsigned ms);

@@ -99,6 +99,7 @@ static enum mre_result apply(const struct mre_client *client, const struct mr_de
     } else if (!is_target(job->target, target_bytes, pull)) {
         result = fault(outcome, "wrong_target", "it does not make the model that was asked for");
     }
+    outcome->verified_ms = mr_client_pull_ms(client);
     if (mr_file_map_end(job->target, target_bytes) && !result) {
         result = mr_outcome_set(outcome, MRE_FAILED, "%s cannot be written: %s", pull->target_file,
                                 strerror(errno));
@@ -161,6 +162,7 @@ enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
     enum mre_result result = mr_control_ask(client, connection, &question, &response, outcome);
     if (!result) {
         *bytes += response.length;
+        outcome->fetched_ms = mr_client_pull_ms(client);
         result = take(client, pull, &response, outcome);
         mr_h2_response_fini(&response);
     }

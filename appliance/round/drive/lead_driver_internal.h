@@ -74,7 +74,12 @@ struct mr_lead_driver {
     uint32_t committed_seen, unsound_seen; /* of the current round, counted already */
     uint64_t published, voids[MR_VOID_KINDS], committed, unsound, included;
     double publish_seconds_last, publish_seconds_sum;
+    struct mr_round_stopwatch watch; /* of the round under way */
+    struct mr_histogram stages[MR_ROUND_STAGES];
 };
+
+/* lead_report.c: monotonic, for durations. */
+uint64_t mr_lead_driver_now_us(void);
 
 /* Files of the lead driver, from the ground up; each uses only those above it in this list.
  *

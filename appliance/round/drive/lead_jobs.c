@@ -216,8 +216,12 @@ static void commit_done(void *context)
 
 void mr_lead_driver_commit(void *context, const struct mr_commit_state *state)
 {
+    struct mr_lead_driver *run = context;
     const struct lead_job job = {.state = *state};
-    start_noting(context, &job, commit_work, commit_done);
+    if (state->phase == MR_COMMIT_FROZEN) {
+        mr_round_stopwatch_enter(&run->watch, MR_STAGE_FREEZE, mr_lead_driver_now_us());
+    }
+    start_noting(run, &job, commit_work, commit_done);
 }
 
 /* --- reveal ---------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/round_sample.h"
@@ -16,6 +17,13 @@ uint64_t mr_lead_driver_now_ms(const struct mr_lead_driver *run)
     return mr_loop_now_ms(run->context.loop);
 }
 
+uint64_t mr_lead_driver_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 struct mr_lead *mr_lead_driver_core(struct mr_lead_driver *run)
 {
     return run->core;
@@ -27,6 +35,26 @@ static void count_published(struct mr_lead_driver *run, const struct mr_lead_rep
     run->included += report->included;
     run->publish_seconds_last = (double)(report->ended_ms - report->closed_ms) / 1000.0;
     run->publish_seconds_sum += run->publish_seconds_last;
+    for (unsigned i = 0; i < MR_ROUND_STAGES; i++) {
+        if (run->watch.stages.us[i] > 0) {
+            mr_histogram_note(&run->stages[i], run->watch.stages.us[i]);
+        }
+    }
+}
+
+/* The states of a lead that a stage begins with; the freeze begins inside one
+ * (mr_lead_driver_commit). */
+static void watch_state(struct mr_lead_driver *run, enum mr_lead_state state)
+{
+    static const enum mr_round_stage stages[MR_LEAD_VOID + 1] = {
+        [MR_LEAD_CLOSING] = MR_STAGE_CLOSE, [MR_LEAD_COMMITTING] = MR_STAGE_EXPAND,
+        [MR_LEAD_OPENING] = MR_STAGE_OPEN,  [MR_LEAD_REVEALING] = MR_STAGE_MODEL,
+        [MR_LEAD_STORING] = MR_STAGE_STORE, [MR_LEAD_PUBLISHED] = MR_ROUND_STAGES,
+    };
+    const uint64_t now_us = mr_lead_driver_now_us();
+    if (state >= MR_LEAD_CLOSING && state <= MR_LEAD_PUBLISHED && state != run->last_state) {
+        mr_round_stopwatch_enter(&run->watch, stages[state], now_us);
+    }
 }
 
 static void log_published(struct mr_lead_driver *run, const struct mr_lead_report *report)
@@ -171,6 +199,7 @@ void mr_lead_driver_summarise(struct mr_lead_driver *run, struct mr_round_summar
     summary->opened = report.state == MR_LEAD_VOID && report.opened;
     memcpy(summary->model_hash, report.model_hash, MR_HASH_BYTES);
     memcpy(summary->reason, report.reason, sizeof summary->reason);
+    summary->stages = run->watch.stages;
 }
 
 /* A device's own fault, or its memory's: the round goes on without it. */
@@ -194,7 +223,9 @@ void mr_lead_driver_note(struct mr_lead_driver *run)
     if (!mr_round_history_find(history, report.round)) {
         run->committed_seen = 0;
         run->unsound_seen = 0;
+        mr_round_stopwatch_reset(&run->watch);
     }
+    watch_state(run, report.state);
     struct mr_round_summary summary;
     mr_lead_driver_summarise(run, &summary);
     *mr_round_history_current(&run->history, report.round) = summary;
@@ -383,6 +414,16 @@ static void voids(const struct mr_lead_driver *run, struct mr_metrics *metrics)
     }
 }
 
+static void stages(const struct mr_lead_driver *run, struct mr_metrics *metrics)
+{
+    for (unsigned i = 0; i < MR_ROUND_STAGES; i++) {
+        char labels[96]; /* a task's name is short, and so are ours */
+        snprintf(labels, sizeof labels, "task=\"%s\",stage=\"%s\"", run->context.task,
+                 mr_round_stage_names[i]);
+        mr_histogram_samples(&run->stages[i], metrics, "millrace_round_stage_seconds", labels);
+    }
+}
+
 static void clocks(const struct mr_lead_driver *run, struct mr_metrics *metrics)
 {
     char hub[8];
@@ -410,6 +451,11 @@ void mr_lead_driver_metrics(struct mr_lead_driver *const *runs, unsigned count,
                       "Rounds that were given up, by reason.");
     for (unsigned i = 0; i < count; i++) {
         voids(runs[i], metrics);
+    }
+    mr_metrics_family(metrics, "millrace_round_stage_seconds", "histogram",
+                      "From quorum or deadline to the published model, by stage.");
+    for (unsigned i = 0; i < count; i++) {
+        stages(runs[i], metrics);
     }
     mr_metrics_family(
         metrics, "millrace_peer_clock_ahead_seconds", "gauge",

@@ -78,6 +78,10 @@ static void put_whole(json_t *object, const struct mr_round_summary *summary)
     if (summary->has_metrics) {
         json_object_set_new(object, "metrics", mr_round_metrics_json(&summary->metrics));
     }
+    json_t *stages = mr_round_stages_json(&summary->stages);
+    if (stages) {
+        json_object_set_new(object, "stages_us", stages);
+    }
 }
 
 json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char *task, bool whole)
@@ -181,6 +185,7 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
     hash_member(summary->set_hash, object, "set_hash");
     hash_member(summary->model_hash, object, "model_hash");
     metrics_member(summary, object);
+    mr_round_stages_from_json(&summary->stages, json_object_get(object, "stages_us"));
     summary->noise_kind =
         (uint8_t)mr_round_noise_from_json(&summary->privacy, json_object_get(object, "noise"));
     return mr_round_summary_ended(summary) && number(object, "round") == round ? 0 : 1;

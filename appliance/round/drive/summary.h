@@ -8,6 +8,7 @@
 
 #include "appliance/model/next_model.h"
 #include "appliance/model/store.h"
+#include "appliance/round/drive/stages.h"
 
 /* As many rounds are kept in memory and listed. */
 #define MR_ROUND_HISTORY_MAX 256
@@ -36,6 +37,7 @@ struct mr_round_summary {
     bool model_known;     /* the store had that model before, with an origin of its own */
     bool has_metrics;
     struct mr_round_metrics metrics;
+    struct mr_round_stages stages; /* at the lead */
     char reason[300]; /* when void */
 };
 
