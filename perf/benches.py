@@ -140,4 +140,11 @@ BENCHES = (
         "what came out, as a device does. `of_best_peer` is bytes over the fewest of bsdiff, xdelta3 -9 and zstd -19 --patch-from on the same "
         "files, `of_entropy` over the empirical entropy of the opened integers. *1_percent*: one weight of a hundred is changed by about a per "
         "cent. `apply_extra_kib` is the peak beside both files' pages and the delta's."),
+    Bench(
+        "release", "perf/release_bench.py", "From the quorum to the last device", "the option `appliance` is off",
+        "Two hub processes and 100 devices of 1,000,000 weights at w = 16, all on this machine, each device a real client with connections of its own. *quorum_to_last*: "
+        "from the last upload that the quorum needs to the last device having pulled the delta, verified it by the signed hash and installed the file; `hub.*` are the stages at the "
+        "lead one after the other (`round show`), `device.*` and `last_device.*` when the median and the last device had got so far, since the quorum. The devices' own work is on the "
+        "hubs' cores: 100 of them take turns. *delta_pull_hub_us*, *whole_pull_hub_us*: CPU of both hubs where all devices pull at once what was released before; "
+        "`delta_over_whole_cpu` leaves out what a device costs that connects, asks and has the newest already."),
 )

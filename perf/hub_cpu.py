@@ -17,7 +17,7 @@ TICKS_LEAST = 20  # of a role's own, for a split of its own
 # thread has the program's name. "endings" waits for the threads of tasks that were removed, "log"
 # writes the log, "released" the ledger of released sets. The kernel names io_uring's own threads.
 ROLES = {"millrace-hub": "control", "endings": "control", "log": "control", "lead": "compute",
-         "helper": "compute", "released": "compute", "peer-": "peers", "mr-": "workers",
+         "helper": "compute", "released": "compute", "release": "compute", "peer-": "peers", "mr-": "workers",
          "iou-": "workers"}
 
 

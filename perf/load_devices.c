@@ -12,6 +12,9 @@
  *   round        every device takes part in the next round, with fresh connections; at most N at
  *                the same time
  *   reach        every device connects to every hub and asks one small question
+ *   follow DIR   the same, and then every device waits for the release, pulls and installs it as
+ *                DIR/NNN; its line has the stages of each, in seconds of the monotonic clock
+ *   pull DIR     the latter alone, of what is released already; a device that has it is not listed
  *   check FILE   compares the hub's sum of that round with the plain sum of the devices that heard
  *                "committed"; ends with 1 when they differ */
 #include <errno.h>
@@ -32,6 +35,8 @@
 #include "wire/announcement.h"
 
 #define WAIT_MS 120000
+/* For the release of a round that is about to end: as long as a hub lets one wait. */
+#define PULL_WAIT_MS 30000
 /* A device whose hub is away comes back, as millrace-edge does. */
 #define TRIES       100
 #define PAUSE_US    100000
@@ -49,6 +54,7 @@ struct load {
     unsigned at_once;
     atomic_uint next; /* device that the next free thread takes */
     void *(*part)(void *device);
+    const char *folder; /* of `follow` and `pull` */
 };
 
 struct device {
@@ -58,6 +64,10 @@ struct device {
     uint32_t offset;  /* of this round's delta in the pool */
     double trained_s; /* CPU of this harness's own trainer */
     struct mre_outcome outcome;
+    struct pulled {
+        double began_s, installed_s; /* by the monotonic clock */
+        struct mre_outcome outcome;  /* of the pull */
+    } pulled;
 };
 
 static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -78,6 +88,14 @@ static double thread_cpu_s(void)
     struct timespec t;
 
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double monotonic_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -155,6 +173,81 @@ static void *reach_hubs(void *context)
     return NULL;
 }
 
+/* --- the release ------------------------------------------------------------------------------ */
+
+static void pull_with(struct device *device, struct mre_client *client, unsigned wait_ms)
+{
+    struct pulled *pulled = &device->pulled;
+    struct mre_outcome outcome;
+    char file[4200];
+
+    snprintf(file, sizeof file, "%s/%03u", device->load->folder, device->number);
+    pulled->began_s = monotonic_s();
+    mre_release_pull(client, file, wait_ms, &pulled->outcome);
+    if (pulled->outcome.result == MRE_UPDATED &&
+        mre_release_install(file, NULL, NULL, &outcome) != MRE_UPDATED) {
+        pulled->outcome = outcome;
+    }
+    pulled->installed_s = monotonic_s();
+}
+
+/* A round, and with the same client the release that it makes. */
+static void *follow(void *context)
+{
+    struct device *device = context;
+    struct mre_client *client;
+
+    device->pulled.outcome.result = MRE_FAILED;
+    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) != 0) {
+        return NULL;
+    }
+    if (mre_client_round(client, WAIT_MS, train, device, &device->outcome) == MRE_COMMITTED) {
+        pull_with(device, client, PULL_WAIT_MS);
+    }
+    mre_client_close(client);
+    return NULL;
+}
+
+static void *pull(void *context)
+{
+    struct device *device = context;
+    struct mre_client *client;
+
+    device->pulled.outcome.result = MRE_FAILED;
+    if (mre_client_open(&client, mre_config_options(device->config), &device->pulled.outcome) ==
+        0) {
+        pull_with(device, client, 0);
+        mre_client_close(client);
+    }
+    return NULL;
+}
+
+static void report_pulls(const struct load *load)
+{
+    unsigned installed = 0;
+
+    printf("{\"devices\": [");
+    for (unsigned i = 0; i < load->count; i++) {
+        const struct pulled *pulled = &load->devices[i].pulled;
+        const struct mre_outcome *outcome = &pulled->outcome;
+        const double began_s = pulled->began_s;
+        if (outcome->result == MRE_OK) {
+            continue; /* nothing was new */
+        }
+        if (outcome->result != MRE_UPDATED) {
+            fprintf(stderr, "load_devices: device %u: %s: %s\n", i,
+                    mre_result_name(outcome->result), outcome->text);
+            continue;
+        }
+        printf("%s{\"began\": %.6f, \"heard\": %.6f, \"fetched\": %.6f, \"verified\": %.6f, "
+               "\"kept\": %.6f, \"installed\": %.6f, \"bytes\": %" PRIu64 "}",
+               installed++ ? ", " : "", began_s, began_s + 1e-3 * outcome->heard_ms,
+               began_s + 1e-3 * outcome->fetched_ms, began_s + 1e-3 * outcome->verified_ms,
+               began_s + 1e-3 * outcome->kept_ms, pulled->installed_s, outcome->fetched_bytes);
+    }
+    printf("]}\n");
+}
+
 /* --- all of them ----------------------------------------------------------------------------- */
 
 static void *run_some(void *context)
@@ -227,6 +320,13 @@ static void run_round(struct load *load)
     getrusage(RUSAGE_SELF, &after);
     report(load, seconds(after.ru_utime) - seconds(before.ru_utime),
            seconds(after.ru_stime) - seconds(before.ru_stime));
+}
+
+static void run_pulls(struct load *load, const char *folder, void *(*part)(void *device))
+{
+    load->folder = folder;
+    run_all(load, part);
+    report_pulls(load);
 }
 
 static void reach_all(struct load *load)
@@ -389,6 +489,10 @@ int main(int argc, char **argv)
             run_round(&load);
         } else if (strcmp(line, "reach") == 0) {
             reach_all(&load);
+        } else if (strncmp(line, "follow ", 7) == 0) {
+            run_pulls(&load, line + 7, follow);
+        } else if (strncmp(line, "pull ", 5) == 0) {
+            run_pulls(&load, line + 5, pull);
         } else if (strncmp(line, "check ", 6) == 0) {
             check(&load, line + 6);
         } else {

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""From the quorum to the last device's applied model: release_bench.py [--quick] [--json FILE] [--build DIR] [--plot FILE]
+
+Two hubs and 100 devices with 1,000,000 weights at w = 16 on loopback, the announced scale and rotation those of a
+real task. In a round that is *followed* every device takes part, hears of the release, pulls the delta, verifies and
+installs it. After rounds that nobody follows, all devices pull at once: by delta, and whole; that is what a pull
+costs the hubs.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "demo"))
+
+from federation import Failure  # noqa: E402
+from figures import Figures, Skip, run  # noqa: E402
+from hub_cpu import Cost, Reading  # noqa: E402
+from rounds import SCALE, SETTLE_S, Rounds, cpu_name  # noqa: E402
+
+# The load's deltas are uniform in whole levels of 1 / SCALE.
+LEVELS = 127
+HUB_STAGES = ("close", "freeze", "expand", "open", "model", "store")
+DEVICE_STAGES = ("heard", "fetched", "verified", "kept", "installed")
+
+
+class Releases(Rounds):
+    def __init__(self, build, work, devices, dimension):
+        super().__init__(build, work, devices, dimension)
+        self.upload_options["share_bytes_max"] = 2 * (dimension + dimension // 16) + 4096 # rotated: padded
+
+    def round_options(self):
+        norm = LEVELS / SCALE * (self.dimension / 3) ** 0.5
+        return {"weight_max": 100, "scale": "auto", "clip_norm": round(1.05 * norm, 1), "cohort_max": self.devices,
+                "step_max": 1e9}
+
+    def folder(self, name):
+        path = os.path.join(self.work, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def opened(self, command):
+        """A round that the load takes part in by that command; (the lead's account, what the load says)."""
+        self.load.stdin.write(command + "\n")
+        self.load.stdin.flush()
+        time.sleep(0.7)  # every device stands in its long poll before the round opens
+        number = self.operator(0, "round", "open")["round"]
+        account = self.operator(0, "round", "show", str(number), "--wait")
+        said = self.hear_load()
+        if account["state"] != "published":
+            raise Failure(f"round {number}: {account['state']}: {account.get('reason')}")
+        return self.operator(0, "round", "show", str(number)), said
+
+    def pulled(self, folder):
+        """Every device pulls into that folder; (hubs' CPU seconds, what the devices say)."""
+        before = Reading(self.pids())
+        said = self.ask_load(f"pull {self.folder(folder)}")
+        time.sleep(SETTLE_S)
+        cost = Cost(before, Reading(self.pids()))
+        return sum(cost.whole.values()), said
+
+    def all_of(self, said):
+        if len(said["devices"]) != self.devices:
+            raise Failure(f"{len(said['devices'])} of {self.devices} devices have the release")
+        return said["devices"]
+
+
+def note_followed(figures, fed, account, said):
+    devices = fed.all_of(said)
+    wall = time.time() - time.monotonic()
+    quorum = account["closed_unix_ms"] / 1000 - wall
+    last = max(d["installed"] for d in devices)
+    figures.sample("release.quorum_to_last_ms", "ms", 1000 * (last - quorum), "lower", 500,
+                   "from quorum to the last of all devices having the next model verified and installed")
+    at = quorum
+    for stage in HUB_STAGES:
+        ms = account["stages_us"][stage] / 1000
+        figures.sample(f"release.hub.{stage}_ms", "ms", ms, "lower", None, "at the lead")
+        at += ms / 1000
+    for stage, us in account["release_us"].items():
+        figures.sample(f"release.hub.{stage}_ms", "ms", us / 1000, "lower", None, "at the lead, after it is stored")
+    for stage in DEVICE_STAGES: # of the median device and of the last, since the quorum
+        times = sorted(d[stage] - quorum for d in devices)
+        figures.sample(f"release.device.{stage}_ms", "ms", 1000 * statistics.median(times), "lower", None,
+                       "the median device, since the quorum")
+        figures.sample(f"release.last_device.{stage}_ms", "ms", 1000 * times[-1], "lower", None,
+                       "the last device, since the quorum")
+    figures.sample("release.delta_bytes", "bytes", devices[0]["bytes"], "lower")
+
+
+def measure(fed, figures, samples):
+    fed.opened(f"follow {fed.folder('followed')}") # not counted: whole, since nobody has a base
+    fed.pulled("by-delta")
+    for number in range(samples):
+        account, said = fed.opened(f"follow {fed.folder('followed')}")
+        note_followed(figures, fed, account, said)
+        delta, said = fed.pulled("by-delta")
+        devices = fed.all_of(said)
+        nothing, _ = fed.pulled("by-delta") # nothing is new: what connecting and asking cost
+        whole, said = fed.pulled(f"whole-{number}")
+        fed.all_of(said)
+        shutil.rmtree(fed.folder(f"whole-{number}"))
+        figures.sample("release.delta_pull_hub_us", "us", 1e6 * delta / fed.devices, "lower", None,
+                       "CPU of both hubs, connections included")
+        figures.sample("release.whole_pull_hub_us", "us", 1e6 * whole / fed.devices, "lower", None, "likewise")
+        figures.sample("release.no_pull_hub_us", "us", 1e6 * nothing / fed.devices, "lower", None,
+                       "likewise, of a device that has the newest: two connections, two questions")
+        figures.sample("release.delta_over_whole_cpu", "ratio", (delta - nothing) / (whole - nothing), "lower", 0.3,
+                       "of the bodies: connecting and asking taken off")
+        figures.sample("release.delta_over_whole_cpu_connected", "ratio", delta / whole, "lower", None,
+                       "with two new TLS connections in each")
+        figures.sample("release.delta_over_whole_bytes", "ratio", devices[0]["bytes"] / (4 * fed.dimension), "lower")
+    figures.checked()
+
+
+def plot(figures, path):
+    """The stages one after the other: at the lead, then those of the median and the last device."""
+    import plots # pylint: disable=import-outside-toplevel
+    rows = []
+    for stage in HUB_STAGES + ("make", "sign", "delta"):
+        rows.append(("hub " + stage, f"release.hub.{stage}_ms"))
+    for stage in DEVICE_STAGES:
+        rows.append(("device " + stage, f"release.device.{stage}_ms"))
+        rows.append(("last " + stage, f"release.last_device.{stage}_ms"))
+    plots._bars(path, "From quorum to the last device (hub: each stage; device: since the quorum)", "ms",  # pylint: disable=protected-access
+                [(label, figures.median(name), min(figures.by_name[name]["samples"]),
+                  max(figures.by_name[name]["samples"])) for label, name in rows if name in figures.by_name])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--json", help="write the figures there")
+    parser.add_argument("--plot", help="an SVG of the stages")
+    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-bench"), help="a release build")
+    parser.add_argument("--devices", type=int, default=100)
+    parser.add_argument("--dimension", type=int, default=1000000)
+    options = parser.parse_args()
+    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
+        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
+    figures = Figures("release")
+    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=options.devices, dimension=options.dimension,
+                    ring_bits=16, hubs=2, load_1min=os.getloadavg()[0])
+    work = tempfile.mkdtemp(prefix="millrace-release-bench-")
+    fed = Releases(options.build, work, options.devices, options.dimension)
+    try:
+        fed.start()
+        measure(fed, figures, 3 if options.quick else 7)
+    except Failure as failure:
+        print(f"release: {failure}\nfiles of the run: {work}", file=sys.stderr)
+        return 1
+    finally:
+        fed.stop()
+    shutil.rmtree(work)
+    figures.write(options.json)
+    if options.plot:
+        plot(figures, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
