@@ -147,4 +147,9 @@ BENCHES = (
         "lead one after the other (`round show`), `device.*` and `last_device.*` when the median and the last device had got so far, since the quorum. The devices' own work is on the "
         "hubs' cores: 100 of them take turns. *delta_pull_hub_us*, *whole_pull_hub_us*: CPU of both hubs where all devices pull at once what was released before; "
         "`delta_over_whole_cpu` leaves out what a device costs that connects, asks and has the newest already."),
+    Bench(
+        "http", "perf/http_bench.py", "Fetching, beside nginx", "the option `appliance` is off",
+        "h2load asks a hub and nginx (one worker, with the settings that made it fastest here) for the same 4 MiB file, over TLS 1.3 with AES-128-GCM and client certificates, in turns. *304*: eight connections of eight "
+        "streams, `if-none-match` with the tag. *4mib*: four connections, whole bodies, counted. `of_nginx` compares the work for a second of the server's CPU; `_wall` the rates, which "
+        "are h2load's share of the machine as well."),
 )

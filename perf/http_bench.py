@@ -56,7 +56,8 @@ class Hubs(Rounds):
 
 
 class Nginx:
-    """One worker, as Debian's package has it, tuned as its manual says for files: sendfile, no log."""
+    """One worker of Debian's package, without a log, with the settings that made it fastest here: sendfile on and
+    smaller chunks came to 0.9 to 1.0 of it."""
 
     def __init__(self, fed, program):
         self.port = free_ports(1)[0]
@@ -76,8 +77,9 @@ error_log {work}/nginx-errors.log;
 events {{ worker_connections 64; }}
 http {{
   access_log off;
-  sendfile on;
-  tcp_nopush on;
+  sendfile off;
+  output_buffers 2 256k;
+  http2_chunk_size 64k;
   client_body_temp_path {work}/n1; proxy_temp_path {work}/n2; fastcgi_temp_path {work}/n3;
   uwsgi_temp_path {work}/n4; scgi_temp_path {work}/n5;
   keepalive_requests 1000000000;
