@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "appliance/model/first_deltas.h"
 #include "appliance/model/release_make.h"
 #include "appliance/storage/files.h"
 #include "base/assert.h"
@@ -23,6 +24,7 @@ struct mr_releases {
     struct mr_releases_config config;
     struct mr_job_thread *jobs;
     struct mr_deltas *deltas;
+    struct mr_first_deltas first;
     bool halted, making;
     uint8_t refused[MR_HASH_BYTES]; /* the model of which none can be made; zeros: none */
 
@@ -105,6 +107,7 @@ struct making {
     struct mr_model *model;
     uint8_t model_hash[MR_HASH_BYTES];
     uint32_t lifetime_days;
+    struct mr_delta_bases bases;
     uint8_t *manifest; /* what came of it */
     size_t manifest_bytes;
     int result; /* 0; 1: no round led to this model; -1 */
@@ -123,27 +126,13 @@ static void make_work(void *context)
                                            .lifetime_days = making->lifetime_days};
     making->result =
         mr_release_make(&making->manifest, &making->manifest_bytes, &wish, &making->error);
+    mr_delta_bases_find(&making->bases, config->store, making->model_hash);
 }
 
-static void delta_made(void *context, void *token, struct mr_delta_kept *kept, const char *why)
+static void first_delta_made(void *context)
 {
     struct mr_releases *releases = context;
-    (void)token, (void)why;
-    if (kept) {
-        mr_release_times_end(&releases->times, MR_RELEASE_STAGE_DELTA);
-        mr_delta_kept_return(kept);
-    }
-}
-
-/* Devices hear of it at the same moment, and nearly all of them have the model before: what they
- * will ask for is there when they do. */
-static void make_first_delta(struct mr_releases *releases)
-{
-    static const uint8_t none[MR_HASH_BYTES];
-    if (!releases->halted && memcmp(releases->release.base_hash, none, sizeof none) != 0) {
-        mr_deltas_ask(releases->deltas, releases->release.base_hash, releases->release.target_hash,
-                      delta_made, releases, NULL);
-    }
+    mr_release_times_end(&releases->times, MR_RELEASE_STAGE_DELTA);
 }
 
 static void announce(struct mr_releases *releases, const struct making *making)
@@ -161,7 +150,9 @@ static void announce(struct mr_releases *releases, const struct making *making)
         mr_release_times_end(&releases->times, MR_RELEASE_STAGE_SIGN);
     }
     releases->times.version = releases->release.version;
-    make_first_delta(releases);
+    if (!releases->halted) {
+        mr_first_deltas_make(&releases->first, &making->bases);
+    }
     releases->config.changed(releases->config.context);
 }
 
@@ -295,6 +286,8 @@ int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *
         mr_releases_close(releases);
         return mr_error_set(error, "out of memory");
     }
+    releases->first = (struct mr_first_deltas){
+        .deltas = releases->deltas, .first_made = first_delta_made, .context = releases};
     *out = releases;
     return 0;
 }

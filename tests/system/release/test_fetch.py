@@ -142,6 +142,27 @@ class Play:
         for hub in TASK.hubs:
             path = f"{self.scene.work}/hub-{hub}/tasks/{TASK.name}/releases/{number}.0.manifest"
             self.scene.wait_for(f"the release at hub {hub}", os.path.exists, path)
+            self.scene.wait_for(f"hub {hub}'s delta, which nobody has asked for", self.released, hub, number)
+        self.stages(number)
+
+    def released(self, hub, number):
+        """What the hub says of its release, once the delta from the model before is made too."""
+        took = self.scene.round(hub, TASK, number).get("release_us", {})
+        return took if took.get("delta", 0) > 0 else None
+
+    def stages(self, number):
+        """Where the round's time went: every stage is told, and none is counted twice."""
+        shown = self.scene.round(TASK.lead, TASK, number)
+        took = shown["stages_us"]
+        check(list(took) == ["close", "freeze", "expand", "open", "model", "store"], "stages", took)
+        published = sum(us for stage, us in took.items() if stage != "store") // 1000
+        check(published <= shown["publish_ms"] + len(took), "stages", took, shown["publish_ms"])
+        metrics = self.scene.run("metrics", "--hub", f"{HOST}:{self.scene.ports[TASK.lead]}", "--hub-index",
+                                 str(TASK.lead), "--ca", self.certificate("ca") + ".pem", "--cert",
+                                 self.certificate("operator") + ".pem", "--key", self.certificate("operator") + ".key")
+        for stage in took:
+            count = f'millrace_round_stage_seconds_count{{task="{TASK.name}",stage="{stage}"}} 1'
+            check(count in metrics, "not in the metrics", count)
 
     def paths(self):
         start = f"/v1/tasks/{TASK.name}"
