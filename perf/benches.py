@@ -153,3 +153,10 @@ BENCHES = (
         "streams, `if-none-match` with the tag. *4mib*: four connections, whole bodies, counted. `of_nginx` compares the work for a second of the server's CPU; `_wall` the rates, which "
         "are h2load's share of the machine as well."),
 )
+
+
+def bench_named(name):
+    for bench in BENCHES:
+        if bench.name == name:
+            return bench
+    raise KeyError(name)

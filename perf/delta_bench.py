@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 import demo as digits  # noqa: E402 pylint: disable=wrong-import-position
 import figures  # noqa: E402 pylint: disable=wrong-import-position
+from rounds import cpu_name  # noqa: E402 pylint: disable=wrong-import-position
 
 DEVICES = 21
 LAYERS = {"digits": "64,64,10", "million": "64,1024,1024,10"}
@@ -139,6 +140,7 @@ def one_in_a_hundred(base, path, seed):
 
 def main(arguments):
     into = figures.Figures("delta")
+    into.context(cpu=cpu_name(), cpus=os.cpu_count())
     tool = os.path.join(arguments.build, "perf", "delta_tool")
     for name, layers in LAYERS.items():
         if arguments.quick and name != "digits":

@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,6 +94,51 @@ def note_followed(figures, fed, account, said):
     figures.sample("release.delta_bytes", "bytes", devices[0]["bytes"], "lower")
 
 
+def delta_s(fed, hub, base, target):
+    """Seconds from the question to the delta's last byte, over a connection of its own."""
+    words = ["curl", "-sS", "--http2", "--fail", "--cacert", f"{fed.pki}/ca.pem", "--cert", f"{fed.pki}/operator.pem",
+             "--key", f"{fed.pki}/operator.key", "-o", "/dev/null", "-w", "%{time_pretransfer} %{time_total}",
+             f"https://{fed.host}:{fed.ports[hub]}/v1/tasks/default/deltas/{base}/{target}"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(f"a delta: curl: {done.stderr}")
+    begun, ended = map(float, done.stdout.split())
+    return ended - begun
+
+
+def note_first_answers(figures, fed, models):
+    """Pairs that nobody has asked for: from the models before the newest, at both hubs."""
+    firsts, cached = [], []
+    for hub in range(2):
+        for base in models[-4:-1]:
+            firsts.append(delta_s(fed, hub, base, models[-1]))
+            cached += [delta_s(fed, hub, base, models[-1]) for _ in range(3)]
+    figures.sample("release.first_answer_ms", "ms", 1000 * statistics.median(firsts), "lower", None,
+                   "a delta that nobody has asked for, from one of the last three models")
+    figures.sample("release.cached_answer_ms", "ms", 1000 * statistics.median(cached), "lower", None, "asked again")
+    return firsts, cached
+
+
+def p95(values):
+    return sorted(values)[min(len(values) - 1, round(0.95 * len(values)))]
+
+
+def measure_first_answers(fed, figures, samples):
+    """Rounds whose release nobody pulls; a moment after each, all is asked for."""
+    models, firsts, cached = [], [], []
+    for number in range(samples + 3):
+        account, _ = fed.opened("round")
+        models = models or [account["parent"]]
+        models.append(account["model_hash"])
+        time.sleep(1.5)
+        if len(models) >= 4:
+            first, again = note_first_answers(figures, fed, models)
+            firsts += first
+            cached += again
+    figures.sample("release.first_over_cached_p95", "ratio", p95(firsts) / p95(cached), "lower", 1.5,
+                   "the 95th percentile of the first answers over that of cached ones")
+
+
 def measure(fed, figures, samples):
     fed.opened(f"follow {fed.folder('followed')}") # not counted: whole, since nobody has a base
     fed.pulled("by-delta")
@@ -115,6 +161,7 @@ def measure(fed, figures, samples):
         figures.sample("release.delta_over_whole_cpu_connected", "ratio", delta / whole, "lower", None,
                        "with two new TLS connections in each")
         figures.sample("release.delta_over_whole_bytes", "ratio", devices[0]["bytes"] / (4 * fed.dimension), "lower")
+    measure_first_answers(fed, figures, samples)
     figures.checked()
 
 

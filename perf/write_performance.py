@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes docs/performance.md and its pictures from a document of ./run bench.
 
-usage: perf/write_performance.py [BENCH.json]    (out/bench/bench.json)
+usage: perf/write_performance.py [BENCH.json [PAGE]]    (out/bench/bench.json performance)
+
+PAGE is the name below docs/, for figures of another machine than the main page's.
 """
 
 import json
@@ -19,14 +21,14 @@ from benches import bench_named
 from peers import table as peers_table
 
 DOCS = os.path.join(HERE, "..", "docs")
-PICTURES = "performance"  # beside the page
+PAGE = "performance"  # its pictures are in a folder of that name beside it
 TABLES = {"peers": peers_table.markdown}  # a bench's own table, above that of its figures
 
 HEAD = """# Performance
 
 Written by `perf/write_performance.py` from what `./run bench` measured; edit that script or
-`perf/benches.py`, not this page. The samples themselves are in `docs/performance/bench.json`, so that
-`./run bench compare docs/performance/bench.json out/bench/bench.json` tells what changed since.
+`perf/benches.py`, not this page. The samples themselves are in `docs/{name}/bench.json`, so that
+`./run bench compare docs/{name}/bench.json out/bench/bench.json` tells what changed since.
 
 Absolute figures hold for the machine below. What should hold elsewhere are the ratios: each is taken
 within one run, subject and yardstick in turns, median of at least seven samples. The spread is 1.4826
@@ -58,7 +60,7 @@ def figure_row(f):
             f"{asked} | {f.get('of', '')} |\n")
 
 
-def bench_section(summary, pictures):
+def bench_section(summary, pictures, name):
     bench = bench_named(summary["bench"])
     context = ", ".join(f"{key.replace('_', ' ')} {number(v) if isinstance(v, float) else v}"
                         for key, v in summary["context"].items())
@@ -71,18 +73,18 @@ def bench_section(summary, pictures):
     text += "| --- | ---: | ---: | --- | --- | --- |\n"
     text += "".join(figure_row(f) for f in summary["figures"])
     for picture in pictures:
-        text += f"\n![{picture.removesuffix('.svg')}]({PICTURES}/{picture})\n"
+        text += f"\n![{picture.removesuffix('.svg')}]({name}/{picture})\n"
     return text
 
 
-def page(of, pictures):
+def page(of, pictures, name=PAGE):
     """The page's text; `pictures` are the names that plots.draw gave."""
-    parts = [HEAD, machine_table(of["machine"])]
+    parts = [HEAD.format(name=name), machine_table(of["machine"])]
     if "targets.svg" in pictures:
-        parts.append(f"![how much of its target each figure reaches]({PICTURES}/targets.svg)\n")
+        parts.append(f"![how much of its target each figure reaches]({name}/targets.svg)\n")
     for summary in of["benches"]:
         own = [p for p in pictures if p.startswith(summary["bench"] + "-")]
-        parts.append(bench_section(summary, own))
+        parts.append(bench_section(summary, own, name))
     left_out = of["skipped"] + of["failed"]
     if left_out:
         parts.append("## Not measured in this run\n\n" + "".join(
@@ -96,15 +98,17 @@ def main():
     of = load(path)
     if of["quick"]:
         sys.exit("write_performance: that was a quick run; the page takes a full one")
-    directory = os.path.join(DOCS, PICTURES)
+    name = sys.argv[2] if len(sys.argv) > 2 else PAGE
+    directory = os.path.join(DOCS, name)
+    os.makedirs(directory, exist_ok=True)
     pictures = plots.draw(of, directory)
     if not pictures:
         sys.exit("write_performance: no pictures: install gnuplot-nox")
     with open(os.path.join(directory, "bench.json"), "w", encoding="utf-8") as f:
         json.dump(of, f, indent=1)
         f.write("\n")
-    with open(os.path.join(DOCS, "performance.md"), "w", encoding="utf-8") as f:
-        f.write(page(of, pictures))
+    with open(os.path.join(DOCS, name + ".md"), "w", encoding="utf-8") as f:
+        f.write(page(of, pictures, name))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ struct mr_pki_plan {
     unsigned hubs;
     unsigned devices;
     unsigned operators;
-    unsigned readers; /* caches and dashboards; no more than MR_PKI_OPERATORS_MAX */
+    unsigned readers;              /* caches and dashboards; no more than MR_PKI_OPERATORS_MAX */
     const char *const *host_names; /* names and addresses put into every hub's certificate */
     unsigned host_name_count;      /* 0: localhost, 127.0.0.1 and ::1 */
     unsigned days;                 /* validity; 0: 90 */

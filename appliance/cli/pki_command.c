@@ -35,10 +35,9 @@ int mr_command_pki_init(struct mr_cli *cli)
     if (mr_pki_init(&plan, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *made =
-        json_pack("{s:o, s:I, s:I, s:I, s:I}", "dir", mr_cli_string(plan.dir), "hubs", (json_int_t)hubs,
-                  "devices", (json_int_t)devices, "operators", (json_int_t)operators,
-                  "readers", (json_int_t)readers);
+    json_t *made = json_pack("{s:o, s:I, s:I, s:I, s:I}", "dir", mr_cli_string(plan.dir), "hubs",
+                             (json_int_t)hubs, "devices", (json_int_t)devices, "operators",
+                             (json_int_t)operators, "readers", (json_int_t)readers);
     mr_cli_print(cli, made);
     json_decref(made);
     return MR_EXIT_OK;

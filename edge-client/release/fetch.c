@@ -34,7 +34,7 @@ static enum mre_result ask(struct mr_release_answers *answers, struct mre_client
     char path[PATH_BYTES];
     const struct mr_question question = {
         .method = "GET", .path = path, .answer_max = MR_RELEASE_SIGNED_MAX, .wait_ms = wait_ms};
-    const bool is_old = answers->connections[position] != NULL;
+    const bool is_old = answers->connections[position];
     snprintf(path, sizeof path, "/v1/tasks/%s/releases/latest%s", client->task, query);
     enum mre_result result = mr_release_reach(answers, client, position, outcome);
     if (!result) {

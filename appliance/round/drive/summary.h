@@ -38,7 +38,7 @@ struct mr_round_summary {
     bool has_metrics;
     struct mr_round_metrics metrics;
     struct mr_round_stages stages; /* at the lead */
-    char reason[300]; /* when void */
+    char reason[300];              /* when void */
 };
 
 bool mr_round_summary_ended(const struct mr_round_summary *summary);

@@ -100,8 +100,8 @@ static int remove_federation(void **state)
 static void everyone_is_signed_by_the_ca(void **state)
 {
     (void)state;
-    static const char *const files[] = {"hub-0.pem", "hub-1.pem", "device-002.pem", "operator.pem",
-                                        "operator-1.pem", "reader.pem"};
+    static const char *const files[] = {"hub-0.pem",    "hub-1.pem",      "device-002.pem",
+                                        "operator.pem", "operator-1.pem", "reader.pem"};
     X509 *ca = certificate(federation, "ca.pem");
     EVP_PKEY *ca_key = X509_get_pubkey(ca);
     assert_int_equal(X509_check_ca(ca), 1);
