@@ -136,10 +136,10 @@ BENCHES = (
     Bench(
         "delta", "perf/delta_bench.py", "Deltas", "the option `appliance` is off",
         "Two rounds of the demo's federation, with the demo's model and with one of 1.1 million weights; the lead's models and sums are what is "
-        "measured. Seconds of CPU, the least of five for ours, one run of the peers', start of the process included; applying is with the hash of "
+        "measured. Seconds of CPU, the least of five for ours, one run of the peers' a sample, start of the process included; applying is with the hash of "
         "what came out, as a device does. `of_best_peer` is bytes over the fewest of bsdiff, xdelta3 -9 and zstd -19 --patch-from on the same "
         "files, `of_entropy` over the empirical entropy of the opened integers. *1_percent*: one weight of a hundred is changed by about a per "
-        "cent. `apply_extra_kib` is the peak beside both files' pages and the delta's."),
+        "cent. `apply_extra_kib` is the peak beside both files' pages and the delta's. *32mib*: a model of 32 MiB, from rounds of four devices."),
     Bench(
         "release", "perf/release_bench.py", "From the quorum to the last device", "the option `appliance` is off",
         "Two hub processes and 100 devices of 1,000,000 weights at w = 16, all on this machine, each device a real client with connections of its own. *quorum_to_last*: "

@@ -21,9 +21,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 import demo as digits  # noqa: E402 pylint: disable=wrong-import-position
 import figures  # noqa: E402 pylint: disable=wrong-import-position
+from release_bench import Releases  # noqa: E402 pylint: disable=wrong-import-position
 from rounds import cpu_name  # noqa: E402 pylint: disable=wrong-import-position
 
 DEVICES = 21
+SAMPLES = 7
+LARGE = (32 << 20) // 4
 LAYERS = {"digits": "64,64,10", "million": "64,1024,1024,10"}
 
 
@@ -99,6 +102,7 @@ def peers(base, target, work):
 
 
 def measure(into, tool, store, base, target, work, name):
+    """One sample of each figure: ours, then the peers."""
     out = os.path.join(work, "delta")
     made = json.loads(subprocess.run([tool, store, base, target, out], check=True, stdout=subprocess.PIPE).stdout)
     applied = json.loads(subprocess.run([tool, "apply", base, out, str(os.path.getsize(target))], check=True,
@@ -138,6 +142,29 @@ def one_in_a_hundred(base, path, seed):
         f.write(changed)
 
 
+def large_model(into, arguments, tool):
+    """What applying takes beside the files' pages does not grow with the model: 32 MiB, four devices."""
+    work = tempfile.mkdtemp(prefix="millrace-delta-")
+    fed = Releases(arguments.build, work, 4, LARGE)
+    try:
+        fed.start()
+        account = [fed.opened("round")[0] for _ in range(2)][-1]
+    finally:
+        fed.stop()
+    store = find_store(work)
+    base, target = (os.path.join(store, "models", f"{account[h]}.safetensors") for h in ("parent", "model_hash"))
+    out = os.path.join(work, "delta")
+    for _ in range(SAMPLES):
+        made = json.loads(subprocess.run([tool, store, base, target, out], check=True, stdout=subprocess.PIPE).stdout)
+        applied = json.loads(subprocess.run([tool, "apply", base, out, str(os.path.getsize(target))], check=True,
+                                            stdout=subprocess.PIPE).stdout)
+        into.sample("32mib.bytes", "bytes", made["bytes"], "lower")
+        into.sample("32mib.build_s", "s", made["build_s"], "lower")
+        into.sample("32mib.apply_s", "s", applied["apply_s"], "lower")
+        into.sample("32mib.apply_extra_kib", "KiB", applied["apply_extra_kib"], "lower", target=16384)
+    shutil.rmtree(work)
+
+
 def main(arguments):
     into = figures.Figures("delta")
     into.context(cpu=cpu_name(), cpus=os.cpu_count())
@@ -152,15 +179,18 @@ def main(arguments):
         base_hash, target_hash = Rounds(options).play(2)
         store = find_store(work)
         base, target = (os.path.join(store, "models", f"{h}.safetensors") for h in (base_hash, target_hash))
-        made = measure(into, tool, store, base, target, work, name)
-        if made["kind"] != "sums":
-            raise digits.Failure(f"{name}: the delta is not of the sum")
         lanes = (os.path.getsize(os.path.join(store, "rounds", "2.sum")) - 64) // 2
         bits = entropy_bits(os.path.join(store, "rounds", "2.sum"), lanes)
-        into.sample(f"{name}.of_entropy", "ratio", 8 * made["bytes"] / bits, "lower", target=1.1)
         one_in_a_hundred(target, os.path.join(work, "sparse.safetensors"), 7)
-        measure(into, tool, store, target, os.path.join(work, "sparse.safetensors"), work, f"{name}_1_percent")
+        for _ in range(2 if arguments.quick else SAMPLES):
+            made = measure(into, tool, store, base, target, work, name)
+            if made["kind"] != "sums":
+                raise digits.Failure(f"{name}: the delta is not of the sum")
+            into.sample(f"{name}.of_entropy", "ratio", 8 * made["bytes"] / bits, "lower", target=1.1)
+            measure(into, tool, store, target, os.path.join(work, "sparse.safetensors"), work, f"{name}_1_percent")
         shutil.rmtree(work)
+    if not arguments.quick:
+        large_model(into, arguments, tool)
     into.checked()
     into.write(arguments.json)
 
