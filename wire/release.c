@@ -33,6 +33,24 @@ uint32_t mr_release_block_count(uint64_t bytes, uint8_t block_log2)
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
+static const char *const outcome_names[MR_RELEASE_OUTCOMES] = {"kept", "went-back", "failed"};
+
+const char *mr_release_outcome_name(enum mr_release_outcome outcome)
+{
+    return outcome_names[outcome];
+}
+
+bool mr_release_outcome_find(enum mr_release_outcome *outcome, const char *name)
+{
+    for (unsigned i = 0; i < MR_RELEASE_OUTCOMES; i++) {
+        if (strcmp(outcome_names[i], name) == 0) {
+            *outcome = (enum mr_release_outcome)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- the manifest ---------------------------------------------------------------------------- */
 
 static uint8_t *put(uint8_t *at, const void *bytes, size_t count)

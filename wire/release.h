@@ -80,6 +80,18 @@ int mr_release_sign_latest(struct mr_release_word *word, const uint8_t hash[MR_H
 int mr_release_verify_latest(const struct mr_release_word *word, const uint8_t hash[MR_HASH_BYTES],
                              const uint8_t public_key[MR_PUBLIC_KEY_BYTES]);
 
+/* --- how it went on a device ------------------------------------------------------------------ */
+enum mr_release_outcome {
+    MR_RELEASE_KEPT,      /* installed, and the application is well with it */
+    MR_RELEASE_WENT_BACK, /* installed, and the model before was put back */
+    MR_RELEASE_FAILED,    /* it was taken, and what came could not be applied */
+    MR_RELEASE_OUTCOMES
+};
+/* "kept", "went-back", "failed", as in the path of a report. */
+const char *mr_release_outcome_name(enum mr_release_outcome outcome);
+/* False: no such name. */
+bool mr_release_outcome_find(enum mr_release_outcome *outcome, const char *name);
+
 /* --- manifest and words together -------------------------------------------------------------- */
 struct mr_signed_release {
     struct mr_release release;

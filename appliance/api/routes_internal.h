@@ -26,6 +26,8 @@ enum {
     MR_PARAM_MODEL = 1,
     MR_PARAM_BASE = 1,
     MR_PARAM_TARGET = 2,
+    MR_PARAM_RELEASE = 1,
+    MR_PARAM_OUTCOME = 2,
     MR_PARAM_UPLOAD = 2,
     MR_PARAM_POOL = 0, /* of a budget */
     MR_PARAM_DEVICE = 1,
@@ -59,6 +61,9 @@ bool mr_routes_parse_upload(const struct mr_request *request, unsigned i, uint64
 /* routes_budget.c: of all pools. */
 void mr_routes_budget_metrics(const struct mr_api *api, struct mr_metrics *metrics);
 
+/* routes_rollout.c: of every task's newest release. */
+void mr_routes_rollout_metrics(const struct mr_api *api, struct mr_metrics *metrics);
+
 /* --- handlers; the context is a struct mr_api ------------------------------------------------- */
 #define MR_HANDLER(name) void name(void *context, struct mr_request *request)
 MR_HANDLER(mr_route_current);
@@ -67,6 +72,11 @@ MR_HANDLER(mr_route_proof);
 MR_HANDLER(mr_route_model);
 MR_HANDLER(mr_route_hubs);
 MR_HANDLER(mr_route_release);
+MR_HANDLER(mr_route_release_outcome);
+MR_HANDLER(mr_route_releases);
+MR_HANDLER(mr_route_release_hold);
+MR_HANDLER(mr_route_release_go_on);
+MR_HANDLER(mr_route_release_withdraw);
 MR_HANDLER(mr_route_delta);
 MR_HANDLER(mr_route_upload_request);
 MR_HANDLER(mr_route_share);

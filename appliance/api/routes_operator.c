@@ -124,6 +124,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     released_metrics(api, &metrics);
     age_metrics(api, &metrics);
     mr_routes_budget_metrics(api, &metrics);
+    mr_routes_rollout_metrics(api, &metrics);
     if (metrics.failed) {
         mr_routes_refuse_as(request, MR_REFUSAL_INTERNAL, "out of memory");
     } else {

@@ -2,6 +2,7 @@
  * model asks. */
 #include <openssl/sha.h>
 #include <string.h>
+#include <time.h>
 
 #include "appliance/api/routes_internal.h"
 #include "base/bytes.h"
@@ -45,6 +46,38 @@ void mr_route_release(void *context, struct mr_request *request)
     struct mr_api_task *task = mr_routes_task(context, request);
     if (task) {
         mr_long_poll_try(task->polls, request, try_release);
+    }
+}
+
+/* --- how it went on a device ------------------------------------------------------------------ */
+
+static void on_heard(void *token, const struct mr_refusal *refusal, json_t *answer)
+{
+    json_decref(answer);
+    if (refusal) {
+        mr_routes_refuse(token, refusal);
+    } else {
+        mr_request_answer(token, 204, NULL, NULL, 0);
+    }
+}
+
+void mr_route_release_outcome(void *context, struct mr_request *request)
+{
+    const struct mr_api_task *task = mr_routes_task(context, request);
+    uint8_t release[MR_HASH_BYTES];
+    enum mr_release_outcome outcome;
+    if (!task || !mr_routes_hash(request, MR_PARAM_RELEASE, release)) {
+        return;
+    }
+    if (!mr_release_outcome_find(&outcome, mr_request_param(request, MR_PARAM_OUTCOME))) {
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "an outcome is kept, went-back or failed");
+    } else if (!task->releases) {
+        mr_routes_refuse_as(request, MR_REFUSAL_NOT_FOUND, "this hub makes no releases");
+    } else {
+        mr_rollouts_hear(mr_releases_rollouts(task->releases), release,
+                         mr_request_identity(request)->client_id, outcome, (uint64_t)time(NULL),
+                         on_heard, request);
     }
 }
 

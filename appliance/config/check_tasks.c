@@ -219,6 +219,15 @@ static int check_task_hubs(const struct mr_hub_config *config, unsigned entry,
     return 0;
 }
 
+static int check_rollout(const struct mr_config_releases *releases, unsigned entry,
+                         const struct mr_place *place)
+{
+    uint8_t percent[MR_CONFIG_ROLLOUT_MAX];
+    return mr_config_rollout(percent, releases->rollout, place->error) > 0
+               ? 0
+               : at(place, "tasks.releases", entry, "rollout");
+}
+
 int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const struct mr_place *place)
 {
     struct mr_config_round *round = &config->tasks[entry].round;
@@ -226,7 +235,8 @@ int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const str
                    check_shape(round, entry, place) != 0 || check_grace(round, entry, place) != 0 ||
                    check_optimiser(round, entry, place) != 0 ||
                    check_cohort(round, entry, place) != 0 ||
-                   check_training(round, entry, place) != 0
+                   check_training(round, entry, place) != 0 ||
+                   check_rollout(&config->tasks[entry].releases, entry, place) != 0
                ? -1
                : 0;
 }

@@ -141,7 +141,18 @@ struct mr_config_releases {
     uint32_t lifetime_days;   /* 90 */
     uint32_t word_valid_s;    /* 86400 */
     uint64_t delta_bytes_max; /* 64 MiB */
+    char *rollout;            /* "100": per cent of the devices, step by step; NULL likewise */
+    uint32_t rollout_step_s;  /* 3600 */
+    uint32_t rollout_kept_min;         /* 1 */
+    uint32_t health_reports_min;       /* 10 */
+    uint32_t health_failures_percent;  /* 20 */
 };
+
+#define MR_CONFIG_ROLLOUT_MAX 16
+/* Reads "1,10,100": rising whole numbers, the last of them 100; "" is "100". Returns how many, 0
+ * with an error of the form "must be …". */
+unsigned mr_config_rollout(uint8_t percent[MR_CONFIG_ROLLOUT_MAX], const char *text,
+                           struct mr_error *error);
 
 struct mr_config_task {
     char *name;     /* mr_task_name_valid */

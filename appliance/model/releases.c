@@ -25,6 +25,7 @@ struct mr_releases {
     struct mr_job_thread *jobs;
     struct mr_deltas *deltas;
     struct mr_first_deltas first;
+    struct mr_rollouts *rollouts;
     bool halted, making;
     uint8_t refused[MR_HASH_BYTES]; /* the model of which none can be made; zeros: none */
 
@@ -66,12 +67,12 @@ static int adopt(struct mr_releases *releases, uint8_t *manifest, size_t length)
     return mr_release_sign(releases->word.signature, releases->hash, releases->config.private_key);
 }
 
-static int renew_word(struct mr_releases *releases, uint64_t now_s)
+static int renew_word(struct mr_releases *releases, uint16_t fraction, uint64_t now_s)
 {
     struct mr_release_word *word = &releases->word;
     word->issued_s = now_s;
     word->valid_s = word_valid_s(releases);
-    word->fraction = MR_RELEASE_FRACTION_ALL;
+    word->fraction = fraction;
     if (mr_release_sign_latest(word, releases->hash, releases->config.private_key) != 0) {
         return -1;
     }
@@ -89,9 +90,11 @@ const uint8_t *mr_releases_latest(struct mr_releases *releases, size_t *length,
     if (!releases->manifest) {
         return NULL;
     }
-    if (!releases->signed_bytes || word->valid_s != word_valid_s(releases) ||
-        now_s < word->issued_s || now_s - word->issued_s >= WORD_RENEWED_AT(word->valid_s)) {
-        if (renew_word(releases, now_s) != 0) {
+    const uint16_t fraction = mr_rollouts_fraction(releases->rollouts, now_s);
+    if (!releases->signed_bytes || word->fraction != fraction ||
+        word->valid_s != word_valid_s(releases) || now_s < word->issued_s ||
+        now_s - word->issued_s >= WORD_RENEWED_AT(word->valid_s)) {
+        if (renew_word(releases, fraction, now_s) != 0) {
             return NULL;
         }
     }
@@ -135,18 +138,27 @@ static void first_delta_made(void *context)
     mr_release_times_end(&releases->times, MR_RELEASE_STAGE_DELTA);
 }
 
+static void begin_rollout(struct mr_releases *releases)
+{
+    mr_rollouts_begin(releases->rollouts, releases->hash, &releases->release.version,
+                      (uint64_t)time(NULL));
+}
+
 static void announce(struct mr_releases *releases, const struct making *making)
 {
     char hex[2 * MR_HASH_BYTES + 1];
     mr_hex_encode(hex, making->model_hash, MR_HASH_BYTES);
     free(releases->signed_bytes);
     releases->signed_bytes = NULL;
+    begin_rollout(releases); /* the word says whom it lets have it */
     mr_log_event(releases->config.log, MR_LOG_INFO, "release.made",
                  "task=%s version=%" PRIu64 ".%" PRIu32 " model=%s make_ms=%" PRIu32,
                  releases->config.task, releases->release.version.round,
                  releases->release.version.step, hex,
                  releases->times.us[MR_RELEASE_STAGE_MAKE] / 1000);
-    if (renew_word(releases, (uint64_t)time(NULL)) == 0) {
+    size_t length;
+    struct mr_release_version version;
+    if (mr_releases_latest(releases, &length, &version)) {
         mr_release_times_end(&releases->times, MR_RELEASE_STAGE_SIGN);
     }
     releases->times.version = releases->release.version;
@@ -182,6 +194,9 @@ void mr_releases_look(struct mr_releases *releases)
 {
     const uint8_t *current = mr_store_current(releases->config.store);
     struct mr_error error;
+    if (releases->manifest && !releases->halted) {
+        begin_rollout(releases); /* the hub may have been killed between the two */
+    }
     if (releases->halted || releases->making ||
         memcmp(current, releases->refused, MR_HASH_BYTES) == 0 ||
         (releases->manifest &&
@@ -261,6 +276,26 @@ static int load_newest(struct mr_releases *releases, struct mr_error *error)
     return 0;
 }
 
+static int open_parts(struct mr_releases *releases, struct mr_error *error)
+{
+    const struct mr_releases_config *config = &releases->config;
+    const size_t bytes_max = (size_t)config->policy->delta_bytes_max;
+    const struct mr_deltas_config deltas = {.store = config->store,
+                                            .jobs = releases->jobs,
+                                            .kernels = config->kernels,
+                                            .bytes_max = bytes_max ? bytes_max : DELTA_BYTES};
+    const struct mr_rollouts_config rollouts = {.task = config->task,
+                                                .data_dir = config->data_dir,
+                                                .policy = config->policy,
+                                                .jobs = releases->jobs,
+                                                .log = config->log};
+    releases->deltas = mr_deltas_open(&deltas);
+    if (!releases->deltas) {
+        return mr_error_set(error, "out of memory");
+    }
+    return mr_rollouts_open(&releases->rollouts, &rollouts, error);
+}
+
 int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *config,
                      struct mr_error *error)
 {
@@ -275,16 +310,10 @@ int mr_releases_open(struct mr_releases **out, const struct mr_releases_config *
         mr_releases_close(releases);
         return -1;
     }
-    const size_t bytes_max = (size_t)config->policy->delta_bytes_max;
-    const struct mr_deltas_config deltas = {.store = config->store,
-                                            .jobs = releases->jobs,
-                                            .kernels = config->kernels,
-                                            .bytes_max = bytes_max ? bytes_max : DELTA_BYTES};
-    releases->deltas = mr_deltas_open(&deltas);
-    if (!releases->deltas) {
+    if (open_parts(releases, error) != 0) {
         mr_releases_join(releases);
         mr_releases_close(releases);
-        return mr_error_set(error, "out of memory");
+        return -1;
     }
     releases->first = (struct mr_first_deltas){
         .deltas = releases->deltas, .first_made = first_delta_made, .context = releases};
@@ -297,6 +326,9 @@ void mr_releases_halt(struct mr_releases *releases)
     releases->halted = true;
     if (releases->deltas) {
         mr_deltas_halt(releases->deltas);
+    }
+    if (releases->rollouts) {
+        mr_rollouts_halt(releases->rollouts);
     }
 }
 
@@ -314,6 +346,7 @@ void mr_releases_close(struct mr_releases *releases)
         return;
     }
     mr_deltas_close(releases->deltas);
+    mr_rollouts_close(releases->rollouts);
     free(releases->manifest);
     free(releases->signed_bytes);
     free(releases);
@@ -322,6 +355,12 @@ void mr_releases_close(struct mr_releases *releases)
 void mr_releases_set_policy(struct mr_releases *releases, const struct mr_config_releases *policy)
 {
     releases->config.policy = policy;
+    mr_rollouts_set_policy(releases->rollouts, policy);
+}
+
+struct mr_rollouts *mr_releases_rollouts(struct mr_releases *releases)
+{
+    return releases->rollouts;
 }
 
 const struct mr_release_times *mr_releases_times(const struct mr_releases *releases)

@@ -11,6 +11,7 @@
 #include "appliance/config/hub_config.h"
 #include "appliance/model/deltas.h"
 #include "appliance/model/release_times.h"
+#include "appliance/model/rollouts.h"
 #include "appliance/model/store.h"
 #include "appliance/observe/log.h"
 #include "appliance/runtime/loop.h"
@@ -52,6 +53,7 @@ void mr_releases_look(struct mr_releases *releases);
 const uint8_t *mr_releases_latest(struct mr_releases *releases, size_t *length,
                                   struct mr_release_version *version);
 
+struct mr_rollouts *mr_releases_rollouts(struct mr_releases *releases);
 struct mr_deltas *mr_releases_deltas(struct mr_releases *releases);
 const struct mr_release_times *mr_releases_times(const struct mr_releases *releases);
 

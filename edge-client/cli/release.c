@@ -65,6 +65,22 @@ int mr_edge_pull(const struct mr_edge_arguments *arguments)
     return code ? code : say(arguments, &outcome);
 }
 
+/* The hubs hear how it went; where they cannot be told now, the next pull does. */
+static void report(const struct mr_edge_arguments *arguments)
+{
+    struct mre_config *config;
+    struct mre_client *client;
+    struct mre_outcome outcome;
+    if (mr_edge_load(arguments, &arguments->tasks[0], &config)) {
+        return;
+    }
+    if (mre_client_open(&client, mre_config_options(config), &outcome) == MRE_OK) {
+        mre_release_report(client, arguments->into, &outcome);
+        mre_client_close(client);
+    }
+    mre_config_free(config);
+}
+
 static enum mre_result install(const struct mr_edge_arguments *arguments,
                                struct mre_outcome *outcome)
 {
@@ -93,6 +109,7 @@ int mr_edge_install(const struct mr_edge_arguments *arguments)
     }
     if (outcome.result == MRE_UPDATED) {
         install(arguments, &outcome);
+        report(arguments);
     }
     return say(arguments, &outcome);
 }

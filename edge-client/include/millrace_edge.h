@@ -344,6 +344,12 @@ typedef int (*mre_healthy_fn)(void *context, const char *file);
 MRE_API enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, void *context,
                                             struct mre_outcome *outcome);
 
+/* Tells every hub how it went with the release that was installed last, where they have not all
+ * heard: whether it was kept. The next mre_release_pull does so too. MRE_OK, or MRE_UNREACHABLE
+ * where a hub could not be told: that changes nothing here. */
+MRE_API enum mre_result mre_release_report(struct mre_client *client, const char *file,
+                                           struct mre_outcome *outcome);
+
 /* A program as `healthy`, which is run with the file as its only argument: exit code 0 within the
  * time. `context` is a struct mre_program, whose timeout_ms must not be 0. */
 MRE_API int mre_program_healthy(void *context, const char *file);

@@ -34,6 +34,11 @@ enum mre_result mr_release_fetch(struct mre_client *client, struct mr_release_an
                                  const struct mr_release *release, const struct mr_slots *slots,
                                  struct mr_release_fetched *fetched, struct mre_outcome *outcome);
 
+/* report.c. Every hub hears how it went with the release before, if that is owed. What no hub could
+ * be asked stays owed: it never fails a pull. */
+void mr_release_report(struct mre_client *client, struct mr_release_answers *answers,
+                       struct mr_slots *slots);
+
 /* --- below the latter ------------------------------------------------------------------------- */
 #define MR_RELEASE_MODEL_MS (24u * 3600 * 1000) /* a model may take so long while it moves */
 

@@ -101,6 +101,10 @@ static enum mre_result take(struct mre_client *client, struct mr_release_answers
     struct mr_release_fetched fetched;
     const enum mre_result result =
         mr_release_fetch(client, answers, release, slots, &fetched, outcome);
+    if (result == MRE_RELEASE_REFUSED || result == MRE_FAILED) {
+        (void)mr_slots_failed(slots, chosen->hash, NULL); /* what is said is why it failed */
+        mr_release_report(client, answers, slots);
+    }
     if (result) {
         return result;
     }
@@ -129,6 +133,11 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
     } else if (!result) {
         enum mr_release_fault fault =
             mr_release_judge(answers.list, answers.count, &trust, &chosen);
+        mr_release_report(client, &answers, slots);
+        if (fault == MR_RELEASE_HELD_BACK &&
+            is_model(mr_slots_active(slots), &answers.list[chosen].release)) {
+            fault = MR_RELEASE_TAKEN; /* it is here: that others wait changes nothing */
+        }
         if (fault == MR_RELEASE_TAKEN && mr_slots_refuses(slots, answers.list[chosen].hash)) {
             fault = MR_RELEASE_UNHEALTHY;
         }
@@ -137,6 +146,26 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
                      : refused(outcome, fault);
     }
     mr_release_answers_fini(&answers, client);
+    return result;
+}
+
+/* Without a pull: after an installation that has been judged. */
+enum mre_result mre_release_report(struct mre_client *client, const char *file,
+                                   struct mre_outcome *outcome)
+{
+    struct mr_slots slots;
+    struct mr_release_answers answers = {.count = 0};
+    enum mre_result result = open_slots(&slots, file, outcome);
+    if (result) {
+        return result;
+    }
+    mr_release_report(client, &answers, &slots);
+    result = slots.outcome_owed
+                 ? mr_outcome_set(outcome, MRE_UNREACHABLE,
+                                  "not every hub has heard how it went: the next pull tells them")
+                 : mr_outcome_set(outcome, MRE_OK, "every hub knows how it went");
+    mr_release_answers_fini(&answers, client);
+    mr_slots_close(&slots);
     return result;
 }
 
@@ -168,7 +197,7 @@ static enum mre_result judge(struct mr_slots *slots, mre_healthy_fn healthy, voi
     mr_hex_encode(outcome->model, slots->models[slots->active].model, MR_HASH_BYTES);
     outcome->round = slots->models[slots->active].version.round;
     if (!healthy || healthy(context, slots->file) == 0) {
-        return mr_slots_confirm(slots, &error) != 0
+        return mr_slots_confirm(slots, MR_RELEASE_KEPT, &error) != 0
                    ? failed(outcome, &error)
                    : mr_outcome_set(outcome, MRE_UPDATED, "installed");
     }
@@ -176,7 +205,7 @@ static enum mre_result judge(struct mr_slots *slots, mre_healthy_fn healthy, voi
     if (back < 0) {
         return failed(outcome, &error);
     }
-    if (back > 0 && mr_slots_confirm(slots, &error) != 0) {
+    if (back > 0 && mr_slots_confirm(slots, MR_RELEASE_WENT_BACK, &error) != 0) {
         return failed(outcome, &error);
     }
     refused(outcome, MR_RELEASE_UNHEALTHY);

@@ -160,9 +160,32 @@ int mr_slots_install(struct mr_slots *slots, struct mr_error *error)
     return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);
 }
 
-int mr_slots_confirm(struct mr_slots *slots, struct mr_error *error)
+static void owe(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES],
+                enum mr_release_outcome outcome)
+{
+    slots->outcome_owed = true;
+    slots->outcome = outcome;
+    memcpy(slots->outcome_manifest, manifest, MR_HASH_BYTES);
+}
+
+int mr_slots_confirm(struct mr_slots *slots, enum mr_release_outcome outcome,
+                     struct mr_error *error)
 {
     slots->trial = false;
+    owe(slots, slots->models[slots->active].manifest, outcome);
+    return mr_slots_save(slots, error);
+}
+
+int mr_slots_failed(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES],
+                    struct mr_error *error)
+{
+    owe(slots, manifest, MR_RELEASE_FAILED);
+    return mr_slots_save(slots, error);
+}
+
+int mr_slots_told(struct mr_slots *slots, struct mr_error *error)
+{
+    slots->outcome_owed = false;
     return mr_slots_save(slots, error);
 }
 
@@ -177,6 +200,7 @@ int mr_slots_go_back(struct mr_slots *slots, struct mr_error *error)
     memmove(slots->refused[1], slots->refused[0], kept * sizeof slots->refused[0]);
     memcpy(slots->refused[0], slots->models[slots->active].manifest, MR_HASH_BYTES);
     slots->refused_count = kept + 1;
+    owe(slots, slots->models[slots->active].manifest, MR_RELEASE_WENT_BACK);
     slots->active = back;
     slots->trial = false;
     return mr_slots_save(slots, error) != 0 ? -1 : finish(slots, error);

@@ -42,6 +42,10 @@ struct mr_slots {
     uint8_t refused[MR_SLOTS_REFUSED_MAX]
                    [MR_HASH_BYTES]; /* manifests that were not; newest first */
     unsigned refused_count;
+    /* How it went with a release, where not every hub has heard of it yet. */
+    bool outcome_owed;
+    enum mr_release_outcome outcome;
+    uint8_t outcome_manifest[MR_HASH_BYTES];
 };
 
 /* Makes the folder where there is none, takes its lock, finishes what was begun. 0, or -1 with an
@@ -64,8 +68,14 @@ int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
                     struct mr_error *error);
 /* `next` takes the place of the copy that is not used, and FILE leads there; on trial. */
 int mr_slots_install(struct mr_slots *slots, struct mr_error *error);
-/* The trial is over: it stays. */
-int mr_slots_confirm(struct mr_slots *slots, struct mr_error *error);
+/* The trial is over: it stays, and that is what the hubs hear of it. */
+int mr_slots_confirm(struct mr_slots *slots, enum mr_release_outcome outcome,
+                     struct mr_error *error);
+/* That release is here, and could not be applied. */
+int mr_slots_failed(struct mr_slots *slots, const uint8_t manifest[MR_HASH_BYTES],
+                    struct mr_error *error);
+/* Every hub has heard how it went. */
+int mr_slots_told(struct mr_slots *slots, struct mr_error *error);
 /* Back to the other copy, and this release is refused from now on. 1: there is no other copy. */
 int mr_slots_go_back(struct mr_slots *slots, struct mr_error *error);
 

@@ -41,11 +41,14 @@ static char *state_text(const struct mr_slots *slots)
         json_array_append_new(refused, hex(slots->refused[i]));
     }
     json_t *object =
-        json_pack("{s:i, s:I, s:I, s:o, s:o, s:i, s:o}", "version", VERSION, "floor_round",
+        json_pack("{s:i, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "floor_round",
                   (json_int_t)slots->floor.round, "floor_step", (json_int_t)slots->floor.step,
                   "floor_manifest", hex(slots->floor_manifest), "active",
                   mr_json_text(slots->active_known ? names[slots->active] : "none"), "trial",
-                  slots->trial, "refused", refused);
+                  slots->trial, "refused", refused, "outcome",
+                  mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome)
+                                                   : "none"),
+                  "outcome_manifest", hex(slots->outcome_manifest));
     for (unsigned i = 0; i < 3; i++) {
         json_object_set_new(object, names[i], model_json(&slots->models[i]));
     }
@@ -131,6 +134,15 @@ static void take_refused(struct mr_slots *slots, struct mr_json_reader *reader)
     json_decref(list);
 }
 
+static void take_outcome(struct mr_slots *slots, struct mr_json_reader *reader)
+{
+    static const char *const names_of[] = {"kept", "went-back", "failed", "none"};
+    const unsigned which = mr_json_take_choice(reader, "outcome", names_of, 4);
+    take_hash(reader, "outcome_manifest", slots->outcome_manifest);
+    slots->outcome_owed = which < MR_RELEASE_OUTCOMES;
+    slots->outcome = slots->outcome_owed ? (enum mr_release_outcome)which : MR_RELEASE_KEPT;
+}
+
 static void take_models(struct mr_slots *slots, struct mr_json_reader *reader)
 {
     for (unsigned i = 0; i < 3 && !reader->failed; i++) {
@@ -157,6 +169,7 @@ int mr_slots_parse(struct mr_slots *slots, const char *text, size_t length, stru
     slots->active_known = which < 2;
     slots->active = which == 1 ? MR_SLOT_B : MR_SLOT_A;
     slots->trial = mr_json_take_integer(&reader, "trial", 0, 1) == 1;
+    take_outcome(slots, &reader);
     take_refused(slots, &reader);
     take_models(slots, &reader);
     if (mr_json_reader_close(&reader) != 0) {
