@@ -138,14 +138,14 @@ struct mr_config_keep {
 /* What devices are told of the task's models (model/releases.h); 0 stands for the default, as in a
  * config made by hand. */
 struct mr_config_releases {
-    uint32_t lifetime_days;   /* 90 */
-    uint32_t word_valid_s;    /* 86400 */
-    uint64_t delta_bytes_max; /* 64 MiB */
-    char *rollout;            /* "100": per cent of the devices, step by step; NULL likewise */
-    uint32_t rollout_step_s;  /* 3600 */
-    uint32_t rollout_kept_min;         /* 1 */
-    uint32_t health_reports_min;       /* 10 */
-    uint32_t health_failures_percent;  /* 20 */
+    uint32_t lifetime_days;      /* 90 */
+    uint32_t word_valid_s;       /* 86400 */
+    uint64_t delta_bytes_max;    /* 64 MiB */
+    char *rollout;               /* "100": per cent of the devices, step by step; NULL likewise */
+    uint32_t rollout_step_s;     /* 3600 */
+    uint32_t rollout_kept_min;   /* 1 */
+    uint32_t health_reports_min; /* 10 */
+    uint32_t health_failures_percent; /* 20 */
 };
 
 #define MR_CONFIG_ROLLOUT_MAX 16

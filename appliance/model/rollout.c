@@ -7,10 +7,10 @@
 #include "base/bytes.h"
 #include "wire/release_trust.h"
 
-#define ROOM_LEAST     64u
-#define STEP_S         3600u
-#define REPORTS_MIN    10u
-#define PERCENT        100u
+#define ROOM_LEAST         64u
+#define STEP_S             3600u
+#define REPORTS_MIN        10u
+#define PERCENT            100u
 #define FRACTION_A_PERCENT (MR_RELEASE_FRACTION_ALL / 100)
 
 const char *mr_rollout_state_name(enum mr_rollout_state state)
@@ -111,8 +111,8 @@ enum mr_rollout_change mr_rollout_turn(struct mr_rollout *rollout,
 static struct mr_rollout_voice *place_of(const struct mr_rollout *rollout,
                                          const uint8_t client_id[MR_CLIENT_ID_BYTES])
 {
-    const uint64_t mixed = (mr_be64_get(client_id) ^ (mr_be64_get(client_id + 8) << 1)) *
-                           0x9e3779b97f4a7c15ull;
+    const uint64_t mixed =
+        (mr_be64_get(client_id) ^ (mr_be64_get(client_id + 8) << 1)) * 0x9e3779b97f4a7c15ull;
     size_t at = (size_t)(mixed >> 32) & (rollout->room - 1);
     while (rollout->voices[at].outcome != 0 &&
            memcmp(rollout->voices[at].client_id, client_id, MR_CLIENT_ID_BYTES) != 0) {
@@ -144,7 +144,8 @@ static int make_room(struct mr_rollout *rollout)
     return 0;
 }
 
-/* Somebody who is well gives up his place: moved along so that no other is lost. False: nobody is. */
+/* Somebody who is well gives up his place: moved along so that no other is lost. False: nobody is.
+ */
 static bool take_a_place(struct mr_rollout *rollout)
 {
     size_t at = 0;

@@ -30,7 +30,8 @@ struct mr_rollout_policy {
     uint32_t step_s, kept_min, reports_min, failures_percent;
 };
 /* With the defaults where a config that was made by hand says 0. */
-void mr_rollout_policy_of(struct mr_rollout_policy *policy, const struct mr_config_releases *config);
+void mr_rollout_policy_of(struct mr_rollout_policy *policy,
+                          const struct mr_config_releases *config);
 
 struct mr_rollout_voice {
     uint8_t client_id[MR_CLIENT_ID_BYTES];
@@ -68,10 +69,10 @@ enum mr_rollout_change mr_rollout_turn(struct mr_rollout *rollout,
                                        const struct mr_rollout_policy *policy, uint64_t now_s);
 
 enum mr_rollout_heard {
-    MR_ROLLOUT_HEARD,     /* to be written */
-    MR_ROLLOUT_REPEATED,  /* it had said so before */
-    MR_ROLLOUT_NOT_LET,   /* it was never among those who may have it */
-    MR_ROLLOUT_NO_ROOM,   /* so many devices are not counted */
+    MR_ROLLOUT_HEARD,    /* to be written */
+    MR_ROLLOUT_REPEATED, /* it had said so before */
+    MR_ROLLOUT_NOT_LET,  /* it was never among those who may have it */
+    MR_ROLLOUT_NO_ROOM,  /* so many devices are not counted */
     MR_ROLLOUT_NO_MEMORY,
 };
 /* One voice a device; the last word counts. Where all places are taken, one that is not well takes

@@ -153,8 +153,7 @@ int mr_rollout_log_anew(struct mr_rollout_log *log, const uint8_t *record, size_
 
 bool mr_rollout_log_is_whole(const struct mr_rollout_log *log)
 {
-    return !log->failed && mr_append_log_number(log->log) > 0 &&
-           !mr_append_log_is_torn(log->log);
+    return !log->failed && mr_append_log_number(log->log) > 0 && !mr_append_log_is_torn(log->log);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */

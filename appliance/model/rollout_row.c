@@ -26,9 +26,8 @@ void mr_rollout_about_of(struct mr_rollout_about *about, const uint8_t *manifest
 /* An older release goes no further: who asks gets the newest. */
 static const char *state_of(const struct mr_rollout *rollout, bool newest)
 {
-    return newest || rollout->state == MR_ROLLOUT_WITHDRAWN
-               ? mr_rollout_state_name(rollout->state)
-               : "superseded";
+    return newest || rollout->state == MR_ROLLOUT_WITHDRAWN ? mr_rollout_state_name(rollout->state)
+                                                            : "superseded";
 }
 
 static json_t *hex_of(const uint8_t hash[MR_HASH_BYTES])
@@ -44,13 +43,13 @@ json_t *mr_rollout_row(const struct mr_rollout *rollout, const struct mr_rollout
     char version[48];
     snprintf(version, sizeof version, "%" PRIu64 ".%" PRIu32, rollout->version.round,
              rollout->version.step);
-    json_t *row = json_pack(
-        "{s:o, s:o, s:i, s:I, s:I, s:I, s:o}", "version", mr_json_text(version), "state",
-        mr_json_text(state_of(rollout, newest)), "percent",
-        newest ? mr_rollout_fraction(rollout, policy) / HUNDRED : 0, "kept",
-        (json_int_t)rollout->counts[MR_RELEASE_KEPT], "went_back",
-        (json_int_t)rollout->counts[MR_RELEASE_WENT_BACK], "failed",
-        (json_int_t)rollout->counts[MR_RELEASE_FAILED], "release", hex_of(rollout->release));
+    json_t *row = json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:o}", "version", mr_json_text(version),
+                            "state", mr_json_text(state_of(rollout, newest)), "percent",
+                            newest ? mr_rollout_fraction(rollout, policy) / HUNDRED : 0, "kept",
+                            (json_int_t)rollout->counts[MR_RELEASE_KEPT], "went_back",
+                            (json_int_t)rollout->counts[MR_RELEASE_WENT_BACK], "failed",
+                            (json_int_t)rollout->counts[MR_RELEASE_FAILED], "release",
+                            hex_of(rollout->release));
     if (row && about && about->known) {
         json_object_set_new(row, "model_hash", hex_of(about->model));
         json_object_set_new(row, "bytes", json_integer((json_int_t)about->bytes));

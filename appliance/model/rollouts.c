@@ -126,8 +126,7 @@ static void write_work(void *context)
         i += count;
     }
     if (batch->whole) {
-        batch->result =
-            mr_rollout_log_anew(log, batch->whole, batch->whole_bytes, &batch->error);
+        batch->result = mr_rollout_log_anew(log, batch->whole, batch->whole_bytes, &batch->error);
     }
 }
 
@@ -250,7 +249,8 @@ static void hear_refused(enum mr_rollout_heard heard, mr_rollouts_answer_fn fn, 
         refuse(fn, token, MR_REFUSAL_NOT_FOUND,
                "this device was never among those that may have the release: it is not counted");
     } else {
-        refuse(fn, token, MR_REFUSAL_BUSY, "so many devices have reported that no more are counted");
+        refuse(fn, token, MR_REFUSAL_BUSY,
+               "so many devices have reported that no more are counted");
     }
 }
 

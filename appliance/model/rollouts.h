@@ -25,7 +25,7 @@ struct mr_rollouts_config {
 /* 0 or -1. */
 int mr_rollouts_open(struct mr_rollouts **rollouts, const struct mr_rollouts_config *config,
                      struct mr_error *error);
-void mr_rollouts_halt(struct mr_rollouts *rollouts); /* nothing is taken any more */
+void mr_rollouts_halt(struct mr_rollouts *rollouts);  /* nothing is taken any more */
 void mr_rollouts_close(struct mr_rollouts *rollouts); /* NULL allowed */
 void mr_rollouts_set_policy(struct mr_rollouts *rollouts, const struct mr_config_releases *policy);
 

@@ -16,14 +16,13 @@ static bool tell(struct mre_client *client, struct mr_release_answers *answers, 
     const struct mr_question question = {.method = "POST", .path = path, .answer_max = 4096};
     enum mre_result result = mr_release_reach(answers, client, position, &outcome);
     if (result == MRE_OK) {
-        result = mr_control_ask(client, &answers->connections[position], &question, &response,
-                                &outcome);
+        result =
+            mr_control_ask(client, &answers->connections[position], &question, &response, &outcome);
     }
     if (result == MRE_OK) {
         mr_h2_response_fini(&response);
     }
-    return result == MRE_OK ||
-           (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NOT_FOUND);
+    return result == MRE_OK || (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NOT_FOUND);
 }
 
 void mr_release_report(struct mre_client *client, struct mr_release_answers *answers,
@@ -41,6 +40,7 @@ void mr_release_report(struct mre_client *client, struct mr_release_answers *ans
         all = tell(client, answers, i, path) && all;
     }
     if (all) {
-        (void)mr_slots_told(slots, NULL); /* a disk that is full: told once more, which counts once */
+        (void)mr_slots_told(slots,
+                            NULL); /* a disk that is full: told once more, which counts once */
     }
 }

@@ -40,15 +40,14 @@ static char *state_text(const struct mr_slots *slots)
     for (unsigned i = 0; i < slots->refused_count; i++) {
         json_array_append_new(refused, hex(slots->refused[i]));
     }
-    json_t *object =
-        json_pack("{s:i, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "floor_round",
-                  (json_int_t)slots->floor.round, "floor_step", (json_int_t)slots->floor.step,
-                  "floor_manifest", hex(slots->floor_manifest), "active",
-                  mr_json_text(slots->active_known ? names[slots->active] : "none"), "trial",
-                  slots->trial, "refused", refused, "outcome",
-                  mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome)
-                                                   : "none"),
-                  "outcome_manifest", hex(slots->outcome_manifest));
+    json_t *object = json_pack(
+        "{s:i, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "floor_round",
+        (json_int_t)slots->floor.round, "floor_step", (json_int_t)slots->floor.step,
+        "floor_manifest", hex(slots->floor_manifest), "active",
+        mr_json_text(slots->active_known ? names[slots->active] : "none"), "trial", slots->trial,
+        "refused", refused, "outcome",
+        mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome) : "none"),
+        "outcome_manifest", hex(slots->outcome_manifest));
     for (unsigned i = 0; i < 3; i++) {
         json_object_set_new(object, names[i], model_json(&slots->models[i]));
     }
