@@ -39,8 +39,8 @@ void mr_route_releases(void *context, struct mr_request *request)
     struct mr_rollouts *rollouts = rollouts_of(context, request);
     if (rollouts) {
         const uint64_t most = mr_request_query(request, "most", LIST_MOST);
-        mr_rollouts_list(rollouts, most < UINT16_MAX ? (unsigned)most : UINT16_MAX, on_list,
-                         request);
+        mr_rollouts_list(rollouts, most < UINT16_MAX ? (unsigned)most : UINT16_MAX,
+                         (uint64_t)time(NULL), on_list, request);
     }
 }
 

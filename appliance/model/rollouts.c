@@ -194,11 +194,11 @@ static void tell(const struct mr_rollouts *rollouts, enum mr_log_level level, co
     const struct mr_rollout *rollout = &rollouts->rollout;
     mr_log_event(rollouts->config.log, level, event,
                  "task=%s version=%" PRIu64 ".%" PRIu32 " percent=%u kept=%" PRIu32
-                 " went_back=%" PRIu32 " failed=%" PRIu32 "%s%s",
+                 " went_back=%" PRIu32 " failed=%" PRIu32 " by=%s",
                  rollouts->config.task, rollout->version.round, rollout->version.step,
                  mr_rollout_fraction(rollout, &rollouts->policy) * 100u / MR_RELEASE_FRACTION_ALL,
                  rollout->counts[MR_RELEASE_KEPT], rollout->counts[MR_RELEASE_WENT_BACK],
-                 rollout->counts[MR_RELEASE_FAILED], by ? " by=" : "", by ? by : "");
+                 rollout->counts[MR_RELEASE_FAILED], by);
 }
 
 static void turn(struct mr_rollouts *rollouts, uint64_t now_s)
@@ -207,9 +207,9 @@ static void turn(struct mr_rollouts *rollouts, uint64_t now_s)
     const enum mr_rollout_change change =
         mr_rollout_turn(&rollouts->rollout, &rollouts->policy, now_s);
     if (change == MR_ROLLOUT_STOP) {
-        tell(rollouts, MR_LOG_ERROR, "release.stopped", NULL);
+        tell(rollouts, MR_LOG_ERROR, "release.stopped", "reports");
     } else if (change == MR_ROLLOUT_NEXT_STEP) {
-        tell(rollouts, MR_LOG_INFO, "release.step", NULL);
+        tell(rollouts, MR_LOG_INFO, "release.step", "time");
     }
     if (change != MR_ROLLOUT_SAME || rollouts->rollout.peak != peak) {
         add_state(rollouts);
@@ -227,7 +227,7 @@ void mr_rollouts_begin(struct mr_rollouts *rollouts, const uint8_t release[MR_HA
     mr_rollout_begin(rollout, release, version, now_s);
     (void)mr_rollout_turn(rollout, &rollouts->policy, now_s);
     if (rollout->state == MR_ROLLOUT_HELD) {
-        tell(rollouts, MR_LOG_WARN, "release.held", NULL);
+        tell(rollouts, MR_LOG_WARN, "release.held", "the release before");
     }
     next_batch(rollouts)->anew = true;
     start_writing(rollouts);
@@ -361,14 +361,15 @@ static void list_done(void *context)
     free(listing);
 }
 
-void mr_rollouts_list(struct mr_rollouts *rollouts, unsigned most, mr_rollouts_answer_fn fn,
-                      void *token)
+void mr_rollouts_list(struct mr_rollouts *rollouts, unsigned most, uint64_t now_s,
+                      mr_rollouts_answer_fn fn, void *token)
 {
     struct listing *listing = rollouts->halted ? NULL : calloc(1, sizeof *listing);
     if (!listing) {
         refuse(fn, token, MR_REFUSAL_BUSY, "the hub stops, or has no memory");
         return;
     }
+    turn(rollouts, now_s);
     listing->rollouts = rollouts;
     listing->most = most < MR_ROLLOUT_FILES_KEPT ? most : MR_ROLLOUT_FILES_KEPT;
     listing->fn = fn;

@@ -49,8 +49,8 @@ enum mr_rollout_order { MR_ROLLOUT_ORDER_HOLD, MR_ROLLOUT_ORDER_GO_ON, MR_ROLLOU
 void mr_rollouts_order(struct mr_rollouts *rollouts, enum mr_rollout_order order, const char *by,
                        uint64_t now_s, mr_rollouts_answer_fn fn, void *token);
 /* An array, the newest first. */
-void mr_rollouts_list(struct mr_rollouts *rollouts, unsigned most, mr_rollouts_answer_fn fn,
-                      void *token);
+void mr_rollouts_list(struct mr_rollouts *rollouts, unsigned most, uint64_t now_s,
+                      mr_rollouts_answer_fn fn, void *token);
 
 /* What is so now; `known` false: there is no release. Valid until the next call. */
 const struct mr_rollout *mr_rollouts_newest(const struct mr_rollouts *rollouts);

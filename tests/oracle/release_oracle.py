@@ -140,10 +140,13 @@ def judge(case):
     return "unsigned"
 
 
+def share(release_hash, client_id):
+    """Which part of the devices a client is in, of 10,000."""
+    return int.from_bytes(sha256(label("millrace roll-out") + release_hash + client_id)[:8], "big") % 10000
+
+
 def judge_signed(m, fractions, case):
     floor = tuple(case["floor"][:2])
-    share = (int.from_bytes(sha256(label("millrace roll-out") + m["hash"] + bytes.fromhex(case["client_id"]))[:8],
-                            "big") % 10000)
     faults = (
         ("older", version(m) < floor),
         ("replaced", version(m) == floor and m["hash"].hex() != case["floor"][2]),
@@ -156,7 +159,7 @@ def judge_signed(m, fractions, case):
     for name, holds in faults:
         if holds:
             return name
-    return "held_back" if share >= fractions[case["threshold"] - 1] else "taken"
+    return "held_back" if share(m["hash"], bytes.fromhex(case["client_id"])) >= fractions[case["threshold"] - 1] else "taken"
 
 
 # --- 18 deltas -----------------------------------------------------------------------------------

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""A release goes to some devices first, on by what they report, and stops: test_rollout.py --build BUILD"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+
+from play import HERE, TASK, Consumer, Failure, Play, ReleaseScene
+
+sys.path.insert(0, os.path.join(HERE, "..", "..", "oracle"))
+import release_oracle  # noqa: E402 pylint: disable=wrong-import-position
+
+CONSUMERS = range(9, 15)
+LONG_S = 1_000_000
+
+
+class RolloutPlay(Play):
+    def policy(self, hubs=range(3), **lines):
+        for hub in hubs:
+            self.scene.releases[hub] = {"health_reports_min": 3, **lines}
+            self.scene.write_hub(hub)
+            if self.scene.processes[hub]:
+                self.scene.reload_hub(hub)
+
+    def wait_newest(self, hub, **wanted):
+        def holds():
+            found = self.newest(hub)
+            return all(found[name] == value for name, value in wanted.items())
+        self.scene.wait_for(f"hub {hub}: {wanted}", holds)
+
+    def share(self, device, number):
+        with open(self.manifest(0, f"{number}.0"), "rb") as f:
+            manifest = f.read()
+        return release_oracle.share(release_oracle.sha256(manifest), device.client_id())
+
+    def by_share(self, devices):
+        """Who may have it first is a hash, and time alone leads no further."""
+        number = self.round()
+        kept = 0
+        for device in devices:
+            first = self.share(device, number) < 5000
+            said = device.install(want=0 if first else 10)
+            if not first and said["code"] != "held_back":
+                raise Failure(f"device {device.number}: {said}")
+            kept += first
+        for hub in range(3):
+            self.wait_newest(hub, percent=50, kept=kept, went_back=0, failed=0)
+        if kept == 0: # nobody has said that it is good: one in 64 times
+            return
+        self.policy(rollout='"50,100"', rollout_step_s=1)
+        for hub in range(3):
+            self.wait_newest(hub, percent=100)
+        for device in devices:
+            device.install()
+        for hub in range(3):
+            self.wait_newest(hub, kept=len(devices))
+        print(f"{kept} of {len(devices)} devices first, then all", flush=True)
+
+    def stops_by_itself(self, devices):
+        self.policy(rollout="100")
+        number = self.round()
+        for device in devices[:3]:
+            if device.install(healthy=False, want=10)["code"] != "unhealthy":
+                raise Failure("it was not put back")
+        for hub in range(3):
+            self.wait_newest(hub, version=f"{number}.0", state="stopped", percent=0, went_back=3, kept=0)
+        if devices[3].install(want=10)["code"] != "held_back":
+            raise Failure("a stopped release is taken")
+        self.scene.kill_hub(2)
+        self.scene.start_hub(2)
+        self.wait_newest(2, state="stopped", went_back=3)
+        print("stopped by itself after three devices, also over a kill", flush=True)
+
+    def stays_stopped(self, devices):
+        number = self.round()
+        for hub in range(3):
+            self.wait_newest(hub, version=f"{number}.0", state="held", percent=0)
+        if devices[3].install(want=10)["code"] != "held_back":
+            raise Failure("the next release is taken though the one before was stopped")
+        for hub in (0, 1):
+            self.order(hub, "go-on")
+        if devices[3].install(want=10)["code"] != "held_back":
+            raise Failure("one hub's hold counts for nothing")
+        two_of_three = Consumer(self.scene, 20, threshold=2)
+        two_of_three.install()
+        self.order(2, "go-on")
+        for device in devices[3:]:
+            device.install()
+        print("the next release waits for the operators, of as many hubs as the threshold", flush=True)
+
+    def withdrawn(self, devices):
+        number = self.round()
+        self.order(0, "withdraw")
+        if devices[0].install(want=10)["code"] != "held_back":
+            raise Failure("a release that one hub has withdrawn is taken")
+        try:
+            self.order(0, "go-on")
+        except Failure as refused:
+            if "for good" not in str(refused):
+                raise
+        else:
+            raise Failure("a withdrawn release goes on")
+        self.round()
+        devices[0].install()
+        listed = self.scene.operator(0, "release", "list", "--task", TASK.name)["releases"]
+        if [row["version"] for row in listed] != [f"{n}.0" for n in range(number + 1, 0, -1)] or \
+                listed[1]["state"] != "withdrawn" or listed[2]["state"] != "superseded":
+            raise Failure(f"listed: {listed}")
+        print("withdrawn for good; the next version goes its way", flush=True)
+
+    def one_voice(self, device):
+        """Whoever goes back by hand says so at his next pull, and counts once."""
+        before = self.newest(0)
+        device.edge("rollback")
+        device.install(want=10)
+        self.wait_newest(0, kept=before["kept"] - 1, went_back=before["went_back"] + 1)
+        device.install(want=10)
+        self.wait_newest(0, kept=before["kept"] - 1, went_back=before["went_back"] + 1)
+
+    def metrics(self):
+        found = self.scene.operator(0, "metrics")
+        for name, value in (("halted", 0), ("kept_devices", 0), ("not_kept_devices", 1)):
+            if found[f'millrace_release_{name}{{task="ota"}}'] != value:
+                raise Failure(f"millrace_release_{name} is not {value}")
+
+    def main(self):
+        self.policy(rollout='"50,100"', rollout_step_s=LONG_S)
+        self.start()
+        devices = [Consumer(self.scene, number) for number in CONSUMERS]
+        self.by_share(devices)
+        self.stops_by_itself(devices)
+        self.stays_stopped(devices)
+        self.withdrawn(devices)
+        self.one_voice(devices[0])
+        self.metrics()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    work = tempfile.mkdtemp(prefix="millrace-rollout-")
+    play = RolloutPlay(ReleaseScene(parser.parse_args().build, work))
+    try:
+        play.main()
+    except Failure as failure:
+        print(failure, flush=True)
+        play.stop()
+        for hub in TASK.hubs:
+            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
+                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
+        return 1
+    play.stop()
+    shutil.rmtree(work)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
