@@ -8,6 +8,7 @@
 
 #include "appliance/model/origin.h"
 #include "appliance/storage/files.h"
+#include "wire/release_epsilon.h"
 
 #define DAY_S 86400u
 
@@ -59,6 +60,7 @@ static int encode(uint8_t **manifest, size_t *manifest_bytes,
     if (origin.has_round) {
         memcpy(release.announcement_hash, origin.terms.hash, MR_HASH_BYTES);
         release.included = origin.included;
+        release.epsilon = mr_release_epsilon(&origin.terms.announcement);
     }
     *manifest = mr_release_encode(&release, manifest_bytes);
     free(blocks);

@@ -140,6 +140,23 @@ def judge(case):
     return "unsigned"
 
 
+def epsilon(rho, delta):
+    """What a release says of its round's rho (in 2^-40) at that delta (a float32's value): docs/wire-format.md, 17."""
+    if rho == 0:
+        return 0.0
+    m, e = math.frexp(delta)
+    z = (1 - m) / (1 + m)
+    total = 0.0
+    for i in reversed(range(20)):
+        total = total * (z * z) + 1.0 / (2 * i + 1)
+    x = math.ldexp(rho, -40)
+    value = x + 2 * math.sqrt(x * (2 * z * total - e * float.fromhex("0x1.62e42fefa39efp-1")))
+    bits = struct.pack("<f", value)
+    if struct.unpack("<f", bits)[0] < value:
+        bits = struct.pack("<I", struct.unpack("<I", bits)[0] + 1)
+    return struct.unpack("<f", bits)[0]
+
+
 def share(release_hash, client_id):
     """Which part of the devices a client is in, of 10,000."""
     return int.from_bytes(sha256(label("millrace roll-out") + release_hash + client_id)[:8], "big") % 10000
