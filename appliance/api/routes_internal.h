@@ -73,6 +73,8 @@ MR_HANDLER(mr_route_model);
 MR_HANDLER(mr_route_hubs);
 MR_HANDLER(mr_route_release);
 MR_HANDLER(mr_route_release_outcome);
+MR_HANDLER(mr_route_keys);
+MR_HANDLER(mr_route_admin_keys);
 MR_HANDLER(mr_route_releases);
 MR_HANDLER(mr_route_release_hold);
 MR_HANDLER(mr_route_release_go_on);

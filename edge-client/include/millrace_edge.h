@@ -112,6 +112,9 @@ struct mre_options {
     /* So many hubs must have signed a release, and say that it is the newest; 0: all, which is what
      * two hubs need. With three or more, one below lets releases go on without one hub. */
     unsigned release_threshold;
+    /* The keys of `hubs` are those after that statement of next keys; 0: the task's first ones.
+     * From there on the device follows the hubs' statements by itself (data_dir/keys). */
+    unsigned key_statement;
 };
 
 /* Who trains a tensor. */

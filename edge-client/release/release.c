@@ -10,6 +10,7 @@
 #include "edge-client/files/files.h"
 #include "edge-client/release/fetch.h"
 #include "edge-client/release/slots.h"
+#include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/trainer/child.h"
 #include "wire/safetensors.h"
@@ -127,6 +128,7 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
     client->pull_began_us = client->env.now_us(client->env.context);
     enum mre_result result = mr_release_gather(&answers, client, &slots->floor, wait_ms, outcome);
     outcome->heard_ms = mr_client_pull_ms(client);
+    (void)mr_next_keys_ask(client, answers.connections, outcome);
     const struct mr_release_trust trust = trust_of(client, slots);
     if (!result && answers.count == 0) {
         result = mr_outcome_set(outcome, MRE_OK, "no hub has a release yet");

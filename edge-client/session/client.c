@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "edge-client/files/files.h"
+#include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
 
@@ -185,6 +186,7 @@ static enum mre_result take_hubs(struct mre_client *client, const struct mre_opt
                               MRE_HUBS_MAX);
     }
     client->hub_count = options->hub_count;
+    client->key_statement = options->key_statement;
     client->release_threshold =
         options->release_threshold ? options->release_threshold : options->hub_count;
     if (client->release_threshold < 2 || client->release_threshold > options->hub_count) {
@@ -325,6 +327,9 @@ static enum mre_result open_client(struct mre_client **client, struct mre_client
     }
     if (!result) {
         result = open_folder(c, outcome);
+    }
+    if (!result) {
+        result = mr_next_keys_open(c, outcome);
     }
     if (result) {
         mre_client_close(c);

@@ -54,6 +54,7 @@ struct mre_client {
     uint16_t ports[MRE_HUBS_MAX];
     struct mr_announced_hub pinned[MRE_HUBS_MAX];
     unsigned release_threshold; /* 2 .. hub_count */
+    uint32_t key_statement;     /* the keys in `pinned` are those of it (wire/key_chain.h) */
     enum mre_transport transport;
     unsigned request_timeout_ms;
     unsigned silence_ms;

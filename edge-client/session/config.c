@@ -10,6 +10,7 @@
 #include "edge-client/session/outcome.h"
 #include "base/error.h"
 #include "wire/announcement.h"
+#include "wire/key_chain.h"
 #include "wire/task.h"
 
 #define CONFIG_BYTES_MAX (1 << 20)
@@ -174,6 +175,18 @@ static int take_threshold(struct reader *r, json_t *value)
     return 0;
 }
 
+static int take_key_statement(struct reader *r, json_t *value)
+{
+    const json_int_t number = json_integer_value(value);
+    if (value && (!json_is_integer(value) || number < 0 || number > MR_KEY_CHAIN_MAX)) {
+        return mr_error_set(&r->error,
+                            "key_statement: the number of the statement of next keys that the "
+                            "keys of hubs are from, or leave it out");
+    }
+    r->config->options.key_statement = (unsigned)number;
+    return 0;
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -190,9 +203,10 @@ static int take_task(struct reader *r, json_t *root)
 
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {"task",      "device", "hubs",          "data_dir",
-                                        "transport", "accept", "training_seed", "release_threshold",
-                                        NULL};
+    static const char *const names[] = {
+        "task",          "device", "hubs",          "data_dir",
+        "transport",     "accept", "training_seed", "release_threshold",
+        "key_statement", NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -209,7 +223,8 @@ static int take_root(struct reader *r)
                    take_transport(r, json_object_get(root, "transport")) ||
                    take_accept(r, json_object_get(root, "accept")) ||
                    take_training_seed(r, json_object_get(root, "training_seed")) ||
-                   take_threshold(r, json_object_get(root, "release_threshold"))
+                   take_threshold(r, json_object_get(root, "release_threshold")) ||
+                   take_key_statement(r, json_object_get(root, "key_statement"))
                ? -1
                : 0;
 }

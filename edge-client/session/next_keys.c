@@ -1,0 +1,154 @@
+#include "edge-client/session/next_keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "edge-client/files/files.h"
+#include "edge-client/session/control.h"
+#include "edge-client/session/outcome.h"
+#include "wire/key_chain.h"
+
+#define PATH_BYTES 4200
+
+static struct mr_key_set set_of(const struct mre_client *client, struct mr_announced_hub *hubs)
+{
+    memcpy(hubs, client->pinned, client->hub_count * sizeof *hubs);
+    return (struct mr_key_set){.task = client->task,
+                               .hubs = hubs,
+                               .hub_count = client->hub_count,
+                               .threshold = client->release_threshold,
+                               .number = client->key_statement};
+}
+
+static void take_set(struct mre_client *client, const struct mr_key_set *set)
+{
+    memcpy(client->pinned, set->hubs, client->hub_count * sizeof *set->hubs);
+    client->key_statement = set->number;
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+/* All of it, malloc'd; NULL with *length 0: there is none, or with an error. */
+static char *read_file(const char *path, size_t *length, struct mr_error *error)
+{
+    *length = 0;
+    error->text[0] = '\0';
+    return access(path, F_OK) != 0 && errno == ENOENT
+               ? NULL
+               : mr_file_text(path, MR_KEY_CHAIN_BYTES_MAX, length, error);
+}
+
+enum mre_result mr_next_keys_open(struct mre_client *client, struct mre_outcome *outcome)
+{
+    char path[PATH_BYTES];
+    size_t length, taken = 0;
+    struct mr_error error;
+    struct mr_announced_hub hubs[MR_HUBS_MAX];
+    struct mr_key_set set = set_of(client, hubs);
+    snprintf(path, sizeof path, "%s/keys", client->data_dir);
+    char *text = read_file(path, &length, &error);
+    const enum mr_key_fault fault =
+        text ? mr_key_chain_follow(&set, (uint8_t *)text, length, &taken) : MR_KEY_TAKEN;
+    free(text);
+    if (error.text[0] != '\0') {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s: %s", path, error.text);
+    }
+    if (fault != MR_KEY_TAKEN) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                              "%s does not lead on from the keys in device.json: %s. Where these "
+                              "are newer, say in key_statement of which statement they are, and "
+                              "remove the file",
+                              path, mr_key_fault_sentence(fault));
+    }
+    take_set(client, &set);
+    return MRE_OK;
+}
+
+static int write_all(int fd, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+    while (length > 0) {
+        const ssize_t n = write(fd, at, length);
+        if (n < 0 && errno != EINTR) {
+            return -1;
+        }
+        at += n > 0 ? n : 0;
+        length -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+/* What was here and behind it the new ones: whole old or whole new. */
+static int keep(const struct mre_client *client, const uint8_t *bytes, size_t length)
+{
+    char path[PATH_BYTES], fresh[PATH_BYTES + 8];
+    size_t before;
+    struct mr_error error;
+    snprintf(path, sizeof path, "%s/keys", client->data_dir);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    char *old = read_file(path, &before, &error);
+    const int fd = error.text[0] == '\0' ? mr_file_create(fresh) : -1;
+    int bad = fd < 0 || write_all(fd, old, before) || write_all(fd, bytes, length) || fsync(fd);
+    free(old);
+    if (fd >= 0) {
+        bad |= close(fd);
+    }
+    return bad || rename(fresh, path) || mr_folder_sync(client->data_dir) ? -1 : 0;
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static void warn(struct mre_client *client, unsigned position, const char *why,
+                 struct mre_outcome *outcome)
+{
+    snprintf(outcome->warning, sizeof outcome->warning, "hub %u: a next key is not taken: %.300s",
+             client->pinned[position].index, why);
+}
+
+/* Statements of one hub's answer that lead on. */
+static bool take(struct mre_client *client, unsigned position, uint8_t *bytes, size_t length,
+                 struct mre_outcome *outcome)
+{
+    size_t taken;
+    struct mr_announced_hub hubs[MR_HUBS_MAX];
+    struct mr_key_set set = set_of(client, hubs);
+    const enum mr_key_fault fault = mr_key_chain_follow(&set, bytes, length, &taken);
+    if (fault != MR_KEY_TAKEN) {
+        warn(client, position, mr_key_fault_sentence(fault), outcome);
+    }
+    if (set.number == client->key_statement) {
+        return false;
+    }
+    if (keep(client, bytes, taken) != 0) {
+        warn(client, position, "data_dir/keys cannot be written", outcome);
+        return false;
+    }
+    take_set(client, &set);
+    return true;
+}
+
+bool mr_next_keys_ask(struct mre_client *client, void *connections[MRE_HUBS_MAX],
+                      struct mre_outcome *outcome)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < client->hub_count; i++) {
+        char path[128];
+        struct mre_outcome unused;
+        struct mr_h2_response response = {0};
+        const struct mr_question question = {
+            .method = "GET", .path = path, .answer_max = MR_KEY_CHAIN_BYTES_MAX};
+        snprintf(path, sizeof path, "/v1/tasks/%s/keys?after=%u", client->task,
+                 client->key_statement);
+        if ((connections[i] || mr_control_connect(client, i, &connections[i], &unused) == MRE_OK) &&
+            mr_control_ask(client, &connections[i], &question, &response, &unused) == MRE_OK) {
+            if (response.status == 200) {
+                changed |= take(client, i, response.body, response.length, outcome);
+            }
+            mr_h2_response_fini(&response);
+        }
+    }
+    return changed;
+}
