@@ -54,7 +54,7 @@ json_t *mr_rollout_row(const struct mr_rollout *rollout, const struct mr_rollout
         json_object_set_new(row, "model_hash", hex_of(about->model));
         json_object_set_new(row, "bytes", json_integer((json_int_t)about->bytes));
         json_object_set_new(row, "included", json_integer((json_int_t)about->included));
-        json_object_set_new(row, "epsilon", json_real(about->epsilon));
+        json_object_set_new(row, "epsilon", mr_json_real(about->epsilon));
     }
     return row;
 }
