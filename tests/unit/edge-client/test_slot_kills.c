@@ -1,0 +1,254 @@
+/* test_slot_kills.c - whoever pulls and installs is killed, or its files may not grow, at any
+ * moment: what the application opens is a whole model, old or new; what was acknowledged is there;
+ * nothing goes back that nobody put back.
+ *
+ *   test_slot_kills [KILLS]
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/sha.h>
+
+#include "base/assert.h"
+#include "edge-client/files/files.h"
+#include "edge-client/release/slots.h"
+
+#define KILLS 60u
+#define BYTES 20000u
+#define PIECE 1000u
+
+/* What a deed has acknowledged. Deeds of a release: pulled, installed, and judged: kept, but each
+ * third put back. */
+struct told {
+    uint64_t release; /* under way */
+    unsigned step;    /* of it that was done last: 0 pulled, 1 installed, 2 judged */
+    uint64_t active;  /* FILE leads to that one; 0: there is none */
+    uint64_t before;  /* the other copy */
+};
+
+static char path[300];
+
+static void give_up(const char *what, const char *why)
+{
+    fprintf(stderr, "FAILED: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void model_of(uint8_t bytes[BYTES], uint64_t release, uint8_t hash[MR_HASH_BYTES])
+{
+    for (unsigned i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(release * 31 + i);
+    }
+    memcpy(bytes, &release, sizeof release);
+    SHA256(bytes, BYTES, hash);
+}
+
+/* --- the device ------------------------------------------------------------------------------- */
+
+static int pull(struct mr_slots *slots, uint64_t release, struct mr_error *error)
+{
+    static uint8_t bytes[BYTES];
+    char part[MR_SLOTS_PATH_BYTES];
+    struct mr_slot_model model = {.known = true, .version = {.round = release}};
+    model_of(bytes, release, model.model);
+    memcpy(model.manifest, model.model, MR_HASH_BYTES);
+    slots->floor = model.version;
+    memcpy(slots->floor_manifest, model.manifest, MR_HASH_BYTES);
+    mr_slots_path(part, slots, MR_SLOT_PART);
+    const int fd = mr_slots_save(slots, error) == 0 ? open(part, O_CREAT | O_WRONLY, 0600) : -1;
+    int bad = fd < 0;
+    for (unsigned at = 0; !bad && at < BYTES; at += PIECE) { /* over what a fetch before has left */
+        bad = pwrite(fd, bytes + at, PIECE, at) != PIECE;
+    }
+    bad = bad || fsync(fd) != 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad ? -1 : mr_slots_pulled(slots, &model, error);
+}
+
+static bool is_good(uint64_t release)
+{
+    return release % 3 != 0;
+}
+
+static int do_step(struct mr_slots *slots, const struct told *told, struct mr_error *error)
+{
+    switch (told->step) {
+    case 0:
+        return pull(slots, told->release, error);
+    case 1:
+        return mr_slots_install(slots, error);
+    default:
+        return is_good(told->release) ? mr_slots_confirm(slots, MR_RELEASE_KEPT, error)
+                                      : mr_slots_go_back(slots, error);
+    }
+}
+
+/* What is so when that step is done. */
+static struct told after(struct told told)
+{
+    if (told.step == 1) {
+        told.before = told.active;
+        told.active = told.release;
+    } else if (told.step == 2 && !is_good(told.release) && told.before != 0) {
+        const uint64_t back = told.before;
+        told.before = told.active;
+        told.active = back;
+    }
+    return told;
+}
+
+static struct told next_of(struct told told)
+{
+    told.release += told.step == 2;
+    told.step = told.step == 2 ? 0 : told.step + 1;
+    return told;
+}
+
+static void work_for_ever(struct told told, int to, rlim_t most)
+{
+    struct mr_slots slots;
+    struct mr_error error;
+    const struct rlimit limit = {.rlim_cur = most, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    if (most) {
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    for (;;) {
+        told = next_of(told);
+        if (mr_slots_open(&slots, path, &error) != 0) { /* each step is a process's, as a rule */
+            _exit(2);
+        }
+        if (do_step(&slots, &told, &error) < 0) {
+            _exit(3);
+        }
+        mr_slots_close(&slots);
+        told = after(told);
+        if (write(to, &told, sizeof told) != sizeof told) {
+            _exit(4);
+        }
+    }
+}
+
+/* --- the judge ---------------------------------------------------------------------------------
+ */
+
+/* What the application finds without anybody's help; 0: nothing. It must be whole. */
+static uint64_t opened(void)
+{
+    static uint8_t bytes[BYTES + 1], wanted[BYTES];
+    uint8_t hash[MR_HASH_BYTES];
+    uint64_t release;
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        return 0;
+    }
+    const size_t length = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    memcpy(&release, bytes, sizeof release);
+    model_of(wanted, release, hash);
+    if (length != BYTES || memcmp(bytes, wanted, BYTES) != 0) {
+        give_up("what the application opens", "is no whole model");
+    }
+    return release;
+}
+
+static bool is(const struct told *told, uint64_t active)
+{
+    return told->active == active;
+}
+
+static void judge(struct told *last)
+{
+    struct mr_slots slots;
+    struct mr_error error;
+    const struct told next = after(next_of(*last));
+    const uint64_t at_once = opened();
+    if (at_once != 0 || last->active != 0) {
+        if (!is(last, at_once) && !is(&next, at_once)) {
+            give_up("what the application opens", "is neither what was told nor the next");
+        }
+    }
+    if (mr_slots_open(&slots, path, &error) != 0) {
+        give_up("the folder does not open", error.text);
+    }
+    const struct mr_slot_model *active = mr_slots_active(&slots);
+    const uint64_t now = active ? active->version.round : 0;
+    const bool pulled = slots.models[MR_SLOT_NEXT].known;
+    if (now != opened() || (now != last->active && now != next.active)) {
+        give_up("the state", "is another one than the file");
+    }
+    if (slots.floor.round < last->release || slots.floor.round > next.release) {
+        give_up("the floor", "is below what was told, or above what there was");
+    }
+    if (last->step == 0 && last->release != 0 && !pulled && now != last->release) {
+        give_up("what was pulled", "is gone");
+    }
+    if (last->step == 1 && slots.trial == false && last->active == now && is_good(last->release) &&
+        !slots.outcome_owed) {
+        give_up("a trial", "ended without an outcome");
+    }
+    /* A step that came to its end before it was told counts as done. */
+    const bool done = next.step == 0 ? pulled : next.step == 1 ? now == next.active : !slots.trial;
+    mr_slots_close(&slots);
+    *last = done ? next : *last;
+}
+
+static unsigned rnd(unsigned below)
+{
+    static uint32_t seed = 11;
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+static void kill_once(struct told *last, bool full)
+{
+    int ends[2];
+    struct told told;
+    const unsigned steps = rnd(7);
+    MR_ASSERT(pipe(ends) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        work_for_ever(*last, ends[1], full ? rnd(BYTES + 2000) : 0);
+    }
+    close(ends[1]);
+    for (unsigned i = 0;
+         (i < steps || full) && i < 50 && read(ends[0], &told, sizeof told) == sizeof told; i++) {
+        *last = told;
+    }
+    for (volatile unsigned i = 0, turns = rnd(300000); i < turns; i++) {
+    }
+    kill(child, SIGKILL);
+    while (read(ends[0], &told, sizeof told) == sizeof told) {
+        *last = told;
+    }
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    judge(last);
+}
+
+int main(int argc, char **argv)
+{
+    const unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : KILLS;
+    char dir[] = "/tmp/millrace-slots-XXXXXX";
+    struct told last = {.release = 0, .step = 2};
+    MR_ASSERT(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/model", dir);
+    for (unsigned i = 0; i < kills; i++) {
+        kill_once(&last, i % 4 == 3);
+    }
+    printf("%u ends, %llu releases: whole old or whole new\n", kills,
+           (unsigned long long)last.release);
+    mr_folder_remove(dir);
+    return 0;
+}
