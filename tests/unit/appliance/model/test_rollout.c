@@ -1,12 +1,14 @@
 /* test_rollout.c - how far a release goes: steps, voices, stops, and what outlives a crash. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -309,6 +311,39 @@ static void test_torn(void **state)
     close_log(place);
 }
 
+/* A disk that is full takes nothing; with room again the next write has all of it. */
+static void test_full(void **state)
+{
+    struct place *place = *state;
+    uint8_t record[MR_ROLLOUT_RECORD_BYTES], id[MR_CLIENT_ID_BYTES];
+    const uint8_t *records = record;
+    size_t length;
+    struct rlimit before, limit;
+    struct mr_error error;
+    open_log(place);
+    begin(&place->rollout, 1, &first, 7);
+    write_all(place);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 100;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    device(id, &place->rollout, 0, 100);
+    assert_int_equal(mr_rollout_hear(&place->rollout, id, MR_RELEASE_FAILED), MR_ROLLOUT_HEARD);
+    length = mr_rollout_record_voice(record, id, MR_RELEASE_FAILED);
+    const int written = mr_rollout_log_write(place->log, &records, &length, 1, &error);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(written, -1);
+    assert_false(mr_rollout_log_is_whole(place->log));
+    write_all(place);
+    assert_true(mr_rollout_log_is_whole(place->log));
+    close_log(place);
+    open_log(place);
+    assert_int_equal(place->rollout.version.round, 1);
+    assert_int_equal(place->rollout.counts[MR_RELEASE_FAILED], 1);
+    close_log(place);
+}
+
 static void test_files_bounded(void **state)
 {
     struct place *place = *state;
@@ -354,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_config),
         cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_torn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
