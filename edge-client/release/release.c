@@ -10,7 +10,7 @@
 #include "edge-client/files/files.h"
 #include "edge-client/release/fetch.h"
 #include "edge-client/release/slots.h"
-#include "edge-client/session/next_keys.h"
+#include "edge-client/session/follow_keys.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/trainer/child.h"
 #include "wire/safetensors.h"

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/session/progress.h"
 #include "transport/certificate_time.h"
@@ -263,23 +262,6 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
     return ask_lead(client, &question, response, outcome);
 }
 
-/* By the pinned keys, or by those that the hubs' statements lead on to. */
-static bool trusts(struct mre_client *client, const struct mr_round_terms *terms,
-                   struct mre_outcome *outcome, struct mr_error *error)
-{
-    void *connections[MRE_HUBS_MAX] = {NULL};
-    const struct mr_announcement *announcement = &terms->announcement;
-    if (mr_announcement_trusts(announcement, client->pinned, client->hub_count, error) == 0) {
-        return true;
-    }
-    const bool changed = mr_next_keys_ask(client, connections, outcome);
-    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
-        mr_control_drop(client, &connections[i]);
-    }
-    return changed &&
-           mr_announcement_trusts(announcement, client->pinned, client->hub_count, error) == 0;
-}
-
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
                                         struct mr_round_terms *terms, struct mre_outcome *outcome)
 {
@@ -294,7 +276,8 @@ enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait
         result = mr_outcome_set(outcome, MRE_NO_ROUND, "no round newer than %" PRIu64 " opened",
                                 client->ledger.finished);
     } else if (mr_announcement_open(terms, response.body, response.length, &error) ||
-               !trusts(client, terms, outcome, &error)) {
+               mr_announcement_trusts(&terms->announcement, client->pinned, client->hub_count,
+                                      &error)) {
         result = mr_outcome_set(outcome, MRE_UNTRUSTED_ANNOUNCEMENT,
                                 "the announcement is not trusted: %s; nothing was sent. Compare "
                                 "hubs in device.json with the operators' keys",

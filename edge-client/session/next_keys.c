@@ -7,13 +7,12 @@
 #include <unistd.h>
 
 #include "edge-client/files/files.h"
-#include "edge-client/session/control.h"
 #include "edge-client/session/outcome.h"
-#include "wire/key_chain.h"
 
 #define PATH_BYTES 4200
 
-static struct mr_key_set set_of(const struct mre_client *client, struct mr_announced_hub *hubs)
+struct mr_key_set mr_next_keys_set(const struct mre_client *client,
+                                   struct mr_announced_hub hubs[MR_HUBS_MAX])
 {
     memcpy(hubs, client->pinned, client->hub_count * sizeof *hubs);
     return (struct mr_key_set){.task = client->task,
@@ -47,7 +46,7 @@ enum mre_result mr_next_keys_open(struct mre_client *client, struct mre_outcome 
     size_t length, taken = 0;
     struct mr_error error;
     struct mr_announced_hub hubs[MR_HUBS_MAX];
-    struct mr_key_set set = set_of(client, hubs);
+    struct mr_key_set set = mr_next_keys_set(client, hubs);
     snprintf(path, sizeof path, "%s/keys", client->data_dir);
     char *text = read_file(path, &length, &error);
     const enum mr_key_fault fault =
@@ -82,7 +81,7 @@ static int write_all(int fd, const void *bytes, size_t length)
 }
 
 /* What was here and behind it the new ones: whole old or whole new. */
-static int keep(const struct mre_client *client, const uint8_t *bytes, size_t length)
+static int append(const struct mre_client *client, const uint8_t *bytes, size_t length)
 {
     char path[PATH_BYTES], fresh[PATH_BYTES + 8];
     size_t before;
@@ -99,56 +98,12 @@ static int keep(const struct mre_client *client, const uint8_t *bytes, size_t le
     return bad || rename(fresh, path) || mr_folder_sync(client->data_dir) ? -1 : 0;
 }
 
-/* --- asking ----------------------------------------------------------------------------------- */
-
-static void warn(struct mre_client *client, unsigned position, const char *why,
-                 struct mre_outcome *outcome)
+int mr_next_keys_keep(struct mre_client *client, const struct mr_key_set *set, const uint8_t *bytes,
+                      size_t length)
 {
-    snprintf(outcome->warning, sizeof outcome->warning, "hub %u: a next key is not taken: %.300s",
-             client->pinned[position].index, why);
-}
-
-/* Statements of one hub's answer that lead on. */
-static bool take(struct mre_client *client, unsigned position, uint8_t *bytes, size_t length,
-                 struct mre_outcome *outcome)
-{
-    size_t taken;
-    struct mr_announced_hub hubs[MR_HUBS_MAX];
-    struct mr_key_set set = set_of(client, hubs);
-    const enum mr_key_fault fault = mr_key_chain_follow(&set, bytes, length, &taken);
-    if (fault != MR_KEY_TAKEN) {
-        warn(client, position, mr_key_fault_sentence(fault), outcome);
+    if (append(client, bytes, length) != 0) {
+        return -1;
     }
-    if (set.number == client->key_statement) {
-        return false;
-    }
-    if (keep(client, bytes, taken) != 0) {
-        warn(client, position, "data_dir/keys cannot be written", outcome);
-        return false;
-    }
-    take_set(client, &set);
-    return true;
-}
-
-bool mr_next_keys_ask(struct mre_client *client, void *connections[MRE_HUBS_MAX],
-                      struct mre_outcome *outcome)
-{
-    bool changed = false;
-    for (unsigned i = 0; i < client->hub_count; i++) {
-        char path[128];
-        struct mre_outcome unused;
-        struct mr_h2_response response = {0};
-        const struct mr_question question = {
-            .method = "GET", .path = path, .answer_max = MR_KEY_CHAIN_BYTES_MAX};
-        snprintf(path, sizeof path, "/v1/tasks/%s/keys?after=%u", client->task,
-                 client->key_statement);
-        if ((connections[i] || mr_control_connect(client, i, &connections[i], &unused) == MRE_OK) &&
-            mr_control_ask(client, &connections[i], &question, &response, &unused) == MRE_OK) {
-            if (response.status == 200) {
-                changed |= take(client, i, response.body, response.length, outcome);
-            }
-            mr_h2_response_fini(&response);
-        }
-    }
-    return changed;
+    take_set(client, set);
+    return 0;
 }

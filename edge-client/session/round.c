@@ -7,6 +7,7 @@
 
 #include "edge-client/session/attempt.h"
 #include "edge-client/session/control.h"
+#include "edge-client/session/follow_keys.h"
 #include "edge-client/session/end.h"
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/model.h"
@@ -292,6 +293,22 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
     return result;
 }
 
+/* One that is not signed by the keys known here may be by those that came since. */
+static enum mre_result hear_announcement(struct mre_client *client, unsigned wait_ms,
+                                         struct mr_round_terms *terms, struct mre_outcome *outcome)
+{
+    void *connections[MRE_HUBS_MAX] = {NULL};
+    const enum mre_result result = mr_control_announcement(client, wait_ms, terms, outcome);
+    if (result != MRE_UNTRUSTED_ANNOUNCEMENT) {
+        return result;
+    }
+    const bool changed = mr_next_keys_ask(client, connections, outcome);
+    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
+        mr_control_drop(client, &connections[i]);
+    }
+    return changed ? mr_control_announcement(client, wait_ms, terms, outcome) : result;
+}
+
 enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,
                                  void *context, struct mre_outcome *outcome)
 {
@@ -303,7 +320,7 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     }
     mr_progress_round(client, NULL);
     mr_progress_phase(client, MRE_PHASE_WAITING, 0);
-    if (mr_control_announcement(client, wait_ms, &work.terms, outcome)) {
+    if (hear_announcement(client, wait_ms, &work.terms, outcome)) {
         return mr_client_settle(client, outcome);
     }
     mr_progress_round(client, &work.terms.announcement);

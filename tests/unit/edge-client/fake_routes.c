@@ -365,6 +365,9 @@ int fake_route(struct fake *fake, unsigned hub, unsigned connection,
     if (get && strstr(path, "/proof")) {
         return proof(fake, hub, response);
     }
+    if (get && strncmp(path, "/v1/tasks/default/keys?after=", 29) == 0) {
+        return answer(response, 204, NULL, 0);
+    }
     const bool end = get && strncmp(path, "/v1/tasks/default/rounds/", 25) == 0 &&
                      !strstr(path, "/current") && !strstr(path, "/uploads");
     if (end) {
