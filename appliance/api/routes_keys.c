@@ -42,7 +42,7 @@ void mr_route_admin_keys(void *context, struct mr_request *request)
                             mr_key_fault_sentence(fault), mr_key_fault_name(fault));
     } else {
         mr_log_event(task->api->log, MR_LOG_WARN, "task.next_key", "task=%s by=%s",
-                     task->task.config->name, mr_request_identity(request)->operator_name);
+                     task->task.config->name, mr_request_identity(request)->name);
         mr_request_answer(request, 204, NULL, NULL, 0);
     }
 }

@@ -48,7 +48,7 @@ static void obey(void *context, struct mr_request *request, enum mr_rollout_orde
 {
     struct mr_rollouts *rollouts = rollouts_of(context, request);
     if (rollouts) {
-        mr_rollouts_order(rollouts, order, mr_request_identity(request)->operator_name,
+        mr_rollouts_order(rollouts, order, mr_request_identity(request)->name,
                           (uint64_t)time(NULL), on_order, request);
     }
 }
