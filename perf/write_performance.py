@@ -33,6 +33,8 @@ Written by `perf/write_performance.py` from what `./run bench` measured; edit th
 Absolute figures hold for the machine below. What should hold elsewhere are the ratios: each is taken
 within one run, subject and yardstick in turns, median of at least seven samples. The spread is 1.4826
 times the median absolute deviation from the median. *met* and *short* judge the median.
+
+Deltas, releases and fetching were measured on another machine: [performance-releases.md](performance-releases.md).
 """
 
 COMPARE = f"""## When something changed
