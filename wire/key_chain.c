@@ -100,6 +100,7 @@ int mr_key_statement_decode(struct mr_key_statement *statement, const uint8_t *b
                             size_t *taken, struct mr_error *error)
 {
     *statement = (struct mr_key_statement){.number = 0};
+    *taken = 0;
     const size_t size = length < 2 ? 0 : mr_be16_get(bytes);
     const size_t head = 2 + size + MR_SIGNATURE_BYTES + 1;
     if (length < 2 || length < head) {

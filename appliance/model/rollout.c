@@ -32,23 +32,24 @@ void mr_rollout_policy_of(struct mr_rollout_policy *policy, const struct mr_conf
 
 /* --- a release -------------------------------------------------------------------------------- */
 
+void mr_rollout_fini(struct mr_rollout *rollout)
+{
+    struct mr_rollout_voice *voices = rollout->voices;
+    *rollout = (struct mr_rollout){.voices = NULL, .room = 0};
+    free(voices);
+}
+
 void mr_rollout_begin(struct mr_rollout *rollout, const uint8_t release[MR_HASH_BYTES],
                       const struct mr_release_version *version, uint64_t now_s)
 {
     const bool carried = rollout->known && (rollout->state == MR_ROLLOUT_STOPPED ||
                                             rollout->state == MR_ROLLOUT_HELD);
-    free(rollout->voices);
-    *rollout = (struct mr_rollout){.known = true,
-                                   .version = *version,
-                                   .state = carried ? MR_ROLLOUT_HELD : MR_ROLLOUT_GOING,
-                                   .since_s = now_s};
+    mr_rollout_fini(rollout);
+    rollout->known = true;
+    rollout->version = *version;
+    rollout->state = carried ? MR_ROLLOUT_HELD : MR_ROLLOUT_GOING;
+    rollout->since_s = now_s;
     memcpy(rollout->release, release, MR_HASH_BYTES);
-}
-
-void mr_rollout_fini(struct mr_rollout *rollout)
-{
-    free(rollout->voices);
-    *rollout = (struct mr_rollout){.known = false};
 }
 
 uint16_t mr_rollout_fraction(const struct mr_rollout *rollout,
@@ -114,6 +115,7 @@ static struct mr_rollout_voice *place_of(const struct mr_rollout *rollout,
     const uint64_t mixed =
         (mr_be64_get(client_id) ^ (mr_be64_get(client_id + 8) << 1)) * 0x9e3779b97f4a7c15ull;
     size_t at = (size_t)(mixed >> 32) & (rollout->room - 1);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): make_room comes before, and a table is there */
     while (rollout->voices[at].outcome != 0 &&
            memcmp(rollout->voices[at].client_id, client_id, MR_CLIENT_ID_BYTES) != 0) {
         at = (at + 1) & (rollout->room - 1);

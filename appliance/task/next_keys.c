@@ -49,7 +49,7 @@ int mr_next_keys_read(const struct mr_task *task, uint32_t after, uint8_t **byte
     }
     const size_t place = *bytes ? place_of(*bytes, *length, after, &last) : 0;
     *length -= place;
-    if (*length > 0) {
+    if (*bytes && *length > 0) {
         memmove(*bytes, *bytes + place, *length);
     } else {
         free(*bytes);

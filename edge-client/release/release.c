@@ -20,7 +20,7 @@ static enum mre_result open_slots(struct mr_slots *slots, const char *file,
 {
     struct mr_error error;
     memset(outcome, 0, sizeof *outcome);
-    memset(slots, 0, sizeof *slots);
+    *slots = (struct mr_slots){.lock = -1};
     char *path = mr_path_absolute(file);
     if (!path) {
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
