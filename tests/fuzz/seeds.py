@@ -266,6 +266,17 @@ def signed_releases():
     yield hostile.signed(hostile.manifest(target_bytes=5, blocks=[bytes(32)], step=3), [])
 
 
+def key_statements():
+    keys = [bytes([n]) * 32 for n in range(4)]
+    for task, hub, signers in ((b"digits", 1, [0, 1, 2]), (b"a", 0, [0, 1]), (b"b" * 32, 2, [])):
+        said = (b"MRNK" + oracle.be16(1) + oracle.be32(1) + oracle.be16(hub) + oracle.public_key(keys[hub]) +
+                oracle.public_key(keys[3]) + bytes([len(task)]) + task)
+        held = oracle.sign(keys[3], oracle.label("millrace next key held") + oracle.sha256(said))
+        words = b"".join(oracle.be16(n) + oracle.sign(keys[n], oracle.label("millrace next key") + oracle.sha256(said))
+                         for n in signers)
+        yield oracle.be16(len(said)) + said + held + bytes([len(signers)]) + words
+
+
 def deltas():
     """A byte for the kind, then the body for a model of 1,000 values (fuzz_delta.c)."""
     made = hostile.Deltas(1)
@@ -280,7 +291,7 @@ def deltas():
 
 MAKERS = {
     "ack": acks, "announcement": announcements, "commit_log": commit_logs, "config": configs, "csv": tables, "datagram": datagrams, "delta": deltas,
-    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "messages": messages, "release": signed_releases,
+    "exchange": exchanges, "h2_client": to_client, "h2_server": to_server, "journal": journals, "key_chain": key_statements, "messages": messages, "release": signed_releases,
     "safetensors": models, "sessions": sessions,
 }
 
