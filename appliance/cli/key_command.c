@@ -1,5 +1,5 @@
-/* key_command.c - key new, key public: a hub's signing key. Standard output has the public half as
- * its file wants it, so that it can be sent there. */
+/* key_command.c - key new, key public: a hub's signing key; watermark key: its part of a mark's.
+ * Standard output has the half that may be known as its file wants it, so that it can be sent on. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -12,10 +12,12 @@
 #include "appliance/cli/cli.h"
 #include "appliance/cli/pki_file.h"
 #include "appliance/config/signing_key.h"
+#include "appliance/model/watermark.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
-static void print_public(const struct mr_cli *cli, const uint8_t public_key[MR_SIGNING_KEY_BYTES])
+static void print_public(const struct mr_cli *cli, const char *name,
+                         const uint8_t public_key[MR_SIGNING_KEY_BYTES])
 {
     char hex[2 * MR_SIGNING_KEY_BYTES + 1];
     mr_hex_encode(hex, public_key, MR_SIGNING_KEY_BYTES);
@@ -23,7 +25,7 @@ static void print_public(const struct mr_cli *cli, const uint8_t public_key[MR_S
         fprintf(cli->out, "%s\n", hex);
         return;
     }
-    json_t *made = json_pack("{s:o, s:o}", "file", mr_json_text(cli->argument), "public_key",
+    json_t *made = json_pack("{s:o, s:o}", "file", mr_json_text(cli->argument), name,
                              mr_json_text(hex));
     mr_cli_print(cli, made);
     json_decref(made);
@@ -66,7 +68,7 @@ int mr_command_key_new(struct mr_cli *cli)
     if (bad) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    print_public(cli, public_key);
+    print_public(cli, "public_key", public_key);
     return MR_EXIT_OK;
 }
 
@@ -82,6 +84,31 @@ int mr_command_key_public(struct mr_cli *cli)
     if (bad) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "the cryptographic library has no Ed25519");
     }
-    print_public(cli, public_key);
+    print_public(cli, "public_key", public_key);
+    return MR_EXIT_OK;
+}
+
+int mr_command_watermark_key(struct mr_cli *cli)
+{
+    uint8_t part[MR_WATERMARK_KEY_BYTES], hash[32];
+    struct mr_error error = {""};
+    struct stat status;
+    const bool force = cli->values[MR_CLI_FORCE];
+    if (!force && lstat(cli->argument, &status) == 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED,
+                           "%s exists, and is left as it is: without it no mark that was made with "
+                           "it is found again; --force replaces it",
+                           cli->argument);
+    }
+    if (RAND_bytes(part, sizeof part) != 1 || mr_watermark_part_hash(hash, part) != 0) {
+        OPENSSL_cleanse(part, sizeof part);
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "the cryptographic library makes no key part");
+    }
+    const int bad = write_seed(cli->argument, part, force, &error);
+    OPENSSL_cleanse(part, sizeof part);
+    if (bad) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    print_public(cli, "part_hash", hash);
     return MR_EXIT_OK;
 }

@@ -1,0 +1,198 @@
+/* watermark_commands.c - watermark add, watermark verify: a keyed mark in a model file. No hub is
+ * asked: who has the file and every key part has all that it takes. */
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
+
+#include "appliance/cli/cli.h"
+#include "appliance/cli/model_folders.h"
+#include "appliance/config/signing_key.h"
+#include "appliance/model/import.h"
+#include "appliance/model/watermark.h"
+#include "appliance/storage/files.h"
+#include "base/bytes.h"
+#include "base/json_text.h"
+
+struct file {
+    uint8_t *bytes;
+    size_t length;
+    struct mr_safetensors model;
+};
+
+static void file_fini(struct file *file)
+{
+    mr_safetensors_fini(&file->model);
+    free(file->bytes);
+}
+
+/* --- what both read ----------------------------------------------------------------------------
+ */
+
+/* F16 and BF16 become F32. 0, or -1: nothing is owed, and file->bytes is the caller's still. */
+static int parse_file(struct file *file, struct mr_error *error)
+{
+    uint8_t *converted;
+    size_t length;
+    if (mr_import_convert(file->bytes, file->length, &converted, &length, error) != 0) {
+        return -1;
+    }
+    if (converted) {
+        free(file->bytes);
+        file->bytes = converted;
+        file->length = length;
+    }
+    return mr_safetensors_parse(&file->model, file->bytes, file->length, error);
+}
+
+/* MR_EXIT_OK, and file_fini is owed; else the reason was told. */
+static int read_model(const struct mr_cli *cli, struct file *file)
+{
+    struct mr_error error = {""};
+    const int read = mr_file_read(cli->argument, &file->bytes, &file->length, &error);
+    if (read != 0) {
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
+                           read > 0 ? "there is no such file" : error.text);
+    }
+    if (parse_file(file, &error) != 0) {
+        free(file->bytes);
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
+    }
+    return MR_EXIT_OK;
+}
+
+static int read_parts(const struct mr_cli *cli, uint8_t parts[][MR_WATERMARK_KEY_BYTES],
+                      struct mr_error *error)
+{
+    for (unsigned i = 0; i < cli->more_count && i < MR_WATERMARK_PARTS_MAX; i++) {
+        if (mr_signing_key_read(parts[i], cli->more[i], error) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_key(const struct mr_cli *cli, uint8_t key[MR_WATERMARK_KEY_BYTES])
+{
+    uint8_t parts[MR_WATERMARK_PARTS_MAX][MR_WATERMARK_KEY_BYTES];
+    struct mr_error error = {""};
+    const int result =
+        read_parts(cli, parts, &error) != 0 ||
+        mr_watermark_key_join(key, (const uint8_t(*)[MR_WATERMARK_KEY_BYTES])parts,
+                              cli->more_count, &error) != 0;
+    OPENSSL_cleanse(parts, sizeof parts);
+    return result == 0 ? MR_EXIT_OK : mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+}
+
+/* The model and the key. On success file_fini is owed, and the key is to be wiped. */
+static int read_both(const struct mr_cli *cli, struct file *file,
+                     uint8_t key[MR_WATERMARK_KEY_BYTES])
+{
+    int code = read_key(cli, key);
+    if (code == MR_EXIT_OK) {
+        code = read_model(cli, file);
+    }
+    return code;
+}
+
+/* The hashes that the parts' owners told each other; added to the answer. */
+static int add_part_hashes(const struct mr_cli *cli, json_t *answer)
+{
+    json_t *hashes = json_array();
+    for (unsigned i = 0; i < cli->more_count; i++) {
+        uint8_t part[MR_WATERMARK_KEY_BYTES], hash[32];
+        char hex[2 * sizeof hash + 1];
+        struct mr_error error = {""};
+        const int bad = mr_signing_key_read(part, cli->more[i], &error) != 0 ||
+                        mr_watermark_part_hash(hash, part) != 0;
+        OPENSSL_cleanse(part, sizeof part);
+        if (bad) {
+            json_decref(hashes);
+            return -1;
+        }
+        mr_hex_encode(hex, hash, sizeof hash);
+        json_array_append_new(hashes, mr_json_text(hex));
+    }
+    return json_object_set_new(answer, "part_hashes", hashes);
+}
+
+static int tell(struct mr_cli *cli, json_t *answer)
+{
+    const int bad = add_part_hashes(cli, answer);
+    if (!bad) {
+        mr_cli_print(cli, answer);
+    }
+    json_decref(answer);
+    return bad ? mr_cli_fail(cli, MR_EXIT_FAILED, "the key parts cannot be read once more")
+               : MR_EXIT_OK;
+}
+
+/* --- verify ------------------------------------------------------------------------------------
+ */
+
+int mr_command_watermark_verify(struct mr_cli *cli)
+{
+    struct file file;
+    struct mr_watermark_score score;
+    uint8_t key[MR_WATERMARK_KEY_BYTES];
+    struct mr_error error = {""};
+    int code = read_both(cli, &file, key);
+    if (code != MR_EXIT_OK) {
+        return code;
+    }
+    const int bad = mr_watermark_score(&score, &file.model, file.bytes + file.model.data_offset,
+                                       key, &error);
+    OPENSSL_cleanse(key, sizeof key);
+    file_fini(&file);
+    if (bad) {
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
+    }
+    return tell(cli, json_pack("{s:b, s:o, s:o, s:o, s:I}", "marked",
+                               score.sigma >= MR_WATERMARK_SIGMA, "sigma",
+                               mr_json_real(score.sigma), "false_positive",
+                               mr_json_real(score.false_positive), "false_positive_at_most",
+                               mr_json_real(score.false_positive_at_most), "values",
+                               (json_int_t)score.values));
+}
+
+/* --- add ---------------------------------------------------------------------------------------
+ */
+
+static int add(struct mr_cli *cli, struct file *file, const uint8_t key[MR_WATERMARK_KEY_BYTES],
+               uint64_t strength)
+{
+    struct mr_error error = {""};
+    double moved;
+    if (mr_watermark_add(&moved, &file->model, file->bytes + file->model.data_offset, key,
+                         (double)strength, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
+    }
+    const struct mr_model_export export = {
+        .path = cli->values[MR_CLI_INTO], .bytes = file->bytes, .length = file->length};
+    if (mr_model_export_file(&export, &error) != 0) {
+        return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
+    }
+    return tell(cli, json_pack("{s:o, s:I, s:o}", "written", mr_json_text(export.path), "strength",
+                               (json_int_t)strength, "moved_of_rms", mr_json_real(moved)));
+}
+
+int mr_command_watermark_add(struct mr_cli *cli)
+{
+    struct file file;
+    uint8_t key[MR_WATERMARK_KEY_BYTES];
+    uint64_t strength = 0;
+    if (!cli->values[MR_CLI_INTO]) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE, "--into is missing: name the new file");
+    }
+    if (!mr_cli_number(cli, MR_CLI_STRENGTH, MR_WATERMARK_STRENGTH_MIN, MR_WATERMARK_STRENGTH_MAX,
+                       &strength)) {
+        return MR_EXIT_USAGE;
+    }
+    int code = read_both(cli, &file, key);
+    if (code != MR_EXIT_OK) {
+        return code;
+    }
+    code = add(cli, &file, key, strength);
+    OPENSSL_cleanse(key, sizeof key);
+    file_fini(&file);
+    return code;
+}
