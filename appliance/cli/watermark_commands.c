@@ -60,70 +60,58 @@ static int read_model(const struct mr_cli *cli, struct file *file)
     return MR_EXIT_OK;
 }
 
+/* What the files of key parts come to. */
+struct mark_key {
+    uint8_t key[MR_WATERMARK_KEY_BYTES];              /* to be wiped */
+    uint8_t hashes[MR_WATERMARK_PARTS_MAX][32]; /* of the parts, as their owners told each other */
+    unsigned count;
+};
+
 static int read_parts(const struct mr_cli *cli, uint8_t parts[][MR_WATERMARK_KEY_BYTES],
-                      struct mr_error *error)
+                      struct mark_key *key, struct mr_error *error)
 {
     for (unsigned i = 0; i < cli->more_count && i < MR_WATERMARK_PARTS_MAX; i++) {
         if (mr_signing_key_read(parts[i], cli->more[i], error) != 0) {
             return -1;
         }
+        if (mr_watermark_part_hash(key->hashes[i], parts[i]) != 0) {
+            return mr_error_set(error, "the cryptographic library makes no SHA-256");
+        }
     }
-    return 0;
+    key->count = cli->more_count;
+    return mr_watermark_key_join(key->key, (const uint8_t(*)[MR_WATERMARK_KEY_BYTES])parts,
+                                 key->count, error);
 }
 
-static int read_key(const struct mr_cli *cli, uint8_t key[MR_WATERMARK_KEY_BYTES])
+/* On success file_fini is owed, and key->key is to be wiped. */
+static int read_both(const struct mr_cli *cli, struct file *file, struct mark_key *key)
 {
     uint8_t parts[MR_WATERMARK_PARTS_MAX][MR_WATERMARK_KEY_BYTES];
     struct mr_error error = {""};
-    const int result =
-        read_parts(cli, parts, &error) != 0 ||
-        mr_watermark_key_join(key, (const uint8_t(*)[MR_WATERMARK_KEY_BYTES])parts,
-                              cli->more_count, &error) != 0;
+    const int bad = read_parts(cli, parts, key, &error);
     OPENSSL_cleanse(parts, sizeof parts);
-    return result == 0 ? MR_EXIT_OK : mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
-}
-
-/* The model and the key. On success file_fini is owed, and the key is to be wiped. */
-static int read_both(const struct mr_cli *cli, struct file *file,
-                     uint8_t key[MR_WATERMARK_KEY_BYTES])
-{
-    int code = read_key(cli, key);
-    if (code == MR_EXIT_OK) {
-        code = read_model(cli, file);
+    if (bad) {
+        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+    }
+    const int code = read_model(cli, file);
+    if (code != MR_EXIT_OK) {
+        OPENSSL_cleanse(key->key, sizeof key->key);
     }
     return code;
 }
 
-/* The hashes that the parts' owners told each other; added to the answer. */
-static int add_part_hashes(const struct mr_cli *cli, json_t *answer)
+/* Prints the answer with the parts' hashes; it is taken over. */
+static void tell(struct mr_cli *cli, const struct mark_key *key, json_t *answer)
 {
     json_t *hashes = json_array();
-    for (unsigned i = 0; i < cli->more_count; i++) {
-        uint8_t part[MR_WATERMARK_KEY_BYTES], hash[32];
-        char hex[2 * sizeof hash + 1];
-        struct mr_error error = {""};
-        const int bad = mr_signing_key_read(part, cli->more[i], &error) != 0 ||
-                        mr_watermark_part_hash(hash, part) != 0;
-        OPENSSL_cleanse(part, sizeof part);
-        if (bad) {
-            json_decref(hashes);
-            return -1;
-        }
-        mr_hex_encode(hex, hash, sizeof hash);
+    for (unsigned i = 0; i < key->count; i++) {
+        char hex[2 * sizeof key->hashes[i] + 1];
+        mr_hex_encode(hex, key->hashes[i], sizeof key->hashes[i]);
         json_array_append_new(hashes, mr_json_text(hex));
     }
-    return json_object_set_new(answer, "part_hashes", hashes);
-}
-
-static int tell(struct mr_cli *cli, json_t *answer)
-{
-    const int bad = add_part_hashes(cli, answer);
-    if (!bad) {
-        mr_cli_print(cli, answer);
-    }
+    json_object_set_new(answer, "part_hashes", hashes);
+    mr_cli_print(cli, answer);
     json_decref(answer);
-    return bad ? mr_cli_fail(cli, MR_EXIT_FAILED, "the key parts cannot be read once more")
-               : MR_EXIT_OK;
 }
 
 /* --- verify ------------------------------------------------------------------------------------
@@ -133,36 +121,37 @@ int mr_command_watermark_verify(struct mr_cli *cli)
 {
     struct file file;
     struct mr_watermark_score score;
-    uint8_t key[MR_WATERMARK_KEY_BYTES];
+    struct mark_key key;
     struct mr_error error = {""};
-    int code = read_both(cli, &file, key);
+    int code = read_both(cli, &file, &key);
     if (code != MR_EXIT_OK) {
         return code;
     }
     const int bad = mr_watermark_score(&score, &file.model, file.bytes + file.model.data_offset,
-                                       key, &error);
-    OPENSSL_cleanse(key, sizeof key);
+                                       key.key, &error);
+    OPENSSL_cleanse(key.key, sizeof key.key);
     file_fini(&file);
     if (bad) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
     }
-    return tell(cli, json_pack("{s:b, s:o, s:o, s:o, s:I}", "marked",
+    tell(cli, &key, json_pack("{s:b, s:o, s:o, s:o, s:I}", "marked",
                                score.sigma >= MR_WATERMARK_SIGMA, "sigma",
                                mr_json_real(score.sigma), "false_positive",
                                mr_json_real(score.false_positive), "false_positive_at_most",
                                mr_json_real(score.false_positive_at_most), "values",
                                (json_int_t)score.values));
+    return MR_EXIT_OK;
 }
 
 /* --- add ---------------------------------------------------------------------------------------
  */
 
-static int add(struct mr_cli *cli, struct file *file, const uint8_t key[MR_WATERMARK_KEY_BYTES],
+static int add(struct mr_cli *cli, struct file *file, const struct mark_key *key,
                uint64_t strength)
 {
     struct mr_error error = {""};
     double moved;
-    if (mr_watermark_add(&moved, &file->model, file->bytes + file->model.data_offset, key,
+    if (mr_watermark_add(&moved, &file->model, file->bytes + file->model.data_offset, key->key,
                          (double)strength, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
     }
@@ -171,14 +160,15 @@ static int add(struct mr_cli *cli, struct file *file, const uint8_t key[MR_WATER
     if (mr_model_export_file(&export, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    return tell(cli, json_pack("{s:o, s:I, s:o}", "written", mr_json_text(export.path), "strength",
+    tell(cli, key, json_pack("{s:o, s:I, s:o}", "written", mr_json_text(export.path), "strength",
                                (json_int_t)strength, "moved_of_rms", mr_json_real(moved)));
+    return MR_EXIT_OK;
 }
 
 int mr_command_watermark_add(struct mr_cli *cli)
 {
     struct file file;
-    uint8_t key[MR_WATERMARK_KEY_BYTES];
+    struct mark_key key;
     uint64_t strength = 0;
     if (!cli->values[MR_CLI_INTO]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--into is missing: name the new file");
@@ -187,12 +177,12 @@ int mr_command_watermark_add(struct mr_cli *cli)
                        &strength)) {
         return MR_EXIT_USAGE;
     }
-    int code = read_both(cli, &file, key);
+    int code = read_both(cli, &file, &key);
     if (code != MR_EXIT_OK) {
         return code;
     }
-    code = add(cli, &file, key, strength);
-    OPENSSL_cleanse(key, sizeof key);
+    code = add(cli, &file, &key, strength);
+    OPENSSL_cleanse(key.key, sizeof key.key);
     file_fini(&file);
     return code;
 }
