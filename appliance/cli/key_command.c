@@ -1,5 +1,6 @@
 /* key_command.c - key new, key public: a hub's signing key; watermark key: its part of a mark's.
- * Standard output has the half that may be known as its file wants it, so that it can be sent on. */
+ * Standard output has the half that may be known as its file wants it, so that it can be sent on.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -25,8 +26,8 @@ static void print_public(const struct mr_cli *cli, const char *name,
         fprintf(cli->out, "%s\n", hex);
         return;
     }
-    json_t *made = json_pack("{s:o, s:o}", "file", mr_json_text(cli->argument), name,
-                             mr_json_text(hex));
+    json_t *made =
+        json_pack("{s:o, s:o}", "file", mr_json_text(cli->argument), name, mr_json_text(hex));
     mr_cli_print(cli, made);
     json_decref(made);
 }

@@ -62,7 +62,7 @@ static int read_model(const struct mr_cli *cli, struct file *file)
 
 /* What the files of key parts come to. */
 struct mark_key {
-    uint8_t key[MR_WATERMARK_KEY_BYTES];              /* to be wiped */
+    uint8_t key[MR_WATERMARK_KEY_BYTES];        /* to be wiped */
     uint8_t hashes[MR_WATERMARK_PARTS_MAX][32]; /* of the parts, as their owners told each other */
     unsigned count;
 };
@@ -134,20 +134,18 @@ int mr_command_watermark_verify(struct mr_cli *cli)
     if (bad) {
         return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
     }
-    tell(cli, &key, json_pack("{s:b, s:o, s:o, s:o, s:I}", "marked",
-                               score.sigma >= MR_WATERMARK_SIGMA, "sigma",
-                               mr_json_real(score.sigma), "false_positive",
-                               mr_json_real(score.false_positive), "false_positive_at_most",
-                               mr_json_real(score.false_positive_at_most), "values",
-                               (json_int_t)score.values));
+    tell(cli, &key,
+         json_pack("{s:b, s:o, s:o, s:o, s:I}", "marked", score.sigma >= MR_WATERMARK_SIGMA,
+                   "sigma", mr_json_real(score.sigma), "false_positive",
+                   mr_json_real(score.false_positive), "false_positive_at_most",
+                   mr_json_real(score.false_positive_at_most), "values", (json_int_t)score.values));
     return MR_EXIT_OK;
 }
 
 /* --- add ---------------------------------------------------------------------------------------
  */
 
-static int add(struct mr_cli *cli, struct file *file, const struct mark_key *key,
-               uint64_t strength)
+static int add(struct mr_cli *cli, struct file *file, const struct mark_key *key, uint64_t strength)
 {
     struct mr_error error = {""};
     double moved;
@@ -160,8 +158,9 @@ static int add(struct mr_cli *cli, struct file *file, const struct mark_key *key
     if (mr_model_export_file(&export, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    tell(cli, key, json_pack("{s:o, s:I, s:o}", "written", mr_json_text(export.path), "strength",
-                               (json_int_t)strength, "moved_of_rms", mr_json_real(moved)));
+    tell(cli, key,
+         json_pack("{s:o, s:I, s:o}", "written", mr_json_text(export.path), "strength",
+                   (json_int_t)strength, "moved_of_rms", mr_json_real(moved)));
     return MR_EXIT_OK;
 }
 

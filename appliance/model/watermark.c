@@ -12,11 +12,12 @@
 
 #include "base/bytes.h"
 
-#define LABEL_MAX   32
-#define SIGN_BYTES  512 /* signs that are expanded at once: of 4,096 values */
-#define MOVED_MAX   1.0 /* a mark as large as the values leaves little of the model */
-#define HALVINGS    60  /* more than a double's digits */
-#define MESSAGE_MAX (1 + LABEL_MAX + 2 + MR_WATERMARK_PARTS_MAX * MR_WATERMARK_KEY_BYTES)
+#define LABEL_MAX      32
+#define SIGN_BYTES     512  /* signs that are expanded at once: of 4,096 values */
+#define MOVED_MAX      1.0  /* a mark as large as the values leaves little of the model */
+#define SCORE_ROUNDING 0.01 /* more than what rounding to floats takes off a score */
+#define HALVINGS       60   /* more than a double's digits */
+#define MESSAGE_MAX    (1 + LABEL_MAX + 2 + MR_WATERMARK_PARTS_MAX * MR_WATERMARK_KEY_BYTES)
 
 /* --- keys --------------------------------------------------------------------------------------
  */
@@ -63,7 +64,8 @@ int mr_watermark_key_join(uint8_t key[MR_WATERMARK_KEY_BYTES],
     static const uint8_t salt[SHA256_DIGEST_LENGTH];
     uint8_t sorted[MR_WATERMARK_PARTS_MAX][MR_WATERMARK_KEY_BYTES], message[MESSAGE_MAX];
     if (count < MR_WATERMARK_PARTS_MIN || count > MR_WATERMARK_PARTS_MAX) {
-        return mr_error_set(error, "a mark's key has 2 to 5 parts, not %u: give every hub's", count);
+        return mr_error_set(error, "a mark's key has 2 to 5 parts, not %u: give every hub's",
+                            count);
     }
     memcpy(sorted, parts, count * sizeof sorted[0]);
     qsort(sorted, count, sizeof sorted[0], compare_parts);
@@ -274,8 +276,9 @@ static int move(const struct scan *scan, const struct marked *marked, uint8_t *d
 static int check_room(const struct scan *scan, double strength, struct mr_error *error)
 {
     const double most = score_at(scan, MOVED_MAX), has = score_at(scan, 0);
-    if (has >= strength) {
-        return mr_error_set(error, "the model scores %.1f with this key already: it is marked", has);
+    if (has > strength - SCORE_ROUNDING) {
+        return mr_error_set(error, "the model scores %.1f with this key already: it is marked",
+                            has);
     }
     if (most < strength) {
         return mr_error_set(error,
@@ -300,8 +303,9 @@ int mr_watermark_add(double *moved, const struct mr_safetensors *model, uint8_t 
     }
     for (unsigned i = 0; i < scan.count && result == 0; i++) {
         if (scan.marked[i].tensor && move(&scan, &scan.marked[i], data, *moved) != 0) {
-            result = mr_error_set(error, "tensor %.64s cannot be marked: its values are too large, "
-                                         "or the cryptographic library makes no AES-128-CTR",
+            result = mr_error_set(error,
+                                  "tensor %.64s cannot be marked: its values are too large, "
+                                  "or the cryptographic library makes no AES-128-CTR",
                                   scan.marked[i].tensor->name);
         }
     }

@@ -7,9 +7,9 @@
  *
  *   score = 1/sqrt(n) * sum over tensors of (sum of sign * value) / RMS
  *
- * For a key that was drawn without looking at the model the score has mean 0 and variance 1, whatever
- * the values are. The formats are docs/wire-format.md, section 19. Pure compute; the same bytes on
- * every machine. */
+ * For a key that was drawn without looking at the model the score has mean 0 and variance 1,
+ * whatever the values are. The formats are docs/wire-format.md, section 19. Pure compute; the same
+ * bytes on every machine. */
 #ifndef MR_MODEL_WATERMARK_H
 #define MR_MODEL_WATERMARK_H
 
@@ -38,9 +38,11 @@ int mr_watermark_key_join(uint8_t key[MR_WATERMARK_KEY_BYTES],
 
 struct mr_watermark_score {
     double sigma;
-    double false_positive; /* that a key drawn at random scores as much, by the normal distribution */
-    double false_positive_at_most; /* the same, proven for any values: Hoeffding's exp(-sigma^2/2) */
-    size_t values;                 /* n */
+    double
+        false_positive; /* that a key drawn at random scores as much, by the normal distribution */
+    double
+        false_positive_at_most; /* the same, proven for any values: Hoeffding's exp(-sigma^2/2) */
+    size_t values;              /* n */
 };
 
 /* `data` is the file's data region, at any alignment. 0, or -1 with an error: no tensor that could
@@ -49,10 +51,10 @@ int mr_watermark_score(struct mr_watermark_score *score, const struct mr_safeten
                        const uint8_t *data, const uint8_t key[MR_WATERMARK_KEY_BYTES],
                        struct mr_error *error);
 
-/* Marks the data in place, so that it scores `strength` (to the rounding of floats). *moved: how far
- * each value was moved, as a share of its tensor's RMS. 0, or -1 with an error, and the data are to
- * be thrown away: as mr_watermark_score, too few values for so strong a mark, as much of one in them
- * already. */
+/* Marks the data in place, so that it scores `strength` (to the rounding of floats). *moved: how
+ * far each value was moved, as a share of its tensor's RMS. 0, or -1 with an error, and the data
+ * are to be thrown away: as mr_watermark_score, too few values for so strong a mark, as much of one
+ * in them already. */
 int mr_watermark_add(double *moved, const struct mr_safetensors *model, uint8_t *data,
                      const uint8_t key[MR_WATERMARK_KEY_BYTES], double strength,
                      struct mr_error *error);
