@@ -47,13 +47,18 @@ static int write_seed(const char *path, const uint8_t seed[MR_SIGNING_KEY_BYTES]
                             error);
 }
 
+static bool is_there(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
 int mr_command_key_new(struct mr_cli *cli)
 {
     uint8_t seed[MR_SIGNING_KEY_BYTES], public_key[MR_SIGNING_KEY_BYTES];
     struct mr_error error = {""};
-    struct stat status;
     const bool force = cli->values[MR_CLI_FORCE];
-    if (!force && lstat(cli->argument, &status) == 0) {
+    if (!force && is_there(cli->argument)) {
         return mr_cli_fail(cli, MR_EXIT_FAILED,
                            "%s exists, and is left as it is: a new signing key means a new "
                            "configuration on every hub and device that pins the old one; --force "
@@ -93,9 +98,7 @@ int mr_command_watermark_key(struct mr_cli *cli)
 {
     uint8_t part[MR_WATERMARK_KEY_BYTES], hash[32];
     struct mr_error error = {""};
-    struct stat status;
-    const bool force = cli->values[MR_CLI_FORCE];
-    if (!force && lstat(cli->argument, &status) == 0) {
+    if (!cli->values[MR_CLI_FORCE] && is_there(cli->argument)) {
         return mr_cli_fail(cli, MR_EXIT_FAILED,
                            "%s exists, and is left as it is: without it no mark that was made with "
                            "it is found again; --force replaces it",
@@ -105,7 +108,7 @@ int mr_command_watermark_key(struct mr_cli *cli)
         OPENSSL_cleanse(part, sizeof part);
         return mr_cli_fail(cli, MR_EXIT_FAILED, "the cryptographic library makes no key part");
     }
-    const int bad = write_seed(cli->argument, part, force, &error);
+    const int bad = write_seed(cli->argument, part, cli->values[MR_CLI_FORCE] != NULL, &error);
     OPENSSL_cleanse(part, sizeof part);
     if (bad) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
