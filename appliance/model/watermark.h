@@ -8,7 +8,7 @@
  *   score = 1/sqrt(n) * sum over tensors of (sum of sign * value) / RMS
  *
  * For a key that was drawn without looking at the model the score has mean 0 and variance 1,
- * whatever the values are. The formats are docs/wire-format.md, section 19. Pure compute; the same
+ * whatever the values are. The formats are docs/wire-format.md, section 20. Pure compute; the same
  * bytes on every machine. */
 #ifndef MR_MODEL_WATERMARK_H
 #define MR_MODEL_WATERMARK_H

@@ -162,6 +162,19 @@ class Federation(unittest.TestCase):
         self.assertRegex(said, r"(?m)^  site +berlin$")
         self.assertRegex(said, r"(?m)^faults +none$")
 
+    def test_a_mark(self):
+        home = self.office.home
+        for name in ("north", "south"):
+            self.do(self.office, "mark-key")
+            os.rename(f"{home}/mark.key", f"{home}/{name}.key")
+        subprocess.run([DIGITS, "init", "--layers", "64,64,10", "--seed", "7", "--out", f"{home}/initial.safetensors"],
+                       check=True, stdout=subprocess.DEVNULL)
+        shutil.copy(f"{home}/initial.safetensors", f"{home}/suspect.safetensors")
+        self.do(self.office, "mark")
+        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +false$")
+        os.replace(f"{home}/marked.safetensors", f"{home}/suspect.safetensors")
+        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +true$")
+
     def test_every_block_is_run(self):
         self.assertEqual(self.book.loose, [], "blocks without a mark")
         with open(__file__, encoding="utf-8") as f:
