@@ -171,9 +171,9 @@ class Federation(unittest.TestCase):
                        check=True, stdout=subprocess.DEVNULL)
         shutil.copy(f"{home}/initial.safetensors", f"{home}/suspect.safetensors")
         self.do(self.office, "mark")
-        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +false$")
+        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +no$")
         os.replace(f"{home}/marked.safetensors", f"{home}/suspect.safetensors")
-        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +true$")
+        self.assertRegex(self.do(self.office, "mark-verify"), r"(?m)^marked +yes$")
 
     def test_every_block_is_run(self):
         self.assertEqual(self.book.loose, [], "blocks without a mark")
