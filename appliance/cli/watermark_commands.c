@@ -50,12 +50,14 @@ static int read_model(const struct mr_cli *cli, struct file *file)
     struct mr_error error = {""};
     const int read = mr_file_read(cli->argument, &file->bytes, &file->length, &error);
     if (read != 0) {
-        return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
-                           read > 0 ? "there is no such file" : error.text);
+        mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
+                    read > 0 ? "there is no such file" : error.text);
+        return MR_EXIT_INVALID;
     }
     if (parse_file(file, &error) != 0) {
         free(file->bytes);
-        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
+        mr_cli_fail(cli, MR_EXIT_INVALID, "%s: %s", cli->argument, error.text);
+        return MR_EXIT_INVALID;
     }
     return MR_EXIT_OK;
 }
@@ -91,7 +93,8 @@ static int read_both(const struct mr_cli *cli, struct file *file, struct mark_ke
     const int bad = read_parts(cli, parts, key, &error);
     OPENSSL_cleanse(parts, sizeof parts);
     if (bad) {
-        return mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+        mr_cli_fail(cli, MR_EXIT_INVALID, "%s", error.text);
+        return MR_EXIT_INVALID;
     }
     const int code = read_model(cli, file);
     if (code != MR_EXIT_OK) {

@@ -25,7 +25,7 @@
 /* len8(label) ‖ label; its length. */
 static size_t put_label(uint8_t *out, const char *label)
 {
-    const size_t length = strlen(label);
+    const size_t length = strnlen(label, LABEL_MAX);
     out[0] = (uint8_t)length;
     memcpy(out + 1, label, length);
     return 1 + length;
@@ -185,7 +185,12 @@ static int scan_init(struct scan *scan, const struct mr_safetensors *model, cons
                           .key = key,
                           .marked = calloc(model->tensor_count + 1, sizeof *scan->marked),
                           .count = model->tensor_count};
-    int result = scan->signs && scan->marked ? 0 : mr_error_set(error, "out of memory");
+    if (!scan->signs || !scan->marked) {
+        scan_fini(scan);
+        mr_error_set(error, "out of memory");
+        return -1;
+    }
+    int result = 0;
     for (unsigned i = 0; i < scan->count && result == 0; i++) {
         const struct mr_tensor *tensor = &model->tensors[i];
         if (tensor->rank < 2 || tensor->part == MR_PART_PERSONAL || tensor->count == 0) {
@@ -201,8 +206,9 @@ static int scan_init(struct scan *scan, const struct mr_safetensors *model, cons
     }
     if (result != 0) {
         scan_fini(scan);
+        return -1;
     }
-    return result;
+    return 0;
 }
 
 /* The score when every value is moved by that share of its tensor's RMS: the RMS grows as well. */
