@@ -101,6 +101,7 @@ static int apply_groups(struct applying *applying, const struct mr_delta_step *s
         if (order.block > 1) {
             applying->job->kernels->hadamard(applying->group, width * order.block, order.block);
         }
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the group */
         for (size_t place = 0; place < order.block; place++) {
             add_row(applying, applying->group + place * width, place * order.columns + first,
                     width);
@@ -135,7 +136,7 @@ static int read_step(struct mr_delta_step *step, const struct applying *applying
 
 static int apply_step(struct applying *applying, struct mr_error *error)
 {
-    struct mr_delta_step step;
+    struct mr_delta_step step = {.lanes = 0};
     if (read_step(&step, applying, error) != 0) {
         return -1;
     }

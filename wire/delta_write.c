@@ -64,7 +64,7 @@ static void put_head(struct writing *writing, const struct mr_delta_writing *abo
     if (!at) {
         return;
     }
-    memcpy(at, "MRDL", 4);
+    memcpy(at, "MRDL", 4); /* NOLINT(bugprone-not-null-terminated-result): no text */
     mr_be16_put(at + 4, 1);
     memcpy(at + 6, about->base_hash, 32);
     memcpy(at + 38, about->target_hash, 32);

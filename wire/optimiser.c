@@ -31,10 +31,16 @@ unsigned mr_optimiser_named(const char *name)
 
 /* --- rules ------------------------------------------------------------------------------------ */
 
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 static bool is_plus_zero(float value)
 {
-    static const float zero = 0.0f;
-    return memcmp(&value, &zero, sizeof value) == 0;
+    return bits_of(value) == 0;
 }
 
 static bool is_positive(float value)
@@ -94,7 +100,7 @@ int mr_optimiser_check(const struct mr_optimiser *o, struct mr_error *error)
 
 static bool same_bits(float a, float b)
 {
-    return memcmp(&a, &b, sizeof a) == 0;
+    return bits_of(a) == bits_of(b);
 }
 
 bool mr_optimiser_same(const struct mr_optimiser *a, const struct mr_optimiser *b)

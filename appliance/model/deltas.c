@@ -136,6 +136,7 @@ static void make_done(void *context)
 {
     struct mr_delta_kept *kept = context;
     struct mr_deltas *deltas = kept->deltas;
+    const int result = kept->result; /* whoever is answered may give it back */
     mr_store_return(deltas->config.store, kept->base);
     mr_store_return(deltas->config.store, kept->target);
     deltas->report.made += kept->result == 0;
@@ -148,8 +149,7 @@ static void make_done(void *context)
     /* What is larger than all that may be kept was made for those who waited. A failure may pass.
      */
     for (unsigned i = 0; i < deltas->kept_count; i++) {
-        if (deltas->kept[i] == kept &&
-            (deltas->bytes > deltas->config.bytes_max || kept->result < 0)) {
+        if (deltas->kept[i] == kept && (deltas->bytes > deltas->config.bytes_max || result < 0)) {
             forget(deltas, i);
             return;
         }

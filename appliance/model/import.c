@@ -159,6 +159,7 @@ static uint8_t *write_file(const char *header, const struct part *parts, unsigne
     const uint64_t header_bytes = htole64(begin - LENGTH_BYTES);
     memset(out, ' ', begin);
     memcpy(out, &header_bytes, sizeof header_bytes);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): values follow, no NUL */
     memcpy(out + LENGTH_BYTES, header, used);
     uint8_t *at = out + begin;
     for (unsigned i = 0; i < count; i++) {
@@ -192,8 +193,10 @@ static int convert_file(json_t *header, const uint8_t *data, uint64_t data_bytes
                             MR_SAFETENSORS_TENSORS_MAX);
     }
     struct part *parts = calloc(entries + 1, sizeof *parts);
-    const int count =
-        parts ? read_parts(parts, header, data_bytes, error) : mr_error_set(error, "out of memory");
+    if (!parts) {
+        return mr_error_set(error, "out of memory");
+    }
+    const int count = read_parts(parts, header, data_bytes, error);
     int result = count < 0 ? -1 : 0;
     if (count >= 0 && !all_f32(parts, (unsigned)count)) {
         char *text = new_header(parts, (unsigned)count, json_object_get(header, "__metadata__"));
