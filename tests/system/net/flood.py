@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 
 from netns import FAR_HUBS, SOURCES, TO_STRANGERS, NetRounds, Talker, run_scene, wait_for
 from federation import Failure
@@ -25,6 +26,7 @@ WARM_UPS = 3  # until the heap has what a round needs, and the models of two rou
 # What is in use on the heap may vary by the connections that are open; 16 bytes for each address of
 # the flood would be more.
 HEAP_GROWTH_MAX = 768 << 10
+SETTLED = 32 << 10  # from one look to the next
 # What is resident varies also by freed memory that the allocator has not given back yet: about one
 # buffer of the model's size. A model kept from each round would be above that after three of each kind.
 RSS_SLACK = 4 << 20
@@ -97,8 +99,16 @@ class Round:
                           f"{account.dropped()} dropped by name: {account.drops}")
 
 
+class FloodRounds(NetRounds):
+    """Deltas that are kept fill their room before the flood."""
+
+    @staticmethod
+    def task_yaml(task, rounds, model):
+        return NetRounds.task_yaml(task, rounds, model) + "    releases:\n      delta_bytes_max: 1048576\n"
+
+
 def open_federation(options, network, work):
-    fed = NetRounds(options.build, work, network, options.devices, options.dimension)
+    fed = FloodRounds(options.build, work, network, options.devices, options.dimension)
     fed.delay_us = DELAY_US
     fed.settings = {"upload.window_max": WINDOW}
     return fed
@@ -154,8 +164,15 @@ def show(fed, plain, flooded, memory):
 
 
 def memory_of(fed):
-    """Of the lead, in bytes."""
-    return {"resident": fed.memory(), "heap": fed.counter("millrace_heap_allocated_bytes")}
+    """Of the lead, in bytes, when the deltas to the round's release are made."""
+    made = [0.0]
+
+    def settled():
+        time.sleep(0.5)
+        made.append(fed.counter("millrace_heap_allocated_bytes"))
+        return abs(made[-1] - made[-2]) < SETTLED
+    wait_for(settled, "the lead's heap to settle")
+    return {"resident": fed.memory(), "heap": made[-1]}
 
 
 def scene(network, work, options):

@@ -72,8 +72,8 @@ class WithHubs(unittest.TestCase):
                           "--rounds", "1", "--patience", "60", *words)
 
 
-class Examples(WithHubs):
-    """Each beside the package's own numpy trainer, in one round."""
+class Example(WithHubs):
+    """Beside the package's own numpy trainer, in one round."""
 
     def play(self, name):
         path = os.path.join(EXAMPLES, name)
@@ -86,13 +86,11 @@ class Examples(WithHubs):
         self.assertRegex(said[0][0], "committed, then published")
         self.assertRegex(said[1][0], r"committed, published, loss \d.*, accuracy \d")
 
+
+class Examples(Example):
     @unittest.skipUnless(has("torch"), "no PyTorch here: python3-torch, or torch of PyPI")
     def test_pytorch(self):
         self.play("pytorch.py")
-
-    @unittest.skipUnless(has("sklearn"), "no scikit-learn here: python3-sklearn")
-    def test_sklearn(self):
-        self.play("sklearn_linear.py")
 
     def test_flower(self):
         self.play("flower_client.py")
@@ -116,6 +114,14 @@ class Examples(WithHubs):
         device = self.start("-m", "millrace", "--config", self.scene.device(0), "--check")
         out, err = device.communicate(timeout=WAIT_S)
         self.assertEqual((device.returncode, "hubs and keys are as pinned" in out), (0, True), err)
+
+
+class Linear(Example):
+    """With hubs of its own: the step follows the norms that the rounds before opened."""
+
+    @unittest.skipUnless(has("sklearn"), "no scikit-learn here: python3-sklearn")
+    def test_sklearn(self):
+        self.play("sklearn_linear.py")
 
 
 class Divided(WithHubs):

@@ -320,8 +320,10 @@ class References(WithFederation):
         return sys.getallocatedblocks() - before
 
     def test_none_is_lost(self):
-        """A round leaves behind what the preparation of one does, and no more."""
-        self.assertLess(self.growth(self.play) - self.growth(self.prepare), self.TIMES // 2)
+        """A round leaves behind what the preparation of one does, and no more. The interpreter keeps blocks of its own
+        now and then; what is lost is lost every time."""
+        least = min(self.growth(self.play) - self.growth(self.prepare) for _ in range(3))
+        self.assertLess(least, self.TIMES // 2)
 
 
 if __name__ == "__main__":
