@@ -13,8 +13,9 @@
 #define LINES_MAX   100000
 #define DEVICES_MAX 1000
 #define CLASSES     10
-#define SHARD_MIN   8 /* examples that every device gets at least, or half of an even part if less \
-                       */
+#define SHARD_MIN                                                                                  \
+    8 /* examples that every device gets at least, or half of an even part if less                 \
+       */
 
 struct lines {
     char *text[LINES_MAX];

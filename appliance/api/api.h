@@ -30,7 +30,7 @@ struct mr_api_task {
     struct mr_lead_driver *lead;     /* NULL where this hub helps */
     struct mr_helper_driver *helper; /* NULL where it leads */
     struct mr_long_polls *polls;     /* of this task alone; their context is this struct */
-    struct mr_releases *releases; /* NULL: none are made (a simulated hub) */
+    struct mr_releases *releases;    /* NULL: none are made (a simulated hub) */
     uint64_t proposals_free_ms;      /* when its lead has all of its proposals again */
 };
 

@@ -48,8 +48,8 @@ static void obey(void *context, struct mr_request *request, enum mr_rollout_orde
 {
     struct mr_rollouts *rollouts = rollouts_of(context, request);
     if (rollouts) {
-        mr_rollouts_order(rollouts, order, mr_request_identity(request)->name,
-                          (uint64_t)time(NULL), on_order, request);
+        mr_rollouts_order(rollouts, order, mr_request_identity(request)->name, (uint64_t)time(NULL),
+                          on_order, request);
     }
 }
 

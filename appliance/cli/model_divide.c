@@ -31,10 +31,9 @@ static int set_text(struct file *file, const char *member, const char *text, str
 static int divide(const struct mr_cli *cli, struct file *file, struct mr_safetensors *model,
                   struct mr_error *error)
 {
-    const int result =
-        set_text(file, MR_FROZEN_MEMBER, cli->values[MR_CLI_FROZEN], error) ||
-        set_text(file, MR_PERSONAL_MEMBER, cli->values[MR_CLI_PERSONAL], error) ||
-        mr_safetensors_parse(model, file->bytes, file->length, error);
+    const int result = set_text(file, MR_FROZEN_MEMBER, cli->values[MR_CLI_FROZEN], error) ||
+                       set_text(file, MR_PERSONAL_MEMBER, cli->values[MR_CLI_PERSONAL], error) ||
+                       mr_safetensors_parse(model, file->bytes, file->length, error);
     return result == 0 ? 0 : -1;
 }
 
@@ -56,10 +55,10 @@ static int write_and_tell(struct mr_cli *cli, const struct file *file,
     if (mr_model_export_file(&export, &error) != 0) {
         return mr_cli_fail(cli, MR_EXIT_FAILED, "%s", error.text);
     }
-    json_t *answer = json_pack("{s:o, s:I, s:I, s:I}", "written", mr_json_text(export.path),
-                               "trained", (json_int_t)model->trained, "frozen",
-                               (json_int_t)count_of(model, MR_PART_FROZEN), "personal",
-                               (json_int_t)count_of(model, MR_PART_PERSONAL));
+    json_t *answer =
+        json_pack("{s:o, s:I, s:I, s:I}", "written", mr_json_text(export.path), "trained",
+                  (json_int_t)model->trained, "frozen", (json_int_t)count_of(model, MR_PART_FROZEN),
+                  "personal", (json_int_t)count_of(model, MR_PART_PERSONAL));
     mr_cli_print(cli, answer);
     json_decref(answer);
     return MR_EXIT_OK;

@@ -64,13 +64,12 @@ static PyObject *task_of(const struct mre_task *task)
         return NULL;
     }
     return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N}", "name", task->name,
-                                   "round", (unsigned long long)task->round, "deadline_unix_ms",
-                                   (unsigned long long)task->deadline_unix_ms, "seed",
-                                   (unsigned long long)task->seed, "dimension",
-                                   (Py_ssize_t)task->dimension, "model_file", task->model_file,
-                                   "training", task->training, "work_dir", task->work_dir,
-                                   "cancel_fd", task->cancel_fd, "tensors", tensors, "parts",
-                                   parts);
+                         "round", (unsigned long long)task->round, "deadline_unix_ms",
+                         (unsigned long long)task->deadline_unix_ms, "seed",
+                         (unsigned long long)task->seed, "dimension", (Py_ssize_t)task->dimension,
+                         "model_file", task->model_file, "training", task->training, "work_dir",
+                         task->work_dir, "cancel_fd", task->cancel_fd, "tensors", tensors, "parts",
+                         parts);
 }
 
 /* --- what it returns -------------------------------------------------------------------------- */

@@ -168,11 +168,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_played, close_played)
     const struct CMUnitTest tests[] = {
-        T(test_terms_that_differ),
-        T(test_terms_that_are_not_accepted),
-        T(test_draw_voids),
-        T(test_another_server_optimiser),
-        cmocka_unit_test(test_honest_devices),
+        T(test_terms_that_differ),        T(test_terms_that_are_not_accepted),   T(test_draw_voids),
+        T(test_another_server_optimiser), cmocka_unit_test(test_honest_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
