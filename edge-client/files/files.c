@@ -54,6 +54,54 @@ FILE *mr_file_create_stream(const char *path)
     return file;
 }
 
+int mr_fd_write_all(int fd, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+    while (length > 0) {
+        const ssize_t n = write(fd, at, length);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return -1;
+        }
+        at += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_fresh(const char *fresh, const struct iovec *pieces, unsigned count)
+{
+    const int fd = mr_file_create(fresh);
+    int bad = fd < 0;
+    for (unsigned i = 0; !bad && i < count; i++) {
+        bad = mr_fd_write_all(fd, pieces[i].iov_base, pieces[i].iov_len);
+    }
+    bad = bad || fsync(fd);
+    const int why = errno;
+    if (fd >= 0 && close(fd) && !bad) {
+        return -1;
+    }
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+int mr_file_renew(const char *path, const struct iovec *pieces, unsigned count)
+{
+    const char *slash = strrchr(path, '/');
+    char *fresh = NULL;
+    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    const int bad = !folder || asprintf(&fresh, "%s.new", path) < 0 ||
+                    write_fresh(fresh, pieces, count) || rename(fresh, path) ||
+                    mr_folder_sync(folder);
+    const int why = errno;
+    free(fresh);
+    free(folder);
+    errno = why;
+    return bad ? -1 : 0;
+}
+
 /* Fills the buffer, whose size is capacity, or stops at the end. 0, or errno. */
 static int read_all(int fd, char *out, size_t capacity, size_t *length)
 {

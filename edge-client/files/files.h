@@ -4,6 +4,7 @@
 #define MRE_FILES_FILES_H
 
 #include <stdio.h>
+#include <sys/uio.h>
 
 #include "base/error.h"
 
@@ -19,6 +20,11 @@ void mr_lock_release(int fd);
 /* A new file in the place of what was there (a link is removed, not followed), of mode 0600
  * whatever the umask. The descriptor, or -1 with errno. */
 int mr_file_create(const char *path);
+/* All of it, however many calls that takes. 0, or -1 with errno. */
+int mr_fd_write_all(int fd, const void *bytes, size_t length);
+/* A file of these pieces in the place of what was there: whole old or whole new, also over a power
+ * loss, and synced when it returns. `path` has a folder. 0, or -1 with errno. */
+int mr_file_renew(const char *path, const struct iovec *pieces, unsigned count);
 /* The same as a stream; NULL with errno. */
 FILE *mr_file_create_stream(const char *path);
 

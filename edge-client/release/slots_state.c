@@ -56,33 +56,16 @@ static char *state_text(const struct mr_slots *slots)
     return text;
 }
 
-static int write_whole(int fd, const char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        const ssize_t n = write(fd, text, left);
-        if (n <= 0 && errno != EINTR) {
-            return -1;
-        }
-        text += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 int mr_slots_save(const struct mr_slots *slots, struct mr_error *error)
 {
-    char path[MR_SLOTS_PATH_BYTES], fresh[MR_SLOTS_PATH_BYTES];
+    char path[MR_SLOTS_PATH_BYTES];
     char *text = state_text(slots);
     snprintf(path, sizeof path, "%s/state.json", slots->folder);
-    snprintf(fresh, sizeof fresh, "%s/state.json.new", slots->folder);
-    const int fd = text ? mr_file_create(fresh) : -1;
-    int bad = fd < 0 || write_whole(fd, text) || fsync(fd);
+    const struct iovec whole = {text, text ? strlen(text) : 0};
+    errno = ENOMEM;
+    const int bad = !text || mr_file_renew(path, &whole, 1);
     free(text);
-    if (fd >= 0) {
-        bad |= close(fd);
-    }
-    if (bad || rename(fresh, path) || mr_folder_sync(slots->folder)) {
+    if (bad) {
         return mr_error_set(error, "%s cannot be written: %s%s", path, strerror(errno),
                             mr_error_disk_hint(errno));
     }

@@ -98,49 +98,21 @@ int mr_ledger_open(struct mr_ledger *ledger, const char *data_dir, struct mr_err
                                                                                                : 0;
 }
 
-static int sync_folder(const char *path)
-{
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", path);
-    *strrchr(folder, '/') = 0;
-    return mr_folder_sync(folder);
-}
-
-static int write_whole(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        const ssize_t n = write(fd, text, length);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return -1;
-        }
-        text += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int save(const struct mr_ledger *ledger, struct mr_error *error)
 {
-    char fresh[sizeof ledger->path + 4];
     char *text = mr_ledger_text(ledger);
     if (!text) {
         return mr_error_set(error, "out of memory for %s", ledger->path);
     }
-    snprintf(fresh, sizeof fresh, "%s.new", ledger->path);
-    int fd = mr_file_create(fresh);
-    int bad = fd < 0 || write_whole(fd, text, strlen(text)) || fsync(fd);
+    const struct iovec whole = {text, strlen(text)};
+    const int bad = mr_file_renew(ledger->path, &whole, 1);
+    const int why = errno;
     free(text);
-    if (fd >= 0) {
-        bad |= close(fd);
-    }
-    if (bad || rename(fresh, ledger->path) || sync_folder(ledger->path)) {
+    if (bad) {
         return mr_error_set(error,
                             "%s cannot be written: %s; without it an attempt might be used "
                             "twice. Make room or repair data_dir",
-                            ledger->path, strerror(errno));
+                            ledger->path, strerror(why));
     }
     return 0;
 }
@@ -414,7 +386,7 @@ static int copy_file(const char *from, const char *to)
     const int out = in < 0 ? -1 : mr_file_create(to);
     ssize_t got = out < 0 ? -1 : 0;
     while (out >= 0 && (got = read(in, block, sizeof block)) != 0) {
-        if ((got < 0 && errno != EINTR) || (got > 0 && write_whole(out, block, (size_t)got))) {
+        if ((got < 0 && errno != EINTR) || (got > 0 && mr_fd_write_all(out, block, (size_t)got))) {
             got = -1;
             break;
         }

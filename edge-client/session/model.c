@@ -78,18 +78,7 @@ static enum mre_result save(const struct mr_model *model, const struct mr_h2_res
     char fresh[sizeof model->path + 4];
     snprintf(fresh, sizeof fresh, "%s.new", model->path);
     int fd = mr_file_create(fresh);
-    size_t done = 0;
-    while (fd >= 0 && done < response->length) {
-        ssize_t n = write(fd, response->body + done, response->length - done);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            break;
-        }
-        done += (size_t)n;
-    }
-    int bad = fd < 0 || done < response->length;
+    int bad = fd < 0 || mr_fd_write_all(fd, response->body, response->length);
     if (fd >= 0) {
         bad |= close(fd);
     }

@@ -66,36 +66,18 @@ enum mre_result mr_next_keys_open(struct mre_client *client, struct mre_outcome 
     return MRE_OK;
 }
 
-static int write_all(int fd, const void *bytes, size_t length)
-{
-    const char *at = bytes;
-    while (length > 0) {
-        const ssize_t n = write(fd, at, length);
-        if (n < 0 && errno != EINTR) {
-            return -1;
-        }
-        at += n > 0 ? n : 0;
-        length -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 /* What was here and behind it the new ones: whole old or whole new. */
 static int append(const struct mre_client *client, const uint8_t *bytes, size_t length)
 {
-    char path[PATH_BYTES], fresh[PATH_BYTES + 8];
+    char path[PATH_BYTES];
     size_t before;
     struct mr_error error;
     snprintf(path, sizeof path, "%s/keys", client->data_dir);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
     char *old = read_file(path, &before, &error);
-    const int fd = error.text[0] == '\0' ? mr_file_create(fresh) : -1;
-    int bad = fd < 0 || write_all(fd, old, before) || write_all(fd, bytes, length) || fsync(fd);
+    const struct iovec both[] = {{old, before}, {(void *)(uintptr_t)bytes, length}};
+    const int bad = error.text[0] != '\0' || mr_file_renew(path, both, 2);
     free(old);
-    if (fd >= 0) {
-        bad |= close(fd);
-    }
-    return bad || rename(fresh, path) || mr_folder_sync(client->data_dir) ? -1 : 0;
+    return bad ? -1 : 0;
 }
 
 int mr_next_keys_keep(struct mre_client *client, const struct mr_key_set *set, const uint8_t *bytes,

@@ -22,59 +22,14 @@ bool mr_personal_has(const struct mr_model *model)
     return false;
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
-
-static int write_all(int fd, const void *bytes, size_t length)
+static enum mre_result renew(const char *path, const struct iovec *pieces, unsigned count,
+                             struct mre_outcome *outcome)
 {
-    const uint8_t *at = bytes;
-    while (length > 0) {
-        const ssize_t n = write(fd, at, length);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return -1;
-        }
-        at += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
-/* What is written in the place of a file is whole or not there. */
-struct replacing {
-    char path[4096], fresh[4096 + 4];
-    int fd; /* -1: could not be made */
-    int bad;
-};
-
-static void replace_begin(struct replacing *file, const struct mre_client *client, const char *name)
-{
-    snprintf(file->path, sizeof file->path, "%s/%s", client->data_dir, name);
-    snprintf(file->fresh, sizeof file->fresh, "%s.new", file->path);
-    file->fd = mr_file_create(file->fresh);
-    file->bad = file->fd < 0;
-}
-
-static void replace_write(struct replacing *file, const void *bytes, size_t length)
-{
-    file->bad = file->bad || write_all(file->fd, bytes, length) != 0;
-}
-
-static enum mre_result replace_end(struct replacing *file, const struct mre_client *client,
-                                   struct mre_outcome *outcome)
-{
-    file->bad = file->bad || fsync(file->fd) != 0;
-    if (file->fd >= 0 && close(file->fd) != 0) {
-        file->bad = 1;
-    }
-    if (file->bad || rename(file->fresh, file->path) != 0 ||
-        mr_folder_sync(client->data_dir) != 0) {
-        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
-                              "%s cannot be written: %s; make room in data_dir", file->fresh,
-                              strerror(errno));
-    }
-    return MRE_OK;
+    return mr_file_renew(path, pieces, count) == 0
+               ? MRE_OK
+               : mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                                "%s cannot be written: %s; make room in data_dir", path,
+                                strerror(errno));
 }
 
 /* --- the kept values -------------------------------------------------------------------------- */
@@ -110,12 +65,11 @@ static enum mre_result write_merged(const struct mre_client *client, const struc
                                     const float *values, char *path, size_t path_bytes,
                                     struct mre_outcome *outcome)
 {
-    struct replacing file;
-    replace_begin(&file, client, MERGED);
-    replace_write(&file, model->bytes, model->parsed.data_offset);
-    replace_write(&file, values, model->parsed.count * sizeof *values);
-    snprintf(path, path_bytes, "%s", file.path);
-    return replace_end(&file, client, outcome);
+    const struct iovec pieces[] = {
+        {model->bytes, model->parsed.data_offset},
+        {(void *)(uintptr_t)values, model->parsed.count * sizeof *values}};
+    snprintf(path, path_bytes, "%s/" MERGED, client->data_dir);
+    return renew(path, pieces, 2, outcome);
 }
 
 enum mre_result mr_personal_load(const struct mre_client *client, const struct mr_model *model,
@@ -151,33 +105,42 @@ enum mre_result mr_personal_load(const struct mre_client *client, const struct m
     return write_merged(client, model, values, path, path_bytes, outcome);
 }
 
+/* The header and the values of the tensors that are this device's own. Returns how many pieces. */
+static unsigned own_pieces(struct iovec *pieces, struct mr_tensor *own,
+                           const struct mr_model *model, const float *values)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < model->parsed.tensor_count; i++) {
+        const struct mr_tensor *tensor = &model->parsed.tensors[i];
+        if (tensor->part == MR_PART_PERSONAL) {
+            own[count++] = *tensor;
+            pieces[count] = (struct iovec){(void *)(uintptr_t)(values + tensor->offset),
+                                           tensor->count * sizeof *values};
+        }
+    }
+    pieces[0].iov_base = mr_safetensors_header(own, count, &pieces[0].iov_len);
+    return count + 1;
+}
+
 enum mre_result mr_personal_keep(const struct mre_client *client, const struct mr_model *model,
                                  const float *values, struct mre_outcome *outcome)
 {
-    const struct mr_safetensors *parsed = &model->parsed;
-    struct replacing file;
-    unsigned count = 0;
-    size_t header_bytes;
+    char path[4096];
     if (!mr_personal_has(model)) {
         return MRE_OK;
     }
-    struct mr_tensor *own = calloc(parsed->tensor_count, sizeof *own);
-    for (unsigned i = 0; own && i < parsed->tensor_count; i++) {
-        if (parsed->tensors[i].part == MR_PART_PERSONAL) {
-            own[count++] = parsed->tensors[i];
-        }
+    struct mr_tensor *own = calloc(model->parsed.tensor_count, sizeof *own);
+    struct iovec *pieces = calloc(model->parsed.tensor_count + 1, sizeof *pieces);
+    const unsigned count = own && pieces ? own_pieces(pieces, own, model, values) : 0;
+    enum mre_result result;
+    snprintf(path, sizeof path, "%s/" KEPT, client->data_dir);
+    if (count > 0 && pieces[0].iov_base) {
+        result = renew(path, pieces, count, outcome);
+        free(pieces[0].iov_base);
+    } else {
+        result = mr_outcome_set(outcome, MRE_FAILED, "out of memory for the personal tensors");
     }
-    uint8_t *header = own ? mr_safetensors_header(own, count, &header_bytes) : NULL;
-    if (!header) {
-        free(own);
-        return mr_outcome_set(outcome, MRE_FAILED, "out of memory for the personal tensors");
-    }
-    replace_begin(&file, client, KEPT);
-    replace_write(&file, header, header_bytes);
-    for (unsigned i = 0; i < count; i++) {
-        replace_write(&file, values + own[i].offset, own[i].count * sizeof *values);
-    }
-    free(header);
+    free(pieces);
     free(own);
-    return replace_end(&file, client, outcome);
+    return result;
 }
