@@ -119,6 +119,25 @@ static void end_whole(struct whole *whole, const struct mr_model *model)
     }
 }
 
+/* Not where the training diverged: this device's next round would begin with what came of it. */
+static enum mre_result keep_own(const struct mre_client *client, const struct mr_model *model,
+                                const struct whole *whole, const struct mre_report *report,
+                                struct mre_outcome *outcome)
+{
+    const size_t count = model->parsed.count;
+    if (!isfinite(report->loss)) {
+        return MRE_OK; /* the round is not taken part in, and says so */
+    }
+    client->kernels->axpy(whole->taken[1], 1.0f, whole->vector, count);
+    if (!isfinite(client->kernels->sum_squares(whole->taken[1], count))) {
+        return mr_outcome_set(outcome, MRE_BAD_DELTA,
+                              "a trained value is NaN or infinite: training diverged, and nothing "
+                              "is sent or kept. Lower the learning rate, or look for such values "
+                              "in the data");
+    }
+    return mr_personal_keep(client, model, whole->taken[1], outcome);
+}
+
 /* Trains all of it; what rounds train becomes the round's vector, and what is this device's own is
  * kept. */
 static enum mre_result train_whole(struct mre_client *client, const struct mr_round_work *work,
@@ -134,8 +153,7 @@ static enum mre_result train_whole(struct mre_client *client, const struct mr_ro
         mr_tensor_parts_gather(&model->parsed, work->vector, (const uint8_t *)whole.vector);
     }
     if (!result && whole.taken[1]) {
-        client->kernels->axpy(whole.taken[1], 1.0f, whole.vector, model->parsed.count);
-        result = mr_personal_keep(client, model, whole.taken[1], outcome);
+        result = keep_own(client, model, &whole, training->report, outcome);
     }
     end_whole(&whole, model);
     return result;

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,46 @@ static void test_own_values_come_again(void **state)
     }
 }
 
+static enum mre_trained diverge(void *context, const struct mre_task *task, float *vector,
+                                struct mre_report *report)
+{
+    const float *what = context; /* the loss, then the last value, which is personal */
+    (void)move(&(struct watched){.own = 9.0f}, task, vector, report);
+    report->loss = what[0];
+    vector[task->dimension - 1] += what[1];
+    return MRE_TRAINED_PARAMETERS;
+}
+
+/* A training that diverged leaves this device's own values as they were. */
+static void test_diverged(void **state)
+{
+    (void)state;
+    const float what[2][2] = {{NAN, 0}, {1, NAN}};
+    for (unsigned i = 0; i < 2; i++) {
+        struct fake fake;
+        struct mre_outcome outcome;
+        struct watched before = {.own = 3.0f}, after = {.own = 0};
+        divide(&fake, NULL, "fc2.*", WEIGHT1 + BIAS1);
+        free(play(&fake, &before));
+        for (unsigned r = 0; r < 2; r++) {
+            fake.announcement.round++;
+            set_text(&fake, "round", r ? "three" : "two");
+            fake_announce(&fake);
+            fake.state = MR_UPLOAD_RECEIVING;
+            if (r == 0) {
+                struct mre_client *client = fake_client(&fake, MRE_TRANSPORT_UDP, NULL);
+                assert_int_equal(mre_client_round(client, 1000, diverge, (void *)what[i], &outcome),
+                                 MRE_BAD_DELTA);
+                mre_client_close(client);
+            }
+        }
+        free(play(&fake, &after));
+        assert_memory_equal(after.first + WEIGHT1 + BIAS1, before.last + WEIGHT1 + BIAS1,
+                            (ALL - WEIGHT1 - BIAS1) * sizeof(float));
+        fake_fini(&fake);
+    }
+}
+
 /* A kept file that is damaged is said, not trained over. */
 static void test_a_damaged_file(void **state)
 {
@@ -193,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_leaves_is_the_same),
         cmocka_unit_test(test_own_values_come_again),
+        cmocka_unit_test(test_diverged),
         cmocka_unit_test(test_a_damaged_file),
         cmocka_unit_test(test_other_parts_than_announced),
     };
