@@ -18,6 +18,7 @@ void mr_proof_begin(struct mre_client *client, const struct mr_round_terms *term
     if (a->audit_hours == 0 ||
         (notes->round == a->round &&
          memcmp(notes->announcement_hash, terms->hash, MR_HASH_BYTES) == 0)) {
+        notes->attempts[attempt].known = false;
         return;
     }
     *notes = (struct mr_proof_notes){.round = a->round, .first = attempt};
@@ -35,7 +36,7 @@ void mr_proof_note(struct mre_client *client, const struct mr_round_terms *terms
                                        .client_id = client->identity.client_id,
                                        .hub_index = a->hubs[0].index,
                                        .attempt = request->attempt};
-    if (a->audit_hours == 0) {
+    if (a->audit_hours == 0 || note->known) {
         return;
     }
     note->known =
