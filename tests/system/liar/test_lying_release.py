@@ -6,14 +6,12 @@ each with its true key. Devices that need two hubs of three go on or refuse by n
 all refuse; none takes what one hub alone says.
 """
 
-import argparse
 import os
 import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "release"))
-from play import TASK, Consumer, Failure, Play, ReleaseScene, sha256  # noqa: E402 pylint: disable=wrong-import-position
+from play import TASK, Consumer, Failure, Play, build_of, run, sha256  # noqa: E402 pylint: disable=wrong-import-position
 
 LIAR = 2
 ROUND, TARGET, INCLUDED = slice(6, 14), slice(18, 50), slice(122, 126) # in a manifest
@@ -99,23 +97,5 @@ class LyingPlay(Play):
         self.old_one(two, whole)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True)
-    work = tempfile.mkdtemp(prefix="millrace-lying-release-")
-    play = LyingPlay(ReleaseScene(parser.parse_args().build, work))
-    try:
-        play.main()
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        with open(f"{work}/hub-{LIAR}.log", encoding="utf-8") as f:
-            print("".join(f.readlines()[-12:]), flush=True)
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(LyingPlay, "lying-release", build=build_of(__doc__)))

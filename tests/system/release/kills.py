@@ -11,13 +11,11 @@ or new; an alias that was acknowledged is there; a roll-out that was held stays 
 import argparse
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from play import TASK, Consumer, Failure, Play, ReleaseScene, sha256
+from play import TASK, Consumer, Failure, Play, run, sha256
 
 KILLS_A_TURN = 6
 
@@ -153,24 +151,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
     parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     arguments = parser.parse_args()
-    seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
-    print(f"seed {seed}", flush=True)
-    work = tempfile.mkdtemp(prefix="millrace-release-kills-")
-    play = KillPlay(ReleaseScene(arguments.build, work), seed)
-    try:
-        play.main(arguments.kills)
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        for hub in TASK.hubs:
-            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
-                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
+    print(f"seed {arguments.seed}", flush=True)
+    return run(KillPlay, "release-kills", arguments.seed, build=arguments.build, kills=arguments.kills)
 
 
 if __name__ == "__main__":

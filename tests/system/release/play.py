@@ -1,10 +1,13 @@
 """What the tests of releases share: three hubs, eight devices that train, devices that only take models."""
 
+import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from cryptography import x509
 
@@ -119,3 +122,30 @@ class Play:
         if self.devices:
             self.devices.stop()
         return self.scene.stop()
+
+
+def run(kind, name, *arguments, build, **options):
+    """Plays kind(scene, *arguments).main(**options) in a folder that stays, with the hubs' last words, where it fails.
+    The exit code."""
+    work = tempfile.mkdtemp(prefix=f"millrace-{name}-")
+    play = kind(ReleaseScene(build, work), *arguments)
+    try:
+        play.main(**options)
+    except Failure as failure:
+        print(failure, flush=True)
+        play.stop()
+        for hub in TASK.hubs:
+            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
+                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
+        print(f"files: {work}")
+        return 1
+    play.stop()
+    shutil.rmtree(work)
+    return 0
+
+
+def build_of(description):
+    """Of the one option that most of them have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--build", required=True)
+    return parser.parse_args().build

@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """A hub gets a new signing key, and no device a new device.json: test_next_keys.py --build BUILD"""
 
-import argparse
 import os
 import shutil
 import sys
-import tempfile
 
-from play import HERE, TASK, Consumer, Devices, Failure, Play, ReleaseScene
+from play import HERE, TASK, Consumer, Devices, Failure, Play, build_of, run
 
 sys.path.insert(0, os.path.join(HERE, "..", "..", "oracle"))
 import key_chain_oracle  # noqa: E402 pylint: disable=wrong-import-position
@@ -113,24 +111,5 @@ class KeyPlay(Play):
         print("devices train with a hub's new key, none has a new device.json", flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True)
-    work = tempfile.mkdtemp(prefix="millrace-next-keys-")
-    play = KeyPlay(ReleaseScene(parser.parse_args().build, work))
-    try:
-        play.main()
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        for hub in TASK.hubs:
-            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
-                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(KeyPlay, "next-keys", build=build_of(__doc__)))

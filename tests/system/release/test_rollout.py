@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
 """A release goes to some devices first, on by what they report, and stops: test_rollout.py --build BUILD"""
 
-import argparse
 import os
-import shutil
 import sys
-import tempfile
 
-from play import HERE, TASK, Consumer, Failure, Play, ReleaseScene
+from play import HERE, TASK, Consumer, Failure, Play, build_of, run
 
 sys.path.insert(0, os.path.join(HERE, "..", "..", "oracle"))
 import release_oracle  # noqa: E402 pylint: disable=wrong-import-position
@@ -137,24 +134,5 @@ class RolloutPlay(Play):
         self.metrics()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True)
-    work = tempfile.mkdtemp(prefix="millrace-rollout-")
-    play = RolloutPlay(ReleaseScene(parser.parse_args().build, work))
-    try:
-        play.main()
-    except Failure as failure:
-        print(failure, flush=True)
-        play.stop()
-        for hub in TASK.hubs:
-            with open(f"{work}/hub-{hub}.log", encoding="utf-8") as f:
-                print(f"--- hub {hub}\n" + "".join(f.readlines()[-12:]), flush=True)
-        return 1
-    play.stop()
-    shutil.rmtree(work)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(RolloutPlay, "rollout", build=build_of(__doc__)))
