@@ -73,6 +73,9 @@ bool mr_cli_number(const struct mr_cli *cli, enum mr_cli_option_id option, uint6
 int mr_cli_fail(const struct mr_cli *cli, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A file that a command is given, malloc'd. MR_EXIT_OK, or what mr_cli_fail returned. */
+int mr_cli_read(const struct mr_cli *cli, const char *path, uint8_t **bytes, size_t *length);
+
 /* Prints a JSON value: as it is, on one line, under --json; else as aligned text (objects as
  * "name  value" lines, lists of objects as tables). Control characters of the value never reach the
  * terminal. */

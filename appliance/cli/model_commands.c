@@ -1,5 +1,4 @@
 /* model_commands.c - a task's versions: list, show, name, tag, import, roll back, verify. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,30 +238,10 @@ static int import(struct mr_ask *ask, void *context)
     return code;
 }
 
-static int read_file(const struct mr_cli *cli, struct file *file)
-{
-    FILE *in = fopen(cli->argument, "rb");
-    long length = -1;
-    *file = (struct file){.length = 0};
-    if (in && fseek(in, 0, SEEK_END) == 0 && (length = ftell(in)) > 0) {
-        rewind(in);
-        file->length = (size_t)length;
-        file->bytes = malloc(file->length);
-    }
-    const bool good = file->bytes && fread(file->bytes, 1, file->length, in) == file->length;
-    const int why = errno;
-    if (in) {
-        fclose(in);
-    }
-    return good ? MR_EXIT_OK
-                : mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
-                              length == 0 ? "it is empty" : strerror(why));
-}
-
 int mr_command_model_import(struct mr_cli *cli)
 {
-    struct file file;
-    int code = read_file(cli, &file);
+    struct file file = {NULL, 0};
+    int code = mr_cli_read(cli, cli->argument, &file.bytes, &file.length);
     if (code == MR_EXIT_OK) {
         code = mr_ask_run(cli, import, &file);
     }

@@ -3,7 +3,6 @@
 
 #include "appliance/cli/cli.h"
 #include "appliance/cli/model_folders.h"
-#include "appliance/storage/files.h"
 #include "base/json_text.h"
 #include "wire/tensor_parts.h"
 
@@ -72,10 +71,9 @@ int mr_command_model_divide(struct mr_cli *cli)
     if (!cli->values[MR_CLI_INTO]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--into is missing: name the new file");
     }
-    const int read = mr_file_read(cli->argument, &file.bytes, &file.length, &error);
-    if (read != 0) {
-        return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
-                           read > 0 ? "there is no such file" : error.text);
+    const int read = mr_cli_read(cli, cli->argument, &file.bytes, &file.length);
+    if (read != MR_EXIT_OK) {
+        return read;
     }
     if (divide(cli, &file, &model, &error) != 0) {
         free(file.bytes);

@@ -113,11 +113,13 @@ int mr_command_key_next(struct mr_cli *cli)
 static int read_statement(const struct mr_cli *cli, struct mr_key_statement *statement,
                           uint8_t **bytes, size_t *length)
 {
-    struct mr_error error = {.text = "it is not there"};
+    struct mr_error error = {.text = "bytes follow the statement"};
     size_t taken;
-    *bytes = NULL;
-    if (mr_file_read(cli->argument, bytes, length, &error) != 0 ||
-        mr_key_statement_decode(statement, *bytes, *length, &taken, &error) != 0 ||
+    const int read = mr_cli_read(cli, cli->argument, bytes, length);
+    if (read != MR_EXIT_OK) {
+        return read;
+    }
+    if (mr_key_statement_decode(statement, *bytes, *length, &taken, &error) != 0 ||
         taken != *length) {
         free(*bytes);
         *bytes = NULL;

@@ -7,6 +7,7 @@
 
 #include "appliance/cli/cell.h"
 #include "appliance/cli/table.h"
+#include "appliance/storage/files.h"
 #include "base/json_text.h"
 
 static bool is_scalar(const json_t *value)
@@ -123,6 +124,23 @@ void mr_cli_print(const struct mr_cli *cli, const json_t *value)
         put_scalar(cli, "", value);
         fputc('\n', cli->out);
     }
+}
+
+int mr_cli_read(const struct mr_cli *cli, const char *path, uint8_t **bytes, size_t *length)
+{
+    struct mr_error error = {""};
+    const int read = mr_file_read(path, bytes, length, &error);
+    if (read == 0 && *length > 0) {
+        return MR_EXIT_OK;
+    }
+    if (read == 0) {
+        free(*bytes);
+    }
+    *bytes = NULL;
+    return mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", path,
+                       read == 0  ? "it is empty"
+                       : read > 0 ? "there is no such file"
+                                  : error.text);
 }
 
 int mr_cli_fail(const struct mr_cli *cli, int code, const char *format, ...)

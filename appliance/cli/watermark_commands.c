@@ -9,7 +9,6 @@
 #include "appliance/config/signing_key.h"
 #include "appliance/model/import.h"
 #include "appliance/model/watermark.h"
-#include "appliance/storage/files.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
 
@@ -48,11 +47,9 @@ static int parse_file(struct file *file, struct mr_error *error)
 static int read_model(const struct mr_cli *cli, struct file *file)
 {
     struct mr_error error = {""};
-    const int read = mr_file_read(cli->argument, &file->bytes, &file->length, &error);
-    if (read != 0) {
-        mr_cli_fail(cli, MR_EXIT_INVALID, "cannot read %s: %s", cli->argument,
-                    read > 0 ? "there is no such file" : error.text);
-        return MR_EXIT_INVALID;
+    const int read = mr_cli_read(cli, cli->argument, &file->bytes, &file->length);
+    if (read != MR_EXIT_OK) {
+        return read;
     }
     if (parse_file(file, &error) != 0) {
         free(file->bytes);
