@@ -28,10 +28,10 @@ const char *mr_stored_kind_name(enum mr_stored_kind kind)
 /* --- what is there --------------------------------------------------------------------------- */
 
 struct found {
-    uint64_t round;
+    uint64_t number; /* orders them: a model's newest version, or the round; 0: none */
     uint8_t hash[MR_HASH_BYTES];
     uint64_t bytes;
-    int64_t changed_ns; /* rounds may follow each other within a second */
+    int64_t changed_ns; /* for ages; two files may well have the same */
 };
 
 struct list {
@@ -40,10 +40,12 @@ struct list {
 };
 
 struct look {
+    const struct mr_store *store;
     const char *folder;
     struct mr_survey *survey;
     struct list lists[MR_STORED_KINDS];
-    bool failed; /* out of memory */
+    struct mr_error *error;
+    bool failed; /* the error says why */
 };
 
 static void count_file(struct look *look, enum mr_stored_kind kind,
@@ -60,6 +62,7 @@ static void add(struct look *look, enum mr_stored_kind kind, const struct found 
         const size_t capacity = list->capacity ? 2 * list->capacity : 64;
         struct found *all = realloc(list->all, capacity * sizeof *all);
         if (!all) {
+            (void)mr_error_set(look->error, "out of memory for the list of files");
             look->failed = true;
             return;
         }
@@ -93,6 +96,7 @@ static void take_model_file(void *context, const struct mr_folder_file *file)
     struct look *look = context;
     struct found found = {.bytes = file->bytes, .changed_ns = file->changed_ns};
     char hex[2 * MR_HASH_BYTES + 1] = "";
+    struct mr_version version;
     if (is_left_over(look, file->name)) {
         return;
     }
@@ -109,6 +113,12 @@ static void take_model_file(void *context, const struct mr_folder_file *file)
     if (file->bytes > look->survey->model_bytes) {
         look->survey->model_bytes = file->bytes;
     }
+    const int got = mr_versions_of(look->store->versions, found.hash, &version, look->error);
+    if (got < 0) {
+        look->failed = true;
+        return;
+    }
+    found.number = got == 0 ? version.number : 0;
     add(look, MR_STORED_MODELS, &found);
 }
 
@@ -120,7 +130,7 @@ static void take_round_file(void *context, const struct mr_folder_file *file)
     if (is_left_over(look, file->name)) {
         return;
     }
-    found.round = strtoull(file->name, &end, 10);
+    found.number = strtoull(file->name, &end, 10);
     if (end == file->name || (strcmp(end, ".json") != 0 && strcmp(end, ".sum") != 0)) {
         return;
     }
@@ -156,8 +166,8 @@ static int list_folder(struct look *look, const struct mr_store *store, const ch
 static int newest_first(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
-    if (x->round != y->round) {
-        return x->round > y->round ? -1 : 1;
+    if (x->number != y->number) {
+        return x->number > y->number ? -1 : 1;
     }
     if (x->changed_ns != y->changed_ns) {
         return x->changed_ns > y->changed_ns ? -1 : 1;
@@ -210,7 +220,7 @@ static void doom(struct look *look, const struct mr_store *store, const struct m
             return;
         }
         struct mr_doomed *doomed = &survey->doomed[survey->doomed_count++];
-        *doomed = (struct mr_doomed){.kind = kind, .round = one->round, .bytes = one->bytes};
+        *doomed = (struct mr_doomed){.kind = kind, .round = one->number, .bytes = one->bytes};
         memcpy(doomed->hash, one->hash, MR_HASH_BYTES);
     }
 }
@@ -218,7 +228,7 @@ static void doom(struct look *look, const struct mr_store *store, const struct m
 int mr_store_survey(const struct mr_store *store, const struct mr_keep *keep, int64_t unix_s,
                     struct mr_survey *survey, struct mr_error *error)
 {
-    struct look look = {.survey = survey};
+    struct look look = {.store = store, .survey = survey, .error = error};
     *survey = (struct mr_survey){.doomed_count = 0};
     int result = list_folder(&look, store, "/models", take_model_file, error);
     if (result == 0) {
@@ -227,8 +237,8 @@ int mr_store_survey(const struct mr_store *store, const struct mr_keep *keep, in
     if (result == 0) {
         result = list_folder(&look, store, "", take_log_file, error);
     }
-    if (result == 0 && look.failed) {
-        result = mr_error_set(error, "out of memory for the list of files");
+    if (look.failed) {
+        result = -1;
     }
     for (enum mr_stored_kind kind = 0; kind < MR_STORED_LOGS && result == 0; kind++) {
         doom(&look, store, keep, kind, unix_s);

@@ -1,7 +1,6 @@
 /* test_keeper.c - the disk of a lead and of a helper: no round without room for it, a warning
  * before that, old files and logs that go and needed ones that stay. Free space and clock are the
  * test's. */
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,20 +353,10 @@ static void test_helper_without_room(void **state)
     played_end(played);
 }
 
-static void set_model_age(struct room *room, const uint8_t *hash, int hours)
+/* A model that no round knows, newer than those before. */
+static void put_stray_model(struct room *room, const uint8_t *hash)
 {
-    const struct timespec when = {.tv_sec =
-                                      (time_t)(__real_mr_round_unix_ms() / 1000) - hours * 3600};
-    const struct timespec times[2] = {when, when};
-    char hex[2 * MR_HASH_BYTES + 1], name[sizeof hex + 32];
-    mr_hex_encode(hex, hash, MR_HASH_BYTES);
-    snprintf(name, sizeof name, "models/%s.safetensors", hex);
-    assert_int_equal(utimensat(AT_FDCWD, room_path(room, name), times, 0), 0);
-}
-
-/* A model that no round knows. */
-static void put_stray_model(struct room *room, const uint8_t *hash, int hours)
-{
+    struct mr_version version = {.kind = MR_VERSION_IMPORTED};
     const struct mr_next_model_answer *next = &room->world->revealed;
     struct mr_error error;
     uint8_t *bytes = malloc(next->model_bytes);
@@ -377,7 +366,9 @@ static void put_stray_model(struct room *room, const uint8_t *hash, int hours)
     assert_int_equal(
         mr_store_write_model(room->shared.store, hash, bytes, next->model_bytes, "{}", &error), 0);
     free(bytes);
-    set_model_age(room, hash, hours);
+    memcpy(version.hash, hash, MR_HASH_BYTES);
+    assert_int_equal(mr_versions_append(mr_store_versions(room->shared.store), &version, &error),
+                     0);
 }
 
 /* Whatever is kept of the rest, the model that a signed round begins with stays, and so do the
@@ -396,11 +387,10 @@ static void test_helper_keeps_what_it_signed(void **state)
     room_put(room, name, "{\"parent\": \"ff\"}", 16);
     uint8_t *body = played_until_reveal(played, &length);
     const struct mr_next_model_answer *next = &room->world->revealed;
-    put_stray_model(room, stray, -1); /* the newest, so the parent's place is gone */
+    put_stray_model(room, stray); /* so the parent's place is gone */
     mr_helper_driver_set_keep(played->run, &limits);
     await_sample(room, mr_helper_driver_keeper(played->run),
                  "millrace_stored_files{task=\"default\",kind=\"models\"} 2\n");
-    set_model_age(room, stray, 1); /* now the oldest */
     played_ask(played, MR_PEER_REVEAL, body, length, &reply);
     played_expect(&reply, MR_REFUSAL_NONE);
     reply_fini(&reply);
