@@ -63,10 +63,13 @@ static void add_values(const struct applying *applying, uint8_t *values, const f
 {
     for (size_t i = 0; i < count; i++) {
         const size_t at = lane + i;
-        float update = row[i], value;
-        if (applying->signs && (applying->signs[at / 8] >> (at % 8) & 1)) {
-            update = -update;
+        uint32_t bits;
+        float update, value;
+        memcpy(&bits, row + i, sizeof bits);
+        if (applying->signs) { /* the turned sign is no branch: each second one is */
+            bits ^= (uint32_t)(applying->signs[at / 8] >> (at % 8)) << 31;
         }
+        memcpy(&update, &bits, sizeof update);
         memcpy(&value, values + 4 * i, sizeof value);
         value += update;
         memcpy(values + 4 * i, &value, sizeof value);

@@ -48,13 +48,11 @@ static inline int32_t mr_unzigzag(uint32_t code)
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
-struct mr_integer_slot {
-    uint16_t frequency, offset; /* of the slot within its token */
-    uint8_t token;
-};
 struct mr_integer_room {
     uint32_t values[MR_INTEGER_SEGMENT];
-    struct mr_integer_slot slots[MR_INTEGER_SCALE];
+    /* One load says all of a slot: its token 7 bits from the top, the token's frequency less one
+     * 12, the slot's place within its token 12; the lowest bit is nothing. */
+    uint32_t slots[MR_INTEGER_SCALE];
 };
 
 /* Reads a sequence segment by segment; bytes and room stay the caller's. */
