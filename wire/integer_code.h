@@ -25,7 +25,10 @@ enum mr_integer_kind {
     MR_INTEGER_EQUAL = 0, /* be32: all are this one */
     MR_INTEGER_PLAIN = 1, /* be32 each */
     MR_INTEGER_CODED = 2, /* be32 length ‖ table ‖ two states ‖ words ‖ bits */
+    MR_INTEGER_SHORT =
+        3, /* u8 order ‖ bits: exponential Golomb codes, for too few to pay a table */
 };
+#define MR_INTEGER_ORDER_MAX 31
 
 /* What a coded segment's header is made of, for both directions. Small integers are tokens of their
  * own; from 16 on a token says the highest bit and the two below it. */

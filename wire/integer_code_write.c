@@ -98,22 +98,84 @@ static void prepare(struct encoder *encoder, const struct mr_integer_token *toke
     encoder->states[0] = encoder->states[1] = STATE_LEAST;
 }
 
+/* --- bits, from the lowest of each byte on ---------------------------------------------------- */
+
+struct bits {
+    uint8_t *out;
+    size_t used;
+    uint64_t held;
+    unsigned count;
+};
+
+/* `count` up to 33. */
+static void give(struct bits *bits, uint64_t value, unsigned count)
+{
+    bits->held |= value << bits->count;
+    bits->count += count;
+    for (; bits->count >= 8; bits->count -= 8, bits->held >>= 8) {
+        bits->out[bits->used++] = (uint8_t)bits->held;
+    }
+}
+
+static size_t finish(struct bits *bits)
+{
+    if (bits->count > 0) {
+        bits->out[bits->used++] = (uint8_t)bits->held;
+    }
+    return bits->used;
+}
+
 static size_t put_bits(uint8_t *out, const struct mr_integer_token *tokens, size_t count)
 {
-    uint64_t held = 0;
-    unsigned bits = 0;
-    size_t used = 0;
+    struct bits bits = {.out = out};
     for (size_t i = 0; i < count; i++) {
-        held |= (uint64_t)tokens[i].rest << bits;
-        bits += tokens[i].bits;
-        for (; bits >= 8; bits -= 8, held >>= 8) {
-            out[used++] = (uint8_t)held;
+        give(&bits, tokens[i].rest, tokens[i].bits);
+    }
+    return finish(&bits);
+}
+
+/* --- a short segment ------------------------------------------------------------------------- */
+
+/* From so many on a table always pays: the orders are not tried. */
+#define SHORT_COUNT_MAX 1024
+
+/* Zeros before the one, of the exponential Golomb code of that order. */
+static unsigned zeros_of(uint32_t value, unsigned order)
+{
+    return 63u - (unsigned)__builtin_clzll((uint64_t)(value >> order) + 1);
+}
+
+/* The order that takes the fewest bytes, of kind and order as well. */
+static size_t plan_short(unsigned *order, const uint32_t *values, size_t count)
+{
+    size_t least = SIZE_MAX;
+    *order = 0;
+    for (unsigned tried = 0; tried <= MR_INTEGER_ORDER_MAX; tried++) {
+        size_t bits = 0;
+        for (size_t i = 0; i < count; i++) {
+            bits += 2 * zeros_of(values[i], tried) + 1 + tried;
+        }
+        if (bits < least) {
+            least = bits;
+            *order = tried;
         }
     }
-    if (bits > 0) {
-        out[used++] = (uint8_t)held;
+    return 2 + (least + 7) / 8;
+}
+
+static size_t put_short(uint8_t *out, const uint32_t *values, size_t count, unsigned order)
+{
+    struct bits bits = {.out = out + 2};
+    for (size_t i = 0; i < count; i++) {
+        const unsigned zeros = zeros_of(values[i], order);
+        const uint64_t high = (uint64_t)(values[i] >> order) + 1 - (UINT64_C(1) << zeros);
+        give(&bits, UINT64_C(1) << zeros, zeros + 1);
+        give(&bits, high, zeros);
+        give(&bits, values[i] & ((UINT64_C(1) << order) - 1), order);
     }
-    return used;
+    out[0] = MR_INTEGER_SHORT;
+    out[1] = (uint8_t)order;
+    return 2 + finish(&bits);
 }
 
 /* --- a segment ------------------------------------------------------------------------------- */
@@ -185,5 +247,10 @@ size_t mr_integer_write(uint8_t *out, const uint32_t *values, size_t count,
         scratch->tokens[i] = mr_integer_token_of(values[i]);
     }
     const size_t coded = put_coded(out, scratch->tokens, count, scratch->words);
+    const size_t least = coded ? coded : 1 + 4 * count;
+    unsigned order = 0;
+    if (count <= SHORT_COUNT_MAX && plan_short(&order, values, count) < least) {
+        return put_short(out, values, count, order);
+    }
     return coded ? coded : put_plain(out, values, count);
 }

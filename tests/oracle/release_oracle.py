@@ -230,12 +230,43 @@ def read_coded(data, count):
     return out
 
 
+def read_short(r, count):
+    order = r.number(1)
+    require(order <= 31, "order")
+    bits = int.from_bytes(r.data[r.at:], "little")
+    left = 8 * (len(r.data) - r.at)
+
+    def take(n):
+        nonlocal bits, left
+        require(left >= n, "bits")
+        value = bits % 2**n
+        bits >>= n
+        left -= n
+        return value
+
+    out = []
+    for _ in range(count):
+        zeros = 0
+        while take(1) == 0:
+            zeros += 1
+            require(zeros <= 32, "zeros")
+        high = 2**zeros + take(zeros) - 1
+        out.append(high << order | take(order))
+        require(out[-1] < 2**32, "too large")
+    padding = left % 8
+    require(take(padding) == 0, "left over")
+    r.at = len(r.data) - left // 8
+    return out
+
+
 def read_segment(r, count):
     kind = r.number(1)
     if kind == 0:
         return [r.number(4)] * count
     if kind == 1:
         return [r.number(4) for _ in range(count)]
+    if kind == 3:
+        return read_short(r, count)
     require(kind == 2, "kind")
     data = r.take(r.number(4))
     require(len(data) + 4 < 1 + 4 * SEGMENT, "segment too long")

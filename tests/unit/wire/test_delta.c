@@ -360,7 +360,7 @@ static void test_damaged(void **state)
                      0);
     damage(&delta, &base, &target);
     /* The first of 200 values is moved so that the last lies beyond the model's end. */
-    assert_int_equal(delta.bytes[MR_DELTA_HEAD_BYTES + 4], MR_INTEGER_CODED);
+    assert_int_equal(delta.bytes[MR_DELTA_HEAD_BYTES + 4], MR_INTEGER_SHORT);
     free(delta.bytes);
     uint32_t gaps[2] = {999, 0};
     delta.bytes = calloc(1, MR_DELTA_HEAD_BYTES + 4 + 18);

@@ -70,6 +70,32 @@ static void test_integers_come_back(void **state)
     }
 }
 
+/* Of a few dozen a table would be the most: then the fewest bits a value that one number says. */
+static void test_short_segments(void **state)
+{
+    (void)state;
+    uint32_t values[48];
+    for (unsigned i = 0; i < 48; i++) {
+        values[i] = (1u << 20) + (next_random() >> 12); /* 2^20 to 2^21: 20 bits, and one or two */
+    }
+    assert_in_range(round_trip(values, 48), 2 + 48 * 21 / 8, 2 + 48 * 23 / 8);
+    for (unsigned i = 0; i < 48; i++) {
+        values[i] = next_random() % 200;
+    }
+    assert_in_range(round_trip(values, 48), 2 + 48 * 7 / 8, 2 + 48 * 9 / 8);
+    /* Beyond what the writer writes: an order above 31, a value above 2^32 - 1, 33 zeros, bits
+     * left. */
+    static const uint8_t wrong[][12] = {{3, 32, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+                                        {3, 31, 0x06, 0, 0, 0, 0, 0, 0, 0},
+                                        {3, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff},
+                                        {3, 0, 0xff}};
+    for (unsigned i = 0; i < 4; i++) {
+        struct mr_integer_reader reader = {
+            .bytes = wrong[i], .length = sizeof wrong[i], .left = 1, .room = &room};
+        assert_int_equal(mr_integer_read(&reader, &error), -1);
+    }
+}
+
 static void test_edges_of_tokens(void **state)
 {
     (void)state;
@@ -135,39 +161,45 @@ static void read_damaged(const uint8_t *bytes, size_t length, size_t count)
     free(copy);
 }
 
-static void test_damaged_integers(void **state)
+static void damage(unsigned count, double deviation, enum mr_integer_kind kind)
 {
-    (void)state;
     static uint8_t bytes[MR_INTEGER_SEGMENT_BYTES_MAX];
-    uint32_t values[700];
-    for (unsigned i = 0; i < 700; i++) {
-        values[i] = mr_zigzag(bell(90));
+    uint32_t values[1500];
+    for (unsigned i = 0; i < count; i++) {
+        values[i] = mr_zigzag(bell(deviation));
     }
-    const size_t length = mr_integer_write(bytes, values, 700, &scratch);
-    struct mr_integer_reader reader = {.bytes = bytes, .left = 700, .room = &room};
+    const size_t length = mr_integer_write(bytes, values, count, &scratch);
+    struct mr_integer_reader reader = {.bytes = bytes, .left = count, .room = &room};
+    assert_int_equal(bytes[0], kind);
     for (size_t cut = 0; cut < length; cut++) {
         reader.length = cut;
         reader.at = 0;
         assert_int_equal(mr_integer_read(&reader, &error), -1);
-        read_damaged(bytes, cut, 700);
+        read_damaged(bytes, cut, count);
     }
     for (size_t at = 0; at < length; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             bytes[at] ^= (uint8_t)(1u << bit);
-            read_damaged(bytes, length, 700);
+            read_damaged(bytes, length, count);
             bytes[at] ^= (uint8_t)(1u << bit);
         }
     }
-    read_damaged(bytes, length, 699);
-    read_damaged(bytes, length, 701);
+    read_damaged(bytes, length, count - 1);
+    read_damaged(bytes, length, count + 1);
+}
+
+static void test_damaged_integers(void **state)
+{
+    (void)state;
+    damage(1500, 90, MR_INTEGER_CODED);
+    damage(40, 90, MR_INTEGER_SHORT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers_come_back),
-        cmocka_unit_test(test_edges_of_tokens),
-        cmocka_unit_test(test_near_the_entropy),
+        cmocka_unit_test(test_integers_come_back), cmocka_unit_test(test_short_segments),
+        cmocka_unit_test(test_edges_of_tokens),    cmocka_unit_test(test_near_the_entropy),
         cmocka_unit_test(test_damaged_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
