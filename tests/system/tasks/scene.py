@@ -4,6 +4,7 @@ Hub and device files are written here by hand, as an operator would write them: 
 generate has tests of its own.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -61,18 +62,27 @@ class Devices:
              "--scale", str(SCALE), "--ring-bits", str(task.ring_bits), *paths],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
 
+    def ended(self):
+        self.process.wait()
+        with open(self.log.name, encoding="utf-8", errors="replace") as f:
+            return Failure(f"the devices of {self.task.name} ended with {self.process.returncode}: {f.read()[-2000:]}")
+
     def ask(self, words):
-        self.process.stdin.write(words + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(words + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self.ended() from None
 
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise Failure(f"the devices of {self.task.name} ended: see {self.log.name}")
+            raise self.ended()
         return json.loads(line)
 
     def stop(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
