@@ -90,6 +90,31 @@ static PyObject *method_reach(struct mr_py_client *self, PyObject *args)
     return finish(self, &call, &outcome);
 }
 
+static PyObject *method_pull(struct mr_py_client *self, PyObject *args)
+{
+    struct mr_py_call call;
+    struct mre_outcome outcome;
+    const char *file;
+    unsigned wait_ms;
+    if (!PyArg_ParseTuple(args, "sI:pull", &file, &wait_ms) || begin(self, &call, NULL)) {
+        return NULL;
+    }
+    mre_release_pull(self->client, file, wait_ms, &outcome);
+    return finish(self, &call, &outcome);
+}
+
+static PyObject *method_report(struct mr_py_client *self, PyObject *args)
+{
+    struct mr_py_call call;
+    struct mre_outcome outcome;
+    const char *file;
+    if (!PyArg_ParseTuple(args, "s:report", &file) || begin(self, &call, NULL)) {
+        return NULL;
+    }
+    mre_release_report(self->client, file, &outcome);
+    return finish(self, &call, &outcome);
+}
+
 static PyObject *method_cancel(struct mr_py_client *self, PyObject *unused)
 {
     (void)unused;
@@ -198,6 +223,8 @@ static PyMethodDef methods[] = {
     METHOD(end, METH_VARARGS),
     METHOD(check, METH_NOARGS),
     METHOD(reach, METH_VARARGS),
+    METHOD(pull, METH_VARARGS),
+    METHOD(report, METH_VARARGS),
     METHOD(cancel, METH_NOARGS),
     METHOD(take_cancelled, METH_NOARGS),
     METHOD(watch, METH_O),

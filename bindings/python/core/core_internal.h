@@ -68,4 +68,7 @@ PyObject *mr_py_open(PyObject *type, PyObject *args, PyObject *kwargs);
 /* Adds the type Client. 0 or -1. */
 int mr_py_client_add(PyObject *module);
 
+/* Adds the functions install, rollback and status of installed models. 0 or -1. */
+int mr_py_releases_add(PyObject *module);
+
 #endif

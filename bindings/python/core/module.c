@@ -22,7 +22,8 @@ PyMODINIT_FUNC PyInit__core(void)
     PyObject *module = PyModule_Create(&definition);
     PyObject *names = module ? names_of_results() : NULL;
     if (!names || PyModule_AddObjectRef(module, "RESULTS", names) ||
-        PyModule_AddStringConstant(module, "VERSION", mre_version()) || mr_py_client_add(module)) {
+        PyModule_AddStringConstant(module, "VERSION", mre_version()) || mr_py_client_add(module) ||
+        mr_py_releases_add(module)) {
         Py_CLEAR(module);
     }
     Py_XDECREF(names);

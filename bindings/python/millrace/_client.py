@@ -170,6 +170,14 @@ class Client:
         "void", or "ok" while it goes on. Raises an Error."""
         return raise_for(self._ask(lambda: self._core.end(int(wait * 1000))))
 
+    # --- models for applications: ModelFile ------------------------------------------------------
+
+    def _pull(self, file: str, wait: float) -> Outcome:
+        return raise_for(self._ask(lambda: self._core.pull(file, int(wait * 1000))))
+
+    def _report(self, file: str) -> Outcome:
+        return raise_for(self._ask(lambda: self._core.report(file)))
+
     # --- round after round ----------------------------------------------------------------------
 
     def rounds(self, train: Train, *, patience: float | None = None,

@@ -107,6 +107,10 @@ class DeviceFailed(Error):
     """This device: memory, disk or a library."""
 
 
+class ReleaseRefused(Error):
+    """A release was not taken, or put back; `code` is its fault: "unsigned", "frozen", "unhealthy", …"""
+
+
 class Cancelled(Error):
     """cancel() ended the call before anything was decided."""
 
@@ -123,6 +127,7 @@ RAISED: dict[str, type[Error]] = {
     "failed": DeviceFailed,
     "not-accepted": NotAccepted,
     "cancelled": Cancelled,
+    "release-refused": ReleaseRefused,
 }
 
 
