@@ -213,9 +213,10 @@ char *mr_peer_signature_encode(const struct mr_peer_signature *message)
     uint8_t pledge[MR_DRAW_PLEDGE_BYTES];
     memcpy(pledge, message->pledge.hash, MR_HASH_BYTES);
     memcpy(pledge + MR_HASH_BYTES, message->pledge.signature, MR_SIGNATURE_BYTES);
-    return dump(json_pack("{s:i, s:o, s:o, s:o}", "hub", message->hub_index, "seal_key",
+    return dump(json_pack("{s:i, s:o, s:o, s:o, s:o}", "hub", message->hub_index, "seal_key",
                           binary(signature->seal_key, MR_SEAL_KEY_BYTES), "signature",
-                          binary(signature->bytes, MR_SIGNATURE_BYTES), "pledge",
+                          binary(signature->bytes, MR_SIGNATURE_BYTES), "receipt_key",
+                          binary(message->receipt_key, MR_RECEIPT_KEY_BYTES), "pledge",
                           message->pledged ? binary(pledge, sizeof pledge) : mr_json_text("")));
 }
 
@@ -246,6 +247,7 @@ int mr_peer_signature_decode(struct mr_peer_signature *message, const char *text
     message->hub_index = (uint16_t)mr_json_take_integer(&reader, "hub", 0, UINT16_MAX);
     mr_json_take_binary(&reader, "seal_key", message->signature.seal_key, MR_SEAL_KEY_BYTES);
     mr_json_take_binary(&reader, "signature", message->signature.bytes, MR_SIGNATURE_BYTES);
+    mr_json_take_binary(&reader, "receipt_key", message->receipt_key, MR_RECEIPT_KEY_BYTES);
     take_pledge(&reader, message);
     return mr_json_reader_close(&reader);
 }

@@ -69,9 +69,10 @@ struct mr_round_end {
  */
 struct mr_peer_signature {
     uint16_t hub_index;
-    struct mr_hub_signature signature; /* with the helper's seal key */
-    bool pledged;                      /* in a round whose set is drawn (wire/draw.h) */
-    struct mr_draw_pledge pledge;      /* where `pledged` */
+    struct mr_hub_signature signature;         /* with the helper's seal key */
+    uint8_t receipt_key[MR_RECEIPT_KEY_BYTES]; /* wire/receipt.h; zeros: none */
+    bool pledged;                              /* in a round whose set is drawn (wire/draw.h) */
+    struct mr_draw_pledge pledge;              /* where `pledged` */
 };
 
 /* POST /v1/tasks/{task}/peer/rounds/{round}/void, lead to helper: give the round up. */

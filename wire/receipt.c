@@ -6,6 +6,8 @@
 #include "base/bytes.h"
 #include "wire/transcript.h"
 
+#define SIGNED "millrace receipt"
+
 int mr_seed_hash(uint8_t hash[MR_HASH_BYTES], const uint8_t seed[MR_SEED_BYTES],
                  const struct mr_key_scope *scope)
 {
@@ -32,11 +34,11 @@ int mr_receipt_fill(struct mr_receipt *receipt, const uint8_t seed[MR_SEED_BYTES
     return 0;
 }
 
-static void receipt_text(struct mr_transcript *transcript, const struct mr_receipt *receipt,
-                         const struct mr_key_scope *scope)
+static void receipt_text(struct mr_transcript *transcript, const char *label,
+                         const struct mr_receipt *receipt, const struct mr_key_scope *scope)
 {
     uint8_t covered[MR_KEY_SCOPE_BYTES_MAX];
-    mr_transcript_init(transcript, "millrace receipt");
+    mr_transcript_init(transcript, label);
     mr_transcript_add(transcript, covered, mr_key_scope_encode(covered, scope));
     mr_transcript_add(transcript, receipt->seed_hash, MR_HASH_BYTES);
     mr_transcript_add(transcript, receipt->sealed_hash, MR_HASH_BYTES);
@@ -47,7 +49,7 @@ int mr_receipt_sign(struct mr_receipt *receipt, const struct mr_key_scope *scope
                     const struct mr_signing_pair *pair)
 {
     struct mr_transcript transcript;
-    receipt_text(&transcript, receipt, scope);
+    receipt_text(&transcript, SIGNED, receipt, scope);
     return mr_transcript_sign_pair(receipt->signature, &transcript, pair);
 }
 
@@ -55,9 +57,51 @@ int mr_receipt_verify(const struct mr_receipt *receipt, const struct mr_key_scop
                       const uint8_t public_key[MR_PUBLIC_KEY_BYTES])
 {
     struct mr_transcript transcript;
-    receipt_text(&transcript, receipt, scope);
+    receipt_text(&transcript, SIGNED, receipt, scope);
     return mr_transcript_verify(receipt->signature, &transcript, public_key);
 }
+
+/* --- the MAC ---------------------------------------------------------------------------------- */
+
+int mr_receipt_key(uint8_t key[MR_RECEIPT_KEY_BYTES],
+                   const uint8_t announcement_hash[MR_HASH_BYTES], const uint8_t private_key[32])
+{
+    struct mr_transcript transcript;
+    mr_transcript_init(&transcript, "millrace receipt key");
+    mr_transcript_add(&transcript, announcement_hash, MR_HASH_BYTES);
+    return mr_transcript_hmac(key, private_key, &transcript);
+}
+
+static int mac_of(uint8_t mac[MR_RECEIPT_MAC_BYTES], const struct mr_receipt *receipt,
+                  const struct mr_key_scope *scope, const uint8_t key[MR_RECEIPT_KEY_BYTES])
+{
+    struct mr_transcript transcript;
+    uint8_t whole[32];
+    receipt_text(&transcript, "millrace receipt mac", receipt, scope);
+    mr_transcript_add(&transcript, receipt->signature, MR_SIGNATURE_BYTES);
+    if (mr_transcript_hmac(whole, key, &transcript) != 0) {
+        return -1;
+    }
+    memcpy(mac, whole, MR_RECEIPT_MAC_BYTES);
+    return 0;
+}
+
+int mr_receipt_mac_make(struct mr_receipt *receipt, const struct mr_key_scope *scope,
+                        const uint8_t key[MR_RECEIPT_KEY_BYTES])
+{
+    return mac_of(receipt->mac, receipt, scope, key);
+}
+
+bool mr_receipt_mac_holds(const struct mr_receipt *receipt, const struct mr_key_scope *scope,
+                          const uint8_t key[MR_RECEIPT_KEY_BYTES])
+{
+    static const uint8_t none[MR_RECEIPT_MAC_BYTES];
+    uint8_t mac[MR_RECEIPT_MAC_BYTES];
+    return memcmp(receipt->mac, none, sizeof none) != 0 && mac_of(mac, receipt, scope, key) == 0 &&
+           CRYPTO_memcmp(mac, receipt->mac, sizeof mac) == 0;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
 
 void mr_receipt_answer_encode(uint8_t out[MR_RECEIPT_ANSWER_BYTES],
                               const struct mr_receipt *receipt)
@@ -65,6 +109,7 @@ void mr_receipt_answer_encode(uint8_t out[MR_RECEIPT_ANSWER_BYTES],
     mr_be16_put(out, receipt->hub_index);
     mr_be32_put(out + 2, receipt->count_mask);
     memcpy(out + 6, receipt->signature, MR_SIGNATURE_BYTES);
+    memcpy(out + 6 + MR_SIGNATURE_BYTES, receipt->mac, MR_RECEIPT_MAC_BYTES);
 }
 
 static void take_answer(struct mr_receipt *receipt, const uint8_t *bytes)
@@ -72,6 +117,7 @@ static void take_answer(struct mr_receipt *receipt, const uint8_t *bytes)
     receipt->hub_index = mr_be16_get(bytes);
     receipt->count_mask = mr_be32_get(bytes + 2);
     memcpy(receipt->signature, bytes + 6, MR_SIGNATURE_BYTES);
+    memcpy(receipt->mac, bytes + 6 + MR_SIGNATURE_BYTES, MR_RECEIPT_MAC_BYTES);
 }
 
 int mr_receipt_answer_decode(struct mr_receipt *receipt, const uint8_t *bytes, size_t length,

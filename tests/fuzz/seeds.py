@@ -108,11 +108,11 @@ def messages():
     seed_request = bytes(range(32)) + oracle.be32(1) + bytes(range(80))
     bodies = (
         seed_request,
-        bytes(range(70)),
-        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(134)]},
+        bytes(range(86)),
+        {"announcement": b64(32), "attempt": 0, "transport": "udp", "receipts": [b64(150)]},
         {"upload": "0300000100000007", "udp_host": "127.0.0.1", "udp_port": 9443, "window": 64},
         {"state": "refused", "reason": "idle"},
-        {"hub": 1, "seal_key": b64(32), "signature": b64(64), "pledge": ""},
+        {"hub": 1, "seal_key": b64(32), "signature": b64(64), "receipt_key": b64(32), "pledge": ""},
         {"hub": 1, "model": b64(32), "signature": b64(64)},
         {"code": "busy", "message": "come back", "retry_after_ms": 1000},
         seed_request,

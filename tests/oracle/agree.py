@@ -252,7 +252,8 @@ def answer_seeds(case, out, a, layout, announcement_hash):
         parts = oracle.receipt_parts(layout, request, seed, covered)
         signature = oracle.sign(private, oracle.receipt_text(covered, parts))
         out["seed_requests"].append(request)
-        out["receipts"].append(oracle.receipt(hub["index"], parts, signature))
+        mac = oracle.receipt_mac(oracle.receipt_key(private, announcement_hash), covered, parts, signature)
+        out["receipts"].append(oracle.receipt(hub["index"], parts, signature, mac))
     # The count lane opens to 1 with the masks that the receipts say.
     masks = sum(int.from_bytes(receipt[2:6], "big") for receipt in out["receipts"])
     if (layout.read(out["shares"][0])[1][0] + masks) % 2**32 != 1:

@@ -398,13 +398,24 @@ def receipt_text(covered, parts):
     return label("millrace receipt") + covered + seed_hash + sealed_hash + be32(mask)
 
 
-def receipt_answer(hub, parts, signature):
-    return be16(hub) + be32(parts[0]) + signature
+def receipt_key(private, announcement_hash):
+    """Of a helper's MACs in one round."""
+    return hmac_sha256(private, label("millrace receipt key") + announcement_hash)
 
 
-def receipt(hub, parts, signature):
+def receipt_mac(key, covered, parts, signature):
+    mask, seed_hash, sealed_hash = parts
+    text = label("millrace receipt mac") + covered + seed_hash + sealed_hash + be32(mask) + signature
+    return hmac_sha256(key, text)[:16]
+
+
+def receipt_answer(hub, parts, signature, mac=bytes(16)):
+    return be16(hub) + be32(parts[0]) + signature + mac
+
+
+def receipt(hub, parts, signature, mac=bytes(16)):
     """As it stands in an upload request."""
-    return receipt_answer(hub, parts, signature) + parts[1] + parts[2]
+    return receipt_answer(hub, parts, signature, mac) + parts[1] + parts[2]
 
 
 def included_encode(entries):

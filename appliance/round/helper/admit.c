@@ -58,7 +58,12 @@ static void answer_receipt(struct mr_helper *helper, const struct mr_included *o
 {
     uint8_t bytes[MR_RECEIPT_ANSWER_BYTES];
     const struct mr_key_scope scope = scope_of(helper, of);
-    if (mr_receipt_sign(receipt, &scope, &helper->keys) != 0) {
+    uint8_t key[MR_RECEIPT_KEY_BYTES];
+    const bool bad = mr_receipt_sign(receipt, &scope, &helper->keys) != 0 ||
+                     mr_receipt_key(key, helper->terms.hash, helper->keys.private_key) != 0 ||
+                     mr_receipt_mac_make(receipt, &scope, key) != 0;
+    OPENSSL_cleanse(key, sizeof key);
+    if (bad) {
         mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL, "the receipt could not be signed");
         return;
     }

@@ -158,19 +158,22 @@ static void answer_signature(struct mr_helper *helper, void *token)
     char *text = NULL;
     memcpy(message.signature.seal_key, helper->seal.public_key, MR_SEAL_KEY_BYTES);
     message.pledged = mr_announcement_draws(&helper->terms.announcement);
-    if ((!message.pledged ||
+    if (mr_receipt_key(message.receipt_key, helper->terms.hash, helper->keys.private_key) == 0 &&
+        (!message.pledged ||
          mr_draw_pledge_make(&message.pledge, helper->terms.hash, helper->config.index,
                              helper->draw.value, helper->keys.private_key) == 0) &&
         mr_announcement_sign(message.signature.bytes, helper->terms.hash,
                              message.signature.seal_key, helper->keys.private_key) == 0) {
         text = mr_peer_signature_encode(&message);
     }
+    OPENSSL_cleanse(message.receipt_key, sizeof message.receipt_key);
     if (!text) {
         mr_helper_refuse(helper, token, MR_REFUSAL_INTERNAL,
                          "the announcement could not be signed");
         return;
     }
     helper->ops->answer(helper->context, token, true, text, strlen(text));
+    OPENSSL_cleanse(text, strlen(text));
     free(text);
 }
 

@@ -1,4 +1,5 @@
 /* open.c - from terms to an open round: its own signature, every other hub's, the upload plane. */
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,6 +158,8 @@ int mr_lead_take_signature(struct mr_lead *lead, const struct mr_peer_answer *an
         return mr_error_set(error, "its signature of the announcement does not hold");
     }
     lead->signatures[answer->peer] = signature.signature;
+    memcpy(lead->receipt_keys[answer->peer], signature.receipt_key, MR_RECEIPT_KEY_BYTES);
+    OPENSSL_cleanse(signature.receipt_key, MR_RECEIPT_KEY_BYTES);
     return take_pledge(lead, answer->peer, &signature, error);
 }
 

@@ -63,16 +63,21 @@ class Helper:
         own = oracle.x25519_public(self.seal)
         text = oracle.announcement_text(announcement_hash or self.hash, own if signed_key is None else signed_key)
         return {"hub": 1, "seal_key": b64(said_key or own),
-                "signature": b64(oracle.sign(self.stage.keys[key], text)), "pledge": ""}
+                "signature": b64(oracle.sign(self.stage.keys[key], text)),
+                "receipt_key": b64(oracle.receipt_key(self.stage.keys[1], self.hash)), "pledge": ""}
 
-    def receipt(self, update, key=1, hub=1, mask=0, **scope):
-        """Takes a device's seed; with another key, hub, scope, or a mask that is so much more, it lies."""
+    def receipt(self, update, key=1, hub=1, mask=0, mac=False, **scope):
+        """Takes a device's seed; with another key, hub, scope, or a mask that is so much more, it lies. With a MAC, or
+        without."""
         self.masks[self.hash, update.client, update.attempt] = update.mask(self.layout, self.hash)
         request = update.seed_request(self.hash, oracle.x25519_public(self.seal))
         count, *hashes = update.receipt_parts(self.layout, self.hash, request)
         parts = [(count + mask) % 2**32, *hashes]
         text = oracle.receipt_text(update.scope(self.hash), parts)
-        return b64(oracle.receipt(hub, parts, oracle.sign(self.stage.keys[key], text)))
+        signature = oracle.sign(self.stage.keys[key], text)
+        by_mac = oracle.receipt_mac(oracle.receipt_key(self.stage.keys[1], self.hash), update.scope(self.hash), parts,
+                                    signature) if mac else bytes(16)
+        return b64(oracle.receipt(hub, parts, signature, by_mac))
 
     def freeze(self, body):
         self.entries, used = oracle.included_decode(body)
@@ -363,9 +368,14 @@ class LyingHelper(Scene, unittest.TestCase):
         for receipts in ([receipt(other)], [receipt(self.update(0, attempt=1))], [good, good], [receipt(update, hub=0)],
                          [receipt(update, key=2)]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_receipt")
-        raw = base64.b64decode(good)
-        for at in (2, 6, 70, 102): # its count mask, its signature, either hash
-            changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:]
+        for good in (good, receipt(update, mac=True)):
+            raw = base64.b64decode(good)
+            for at in (2, 6, 86, 118): # its count mask, its signature, either hash
+                changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:]
+                self.assertEqual(self.uploads(update, receipts=[b64(changed)]).code, "bad_receipt")
+        for lent in (receipt(other, mac=True), receipt(self.update(0, attempt=1), mac=True)): # a MAC on another's receipt
+            changed = raw[:70] + base64.b64decode(lent)[70:86] + raw[86:]
+            changed = changed[:6] + bytes(64) + changed[70:]
             self.assertEqual(self.uploads(update, receipts=[b64(changed)]).code, "bad_receipt")
         for receipts in ([], [b64(raw[:-1])], [b64(raw + b"\0")], [{"hub": 1}]):
             self.assertEqual(self.uploads(update, receipts=receipts).code, "bad_request")

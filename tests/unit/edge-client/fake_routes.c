@@ -304,7 +304,7 @@ static int seed(struct fake *fake, unsigned hub, const void *body, size_t length
 {
     struct mr_seed_request request;
     struct mr_signing_pair pair;
-    struct mr_receipt receipt;
+    struct mr_receipt receipt = {.count_mask = 0};
     uint8_t seed[MR_SEED_BYTES], sealed_hash[MR_HASH_BYTES], bytes[MR_RECEIPT_ANSWER_BYTES];
     CHECK(!mr_seed_request_decode(&request, body, length, error));
     CHECK(memcmp(request.announcement_hash, fake->terms.hash, MR_HASH_BYTES) == 0);

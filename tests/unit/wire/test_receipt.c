@@ -71,6 +71,48 @@ static void test_signed(void **state)
     expect_refused(&s);
 }
 
+static void expect_mac(struct scene *s, const uint8_t *key, bool holds)
+{
+    assert_int_equal(mr_receipt_mac_holds(&s->receipt, &s->scope, key), holds);
+}
+
+/* Every part of what the MAC covers matters, the signature too; and none is not a good one. */
+static void test_mac(void **state)
+{
+    (void)state;
+    struct scene s;
+    uint8_t key[MR_RECEIPT_KEY_BYTES], other[MR_RECEIPT_KEY_BYTES];
+    scene_init(&s);
+    assert_int_equal(mr_receipt_key(key, s.hash, s.private_key), 0);
+    memset(s.receipt.mac, 0, MR_RECEIPT_MAC_BYTES);
+    expect_mac(&s, key, false);
+    assert_int_equal(mr_receipt_mac_make(&s.receipt, &s.scope, key), 0);
+    expect_mac(&s, key, true);
+    uint8_t *const parts[] = {&s.client[15],
+                              &s.hash[0],
+                              &s.receipt.seed_hash[31],
+                              &s.receipt.sealed_hash[0],
+                              &s.receipt.signature[63],
+                              &s.receipt.mac[0],
+                              &s.receipt.mac[MR_RECEIPT_MAC_BYTES - 1]};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i] ^= 1;
+        expect_mac(&s, key, false);
+        *parts[i] ^= 1;
+    }
+    s.receipt.count_mask++;
+    expect_mac(&s, key, false);
+    s.receipt.count_mask--;
+    s.scope.attempt = 4;
+    expect_mac(&s, key, false);
+    s.scope.attempt = 5;
+    s.hash[0] ^= 1; /* another round's key */
+    assert_int_equal(mr_receipt_key(other, s.hash, s.private_key), 0);
+    s.hash[0] ^= 1;
+    expect_mac(&s, other, false);
+    expect_mac(&s, key, true);
+}
+
 /* The hash of a seed is of its scope too: two devices with one seed do not show it. */
 static void test_says_which_seed(void **state)
 {
@@ -98,8 +140,9 @@ static void test_bytes(void **state)
     struct mr_receipt back;
     uint8_t bytes[MR_RECEIPT_BYTES], again[MR_RECEIPT_BYTES], answer[MR_RECEIPT_ANSWER_BYTES];
     scene_init(&s);
-    assert_int_equal(MR_RECEIPT_ANSWER_BYTES, 70);
-    assert_int_equal(MR_RECEIPT_BYTES, 134);
+    assert_int_equal(MR_RECEIPT_ANSWER_BYTES, 86);
+    assert_int_equal(MR_RECEIPT_BYTES, 150);
+    memset(s.receipt.mac, 5, MR_RECEIPT_MAC_BYTES);
     mr_receipt_encode(bytes, &s.receipt);
     memset(&back, 1, sizeof back);
     mr_receipt_decode(&back, bytes);
@@ -110,11 +153,13 @@ static void test_bytes(void **state)
     back = s.receipt;
     back.count_mask = back.hub_index = 0;
     memset(back.signature, 0, MR_SIGNATURE_BYTES);
+    memset(back.mac, 0, MR_RECEIPT_MAC_BYTES);
     assert_int_equal(mr_receipt_answer_decode(&back, answer, sizeof answer, &error), 0);
     assert_int_equal(mr_receipt_verify(&back, &s.scope, s.public_key), 0);
     assert_int_equal(back.hub_index, 2);
+    assert_memory_equal(back.mac, s.receipt.mac, MR_RECEIPT_MAC_BYTES);
     assert_int_equal(mr_receipt_answer_decode(&back, answer, sizeof answer - 1, &error), -1);
-    assert_non_null(strstr(error.text, "70 bytes"));
+    assert_non_null(strstr(error.text, "86 bytes"));
 }
 
 /* A share whose masks are the receipts' opens to the device's count, at every width and number of
@@ -160,9 +205,8 @@ static void test_count_lane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signed),
-        cmocka_unit_test(test_says_which_seed),
-        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_signed),          cmocka_unit_test(test_mac),
+        cmocka_unit_test(test_says_which_seed), cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_count_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,7 +386,7 @@ static void do_receipts(struct test_case *c)
         struct mr_seed_request request;
         struct mr_receipt receipt;
         uint8_t seed[MR_SEED_BYTES], ephemeral[32], sealed_hash[MR_HASH_BYTES];
-        uint8_t bytes[MR_SEED_REQUEST_BYTES], text[MR_RECEIPT_BYTES];
+        uint8_t bytes[MR_SEED_REQUEST_BYTES], text[MR_RECEIPT_BYTES], key[MR_RECEIPT_KEY_BYTES];
         hex_exact(seed, sizeof seed, json_array_get(get(from, "seeds"), hub - 1));
         hex_exact(ephemeral, sizeof ephemeral, json_array_get(get(from, "ephemerals"), hub - 1));
         MR_ASSERT(mr_seed_seal(&request, seed, &scope, c->seals[hub].public_key, ephemeral) == 0);
@@ -396,6 +396,8 @@ static void do_receipts(struct test_case *c)
         MR_ASSERT(mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &c->terms.layout) == 0);
         MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
         MR_ASSERT(mr_receipt_sign(&receipt, &scope, &pair) == 0);
+        MR_ASSERT(mr_receipt_key(key, c->terms.hash, c->signing[hub]) == 0 &&
+                  mr_receipt_mac_make(&receipt, &scope, key) == 0);
         mr_receipt_encode(text, &receipt);
         json_array_append_new(receipts, to_hex(text, sizeof text));
     }

@@ -179,6 +179,32 @@ static void test_receipts_are_checked(void **state)
     expect_refusal(world, 0, &bad, MR_REFUSAL_NONE);
 }
 
+/* A receipt is good by its MAC, which covers its signature, or by its signature. */
+static void test_receipts_by_mac(void **state)
+{
+    struct world *world = *state;
+    struct mr_upload_request good, bad;
+    uint8_t key[MR_RECEIPT_KEY_BYTES];
+    world_begin(world, NULL);
+    world_receipts(world, 0, 0, &good);
+    const struct mr_key_scope scope = {.task = world->terms.announcement.task,
+                                       .announcement_hash = world->terms.hash,
+                                       .client_id = world->devices[0].client_id,
+                                       .hub_index = world->hubs[1].index};
+    assert_int_equal(mr_receipt_key(key, world->terms.hash, world->private_keys[1]), 0);
+    assert_true(mr_receipt_mac_holds(&good.receipts[0], &scope, key));
+    bad = good; /* only helper and lead can make this one: the lead looks at no signature */
+    memset(bad.receipts[0].signature, 0, MR_SIGNATURE_BYTES);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_BAD_RECEIPT);
+    assert_int_equal(mr_receipt_mac_make(&bad.receipts[0], &scope, key), 0);
+    expect_refusal(world, 0, &bad, MR_REFUSAL_NONE);
+    world_receipts(world, 1, 0, &good);
+    bad = good; /* none, or one that a device made up: the signature says the same */
+    memset(bad.receipts[0].mac, 0, MR_RECEIPT_MAC_BYTES);
+    bad.receipts[1].mac[0] ^= 1;
+    expect_refusal(world, 1, &bad, MR_REFUSAL_NONE);
+}
+
 static void test_wrong_round(void **state)
 {
     struct world *world = *state;
@@ -382,6 +408,7 @@ int main(void)
         T(test_one_short_of_the_cohort_releases_nothing),
         T(test_rounds_follow_each_other),
         T(test_receipts_are_checked),
+        T(test_receipts_by_mac),
         T(test_wrong_round),
         T(test_new_attempt_supersedes),
         T(test_already_counted),
