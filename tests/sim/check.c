@@ -323,6 +323,7 @@ void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
     }
     *epoch = recovered->epoch;
     node->older &= ~(1u << task->index);
+    check_draws_forgotten(node, task);
     if (sim_task_leads(task, node)) {
         MR_ASSERT(check->lives[task->index] < SIM_PUT_BACK_MAX);
         check->bases[task->index][++check->lives[task->index]] = recovered->round;

@@ -108,6 +108,11 @@ void check_list(struct sim_node *hub, const struct sim_task *task, uint64_t roun
     }
 }
 
+void check_draws_forgotten(struct sim_node *hub, const struct sim_task *task)
+{
+    hub->sim->check->fair[hub->index][task->index].draws = 0;
+}
+
 void check_model_made(struct sim_node *hub, const struct sim_task *task, uint64_t round)
 {
     fair_of(hub, task, round)->draws = 0;

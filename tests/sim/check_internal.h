@@ -116,6 +116,8 @@ void check_list(struct sim_node *hub, const struct sim_task *task, uint64_t roun
                 const uint8_t *body, size_t length);
 void check_fair_set(struct sim_node *hub, const struct sim_task *task, uint64_t round,
                     const uint8_t *body, size_t length);
+/* Its count is that of a copy again, at most. */
+void check_draws_forgotten(struct sim_node *hub, const struct sim_task *task);
 void check_model_made(struct sim_node *hub, const struct sim_task *task, uint64_t round);
 
 /* --- check_datagrams.c ----------------------------------------------------------------------- */
