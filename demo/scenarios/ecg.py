@@ -79,8 +79,8 @@ class Ecg:
         weights = patches.pretrained(*plan["pretraining"])
         millrace.save(weights, model, frozen=[FROZEN])
         self.dimension = sum(weights[name].size for name in TRAINED)
-        self.epsilon, self.noise = budget_of_rounds(stage, EPSILON_ROUND, plan["rounds"], plan["patches"],
-                                                    self.dimension, CLIP_NORM, DELTA)
+        self.epsilon, self.noise = budget_of_rounds(stage, EPSILON_ROUND, plan["rounds"], DELTA, plan["patches"],
+                                                    self.dimension, CLIP_NORM)
         stage.prepare(model, {
             "cohort_min": max(2, plan["patches"] // 2), "cohort_max": plan["patches"], "quorum": plan["patches"],
             "ring_bits": self.noise["ring_bits"], "clip_norm": CLIP_NORM, "weight_max": 1,
@@ -103,17 +103,6 @@ class Ecg:
             number = self.stage.open_round()
             outcome = self.stage.end_of_round(number)
             self.note(number, millrace.load(self.stage.model_file(outcome)), outcome)
-
-    def ledgers(self):
-        """What each patch has spent, by each hub's own ledger."""
-        import json
-        found = []
-        for hub in range(HUBS):
-            text = self.stage.run("budget", "export", "default", "--json", "--hub-index", str(hub), "--config",
-                                  os.path.join(self.stage.folder, "operator.json"))
-            rows = [json.loads(line) for line in text.splitlines()]
-            found.append({row["device"]: row["spent"] * RHO for row in rows})
-        return found
 
     def look(self):
         """Searches each hub's folder: [(files, bytes, places of patches' vectors, of their windows, of the opened sums)]."""
@@ -140,7 +129,7 @@ class Ecg:
         self.stage.start_hubs()
         self.stage.start_fleet("ecg", self.size, range(plan["patches"]))
         self.train()
-        ledgers = self.ledgers()
+        ledgers = self.stage.spent()
         codes = self.stage.stop()
         return self.verdict(ledgers, codes, *self.look())
 

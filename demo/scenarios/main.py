@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-NAMES = ("ecg",)
+NAMES = ("cnc", "ecg", "robots")
 
 
 def parse(words):
@@ -65,6 +65,8 @@ def main(words=None):
         with play.stage:
             figure, checks, parts, summary = play.main()
         seconds = time.monotonic() - began
+        if options.size == "small":
+            figure = f"(small: a test of how it runs, no figure) {figure}"
         page.write_page(options.report, module.TITLE, module.ABOUT, figure, checks, parts)
         show(figure, checks, seconds, options.report)
         if options.json:

@@ -96,6 +96,21 @@ class Stage:
     def model_file(self, outcome, hub=0):
         return os.path.join(self.hub_data(hub), "tasks", "default", "models", f"{outcome['model_hash']}.safetensors")
 
+    def plan_privacy(self, epsilon, delta, rounds, devices, dimension, clip):
+        """What `millrace dp plan` says."""
+        return json.loads(self.run(
+            "dp", "plan", "--epsilon", f"{epsilon:.9g}", "--delta", str(delta), "--rounds", str(rounds), "--hubs",
+            str(self.hubs), "--devices", str(devices), "--dimension", str(dimension), "--clip", str(clip), "--json"))
+
+    def spent(self):
+        """What each device has spent of the task's budget, by each hub's own ledger: a dict a hub."""
+        found = []
+        for hub in range(self.hubs):
+            text = self.run("budget", "export", "default", "--json", "--hub-index", str(hub), "--config",
+                            os.path.join(self.folder, "operator.json"))
+            found.append({row["device"]: row["spent"] * RHO for row in map(json.loads, text.splitlines())})
+        return found
+
     # --- processes ---------------------------------------------------------------------------
 
     def start_hubs(self):
@@ -210,15 +225,14 @@ def wait_for(what, condition, limit_s=120):
     raise Failure(f"{what}: not within {limit_s} s")
 
 
-def budget_of_rounds(stage, epsilon_round, rounds, devices, dimension, clip, delta):
-    """The budget of so many rounds that each cost what a single one of `epsilon_round` costs: (epsilon, plan)."""
-    def plan(epsilon, count):
-        return json.loads(stage.run("dp", "plan", "--epsilon", f"{epsilon:.9g}", "--delta", str(delta), "--rounds",
-                                    str(count), "--hubs", str(stage.hubs), "--devices", str(devices), "--dimension",
-                                    str(dimension), "--clip", str(clip), "--json"))
-    wanted = plan(epsilon_round, 1)["rho_round"]
+def budget_of_rounds(stage, epsilon_round, rounds, *case):
+    """The budget of so many rounds that each cost what a single one of `epsilon_round` costs: (epsilon, plan). `case`:
+    delta, then as plan_privacy."""
+    delta, *rest = case
+    wanted = stage.plan_privacy(epsilon_round, delta, 1, *rest)["rho_round"]
     low, high = epsilon_round, epsilon_round * rounds
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (low, middle) if plan(middle, rounds)["rho_round"] > wanted else (middle, high)
-    return low, plan(low, rounds)
+        over = stage.plan_privacy(middle, delta, rounds, *rest)["rho_round"] > wanted
+        low, high = (low, middle) if over else (middle, high)
+    return low, stage.plan_privacy(low, delta, rounds, *rest)

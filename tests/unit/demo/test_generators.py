@@ -17,7 +17,10 @@ except ImportError:
 
 sys.path[:0] = [os.path.join(sys.argv[1], "scenarios"), sys.argv[1]]
 import ecg_patches  # noqa: E402 pylint: disable=wrong-import-position
+import frames  # noqa: E402 pylint: disable=wrong-import-position
+import quantise  # noqa: E402 pylint: disable=wrong-import-position
 import search  # noqa: E402 pylint: disable=wrong-import-position
+import spindles  # noqa: E402 pylint: disable=wrong-import-position
 
 
 def slope_agrees(case, module, weights, x, y):
@@ -51,6 +54,49 @@ class Hearts(unittest.TestCase):
 
     def test_the_model_s_gradients(self):
         slope_agrees(self, ecg_patches, ecg_patches.first_model(), *ecg_patches.patient(ecg_patches.HOSPITALS[1], 1, 6))
+
+
+class Spindles(unittest.TestCase):
+    def test_a_defect_s_line_is_where_its_bearing_says(self):
+        for number in range(3):
+            spindle, random = spindles.Spindle(number), np.random.default_rng(number)
+            spindle.noise, spindle.cutting = 0.05, 0.05
+            bins = spindles.BINS - spindles.BINS // 4
+            for fault, order in ((spindles.OUTER, spindles.BPFO), (spindles.INNER, spindles.BPFI)):
+                envelope = spindle.spectra(fault, 4, random)[:, 0, -bins:].mean(0)
+                line = int(order / spindles.ORDERS * bins)
+                self.assertIn(line, np.argsort(envelope)[-6:], f"machine {number}, order {order}")
+
+    def test_a_machine_is_the_same_again(self):
+        one, again = (spindles.labelled([5], (spindles.OUTER,), 2, 1) for _ in range(2))
+        np.testing.assert_array_equal(one[0], again[0])
+        self.assertEqual(one[0].shape, (2, 1, spindles.BINS))
+
+    def test_the_model_s_gradients(self):
+        slope_agrees(self, spindles, spindles.first_model(), *spindles.labelled([2], spindles.KNOWN, 2, 1))
+
+
+class Frames(unittest.TestCase):
+    def test_digits_are_those_of_the_file_and_nobody_has_another_s(self):
+        pools = [frames.digits(part) for part in (frames.MAKERS, frames.ROBOTS, frames.JUDGES)]
+        whole = frames.digits(slice(None))
+        for digit in range(frames.PARTS):
+            self.assertEqual(sum(len(pool[digit]) for pool in pools), len(whole[digit]))
+            self.assertGreater(min(len(pool[digit]) for pool in pools), 20)
+
+    def test_a_place_shows_what_it_is_said_to(self):
+        places, kinds = frames.Camera(1, frames.digits(frames.ROBOTS)).frames(40)
+        brightness = places.mean((1, 2))
+        self.assertGreater(brightness[kinds > 0].mean(), brightness[kinds == 0].mean() + 0.1)
+
+    def test_the_model_s_gradients(self):
+        slope_agrees(self, frames, frames.first_model(), *frames.Camera(2, frames.digits(frames.ROBOTS)).frames(2))
+
+    def test_what_is_on_the_grid_stays_there(self):
+        value = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
+        once = quantise.fake(value)
+        np.testing.assert_array_equal(once, quantise.fake(once))
+        self.assertLessEqual(np.abs(once - value).max(), quantise.step_of(value) / 2 + 1e-6)
 
 
 class Search(unittest.TestCase):
