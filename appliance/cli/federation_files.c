@@ -177,16 +177,36 @@ static json_t *hub_list(const struct mr_federation *plan, bool keys, struct mr_e
     return list;
 }
 
+/* A device's data_dir, which has to be there before it starts. One that is there stays: it knows in
+ * which rounds the device was counted. */
+static int make_data_dir(const struct mr_federation *plan, const char *name, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+    if (snprintf(path, sizeof path, "%s/%s", plan->dir, name) >= (int)sizeof path) {
+        return mr_error_set(error, "%s: the path is too long", plan->dir);
+    }
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    const int why = errno;
+    if (why == EEXIST && lstat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return 0;
+    }
+    return mr_error_set(error, "cannot make the folder %s: %s%s", path, strerror(why),
+                        why == EEXIST ? " and is no folder; remove it" : "");
+}
+
 static int write_device(const struct mr_federation *plan, unsigned device, struct mr_error *error)
 {
     char stem[MR_PKI_STEM_MAX], name[64], data[64], certificate[64], key[64];
-    json_t *hubs = hub_list(plan, true, error);
-    if (!hubs) {
-        return -1;
-    }
     mr_pki_device_stem(stem, device, plan->devices);
     snprintf(name, sizeof name, "%s.json", stem);
     snprintf(data, sizeof data, "data-%s", stem);
+    json_t *hubs = make_data_dir(plan, data, error) == 0 ? hub_list(plan, true, error) : NULL;
+    if (!hubs) {
+        return -1;
+    }
     snprintf(certificate, sizeof certificate, "pki/%s.pem", stem);
     snprintf(key, sizeof key, "pki/%s.key", stem);
     return write_json(plan, name,

@@ -2,6 +2,7 @@
  *
  *   <dir>/pki/…            as pki.h says
  *   <dir>/hub-0.yaml …     <dir>/device-000.json …     <dir>/operator.json
+ *   <dir>/data-device-000 …   the devices' data_dirs, empty; those that are there stay as they are
  *
  * Every hub is lead in its own file's order only if it is hub 0; all listen on 127.0.0.1. */
 #ifndef MR_CLI_FEDERATION_FILES_H

@@ -81,8 +81,6 @@ class Stage:
             text = text.replace("upload:\n", "upload:\n  workers: 1\n")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
-        for number in range(self.devices):
-            os.makedirs(os.path.join(self.folder, f"data-device-{number:03d}"), exist_ok=True)
 
     def hub_file(self, hub):
         return os.path.join(self.folder, f"hub-{hub}.yaml")

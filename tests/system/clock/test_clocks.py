@@ -40,8 +40,6 @@ class Clocks(unittest.TestCase):
         self.call(MILLRACE, "config", "init", "--dir", f"{self.folder}/fed", "--model",
                   f"{self.folder}/model.safetensors", "--devices", "2", "--base-port",
                   str(self.base_port()))
-        for i in range(2):
-            os.makedirs(f"{self.folder}/fed/data-device-00{i}", exist_ok=True)
 
     @staticmethod
     def base_port():

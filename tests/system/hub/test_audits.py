@@ -55,8 +55,6 @@ class Scene(Federation):
         return json.loads(shown.stdout).get("committed", 0) if shown.returncode == 0 else 0
 
     def start_device(self, number):
-        folder = f"{self.work}/fed/data-device-{number:03d}"
-        os.mkdir(folder, 0o700)
         self.start(EDGE, "run", "--config", f"{self.work}/fed/device-{number:03d}.json", "--trainer", TRAINER)
 
     def play(self):

@@ -33,8 +33,6 @@ class Federation(unittest.TestCase):
         subprocess.run([MILLRACE, "config", "init", "--dir", self.folder, "--model",
                         f"{self.folder}/model.safetensors", "--hubs", "2", "--devices", "3", "--force"],
                        check=True, **QUIET)
-        for device in range(3):
-            os.makedirs(f"{self.folder}/data-device-{device:03d}", exist_ok=True)
         self.prepare()
         self.hubs = [self.start(index) for index in range(2)]
         for name in [f"device-{device:03d}.json" for device in range(3)] + ["operator.json"]:

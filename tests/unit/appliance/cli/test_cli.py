@@ -186,6 +186,24 @@ class Config(WithFederation):
             device = json.load(f)
         self.assertEqual([h["port"] for h in device["hubs"]], [20000, 20001, 20002])
         self.assertTrue(os.path.exists(self.path("fed", device["device"]["key"])))
+        folders = [self.path("fed", f"data-device-00{i}") for i in range(4)]
+        self.assertEqual(device["data_dir"], os.path.basename(folders[3]))
+        self.assertEqual([os.stat(folder).st_mode & 0o777 for folder in folders], [0o700] * 4)
+
+    def test_what_a_device_remembers_stays(self):
+        self.assertEqual(self.init()[0], 0)
+        state = self.path("fed", "data-device-001", "state.json")
+        with open(state, "w", encoding="ascii") as f:
+            f.write("kept")
+        code, _, err = self.init("--force")
+        self.assertEqual((code, err), (0, ""))
+        with open(state, encoding="ascii") as f:
+            self.assertEqual(f.read(), "kept")
+        os.rmdir(self.path("fed", "data-device-000"))
+        os.symlink("data-device-001", self.path("fed", "data-device-000")) # two devices would share one
+        code, _, err = self.init("--force")
+        self.assertNotEqual(code, 0)
+        self.assertIn("data-device-000: File exists and is no folder; remove it", err)
 
     def test_nothing_is_overwritten_unasked(self):
         self.assertEqual(self.init()[0], 0)

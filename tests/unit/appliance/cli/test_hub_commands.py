@@ -104,8 +104,6 @@ class AgainstHubs(unittest.TestCase):
         data = self.dir + "/data.csv"
         with open(data, "w", encoding="ascii") as f:
             f.writelines(f"{c * 2}.1,{c * 2 + 1}.2,{c * 2 + 2}.3,{c * 2 + 3}.4,{c}\n" for c in [0, 1, 2] * 20)
-        for i in range(2):
-            os.makedirs(f"{self.dir}/fed/data-device-00{i}", exist_ok=True)
         devices = [subprocess.Popen([EDGE, "run", "--config", f"{self.dir}/fed/device-00{i}.json", "--data", data,
                                      "--rounds", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL) for i in range(2)]
