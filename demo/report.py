@@ -12,8 +12,10 @@ def scale_points(values, low, high):
             for i, v in enumerate(values)]
 
 
-def line_chart(title, unit, series, low=0):
-    """series: [(name, colour, values)], values one a round; `low` is where the axis begins."""
+def line_chart(title, unit, series, low=0, places=None):
+    """series: [(name, colour, values)], values one a round; `low` is where the axis begins; `places`: what the values are
+    of, if not of the rounds from 1 on."""
+    places = places or f"round 1 to {len(series[0][2])}"
     flat = [v for _, _, values in series for v in values]
     low, high = min(low, *flat), max(flat)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
@@ -30,7 +32,7 @@ def line_chart(title, unit, series, low=0):
                      f' stroke-width="2"{dash}/>'
                      f'<text x="{WIDTH - PAD}" y="{18 + 14 * number}" class="l" fill="{colour}">'
                      f'{html.escape(name)}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" class="x">round 1 to {len(series[0][2])}'
+    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" class="x">{html.escape(places)}'
                  f' ({html.escape(unit)})</text></svg>')
     return "".join(parts)
 

@@ -166,10 +166,10 @@ class Cnc:
         figure = (f"from a new fault's first windows to its recognition by machines that never had it: {seconds} with a round every "
                   f"{PERIOD_S} s and epsilon {EPSILON}; a server with all raw windows and a training every {BATCH_S} s: "
                   f"{np.mean(batch):.0f} s on average, {max(batch)} s at worst (synthetic; compressed time)")
-        parts = [page.chart("Windows of the new fault, at machines that never had it (synthetic)",
-                            f"a round is {PERIOD_S} s of the machines", {
-                                "recognised": [row["found"] for row in self.rows],
-                                "others taken for it": [row["false"] for row in self.rows]}),
+        parts = [page.chart("At machines that never had the fault (synthetic)", "share of windows", {
+            "of the fault, recognised": [row["found"] for row in self.rows],
+            "others, taken for it": [row["false"] for row in self.rows]},
+                            places=f"0 to {self.rows[-1]['s']} s of the machines"),
                  page.chart("From quorum to model", "milliseconds", {"round": [row["ms"] for row in self.rows]}),
                  page.table(("s", "recognised", "false alarms", "joined"), [
                      (row["s"], f"{row['found']:.3f}", f"{row['false']:.4f}", row["joined"]) for row in self.rows])]

@@ -8,10 +8,10 @@ from report import STYLE, line_chart
 COLOURS = ("#0b57d0", "#b3541e", "#0a7d38", "#667085", "#7b3fa0")
 
 
-def chart(title, unit, series, low=0):
-    """series: {name: values, one a round}."""
+def chart(title, unit, series, low=0, places=None):
+    """series: {name: values}; `places` as line_chart has it."""
     return line_chart(title, unit, [(name, COLOURS[i % len(COLOURS)], values)
-                                    for i, (name, values) in enumerate(series.items())], low)
+                                    for i, (name, values) in enumerate(series.items())], low, places)
 
 
 def table(heads, rows):

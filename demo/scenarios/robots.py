@@ -203,8 +203,9 @@ class Robots:
                   f"nothing else); new part found {first['found']:.3f} -> {last['found']:.3f}")
         parts = [page.chart("From quorum to the installed model", "seconds", {
             name: [row[f"{name}_s"] for row in rounds] for name in ("last", "median", "first")}),
-                 page.chart("Places judged right, on frames of no robot (synthetic frames of real digits)", "0: before", {
-                     "the new part": [row["found"] for row in self.rows], "all others": [row["right"] for row in self.rows]}),
+                 page.chart("Judged right, on frames of no robot", "share of places", {
+                     "the new part": [row["found"] for row in self.rows], "all others": [row["right"] for row in self.rows]},
+                            places=f"before, and after round 1 to {last['round']}"),
                  page.table(("round", "joined", "new part", "others", "taken for it", "first s", "median s", "last s"), [
                      (row["round"], row["joined"], *(f"{row[name]:.3f}" for name in (
                          "found", "right", "false", "first_s", "median_s", "last_s"))) for row in self.rows])]

@@ -79,6 +79,7 @@ class Stage:
             if found != 1:
                 raise Failure(f"{path}: no section `round` where `millrace config init` used to write one")
             text = text.replace("upload:\n", "upload:\n  workers: 1\n")
+            text = text.replace("control:\n", f"control:\n  handshake_timeout_ms: {PATIENCE_MS}\n")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
 
@@ -104,9 +105,8 @@ class Stage:
         """What each device has spent of the task's budget, by each hub's own ledger: a dict a hub."""
         found = []
         for hub in range(self.hubs):
-            text = self.run("budget", "export", "default", "--json", "--hub-index", str(hub), "--config",
-                            os.path.join(self.folder, "operator.json"))
-            found.append({row["device"]: row["spent"] * RHO for row in map(json.loads, text.splitlines())})
+            rows = map(json.loads, self.run(*self.asking(hub, "budget", "export", "default")).splitlines())
+            found.append({row["device"]: row["spent"] * RHO for row in rows})
         return found
 
     # --- processes ---------------------------------------------------------------------------
@@ -126,16 +126,21 @@ class Stage:
         """What devices have said since the last call: dicts."""
         return [line for fleet in self.fleets for line in fleet.heard()]
 
+    def asking(self, hub, *words):
+        """The words of a command that asks a hub, for JSON."""
+        return [*words, "--config", os.path.join(self.folder, "operator.json"), "--hub-index", str(hub), "--timeout-ms",
+                PATIENCE_MS, "--json"]
+
     def operator(self, *words, hub=0):
-        return json.loads(self.run(*words, "--timeout-ms", PATIENCE_MS, "--config",
-                                   os.path.join(self.folder, "operator.json"), "--hub-index", str(hub), "--json"))
+        return json.loads(self.run(*self.asking(hub, *words)))
 
     def open_round(self, *words):
         return self.operator("round", "open", *words)["round"]
 
     def end_of_round(self, number):
-        command = [os.path.join(self.build, "appliance", "cli", "millrace"), "round", "show", str(number), "--wait", "--timeout-ms", PATIENCE_MS,
-                   "--config", os.path.join(self.folder, "operator.json"), "--json"]
+        """How it ended. A Failure where it was not published, or its devices have ended."""
+        command = [os.path.join(self.build, "appliance", "cli", "millrace"),
+                   *self.asking(0, "round", "show", str(number), "--wait")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
             while True:
                 try:
