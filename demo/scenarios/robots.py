@@ -3,7 +3,7 @@
 Forty robots find parts on a belt with a small quantised network, whose backbone is frozen. At sixteen of them people label frames
 with a part that the network does not know. Each round they train the detection head for one epoch on the frames labelled since,
 and a quorum of 30 % of the fleet closes it. Every robot waits for the release that both hubs sign, and installs it. The figure is
-the time from the quorum to the last robot's installed model.
+the time from the quorum to the last robot's installed model: its application's file leads to it.
 """
 
 import json
@@ -86,7 +86,7 @@ class Robot:
                 return
             told = json.loads(said.splitlines()[-1]) if said.strip() else {"result": "nothing", "code": why}
             if told["result"] == "updated":
-                self.installed[told["model"]] = time.time()
+                self.installed[told["model"]] = os.lstat(self.file).st_mtime  # when the link was made that leads to it
             elif told["result"] not in ("ok", "unreachable") and told["code"] not in ("frozen", "unsigned"):
                 self.failed = f"{self.file}: {said}{why}"
                 return
