@@ -13,7 +13,8 @@ FEATURES, CLASSES = 8, 3
 
 
 class Scene(Federation):
-    """Hubs that run, with a model of zeros: weight [3, 8] and bias [3]. A context manager."""
+    """Hubs that run, with a model of zeros: weight [3, 8] and bias [3]. A context manager. `model`: other arrays, or a
+    function that writes the file."""
 
     def __init__(self, build, work, devices, quorum, model=None, **parts):
         super().__init__(build, work, devices, TRAINING)
@@ -30,7 +31,10 @@ class Scene(Federation):
         self.make_identities()
         model = f"{self.work}/initial.safetensors"
         zeros = {"weight": numpy.zeros((CLASSES, FEATURES)), "bias": numpy.zeros(CLASSES)}
-        millrace.save(self.model or zeros, model, **self.parts)
+        if callable(self.model):
+            self.model(model)
+        else:
+            millrace.save(self.model or zeros, model, **self.parts)
         if self.quorum:
             self.start_hubs(self.quorum, 2, model)
         return self

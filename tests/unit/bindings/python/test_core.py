@@ -290,6 +290,18 @@ class Files(unittest.TestCase):
             self.assertEqual(read[name].shape, numpy.shape(values))
 
 
+    def test_counters_of_a_flower_model(self):
+        """Whole numbers are no mean: each device keeps its own."""
+        import millrace.flower
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.safetensors")
+            millrace.flower.save([numpy.ones(2), numpy.array(3)], path, ["mean", "batches"], frozen=["none"])
+            with open(path, "rb") as f:
+                text = f.read().decode("latin1")
+        self.assertIn('"millrace.personal":"batches"', text)
+        self.assertIn('"millrace.frozen":"none"', text)
+
+
 class References(WithFederation):
     TIMES = 20
 
