@@ -103,6 +103,12 @@ BENCHES = (
         "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
         "each secure peer. The table says what was measured on fewer devices."),
     Bench(
+        "adapters", "perf/adapters_bench.py", "Python's adapters", "perf/adapters_bench.py is missing",
+        "A model of 1.1 million values, a round of 32 steps, on one thread: the training by itself and through the adapter, in turns, from the model's bytes as the module "
+        "hands them over to the arrays as it takes them back. PyTorch: a perceptron, batches of 32. scikit-learn: a linear SGDClassifier of 100 classes, 100 rows. Flower: an app with a "
+        "perceptron in numpy; the training by itself is the app called with a message, as a SuperNode does. CPU time; memory is the peak that was resident in a round, in a process of its own whose "
+        "allocator keeps nothing for later. What the C library needs beside is in docs/edge-client.md."),
+    Bench(
         "released", "perf/released_bench", "The ledger of released sets",
         "the option `appliance` is off",
         "10,000 released sets of 20 devices, all on one model, in a ledger on a disk, as a hub has it after "

@@ -37,6 +37,7 @@ VALUES = 1000000
 SAMPLES = 7
 QUICK_SAMPLES = 2
 TARGET = 50  # times less hub CPU than a secure peer
+FLOWER_CPU, FLOWER_BYTES = 0.2, 0.27  # of Flower's SecAgg+: all hub CPU, and what a device sends
 NEIGHBOURS = 11
 DROPOUT_DEVICES, DROPPED = 40, 2  # 5%; what a device costs at that neighbourhood is the same
 
@@ -194,6 +195,15 @@ def note_ratios(figures, rows, aggregation_ms):
                            "higher", None, "the same, the hubs' TLS and control left out")
 
 
+def note_beside_flower(figures, rows, kernel_ms):
+    """All of the hubs' time, the kernel's for sockets and files included, of which Flower's server has none here."""
+    for peer, own, kernel in zip(rows["flower"], rows["millrace"], kernel_ms):
+        figures.sample("peers.of_flower.hub_cpu", "ratio", (own[0] + kernel) / peer[0], "lower", FLOWER_CPU,
+                       "CPU of both hubs, user and system time / Flower's server, SecAgg+ with 11 neighbours")
+        figures.sample("peers.of_flower.upload_bytes", "ratio", own[2] / peer[2], "lower", FLOWER_BYTES,
+                       "what a device sends / likewise")
+
+
 def measure(build, samples, figures):
     rows = {}
     for peer, get in (("flower", flower_rows), ("prio3", prio3_rows)):
@@ -215,6 +225,8 @@ def measure(build, samples, figures):
         figures.sample("peers.millrace.aggregation_ms", "ms", aggregation_ms, "neither", None,
                        "user time of both hubs without TLS and control")
     note_ratios(figures, {name: rows[name] for name in order}, [ms for _, ms in parts])
+    if "flower" in rows:
+        note_beside_flower(figures, rows, [ms for ms, _ in parts])
     if "prio3" in rows:
         note_noise(build, samples, figures)
     figures.checked()

@@ -128,7 +128,8 @@ class _App:
         if EXAMPLES not in metrics:
             raise ValueError(f'the ClientApp\'s metrics have no "{EXAMPLES}": Flower\'s FedAvg wants it too')
         arrays = _the_only(content.array_records, "ArrayRecord")
-        return {name: array.numpy() for name, array in arrays.items()}, int(metrics[EXAMPLES]), dict(metrics)
+        trained = {name: arrays.pop(name).numpy() for name in list(arrays)} # not the whole model in both forms
+        return trained, int(metrics[EXAMPLES]), dict(metrics)
 
     def evaluate(self, weights: dict, config: dict) -> dict:
         """The metrics of that model on this device's data."""

@@ -34,17 +34,17 @@ def _begin(estimator: typing.Any, x: numpy.ndarray, y: numpy.ndarray, classes: t
 
 def trainer(estimator: typing.Any, x: numpy.ndarray, y: numpy.ndarray, *, classes: typing.Any = None, epochs: int = 1,
             loss: typing.Callable[[typing.Any], float] | None = None, names: tuple[str, str] = NAMES):
-    """A training function for Client.run. `classes` are all that the federation knows, the same on each device; None for
-    regressors. `loss(estimator)` measures after training; without it the loss is 1 - estimator.score(x, y)."""
+    """A training function for Client.run. The estimator's random_state becomes the round's. `classes` are all that the
+    federation knows, the same on each device; None for regressors. `loss(estimator)` measures after training; without it the loss is 1 - estimator.score(x, y)."""
     def train(weights: _tensors.Weights, task: Task):
         if not hasattr(estimator, "coef_"):
             _begin(estimator, x, y, classes)
-        random = numpy.random.default_rng(task.seed)
+        random = numpy.random.RandomState(task.seed % 2**32) # the estimator shuffles: rows in an order are a copy of them
+        estimator.set_params(random_state=random)
         estimator.coef_[...] = weights[names[0]].reshape(estimator.coef_.shape)
         estimator.intercept_[...] = weights[names[1]]
         for _ in range(epochs):
-            order = random.permutation(len(x))
-            estimator.partial_fit(x[order], y[order])
+            estimator.partial_fit(x, y)
         weights[names[0]][...] = estimator.coef_.reshape(weights[names[0]].shape)
         weights[names[1]][...] = estimator.intercept_
         score = float(estimator.score(x, y))
