@@ -206,25 +206,6 @@ class Federation(unittest.TestCase):
         self.assertIn(f"\ndata_dir: /var/lib/{unit['StateDirectory']}\n", sample)
         self.assertEqual([unit["User"], unit["Group"]], 2 * users)
 
-    def test_the_device_s_unit_fits(self):
-        root = f"{self.hubs[0].home}/dest"
-        with open(f"{root}/usr/local/lib/systemd/system/millrace-edge@.service", encoding="utf-8") as f:
-            unit = dict(line.strip().split("=", 1) for line in f if "=" in line and not line.startswith("#"))
-        with open(f"{root}/usr/local/lib/sysusers.d/millrace-edge.conf", encoding="utf-8") as f:
-            users = [line.split()[1] for line in f if line.startswith("u ")]
-        self.assertEqual([unit["User"], unit["Group"]], 2 * users)
-        self.assertEqual(unit["ExecStart"].split()[1:], ["run", "--config", "/etc/millrace-edge/%i.json", "$MILLRACE_EDGE_OPTIONS"])
-        program = root + unit["ExecStart"].split()[0]
-        self.assertTrue(os.access(program, os.X_OK), program)
-        said = subprocess.run([program, "help"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        codes = {text: code for code, text in re.findall(r"(?m)^ +(\d+) +(.*)$", said)}
-        wrong = [code for text, code in codes.items() if "is wrong" in text]
-        self.assertEqual(unit["RestartPreventExitStatus"].split(), wrong, codes)
-        with open(f"{ROOT}/docs/edge-client.md", encoding="utf-8") as f:
-            page = f.read()
-        for path in (unit["EnvironmentFile"], unit["StateDirectory"]):
-            self.assertIn(path.replace("%i", "digits"), page)
-
     # --- what goes wrong most often ------------------------------------------------------------
 
     def explained(self, said, about):
