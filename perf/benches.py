@@ -109,6 +109,11 @@ BENCHES = (
         "perceptron in numpy; the training by itself is the app called with a message, as a SuperNode does. CPU time; memory is the peak that was resident in a round, in a process of its own whose "
         "allocator keeps nothing for later. What the C library needs beside is in docs/edge-client.md."),
     Bench(
+        "killed", "perf/killed_bench.py", "Python's devices killed", "perf/killed_bench.py is missing",
+        "Two hubs and ten Python devices, each a process that sleeps a second for its training, quorum seven. Rounds in which three of the ten get SIGKILL at random moments take turns with undisturbed "
+        "ones; who was killed is started again, and the next round opens when all ten wait. On the wall, from the opening to the published model. A device that was not counted and gives no reason fails the "
+        "bench, as does one that is not waiting after two minutes."),
+    Bench(
         "released", "perf/released_bench", "The ledger of released sets",
         "the option `appliance` is off",
         "10,000 released sets of 20 devices, all on one model, in a ledger on a disk, as a hub has it after "

@@ -206,6 +206,42 @@ except KeyboardInterrupt:
         asyncio.run(play())
 
 
+class Late(WithHubs):
+    """A device whose round has closed without it is told so, and goes on; one that is not known is told that."""
+
+    devices, quorum = 3, 2
+
+    def test_says_why(self):
+        number, let = self.scene.open_round(), f"{self.folder}/let"
+        late = self.start("-c", f"""
+import millrace, os, time
+def train(weights, task):
+    print("there", flush=True)
+    while not os.path.exists({let!r}):
+        time.sleep(0.02)
+    return weights, 10, {{"loss": 1.0}}
+with millrace.Client({self.scene.device(2)!r}) as client:
+    print(client.run(train, 1, patience=60)[0])
+""")
+        self.assertEqual(late.stdout.readline(), "there\n")
+        others = [self.device(i) for i in range(2)]
+        for other in others:
+            other.communicate(timeout=WAIT_S)
+        self.assertEqual(self.scene.operator(0, "round", "show", str(number), "--wait")["state"], "published")
+        with open(let, "w", encoding="ascii"):
+            pass
+        out, err = late.communicate(timeout=WAIT_S)
+        self.assertEqual(late.returncode, 0, err)
+        self.assertRegex(out, rf"round {number}: closed: .*\w", err)
+
+    def test_unknown(self):
+        config = self.scene.device_json("foreign", self.scene.foreign, 0, 0)
+        stranger = self.start("-m", "millrace", "--config", config, "--data", self.data(0), "--rounds", "1", "--patience", "1")
+        _, err = stranger.communicate(timeout=WAIT_S)
+        self.assertEqual(stranger.returncode, 1)
+        self.assertRegex(err, r"^millrace: .*certificate")
+
+
 class Killed(WithHubs):
     """Two of six are killed in each round, in whatever they do; the round closes with the others."""
 
