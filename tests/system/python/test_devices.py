@@ -25,6 +25,7 @@ except ImportError:
 BUILD = sys.argv[1]
 sys.path.insert(0, os.path.join(BUILD, "bindings", "python"))
 
+import pypi  # noqa: E402 pylint: disable=wrong-import-position
 import millrace  # noqa: E402 pylint: disable=wrong-import-position
 from scene import ROOT, Scene, rows  # noqa: E402 pylint: disable=wrong-import-position
 
@@ -55,8 +56,8 @@ class WithHubs(unittest.TestCase):
     def data(cls, number):
         return f"{cls.folder}/data-{number}.csv"
 
-    def start(self, *command):
-        process = subprocess.Popen([sys.executable, *command], env=self.scene.python(), text=True,
+    def start(self, *command, python=sys.executable):
+        process = subprocess.Popen([python, *command], env=self.scene.python(), text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(self.reap, process)
         return process
@@ -75,12 +76,12 @@ class WithHubs(unittest.TestCase):
 class Example(WithHubs):
     """Beside the package's own numpy trainer, in one round."""
 
-    def play(self, name):
+    def play(self, name, python=sys.executable):
         path = os.path.join(EXAMPLES, name)
         with open(path, encoding="utf-8") as f:
             self.assertLessEqual(len(f.readlines()), 40)
         self.scene.open_round()
-        both = [self.start(path, self.scene.device(0), self.data(0)), self.device(1)]
+        both = [self.start(path, self.scene.device(0), self.data(0), python=python), self.device(1)]
         said = [process.communicate(timeout=WAIT_S) for process in both]
         self.assertEqual([process.returncode for process in both], [0, 0], said)
         self.assertRegex(said[0][0], "committed, then published")
@@ -91,6 +92,12 @@ class Examples(Example):
     @unittest.skipUnless(has("torch"), "no PyTorch here: python3-torch, or torch of PyPI")
     def test_pytorch(self):
         self.play("pytorch.py")
+
+    def test_jax(self):
+        try:
+            self.play("jax_tree.py", pypi.interpreter("MILLRACE_JAX", ["jax[cpu]"]))
+        except pypi.Missing as reason:
+            self.skipTest(reason)
 
     def test_flower(self):
         self.play("flower_client.py")
@@ -114,6 +121,43 @@ class Examples(Example):
         device = self.start("-m", "millrace", "--config", self.scene.device(0), "--check")
         out, err = device.communicate(timeout=WAIT_S)
         self.assertEqual((device.returncode, "hubs and keys are as pinned" in out), (0, True), err)
+
+
+@unittest.skipUnless(has("torch"), "no PyTorch here: python3-torch, or torch of PyPI")
+class Torch(unittest.TestCase):
+    """The adapter's rules, without a hub."""
+
+    def setUp(self):
+        import millrace.torch
+        import torch
+        self.net = torch.nn.ModuleDict({"body": torch.nn.Linear(4, 3), "bn": torch.nn.BatchNorm1d(3),
+                                        "lora_a": torch.nn.Linear(4, 2, bias=False).half()})
+        self.net["bn"].num_batches_tracked += 7
+
+    def test_buffers(self):
+        """Of floating point: averaged, as weights. Whole numbers: the device's own."""
+        shared = millrace.torch.shared(self.net)
+        self.assertEqual(set(self.net.state_dict()) - set(shared), {"bn.num_batches_tracked"})
+        self.assertIn("bn.running_mean", shared)
+        ones = {name: numpy.ones(tuple(tensor.shape), numpy.float32) for name, tensor in shared.items()}
+        millrace.torch.put(self.net, ones)
+        self.assertEqual((float(self.net["bn"].running_var.sum()), int(self.net["bn"].num_batches_tracked)), (3.0, 7))
+
+    def test_adapters_alone(self):
+        """What the file does not name is neither sent nor changed; half precision comes back as float32."""
+        path = f"{self.enterContext(tempfile.TemporaryDirectory())}/lora.safetensors"
+        millrace.torch.save(self.net, path, only=lambda name: "lora" in name)
+        weights = millrace.load(path)
+        self.assertEqual(list(weights), ["lora_a.weight"])
+        before = self.net["body"].weight.clone()
+        trained, _, _ = millrace.torch.trainer(self.net, self.fit)({"lora_a.weight": weights["lora_a.weight"]}, None)
+        self.assertEqual((trained["lora_a.weight"].dtype, trained["lora_a.weight"].max()), (numpy.float32, 2.0))
+        self.assertTrue((self.net["body"].weight == before).all())
+
+    @staticmethod
+    def fit(module, _task):
+        module["lora_a"].weight.data.fill_(2)
+        return 1, {"loss": 0.0}
 
 
 class Linear(Example):

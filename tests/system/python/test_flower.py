@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import venv
 
 BUILD = sys.argv[1]
 sys.path.insert(0, os.path.join(BUILD, "bindings", "python"))
+import pypi  # noqa: E402 pylint: disable=wrong-import-position
 from scene import ROOT, Scene  # noqa: E402 pylint: disable=wrong-import-position
 
 REQUIREMENTS = os.path.join(ROOT, "perf", "peers", "requirements.txt")
@@ -27,27 +27,10 @@ POINTS = 0.005  # of accuracy
 WAIT_S = 240  # for a machine that is busy with something else
 
 
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
-
-
-def environment(folder):
-    """The interpreter of that folder, with flwr."""
-    python, ready = os.path.join(folder, "bin", "python"), os.path.join(folder, "ready")
+def environment():
     with open(REQUIREMENTS, encoding="utf-8") as f:
         wanted = [NUMPY if line.startswith("numpy==") else line for line in f.read().splitlines() if not line.startswith("#")]
-    if os.path.exists(ready) and open(ready, encoding="utf-8").read().split() == wanted:
-        return python
-    try:
-        venv.create(folder, with_pip=True, system_site_packages=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *wanted], check=True, capture_output=True,
-                       text=True, timeout=500)
-    except (OSError, subprocess.SubprocessError) as error:
-        skip(f"Flower cannot be had: {error}: {str(getattr(error, 'stderr', ''))[-300:]}")
-    with open(ready, "w", encoding="utf-8") as f:
-        f.write("\n".join(wanted))
-    return python
+    return pypi.interpreter("MILLRACE_FLOWER", wanted, "--no-deps", system_site_packages=True)
 
 
 class Quickstarts(unittest.TestCase):
@@ -127,7 +110,9 @@ class Table(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not os.environ.get("MILLRACE_FLOWER"):
-        skip("MILLRACE_FLOWER names no folder for PyPI's flwr and what it needs")
-    PYTHON = environment(os.environ["MILLRACE_FLOWER"])
+    try:
+        PYTHON = environment()
+    except pypi.Missing as reason:
+        print(f"skipped: {reason}")
+        sys.exit(77)
     unittest.main(argv=sys.argv[:1], verbosity=2, warnings="ignore")
