@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What Python's adapters cost beside the training itself: adapters_bench.py [--quick] [--json FILE] [--build DIR]
 
-A model of 1.1 million values, a round of 32 steps. Flower where MILLRACE_FLOWER names the folder that
-tests/system/python/test_flower.py makes; the others where Debian's packages are."""
+A model of 1.1 million values, a round of 32 steps. Flower and JAX where MILLRACE_FLOWER and MILLRACE_JAX name the folders that
+the tests in tests/system/python/ make; the others where Debian's packages are."""
 
 import argparse
 import json
@@ -18,15 +18,16 @@ from figures import Figures, Skip, run  # noqa: E402
 
 SAMPLES, QUICK_SAMPLES = 9, 3
 STEP_MAX, MEMORY_MAX = 1.05, 1.2
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONNOUSERSITE": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1",
+               "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "PYTHONNOUSERSITE": "1"}
 # For memory no block is kept for later: what is resident is what is in use. It costs time.
 ALLOCATOR = {"steps": {}, "memory": {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}}
 
 
 def interpreter(name):
-    if name != "flower":
+    if name not in ("flower", "jax"):
         return "/usr/bin/python3"
-    folder = os.environ.get("MILLRACE_FLOWER")
+    folder = os.environ.get(f"MILLRACE_{name.upper()}")
     return os.path.join(folder, "bin", "python") if folder else None
 
 
@@ -34,7 +35,7 @@ def measured(build, name, samples, what):
     """The subject's document, or None; and why not."""
     python = interpreter(name)
     if python is None:
-        return None, "MILLRACE_FLOWER names no folder with Flower"
+        return None, f"MILLRACE_{name.upper()} names no folder"
     done = subprocess.run([python, os.path.join(HERE, "adapters_steps.py"), os.path.join(build, "bindings", "python"), name,
                            str(samples), what], env={**os.environ, **ENVIRONMENT, **ALLOCATOR[what]}, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, check=False)

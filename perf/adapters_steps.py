@@ -67,6 +67,34 @@ def pytorch(millrace):
     return lambda: fit(net, None), millrace.torch.trainer(net, fit), module
 
 
+def jax_tree(millrace):
+    import jax
+    import millrace.jax
+    import numpy
+    random = numpy.random.default_rng(1)
+    tree = {"w1": jax.numpy.array(random.normal(0, 0.03, (INPUTS, HIDDEN)), "float32"), "b1": jax.numpy.zeros(HIDDEN),
+            "w2": jax.numpy.array(random.normal(0, 0.03, (HIDDEN, CLASSES)), "float32"), "b2": jax.numpy.zeros(CLASSES)}
+    x = jax.numpy.array(random.normal(0, 1, (STEPS, BATCH, INPUTS)), "float32")
+    y = jax.nn.one_hot(random.integers(0, CLASSES, (STEPS, BATCH)), CLASSES)
+
+    @jax.value_and_grad
+    def loss_of(params, x, y):
+        return -(jax.nn.log_softmax(jax.nn.relu(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]) * y).mean()
+
+    @jax.jit
+    def step(params, x, y):
+        loss, slopes = loss_of(params, x, y)
+        return jax.tree_util.tree_map(lambda value, slope: value - 0.01 * slope, params, slopes), loss
+
+    def fit(params, _task):
+        for at in range(STEPS):
+            params, loss = step(params, x[at], y[at])
+        return params, STEPS * BATCH, {"loss": float(loss)}
+
+    module = Module({name: numpy.asarray(leaf) for name, leaf in millrace.jax.shared(tree).items()})
+    return lambda: jax.block_until_ready(fit(tree, None)[0]), millrace.jax.trainer(tree, fit), module
+
+
 def sklearn(millrace):
     import millrace.sklearn
     import numpy
@@ -127,7 +155,7 @@ def flower(millrace):
     return bare, millrace.flower.app_trainer(app), Module(sent)
 
 
-SUBJECTS = {"torch": pytorch, "sklearn": sklearn, "flower": flower}
+SUBJECTS = {"torch": pytorch, "jax": jax_tree, "sklearn": sklearn, "flower": flower}
 
 
 # --- measuring ---------------------------------------------------------------------------------

@@ -22,8 +22,10 @@ class Scene(Federation):
         self.model, self.parts = model, parts
         os.makedirs(work, exist_ok=True)
 
+    deadline_ms = 60000
+
     def round_options(self):
-        return {**super().round_options(), "deadline_ms": 60000}
+        return {**super().round_options(), "deadline_ms": self.deadline_ms}
 
     def __enter__(self):
         import millrace

@@ -33,6 +33,10 @@ def environment():
     return pypi.interpreter("MILLRACE_FLOWER", wanted, "--no-deps", system_site_packages=True)
 
 
+class Patient(Scene):
+    deadline_ms = 1000 * WAIT_S
+
+
 class Quickstarts(unittest.TestCase):
     def run_script(self, name, *words):
         done = subprocess.run([PYTHON, os.path.join(APPS, name), *map(str, words)], env=self.environment, timeout=WAIT_S,
@@ -42,7 +46,7 @@ class Quickstarts(unittest.TestCase):
 
     def play(self, app, clip_norm, config, run_config):
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="millrace-flower-"))
-        scene = Scene(BUILD, f"{folder}/federation", PARTITIONS, PARTITIONS)
+        scene = Patient(BUILD, f"{folder}/federation", PARTITIONS, PARTITIONS)
         scene.training = {**scene.training, "clip_norm": clip_norm, "weight_max": 1000, "trainer": config}
         self.environment = {**scene.python(), "PYTHONNOUSERSITE": "1"}
         scene.model = lambda path: self.run_script("plain.py", app, "--first", path)
