@@ -1,6 +1,10 @@
 """Builds the wheel (PEP 517): the tree's own Meson build for the module, and Python's zipfile for the wheel.
 
     pip wheel --no-build-isolation --no-deps bindings/python
+    pip wheel … --config-settings cross=config/cross/aarch64.ini bindings/python
+
+The second makes a wheel for another machine; Python's headers for that one have to be there (libpython3-dev:arm64). Several
+files, parted by commas, are taken as Meson takes them.
 
 Not meson-python, since that of Debian 12 (0.12, with Meson 1.0) cannot tag a module of the limited API: it would make a
 wheel of one Python only, and put the whole tree's libraries and programs into it. What a wheel is takes less to write
@@ -8,6 +12,7 @@ down than to turn off. Needs what ./run build needs, and python3-dev.
 """
 
 import base64
+import configparser
 import hashlib
 import os
 import re
@@ -34,8 +39,24 @@ def version():
         return re.search(r"version: '([^']+)'", f.read()).group(1)
 
 
-def tag():
-    return "cp311-abi3-" + re.sub(r"\W", "_", sysconfig.get_platform())
+class Target:
+    """The machine that the wheel is for: this one, or that of Meson's cross files."""
+
+    def __init__(self, config_settings=None):
+        self.settings = config_settings or {}
+        self.cross = [os.path.abspath(path) for path in self.settings.get("cross", "").split(",") if path]
+        about = configparser.ConfigParser()
+        if len(about.read(self.cross, encoding="utf-8")) != len(self.cross):
+            raise RuntimeError(f"cross: {', '.join(self.cross)}: not all of them can be read")
+        self.strip = about.get("binaries", "strip", fallback="'strip'").strip("'")
+        self.platform = f"linux_{about.get('host_machine', 'cpu_family').strip(chr(39))}" if self.cross else \
+            re.sub(r"\W", "_", sysconfig.get_platform())
+
+    def tag(self):
+        return "cp311-abi3-" + self.platform
+
+    def meson(self):
+        return [*MESON, *(word for path in self.cross for word in ("--cross-file", path))]
 
 
 def metadata():
@@ -48,8 +69,8 @@ def metadata():
             f"Description-Content-Type: text/markdown\n\n{text}")
 
 
-def about_wheel():
-    return f"Wheel-Version: 1.0\nGenerator: millrace\nRoot-Is-Purelib: false\nTag: {tag()}\n"
+def about_wheel(target):
+    return f"Wheel-Version: 1.0\nGenerator: millrace\nRoot-Is-Purelib: false\nTag: {target.tag()}\n"
 
 
 def run(*command):
@@ -59,18 +80,18 @@ def run(*command):
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-4000:]}")
 
 
-def built_module(build):
+def built_module(build, target):
     """The module's bytes, built there and stripped."""
     if not os.path.exists(os.path.join(build, "build.ninja")):
-        run("meson", "setup", build, ROOT, *MESON)
+        run("meson", "setup", build, ROOT, *target.meson())
     run("ninja", "-C", build, MODULE)
     stripped = os.path.join(build, "stripped.so")
-    run("strip", "-o", stripped, os.path.join(build, MODULE))
+    run(target.strip, "-o", stripped, os.path.join(build, MODULE))
     with open(stripped, "rb") as f:
         return f.read()
 
 
-def contents(build):
+def contents(build, target):
     """{name in the wheel: bytes}."""
     files = {}
     package = os.path.join(HERE, "millrace")
@@ -78,7 +99,7 @@ def contents(build):
         if name.endswith((".py", ".pyi", ".typed")):
             with open(os.path.join(package, name), "rb") as f:
                 files[f"millrace/{name}"] = f.read()
-    files["millrace/_core.abi3.so"] = built_module(build)
+    files["millrace/_core.abi3.so"] = built_module(build, target)
     return files
 
 
@@ -86,9 +107,9 @@ def digest(data):
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def write_wheel(path, files):
+def write_wheel(path, files, target):
     info = f"millrace-{version()}.dist-info"
-    files = {**files, f"{info}/METADATA": metadata().encode(), f"{info}/WHEEL": about_wheel().encode()}
+    files = {**files, f"{info}/METADATA": metadata().encode(), f"{info}/WHEEL": about_wheel(target).encode()}
     record = "".join(f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items())
     files[f"{info}/RECORD"] = (record + f"{info}/RECORD,,\n").encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as wheel:
@@ -108,7 +129,7 @@ def get_requires_for_build_wheel(config_settings=None):
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
     info = f"millrace-{version()}.dist-info"
     os.makedirs(os.path.join(metadata_directory, info))
-    for name, text in (("METADATA", metadata()), ("WHEEL", about_wheel())):
+    for name, text in (("METADATA", metadata()), ("WHEEL", about_wheel(Target(config_settings)))):
         with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
             f.write(text)
     return info
@@ -116,10 +137,11 @@ def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """`--config-settings build=FOLDER`: builds there, and finds there what it built before."""
-    name = f"millrace-{version()}-{tag()}.whl"
+    target = Target(config_settings)
+    name = f"millrace-{version()}-{target.tag()}.whl"
     with tempfile.TemporaryDirectory(prefix="millrace-wheel-") as scratch:
-        build = (config_settings or {}).get("build", os.path.join(scratch, "build"))
-        write_wheel(os.path.join(wheel_directory, name), contents(os.path.abspath(build)))
+        build = target.settings.get("build", os.path.join(scratch, "build"))
+        write_wheel(os.path.join(wheel_directory, name), contents(os.path.abspath(build), target), target)
     return name
 
 

@@ -18,6 +18,7 @@ import zipfile
 BUILD, ROOT = sys.argv[1:3]
 sys.path.insert(0, os.path.join(ROOT, "tests", "system", "docs"))
 sys.path.insert(0, os.path.join(ROOT, "demo"))
+import elf  # noqa: E402 pylint: disable=wrong-import-position
 from book import Book, Machine  # noqa: E402 pylint: disable=wrong-import-position
 from federation import free_ports  # noqa: E402 pylint: disable=wrong-import-position
 
@@ -91,6 +92,7 @@ class Wheel(unittest.TestCase):
             size = os.path.getsize(os.path.join(folder, name))
             print(f"the wheel has {size} bytes")
             self.assertLessEqual(size, WHEEL_MAX)
+            self.assertEqual(elf.faults_of_wheel(os.path.join(folder, name), folder, "readelf"), [])
             with zipfile.ZipFile(os.path.join(folder, name)) as wheel:
                 files = wheel.namelist()
                 about = wheel.read([n for n in files if n.endswith("METADATA")][0]).decode()
