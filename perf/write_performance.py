@@ -35,6 +35,7 @@ within one run, subject and yardstick in turns, median of at least seven samples
 times the median absolute deviation from the median. *met* and *short* judge the median.
 
 Deltas, releases and fetching were measured on another machine: [performance-releases.md](performance-releases.md).
+So were Python's devices, and all of the hubs' CPU beside Flower's: [performance-python.md](performance-python.md).
 """
 
 COMPARE = f"""## When something changed
