@@ -38,6 +38,18 @@ Deltas, releases and fetching were measured on another machine: [performance-rel
 So were Python's devices, and all of the hubs' CPU beside Flower's: [performance-python.md](performance-python.md).
 """
 
+GATE = """## Instruction counts
+
+`./run bench gate` runs the hot paths under callgrind and compares how many instructions they take with
+`tests/gate/figures.json`; exit code 1 where one takes more than 3% more. A count does not know how busy the
+machine is, so the gate is a test of every native pass of `./run test` (`bench-gate`, about ten seconds). It
+counts expansion, fold, quantising and splitting a share at the levels scalar and AVX2; receiving 1,024 chunks
+of 512 uploads into slots and acknowledging them, by ipsec-mb; and a round of the control plane (a lead, two
+helpers, six devices) without TLS and files. AVX-512 is not seen: valgrind does not execute it. Where compiler,
+optimisation, valgrind, OpenSSL or libc are not those of the file, what depends on them is skipped with the reason.
+`./run bench gate --accept` renews the file. Why: [0066](decisions/0066-gate.md).
+"""
+
 COMPARE = f"""## When something changed
 
 `./run bench compare A.json B.json` calls a figure slower or faster when its medians differ by more than
@@ -92,7 +104,7 @@ def page(of, pictures, name=PAGE):
     if left_out:
         parts.append("## Not measured in this run\n\n" + "".join(
             f"- {bench_named(entry['bench']).title}: {entry['reason']}\n" for entry in left_out))
-    parts.append(COMPARE)
+    parts += [GATE, COMPARE]
     return "\n".join(parts)
 
 
