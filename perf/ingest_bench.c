@@ -1,8 +1,10 @@
 /* ingest_bench.c - one core's ingest, from a received datagram to the folded accumulator, beside
  * its own limit 1 / (1/aead + 1/add), once with slots that fit the last-level cache, once with
- * slots far beyond it, and once over a bad network.
+ * slots far beyond it, and once over a bad network; and a worker's whole path beside the session
+ * core.
  *
- * usage: ingest_bench [--quick] [--json FILE] [--slots MIB] [--opener openssl|ipsec_mb] */
+ * usage: ingest_bench [--quick] [--json FILE] [--slots MIB | --worker] [--opener openssl|ipsec_mb]
+ */
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -13,8 +15,12 @@
 #include "kernels/kernels.h"
 #include "perf/figures.h"
 #include "perf/ingest_pass.h"
+#include "perf/ingest_worker.h"
 
-#define BEYOND 8 /* times the last-level cache */
+#define DEVICES      4096u
+#define LONG_DEVICES 64u /* of uploads as long as a round of 10^6 values has them: */
+#define LONG_CHUNKS  1421u
+#define BEYOND       8 /* times the last-level cache */
 
 struct options {
     const char *json;
@@ -22,7 +28,7 @@ struct options {
     unsigned samples;
     double sample_s; /* of ingest in one sample, at least */
     uint64_t slots_bytes, cache_bytes;
-    bool quick;
+    bool quick, worker_only;
 };
 
 struct names {
@@ -69,6 +75,29 @@ static const struct mr_figure faulty_ratio = {
     .better = MR_BETTER_HIGHER,
     .of = "ingest of the same uploads without faults, ingest.fits.rate"};
 
+/* A worker's whole path beside the session core alone. */
+struct worker_names {
+    struct mr_figure rate, core, ratio, acks;
+};
+
+#define WORKER_NAMES(GROUP, TARGET)                                                                \
+    {                                                                                              \
+        .rate = RATE(GROUP, "rate"), .core = RATE(GROUP, "session_core"),                          \
+        .ratio = {.name = "ingest." GROUP ".ratio",                                                \
+                  .unit = "ratio",                                                                 \
+                  .better = MR_BETTER_HIGHER,                                                      \
+                  .target = (TARGET),                                                              \
+                  .of = "the session core without ACKs, same packets"},                            \
+        .acks = {                                                                                  \
+            .name = "ingest." GROUP ".acks_per_upload",                                            \
+            .unit = "acks",                                                                        \
+            .better = MR_BETTER_NEITHER                                                            \
+        }                                                                                          \
+    }
+
+static const struct worker_names worker_names = WORKER_NAMES("worker", 0.7);
+static const struct worker_names long_names = WORKER_NAMES("worker_long", 0.9);
+
 static double stages_s(const double seconds[MR_INGEST_PARTS])
 {
     return seconds[MR_INGEST_SESSION] + seconds[MR_INGEST_OPEN] + seconds[MR_INGEST_FOLD];
@@ -93,7 +122,7 @@ static unsigned repeat(struct mr_ingest *ingest, enum mr_ingest_kind kind, doubl
 static void sample(struct mr_figures *figures, const struct names *names, struct mr_ingest *ingest,
                    const struct options *options)
 {
-    const double pass_bytes = (double)MR_INGEST_DEVICES * mr_ingest_layout(ingest)->share_bytes;
+    const double pass_bytes = (double)DEVICES * mr_ingest_layout(ingest)->share_bytes;
     double s[MR_INGEST_PARTS];
     const double bytes = 1e-9 * pass_bytes * repeat(ingest, MR_INGEST_PLAIN, options->sample_s, s);
 
@@ -120,7 +149,7 @@ static void sample(struct mr_figures *figures, const struct names *names, struct
 static void sample_faults(struct mr_figures *figures, struct mr_ingest *ingest,
                           const struct options *options)
 {
-    const double pass_bytes = (double)MR_INGEST_DEVICES * mr_ingest_layout(ingest)->share_bytes;
+    const double pass_bytes = (double)DEVICES * mr_ingest_layout(ingest)->share_bytes;
     double good[MR_INGEST_PARTS], bad[MR_INGEST_PARTS];
     const double good_bytes =
         1e-9 * pass_bytes * repeat(ingest, MR_INGEST_PLAIN, options->sample_s / 2, good);
@@ -135,8 +164,10 @@ static void sample_faults(struct mr_figures *figures, struct mr_ingest *ingest,
 static void measure(struct mr_figures *figures, const struct names *names, uint64_t slots_bytes,
                     bool faults, const struct options *options)
 {
-    const struct mr_ingest_pass_config config = {
-        .slots_bytes = slots_bytes, .cache_bytes = options->cache_bytes, .opener = options->opener};
+    const struct mr_ingest_pass_config config = {.devices = DEVICES,
+                                                 .slots_bytes = slots_bytes,
+                                                 .cache_bytes = options->cache_bytes,
+                                                 .opener = options->opener};
     struct mr_ingest *ingest = mr_ingest_open(&config);
     double seconds[MR_INGEST_PARTS];
 
@@ -154,22 +185,69 @@ static void measure(struct mr_figures *figures, const struct names *names, uint6
     mr_ingest_close(ingest);
 }
 
+/* The two in turns, each in the CPU time of its thread. */
+static void sample_worker(struct mr_figures *figures, const struct worker_names *names,
+                          struct mr_ingest *ingest, struct mr_ingest_worker *worker,
+                          const struct options *options)
+{
+    const struct mr_load *load = mr_ingest_load(ingest);
+    const double pass_bytes = 1e-9 * load->devices * (double)load->layout.share_bytes;
+    double core[MR_INGEST_PARTS] = {0}, worker_s = 0;
+    uint64_t acks = 0;
+    unsigned passes = 0;
+
+    do {
+        mr_ingest_pass(ingest, MR_INGEST_QUICK, core);
+        worker_s += mr_ingest_worker_pass(worker, &acks);
+        passes++;
+    } while (worker_s < options->sample_s);
+    mr_figures_sample(figures, &names->rate, pass_bytes * passes / worker_s);
+    mr_figures_sample(figures, &names->core, pass_bytes * passes / core[MR_INGEST_ALL]);
+    mr_figures_sample(figures, &names->ratio, core[MR_INGEST_ALL] / worker_s);
+    mr_figures_sample(figures, &names->acks, (double)acks / passes / load->devices);
+}
+
+static void measure_worker(struct mr_figures *figures, const struct worker_names *names,
+                           uint32_t devices, uint64_t slots_bytes, const struct options *options)
+{
+    const struct mr_ingest_pass_config config = {.devices = devices,
+                                                 .slots_bytes = slots_bytes,
+                                                 .cache_bytes = options->cache_bytes,
+                                                 .opener = options->opener};
+    struct mr_ingest *ingest = mr_ingest_open(&config);
+    const struct mr_ingest_worker_config worker_config = {.load = mr_ingest_load(ingest),
+                                                          .cache_bytes = options->cache_bytes,
+                                                          .opener = options->opener};
+    struct mr_ingest_worker *worker = mr_ingest_worker_open(&worker_config);
+    double seconds[MR_INGEST_PARTS];
+    uint64_t acks = 0;
+
+    repeat(ingest, MR_INGEST_QUICK, 0, seconds); /* not counted */
+    (void)mr_ingest_worker_pass(worker, &acks);
+    for (unsigned i = 0; i < options->samples; i++) {
+        sample_worker(figures, names, ingest, worker, options);
+    }
+    mr_ingest_worker_close(worker);
+    mr_ingest_close(ingest);
+}
+
 /* --- the command ----------------------------------------------------------------------------- */
 
 static void usage(const char *name)
 {
-    fprintf(stderr, "usage: %s [--quick] [--json FILE] [--slots MIB] [--opener openssl|ipsec_mb]\n",
-            name);
+    fprintf(
+        stderr,
+        "usage: %s [--quick] [--json FILE] [--slots MIB | --worker] [--opener openssl|ipsec_mb]\n",
+        name);
     exit(2);
 }
 
 static void parse(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = {{"quick", no_argument, NULL, 'q'},
-                                          {"slots", required_argument, NULL, 's'},
-                                          {"opener", required_argument, NULL, 'o'},
-                                          {"json", required_argument, NULL, 'j'},
-                                          {0}};
+    static const struct option names[] = {
+        {"quick", no_argument, NULL, 'q'},      {"slots", required_argument, NULL, 's'},
+        {"worker", no_argument, NULL, 'w'},     {"opener", required_argument, NULL, 'o'},
+        {"json", required_argument, NULL, 'j'}, {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -177,6 +255,8 @@ static void parse(struct options *options, int argc, char **argv)
             options->quick = true;
         } else if (c == 's') {
             options->slots_bytes = strtoull(optarg, NULL, 10) << 20;
+        } else if (c == 'w') {
+            options->worker_only = true;
         } else if (c == 'o' && strcmp(optarg, "openssl") == 0) {
             options->opener = MR_OPENER_OPENSSL;
         } else if (c == 'o' && strcmp(optarg, "ipsec_mb") == 0) {
@@ -210,7 +290,7 @@ static void stay_here(void)
  * may have half, to packets and keys as well. */
 static uint64_t fits_bytes(void)
 {
-    return MR_INGEST_DEVICES * (2 * (uint64_t)MR_CHUNK_BYTES_DEFAULT - MR_TRAILER_BYTES);
+    return DEVICES * (2 * (uint64_t)MR_CHUNK_BYTES_DEFAULT - MR_TRAILER_BYTES);
 }
 
 int main(int argc, char **argv)
@@ -228,13 +308,18 @@ int main(int argc, char **argv)
     stay_here();
     struct mr_figures *figures = mr_figures_open("ingest");
     mr_figures_context(figures, "kernels", mr_kernels_select(UINT32_MAX)->name);
-    mr_figures_context_number(figures, "sessions", MR_INGEST_DEVICES);
+    mr_figures_context_number(figures, "sessions", DEVICES);
     mr_figures_context_number(figures, "last_level_cache_bytes", (double)options.cache_bytes);
     if (options.slots_bytes > 0) {
         measure(figures, &chosen_names, options.slots_bytes, false, &options);
     } else {
-        measure(figures, &fits_names, fits_bytes(), true, &options);
-        measure(figures, &beyond_names, BEYOND * options.cache_bytes, false, &options);
+        if (!options.worker_only) {
+            measure(figures, &fits_names, fits_bytes(), true, &options);
+            measure(figures, &beyond_names, BEYOND * options.cache_bytes, false, &options);
+        }
+        measure_worker(figures, &worker_names, DEVICES, fits_bytes(), &options);
+        measure_worker(figures, &long_names, LONG_DEVICES,
+                       LONG_DEVICES * (LONG_CHUNKS * (uint64_t)MR_CHUNK_BYTES_DEFAULT), &options);
     }
     mr_figures_checked(figures); /* a wrong sum would have ended the program */
     const int written = mr_figures_write(figures, options.json);

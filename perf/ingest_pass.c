@@ -9,8 +9,7 @@
 #include "appliance/upload/open_internal.h"
 #include "appliance/upload/session_internal.h"
 
-#define DEVICES MR_INGEST_DEVICES
-#define BURST   MR_BURST_MAX
+#define BURST MR_BURST_MAX
 
 /* Times the bursts of an opener inside the session core. */
 struct timed_opener {
@@ -107,7 +106,7 @@ static double add_only(struct mr_ingest *ingest)
     const uint64_t ids[MR_FOLD_MAX] = {0};
     const double start = cpu_s();
 
-    for (uint32_t at = 0; at < DEVICES; at += MR_FOLD_MAX) {
+    for (uint32_t at = 0; at < ingest->load.devices; at += MR_FOLD_MAX) {
         const uint8_t *shares[MR_FOLD_MAX];
         for (unsigned i = 0; i < MR_FOLD_MAX; i++) {
             shares[i] = staging->slots[at + i].bytes;
@@ -125,10 +124,10 @@ static void begin(struct mr_ingest *ingest)
     const struct mr_layout *layout = &ingest->load.layout;
 
     mr_load_begin(&ingest->load);
-    mr_sessions_begin(ingest->sessions, 0, MR_LOAD_ROUND, layout, DEVICES * 64);
+    mr_sessions_begin(ingest->sessions, 0, MR_LOAD_ROUND, layout, ingest->load.devices * 64);
     mr_shard_clear(&ingest->shard, layout);
     mr_shard_clear(&ingest->other, layout);
-    for (uint32_t i = 0; i < DEVICES; i++) {
+    for (uint32_t i = 0; i < ingest->load.devices; i++) {
         const struct mr_session_admission admission = {.upload_id = mr_load_upload_id(i),
                                                        .attempt = MR_LOAD_ATTEMPT,
                                                        .count_lane = MR_LOAD_COUNT_LANE,
@@ -200,9 +199,10 @@ static void timed_turns(struct mr_ingest *ingest, const struct mr_packet *packet
 static double make_acks(struct mr_ingest *ingest)
 {
     const double start = cpu_s();
-    struct mr_ack_datagram ack;
+    struct mr_ack_datagram acks[BURST];
 
-    while (mr_sessions_ack(ingest->sessions, (uint64_t)(ingest->now_s * 1e3), false, &ack)) {
+    while (mr_sessions_acks(ingest->sessions, (uint64_t)(ingest->now_s * 1e3), false, acks, BURST) >
+           0) {
         continue;
     }
     return cpu_s() - start;
@@ -212,9 +212,9 @@ static double make_acks(struct mr_ingest *ingest)
 static void check(const struct mr_ingest *ingest, bool with_yardsticks)
 {
     const _Atomic uint64_t *refusals = ingest->counters->reasons;
-    const uint64_t chunks = (uint64_t)DEVICES * ingest->load.layout.chunks;
+    const uint64_t chunks = (uint64_t)ingest->load.devices * ingest->load.layout.chunks;
 
-    if (ingest->shard.count != DEVICES) {
+    if (ingest->shard.count != ingest->load.devices) {
         fail("not every upload was folded");
     }
     if (mr_counter_get(&refusals[MR_UPLOAD_ACCEPTED]) != chunks ||
@@ -271,7 +271,7 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
     struct mr_error error = {.text = "no layout of that size"};
     struct mr_layout layout;
     /* The lanes that fill a slot; a layout has a multiple of 64 of them. */
-    const uint64_t lanes = (config->slots_bytes / DEVICES - MR_TRAILER_BYTES) / 2 / 64 * 64;
+    const uint64_t lanes = (config->slots_bytes / config->devices - MR_TRAILER_BYTES) / 2 / 64 * 64;
 
     if (!ingest || !counters) {
         fail("out of memory");
@@ -284,22 +284,22 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config)
     ingest->kernels = mr_kernels_select(UINT32_MAX);
     ingest->now_s = 1;
     ingest->counters = counters;
-    const struct mr_sessions_config sessions = {.sessions = DEVICES,
-                                                .slots = DEVICES,
+    const struct mr_sessions_config sessions = {.sessions = config->devices,
+                                                .slots = config->devices,
                                                 .share_bytes_max = layout.share_bytes,
                                                 .cache_bytes = config->cache_bytes,
                                                 .window_max = 64,
                                                 .idle_timeout_ms = 1000000,
                                                 .opener = config->opener};
     if (mr_sessions_open(&ingest->sessions, &sessions, counters, &error) != 0 ||
-        mr_shard_open(&ingest->shard, layout.share_bytes, DEVICES, &error) != 0 ||
-        mr_shard_open(&ingest->other, layout.share_bytes, DEVICES, &error) != 0) {
+        mr_shard_open(&ingest->shard, layout.share_bytes, config->devices, &error) != 0 ||
+        mr_shard_open(&ingest->other, layout.share_bytes, config->devices, &error) != 0) {
         fail(error.text);
     }
     ingest->opener = ingest->sessions->opener;
-    ingest->timed = (struct timed_opener){.base = {.ops = &timed_ops, .keys = DEVICES},
+    ingest->timed = (struct timed_opener){.base = {.ops = &timed_ops, .keys = config->devices},
                                           .inner = ingest->opener};
-    mr_load_open(&ingest->load, &layout, DEVICES);
+    mr_load_open(&ingest->load, &layout, config->devices);
     return ingest;
 }
 
@@ -316,6 +316,11 @@ void mr_ingest_close(struct mr_ingest *ingest)
 const struct mr_layout *mr_ingest_layout(const struct mr_ingest *ingest)
 {
     return &ingest->load.layout;
+}
+
+struct mr_load *mr_ingest_load(struct mr_ingest *ingest)
+{
+    return &ingest->load;
 }
 
 const struct mr_opener *mr_ingest_opener(const struct mr_ingest *ingest)

@@ -1,15 +1,13 @@
-/* ingest_pass.h - a pass of the ingest bench: 4,096 uploads from their sealed packets to the folded
+/* ingest_pass.h - a pass of the ingest bench: uploads from their sealed packets to the folded
  * accumulator, through the session core as a worker runs it, and the two yardsticks beside it.
  *
  * The yardsticks take turns with it over the same packets and slots, in the same thread's time. The
- * opener is one and the same, and so are its 4,096 keys. */
+ * opener is one and the same, and so are its keys. */
 #ifndef MR_PERF_INGEST_PASS_H
 #define MR_PERF_INGEST_PASS_H
 
 #include "appliance/upload/open.h"
 #include "perf/ingest_load.h"
-
-#define MR_INGEST_DEVICES 4096u
 
 enum mr_ingest_part {
     MR_INGEST_ALL,  /* from received packets to the folded accumulator, without the ACKs */
@@ -24,6 +22,7 @@ enum mr_ingest_part {
 };
 
 struct mr_ingest_pass_config {
+    uint32_t devices;
     uint64_t slots_bytes; /* all slots together, about */
     uint64_t cache_bytes; /* as a worker is told */
     enum mr_opener_kind opener;
@@ -31,6 +30,7 @@ struct mr_ingest_pass_config {
 
 enum mr_ingest_kind {
     MR_INGEST_PLAIN,
+    MR_INGEST_QUICK,  /* without the yardsticks */
     MR_INGEST_TIMED,  /* with the clock read between stages: it costs time */
     MR_INGEST_FAULTY, /* after mr_load_spoil */
 };
@@ -42,6 +42,8 @@ struct mr_ingest *mr_ingest_open(const struct mr_ingest_pass_config *config);
 void mr_ingest_close(struct mr_ingest *ingest);
 
 const struct mr_layout *mr_ingest_layout(const struct mr_ingest *ingest);
+/* Its devices; passes of others may be taken in turn with its own. */
+struct mr_load *mr_ingest_load(struct mr_ingest *ingest);
 const struct mr_opener *mr_ingest_opener(const struct mr_ingest *ingest);
 
 /* One pass; adds what its parts took, in seconds. Exits with a message unless every upload was

@@ -62,3 +62,8 @@ void mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned 
 {
     opener->ops->burst(opener, jobs, count);
 }
+
+void mr_seal_burst(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count)
+{
+    opener->ops->seal(opener, jobs, count);
+}

@@ -1,4 +1,5 @@
-/* open.h - opening sealed chunks, a burst at a time, under the upload keys of a worker's sessions.
+/* open.h - opening sealed chunks and sealing answers, a burst at a time, under the upload keys of a
+ * worker's sessions.
  *
  * An opener has one place for a key for each session, made at start-up: giving a key or opening a
  * burst allocates nothing and takes no lock. Two implementations that agree bit for bit:
@@ -48,5 +49,18 @@ void mr_opener_forget(struct mr_opener *opener, uint32_t place);
 /* Opens a burst. Jobs of one burst must not write to the same bytes; they are opened in any order.
  */
 void mr_open_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count);
+
+/* A short datagram to seal in place: header (AAD) and plain text lie there, the tag comes behind.
+ */
+struct mr_seal_job {
+    uint64_t sequence; /* never used twice under one key */
+    uint8_t *datagram; /* MR_DATAGRAM_OVERHEAD + bytes */
+    uint32_t bytes;    /* of text */
+    uint32_t key;      /* the place of the key; it was given */
+    bool sealed;       /* out: otherwise what the datagram holds must not be sent */
+};
+
+/* Seals a burst. A key that opens must not seal: its numbers would be used twice. */
+void mr_seal_burst(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count);
 
 #endif

@@ -10,6 +10,7 @@ struct mr_opener_ops {
     int (*key)(struct mr_opener *opener, uint32_t place, const struct mr_aead_key *key);
     void (*forget)(struct mr_opener *opener, uint32_t place);
     void (*burst)(struct mr_opener *opener, struct mr_open_job *jobs, unsigned count);
+    void (*seal)(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count);
     void (*close)(struct mr_opener *opener);
 };
 

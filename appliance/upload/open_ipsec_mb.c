@@ -117,6 +117,12 @@ __attribute__((target("avx512f"))) static void stream_avx512(uint8_t *to, const 
     memcpy(to + at, from + at, bytes - at);
 }
 
+static void nonce_make(uint8_t nonce[12], const struct place *place, uint64_t sequence)
+{
+    memcpy(nonce, place->iv, sizeof place->iv);
+    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ sequence);
+}
+
 static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
                      struct mr_open_job *job)
 {
@@ -125,8 +131,7 @@ static void open_one(struct bulk_opener *self, struct gcm_context_data *state,
     uint8_t nonce[12], tag[MR_TAG_BYTES];
 
     MR_ASSERT(job->key < self->base.keys && place->keyed && job->bytes <= sizeof self->scratch);
-    memcpy(nonce, place->iv, sizeof nonce);
-    mr_be64_put(nonce + 4, mr_be64_get(nonce + 4) ^ job->sequence);
+    nonce_make(nonce, place, job->sequence);
     IMB_AES128_GCM_DEC(self->library, &place->gcm, state,
                        job->past_cache ? self->scratch : job->plain, cipher, job->bytes, nonce,
                        job->datagram, MR_DATAGRAM_HEADER_BYTES, tag, sizeof tag);
@@ -154,6 +159,42 @@ static void bulk_burst(struct mr_opener *opener, struct mr_open_job *jobs, unsig
     OPENSSL_cleanse(&state, sizeof state);
 }
 
+/* Round keys and the first powers of the hash key, which is what a short text takes. */
+static void prefetch_short(const struct bulk_opener *self, const struct mr_seal_job *job)
+{
+    const uint8_t *place = (const uint8_t *)&self->places[job->key];
+
+    for (uint32_t at = 0; at < sizeof(struct place); at += 64) {
+        __builtin_prefetch(place + at);
+    }
+}
+
+static void bulk_seal(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count)
+{
+    struct bulk_opener *self = self_of(opener);
+    struct gcm_context_data state;
+
+    for (unsigned i = 0; i < AHEAD && i < count; i++) {
+        prefetch_short(self, &jobs[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_seal_job *job = &jobs[i];
+        const struct place *place = &self->places[job->key];
+        uint8_t *text = job->datagram + MR_DATAGRAM_HEADER_BYTES;
+        uint8_t nonce[12];
+        if (i + AHEAD < count) {
+            prefetch_short(self, &jobs[i + AHEAD]);
+        }
+        MR_ASSERT(job->key < opener->keys && place->keyed);
+        nonce_make(nonce, place, job->sequence);
+        IMB_AES128_GCM_ENC(self->library, &place->gcm, &state, text, text, job->bytes, nonce,
+                           job->datagram, MR_DATAGRAM_HEADER_BYTES, text + job->bytes,
+                           MR_TAG_BYTES);
+        job->sealed = true;
+    }
+    OPENSSL_cleanse(&state, sizeof state);
+}
+
 static void bulk_close(struct mr_opener *opener)
 {
     struct bulk_opener *self = self_of(opener);
@@ -173,6 +214,7 @@ static const struct mr_opener_ops bulk_ops = {
     .key = bulk_key,
     .forget = bulk_forget,
     .burst = bulk_burst,
+    .seal = bulk_seal,
     .close = bulk_close,
 };
 

@@ -43,6 +43,22 @@ static void openssl_burst(struct mr_opener *opener, struct mr_open_job *jobs, un
     }
 }
 
+static void openssl_seal(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct mr_seal_job *job = &jobs[i];
+        uint8_t *text = job->datagram + MR_DATAGRAM_HEADER_BYTES;
+        MR_ASSERT(job->key < opener->keys);
+        job->sealed = mr_aead_seal(self_of(opener)->aeads[job->key],
+                                   &(struct mr_aead_message){.sequence = job->sequence,
+                                                             .aad = job->datagram,
+                                                             .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                             .text = text,
+                                                             .bytes = job->bytes},
+                                   text, text + job->bytes) == 0;
+    }
+}
+
 static void openssl_close(struct mr_opener *opener)
 {
     for (uint32_t i = 0; i < opener->keys; i++) {
@@ -56,6 +72,7 @@ static const struct mr_opener_ops openssl_ops = {
     .key = openssl_key,
     .forget = openssl_forget,
     .burst = openssl_burst,
+    .seal = openssl_seal,
     .close = openssl_close,
 };
 

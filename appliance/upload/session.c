@@ -29,19 +29,16 @@ bool mr_sessions_event(struct mr_sessions *sessions, struct mr_session_event *ev
     return true;
 }
 
-/* Nothing of an earlier upload stays but the contexts' memory, its keys overwritten, and the places
- * that its index has in queues. */
+/* Nothing of an earlier upload stays but the places that its index has in queues. */
 static void forget(struct mr_sessions *sessions, struct mr_session *session)
 {
-    static const struct mr_aead_key no_key;
     const struct mr_session kept = *session;
 
     if (session->upload_id != 0) {
         mr_opener_forget(sessions->opener, mr_session_index(sessions, session));
-        (void)mr_aead_rekey(session->down, &no_key);
+        mr_opener_forget(sessions->sealer, mr_session_index(sessions, session));
     }
     memset(session, 0, sizeof *session);
-    session->down = kept.down;
     session->slot = MR_SLOT_NONE;
     session->in_urgent = kept.in_urgent;
     session->in_lazy = kept.in_lazy;
@@ -59,6 +56,7 @@ static void clear_queues(struct mr_sessions *sessions)
     sessions->told_count = 0;
     mr_index_queue_clear(&sessions->urgent);
     mr_index_queue_clear(&sessions->lazy);
+    mr_index_queue_clear(&sessions->small);
     mr_index_queue_clear(&sessions->waiting);
     mr_index_queue_clear(&sessions->turns);
     sessions->event_head = 0;
@@ -123,7 +121,7 @@ int mr_sessions_admit(struct mr_sessions *sessions, unsigned round,
     MR_ASSERT(session->slot == MR_SLOT_NONE); /* not in use: never was, or a tombstone */
     forget(sessions, session);
     if (mr_opener_key(sessions->opener, index, &admission->keys->up) != 0 ||
-        mr_aead_rekey(session->down, &admission->keys->down) != 0) {
+        mr_opener_key(sessions->sealer, index, &admission->keys->down) != 0) {
         return -1;
     }
     session->upload_id = upload_id;

@@ -27,10 +27,14 @@
 #include "wire/datagram.h"
 #include "wire/layout.h"
 
-/* At most so many milliseconds pass before new chunks are acknowledged on a quiet socket. */
+/* At most so many milliseconds pass before a new chunk is acknowledged on a quiet socket: what
+ * comes meanwhile, the rest of a small upload perhaps, is acknowledged with it. */
 #define MR_ACK_DELAY_MS 1
 /* … and on a busy one. */
 #define MR_ACK_DELAY_BUSY_MS 5
+/* … the first ACK of an upload of no more chunks than the least window: it waits for no credits,
+ * and its device takes nothing for lost before 250 ms. Most are whole by then, and get one ACK. */
+#define MR_ACK_DELAY_SMALL_MS 20
 /* New chunks of one session that are acknowledged without waiting for the burst's end. */
 #define MR_ACK_EVERY 16
 /* A session that has to wait for a window is told so after so long, if it got none meanwhile. */
@@ -114,16 +118,22 @@ int mr_sessions_admit(struct mr_sessions *sessions, unsigned round,
 void mr_sessions_receive(struct mr_sessions *sessions, const struct mr_packet *packets,
                          unsigned count, uint64_t now_ms, enum mr_drop_reason *reasons);
 
-/* The next ACK that is due; false when there is none now. `quiet`: the last poll emptied the
- * socket. */
 struct mr_ack_datagram {
     struct mr_peer_address to;
     uint8_t bytes[MR_ACK_DATAGRAM_BYTES];
 };
-bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
-                     struct mr_ack_datagram *ack);
-/* Milliseconds until mr_sessions_ack has something to say on a quiet socket; UINT32_MAX: not before
- * something else happens. */
+/* Makes the ACKs that are due, at most `most` (1..MR_BURST_MAX); how many, 0: none is due now.
+ * `quiet`: the last poll emptied the socket. */
+unsigned mr_sessions_acks(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
+                          struct mr_ack_datagram *acks, unsigned most);
+/* Likewise, one. */
+static inline bool mr_sessions_ack(struct mr_sessions *sessions, uint64_t now_ms, bool quiet,
+                                   struct mr_ack_datagram *ack)
+{
+    return mr_sessions_acks(sessions, now_ms, quiet, ack, 1) == 1;
+}
+/* Milliseconds until mr_sessions_acks has something to say on a quiet socket; UINT32_MAX: not
+ * before something else happens. */
 uint32_t mr_sessions_ack_wait_ms(const struct mr_sessions *sessions, uint64_t now_ms);
 
 /* Complete uploads of a round that wait for the fold, oldest first: fills up to MR_FOLD_MAX shares

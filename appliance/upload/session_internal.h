@@ -24,8 +24,8 @@ struct mr_session {
     uint8_t reason; /* enum mr_upload_reason */
     bool heard;     /* `from` was authenticated by a seal that held */
     bool ack_wanted;
-    bool in_urgent; /* is in that queue; stays true over a reuse of the index until popped */
-    bool in_lazy;
+    bool in_urgent;  /* is in that queue; stays true over a reuse of the index until popped */
+    bool in_lazy;    /* as in_urgent, or in the queue of the small */
     bool open;       /* has a window; else it waits for one */
     bool slow;       /* open, but did not use its window up: has the least one while others wait */
     bool in_waiting; /* as in_urgent */
@@ -44,7 +44,6 @@ struct mr_session {
     uint64_t acked_ms;
     uint64_t progress_ms; /* when the last new chunk came */
     uint64_t since_ms;    /* open: when its turn began; else: since when it waits */
-    struct mr_aead *down; /* seals ACKs; the key that opens chunks is the opener's */
 };
 
 _Static_assert(sizeof(struct mr_session) == 128, "two cache lines");
@@ -71,9 +70,11 @@ struct mr_sessions {
     uint32_t told_count;      /* of those that wait, the first so many were told so */
     struct mr_session *table; /* config.sessions */
     struct mr_opener *opener; /* a session's upload key lies at its index */
+    struct mr_opener *sealer; /* and here the key that seals its ACKs */
     struct mr_staging staging;
     struct mr_index_queue urgent;  /* sessions to answer now */
     struct mr_index_queue lazy;    /* sessions to answer when the socket is quiet */
+    struct mr_index_queue small;   /* likewise, when it was not for longer: uploads of one window */
     struct mr_index_queue waiting; /* sessions that were heard of and wait for a window */
     struct mr_index_queue turns;   /* open sessions, by the beginning of their turn */
     struct mr_session_event *events;

@@ -10,8 +10,6 @@ const struct mr_opener *mr_sessions_opener(const struct mr_sessions *sessions)
     return sessions->opener;
 }
 
-/* AEAD contexts are made here, once, for every session that may ever be: admitting only sets keys.
- */
 static int open_table(struct mr_sessions *sessions)
 {
     const uint32_t count = sessions->config.sessions;
@@ -22,12 +20,7 @@ static int open_table(struct mr_sessions *sessions)
     }
     memset(sessions->table, 0, count * sizeof *sessions->table);
     for (uint32_t i = 0; i < count; i++) {
-        struct mr_session *session = &sessions->table[i];
-        session->slot = MR_SLOT_NONE;
-        session->down = mr_aead_open();
-        if (!session->down) {
-            return -1;
-        }
+        sessions->table[i].slot = MR_SLOT_NONE;
     }
     return 0;
 }
@@ -50,14 +43,18 @@ int mr_sessions_open(struct mr_sessions **opened, const struct mr_sessions_confi
     if (!sessions->events || open_table(sessions) != 0 ||
         mr_index_queue_open(&sessions->urgent, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->lazy, config->sessions) != 0 ||
+        mr_index_queue_open(&sessions->small, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->waiting, config->sessions) != 0 ||
         mr_index_queue_open(&sessions->turns, config->sessions) != 0) {
         mr_sessions_close(sessions);
         return mr_error_set(error, "out of memory for %u upload sessions: lower slots_per_worker",
                             config->sessions);
     }
+    /* Places for the keys of every session that may ever be: admitting only sets keys. */
     sessions->opener = mr_opener_open(config->opener, config->sessions, error);
-    if (!sessions->opener ||
+    sessions->sealer =
+        sessions->opener ? mr_opener_open(config->opener, config->sessions, error) : NULL;
+    if (!sessions->sealer ||
         mr_staging_open(&sessions->staging, config->slots, config->share_bytes_max, error) != 0) {
         mr_sessions_close(sessions);
         return -1;
@@ -71,14 +68,13 @@ void mr_sessions_close(struct mr_sessions *sessions)
     if (!sessions) {
         return;
     }
-    for (uint32_t i = 0; sessions->table && i < sessions->config.sessions; i++) {
-        mr_aead_close(sessions->table[i].down);
-    }
     mr_opener_close(sessions->opener);
+    mr_opener_close(sessions->sealer);
     mr_staging_close(&sessions->staging);
     free(sessions->table);
     free(sessions->urgent.items);
     free(sessions->lazy.items);
+    free(sessions->small.items);
     free(sessions->waiting.items);
     free(sessions->turns.items);
     free(sessions->events);

@@ -36,6 +36,14 @@ void mr_session_ack_urgent(struct mr_sessions *sessions, struct mr_session *sess
     mr_index_queue_push(&sessions->urgent, mr_session_index(sessions, session));
 }
 
+/* Its device had credits for all it has, and heard nothing yet. */
+static bool is_small(const struct mr_sessions *sessions, const struct mr_session *session)
+{
+    return session->ack_number == 0 && session->open && session->state == MR_UPLOAD_RECEIVING &&
+           sessions->rounds[session->round].layout.chunks <=
+               mr_window_min(sessions->config.window_max);
+}
+
 void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *session)
 {
     session->ack_wanted = true;
@@ -43,5 +51,10 @@ void mr_session_ack_lazy(struct mr_sessions *sessions, struct mr_session *sessio
         return;
     }
     session->in_lazy = true;
-    mr_index_queue_push(&sessions->lazy, mr_session_index(sessions, session));
+    if (is_small(sessions, session)) {
+        session->acked_ms = sessions->now_ms; /* its time begins now */
+        mr_index_queue_push(&sessions->small, mr_session_index(sessions, session));
+    } else {
+        mr_index_queue_push(&sessions->lazy, mr_session_index(sessions, session));
+    }
 }

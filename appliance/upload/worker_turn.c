@@ -65,14 +65,16 @@ static bool send_ack(struct mr_packet_source *source, const struct mr_ack_datagr
 static void send_acks(struct mr_worker *worker, uint64_t now, bool quiet)
 {
     struct mr_upload_counters *counters = worker->counters;
-    struct mr_ack_datagram ack;
+    struct mr_ack_datagram acks[MR_BURST_MAX];
+    unsigned count;
 
-    while (mr_sessions_ack(worker->sessions, now, quiet, &ack)) {
-        if (send_ack(worker->source, &ack)) {
-            mr_counter_add(&counters->counts[MR_UPLOAD_COUNT_acks], 1);
-        } else {
-            mr_counter_add(&counters->reasons[MR_UPLOAD_DROP_ack_queue_full], 1);
+    while ((count = mr_sessions_acks(worker->sessions, now, quiet, acks, MR_BURST_MAX)) > 0) {
+        unsigned sent = 0;
+        for (unsigned i = 0; i < count; i++) {
+            sent += send_ack(worker->source, &acks[i]);
         }
+        mr_counter_add(&counters->counts[MR_UPLOAD_COUNT_acks], sent);
+        mr_counter_add(&counters->reasons[MR_UPLOAD_DROP_ack_queue_full], count - sent);
     }
 }
 

@@ -67,9 +67,9 @@ static void receive(void *at)
 static void acknowledge(void *at)
 {
     struct scene *s = at;
-    struct mr_ack_datagram ack;
+    struct mr_ack_datagram acks[MR_BURST_MAX];
 
-    while (mr_sessions_ack(s->sessions, s->now_ms, true, &ack)) {
+    while (mr_sessions_acks(s->sessions, s->now_ms, true, acks, MR_BURST_MAX) > 0) {
         continue;
     }
 }

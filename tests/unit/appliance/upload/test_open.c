@@ -292,6 +292,53 @@ static void test_bursts(void **state)
     mr_opener_close(opener);
 }
 
+/* Whole bursts of answers over mixed keys: each opens under its own key and number, by OpenSSL, and
+ * no byte behind its tag is touched. */
+static void test_sealing(void **state)
+{
+    enum { TEXT = 48, ROOM = MR_DATAGRAM_OVERHEAD + TEXT + 16 };
+    struct mr_opener *opener = open_kind(kind);
+    struct mr_aead *aead = mr_aead_open();
+    struct mr_aead_key keys[PLACES];
+    struct mr_seal_job jobs[MR_BURST_MAX];
+    uint8_t datagrams[MR_BURST_MAX][ROOM], wants[MR_BURST_MAX][ROOM], plain[TEXT];
+    uint64_t seed = 15;
+
+    (void)state;
+    assert_non_null(aead);
+    for (unsigned i = 0; i < PLACES; i++) {
+        kit_fill(&seed, &keys[i], sizeof keys[i]);
+        assert_int_equal(mr_opener_key(opener, i, &keys[i]), 0);
+    }
+    for (unsigned count = 0; count <= MR_BURST_MAX; count++) {
+        kit_fill(&seed, datagrams, sizeof datagrams);
+        memcpy(wants, datagrams, sizeof wants);
+        for (unsigned i = 0; i < count; i++) {
+            jobs[i] = (struct mr_seal_job){.sequence = kit_random(&seed),
+                                           .datagram = datagrams[i],
+                                           .bytes = TEXT - i % 3,
+                                           .key = (uint32_t)(kit_random(&seed) % PLACES)};
+        }
+        mr_seal_burst(opener, jobs, count);
+        for (unsigned i = 0; i < count; i++) {
+            const uint32_t bytes = jobs[i].bytes, total = MR_DATAGRAM_OVERHEAD + bytes;
+            const uint8_t *text = datagrams[i] + MR_DATAGRAM_HEADER_BYTES;
+            const struct mr_aead_message message = {.sequence = jobs[i].sequence,
+                                                    .aad = wants[i],
+                                                    .aad_bytes = MR_DATAGRAM_HEADER_BYTES,
+                                                    .text = text,
+                                                    .bytes = bytes};
+            assert_true(jobs[i].sealed);
+            assert_int_equal(mr_aead_rekey(aead, &keys[jobs[i].key]), 0);
+            assert_int_equal(mr_aead_unseal(aead, &message, text + bytes, plain), 0);
+            assert_memory_equal(plain, wants[i] + MR_DATAGRAM_HEADER_BYTES, bytes);
+            assert_memory_equal(datagrams[i] + total, wants[i] + total, ROOM - total);
+        }
+    }
+    mr_aead_close(aead);
+    mr_opener_close(opener);
+}
+
 static void test_forgotten(void **state)
 {
     struct sealed *sealed = *state;
@@ -357,6 +404,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bursts, setup, teardown),
+        cmocka_unit_test(test_sealing),
         cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
         cmocka_unit_test(test_name),
     };

@@ -332,6 +332,79 @@ static void test_ack_withheld(void **state)
     bench_close(&bench);
 }
 
+/* An upload of no more chunks than the least window is answered when it is whole; where the rest
+ * does not come, soon on a quiet socket and later on a busy one. */
+static void test_small_upload_has_one_ack(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mr_ack_datagram datagram;
+    struct mr_ack ack;
+
+    bench_open(&bench, 16, 64, 64);
+    assert_int_equal(bench.terms.layout.chunks, 3);
+    struct kit_device *whole = bench_admit(&bench, 0), *part = bench_admit(&bench, 1);
+    struct kit_device *third = bench_admit(&bench, 2);
+    bench_chunk(&bench, whole, 0);
+    bench_chunk(&bench, part, 0);
+    assert_false(mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram));
+    assert_int_equal(mr_sessions_ack_wait_ms(bench.sessions, bench.now_ms), MR_ACK_DELAY_MS);
+    bench.now_ms += MR_ACK_DELAY_SMALL_MS - 1;
+    assert_false(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    bench_chunk(&bench, whole, 1);
+    bench_chunk(&bench, whole, 2);
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    assert_int_equal(kit_open_ack(whole, datagram.bytes, sizeof datagram.bytes, &ack), 0);
+    assert_int_equal(ack.state, MR_UPLOAD_STAGED);
+    assert_false(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    bench.now_ms += 1;
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    assert_int_equal(kit_open_ack(part, datagram.bytes, sizeof datagram.bytes, &ack), 0);
+    assert_int_equal(ack.received, 1);
+    bench_chunk(&bench, third, 2);
+    bench.now_ms += MR_ACK_DELAY_MS;
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, true, &datagram));
+    assert_int_equal(kit_open_ack(third, datagram.bytes, sizeof datagram.bytes, &ack), 0);
+    /* What repeats itself has waited long enough, if it was answered before. */
+    bench.now_ms += 10;
+    bench_chunk(&bench, third, 2);
+    assert_true(mr_sessions_ack(bench.sessions, bench.now_ms, false, &datagram));
+    assert_int_equal(mr_sessions_ack_wait_ms(bench.sessions, bench.now_ms), UINT32_MAX);
+    bench_close(&bench);
+}
+
+/* Many at once: each is sealed for its own device, with its own number, and none is lost between
+ * two bursts. */
+static void test_acks_in_bursts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mr_ack_datagram datagrams[MR_BURST_MAX];
+    struct mr_datagram header;
+    struct mr_ack ack;
+    unsigned answered[SLOTS] = {0}, count, all = 0;
+
+    bench_open(&bench, 16, 1000, 256);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        bench_chunk(&bench, bench_admit(&bench, i), i % 9);
+    }
+    bench.now_ms += MR_ACK_DELAY_WAITING_MS;
+    while ((count = mr_sessions_acks(bench.sessions, bench.now_ms, true, datagrams, 7)) > 0) {
+        assert_true(count <= 7);
+        for (unsigned i = 0; i < count; i++) {
+            mr_datagram_decode(&header, datagrams[i].bytes, sizeof datagrams[i].bytes);
+            const uint32_t index = mr_upload_id_index(header.upload_id);
+            assert_int_equal(kit_open_ack(&bench.devices[index], datagrams[i].bytes,
+                                          sizeof datagrams[i].bytes, &ack),
+                             answered[index]++);
+            assert_int_equal(ack.received, 1);
+        }
+        all += count;
+    }
+    assert_int_equal(all, SLOTS);
+    bench_close(&bench);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 
 int main(void)
@@ -349,6 +422,8 @@ int main(void)
         TEST(test_stranger_gets_nothing),
         cmocka_unit_test(test_no_amplification),
         cmocka_unit_test(test_ack_withheld),
+        cmocka_unit_test(test_small_upload_has_one_ack),
+        cmocka_unit_test(test_acks_in_bursts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
