@@ -36,25 +36,30 @@ VEC_INLINE void vec_add_w32(uint32_t *acc, const uint32_t *src, size_t lanes)
     fold_tail_w32(acc, &src, 1, i, lanes);
 }
 
+/* Vectors of each source at a time: 256 bytes of one before the next's, where registers allow. With
+ * 128 a Zen 4 read eight sources and the sum at 0.75 of its best reader's rate, with 256 at 0.88.
+ */
+#define FOLD_VECS (VEC_BYTES == 32 ? 8 : 4)
+
 VEC_INLINE void vec_fold_w16(uint16_t *acc, const uint16_t *const *src, unsigned sources,
                              size_t lanes)
 {
     size_t i = 0;
-    for (; i + 4 * VEC_U16 <= lanes; i += 4 * VEC_U16) {
-        vec_u16 sum[4];
+    for (; i + FOLD_VECS * VEC_U16 <= lanes; i += FOLD_VECS * VEC_U16) {
+        vec_u16 sum[FOLD_VECS];
         VEC_UNROLL
-        for (size_t v = 0; v < 4; v++) {
+        for (size_t v = 0; v < FOLD_VECS; v++) {
             sum[v] = vec_load_u16(acc + i + v * VEC_U16);
         }
         for (unsigned s = 0; s < sources; s++) {
             const uint16_t *from = src[s] + i;
             VEC_UNROLL
-            for (size_t v = 0; v < 4; v++) {
+            for (size_t v = 0; v < FOLD_VECS; v++) {
                 sum[v] += vec_load_u16(from + v * VEC_U16);
             }
         }
         VEC_UNROLL
-        for (size_t v = 0; v < 4; v++) {
+        for (size_t v = 0; v < FOLD_VECS; v++) {
             vec_store_u16(acc + i + v * VEC_U16, sum[v]);
         }
     }
@@ -72,21 +77,21 @@ VEC_INLINE void vec_fold_w32(uint32_t *acc, const uint32_t *const *src, unsigned
                              size_t lanes)
 {
     size_t i = 0;
-    for (; i + 4 * VEC_U32 <= lanes; i += 4 * VEC_U32) {
-        vec_u32 sum[4];
+    for (; i + FOLD_VECS * VEC_U32 <= lanes; i += FOLD_VECS * VEC_U32) {
+        vec_u32 sum[FOLD_VECS];
         VEC_UNROLL
-        for (size_t v = 0; v < 4; v++) {
+        for (size_t v = 0; v < FOLD_VECS; v++) {
             sum[v] = vec_load_u32(acc + i + v * VEC_U32);
         }
         for (unsigned s = 0; s < sources; s++) {
             const uint32_t *from = src[s] + i;
             VEC_UNROLL
-            for (size_t v = 0; v < 4; v++) {
+            for (size_t v = 0; v < FOLD_VECS; v++) {
                 sum[v] += vec_load_u32(from + v * VEC_U32);
             }
         }
         VEC_UNROLL
-        for (size_t v = 0; v < 4; v++) {
+        for (size_t v = 0; v < FOLD_VECS; v++) {
             vec_store_u32(acc + i + v * VEC_U32, sum[v]);
         }
     }
