@@ -459,7 +459,11 @@ static void ciphers_open(struct bench *b)
     if (!b->imb) {
         fail("out of memory for ipsec-mb");
     }
-    init_mb_mgr_auto(b->imb, NULL);
+    if (b->k->cpu_level == MR_CPU_AVX512) {
+        init_mb_mgr_auto(b->imb, NULL);
+    } else { /* what a machine without more could have */
+        init_mb_mgr_avx2(b->imb);
+    }
     IMB_AES_KEYEXP_128(b->imb, key, b->enc, b->dec);
 #endif
 }
