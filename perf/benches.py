@@ -87,7 +87,8 @@ BENCHES = (
         "before the first one sends; 20 and 2,000 of them with the same bytes together, 2,000 of "
         "them with windows and a receive buffer for all of their chunks at once (*unheld*: what the same "
         "sockets come to without credits; so large a buffer needs root), and 20 whose "
-        "network loses 5% of the datagrams, repeats 5% and delays 5%. The sum is checked each time."),
+        "network loses 5% of the datagrams, repeats 5% and delays 5%. The sum is checked each time. The machine's cores are the "
+        "senders' as well: *hub_cpu_ratio* leaves their time out, *senders_share_of_cpu* says how much it is."),
     Bench(
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
         "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "

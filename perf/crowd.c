@@ -52,6 +52,7 @@ struct part {
     pthread_t thread;
     unsigned first, last; /* devices, the last one excluded */
     unsigned left;
+    double cpu_s;
     uint8_t room[BATCH][MR_CHUNK_BYTES_DEFAULT + MR_DATAGRAM_OVERHEAD];
 };
 
@@ -75,6 +76,14 @@ static uint64_t now_us(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static double clock_s(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* xorshift64* (Vigna 2016). */
@@ -192,6 +201,7 @@ static void *run_part(void *context)
         }
     }
     close(epoll);
+    part->cpu_s = clock_s(CLOCK_THREAD_CPUTIME_ID);
     atomic_fetch_sub(&crowd->running, 1);
     return NULL;
 }
@@ -342,10 +352,12 @@ static void check_sum(const struct crowd *crowd)
     free(lanes);
 }
 
-static void run_threads(struct crowd *crowd)
+static void run_threads(struct crowd *crowd, struct mr_crowd_result *result)
 {
     const unsigned threads = crowd->config->threads, devices = crowd->config->devices;
     struct part *parts = need(calloc(threads, sizeof *parts));
+
+    const double start_s = clock_s(CLOCK_PROCESS_CPUTIME_ID);
 
     atomic_store(&crowd->running, threads);
     for (unsigned i = 0; i < threads; i++) {
@@ -361,7 +373,9 @@ static void run_threads(struct crowd *crowd)
     mr_loop_run(crowd->loop);
     for (unsigned i = 0; i < threads; i++) {
         pthread_join(parts[i].thread, NULL);
+        result->senders_s += parts[i].cpu_s;
     }
+    result->hub_s = clock_s(CLOCK_PROCESS_CPUTIME_ID) - start_s - result->senders_s;
     free(parts);
 }
 
@@ -405,7 +419,7 @@ void mr_crowd_run(const struct mr_crowd_config *config, struct mr_crowd_result *
     open_plane(&crowd);
     open_devices(&crowd);
     const uint64_t start = now_us();
-    run_threads(&crowd);
+    run_threads(&crowd, result);
     result->seconds = 1e-6 * (double)(now_us() - start);
     count(&crowd, result);
     mr_upload_plane_collect(crowd.round, true, on_collected, &crowd);

@@ -23,6 +23,7 @@ struct mr_crowd_config {
 
 struct mr_crowd_result {
     double seconds;                    /* from the first datagram to the last device's end */
+    double hub_s, senders_s;           /* CPU time meanwhile: of the plane, of the devices */
     double bytes;                      /* of all shares */
     unsigned staged, refused, silent;  /* how the devices' senders ended: together all of them */
     unsigned folded;                   /* uploads in the sum, which was checked */

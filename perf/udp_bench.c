@@ -375,6 +375,15 @@ static void sample_crowds(struct mr_figures *figures)
                                            .unit = "ratio",
                                            .better = MR_BETTER_HIGHER,
                                            .of = "goodput of 20 senders, udp.crowd.goodput_of_20"};
+    static const struct mr_figure hub_ratio = {
+        .name = "udp.crowd.hub_cpu_ratio",
+        .unit = "ratio",
+        .better = MR_BETTER_HIGHER,
+        .of = "CPU time of the plane for 20 senders, for the same bytes"};
+    static const struct mr_figure senders_share = {.name = "udp.crowd.senders_share_of_cpu",
+                                                   .unit = "share",
+                                                   .better = MR_BETTER_NEITHER,
+                                                   .of = "CPU time of senders and plane"};
     static const struct mr_figure of_unheld = {.name = "udp.crowd.ratio_to_unheld",
                                                .unit = "ratio",
                                                .better = MR_BETTER_HIGHER,
@@ -402,6 +411,9 @@ static void sample_crowds(struct mr_figures *figures)
     mr_figures_sample(figures, &many_rate, goodput(&of_many));
     mr_figures_sample(figures, &unheld_rate, goodput(&of_free));
     mr_figures_sample(figures, &ratio, goodput(&of_many) / goodput(&of_few));
+    mr_figures_sample(figures, &hub_ratio, of_few.hub_s / of_many.hub_s);
+    mr_figures_sample(figures, &senders_share,
+                      of_many.senders_s / (of_many.senders_s + of_many.hub_s));
     mr_figures_sample(figures, &of_unheld, goodput(&of_many) / goodput(&of_free));
     mr_figures_sample(figures, &again, (double)of_many.retransmitted / (double)of_many.chunks);
     mr_figures_sample(figures, &acks, (double)of_many.acks / many.devices);
