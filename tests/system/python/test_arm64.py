@@ -104,9 +104,11 @@ class Arm64(unittest.TestCase):
         guest = {"LD_LIBRARY_PATH": libs + blas, "PYTHONHOME": f"{ROOT_ARM64}/usr", "PYTHONDONTWRITEBYTECODE": "1",
                  "PYTHONPATH": f"{self.folder}/site:{ROOT_ARM64}/usr/lib/python3/dist-packages", **environment}
         words = [word for pair in guest.items() for word in ("-E", "=".join(pair))]
-        return subprocess.Popen(["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", *words,
-                                 f"{ROOT_ARM64}/usr/bin/python3.11", *command], text=True, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", *words,
+                                    f"{ROOT_ARM64}/usr/bin/python3.11", *command], text=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        return process
 
     def test_what_it_needs(self):
         self.assertRegex(os.path.basename(self.wheel), r"^millrace-[\d.]+-cp311-abi3-linux_aarch64\.whl$")
