@@ -74,6 +74,9 @@ struct mr_tls_peer {
     int expected_hub; /* in: the hub it has to be, or MR_TLS_ANY_PEER */
     struct mr_identity identity;
     struct mr_serial serial; /* of its certificate */
+    /* Seconds since 1970: from when on its certificate holds, and when the first of it and the CAs
+     * above it runs out. */
+    int64_t begins_s, ends_s;
     enum mr_tls_refusal refusal;
     char reason[MR_TLS_REASON_MAX]; /* of the refusal, in words: printable ASCII */
 };

@@ -113,6 +113,17 @@ static bool is_about_a_lists_age(int problem)
     return problem == X509_V_ERR_CRL_HAS_EXPIRED || problem == X509_V_ERR_CRL_NOT_YET_VALID;
 }
 
+/* Of all of the chain: a CA that runs out takes along what it signed. */
+static void note_term(struct mr_tls_peer *peer, STACK_OF(X509) * chain)
+{
+    peer->begins_s = mr_certificate_seconds(X509_get0_notBefore(sk_X509_value(chain, 0)));
+    peer->ends_s = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const int64_t ends_s = mr_certificate_seconds(X509_get0_notAfter(sk_X509_value(chain, i)));
+        peer->ends_s = ends_s < peer->ends_s ? ends_s : peer->ends_s;
+    }
+}
+
 /* The chain is whole: the certificate that it begins with. */
 static int judge(struct mr_tls_peer *peer, X509_STORE_CTX *store)
 {
@@ -122,6 +133,7 @@ static int judge(struct mr_tls_peer *peer, X509_STORE_CTX *store)
         return 0;
     }
     mr_certificate_serial(&peer->serial, X509_STORE_CTX_get0_chain(store));
+    note_term(peer, X509_STORE_CTX_get0_chain(store));
     if (mr_certificate_identity(&peer->identity, certificate) != 0) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED); /* alert bad_certificate */
         return refuse(peer, MR_TLS_NO_IDENTITY,

@@ -90,6 +90,10 @@ static void on_event(void *context, int fd, uint32_t events)
     if (connection->state == MR_CONNECTION_HANDSHAKE && !mr_handshake_step(connection)) {
         return;
     }
+    if (mr_keeping_is_over(connection)) {
+        mr_connection_end(connection, MR_END_EXPIRED, NGHTTP2_NO_ERROR);
+        return;
+    }
     pump(connection);
 }
 
@@ -149,14 +153,16 @@ static void on_timer(void *context)
     case MR_CONNECTION_OPEN:
         break;
     }
-    const uint64_t idle_until_ms = connection->idle_since_ms + server->config.idle_timeout_ms;
+    const uint64_t idle_until_ms = connection->idle_since_ms + mr_queue_rest_ms(connection);
+    const uint64_t look_ms = now_ms + mr_connection_half_idle_ms(server);
     if (!LIST_EMPTY(&connection->requests)) {
         look_at_progress(connection, now_ms);
     } else if (now_ms >= idle_until_ms) {
         mr_connection_end(connection, MR_END_IDLE, NGHTTP2_NO_ERROR);
     } else {
         connection->strikes = 0;
-        mr_timer_arm(connection->timer, idle_until_ms);
+        /* A request that comes meanwhile is looked at as soon as on any connection. */
+        mr_timer_arm(connection->timer, idle_until_ms < look_ms ? idle_until_ms : look_ms);
     }
 }
 

@@ -13,8 +13,9 @@
 #define LINGER_MS        1000
 #define LINGER_BYTES_MAX ((size_t)256 * 1024)
 
-const char *const mr_end_names[MR_ENDS] = {"peer",  "idle",    "stalled", "protocol",
-                                           "flood", "revoked", "crowded", "gave_way"};
+const char *const mr_end_names[MR_ENDS] = {"peer",    "idle",    "stalled", "protocol",
+                                           "flood",   "revoked", "crowded", "gave_way",
+                                           "expired", "rekeyed", "surplus"};
 
 void mr_connection_watch(struct mr_connection *connection, uint32_t events)
 {
@@ -100,16 +101,19 @@ void mr_connection_opened(struct mr_connection *connection)
     mr_queue_leave_unauthenticated(connection);
     connection->state = MR_CONNECTION_OPEN;
     connection->idle_since_ms = mr_loop_now_ms(server->loop);
-    mr_timer_arm(connection->timer, connection->idle_since_ms + mr_connection_half_idle_ms(server));
+    const uint64_t look_ms = mr_connection_half_idle_ms(server),
+                   rest_ms = mr_queue_rest_ms(connection);
+    mr_timer_arm(connection->timer,
+                 connection->idle_since_ms + (rest_ms < look_ms ? rest_ms : look_ms));
 }
 
 static void note_end(const struct mr_connection *connection, enum mr_end_cause why)
 {
     struct mr_server *server = connection->server;
     server->counters.ends[why]++;
-    mr_log_strangers(server->log, why <= MR_END_IDLE ? MR_LOG_DEBUG : MR_LOG_WARN,
-                     "control.connection_ended", "peer=%s:%u why=%s", connection->host,
-                     connection->port, mr_end_names[why]);
+    const bool is_usual = why <= MR_END_IDLE || why >= MR_END_EXPIRED;
+    mr_log_strangers(server->log, is_usual ? MR_LOG_DEBUG : MR_LOG_WARN, "control.connection_ended",
+                     "peer=%s:%u why=%s", connection->host, connection->port, mr_end_names[why]);
 }
 
 void mr_connection_end(struct mr_connection *connection, enum mr_end_cause why, uint32_t code)

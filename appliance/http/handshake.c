@@ -158,6 +158,7 @@ bool mr_handshake_step(struct mr_connection *connection)
     }
     connection->server->counters.handshakes++;
     mr_connection_opened(connection);
+    mr_keeping_supersede(connection);
     thin_out(connection);
     return true;
 }

@@ -51,6 +51,9 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     const struct mr_server_counters *counters = &server->counters;
     single(metrics, "millrace_control_connections", "gauge", "Control connections now.",
            server->connection_count);
+    single(metrics, "millrace_control_connections_at_rest", "gauge",
+           "Kept connections of devices and readers: open, without a request.",
+           server->resting_count);
     single(metrics, "millrace_control_accepted_total", "counter", "TCP connections accepted.",
            (double)counters->accepted);
     single(

@@ -51,17 +51,35 @@ void mr_queue_leave_unauthenticated(struct mr_connection *connection)
 
 /* --- who gives way --------------------------------------------------------------------------- */
 
-static bool is_yielding(const struct mr_connection *connection)
+bool mr_queue_may_yield(const struct mr_connection *connection)
 {
     return (connection->server->config.yielding_roles &
             MR_ROLE_BIT(connection->peer.identity.role)) != 0;
 }
 
+uint64_t mr_queue_rest_ms(const struct mr_connection *connection)
+{
+    const struct mr_server_config *config = &connection->server->config;
+    return config->keep_ms > 0 && mr_queue_may_yield(connection) ? config->keep_ms
+                                                                 : config->idle_timeout_ms;
+}
+
 void mr_queue_note_idle(struct mr_connection *connection)
 {
-    if (!connection->yields && is_yielding(connection)) {
-        TAILQ_INSERT_TAIL(&connection->server->yielding, connection, in_yielding);
-        connection->yields = true;
+    struct mr_server *server = connection->server;
+    if (connection->yields || !mr_queue_may_yield(connection)) {
+        return;
+    }
+    TAILQ_INSERT_TAIL(&server->yielding, connection, in_yielding);
+    connection->yields = connection->rests = true;
+    server->resting_count++;
+    if (mr_queue_rest_ms(connection) <
+        server->config.idle_timeout_ms / 2) { /* before the next look */
+        mr_timer_arm(connection->timer,
+                     mr_loop_now_ms(server->loop) + mr_queue_rest_ms(connection));
+    }
+    if (server->config.kept_max > 0 && server->resting_count > server->config.kept_max) {
+        mr_timer_arm(server->surplus_timer, 0); /* not here: the caller may walk the connections */
     }
 }
 
@@ -69,7 +87,8 @@ void mr_queue_note_busy(struct mr_connection *connection)
 {
     if (connection->yields) {
         TAILQ_REMOVE(&connection->server->yielding, connection, in_yielding);
-        connection->yields = false;
+        connection->server->resting_count -= connection->rests;
+        connection->yields = connection->rests = false;
     }
 }
 

@@ -213,7 +213,8 @@ static int start(struct mr_server *server, const struct mr_server_config *config
     }
     server->accept_timer = mr_timer_open(server->loop, on_accept_timer, server);
     server->flush_timer = mr_timer_open(server->loop, on_flush_timer, server);
-    if (!server->accept_timer || !server->flush_timer || open_tables(server, config) != 0 ||
+    if (!server->accept_timer || !server->flush_timer || mr_keeping_open(server) != 0 ||
+        open_tables(server, config) != 0 ||
         mr_stream_callbacks(&server->callbacks, &server->options) != 0) {
         return mr_error_set(error, "control plane: out of memory");
     }
@@ -280,6 +281,7 @@ void mr_server_close(struct mr_server *server)
     }
     mr_timer_close(server->accept_timer);
     mr_timer_close(server->flush_timer);
+    mr_keeping_close(server);
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->options);
     mr_tls_close(server->tls);

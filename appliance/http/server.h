@@ -78,7 +78,14 @@ struct mr_server_config {
     size_t bodies_bytes_max;
     unsigned handshake_timeout_ms;
     unsigned idle_timeout_ms; /* a connection without open requests */
-    unsigned handshakes_max;  /* not through with it at once; beyond: the oldest is closed */
+    /* Those of yielding_roles rest for so long between requests; 0: idle_timeout_ms, as all. */
+    unsigned keep_ms;
+    /* So many of them may rest at once; beyond: the one that has rested the longest is closed. 0:
+     * no limit but connections_max. */
+    unsigned kept_max;
+    /* The wall clock in seconds since 1970, by which certificates end; NULL: the system's. */
+    int64_t (*unix_s)(void);
+    unsigned handshakes_max; /* not through with it at once; beyond: the oldest is closed */
     /* A second, ten seconds' worth at once; 0: no limit. Beyond: connections are closed at once,
      * requests are refused as rate_limited. Requests of the trusted are not counted. */
     uint32_t source_connections_rate;

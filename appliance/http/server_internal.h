@@ -12,6 +12,7 @@
  *   admission.c        from a request's headers to its handler
  *   stream.c           HTTP/2 streams: frames become requests
  *   connection_life.c  a connection's state, and every way in which it ends
+ *   keeping.c          which connections may stay: run out, superseded, too many at rest
  *   handshake.c        TLS handshakes
  *   connection.c       a connection's beginning, bytes in and out, time limits
  *   metrics.c          the counters as text
@@ -146,6 +147,9 @@ enum mr_end_cause {
     MR_END_REVOKED,  /* its certificate was taken back */
     MR_END_CROWDED,  /* the oldest of an identity that has too many */
     MR_END_GAVE_WAY, /* a device's without requests, for a newcomer where all places were taken */
+    MR_END_EXPIRED,  /* its certificate, or a CA above it, has run out */
+    MR_END_REKEYED,  /* the device came with a newer certificate */
+    MR_END_SURPLUS,  /* the one that rested the longest of more than kept_max */
     MR_ENDS,
 };
 
@@ -165,6 +169,7 @@ struct mr_connection {
     TAILQ_ENTRY(mr_connection) in_yielding;
     struct mr_identity_quota *quota; /* NULL before its handshake is done, and once it is over */
     bool yields;
+    bool rests; /* of those that yield: open, and without a request */
     /* Never came through a handshake: it goes on, or failed and the connection lingers. */
     bool is_unauthenticated;
     struct mr_server *server;
@@ -231,6 +236,9 @@ struct mr_server {
     unsigned unauthenticated_count;
     /* Over, and those of yielding_roles without requests: the longest first. */
     TAILQ_HEAD(, mr_connection) yielding;
+    unsigned resting_count;         /* of the latter */
+    struct mr_timer *surplus_timer; /* more of them rest than may */
+    struct mr_timer *recheck_timer; /* certificates run out while their connections are open */
     struct mr_identity_quota_row *quotas;
     uint64_t quota_salt;
     struct mr_buckets *buckets[MR_LIMITS]; /* by source or identity */
@@ -250,6 +258,10 @@ void mr_queue_flush(struct mr_connection *connection);
 void mr_queue_leave_flush(struct mr_connection *connection); /* also where it is not in */
 void mr_queue_join_unauthenticated(struct mr_connection *connection);
 void mr_queue_leave_unauthenticated(struct mr_connection *connection); /* also where it is not in */
+/* Whether its role is one of yielding_roles. */
+bool mr_queue_may_yield(const struct mr_connection *connection);
+/* How long it may be without a request. */
+uint64_t mr_queue_rest_ms(const struct mr_connection *connection);
 /* For the order in which connections yield to newcomers: it has no request, has one, is over. */
 void mr_queue_note_idle(struct mr_connection *connection);
 void mr_queue_note_busy(struct mr_connection *connection);
@@ -327,6 +339,15 @@ void mr_connection_end_over(struct mr_connection *connection);
 void mr_connection_revoke(struct mr_connection *connection);
 /* Through its handshake, and its place is needed: ended for that reason, and freed at once. */
 void mr_connection_give_way(struct mr_connection *connection, enum mr_end_cause why);
+
+/* keeping.c */
+int mr_keeping_open(struct mr_server *server); /* its timers. 0 or -1: out of memory */
+void mr_keeping_close(struct mr_server *server);
+/* Whether the peer's certificate, or a CA above it, has run out by now. */
+bool mr_keeping_is_over(const struct mr_connection *connection);
+/* A device came through its handshake: what is open under a certificate of the same name that was
+ * issued before ends. */
+void mr_keeping_supersede(const struct mr_connection *newest);
 
 /* handshake.c */
 extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];

@@ -36,6 +36,8 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .bodies_bytes_max = (size_t)control->bodies_bytes_max,
         .handshake_timeout_ms = control->handshake_timeout_ms,
         .idle_timeout_ms = control->idle_timeout_ms,
+        .keep_ms = control->keep_ms,
+        .kept_max = control->kept_max,
         .handshakes_max = control->handshakes_max,
         .source_connections_rate = control->source_connections_rate,
         .source_requests_rate = control->source_requests_rate,

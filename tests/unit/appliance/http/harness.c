@@ -318,6 +318,9 @@ static void apply(struct mr_server_config *config, const struct mr_server_config
     APPLY(bodies_bytes_max);
     APPLY(handshake_timeout_ms);
     APPLY(idle_timeout_ms);
+    APPLY(keep_ms);
+    APPLY(kept_max);
+    APPLY(unix_s);
     APPLY(handshakes_max);
     APPLY(source_connections_rate);
     APPLY(source_requests_rate);
