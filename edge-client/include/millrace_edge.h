@@ -115,6 +115,9 @@ struct mre_options {
     /* The keys of `hubs` are those after that statement of next keys; 0: the task's first ones.
      * From there on the device follows the hubs' statements by itself (data_dir/keys). */
     unsigned key_statement;
+    /* 0 = 600,000: a connection to a hub that has rested for longer is not used again; 1: each
+     * question that follows another after more than a moment makes its own. */
+    unsigned keep_ms;
 };
 
 /* Who trains a tensor. */

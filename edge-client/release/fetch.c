@@ -26,24 +26,15 @@ static uint64_t now_ms(const struct mre_client *client)
 
 /* --- what the hubs say ------------------------------------------------------------------------ */
 
-/* Once more where a connection that was there before has ended meanwhile. */
-static enum mre_result ask(struct mr_release_answers *answers, struct mre_client *client,
-                           unsigned position, const char *query, unsigned wait_ms,
-                           struct mr_h2_response *response, struct mre_outcome *outcome)
+static enum mre_result ask(struct mre_client *client, unsigned position, const char *query,
+                           unsigned wait_ms, struct mr_h2_response *response,
+                           struct mre_outcome *outcome)
 {
     char path[PATH_BYTES];
     const struct mr_question question = {
         .method = "GET", .path = path, .answer_max = MR_RELEASE_SIGNED_MAX, .wait_ms = wait_ms};
-    const bool is_old = answers->connections[position];
     snprintf(path, sizeof path, "/v1/tasks/%s/releases/latest%s", client->task, query);
-    enum mre_result result = mr_release_reach(answers, client, position, outcome);
-    if (!result) {
-        result =
-            mr_control_ask(client, &answers->connections[position], &question, response, outcome);
-    }
-    return result == MRE_UNREACHABLE && is_old && !answers->connections[position]
-               ? ask(answers, client, position, query, wait_ms, response, outcome)
-               : result;
+    return mr_control_ask(client, position, &question, response, outcome);
 }
 
 /* Takes the response's body over where it is a release. */
@@ -82,8 +73,8 @@ static enum mre_result hear(struct gathering *gathering, unsigned position, unsi
     const struct mr_release_version *after = gathering->after;
     snprintf(query, sizeof query, "?after_round=%" PRIu64 "&after_step=%" PRIu32 "&wait_ms=%u",
              after->round, after->step, wait_ms);
-    const enum mre_result result = ask(gathering->answers, gathering->client, position, query,
-                                       wait_ms, &response, gathering->outcome);
+    const enum mre_result result =
+        ask(gathering->client, position, query, wait_ms, &response, gathering->outcome);
     if (!result) {
         gathering->told[position] = response.status == 200;
         keep(gathering->answers, &response, gathering->outcome);
@@ -99,7 +90,7 @@ static void wait_for_news(struct gathering *gathering, unsigned wait_ms)
     const unsigned count = gathering->client->hub_count;
     unsigned heard = 0;
     for (unsigned i = 0; i < count; i++) {
-        (void)mr_release_reach(gathering->answers, gathering->client, i, gathering->outcome);
+        (void)mr_control_connect(gathering->client, i, gathering->outcome);
     }
     while (heard < count &&
            hear(gathering, (gathering->first + heard) % count, wait_ms) != MRE_OK) {
@@ -133,9 +124,8 @@ enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre
     for (unsigned i = 0; i < client->hub_count; i++) {
         struct mr_h2_response response = {0};
         const unsigned position = (gathering.first + i) % client->hub_count;
-        const enum mre_result one = gathering.told[position]
-                                        ? MRE_OK
-                                        : ask(answers, client, position, "", 0, &response, outcome);
+        const enum mre_result one =
+            gathering.told[position] ? MRE_OK : ask(client, position, "", 0, &response, outcome);
         if (one == MRE_OK) {
             answered = true;
             keep(answers, &response, outcome);
@@ -147,21 +137,20 @@ enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre
     return answered ? MRE_OK : result;
 }
 
-void mr_release_answers_fini(struct mr_release_answers *answers, struct mre_client *client)
+void mr_release_answers_fini(struct mr_release_answers *answers)
 {
     for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         free(answers->bytes[i]);
         answers->bytes[i] = NULL;
-        mr_control_drop(client, &answers->connections[i]);
     }
     answers->count = 0;
 }
 
 /* --- by delta --------------------------------------------------------------------------------- */
 
-static enum mre_result by_delta(struct mre_client *client, struct mr_release_answers *answers,
-                                const struct mr_release *release, const struct mr_slots *slots,
-                                struct mr_release_fetched *fetched, struct mre_outcome *outcome)
+static enum mre_result by_delta(struct mre_client *client, const struct mr_release *release,
+                                const struct mr_slots *slots, struct mr_release_fetched *fetched,
+                                struct mre_outcome *outcome)
 {
     char base[MR_SLOTS_PATH_BYTES], part[MR_SLOTS_PATH_BYTES];
     const struct mr_slot_model *active = mr_slots_active(slots);
@@ -179,9 +168,8 @@ static enum mre_result by_delta(struct mre_client *client, struct mr_release_ans
     memcpy(pull.target_hash, release->target_hash, MR_HASH_BYTES);
     for (unsigned i = 0; i < client->hub_count && result != MRE_OK && result != MRE_FAILED; i++) {
         const unsigned position = (client->identity.client_id[0] + i) % client->hub_count;
-        void **connection = &answers->connections[position];
-        if (mr_release_reach(answers, client, position, outcome) == MRE_OK) {
-            result = mr_delta_pull(client, connection, &pull, &fetched->bytes, outcome);
+        if (mr_control_connect(client, position, outcome) == MRE_OK) {
+            result = mr_delta_pull(client, position, &pull, &fetched->bytes, outcome);
         }
         if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NONE) {
             snprintf(outcome->warning, sizeof outcome->warning, "hub %u: %.400s",
@@ -191,14 +179,14 @@ static enum mre_result by_delta(struct mre_client *client, struct mr_release_ans
     return result;
 }
 
-enum mre_result mr_release_fetch(struct mre_client *client, struct mr_release_answers *answers,
-                                 const struct mr_release *release, const struct mr_slots *slots,
-                                 struct mr_release_fetched *fetched, struct mre_outcome *outcome)
+enum mre_result mr_release_fetch(struct mre_client *client, const struct mr_release *release,
+                                 const struct mr_slots *slots, struct mr_release_fetched *fetched,
+                                 struct mre_outcome *outcome)
 {
     *fetched = (struct mr_release_fetched){.bytes = 0};
-    const enum mre_result result = by_delta(client, answers, release, slots, fetched, outcome);
+    const enum mre_result result = by_delta(client, release, slots, fetched, outcome);
     fetched->by_delta = result == MRE_OK;
     return result == MRE_OK || result == MRE_FAILED
                ? result
-               : mr_release_whole(client, answers, release, slots, &fetched->bytes, outcome);
+               : mr_release_whole(client, release, slots, &fetched->bytes, outcome);
 }

@@ -17,7 +17,6 @@ struct mr_release_answers {
     uint8_t *bytes[MRE_HUBS_MAX]; /* malloc'd; what `list` points into */
     struct mr_signed_release list[MRE_HUBS_MAX];
     unsigned count;
-    void *connections[MRE_HUBS_MAX]; /* by position; NULL: none */
 };
 
 /* Asks all hubs; a first one for up to wait_ms until it has a version above `after`. MRE_OK where
@@ -26,28 +25,24 @@ struct mr_release_answers {
 enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre_client *client,
                                   const struct mr_release_version *after, unsigned wait_ms,
                                   struct mre_outcome *outcome);
-void mr_release_answers_fini(struct mr_release_answers *answers, struct mre_client *client);
+void mr_release_answers_fini(struct mr_release_answers *answers);
 
 /* The release's model into the slots' `part`, by delta from the active copy or whole, verified and
  * synced. */
-enum mre_result mr_release_fetch(struct mre_client *client, struct mr_release_answers *answers,
-                                 const struct mr_release *release, const struct mr_slots *slots,
-                                 struct mr_release_fetched *fetched, struct mre_outcome *outcome);
+enum mre_result mr_release_fetch(struct mre_client *client, const struct mr_release *release,
+                                 const struct mr_slots *slots, struct mr_release_fetched *fetched,
+                                 struct mre_outcome *outcome);
 
 /* report.c. Every hub hears how it went with the release before, if that is owed. What no hub could
  * be asked stays owed: it never fails a pull. */
-void mr_release_report(struct mre_client *client, struct mr_release_answers *answers,
-                       struct mr_slots *slots);
+void mr_release_report(struct mre_client *client, struct mr_slots *slots);
 
 /* --- below the latter ------------------------------------------------------------------------- */
 #define MR_RELEASE_MODEL_MS (24u * 3600 * 1000) /* a model may take so long while it moves */
 
-/* fetch_whole.c. The connection to the hub at that position, made where there is none. */
-enum mre_result mr_release_reach(struct mr_release_answers *answers, struct mre_client *client,
-                                 unsigned position, struct mre_outcome *outcome);
-/* In pieces. Bytes that came are added to *bytes. */
-enum mre_result mr_release_whole(struct mre_client *client, struct mr_release_answers *answers,
-                                 const struct mr_release *release, const struct mr_slots *slots,
-                                 uint64_t *bytes, struct mre_outcome *outcome);
+/* fetch_whole.c. In pieces. Bytes that came are added to *bytes. */
+enum mre_result mr_release_whole(struct mre_client *client, const struct mr_release *release,
+                                 const struct mr_slots *slots, uint64_t *bytes,
+                                 struct mre_outcome *outcome);
 
 #endif

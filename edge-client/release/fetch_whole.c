@@ -20,17 +20,8 @@ static uint64_t now_ms(const struct mre_client *client)
     return client->env.unix_ms(client->env.context);
 }
 
-enum mre_result mr_release_reach(struct mr_release_answers *answers, struct mre_client *client,
-                                 unsigned position, struct mre_outcome *outcome)
-{
-    return answers->connections[position]
-               ? MRE_OK
-               : mr_control_connect(client, position, &answers->connections[position], outcome);
-}
-
 struct whole {
     struct mre_client *client;
-    struct mr_release_answers *answers;
     const struct mr_release *release;
     uint8_t *bytes; /* the file */
     uint64_t came;
@@ -78,7 +69,6 @@ static enum mre_result ask_piece(struct whole *whole, uint32_t first, uint32_t c
     char path[PATH_BYTES], hash[2 * MR_HASH_BYTES + 1];
     struct mr_h2_response response = {0};
     struct mre_client *client = whole->client;
-    void **connection = &whole->answers->connections[whole->position];
     struct mr_question question = {.method = "GET",
                                    .path = path,
                                    .range_first = (uint64_t)first << whole->release->block_log2,
@@ -89,10 +79,7 @@ static enum mre_result ask_piece(struct whole *whole, uint32_t first, uint32_t c
     question.answer_max = question.range_bytes;
     mr_hex_encode(hash, whole->release->target_hash, MR_HASH_BYTES);
     snprintf(path, sizeof path, "/v1/tasks/%s/models/%s", client->task, hash);
-    enum mre_result result = mr_release_reach(whole->answers, client, whole->position, outcome);
-    if (!result) {
-        result = mr_control_ask(client, connection, &question, &response, outcome);
-    }
+    enum mre_result result = mr_control_ask(client, whole->position, &question, &response, outcome);
     if (!result) {
         whole->came += response.length;
         result = take_piece(whole, first, count, &response, outcome);
@@ -152,12 +139,12 @@ static enum mre_result check_whole(const struct whole *whole, struct mre_outcome
                           "the release contradicts itself: its blocks make another model");
 }
 
-enum mre_result mr_release_whole(struct mre_client *client, struct mr_release_answers *answers,
-                                 const struct mr_release *release, const struct mr_slots *slots,
-                                 uint64_t *bytes, struct mre_outcome *outcome)
+enum mre_result mr_release_whole(struct mre_client *client, const struct mr_release *release,
+                                 const struct mr_slots *slots, uint64_t *bytes,
+                                 struct mre_outcome *outcome)
 {
     char part[MR_SLOTS_PATH_BYTES];
-    struct whole whole = {.client = client, .answers = answers, .release = release};
+    struct whole whole = {.client = client, .release = release};
     const size_t length = (size_t)release->target_bytes;
     whole.position = client->identity.client_id[0] % client->hub_count;
     mr_slots_path(part, slots, MR_SLOT_PART);

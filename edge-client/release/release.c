@@ -78,9 +78,8 @@ static bool is_model(const struct mr_slot_model *model, const struct mr_release 
 }
 
 /* The floor is on the disk before anything of the release is. */
-static enum mre_result take(struct mre_client *client, struct mr_release_answers *answers,
-                            const struct mr_signed_release *chosen, struct mr_slots *slots,
-                            struct mre_outcome *outcome)
+static enum mre_result take(struct mre_client *client, const struct mr_signed_release *chosen,
+                            struct mr_slots *slots, struct mre_outcome *outcome)
 {
     struct mr_error error;
     const struct mr_release *release = &chosen->release;
@@ -101,11 +100,10 @@ static enum mre_result take(struct mre_client *client, struct mr_release_answers
         return mr_outcome_set(outcome, MRE_OK, "the newest release is here");
     }
     struct mr_release_fetched fetched;
-    const enum mre_result result =
-        mr_release_fetch(client, answers, release, slots, &fetched, outcome);
+    const enum mre_result result = mr_release_fetch(client, release, slots, &fetched, outcome);
     if (result == MRE_RELEASE_REFUSED || result == MRE_FAILED) {
         (void)mr_slots_failed(slots, chosen->hash, NULL); /* what is said is why it failed */
-        mr_release_report(client, answers, slots);
+        mr_release_report(client, slots);
     }
     if (result) {
         return result;
@@ -129,14 +127,14 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
     client->pull_began_us = client->env.now_us(client->env.context);
     enum mre_result result = mr_release_gather(&answers, client, &slots->floor, wait_ms, outcome);
     outcome->heard_ms = mr_client_pull_ms(client);
-    (void)mr_next_keys_ask(client, answers.connections, outcome);
+    (void)mr_next_keys_ask(client, outcome);
     const struct mr_release_trust trust = trust_of(client, slots);
     if (!result && answers.count == 0) {
         result = mr_outcome_set(outcome, MRE_OK, "no hub has a release yet");
     } else if (!result) {
         enum mr_release_fault fault =
             mr_release_judge(answers.list, answers.count, &trust, &chosen);
-        mr_release_report(client, &answers, slots);
+        mr_release_report(client, slots);
         if (fault == MR_RELEASE_HELD_BACK &&
             is_model(mr_slots_active(slots), &answers.list[chosen].release)) {
             fault = MR_RELEASE_TAKEN; /* it is here: that others wait changes nothing */
@@ -144,11 +142,10 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
         if (fault == MR_RELEASE_TAKEN && mr_slots_refuses(slots, answers.list[chosen].hash)) {
             fault = MR_RELEASE_UNHEALTHY;
         }
-        result = fault == MR_RELEASE_TAKEN
-                     ? take(client, &answers, &answers.list[chosen], slots, outcome)
-                     : refused(outcome, fault);
+        result = fault == MR_RELEASE_TAKEN ? take(client, &answers.list[chosen], slots, outcome)
+                                           : refused(outcome, fault);
     }
-    mr_release_answers_fini(&answers, client);
+    mr_release_answers_fini(&answers);
     return result;
 }
 
@@ -157,17 +154,15 @@ enum mre_result mre_release_report(struct mre_client *client, const char *file,
                                    struct mre_outcome *outcome)
 {
     struct mr_slots slots;
-    struct mr_release_answers answers = {.count = 0};
     enum mre_result result = open_slots(&slots, file, outcome);
     if (result) {
         return result;
     }
-    mr_release_report(client, &answers, &slots);
+    mr_release_report(client, &slots);
     result = slots.outcome_owed
                  ? mr_outcome_set(outcome, MRE_UNREACHABLE,
                                   "not every hub has heard how it went: the next pull tells them")
                  : mr_outcome_set(outcome, MRE_OK, "every hub knows how it went");
-    mr_release_answers_fini(&answers, client);
     mr_slots_close(&slots);
     return result;
 }

@@ -8,25 +8,19 @@
 #define PATH_BYTES 224
 
 /* Whether that hub needs not be told again: it counts it, or says that it never will. */
-static bool tell(struct mre_client *client, struct mr_release_answers *answers, unsigned position,
-                 const char *path)
+static bool tell(struct mre_client *client, unsigned position, const char *path)
 {
     struct mre_outcome outcome = {.code = ""};
     struct mr_h2_response response = {0};
     const struct mr_question question = {.method = "POST", .path = path, .answer_max = 4096};
-    enum mre_result result = mr_release_reach(answers, client, position, &outcome);
-    if (result == MRE_OK) {
-        result =
-            mr_control_ask(client, &answers->connections[position], &question, &response, &outcome);
-    }
+    const enum mre_result result = mr_control_ask(client, position, &question, &response, &outcome);
     if (result == MRE_OK) {
         mr_h2_response_fini(&response);
     }
     return result == MRE_OK || (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NOT_FOUND);
 }
 
-void mr_release_report(struct mre_client *client, struct mr_release_answers *answers,
-                       struct mr_slots *slots)
+void mr_release_report(struct mre_client *client, struct mr_slots *slots)
 {
     char path[PATH_BYTES], hash[2 * MR_HASH_BYTES + 1];
     bool all = true;
@@ -37,7 +31,7 @@ void mr_release_report(struct mre_client *client, struct mr_release_answers *ans
     snprintf(path, sizeof path, "/v1/tasks/%s/releases/%s/%s", client->task, hash,
              mr_release_outcome_name(slots->outcome));
     for (unsigned i = 0; i < client->hub_count; i++) {
-        all = tell(client, answers, i, path) && all;
+        all = tell(client, i, path) && all;
     }
     if (all) {
         (void)mr_slots_told(slots,

@@ -190,16 +190,14 @@ static enum mre_result send_seed(struct attempt *a, unsigned helper)
     const struct mr_seed_for_helper sent = {
         .terms = &a->work->terms, .position = helper, .request = &a->sealed[helper - 1]};
     enum mre_result result;
-    void *connection = NULL;
     unsigned times = 0;
     do {
-        result = mr_control_reach(a->client, helper, &connection, deadline(a), a->outcome);
+        result = mr_control_reach(a->client, helper, deadline(a), a->outcome);
         if (!result) {
-            result = mr_control_seed(a->client, &connection, &sent,
-                                     &a->request.receipts[helper - 1], a->outcome);
+            result =
+                mr_control_seed(a->client, &sent, &a->request.receipts[helper - 1], a->outcome);
         }
     } while (again(a, result, &times));
-    mr_control_drop(a->client, &connection);
     return result;
 }
 
@@ -218,7 +216,7 @@ static enum mre_result get_grant(struct attempt *a)
     enum mre_result result;
     unsigned times = 0;
     do {
-        result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
+        result = mr_control_reach(a->client, 0, deadline(a), a->outcome);
         if (!result) {
             result =
                 mr_control_grant(a->client, &a->work->terms, &a->request, &a->grant, a->outcome);
@@ -239,8 +237,10 @@ static enum mre_result derive_keys(struct attempt *a, struct mr_upload_keys *key
                                  .hub_index = a->work->terms.announcement.hubs[0].index,
                                  .attempt = a->request.attempt};
     const size_t context_length = mr_key_scope_encode(context, &scope);
-    int bad = a->client->env.exporter(a->client->env.context, a->client->lead, MR_EXPORTER_LABEL,
-                                      context, context_length, ekm, sizeof ekm) ||
+    void *lead = a->client->kept[0].connection;
+    int bad = !lead ||
+              a->client->env.exporter(a->client->env.context, lead, MR_EXPORTER_LABEL, context,
+                                      context_length, ekm, sizeof ekm) ||
               mr_upload_keys_derive(keys, ekm);
     OPENSSL_cleanse(ekm, sizeof ekm);
     a->cut = bad;
@@ -275,8 +275,8 @@ static enum mre_result check_host(struct attempt *a)
     const struct mr_announced_hub *lead = &a->work->terms.announcement.hubs[0];
     struct mre_outcome *outcome = a->outcome;
     char peer[64] = "unknown";
-    if (a->client->lead) {
-        (void)env->peer(env->context, a->client->lead, peer, sizeof peer);
+    if (a->client->kept[0].connection) {
+        (void)env->peer(env->context, a->client->kept[0].connection, peer, sizeof peer);
     }
     if (mr_udp_host_allowed(a->grant.udp_host, peer, lead->name)) {
         return MRE_OK;
@@ -356,7 +356,7 @@ static enum mre_result put_share(struct attempt *a)
     enum mre_result result;
     unsigned times = 0;
     do {
-        result = mr_control_reach(a->client, 0, &a->client->lead, deadline(a), a->outcome);
+        result = mr_control_reach(a->client, 0, deadline(a), a->outcome);
         if (!result) {
             result = mr_control_put(a->client, &a->work->terms, a->grant.upload_id, a->share,
                                     &a->status, a->outcome);
@@ -385,8 +385,7 @@ static enum mre_result await_end(struct attempt *a)
     mr_progress_phase(a->client, MRE_PHASE_COMMITTING, 0);
     while (a->status.state == MR_UPLOAD_RECEIVING || a->status.state == MR_UPLOAD_STAGED) {
         bool sent = a->status.state == MR_UPLOAD_STAGED;
-        enum mre_result result =
-            mr_control_reach(a->client, 0, &a->client->lead, deadline(a) + GRACE_MS, a->outcome);
+        enum mre_result result = mr_control_reach(a->client, 0, deadline(a) + GRACE_MS, a->outcome);
         if (!result) {
             result = mr_control_status(a->client, &a->work->terms, a->grant.upload_id,
                                        sent ? STATUS_WAIT_MS : 0, &a->status, a->outcome);
@@ -426,7 +425,7 @@ static enum mre_result bring_over(struct attempt *a)
     unsigned times = 0;
     do {
         if (times) {
-            mr_control_drop(a->client, &a->client->lead);
+            mr_control_drop(a->client, 0);
         }
         a->cut = false;
         result = get_grant(a);

@@ -23,6 +23,7 @@
 
 #define REQUEST_TIMEOUT_MS 10000
 #define SILENCE_MS         3000
+#define KEEP_MS            600000
 
 void *mr_pages_take(size_t bytes)
 {
@@ -255,6 +256,7 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
     client->request_timeout_ms =
         options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     client->silence_ms = options->silence_ms ? options->silence_ms : SILENCE_MS;
+    client->keep_ms = options->keep_ms ? options->keep_ms : KEEP_MS;
     client->stop_after_chunks = options->stop_after_chunks;
     client->training_seed = options->training_seed;
     struct mr_error error;
@@ -382,8 +384,10 @@ void mre_client_close(struct mre_client *client)
     if (!client) {
         return;
     }
-    if (client->lead) {
-        client->env.disconnect(client->env.context, client->lead);
+    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
+        if (client->kept[i].connection) {
+            client->env.disconnect(client->env.context, client->kept[i].connection);
+        }
     }
     if (client->lock >= 0 && client->lock_owner == getpid()) {
         mr_lock_release(client->lock);

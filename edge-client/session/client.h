@@ -79,10 +79,15 @@ struct mre_client {
     struct mr_ledger ledger;
     mre_progress_fn progress; /* NULL: nobody watches */
     void *progress_context;
-    struct mre_progress shown;    /* as it was told last */
-    uint64_t deadline_unix_ms;    /* of shown.round, by the lead's clock */
-    uint64_t pull_began_us;       /* by env.now_us; of the pull of a release that is under way */
-    void *lead;                   /* control connection, or NULL */
+    struct mre_progress shown; /* as it was told last */
+    uint64_t deadline_unix_ms; /* of shown.round, by the lead's clock */
+    uint64_t pull_began_us;    /* by env.now_us; of the pull of a release that is under way */
+    struct mr_kept_connection {
+        void *connection;         /* NULL: none */
+        bool has_served;          /* an answer has come over it */
+        uint64_t used_us;         /* last, by env.now_us */
+    } kept[MRE_HUBS_MAX];         /* by position; through rounds and between them */
+    unsigned keep_ms;             /* one that has rested for longer is not used again */
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
 

@@ -14,6 +14,7 @@
 #include "wire/task.h"
 
 #define CONFIG_BYTES_MAX (1 << 20)
+#define KEEP_MS_MAX      86400000
 
 struct mre_config {
     struct mre_options options;
@@ -187,6 +188,19 @@ static int take_key_statement(struct reader *r, json_t *value)
     return 0;
 }
 
+static int take_keep(struct reader *r, json_t *value)
+{
+    const json_int_t ms = json_integer_value(value);
+    if (value && (!json_is_integer(value) || ms < 1 || ms > KEEP_MS_MAX)) {
+        return mr_error_set(&r->error,
+                            "keep_ms: for how long a connection to a hub may rest and is used "
+                            "again, 1 to %d milliseconds, or leave it out (600000)",
+                            KEEP_MS_MAX);
+    }
+    r->config->options.keep_ms = (unsigned)ms;
+    return 0;
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -203,10 +217,17 @@ static int take_task(struct reader *r, json_t *root)
 
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {
-        "task",          "device", "hubs",          "data_dir",
-        "transport",     "accept", "training_seed", "release_threshold",
-        "key_statement", NULL};
+    static const char *const names[] = {"task",
+                                        "device",
+                                        "hubs",
+                                        "data_dir",
+                                        "transport",
+                                        "accept",
+                                        "training_seed",
+                                        "release_threshold",
+                                        "key_statement",
+                                        "keep_ms",
+                                        NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -224,7 +245,8 @@ static int take_root(struct reader *r)
                    take_accept(r, json_object_get(root, "accept")) ||
                    take_training_seed(r, json_object_get(root, "training_seed")) ||
                    take_threshold(r, json_object_get(root, "release_threshold")) ||
-                   take_key_statement(r, json_object_get(root, "key_statement"))
+                   take_key_statement(r, json_object_get(root, "key_statement")) ||
+                   take_keep(r, json_object_get(root, "keep_ms"))
                ? -1
                : 0;
 }

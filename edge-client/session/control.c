@@ -56,9 +56,18 @@ static enum mre_result failed(struct mre_client *client, struct mre_outcome *out
                           "%s%s%s", question, *question != '\0' ? ": " : "", error->text);
 }
 
-enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
+/* Whether the one that is there can be used: one that has rested for long may have been forgotten
+ * by a box on the way, which says nothing. */
+static bool is_fit(const struct mre_client *client, const struct mr_kept_connection *kept)
+{
+    return kept->connection && client->env.now_us(client->env.context) - kept->used_us <=
+                                   (uint64_t)client->keep_ms * 1000;
+}
+
+enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                    struct mre_outcome *outcome)
 {
+    struct mr_kept_connection *kept = &client->kept[position];
     struct mr_error error = {.text = ""};
     struct mr_h2_endpoint endpoint = {.host = client->hosts[position],
                                       .port = client->ports[position],
@@ -67,14 +76,18 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .certificate_file = client->certificate_file,
                                       .private_key_file = client->private_key_file,
                                       .revocation_file = client->revocation_file};
-    *connection = NULL;
-    int failure = client->env.connect(client->env.context, &endpoint, client->request_timeout_ms,
-                                      connection, &error);
-    if (!failure) {
+    if (is_fit(client, kept)) {
         return MRE_OK;
     }
-    *connection = NULL;
-    return failed(client, outcome, failure, "", &error);
+    mr_control_drop(client, position);
+    const int failure = client->env.connect(client->env.context, &endpoint,
+                                            client->request_timeout_ms, &kept->connection, &error);
+    if (failure) {
+        kept->connection = NULL;
+        return failed(client, outcome, failure, "", &error);
+    }
+    kept->used_us = client->env.now_us(client->env.context);
+    return MRE_OK;
 }
 
 /* Up to half as long again, so that devices that were cut off together do not return together. */
@@ -87,15 +100,12 @@ static unsigned jittered(struct mre_client *client, unsigned ms)
     return ms + ms * byte / 512;
 }
 
-enum mre_result mr_control_reach(struct mre_client *client, unsigned position, void **connection,
+enum mre_result mr_control_reach(struct mre_client *client, unsigned position,
                                  uint64_t deadline_unix_ms, struct mre_outcome *outcome)
 {
     unsigned pause = RETRY_FIRST_MS;
-    if (*connection) {
-        return MRE_OK;
-    }
     for (;;) {
-        enum mre_result result = mr_control_connect(client, position, connection, outcome);
+        enum mre_result result = mr_control_connect(client, position, outcome);
         if (result != MRE_UNREACHABLE || mr_client_cancelled(client) ||
             mr_client_lead_ms(client) + pause >= deadline_unix_ms) {
             return result;
@@ -106,12 +116,13 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position, v
     }
 }
 
-void mr_control_drop(struct mre_client *client, void **connection)
+void mr_control_drop(struct mre_client *client, unsigned position)
 {
-    if (*connection) {
-        client->env.disconnect(client->env.context, *connection);
+    struct mr_kept_connection *kept = &client->kept[position];
+    if (kept->connection) {
+        client->env.disconnect(client->env.context, kept->connection);
     }
-    *connection = NULL;
+    *kept = (struct mr_kept_connection){.connection = NULL};
 }
 
 static bool is_busy(enum mr_refusal_code code)
@@ -193,7 +204,24 @@ static unsigned whole_ms(const struct mre_client *client, const struct mr_questi
     return whole > timeout_ms ? whole : timeout_ms;
 }
 
-enum mre_result mr_control_ask(struct mre_client *client, void **connection,
+/* Below HTTP: an enum mr_h2_failure. */
+static int ask_once(struct mre_client *client, unsigned position,
+                    const struct mr_h2_request *request, struct mr_h2_response *response,
+                    struct mr_error *error)
+{
+    struct mr_kept_connection *kept = &client->kept[position];
+    const int failure =
+        client->env.request(client->env.context, kept->connection, request, response, error);
+    if (failure) {
+        mr_control_drop(client, position);
+        return failure;
+    }
+    kept->has_served = true;
+    kept->used_us = client->env.now_us(client->env.context);
+    return MR_H2_OK;
+}
+
+enum mre_result mr_control_ask(struct mre_client *client, unsigned position,
                                const struct mr_question *question, struct mr_h2_response *response,
                                struct mre_outcome *outcome)
 {
@@ -211,16 +239,26 @@ enum mre_result mr_control_ask(struct mre_client *client, void **connection,
                                           .answer_max = question->answer_max,
                                           .timeout_ms = timeout_ms,
                                           .whole_ms = whole_ms(client, question, timeout_ms)};
-    const int failure =
-        client->env.request(client->env.context, *connection, &request, response, &error);
+    enum mre_result result = mr_control_connect(client, position, outcome);
+    if (result) {
+        return result;
+    }
+    const bool has_served = client->kept[position].has_served;
+    int failure = ask_once(client, position, &request, response, &error);
+    if (failure == MR_H2_BROKEN && has_served && !mr_client_cancelled(client)) {
+        result = mr_control_connect(client, position, outcome);
+        if (result) {
+            return result;
+        }
+        failure = ask_once(client, position, &request, response, &error);
+    }
     if (failure) {
-        mr_control_drop(client, connection);
         return failed(client, outcome, failure, question->path, &error);
     }
     if (response->status >= 200 && response->status < 300) {
         return MRE_OK;
     }
-    enum mre_result result = refused(client, outcome, response, question);
+    result = refused(client, outcome, response, question);
     mr_h2_response_fini(response);
     return result;
 }
@@ -235,20 +273,6 @@ static enum mre_result nonsense(struct mre_outcome *outcome, const char *path,
 
 /* --- the lead's announcement ----------------------------------------------------------------- */
 
-/* A connection that was kept from an earlier round may have gone stale: then once more, afresh. */
-static enum mre_result ask_lead(struct mre_client *client, const struct mr_question *question,
-                                struct mr_h2_response *response, struct mre_outcome *outcome)
-{
-    if (client->lead) {
-        enum mre_result result = mr_control_ask(client, &client->lead, question, response, outcome);
-        if (result != MRE_UNREACHABLE || mr_client_cancelled(client)) {
-            return result;
-        }
-    }
-    enum mre_result result = mr_control_connect(client, 0, &client->lead, outcome);
-    return result ? result : mr_control_ask(client, &client->lead, question, response, outcome);
-}
-
 static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
                                    struct mr_h2_response *response, struct mre_outcome *outcome)
 {
@@ -259,7 +283,7 @@ static enum mre_result ask_current(struct mre_client *client, unsigned wait_ms,
                                    .wait_ms = wait_ms};
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/current?after=%" PRIu64 "&wait_ms=%u",
              client->task, client->ledger.finished, wait_ms);
-    return ask_lead(client, &question, response, outcome);
+    return mr_control_ask(client, 0, &question, response, outcome);
 }
 
 enum mre_result mr_control_announcement(struct mre_client *client, unsigned wait_ms,
@@ -330,9 +354,8 @@ static int check_receipt(struct mr_receipt *receipt, const struct mr_h2_response
     return 0;
 }
 
-enum mre_result mr_control_seed(struct mre_client *client, void **connection,
-                                const struct mr_seed_for_helper *sent, struct mr_receipt *receipt,
-                                struct mre_outcome *outcome)
+enum mre_result mr_control_seed(struct mre_client *client, const struct mr_seed_for_helper *sent,
+                                struct mr_receipt *receipt, struct mre_outcome *outcome)
 {
     const struct mr_round_terms *terms = sent->terms;
     const struct mr_announced_hub *hub = &terms->announcement.hubs[sent->position];
@@ -354,7 +377,7 @@ enum mre_result mr_control_seed(struct mre_client *client, void **connection,
     mr_seed_request_encode(body, sent->request);
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/seed", client->task,
              terms->announcement.round);
-    enum mre_result result = mr_control_ask(client, connection, &question, &response, outcome);
+    enum mre_result result = mr_control_ask(client, sent->position, &question, &response, outcome);
     if (result) {
         return result;
     }
@@ -384,7 +407,7 @@ enum mre_result mr_control_grant(struct mre_client *client, const struct mr_roun
                                          .body = text,
                                          .length = strlen(text),
                                          .answer_max = MR_MESSAGE_MAX};
-    enum mre_result result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+    enum mre_result result = mr_control_ask(client, 0, &question, &response, outcome);
     free(text);
     if (result) {
         return result;
@@ -401,7 +424,7 @@ static enum mre_result ask_status(struct mre_client *client, const struct mr_que
 {
     struct mr_h2_response response = {0};
     struct mr_error error;
-    enum mre_result result = mr_control_ask(client, &client->lead, question, &response, outcome);
+    enum mre_result result = mr_control_ask(client, 0, question, &response, outcome);
     if (result) {
         return result;
     }
@@ -465,24 +488,13 @@ static enum mre_result take_end(const char *path, struct mr_h2_response *respons
     return result;
 }
 
-enum mre_result mr_control_end(struct mre_client *client, void **connection, uint64_t round,
+enum mre_result mr_control_end(struct mre_client *client, unsigned position, uint64_t round,
                                unsigned wait_ms, struct mr_round_end *end,
                                struct mre_outcome *outcome)
 {
     char path[PATH_BYTES];
     struct mr_h2_response response = {0};
     const struct mr_question question = end_question(client, path, round, wait_ms);
-    const enum mre_result result =
-        mr_control_ask(client, connection, &question, &response, outcome);
-    return result ? result : take_end(path, &response, end, outcome);
-}
-
-enum mre_result mr_control_lead_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
-                                    struct mr_round_end *end, struct mre_outcome *outcome)
-{
-    char path[PATH_BYTES];
-    struct mr_h2_response response = {0};
-    const struct mr_question question = end_question(client, path, round, wait_ms);
-    const enum mre_result result = ask_lead(client, &question, &response, outcome);
+    const enum mre_result result = mr_control_ask(client, position, &question, &response, outcome);
     return result ? result : take_end(path, &response, end, outcome);
 }

@@ -7,14 +7,15 @@
 
 #include "edge-client/session/client.h"
 
-/* Connects to hub `position` of the pinned list. */
-enum mre_result mr_control_connect(struct mre_client *client, unsigned position, void **connection,
+/* Connects to hub `position` of the pinned list where there is no connection that can be used: it
+ * is kept then, for whatever is asked of that hub, until it fails or has rested for keep_ms. */
+enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                    struct mre_outcome *outcome);
-/* Connects to the lead where there is no connection yet, again and again until the deadline. */
-enum mre_result mr_control_reach(struct mre_client *client, unsigned position, void **connection,
+/* Likewise, again and again until the deadline. */
+enum mre_result mr_control_reach(struct mre_client *client, unsigned position,
                                  uint64_t deadline_unix_ms, struct mre_outcome *outcome);
-/* Closes and forgets; NULL inside allowed. */
-void mr_control_drop(struct mre_client *client, void **connection);
+/* Closes and forgets; none there is allowed. */
+void mr_control_drop(struct mre_client *client, unsigned position);
 
 #define MR_CONTROL_AGAIN_MS  200 /* where a busy hub names no time, or was cut off */
 #define MR_CONTROL_AGAIN_MAX 32  /* times that a question is put again, or an upload begun again */
@@ -42,10 +43,11 @@ struct mr_question {
     uint64_t until_unix_ms;
 };
 
-/* Asks. 0 for a 2xx answer, which is then owed a mr_h2_response_fini. Codes that end the round
- * become MRE_CLOSED, MRE_VOID, MRE_ALREADY_COUNTED. A connection that failed is dropped:
- * *connection is NULL then. */
-enum mre_result mr_control_ask(struct mre_client *client, void **connection,
+/* Asks hub `position`, connecting where need be. 0 for a 2xx answer, which is then owed a
+ * mr_h2_response_fini. Codes that end the round become MRE_CLOSED, MRE_VOID, MRE_ALREADY_COUNTED. A
+ * connection that failed is dropped; one that had served before and was closed meanwhile is made
+ * anew and asked once more, without a word: hubs give up what rests. */
+enum mre_result mr_control_ask(struct mre_client *client, unsigned position,
                                const struct mr_question *question, struct mr_h2_response *response,
                                struct mre_outcome *outcome);
 
@@ -61,11 +63,10 @@ struct mr_seed_for_helper {
     const struct mr_seed_request *request; /* the same bytes for an attempt, however often */
 };
 
-/* POSTs a sealed seed over a connection to that helper. `receipt` comes filled as the device
+/* POSTs a sealed seed to that helper. `receipt` comes filled as the device
  * computes it itself; the helper's has to say the same, and gives the signature. */
-enum mre_result mr_control_seed(struct mre_client *client, void **connection,
-                                const struct mr_seed_for_helper *sent, struct mr_receipt *receipt,
-                                struct mre_outcome *outcome);
+enum mre_result mr_control_seed(struct mre_client *client, const struct mr_seed_for_helper *sent,
+                                struct mr_receipt *receipt, struct mre_outcome *outcome);
 
 /* POSTs the receipts to the lead. */
 enum mre_result mr_control_grant(struct mre_client *client, const struct mr_round_terms *terms,
@@ -82,14 +83,9 @@ enum mre_result mr_control_status(struct mre_client *client, const struct mr_rou
                                   uint64_t upload_id, unsigned wait_ms,
                                   struct mr_upload_status *status, struct mre_outcome *outcome);
 
-/* GETs how a round ended, as the hub at the other end of the connection has it, waiting up to
- * wait_ms there. */
-enum mre_result mr_control_end(struct mre_client *client, void **connection, uint64_t round,
+/* GETs how a round ended, as hub `position` has it, waiting up to wait_ms there. */
+enum mre_result mr_control_end(struct mre_client *client, unsigned position, uint64_t round,
                                unsigned wait_ms, struct mr_round_end *end,
                                struct mre_outcome *outcome);
-/* Likewise from the lead, over a new connection where there is none or the one that is there has
- * gone stale. */
-enum mre_result mr_control_lead_end(struct mre_client *client, uint64_t round, unsigned wait_ms,
-                                    struct mr_round_end *end, struct mre_outcome *outcome);
 
 #endif

@@ -145,7 +145,7 @@ static enum mre_result take(const struct mre_client *client, const struct mr_del
     return result;
 }
 
-enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
+enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
                               const struct mr_delta_pull *pull, uint64_t *bytes,
                               struct mre_outcome *outcome)
 {
@@ -159,7 +159,7 @@ enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
     mr_hex_encode(base, pull->base_hash, MR_HASH_BYTES);
     mr_hex_encode(target, pull->target_hash, MR_HASH_BYTES);
     snprintf(path, sizeof path, "/v1/tasks/%s/deltas/%s/%s", client->task, base, target);
-    enum mre_result result = mr_control_ask(client, connection, &question, &response, outcome);
+    enum mre_result result = mr_control_ask(client, position, &question, &response, outcome);
     if (!result) {
         *bytes += response.length;
         outcome->fetched_ms = mr_client_pull_ms(client);

@@ -13,11 +13,11 @@ struct mr_delta_pull {
     uint64_t until_unix_ms;  /* as mr_question's */
 };
 
-/* Asks the hub of that connection for the delta, applies it and compares the file with the target's
+/* Asks hub `position` for the delta, applies it and compares the file with the target's
  * hash; the file is synced. MRE_OK; MRE_REFUSED: the hub has none, or what it sent makes another
  * file (outcome->code "wrong_target" or "malformed"): the whole model is the way then.
  * *bytes: so many came. */
-enum mre_result mr_delta_pull(struct mre_client *client, void **connection,
+enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
                               const struct mr_delta_pull *pull, uint64_t *bytes,
                               struct mre_outcome *outcome);
 

@@ -58,7 +58,7 @@ static enum mre_result ask(struct mre_client *client, unsigned wait_ms, struct m
     unsigned left_ms = wait_ms;
     for (;;) {
         enum mre_result result =
-            mr_control_lead_end(client, client->owed.round, left_ms, &client->owed.end, outcome);
+            mr_control_end(client, 0, client->owed.round, left_ms, &client->owed.end, outcome);
         const uint64_t now_us = client->env.now_us(client->env.context);
         client->owed.known = !result && client->owed.end.state != MR_ROUND_UNDER_WAY;
         if (result || client->owed.known || now_us >= until_us || mr_client_cancelled(client)) {

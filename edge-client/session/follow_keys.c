@@ -33,8 +33,7 @@ static bool take(struct mre_client *client, unsigned position, uint8_t *bytes, s
     return true;
 }
 
-bool mr_next_keys_ask(struct mre_client *client, void *connections[MRE_HUBS_MAX],
-                      struct mre_outcome *outcome)
+bool mr_next_keys_ask(struct mre_client *client, struct mre_outcome *outcome)
 {
     bool changed = false;
     for (unsigned i = 0; i < client->hub_count; i++) {
@@ -45,8 +44,7 @@ bool mr_next_keys_ask(struct mre_client *client, void *connections[MRE_HUBS_MAX]
             .method = "GET", .path = path, .answer_max = MR_KEY_CHAIN_BYTES_MAX};
         snprintf(path, sizeof path, "/v1/tasks/%s/keys?after=%u", client->task,
                  client->key_statement);
-        if ((connections[i] || mr_control_connect(client, i, &connections[i], &unused) == MRE_OK) &&
-            mr_control_ask(client, &connections[i], &question, &response, &unused) == MRE_OK) {
+        if (mr_control_ask(client, i, &question, &response, &unused) == MRE_OK) {
             if (response.status == 200) {
                 changed |= take(client, i, response.body, response.length, outcome);
             }

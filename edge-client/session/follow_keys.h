@@ -5,9 +5,8 @@
 
 #include "edge-client/session/client.h"
 
-/* Asks every hub for statements that are not here yet; a connection by position is used or made.
- * Returns whether a key is another one now. What a hub sends and is not taken is a warning. */
-bool mr_next_keys_ask(struct mre_client *client, void *connections[MRE_HUBS_MAX],
-                      struct mre_outcome *outcome);
+/* Asks every hub for statements that are not here yet. Returns whether a key is another one now.
+ * What a hub sends and is not taken is a warning. */
+bool mr_next_keys_ask(struct mre_client *client, struct mre_outcome *outcome);
 
 #endif

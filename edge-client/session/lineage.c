@@ -69,16 +69,14 @@ static enum mre_result ask_hub(struct mre_client *client, unsigned position,
 {
     const struct mr_announced_hub *hub = &client->pinned[position];
     struct mr_round_end end;
-    void *own = NULL, **connection = position ? &own : &client->lead;
     unsigned times = 0;
     enum mre_result result;
     do {
-        result = mr_control_reach(client, position, connection, deadline_unix_ms, outcome);
+        result = mr_control_reach(client, position, deadline_unix_ms, outcome);
         if (!result) {
-            result = mr_control_end(client, connection, before->round, 0, &end, outcome);
+            result = mr_control_end(client, position, before->round, 0, &end, outcome);
         }
     } while (mr_control_again(client, result, deadline_unix_ms, &times, outcome));
-    mr_control_drop(client, &own);
     if (result == MRE_UNREACHABLE || result == MRE_CERTIFICATE_REFUSED) {
         return result;
     }

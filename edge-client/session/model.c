@@ -113,9 +113,9 @@ static enum mre_result download(struct mr_model *model, struct mre_client *clien
     enum mre_result result;
     unsigned times = 0;
     do {
-        result = mr_control_reach(client, 0, &client->lead, deadline, outcome);
+        result = mr_control_reach(client, 0, deadline, outcome);
         if (!result) {
-            result = mr_control_ask(client, &client->lead, &question, &response, outcome);
+            result = mr_control_ask(client, 0, &question, &response, outcome);
         }
     } while (mr_control_again(client, result, deadline, &times, outcome));
     if (result) {

@@ -52,7 +52,6 @@ static enum mre_result ask(struct mre_client *client, unsigned position, uint64_
 {
     const uint64_t until = mr_client_lead_ms(client) + PATIENCE_MS;
     char path[80 + MR_TASK_NAME_MAX];
-    void *connection = NULL;
     struct mr_h2_response response = {0};
     const struct mr_question question = {
         .method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX};
@@ -60,9 +59,9 @@ static enum mre_result ask(struct mre_client *client, unsigned position, uint64_
     unsigned times = 0;
     snprintf(path, sizeof path, "/v1/tasks/%s/rounds/%" PRIu64 "/proof", client->task, round);
     do {
-        result = mr_control_reach(client, position, &connection, until, outcome);
+        result = mr_control_reach(client, position, until, outcome);
         if (!result) {
-            result = mr_control_ask(client, &connection, &question, &response, outcome);
+            result = mr_control_ask(client, position, &question, &response, outcome);
         }
     } while (mr_control_again(client, result, until, &times, outcome));
     if (!result) {
@@ -72,7 +71,6 @@ static enum mre_result ask(struct mre_client *client, unsigned position, uint64_
         }
         mr_h2_response_fini(&response);
     }
-    mr_control_drop(client, &connection);
     return result;
 }
 

@@ -75,7 +75,6 @@ static enum mre_result read_answer(const struct mre_client *client, unsigned pos
 enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
                                  struct mre_outcome *outcome)
 {
-    void *connection = NULL;
     struct mr_h2_response response = {0};
     char path[80 + MR_TASK_NAME_MAX];
     struct mr_question question = {.method = "GET", .path = path, .answer_max = MR_MESSAGE_MAX};
@@ -86,15 +85,11 @@ enum mre_result mre_client_reach(struct mre_client *client, unsigned position,
     if (position >= client->hub_count) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "there is no hub at position %u", position);
     }
-    enum mre_result result = mr_control_connect(client, position, &connection, outcome);
-    if (!result) {
-        result = mr_control_ask(client, &connection, &question, &response, outcome);
-    }
+    enum mre_result result = mr_control_ask(client, position, &question, &response, outcome);
     if (!result) {
         result = read_answer(client, position, &response, outcome);
         mr_h2_response_fini(&response);
     }
-    mr_control_drop(client, &connection);
     if (result == MRE_REFUSED && client->refusal == MR_REFUSAL_NO_TASK) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG,
                               "hub %u serves no task %s: compare task in device.json with the "

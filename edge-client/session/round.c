@@ -19,9 +19,6 @@
 #include "wire/tensor_parts.h"
 
 #define AGAIN_MS 150 /* between attempts */
-/* Training up to so long keeps the connection to the lead: well within what hubs (60 s as a rule)
- * and the boxes on the way allow a connection that rests. */
-#define REST_MAX_MS 30000
 
 /* --- training -------------------------------------------------------------------------------- */
 
@@ -175,8 +172,8 @@ static enum mre_result keep_delta(struct mre_client *client, struct mr_round_wor
 }
 
 /* Model to prepared vector. The model is unmapped as soon as it is not needed: the device's memory
- * is small. The connection to the lead rests during a short training, since a new one would cost
- * the lead another handshake; if the lead has closed it meanwhile, the next question finds out. */
+ * is small. Connections rest during the training, since new ones would cost the hubs another
+ * handshake; where a hub has closed one meanwhile, the next question finds out. */
 static enum mre_result make_vector(struct mre_client *client, struct mr_round_work *work,
                                    mre_train_fn train, void *context, struct mre_outcome *outcome)
 {
@@ -200,9 +197,6 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     }
     mr_model_unload(&model);
     outcome->train_ms = (uint32_t)((client->env.now_us(client->env.context) - began_us) / 1000);
-    if (outcome->train_ms > REST_MAX_MS) {
-        mr_control_drop(client, &client->lead);
-    }
     if (!result) {
         result = keep_delta(client, work, outcome);
     }
@@ -315,16 +309,13 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
 static enum mre_result hear_announcement(struct mre_client *client, unsigned wait_ms,
                                          struct mr_round_terms *terms, struct mre_outcome *outcome)
 {
-    void *connections[MRE_HUBS_MAX] = {NULL};
     const enum mre_result result = mr_control_announcement(client, wait_ms, terms, outcome);
     if (result != MRE_UNTRUSTED_ANNOUNCEMENT) {
         return result;
     }
-    const bool changed = mr_next_keys_ask(client, connections, outcome);
-    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
-        mr_control_drop(client, &connections[i]);
-    }
-    return changed ? mr_control_announcement(client, wait_ms, terms, outcome) : result;
+    return mr_next_keys_ask(client, outcome)
+               ? mr_control_announcement(client, wait_ms, terms, outcome)
+               : result;
 }
 
 enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,

@@ -14,7 +14,7 @@
 
 struct mr_h2_client {
     struct sim_node *from, *to;
-    uint32_t to_life;
+    uint32_t to_life, given_up;
     uint8_t secret[SECRET_BYTES];
 };
 
@@ -68,6 +68,7 @@ int mr_h2_client_open(struct mr_h2_client **out, const struct mr_h2_endpoint *en
     client->from = from;
     client->to = to;
     client->to_life = to->life;
+    client->given_up = to->given_up;
     sim_fill(sim, client->secret, sizeof client->secret);
     *out = client;
     return MR_H2_OK;
@@ -200,6 +201,11 @@ int mr_h2_client_request(struct mr_h2_client *client, const struct mr_h2_request
     *response = (struct mr_h2_response){.body = NULL};
     if (client->from->dead) {
         mr_error_set(error, "connection lost");
+        return MR_H2_BROKEN;
+    }
+    if (client->from->index >= SIM_HUBS &&
+        client->given_up != client->to->given_up) { /* its end lies there to be read */
+        mr_error_set(error, "it closed the connection");
         return MR_H2_BROKEN;
     }
     struct sim_exchange *exchange = exchange_new(client, request);

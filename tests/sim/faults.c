@@ -219,6 +219,9 @@ static bool happens(struct sim *sim, enum sim_fault fault)
         return lose_disk(sim);
     case SIM_FAULT_PUT_BACK:
         return put_back(sim);
+    case SIM_FAULT_GIVEN_UP:
+        some_hub(sim)->given_up++;
+        return true;
     case SIM_FAULT_FORGED:
     case SIM_FAULT_REPLAY:
         sim_net_stranger(sim, fault == SIM_FAULT_REPLAY);

@@ -52,6 +52,7 @@ struct sim_node {
     int64_t wall_us;       /* how wrong its wall clock is */
     uint64_t monotonic_us; /* where its monotonic clock began */
     uint64_t stalled_until_us; /* it does not run before */
+    uint32_t given_up;         /* of a hub: how often it closed the connections at rest */
     struct sim_disk *disk;
     void *process; /* struct sim_hub or struct sim_device */
 };
