@@ -110,6 +110,7 @@ static int start(struct mr_h2_client *client, const struct mr_h2_endpoint *endpo
         return client->fd;
     }
     client->peer.expected_hub = endpoint->hub_index;
+    client->peer.ticket = endpoint->ticket;
     client->ssl = mr_tls_connection(client->tls, client->fd, &client->peer);
     if (!client->ssl) {
         return fail(client, MR_H2_BROKEN, error, "out of memory");

@@ -13,6 +13,7 @@
 #include "transport/h2_message.h"
 
 struct mr_h2_client;
+struct mr_tls_ticket; /* tls_session.h */
 
 struct mr_h2_endpoint {
     const char *host; /* name or numeric address */
@@ -22,6 +23,9 @@ struct mr_h2_endpoint {
     const char *certificate_file;
     const char *private_key_file;
     const char *revocation_file; /* NULL or "": none */
+    /* Where this client's session with that hub is kept for its next connection, by the client
+     * itself; NULL: nowhere. The content is the caller's to free, and must stay until _close. */
+    struct mr_tls_ticket **ticket;
     int wake_fd; /* > 0: as soon as it can be read from, waits end with MR_H2_BROKEN */
 };
 

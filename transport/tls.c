@@ -8,6 +8,7 @@
 
 #include "transport/certificate.h"
 #include "transport/tls_internal.h"
+#include "transport/tls_session.h"
 #include "transport/tls_socket.h"
 
 /* CAs between a certificate and the root: those that its mr_serial has room for. */
@@ -48,7 +49,12 @@ static int set_rules(struct mr_tls *tls)
     SSL_CTX_set_app_data(context, tls);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(context, tls->side == MR_TLS_CLIENT
+                                                ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
+                                                : SSL_SESS_CACHE_OFF);
+    if (tls->side == MR_TLS_CLIENT) {
+        SSL_CTX_sess_set_new_cb(context, mr_tls_ticket_keep);
+    }
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
@@ -104,6 +110,9 @@ void mr_tls_renew(struct mr_tls *tls, struct mr_tls *fresh)
     *fresh = old;
     fresh->sockets = sockets;
     mr_tls_close(fresh);
+    if (old.sessions) {
+        mr_tls_sessions_set(tls, old.sessions);
+    }
 }
 
 /* --- terms ----------------------------------------------------------------------------------- */
@@ -179,6 +188,7 @@ SSL *mr_tls_connection(struct mr_tls *tls, int fd, struct mr_tls_peer *peer)
         SSL_set_accept_state(ssl);
     } else {
         SSL_set_connect_state(ssl);
+        mr_tls_ticket_offer(tls, ssl);
     }
     return ssl;
 }

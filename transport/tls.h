@@ -1,7 +1,9 @@
 /* tls.h - TLS 1.3 with certificates at both ends; the same rules for the hub's server and for every
- * client: nothing older, ALPN h2, no early data, no session tickets and no resumption (the upload
- * keys come from the exporter, so every connection has to bring a handshake of its own), and a peer
- * that has exactly one millrace identity in a certificate of our CA.
+ * client: nothing older, ALPN h2, no early data, and a peer that has exactly one millrace identity
+ * in a certificate of our CA.
+ *
+ * A connection may take up a former one's session (tls_session.h): without certificates, with a
+ * fresh key exchange, and so with an exporter of its own, from which upload keys come.
  *
  * Sockets are written with MSG_NOSIGNAL: no SIGPIPE in whoever uses this. */
 #ifndef MR_TRANSPORT_TLS_H
@@ -65,18 +67,22 @@ enum mr_tls_refusal {
     MR_TLS_NO_LIST,     /* there are revocation lists, but none (that is good) of its CA */
 };
 
+struct mr_tls_ticket; /* tls_session.h */
+
 #define MR_TLS_ANY_PEER   (-1)
 #define MR_TLS_REASON_MAX 256
 
 /* What the handshake finds out of the peer. Belongs to the connection's owner and outlives the SSL.
  */
 struct mr_tls_peer {
-    int expected_hub; /* in: the hub it has to be, or MR_TLS_ANY_PEER */
+    int expected_hub;              /* in: the hub it has to be, or MR_TLS_ANY_PEER */
+    struct mr_tls_ticket **ticket; /* in, of a client: where its session is kept; NULL: nowhere */
     struct mr_identity identity;
     struct mr_serial serial; /* of its certificate */
     /* Seconds since 1970: from when on its certificate holds, and when the first of it and the CAs
      * above it runs out. */
     int64_t begins_s, ends_s;
+    int64_t verified_s; /* when its chain was verified: at this handshake, or where it is resumed */
     enum mr_tls_refusal refusal;
     char reason[MR_TLS_REASON_MAX]; /* of the refusal, in words: printable ASCII */
 };

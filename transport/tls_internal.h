@@ -12,6 +12,7 @@ struct mr_tls {
     char *revocation_file; /* NULL: none */
     STACK_OF(X509) * cas;  /* of ca_file */
     struct mr_revocations *revocations;
+    const struct mr_tls_sessions *sessions; /* of a server; NULL: nobody resumes */
 };
 
 /* tls_files.c: all of them into the context. 0 or -1 with an error. */

@@ -1,5 +1,6 @@
 /* tls_peer.c - whom we take at the other end, and what the other end says of us. */
 #include <stdio.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -118,6 +119,7 @@ static void note_term(struct mr_tls_peer *peer, STACK_OF(X509) * chain)
 {
     peer->begins_s = mr_certificate_seconds(X509_get0_notBefore(sk_X509_value(chain, 0)));
     peer->ends_s = INT64_MAX;
+    peer->verified_s = (int64_t)time(NULL);
     for (int i = 0; i < sk_X509_num(chain); i++) {
         const int64_t ends_s = mr_certificate_seconds(X509_get0_notAfter(sk_X509_value(chain, i)));
         peer->ends_s = ends_s < peer->ends_s ? ends_s : peer->ends_s;

@@ -41,6 +41,7 @@ struct mr_config_control {
     uint32_t idle_timeout_ms;         /* 60000 */
     uint32_t keep_ms;                 /* 600000; 0: idle_timeout_ms */
     uint32_t kept_max;                /* 3072; 0: no limit */
+    uint64_t sessions_bytes_max;      /* 16 MiB; 0: none */
     uint32_t handshakes_max;          /* 1024 */
     uint32_t source_connections_rate; /* 200 a second; 0: no limit, likewise below */
     uint32_t source_requests_rate;    /* 2000 */

@@ -157,6 +157,7 @@ bool mr_handshake_step(struct mr_connection *connection)
         return false;
     }
     connection->server->counters.handshakes++;
+    connection->server->counters.resumed += SSL_session_reused(connection->ssl) ? 1 : 0;
     mr_connection_opened(connection);
     mr_keeping_supersede(connection);
     thin_out(connection);

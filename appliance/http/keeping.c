@@ -84,6 +84,9 @@ void mr_keeping_supersede(const struct mr_connection *newest)
     if (!mr_queue_may_yield(newest)) {
         return; /* operators and hubs may have several at a time */
     }
+    if (newest->server->sessions) {
+        mr_tickets_supersede(newest->server->sessions, &newest->peer);
+    }
     for (connection = TAILQ_FIRST(&newest->quota->connections); connection; connection = next) {
         next = TAILQ_NEXT(connection, in_quota);
         if (is_older(connection, newest)) {

@@ -75,6 +75,14 @@ void mr_server_metrics(const struct mr_server *server, struct mr_metrics *metric
     terms(server, metrics);
     single(metrics, "millrace_control_handshakes_total", "counter",
            "TLS handshakes that succeeded.", (double)counters->handshakes);
+    single(metrics, "millrace_control_handshakes_resumed_total", "counter",
+           "Those of them that took a former connection's session up, without certificates.",
+           (double)counters->resumed);
+    single(metrics, "millrace_control_sessions", "gauge",
+           "Sessions that devices and readers may take up.",
+           server->sessions ? mr_tickets_count(server->sessions) : 0);
+    single(metrics, "millrace_control_session_bytes", "gauge", "Memory that they take.",
+           server->sessions ? (double)mr_tickets_bytes(server->sessions) : 0);
     labelled(metrics, "millrace_control_handshake_failures_total",
              "TLS handshakes that failed, by reason.", "reason", mr_handshake_names,
              counters->handshake_failures, MR_HANDSHAKE_FAILURES);

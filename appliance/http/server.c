@@ -203,6 +203,28 @@ static int open_tables(struct mr_server *server, const struct mr_server_config *
     return mr_identity_quotas_open(server, salt);
 }
 
+static int is_revoked(void *context, const struct mr_serial *serial)
+{
+    const struct mr_server *server = context;
+    const struct mr_revocations *revocations = mr_tls_revocations(server->tls);
+    return revocations && mr_revocations_has(revocations, serial);
+}
+
+static int open_sessions(struct mr_server *server)
+{
+    const struct mr_tickets_config config = {.bytes_max = server->config.sessions_bytes_max,
+                                             .roles = server->config.yielding_roles,
+                                             .unix_s = server->config.unix_s,
+                                             .is_revoked = is_revoked,
+                                             .context = server};
+    server->sessions = mr_tickets_open(&config);
+    if (!server->sessions) {
+        return -1;
+    }
+    mr_tls_sessions_set(server->tls, mr_tickets_hooks(server->sessions));
+    return 0;
+}
+
 static int start(struct mr_server *server, const struct mr_server_config *config,
                  struct mr_error *error)
 {
@@ -210,6 +232,9 @@ static int start(struct mr_server *server, const struct mr_server_config *config
                                        config->private_key_file, config->revocation_file};
     if (mr_tls_open(&server->tls, MR_TLS_SERVER, &files, error) != 0) {
         return -1;
+    }
+    if (config->sessions_bytes_max > 0 && open_sessions(server) != 0) {
+        return mr_error_set(error, "control plane: out of memory");
     }
     server->accept_timer = mr_timer_open(server->loop, on_accept_timer, server);
     server->flush_timer = mr_timer_open(server->loop, on_flush_timer, server);
@@ -285,6 +310,7 @@ void mr_server_close(struct mr_server *server)
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->options);
     mr_tls_close(server->tls);
+    mr_tickets_close(server->sessions);
     free(server);
 }
 
@@ -313,6 +339,9 @@ int mr_server_reload_revocations(struct mr_server *server, struct mr_error *erro
 void mr_server_renew(struct mr_server *server, struct mr_tls *fresh)
 {
     mr_tls_renew(server->tls, fresh);
+    if (server->sessions) {
+        mr_tickets_forget_all(server->sessions); /* other CAs may be trusted now */
+    }
     end_revoked(server);
 }
 

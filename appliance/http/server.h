@@ -83,6 +83,9 @@ struct mr_server_config {
     /* So many of them may rest at once; beyond: the one that has rested the longest is closed. 0:
      * no limit but connections_max. */
     unsigned kept_max;
+    /* Memory for sessions that those of yielding_roles may take up again; 0: every connection
+     * shakes hands in full. */
+    size_t sessions_bytes_max;
     /* The wall clock in seconds since 1970, by which certificates end; NULL: the system's. */
     int64_t (*unix_s)(void);
     unsigned handshakes_max; /* not through with it at once; beyond: the oldest is closed */

@@ -18,6 +18,7 @@
  *   metrics.c          the counters as text
  *   server.c           opening, accepting, closing
  *
+ * and tickets.c, which knows nothing of connections.
  * Calls go upwards in this list only.
  * Everything runs on the loop's thread. */
 #ifndef MR_HTTP_SERVER_INTERNAL_H
@@ -33,6 +34,7 @@
 #include "appliance/http/token_buckets.h"
 #include "appliance/http/server.h"
 #include "appliance/http/route.h"
+#include "appliance/http/tickets.h"
 #include "transport/h2_io.h"
 #include "transport/tls.h"
 
@@ -205,7 +207,7 @@ struct mr_server_counters {
     uint64_t accepted;
     uint64_t over_limit; /* accepted and closed at once */
     uint64_t limited[MR_LIMITS];
-    uint64_t handshakes;
+    uint64_t handshakes, resumed; /* the latter are of the former */
     uint64_t handshake_failures[MR_HANDSHAKE_FAILURES];
     uint64_t ends[MR_ENDS];
     uint64_t answers[6];   /* by the status's first digit */
@@ -221,6 +223,7 @@ struct mr_server {
     unsigned route_count;
     void *context;
     struct mr_tls *tls;
+    struct mr_tickets *sessions; /* NULL: none are kept */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     int listen_fd;
@@ -346,7 +349,7 @@ void mr_keeping_close(struct mr_server *server);
 /* Whether the peer's certificate, or a CA above it, has run out by now. */
 bool mr_keeping_is_over(const struct mr_connection *connection);
 /* A device came through its handshake: what is open under a certificate of the same name that was
- * issued before ends. */
+ * issued before ends, and cannot be taken up again. */
 void mr_keeping_supersede(const struct mr_connection *newest);
 
 /* handshake.c */

@@ -38,6 +38,7 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .idle_timeout_ms = control->idle_timeout_ms,
         .keep_ms = control->keep_ms,
         .kept_max = control->kept_max,
+        .sessions_bytes_max = (size_t)control->sessions_bytes_max,
         .handshakes_max = control->handshakes_max,
         .source_connections_rate = control->source_connections_rate,
         .source_requests_rate = control->source_requests_rate,

@@ -17,6 +17,7 @@
 #include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
+#include "transport/tls_session.h"
 
 /* No round takes uploads for longer (a week): what a lead says is not believed beyond. */
 #define LEFT_MS_MAX 604800000u
@@ -388,6 +389,7 @@ void mre_client_close(struct mre_client *client)
         if (client->kept[i].connection) {
             client->env.disconnect(client->env.context, client->kept[i].connection);
         }
+        mr_tls_ticket_free(client->kept[i].ticket);
     }
     if (client->lock >= 0 && client->lock_owner == getpid()) {
         mr_lock_release(client->lock);

@@ -75,7 +75,8 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .ca_file = client->ca_file,
                                       .certificate_file = client->certificate_file,
                                       .private_key_file = client->private_key_file,
-                                      .revocation_file = client->revocation_file};
+                                      .revocation_file = client->revocation_file,
+                                      .ticket = &kept->ticket};
     if (is_fit(client, kept)) {
         return MRE_OK;
     }
@@ -122,7 +123,7 @@ void mr_control_drop(struct mre_client *client, unsigned position)
     if (kept->connection) {
         client->env.disconnect(client->env.context, kept->connection);
     }
-    *kept = (struct mr_kept_connection){.connection = NULL};
+    *kept = (struct mr_kept_connection){.ticket = kept->ticket};
 }
 
 static bool is_busy(enum mr_refusal_code code)

@@ -40,6 +40,7 @@ static void test_sample(void **state)
     assert_int_equal(c->control.idle_timeout_ms, 60000);
     assert_int_equal(c->control.keep_ms, 600000);
     assert_int_equal(c->control.kept_max, 3072);
+    assert_int_equal(c->control.sessions_bytes_max, 16777216);
     assert_string_equal(c->upload.source, "auto");
     assert_string_equal(c->upload.advertise_host, "192.0.2.10");
     assert_int_equal(c->upload.port_base, 9443);

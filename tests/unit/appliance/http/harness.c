@@ -320,6 +320,7 @@ static void apply(struct mr_server_config *config, const struct mr_server_config
     APPLY(idle_timeout_ms);
     APPLY(keep_ms);
     APPLY(kept_max);
+    APPLY(sessions_bytes_max);
     APPLY(unix_s);
     APPLY(handshakes_max);
     APPLY(source_connections_rate);
