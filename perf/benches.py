@@ -92,13 +92,19 @@ BENCHES = (
     Bench(
         "rounds", "perf/rounds.py", "Whole rounds", "the option `appliance` is off",
         "Two hub processes and 100 devices with 1,000,000 values each at w = 16, every device a real "
-        "client over mutual TLS and UDP on the same machine, with connections of its own in every "
-        "round. Rounds of three kinds alternate: in *held* rounds the devices have the model already, "
+        "client over mutual TLS and UDP on the same machine. "
+        "Rounds of five kinds alternate: in *held* rounds the devices have the model already and make fresh connections, "
+        "in *resumed* rounds (`rounds.resumed`) their connections take the last ones' sessions up, in *kept* rounds "
+        "(`rounds.kept`) they are those of the round before; "
         "in *pull* rounds (`rounds.pull`) each downloads 4 MB over TLS first, in *audit* rounds "
         "(`rounds.audit`) they have it and the hubs keep what they count (audit_hours). The hubs' time is that "
         "of all their threads, as the kernel accounts it to the nanosecond; its split into user and "
         "system time is the kernel's too, taken over all the rounds of a kind. Both hubs' sums are "
         "compared in every round with the plain sum of the devices' vectors."),
+    Bench(
+        "kept", "perf/kept_bench.py", "Connections at rest", "the option `appliance` is off",
+        "10,000 connections of 1,250 devices to one hub, each of which has asked one small question over mutual TLS and "
+        "rests: the growth of the hub's own memory (Pss) divided by their number."),
     Bench(
         "peers", "perf/peers/peers.py", "Peers on the same work",
         "perf/peers/ is missing",

@@ -11,6 +11,9 @@
  * Reads commands from standard input and answers each with one line of JSON:
  *   round        every device takes part in the next round, with fresh connections; at most N at
  *                the same time
+ *   fresh        likewise, and clients live on from here: with fresh connections in this round,
+ *   resumed      with connections that take the last ones' sessions up, or
+ *   kept         with those that are there from the round before
  *   reach        every device connects to every hub and asks one small question
  *   follow DIR   the same, and then every device waits for the release, pulls and installs it as
  *                DIR/NNN; its line has the stages of each, in seconds of the monotonic clock
@@ -32,6 +35,8 @@
 #include <unistd.h>
 
 #include "edge-client/include/millrace_edge.h"
+#include "edge-client/session/control.h"
+#include "transport/tls_session.h"
 #include "wire/announcement.h"
 
 #define WAIT_MS 120000
@@ -60,6 +65,7 @@ struct load {
 struct device {
     struct load *load;
     struct mre_config *config;
+    struct mre_client *client; /* that lives on; NULL: none */
     unsigned number;
     uint32_t offset;  /* of this round's delta in the pool */
     double trained_s; /* CPU of this harness's own trainer */
@@ -155,6 +161,57 @@ static void *take_part(void *context)
         usleep(PAUSE_US);
     }
     return NULL;
+}
+
+/* What the device has of earlier connections is lost before it begins. */
+enum loss { LOSES_ALL, LOSES_CONNECTIONS, LOSES_NOTHING };
+
+static void lose(struct mre_client *client, enum loss loss)
+{
+    for (unsigned i = 0; loss != LOSES_NOTHING && i < MRE_HUBS_MAX; i++) {
+        mr_control_drop(client, i);
+        if (loss == LOSES_ALL) {
+            mr_tls_ticket_free(client->kept[i].ticket);
+            client->kept[i].ticket = NULL;
+        }
+    }
+}
+
+static void *take_part_again(struct device *device, enum loss loss)
+{
+    const struct mre_options *options = mre_config_options(device->config);
+
+    device->trained_s = 0;
+    if (!device->client && mre_client_open(&device->client, options, &device->outcome) != 0) {
+        return NULL;
+    }
+    lose(device->client, loss);
+    mre_client_round(device->client, WAIT_MS, train, device, &device->outcome);
+    return NULL;
+}
+
+static void *take_part_fresh(void *device)
+{
+    return take_part_again(device, LOSES_ALL);
+}
+
+static void *take_part_resumed(void *device)
+{
+    return take_part_again(device, LOSES_CONNECTIONS);
+}
+
+static void *take_part_kept(void *device)
+{
+    return take_part_again(device, LOSES_NOTHING);
+}
+
+/* Every other command brings clients of its own. */
+static void close_clients(struct load *load)
+{
+    for (unsigned i = 0; i < load->count; i++) {
+        mre_client_close(load->devices[i].client);
+        load->devices[i].client = NULL;
+    }
 }
 
 static void *reach_hubs(void *context)
@@ -311,12 +368,12 @@ static void report(const struct load *load, double user_s, double system_s)
            round, committed, user_s, system_s, trained_s, datagrams, retransmitted, share_bytes);
 }
 
-static void run_round(struct load *load)
+static void run_round(struct load *load, void *(*part)(void *device))
 {
     struct rusage before, after;
 
     getrusage(RUSAGE_SELF, &before);
-    run_all(load, take_part);
+    run_all(load, part);
     getrusage(RUSAGE_SELF, &after);
     report(load, seconds(after.ru_utime) - seconds(before.ru_utime),
            seconds(after.ru_stime) - seconds(before.ru_stime));
@@ -475,6 +532,12 @@ static void open_devices(struct load *load, char **paths, unsigned count)
     }
 }
 
+static bool keeps_clients(const char *command)
+{
+    return strcmp(command, "fresh") == 0 || strcmp(command, "resumed") == 0 ||
+           strcmp(command, "kept") == 0 || strncmp(command, "check ", 6) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct load load = {.ring_bits = 16, .at_once = UINT_MAX};
@@ -485,8 +548,17 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = '\0';
+        if (!keeps_clients(line)) {
+            close_clients(&load);
+        }
         if (strcmp(line, "round") == 0) {
-            run_round(&load);
+            run_round(&load, take_part);
+        } else if (strcmp(line, "fresh") == 0) {
+            run_round(&load, take_part_fresh);
+        } else if (strcmp(line, "resumed") == 0) {
+            run_round(&load, take_part_resumed);
+        } else if (strcmp(line, "kept") == 0) {
+            run_round(&load, take_part_kept);
         } else if (strcmp(line, "reach") == 0) {
             reach_all(&load);
         } else if (strncmp(line, "follow ", 7) == 0) {
@@ -499,6 +571,7 @@ int main(int argc, char **argv)
             fail("no command '%s'", line);
         }
     }
+    close_clients(&load);
     for (unsigned i = 0; i < load.count; i++) {
         mre_config_free(load.devices[i].config);
     }

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Whole rounds: two hub processes, 100 devices, 1,000,000 values each, w = 16, mutual TLS.
 
-Every device is a real client with connections of its own in every round: it waits in a long poll
-for the round, verifies it, uploads over UDP, and hears "committed". Three kinds of round alternate:
+Every device is a real client with connections of its own: it waits in a long poll for the round,
+verifies it, uploads over UDP, and hears "committed". Five kinds of round alternate:
 
   held   the devices hold the round's model already: what a round of aggregation costs by itself, and
-         what a secure peer's cost can be compared with (none of them distributes a model)
+         what a secure peer's cost can be compared with (none of them distributes a model); with fresh
+         connections in every round, as in pull and audit
+  resumed  as held, with connections that take up the sessions of the round before
+  kept   as held, over the connections of the round before
   pull   the devices have no model and each downloads 4 bytes a value over TLS first
   audit  as held, and the hubs keep what they count (audit_hours)
 
@@ -38,8 +41,13 @@ SETTLE_S = 0.3  # after the last device: connections are closed, files are synce
 REACHES = 7  # series of connections, for the price of a handshake
 
 
-PREFIXES = {"held": "rounds", "pull": "rounds.pull", "audit": "rounds.audit"}
-MORE = {"held": "", "pull": ", each device downloading the model as well",
+PREFIXES = {"held": "rounds", "resumed": "rounds.resumed", "kept": "rounds.kept", "pull": "rounds.pull",
+            "audit": "rounds.audit"}
+# How the load program's devices come to their connections: its commands.
+COMMANDS = {"held": "fresh", "resumed": "resumed", "kept": "kept", "pull": "round", "audit": "round"}
+# Handshakes of a round, a device and hub, and how many of them take a session up.
+HANDSHAKES = {"held": (1, 0), "resumed": (1, 1), "kept": (0, 0)}
+MORE = {"held": "", "resumed": ", sessions taken up", "kept": ", connections kept", "pull": ", each device downloading the model as well",
         "audit": ", what was counted kept for an audit as well"}
 
 
@@ -105,8 +113,9 @@ class Rounds(Federation):
         self.hold_model(None if kind == "pull" else self.operator(0, "status")["tasks"][0]["model_hash"])
         hours = ["--audit-hours", "1"] if kind == "audit" else []
         counters = self.metrics(0)
+        shaken = self.handshakes()
         before = Reading(self.pids())
-        self.load.stdin.write("round\n")
+        self.load.stdin.write(COMMANDS[kind] + "\n")
         self.load.stdin.flush()
         time.sleep(CONNECT_S)
         opened = self.operator(0, "round", "open", *hours)["round"]
@@ -116,9 +125,22 @@ class Rounds(Federation):
         cost = Cost(before, Reading(self.pids()))
         if account["state"] != "published" or load["committed"] != self.devices:
             raise Failure(f"round {opened}: {account['state']}, {load['committed']} committed")
+        self.check_handshakes(kind, shaken)
         for hub in range(2):
             self.ask_load(f"check {self.work}/hub-{hub}/tasks/default/rounds/{opened}.sum")
         return cost, account, load, (counters, self.metrics(0))
+
+    def handshakes(self):
+        """All of both hubs, and those among them that took a session up."""
+        hubs = [self.metrics(hub) for hub in range(2)]
+        return [sum(hub[f"millrace_control_handshakes_{which}total"] for hub in hubs) for which in ("", "resumed_")]
+
+    def check_handshakes(self, kind, before):
+        """The hubs' own connections to each other, and the operator's, are few beside the devices'."""
+        if kind in HANDSHAKES:
+            for wanted, was, now in zip(HANDSHAKES[kind], before, self.handshakes()):
+                if abs(now - was - 2 * self.devices * wanted) > self.devices / 4:
+                    raise Failure(f"a {kind} round has {now - was} handshakes for {2 * self.devices} connections")
 
     def reach(self):
         """What a connection with one small question costs a hub, whole seconds."""
@@ -143,12 +165,16 @@ def received_bytes(before_after):
     return totals[1] - totals[0]
 
 
-def note_hub(figures, kind, cost, shares, devices):
+def note_hub(figures, kind, cost, shares, devices, fresh_s):
     """The hubs' time in a round, a device, in milliseconds; and by what the threads are for."""
     user, system = split(cost, shares)
     scale = 1000 / devices
     held = kind == "held"
     prefix = PREFIXES[kind]
+    if kind in ("resumed", "kept"):
+        figures.sample(f"{prefix}.hub_cpu_ratio", "", sum(user.values()) / fresh_s, "lower",
+                       {"resumed": 0.7, "kept": 0.45}[kind],
+                       "the same, of that of the round with fresh connections before it")
     figures.sample(f"{prefix}.hub_cpu_ms_per_device", "ms", scale * sum(user.values()), "lower",
                    2 if held else None, "user time of both hubs" + MORE[kind])
     figures.sample(f"{prefix}.hub_kernel_ms_per_device", "ms", scale * sum(system.values()), "lower",
@@ -175,7 +201,7 @@ def note_round(figures, kind, account, load, counters, devices):
 
 
 def measure(fed, figures, samples):
-    kinds = ["held", "pull", "audit"]
+    kinds = ["held", "resumed", "kept", "pull", "audit"]
     fed.round("held")  # not counted: first touch of slots, files and code
     series = {kind: [] for kind in kinds}
     for _ in range(samples):
@@ -184,8 +210,9 @@ def measure(fed, figures, samples):
     reaches = [fed.reach() for _ in range(REACHES)]
     for kind in kinds:
         shares = user_shares([cost for cost, *_ in series[kind]])
-        for cost, account, load, counters in series[kind]:
-            note_hub(figures, kind, cost, shares, fed.devices)
+        for number, (cost, account, load, counters) in enumerate(series[kind]):
+            fresh = split(series["held"][number][0], user_shares([cost for cost, *_ in series["held"]]))[0]
+            note_hub(figures, kind, cost, shares, fed.devices, sum(fresh.values()))
             note_round(figures, kind, account, load, counters, fed.devices)
     shares = user_shares([cost for cost, _ in reaches])
     for cost, _ in reaches:
