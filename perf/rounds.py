@@ -113,7 +113,7 @@ class Rounds(Federation):
         self.hold_model(None if kind == "pull" else self.operator(0, "status")["tasks"][0]["model_hash"])
         hours = ["--audit-hours", "1"] if kind == "audit" else []
         counters = self.metrics(0)
-        shaken = self.handshakes()
+        shaken, asked = self.handshakes(), self.answers()
         before = Reading(self.pids())
         self.load.stdin.write(COMMANDS[kind] + "\n")
         self.load.stdin.flush()
@@ -125,6 +125,7 @@ class Rounds(Federation):
         cost = Cost(before, Reading(self.pids()))
         if account["state"] != "published" or load["committed"] != self.devices:
             raise Failure(f"round {opened}: {account['state']}, {load['committed']} committed")
+        load["requests"] = self.answers() - asked
         self.check_handshakes(kind, shaken)
         for hub in range(2):
             self.ask_load(f"check {self.work}/hub-{hub}/tasks/default/rounds/{opened}.sum")
@@ -134,6 +135,11 @@ class Rounds(Federation):
         """All of both hubs, and those among them that took a session up."""
         hubs = [self.metrics(hub) for hub in range(2)]
         return [sum(hub[f"millrace_control_handshakes_{which}total"] for hub in hubs) for which in ("", "resumed_")]
+
+    def answers(self):
+        """Of both hubs, to anybody: all but a few are the devices'."""
+        return sum(value for hub in range(2) for name, value in self.metrics(hub).items()
+                   if name.startswith("millrace_control_answers_total"))
 
     def check_handshakes(self, kind, before):
         """The hubs' own connections to each other, and the operator's, are few beside the devices'."""
@@ -193,6 +199,8 @@ def note_round(figures, kind, account, load, counters, devices):
                    "from opening to quorum; the devices run on the same cores")
     figures.sample(f"{prefix}.device_cpu_ms", "ms", 1000 * device_s / devices, "lower", None,
                    "user and system time of a device, its trainer left out")
+    figures.sample(f"{prefix}.requests_per_device", "", load["requests"] / devices, "lower", None,
+                   "answers of both hubs, to each other and to the operator included")
     if kind == "held":
         figures.sample("rounds.upload_bytes_per_device", "bytes",
                        received_bytes(counters) / devices, "lower", None,

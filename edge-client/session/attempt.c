@@ -15,7 +15,8 @@
 #include "edge-client/upload/udp_host.h"
 
 #define STATUS_WAIT_MS 10000
-#define GRACE_MS       10000 /* after the deadline the lead still commits what is staged */
+#define LISTEN_US      1500000 /* several of the intervals (300 ms) in which leads commit */
+#define GRACE_MS       10000   /* after the deadline the lead still commits what is staged */
 
 _Static_assert(sizeof((struct mre_outcome *)0)->warning == sizeof((struct mr_error *)0)->text,
                "a warning is an error's text");
@@ -328,6 +329,7 @@ static enum mre_result send_datagrams(struct attempt *a)
     const struct mr_drive_plan plan = {.datagram_bytes_max =
                                            a->work->terms.layout.chunk_bytes + MR_DATAGRAM_OVERHEAD,
                                        .until_us = deadline_us(a),
+                                       .listen_us = LISTEN_US,
                                        .stop_after_chunks = a->client->stop_after_chunks,
                                        .moved = show_moved,
                                        .context = a};

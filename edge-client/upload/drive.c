@@ -62,6 +62,26 @@ static void hear(const struct mr_device_env *env, void *udp, struct mr_sender *s
     }
 }
 
+/* What is lost here is asked for over the control connection. */
+static void hear_end(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
+                     uint64_t listen_us)
+{
+    uint8_t bytes[RECEIVE_BYTES];
+    const uint64_t until_us = env->now_us(env->context) + listen_us;
+    for (;;) {
+        const uint64_t now_us = env->now_us(env->context);
+        if (mr_sender_phase(sender) != MR_SENDER_STAGED || now_us >= until_us ||
+            mr_cancel_asked(env->cancel)) {
+            return;
+        }
+        const size_t length =
+            env->udp_receive(env->context, udp, bytes, sizeof bytes, until_us - now_us);
+        if (length) {
+            mr_sender_receive(sender, env->now_us(env->context), bytes, length);
+        }
+    }
+}
+
 int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sender,
              const struct mr_drive_plan *plan)
 {
@@ -81,5 +101,6 @@ int mr_drive(const struct mr_device_env *env, void *udp, struct mr_sender *sende
         }
     }
     free(buffer);
+    hear_end(env, udp, sender, plan->listen_us);
     return 0;
 }

@@ -320,6 +320,13 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
             return length;
         }
     }
+    if (fake->tells_committed && timeout_us > 0 && fake->receiving &&
+        fake->receiver.state == MR_UPLOAD_STAGED) {
+        fake_settle(fake);
+        fake->receiver.state = MR_UPLOAD_COMMITTED;
+        fake->now_us += 300000;
+        return receiver_ack(&fake->receiver, out);
+    }
     fake->now_us += timeout_us;
     return 0;
 }

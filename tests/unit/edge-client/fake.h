@@ -45,6 +45,7 @@ struct fake {
     unsigned break_models;    /* so many downloads are cut off */
     unsigned break_puts;      /* so many shares arrive, and the answer is lost */
     unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
+    bool tells_committed;     /* with an ACK, a moment after the last chunk */
     unsigned refuse_connects; /* so many connections fail */
     unsigned idle_ms;         /* hubs close a connection that rests longer; 0: never */
     bool refuse_certificate;

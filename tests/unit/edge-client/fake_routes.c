@@ -231,7 +231,7 @@ static bool forgets(struct fake *fake)
     return true;
 }
 
-static void settle(struct fake *fake)
+void fake_settle(struct fake *fake)
 {
     if (fake->receiving && fake->receiver.received == fake->terms.layout.chunks) {
         fake->state = MR_UPLOAD_STAGED;
@@ -267,7 +267,7 @@ static int status(struct fake *fake, struct mr_h2_response *response, unsigned t
     if (told.state == MR_UPLOAD_STAGED) {
         fake->now_us += (uint64_t)timeout_ms * 500;
     }
-    settle(fake);
+    fake_settle(fake);
     told.state = fake->state;
     if (told.state == MR_UPLOAD_REFUSED) {
         told.reason = fake->refuse_upload;

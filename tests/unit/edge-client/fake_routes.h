@@ -16,4 +16,7 @@ void fake_exporter(uint8_t out[MR_EKM_BYTES], unsigned connection, const uint8_t
 /* What the hub counted, in a tree with two neighbours, and all hubs' commitments. */
 void fake_prove(struct fake *fake, unsigned hub, struct mr_audit_proof *proof);
 
+/* A staged upload becomes what the lead makes of it. */
+void fake_settle(struct fake *fake);
+
 #endif

@@ -249,6 +249,26 @@ static void test_connections_last_from_round_to_round(void **state)
     rounds_in_a_row(30000, 9);
 }
 
+/* --- how a device hears that it is counted ---------------------------------------------------- */
+
+static void test_committed_comes_as_an_ack(void **state)
+{
+    SCENE(s);
+    s.fake.tells_committed = true;
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_UDP, scene_train), MRE_COMMITTED);
+    assert_int_equal(s.fake.statuses, 0);
+    fake_fini(&s.fake);
+}
+
+/* A lost ACK costs a question, not the round. */
+static void test_committed_is_asked_for(void **state)
+{
+    SCENE(s);
+    assert_int_equal(scene_play(&s, MRE_TRANSPORT_UDP, scene_train), MRE_COMMITTED);
+    assert_int_equal(s.fake.statuses, 1);
+    fake_fini(&s.fake);
+}
+
 /* --- hubs that restart ----------------------------------------------------------------------- */
 
 /* The first chunk as it arrived first, and the upload that is committed in the end, are of the same
@@ -324,6 +344,8 @@ int main(void)
         cmocka_unit_test(test_connection_rests_while_training),
         cmocka_unit_test(test_connection_is_closed_while_training),
         cmocka_unit_test(test_connections_last_from_round_to_round),
+        cmocka_unit_test(test_committed_comes_as_an_ack),
+        cmocka_unit_test(test_committed_is_asked_for),
         cmocka_unit_test(test_lead_forgets_the_upload),
         cmocka_unit_test(test_receipts_are_lost),
         cmocka_unit_test(test_answers_to_shares_are_lost),
