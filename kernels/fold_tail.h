@@ -8,6 +8,32 @@
 
 #include "kernels/lane.h"
 
+static inline void fold_tail_w8(uint8_t *acc, const uint8_t *const *src, unsigned sources,
+                                size_t from, size_t lanes)
+{
+    for (size_t i = from; i < lanes; i++) {
+        uint8_t sum = acc[i];
+        for (unsigned s = 0; s < sources; s++) {
+            sum = (uint8_t)(sum + src[s][i]);
+        }
+        acc[i] = sum;
+    }
+}
+
+/* `from` and `lanes` are multiples of four. */
+static inline void fold_tail_narrow(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                                    size_t from, size_t lanes, unsigned bits)
+{
+    for (size_t i = from; i < lanes; i += 4) {
+        for (unsigned s = 0; s < sources; s++) {
+            const uint64_t four = narrow_load4(packed[s] + i / 4 * (bits / 2), bits);
+            for (unsigned j = 0; j < 4; j++) {
+                acc[i + j] = (uint16_t)(acc[i + j] + (four >> (j * bits)));
+            }
+        }
+    }
+}
+
 static inline void fold_tail_w16(uint16_t *acc, const uint16_t *const *src, unsigned sources,
                                  size_t from, size_t lanes)
 {

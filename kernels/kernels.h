@@ -7,12 +7,16 @@
  *
  * Shapes. `lanes` counts ring lanes, `n` counts floats; any value including 0 is allowed unless a
  * kernel says otherwise. Pointers need only the natural alignment of their element type; packed
- * 24-bit lanes and byte streams need none. Buffers must not overlap unless a kernel says so.
+ * lanes and byte streams need none. Buffers must not overlap unless a kernel says so.
  * Lanes are little-endian in memory (the tree supports little-endian hosts only).
  *
- * Ring. w = 16, 24 or 32 bits. w=16 accumulates in uint16_t, w=24 and w=32 in uint32_t. A 24-bit
- * lane on the wire is three bytes, low byte first; a 24-bit accumulator is kept mod 2^32 and only
- * its low 24 bits mean anything until it is packed.
+ * Ring. w = 8, 10, 12, 16, 24 or 32 bits. On the wire lane i is the bits i·w to i·w + w − 1, the
+ * least significant first, bit b of a byte string being bit b % 8 of byte b / 8: at 8, 16, 24 and
+ * 32 that is whole bytes, low byte first; the lanes of 10 and 12 bits are called narrow. w=8
+ * accumulates in uint8_t, w=10, 12 and 16 in uint16_t, w=24 and 32 in uint32_t. An accumulator
+ * that is wider than its lane is kept mod 2^16 or 2^32, and only its low w bits mean anything until
+ * it is packed. Narrow kernels take w as `bits`, 10 or 12 and nothing else, and a multiple of four
+ * lanes, which are bits / 2 whole bytes.
  */
 #ifndef MR_KERNELS_H
 #define MR_KERNELS_H
@@ -51,11 +55,16 @@ struct mr_kernels {
 
     /* acc[i] += Σ_s src[s][i], 1 <= sources <= MR_FOLD_MAX, in one pass over acc. Sources may
      * overlap one another (not acc). */
+    void (*fold_w8)(uint8_t *acc, const uint8_t *const *src, unsigned sources, size_t lanes);
+    void (*fold_narrow)(uint16_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes,
+                        unsigned bits);
     void (*fold_w16)(uint16_t *acc, const uint16_t *const *src, unsigned sources, size_t lanes);
     void (*fold_w24)(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes);
     void (*fold_w32)(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes);
 
-    /* Packs accumulators (low 24 bits of each) into 3 * lanes bytes, and back (high byte zero). */
+    /* Packs accumulators, the low bits of each, into bits * lanes / 8 bytes. */
+    void (*pack_narrow)(uint8_t *packed, const uint16_t *acc, size_t lanes, unsigned bits);
+    /* Likewise the low 24 bits into 3 * lanes bytes, and back (high byte zero). */
     void (*pack_w24)(uint8_t *packed, const uint32_t *acc, size_t lanes);
     void (*unpack_w24)(uint32_t *acc, const uint8_t *packed, size_t lanes);
 
@@ -65,15 +74,24 @@ struct mr_kernels {
      * time in key, counter and data at every level. */
     void (*mask_expand)(uint8_t *out, const struct mr_mask_stream *mask, uint64_t offset,
                         size_t bytes);
+    void (*mask_add_w8)(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                        size_t lanes);
+    void (*mask_add_narrow)(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes, unsigned bits);
     void (*mask_add_w16)(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
     void (*mask_add_w24)(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
     void (*mask_add_w32)(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
+    void (*mask_sub_w8)(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                        size_t lanes);
+    /* vec is packed here (a client's share), each lane reduced mod 2^bits. */
+    void (*mask_sub_narrow)(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                            size_t lanes, unsigned bits);
     void (*mask_sub_w16)(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
-    /* vec is packed here (a client's share), three bytes a lane, each reduced mod 2^24. */
+    /* Packed as well, three bytes a lane. */
     void (*mask_sub_w24)(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
     void (*mask_sub_w32)(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
@@ -103,15 +121,20 @@ struct mr_kernels {
      * must be finite (x * scale need not be: an infinity saturates). */
     size_t (*round_i8)(int8_t *out, const float *x, float scale, uint8_t levels,
                        const uint16_t *rnd, size_t n);
-    /* Sign-extends int8 into the ring (w24 is packed). */
+    /* Sign-extends int8 into the ring (narrow and w24 are packed; at w=8 int8 is the lane). Narrow
+     * lanes take what fits: the low bits. */
+    void (*lift_narrow)(uint8_t *packed, const int8_t *q, size_t lanes, unsigned bits);
     void (*lift_w16)(uint16_t *out, const int8_t *q, size_t lanes);
     void (*lift_w24)(uint8_t *packed, const int8_t *q, size_t lanes);
     void (*lift_w32)(uint32_t *out, const int8_t *q, size_t lanes);
 
     /* --- opening a sum (hub) ------------------------------------------------------------------
      * Centre: a lane is read as signed two's complement of its width; out = (float)signed * factor
-     * (conversion to nearest even, then one float multiply). w24 reads accumulators (low 24
-     * bits).*/
+     * (conversion to nearest even, then one float multiply). Narrow and w24 read accumulators
+     * (their low bits). */
+    void (*centre_w8)(float *out, const uint8_t *acc, float factor, size_t lanes);
+    void (*centre_narrow)(float *out, const uint16_t *acc, float factor, size_t lanes,
+                          unsigned bits);
     void (*centre_w16)(float *out, const uint16_t *acc, float factor, size_t lanes);
     void (*centre_w24)(float *out, const uint32_t *acc, float factor, size_t lanes);
     void (*centre_w32)(float *out, const uint32_t *acc, float factor, size_t lanes);

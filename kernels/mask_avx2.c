@@ -4,15 +4,26 @@
 #include "kernels/counter.h"
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/mask_span.h"
 #include "kernels/mask_w24.h"
+#include "kernels/narrow_avx2.h"
 #include "kernels/w24_avx2.h"
 
 #define BATCH 8 /* blocks */
 
-enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+enum mask_op {
+    MASK_EXPAND,
+    MASK_ADD_W8,
+    MASK_ADD_W16,
+    MASK_ADD_W32,
+    MASK_SUB_W8,
+    MASK_SUB_W16,
+    MASK_SUB_W32
+};
 
 /* Without it -O2 keeps the blocks in memory. */
 #define UNROLL        _Pragma("GCC unroll 10")
+#define UNROLL16      _Pragma("GCC unroll 16")
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* The counters of blocks 2p and 2p + 1 of a batch. base = {lo, hi} twice, step = {2p, 0, 2p + 1,
@@ -60,10 +71,14 @@ ALWAYS_INLINE void apply(uint8_t *at, __m128i ks, enum mask_op op)
 {
     const __m128i v = op == MASK_EXPAND ? ks : _mm_loadu_si128((const __m128i *)at);
     __m128i out = ks;
-    if (op == MASK_ADD_W16) {
+    if (op == MASK_ADD_W8) {
+        out = _mm_add_epi8(v, ks);
+    } else if (op == MASK_ADD_W16) {
         out = _mm_add_epi16(v, ks);
     } else if (op == MASK_ADD_W32) {
         out = _mm_add_epi32(v, ks);
+    } else if (op == MASK_SUB_W8) {
+        out = _mm_sub_epi8(v, ks);
     } else if (op == MASK_SUB_W16) {
         out = _mm_sub_epi16(v, ks);
     } else if (op == MASK_SUB_W32) {
@@ -109,6 +124,24 @@ void mr_mask_expand_avx2(uint8_t *out, const struct mr_mask_stream *mask, uint64
     run(out, mask, offset, bytes, MASK_EXPAND);
 }
 
+void mr_mask_add_w8_avx2(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes)
+{
+    run(acc, mask, offset, lanes, MASK_ADD_W8);
+}
+
+void mr_mask_sub_w8_avx2(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes)
+{
+    run(vec, mask, offset, lanes, MASK_SUB_W8);
+}
+
+void mr_mask_sub_narrow_avx2(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits)
+{
+    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx2);
+}
+
 void mr_mask_add_w16_avx2(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
@@ -145,9 +178,9 @@ ALWAYS_INLINE void generator_init(struct generator *gen, const struct mr_mask_st
     gen->ctr = counter_at(mask, offset);
 }
 
-ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES])
+ALWAYS_INLINE void generator_bytes(struct generator *gen, uint8_t *span, size_t bytes)
 {
-    for (size_t at = 0; at < SPAN_BYTES; at += 16 * BATCH) {
+    for (size_t at = 0; at < bytes; at += 16 * BATCH) {
         __m128i ks[BATCH];
         keystream(ks, gen->mask, &gen->ctr);
         UNROLL
@@ -155,6 +188,11 @@ ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES
             _mm_store_si128((__m128i *)(span + at + 16 * b), ks[b]);
         }
     }
+}
+
+ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES])
+{
+    generator_bytes(gen, span, SPAN_BYTES);
 }
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
@@ -181,4 +219,42 @@ void mr_mask_sub_w24_avx2(uint8_t *packed, const struct mr_mask_stream *mask, ui
     struct generator gen;
     generator_init(&gen, mask, offset);
     mask_w24_sub(&gen, packed, lanes, sub_packed);
+}
+
+/* As mask_w24.h: the add runs one span behind, so that cipher rounds are in flight while it adds.
+ */
+ALWAYS_INLINE void add_narrow(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                              size_t lanes, unsigned bits, size_t span_lanes)
+{
+    _Alignas(64) uint8_t span[2][MASK_SPAN_BYTES];
+    const size_t bytes = span_lanes * bits / 8;
+    unsigned turn = 0;
+    struct generator gen;
+    if (lanes == 0) {
+        return;
+    }
+    generator_init(&gen, mask, offset);
+    generator_bytes(&gen, span[turn], bytes);
+    for (; lanes > span_lanes; lanes -= span_lanes, acc += span_lanes, turn ^= 1) {
+        generator_bytes(&gen, span[turn ^ 1], bytes);
+        UNROLL16
+        for (size_t v = 0; v < span_lanes / 16; v++) {
+            __m256i *at = (__m256i *)(acc + 16 * v);
+            const __m256i lane = narrow_load16(span[turn] + v * 2 * bits, bits);
+            _mm256_storeu_si256(at, _mm256_add_epi16(_mm256_loadu_si256(at), lane));
+        }
+    }
+    const uint8_t *const last = span[turn];
+    mr_fold_narrow_avx2(acc, &last, 1, lanes, bits);
+    explicit_bzero(span, sizeof span);
+}
+
+void mr_mask_add_narrow_avx2(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits)
+{
+    if (bits == 10) {
+        add_narrow(acc, mask, offset, lanes, 10, 512);
+    } else {
+        add_narrow(acc, mask, offset, lanes, 12, 256);
+    }
 }

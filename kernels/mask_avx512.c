@@ -5,6 +5,8 @@
 #include "kernels/counter.h"
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/mask_span.h"
+#include "kernels/narrow_avx512.h"
 #include "kernels/w24_avx512.h"
 
 #define QUADS      8    /* registers of four blocks in a batch */
@@ -12,7 +14,15 @@
 #define SPAN_LANES 128u /* of w24: the least that is whole lanes and whole registers */
 #define SPAN_QUADS 6    /* registers of key stream to a span */
 
-enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+enum mask_op {
+    MASK_EXPAND,
+    MASK_ADD_W8,
+    MASK_ADD_W16,
+    MASK_ADD_W32,
+    MASK_SUB_W8,
+    MASK_SUB_W16,
+    MASK_SUB_W32
+};
 
 /* Without it -O2 keeps the blocks in memory. */
 #define UNROLL        _Pragma("GCC unroll 10")
@@ -97,10 +107,14 @@ ALWAYS_INLINE void keystream(__m512i *ks, unsigned quads, const __m512i keys[11]
 ALWAYS_INLINE __m512i combine(__m512i v, __m512i ks, enum mask_op op)
 {
     switch (op) {
+    case MASK_ADD_W8:
+        return _mm512_add_epi8(v, ks);
     case MASK_ADD_W16:
         return _mm512_add_epi16(v, ks);
     case MASK_ADD_W32:
         return _mm512_add_epi32(v, ks);
+    case MASK_SUB_W8:
+        return _mm512_sub_epi8(v, ks);
     case MASK_SUB_W16:
         return _mm512_sub_epi16(v, ks);
     case MASK_SUB_W32:
@@ -147,6 +161,24 @@ void mr_mask_expand_avx512(uint8_t *out, const struct mr_mask_stream *mask, uint
                            size_t bytes)
 {
     run(out, mask, offset, bytes, MASK_EXPAND);
+}
+
+void mr_mask_add_w8_avx512(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                           size_t lanes)
+{
+    run(acc, mask, offset, lanes, MASK_ADD_W8);
+}
+
+void mr_mask_sub_w8_avx512(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                           size_t lanes)
+{
+    run(vec, mask, offset, lanes, MASK_SUB_W8);
+}
+
+void mr_mask_sub_narrow_avx512(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                               size_t lanes, unsigned bits)
+{
+    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx512);
 }
 
 void mr_mask_add_w16_avx512(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -263,4 +295,47 @@ void mr_mask_sub_w24_avx512(uint8_t *packed, const struct mr_mask_stream *mask, 
         sub_packed(packed, span, lanes);
         explicit_bzero(span, sizeof span);
     }
+}
+
+#define NARROW_LANES 256u /* 320 or 384 bytes of key stream: whole registers at either width */
+
+/* Window v of the key stream is the bytes of lanes 32v and up; it lies in one register or in two,
+ * whose bytes a permute takes by an index that goes on from the first to the second. */
+ALWAYS_INLINE __m512i narrow_window(const __m512i *ks, unsigned v, unsigned bits, __m512i spread)
+{
+    const unsigned first = v * 4 * bits / 64, from = v * 4 * bits % 64;
+    const __m512i index = _mm512_add_epi8(spread, _mm512_set1_epi8((char)from));
+    return from + 4 * bits <= 64 ? _mm512_permutexvar_epi8(index, ks[first])
+                                 : _mm512_permutex2var_epi8(ks[first], index, ks[first + 1]);
+}
+
+ALWAYS_INLINE size_t add_narrow(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                                size_t lanes, unsigned bits)
+{
+    const struct narrow how = narrow_of(bits);
+    const unsigned quads = bits / 2; /* NARROW_LANES * bits / 8 / 64 */
+    struct counter ctr = counter_at(mask, offset);
+    __m512i keys[11], ks[QUADS];
+    size_t done = 0;
+    load_keys(keys, mask);
+    for (; done + NARROW_LANES <= lanes; done += NARROW_LANES, acc += NARROW_LANES) {
+        keystream(ks, quads, keys, &ctr);
+        UNROLL
+        for (unsigned v = 0; v < NARROW_LANES / 32; v++) {
+            const __m512i lane =
+                _mm512_srlv_epi16(narrow_window(ks, v, bits, how.spread), how.drop);
+            _mm512_storeu_si512(acc + 32 * v,
+                                _mm512_add_epi16(_mm512_loadu_si512(acc + 32 * v), lane));
+        }
+    }
+    return done;
+}
+
+void mr_mask_add_narrow_avx512(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                               size_t lanes, unsigned bits)
+{
+    const size_t done = bits == 10 ? add_narrow(acc, mask, offset, lanes, 10)
+                                   : add_narrow(acc, mask, offset, lanes, 12);
+    mask_span_add_narrow(acc + done, mask, offset + done * bits / 8, lanes - done, bits,
+                         mr_mask_expand_avx512, mr_fold_narrow_avx512);
 }

@@ -4,6 +4,7 @@
 #include "kernels/counter.h"
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/mask_span.h"
 #include "kernels/mask_w24.h"
 #include "kernels/w24_neon.h"
 
@@ -110,6 +111,30 @@ void mr_mask_expand_neon(uint8_t *out, const struct mr_mask_stream *mask, uint64
                          size_t bytes)
 {
     run(out, mask, offset, bytes, MASK_EXPAND);
+}
+
+void mr_mask_add_w8_neon(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes)
+{
+    mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_neon, mr_fold_w8_neon);
+}
+
+void mr_mask_sub_w8_neon(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes)
+{
+    mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_neon);
+}
+
+void mr_mask_add_narrow_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits)
+{
+    mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_neon, mr_fold_narrow_neon);
+}
+
+void mr_mask_sub_narrow_neon(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits)
+{
+    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_neon);
 }
 
 void mr_mask_add_w16_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,

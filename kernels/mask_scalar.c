@@ -3,6 +3,7 @@
 #include "kernels/counter.h"
 #include "kernels/lane.h"
 #include "kernels/levels.h"
+#include "kernels/mask_span.h"
 
 /* Keystream made at once: whole AES batches and whole lanes of 2, 3 and 4 bytes. */
 #define SPAN_BYTES 384
@@ -60,6 +61,31 @@ void mr_mask_expand_scalar(uint8_t *out, const struct mr_mask_stream *mask, uint
         memcpy(out + done, keystream_next(&ks, take), take);
     }
     keystream_fini(&ks);
+}
+
+void mr_mask_add_w8_scalar(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                           size_t lanes)
+{
+    mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_scalar, mr_fold_w8_scalar);
+}
+
+void mr_mask_sub_w8_scalar(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                           size_t lanes)
+{
+    mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_scalar);
+}
+
+void mr_mask_add_narrow_scalar(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                               size_t lanes, unsigned bits)
+{
+    mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_scalar,
+                         mr_fold_narrow_scalar);
+}
+
+void mr_mask_sub_narrow_scalar(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                               size_t lanes, unsigned bits)
+{
+    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_scalar);
 }
 
 void mr_mask_add_w16_scalar(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,

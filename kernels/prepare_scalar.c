@@ -54,6 +54,18 @@ size_t mr_round_i8_scalar(int8_t *out, const float *x, float scale, uint8_t leve
     return saturated;
 }
 
+void mr_lift_narrow_scalar(uint8_t *packed, const int8_t *q, size_t lanes, unsigned bits)
+{
+    const uint64_t mask = (1u << bits) - 1;
+    for (size_t i = 0; i < lanes; i += 4, packed += bits / 2) {
+        uint64_t four = 0;
+        for (unsigned j = 0; j < 4; j++) {
+            four |= ((uint64_t)q[i + j] & mask) << (j * bits);
+        }
+        narrow_store4(packed, four, bits);
+    }
+}
+
 void mr_lift_w16_scalar(uint16_t *out, const int8_t *q, size_t lanes)
 {
     for (size_t i = 0; i < lanes; i++) {

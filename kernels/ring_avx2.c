@@ -1,6 +1,7 @@
-/* ring_avx2.c - ring add, fold and the packed 24-bit lanes. */
+/* ring_avx2.c - ring add, fold and the packed lanes. */
 #define VEC_BYTES 32
 #include "kernels/levels.h"
+#include "kernels/narrow_avx2.h"
 #include "kernels/ring_vec.h"
 #include "kernels/w24_avx2.h"
 
@@ -22,6 +23,46 @@ void mr_fold_w16_avx2(uint16_t *acc, const uint16_t *const *src, unsigned source
 void mr_fold_w32_avx2(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes)
 {
     vec_fold_w32(acc, src, sources, lanes);
+}
+
+void mr_fold_w8_avx2(uint8_t *acc, const uint8_t *const *src, unsigned sources, size_t lanes)
+{
+    vec_fold_w8(acc, src, sources, lanes);
+}
+
+VEC_INLINE void fold_narrow(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                            size_t lanes, unsigned bits)
+{
+    size_t i = 0, at = 0;
+    for (; i + 64 <= lanes; i += 64, at += 8 * bits) {
+        __m256i sum[4];
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            sum[v] = _mm256_loadu_si256((const __m256i *)(acc + i + 16 * v));
+        }
+        for (unsigned s = 0; s < sources; s++) {
+            const uint8_t *from = packed[s] + at;
+            VEC_UNROLL
+            for (size_t v = 0; v < 4; v++) {
+                sum[v] = _mm256_add_epi16(sum[v], narrow_load16(from + v * 2 * bits, bits));
+            }
+        }
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            _mm256_storeu_si256((__m256i *)(acc + i + 16 * v), sum[v]);
+        }
+    }
+    fold_tail_narrow(acc, packed, sources, i, lanes, bits);
+}
+
+void mr_fold_narrow_avx2(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                         size_t lanes, unsigned bits)
+{
+    if (bits == 10) {
+        fold_narrow(acc, packed, sources, lanes, 10);
+    } else {
+        fold_narrow(acc, packed, sources, lanes, 12);
+    }
 }
 
 void mr_fold_w24_avx2(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes)

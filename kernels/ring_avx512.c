@@ -1,8 +1,9 @@
-/* ring_avx512.c - ring add, fold and the packed 24-bit lanes. */
+/* ring_avx512.c - ring add, fold and the packed lanes. */
 #define VEC_BYTES 64
 #include <immintrin.h>
 
 #include "kernels/levels.h"
+#include "kernels/narrow_avx512.h"
 #include "kernels/ring_vec.h"
 #include "kernels/w24_avx512.h"
 
@@ -24,6 +25,38 @@ void mr_fold_w16_avx512(uint16_t *acc, const uint16_t *const *src, unsigned sour
 void mr_fold_w32_avx512(uint32_t *acc, const uint32_t *const *src, unsigned sources, size_t lanes)
 {
     vec_fold_w32(acc, src, sources, lanes);
+}
+
+void mr_fold_w8_avx512(uint8_t *acc, const uint8_t *const *src, unsigned sources, size_t lanes)
+{
+    vec_fold_w8(acc, src, sources, lanes);
+}
+
+void mr_fold_narrow_avx512(uint16_t *acc, const uint8_t *const *packed, unsigned sources,
+                           size_t lanes, unsigned bits)
+{
+    const struct narrow how = narrow_of(bits);
+    const size_t bytes = 32 * bits / 8; /* of a vector's lanes */
+    size_t i = 0, at = 0;
+    for (; i + 128 <= lanes; i += 128, at += 4 * bytes) {
+        __m512i sum[4];
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            sum[v] = _mm512_loadu_si512(acc + i + 32 * v);
+        }
+        for (unsigned s = 0; s < sources; s++) {
+            const uint8_t *from = packed[s] + at;
+            VEC_UNROLL
+            for (size_t v = 0; v < 4; v++) {
+                sum[v] = _mm512_add_epi16(sum[v], narrow_load32(from + v * bytes, &how));
+            }
+        }
+        VEC_UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            _mm512_storeu_si512(acc + i + 32 * v, sum[v]);
+        }
+    }
+    fold_tail_narrow(acc, packed, sources, i, lanes, bits);
 }
 
 void mr_fold_w24_avx512(uint32_t *acc, const uint8_t *const *packed, unsigned sources, size_t lanes)

@@ -1,5 +1,5 @@
-/* ring_vec.h - inside kernels/ only: ring add and fold of 16- and 32-bit lanes at any vector width.
- * The including file defines what vec.h asks for. */
+/* ring_vec.h - inside kernels/ only: ring add and fold of 8-, 16- and 32-bit lanes at any vector
+ * width. The including file defines what vec.h asks for. */
 #ifndef MR_KERNELS_RING_VEC_H
 #define MR_KERNELS_RING_VEC_H
 
@@ -40,6 +40,37 @@ VEC_INLINE void vec_add_w32(uint32_t *acc, const uint32_t *src, size_t lanes)
  * 128 a Zen 4 read eight sources and the sum at 0.75 of its best reader's rate, with 256 at 0.88.
  */
 #define FOLD_VECS (VEC_BYTES == 32 ? 8 : 4)
+
+VEC_INLINE void vec_fold_w8(uint8_t *acc, const uint8_t *const *src, unsigned sources, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + FOLD_VECS * VEC_BYTES <= lanes; i += FOLD_VECS * VEC_BYTES) {
+        vec_u8 sum[FOLD_VECS];
+        VEC_UNROLL
+        for (size_t v = 0; v < FOLD_VECS; v++) {
+            sum[v] = vec_load_u8(acc + i + v * VEC_BYTES);
+        }
+        for (unsigned s = 0; s < sources; s++) {
+            const uint8_t *from = src[s] + i;
+            VEC_UNROLL
+            for (size_t v = 0; v < FOLD_VECS; v++) {
+                sum[v] += vec_load_u8(from + v * VEC_BYTES);
+            }
+        }
+        VEC_UNROLL
+        for (size_t v = 0; v < FOLD_VECS; v++) {
+            vec_store_u8(acc + i + v * VEC_BYTES, sum[v]);
+        }
+    }
+    for (; i + VEC_BYTES <= lanes; i += VEC_BYTES) {
+        vec_u8 sum = vec_load_u8(acc + i);
+        for (unsigned s = 0; s < sources; s++) {
+            sum += vec_load_u8(src[s] + i);
+        }
+        vec_store_u8(acc + i, sum);
+    }
+    fold_tail_w8(acc, src, sources, i, lanes);
+}
 
 VEC_INLINE void vec_fold_w16(uint16_t *acc, const uint16_t *const *src, unsigned sources,
                              size_t lanes)

@@ -51,6 +51,7 @@ struct subject {
     struct mr_figure rate;
     void (*run)(struct bench *b);
     size_t streams; /* how many buffers' bytes the figure counts */
+    double each;    /* what it counts of a buffer, to its bytes; 0: the bytes */
     double gbps;    /* of this round */
 };
 
@@ -161,6 +162,39 @@ static void run_mask_add_w24(struct bench *b)
     b->k->mask_add_w24((uint32_t *)b->acc, &b->mask, 0, b->bytes / 4);
 }
 
+/* As many values as a buffer has of 16 bits, and so fewer bytes of each source. */
+static void run_fold_w8(struct bench *b)
+{
+    b->k->fold_w8(b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2);
+}
+
+static void run_fold_w10(struct bench *b)
+{
+    b->k->fold_narrow((uint16_t *)b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2,
+                      10);
+}
+
+static void run_fold_w12(struct bench *b)
+{
+    b->k->fold_narrow((uint16_t *)b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2,
+                      12);
+}
+
+static void run_mask_add_w8(struct bench *b)
+{
+    b->k->mask_add_w8(b->acc, &b->mask, 0, b->bytes / 2);
+}
+
+static void run_mask_add_w10(struct bench *b)
+{
+    b->k->mask_add_narrow((uint16_t *)b->acc, &b->mask, 0, b->bytes / 2, 10);
+}
+
+static void run_mask_add_w12(struct bench *b)
+{
+    b->k->mask_add_narrow((uint16_t *)b->acc, &b->mask, 0, b->bytes / 2, 12);
+}
+
 static void run_mask_expand(struct bench *b)
 {
     b->k->mask_expand(b->acc, &b->mask, 0, b->bytes);
@@ -264,7 +298,8 @@ static double sample_gbps(struct bench *b, const struct subject *s)
         calls += batch;
         end = now_s();
     } while (end - start < SAMPLE_S);
-    return 1e-9 * (double)(calls * s->streams * b->bytes) / (end - start);
+    const double each = s->each > 0 ? s->each : 1;
+    return 1e-9 * (double)(calls * s->streams * b->bytes) * each / (end - start);
 }
 
 static void take_turns(struct bench *b, struct subject *subjects, size_t count)
@@ -278,6 +313,10 @@ static void take_turns(struct bench *b, struct subject *subjects, size_t count)
 #define RATE(NAME)                                                                                 \
     {                                                                                              \
         .name = "kernels." NAME, .unit = "GB/s", .better = MR_BETTER_HIGHER                        \
+    }
+#define VALUES(NAME)                                                                               \
+    {                                                                                              \
+        .name = "kernels." NAME, .unit = "Gvalue/s", .better = MR_BETTER_HIGHER                    \
     }
 #define RATIO(NAME, TARGET, OF)                                                                    \
     {                                                                                              \
@@ -327,6 +366,73 @@ static void bench_masks(struct bench *b)
         mr_figures_sample(b->figures, &of_ipsec_mb, subjects[0].gbps / subjects[2].gbps);
 #endif
     }
+}
+
+/* Half a buffer's values of 8, 10, 12 and 16 bits: masks in bytes of their own stream. */
+static void bench_narrow_masks(struct bench *b)
+{
+    static const struct mr_figure ratios[] = {
+        RATIO("mask_add_w12.of_w16", 0.8, "mask_add_w16, in bytes of the stream"),
+        RATIO("mask_add_w10.of_w16", 0, "mask_add_w16, in bytes of the stream"),
+        RATIO("mask_add_w8.of_w16", 0, "mask_add_w16, in bytes of the stream"),
+    };
+    struct subject subjects[] = {
+        {.rate = RATE("mask_add_w16.beside"), .run = run_mask_add_w16, .streams = 1},
+        {.rate = RATE("mask_add_w12"), .run = run_mask_add_w12, .streams = 1, .each = 0.75},
+        {.rate = RATE("mask_add_w10"), .run = run_mask_add_w10, .streams = 1, .each = 0.625},
+        {.rate = RATE("mask_add_w8"), .run = run_mask_add_w8, .streams = 1, .each = 0.5},
+    };
+
+    for (unsigned r = 0; r < b->rounds; r++) {
+        take_turns(b, subjects, sizeof subjects / sizeof *subjects);
+        for (size_t i = 0; i < 3; i++) {
+            mr_figures_sample(b->figures, &ratios[i], subjects[i + 1].gbps / subjects[0].gbps);
+        }
+    }
+}
+
+/* The same values folded, from L2 or from DRAM. */
+static void bench_narrow_folds(struct bench *b, const struct mr_figure rates[4],
+                               const struct mr_figure ratios[3])
+{
+    struct subject subjects[] = {
+        {.rate = rates[0], .run = run_fold_w16, .streams = MR_FOLD_MAX, .each = 0.5},
+        {.rate = rates[1], .run = run_fold_w12, .streams = MR_FOLD_MAX, .each = 0.5},
+        {.rate = rates[2], .run = run_fold_w10, .streams = MR_FOLD_MAX, .each = 0.5},
+        {.rate = rates[3], .run = run_fold_w8, .streams = MR_FOLD_MAX, .each = 0.5},
+    };
+
+    for (unsigned r = 0; r < b->rounds; r++) {
+        take_turns(b, subjects, sizeof subjects / sizeof *subjects);
+        for (size_t i = 0; i < 3; i++) {
+            mr_figures_sample(b->figures, &ratios[i], subjects[i + 1].gbps / subjects[0].gbps);
+        }
+    }
+}
+
+static void bench_narrow_cached(struct bench *b)
+{
+    static const struct mr_figure rates[] = {VALUES("fold_w16.l2"), VALUES("fold_w12.l2"),
+                                             VALUES("fold_w10.l2"), VALUES("fold_w8.l2")};
+    static const struct mr_figure ratios[] = {
+        RATIO("fold_w12.l2.of_w16", 0, "fold_w16, in values, in L2"),
+        RATIO("fold_w10.l2.of_w16", 0, "fold_w16, in values, in L2"),
+        RATIO("fold_w8.l2.of_w16", 0, "fold_w16, in values, in L2"),
+    };
+    bench_narrow_masks(b);
+    bench_narrow_folds(b, rates, ratios);
+}
+
+static void bench_narrow_dram(struct bench *b)
+{
+    static const struct mr_figure rates[] = {VALUES("fold_w16.dram"), VALUES("fold_w12.dram"),
+                                             VALUES("fold_w10.dram"), VALUES("fold_w8.dram")};
+    static const struct mr_figure ratios[] = {
+        RATIO("fold_w12.of_w16", 0.8, "fold_w16, in values, in DRAM"),
+        RATIO("fold_w10.of_w16", 0.8, "fold_w16, in values, in DRAM"),
+        RATIO("fold_w8.of_w16", 0.8, "fold_w16, in values, in DRAM"),
+    };
+    bench_narrow_folds(b, rates, ratios);
 }
 
 static void bench_floats(struct bench *b)
@@ -424,9 +530,9 @@ static void fill(uint8_t *at, size_t bytes, uint64_t state)
 static void check(struct bench *b)
 {
     const struct mr_kernels *chosen = b->k;
-    void (*const runs[])(struct bench *) = {run_add_w16,      run_add_w32,     run_add_w24,
-                                            run_fold_w16,     run_fold_w32,    run_mask_expand,
-                                            run_mask_add_w16, run_mask_add_w24};
+    void (*const runs[])(struct bench *) = {
+        run_add_w16,     run_add_w32,      run_add_w24,      run_fold_w16, run_fold_w32,
+        run_mask_expand, run_mask_add_w16, run_mask_add_w24, run_fold_w8,  run_mask_add_w8};
     uint8_t *first = b->memory + 10 * (size_t)CACHE_BYTES;
 
     buffers_lay(b, CACHE_BYTES);
@@ -516,10 +622,12 @@ int main(int argc, char **argv)
     buffers_lay(&b, CACHE_BYTES);
     bench_adds(&b);
     bench_masks(&b);
+    bench_narrow_cached(&b);
     memset(b.memory, 0, ROOM_BYTES); /* floats that are numbers */
     bench_floats(&b);
     buffers_lay(&b, DRAM_BYTES);
     bench_folds(&b);
+    bench_narrow_dram(&b);
     const int written = mr_figures_write(b.figures, json);
     bench_close(&b);
     return written == 0 ? 0 : 1;

@@ -140,6 +140,21 @@ struct check_pair check_place(struct check *c, enum check_type type, size_t coun
     return (struct check_pair){want + begin, got + begin};
 }
 
+unsigned check_narrow_bits(struct check *c)
+{
+    return check_random(c) & 1 ? 10 : 12;
+}
+
+void check_low_bits(const struct check_pair *acc, size_t lanes, unsigned bits)
+{
+    uint16_t *want = acc->want, *got = acc->got;
+    const uint16_t mask = (uint16_t)((1u << bits) - 1);
+    for (size_t i = 0; i < lanes; i++) {
+        want[i] &= mask;
+        got[i] &= mask;
+    }
+}
+
 /* Whether the difference at byte `at` of a float buffer is but one NaN and another. */
 static bool both_nan(const struct check *c, unsigned s, size_t at)
 {

@@ -67,6 +67,11 @@ uint64_t check_random(struct check *check);
  * the others at a random number of elements (at the guard too when the gap is 0). */
 struct check_pair check_place(struct check *check, enum check_type type, size_t count);
 
+/* 10 or 12. */
+unsigned check_narrow_bits(struct check *check);
+/* Clears in both what is above the low bits of so many accumulators: it means nothing. */
+void check_low_bits(const struct check_pair *acc, size_t lanes, unsigned bits);
+
 /* Compares all buffers of the case, and the two return values bit by bit. Ends the test on a
  * difference. Floats: any NaN equals any NaN. */
 void check_finish(struct check *check, uint64_t want, uint64_t got);

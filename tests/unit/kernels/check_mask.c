@@ -92,13 +92,58 @@ static void mask_sub_w32(struct check *c)
     check_finish(c, 0, 0);
 }
 
+static void mask_add_w8(struct check *c)
+{
+    struct mr_mask_stream mask;
+    const uint64_t offset = random_stream(c, &mask);
+    const struct check_pair vec = check_place(c, CHECK_BYTES, c->lanes);
+    c->ref->mask_add_w8(vec.want, &mask, offset, c->lanes);
+    c->level->mask_add_w8(vec.got, &mask, offset, c->lanes);
+    check_finish(c, 0, 0);
+}
+
+static void mask_sub_w8(struct check *c)
+{
+    struct mr_mask_stream mask;
+    const uint64_t offset = random_stream(c, &mask);
+    const struct check_pair vec = check_place(c, CHECK_BYTES, c->lanes);
+    c->ref->mask_sub_w8(vec.want, &mask, offset, c->lanes);
+    c->level->mask_sub_w8(vec.got, &mask, offset, c->lanes);
+    check_finish(c, 0, 0);
+}
+
+static void mask_add_narrow(struct check *c)
+{
+    struct mr_mask_stream mask;
+    const uint64_t offset = random_stream(c, &mask);
+    const unsigned bits = check_narrow_bits(c);
+    const struct check_pair acc = check_place(c, CHECK_U16, c->lanes);
+    c->ref->mask_add_narrow(acc.want, &mask, offset, c->lanes, bits);
+    c->level->mask_add_narrow(acc.got, &mask, offset, c->lanes, bits);
+    check_low_bits(&acc, c->lanes, bits);
+    check_finish(c, 0, 0);
+}
+
+static void mask_sub_narrow(struct check *c)
+{
+    struct mr_mask_stream mask;
+    const uint64_t offset = random_stream(c, &mask);
+    const unsigned bits = check_narrow_bits(c);
+    const struct check_pair packed = check_place(c, CHECK_BYTES, c->lanes / 4 * (bits / 2));
+    c->ref->mask_sub_narrow(packed.want, &mask, offset, c->lanes, bits);
+    c->level->mask_sub_narrow(packed.got, &mask, offset, c->lanes, bits);
+    check_finish(c, 0, 0);
+}
+
 int main(void)
 {
     static const struct check_kernel kernels[] = {
-        {"mask_expand", mask_expand, 0},   {"mask_add_w16", mask_add_w16, 0},
-        {"mask_add_w24", mask_add_w24, 0}, {"mask_add_w32", mask_add_w32, 0},
-        {"mask_sub_w16", mask_sub_w16, 0}, {"mask_sub_w24", mask_sub_w24, 0},
-        {"mask_sub_w32", mask_sub_w32, 0},
+        {"mask_expand", mask_expand, 0},         {"mask_add_w16", mask_add_w16, 0},
+        {"mask_add_w24", mask_add_w24, 0},       {"mask_add_w32", mask_add_w32, 0},
+        {"mask_sub_w16", mask_sub_w16, 0},       {"mask_sub_w24", mask_sub_w24, 0},
+        {"mask_sub_w32", mask_sub_w32, 0},       {"mask_add_w8", mask_add_w8, 0},
+        {"mask_sub_w8", mask_sub_w8, 0},         {"mask_add_narrow", mask_add_narrow, 4},
+        {"mask_sub_narrow", mask_sub_narrow, 4},
     };
     return check_main(kernels, sizeof kernels / sizeof *kernels);
 }

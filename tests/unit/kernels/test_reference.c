@@ -96,6 +96,99 @@ static void test_packed(void **state)
     }
 }
 
+/* The order of the bits, worked out by hand: lane i is the bits i·w and up, the lowest first. */
+static void test_narrow_bits(void **state)
+{
+    const struct mr_kernels *k = kernels_of(state);
+    static const uint16_t lanes[4] = {0xf123, 0x0456, 0x0089, 0xabff};
+    static const uint8_t packed12[6] = {0x23, 0x61, 0x45, 0x89, 0xf0, 0xbf};
+    static const uint8_t packed10[5] = {0x23, 0x59, 0x91, 0xc8, 0xff};
+    static const int8_t q[4] = {1, -1, -128, 127};
+    static const uint8_t lifted12[6] = {0x01, 0xf0, 0xff, 0x80, 0xff, 0x07};
+    static const uint8_t lifted10[5] = {0x01, 0xfc, 0x0f, 0xf8, 0x1f};
+    uint8_t packed[12 / 2 * N / 4], once[6];
+    uint16_t acc[N];
+    for (unsigned bits = 10; bits <= 12; bits += 2) {
+        const uint8_t *const want = bits == 12 ? packed12 : packed10;
+        k->pack_narrow(once, lanes, 4, bits);
+        assert_memory_equal(once, want, bits / 2);
+        k->lift_narrow(once, q, 4, bits);
+        assert_memory_equal(once, bits == 12 ? lifted12 : lifted10, bits / 2);
+        /* Two of them, one twice, over whole vectors and a rest. */
+        for (unsigned i = 0; i < N / 4; i++) {
+            memcpy(packed + i * bits / 2, want, bits / 2);
+        }
+        for (unsigned i = 0; i < N; i++) {
+            acc[i] = (uint16_t)(0xffff << bits | i);
+        }
+        k->fold_narrow(acc, (const uint8_t *const[2]){packed, packed}, 2, N, bits);
+        for (unsigned i = 0; i < N; i++) {
+            assert_int_equal((acc[i] ^ (2 * lanes[i % 4] + i)) & ((1u << bits) - 1), 0);
+        }
+    }
+}
+
+static void test_narrow_masks_cancel(void **state)
+{
+    const struct mr_kernels *k = kernels_of(state);
+    static const uint8_t key[16] = {7}, counter[16] = {9};
+    enum { LANES = 1204 }; /* two spans of the stream and a rest */
+    struct mr_mask_stream mask;
+    static uint8_t stream[2 * LANES], packed[2 * LANES], w8[LANES];
+    static uint16_t acc[LANES];
+    mr_mask_stream_init(&mask, key, counter);
+    k->mask_expand(stream, &mask, 160, sizeof stream);
+    for (unsigned bits = 10; bits <= 12; bits += 2) {
+        memset(packed, 0, sizeof packed);
+        memset(acc, 0, sizeof acc);
+        k->mask_sub_narrow(packed, &mask, 160, LANES, bits);
+        k->fold_narrow(acc, (const uint8_t *const[1]){packed}, 1, LANES, bits);
+        for (unsigned i = 0; i < LANES; i++) {
+            unsigned lane = 0;
+            for (unsigned b = 0; b < bits; b++) {
+                const unsigned at = i * bits + b;
+                lane |= (stream[at / 8] >> at % 8 & 1u) << b;
+            }
+            assert_int_equal((acc[i] + lane) & ((1u << bits) - 1), 0);
+        }
+        k->mask_add_narrow(acc, &mask, 160, LANES, bits);
+        for (unsigned i = 0; i < LANES; i++) {
+            assert_int_equal(acc[i] & ((1u << bits) - 1), 0);
+        }
+    }
+    memset(w8, 3, sizeof w8);
+    k->mask_sub_w8(w8, &mask, 160, LANES);
+    for (unsigned i = 0; i < LANES; i++) {
+        assert_int_equal(w8[i], (uint8_t)(3 - stream[i]));
+    }
+    k->mask_add_w8(w8, &mask, 160, LANES);
+    for (unsigned i = 0; i < LANES; i++) {
+        assert_int_equal(w8[i], 3);
+    }
+}
+
+static void test_narrow_centre(void **state)
+{
+    const struct mr_kernels *k = kernels_of(state);
+    const uint8_t w8[4] = {0x7f, 0x80, 0xff, 3};
+    const uint16_t w10[4] = {0xfdff, 0x0200, 0xffff, 0x0403};
+    const uint16_t w12[4] = {0xf7ff, 0x0800, 0xffff, 0x5003};
+    const float want[3][4] = {
+        {63.5f, -64, -0.5f, 1.5f}, {255.5f, -256, -0.5f, 1.5f}, {1023.5f, -1024, -0.5f, 1.5f}};
+    float out[3][4];
+    uint8_t folded[N];
+    memset(folded, 0xfe, sizeof folded);
+    k->fold_w8(folded, (const uint8_t *const[1]){(uint8_t[N]){[N - 1] = 5}}, 1, N);
+    assert_int_equal(folded[N - 1], 3);
+    assert_int_equal(folded[0], 0xfe);
+    k->centre_w8(out[0], w8, 0.5f, 4);
+    k->centre_narrow(out[1], w10, 0.5f, 4, 10);
+    k->centre_narrow(out[2], w12, 0.5f, 4, 12);
+    for (unsigned i = 0; i < 12; i++) {
+        assert_true(out[i / 4][i % 4] == want[i / 4][i % 4]);
+    }
+}
+
 static void test_lift_then_centre(void **state)
 {
     const struct mr_kernels *k = kernels_of(state);
@@ -322,6 +415,9 @@ int main(void)
             cmocka_unit_test_prestate(test_ring_wraps, k),
             cmocka_unit_test_prestate(test_fold_is_repeated_add, k),
             cmocka_unit_test_prestate(test_packed, k),
+            cmocka_unit_test_prestate(test_narrow_bits, k),
+            cmocka_unit_test_prestate(test_narrow_masks_cancel, k),
+            cmocka_unit_test_prestate(test_narrow_centre, k),
             cmocka_unit_test_prestate(test_lift_then_centre, k),
             cmocka_unit_test_prestate(test_centre_edges, k),
             cmocka_unit_test_prestate(test_masks_cancel, k),
