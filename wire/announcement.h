@@ -57,7 +57,7 @@ struct mr_announcement {
     uint64_t deadline_unix_ms; /* >= 1; uploads complete by then, or are left out */
     uint32_t dimension;        /* D: values that are trained (wire/tensor_parts.h) */
     uint32_t model_values;     /* of the model file, more than D; 0: D, all of them are trained */
-    uint8_t ring_bits;         /* 16, 24, 32 */
+    uint8_t ring_bits;         /* one of mr_ring_widths */
     uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
     uint8_t noise_kind;        /* enum mr_noise_kind */
     uint16_t chunk_bytes;

@@ -19,8 +19,9 @@ static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
 static int check_layout(const struct mr_announcement *a, struct mr_layout *layout,
                         struct mr_error *error)
 {
-    if (a->ring_bits != 16 && a->ring_bits != 24 && a->ring_bits != 32) {
-        return mr_error_set(error, "ring_bits is %u: only 16, 24 and 32 exist", a->ring_bits);
+    if (!mr_ring_width_known(a->ring_bits)) {
+        return mr_error_set(error, "ring_bits is %u: only " MR_RING_WIDTHS_TEXT " exist",
+                            a->ring_bits);
     }
     if (a->dimension == 0 || a->dimension > MR_DIMENSION_MAX) {
         return mr_error_set(error, "dimension is %u: must be 1 to %u", a->dimension,

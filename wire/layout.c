@@ -1,16 +1,21 @@
 #include "wire/layout.h"
 
-#include <stdbool.h>
+const uint8_t mr_ring_widths[MR_RING_WIDTHS] = {8, 10, 12, 16, 24, 32};
 
-static bool ring_known(uint8_t ring_bits)
+bool mr_ring_width_known(uint64_t ring_bits)
 {
-    return ring_bits == 16 || ring_bits == 24 || ring_bits == 32;
+    for (unsigned i = 0; i < MR_RING_WIDTHS; i++) {
+        if (mr_ring_widths[i] == ring_bits) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimension,
                    uint8_t rotation_log2, uint32_t chunk_bytes)
 {
-    if (!ring_known(ring_bits) || rotation_log2 > 16) {
+    if (!mr_ring_width_known(ring_bits) || rotation_log2 > 16) {
         return -1;
     }
     if (dimension == 0 || dimension > MR_DIMENSION_MAX) {
@@ -22,7 +27,7 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
     uint32_t block = 1u << rotation_log2;
     uint64_t unit = block > 64 ? block : 64;
     uint64_t lanes = (dimension + unit - 1) / unit * unit; /* at most 2^30, as is D */
-    uint64_t main_bytes = lanes * (ring_bits / 8);
+    uint64_t main_bytes = lanes / 8 * ring_bits;
     uint64_t share_bytes = main_bytes + MR_TRAILER_BYTES;
     uint64_t chunks = (share_bytes + chunk_bytes - 1) / chunk_bytes;
     if (chunks > UINT32_MAX) {
@@ -39,4 +44,28 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
         .share_bytes = share_bytes,
     };
     return 0;
+}
+
+/* At these widths a lane reaches into four bytes at most. */
+uint32_t mr_ring_read(const uint8_t *region, uint8_t ring_bits, uint32_t lane)
+{
+    const uint64_t bit = (uint64_t)lane * ring_bits;
+    const unsigned shift = bit % 8, bytes = (shift + ring_bits + 7) / 8;
+    uint32_t value = 0;
+    for (unsigned i = 0; i < bytes; i++) {
+        value |= (uint32_t)region[bit / 8 + i] << (8 * i);
+    }
+    return value >> shift & UINT32_MAX >> (32 - ring_bits);
+}
+
+void mr_ring_write(uint8_t *region, uint8_t ring_bits, uint32_t lane, uint32_t value)
+{
+    const uint64_t bit = (uint64_t)lane * ring_bits;
+    const unsigned shift = bit % 8, bytes = (shift + ring_bits + 7) / 8;
+    const uint32_t mask = (UINT32_MAX >> (32 - ring_bits)) << shift;
+    for (unsigned i = 0; i < bytes; i++) {
+        uint8_t *at = &region[bit / 8 + i];
+        const uint8_t own = (uint8_t)(mask >> (8 * i));
+        *at = (uint8_t)((*at & ~own) | ((value << shift) >> (8 * i) & own));
+    }
 }

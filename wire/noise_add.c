@@ -46,7 +46,7 @@ void mr_noise_tables_free(struct mr_noise_tables *tables)
 /* Where a group's lanes lie in a packed result. */
 struct lanes {
     uint8_t *at;
-    unsigned bytes; /* of a lane: 2, 3 or 4 */
+    uint8_t bits; /* of a lane */
     uint32_t count;
 };
 
@@ -57,11 +57,11 @@ static struct lanes lanes_of(uint8_t *packed, const struct mr_round_terms *terms
     uint8_t *trailer = packed + layout->main_bytes;
     switch (group) {
     case MR_NOISE_NORMS:
-        return (struct lanes){trailer + (size_t)4 * MR_TRAILER_NORMS, 4, mr_noise_lanes(group, 0)};
+        return (struct lanes){trailer + (size_t)4 * MR_TRAILER_NORMS, 32, mr_noise_lanes(group, 0)};
     case MR_NOISE_WEIGHT:
-        return (struct lanes){trailer + (size_t)4 * MR_TRAILER_WEIGHT, 4, 1};
+        return (struct lanes){trailer + (size_t)4 * MR_TRAILER_WEIGHT, 32, 1};
     default:
-        return (struct lanes){packed, layout->ring_bits / 8u, layout->lanes};
+        return (struct lanes){packed, layout->ring_bits, layout->lanes};
     }
 }
 
@@ -73,14 +73,13 @@ static void add_w16(uint8_t *at, const int32_t *samples, size_t count)
     }
 }
 
-static void add_w24(uint8_t *at, const int32_t *samples, size_t count)
+/* Lanes of any width, from `first` on. */
+static void add_packed(const struct lanes *lanes, uint32_t first, const int32_t *samples,
+                       uint32_t count)
 {
-    for (size_t i = 0; i < count; i++, at += 3) {
-        const uint32_t lane = at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16;
-        const uint32_t sum = lane + (uint32_t)samples[i];
-        at[0] = (uint8_t)sum;
-        at[1] = (uint8_t)(sum >> 8);
-        at[2] = (uint8_t)(sum >> 16);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t lane = mr_ring_read(lanes->at, lanes->bits, first + i);
+        mr_ring_write(lanes->at, lanes->bits, first + i, lane + (uint32_t)samples[i]);
     }
 }
 
@@ -98,17 +97,17 @@ static int add_samples(const struct lanes *lanes, struct mr_gauss *gauss)
     int result = 0;
     for (uint32_t done = 0; done < lanes->count && result == 0; done += STRIDE) {
         const uint32_t left = lanes->count - done, n = left < STRIDE ? left : STRIDE;
-        uint8_t *at = lanes->at + (size_t)done * lanes->bytes;
+        uint8_t *at = lanes->at + (size_t)done * lanes->bits / 8; /* STRIDE lanes: whole bytes */
         result = mr_gauss_fill(gauss, samples, n);
         if (result != 0) {
             break;
         }
-        if (lanes->bytes == 2) {
+        if (lanes->bits == 16) {
             add_w16(at, samples, n);
-        } else if (lanes->bytes == 3) {
-            add_w24(at, samples, n);
-        } else {
+        } else if (lanes->bits == 32) {
             add_w32(at, samples, n);
+        } else {
+            add_packed(lanes, done, samples, n);
         }
     }
     OPENSSL_cleanse(samples, sizeof samples);

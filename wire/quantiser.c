@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/layout.h"
 
 #define DECAY 0.7
 #define KEEP  0.02 /* a bin with no more than that share is one device's word, or old news */
@@ -19,6 +20,35 @@ uint8_t mr_quantiser_levels(uint8_t ring_bits, uint32_t cohort_max, uint32_t hea
     const uint64_t half = (UINT64_C(1) << (ring_bits - 1)) - 1;
     const uint64_t levels = half / ((uint64_t)headroom * cohort_max);
     return (uint8_t)(levels < MR_LEVELS_MAX ? levels : MR_LEVELS_MAX);
+}
+
+uint8_t mr_quantiser_levels_asked(uint8_t ring_bits, uint32_t cohort_max, uint32_t headroom,
+                                  uint8_t asked)
+{
+    const uint8_t most = mr_quantiser_levels(ring_bits, cohort_max, headroom);
+    if (asked == 0 || asked > MR_LEVELS_MAX) {
+        return most;
+    }
+    return asked <= most ? asked : 0;
+}
+
+uint8_t mr_quantiser_ring(const struct mr_ring_question *question)
+{
+    uint8_t best = 0, best_levels = 0;
+    for (unsigned i = 0; i < MR_RING_WIDTHS; i++) {
+        const uint8_t bits = mr_ring_widths[i];
+        const uint8_t levels = mr_quantiser_levels_asked(bits, question->cohort_max,
+                                                         question->headroom, question->levels);
+        if (levels > best_levels) {
+            best = bits;
+            best_levels = levels;
+        }
+        if (levels > 0 &&
+            mr_quantiser_best_error(levels, question->devices) <= question->error_most) {
+            return bits;
+        }
+    }
+    return best;
 }
 
 uint32_t mr_quantiser_cohort_max(uint8_t ring_bits, uint8_t levels, uint32_t headroom)

@@ -47,6 +47,24 @@ struct mr_quantiser {
 /* 0: not even one level fits, a wider ring or a smaller cohort is needed. ring_bits 2..32,
  * cohort_max and headroom >= 1. */
 uint8_t mr_quantiser_levels(uint8_t ring_bits, uint32_t cohort_max, uint32_t headroom);
+/* As many as that, or `asked` where that is from 1 to MR_LEVELS_MAX (0, or more: as many as there
+ * are); 0 where so many do not fit. */
+uint8_t mr_quantiser_levels_asked(uint8_t ring_bits, uint32_t cohort_max, uint32_t headroom,
+                                  uint8_t asked);
+
+/* What a ring is chosen for. */
+struct mr_ring_question {
+    uint32_t cohort_max, headroom;
+    uint32_t devices; /* of the update whose error is judged */
+    uint8_t levels;   /* as of mr_quantiser_levels_asked */
+    double
+        error_most; /* relative, as of mr_quantiser_best_error; only where levels are not asked */
+};
+/* The narrowest ring that holds the levels that are asked for; else the narrowest in which the
+ * update is off by no more than error_most, and where there is none, the narrowest of those with
+ * the most levels. 0: no ring holds that. */
+uint8_t mr_quantiser_ring(const struct mr_ring_question *question);
+
 /* The largest cohort for which so many levels fit. */
 uint32_t mr_quantiser_cohort_max(uint8_t ring_bits, uint8_t levels, uint32_t headroom);
 uint8_t mr_quantiser_rotation_log2(uint32_t dimension);

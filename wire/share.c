@@ -28,6 +28,13 @@ void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t 
 {
     require_aligned(share);
     switch (layout->ring_bits) {
+    case 8:
+        memcpy(share, q, layout->lanes);
+        break;
+    case 10:
+    case 12:
+        kernels->lift_narrow(share, q, layout->lanes, layout->ring_bits);
+        break;
     case 16:
         kernels->lift_w16((uint16_t *)(void *)share, q, layout->lanes);
         break;
@@ -46,6 +53,13 @@ void mr_share_mask(uint8_t *share, const struct mr_layout *layout,
 {
     require_aligned(share);
     switch (layout->ring_bits) {
+    case 8:
+        kernels->mask_sub_w8(share, mask, 0, layout->lanes);
+        break;
+    case 10:
+    case 12:
+        kernels->mask_sub_narrow(share, mask, 0, layout->lanes, layout->ring_bits);
+        break;
     case 16:
         kernels->mask_sub_w16((uint16_t *)(void *)share, mask, 0, layout->lanes);
         break;

@@ -1,7 +1,6 @@
 #include "appliance/aggregate/expand.h"
 
 #include <openssl/crypto.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "appliance/aggregate/sum.h"
@@ -24,19 +23,15 @@ static int add_masks(struct mr_vector_sum *sum, const struct mr_layout *layout,
     return result;
 }
 
-/* Lanes that are as wide on the wire are added up where the result is to be: one buffer less. */
-static bool sums_in_place(const struct mr_layout *layout)
-{
-    return layout->ring_bits != 24;
-}
-
 uint8_t *mr_expand(const struct mr_layout *layout, const struct mr_scoped_seed *seeds,
                    uint32_t count, const struct mr_kernels *kernels)
 {
     const size_t lane_bytes = mr_layout_accumulator_bytes(layout);
     uint8_t *result = mr_pages_buffer(layout->share_bytes);
-    void *apart = sums_in_place(layout) ? NULL : mr_pages_buffer(lane_bytes);
-    struct mr_vector_sum sum = {.lanes = sums_in_place(layout) ? result : apart};
+    /* Lanes that are as wide on the wire are added up where the result is to be: one buffer less.
+     */
+    void *apart = mr_layout_packed(layout) ? mr_pages_buffer(lane_bytes) : NULL;
+    struct mr_vector_sum sum = {.lanes = mr_layout_packed(layout) ? apart : result};
 
     if (result && sum.lanes && add_masks(&sum, layout, seeds, count, kernels) == 0) {
         mr_sum_pack(result, layout, &sum, kernels);

@@ -12,19 +12,29 @@
 /* The trailer's metrics stay below 2^32 for so many devices at most. */
 #define METRICS_COHORT_MAX 4096u
 
-/* Largest |lane| of the centred sum. */
-static uint32_t peak_w16(const uint16_t *lanes, size_t count)
+/* Largest |lane| of the centred sum; `shift` bits at the top of an accumulator mean nothing. */
+static uint32_t peak_w8(const uint8_t *lanes, size_t count)
 {
     uint32_t peak = 0;
     for (size_t i = 0; i < count; i++) {
-        const int32_t v = (int16_t)lanes[i];
+        const int32_t v = (int8_t)lanes[i];
         const uint32_t a = (uint32_t)(v < 0 ? -v : v);
         peak = a > peak ? a : peak;
     }
     return peak;
 }
 
-/* `shift` is 8 for w=24, whose lanes mean only their low 24 bits, and 0 for w=32. */
+static uint32_t peak_w16(const uint16_t *lanes, size_t count, unsigned shift)
+{
+    uint32_t peak = 0;
+    for (size_t i = 0; i < count; i++) {
+        const int32_t v = (int16_t)(lanes[i] << shift) >> shift;
+        const uint32_t a = (uint32_t)(v < 0 ? -v : v);
+        peak = a > peak ? a : peak;
+    }
+    return peak;
+}
+
 static uint32_t peak_w32(const uint32_t *lanes, size_t count, unsigned shift)
 {
     uint32_t peak = 0;
@@ -38,9 +48,11 @@ static uint32_t peak_w32(const uint32_t *lanes, size_t count, unsigned shift)
 
 static uint32_t peak_of(const struct mr_vector_sum *sum, const struct mr_layout *layout)
 {
-    return layout->ring_bits == 16
-               ? peak_w16(sum->lanes, layout->lanes)
-               : peak_w32(sum->lanes, layout->lanes, layout->ring_bits == 24 ? 8 : 0);
+    const unsigned bytes = mr_ring_accumulator(layout->ring_bits);
+    const unsigned shift = 8 * bytes - layout->ring_bits;
+    return bytes == 1   ? peak_w8(sum->lanes, layout->lanes)
+           : bytes == 2 ? peak_w16(sum->lanes, layout->lanes, shift)
+                        : peak_w32(sum->lanes, layout->lanes, shift);
 }
 
 /* A lane of the trailer with noise may have gone below zero. */

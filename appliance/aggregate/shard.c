@@ -7,8 +7,8 @@
 
 uint64_t mr_shard_bytes(uint64_t share_bytes_max)
 {
-    /* w=24 is three bytes a lane on the wire and four in the accumulator. */
-    return share_bytes_max + share_bytes_max / 3 + 64;
+    /* Most is added where lanes of 10 bits on the wire are 16 in the accumulator. */
+    return share_bytes_max + share_bytes_max * 3 / 5 + 64;
 }
 
 uint64_t mr_shard_list_bytes(uint32_t capacity)

@@ -12,10 +12,9 @@ void mr_sum_zero(struct mr_vector_sum *sum, const struct mr_layout *layout)
     memset(sum->trailer, 0, sizeof sum->trailer);
 }
 
-/* The share pointers as lane pointers of each width. */
+/* The share pointers as pointers to lanes that are no bytes. */
 union sources {
     const uint16_t *w16[MR_FOLD_MAX];
-    const uint8_t *w24[MR_FOLD_MAX];
     const uint32_t *w32[MR_FOLD_MAX];
 };
 
@@ -31,6 +30,13 @@ void mr_sum_fold(struct mr_vector_sum *sum, const struct mr_layout *layout,
         MR_ASSERT((uintptr_t)shares[s] % 64 == 0);
     }
     switch (layout->ring_bits) {
+    case 8:
+        kernels->fold_w8(sum->lanes, shares, count, layout->lanes);
+        break;
+    case 10:
+    case 12:
+        kernels->fold_narrow(sum->lanes, shares, count, layout->lanes, layout->ring_bits);
+        break;
     case 16:
         for (unsigned s = 0; s < count; s++) {
             from.w16[s] = (const uint16_t *)(const void *)shares[s];
@@ -38,10 +44,7 @@ void mr_sum_fold(struct mr_vector_sum *sum, const struct mr_layout *layout,
         kernels->fold_w16(sum->lanes, from.w16, count, layout->lanes);
         break;
     case 24:
-        for (unsigned s = 0; s < count; s++) {
-            from.w24[s] = shares[s];
-        }
-        kernels->fold_w24(sum->lanes, from.w24, count, layout->lanes);
+        kernels->fold_w24(sum->lanes, shares, count, layout->lanes);
         break;
     default:
         MR_ASSERT(layout->ring_bits == 32);
@@ -60,6 +63,13 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
                  const struct mr_mask_stream *mask, const struct mr_kernels *kernels)
 {
     switch (layout->ring_bits) {
+    case 8:
+        kernels->mask_add_w8(sum->lanes, mask, 0, layout->lanes);
+        break;
+    case 10:
+    case 12:
+        kernels->mask_add_narrow(sum->lanes, mask, 0, layout->lanes, layout->ring_bits);
+        break;
     case 16:
         kernels->mask_add_w16(sum->lanes, mask, 0, layout->lanes);
         break;
@@ -76,9 +86,15 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels)
 {
-    if (layout->ring_bits == 16) {
+    const uint8_t *const bytes = other->lanes;
+    switch (mr_ring_accumulator(layout->ring_bits)) {
+    case 1:
+        kernels->fold_w8(sum->lanes, &bytes, 1, layout->lanes);
+        break;
+    case 2:
         kernels->add_w16(sum->lanes, other->lanes, layout->lanes);
-    } else {
+        break;
+    default:
         kernels->add_w32(sum->lanes, other->lanes, layout->lanes);
     }
     kernels->add_w32(sum->trailer, other->trailer, MR_TRAILER_LANES);
@@ -89,6 +105,8 @@ void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr
 {
     if (layout->ring_bits == 24) {
         kernels->pack_w24(share, sum->lanes, layout->lanes);
+    } else if (mr_layout_packed(layout)) {
+        kernels->pack_narrow(share, sum->lanes, layout->lanes, layout->ring_bits);
     } else if (share != sum->lanes) {
         memcpy(share, sum->lanes, layout->main_bytes);
     }

@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "wire/layout.h"
 
-/* An accumulator of whole vectors: main lanes (uint16_t for w=16, uint32_t otherwise) and trailer.
+/* An accumulator of whole vectors: main lanes (as kernels/kernels.h says) and trailer.
  * `lanes` points at mr_layout_accumulator_bytes() bytes, 64-byte aligned, owned by the caller. One
  * thread at a time. */
 struct mr_vector_sum {
@@ -23,9 +23,9 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
 /* sum += other. */
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
                   const struct mr_vector_sum *other, const struct mr_kernels *kernels);
-/* Writes the sum as share bytes (w=24 packed), which is how a result travels and is committed to.
+/* Writes the sum as share bytes, which is how a result travels and is committed to.
  * The way back: mr_sum_fold of one result over a zeroed sum. `share` needs no alignment; unless
- * w=24 it may be the sum's own lanes, with room for the trailer behind them. */
+ * mr_layout_packed() it may be the sum's own lanes, with room for the trailer behind them. */
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
                  const struct mr_kernels *kernels);
 

@@ -29,15 +29,9 @@ struct chain {
 
 static int32_t lane_at(const struct sum *sum, uint32_t lane)
 {
-    const uint8_t *at = sum->share + (size_t)lane * (sum->layout.ring_bits / 8);
-    const uint32_t low = (uint32_t)at[0] | (uint32_t)at[1] << 8;
-    if (sum->layout.ring_bits == 16) {
-        return (int16_t)low;
-    }
-    const uint32_t high = low << 8 | (uint32_t)at[2] << 24;
-    return sum->layout.ring_bits == 24
-               ? (int32_t)high >> 8
-               : (int32_t)(low | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
+    const unsigned spare = 32u - sum->layout.ring_bits;
+    const uint32_t value = mr_ring_read(sum->share, sum->layout.ring_bits, lane);
+    return (int32_t)(value << spare) >> spare;
 }
 
 static void read_lanes(void *context, int32_t *out, uint32_t first, uint32_t count)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/assert.h"
 #include "wire/keys.h"
 #include "wire/safetensors.h"
 #include "wire/tensor_parts.h"
@@ -23,6 +24,29 @@ float mr_next_model_factor(const struct mr_announcement *announcement, uint32_t 
                    ((double)announcement->scale * (double)weight));
 }
 
+static void centre(float *update, const struct mr_vector_sum *sum, float factor,
+                   const struct mr_layout *layout, const struct mr_kernels *kernels)
+{
+    switch (layout->ring_bits) {
+    case 8:
+        kernels->centre_w8(update, sum->lanes, factor, layout->lanes);
+        break;
+    case 10:
+    case 12:
+        kernels->centre_narrow(update, sum->lanes, factor, layout->lanes, layout->ring_bits);
+        break;
+    case 16:
+        kernels->centre_w16(update, sum->lanes, factor, layout->lanes);
+        break;
+    case 24:
+        kernels->centre_w24(update, sum->lanes, factor, layout->lanes);
+        break;
+    default:
+        MR_ASSERT(layout->ring_bits == 32);
+        kernels->centre_w32(update, sum->lanes, factor, layout->lanes);
+    }
+}
+
 /* update[lanes] = the centred, un-scaled sum, rotated as it is. Returns how far it reaches: the
  * rotation back changes no norm. */
 static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *sum,
@@ -33,13 +57,7 @@ static struct mr_sum_reach unscale(float *update, const struct mr_vector_sum *su
     const struct mr_kernels *kernels = question->kernels;
     const float factor =
         mr_next_model_factor(announcement, mr_opened_sum_weight(sum, question->terms));
-    if (layout->ring_bits == 16) {
-        kernels->centre_w16(update, sum->lanes, factor, layout->lanes);
-    } else if (layout->ring_bits == 24) {
-        kernels->centre_w24(update, sum->lanes, factor, layout->lanes);
-    } else {
-        kernels->centre_w32(update, sum->lanes, factor, layout->lanes);
-    }
+    centre(update, sum, factor, layout, kernels);
     const double step = sqrt(kernels->sum_squares(update, layout->lanes));
     return (struct mr_sum_reach){.norm = step / (double)factor, .step = step};
 }

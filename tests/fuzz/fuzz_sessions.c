@@ -57,7 +57,7 @@ static void begin(struct bench *bench, uint8_t shape)
     static const struct {
         uint8_t ring_bits;
         uint64_t dimension;
-    } shapes[] = {{16, 64}, {24, 64}, {32, 512}, {16, 2400}};
+    } shapes[] = {{16, 64}, {24, 64}, {32, 512}, {16, 2400}, {8, 64}, {10, 192}, {12, 64}};
     struct mr_layout layout;
     const unsigned i = shape % (sizeof shapes / sizeof *shapes);
     MR_ASSERT(mr_layout_init(&layout, shapes[i].ring_bits, shapes[i].dimension, 0,

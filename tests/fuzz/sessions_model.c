@@ -110,13 +110,12 @@ static uint64_t little_endian(const uint8_t *bytes, unsigned count)
 
 void model_fold(struct model *model, uint64_t upload_id)
 {
-    const unsigned bytes = model->layout.ring_bits / 8u;
     struct model_device *device = find(model, upload_id);
     MR_ASSERT(device && device->state == MR_UPLOAD_STAGED && !device->folded);
     MR_ASSERT(device->received == model->layout.chunks);
     device->folded = true;
     for (uint32_t i = 0; i < model->layout.lanes; i++) {
-        model->lanes[i] += little_endian(device->share + (size_t)i * bytes, bytes);
+        model->lanes[i] += mr_ring_read(device->share, model->layout.ring_bits, i);
     }
     for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         model->trailer[i] += little_endian(device->share + model->layout.main_bytes + 4 * i, 4);
@@ -125,7 +124,7 @@ void model_fold(struct model *model, uint64_t upload_id)
 
 void model_check_shard(const struct model *model, const struct mr_shard *shard)
 {
-    const unsigned bytes = model->layout.ring_bits == 16 ? 2 : 4;
+    const unsigned bytes = mr_ring_accumulator(model->layout.ring_bits);
     const uint64_t mask = (UINT64_C(1) << model->layout.ring_bits) - 1;
     for (uint32_t i = 0; i < model->layout.lanes; i++) {
         const uint8_t *lane = (const uint8_t *)shard->sum.lanes + (size_t)i * bytes;

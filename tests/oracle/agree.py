@@ -58,13 +58,15 @@ def random_optimiser(rng):
 
 
 def random_announcement(rng, signing):
-    ring_bits = rng.choice([16, 24, 32])
+    ring_bits = rng.choice(oracle.RING_WIDTHS)
     rotation = rng.choice([0, 0, 0, 1, 5, 6, 7, 9])
     levels = rng.choice([127, 127, 1, rng.randint(1, 127)])
     headroom = rng.choice([4, 4, 64, rng.randint(4, 64)])
     ring_max = oracle.ring_clients_max(ring_bits, levels, headroom)
     if ring_max < 2:
         levels, ring_max = 1, oracle.ring_clients_max(ring_bits, 1, headroom)
+    if ring_max < 2:
+        headroom, ring_max = 4, oracle.ring_clients_max(ring_bits, 1, 4)
     cohort_max = rng.choice([2, ring_max, rng.randint(2, ring_max)])
     cohort_min = rng.choice([2, cohort_max, rng.randint(2, cohort_max)])
     weight_most = (2**32 - 1) // cohort_max
@@ -359,9 +361,12 @@ def answer_shares(case, out, a, layout, announcement_hash):
     ]
     out["total"] = oracle.add_up(layout, out["results"])
     out["rotation"] = oracle.rotation_signs(a["rotation_seed"], a["round"], 160)
-    # The point of it all: what comes out is the sum of what went in.
+    # The point of it all: what comes out is the sum of what went in; narrow rings these lanes go round.
+    half = 2 ** (layout.ring_bits - 1)
     main, trailer = oracle.centred(layout, out["total"])
-    if main != [sum(lane) for lane in zip(*(c["q"] for c in case["clients"]))]:
+    if main != [
+        (sum(lane) + half) % (2 * half) - half for lane in zip(*(c["q"] for c in case["clients"]))
+    ]:
         raise Disagreement("the oracle's own sum is wrong")
     if trailer != [sum(lane) % 2**32 for lane in zip(*(c["trailer"] for c in case["clients"]))]:
         raise Disagreement("the oracle's own trailer is wrong")
@@ -377,7 +382,7 @@ def random_quantiser(rng):
 
     clips = [clip()] * 3 if rng.random() < 0.7 else [clip() for _ in range(3)]
     rounds = [(counts(), clips[i % 3]) for i in range(rng.randint(0, 5))]
-    ring_bits = rng.choice([16, 24, 32])
+    ring_bits = rng.choice(oracle.RING_WIDTHS)
     clip_norm = rng.choice([clips[0], rounds[-1][1] if rounds else clips[0]])
     return {
         "ring_bits": ring_bits, "cohort_max": rng.choice([2, 30, 258, rng.randint(2, 40000)]),

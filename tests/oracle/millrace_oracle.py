@@ -37,6 +37,7 @@ FIELDS = (
 
 
 LEVELS_MAX = 127
+RING_WIDTHS = (8, 10, 12, 16, 24, 32)
 
 
 def ring_clients_max(ring_bits, levels=LEVELS_MAX, headroom=4):
@@ -50,7 +51,7 @@ def announcement_check(a):
     require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
     require(1 <= a["dimension"] <= 2**30, "dimension")
     require(a["model_values"] == 0 or a["dimension"] < a["model_values"] <= 2**30, "model_values")
-    require(a["ring_bits"] in (16, 24, 32), "ring_bits")
+    require(a["ring_bits"] in RING_WIDTHS, "ring_bits")
     require(0 <= a["rotation_log2"] <= 16, "rotation_log2")
     require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
     require(a["cohort_min"] >= 2, "cohort_min")
@@ -184,18 +185,30 @@ class Layout:
     def read(self, data):
         """Share bytes as (main lanes, trailer lanes)."""
         assert len(data) == self.share_bytes
-        step = self.ring_bits // 8
         main, trailer = data[: self.main_bytes], data[self.main_bytes :]
         return (
-            [int.from_bytes(main[i : i + step], "little") for i in range(0, len(main), step)],
+            self.unpack(main),
             [int.from_bytes(trailer[i : i + 4], "little") for i in range(0, len(trailer), 4)],
         )
 
     def write(self, main, trailer):
-        step, modulus = self.ring_bits // 8, 2**self.ring_bits
-        return b"".join((x % modulus).to_bytes(step, "little") for x in main) + b"".join(
-            (x % 2**32).to_bytes(4, "little") for x in trailer
-        )
+        return self.pack(main) + b"".join((x % 2**32).to_bytes(4, "little") for x in trailer)
+
+    # Eight lanes are whole bytes at every width: the bits of one number, the first lane lowest.
+
+    def unpack(self, region):
+        w, lanes = self.ring_bits, []
+        for at in range(0, len(region), w):
+            eight = int.from_bytes(region[at : at + w], "little")
+            lanes += [eight >> (w * i) & (2**w - 1) for i in range(8)]
+        return lanes
+
+    def pack(self, lanes):
+        w, region = self.ring_bits, bytearray()
+        for at in range(0, len(lanes), 8):
+            eight = sum(x % 2**w << (w * i) for i, x in enumerate(lanes[at : at + 8]))
+            region += eight.to_bytes(w, "little")
+        return bytes(region)
 
 
 def scope(task, announcement_hash, client, hub, attempt):

@@ -80,11 +80,32 @@ def upload_aead():
     }
 
 
+def share_of(ring_bits):
+    """200 lanes that count from −100, less the mask of `masks`: the packed lanes and the lead's share."""
+    layout = oracle.Layout({"ring_bits": ring_bits, "chunk_bytes": 1408, "rotation_log2": 0, "dimension": 200})
+    q = list(range(-100, 100)) + [0] * (layout.lanes - 200)
+    trailer = list(range(1, 17))
+    mask = oracle.mask_bytes(layout, RISING, oracle.scope(TASK, HASH, CLIENT, 1, 0))
+    lifted = layout.write(q, trailer)
+    share = oracle.lead_share(layout, q, trailer, [mask])
+    return {
+        "share_bytes": layout.share_bytes,
+        "lifted_first16": lifted[:16].hex(),
+        "sha256_of_lifted": oracle.sha256(lifted).hex(),
+        "share_first16": share[:16].hex(),
+        "share_last16": share[-16:].hex(),
+        "sha256_of_share": oracle.sha256(share).hex(),
+    }
+
+
 def vectors():
-    return masks() | {
+    return masks() | {f"share_w{w}": share_of(w) for w in oracle.RING_WIDTHS} | {
         "ctr_carry_64bit": counter_carry(),
         "upload_aead": upload_aead(),
         "ring": {
+            "w8_max_clients_int8": oracle.ring_clients_max(8, headroom=1),
+            "w10": oracle.ring_clients_max(10, headroom=1),
+            "w12": oracle.ring_clients_max(12, headroom=1),
             "w16_max_clients_int8": oracle.ring_clients_max(16, headroom=1),
             "w24": oracle.ring_clients_max(24, headroom=1),
             "w32": oracle.ring_clients_max(32, headroom=1),

@@ -14,8 +14,9 @@
 /* Puts a lane of w bits at its place, little-endian. */
 static void put_lane(uint8_t *share, unsigned bits, unsigned lane, uint32_t value)
 {
-    for (unsigned i = 0; i < bits / 8; i++) {
-        share[lane * (bits / 8) + i] = (uint8_t)(value >> (8 * i));
+    for (unsigned i = 0; i < bits; i++) {
+        const unsigned at = lane * bits + i;
+        share[at / 8] |= (uint8_t)((value >> i & 1) << at % 8);
     }
 }
 

@@ -91,7 +91,8 @@ static void draw_shape(struct sim *sim, struct sim_task *task, bool alike)
 {
     const struct sim_task *first = &sim->plan.tasks[0];
     task->dimension = alike ? first->dimension : 64u << sim_below(sim, 4);
-    task->ring_bits = alike ? first->ring_bits : (uint8_t)(16 + 8 * sim_below(sim, 3));
+    task->ring_bits =
+        alike ? first->ring_bits : mr_ring_widths[MR_RING_WIDTHS - 1 - sim_below(sim, 4)];
     task->chunk_bytes = alike ? first->chunk_bytes : (uint16_t)(64 * sim_between(sim, 1, 3));
     const uint32_t share_bytes = task->dimension * task->ring_bits / 8 + MR_TRAILER_BYTES;
     if (share_bytes > sim->plan.share_bytes_max) {

@@ -122,18 +122,18 @@ void fake_init(struct fake *fake, unsigned hub_count, uint8_t ring_bits)
                                   .deadline_unix_ms = fake->unix_start_ms + 60000,
                                   .ring_bits = ring_bits,
                                   .rotation_log2 = 6,
-                                  .levels = 127,
                                   .headroom = 4,
                                   .seal = MR_SEAL_HPKE,
                                   .chunk_bytes = 64,
                                   .cohort_min = 2,
-                                  .cohort_max = 64,
+                                  .cohort_max = ring_bits < 16 ? 4 : 64,
                                   .weight_max = 10,
                                   .scale = 100,
                                   .clip_norm = 1,
                                   .step_max = 1000,
                                   .optimiser = {.learning_rate = 1},
                                   .hub_count = (uint8_t)hub_count};
+    a->levels = mr_quantiser_levels(ring_bits, a->cohort_max, a->headroom);
     snprintf(a->training, sizeof a->training, "{\"epochs\": 2, \"batch\": 3}");
     for (unsigned i = 0; i < hub_count; i++) {
         memset(fake->private_keys[i], (int)(0x20 + i), 32);
@@ -406,7 +406,7 @@ uint8_t *fake_open_sum(struct fake *fake)
         CHECK(!mr_mask_derive(&mask, fake->seeds[fake->committed_attempt][i], &scope));
         mr_sum_mask(&sum, layout, &mask, kernels);
     }
-    uint8_t *packed = aligned_alloc(64, layout->share_bytes);
+    uint8_t *packed = aligned_alloc(64, (layout->share_bytes + 63) / 64 * 64);
     mr_sum_pack(packed, layout, &sum, kernels);
     free(sum.lanes);
     return packed;

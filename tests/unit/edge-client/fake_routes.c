@@ -249,7 +249,7 @@ void fake_settle(struct fake *fake)
     }
     fake->state = MR_UPLOAD_COMMITTED;
     free(fake->committed);
-    fake->committed = aligned_alloc(64, fake->terms.layout.share_bytes);
+    fake->committed = aligned_alloc(64, (fake->terms.layout.share_bytes + 63) / 64 * 64);
     memcpy(fake->committed, fake->receiver.share, fake->terms.layout.share_bytes);
     fake->committed_attempt = fake->last_attempt;
 }

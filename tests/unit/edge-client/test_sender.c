@@ -70,7 +70,7 @@ static void env_init(struct env *w, uint64_t seed, uint32_t dimension, uint32_t 
     w->net.packets = calloc(PACKETS_MAX, sizeof *w->net.packets);
     assert_int_equal(mr_layout_init(&w->layout, 16, dimension, 0, 1408), 0);
     assert_int_equal(mr_upload_keys_derive(&w->keys, ekm), 0);
-    w->share = aligned_alloc(64, w->layout.share_bytes);
+    w->share = aligned_alloc(64, (w->layout.share_bytes + 63) / 64 * 64);
     for (uint64_t i = 0; i < w->layout.share_bytes; i++) {
         w->share[i] = (uint8_t)mr_sgd_random_next(&w->net.random);
     }

@@ -59,8 +59,8 @@ static void test_committed(void **state)
 {
     (void)state;
     for (unsigned hubs = 2; hubs <= MR_HUBS_MAX; hubs++) {
-        for (uint8_t ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
-            run_committed(hubs, ring_bits, MRE_TRANSPORT_AUTO, 0);
+        for (unsigned w = 0; w < MR_RING_WIDTHS; w++) {
+            run_committed(hubs, mr_ring_widths[w], MRE_TRANSPORT_AUTO, 0);
         }
     }
     run_committed(2, 16, MRE_TRANSPORT_HTTP2, 0);

@@ -345,7 +345,9 @@ static void test_rules_of_numbers(void **state)
     REFUSED(a.deadline_unix_ms = 0, "deadline");
     REFUSED(a.dimension = 0, "dimension");
     REFUSED(a.dimension = MR_DIMENSION_MAX + 1, "dimension");
-    REFUSED(a.ring_bits = 8, "ring_bits");
+    REFUSED(a.ring_bits = 8, "cohort_max");
+    REFUSED(a.ring_bits = 11, "only 8, 10, 12, 16, 24 and 32 exist");
+    REFUSED(a.ring_bits = 15, "ring_bits");
     REFUSED(a.ring_bits = 0, "ring_bits");
     REFUSED(a.ring_bits = 64, "ring_bits");
     REFUSED(a.rotation_log2 = 17, "rotation");
@@ -379,9 +381,11 @@ static void test_ring_bound(void **state)
     static const struct {
         uint8_t ring_bits, levels, headroom;
         uint32_t cohort_max;
-    } bounds[] = {{16, 127, 4, 64},      {16, 1, 4, 8191},      {16, 8, 4, 1023},
-                  {16, 8, 64, 63},       {24, 127, 4, 16513},   {24, 3, 4, 699050},
-                  {32, 127, 4, 4227330}, {32, 1, 4, 536870911}, {32, 127, 64, 264208}};
+    } bounds[] = {
+        {16, 127, 4, 64},      {16, 1, 4, 8191},   {16, 8, 4, 1023},      {16, 8, 64, 63},
+        {24, 127, 4, 16513},   {24, 3, 4, 699050}, {32, 127, 4, 4227330}, {32, 1, 4, 536870911},
+        {32, 127, 64, 264208}, {8, 1, 4, 31},      {8, 15, 4, 2},         {10, 1, 4, 127},
+        {10, 4, 4, 31},        {12, 127, 4, 4},    {12, 17, 4, 30},       {12, 1, 64, 31}};
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         test_announcement(&a, private_keys, 2);
         a.ring_bits = bounds[i].ring_bits;

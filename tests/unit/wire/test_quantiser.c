@@ -41,6 +41,54 @@ static void test_levels(void **state)
     }
 }
 
+/* Fewer levels than the ring holds, never more. */
+static void test_levels_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(mr_quantiser_levels_asked(12, 30, 4, 0), 17);
+    assert_int_equal(mr_quantiser_levels_asked(12, 30, 4, 255), 17);
+    assert_int_equal(mr_quantiser_levels_asked(12, 30, 4, 1), 1);
+    assert_int_equal(mr_quantiser_levels_asked(12, 30, 4, 17), 17);
+    assert_int_equal(mr_quantiser_levels_asked(12, 30, 4, 18), 0);
+    assert_int_equal(mr_quantiser_levels_asked(8, 32, 4, 1), 0);
+}
+
+/* The narrowest ring for the levels, or for the error. */
+static void test_ring(void **state)
+{
+    (void)state;
+    static const struct {
+        struct mr_ring_question question;
+        uint8_t ring;
+    } rows[] = {
+        {{.cohort_max = 31, .headroom = 4, .devices = 20, .levels = 1}, 8},
+        {{.cohort_max = 32, .headroom = 4, .devices = 20, .levels = 1}, 10},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .levels = 7}, 12},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .levels = 127}, 16},
+        {{.cohort_max = 65, .headroom = 4, .devices = 20, .levels = 127}, 24},
+        {{.cohort_max = 64, .headroom = 64, .devices = 20, .levels = 1}, 16},
+        {{.cohort_max = UINT32_MAX, .headroom = 4, .devices = 2, .levels = 1}, 0},
+        {{.cohort_max = UINT32_MAX, .headroom = 4, .devices = 2, .error_most = 1}, 0},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .error_most = 1}, 8},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .error_most = 0.16}, 10},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .error_most = 0.05}, 12},
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .error_most = 0.01}, 16},
+        /* No ring does: the narrowest of those with all levels. */
+        {{.cohort_max = 30, .headroom = 4, .devices = 20, .error_most = 1e-6}, 16},
+        {{.cohort_max = 1000, .headroom = 4, .devices = 2, .error_most = 1e-6}, 24},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint8_t ring = mr_quantiser_ring(&rows[i].question);
+        if (ring != rows[i].ring) {
+            fail_msg("row %zu: a ring of %u bits", i, ring);
+        }
+        if (ring > 0) {
+            assert_true(mr_quantiser_levels(ring, rows[i].question.cohort_max,
+                                            rows[i].question.headroom) >= 1);
+        }
+    }
+}
+
 static void test_rotation(void **state)
 {
     (void)state;
@@ -184,6 +232,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_levels_asked),
+        cmocka_unit_test(test_ring),
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_first_scale),
         cmocka_unit_test(test_next_scale),

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "wire/keys.h"
 #include "wire/layout.h"
+#include "wire/share.h"
 
 static json_t *vectors;
 
@@ -130,8 +131,47 @@ static void test_ring(void **state)
     (void)state;
     assert_int_equal(mr_quantiser_cohort_max(16, 127, 1),
                      number_of("ring", "w16_max_clients_int8"));
+    assert_int_equal(mr_quantiser_cohort_max(8, 127, 1), number_of("ring", "w8_max_clients_int8"));
+    assert_int_equal(mr_quantiser_cohort_max(10, 127, 1), number_of("ring", "w10"));
+    assert_int_equal(mr_quantiser_cohort_max(12, 127, 1), number_of("ring", "w12"));
     assert_int_equal(mr_quantiser_cohort_max(24, 127, 1), number_of("ring", "w24"));
     assert_int_equal(mr_quantiser_cohort_max(32, 127, 1), number_of("ring", "w32"));
+}
+
+/* Lanes that count from −100 to 99, lifted and masked, at every width. */
+static void test_shares(void **state)
+{
+    (void)state;
+    const struct mr_kernels *kernels = mr_kernels_select(UINT32_MAX);
+    for (unsigned w = 0; w < MR_RING_WIDTHS; w++) {
+        _Alignas(64) uint8_t share[2048];
+        int8_t q[256] = {0};
+        uint32_t trailer[MR_TRAILER_LANES];
+        uint8_t want[16];
+        char group[16];
+        struct mr_layout layout;
+        struct mr_mask_stream mask;
+        snprintf(group, sizeof group, "share_w%u", mr_ring_widths[w]);
+        assert_int_equal(mr_layout_init(&layout, mr_ring_widths[w], 200, 0, 1408), 0);
+        assert_int_equal(layout.share_bytes, number_of(group, "share_bytes"));
+        for (int i = 0; i < 200; i++) {
+            q[i] = (int8_t)(i - 100);
+        }
+        for (uint32_t i = 0; i < MR_TRAILER_LANES; i++) {
+            trailer[i] = i + 1;
+        }
+        mr_share_lift(share, &layout, q, trailer, kernels);
+        hex_of(want, sizeof want, group, "lifted_first16");
+        assert_memory_equal(share, want, sizeof want);
+        assert_sha256(share, layout.share_bytes, group, "sha256_of_lifted");
+        derive(&mask, 1, 0);
+        mr_share_mask(share, &layout, &mask, kernels);
+        hex_of(want, sizeof want, group, "share_first16");
+        assert_memory_equal(share, want, sizeof want);
+        hex_of(want, sizeof want, group, "share_last16");
+        assert_memory_equal(share + layout.share_bytes - 16, want, sizeof want);
+        assert_sha256(share, layout.share_bytes, group, "sha256_of_share");
+    }
 }
 
 int main(int argc, char **argv)
@@ -150,6 +190,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_mask),
         cmocka_unit_test(test_mask_long),
         cmocka_unit_test(test_upload_keys_and_seal),
+        cmocka_unit_test(test_shares),
         cmocka_unit_test(test_ring),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

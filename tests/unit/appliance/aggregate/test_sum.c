@@ -2,6 +2,7 @@
  * device. */
 #include "tests/unit/wire/shares.h"
 
+#include "appliance/aggregate/shard.h"
 #include "appliance/aggregate/sum.h"
 
 struct vectors {
@@ -63,16 +64,20 @@ static void join(struct vectors *v, const struct mr_kernels *kernels, struct mr_
     }
 }
 
+/* What is above a lane's own bits means nothing. */
 static int64_t centred(const struct vectors *v, const struct mr_vector_sum *sum, size_t lane)
 {
-    if (v->layout.ring_bits == 16) {
-        return (int16_t)((const uint16_t *)sum->lanes)[lane];
-    }
-    uint32_t value = ((const uint32_t *)sum->lanes)[lane];
-    if (v->layout.ring_bits == 24) {
-        return (int32_t)(value << 8) >> 8;
-    }
-    return (int32_t)value;
+    const unsigned bits = v->layout.ring_bits;
+    const uint32_t value = bits == 8    ? ((const uint8_t *)sum->lanes)[lane]
+                           : bits <= 16 ? ((const uint16_t *)sum->lanes)[lane]
+                                        : ((const uint32_t *)sum->lanes)[lane];
+    return (int32_t)(value << (32 - bits)) >> (32 - bits);
+}
+
+/* The total as the ring has it: random lanes go round a narrow one. */
+static int64_t wrapped(int64_t total, unsigned bits)
+{
+    return (int32_t)((uint32_t)total << (32 - bits)) >> (32 - bits);
 }
 
 static void check(uint8_t ring_bits, unsigned clients, unsigned helpers, int8_t fixed,
@@ -88,7 +93,7 @@ static void check(uint8_t ring_bits, unsigned clients, unsigned helpers, int8_t 
     split(&v, kernels, fixed);
     join(&v, kernels, &sum);
     for (size_t i = 0; i < v.layout.lanes; i++) {
-        assert_true(centred(&v, &sum, i) == v.total[i]);
+        assert_true(centred(&v, &sum, i) == wrapped(v.total[i], ring_bits));
     }
     assert_int_equal(sum.trailer[MR_TRAILER_COUNT], clients);
     assert_int_equal(sum.trailer[MR_TRAILER_WEIGHT], clients * (clients + 1) / 2);
@@ -110,20 +115,41 @@ static void test_sums(void **state)
     static const enum mr_cpu_level levels[] = {MR_CPU_SCALAR, MR_CPU_AVX2, MR_CPU_AVX512,
                                                MR_CPU_NEON};
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-        for (unsigned ring_bits = 16; ring_bits <= 32; ring_bits += 8) {
-            check((uint8_t)ring_bits, 1, 1, 0, levels[l]);
-            check((uint8_t)ring_bits, 5, 2, 0, levels[l]);
-            check((uint8_t)ring_bits, 9, 4, 0, levels[l]);
+        for (unsigned i = 0; i < MR_RING_WIDTHS; i++) {
+            check(mr_ring_widths[i], 1, 1, 0, levels[l]);
+            check(mr_ring_widths[i], 5, 2, 0, levels[l]);
+            check(mr_ring_widths[i], 9, 4, 0, levels[l]);
         }
     }
 }
 
-/* w=16 at its last device, every lane at the edge. */
+/* Every ring at its last device, every lane at the edge. */
 static void test_ring_is_full(void **state)
 {
     (void)state;
-    check(16, 258, 1, 127, MR_CPU_SCALAR);
-    check(16, 258, 1, -127, MR_CPU_SCALAR);
+    static const struct {
+        uint8_t ring_bits;
+        unsigned clients;
+        int8_t levels;
+    } full[] = {{16, 258, 127}, {12, 16, 127}, {12, 120, 17},
+                {10, 127, 4},   {8, 127, 1},   {8, 8, 15}};
+    for (size_t i = 0; i < sizeof full / sizeof *full; i++) {
+        check(full[i].ring_bits, full[i].clients, 1, full[i].levels, MR_CPU_SCALAR);
+        check(full[i].ring_bits, full[i].clients, 1, (int8_t)-full[i].levels, MR_CPU_SCALAR);
+    }
+}
+
+/* A shard's memory is planned from the share's bytes, before the ring is known. */
+static void test_shard_holds_every_ring(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MR_RING_WIDTHS; i++) {
+        for (uint64_t dimension = 1; dimension < 2000000; dimension = dimension * 3 + 1) {
+            struct mr_layout layout;
+            assert_int_equal(mr_layout_init(&layout, mr_ring_widths[i], dimension, 0, 1408), 0);
+            assert_true(mr_shard_bytes(layout.share_bytes) >= mr_layout_accumulator_bytes(&layout));
+        }
+    }
 }
 
 int main(void)
@@ -131,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_ring_is_full),
+        cmocka_unit_test(test_shard_holds_every_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,12 +13,11 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
         .dimension = D,
         .ring_bits = ring_bits,
         .rotation_log2 = rotation_log2,
-        .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = 2,
         .headroom = 4,
         .seal = MR_SEAL_HPKE,
-        .cohort_max = 60,
+        .cohort_max = ring_bits < 16 ? COUNT : 60,
         .weight_max = 50,
         .scale = 800.0f,
         .clip_norm = 1.0f,
@@ -29,6 +28,7 @@ static void terms_of(struct mr_round_terms *terms, uint8_t ring_bits, uint8_t ro
                  {.index = 1, .public_key = {2}, .name = "b"}},
         .rotation_seed = {7},
     };
+    announcement.levels = mr_quantiser_levels(ring_bits, announcement.cohort_max, 4);
     const size_t length = mr_announcement_encode(bytes, &announcement);
     assert_int_equal(mr_round_terms_decode(terms, bytes, length, &error), 0);
 }
@@ -61,7 +61,7 @@ static void fill_results(struct scene *scene)
     const struct mr_layout *layout = &scene->terms.layout;
     struct mr_vector_sum lead = {.lanes = aligned_alloc(64, layout->lanes * 4)};
     struct mr_vector_sum helper = {.lanes = aligned_alloc(64, layout->lanes * 4)};
-    uint8_t *share = aligned_alloc(64, layout->share_bytes);
+    uint8_t *share = aligned_alloc(64, (layout->share_bytes + 63) / 64 * 64);
     int8_t *q = malloc(layout->lanes);
     mr_sum_zero(&lead, layout);
     mr_sum_zero(&helper, layout);
@@ -99,7 +99,7 @@ struct scene *make(uint8_t ring_bits, uint8_t rotation_log2)
         }
     }
     for (unsigned i = 0; i < 2; i++) {
-        scene->results[i] = aligned_alloc(64, scene->terms.layout.share_bytes);
+        scene->results[i] = aligned_alloc(64, (scene->terms.layout.share_bytes + 63) / 64 * 64);
     }
     uint8_t *header = mr_safetensors_header(&tensor, 1, &scene->header);
     scene->model_bytes = scene->header + 4 * D;

@@ -35,7 +35,8 @@ static void check_numbers(uint8_t ring_bits, uint8_t rotation_log2)
 static void test_numbers(void **state)
 {
     (void)state;
-    for (unsigned bits = 16; bits <= 32; bits += 8) {
+    for (unsigned i = 1; i < MR_RING_WIDTHS; i++) { /* these values are of up to 24 levels */
+        const unsigned bits = mr_ring_widths[i];
         check_numbers((uint8_t)bits, 0);
         check_numbers((uint8_t)bits, 6);
         check_numbers((uint8_t)bits, 10);
@@ -149,7 +150,8 @@ static void refused(struct scene *scene, uint32_t count, const char *word)
 static void test_refusals(void **state)
 {
     (void)state;
-    for (unsigned bits = 16; bits <= 32; bits += 8) {
+    for (unsigned i = 1; i < MR_RING_WIDTHS; i++) { /* these values are of up to 24 levels */
+        const unsigned bits = mr_ring_widths[i];
         struct scene *scene = make((uint8_t)bits, 0);
         const size_t main_bytes = (size_t)scene->terms.layout.main_bytes;
         refused(scene, COUNT - 1, "count lane");
@@ -157,14 +159,16 @@ static void test_refusals(void **state)
         scene->results[0][main_bytes + 4 * MR_TRAILER_WEIGHT + 1] ^= 0x80;
         refused(scene, COUNT, "weight lane");
         scene->results[0][main_bytes + 4 * MR_TRAILER_WEIGHT + 1] ^= 0x80;
-        /* The high byte of a lane: far beyond 5 · 127. */
-        scene->results[1][bits / 8 - 1] ^= 0x40;
+        /* The second highest bit of a lane: far beyond what five devices reach. */
+        const uint8_t levels = scene->terms.announcement.levels;
+        const uint32_t lane = mr_ring_read(scene->results[1], (uint8_t)bits, 0);
+        mr_ring_write(scene->results[1], (uint8_t)bits, 0, lane ^ 1u << (bits - 2));
         refused(scene, COUNT, "range");
-        scene->results[1][bits / 8 - 1] ^= 0x40;
+        mr_ring_write(scene->results[1], (uint8_t)bits, 0, lane);
         /* Fewer levels reach less far. */
         scene->terms.announcement.levels = 5;
         refused(scene, COUNT, "range");
-        scene->terms.announcement.levels = 127;
+        scene->terms.announcement.levels = levels;
         scene->model_bytes -= 4;
         refused_as(scene, COUNT, MR_NEXT_MODEL_FAILED, "parent model");
         destroy(scene);
@@ -180,23 +184,21 @@ static void add_to_lane(struct scene *scene, unsigned lane, uint32_t value)
     memcpy(at, &sum, sizeof sum);
 }
 
-/* Onto main lane `lane` of what a device shared; of w=16. */
+/* Onto main lane `lane` of what a device shared. */
 static void add_to_main(struct scene *scene, unsigned lane, int value)
 {
-    uint8_t *at = scene->results[0] + 2 * (size_t)lane;
-    uint16_t sum;
-    memcpy(&sum, at, sizeof sum);
-    sum = (uint16_t)(sum + value);
-    memcpy(at, &sum, sizeof sum);
+    const uint8_t bits = scene->terms.layout.ring_bits;
+    const uint32_t was = mr_ring_read(scene->results[0], bits, lane);
+    mr_ring_write(scene->results[0], bits, lane, was + (uint32_t)value);
 }
 
-/* What the hubs' results add up to in a main lane; of w=16. */
+/* What the hubs' results add up to in a main lane. */
 static int main_lane(const struct scene *scene, unsigned lane)
 {
-    uint16_t a, b;
-    memcpy(&a, scene->results[0] + 2 * (size_t)lane, sizeof a);
-    memcpy(&b, scene->results[1] + 2 * (size_t)lane, sizeof b);
-    return (int16_t)(a + b);
+    const uint8_t bits = scene->terms.layout.ring_bits;
+    const uint32_t sum =
+        mr_ring_read(scene->results[0], bits, lane) + mr_ring_read(scene->results[1], bits, lane);
+    return (int32_t)(sum << (32 - bits)) >> (32 - bits);
 }
 
 static double step_of(struct scene *scene)
@@ -263,16 +265,16 @@ static void test_norm_bound(void **state)
 }
 
 /* One lane: to what five devices' levels reach and no further, whichever way round the ring. */
-static void test_one_lane(void **state)
+static void check_one_lane(uint8_t ring_bits, const char *beyond)
 {
-    (void)state;
-    struct scene *scene = make(16, 0);
-    const int rest = main_lane(scene, 7), most = 127 * COUNT;
+    struct scene *scene = make(ring_bits, 0);
+    const int rest = main_lane(scene, 7), most = scene->terms.announcement.levels * COUNT;
+    const int around = 1 << ring_bits;
     add_to_main(scene, 7, most - rest);
     (void)step_of(scene);
     add_to_main(scene, 7, 1);
-    refused(scene, COUNT, "range: a lane of 636 is beyond the 635");
-    for (int turn = 2 * most; turn < 65536 - 2 * most; turn += 997) { /* three quarters and more */
+    refused(scene, COUNT, beyond);
+    for (int turn = most + 1; turn < around - most; turn += 1 + around / 67) { /* three quarters */
         add_to_main(scene, 7, turn - main_lane(scene, 7));
         refused(scene, COUNT, "range: a lane of");
     }
@@ -281,6 +283,14 @@ static void test_one_lane(void **state)
     add_to_main(scene, 7, -1);
     refused(scene, COUNT, "range: a lane of");
     destroy(scene);
+}
+
+static void test_one_lane(void **state)
+{
+    (void)state;
+    check_one_lane(16, "range: a lane of 636 is beyond the 635");
+    check_one_lane(12, "range: a lane of 511 is beyond the 510");
+    check_one_lane(10, "range: a lane of 126 is beyond the 125");
 }
 
 /* Two hubs' noise: a lane reaches as far beyond as ten of its standard deviations, and no further;

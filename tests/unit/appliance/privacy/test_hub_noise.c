@@ -77,10 +77,9 @@ static void draw(struct scene *scene, uint32_t release)
 
 static int32_t main_lane(const struct scene *scene, uint32_t lane)
 {
-    const unsigned bytes = scene->terms.layout.ring_bits / 8u;
-    uint32_t value = 0;
-    memcpy(&value, scene->result + (size_t)lane * bytes, bytes);
-    return (int32_t)(value << (32 - 8 * bytes)) >> (32 - 8 * bytes);
+    const unsigned spare = 32u - scene->terms.layout.ring_bits;
+    const uint32_t value = mr_ring_read(scene->result, scene->terms.layout.ring_bits, lane);
+    return (int32_t)(value << spare) >> spare;
 }
 
 static int32_t trailer_lane(const struct scene *scene, unsigned lane)
@@ -119,9 +118,9 @@ static void expect_variance(const struct moments *moments, double sigma2)
 static void test_variances(void **state)
 {
     (void)state;
-    static const uint8_t rings[] = {16, 24, 32};
-    static const uint64_t variances[] = {64, 1000, 250000};
-    for (unsigned i = 0; i < 3; i++) {
+    static const uint8_t rings[] = {16, 24, 32, 10, 12};
+    static const uint64_t variances[] = {64, 1000, 250000, 64, 400};
+    for (unsigned i = 0; i < sizeof rings; i++) {
         struct scene scene = scene_open(rings[i], variances[i]);
         struct moments model = {0}, norms = {0}, weight = {0};
         for (uint32_t release = 0; release < RELEASES; release++) {

@@ -180,9 +180,7 @@ size_t world_freeze_body(struct world *world, uint8_t *out, const unsigned *devi
 
 static uint32_t lane_of(const uint8_t *packed, unsigned ring_bits, size_t lane)
 {
-    uint32_t value = 0;
-    memcpy(&value, packed + lane * (ring_bits / 8), ring_bits / 8);
-    return value;
+    return mr_ring_read(packed, (uint8_t)ring_bits, (uint32_t)lane);
 }
 
 /* What all hubs have added to a sum of these devices, as share bytes; zeros without noise. */
@@ -190,7 +188,7 @@ static uint8_t *noise_of(const struct world *world, uint32_t members)
 {
     struct mr_included entries[WORLD_DEVICES];
     uint32_t count = 0;
-    uint8_t *noise = aligned_alloc(64, (size_t)world->terms.layout.share_bytes);
+    uint8_t *noise = aligned_alloc(64, (size_t)(world->terms.layout.share_bytes + 63) / 64 * 64);
     assert_non_null(noise);
     memset(noise, 0, (size_t)world->terms.layout.share_bytes);
     for (unsigned i = 0; i < WORLD_DEVICES; i++) {

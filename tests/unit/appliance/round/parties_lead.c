@@ -149,7 +149,7 @@ static void add_share(struct world *world, const struct world_upload *upload)
 {
     const struct world_device *device = &world->devices[upload->device];
     const struct mr_layout *layout = &world->terms.layout;
-    uint8_t *share = aligned_alloc(64, (size_t)layout->share_bytes);
+    uint8_t *share = aligned_alloc(64, (size_t)(layout->share_bytes + 63) / 64 * 64);
     assert_non_null(share);
     mr_share_lift(share, layout, device->q, device->trailer, world->kernels);
     for (unsigned i = 1; i < world->options.hubs; i++) {

@@ -82,7 +82,6 @@ static void make_terms(struct world *world)
         .dimension = world->options.dimension,
         .ring_bits = world->options.ring_bits,
         .rotation_log2 = world->options.rotation_log2,
-        .levels = 127,
         .chunk_bytes = 1408,
         .cohort_min = world->options.cohort_min,
         .headroom = 4,
@@ -97,6 +96,8 @@ static void make_terms(struct world *world)
         .optimiser = {.learning_rate = 1},
         .hub_count = (uint8_t)world->options.hubs,
     };
+    announcement->levels =
+        mr_quantiser_levels(announcement->ring_bits, announcement->cohort_max, 4);
     memcpy(announcement->model_hash, world->model_hash, MR_HASH_BYTES);
     world_draw(world, announcement->rotation_seed, MR_HASH_BYTES);
     memcpy(announcement->hubs, world->hubs, world->options.hubs * sizeof world->hubs[0]);
@@ -118,7 +119,7 @@ static void make_devices(struct world *world)
         assert_non_null(device->q);
         world_draw(world, (uint8_t *)device->q, world->terms.layout.lanes);
         for (uint32_t lane = 0; lane < world->terms.layout.lanes; lane++) {
-            device->q[lane] = device->q[lane] == -128 ? -127 : device->q[lane];
+            device->q[lane] = (int8_t)(device->q[lane] % (world->announcement.levels + 1));
         }
         device->trailer[MR_TRAILER_COUNT] = 1;
         device->trailer[MR_TRAILER_WEIGHT] = 10 + i;
@@ -179,7 +180,7 @@ struct world *world_open(const struct world_options *options)
     make_terms(world);
     make_devices(world);
     world->sum.lanes = aligned_alloc(64, (size_t)world->terms.layout.lanes * 4);
-    world->packed = aligned_alloc(64, (size_t)world->terms.layout.share_bytes);
+    world->packed = aligned_alloc(64, (size_t)(world->terms.layout.share_bytes + 63) / 64 * 64);
     assert_true(world->sum.lanes && world->packed);
     make_cores(world);
     return world;

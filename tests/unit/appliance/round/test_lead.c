@@ -35,9 +35,9 @@ static void whole_round(uint8_t ring_bits, uint8_t rotation_log2, unsigned hubs)
 static void test_whole_rounds(void **state)
 {
     (void)state;
-    for (unsigned bits = 16; bits <= 32; bits += 8) {
-        whole_round((uint8_t)bits, 0, 2);
-        whole_round((uint8_t)bits, 5, 3);
+    for (unsigned i = 0; i < MR_RING_WIDTHS; i++) {
+        whole_round(mr_ring_widths[i], 0, 2);
+        whole_round(mr_ring_widths[i], 5, 3);
     }
 }
 

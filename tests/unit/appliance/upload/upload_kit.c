@@ -57,7 +57,7 @@ void kit_device_init(struct kit_device *device, const struct mr_layout *layout, 
     assert_non_null(device->down);
     assert_int_equal(mr_aead_rekey(device->up, &device->keys.up), 0);
     assert_int_equal(mr_aead_rekey(device->down, &device->keys.down), 0);
-    device->share = aligned_alloc(64, layout->share_bytes);
+    device->share = aligned_alloc(64, (layout->share_bytes + 63) / 64 * 64);
     assert_non_null(device->share);
     kit_fill(seed, device->share, layout->share_bytes);
 }
@@ -169,10 +169,8 @@ static uint64_t little_endian(const uint8_t *bytes, unsigned count)
 
 void kit_sum_share(struct kit_sum *sum, const uint8_t *share)
 {
-    const unsigned bytes = sum->layout.ring_bits / 8u;
-
     for (uint32_t i = 0; i < sum->layout.lanes; i++) {
-        sum->lanes[i] += little_endian(share + (size_t)i * bytes, bytes);
+        sum->lanes[i] += mr_ring_read(share, sum->layout.ring_bits, i);
     }
     for (unsigned i = 0; i < MR_TRAILER_LANES; i++) {
         sum->trailer[i] += little_endian(share + sum->layout.main_bytes + 4 * i, 4);
@@ -181,7 +179,7 @@ void kit_sum_share(struct kit_sum *sum, const uint8_t *share)
 
 void kit_sum_part(struct kit_sum *sum, const struct mr_vector_sum *part)
 {
-    const unsigned bytes = sum->layout.ring_bits == 16 ? 2 : 4;
+    const unsigned bytes = mr_ring_accumulator(sum->layout.ring_bits);
 
     if (!part->lanes) {
         return;
