@@ -42,7 +42,12 @@ class Demo:
         self.work = options.work or tempfile.mkdtemp(prefix="millrace-demo-")
         os.makedirs(self.work, exist_ok=True)
         self.genuine = options.devices - 1  # the last one comes from the foreign CA
-        self.fed = Federation(options.build, self.work, self.genuine, TRAINING)
+        training = {**TRAINING, "ring_bits": options.ring_bits}
+        if options.ring_bits != 16: # narrow rings hold few devices of all levels: so many come
+            training["cohort_max"] = self.genuine
+        if options.levels is not None:
+            training["levels"] = options.levels
+        self.fed = Federation(options.build, self.work, self.genuine, training)
         self.dumps = os.path.join(self.work, "dumps")
         self.rounds = []
         self.received = 0
@@ -243,6 +248,10 @@ def parse():
     parser.add_argument("--data", required=True, help="digits.csv.gz")
     parser.add_argument("--devices", type=int, default=30)
     parser.add_argument("--rounds", type=int, help="so many (20; with --epsilon 30)")
+    parser.add_argument("--ring-bits", default=16, type=lambda t: t if t == "auto" else int(t),
+                        choices=[8, 10, 12, 16, 24, 32, "auto"],
+                        help="the ring's width (16), with cohort_max the devices that take part")
+    parser.add_argument("--levels", type=int, help="levels at most: 1 is ternary, 7 are four bits")
     parser.add_argument("--epsilon", type=float,
                         help="train with noise and this budget instead (demo/private.py)")
     parser.add_argument("--draws", type=int, default=20,

@@ -117,7 +117,8 @@ class Federation:
     def round_options(self):
         return {
             "deadline_ms": DEADLINE_MS,
-            "ring_bits": 16,
+            "ring_bits": self.training.get("ring_bits", 16),
+            **{key: self.training[key] for key in ("cohort_max", "levels") if key in self.training},
             "rotation_log2": self.training["rotation_log2"],
             "scale": self.training["scale"],
             "clip_norm": self.training["clip_norm"],

@@ -49,8 +49,8 @@ def device_id(number):
 
 def unpack(packed, ring_bits):
     """The lanes of an opened sum, as signed numbers."""
-    main = np.frombuffer(packed[:-TRAILER_BYTES], np.uint8).reshape(-1, ring_bits // 8)
-    lanes = sum(main[:, i].astype(np.int64) << (8 * i) for i in range(main.shape[1]))
+    bits = np.unpackbits(np.frombuffer(packed[:-TRAILER_BYTES], np.uint8), bitorder="little")
+    lanes = bits.reshape(-1, ring_bits).astype(np.int64) @ (1 << np.arange(ring_bits, dtype=np.int64))
     return np.where(lanes >= 1 << (ring_bits - 1), lanes - (1 << ring_bits), lanes)
 
 

@@ -1,7 +1,7 @@
 """Compares a round's opened secure sum with the plain sum of the vectors the devices dumped.
 
 The hub wrote which devices are in (`rounds/N.json`) and the opened ring sum (`rounds/N.sum`); each
-device wrote its vector before masking. Here they are added up in plain integers, w = 16.
+device wrote its vector before masking. Here they are added up in plain integers.
 """
 
 import array
@@ -43,13 +43,23 @@ def read_dump(path, number, client, attempt):
     return q, trailer
 
 
+def unpack(region, ring_bits):
+    """Lanes of that width; eight of them are whole bytes."""
+    lanes = []
+    for at in range(0, len(region), ring_bits):
+        eight = int.from_bytes(region[at:at + ring_bits], "little")
+        lanes += [eight >> (ring_bits * i) & (2**ring_bits - 1) for i in range(8)]
+    return lanes
+
+
 def compare(hub_dir, task, dumps, number):
     rounds = os.path.join(hub_dir, "tasks", task, "rounds")
     with open(os.path.join(rounds, f"{number}.json"), encoding="utf-8") as f:
-        members = [(m["client_id"], m["attempt"]) for m in json.load(f)["uploads"]]
+        record = json.load(f)
+    members = [(m["client_id"], m["attempt"]) for m in record["uploads"]]
     with open(os.path.join(rounds, f"{number}.sum"), "rb") as f:
         packed = f.read()
-    secure = little_endian(array.array("H", packed[:-4 * TRAILER_LANES]))
+    secure = unpack(packed[:-4 * TRAILER_LANES], record["ring_bits"])
     secure_trailer = little_endian(array.array("I", packed[-4 * TRAILER_LANES:]))
     plain = [0] * len(secure)
     plain_trailer = [0] * TRAILER_LANES
@@ -60,7 +70,7 @@ def compare(hub_dir, task, dumps, number):
             raise ValueError(f"{path}: {len(q)} lanes, the sum has {len(plain)}")
         plain = [a + b for a, b in zip(plain, q)]
         plain_trailer = [a + b for a, b in zip(plain_trailer, trailer)]
-    differing = sum(a % 65536 != b for a, b in zip(plain, secure))
+    differing = sum(a % 2**record["ring_bits"] != b for a, b in zip(plain, secure))
     differing += sum(a % 2**32 != b for a, b in zip(plain_trailer, secure_trailer))
     detail = f"{differing} lanes differ" if differing else ""
     return Check([client for client, _ in members], len(packed), detail)

@@ -450,18 +450,18 @@ static int32_t *plain_sum(const struct load *load, uint32_t *members)
 
 static void check(const struct load *load, const char *path)
 {
-    const unsigned lane_bytes = load->ring_bits / 8;
     const uint32_t mask = (uint32_t)(UINT64_MAX >> (64 - load->ring_bits));
     uint32_t members;
     size_t length, differing = 0;
     uint8_t *bytes = read_file(path, &length);
     int32_t *plain = plain_sum(load, &members);
 
-    if (length < load->dimension * lane_bytes + MR_TRAILER_BYTES) {
+    if (length < load->dimension * load->ring_bits / 8 + MR_TRAILER_BYTES) {
         fail("%s: too short for %zu lanes of %u bits", path, load->dimension, load->ring_bits);
     }
     for (size_t i = 0; i < load->dimension; i++) {
-        differing += lane_of(bytes + i * lane_bytes, lane_bytes) != ((uint32_t)plain[i] & mask);
+        differing += mr_ring_read(bytes, (uint8_t)load->ring_bits, (uint32_t)i) !=
+                     ((uint32_t)plain[i] & mask);
     }
     const uint8_t *trailer = bytes + length - MR_TRAILER_BYTES;
     if (differing > 0 || lane_of(trailer + 4 * MR_TRAILER_COUNT, 4) != members ||
@@ -506,7 +506,7 @@ static void parse(struct load *load, int argc, char **argv)
         }
     }
     if (load->dimension == 0 || load->at_once == 0 || !(load->step > 0) || optind == argc ||
-        (load->ring_bits != 16 && load->ring_bits != 24 && load->ring_bits != 32)) {
+        !mr_ring_width_known(load->ring_bits)) {
         usage();
     }
 }

@@ -109,7 +109,7 @@ static bool read_question(struct mr_plan_question *question, struct mr_cli *cli)
         !mr_cli_number(cli, MR_CLI_DEVICES, 2, UINT32_MAX / 2, &devices) ||
         !mr_cli_number(cli, MR_CLI_DIMENSION, 1, MR_DIMENSION_MAX, &dimension) ||
         !mr_cli_number(cli, MR_CLI_HUBS, 2, MR_HUBS_MAX, &hubs) ||
-        !mr_cli_number(cli, MR_CLI_RING_BITS, 16, 32, &ring) ||
+        !mr_cli_number(cli, MR_CLI_RING_BITS, 8, 32, &ring) ||
         !mr_cli_number(cli, MR_CLI_WEIGHT_MAX, 1, UINT32_MAX, &weight) ||
         !mr_cli_number(cli, MR_CLI_COLLUDERS, 0, devices, &colluders)) {
         return false;

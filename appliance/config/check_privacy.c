@@ -38,6 +38,17 @@ int mr_config_check_privacy(const struct mr_hub_config *config, unsigned entry,
                      MR_TASK_NAME_MAX, privacy->pool);
         return at(place, "tasks.privacy", entry, "pool");
     }
+    if (noise != MR_NOISE_NONE && (config->tasks[entry].round.ring_auto ||
+                                   mr_config_levels_asked(&config->tasks[entry].round) > 0)) {
+        const bool ring = config->tasks[entry].round.ring_auto;
+        mr_error_set(place->error,
+                     ring ? "auto is for sums without noise: `millrace dp plan` says which ring "
+                            "holds this task's"
+                          : "must be auto where tasks.privacy adds noise: they follow from the "
+                            "ring and the noise");
+        return mr_document_blame(place->document, "tasks.round", entry,
+                                 ring ? "ring_bits" : "levels", place->error);
+    }
     if (noise != MR_NOISE_NONE && config->tasks[entry].round.scale > 0) {
         mr_error_set(place->error,
                      "must be auto where tasks.privacy adds noise: the step follows from the ring "

@@ -42,8 +42,9 @@ static int check_training(const struct mr_config_round *round, unsigned task,
 static int check_shape(const struct mr_config_round *round, unsigned task,
                        const struct mr_place *place)
 {
-    if (round->ring_bits != 16 && round->ring_bits != 24 && round->ring_bits != 32) {
-        mr_error_set(place->error, "must be 16, 24 or 32, not %u", round->ring_bits);
+    if (round->ring_bits != MR_RING_AUTO && !mr_ring_width_known(round->ring_bits)) {
+        mr_error_set(place->error, "must be one of " MR_RING_WIDTHS_TEXT ", or auto, not %u",
+                     round->ring_bits);
         return at(place, "tasks.round", task, "ring_bits");
     }
     if (round->chunk_bytes % 64 != 0) {
@@ -133,18 +134,74 @@ static int check_least(const struct mr_config_round *round, unsigned task,
     return 0;
 }
 
-static int check_cohort(struct mr_config_round *round, unsigned task, const struct mr_place *place)
+/* ring_bits auto becomes a number. */
+static int choose_ring(struct mr_config_round *round, unsigned task, const struct mr_place *place)
+{
+    if (round->ring_bits != MR_RING_AUTO) {
+        return 0;
+    }
+    if (round->cohort_max == 0) {
+        mr_error_set(place->error, "auto goes by the most devices of a round: set cohort_max");
+        return at(place, "tasks.round", task, "ring_bits");
+    }
+    round->ring_auto = true;
+    round->ring_bits = mr_config_ring(round);
+    if (round->ring_bits == 0) {
+        round->ring_bits =
+            mr_ring_widths[MR_RING_WIDTHS - 1]; /* the next check says what it holds */
+    }
+    return 0;
+}
+
+/* Names what would fit: devices times levels. */
+static int check_ring(const struct mr_config_round *round, unsigned task,
+                      const struct mr_place *place)
 {
     const uint32_t ring = mr_quantiser_cohort_max(round->ring_bits, 1, round->headroom);
-    const uint32_t full = mr_quantiser_cohort_max(round->ring_bits, MR_LEVELS_MAX, round->headroom);
+    const uint8_t asked = mr_config_levels_asked(round);
+    const uint32_t levels = asked > 0 ? asked : 1;
+    if (round->cohort_max <= ring / levels) {
+        return 0;
+    }
+    mr_error_set(place->error,
+                 "%u devices of levels %u do not fit into a ring of %u bits with headroom %u, "
+                 "which holds %u devices times levels: %u of a single level, %u of all 127; choose "
+                 "a wider ring_bits%s or fewer devices",
+                 round->cohort_max, levels, round->ring_bits, round->headroom, ring, ring,
+                 ring / MR_LEVELS_MAX, levels > 1 ? ", fewer levels" : "");
+    return at(place, "tasks.round", task, "cohort_max");
+}
+
+/* Narrow rings hold few devices of all levels: where cohort_max is left to one, that is seldom what
+ * is meant. */
+static int check_left_to_ring(const struct mr_config_round *round, unsigned task, uint32_t holds,
+                              const struct mr_place *place)
+{
+    const uint32_t least = mr_config_set_min(round);
+    const uint32_t wanted = round->quorum > least ? round->quorum : least;
+    if (round->ring_bits >= 16 || round->cohort_max != 0 || holds >= wanted) {
+        return 0;
+    }
+    mr_error_set(place->error,
+                 "a ring of %u bits with headroom %u holds %u devices of %u levels, and cohort_min "
+                 "and quorum ask for %u: devices times levels may be %u; set cohort_max, and the "
+                 "levels follow from it, or choose a wider ring_bits",
+                 round->ring_bits, round->headroom, holds, mr_config_levels_most(round), wanted,
+                 mr_quantiser_cohort_max(round->ring_bits, 1, round->headroom));
+    return at(place, "tasks.round", task, "ring_bits");
+}
+
+static int check_cohort(struct mr_config_round *round, unsigned task, const struct mr_place *place)
+{
+    if (choose_ring(round, task, place) != 0 || check_ring(round, task, place) != 0) {
+        return -1;
+    }
+    const uint32_t full =
+        mr_quantiser_cohort_max(round->ring_bits, mr_config_levels_most(round), round->headroom);
     const uint32_t weights = UINT32_MAX / round->weight_max;
     const uint32_t holds = full < weights ? full : weights;
-    if (round->cohort_max > ring) {
-        mr_error_set(place->error,
-                     "%u devices do not fit into a ring of %u bits with headroom %u, which holds "
-                     "%u of a single level and %u of all 127: choose a wider ring_bits",
-                     round->cohort_max, round->ring_bits, round->headroom, ring, full);
-        return at(place, "tasks.round", task, "cohort_max");
+    if (check_left_to_ring(round, task, full, place) != 0) {
+        return -1;
     }
     if (round->cohort_max > weights) {
         mr_error_set(place->error,

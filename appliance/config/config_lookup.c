@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/config/hub_config.h"
+#include "wire/quantiser.h"
 
 const struct mr_config_hub *mr_hub_config_address(const struct mr_hub_config *config,
                                                   uint16_t index)
@@ -34,4 +35,31 @@ bool mr_hub_config_leads(const struct mr_hub_config *config, const struct mr_con
 uint32_t mr_config_set_min(const struct mr_config_round *round)
 {
     return round->cohort_min + round->colluders;
+}
+
+uint8_t mr_config_levels_asked(const struct mr_config_round *round)
+{
+    return round->levels <= MR_LEVELS_MAX ? round->levels : 0;
+}
+
+uint8_t mr_config_levels_most(const struct mr_config_round *round)
+{
+    const uint8_t asked = mr_config_levels_asked(round);
+    return asked > 0 ? asked : MR_LEVELS_MAX;
+}
+
+uint8_t mr_config_levels(const struct mr_config_round *round)
+{
+    return mr_quantiser_levels_asked(round->ring_bits, round->cohort_max, round->headroom,
+                                     round->levels);
+}
+
+uint8_t mr_config_ring(const struct mr_config_round *round)
+{
+    const struct mr_ring_question question = {.cohort_max = round->cohort_max,
+                                              .headroom = round->headroom,
+                                              .devices = mr_config_set_min(round),
+                                              .levels = round->levels,
+                                              .error_most = (double)round->rounding_error};
+    return mr_quantiser_ring(&question);
 }

@@ -70,6 +70,8 @@ struct mr_config_upload {
 };
 
 #define MR_ROTATION_AUTO 255
+#define MR_RING_AUTO     255
+#define MR_LEVELS_AUTO   255
 
 /* What this hub asks of a task's round as its lead, and insists on as a helper. */
 struct mr_config_round {
@@ -80,7 +82,9 @@ struct mr_config_round {
     uint32_t draw_ms;            /* 0: half of deadline_ms */
     uint32_t quorum;             /* 30: close at so many committed uploads */
     uint32_t deadline_ms;        /* 60000: close at the latest so long after opening */
-    uint8_t ring_bits;           /* 16 */
+    uint8_t ring_bits;           /* 16; auto is resolved when the file is checked */
+    uint8_t levels;              /* MR_LEVELS_AUTO; 0, as in a config made by hand, likewise */
+    float rounding_error;        /* 0.05: what ring_bits auto may lose of an update */
     uint32_t headroom;           /* 4: the ring holds so many times the largest sum */
     uint8_t rotation_log2;       /* MR_ROTATION_AUTO */
     uint16_t chunk_bytes;        /* 1408 */
@@ -98,6 +102,7 @@ struct mr_config_round {
     uint32_t peer_timeout_ms;    /* 30000 */
     uint32_t lead_grace_ms;      /* 86400000: a helper waits so long beyond the deadline */
     uint32_t audit_hours;        /* 0: nothing is kept for audits */
+    bool ring_auto;              /* ring_bits was auto; no option */
     bool automatic;              /* false: rounds are opened by the operator */
 };
 
@@ -126,6 +131,13 @@ struct mr_config_privacy {
 /* The least devices of a set that this hub asks for as a lead and insists on as a helper: the
  * honest ones and the colluders that are borne. */
 uint32_t mr_config_set_min(const struct mr_config_round *round);
+/* The levels of a round: those that are asked for (0: none are, the ring says), the most that may
+ * be announced, and what a checked section comes to, without noise. */
+uint8_t mr_config_levels_asked(const struct mr_config_round *round);
+uint8_t mr_config_levels_most(const struct mr_config_round *round);
+uint8_t mr_config_levels(const struct mr_config_round *round);
+/* The ring that auto stands for; 0: none holds cohort_max devices. */
+uint8_t mr_config_ring(const struct mr_config_round *round);
 
 /* How much of a task stays in data_dir; 0: no limit of that kind (model/retention.h). */
 struct mr_config_keep {

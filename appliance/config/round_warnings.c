@@ -19,8 +19,7 @@ unsigned mr_round_warnings(struct mr_error warnings[MR_ROUND_WARNINGS_MAX],
                      "and may lose the whole update to rounding; auto, the default, follows both",
                      (double)round->scale);
     }
-    const uint8_t levels =
-        mr_quantiser_levels(round->ring_bits, round->cohort_max, round->headroom);
+    const uint8_t levels = mr_config_levels(round);
     const double error = mr_quantiser_best_error(levels, mr_config_set_min(round));
     if (error > MR_ROUNDING_ERROR_WARN) {
         mr_error_set(&warnings[count++],

@@ -70,8 +70,9 @@ static int check_cohort(const struct mr_plan_question *q, struct mr_error *error
                             "least both",
                             q->devices, q->cohort_min, q->cohort_max);
     }
-    if (q->ring_bits != 0 && q->ring_bits != 16 && q->ring_bits != 24 && q->ring_bits != 32) {
-        return mr_error_set(error, "ring_bits: %u must be 16, 24 or 32", q->ring_bits);
+    if (q->ring_bits != 0 && !mr_ring_width_known(q->ring_bits)) {
+        return mr_error_set(error, "ring_bits: %u must be one of " MR_RING_WIDTHS_TEXT,
+                            q->ring_bits);
     }
     if (!(q->clip_norm > 0 && isfinite(q->clip_norm)) || q->weight_max == 0 || q->headroom == 0) {
         return mr_error_set(error, "clip_norm, weight_max and headroom must be above 0");
@@ -200,11 +201,11 @@ static uint8_t most_levels(struct mr_plan *plan, const struct mr_plan_question *
 static int plan_model(struct mr_plan *plan, const struct mr_plan_question *q, mr_rho rho,
                       struct mr_error *error)
 {
-    static const uint8_t widths[] = {16, 24, 32};
     uint8_t levels = 0;
-    for (unsigned i = 0; i < sizeof widths && levels < MR_PLAN_LEVELS_ENOUGH; i++) {
-        const bool mine = q->ring_bits == 0 || q->ring_bits == widths[i];
-        if (mine && mr_layout_init(&plan->layout, widths[i], q->dimension, q->rotation_log2,
+    for (unsigned i = 0; i < MR_RING_WIDTHS && levels < MR_PLAN_LEVELS_ENOUGH; i++) {
+        const uint8_t bits = mr_ring_widths[i];
+        const bool mine = q->ring_bits == 0 || q->ring_bits == bits;
+        if (mine && mr_layout_init(&plan->layout, bits, q->dimension, q->rotation_log2,
                                    q->chunk_bytes) != 0) {
             return mr_error_set(error, "dimension: %u values in chunks of %u bytes are no layout",
                                 q->dimension, q->chunk_bytes);

@@ -40,7 +40,7 @@ struct mr_plan_question {
     uint32_t colluders; /* DEVICE: of cohort_min, so many may tell or leave out their noise */
     uint32_t hubs;
     uint32_t dimension;
-    uint8_t ring_bits;     /* 16, 24, 32; 0: the narrowest that leaves
+    uint8_t ring_bits;     /* one of mr_ring_widths; 0: the narrowest that leaves
                               MR_PLAN_LEVELS_ENOUGH, or the widest */
     uint8_t rotation_log2; /* as announced */
     uint32_t chunk_bytes;

@@ -23,11 +23,12 @@ void mr_lead_driver_take_rules(struct mr_lead_driver *run)
     run->rules.peer_timeout_ms = run->context.round->peer_timeout_ms;
 }
 
-/* As many of all levels as the ring and the weight lane hold. */
+/* As many of all levels, or of those that are asked for, as the ring and the weight lane hold. */
 static uint32_t cohort_max_of(const struct mr_round_params *params)
 {
-    const uint32_t ring =
-        mr_quantiser_cohort_max(params->ring_bits, MR_LEVELS_MAX, params->headroom);
+    const bool asked = params->levels >= 1 && params->levels <= MR_LEVELS_MAX;
+    const uint32_t ring = mr_quantiser_cohort_max(
+        params->ring_bits, asked ? params->levels : MR_LEVELS_MAX, params->headroom);
     const uint32_t weights = UINT32_MAX / (params->weight_max ? params->weight_max : 1);
     return params->cohort_max ? params->cohort_max : ring < weights ? ring : weights;
 }
@@ -73,8 +74,8 @@ static enum mr_refusal_code fill_steps(struct mr_announcement *announcement,
                                        struct mr_refusal *refusal)
 {
     struct mr_error error;
-    announcement->levels =
-        mr_quantiser_levels(params->ring_bits, announcement->cohort_max, params->headroom);
+    announcement->levels = mr_quantiser_levels_asked(params->ring_bits, announcement->cohort_max,
+                                                     params->headroom, params->levels);
     announcement->scale = scale_of(run, params, announcement);
     const struct mr_private_policy policy = {run->context.privacy, run->context.round};
     if (policy.privacy && mr_config_noise(policy.privacy) != MR_NOISE_NONE &&
@@ -188,25 +189,51 @@ static enum mr_refusal_code check_accepted(const struct mr_lead_driver *run,
 static enum mr_refusal_code check_ring(const struct mr_round_params *params,
                                        struct mr_refusal *refusal)
 {
-    if (params->ring_bits != 16 && params->ring_bits != 24 && params->ring_bits != 32) {
+    if (!mr_ring_width_known(params->ring_bits)) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
-                         "ring_bits is %u: only 16, 24 and 32 exist", params->ring_bits);
+                         "ring_bits is %u: only " MR_RING_WIDTHS_TEXT " exist", params->ring_bits);
     }
-    if (params->headroom < MR_HEADROOM_MIN || params->headroom > MR_HEADROOM_MAX) {
-        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "headroom is %u: must be %d to %d",
-                         params->headroom, MR_HEADROOM_MIN, MR_HEADROOM_MAX);
-    }
-    const uint32_t cohort_max = cohort_max_of(params);
     if (!isnormal(params->clip_norm) || params->clip_norm < 0) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
                          "clip_norm must be a finite, normal number above 0");
     }
-    if (mr_quantiser_levels(params->ring_bits, cohort_max, params->headroom) == 0) {
+    const uint32_t cohort_max = cohort_max_of(params);
+    if (cohort_max == 0 || mr_quantiser_levels_asked(params->ring_bits, cohort_max,
+                                                     params->headroom, params->levels) == 0) {
+        const bool asked = params->levels >= 1 && params->levels <= MR_LEVELS_MAX;
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
-                         "cohort_max %u leaves no level in a ring of %u bits with headroom %u: "
-                         "choose a wider ring_bits or a smaller cohort_max",
-                         cohort_max, params->ring_bits, params->headroom);
+                         "cohort_max %u leaves no %u levels in a ring of %u bits with headroom %u, "
+                         "which holds %u devices times levels: choose a wider ring_bits, fewer "
+                         "levels or a smaller cohort_max",
+                         cohort_max, asked ? params->levels : 1, params->ring_bits,
+                         params->headroom,
+                         mr_quantiser_cohort_max(params->ring_bits, 1, params->headroom));
     }
+    return MR_REFUSAL_NONE;
+}
+
+/* ring_bits auto becomes a number. */
+static enum mr_refusal_code choose_ring(struct mr_round_params *params, struct mr_refusal *refusal)
+{
+    if (params->headroom < MR_HEADROOM_MIN || params->headroom > MR_HEADROOM_MAX) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "headroom is %u: must be %d to %d",
+                         params->headroom, MR_HEADROOM_MIN, MR_HEADROOM_MAX);
+    }
+    if (params->ring_bits != MR_RING_AUTO) {
+        return MR_REFUSAL_NONE;
+    }
+    if (params->cohort_max == 0 || params->cohort_min == 0) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "ring_bits auto goes by the most devices of a round: set cohort_max");
+    }
+    const struct mr_ring_question question = {.cohort_max = params->cohort_max,
+                                              .headroom = params->headroom,
+                                              .devices = params->cohort_min,
+                                              .levels = params->levels,
+                                              .error_most = (double)params->rounding_error};
+    const uint8_t chosen = mr_quantiser_ring(&question);
+    /* Where no ring holds it, the check of the widest says what that one does. */
+    params->ring_bits = chosen ? chosen : mr_ring_widths[MR_RING_WIDTHS - 1];
     return MR_REFUSAL_NONE;
 }
 
@@ -232,9 +259,11 @@ static enum mr_refusal_code check_params(const struct mr_lead_driver *run,
 }
 
 enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
-                                          const struct mr_round_params *params, uint64_t *round,
+                                          const struct mr_round_params *asked, uint64_t *round,
                                           struct mr_refusal *refusal)
 {
+    struct mr_round_params with_ring = *asked;
+    const struct mr_round_params *const params = &with_ring;
     struct mr_announcement announcement;
     struct mr_error error;
     const struct mr_lead_limits limits = {.quorum = params->quorum,
@@ -251,7 +280,8 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
                          run->stopping ? "the hub is stopping"
                                        : "another model is being made the current one");
     }
-    if (check_params(run, params, refusal) != MR_REFUSAL_NONE) {
+    if (choose_ring(&with_ring, refusal) != MR_REFUSAL_NONE ||
+        check_params(run, params, refusal) != MR_REFUSAL_NONE) {
         return refusal->code;
     }
     struct mr_model *model =

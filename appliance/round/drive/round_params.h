@@ -8,7 +8,9 @@
 struct mr_round_params {
     uint32_t quorum, deadline_ms, cohort_min, cohort_max, weight_max;
     uint32_t admitted_max; /* 0: the set is not drawn */
-    uint8_t ring_bits;
+    uint8_t ring_bits;     /* MR_RING_AUTO: by the rule (wire/quantiser.h) */
+    uint8_t levels;        /* MR_LEVELS_AUTO: as many as the ring leaves */
+    float rounding_error;  /* what the rule for the ring may lose */
     uint8_t rotation_log2; /* MR_ROTATION_AUTO: by the model */
     uint32_t headroom;
     uint16_t chunk_bytes;

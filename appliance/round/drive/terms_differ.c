@@ -61,6 +61,9 @@ unsigned mr_terms_differ(struct mr_terms_difference out[MR_TERMS_DIFFERENCES_MAX
     }
     deadline(&list, left_ms, own->deadline_ms);
     whole(&list, "ring_bits", asked->ring_bits, own->ring_bits);
+    if (mr_config_levels_asked(own) > 0) {
+        whole(&list, "levels", asked->levels, own->levels);
+    }
     whole(&list, "headroom", asked->headroom, own->headroom);
     if (own->rotation_log2 <= ROTATION_MOST) {
         whole(&list, "rotation_log2", asked->rotation_log2, own->rotation_log2);

@@ -12,7 +12,7 @@
 #include "appliance/config/hub_config.h"
 #include "wire/announcement.h"
 
-#define MR_TERMS_DIFFERENCES_MAX 13
+#define MR_TERMS_DIFFERENCES_MAX 14
 
 struct mr_terms_difference {
     const char *key; /* of tasks.round */

@@ -125,6 +125,7 @@ class Scene:
       quorum: {len(task.devices)}
       deadline_ms: 60000
       ring_bits: {task.ring_bits}
+      cohort_max: {len(task.devices)}
       chunk_bytes: {task.chunk_bytes}
       scale: {SCALE}
       rotation_log2: 0

@@ -2,7 +2,7 @@
 """Many tasks on the same hubs, at once: test_tasks.py --build BUILD
 
 Three hubs, four tasks (hub 0 leads two and helps in one, hubs 1 and 2 lead one each) with rings of
-16, 24 and 32 bits and models of 1,000 to 1,000,000 values, forty devices. Every published sum, on
+8, 12, 24 and 32 bits and models of 1,000 to 1,000,000 values, forty devices. Every published sum, on
 every hub of its task, must be the plain sum of the devices that heard `committed`; a SIGKILL of each
 hub in turn loses nothing; a task added and one taken away by SIGHUP in the middle of rounds disturb
 no other.
@@ -16,12 +16,12 @@ import tempfile
 from scene import Devices, Failure, Scene, Task
 
 TASKS = (
-    Task("small", [0, 1], 1000, 16, range(0, 10)),
+    Task("small", [0, 1], 1000, 8, range(0, 10)),
     Task("wide", [0, 2], 50_000, 24, range(10, 20), chunk_bytes=1216),
     Task("threefold", [1, 0, 2], 200_000, 32, range(20, 30)),
-    Task("million", [2, 1], 1_000_000, 16, range(30, 40), chunk_bytes=8896),
+    Task("million", [2, 1], 1_000_000, 12, range(30, 40), chunk_bytes=8896),
 )
-ADDED = Task("added", [1, 2], 5000, 16, range(0, 10)) # the devices of "small" have it as well
+ADDED = Task("added", [1, 2], 5000, 10, range(0, 10)) # the devices of "small" have it as well
 
 
 class Play:

@@ -95,6 +95,9 @@ static void test_accepts(void **state)
     } edits[] = {
         {"  # cohort_max: 0", "  cohort_max: 258"},
         {"  # ring_bits: 16", "  ring_bits: 24\n      cohort_max: 66052"},
+        {"  # ring_bits: 16", "  ring_bits: 8\n      cohort_max: 31"},
+        {"  # ring_bits: 16", "  ring_bits: 12\n      levels: 7"},
+        {"  # ring_bits: 16", "  ring_bits: auto\n      cohort_max: 30"},
         {"  # quorum: 30", "  quorum: 20"},
         {"  # automatic: false", "  automatic: true"},
         {"  # scale: auto", "  scale: 1.5e+3"},
