@@ -142,8 +142,8 @@ static int fold_one(struct scene *scene, const struct mr_layout *layout)
 static int over_rings(struct scene *scene, int (*fn)(struct scene *, const struct mr_layout *))
 {
     int result = 0;
-    for (uint8_t bits = 16; bits <= 32 && result == 0; bits = (uint8_t)(bits + 8)) {
-        result = with_layout(scene, bits, fn);
+    for (unsigned i = 0; i < MR_RING_WIDTHS && result == 0; i++) {
+        result = with_layout(scene, mr_ring_widths[i], fn);
     }
     return result;
 }
