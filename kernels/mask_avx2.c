@@ -139,7 +139,7 @@ void mr_mask_sub_w8_avx2(uint8_t *vec, const struct mr_mask_stream *mask, uint64
 void mr_mask_sub_narrow_avx2(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                              size_t lanes, unsigned bits)
 {
-    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx2);
+    mr_mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx2);
 }
 
 void mr_mask_add_w16_avx2(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,

@@ -178,7 +178,7 @@ void mr_mask_sub_w8_avx512(uint8_t *vec, const struct mr_mask_stream *mask, uint
 void mr_mask_sub_narrow_avx512(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                                size_t lanes, unsigned bits)
 {
-    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx512);
+    mr_mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_avx512);
 }
 
 void mr_mask_add_w16_avx512(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -336,6 +336,6 @@ void mr_mask_add_narrow_avx512(uint16_t *acc, const struct mr_mask_stream *mask,
 {
     const size_t done = bits == 10 ? add_narrow(acc, mask, offset, lanes, 10)
                                    : add_narrow(acc, mask, offset, lanes, 12);
-    mask_span_add_narrow(acc + done, mask, offset + done * bits / 8, lanes - done, bits,
-                         mr_mask_expand_avx512, mr_fold_narrow_avx512);
+    mr_mask_span_add_narrow(acc + done, mask, offset + done * bits / 8, lanes - done, bits,
+                            mr_mask_expand_avx512, mr_fold_narrow_avx512);
 }

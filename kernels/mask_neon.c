@@ -5,12 +5,11 @@
 #include "kernels/lane.h"
 #include "kernels/levels.h"
 #include "kernels/mask_span.h"
-#include "kernels/mask_w24.h"
 #include "kernels/w24_neon.h"
 
 #define BATCH 8 /* blocks */
 
-enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_ADD_W32, MASK_SUB_W16, MASK_SUB_W32 };
+enum mask_op { MASK_EXPAND, MASK_ADD_W16, MASK_SUB_W16 };
 
 /* Without it -O2 keeps the blocks in memory. */
 #define UNROLL        _Pragma("GCC unroll 10")
@@ -51,16 +50,11 @@ ALWAYS_INLINE void keystream(uint8x16_t ks[BATCH], const uint8x16_t keys[11], st
 ALWAYS_INLINE uint8x16_t combine(uint8x16_t v, uint8x16_t ks, enum mask_op op)
 {
     const uint16x8_t v16 = vreinterpretq_u16_u8(v), ks16 = vreinterpretq_u16_u8(ks);
-    const uint32x4_t v32 = vreinterpretq_u32_u8(v), ks32 = vreinterpretq_u32_u8(ks);
     switch (op) {
     case MASK_ADD_W16:
         return vreinterpretq_u8_u16(vaddq_u16(v16, ks16));
-    case MASK_ADD_W32:
-        return vreinterpretq_u8_u32(vaddq_u32(v32, ks32));
     case MASK_SUB_W16:
         return vreinterpretq_u8_u16(vsubq_u16(v16, ks16));
-    case MASK_SUB_W32:
-        return vreinterpretq_u8_u32(vsubq_u32(v32, ks32));
     case MASK_EXPAND:
         break;
     }
@@ -116,25 +110,26 @@ void mr_mask_expand_neon(uint8_t *out, const struct mr_mask_stream *mask, uint64
 void mr_mask_add_w8_neon(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes)
 {
-    mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_neon, mr_fold_w8_neon);
+    mr_mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_neon, mr_fold_w8_neon);
 }
 
 void mr_mask_sub_w8_neon(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes)
 {
-    mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_neon);
+    mr_mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_neon);
 }
 
 void mr_mask_add_narrow_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                              size_t lanes, unsigned bits)
 {
-    mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_neon, mr_fold_narrow_neon);
+    mr_mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_neon,
+                            mr_fold_narrow_neon);
 }
 
 void mr_mask_sub_narrow_neon(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                              size_t lanes, unsigned bits)
 {
-    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_neon);
+    mr_mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_neon);
 }
 
 void mr_mask_add_w16_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -143,46 +138,45 @@ void mr_mask_add_w16_neon(uint16_t *acc, const struct mr_mask_stream *mask, uint
     run((uint8_t *)acc, mask, offset, 2 * lanes, MASK_ADD_W16);
 }
 
-void mr_mask_add_w32_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
-                          size_t lanes)
-{
-    run((uint8_t *)acc, mask, offset, 4 * lanes, MASK_ADD_W32);
-}
-
 void mr_mask_sub_w16_neon(uint16_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
     run((uint8_t *)vec, mask, offset, 2 * lanes, MASK_SUB_W16);
 }
 
+/* The rarest ring, so over a span: whole loops of its own would be four kilobytes of a device's
+ * library. `flip` is 0 to add, all ones to subtract: a − b is ~(~a + b). */
+static void span_w32(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                     size_t lanes, uint32_t flip)
+{
+    _Alignas(64) uint32_t span[MASK_SPAN_BYTES / 4];
+    const uint32x4_t flips = vdupq_n_u32(flip);
+    for (size_t take; lanes > 0; lanes -= take, vec += take, offset += 4 * take) {
+        take = lanes < MASK_SPAN_BYTES / 4 ? lanes : MASK_SPAN_BYTES / 4;
+        mr_mask_expand_neon((uint8_t *)span, mask, offset, 4 * take);
+        size_t i = 0;
+        for (; i + 4 <= take; i += 4) {
+            const uint32x4_t sum =
+                vaddq_u32(veorq_u32(vld1q_u32(vec + i), flips), vld1q_u32(span + i));
+            vst1q_u32(vec + i, veorq_u32(sum, flips));
+        }
+        for (; i < take; i++) {
+            vec[i] = ((vec[i] ^ flip) + span[i]) ^ flip;
+        }
+    }
+    explicit_bzero(span, sizeof span);
+}
+
+void mr_mask_add_w32_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes)
+{
+    span_w32(acc, mask, offset, lanes, 0);
+}
+
 void mr_mask_sub_w32_neon(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
-    run((uint8_t *)vec, mask, offset, 4 * lanes, MASK_SUB_W32);
-}
-
-struct generator {
-    uint8x16_t keys[11];
-    struct counter ctr;
-};
-
-ALWAYS_INLINE void generator_init(struct generator *gen, const struct mr_mask_stream *mask,
-                                  uint64_t offset)
-{
-    load_keys(gen->keys, mask);
-    gen->ctr = counter_at(mask, offset);
-}
-
-ALWAYS_INLINE void generator_span(struct generator *gen, uint8_t span[SPAN_BYTES])
-{
-    for (size_t at = 0; at < SPAN_BYTES; at += 16 * BATCH) {
-        uint8x16_t ks[BATCH];
-        keystream(ks, gen->keys, &gen->ctr);
-        UNROLL
-        for (unsigned b = 0; b < BATCH; b++) {
-            vst1q_u8(span + at + 16 * b, ks[b]);
-        }
-    }
+    span_w32(vec, mask, offset, lanes, UINT32_MAX);
 }
 
 static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
@@ -205,15 +199,11 @@ static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
 void mr_mask_add_w24_neon(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
-    struct generator gen;
-    generator_init(&gen, mask, offset);
-    mask_w24_add(&gen, acc, lanes, mr_add_w24_neon);
+    mr_mask_span_add_w24(acc, mask, offset, lanes, mr_mask_expand_neon, mr_add_w24_neon);
 }
 
 void mr_mask_sub_w24_neon(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                           size_t lanes)
 {
-    struct generator gen;
-    generator_init(&gen, mask, offset);
-    mask_w24_sub(&gen, packed, lanes, sub_packed);
+    mr_mask_span_sub_w24(packed, mask, offset, lanes, mr_mask_expand_neon, sub_packed);
 }

@@ -66,26 +66,26 @@ void mr_mask_expand_scalar(uint8_t *out, const struct mr_mask_stream *mask, uint
 void mr_mask_add_w8_scalar(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                            size_t lanes)
 {
-    mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_scalar, mr_fold_w8_scalar);
+    mr_mask_span_add_w8(acc, mask, offset, lanes, mr_mask_expand_scalar, mr_fold_w8_scalar);
 }
 
 void mr_mask_sub_w8_scalar(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                            size_t lanes)
 {
-    mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_scalar);
+    mr_mask_span_sub_w8(vec, mask, offset, lanes, mr_mask_expand_scalar);
 }
 
 void mr_mask_add_narrow_scalar(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                                size_t lanes, unsigned bits)
 {
-    mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_scalar,
-                         mr_fold_narrow_scalar);
+    mr_mask_span_add_narrow(acc, mask, offset, lanes, bits, mr_mask_expand_scalar,
+                            mr_fold_narrow_scalar);
 }
 
 void mr_mask_sub_narrow_scalar(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                                size_t lanes, unsigned bits)
 {
-    mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_scalar);
+    mr_mask_span_sub_narrow(packed, mask, offset, lanes, bits, mr_mask_expand_scalar);
 }
 
 void mr_mask_add_w16_scalar(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -106,16 +106,7 @@ void mr_mask_add_w16_scalar(uint16_t *acc, const struct mr_mask_stream *mask, ui
 void mr_mask_add_w24_scalar(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
                             size_t lanes)
 {
-    struct keystream ks;
-    keystream_init(&ks, mask, offset);
-    for (size_t done = 0, take; done < lanes; done += take) {
-        take = span_lanes(lanes - done, 3);
-        const uint8_t *key = keystream_next(&ks, 3 * take);
-        for (size_t i = 0; i < take; i++) {
-            acc[done + i] += lane_load24(key + 3 * i);
-        }
-    }
-    keystream_fini(&ks);
+    mr_mask_span_add_w24(acc, mask, offset, lanes, mr_mask_expand_scalar, mr_add_w24_scalar);
 }
 
 void mr_mask_add_w32_scalar(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
@@ -148,20 +139,17 @@ void mr_mask_sub_w16_scalar(uint16_t *vec, const struct mr_mask_stream *mask, ui
     keystream_fini(&ks);
 }
 
+static void sub_packed(uint8_t *packed, const uint8_t *ks, size_t lanes)
+{
+    for (size_t i = 0; i < 3 * lanes; i += 3) {
+        lane_store24(packed + i, lane_load24(packed + i) - lane_load24(ks + i));
+    }
+}
+
 void mr_mask_sub_w24_scalar(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
                             size_t lanes)
 {
-    struct keystream ks;
-    keystream_init(&ks, mask, offset);
-    for (size_t done = 0, take; done < lanes; done += take) {
-        take = span_lanes(lanes - done, 3);
-        const uint8_t *key = keystream_next(&ks, 3 * take);
-        for (size_t i = 0; i < take; i++) {
-            uint8_t *lane = packed + 3 * (done + i);
-            lane_store24(lane, lane_load24(lane) - lane_load24(key + 3 * i));
-        }
-    }
-    keystream_fini(&ks);
+    mr_mask_span_sub_w24(packed, mask, offset, lanes, mr_mask_expand_scalar, sub_packed);
 }
 
 void mr_mask_sub_w32_scalar(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,

@@ -1,7 +1,9 @@
-/* mask_span.h - inside kernels/ only: masks of narrow lanes, and what need not be fast of 8 bits.
+/* mask_span.h - inside kernels/ only: masks of lanes that do not fit the cipher's blocks, and of
+ * those that need not be fast, for any level.
  *
- * Narrow lanes do not fit the cipher's blocks, so the stream is laid down in L1, a span at a time,
- * and read back as packed lanes. The including file names the level's own mask_expand.
+ * The stream is laid down in L1, a span at a time, by the level's own mask_expand, and read back as
+ * packed lanes by what the level adds or subtracts them with. One copy of each serves all levels:
+ * the device's library is bounded.
  */
 #ifndef MR_KERNELS_MASK_SPAN_H
 #define MR_KERNELS_MASK_SPAN_H
@@ -12,75 +14,25 @@
 #include "kernels/lane.h"
 #include "kernels/levels.h"
 
-#define MASK_SPAN_LANES 512u /* 640 or 768 bytes: whole batches of every level's cipher */
-#define MASK_SPAN_BYTES (MASK_SPAN_LANES * 12 / 8)
+#define MASK_SPAN_LANES 512u /* 512 to 1,536 bytes: whole batches of every level's cipher */
+#define MASK_SPAN_BYTES (MASK_SPAN_LANES * 3)
 
-static inline size_t mask_span_take(size_t lanes)
-{
-    return lanes < MASK_SPAN_LANES ? lanes : MASK_SPAN_LANES;
-}
+typedef MR_KERNEL_TYPE(mask_expand) mr_mask_expand_fn;
 
-static inline void mask_span_add_narrow(uint16_t *acc, const struct mr_mask_stream *mask,
-                                        uint64_t offset, size_t lanes, unsigned bits,
-                                        MR_KERNEL_TYPE(mask_expand) expand,
-                                        MR_KERNEL_TYPE(fold_narrow) fold)
-{
-    _Alignas(64) uint8_t span[MASK_SPAN_BYTES];
-    const uint8_t *const source = span;
-    for (size_t take; lanes > 0; lanes -= take, acc += take, offset += take * bits / 8) {
-        take = mask_span_take(lanes);
-        expand(span, mask, offset, take * bits / 8);
-        fold(acc, &source, 1, take, bits);
-    }
-    explicit_bzero(span, sizeof span);
-}
-
-static inline void mask_span_sub_narrow(uint8_t *packed, const struct mr_mask_stream *mask,
-                                        uint64_t offset, size_t lanes, unsigned bits,
-                                        MR_KERNEL_TYPE(mask_expand) expand)
-{
-    _Alignas(64) uint8_t span[MASK_SPAN_BYTES];
-    const size_t four = bits / 2; /* bytes of four lanes */
-    for (size_t take; lanes > 0; lanes -= take, offset += take / 4 * four) {
-        take = mask_span_take(lanes);
-        expand(span, mask, offset, take / 4 * four);
-        for (const uint8_t *ks = span; ks < span + take / 4 * four; ks += four, packed += four) {
-            const uint64_t left =
-                narrow_sub4(narrow_load4(packed, bits), narrow_load4(ks, bits), bits);
-            narrow_store4(packed, left, bits);
-        }
-    }
-    explicit_bzero(span, sizeof span);
-}
-
-static inline void mask_span_add_w8(uint8_t *acc, const struct mr_mask_stream *mask,
-                                    uint64_t offset, size_t lanes,
-                                    MR_KERNEL_TYPE(mask_expand) expand,
-                                    MR_KERNEL_TYPE(fold_w8) fold)
-{
-    _Alignas(64) uint8_t span[MASK_SPAN_LANES];
-    const uint8_t *const source = span;
-    for (size_t take; lanes > 0; lanes -= take, acc += take, offset += take) {
-        take = mask_span_take(lanes);
-        expand(span, mask, offset, take);
-        fold(acc, &source, 1, take);
-    }
-    explicit_bzero(span, sizeof span);
-}
-
-static inline void mask_span_sub_w8(uint8_t *vec, const struct mr_mask_stream *mask,
-                                    uint64_t offset, size_t lanes,
-                                    MR_KERNEL_TYPE(mask_expand) expand)
-{
-    _Alignas(64) uint8_t span[MASK_SPAN_LANES];
-    for (size_t take; lanes > 0; lanes -= take, vec += take, offset += take) {
-        take = mask_span_take(lanes);
-        expand(span, mask, offset, take);
-        for (size_t i = 0; i < take; i++) {
-            vec[i] = (uint8_t)(vec[i] - span[i]);
-        }
-    }
-    explicit_bzero(span, sizeof span);
-}
+void mr_mask_span_add_w8(uint8_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes, mr_mask_expand_fn *expand, MR_KERNEL_TYPE(fold_w8) * fold);
+void mr_mask_span_sub_w8(uint8_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
+                         size_t lanes, mr_mask_expand_fn *expand);
+void mr_mask_span_add_narrow(uint16_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits, mr_mask_expand_fn *expand,
+                             MR_KERNEL_TYPE(fold_narrow) * fold);
+void mr_mask_span_sub_narrow(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                             size_t lanes, unsigned bits, mr_mask_expand_fn *expand);
+void mr_mask_span_add_w24(uint32_t *acc, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes, mr_mask_expand_fn *expand, MR_KERNEL_TYPE(add_w24) * add);
+/* sub(packed, stream, lanes) takes packed lanes from packed lanes. */
+void mr_mask_span_sub_w24(uint8_t *packed, const struct mr_mask_stream *mask, uint64_t offset,
+                          size_t lanes, mr_mask_expand_fn *expand,
+                          void (*sub)(uint8_t *, const uint8_t *, size_t));
 
 #endif

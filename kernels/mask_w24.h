@@ -1,4 +1,4 @@
-/* mask_w24.h - inside kernels/ only: masks of packed 24-bit lanes, for any ISA level.
+/* mask_w24.h - inside kernels/ only: masks of packed 24-bit lanes, for AVX2.
  *
  * Lanes of three bytes do not fit the batches of the cipher, so the stream is laid down in L1 and
  * read back as packed lanes. The spans are short, and the add runs one span behind, so that the
