@@ -168,12 +168,6 @@ static void run_fold_w8(struct bench *b)
     b->k->fold_w8(b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2);
 }
 
-static void run_fold_w10(struct bench *b)
-{
-    b->k->fold_narrow((uint16_t *)b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2,
-                      10);
-}
-
 static void run_fold_w12(struct bench *b)
 {
     b->k->fold_narrow((uint16_t *)b->acc, (const uint8_t *const *)b->src, MR_FOLD_MAX, b->bytes / 2,
@@ -183,11 +177,6 @@ static void run_fold_w12(struct bench *b)
 static void run_mask_add_w8(struct bench *b)
 {
     b->k->mask_add_w8(b->acc, &b->mask, 0, b->bytes / 2);
-}
-
-static void run_mask_add_w10(struct bench *b)
-{
-    b->k->mask_add_narrow((uint16_t *)b->acc, &b->mask, 0, b->bytes / 2, 10);
 }
 
 static void run_mask_add_w12(struct bench *b)
@@ -368,71 +357,48 @@ static void bench_masks(struct bench *b)
     }
 }
 
-/* Half a buffer's values of 8, 10, 12 and 16 bits: masks in bytes of their own stream. */
+/* w = 16 first, then w = 12 and w = 8 beside it. */
+static void narrow_turns(struct bench *b, struct subject subjects[3],
+                         const struct mr_figure ratios[2])
+{
+    for (unsigned r = 0; r < b->rounds; r++) {
+        take_turns(b, subjects, 3);
+        for (size_t i = 0; i < 2; i++) {
+            mr_figures_sample(b->figures, &ratios[i], subjects[i + 1].gbps / subjects[0].gbps);
+        }
+    }
+}
+
+/* Masks in bytes of their own stream. */
 static void bench_narrow_masks(struct bench *b)
 {
     static const struct mr_figure ratios[] = {
         RATIO("mask_add_w12.of_w16", 0.8, "mask_add_w16, in bytes of the stream"),
-        RATIO("mask_add_w10.of_w16", 0, "mask_add_w16, in bytes of the stream"),
-        RATIO("mask_add_w8.of_w16", 0, "mask_add_w16, in bytes of the stream"),
+        RATIO("mask_add_w8.of_w16", 0.8, "mask_add_w16, in bytes of the stream"),
     };
     struct subject subjects[] = {
         {.rate = RATE("mask_add_w16.beside"), .run = run_mask_add_w16, .streams = 1},
         {.rate = RATE("mask_add_w12"), .run = run_mask_add_w12, .streams = 1, .each = 0.75},
-        {.rate = RATE("mask_add_w10"), .run = run_mask_add_w10, .streams = 1, .each = 0.625},
         {.rate = RATE("mask_add_w8"), .run = run_mask_add_w8, .streams = 1, .each = 0.5},
     };
+    narrow_turns(b, subjects, ratios);
+}
 
-    for (unsigned r = 0; r < b->rounds; r++) {
-        take_turns(b, subjects, sizeof subjects / sizeof *subjects);
-        for (size_t i = 0; i < 3; i++) {
-            mr_figures_sample(b->figures, &ratios[i], subjects[i + 1].gbps / subjects[0].gbps);
-        }
+#define FOLDED(NAME, RUN)                                                                          \
+    {                                                                                              \
+        .rate = VALUES(NAME), .run = (RUN), .streams = MR_FOLD_MAX, .each = 0.5                    \
     }
-}
 
-/* The same values folded, from L2 or from DRAM. */
-static void bench_narrow_folds(struct bench *b, const struct mr_figure rates[4],
-                               const struct mr_figure ratios[3])
-{
-    struct subject subjects[] = {
-        {.rate = rates[0], .run = run_fold_w16, .streams = MR_FOLD_MAX, .each = 0.5},
-        {.rate = rates[1], .run = run_fold_w12, .streams = MR_FOLD_MAX, .each = 0.5},
-        {.rate = rates[2], .run = run_fold_w10, .streams = MR_FOLD_MAX, .each = 0.5},
-        {.rate = rates[3], .run = run_fold_w8, .streams = MR_FOLD_MAX, .each = 0.5},
-    };
-
-    for (unsigned r = 0; r < b->rounds; r++) {
-        take_turns(b, subjects, sizeof subjects / sizeof *subjects);
-        for (size_t i = 0; i < 3; i++) {
-            mr_figures_sample(b->figures, &ratios[i], subjects[i + 1].gbps / subjects[0].gbps);
-        }
-    }
-}
-
-static void bench_narrow_cached(struct bench *b)
-{
-    static const struct mr_figure rates[] = {VALUES("fold_w16.l2"), VALUES("fold_w12.l2"),
-                                             VALUES("fold_w10.l2"), VALUES("fold_w8.l2")};
-    static const struct mr_figure ratios[] = {
-        RATIO("fold_w12.l2.of_w16", 0, "fold_w16, in values, in L2"),
-        RATIO("fold_w10.l2.of_w16", 0, "fold_w16, in values, in L2"),
-        RATIO("fold_w8.l2.of_w16", 0, "fold_w16, in values, in L2"),
-    };
-    bench_narrow_masks(b);
-    bench_narrow_folds(b, rates, ratios);
-}
-
+/* The same values folded. */
 static void bench_narrow_dram(struct bench *b)
 {
-    static const struct mr_figure rates[] = {VALUES("fold_w16.dram"), VALUES("fold_w12.dram"),
-                                             VALUES("fold_w10.dram"), VALUES("fold_w8.dram")};
     static const struct mr_figure ratios[] = {
         RATIO("fold_w12.of_w16", 0.8, "fold_w16, in values, in DRAM"),
-        RATIO("fold_w10.of_w16", 0.8, "fold_w16, in values, in DRAM"),
         RATIO("fold_w8.of_w16", 0.8, "fold_w16, in values, in DRAM"),
     };
-    bench_narrow_folds(b, rates, ratios);
+    struct subject subjects[] = {FOLDED("fold_w16.beside", run_fold_w16),
+                                 FOLDED("fold_w12", run_fold_w12), FOLDED("fold_w8", run_fold_w8)};
+    narrow_turns(b, subjects, ratios);
 }
 
 static void bench_floats(struct bench *b)
@@ -622,7 +588,7 @@ int main(int argc, char **argv)
     buffers_lay(&b, CACHE_BYTES);
     bench_adds(&b);
     bench_masks(&b);
-    bench_narrow_cached(&b);
+    bench_narrow_masks(&b);
     memset(b.memory, 0, ROOM_BYTES); /* floats that are numbers */
     bench_floats(&b);
     buffers_lay(&b, DRAM_BYTES);

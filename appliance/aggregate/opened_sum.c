@@ -17,7 +17,7 @@ static uint32_t peak_w8(const uint8_t *lanes, size_t count)
 {
     uint32_t peak = 0;
     for (size_t i = 0; i < count; i++) {
-        const int32_t v = (int8_t)lanes[i];
+        const int32_t v = (lanes[i] ^ 0x80) - 0x80; /* as two's complement */
         const uint32_t a = (uint32_t)(v < 0 ? -v : v);
         peak = a > peak ? a : peak;
     }
