@@ -31,7 +31,8 @@ BENCHES = (
         "against the best of several plain readers of the same nine buffers (one, three or nine "
         "streams, with and without prefetching), bytes being those read. *Mask*: expanding and "
         "adding in one pass, against ipsec-mb's bare AES-CTR and OpenSSL's AES-CTR followed by the "
-        "ring add, over the same buffer."),
+        "ring add, over the same buffer. *Narrow rings*: as many values of 8 and 12 bits as w = 16 has in its buffer, "
+        "folded and expanded turn by turn with it; folds in values, masks in bytes of the stream."),
     Bench(
         "noise", "perf/noise_bench", "Noise", "the option `tests` is off",
         "Samples of the discrete Gaussian from a key, random bits included, a million a turn; the variance "

@@ -51,7 +51,7 @@ def main():
     random = numpy.random.default_rng(5)
     seen = set()
     for case in range(CASES):
-        hubs, ring_bits, transport = 2 + case % 4, (16, 24, 32, 8, 10, 12)[case % 6], 1 + case // 50
+        hubs, ring_bits, transport = 2 + case % 4, (16, 24, 32, 12)[case % 4], 1 + case // 50
         with tempfile.TemporaryDirectory(prefix="millrace-vectors-") as dumps:
             new = {}
 
