@@ -294,7 +294,7 @@ void mr_load_check(const struct mr_load *load, const struct mr_vector_sum *sum)
     const struct mr_load_sum *expected = &load->expected[load->generation];
 
     if (memcmp(sum->lanes, expected->main, (size_t)load->layout.lanes * 2) == 0 &&
-        memcmp(sum->trailer, expected->trailer, sizeof sum->trailer) == 0) {
+        memcmp(sum->trailer, expected->trailer, sizeof expected->trailer) == 0) {
         return;
     }
     fprintf(stderr, "the sum is WRONG: no figure of this run counts\n");

@@ -447,7 +447,7 @@ double mr_cohort_expand(struct mr_cohort *cohort)
     for (uint64_t i = 0; i < layout->lanes; i++) {
         differing += ((got.lanes[i] ^ cohort->masks.lanes[i]) & mask) != 0;
     }
-    if (differing > 0 || memcmp(got.trailer, cohort->masks.trailer, sizeof got.trailer) != 0) {
+    if (differing > 0 || memcmp(got.trailer, cohort->masks.trailer, MR_TRAILER_BYTES) != 0) {
         fail("the sum of the masks is WRONG: no figure of this run counts");
     }
     free(got.lanes);

@@ -26,9 +26,11 @@
 #define MR_ROUND_MAX        ((UINT64_C(1) << 53) - 1) /* exact in a double, as JSON has them */
 #define MR_HEADROOM_MIN     4 /* a wrap of the ring cannot be small by accident */
 #define MR_HEADROOM_MAX     64
-#define MR_ANNOUNCEMENT_MAX 2048 /* canonical bytes */
+#define MR_ANNOUNCEMENT_MAX 2304 /* canonical bytes */
 #define MR_SEAL_KEY_BYTES   32   /* X25519 */
 #define MR_AUDIT_HOURS_MAX  2160 /* 90 days */
+#define MR_METRICS_MAX      8
+#define MR_METRIC_NAME_MAX  32 /* without NUL */
 #define MR_ANNOUNCEMENT_SIGNED_MAX                                                                 \
     (2 + MR_ANNOUNCEMENT_MAX +                                                                     \
      MR_HUBS_MAX * (MR_SEAL_KEY_BYTES + MR_SIGNATURE_BYTES)) /* signed envelope */
@@ -37,6 +39,13 @@ enum mr_noise_kind {
     MR_NOISE_NONE = 0,
     MR_NOISE_HUB = 1,    /* each hub adds noise of the full scale to its result */
     MR_NOISE_DEVICE = 2, /* each device adds its part to its vector */
+};
+
+/* What devices of the round send. */
+enum mr_round_kind {
+    MR_ROUND_TRAINING = 0,           /* an update; metrics of the model after training */
+    MR_ROUND_EVALUATED_TRAINING = 1, /* … and metrics of the model before training too */
+    MR_ROUND_EVALUATION = 2,         /* metrics of the model alone: there is no next model */
 };
 
 /* How a device's seeds travel to their helpers. */
@@ -52,6 +61,12 @@ struct mr_announced_hub {
     char name[MR_HUB_NAME_MAX + 1];
 };
 
+/* A number that devices report by name, and the range that it is in (metric.h). */
+struct mr_announced_metric {
+    char name[MR_METRIC_NAME_MAX + 1];
+    float low, high;
+};
+
 struct mr_announcement {
     uint64_t round;            /* 1..MR_ROUND_MAX, rising */
     uint64_t deadline_unix_ms; /* >= 1; uploads complete by then, or are left out */
@@ -60,6 +75,8 @@ struct mr_announcement {
     uint8_t ring_bits;         /* one of mr_ring_widths */
     uint8_t rotation_log2;     /* 0 = none, else log2 of the Hadamard block, at most 16 */
     uint8_t noise_kind;        /* enum mr_noise_kind */
+    uint8_t kind;              /* enum mr_round_kind */
+    uint8_t metric_count;      /* 0..MR_METRICS_MAX; >= 1 in rounds that evaluate */
     uint16_t chunk_bytes;
     uint32_t cohort_min; /* >= 2 */
     uint8_t levels;      /* a lane is -levels..levels; 1..MR_LEVELS_MAX */
@@ -84,7 +101,8 @@ struct mr_announcement {
     uint8_t rotation_seed[MR_HASH_BYTES]; /* public; signs of the rotation */
     char task[MR_TASK_NAME_MAX + 1];      /* mr_task_name_valid */
     char training[MR_TRAINING_MAX + 1];   /* JSON for the trainer, printable ASCII; may be empty */
-    uint8_t hub_count;                    /* 2..MR_HUBS_MAX */
+    struct mr_announced_metric metrics[MR_METRICS_MAX];
+    uint8_t hub_count; /* 2..MR_HUBS_MAX */
     struct mr_announced_hub hubs[MR_HUBS_MAX];
 };
 
@@ -103,6 +121,20 @@ struct mr_hub_signature {
     uint8_t seal_key[MR_SEAL_KEY_BYTES]; /* a helper's, fresh for the round; the lead has none */
     uint8_t bytes[MR_SIGNATURE_BYTES];
 };
+
+/* The layout of the round's shares: of an evaluation round one unit of main lanes, which are zero.
+ * 0, or -1 where mr_layout_init says so. */
+int mr_announcement_layout(struct mr_layout *layout, const struct mr_announcement *announcement);
+
+/* Whether the round makes a next model; and whether it tells of the model that it begins with. */
+static inline bool mr_announcement_trains(const struct mr_announcement *announcement)
+{
+    return announcement->kind != MR_ROUND_EVALUATION;
+}
+static inline bool mr_announcement_evaluates(const struct mr_announcement *announcement)
+{
+    return announcement->kind != MR_ROUND_TRAINING;
+}
 
 /* Checks every rule stated above, ring bound included; the error names the field. 0 or -1. */
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error);

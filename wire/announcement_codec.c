@@ -10,11 +10,21 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/announcement_privacy.h"
+#include "wire/metric.h"
 
-#define VERSION 7
+#define VERSION 8
 
 static const uint8_t magic[4] = {'M', 'R', 'A', 'N'};
 static const char name_alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+
+int mr_announcement_layout(struct mr_layout *layout, const struct mr_announcement *announcement)
+{
+    const struct mr_announcement *a = announcement;
+    const bool trains = mr_announcement_trains(a);
+    const int result = mr_layout_init(layout, a->ring_bits, trains ? a->dimension : 1,
+                                      trains ? a->rotation_log2 : 0, a->chunk_bytes);
+    return result == 0 && a->metric_count > 0 ? mr_layout_add_metrics(layout) : result;
+}
 
 static int check_layout(const struct mr_announcement *a, struct mr_layout *layout,
                         struct mr_error *error)
@@ -30,7 +40,7 @@ static int check_layout(const struct mr_announcement *a, struct mr_layout *layou
     if (a->rotation_log2 > 16) {
         return mr_error_set(error, "rotation_log2 is %u: must be 0 to 16", a->rotation_log2);
     }
-    if (mr_layout_init(layout, a->ring_bits, a->dimension, a->rotation_log2, a->chunk_bytes) != 0) {
+    if (mr_announcement_layout(layout, a) != 0) {
         return mr_error_set(error, "chunk_bytes is %u: must be a multiple of 64, 64 to %u",
                             a->chunk_bytes, MR_CHUNK_BYTES_MAX);
     }
@@ -191,7 +201,7 @@ static int check_hub(const struct mr_announcement *a, unsigned i, struct mr_erro
 int mr_announcement_check(const struct mr_announcement *announcement, struct mr_error *error)
 {
     struct mr_layout layout = {.lanes = 0};
-    if (check_numbers(announcement, error) != 0 ||
+    if (check_numbers(announcement, error) != 0 || mr_metric_check(announcement, error) != 0 ||
         check_layout(announcement, &layout, error) != 0 ||
         mr_announcement_privacy_check(announcement, layout.lanes, error) != 0 ||
         check_cohort(announcement, error) != 0 || check_task(announcement, error) != 0 ||
@@ -235,8 +245,9 @@ enum {
     AT_HORIZON = 40,
     AT_DELTA = 44,
     AT_HONEST = 48,
-    AT_POOL_LENGTH = 52,
-    PRIVACY_BYTES = 53,
+    AT_METRICS_SIGMA2 = 52,
+    AT_POOL_LENGTH = 60,
+    PRIVACY_BYTES = 61,
 };
 
 /* Returns what is behind. */
@@ -251,6 +262,7 @@ static uint8_t *privacy_put(uint8_t *out, const struct mr_privacy_terms *privacy
     mr_be32_put(out + AT_HORIZON, privacy->horizon_s);
     float_put(out + AT_DELTA, privacy->delta);
     mr_be32_put(out + AT_HONEST, privacy->honest);
+    mr_be64_put(out + AT_METRICS_SIGMA2, privacy->metrics_sigma2);
     out[AT_POOL_LENGTH] = (uint8_t)pool_length;
     memcpy(out + PRIVACY_BYTES, privacy->pool, pool_length);
     return out + PRIVACY_BYTES + pool_length;
@@ -286,7 +298,8 @@ enum {
     AT_BETA2 = 141,
     AT_TAU = 145,
     AT_MODEL_VALUES = 149,
-    FIXED_BYTES = 153,
+    AT_KIND = 153,
+    FIXED_BYTES = 154,
 };
 
 static void fixed_put(uint8_t *out, const struct mr_announcement *a)
@@ -320,6 +333,7 @@ static void fixed_put(uint8_t *out, const struct mr_announcement *a)
     float_put(out + AT_BETA2, a->optimiser.beta2);
     float_put(out + AT_TAU, a->optimiser.tau);
     mr_be32_put(out + AT_MODEL_VALUES, a->model_values);
+    out[AT_KIND] = a->kind;
 }
 
 static void fixed_get(struct mr_announcement *a, const uint8_t *in)
@@ -351,6 +365,22 @@ static void fixed_get(struct mr_announcement *a, const uint8_t *in)
                                          .beta2 = float_get(in + AT_BETA2),
                                          .tau = float_get(in + AT_TAU)};
     a->model_values = mr_be32_get(in + AT_MODEL_VALUES);
+    a->kind = in[AT_KIND];
+}
+
+static uint8_t *metrics_put(uint8_t *out, const struct mr_announcement *a)
+{
+    *out++ = a->metric_count;
+    for (unsigned i = 0; i < a->metric_count; i++) {
+        const struct mr_announced_metric *metric = &a->metrics[i];
+        const size_t length = strlen(metric->name);
+        float_put(out, metric->low);
+        float_put(out + 4, metric->high);
+        out[8] = (uint8_t)length;
+        memcpy(out + 9, metric->name, length);
+        out += 9 + length;
+    }
+    return out;
 }
 
 size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
@@ -370,6 +400,7 @@ size_t mr_announcement_encode(uint8_t out[MR_ANNOUNCEMENT_MAX],
     if (announcement->noise_kind != MR_NOISE_NONE) {
         p = privacy_put(p, &announcement->privacy);
     }
+    p = metrics_put(p, announcement);
     *p++ = announcement->hub_count;
     for (unsigned i = 0; i < announcement->hub_count; i++) {
         const struct mr_announced_hub *hub = &announcement->hubs[i];
@@ -438,7 +469,27 @@ static int privacy_get(struct mr_privacy_terms *privacy, struct rest *rest)
     privacy->horizon_s = mr_be32_get(p + AT_HORIZON);
     privacy->delta = float_get(p + AT_DELTA);
     privacy->honest = mr_be32_get(p + AT_HONEST);
+    privacy->metrics_sigma2 = mr_be64_get(p + AT_METRICS_SIGMA2);
     return text_get(privacy->pool, MR_TASK_NAME_MAX, rest, p[AT_POOL_LENGTH]);
+}
+
+static int metrics_get(struct mr_announcement *a, struct rest *rest)
+{
+    const uint8_t *count = take(rest, 1);
+    if (!count || *count > MR_METRICS_MAX) {
+        return -1;
+    }
+    a->metric_count = *count;
+    for (unsigned i = 0; i < a->metric_count; i++) {
+        struct mr_announced_metric *metric = &a->metrics[i];
+        const uint8_t *p = take(rest, 9);
+        if (!p || text_get(metric->name, MR_METRIC_NAME_MAX, rest, p[8]) != 0) {
+            return -1;
+        }
+        metric->low = float_get(p);
+        metric->high = float_get(p + 4);
+    }
+    return 0;
 }
 
 static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, size_t length,
@@ -469,6 +520,10 @@ static int announcement_get(struct mr_announcement *a, const uint8_t *bytes, siz
     if (a->noise_kind != MR_NOISE_NONE && privacy_get(&a->privacy, &rest) != 0) {
         return mr_error_set(error, "the terms of noise are cut short, or the pool's name too long");
     }
+    if (metrics_get(a, &rest) != 0) {
+        return mr_error_set(error, "metrics: more than %d, cut short, or a name is too long",
+                            MR_METRICS_MAX);
+    }
     const uint8_t *count = take(&rest, 1);
     if (!count || *count > MR_HUBS_MAX) {
         return mr_error_set(error, "hub_count is missing or above %d", MR_HUBS_MAX);
@@ -493,8 +548,7 @@ int mr_round_terms_decode(struct mr_round_terms *terms, const uint8_t *bytes, si
     if (announcement_get(a, bytes, length, error) != 0) {
         return -1;
     }
-    int status = mr_layout_init(&terms->layout, a->ring_bits, a->dimension, a->rotation_log2,
-                                a->chunk_bytes);
+    const int status = mr_announcement_layout(&terms->layout, a);
     MR_ASSERT(status == 0); /* checked just above */
     if (!SHA256(bytes, length, terms->hash)) {
         return mr_error_set(error, "SHA-256 failed in OpenSSL");

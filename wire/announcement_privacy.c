@@ -4,19 +4,37 @@
 
 #include "wire/epsilon.h"
 #include "wire/gauss.h"
+#include "wire/metric.h"
 
 uint64_t mr_announcement_sigma2(const struct mr_announcement *announcement,
                                 enum mr_noise_group group)
 {
     const struct mr_privacy_terms *privacy = &announcement->privacy;
-    return group == MR_NOISE_MODEL   ? privacy->model_sigma2
-           : group == MR_NOISE_NORMS ? privacy->norms_sigma2
-                                     : privacy->weight_sigma2;
+    return group == MR_NOISE_MODEL     ? privacy->model_sigma2
+           : group == MR_NOISE_NORMS   ? privacy->norms_sigma2
+           : group == MR_NOISE_METRICS ? privacy->metrics_sigma2
+                                       : privacy->weight_sigma2;
+}
+
+uint32_t mr_announcement_noise_lanes(const struct mr_announcement *announcement, uint32_t lanes,
+                                     enum mr_noise_group group)
+{
+    return group == MR_NOISE_METRICS ? mr_metric_lanes(announcement) : mr_noise_lanes(group, lanes);
+}
+
+/* One device of the largest weight moves every metric from one end of its range to the other. */
+static uint64_t metrics_sensitivity2(const struct mr_announcement *announcement)
+{
+    const uint64_t lane = (uint64_t)announcement->weight_max * mr_metric_unit(announcement);
+    return lane < UINT64_C(1) << 28 ? mr_metric_lanes(announcement) * lane * lane : UINT64_MAX;
 }
 
 uint64_t mr_announcement_sensitivity2(const struct mr_announcement *announcement, uint32_t lanes,
                                       enum mr_noise_group group)
 {
+    if (group == MR_NOISE_METRICS) {
+        return announcement->privacy.metrics_sigma2 > 0 ? metrics_sensitivity2(announcement) : 0;
+    }
     return mr_announcement_sigma2(announcement, group) > 0
                ? mr_noise_sensitivity2(group, announcement->scale, announcement->clip_norm, lanes,
                                        announcement->weight_max)
@@ -32,7 +50,7 @@ static mr_rho rho_of_group(const struct mr_announcement *announcement, uint32_t 
     const uint64_t sigma2 = mr_announcement_sigma2(announcement, group);
     return announcement->noise_kind == MR_NOISE_DEVICE
                ? mr_noise_distributed_rho(sensitivity2, sigma2, announcement->privacy.honest,
-                                          mr_noise_lanes(group, lanes))
+                                          mr_announcement_noise_lanes(announcement, lanes, group))
                : mr_rho_of_release(sensitivity2, sigma2);
 }
 
@@ -76,9 +94,10 @@ double mr_announcement_epsilon(const struct mr_announcement *announcement)
 static int check_none(const struct mr_privacy_terms *privacy, struct mr_error *error)
 {
     const bool none = privacy->model_sigma2 == 0 && privacy->norms_sigma2 == 0 &&
-                      privacy->weight_sigma2 == 0 && privacy->rho == 0 && privacy->budget == 0 &&
-                      privacy->horizon_s == 0 && privacy->honest == 0 &&
-                      !(privacy->delta > 0 || privacy->delta < 0) && privacy->pool[0] == '\0';
+                      privacy->weight_sigma2 == 0 && privacy->metrics_sigma2 == 0 &&
+                      privacy->rho == 0 && privacy->budget == 0 && privacy->horizon_s == 0 &&
+                      privacy->honest == 0 && !(privacy->delta > 0 || privacy->delta < 0) &&
+                      privacy->pool[0] == '\0';
     return none ? 0 : mr_error_set(error, "a round without noise has terms of noise");
 }
 
@@ -92,12 +111,54 @@ static int check_sigma2(const char *name, uint64_t sigma2, struct mr_error *erro
     return 0;
 }
 
+/* A sum of metrics with its noise to either side stays below 2^32. */
+static int check_metrics(const struct mr_announcement *announcement, struct mr_error *error)
+{
+    const uint64_t sigma2 = announcement->privacy.metrics_sigma2;
+    const bool evaluation = !mr_announcement_trains(announcement);
+    if (sigma2 == 0 && !evaluation) {
+        return 0;
+    }
+    if (announcement->metric_count == 0) {
+        return mr_error_set(error, "metrics_sigma2 is %llu: must be 0 in a round without metrics",
+                            (unsigned long long)sigma2);
+    }
+    if (check_sigma2("metrics_sigma2", sigma2, error) != 0) {
+        return -1;
+    }
+    const uint64_t most = (uint64_t)announcement->cohort_max * announcement->weight_max *
+                          mr_metric_unit(announcement);
+    const uint64_t tail = mr_announcement_tail(announcement, MR_NOISE_METRICS);
+    return most <= UINT32_MAX && tail <= (UINT32_MAX - most) / 2
+               ? 0
+               : mr_error_set(error,
+                              "metrics_sigma2 is %llu: the sum of the metrics and its noise "
+                              "to either side must stay below 2^32",
+                              (unsigned long long)sigma2);
+}
+
+/* Nothing of an update is sent where nobody trains. */
+static int check_no_update(const struct mr_privacy_terms *privacy, struct mr_error *error)
+{
+    return privacy->model_sigma2 == 0 && privacy->norms_sigma2 == 0
+               ? 0
+               : mr_error_set(error, "an evaluation round has no model_sigma2 and no norms_sigma2");
+}
+
+static int check_update(const struct mr_privacy_terms *privacy, struct mr_error *error)
+{
+    if (check_sigma2("model_sigma2", privacy->model_sigma2, error) != 0) {
+        return -1;
+    }
+    return privacy->norms_sigma2 ? check_sigma2("norms_sigma2", privacy->norms_sigma2, error) : 0;
+}
+
 static int check_variances(const struct mr_announcement *announcement, struct mr_error *error)
 {
     const struct mr_privacy_terms *privacy = &announcement->privacy;
-    if (check_sigma2("model_sigma2", privacy->model_sigma2, error) != 0 ||
-        (privacy->norms_sigma2 &&
-         check_sigma2("norms_sigma2", privacy->norms_sigma2, error) != 0)) {
+    const int update = mr_announcement_trains(announcement) ? check_update(privacy, error)
+                                                            : check_no_update(privacy, error);
+    if (update != 0 || check_metrics(announcement, error) != 0) {
         return -1;
     }
     if (announcement->weight_max > 1) {

@@ -12,6 +12,9 @@ uint64_t mr_announcement_sigma2(const struct mr_announcement *announcement,
 /* The squared distance that one device makes in it; 0 where it has no noise. */
 uint64_t mr_announcement_sensitivity2(const struct mr_announcement *announcement, uint32_t lanes,
                                       enum mr_noise_group group);
+/* How many lanes it has; `lanes` are the main ones. */
+uint32_t mr_announcement_noise_lanes(const struct mr_announcement *announcement, uint32_t lanes,
+                                     enum mr_noise_group group);
 /* What the release costs a device: of all groups together. MR_RHO_MAX: more than there is. */
 mr_rho mr_announcement_rho(const struct mr_announcement *announcement, uint32_t lanes);
 /* Whose noise is in a sum at most: every hub's, or every device's of the largest set. */

@@ -41,6 +41,7 @@ int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimensi
         .chunk_bytes = chunk_bytes,
         .chunks = (uint32_t)chunks,
         .main_bytes = main_bytes,
+        .trailer_lanes = MR_TRAILER_LANES,
         .share_bytes = share_bytes,
     };
     return 0;
@@ -68,4 +69,17 @@ void mr_ring_write(uint8_t *region, uint8_t ring_bits, uint32_t lane, uint32_t v
         const uint8_t own = (uint8_t)(mask >> (8 * i));
         *at = (uint8_t)((*at & ~own) | ((value << shift) >> (8 * i) & own));
     }
+}
+
+int mr_layout_add_metrics(struct mr_layout *layout)
+{
+    const uint64_t share_bytes = layout->main_bytes + MR_TRAILER_BYTES_MAX;
+    const uint64_t chunks = (share_bytes + layout->chunk_bytes - 1) / layout->chunk_bytes;
+    if (chunks > UINT32_MAX) {
+        return -1;
+    }
+    layout->trailer_lanes = MR_TRAILER_LANES_MAX;
+    layout->share_bytes = share_bytes;
+    layout->chunks = (uint32_t)chunks;
+    return 0;
 }

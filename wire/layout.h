@@ -4,9 +4,10 @@
  * multiple of max(64, rotation block); lanes D..L-1 carry padding. Lane i is the bits i·w to
  * i·w + w − 1 of the region, the least significant first; bit b of a byte string is bit b % 8 of
  * byte b / 8. 64 lanes are whole blocks of 16 bytes at every width, so no bit is left over.
- * Trailer: 16 lanes of 32 bits, little-endian. The mask stream covers the share bytes from byte 0,
- * so the trailer's mask starts at byte offset main_bytes. Chunk c is bytes [c * chunk_bytes, …);
- * the last may be shorter, and is always a multiple of 16 bytes. */
+ * Trailer: 16 lanes of 32 bits, little-endian, and 16 more in a round with metrics (metric.h). The
+ * mask stream covers the share bytes from byte 0, so the trailer's mask starts at byte offset
+ * main_bytes. Chunk c is bytes [c * chunk_bytes, …); the last may be shorter, and is always a
+ * multiple of 16 bytes. */
 #ifndef MR_WIRE_LAYOUT_H
 #define MR_WIRE_LAYOUT_H
 
@@ -14,8 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_TRAILER_LANES        16
+#define MR_TRAILER_LANES        16 /* of every round */
 #define MR_TRAILER_BYTES        64
+#define MR_TRAILER_LANES_MAX    32 /* of a round with metrics */
+#define MR_TRAILER_BYTES_MAX    128
 #define MR_CHUNK_BYTES_DEFAULT  1408
 #define MR_CHUNK_BYTES_FALLBACK 1216
 #define MR_CHUNK_BYTES_MAX      8896 /* jumbo frames of 9,000 bytes: 139 * 64 */
@@ -39,6 +42,7 @@ enum mr_trailer_lane {
     MR_TRAILER_RESOLUTION = 7,  /* mean over lanes of |q| × mr_lane_mean_unit */
     MR_TRAILER_NORMS =
         8, /* and the 7 after it: 1 in the bin of the weighted norm; none: last bin */
+    MR_TRAILER_METRICS = 16, /* and those after it, where the round has metrics (metrics.h) */
 };
 /* A device caps lanes 2 to 4 so that sums of 2^32 / 2^20 = 4,096 devices cannot wrap; with larger
  * cohorts they may wrap, and are then reported as unknown. The others never wrap. */
@@ -51,8 +55,9 @@ struct mr_layout {
     uint32_t rotation_block; /* 1 = no rotation */
     uint32_t chunk_bytes;
     uint32_t chunks;
-    uint64_t main_bytes;  /* L * w / 8, a multiple of 16 */
-    uint64_t share_bytes; /* main_bytes + MR_TRAILER_BYTES */
+    uint64_t main_bytes; /* L * w / 8, a multiple of 16 */
+    uint32_t trailer_lanes;
+    uint64_t share_bytes; /* main_bytes + 4 * trailer_lanes */
 };
 
 /* Fills the layout. Returns 0, or -1 if there is no such ring, dimension is 0 or above
@@ -60,6 +65,15 @@ struct mr_layout {
  * MR_CHUNK_BYTES_MAX], or there would be more than 2^32 - 1 chunks. */
 int mr_layout_init(struct mr_layout *layout, uint8_t ring_bits, uint64_t dimension,
                    uint8_t rotation_log2, uint32_t chunk_bytes);
+
+/* The layout has the trailer of a round with metrics; once. 0, or -1 if there would be more than
+ * 2^32 - 1 chunks. */
+int mr_layout_add_metrics(struct mr_layout *layout);
+
+static inline uint32_t mr_layout_trailer_bytes(const struct mr_layout *layout)
+{
+    return layout->trailer_lanes * 4;
+}
 
 /* Bytes of chunk c (c < chunks). */
 static inline uint32_t mr_layout_chunk_length(const struct mr_layout *layout, uint32_t chunk)

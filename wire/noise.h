@@ -1,6 +1,6 @@
 /* noise.h - which lanes of a sum get noise, how far one device moves them, how far the noise does.
  *
- * Three groups of lanes, each with its own variance; all other lanes of a private round are
+ * Four groups of lanes, each with its own variance; all other lanes of a private round are
  * constant (lane 0, the count: membership is public) or sent as 0 (lanes 2 to 7 of the trailer).
  * The mechanism, its proof and its units: docs/privacy.md.
  *
@@ -18,9 +18,10 @@
 #include "wire/rho.h"
 
 enum mr_noise_group {
-    MR_NOISE_MODEL,  /* the main lanes */
-    MR_NOISE_NORMS,  /* the trailer's bins of norms */
-    MR_NOISE_WEIGHT, /* the trailer's sum of weights; constant where weight_max is 1 */
+    MR_NOISE_MODEL,   /* the main lanes */
+    MR_NOISE_NORMS,   /* the trailer's bins of norms */
+    MR_NOISE_WEIGHT,  /* the trailer's sum of weights; constant where weight_max is 1 */
+    MR_NOISE_METRICS, /* the trailer's named metrics (metric.h) */
     MR_NOISE_GROUPS,
 };
 
@@ -36,11 +37,11 @@ enum mr_noise_group {
 uint64_t mr_noise_rounded_norm2(double clip, uint32_t lanes);
 
 /* Squared L2 distance of the group's lanes that one device makes; 0: none, the group has no noise.
- */
+ * Of the metrics it needs more than these (mr_announcement_sensitivity2): 0. */
 uint64_t mr_noise_sensitivity2(enum mr_noise_group group, float scale, float clip_norm,
                                uint32_t lanes, uint32_t weight_max);
 
-/* How many lanes the group has; `lanes` are the main ones. */
+/* How many lanes the group has; `lanes` are the main ones. Not of the metrics (mr_metric_lanes). */
 uint32_t mr_noise_lanes(enum mr_noise_group group, uint32_t lanes);
 
 /* Whether Σ q[i]² <= norm2. */

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "wire/announcement_privacy.h"
 #include "wire/gauss.h"
+#include "wire/metric.h"
 
 #define STRIDE 4096u
 
@@ -58,6 +59,9 @@ static struct lanes lanes_of(uint8_t *packed, const struct mr_round_terms *terms
     switch (group) {
     case MR_NOISE_NORMS:
         return (struct lanes){trailer + (size_t)4 * MR_TRAILER_NORMS, 32, mr_noise_lanes(group, 0)};
+    case MR_NOISE_METRICS:
+        return (struct lanes){trailer + (size_t)4 * MR_TRAILER_METRICS, 32,
+                              mr_metric_lanes(&terms->announcement)};
     case MR_NOISE_WEIGHT:
         return (struct lanes){trailer + (size_t)4 * MR_TRAILER_WEIGHT, 32, 1};
     default:

@@ -20,8 +20,11 @@
 struct mr_privacy_terms {
     /* The variance of each adder's noise in the main lanes, the bins of norms and the sum of
      * weights, in squared steps: MR_NOISE_SIGMA2_MIN..MR_GAUSS_SIGMA2_MAX. Of the bins also 0: then
-     * devices leave them empty. Of the weights 0 exactly where weight_max is 1. */
+     * devices leave them empty. Of the weights 0 exactly where weight_max is 1. An evaluation round
+     * has none of the first two, and noise on its metrics. */
     uint64_t model_sigma2, norms_sigma2, weight_sigma2;
+    /* Of the named metrics (metric.h), likewise, or 0: devices leave them empty. */
+    uint64_t metrics_sigma2;
     mr_rho rho;         /* what the release costs each device of its set: mr_announcement_rho */
     mr_rho budget;      /* what a device may spend in the pool; rho..MR_PRIVACY_RHO_MAX */
     uint32_t horizon_s; /* what was spent so long ago counts no more; 0: it counts for ever */

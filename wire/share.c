@@ -24,7 +24,7 @@ static void require_aligned(const void *p)
 }
 
 void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t *q,
-                   const uint32_t trailer[MR_TRAILER_LANES], const struct mr_kernels *kernels)
+                   const uint32_t *trailer, const struct mr_kernels *kernels)
 {
     require_aligned(share);
     switch (layout->ring_bits) {
@@ -45,7 +45,7 @@ void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t 
         MR_ASSERT(layout->ring_bits == 32);
         kernels->lift_w32((uint32_t *)(void *)share, q, layout->lanes);
     }
-    memcpy(share + layout->main_bytes, trailer, MR_TRAILER_BYTES);
+    memcpy(share + layout->main_bytes, trailer, mr_layout_trailer_bytes(layout));
 }
 
 void mr_share_mask(uint8_t *share, const struct mr_layout *layout,
@@ -70,5 +70,6 @@ void mr_share_mask(uint8_t *share, const struct mr_layout *layout,
         MR_ASSERT(layout->ring_bits == 32);
         kernels->mask_sub_w32((uint32_t *)(void *)share, mask, 0, layout->lanes);
     }
-    kernels->mask_sub_w32(trailer_of(share, layout), mask, layout->main_bytes, MR_TRAILER_LANES);
+    kernels->mask_sub_w32(trailer_of(share, layout), mask, layout->main_bytes,
+                          layout->trailer_lanes);
 }

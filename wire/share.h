@@ -10,10 +10,10 @@
 #include "wire/announcement.h"
 #include "wire/keys.h"
 
-/* Lifts q[lanes] into the ring and appends the trailer: share[layout->share_bytes], 64-byte
- * aligned. Padding lanes must already be in q. */
+/* Lifts q[lanes] into the ring and appends the trailer, layout->trailer_lanes of it:
+ * share[layout->share_bytes], 64-byte aligned. Padding lanes must already be in q. */
 void mr_share_lift(uint8_t *share, const struct mr_layout *layout, const int8_t *q,
-                   const uint32_t trailer[MR_TRAILER_LANES], const struct mr_kernels *kernels);
+                   const uint32_t *trailer, const struct mr_kernels *kernels);
 
 /* The share's lane MR_TRAILER_COUNT; any alignment. */
 uint32_t mr_share_count(const uint8_t *share, const struct mr_layout *layout);

@@ -100,6 +100,30 @@ static int check_range(uint32_t peak, const struct mr_announcement *announcement
     return 0;
 }
 
+/* A metric's lane is at most the unit for each of the weights, which with noise are known up to
+ * theirs. */
+static int check_metrics(const struct mr_vector_sum *sum, const struct mr_announcement *round,
+                         uint32_t count, struct mr_error *error)
+{
+    const bool told = mr_metric_told(round);
+    const uint64_t tail = mr_announcement_tail(round, MR_NOISE_METRICS);
+    const uint64_t weight = round->noise_kind == MR_NOISE_NONE
+                                ? sum->trailer[MR_TRAILER_WEIGHT]
+                                : (uint64_t)count * round->weight_max;
+    const int64_t most = told ? (int64_t)(weight * mr_metric_unit(round) + tail) : 0;
+    for (unsigned i = 0; i < mr_metric_lanes(round); i++) {
+        const int64_t lane = noised(sum->trailer[MR_TRAILER_METRICS + i], tail);
+        if (lane > most || lane < -(int64_t)tail) {
+            return mr_error_set(error,
+                                "metric lane: %s has %lld, beyond the %lld that devices of that "
+                                "weight reach",
+                                round->metrics[i % round->metric_count].name, (long long)lane,
+                                (long long)most);
+        }
+    }
+    return 0;
+}
+
 static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *terms,
                  uint32_t count, struct mr_error *error)
 {
@@ -111,7 +135,18 @@ static int check(const struct mr_vector_sum *sum, const struct mr_round_terms *t
     if (check_weight(sum->trailer[MR_TRAILER_WEIGHT], announcement, count, error) != 0) {
         return -1;
     }
-    return check_range(peak_of(sum, &terms->layout), announcement, count, error);
+    if (check_metrics(sum, announcement, count, error) != 0) {
+        return -1;
+    }
+    const uint32_t peak = peak_of(sum, &terms->layout);
+    if (!mr_announcement_trains(announcement)) {
+        return peak == 0 ? 0
+                         : mr_error_set(error,
+                                        "evaluation: a main lane of %u, where no device "
+                                        "sends an update",
+                                        peak);
+    }
+    return check_range(peak, announcement, count, error);
 }
 
 int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
@@ -185,7 +220,28 @@ static bool read_norms(uint32_t norms[MR_NORM_BINS], const struct mr_vector_sum 
     return true;
 }
 
-/* What the devices of a round with noise do not tell. */
+static void read_named(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
+                       const struct mr_announcement *round)
+{
+    const bool told = mr_metric_told(round);
+    const unsigned lanes = mr_metric_lanes(round);
+    const uint64_t tail = mr_announcement_tail(round, MR_NOISE_METRICS);
+    metrics->metric_count = round->metric_count;
+    for (unsigned i = 0; i < round->metric_count; i++) {
+        memcpy(metrics->metrics[i].name, round->metrics[i].name, sizeof metrics->metrics[i].name);
+        for (enum mr_metric_stage stage = 0; stage < MR_METRIC_STAGES; stage++) {
+            const unsigned lane = stage * round->metric_count + i;
+            metrics->metrics[i].mean[stage] =
+                told && lane < lanes
+                    ? mr_metric_mean(round, i,
+                                     noised(sum->trailer[MR_TRAILER_METRICS + lane], tail),
+                                     metrics->weight)
+                    : NAN;
+        }
+    }
+}
+
+/* What the devices of a round with noise do not tell, nor those that only evaluate. */
 static void forget_untold(struct mr_round_metrics *metrics)
 {
     metrics->examples_mean = metrics->loss_mean = metrics->drift_mean = NAN;
@@ -212,8 +268,13 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
         .memory = *memory,
     };
     const bool noised = round->noise_kind != MR_NOISE_NONE;
-    if (noised) {
+    read_named(metrics, sum, round);
+    if (noised || !mr_announcement_trains(round)) {
         forget_untold(metrics);
+    }
+    if (!mr_announcement_trains(round)) { /* no gap in what rounds told of the norms */
+        metrics->memory.round = metrics->memory.devices > 0 ? round->round : 0;
+        return;
     }
     if (noised ? round->privacy.norms_sigma2 > 0 && read_noised_norms(metrics->norms, sum)
                : read_norms(metrics->norms, sum)) {

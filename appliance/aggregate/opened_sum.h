@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "kernels/kernels.h"
 #include "wire/announcement.h"
+#include "wire/metric.h"
 #include "appliance/aggregate/sum.h"
 
 /* What the trailer says of a round. A mean is NaN where the cohort is so large that it may have
@@ -23,6 +24,12 @@ struct mr_round_metrics {
     uint32_t norms[MR_NORM_BINS]; /* devices by weighted norm; all 0: the lanes made no sense */
     struct mr_norm_memory memory; /* for the next round's step, with this round's norms */
     double step;                  /* L2 norm of the step to the next model; 0: not known */
+    /* The named metrics, weighted means; NaN where the round does not tell it. */
+    unsigned metric_count;
+    struct {
+        char name[MR_METRIC_NAME_MAX + 1];
+        double mean[MR_METRIC_STAGES];
+    } metrics[MR_METRICS_MAX];
 };
 
 /* How far a sum reaches. */
@@ -33,8 +40,9 @@ struct mr_sum_reach {
 
 /* Adds one result a hub (in list order: share_bytes each, 64-byte aligned) into `sum`, whose lanes
  * are the caller's accumulator for that layout. Refuses (-1) a sum whose count lane is not
- * included_count ("count lane"), whose weight lane is out of range ("weight lane"), or that holds a
- * lane no such set of int8 vectors can reach ("range"). */
+ * included_count ("count lane"), whose weight lane is out of range ("weight lane"), that holds a
+ * lane no such set of int8 vectors can reach ("range"), a metric beyond what devices of that weight
+ * can report ("metric lane"), or an update in an evaluation round ("evaluation"). */
 int mr_opened_sum_add(struct mr_vector_sum *sum, const struct mr_round_terms *terms,
                       const uint8_t *const *results, uint32_t included_count,
                       const struct mr_kernels *kernels, struct mr_error *error);

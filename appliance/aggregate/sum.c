@@ -56,7 +56,7 @@ void mr_sum_fold(struct mr_vector_sum *sum, const struct mr_layout *layout,
     for (unsigned s = 0; s < count; s++) {
         from.w32[s] = (const uint32_t *)(const void *)(shares[s] + layout->main_bytes);
     }
-    kernels->fold_w32(sum->trailer, from.w32, count, MR_TRAILER_LANES);
+    kernels->fold_w32(sum->trailer, from.w32, count, layout->trailer_lanes);
 }
 
 void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
@@ -80,7 +80,7 @@ void mr_sum_mask(struct mr_vector_sum *sum, const struct mr_layout *layout,
         MR_ASSERT(layout->ring_bits == 32);
         kernels->mask_add_w32(sum->lanes, mask, 0, layout->lanes);
     }
-    kernels->mask_add_w32(sum->trailer, mask, layout->main_bytes, MR_TRAILER_LANES);
+    kernels->mask_add_w32(sum->trailer, mask, layout->main_bytes, layout->trailer_lanes);
 }
 
 void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
@@ -97,7 +97,7 @@ void mr_sum_merge(struct mr_vector_sum *sum, const struct mr_layout *layout,
     default:
         kernels->add_w32(sum->lanes, other->lanes, layout->lanes);
     }
-    kernels->add_w32(sum->trailer, other->trailer, MR_TRAILER_LANES);
+    kernels->add_w32(sum->trailer, other->trailer, layout->trailer_lanes);
 }
 
 void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr_vector_sum *sum,
@@ -110,5 +110,5 @@ void mr_sum_pack(uint8_t *share, const struct mr_layout *layout, const struct mr
     } else if (share != sum->lanes) {
         memcpy(share, sum->lanes, layout->main_bytes);
     }
-    memcpy(share + layout->main_bytes, sum->trailer, MR_TRAILER_BYTES);
+    memcpy(share + layout->main_bytes, sum->trailer, mr_layout_trailer_bytes(layout));
 }

@@ -10,7 +10,7 @@
  * thread at a time. */
 struct mr_vector_sum {
     void *lanes;
-    uint32_t trailer[MR_TRAILER_LANES];
+    uint32_t trailer[MR_TRAILER_LANES_MAX]; /* layout->trailer_lanes of them */
 };
 
 void mr_sum_zero(struct mr_vector_sum *sum, const struct mr_layout *layout);

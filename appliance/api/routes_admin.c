@@ -143,6 +143,17 @@ static bool set_number(struct mr_round_params *params, unsigned row, const json_
     return true;
 }
 
+/* "evaluation", or "training": with metrics before it where the task's policy says so. */
+static bool set_kind(struct mr_round_params *params, const json_t *value)
+{
+    const char *name = json_string_value(value);
+    if (name && strcmp(name, "evaluation") == 0) {
+        params->kind = MR_ROUND_EVALUATION;
+        return true;
+    }
+    return name && strcmp(name, "training") == 0;
+}
+
 /* "" or what is wrong with one member of the body. */
 static const char *set_override(struct mr_round_params *params, const char *name,
                                 const json_t *value)
@@ -153,6 +164,9 @@ static const char *set_override(struct mr_round_params *params, const char *name
                        ? ""
                        : "is no number that can stand there";
         }
+    }
+    if (strcmp(name, "kind") == 0) {
+        return set_kind(params, value) ? "" : "is neither training nor evaluation";
     }
     if (strcmp(name, "training") != 0) {
         return "is none that a round has";

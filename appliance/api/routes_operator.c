@@ -7,6 +7,7 @@
 #include "appliance/api/routes_internal.h"
 #include "appliance/config/option_value.h"
 #include "appliance/observe/heap.h"
+#include "appliance/round/drive/named_metrics.h"
 #include "appliance/round/drive/terms_differ.h"
 #include "appliance/storage/folder.h"
 #include "appliance/task/released.h"
@@ -97,6 +98,15 @@ static void tasks_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     }
 }
 
+static void named_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    mr_named_metrics_family(metrics);
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        const struct mr_api_task *task = api->tasks[i];
+        mr_named_metrics_samples(mr_routes_history(task), task->task.config->name, metrics);
+    }
+}
+
 static void release_metrics(const struct mr_api *api, struct mr_metrics *metrics)
 {
     mr_metrics_family(metrics, "millrace_release_stage_seconds", "histogram",
@@ -119,6 +129,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     mr_heap_metrics(&metrics);
     api->metrics(api->metrics_context, &metrics);
     tasks_metrics(api, &metrics);
+    named_metrics(api, &metrics);
     release_metrics(api, &metrics);
     disk_metrics(api, &metrics);
     released_metrics(api, &metrics);

@@ -223,6 +223,9 @@ int mr_command_round_open(struct mr_cli *cli)
 {
     json_t *body = json_object(); /* what is asked for beyond the task's policy */
     const bool good = add_numbers(cli, body) && add_training(cli, body);
+    if (cli->values[MR_CLI_EVALUATE]) {
+        json_object_set_new(body, "kind", mr_json_text("evaluation"));
+    }
     const int code = good ? mr_ask_run(cli, open_round, body) : MR_EXIT_USAGE;
     json_decref(body);
     return code;

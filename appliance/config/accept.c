@@ -21,6 +21,8 @@ void mr_config_accept_read(struct mr_accept *accept, const struct mr_config_acce
         [MR_ACCEPTED_HEADROOM] = config->headroom,
         [MR_ACCEPTED_LEVELS] = config->levels,
         [MR_ACCEPTED_NOISE_KIND] = config->noise_kind,
+        [MR_ACCEPTED_KIND] = config->kind,
+        [MR_ACCEPTED_METRICS] = config->metrics,
         [MR_ACCEPTED_EPSILON] = config->epsilon,
         [MR_ACCEPTED_DEADLINE_MS] = config->deadline_ms,
         [MR_ACCEPTED_SCALE] = config->scale,

@@ -7,6 +7,7 @@
 
 #include "appliance/config/accept.h"
 #include "appliance/config/hub_check_internal.h"
+#include "appliance/config/metric_list.h"
 #include "appliance/config/noise.h"
 #include "wire/quantiser.h"
 
@@ -42,7 +43,10 @@ static int check_own(const struct mr_config_task *task, unsigned entry,
         .step_max = round->step_max,
         .audit_hours = (uint16_t)round->audit_hours,
         .noise_kind = (uint8_t)mr_config_noise(&task->privacy),
+        .kind = round->evaluate_before ? MR_ROUND_EVALUATED_TRAINING : MR_ROUND_TRAINING,
     };
+    const int metrics = mr_config_metrics(own.metrics, round->metrics, place->error);
+    own.metric_count = metrics > 0 ? (uint8_t)metrics : 0; /* what is wrong was said before */
     snprintf(own.training, sizeof own.training, "%s", round->training);
     mr_config_accept_read(&accept, &task->accept);
     spare(&accept.announced, MR_ACCEPTED_SCALE, !(round->scale > 0));

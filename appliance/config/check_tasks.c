@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/config/hub_check_internal.h"
+#include "appliance/config/metric_list.h"
 #include "wire/announcement.h"
 #include "wire/optimiser.h"
 #include "wire/quantiser.h"
@@ -285,6 +286,24 @@ static int check_rollout(const struct mr_config_releases *releases, unsigned ent
                : at(place, "tasks.releases", entry, "rollout");
 }
 
+/* An evaluation tells metrics, and nothing else. */
+static int check_metrics(const struct mr_config_round *round, unsigned entry,
+                         const struct mr_place *place)
+{
+    struct mr_announced_metric list[MR_METRICS_MAX];
+    const int count = mr_config_metrics(list, round->metrics, place->error);
+    if (count < 0) {
+        return at(place, "tasks.round", entry, "metrics");
+    }
+    if (count == 0 && (round->evaluate_before || round->evaluate_every > 0)) {
+        mr_error_set(place->error,
+                     "needs metrics: name in tasks.round.metrics what devices report");
+        return at(place, "tasks.round", entry,
+                  round->evaluate_before ? "evaluate_before" : "evaluate_every");
+    }
+    return 0;
+}
+
 int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const struct mr_place *place)
 {
     struct mr_config_round *round = &config->tasks[entry].round;
@@ -293,6 +312,7 @@ int mr_config_check_task(struct mr_hub_config *config, unsigned entry, const str
                    check_optimiser(round, entry, place) != 0 ||
                    check_cohort(round, entry, place) != 0 ||
                    check_training(round, entry, place) != 0 ||
+                   check_metrics(round, entry, place) != 0 ||
                    check_rollout(&config->tasks[entry].releases, entry, place) != 0
                ? -1
                : 0;

@@ -103,6 +103,9 @@ struct mr_config_round {
     uint32_t lead_grace_ms;      /* 86400000: a helper waits so long beyond the deadline */
     uint32_t audit_hours;        /* 0: nothing is kept for audits */
     bool ring_auto;              /* ring_bits was auto; no option */
+    char *metrics;               /* "": none (metric_list.h); NULL likewise */
+    bool evaluate_before;        /* false: devices measure what they have trained alone */
+    uint32_t evaluate_every;     /* 0: an automatic round in so many is an evaluation */
     bool automatic;              /* false: rounds are opened by the operator */
 };
 
@@ -110,7 +113,7 @@ struct mr_config_round {
  * (wire/acceptance.h); NULL, as in a config made by hand: any. */
 struct mr_config_accept {
     char *cohort_min, *cohort_max, *quorum, *admitted_max, *weight_max, *ring_bits, *headroom,
-        *levels, *noise_kind;
+        *levels, *noise_kind, *kind, *metrics;
     char *epsilon, *deadline_ms, *scale, *clip_norm, *step_max, *audit_hours;
     char *training;               /* any, or JSON by key */
     uint32_t share_percent;       /* of the devices that could be in a set so many are; 0: any */

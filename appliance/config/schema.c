@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "wire/announcement.h"
 
-#define FIELDS_MAX 32
+#define FIELDS_MAX 64
 
 /* libcyaml's view of the file, built from the table of options; lives on the caller's stack. */
 struct schema {

@@ -74,7 +74,8 @@ static int describe(struct mr_delta_step *step, const struct mr_model_origin *or
 {
     const struct mr_announcement *announcement = &origin->terms.announcement;
     struct mr_vector_sum view = {.lanes = NULL};
-    memcpy(view.trailer, sum->share + sum->layout.main_bytes, sizeof view.trailer);
+    memcpy(view.trailer, sum->share + sum->layout.main_bytes,
+           mr_layout_trailer_bytes(&sum->layout));
     *step = (struct mr_delta_step){
         .factor = mr_next_model_factor(announcement, mr_opened_sum_weight(&view, &origin->terms)),
         .rotation_log2 = announcement->rotation_log2,

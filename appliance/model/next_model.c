@@ -213,6 +213,22 @@ static int make_model(struct mr_next_model_answer *answer,
     return result;
 }
 
+/* An evaluation: its metrics, and the model that it is about. */
+static int stay(struct mr_next_model_answer *answer, const struct mr_next_model_question *question,
+                const struct mr_vector_sum *sum, struct mr_error *error)
+{
+    answer->model = malloc(question->parent_bytes);
+    if (!answer->model) {
+        return mr_error_set(error, "out of memory for the model");
+    }
+    memcpy(answer->model, question->parent, question->parent_bytes);
+    answer->model_bytes = question->parent_bytes;
+    memcpy(answer->model_hash, question->terms->announcement.model_hash, MR_HASH_BYTES);
+    mr_sum_pack(answer->sum, &question->terms->layout, sum, question->kernels);
+    mr_round_metrics_read(&answer->metrics, sum, question->terms, &question->memory);
+    return 0;
+}
+
 static int make_into(struct mr_next_model_answer *answer,
                      const struct mr_next_model_question *question, struct mr_vector_sum *sum,
                      float *update, struct mr_error *error)
@@ -221,6 +237,9 @@ static int make_into(struct mr_next_model_answer *answer,
     if (mr_opened_sum_add(sum, question->terms, question->results, question->included_count,
                           question->kernels, error) != 0) {
         return MR_NEXT_MODEL_UNSOUND;
+    }
+    if (!mr_announcement_trains(&question->terms->announcement)) {
+        return stay(answer, question, sum, error);
     }
     struct mr_sum_reach reach = unscale(update, sum, question);
     if (mr_optimiser_state_bytes(question->terms->announcement.optimiser.kind, 1) > 0) {

@@ -39,7 +39,8 @@ struct mr_next_model_answer {
 
 /* next = parent + step, with step what the announced optimiser makes of the mean update, ω_max /
  * (scale * W) * inverse rotation of the centred sum (wire/optimiser.h). A state of another kind or
- * size is not gone on from: the optimiser begins anew. UNSOUND: a
+ * size is not gone on from: the optimiser begins anew. Of an evaluation round the next model is the
+ * parent, and there is no state. UNSOUND: a
  * sum whose count lane is not included_count ("count lane"), whose weight lane is out of range
  * ("weight lane"), that holds a lane no such set of int8 vectors can reach ("range"), whose norm is
  * beyond what clip_norm allows ("norm"), that takes a larger step than step_max ("step"), or a

@@ -1,4 +1,5 @@
 /* audit_released.c - the sets that were opened, of all rounds and tasks. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,16 @@ static uint32_t only_in(const struct audit_round *a, const struct audit_round *b
     return count;
 }
 
+/* Whether a device may be in only one of the two: both are about updates, or both about metrics of
+ * the model, or one is about both (wire/model_line.h). */
+static bool stand_against(const struct audit_round *a, const struct audit_round *b)
+{
+    const struct mr_announcement *first = &a->terms.announcement, *second = &b->terms.announcement;
+    const bool updates = mr_announcement_trains(first) && mr_announcement_trains(second);
+    const bool metrics = mr_announcement_evaluates(first) && mr_announcement_evaluates(second);
+    return updates || metrics;
+}
+
 /* A hub that keeps to its released sets opens a device once on a model. Sums over nearly the same
  * devices give away those in whom they differ, and of three sums or more it is not enough that each
  * two differ in many. */
@@ -61,7 +72,8 @@ static int check_released(struct audit *audit, struct released *list, size_t cou
         const uint8_t *parent = list[i].round->terms.announcement.model_hash;
         for (size_t j = i + 1;
              j < count && SAME(parent, list[j].round->terms.announcement.model_hash); j++) {
-            if (check_overlap(audit, &list[i], &list[j]) != 0) {
+            if (stand_against(list[i].round, list[j].round) &&
+                check_overlap(audit, &list[i], &list[j]) != 0) {
                 return -1;
             }
         }

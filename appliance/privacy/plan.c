@@ -6,14 +6,18 @@
 #include "wire/gauss.h"
 
 /* What norms and weights get of a round's rho. */
-#define NORMS_PART  64
-#define WEIGHT_PART 16
+#define NORMS_PART   64
+#define WEIGHT_PART  16
+#define METRICS_PART 16
 /* Standard deviations of a lane, at clip_norm, that the levels reach. */
 #define RANGE 4
 /* Bins whose noise is more than this part of the devices tell nothing: they are left out. */
 #define NORMS_ERROR_MAX 0.25
 /* A sum of weights that is off by more makes the length of a step a matter of chance. */
 #define WEIGHT_ERROR_MAX 0.25
+
+/* In parts of its range. */
+#define METRIC_ERROR_MAX 0.25
 
 /* A group of lanes with noise. */
 struct target {
@@ -134,7 +138,7 @@ static int plan_trailer(struct mr_plan *plan, const struct mr_plan_question *q, 
         .lanes = 1,
         .rho = round / WEIGHT_PART};
     const struct mr_plan_release bins = release_of(q, &norms);
-    if (bins.sigma2 > 0 &&
+    if (bins.sigma2 > 0 && !q->evaluation &&
         sqrt((double)bins.sigma2 * plan->adders) < q->devices * NORMS_ERROR_MAX) {
         plan->releases[MR_NOISE_NORMS] = bins;
     }
@@ -155,6 +159,38 @@ static int plan_trailer(struct mr_plan *plan, const struct mr_plan_question *q, 
             q->devices, 100 * plan->error_weight, (int)(100 * WEIGHT_ERROR_MAX));
     }
     return 0;
+}
+
+/* The metrics: a part of a round that trains, or all that is left of an evaluation. */
+static int plan_metrics(struct mr_plan *plan, const struct mr_plan_question *q, mr_rho round,
+                        struct mr_error *error)
+{
+    const uint64_t step = (uint64_t)q->metric_unit * q->weight_max;
+    const uint64_t most = q->cohort_max * step;
+    const mr_rho left = round - plan->releases[MR_NOISE_WEIGHT].rho;
+    const struct target metrics = {.sensitivity2 = q->metric_lanes * step * step,
+                                   .lanes = q->metric_lanes,
+                                   .rho = q->evaluation ? left : round / METRICS_PART};
+    if (q->metric_lanes == 0) {
+        return 0;
+    }
+    const struct mr_plan_release release = release_of(q, &metrics);
+    const double off =
+        sqrt((double)release.sigma2 * plan->adders) / ((double)q->devices * ((double)step / 2));
+    const uint64_t tail = mr_noise_tail(release.sigma2, plan->adders);
+    if (release.sigma2 > 0 && off <= METRIC_ERROR_MAX && most <= UINT32_MAX &&
+        tail <= (UINT32_MAX - most) / 2) {
+        plan->releases[MR_NOISE_METRICS] = release;
+        plan->error_metric = off;
+        return 0;
+    }
+    return q->evaluation
+               ? mr_error_set(error,
+                              "metrics: the means of %u devices' metrics would be off by %.0f %% "
+                              "of their range, and %d %% is the most; choose fewer metrics, more "
+                              "devices, fewer rounds or a larger epsilon",
+                              q->devices, 100 * off, (int)(100 * METRIC_ERROR_MAX))
+               : 0;
 }
 
 /* --- the model's lanes --------------------------------------------------------------------------
@@ -276,12 +312,13 @@ int mr_plan_make(struct mr_plan *plan, const struct mr_plan_question *question,
                             question->epsilon, question->delta, mr_rho_value(plan->budget),
                             plan->device_rounds);
     }
-    if (plan_trailer(plan, question, round, error) != 0) {
+    if (plan_trailer(plan, question, round, error) != 0 ||
+        plan_metrics(plan, question, round, error) != 0) {
         return -1;
     }
-    const mr_rho rest =
-        round - plan->releases[MR_NOISE_NORMS].rho - plan->releases[MR_NOISE_WEIGHT].rho;
-    if (plan_model(plan, question, rest, error) != 0) {
+    const mr_rho rest = round - plan->releases[MR_NOISE_NORMS].rho -
+                        plan->releases[MR_NOISE_WEIGHT].rho - plan->releases[MR_NOISE_METRICS].rho;
+    if (!question->evaluation && plan_model(plan, question, rest, error) != 0) {
         return -1;
     }
     for (unsigned i = 0; i < MR_NOISE_GROUPS; i++) {
@@ -290,6 +327,8 @@ int mr_plan_make(struct mr_plan *plan, const struct mr_plan_question *question,
     MR_ASSERT(plan->round <= round);
     plan->epsilon = mr_epsilon_of(mr_rho_times(plan->round, plan->device_rounds), question->delta,
                                   question->noise);
-    expect(plan, question);
+    if (!question->evaluation) {
+        expect(plan, question);
+    }
     return 0;
 }

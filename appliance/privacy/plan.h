@@ -5,7 +5,9 @@
  *   rounds of one device k = ceil(rounds * participation)
  *   rho      = floor(budget / k), of one round: norms and weights (where weight_max > 1) get a part
  *              of it each, the model what is left of it; norms whose noise would be more than a
- *              quarter of the devices are not sent, and cost nothing
+ *              quarter of the devices are not sent, and cost nothing; so it is with metrics whose
+ *              means would be off by more than a quarter of their range. Of an evaluation round
+ *              they get what the weights leave, and there are no norms and no model
  *   levels   = the most in LEVELS_MIN..127 with
  *              headroom * (cohort_max * levels + tail of the model's noise) < 2^(ring_bits - 1)
  *   scale    = levels * sqrt(L) / (4 * clip_norm): no honest vector is cut off. The norms that
@@ -47,6 +49,9 @@ struct mr_plan_question {
     uint32_t headroom;
     uint32_t weight_max;
     float clip_norm;
+    bool evaluation;       /* no model: the metrics get what is left of a round */
+    uint32_t metric_lanes; /* named metrics (wire/metric.h), all stages; 0: none */
+    uint32_t metric_unit;
 };
 
 struct mr_plan_release {
@@ -71,6 +76,7 @@ struct mr_plan {
     double error_lane;   /* standard deviation of one value of the model's step */
     double error_update; /* L2 norm of the step's error, of all values */
     double error_weight; /* relative, of the sum of weights, where all have half of weight_max */
+    double error_metric; /* of a metric's mean, in parts of its range, likewise; 0: none is told */
     double tail; /* chance that any lane's noise is beyond its tail: an honest round is void */
     double wrap; /* chance that any lane leaves the ring, at most */
 };

@@ -1,11 +1,22 @@
 #include "appliance/privacy/task_plan.h"
 
+#include "appliance/config/metric_list.h"
 #include "appliance/config/noise.h"
+#include "wire/metric.h"
 
 struct mr_plan_question mr_task_plan_question(const struct mr_config_task *task, uint32_t dimension)
 {
     const struct mr_config_round *round = &task->round;
     const struct mr_config_privacy *privacy = &task->privacy;
+    struct mr_announcement metrics = {
+        .kind = round->evaluate_before ? MR_ROUND_EVALUATED_TRAINING : MR_ROUND_TRAINING,
+        .noise_kind = (uint8_t)mr_config_noise(privacy),
+        .cohort_max = round->cohort_max,
+        .weight_max = round->weight_max,
+    };
+    struct mr_error error;
+    const int count = mr_config_metrics(metrics.metrics, round->metrics, &error);
+    metrics.metric_count = count > 0 ? (uint8_t)count : 0; /* what is wrong was said before */
     return (struct mr_plan_question){
         .noise = mr_config_noise(privacy),
         .epsilon = privacy->epsilon,
@@ -26,5 +37,7 @@ struct mr_plan_question mr_task_plan_question(const struct mr_config_task *task,
         .headroom = round->headroom,
         .weight_max = round->weight_max,
         .clip_norm = round->clip_norm,
+        .metric_lanes = mr_metric_lanes(&metrics),
+        .metric_unit = mr_metric_unit(&metrics),
     };
 }

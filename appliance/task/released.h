@@ -40,7 +40,9 @@ struct mr_released;
 struct mr_released_set {
     const char *task;
     uint64_t round;
-    const uint8_t *parent; /* hash of the model that the round began with */
+    const uint8_t *parent; /* hash of the model that the round began with, or of its evaluations
+                              (wire/model_line.h): sets of one parent share no device */
+    const uint8_t *also;   /* NULL, or another parent, whose sets share no device with it either */
     const uint8_t *announcement_hash;
     const uint8_t *set_hash;
     const struct mr_included *included;

@@ -40,6 +40,27 @@ static bool is_apart(const struct mr_lineage *lineage, struct claim *claim,
     return true;
 }
 
+/* Against what was released on the other line that it looks at. */
+static bool is_apart_also(const struct mr_lineage *lineage, const struct claim *claim,
+                          struct mr_released_place *place)
+{
+    for (uint32_t i = 0; i < claim->count; i++) {
+        const struct mr_lineage_set *set =
+            mr_lineage_find(lineage, claim->clients + (size_t)i * MR_CLIENT_ID_BYTES);
+        if (set) {
+            mr_released_say(place, set);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool on_one_line(const struct claim *other, const struct claim *claim)
+{
+    return memcmp(other->parent, claim->parent, MR_HASH_BYTES) == 0 ||
+           memcmp(other->parent, claim->also, MR_HASH_BYTES) == 0;
+}
+
 /* Against the rounds that are under way. */
 static bool is_free(const struct mr_released *ledger, const struct claim *claim,
                     struct mr_released_place *place)
@@ -49,8 +70,7 @@ static bool is_free(const struct mr_released *ledger, const struct claim *claim,
         const bool same =
             memcmp(other->announcement_hash, claim->announcement_hash, MR_HASH_BYTES) == 0 &&
             memcmp(other->set_hash, claim->set_hash, MR_HASH_BYTES) == 0;
-        if (!own && !same && memcmp(other->parent, claim->parent, MR_HASH_BYTES) == 0 &&
-            overlap(other, claim)) {
+        if (!own && !same && on_one_line(other, claim) && overlap(other, claim)) {
             mr_released_say_claimed(place, other);
             return false;
         }
@@ -98,6 +118,9 @@ static struct claim *claim_new(const struct mr_released_set *set)
     snprintf(claim->task, sizeof claim->task, "%s", set->task);
     claim->round = set->round;
     memcpy(claim->parent, set->parent, MR_HASH_BYTES);
+    if (set->also) {
+        memcpy(claim->also, set->also, MR_HASH_BYTES);
+    }
     memcpy(claim->announcement_hash, set->announcement_hash, MR_HASH_BYTES);
     memcpy(claim->set_hash, set->set_hash, MR_HASH_BYTES);
     if (set->debit) {
@@ -157,8 +180,14 @@ enum mr_released_claim mr_released_claim(struct mr_released *ledger,
         }
         return MR_CLAIM_REFUSED;
     }
-    if (!is_apart(lineage, claim, place) || !is_free(ledger, claim, place) ||
-        !is_paid(ledger, claim, place)) {
+    const struct mr_lineage *also =
+        set->also ? mr_released_lineage(ledger, set->also, error) : NULL;
+    if (set->also && !also) {
+        claim_free(claim);
+        return MR_CLAIM_REFUSED;
+    }
+    if (!is_apart(lineage, claim, place) || (also && !is_apart_also(also, claim, place)) ||
+        !is_free(ledger, claim, place) || !is_paid(ledger, claim, place)) {
         claim_free(claim);
         return MR_CLAIM_REFUSED;
     }

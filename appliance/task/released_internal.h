@@ -34,7 +34,8 @@ struct claim {
     char task[MR_TASK_NAME_MAX + 1];
     uint64_t round;
     uint8_t parent[MR_HASH_BYTES], announcement_hash[MR_HASH_BYTES], set_hash[MR_HASH_BYTES];
-    uint8_t *clients; /* count × MR_CLIENT_ID_BYTES, rising */
+    uint8_t also[MR_HASH_BYTES]; /* zeros: it looks at its parent's sets alone */
+    uint8_t *clients;            /* count × MR_CLIENT_ID_BYTES, rising */
     uint32_t count;
     struct mr_budget_debit debit; /* the pool is empty: it costs nothing */
     bool known;                   /* the ledger has it */

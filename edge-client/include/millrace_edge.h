@@ -22,12 +22,13 @@ extern "C" {
 
 /* Of this header (semver.org): a program runs with a library of the same major number and the same
  * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
-#define MRE_API_MAJOR 0
-#define MRE_API_MINOR 4
+#define MRE_API_MAJOR 1
+#define MRE_API_MINOR 0
 
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
 #define MRE_TEXT_BYTES   512
+#define MRE_METRICS_MAX  8
 
 #define MRE_RETRY_AFTER_MAX_MS 300000 /* no hub silences a device for longer */
 
@@ -136,6 +137,20 @@ struct mre_tensor {
     enum mre_part part;
 };
 
+/* What a round asks of a device. */
+enum mre_kind {
+    MRE_TRAINING = 0,           /* an update; metrics after training */
+    MRE_EVALUATED_TRAINING = 1, /* … and metrics of the model as it comes, before training */
+    MRE_EVALUATION = 2,         /* metrics of the model alone */
+};
+
+/* A number that the round wants by name, and its range; beyond it a value counts as its end. Hubs
+ * learn the mean over the devices, weighted by examples, and no device's own. */
+struct mre_metric {
+    const char *name;
+    double low, high;
+};
+
 /* What the training function is given. Valid during the call only. */
 struct mre_task {
     const char *name; /* of the task, as in the options */
@@ -152,21 +167,31 @@ struct mre_task {
     /* Can be read from (poll, never read) once mre_client_cancel was called; 0: none. A training
      * function that looks at it now and then can end early, with MRE_TRAINED_NOT. */
     int cancel_fd;
+    enum mre_kind kind;
+    const struct mre_metric *metrics; /* every one is to be reported */
+    unsigned metric_count;            /* up to MRE_METRICS_MAX */
 };
 
+/* NaN in `metrics`: not reported, with which nothing is sent. */
 struct mre_report {
     uint32_t examples; /* trained on; >= 1. The round's weight is min(examples, weight_max) */
-    float loss;        /* mean training loss */
+    float loss;        /* mean training loss; of no meaning in an evaluation */
     char why[MRE_TEXT_BYTES]; /* on failure: what, why, remedy */
+    /* In the order of task->metrics: of what was trained (in an evaluation: of the model) … */
+    double metrics[MRE_METRICS_MAX];
+    double metrics_before[MRE_METRICS_MAX]; /* … and of the model, in MRE_EVALUATED_TRAINING */
 };
 
 enum mre_trained {
     MRE_TRAINED_PARAMETERS = 0, /* `vector` holds the new parameters */
     MRE_TRAINED_DELTA = 1,      /* `vector` holds new minus old */
+    MRE_TRAINED_EVALUATED = 2,  /* MRE_EVALUATION: the metrics are reported, `vector` is nothing */
     MRE_TRAINED_NOT = -1,       /* failed; report->why says why */
+    MRE_TRAINED_SKIPS = -2,     /* this device leaves the round out: MRE_NOT_ACCEPTED, "skipped" */
 };
 
-/* Trains. `vector` holds the model's parameters on entry, `dimension` of them. */
+/* Trains. `vector` holds the model's parameters on entry, `dimension` of them. In an evaluation
+ * nothing is to be trained; any answer but the last three is an error there. */
 typedef enum mre_trained (*mre_train_fn)(void *context, const struct mre_task *task, float *vector,
                                          struct mre_report *report);
 
@@ -176,7 +201,7 @@ struct mre_outcome {
     uint32_t attempt;             /* the last one made */
     enum mre_transport transport; /* that it used */
     uint32_t examples;
-    float loss;
+    float loss;       /* 0 of an evaluation */
     uint32_t clipped; /* values that saturated */
     /* What rounding to the round's levels cost. */
     double saturated;      /* share of the values that saturated, 0..1 */
@@ -204,6 +229,7 @@ struct mre_outcome {
     uint32_t verified_ms;   /* the model was made of it, and its hash compared */
     uint32_t kept_ms;       /* it was durable */
     uint64_t fetched_bytes; /* of the delta, or of the blocks that were missing */
+    enum mre_kind kind;     /* of the round */
 };
 
 MRE_API const char *mre_version(void);
@@ -219,6 +245,11 @@ MRE_API enum mre_result mre_config_load(struct mre_config **config, const char *
                                         struct mre_outcome *outcome);
 MRE_API struct mre_options *mre_config_options(struct mre_config *config);
 MRE_API void mre_config_free(struct mre_config *config); /* NULL allowed */
+
+/* Reports the value of the metric `name`: into `values`, report->metrics or ->metrics_before. 0, or
+ * -1: the task has none of that name. */
+MRE_API int mre_metric_report(const struct mre_task *task, double values[MRE_METRICS_MAX],
+                              const char *name, double value);
 
 /* Checks the options, reads the certificate's identity, locks data_dir. No network. 0, or
  * MRE_BAD_CONFIG / MRE_FAILED with outcome->text. */

@@ -65,6 +65,7 @@ static enum mre_result quantise(struct attempt *a, int8_t *q,
     struct mr_error report, said;
     mr_prepare_quantise(q, work->trailer, &rounding, work->vector, &work->terms, random,
                         a->client->kernels);
+    mr_prepare_metrics(work->trailer, &work->terms, &work->metrics, random, a->client->kernels);
     outcome->clipped = rounding.clipped;
     outcome->saturated = rounding.saturated;
     outcome->resolution = rounding.resolution;

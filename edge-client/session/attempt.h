@@ -4,13 +4,15 @@
 #define MR_SESSION_ATTEMPT_H
 
 #include "edge-client/session/client.h"
+#include "edge-client/share/prepare.h"
 
 /* What stays the same over a round's attempts. */
 struct mr_round_work {
     struct mr_round_terms terms;
     float *vector; /* lanes floats: weighted, clipped, rotated */
     float *delta;  /* D floats as trained, only where vectors are dumped; else NULL */
-    uint32_t trailer[MR_TRAILER_LANES];
+    uint32_t trailer[MR_TRAILER_LANES_MAX];
+    struct mr_metric_values metrics;
     struct mr_error note; /* for the outcome's warning, beside that of the rounding; or "" */
 };
 

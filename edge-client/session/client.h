@@ -17,6 +17,7 @@
 struct mr_end_owed {
     uint64_t round;                    /* 0: none */
     uint8_t model_hash[MR_HASH_BYTES]; /* that it started from */
+    bool evaluates;                    /* it makes no next model */
     bool known;                        /* `end` holds */
     struct mr_round_end end;
 };

@@ -17,7 +17,7 @@ static void put(uint8_t *out, uint64_t value, unsigned bytes)
 }
 
 int mr_dump_write(const struct mre_client *client, const struct mr_round_work *work,
-                  uint32_t attempt, const int8_t *q, const uint32_t trailer[MR_TRAILER_LANES],
+                  uint32_t attempt, const int8_t *q, const uint32_t *trailer,
                   struct mr_error *error)
 {
     char path[4096];
@@ -40,7 +40,7 @@ int mr_dump_write(const struct mre_client *client, const struct mr_round_work *w
     }
     fwrite(header, 1, sizeof header, file);
     fwrite(q, 1, layout->lanes, file);
-    fwrite(trailer, sizeof *trailer, MR_TRAILER_LANES, file);
+    fwrite(trailer, sizeof *trailer, work->terms.layout.trailer_lanes, file);
     fwrite(work->delta, sizeof *work->delta, layout->dimension, file);
     int bad = ferror(file);
     if (fclose(file) || bad || rename(fresh, path)) {

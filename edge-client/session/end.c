@@ -17,13 +17,15 @@ void mr_end_owe(struct mre_client *client, const struct mr_announcement *round)
     }
     memset(&client->owed, 0, sizeof client->owed);
     client->owed.round = round->round;
+    client->owed.evaluates = !mr_announcement_trains(round);
     memcpy(client->owed.model_hash, round->model_hash, MR_HASH_BYTES);
 }
 
 void mr_end_seen(struct mre_client *client, const struct mr_announcement *newer)
 {
     struct mr_round_end *end = &client->owed.end;
-    if (!client->owed.round || client->owed.known || newer->round <= client->owed.round) {
+    if (!client->owed.round || client->owed.known || newer->round <= client->owed.round ||
+        client->owed.evaluates) { /* the model stays, however an evaluation ends */
         return;
     }
     if (memcmp(newer->model_hash, client->owed.model_hash, MR_HASH_BYTES) == 0) {
@@ -47,6 +49,11 @@ static enum mre_result tell(struct mr_end_owed *owed, struct mre_outcome *outcom
                               end->reason);
     }
     snprintf(outcome->model, sizeof outcome->model, "%s", end->model);
+    if (owed->evaluates) {
+        outcome->kind = MRE_EVALUATION;
+        return mr_outcome_set(outcome, MRE_PUBLISHED,
+                              "the round told the metrics of the model, which stays");
+    }
     return mr_outcome_set(outcome, MRE_PUBLISHED, "the round made a model%s%s",
                           end->model[0] ? ", " : "", end->model);
 }

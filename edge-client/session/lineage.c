@@ -9,18 +9,26 @@
 #include "edge-client/session/outcome.h"
 #include "wire/epsilon.h"
 #include "wire/exchange.h"
+#include "wire/model_line.h"
 
 #define WHY_BYTES 240
 
-static struct mr_counted counted_in(const struct mr_announcement *round, const uint8_t *hash)
+/* `line`: what it is counted on, the model or its evaluations (wire/model_line.h). */
+static struct mr_counted counted_in(const struct mr_announcement *round, const uint8_t *hash,
+                                    const uint8_t *line)
 {
     struct mr_counted counted = {.round = round->round};
-    memcpy(counted.parent, round->model_hash, MR_HASH_BYTES);
+    memcpy(counted.parent, line, MR_HASH_BYTES);
     memcpy(counted.announcement, hash, MR_HASH_BYTES);
     memcpy(counted.task, round->task, sizeof counted.task);
     memcpy(counted.pool, round->privacy.pool, sizeof counted.pool);
     counted.rho = round->privacy.rho;
     return counted;
+}
+
+static enum mre_result no_line(struct mre_outcome *outcome)
+{
+    return mr_outcome_set(outcome, MRE_FAILED, "SHA-256 failed in OpenSSL");
 }
 
 /* --- words ----------------------------------------------------------------------------------- */
@@ -137,7 +145,11 @@ enum mre_result mr_lineage_pay(struct mre_client *client, const struct mr_round_
 {
     const struct mr_announcement *round = &terms->announcement;
     const struct mr_privacy_terms *privacy = &round->privacy;
-    const struct mr_counted wanted = counted_in(round, terms->hash);
+    struct mr_model_line line;
+    if (mr_model_line(&line, round) != 0) {
+        return no_line(outcome);
+    }
+    const struct mr_counted wanted = counted_in(round, terms->hash, line.own);
     struct mr_error error;
     mr_rho spent = 0;
     if (round->noise_kind == MR_NOISE_NONE || privacy->horizon_s != 0 ||
@@ -162,10 +174,11 @@ enum mre_result mr_lineage_pay(struct mre_client *client, const struct mr_round_
         mr_rho_value(spent < privacy->budget ? privacy->budget - spent : 0));
 }
 
-enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_round_terms *terms,
-                                 struct mre_outcome *outcome)
+/* Whether it is counted in another round on that line. */
+static enum mre_result check_line(struct mre_client *client, const struct mr_round_terms *terms,
+                                  const uint8_t *line, struct mre_outcome *outcome)
 {
-    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash);
+    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash, line);
     struct mr_ledger_obstacle obstacle;
     struct mr_error error;
     for (;;) {
@@ -185,10 +198,25 @@ enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_roun
     }
 }
 
+enum mre_result mr_lineage_check(struct mre_client *client, const struct mr_round_terms *terms,
+                                 struct mre_outcome *outcome)
+{
+    struct mr_model_line line;
+    if (mr_model_line(&line, &terms->announcement) != 0) {
+        return no_line(outcome);
+    }
+    const enum mre_result result = check_line(client, terms, line.own, outcome);
+    return result || !line.looks ? result : check_line(client, terms, line.also, outcome);
+}
+
 enum mre_result mr_lineage_claim(struct mre_client *client, const struct mr_round_terms *terms,
                                  struct mre_outcome *outcome)
 {
-    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash);
+    struct mr_model_line line;
+    if (mr_model_line(&line, &terms->announcement) != 0) {
+        return no_line(outcome);
+    }
+    const struct mr_counted wanted = counted_in(&terms->announcement, terms->hash, line.own);
     struct mr_ledger_obstacle obstacle;
     struct mr_error error;
     const int found = mr_ledger_claim(&client->ledger, &wanted, &obstacle, &error);

@@ -10,6 +10,7 @@
 #include "edge-client/session/follow_keys.h"
 #include "edge-client/session/end.h"
 #include "edge-client/session/lineage.h"
+#include "edge-client/session/metrics.h"
 #include "edge-client/session/model.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/session/personal.h"
@@ -36,6 +37,32 @@ struct training {
     struct mre_report *report;
 };
 
+/* What the function's answer comes to. */
+static enum mre_result take_answer(enum mre_trained trained, bool evaluation,
+                                   const struct mre_report *report, struct mre_outcome *outcome)
+{
+    const char *why = report->why[0] ? report->why : "it gave no reason";
+    if (trained == MRE_TRAINED_SKIPS) {
+        snprintf(outcome->code, sizeof outcome->code, "skipped");
+        return mr_outcome_set(outcome, MRE_NOT_ACCEPTED, "this device leaves the round out: %s",
+                              why);
+    }
+    if (evaluation && (trained == MRE_TRAINED_PARAMETERS || trained == MRE_TRAINED_DELTA)) {
+        return mr_outcome_set(outcome, MRE_TRAINER_FAILED,
+                              "the round is an evaluation, and the training function has trained: "
+                              "where task->kind is MRE_EVALUATION, report metrics alone and return "
+                              "MRE_TRAINED_EVALUATED, or MRE_TRAINED_SKIPS");
+    }
+    if (!evaluation && trained == MRE_TRAINED_EVALUATED) {
+        return mr_outcome_set(outcome, MRE_TRAINER_FAILED,
+                              "the round trains, and the training function has evaluated alone: "
+                              "look at task->kind");
+    }
+    return trained == MRE_TRAINED_NOT
+               ? mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s", why)
+               : MRE_OK;
+}
+
 /* All of the model, as this device has it, and what it becomes by training. */
 struct whole {
     const float *model; /* with this device's own values */
@@ -50,8 +77,10 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
                                    const struct training *training, struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
+    struct mre_metric metrics[MRE_METRICS_MAX];
     struct mr_error error;
     uint64_t seed;
+    mr_metrics_ask(metrics, round);
     if (mr_training_seed(client, round, &seed, &error)) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "%s", error.text);
     }
@@ -66,15 +95,19 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
                             .tensors = model->tensors,
                             .tensor_count = model->parsed.tensor_count,
                             .work_dir = client->data_dir,
-                            .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0};
+                            .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0,
+                            .kind = (enum mre_kind)round->kind,
+                            .metrics = metrics,
+                            .metric_count = round->metric_count};
     memcpy(whole->vector, whole->model, model->parsed.count * sizeof *whole->vector);
     mr_progress_phase(client, MRE_PHASE_TRAINING, 0);
     struct mre_report *report = training->report;
     enum mre_trained trained = training->train(training->context, &task, whole->vector, report);
     report->why[sizeof report->why - 1] = 0;
-    if (trained != MRE_TRAINED_PARAMETERS && trained != MRE_TRAINED_DELTA) {
-        return mr_outcome_set(outcome, MRE_TRAINER_FAILED, "the trainer failed: %s",
-                              report->why[0] ? report->why : "it gave no reason");
+    const enum mre_result result =
+        take_answer(trained, !mr_announcement_trains(round), report, outcome);
+    if (result) {
+        return result;
     }
     if (trained == MRE_TRAINED_PARAMETERS) {
         client->kernels->axpy(whole->vector, -1.0f, whole->model, model->parsed.count);
@@ -82,15 +115,16 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
     return MRE_OK;
 }
 
-/* The round's own vector where all of the model is trained; else room for all of it, and a copy of
- * the model where this device has values of its own. */
+/* The round's own vector where all of the model is trained; else, and where nobody trains, room for
+ * all of it, and a copy of the model where this device has values of its own. */
 static enum mre_result begin_whole(struct whole *whole, const struct mre_client *client,
                                    const struct mr_round_work *work, const struct mr_model *model,
                                    struct mre_outcome *outcome)
 {
     const size_t bytes = model->parsed.count * sizeof *whole->vector;
     *whole = (struct whole){.model = model->values, .file = model->path, .vector = work->vector};
-    if (model->parsed.trained == model->parsed.count) {
+    if (model->parsed.trained == model->parsed.count &&
+        mr_announcement_trains(&work->terms.announcement)) {
         return MRE_OK;
     }
     whole->vector = whole->taken[0] = mr_pages_take(bytes);
@@ -146,10 +180,11 @@ static enum mre_result train_whole(struct mre_client *client, const struct mr_ro
     if (!result) {
         result = run_trainer(client, work, model, &whole, training, outcome);
     }
-    if (!result && whole.taken[0]) {
+    const bool trains = mr_announcement_trains(&work->terms.announcement);
+    if (!result && whole.taken[0] && trains) {
         mr_tensor_parts_gather(&model->parsed, work->vector, (const uint8_t *)whole.vector);
     }
-    if (!result && whole.taken[1]) {
+    if (!result && whole.taken[1] && trains) {
         result = keep_own(client, model, &whole, training->report, outcome);
     }
     end_whole(&whole, model);
@@ -180,6 +215,7 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     struct mr_model model;
     struct mr_error error;
     struct mre_report report = {.why = ""};
+    mr_metrics_none(&report);
     mr_progress_phase(client, MRE_PHASE_PULLING, 0);
     enum mre_result result = mr_model_load(&model, client, &work->terms, outcome);
     if (result) {
@@ -203,10 +239,17 @@ static enum mre_result make_vector(struct mre_client *client, struct mr_round_wo
     if (result) {
         return result;
     }
-    struct mr_training_report told = {.examples = report.examples, .loss = report.loss};
+    const bool trains = mr_announcement_trains(&work->terms.announcement);
+    struct mr_training_report told = {.examples = report.examples,
+                                      .loss = trains ? report.loss : 0};
     outcome->examples = report.examples;
-    outcome->loss = report.loss;
-    if (!isfinite(report.loss)) {
+    outcome->loss = told.loss;
+    result =
+        mr_metrics_take(&work->metrics, &work->terms.announcement, &report, &work->note, outcome);
+    if (result) {
+        return result;
+    }
+    if (!isfinite(told.loss)) {
         return mr_outcome_set(outcome, MRE_BAD_DELTA,
                               "the training loss is %s: training diverged, and nothing is sent. "
                               "Lower the learning rate, or look for such values in the data",
@@ -335,6 +378,7 @@ enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mr
     mr_progress_round(client, &work.terms.announcement);
     mr_end_seen(client, &work.terms.announcement);
     outcome->round = work.terms.announcement.round;
+    outcome->kind = (enum mre_kind)work.terms.announcement.kind;
     outcome->clock_ahead_ms = client->lead_clock.ahead_ms;
     outcome->share_bytes = work.terms.layout.share_bytes;
     take_part(client, &work, train, context, outcome);

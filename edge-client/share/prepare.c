@@ -49,15 +49,16 @@ static int rotate(float *vector, const struct mr_round_terms *terms,
     return 0;
 }
 
-/* What no noise is added to is not told in a round with noise. */
+/* What no noise is added to is not told in a round with noise. Of an evaluation only the metrics
+ * are: what a training round tells of the same data on the same model is not told a second time. */
 static bool tells_all(const struct mr_announcement *round)
 {
-    return round->noise_kind == MR_NOISE_NONE;
+    return round->noise_kind == MR_NOISE_NONE && mr_announcement_trains(round);
 }
 
-int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
-                     const struct mr_round_terms *terms, const struct mr_training_report *report,
-                     const struct mr_kernels *kernels, struct mr_error *error)
+int mr_prepare_delta(float *vector, uint32_t *trailer, const struct mr_round_terms *terms,
+                     const struct mr_training_report *report, const struct mr_kernels *kernels,
+                     struct mr_error *error)
 {
     const struct mr_announcement *round = &terms->announcement;
     size_t dimension = terms->layout.dimension;
@@ -83,7 +84,7 @@ int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
         return -1;
     }
 
-    memset(trailer, 0, MR_TRAILER_LANES * sizeof *trailer);
+    memset(trailer, 0, terms->layout.trailer_lanes * sizeof *trailer);
     trailer[MR_TRAILER_COUNT] = 1;
     trailer[MR_TRAILER_WEIGHT] = weight;
     if (tells_all(round)) {
@@ -135,7 +136,7 @@ static uint32_t lane_value(double value, double most, uint32_t unit, uint16_t di
     return (uint32_t)(down + (exact - down > dice * 0x1p-16 ? 1 : 0));
 }
 
-static void fill_lanes(uint32_t trailer[MR_TRAILER_LANES], const struct tally *tally,
+static void fill_lanes(uint32_t *trailer, const struct tally *tally,
                        const struct mr_round_terms *terms, const uint16_t dice[3])
 {
     const struct mr_announcement *round = &terms->announcement;
@@ -209,8 +210,9 @@ static void round_lanes(int8_t *q, struct tally *tally, const float *vector,
 {
     const struct mr_announcement *round = &terms->announcement;
     const uint64_t most =
-        tells_all(round) ? UINT64_MAX
-                         : mr_announcement_sensitivity2(round, terms->layout.lanes, MR_NOISE_MODEL);
+        round->noise_kind == MR_NOISE_NONE
+            ? UINT64_MAX
+            : mr_announcement_sensitivity2(round, terms->layout.lanes, MR_NOISE_MODEL);
     const uint64_t each = terms->layout.lanes * (uint64_t)sizeof(uint16_t) + 64;
     for (unsigned i = 0; i < TRIES; i++) {
         round_by_chance(q, tally, vector, terms, stream, i * each, kernels);
@@ -221,9 +223,8 @@ static void round_lanes(int8_t *q, struct tally *tally, const float *vector,
     round_toward_zero(q, tally, vector, terms, kernels);
 }
 
-void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
-                         struct mr_rounding *rounding, const float *vector,
-                         const struct mr_round_terms *terms,
+void mr_prepare_quantise(int8_t *q, uint32_t *trailer, struct mr_rounding *rounding,
+                         const float *vector, const struct mr_round_terms *terms,
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels)
 {
@@ -239,6 +240,34 @@ void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
         OPENSSL_cleanse(dice, sizeof dice);
     }
     tell(rounding, &tally, vector, terms, kernels);
+    OPENSSL_cleanse(&stream, sizeof stream);
+}
+
+/* Behind the dice of mr_prepare_quantise, before the numbers of its second try. */
+#define METRIC_DICE_AT 16
+
+void mr_prepare_metrics(uint32_t *trailer, const struct mr_round_terms *terms,
+                        const struct mr_metric_values *values,
+                        const uint8_t random[MR_PREPARE_RANDOM_BYTES],
+                        const struct mr_kernels *kernels)
+{
+    const struct mr_announcement *round = &terms->announcement;
+    const uint64_t at = terms->layout.lanes * (uint64_t)sizeof(uint16_t) + METRIC_DICE_AT;
+    const unsigned lanes = mr_metric_lanes(round);
+    struct mr_mask_stream stream;
+    uint16_t dice[MR_METRIC_STAGES * MR_METRICS_MAX];
+    if (!mr_metric_told(round)) {
+        return;
+    }
+    mr_mask_stream_init(&stream, random, random + 16);
+    kernels->mask_expand((uint8_t *)dice, &stream, at, sizeof dice);
+    for (unsigned i = 0; i < lanes; i++) {
+        const enum mr_metric_stage stage = i / round->metric_count;
+        const unsigned place = i % round->metric_count;
+        trailer[mr_metric_lane(round, place, stage)] = mr_metric_encode(
+            round, place, values->of[stage][place], trailer[MR_TRAILER_WEIGHT], dice[i]);
+    }
+    OPENSSL_cleanse(dice, sizeof dice);
     OPENSSL_cleanse(&stream, sizeof stream);
 }
 

@@ -11,6 +11,7 @@
 #include "wire/announcement.h"
 #include "base/error.h"
 #include "wire/keys.h"
+#include "wire/metric.h"
 #include "wire/noise_add.h"
 
 #define MR_PREPARE_RANDOM_BYTES 32 /* seed of the stochastic rounding: key ‖ counter */
@@ -21,28 +22,40 @@ struct mr_training_report {
     float loss;        /* mean; not finite or negative counts as unknown: the largest value */
 };
 
+/* A device's own metrics, in the order of the announcement; within their ranges. */
+struct mr_metric_values {
+    double of[MR_METRIC_STAGES][MR_METRICS_MAX];
+};
+
 /* Weights by ω / ω_max with ω = min(examples, weight_max), clips to L2 norm C, pads with zeros to
  * `lanes`, flips signs and transforms where the round rotates; all in place in vector[lanes], whose
- * first D floats are the delta. Fills the trailer but for what mr_prepare_quantise sets. Returns 0,
+ * first D floats are the delta, or zeros where nobody trains. Fills the trailer, all lanes of the
+ * layout, but for what mr_prepare_quantise and mr_prepare_metrics set. Returns 0,
  * or -1 with an error if the delta holds NaN or infinity or examples is 0 (vector is then
  * unspecified). */
-int mr_prepare_delta(float *vector, uint32_t trailer[MR_TRAILER_LANES],
-                     const struct mr_round_terms *terms, const struct mr_training_report *report,
-                     const struct mr_kernels *kernels, struct mr_error *error);
+int mr_prepare_delta(float *vector, uint32_t *trailer, const struct mr_round_terms *terms,
+                     const struct mr_training_report *report, const struct mr_kernels *kernels,
+                     struct mr_error *error);
 
 /* Stochastic rounding of vector[lanes] into q[lanes] with 16-bit numbers expanded from `random`
  * (AES-CTR). Sets the trailer's lanes MR_TRAILER_SATURATED, _NOISE and _RESOLUTION, and tells in
  * `rounding` what it cost. */
-void mr_prepare_quantise(int8_t *q, uint32_t trailer[MR_TRAILER_LANES],
-                         struct mr_rounding *rounding, const float *vector,
-                         const struct mr_round_terms *terms,
+void mr_prepare_quantise(int8_t *q, uint32_t *trailer, struct mr_rounding *rounding,
+                         const float *vector, const struct mr_round_terms *terms,
                          const uint8_t random[MR_PREPARE_RANDOM_BYTES],
                          const struct mr_kernels *kernels);
+
+/* The lanes of the round's metrics, where it tells them; rounded with numbers of `random` that
+ * mr_prepare_quantise does not use. After mr_prepare_delta. */
+void mr_prepare_metrics(uint32_t *trailer, const struct mr_round_terms *terms,
+                        const struct mr_metric_values *values,
+                        const uint8_t random[MR_PREPARE_RANDOM_BYTES],
+                        const struct mr_kernels *kernels);
 
 /* What a share is made of; all of it is the caller's. */
 struct mr_share_parts {
     const int8_t *q;         /* [lanes of the terms' layout] */
-    const uint32_t *trailer; /* [MR_TRAILER_LANES] */
+    const uint32_t *trailer; /* [trailer_lanes of it] */
     const struct mr_round_terms *terms;
     const uint8_t *client_id; /* 16 bytes */
     uint32_t attempt;

@@ -81,6 +81,48 @@ static int shape_of(struct mr_mlp_shape *shape, const struct mre_task *task, str
     return mr_mlp_shape_init(shape, tensors, task->tensor_count, error);
 }
 
+/* The one metric that this trainer knows, of these parameters. */
+static int measure(double values[MRE_METRICS_MAX], const struct mre_mlp *mlp,
+                   const struct mr_mlp_shape *shape, const float *parameters,
+                   const struct mre_task *task, struct mr_error *error)
+{
+    double accuracy;
+    for (unsigned i = 0; i < task->metric_count; i++) {
+        if (strcmp(task->metrics[i].name, "accuracy") != 0) {
+            return mr_error_set(error,
+                                "the round wants the metric %s, and the built-in trainer knows "
+                                "accuracy alone: use an external trainer",
+                                task->metrics[i].name);
+        }
+    }
+    if (task->metric_count == 0) {
+        return 0;
+    }
+    if (mr_sgd_accuracy(shape, parameters, &mlp->dataset, &accuracy) != 0) {
+        return mr_error_set(error, "out of memory");
+    }
+    return mre_metric_report(task, values, "accuracy", accuracy);
+}
+
+/* Before, training, after: what of it the round asks for. */
+static int run_round(const struct mre_mlp *mlp, const struct mr_mlp_shape *shape,
+                     const struct mr_sgd_config *config, const struct mre_task *task, float *vector,
+                     struct mre_report *report, struct mr_error *error)
+{
+    if (task->kind == MRE_EVALUATION) {
+        return measure(report->metrics, mlp, shape, task->model, task, error);
+    }
+    if (task->kind == MRE_EVALUATED_TRAINING &&
+        measure(report->metrics_before, mlp, shape, task->model, task, error) != 0) {
+        return -1;
+    }
+    if (mr_sgd_train(shape, vector, &mlp->dataset, config, task->seed,
+                     mr_kernels_select(UINT32_MAX), &report->loss) != 0) {
+        return mr_error_set(error, "out of memory");
+    }
+    return measure(report->metrics, mlp, shape, vector, task, error);
+}
+
 enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float *vector,
                                struct mre_report *report)
 {
@@ -93,12 +135,11 @@ enum mre_trained mre_mlp_train(void *context, const struct mre_task *task, float
               (config.feature_scale != mlp->feature_scale &&
                read_shard(mlp, config.feature_scale, &error)) ||
               mr_sgd_check(&shape, &mlp->dataset, &error) ||
-              mr_sgd_train(&shape, vector, &mlp->dataset, &config, task->seed,
-                           mr_kernels_select(UINT32_MAX), &report->loss);
+              run_round(mlp, &shape, &config, task, vector, report, &error);
     if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
         return MRE_TRAINED_NOT;
     }
     report->examples = mlp->dataset.count;
-    return MRE_TRAINED_PARAMETERS;
+    return task->kind == MRE_EVALUATION ? MRE_TRAINED_EVALUATED : MRE_TRAINED_PARAMETERS;
 }

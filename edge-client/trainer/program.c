@@ -72,6 +72,25 @@ static int save_task(const struct files *files, const json_t *root, struct mr_er
     return bad ? mr_error_set(error, "%s cannot be written: %s", files->task, strerror(errno)) : 0;
 }
 
+static const char *kind_name(enum mre_kind kind)
+{
+    return kind == MRE_TRAINING             ? "training"
+           : kind == MRE_EVALUATED_TRAINING ? "evaluated-training"
+                                            : "evaluation";
+}
+
+static json_t *metrics_json(const struct mre_task *task)
+{
+    json_t *object = json_object();
+    for (unsigned i = 0; i < task->metric_count; i++) {
+        const struct mre_metric *metric = &task->metrics[i];
+        json_object_set_new(
+            object, metric->name,
+            json_pack("[o, o]", mr_json_real(metric->low), mr_json_real(metric->high)));
+    }
+    return object;
+}
+
 static int write_task(const struct files *files, const struct mre_task *task,
                       const struct mre_program *program, struct mr_error *error)
 {
@@ -90,11 +109,12 @@ static int write_task(const struct files *files, const struct mre_task *task,
                             mr_json_why(text, &why));
     }
     /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
-    json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "round", (json_int_t)task->round,
-                             "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
-                             (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
-                             (json_int_t)task->dimension, "data", mr_json_text(files->data),
-                             "training", training);
+    json_t *root = json_pack(
+        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "round", (json_int_t)task->round,
+        "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
+        (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
+        (json_int_t)task->dimension, "data", mr_json_text(files->data), "training", training,
+        "kind", mr_json_text(kind_name(task->kind)), "metrics", metrics_json(task));
     const int bad = root ? save_task(files, root, error) : mr_error_set(error, "out of memory");
     json_decref(root);
     return bad;
@@ -149,7 +169,54 @@ static int run(const struct mre_program *program, const struct mre_task *task, s
 
 /* --- its answers ----------------------------------------------------------------------------- */
 
-static int read_report(const char *path, struct mre_report *report, struct mr_error *error)
+/* {"name": number, …} into `values`; what is missing stays unreported. */
+static int take_metrics(const struct mre_task *task, double values[MRE_METRICS_MAX],
+                        const json_t *object, struct mr_error *error)
+{
+    const char *name;
+    json_t *value;
+    if (object && !json_is_object(object)) {
+        return mr_error_set(error, "metrics of a trainer's report must be {\"name\": number, ...}");
+    }
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) {
+        if (!json_is_number(value) ||
+            mre_metric_report(task, values, name, json_number_value(value)) != 0) {
+            return mr_error_set(error,
+                                "the trainer's report has the metric \"%.40s\", which is no "
+                                "number or which the round does not ask for (task.json)",
+                                name);
+        }
+    }
+    return 0;
+}
+
+/* Of an evaluation without a loss; metrics where the round has some, or may have. */
+static int take_report(json_t *root, const struct mre_task *task, struct mre_report *report,
+                       struct mr_error *error)
+{
+    const bool trains = task->kind != MRE_EVALUATION;
+    const json_t *examples = json_object_get(root, "examples");
+    const json_t *loss = json_object_get(root, "loss");
+    const json_t *after = json_object_get(root, "metrics");
+    const json_t *before = json_object_get(root, "metrics_before");
+    const json_int_t n = json_integer_value(examples);
+    const size_t members = 1u + !!loss + !!after + !!before;
+    if (json_object_size(root) != members || !json_is_integer(examples) || n < 1 ||
+        n > UINT32_MAX || (trains ? !json_is_number(loss) : !!loss)) {
+        return mr_error_set(error, "the trainer's report must be {\"examples\": whole number >= 1, "
+                                   "\"loss\": number, \"metrics\": {...}}, without \"loss\" where "
+                                   "the round is an evaluation");
+    }
+    report->examples = (uint32_t)n;
+    report->loss = (float)json_number_value(loss);
+    return take_metrics(task, report->metrics, after, error) != 0 ||
+                   take_metrics(task, report->metrics_before, before, error) != 0
+               ? -1
+               : 0;
+}
+
+static int read_report(const char *path, const struct mre_task *task, struct mre_report *report,
+                       struct mr_error *error)
 {
     json_error_t why;
     char cause[MR_JSON_WHY_BYTES];
@@ -163,19 +230,9 @@ static int read_report(const char *path, struct mre_report *report, struct mr_er
     if (!root) {
         return mr_error_set(error, "the trainer's report %s: %s", path, mr_json_why(cause, &why));
     }
-    json_t *examples = json_object_get(root, "examples");
-    json_t *loss = json_object_get(root, "loss");
-    json_int_t n = json_integer_value(examples);
-    int bad = json_object_size(root) != 2 || !json_is_integer(examples) || n < 1 ||
-              n > UINT32_MAX || !json_is_number(loss);
-    report->examples = (uint32_t)n;
-    report->loss = (float)json_number_value(loss);
+    const int result = take_report(root, task, report, error);
     json_decref(root);
-    return bad ? mr_error_set(
-                     error,
-                     "the trainer's report must be exactly {\"examples\": whole number >= 1, "
-                     "\"loss\": number}")
-               : 0;
+    return result;
 }
 
 static bool same_tensor(const struct mr_tensor *got, const struct mre_tensor *wanted)
@@ -255,8 +312,8 @@ static int train_in_folder(const struct mre_program *program, const struct mre_t
     }
     const int bad = write_task(files, task, program, error) ||
                     run(program, task, files, lock, limit_ms, error) ||
-                    read_report(files->report, report, error) ||
-                    read_delta(files->delta, task, vector, error);
+                    read_report(files->report, task, report, error) ||
+                    (task->kind != MRE_EVALUATION && read_delta(files->delta, task, vector, error));
     (void)mr_folder_remove(
         files->folder); /* what is left is removed by the next run, or it fails */
     return bad;
@@ -282,5 +339,7 @@ enum mre_trained mre_program_train(void *context, const struct mre_task *task, f
     if (bad) {
         snprintf(report->why, sizeof report->why, "%s", error.text);
     }
-    return bad ? MRE_TRAINED_NOT : MRE_TRAINED_DELTA;
+    return bad                            ? MRE_TRAINED_NOT
+           : task->kind == MRE_EVALUATION ? MRE_TRAINED_EVALUATED
+                                          : MRE_TRAINED_DELTA;
 }

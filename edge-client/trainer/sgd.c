@@ -183,3 +183,26 @@ int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters,
     free(e.labels);
     return bad ? -1 : 0;
 }
+
+#define TOGETHER 32u
+
+int mr_sgd_accuracy(const struct mr_mlp_shape *shape, const float *parameters,
+                    const struct mr_dataset *dataset, double *accuracy)
+{
+    struct mr_mlp_scratch *scratch = mr_mlp_scratch_open(shape, TOGETHER);
+    const float *examples[TOGETHER];
+    unsigned correct = 0;
+    for (uint32_t at = 0; scratch && at < dataset->count; at += TOGETHER) {
+        const uint32_t left = dataset->count - at, n = left < TOGETHER ? left : TOGETHER;
+        for (unsigned i = 0; i < n; i++) {
+            examples[i] = dataset->features + (size_t)(at + i) * dataset->columns;
+        }
+        const struct mr_mlp_batch batch = {
+            .examples = examples, .labels = dataset->labels + at, .count = n};
+        (void)mr_mlp_evaluate(shape, parameters, scratch, &batch, &correct);
+    }
+    *accuracy = dataset->count ? (double)correct / dataset->count : 0;
+    const int result = scratch ? 0 : -1;
+    mr_mlp_scratch_close(scratch);
+    return result;
+}

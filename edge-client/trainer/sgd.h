@@ -37,4 +37,8 @@ int mr_sgd_train(const struct mr_mlp_shape *shape, float *parameters,
                  const struct mr_dataset *dataset, const struct mr_sgd_config *config,
                  uint64_t seed, const struct mr_kernels *kernels, float *loss);
 
+/* Share of right answers over the dataset. 0, or -1 when out of memory. */
+int mr_sgd_accuracy(const struct mr_mlp_shape *shape, const float *parameters,
+                    const struct mr_dataset *dataset, double *accuracy);
+
 #endif

@@ -34,7 +34,7 @@ def signed_terms(admitted_max=0):
         round=7, deadline_unix_ms=1, dimension=60, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
         headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=168, quorum=0, admitted_max=admitted_max,
-        optimiser=0, learning_rate_bits=0x3F800000, beta1_bits=0, beta2_bits=0, tau_bits=0, model_values=0,
+        optimiser=0, learning_rate_bits=0x3F800000, beta1_bits=0, beta2_bits=0, tau_bits=0, model_values=0, kind=0, metrics=[],
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"", hubs=hubs))
     return canonical, signed(canonical, keys)
@@ -87,10 +87,11 @@ def announcements():
         round=7, deadline_unix_ms=1, dimension=1000, ring_bits=16, rotation_log2=0, noise_kind=0,
         chunk_bytes=1408, cohort_min=2, cohort_max=60, weight_max=1000, scale_bits=0x447A0000, levels=127,
         headroom=4, seal=1, step_max_bits=0x3F800000, audit_hours=0, quorum=0, admitted_max=0,
-        optimiser=0, learning_rate_bits=0x3F800000, beta1_bits=0, beta2_bits=0, tau_bits=0, model_values=0,
+        optimiser=0, learning_rate_bits=0x3F800000, beta1_bits=0, beta2_bits=0, tau_bits=0, model_values=0, kind=0, metrics=[],
         clip_norm_bits=0x3F800000, model_hash=bytes(32), rotation_seed=bytes(32), task=b"default",
         training=b"{}", hubs=hubs)
-    for change in ({}, {"ring_bits": 24, "rotation_log2": 6}, {"ring_bits": 32, "hubs": hubs[:2]}):
+    accuracy = [{"name": b"accuracy", "low_bits": 0, "high_bits": 0x3F800000}]
+    for change in ({}, {"kind": 2, "metrics": accuracy}, {"ring_bits": 24, "rotation_log2": 6}, {"ring_bits": 32, "hubs": hubs[:2]}):
         canonical = oracle.announcement_encode(dict(terms, **change))
         yield b"\0" + canonical
         yield b"\2\xff" + canonical

@@ -19,6 +19,7 @@ import sys
 
 try:
     import draw_oracle as draw
+    import metric_oracle as metric
     import millrace_oracle as oracle
     import quantiser_oracle as quantiser
 except ImportError as missing:
@@ -111,6 +112,7 @@ def random_announcement(rng, signing):
             for index, private in zip([lead] + helpers, signing)
         ],
         "privacy": None,
+        **metric.random_metrics(rng),
     }
     return with_noise(rng, a) if rng.random() < 0.4 else a
 
@@ -126,8 +128,12 @@ def with_noise(rng, a):
         "horizon_s": rng.choice([0, 2592000, 2**32 - 1]),
         "delta_bits": rng.choice([0x00800000, 0x358637BD, 0x3F000000]),
         "honest": 0,
+        "metrics_sigma2": rng.choice([0, 64, rng.randint(2**30, 2**36)]) if a["metrics"] else 0,
         "pool": random_task(rng),
     }
+    if a["kind"] == 2:
+        privacy["model_sigma2"] = privacy["norms_sigma2"] = 0
+        privacy["metrics_sigma2"] = privacy["metrics_sigma2"] or 2**33
     noised = dict(a, noise_kind=rng.choice([1, 2]), privacy=privacy, scale_bits=rng.choice([0x3F800000, 0x42C80000]),
                   clip_norm_bits=0x3F800000, cohort_max=max(2, a["cohort_max"] // rng.choice([2, 100])))
     noised["cohort_min"] = min(noised["cohort_min"], noised["cohort_max"])
@@ -164,7 +170,7 @@ def mutant(rng, data):
 
 # (offset, bytes) of the announcement's numbers, and what a field is set to to test its rule.
 NUMBERS = [(4, 2), (6, 8), (14, 8), (22, 4), (26, 1), (27, 1), (28, 1), (29, 2), (31, 4), (35, 4),
-           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2), (124, 4), (128, 4)]
+           (39, 4), (43, 4), (47, 4), (115, 1), (116, 1), (117, 1), (118, 4), (122, 2), (124, 4), (128, 4), (153, 1)]
 EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8896, 8960, 16513, 16514,
          4227330, 4227331, 2**30, 2**30 + 1, 2**32 - 1, 2**53 - 1, 2**53, 2**64 - 1,
          63, 2**40, 2**50, 2**50 + 1, 2**52, 0x00800000, 0x007FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x80000000, 0xBF800000]
@@ -172,7 +178,7 @@ EDGES = [0, 1, 2, 3, 4, 8, 16, 17, 24, 25, 32, 64, 65, 1023, 1024, 2160, 2161, 8
 
 def edge(rng, canonical):
     """A canonical announcement with one number set to an edge of some rule."""
-    training_length = (133 + canonical[132], 2)
+    training_length = (155 + canonical[154], 2)
     places = NUMBERS + [training_length]
     if canonical[28]:
         training = int.from_bytes(canonical[training_length[0]:][:2], "big")
@@ -191,7 +197,7 @@ def random_client(rng, layout, helpers, weight_max):
         "id": rng.randbytes(16),
         "attempt": rng.randint(0, 7),
         "q": q,
-        "trailer": trailer + [0] * 10,
+        "trailer": (trailer + [0] * 10 + [rng.getrandbits(32) for _ in range(16)])[: layout.trailer_lanes],
         "seeds": [rng.randbytes(32) for _ in range(helpers)],
         "ephemerals": [rng.randbytes(32) for _ in range(helpers)],
     }
@@ -469,7 +475,7 @@ def answer(rng, case):
         raise Disagreement("the oracle does not read what it wrote")
     out["hash"] = oracle.sha256(out["announcement"])
     out["fields"] = dict(
-        a, lanes=layout.lanes, share_bytes=layout.share_bytes, chunks=layout.chunks
+        a, lanes=layout.lanes, share_bytes=layout.share_bytes, chunks=layout.chunks, metric_lanes=metric.middle_lanes(a)
     )
     out["envelope"] = signed_envelope(case, out)
     answer_shares(case, out, a, layout, out["hash"])

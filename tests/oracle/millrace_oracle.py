@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from conventions import (Refused, be16, be32, be64, ctr_stream, f32, f32_of, hmac_sha256, label, positive_normal,
                          public_key, require, sha256, sign, task_check, verify)
+from metric_oracle import metrics_check, metrics_decode, metrics_encode
 from optimiser_oracle import optimiser_check
 from noise_oracle import adders, noise_seed, noise_tail, privacy_check, privacy_decode, privacy_encode, rho_of
 
@@ -27,12 +28,12 @@ __all__ = ["Refused", "noise_seed", "public_key", "rho_of", "verify"]
 # --- 3 announcement ------------------------------------------------------------------------------
 
 NAME_ALPHABET = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")
-FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHIIBIIIII")  # the floats as their bits
+FIXED = struct.Struct(">4sHQQIBBBHIIIII32s32sBBBIHIIBIIIIIB")  # the floats as their bits
 FIELDS = (
     "magic version round deadline_unix_ms dimension ring_bits rotation_log2 noise_kind chunk_bytes "
     "cohort_min cohort_max weight_max scale_bits clip_norm_bits model_hash rotation_seed levels "
     "headroom seal step_max_bits audit_hours quorum admitted_max optimiser "
-    "learning_rate_bits beta1_bits beta2_bits tau_bits model_values"
+    "learning_rate_bits beta1_bits beta2_bits tau_bits model_values kind"
 ).split()
 
 
@@ -51,6 +52,7 @@ def announcement_check(a):
     require(1 <= a["deadline_unix_ms"] < 2**64, "deadline_unix_ms")
     require(1 <= a["dimension"] <= 2**30, "dimension")
     require(a["model_values"] == 0 or a["dimension"] < a["model_values"] <= 2**30, "model_values")
+    metrics_check(a)
     require(a["ring_bits"] in RING_WIDTHS, "ring_bits")
     require(0 <= a["rotation_log2"] <= 16, "rotation_log2")
     require(a["chunk_bytes"] % 64 == 0 and 64 <= a["chunk_bytes"] <= 8896, "chunk_bytes")
@@ -88,10 +90,11 @@ def announcement_check(a):
 
 def announcement_encode(a):
     announcement_check(a)
-    values = dict(a, magic=b"MRAN", version=7)
+    values = dict(a, magic=b"MRAN", version=8)
     out = FIXED.pack(*(values[name] for name in FIELDS))
     out += bytes([len(a["task"])]) + a["task"]
     out += be16(len(a["training"])) + a["training"] + privacy_encode(a.get("privacy"))
+    out += metrics_encode(a)
     out += bytes([len(a["hubs"])])
     for hub in a["hubs"]:
         out += be16(hub["index"]) + hub["public_key"] + bytes([len(hub["name"])]) + hub["name"]
@@ -114,10 +117,11 @@ def announcement_decode(data):
     rest = Rest(data)
     a = dict(zip(FIELDS, FIXED.unpack(rest.take(FIXED.size))))
     require(a.pop("magic") == b"MRAN", "magic")
-    require(a.pop("version") == 7, "version")
+    require(a.pop("version") == 8, "version")
     a["task"] = rest.take(rest.take(1)[0])
     a["training"] = rest.take(int.from_bytes(rest.take(2), "big"))
     a["privacy"] = privacy_decode(rest) if a["noise_kind"] else None
+    a["metrics"] = metrics_decode(rest)
     a["hubs"] = []
     for _ in range(rest.take(1)[0]):
         index, key, n = struct.unpack(">H32sB", rest.take(35))
@@ -161,7 +165,7 @@ def envelope_open(data):
 
 # --- 4 sign stream, 5 share bytes, 6 masks -------------------------------------------------------
 
-TRAILER_LANES = 16
+TRAILER_LANES, METRIC_LANES = 16, 16
 
 
 def rotation_signs(rotation_seed, round_number, length):
@@ -173,10 +177,12 @@ class Layout:
     def __init__(self, a):
         self.ring_bits = a["ring_bits"]
         self.chunk_bytes = a["chunk_bytes"]
-        unit = max(64, 2 ** a["rotation_log2"])
-        self.lanes = -(-a["dimension"] // unit) * unit
+        trains = a["kind"] != 2
+        unit = max(64, 2 ** a["rotation_log2"]) if trains else 64
+        self.lanes = -(-a["dimension"] // unit) * unit if trains else 64
+        self.trailer_lanes = TRAILER_LANES + (METRIC_LANES if a["metrics"] else 0)
         self.main_bytes = self.lanes * self.ring_bits // 8
-        self.share_bytes = self.main_bytes + 4 * TRAILER_LANES
+        self.share_bytes = self.main_bytes + 4 * self.trailer_lanes
         self.chunks = -(-self.share_bytes // self.chunk_bytes)
 
     def chunk(self, share, number):
@@ -239,7 +245,7 @@ def lead_share(layout, q, trailer, masks):
 
 def add_up(layout, vectors):
     """The lane-by-lane sum of share bytes, as share bytes."""
-    main, trailer = [0] * layout.lanes, [0] * TRAILER_LANES
+    main, trailer = [0] * layout.lanes, [0] * layout.trailer_lanes
     for vector in vectors:
         more_main, more_trailer = layout.read(vector)
         main = [x + y for x, y in zip(main, more_main)]

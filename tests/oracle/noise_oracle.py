@@ -3,17 +3,21 @@
 import math
 import struct
 
+from metric_oracle import metric_lanes, metric_unit
 from conventions import be16, f32_of, hmac_sha256, label, positive_normal, require, sha256, task_check
 
-PRIVACY = struct.Struct(">QQQQQIII")
-PRIVACY_FIELDS = "model_sigma2 norms_sigma2 weight_sigma2 rho budget horizon_s delta_bits honest".split()
-GROUPS = ("model_sigma2", "norms_sigma2", "weight_sigma2")
+PRIVACY = struct.Struct(">QQQQQIIIQ")
+PRIVACY_FIELDS = "model_sigma2 norms_sigma2 weight_sigma2 rho budget horizon_s delta_bits honest metrics_sigma2".split()
+GROUPS = ("model_sigma2", "norms_sigma2", "weight_sigma2", "metrics_sigma2")
 
 
 def sensitivity2(a, lanes, group):
     """Of a group with noise: the squared distance that one device makes."""
     if group == "norms_sigma2":
         return 1
+    if group == "metrics_sigma2":
+        lane = a["weight_max"] * metric_unit(a)
+        return metric_lanes(a) * lane**2 if lane < 2**28 else 2**64 - 1
     if group == "weight_sigma2":
         return a["weight_max"] ** 2
     clip, root = f32_of(a["scale_bits"]) * f32_of(a["clip_norm_bits"]), math.sqrt(lanes)
@@ -36,7 +40,7 @@ def rho_of(a, lanes):
     privacy, rho = a["privacy"], 0
     for group in GROUPS:
         if privacy[group] and a["noise_kind"] == 2:
-            count = {"model_sigma2": lanes, "norms_sigma2": 8, "weight_sigma2": 1}[group]
+            count = {"model_sigma2": lanes, "norms_sigma2": 8, "weight_sigma2": 1, "metrics_sigma2": metric_lanes(a)}[group]
             rho += distributed_rho(sensitivity2(a, lanes, group), privacy[group], privacy["honest"], count)
         elif privacy[group]:
             rho += min(-(-(sensitivity2(a, lanes, group) << 39) // privacy[group]), 2**64 - 1)
@@ -63,8 +67,16 @@ def privacy_check(a, lanes):
     require(a["noise_kind"] in (1, 2), "noise_kind")
     honest = privacy["honest"]
     require(2 <= honest <= a["cohort_min"] if a["noise_kind"] == 2 else honest == 0, "honest")
-    require(64 <= privacy["model_sigma2"] <= 2**50, "model_sigma2")
-    require(privacy["norms_sigma2"] == 0 or 64 <= privacy["norms_sigma2"] <= 2**50, "norms_sigma2")
+    evaluation, metrics = a["kind"] == 2, privacy["metrics_sigma2"]
+    if evaluation:
+        require(privacy["model_sigma2"] == privacy["norms_sigma2"] == 0, "noise of an update")
+    else:
+        require(64 <= privacy["model_sigma2"] <= 2**50, "model_sigma2")
+        require(privacy["norms_sigma2"] == 0 or 64 <= privacy["norms_sigma2"] <= 2**50, "norms_sigma2")
+    if metrics or evaluation:
+        require(metric_lanes(a) > 0 and 64 <= metrics <= 2**50, "metrics_sigma2")
+        most = a["cohort_max"] * a["weight_max"] * metric_unit(a)
+        require(most + 2 * noise_tail(a, "metrics_sigma2") < 2**32, "metrics_sigma2")
     weight = privacy["weight_sigma2"]
     require(64 <= weight <= 2**50 if a["weight_max"] > 1 else weight == 0, "weight_sigma2")
     require(positive_normal(privacy["delta_bits"]) and f32_of(privacy["delta_bits"]) <= 0.5, "delta")
@@ -86,8 +98,8 @@ def privacy_decode(rest):
 
 
 def noise_seed(private, announcement_hash, set_hash, hub):
-    """Section 11, "Noise": (seed, its hash, the keys of the three groups)."""
+    """Section 11, "Noise": (seed, its hash, the keys of the four groups)."""
     scope = announcement_hash + set_hash + be16(hub)
     seed = hmac_sha256(private, label("millrace noise seed") + scope)
-    keys = [hmac_sha256(seed, label("millrace noise") + be16(group)) for group in range(3)]
+    keys = [hmac_sha256(seed, label("millrace noise") + be16(group)) for group in range(4)]
     return seed, sha256(label("millrace noise hash") + scope + seed), keys

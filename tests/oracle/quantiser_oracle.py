@@ -97,7 +97,7 @@ def rotated_bytes(a, vector):
     """`vector`: little-endian floats of all lanes, before step 3; the same after it."""
     count = len(vector) // 4
     values = struct.unpack(f"<{count}f", vector)
-    if a["rotation_log2"]:
+    if a["rotation_log2"] and a["kind"] != 2:
         signs = oracle.rotation_signs(a["rotation_seed"], a["round"], -(-count // 128) * 16)
         values = rotate(values, a["rotation_log2"], signs)
     return struct.pack(f"<{count}f", *values)

@@ -75,11 +75,23 @@ static bool optimiser_holds(const struct mr_accept_question *question, struct mr
     return false;
 }
 
+/* Devices tell no hub what its own operator did not ask them. */
+static bool metrics_hold(const struct mr_accept_question *question, struct mr_refusal *refusal)
+{
+    if (mr_round_metrics_agree(question->announcement, question->own)) {
+        return true;
+    }
+    mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+              "the round's metrics are not this hub's: tasks.round.metrics has to be the same, "
+              "names, ranges and order, on every hub");
+    return false;
+}
+
 bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusal *refusal)
 {
     struct mr_accept accept;
     struct mr_error error;
-    if (!optimiser_holds(question, refusal)) {
+    if (!optimiser_holds(question, refusal) || !metrics_hold(question, refusal)) {
         return false;
     }
     if (!question->accept) {
@@ -91,7 +103,10 @@ bool mr_accept_terms(const struct mr_accept_question *question, struct mr_refusa
         mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT, "%.350s", error.text);
         return false;
     }
-    return draws_end(question, refusal) &&
-           (!accept.scale_by_rule || scale_holds(question, refusal)) &&
-           (!accept.step_max_by_rule || step_max_holds(question, refusal));
+    if (!draws_end(question, refusal)) {
+        return false;
+    }
+    return !mr_announcement_trains(question->announcement) || /* there is no step */
+           ((!accept.scale_by_rule || scale_holds(question, refusal)) &&
+            (!accept.step_max_by_rule || step_max_holds(question, refusal)));
 }

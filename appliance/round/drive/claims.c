@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "wire/epsilon.h"
+#include "wire/model_line.h"
 
 static enum mr_refusal_code refuse(struct mr_refusal *refusal, const char *who,
                                    const struct mr_released_place *place)
@@ -86,8 +87,14 @@ bool mr_claims_may_count(const struct mr_round_context *context, const struct mr
 {
     struct mr_released_place place;
     struct mr_error error;
-    const int may = mr_released_may_count(context->released, terms->announcement.model_hash,
-                                          terms->hash, client_id, &place, &error);
+    struct mr_model_line line;
+    MR_ASSERT(mr_model_line(&line, &terms->announcement) == 0);
+    int may =
+        mr_released_may_count(context->released, line.own, terms->hash, client_id, &place, &error);
+    if (may > 0 && line.looks) {
+        may = mr_released_may_count(context->released, line.also, terms->hash, client_id, &place,
+                                    &error);
+    }
     if (may < 0) {
         mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
     } else if (may == 0) {
@@ -119,9 +126,12 @@ enum mr_set_claim mr_claims_take(const struct mr_round_context *context,
     const struct mr_announcement *announcement = &set->terms->announcement;
     struct mr_budget_debit debit;
     const bool costs = mr_private_terms_debit(&debit, announcement, mr_round_unix_ms());
+    struct mr_model_line line;
+    MR_ASSERT(mr_model_line(&line, announcement) == 0);
     const struct mr_released_set asked = {.task = context->task,
                                           .round = announcement->round,
-                                          .parent = announcement->model_hash,
+                                          .parent = line.own,
+                                          .also = line.looks ? line.also : NULL,
                                           .announcement_hash = set->terms->hash,
                                           .set_hash = set->set_hash,
                                           .included = set->included,

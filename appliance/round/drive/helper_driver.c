@@ -92,6 +92,26 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
 
 /* --- reveal ---------------------------------------------------------------------------------- */
 
+/* The next model, and what it needs; it is the current one from now on. */
+static int store_model(struct helper_job *job, const struct mr_next_model_answer *answer,
+                       struct mr_record *record)
+{
+    const struct mr_store *store = job->run->context.store;
+    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
+                                              answer->state_bytes, &job->error) != 0) {
+        return -1;
+    }
+    char *manifest = mr_record_manifest(record);
+    const int written = mr_store_write_model(store, answer->model_hash, answer->model,
+                                             answer->model_bytes, manifest, &job->error);
+    free(manifest);
+    if (written < 0 || mr_store_write_current(store, answer->model_hash, &job->error) != 0) {
+        return -1;
+    }
+    record->model_known = job->summary.model_known = written > 0;
+    return 0;
+}
+
 /* The helper keeps model, record and sum as well: it can serve and audit them by itself. */
 static int store_files(struct helper_job *job, const struct mr_next_model_answer *answer)
 {
@@ -107,18 +127,13 @@ static int store_files(struct helper_job *job, const struct mr_next_model_answer
         .metrics = &answer->metrics,
     };
     record.included = mr_helper_included(job->run->core, &record.included_count, &record.set_hash);
-    if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
-                                              answer->state_bytes, &job->error) != 0) {
+    const bool trains = mr_announcement_trains(&job->terms->announcement);
+    if (trains && store_model(job, answer, &record) != 0) {
         return -1;
     }
-    char *manifest = mr_record_manifest(&record);
-    const int written = mr_store_write_model(store, answer->model_hash, answer->model,
-                                             answer->model_bytes, manifest, &job->error);
-    free(manifest);
-    if (written < 0 || mr_store_write_current(store, answer->model_hash, &job->error) != 0) {
-        return -1;
+    if (!trains) {
+        record.model_known = job->summary.model_known = true; /* it is where the round began */
     }
-    record.model_known = job->summary.model_known = written > 0;
     char *text = mr_record_round(&record);
     const int result =
         mr_store_write_round(store, job->terms->announcement.round, text, answer->sum,
@@ -202,7 +217,9 @@ static void reveal_done(void *context)
     if (job->disk) { /* no answer: the hub stops, and after its start the lead asks again */
         mr_helper_driver_fatal(run, "cannot store the next model", &job->error);
     } else if (job->result == 0) {
-        mr_store_adopt(run->context.store, job->hash);
+        if (mr_announcement_trains(&job->terms->announcement)) {
+            mr_store_adopt(run->context.store, job->hash);
+        }
         run->revealed_total++;
         keep_summary(job);
         mr_helper_revealed(run->core, job->hash);

@@ -96,6 +96,7 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->scale = terms->announcement.scale;
     summary->clip_norm = terms->announcement.clip_norm;
     summary->step_max = terms->announcement.step_max;
+    summary->kind = terms->announcement.kind;
     summary->noise_kind = terms->announcement.noise_kind;
     summary->privacy = terms->announcement.privacy;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);

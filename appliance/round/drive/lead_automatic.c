@@ -69,6 +69,13 @@ void mr_lead_driver_plan_now(struct mr_lead_driver *run)
     plan(run, 0);
 }
 
+/* An evaluation that made nothing is not put again: training does not wait for it. */
+static bool evaluation_is_due(const struct mr_lead_driver *run)
+{
+    const uint32_t every = run->context.round->evaluate_every;
+    return every > 0 && mr_round_history_models(&run->history) >= every;
+}
+
 void mr_lead_driver_on_automatic(void *context)
 {
     struct mr_lead_driver *run = context;
@@ -76,6 +83,9 @@ void mr_lead_driver_on_automatic(void *context)
     struct mr_refusal refusal;
     uint64_t round;
     mr_round_params_init(&params, run->context.round);
+    if (evaluation_is_due(run)) {
+        params.kind = MR_ROUND_EVALUATION;
+    }
     if (mr_lead_driver_begin(run, &params, &round, &refusal) == MR_REFUSAL_NONE || run->stopping) {
         return;
     }

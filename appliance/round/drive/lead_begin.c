@@ -113,7 +113,9 @@ static void fill_announcement(struct mr_announcement *announcement,
         .clip_norm = params->clip_norm,
         .audit_hours = (uint16_t)params->audit_hours,
         .hub_count = (uint8_t)run->context.hubs_count,
+        .kind = (uint8_t)params->kind,
     };
+    mr_round_metrics_announce(announcement, run->context.round);
     mr_round_optimiser(&announcement->optimiser, run->context.round);
     MR_ASSERT(mr_task_name_valid(run->context.task));
     snprintf(announcement->task, sizeof announcement->task, "%s", run->context.task);
@@ -254,6 +256,12 @@ static enum mr_refusal_code check_params(const struct mr_lead_driver *run,
     if (params->audit_hours > MR_AUDIT_HOURS_MAX) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "audit_hours %u is above %d",
                          params->audit_hours, MR_AUDIT_HOURS_MAX);
+    }
+    if (params->kind != MR_ROUND_TRAINING &&
+        (!run->context.round->metrics || run->context.round->metrics[0] == '\0')) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
+                         "the task has no metrics that an evaluation could tell: name them in "
+                         "tasks.round.metrics");
     }
     return check_ring(params, refusal);
 }

@@ -287,7 +287,8 @@ void mr_lead_driver_reveal(void *context, const uint8_t *const *results, uint32_
 
 /* --- store ----------------------------------------------------------------------------------- */
 
-static int store_files(struct lead_job *job, struct mr_record *record)
+/* The next model, and what it needs; it is the current one from now on. */
+static int store_model(struct lead_job *job, struct mr_record *record)
 {
     const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
@@ -305,6 +306,21 @@ static int store_files(struct lead_job *job, struct mr_record *record)
         return -1;
     }
     record->model_known = job->summary.model_known = written > 0;
+    return 0;
+}
+
+static int store_files(struct lead_job *job, struct mr_record *record)
+{
+    const struct mr_lead_driver *run = job->run;
+    const struct mr_publication *publication = &job->publication;
+    const struct mr_store *store = run->context.store;
+    const bool trains = mr_announcement_trains(&publication->terms->announcement);
+    if (trains && store_model(job, record) != 0) {
+        return -1;
+    }
+    if (!trains) {
+        record->model_known = job->summary.model_known = true; /* it is where the round began */
+    }
     char *text = mr_record_round(record);
     /* Last: with this record the round has ended, also for a hub that restarts. */
     const int result =
@@ -352,7 +368,9 @@ static void store_done(void *context)
         struct mr_round_summary *summary =
             mr_round_history_current(&run->history, job->summary.round);
         const struct mr_publication *publication = &job->publication;
-        mr_store_adopt(run->context.store, publication->model_hash);
+        if (mr_announcement_trains(&publication->terms->announcement)) {
+            mr_store_adopt(run->context.store, publication->model_hash);
+        }
         mr_audit_shelf_publish(run->shelf, job->summary.round, publication->commitments,
                                publication->terms->announcement.hub_count);
         summary->has_metrics = true;

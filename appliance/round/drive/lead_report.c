@@ -163,6 +163,7 @@ static void fill_terms(struct mr_round_summary *summary, const struct mr_round_t
     summary->scale = terms->announcement.scale;
     summary->clip_norm = terms->announcement.clip_norm;
     summary->step_max = terms->announcement.step_max;
+    summary->kind = terms->announcement.kind;
     summary->noise_kind = terms->announcement.noise_kind;
     summary->privacy = terms->announcement.privacy;
     memcpy(summary->announcement_hash, terms->hash, MR_HASH_BYTES);
@@ -319,7 +320,7 @@ static double pause_seconds(const struct mr_lead_driver *run, const struct mr_le
 /* Of the last round that was published, also by an earlier process; NaN: none was, or unknown. */
 static struct mr_round_metrics last_metrics(const struct mr_lead_driver *run)
 {
-    const struct mr_round_summary *last = mr_round_history_opened(&run->history, UINT64_MAX);
+    const struct mr_round_summary *last = mr_round_history_trained(&run->history);
     return last ? last->metrics
                 : (struct mr_round_metrics){
                       .error = NAN, .saturated = NAN, .resolution = NAN, .step = NAN};
@@ -352,7 +353,7 @@ static double step(const struct mr_lead_driver *run, const struct mr_lead_report
 static double step_max(const struct mr_lead_driver *run, const struct mr_lead_report *report)
 {
     (void)report;
-    const struct mr_round_summary *last = mr_round_history_opened(&run->history, UINT64_MAX);
+    const struct mr_round_summary *last = mr_round_history_trained(&run->history);
     return last ? (double)last->step_max : NAN;
 }
 

@@ -1,6 +1,7 @@
 #include "appliance/round/drive/metrics_json.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/json_text.h"
 
@@ -24,17 +25,37 @@ static json_t *memory_json(const struct mr_norm_memory *memory)
                      (json_int_t)memory->devices, "round", (json_int_t)memory->round);
 }
 
+static const char *const stage_names[] = {
+    [MR_METRIC_AFTER] = "mean", [MR_METRIC_BEFORE] = "before"};
+
+/* By name; a stage that the round does not tell is left out. */
+static json_t *named_json(const struct mr_round_metrics *metrics)
+{
+    json_t *object = json_object();
+    for (unsigned i = 0; i < metrics->metric_count; i++) {
+        json_t *values = json_object();
+        for (enum mr_metric_stage stage = 0; stage < MR_METRIC_STAGES; stage++) {
+            const double mean = metrics->metrics[i].mean[stage];
+            if (!isnan(mean)) {
+                json_object_set_new(values, stage_names[stage], mr_json_real(mean));
+            }
+        }
+        json_object_set_new(object, metrics->metrics[i].name, values);
+    }
+    return object;
+}
+
 json_t *mr_round_metrics_json(const struct mr_round_metrics *metrics)
 {
     return json_pack(
-        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "weight",
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "weight",
         (json_int_t)metrics->weight, "examples_mean", mr_json_real(metrics->examples_mean),
         "loss_mean", mr_json_real(metrics->loss_mean), "drift_mean",
         mr_json_real(metrics->drift_mean), "saturated", mr_json_real(metrics->saturated),
         "resolution", mr_json_real(metrics->resolution), "rounding_noise",
         mr_json_real(metrics->noise), "rounding_error", mr_json_real(metrics->error), "norms",
         norms_json(metrics->norms), "norm_memory", memory_json(&metrics->memory), "step",
-        mr_json_real(metrics->step));
+        mr_json_real(metrics->step), "named", named_json(metrics));
 }
 
 static double number(const json_t *object, const char *name)
@@ -67,6 +88,22 @@ static void read_memory(struct mr_norm_memory *memory, const json_t *object)
     memory->round = whole(json_object_get(object, "round"));
 }
 
+static void read_named(struct mr_round_metrics *metrics, const json_t *object)
+{
+    const char *name;
+    json_t *values;
+    json_object_foreach((json_t *)(uintptr_t)object, name, values) {
+        if (metrics->metric_count == MR_METRICS_MAX || !mr_metric_name_valid(name)) {
+            return;
+        }
+        const unsigned place = metrics->metric_count++;
+        snprintf(metrics->metrics[place].name, sizeof metrics->metrics[place].name, "%s", name);
+        for (enum mr_metric_stage stage = 0; stage < MR_METRIC_STAGES; stage++) {
+            metrics->metrics[place].mean[stage] = number(values, stage_names[stage]);
+        }
+    }
+}
+
 void mr_round_metrics_from_json(struct mr_round_metrics *metrics, const json_t *object)
 {
     const json_t *norms = json_object_get(object, "norms");
@@ -85,5 +122,6 @@ void mr_round_metrics_from_json(struct mr_round_metrics *metrics, const json_t *
     }
     const double step = number(object, "step");
     metrics->step = step > 0 && isfinite(step) ? step : 0;
+    read_named(metrics, json_object_get(object, "named"));
     read_memory(&metrics->memory, json_object_get(object, "norm_memory"));
 }

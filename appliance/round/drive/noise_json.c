@@ -13,13 +13,14 @@ json_t *mr_round_noise_json(enum mr_noise_kind kind, const struct mr_privacy_ter
         return NULL;
     }
     return json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "kind",
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "kind",
         mr_json_text(kind == MR_NOISE_HUB ? "hub" : "device"), "pool", mr_json_text(privacy->pool),
         "rho", (json_int_t)privacy->rho, "budget", (json_int_t)privacy->budget, "epsilon",
         mr_json_real(mr_epsilon_of(privacy->rho, delta, kind)), "delta", mr_json_real(delta),
         "horizon_s", (json_int_t)privacy->horizon_s, "model_sigma2",
         (json_int_t)privacy->model_sigma2, "norms_sigma2", (json_int_t)privacy->norms_sigma2,
-        "weight_sigma2", (json_int_t)privacy->weight_sigma2, "honest", (json_int_t)privacy->honest);
+        "weight_sigma2", (json_int_t)privacy->weight_sigma2, "honest", (json_int_t)privacy->honest,
+        "metrics_sigma2", (json_int_t)privacy->metrics_sigma2);
 }
 
 static uint64_t number(const json_t *object, const char *name)
@@ -40,6 +41,7 @@ enum mr_noise_kind mr_round_noise_from_json(struct mr_privacy_terms *privacy, co
         .model_sigma2 = number(object, "model_sigma2"),
         .norms_sigma2 = number(object, "norms_sigma2"),
         .weight_sigma2 = number(object, "weight_sigma2"),
+        .metrics_sigma2 = number(object, "metrics_sigma2"),
         .rho = number(object, "rho"),
         .budget = number(object, "budget"),
         .horizon_s = (uint32_t)number(object, "horizon_s"),

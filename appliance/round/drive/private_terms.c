@@ -6,6 +6,7 @@
 #include "appliance/config/noise.h"
 #include "appliance/privacy/plan.h"
 #include "wire/announcement_privacy.h"
+#include "wire/metric.h"
 
 #define DAY_S 86400u
 
@@ -26,6 +27,7 @@ int mr_private_terms_fill(struct mr_announcement *announcement,
     const struct mr_config_privacy *privacy = policy->privacy;
     struct mr_plan plan;
     const enum mr_noise_kind noise = mr_config_noise(privacy);
+    announcement->noise_kind = (uint8_t)noise; /* the metrics' unit goes by it */
     const struct mr_plan_question question = {
         .noise = noise,
         .epsilon = privacy->epsilon,
@@ -44,17 +46,22 @@ int mr_private_terms_fill(struct mr_announcement *announcement,
         .headroom = announcement->headroom,
         .weight_max = announcement->weight_max,
         .clip_norm = announcement->clip_norm,
+        .evaluation = !mr_announcement_trains(announcement),
+        .metric_lanes = mr_metric_lanes(announcement),
+        .metric_unit = mr_metric_unit(announcement),
     };
     if (mr_plan_make(&plan, &question, error) != 0) {
         return -1;
     }
-    announcement->noise_kind = (uint8_t)noise;
-    announcement->levels = plan.levels;
-    announcement->scale = plan.scale;
+    if (mr_announcement_trains(announcement)) {
+        announcement->levels = plan.levels;
+        announcement->scale = plan.scale;
+    }
     announcement->privacy = (struct mr_privacy_terms){
         .model_sigma2 = plan.releases[MR_NOISE_MODEL].sigma2,
         .norms_sigma2 = plan.releases[MR_NOISE_NORMS].sigma2,
         .weight_sigma2 = plan.releases[MR_NOISE_WEIGHT].sigma2,
+        .metrics_sigma2 = plan.releases[MR_NOISE_METRICS].sigma2,
         .budget = plan.budget,
         .horizon_s = horizon_of(privacy),
         .delta = (float)privacy->delta,

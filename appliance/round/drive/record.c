@@ -73,6 +73,7 @@ static json_t *common(const struct mr_record *record)
     summary.scale = announcement->scale;
     summary.clip_norm = announcement->clip_norm;
     summary.step_max = announcement->step_max;
+    summary.kind = announcement->kind;
     summary.noise_kind = announcement->noise_kind;
     summary.privacy = announcement->privacy;
     memcpy(summary.announcement_hash, record->terms->hash, MR_HASH_BYTES);

@@ -19,10 +19,17 @@ struct mr_round_params {
     float step_max;       /* 0: by the rule */
     uint32_t audit_hours; /* 0: nothing is kept */
     char training[MR_TRAINING_MAX + 1];
+    enum mr_round_kind kind;
 };
 
 /* The server optimiser that a task's options say. */
 void mr_round_optimiser(struct mr_optimiser *optimiser, const struct mr_config_round *policy);
+
+/* The named metrics likewise, and whether they are the announcement's. */
+void mr_round_metrics_announce(struct mr_announcement *announcement,
+                               const struct mr_config_round *policy);
+bool mr_round_metrics_agree(const struct mr_announcement *announcement,
+                            const struct mr_config_round *policy);
 
 /* As the policy says. */
 void mr_round_params_init(struct mr_round_params *params, const struct mr_config_round *policy);

@@ -1,6 +1,8 @@
 #include "appliance/round/drive/rounding_report.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 
 static struct mr_quantiser quantiser_of(const struct mr_round_terms *terms)
 {
@@ -50,6 +52,27 @@ static void report_noise(struct mr_log *log, const char *task,
                  round->levels, summary->metrics.step, (double)round->step_max);
 }
 
+/* Each named metric that the round told. */
+static void report_named(struct mr_log *log, const char *task,
+                         const struct mr_round_summary *summary)
+{
+    const struct mr_round_metrics *metrics = &summary->metrics;
+    for (unsigned i = 0; i < metrics->metric_count; i++) {
+        const double mean = metrics->metrics[i].mean[MR_METRIC_AFTER];
+        const double before = metrics->metrics[i].mean[MR_METRIC_BEFORE];
+        char also[48] = "";
+        if (!isnan(before)) {
+            snprintf(also, sizeof also, " before=%.6g", before);
+        }
+        if (!isnan(mean)) {
+            mr_log_event(log, MR_LOG_INFO, summary->lead ? "round.metric" : "helper.metric",
+                         "task=%s round=%" PRIu64 " kind=%s name=%s mean=%.6g%s", task,
+                         summary->round, mr_round_kind_name(summary->kind),
+                         metrics->metrics[i].name, mean, also);
+        }
+    }
+}
+
 void mr_rounding_report(struct mr_log *log, const char *task,
                         const struct mr_round_summary *summary, const struct mr_round_terms *terms)
 {
@@ -57,6 +80,10 @@ void mr_rounding_report(struct mr_log *log, const char *task,
     const bool lossy =
         !(metrics->error <= MR_ROUNDING_ERROR_WARN) || !(metrics->saturated <= MR_SATURATED_WARN);
     const char *event = summary->lead ? "round.rounding" : "helper.rounding";
+    report_named(log, task, summary);
+    if (!mr_announcement_trains(&terms->announcement)) {
+        return;
+    }
     if (terms->announcement.noise_kind != MR_NOISE_NONE) {
         report_noise(log, task, summary, terms);
         return;
@@ -86,7 +113,8 @@ void mr_rounding_report_terms(struct mr_log *log, const char *task,
     const struct mr_announcement *round = &terms->announcement;
     const struct mr_quantiser quantiser = quantiser_of(terms);
     const float own = mr_quantiser_scale(&quantiser, memory);
-    if (round->noise_kind == MR_NOISE_NONE && !mr_quantiser_agrees(round->scale, own)) {
+    if (mr_announcement_trains(round) && round->noise_kind == MR_NOISE_NONE &&
+        !mr_quantiser_agrees(round->scale, own)) {
         mr_log_event(log, MR_LOG_WARN, "helper.rule",
                      "task=%s round=%" PRIu64 " scale=%.6g by_the_rule=%.6g why=%s", task,
                      round->round, (double)round->scale, (double)own,

@@ -92,6 +92,7 @@ json_t *mr_round_summary_json(const struct mr_round_summary *summary, const char
         json_object_set_new(object, "task", mr_json_text(task));
     }
     json_object_set_new(object, "role", mr_json_text(summary->lead ? "lead" : "helper"));
+    json_object_set_new(object, "kind", mr_json_text(mr_round_kind_name(summary->kind)));
     json_object_set_new(object, "state", mr_json_text(summary->state));
     put_number(object, "opened_unix_ms", summary->opened_unix_ms);
     put_number(object, "quorum", summary->quorum);
@@ -150,6 +151,17 @@ static float real(const json_t *object, const char *name)
     return (float)json_number_value(json_object_get(object, name));
 }
 
+/* A record from before there were kinds is of a round that trained. */
+static uint8_t kind_member(const json_t *object)
+{
+    const char *name = json_string_value(json_object_get(object, "kind"));
+    uint8_t kind = MR_ROUND_EVALUATION;
+    while (kind > MR_ROUND_TRAINING && (!name || strcmp(name, mr_round_kind_name(kind)) != 0)) {
+        kind--;
+    }
+    return kind;
+}
+
 static int take(struct mr_round_summary *summary, const json_t *object, uint64_t round)
 {
     const char *role = json_string_value(json_object_get(object, "role"));
@@ -178,6 +190,7 @@ static int take(struct mr_round_summary *summary, const json_t *object, uint64_t
         .clip_norm = real(object, "clip_norm"),
         .step_max = real(object, "step_max"),
     };
+    summary->kind = kind_member(object);
     text_member(summary->state, sizeof summary->state, object, "state");
     text_member(summary->reason, sizeof summary->reason, object, "reason");
     hash_member(summary->announcement_hash, object, "announcement_hash");
@@ -305,6 +318,28 @@ const struct mr_round_summary *mr_round_history_opened(const struct mr_round_his
     return NULL;
 }
 
+const struct mr_round_summary *mr_round_history_trained(const struct mr_round_history *history)
+{
+    const struct mr_round_summary *summary = mr_round_history_opened(history, UINT64_MAX);
+    while (summary && summary->kind == MR_ROUND_EVALUATION) {
+        summary = mr_round_history_opened(history, summary->round);
+    }
+    return summary;
+}
+
+unsigned mr_round_history_models(const struct mr_round_history *history)
+{
+    unsigned count = 0;
+    for (unsigned i = 1; i <= kept(history); i++) {
+        const struct mr_round_summary *summary = at(history, history->count - i);
+        if (summary->kind == MR_ROUND_EVALUATION) {
+            break;
+        }
+        count += summary->has_metrics;
+    }
+    return count;
+}
+
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,
                                                     uint64_t before)
 {
@@ -319,7 +354,8 @@ unsigned mr_round_history_steps(const struct mr_round_history *history, uint64_t
     unsigned count = 0;
     for (unsigned i = 1; i <= kept(history) && count < most; i++) {
         const struct mr_round_summary *summary = at(history, history->count - i);
-        if (summary->round < before && summary->has_metrics) {
+        if (summary->round < before && summary->has_metrics &&
+            summary->kind != MR_ROUND_EVALUATION) {
             steps[count++] = (struct mr_past_step){summary->metrics.step, summary->included};
         }
     }

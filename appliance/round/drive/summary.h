@@ -22,6 +22,7 @@ struct mr_round_summary {
     uint32_t cohort_min, cohort_max;
     uint8_t levels; /* these four as announced */
     float scale, clip_norm, step_max;
+    uint8_t kind;       /* enum mr_round_kind */
     uint8_t noise_kind; /* enum mr_noise_kind */
     struct mr_privacy_terms privacy;
     uint32_t admitted, staged, committed; /* a helper knows only whom it admitted */
@@ -77,6 +78,10 @@ unsigned mr_round_history_list(const struct mr_round_history *history,
 /* The newest round before that one whose sum is opened. NULL: none. Valid likewise. */
 const struct mr_round_summary *mr_round_history_opened(const struct mr_round_history *history,
                                                        uint64_t before);
+/* The newest of them that trained. NULL: none. Valid likewise. */
+const struct mr_round_summary *mr_round_history_trained(const struct mr_round_history *history);
+/* Models that rounds have made since the last evaluation, however that ended. */
+unsigned mr_round_history_models(const struct mr_round_history *history);
 /* What the newest round before that one told of the devices' norms; devices 0: none of them did.
  * Valid likewise. */
 const struct mr_norm_memory *mr_round_history_norms(const struct mr_round_history *history,

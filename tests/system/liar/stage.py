@@ -168,7 +168,7 @@ tasks:
         return dict(round=number, deadline_unix_ms=1 + int(time.time() * 1000), dimension=DIMENSION,
                     ring_bits=16, rotation_log2=0, levels=127, headroom=4, seal=1, step_max_bits=0x447A0000, audit_hours=0,
                     quorum=0, admitted_max=0, optimiser=0, learning_rate_bits=0x3F800000, beta1_bits=0, beta2_bits=0,
-                    tau_bits=0, model_values=0, noise_kind=0, chunk_bytes=1408,
+                    tau_bits=0, model_values=0, kind=0, metrics=[], noise_kind=0, chunk_bytes=1408,
                     cohort_min=COHORT_MIN, cohort_max=DEVICES, weight_max=10, scale_bits=0x42C80000,
                     clip_norm_bits=0x42C80000, model_hash=oracle.sha256(self.model),
                     rotation_seed=bytes(32), task=TASK, training=b"", hubs=hubs) | changes

@@ -146,6 +146,9 @@ class LyingLead(unittest.TestCase):
         self.refused("below_cohort_minimum", self.propose(cohort_min=COHORT_MIN - 1))
         self.refused("wrong_announcement", self.propose(model_hash=bytes(32)))
         self.refused("wrong_announcement", self.propose(dimension=299))
+        accuracy = [{"name": b"accuracy", "low_bits": 0, "high_bits": 0x3F800000}]
+        for kind in range(3): # this helper's operator asks devices for none
+            self.refused("wrong_announcement", self.propose(kind=kind, metrics=accuracy))
         hubs = self.stage.announcement(1)["hubs"]
         stranger = [hubs[0], hubs[1] | {"public_key": self.stage.publics[2]}]
         self.refused("wrong_announcement", self.propose(hubs=stranger))

@@ -56,6 +56,11 @@ static void test_largest_fits(void **state)
     for (unsigned i = 0; i < MR_HUBS_MAX; i++) {
         memset(a.hubs[i].name, 'a', MR_HUB_NAME_MAX);
     }
+    a.metric_count = MR_METRICS_MAX;
+    for (unsigned i = 0; i < MR_METRICS_MAX; i++) {
+        memset(a.metrics[i].name, 'a' + (int)i, MR_METRIC_NAME_MAX);
+        a.metrics[i].high = 1;
+    }
     size_t length = sealed(bytes, &a);
     assert_true(length <= sizeof bytes);
     assert_int_equal(mr_announcement_open(&terms, bytes, length, &error), 0);

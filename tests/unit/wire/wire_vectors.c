@@ -178,12 +178,12 @@ static void do_shares(struct test_case *c)
     json_array_foreach(get(c->in, "clients"), i, entry) {
         MR_ASSERT(i < CLIENTS_MAX);
         struct test_client *client = &c->clients[i];
-        uint32_t trailer[MR_TRAILER_LANES];
+        uint32_t trailer[MR_TRAILER_LANES_MAX];
         hex_exact(client->id, sizeof client->id, get(entry, "id"));
         client->attempt = (uint32_t)json_integer_value(get(entry, "attempt"));
         client->share = aligned(layout->share_bytes);
         hex_exact((uint8_t *)q, layout->lanes, get(entry, "q"));
-        for (unsigned lane = 0; lane < MR_TRAILER_LANES; lane++) {
+        for (unsigned lane = 0; lane < layout->trailer_lanes; lane++) {
             trailer[lane] =
                 (uint32_t)json_integer_value(json_array_get(get(entry, "trailer"), lane));
         }

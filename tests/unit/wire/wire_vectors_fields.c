@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "tests/unit/wire/wire_vectors_noise.h"
+#include "wire/metric.h"
 
 static json_t *to_hex(const uint8_t *data, size_t bytes)
 {
@@ -19,6 +20,33 @@ static uint32_t float_bits(float value)
     return bits;
 }
 
+static json_t *metrics_of(const struct mr_announcement *a)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < a->metric_count; i++) {
+        json_array_append_new(list,
+                              json_pack("{s:I, s:I, s:s}", "low_bits",
+                                        (json_int_t)float_bits(a->metrics[i].low), "high_bits",
+                                        (json_int_t)float_bits(a->metrics[i].high), "name",
+                                        a->metrics[i].name));
+    }
+    return list;
+}
+
+/* The unit, and what a device of weight 7 at most tells of the middle of each range. */
+static json_t *lanes_of(const struct mr_announcement *a)
+{
+    json_t *list = json_array();
+    json_array_append_new(list, json_integer(mr_metric_unit(a)));
+    for (unsigned i = 0; i < a->metric_count; i++) {
+        const double middle = ((double)a->metrics[i].low + (double)a->metrics[i].high) / 2;
+        json_array_append_new(
+            list, json_integer(mr_metric_encode(a, i, middle, a->weight_max < 7 ? a->weight_max : 7,
+                                                30000)));
+    }
+    return list;
+}
+
 json_t *wire_vectors_fields(const struct mr_round_terms *terms)
 {
     const struct mr_announcement *a = &terms->announcement;
@@ -31,7 +59,8 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
     return json_pack(
         "{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:I, "
         "s:I, "
-        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o, s:i, s:I, s:I, s:I, s:I, s:I}",
+        "s:I, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:o, "
+        "s:o}",
         "round", (json_int_t)a->round, "deadline_unix_ms", (json_int_t)a->deadline_unix_ms,
         "dimension", (json_int_t)a->dimension, "ring_bits", a->ring_bits, "rotation_log2",
         a->rotation_log2, "noise_kind", a->noise_kind, "chunk_bytes", a->chunk_bytes, "cohort_min",
@@ -48,5 +77,6 @@ json_t *wire_vectors_fields(const struct mr_round_terms *terms)
         (json_int_t)float_bits(a->optimiser.learning_rate), "beta1_bits",
         (json_int_t)float_bits(a->optimiser.beta1), "beta2_bits",
         (json_int_t)float_bits(a->optimiser.beta2), "tau_bits",
-        (json_int_t)float_bits(a->optimiser.tau), "model_values", (json_int_t)a->model_values);
+        (json_int_t)float_bits(a->optimiser.tau), "model_values", (json_int_t)a->model_values,
+        "kind", a->kind, "metrics", metrics_of(a), "metric_lanes", lanes_of(a));
 }

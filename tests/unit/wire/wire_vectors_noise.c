@@ -20,13 +20,13 @@ json_t *wire_vectors_privacy(const struct mr_announcement *a)
     if (a->noise_kind == MR_NOISE_NONE) {
         return json_null();
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "model_sigma2",
-                     (json_int_t)privacy->model_sigma2, "norms_sigma2",
-                     (json_int_t)privacy->norms_sigma2, "weight_sigma2",
-                     (json_int_t)privacy->weight_sigma2, "rho", (json_int_t)privacy->rho, "budget",
-                     (json_int_t)privacy->budget, "horizon_s", (json_int_t)privacy->horizon_s,
-                     "delta_bits", (json_int_t)float_bits(privacy->delta), "honest",
-                     (json_int_t)privacy->honest, "pool", privacy->pool);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "model_sigma2",
+        (json_int_t)privacy->model_sigma2, "norms_sigma2", (json_int_t)privacy->norms_sigma2,
+        "weight_sigma2", (json_int_t)privacy->weight_sigma2, "rho", (json_int_t)privacy->rho,
+        "budget", (json_int_t)privacy->budget, "horizon_s", (json_int_t)privacy->horizon_s,
+        "delta_bits", (json_int_t)float_bits(privacy->delta), "honest", (json_int_t)privacy->honest,
+        "pool", privacy->pool, "metrics_sigma2", (json_int_t)privacy->metrics_sigma2);
 }
 
 #define BYTES (MR_NOISE_SEED_BYTES + MR_HASH_BYTES + 32 * MR_NOISE_GROUPS)

@@ -63,7 +63,7 @@ void wire_vectors_rotate(float *x, const struct mr_round_terms *terms,
     struct mr_mask_stream signs;
     uint8_t *bits = malloc(lanes / 8);
     MR_ASSERT(bits && mr_rotation_derive(&signs, a->rotation_seed, a->round) == 0);
-    if (a->rotation_log2 > 0) {
+    if (terms->layout.rotation_block > 1) {
         kernels->mask_expand(bits, &signs, 0, lanes / 8);
         kernels->flip_signs(x, bits, lanes);
         kernels->hadamard(x, lanes, terms->layout.rotation_block);

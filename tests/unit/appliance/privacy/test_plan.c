@@ -43,7 +43,7 @@ static mr_rho release_cost(const struct mr_plan_question *q, const struct mr_pla
 /* What must hold of every plan, by other arithmetic than the planner's where there is any. */
 static void plan_holds(const struct mr_plan *plan, const struct mr_plan_question *q)
 {
-    static const uint32_t trailer_lanes[MR_NOISE_GROUPS] = {0, 8, 1};
+    static const uint32_t trailer_lanes[MR_NOISE_GROUPS] = {0, 8, 1, 2};
     const struct mr_plan_release *model = &plan->releases[MR_NOISE_MODEL];
     mr_rho sum = 0;
     for (unsigned i = 0; i < MR_NOISE_GROUPS; i++) {
@@ -224,6 +224,37 @@ static void test_norms_are_left_out(void **state)
     assert_int_equal(plan.round, plan.releases[MR_NOISE_MODEL].rho);
 }
 
+/* Metrics get a part of a round that trains, and are left out where they would tell nothing; an
+ * evaluation is paid as a round is, and they get all that the weights leave of it. */
+static void test_metrics(void **state)
+{
+    (void)state;
+    struct mr_plan_question q = plain;
+    struct mr_plan plan;
+    struct mr_error error = {""};
+    q.metric_lanes = 2;
+    q.metric_unit = 1 << 16;
+    holds(&q, &plan);
+    const struct mr_plan_release *metrics = &plan.releases[MR_NOISE_METRICS];
+    const double all = sqrt((double)metrics->sigma2 * 2) / (200.0 * (1 << 15));
+    assert_true(metrics->sigma2 > 0 && fabs(plan.error_metric - all) < 1e-9 && all < 0.25);
+    assert_true(metrics->rho > 0 && metrics->rho <= plan.round / 15);
+    q.devices = q.cohort_min = 20;
+    holds(&q, &plan);
+    assert_int_equal(plan.releases[MR_NOISE_METRICS].sigma2, 0);
+
+    q = plain;
+    q.metric_lanes = 2;
+    q.metric_unit = 1 << 16;
+    q.evaluation = true;
+    assert_int_equal(mr_plan_make(&plan, &q, &error), 0);
+    assert_int_equal(plan.releases[MR_NOISE_MODEL].sigma2, 0);
+    assert_int_equal(plan.releases[MR_NOISE_NORMS].sigma2, 0);
+    assert_int_equal(plan.releases[MR_NOISE_METRICS].rho, plan.round);
+    assert_true(plan.round <= plan.budget / plan.device_rounds);
+    assert_true(plan.error_metric < all / 3.5);
+}
+
 /* --- what cannot hold ---------------------------------------------------------------------------
  */
 
@@ -256,6 +287,9 @@ static void test_refusals(void **state)
     REFUSED(q.delta = 1, "delta: ");
     REFUSED(q.delta = 0.005, "delta: 0.005 allows one of 200 devices");
     REFUSED(q.rounds = 0, "rounds: ");
+    REFUSED((q.evaluation = true, q.metric_lanes = 8, q.metric_unit = 1 << 16, q.rounds = 1000,
+             q.devices = q.cohort_min = 20),
+            "metrics: ");
     REFUSED(q.participation = 0, "rounds: ");
     REFUSED(q.participation = 1.1, "rounds: ");
     REFUSED(q.hubs = 1, "hubs: ");
@@ -328,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_colluders),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_norms_are_left_out),
+        cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_task),
     };

@@ -85,7 +85,8 @@ enum mr_released_claim claim_for(struct place *place, const struct set *set,
                                  const struct mr_budget_debit *debit)
 {
     static struct mr_included included[DEVICES_MAX];
-    uint8_t hashes[3][MR_HASH_BYTES];
+    uint8_t hashes[3][MR_HASH_BYTES], also[MR_HASH_BYTES];
+    memset(also, set->also, sizeof also);
     assert_true(set->count <= DEVICES_MAX);
     hashes_of(hashes, set);
     for (uint32_t i = 0; i < set->count; i++) {
@@ -94,6 +95,7 @@ enum mr_released_claim claim_for(struct place *place, const struct set *set,
     const struct mr_released_set asked = {.task = set->task,
                                           .round = set->round,
                                           .parent = hashes[0],
+                                          .also = set->also ? also : NULL,
                                           .announcement_hash = hashes[1],
                                           .set_hash = hashes[2],
                                           .included = included,

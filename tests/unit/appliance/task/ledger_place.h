@@ -20,6 +20,7 @@ struct set {
     uint64_t round;
     uint8_t model;
     uint32_t first, count;
+    uint8_t also; /* another model, whose sets it must not share a device with; 0: none */
 };
 
 void open_ledger(struct place *place, bool may_be_new);

@@ -70,6 +70,33 @@ static void test_another_model(void **state)
     assert_true(may_count(place, &(struct set){"digits", 9, 3, 0, 0}, 100));
 }
 
+/* Updates of a model (1) and its metrics (2) are lines of their own; a set that looks at both
+ * shares a device with neither, whether the other is released or under way. */
+static void test_two_lines_of_a_model(void **state)
+{
+    struct place *place = *state;
+    static const struct set metrics = {"digits", 8, 2, 100, 10, 1};
+    static const struct set both = {"digits", 9, 1, 100, 10, 2}, plain = {"digits", 9, 1, 100, 10};
+    static const struct set voices = {"voices", 9, 1, 109, 5, 2},
+                            apart = {"voices", 9, 1, 110, 5, 2};
+    assert_int_equal(claim(place, &metrics), MR_CLAIM_TAKEN);
+    assert_int_equal(claim(place, &voices), MR_CLAIM_REFUSED);
+    assert_int_equal(claim(place, &apart), MR_CLAIM_TAKEN);
+    mr_released_unclaim(place->ledger, "voices", UINT64_MAX);
+    add(place, "digits");
+    restart(place);
+    assert_int_equal(claim(place, &metrics), MR_CLAIM_RELEASED);
+    assert_int_equal(claim(place, &both), MR_CLAIM_REFUSED);
+    assert_int_equal(place->where.round, 8);
+    assert_int_equal(claim(place, &voices), MR_CLAIM_REFUSED);
+    assert_int_equal(claim(place, &apart), MR_CLAIM_TAKEN);
+    mr_released_unclaim(place->ledger, "voices", UINT64_MAX);
+    assert_int_equal(claim(place, &plain), MR_CLAIM_TAKEN);
+    add(place, "digits");
+    static const struct set later = {"digits", 10, 2, 90, 11, 1};
+    assert_int_equal(claim(place, &later), MR_CLAIM_REFUSED); /* 100 is in 9's set */
+}
+
 /* Before anything is released: two rounds of one hub that are under way at once. */
 static void test_sets_under_way(void **state)
 {
@@ -278,9 +305,16 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_a_device_is_in_one_set), T(test_another_model),          T(test_sets_under_way),
-        T(test_adding_is_final),        T(test_the_same_set_once_more), T(test_many_models),
-        T(test_no_ledger_no_hub),       T(test_records_that_are_none),  T(test_ten_thousand_sets),
+        T(test_a_device_is_in_one_set),
+        T(test_another_model),
+        T(test_two_lines_of_a_model),
+        T(test_sets_under_way),
+        T(test_adding_is_final),
+        T(test_the_same_set_once_more),
+        T(test_many_models),
+        T(test_no_ledger_no_hub),
+        T(test_records_that_are_none),
+        T(test_ten_thousand_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ def dumped(folder):
 
 
 def of_the_oracle(arrived, q, trailer):
-    layout = oracle.Layout(arrived)
+    layout = oracle.Layout({**arrived, "kind": 0, "metrics": []})
     masks = [oracle.mask_bytes(layout, seed, oracle.scope(arrived["task"].encode(), arrived["announcement_hash"], CLIENT,
                                                           hub, arrived["attempt"]))
              for hub, seed in arrived["seeds"]]
