@@ -54,8 +54,9 @@ void mr_py_call_leave(struct mr_py_call *call);
 void mr_py_call_keep(struct mr_py_call *call);
 
 /* A mre_train_fn; `context` is the call. Its train gets (task: dict, values: bytearray) and returns
- * (parts, examples, loss), where parts are (offset, buffer of float32) pairs in any order; what
- * they leave out stays as it was. */
+ * (parts, examples, loss, metrics, before), or None: the round is left out. Parts are (offset,
+ * buffer of float32) pairs in any order, and what they leave out stays as it was; None in an
+ * evaluation. metrics and before are by name. */
 enum mre_trained mr_py_train(void *context, const struct mre_task *task, float *vector,
                              struct mre_report *report);
 

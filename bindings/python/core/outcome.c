@@ -19,7 +19,9 @@ static PyObject *text_of(const char *text)
 static int put_round(PyObject *dict, const struct mre_outcome *o)
 {
     static const char *const transports[] = {"auto", "udp", "http2"};
-    return put(dict, "round", PyLong_FromUnsignedLongLong(o->round)) ||
+    static const char *const kinds[] = {"training", "evaluated-training", "evaluation"};
+    return put(dict, "kind", text_of(o->kind < 3 ? kinds[o->kind] : "?")) ||
+           put(dict, "round", PyLong_FromUnsignedLongLong(o->round)) ||
            put(dict, "attempt", PyLong_FromUnsignedLong(o->attempt)) ||
            put(dict, "transport", text_of(o->transport < 3 ? transports[o->transport] : "?")) ||
            put(dict, "examples", PyLong_FromUnsignedLong(o->examples)) ||

@@ -55,21 +55,41 @@ static PyObject *parts_of(const struct mre_task *task)
     return parts;
 }
 
+static const char *const kind_names[] = {[MRE_TRAINING] = "training",
+                                         [MRE_EVALUATED_TRAINING] = "evaluated-training",
+                                         [MRE_EVALUATION] = "evaluation"};
+
+/* Name to (low, high), in the order of the round. */
+static PyObject *metrics_of(const struct mre_task *task)
+{
+    PyObject *metrics = PyDict_New();
+    for (unsigned i = 0; metrics && i < task->metric_count; i++) {
+        PyObject *range = Py_BuildValue("(dd)", task->metrics[i].low, task->metrics[i].high);
+        if (!range || PyDict_SetItemString(metrics, task->metrics[i].name, range)) {
+            Py_CLEAR(metrics);
+        }
+        Py_XDECREF(range);
+    }
+    return metrics;
+}
+
 static PyObject *task_of(const struct mre_task *task)
 {
     PyObject *tensors = tensors_of(task);
     PyObject *parts = tensors ? parts_of(task) : NULL;
-    if (!parts) {
+    PyObject *metrics = parts ? metrics_of(task) : NULL;
+    if (!metrics) {
         Py_XDECREF(tensors);
+        Py_XDECREF(parts);
         return NULL;
     }
-    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N}", "name", task->name,
-                         "round", (unsigned long long)task->round, "deadline_unix_ms",
+    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:n,s:s,s:s,s:s,s:i,s:N,s:N,s:s,s:N}", "name",
+                         task->name, "round", (unsigned long long)task->round, "deadline_unix_ms",
                          (unsigned long long)task->deadline_unix_ms, "seed",
                          (unsigned long long)task->seed, "dimension", (Py_ssize_t)task->dimension,
                          "model_file", task->model_file, "training", task->training, "work_dir",
                          task->work_dir, "cancel_fd", task->cancel_fd, "tensors", tensors, "parts",
-                         parts);
+                         parts, "kind", kind_names[task->kind], "metrics", metrics);
 }
 
 /* --- what it returns -------------------------------------------------------------------------- */
@@ -134,18 +154,38 @@ static int take_parts(float *vector, size_t dimension, PyObject *parts)
     return 0;
 }
 
+static int take_metrics(const struct mre_task *task, double values[MRE_METRICS_MAX],
+                        PyObject *metrics)
+{
+    for (unsigned i = 0; i < task->metric_count; i++) {
+        PyObject *name = PyUnicode_FromString(task->metrics[i].name);
+        PyObject *value =
+            name ? PyObject_GetItem(metrics, name) : NULL; /* KeyError: it is missing */
+        values[i] = value ? PyFloat_AsDouble(value) : 0;
+        Py_XDECREF(name);
+        Py_XDECREF(value);
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int take_answer(const struct mre_task *task, float *vector, struct mre_report *report,
                        PyObject *answer)
 {
-    PyObject *parts;
+    PyObject *parts, *after, *before;
     long long examples;
     double loss;
     if (!PyTuple_Check(answer)) {
-        PyErr_SetString(PyExc_TypeError, "train returns (parts, examples, loss)");
+        PyErr_SetString(PyExc_TypeError, "train returns (parts, examples, loss, metrics, before)");
         return -1;
     }
-    if (!PyArg_ParseTuple(answer, "OLd", &parts, &examples, &loss) ||
-        take_parts(vector, task->dimension, parts)) {
+    if (!PyArg_ParseTuple(answer, "OLdOO", &parts, &examples, &loss, &after, &before) ||
+        (parts != Py_None && take_parts(vector, task->dimension, parts)) ||
+        take_metrics(task, report->metrics, after) ||
+        (task->kind == MRE_EVALUATED_TRAINING &&
+         take_metrics(task, report->metrics_before, before))) {
         return -1;
     }
     if (examples < 1 || examples > UINT32_MAX) {
@@ -193,12 +233,21 @@ enum mre_trained mr_py_train(void *context, const struct mre_task *task, float *
     struct mr_py_call *call = context;
     mr_py_call_enter(call);
     PyObject *answer = call->type ? NULL : call_train(call, task, vector);
-    const bool good = answer && take_answer(task, vector, report, answer) == 0;
+    const bool skips = answer == Py_None;
+    const bool good = skips || (answer && take_answer(task, vector, report, answer) == 0);
     Py_XDECREF(answer);
+    if (skips) {
+        snprintf(report->why, sizeof report->why, "no function was given that evaluates a model");
+    }
     if (!good) {
         mr_py_call_keep(call);
         say_why(report, call);
     }
     mr_py_call_leave(call);
-    return good ? MRE_TRAINED_PARAMETERS : MRE_TRAINED_NOT;
+    if (!good) {
+        return MRE_TRAINED_NOT;
+    }
+    return skips                          ? MRE_TRAINED_SKIPS
+           : task->kind == MRE_EVALUATION ? MRE_TRAINED_EVALUATED
+                                          : MRE_TRAINED_PARAMETERS;
 }

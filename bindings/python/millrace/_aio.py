@@ -46,8 +46,8 @@ class AsyncClient:
     async def reach(self, position: int = 0) -> Outcome:
         return await self._run(self._client.reach, position)
 
-    async def round(self, train: Train, wait: float = WAIT_S) -> Outcome:
-        return await self._run(self._client.round, train, wait)
+    async def round(self, train: Train, wait: float = WAIT_S, **options: typing.Any) -> Outcome:
+        return await self._run(lambda: self._client.round(train, wait, **options))
 
     async def end(self, wait: float = END_WAIT_S) -> Outcome:
         return await self._run(self._client.end, wait)

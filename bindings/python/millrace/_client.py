@@ -8,13 +8,15 @@ import typing
 
 from . import _core
 from ._outcome import Cancelled, Outcome, raise_for
-from ._tensors import flatten, unflatten
+from ._tensors import flatten, given_as, taken_as, unflatten
 
 if typing.TYPE_CHECKING:
     import os
     from ._tensors import Weights
 
-    Train = typing.Callable[[Weights, "Task"], tuple[Weights, int, typing.Mapping[str, float]]]
+    Metrics = typing.Mapping[str, float]
+    Train = typing.Callable[[Weights, "Task"], tuple[Weights, int, Metrics]]
+    Evaluate = typing.Callable[[Weights, "Task"], tuple[int, Metrics]]
 
 TRANSPORTS = ("auto", "udp", "http2")
 WAIT_S = 20.0         # one question for a round; hubs answer after 30 s at the latest
@@ -64,6 +66,10 @@ class Task:
     parts: dict[str, str]
     """Of each tensor's name who trains it: "trained" (all devices together), "frozen" (nobody: what becomes of it is
     left out), "personal" (this device alone: kept in data_dir, never sent)."""
+    kind: str
+    """"training", "evaluated-training" (metrics before training, too) or "evaluation"."""
+    metrics: dict[str, tuple[float, float]]
+    """The metrics that the round wants of every device, by name, each with its range."""
     training_text: str
 
     def __init__(self, fields: dict):
@@ -99,17 +105,21 @@ class Task:
 class Client:
     """A device of one task, from its device.json (docs/edge-client.md). Keyword arguments stand for what is in the file.
 
+    `dtype`: training and evaluation functions get the model in this number type of numpy's ("float16", or bfloat16 of
+    ml_dtypes); what counts of their result is the change from what they were given. None: float32, as rounds have it.
+
     Belongs to one thread at a time; cancel() alone may come from any. Ctrl-C ends a wait within a second. Training
     functions run on the calling thread."""
 
     def __init__(self, config: str | os.PathLike, *, data_dir: str | os.PathLike | None = None,
                  transport: str | None = None, siblings: typing.Iterable[str | os.PathLike] = (),
                  training_seed: int = 0, request_timeout_s: float = 0.0, silence_s: float = 0.0,
-                 cpu_mask: str | None = None, dump_dir: str | os.PathLike | None = None,
+                 cpu_mask: str | None = None, dump_dir: str | os.PathLike | None = None, dtype: typing.Any = None,
                  on_progress: typing.Callable[[Progress], object] | None = None):
         if transport is not None and transport not in TRANSPORTS:
             raise ValueError(f"transport: one of {', '.join(TRANSPORTS)}, not {transport!r}")
         self._stop = threading.Event()
+        self._dtype = dtype
         self._core, fields = _core.Client.open(
             path=_path(config), data_dir=_path(data_dir), transport=TRANSPORTS.index(transport) if transport else -1,
             siblings=tuple(map(_path, siblings)), training_seed=training_seed,
@@ -158,12 +168,16 @@ class Client:
         """Connects to hub `position` (0 is the lead) and compares its hubs and keys with those that are pinned."""
         return raise_for(self._ask(lambda: self._core.reach(position)))
 
-    def round(self, train: Train, wait: float = WAIT_S) -> Outcome:
+    def round(self, train: Train, wait: float = WAIT_S, *, evaluate: Evaluate | None = None) -> Outcome:
         """Waits `wait` seconds at most for a round that is new to this device, and takes part in it.
+
+        `evaluate(weights, task)` returns (examples, metrics) of a model: it is called in evaluation rounds, which are left
+        out without it; before training, where the round wants that; and after training, where `train` itself has not
+        returned all metrics of the round.
 
         Returns an Outcome ("committed", "no-round", "closed", …), or raises an Error. What `train` raises comes through;
         the round is over for this device then, except where it was KeyboardInterrupt."""
-        return raise_for(self._round(train, wait))
+        return raise_for(self._round(train, wait, evaluate))
 
     def end(self, wait: float = END_WAIT_S) -> Outcome:
         """Waits `wait` seconds at most for the end of the round in which this device was counted last: "published",
@@ -180,7 +194,7 @@ class Client:
 
     # --- round after round ----------------------------------------------------------------------
 
-    def rounds(self, train: Train, *, patience: float | None = None,
+    def rounds(self, train: Train, *, evaluate: Evaluate | None = None, patience: float | None = None,
                end_wait: float = END_WAIT_S) -> typing.Iterator[Outcome]:
         """Takes part in round after round, and yields the Outcome of each, `end` included where it was counted.
 
@@ -189,12 +203,12 @@ class Client:
         Cancelled, and what `train` raises. `end_wait` seconds beyond a round's deadline its end is waited for; 0: not."""
         pause, waited = PAUSE_FIRST_S, 0.0
         while True:
-            outcome = self._round(train, WAIT_S)
+            outcome = self._round(train, WAIT_S, evaluate)
             if outcome.result in FATAL or outcome.result == "cancelled":
                 raise_for(outcome)
             if outcome.result == "no-round" or (outcome.round and outcome.result not in WAITED_OUT):
                 pause, waited = PAUSE_FIRST_S, 0.0
-                if outcome.round:
+                if outcome.round and outcome.code != "skipped":
                     if outcome.counted and end_wait > 0:
                         outcome.end = self._await_end(outcome.deadline_left_ms / 1000 + end_wait)
                     yield outcome
@@ -204,15 +218,15 @@ class Client:
             waited += self._pause(max(pause, outcome.retry_after_ms / 1000))
             pause = min(2 * pause, PAUSE_RARE_S if outcome.result == "certificate-refused" else PAUSE_MAX_S)
 
-    def run(self, train: Train, rounds: int | None = None, *, patience: float | None = None,
-            end_wait: float = END_WAIT_S, on_round: typing.Callable[[Outcome], object] | None = None) -> list[Outcome]:
+    def run(self, train: Train, rounds: int | None = None, *, evaluate: Evaluate | None = None,
+            patience: float | None = None, end_wait: float = END_WAIT_S, on_round: typing.Callable[[Outcome], object] | None = None) -> list[Outcome]:
         """Takes part in so many rounds (None: until it is cancelled) and returns how they ended; as rounds(), with
         `on_round` called after each. With None the list is empty: nobody could hold it."""
         ended: list[Outcome] = []
         if rounds is not None and rounds < 1:
             return ended
         try:
-            for outcome in self.rounds(train, patience=patience, end_wait=end_wait):
+            for outcome in self.rounds(train, evaluate=evaluate, patience=patience, end_wait=end_wait):
                 if on_round:
                     on_round(outcome)
                 if rounds is not None:
@@ -235,21 +249,39 @@ class Client:
                     self._stop.clear()
                 return outcome
 
-    def _round(self, train: Train, wait: float) -> Outcome:
+    def _round(self, train: Train, wait: float, evaluate: Evaluate | None) -> Outcome:
         metrics: dict = {}
 
-        def trained(fields: dict, values: bytearray) -> tuple:
+        def answer(fields: dict, values: bytearray) -> tuple | None:
             task = Task(fields)
-            weights, examples, said = train(unflatten(task.tensors, values), task)
             metrics.clear()
-            metrics.update(said)
-            if "loss" not in metrics:
-                raise ValueError('the metrics have no "loss": return the mean training loss, as {"loss": …}')
-            return flatten(task.tensors, weights), int(examples), float(metrics["loss"])
+            if task.kind == "evaluation":
+                return None if evaluate is None else _evaluated(evaluate, task, self._given(task, values), metrics)
+            return self._trained(train, evaluate, task, values, metrics)
 
-        outcome = self._ask(lambda: self._core.round(int(wait * 1000), trained))
+        outcome = self._ask(lambda: self._core.round(int(wait * 1000), answer))
         outcome.metrics = metrics
         return outcome
+
+    def _given(self, task: Task, values: bytearray) -> Weights:
+        return given_as(unflatten(task.tensors, values), self._dtype)
+
+    def _trained(self, train: Train, evaluate: Evaluate | None, task: Task, values: bytearray, metrics: dict) -> tuple:
+        before: dict[str, float] = {}
+        if task.kind == "evaluated-training":
+            if evaluate is None:
+                raise ValueError("the round wants metrics before training: give the client an evaluate function")
+            model = unflatten(task.tensors, bytearray(values)) # whatever it does to it
+            before = _named(task, evaluate(given_as(model, self._dtype), task)[1], "evaluate()")
+        trained, examples, said = train(self._given(task, values), task)
+        metrics.update(said)
+        if "loss" not in metrics:
+            raise ValueError('the metrics have no "loss": return the mean training loss, as {"loss": …}')
+        if evaluate is not None and any(name not in metrics for name in task.metrics):
+            metrics.update({**evaluate(trained, task)[1], **metrics})
+        weights = taken_as(unflatten(task.tensors, values), trained, self._dtype)
+        return (flatten(task.tensors, weights), int(examples), float(metrics["loss"]), _named(task, metrics, "train()"),
+                before)
 
     def _await_end(self, left: float) -> Outcome | None:
         until = time.monotonic() + left
@@ -273,3 +305,17 @@ class Client:
 def _path(path):
     import os
     return None if path is None else os.fsdecode(path)
+
+
+def _named(task: Task, metrics: Metrics, function: str) -> dict[str, float]:
+    """Those that the round wants."""
+    missing = [name for name in task.metrics if name not in metrics]
+    if missing:
+        raise ValueError(f"the round wants the metrics {', '.join(missing)}: return them from {function}")
+    return {name: float(metrics[name]) for name in task.metrics}
+
+
+def _evaluated(evaluate: Evaluate, task: Task, weights: Weights, metrics: dict) -> tuple:
+    examples, said = evaluate(weights, task)
+    metrics.update(said)
+    return None, int(examples), 0.0, _named(task, said, "evaluate()"), {}

@@ -10,6 +10,8 @@ class Outcome:
     """"committed", "already-counted", "no-round", "closed", "void", "published", "awaits-model", …"""
     round: int
     """Its number; 0: none was announced."""
+    kind: str
+    """"training", "evaluated-training" (metrics before it, too), "evaluation" (metrics alone)."""
     attempt: int
     transport: str
     examples: int
@@ -37,7 +39,8 @@ class Outcome:
     """SHA-256 of the model that the round made, in hex, where it is known."""
     remedy: str
     metrics: dict
-    """What the training function returned. Only "loss" has left the device."""
+    """What the training or evaluation function returned. Only "loss" and what the round names has left the device, in
+    shares of which hubs learn the sum over all."""
     end: Outcome | None
     """How the round ended for all: "published" or "void"; None: not heard."""
 

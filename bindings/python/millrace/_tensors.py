@@ -20,6 +20,25 @@ def unflatten(tensors: list[tuple], values: bytearray) -> Weights:
     return {name: flat[offset:offset + count].reshape(shape) for name, shape, offset, count in tensors}
 
 
+def given_as(weights: Weights, dtype: typing.Any) -> Weights:
+    """The weights in another number type, as copies; None: themselves."""
+    return weights if dtype is None else {name: values.astype(dtype) for name, values in weights.items()}
+
+
+def taken_as(weights: Weights, trained: Weights, dtype: typing.Any) -> Weights:
+    """What training made of given_as(weights, dtype), for these weights: they move by what training changed, so that the
+    rounding of the model to `dtype` is no part of it. None: what training made."""
+    import numpy
+    if dtype is None or not hasattr(trained, "items"):
+        return trained
+
+    def moved(name: str, values: numpy.ndarray) -> numpy.ndarray:
+        base, new = weights.get(name), numpy.asarray(values).astype(numpy.float32)
+        return new if base is None or base.shape != new.shape else base + (new - base.astype(dtype).astype(numpy.float32))
+
+    return {name: moved(name, values) for name, values in trained.items()}
+
+
 def listed(names) -> str:
     names = sorted(names)
     more = len(names) - LISTED_MAX

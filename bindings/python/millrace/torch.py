@@ -46,11 +46,17 @@ def put(module: torch.nn.Module, weights: _tensors.Weights) -> None:
 
 
 def get(module: torch.nn.Module, weights: _tensors.Weights) -> _tensors.Weights:
-    """The module's tensors of the weights' names, copied into them: no memory beyond theirs."""
+    """The module's tensors of the weights' names, copied into them: no memory beyond theirs. Where the module's type is
+    shorter (float16, bfloat16) the weights, as put() had them, move by what training changed: that the module rounds the
+    model is no part of it."""
     own = shared(module)
     with torch.no_grad():
         for name, values in weights.items():
-            torch.from_numpy(values).copy_(own[name])
+            base, tensor = torch.from_numpy(values), own[name]
+            if tensor.dtype in (torch.float16, torch.bfloat16):
+                base.add_(tensor.float().cpu() - base.to(tensor.dtype).float())
+            else:
+                base.copy_(tensor)
     return weights
 
 

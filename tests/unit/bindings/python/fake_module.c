@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/unit/edge-client/fake.h"
+#include "wire/metric.h"
 
 enum mre_result mr_fake_open(struct mre_client **client, const struct mre_options *options,
                              struct mre_outcome *outcome);
@@ -75,6 +76,12 @@ static PyObject *method_set(PyObject *self, PyObject *args)
         fake.refuse_grant = number ? "revoked" : NULL;
     } else if (strcmp(name, "busy_seeds") == 0) {
         fake.busy_seeds = number;
+    } else if (strcmp(name, "kind") == 0) { /* with a metric */
+        fake.announcement.kind = (uint8_t)number;
+        fake.announcement.metric_count = 1;
+        fake.announcement.metrics[0] =
+            (struct mr_announced_metric){.name = "accuracy", .low = 0, .high = 1};
+        fake_announce(&fake);
     } else if (strcmp(name, "newer_round") == 0) {
         fake.announcement.round++;
         fake_announce(&fake);
@@ -142,9 +149,28 @@ static PyObject *method_c_round(PyObject *self, PyObject *args)
     return PyUnicode_FromString(mre_result_name(outcome.result));
 }
 
+/* opened(): the one device's vector, with all masks taken off. */
+static PyObject *method_opened(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    uint8_t *opened = fake_open_sum(&fake);
+    PyObject *bytes =
+        PyBytes_FromStringAndSize((const char *)opened, (Py_ssize_t)fake.terms.layout.share_bytes);
+    free(opened);
+    return bytes;
+}
+
+/* unit(): of the metrics of the round. */
+static PyObject *method_unit(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLong(mr_metric_unit(&fake.announcement));
+}
+
 static PyMethodDef methods[] = {
     {"begin", method_begin, METH_VARARGS, NULL},     {"end", method_end, METH_NOARGS, NULL},
     {"set", method_set, METH_VARARGS, NULL},         {"arrived", method_arrived, METH_NOARGS, NULL},
+    {"opened", method_opened, METH_NOARGS, NULL},    {"unit", method_unit, METH_NOARGS, NULL},
     {"c_round", method_c_round, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
 PyMODINIT_FUNC PyInit__fake(void);

@@ -114,6 +114,79 @@ class Rounds(WithFederation):
         self.assertEqual(asyncio.run(play()).result, "committed")
 
 
+class Evaluations(WithFederation):
+    def play(self, kind, train=nudge, evaluate=None):
+        fake.set("kind", ("training", "evaluated-training", "evaluation").index(kind))
+        with millrace.Client(self.config) as client:
+            return client.round(train, 1, evaluate=evaluate)
+
+    def lane(self, at):
+        """A lane of the metrics, of the one device that there is; in parts of the largest."""
+        arrived = fake.opened()
+        trailer = numpy.frombuffer(arrived[-128:], "<u4").astype(float)
+        return trailer[16 + at] / (trailer[1] * fake.unit())
+
+    def test_an_evaluation(self):
+        seen = []
+
+        def evaluate(weights, task):
+            seen.append((sorted(weights), task.kind, task.metrics))
+            return 40, {"accuracy": 0.25, "more": 1}
+
+        outcome = self.play("evaluation", train=None, evaluate=evaluate)
+        self.assertEqual((outcome.result, outcome.kind, outcome.examples), ("committed", "evaluation", 40))
+        self.assertEqual(outcome.metrics, {"accuracy": 0.25, "more": 1})
+        self.assertEqual(seen[0][1:], ("evaluation", {"accuracy": (0.0, 1.0)}))
+        self.assertAlmostEqual(self.lane(0), 0.25, 4)
+
+    def test_left_out_without_a_function(self):
+        with self.assertRaises(millrace.NotAccepted) as raised:
+            self.play("evaluation")
+        self.assertEqual(raised.exception.code, "skipped")
+
+    def test_before_and_after(self):
+        models = []
+
+        def evaluate(weights, task):
+            models.append({name: values.copy() for name, values in weights.items()})
+            return 10, {"accuracy": 0.5 if len(models) == 1 else 0.75}
+
+        outcome = self.play("evaluated-training", lambda w, t: (nudge(w, t)[0], 10, {"loss": 1.0}), evaluate)
+        self.assertEqual(outcome.metrics, {"loss": 1.0, "accuracy": 0.75})
+        for name, values in models[0].items():
+            numpy.testing.assert_allclose(models[1][name], values + numpy.float32(0.01), rtol=1e-5)
+        self.assertAlmostEqual(self.lane(0), 0.75, 4)
+        self.assertAlmostEqual(self.lane(1), 0.5, 4)
+
+    def test_a_metric_is_missing(self):
+        with self.assertRaisesRegex(ValueError, "accuracy"):
+            self.play("training", lambda w, t: (w, 10, {"loss": 1.0}))
+        fake.set("newer_round", 1)
+        with self.assertRaisesRegex(ValueError, "before training"):
+            self.play("evaluated-training")
+
+
+class ShorterTypes(WithFederation):
+    def play(self, change):
+        seen = []
+
+        def train(weights, task):
+            seen.append({name: values.dtype for name, values in weights.items()})
+            return {name: values + numpy.float16(change) for name, values in weights.items()}, 10, {"loss": 1.0}
+
+        with millrace.Client(self.config, dtype="float16") as client:
+            outcome = client.round(train, 1)
+        self.assertEqual(outcome.result, "committed")
+        self.assertEqual(set(seen[0].values()), {numpy.dtype("float16")})
+        return numpy.frombuffer(fake.opened()[:-64], "<i2")
+
+    def test_the_rounding_of_the_model_is_no_change(self):
+        self.assertFalse(self.play(0).any())
+
+    def test_what_training_changed_is_sent(self):
+        self.assertTrue(self.play(0.25).any())
+
+
 class Wrong(WithFederation):
     def fails(self, kind, text, train=nudge, **knobs):
         for name, number in knobs.items():
@@ -153,7 +226,7 @@ class Wrong(WithFederation):
             with self.subTest(parts=parts):
                 self.config = fixture.device_json(fake.begin(3, 16, 1))
                 with self.assertRaises(kind):
-                    self.client()._core.round(1, lambda task, values, parts=parts: (parts, 1, 0.0))
+                    self.client()._core.round(1, lambda task, values, parts=parts: (parts, 1, 0.0, {}, {}))
                 self.assertIsNone(fake.arrived())
 
     def test_not_finite(self):
