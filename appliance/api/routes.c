@@ -91,6 +91,8 @@ static const struct {
      mr_route_admin_void},
     {"POST", "/v1/tasks/{task}/admin/resume", OPERATOR, BOUND_MESSAGE, JSON, NULL,
      mr_route_admin_resume},
+    {"POST", "/v1/tasks/{task}/admin/go-on", OPERATOR, BOUND_NONE, NULL, NULL,
+     mr_route_admin_go_on},
     {"POST", "/v1/tasks/{task}/admin/recover", OPERATOR, BOUND_MESSAGE, JSON, NULL,
      mr_route_admin_recover},
     {"GET", "/v1/tasks/{task}/admin/models", OPERATOR, BOUND_NONE, NULL, "most", mr_route_models},

@@ -77,6 +77,7 @@ MR_HANDLER(mr_route_keys);
 MR_HANDLER(mr_route_admin_keys);
 MR_HANDLER(mr_route_releases);
 MR_HANDLER(mr_route_release_hold);
+MR_HANDLER(mr_route_admin_go_on);
 MR_HANDLER(mr_route_release_go_on);
 MR_HANDLER(mr_route_release_withdraw);
 MR_HANDLER(mr_route_delta);

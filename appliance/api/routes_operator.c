@@ -107,6 +107,21 @@ static void named_metrics(const struct mr_api *api, struct mr_metrics *metrics)
     }
 }
 
+static void stopped_metrics(const struct mr_api *api, struct mr_metrics *metrics)
+{
+    char why[MR_EARLY_STOP_WHY], labels[16 + MR_TASK_NAME_MAX];
+    mr_metrics_family(metrics, "millrace_task_stopped", "gauge",
+                      "1 where the task's rule on a metric has stopped it, at its lead.");
+    for (unsigned i = 0; i < api->tasks_count; i++) {
+        const struct mr_api_task *task = api->tasks[i];
+        if (task->lead) {
+            snprintf(labels, sizeof labels, "task=\"%s\"", task->task.config->name);
+            mr_metrics_sample(metrics, "millrace_task_stopped", labels,
+                              mr_lead_driver_stopped(task->lead, why));
+        }
+    }
+}
+
 static void release_metrics(const struct mr_api *api, struct mr_metrics *metrics)
 {
     mr_metrics_family(metrics, "millrace_release_stage_seconds", "histogram",
@@ -130,6 +145,7 @@ void mr_route_metrics(void *context, struct mr_request *request)
     api->metrics(api->metrics_context, &metrics);
     tasks_metrics(api, &metrics);
     named_metrics(api, &metrics);
+    stopped_metrics(api, &metrics);
     release_metrics(api, &metrics);
     disk_metrics(api, &metrics);
     released_metrics(api, &metrics);
@@ -222,6 +238,8 @@ static void put_paused(json_t *object, const struct mr_api_task *task, uint32_t 
                  "%u devices are in an opened set on the current model, and too few others came: "
                  "millrace task resume %s, on every hub",
                  released, task->task.config->name);
+    } else if (task->lead && mr_lead_driver_stopped(task->lead, why)) {
+        json_object_set_new(object, "stopped", json_true());
     }
     if (*why != '\0') {
         json_object_set_new(object, "paused", mr_json_text(why));

@@ -149,3 +149,18 @@ void mr_routes_recovered(void *context, void *token, const struct mr_recovered *
                                            (json_int_t)recovered->epoch, "round",
                                            (json_int_t)recovered->round, "needs_restart", halted));
 }
+
+void mr_route_admin_go_on(void *context, struct mr_request *request)
+{
+    struct mr_refusal refusal;
+    struct mr_api_task *task = mr_routes_led_task(context, request);
+    if (!task) {
+        return;
+    }
+    if (mr_lead_driver_go_on(task->lead, &refusal) != MR_REFUSAL_NONE) {
+        mr_routes_refuse(request, &refusal);
+        return;
+    }
+    mr_routes_answer_json(request,
+                          json_pack("{s:o}", "task", mr_json_text(task->task.config->name)));
+}

@@ -93,6 +93,7 @@ int mr_command_metrics(struct mr_cli *cli);
 int mr_command_task_list(struct mr_cli *cli);
 int mr_command_task_show(struct mr_cli *cli);
 int mr_command_task_resume(struct mr_cli *cli);
+int mr_command_task_go_on(struct mr_cli *cli);
 int mr_command_recover(struct mr_cli *cli);
 int mr_command_model_list(struct mr_cli *cli);
 int mr_command_model_show(struct mr_cli *cli);

@@ -94,3 +94,27 @@ int mr_command_task_resume(struct mr_cli *cli)
 {
     return mr_ask_run(cli, resume, NULL);
 }
+
+static int go_on(struct mr_ask *ask, void *context)
+{
+    char task[MR_CLI_TASK_BYTES], path[MR_CLI_PATH_BYTES];
+    const char *given = ask->cli->argument;
+    json_t *answer = NULL;
+    (void)context;
+    int code = given ? mr_task_take(ask->cli, given, task) : mr_task_choose(ask, task);
+    if (code != MR_EXIT_OK) {
+        return code;
+    }
+    mr_task_path(path, task, "admin/go-on");
+    code = mr_ask(ask, "POST", path, NULL, 0, &answer);
+    if (code == MR_EXIT_OK) {
+        mr_cli_print(ask->cli, answer);
+    }
+    json_decref(answer);
+    return code;
+}
+
+int mr_command_task_go_on(struct mr_cli *cli)
+{
+    return mr_ask_run(cli, go_on, NULL);
+}

@@ -301,6 +301,14 @@ static int check_metrics(const struct mr_config_round *round, unsigned entry,
         return at(place, "tasks.round", entry,
                   round->evaluate_before ? "evaluate_before" : "evaluate_every");
     }
+    bool known = round->stop_metric[0] == '\0';
+    for (int i = 0; i < count && !known; i++) {
+        known = strcmp(list[i].name, round->stop_metric) == 0;
+    }
+    if (!known) {
+        mr_error_set(place->error, "is not in tasks.round.metrics: '%s'", round->stop_metric);
+        return at(place, "tasks.round", entry, "stop_metric");
+    }
     return 0;
 }
 

@@ -106,6 +106,10 @@ struct mr_config_round {
     char *metrics;               /* "": none (metric_list.h); NULL likewise */
     bool evaluate_before;        /* false: devices measure what they have trained alone */
     uint32_t evaluate_every;     /* 0: an automatic round in so many is an evaluation */
+    char *stop_metric;           /* "": no rule; NULL likewise */
+    char *stop_goal;             /* high | low */
+    uint32_t stop_evaluations;   /* 10 */
+    float stop_gain;             /* 0.001 */
     bool automatic;              /* false: rounds are opened by the operator */
 };
 

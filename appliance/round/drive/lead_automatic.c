@@ -76,12 +76,56 @@ static bool evaluation_is_due(const struct mr_lead_driver *run)
     return every > 0 && mr_round_history_models(&run->history) >= every;
 }
 
+bool mr_lead_driver_stopped(const struct mr_lead_driver *run, char why[MR_EARLY_STOP_WHY])
+{
+    return mr_early_stop(&run->history, run->context.round, run->stopped_after, why);
+}
+
+enum mr_refusal_code mr_lead_driver_go_on(struct mr_lead_driver *run, struct mr_refusal *refusal)
+{
+    struct mr_error error;
+    char why[MR_EARLY_STOP_WHY];
+    const struct mr_round_summary *newest = mr_round_history_opened(&run->history, UINT64_MAX);
+    if (!newest || !mr_lead_driver_stopped(run, why)) {
+        return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST, "no rule has stopped the task");
+    }
+    if (mr_early_stop_write(run->context.data_dir, newest->round, &error) != 0) {
+        return mr_refuse(refusal, MR_REFUSAL_INTERNAL, "%.250s", error.text);
+    }
+    run->stopped_after = newest->round;
+    mr_log_event(run->context.log, MR_LOG_INFO, "task.went_on", "task=%s after_round=%" PRIu64,
+                 run->context.task, newest->round);
+    if (run->context.round->automatic) {
+        mr_lead_driver_plan_now(run); /* where the operator's round is open, it is put again */
+    }
+    return MR_REFUSAL_NONE;
+}
+
+/* Said once for each reason; the next look comes with an evaluation, a reload or the operator. */
+static bool is_stopped(struct mr_lead_driver *run)
+{
+    char why[MR_EARLY_STOP_WHY];
+    if (!mr_lead_driver_stopped(run, why)) {
+        return false;
+    }
+    run->automatic_pause_ms = 0;
+    if (strcmp(run->not_opened, why) != 0) {
+        mr_log_event(run->context.log, MR_LOG_WARN, "task.stopped", "task=%s why=%s",
+                     run->context.task, why);
+    }
+    snprintf(run->not_opened, sizeof run->not_opened, "%s", why);
+    return true;
+}
+
 void mr_lead_driver_on_automatic(void *context)
 {
     struct mr_lead_driver *run = context;
     struct mr_round_params params;
     struct mr_refusal refusal;
     uint64_t round;
+    if (is_stopped(run)) {
+        return;
+    }
     mr_round_params_init(&params, run->context.round);
     if (evaluation_is_due(run)) {
         params.kind = MR_ROUND_EVALUATION;

@@ -154,7 +154,8 @@ static int open_parts(struct mr_lead_driver *run, struct mr_error *error)
     if (!run->timer || !run->automatic || !run->core) {
         return mr_error_set(error, "out of memory");
     }
-    if (mr_round_history_init(&run->history, run->context.store, error) != 0 ||
+    if (mr_early_stop_read(run->context.data_dir, &run->stopped_after, error) != 0 ||
+        mr_round_history_init(&run->history, run->context.store, error) != 0 ||
         mr_job_thread_open(&run->jobs, run->context.loop, "lead", error) != 0 ||
         open_links(run, error) != 0 || mr_lead_driver_open_desk(run, error) != 0 ||
         mr_audit_shelf_open(&run->shelf, &run->context, error) != 0 ||

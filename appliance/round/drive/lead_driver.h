@@ -5,6 +5,7 @@
 
 #include "appliance/config/hub_config.h"
 #include "appliance/observe/metrics.h"
+#include "appliance/round/drive/early_stop.h"
 #include "appliance/round/drive/keeper.h"
 #include "appliance/round/drive/round_context.h"
 #include "appliance/round/drive/resume.h"
@@ -68,6 +69,12 @@ enum mr_refusal_code mr_lead_driver_begin(struct mr_lead_driver *run,
 enum mr_refusal_code mr_lead_driver_resume(struct mr_lead_driver *run,
                                            const struct mr_resume_wish *wish, void *token,
                                            struct mr_refusal *refusal);
+
+/* Whether the task's rule on a metric has stopped it (early_stop.h): no round opens by itself. True
+ * with the reason. */
+bool mr_lead_driver_stopped(const struct mr_lead_driver *run, char why[MR_EARLY_STOP_WHY]);
+/* What was evaluated so far counts no more, durably, and rounds open again. */
+enum mr_refusal_code mr_lead_driver_go_on(struct mr_lead_driver *run, struct mr_refusal *refusal);
 
 /* What proofs come from. */
 const struct mr_audit_shelf *mr_lead_driver_shelf(const struct mr_lead_driver *run);

@@ -39,6 +39,7 @@ struct mr_lead_driver {
     unsigned automatic_failures; /* rounds in a row that failed, or were not opened */
     uint64_t automatic_pause_ms; /* before the next round; 0: none */
     char not_opened[400];        /* why, the last time */
+    uint64_t stopped_after;      /* early_stop.h */
     struct mr_job_thread *jobs;
     struct mr_keeper *keeper; /* NULL: no limits */
     bool stopping;

@@ -23,6 +23,8 @@ from test_transcripts import Scene  # noqa: E402 pylint: disable=wrong-import-po
 test_modes.TRAINER = os.path.join(HERE, "train_metrics.py")
 METRICS = "      metrics: 'accuracy 0..1, gain -2..2'\n"
 BEFORE = "      evaluate_before: true\n"
+STOP = ("      automatic: true\n      evaluate_every: 1\n      stop_metric: accuracy\n      stop_evaluations: 2\n"
+        "      stop_gain: 1\n")
 SHORT = ("--deadline-ms", "4000")
 
 
@@ -123,6 +125,20 @@ def once_on_one_model(scene):
     scene.check_means(6, "metrics", "mean")
 
 
+def early_stopping(scene):
+    """No accuracy is better by the whole range: the first evaluation that comes by itself stops the task."""
+    scene.reload(0, METRICS + BEFORE, METRICS + STOP)
+    scene.check("the rule stops the task", scene.wait(lambda: scene.ask("task", "show").get("stopped")))
+    shown, newest = scene.ask("task", "show"), scene.ask("round", "list")["rounds"][-1]
+    scene.check("after an evaluation by itself", (newest["round"], newest["kind"]) == (7, "evaluation"), newest)
+    scene.check("and says why", "accuracy" in shown["paused"] and "go-on" in shown["paused"], shown)
+    operator = ("--config", f"{scene.work}/fed/operator.json")
+    scene.check("the operator lets it go on", scene.run("task", "go-on", *operator).returncode == 0)
+    scene.check("and rounds come again", scene.wait(lambda: scene.current() != shown["model_hash"]))
+    scene.check("once", scene.run("task", "go-on", *operator, check=False).returncode != 0)
+    scene.reload(0, METRICS + STOP, METRICS)
+
+
 def other_metrics(scene):
     scene.reload(1, METRICS, METRICS.replace("-2..2", "-2..3"))
     done = scene.open_round(*SHORT)
@@ -147,6 +163,7 @@ def main():
         try:
             train_then_evaluate(scene)
             once_on_one_model(scene)
+            early_stopping(scene)
             other_metrics(scene)
         except (subprocess.CalledProcessError, SystemExit, KeyError, TypeError) as failed:
             with open(f"{work}/log", encoding="utf-8", errors="replace") as f:
