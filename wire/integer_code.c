@@ -1,5 +1,5 @@
 /* integer_code.c - reading: every length and every table is checked before it is used. */
-#include "wire/integer_code.h"
+#include "wire/integer_code_bits.h"
 
 #include <endian.h>
 #include <string.h>
@@ -57,30 +57,6 @@ static void fill_slots(uint32_t *slots, const uint16_t *frequencies)
             *slots++ = token << 25 | (frequencies[token] - 1u) << 13 | i << 1;
         }
     }
-}
-
-/* --- plain bits ------------------------------------------------------------------------------ */
-
-/* From the lowest bit of the first byte on. */
-struct bits {
-    const uint8_t *at, *end;
-    uint64_t held;
-    unsigned count;
-};
-
-static inline int take_bits(struct bits *bits, unsigned count, uint32_t *value)
-{
-    while (bits->count < count) {
-        if (bits->at == bits->end) {
-            return -1;
-        }
-        bits->held |= (uint64_t)*bits->at++ << bits->count;
-        bits->count += 8;
-    }
-    *value = (uint32_t)(bits->held & ((UINT64_C(1) << count) - 1));
-    bits->held >>= count;
-    bits->count -= count;
-    return 0;
 }
 
 /* --- a coded segment ------------------------------------------------------------------------- */
@@ -246,50 +222,6 @@ static int read_coded(struct mr_integer_reader *reader, const uint8_t *at, const
                : -1;
 }
 
-/* --- a short segment ------------------------------------------------------------------------- */
-
-/* n zeros, a one, n bits: q = 2^n + those; then the lowest `order` bits of the integer, whose
- * others are q - 1. */
-static int take_golomb(struct bits *bits, unsigned order, uint32_t *value)
-{
-    unsigned zeros = 0;
-    uint32_t bit, high, low;
-    for (;;) {
-        if (take_bits(bits, 1, &bit) != 0) {
-            return -1;
-        }
-        if (bit) {
-            break;
-        }
-        if (++zeros > 32) {
-            return -1;
-        }
-    }
-    if (take_bits(bits, zeros, &high) != 0 || take_bits(bits, order, &low) != 0) {
-        return -1;
-    }
-    const uint64_t whole = ((UINT64_C(1) << zeros) + high - 1) << order | low;
-    *value = (uint32_t)whole;
-    return whole <= UINT32_MAX ? 0 : -1;
-}
-
-/* Returns the bytes behind the kind, or 0 where the segment is damaged. */
-static size_t read_short(struct mr_integer_reader *reader, const uint8_t *at, size_t left,
-                         size_t count)
-{
-    struct bits bits = {.at = at + 1, .end = at + left};
-    const unsigned order = at[0];
-    if (order > MR_INTEGER_ORDER_MAX) {
-        return 0;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (take_golomb(&bits, order, &reader->room->values[i]) != 0) {
-            return 0;
-        }
-    }
-    return bits.held == 0 ? (size_t)(bits.at - at) : 0;
-}
-
 static int read_kind(struct mr_integer_reader *reader, size_t count, struct mr_error *error)
 {
     const uint8_t *at = reader->bytes + reader->at + 1;
@@ -314,7 +246,7 @@ static int read_kind(struct mr_integer_reader *reader, size_t count, struct mr_e
             return spoilt(error);
         }
     } else if (kind == MR_INTEGER_SHORT) {
-        used = read_short(reader, at, left, count);
+        used = mr_integer_read_short(reader, at, left, count);
         if (used == 0) {
             return spoilt(error);
         }

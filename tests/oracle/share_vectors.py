@@ -82,7 +82,8 @@ def upload_aead():
 
 def share_of(ring_bits):
     """200 lanes that count from −100, less the mask of `masks`: the packed lanes and the lead's share."""
-    layout = oracle.Layout({"ring_bits": ring_bits, "chunk_bytes": 1408, "rotation_log2": 0, "dimension": 200})
+    layout = oracle.Layout({"ring_bits": ring_bits, "chunk_bytes": 1408, "rotation_log2": 0, "dimension": 200, "kind": 0,
+                            "metrics": []})
     q = list(range(-100, 100)) + [0] * (layout.lanes - 200)
     trailer = list(range(1, 17))
     mask = oracle.mask_bytes(layout, RISING, oracle.scope(TASK, HASH, CLIENT, 1, 0))

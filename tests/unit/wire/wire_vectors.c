@@ -1,8 +1,7 @@
 /* wire_vectors.c - answers the oracle's cases with the project's own code.
  *
  * Reads one JSON object a line from stdin, writes one a line to stdout; binary is hex. The cases
- * and the comparison are in tests/oracle/agree.py. A malformed case is a bug of the test: it
- * aborts. */
+ * and the comparison are in tests/oracle/agree.py. A malformed case is a bug: it aborts. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,9 +393,9 @@ static void do_receipts(struct test_case *c)
         json_array_append_new(requests, to_hex(bytes, sizeof bytes));
         MR_ASSERT(mr_sealed_hash(sealed_hash, &request) == 0);
         MR_ASSERT(mr_receipt_fill(&receipt, seed, sealed_hash, &scope, &c->terms.layout) == 0);
-        MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0);
-        MR_ASSERT(mr_receipt_sign(&receipt, &scope, &pair) == 0);
-        MR_ASSERT(mr_receipt_key(key, c->terms.hash, c->signing[hub]) == 0 &&
+        MR_ASSERT(mr_signing_pair_derive(&pair, c->signing[hub]) == 0 &&
+                  mr_receipt_sign(&receipt, &scope, &pair) == 0 &&
+                  mr_receipt_key(key, c->terms.hash, c->signing[hub]) == 0 &&
                   mr_receipt_mac_make(&receipt, &scope, key) == 0);
         mr_receipt_encode(text, &receipt);
         json_array_append_new(receipts, to_hex(text, sizeof text));
@@ -438,8 +437,7 @@ static void count_all(struct test_case *c, unsigned hub, uint8_t root[MR_HASH_BY
         }
     }
     qsort(list, c->client_count, sizeof list[0], by_client);
-    while (memcmp(list[first].of.client_id, c->clients[0].id, MR_CLIENT_ID_BYTES) != 0) {
-        first++;
+    for (; memcmp(list[first].of.client_id, c->clients[0].id, 16) != 0; first++) {
     }
     MR_ASSERT(mr_audit_tree_build(&tree, list, c->client_count) == 0);
     memcpy(root, mr_audit_tree_root(&tree), MR_HASH_BYTES);

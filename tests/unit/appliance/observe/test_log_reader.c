@@ -1,5 +1,4 @@
-/* Whoever reads the log may be slow, stopped, gone or the journal: nobody who logs waits for it,
- * and no line is lost uncounted. */
+/* A log's reader may be slow, stopped or gone: nobody waits for it, no line is lost uncounted. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
