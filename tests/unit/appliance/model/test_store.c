@@ -39,8 +39,7 @@ static void put(const char *path, const uint8_t *bytes, size_t length)
     fclose(file);
 }
 
-/* A file that may not grow fails as one on a full disk does: the old one stays, nothing beside it.
- */
+/* A file that may not grow fails as on a full disk: the old one stays, nothing beside it. */
 static void test_no_room(void **state)
 {
     char path[300], beside[310];
