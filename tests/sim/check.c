@@ -317,11 +317,17 @@ void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
                          const struct mr_recovered *recovered)
 {
     struct sim_check *check = node->sim->check;
-    uint64_t *epoch = &check->epochs[node->index][task->index];
-    if (recovered->epoch <= *epoch) {
-        return; /* an earlier one, or seen before */
+    struct epochs *epochs = &check->epochs[node->index][task->index];
+    for (unsigned i = 0; i < epochs->count; i++) {
+        if (epochs->seen[i] == recovered->epoch) {
+            return; /* a copy has it too */
+        }
     }
-    *epoch = recovered->epoch;
+    if (recovered->epoch == 0) {
+        return; /* there was none */
+    }
+    MR_ASSERT(epochs->count < EPOCHS_MAX);
+    epochs->seen[epochs->count++] = recovered->epoch;
     node->older &= ~(1u << task->index);
     check_draws_forgotten(node, task);
     if (sim_task_leads(task, node)) {

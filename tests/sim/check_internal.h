@@ -59,12 +59,20 @@ struct fair {
     unsigned draws;    /* in a row without a model, this one too */
 };
 
+/* Of the recoveries that were seen: epochs are times, and a clock may have gone back between two.
+ */
+#define EPOCHS_MAX 16
+struct epochs {
+    uint64_t seen[EPOCHS_MAX];
+    unsigned count;
+};
+
 struct sim_check {
     struct fair fair[SIM_HUBS][SIM_TASKS];
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
     uint64_t bases[SIM_TASKS][SIM_PUT_BACK_MAX + 1]; /* that a lead's numbers go on from */
     unsigned lives[SIM_TASKS];                       /* of them, beside the first, which is 0 */
-    uint64_t epochs[SIM_HUBS][SIM_TASKS];            /* of the newest recovery that was seen */
+    struct epochs epochs[SIM_HUBS][SIM_TASKS];
     struct resumed resumed[SIM_TASKS];
     struct opened *opened; /* grows */
     size_t opened_count;
