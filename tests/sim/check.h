@@ -57,11 +57,10 @@ void sim_check_answer(struct sim_node *hub, struct sim_node *asker, const char *
                       size_t length);
 /* To the hub of that node index. */
 void sim_check_chunk(struct sim_node *device, unsigned hub, const uint8_t *bytes, size_t length);
-/* A seal was made. The AEAD is named by its address. */
-void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key);
-void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
-                      const uint8_t *header, const uint8_t *cipher, size_t bytes,
-                      const uint8_t *tag);
+/* A seal was made. Its key is named by an address: the AEAD, or the place in an opener. */
+void sim_check_key(struct sim *sim, const void *holder, const struct mr_aead_key *key);
+void sim_check_sealed(struct sim *sim, const void *holder, uint64_t sequence, const uint8_t *header,
+                      const uint8_t *cipher, size_t bytes, const uint8_t *tag);
 /* Where the outcome of verifying this signature is kept; *fresh: not verified yet. */
 uint64_t *sim_check_verified(struct sim *sim, uint64_t question, bool *fresh);
 void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t message);

@@ -46,10 +46,10 @@ void sim_check_chunk(struct sim_node *device, unsigned hub, const uint8_t *bytes
     *known = now;
 }
 
-void sim_check_key(struct sim *sim, const struct mr_aead *aead, const struct mr_aead_key *key)
+void sim_check_key(struct sim *sim, const void *holder, const struct mr_aead_key *key)
 {
     bool fresh;
-    *map_at(&sim->check->keys, sim_hash(&aead, sizeof aead, 12), &fresh) =
+    *map_at(&sim->check->keys, sim_hash(&holder, sizeof holder, 12), &fresh) =
         sim_hash(key, sizeof *key, 13);
 }
 
@@ -69,12 +69,11 @@ void sim_check_unit(struct sim *sim, uint64_t key, uint64_t number, uint64_t mes
     *known = message;
 }
 
-void sim_check_sealed(struct sim *sim, const struct mr_aead *aead, uint64_t sequence,
-                      const uint8_t *header, const uint8_t *cipher, size_t bytes,
-                      const uint8_t *tag)
+void sim_check_sealed(struct sim *sim, const void *holder, uint64_t sequence, const uint8_t *header,
+                      const uint8_t *cipher, size_t bytes, const uint8_t *tag)
 {
     bool fresh;
-    const uint64_t key = *map_at(&sim->check->keys, sim_hash(&aead, sizeof aead, 12), &fresh);
+    const uint64_t key = *map_at(&sim->check->keys, sim_hash(&holder, sizeof holder, 12), &fresh);
     const uint64_t message =
         sim_hash(cipher, bytes, sim_hash(tag, MR_TAG_BYTES, sim_hash(header, 32, 14)));
     sim_check_unit(sim, key, sequence, message);

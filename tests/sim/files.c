@@ -121,13 +121,13 @@ static const char *name_of(const struct sim_disk *disk, const struct file *file)
     return "";
 }
 
-/* A hub that runs has to stop now: what its files hold is unknown. Not where it was to write how a
- * release is rolled out: it begins a file anew, and nobody was told before (model/rollout_log.h).
- */
+/* A hub that runs has to stop now: what its files hold is unknown. Not where it was to write a
+ * release, or how it is rolled out: nobody was told of it, and a file is only ever made anew
+ * (model/release_make.h, model/rollout_log.h). */
 static void must_stop(struct sim_node *node, const char *name)
 {
     struct sim *sim = node->sim;
-    if (node->index < SIM_HUBS && node->up && !strstr(name, "/releases/rollout")) {
+    if (node->index < SIM_HUBS && node->up && !strstr(name, "/releases/")) {
         sim_at(sim, sim->now_us + 300 * SIM_MS, node, still_runs, node);
     }
 }

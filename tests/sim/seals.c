@@ -103,6 +103,50 @@ int __wrap_mr_aead_seal(struct mr_aead *aead, const struct mr_aead_message *mess
     return result;
 }
 
+/* --- ACKs, a burst at a time (with OpenSSL's opener each goes through mr_aead_seal as well) ------
+ */
+
+/* Stands for a place of an opener, as the address of an AEAD for itself. */
+static const void *holder_of(const struct mr_opener *opener, uint32_t place)
+{
+    return (const char *)opener + place;
+}
+
+int __wrap_mr_opener_key(struct mr_opener *opener, uint32_t place, const struct mr_aead_key *key)
+{
+    struct sim *sim = sim_active();
+    if (sim) {
+        sim_check_key(sim, holder_of(opener, place), key);
+    }
+    return __real_mr_opener_key(opener, place, key);
+}
+
+void __wrap_mr_seal_burst(struct mr_opener *opener, struct mr_seal_job *jobs, unsigned count)
+{
+    struct sim *sim = sim_active();
+    uint8_t states[MR_BURST_MAX];
+    MR_ASSERT(count <= MR_BURST_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *state = jobs[i].datagram + MR_DATAGRAM_HEADER_BYTES;
+        if (mutant() == SIM_MUTANT_NONCE_AGAIN) {
+            jobs[i].sequence &= ~UINT64_C(1);
+        }
+        if (mutant() == SIM_MUTANT_COMMITTED_EARLY && *state == MR_UPLOAD_STAGED) {
+            *state = MR_UPLOAD_COMMITTED;
+        }
+        states[i] = *state;
+    }
+    __real_mr_seal_burst(opener, jobs, count);
+    for (unsigned i = 0; i < count && sim && !sim->current->dead; i++) {
+        const uint8_t *cipher = jobs[i].datagram + MR_DATAGRAM_HEADER_BYTES;
+        if (jobs[i].sealed) {
+            sim_check_sealed(sim, holder_of(opener, jobs[i].key), jobs[i].sequence,
+                             jobs[i].datagram, cipher, jobs[i].bytes, cipher + jobs[i].bytes);
+            sim_check_ack(sim, jobs[i].datagram, &states[i]);
+        }
+    }
+}
+
 /* A helper's journal: the same rule, across crashes. */
 int __wrap_mr_journal_seal(uint8_t *out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
                            const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number,

@@ -79,6 +79,9 @@ SIM_WRAP(int, mr_journal_seal,
          (uint8_t * out, const uint8_t key[MR_JOURNAL_KEY_BYTES],
           const uint8_t head[MR_JOURNAL_HEAD_BYTES], uint64_t number, const uint8_t *plain,
           size_t length))
+SIM_WRAP(int, mr_opener_key,
+         (struct mr_opener * opener, uint32_t place, const struct mr_aead_key *key))
+SIM_WRAP(void, mr_seal_burst, (struct mr_opener * opener, struct mr_seal_job *jobs, unsigned count))
 SIM_WRAP(void, mr_open_burst, (struct mr_opener * opener, struct mr_open_job *jobs, unsigned count))
 SIM_WRAP(void, mr_shard_fold,
          (struct mr_shard * shard, const struct mr_layout *layout, const uint8_t *const *shares,
