@@ -11,20 +11,18 @@ usage: debit.py [--quick] [--json FILE] [--build DIR] [--devices N] [--dimension
                 [--samples N]
 """
 
-import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure, Federation, Task  # noqa: E402
-from figures import Figures, Skip, run  # noqa: E402
-from rounds import cpu_name, write_model  # noqa: E402
+from figures import run  # noqa: E402
+import hub_bench  # noqa: E402
+from rounds import write_model  # noqa: E402
 
 AT_ONCE = 50  # devices that take part at the same time: more only wait for the processor
 RING_BITS = 32
@@ -157,34 +155,16 @@ def measure(fed, figures, samples):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds of fewer devices")
-    parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-release"),
-                        help="a release build")
+    parser = hub_bench.options(__doc__, "fewer rounds of fewer devices")
     parser.add_argument("--devices", type=int)
     parser.add_argument("--dimension", type=int, default=1000)
     parser.add_argument("--samples", type=int, help="rounds of each kind (7; 3 with --quick)")
     options = parser.parse_args()
-    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
-        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
     devices = options.devices or (1000 if options.quick else 10000)
-    figures = Figures("debit")
-    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=devices,
-                    dimension=options.dimension, ring_bits=RING_BITS, hubs=2)
-    work = tempfile.mkdtemp(prefix="millrace-debit-")
-    fed = Debit(options.build, work, devices, options.dimension)
-    try:
-        fed.start()
-        measure(fed, figures, options.samples or (3 if options.quick else 7))
-    except Failure as failure:
-        print(f"debit: {failure}\nfiles of the run: {work}", file=sys.stderr)
-        return 1
-    finally:
-        fed.stop()
-    shutil.rmtree(work)
-    figures.write(options.json)
-    return 0
+    played = hub_bench.play("debit", options, lambda work: Debit(options.build, work, devices, options.dimension),
+                            lambda fed, figures: measure(fed, figures, options.samples or (3 if options.quick else 7)),
+                            devices=devices, dimension=options.dimension, ring_bits=RING_BITS, hubs=2)
+    return 0 if played else 1
 
 
 if __name__ == "__main__":

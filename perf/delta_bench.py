@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 import demo as digits  # noqa: E402 pylint: disable=wrong-import-position
 import figures  # noqa: E402 pylint: disable=wrong-import-position
 from release_bench import Releases  # noqa: E402 pylint: disable=wrong-import-position
-from rounds import cpu_name  # noqa: E402 pylint: disable=wrong-import-position
+from hub_bench import cpu_name  # noqa: E402 pylint: disable=wrong-import-position
 
 DEVICES = 21
 SAMPLES = 7
@@ -175,7 +175,7 @@ def main(arguments):
         work = tempfile.mkdtemp(prefix="millrace-delta-")
         digits.TRAINING = {**digits.TRAINING, "layers": layers, "trainer": {**digits.TRAINING["trainer"], "epochs": 2}}
         options = argparse.Namespace(build=arguments.build, data=arguments.data, devices=DEVICES, rounds=2, work=work,
-                                     report=None, json=False)
+                                     report=None, json=False, ring_bits=16, levels=None)
         base_hash, target_hash = Rounds(options).play(2)
         store = find_store(work)
         base, target = (os.path.join(store, "models", f"{h}.safetensors") for h in (base_hash, target_hash))

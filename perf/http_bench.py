@@ -7,21 +7,20 @@ What is compared is the work for a second of the server's CPU, since that is wha
 rates on the wall are beside it.
 """
 
-import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure, free_ports  # noqa: E402
-from figures import Figures, Skip, run  # noqa: E402
-from rounds import Rounds, cpu_name, write_model  # noqa: E402
+from figures import Skip, run  # noqa: E402
+import hub_bench  # noqa: E402
+from rounds import Rounds, write_model  # noqa: E402
 
 DIMENSION = (4 << 20) // 4
 CORE = "0"
@@ -156,7 +155,15 @@ def tag_of(fed, url):
     return re.search(r"^etag: (.*?)\r?$", text, re.M | re.I).group(1)
 
 
-def measure(fed, nginx, figures, turns, scale):
+def measure(fed, figures, nginx_program, turns, scale):
+    nginx = Nginx(fed, nginx_program)
+    try:
+        compare(fed, nginx, figures, turns, scale)
+    finally:
+        nginx.stop()
+
+
+def compare(fed, nginx, figures, turns, scale):
     load = Load(fed)
     servers = {"hub": (fed.hubs[0].pid, f"https://{fed.host}:{fed.ports[0]}{fed.path()}"),
                "nginx": (nginx.pid, f"https://{fed.host}:{nginx.port}/model")}
@@ -179,11 +186,7 @@ def measure(fed, nginx, figures, turns, scale):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
-    parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-bench"), help="a release build")
-    options = parser.parse_args()
+    options = hub_bench.options(__doc__, "fewer and shorter turns").parse_args()
     nginx_program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     for name, found in (("nginx", nginx_program), ("h2load", shutil.which("h2load")),
                         ("taskset", shutil.which("taskset")), ("curl", shutil.which("curl"))):
@@ -191,26 +194,12 @@ def main():
             raise Skip(f"{name} is not installed (tests/packages.txt, bench)")
     if os.geteuid() != 0:
         raise Skip("nginx reads this run's files as root")
-    figures = Figures("http")
-    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), nginx=subprocess.run(
-        [nginx_program, "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr.strip().rpartition("/")[2],
-                    load_1min=os.getloadavg()[0])
-    work = tempfile.mkdtemp(prefix="millrace-http-bench-")
-    fed, nginx = Hubs(options.build, work), None
-    try:
-        fed.start()
-        nginx = Nginx(fed, nginx_program)
-        measure(fed, nginx, figures, 3 if options.quick else TURNS, 4 if options.quick else 1)
-    except Failure as failure:
-        print(f"http: {failure}\nfiles of the run: {work}", file=sys.stderr)
-        return 1
-    finally:
-        if nginx:
-            nginx.stop()
-        fed.stop()
-    shutil.rmtree(work)
-    figures.write(options.json)
-    return 0
+    version = subprocess.run([nginx_program, "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr.strip()
+    played = hub_bench.play("http", options, lambda work: Hubs(options.build, work),
+                            lambda fed, figures: measure(fed, figures, nginx_program, 3 if options.quick else TURNS,
+                                                         4 if options.quick else 1),
+                            nginx=version.rpartition("/")[2], load_1min=os.getloadavg()[0])
+    return 0 if played else 1
 
 
 if __name__ == "__main__":

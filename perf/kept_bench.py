@@ -6,20 +6,18 @@ and rests. What is divided by their number is the growth of the hub's own memory
 kernel's sockets are beside it, both ends of them, since both are on this machine.
 """
 
-import argparse
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure  # noqa: E402
-from figures import Figures, Skip, run  # noqa: E402
-from rounds import Rounds, cpu_name, write_model  # noqa: E402
+from figures import Skip, run  # noqa: E402
+import hub_bench  # noqa: E402
+from rounds import Rounds, write_model  # noqa: E402
 
 DIMENSION = 4096
 EACH = 8  # connections of a device: as many as a hub lets it have
@@ -87,34 +85,16 @@ def measure(fed, figures):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="1,000 connections")
-    parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-release"), help="a release build")
-    options = parser.parse_args()
+    options = hub_bench.options(__doc__, "1,000 connections").parse_args()
     devices = 125 if options.quick else 1250
-    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
-        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
     files = devices * EACH + 1000
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard not in (resource.RLIM_INFINITY,) and hard < files:
         raise Skip(f"{files} open files are needed, {hard} are allowed (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    figures = Figures("kept")
-    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), connections=devices * EACH, devices=devices)
-    work = tempfile.mkdtemp(prefix="millrace-kept-")
-    fed = Hubs(options.build, work, devices)
-    try:
-        fed.start()
-        measure(fed, figures)
-    except Failure as failure:
-        print(f"kept_bench: {failure}\nfiles of the run: {work}", file=sys.stderr)
-        return 1
-    finally:
-        fed.stop()
-    shutil.rmtree(work)
-    figures.write(options.json)
-    return 0
+    played = hub_bench.play("kept", options, lambda work: Hubs(options.build, work, devices), measure,
+                            connections=devices * EACH, devices=devices)
+    return 0 if played else 1
 
 
 if __name__ == "__main__":

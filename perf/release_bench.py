@@ -7,22 +7,21 @@ installs it. After rounds that nobody follows, all devices pull at once: by delt
 costs the hubs.
 """
 
-import argparse
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure  # noqa: E402
-from figures import Figures, Skip, run  # noqa: E402
+from figures import run  # noqa: E402
+import hub_bench  # noqa: E402
 from hub_cpu import Cost, Reading  # noqa: E402
-from rounds import SCALE, SETTLE_S, Rounds, cpu_name  # noqa: E402
+from rounds import SCALE, SETTLE_S, Rounds  # noqa: E402
 
 # The load's deltas are uniform in whole levels of 1 / SCALE.
 LEVELS = 127
@@ -181,34 +180,19 @@ def plot(figures, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", help="write the figures there")
+    parser = hub_bench.options(__doc__)
     parser.add_argument("--plot", help="an SVG of the stages")
-    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-bench"), help="a release build")
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--dimension", type=int, default=1000000)
     options = parser.parse_args()
-    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
-        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
-    figures = Figures("release")
-    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=options.devices, dimension=options.dimension,
-                    ring_bits=16, hubs=2, load_1min=os.getloadavg()[0])
-    work = tempfile.mkdtemp(prefix="millrace-release-bench-")
-    fed = Releases(options.build, work, options.devices, options.dimension)
-    try:
-        fed.start()
-        measure(fed, figures, 3 if options.quick else 7)
-    except Failure as failure:
-        print(f"release: {failure}\nfiles of the run: {work}", file=sys.stderr)
-        return 1
-    finally:
-        fed.stop()
-    shutil.rmtree(work)
-    figures.write(options.json)
-    if options.plot:
-        plot(figures, options.plot)
-    return 0
+    played = hub_bench.play("release", options,
+                            lambda work: Releases(options.build, work, options.devices, options.dimension),
+                            lambda fed, figures: measure(fed, figures, 3 if options.quick else 7),
+                            devices=options.devices, dimension=options.dimension, ring_bits=16, hubs=2,
+                            load_1min=os.getloadavg()[0])
+    if played and options.plot:
+        plot(played, options.plot)
+    return 0 if played else 1
 
 
 if __name__ == "__main__":

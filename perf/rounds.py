@@ -17,22 +17,20 @@ Both hubs' sums are compared in every round with the plain sum of the devices' v
 usage: rounds.py [--quick] [--json FILE] [--build DIR] [--devices N] [--dimension D]
 """
 
-import argparse
 import glob
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 from federation import Failure, Federation  # noqa: E402
-from figures import Figures, Skip, run  # noqa: E402
+from figures import run  # noqa: E402
+import hub_bench  # noqa: E402
 from hub_cpu import Cost, Reading, split, user_shares  # noqa: E402
 
 SCALE = 64.0  # a power of two: the load's deltas are whole steps of it
@@ -230,41 +228,15 @@ def measure(fed, figures, samples):
     figures.checked()
 
 
-def cpu_name():
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return "unknown"
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--build", default=os.path.join(HERE, "..", "build-release"),
-                        help="a release build")
+    parser = hub_bench.options(__doc__)
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--dimension", type=int, default=1000000)
     options = parser.parse_args()
-    if not os.path.exists(os.path.join(options.build, "appliance", "millrace-hub")):
-        raise Skip(f"{options.build} has no hub: the option `appliance` is off")
-    figures = Figures("rounds")
-    figures.context(cpu=cpu_name(), cpus=os.cpu_count(), devices=options.devices,
-                    dimension=options.dimension, ring_bits=16, hubs=2)
-    work = tempfile.mkdtemp(prefix="millrace-rounds-")
-    fed = Rounds(options.build, work, options.devices, options.dimension)
-    try:
-        fed.start()
-        measure(fed, figures, 3 if options.quick else 7)
-    except Failure as failure:
-        print(f"rounds: {failure}\nfiles of the run: {work}", file=sys.stderr)
-        return 1
-    finally:
-        fed.stop()
-    shutil.rmtree(work)
-    figures.write(options.json)
-    return 0
+    played = hub_bench.play("rounds", options, lambda work: Rounds(options.build, work, options.devices, options.dimension),
+                            lambda fed, figures: measure(fed, figures, 3 if options.quick else 7),
+                            devices=options.devices, dimension=options.dimension, ring_bits=16, hubs=2)
+    return 0 if played else 1
 
 
 if __name__ == "__main__":
