@@ -260,8 +260,8 @@ class Deltas:
 def damaged(rng, text):
     data = bytearray.fromhex(text)
     for _ in range(rng.choice((1, 1, 2, 5))):
-        at = rng.randrange(len(data))
-        if rng.random() < 0.7:
+        at = rng.randrange(len(data) + 1)
+        if at < len(data) and rng.random() < 0.7:
             data[at] ^= 1 << rng.randrange(8)
         else:
             data[at:at + rng.choice((1, 4))] = rng.randbytes(rng.choice((0, 1, 4)))

@@ -66,7 +66,6 @@ class Federation:
         os.mkdir(f"{self.work}/dumps")
         for name in sorted(os.listdir(f"{self.work}/fed")):
             if name.startswith("device-"):
-                os.mkdir(f"{self.work}/fed/data-{name[:-5]}", 0o700)
                 self.start(EDGE, "run", "--config", f"{self.work}/fed/{name}", "--trainer", TRAINER,
                            "--dump-dir", f"{self.work}/dumps")
         self.run("round", "open", "--wait", *operator)

@@ -298,11 +298,11 @@ class Killed(WithHubs):
             phases = dict.fromkeys(chance.sample(range(DEVICES), 2))
             for victim in phases:
                 phases[victim] = chance.choice(["pulling", "training", "sharing", "uploading"])
-            players = [self.victim(i, phases[i]) if i in phases else self.device(i, "--verbose") for i in range(DEVICES)]
-            for victim in phases:
-                self.assertEqual(players[victim].stdout.readline(), "there\n")
-                players[victim].kill()
-            for player in (players[i] for i in range(DEVICES) if i not in phases):
+            victims = [self.victim(i, phase) for i, phase in phases.items()]
+            for victim in victims: # before there are enough others to close the round without them
+                self.assertEqual(victim.stdout.readline(), "there\n")
+                victim.kill()
+            for player in [self.device(i, "--verbose") for i in range(DEVICES) if i not in phases]:
                 out, err = player.communicate(timeout=WAIT_S)
                 self.assertEqual(player.returncode, 0, err)
                 self.assertRegex(out, f"round {number}: committed, published", err)

@@ -26,7 +26,7 @@ import fixture
 millrace, fake = fixture.load(*sys.argv[2:4])
 
 def good(task, values):
-    return [(0, memoryview(values).cast("f"))], 10, 0.5
+    return [(0, memoryview(values).cast("f"))], 10, 0.5, {}, {}
 
 def attempt(function, *arguments):
     try:
@@ -41,10 +41,10 @@ def raise_in_progress(progress):
 def prepare():
     return fixture.device_json(fake.begin(3, 16, 1))
 
-BAD = (lambda task, values: 1 / 0, lambda task, values: None, lambda task, values: ([], 0, 0.5),
-       lambda task, values: ([], 1 << 70, 0.5), lambda task, values: ([], 1, float("inf")),
-       lambda task, values: ([(0, bytes(400))], 1, 0.5), lambda task, values: ([(0, None)], 1, 0.5),
-       lambda task, values: ([0], 1, 0.5), lambda task, values: (0, 1, 0.5), lambda task, values: ([("a", values)], 1, 0.5))
+BAD = (lambda task, values: 1 / 0, lambda task, values: None, lambda task, values: ([], 0, 0.5, {}, {}),
+       lambda task, values: ([], 1 << 70, 0.5, {}, {}), lambda task, values: ([], 1, float("inf"), {}, {}),
+       lambda task, values: ([(0, bytes(400))], 1, 0.5, {}, {}), lambda task, values: ([(0, None)], 1, 0.5, {}, {}),
+       lambda task, values: ([0], 1, 0.5, {}, {}), lambda task, values: (0, 1, 0.5, {}, {}), lambda task, values: ([("a", values)], 1, 0.5, {}, {}))
 
 def play():
     with millrace.Client(prepare(), on_progress=lambda p: None) as client:
