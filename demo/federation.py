@@ -36,6 +36,21 @@ def free_ports(count, kind=socket.SOCK_STREAM):
     return ports
 
 
+def free_base_port(hubs):
+    """For `config init`: with the next ones, and those 1000 beyond."""
+    for _ in range(100):
+        (base,) = free_ports(1)
+        try:
+            for i in range(hubs):
+                for kind, port in ((socket.SOCK_STREAM, base + i), (socket.SOCK_DGRAM, base + 1000 + i)):
+                    with socket.socket(socket.AF_INET, kind) as s:
+                        s.bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            pass
+    raise Failure("no free ports in a row between 10000 and 21000: end what listens there")
+
+
 def yaml_lines(options, indent):
     return "".join(f"{' ' * indent}{name}: {value}\n" for name, value in options.items())
 

@@ -8,34 +8,18 @@ are clients of the package `millrace`, many threads in a few processes (fleet.py
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from federation import Failure, free_ports, start_hub, yaml_lines  # noqa: E402 pylint: disable=wrong-import-position
+from federation import Failure, free_base_port, start_hub, yaml_lines  # noqa: E402 pylint: disable=wrong-import-position
 
 DEADLINE_MS = 120_000
 PATIENCE_MS = "60000"  # with a hub on a machine that is busy with something else
 RHO = 2.0**-40  # the unit of costs in announcements
 ROUND_GENERATED = re.compile(r"    round:\n(      .*\n)+")
-
-
-def free_base_port(hubs):
-    """For `config init`: with the next ones, and those 1000 beyond."""
-    for _ in range(100):
-        (base,) = free_ports(1)
-        try:
-            for i in range(hubs):
-                for kind, port in ((socket.SOCK_STREAM, base + i), (socket.SOCK_DGRAM, base + 1000 + i)):
-                    with socket.socket(socket.AF_INET, kind) as s:
-                        s.bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            pass
-    raise Failure("no free ports in a row between 10000 and 21000: end what listens there")
 
 
 class Stage:

@@ -18,7 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
-from federation import free_ports  # noqa: E402 pylint: disable=wrong-import-position
+from federation import free_base_port  # noqa: E402 pylint: disable=wrong-import-position
 
 MILLRACE, HUB, EDGE = sys.argv[1:]
 TRAINER = os.path.join(HERE, "..", "rounding", "train_signs.py")
@@ -37,9 +37,8 @@ class Federation:
                                    "data_offsets": [0, 4 * DIMENSION]}}).encode()
         with open(f"{work}/initial.safetensors", "wb") as f:
             f.write(struct.pack("<Q", len(header)) + header + bytes(4 * DIMENSION))
-        base = next(p for p in iter(lambda: free_ports(1)[0], None) if p < 60000)
         self.run("config", "init", "--dir", f"{work}/fed", "--model", f"{work}/initial.safetensors",
-                 "--hubs", "2", "--devices", str(DEVICES), "--base-port", str(base))
+                 "--hubs", "2", "--devices", str(DEVICES), "--base-port", str(free_base_port(2)))
         self.run("pki", "revoke", "operator", "--dir", f"{work}/fed/pki")
 
     def run(self, *words, check=True):

@@ -21,7 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
 sys.path.insert(0, HERE)
-from federation import free_ports  # noqa: E402 pylint: disable=wrong-import-position
+from federation import free_base_port  # noqa: E402 pylint: disable=wrong-import-position
 import train_signs  # noqa: E402 pylint: disable=wrong-import-position
 
 DIMENSION = 1310720
@@ -41,10 +41,8 @@ class Scene:
                                    "data_offsets": [0, 4 * DIMENSION]}}).encode()
         with open(model, "wb") as f:
             f.write(struct.pack("<Q", len(header)) + header + bytes(4 * DIMENSION))
-        # The command wants a base port; UDP ports follow from it.
-        base = next(p for p in iter(lambda: free_ports(1)[0], None) if p < 60000)
         self.millrace("config", "init", "--dir", f"{work}/fed", "--model", model, "--hubs", "2",
-                      "--devices", str(DEVICES), "--base-port", str(base))
+                      "--devices", str(DEVICES), "--base-port", str(free_base_port(2)))
 
     def millrace(self, *words):
         done = subprocess.run([f"{self.build}/appliance/cli/millrace", *words],
