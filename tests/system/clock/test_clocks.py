@@ -15,7 +15,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "demo"))
-from federation import free_ports  # noqa: E402 pylint: disable=wrong-import-position
+from federation import free_base_port  # noqa: E402 pylint: disable=wrong-import-position
 
 MILLRACE, HUB, EDGE, DIGITS, WRONG = (os.path.abspath(path) for path in sys.argv[1:6])
 LONG_S = 90
@@ -39,15 +39,7 @@ class Clocks(unittest.TestCase):
                   f"{self.folder}/model.safetensors")
         self.call(MILLRACE, "config", "init", "--dir", f"{self.folder}/fed", "--model",
                   f"{self.folder}/model.safetensors", "--devices", "2", "--base-port",
-                  str(self.base_port()))
-
-    @staticmethod
-    def base_port():
-        """A port that was free a moment ago, as were the next one and the upload ports."""
-        while True:
-            base = free_ports(1)[0]
-            if base + 1001 < 65536:
-                return base
+                  str(free_base_port(2)))
 
     def tearDown(self):
         for process in self.processes:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,26 +15,10 @@ import unittest
 
 import fixture
 
+sys.path.insert(0, os.path.join(fixture.ROOT, "demo"))
+from federation import free_base_port  # noqa: E402 pylint: disable=wrong-import-position
+
 MILLRACE = HUB = EDGE = DIGITS = None
-
-
-def free_base_port():
-    """A port such that it, the next one and their upload ports were free a moment ago, and none that the kernel gives
-    to whoever asks for any."""
-    for base in range(21000 + os.getpid() % 9000, 31000, 7):
-        held = []
-        try:
-            for port, kind in ((base, socket.SOCK_STREAM), (base + 1, socket.SOCK_STREAM),
-                               (base + 1000, socket.SOCK_DGRAM), (base + 1001, socket.SOCK_DGRAM)):
-                held.append(socket.socket(socket.AF_INET, kind))
-                held[-1].bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            continue
-        finally:
-            for s in held:
-                s.close()
-    raise RuntimeError("no free ports")
 
 
 class AgainstHubs(unittest.TestCase):
@@ -47,7 +30,7 @@ class AgainstHubs(unittest.TestCase):
         subprocess.run([DIGITS, "init", "--layers", "4,8,3", "--seed", "1", "--out", model],
                        check=True, stdout=subprocess.DEVNULL)
         cls.run_plain("config", "init", "--dir", cls.dir + "/fed", "--model", model, "--devices",
-                      "2", "--base-port", str(free_base_port()))
+                      "2", "--base-port", str(free_base_port(2)))
         cls.run_plain("pki", "init", "--dir", cls.dir + "/foreign")
         for hub in range(2):
             cls.start(hub)
