@@ -5,7 +5,6 @@ Two hubs, ten devices, a quorum of seven. Rounds of two kinds alternate: undistu
 get SIGKILL at random moments between the opening and the time that the round before took. They are started again for the
 next round, which opens when all ten wait."""
 
-import argparse
 import os
 import random
 import statistics
@@ -20,6 +19,7 @@ ROOT = os.path.dirname(HERE)
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "system", "python")]
 
 from figures import Figures, Skip, run  # noqa: E402
+import hub_bench  # noqa: E402
 
 DEVICES, KILLED = 10, 3
 ROUNDS, QUICK_ROUNDS = 20, 3
@@ -125,11 +125,7 @@ def measure(build, rounds, figures):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--build", default=os.path.join(ROOT, "build-release"), help="a release build")
-    options = parser.parse_args()
+    options = hub_bench.options(__doc__).parse_args()
     build = os.path.abspath(options.build)
     package = os.path.join(build, "bindings", "python")
     if not os.path.exists(os.path.join(package, "millrace", "_core.abi3.so")):

@@ -35,12 +35,13 @@ SETTINGS = """      cohort_max: 3
 
 
 class Private(Scene):
-    @staticmethod
-    def set_rounds(path):
+    settings = SETTINGS
+
+    def set_rounds(self, path):
         """Here all three devices are in each round, with noise and a budget."""
         with open(path, encoding="utf-8") as f:
             text = f.read()
-        changed = text.replace("      quorum: 3\n", "      quorum: 3\n" + SETTINGS)
+        changed = text.replace("      quorum: 3\n", "      quorum: 3\n" + self.settings)
         assert changed != text, text
         with open(path, "w", encoding="utf-8") as f:
             f.write(changed)
