@@ -192,7 +192,9 @@ def expect(truth, text, fed):
 
 
 def address_tap(fed):
-    """What an operator does to the interface of the exception path, once it is there."""
+    """What an operator does to the interface of the exception path, once it is there. The devices
+    forget the neighbour that an earlier hub was to them: this one has to answer their ARP."""
+    fed.network.there("ip", "neigh", "flush", "dev", "dpdk-dev")
     fed.network.here("ip", "addr", "add", f"{UPLOADS}.1/24", "dev", "dpdk-tap")
     fed.network.here("ip", "link", "set", "dpdk-tap", "up")
 
