@@ -14,10 +14,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 TICKS_LEAST = 20  # of a role's own, for a split of its own
 
 # What each thread of a hub is for (docs/architecture.md), by the beginning of its name; the control
-# thread has the program's name. "endings" waits for the threads of tasks that were removed, "log"
+# thread has the program's name. "release" makes what devices fetch of a published model (once a round, whatever the
+# number of devices); "endings" waits for the threads of tasks that were removed, "log"
 # writes the log, "released" the ledger of released sets. The kernel names io_uring's own threads.
 ROLES = {"millrace-hub": "control", "endings": "control", "log": "control", "lead": "compute",
-         "helper": "compute", "released": "compute", "release": "compute", "peer-": "peers", "mr-": "workers",
+         "helper": "compute", "released": "compute", "release": "release", "peer-": "peers", "mr-": "workers",
          "iou-": "workers"}
 
 

@@ -12,6 +12,10 @@ verifies it, uploads over UDP, and hears "committed". Five kinds of round altern
   pull   the devices have no model and each downloads 4 bytes a value over TLS first
   audit  as held, and the hubs keep what they count (audit_hours)
 
+What the hubs spend on the release that follows a round (the delta, its check, the manifest) is a cost of the round and
+not of a device: it stands by itself (`release_ms`), out of the sums and ratios of a device's cost, and is what
+perf/release_bench.py is about.
+
 Both hubs' sums are compared in every round with the plain sum of the devices' vectors.
 
 usage: rounds.py [--quick] [--json FILE] [--build DIR] [--devices N] [--dimension D]
@@ -169,9 +173,14 @@ def received_bytes(before_after):
     return totals[1] - totals[0]
 
 
+def of_devices(cost, shares):
+    """As split(), without what a round's release takes."""
+    return [{key: seconds for key, seconds in part.items() if key[1] != "release"} for part in split(cost, shares)]
+
+
 def note_hub(figures, kind, cost, shares, devices, fresh_s):
     """The hubs' time in a round, a device, in milliseconds; and by what the threads are for."""
-    user, system = split(cost, shares)
+    user, system = of_devices(cost, shares)
     scale = 1000 / devices
     held = kind == "held"
     prefix = PREFIXES[kind]
@@ -186,6 +195,10 @@ def note_hub(figures, kind, cost, shares, devices, fresh_s):
     for (hub, role), seconds in sorted(user.items()):
         figures.sample(f"{prefix}.{'helper' if hub else 'lead'}.{role}_ms_per_device", "ms",
                        scale * seconds, "lower", None, "user time")
+    made, _ = split(cost, shares)
+    for hub, name in enumerate(("lead", "helper")):
+        figures.sample(f"{prefix}.{name}.release_ms", "ms", 1000 * made.get((hub, "release"), 0), "lower", None,
+                       "user time for the release of the round's model, whatever the number of devices")
 
 
 def note_round(figures, kind, account, load, counters, devices):
@@ -217,7 +230,7 @@ def measure(fed, figures, samples):
     for kind in kinds:
         shares = user_shares([cost for cost, *_ in series[kind]])
         for number, (cost, account, load, counters) in enumerate(series[kind]):
-            fresh = split(series["held"][number][0], user_shares([cost for cost, *_ in series["held"]]))[0]
+            fresh = of_devices(series["held"][number][0], user_shares([cost for cost, *_ in series["held"]]))[0]
             note_hub(figures, kind, cost, shares, fed.devices, sum(fresh.values()))
             note_round(figures, kind, account, load, counters, fed.devices)
     shares = user_shares([cost for cost, _ in reaches])
