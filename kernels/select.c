@@ -3,6 +3,7 @@
  * The only file of the tree with an architecture #if. MR_HAVE_<LEVEL> comes from
  * kernels/meson.build and says that the level's files are in this build.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/levels.h"
@@ -75,10 +76,17 @@ static uint32_t machine_levels(void)
 
 uint32_t mr_cpu_levels(void)
 {
-    const uint32_t machine = machine_levels() | MR_CPU_SCALAR;
-    uint32_t levels = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        levels |= tables[i]->cpu_level & machine;
+    /* Asked once: under a hypervisor each CPUID leaves the guest, tens of microseconds, and kernels
+     * are looked up in requests. Whoever comes at the same time finds the same. */
+    static _Atomic uint32_t found;
+    uint32_t levels = atomic_load_explicit(&found, memory_order_relaxed);
+
+    if (levels == 0) {
+        const uint32_t machine = machine_levels() | MR_CPU_SCALAR;
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+            levels |= tables[i]->cpu_level & machine;
+        }
+        atomic_store_explicit(&found, levels, memory_order_relaxed);
     }
     return levels;
 }
