@@ -209,13 +209,32 @@ def plant(suite, mutant):
 
 
 def require_sound(suite, mutants):
-    """A test that fails or is skipped without any defect proves nothing."""
+    """A test that fails without any defect proves nothing, and one that is skipped here shows nothing here: the mutants
+    that another test could kill, with those tests alone, and the others."""
     tests = sorted({test for mutant in mutants for test in mutant["killed_by"]})
     if not suite.build(tests):
         raise Broken(f"the copy does not build as it is: see {LOG}")
-    bad = {name: result for name, result in suite.results(tests).items() if result != "OK"}
+    results = suite.results(tests)
+    bad = {name: result for name, result in results.items() if result not in ("OK", "SKIP")}
     if bad:
         raise Broken("without any defect: " + ", ".join(f"{name} {result}" for name, result in bad.items()))
+    tried, untried = [], []
+    for mutant in mutants:
+        run = [test for test in mutant["killed_by"] if results[test] == "OK"]
+        if run:
+            tried.append(mutant | {"killed_by": run})
+        else:
+            untried.append(mutant)
+            print(f"{mutant['name']}: {mutant['says']}: not tried, {', '.join(mutant['killed_by'])} skipped", flush=True)
+    return tried, untried
+
+
+def part_of(text, mutants):
+    """`K/N`: every Nth from the Kth, so that several machines share the table."""
+    matched = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if not matched or int(matched[1]) > int(matched[2]):
+        raise Broken(f"--part {text}: K/N, with K from 1 to N")
+    return mutants[int(matched[1]) - 1::int(matched[2])]
 
 
 def main():
@@ -223,6 +242,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these (tests/mutants/table lists them)")
     parser.add_argument("--check", action="store_true", help="only see that each row fits the tree; builds nothing")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="whose tests a row may name (./build, if it is there)")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="only every Nth from the Kth")
     options = parser.parse_args()
     table = read_table()
     known = {mutant.get("name") for mutant in table}
@@ -233,16 +253,16 @@ def main():
         if options.check:
             print(f"{len(table)} mutants fit the tree")
             return 0
-        mutants = [m for m in table if not options.names or m["name"] in options.names]
+        mutants = part_of(options.part, [m for m in table if not options.names or m["name"] in options.names])
         refresh_copy()
         with open(LOG, "w", encoding="utf-8") as log:
             suite = Suite(log)
-            require_sound(suite, mutants)
+            mutants, untried = require_sound(suite, mutants)
             killed = sum(plant(suite, mutant) for mutant in mutants)
     except Broken as why:
         print(f"mutants: {why}", file=sys.stderr)
         return 1
-    print(f"{killed} killed, {len(mutants) - killed} survived")
+    print(f"{killed} killed, {len(mutants) - killed} survived, {len(untried)} not tried")
     return 0 if killed == len(mutants) else 1
 
 
