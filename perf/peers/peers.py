@@ -2,8 +2,9 @@
 """Millrace beside its peers: the same work, one machine, one run.
 
 The work: a round of 100 devices with 1,000,000 8-bit values each. Millrace does it as it is used
-(two hub processes, mutual TLS, UDP: perf/rounds.py). Each peer does it inside one process, without
-any network, TLS or storage, which is to its advantage:
+(two hub processes, mutual TLS, UDP: perf/rounds.py), over connections kept from the round before, and,
+in turns with that, with fresh ones. Each peer does it inside one process, without any network, TLS or
+storage, which is to its advantage:
 
   Flower's SecAgg+      perf/peers/flower_peer.py, its own workflow and client code, unchanged
   libprio-rs Prio3SumVec  perf/peers/prio3/
@@ -30,17 +31,18 @@ sys.path.insert(0, os.path.join(HERE, ".."))
 import rounds  # noqa: E402
 from federation import Failure  # noqa: E402
 from figures import Figures, Skip, run  # noqa: E402
-from hub_cpu import split, user_shares  # noqa: E402
+from hub_cpu import user_shares  # noqa: E402
 
 DEVICES = 100
 VALUES = 1000000
 SAMPLES = 7
 QUICK_SAMPLES = 2
-TARGET = 50  # times less hub CPU than a secure peer
+TARGETS = {"flower": 10, "flower_full": 330, "prio3": 1800}  # times less hub CPU than the secure peer
 FLOWER_CPU, FLOWER_BYTES = 0.2, 0.27  # of Flower's SecAgg+: all hub CPU, and what a device sends
 NEIGHBOURS = 11
 DROPOUT_DEVICES, DROPPED = 40, 2  # 5%; what a device costs at that neighbourhood is the same
 
+KINDS = {"kept": "millrace", "held": "millrace_fresh"}  # of perf/rounds.py, and how it is called here
 AGGREGATING = ("workers", "compute")  # opening, folding, expanding: roles of perf/hub_cpu.py
 
 VENV = os.path.join(ROOT, "out", "peers-venv")
@@ -126,21 +128,29 @@ def prio3_rows(samples):
 
 
 def millrace_rows(build, samples):
-    """A round each: (user ms of both hubs, user and system ms of a device, bytes received), and of
-    the hubs' ms (system, user without TLS and control); all a device."""
+    """By the kind of round: a list of (rows of samples, what is said of each)."""
     work = tempfile.mkdtemp(prefix="millrace-peers-")
     federation = rounds.Rounds(build, work, DEVICES, VALUES)
+    series = {kind: [] for kind in KINDS}
     try:
         federation.start()
-        federation.round(False)  # not counted: first touch
-        series = [federation.round(False) for _ in range(samples)]
+        federation.round("held")  # not counted: first touch
+        for _ in range(samples):
+            for kind, played in series.items():
+                played.append(federation.round(kind))
     finally:
         federation.stop()
     shutil.rmtree(work)
-    shares = user_shares([cost for cost, *_ in series])
+    return {KINDS[kind]: parts_of(played) for kind, played in series.items()}
+
+
+def parts_of(played):
+    """For each round (user ms of both hubs, user and system ms of a device, bytes received), and of
+    the hubs' ms (system, user without TLS and control); all a device."""
+    shares = user_shares([cost for cost, *_ in played])
     rows, parts = [], []
-    for cost, _, load, counters in series:
-        user, system = split(cost, shares)
+    for cost, _, load, counters in played:
+        user, system = rounds.of_devices(cost, shares)
         device_s = load["user_s"] + load["system_s"] - load["trainer_s"]
         rows.append((1e3 * sum(user.values()) / DEVICES, 1e3 * device_s / DEVICES,
                      rounds.received_bytes(counters) / DEVICES))
@@ -169,7 +179,8 @@ def note_noise(build, samples, figures):
 
 # --- the figures -------------------------------------------------------------------------------
 
-HUB_OF = {"millrace": "user time of both hubs, with TLS and control", "prio3": "both aggregators",
+HUB_OF = {"millrace": "user time of both hubs, with TLS and control, connections kept",
+          "millrace_fresh": "the same, a handshake a device and hub", "prio3": "both aggregators",
           "prio3_field64": "both aggregators", "flower": "the server, nothing dropped",
           "flower_dropouts": "the server, 5% dropped out", "flower_full": "the server",
           "floor": "the adding alone"}
@@ -185,12 +196,11 @@ def note_row(figures, name, samples):
 
 def note_ratios(figures, rows, aggregation_ms):
     for name, samples in rows.items():
-        if name in ("millrace", "floor"):
+        if name in ("millrace", "millrace_fresh", "floor"):
             continue
         for peer, own, aggregating in zip(samples, rows["millrace"], aggregation_ms):
             figures.sample(f"peers.{name}_hub_ratio", "ratio", peer[0] / own[0], "higher",
-                           None if name == "flower_dropouts" else TARGET,
-                           "the peer's server CPU a device / that of both hubs, user time")
+                           TARGETS.get(name), "the peer's server CPU a device / that of both hubs, user time")
             figures.sample(f"peers.{name}_aggregation_ratio", "ratio", peer[0] / aggregating,
                            "higher", None, "the same, the hubs' TLS and control left out")
 
@@ -215,7 +225,9 @@ def measure(build, samples, figures):
     if not rows:
         raise Skip("no peer can be had: " + "; ".join(
             str(v) for k, v in figures.document["context"].items() if k.startswith("without_")))
-    rows["millrace"], parts = millrace_rows(build, samples)
+    own = millrace_rows(build, samples)
+    rows.update({name: rows_of for name, (rows_of, _) in own.items()})
+    parts = own["millrace"][1]
     order = [name for name in HUB_OF if name in rows]
     for name in order:
         note_row(figures, name, rows[name])

@@ -2,7 +2,9 @@
 
 # name of the figures, what it is, servers, dropouts borne, whether inputs are validated
 ROWS = (
-    ("millrace", "Millrace, two hubs, w = 16", "2, of two operators",
+    ("millrace", "Millrace, two hubs, w = 16, connections kept", "2, of two operators",
+     "any number, at any time; a quorum of whole uploads", "no (clipped by the device itself)"),
+    ("millrace_fresh", "the same, fresh connections", "2, of two operators",
      "any number, at any time; a quorum of whole uploads", "no (clipped by the device itself)"),
     ("prio3", "libprio-rs 0.18.1 Prio3SumVec", "2, of two operators",
      "any number, at any time", "**yes**, each value's range is proven"),
@@ -19,7 +21,8 @@ ROWS = (
 
 NOTES = """
 Hub CPU is that of all servers together, a device; for Millrace the user time of two real hub processes
-with TLS handshakes, control, storage and UDP, while each peer runs inside one process without network,
+with TLS, control, storage and UDP (what devices fetch of the next model is made once a round and is not
+in it: no peer sends a model), while each peer runs inside one process without network,
 TLS, framing or storage, which is to the peer's advantage. `peers.*_aggregation_ratio` leaves TLS and
 control out on our side too (the hubs' workers and compute threads: opening, folding, expanding).
 
