@@ -43,6 +43,8 @@ struct mr_mask_stream {
     uint8_t counter[16];
 };
 
+struct mr_gauss_cells; /* gauss_cells.h */
+
 struct mr_kernels {
     const char *name;   /* "scalar", "avx2", "avx512", "neon" */
     uint32_t cpu_level; /* one of enum mr_cpu_level */
@@ -96,6 +98,15 @@ struct mr_kernels {
                          size_t lanes);
     void (*mask_sub_w32)(uint32_t *vec, const struct mr_mask_stream *mask, uint64_t offset,
                          size_t lanes);
+
+    /* --- noise --------------------------------------------------------------------------------
+     * Draw i (wire/gauss.c says of what) is the words 2i, its bits, and 2i + 1, its u. out[i] is
+     * the sample that it gives if it is taken. Bit i % 64 of undecided[i / 64] is 0 where it is
+     * taken for certain (mr_gauss_unsure) and is no second zero; (draws + 63) / 64 words are
+     * written, bits beyond the last draw 0. No branch on a draw; addresses within the 2 KiB of
+     * columns depend on it. */
+    void (*gauss_draw)(int32_t *out, uint64_t *undecided, const struct mr_gauss_cells *cells,
+                       const uint64_t *random, size_t draws);
 
     /* --- preparing a delta (client) -----------------------------------------------------------
      * Σ x[i]^2 in double: partial sum p (0 <= p < 16) takes the elements i with i % 16 == p in

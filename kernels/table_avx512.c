@@ -26,6 +26,7 @@ const struct mr_kernels mr_kernels_avx512 = {
     .mask_sub_w16 = mr_mask_sub_w16_avx512,
     .mask_sub_w24 = mr_mask_sub_w24_avx512,
     .mask_sub_w32 = mr_mask_sub_w32_avx512,
+    .gauss_draw = mr_gauss_draw_avx512,
     .sum_squares = mr_sum_squares_avx2,
     .scale = mr_scale_avx2,
     .axpy = mr_axpy_avx2,

@@ -9,11 +9,11 @@
  *   3. keeps x with the chance exact weight / cell's weight: U < that, U uniform in [0, 1).
  *
  * What is kept has the exact distribution, whatever A and the weights are. For nearly all draws the
- * 64 bits of U are below what the cell's last integer allows; for most others the first terms of
- * exp's series say it; for one in thousands exp is worked out to 64 bits with a bound on the error;
- * where U is within that bound, once in 2^50 or less, further bits of U and of exp decide
- * (gauss_exact.c). The last cell is the tail: eight cells of weight 1, then eight of weight 1/2,
- * and so on for ever; its draws, once in 2^28, are decided exactly at once. */
+ * first 32 bits of U say that they are taken (kernels/gauss_cells.h); for most others the first
+ * terms of exp's series decide; for one in thousands exp is worked out to 64 bits with a bound on
+ * the error; where U is within that bound, once in 2^50 or less, further bits of U and of exp
+ * decide (gauss_exact.c). The last cell is the tail: eight cells of weight 1, then eight of weight
+ * 1/2, and so on for ever; its draws, once in 2^28, are decided exactly at once. */
 #include "wire/gauss.h"
 
 #include <stdbool.h>
@@ -158,55 +158,68 @@ static __attribute__((noinline)) struct verdict judge(struct mr_gauss *gauss, un
                             .taken = mr_gauss_judge_exactly(table, &draw, more_bits, gauss)};
 }
 
-/* The draws of `random` from gauss->at on, until it is empty or `count` samples are there: how
- * many, or -1. What the loop needs is in locals: the compiler has to think that `out` changes the
- * rest. */
-static ptrdiff_t take_draws(struct mr_gauss *gauss, int32_t *out, size_t count)
+/* What becomes of a draw that the kernel left undecided: as judge(). */
+static struct verdict settle(struct mr_gauss *gauss, const struct mr_gauss_cells *cells,
+                             const uint64_t *random, int32_t *sample)
 {
-    const struct mr_gauss_table *table = gauss->table;
-    const unsigned block_log2 = table->block_log2;
-    const uint64_t place_mask = (UINT64_C(1) << block_log2) - 1;
-    const uint64_t one_zero = block_log2 == 0; /* a cell of its own, of half the weight */
-    const unsigned end = sizeof gauss->random / sizeof *gauss->random;
-    unsigned at = gauss->at;
-    size_t done = 0;
-    while (at < end && done < count) {
-        /* 9 bits column, 23 share, 1 sign, the rest the place in the cell. No branch: all are as
-         * good as random. */
-        const uint64_t bits = gauss->random[at], u = gauss->random[at + 1];
-        at += 2;
-        const unsigned own = (unsigned)(bits & (MR_GAUSS_CELLS - 1));
-        const struct mr_gauss_column *column = &table->columns[own];
-        const uint32_t mine = -(uint32_t)((bits >> 9 & 0x7fffff) < column->share);
-        const unsigned cell = (own & mine) | (column->other & ~mine);
-        const uint32_t negative = -(uint32_t)(bits >> 32 & 1);
-        uint64_t x = ((uint64_t)cell << block_log2) + (bits >> 33 & place_mask);
-        if (__builtin_expect(u >= table->accept[cell], 0)) {
-            const struct verdict verdict = judge(gauss, cell, x, u);
-            if (verdict.taken < 0) {
+    const struct mr_gauss_place place = mr_gauss_place_of(cells, random[0]);
+    struct verdict verdict = {.x = place.x, .taken = 1};
+    if (random[1] >= gauss->table->accept[place.cell]) {
+        verdict = judge(gauss, place.cell, place.x, random[1]);
+    }
+    const struct mr_gauss_place taken = {.x = (uint32_t)verdict.x, .negative = place.negative};
+    if (verdict.taken > 0 && mr_gauss_second_zero(cells, &taken)) {
+        verdict.taken = 0;
+    }
+    *sample = (int32_t)((taken.x ^ taken.negative) - taken.negative);
+    return verdict;
+}
+
+/* Closes the gap between the `kept` samples in front and those from `from` to before `to`. How many
+ * there are then. */
+static size_t close_up(int32_t *out, size_t kept, size_t from, size_t to)
+{
+    if (kept != from) {
+        memmove(out + kept, out + from, (to - from) * sizeof *out);
+    }
+    return kept + to - from;
+}
+
+/* The next `draws` of `random`: how many samples they give, or -1. */
+static ptrdiff_t take_draws(struct mr_gauss *gauss, int32_t *out, size_t draws)
+{
+    const struct mr_gauss_cells cells = mr_gauss_cells_of(gauss->table);
+    const uint64_t *random = gauss->random + gauss->at;
+    uint64_t undecided[MR_GAUSS_DRAWS / 64];
+    size_t kept = 0, from = 0;
+    gauss->kernels->gauss_draw(out, undecided, &cells, random, draws);
+    gauss->at += 2 * (unsigned)draws;
+    for (size_t word = 0; word < (draws + 63) / 64; word++) {
+        for (uint64_t left = undecided[word]; left != 0; left &= left - 1) {
+            const size_t at = 64 * word + (size_t)__builtin_ctzll(left);
+            const int taken = settle(gauss, &cells, random + 2 * at, &out[at]).taken;
+            if (taken < 0) {
                 return -1;
             }
-            if (verdict.taken == 0) {
-                continue;
+            if (taken == 0) {
+                kept = close_up(out, kept, from, at);
+                from = at + 1;
             }
-            x = verdict.x;
         }
-        if ((x | (uint32_t)~negative | one_zero) == 0) {
-            continue; /* the second zero; one comparison, so that no branch asks for the sign */
-        }
-        out[done++] = (int32_t)(((uint32_t)x ^ negative) - negative);
     }
-    gauss->at = at;
-    return (ptrdiff_t)done;
+    return (ptrdiff_t)close_up(out, kept, from, draws);
 }
 
 int mr_gauss_fill(struct mr_gauss *gauss, int32_t *out, size_t count)
 {
+    const unsigned end = sizeof gauss->random / sizeof *gauss->random;
     while (count > 0) {
-        if (gauss->at == sizeof gauss->random / sizeof *gauss->random) {
+        if (gauss->at == end) {
             refill(gauss);
         }
-        const ptrdiff_t done = take_draws(gauss, out, count);
+        /* A draw gives one sample at most: none is drawn that is not asked for. */
+        const size_t draws = (end - gauss->at) / 2;
+        const ptrdiff_t done = take_draws(gauss, out, draws < count ? draws : count);
         if (done < 0) {
             return -1;
         }

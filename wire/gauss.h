@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/gauss_cells.h"
 #include "kernels/kernels.h"
 
 #define MR_GAUSS_KEY_BYTES 32
@@ -24,15 +25,7 @@
     (UINT64_C(1) << 50) /* num / den; sigma 2^25, in units of the lattice                          \
                          */
 #define MR_GAUSS_DEN_MAX (UINT64_C(1) << 12)
-#define MR_GAUSS_CELLS   512 /* of the proposal; a power of two */
 #define MR_GAUSS_DRAWS   256 /* attempts whose random bytes are made at once */
-
-/* A column of the alias table: of 2^23 draws the first `share` give the cell of its own number, the
- * rest `other`. */
-struct mr_gauss_column {
-    uint32_t share;
-    uint32_t other;
-};
 
 /* A table is the variance's alone: any number of samplers may read one. */
 struct mr_gauss_table {
@@ -47,7 +40,9 @@ struct mr_gauss_table {
     uint32_t weight[MR_GAUSS_CELLS]; /* of 2^32 */
     uint64_t slope;                  /* 2^slope_shift / (2 sigma^2), from below */
     unsigned slope_shift;
-    struct mr_gauss_column columns[MR_GAUSS_CELLS];
+    uint32_t columns[MR_GAUSS_CELLS]; /* MR_GAUSS_COLUMN */
+    uint32_t sure_cells, part_slope;  /* these three for struct mr_gauss_cells */
+    unsigned part_shift;
 };
 
 struct mr_gauss {

@@ -4,6 +4,16 @@
 
 #include "wire/gauss.h"
 
+/* What the kernel sees of a table. */
+static inline struct mr_gauss_cells mr_gauss_cells_of(const struct mr_gauss_table *table)
+{
+    return (struct mr_gauss_cells){.columns = table->columns,
+                                   .block_log2 = table->block_log2,
+                                   .within_shift = table->part_shift,
+                                   .slope = table->part_slope,
+                                   .sure = table->sure_cells};
+}
+
 /* A draw's 64 bits u stand for a number U in [u, u + 1) / 2^64. It is taken where
  * U * weight < peak * 2^doublings * exp(-x^2 / (2 sigma^2)). */
 struct mr_gauss_draw {

@@ -8,10 +8,12 @@
 
 typedef unsigned __int128 wide;
 
-#define BITS        88u /* of exp(…) here: times a peak below 2^34 it fits 128 */
-#define REACH       33u /* the cells go on until exp(…) is 2^-33: the peak is at most 2^33 */
+#define BITS  88u /* of exp(…) here: times a peak below 2^34 it fits 128 */
+#define REACH 33u /* the cells go on until exp(…) is 2^-33: the peak is at most 2^33 */
+#define PARTS_LOG2                                                                                 \
+    7u /* the parts of a cell that a draw is looked at by: its slope needs no more                 \
+        */
 #define TAIL_WEIGHT 16u /* eight cells of weight 1, eight of 1/2, eight of 1/4, … */
-#define COLUMN      (1u << 23)
 
 /* Works out exp(-(x^2) den / (2 num)) of one variance. */
 struct curve {
@@ -146,7 +148,7 @@ static void fill_columns(struct mr_gauss_table *table)
     MR_ASSERT(sum <= UINT64_C(1) << 32);
     left[table->cells + 1] = (UINT64_C(1) << 32) - sum;
     for (unsigned cell = 0; cell < MR_GAUSS_CELLS; cell++) {
-        if (left[cell] < COLUMN) {
+        if (left[cell] < MR_GAUSS_COLUMN_FULL) {
             below[few++] = (uint16_t)cell;
         } else {
             above[many++] = (uint16_t)cell;
@@ -154,18 +156,17 @@ static void fill_columns(struct mr_gauss_table *table)
     }
     while (few > 0) {
         const uint16_t cell = below[--few], giver = above[many - 1];
-        table->columns[cell] =
-            (struct mr_gauss_column){.share = (uint32_t)left[cell], .other = giver};
-        left[giver] -= COLUMN - left[cell];
-        if (left[giver] < COLUMN) {
+        table->columns[cell] = MR_GAUSS_COLUMN(left[cell], giver);
+        left[giver] -= MR_GAUSS_COLUMN_FULL - left[cell];
+        if (left[giver] < MR_GAUSS_COLUMN_FULL) {
             many--;
             below[few++] = giver;
         }
     }
     while (many > 0) {
         const uint16_t cell = above[--many];
-        MR_ASSERT(left[cell] == COLUMN);
-        table->columns[cell] = (struct mr_gauss_column){.share = COLUMN, .other = cell};
+        MR_ASSERT(left[cell] == MR_GAUSS_COLUMN_FULL);
+        table->columns[cell] = MR_GAUSS_COLUMN(0, cell);
     }
 }
 
@@ -178,6 +179,21 @@ static void set_slope(struct mr_gauss_table *table)
     }
     table->slope = (uint64_t)(((wide)table->den << shift) / (2 * table->num));
     table->slope_shift = shift;
+}
+
+/* What struct mr_gauss_cells says of it. A cell has 2^part_log2 parts; where it is one integer wide
+ * its start is all that counts. */
+static void set_parts(struct mr_gauss_table *table)
+{
+    const unsigned b = table->block_log2, part_log2 = b < PARTS_LOG2 ? b : PARTS_LOG2;
+    table->part_shift = b - part_log2;
+    table->part_slope =
+        b == 0 ? 0 : (uint32_t)(((wide)table->den << (31 + 2 * b - part_log2)) / table->num) + 1;
+    table->sure_cells = 0;
+    while (table->sure_cells < table->cells &&
+           table->start[table->sure_cells] >> 32 > MR_GAUSS_FLOOR) {
+        table->sure_cells++;
+    }
 }
 
 int mr_gauss_table_init(struct mr_gauss_table *table, uint64_t num, uint64_t den)
@@ -193,6 +209,7 @@ int mr_gauss_table_init(struct mr_gauss_table *table, uint64_t num, uint64_t den
     if (status == 0) {
         fill_columns(table);
         set_slope(table);
+        set_parts(table);
     }
     return status;
 }

@@ -19,7 +19,7 @@ static const struct check *running;
 
 static size_t size_of(enum check_type type)
 {
-    static const size_t sizes[] = {1, 2, 3, 4, 4};
+    static const size_t sizes[] = {1, 2, 3, 4, 4, 8};
     return sizes[type];
 }
 
@@ -97,6 +97,11 @@ static float edge_float(struct check *c)
 static void fill_one(struct check *c, uint8_t *at, enum check_type type, enum check_fill fill)
 {
     const size_t bytes = size_of(type);
+    if (type == CHECK_U64) {
+        fill_one(c, at, CHECK_U32, fill);
+        fill_one(c, at + 4, CHECK_U32, fill);
+        return;
+    }
     uint32_t v = fill == CHECK_ZERO   ? 0
                  : fill == CHECK_ONE  ? 1
                  : fill == CHECK_ONES ? UINT32_MAX

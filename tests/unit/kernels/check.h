@@ -26,7 +26,7 @@ enum check_fill {
     CHECK_FILLS
 };
 
-enum check_type { CHECK_BYTES, CHECK_U16, CHECK_U24, CHECK_U32, CHECK_F32 };
+enum check_type { CHECK_BYTES, CHECK_U16, CHECK_U24, CHECK_U32, CHECK_F32, CHECK_U64 };
 
 struct check_pair {
     void *want, *got;

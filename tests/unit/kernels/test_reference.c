@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/gauss_cells.h"
 #include "kernels/kernels.h"
 
 #define N 200 /* lanes: whole vectors and a rest at every width */
@@ -280,6 +281,57 @@ static void test_masks_cancel(void **state)
     }
 }
 
+/* Draw i names column i, whose share it hits or misses by one; its u is at what its place allows,
+ * or one below. Cells from 500 on are never sure. */
+static void test_gauss_draw(void **state)
+{
+    const struct mr_kernels *k = kernels_of(state);
+    uint32_t columns[MR_GAUSS_CELLS];
+    uint64_t random[2 * N], undecided[(N + 63) / 64];
+    int32_t out[N];
+    for (uint32_t i = 0; i < MR_GAUSS_CELLS; i++) {
+        columns[i] = MR_GAUSS_COLUMN(1000 + i, MR_GAUSS_CELLS - 1 - i);
+    }
+    for (uint64_t i = 0; i < N; i++) {
+        const uint64_t missed = i % 2, negative = i / 2 % 2, below = i / 4 % 2, within = i % 16;
+        const uint64_t cell = missed ? MR_GAUSS_CELLS - 1 - i : i;
+        const uint64_t allowed = MR_GAUSS_FLOOR - 999 * (2 * cell + 1) * ((within + 3) / 4);
+        random[2 * i] = i | (999 + i + missed) << 9 | negative << 32 | (within | 1u << 30) << 33;
+        random[2 * i + 1] = (allowed - below) << 32 | (below ? UINT32_MAX : 0);
+    }
+    const struct mr_gauss_cells cells = {
+        .columns = columns, .block_log2 = 4, .within_shift = 2, .slope = 999, .sure = 500};
+    k->gauss_draw(out, undecided, &cells, random, N);
+    for (int32_t i = 0; i < N; i++) {
+        const int32_t cell = i % 2 ? MR_GAUSS_CELLS - 1 - i : i, x = 16 * cell + i % 16;
+        assert_int_equal(out[i], i / 2 % 2 ? -x : x);
+        assert_int_equal(undecided[i / 64] >> (i % 64) & 1, cell >= 500 || i / 4 % 2 == 0);
+    }
+    assert_int_equal(undecided[N / 64] >> (N % 64), 0);
+}
+
+/* The second of two zeros is left undecided; where zero has a cell of its own there is but one. */
+static void test_gauss_zeros(void **state)
+{
+    const struct mr_kernels *k = kernels_of(state);
+    uint32_t columns[MR_GAUSS_CELLS] = {0};
+    uint64_t random[2 * N] = {0}, undecided[(N + 63) / 64];
+    int32_t out[N];
+    for (uint64_t i = 0; i < N; i++) {
+        random[2 * i] = (i % 3 == 0) * (UINT64_C(1) << 32) | i % 2 << 33;
+    }
+    for (unsigned wide = 0; wide < 2; wide++) {
+        const struct mr_gauss_cells cells = {
+            .columns = columns, .block_log2 = wide, .slope = 1, .sure = MR_GAUSS_CELLS};
+        k->gauss_draw(out, undecided, &cells, random, N);
+        for (int32_t i = 0; i < N; i++) {
+            const int32_t x = wide && i % 2;
+            assert_int_equal(out[i], i % 3 == 0 ? -x : x);
+            assert_int_equal(undecided[i / 64] >> (i % 64) & 1, wide && x == 0 && i % 3 == 0);
+        }
+    }
+}
+
 static void test_sum_squares(void **state)
 {
     const struct mr_kernels *k = kernels_of(state);
@@ -421,6 +473,8 @@ int main(void)
             cmocka_unit_test_prestate(test_lift_then_centre, k),
             cmocka_unit_test_prestate(test_centre_edges, k),
             cmocka_unit_test_prestate(test_masks_cancel, k),
+            cmocka_unit_test_prestate(test_gauss_draw, k),
+            cmocka_unit_test_prestate(test_gauss_zeros, k),
             cmocka_unit_test_prestate(test_sum_squares, k),
             cmocka_unit_test_prestate(test_scale_axpy_flip, k),
             cmocka_unit_test_prestate(test_hadamard, k),

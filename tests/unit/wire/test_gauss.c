@@ -28,14 +28,34 @@ static void key_of(uint8_t key[MR_GAUSS_KEY_BYTES], uint64_t seed)
 /* --- the table ----------------------------------------------------------------------------------
  */
 
+/* What the first 32 bits say is taken is taken, to the end of each part of each cell; and
+ * they say it of nearly all. */
+static void parts_hold(const struct mr_gauss_table *table)
+{
+    const uint64_t block = UINT64_C(1) << table->block_log2;
+    const long double sigma = sqrtl((long double)table->num / table->den);
+    for (unsigned cell = 0; cell < table->sure_cells; cell++) {
+        for (uint64_t part = 0; part < block >> table->part_shift; part++) {
+            const uint64_t x = cell * block + (part << table->part_shift);
+            const uint64_t far = (uint64_t)table->part_slope * (2 * cell + 1) * part;
+            const long double chance = weight_at(table, x) / table->weight[cell];
+            assert_true(far < UINT64_C(1) << 31);
+            assert_true((MR_GAUSS_FLOOR - far) * 0x1p-32L <= chance || (block == 1 && cell == 0));
+            assert_true(chance - (MR_GAUSS_FLOOR - far) * 0x1p-32L < 1.0L / 32 ||
+                        (block == 1 && cell == 0));
+        }
+    }
+    assert_true(table->sure_cells * block > 3 * sigma);
+}
+
 static void table_holds(const struct mr_gauss_table *table)
 {
     const uint64_t block = UINT64_C(1) << table->block_log2;
     uint64_t mass[MR_GAUSS_CELLS] = {0}, sum = 16;
     for (unsigned i = 0; i < MR_GAUSS_CELLS; i++) {
-        assert_true(table->columns[i].share <= 1u << 23);
-        mass[i] += table->columns[i].share;
-        mass[table->columns[i].other] += (1u << 23) - table->columns[i].share;
+        const uint32_t share = MR_GAUSS_COLUMN_SHARE(table->columns[i]);
+        mass[i] += share;
+        mass[MR_GAUSS_COLUMN_OTHER(table->columns[i])] += (1u << 23) - share;
     }
     for (unsigned i = 0; i < table->cells; i++) {
         const uint64_t first = i * block, last = first + block - 1;
@@ -58,6 +78,7 @@ static void table_holds(const struct mr_gauss_table *table)
         const uint64_t first = (table->cells + 8 * i) * block;
         assert_true(weight_at(table, first) <= ldexpl(1, -(int)i));
     }
+    parts_hold(table);
     assert_true(table->peak % 2 == 0);
     assert_true(block > 1 || table->weight[0] == table->peak / 2);
 }
@@ -129,6 +150,9 @@ static void test_bounds_agree(void **state)
         assert_true(exact == 0 || exact == 1);
         assert_true(word == MR_GAUSS_UNCLEAR || (int)word == exact);
         assert_true(draw.u >= table.accept[cell] || exact == 1);
+        const struct mr_gauss_cells cells = mr_gauss_cells_of(&table);
+        const struct mr_gauss_place place = {.cell = cell, .within = (uint32_t)within};
+        assert_true(mr_gauss_unsure(&cells, &place, (uint32_t)(draw.u >> 32)) || exact == 1);
         if (fabsl(draw.u * 0x1p-64L - chance) > 1e-14L * chance) {
             assert_int_equal(exact, draw.u * 0x1p-64L < chance);
         }
@@ -306,7 +330,7 @@ static void test_tail(void **state)
         key_of(key, 200 + which);
         assert_int_equal(mr_gauss_table_init(&table, sigma2[which], 1), 0);
         for (unsigned i = 0; i < MR_GAUSS_CELLS; i++) {
-            table.columns[i] = (struct mr_gauss_column){.share = 0, .other = table.cells};
+            table.columns[i] = MR_GAUSS_COLUMN(0, table.cells);
         }
         mr_gauss_init(&gauss, &table, key, mr_kernels_select(~0u));
         assert_int_equal(mr_gauss_fill(&gauss, samples, DRAWN), 0);

@@ -42,7 +42,8 @@ static void answer_samples(uint64_t num, uint64_t den, const char *hex, size_t c
     }
     printf(" ;");
     for (unsigned i = 0; i < MR_GAUSS_CELLS; i++) {
-        printf(" %" PRIu32 " %" PRIu32, table.columns[i].share, table.columns[i].other);
+        printf(" %" PRIu32 " %" PRIu32, MR_GAUSS_COLUMN_SHARE(table.columns[i]),
+               MR_GAUSS_COLUMN_OTHER(table.columns[i]));
     }
     printf(" ;");
     for (size_t i = 0; i < count; i++) {
