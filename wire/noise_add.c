@@ -9,7 +9,7 @@
 #include "wire/gauss.h"
 #include "wire/metric.h"
 
-#define STRIDE 4096u
+#define STRIDE 1024u /* lanes; what they need stays in L1 beside the sampler's tables */
 
 struct mr_noise_tables {
     uint64_t sigma2[MR_NOISE_GROUPS]; /* 0: none */
@@ -69,52 +69,60 @@ static struct lanes lanes_of(uint8_t *packed, const struct mr_round_terms *terms
     }
 }
 
-static void add_w16(uint8_t *at, const int32_t *samples, size_t count)
+static void add_w16(uint8_t *at, const uint32_t *samples, size_t count)
 {
     uint16_t *lanes = (uint16_t *)(void *)at;
     for (size_t i = 0; i < count; i++) {
-        lanes[i] = (uint16_t)(lanes[i] + (uint32_t)samples[i]);
+        lanes[i] = (uint16_t)(lanes[i] + samples[i]);
     }
 }
 
 /* Lanes of any width, from `first` on. */
-static void add_packed(const struct lanes *lanes, uint32_t first, const int32_t *samples,
+static void add_packed(const struct lanes *lanes, uint32_t first, const uint32_t *samples,
                        uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t lane = mr_ring_read(lanes->at, lanes->bits, first + i);
-        mr_ring_write(lanes->at, lanes->bits, first + i, lane + (uint32_t)samples[i]);
+        mr_ring_write(lanes->at, lanes->bits, first + i, lane + samples[i]);
     }
 }
 
-static void add_w32(uint8_t *at, const int32_t *samples, size_t count)
+/* The samples, and what becomes of them with the lanes that they are for: secret. */
+struct stride {
+    uint32_t samples[STRIDE], sums[STRIDE];
+};
+
+static void add_w24(uint8_t *at, struct stride *stride, size_t count,
+                    const struct mr_kernels *kernels)
 {
-    uint32_t *lanes = (uint32_t *)(void *)at;
-    for (size_t i = 0; i < count; i++) {
-        lanes[i] += (uint32_t)samples[i];
-    }
+    kernels->unpack_w24(stride->sums, at, count);
+    kernels->add_w32(stride->sums, stride->samples, count);
+    kernels->pack_w24(at, stride->sums, count);
 }
 
 static int add_samples(const struct lanes *lanes, struct mr_gauss *gauss)
 {
-    int32_t samples[STRIDE];
+    struct stride stride;
+    const struct mr_kernels *kernels = gauss->kernels;
     int result = 0;
     for (uint32_t done = 0; done < lanes->count && result == 0; done += STRIDE) {
         const uint32_t left = lanes->count - done, n = left < STRIDE ? left : STRIDE;
         uint8_t *at = lanes->at + (size_t)done * lanes->bits / 8; /* STRIDE lanes: whole bytes */
-        result = mr_gauss_fill(gauss, samples, n);
+        result = mr_gauss_fill(gauss, (int32_t *)stride.samples, n);
         if (result != 0) {
             break;
         }
         if (lanes->bits == 16) {
-            add_w16(at, samples, n);
+            add_w16(at, stride.samples, n);
+        } else if (lanes->bits == 24) {
+            add_w24(at, &stride, n, kernels);
         } else if (lanes->bits == 32) {
-            add_w32(at, samples, n);
+            kernels->add_w32((uint32_t *)(void *)at, stride.samples, n);
         } else {
-            add_packed(lanes, done, samples, n);
+            add_packed(lanes, done, stride.samples, n);
         }
     }
-    OPENSSL_cleanse(samples, sizeof samples);
+    OPENSSL_cleanse(&stride, sizeof stride);
     return result;
 }
 
