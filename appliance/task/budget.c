@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 
 void mr_budget_fini(struct mr_budget *budget)
 {
@@ -56,25 +57,68 @@ static bool is_below(const struct mr_budget_pool *pool, uint32_t at, const uint8
     return memcmp(pool->entries[at].client_id, client, MR_CLIENT_ID_BYTES) < 0;
 }
 
-/* The first entry from `at` on that is not below the client. Steps that double, then halves: a
- * cohort that rises looks at memory that lies close together. */
-static uint32_t seek(const struct mr_budget_pool *pool, uint32_t at, const uint8_t *client)
+/* Where the client is if ids are spread evenly between the entry at `at` and the last, as those are
+ * that an enrolment draws: what it costs to be wrong is time alone. */
+static uint32_t guess(const struct mr_budget_pool *pool, uint32_t at, const uint8_t *client)
 {
-    uint32_t step = 1;
-    while (step < pool->count - at && is_below(pool, at + step, client)) {
-        at += step;
+    const uint32_t span = pool->count - 1 - at;
+    const uint64_t first = mr_be64_get(pool->entries[at].client_id), wanted = mr_be64_get(client),
+                   last = mr_be64_get(pool->entries[at + span].client_id);
+    if (wanted <= first) {
+        return at;
+    }
+    return wanted >= last
+               ? at + span
+               : at + (uint32_t)(span * ((double)(wanted - first) / (double)(last - first)));
+}
+
+/* What is left to look at: entries before `low` are below the client, those from `high` on are not.
+ */
+struct range {
+    uint32_t low, high;
+};
+
+/* From a guess on in steps that double, up or down. */
+static struct range near(const struct mr_budget_pool *pool, uint32_t at, const uint8_t *client)
+{
+    struct range range = {at, pool->count};
+    uint32_t place = guess(pool, at, client), step = 1;
+    if (is_below(pool, place, client)) {
+        range.low = place + 1;
+        while (step < pool->count - place && is_below(pool, place + step, client)) {
+            place += step;
+            range.low = place + 1;
+            step *= 2;
+        }
+        range.high = step < pool->count - place ? place + step : pool->count;
+        return range;
+    }
+    range.high = place;
+    while (step <= place - at && !is_below(pool, place - step, client)) {
+        place -= step;
+        range.high = place;
         step *= 2;
     }
-    uint32_t end = step < pool->count - at ? at + step : pool->count;
-    while (at < end) {
-        const uint32_t middle = at + (end - at) / 2;
+    range.low = step <= place - at ? place - step + 1 : at;
+    return range;
+}
+
+/* The first entry from `at` on that is not below the client. */
+static uint32_t seek(const struct mr_budget_pool *pool, uint32_t at, const uint8_t *client)
+{
+    if (at >= pool->count) {
+        return at;
+    }
+    struct range range = near(pool, at, client);
+    while (range.low < range.high) {
+        const uint32_t middle = range.low + (range.high - range.low) / 2;
         if (is_below(pool, middle, client)) {
-            at = middle + 1;
+            range.low = middle + 1;
         } else {
-            end = middle;
+            range.high = middle;
         }
     }
-    return at;
+    return range.low;
 }
 
 /* The client's entry, or NULL; *at moves on. */

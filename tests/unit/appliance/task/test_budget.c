@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "tests/unit/appliance/task/ledger_place.h"
 
 #define RHO    1000u
@@ -266,6 +267,40 @@ static void test_sums(void **state)
     mr_budget_fini(&budget);
 }
 
+/* Ids that lie together, far apart, or differ in their last byte alone: each is found. */
+static void test_uneven_ids(void **state)
+{
+    (void)state;
+    enum { DEVICES = 300 };
+    struct mr_budget budget = {.count = 0};
+    uint8_t clients[DEVICES * MR_CLIENT_ID_BYTES] = {0}, some[DEVICES * MR_CLIENT_ID_BYTES];
+    uint64_t expected[DEVICES] = {0}, id = 0;
+    unsigned random = 1;
+    for (unsigned i = 0; i < DEVICES; i++) {
+        uint8_t *client = clients + (size_t)i * MR_CLIENT_ID_BYTES;
+        id += i % 3 == 0 ? 0 : UINT64_C(1) << (i % 56);
+        mr_be64_put(client, i + 1 == DEVICES ? UINT64_MAX : id);
+        client[MR_CLIENT_ID_BYTES - 1] = (uint8_t)(i % 3 == 0);
+    }
+    for (unsigned i = 1; i <= 200; i++) {
+        uint32_t count = 0;
+        for (unsigned device = 0; device < DEVICES; device++) {
+            random = random * 1103515245 + 12345;
+            if ((random >> 16) % (1 + i % 40) == 0) {
+                memcpy(some + (size_t)count++ * MR_CLIENT_ID_BYTES,
+                       clients + (size_t)device * MR_CLIENT_ID_BYTES, MR_CLIENT_ID_BYTES);
+                expected[device] += i;
+            }
+        }
+        assert_int_equal(mr_budget_add(&budget, "ward", some, count, i), 0);
+    }
+    for (unsigned device = 0; device < DEVICES; device++) {
+        const uint8_t *client = clients + (size_t)device * MR_CLIENT_ID_BYTES;
+        assert_int_equal(mr_budget_spent(&budget, "ward", client), expected[device]);
+    }
+    mr_budget_fini(&budget);
+}
+
 /* Memory a device, and how long a cohort takes in a pool of a million. Prints what
  * docs/performance.md states. */
 static void test_a_million_devices(void **state)
@@ -308,6 +343,7 @@ int main(void)
         T(test_budget_comes_back_after_the_horizon),
         T(test_pools),
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_uneven_ids),
         cmocka_unit_test(test_a_million_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
