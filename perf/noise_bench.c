@@ -1,5 +1,6 @@
-/* noise_bench.c - the discrete Gaussian: nanoseconds a sample, and what the time of a release tells
- * of its noise, where the noise is drawn in the release and where it was drawn before.
+/* noise_bench.c - the discrete Gaussian: nanoseconds a sample, what a hub takes for the noise of a
+ * release, and what the time of a release tells of its noise, where the noise is drawn in the
+ * release and where it was drawn before.
  *
  *   noise_bench [--quick] [--json FILE]
  *
@@ -15,10 +16,12 @@
 #include "base/assert.h"
 #include "perf/figures.h"
 #include "wire/gauss.h"
+#include "wire/noise_add.h"
 
-#define SAMPLES  1000000u
-#define LANES    1024u
-#define RELEASES 10000u
+#define SAMPLES       1000000u
+#define LANES         1024u
+#define RELEASES      10000u
+#define RELEASE_LANES (1u << 20)
 
 static double cpu_s(void)
 {
@@ -27,10 +30,16 @@ static double cpu_s(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void open_sampler(struct mr_gauss *gauss, const struct mr_gauss_table *table, uint8_t number)
+static void open_at(struct mr_gauss *gauss, const struct mr_gauss_table *table, uint8_t number,
+                    const struct mr_kernels *kernels)
 {
     const uint8_t key[MR_GAUSS_KEY_BYTES] = {number};
-    mr_gauss_init(gauss, table, key, mr_kernels_select(~0u));
+    mr_gauss_init(gauss, table, key, kernels);
+}
+
+static void open_sampler(struct mr_gauss *gauss, const struct mr_gauss_table *table, uint8_t number)
+{
+    open_at(gauss, table, number, mr_kernels_select(~0u));
 }
 
 static void draw(struct mr_gauss *gauss, int32_t *samples, size_t count)
@@ -78,6 +87,98 @@ static void measure_speed(struct mr_figures *figures, unsigned turns)
         }
     }
     free(samples);
+}
+
+/* The levels in turns. */
+static void measure_levels(struct mr_figures *figures, unsigned turns)
+{
+    static const struct {
+        enum mr_cpu_level level;
+        struct mr_figure figure;
+    } levels[] = {
+        {MR_CPU_SCALAR, {"noise.scalar", "ns", MR_BETTER_LOWER, 0, "a sample at sigma 1000"}},
+        {MR_CPU_AVX2, {"noise.avx2", "ns", MR_BETTER_LOWER, 0, "a sample at sigma 1000"}},
+        {MR_CPU_AVX512, {"noise.avx512", "ns", MR_BETTER_LOWER, 0, "a sample at sigma 1000"}},
+        {MR_CPU_NEON, {"noise.neon", "ns", MR_BETTER_LOWER, 0, "a sample at sigma 1000"}},
+    };
+    static struct mr_gauss_table table;
+    static struct mr_gauss gauss;
+    int32_t *samples = malloc(SAMPLES * sizeof *samples);
+    const int status = mr_gauss_table_init(&table, 1000000, 1);
+    MR_ASSERT(samples && status == 0);
+    for (unsigned turn = 0; turn < turns; turn++) {
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+            const struct mr_kernels *kernels = mr_kernels_at(levels[i].level);
+            if (!kernels) {
+                continue;
+            }
+            open_at(&gauss, &table, (uint8_t)turn, kernels);
+            const double began = cpu_s();
+            draw(&gauss, samples, SAMPLES);
+            mr_figures_sample(figures, &levels[i].figure, 1e9 * (cpu_s() - began) / SAMPLES);
+            check(samples, SAMPLES, 1e6);
+        }
+    }
+    free(samples);
+}
+
+/* --- a release ---------------------------------------------------------------------------------
+ */
+
+static void make_terms(struct mr_round_terms *terms)
+{
+    *terms = (struct mr_round_terms){
+        .announcement = {
+            .noise_kind = MR_NOISE_HUB, .ring_bits = 24, .hub_count = 2, .weight_max = 1}};
+    terms->announcement.privacy =
+        (struct mr_privacy_terms){.model_sigma2 = 1000000, .norms_sigma2 = 300};
+    const int status = mr_layout_init(&terms->layout, 24, RELEASE_LANES, 0, 1408);
+    MR_ASSERT(status == 0);
+}
+
+static void check_release(const uint8_t *result)
+{
+    double square = 0;
+    for (uint32_t i = 0; i < RELEASE_LANES; i++) {
+        const double lane = (int32_t)(mr_ring_read(result, 24, i) << 8) >> 8;
+        square += lane * lane;
+    }
+    MR_ASSERT(fabs(square / RELEASE_LANES / 1e6 - 1) < 6 * sqrt(2.0 / RELEASE_LANES));
+}
+
+/* What a hub does for the noise of a model of 10^6 values, which are 2^20 lanes: the tables, when
+ * the round begins; the draw and the addition, when the set is frozen. The lead does that, and when
+ * it has, the helpers do, all at once. */
+static void measure_release(struct mr_figures *figures, unsigned turns)
+{
+    static const struct mr_figure release = {"noise.release_ms", "ms", MR_BETTER_LOWER, 0,
+                                             "the noise of one hub in 2^20 lanes of 24 bits"};
+    static const struct mr_figure to_model = {"noise.to_model_ms", "ms", MR_BETTER_LOWER, 5,
+                                              "twice that: the lead, then the helpers"};
+    static const struct mr_figure hub = {"noise.hub_ms", "ms", MR_BETTER_LOWER, 100,
+                                         "one hub's CPU for a round, its tables included"};
+    static struct mr_round_terms terms;
+    make_terms(&terms);
+    uint8_t *result = calloc(1, terms.layout.share_bytes);
+    MR_ASSERT(result);
+    for (unsigned turn = 0; turn < turns; turn++) {
+        const uint8_t seed[MR_NOISE_SEED_BYTES] = {(uint8_t)turn};
+        struct mr_noise_tables *tables = NULL;
+        memset(result, 0, terms.layout.share_bytes);
+        const double began = cpu_s();
+        int status = mr_noise_tables_prepare(&tables, &terms.announcement);
+        MR_ASSERT(status == 0);
+        const double prepared = cpu_s();
+        status = mr_noise_add_seed(result, tables, &terms, seed, mr_kernels_select(~0u));
+        MR_ASSERT(status == 0);
+        const double ended = cpu_s();
+        check_release(result);
+        mr_figures_sample(figures, &release, 1e3 * (ended - prepared));
+        mr_figures_sample(figures, &to_model, 2e3 * (ended - prepared));
+        mr_figures_sample(figures, &hub, 1e3 * (ended - began));
+        mr_noise_tables_free(tables);
+    }
+    free(result);
 }
 
 /* --- what the time tells -----------------------------------------------------------------------
@@ -177,6 +278,8 @@ int main(int argc, char **argv)
     mr_figures_context_number(figures, "releases", RELEASES);
     mr_figures_context_number(figures, "lanes", LANES);
     measure_speed(figures, quick ? 2 : 7);
+    measure_levels(figures, quick ? 2 : 7);
+    measure_release(figures, quick ? 2 : 7);
     measure_times(figures, 1000000);
     mr_figures_checked(figures);
     const int status = mr_figures_write(figures, path);
