@@ -17,7 +17,7 @@ TICKS_LEAST = 20  # of a role's own, for a split of its own
 # thread has the program's name. "release" makes what devices fetch of a published model (once a round, whatever the
 # number of devices); "endings" waits for the threads of tasks that were removed, "log"
 # writes the log, "released" the ledger of released sets. The kernel names io_uring's own threads.
-ROLES = {"millrace-hub": "control", "endings": "control", "log": "control", "lead": "compute",
+ROLES = {"millrace-hub": "control", "handshake-": "handshakes", "endings": "control", "log": "control", "lead": "compute",
          "helper": "compute", "released": "compute", "release": "release", "peer-": "peers", "mr-": "workers",
          "iou-": "workers"}
 

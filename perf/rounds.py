@@ -64,12 +64,18 @@ def write_model(path, dimension, value=0.0):
 class Rounds(Federation):
     """The demo's federation with a hub configured for large vectors, and the load program."""
 
-    def __init__(self, build, work, devices, dimension):
+    def __init__(self, build, work, devices, dimension, control_threads=1):
         super().__init__(build, work, devices, {})
         self.dimension = dimension
+        self.control_threads = control_threads
         self.upload_options = {"slots_per_worker": devices + 8,
                                "share_bytes_max": 2 * dimension + 4096}
         self.load = None
+
+    def hub_options(self, index, quorum, cohort_min):
+        options = super().hub_options(index, quorum, cohort_min)
+        options.setdefault("control", {})["threads"] = self.control_threads
+        return options
 
     def round_options(self):
         return {"weight_max": 100, "scale": SCALE, "rotation_log2": 0, "clip_norm": 1e9,
@@ -245,10 +251,14 @@ def main():
     parser = hub_bench.options(__doc__)
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--dimension", type=int, default=1000000)
+    parser.add_argument("--control-threads", type=int, default=1)
     options = parser.parse_args()
-    played = hub_bench.play("rounds", options, lambda work: Rounds(options.build, work, options.devices, options.dimension),
+    played = hub_bench.play("rounds", options,
+                            lambda work: Rounds(options.build, work, options.devices, options.dimension,
+                                                options.control_threads),
                             lambda fed, figures: measure(fed, figures, 3 if options.quick else 7),
-                            devices=options.devices, dimension=options.dimension, ring_bits=16, hubs=2)
+                            devices=options.devices, dimension=options.dimension, ring_bits=16, hubs=2,
+                            control_threads=options.control_threads)
     return 0 if played else 1
 
 

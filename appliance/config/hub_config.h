@@ -34,6 +34,7 @@ struct mr_config_sandbox {
 struct mr_config_control {
     char *listen_host;                /* numeric; 0.0.0.0 */
     uint16_t port;                    /* 8443 */
+    uint32_t threads;                 /* 1 */
     uint32_t connections_max;         /* 4096 */
     uint32_t streams_max;             /* 16 */
     uint64_t bodies_bytes_max;        /* 256 MiB */

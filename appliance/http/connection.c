@@ -15,6 +15,8 @@
 #define PROGRESS_BYTES 4096
 #define STRIKES_MAX    3
 
+#define SHAKING_MS 10 /* a piece of a handshake takes less */
+
 #define KEEPALIVE_S 15
 #define UNACKED_MS  30000
 
@@ -79,22 +81,61 @@ void mr_connection_flush_now(struct mr_connection *connection)
     after_flush(connection, sent);
 }
 
-static void on_event(void *context, int fd, uint32_t events)
+static void serve(struct mr_connection *connection)
 {
-    (void)fd, (void)events; /* level-triggered: trying tells more */
-    struct mr_connection *connection = context;
-    if (connection->state == MR_CONNECTION_LINGER) {
-        mr_connection_drain(connection);
-        return;
-    }
-    if (connection->state == MR_CONNECTION_HANDSHAKE && !mr_handshake_step(connection)) {
-        return;
-    }
     if (mr_keeping_is_over(connection)) {
         mr_connection_end(connection, MR_END_EXPIRED, NGHTTP2_NO_ERROR);
         return;
     }
     pump(connection);
+}
+
+/* A piece of the handshake is done: what follows from it, and what came behind its last bytes. */
+static void go_on(struct mr_connection *connection)
+{
+    if (mr_handshake_settle(connection)) {
+        serve(connection);
+    }
+}
+
+static void on_shaken(void *context)
+{
+    struct mr_connection *connection = context;
+    if (connection->shake.is_abandoned) {
+        mr_connection_shaken_late(connection);
+    } else {
+        go_on(connection);
+    }
+}
+
+static void shake_hands(struct mr_connection *connection)
+{
+    struct mr_pool *pool = connection->server->pool;
+    if (pool && connection->shake.is_under_way) { /* what was begun ends before more begins */
+        mr_pool_hurry(pool, &connection->shake.task);
+    } else if (pool) {
+        mr_pool_run(pool, &connection->shake.task);
+    } else {
+        mr_handshake_shake(connection);
+        go_on(connection);
+    }
+}
+
+static void on_event(void *context, int fd, uint32_t events)
+{
+    (void)fd, (void)events; /* level-triggered: trying tells more */
+    struct mr_connection *connection = context;
+    switch (connection->state) {
+    case MR_CONNECTION_LINGER:
+        mr_connection_drain(connection);
+        return;
+    case MR_CONNECTION_HANDSHAKE:
+        shake_hands(connection);
+        return;
+    case MR_CONNECTION_OPEN:
+        break;
+    }
+    serve(connection);
 }
 
 /* --- time limits ----------------------------------------------------------------------------- */
@@ -145,7 +186,11 @@ static void on_timer(void *context)
     const uint64_t now_ms = mr_loop_now_ms(server->loop);
     switch (connection->state) {
     case MR_CONNECTION_HANDSHAKE:
-        mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
+        if (mr_connection_recall(connection)) {
+            mr_handshake_fail(connection, MR_HANDSHAKE_TIMEOUT, "not done in time");
+        } else { /* a thread is at it, and soon done with that piece */
+            mr_timer_arm(connection->timer, now_ms + SHAKING_MS);
+        }
         return;
     case MR_CONNECTION_LINGER:
         mr_connection_free(connection);
@@ -202,7 +247,9 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
     }
     connection->server = server;
     connection->fd = fd;
-    connection->events = EPOLLIN;
+    connection->events = EPOLLIN | (server->pool ? EPOLLONESHOT : 0);
+    connection->shake.task =
+        (struct mr_pool_task){.work = mr_handshake_shake, .done = on_shaken, .context = connection};
     LIST_INIT(&connection->requests);
     set_socket(fd);
     set_peer(connection, peer);
@@ -210,7 +257,7 @@ struct mr_connection *mr_connection_open(struct mr_server *server, int fd,
     connection->ssl = mr_tls_connection(server->tls, fd, &connection->peer);
     connection->timer = mr_timer_open(server->loop, on_timer, connection);
     if (!connection->ssl || !connection->timer ||
-        mr_loop_fd_add(server->loop, fd, EPOLLIN, on_event, connection) != 0) {
+        mr_loop_fd_add(server->loop, fd, connection->events, on_event, connection) != 0) {
         SSL_free(connection->ssl);
         mr_timer_close(connection->timer);
         free(connection);

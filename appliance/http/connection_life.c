@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 
 #include "appliance/http/server_internal.h"
+#include "base/assert.h"
 
 #define LINGER_MS        1000
 #define LINGER_BYTES_MAX ((size_t)256 * 1024)
@@ -22,6 +23,17 @@ void mr_connection_watch(struct mr_connection *connection, uint32_t events)
     if (connection->events != events &&
         mr_loop_fd_change(connection->server->loop, connection->fd, events) == 0) {
         connection->events = events;
+    }
+}
+
+/* With a pool one event at a time: the next is for who has looked at what came of this one. */
+void mr_connection_watch_handshake(struct mr_connection *connection, uint32_t events)
+{
+    const struct mr_server *server = connection->server;
+    if (!server->pool) {
+        mr_connection_watch(connection, events);
+    } else if (mr_loop_fd_change(server->loop, connection->fd, events | EPOLLONESHOT) == 0) {
+        connection->events = events | EPOLLONESHOT;
     }
 }
 
@@ -46,18 +58,46 @@ static void drop_session(struct mr_connection *connection)
     ERR_clear_error();
 }
 
+bool mr_connection_recall(struct mr_connection *connection)
+{
+    struct mr_pool *pool = connection->server->pool;
+    return !pool || mr_pool_withdraw(pool, &connection->shake.task);
+}
+
+/* The last of it; its server may be closing. */
+static void free_memory(struct mr_connection *connection)
+{
+    SSL_free(connection->ssl);
+    ERR_clear_error();
+    close(connection->fd);
+    free(connection);
+}
+
+void mr_connection_shaken_late(struct mr_connection *connection)
+{
+    MR_ASSERT(connection->shake.is_abandoned);
+    free_memory(connection);
+}
+
 void mr_connection_free(struct mr_connection *connection)
 {
     struct mr_server *server = connection->server;
+    const bool is_away = !mr_connection_recall(connection);
     mr_queue_leave_unauthenticated(connection);
-    drop_session(connection);
+    if (!is_away) {
+        drop_session(connection);
+    }
     mr_identity_quota_leave(connection);
     mr_loop_fd_remove(server->loop, connection->fd);
-    close(connection->fd);
     mr_timer_close(connection->timer);
     LIST_REMOVE(connection, in_server);
     server->connection_count--;
-    free(connection);
+    if (is_away) { /* its socket is the thread's as well: another one must not get its number */
+        connection->shake.is_abandoned = true;
+        shutdown(connection->fd, SHUT_RDWR);
+        return;
+    }
+    free_memory(connection);
 }
 
 /* Closing a socket with unread bytes resets it, and the reset may overtake our last words (an alert

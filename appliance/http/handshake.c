@@ -1,5 +1,6 @@
 /* handshake.c - TLS handshakes: how they get on, why they fail. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -107,26 +108,59 @@ static bool is_revoked_by_now(const struct mr_connection *connection)
     return revocations && mr_revocations_has(revocations, &connection->peer.serial);
 }
 
-/* One more piece of the TLS handshake. True when it is done. */
-static bool shake_hands(struct mr_connection *connection)
+/* The reason has the error queue of this thread behind it. */
+static void note_reason(struct mr_connection *connection, int problem)
 {
+    struct mr_tls_peer *peer = &connection->peer;
+    const char *by_peer = mr_tls_refused_by_peer();
+    char text[64];
+    connection->shake.failure = failure_of(connection);
+    if (peer->refusal) {
+        return; /* it has its own */
+    }
+    const char *otherwise = problem ? strerror_r(problem, text, sizeof text) : "the peer went away";
+    snprintf(peer->reason, sizeof peer->reason, "%s", by_peer ? by_peer : mr_tls_reason(otherwise));
+}
+
+void mr_handshake_shake(void *context)
+{
+    struct mr_connection *connection = context;
+    struct mr_shake *shake = &connection->shake;
     ERR_clear_error();
     errno = 0;
     const int done = SSL_do_handshake(connection->ssl);
+    shake->is_under_way = BIO_number_written(SSL_get_wbio(connection->ssl)) > 0;
     if (done == 1) {
-        return true;
+        shake->result = MR_SHAKE_DONE;
+        return;
     }
     const int problem = errno;
     const int want = SSL_get_error(connection->ssl, done);
     if (want == SSL_ERROR_WANT_READ || want == SSL_ERROR_WANT_WRITE) {
-        mr_connection_watch(connection, want == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT);
-        return false;
+        shake->result = want == SSL_ERROR_WANT_READ ? MR_SHAKE_READ : MR_SHAKE_WRITE;
+        return;
     }
-    const char *by_peer = mr_tls_refused_by_peer();
-    const char *detail =
-        by_peer ? by_peer : mr_tls_reason(problem ? strerror(problem) : "the peer went away");
-    mr_handshake_fail(connection, failure_of(connection),
-                      connection->peer.refusal ? connection->peer.reason : detail);
+    shake->result = MR_SHAKE_FAILED;
+    note_reason(connection, problem);
+    ERR_clear_error();
+}
+
+/* True when it is done. */
+static bool is_shaken(struct mr_connection *connection)
+{
+    switch (connection->shake.result) {
+    case MR_SHAKE_DONE:
+        return true;
+    case MR_SHAKE_READ:
+        mr_connection_watch_handshake(connection, EPOLLIN);
+        return false;
+    case MR_SHAKE_WRITE:
+        mr_connection_watch_handshake(connection, EPOLLOUT);
+        return false;
+    case MR_SHAKE_FAILED:
+        break;
+    }
+    mr_handshake_fail(connection, connection->shake.failure, connection->peer.reason);
     return false;
 }
 
@@ -139,9 +173,9 @@ static void thin_out(const struct mr_connection *newest)
     }
 }
 
-bool mr_handshake_step(struct mr_connection *connection)
+bool mr_handshake_settle(struct mr_connection *connection)
 {
-    if (!shake_hands(connection)) {
+    if (!is_shaken(connection)) {
         return false;
     }
     if (!mr_tls_speaks_h2(connection->ssl)) {

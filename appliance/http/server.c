@@ -15,9 +15,12 @@
 #include "appliance/http/server_internal.h"
 #include "base/assert.h"
 
-#define BACKLOG          1024
-#define ACCEPTS_A_TURN   64
-#define ACCEPT_PAUSE_MS  100
+#define BACKLOG         1024
+#define ACCEPTS_A_TURN  64
+#define ACCEPT_PAUSE_MS 100
+#define BEHIND_PAUSE_MS 1
+#define SHAKES_A_THREAD 16 /* pieces of handshakes that may wait when more connections are taken   \
+                            */
 #define REQUESTS_BESIDES 1024 /* requests that may be under way besides two a connection */
 
 /* --- listening ------------------------------------------------------------------------------- */
@@ -140,10 +143,28 @@ static void take_in(struct mr_server *server, int fd, const struct sockaddr_stor
     }
 }
 
+static void pause_accepting(struct mr_server *server, unsigned pause_ms)
+{
+    mr_loop_fd_change(server->loop, server->listen_fd, 0); /* it stays readable, and would spin */
+    mr_timer_arm(server->accept_timer, mr_loop_now_ms(server->loop) + pause_ms);
+}
+
+/* Who is let in is worked at soon: were more let in than the threads get on with, every newcomer
+ * would push out somebody whose handshake has not had its turn yet. */
+static bool is_behind(const struct mr_server *server)
+{
+    return server->pool &&
+           mr_pool_waiting(server->pool) >= SHAKES_A_THREAD * server->config.handshake_threads;
+}
+
 static void on_accept(void *context, int fd, uint32_t events)
 {
     (void)events;
     struct mr_server *server = context;
+    if (is_behind(server)) {
+        pause_accepting(server, BEHIND_PAUSE_MS);
+        return;
+    }
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct sockaddr_storage peer = {0};
         socklen_t length = sizeof peer;
@@ -152,12 +173,10 @@ static void on_accept(void *context, int fd, uint32_t events)
         if (accepted >= 0) {
             take_in(server, accepted, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            /* The socket stays readable: without a pause this would spin. */
             mr_log_strangers(server->log, MR_LOG_ERROR, "control.accept_failed",
                              "error=%s remedy=raise `ulimit -n` above control.connections_max",
                              strerror(errno));
-            mr_loop_fd_change(server->loop, fd, 0);
-            mr_timer_arm(server->accept_timer, mr_loop_now_ms(server->loop) + ACCEPT_PAUSE_MS);
+            pause_accepting(server, ACCEPT_PAUSE_MS);
             return;
         } else if (errno == EAGAIN) {
             return;
@@ -249,7 +268,9 @@ static int start(struct mr_server *server, const struct mr_server_config *config
     if (mr_loop_fd_add(server->loop, server->listen_fd, EPOLLIN, on_accept, server) != 0) {
         return mr_error_set(error, "control plane: %s", strerror(errno));
     }
-    return 0;
+    return config->handshake_threads > 0 ? mr_pool_open(&server->pool, server->loop, "handshake",
+                                                        config->handshake_threads, error)
+                                         : 0;
 }
 
 int mr_server_open(struct mr_server **out, struct mr_loop *loop,
@@ -293,6 +314,7 @@ void mr_server_close(struct mr_server *server)
     while ((connection = LIST_FIRST(&server->connections)) != NULL) {
         mr_connection_free(connection);
     }
+    mr_pool_close(server->pool); /* and with it what was abandoned */
     while ((request = LIST_FIRST(&server->requests)) != NULL) {
         LIST_REMOVE(request, in_server); /* its handler may still answer, into the void */
         mr_identity_quota_uncount(request, request->body_room);
@@ -327,22 +349,27 @@ static void end_revoked(struct mr_server *server)
     }
 }
 
+/* Handshakes read what is changed here, and whom they have found so far is looked at. */
 int mr_server_reload_revocations(struct mr_server *server, struct mr_error *error)
 {
-    if (mr_tls_reload(server->tls, error) != 0) {
-        return -1;
+    mr_pool_pause(server->pool);
+    const int status = mr_tls_reload(server->tls, error);
+    if (status == 0) {
+        end_revoked(server);
     }
-    end_revoked(server);
-    return 0;
+    mr_pool_resume(server->pool);
+    return status;
 }
 
 void mr_server_renew(struct mr_server *server, struct mr_tls *fresh)
 {
+    mr_pool_pause(server->pool);
     mr_tls_renew(server->tls, fresh);
     if (server->sessions) {
         mr_tickets_forget_all(server->sessions); /* other CAs may be trusted now */
     }
     end_revoked(server);
+    mr_pool_resume(server->pool);
 }
 
 const struct mr_revocations *mr_server_revocations(const struct mr_server *server)

@@ -20,7 +20,8 @@
  *
  * and tickets.c, which knows nothing of connections.
  * Calls go upwards in this list only.
- * Everything runs on the loop's thread. */
+ * Everything runs on the loop's thread, but for mr_handshake_shake and what OpenSSL calls inside
+ * it, where the server has a pool. */
 #ifndef MR_HTTP_SERVER_INTERNAL_H
 #define MR_HTTP_SERVER_INTERNAL_H
 
@@ -33,6 +34,7 @@
 
 #include "appliance/http/token_buckets.h"
 #include "appliance/http/server.h"
+#include "appliance/runtime/pool.h"
 #include "appliance/http/route.h"
 #include "appliance/http/tickets.h"
 #include "transport/h2_io.h"
@@ -163,6 +165,23 @@ enum mr_limit {
     MR_LIMITS,
 };
 
+/* How far a piece of a handshake got. */
+enum mr_shake_result {
+    MR_SHAKE_DONE,
+    MR_SHAKE_READ, /* more is to come from the peer */
+    MR_SHAKE_WRITE,
+    MR_SHAKE_FAILED, /* peer.reason says why */
+};
+
+struct mr_shake {
+    struct mr_pool_task
+        task; /* while it is begun `ssl`, `peer` and the rest of this are a thread's */
+    enum mr_shake_result result;
+    enum mr_handshake_failure failure;
+    bool is_under_way; /* our own part, which costs the most, is sent */
+    bool is_abandoned; /* closed while it was begun: freed when it is done. The loop's */
+};
+
 struct mr_connection {
     LIST_ENTRY(mr_connection) in_server;
     TAILQ_ENTRY(mr_connection) in_flush;
@@ -180,6 +199,7 @@ struct mr_connection {
     uint32_t events; /* what the loop watches for */
     SSL *ssl;
     struct mr_tls_peer peer;
+    struct mr_shake shake;
     struct in6_addr source; /* what limits go by: an address, or the first half of an IPv6 one */
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
@@ -224,6 +244,7 @@ struct mr_server {
     void *context;
     struct mr_tls *tls;
     struct mr_tickets *sessions; /* NULL: none are kept */
+    struct mr_pool *pool;        /* shakes hands; NULL: the loop's thread does */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     int listen_fd;
@@ -327,10 +348,17 @@ int mr_stream_settings(nghttp2_session *session, unsigned streams_max);
 /* connection_life.c */
 extern const char *const mr_end_names[MR_ENDS];
 void mr_connection_watch(struct mr_connection *connection, uint32_t events);
+void mr_connection_watch_handshake(struct mr_connection *connection,
+                                   uint32_t events); /* one in it */
 /* Between two looks at how it gets on. */
 uint64_t mr_connection_half_idle_ms(const struct mr_server *server);
 void mr_connection_opened(struct mr_connection *connection); /* it came through its handshake */
-void mr_connection_free(struct mr_connection *connection);   /* at once, and without a word */
+/* Takes its handshake back from the threads; false where one of them is at it just now. */
+bool mr_connection_recall(struct mr_connection *connection);
+/* At once, and without a word. Where a thread is at its handshake the memory goes when that is done
+ * (mr_connection_shaken_late), and only that. */
+void mr_connection_free(struct mr_connection *connection);
+void mr_connection_shaken_late(struct mr_connection *connection);
 /* The last words are said: waits for a moment until the peer has gone. May free it. */
 void mr_connection_linger(struct mr_connection *connection);
 void mr_connection_drain(struct mr_connection *connection); /* while it lingers; may free it */
@@ -354,8 +382,11 @@ void mr_keeping_supersede(const struct mr_connection *newest);
 
 /* handshake.c */
 extern const char *const mr_handshake_names[MR_HANDSHAKE_FAILURES];
-/* One more piece of it. True when the connection is open now; else it may be freed. */
-bool mr_handshake_step(struct mr_connection *connection);
+/* One more piece of it; on any thread. Touches nothing but the connection's ssl, peer and shake,
+ * and what of the server does not change while its pool runs. */
+void mr_handshake_shake(void *connection);
+/* What follows from that piece. True when the connection is open now; else it may be freed. */
+bool mr_handshake_settle(struct mr_connection *connection);
 /* Counted and logged; the connection lingers or is freed. */
 void mr_handshake_fail(struct mr_connection *connection, enum mr_handshake_failure failure,
                        const char *detail);

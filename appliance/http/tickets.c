@@ -1,5 +1,6 @@
 #include "appliance/http/tickets.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct mr_tickets {
     struct mr_tickets_config config;
     struct mr_tls_sessions hooks;
     uint64_t salt;
+    pthread_mutex_t lock; /* guards what follows: threads that shake hands share the tables */
     size_t bytes;
     unsigned count;
     TAILQ_HEAD(, entry) by_age; /* the oldest first */
@@ -146,7 +148,9 @@ static void keep(void *context, const struct mr_tls_peer *peer, SSL_SESSION *ses
     entry->ends_s = peer->ends_s;
     entry->verified_s = peer->verified_s;
     memcpy(entry->id, id, ID_BYTES);
+    pthread_mutex_lock(&sessions->lock);
     put_in(sessions, entry);
+    pthread_mutex_unlock(&sessions->lock);
 }
 
 static int64_t now_of(const struct mr_tickets *sessions)
@@ -179,29 +183,33 @@ static SSL_SESSION *revive(const struct entry *entry)
     return session;
 }
 
-static struct entry *find(struct mr_tickets *sessions, const uint8_t *id, size_t bytes)
+/* The entry of that name, which nobody else finds from now on: it serves once, whatever comes of
+ * it. NULL: there is none. */
+static struct entry *claim(struct mr_tickets *sessions, const uint8_t *id, size_t bytes)
 {
     struct entry *entry;
     if (bytes != ID_BYTES) {
         return NULL;
     }
+    pthread_mutex_lock(&sessions->lock);
     LIST_FOREACH(entry, row_of_id(sessions, id), by_id) {
         if (memcmp(entry->id, id, ID_BYTES) == 0) {
-            return entry;
+            take_out(sessions, entry);
+            break;
         }
     }
-    return NULL;
+    pthread_mutex_unlock(&sessions->lock);
+    return entry;
 }
 
 static SSL_SESSION *take(void *context, struct mr_tls_peer *peer, const uint8_t *id, size_t bytes)
 {
     struct mr_tickets *sessions = context;
-    struct entry *entry = find(sessions, id, bytes);
+    struct entry *entry = claim(sessions, id, bytes);
     SSL_SESSION *session = NULL;
     if (!entry) {
         return NULL;
     }
-    take_out(sessions, entry); /* whatever comes of it: once */
     if (holds(sessions, entry)) {
         session = revive(entry);
         peer->identity = entry->identity;
@@ -223,6 +231,7 @@ struct mr_tickets *mr_tickets_open(const struct mr_tickets_config *config)
         free(sessions);
         return NULL;
     }
+    pthread_mutex_init(&sessions->lock, NULL);
     sessions->config = *config;
     sessions->hooks = (struct mr_tls_sessions){.context = sessions, .keep = keep, .take = take};
     TAILQ_INIT(&sessions->by_age);
@@ -233,6 +242,7 @@ void mr_tickets_close(struct mr_tickets *sessions)
 {
     if (sessions) {
         mr_tickets_forget_all(sessions);
+        pthread_mutex_destroy(&sessions->lock);
         free(sessions);
     }
 }
@@ -245,6 +255,7 @@ const struct mr_tls_sessions *mr_tickets_hooks(const struct mr_tickets *sessions
 void mr_tickets_supersede(struct mr_tickets *sessions, const struct mr_tls_peer *newest)
 {
     struct entry *entry, *next;
+    pthread_mutex_lock(&sessions->lock);
     for (entry = LIST_FIRST(row_of_identity(sessions, &newest->identity)); entry; entry = next) {
         next = LIST_NEXT(entry, by_identity);
         if (memcmp(entry->serial.bytes, newest->serial.bytes, MR_SERIAL_OWN_BYTES) != 0 &&
@@ -252,22 +263,31 @@ void mr_tickets_supersede(struct mr_tickets *sessions, const struct mr_tls_peer 
             forget(sessions, entry);
         }
     }
+    pthread_mutex_unlock(&sessions->lock);
 }
 
 void mr_tickets_forget_all(struct mr_tickets *sessions)
 {
     struct entry *entry;
+    pthread_mutex_lock(&sessions->lock);
     while ((entry = TAILQ_FIRST(&sessions->by_age)) != NULL) {
         forget(sessions, entry);
     }
+    pthread_mutex_unlock(&sessions->lock);
 }
 
-unsigned mr_tickets_count(const struct mr_tickets *sessions)
+unsigned mr_tickets_count(struct mr_tickets *sessions)
 {
-    return sessions->count;
+    pthread_mutex_lock(&sessions->lock);
+    const unsigned count = sessions->count;
+    pthread_mutex_unlock(&sessions->lock);
+    return count;
 }
 
-size_t mr_tickets_bytes(const struct mr_tickets *sessions)
+size_t mr_tickets_bytes(struct mr_tickets *sessions)
 {
-    return sessions->bytes;
+    pthread_mutex_lock(&sessions->lock);
+    const size_t bytes = sessions->bytes;
+    pthread_mutex_unlock(&sessions->lock);
+    return bytes;
 }

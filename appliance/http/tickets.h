@@ -1,7 +1,8 @@
 /* tickets.h - sessions that devices may take up again, in bounded memory.
  *
  * An entry is what a hub needs for a handshake without certificates, and whom the last full one
- * authenticated. It serves once. Not thread-safe; nothing of it is ever written to a disk. */
+ * authenticated. It serves once. Threads that shake hands may ask for it at the same time, and what
+ * they ask (unix_s, is_revoked) is asked on them. Nothing of it is ever written to a disk. */
 #ifndef MR_HTTP_TICKETS_H
 #define MR_HTTP_TICKETS_H
 
@@ -29,7 +30,7 @@ const struct mr_tls_sessions *mr_tickets_hooks(const struct mr_tickets *sessions
 void mr_tickets_supersede(struct mr_tickets *sessions, const struct mr_tls_peer *newest);
 /* The hub's own files are other ones now. */
 void mr_tickets_forget_all(struct mr_tickets *sessions);
-unsigned mr_tickets_count(const struct mr_tickets *sessions);
-size_t mr_tickets_bytes(const struct mr_tickets *sessions); /* as bounded */
+unsigned mr_tickets_count(struct mr_tickets *sessions);
+size_t mr_tickets_bytes(struct mr_tickets *sessions); /* as bounded */
 
 #endif

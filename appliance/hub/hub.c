@@ -40,6 +40,7 @@ static int open_server(struct mr_hub *hub, struct mr_error *error)
         .kept_max = control->kept_max,
         .sessions_bytes_max = (size_t)control->sessions_bytes_max,
         .handshakes_max = control->handshakes_max,
+        .handshake_threads = control->threads - 1,
         .source_connections_rate = control->source_connections_rate,
         .source_requests_rate = control->source_requests_rate,
         .identity_requests_rate = control->identity_requests_rate,

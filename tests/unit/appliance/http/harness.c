@@ -169,6 +169,7 @@ static const struct mr_route routes[] = {
 struct mr_server_config harness_config(const struct harness *harness)
 {
     static char ca[128], certificate[128], key[128];
+    const char *threads = getenv("MILLRACE_TEST_HANDSHAKE_THREADS");
     snprintf(ca, sizeof ca, "%s/ca.pem", harness->dir);
     snprintf(certificate, sizeof certificate, "%s/hub-0.pem", harness->dir);
     snprintf(key, sizeof key, "%s/hub-0.key", harness->dir);
@@ -185,6 +186,7 @@ struct mr_server_config harness_config(const struct harness *harness)
         .handshake_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
         .handshakes_max = 256,
+        .handshake_threads = threads ? (unsigned)atoi(threads) : 0,
     };
 }
 
@@ -323,6 +325,7 @@ static void apply(struct mr_server_config *config, const struct mr_server_config
     APPLY(sessions_bytes_max);
     APPLY(unix_s);
     APPLY(handshakes_max);
+    APPLY(handshake_threads);
     APPLY(source_connections_rate);
     APPLY(source_requests_rate);
     APPLY(identity_requests_rate);
