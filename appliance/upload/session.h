@@ -35,15 +35,16 @@
 /* … the first ACK of an upload of no more chunks than the least window: it waits for no credits,
  * and its device takes nothing for lost before 250 ms. Most are whole by then, and get one ACK. */
 #define MR_ACK_DELAY_SMALL_MS 20
-/* New chunks of one session that are acknowledged without waiting for the burst's end. */
+/* New chunks of one session that are acknowledged without waiting for the burst's end, if no other
+ * session waits for a window. */
 #define MR_ACK_EVERY 16
 /* A session that has to wait for a window is told so after so long, if it got none meanwhile. */
 #define MR_ACK_DELAY_WAITING_MS 100
 /* While sessions wait for a window (session_credit.c): the most that those that have one get, how
  * many have one side by side before it is less than that, and for how long without using it up
- * once.
+ * once. So many datagrams of the default size make a whole train (UDP GSO, 64 KiB).
  */
-#define MR_WINDOW_TURN    32
+#define MR_WINDOW_TURN    44
 #define MR_WINDOW_ABREAST 32
 #define MR_WINDOW_TURN_MS 64
 /* The least window that is granted: smaller ones waste round trips. */

@@ -102,6 +102,33 @@ static void test_no_window_for_all(void **state)
     assert_int_equal(window_told(bench, unheard, 1), 9);
 }
 
+/* While one waits, who has a window is answered when three quarters of it are here; else when half
+ * of it is. */
+static void test_answers_while_others_wait(void **state)
+{
+    struct bench *bench = *state;
+    struct mr_ack_datagram datagram;
+
+    mr_sessions_begin(bench->sessions, 0, KIT_ROUND, &bench->terms.layout, 9);
+    struct kit_device *first = bench_admit(bench, 0), *second = bench_admit(bench, 1);
+    struct kit_device *third = bench_admit(bench, 2);
+    bench->now_ms += 10;
+    bench_chunk(bench, first, 0);
+    bench_chunk(bench, second, 0);
+    (void)bench_drain_acks(bench);
+    bench_chunk(bench, first, 1);
+    assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    bench_chunk(bench, first, 2);
+    assert_true(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    bench_chunk(bench, third, 0);
+    for (uint32_t i = 3; i < 5; i++) {
+        bench_chunk(bench, first, i);
+        assert_false(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+    }
+    bench_chunk(bench, first, 5);
+    assert_true(mr_sessions_ack(bench->sessions, bench->now_ms, false, &datagram));
+}
+
 /* A device that has a window and sends nothing gives it up to one that waits, and gets one again
  * when there is room. */
 static void test_window_of_a_stalled_device(void **state)
@@ -361,6 +388,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
         TEST(test_window_follows_the_sessions),
         TEST(test_no_window_for_all),
+        TEST(test_answers_while_others_wait),
         TEST(test_window_of_a_stalled_device),
         TEST(test_waiting_is_told_late),
         TEST(test_waiting_on_anothers_place),
