@@ -166,12 +166,15 @@ char *mr_round_end_encode(const struct mr_round_end *message)
     struct mr_round_end plain = *message;
     MR_ASSERT((message->state == MR_ROUND_PUBLISHED) == (message->model[0] != '\0'));
     mr_plain_text(plain.reason);
+    mr_plain_text(plain.warning);
     MR_ASSERT(!message->unopened || message->state == MR_ROUND_VOID);
+    MR_ASSERT(!message->warning[0] || message->state == MR_ROUND_PUBLISHED);
     json_t *unopened =
         message->unopened ? binary(message->signature, MR_SIGNATURE_BYTES) : mr_json_text("");
-    return dump(json_pack("{s:o, s:o, s:o, s:o}", "state", mr_json_text(end_names[plain.state]),
-                          "model", mr_json_text(plain.model), "reason", mr_json_text(plain.reason),
-                          "unopened", unopened));
+    return dump(json_pack("{s:o, s:o, s:o, s:o, s:o}", "state",
+                          mr_json_text(end_names[plain.state]), "model", mr_json_text(plain.model),
+                          "reason", mr_json_text(plain.reason), "unopened", unopened, "warning",
+                          mr_json_text(plain.warning)));
 }
 
 int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t length,
@@ -186,6 +189,7 @@ int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t l
     mr_json_take_text(&reader, "model", message->model, sizeof message->model);
     mr_json_take_text(&reader, "reason", message->reason, sizeof message->reason);
     mr_json_take_text(&reader, "unopened", statement, sizeof statement);
+    mr_json_take_text(&reader, "warning", message->warning, sizeof message->warning);
     message->unopened = statement[0] != '\0';
     if (message->unopened && mr_base64_decode(message->signature, MR_SIGNATURE_BYTES, statement,
                                               strlen(statement)) != 0) {
@@ -203,6 +207,9 @@ int mr_round_end_decode(struct mr_round_end *message, const char *text, size_t l
     }
     if (message->unopened && message->state != MR_ROUND_VOID) {
         mr_json_reader_fail(&reader, "only a void round may be unopened");
+    }
+    if (message->warning[0] && message->state != MR_ROUND_PUBLISHED) {
+        mr_json_reader_fail(&reader, "only a published round may have a warning");
     }
     return mr_json_reader_close(&reader);
 }

@@ -63,6 +63,8 @@ struct mr_round_end {
     /* When void: this hub has not opened the round and never will (mr_unopened_sign). */
     bool unopened;
     uint8_t signature[MR_SIGNATURE_BYTES]; /* of that, where `unopened` */
+    /* When published, and rounding cost the update too much: how much; else "". */
+    char warning[MR_ROUND_REASON_BYTES];
 };
 
 /* Answer to POST /v1/tasks/{task}/peer/rounds: the helper's signature of the proposed announcement.

@@ -282,10 +282,16 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
     }
 }
 
-void mr_round_metrics_judge(struct mr_round_metrics *metrics, double mean_square)
+void mr_round_metrics_judge(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
+                            const struct mr_round_terms *terms, double mean_square)
 {
-    const double signal = mean_square - metrics->noise, least = metrics->noise / 100;
+    const struct mr_announcement *round = &terms->announcement;
+    /* Each device rounds its lane at random to a whole unit, and is off by half of one at most. */
+    const double unsure =
+        sqrt(sum->trailer[MR_TRAILER_COUNT]) / mr_lane_mean_unit(round->cohort_max, round->levels);
+    const double noise = metrics->noise > unsure ? metrics->noise : unsure;
+    const double signal = mean_square - noise, least = noise / 100;
     metrics->error = isnan(metrics->noise) ? NAN
-                     : metrics->noise > 0 ? sqrt(metrics->noise / (signal > least ? signal : least))
-                                          : 0;
+                     : mean_square > 0     ? sqrt(noise / (signal > least ? signal : least))
+                                           : 1;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/api/routes_internal.h"
+#include "appliance/round/drive/rounding_report.h"
 #include "base/bytes.h"
 #include "wire/keys.h"
 
@@ -52,6 +53,7 @@ static void tell_end(const struct mr_api_task *task, struct mr_request *request,
     } else if (mr_round_summary_ended(summary)) {
         end.state = MR_ROUND_PUBLISHED;
         mr_hex_encode(end.model, summary->model_hash, MR_HASH_BYTES);
+        mr_rounding_warning(end.warning, sizeof end.warning, summary);
     }
     mr_routes_answer_text(request, 200, mr_round_end_encode(&end));
 }

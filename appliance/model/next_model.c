@@ -250,7 +250,8 @@ static int make_into(struct mr_next_model_answer *answer,
     }
     mr_sum_pack(answer->sum, layout, sum, question->kernels);
     mr_round_metrics_read(&answer->metrics, sum, question->terms, &question->memory);
-    mr_round_metrics_judge(&answer->metrics, reach.norm * reach.norm / layout->lanes);
+    mr_round_metrics_judge(&answer->metrics, sum, question->terms,
+                           reach.norm * reach.norm / layout->lanes);
     answer->metrics.step = reach.step;
     if (rotate_back(update, question) != 0) {
         return mr_error_set(error, "out of memory for the rotation");

@@ -222,7 +222,9 @@ struct mre_outcome {
     /* A hub that refused wants to be left alone for so long, MRE_RETRY_AFTER_MAX_MS at most; 0: no
      * word. */
     uint32_t retry_after_ms;
-    char warning[MRE_TEXT_BYTES]; /* the round took part, and lost more than it should; or "" */
+    /* Rounding lost more than it should, of this device's part (MRE_COMMITTED) or, as the lead
+     * says, of the update (MRE_PUBLISHED); or a hub's proof does not hold; or "". */
+    char warning[MRE_TEXT_BYTES];
     /* mre_release_pull, MRE_UPDATED: milliseconds from the call's begin until … 0: elsewhere. */
     uint32_t heard_ms;      /* the hubs had answered */
     uint32_t fetched_ms;    /* the last byte was here */

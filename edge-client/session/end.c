@@ -49,6 +49,7 @@ static enum mre_result tell(struct mr_end_owed *owed, struct mre_outcome *outcom
                               end->reason);
     }
     snprintf(outcome->model, sizeof outcome->model, "%s", end->model);
+    snprintf(outcome->warning, sizeof outcome->warning, "%s", end->warning);
     if (owed->evaluates) {
         outcome->kind = MRE_EVALUATION;
         return mr_outcome_set(outcome, MRE_PUBLISHED,

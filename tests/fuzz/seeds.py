@@ -124,7 +124,8 @@ def messages():
     yield b"\x090300000100000007"
     for state, model, reason, unopened in (("published", "ab" * 32, "", ""), ("void", "", "below cohort minimum", ""),
                                            ("void", "", "below cohort minimum", b64(64)), ("under_way", "", "", "")):
-        end = {"state": state, "model": model, "reason": reason, "unopened": unopened}
+        end = {"state": state, "model": model, "reason": reason, "unopened": unopened,
+               "warning": "rounding cost the update 12.9 %" if state == "published" else ""}
         yield b"\x0a" + json.dumps(end, separators=(",", ":")).encode()
     hubs = [{"index": i, "name": f"hub-{i}", "public_key": b64(32)} for i in range(2)]
     yield b"\x0b" + json.dumps({"hub": 1, "hubs": hubs}, separators=(",", ":")).encode()

@@ -39,6 +39,29 @@ static const char *remedy(const struct mr_round_summary *summary,
            "devices' weights differ much for so few of them: a smaller weight_max evens them";
 }
 
+/* The rule that both sides' warnings go by. A number that is not known counts as too much. */
+static bool is_lossy(const struct mr_round_metrics *metrics)
+{
+    return !(metrics->error <= MR_ROUNDING_ERROR_WARN) ||
+           !(metrics->saturated <= MR_SATURATED_WARN);
+}
+
+void mr_rounding_warning(char *text, size_t capacity, const struct mr_round_summary *summary)
+{
+    const struct mr_round_metrics *metrics = &summary->metrics;
+    text[0] = '\0';
+    if (!summary->has_metrics || summary->kind == MR_ROUND_EVALUATION ||
+        summary->noise_kind != MR_NOISE_NONE || !is_lossy(metrics)) {
+        return;
+    }
+    snprintf(text, capacity,
+             "rounding cost the update of all devices about %.3g %%, and %.2g %% of their values "
+             "were cut off at the round's %u levels: its step, scale %.6g, does not fit the norms; "
+             "the hubs' operators have the remedy in their logs (round.rounding)",
+             100 * metrics->error, 100 * metrics->saturated, summary->levels,
+             (double)summary->scale);
+}
+
 /* Nobody tells what its rounding cost: what is lost to the noise is more. */
 static void report_noise(struct mr_log *log, const char *task,
                          const struct mr_round_summary *summary, const struct mr_round_terms *terms)
@@ -77,8 +100,6 @@ void mr_rounding_report(struct mr_log *log, const char *task,
                         const struct mr_round_summary *summary, const struct mr_round_terms *terms)
 {
     const struct mr_round_metrics *metrics = &summary->metrics;
-    const bool lossy =
-        !(metrics->error <= MR_ROUNDING_ERROR_WARN) || !(metrics->saturated <= MR_SATURATED_WARN);
     const char *event = summary->lead ? "round.rounding" : "helper.rounding";
     report_named(log, task, summary);
     if (!mr_announcement_trains(&terms->announcement)) {
@@ -88,7 +109,7 @@ void mr_rounding_report(struct mr_log *log, const char *task,
         report_noise(log, task, summary, terms);
         return;
     }
-    if (lossy) {
+    if (is_lossy(metrics)) {
         mr_log_event(log, MR_LOG_WARN, event,
                      "task=%s round=%" PRIu64 " error_percent=%.3g saturated_percent=%.3g "
                      "resolution=%.3g scale=%.6g levels=%u step=%.6g step_max=%.6g remedy=%s",

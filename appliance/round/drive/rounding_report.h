@@ -12,6 +12,10 @@
 void mr_rounding_report(struct mr_log *log, const char *task,
                         const struct mr_round_summary *summary, const struct mr_round_terms *terms);
 
+/* The same for a device of that round, which hears of its end: `text` gets what rounding cost where
+ * it is too much, in printable ASCII; else "". */
+void mr_rounding_warning(char *text, size_t capacity, const struct mr_round_summary *summary);
+
 /* A round that this hub has signed: says so where it would have taken another step. */
 void mr_rounding_report_terms(struct mr_log *log, const char *task,
                               const struct mr_round_terms *terms,

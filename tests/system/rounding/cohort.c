@@ -155,12 +155,14 @@ static void announce(struct cohort *cohort, struct mr_round_terms *terms)
         .deadline_unix_ms = 1,
         .dimension = plan->dimension,
         .ring_bits = plan->ring_bits,
-        .rotation_log2 = mr_quantiser_rotation_log2(plan->dimension),
-        .levels = mr_quantiser_levels(plan->ring_bits, plan->cohort_max, plan->headroom),
+        .rotation_log2 =
+            plan->rotated_so ? plan->rotation_log2 : mr_quantiser_rotation_log2(plan->dimension),
+        .levels = mr_quantiser_levels_asked(plan->ring_bits, plan->cohort_max, plan->headroom,
+                                            plan->levels),
         .headroom = (uint8_t)plan->headroom,
         .seal = MR_SEAL_HPKE,
         .chunk_bytes = 1408,
-        .cohort_min = plan->devices,
+        .cohort_min = plan->cohort_min ? plan->cohort_min : plan->devices,
         .cohort_max = plan->cohort_max,
         .weight_max = WEIGHT_MAX,
         .scale = 1,
@@ -185,10 +187,24 @@ static void announce(struct cohort *cohort, struct mr_round_terms *terms)
     MR_ASSERT(mr_round_terms_decode(terms, bytes, length, &error) == 0);
 }
 
-/* What a device sends, added to `sum`; and its part of the exact mean. */
-static void add_device(struct cohort *cohort, const struct mr_round_terms *terms, uint32_t number,
-                       struct mr_vector_sum *sum, struct mr_rounding *rounding)
+/* Of the mean that the clipped deltas have. */
+static void add_exact(struct cohort *cohort, const float *delta, uint32_t examples)
 {
+    const struct cohort_plan *plan = &cohort->plan;
+    const double norm = plan->norm * examples / WEIGHT_MAX;
+    const double clipped = norm > (double)plan->clip_norm ? (double)plan->clip_norm / norm : 1;
+    cohort->weights += examples;
+    for (uint32_t i = 0; i < plan->dimension; i++) {
+        cohort->exact[i] += (double)delta[i] * examples * clipped;
+    }
+}
+
+/* What a device sends, added to `sum`; and its part of the exact mean. */
+static void add_device(struct cohort *cohort, struct cohort_result *result, uint32_t number,
+                       struct mr_vector_sum *sum)
+{
+    const struct mr_round_terms *terms = &result->terms;
+    struct mr_rounding rounding;
     const size_t lanes = terms->layout.lanes;
     float *x = aligned_alloc(64, lanes * sizeof *x);
     int8_t *q = malloc(lanes);
@@ -198,18 +214,27 @@ static void add_device(struct cohort *cohort, const struct mr_round_terms *terms
     uint8_t random[MR_PREPARE_RANDOM_BYTES];
     struct mr_error error;
     const struct mr_training_report report = {.examples = cohort->examples[number], .loss = 1};
-    MR_ASSERT(x && q && share);
+    float *delta = malloc(cohort->plan.dimension * sizeof *delta);
+    MR_ASSERT(x && q && share && delta);
     draw_device(cohort, x);
-    for (uint32_t i = 0; i < cohort->plan.dimension; i++) {
-        cohort->exact[i] += (double)x[i] * report.examples;
-    }
+    memcpy(delta, x, cohort->plan.dimension * sizeof *delta);
     MR_ASSERT(mr_prepare_delta(x, trailer, terms, &report, cohort->kernels, &error) == 0);
     for (size_t i = 0; i < sizeof random; i += 8) {
         mr_be64_put(random + i, (uint64_t)(uniform(cohort) * 0x1p60));
     }
-    mr_prepare_quantise(q, trailer, rounding, x, terms, random, cohort->kernels);
-    mr_share_lift(share, &terms->layout, q, trailer, cohort->kernels);
-    mr_sum_fold(sum, &terms->layout, shares, 1, cohort->kernels);
+    mr_prepare_quantise(q, trailer, &rounding, x, terms, random, cohort->kernels);
+    const bool refused = mr_rounding_judge(&rounding, terms, &error) != 0;
+    if (number == 0) {
+        result->first = rounding;
+    }
+    if (!refused || !cohort->plan.refusing) {
+        result->included++;
+        result->warned += error.text[0] != '\0';
+        add_exact(cohort, delta, report.examples);
+        mr_share_lift(share, &terms->layout, q, trailer, cohort->kernels);
+        mr_sum_fold(sum, &terms->layout, shares, 1, cohort->kernels);
+    }
+    free(delta);
     free(x);
     free(q);
     free(share);
@@ -217,26 +242,44 @@ static void add_device(struct cohort *cohort, const struct mr_round_terms *terms
 
 static double compare(const struct cohort *cohort, const uint8_t *model)
 {
-    double weights = 0, wrong = 0, whole = 0;
-    for (uint32_t i = 0; i < cohort->plan.devices; i++) {
-        weights += cohort->examples[i];
-    }
+    double wrong = 0, whole = 0;
     for (uint32_t i = 0; i < cohort->plan.dimension; i++) {
         float got;
         memcpy(&got, model + cohort->model_head + 4 * (size_t)i, sizeof got);
-        const double exact = cohort->exact[i] / weights;
+        const double exact = cohort->exact[i] / cohort->weights;
         wrong += ((double)got - exact) * ((double)got - exact);
         whole += exact * exact;
     }
     return sqrt(wrong / whole);
 }
 
+/* The hubs' part: the next model, and what they say of it. */
+static void open_sum(struct cohort *cohort, struct cohort_result *result,
+                     const uint8_t *const *results)
+{
+    struct mr_next_model_answer answer;
+    struct mr_error error = {.text = ""};
+    const struct mr_next_model_question question = {.terms = &result->terms,
+                                                    .results = results,
+                                                    .included_count = result->included,
+                                                    .parent = cohort->model,
+                                                    .parent_bytes = cohort->model_bytes,
+                                                    .memory = cohort->memory,
+                                                    .kernels = cohort->kernels};
+    const int made = mr_next_model(&answer, &question, &error);
+    MR_ASSERT(made == 0);
+    result->error = compare(cohort, answer.model);
+    result->metrics = answer.metrics;
+    cohort->memory = answer.metrics.memory;
+    mr_next_model_answer_fini(&answer);
+}
+
 void cohort_round(struct cohort *cohort, struct cohort_result *result)
 {
     struct mr_round_terms *terms = &result->terms;
-    struct mr_next_model_answer answer;
-    struct mr_error error = {.text = ""};
     announce(cohort, terms);
+    result->scale = terms->announcement.scale;
+    result->included = result->warned = 0;
     const size_t bytes = (size_t)(terms->layout.share_bytes + 63) & ~(size_t)63;
     struct mr_vector_sum sum = {.lanes =
                                     aligned_alloc(64, mr_layout_accumulator_bytes(&terms->layout))};
@@ -244,26 +287,15 @@ void cohort_round(struct cohort *cohort, struct cohort_result *result)
     MR_ASSERT(sum.lanes && results[0] && results[1]);
     mr_sum_zero(&sum, &terms->layout);
     memset(cohort->exact, 0, cohort->plan.dimension * sizeof *cohort->exact);
+    cohort->weights = 0;
     for (uint32_t i = 0; i < cohort->plan.devices; i++) {
-        struct mr_rounding rounding;
-        add_device(cohort, terms, i, &sum, i == 0 ? &result->first : &rounding);
+        add_device(cohort, result, i, &sum);
     }
     mr_sum_pack(results[0], &terms->layout, &sum, cohort->kernels);
     memset(results[1], 0, bytes);
-    const struct mr_next_model_question question = {.terms = terms,
-                                                    .results = (const uint8_t *const *)results,
-                                                    .included_count = cohort->plan.devices,
-                                                    .parent = cohort->model,
-                                                    .parent_bytes = cohort->model_bytes,
-                                                    .memory = cohort->memory,
-                                                    .kernels = cohort->kernels};
-    const int made = mr_next_model(&answer, &question, &error);
-    MR_ASSERT(made == 0);
-    result->scale = terms->announcement.scale;
-    result->error = compare(cohort, answer.model);
-    result->metrics = answer.metrics;
-    cohort->memory = answer.metrics.memory;
-    mr_next_model_answer_fini(&answer);
+    if (result->included >= terms->announcement.cohort_min) {
+        open_sum(cohort, result, (const uint8_t *const *)results);
+    }
     free(sum.lanes);
     free(results[0]);
     free(results[1]);

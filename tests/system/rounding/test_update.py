@@ -119,13 +119,20 @@ class Scene:
         print(f"{'ok  ' if good else 'FAIL'} {what}{'' if good else ': ' + str(detail)}", flush=True)
         self.failures += not good
 
-    def device_lines(self, number):
+    def ends(self, number):
+        """How each device heard that the round ended, in the end."""
+        limit = time.monotonic() + WAIT_S
+        while len(self.device_lines(number, "published")) < DEVICES and time.monotonic() < limit:
+            time.sleep(0.05)
+        return self.device_lines(number, "published")
+
+    def device_lines(self, number, result="committed"):
         """What each device said of a round: its JSON object."""
         lines = []
         for name in sorted(os.listdir(self.work)):
             if name.startswith("device-") and not name.endswith(".err"):
                 lines += [json.loads(x) for x in self.read(name).splitlines()]
-        return [line for line in lines if line["round"] == number and line["result"] == "committed"]
+        return [line for line in lines if line["round"] == number and line["result"] == result]
 
 
 def near(got, want, by):
@@ -144,6 +151,10 @@ def play(scene, before, number, error, by):
     warned = [line["warning"] != "" for line in lines]
     scene.check(f"round {number}: {sum(warned)} of {DEVICES} devices warn",
                 warned == [error > 0.05] * DEVICES, lines)
+    ends = [line["warning"] for line in scene.ends(number)]
+    scene.check(f"round {number}: each device hears what the update lost",
+                len(ends) == DEVICES and all(f"about {100 * told:.3g} %" in end if error > 0.05 else end == ""
+                                             for end in ends), ends)
     own = [line["rounding_error"] for line in lines]
     scene.check(f"round {number}: each device lost {100 * own[0]:.2f} % of its own",
                 all(near(x, 2 * lost, 0.1 * lost) for x in own), own)

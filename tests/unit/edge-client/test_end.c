@@ -62,6 +62,25 @@ static void test_published(void **state)
     finish(&fake, client);
 }
 
+/* What the lead says of the whole update is told with the end, and nothing where it says nothing.
+ */
+static void test_what_rounding_cost(void **state)
+{
+    struct fake fake;
+    struct mre_outcome outcome;
+    struct mr_round_end lossy = published;
+    (void)state;
+    snprintf(lossy.warning, sizeof lossy.warning, "rounding cost the update about 12.9 %%");
+    struct mre_client *client = counted(&fake, &lossy);
+    assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_PUBLISHED);
+    assert_string_equal(outcome.warning, lossy.warning);
+    finish(&fake, client);
+    client = counted(&fake, &published);
+    assert_int_equal(mre_client_end(client, 1000, &outcome), MRE_PUBLISHED);
+    assert_string_equal(outcome.warning, "");
+    finish(&fake, client);
+}
+
 static void test_void_after_committed(void **state)
 {
     struct fake fake;
@@ -180,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published),
+        cmocka_unit_test(test_what_rounding_cost),
         cmocka_unit_test(test_void_after_committed),
         cmocka_unit_test(test_not_over_yet),
         cmocka_unit_test(test_a_lead_that_is_away),

@@ -41,6 +41,8 @@ static void test_ends(void **state)
     end = (struct mr_round_end){.state = MR_ROUND_PUBLISHED};
     memset(end.model, 'a', 2 * MR_HASH_BYTES);
     ROUND_TRIP(round_end, end);
+    memset(end.warning, 'w', MR_ROUND_REASON_BYTES - 1);
+    ROUND_TRIP(round_end, end);
 
     struct mr_peer_void order = {.reason = "below cohort minimum"};
     fill_bytes(order.announcement_hash, sizeof order.announcement_hash, 3);
@@ -184,25 +186,40 @@ static void test_wrong_bodies(void **state)
     assert_null(strstr(error.text, "void"));
     REFUSED(round_end, "{\"state\":\"void\"", "'}' expected");
     assert_null(strstr(error.text, "void"));
-    REFUSED(round_end, "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\"}",
-            "\"state\"");
+    REFUSED(
+        round_end,
+        "{\"state\":\"over\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\",\"warning\":\"\"}",
+        "\"state\"");
     REFUSED(round_end,
-            "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\",\"unopened\":\"\"}",
+            "{\"state\":\"published\",\"model\":\"ab\",\"reason\":\"\",\"unopened\":\"\","
+            "\"warning\":\"\"}",
             "\"model\"");
-    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\"}",
-            "has a reason");
+    REFUSED(
+        round_end,
+        "{\"state\":\"void\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"\",\"warning\":\"\"}",
+        "has a reason");
     REFUSED(round_end,
-            "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\"}",
+            "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\","
+            "\"warning\":\"\"}",
             "has none");
     REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\"}", "\"unopened\"");
-    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"AAAA\"}",
+    REFUSED(round_end,
+            "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"AAAA\",\"warning\":"
+            "\"\"}",
             "64 bytes");
     char early[256], signature[MR_BASE64_LENGTH(MR_SIGNATURE_BYTES) + 1];
     mr_base64_encode(signature, (const uint8_t[MR_SIGNATURE_BYTES]){1}, MR_SIGNATURE_BYTES);
     snprintf(early, sizeof early,
-             "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"%s\"}",
+             "{\"state\":\"under_way\",\"model\":\"\",\"reason\":\"\",\"unopened\":\"%s\","
+             "\"warning\":\"\"}",
              signature);
     REFUSED(round_end, early, "only a void round");
+    REFUSED(
+        round_end,
+        "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\",\"warning\":\"w\"}",
+        "only a published round");
+    REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\"}",
+            "\"warning\"");
     REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
     REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");
