@@ -207,7 +207,8 @@ void mr_route_share(void *context, struct mr_request *request)
     const uint8_t *body = mr_request_body(request, &length);
     const uint64_t needed = mr_lead_terms(lead)->layout.share_bytes;
     if (length != needed) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "a share of this round has %llu bytes",
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "the body has %zu bytes, and a share of this round has %llu", length,
                             (unsigned long long)needed);
         return;
     }
@@ -215,7 +216,8 @@ void mr_route_share(void *context, struct mr_request *request)
     static const struct mr_upload_status unsound = {MR_UPLOAD_REFUSED, MR_REASON_UNSOUND};
     switch (mr_upload_plane_put(task->api->plane, upload_id, body, length)) {
     case MR_PLANE_PUT_NONE:
-        mr_routes_refuse_as(request, MR_REFUSAL_CLOSED, "the upload was ended");
+        mr_routes_refuse_as(request, MR_REFUSAL_CLOSED,
+                            "the upload was ended before its share was here");
         return;
     case MR_PLANE_PUT_STAGED:
         mr_routes_answer_text(request, 202, mr_upload_status_encode(&staged));

@@ -194,7 +194,9 @@ void mr_route_alias_drop(void *context, struct mr_request *request)
         return;
     }
     if (!mr_alias_valid(alias)) {
-        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST, "that is no alias");
+        mr_routes_refuse_as(request, MR_REFUSAL_BAD_REQUEST,
+                            "an alias is a letter, then at most %d of [a-z0-9-], and not `current`",
+                            MR_ALIAS_MAX - 1);
         return;
     }
     snprintf(wish.name, sizeof wish.name, "%s", alias);

@@ -19,7 +19,8 @@ int mr_hub_read_keys(struct mr_hub *hub, struct mr_error *error)
         return -1;
     }
     if (mr_signing_key_public(own, hub->private_key) != 0) {
-        return mr_error_set(error, "identity.signing_key_file: not an Ed25519 key");
+        return mr_error_set(error, "identity.signing_key_file: OpenSSL makes no Ed25519 key of it: "
+                                   "`millrace key new` makes one");
     }
     bool found = false;
     for (unsigned i = 0; i < config->hubs_count; i++) {

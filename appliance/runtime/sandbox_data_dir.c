@@ -17,10 +17,12 @@ static int make_and_try(void *context, struct mr_error *error)
 {
     const char *path = context;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return mr_error_set(error, "data_dir %s: %s", path, strerror(errno));
+        return mr_error_set(error, "data_dir %s: cannot be made: %s", path, strerror(errno));
     }
     if (access(path, R_OK | W_OK | X_OK) != 0) {
-        return mr_error_set(error, "data_dir %s: %s", path, strerror(errno));
+        return mr_error_set(error,
+                            "data_dir %s: %s; the hub's user must be able to read and write there",
+                            path, strerror(errno));
     }
     return 0;
 }

@@ -163,7 +163,8 @@ static int parse(struct mr_edge_arguments *arguments, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "millrace-edge: %s: not understood\n", argv[optind]);
+        fprintf(stderr, "millrace-edge: %s belongs to no option (see millrace-edge help)\n",
+                argv[optind]);
         return -1;
     }
     return 0;

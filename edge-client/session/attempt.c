@@ -407,8 +407,10 @@ static enum mre_result await_end(struct attempt *a)
                                       : "");
         }
         if (a->status.state == MR_UPLOAD_STAGED && lead_ms(a) >= deadline(a) + GRACE_MS) {
-            return mr_outcome_set(a->outcome, MRE_UNREACHABLE,
-                                  "the lead has the upload but did not commit it in time");
+            return mr_outcome_set(
+                a->outcome, MRE_UNREACHABLE,
+                "the lead has the whole upload and did not say in time that it is "
+                "durable; its operator looks for a slow disk");
         }
     }
     return MRE_OK;
@@ -457,13 +459,16 @@ static enum mre_result judge(struct attempt *a)
                               "the round closed before the upload was complete; the next round is "
                               "open to this device");
     case MR_REASON_VOID:
-        return mr_outcome_set(a->outcome, MRE_VOID, "the hubs gave the round up");
+        return mr_outcome_set(a->outcome, MRE_VOID,
+                              "the hubs gave the round up while this device's upload was on its "
+                              "way; the next round is open to this device");
     case MR_REASON_UNSOUND:
         return mr_outcome_set(a->outcome, MRE_REFUSED,
                               "the upload was refused (unsound): the lead says that this device's "
                               "share does not match its seeds");
     default:
-        return mr_outcome_set(a->outcome, MRE_REFUSED, "the upload was refused (%s)",
+        return mr_outcome_set(a->outcome, MRE_REFUSED,
+                              "the lead ended the upload (%s) before it was complete",
                               a->outcome->code);
     }
 }

@@ -273,7 +273,9 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
         return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or no working directory");
     }
     if (take_siblings(client, options)) {
-        return mr_outcome_set(outcome, MRE_FAILED, "out of memory, or more than %d siblings",
+        return mr_outcome_set(outcome, MRE_FAILED,
+                              "siblings: more than the %d data_dirs of other tasks that are "
+                              "possible, or out of memory",
                               MRE_SIBLINGS_MAX);
     }
     return take_hubs(client, options, outcome);

@@ -291,7 +291,9 @@ static enum mre_result run_attempts(struct mre_client *client, struct mr_round_w
         if (attempt >= MR_ATTEMPTS_MAX) {
             return made ? outcome->result
                         : mr_outcome_set(outcome, MRE_REFUSED,
-                                         "all %d attempts of round %" PRIu64 " are used up",
+                                         "all %d attempts of round %" PRIu64
+                                         " are used up; the next "
+                                         "round is open to this device",
                                          MR_ATTEMPTS_MAX, round);
         }
         enum mr_attempt_next next = mr_attempt_run(client, work, attempt, transport, outcome);
@@ -322,7 +324,9 @@ static enum mre_result take_part(struct mre_client *client, struct mr_round_work
     const uint64_t lead_ms = mr_client_lead_ms(client);
     struct mr_error error;
     if (lead_ms >= deadline) {
-        return mr_outcome_set(outcome, MRE_CLOSED, "the round's deadline had passed already");
+        return mr_outcome_set(outcome, MRE_CLOSED,
+                              "the round's deadline had passed when this device heard of it; the "
+                              "next round is open to it");
     }
     if (mr_acceptance_check(&client->accept, &work->terms.announcement, deadline - lead_ms,
                             &error) != 0) {

@@ -152,7 +152,10 @@ static int run(const struct mre_program *program, const struct mre_task *task, s
                                     program->path, value)
                      : 0;
     case MR_CHILD_KILLED:
-        return mr_error_set(error, "%s was killed by signal %d", program->path, value);
+        return mr_error_set(error,
+                            "%s was killed by signal %d; its own output says why, or the kernel's "
+                            "log where memory ran out",
+                            program->path, value);
     case MR_CHILD_NOT_RUN:
         return mr_error_set(error, "%s cannot be run: %s; give the path of an executable file",
                             program->path, strerror(value));

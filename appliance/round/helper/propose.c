@@ -51,10 +51,12 @@ static enum mr_refusal_code check_policy(const struct mr_helper *helper, uint16_
                          policy->cohort_min);
     }
     if (terms->layout.share_bytes > policy->share_bytes_max) {
-        return mr_refuse(refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
-                         "shares of %llu bytes are above this hub's share_bytes_max %llu",
-                         (unsigned long long)terms->layout.share_bytes,
-                         (unsigned long long)policy->share_bytes_max);
+        return mr_refuse(
+            refusal, MR_REFUSAL_WRONG_ANNOUNCEMENT,
+            "shares of %llu bytes are above this hub's share_bytes_max, %llu: raise it "
+            "here",
+            (unsigned long long)terms->layout.share_bytes,
+            (unsigned long long)policy->share_bytes_max);
     }
     uint32_t values = 0;
     const uint32_t dimension =

@@ -16,7 +16,8 @@ static enum mr_refusal_code check_open(const struct mr_lead *lead,
     const bool free_for_one = lead->state == MR_LEAD_IDLE || lead->state == MR_LEAD_PUBLISHED ||
                               lead->state == MR_LEAD_VOID;
     if (!free_for_one || lead->working || lead->collecting || lead->ending || lead->releasing) {
-        return mr_refuse(refusal, MR_REFUSAL_BUSY, "round %llu is still %s",
+        return mr_refuse(refusal, MR_REFUSAL_BUSY,
+                         "round %llu is still %s: wait for its end, or give it up (round void)",
                          (unsigned long long)lead_announcement(lead)->round,
                          mr_lead_state_name(lead->state));
     }
@@ -30,7 +31,7 @@ static enum mr_refusal_code check_open(const struct mr_lead *lead,
     }
     if (limits->quorum < announcement->cohort_min || limits->quorum > announcement->cohort_max) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_REQUEST,
-                         "quorum %u is not within cohort_min %u and cohort_max %u", limits->quorum,
+                         "quorum %u must be from cohort_min, %u, to cohort_max, %u", limits->quorum,
                          announcement->cohort_min, announcement->cohort_max);
     }
     return MR_REFUSAL_NONE;

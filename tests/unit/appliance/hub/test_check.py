@@ -46,6 +46,7 @@ BROKEN = [
     (lambda folder: issue(folder, uri=None), "does not name exactly one millrace identity"),
     (lambda folder: issue(folder, uses="serverAuth"), "extendedKeyUsage serverAuth, clientAuth"),
     (lambda folder: issue(folder, uses="clientAuth"), "extendedKeyUsage serverAuth, clientAuth"),
+    (lambda folder: issue(folder, more="keyUsage=critical,keyEncipherment\n"), "digitalSignature"),
     (lambda folder: issue(folder, key=["-algorithm", "ED448"]), "keys for TLS are ECDSA"),
     (lambda folder: issue(folder, ca="stranger"), "it must lead up to a CA of"),
     (lambda folder: expire(folder), "CN=hub-0 expired on 20"),
@@ -66,10 +67,10 @@ def openssl(*command, folder):
     subprocess.run(["openssl", *command], cwd=f"{folder}/pki", **OPENSSL)
 
 
-def issue(folder, uri="urn:millrace:hub:0", uses="serverAuth,clientAuth", key=None, ca="ca", days=30):
+def issue(folder, uri="urn:millrace:hub:0", uses="serverAuth,clientAuth", key=None, ca="ca", days=30, more=""): # pylint: disable=too-many-arguments
     """Another certificate and key for hub 0, of the federation's CA or of a stranger's."""
     names = ",".join((["URI:" + uri] if uri else []) + ["IP:127.0.0.1"])
-    put(f"{folder}/pki/extensions", f"subjectAltName={names}\nextendedKeyUsage={uses}\n".encode())
+    put(f"{folder}/pki/extensions", f"subjectAltName={names}\nextendedKeyUsage={uses}\n{more}".encode())
     if ca != "ca":
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{ca}.key", "-out", f"{ca}.pem",
                 "-subj", "/CN=stranger", "-days", "30", folder=folder)

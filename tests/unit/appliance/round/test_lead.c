@@ -219,6 +219,7 @@ static void test_wrong_round(void **state)
                                            .token = &reply};
     mr_lead_admit(world->lead, &applicant, 0);
     assert_int_equal(reply.code, MR_REFUSAL_WRONG_ROUND);
+    assert_non_null(strstr(reply.text, "the current round is 7")); /* not that none is open */
 }
 
 static void test_new_attempt_supersedes(void **state)
