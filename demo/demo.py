@@ -5,7 +5,7 @@ Real processes on loopback, mutual TLS, UDP uploads (one device uses HTTP/2). In
 is killed in the middle of its upload; one device has a certificate from a foreign CA. Every round's
 secure sum is compared with the plain sum of the same vectors, and the whole training with the same
 training by plain float averaging. Run it through `./run demo`. With --epsilon it is another one,
-with noise and a budget: private.py.
+with noise and a budget: private.py. With --deltas it is what rounding costs: deltas.py.
 """
 
 import argparse
@@ -256,6 +256,10 @@ def parse():
     parser.add_argument("--levels", type=int, help="levels at most: 1 is ternary, 7 are four bits")
     parser.add_argument("--epsilon", type=float,
                         help="train with noise and this budget instead (demo/private.py)")
+    parser.add_argument("--deltas", action="store_true",
+                        help="what rounding costs deltas of known shapes instead (demo/deltas.py)")
+    parser.add_argument("--values", type=int, nargs="+", default=[703, 100000, 1310720],
+                        help="with --deltas: the models' sizes")
     parser.add_argument("--draws", type=int, default=20,
                         help="with --epsilon: how often numpy draws the noise it compares with")
     parser.add_argument("--report", help="the page (out/demo.html, or out/demo-epsilon-E.html)")
@@ -279,6 +283,9 @@ def parse():
 
 
 def demo_of(options):
+    if options.deltas:
+        from deltas import DeltasDemo  # needs numpy
+        return DeltasDemo(options)
     if options.epsilon is None:
         return Demo(options)
     from private import PrivateDemo  # needs numpy, which the plain demo does not
