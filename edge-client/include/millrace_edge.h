@@ -23,7 +23,7 @@ extern "C" {
 /* Of this header (semver.org): a program runs with a library of the same major number and the same
  * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
 #define MRE_API_MAJOR 1
-#define MRE_API_MINOR 0
+#define MRE_API_MINOR 1
 
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
@@ -78,6 +78,16 @@ struct mre_hub {
     const char *public_key; /* Ed25519, 64 hex digits: the pinned key */
 };
 
+/* In which number type a training function gets the model. What it makes counts as the change from
+ * what it was given, added to the float32 model, which is what rounds and files have: that the
+ * model was rounded (to nearest, ties to even; beyond the largest number: that) is no part of it.
+ */
+enum mre_number_type {
+    MRE_F32 = 0,
+    MRE_F16 = 1,  /* IEEE 754 binary16 */
+    MRE_BF16 = 2, /* the upper half of a float32 */
+};
+
 struct mre_options {
     const char *certificate_file; /* PEM; its URI names the device */
     const char *private_key_file; /* PEM */
@@ -119,6 +129,7 @@ struct mre_options {
     /* 0 = 600,000: a connection to a hub that has rested for longer is not used again; 1: each
      * question that follows another after more than a moment makes its own. */
     unsigned keep_ms;
+    enum mre_number_type number_type;
 };
 
 /* Who trains a tensor. */
@@ -156,10 +167,11 @@ struct mre_task {
     const char *name; /* of the task, as in the options */
     uint64_t round;
     uint64_t deadline_unix_ms; /* by this device's clock */
-    uint64_t seed;          /* the same for a device, task and round, and nobody else's to know */
-    size_t dimension;       /* floats in the vector: all of the model, whoever trains them */
-    const float *model;     /* read-only, so many floats, in file order; personal ones are own */
-    const char *model_file; /* the same as a safetensors file */
+    uint64_t seed;    /* the same for a device, task and round, and nobody else's to know */
+    size_t dimension; /* floats in the vector: all of the model, whoever trains them */
+    /* Read-only, so many floats, in file order; personal ones are own. Rounded to number_type. */
+    const float *model;
+    const char *model_file; /* the same as a safetensors file, of that type */
     const char *training;   /* the round's JSON for trainers; may be "" */
     const struct mre_tensor *tensors;
     unsigned tensor_count;
@@ -170,6 +182,7 @@ struct mre_task {
     enum mre_kind kind;
     const struct mre_metric *metrics; /* every one is to be reported */
     unsigned metric_count;            /* up to MRE_METRICS_MAX */
+    enum mre_number_type number_type; /* as in the options */
 };
 
 /* NaN in `metrics`: not reported, with which nothing is sent. */
@@ -194,6 +207,14 @@ enum mre_trained {
  * nothing is to be trained; any answer but the last three is an error there. */
 typedef enum mre_trained (*mre_train_fn)(void *context, const struct mre_task *task, float *vector,
                                          struct mre_report *report);
+
+/* For training functions whose own numbers have 16 bits: `count` floats as numbers of that type
+ * (MRE_F16, MRE_BF16), rounded as above, and back, exactly. task->model loses nothing by the first.
+ */
+MRE_API void mre_numbers_round(enum mre_number_type type, uint16_t *numbers, const float *values,
+                               size_t count);
+MRE_API void mre_numbers_widen(enum mre_number_type type, float *values, const uint16_t *numbers,
+                               size_t count);
 
 struct mre_outcome {
     enum mre_result result;

@@ -252,12 +252,16 @@ static enum mre_result take_options(struct mre_client *client, const struct mre_
     if (options->transport > MRE_TRANSPORT_HTTP2) {
         return mr_outcome_set(outcome, MRE_BAD_CONFIG, "transport: auto, udp or http2");
     }
+    if (options->number_type > MRE_BF16) {
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG, "number_type: float32, float16 or bfloat16");
+    }
     client->kernels = mr_kernels_select(mask);
     client->transport = options->transport;
     client->request_timeout_ms =
         options->request_timeout_ms ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     client->silence_ms = options->silence_ms ? options->silence_ms : SILENCE_MS;
     client->keep_ms = options->keep_ms ? options->keep_ms : KEEP_MS;
+    client->number_type = options->number_type;
     client->stop_after_chunks = options->stop_after_chunks;
     client->training_seed = options->training_seed;
     struct mr_error error;

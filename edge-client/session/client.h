@@ -62,6 +62,7 @@ struct mre_client {
     unsigned stop_after_chunks;
     struct mr_acceptance accept;
     uint64_t training_seed; /* 0: from the secret */
+    enum mre_number_type number_type;
 
     struct mr_end_owed owed; /* of the round that this device was counted in last */
     struct mr_proof_notes notes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "edge-client/files/files.h"
+#include "edge-client/session/number_type.h"
 #include "edge-client/session/outcome.h"
 #include "base/error.h"
 #include "wire/announcement.h"
@@ -201,6 +202,18 @@ static int take_keep(struct reader *r, json_t *value)
     return 0;
 }
 
+static int take_number_type(struct reader *r, json_t *value)
+{
+    const char *wanted = value ? json_string_value(value) : "float32", *name;
+    for (unsigned i = 0; wanted && (name = mr_number_name((enum mre_number_type)i)); i++) {
+        if (strcmp(wanted, name) == 0) {
+            r->config->options.number_type = (enum mre_number_type)i;
+            return 0;
+        }
+    }
+    return mr_error_set(&r->error, "number_type must be float32, float16 or bfloat16");
+}
+
 static int take_task(struct reader *r, json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "task"));
@@ -217,17 +230,10 @@ static int take_task(struct reader *r, json_t *root)
 
 static int take_root(struct reader *r)
 {
-    static const char *const names[] = {"task",
-                                        "device",
-                                        "hubs",
-                                        "data_dir",
-                                        "transport",
-                                        "accept",
-                                        "training_seed",
-                                        "release_threshold",
-                                        "key_statement",
-                                        "keep_ms",
-                                        NULL};
+    static const char *const names[] = {
+        "task",          "device",  "hubs",          "data_dir",
+        "transport",     "accept",  "training_seed", "release_threshold",
+        "key_statement", "keep_ms", "number_type",   NULL};
     static const char *const device_names[] = {"certificate", "key", "ca", "revocation", NULL};
     struct mre_options *options = &r->config->options;
     json_t *root = r->config->root;
@@ -246,7 +252,8 @@ static int take_root(struct reader *r)
                    take_training_seed(r, json_object_get(root, "training_seed")) ||
                    take_threshold(r, json_object_get(root, "release_threshold")) ||
                    take_key_statement(r, json_object_get(root, "key_statement")) ||
-                   take_keep(r, json_object_get(root, "keep_ms"))
+                   take_keep(r, json_object_get(root, "keep_ms")) ||
+                   take_number_type(r, json_object_get(root, "number_type"))
                ? -1
                : 0;
 }

@@ -8,6 +8,7 @@
 #include "edge-client/session/attempt.h"
 #include "edge-client/session/control.h"
 #include "edge-client/session/follow_keys.h"
+#include "edge-client/session/given.h"
 #include "edge-client/session/end.h"
 #include "edge-client/session/lineage.h"
 #include "edge-client/session/metrics.h"
@@ -67,14 +68,16 @@ static enum mre_result take_answer(enum mre_trained trained, bool evaluation,
 struct whole {
     const float *model; /* with this device's own values */
     const char *file;   /* likewise */
-    float *vector;      /* trained; afterwards new minus old */
+    float *vector;      /* trained; afterwards new minus what was given */
     float *taken[2];    /* pages behind these, where they are not the round's own; or NULL */
     char path[4096];
 };
 
+/* The vector becomes new minus given. */
 static enum mre_result run_trainer(struct mre_client *client, const struct mr_round_work *work,
-                                   const struct mr_model *model, const struct whole *whole,
-                                   const struct training *training, struct mre_outcome *outcome)
+                                   const struct mr_model *model, const struct mr_given *given,
+                                   float *vector, const struct training *training,
+                                   struct mre_outcome *outcome)
 {
     const struct mr_announcement *round = &work->terms.announcement;
     struct mre_metric metrics[MRE_METRICS_MAX];
@@ -89,8 +92,8 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
                             .deadline_unix_ms = own_deadline(client, round),
                             .seed = seed,
                             .dimension = model->parsed.count,
-                            .model = whole->model,
-                            .model_file = whole->file,
+                            .model = given->values,
+                            .model_file = given->file,
                             .training = round->training,
                             .tensors = model->tensors,
                             .tensor_count = model->parsed.tensor_count,
@@ -98,11 +101,12 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
                             .cancel_fd = client->env.cancel ? client->env.cancel->fd : 0,
                             .kind = (enum mre_kind)round->kind,
                             .metrics = metrics,
-                            .metric_count = round->metric_count};
-    memcpy(whole->vector, whole->model, model->parsed.count * sizeof *whole->vector);
+                            .metric_count = round->metric_count,
+                            .number_type = client->number_type};
+    memcpy(vector, given->values, given->count * sizeof *vector);
     mr_progress_phase(client, MRE_PHASE_TRAINING, 0);
     struct mre_report *report = training->report;
-    enum mre_trained trained = training->train(training->context, &task, whole->vector, report);
+    enum mre_trained trained = training->train(training->context, &task, vector, report);
     report->why[sizeof report->why - 1] = 0;
     const enum mre_result result =
         take_answer(trained, !mr_announcement_trains(round), report, outcome);
@@ -110,7 +114,7 @@ static enum mre_result run_trainer(struct mre_client *client, const struct mr_ro
         return result;
     }
     if (trained == MRE_TRAINED_PARAMETERS) {
-        client->kernels->axpy(whole->vector, -1.0f, whole->model, model->parsed.count);
+        client->kernels->axpy(vector, -1.0f, given->values, given->count);
     }
     return MRE_OK;
 }
@@ -178,7 +182,12 @@ static enum mre_result train_whole(struct mre_client *client, const struct mr_ro
     struct whole whole;
     enum mre_result result = begin_whole(&whole, client, work, model, outcome);
     if (!result) {
-        result = run_trainer(client, work, model, &whole, training, outcome);
+        struct mr_given given;
+        result = mr_given_begin(&given, client, model, whole.model, whole.file, outcome);
+        if (!result) {
+            result = run_trainer(client, work, model, &given, whole.vector, training, outcome);
+        }
+        mr_given_end(&given);
     }
     const bool trains = mr_announcement_trains(&work->terms.announcement);
     if (!result && whole.taken[0] && trains) {

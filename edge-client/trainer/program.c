@@ -17,6 +17,7 @@
 
 #include "edge-client/files/files.h"
 #include "edge-client/include/millrace_edge.h"
+#include "edge-client/session/number_type.h"
 #include "edge-client/trainer/child.h"
 #include "edge-client/trainer/trainer_lock.h"
 #include "base/error.h"
@@ -110,11 +111,12 @@ static int write_task(const struct files *files, const struct mre_task *task,
     }
     /* JSON numbers are doubles to many readers: the seed is cut to what they can hold. */
     json_t *root = json_pack(
-        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "round", (json_int_t)task->round,
+        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "round", (json_int_t)task->round,
         "deadline_unix_ms", (json_int_t)task->deadline_unix_ms, "seed",
         (json_int_t)(task->seed & ((UINT64_C(1) << 53) - 1)), "dimension",
         (json_int_t)task->dimension, "data", mr_json_text(files->data), "training", training,
-        "kind", mr_json_text(kind_name(task->kind)), "metrics", metrics_json(task));
+        "kind", mr_json_text(kind_name(task->kind)), "metrics", metrics_json(task), "number_type",
+        mr_json_text(mr_number_name(task->number_type)));
     const int bad = root ? save_task(files, root, error) : mr_error_set(error, "out of memory");
     json_decref(root);
     return bad;

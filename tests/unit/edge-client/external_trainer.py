@@ -80,8 +80,9 @@ def main():
         part = f.read().strip()
     header, data = read(model)
     header.pop("__metadata__", None)
-    assert sum(len(data[slice(*t["data_offsets"])]) for t in header.values()) \
-        == 4 * task["dimension"]
+    kind, width = {"float32": ("F32", 4), "float16": ("F16", 2), "bfloat16": ("BF16", 2)}[task["number_type"]]
+    assert all(t["dtype"] == kind for t in header.values())
+    assert sum(len(data[slice(*t["data_offsets"])]) for t in header.values()) == width * task["dimension"]
     if part == "host":
         look_around(task["data"] + ".seen", os.path.dirname(task_path))
     if part in ("family", "leaves"):
@@ -94,7 +95,7 @@ def main():
         sys.exit(3)
     tensors = []
     for number, name in enumerate(reversed(list(header))):
-        count = (header[name]["data_offsets"][1] - header[name]["data_offsets"][0]) // 4
+        count = (header[name]["data_offsets"][1] - header[name]["data_offsets"][0]) // width
         value = float("nan") if part == "nan" else task["training"]["epochs"] / 100
         tensors.append((name + "x" if part == "misnamed" and number == 0 else name,
                         header[name]["shape"], [value] * count))

@@ -380,7 +380,8 @@ struct mre_client *fake_client(struct fake *fake, enum mre_transport transport,
                                   .hub_count = fake->hub_count,
                                   .transport = transport,
                                   .dump_dir = dump_dir,
-                                  .accept = fake->accept};
+                                  .accept = fake->accept,
+                                  .number_type = fake->number_type};
     fake_world(fake, &env);
     if (mr_client_open_in(&client, &options, &env, &outcome)) {
         fprintf(stderr, "%s\n", outcome.text);

@@ -31,6 +31,8 @@ struct fake {
     size_t model_bytes;
 
     /* --- knobs --- */
+    enum mre_number_type number_type; /* of the client's options */
+
     unsigned loss;            /* percent of datagrams, each way */
     unsigned busy;            /* so many grants are refused first, with busy_code */
     unsigned busy_currents;   /* so many questions for the announcement, likewise */

@@ -69,6 +69,8 @@ def config_errors(folder):
         ("device.passphrase", "x", "passphrase"),
         ("data_dir", 5, "data_dir"),
         ("transport", "carrier-pigeon", "transport"),
+        ("number_type", "float8", "number_type must be float32, float16 or bfloat16"),
+        ("number_type", 16, "number_type"),
         ("training_seed", 0, "training_seed"),
         ("training_seed", "1", "training_seed"),
         ("training_seed", 2**53, "training_seed"),

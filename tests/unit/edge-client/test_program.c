@@ -17,6 +17,8 @@
 
 static const char *trainer; /* argv[1] */
 
+static enum mre_number_type number_type; /* of the next device */
+
 static int shared[4]; /* as a child of the host has them that was forked with every lock */
 static unsigned shared_count;
 
@@ -52,6 +54,7 @@ static enum mre_result play(const char *part, unsigned timeout_ms, struct mre_ou
     struct fake fake;
     char path[128];
     fake_init(&fake, 2, 16);
+    fake.number_type = number_type;
     /* The program lives in real time, the federation in virtual time: give both a far deadline. */
     fake.announcement.deadline_unix_ms = UINT64_C(4000000000000);
     fake_announce(&fake);
@@ -92,6 +95,15 @@ static void test_good_trainer(void **state)
     for (unsigned i = 0; i < 51; i++) { /* 8-4-3: 51 parameters, each by epochs / 100 */
         assert_true(delta[i] == 0.02f);
     }
+}
+
+/* The program gets a file of the device's number type, and writes F32 all the same. */
+static void test_number_types(void **state)
+{
+    for (number_type = MRE_F16; number_type <= MRE_BF16; number_type++) {
+        test_good_trainer(state);
+    }
+    number_type = MRE_F32;
 }
 
 static void test_bad_trainers(void **state)
@@ -141,9 +153,8 @@ int main(int argc, char **argv)
     }
     trainer = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_trainer),
-        cmocka_unit_test(test_bad_trainers),
-        cmocka_unit_test(test_slow_trainer_is_killed),
+        cmocka_unit_test(test_good_trainer),    cmocka_unit_test(test_number_types),
+        cmocka_unit_test(test_bad_trainers),    cmocka_unit_test(test_slow_trainer_is_killed),
         cmocka_unit_test(test_no_such_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,102 @@
+#include "edge-client/session/number_type.h"
+
+#include <string.h>
+
+#define F32_INFINITY 0x7f800000u
+#define F16_LARGEST  0x7bffu
+#define F16_INFINITY 0x7c00u
+#define BF16_LARGEST 0x7f7fu
+/* 2^-14, the smallest normal number of F16, as a float32. */
+#define F16_NORMAL 0x38800000u
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Without the lowest `places` bits, to the nearest, ties to even. */
+static uint32_t rounded(uint32_t bits, unsigned places)
+{
+    return (bits + (1u << (places - 1)) - 1 + (bits >> places & 1)) >> places;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* `magnitude` is finite. */
+static uint32_t half_of(uint32_t magnitude)
+{
+    if (magnitude < F16_NORMAL) { /* steps of 2^-24 are those of float32 from 0.5 on */
+        return bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
+    }
+    return least(rounded(magnitude - (112u << 23), 13), F16_LARGEST);
+}
+
+uint16_t mr_number_short(enum mre_number_type type, float value)
+{
+    const uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u;
+    const uint32_t magnitude = bits & 0x7fffffffu;
+    uint32_t number;
+    if (magnitude > F32_INFINITY) {
+        number = type == MRE_F16 ? 0x7e00u : 0x7fc0u; /* NaN */
+    } else if (magnitude == F32_INFINITY) {
+        number = type == MRE_F16 ? F16_INFINITY : magnitude >> 16;
+    } else {
+        number = type == MRE_F16 ? half_of(magnitude) : least(rounded(magnitude, 16), BF16_LARGEST);
+    }
+    return (uint16_t)(sign | number);
+}
+
+float mr_number_float(enum mre_number_type type, uint16_t number)
+{
+    const uint32_t sign = (uint32_t)(number & 0x8000u) << 16, magnitude = number & 0x7fffu;
+    if (type == MRE_BF16) {
+        return float_of((uint32_t)number << 16);
+    }
+    if (magnitude >= F16_INFINITY) {
+        return float_of(sign | F32_INFINITY | (magnitude & 0x3ffu) << 13);
+    }
+    if (magnitude < 0x400u) { /* below 2^-14: steps of 2^-24 */
+        return float_of(sign | bits_of((float)magnitude * 0x1p-24f));
+    }
+    return float_of(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+void mre_numbers_round(enum mre_number_type type, uint16_t *numbers, const float *values,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = mr_number_short(type, values[i]);
+    }
+}
+
+void mre_numbers_widen(enum mre_number_type type, float *values, const uint16_t *numbers,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i] = mr_number_float(type, numbers[i]);
+    }
+}
+
+const char *mr_number_name(enum mre_number_type type)
+{
+    static const char *const names[] = {"float32", "float16", "bfloat16"};
+    return (unsigned)type < sizeof names / sizeof *names ? names[type] : NULL;
+}
+
+const char *mr_number_code(enum mre_number_type type)
+{
+    static const char *const codes[] = {"F32", "F16", "BF16"};
+    return (unsigned)type < sizeof codes / sizeof *codes ? codes[type] : NULL;
+}
