@@ -323,6 +323,19 @@ MRE_API void mre_client_watch(struct mre_client *client, mre_progress_fn progres
 /* "waiting", "pulling", … */
 MRE_API const char *mre_phase_name(enum mre_phase phase);
 
+enum mre_log_level {
+    MRE_LOG_DEBUG = 0,   /* phases, connections, calls that brought nothing */
+    MRE_LOG_INFO = 1,    /* how a round ended well; why something is tried again */
+    MRE_LOG_WARNING = 2, /* what the caller, its user or an operator has to look at */
+};
+
+/* `line` has no line end, and lives during the call. */
+typedef void (*mre_log_fn)(void *context, enum mre_log_level level, const char *line);
+
+/* From now on `log` is called (NULL: nobody), as a function of mre_client_watch is. Lines are for
+ * people: their words are no part of this interface. */
+MRE_API void mre_client_log(struct mre_client *client, mre_log_fn log, void *context);
+
 /* How the round ended in which this client was counted last (MRE_COMMITTED, MRE_ALREADY_COUNTED).
  * Waits up to wait_ms for that. MRE_PUBLISHED or MRE_VOID, with outcome->text; both are the lead's
  * word (docs/security.md). MRE_OK: it is not over yet. MRE_NO_ROUND: there is none to hear of, or

@@ -11,6 +11,7 @@
 #include "edge-client/release/fetch.h"
 #include "edge-client/release/slots.h"
 #include "edge-client/session/follow_keys.h"
+#include "edge-client/session/log.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/trainer/child.h"
 #include "wire/safetensors.h"
@@ -182,6 +183,7 @@ enum mre_result mre_release_pull(struct mre_client *client, const char *file, un
         result = pull(client, &slots, wait_ms, outcome);
     }
     mr_slots_close(&slots);
+    mr_log_outcome(client, outcome);
     return result;
 }
 

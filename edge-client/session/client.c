@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "edge-client/files/files.h"
+#include "edge-client/session/log.h"
 #include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
@@ -92,7 +93,7 @@ static bool is_cut_short(enum mre_result result)
            result == MRE_TRAINER_FAILED || result == MRE_CANCELLED;
 }
 
-enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *outcome)
+static enum mre_result settled(struct mre_client *client, struct mre_outcome *outcome)
 {
     if (!is_cut_short(outcome->result) || !mr_cancel_take(client->env.cancel)) {
         return outcome->result;
@@ -101,6 +102,13 @@ enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *
                           outcome->round ? "cancelled; the round goes on, and the next call takes "
                                            "part in it again while it is open"
                                          : "cancelled");
+}
+
+enum mre_result mr_client_settle(struct mre_client *client, struct mre_outcome *outcome)
+{
+    const enum mre_result result = settled(client, outcome);
+    mr_log_outcome(client, outcome);
+    return result;
 }
 
 uint32_t mr_client_pull_ms(const struct mre_client *client)

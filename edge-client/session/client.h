@@ -81,6 +81,8 @@ struct mre_client {
     struct mr_ledger ledger;
     mre_progress_fn progress; /* NULL: nobody watches */
     void *progress_context;
+    mre_log_fn log; /* NULL: nobody reads */
+    void *log_context;
     struct mre_progress shown; /* as it was told last */
     uint64_t deadline_unix_ms; /* of shown.round, by the lead's clock */
     uint64_t pull_began_us;    /* by env.now_us; of the pull of a release that is under way */

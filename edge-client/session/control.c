@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge-client/session/log.h"
 #include "edge-client/session/outcome.h"
 #include "edge-client/session/progress.h"
 #include "transport/certificate_time.h"
@@ -88,6 +89,8 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
         return failed(client, outcome, failure, "", &error);
     }
     kept->used_us = client->env.now_us(client->env.context);
+    mr_log(client, MRE_LOG_DEBUG, 0, "connected to hub %u, %s port %u", endpoint.hub_index,
+           endpoint.host, endpoint.port);
     return MRE_OK;
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "edge-client/session/log.h"
+
 static void tell(struct mre_client *client, const char *text)
 {
     struct mre_progress *shown = &client->shown;
@@ -28,6 +30,7 @@ void mr_progress_phase(struct mre_client *client, enum mre_phase phase, uint64_t
     client->shown.phase = phase;
     client->shown.bytes_done = 0;
     client->shown.bytes_total = bytes_total;
+    mr_log(client, MRE_LOG_DEBUG, client->shown.round, "%s", mre_phase_name(phase));
     tell(client, "");
 }
 
@@ -39,6 +42,7 @@ void mr_progress_moved(struct mre_client *client, uint64_t bytes_done)
 
 void mr_progress_again(struct mre_client *client, const char *why)
 {
+    mr_log(client, MRE_LOG_INFO, client->shown.round, "tried again: %s", why);
     tell(client, why);
 }
 

@@ -1,6 +1,8 @@
 /* client.c - the type Client. */
 #include "bindings/python/core/core_internal.h"
 
+#include <string.h>
+
 /* --- one call of the library -------------------------------------------------------------------
  */
 
@@ -134,17 +136,10 @@ static PyObject *method_take_cancelled(struct mr_py_client *self, PyObject *unus
     return PyBool_FromLong(was);
 }
 
-static void on_progress(void *context, const struct mre_progress *p)
+/* What a function of Python's was called for by the library; with the interpreter's lock, which it
+ * gives back. `answer` may be NULL. */
+static void end_callback(struct mr_py_client *self, PyObject *answer)
 {
-    struct mr_py_client *self = context;
-    mr_py_call_enter(self->call);
-    PyObject *answer =
-        self->watcher && !self->call->type
-            ? PyObject_CallFunction(
-                  self->watcher, "sKIKKIs", mre_phase_name(p->phase), (unsigned long long)p->round,
-                  (unsigned)p->attempt, (unsigned long long)p->bytes_done,
-                  (unsigned long long)p->bytes_total, (unsigned)p->left_ms, p->text)
-            : NULL;
     if (PyErr_Occurred()) { /* the call ends, and raises it */
         mr_py_call_keep(self->call);
         mre_client_cancel(self->client);
@@ -153,16 +148,58 @@ static void on_progress(void *context, const struct mre_progress *p)
     mr_py_call_leave(self->call);
 }
 
-static PyObject *method_watch(struct mr_py_client *self, PyObject *watcher)
+static void on_progress(void *context, const struct mre_progress *p)
+{
+    struct mr_py_client *self = context;
+    mr_py_call_enter(self->call);
+    end_callback(self, self->watcher && !self->call->type
+                           ? PyObject_CallFunction(
+                                 self->watcher, "sKIKKIs", mre_phase_name(p->phase),
+                                 (unsigned long long)p->round, (unsigned)p->attempt,
+                                 (unsigned long long)p->bytes_done,
+                                 (unsigned long long)p->bytes_total, (unsigned)p->left_ms, p->text)
+                           : NULL);
+}
+
+/* Texts of hubs may be in the line, in whatever encoding: what is no UTF-8 is shown as it is. */
+static void on_log(void *context, enum mre_log_level level, const char *line)
+{
+    struct mr_py_client *self = context;
+    mr_py_call_enter(self->call);
+    PyObject *text = self->logger && !self->call->type
+                         ? PyUnicode_DecodeUTF8(line, (Py_ssize_t)strlen(line), "backslashreplace")
+                         : NULL;
+    end_callback(self, text ? PyObject_CallFunction(self->logger, "iN", (int)level, text) : NULL);
+}
+
+/* Another function, or None, in *place. 0 or -1 with an exception. */
+static int set_callback(const struct mr_py_client *self, PyObject **place, PyObject *function)
 {
     if (!self->client || self->call) {
         PyErr_SetString(PyExc_RuntimeError, "the client is closed, or a call of it is under way");
+        return -1;
+    }
+    PyObject *old = *place;
+    *place = function == Py_None ? NULL : Py_NewRef(function);
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *method_watch(struct mr_py_client *self, PyObject *watcher)
+{
+    if (set_callback(self, &self->watcher, watcher)) {
         return NULL;
     }
-    PyObject *old = self->watcher;
-    self->watcher = watcher == Py_None ? NULL : Py_NewRef(watcher);
-    Py_XDECREF(old);
     mre_client_watch(self->client, self->watcher ? on_progress : NULL, self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *method_log(struct mr_py_client *self, PyObject *logger)
+{
+    if (set_callback(self, &self->logger, logger)) {
+        return NULL;
+    }
+    mre_client_log(self->client, self->logger ? on_log : NULL, self);
     Py_RETURN_NONE;
 }
 
@@ -191,6 +228,7 @@ static PyObject *get_id(struct mr_py_client *self, void *unused)
 static int traverse(struct mr_py_client *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->watcher);
+    Py_VISIT(self->logger);
     Py_VISIT(Py_TYPE((PyObject *)self));
     return 0;
 }
@@ -198,6 +236,7 @@ static int traverse(struct mr_py_client *self, visitproc visit, void *arg)
 static int clear(struct mr_py_client *self)
 {
     Py_CLEAR(self->watcher);
+    Py_CLEAR(self->logger);
     return 0;
 }
 
@@ -228,6 +267,7 @@ static PyMethodDef methods[] = {
     METHOD(cancel, METH_NOARGS),
     METHOD(take_cancelled, METH_NOARGS),
     METHOD(watch, METH_O),
+    METHOD(log, METH_O),
     METHOD(close, METH_NOARGS),
     {NULL, NULL, 0, NULL},
 };

@@ -5,7 +5,7 @@
  * buffers.
  *
  * The interpreter's lock is given back while a call of the library lasts, and taken again in the
- * functions that the library calls: training and progress. */
+ * functions that the library calls: training, progress and log. */
 #ifndef MR_PYTHON_CORE_INTERNAL_H
 #define MR_PYTHON_CORE_INTERNAL_H
 
@@ -44,6 +44,7 @@ struct mr_py_client {
         struct mre_client *client; /* NULL: closed */
     struct mr_py_call *call;       /* under way; NULL: none */
     PyObject *watcher;             /* called with progress; NULL: nobody */
+    PyObject *logger;              /* called with (level, line); likewise */
     bool cancelled;                /* by cancel(), and nobody has heard of it yet */
 };
 

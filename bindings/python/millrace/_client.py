@@ -126,6 +126,7 @@ class Client:
             request_timeout_ms=int(request_timeout_s * 1000), silence_ms=int(silence_s * 1000), cpu_mask=cpu_mask,
             dump_dir=_path(dump_dir))
         raise_for(Outcome(fields))
+        self._core.log(_log)
         self.on_progress(on_progress)
 
     # --- life ---------------------------------------------------------------------------------
@@ -300,6 +301,16 @@ class Client:
     def _pause(self, seconds: float) -> float:
         self._stop.wait(seconds) # cancel() ends it; the next call then says so
         return seconds
+
+
+def _log(level: int, line: str) -> None:
+    """The library's lines are those of the logger "millrace", at DEBUG, INFO and WARNING. Where a program has set up no
+    logging they are not shown: outcomes and exceptions say the same."""
+    import logging
+    logger = logging.getLogger("millrace")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.log((logging.DEBUG, logging.INFO, logging.WARNING)[level], "%s", line)
 
 
 def _path(path):

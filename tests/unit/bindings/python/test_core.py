@@ -107,6 +107,21 @@ class Rounds(WithFederation):
         self.client(on_progress=seen.append).round(nudge, 1)
         self.assertEqual(sum("busy" in p.text for p in seen), 2)
 
+    def test_log(self):
+        """The library's lines are those of Python's own logging."""
+        fake.set("busy_seeds", 1)
+        with self.assertLogs("millrace", "DEBUG") as logs, millrace.Client(self.config) as client:
+            client.round(nudge, 1)
+        seen = [(record.levelname, record.getMessage()) for record in logs.records]
+        self.assertIn(("DEBUG", "round 1: training"), seen)
+        self.assertTrue(any(level == "INFO" and "tried again: " in line and "busy" in line for level, line in seen), seen)
+        self.assertTrue(seen[-1][1].startswith("round 1: committed: "), seen)
+        self.config = fixture.device_json(fake.begin(3, 16, 1))
+        fake.set("refuse_grant", 1)
+        with self.assertLogs("millrace", "WARNING") as logs, self.assertRaises(millrace.Refused):
+            self.client().round(nudge, 1)
+        self.assertIn("refused: refused (revoked)", logs.output[-1])
+
     def test_asyncio(self):
         async def play():
             async with millrace.AsyncClient(self.config) as client:
