@@ -34,6 +34,7 @@ import test_core
 del test_core.Rounds.test_asyncio # qemu-user 7.2 hangs in asyncio.run() with any call on a thread, without our module too
 unittest.main(test_core, argv=["test_core.py", "Rounds", "Wrong", "Cancelled", "Files"])
 """
+VECTORS = f"{ROOT}/tests/unit/bindings/python/test_vectors.py"
 DEVICE = """
 import platform, sys, millrace
 def train(weights, task):
@@ -116,15 +117,33 @@ class Arm64(unittest.TestCase):
         self.assertLessEqual(os.path.getsize(self.wheel), WHEEL_MAX)
         self.assertEqual(elf.faults_of_wheel(self.wheel, self.folder, "aarch64-linux-gnu-readelf"), [])
 
-    def test_of_the_module(self):
-        """tests/unit/bindings/python/test_core.py, by the other machine's Python; but for what counts over many rounds."""
-        fake = "tests/unit/bindings/python/fake_core.so"
-        for command in (["meson", "configure", self.build, "-Dtests=true"], ["ninja", "-C", self.build, fake]):
+    def fake(self):
+        """The module over a fake federation."""
+        module = "tests/unit/bindings/python/fake_core.so"
+        for command in (["meson", "configure", self.build, "-Dtests=true"], ["ninja", "-C", self.build, module]):
             done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr)
-        tests = self.arm64("-c", CORE, f"{self.folder}/site", f"{self.build}/{fake}")
-        out, err = tests.communicate(timeout=WAIT_S)
-        self.assertEqual(tests.returncode, 0, out + err)
+        return f"{self.build}/{module}"
+
+    def must(self, process):
+        out, err = process.communicate(timeout=WAIT_S)
+        self.assertEqual(process.returncode, 0, out + err)
+        return out
+
+    def test_of_the_module(self):
+        """tests/unit/bindings/python/test_core.py, by the other machine's Python; but for what counts over many rounds."""
+        self.must(self.arm64("-c", CORE, f"{self.folder}/site", self.fake()))
+
+    def test_vectors(self):
+        """100 shares of that machine's Python and C, beside the oracle's on this one."""
+        file = f"{self.folder}/vectors"
+        self.must(self.arm64(VECTORS, f"{self.folder}/site", self.fake(), "--to", file))
+        done = subprocess.run([sys.executable, VECTORS, "--from", file, f"{ROOT}/tests/oracle"], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, check=False)
+        if done.returncode == 77:
+            self.skipTest(done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("100 shares of 100 cases are the same", done.stdout)
 
     def test_a_round_of_both(self):
         with Patient(BUILD, f"{self.folder}/federation", 2, 2) as scene:
