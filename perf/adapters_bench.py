@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What Python's adapters cost beside the training itself: adapters_bench.py [--quick] [--json FILE] [--build DIR]
 
-A model of 1.1 million values, a round of 32 steps. Flower and JAX where MILLRACE_FLOWER and MILLRACE_JAX name the folders that
-the tests in tests/system/python/ make; the others where Debian's packages are."""
+A model of 1.1 million values, a round of 32 steps. Flower, JAX and LiteRT where MILLRACE_FLOWER, MILLRACE_JAX and MILLRACE_LITERT
+name the folders that the tests in tests/system/python/ make; the others where Debian's packages are."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ ALLOCATOR = {"steps": {}, "memory": {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_
 
 
 def interpreter(name):
-    if name not in ("flower", "jax"):
+    if name not in ("flower", "jax", "litert"):
         return "/usr/bin/python3"
     folder = os.environ.get(f"MILLRACE_{name.upper()}")
     return os.path.join(folder, "bin", "python") if folder else None

@@ -31,15 +31,16 @@ class Module:
         self.taken = []
 
     def round(self, _wait_ms, trained):
-        fields = {"name": "default", "round": 1, "seed": 1, "training": "{}", "cancel_fd": -1, "tensors": self.tensors}
-        parts, examples, loss = trained(fields, bytearray(memoryview(self.vector).cast("B")))
+        fields = {"name": "default", "round": 1, "seed": 1, "training": "{}", "cancel_fd": -1, "tensors": self.tensors,
+                  "kind": "training", "metrics": {}}
+        parts, examples, loss, *_ = trained(fields, bytearray(memoryview(self.vector).cast("B")))
         self.taken = [(at, array.size, float(array.reshape(-1)[0])) for at, array in parts]
         return {"result": "committed", "round": 1, "examples": examples, "loss": loss}
 
 
 def client_of(millrace, module):
     client = millrace.Client.__new__(millrace.Client)
-    client._core = module
+    client._core, client._dtype = module, None
     return client
 
 
@@ -109,6 +110,29 @@ def sklearn(millrace):
     return lambda: estimators[0].partial_fit(x, y), millrace.sklearn.trainer(estimators[1], x, y, classes=range(classes)), module
 
 
+def litert(millrace):
+    """Softmax regression, as tests/system/python/litert_model.py writes it: a step of the file's own signature."""
+    import millrace.litert
+    import numpy
+    from ai_edge_litert.interpreter import Interpreter
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "system", "python"))
+    import litert_model
+    classes, features = 100, PARAMETERS // 100
+    interpreter, random = Interpreter(model_content=litert_model.model_of(features, classes), num_threads=1), numpy.random.default_rng(1)
+    x = random.normal(0, 0.1, (STEPS, BATCH, features)).astype(numpy.float32)
+    y = numpy.eye(classes, dtype=numpy.float32)[random.integers(0, classes, (STEPS, BATCH))]
+    first = {"weight": numpy.zeros((classes, features), numpy.float32), "bias": numpy.zeros(classes, numpy.float32)}
+    millrace.litert.put(interpreter, first)
+
+    def fit(interpreter, _task):
+        step = interpreter.get_signature_runner("train")
+        for at in range(STEPS):
+            loss = step(x=x[at], y=y[at], rate=numpy.float32(0.01))["loss"]
+        return STEPS * BATCH, {"loss": float(loss)}
+
+    return lambda: fit(interpreter, None), millrace.litert.trainer(interpreter, fit), Module(first)
+
+
 class Perceptron:
     """A network in numpy, for Flower's apps: its steps are matrix products, as a framework's are."""
 
@@ -155,7 +179,7 @@ def flower(millrace):
     return bare, millrace.flower.app_trainer(app), Module(sent)
 
 
-SUBJECTS = {"torch": pytorch, "jax": jax_tree, "sklearn": sklearn, "flower": flower}
+SUBJECTS = {"torch": pytorch, "jax": jax_tree, "sklearn": sklearn, "flower": flower, "litert": litert}
 
 
 # --- measuring ---------------------------------------------------------------------------------
@@ -191,7 +215,7 @@ def main():
     client = client_of(millrace, module)
 
     def adapted():
-        client._round(train, 1)
+        client._round(train, 1, None)
 
     for function in (bare, adapted):
         function() # first touch

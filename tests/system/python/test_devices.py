@@ -27,11 +27,14 @@ sys.path.insert(0, os.path.join(BUILD, "bindings", "python"))
 
 import pypi  # noqa: E402 pylint: disable=wrong-import-position
 import millrace  # noqa: E402 pylint: disable=wrong-import-position
-from scene import ROOT, Scene, rows  # noqa: E402 pylint: disable=wrong-import-position
+from scene import CLASSES, FEATURES, HERE, ROOT, Scene, rows  # noqa: E402 pylint: disable=wrong-import-position
 
 EXAMPLES = os.path.join(ROOT, "bindings", "python", "examples")
 DEVICES = 6
 WAIT_S = 120  # for a machine that is busy with something else
+# With what it needs beside numpy, which is Debian's: 28 MB.
+LITERT = ["ai-edge-litert==2.3.0", "backports.strenum==1.2.8", "flatbuffers==25.12.19", "ml_dtypes==0.6.0", "protobuf==7.36.2",
+          "tqdm==4.70.1", "typing_extensions==4.16.0"]
 
 
 def has(module):
@@ -76,12 +79,12 @@ class WithHubs(unittest.TestCase):
 class Example(WithHubs):
     """Beside the package's own numpy trainer, in one round."""
 
-    def play(self, name, python=sys.executable):
+    def play(self, name, *more, python=sys.executable):
         path = os.path.join(EXAMPLES, name)
         with open(path, encoding="utf-8") as f:
             self.assertLessEqual(len(f.readlines()), 40)
         self.scene.open_round()
-        both = [self.start(path, self.scene.device(0), self.data(0), python=python), self.device(1)]
+        both = [self.start(path, self.scene.device(0), self.data(0), *more, python=python), self.device(1)]
         said = [process.communicate(timeout=WAIT_S) for process in both]
         self.assertEqual([process.returncode for process in both], [0, 0], said)
         self.assertRegex(said[0][0], "committed, then published")
@@ -95,9 +98,20 @@ class Examples(Example):
 
     def test_jax(self):
         try:
-            self.play("jax_tree.py", pypi.interpreter("MILLRACE_JAX", ["jax[cpu]"]))
+            self.play("jax_tree.py", python=pypi.interpreter("MILLRACE_JAX", ["jax[cpu]"]))
         except pypi.Missing as reason:
             self.skipTest(reason)
+
+    def test_litert(self):
+        try:
+            python = pypi.interpreter("MILLRACE_LITERT", LITERT, "--no-deps", otherwise=os.path.join(BUILD, "pypi-litert"),
+                                      system_site_packages=True)
+        except pypi.Missing as reason:
+            self.skipTest(reason)
+        model = f"{self.folder}/model.tflite"
+        for script, *words in (("litert_model.py", str(FEATURES), str(CLASSES)), ("litert_rules.py",)):
+            subprocess.run([python, os.path.join(HERE, script), *words, model], env=self.scene.python(), check=True, timeout=WAIT_S)
+        self.play("litert_step.py", model, python=python)
 
     def test_flower(self):
         self.play("flower_client.py")
