@@ -116,6 +116,13 @@ BENCHES = (
         "is compared with the plain one. Server CPU over Millrace's hub CPU is asked to be 50 with "
         "each secure peer. The table says what was measured on fewer devices."),
     Bench(
+        "superlink", "perf/peers/superlink_bench.py", "Beside a server of Flower's", "perf/peers/ is missing",
+        "Flower as it is deployed, a SuperLink with TLS, its ServerApp and a SuperNode a device, all processes of their own, with Flower's "
+        "SecAgg+ workflow and mod; and two hubs with as many devices, in the same run, rounds in turns. 12 devices of 1,000,000 8-bit values, of which "
+        "each has 10 neighbours; in each round every device gets the model first. CPU is user and system time of SuperLink and ServerApp (not of "
+        "the SuperExec, which starts the latter) and of both hubs, bytes are TCP's with TLS there and datagrams' payload here. "
+        "*hub_cpu_busy* leaves out what Flower's server spends in the same time while nothing is done. Every sum is compared with what it must be."),
+    Bench(
         "adapters", "perf/adapters_bench.py", "Python's adapters", "perf/adapters_bench.py is missing",
         "A model of 1.1 million values, a round of 32 steps, on one thread: the training by itself and through the adapter, in turns, from the model's bytes as the module "
         "hands them over to the arrays as it takes them back. PyTorch: a perceptron, batches of 32. scikit-learn: a linear SGDClassifier of 100 classes, 100 rows. Flower: an app with a "
