@@ -152,11 +152,28 @@ void sim_fetch_models(struct sim_node *node, const struct sim_task *task)
     }
 }
 
-/* What is being made is still what they want: no round has led on since. */
+/* Some hub has the model: the newest may have gone with the disks and the copies of all that had it.
+ */
+static bool is_there(struct sim *sim, const struct sim_task *task, const uint8_t *model)
+{
+    char name[160], hex[2 * MR_HASH_BYTES + 1];
+    size_t length;
+    mr_hex_encode(hex, model, MR_HASH_BYTES);
+    snprintf(name, sizeof name, "tasks/%s/models/%s.safetensors", task->name, hex);
+    for (unsigned i = 0; i < task->hubs_count; i++) {
+        if (sim_disk_look(sim_hub_node(sim, task->hubs[i])->disk, name, &length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is being made is still what they want: no round has led on since, and it can be made. */
 static bool has_begun(struct sim *sim, const struct sim_task *task)
 {
     const struct mr_api_task *lead = served_at(sim, task, 0);
     return task->resume.codes[0] && !(task->resume.hubs & 1) &&
+           is_there(sim, task, task->resume.from) &&
            (waits_for_code(lead) ? fits_all(sim, task, task->resume.from)
                                  : memcmp(task->resume.from, mr_store_current(lead->task.store),
                                           MR_HASH_BYTES) == 0);

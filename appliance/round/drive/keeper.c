@@ -221,17 +221,23 @@ static void need_model(struct mr_needed *needed, const uint8_t hash[MR_HASH_BYTE
 }
 
 /* What the round under way and the newest two began with and led to: a round that is given up late
- * goes back to its parent, and devices that come late ask for what they were told of. */
+ * goes back to its parent, and devices that come late ask for what they were told of. And what the
+ * current model was made from: of a version that was resumed, another hub of the task may have to
+ * make the same one still. */
 static void what_is_needed(const struct mr_keeper *keeper, struct mr_needed *needed)
 {
     struct mr_round_summary newest[2];
-    uint8_t hash[MR_HASH_BYTES];
+    uint8_t hash[MR_HASH_BYTES], before[MR_HASH_BYTES];
     const struct mr_keeper_config *config = &keeper->config;
     const uint64_t signed_round = mr_store_signed_round(config->context->store, hash);
     const uint8_t *parent = config->parent(config->driver);
     *needed = (struct mr_needed){.from_round = signed_round ? signed_round - 1 : 0};
     if (parent) {
         need_model(needed, parent);
+    }
+    const struct mr_store *store = config->context->store;
+    if (mr_store_parent(store, mr_store_current(store), before) == 0) {
+        need_model(needed, before);
     }
     const unsigned count = mr_round_history_list(config->history, newest, 2);
     for (unsigned i = 0; i < count; i++) {
