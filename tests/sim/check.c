@@ -38,9 +38,9 @@ void sim_check_free(struct sim *sim)
 struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t round)
 {
     const uint64_t *bases = sim->check->bases[task->index];
-    unsigned life = sim->check->lives[task->index];
-    while (round < bases[life]) {
-        life--;
+    unsigned life = 0;
+    for (unsigned i = 1; i <= sim->check->lives[task->index]; i++) {
+        life = round >= bases[i] && bases[i] >= bases[life] ? i : life;
     }
     MR_ASSERT(round - bases[life] < ROUNDS_OF_LIFE);
     return &sim->check->rounds[task->index][life * ROUNDS_OF_LIFE + round - bases[life]];
@@ -49,6 +49,13 @@ struct round *check_round(struct sim *sim, const struct sim_task *task, uint64_t
 uint64_t check_number(const struct sim *sim, const struct sim_task *task, unsigned place)
 {
     return sim->check->bases[task->index][place / ROUNDS_OF_LIFE] + place % ROUNDS_OF_LIFE;
+}
+
+static void begin_life(struct sim_check *check, const struct sim_task *task, uint64_t base)
+{
+    const unsigned life = ++check->lives[task->index];
+    MR_ASSERT(life < LIVES_MAX);
+    check->bases[task->index][life] = base;
 }
 
 /* --- what the lead does with its rounds ------------------------------------------------------- */
@@ -101,6 +108,10 @@ static void check_parent(struct sim *sim, const struct sim_task *task, uint64_t 
 void sim_check_opened(struct sim *sim, const struct sim_task *task, uint64_t number,
                       const uint8_t *parent)
 {
+    struct sim_check *check = sim->check;
+    if (number - check->bases[task->index][check->lives[task->index]] >= ROUNDS_OF_LIFE) {
+        begin_life(check, task, number - 1);
+    }
     struct round *round = check_round(sim, task, number);
     check_parent(sim, task, number, parent);
     if (sim_task_lead(sim, task)->older >> task->index & 1) {
@@ -331,8 +342,7 @@ void sim_check_recovered(struct sim_node *node, const struct sim_task *task,
     node->older &= ~(1u << task->index);
     check_draws_forgotten(node, task);
     if (sim_task_leads(task, node)) {
-        MR_ASSERT(check->lives[task->index] < SIM_PUT_BACK_MAX);
-        check->bases[task->index][++check->lives[task->index]] = recovered->round;
+        begin_life(check, task, recovered->round);
     }
 }
 

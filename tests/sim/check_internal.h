@@ -8,9 +8,11 @@
 #include "tests/sim/map.h"
 #include "wire/exchange.h"
 
-/* A lead that has recovered goes on from another number. */
-#define ROUNDS_OF_LIFE 2048
-#define ROUNDS_MAX     (ROUNDS_OF_LIFE * (SIM_PUT_BACK_MAX + 1))
+/* A lead that has recovered goes on from another number, and may do so once more when it hears of
+ * higher ones. */
+#define ROUNDS_OF_LIFE 1280
+#define LIVES_MAX      (2 * SIM_PUT_BACK_MAX)
+#define ROUNDS_MAX     (ROUNDS_OF_LIFE * LIVES_MAX)
 
 struct round {
     bool opened, calm, published, given_up;
@@ -70,8 +72,8 @@ struct epochs {
 struct sim_check {
     struct fair fair[SIM_HUBS][SIM_TASKS];
     struct round rounds[SIM_TASKS][ROUNDS_MAX];
-    uint64_t bases[SIM_TASKS][SIM_PUT_BACK_MAX + 1]; /* that a lead's numbers go on from */
-    unsigned lives[SIM_TASKS];                       /* of them, beside the first, which is 0 */
+    uint64_t bases[SIM_TASKS][LIVES_MAX]; /* that a lead's numbers go on from */
+    unsigned lives[SIM_TASKS];            /* of them, beside the first, which is 0 */
     struct epochs epochs[SIM_HUBS][SIM_TASKS];
     struct resumed resumed[SIM_TASKS];
     struct opened *opened; /* grows */

@@ -286,7 +286,6 @@ void sim_disk_put_back(struct sim_disk *disk)
         const struct copied *copied = &disk->copy[i];
         sim_disk_put(disk, copied->name, copied->content.bytes, copied->content.length);
     }
-    forget_copy(disk);
     disk->copies++;
 }
 

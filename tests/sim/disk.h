@@ -23,7 +23,7 @@ void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from, const char 
 /* A copy of every file, as a program sees them now, in place of the one before. */
 void sim_disk_back_up(struct sim_disk *disk);
 bool sim_disk_has_copy(const struct sim_disk *disk);
-/* Every file is one of that copy, and a new one by its identity. The copy is used up. */
+/* Every file is one of that copy, and a new one by its identity. The copy stays. */
 void sim_disk_put_back(struct sim_disk *disk);
 
 void sim_disk_power_loss(struct sim_disk *disk);

@@ -156,8 +156,8 @@ static bool lose_disk(struct sim *sim)
     return true;
 }
 
-/* An operator's copy of data_dir, and a later day on which it is all that there is of it. A lead
- * that is put back twice from one copy goes on with the same numbers twice: not tried (0041). */
+/* An operator's copy of data_dir, and a later day on which it is all that there is of it: the same
+ * one also once more. */
 static bool put_back(struct sim *sim)
 {
     struct sim_node *node = some_hub(sim);

@@ -46,6 +46,21 @@ void __wrap_mr_routes_recovered(void *context, void *token, const struct mr_reco
     }
 }
 
+/* A recovery that was refused later, likewise; what else is refused is as it is. */
+void __wrap_mr_routes_refused(void *context, void *token, const struct mr_refusal *refusal)
+{
+    const struct mr_api_task *served = context;
+    struct sim *sim = sim_active();
+    for (unsigned i = 0; i < sim->plan.hubs; i++) {
+        if (token == sim_hub_node(sim, i)) {
+            sim_note(sim, token, "cannot recover %s: %.150s", served->task.config->name,
+                     refusal->text);
+            return;
+        }
+    }
+    __real_mr_routes_refused(context, token, refusal);
+}
+
 static void recover_at(struct sim *sim, const struct sim_task *task, unsigned place)
 {
     struct sim_node *node = sim_hub_node(sim, task->hubs[place]);

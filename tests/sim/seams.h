@@ -21,6 +21,7 @@
 #include "wire/receipt.h"
 #include "wire/sealed_seed.h"
 #include "wire/transcript.h"
+#include "wire/refusal.h"
 
 #define SIM_WRAP(type, name, arguments)                                                            \
     type __wrap_##name arguments;                                                                  \
@@ -93,6 +94,7 @@ SIM_WRAP(void, mr_sum_pack,
 SIM_WRAP(void, mr_routes_resumed, (void *context, void *token, const uint8_t *model_hash))
 SIM_WRAP(void, mr_routes_recovered,
          (void *context, void *token, const struct mr_recovered *recovered, bool halted))
+SIM_WRAP(void, mr_routes_refused, (void *context, void *token, const struct mr_refusal *refusal))
 SIM_WRAP(int, mr_released_may_count,
          (struct mr_released * ledger, const uint8_t parent[MR_HASH_BYTES],
           const uint8_t announcement_hash[MR_HASH_BYTES],

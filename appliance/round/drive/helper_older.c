@@ -35,8 +35,12 @@ static void find_older(struct mr_helper_driver *run, const struct mr_older *olde
 void mr_helper_driver_hear(struct mr_helper_driver *run, uint16_t from, const char *word)
 {
     struct mr_older older;
-    if (!run->stopping && !mr_older(&run->context) &&
-        mr_standings_take(run->desk, &run->context, from, word, &older)) {
+    if (run->stopping || run->recovering) {
+        return;
+    }
+    if (mr_older(&run->context)) {
+        mr_standings_learn(run->desk, &run->context, from, word);
+    } else if (mr_standings_take(run->desk, &run->context, from, word, &older)) {
         find_older(run, &older);
     }
 }
@@ -104,7 +108,10 @@ enum mr_refusal_code mr_helper_driver_recover(struct mr_helper_driver *run, bool
     if (run->recovering || !run->jobs) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the task is being recovered, or the hub stops");
     }
-    const enum mr_refusal_code code = mr_recovery(&config, accepted, answer, run, token, refusal);
-    run->recovering = code == MR_REFUSAL_NONE;
+    const enum mr_refusal_code code = mr_recovery_check(&run->context, accepted, refusal);
+    if (code == MR_REFUSAL_NONE) {
+        run->recovering = true;
+        mr_recovery(&config, answer, run, token);
+    }
     return code;
 }

@@ -10,9 +10,6 @@
 #include "appliance/task/released.h"
 #include "base/assert.h"
 
-/* Answers longer than what the step needs: a refusal's body. */
-#define REFUSAL_BYTES_MAX 8192u
-
 static void on_random(void *context, uint8_t *out, size_t bytes)
 {
     (void)context;
@@ -208,7 +205,7 @@ static void let_question_go(void *context, const struct mr_evidence_held *held)
         .body = stands ? held->body : NULL,
         .length = stands ? held->length : 0,
         .word = word,
-        .answer_bytes_max = most + REFUSAL_BYTES_MAX,
+        .answer_bytes_max = most + MR_LEAD_REFUSAL_BYTES_MAX,
         .timeout_ms = run->rules.peer_timeout_ms,
     };
     if (!run->stopping && (step == MR_PEER_VOID || mr_lead_asks(run->core, held->round, step))) {

@@ -91,9 +91,8 @@ static void fill_announcement(struct mr_announcement *announcement,
                               const struct mr_round_params *params, const struct mr_model *model)
 {
     const uint32_t dimension = mr_model_dimension(model);
-    uint8_t hash[MR_HASH_BYTES];
     *announcement = (struct mr_announcement){
-        .round = mr_store_signed_round(run->context.store, hash) + 1,
+        .round = mr_recovery_next_round(&run->context, run->desk),
         .deadline_unix_ms = mr_round_unix_ms() + params->deadline_ms,
         .dimension = dimension,
         .model_values = mr_model_values(model),

@@ -17,6 +17,9 @@
 #define MR_LEAD_PAUSE_MS      1000u
 #define MR_LEAD_PAUSE_MOST_MS 300000u
 
+/* Answers longer than what a question needs: a refusal's body. */
+#define MR_LEAD_REFUSAL_BYTES_MAX 8192u
+
 /* Further apart, two hubs' clocks are worth a line in the log. */
 #define MR_CLOCK_MS_MAX 5000
 
@@ -46,6 +49,12 @@ struct mr_lead_driver {
     /* Of a hub that is older than itself: the round in its files, which it does not take up. */
     struct mr_round_terms left;
     bool has_left, recovering;
+    /* While it recovers: the helpers that have not said yet what they remember, a bit by position,
+     * and who waits for that. */
+    struct {
+        unsigned hubs;
+        void *token;
+    } learning;
     struct mr_store_desk *store_desk;
     bool resuming; /* another model is being made the current one: no round begins */
     struct {
@@ -108,7 +117,7 @@ int mr_lead_driver_reserve(struct mr_lead_driver *run, const struct mr_layout *l
 int mr_lead_driver_boot(struct mr_lead_driver *run, struct mr_error *error);
 
 /* lead_older.c: halting; what another hub says beside its answer, which may show that this hub is
- * older than itself: then false, and nothing goes on. */
+ * older than itself: then false, and nothing goes on. A hub that is already learns from it. */
 bool mr_lead_driver_hear(struct mr_lead_driver *run, const struct mr_peer_answer *answer);
 
 /* lead_begin.c: what the round goes by until it ends, whatever the policy becomes meanwhile. */

@@ -37,17 +37,6 @@ static void find_older(struct mr_lead_driver *run, const struct mr_older *older)
     mr_lead_dismiss(run->core, refusal.code, refusal.text);
 }
 
-bool mr_lead_driver_hear(struct mr_lead_driver *run, const struct mr_peer_answer *answer)
-{
-    struct mr_older older;
-    const uint16_t from = run->context.hubs[answer->peer].index;
-    if (answer->word && mr_standings_take(run->desk, &run->context, from, answer->word, &older)) {
-        find_older(run, &older);
-        return false;
-    }
-    return true;
-}
-
 static int wipe(void *driver, struct mr_error *error)
 {
     struct mr_lead_driver *run = driver;
@@ -82,23 +71,102 @@ static void answer(void *context, void *token, int result, const struct mr_recov
     }
 }
 
-enum mr_refusal_code mr_lead_driver_recover(struct mr_lead_driver *run, bool accepted, void *token,
-                                            struct mr_refusal *refusal)
+static void begin(struct mr_lead_driver *run, void *token)
 {
     const struct mr_round_terms *terms = mr_lead_terms(run->core);
     const struct mr_recovery_config config = {.context = &run->context,
                                               .desk = run->desk,
                                               .jobs = run->jobs,
-                                              .jump = MR_RECOVERY_LEAD_JUMP,
+                                              .leads = true,
                                               .terms = run->has_left ? &run->left : terms,
                                               .halted = run->stopping,
                                               .wipe = wipe,
                                               .recovered = on_recovered,
                                               .driver = run};
+    run->learning.hubs = 0;
+    mr_recovery(&config, answer, run, token);
+}
+
+/* --- what the helpers remember ---------------------------------------------------------------- */
+
+static void ask_helpers(struct mr_lead_driver *run)
+{
+    for (unsigned i = 1; i < run->context.hubs_count; i++) {
+        const struct mr_peer_question question = {.step = MR_PEER_STAND,
+                                                  .answer_bytes_max = MR_LEAD_REFUSAL_BYTES_MAX,
+                                                  .timeout_ms = run->rules.peer_timeout_ms,
+                                                  .word = ""};
+        run->learning.hubs |= 1u << i;
+        mr_peer_link_ask(run->links[i], &question);
+    }
+}
+
+/* Without its word numbers could come twice that it has signed; nor is any round signed without it.
+ */
+static void give_up_learning(struct mr_lead_driver *run, const struct mr_peer_answer *from)
+{
+    struct mr_refusal refusal;
+    run->learning.hubs = 0;
+    run->recovering = false;
+    mr_refuse(&refusal, MR_REFUSAL_BUSY,
+              "hub %u does not say up to which round it remembers this lead, so that no number "
+              "comes twice: recover once more when it answers (%.160s)",
+              run->context.hubs[from->peer].index,
+              from->text && from->text[0] ? from->text : "it is busy");
+    run->listener.refused(run->listener.context, run->learning.token, &refusal);
+}
+
+/* A hub that refuses, as one that is older itself, remembers nothing that counts. */
+static void learn(struct mr_lead_driver *run, const struct mr_peer_answer *answer)
+{
+    const bool expected = (run->learning.hubs >> answer->peer & 1) != 0;
+    if (!expected || answer->step != MR_PEER_STAND) {
+        return; /* late */
+    }
+    if (answer->status == 0 || answer->status == 503 || answer->status == 429) {
+        give_up_learning(run, answer);
+        return;
+    }
+    if (answer->word) {
+        mr_standings_learn(run->desk, &run->context, run->context.hubs[answer->peer].index,
+                           answer->word);
+    }
+    run->learning.hubs &= ~(1u << answer->peer);
+    if (run->learning.hubs == 0) {
+        begin(run, run->learning.token);
+    }
+}
+
+bool mr_lead_driver_hear(struct mr_lead_driver *run, const struct mr_peer_answer *answer)
+{
+    struct mr_older older;
+    const uint16_t from = run->context.hubs[answer->peer].index;
+    if (mr_older(&run->context)) {
+        learn(run, answer);
+        return false;
+    }
+    if (answer->word && mr_standings_take(run->desk, &run->context, from, answer->word, &older)) {
+        find_older(run, &older);
+        return false;
+    }
+    return true;
+}
+
+enum mr_refusal_code mr_lead_driver_recover(struct mr_lead_driver *run, bool accepted, void *token,
+                                            struct mr_refusal *refusal)
+{
     if (run->recovering || !run->jobs) {
         return mr_refuse(refusal, MR_REFUSAL_BUSY, "the task is being recovered, or the hub stops");
     }
-    const enum mr_refusal_code code = mr_recovery(&config, accepted, answer, run, token, refusal);
-    run->recovering = code == MR_REFUSAL_NONE;
-    return code;
+    if (mr_recovery_check(&run->context, accepted, refusal) != MR_REFUSAL_NONE) {
+        return refusal->code;
+    }
+    run->recovering = true;
+    run->learning.token = token;
+    if (run->stopping) { /* a helper has just shown it what it had forgotten */
+        begin(run, token);
+    } else {
+        ask_helpers(run);
+    }
+    return MR_REFUSAL_NONE;
 }

@@ -8,6 +8,7 @@
 
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
+#include "appliance/round/drive/standings.h"
 #include "appliance/round/drive/wall_clock.h"
 #include "appliance/round/void_kind.h"
 #include "base/assert.h"
@@ -123,42 +124,76 @@ void mr_recovery_reason(char reason[MR_RECOVERY_REASON_BYTES])
              mr_void_kind_name(MR_VOID_OLDER));
 }
 
+static uint64_t last_signed(const struct mr_round_context *context)
+{
+    uint8_t hash[MR_HASH_BYTES];
+    return mr_store_signed_round(context->store, hash);
+}
+
+/* What other hubs say of their newest rounds, as far as it is believed; `own`: this hub's. */
+static uint64_t beyond_heard(const struct mr_round_context *context,
+                             const struct mr_evidence_desk *desk, uint64_t own)
+{
+    const uint64_t heard = mr_standings_round(desk, context);
+    return heard > own && heard - own > MR_RECOVERY_HEARD_MAX ? own + MR_RECOVERY_HEARD_MAX
+                                                              : larger(heard, own);
+}
+
+uint64_t mr_recovery_next_round(const struct mr_round_context *context,
+                                const struct mr_evidence_desk *desk)
+{
+    const uint64_t own = last_signed(context);
+    const bool recovered = context->age && context->age->recovered.epoch != 0;
+    return 1 + (recovered ? beyond_heard(context, desk, own) : own);
+}
+
+/* Of a lead: beyond what it may have signed in the lost life, and in another one before. */
+static uint64_t leave_out(const struct recovery_job *job, uint64_t own)
+{
+    uint8_t random[4];
+    MR_ASSERT(RAND_bytes(random, sizeof random) == 1);
+    return beyond_heard(job->config.context, job->config.desk, own) + MR_RECOVERY_LEAD_JUMP +
+           mr_be32_get(random) % MR_RECOVERY_LEAD_SPREAD;
+}
+
 static void plan(struct recovery_job *job)
 {
     const struct mr_task_age *age = job->config.context->age;
-    uint8_t code[8], hash[MR_HASH_BYTES];
-    const uint64_t signed_round = mr_store_signed_round(job->config.context->store, hash);
+    uint8_t code[8];
+    const uint64_t own = larger(last_signed(job->config.context), age->older.round);
     MR_ASSERT(RAND_bytes(code, sizeof code) == 1);
     mr_hex_encode(job->recovered.code, code, sizeof code);
     job->recovered.epoch =
         larger(larger(age->recovered.epoch, age->older.epoch) + 1, mr_round_unix_ms());
-    job->recovered.round = larger(signed_round, age->older.round) + job->config.jump;
+    job->recovered.round = job->config.leads ? leave_out(job, own) : own;
     mr_recovery_reason(job->reason);
 }
 
-static enum mr_refusal_code tell_cost(const struct mr_recovery_config *config,
+static enum mr_refusal_code tell_cost(const struct mr_round_context *context,
                                       struct mr_refusal *refusal)
 {
     return mr_refuse(refusal, MR_REFUSAL_OLDER,
                      "task %s, found: %.160s. To recover gives up what is under way, for good, and "
                      "what this hub learned since the copy; no model that it has is signed on "
                      "again: then every hub runs millrace task resume with the code",
-                     config->context->task, config->context->age->older.why);
+                     context->task, context->age->older.why);
 }
 
-enum mr_refusal_code mr_recovery(const struct mr_recovery_config *config, bool accepted,
-                                 mr_recovery_fn fn, void *fn_context, void *token,
-                                 struct mr_refusal *refusal)
+enum mr_refusal_code mr_recovery_check(const struct mr_round_context *context, bool accepted,
+                                       struct mr_refusal *refusal)
 {
-    if (!mr_older(config->context)) {
+    if (!mr_older(context)) {
         return mr_refuse(refusal, MR_REFUSAL_WRONG_ROUND,
                          "this hub is not older than itself in task %s: there is nothing to "
                          "recover",
-                         config->context->task);
+                         context->task);
     }
-    if (!accepted) {
-        return tell_cost(config, refusal);
-    }
+    return accepted ? MR_REFUSAL_NONE : tell_cost(context, refusal);
+}
+
+void mr_recovery(const struct mr_recovery_config *config, mr_recovery_fn fn, void *fn_context,
+                 void *token)
+{
     struct recovery_job *job = calloc(1, sizeof *job);
     MR_ASSERT(job);
     *job = (struct recovery_job){.config = *config,
@@ -171,5 +206,4 @@ enum mr_refusal_code mr_recovery(const struct mr_recovery_config *config, bool a
     }
     plan(job);
     mr_job_run(config->jobs, recovery_work, recovery_done, job);
-    return MR_REFUSAL_NONE;
 }

@@ -99,3 +99,41 @@ bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_cont
     }
     return false;
 }
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void mr_standings_learn(struct mr_evidence_desk *desk, const struct mr_round_context *context,
+                        uint16_t from, const char *text)
+{
+    struct mr_standings standings;
+    struct mr_older *older = &context->age->older;
+    if (from == context->hub_index || mr_standings_parse(&standings, text) != 0) {
+        return;
+    }
+    const struct mr_standing *echo = &standings.echo;
+    if (standings.has_echo && is_signed(echo, context, context->hub_index)) {
+        if (echo->epoch > older->epoch ||
+            (echo->epoch == older->epoch && echo->sequence > older->sequence)) {
+            older->epoch = echo->epoch;
+            older->sequence = echo->sequence;
+        }
+        older->round = larger(older->round, echo->round);
+    }
+    if (is_signed(&standings.own, context, from)) {
+        mr_evidence_hear(desk, &standings.own);
+    }
+}
+
+uint64_t mr_standings_round(const struct mr_evidence_desk *desk,
+                            const struct mr_round_context *context)
+{
+    uint64_t round = 0;
+    for (unsigned i = 0; i < context->hubs_count; i++) {
+        const struct mr_standing *heard = mr_evidence_heard(desk, context->hubs[i].index);
+        round = heard ? larger(round, heard->round) : round;
+    }
+    return round;
+}

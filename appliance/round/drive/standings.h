@@ -18,4 +18,13 @@ void mr_standings_say(const struct mr_evidence_desk *desk, const struct mr_round
 bool mr_standings_take(struct mr_evidence_desk *desk, const struct mr_round_context *context,
                        uint16_t from, const char *text, struct mr_older *older);
 
+/* The same at a hub that has found that it is older than itself: the furthest of its own words that
+ * anybody shows is kept in context->age->older, so that what it recovers into lies beyond that. */
+void mr_standings_learn(struct mr_evidence_desk *desk, const struct mr_round_context *context,
+                        uint16_t from, const char *text);
+
+/* The highest round of which another hub has said that it has a record; 0: none has. */
+uint64_t mr_standings_round(const struct mr_evidence_desk *desk,
+                            const struct mr_round_context *context);
+
 #endif

@@ -102,7 +102,8 @@ class Client:
 
 
 class Server:
-    """A hub's place, taken by a liar: `answer(path, body)` gives (status, body), or None for silence."""
+    """A hub's place, taken by a liar: `answer(path, body)` gives (status, body), (status, body, further headers), or None
+    for silence."""
 
     def __init__(self, port, pki, stem, answer):
         self.answer = answer
@@ -156,10 +157,10 @@ class Server:
         answer = self.answer(path, body)
         if answer is None:
             return
-        status, content = answer
+        status, content, *more = answer
         if isinstance(content, dict):
             content = json.dumps(content).encode()
-        session.send_headers(stream, [(":status", str(status)), ("content-length", str(len(content)))],
+        session.send_headers(stream, [(":status", str(status)), ("content-length", str(len(content))), *(more[0] if more else ())],
                              end_stream=not content)
         for at in range(0, len(content), 16384): # answers here fit the windows
             session.send_data(stream, content[at:at + 16384], end_stream=at + 16384 >= len(content))

@@ -145,6 +145,58 @@ class OlderLead(test_lying_helper.Scene, unittest.TestCase):
         self.current()
         self.assertEqual(self.helper.terms["model_hash"], oracle.sha256(self.stage.model))
 
+    # --- once more from the same copy -------------------------------------------------------------
+
+    def says(self, epoch, number, echo):
+        """The helper says that it stands in that round, and what it has heard of this lead."""
+        own = standings.standing_sign(TASK, self.stage.keys[1], 1, epoch, 9, number, bytes(32))
+        text = ",".join(base64.b64encode(word).decode() for word in (own, echo))
+        self.helper.standing = 200, b"", [("millrace-standing", text)]
+
+    def recover_from(self, copy):
+        data = f"{self.work.name}/data"
+        self.assertEqual(self.stage.stop(), 0)
+        shutil.rmtree(data)
+        shell("cp", "-a", copy, data)
+        self.stage.start(test_lying_helper.PROGRAMS[1])
+        client = self.stage.client("operator")
+        try:
+            return client.ask("POST", RECOVER, {"accepted": True}) # once
+        finally:
+            client.close()
+
+    def test_put_back_twice_from_one_copy(self):
+        """The copy knows nothing of the life between: the helper does, also where that life's epoch was of a clock ahead."""
+        copy = f"{self.work.name}/twice"
+        self.assertEqual(self.stage.stop(), 0)
+        shell("cp", "-a", f"{self.work.name}/data", copy)
+        self.stage.start(test_lying_helper.PROGRAMS[1])
+        first = self.recover_from(copy).json()
+        ahead = 2**50
+        self.assertLess(first["epoch"], ahead)
+        last = first["round"] + 2**16
+        word = standings.standing_sign(TASK, self.stage.keys[0], 0, ahead, 99, last, bytes(32))
+        forged = word[:-1] + bytes([word[-1] ^ 1])
+        self.says(0, last - 1, forged) # its own number counts, what it shows of the lead's does not
+        second = self.recover_from(copy).json()
+        self.assertGreater(second["round"], last - 1 + 2**16 - 1)
+        self.assertLess(second["epoch"], ahead)
+        self.says(0, last - 1, word)
+        third = self.recover_from(copy).json()
+        self.assertGreater(third["round"], last + 2**16 - 1)
+        self.assertEqual(third["epoch"], ahead + 1)
+        self.says(0, 2**52, word) # a helper that lies shuts no numbers
+        fourth = self.recover_from(copy).json()
+        self.assertLess(fourth["round"], last + 2**20)
+        self.helper.standing = 503, b""
+        answer = self.recover_from(copy)
+        self.assertEqual(answer.code, "busy", answer.body)
+        self.assertIn("so that no number comes twice", answer.json()["message"])
+        self.helper.standing = 200, b""
+        answer = self.stage.ask("operator", "POST", RECOVER, {"accepted": True})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.stage.resume(answer.json()["recovery_code"])
+
 
 if __name__ == "__main__":
     test_lying_helper.PROGRAMS = test_second_sets.PROGRAMS = test_lying_lead.PROGRAMS = sys.argv[1:3]
