@@ -6,6 +6,7 @@
 
 #include "appliance/storage/append_log.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/secret.h"
 
 /* Of one round: announced, signed, admitted, set, both ends, a commitment and an opening of each
@@ -22,6 +23,9 @@ struct mr_transcript_file {
     /* The newest round's records, by hash of kind and body. */
     uint8_t known[KNOWN_MAX][MR_HASH_BYTES];
     unsigned known_count, kinds;
+    bool opened;                        /* by this hub */
+    uint8_t terms[MR_ANNOUNCEMENT_MAX]; /* canonical bytes */
+    size_t terms_bytes;
     struct mr_transcript_past past;
     struct mr_standing heard[MR_HUBS_MAX]; /* of other hubs; sequence 0: the place is free */
     bool older_seen;                       /* it has a round before the newest */
@@ -65,13 +69,34 @@ static bool is_known(const struct mr_transcript_file *file, const struct mr_evid
     return false;
 }
 
+/* Its own opening, or what is debited before that. */
+static bool opens(const struct mr_transcript_file *file, const struct mr_evidence_record *record)
+{
+    return record->kind == MR_EVIDENCE_DEBITED ||
+           (record->kind == MR_EVIDENCE_OPENED && record->body_bytes >= MR_HASH_BYTES + 2 &&
+            mr_be16_get(record->body + MR_HASH_BYTES) == file->owner.hub);
+}
+
 static void know(struct mr_transcript_file *file, const struct mr_evidence_record *record,
                  const uint8_t id[MR_HASH_BYTES])
 {
     file->kinds |= 1u << record->kind;
+    file->opened = file->opened || opens(file, record);
+    if (record->kind == MR_EVIDENCE_ANNOUNCED && record->body_bytes <= sizeof file->terms) {
+        file->terms_bytes = record->body_bytes;
+        memcpy(file->terms, record->body, record->body_bytes);
+    }
     if (file->known_count < KNOWN_MAX) { /* beyond: said once more at the worst */
         memcpy(file->known[file->known_count++], id, MR_HASH_BYTES);
     }
+}
+
+/* Nothing of the newest round is known yet. */
+static void forget_round(struct mr_transcript_file *file)
+{
+    file->known_count = file->kinds = 0;
+    file->terms_bytes = 0;
+    file->opened = false;
 }
 
 static void remember_head(struct mr_transcript_past *past, uint64_t sequence,
@@ -111,7 +136,7 @@ static void remember(struct mr_transcript_file *file, const struct mr_evidence_r
 {
     if (record->round != file->head.round) {
         file->older_seen = file->older_seen || file->head.round != 0;
-        file->known_count = file->kinds = 0;
+        forget_round(file);
     }
     file->head.round = record->round;
     file->head.sequence = record->sequence;
@@ -215,7 +240,7 @@ static int recall_file(struct mr_transcript_file *file, const uint8_t *bytes, si
         older = older || (file->head.round != 0 && record.round != file->head.round);
         if (!found && record.round != file->head.round) {
             file->head.round = record.round;
-            file->known_count = file->kinds = 0;
+            forget_round(file);
         }
         if (record.round == file->head.round && !is_of_hub(&record)) {
             know(file, &record, id);
@@ -384,6 +409,18 @@ bool mr_transcript_file_has(const struct mr_transcript_file *file, uint64_t roun
                             enum mr_evidence_kind kind)
 {
     return file->head.round == round && (file->kinds & 1u << kind) != 0;
+}
+
+const uint8_t *mr_transcript_file_terms(const struct mr_transcript_file *file, uint64_t round,
+                                        size_t *length)
+{
+    *length = file->terms_bytes;
+    return file->head.round == round && file->terms_bytes > 0 ? file->terms : NULL;
+}
+
+bool mr_transcript_file_opened(const struct mr_transcript_file *file, uint64_t round)
+{
+    return file->head.round == round && file->opened;
 }
 
 bool mr_transcript_file_ended(const struct mr_transcript_file *file, uint64_t round)

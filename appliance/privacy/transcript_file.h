@@ -44,6 +44,12 @@ void mr_transcript_file_head(const struct mr_transcript_file *file,
 /* Whether such a record of the round is there, and it is the newest round. */
 bool mr_transcript_file_has(const struct mr_transcript_file *file, uint64_t round,
                             enum mr_evidence_kind kind);
+/* The terms of that round as this hub signed them (canonical bytes, borrowed until the next _add),
+ * if it is the newest round. NULL: they are not on record. */
+const uint8_t *mr_transcript_file_terms(const struct mr_transcript_file *file, uint64_t round,
+                                        size_t *length);
+/* Whether this hub has opened its result of that round, or was about to; likewise. */
+bool mr_transcript_file_opened(const struct mr_transcript_file *file, uint64_t round);
 /* Whether the round's end is on record, and it is the newest round. */
 bool mr_transcript_file_ended(const struct mr_transcript_file *file, uint64_t round);
 

@@ -257,6 +257,22 @@ bool mr_evidence_has_set(const struct mr_evidence_desk *desk, uint64_t round)
     return mr_transcript_file_has(desk->file, round, MR_EVIDENCE_SET);
 }
 
+bool mr_evidence_left(const struct mr_evidence_desk *desk, uint64_t round,
+                      struct mr_evidence_left *left)
+{
+    struct mr_error unused;
+    size_t length;
+    const struct mr_transcript_file *file = desk->file;
+    const uint8_t *terms = mr_transcript_file_terms(file, round, &length);
+    *left = (struct mr_evidence_left){
+        .listed = mr_transcript_file_has(file, round, MR_EVIDENCE_LISTED),
+        .set = mr_transcript_file_has(file, round, MR_EVIDENCE_SET),
+        .opened = mr_transcript_file_opened(file, round),
+        .model = mr_transcript_file_has(file, round, MR_EVIDENCE_MODEL),
+    };
+    return terms && mr_round_terms_decode(&left->terms, terms, length, &unused) == 0;
+}
+
 int mr_evidence_add(struct mr_evidence_desk *desk, enum mr_evidence_kind kind, const uint8_t *body,
                     size_t length, struct mr_error *error)
 {

@@ -78,6 +78,17 @@ int mr_evidence_complete(struct mr_evidence_desk *desk, const struct mr_round_fa
 /* Before the first job. Whether the transcript has this hub's word for a set of the round, the
  * newest one. */
 bool mr_evidence_has_set(const struct mr_evidence_desk *desk, uint64_t round);
+/* Before the first job. What the transcript, and nothing else any more, has of the newest round. */
+struct mr_evidence_left {
+    struct mr_round_terms terms; /* as this hub signed them */
+    bool listed;                 /* there was a list to draw its set from */
+    bool set;                    /* there was one */
+    bool opened;                 /* this hub has opened its result, or was about to */
+    bool model;                  /* it has led to one */
+};
+/* False: it is not the newest round, or the terms are not there. */
+bool mr_evidence_left(const struct mr_evidence_desk *desk, uint64_t round,
+                      struct mr_evidence_left *left);
 /* On the job thread: adds a record of the hub itself, durably. 0 or -1. */
 int mr_evidence_add(struct mr_evidence_desk *desk, enum mr_evidence_kind kind, const uint8_t *body,
                     size_t length, struct mr_error *error);

@@ -6,6 +6,7 @@
 
 #include "appliance/round/drive/helper_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/lost_round.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -14,6 +15,25 @@ static void lose(const struct mr_helper_driver *run, uint64_t round, const char 
 {
     mr_log_event(run->context.log, MR_LOG_WARN, "helper.lost", "task=%s round=%" PRIu64 " why=%s",
                  run->context.task, round, why);
+}
+
+/* … and whether devices may hear that it was never opened. */
+static int end_lost(struct mr_helper_driver *run, struct mr_error *error)
+{
+    struct mr_round_summary stored;
+    struct mr_helper_last *last = &run->last_life;
+    const int ended = mr_lost_round_end(&run->context, run->desk, false, error);
+    if (ended != MR_LOST_ROUND_ENDED) {
+        return ended;
+    }
+    last->round = mr_store_signed_round(run->context.store, last->hash);
+    if (mr_round_record_read(run->context.store, last->round, &stored, error) != 0) {
+        return -1;
+    }
+    snprintf(last->given_up, sizeof last->given_up, "%s", stored.reason);
+    last->lost = true;
+    *mr_round_history_current(&run->history, last->round) = stored;
+    return mr_audit_shelf_destroy(run->shelf, last->round, error);
 }
 
 static bool fits(const struct mr_helper_driver *run, const struct mr_round_terms *terms,
@@ -92,7 +112,7 @@ static int recover(struct mr_helper_driver *run, const struct mr_journal_read *r
     }
     if (taken > 0) {
         lose(run, round, why.text);
-        return mr_journal_wipe(run->journal, error);
+        return mr_journal_wipe(run->journal, error) != 0 ? -1 : end_lost(run, error);
     }
     mr_helper_report(run->core, &report);
     if (report.state == MR_HELPER_ADMITTING) {
@@ -119,6 +139,7 @@ static int read_last_life(struct mr_helper_driver *run, struct mr_error *error)
     if (text && mr_record_end(&end, text) == 0 && end.voided) {
         last->round = round;
         snprintf(last->given_up, sizeof last->given_up, "%s", end.reason);
+        last->lost = mr_lost_round_said(end.reason);
     }
     free(text);
     return 0;
@@ -156,7 +177,9 @@ int mr_helper_driver_boot(struct mr_helper_driver *run, struct mr_error *error)
         lose(run, mr_store_signed_round(run->context.store, hash), error->text);
     }
     if (found != 0) {
-        return found < 0 ? -1 : mr_audit_shelf_recover(run->shelf, 0, error);
+        return found < 0 || mr_audit_shelf_recover(run->shelf, 0, error) != 0
+                   ? -1
+                   : end_lost(run, error);
     }
     look_at_age(run, &read);
     int result = 0;

@@ -5,6 +5,7 @@
 
 #include "appliance/round/drive/lead_driver_internal.h"
 #include "appliance/round/drive/claims.h"
+#include "appliance/round/drive/lost_round.h"
 #include "appliance/round/drive/older.h"
 #include "appliance/round/drive/record.h"
 #include "appliance/round/drive/wall_clock.h"
@@ -52,10 +53,12 @@ static int write_end_anew(const struct mr_lead_driver *run, uint64_t round, stru
     return result;
 }
 
-/* A round that was signed and cannot be taken up: nothing of it will be released. */
+/* A round that was signed and cannot be taken up: nothing of it will be released, and where it was
+ * never opened, devices may hear so. */
 static int lose(struct mr_lead_driver *run, uint64_t round, const char *why, struct mr_error *error)
 {
     struct mr_lead_end end;
+    struct mr_round_summary stored;
     if (round && read_end(run, round, &end, error) != 0) {
         return -1;
     }
@@ -63,7 +66,15 @@ static int lose(struct mr_lead_driver *run, uint64_t round, const char *why, str
         mr_log_event(run->context.log, MR_LOG_WARN, "round.lost",
                      "task=%s round=%" PRIu64 " why=%s", run->context.task, round, why);
     }
-    return 0;
+    const int ended = mr_lost_round_end(&run->context, run->desk, true, error);
+    if (ended != MR_LOST_ROUND_ENDED) {
+        return ended;
+    }
+    if (mr_round_record_read(run->context.store, round, &stored, error) != 0) {
+        return -1;
+    }
+    *mr_round_history_current(&run->history, round) = stored;
+    return mr_audit_shelf_destroy(run->shelf, round, error);
 }
 
 /* Devices of the round may still ask what became of their uploads. */

@@ -58,6 +58,7 @@ struct mr_helper_last {
     uint64_t round;
     uint8_t hash[MR_HASH_BYTES];
     char given_up[300]; /* why an earlier process gave it up; "": it did not */
+    bool lost;          /* because its journal was gone */
 };
 
 struct mr_helper_ops {

@@ -5,7 +5,8 @@ enum mr_refusal_code mr_helper_not_kept(const struct mr_helper_last *last,
                                         struct mr_refusal *refusal)
 {
     if (last->given_up[0]) {
-        return mr_refuse(refusal, MR_REFUSAL_VOID, "%s", last->given_up);
+        return mr_refuse(refusal, last->lost ? MR_REFUSAL_ROUND_LOST : MR_REFUSAL_VOID, "%s",
+                         last->given_up);
     }
     return mr_refuse(refusal, MR_REFUSAL_ROUND_LOST,
                      "this hub signed round %llu before it restarted, and its journal of the "
