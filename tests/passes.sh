@@ -143,7 +143,7 @@ pass_aarch64() {
 # is tested. The rest is the same objects as in the native pass.
 pass_plain() {
     tests/install.sh build test
-    CC_LD=$quick_ld meson_pass plain build-plain 'plane hub http edge build' '-Ddpdk=disabled -Dipsec_mb=disabled -Djemalloc=disabled'
+    CC_LD=$quick_ld meson_pass plain build-plain 'plane hub http edge build' '-Ddpdk=disabled -Dipsec_mb=disabled -Djemalloc=disabled -Dtpm=disabled'
 }
 
 pass_lint() {

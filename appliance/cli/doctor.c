@@ -25,6 +25,7 @@ static const struct {
     {"clock", mr_doctor_clock},
     {"disk", mr_doctor_disk},
     {"disk_space", mr_doctor_space},
+    {"tpm", mr_doctor_tpm},
     {"tls", mr_doctor_tls},
     {"opener", mr_doctor_opener},
     {"dpdk", mr_doctor_dpdk},

@@ -66,6 +66,9 @@ void mr_doctor_dpdk(struct mr_finding *finding, const struct mr_doctor_subject *
 /* doctor_certificates.c */
 void mr_doctor_certificates(struct mr_finding *finding, const struct mr_doctor_subject *subject);
 
+/* doctor_tpm.c */
+void mr_doctor_tpm(struct mr_finding *finding, const struct mr_doctor_subject *subject);
+
 /* doctor_build.c */
 void mr_doctor_tls(struct mr_finding *finding, const struct mr_doctor_subject *subject);
 void mr_doctor_opener(struct mr_finding *finding, const struct mr_doctor_subject *subject);

@@ -22,6 +22,9 @@ struct mr_config_identity {
     char *private_key_file; /* (required) */
     char *revocation_file;  /* a CRL of the CA; "" */
     char *generation_file;  /* a witness of where the hub is (task/age.h); "" */
+    char *tpm;              /* the way to a TPM whose counter data_dir is bound to; off */
+    uint32_t tpm_index;     /* its NV index */
+    uint32_t tpm_count_s;   /* counted with a promise after so long */
 };
 
 /* What the hub gives up once it is set up (runtime/sandbox.h). */

@@ -83,12 +83,26 @@ static int look_at_age(struct mr_hub *hub, bool is_new, struct mr_error *error)
     if (mr_age_place_read(&hub->place, hub->config->identity.generation_file, error) != 0) {
         return -1;
     }
-    const int look = mr_age_look(data_dir, &hub->place, is_new, why, error);
-    if (look == MR_AGE_COPY) {
+    struct mr_age_place place = hub->place;
+    if (hub->counter && mr_age_counter_read(hub->counter, &place, error) != 0) {
+        return -1;
+    }
+    const int look = mr_age_look(data_dir, &place, is_new, why, error);
+    hub->behind = look == MR_AGE_BEHIND;
+    if (look == MR_AGE_COPY || hub->behind) {
         memcpy(hub->copied, why, sizeof why);
         mr_log_event(hub->log, MR_LOG_ERROR, "hub.copied", "data_dir=%s why=%s", data_dir, why);
     }
     return look < 0 ? -1 : 0;
+}
+
+/* Where the TPM has a counter, at what it stands: it is counted after the tasks. */
+static int bind_new(struct mr_hub *hub, struct mr_error *error)
+{
+    struct mr_age_place place = hub->place;
+    return hub->counter && mr_age_counter_read(hub->counter, &place, error) != 0
+               ? -1
+               : mr_age_bind(hub->config->data_dir, &place, error);
 }
 
 /* Nobody else writes there, and it is this hub's. */
@@ -117,7 +131,7 @@ static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
         mr_released_open(&hub->api.released, config->data_dir, is_new, hub->loop, error) != 0) {
         return -1;
     }
-    if (is_new && mr_age_bind(config->data_dir, &hub->place, error) != 0) {
+    if (is_new && bind_new(hub, error) != 0) {
         return -1;
     }
     return mr_owner_claim(config->data_dir, &owner, error);
@@ -126,6 +140,9 @@ static int take_data_dir(struct mr_hub *hub, struct mr_error *error)
 /* After the tasks: a hub that is killed before finds the copy again. */
 static int settle(struct mr_hub *hub, struct mr_error *error)
 {
+    if (hub->counter) {
+        return mr_age_counter_begin(hub->counter, hub->config->data_dir, &hub->place, error);
+    }
     return mr_age_bind(hub->config->data_dir, &hub->place, error);
 }
 
@@ -172,12 +189,48 @@ int mr_hub_prepare(struct mr_hub **out, const struct mr_hub_config *config,
     return 0;
 }
 
+int mr_hub_open_counter(struct mr_age_counter **counter, const struct mr_hub_config *config,
+                        struct mr_error *error)
+{
+    const struct mr_config_identity *identity = &config->identity;
+    struct mr_tpm_counter *tpm;
+    *counter = NULL;
+    if (!mr_tpm_counter_wanted(identity->tpm)) {
+        return 0;
+    }
+    if (mr_tpm_counter_open(&tpm, identity->tpm, identity->tpm_index, true, error) != 0) {
+        return -1;
+    }
+    *counter = mr_age_counter_new(tpm, identity->tpm_count_s);
+    if (!*counter) {
+        mr_tpm_counter_close(tpm);
+        return mr_error_set(error, "out of memory");
+    }
+    return 0;
+}
+
+void mr_hub_take_counter(struct mr_hub *hub, struct mr_age_counter *counter)
+{
+    hub->counter = counter;
+}
+
+/* Nothing is promised any more. One that is not counted is found out less: no more than that. */
+static void end_counter(struct mr_hub *hub)
+{
+    struct mr_error error;
+    if (hub->counter && mr_age_counter_end(hub->counter, &error) != 0) {
+        mr_log_event(hub->log, MR_LOG_WARN, "hub.not_counted", "why=%s", error.text);
+    }
+    mr_age_counter_free(hub->counter);
+}
+
 void mr_hub_close(struct mr_hub *hub)
 {
     if (!hub) {
         return;
     }
     mr_hub_close_tasks(hub);
+    end_counter(hub);
     if (hub->server) {
         mr_server_close(hub->server);
     }

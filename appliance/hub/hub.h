@@ -7,6 +7,7 @@
 #include "appliance/http/server.h"
 #include "appliance/runtime/job.h"
 #include "appliance/storage/folder_lock.h"
+#include "appliance/task/age_counter.h"
 
 /* Removed tasks whose threads have not ended yet. */
 #define MR_HUB_LEAVING_MAX (2 * MR_TASKS_MAX)
@@ -23,6 +24,8 @@ struct mr_hub {
     struct mr_announced_hub book[MR_ADDRESSES_MAX];  /* pinned keys of config->hubs */
     struct mr_age_place place;                       /* what its folders are bound to */
     char copied[MR_AGE_WHY_BYTES];                   /* why data_dir is a copy; "": it is none */
+    bool behind;                                     /* by the TPM's counter */
+    struct mr_age_counter *counter;                  /* NULL: none */
     struct mr_api api;                               /* the tasks are in it */
     unsigned tasks_led_max;                          /* the plane is planned for so many */
     struct mr_api_task *leaving[MR_HUB_LEAVING_MAX]; /* removed, their threads have not ended yet */
@@ -44,12 +47,18 @@ struct mr_hub {
 /* mr_hub_open: another process has data_dir. */
 #define MR_HUB_DATA_DIR_IN_USE 1
 
+/* Before the process confines itself: the counter of the TPM that the configuration names, for
+ * mr_hub_take_counter. NULL: it names none. 0, or -1 with an error. */
+int mr_hub_open_counter(struct mr_age_counter **counter, const struct mr_hub_config *config,
+                        struct mr_error *error);
 /* keys → upload plane (where it leads): what a hub that starts as root does before it becomes
  * another user, and nothing in data_dir. config, log and loop are the caller's and outlive it. 0,
  * or -1 with an error that names option and remedy. */
 int mr_hub_prepare(struct mr_hub **hub, const struct mr_hub_config *config,
                    const struct mr_kernels *kernels, struct mr_loop *loop, struct mr_log *log,
                    struct mr_error *error);
+/* After _prepare, before _open: passes to the hub. */
+void mr_hub_take_counter(struct mr_hub *hub, struct mr_age_counter *counter);
 /* data_dir, which is this process's alone from then on → each task's store and driver → server.
  * `rebuild`: a task whose versions.db is gone gets a new one, with a word in the log. 0, or -1 or
  * MR_HUB_DATA_DIR_IN_USE with an error; mr_hub_close is owed in either case. */

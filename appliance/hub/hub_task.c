@@ -117,8 +117,11 @@ int mr_hub_task_open(struct mr_hub *hub, struct mr_api_task **out,
         return mr_error_set(error, "out of memory");
     }
     served->api = &hub->api;
-    const struct mr_task_setting setting = {
-        .book = hub->book, .place = &hub->place, .copied = *hub->copied ? hub->copied : NULL};
+    const struct mr_task_setting setting = {.book = hub->book,
+                                            .place = &hub->place,
+                                            .above = {.copied = *hub->copied ? hub->copied : NULL,
+                                                      .behind = hub->behind,
+                                                      .counter = hub->counter}};
     if (mr_task_open(&served->task, config, task_config, &setting, error) != 0) {
         free(served);
         return -1;

@@ -198,6 +198,17 @@ static int start_threads(const struct boot *boot, struct mr_confinement *confine
     return 0;
 }
 
+/* The counter passes to the hub where there is one then. */
+static int prepare(struct mr_hub **hub, const struct boot *boot, struct mr_loop *loop,
+                   struct mr_age_counter *counter, struct mr_error *error)
+{
+    if (mr_hub_prepare(hub, boot->config, boot->kernels, loop, boot->log, error) != 0) {
+        return -1;
+    }
+    mr_hub_take_counter(*hub, counter);
+    return 0;
+}
+
 static enum mr_hub_exit run(const struct boot *boot)
 {
     const struct mr_hub_config *config = boot->config;
@@ -208,9 +219,13 @@ static enum mr_hub_exit run(const struct boot *boot)
     struct mr_error error = {.text = "cannot watch for signals"};
     enum mr_hub_exit code;
     int opened = 0;
+    struct mr_age_counter *counter = NULL;
+    if (mr_hub_open_counter(&counter, config, &error) != 0) {
+        return not_started(boot, MR_HUB_EXIT_NOT_YET, error.text);
+    }
     if (mr_confinement_begin(&confinement, config, boot->options->config_file, &error) != 0 ||
         start_threads(boot, &confinement, &loop, &error) != 0 ||
-        mr_hub_prepare(&hub, config, boot->kernels, loop, boot->log, &error) != 0 ||
+        prepare(&hub, boot, loop, counter, &error) != 0 ||
         mr_sandbox_become_user(&confinement.sandbox, &error) != 0 ||
         (opened = mr_hub_open(hub, boot->options->rebuild_versions, &error)) != 0 ||
         mr_loop_fd_add(loop, boot->signals, EPOLLIN, on_signal, &listener) != 0 ||
@@ -226,6 +241,9 @@ static enum mr_hub_exit run(const struct boot *boot)
         code = hub->failed ? MR_HUB_EXIT_FAILED : MR_HUB_EXIT_STOPPED;
     }
     mr_confinement_end(&confinement);
+    if (!hub) {
+        mr_age_counter_free(counter);
+    }
     mr_hub_close(hub);
     if (loop) {
         mr_loop_close(loop);

@@ -96,6 +96,9 @@ static int tell_identity(void *context, int fd, char *text, size_t room, struct 
             json_object_set_new(object, witnesses[i].name, mr_json_text(hex));
         }
     }
+    if (naming->place->counted) {
+        json_object_set_new(object, "tpm", word(naming->place->count));
+    }
     const size_t length = json_dumpb(object, text, room - 1, JSON_COMPACT);
     json_decref(object);
     MR_ASSERT(length > 0 && length < room);
@@ -145,6 +148,29 @@ static const char *compare(const json_t *said, const struct mr_file_identity *is
     return NULL;
 }
 
+/* Where a counter is: NULL, or by what it shows that the folder has stayed behind. It may have been
+ * killed between the one and the other (age_counter.h). */
+static const char *compare_count(const json_t *said, const struct mr_age_place *place)
+{
+    uint64_t was;
+    if (!place->counted) {
+        return NULL;
+    }
+    if (!read_word(said, "tpm", &was)) {
+        return place->count_is_new
+                   ? NULL
+                   : "the TPM has a counter for this hub, and the folder knows nothing of it: it "
+                     "is "
+                     "from before, or the counter is another hub's (identity.tpm_index)";
+    }
+    if (was < place->count) {
+        return "the TPM has counted on since: the folder, its disk or the machine's was put back";
+    }
+    return was - place->count <= 1 ? NULL
+                                   : "the TPM has not counted so far: it is another one, or was "
+                                     "made anew";
+}
+
 /* 0; 1 if there is none; -1. */
 static int identity_of(const char *path, struct mr_file_identity *identity, struct mr_error *error)
 {
@@ -177,9 +203,10 @@ int mr_age_look(const char *folder, const struct mr_age_place *place, bool is_ne
         return is_new ? MR_AGE_OWN : MR_AGE_COPY;
     }
     json_t *said = json_loadb((const char *)bytes, length, JSON_REJECT_DUPLICATES, NULL);
+    const char *behind = compare_count(said, place);
     const char *shows = compare(said, &is, place);
     json_decref(said);
     free(bytes);
-    snprintf(why, MR_AGE_WHY_BYTES, "%s", shows ? shows : "");
-    return shows ? MR_AGE_COPY : MR_AGE_OWN;
+    snprintf(why, MR_AGE_WHY_BYTES, "%s", behind ? behind : shows ? shows : "");
+    return behind ? MR_AGE_BEHIND : shows ? MR_AGE_COPY : MR_AGE_OWN;
 }

@@ -32,6 +32,10 @@ enum {
 struct mr_age_place {
     bool known[MR_WITNESSES];
     uint8_t says[MR_WITNESSES][MR_HASH_BYTES];
+    /* Of data_dir only, where there is a counter (age_counter.h): what it stands at, or will when
+     * what is bound to it is the folder's. */
+    bool counted, count_is_new;
+    uint64_t count;
 };
 /* `generation_file` "" : none. A machine without an id has no such witness. 0, or -1 where a file
  * that was named cannot be read. */
@@ -45,8 +49,9 @@ int mr_age_place_read(struct mr_age_place *place, const char *generation_file,
 enum mr_age_look {
     MR_AGE_OWN = 0, /* the folder is what it was, or `is_new` and nobody's yet */
     MR_AGE_COPY,    /* it is a copy: `why` says by what that shows */
+    MR_AGE_BEHIND,  /* likewise, by the counter: and so are all folders in it, whatever they say */
 };
-/* Compares; writes nothing. MR_AGE_OWN, MR_AGE_COPY, or -1 with an error. */
+/* Compares; writes nothing. MR_AGE_…, or -1 with an error. */
 int mr_age_look(const char *folder, const struct mr_age_place *place, bool is_new,
                 char why[MR_AGE_WHY_BYTES], struct mr_error *error);
 /* The folder is from now on what it is now. Any thread that alone writes there. 0 or -1. */
@@ -69,19 +74,30 @@ struct mr_recovered {
     uint8_t fresh[MR_HASH_BYTES]; /* its hash */
 };
 
+struct mr_age_counter;
+
+/* What data_dir has said of itself, and of its tasks. */
+struct mr_age_above {
+    const char *copied; /* why it is a copy; NULL: it is none */
+    bool behind;        /* and with it all that is in it */
+    struct mr_age_counter
+        *counter; /* that promises are counted by; NULL: none. Outlives the task */
+};
+
 struct mr_task_age {
     char folder[PATH_MAX];
     const struct mr_age_place *place;
+    struct mr_age_counter *counter;
     bool is_older; /* the loop's, from the start on */
     struct mr_older older;
     struct mr_recovered recovered; /* the loop's */
 };
 
 /* Reads what the folder says of itself, and writes down that the hub is older where it is a copy,
- * or where `copied` says that the folder above is one and this is a task that the copy did not
- * have. The folder is bound afterwards. `place` is the caller's and outlives it. 0 or -1. */
+ * or where the folder above is one that is behind, or one that did not have this task. The folder
+ * is bound afterwards. `place` is the caller's and outlives it. 0 or -1. */
 int mr_task_age_open(struct mr_task_age *age, const char *folder, const struct mr_age_place *place,
-                     bool is_new, const char *copied, struct mr_error *error);
+                     bool is_new, const struct mr_age_above *above, struct mr_error *error);
 /* The hub is older: durable when this returns; `age` itself is not touched. 0 or -1. */
 int mr_task_age_write_older(const struct mr_task_age *age, const struct mr_older *older,
                             struct mr_error *error);

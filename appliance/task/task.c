@@ -64,7 +64,7 @@ static int open_age(struct mr_task *task, const struct mr_task_setting *setting,
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/owner.json", task->data_dir);
     const bool is_new = access(path, F_OK) != 0;
-    return mr_task_age_open(&task->age, task->data_dir, setting->place, is_new, setting->copied,
+    return mr_task_age_open(&task->age, task->data_dir, setting->place, is_new, &setting->above,
                             error);
 }
 

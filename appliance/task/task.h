@@ -33,7 +33,7 @@ struct mr_task {
 struct mr_task_setting {
     const struct mr_announced_hub *book; /* pinned keys of config->hubs, as many, in any order */
     const struct mr_age_place *place;    /* outlives the task */
-    const char *copied; /* why data_dir was found to be a copy when the hub started; NULL: not */
+    struct mr_age_above above;           /* as data_dir was found when the hub started */
 };
 
 /* config is the caller's and outlives the task. Makes the task's folder, which must be this task's,

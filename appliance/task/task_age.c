@@ -7,6 +7,7 @@
 
 #include "appliance/storage/files.h"
 #include "appliance/task/age.h"
+#include "appliance/task/age_counter.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/json_text.h"
@@ -169,20 +170,22 @@ static int find_older(const struct mr_task_age *age, const char *why, struct mr_
 }
 
 int mr_task_age_open(struct mr_task_age *age, const char *folder, const struct mr_age_place *place,
-                     bool is_new, const char *copied, struct mr_error *error)
+                     bool is_new, const struct mr_age_above *above, struct mr_error *error)
 {
     char why[MR_AGE_WHY_BYTES];
-    *age = (struct mr_task_age){.place = place};
+    *age = (struct mr_task_age){.place = place, .counter = above->counter};
     snprintf(age->folder, sizeof age->folder, "%s", folder);
     const int look = mr_age_look(folder, place, is_new, why, error);
     if (look < 0 || read_older(age, error) != 0) {
         return -1;
     }
-    if (look == MR_AGE_OWN && is_new && copied) {
+    if (look == MR_AGE_OWN && is_new && above->copied) {
         snprintf(why, sizeof why, "data_dir is a copy without a folder of this task: %.200s",
-                 copied);
+                 above->copied);
+    } else if (look == MR_AGE_OWN && above->behind) {
+        snprintf(why, sizeof why, "%s", above->copied);
     }
-    const bool found = look == MR_AGE_COPY || (is_new && copied);
+    const bool found = look == MR_AGE_COPY || above->behind || (is_new && above->copied);
     if (found && (find_older(age, why, error) != 0 || read_older(age, error) != 0)) {
         return -1;
     }
@@ -191,5 +194,8 @@ int mr_task_age_open(struct mr_task_age *age, const char *folder, const struct m
 
 int mr_task_age_move(const struct mr_task_age *age, struct mr_error *error)
 {
-    return mr_age_bind(age->folder, age->place, error);
+    return mr_age_bind(age->folder, age->place, error) != 0 ||
+                   (age->counter && mr_age_counter_promise(age->counter, error) != 0)
+               ? -1
+               : 0;
 }

@@ -72,6 +72,8 @@ class Stage:
         uri, = names.get_values_for_type(x509.UniformResourceIdentifier)
         return bytes.fromhex(uri.rpartition(":")[2])
 
+    identity = "" # further lines of that section
+
     def start(self, hub):
         i = self.real
         hubs = "".join(f"  - index: {n}\n    name: hub-{n}\n    host: 127.0.0.1\n    port: {self.ports[n]}\n"
@@ -85,7 +87,7 @@ identity:
   ca_file: {self.pki}/ca.pem
   certificate_file: {self.pki}/hub-{i}.pem
   private_key_file: {self.pki}/hub-{i}.key
-control:
+{self.identity}control:
   listen_host: 127.0.0.1
   port: {self.ports[i]}
 upload:

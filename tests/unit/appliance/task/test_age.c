@@ -53,7 +53,8 @@ static void start(struct mr_task_age *age, const char *folder, bool is_new, cons
     char path[4200];
     place_of(&place, folder);
     snprintf(path, sizeof path, "%s/t", folder);
-    if (mr_task_age_open(age, path, &place, is_new, copied, &error) != 0) {
+    const struct mr_age_above above = {.copied = copied};
+    if (mr_task_age_open(age, path, &place, is_new, &above, &error) != 0) {
         fail_msg("%s", error.text);
     }
 }
@@ -146,6 +147,58 @@ static void test_new_in_a_copy(void **state)
     expect(folder, "without a folder");
 }
 
+/* data_dir, bound to a count of `said`, where the TPM's is `is`. */
+static enum mr_age_look look_at_count(const char *folder, uint64_t said, uint64_t is,
+                                      char why[MR_AGE_WHY_BYTES])
+{
+    struct mr_age_place place;
+    struct mr_error error = {.text = ""};
+    place_of(&place, folder);
+    place.counted = said != 0;
+    place.count = said;
+    assert_int_equal(mr_age_bind(folder, &place, &error), 0);
+    place.counted = is != 0;
+    place.count = is;
+    return (enum mr_age_look)mr_age_look(folder, &place, false, why, &error);
+}
+
+static void test_counters(void **state)
+{
+    const char *folder = *state;
+    const uint64_t far = UINT64_MAX - 1;
+    char why[MR_AGE_WHY_BYTES];
+    assert_int_equal(look_at_count(folder, 7, 7, why), MR_AGE_OWN);
+    assert_int_equal(look_at_count(folder, 8, 7, why), MR_AGE_OWN); /* killed before it counted */
+    assert_int_equal(look_at_count(folder, 7, 0, why), MR_AGE_OWN); /* there is none any more */
+    assert_int_equal(look_at_count(folder, far, far, why), MR_AGE_OWN);
+    assert_int_equal(look_at_count(folder, 7, 8, why), MR_AGE_BEHIND);
+    assert_non_null(strstr(why, "counted on since"));
+    assert_int_equal(look_at_count(folder, 1, far, why), MR_AGE_BEHIND);
+    assert_int_equal(look_at_count(folder, 9, 7, why), MR_AGE_BEHIND);
+    assert_non_null(strstr(why, "not counted so far"));
+    assert_int_equal(look_at_count(folder, 0, 7, why), MR_AGE_BEHIND);
+    assert_non_null(strstr(why, "knows nothing of it"));
+}
+
+/* Its own identity fits: all the same it is as old as the folder that it is in. */
+static void test_in_a_folder_that_is_behind(void **state)
+{
+    const char *folder = *state;
+    struct mr_task_age age;
+    struct mr_age_place place;
+    struct mr_error error;
+    char path[4200];
+    shell(folder, "mkdir t");
+    start(&age, folder, true, NULL);
+    place_of(&place, folder);
+    snprintf(path, sizeof path, "%s/t", folder);
+    const struct mr_age_above above = {.copied = "the TPM says so", .behind = true};
+    assert_int_equal(mr_task_age_open(&age, path, &place, false, &above, &error), 0);
+    assert_true(age.is_older);
+    assert_string_equal(age.older.why, "the TPM says so");
+    expect(folder, "the TPM says so"); /* and stays so */
+}
+
 static void test_recovered(void **state)
 {
     const char *folder = *state;
@@ -178,8 +231,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
     const struct CMUnitTest tests[] = {
-        T(test_ordinary_life), T(test_copies),        T(test_missing_and_damaged),
-        T(test_witnesses),     T(test_new_in_a_copy), T(test_recovered),
+        T(test_ordinary_life),
+        T(test_copies),
+        T(test_missing_and_damaged),
+        T(test_witnesses),
+        T(test_new_in_a_copy),
+        T(test_counters),
+        T(test_in_a_folder_that_is_behind),
+        T(test_recovered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
