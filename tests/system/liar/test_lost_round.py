@@ -50,6 +50,7 @@ class LostJournal(test_older.PutBack):
                                           oracle.unopened_text(self.first.hash)))
         else:
             self.assertFalse(answer.status == 200 and answer.json()["unopened"], answer.body)
+            self.assertNotIn(b"never opened it", answer.body)
 
     def expect_nothing_more(self):
         """And never will it open the round, whatever comes back."""
