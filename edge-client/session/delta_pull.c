@@ -14,7 +14,9 @@
 #include "edge-client/session/outcome.h"
 #include "wire/delta.h"
 
-#define PATH_BYTES (40 + MR_TASK_NAME_MAX + 4 * MR_HASH_BYTES)
+/* Below the 16 MiB that a pull may take beside both models' files, with what applying takes. */
+#define WRITTEN_AT_ONCE_MAX ((size_t)8 << 20)
+#define PATH_BYTES          (40 + MR_TASK_NAME_MAX + 4 * MR_HASH_BYTES)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
@@ -82,13 +84,42 @@ static bool is_target(const uint8_t *bytes, size_t length, const struct mr_delta
            memcmp(hash, pull->target_hash, MR_HASH_BYTES) == 0;
 }
 
+/* Room for the target. A small one is written in one go: touching 4 MiB of a mapped file page by
+ * page costs more CPU than to decode, apply and hash what is in it. A large one is a mapping of the
+ * file, so that its pages need not be memory as well. NULL with errno. */
+static uint8_t *take_target(const struct mr_delta_pull *pull, size_t bytes)
+{
+    if (bytes > WRITTEN_AT_ONCE_MAX) {
+        return mr_file_map_new(pull->target_file, bytes, false);
+    }
+    errno = ENOMEM;
+    return mr_pages_take(bytes);
+}
+
+/* The file is whole and synced where `keep`. 0, or -1 with errno. */
+static int give_target(uint8_t *target, const struct mr_delta_pull *pull, size_t bytes, bool keep)
+{
+    if (bytes > WRITTEN_AT_ONCE_MAX) {
+        return mr_file_map_end(target, bytes);
+    }
+    const int fd = keep ? mr_file_create(pull->target_file) : -1;
+    const int bad = keep && (fd < 0 || mr_fd_write_all(fd, target, bytes) || fsync(fd));
+    const int why = errno;
+    if (fd >= 0) {
+        close(fd); /* what it could say, the sync has said */
+    }
+    mr_pages_give(target, bytes);
+    errno = why;
+    return bad ? -1 : 0;
+}
+
 static enum mre_result apply(const struct mre_client *client, const struct mr_delta_pull *pull,
                              struct mr_delta_job *job, size_t target_bytes,
                              struct mre_outcome *outcome)
 {
     struct mr_error error;
     job->kernels = client->kernels;
-    job->target = mr_file_map_new(pull->target_file, target_bytes, false);
+    job->target = take_target(pull, target_bytes);
     if (!job->target) {
         return mr_outcome_set(outcome, MRE_FAILED, "%s cannot be made: %s%s", pull->target_file,
                               strerror(errno), mr_error_disk_hint(errno));
@@ -100,9 +131,9 @@ static enum mre_result apply(const struct mre_client *client, const struct mr_de
         result = fault(outcome, "wrong_target", "it does not make the model that was asked for");
     }
     outcome->verified_ms = mr_client_pull_ms(client);
-    if (mr_file_map_end(job->target, target_bytes) && !result) {
-        result = mr_outcome_set(outcome, MRE_FAILED, "%s cannot be written: %s", pull->target_file,
-                                strerror(errno));
+    if (give_target(job->target, pull, target_bytes, !result) && !result) {
+        result = mr_outcome_set(outcome, MRE_FAILED, "%s cannot be written: %s%s",
+                                pull->target_file, strerror(errno), mr_error_disk_hint(errno));
     }
     return result;
 }
