@@ -120,22 +120,45 @@ static enum mre_result take(struct mre_client *client, const struct mr_signed_re
                                 (unsigned long long)fetched.bytes);
 }
 
+/* What a hub has signed with a key that is known here since the wait only is no fault. */
+static enum mr_release_fault judge_answers(const struct mr_release_answers *answers,
+                                           struct mre_client *client, const struct mr_slots *slots,
+                                           bool waited, unsigned *chosen,
+                                           struct mre_outcome *outcome)
+{
+    const struct mr_release_trust trust = trust_of(client, slots);
+    const enum mr_release_fault fault =
+        mr_release_judge(answers->list, answers->count, &trust, chosen);
+    const bool lacks_keys = fault == MR_RELEASE_UNSIGNED || fault == MR_RELEASE_FROZEN;
+    return waited && lacks_keys && mr_next_keys_ask(client, outcome)
+               ? judge_answers(answers, client, slots, false, chosen, outcome)
+               : fault;
+}
+
 static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, unsigned wait_ms,
                             struct mre_outcome *outcome)
 {
     struct mr_release_answers answers;
     unsigned chosen;
+    const bool waits = wait_ms > 0;
     client->pull_began_us = client->env.now_us(client->env.context);
+    if (waits) { /* what needs no release is done before, when there is time */
+        mr_release_report(client, slots);
+        (void)mr_next_keys_ask(client, outcome);
+    }
     enum mre_result result = mr_release_gather(&answers, client, &slots->floor, wait_ms, outcome);
     outcome->heard_ms = mr_client_pull_ms(client);
-    (void)mr_next_keys_ask(client, outcome);
-    const struct mr_release_trust trust = trust_of(client, slots);
+    if (!waits) {
+        (void)mr_next_keys_ask(client, outcome);
+    }
     if (!result && answers.count == 0) {
         result = mr_outcome_set(outcome, MRE_OK, "no hub has a release yet");
     } else if (!result) {
         enum mr_release_fault fault =
-            mr_release_judge(answers.list, answers.count, &trust, &chosen);
-        mr_release_report(client, slots);
+            judge_answers(&answers, client, slots, waits, &chosen, outcome);
+        if (!waits) {
+            mr_release_report(client, slots);
+        }
         if (fault == MR_RELEASE_HELD_BACK &&
             is_model(mr_slots_active(slots), &answers.list[chosen].release)) {
             fault = MR_RELEASE_TAKEN; /* it is here: that others wait changes nothing */
