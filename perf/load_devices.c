@@ -18,6 +18,8 @@
  *   follow DIR   the same, and then every device waits for the release, pulls and installs it as
  *                DIR/NNN; its line has the stages of each, in seconds of the monotonic clock
  *   pull DIR     the latter alone, of what is released already; a device that has it is not listed
+ *   connect      every device connects to every hub, with clients that live on from here
+ *   pull-kept DIR  as pull, over those connections
  *   check FILE   compares the hub's sum of that round with the plain sum of the devices that heard
  *                "committed"; ends with 1 when they differ */
 #include <errno.h>
@@ -214,19 +216,44 @@ static void close_clients(struct load *load)
     }
 }
 
-static void *reach_hubs(void *context)
+static void reach_with(struct device *device, struct mre_client *client)
 {
-    struct device *device = context;
     const struct mre_options *options = mre_config_options(device->config);
-    struct mre_client *client;
 
-    if (mre_client_open(&client, options, &device->outcome) != 0) {
-        return NULL;
-    }
     for (unsigned hub = 0; hub < options->hub_count && device->outcome.result == 0; hub++) {
         mre_client_reach(client, hub, &device->outcome);
     }
-    mre_client_close(client);
+}
+
+static void *reach_hubs(void *context)
+{
+    struct device *device = context;
+    struct mre_client *client;
+
+    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) == 0) {
+        reach_with(device, client);
+        mre_client_close(client);
+    }
+    return NULL;
+}
+
+static void *connect_hubs(void *context)
+{
+    struct device *device = context;
+
+    device->outcome.result = MRE_OK;
+    if (!device->client && mre_client_open(&device->client, mre_config_options(device->config),
+                                           &device->outcome) != 0) {
+        return NULL;
+    }
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        device->outcome.result = MRE_OK;
+        reach_with(device, device->client);
+        if (device->outcome.result != MRE_UNREACHABLE) {
+            break;
+        }
+        usleep(PAUSE_US);
+    }
     return NULL;
 }
 
@@ -279,7 +306,18 @@ static void *pull(void *context)
     return NULL;
 }
 
-static void report_pulls(const struct load *load)
+static void *pull_kept(void *context)
+{
+    struct device *device = context;
+
+    device->pulled.outcome.result = MRE_FAILED;
+    if (device->client) {
+        pull_with(device, device->client, 0);
+    }
+    return NULL;
+}
+
+static void report_pulls(const struct load *load, double user_s, double system_s)
 {
     unsigned installed = 0;
 
@@ -302,7 +340,7 @@ static void report_pulls(const struct load *load)
                began_s + 1e-3 * outcome->fetched_ms, began_s + 1e-3 * outcome->verified_ms,
                began_s + 1e-3 * outcome->kept_ms, pulled->installed_s, outcome->fetched_bytes);
     }
-    printf("]}\n");
+    printf("], \"user_s\": %.6f, \"system_s\": %.6f}\n", user_s, system_s);
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
@@ -381,14 +419,19 @@ static void run_round(struct load *load, void *(*part)(void *device))
 
 static void run_pulls(struct load *load, const char *folder, void *(*part)(void *device))
 {
+    struct rusage before, after;
+
     load->folder = folder;
+    getrusage(RUSAGE_SELF, &before);
     run_all(load, part);
-    report_pulls(load);
+    getrusage(RUSAGE_SELF, &after);
+    report_pulls(load, seconds(after.ru_utime) - seconds(before.ru_utime),
+                 seconds(after.ru_stime) - seconds(before.ru_stime));
 }
 
-static void reach_all(struct load *load)
+static void reach_all(struct load *load, void *(*part)(void *device))
 {
-    run_all(load, reach_hubs);
+    run_all(load, part);
     for (unsigned i = 0; i < load->count; i++) {
         if (load->devices[i].outcome.result != 0) {
             fail("device %u reached no hub: %s", i, load->devices[i].outcome.text);
@@ -535,7 +578,8 @@ static void open_devices(struct load *load, char **paths, unsigned count)
 static bool keeps_clients(const char *command)
 {
     return strcmp(command, "fresh") == 0 || strcmp(command, "resumed") == 0 ||
-           strcmp(command, "kept") == 0 || strncmp(command, "check ", 6) == 0;
+           strcmp(command, "kept") == 0 || strncmp(command, "check ", 6) == 0 ||
+           strcmp(command, "connect") == 0 || strncmp(command, "pull-kept ", 10) == 0;
 }
 
 int main(int argc, char **argv)
@@ -560,11 +604,15 @@ int main(int argc, char **argv)
         } else if (strcmp(line, "kept") == 0) {
             run_round(&load, take_part_kept);
         } else if (strcmp(line, "reach") == 0) {
-            reach_all(&load);
+            reach_all(&load, reach_hubs);
+        } else if (strcmp(line, "connect") == 0) {
+            reach_all(&load, connect_hubs);
         } else if (strncmp(line, "follow ", 7) == 0) {
             run_pulls(&load, line + 7, follow);
         } else if (strncmp(line, "pull ", 5) == 0) {
             run_pulls(&load, line + 5, pull);
+        } else if (strncmp(line, "pull-kept ", 10) == 0) {
+            run_pulls(&load, line + 10, pull_kept);
         } else if (strncmp(line, "check ", 6) == 0) {
             check(&load, line + 6);
         } else {

@@ -3,8 +3,8 @@
 
 Two hubs and 100 devices with 1,000,000 weights at w = 16 on loopback, the announced scale and rotation those of a
 real task. In a round that is *followed* every device takes part, hears of the release, pulls the delta, verifies and
-installs it. After rounds that nobody follows, all devices pull at once: by delta, and whole; that is what a pull
-costs the hubs.
+installs it. Then all devices pull that release once more, into other folders: by delta, and whole; that is what a pull
+costs hubs and devices, over new connections and over those that are there.
 """
 
 import os
@@ -57,10 +57,10 @@ class Releases(Rounds):
             raise Failure(f"round {number}: {account['state']}: {account.get('reason')}")
         return self.operator(0, "round", "show", str(number)), said
 
-    def pulled(self, folder):
+    def pulled(self, folder, command="pull"):
         """Every device pulls into that folder; (hubs' CPU seconds, what the devices say)."""
         before = Reading(self.pids())
-        said = self.ask_load(f"pull {self.folder(folder)}")
+        said = self.ask_load(f"{command} {self.folder(folder)}")
         time.sleep(SETTLE_S)
         cost = Cost(before, Reading(self.pids()))
         return sum(cost.whole.values()), said
@@ -92,6 +92,8 @@ def note_followed(figures, fed, account, said):
         figures.sample(f"release.last_device.{stage}_ms", "ms", 1000 * times[-1], "lower", None,
                        "the last device, since the quorum")
     figures.sample("release.delta_bytes", "bytes", devices[0]["bytes"], "lower")
+    figures.sample("release.followed_device_us", "us", 1e6 * (said["user_s"] + said["system_s"]) / fed.devices, "lower",
+                   None, "CPU of a device that takes part in the round, pulls and installs")
 
 
 def delta_s(fed, hub, base, target):
@@ -138,29 +140,40 @@ def measure_first_answers(fed, figures, samples):
             note_first_answers(figures, fed, models)
 
 
+def note_pulls(figures, fed, prefix, command, how):
+    """By delta, nothing new, whole. How the installation went is told in a pull of its own, which is not counted."""
+    us = 1e6 / fed.devices
+    delta, by_delta = fed.pulled(prefix, command)
+    devices = fed.all_of(by_delta)
+    fed.pulled(prefix, command)
+    nothing, _ = fed.pulled(prefix, command)
+    whole, said = fed.pulled(f"{prefix}-whole", command)
+    fed.all_of(said)
+    shutil.rmtree(fed.folder(f"{prefix}-whole"))
+    name = f"release.{prefix}"
+    figures.sample(f"{name}.delta_pull_hub_us", "us", us * delta, "lower", None, f"CPU of both hubs, {how}")
+    figures.sample(f"{name}.whole_pull_hub_us", "us", us * whole, "lower", None, "likewise")
+    figures.sample(f"{name}.no_pull_hub_us", "us", us * nothing, "lower", None, "likewise, of a device that has the newest")
+    figures.sample(f"{name}.delta_over_whole_cpu", "ratio", delta / whole, "lower", 0.3 if prefix == "kept" else None,
+                   f"of all that a pull costs the hubs, {how}")
+    figures.sample(f"{name}.body_over_whole_cpu", "ratio", (delta - nothing) / (whole - nothing), "lower", None,
+                   "of the bodies: what a device with the newest costs taken off both")
+    figures.sample(f"{name}.delta_pull_device_us", "us", us * (by_delta["user_s"] + by_delta["system_s"]), "lower", None,
+                   f"CPU of a device that pulls and installs, {how}")
+    figures.sample("release.delta_over_whole_bytes", "ratio", devices[0]["bytes"] / (4 * fed.dimension), "lower")
+
+
 def measure(fed, figures, samples):
     fed.opened(f"follow {fed.folder('followed')}") # not counted: whole, since nobody has a base
-    fed.pulled("by-delta")
-    for number in range(samples):
+    for prefix in ("fresh", "kept"):
+        fed.pulled(prefix)
+    for _ in range(samples):
         account, said = fed.opened(f"follow {fed.folder('followed')}")
         note_followed(figures, fed, account, said)
         time.sleep(DELTAS_S)
-        delta, said = fed.pulled("by-delta")
-        devices = fed.all_of(said)
-        nothing, _ = fed.pulled("by-delta") # nothing is new: what connecting and asking cost
-        whole, said = fed.pulled(f"whole-{number}")
-        fed.all_of(said)
-        shutil.rmtree(fed.folder(f"whole-{number}"))
-        figures.sample("release.delta_pull_hub_us", "us", 1e6 * delta / fed.devices, "lower", None,
-                       "CPU of both hubs, connections included")
-        figures.sample("release.whole_pull_hub_us", "us", 1e6 * whole / fed.devices, "lower", None, "likewise")
-        figures.sample("release.no_pull_hub_us", "us", 1e6 * nothing / fed.devices, "lower", None,
-                       "likewise, of a device that has the newest: two connections, two questions")
-        figures.sample("release.delta_over_whole_cpu", "ratio", (delta - nothing) / (whole - nothing), "lower", 0.3,
-                       "of the bodies: connecting and asking taken off")
-        figures.sample("release.delta_over_whole_cpu_connected", "ratio", delta / whole, "lower", None,
-                       "with two new TLS connections in each")
-        figures.sample("release.delta_over_whole_bytes", "ratio", devices[0]["bytes"] / (4 * fed.dimension), "lower")
+        note_pulls(figures, fed, "fresh", "pull", "two new TLS connections included")
+        fed.ask_load("connect")
+        note_pulls(figures, fed, "kept", "pull-kept", "over the connections that are there")
     measure_first_answers(fed, figures, samples)
     figures.checked()
 
