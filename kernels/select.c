@@ -3,7 +3,6 @@
  * The only file of the tree with an architecture #if. MR_HAVE_<LEVEL> comes from
  * kernels/meson.build and says that the level's files are in this build.
  */
-#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/levels.h"
@@ -76,17 +75,10 @@ static uint32_t machine_levels(void)
 
 uint32_t mr_cpu_levels(void)
 {
-    /* Asked once: under a hypervisor each CPUID leaves the guest, tens of microseconds, and kernels
-     * are looked up in requests. Whoever comes at the same time finds the same. */
-    static _Atomic uint32_t found;
-    uint32_t levels = atomic_load_explicit(&found, memory_order_relaxed);
-
-    if (levels == 0) {
-        const uint32_t machine = machine_levels() | MR_CPU_SCALAR;
-        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-            levels |= tables[i]->cpu_level & machine;
-        }
-        atomic_store_explicit(&found, levels, memory_order_relaxed);
+    const uint32_t machine = machine_levels() | MR_CPU_SCALAR;
+    uint32_t levels = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        levels |= tables[i]->cpu_level & machine;
     }
     return levels;
 }
@@ -105,6 +97,11 @@ const struct mr_kernels *mr_kernels_select(uint32_t mask)
 
 const struct mr_kernels *mr_kernels_at(enum mr_cpu_level level)
 {
+    /* These are there everywhere, and are looked up in requests; each CPUID leaves a hypervisor's
+     * guest, which takes tens of microseconds. */
+    if (level == MR_CPU_SCALAR) {
+        return tables[0];
+    }
     const struct mr_kernels *best = mr_kernels_select(level);
     return best->cpu_level == (uint32_t)level ? best : NULL;
 }

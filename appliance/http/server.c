@@ -19,8 +19,8 @@
 #define ACCEPTS_A_TURN  64
 #define ACCEPT_PAUSE_MS 100
 #define BEHIND_PAUSE_MS 1
-#define SHAKES_A_THREAD 16 /* pieces of handshakes that may wait when more connections are taken   \
-                            */
+/* Pieces of handshakes that may wait when more connections are taken in. */
+#define SHAKES_A_THREAD  16
 #define REQUESTS_BESIDES 1024 /* requests that may be under way besides two a connection */
 
 /* --- listening ------------------------------------------------------------------------------- */

@@ -110,8 +110,8 @@ static int take(struct mr_tpm_counter *counter, uint32_t index, bool makes, stru
     return written ? 0 : !makes ? 1 : mr_tpm_counter_count(counter, error);
 }
 
-int mr_tpm_counter_open(struct mr_tpm_counter **out, const char *tpm, uint32_t index,
-                        bool makes, struct mr_error *error)
+int mr_tpm_counter_open(struct mr_tpm_counter **out, const char *tpm, uint32_t index, bool makes,
+                        struct mr_error *error)
 {
     struct mr_tpm_counter *counter = calloc(1, sizeof *counter);
     if (!counter) {

@@ -167,7 +167,8 @@ void sim_fetch_models(struct sim_node *node, const struct sim_task *task)
     }
 }
 
-/* Some hub has the model: the newest may have gone with the disks and the copies of all that had it.
+/* Some hub has the model: the newest may have gone with the disks and the copies of all that had
+ * it.
  */
 static bool is_there(struct sim *sim, const struct sim_task *task, const uint8_t *model)
 {

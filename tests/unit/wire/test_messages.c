@@ -179,6 +179,15 @@ static void test_wrong_bodies(void **state)
     REFUSED(upload_status, "{\"state\":\"done\",\"reason\":\"none\"}", "\"state\"");
     REFUSED(upload_status, "{\"state\":\"committed\",\"reason\":\"idle\"}", "reason");
     REFUSED(upload_status, "{\"state\":\"refused\",\"reason\":\"none\"}", "reason");
+    REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
+    REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
+    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");
+    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\",\"retry_after_ms\":4294967296}", "retry");
+}
+
+static void test_wrong_ends(void **state)
+{
+    (void)state;
     /* A cause is told, but of the body no more than a key that stands twice. */
     REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\n\"state\":\"void\"}",
             "line 2, byte 35: duplicate object key near '\"state\"'");
@@ -220,10 +229,6 @@ static void test_wrong_bodies(void **state)
         "only a published round");
     REFUSED(round_end, "{\"state\":\"void\",\"model\":\"\",\"reason\":\"x\",\"unopened\":\"\"}",
             "\"warning\"");
-    REFUSED(refusal, "{\"code\":\"Busy\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
-    REFUSED(refusal, "{\"code\":\"\",\"message\":\"\",\"retry_after_ms\":0}", "\"code\"");
-    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\\u0007\",\"retry_after_ms\":0}", "message");
-    REFUSED(refusal, "{\"code\":\"busy\",\"message\":\"\",\"retry_after_ms\":4294967296}", "retry");
 }
 
 static void test_wrong_grants_and_requests(void **state)
@@ -302,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_refusal_text_is_made_printable),
         cmocka_unit_test(test_wrong_pledge),
         cmocka_unit_test(test_wrong_bodies),
+        cmocka_unit_test(test_wrong_ends),
         cmocka_unit_test(test_wrong_grants_and_requests),
         cmocka_unit_test(test_bytes_of_a_helper),
         cmocka_unit_test(test_oversized_and_deep),
