@@ -67,8 +67,8 @@ void mr_round_metrics_read(struct mr_round_metrics *metrics, const struct mr_vec
 
 /* Estimates the update's error, sqrt(noise / (P - noise)), with P the mean square of the sum's
  * lanes in steps: what is not rounding noise in it is the update. No noise is taken for less than
- * its lane can tell. 1 where the sum is nothing but zeros: rounding left nothing of the update, or
- * there was none. */
+ * its lane can tell, and what was cut off at the levels for the same on all devices. 1 where the
+ * sum is nothing but zeros: rounding left nothing of the update, or there was none. */
 void mr_round_metrics_judge(struct mr_round_metrics *metrics, const struct mr_vector_sum *sum,
                             const struct mr_round_terms *terms, double mean_square);
 

@@ -27,7 +27,7 @@
 #define ESTIMATE       1.15 /* the sum's estimate of the error is a sample, of 300 lanes at least */
 
 static const char *sample_file;
-static uint64_t seed = 1;
+static uint64_t seed = 14; /* has sums of zeros, and lanes that all devices cut off */
 static unsigned configurations = CONFIGURATIONS;
 
 /* --- chance ------------------------------------------------------------------------------------
