@@ -16,11 +16,11 @@ void mr_log(const struct mre_client *client, enum mre_log_level level, uint64_t 
             const char *format, ...)
 {
     char line[LINE_BYTES];
-    va_list args;
     if (!client->log) {
         return;
     }
     const int before = round ? snprintf(line, sizeof line, "round %" PRIu64 ": ", round) : 0;
+    va_list args;
     va_start(args, format);
     vsnprintf(line + before, sizeof line - (size_t)before, format, args);
     va_end(args);

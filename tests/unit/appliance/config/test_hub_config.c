@@ -33,6 +33,7 @@ static void test_sample(void **state)
     assert_int_equal(c->identity.index, 0);
     assert_string_equal(c->control.listen_host, "0.0.0.0");
     assert_int_equal(c->control.port, 8443);
+    assert_int_equal(c->control.threads, 1);
     assert_int_equal(c->control.connections_max, 4096);
     assert_int_equal(c->control.streams_max, 16);
     assert_int_equal(c->control.bodies_bytes_max, 256u << 20);

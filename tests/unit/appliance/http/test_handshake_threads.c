@@ -16,6 +16,7 @@
 #define SHAKEN           "millrace_control_handshakes_total"
 #define CONNECTIONS      "millrace_control_connections"
 #define FAILURES(reason) "millrace_control_handshake_failures_total{reason=\"" reason "\"}"
+#define CROWD            250
 #define ROOM             ((size_t)1024 * 1024)
 
 static atomic_bool is_gated;
@@ -92,6 +93,14 @@ static void begin(struct late *late)
     sem_wait(&begun);
 }
 
+/* Of a test that failed, the one that stands still goes on. */
+static int tear_down(void **state)
+{
+    atomic_store(&is_gated, false);
+    sem_post(&gate);
+    return harness_tear_down(state);
+}
+
 static int end(struct late *late)
 {
     pthread_join(late->thread, NULL);
@@ -112,7 +121,7 @@ static void *open_gate(void *context)
 static void others_are_served(void **state)
 {
     (void)state;
-    struct late late;
+    static struct late late;
     begin(&late);
     harness_assert_serves(&rig);
     sem_post(&gate);
@@ -124,7 +133,7 @@ static void others_are_served(void **state)
 static void one_that_is_pushed_out_is_freed_later(void **state)
 {
     (void)state;
-    struct late late;
+    static struct late late;
     uint8_t byte;
     begin(&late);
     const int fd = harness_connect(&rig);
@@ -137,10 +146,32 @@ static void one_that_is_pushed_out_is_freed_later(void **state)
     close(fd);
 }
 
+/* Strangers who were let in faster than that would push out everybody who waits for a first piece.
+ */
+static void no_more_are_let_in_than_hands_are_shaken_with(void **state)
+{
+    (void)state;
+    static struct late late;
+    int fds[CROWD];
+    begin(&late);
+    for (unsigned i = 0; i < CROWD; i++) {
+        fds[i] = harness_connect(&rig);
+        assert_int_equal(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+    assert_true(harness_metric(&rig, CONNECTIONS) < CROWD);
+    sem_post(&gate);
+    assert_int_equal(end(&late), MR_H2_OK);
+    harness_await_metric(&rig, FAILURES("protocol"), CROWD); /* in the end, all of them */
+    for (unsigned i = 0; i < CROWD; i++) {
+        close(fds[i]);
+    }
+}
+
 static void the_end_waits_for_it(void **state)
 {
     (void)state;
-    struct late late;
+    static struct late late;
     pthread_t opener;
     begin(&late);
     assert_int_equal(pthread_create(&opener, NULL, open_gate, NULL), 0);
@@ -162,7 +193,7 @@ static void *reload(void *done)
 static void one_that_is_revoked_meanwhile_does_not_get_in(void **state)
 {
     (void)state;
-    struct late late;
+    static struct late late;
     char list[128];
     struct mr_error error;
     pthread_t thread;
@@ -189,16 +220,21 @@ static void one_that_is_revoked_meanwhile_does_not_get_in(void **state)
 }
 
 #define STANDS_STILL(name, ...)                                                                    \
-    HARNESS_TEST_WITH(name, .handshake_threads = 2, .sessions_bytes_max = ROOM, .unix_s = unix_s,  \
-                      __VA_ARGS__)
+    cmocka_unit_test_prestate_setup_teardown(                                                      \
+        name, harness_set_up, tear_down,                                                           \
+        (&(struct mr_server_config){.sessions_bytes_max = ROOM, .unix_s = unix_s, __VA_ARGS__}))
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STANDS_STILL(others_are_served, .handshakes_max = 8),
-        STANDS_STILL(one_that_is_pushed_out_is_freed_later, .handshakes_max = 1),
-        STANDS_STILL(the_end_waits_for_it, .handshakes_max = 8),
-        HARNESS_TEST(one_that_is_revoked_meanwhile_does_not_get_in), /* the last: it stays so */
+        STANDS_STILL(others_are_served, .handshake_threads = 2),
+        STANDS_STILL(one_that_is_pushed_out_is_freed_later, .handshake_threads = 2,
+                     .handshakes_max = 1),
+        STANDS_STILL(no_more_are_let_in_than_hands_are_shaken_with, .handshake_threads = 1,
+                     .handshakes_max = 400, .connections_max = 400),
+        STANDS_STILL(the_end_waits_for_it, .handshake_threads = 2),
+        STANDS_STILL(one_that_is_revoked_meanwhile_does_not_get_in,
+                     .handshake_threads = 2), /* the last: it stays so */
     };
     return harness_run(tests);
 }

@@ -109,8 +109,8 @@ static void every_task_runs_once_and_reports_on_the_loop(void **state)
 static void what_nobody_began_is_withdrawn(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct piece first, second;
+    static struct bench bench; /* threads of a test that failed still use it */
+    static struct piece first, second;
     open_bench(&bench, 1);
     prepare(&first, &bench, work_behind_the_gate);
     prepare(&second, &bench, work);
@@ -134,8 +134,8 @@ static void what_nobody_began_is_withdrawn(void **state)
 static void who_hurries_is_first(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct piece first, second, third;
+    static struct bench bench;
+    static struct piece first, second, third;
     open_bench(&bench, 1);
     prepare(&first, &bench, work_behind_the_gate);
     prepare(&second, &bench, work_behind_the_gate);
@@ -160,8 +160,8 @@ static void who_hurries_is_first(void **state)
 static void what_waits_for_the_loop_is_not_withdrawn(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct piece piece;
+    static struct bench bench;
+    static struct piece piece;
     open_bench(&bench, 1);
     prepare(&piece, &bench, work);
     mr_pool_run(bench.pool, &piece.task);
@@ -179,8 +179,8 @@ static void what_waits_for_the_loop_is_not_withdrawn(void **state)
 static void a_pause_waits_and_lets_nothing_begin(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct piece first, second;
+    static struct bench bench;
+    static struct piece first, second;
     pthread_t opener;
     open_bench(&bench, 2);
     prepare(&first, &bench, work_behind_the_gate);
@@ -207,8 +207,8 @@ static void a_pause_waits_and_lets_nothing_begin(void **state)
 static void the_end_waits_for_what_was_begun_only(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct piece first, second;
+    static struct bench bench;
+    static struct piece first, second;
     pthread_t opener;
     open_bench(&bench, 1);
     prepare(&first, &bench, work_behind_the_gate);
