@@ -176,8 +176,9 @@ BENCHES = (
         "Two hub processes and 100 devices of 1,000,000 weights at w = 16, all on this machine, each device a real client with connections of its own. *quorum_to_last*: "
         "from the last upload that the quorum needs to the last device having pulled the delta, verified it by the signed hash and installed the file; `hub.*` are the stages at the "
         "lead one after the other (`round show`), `device.*` and `last_device.*` when the median and the last device had got so far, since the quorum. The devices' own work is on the "
-        "hubs' cores: 100 of them take turns. *delta_pull_hub_us*, *whole_pull_hub_us*: CPU of both hubs where all devices pull at once what was released before; "
-        "`delta_over_whole_cpu` leaves out what a device costs that connects, asks and has the newest already."),
+        "hubs' cores: 100 of them take turns. *fresh* and *kept*: all devices pull at once what was released before, over new connections and over those "
+        "that are there; *delta_pull_hub_us*, *whole_pull_hub_us*: CPU of both hubs for a pull, `delta_pull_device_us` of the device with the installation. `delta_over_whole_cpu` is of all that a pull "
+        "costs, `body_over_whole_cpu` without what a device costs that asks and has the newest already."),
     Bench(
         "http", "perf/http_bench.py", "Fetching, beside nginx", "the option `appliance` is off",
         "h2load asks a hub and nginx (one worker, with the settings that made it fastest here) for the same 4 MiB file, over TLS 1.3 with AES-128-GCM and client certificates, in turns. *304*: eight connections of eight "

@@ -216,43 +216,18 @@ static void close_clients(struct load *load)
     }
 }
 
-static void reach_with(struct device *device, struct mre_client *client)
-{
-    const struct mre_options *options = mre_config_options(device->config);
-
-    for (unsigned hub = 0; hub < options->hub_count && device->outcome.result == 0; hub++) {
-        mre_client_reach(client, hub, &device->outcome);
-    }
-}
-
 static void *reach_hubs(void *context)
 {
     struct device *device = context;
-    struct mre_client *client;
+    const struct mre_options *options = mre_config_options(device->config);
 
-    if (mre_client_open(&client, mre_config_options(device->config), &device->outcome) == 0) {
-        reach_with(device, client);
-        mre_client_close(client);
-    }
-    return NULL;
-}
-
-static void *connect_hubs(void *context)
-{
-    struct device *device = context;
-
-    device->outcome.result = MRE_OK;
-    if (!device->client && mre_client_open(&device->client, mre_config_options(device->config),
-                                           &device->outcome) != 0) {
+    if (!device->client && mre_client_open(&device->client, options, &device->outcome) != 0) {
         return NULL;
     }
-    for (unsigned tries = 0; tries < TRIES; tries++) {
-        device->outcome.result = MRE_OK;
-        reach_with(device, device->client);
-        if (device->outcome.result != MRE_UNREACHABLE) {
-            break;
-        }
-        usleep(PAUSE_US);
+    for (unsigned hub = 0, tries = 0; hub < options->hub_count && tries < TRIES; tries++) {
+        const bool reached = mre_client_reach(device->client, hub, &device->outcome) == MRE_OK;
+        hub += reached;
+        usleep(reached ? 0 : PAUSE_US);
     }
     return NULL;
 }
@@ -295,23 +270,11 @@ static void *follow(void *context)
 static void *pull(void *context)
 {
     struct device *device = context;
-    struct mre_client *client;
+    const struct mre_options *options = mre_config_options(device->config);
+    struct mre_outcome *outcome = &device->pulled.outcome;
 
-    device->pulled.outcome.result = MRE_FAILED;
-    if (mre_client_open(&client, mre_config_options(device->config), &device->pulled.outcome) ==
-        0) {
-        pull_with(device, client, 0);
-        mre_client_close(client);
-    }
-    return NULL;
-}
-
-static void *pull_kept(void *context)
-{
-    struct device *device = context;
-
-    device->pulled.outcome.result = MRE_FAILED;
-    if (device->client) {
+    outcome->result = MRE_FAILED;
+    if (device->client || mre_client_open(&device->client, options, outcome) == 0) {
         pull_with(device, device->client, 0);
     }
     return NULL;
@@ -417,25 +380,33 @@ static void run_round(struct load *load, void *(*part)(void *device))
            seconds(after.ru_stime) - seconds(before.ru_stime));
 }
 
-static void run_pulls(struct load *load, const char *folder, void *(*part)(void *device))
+/* Where the clients do not live on, their end is a part of it. */
+static void run_pulls(struct load *load, const char *folder, void *(*part)(void *device),
+                      bool keeps)
 {
     struct rusage before, after;
 
     load->folder = folder;
     getrusage(RUSAGE_SELF, &before);
     run_all(load, part);
+    if (!keeps) {
+        close_clients(load);
+    }
     getrusage(RUSAGE_SELF, &after);
     report_pulls(load, seconds(after.ru_utime) - seconds(before.ru_utime),
                  seconds(after.ru_stime) - seconds(before.ru_stime));
 }
 
-static void reach_all(struct load *load, void *(*part)(void *device))
+static void reach_all(struct load *load, bool keeps)
 {
-    run_all(load, part);
+    run_all(load, reach_hubs);
     for (unsigned i = 0; i < load->count; i++) {
         if (load->devices[i].outcome.result != 0) {
             fail("device %u reached no hub: %s", i, load->devices[i].outcome.text);
         }
+    }
+    if (!keeps) {
+        close_clients(load);
     }
     puts("{\"reached\": true}");
 }
@@ -604,15 +575,15 @@ int main(int argc, char **argv)
         } else if (strcmp(line, "kept") == 0) {
             run_round(&load, take_part_kept);
         } else if (strcmp(line, "reach") == 0) {
-            reach_all(&load, reach_hubs);
+            reach_all(&load, false);
         } else if (strcmp(line, "connect") == 0) {
-            reach_all(&load, connect_hubs);
+            reach_all(&load, true);
         } else if (strncmp(line, "follow ", 7) == 0) {
-            run_pulls(&load, line + 7, follow);
+            run_pulls(&load, line + 7, follow, false);
         } else if (strncmp(line, "pull ", 5) == 0) {
-            run_pulls(&load, line + 5, pull);
+            run_pulls(&load, line + 5, pull, false);
         } else if (strncmp(line, "pull-kept ", 10) == 0) {
-            run_pulls(&load, line + 10, pull_kept);
+            run_pulls(&load, line + 10, pull, true);
         } else if (strncmp(line, "check ", 6) == 0) {
             check(&load, line + 6);
         } else {

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "wire/delta_add.h"
 #include "wire/integer_code.h"
 #include "wire/safetensors.h"
-#include "wire/tensor_parts.h"
 
 static int cut_short(struct mr_error *error)
 {
@@ -56,84 +56,15 @@ static int fill_group(struct applying *applying, size_t count, float factor, str
     return 0;
 }
 
-/* value[lane] += the update of that lane, its sign turned where the stream says so: the same
- * operations as flip_signs and axpy of the whole vector. */
-static void add_values(const uint8_t *signs, uint8_t *restrict values, const float *restrict row,
-                       size_t lane, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const size_t at = lane + i;
-        uint32_t bits;
-        float update, value;
-        memcpy(&bits, row + i, sizeof bits);
-        if (signs) { /* the turned sign is no branch: each second one is */
-            bits ^= (uint32_t)(signs[at / 8] >> (at % 8)) << 31;
-        }
-        memcpy(&update, &bits, sizeof update);
-        memcpy(&value, values + 4 * i, sizeof value);
-        value += update;
-        memcpy(values + 4 * i, &value, sizeof value);
-    }
-}
-
-/* The same of a row whose signs are turned already, at the kernels' speed where a foreign header
- * ends on a float's boundary. */
-static void add_turned(const struct applying *applying, uint8_t *values, const float *row,
-                       size_t count)
-{
-    if ((uintptr_t)values % sizeof(float) == 0) {
-        applying->job->kernels->axpy((float *)(void *)values, 1.0f, row, count);
-    } else {
-        add_values(NULL, values, row, 0, count);
-    }
-}
-
-/* Lanes behind the last value are padding. `signs`: NULL where they are turned already. */
-static void add_row(struct applying *applying, const uint8_t *signs, const float *row, size_t lane,
-                    size_t count)
-{
-    const struct mr_safetensors *base = &applying->base;
-    const size_t end = lane + count < base->trained ? lane + count : base->trained;
-    while (lane < end) {
-        const struct mr_tensor_span *span = mr_tensor_parts_span(base, lane);
-        const size_t skipped = lane - span->first, rest = span->count - skipped;
-        const size_t run = end - lane < rest ? end - lane : rest;
-        uint8_t *values = applying->values + 4 * (span->at + skipped);
-        if (signs) {
-            add_values(signs, values, row, lane, run);
-        } else {
-            add_turned(applying, values, row, run);
-        }
-        row += run;
-        lane += run;
-    }
-}
-
-/* A group of `width` blocks from the `first` one on. One that is the whole vector lies in the order
- * of its lanes. */
-static void add_group(struct applying *applying, const struct mr_delta_order *order, uint32_t first,
-                      size_t width)
-{
-    float *group = applying->group;
-    const uint8_t *signs = applying->signs;
-    if (width == order->columns) {
-        const size_t lanes = width * order->block;
-        if (signs) {
-            applying->job->kernels->flip_signs(group, signs, lanes);
-        }
-        add_row(applying, NULL, group, 0, lanes);
-        return;
-    }
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the group */
-    for (size_t place = 0; place < order->block; place++) {
-        add_row(applying, signs, group + place * width, place * order->columns + first, width);
-    }
-}
-
 static int apply_groups(struct applying *applying, const struct mr_delta_step *step,
                         struct mr_error *error)
 {
     const struct mr_delta_order order = mr_delta_order_of(step->lanes, step->rotation_log2);
+    const struct mr_delta_adding adding = {.base = &applying->base,
+                                           .values = applying->values,
+                                           .signs = applying->signs,
+                                           .group = applying->group,
+                                           .kernels = applying->job->kernels};
     for (uint32_t first = 0; first < order.columns; first += order.group) {
         const uint32_t left = order.columns - first;
         const size_t width = left < order.group ? left : order.group;
@@ -143,7 +74,8 @@ static int apply_groups(struct applying *applying, const struct mr_delta_step *s
         if (order.block > 1) {
             applying->job->kernels->hadamard(applying->group, width * order.block, order.block);
         }
-        add_group(applying, &order, first, width);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the group */
+        mr_delta_add_group(&adding, &order, first, width);
     }
     return 0;
 }
