@@ -12,8 +12,7 @@
 
 #define WEIGHT_MAX 1000u
 
-/* --- chance ------------------------------------------------------------------------------------
- */
+/* --- chance ----------------------------------------------------------------------------------- */
 
 static double uniform(struct cohort *cohort)
 {
@@ -29,8 +28,7 @@ double cohort_normal(struct cohort *cohort)
     return radius * cos(2 * M_PI * uniform(cohort));
 }
 
-/* --- deltas ------------------------------------------------------------------------------------
- */
+/* --- deltas ----------------------------------------------------------------------------------- */
 
 static float heavy(struct cohort *cohort)
 {
@@ -97,8 +95,7 @@ static void draw_device(struct cohort *cohort, float *x)
     stretch(cohort, x, plan->norm);
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void make_model(struct cohort *cohort)
 {
