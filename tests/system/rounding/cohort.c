@@ -221,9 +221,7 @@ static void add_device(struct cohort *cohort, struct cohort_result *result, uint
     }
     mr_prepare_quantise(q, trailer, &rounding, x, terms, random, cohort->kernels);
     const bool refused = mr_rounding_judge(&rounding, terms, &error) != 0;
-    if (number == 0) {
-        result->first = rounding;
-    }
+    result->first = number == 0 ? rounding : result->first;
     if (!refused || !cohort->plan.refusing) {
         result->included++;
         result->warned += error.text[0] != '\0';
