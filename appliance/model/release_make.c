@@ -31,12 +31,50 @@ static uint8_t *hash_blocks(const uint8_t *bytes, size_t length, uint32_t *count
     return hashes;
 }
 
+/* What it was made from, and by which round. 0 or -1. */
+static int name_origin(struct mr_release *release, const struct mr_release_making *making)
+{
+    struct mr_model_origin origin;
+    if (making->place.is_chosen) { /* whatever led to that model when it was first here */
+        memcpy(release->base_hash, making->place.before, MR_HASH_BYTES);
+        return 0;
+    }
+    if (mr_model_origin_read(making->store, making->model_hash, &origin) != 0) {
+        return -1;
+    }
+    memcpy(release->base_hash, origin.parent, MR_HASH_BYTES);
+    if (origin.has_round) {
+        memcpy(release->announcement_hash, origin.terms.hash, MR_HASH_BYTES);
+        release->included = origin.included;
+        release->epsilon = mr_release_epsilon(&origin.terms.announcement);
+    }
+    return 0;
+}
+
+/* The version, and the round that it counts from. 0; 1: there is none; -1 with an error. */
+static int find_version(struct mr_release_version *version, struct mr_model_origin *round_origin,
+                        const struct mr_release_making *making, struct mr_error *error)
+{
+    const struct mr_store_place *place = &making->place;
+    if (!place->is_chosen) {
+        return mr_model_version(making->store, making->model_hash, version, round_origin);
+    }
+    *version = (struct mr_release_version){.round = place->round, .step = place->step};
+    return mr_model_origin_read(making->store, place->round_model, round_origin) == 0 &&
+                   round_origin->has_round
+               ? 0
+               : mr_error_set(error,
+                              "round %" PRIu64 "'s model is gone from the store (tasks.keep), and "
+                              "with it what this version counts from: devices get the model of the "
+                              "next round",
+                              place->round);
+}
+
 /* Nothing in it is of this hub alone, no clock among it. */
 static int encode(uint8_t **manifest, size_t *manifest_bytes,
                   const struct mr_release_making *making, const struct mr_release_version *version,
                   const struct mr_model_origin *round_origin)
 {
-    struct mr_model_origin origin;
     const struct mr_announcement *announcement = &round_origin->terms.announcement;
     struct mr_release release = {
         .version = *version,
@@ -48,7 +86,7 @@ static int encode(uint8_t **manifest, size_t *manifest_bytes,
     size_t length;
     const uint8_t *bytes = mr_model_bytes(making->model, &length);
     uint8_t *blocks = hash_blocks(bytes, length, &release.block_count);
-    if (!blocks || mr_model_origin_read(making->store, making->model_hash, &origin) != 0) {
+    if (!blocks || name_origin(&release, making) != 0) {
         free(blocks);
         return -1;
     }
@@ -56,12 +94,6 @@ static int encode(uint8_t **manifest, size_t *manifest_bytes,
     release.target_bytes = length;
     snprintf(release.task, sizeof release.task, "%s", making->task);
     memcpy(release.target_hash, making->model_hash, MR_HASH_BYTES);
-    memcpy(release.base_hash, origin.parent, MR_HASH_BYTES);
-    if (origin.has_round) {
-        memcpy(release.announcement_hash, origin.terms.hash, MR_HASH_BYTES);
-        release.included = origin.included;
-        release.epsilon = mr_release_epsilon(&origin.terms.announcement);
-    }
     *manifest = mr_release_encode(&release, manifest_bytes);
     free(blocks);
     return *manifest ? 0 : -1;
@@ -95,8 +127,9 @@ int mr_release_make(uint8_t **manifest, size_t *length, const struct mr_release_
     struct mr_release_version version;
     struct mr_model_origin round_origin;
     *manifest = NULL;
-    if (mr_model_version(making->store, making->model_hash, &version, &round_origin) != 0) {
-        return 1;
+    const int found = find_version(&version, &round_origin, making, error);
+    if (found != 0) {
+        return found;
     }
     mr_release_path(path, making->data_dir, &version);
     const int stored = take_stored(manifest, length, making, path, error);

@@ -109,6 +109,7 @@ struct making {
     struct mr_releases *releases;
     struct mr_model *model;
     uint8_t model_hash[MR_HASH_BYTES];
+    struct mr_store_place place;
     uint32_t lifetime_days;
     struct mr_delta_bases bases;
     uint8_t *manifest; /* what came of it */
@@ -126,6 +127,7 @@ static void make_work(void *context)
                                            .data_dir = config->data_dir,
                                            .model_hash = making->model_hash,
                                            .model = making->model,
+                                           .place = making->place,
                                            .lifetime_days = making->lifetime_days};
     making->result =
         mr_release_make(&making->manifest, &making->manifest_bytes, &wish, &making->error);
@@ -215,6 +217,7 @@ void mr_releases_look(struct mr_releases *releases)
     making->lifetime_days = releases->config.policy->lifetime_days;
     making->lifetime_days = making->lifetime_days ? making->lifetime_days : LIFETIME_DAYS;
     memcpy(making->model_hash, current, MR_HASH_BYTES);
+    making->place = *mr_store_place(releases->config.store);
     releases->making = true;
     mr_release_times_begin(&releases->times);
     mr_job_run(releases->jobs, make_work, make_done, making);

@@ -242,5 +242,8 @@ int mr_store_open_versions(struct mr_store *store, struct mr_error *error)
         return got < 0 || known > 0 ? got : missing(store, "is empty", error);
     }
     mr_store_adopt(store, current.hash);
+    if (mr_versions_place(store->versions, &current, &store->place, error) != 0) {
+        return -1;
+    }
     return hold_against(store, &witness, &current, error);
 }

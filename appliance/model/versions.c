@@ -199,6 +199,65 @@ int mr_versions_of(struct mr_versions *versions, const uint8_t hash[MR_HASH_BYTE
     return first_row(versions, statement, version, error);
 }
 
+/* The newest one before `number` that is not withdrawn; of a round, where `by_round`. As _find. */
+static int find_before(struct mr_versions *versions, uint64_t number, bool by_round,
+                       struct mr_version *version, struct mr_error *error)
+{
+    sqlite3_stmt *statement = mr_sql_prepare(
+        versions,
+        "SELECT " MR_VERSION_COLUMNS " FROM versions WHERE withdrawn = 0 AND version < ?1"
+        " AND (?2 = 0 OR kind = 'round') ORDER BY version DESC LIMIT 1",
+        error);
+    if (statement) {
+        sqlite3_bind_int64(statement, 1, (sqlite3_int64)number);
+        sqlite3_bind_int(statement, 2, by_round);
+    }
+    return first_row(versions, statement, version, error);
+}
+
+/* Those that are not withdrawn, after one and up to another. 0 or -1. */
+static int count_between(struct mr_versions *versions, uint64_t after, uint64_t last,
+                         uint32_t *count, struct mr_error *error)
+{
+    sqlite3_stmt *statement =
+        mr_sql_prepare(versions,
+                       "SELECT count(*) FROM versions WHERE withdrawn = 0 AND version > ?"
+                       " AND version <= ?",
+                       error);
+    if (!statement) {
+        return -1;
+    }
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)after);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)last);
+    const int got = mr_sql_step(versions, statement, error);
+    *count = got == 0 ? (uint32_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return got < 0 ? -1 : 0;
+}
+
+int mr_versions_place(struct mr_versions *versions, const struct mr_version *version,
+                      struct mr_store_place *place, struct mr_error *error)
+{
+    struct mr_version round, before;
+    *place = (struct mr_store_place){.is_chosen = false};
+    if (version->kind != MR_VERSION_IMPORTED && version->kind != MR_VERSION_ROLLBACK) {
+        return 0;
+    }
+    const int got = find_before(versions, version->number, true, &round, error);
+    if (got != 0) {
+        return got < 0 ? -1 : 0;
+    }
+    if (find_before(versions, version->number, false, &before, error) != 0 ||
+        count_between(versions, round.number, version->number, &place->step, error) != 0) {
+        return -1;
+    }
+    place->is_chosen = true;
+    place->round = round.round;
+    memcpy(place->round_model, round.hash, MR_HASH_BYTES);
+    memcpy(place->before, before.hash, MR_HASH_BYTES);
+    return 0;
+}
+
 int mr_versions_aliased(struct mr_versions *versions, const uint8_t hash[MR_HASH_BYTES],
                         struct mr_error *error)
 {

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/model/store.h"
 #include "base/error.h"
 #include "wire/announcement.h"
 
@@ -74,6 +75,11 @@ int mr_versions_find(struct mr_versions *versions, uint64_t number, struct mr_ve
 /* The newest version with that model, withdrawn or not. As _find. */
 int mr_versions_of(struct mr_versions *versions, const uint8_t hash[MR_HASH_BYTES],
                    struct mr_version *version, struct mr_error *error);
+
+/* Where a version stands after the rounds: not chosen where a round or `task resume` led to it, or
+ * where no round came before. 0 or -1. */
+int mr_versions_place(struct mr_versions *versions, const struct mr_version *version,
+                      struct mr_store_place *place, struct mr_error *error);
 
 /* Makes the next version, the current one from now on; its number is given here. Where the newest
  * version has that model and origin it is that one, withdrawn no longer. 0 or -1. */

@@ -64,7 +64,10 @@ static bool on_leave(void *driver, struct mr_refusal *refusal)
 
 static void on_over(void *driver)
 {
-    (void)driver;
+    const struct mr_helper_driver *run = driver;
+    if (run->listener.changed) {
+        run->listener.changed(run->listener.context); /* another model may be the current one */
+    }
 }
 
 int mr_helper_driver_open_store_desk(struct mr_helper_driver *run, struct mr_error *error)

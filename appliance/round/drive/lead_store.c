@@ -81,7 +81,9 @@ static bool on_leave(void *driver, struct mr_refusal *refusal)
 
 static void on_over(void *driver)
 {
+    const struct mr_lead_driver *run = driver;
     go_on(driver);
+    run->listener.changed(run->listener.context); /* another model may be the current one */
 }
 
 int mr_lead_driver_open_store_desk(struct mr_lead_driver *run, struct mr_error *error)

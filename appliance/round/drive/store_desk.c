@@ -29,6 +29,7 @@ struct desk_job {
     json_t *answer;
     /* Of a wish that changes the current model. */
     struct mr_version version; /* that a rollback goes to; in the end the new one */
+    struct mr_store_place place;
     uint8_t hash[MR_HASH_BYTES];
     uint8_t twins[TWINS_MAX][MR_HASH_BYTES];
     unsigned twins_count;
@@ -237,6 +238,10 @@ static void make_work(void *context)
         .source = job->version};
     job->result = mr_catalogue_make(store_of(job), &wish, &job->version, &job->error);
     if (job->result == 0) {
+        job->result = mr_versions_place(mr_store_versions(store_of(job)), &job->version,
+                                        &job->place, &job->error);
+    }
+    if (job->result == 0) {
         show(job);
     }
 }
@@ -271,6 +276,7 @@ static void make_done(void *context)
     char hex[2 * MR_HASH_BYTES + 1];
     if (job->result >= 0) { /* also where only the answer could not be made */
         mr_store_adopt(round->store, job->version.hash);
+        mr_store_set_place(round->store, &job->place);
         mr_hex_encode(hex, job->version.hash, MR_HASH_BYTES);
         mr_log_event(round->log, MR_LOG_WARN,
                      job->wish.kind == MR_STORE_IMPORT ? "model.imported" : "model.rolled_back",

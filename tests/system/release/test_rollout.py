@@ -2,15 +2,26 @@
 """A release goes to some devices first, on by what they report, and stops: test_rollout.py --build BUILD"""
 
 import os
+import struct
 import sys
 
-from play import HERE, TASK, Consumer, Failure, Play, build_of, run
+from play import HERE, TASK, Consumer, Failure, Play, build_of, run, sha256
 
 sys.path.insert(0, os.path.join(HERE, "..", "..", "oracle"))
 import release_oracle  # noqa: E402 pylint: disable=wrong-import-position
 
 CONSUMERS = range(9, 15)
 LONG_S = 1_000_000
+
+
+def other_values(path, into):
+    """A copy of a model whose first value is another."""
+    with open(path, "rb") as f:
+        model = bytearray(f.read())
+    at = 8 + int.from_bytes(model[:8], "little")
+    model[at:at + 4] = struct.pack("<f", struct.unpack_from("<f", model, at)[0] + 1)
+    with open(into, "wb") as f:
+        f.write(model)
 
 
 class RolloutPlay(Play):
@@ -116,6 +127,34 @@ class RolloutPlay(Play):
         device.install(want=10)
         self.wait_newest(0, kept=before["kept"] - 1, went_back=before["went_back"] + 1)
 
+    def on_every_hub(self, *words):
+        for hub in TASK.hubs:
+            self.scene.operator(hub, "model", *words, "--task", TASK.name)
+
+    def chosen(self, device):
+        """What operators make is a version above the round's: devices take it from all hubs, and the next round's after."""
+        number = self.round()
+        old = device.install()["model"]
+        self.on_every_hub("rollback", str(number), "--yes")
+        for hub in TASK.hubs:
+            self.wait_newest(hub, version=f"{number}.1")
+        if device.install()["model"] == old:
+            raise Failure("the device kept the newer values")
+        file = os.path.join(self.scene.work, "chosen.safetensors")
+        other_values(device.file, file)
+        self.on_every_hub("import", file)
+        self.scene.kill_hub(2)
+        self.scene.start_hub(2)
+        for hub in TASK.hubs:
+            self.wait_newest(hub, version=f"{number}.2")
+        device.install()
+        if sha256(device.file) != sha256(file):
+            raise Failure("the device does not have the imported file")
+        if self.round() != number + 1:
+            raise Failure("the next round has another number")
+        device.install()
+        print("rolled back, imported, and on: devices follow", flush=True)
+
     def metrics(self):
         found = self.scene.operator(0, "metrics")
         for name, value in (("halted", 0), ("kept_devices", 0), ("not_kept_devices", 1)):
@@ -132,6 +171,7 @@ class RolloutPlay(Play):
         self.withdrawn(devices)
         self.one_voice(devices[0])
         self.metrics()
+        self.chosen(devices[0])
 
 
 if __name__ == "__main__":

@@ -402,6 +402,70 @@ static void test_verify(void **state)
     json_decref(report);
 }
 
+/* --- where a chosen model stands ---------------------------------------------------------------
+ */
+
+static void choose(struct place *place, unsigned model, bool imported)
+{
+    size_t length = 0;
+    uint8_t hash[MR_HASH_BYTES];
+    uint8_t *bytes = imported ? model_of((float)model, &length, hash) : NULL;
+    struct mr_catalogue_wish wish = {
+        .by = "operator", .note = "", .bytes = bytes, .length = length};
+    struct mr_version version;
+    struct mr_store_place at;
+    if (imported) {
+        memcpy(place->hashes[model], hash, MR_HASH_BYTES);
+    } else {
+        assert_int_equal(mr_versions_of(mr_store_versions(place->store), place->hashes[model],
+                                        &wish.source, &place->error),
+                         0);
+    }
+    assert_int_equal(mr_catalogue_make(place->store, &wish, &version, &place->error), 0);
+    assert_int_equal(
+        mr_versions_place(mr_store_versions(place->store), &version, &at, &place->error), 0);
+    mr_store_adopt(place->store, version.hash);
+    mr_store_set_place(place->store, &at);
+    free(bytes);
+}
+
+static void expect_place(struct place *place, unsigned round, unsigned step, unsigned before)
+{
+    for (unsigned life = 0; life < 2; life++) {
+        const struct mr_store_place *at = mr_store_place(place->store);
+        assert_true(at->is_chosen);
+        assert_int_equal(at->round, round);
+        assert_int_equal(at->step, step);
+        assert_memory_equal(at->round_model, place->hashes[round], MR_HASH_BYTES);
+        assert_memory_equal(at->before, place->hashes[before], MR_HASH_BYTES);
+        stop(place);
+        start(place);
+    }
+}
+
+static void test_places(void **state)
+{
+    struct place *place = *state;
+    choose(place, 6, true); /* no round came before: there is nothing to count from */
+    assert_false(mr_store_place(place->store)->is_chosen);
+    memcpy(place->hashes[0], place->hashes[6], MR_HASH_BYTES);
+    add(place, 1);
+    add(place, 2);
+    assert_false(mr_store_place(place->store)->is_chosen);
+    choose(place, 1, false);
+    expect_place(place, 2, 1, 2);
+    choose(place, 7, true);
+    expect_place(place, 2, 2, 1);
+    memcpy(place->hashes[2], place->hashes[7], MR_HASH_BYTES);
+    add(place, 3);
+    assert_false(mr_store_place(place->store)->is_chosen);
+    assert_int_equal(mr_store_write_back(place->store, place->hashes[7], &place->error), 0);
+    mr_store_adopt(place->store, place->hashes[7]);
+    choose(place, 1, false); /* what was given up does not count */
+    assert_int_equal(mr_store_place(place->store)->round, 2);
+    assert_int_equal(mr_store_place(place->store)->step, 3);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -416,6 +480,7 @@ int main(void)
         T(test_lost_database),
         T(test_damaged_database),
         T(test_verify),
+        T(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
