@@ -94,15 +94,16 @@ class SmallModels(unittest.TestCase):
 
     def test_training_that_knows_of_its_rounding(self):
         first = perceptron.new(24)
-        models = {"aware": self.train("aware", first, "device-{}.csv", "qat.py", "--bits", "3"),
+        models = {"aware": self.train("aware", first, "device-{}.csv", "qat.py", "--bits", "2"),
                   "float": self.train("float", first, "device-{}.csv", "qat.py", "--float")}
-        found = {(name, bits): self.exported(model, bits) for name, model in models.items() for bits in (8, 3)}
+        found = {(name, bits): self.exported(model, bits) for name, model in models.items() for bits in (8, 2)}
         for (name, bits), (size, real, whole) in found.items():
             print(f"trained {name}, {bits} bits: {size} bytes, {real:.4f} in float, {whole:.4f} in whole numbers")
         self.assertLess(max(size for size, _, _ in found.values()), INT8_MAX)
         self.assertGreater(found["float", 8][1], 0.85)
         self.assertLess(found["float", 8][1] - found["float", 8][2], 0.02) # at 8 bits rounding costs next to nothing
-        self.assertGreater(found["aware", 3][2], found["float", 3][2]) # at 3 it costs, and less if training knew of it
+        # At 2 nearly all is lost (0.16 to 0.18 is left), and far less if training knew of it (0.68 to 0.84).
+        self.assertGreater(found["aware", 2][2], found["float", 2][2] + 0.2)
 
     def test_a_student_of_a_teacher(self):
         self.run_example("distil.py", "teach", self.path("labelled.csv"), self.path("teacher.safetensors"))
