@@ -19,6 +19,7 @@
 #include "appliance/hub/hub_wait.h"
 #include "appliance/hub/sandbox_plan.h"
 #include "appliance/runtime/standard_fds.h"
+#include "appliance/storage/folder_lock.h"
 #include "base/json_memory.h"
 
 #ifndef MR_VERSION
@@ -278,6 +279,17 @@ static enum mr_hub_wait load(struct boot *boot, struct mr_error *error)
     return mr_hub_wait_for_addresses(&waiting, boot->config, error);
 }
 
+/* Addresses that stay taken are most often those of the hub that has this data_dir. */
+static enum mr_hub_exit not_in_time(const struct boot *boot, const struct mr_error *why)
+{
+    struct mr_folder_lock *lock = NULL;
+    struct mr_error error;
+    const int locked = boot->config ? mr_folder_lock(&lock, boot->config->data_dir, &error) : 0;
+    mr_folder_unlock(lock);
+    return locked > 0 ? not_started(boot, MR_HUB_EXIT_IN_USE, error.text)
+                      : not_started(boot, MR_HUB_EXIT_NOT_YET, why->text);
+}
+
 static enum mr_hub_exit start(struct boot *boot)
 {
     struct mr_error error = {.text = ""};
@@ -286,7 +298,7 @@ static enum mr_hub_exit start(struct boot *boot)
         return MR_HUB_EXIT_STOPPED;
     }
     if (waited == MR_HUB_WAIT_TOO_LONG) {
-        return not_started(boot, MR_HUB_EXIT_NOT_YET, error.text);
+        return not_in_time(boot, &error);
     }
     if (!boot->config) {
         return not_started(boot, MR_HUB_EXIT_WRONG, error.text);

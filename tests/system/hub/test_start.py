@@ -208,6 +208,20 @@ class Start(unittest.TestCase):
         self.await_ready(ready)
         self.stop()
 
+    def test_started_twice(self):
+        """Whose ports they are is said: the ports are waited for, the hub that has data_dir is not."""
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            udp.bind(("127.0.0.1", 0))
+            self.init("127.0.0.1", f"port: {tcp.getsockname()[1]}", f"port_base: {udp.getsockname()[1]}")
+        self.await_ready(self.start())
+        first = self.hub
+        self.start()
+        self.assertEqual(self.hub.wait(LONG_S), 4)
+        self.assertRegex(self.await_line("hub.not_started"), "code=4 why=\"data_dir: .* is in use by another hub")
+        self.hub = first
+        self.stop()
+
     def test_clock_that_was_not_set(self):
         """A certificate that holds only later, as it looks to a board that believes it is 1970."""
         begin = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)
