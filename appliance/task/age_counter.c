@@ -66,13 +66,14 @@ static int count(struct mr_age_counter *counter, struct mr_error *error)
 int mr_age_counter_begin(struct mr_age_counter *counter, const char *folder,
                          const struct mr_age_place *place, struct mr_error *error)
 {
+    pthread_mutex_lock(&counter->lock); /* the tasks' threads are there already */
     counter->place = *place;
     snprintf(counter->folder, sizeof counter->folder, "%s", folder);
-    if (mr_age_counter_read(counter, &counter->place, error) != 0 || count(counter, error) != 0) {
-        return -1;
-    }
-    counter->begun = true;
-    return 0;
+    counter->begun =
+        mr_age_counter_read(counter, &counter->place, error) == 0 && count(counter, error) == 0;
+    const int result = counter->begun ? 0 : -1;
+    pthread_mutex_unlock(&counter->lock);
+    return result;
 }
 
 int mr_age_counter_promise(struct mr_age_counter *counter, struct mr_error *error)
