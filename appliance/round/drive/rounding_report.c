@@ -4,6 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
+/* The error is an estimate from the sum, a tenth off at times: who is beyond the limit is told. */
+#define LOSSY (0.9 * MR_ROUNDING_ERROR_WARN)
+
 static struct mr_quantiser quantiser_of(const struct mr_round_terms *terms)
 {
     const struct mr_announcement *round = &terms->announcement;
@@ -42,8 +45,7 @@ static const char *remedy(const struct mr_round_summary *summary,
 /* The rule that both sides' warnings go by. A number that is not known counts as too much. */
 static bool is_lossy(const struct mr_round_metrics *metrics)
 {
-    return !(metrics->error <= MR_ROUNDING_ERROR_WARN) ||
-           !(metrics->saturated <= MR_SATURATED_WARN);
+    return !(metrics->error <= LOSSY) || !(metrics->saturated <= MR_SATURATED_WARN);
 }
 
 void mr_rounding_warning(char *text, size_t capacity, const struct mr_round_summary *summary)
