@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/half.h"
 #include "base/json_text.h"
 #include "wire/safetensors.h"
 
@@ -27,23 +28,6 @@ struct part {
     uint64_t from, count; /* byte in the data, values */
 };
 
-/* The sign, then what the exponent says: a subnormal is a whole number of 2^-24. */
-static uint32_t f16_to_f32(uint16_t half)
-{
-    const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    const uint32_t exponent = (half >> 10) & 0x1fu, fraction = half & 0x3ffu;
-    if (exponent == 0x1f) {
-        return sign | 0x7f800000u | fraction << 13;
-    }
-    if (exponent > 0) {
-        return sign | (exponent + 112) << 23 | fraction << 13;
-    }
-    const float value = (float)fraction * 0x1p-24f;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return sign | bits;
-}
-
 static void convert(uint8_t *out, const uint8_t *in, const struct part *part)
 {
     if (part->dtype == F32) {
@@ -55,7 +39,7 @@ static void convert(uint8_t *out, const uint8_t *in, const struct part *part)
         memcpy(&half, in + 2 * i, sizeof half);
         half = le16toh(half);
         const uint32_t bits =
-            htole32(part->dtype == BF16 ? (uint32_t)half << 16 : f16_to_f32(half));
+            htole32(part->dtype == BF16 ? (uint32_t)half << 16 : mr_half_widen(half));
         memcpy(out + 4 * i, &bits, sizeof bits);
     }
 }

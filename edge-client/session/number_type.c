@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/half.h"
+
 #define F32_INFINITY 0x7f800000u
 #define F16_LARGEST  0x7bffu
 #define F16_INFINITY 0x7c00u
@@ -60,17 +62,7 @@ uint16_t mr_number_short(enum mre_number_type type, float value)
 
 float mr_number_float(enum mre_number_type type, uint16_t number)
 {
-    const uint32_t sign = (uint32_t)(number & 0x8000u) << 16, magnitude = number & 0x7fffu;
-    if (type == MRE_BF16) {
-        return float_of((uint32_t)number << 16);
-    }
-    if (magnitude >= F16_INFINITY) {
-        return float_of(sign | F32_INFINITY | (magnitude & 0x3ffu) << 13);
-    }
-    if (magnitude < 0x400u) { /* below 2^-14: steps of 2^-24 */
-        return float_of(sign | bits_of((float)magnitude * 0x1p-24f));
-    }
-    return float_of(sign | ((magnitude << 13) + (112u << 23)));
+    return float_of(type == MRE_BF16 ? (uint32_t)number << 16 : mr_half_widen(number));
 }
 
 void mre_numbers_round(enum mre_number_type type, uint16_t *numbers, const float *values,
