@@ -1,7 +1,6 @@
 #include "appliance/task/tpm_counter.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <tss2/tss2_esys.h>
@@ -20,11 +19,6 @@ struct mr_tpm_counter {
     ESYS_TR index;
     bool is_new;
 };
-
-bool mr_tpm_counter_wanted(const char *tpm)
-{
-    return *tpm != '\0' && strcmp(tpm, "off") != 0;
-}
 
 static int failed(struct mr_error *error, const char *what, TSS2_RC code)
 {

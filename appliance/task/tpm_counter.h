@@ -11,13 +11,17 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
 struct mr_tpm_counter;
 
 /* Whether the hub has one by its configuration: not "" and not "off". */
-bool mr_tpm_counter_wanted(const char *tpm);
+static inline bool mr_tpm_counter_wanted(const char *tpm)
+{
+    return *tpm != '\0' && strcmp(tpm, "off") != 0;
+}
 
 /* `tpm`: the way to it, as the TSS names its transports: "device:/dev/tpmrm0". `index`: of the NV
  * index, which is made where there is none, if `makes`. Loads a library and opens the device, so

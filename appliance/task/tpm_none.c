@@ -1,13 +1,6 @@
 /* tpm_none.c - in place of tpm_counter.c in a build without the TSS. */
-#include <string.h>
-
 #include "appliance/task/tpm_counter.h"
 #include "base/assert.h"
-
-bool mr_tpm_counter_wanted(const char *tpm)
-{
-    return *tpm != '\0' && strcmp(tpm, "off") != 0;
-}
 
 int mr_tpm_counter_open(struct mr_tpm_counter **counter, const char *tpm, uint32_t index,
                         bool makes, struct mr_error *error)
