@@ -18,7 +18,6 @@ from federation import Failure, Federation, Task
 DEVICES = 4
 LOST, WARN = 0.05, 0.045 # of the update, relative: the hubs warn a little before (docs/decisions/0023-quantiser.md)
 SATURATED_WARN = 0.01
-CUT_SHARE = 0.002
 NEAR = 0.25 # the hubs' estimate is a sample of it
 TRAINING = {"rotation_log2": "auto", "scale": "auto", "clip_norm": 1.0, "weight_max": 1000, "trainer": {},
             "cohort_max": 64}
