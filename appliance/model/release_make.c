@@ -55,7 +55,7 @@ static int name_origin(struct mr_release *release, const struct mr_release_makin
 static int find_version(struct mr_release_version *version, struct mr_model_origin *round_origin,
                         const struct mr_release_making *making, struct mr_error *error)
 {
-    const struct mr_store_place *place = &making->place;
+    const struct mr_version_place *place = &making->place;
     if (!place->is_chosen) {
         return mr_model_version(making->store, making->model_hash, version, round_origin);
     }

@@ -19,7 +19,7 @@ struct mr_release_making {
     const char *task, *data_dir;
     const uint8_t *model_hash;
     const struct mr_model *model; /* borrowed while it is made */
-    struct mr_store_place place;
+    struct mr_version_place place;
     uint32_t lifetime_days;
 };
 

@@ -109,7 +109,7 @@ struct making {
     struct mr_releases *releases;
     struct mr_model *model;
     uint8_t model_hash[MR_HASH_BYTES];
-    struct mr_store_place place;
+    struct mr_version_place place;
     uint32_t lifetime_days;
     struct mr_delta_bases bases;
     uint8_t *manifest; /* what came of it */

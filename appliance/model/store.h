@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/model/versions.h"
 #include "wire/announcement.h"
 #include "base/error.h"
 
@@ -101,18 +102,11 @@ int mr_store_write_back(const struct mr_store *store, const uint8_t hash[MR_HASH
                         struct mr_error *error);
 void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES]);
 
-/* Where a current model stands that no round and no `task resume` led to: an operator imported it,
- * or rolled back to it. Releases take their version and their base from here. */
-struct mr_store_place {
-    bool is_chosen;                     /* false: the model's own manifest says where it stands */
-    uint64_t round;                     /* the last one that made a version before it */
-    uint32_t step;                      /* versions since then, this one among them */
-    uint8_t round_model[MR_HASH_BYTES]; /* what that round made */
-    uint8_t before[MR_HASH_BYTES];      /* the model that was current before */
-};
-/* After _adopt of that model; what another model is adopted for takes it away. */
-void mr_store_set_place(struct mr_store *store, const struct mr_store_place *place);
-const struct mr_store_place *mr_store_place(const struct mr_store *store);
+/* Where the current model stands, if operators chose it: what releases go by, beside versions.db,
+ * which only a job thread reads. Set after _adopt of that model; another one's _adopt takes it
+ * away. */
+void mr_store_set_place(struct mr_store *store, const struct mr_version_place *place);
+const struct mr_version_place *mr_store_place(const struct mr_store *store);
 
 /* --- rounds ---------------------------------------------------------------------------------- */
 /* How a record says that its round ended. */

@@ -24,8 +24,8 @@ struct mr_model {
 struct mr_store {
     char data_dir[PATH_MAX];
     uint8_t current[MR_HASH_BYTES];
-    struct mr_store_place place;  /* of the current one */
-    struct mr_versions *versions; /* NULL: a store that is only looked at (mr_store_check) */
+    struct mr_version_place place; /* of the current one */
+    struct mr_versions *versions;  /* NULL: a store that is only looked at (mr_store_check) */
     uint64_t signed_round;
     uint8_t signed_hash[MR_HASH_BYTES];
     struct mr_model models[MR_STORE_MAPPED];

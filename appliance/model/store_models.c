@@ -343,17 +343,17 @@ const uint8_t *mr_store_current(const struct mr_store *store)
 void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
 {
     if (memcmp(store->current, hash, MR_HASH_BYTES) != 0) {
-        store->place = (struct mr_store_place){.is_chosen = false};
+        store->place = (struct mr_version_place){.is_chosen = false};
     }
     memcpy(store->current, hash, MR_HASH_BYTES);
 }
 
-void mr_store_set_place(struct mr_store *store, const struct mr_store_place *place)
+void mr_store_set_place(struct mr_store *store, const struct mr_version_place *place)
 {
     store->place = *place;
 }
 
-const struct mr_store_place *mr_store_place(const struct mr_store *store)
+const struct mr_version_place *mr_store_place(const struct mr_store *store)
 {
     return &store->place;
 }

@@ -236,10 +236,10 @@ static int count_between(struct mr_versions *versions, uint64_t after, uint64_t 
 }
 
 int mr_versions_place(struct mr_versions *versions, const struct mr_version *version,
-                      struct mr_store_place *place, struct mr_error *error)
+                      struct mr_version_place *place, struct mr_error *error)
 {
     struct mr_version round, before;
-    *place = (struct mr_store_place){.is_chosen = false};
+    *place = (struct mr_version_place){.is_chosen = false};
     if (version->kind != MR_VERSION_IMPORTED && version->kind != MR_VERSION_ROLLBACK) {
         return 0;
     }

@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "appliance/model/store.h"
 #include "base/error.h"
 #include "wire/announcement.h"
 
@@ -76,10 +75,19 @@ int mr_versions_find(struct mr_versions *versions, uint64_t number, struct mr_ve
 int mr_versions_of(struct mr_versions *versions, const uint8_t hash[MR_HASH_BYTES],
                    struct mr_version *version, struct mr_error *error);
 
-/* Where a version stands after the rounds: not chosen where a round or `task resume` led to it, or
- * where no round came before. 0 or -1. */
+/* Where a version stands that no round and no `task resume` led to: an operator imported it,
+ * or rolled back to it. Releases take their version and their base from here. */
+struct mr_version_place {
+    bool is_chosen;                     /* false: the model's own manifest says where it stands */
+    uint64_t round;                     /* the last one that made a version before it */
+    uint32_t step;                      /* versions since then, this one among them */
+    uint8_t round_model[MR_HASH_BYTES]; /* what that round made */
+    uint8_t before[MR_HASH_BYTES];      /* the model that was current before */
+};
+/* Not chosen where a round or `task resume` led to the version, or no round came before. 0 or -1.
+ */
 int mr_versions_place(struct mr_versions *versions, const struct mr_version *version,
-                      struct mr_store_place *place, struct mr_error *error);
+                      struct mr_version_place *place, struct mr_error *error);
 
 /* Makes the next version, the current one from now on; its number is given here. Where the newest
  * version has that model and origin it is that one, withdrawn no longer. 0 or -1. */

@@ -29,7 +29,7 @@ struct desk_job {
     json_t *answer;
     /* Of a wish that changes the current model. */
     struct mr_version version; /* that a rollback goes to; in the end the new one */
-    struct mr_store_place place;
+    struct mr_version_place place;
     uint8_t hash[MR_HASH_BYTES];
     uint8_t twins[TWINS_MAX][MR_HASH_BYTES];
     unsigned twins_count;

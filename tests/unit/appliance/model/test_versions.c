@@ -413,7 +413,7 @@ static void choose(struct place *place, unsigned model, bool imported)
     struct mr_catalogue_wish wish = {
         .by = "operator", .note = "", .bytes = bytes, .length = length};
     struct mr_version version;
-    struct mr_store_place at;
+    struct mr_version_place at;
     if (imported) {
         memcpy(place->hashes[model], hash, MR_HASH_BYTES);
     } else {
@@ -432,7 +432,7 @@ static void choose(struct place *place, unsigned model, bool imported)
 static void expect_place(struct place *place, unsigned round, unsigned step, unsigned before)
 {
     for (unsigned life = 0; life < 2; life++) {
-        const struct mr_store_place *at = mr_store_place(place->store);
+        const struct mr_version_place *at = mr_store_place(place->store);
         assert_true(at->is_chosen);
         assert_int_equal(at->round, round);
         assert_int_equal(at->step, step);
