@@ -149,6 +149,11 @@ BENCHES = (
         "median of nine; *of_publish* is their difference over the plain round beside it. Both hubs' sums are "
         "compared in every round, and at the end both ledgers have every device in every private round, once."),
     Bench(
+        "noise_rounds", "perf/noise_rounds.py", "Rounds with privacy and without", "the option `appliance` is off",
+        "Two hub processes with the tasks of *debit*, 24 devices of 1,000,000 values at w = 32; rounds with noise of both hubs and without alternate. "
+        "*publish* is the lead's own account from quorum to the published model, *hub* the CPU time of all threads of both hubs in the round; "
+        "*added* is the private round less the plain one before it. Both hubs' sums are compared in every round."),
+    Bench(
         "scaling", "perf/scaling_bench", "Cost with devices, dimension and workers",
         "the option `appliance` is off",
         "CPU time of the lead (admitting, opening, staging and folding sealed packets kept in memory, "
