@@ -4,8 +4,8 @@
 # A pass is one build with its options, and the tests that make sense in it. Each leaves a log in
 # out/passes/ that tests/tally.py counts; the last line of all is `N passed, N failed, N skipped`.
 #
-# With --stress N there is one pass: the native tests N times, while something else keeps every core
-# busy. It leaves its logs in out/stress/.
+# With --stress N there is one pass: the native tests N times, twice as many at a time as there are
+# cores, while something else keeps every core busy. It leaves its logs in out/stress/.
 set -eu
 cd "$(dirname "$0")/.."
 out=out/passes
@@ -64,6 +64,8 @@ note() {
 # The native build and the cross build are linked as what ships is.
 quick_ld=mold
 
+more= # options of meson test
+
 # meson_pass PASS DIR "SUITES" "MESON OPTIONS": builds DIR, runs the suites (all if none is named).
 # The words are split on purpose: suites and options hold no spaces.
 meson_pass() {
@@ -90,7 +92,7 @@ meson_pass() {
     rm -f "$dir/meson-logs/testlog.json"
     # The exit code is not asked: tally.py reads what each test did.
     # shellcheck disable=SC2086
-    $around meson test -C "$dir" --no-rebuild --timeout-multiplier "$patience" $selected \
+    $around meson test -C "$dir" --no-rebuild --timeout-multiplier "$patience" $selected $more \
         >"$out/$pass.test.log" 2>&1 || true
     if [ -f "$dir/meson-logs/testlog.json" ]; then
         cp "$dir/meson-logs/testlog.json" "$out/$pass.json"
@@ -184,12 +186,15 @@ if [ -n "$stress" ]; then
     trap 'exit 130' INT TERM HUP
     ninja -C build >/dev/null 2>&1 || true # not beside the loops; a failure is met again below
     start_busy
+    more="--num-processes $((2 * $(nproc)))"
+    more_later="$more --no-suite sim" # its time is virtual: a busy machine changes nothing but its end
     turns=
     for turn in $(seq "$stress"); do
         around='' patience=4
         began=$(date +%s)
         echo "== native, turn $turn of $stress"
         meson_pass "turn-$turn" build "$suites" -Dtests=true </dev/null
+        [ -n "$suites" ] || more="$more_later"
         turns="$turns turn-$turn"
         /usr/bin/python3 tests/tally.py --brief "$out" "turn-$turn"
         echo "   $(($(date +%s) - began)) s"
