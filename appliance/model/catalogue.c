@@ -123,7 +123,7 @@ int mr_catalogue_check(const struct mr_store *store, const uint8_t *bytes, size_
 
 /* --- making a version ------------------------------------------------------------------------- */
 
-static int put_model(const struct mr_store *store, const struct mr_catalogue_wish *wish,
+static int put_model(struct mr_store *store, const struct mr_catalogue_wish *wish,
                      struct mr_version *version, struct mr_error *error)
 {
     uint8_t hash[MR_HASH_BYTES];
@@ -141,7 +141,7 @@ static int put_model(const struct mr_store *store, const struct mr_catalogue_wis
     return written < 0 ? -1 : 0;
 }
 
-int mr_catalogue_make(const struct mr_store *store, const struct mr_catalogue_wish *wish,
+int mr_catalogue_make(struct mr_store *store, const struct mr_catalogue_wish *wish,
                       struct mr_version *version, struct mr_error *error)
 {
     if (wish->bytes) {

@@ -33,7 +33,7 @@ struct mr_catalogue_wish {
 };
 /* Makes the next version, durable: the model first, then its version. *version is that one. 0 or
  * -1: the hub must not go on. */
-int mr_catalogue_make(const struct mr_store *store, const struct mr_catalogue_wish *wish,
+int mr_catalogue_make(struct mr_store *store, const struct mr_catalogue_wish *wish,
                       struct mr_version *version, struct mr_error *error);
 
 /* Looks at every file and every row, and changes nothing: {"models": n, "versions": n, "faults":

@@ -72,10 +72,12 @@ uint32_t mr_model_dimension(const struct mr_model *model);
 /* How many it has, as an announcement says it: 0 where all of them are trained. */
 uint32_t mr_model_values(const struct mr_model *model);
 
-/* Adds a model and its manifest (JSON text). A model that is there already keeps the manifest of
- * where it came from first, though another round led to the same bytes. Any thread. 0: the manifest
- * is this one, or one of the same announcement; 1: it is another's, which stays; -1. */
-int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+/* Adds a model and its manifest (JSON text). `hash` is the SHA-256 of the bytes: the file is mapped
+ * and compared with them at once, so that nobody has to hash it again once it is adopted. A model
+ * that is there already keeps the manifest of where it came from first, though another round led to
+ * the same bytes. Any thread. 0: the manifest is this one, or one of the same announcement; 1: it
+ * is another's, which stays; -1. */
+int mr_store_write_model(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error);
 /* --- states of the server optimiser (store_states.c) -------------------------------------------

@@ -31,7 +31,9 @@ struct mr_store {
     struct mr_model models[MR_STORE_MAPPED];
     uint64_t borrowings;
     const struct mr_survey *condemned; /* nobody can borrow these; NULL: none */
-    bool closed;                       /* what is lent is not back yet */
+    /* Written last, by whichever thread, and not adopted yet; malloc'd. NULL: none. */
+    _Atomic(struct mr_model *) written;
+    bool closed; /* what is lent is not back yet */
 };
 
 #define MR_STORE_PATH_BYTES (PATH_MAX + 128)
@@ -62,6 +64,11 @@ int mr_store_check_values(const uint8_t *bytes, size_t length, uint32_t *dimensi
 /* store_versions.c. Opens the versions, and holds them against `current`. 0; 1: the store is empty;
  * -1. */
 int mr_store_open_versions(struct mr_store *store, struct mr_error *error);
+/* store_models.c. Maps a model's file while the bytes that it was written from are at hand, for the
+ * next _adopt. Nothing is lost where that fails: whoever borrows the model maps it and finds out
+ * why. */
+void mr_store_map_written(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                          const uint8_t *bytes, size_t length);
 /* store_models.c. A model that nobody borrows; its place is free then. */
 void mr_store_unmap(struct mr_model *model);
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/sha.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,19 +63,37 @@ static int map_file(struct mr_model *model, const char *path, struct mr_error *e
     return 0;
 }
 
+/* What a file was written from a moment ago. */
+struct written {
+    const uint8_t *bytes;
+    size_t length;
+};
+
+/* By its name; or, where `written` is not NULL, by the bytes that its name was computed from: equal
+ * ones have the same SHA-256, and comparing costs an eighth of it. */
+static bool is_whole(const struct mr_model *model, const uint8_t *hash,
+                     const struct written *written)
+{
+    uint8_t actual[MR_HASH_BYTES];
+    if (written) {
+        return model->length == written->length &&
+               memcmp(model->bytes, written->bytes, written->length) == 0;
+    }
+    SHA256(model->bytes, model->length, actual);
+    return memcmp(actual, hash, MR_HASH_BYTES) == 0;
+}
+
 /* Maps and checks: a damaged file must never reach a device or a sum. */
-static int load(struct mr_store *store, struct mr_model *model, const uint8_t *hash,
-                struct mr_error *error)
+static int load(const struct mr_store *store, struct mr_model *model, const uint8_t *hash,
+                const struct written *written, struct mr_error *error)
 {
     char path[MR_STORE_PATH_BYTES];
-    uint8_t actual[MR_HASH_BYTES];
     struct mr_safetensors parsed;
     mr_store_model_path(path, store, hash, "safetensors");
     if (map_file(model, path, error) != 0) {
         return -1;
     }
-    SHA256(model->bytes, model->length, actual);
-    if (memcmp(actual, hash, MR_HASH_BYTES) != 0) {
+    if (!is_whole(model, hash, written)) {
         return mr_error_set(error, "%s is damaged: its SHA-256 is not its name", path);
     }
     if (mr_safetensors_parse(&parsed, model->bytes, model->length, error) != 0) {
@@ -167,7 +186,7 @@ struct mr_model *mr_store_borrow(struct mr_store *store, const uint8_t hash[MR_H
             mr_error_set(error, "%d models are in use already", MR_STORE_MAPPED);
             return NULL;
         }
-        if (load(store, model, hash, error) != 0) {
+        if (load(store, model, hash, NULL, error) != 0) {
             mr_store_unmap(model);
             return NULL;
         }
@@ -211,6 +230,14 @@ static bool is_lent(const struct mr_store *store)
     return false;
 }
 
+static void drop_written(struct mr_model *model)
+{
+    if (model) {
+        mr_store_unmap(model);
+        free(model);
+    }
+}
+
 void mr_store_close(struct mr_store *store)
 {
     if (!store) {
@@ -223,23 +250,29 @@ void mr_store_close(struct mr_store *store)
     for (unsigned i = 0; i < MR_STORE_MAPPED; i++) {
         mr_store_unmap(&store->models[i]);
     }
+    drop_written(atomic_load(&store->written));
     mr_versions_close(store->versions);
     free(store);
 }
 
-void mr_store_return(struct mr_store *store, struct mr_model *model)
+static void keep_few(struct mr_store *store)
 {
     unsigned idle;
+    struct mr_model *oldest = oldest_idle(store, &idle);
+    if (idle > MODELS_KEPT) {
+        mr_store_unmap(oldest);
+    }
+}
+
+void mr_store_return(struct mr_store *store, struct mr_model *model)
+{
     MR_ASSERT(model->borrowed > 0);
     model->borrowed--;
     if (store->closed && !is_lent(store)) {
         mr_store_close(store);
         return;
     }
-    struct mr_model *oldest = oldest_idle(store, &idle);
-    if (idle > MODELS_KEPT) {
-        mr_store_unmap(oldest);
-    }
+    keep_few(store);
 }
 
 const uint8_t *mr_model_bytes(const struct mr_model *model, size_t *length)
@@ -289,7 +322,37 @@ static int write_origin(const char *path, const char *manifest, struct mr_error 
     return result != 0 ? -1 : same ? 0 : 1;
 }
 
-int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+void mr_store_map_written(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
+                          const uint8_t *bytes, size_t length)
+{
+    const struct written written = {bytes, length};
+    struct mr_model *model = calloc(1, sizeof *model);
+    if (model && load(store, model, hash, &written, NULL) != 0) {
+        drop_written(model);
+        model = NULL;
+    }
+    drop_written(atomic_exchange(&store->written, model));
+}
+
+/* Among the mapped ones, so that the next round need not check the file again. */
+static void take_written(struct mr_store *store)
+{
+    struct mr_model *model = atomic_exchange(&store->written, NULL);
+    struct mr_model *place = NULL;
+    if (model && is_current(store, model) && !find_mapped(store, model->hash)) {
+        place = free_place(store);
+    }
+    if (place) {
+        *place = *model;
+        place->used = ++store->borrowings;
+        free(model);
+        keep_few(store);
+    } else {
+        drop_written(model);
+    }
+}
+
+int mr_store_write_model(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES],
                          const uint8_t *bytes, size_t length, const char *manifest,
                          struct mr_error *error)
 {
@@ -298,6 +361,7 @@ int mr_store_write_model(const struct mr_store *store, const uint8_t hash[MR_HAS
     if (mr_file_replace(path, bytes, length, error) != 0) {
         return -1;
     }
+    mr_store_map_written(store, hash, bytes, length);
     mr_store_model_path(path, store, hash, "json");
     return write_origin(path, manifest, error);
 }
@@ -346,6 +410,7 @@ void mr_store_adopt(struct mr_store *store, const uint8_t hash[MR_HASH_BYTES])
         store->place = (struct mr_version_place){.is_chosen = false};
     }
     memcpy(store->current, hash, MR_HASH_BYTES);
+    take_written(store);
 }
 
 void mr_store_set_place(struct mr_store *store, const struct mr_version_place *place)

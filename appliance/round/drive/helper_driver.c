@@ -96,7 +96,7 @@ static void on_expand(void *context, const struct mr_round_terms *terms, struct 
 static int store_model(struct helper_job *job, const struct mr_next_model_answer *answer,
                        struct mr_record *record)
 {
-    const struct mr_store *store = job->run->context.store;
+    struct mr_store *store = job->run->context.store;
     if (answer->state && mr_store_write_state(store, answer->state_hash, answer->state,
                                               answer->state_bytes, &job->error) != 0) {
         return -1;

@@ -292,7 +292,7 @@ static int store_model(struct lead_job *job, struct mr_record *record)
 {
     const struct mr_lead_driver *run = job->run;
     const struct mr_publication *publication = &job->publication;
-    const struct mr_store *store = run->context.store;
+    struct mr_store *store = run->context.store;
     if (run->revealed.state &&
         mr_store_write_state(store, run->revealed.state_hash, run->revealed.state,
                              run->revealed.state_bytes, &job->error) != 0) {

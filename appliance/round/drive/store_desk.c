@@ -43,7 +43,7 @@ static bool makes_current(const struct desk_job *job)
     return job->wish.kind == MR_STORE_IMPORT || job->wish.kind == MR_STORE_ROLLBACK;
 }
 
-static const struct mr_store *store_of(const struct desk_job *job)
+static struct mr_store *store_of(const struct desk_job *job)
 {
     return job->desk->config.context->store;
 }
