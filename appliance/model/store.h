@@ -14,7 +14,7 @@
  * Every file is written beside its name, synced and renamed; a model is there before its version.
  * _write_* belong to the one job thread of the task (at boot: before there is one); everything else
  * to the loop's thread. Models are mapped, and stay so while
- * borrowed; of the others only two do, so that memory does not grow with rounds. */
+ * borrowed; of the others only five do, so that memory does not grow with rounds. */
 #ifndef MR_MODEL_STORE_H
 #define MR_MODEL_STORE_H
 

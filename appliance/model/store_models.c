@@ -22,9 +22,11 @@
 #define MODELS_LENT_OLD 16
 /* … and that ends where the hub's own work would find no place: a lead's round, a helper's. */
 #define MODELS_OWN 4
-/* So many stay mapped while nobody borrows them: the current one and that of the round before, so
- * that neither a round nor a late device pays for checking its file again. */
-#define MODELS_KEPT 2
+/* So many stay mapped while nobody borrows them, so that neither a round nor a late device pays for
+ * checking their files again: the current one, those that the deltas of a release begin with
+ * (first_deltas.h), and the one that was the last of these before: it is used after the newer ones,
+ * so that else one of them would go. */
+#define MODELS_KEPT 5
 
 void mr_store_model_path(char path[MR_STORE_PATH_BYTES], const struct mr_store *store,
                          const uint8_t hash[MR_HASH_BYTES], const char *suffix)

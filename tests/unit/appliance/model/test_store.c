@@ -203,6 +203,7 @@ static unsigned mapped_models(void)
 }
 
 #define MANY 100
+#define KEPT 5 /* of those that nobody borrows */
 
 /* A store with so many models, none of them borrowed. */
 static struct mr_store *open_full(const char *dir, uint8_t hashes[MANY][MR_HASH_BYTES])
@@ -237,17 +238,17 @@ static void test_store_maps_a_bounded_number(void **state)
     struct mr_model *held[MANY];
     unsigned count = 0;
     struct mr_store *store = open_full(*state, hashes);
-    assert_int_equal(mapped_models(), 2); /* … while nobody borrows any */
+    assert_int_equal(mapped_models(), KEPT); /* … while nobody borrows any */
     while (count < MANY && (held[count] = mr_store_borrow(store, hashes[count], &error)) != NULL) {
         count++;
     }
     assert_true(count >= 8 && count < MANY);
     assert_int_equal(mapped_models(), count);
     give_back(store, held, count);
-    assert_int_equal(mapped_models(), 2);
+    assert_int_equal(mapped_models(), KEPT);
     held[0] = mr_store_borrow(store, hashes[0], &error);
     mr_store_close(store); /* with the last loan, not before */
-    assert_int_equal(mapped_models(), 3);
+    assert_int_equal(mapped_models(), KEPT + 1);
     mr_store_return(store, held[0]);
     assert_int_equal(mapped_models(), 0);
 }
@@ -311,7 +312,7 @@ static void test_store_checks_what_it_wrote(void **state)
         bytes[i] = make_model((float)i + 2.0f, &length, hashes[i]);
         assert_int_equal(mr_store_write_model(store, hashes[i], bytes[i], length, "{}", &error), 0);
         mr_store_adopt(store, hashes[i]);
-        assert_int_equal(mapped_models(), 2); /* the first one and the one before give way */
+        assert_int_equal(mapped_models(), i + 2);
     }
     /* It is that mapping which is lent: the file is another one by now. */
     put_model(dir, hashes[1], bytes[0], length);
@@ -336,6 +337,35 @@ static void test_store_checks_what_it_wrote(void **state)
     }
 }
 
+/* Round after round, and the deltas of each release begin with the three models before it: none of
+ * their files is read again, and not more stay mapped than a few. */
+static void test_store_keeps_the_bases_of_deltas(void **state)
+{
+    const char *dir = *state;
+    uint8_t hashes[12][MR_HASH_BYTES];
+    bool busy;
+    struct mr_error error = {.text = ""};
+    struct mr_store *store = open_store(dir, write_initial(dir, hashes[0]));
+    for (unsigned round = 1; round < 12; round++) {
+        size_t length;
+        uint8_t *bytes = make_model((float)round + 1.0f, &length, hashes[round]);
+        assert_int_equal(mr_store_write_model(store, hashes[round], bytes, length, "{}", &error),
+                         0);
+        mr_store_adopt(store, hashes[round]);
+        put_model(dir, hashes[round], bytes, length - 1); /* who reads it again finds damage */
+        free(bytes);
+        for (unsigned back = 1; back <= 3 && back <= round; back++) {
+            struct mr_model *base = mr_store_lend(store, hashes[round - back], &busy, &error);
+            struct mr_model *target = mr_store_lend(store, hashes[round], &busy, &error);
+            assert_true(base && target);
+            mr_store_return(store, base);
+            mr_store_return(store, target);
+        }
+        assert_true(mapped_models() <= KEPT);
+    }
+    mr_store_close(store);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
@@ -346,6 +376,7 @@ int main(void)
         T(test_store_maps_a_bounded_number),
         T(test_store_keeps_places_for_the_hub),
         T(test_store_checks_what_it_wrote),
+        T(test_store_keeps_the_bases_of_deltas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
