@@ -5,25 +5,45 @@
 #include "appliance/round/helper/helper_internal.h"
 #include "base/assert.h"
 
+/* This hub's own opening, as the lead sends it back: byte by byte what was committed to. Its hash
+ * is known since then. A hub that was restarted after its answer knows it no more. */
+static bool is_own(const struct mr_helper *helper, unsigned position, const uint8_t *opening)
+{
+    return position == helper->position && helper->state == MR_HELPER_OPENED &&
+           memcmp(opening, helper->nonce, MR_NONCE_BYTES) == 0 &&
+           memcmp(opening + MR_NONCE_BYTES, helper->result,
+                  (size_t)helper->terms.layout.share_bytes) == 0;
+}
+
+/* With the seal of an opening that is the one committed to. */
+static bool holds(const struct mr_helper *helper, unsigned position, const uint8_t *opening,
+                  struct mr_opening_seal *seal)
+{
+    uint8_t value[MR_HASH_BYTES];
+    if (is_own(helper, position, opening)) {
+        *seal = helper->seals[position];
+        return true;
+    }
+    memcpy(seal->nonce, opening, MR_NONCE_BYTES);
+    return mr_result_hash(seal->result_hash, opening + MR_NONCE_BYTES,
+                          (size_t)helper->terms.layout.share_bytes) == 0 &&
+           mr_commitment_of_seal(value, helper->terms.hash, helper->set_hash,
+                                 helper->commitments[position].hub_index, seal) == 0 &&
+           memcmp(value, helper->commitments[position].value, MR_HASH_BYTES) == 0;
+}
+
 static enum mr_refusal_code check_openings(struct mr_helper *helper, const uint8_t *body,
                                            size_t length, struct mr_refusal *refusal)
 {
     struct mr_opening_seal seals[MR_HUBS_MAX];
     const unsigned count = helper->terms.announcement.hub_count;
-    const size_t share_bytes = (size_t)helper->terms.layout.share_bytes;
-    const size_t each = MR_NONCE_BYTES + share_bytes;
-    uint8_t value[MR_HASH_BYTES];
+    const size_t each = MR_NONCE_BYTES + (size_t)helper->terms.layout.share_bytes;
     if (length != 1 + count * each || body[0] != count) {
         return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
                          "one opening of each of the %u hubs is needed", count);
     }
     for (unsigned i = 0; i < count; i++) {
-        const uint8_t *opening = body + 1 + i * each;
-        memcpy(seals[i].nonce, opening, MR_NONCE_BYTES);
-        if (mr_result_hash(seals[i].result_hash, opening + MR_NONCE_BYTES, share_bytes) != 0 ||
-            mr_commitment_of_seal(value, helper->terms.hash, helper->set_hash,
-                                  helper->commitments[i].hub_index, &seals[i]) != 0 ||
-            memcmp(value, helper->commitments[i].value, MR_HASH_BYTES) != 0) {
+        if (!holds(helper, i, body + 1 + i * each, &seals[i])) {
             return mr_refuse(refusal, MR_REFUSAL_BAD_OPENING,
                              "the opening of hub %u does not match its commitment",
                              helper->commitments[i].hub_index);
