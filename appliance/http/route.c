@@ -11,9 +11,21 @@ struct span {
     size_t length;
 };
 
+/* RFC 3986's unreserved characters, whatever the locale. */
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+/* By hand: strspn() makes a table of its set first, for every pattern that a path is tried on. */
 static size_t param_length(const char *text)
 {
-    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-");
+    size_t length = 0;
+    while (is_unreserved(text[length])) {
+        length++;
+    }
+    return length;
 }
 
 /* Number of parameters when the path fits the pattern, else -1. */
