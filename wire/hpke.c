@@ -41,7 +41,7 @@ static void add_label(struct mr_transcript *text, const struct suite *suite, con
 }
 
 /* LabeledExtract. The key material may be secret, so the text is wiped. */
-static int extract(uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
+static int extract(EVP_MAC_CTX *hmac, uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
                    const struct suite *suite, const char *label, struct bytes material)
 {
     struct mr_transcript text = {.length = 0};
@@ -49,13 +49,13 @@ static int extract(uint8_t out[SECRET_BYTES], const uint8_t salt[SECRET_BYTES],
     if (material.length > 0) {
         mr_transcript_add(&text, material.at, material.length);
     }
-    const int status = mr_transcript_hmac(out, salt, &text);
+    const int status = mr_transcript_hmac_by(hmac, out, salt, &text);
     OPENSSL_cleanse(&text, sizeof text);
     return status;
 }
 
 /* LabeledExpand to at most one block of SHA-256. */
-static int expand(uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
+static int expand(EVP_MAC_CTX *hmac, uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
                   const struct suite *suite, const char *label, struct bytes info)
 {
     struct mr_transcript text = {.length = 0};
@@ -66,7 +66,7 @@ static int expand(uint8_t *out, size_t bytes, const uint8_t key[SECRET_BYTES],
     add_label(&text, suite, label);
     mr_transcript_add(&text, info.at, info.length);
     mr_transcript_add(&text, &counter, 1);
-    const int status = mr_transcript_hmac(block, key, &text);
+    const int status = mr_transcript_hmac_by(hmac, block, key, &text);
     memcpy(out, block, bytes);
     OPENSSL_cleanse(block, sizeof block);
     return status;
@@ -85,42 +85,58 @@ int mr_hpke_pair_derive(struct mr_hpke_pair *pair, const uint8_t private_key[MR_
     return good ? 0 : -1;
 }
 
-/* Without deriving the public half again, which costs as much as the exchange itself. */
-static EVP_PKEY *own_key(const struct mr_hpke_pair *pair)
+/* A key from its halves; private_half: NULL for a peer's. Without deriving the public half again,
+ * which costs as much as the exchange itself. */
+static EVP_PKEY *key_of(EVP_PKEY_CTX *maker, const uint8_t *public_half,
+                        const uint8_t *private_half)
 {
-    const OSSL_PARAM halves[] = {
-        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)pair->public_key,
-                                MR_HPKE_KEY_BYTES),
-        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)pair->private_key,
-                                MR_HPKE_KEY_BYTES),
-        OSSL_PARAM_END};
+    const OSSL_PARAM end = OSSL_PARAM_construct_end();
+    OSSL_PARAM halves[] = {OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                                             (void *)(uintptr_t)public_half,
+                                                             MR_HPKE_KEY_BYTES),
+                           end, end};
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
-    if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
-        EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)(uintptr_t)halves) != 1) {
-        key = NULL;
+    if (private_half) {
+        halves[1] = OSSL_PARAM_construct_octet_string(
+            OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)private_half, MR_HPKE_KEY_BYTES);
     }
-    EVP_PKEY_CTX_free(context);
-    return key;
+    return EVP_PKEY_fromdata(maker, &key, private_half ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
+                             halves) == 1
+               ? key
+               : NULL;
 }
 
-/* DH(own, peer). OpenSSL refuses an all-zero result, as section 7.1.4 asks for: CLOSED then. */
-static enum mr_hpke_result exchange(uint8_t shared[SECRET_BYTES], const struct mr_hpke_pair *pair,
-                                    const uint8_t peer[MR_HPKE_KEY_BYTES])
+/* OpenSSL's own look at the peer's key is left out: of X25519 every 32 bytes are one, and what must
+ * be refused shows itself in the result. It refuses an all-zero one, as section 7.1.4 asks for:
+ * CLOSED then. */
+static enum mr_hpke_result derive(uint8_t shared[SECRET_BYTES], EVP_PKEY *own, EVP_PKEY *other)
 {
     size_t length = SECRET_BYTES;
-    EVP_PKEY *own = own_key(pair);
-    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, MR_HPKE_KEY_BYTES);
-    EVP_PKEY_CTX *context = own ? EVP_PKEY_CTX_new(own, NULL) : NULL;
     enum mr_hpke_result result = MR_HPKE_FAILED;
+    EVP_PKEY_CTX *context = own ? EVP_PKEY_CTX_new(own, NULL) : NULL;
     if (context && other && EVP_PKEY_derive_init(context) == 1 &&
-        EVP_PKEY_derive_set_peer(context, other) == 1) {
+        EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1) {
         const int derived = EVP_PKEY_derive(context, shared, &length);
         result = derived == 1 && length == SECRET_BYTES ? MR_HPKE_OPEN : MR_HPKE_CLOSED;
     }
     EVP_PKEY_CTX_free(context);
-    EVP_PKEY_free(other);
-    EVP_PKEY_free(own);
+    return result;
+}
+
+/* DH(own, peer). */
+static enum mr_hpke_result exchange(uint8_t shared[SECRET_BYTES], const struct mr_hpke_pair *pair,
+                                    const uint8_t peer[MR_HPKE_KEY_BYTES])
+{
+    enum mr_hpke_result result = MR_HPKE_FAILED;
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+    if (maker && EVP_PKEY_fromdata_init(maker) == 1) {
+        EVP_PKEY *own = key_of(maker, pair->public_key, pair->private_key);
+        EVP_PKEY *other = key_of(maker, peer, NULL);
+        result = derive(shared, own, other);
+        EVP_PKEY_free(other);
+        EVP_PKEY_free(own);
+    }
+    EVP_PKEY_CTX_free(maker);
     return result;
 }
 
@@ -133,7 +149,8 @@ enum role {
 };
 
 /* ExtractAndExpand of the DHKEM: from the exchange to its shared secret. */
-static enum mr_hpke_result kem_secret(uint8_t secret[SECRET_BYTES], const struct mr_hpke_pair *own,
+static enum mr_hpke_result kem_secret(EVP_MAC_CTX *hmac, uint8_t secret[SECRET_BYTES],
+                                      const struct mr_hpke_pair *own,
                                       const uint8_t peer[MR_HPKE_KEY_BYTES], enum role role)
 {
     uint8_t dh[SECRET_BYTES], prk[SECRET_BYTES], both[MR_HPKE_ENC_BYTES + MR_HPKE_KEY_BYTES];
@@ -141,8 +158,8 @@ static enum mr_hpke_result kem_secret(uint8_t secret[SECRET_BYTES], const struct
     memcpy(both + MR_HPKE_ENC_BYTES, role == SENDER ? peer : own->public_key, MR_HPKE_KEY_BYTES);
     enum mr_hpke_result result = exchange(dh, own, peer);
     if (result == MR_HPKE_OPEN &&
-        (extract(prk, no_salt, &kem, "eae_prk", (struct bytes){dh, sizeof dh}) != 0 ||
-         expand(secret, SECRET_BYTES, prk, &kem, "shared_secret",
+        (extract(hmac, prk, no_salt, &kem, "eae_prk", (struct bytes){dh, sizeof dh}) != 0 ||
+         expand(hmac, secret, SECRET_BYTES, prk, &kem, "shared_secret",
                 (struct bytes){both, sizeof both}) != 0)) {
         result = MR_HPKE_FAILED;
     }
@@ -152,18 +169,18 @@ static enum mr_hpke_result kem_secret(uint8_t secret[SECRET_BYTES], const struct
 }
 
 /* KeySchedule of mode_base: the AEAD's key and base nonce; no PSK, and no exporter. */
-static int key_schedule(struct mr_aead_key *key, const uint8_t shared[SECRET_BYTES],
-                        const struct mr_hpke_context *context)
+static int key_schedule(EVP_MAC_CTX *hmac, struct mr_aead_key *key,
+                        const uint8_t shared[SECRET_BYTES], const struct mr_hpke_context *context)
 {
     uint8_t secret[SECRET_BYTES], about[1 + 2 * SECRET_BYTES] = {0}; /* mode_base is 0 */
     const struct bytes nothing = {NULL, 0}, covered = {about, sizeof about};
     MR_ASSERT(context->info_bytes <= MR_HPKE_INFO_MAX);
-    int bad = extract(about + 1, no_salt, &hpke, "psk_id_hash", nothing);
-    bad |= extract(about + 1 + SECRET_BYTES, no_salt, &hpke, "info_hash",
+    int bad = extract(hmac, about + 1, no_salt, &hpke, "psk_id_hash", nothing);
+    bad |= extract(hmac, about + 1 + SECRET_BYTES, no_salt, &hpke, "info_hash",
                    (struct bytes){context->info, context->info_bytes});
-    bad |= extract(secret, shared, &hpke, "secret", nothing);
-    bad |= expand(key->key, sizeof key->key, secret, &hpke, "key", covered);
-    bad |= expand(key->iv, sizeof key->iv, secret, &hpke, "base_nonce", covered);
+    bad |= extract(hmac, secret, shared, &hpke, "secret", nothing);
+    bad |= expand(hmac, key->key, sizeof key->key, secret, &hpke, "key", covered);
+    bad |= expand(hmac, key->iv, sizeof key->iv, secret, &hpke, "base_nonce", covered);
     OPENSSL_cleanse(secret, sizeof secret);
     return bad != 0 ? -1 : 0;
 }
@@ -174,17 +191,19 @@ static enum mr_hpke_result message_aead(struct mr_aead **aead, const struct mr_h
                                         const uint8_t *peer, enum role role,
                                         const struct mr_hpke_context *context)
 {
-    uint8_t shared[SECRET_BYTES];
+    uint8_t shared[SECRET_BYTES] = {0};
     struct mr_aead_key key;
+    EVP_MAC_CTX *hmac = mr_hmac_open();
     *aead = NULL;
-    enum mr_hpke_result result = kem_secret(shared, own, peer, role);
+    enum mr_hpke_result result = hmac ? kem_secret(hmac, shared, own, peer, role) : MR_HPKE_FAILED;
     if (result == MR_HPKE_OPEN) {
         *aead = mr_aead_open();
-        result =
-            *aead && key_schedule(&key, shared, context) == 0 && mr_aead_rekey(*aead, &key) == 0
-                ? MR_HPKE_OPEN
-                : MR_HPKE_FAILED;
+        result = *aead && key_schedule(hmac, &key, shared, context) == 0 &&
+                         mr_aead_rekey(*aead, &key) == 0
+                     ? MR_HPKE_OPEN
+                     : MR_HPKE_FAILED;
     }
+    mr_hmac_close(hmac);
     OPENSSL_cleanse(shared, sizeof shared);
     OPENSSL_cleanse(&key, sizeof key);
     return result;

@@ -27,6 +27,13 @@ void mr_transcript_add64(struct mr_transcript *transcript, uint64_t value);
 int mr_transcript_hmac(uint8_t mac[32], const uint8_t key[32],
                        const struct mr_transcript *transcript);
 
+/* For whoever makes several in a row: looking HMAC and SHA-256 up in OpenSSL costs as much as a
+ * short one. NULL when OpenSSL fails; _close wipes, NULL allowed. */
+struct evp_mac_ctx_st *mr_hmac_open(void);
+void mr_hmac_close(struct evp_mac_ctx_st *hmac);
+int mr_transcript_hmac_by(struct evp_mac_ctx_st *hmac, uint8_t mac[32], const uint8_t key[32],
+                          const struct mr_transcript *transcript);
+
 /* SHA-256 of transcript ‖ tail. 0, or -1 when OpenSSL fails. */
 int mr_transcript_hash(uint8_t hash[32], const struct mr_transcript *transcript,
                        const uint8_t *tail, size_t tail_bytes);
