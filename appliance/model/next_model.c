@@ -154,27 +154,50 @@ static int name_state(struct mr_next_model_answer *answer, struct mr_error *erro
     return 0;
 }
 
+/* Adds `step` to the values that rounds train, where they lie; a foreign header need not end on a
+ * float's boundary: then by way of an aligned copy. */
+static int add_to_values(uint8_t *data, const struct mr_safetensors *parent, const float *step,
+                         const struct mr_kernels *kernels, bool *finite)
+{
+    const bool aligned = (uintptr_t)data % _Alignof(float) == 0;
+    float *copy = aligned ? NULL : malloc(parent->trained * sizeof *copy);
+    if (!aligned && !copy) {
+        return -1;
+    }
+    if (copy) {
+        mr_tensor_parts_gather(parent, copy, data);
+    }
+    *finite = true;
+    for (unsigned i = 0; i < parent->span_count; i++) {
+        const struct mr_tensor_span *span = &parent->spans[i];
+        float *values =
+            copy ? copy + span->first : (float *)(void *)(data + span->at * sizeof *values);
+        kernels->axpy(values, 1.0f, step + span->first, span->count);
+        *finite = *finite && isfinite(kernels->sum_squares(values, span->count));
+    }
+    if (copy) {
+        mr_tensor_parts_scatter(parent, data, copy);
+    }
+    free(copy);
+    return 0;
+}
+
 /* The parent's file with `step` added to the values that rounds train. */
 static int add_step(struct mr_next_model_answer *answer,
                     const struct mr_next_model_question *question,
                     const struct mr_safetensors *parent, const float *step, struct mr_error *error)
 {
-    const size_t count = parent->trained;
+    bool finite = false;
     answer->model = malloc(question->parent_bytes);
-    float *values = malloc(count * sizeof *values);
-    if (!answer->model || !values) {
-        free(values);
+    if (!answer->model) {
         return mr_error_set(error, "out of memory for the next model");
     }
     answer->model_bytes = question->parent_bytes;
     memcpy(answer->model, question->parent, question->parent_bytes);
-    uint8_t *data = answer->model + parent->data_offset;
-    /* By way of an aligned copy: a foreign header need not end on a float's boundary. */
-    mr_tensor_parts_gather(parent, values, data);
-    question->kernels->axpy(values, 1.0f, step, count);
-    const bool finite = isfinite(question->kernels->sum_squares(values, count));
-    mr_tensor_parts_scatter(parent, data, values);
-    free(values);
+    if (add_to_values(answer->model + parent->data_offset, parent, step, question->kernels,
+                      &finite) != 0) {
+        return mr_error_set(error, "out of memory for the next model's values");
+    }
     if (!finite) {
         mr_error_set(error, "range: the next model would not be finite");
         return MR_NEXT_MODEL_UNSOUND;

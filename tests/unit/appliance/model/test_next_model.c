@@ -1,5 +1,7 @@
 /* test_next_model.c - the next model's numbers against plain sums, and sums that must be refused.
  */
+#include <endian.h>
+
 #include "tests/unit/appliance/model/next_model_scene.h"
 
 #include "wire/tensor_parts.h"
@@ -128,6 +130,43 @@ static void test_frozen(void **state)
         mr_next_model_answer_fini(&answers[0]);
         mr_next_model_answer_fini(&answers[1]);
     }
+}
+
+/* The scene's model with a header as other programs write it: the values begin on no float's
+ * boundary. */
+static void shift(struct scene *scene)
+{
+    uint8_t *file = malloc(scene->model_bytes + 1);
+    const uint64_t length = htole64((uint64_t)scene->header - 8 + 1);
+    memcpy(file, &length, sizeof length);
+    memcpy(file + 8, scene->model + 8, scene->header - 8);
+    file[scene->header] = ' ';
+    memcpy(file + scene->header + 1, scene->model + scene->header, 4 * D);
+    free(scene->model);
+    scene->model = file;
+    scene->model_bytes++;
+    scene->header++;
+}
+
+static void test_values_on_no_boundary(void **state)
+{
+    (void)state;
+    struct mr_next_model_answer answers[2];
+    struct mr_error error = {.text = ""};
+    for (unsigned i = 0; i < 2; i++) {
+        struct scene *scene = make(16, 6);
+        if (i) {
+            shift(scene);
+        }
+        assert_int_equal(reveal(scene, COUNT, scene->kernels, &answers[i], &error), 0);
+        assert_memory_equal(answers[i].model, scene->model, scene->header);
+        destroy(scene);
+    }
+    assert_int_equal(answers[1].model_bytes, answers[0].model_bytes + 1);
+    assert_memory_equal(answers[1].model + answers[1].model_bytes - 4 * D,
+                        answers[0].model + answers[0].model_bytes - 4 * D, 4 * D);
+    mr_next_model_answer_fini(&answers[0]);
+    mr_next_model_answer_fini(&answers[1]);
 }
 
 static void refused_as(struct scene *scene, uint32_t count, int result, const char *word)
@@ -387,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_every_cpu_level_makes_the_same_bytes),
         cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_values_on_no_boundary),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_weight_below_zero),
         cmocka_unit_test(test_step_bound),
