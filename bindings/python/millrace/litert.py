@@ -5,10 +5,15 @@ by name ("save"), and one that takes them by the same names ("restore"). They ar
 arrays in place of a file's name. How the model is trained, most often by a signature "train", is the caller's.
 
 Variables of floating point take part, and of these only what the model file names; the others stay on the device.
+
+A runner of LiteRT's hands out a signature's results all at once, as copies. Here they are read where the interpreter has them,
+through members that are private to its package; where these are not as they were, the copies are taken: that costs one more model
+in memory, and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import typing
 
 import numpy
@@ -21,11 +26,46 @@ if typing.TYPE_CHECKING:
     from ._client import Task, Train
 
 
+def _run(runner: typing.Any, inputs: _tensors.Weights) -> dict[str, numpy.ndarray]:
+    """Runs a signature, and leaves its results in the interpreter. Empty, or copies of the results where the runner makes them
+    all the same."""
+    with contextlib.suppress(AttributeError):
+        runner._outputs = () # those that it would copy; the runner is ours alone
+    return runner(**inputs)
+
+
+def _view(interpreter: Interpreter, runner: typing.Any, index: int) -> numpy.ndarray | None:
+    """The interpreter's own memory of one result, until it is called again; None: it cannot be had."""
+    try:
+        inside = interpreter._interpreter
+        return inside.tensor(inside, index, runner._subgraph_index)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _read(interpreter: Interpreter, signature: str, use: typing.Callable[[str, numpy.ndarray], None]) -> None:
+    """Runs a signature without inputs, and calls use(name, array) for one result after another. It must not keep the array."""
+    runner = interpreter.get_signature_runner(signature)
+    details = runner.get_output_details()
+    copies = _run(runner, {})
+    for name, about in details.items():
+        value = copies[name] if name in copies else _view(interpreter, runner, about["index"])
+        if value is None:
+            copies = interpreter.get_signature_runner(signature)()
+            value = copies[name]
+        use(name, value)
+
+
 def shared(interpreter: Interpreter, only: typing.Callable[[str], bool] = lambda name: True, *,
            save: str = "save") -> _tensors.Weights:
     """The variables that can take part, by name: of floating point, and wanted by `only`. Copies."""
-    variables = interpreter.get_signature_runner(save)()
-    return {name: value for name, value in variables.items() if numpy.issubdtype(value.dtype, numpy.floating) and only(name)}
+    found: _tensors.Weights = {}
+
+    def take(name: str, value: numpy.ndarray) -> None:
+        if numpy.issubdtype(value.dtype, numpy.floating) and only(name):
+            found[name] = value.copy()
+    _read(interpreter, save, take)
+    return found
 
 
 def save(interpreter: Interpreter, path: str | os.PathLike, only: typing.Callable[[str], bool] = lambda name: True) -> None:
@@ -43,17 +83,29 @@ def put(interpreter: Interpreter, weights: _tensors.Weights, *, save: str = "sav
     for name, values in weights.items():
         if tuple(wanted[name]["shape"]) != values.shape:
             raise ValueError(f"{name}: the federation's has the shape {values.shape}, the interpreter's {tuple(wanted[name]['shape'])}")
+    kept: _tensors.Weights = {}
+
+    def keep(name: str, value: numpy.ndarray) -> None:
+        if name not in weights:
+            kept[name] = value.copy()
     # A model whose variables were never set cannot be asked for them: only for those that the federation has not.
-    kept = {} if len(weights) == len(wanted) else interpreter.get_signature_runner(save)()
-    runner(**{name: weights[name].astype(about["dtype"], copy=False) if name in weights else kept[name]
-              for name, about in wanted.items()})
+    if len(weights) < len(wanted):
+        _read(interpreter, save, keep)
+    _run(runner, {name: weights[name].astype(about["dtype"], copy=False) if name in weights else kept[name]
+                  for name, about in wanted.items()})
 
 
 def get(interpreter: Interpreter, weights: _tensors.Weights, *, save: str = "save") -> _tensors.Weights:
     """The variables of the weights' names, copied into them."""
-    own = shared(interpreter, save=save)
-    for name, values in weights.items():
-        values[...] = own[name]
+    missing = set(weights)
+
+    def take(name: str, value: numpy.ndarray) -> None:
+        if name in missing:
+            weights[name][...] = value
+            missing.discard(name)
+    _read(interpreter, save, take)
+    if missing:
+        raise ValueError(f'the signature "{save}" gives no {_tensors.listed(missing)}: it is another model than the federation\'s')
     return weights
 
 

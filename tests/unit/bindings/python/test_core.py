@@ -390,6 +390,57 @@ class Files(unittest.TestCase):
         self.assertIn('"millrace.frozen":"none"', text)
 
 
+class Interpreter:
+    """As LiteRT's: two variables, results in memory of its own, of which a runner makes copies that it counts."""
+
+    class Runner:
+        def __init__(self, interpreter, name):
+            self.interpreter, self.name, self._subgraph_index = interpreter, name, 7
+            self._outputs = {"b": 4, "a": 3}.items()
+
+        def get_input_details(self):
+            return {name: {"shape": value.shape, "dtype": value.dtype} for name, value in self.interpreter.variables.items()}
+
+        def get_output_details(self):
+            return {name: {"index": index} for name, index in self._outputs}
+
+        def __call__(self, **inputs):
+            self.interpreter.variables.update({name: value.copy() for name, value in inputs.items()})
+            self.interpreter.copies += len(self._outputs)
+            return {name: self.interpreter.variables[name].copy() for name, _ in self._outputs}
+
+    def __init__(self, opened):
+        self.variables = {"a": numpy.zeros((2, 3), "<f4"), "b": numpy.zeros(2, "<f4")}
+        self.copies = 0
+        if opened:
+            self._interpreter = self
+
+    def get_signature_runner(self, name):
+        return self.Runner(self, name)
+
+    def tensor(self, inside, index, subgraph):
+        assert inside is self and subgraph == 7
+        return self.variables[{3: "a", 4: "b"}[index]]
+
+
+class LiteRT(unittest.TestCase):
+    def test_weights(self):
+        """They go in and out without a copy of all; where the interpreter is another one inside, with copies."""
+        import millrace.litert
+        for opened in (True, False):
+            interpreter = Interpreter(opened)
+            given = {"a": numpy.arange(6, dtype="<f4").reshape(2, 3), "b": numpy.ones(2, "<f4")}
+            train = millrace.litert.trainer(interpreter, lambda interpreter, task: (7, {"loss": 1.0}))
+            weights, *_ = train({name: values.copy() for name, values in given.items()}, None)
+            for name, values in given.items():
+                numpy.testing.assert_array_equal(weights[name], values)
+            self.assertEqual(interpreter.copies == 0, opened)
+            millrace.litert.put(interpreter, {"b": numpy.full(2, 9, "<f4")}) # a stays
+            numpy.testing.assert_array_equal(millrace.litert.shared(interpreter)["a"], given["a"])
+            self.assertEqual(millrace.litert.shared(interpreter, lambda name: name == "b")["b"].tolist(), [9, 9])
+            self.assertRaisesRegex(ValueError, "gives no c", millrace.litert.get, interpreter, {"c": given["b"]})
+
+
 class References(WithFederation):
     TIMES = 20
 
