@@ -14,6 +14,9 @@
 
 #define MR_FROZEN_MEMBER   "millrace.frozen"
 #define MR_PERSONAL_MEMBER "millrace.personal"
+/* A third text, which is for those who install the model: the number type of the file that
+ * applications open, "float16" or "bfloat16". Nothing in a round looks at it. */
+#define MR_INSTALLED_MEMBER "millrace.installed_as"
 
 /* Sets `part` of every tensor, `trained` and the spans; the tensors are in file order. A text is
  * NULL where the file has none. 0, or -1 with an error: a pattern that no tensor has, a tensor in

@@ -1,5 +1,7 @@
-/* model_divide.c - says in a model file which of its tensors rounds train (wire/tensor_parts.h). */
+/* model_divide.c - says in a model file which of its tensors rounds train, and in which number type
+ * devices install it (wire/tensor_parts.h). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "appliance/cli/cli.h"
 #include "appliance/cli/model_folders.h"
@@ -25,14 +27,21 @@ static int set_text(struct file *file, const char *member, const char *text, str
     return 0;
 }
 
-/* The two texts, and whether the file makes sense with them; an option that is not given takes its
+static bool is_type(const char *name)
+{
+    return !name || strcmp(name, "float16") == 0 || strcmp(name, "bfloat16") == 0;
+}
+
+/* The texts, and whether the file makes sense with them; an option that is not given takes its
  * text away. 0 or -1. */
 static int divide(const struct mr_cli *cli, struct file *file, struct mr_safetensors *model,
                   struct mr_error *error)
 {
-    const int result = set_text(file, MR_FROZEN_MEMBER, cli->values[MR_CLI_FROZEN], error) ||
-                       set_text(file, MR_PERSONAL_MEMBER, cli->values[MR_CLI_PERSONAL], error) ||
-                       mr_safetensors_parse(model, file->bytes, file->length, error);
+    const int result =
+        set_text(file, MR_FROZEN_MEMBER, cli->values[MR_CLI_FROZEN], error) ||
+        set_text(file, MR_PERSONAL_MEMBER, cli->values[MR_CLI_PERSONAL], error) ||
+        set_text(file, MR_INSTALLED_MEMBER, cli->values[MR_CLI_INSTALLED_AS], error) ||
+        mr_safetensors_parse(model, file->bytes, file->length, error);
     return result == 0 ? 0 : -1;
 }
 
@@ -70,6 +79,11 @@ int mr_command_model_divide(struct mr_cli *cli)
     struct mr_error error = {""};
     if (!cli->values[MR_CLI_INTO]) {
         return mr_cli_fail(cli, MR_EXIT_USAGE, "--into is missing: name the new file");
+    }
+    if (!is_type(cli->values[MR_CLI_INSTALLED_AS])) {
+        return mr_cli_fail(cli, MR_EXIT_USAGE,
+                           "--installed-as %s: float16 or bfloat16; leave it out for float32",
+                           cli->values[MR_CLI_INSTALLED_AS]);
     }
     const int read = mr_cli_read(cli, cli->argument, &file.bytes, &file.length);
     if (read != MR_EXIT_OK) {

@@ -51,8 +51,9 @@ struct mr_edge_arguments {
     const char *into;   /* pull, install, status, rollback: what the application opens */
     const char *health; /* install: the program that judges; NULL: nobody */
     unsigned health_timeout_ms;
-    unsigned wait_ms;     /* pull, install: for news */
-    const char *finished; /* state-reset: the last finished round; NULL: as it is */
+    const char *installed_as; /* install: the number type; NULL: as the model says */
+    unsigned wait_ms;         /* pull, install: for news */
+    const char *finished;     /* state-reset: the last finished round; NULL: as it is */
 };
 
 int mr_edge_run(const struct mr_edge_arguments *arguments);

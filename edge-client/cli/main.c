@@ -60,6 +60,9 @@ static const struct {
      "else the one before is put back"},
     {"health-timeout-ms", NUMBER, AT(health_timeout_ms), "N",
      "install: so long may that take (default: 60000)"},
+    {"installed-as", TEXT, AT(installed_as), "float32|float16|bfloat16",
+     "install: FILE has numbers of that type (default: as the task's operators have written into "
+     "the model, or float32)"},
     {"wait-ms", NUMBER, AT(wait_ms), "N",
      "pull, install: wait up to N ms for a newer release, at most 30000 (default: 0)"},
     {"json", FLAG, AT(json), "", "one JSON object a line"},

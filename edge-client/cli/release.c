@@ -1,10 +1,12 @@
 /* release.c - millrace-edge pull, install, status, rollback: models for applications. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
 #include "edge-client/cli/cli.h"
 #include "edge-client/cli/line.h"
+#include "edge-client/session/number_type.h"
 
 #define HEALTH_TIMEOUT_MS 60000u
 
@@ -89,15 +91,29 @@ static enum mre_result install(const struct mr_edge_arguments *arguments,
         .timeout_ms =
             arguments->health_timeout_ms ? arguments->health_timeout_ms : HEALTH_TIMEOUT_MS,
     };
-    return mre_release_install(arguments->into, arguments->health ? mre_program_healthy : NULL,
-                               &program, outcome);
+    const mre_healthy_fn healthy = arguments->health ? mre_program_healthy : NULL;
+    enum mre_number_type type;
+    return mr_number_named(&type, arguments->installed_as)
+               ? mre_release_install_as(arguments->into, type, healthy, &program, outcome)
+               : mre_release_install(arguments->into, healthy, &program, outcome);
+}
+
+static bool has_type(const struct mr_edge_arguments *arguments)
+{
+    enum mre_number_type type;
+    const bool fits = !arguments->installed_as || mr_number_named(&type, arguments->installed_as);
+    if (!fits) {
+        fprintf(stderr, "millrace-edge: --installed-as %s: float32, float16 or bfloat16\n",
+                arguments->installed_as);
+    }
+    return fits;
 }
 
 /* What waits first: an installation that was cut off has to be judged before anything is pulled. */
 int mr_edge_install(const struct mr_edge_arguments *arguments)
 {
     struct mre_outcome outcome;
-    if (!has_file(arguments)) {
+    if (!has_file(arguments) || !has_type(arguments)) {
         return MR_EDGE_EXIT_USAGE;
     }
     if (install(arguments, &outcome) != MRE_OK || !arguments->tasks[0].config) {
@@ -139,23 +155,30 @@ int mr_edge_release_status(const struct mr_edge_arguments *arguments)
 {
     struct mre_outcome outcome;
     struct mre_release_state state;
+    struct mre_release_copy opened;
     if (!has_file(arguments)) {
         return MR_EDGE_EXIT_USAGE;
     }
-    if (mre_release_status(arguments->into, &state, &outcome) != MRE_OK) {
+    if (mre_release_status(arguments->into, &state, &outcome) != MRE_OK ||
+        mre_release_opened(arguments->into, &opened, &outcome) != MRE_OK) {
         return say(arguments, &outcome);
     }
+    const char *type = mr_number_name(opened.number_type);
     if (arguments->json) {
         mr_edge_print_json(json_pack(
-            "{s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:i}", "installed",
+            "{s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:i, s:o, s:o}", "installed",
             mr_json_text(state.installed), "round", (json_int_t)state.installed_version.round,
             "step", (json_int_t)state.installed_version.step, "previous",
             mr_json_text(state.previous), "pulled", mr_json_text(state.pulled), "seen_round",
             (json_int_t)state.seen.round, "seen_step", (json_int_t)state.seen.step, "trial",
-            state.trial, "refused", (int)state.refused));
+            state.trial, "refused", (int)state.refused, "installed_as", mr_json_text(type),
+            "sha256", mr_json_text(opened.sha256)));
         return MR_EDGE_EXIT_OK;
     }
     print_copy("installed", state.installed, &state.installed_version);
+    if (*opened.sha256) {
+        printf("%-9s %s, SHA-256 %s\n", "file", type, opened.sha256);
+    }
     print_copy("previous", state.previous, &state.previous_version);
     print_copy("pulled", state.pulled, &state.pulled_version);
     printf("%-9s version %llu.%u; %u releases were put back%s\n", "seen",

@@ -23,7 +23,7 @@ extern "C" {
 /* Of this header (semver.org): a program runs with a library of the same major number and the same
  * or a higher minor one. tests/unit/edge-client/abi.txt says what they stand for. */
 #define MRE_API_MAJOR 1
-#define MRE_API_MINOR 1
+#define MRE_API_MINOR 2
 
 #define MRE_HUBS_MAX     5
 #define MRE_SIBLINGS_MAX 15
@@ -416,6 +416,23 @@ typedef int (*mre_healthy_fn)(void *context, const char *file);
  * judged anew. No network. */
 MRE_API enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, void *context,
                                             struct mre_outcome *outcome);
+
+/* The same, where `file` then leads to a copy whose numbers are of that type, rounded as above, for
+ * an application that computes in 16 bits. mre_release_install takes the type that the task's
+ * operators have written into the model, or float32. The float32 copy stays beside it: the next
+ * delta begins there. What is installed already keeps its type. */
+MRE_API enum mre_result mre_release_install_as(const char *file, enum mre_number_type type,
+                                               mre_healthy_fn healthy, void *context,
+                                               struct mre_outcome *outcome);
+
+struct mre_release_copy {
+    enum mre_number_type number_type;
+    char sha256[65]; /* of the bytes, in hex; "": nothing is installed */
+};
+/* What `file` leads to, as it was written. In float32 its hash is the model's. No network. MRE_OK
+ * or MRE_BAD_CONFIG. */
+MRE_API enum mre_result mre_release_opened(const char *file, struct mre_release_copy *opened,
+                                           struct mre_outcome *outcome);
 
 /* Tells every hub how it went with the release that was installed last, where they have not all
  * heard: whether it was kept. The next mre_release_pull does so too. MRE_OK, or MRE_UNREACHABLE

@@ -238,8 +238,8 @@ static enum mre_result judge(struct mr_slots *slots, mre_healthy_fn healthy, voi
                                    : "the health check failed: the model before is back");
 }
 
-enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, void *context,
-                                    struct mre_outcome *outcome)
+static enum mre_result install(const char *file, const enum mre_number_type *wanted,
+                               mre_healthy_fn healthy, void *context, struct mre_outcome *outcome)
 {
     struct mr_slots slots;
     struct mr_error error;
@@ -249,13 +249,31 @@ enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, vo
     }
     if (!slots.trial && !slots.models[MR_SLOT_NEXT].known) {
         result = mr_outcome_set(outcome, MRE_OK, "nothing waits to be installed");
-    } else if (!slots.trial && mr_slots_install(&slots, &error) != 0) {
+    } else if (!slots.trial && mr_slots_install(&slots, wanted, &error) != 0) {
         result = failed(outcome, &error);
     } else {
         result = judge(&slots, healthy, context, outcome);
     }
     mr_slots_close(&slots);
     return result;
+}
+
+enum mre_result mre_release_install(const char *file, mre_healthy_fn healthy, void *context,
+                                    struct mre_outcome *outcome)
+{
+    return install(file, NULL, healthy, context, outcome);
+}
+
+enum mre_result mre_release_install_as(const char *file, enum mre_number_type type,
+                                       mre_healthy_fn healthy, void *context,
+                                       struct mre_outcome *outcome)
+{
+    if (type > MRE_BF16) {
+        memset(outcome, 0, sizeof *outcome);
+        return mr_outcome_set(outcome, MRE_BAD_CONFIG,
+                              "installed_as: float32, float16 or bfloat16");
+    }
+    return install(file, &type, healthy, context, outcome);
 }
 
 /* --- the way back, and what is here ------------------------------------------------------------
@@ -308,6 +326,24 @@ enum mre_result mre_release_status(const char *file, struct mre_release_state *s
     state->seen = (struct mre_release_version){slots.floor.round, slots.floor.step};
     state->trial = slots.trial;
     state->refused = slots.refused_count;
+    mr_slots_close(&slots);
+    return mr_outcome_set(outcome, MRE_OK, "%s is whole", slots.folder);
+}
+
+enum mre_result mre_release_opened(const char *file, struct mre_release_copy *opened,
+                                   struct mre_outcome *outcome)
+{
+    struct mr_slots slots;
+    memset(opened, 0, sizeof *opened);
+    const enum mre_result result = open_slots(&slots, file, outcome);
+    if (result) {
+        return result;
+    }
+    const struct mr_slot_model *active = mr_slots_active(&slots);
+    if (active) {
+        opened->number_type = active->installed_as;
+        mr_hex_encode(opened->sha256, active->opened, MR_HASH_BYTES);
+    }
     mr_slots_close(&slots);
     return mr_outcome_set(outcome, MRE_OK, "%s is whole", slots.folder);
 }

@@ -11,16 +11,31 @@
 
 #include "base/assert.h"
 #include "edge-client/files/files.h"
+#include "edge-client/release/short_copy.h"
 #include "edge-client/release/slots_internal.h"
 
 #define SUFFIX ".millrace"
 
 static const char *const files[MR_SLOTS] = {"a.safetensors", "b.safetensors", "next.safetensors",
                                             "part.safetensors"};
+static const char *const short_files[] = {"a.16.safetensors", "b.16.safetensors",
+                                          "next.16.safetensors"};
+
+static void path_of(char path[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots, const char *name)
+{
+    snprintf(path, MR_SLOTS_PATH_BYTES, "%s/%s", slots->folder, name);
+}
 
 void mr_slots_path(char path[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots, enum mr_slot which)
 {
-    snprintf(path, MR_SLOTS_PATH_BYTES, "%s/%s", slots->folder, files[which]);
+    path_of(path, slots, files[which]);
+}
+
+/* The active copy as the application opens it. */
+static const char *opened_name(const struct mr_slots *slots)
+{
+    return (slots->models[slots->active].installed_as == MRE_F32 ? files
+                                                                 : short_files)[slots->active];
 }
 
 const struct mr_slot_model *mr_slots_active(const struct mr_slots *slots)
@@ -50,7 +65,7 @@ static void link_text(char text[MR_SLOTS_PATH_BYTES], const struct mr_slots *slo
 {
     const char *slash = strrchr(slots->folder, '/');
     snprintf(text, MR_SLOTS_PATH_BYTES, "%s/%s", slash ? slash + 1 : slots->folder,
-             files[slots->active]);
+             opened_name(slots));
 }
 
 static bool leads_there(const struct mr_slots *slots)
@@ -108,25 +123,43 @@ static int check_file(const struct mr_slots *slots, struct mr_error *error)
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
+/* The next one's file takes the active one's place, if it is still there. */
+static int take_place(const struct mr_slots *slots, const char *const names[],
+                      struct mr_error *error)
+{
+    char next[MR_SLOTS_PATH_BYTES], copy[MR_SLOTS_PATH_BYTES];
+    path_of(next, slots, names[MR_SLOT_NEXT]);
+    path_of(copy, slots, names[slots->active]);
+    return access(next, F_OK) == 0 && (rename(next, copy) || mr_folder_sync(slots->folder))
+               ? mr_error_set(error, "%s cannot take its place: %s", next, strerror(errno))
+               : 0;
+}
+
 /* From a state that is on the disk to what it says. Every step may have been done already. */
 static int finish(struct mr_slots *slots, struct mr_error *error)
 {
-    char next[MR_SLOTS_PATH_BYTES], copy[MR_SLOTS_PATH_BYTES];
+    char copy[MR_SLOTS_PATH_BYTES];
     if (!slots->active_known) {
         return 0;
     }
-    mr_slots_path(next, slots, MR_SLOT_NEXT);
-    mr_slots_path(copy, slots, slots->active);
     /* Installed on trial: `next` is described no more, and is still there or in its place. Nothing
      * is pulled while a trial is on, so it can be no other. */
-    if (slots->trial && access(next, F_OK) == 0 &&
-        (rename(next, copy) || mr_folder_sync(slots->folder))) {
-        return mr_error_set(error, "%s cannot take its place: %s", next, strerror(errno));
+    if (slots->trial &&
+        (take_place(slots, short_files, error) || take_place(slots, files, error))) {
+        return -1;
     }
+    path_of(copy, slots, opened_name(slots));
     if (access(copy, R_OK) != 0) {
         return mr_error_set(error, "%s: %s; pull again", copy, strerror(errno));
     }
-    return lead_to_active(slots, error);
+    if (lead_to_active(slots, error) != 0) {
+        return -1;
+    }
+    if (slots->models[slots->active].installed_as == MRE_F32) { /* a model before it may have one */
+        path_of(copy, slots, short_files[slots->active]);
+        (void)unlink(copy);
+    }
+    return 0;
 }
 
 int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
@@ -150,10 +183,18 @@ int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
     return mr_slots_save(slots, error);
 }
 
-int mr_slots_install(struct mr_slots *slots, struct mr_error *error)
+int mr_slots_install(struct mr_slots *slots, const enum mre_number_type *wanted,
+                     struct mr_error *error)
 {
     const enum mr_slot to = slots->active_known ? other(slots->active) : MR_SLOT_A;
-    slots->models[to] = slots->models[MR_SLOT_NEXT];
+    struct mr_slot_model model = slots->models[MR_SLOT_NEXT];
+    char next[MR_SLOTS_PATH_BYTES], next_short[MR_SLOTS_PATH_BYTES];
+    mr_slots_path(next, slots, MR_SLOT_NEXT);
+    path_of(next_short, slots, short_files[MR_SLOT_NEXT]);
+    if (mr_short_copy(&model, next, next_short, wanted, error) != 0) {
+        return -1;
+    }
+    slots->models[to] = model;
     slots->models[MR_SLOT_NEXT] = (struct mr_slot_model){.known = false};
     slots->active = to;
     slots->active_known = slots->trial = true;

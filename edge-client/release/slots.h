@@ -4,9 +4,9 @@
  *   FILE                     a link to one of the two copies; replaced in one step
  *   FILE.millrace/a, b       whole models; the one that FILE leads to is never written
  *   FILE.millrace/next       whole, verified, not installed yet
- *   FILE.millrace/part       what has come of one so far
- *   FILE.millrace/state.json written before what it says is done, so that whoever comes after a
- *                            crash finishes it
+ *   FILE.millrace/a.16, …    the same in 16 bits, where the application opens that: FILE leads
+ * there FILE.millrace/part       what has come of one so far FILE.millrace/state.json written
+ * before what it says is done, so that whoever comes after a crash finishes it
  */
 #ifndef MR_EDGE_RELEASE_SLOTS_H
 #define MR_EDGE_RELEASE_SLOTS_H
@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "edge-client/include/millrace_edge.h"
 #include "wire/release.h"
 
 #define MR_SLOTS_PATH_BYTES  (PATH_MAX + 64)
@@ -28,6 +29,8 @@ struct mr_slot_model {
     uint8_t model[MR_HASH_BYTES];
     uint8_t manifest[MR_HASH_BYTES]; /* of its release */
     struct mr_release_version version;
+    enum mre_number_type installed_as; /* of a and b: what FILE leads to has that type … */
+    uint8_t opened[MR_HASH_BYTES];     /* … and, where it is not float32, that hash */
 };
 
 struct mr_slots {
@@ -66,8 +69,10 @@ bool mr_slots_refuses(const struct mr_slots *slots, const uint8_t manifest[MR_HA
 /* `part` is whole and verified: it becomes `next`. Not while a trial is on. */
 int mr_slots_pulled(struct mr_slots *slots, const struct mr_slot_model *model,
                     struct mr_error *error);
-/* `next` takes the place of the copy that is not used, and FILE leads there; on trial. */
-int mr_slots_install(struct mr_slots *slots, struct mr_error *error);
+/* `next` takes the place of the copy that is not used, and FILE leads there; on trial. `wanted`:
+ * the number type that FILE is to have; NULL: as the model's text says, or float32. */
+int mr_slots_install(struct mr_slots *slots, const enum mre_number_type *wanted,
+                     struct mr_error *error);
 /* The trial is over: it stays, and that is what the hubs hear of it. */
 int mr_slots_confirm(struct mr_slots *slots, enum mr_release_outcome outcome,
                      struct mr_error *error);

@@ -11,6 +11,7 @@
 #include "base/json_text.h"
 #include "edge-client/files/files.h"
 #include "edge-client/release/slots_internal.h"
+#include "edge-client/session/number_type.h"
 
 #define STATE_BYTES_MAX 8192
 #define VERSION         1
@@ -28,10 +29,18 @@ static json_t *hex(const uint8_t hash[MR_HASH_BYTES])
 
 static json_t *model_json(const struct mr_slot_model *model)
 {
-    return model->known ? json_pack("{s:o, s:o, s:I, s:I}", "model", hex(model->model), "manifest",
-                                    hex(model->manifest), "round", (json_int_t)model->version.round,
-                                    "step", (json_int_t)model->version.step)
-                        : json_object();
+    if (!model->known) {
+        return json_object();
+    }
+    json_t *object = json_pack("{s:o, s:o, s:I, s:I}", "model", hex(model->model), "manifest",
+                               hex(model->manifest), "round", (json_int_t)model->version.round,
+                               "step", (json_int_t)model->version.step);
+    if (model->installed_as != MRE_F32) { /* a device that knows nothing of it reads all others */
+        json_object_set_new(object, "installed_as",
+                            mr_json_text(mr_number_name(model->installed_as)));
+        json_object_set_new(object, "opened", hex(model->opened));
+    }
+    return object;
 }
 
 static char *state_text(const struct mr_slots *slots)
@@ -90,6 +99,17 @@ static void take_version(struct mr_json_reader *reader, const char *round, const
     version->step = (uint32_t)mr_json_take_integer(reader, step, 0, UINT32_MAX);
 }
 
+static void take_opened(struct mr_json_reader *reader, struct mr_slot_model *model)
+{
+    static const char *const types[] = {"float16", "bfloat16"};
+    memcpy(model->opened, model->model, MR_HASH_BYTES);
+    if (!reader->failed && json_object_get(reader->object, "installed_as")) {
+        model->installed_as =
+            (enum mre_number_type)(MRE_F16 + mr_json_take_choice(reader, "installed_as", types, 2));
+        take_hash(reader, "opened", model->opened);
+    }
+}
+
 static int take_model(struct mr_slot_model *model, json_t *value, struct mr_error *error)
 {
     struct mr_json_reader reader;
@@ -99,6 +119,7 @@ static int take_model(struct mr_slot_model *model, json_t *value, struct mr_erro
         take_hash(&reader, "model", model->model);
         take_hash(&reader, "manifest", model->manifest);
         take_version(&reader, "round", "step", &model->version);
+        take_opened(&reader, model);
     }
     return mr_json_reader_close(&reader);
 }

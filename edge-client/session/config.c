@@ -204,14 +204,9 @@ static int take_keep(struct reader *r, json_t *value)
 
 static int take_number_type(struct reader *r, json_t *value)
 {
-    const char *wanted = value ? json_string_value(value) : "float32", *name;
-    for (unsigned i = 0; wanted && (name = mr_number_name((enum mre_number_type)i)); i++) {
-        if (strcmp(wanted, name) == 0) {
-            r->config->options.number_type = (enum mre_number_type)i;
-            return 0;
-        }
-    }
-    return mr_error_set(&r->error, "number_type must be float32, float16 or bfloat16");
+    return !value || mr_number_named(&r->config->options.number_type, json_string_value(value))
+               ? 0
+               : mr_error_set(&r->error, "number_type must be float32, float16 or bfloat16");
 }
 
 static int take_task(struct reader *r, json_t *root)

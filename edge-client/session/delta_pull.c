@@ -54,7 +54,7 @@ int mr_file_map_end(uint8_t *bytes, size_t length)
     return bad;
 }
 
-static const uint8_t *map_base(const char *path, size_t *length)
+const uint8_t *mr_file_map(const char *path, size_t *length)
 {
     struct stat about;
     void *bytes = MAP_FAILED;
@@ -167,7 +167,7 @@ static enum mre_result take(const struct mre_client *client, const struct mr_del
         return result;
     }
     struct mr_delta_job job = {.delta = response->body, .delta_bytes = response->length};
-    job.base = map_base(pull->base_file, &job.base_bytes);
+    job.base = mr_file_map(pull->base_file, &job.base_bytes);
     if (!job.base) {
         return fault(outcome, "wrong_base", "the model that it is for cannot be read");
     }

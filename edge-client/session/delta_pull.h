@@ -24,6 +24,8 @@ enum mre_result mr_delta_pull(struct mre_client *client, unsigned position,
 /* A file of that size whose blocks are there, mapped for writing and shared. NULL with errno: a
  * full disk shows here, and not when the pages are written. */
 uint8_t *mr_file_map_new(const char *path, size_t bytes, bool keep);
+/* A file that is there, for reading, until munmap; NULL with errno. */
+const uint8_t *mr_file_map(const char *path, size_t *length);
 /* Synced and unmapped. 0, or -1 with errno. */
 int mr_file_map_end(uint8_t *bytes, size_t length);
 

@@ -1,9 +1,14 @@
 #include "edge-client/session/number_type.h"
 
+#include <endian.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/half.h"
+#include "base/json_text.h"
 
+#define ALIGNMENT    64 /* of a file's data */
 #define F32_INFINITY 0x7f800000u
 #define F16_LARGEST  0x7bffu
 #define F16_INFINITY 0x7c00u
@@ -91,4 +96,43 @@ const char *mr_number_code(enum mre_number_type type)
 {
     static const char *const codes[] = {"F32", "F16", "BF16"};
     return (unsigned)type < sizeof codes / sizeof *codes ? codes[type] : NULL;
+}
+
+bool mr_number_named(enum mre_number_type *type, const char *name)
+{
+    const char *known;
+    for (unsigned i = 0; name && (known = mr_number_name((enum mre_number_type)i)); i++) {
+        if (strcmp(name, known) == 0) {
+            *type = (enum mre_number_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+char *mr_number_header(const uint8_t *bytes, size_t data_offset, enum mre_number_type type,
+                       size_t *length)
+{
+    json_t *root = json_loadb((const char *)bytes + 8, data_offset - 8, 0, NULL);
+    const char *name;
+    json_t *tensor;
+    json_object_foreach(root, name, tensor) {
+        json_t *offsets = json_object_get(tensor, "data_offsets"); /* none: the texts */
+        for (size_t i = 0; i < json_array_size(offsets); i++) {
+            const json_int_t at = json_integer_value(json_array_get(offsets, i));
+            json_array_set_new(offsets, i, json_integer(at / 2));
+            json_object_set_new(tensor, "dtype", mr_json_text(mr_number_code(type)));
+        }
+    }
+    const size_t text = json_dumpb(root, NULL, 0, JSON_COMPACT);
+    *length = (8 + text + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    char *header = text ? malloc(*length) : NULL;
+    if (header) {
+        const uint64_t rest = htole64(*length - 8);
+        memcpy(header, &rest, sizeof rest);
+        memset(header + 8, ' ', *length - 8);
+        json_dumpb(root, header + 8, text, JSON_COMPACT);
+    }
+    json_decref(root);
+    return header;
 }

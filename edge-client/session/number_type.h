@@ -7,6 +7,7 @@
 #ifndef MR_SESSION_NUMBER_TYPE_H
 #define MR_SESSION_NUMBER_TYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,14 @@ float mr_number_float(enum mre_number_type type, uint16_t number);
  * "F16"; NULL where there is no such type. */
 const char *mr_number_name(enum mre_number_type type);
 const char *mr_number_code(enum mre_number_type type);
+/* The type of that name. false: there is none, or `name` is NULL. */
+bool mr_number_named(enum mre_number_type *type, const char *name);
+
+/* The length and header of a safetensors file with the same tensors and texts as the one in
+ * `bytes`, which was parsed and whose data begins at data_offset, of that type and so of half the
+ * data. With spaces behind, so that the data begins at a multiple of 64. malloc'd; NULL: out of
+ * memory. */
+char *mr_number_header(const uint8_t *bytes, size_t data_offset, enum mre_number_type type,
+                       size_t *length);
 
 #endif

@@ -2,7 +2,7 @@
 """From a round's model to the file that an application opens: test_install.py --build BUILD
 
 Three hubs, eight devices that train, one that only takes models. Pulled whole, then by delta;
-installed, judged, put back; with a hub away nothing is taken, and an older model never is.
+installed, judged, put back; in 16 bits; with a hub away nothing is taken, and an older model never is.
 """
 
 import hashlib
@@ -100,6 +100,28 @@ class InstallPlay(Play):
             raise Failure(f"status: {status}")
         print("rolled back by hand, and not taken again", flush=True)
 
+    def sixteen_bits(self):
+        """What the application opens is shorter; deltas go on from what is not, and so does the way back."""
+        first = self.model()
+        self.device.edge("pull", "--config", self.device.config)
+        self.expect(self.device.edge("install", "--installed-as", "float16"), result="updated", model=first)
+        short = sha256(self.device.file)
+        self.expect(self.device.edge("status"), installed=first, installed_as="float16", sha256=short)
+        with open(self.device.file, "rb") as f:
+            header = f.read(8 + 120)
+        if short == first or b'"F16"' not in header or b'"F32"' in header:
+            raise Failure(f"the file is not in 16 bits: {header}")
+        second = self.model()
+        self.expect(self.device.edge("pull", "--config", self.device.config), result="updated", model=second, words="delta")
+        self.expect(self.device.edge("install"), result="updated", model=second)
+        self.expect(self.device.edge("status"), installed_as="float32", sha256=second)
+        if sha256(self.device.file) != second:
+            raise Failure("the file is not the model in float32")
+        self.expect(self.device.edge("rollback"), result="updated", model=first)
+        if sha256(self.device.file) != short:
+            raise Failure("the way back does not lead to 16 bits")
+        print("installed in 16 bits, by delta and back", flush=True)
+
     def hub_away(self):
         self.round()
         self.scene.kill_hub(2)
@@ -131,6 +153,7 @@ class InstallPlay(Play):
         good = self.chain()
         better = self.unhealthy(good)
         self.rolled_back(better, good)
+        self.sixteen_bits()
         self.hub_away()
         self.older()
 

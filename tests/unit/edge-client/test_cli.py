@@ -95,6 +95,8 @@ def config_errors(folder):
         f.write('{"task": "a",\n "task": "b"}')
     expect("a key that stands twice", 3, "line 2: duplicate object key near '\"task\"'", "check", "--config",
            f"{folder}/twice.json")
+    expect("a number type that is none", 2, "--installed-as float8: float32, float16 or bfloat16", "install", "--into",
+           f"{folder}/model", "--installed-as", "float8")
     expect("no file", 3, "none.json", "check", "--config", f"{folder}/none.json")
 
 

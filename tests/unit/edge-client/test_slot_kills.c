@@ -1,6 +1,7 @@
 /* test_slot_kills.c - whoever pulls and installs is killed before any of its calls that change a
- * folder, or its files may not grow: what the application opens is a whole model, old or new; what
- * was acknowledged is there; nothing goes back that nobody put back.
+ * folder, or its files may not grow: what the application opens is a whole model, old or new, of
+ * the number type that it was installed in; what was acknowledged is there; nothing goes back that
+ * nobody put back.
  *
  *   test_slot_kills [KILLS]
  */
@@ -22,9 +23,11 @@
 #include "edge-client/files/files.h"
 #include "edge-client/release/slots.h"
 
-#define KILLS 60u
-#define BYTES 20000u
-#define PIECE 1000u
+#define KILLS  60u
+#define BYTES  20000u
+#define HEAD   128u
+#define VALUES ((BYTES - HEAD) / 4)
+#define PIECE  1000u
 
 /* What a deed has acknowledged. Deeds of a release: pulled, installed, and judged: kept, but each
  * third put back. */
@@ -79,12 +82,32 @@ static void give_up(const char *what, const char *why)
     exit(1);
 }
 
+/* Each number is the same in all types. */
+static float value_of(uint64_t release, unsigned i)
+{
+    return (float)(i == 0 ? release % 200 : i == 1 ? release / 200 : (release * 31 + i) % 251);
+}
+
+static enum mre_number_type type_of(uint64_t release)
+{
+    return (enum mre_number_type)(release / 2 % 3);
+}
+
 static void model_of(uint8_t bytes[BYTES], uint64_t release, uint8_t hash[MR_HASH_BYTES])
 {
-    for (unsigned i = 0; i < BYTES; i++) {
-        bytes[i] = (uint8_t)(release * 31 + i);
+    const uint64_t length =
+        HEAD - 8; /* little-endian, as the machines are that this is tested on */
+    char text[HEAD];
+    memset(bytes, ' ', HEAD);
+    memcpy(bytes, &length, sizeof length);
+    const int size = snprintf(text, sizeof text,
+                              "{\"w\":{\"dtype\":\"F32\",\"shape\":[%u],\"data_offsets\":[0,%u]}}",
+                              VALUES, VALUES * 4);
+    memcpy(bytes + 8, text, (size_t)size);
+    for (unsigned i = 0; i < VALUES; i++) {
+        const float value = value_of(release, i);
+        memcpy(bytes + HEAD + i * sizeof value, &value, sizeof value);
     }
-    memcpy(bytes, &release, sizeof release);
     SHA256(bytes, BYTES, hash);
 }
 
@@ -122,8 +145,10 @@ static int do_step(struct mr_slots *slots, const struct told *told, struct mr_er
     switch (told->step) {
     case 0:
         return pull(slots, told->release, error);
-    case 1:
-        return mr_slots_install(slots, error);
+    case 1: {
+        const enum mre_number_type type = type_of(told->release);
+        return mr_slots_install(slots, type == MRE_F32 ? NULL : &type, error);
+    }
     default:
         return is_good(told->release) ? mr_slots_confirm(slots, MR_RELEASE_KEPT, error)
                                       : mr_slots_go_back(slots, error);
@@ -180,22 +205,50 @@ static void work_for_ever(struct told told, int to, rlim_t most, unsigned calls)
 /* --- the judge ---------------------------------------------------------------------------------
  */
 
-/* What the application finds without anybody's help; 0: nothing. It must be whole. */
-static uint64_t opened(void)
+/* A file of the type that its header names, of as many values as it has to have. */
+static void read_values(float values[VALUES], enum mre_number_type *type, const uint8_t *bytes,
+                        size_t length)
 {
-    static uint8_t bytes[BYTES + 1], wanted[BYTES];
-    uint8_t hash[MR_HASH_BYTES];
-    uint64_t release;
+    char header[HEAD + 64] = "";
+    uint64_t head = 0;
+    memcpy(&head, bytes, length < 8 ? 0 : 8);
+    if (head == 0 || head >= sizeof header || length < 8 + head) {
+        give_up("what the application opens", "has no header");
+    }
+    memcpy(header, bytes + 8, head);
+    *type = strstr(header, "\"BF16\"") ? MRE_BF16 : strstr(header, "\"F16\"") ? MRE_F16 : MRE_F32;
+    const size_t each = *type == MRE_F32 ? 4 : 2;
+    if (length != 8 + head + VALUES * each) {
+        give_up("what the application opens", "is no whole model");
+    }
+    if (*type == MRE_F32) {
+        memcpy(values, bytes + 8 + head, VALUES * each);
+    } else {
+        uint16_t numbers[VALUES];
+        memcpy(numbers, bytes + 8 + head, VALUES * each);
+        mre_numbers_widen(*type, values, numbers, VALUES);
+    }
+}
+
+/* What the application finds without anybody's help; 0: nothing. It must be whole. */
+static uint64_t opened(uint8_t hash[MR_HASH_BYTES])
+{
+    static uint8_t bytes[BYTES + 1];
+    static float values[VALUES];
+    enum mre_number_type type;
     FILE *file = fopen(path, "rb");
     if (!file) {
         return 0;
     }
     const size_t length = fread(bytes, 1, sizeof bytes, file);
     fclose(file);
-    memcpy(&release, bytes, sizeof release);
-    model_of(wanted, release, hash);
-    if (length != BYTES || memcmp(bytes, wanted, BYTES) != 0) {
-        give_up("what the application opens", "is no whole model");
+    SHA256(bytes, length, hash);
+    read_values(values, &type, bytes, length);
+    const uint64_t release = (uint64_t)values[0] + 200 * (uint64_t)values[1];
+    for (unsigned i = 0; i < VALUES; i++) {
+        if (values[i] != value_of(release, i) || type != type_of(release)) {
+            give_up("what the application opens", "is another model, or of another type");
+        }
     }
     return release;
 }
@@ -210,7 +263,8 @@ static void judge(struct told *last)
     struct mr_slots slots;
     struct mr_error error;
     const struct told next = after(next_of(*last));
-    const uint64_t at_once = opened();
+    uint8_t hash[MR_HASH_BYTES];
+    const uint64_t at_once = opened(hash);
     if (at_once != 0 || last->active != 0) {
         if (!is(last, at_once) && !is(&next, at_once)) {
             give_up("what the application opens", "is neither what was told nor the next");
@@ -222,8 +276,11 @@ static void judge(struct told *last)
     const struct mr_slot_model *active = mr_slots_active(&slots);
     const uint64_t now = active ? active->version.round : 0;
     const bool pulled = slots.models[MR_SLOT_NEXT].known;
-    if (now != opened() || (now != last->active && now != next.active)) {
+    if (now != opened(hash) || (now != last->active && now != next.active)) {
         give_up("the state", "is another one than the file");
+    }
+    if (active && memcmp(active->opened, hash, sizeof hash) != 0) {
+        give_up("the hash in the state", "is not that of the file");
     }
     if (slots.floor.round < last->release || slots.floor.round > next.release) {
         give_up("the floor", "is below what was told, or above what there was");
