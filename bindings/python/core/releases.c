@@ -23,13 +23,18 @@ static PyObject *install(PyObject *module, PyObject *args)
     struct mr_py_call call = {.train = NULL};
     struct mre_outcome outcome;
     const char *file;
+    int type;
     (void)module;
-    if (!PyArg_ParseTuple(args, "sO:install", &file, &call.train)) {
+    if (!PyArg_ParseTuple(args, "sOi:install", &file, &call.train, &type)) {
         return NULL;
     }
-    const bool asked = call.train != Py_None;
+    const mre_healthy_fn healthy = call.train != Py_None ? is_healthy : NULL;
     call.thread = PyEval_SaveThread();
-    mre_release_install(file, asked ? is_healthy : NULL, &call, &outcome);
+    if (type < 0) { /* as the model says */
+        mre_release_install(file, healthy, &call, &outcome);
+    } else {
+        mre_release_install_as(file, (enum mre_number_type)type, healthy, &call, &outcome);
+    }
     PyEval_RestoreThread(call.thread);
     if (call.type) {
         PyErr_Restore(call.type, call.value, call.trace);
@@ -76,11 +81,27 @@ static PyObject *status(PyObject *module, PyObject *args)
                          state.refused, mr_py_outcome(&outcome));
 }
 
+/* (number type, hash or ""), outcome */
+static PyObject *opened(PyObject *module, PyObject *args)
+{
+    struct mre_release_copy opened = {.number_type = MRE_F32};
+    struct mre_outcome outcome;
+    const char *file;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "s:opened", &file)) {
+        return NULL;
+    }
+    mre_release_opened(file, &opened, &outcome);
+    return Py_BuildValue("((is)N)", (int)opened.number_type, opened.sha256,
+                         mr_py_outcome(&outcome));
+}
+
 int mr_py_releases_add(PyObject *module)
 {
     static PyMethodDef functions[] = {{"install", install, METH_VARARGS, NULL},
                                       {"rollback", rollback, METH_VARARGS, NULL},
                                       {"status", status, METH_VARARGS, NULL},
+                                      {"opened", opened, METH_VARARGS, NULL},
                                       {NULL, NULL, 0, NULL}};
     return PyModule_AddFunctions(module, functions);
 }

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from ._client import Client, Progress, Task
 from ._core import VERSION as __version__
-from ._model_file import ModelFile, ModelState, Version
+from ._model_file import ModelFile, ModelState, Opened, Version
 from ._outcome import (BadDelta, BadModel, Cancelled, CertificateRefused, ConfigError, DeviceFailed, Error, NotAccepted,
                        Outcome, Refused, ReleaseRefused, TrainerFailed, Unreachable, Untrusted)
 from ._tensors import load, save
 
 __all__ = ["AsyncClient", "BadDelta", "BadModel", "Cancelled", "CertificateRefused", "Client", "ConfigError",
-           "DeviceFailed", "Error", "ModelFile", "ModelState", "NotAccepted", "Outcome", "Progress", "Refused",
+           "DeviceFailed", "Error", "ModelFile", "ModelState", "NotAccepted", "Opened", "Outcome", "Progress", "Refused",
            "ReleaseRefused", "Task", "TrainerFailed", "Unreachable", "Untrusted", "Version", "__version__", "load",
            "save"]
 

@@ -16,6 +16,9 @@ if typing.TYPE_CHECKING:
     Healthy = typing.Callable[[str], object]
 
 
+NUMBER_TYPES = ("float32", "float16", "bfloat16")
+
+
 class Version(typing.NamedTuple):
     """A release, as far as this device has it."""
 
@@ -42,12 +45,27 @@ class ModelState(typing.NamedTuple):
     """Releases that were installed and put back."""
 
 
+class Opened(typing.NamedTuple):
+    """What the path leads to."""
+
+    number_type: str
+    """"float32", "float16" or "bfloat16"."""
+    sha256: str
+    """Of the file as it was written, in hex; "": nothing is installed. In float32 it is the model's."""
+
+
 class ModelFile:
     """`path` is a link to the newest installed model, replaced in one step; applications open it whenever they like.
-    Beside it, in `path`.millrace, are two copies, so that there is a way back. One process at a time."""
+    Beside it, in `path`.millrace, are two copies, so that there is a way back. One process at a time.
 
-    def __init__(self, path: str | os.PathLike):
+    `installed_as`: "float16" or "bfloat16", for an application that computes in 16 bits, or "float32". None: as the task's
+    operators have written into the model, or float32. It counts from the next installation on."""
+
+    def __init__(self, path: str | os.PathLike, installed_as: str | None = None):
+        if installed_as is not None and installed_as not in NUMBER_TYPES:
+            raise ValueError(f"installed_as: one of {', '.join(NUMBER_TYPES)}, not {installed_as!r}")
         self.path = os.fspath(path)
+        self.installed_as = installed_as
 
     def pull(self, client: Client, wait: float = 0.0) -> bool:
         """Asks every hub for the newest release, judges what they say and fetches it, as a delta where there is one.
@@ -59,7 +77,8 @@ class ModelFile:
         """Installs what was pulled, then calls healthy(path). Where that is false the copy before is put back and
         ReleaseRefused ("unhealthy") is raised; what it raises itself comes through, the copy before likewise back. True:
         there is a new model; False: none was waiting. No network."""
-        return raise_for(Outcome(_core.install(self.path, healthy))).result == "updated"
+        number_type = -1 if self.installed_as is None else NUMBER_TYPES.index(self.installed_as)
+        return raise_for(Outcome(_core.install(self.path, healthy, number_type))).result == "updated"
 
     def report(self, client: Client) -> None:
         """Tells every hub how it went with the release that was installed last; the next pull() would too. A hub that
@@ -88,8 +107,15 @@ class ModelFile:
         raise_for(Outcome(fields))
         return ModelState(Version(*installed), Version(*previous), Version(*pulled), Version(*seen), trial, refused)
 
+    @property
+    def opened(self) -> Opened:
+        """The number type and hash of the file that is installed. Raises ConfigError. No network."""
+        (number_type, sha256), fields = _core.opened(self.path)
+        raise_for(Outcome(fields))
+        return Opened(NUMBER_TYPES[number_type], sha256)
+
     def load(self) -> Weights:
-        """The installed model as numpy arrays by name."""
+        """The installed model as numpy arrays by name, of float32 whatever the file's type."""
         from ._tensors import load
         return load(self.path)
 

@@ -68,16 +68,21 @@ def flatten(tensors: list[tuple], weights: Weights) -> list[tuple]:
 
 
 def save(weights: Weights, path: str | os.PathLike, *, frozen: typing.Iterable[str] = (),
-         personal: typing.Iterable[str] = ()) -> None:
+         personal: typing.Iterable[str] = (), installed_as: str | None = None) -> None:
     """Writes a model as hubs take it: safetensors, F32, tensors in the order of the dict. Arrays of other number types
     are converted. A federation's first model is made so.
 
     frozen: tensors that nobody trains; personal: tensors of which each device trains its own, which never leaves it.
-    Names, or what they begin with and "*". Neither costs a byte of a round."""
+    Names, or what they begin with and "*". Neither costs a byte of a round.
+
+    installed_as: "float16" or "bfloat16": devices install the models that come of it for applications in that type."""
     import json
     import numpy
     header, arrays, at = {}, [], 0
     texts = {f"millrace.{part}": ",".join(names) for part, names in (("frozen", frozen), ("personal", personal))}
+    if installed_as not in (None, "float32", "float16", "bfloat16"):
+        raise ValueError(f"installed_as: float32, float16 or bfloat16, not {installed_as!r}")
+    texts["millrace.installed_as"] = "" if installed_as in (None, "float32") else installed_as
     if any(texts.values()):
         header["__metadata__"] = {name: text for name, text in texts.items() if text}
     for name, value in weights.items():
@@ -94,17 +99,24 @@ def save(weights: Weights, path: str | os.PathLike, *, frozen: typing.Iterable[s
 
 
 def load(path: str | os.PathLike) -> Weights:
-    """Reads a model that is safetensors in F32, such as one that a round has made."""
+    """Reads a model that is safetensors in F32, such as one that a round has made, or in F16 or BF16, such as one that was
+    installed so. The arrays are float32."""
     import json
     import numpy
+    kinds = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    weights = {}
     with open(path, "rb") as f:
         header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-        values = numpy.fromfile(f, dtype="<f4")
-    header.pop("__metadata__", None)
-    weights = {}
-    for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            raise ValueError(f"{path}: {name} is {entry['dtype']}, only F32 is read")
-        begin, end = entry["data_offsets"]
-        weights[name] = values[begin // 4:end // 4].reshape(entry["shape"])
+        data = f.tell()
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            if entry["dtype"] not in kinds:
+                raise ValueError(f"{path}: {name} is {entry['dtype']}, only {', '.join(kinds)} are read")
+            begin, end = entry["data_offsets"]
+            kind = numpy.dtype(kinds[entry["dtype"]])
+            f.seek(data + begin)
+            values = numpy.fromfile(f, kind, (end - begin) // kind.itemsize)
+            if entry["dtype"] == "BF16": # the upper half of a float32
+                values = (values.astype("<u4") << 16).view("<f4")
+            weights[name] = values.astype("<f4", copy=False).reshape(entry["shape"])
     return weights

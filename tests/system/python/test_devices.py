@@ -220,8 +220,15 @@ class Divided(WithHubs):
         millrace.save(self.model, path)
         words = ["--frozen", "enc*", "--personal", "head", "--into", f"{self.folder}/divided.safetensors"]
         said = self.scene.run(self.scene.program("appliance", "cli", "millrace"), "model", "divide", path, *words,
-                              "--json")
+                              "--installed-as", "float16", "--json")
         self.assertEqual(json.loads(said), {"written": words[-1], "trained": 400, "frozen": 4000, "personal": 7})
+        millrace.save(self.model, path, frozen=["enc*"], personal=["head"], installed_as="float16")
+        texts = []
+        for name in (path, words[-1]):
+            with open(name, "rb") as f:
+                texts.append(json.loads(f.read(int.from_bytes(f.read(8), "little")))["__metadata__"])
+        self.assertEqual(texts[0], {"millrace.frozen": "enc*", "millrace.personal": "head", "millrace.installed_as": "float16"})
+        self.assertEqual(texts[1], texts[0])
 
 
 class Silent(WithHubs):

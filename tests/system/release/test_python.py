@@ -57,13 +57,20 @@ class PythonPlay(Play):
             self.raises(Spoilt, file.update, client, spoilt, 20)
             self.expect(sha256(consumer.file), first, "after one whose judge raised")
             fourth = self.model()
+            whole = file.load()["w"]
+            file.installed_as = "bfloat16"
             self.expect(file.update(client, wait=20), True, "updated")
+            self.expect(file.opened, ("bfloat16", sha256(consumer.file)), "what is opened")
+            self.expect((file.load()["w"].view("<u4") & 0xffff).any(), False, "bits below the type's")
+            self.expect((whole.view("<u4") & 0xffff).any(), True, "bits of a float32")
             self.expect(self.reports()["kept"], 1, "reports of the fourth")
             state = file.state
             self.expect([state.installed.model, state.previous.model, state.refused], [fourth, first, 2], "the state")
             self.expect(state.installed.round, 4, "its round")
             file.rollback()
             self.expect(sha256(consumer.file), first, "put back")
+            self.expect(file.opened, ("float32", first), "what is opened then")
+            self.raises(ValueError, millrace.ModelFile, consumer.file, "float8")
             self.raises(millrace.ConfigError, millrace.ModelFile("/dev/null/x").rollback)
             self.expect(len({first, second, third, fourth}), 4, "models")
         self.raises(ValueError, file.pull, client)

@@ -390,6 +390,25 @@ class Files(unittest.TestCase):
         self.assertIn('"millrace.frozen":"none"', text)
 
 
+    def test_sixteen_bits(self):
+        """Files of the types that models are installed in are read, as float32."""
+        values = numpy.array([0, -0.0, 1, -2.5, 0.333251953125, 65504, numpy.inf, 5.960464477539063e-08], "<f4")
+        short = {"F16": values.astype("<f2"), "BF16": (values.view("<u4") >> 16).astype("<u2"), "I16": values.astype("<i2")}
+        for kind, numbers in short.items():
+            with tempfile.NamedTemporaryFile() as file:
+                header = ('{"a":{"dtype":"%s","shape":[2,2],"data_offsets":[0,8]},"b":{"dtype":"%s","shape":[4],'
+                          '"data_offsets":[8,16]}}' % (kind, kind)).encode()
+                file.write(len(header).to_bytes(8, "little") + header + numbers.tobytes())
+                file.flush()
+                if kind == "I16":
+                    self.assertRaisesRegex(ValueError, "a is I16", millrace.load, file.name)
+                    continue
+                read = millrace.load(file.name)
+            wanted = values if kind == "F16" else (values.view("<u4") & 0xffff0000).view("<f4")
+            self.assertEqual((read["a"].dtype, read["a"].shape), ("<f4", (2, 2)))
+            numpy.testing.assert_array_equal(numpy.concatenate([read["a"].reshape(-1), read["b"]]).view("<u4"), wanted.view("<u4"))
+
+
 class Interpreter:
     """As LiteRT's: two variables, results in memory of its own, of which a runner makes copies that it counts."""
 
