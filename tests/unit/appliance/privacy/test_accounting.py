@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The accountant beside others': PyPI's dp-accounting, and Flower's accountant on top of it.
 
-  MILLRACE_ACCOUNTING=DIR test_accounting.py DP_ANSWERS MILLRACE
+  [MILLRACE_ACCOUNTING=DIR] test_accounting.py DP_ANSWERS MILLRACE BUILD
 
-500 random compositions: RDP to 1e-6, epsilon in force within 0.999 and 1.02 of the PLD figure. And what a
-hub adds, beside what Flower asks for at the same epsilon of the device that is in most rounds. It takes
-minutes and, the first time, PyPI: so it is done only where MILLRACE_ACCOUNTING names a folder for the
-packages, and ends with 77 elsewhere and where they cannot be had."""
+Random compositions: RDP to 1e-6, epsilon in force within 0.999 and 1.02 of the PLD figure. And what a
+hub adds, beside what Flower asks for at the same epsilon of the device that is in most rounds. The packages
+are small without what they need, which is Debian's here (python3-scipy, python3-mpmath, python3-attr); they come from PyPI,
+once, into a folder of the build. Where MILLRACE_ACCOUNTING names another folder there are 500 compositions, which
+take minutes, and otherwise a few. Ends with 77 where packages cannot be had."""
 
 import argparse
 import importlib.util
@@ -16,33 +17,18 @@ import os
 import random
 import subprocess
 import sys
-import venv
 
-PACKAGES = ["dp-accounting==0.6.0"]
-FLOWER = "flwr==1.42.0"  # without what it needs: the accountant needs nothing of it
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[".."] * 3, "system", "python"))
+import pypi  # noqa: E402 pylint: disable=wrong-import-position
+
+PACKAGES = ["dp-accounting==0.6.0", "absl-py==2.3.1", "dm-tree==0.1.9", "wrapt==1.17.3", "flwr==1.42.0"]
 ONE = 1 << 40
-CASES = 500
+CASES, FEW_CASES = 500, 12
 
 
 def skip(why):
     print(f"skipped: {why}")
     sys.exit(77)
-
-
-def environment(folder):
-    """The interpreter of a folder with the packages."""
-    python = os.path.join(folder, "bin", "python")
-    if os.path.exists(os.path.join(folder, "ready")):
-        return python
-    try:
-        venv.create(folder, with_pip=True)
-        for packages in (PACKAGES, ["--no-deps", FLOWER]):
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True,
-                           capture_output=True, timeout=500)
-    except (OSError, subprocess.SubprocessError) as error:
-        skip(f"{PACKAGES[0]} and {FLOWER} cannot be had: {error}")
-    with open(os.path.join(folder, "ready"), "w", encoding="utf-8"):
-        return python
 
 
 def ask(program, questions):
@@ -51,11 +37,11 @@ def ask(program, questions):
     return done.stdout.splitlines()
 
 
-def cases(seed):
+def cases(seed, count):
     """(delta, [(z, count), ...]): Gaussian releases, each of so many rounds."""
     chance = random.Random(seed)
     made = []
-    while len(made) < CASES:
+    while len(made) < count:
         rounds = [(math.exp(chance.uniform(math.log(0.8), math.log(60))), chance.randint(1, 60))
                   for _ in range(chance.randint(1, 5))]
         rho = sum(count / (2 * z * z) for z, count in rounds)
@@ -120,8 +106,8 @@ def inside(python, what, given):
     return json.loads(done.stdout)
 
 
-def compare(program, python):
-    given = cases(20261130)
+def compare(program, python, count):
+    given = cases(20261130, count)
     theirs = inside(python, "figures", given)
     questions = []
     for delta, rounds in given:
@@ -165,13 +151,18 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("millrace")
+    parser.add_argument("build")
     options = parser.parse_args()
-    folder = os.environ.get("MILLRACE_ACCOUNTING")
-    if not folder:
-        skip("MILLRACE_ACCOUNTING names no folder for PyPI's dp-accounting and Flower")
-    python = environment(folder)
+    missing = [name for name in ("scipy", "mpmath", "attr") if importlib.util.find_spec(name) is None]
+    if missing:
+        skip(f"no {', '.join(missing)}; install python3-{', python3-'.join(missing)}")
+    try:
+        python = pypi.interpreter("MILLRACE_ACCOUNTING", PACKAGES, "--no-deps", otherwise=os.path.join(options.build, "pypi-accounting"),
+                                  system_site_packages=True)
+    except pypi.Missing as reason:
+        skip(reason)
     beside_flower(options.millrace, python)
-    compare(options.program, python)
+    compare(options.program, python, CASES if "MILLRACE_ACCOUNTING" in os.environ else FEW_CASES)
 
 
 if __name__ == "__main__":
