@@ -2,9 +2,10 @@
  *
  * Every element goes through the same additions and subtractions as in the stage-by-stage
  * reference, only the schedule differs, so the result is the same to the bit: the stages run three
- * (or what is left) at a time across eight (four, two) registers; those of a single block whose
- * distance is below a register's width run inside registers; what is beyond L1 is first finished in
- * pieces that fit.
+ * (with many registers four, or what is left) at a time across eight (sixteen, four, two)
+ * registers; those of a single block whose distance is below a register's width run inside
+ * registers; what is beyond L1 is first finished in pieces that fit, and what is beyond L2 in
+ * slices.
  *
  * The including file defines vec_butterflies(v): the stages h = 1 .. VEC_F32 / 2 of one vector.
  */
@@ -15,17 +16,20 @@
 
 #include "kernels/vec.h"
 
-#define BASE  (8 * VEC_F32) /* elements that eight registers hold */
-#define PIECE 4096u         /* elements, 16 KiB: half of a small L1 */
+#define UNROLL _Pragma("GCC unroll 16")
+#define BASE   (8 * VEC_F32)                /* elements that eight registers hold */
+#define PIECE  4096u                        /* elements, 16 KiB: half of a small L1 */
+#define SLICE  65536u                       /* elements, 256 KiB: half of a small L2 */
+#define RADIX  (VEC_BYTES == 64 ? 16u : 8u) /* the most: half of the registers */
 
 static vec_f32 vec_butterflies(vec_f32 v);
 
 /* The stages of distance 1 .. radix/2 across v[0..radix). */
 VEC_INLINE void across(vec_f32 *v, unsigned radix)
 {
-    VEC_UNROLL
+    UNROLL
     for (unsigned h = 1; h < radix; h *= 2) {
-        VEC_UNROLL
+        UNROLL
         for (unsigned i = 0; i < radix; i++) {
             if ((i & h) == 0) {
                 const vec_f32 a = v[i], b = v[i + h];
@@ -39,7 +43,7 @@ VEC_INLINE void across(vec_f32 *v, unsigned radix)
 /* The same of one element each: where a distance is no multiple of a register's width. */
 VEC_INLINE void across_one(float *x, size_t h, unsigned radix, float factor)
 {
-    float v[8];
+    float v[RADIX];
     for (unsigned r = 0; r < radix; r++) {
         v[r] = x[r * h];
     }
@@ -63,13 +67,13 @@ VEC_INLINE void pass(float *x, size_t n, size_t h, unsigned radix, float factor)
     for (size_t at = 0; at < n; at += radix * h) {
         size_t i = at;
         for (; i + VEC_F32 <= at + h; i += VEC_F32) {
-            vec_f32 v[8];
-            VEC_UNROLL
+            vec_f32 v[RADIX];
+            UNROLL
             for (unsigned r = 0; r < radix; r++) {
                 v[r] = vec_load_f32(x + i + r * h);
             }
             across(v, radix);
-            VEC_UNROLL
+            UNROLL
             for (unsigned r = 0; r < radix; r++) {
                 vec_store_f32(x + i + r * h, v[r] * factor);
             }
@@ -85,12 +89,12 @@ VEC_INLINE void base_pass(float *x, size_t n, float factor)
 {
     for (size_t at = 0; at < n; at += BASE) {
         vec_f32 v[8];
-        VEC_UNROLL
+        UNROLL
         for (unsigned r = 0; r < 8; r++) {
             v[r] = vec_butterflies(vec_load_f32(x + at + r * VEC_F32));
         }
         across(v, 8);
-        VEC_UNROLL
+        UNROLL
         for (unsigned r = 0; r < 8; r++) {
             vec_store_f32(x + at + r * VEC_F32, v[r] * factor);
         }
@@ -99,10 +103,13 @@ VEC_INLINE void base_pass(float *x, size_t n, float factor)
 
 /* The stages from distance h up to n / 2; multiplies by factor in the last pass. A multiplication
  * by one in the others changes nothing. */
-VEC_INLINE void passes(float *x, size_t n, size_t h, float factor)
+static __attribute__((noinline)) void passes(float *x, size_t n, size_t h, float factor)
 {
     while (h < n) {
-        if (n / h >= 8) {
+        if (RADIX == 16 && (n / h == 16 || n / h >= 128)) {
+            pass(x, n, h, RADIX, n / h == 16 ? factor : 1.0f);
+            h *= 16;
+        } else if (n / h >= 8) {
             pass(x, n, h, 8, n / h == 8 ? factor : 1.0f);
             h *= 8;
         } else if (n / h == 4) {
@@ -115,14 +122,25 @@ VEC_INLINE void passes(float *x, size_t n, size_t h, float factor)
     }
 }
 
-/* Elements that are worked on at once: whole places of all blocks, in L1 where one of them is. */
-VEC_INLINE size_t piece_of(size_t n, size_t blocks)
+/* Elements that are worked on at once: whole places of all blocks, `most` or fewer where one of
+ * them is. */
+VEC_INLINE size_t piece_of(size_t n, size_t blocks, size_t most)
 {
     size_t piece = blocks;
-    while (2 * piece <= PIECE && piece < n) {
+    while (2 * piece <= most && piece < n) {
         piece *= 2;
     }
     return piece;
+}
+
+static void hadamard_piece(float *x, size_t n, size_t blocks, float factor)
+{
+    if (blocks == 1) {
+        base_pass(x, n, n == BASE ? factor : 1.0f);
+        passes(x, n, BASE, factor);
+    } else {
+        passes(x, n, blocks, factor);
+    }
 }
 
 /* n >= BASE where it is a single block. */
@@ -130,17 +148,15 @@ VEC_INLINE void vec_hadamard(float *x, size_t n, size_t block)
 {
     const float factor = (float)(1.0 / sqrt((double)block));
     const size_t blocks = n / block;
-    const size_t piece = piece_of(n, blocks);
-    const float piece_factor = piece == n ? factor : 1.0f;
-    for (size_t at = 0; at < n; at += piece) {
-        size_t first = blocks;
-        if (blocks == 1) {
-            base_pass(x + at, piece, piece == BASE ? piece_factor : 1.0f);
-            first = BASE;
+    const size_t slice = piece_of(n, blocks, SLICE), piece = piece_of(slice, blocks, PIECE);
+    for (size_t first = 0; first < n; first += slice) {
+        const float slice_factor = slice == n ? factor : 1.0f;
+        for (size_t at = first; at < first + slice; at += piece) {
+            hadamard_piece(x + at, piece, blocks, piece == slice ? slice_factor : 1.0f);
         }
-        passes(x + at, piece, first, piece_factor);
+        passes(x + first, slice, piece, slice_factor);
     }
-    passes(x, n, piece, factor);
+    passes(x, n, slice, factor);
 }
 
 #endif
