@@ -45,6 +45,16 @@ struct mr_mask_stream {
 
 struct mr_gauss_cells; /* gauss_cells.h */
 
+/* Sixteen coders of integers that take turns (wire/integer_code.h): integer i is of coder i % 16. */
+#define MR_TURN 16
+struct mr_split_coders {
+    uint32_t states[MR_TURN];
+    /* 4,096: a token 7 bits from the top, its frequency less one 12, the slot's place within the
+     * token 12, and the lowest bit nothing. Any content is allowed. */
+    const uint32_t *slots;
+    unsigned low; /* plain bits below each token, 0 to 25 */
+};
+
 struct mr_kernels {
     const char *name;   /* "scalar", "avx2", "avx512", "neon" */
     uint32_t cpu_level; /* one of enum mr_cpu_level */
@@ -149,6 +159,16 @@ struct mr_kernels {
     void (*centre_w16)(float *out, const uint16_t *acc, float factor, size_t lanes);
     void (*centre_w24)(float *out, const uint32_t *acc, float factor, size_t lanes);
     void (*centre_w32)(float *out, const uint32_t *acc, float factor, size_t lanes);
+
+    /* --- reading a delta (client) -------------------------------------------------------------
+     * Each coder in turn: with slot s = slots[state % 4096], state becomes frequency · (state /
+     * 4096) + place (mod 2^32), and where that is below 2^16, state · 2^16 + the next word; the
+     * integer is token · 2^low (mod 2^32) + its plain bits. Words are big-endian u16, 2 * MR_TURN
+     * bytes of them are read for every turn that there still is; of plain bits, the lowest of the
+     * first byte first, 2 * low bytes a turn. Writes MR_TURN * turns integers; returns the bytes of
+     * words that were used. */
+    size_t (*split_turns)(uint32_t *out, struct mr_split_coders *coders, const uint8_t *words,
+                          const uint8_t *bits, size_t turns);
 };
 
 /* Expands an AES-128 key and stores the counter block. Constant time. Uses no ISA extension. */

@@ -6,6 +6,8 @@
 #define mr_lift_narrow_avx2   mr_lift_narrow_scalar
 #define mr_centre_w8_avx2     mr_centre_w8_scalar
 #define mr_centre_narrow_avx2 mr_centre_narrow_scalar
+/* Without a step that spreads words over the coders that need one. */
+#define mr_split_turns_avx2 mr_split_turns_scalar
 
 const struct mr_kernels mr_kernels_avx2 = {
     .name = "avx2",

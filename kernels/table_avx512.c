@@ -42,4 +42,5 @@ const struct mr_kernels mr_kernels_avx512 = {
     .centre_w16 = mr_centre_w16_avx512,
     .centre_w24 = mr_centre_w24_avx512,
     .centre_w32 = mr_centre_w32_avx512,
+    .split_turns = mr_split_turns_avx512,
 };

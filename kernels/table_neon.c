@@ -7,7 +7,8 @@
 #define mr_centre_w8_neon     mr_centre_w8_scalar
 #define mr_centre_narrow_neon mr_centre_narrow_scalar
 /* Without gathers. */
-#define mr_gauss_draw_neon mr_gauss_draw_scalar
+#define mr_gauss_draw_neon  mr_gauss_draw_scalar
+#define mr_split_turns_neon mr_split_turns_scalar
 
 const struct mr_kernels mr_kernels_neon = {
     .name = "neon",

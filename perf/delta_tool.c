@@ -60,7 +60,9 @@ static long peak_kib(void)
 static void apply_once(const char *base_path, const char *delta_path, size_t target_bytes)
 {
     struct file base = map(base_path), delta = map(delta_path);
-    uint8_t hash[32], *target = mmap(NULL, target_bytes, PROT_READ | PROT_WRITE,
+    /* As the device has it: a large target is a mapping of the file and not longer. */
+    const size_t room = target_bytes > (8u << 20) ? target_bytes : mr_delta_room(target_bytes);
+    uint8_t hash[32], *target = mmap(NULL, room, PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     MR_ASSERT(target != MAP_FAILED);
     mallopt(M_MMAP_THRESHOLD, 64 * 1024);
@@ -71,6 +73,7 @@ static void apply_once(const char *base_path, const char *delta_path, size_t tar
                                      .base = base.bytes,
                                      .base_bytes = base.length,
                                      .target = target,
+                                     .target_room = room,
                                      .kernels = mr_kernels_select(UINT32_MAX)};
     for (unsigned i = 0; i < REPEATS; i++) {
         const double begun = cpu_s();

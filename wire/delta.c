@@ -23,14 +23,15 @@ struct applying {
     struct mr_safetensors base;
     struct mr_integer_reader reader;
     size_t filled, used;          /* of reader.room->values */
-    float *group;                 /* of `sums` */
+    float *group;                 /* of `sums`; at the target's values, or a buffer: */
+    float *buffer;                /* malloc'd */
     uint8_t *signs;               /* a bit a lane */
     struct mr_integer_room *gaps; /* of `changes` */
 };
 
 /* --- sums ------------------------------------------------------------------------------------ */
 
-/* The next integer of the sequence, as the kernels centre it: to float, then one multiplication. */
+/* The next integers of the sequence. */
 static int fill_group(struct applying *applying, size_t count, float factor, struct mr_error *error)
 {
     float *out = applying->group;
@@ -43,12 +44,9 @@ static int fill_group(struct applying *applying, size_t count, float factor, str
             applying->filled = (size_t)read;
             applying->used = 0;
         }
-        const uint32_t *codes = applying->reader.room->values + applying->used;
         const size_t here = applying->filled - applying->used;
         const size_t take = here < count ? here : count;
-        for (size_t i = 0; i < take; i++) {
-            out[i] = (float)mr_unzigzag(codes[i]) * factor;
-        }
+        mr_delta_centre(out, applying->reader.room->values + applying->used, factor, take);
         applying->used += take;
         out += take;
         count -= take;
@@ -56,26 +54,64 @@ static int fill_group(struct applying *applying, size_t count, float factor, str
     return 0;
 }
 
-static int apply_groups(struct applying *applying, const struct mr_delta_step *step,
-                        struct mr_error *error)
+static const uint8_t *base_values(const struct applying *applying)
 {
-    const struct mr_delta_order order = mr_delta_order_of(step->lanes, step->rotation_log2);
+    return applying->job->base + applying->base.data_offset;
+}
+
+/* Whether the vector is one group that has room where the target's values are to be. */
+static bool fits_in_target(const struct applying *applying, const struct mr_delta_order *order)
+{
+    const struct mr_delta_job *job = applying->job;
+    const size_t header_bytes = (size_t)(applying->values - job->target);
+    const size_t bytes = (size_t)order->columns * order->block * sizeof(float);
+    return order->group == order->columns && applying->base.trained == applying->base.count &&
+           (uintptr_t)applying->values % sizeof(float) == 0 &&
+           (uintptr_t)base_values(applying) % sizeof(float) == 0 &&
+           header_bytes + bytes <= job->target_room;
+}
+
+/* Where the step's lanes are undone. The only step begins from the base's values: these may as well
+ * be added to the update as the update to them. 0 or -1. */
+static int take_place(struct applying *applying, const struct mr_delta_order *order, bool only,
+                      struct mr_error *error)
+{
+    if (applying->buffer) {
+        return 0;
+    }
+    if (only && fits_in_target(applying, order)) {
+        applying->group = (float *)(void *)applying->values;
+        return 0;
+    }
+    memcpy(applying->values, base_values(applying), 4 * applying->base.count);
+    applying->buffer = malloc(MR_DELTA_GROUP_LANES * sizeof *applying->buffer);
+    applying->group = applying->buffer;
+    return applying->buffer ? 0 : mr_error_set(error, "out of memory for a delta");
+}
+
+static int apply_groups(struct applying *applying, const struct mr_delta_step *step,
+                        const struct mr_delta_order *order, struct mr_error *error)
+{
     const struct mr_delta_adding adding = {.base = &applying->base,
                                            .values = applying->values,
                                            .signs = applying->signs,
                                            .group = applying->group,
                                            .kernels = applying->job->kernels};
-    for (uint32_t first = 0; first < order.columns; first += order.group) {
-        const uint32_t left = order.columns - first;
-        const size_t width = left < order.group ? left : order.group;
-        if (fill_group(applying, width * order.block, step->factor, error) != 0) {
+    for (uint32_t first = 0; first < order->columns; first += order->group) {
+        const uint32_t left = order->columns - first;
+        const size_t width = left < order->group ? left : order->group;
+        if (fill_group(applying, width * order->block, step->factor, error) != 0) {
             return -1;
         }
-        if (order.block > 1) {
-            applying->job->kernels->hadamard(applying->group, width * order.block, order.block);
+        if (order->block > 1) {
+            applying->job->kernels->hadamard(applying->group, width * order->block, order->block);
         }
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the group */
-        mr_delta_add_group(&adding, &order, first, width);
+        if (applying->group != applying->buffer) {
+            mr_delta_add_base(&adding, base_values(applying));
+        } else {
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): mr_delta_apply frees the buffer */
+            mr_delta_add_group(&adding, order, first, width);
+        }
     }
     return 0;
 }
@@ -104,10 +140,14 @@ static int read_step(struct mr_delta_step *step, const struct applying *applying
     return 0;
 }
 
-static int apply_step(struct applying *applying, struct mr_error *error)
+static int apply_step(struct applying *applying, bool only, struct mr_error *error)
 {
     struct mr_delta_step step = {.lanes = 0};
     if (read_step(&step, applying, error) != 0) {
+        return -1;
+    }
+    const struct mr_delta_order order = mr_delta_order_of(step.lanes, step.rotation_log2);
+    if (take_place(applying, &order, only, error) != 0) {
         return -1;
     }
     applying->reader.at += MR_DELTA_STEP_BYTES;
@@ -124,7 +164,7 @@ static int apply_step(struct applying *applying, struct mr_error *error)
         mr_mask_stream_init(&stream, step.sign_key, step.sign_counter);
         applying->job->kernels->mask_expand(applying->signs, &stream, 0, step.lanes / 8);
     }
-    return apply_groups(applying, &step, error);
+    return apply_groups(applying, &step, &order, error);
 }
 
 static int apply_sums(struct applying *applying, struct mr_error *error)
@@ -138,12 +178,8 @@ static int apply_sums(struct applying *applying, struct mr_error *error)
         return mr_error_set(error, "the delta has %u steps; 1 to %d are possible", steps,
                             MR_DELTA_STEPS_MAX);
     }
-    applying->group = malloc(MR_DELTA_GROUP_LANES * sizeof *applying->group);
-    if (!applying->group) {
-        return mr_error_set(error, "out of memory for a delta");
-    }
     for (unsigned i = 0; i < steps; i++) {
-        if (apply_step(applying, error) != 0) {
+        if (apply_step(applying, steps == 1, error) != 0) {
             return mr_error_prefix(error, "step %u", i);
         }
     }
@@ -170,6 +206,7 @@ static int apply_changes(struct applying *applying, struct mr_error *error)
     uint64_t left = mr_be32_get(reader->bytes + reader->at), at = 0;
     struct mr_integer_room *changes = reader->room;
     reader->at += 4;
+    memcpy(applying->values, base_values(applying), 4 * applying->base.count);
     while (left > 0) {
         reader->left = left;
         reader->room = applying->gaps;
@@ -194,7 +231,7 @@ static int apply_changes(struct applying *applying, struct mr_error *error)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-/* The header and the values as they are in the base. */
+/* The header, and where the values are to be. */
 static int begin(struct applying *applying, const struct mr_delta_head *head,
                  struct mr_error *error)
 {
@@ -203,13 +240,11 @@ static int begin(struct applying *applying, const struct mr_delta_head *head,
     if (mr_safetensors_parse(base, job->base, job->base_bytes, error) != 0) {
         return mr_error_prefix(error, "the model that the delta is for");
     }
-    const size_t offset = base->data_offset, bytes = 4 * base->count;
-    const size_t header_bytes = head->header ? head->header_bytes : offset;
-    if (head->target_bytes != header_bytes + bytes) {
+    const size_t header_bytes = head->header ? head->header_bytes : base->data_offset;
+    if (head->target_bytes != header_bytes + 4 * base->count) {
         return mr_error_set(error, "the delta is for a model of another size");
     }
     memcpy(job->target, head->header ? head->header : job->base, header_bytes);
-    memcpy(job->target + header_bytes, job->base + offset, bytes);
     applying->values = job->target + header_bytes;
     return 0;
 }
@@ -230,6 +265,7 @@ int mr_delta_apply(const struct mr_delta_job *job, struct mr_error *error)
         .length = job->delta_bytes,
         .at = head.body,
         .room = malloc(sizeof *applying.reader.room),
+        .kernels = job->kernels,
     };
     struct mr_integer_room *room = applying.reader.room;
     const bool sums = head.kind == MR_DELTA_SUMS;
@@ -245,7 +281,7 @@ int mr_delta_apply(const struct mr_delta_job *job, struct mr_error *error)
     }
     free(room);
     free(applying.gaps);
-    free(applying.group);
+    free(applying.buffer);
     free(applying.signs);
     mr_safetensors_fini(&applying.base);
     return result;

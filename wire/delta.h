@@ -17,6 +17,7 @@
 #include "kernels/kernels.h"
 #include "wire/layout.h"
 
+#define MR_DELTA_VERSION    2
 #define MR_DELTA_STEPS_MAX  16
 #define MR_DELTA_HEAD_BYTES 83 /* what stands before the header bytes */
 #define MR_DELTA_MEMORY_MAX (6u << 20)
@@ -47,9 +48,18 @@ struct mr_delta_job {
     size_t delta_bytes;
     const uint8_t *base; /* a whole model file */
     size_t base_bytes;
-    uint8_t *target; /* mr_delta_head.target_bytes, which the caller has bounded; no overlap */
+    uint8_t *target;    /* mr_delta_head.target_bytes, which the caller has bounded; no overlap */
+    size_t target_room; /* bytes that may be written there; 0: no more than target_bytes */
     const struct mr_kernels *kernels;
 };
+
+/* So much room, a round's padding included, that one round's update can be undone where the
+ * target's values are to be: without a second vector, and without copying the base's values first.
+ */
+static inline size_t mr_delta_room(size_t target_bytes)
+{
+    return target_bytes + target_bytes / 16 + 64 * sizeof(float);
+}
 
 /* Makes the target, which the caller then compares with its hash. 0, or -1 with an error: the delta
  * is damaged or not for this base; out of memory. What is in the target then means nothing. */

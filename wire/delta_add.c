@@ -3,7 +3,27 @@
 
 #include <string.h>
 
+#include "wire/integer_code.h"
 #include "wire/tensor_parts.h"
+
+typedef uint32_t four_codes __attribute__((vector_size(16)));
+typedef int32_t four_numbers __attribute__((vector_size(16)));
+typedef float four_lanes __attribute__((vector_size(16)));
+
+void mr_delta_centre(float *out, const uint32_t *from, float factor, size_t count)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        four_codes code;
+        memcpy(&code, from + i, sizeof code);
+        const four_numbers number = (four_numbers)(code >> 1 ^ (0u - (code & 1u)));
+        const four_lanes lane = __builtin_convertvector(number, four_lanes) * factor;
+        memcpy(out + i, &lane, sizeof lane);
+    }
+    for (; i < count; i++) {
+        out[i] = (float)mr_unzigzag(from[i]) * factor;
+    }
+}
 
 /* value[lane] += the update of that lane, its sign turned where the stream says so: the same
  * operations as flip_signs and axpy of the whole vector. */
@@ -73,5 +93,21 @@ void mr_delta_add_group(const struct mr_delta_adding *adding, const struct mr_de
     }
     for (size_t place = 0; place < order->block; place++) {
         add_row(adding, signs, group + place * width, place * order->columns + first, width);
+    }
+}
+
+/* Lanes that are turned and added while they are in the nearest cache; whole bytes of signs. */
+#define PIECE ((size_t)4096)
+
+void mr_delta_add_base(const struct mr_delta_adding *adding, const uint8_t *from)
+{
+    const float *values = (const float *)(const void *)from;
+    const size_t count = adding->base->count;
+    for (size_t at = 0; at < count; at += PIECE) {
+        const size_t here = count - at < PIECE ? count - at : PIECE;
+        if (adding->signs) {
+            adding->kernels->flip_signs(adding->group + at, adding->signs + at / 8, here);
+        }
+        adding->kernels->axpy(adding->group + at, 1.0f, values + at, here);
     }
 }

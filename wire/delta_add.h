@@ -6,6 +6,9 @@
 #include "wire/delta.h"
 #include "wire/safetensors.h"
 
+/* Integers as they are coded, as the kernels centre a sum: to float, then one multiplication. */
+void mr_delta_centre(float *out, const uint32_t *from, float factor, size_t count);
+
 struct mr_delta_adding {
     const struct mr_safetensors *base; /* whose trained values change */
     uint8_t *values;                   /* of the target, at any alignment */
@@ -18,5 +21,9 @@ struct mr_delta_adding {
  * lanes. */
 void mr_delta_add_group(const struct mr_delta_adding *adding, const struct mr_delta_order *order,
                         uint32_t first, size_t width);
+
+/* The whole vector lies where the target's values are to be: the base's are added to it. `from` is
+ * aligned, as the values are; padding lanes stay as they are, behind the target's last byte. */
+void mr_delta_add_base(const struct mr_delta_adding *adding, const uint8_t *from);
 
 #endif

@@ -5,7 +5,7 @@
 #include "wire/delta.h"
 #include "wire/safetensors.h"
 
-#define VERSION 1
+#define VERSION MR_DELTA_VERSION
 
 static const uint8_t magic[4] = {'M', 'R', 'D', 'L'};
 

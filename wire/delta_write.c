@@ -65,7 +65,7 @@ static void put_head(struct writing *writing, const struct mr_delta_writing *abo
         return;
     }
     memcpy(at, "MRDL", 4); /* NOLINT(bugprone-not-null-terminated-result): no text */
-    mr_be16_put(at + 4, 1);
+    mr_be16_put(at + 4, MR_DELTA_VERSION);
     memcpy(at + 6, about->base_hash, 32);
     memcpy(at + 38, about->target_hash, 32);
     mr_be64_put(at + 70, about->target_bytes);

@@ -2,9 +2,11 @@
  * for: the coder under deltas (delta.h). Format: docs/wire-format.md, "Deltas".
  *
  * The sequence is cut into segments, each whole by itself: a kind, and what that kind needs. Coded
- * is the token of an integer (its magnitude, in quarters of an octave) by range asymmetric numeral
- * systems with a table of its own; what the token leaves open follows as plain bits. Pure; reads no
- * byte beside what it is given, whatever the bytes say. */
+ * is the token of an integer (its magnitude, in quarters of an octave; of a split segment, all but
+ * its lowest bits) by range asymmetric numeral systems with a table of its own; what the token
+ * leaves open follows as plain bits. Split is what sums are: smooth, without a far tail, and soon
+ * read, since sixteen coders do not wait for one another and the plain bits lie at known places.
+ * Pure; reads no byte beside what it is given, whatever the bytes say. */
 #ifndef MR_WIRE_INTEGER_CODE_H
 #define MR_WIRE_INTEGER_CODE_H
 
@@ -12,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 
 #define MR_INTEGER_SEGMENT 32768u /* integers of every segment but the last */
 /* A segment's bytes: more than these are never written, and never taken. */
@@ -27,8 +30,14 @@ enum mr_integer_kind {
     MR_INTEGER_CODED = 2, /* be32 length ‖ table ‖ two states ‖ words ‖ bits */
     MR_INTEGER_SHORT =
         3, /* u8 order ‖ bits: exponential Golomb codes, for too few to pay a table */
+    MR_INTEGER_SPLIT = 4, /* be32 length ‖ u8 low ‖ table ‖ sixteen states ‖ words ‖ bits */
 };
 #define MR_INTEGER_ORDER_MAX 31
+#define MR_INTEGER_LOW_MAX   25 /* bits below a token of a split segment */
+
+/* Coders that take turns: integer i is of number i % so many. */
+#define MR_INTEGER_CODERS       2
+#define MR_INTEGER_SPLIT_CODERS MR_TURN
 
 /* What a coded segment's header is made of, for both directions. Small integers are tokens of their
  * own; from 16 on a token says the highest bit and the two below it. */
@@ -64,6 +73,7 @@ struct mr_integer_reader {
     size_t length, at;
     uint64_t left; /* integers of the sequence that were not read yet */
     struct mr_integer_room *room;
+    const struct mr_kernels *kernels;
 };
 
 /* The next segment into room->values. Returns how many integers that are, 0 where none are left, or

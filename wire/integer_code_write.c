@@ -1,50 +1,12 @@
 /* integer_code_write.c - writing, the way of each segment that takes the fewest bytes. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "wire/integer_code.h"
+#include "wire/integer_code_plan.h"
 
 #define STATE_LEAST (1u << 16)
-
-struct mr_integer_token mr_integer_token_of(uint32_t value)
-{
-    if (value < 16) {
-        return (struct mr_integer_token){.token = (uint8_t)value};
-    }
-    const unsigned high = 31u - (unsigned)__builtin_clz(value);
-    const unsigned bits = high - 2;
-    return (struct mr_integer_token){.token = (uint8_t)(16 + 4 * (high - 4) + (value >> bits & 3)),
-                                     .bits = (uint8_t)bits,
-                                     .rest = value & ((1u << bits) - 1)};
-}
-
-/* --- frequencies ----------------------------------------------------------------------------- */
-
-/* Scaled to MR_INTEGER_SCALE in all; a token that occurs keeps one at least. What rounding leaves
- * over or takes too much goes to the most frequent ones. */
-static void scale(uint16_t out[MR_INTEGER_TOKENS], const uint32_t counts[MR_INTEGER_TOKENS],
-                  size_t total)
-{
-    int32_t left = MR_INTEGER_SCALE;
-    for (unsigned i = 0; i < MR_INTEGER_TOKENS; i++) {
-        uint64_t share = ((uint64_t)counts[i] * MR_INTEGER_SCALE + total / 2) / total;
-        share = counts[i] && share == 0 ? 1 : share;
-        out[i] = (uint16_t)share;
-        left -= (int32_t)share;
-    }
-    while (left != 0) {
-        unsigned most = 0;
-        for (unsigned i = 1; i < MR_INTEGER_TOKENS; i++) {
-            most = out[i] > out[most] ? i : most;
-        }
-        /* At most half of it at once, so that one token does not pay for all. */
-        const int32_t half = out[most] > 1 ? out[most] / 2 : 1;
-        const int32_t part = left > 0 ? left : -left < half ? left : -half;
-        out[most] = (uint16_t)(out[most] + part);
-        left -= part;
-    }
-}
 
 static size_t put_table(uint8_t *out, const uint16_t frequencies[MR_INTEGER_TOKENS])
 {
@@ -66,8 +28,9 @@ static size_t put_table(uint8_t *out, const uint16_t frequencies[MR_INTEGER_TOKE
 /* --- symbols --------------------------------------------------------------------------------- */
 
 struct encoder {
+    unsigned coders;
     uint16_t frequencies[MR_INTEGER_TOKENS], starts[MR_INTEGER_TOKENS];
-    uint32_t states[2];
+    uint32_t states[MR_INTEGER_SPLIT_CODERS];
     uint8_t *words; /* written downwards */
 };
 
@@ -84,18 +47,17 @@ static void encode(struct encoder *encoder, unsigned which, uint8_t token)
         ((state / frequency) << MR_INTEGER_SCALE_LOG) + state % frequency + encoder->starts[token];
 }
 
-static void prepare(struct encoder *encoder, const struct mr_integer_token *tokens, size_t count)
+/* The frequencies are there. */
+static void prepare(struct encoder *encoder)
 {
-    uint32_t counts[MR_INTEGER_TOKENS] = {0}, start = 0;
-    for (size_t i = 0; i < count; i++) {
-        counts[tokens[i].token]++;
-    }
-    scale(encoder->frequencies, counts, count);
+    uint32_t start = 0;
     for (unsigned i = 0; i < MR_INTEGER_TOKENS; i++) {
         encoder->starts[i] = (uint16_t)start;
         start += encoder->frequencies[i];
     }
-    encoder->states[0] = encoder->states[1] = STATE_LEAST;
+    for (unsigned i = 0; i < encoder->coders; i++) {
+        encoder->states[i] = STATE_LEAST;
+    }
 }
 
 /* --- bits, from the lowest of each byte on ---------------------------------------------------- */
@@ -180,6 +142,19 @@ static size_t put_short(uint8_t *out, const uint32_t *values, size_t count, unsi
 
 /* --- a segment ------------------------------------------------------------------------------- */
 
+static void make_tokens(struct mr_integer_token *tokens, const struct mr_integer_plan *plan,
+                        const uint32_t *values, size_t count)
+{
+    const unsigned low = plan->low;
+    for (size_t i = 0; i < count; i++) {
+        tokens[i] = plan->kind == MR_INTEGER_SPLIT
+                        ? (struct mr_integer_token){.token = (uint8_t)(values[i] >> low),
+                                                    .bits = (uint8_t)low,
+                                                    .rest = values[i] & ((1u << low) - 1)}
+                        : mr_integer_token_of(values[i]);
+    }
+}
+
 /* Whether tokens' words and bits stay below what the integers have as they are: two bytes a token
  * at most, and their bits. */
 static size_t bits_of(const struct mr_integer_token *tokens, size_t count)
@@ -191,32 +166,45 @@ static size_t bits_of(const struct mr_integer_token *tokens, size_t count)
     return bits;
 }
 
-/* 0: it would take more than the plain ones. `words_room` has 2 * count bytes. */
-static size_t put_coded(uint8_t *out, const struct mr_integer_token *tokens, size_t count,
-                        uint8_t *words_room)
+static size_t put_states(uint8_t *out, const struct encoder *encoder)
 {
-    struct encoder encoder;
-    prepare(&encoder, tokens, count);
-    encoder.words = words_room + 2 * count;
+    for (unsigned i = 0; i < encoder->coders; i++) {
+        mr_be32_put(out + 4 * i, encoder->states[i]);
+    }
+    return 4 * encoder->coders;
+}
+
+/* 0: it would take more than the plain ones. `words_room` has 2 * count bytes. */
+static size_t put_coded(uint8_t *out, const struct mr_integer_plan *plan,
+                        const struct mr_integer_token *tokens, size_t count, uint8_t *words_room)
+{
+    const bool is_split = plan->kind == MR_INTEGER_SPLIT;
+    struct encoder encoder = {.coders = is_split ? MR_INTEGER_SPLIT_CODERS : MR_INTEGER_CODERS,
+                              .words = words_room + 2 * count};
+    memcpy(encoder.frequencies, plan->frequencies, sizeof encoder.frequencies);
+    prepare(&encoder);
     for (size_t i = count; i-- > 0;) {
-        encode(&encoder, i & 1, tokens[i].token);
+        encode(&encoder, (unsigned)i & (encoder.coders - 1), tokens[i].token);
     }
     const size_t words = (size_t)(words_room + 2 * count - encoder.words);
     const size_t bits = (bits_of(tokens, count) + 7) / 8;
     uint8_t table[1 + 2 * MR_INTEGER_TOKENS];
     const size_t table_bytes = put_table(table, encoder.frequencies);
-    if (5 + table_bytes + 12 + words + bits > 4 * count) {
+    if (5 + is_split + table_bytes + 4 * encoder.coders + 4 + words + bits > 4 * count) {
         return 0;
     }
-    memcpy(out + 5, table, table_bytes);
-    size_t used = 5 + table_bytes;
-    mr_be32_put(out + used, encoder.states[0]);
-    mr_be32_put(out + used + 4, encoder.states[1]);
-    mr_be32_put(out + used + 8, (uint32_t)words);
-    memcpy(out + used + 12, encoder.words, words);
-    used += 12 + words;
+    size_t used = 5;
+    if (is_split) {
+        out[used++] = (uint8_t)plan->low;
+    }
+    memcpy(out + used, table, table_bytes);
+    used += table_bytes;
+    used += put_states(out + used, &encoder);
+    mr_be32_put(out + used, (uint32_t)words);
+    memcpy(out + used + 4, encoder.words, words);
+    used += 4 + words;
     used += put_bits(out + used, tokens, count);
-    out[0] = MR_INTEGER_CODED;
+    out[0] = (uint8_t)plan->kind;
     mr_be32_put(out + 1, (uint32_t)(used - 5));
     return used;
 }
@@ -243,10 +231,10 @@ size_t mr_integer_write(uint8_t *out, const uint32_t *values, size_t count,
         mr_be32_put(out + 1, values[0]);
         return 5;
     }
-    for (size_t i = 0; i < count; i++) {
-        scratch->tokens[i] = mr_integer_token_of(values[i]);
-    }
-    const size_t coded = put_coded(out, scratch->tokens, count, scratch->words);
+    struct mr_integer_plan plan;
+    mr_integer_plan(&plan, values, count);
+    make_tokens(scratch->tokens, &plan, values, count);
+    const size_t coded = put_coded(out, &plan, scratch->tokens, count, scratch->words);
     const size_t least = coded ? coded : 1 + 4 * count;
     unsigned order = 0;
     if (count <= SHORT_COUNT_MAX && plan_short(&order, values, count) < least) {

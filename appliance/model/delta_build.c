@@ -168,12 +168,14 @@ static int compare(struct files *files, const struct mr_delta_wish *wish)
 /* A device would find out as well, after it has pulled it. */
 static bool makes_target(const struct mr_delta_out *out, const struct mr_delta_wish *wish)
 {
-    uint8_t *made = malloc(wish->target_bytes);
+    const size_t room = mr_delta_room(wish->target_bytes);
+    uint8_t *made = malloc(room);
     const struct mr_delta_job job = {.delta = out->bytes,
                                      .delta_bytes = out->length,
                                      .base = wish->base,
                                      .base_bytes = wish->base_bytes,
                                      .target = made,
+                                     .target_room = room,
                                      .kernels = wish->kernels};
     const bool same = made && mr_delta_apply(&job, NULL) == 0 &&
                       memcmp(made, wish->target, wish->target_bytes) == 0;

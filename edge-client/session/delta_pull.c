@@ -84,6 +84,12 @@ static bool is_target(const uint8_t *bytes, size_t length, const struct mr_delta
            memcmp(hash, pull->target_hash, MR_HASH_BYTES) == 0;
 }
 
+/* Bytes behind the address that take_target gives. */
+static size_t room_of(size_t bytes)
+{
+    return bytes > WRITTEN_AT_ONCE_MAX ? bytes : mr_delta_room(bytes);
+}
+
 /* Room for the target. A small one is written in one go: touching 4 MiB of a mapped file page by
  * page costs more CPU than to decode, apply and hash what is in it. A large one is a mapping of the
  * file, so that its pages need not be memory as well. NULL with errno. */
@@ -93,7 +99,7 @@ static uint8_t *take_target(const struct mr_delta_pull *pull, size_t bytes)
         return mr_file_map_new(pull->target_file, bytes, false);
     }
     errno = ENOMEM;
-    return mr_pages_take(bytes);
+    return mr_pages_take(room_of(bytes));
 }
 
 /* The file is whole and synced where `keep`. 0, or -1 with errno. */
@@ -108,7 +114,7 @@ static int give_target(uint8_t *target, const struct mr_delta_pull *pull, size_t
     if (fd >= 0) {
         close(fd); /* what it could say, the sync has said */
     }
-    mr_pages_give(target, bytes);
+    mr_pages_give(target, room_of(bytes));
     errno = why;
     return bad ? -1 : 0;
 }
@@ -120,6 +126,7 @@ static enum mre_result apply(const struct mre_client *client, const struct mr_de
     struct mr_error error;
     job->kernels = client->kernels;
     job->target = take_target(pull, target_bytes);
+    job->target_room = room_of(target_bytes);
     if (!job->target) {
         return mr_outcome_set(outcome, MRE_FAILED, "%s cannot be made: %s%s", pull->target_file,
                               strerror(errno), mr_error_disk_hint(errno));

@@ -29,11 +29,11 @@ static void apply(const uint8_t *data, size_t size)
     size_t length, header;
     struct mr_delta_head head;
     struct mr_error error = {.text = ""};
-    uint8_t *base = base_model(&length, &header), *target = malloc(length);
+    uint8_t *base = base_model(&length, &header), *target = malloc(mr_delta_room(length));
     uint8_t *delta = malloc(MR_DELTA_HEAD_BYTES + size);
     MR_ASSERT(target && delta);
     memset(delta, 0, MR_DELTA_HEAD_BYTES);
-    memcpy(delta, "MRDL\0\1", 6);
+    memcpy(delta, "MRDL\0\2", 6);
     delta[76] = (uint8_t)(length >> 8);
     delta[77] = (uint8_t)length;
     delta[78] = size && data[0] & 1 ? MR_DELTA_CHANGES : MR_DELTA_SUMS;
@@ -45,6 +45,7 @@ static void apply(const uint8_t *data, size_t size)
                                      .base = base,
                                      .base_bytes = length,
                                      .target = target,
+                                     .target_room = size % 2 ? mr_delta_room(length) : 0,
                                      .kernels = mr_kernels_select(UINT32_MAX)};
     MR_ASSERT(mr_delta_head_read(&head, delta, job.delta_bytes, &error) == 0 &&
               head.target_bytes == length);
@@ -61,8 +62,11 @@ static void apply(const uint8_t *data, size_t size)
 static void read_as_is(const uint8_t *data, size_t size)
 {
     static struct mr_integer_room room;
-    struct mr_integer_reader reader = {
-        .bytes = data, .length = size, .left = size ? 1 + data[0] * 8u : 1, .room = &room};
+    struct mr_integer_reader reader = {.bytes = data,
+                                       .length = size,
+                                       .left = size ? 1 + data[0] * 8u : 1,
+                                       .room = &room,
+                                       .kernels = mr_kernels_select(UINT32_MAX)};
     while (mr_integer_read(&reader, NULL) > 0) {
         MR_ASSERT(reader.at <= size);
     }
@@ -84,8 +88,11 @@ static void write_and_read(const uint8_t *data, size_t size)
         return;
     }
     const size_t length = mr_integer_write(out, values, count, &scratch);
-    struct mr_integer_reader reader = {
-        .bytes = out, .length = length, .left = count, .room = &room};
+    struct mr_integer_reader reader = {.bytes = out,
+                                       .length = length,
+                                       .left = count,
+                                       .room = &room,
+                                       .kernels = mr_kernels_select(UINT32_MAX)};
     MR_ASSERT(length <= sizeof out && mr_integer_read(&reader, NULL) == (long)count &&
               reader.at == length && memcmp(values, room.values, count * sizeof *values) == 0);
 }

@@ -135,7 +135,7 @@ def model(values):
 
 
 def coded(codes):
-    """One segment by the coder, tables not as good as the C code's: a reader must not care."""
+    """One segment by the coder."""
     tokens = []
     bits, used = 0, 0
     for u in codes:
@@ -145,28 +145,40 @@ def coded(codes):
         if u >= 16:
             bits |= u % 2**(high - 2) << used
             used += high - 2
+    return segment(2, b"", tokens, bits.to_bytes((used + 7) // 8, "little"))
+
+
+def split(codes, low=4):
+    """The same by sixteen coders."""
+    bits = sum(u % 2**low << i * low for i, u in enumerate(codes))
+    return segment(4, bytes([low]), [u >> low for u in codes], bits.to_bytes((low * len(codes) + 7) // 8, "little"))
+
+
+def segment(kind, head, tokens, bits):
+    """Tables are not as good as the C code's: a reader must not care."""
+    coders = 2 if kind == 2 else 16
     seen = sorted(set(tokens))
     frequencies = [0] * (max(seen) + 1)
     for token in seen:
         frequencies[token] = 4096 // len(seen)
     frequencies[seen[-1]] += 4096 - sum(frequencies)
-    states, words = [2**16, 2**16], []
+    states, words = coders * [2**16], []
     for i in range(len(tokens) - 1, -1, -1):
-        f, start, state = frequencies[tokens[i]], sum(frequencies[:tokens[i]]), states[i % 2]
+        f, start, state = frequencies[tokens[i]], sum(frequencies[:tokens[i]]), states[i % coders]
         if state >= f << 20:
             words.append(state & 0xffff)
             state >>= 16
-        states[i % 2] = state // f * 4096 + state % f + start
+        states[i % coders] = state // f * 4096 + state % f + start
     table = bytes([len(frequencies)]) + b"".join(
         bytes([f]) if f < 128 else bytes([128 + f // 256, f % 256]) for f in frequencies)
-    body = (table + be32(states[0]) + be32(states[1]) + be32(2 * len(words)) +
-            b"".join(be16(w) for w in reversed(words)) + bits.to_bytes((used + 7) // 8, "little"))
-    return b"\2" + be32(len(body)) + body
+    body = (head + table + b"".join(be32(s) for s in states) + be32(2 * len(words)) +
+            b"".join(be16(w) for w in reversed(words)) + bits)
+    return bytes([kind]) + be32(len(body)) + body
 
 
-def longer(segment):
+def longer(made):
     """With a byte that nobody needs."""
-    return b"\2" + be32(len(segment) - 4) + segment[5:] + b"\0"
+    return made[:1] + be32(len(made) - 4) + made[5:] + b"\0"
 
 
 def plain(codes):
@@ -174,7 +186,7 @@ def plain(codes):
 
 
 def delta(base, target, kind, body, size=None, header=b""):
-    return (b"MRDL" + be16(1) + sha256(base) + sha256(target) + be64(len(target) if size is None else size) +
+    return (b"MRDL" + be16(2) + sha256(base) + sha256(target) + be64(len(target) if size is None else size) +
             bytes([kind]) + be32(len(header)) + header + body)
 
 
@@ -217,6 +229,8 @@ class Deltas:
 
         yield "taken", self.case(good)
         yield "taken", sums(b"\1" + self.step(6, plain(self.codes)))
+        yield "taken", sums(b"\1" + self.step(6, split(self.codes)))
+        yield "taken", sums(b"\1" + self.step(6, split(self.codes, 9)))
         yield "taken", edit(self.changes)
         yield "taken", edit(be32(2) + coded([3, 100]) + plain([9, 2**31 + 5]))
         yield "wrong_base", self.case(good, base_hash=sha256(b"another").hex())
@@ -240,7 +254,7 @@ class Deltas:
         yield "malformed", edit(be32(131) + b"\0" + be32(0) + b"\0" + be32(0))
         # forms
         yield "malformed", self.case(put(good, 0, b"MRDX"))
-        yield "malformed", self.case(put(good, 4, be16(2)))
+        yield "malformed", self.case(put(good, 4, be16(1)))
         yield "malformed", self.case(put(good, 78, b"\3"))
         yield "malformed", self.case(good + b"\0")
         yield "malformed", sums(b"\1" + self.step(17, coded(self.codes)))
@@ -250,6 +264,12 @@ class Deltas:
         yield "malformed", sums(b"\1" + self.step(6, put(coded(self.codes), 1, be32(2**32 - 1))))
         yield "malformed", sums(b"\1" + self.step(6, put(coded(self.codes), 5, b"\0")))
         yield "malformed", sums(b"\1" + self.step(6, longer(coded(self.codes))))
+        sixteen = split(self.codes)
+        yield "malformed", sums(b"\1" + self.step(6, longer(sixteen)))
+        yield "malformed", sums(b"\1" + self.step(6, put(sixteen, 5, b"\32")))
+        yield "malformed", sums(b"\1" + self.step(6, put(sixteen, 5, b"\5")))
+        yield "malformed", sums(b"\1" + self.step(6, sixteen[:1] + be32(len(sixteen) - 6) + sixteen[5:-1]))
+        yield "malformed", sums(b"\1" + self.step(6, b"\5" + sixteen[1:]))
         for cut in (0, 5, 82, 83, first + 10, first + 41, first + 60, len(good) - 1):
             yield "malformed", self.case(good[:cut])
 

@@ -193,8 +193,11 @@ def signed_of(code):
     return code >> 1 if code % 2 == 0 else -(code >> 1) - 1
 
 
-def read_coded(data, count):
+def read_coded(data, count, coders):
+    """Form 2 has two coders, form 4 sixteen, and so many low bits of each integer."""
     r = Reader(data)
+    low = r.number(1) if coders == 16 else None
+    require(low is None or low <= 25, "low bits")
     tokens = r.number(1)
     require(1 <= tokens <= 128, "table")
     frequencies = []
@@ -203,7 +206,7 @@ def read_coded(data, count):
         frequencies.append(f if f < 128 else (f - 128) * 256 + r.number(1))
     require(sum(frequencies) == 4096, "table")
     slots = [(token, f, offset) for token, f in enumerate(frequencies) for offset in range(f)]
-    states = [r.number(4), r.number(4)]
+    states = [r.number(4) for _ in range(coders)]
     words = r.number(4)
     require(words % 2 == 0, "words")
     words = Reader(r.take(words))
@@ -211,12 +214,18 @@ def read_coded(data, count):
     left = 8 * (len(r.data) - r.at)
     out = []
     for i in range(count):
-        state = states[i % 2]
+        state = states[i % coders]
         token, f, offset = slots[state % 4096]
         state = f * (state // 4096) + offset
         if state < 2**16:
             state = state << 16 | words.number(2)
-        states[i % 2] = state
+        states[i % coders] = state
+        if low is not None:
+            require(left >= low, "bits")
+            out.append(token << low | bits % 2**low)
+            bits >>= low
+            left -= low
+            continue
         if token < 16:
             out.append(token)
             continue
@@ -226,7 +235,7 @@ def read_coded(data, count):
         bits >>= high - 2
         left -= high - 2
         out.append(2**high + (token - 16) % 4 * 2**(high - 2) + rest)
-    require(states == [2**16, 2**16] and words.at == len(words.data) and left < 8 and bits == 0, "left over")
+    require(states == coders * [2**16] and words.at == len(words.data) and left < 8 and bits == 0, "left over")
     return out
 
 
@@ -267,10 +276,10 @@ def read_segment(r, count):
         return [r.number(4) for _ in range(count)]
     if kind == 3:
         return read_short(r, count)
-    require(kind == 2, "kind")
+    require(kind in (2, 4), "kind")
     data = r.take(r.number(4))
     require(len(data) + 4 < 1 + 4 * SEGMENT, "segment too long")
-    return read_coded(data, count)
+    return read_coded(data, count, 2 if kind == 2 else 16)
 
 
 def read_integers(r, count):
@@ -356,7 +365,7 @@ def values_of(base):
 def delta_apply(delta, base, case):
     """The target's bytes; Refused, or the name of the fault."""
     r = Reader(delta)
-    require(r.take(4) == b"MRDL" and r.number(2) == 1, "no delta")
+    require(r.take(4) == b"MRDL" and r.number(2) == 2, "no delta")
     base_hash, target_hash, size, kind, header = r.take(32), r.take(32), r.number(8), r.number(1), r.number(4)
     require(kind in (1, 2) and header <= 2**20 + 8, "kind or header")
     head = r.take(header)

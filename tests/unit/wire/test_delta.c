@@ -78,6 +78,29 @@ static struct mr_delta_writing about(const struct file *target)
         .base_hash = {1}, .target_hash = {2}, .target_bytes = target->length, .most = SIZE_MAX / 2};
 }
 
+#define CANARY 4096 /* bytes that nobody may touch */
+
+/* Into a place with so much room. */
+static int apply_in(size_t room, const struct mr_delta_job *wanted, const struct file *target)
+{
+    struct mr_delta_job job = *wanted;
+    const size_t length = room > target->length ? room : target->length;
+    job.target = malloc(length + CANARY);
+    MR_ASSERT(job.target);
+    job.target_room = room;
+    memset(job.target, 0xa5, length + CANARY);
+    const int result = mr_delta_apply(&job, &error);
+    if (result == 0) {
+        memcpy(target->bytes, job.target, target->length);
+    }
+    for (size_t i = 0; i < CANARY; i++) {
+        assert_int_equal(job.target[length + i], 0xa5);
+    }
+    free(job.target);
+    return result;
+}
+
+/* Whether a round's lanes have room where the values are to be makes no difference. */
 static int apply(const struct mr_delta_out *delta, const struct file *base, struct file *target,
                  const struct mr_kernels *kernels)
 {
@@ -85,9 +108,20 @@ static int apply(const struct mr_delta_out *delta, const struct file *base, stru
                                      .delta_bytes = delta->length,
                                      .base = base->bytes,
                                      .base_bytes = base->length,
-                                     .target = target->bytes,
                                      .kernels = kernels};
-    return mr_delta_apply(&job, &error);
+    const size_t rooms[] = {mr_delta_room(target->length), target->length, 0};
+    struct file made[3] = {copy_of(target), copy_of(target), copy_of(target)};
+    int results[3];
+    for (unsigned i = 0; i < 3; i++) {
+        results[i] = apply_in(rooms[i], &job, &made[i]);
+        assert_int_equal(results[i], results[0]);
+        assert_memory_equal(made[i].bytes, made[0].bytes, target->length);
+    }
+    memcpy(target->bytes, made[0].bytes, target->length);
+    for (unsigned i = 0; i < 3; i++) {
+        free(made[i].bytes);
+    }
+    return results[0];
 }
 
 /* --- sums ------------------------------------------------------------------------------------ */
@@ -365,7 +399,7 @@ static void test_damaged(void **state)
     uint32_t gaps[2] = {999, 0};
     delta.bytes = calloc(1, MR_DELTA_HEAD_BYTES + 4 + 18);
     MR_ASSERT(delta.bytes);
-    memcpy(delta.bytes, "MRDL\0\1", 6);
+    memcpy(delta.bytes, "MRDL\0\2", 6);
     mr_be64_put(delta.bytes + 70, target.length);
     delta.bytes[78] = MR_DELTA_CHANGES;
     mr_be32_put(delta.bytes + MR_DELTA_HEAD_BYTES, 2);

@@ -28,6 +28,16 @@ static int32_t bell(double deviation)
 static struct mr_integer_scratch scratch;
 static struct mr_integer_room room;
 
+/* A reader of so many integers. */
+static struct mr_integer_reader reader_of(const uint8_t *bytes, size_t length, size_t count)
+{
+    return (struct mr_integer_reader){.bytes = bytes,
+                                      .length = length,
+                                      .left = count,
+                                      .room = &room,
+                                      .kernels = mr_kernels_select(UINT32_MAX)};
+}
+
 /* --- integers -------------------------------------------------------------------------------- */
 
 static size_t round_trip(const uint32_t *values, size_t count)
@@ -38,8 +48,7 @@ static size_t round_trip(const uint32_t *values, size_t count)
     assert_true(length <= 1 + 4 * count || length == 5);
     bytes = realloc(bytes, length); /* so that a read beyond the end shows */
     MR_ASSERT(bytes);
-    struct mr_integer_reader reader = {
-        .bytes = bytes, .length = length, .left = count, .room = &room};
+    struct mr_integer_reader reader = reader_of(bytes, length, count);
     assert_int_equal(mr_integer_read(&reader, &error), (long)count);
     assert_int_equal(reader.at, length);
     assert_int_equal(reader.left, 0);
@@ -90,8 +99,7 @@ static void test_short_segments(void **state)
                                         {3, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff},
                                         {3, 0, 0xff}};
     for (unsigned i = 0; i < 4; i++) {
-        struct mr_integer_reader reader = {
-            .bytes = wrong[i], .length = sizeof wrong[i], .left = 1, .room = &room};
+        struct mr_integer_reader reader = reader_of(wrong[i], sizeof wrong[i], 1);
         assert_int_equal(mr_integer_read(&reader, &error), -1);
     }
 }
@@ -110,6 +118,22 @@ static void test_edges_of_tokens(void **state)
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(mr_zigzag(signs[i]), i < 3 ? i : UINT32_MAX - (i == 3));
         assert_int_equal(mr_unzigzag(mr_zigzag(signs[i])), signs[i]);
+    }
+}
+
+/* Sums are bells: sixteen coders, and at most a 256th more than two. */
+static void test_sums_are_split(void **state)
+{
+    (void)state;
+    static uint8_t bytes[MR_INTEGER_SEGMENT_BYTES_MAX];
+    static uint32_t values[MR_INTEGER_SEGMENT];
+    static const double deviations[] = {20, 124, 600, 20000};
+    for (unsigned d = 0; d < sizeof deviations / sizeof deviations[0]; d++) {
+        for (size_t i = 0; i < MR_INTEGER_SEGMENT; i++) {
+            values[i] = mr_zigzag(bell(deviations[d]));
+        }
+        mr_integer_write(bytes, values, MR_INTEGER_SEGMENT, &scratch);
+        assert_int_equal(bytes[0], MR_INTEGER_SPLIT);
     }
 }
 
@@ -153,23 +177,35 @@ static void read_damaged(const uint8_t *bytes, size_t length, size_t count)
     uint8_t *copy = malloc(length + !length);
     MR_ASSERT(copy);
     memcpy(copy, bytes, length);
-    struct mr_integer_reader reader = {
-        .bytes = copy, .length = length, .left = count, .room = &room};
+    struct mr_integer_reader reader = reader_of(copy, length, count);
     const long read = mr_integer_read(&reader, &error);
     assert_true(read == -1 || (size_t)read == count);
     assert_true(reader.at <= length);
     free(copy);
 }
 
-static void damage(unsigned count, double deviation, enum mr_integer_kind kind)
+/* What that form is for. */
+static uint32_t value_for(enum mr_integer_kind kind, unsigned i, uint32_t step)
+{
+    switch (kind) {
+    case MR_INTEGER_CODED: /* of every size */
+        return next_random() >> (i % 32);
+    case MR_INTEGER_SPLIT: /* here and there, and nothing between */
+        return 32 * step * (next_random() & 1) + next_random() % step;
+    default:
+        return mr_zigzag(bell(90));
+    }
+}
+
+static void damage(unsigned count, enum mr_integer_kind kind, uint32_t step)
 {
     static uint8_t bytes[MR_INTEGER_SEGMENT_BYTES_MAX];
     uint32_t values[1500];
     for (unsigned i = 0; i < count; i++) {
-        values[i] = mr_zigzag(bell(deviation));
+        values[i] = value_for(kind, i, step);
     }
     const size_t length = mr_integer_write(bytes, values, count, &scratch);
-    struct mr_integer_reader reader = {.bytes = bytes, .left = count, .room = &room};
+    struct mr_integer_reader reader = reader_of(bytes, 0, count);
     assert_int_equal(bytes[0], kind);
     for (size_t cut = 0; cut < length; cut++) {
         reader.length = cut;
@@ -191,8 +227,10 @@ static void damage(unsigned count, double deviation, enum mr_integer_kind kind)
 static void test_damaged_integers(void **state)
 {
     (void)state;
-    damage(1500, 90, MR_INTEGER_CODED);
-    damage(40, 90, MR_INTEGER_SHORT);
+    damage(1500, MR_INTEGER_CODED, 0);
+    damage(1500, MR_INTEGER_SPLIT, 1);
+    damage(1497, MR_INTEGER_SPLIT, 16);
+    damage(40, MR_INTEGER_SHORT, 0);
 }
 
 int main(void)
@@ -200,7 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integers_come_back), cmocka_unit_test(test_short_segments),
         cmocka_unit_test(test_edges_of_tokens),    cmocka_unit_test(test_near_the_entropy),
-        cmocka_unit_test(test_damaged_integers),
+        cmocka_unit_test(test_sums_are_split),     cmocka_unit_test(test_damaged_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
