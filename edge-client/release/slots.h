@@ -4,9 +4,11 @@
  *   FILE                     a link to one of the two copies; replaced in one step
  *   FILE.millrace/a, b       whole models; the one that FILE leads to is never written
  *   FILE.millrace/next       whole, verified, not installed yet
- *   FILE.millrace/a.16, …    the same in 16 bits, where the application opens that: FILE leads
- * there FILE.millrace/part       what has come of one so far FILE.millrace/state.json written
- * before what it says is done, so that whoever comes after a crash finishes it
+ *   FILE.millrace/a.16, ...  the same in 16 bits, where the application opens that: FILE leads
+ *                            there
+ *   FILE.millrace/part       what has come of one so far
+ *   FILE.millrace/state      written before what it says is done, so that whoever comes after a
+ *                            crash finishes it; two records, of which the newer whole one counts
  */
 #ifndef MR_EDGE_RELEASE_SLOTS_H
 #define MR_EDGE_RELEASE_SLOTS_H
@@ -36,6 +38,7 @@ struct mr_slot_model {
 struct mr_slots {
     char file[PATH_MAX], folder[PATH_MAX];
     int lock;
+    uint64_t sequence;               /* of the state on the disk; 0: there is none */
     struct mr_release_version floor; /* nothing below it is taken any more … */
     uint8_t floor_manifest[MR_HASH_BYTES];
     struct mr_slot_model models[3]; /* a, b, next */
@@ -57,8 +60,8 @@ struct mr_slots {
 int mr_slots_open(struct mr_slots *slots, const char *file, struct mr_error *error);
 void mr_slots_close(struct mr_slots *slots);
 
-/* The state to the disk, synced. 0 or -1. */
-int mr_slots_save(const struct mr_slots *slots, struct mr_error *error);
+/* The state to the disk, synced. 0 or -1: the one before stands. */
+int mr_slots_save(struct mr_slots *slots, struct mr_error *error);
 void mr_slots_path(char path[MR_SLOTS_PATH_BYTES], const struct mr_slots *slots,
                    enum mr_slot which);
 

@@ -4,9 +4,7 @@
 
 #include "edge-client/release/slots.h"
 
-/* state.json; a folder without one is as new. 0 or -1. */
+/* The newest state; a folder without one is as new. 0 or -1. */
 int mr_slots_load(struct mr_slots *slots, struct mr_error *error);
-/* Its text. */
-int mr_slots_parse(struct mr_slots *slots, const char *text, size_t length, struct mr_error *error);
 
 #endif

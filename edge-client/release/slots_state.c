@@ -1,6 +1,12 @@
-/* slots_state.c - state.json: written whole, read strictly. */
+/* slots_state.c - the state: two records in one file, written by turns, read strictly.
+ *
+ * A record that is overwritten where it stands takes one write and one sync of four KiB. A file
+ * that takes another's place takes a new inode, two names and two commits of the filesystem's
+ * journal. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +19,12 @@
 #include "edge-client/release/slots_internal.h"
 #include "edge-client/session/number_type.h"
 
-#define STATE_BYTES_MAX 8192
-#define VERSION         1
+#define VERSION 2
+#define RECORDS 2
+/* JSON and spaces, SHA-256 of that in hex, a line's end. */
+#define RECORD_BYTES ((size_t)4096)
+#define CHECK_CHARS  (2 * MR_HASH_BYTES)
+#define TEXT_BYTES   (RECORD_BYTES - CHECK_CHARS - 1)
 
 static const char *const names[] = {"a", "b", "next"};
 
@@ -50,9 +60,9 @@ static char *state_text(const struct mr_slots *slots)
         json_array_append_new(refused, hex(slots->refused[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "floor_round",
-        (json_int_t)slots->floor.round, "floor_step", (json_int_t)slots->floor.step,
-        "floor_manifest", hex(slots->floor_manifest), "active",
+        "{s:i, s:I, s:I, s:I, s:o, s:o, s:i, s:o, s:o, s:o}", "version", VERSION, "sequence",
+        (json_int_t)slots->sequence, "floor_round", (json_int_t)slots->floor.round, "floor_step",
+        (json_int_t)slots->floor.step, "floor_manifest", hex(slots->floor_manifest), "active",
         mr_json_text(slots->active_known ? names[slots->active] : "none"), "trial", slots->trial,
         "refused", refused, "outcome",
         mr_json_text(slots->outcome_owed ? mr_release_outcome_name(slots->outcome) : "none"),
@@ -60,21 +70,68 @@ static char *state_text(const struct mr_slots *slots)
     for (unsigned i = 0; i < 3; i++) {
         json_object_set_new(object, names[i], model_json(&slots->models[i]));
     }
-    char *text = json_dumps(object, JSON_INDENT(1));
+    char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     return text;
 }
 
-int mr_slots_save(const struct mr_slots *slots, struct mr_error *error)
+static int check_of(char check[CHECK_CHARS + 1], const char *record)
 {
-    char path[MR_SLOTS_PATH_BYTES];
+    uint8_t hash[MR_HASH_BYTES];
+    const bool made = EVP_Digest(record, TEXT_BYTES, hash, NULL, EVP_sha256(), NULL) == 1;
+    mr_hex_encode(check, hash, made ? MR_HASH_BYTES : 0);
+    return made ? 0 : -1;
+}
+
+static int make_record(char record[RECORD_BYTES], const struct mr_slots *slots)
+{
+    char check[CHECK_CHARS + 1];
     char *text = state_text(slots);
-    snprintf(path, sizeof path, "%s/state.json", slots->folder);
-    const struct iovec whole = {text, text ? strlen(text) : 0};
-    errno = ENOMEM;
-    const int bad = !text || mr_file_renew(path, &whole, 1);
+    const size_t length = text ? strlen(text) : 0;
+    if (length == 0 || length > TEXT_BYTES) {
+        free(text);
+        errno = length ? EMSGSIZE : ENOMEM;
+        return -1;
+    }
+    memset(record, ' ', RECORD_BYTES);
+    memcpy(record, text, length);
     free(text);
-    if (bad) {
+    errno = ENOMEM;
+    if (check_of(check, record) != 0) {
+        return -1;
+    }
+    memcpy(record + TEXT_BYTES, check, CHECK_CHARS);
+    record[RECORD_BYTES - 1] = '\n';
+    return 0;
+}
+
+/* In the place of the older record; the newer one is not touched. The file begins with two alike.
+ */
+static int write_record(const char *path, char *record, uint64_t sequence)
+{
+    if (sequence == 1) {
+        const struct iovec both[RECORDS] = {{record, RECORD_BYTES}, {record, RECORD_BYTES}};
+        return mr_file_renew(path, both, RECORDS);
+    }
+    const off_t at = (off_t)(sequence % RECORDS * RECORD_BYTES);
+    const int fd = mr_fd_above_standard(open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    const int bad = fd < 0 || lseek(fd, at, SEEK_SET) != at ||
+                    mr_fd_write_all(fd, record, RECORD_BYTES) || fdatasync(fd);
+    const int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+int mr_slots_save(struct mr_slots *slots, struct mr_error *error)
+{
+    char path[MR_SLOTS_PATH_BYTES], record[RECORD_BYTES];
+    snprintf(path, sizeof path, "%s/state", slots->folder);
+    slots->sequence++;
+    if (make_record(record, slots) != 0 || write_record(path, record, slots->sequence) != 0) {
+        slots->sequence--; /* the same place again: the other record is the last good one */
         return mr_error_set(error, "%s cannot be written: %s%s", path, strerror(errno),
                             mr_error_disk_hint(errno));
     }
@@ -160,12 +217,13 @@ static void take_models(struct mr_slots *slots, struct mr_json_reader *reader)
     }
 }
 
-int mr_slots_parse(struct mr_slots *slots, const char *text, size_t length, struct mr_error *error)
+static int parse(struct mr_slots *slots, const char *text, struct mr_error *error)
 {
     static const char *const active[] = {"a", "b", "none"};
     struct mr_json_reader reader;
-    mr_json_reader_open(&reader, text, length, error);
+    mr_json_reader_open(&reader, text, TEXT_BYTES, error);
     mr_json_take_integer(&reader, "version", VERSION, VERSION);
+    slots->sequence = mr_json_take_integer(&reader, "sequence", 1, INT64_MAX - 1);
     take_version(&reader, "floor_round", "floor_step", &slots->floor);
     take_hash(&reader, "floor_manifest", slots->floor_manifest);
     const unsigned which = mr_json_take_choice(&reader, "active", active, 3);
@@ -183,16 +241,47 @@ int mr_slots_parse(struct mr_slots *slots, const char *text, size_t length, stru
                : 0;
 }
 
+static bool holds(const char *record)
+{
+    char check[CHECK_CHARS + 1];
+    return check_of(check, record) == 0 && memcmp(record + TEXT_BYTES, check, CHECK_CHARS) == 0;
+}
+
+/* The newest record that holds. One that does not was being written when the device stopped: what
+ * the other one says is so, since nobody was told of more. */
+static int take_newest(struct mr_slots *slots, const char *text, size_t length,
+                       struct mr_error *error)
+{
+    const struct mr_slots fresh = *slots;
+    bool found = false;
+    mr_error_set(error, "no record is whole");
+    for (size_t i = 0; i < RECORDS && (i + 1) * RECORD_BYTES <= length; i++) {
+        const char *record = text + i * RECORD_BYTES;
+        if (!holds(record)) {
+            continue;
+        }
+        struct mr_slots one = fresh;
+        if (parse(&one, record, error) != 0) {
+            return -1;
+        }
+        if (!found || one.sequence > slots->sequence) {
+            *slots = one;
+        }
+        found = true;
+    }
+    return found ? 0 : -1;
+}
+
 int mr_slots_load(struct mr_slots *slots, struct mr_error *error)
 {
     char path[MR_SLOTS_PATH_BYTES];
     size_t length;
-    snprintf(path, sizeof path, "%s/state.json", slots->folder);
+    snprintf(path, sizeof path, "%s/state", slots->folder);
     if (access(path, F_OK) != 0 && errno == ENOENT) {
         return 0;
     }
-    char *text = mr_file_text(path, STATE_BYTES_MAX, &length, error);
-    const int bad = !text || mr_slots_parse(slots, text, length, error) != 0;
+    char *text = mr_file_text(path, RECORDS * RECORD_BYTES, &length, error);
+    const int bad = !text || take_newest(slots, text, length, error) != 0;
     free(text);
     return bad ? mr_error_prefix(error,
                                  "%s is damaged, and with it which versions were seen: remove %s "
