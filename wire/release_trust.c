@@ -120,9 +120,10 @@ static bool is_forked(const struct mr_signed_release *answers, unsigned count, u
     return false;
 }
 
-/* The newest of the task that at least so many hubs have signed; `count` where there is none. */
-static unsigned newest(const struct mr_signed_release *answers, unsigned count,
-                       const struct mr_release_trust *trust, unsigned signatures)
+/* The newest of the task that at least so many hubs have signed, and who did: signatures are the
+ * most that judging costs, so each is looked at once. `count` where there is none. */
+static unsigned newest(struct support *found, const struct mr_signed_release *answers,
+                       unsigned count, const struct mr_release_trust *trust, unsigned signatures)
 {
     unsigned best = count;
     for (unsigned i = 0; i < count; i++) {
@@ -133,7 +134,10 @@ static unsigned newest(const struct mr_signed_release *answers, unsigned count,
             continue;
         }
         find_support(&support, answers, count, answers[i].hash, trust);
-        best = support.signatures >= signatures ? i : best;
+        if (support.signatures >= signatures) {
+            *found = support;
+            best = i;
+        }
     }
     return best;
 }
@@ -179,10 +183,10 @@ static enum mr_release_fault judge_signed(const struct mr_signed_release *answer
 enum mr_release_fault mr_release_judge(const struct mr_signed_release *answers, unsigned count,
                                        const struct mr_release_trust *trust, unsigned *chosen)
 {
-    struct support support;
-    *chosen = newest(answers, count, trust, trust->threshold);
+    struct support support = {.signatures = 0};
+    *chosen = newest(&support, answers, count, trust, trust->threshold);
     if (*chosen == count) {
-        *chosen = newest(answers, count, trust, 1);
+        *chosen = newest(&support, answers, count, trust, 1);
         const bool any = *chosen < count;
         *chosen = any ? *chosen : 0;
         if (any && is_forked(answers, count, *chosen, trust)) {
@@ -198,7 +202,6 @@ enum mr_release_fault mr_release_judge(const struct mr_signed_release *answers, 
     if (is_forked(answers, count, *chosen, trust)) {
         return MR_RELEASE_FORKED;
     }
-    find_support(&support, answers, count, answers[*chosen].hash, trust);
     return judge_signed(&answers[*chosen], &support, trust);
 }
 
