@@ -57,18 +57,20 @@ static void take_length(struct mr_h2_exchange *exchange, const uint8_t *digits, 
     }
 }
 
-/* A number that is none, or has more than 18 digits, is as good as absent. */
-static void take_time_left(struct mr_h2_response *answer, const uint8_t *digits, size_t count)
+#define DIGITS_MAX 18
+
+/* One that is none, or has more digits, is as good as absent. */
+static bool take_number(uint64_t *number, const uint8_t *digits, size_t count)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < count; i++) {
         if (digits[i] < '0' || digits[i] > '9') {
-            return;
+            return false;
         }
         value = value * 10 + (uint64_t)(digits[i] - '0');
     }
-    answer->has_time_left = count > 0;
-    answer->time_left_ms = value;
+    *number = value;
+    return count > 0;
 }
 
 static bool is_named(const uint8_t *name, size_t length, const char *wanted)
@@ -92,8 +94,12 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         }
     } else if (name_length == 14 && memcmp(name, "content-length", 14) == 0) {
         take_length(exchange, value, value_length);
-    } else if (is_named(name, name_length, MR_H2_TIME_LEFT) && value_length <= 18) {
-        take_time_left(&exchange->answer, value, value_length);
+    } else if (is_named(name, name_length, MR_H2_TIME_LEFT) && value_length <= DIGITS_MAX) {
+        exchange->answer.has_time_left =
+            take_number(&exchange->answer.time_left_ms, value, value_length);
+    } else if (is_named(name, name_length, MR_H2_NEXT_KEY) && value_length <= DIGITS_MAX) {
+        exchange->answer.has_next_key =
+            take_number(&exchange->answer.next_key, value, value_length);
     } else if (is_named(name, name_length, MR_H2_WORD) && value_length < MR_H2_WORD_BYTES &&
                !memchr(value, 0, value_length)) {
         memcpy(exchange->answer.word, value, value_length);

@@ -12,6 +12,10 @@
  */
 #define MR_H2_TIME_LEFT "millrace-time-left-ms"
 
+/* Beside a hub's answer about the newest release: the number of the newest statement of next keys
+ * that it has, 0 for none, so that nobody asks for statements that are not there. Decimal. */
+#define MR_H2_NEXT_KEY "millrace-next-key"
+
 /* A word of one hub to another beside a question or an answer, which is its owner's to read. */
 #define MR_H2_WORD       "millrace-standing"
 #define MR_H2_WORD_BYTES 400 /* the NUL counted; a longer one is as good as absent */
@@ -44,6 +48,8 @@ struct mr_h2_response {
     int64_t date_unix_s;   /* the server's clock when it answered (`date`); 0: it did not say */
     bool has_time_left;    /* … */
     uint64_t time_left_ms; /* MR_H2_TIME_LEFT of a round's announcement */
+    bool has_next_key;     /* … */
+    uint64_t next_key;     /* MR_H2_NEXT_KEY */
     char word[MR_H2_WORD_BYTES]; /* MR_H2_WORD; "": none */
 };
 /* Frees the body and zeroes the struct; one that is zero already is allowed. */

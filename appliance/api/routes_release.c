@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "appliance/api/routes_internal.h"
+#include "appliance/task/next_keys.h"
 #include "base/bytes.h"
 
 /* --- the newest release ----------------------------------------------------------------------- */
@@ -17,6 +18,15 @@ static void answer_release(struct mr_request *request, const uint8_t *bytes, siz
     mr_hex_encode(tag, hash, sizeof hash);
     mr_request_validator(request, tag, false);
     mr_request_answer(request, 200, "application/octet-stream", bytes, length);
+}
+
+/* Who asks for releases need not ask for next keys where there are none. */
+static void tell_next_key(struct mr_request *request, const struct mr_task *task)
+{
+    uint32_t last;
+    if (mr_next_keys_last(task, &last, NULL) == 0) {
+        mr_request_next_key(request, last);
+    }
 }
 
 /* One above the version that the query names; without that, any. */
@@ -32,10 +42,12 @@ static bool try_release(void *context, struct mr_request *request, bool expired)
     const uint8_t *bytes =
         task->releases ? mr_releases_latest(task->releases, &length, &version) : NULL;
     if (bytes && mr_release_version_compare(&version, &after) > 0) {
+        tell_next_key(request, &task->task);
         answer_release(request, bytes, length);
         return true;
     }
     if (expired) {
+        tell_next_key(request, &task->task);
         mr_request_answer(request, 204, NULL, NULL, 0);
     }
     return expired;

@@ -17,9 +17,9 @@ static nghttp2_nv field(const char *name, const char *value)
 
 /* The fields of an answer, and the texts that their values are. */
 struct head {
-    nghttp2_nv fields[12];
+    nghttp2_nv fields[13];
     size_t count;
-    char status[16], length[24], seconds[16], date[MR_H2_DATE_BYTES], left[24], range[72];
+    char status[16], length[24], seconds[16], date[MR_H2_DATE_BYTES], left[24], key[12], range[72];
 };
 
 static void add(struct head *head, const char *name, const char *value)
@@ -72,6 +72,10 @@ int mr_answer_submit(struct mr_request *request, int status, const char *content
     if (request->has_time_left) {
         snprintf(head.left, sizeof head.left, "%" PRIu64, request->time_left_ms);
         add(&head, MR_H2_TIME_LEFT, head.left);
+    }
+    if (request->has_next_key) {
+        snprintf(head.key, sizeof head.key, "%" PRIu32, request->next_key);
+        add(&head, MR_H2_NEXT_KEY, head.key);
     }
     if (request->answer_word) {
         add(&head, MR_H2_WORD, request->answer_word);

@@ -226,6 +226,12 @@ void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms)
     request->time_left_ms = time_left_ms;
 }
 
+void mr_request_next_key(struct mr_request *request, uint32_t number)
+{
+    request->has_next_key = true;
+    request->next_key = number;
+}
+
 void mr_request_answer_word(struct mr_request *request, const char *word)
 {
     free(request->answer_word);

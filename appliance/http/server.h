@@ -141,6 +141,8 @@ const char *mr_request_word(const struct mr_request *request);
 void mr_request_answer_word(struct mr_request *request, const char *word);
 /* Before the answer: it says how much time is left (transport/h2_message.h). */
 void mr_request_time_left(struct mr_request *request, uint64_t time_left_ms);
+/* Before the answer: it says which statement of next keys is the newest (likewise). */
+void mr_request_next_key(struct mr_request *request, uint32_t number);
 
 #define MR_ETAG_MAX 80 /* with quotes and NUL */
 /* Before an answer of 200 to a GET: `tag` (characters of base64url and '.', without quotes) names

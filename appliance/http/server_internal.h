@@ -114,6 +114,8 @@ struct mr_request {
     char *word, *answer_word; /* of another hub, and to it (transport/h2_message.h); NULL: none */
     bool has_time_left;       /* told with the answer */
     uint64_t time_left_ms;
+    bool has_next_key; /* likewise */
+    uint32_t next_key;
     char etag[MR_ETAG_MAX]; /* of the body that is answered, with its quotes; "": none */
     bool is_immutable;
 };

@@ -58,6 +58,19 @@ int mr_next_keys_read(const struct mr_task *task, uint32_t after, uint8_t **byte
     return 0;
 }
 
+int mr_next_keys_last(const struct mr_task *task, uint32_t *last, struct mr_error *error)
+{
+    char path[PATH_BYTES];
+    uint8_t *bytes;
+    size_t length;
+    if (read_all(task, path, &bytes, &length, error) != 0) {
+        return -1;
+    }
+    (void)place_of(bytes, length, 0, last);
+    free(bytes);
+    return 0;
+}
+
 /* A hub that was given its new key already knows the old one from the statement alone. */
 static enum mr_key_fault judge(const struct mr_task *task, const struct mr_key_statement *statement,
                                uint32_t last)

@@ -38,10 +38,11 @@ static enum mre_result ask(struct mre_client *client, unsigned position, const c
 }
 
 /* Takes the response's body over where it is a release. */
-static void keep(struct mr_release_answers *answers, struct mr_h2_response *response,
-                 struct mre_outcome *outcome)
+static void keep(struct mr_release_answers *answers, unsigned position,
+                 struct mr_h2_response *response, struct mre_outcome *outcome)
 {
     struct mr_error error;
+    answers->next_key[position] = response->has_next_key ? response->next_key : 0;
     struct mr_signed_release *into = &answers->list[answers->count];
     if (response->status != 200) {
         return;
@@ -77,7 +78,7 @@ static enum mre_result hear(struct gathering *gathering, unsigned position, unsi
         ask(gathering->client, position, query, wait_ms, &response, gathering->outcome);
     if (!result) {
         gathering->told[position] = response.status == 200;
-        keep(gathering->answers, &response, gathering->outcome);
+        keep(gathering->answers, position, &response, gathering->outcome);
         mr_h2_response_fini(&response);
     }
     return result;
@@ -128,7 +129,7 @@ enum mre_result mr_release_gather(struct mr_release_answers *answers, struct mre
             gathering.told[position] ? MRE_OK : ask(client, position, "", 0, &response, outcome);
         if (one == MRE_OK) {
             answered = true;
-            keep(answers, &response, outcome);
+            keep(answers, position, &response, outcome);
             mr_h2_response_fini(&response);
         } else {
             result = one;

@@ -17,6 +17,7 @@ struct mr_release_answers {
     uint8_t *bytes[MRE_HUBS_MAX]; /* malloc'd; what `list` points into */
     struct mr_signed_release list[MRE_HUBS_MAX];
     unsigned count;
+    uint64_t next_key[MRE_HUBS_MAX]; /* by position: the hub's newest statement of next keys */
 };
 
 /* Asks all hubs; a first one for up to wait_ms until it has a version above `after`. MRE_OK where

@@ -120,21 +120,6 @@ static enum mre_result take(struct mre_client *client, const struct mr_signed_re
                                 (unsigned long long)fetched.bytes);
 }
 
-/* What a hub has signed with a key that is known here since the wait only is no fault. */
-static enum mr_release_fault judge_answers(const struct mr_release_answers *answers,
-                                           struct mre_client *client, const struct mr_slots *slots,
-                                           bool waited, unsigned *chosen,
-                                           struct mre_outcome *outcome)
-{
-    const struct mr_release_trust trust = trust_of(client, slots);
-    const enum mr_release_fault fault =
-        mr_release_judge(answers->list, answers->count, &trust, chosen);
-    const bool lacks_keys = fault == MR_RELEASE_UNSIGNED || fault == MR_RELEASE_FROZEN;
-    return waited && lacks_keys && mr_next_keys_ask(client, outcome)
-               ? judge_answers(answers, client, slots, false, chosen, outcome)
-               : fault;
-}
-
 static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, unsigned wait_ms,
                             struct mre_outcome *outcome)
 {
@@ -144,18 +129,16 @@ static enum mre_result pull(struct mre_client *client, struct mr_slots *slots, u
     client->pull_began_us = client->env.now_us(client->env.context);
     if (waits) { /* what needs no release is done before, when there is time */
         mr_release_report(client, slots);
-        (void)mr_next_keys_ask(client, outcome);
     }
     enum mre_result result = mr_release_gather(&answers, client, &slots->floor, wait_ms, outcome);
     outcome->heard_ms = mr_client_pull_ms(client);
-    if (!waits) {
-        (void)mr_next_keys_ask(client, outcome);
-    }
+    (void)mr_next_keys_follow(client, answers.next_key, outcome);
     if (!result && answers.count == 0) {
         result = mr_outcome_set(outcome, MRE_OK, "no hub has a release yet");
     } else if (!result) {
+        const struct mr_release_trust trust = trust_of(client, slots);
         enum mr_release_fault fault =
-            judge_answers(&answers, client, slots, waits, &chosen, outcome);
+            mr_release_judge(answers.list, answers.count, &trust, &chosen);
         if (!waits) {
             mr_release_report(client, slots);
         }

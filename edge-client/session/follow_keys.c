@@ -33,10 +33,14 @@ static bool take(struct mre_client *client, unsigned position, uint8_t *bytes, s
     return true;
 }
 
-bool mr_next_keys_ask(struct mre_client *client, struct mre_outcome *outcome)
+bool mr_next_keys_follow(struct mre_client *client, const uint64_t newest[MRE_HUBS_MAX],
+                         struct mre_outcome *outcome)
 {
     bool changed = false;
     for (unsigned i = 0; i < client->hub_count; i++) {
+        if (newest[i] <= client->key_statement) {
+            continue;
+        }
         char path[128];
         struct mre_outcome unused;
         struct mr_h2_response response = {0};
@@ -52,4 +56,13 @@ bool mr_next_keys_ask(struct mre_client *client, struct mre_outcome *outcome)
         }
     }
     return changed;
+}
+
+bool mr_next_keys_ask(struct mre_client *client, struct mre_outcome *outcome)
+{
+    uint64_t newest[MRE_HUBS_MAX];
+    for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
+        newest[i] = UINT64_MAX;
+    }
+    return mr_next_keys_follow(client, newest, outcome);
 }
