@@ -14,6 +14,10 @@
 
 #include "transport/h2_client.h"
 
+/* What the system takes before it can send it: on a slow path a short question waits behind so
+ * much of a share that goes over the same connection. */
+#define UNSENT_BYTES (64 * 1024)
+
 uint64_t mr_monotonic_ms(void)
 {
     struct timespec now;
@@ -21,7 +25,7 @@ uint64_t mr_monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd)
+int mr_wait_fds(int fd, short events, int other_fd, uint64_t deadline_ms, int wake_fd)
 {
     for (;;) {
         const uint64_t now_ms = mr_monotonic_ms();
@@ -29,11 +33,12 @@ int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd)
             return 0;
         }
         const uint64_t left_ms = deadline_ms - now_ms;
-        struct pollfd entries[2] = {{.fd = fd, .events = events},
+        struct pollfd entries[3] = {{.fd = fd, .events = events},
+                                    {.fd = other_fd, .events = POLLIN},
                                     {.fd = wake_fd, .events = POLLIN}};
         const int ready =
-            poll(entries, wake_fd > 0 ? 2 : 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
-        if (ready > 0 && entries[1].revents) {
+            poll(entries, wake_fd > 0 ? 3 : 2, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+        if (ready > 0 && entries[2].revents) {
             errno = ECANCELED;
             return -1;
         }
@@ -44,6 +49,11 @@ int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd)
             return -1;
         }
     }
+}
+
+int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd)
+{
+    return mr_wait_fds(fd, events, -1, deadline_ms, wake_fd);
 }
 
 /* 0 connected, 1 too late, -1 failed (errno). */
@@ -86,8 +96,9 @@ int mr_dial(const char *host, uint16_t port, uint64_t deadline_ms, int wake_fd,
             socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at->ai_protocol);
         const int status = fd < 0 ? -1 : connect_within(fd, at, deadline_ms, wake_fd);
         if (status == 0) {
-            const int one = 1;
+            const int one = 1, unsent = UNSENT_BYTES;
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
             result = fd;
             break;
         }

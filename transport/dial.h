@@ -14,6 +14,9 @@ uint64_t mr_monotonic_ms(void);
  * late, -1 failed (errno; ECANCELED: woken). */
 int mr_wait_fd(int fd, short events, uint64_t deadline_ms, int wake_fd);
 
+/* The same, and ready as soon as other_fd can be read from (-1: none). */
+int mr_wait_fds(int fd, short events, int other_fd, uint64_t deadline_ms, int wake_fd);
+
 /* Tries each address of the host. Gives a non-blocking socket without Nagle's delay, or a negative
  * enum mr_h2_failure (UNREACHABLE, TIMEOUT). Resolving a name is the system's and may take longer
  * than the deadline. wake_fd as of mr_wait_fd. */

@@ -18,9 +18,11 @@ static void fail(struct mr_h2_exchange *exchange, const char *reason)
     exchange->reason = reason;
 }
 
-static int is_ours(const struct mr_h2_exchange *exchange, int32_t stream)
+/* The one that waits on that stream; NULL: nobody does, or not any more. */
+static struct mr_h2_exchange *exchange_of(nghttp2_session *session, int32_t stream)
 {
-    return exchange->state == MR_H2_EXCHANGE_OPEN && exchange->stream == stream;
+    struct mr_h2_exchange *exchange = nghttp2_session_get_stream_user_data(session, stream);
+    return exchange && exchange->state == MR_H2_EXCHANGE_OPEN ? exchange : NULL;
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */
@@ -82,9 +84,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *context)
 {
-    (void)session, (void)flags;
-    struct mr_h2_exchange *exchange = context;
-    if (!is_ours(exchange, frame->hd.stream_id)) {
+    (void)flags, (void)context;
+    struct mr_h2_exchange *exchange = exchange_of(session, frame->hd.stream_id);
+    if (!exchange) {
         return 0;
     }
     if (name_length == 7 && memcmp(name, ":status", 7) == 0) {
@@ -113,9 +115,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data,
                    size_t length, void *context)
 {
-    (void)session, (void)flags;
-    struct mr_h2_exchange *exchange = context;
-    if (!is_ours(exchange, stream)) {
+    (void)flags, (void)context;
+    struct mr_h2_exchange *exchange = exchange_of(session, stream);
+    if (!exchange) {
         return 0;
     }
     struct mr_h2_response *answer = &exchange->answer;
@@ -132,10 +134,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
-    struct mr_h2_exchange *exchange = context;
+    (void)context;
     const int ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                      frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (!ends || !is_ours(exchange, frame->hd.stream_id)) {
+    struct mr_h2_exchange *exchange = ends ? exchange_of(session, frame->hd.stream_id) : NULL;
+    if (!exchange) {
         return 0;
     }
     if (reach(exchange, exchange->answer.length) != 0) {
@@ -152,9 +155,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *context)
 {
-    (void)session;
-    struct mr_h2_exchange *exchange = context;
-    if (is_ours(exchange, stream)) {
+    (void)context;
+    struct mr_h2_exchange *exchange = exchange_of(session, stream);
+    if (exchange) {
         fail(exchange, code == NGHTTP2_REFUSED_STREAM ? "it takes no more requests just now"
                                                       : "it broke the request off");
     }
@@ -166,9 +169,9 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, voi
 static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *out, size_t room,
                          uint32_t *flags, nghttp2_data_source *source, void *context)
 {
-    (void)session, (void)source;
-    struct mr_h2_exchange *exchange = context;
-    if (!is_ours(exchange, stream)) {
+    (void)source, (void)context;
+    struct mr_h2_exchange *exchange = exchange_of(session, stream);
+    if (!exchange) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the body may be gone */
     }
     const size_t take = exchange->body_left < room ? exchange->body_left : room;
@@ -217,12 +220,24 @@ int mr_h2_exchange_begin(nghttp2_session *session, struct mr_h2_exchange *exchan
     }
     const nghttp2_data_provider body = {.read_callback = read_body};
     exchange->stream = nghttp2_submit_request(session, NULL, fields, count,
-                                              exchange->body_left ? &body : NULL, NULL);
+                                              exchange->body_left ? &body : NULL, exchange);
     if (exchange->stream < 0) {
         return -1;
     }
     exchange->state = MR_H2_EXCHANGE_OPEN;
     return 0;
+}
+
+/* What still comes on its stream is thrown away, by nghttp2 or for want of an exchange. */
+void mr_h2_exchange_abandon(nghttp2_session *session, struct mr_h2_exchange *exchange)
+{
+    if (exchange->state == MR_H2_EXCHANGE_OPEN) {
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, exchange->stream,
+                                        NGHTTP2_CANCEL);
+    }
+    if (exchange->state != MR_H2_EXCHANGE_NONE) {
+        (void)nghttp2_session_set_stream_user_data(session, exchange->stream, NULL);
+    }
 }
 
 void mr_h2_exchange_take(struct mr_h2_exchange *exchange, struct mr_h2_response *response)
@@ -253,7 +268,7 @@ static int set_up(nghttp2_session *session)
     return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
 }
 
-int mr_h2_exchange_session(nghttp2_session **session, struct mr_h2_exchange *exchange)
+int mr_h2_exchange_session(nghttp2_session **session)
 {
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0) {
@@ -263,7 +278,7 @@ int mr_h2_exchange_session(nghttp2_session **session, struct mr_h2_exchange *exc
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    int status = nghttp2_session_client_new(session, callbacks, exchange);
+    int status = nghttp2_session_client_new(session, callbacks, NULL);
     nghttp2_session_callbacks_del(callbacks);
     if (status != 0) {
         *session = NULL;

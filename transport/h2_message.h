@@ -39,6 +39,8 @@ struct mr_h2_request {
      * moved (MR_H2_PROGRESS_BYTES) is followed by another, until so much time is over in all. 0:
      * there is one timeout only. */
     unsigned whole_ms;
+    /* > 0: as soon as it can be read from the wait ends, with MR_H2_BROKEN; 0: the endpoint's. */
+    int wake_fd;
 };
 
 struct mr_h2_response {

@@ -1,20 +1,22 @@
 /* fuzz_h2_client.c - what a hub can send to a device, to another hub or to the command: answers to
- * one request after the other. No answer is longer than was allowed. */
+ * several requests at once, some of which nobody waits for any more. No answer is longer than was
+ * allowed, and none goes to another's request. */
 #include "transport/h2_exchange.h"
 #include "tests/fuzz/h2_feed.h"
 
 #define ANSWER_MAX 4096
+#define ASKED_MAX  8
 
 struct asker {
     nghttp2_session *session;
-    struct mr_h2_exchange exchange;
+    struct mr_h2_exchange exchanges[ASKED_MAX];
     unsigned asked;
 };
 
 static void ask(struct asker *asker)
 {
     static const uint8_t body[300] = {'{'};
-    const int with_body = asker->asked++ % 2;
+    const int with_body = asker->asked % 2;
     const struct mr_h2_request question = {
         .method = with_body ? "POST" : "GET",
         .path = "/v1/tasks/default/rounds/current",
@@ -23,12 +25,11 @@ static void ask(struct asker *asker)
         .length = with_body ? sizeof body : 0,
         .answer_max = ANSWER_MAX,
     };
-    (void)mr_h2_exchange_begin(asker->session, &asker->exchange, "h", &question);
+    (void)mr_h2_exchange_begin(asker->session, &asker->exchanges[asker->asked++], "h", &question);
 }
 
-static void look(const struct asker *asker)
+static void look(const struct mr_h2_exchange *exchange)
 {
-    const struct mr_h2_exchange *exchange = &asker->exchange;
     MR_ASSERT(exchange->answer.length <= ANSWER_MAX);
     if (exchange->state == MR_H2_EXCHANGE_ANSWERED) {
         MR_ASSERT(exchange->answer.body[exchange->answer.length] == 0);
@@ -38,19 +39,32 @@ static void look(const struct asker *asker)
     }
 }
 
-/* Takes an answer that is whole, and asks again. */
+/* As a request that has ended, or was too late: its memory may be another's from now on. */
+static void end(struct asker *asker, struct mr_h2_exchange *exchange)
+{
+    struct mr_h2_response response = {0};
+    mr_h2_exchange_abandon(asker->session, exchange);
+    if (exchange->state == MR_H2_EXCHANGE_ANSWERED) {
+        mr_h2_exchange_take(exchange, &response);
+        MR_ASSERT(exchange->state == MR_H2_EXCHANGE_NONE);
+    }
+    mr_h2_response_fini(&response);
+    mr_h2_exchange_fini(exchange);
+}
+
+/* Takes answers that are whole, gives one up now and then, and asks again. */
 static void aside(void *context, uint8_t flags)
 {
     struct asker *asker = context;
-    struct mr_h2_response response;
-    (void)flags;
-    look(asker);
-    if (asker->exchange.state == MR_H2_EXCHANGE_ANSWERED) {
-        mr_h2_exchange_take(&asker->exchange, &response);
-        MR_ASSERT(asker->exchange.state == MR_H2_EXCHANGE_NONE);
-        mr_h2_response_fini(&response);
+    for (unsigned i = 0; i < asker->asked; i++) {
+        struct mr_h2_exchange *exchange = &asker->exchanges[i];
+        look(exchange);
+        if (exchange->state == MR_H2_EXCHANGE_ANSWERED || flags % (2 * ASKED_MAX) == i) {
+            end(asker, exchange);
+            MR_ASSERT(exchange->answer.length == 0);
+        }
     }
-    if (asker->asked < 8) {
+    if (asker->asked < ASKED_MAX) {
         ask(asker);
     }
 }
@@ -59,13 +73,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct asker asker = {.asked = 0};
     struct fuzz_input input = {data, size};
-    MR_ASSERT(mr_h2_exchange_session(&asker.session, &asker.exchange) == 0);
+    MR_ASSERT(mr_h2_exchange_session(&asker.session) == 0);
     ask(&asker);
     if (h2_drain(asker.session)) {
         h2_feed(asker.session, &input, aside, &asker);
     }
-    look(&asker);
+    for (unsigned i = 0; i < asker.asked; i++) {
+        look(&asker.exchanges[i]);
+    }
     nghttp2_session_del(asker.session);
-    mr_h2_exchange_fini(&asker.exchange);
+    for (unsigned i = 0; i < asker.asked; i++) {
+        mr_h2_exchange_fini(&asker.exchanges[i]);
+    }
     return 0;
 }
