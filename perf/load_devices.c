@@ -37,8 +37,8 @@
 #include <unistd.h>
 
 #include "edge-client/include/millrace_edge.h"
+#include "edge-client/session/connections.h"
 #include "edge-client/session/control.h"
-#include "transport/tls_session.h"
 #include "wire/announcement.h"
 
 #define WAIT_MS 120000
@@ -172,10 +172,9 @@ static void lose(struct mre_client *client, enum loss loss)
 {
     for (unsigned i = 0; loss != LOSES_NOTHING && i < MRE_HUBS_MAX; i++) {
         mr_control_drop(client, i);
-        if (loss == LOSES_ALL) {
-            mr_tls_ticket_free(client->kept[i].ticket);
-            client->kept[i].ticket = NULL;
-        }
+    }
+    if (loss == LOSES_ALL) {
+        mr_connections_forget(client->system.connections);
     }
 }
 

@@ -4,9 +4,10 @@
  * the model, lets your training function turn it into new parameters, and uploads the change so
  * that no hub alone can read it.
  *
- * Threads: a client belongs to one thread at a time; different clients are independent. Calls
- * block; each states its bound. Strings that go in are copied by mre_client_open. Every failure
- * is an enum mre_result with a text that says what, why and the remedy. Guide: docs/edge-client.md.
+ * Threads: a client belongs to one thread at a time; different clients are independent, also where
+ * they share connections. Calls block; each states its bound. Strings that go in are copied by
+ * mre_client_open. Every failure is an enum mre_result with a text that says what, why and the
+ * remedy. Guide: docs/edge-client.md.
  */
 #ifndef MILLRACE_EDGE_H
 #define MILLRACE_EDGE_H
@@ -32,9 +33,10 @@ extern "C" {
 
 #define MRE_RETRY_AFTER_MAX_MS 300000 /* no hub silences a device for longer */
 
-struct mre_client; /* opaque */
-struct mre_config; /* opaque: a device.json that was read */
-struct mre_mlp;    /* opaque: the built-in trainer's data */
+struct mre_client;      /* opaque */
+struct mre_config;      /* opaque: a device.json that was read */
+struct mre_mlp;         /* opaque: the built-in trainer's data */
+struct mre_connections; /* opaque: connections to hubs that several clients share */
 
 /* How a call ended. Values are stable. */
 enum mre_result {
@@ -280,6 +282,16 @@ MRE_API enum mre_result mre_client_open(struct mre_client **client,
                                         const struct mre_options *options,
                                         struct mre_outcome *outcome);
 MRE_API void mre_client_close(struct mre_client *client); /* NULL allowed; wipes */
+
+/* What the clients of a process share, each for a task of its own: where their certificate's files
+ * and a hub's address are the same, there is one connection to that hub for all of them, over which
+ * they ask side by side. MRE_OK, or MRE_FAILED: out of memory. */
+MRE_API enum mre_result mre_connections_open(struct mre_connections **connections);
+MRE_API void mre_connections_close(struct mre_connections *connections); /* NULL allowed */
+/* Between mre_client_open and the client's first other call; the connections must outlive it. A
+ * client that shares none has its own. */
+MRE_API void mre_client_share(struct mre_client *client, struct mre_connections *connections);
+
 /* The device's id, 32 hex digits; lives as long as the client. */
 MRE_API const char *mre_client_id(const struct mre_client *client);
 

@@ -18,7 +18,6 @@
 #include "edge-client/session/next_keys.h"
 #include "edge-client/session/outcome.h"
 #include "base/bytes.h"
-#include "transport/tls_session.h"
 
 /* No round takes uploads for longer (a week): what a lead says is not believed beyond. */
 #define LEFT_MS_MAX 604800000u
@@ -411,7 +410,13 @@ enum mre_result mre_client_open(struct mre_client **client, const struct mre_opt
         return mr_outcome_set(outcome, MRE_FAILED, "no descriptor is left: %s; raise LimitNOFILE",
                               strerror(errno));
     }
-    mr_device_env_system(&c->env, &c->cancel);
+    if (mre_connections_open(&c->own_connections)) {
+        mr_cancel_fini(&c->cancel);
+        free(c);
+        return mr_outcome_set(outcome, MRE_FAILED, "out of memory");
+    }
+    c->system = (struct mr_device_system){.cancel = &c->cancel, .connections = c->own_connections};
+    mr_device_env_system(&c->env, &c->system);
     return open_client(client, c, options, outcome);
 }
 
@@ -422,10 +427,10 @@ void mre_client_close(struct mre_client *client)
     }
     for (unsigned i = 0; i < MRE_HUBS_MAX; i++) {
         if (client->kept[i].connection) {
-            client->env.disconnect(client->env.context, client->kept[i].connection);
+            client->env.disconnect(client->env.context, client->kept[i].connection, false);
         }
-        mr_tls_ticket_free(client->kept[i].ticket);
     }
+    mre_connections_close(client->own_connections);
     if (client->lock >= 0 && client->lock_owner == getpid()) {
         mr_lock_release(client->lock);
     } else if (client->lock >= 0) { /* a child's copy: the client may live on in its parent */
@@ -447,6 +452,11 @@ void mre_client_close(struct mre_client *client)
     }
     mr_cancel_fini(&client->cancel);
     free(client);
+}
+
+void mre_client_share(struct mre_client *client, struct mre_connections *connections)
+{
+    client->system.connections = connections;
 }
 
 void mre_client_cancel(struct mre_client *client)

@@ -36,7 +36,10 @@ struct mr_proof_notes {
 
 struct mre_client {
     struct mr_device_env env;
-    struct mr_cancel cancel; /* of the system's env; unused in one of the caller's */
+    /* Of the system's env; unused in one of the caller's. */
+    struct mr_cancel cancel;
+    struct mr_device_system system;
+    struct mre_connections *own_connections; /* unused where it shares others */
     const struct mr_kernels *kernels;
     struct mr_identity identity;
     char id[2 * MR_CLIENT_ID_BYTES + 1];
@@ -87,12 +90,11 @@ struct mre_client {
     uint64_t deadline_unix_ms; /* of shown.round, by the lead's clock */
     uint64_t pull_began_us;    /* by env.now_us; of the pull of a release that is under way */
     struct mr_kept_connection {
-        void *connection;             /* NULL: none */
-        bool has_served;              /* an answer has come over it */
-        uint64_t used_us;             /* last, by env.now_us */
-        struct mr_tls_ticket *ticket; /* of the next one; NULL: none */
-    } kept[MRE_HUBS_MAX];             /* by position; through rounds and between them */
-    unsigned keep_ms;                 /* one that has rested for longer is not used again */
+        void *connection;         /* NULL: none */
+        bool has_served;          /* an answer has come over it */
+        uint64_t used_us;         /* last by this client, by env.now_us */
+    } kept[MRE_HUBS_MAX];         /* by position; through rounds and between them */
+    unsigned keep_ms;             /* one that has rested for longer is not used again */
     enum mr_refusal_code refusal; /* of the last question; MR_REFUSAL_NONE: it was not refused */
 };
 

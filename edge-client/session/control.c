@@ -65,6 +65,15 @@ static bool is_fit(const struct mre_client *client, const struct mr_kept_connect
                                    (uint64_t)client->keep_ms * 1000;
 }
 
+static void let_go(struct mre_client *client, unsigned position, bool for_all)
+{
+    struct mr_kept_connection *kept = &client->kept[position];
+    if (kept->connection) {
+        client->env.disconnect(client->env.context, kept->connection, for_all);
+    }
+    *kept = (struct mr_kept_connection){.connection = NULL};
+}
+
 enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                    struct mre_outcome *outcome)
 {
@@ -77,20 +86,22 @@ enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                       .certificate_file = client->certificate_file,
                                       .private_key_file = client->private_key_file,
                                       .revocation_file = client->revocation_file,
-                                      .ticket = &kept->ticket};
+                                      .keep_ms = client->keep_ms};
     if (is_fit(client, kept)) {
         return MRE_OK;
     }
-    mr_control_drop(client, position);
-    const int failure = client->env.connect(client->env.context, &endpoint,
-                                            client->request_timeout_ms, &kept->connection, &error);
-    if (failure) {
+    let_go(client, position, false);
+    const int status = client->env.connect(client->env.context, &endpoint,
+                                           client->request_timeout_ms, &kept->connection, &error);
+    if (status < 0) {
         kept->connection = NULL;
-        return failed(client, outcome, failure, "", &error);
+        return failed(client, outcome, status, "", &error);
     }
+    kept->has_served = status > 0;
     kept->used_us = client->env.now_us(client->env.context);
-    mr_log(client, MRE_LOG_DEBUG, 0, "connected to hub %u, %s port %u", endpoint.hub_index,
-           endpoint.host, endpoint.port);
+    mr_log(client, MRE_LOG_DEBUG, 0, "%s to hub %u, %s port %u",
+           status > 0 ? "joined the connection" : "connected", endpoint.hub_index, endpoint.host,
+           endpoint.port);
     return MRE_OK;
 }
 
@@ -122,11 +133,7 @@ enum mre_result mr_control_reach(struct mre_client *client, unsigned position,
 
 void mr_control_drop(struct mre_client *client, unsigned position)
 {
-    struct mr_kept_connection *kept = &client->kept[position];
-    if (kept->connection) {
-        client->env.disconnect(client->env.context, kept->connection);
-    }
-    *kept = (struct mr_kept_connection){.ticket = kept->ticket};
+    let_go(client, position, true);
 }
 
 static bool is_busy(enum mr_refusal_code code)

@@ -8,13 +8,15 @@
 #include "edge-client/session/client.h"
 
 /* Connects to hub `position` of the pinned list where there is no connection that can be used: it
- * is kept then, for whatever is asked of that hub, until it fails or has rested for keep_ms. */
+ * is kept then, for whatever is asked of that hub, until it fails or has rested for keep_ms. It may
+ * be one that the device's other tasks use too (connections.h). */
 enum mre_result mr_control_connect(struct mre_client *client, unsigned position,
                                    struct mre_outcome *outcome);
 /* Likewise, again and again until the deadline. */
 enum mre_result mr_control_reach(struct mre_client *client, unsigned position,
                                  uint64_t deadline_unix_ms, struct mre_outcome *outcome);
-/* Closes and forgets; none there is allowed. */
+/* Forgets it, so that the next connection is another one, for the device's other tasks too; none
+ * there is allowed. */
 void mr_control_drop(struct mre_client *client, unsigned position);
 
 #define MR_CONTROL_AGAIN_MS  200 /* where a busy hub names no time, or was cut off */

@@ -7,6 +7,7 @@
 #ifndef MRE_SESSION_DEVICE_ENV_H
 #define MRE_SESSION_DEVICE_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -33,10 +34,13 @@ struct mr_device_env {
     /* CSPRNG. 0 or -1. */
     int (*random)(void *context, uint8_t *out, size_t bytes);
 
-    /* A control connection: as mr_h2_client_*, returning enum mr_h2_failure. */
+    /* A control connection: as mr_h2_client_*, returning enum mr_h2_failure; connect also 1: one
+     * that other clients have asked over. */
     int (*connect)(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
                    void **connection, struct mr_error *error);
-    void (*disconnect)(void *context, void *connection);
+    /* Needs it no more; for_all: it is not used for any further question, whoever else has it, and
+     * the next connect gives another one. */
+    void (*disconnect)(void *context, void *connection, bool for_all);
     int (*request)(void *context, void *connection, const struct mr_h2_request *request,
                    struct mr_h2_response *response, struct mr_error *error);
     int (*exporter)(void *context, void *connection, const char *label,
@@ -56,7 +60,12 @@ struct mr_device_env {
                           uint64_t timeout_us);
 };
 
-/* Waits end where `cancel`, which must outlive it, is asked. */
-void mr_device_env_system(struct mr_device_env *env, struct mr_cancel *cancel);
+/* What the real one is made of. */
+struct mr_device_system {
+    struct mr_cancel *cancel; /* waits end where it is asked */
+    struct mre_connections *connections;
+};
+/* All of `system` must outlive it. */
+void mr_device_env_system(struct mr_device_env *env, const struct mr_device_system *system);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "edge-client/session/connections.h"
 #include "edge-client/session/device_env.h"
 #include "edge-client/upload/udp_link.h"
 #include "transport/dial.h"
@@ -27,7 +28,7 @@ static uint64_t unix_ms(void *context)
 
 static int wake_fd(void *context)
 {
-    return ((const struct mr_cancel *)context)->fd;
+    return ((const struct mr_device_system *)context)->cancel->fd;
 }
 
 static void sleep_ms(void *context, unsigned ms)
@@ -44,25 +45,31 @@ static int random_bytes(void *context, uint8_t *out, size_t bytes)
 static int h2_connect(void *context, const struct mr_h2_endpoint *endpoint, unsigned timeout_ms,
                       void **connection, struct mr_error *error)
 {
-    struct mr_h2_client *client = NULL;
+    const struct mr_device_system *system = context;
+    struct mr_connection_shared *taken = NULL;
     struct mr_h2_endpoint woken = *endpoint;
     woken.wake_fd = wake_fd(context);
-    int failure = mr_h2_client_open(&client, &woken, timeout_ms, error);
-    *connection = client;
-    return failure;
+    const int status = mr_connections_take(system->connections, &woken, timeout_ms, &taken, error);
+    *connection = taken;
+    return status;
 }
 
-static void h2_disconnect(void *context, void *connection)
+static void h2_disconnect(void *context, void *connection, bool for_all)
 {
     (void)context;
-    mr_h2_client_close(connection);
+    if (for_all) {
+        mr_connections_retire(connection);
+    } else {
+        mr_connections_leave(connection);
+    }
 }
 
 static int h2_request(void *context, void *connection, const struct mr_h2_request *request,
                       struct mr_h2_response *response, struct mr_error *error)
 {
-    (void)context;
-    return mr_h2_client_request(connection, request, response, error);
+    struct mr_h2_request woken = *request;
+    woken.wake_fd = wake_fd(context);
+    return mr_connections_ask(connection, &woken, response, error);
 }
 
 static int h2_exporter(void *context, void *connection, const char *label,
@@ -70,13 +77,14 @@ static int h2_exporter(void *context, void *connection, const char *label,
                        size_t out_bytes)
 {
     (void)context;
-    return mr_h2_client_export(connection, label, label_context, context_bytes, out, out_bytes);
+    return mr_h2_client_export(mr_connections_client(connection), label, label_context,
+                               context_bytes, out, out_bytes);
 }
 
 static int h2_peer(void *context, void *connection, char *host, size_t room)
 {
     (void)context;
-    return mr_h2_client_peer(connection, host, room);
+    return mr_h2_client_peer(mr_connections_client(connection), host, room);
 }
 
 /* --- datagrams ------------------------------------------------------------------------------- */
@@ -120,10 +128,10 @@ static size_t udp_receive(void *context, void *udp, uint8_t *out, size_t capacit
     return mr_udp_link_receive(udp, out, capacity, timeout_us);
 }
 
-void mr_device_env_system(struct mr_device_env *env, struct mr_cancel *cancel)
+void mr_device_env_system(struct mr_device_env *env, const struct mr_device_system *system)
 {
-    *env = (struct mr_device_env){.context = cancel,
-                                  .cancel = cancel,
+    *env = (struct mr_device_env){.context = (void *)(uintptr_t)system,
+                                  .cancel = system->cancel,
                                   .now_us = now_us,
                                   .unix_ms = unix_ms,
                                   .sleep_ms = sleep_ms,

@@ -102,6 +102,18 @@ int mr_h2_client_export(struct mr_h2_client *client, const char *label, const ui
     return sim_export(client->secret, label, context, context_bytes, out, out_bytes);
 }
 
+/* Here each client has connections of its own, and makes its own use of them. */
+void mr_h2_client_retire(struct mr_h2_client *client)
+{
+    (void)client;
+}
+
+unsigned mr_h2_client_streams_max(struct mr_h2_client *client)
+{
+    (void)client;
+    return 1;
+}
+
 int mr_h2_client_peer(const struct mr_h2_client *client, char *host, size_t room)
 {
     return snprintf(host, room, SIM_HOST, client->to->index + 1) > 0 ? 0 : -1;

@@ -80,9 +80,9 @@ static int env_connect(void *context, const struct mr_h2_endpoint *endpoint, uns
     return failure;
 }
 
-static void env_disconnect(void *context, void *connection)
+static void env_disconnect(void *context, void *connection, bool for_all)
 {
-    (void)context;
+    (void)context, (void)for_all;
     mr_h2_client_close(connection);
 }
 

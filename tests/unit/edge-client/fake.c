@@ -224,9 +224,10 @@ static int connect_hub(void *context, const struct mr_h2_endpoint *endpoint, uns
     return MR_H2_OK;
 }
 
-static void disconnect(void *context, void *connection)
+static void disconnect(void *context, void *connection, bool for_all)
 {
-    (void)context;
+    struct fake *fake = context;
+    fake->given_up += for_all;
     free(connection);
 }
 

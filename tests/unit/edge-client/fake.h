@@ -49,6 +49,7 @@ struct fake {
     unsigned forget_uploads;  /* so many times the lead restarts before an upload is committed */
     bool tells_committed;     /* with an ACK, a moment after the last chunk */
     unsigned refuse_connects; /* so many connections fail */
+    unsigned given_up;        /* connections that nobody was to use any more */
     unsigned idle_ms;         /* hubs close a connection that rests longer; 0: never */
     bool refuse_certificate;
     bool corrupt_model;

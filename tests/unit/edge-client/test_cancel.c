@@ -198,7 +198,8 @@ static void test_waits_of_the_system(void **state)
     uint8_t byte;
     (void)state;
     assert_int_equal(mr_cancel_init(&cancel), 0);
-    mr_device_env_system(&env, &cancel);
+    const struct mr_device_system system = {.cancel = &cancel};
+    mr_device_env_system(&env, &system);
     mr_cancel_ask(&cancel);
     env.sleep_ms(env.context, FOR_EVER_MS);
     void *udp = env.udp_open(env.context, "127.0.0.1", 9, &error);

@@ -316,6 +316,7 @@ static void apply(struct mr_server_config *config, const struct mr_server_config
 {
 #define APPLY(field) config->field = changes->field ? changes->field : config->field
     APPLY(connections_max);
+    APPLY(streams_max);
     APPLY(identity_connections_max);
     APPLY(bodies_bytes_max);
     APPLY(handshake_timeout_ms);
