@@ -1,5 +1,5 @@
 /* run.c - millrace-edge run: round after round, one line each. Several tasks run side by side, each
- * with a client and a thread of its own. */
+ * with a client and a thread of its own, over the same connections. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,6 +20,7 @@ struct run {
     const struct mr_edge_arguments *arguments;
     const char *name; /* of the task */
     struct mre_client *client;
+    struct mre_connections *connections; /* of all tasks */
     mre_train_fn train;
     void *trainer;
     unsigned ended; /* rounds that came to an end, counted or not */
@@ -214,6 +215,7 @@ static int run_client(struct run *run, const struct mre_options *options)
         fprintf(stderr, "millrace-edge: %s\n", outcome.text);
         return mr_edge_exit_of(outcome.result);
     }
+    mre_client_share(run->client, run->connections);
     if (options->dump_dir) {
         fprintf(stderr,
                 "millrace-edge: WARNING: --dump-dir writes every vector before it is masked; "
@@ -232,6 +234,13 @@ static int run_client(struct run *run, const struct mre_options *options)
 /* The data_dirs of all tasks of the command: one device, which is counted once on one model. */
 struct folders {
     char *dirs[MR_EDGE_TASKS_MAX]; /* NULL: no such task, or the only one */
+};
+
+/* What all tasks of the command have in common. */
+struct device {
+    const struct mr_edge_arguments *arguments;
+    struct folders folders;
+    struct mre_connections *connections;
 };
 
 /* All or none: without the folder of one, the others would not know what it was counted on. An exit
@@ -274,9 +283,9 @@ static void name_siblings(const struct folders *folders, unsigned own, const cha
 }
 
 /* Loads, runs and lets go of one task. */
-static int run_task(const struct mr_edge_arguments *arguments, const struct folders *folders,
-                    unsigned number)
+static int run_task(const struct device *device, unsigned number)
 {
+    const struct mr_edge_arguments *arguments = device->arguments;
     const struct mr_edge_task *task = &arguments->tasks[number];
     const char *siblings[MR_EDGE_TASKS_MAX];
     struct mre_config *config;
@@ -292,7 +301,8 @@ static int run_task(const struct mr_edge_arguments *arguments, const struct fold
     if (code) {
         return code;
     }
-    name_siblings(folders, number, siblings, mre_config_options(config));
+    name_siblings(&device->folders, number, siblings, mre_config_options(config));
+    run.connections = device->connections;
     run.name = mre_config_options(config)->task;
     if (strcmp(task->trainer, "builtin") == 0) {
         run.train = mre_mlp_train;
@@ -317,8 +327,7 @@ static int run_task(const struct mr_edge_arguments *arguments, const struct fold
 }
 
 struct task_thread {
-    const struct mr_edge_arguments *arguments;
-    const struct folders *folders;
+    const struct device *device;
     unsigned number;
     pthread_t thread;
     bool started;
@@ -328,35 +337,46 @@ struct task_thread {
 static void *task_main(void *context)
 {
     struct task_thread *own = context;
-    own->code = run_task(own->arguments, own->folders, own->number);
+    own->code = run_task(own->device, own->number);
     return NULL;
 }
 
-int mr_edge_run(const struct mr_edge_arguments *arguments)
+/* Every task but the first has a thread of its own. The greatest of the exit codes. */
+static int run_tasks(const struct device *device)
 {
+    const struct mr_edge_arguments *arguments = device->arguments;
     struct task_thread others[MR_EDGE_TASKS_MAX] = {{.started = false}};
-    struct folders folders = {.dirs = {NULL}};
-    const int code = find_folders(&folders, arguments);
-    if (code) {
-        free_folders(&folders);
-        return code;
-    }
     for (unsigned i = 1; i < arguments->task_count; i++) {
-        others[i] = (struct task_thread){
-            .arguments = arguments, .folders = &folders, .number = i, .code = MR_EDGE_EXIT_FAILED};
+        others[i] =
+            (struct task_thread){.device = device, .number = i, .code = MR_EDGE_EXIT_FAILED};
         others[i].started = pthread_create(&others[i].thread, NULL, task_main, &others[i]) == 0;
         if (!others[i].started) {
             fprintf(stderr, "millrace-edge: %s: no thread could be started\n",
                     arguments->tasks[i].config);
         }
     }
-    int worst = run_task(arguments, &folders, 0);
+    int worst = run_task(device, 0);
     for (unsigned i = 1; i < arguments->task_count; i++) {
         if (others[i].started) {
             pthread_join(others[i].thread, NULL);
         }
         worst = others[i].code > worst ? others[i].code : worst;
     }
-    free_folders(&folders);
     return worst;
+}
+
+int mr_edge_run(const struct mr_edge_arguments *arguments)
+{
+    struct device device = {.arguments = arguments};
+    int code = find_folders(&device.folders, arguments);
+    if (!code && mre_connections_open(&device.connections)) {
+        fprintf(stderr, "millrace-edge: out of memory\n");
+        code = MR_EDGE_EXIT_FAILED;
+    }
+    if (!code) {
+        code = run_tasks(&device);
+    }
+    mre_connections_close(device.connections);
+    free_folders(&device.folders);
+    return code;
 }

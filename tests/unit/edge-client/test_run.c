@@ -70,6 +70,11 @@ void mre_client_close(struct mre_client *client)
     (void)client;
 }
 
+void mre_client_share(struct mre_client *client, struct mre_connections *connections)
+{
+    (void)client, (void)connections;
+}
+
 enum mre_result mre_client_round(struct mre_client *client, unsigned wait_ms, mre_train_fn train,
                                  void *context, struct mre_outcome *outcome)
 {
