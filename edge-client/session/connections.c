@@ -4,25 +4,23 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "base/assert.h"
 #include "edge-client/files/files.h"
 #include "transport/dial.h"
 #include "transport/tls_session.h"
-
-#define NAMES 5 /* of an endpoint: host and files */
 
 /* A hub, as seen with one certificate. There until all are closed. */
 struct place {
     LIST_ENTRY(place) in_all;
     struct mre_connections *all;
-    char *names[NAMES]; /* host, CA, certificate, key, revocation ("": none) */
-    uint16_t port, hub_index;
+    char *name; /* the hub's address, our files */
+    uint16_t hub_index;
     int gate; /* readable: nobody connects to it just now (an eventfd that counts as a semaphore) */
     struct mr_tls_ticket *ticket; /* of the next connection; NULL: none */
     LIST_HEAD(, mr_connection_shared) connections;
@@ -55,10 +53,7 @@ enum mre_result mre_connections_open(struct mre_connections **connections)
 
 static void free_place(struct place *place)
 {
-    MR_ASSERT(LIST_EMPTY(&place->connections)); /* a client outlives what it was opened with */
-    for (unsigned i = 0; i < NAMES; i++) {
-        free(place->names[i]);
-    }
+    free(place->name);
     if (place->gate >= 0) {
         close(place->gate);
     }
@@ -93,47 +88,34 @@ void mr_connections_forget(struct mre_connections *connections)
 
 /* --- hubs ------------------------------------------------------------------------------------ */
 
-static void names_of(const char *names[NAMES], const struct mr_h2_endpoint *endpoint)
+/* What tells it from others; malloc'd, NULL: out of memory. */
+static char *name_of(const struct mr_h2_endpoint *endpoint)
 {
-    names[0] = endpoint->host;
-    names[1] = endpoint->ca_file;
-    names[2] = endpoint->certificate_file;
-    names[3] = endpoint->private_key_file;
-    names[4] = endpoint->revocation_file ? endpoint->revocation_file : "";
+    char *name;
+    return asprintf(&name, "%s %u %u\n%s\n%s\n%s\n%s", endpoint->host, endpoint->port,
+                    endpoint->hub_index, endpoint->ca_file, endpoint->certificate_file,
+                    endpoint->private_key_file,
+                    endpoint->revocation_file ? endpoint->revocation_file : "") < 0
+               ? NULL
+               : name;
 }
 
-static bool is_of(const struct place *place, const struct mr_h2_endpoint *endpoint)
+/* Takes the name over. */
+static struct place *new_place(struct mre_connections *all, char *name, uint16_t hub_index)
 {
-    const char *names[NAMES];
-    bool same = place->port == endpoint->port && place->hub_index == endpoint->hub_index;
-    names_of(names, endpoint);
-    for (unsigned i = 0; i < NAMES; i++) {
-        same = same && strcmp(place->names[i], names[i]) == 0;
-    }
-    return same;
-}
-
-static struct place *new_place(struct mre_connections *all, const struct mr_h2_endpoint *endpoint)
-{
-    const char *names[NAMES];
     struct place *place = calloc(1, sizeof *place);
     if (!place) {
+        free(name);
         return NULL;
     }
-    bool good = true;
-    names_of(names, endpoint);
-    for (unsigned i = 0; i < NAMES; i++) {
-        place->names[i] = strdup(names[i]);
-        good = good && place->names[i];
-    }
+    place->name = name;
     place->gate = mr_fd_above_standard(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
-    if (!good || place->gate < 0) {
+    if (place->gate < 0) {
         free_place(place);
         return NULL;
     }
     place->all = all;
-    place->port = endpoint->port;
-    place->hub_index = endpoint->hub_index;
+    place->hub_index = hub_index;
     LIST_INSERT_HEAD(&all->places, place, in_all);
     return place;
 }
@@ -141,15 +123,21 @@ static struct place *new_place(struct mre_connections *all, const struct mr_h2_e
 /* NULL: out of memory or descriptors. */
 static struct place *place_of(struct mre_connections *all, const struct mr_h2_endpoint *endpoint)
 {
+    char *name = name_of(endpoint);
     struct place *place;
+    if (!name) {
+        return NULL;
+    }
     pthread_mutex_lock(&all->mutex);
     LIST_FOREACH(place, &all->places, in_all) {
-        if (is_of(place, endpoint)) {
+        if (strcmp(place->name, name) == 0) {
             break;
         }
     }
-    if (!place) {
-        place = new_place(all, endpoint);
+    if (place) {
+        free(name);
+    } else {
+        place = new_place(all, name, endpoint->hub_index);
     }
     pthread_mutex_unlock(&all->mutex);
     return place;
